@@ -1,0 +1,95 @@
+//! Where accounts are.
+
+use sip_protocol::{account::seed, pool::PoolKind};
+use solana_address::Address;
+
+/// The program's address on the embedded ledger and, until a deployment says otherwise, everywhere.
+pub const PROGRAM_ID: Address = Address::new_from_array(*b"StakedIntelligenceProtocol000001");
+/// The system program.
+pub const SYSTEM_PROGRAM: Address = Address::new_from_array([0; 32]);
+/// The SPL token program.
+pub const TOKEN_PROGRAM: Address = Address::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+/// The program that makes a wallet's token account.
+pub const ASSOCIATED_TOKEN_PROGRAM: Address = Address::from_str_const("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
+
+/// A deployment of the on-chain program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its address.
+    pub id: Address,
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Program { id: PROGRAM_ID }
+    }
+}
+
+impl Program {
+    /// The address of a set of seeds, at its canonical bump.
+    pub fn derive(&self, seeds: &[&[u8]]) -> Address {
+        Address::find_program_address(seeds, &self.id).0
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> Address {
+        self.derive(&[seed::CONFIG])
+    }
+
+    /// The token's mint.
+    pub fn mint(&self) -> Address {
+        self.derive(&[seed::MINT])
+    }
+
+    /// The token account that holds everything.
+    pub fn vault(&self) -> Address {
+        self.derive(&[seed::VAULT])
+    }
+
+    /// The pool of an operator's wallet.
+    pub fn pool(&self, kind: PoolKind, operator: &Address, index: u32) -> Address {
+        self.derive(&[seed::POOL, &[kind as u8], operator.as_ref(), &index.to_le_bytes()])
+    }
+
+    /// The attention pool of a job's domain.
+    pub fn attention_pool(&self, job: &Address, domain: u32) -> Address {
+        self.pool(PoolKind::Attention, job, domain)
+    }
+
+    /// The position of an owner in a pool.
+    pub fn position(&self, pool: &Address, owner: &Address) -> Address {
+        self.derive(&[seed::POSITION, pool.as_ref(), owner.as_ref()])
+    }
+
+    /// An exit of a position.
+    pub fn ticket(&self, position: &Address, nonce: u32) -> Address {
+        self.derive(&[seed::TICKET, position.as_ref(), &nonce.to_le_bytes()])
+    }
+
+    /// A dataset.
+    pub fn dataset(&self, train_root: &[u8; 32]) -> Address {
+        self.derive(&[seed::DATASET, train_root])
+    }
+
+    /// A job.
+    pub fn job(&self, creator: &Address, nonce: u32) -> Address {
+        self.derive(&[seed::JOB, creator.as_ref(), &nonce.to_le_bytes()])
+    }
+
+    /// A round of a job.
+    pub fn round(&self, job: &Address, index: u32) -> Address {
+        self.derive(&[seed::ROUND, job.as_ref(), &index.to_le_bytes()])
+    }
+
+    /// A trainer's segment of a round.
+    pub fn segment(&self, round: &Address, pool: &Address) -> Address {
+        self.derive(&[seed::SEGMENT, round.as_ref(), pool.as_ref()])
+    }
+
+    /// The token account of a wallet.
+    pub fn token_account(&self, wallet: &Address) -> Address {
+        let mint = self.mint();
+        let seeds: [&[u8]; 3] = [wallet.as_ref(), TOKEN_PROGRAM.as_ref(), mint.as_ref()];
+        Address::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM).0
+    }
+}

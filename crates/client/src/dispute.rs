@@ -1,0 +1,124 @@
+//! Instructions of disputes. What each checks and changes: [`sip_protocol::dispute::instruction`].
+
+use sip_protocol::{
+    account::seed,
+    dispute::{MoveKind, instruction::*},
+    instruction::Args,
+};
+use solana_address::Address;
+use solana_instruction::{AccountMeta, Instruction};
+
+use crate::{Program, SYSTEM_PROGRAM, TOKEN_PROGRAM, build};
+
+/// Bytes of a payload that one transaction carries, with room for a fee payer of its own and a compute budget.
+pub const MOVE_PART_BYTES: usize = 880;
+
+/// The accounts of an accusation.
+#[derive(Clone, Copy, Debug)]
+pub struct Accusation<'a> {
+    /// Wallet that accuses.
+    pub challenger: &'a Address,
+    /// The job.
+    pub job: &'a Address,
+    /// The round.
+    pub round: &'a Address,
+    /// The trainer's pool.
+    pub pool: &'a Address,
+    /// The job's datasets by domain.
+    pub datasets: &'a [Address],
+}
+
+/// Disputes.
+impl Program {
+    /// The dispute that a wallet opened on a segment.
+    pub fn dispute(&self, segment: &Address, challenger: &Address) -> Address {
+        self.derive(&[seed::DISPUTE, segment.as_ref(), challenger.as_ref()])
+    }
+
+    /// [`OpenDispute`].
+    pub fn open_dispute(&self, accusation: &Accusation<'_>) -> Instruction {
+        let Accusation { challenger, job, round, pool, datasets } = *accusation;
+        let segment = self.segment(round, pool);
+        let mut accounts = vec![
+            AccountMeta::new(*challenger, true),
+            AccountMeta::new_readonly(self.config(), false),
+            AccountMeta::new_readonly(*job, false),
+            AccountMeta::new_readonly(*round, false),
+            AccountMeta::new(segment, false),
+            AccountMeta::new(*pool, false),
+            AccountMeta::new(self.dispute(&segment, challenger), false),
+            AccountMeta::new(self.token_account(challenger), false),
+            AccountMeta::new(self.vault(), false),
+            AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
+        ];
+        accounts.extend(datasets.iter().map(|dataset| AccountMeta::new_readonly(*dataset, false)));
+        build(self, &OpenDispute {}, accounts)
+    }
+
+    /// [`Upload`].
+    pub fn upload(&self, party: &Address, dispute: &Address, offset: u32, bytes: &[u8]) -> Instruction {
+        self.move_part(party, dispute, &Upload { offset }, bytes)
+    }
+
+    /// [`PlayMove`], with the last bytes of a payload.
+    pub fn play_move(
+        &self,
+        party: &Address,
+        dispute: &Address,
+        kind: MoveKind,
+        offset: u32,
+        bytes: &[u8],
+    ) -> Instruction {
+        self.move_part(party, dispute, &PlayMove { kind: kind as u32, offset }, bytes)
+    }
+
+    /// A whole move: each instruction goes into a transaction of its own, in any order but for the last.
+    pub fn moves(&self, party: &Address, dispute: &Address, kind: MoveKind, payload: &[u8]) -> Vec<Instruction> {
+        let last = payload.len().saturating_sub(1) / MOVE_PART_BYTES * MOVE_PART_BYTES;
+        let (uploaded, played) = payload.split_at(last);
+        let part =
+            |(number, bytes): (usize, &[u8])| self.upload(party, dispute, (number * MOVE_PART_BYTES) as u32, bytes);
+        let mut instructions: Vec<Instruction> = uploaded.chunks(MOVE_PART_BYTES).enumerate().map(part).collect();
+        instructions.push(self.play_move(party, dispute, kind, last as u32, played));
+        instructions
+    }
+
+    fn move_part<A: Args>(&self, party: &Address, dispute: &Address, args: &A, bytes: &[u8]) -> Instruction {
+        let accounts = vec![AccountMeta::new_readonly(*party, true), AccountMeta::new(*dispute, false)];
+        let mut instruction = build(self, args, accounts);
+        instruction.data.extend_from_slice(bytes);
+        instruction
+    }
+
+    /// [`TimeOut`].
+    pub fn time_out(&self, dispute: &Address) -> Instruction {
+        build(self, &TimeOut {}, vec![AccountMeta::new(*dispute, false)])
+    }
+
+    /// [`ResolveDispute`].
+    pub fn resolve_dispute(&self, challenger: &Address, job: &Address, round: &Address, pool: &Address) -> Instruction {
+        let segment = self.segment(round, pool);
+        build(
+            self,
+            &ResolveDispute {},
+            vec![
+                AccountMeta::new(self.config(), false),
+                AccountMeta::new(*job, false),
+                AccountMeta::new(segment, false),
+                AccountMeta::new(*pool, false),
+                AccountMeta::new(self.dispute(&segment, challenger), false),
+                AccountMeta::new(self.token_account(challenger), false),
+                AccountMeta::new(self.vault(), false),
+                AccountMeta::new(self.mint(), false),
+                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            ],
+        )
+    }
+
+    /// [`CloseDispute`].
+    pub fn close_dispute(&self, challenger: &Address, dispute: &Address) -> Instruction {
+        let accounts = vec![AccountMeta::new(*challenger, true), AccountMeta::new(*dispute, false)];
+        build(self, &CloseDispute {}, accounts)
+    }
+}

@@ -1,0 +1,509 @@
+//! One builder per instruction. What each checks and changes: [`sip_protocol::instruction`].
+
+use sip_protocol::{
+    config::Parameters,
+    instruction::*,
+    job::{JobSpec, MAX_DOMAINS},
+    pool::PoolKind,
+    segment::SegmentClaim,
+};
+use solana_address::Address;
+use solana_instruction::{AccountMeta, Instruction};
+
+use crate::{ASSOCIATED_TOKEN_PROGRAM, Program, SYSTEM_PROGRAM, TOKEN_PROGRAM};
+
+/// An instruction of the program: its tag, its arguments, its accounts.
+pub fn build<A: Args>(program: &Program, args: &A, accounts: Vec<AccountMeta>) -> Instruction {
+    let mut data = vec![A::TAG];
+    data.extend_from_slice(bytemuck::bytes_of(args));
+    Instruction { program_id: program.id, accounts, data }
+}
+
+/// Signs and pays.
+fn payer(address: &Address) -> AccountMeta {
+    AccountMeta::new(*address, true)
+}
+
+/// Signs.
+fn signer(address: &Address) -> AccountMeta {
+    AccountMeta::new_readonly(*address, true)
+}
+
+/// Changes.
+fn writable(address: Address) -> AccountMeta {
+    AccountMeta::new(address, false)
+}
+
+/// Is read.
+fn readable(address: Address) -> AccountMeta {
+    AccountMeta::new_readonly(address, false)
+}
+
+/// What an operator gives for a new pool.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewPool {
+    /// Which of the operator's pools of this kind.
+    pub index: u32,
+    /// Own bond, base units.
+    pub self_bond: u64,
+    /// The operator's part of what delegators earn.
+    pub commission_bps: u16,
+    /// An auditor's chain tip, else zero.
+    pub chain_tip: [u8; 32],
+}
+
+/// The configuration, and tokens.
+impl Program {
+    /// Creates the token account of a wallet, if it is missing.
+    pub fn create_token_account(&self, payer_wallet: &Address, wallet: &Address) -> Instruction {
+        Instruction {
+            program_id: ASSOCIATED_TOKEN_PROGRAM,
+            accounts: vec![
+                payer(payer_wallet),
+                writable(self.token_account(wallet)),
+                readable(*wallet),
+                readable(self.mint()),
+                readable(SYSTEM_PROGRAM),
+                readable(TOKEN_PROGRAM),
+            ],
+            // Idempotent creation.
+            data: vec![1],
+        }
+    }
+
+    /// [`Initialize`].
+    pub fn initialize(&self, authority: &Address, parameters: &Parameters) -> Instruction {
+        build(
+            self,
+            &Initialize { parameters: *parameters },
+            vec![
+                payer(authority),
+                writable(self.config()),
+                writable(self.mint()),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`SetParameters`].
+    pub fn set_parameters(&self, authority: &Address, parameters: &Parameters) -> Instruction {
+        build(
+            self,
+            &SetParameters { parameters: *parameters },
+            vec![signer(authority), writable(self.config())],
+        )
+    }
+
+    /// [`Distribute`] to a wallet's token account.
+    pub fn distribute(&self, authority: &Address, wallet: &Address, amount: u64) -> Instruction {
+        build(
+            self,
+            &Distribute { amount },
+            vec![
+                signer(authority),
+                writable(self.config()),
+                writable(self.vault()),
+                writable(self.token_account(wallet)),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
+    }
+}
+
+/// Stake.
+impl Program {
+    /// [`CreatePool`].
+    pub fn create_pool(&self, operator: &Address, kind: PoolKind, new: &NewPool) -> Instruction {
+        let args = CreatePool {
+            chain_tip: new.chain_tip,
+            self_bond: new.self_bond,
+            index: new.index,
+            commission_bps: new.commission_bps,
+            kind: kind as u8,
+            reserved: 0,
+        };
+        build(
+            self,
+            &args,
+            vec![
+                payer(operator),
+                readable(self.config()),
+                writable(self.pool(kind, operator, new.index)),
+                writable(self.token_account(operator)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`CreateAttentionPool`].
+    pub fn create_attention_pool(&self, payer_wallet: &Address, job: &Address, domain: u32) -> Instruction {
+        build(
+            self,
+            &CreateAttentionPool { domain },
+            vec![
+                payer(payer_wallet),
+                readable(self.config()),
+                readable(*job),
+                writable(self.attention_pool(job, domain)),
+                writable(self.token_account(payer_wallet)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`AddBond`].
+    pub fn add_bond(&self, operator: &Address, pool: &Address, amount: u64) -> Instruction {
+        build(
+            self,
+            &AddBond { amount },
+            vec![
+                signer(operator),
+                readable(self.config()),
+                writable(*pool),
+                writable(self.token_account(operator)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`RetirePool`].
+    pub fn retire_pool(&self, operator: &Address, pool: &Address) -> Instruction {
+        build(self, &RetirePool {}, vec![signer(operator), readable(self.config()), writable(*pool)])
+    }
+
+    /// [`WithdrawBond`].
+    pub fn withdraw_bond(&self, operator: &Address, pool: &Address) -> Instruction {
+        build(self, &WithdrawBond {}, self.paid_from_pool(operator, pool))
+    }
+
+    /// [`Deposit`].
+    pub fn deposit(&self, owner: &Address, pool: &Address, amount: u64, minimum_shares: u64) -> Instruction {
+        build(
+            self,
+            &Deposit { amount, minimum_shares },
+            vec![
+                payer(owner),
+                readable(self.config()),
+                writable(*pool),
+                writable(self.position(pool, owner)),
+                writable(self.token_account(owner)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`RequestExit`]; `nonce` is the position's number of tickets so far.
+    pub fn request_exit(&self, owner: &Address, pool: &Address, nonce: u32, shares: u64) -> Instruction {
+        let position = self.position(pool, owner);
+        build(
+            self,
+            &RequestExit { shares },
+            vec![
+                payer(owner),
+                readable(self.config()),
+                writable(*pool),
+                writable(position),
+                writable(self.ticket(&position, nonce)),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`ClaimExit`].
+    pub fn claim_exit(&self, owner: &Address, pool: &Address, nonce: u32) -> Instruction {
+        build(
+            self,
+            &ClaimExit {},
+            vec![
+                payer(owner),
+                readable(self.config()),
+                writable(*pool),
+                writable(self.ticket(&self.position(pool, owner), nonce)),
+                writable(self.vault()),
+                writable(self.token_account(owner)),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`ClaimRewards`].
+    pub fn claim_rewards(&self, owner: &Address, pool: &Address) -> Instruction {
+        build(
+            self,
+            &ClaimRewards {},
+            vec![
+                signer(owner),
+                readable(self.config()),
+                writable(*pool),
+                writable(self.position(pool, owner)),
+                writable(self.vault()),
+                writable(self.token_account(owner)),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`ClaimCommission`].
+    pub fn claim_commission(&self, operator: &Address, pool: &Address) -> Instruction {
+        build(self, &ClaimCommission {}, self.paid_from_pool(operator, pool))
+    }
+
+    fn paid_from_pool(&self, operator: &Address, pool: &Address) -> Vec<AccountMeta> {
+        vec![
+            signer(operator),
+            readable(self.config()),
+            writable(*pool),
+            writable(self.vault()),
+            writable(self.token_account(operator)),
+            readable(TOKEN_PROGRAM),
+        ]
+    }
+
+    /// [`MoveAttention`] between two pools.
+    pub fn move_attention(
+        &self, owner: &Address, from: &Address, to: &Address, shares: u64, minimum_shares: u64,
+    ) -> Instruction {
+        build(
+            self,
+            &MoveAttention { shares, minimum_shares },
+            vec![
+                payer(owner),
+                writable(*from),
+                writable(self.position(from, owner)),
+                writable(*to),
+                writable(self.position(to, owner)),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+}
+
+/// Data and jobs.
+impl Program {
+    /// [`RegisterDataset`].
+    pub fn register_dataset(&self, provider: &Address, pool: &Address, dataset: &RegisterDataset) -> Instruction {
+        build(
+            self,
+            dataset,
+            vec![
+                payer(provider),
+                readable(self.config()),
+                readable(*pool),
+                writable(self.dataset(&dataset.train_root)),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`CreateJob`] over the dataset accounts of its domains.
+    pub fn create_job(&self, creator: &Address, nonce: u32, spec: &JobSpec, datasets: &[Address]) -> Instruction {
+        let mut accounts = vec![
+            payer(creator),
+            readable(self.config()),
+            writable(self.job(creator, nonce)),
+            readable(SYSTEM_PROGRAM),
+        ];
+        accounts.extend(datasets.iter().copied().map(readable));
+        build(self, &CreateJob { spec: *spec, nonce }, accounts)
+    }
+
+    /// [`JoinJob`].
+    pub fn join_job(&self, operator: &Address, job: &Address, pool: &Address) -> Instruction {
+        build(
+            self,
+            &JoinJob {},
+            vec![signer(operator), readable(self.config()), writable(*job), readable(*pool)],
+        )
+    }
+}
+
+/// Rounds.
+impl Program {
+    /// [`OpenRound`]; `index` is the job's next round, `domain_count` its number of domains.
+    pub fn open_round(&self, payer_wallet: &Address, job: &Address, index: u32, domain_count: u8) -> Instruction {
+        let mut accounts =
+            vec![payer(payer_wallet), writable(*job), writable(self.round(job, index)), readable(SYSTEM_PROGRAM)];
+        accounts.extend((0..domain_count as u32).map(|domain| writable(self.attention_pool(job, domain))));
+        build(self, &OpenRound {}, accounts)
+    }
+
+    /// [`CommitSegment`].
+    pub fn commit_segment(
+        &self, trainer: &Address, job: &Address, round: &Address, pool: &Address, claim: &SegmentClaim,
+    ) -> Instruction {
+        build(
+            self,
+            &CommitSegment { claim: *claim },
+            vec![
+                payer(trainer),
+                readable(self.config()),
+                readable(*job),
+                writable(*round),
+                readable(*pool),
+                writable(self.segment(round, pool)),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`CloseCommits`].
+    pub fn close_commits(&self, job: &Address, round: &Address) -> Instruction {
+        build(self, &CloseCommits {}, vec![readable(*job), writable(*round)])
+    }
+
+    /// [`CloseRound`] over all committed segments.
+    pub fn close_round(&self, job: &Address, round: &Address, segments: &[Address]) -> Instruction {
+        let mut accounts = vec![writable(*job), writable(*round)];
+        accounts.extend(segments.iter().copied().map(writable));
+        build(self, &CloseRound {}, accounts)
+    }
+
+    /// [`VoidRound`].
+    pub fn void_round(&self, job: &Address, round: &Address) -> Instruction {
+        build(self, &VoidRound {}, vec![writable(*job), writable(*round)])
+    }
+}
+
+/// A participant of a round: who signs, with which pool, in which place of the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// The wallet that operates the pool.
+    pub operator: Address,
+    /// The pool.
+    pub pool: Address,
+    /// Its place in the job.
+    pub place: u8,
+}
+
+/// Audit and evaluation.
+impl Program {
+    /// [`RevealDraw`].
+    pub fn reveal_draw(&self, auditor: &Seat, job: &Address, round: &Address, preimage: &[u8; 32]) -> Instruction {
+        build(
+            self,
+            &RevealDraw { preimage: *preimage, place: auditor.place },
+            vec![
+                signer(&auditor.operator),
+                readable(self.config()),
+                readable(*job),
+                writable(*round),
+                writable(auditor.pool),
+            ],
+        )
+    }
+
+    /// [`Attest`].
+    pub fn attest(
+        &self, auditor: &Seat, job: &Address, round: &Address, segment: &Address, digest: &[u8; 32],
+    ) -> Instruction {
+        build(
+            self,
+            &Attest { digest: *digest, place: auditor.place },
+            vec![
+                signer(&auditor.operator),
+                readable(*job),
+                writable(*round),
+                readable(auditor.pool),
+                writable(*segment),
+            ],
+        )
+    }
+
+    /// [`VoteBase`].
+    pub fn vote_base(&self, auditor: &Seat, job: &Address, round: &Address, root: &[u8; 32]) -> Instruction {
+        build(
+            self,
+            &VoteBase { root: *root, place: auditor.place },
+            vec![signer(&auditor.operator), writable(*job), writable(*round), readable(auditor.pool)],
+        )
+    }
+
+    /// [`CommitScore`]; the commitment is [`sip_protocol::evaluation::commitment`].
+    pub fn commit_score(
+        &self, evaluator: &Seat, job: &Address, round: &Address, commitment: &[u8; 32],
+    ) -> Instruction {
+        build(
+            self,
+            &CommitScore { commitment: *commitment, place: evaluator.place },
+            vec![
+                signer(&evaluator.operator),
+                readable(self.config()),
+                readable(*job),
+                writable(*round),
+                readable(evaluator.pool),
+            ],
+        )
+    }
+
+    /// [`RevealScore`].
+    pub fn reveal_score(
+        &self, evaluator: &Seat, job: &Address, round: &Address, scores: &[u32; MAX_DOMAINS], salt: &[u8; 32],
+    ) -> Instruction {
+        build(
+            self,
+            &RevealScore { scores: *scores, salt: *salt, place: evaluator.place, reserved: [0; 3] },
+            vec![signer(&evaluator.operator), readable(*job), writable(*round), readable(evaluator.pool)],
+        )
+    }
+
+    /// [`Tally`].
+    pub fn tally(&self, job: &Address, round: &Address) -> Instruction {
+        build(self, &Tally {}, vec![readable(self.config()), writable(*job), writable(*round)])
+    }
+}
+
+/// Settlement.
+impl Program {
+    /// [`SettleSegment`] of a trainer's pool.
+    pub fn settle_segment(&self, round: &Address, pool: &Address) -> Instruction {
+        let accounts =
+            vec![writable(self.config()), writable(*round), writable(self.segment(round, pool)), writable(*pool)];
+        build(self, &SettleSegment {}, accounts)
+    }
+
+    /// [`SettleAudit`].
+    pub fn settle_audit(&self, job: &Address, round: &Address, pool: &Address, place: u8) -> Instruction {
+        build(self, &SettleAudit { place }, self.settled(job, round, pool))
+    }
+
+    /// [`SettleEvaluation`].
+    pub fn settle_evaluation(&self, job: &Address, round: &Address, pool: &Address, place: u8) -> Instruction {
+        build(self, &SettleEvaluation { place }, self.settled(job, round, pool))
+    }
+
+    fn settled(&self, job: &Address, round: &Address, pool: &Address) -> Vec<AccountMeta> {
+        vec![writable(self.config()), readable(*job), writable(*round), writable(*pool)]
+    }
+
+    /// [`SettleData`] of the dataset and the data pool of a domain.
+    pub fn settle_data(
+        &self, job: &Address, round: &Address, domain: u8, dataset: &Address, pool: &Address,
+    ) -> Instruction {
+        build(
+            self,
+            &SettleData { domain },
+            vec![
+                writable(self.config()),
+                readable(*job),
+                writable(*round),
+                readable(*dataset),
+                writable(*pool),
+            ],
+        )
+    }
+
+    /// [`SettlePatrons`] of a domain.
+    pub fn settle_patrons(&self, job: &Address, round: &Address, domain: u8) -> Instruction {
+        let pool = self.attention_pool(job, domain as u32);
+        build(self, &SettlePatrons { domain }, vec![writable(self.config()), writable(*round), writable(pool)])
+    }
+}

@@ -1,0 +1,18 @@
+//! What a program needs to speak to the protocol: addresses, instruction builders, decoders.
+//!
+//! [`Program`] is a deployment of the on-chain program. Its methods give the address of every account and build every instruction;
+//! accounts that follow from others (configuration, vault, positions, token accounts) are derived, not asked for. Accounts
+//! are decoded by [`sip_protocol::Account::decode`]; [`liabilities`] adds up what a set of accounts says that the vault owes.
+
+mod address;
+mod dispute;
+mod instructions;
+mod state;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use address::{ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SYSTEM_PROGRAM, TOKEN_PROGRAM};
+pub use dispute::{Accusation, MOVE_PART_BYTES};
+pub use instructions::{NewPool, Seat, build};
+pub use state::{kind_of, liabilities, refusal};

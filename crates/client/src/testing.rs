@@ -1,0 +1,649 @@
+//! A chain at every stage of a round, for tests (feature `testing`).
+//!
+//! [`World`] is a ledger with the compiled program, the initialised configuration and funded wallets; it checks after every transaction
+//! that no unit of value was created or lost. [`Scene`] is a job on it with trainers, auditors, evaluators, data providers and one
+//! patron per domain, whose steps can be taken one by one. Everything is deterministic. It panics where a test would fail.
+
+use std::path::Path;
+
+use sip_ledger::{Embedded, Ledger, LedgerError, Receipt};
+use sip_proof::{HostSha256, Sha256};
+use sip_protocol::{
+    Account, Error,
+    config::{CAP, Config, Parameters, TOKEN},
+    evaluation,
+    instruction::RegisterDataset,
+    job::{Job, JobSpec, MAX_DOMAINS},
+    pool::{Pool, PoolKind},
+    round::Round,
+    segment::{Segment, SegmentClaim},
+};
+use solana_address::Address;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
+use solana_signer::Signer;
+
+use crate::{NewPool, Program, Seat, liabilities, refusal};
+
+/// Tokens that every wallet starts with.
+pub const WALLET_TOKENS: u64 = 100_000;
+/// Own bond of every operator, tokens.
+pub const BOND_TOKENS: u64 = 2_000;
+/// Length of every auditor's hash chain.
+const CHAIN_LENGTH: usize = 64;
+
+/// A hash of a name, for keys and roots that tests make up.
+pub fn named(name: &str) -> [u8; 32] {
+    HostSha256::hashv(&[name.as_bytes()])
+}
+
+/// A ledger with the program and its configuration.
+pub struct World {
+    /// The chain.
+    pub ledger: Embedded,
+    /// The program on it.
+    pub program: Program,
+    /// The configuration's authority.
+    pub authority: Keypair,
+}
+
+impl World {
+    /// A ledger with the compiled program, and nothing else but a funded authority.
+    pub fn uninitialised() -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so");
+        let elf = std::fs::read(&path).expect("programs/sip/sip.so is there; build it with programs/sip/build");
+        let program = Program::default();
+        let mut ledger = Embedded::new(program.id, &elf).expect("the program loads");
+        let authority = Keypair::new_from_array(named("authority"));
+        ledger.airdrop(&authority.pubkey(), 1_000_000_000_000).expect("lamports");
+        World { ledger, program, authority }
+    }
+
+    /// A ledger with the initialised configuration.
+    pub fn new() -> Self {
+        Self::with_parameters(&Parameters::DEFAULT)
+    }
+
+    /// A ledger with a configuration of these parameters.
+    pub fn with_parameters(parameters: &Parameters) -> Self {
+        let mut world = Self::uninitialised();
+        let authority = world.authority.insecure_clone();
+        let program = world.program;
+        world.send(
+            &[
+                program.initialize(&authority.pubkey(), parameters),
+                program.create_token_account(&authority.pubkey(), &authority.pubkey()),
+                program.distribute(&authority.pubkey(), &authority.pubkey(), WALLET_TOKENS * TOKEN),
+            ],
+            &[&authority],
+        );
+        world
+    }
+
+    /// A wallet of this name with lamports and [`WALLET_TOKENS`].
+    pub fn wallet(&mut self, name: &str) -> Keypair {
+        let key = Keypair::new_from_array(named(name));
+        self.ledger.airdrop(&key.pubkey(), 100_000_000_000).expect("lamports");
+        let authority = self.authority.insecure_clone();
+        let program = self.program;
+        self.send(
+            &[
+                program.create_token_account(&authority.pubkey(), &key.pubkey()),
+                program.distribute(&authority.pubkey(), &key.pubkey(), WALLET_TOKENS * TOKEN),
+            ],
+            &[&authority],
+        );
+        key
+    }
+
+    /// Sends a transaction that must succeed; the first signer pays. Checks conservation.
+    pub fn send(&mut self, instructions: &[Instruction], signers: &[&Keypair]) -> Receipt {
+        let receipt = match self.ledger.send(instructions, signers[0], signers) {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                let reason = error.custom_code().and_then(refusal).map(Error::message).unwrap_or_default();
+                panic!("{error} ({reason}): {:#?}", error.failure())
+            }
+        };
+        self.check_conservation();
+        receipt
+    }
+
+    /// Sends a transaction that the program must refuse for this reason.
+    pub fn refused(&mut self, instructions: &[Instruction], signers: &[&Keypair], expected: Error) {
+        let result = self.ledger.send(instructions, signers[0], signers);
+        match result {
+            Ok(_) => panic!("the transaction succeeded; expected: {}", expected.message()),
+            Err(error) => {
+                let found = error.custom_code().and_then(refusal);
+                assert_eq!(found, Some(expected), "{error}: {:#?}", error.failure());
+            }
+        }
+        self.check_conservation();
+    }
+
+    /// Sends a transaction that must fail for whatever reason, and says which.
+    pub fn fails(&mut self, instructions: &[Instruction], signers: &[&Keypair]) -> LedgerError {
+        let error = self.ledger.send(instructions, signers[0], signers).expect_err("the transaction succeeded");
+        self.check_conservation();
+        error
+    }
+
+    /// Checks over all accounts that the vault holds what is owed, and that what is not burned exists.
+    pub fn check_conservation(&self) {
+        let Some(config) = self.ledger.account(&self.program.config()).filter(|config| !config.data.is_empty()) else {
+            return;
+        };
+        let config = Config::decode(&config.data).expect("the configuration decodes");
+        let accounts = self.ledger.program_accounts(&self.program.id);
+        let owed = liabilities(accounts.iter().map(|(_, account)| account.data.as_slice())).expect("accounts decode");
+        let held = self.ledger.token_balance(&self.program.vault()).expect("the vault exists");
+        assert_eq!(held, owed, "the vault holds what all accounts together say that it owes");
+        let mint = self.ledger.account(&self.program.mint()).expect("the mint exists");
+        let supply = u64::from_le_bytes(mint.data[36..44].try_into().expect("8 bytes"));
+        assert_eq!(supply, CAP - config.burned, "what is not burned exists");
+    }
+
+    /// Decodes an account.
+    pub fn state<T: Account>(&self, address: &Address) -> T {
+        let account = self.ledger.account(address).expect("the account exists");
+        T::decode(&account.data).expect("the account decodes")
+    }
+
+    /// Writes an account's state behind the program's back, for refusals that no path leads to.
+    pub fn overwrite<T: Account>(&mut self, address: &Address, state: &T) {
+        let mut account = self.ledger.account(address).expect("the account exists");
+        account.data = bytemuck::bytes_of(state).to_vec();
+        self.ledger.set_account(*address, account).expect("the account is the program's");
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> Config {
+        self.state(&self.program.config())
+    }
+
+    /// Tokens in a wallet, base units.
+    pub fn tokens(&self, wallet: &Address) -> u64 {
+        self.ledger.token_balance(&self.program.token_account(wallet)).unwrap_or(0)
+    }
+
+    /// Lets slots pass.
+    pub fn advance(&mut self, slots: u64) {
+        self.ledger.advance_slots(slots).expect("slots pass");
+    }
+
+    /// An operator of this name with a pool of a kind, bonded with [`BOND_TOKENS`].
+    pub fn operator(&mut self, name: &str, kind: PoolKind) -> Operator {
+        let key = self.wallet(name);
+        let mut chain = vec![named(name)];
+        while chain.len() < CHAIN_LENGTH {
+            chain.push(HostSha256::hashv(&[&chain[chain.len() - 1]]));
+        }
+        let chain_tip = if kind == PoolKind::Auditor { chain.pop().unwrap_or_default() } else { [0; 32] };
+        let new = NewPool { index: 0, self_bond: BOND_TOKENS * TOKEN, commission_bps: 1_000, chain_tip };
+        let instruction = self.program.create_pool(&key.pubkey(), kind, &new);
+        self.send(&[instruction], &[&key]);
+        let pool = self.program.pool(kind, &key.pubkey(), 0);
+        Operator { seat: Seat { operator: key.pubkey(), pool, place: 0 }, key, chain }
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An operator with its pool and, after joining, its place.
+pub struct Operator {
+    /// The wallet.
+    pub key: Keypair,
+    /// Wallet, pool and place.
+    pub seat: Seat,
+    /// What remains of an auditor's hash chain: the last one is the next preimage.
+    pub chain: Vec<[u8; 32]>,
+}
+
+/// How large a scene is.
+#[derive(Clone, Debug)]
+pub struct Cast {
+    /// Trainers.
+    pub trainers: usize,
+    /// Auditors.
+    pub auditors: usize,
+    /// Evaluators.
+    pub evaluators: usize,
+    /// The job; its `domain_count` gives the number of data providers and patrons.
+    pub spec: JobSpec,
+    /// The configuration's parameters.
+    pub parameters: Parameters,
+}
+
+impl Default for Cast {
+    fn default() -> Self {
+        let spec = JobSpec {
+            nodes_root: named("nodes"),
+            outputs_root: named("outputs"),
+            tables_root: named("tables"),
+            genesis_root: named("genesis"),
+            seed: named("seed"),
+            node_count: 100,
+            state_count: 9,
+            table_count: 2,
+            inner_steps: 10,
+            leaf_interval: 4,
+            batch: 4,
+            sequence_length: 128,
+            rounds: 8,
+            audit_rate: u32::MAX,
+            domain_count: 3,
+            reserved: [0; 3],
+            mixture_floor_bps: 500,
+            mixture_cap_bps: 8_000,
+            commit_slots: 100,
+            audit_slots: 200,
+            vote_slots: 50,
+            evaluation_slots: 50,
+            padding: 0,
+        };
+        Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT }
+    }
+}
+
+/// A job with everyone who takes part.
+pub struct Scene {
+    /// The chain.
+    pub world: World,
+    /// The job.
+    pub job: Address,
+    /// Trainers by place.
+    pub trainers: Vec<Operator>,
+    /// Auditors by place.
+    pub auditors: Vec<Operator>,
+    /// Evaluators by place.
+    pub evaluators: Vec<Operator>,
+    /// Data providers by domain.
+    pub providers: Vec<Operator>,
+    /// Datasets by domain.
+    pub datasets: Vec<Address>,
+    /// Patrons by domain: each holds 1 000 tokens' worth of the domain's attention pool.
+    pub patrons: Vec<Keypair>,
+}
+
+impl Scene {
+    /// The usual scene.
+    pub fn new() -> Self {
+        Self::with(&Cast::default())
+    }
+
+    /// A scene of this cast, with everyone joined and no round opened.
+    pub fn with(cast: &Cast) -> Self {
+        let mut world = World::with_parameters(&cast.parameters);
+        let program = world.program;
+        let domains = cast.spec.domain_count as usize;
+        let mut providers = Vec::new();
+        let mut datasets = Vec::new();
+        for domain in 0..domains {
+            let provider = world.operator(&format!("provider {domain}"), PoolKind::Data);
+            let dataset = dataset(&format!("domain {domain}"));
+            world.send(
+                &[program.register_dataset(&provider.seat.operator, &provider.seat.pool, &dataset)],
+                &[&provider.key],
+            );
+            datasets.push(program.dataset(&dataset.train_root));
+            providers.push(provider);
+        }
+        let creator = world.authority.insecure_clone();
+        let job = program.job(&creator.pubkey(), 0);
+        let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &cast.spec, &datasets)];
+        instructions.extend(
+            (0..domains as u32).map(|domain| program.create_attention_pool(&creator.pubkey(), &job, domain)),
+        );
+        for instruction in instructions {
+            world.send(&[instruction], &[&creator]);
+        }
+        let mut scene = Scene {
+            world,
+            job,
+            trainers: Vec::new(),
+            auditors: Vec::new(),
+            evaluators: Vec::new(),
+            providers,
+            datasets,
+            patrons: Vec::new(),
+        };
+        for domain in 0..domains {
+            let patron = scene.world.wallet(&format!("patron {domain}"));
+            let pool = program.attention_pool(&job, domain as u32);
+            scene.world.send(&[program.deposit(&patron.pubkey(), &pool, 1_000 * TOKEN, 0)], &[&patron]);
+            scene.patrons.push(patron);
+        }
+        for place in 0..cast.trainers {
+            let joined = scene.join(&format!("trainer {place}"), PoolKind::Trainer, place);
+            scene.trainers.push(joined);
+        }
+        for place in 0..cast.auditors {
+            let joined = scene.join(&format!("auditor {place}"), PoolKind::Auditor, place);
+            scene.auditors.push(joined);
+        }
+        for place in 0..cast.evaluators {
+            let joined = scene.join(&format!("evaluator {place}"), PoolKind::Evaluator, place);
+            scene.evaluators.push(joined);
+        }
+        scene
+    }
+
+    /// A new operator that joins the job and gets this place.
+    pub fn join(&mut self, name: &str, kind: PoolKind, place: usize) -> Operator {
+        let mut operator = self.world.operator(name, kind);
+        operator.seat.place = place as u8;
+        let instruction = self.world.program.join_job(&operator.seat.operator, &self.job, &operator.seat.pool);
+        self.world.send(&[instruction], &[&operator.key]);
+        operator
+    }
+
+    /// The job's state.
+    pub fn job_state(&self) -> Job {
+        self.world.state(&self.job)
+    }
+
+    /// The round that was opened last.
+    pub fn round(&self) -> Address {
+        self.world.program.round(&self.job, self.job_state().next_round.saturating_sub(1))
+    }
+
+    /// Its state.
+    pub fn round_state(&self) -> Round {
+        self.world.state(&self.round())
+    }
+
+    /// The segment of a trainer in the last round.
+    pub fn segment(&self, trainer: usize) -> Address {
+        self.world.program.segment(&self.round(), &self.trainers[trainer].seat.pool)
+    }
+
+    /// Its state.
+    pub fn segment_state(&self, trainer: usize) -> Segment {
+        self.world.state(&self.segment(trainer))
+    }
+
+    /// A pool's state.
+    pub fn pool_state(&self, pool: &Address) -> Pool {
+        self.world.state(pool)
+    }
+
+    /// Opens the next round.
+    pub fn open_round(&mut self) -> Address {
+        let job = self.job_state();
+        let authority = self.world.authority.insecure_clone();
+        let instruction =
+            self.world.program.open_round(&authority.pubkey(), &self.job, job.next_round, job.spec.domain_count);
+        self.world.send(&[instruction], &[&authority]);
+        self.round()
+    }
+
+    /// What an honest trainer claims in the last round.
+    pub fn claim(&self, trainer: usize) -> SegmentClaim {
+        let round = self.round_state();
+        SegmentClaim {
+            start_root: round.base_root,
+            end_root: named(&format!("end {} {trainer}", round.index)),
+            accumulator_root: named(&format!("leaves {} {trainer}", round.index)),
+            leaf_count: self.job_state().spec.leaf_count(),
+            place: self.trainers[trainer].seat.place,
+            reserved: [0; 3],
+        }
+    }
+
+    /// The instruction with which a trainer commits a claim.
+    pub fn commit_instruction(&self, trainer: usize, claim: &SegmentClaim) -> Instruction {
+        let seat = self.trainers[trainer].seat;
+        self.world.program.commit_segment(&seat.operator, &self.job, &self.round(), &seat.pool, claim)
+    }
+
+    /// Commits a trainer's honest claim; returns the segment's address.
+    pub fn commit(&mut self, trainer: usize) -> Address {
+        let claim = self.claim(trainer);
+        self.commit_claim(trainer, &claim)
+    }
+
+    /// Commits a trainer's claim; returns the segment's address.
+    pub fn commit_claim(&mut self, trainer: usize, claim: &SegmentClaim) -> Address {
+        let instruction = self.commit_instruction(trainer, claim);
+        let key = self.trainers[trainer].key.insecure_clone();
+        self.world.send(&[instruction], &[&key]);
+        self.segment(trainer)
+    }
+
+    /// Ends the commitments.
+    pub fn close_commits(&mut self) {
+        let instruction = self.world.program.close_commits(&self.job, &self.round());
+        self.crank(instruction);
+    }
+
+    /// Reveals an auditor's draw of the last round.
+    pub fn reveal(&mut self, auditor: usize) {
+        let (job, round) = (self.job, self.round());
+        let operator = &mut self.auditors[auditor];
+        let preimage = operator.chain.pop().expect("the chain is long enough");
+        let key = operator.key.insecure_clone();
+        let instruction = self.world.program.reveal_draw(&operator.seat, &job, &round, &preimage);
+        self.world.send(&[instruction], &[&key]);
+    }
+
+    /// Attests a trainer's segment.
+    pub fn attest(&mut self, auditor: usize, trainer: usize) {
+        let operator = &self.auditors[auditor];
+        let digest = named(&format!("replay {auditor} {trainer}"));
+        let instruction = self.world.program.attest(
+            &operator.seat,
+            &self.job,
+            &self.round(),
+            &self.segment(trainer),
+            &digest,
+        );
+        let key = operator.key.insecure_clone();
+        self.world.send(&[instruction], &[&key]);
+    }
+
+    /// The instruction that closes the last round over the segments of these trainers.
+    pub fn close_instruction(&self, trainers: &[usize]) -> Instruction {
+        let segments: Vec<Address> = trainers.iter().map(|trainer| self.segment(*trainer)).collect();
+        self.world.program.close_round(&self.job, &self.round(), &segments)
+    }
+
+    /// Closes the last round over all its committed segments.
+    pub fn close_round(&mut self) {
+        let committed = self.round_state().committed;
+        let trainers: Vec<usize> = (0..self.trainers.len())
+            .filter(|trainer| committed & (1 << self.trainers[*trainer].seat.place) != 0)
+            .collect();
+        let instruction = self.close_instruction(&trainers);
+        self.crank(instruction);
+    }
+
+    /// An auditor's vote for a root.
+    pub fn vote(&mut self, auditor: usize, root: &[u8; 32]) {
+        let operator = &self.auditors[auditor];
+        let instruction = self.world.program.vote_base(&operator.seat, &self.job, &self.round(), root);
+        let key = operator.key.insecure_clone();
+        self.world.send(&[instruction], &[&key]);
+    }
+
+    /// The salt that an evaluator of a test uses.
+    pub fn salt(evaluator: usize) -> [u8; 32] {
+        named(&format!("salt {evaluator}"))
+    }
+
+    /// The instruction with which an evaluator commits scores.
+    pub fn commit_score_instruction(&self, evaluator: usize, scores: &[u32; MAX_DOMAINS]) -> Instruction {
+        let seat = self.evaluators[evaluator].seat;
+        let round = self.round();
+        let commitment = evaluation::commitment::<HostSha256>(
+            scores,
+            &Self::salt(evaluator),
+            seat.pool.as_array(),
+            round.as_array(),
+        );
+        self.world.program.commit_score(&seat, &self.job, &round, &commitment)
+    }
+
+    /// Commits an evaluator's scores.
+    pub fn commit_score(&mut self, evaluator: usize, scores: &[u32; MAX_DOMAINS]) {
+        let instruction = self.commit_score_instruction(evaluator, scores);
+        let key = self.evaluators[evaluator].key.insecure_clone();
+        self.world.send(&[instruction], &[&key]);
+    }
+
+    /// The instruction with which an evaluator reveals scores.
+    pub fn reveal_score_instruction(&self, evaluator: usize, scores: &[u32; MAX_DOMAINS]) -> Instruction {
+        let seat = self.evaluators[evaluator].seat;
+        self.world.program.reveal_score(&seat, &self.job, &self.round(), scores, &Self::salt(evaluator))
+    }
+
+    /// Reveals an evaluator's scores.
+    pub fn reveal_score(&mut self, evaluator: usize, scores: &[u32; MAX_DOMAINS]) {
+        let instruction = self.reveal_score_instruction(evaluator, scores);
+        let key = self.evaluators[evaluator].key.insecure_clone();
+        self.world.send(&[instruction], &[&key]);
+    }
+
+    /// Counts the scores.
+    pub fn tally(&mut self) {
+        let instruction = self.world.program.tally(&self.job, &self.round());
+        self.crank(instruction);
+    }
+
+    /// Sends an instruction that needs nobody's signature.
+    pub fn crank(&mut self, instruction: Instruction) -> Receipt {
+        let authority = self.world.authority.insecure_clone();
+        self.world.send(&[instruction], &[&authority])
+    }
+
+    /// Sends an instruction that needs nobody's signature and must be refused for this reason.
+    pub fn crank_refused(&mut self, instruction: Instruction, expected: Error) {
+        let authority = self.world.authority.insecure_clone();
+        self.world.refused(&[instruction], &[&authority], expected);
+    }
+
+    /// Takes a round up to open segments: opened, all trainers committed, commits closed.
+    pub fn to_committed(&mut self) {
+        self.open_round();
+        for trainer in 0..self.trainers.len() {
+            if !self.job_state().is_excluded(self.trainers[trainer].seat.place) {
+                self.commit(trainer);
+            }
+        }
+        self.close_commits();
+    }
+
+    /// Takes a committed round to its vote: all draws revealed, all drawn segments attested, closed.
+    pub fn to_closed(&mut self) {
+        let rate = self.job_state().spec.audit_rate;
+        for auditor in 0..self.auditors.len() {
+            self.reveal(auditor);
+        }
+        for trainer in 0..self.trainers.len() {
+            let address = self.segment(trainer);
+            if self.world.ledger.account(&address).is_none() {
+                continue;
+            }
+            for auditor in 0..self.auditors.len() {
+                let seat = self.round_state().auditors[auditor];
+                let segment: Segment = self.world.state(&address);
+                if segment.status == sip_protocol::segment::COMMITTED
+                    && segment.is_drawn::<HostSha256>(address.as_array(), &seat, rate)
+                {
+                    self.attest(auditor, trainer);
+                }
+            }
+        }
+        self.close_round();
+    }
+
+    /// Takes a closed round to its evaluation: all auditors vote for one root.
+    pub fn to_aggregated(&mut self) {
+        let root = named(&format!("base {}", self.round_state().index));
+        for auditor in 0..self.auditors.len() {
+            if self.round_state().status == sip_protocol::round::CLOSED {
+                self.vote(auditor, &root);
+            }
+        }
+    }
+
+    /// Takes an aggregated round to its settlement: every evaluator commits and reveals its scores.
+    pub fn to_scored(&mut self, scores: &[[u32; MAX_DOMAINS]]) {
+        for (evaluator, scores) in scores.iter().enumerate() {
+            self.commit_score(evaluator, scores);
+        }
+        if scores.len() < self.evaluators.len() {
+            self.world.advance(self.job_state().spec.evaluation_slots as u64);
+        }
+        for (evaluator, scores) in scores.iter().enumerate() {
+            self.reveal_score(evaluator, scores);
+        }
+        self.tally();
+    }
+
+    /// One whole round in which all evaluators find the same scores.
+    pub fn whole_round(&mut self, scores: &[u32; MAX_DOMAINS]) {
+        self.to_committed();
+        self.to_closed();
+        self.to_aggregated();
+        self.to_scored(&vec![*scores; self.evaluators.len()]);
+    }
+
+    /// Settles everyone of the last round.
+    pub fn settle_all(&mut self) {
+        let (program, job, round) = (self.world.program, self.job, self.round());
+        let state = self.round_state();
+        let mut instructions = Vec::new();
+        for trainer in &self.trainers {
+            if state.committed & (1 << trainer.seat.place) != 0 {
+                instructions.push(program.settle_segment(&round, &trainer.seat.pool));
+            }
+        }
+        for auditor in &self.auditors {
+            instructions.push(program.settle_audit(&job, &round, &auditor.seat.pool, auditor.seat.place));
+        }
+        for evaluator in &self.evaluators {
+            instructions.push(program.settle_evaluation(&job, &round, &evaluator.seat.pool, evaluator.seat.place));
+        }
+        for domain in 0..state.domain_count {
+            let (dataset, provider) = (self.datasets[domain as usize], &self.providers[domain as usize]);
+            instructions.push(program.settle_data(&job, &round, domain, &dataset, &provider.seat.pool));
+            instructions.push(program.settle_patrons(&job, &round, domain));
+        }
+        for instruction in instructions {
+            self.crank(instruction);
+        }
+    }
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A dataset of this name.
+pub fn dataset(name: &str) -> RegisterDataset {
+    let mut domain = [0; 32];
+    let length = name.len().min(32);
+    domain[..length].copy_from_slice(&name.as_bytes()[..length]);
+    let mut licence = [0; 32];
+    licence[..7].copy_from_slice(b"CC0-1.0");
+    RegisterDataset {
+        domain,
+        train_root: named(&format!("train {name}")),
+        held_out_root: named(&format!("held out {name}")),
+        train_tokens: 100_000,
+        held_out_tokens: 10_000,
+        licence,
+    }
+}
+
+/// One score for every domain, micro-nats per token.
+pub fn scores(score: u32) -> [u32; MAX_DOMAINS] {
+    [score; MAX_DOMAINS]
+}

@@ -1,0 +1,218 @@
+//! A job over the synthetic graph on a real ledger, and disputes on it played by both brains.
+#![allow(dead_code, reason = "not every test file asks for everything")]
+
+use sip_client::Accusation;
+use sip_client::testing::{Cast, Operator, Scene};
+use sip_ledger::{Ledger, Receipt};
+use sip_node::dispute::synthetic::{self, Lie, Run};
+use sip_node::dispute::{Challenger, Defender, Move};
+use sip_protocol::data::Dataset;
+use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Side};
+use sip_protocol::job::JobSpec;
+use sip_protocol::pool::PoolKind;
+use sip_protocol::segment::SegmentClaim;
+use solana_address::Address;
+use solana_keypair::Keypair;
+use solana_signer::Signer;
+use std::sync::Arc;
+
+/// A committed segment, true or false, and someone who may accuse it.
+pub(crate) struct Court {
+    /// The chain.
+    pub(crate) scene: Scene,
+    /// What the trainer holds.
+    pub(crate) claimed: Arc<Run>,
+    /// What is true.
+    pub(crate) honest: Arc<Run>,
+    /// The accuser.
+    pub(crate) challenger: Operator,
+    /// Index of the trainer.
+    pub(crate) trainer: usize,
+}
+
+/// What a dispute took.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    /// Moves with side, transactions and the greatest compute units of one of them.
+    pub(crate) moves: Vec<(Side, MoveKind, usize, u64)>,
+}
+
+impl Record {
+    /// Transactions of a side.
+    pub(crate) fn transactions(&self, side: Side) -> usize {
+        self.moves.iter().filter(|record| record.0 == side).map(|record| record.2).sum()
+    }
+}
+
+impl Court {
+    /// A round of segments of so many steps and steps per leaf, in which one trainer lies, or none does.
+    pub(crate) fn new(inner_steps: u32, steps_per_leaf: u32, lie: Option<Lie>) -> Court {
+        let story = synthetic::Scene::new(inner_steps, steps_per_leaf);
+        let ground = story.ground;
+        let mut cast = Cast { trainers: 2, auditors: 1, evaluators: 1, ..Cast::default() };
+        cast.spec = JobSpec {
+            nodes_root: ground.nodes_root,
+            outputs_root: ground.outputs_root,
+            tables_root: ground.tables_root,
+            genesis_root: ground.start_root,
+            node_count: ground.node_count,
+            state_count: ground.state_count,
+            table_count: ground.table_count,
+            inner_steps,
+            leaf_interval: steps_per_leaf,
+            batch: synthetic::ROWS,
+            sequence_length: synthetic::ROW_TOKENS - 1,
+            domain_count: 2,
+            mixture_floor_bps: 1000,
+            mixture_cap_bps: 9000,
+            ..cast.spec
+        };
+        let mut scene = Scene::with(&cast);
+        for (domain, address) in scene.datasets.clone().iter().enumerate() {
+            let mut dataset: Dataset = scene.world.state(address);
+            dataset.train_root = ground.dataset_roots[domain];
+            dataset.train_tokens = ground.token_counts[domain];
+            scene.world.overwrite(address, &dataset);
+        }
+        scene.open_round();
+        let round = scene.round_state();
+        let trainer = 1;
+        let story = story.placed(|ground| {
+            ground.round_seed = round.seed;
+            ground.mixture_bps = round.mixture_bps;
+            ground.first_step = round.index * inner_steps;
+            ground.trainer = trainer as u32;
+        });
+        let honest = Arc::new(story.run(None));
+        let claimed = Arc::new(story.run(lie));
+        let claim = SegmentClaim {
+            start_root: claimed.start_root(),
+            end_root: claimed.end_root(),
+            accumulator_root: claimed.accumulator_root(),
+            ..scene.claim(trainer)
+        };
+        scene.commit(0);
+        scene.commit_claim(trainer, &claim);
+        scene.close_commits();
+        let challenger = scene.world.operator("challenger", PoolKind::Auditor);
+        Court { scene, claimed, honest, challenger, trainer }
+    }
+
+    /// The trainer's pool.
+    pub(crate) fn pool(&self) -> Address {
+        self.scene.trainers[self.trainer].seat.pool
+    }
+
+    /// The trainer's key.
+    pub(crate) fn trainer_key(&self) -> Keypair {
+        self.scene.trainers[self.trainer].key.insecure_clone()
+    }
+
+    /// The challenger's key.
+    pub(crate) fn challenger_key(&self) -> Keypair {
+        self.challenger.key.insecure_clone()
+    }
+
+    /// The key of a side.
+    pub(crate) fn key(&self, side: Side) -> Keypair {
+        match side {
+            Side::Trainer => self.trainer_key(),
+            Side::Challenger => self.challenger_key(),
+        }
+    }
+
+    /// Address of the dispute.
+    pub(crate) fn dispute(&self) -> Address {
+        self.scene.world.program.dispute(&self.scene.segment(self.trainer), &self.challenger.key.pubkey())
+    }
+
+    /// State of the dispute.
+    pub(crate) fn state(&self) -> Dispute {
+        self.scene.world.state(&self.dispute())
+    }
+
+    /// The instruction that accuses.
+    pub(crate) fn open_instruction(&self) -> solana_instruction::Instruction {
+        self.scene.world.program.open_dispute(&Accusation {
+            challenger: &self.challenger.key.pubkey(),
+            job: &self.scene.job,
+            round: &self.scene.round(),
+            pool: &self.pool(),
+            datasets: &self.scene.datasets,
+        })
+    }
+
+    /// Accuses.
+    pub(crate) fn open(&mut self) -> Receipt {
+        let (open, key) = (self.open_instruction(), self.challenger_key());
+        self.scene.world.send(&[open], &[&key])
+    }
+
+    /// The move that the brain of the side on move plays.
+    pub(crate) fn next(&self) -> (Side, Move) {
+        let game = self.state().game;
+        let side = game.on_move().unwrap();
+        let next = match side {
+            Side::Trainer => Defender::new(self.claimed.graph(), self.claimed.clone()).next(&game),
+            Side::Challenger => Challenger::new(self.honest.graph(), self.honest.clone()).next(&game),
+        };
+        (side, next.unwrap().unwrap())
+    }
+
+    /// Plays a move that must be accepted; returns its receipts.
+    pub(crate) fn play(&mut self, side: Side, next: &Move) -> Vec<Receipt> {
+        let key = self.key(side);
+        let instructions = self.scene.world.program.moves(&key.pubkey(), &self.dispute(), next.kind, &next.payload);
+        self.scene.world.advance(1);
+        instructions.into_iter().map(|instruction| self.scene.world.send(&[instruction], &[&key])).collect()
+    }
+
+    /// Plays until the given side is to play a move of this kind, which is returned unplayed.
+    pub(crate) fn play_until(&mut self, kind: MoveKind) -> (Side, Move) {
+        loop {
+            let (side, next) = self.next();
+            if next.kind == kind {
+                return (side, next);
+            }
+            self.play(side, &next);
+        }
+    }
+
+    /// Plays to the end.
+    pub(crate) fn fight(&mut self) -> (Outcome, Record) {
+        let mut record = Record::default();
+        while self.state().game.outcome().unwrap() == Outcome::Open {
+            let (side, next) = self.next();
+            let receipts = self.play(side, &next);
+            let most = receipts.iter().map(|receipt| receipt.compute_units).max().unwrap_or(0);
+            record.moves.push((side, next.kind, receipts.len(), most));
+        }
+        (self.state().game.outcome().unwrap(), record)
+    }
+
+    /// The instruction that applies the verdict.
+    pub(crate) fn resolve_instruction(&self) -> solana_instruction::Instruction {
+        self.scene.world.program.resolve_dispute(
+            &self.challenger.key.pubkey(),
+            &self.scene.job,
+            &self.scene.round(),
+            &self.pool(),
+        )
+    }
+
+    /// Applies the verdict.
+    pub(crate) fn resolve(&mut self) -> Receipt {
+        let resolve = self.resolve_instruction();
+        self.scene.crank(resolve)
+    }
+
+    /// Tokens of the challenger, base units.
+    pub(crate) fn challenger_tokens(&self) -> u64 {
+        self.scene.world.tokens(&self.challenger.key.pubkey())
+    }
+
+    /// Lamports of an account.
+    pub(crate) fn lamports(&self, address: &Address) -> u64 {
+        self.scene.world.ledger.account(address).map_or(0, |account| account.lamports)
+    }
+}

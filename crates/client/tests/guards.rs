@@ -1,0 +1,259 @@
+//! Every instruction against every wrong account, signature and length.
+
+mod common;
+
+use common::send_guarded;
+use sip_client::{
+    NewPool,
+    testing::{Scene, World, dataset, named, scores},
+};
+use sip_ledger::Ledger;
+use sip_protocol::{
+    Account, Error,
+    config::{Parameters, TOKEN},
+    pool::{Pool, PoolKind},
+    position::Position,
+};
+use solana_account::Account as LedgerAccount;
+use solana_instruction::Instruction;
+use solana_signer::Signer;
+
+#[test]
+fn the_configuration_is_guarded() {
+    let mut world = World::uninitialised();
+    let authority = world.authority.insecure_clone();
+    let key = authority.pubkey();
+    let program = world.program;
+    // Anyone may be first to initialise; on a real cluster that is the deployer, in the deployment's transaction.
+    send_guarded(&mut world, program.initialize(&key, &Parameters::DEFAULT), &authority, &[0]);
+    world.send(&[program.create_token_account(&key, &key)], &[&authority]);
+    send_guarded(&mut world, program.set_parameters(&key, &Parameters::DEFAULT), &authority, &[]);
+    send_guarded(&mut world, program.distribute(&key, &key, TOKEN), &authority, &[]);
+}
+
+#[test]
+fn stake_is_guarded() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let job = scene.job;
+    let world = &mut scene.world;
+    let operator = world.wallet("operator");
+    let wallet = operator.pubkey();
+    let new = NewPool { index: 0, self_bond: 2_000 * TOKEN, commission_bps: 500, chain_tip: [0; 32] };
+    let pool = program.pool(PoolKind::Data, &wallet, 0);
+    send_guarded(world, program.create_pool(&wallet, PoolKind::Data, &new), &operator, &[]);
+    send_guarded(world, program.add_bond(&wallet, &pool, TOKEN), &operator, &[]);
+    send_guarded(world, program.register_dataset(&wallet, &pool, &dataset("another")), &operator, &[]);
+    let patron = world.wallet("patron");
+    let owner = patron.pubkey();
+    send_guarded(world, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron, &[]);
+    // The second deposit creates nothing and needs no system program.
+    send_guarded(world, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron, &[7]);
+    send_guarded(world, program.request_exit(&owner, &pool, 0, TOKEN), &patron, &[]);
+    send_guarded(world, program.request_exit(&owner, &pool, 1, TOKEN), &patron, &[]);
+    let slots = world.config().parameters.unbonding_slots;
+    world.advance(slots);
+    // The other ticket of the same owner is as good.
+    send_guarded(world, program.claim_exit(&owner, &pool, 1), &patron, &[3]);
+    send_guarded(world, program.claim_exit(&owner, &pool, 0), &patron, &[]);
+    let patron = scene.patrons[0].insecure_clone();
+    let (from, to) = (program.attention_pool(&job, 0), program.attention_pool(&job, 1));
+    send_guarded(world, program.move_attention(&patron.pubkey(), &from, &to, TOKEN, 0), &patron, &[]);
+    send_guarded(world, program.retire_pool(&wallet, &pool), &operator, &[]);
+    world.advance(slots);
+    send_guarded(world, program.withdraw_bond(&wallet, &pool), &operator, &[]);
+}
+
+#[test]
+fn jobs_rounds_and_settlements_are_guarded() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let authority = scene.world.authority.insecure_clone();
+    let key = authority.pubkey();
+    let spec = scene.job_state().spec;
+    let another = program.job(&key, 7);
+    let (datasets, job) = (scene.datasets.clone(), scene.job);
+    let world = &mut scene.world;
+    // Which datasets a job uses is its creator's choice, but none twice.
+    send_guarded(world, program.create_job(&key, 7, &spec, &datasets), &authority, &[]);
+    for domain in 0..3 {
+        send_guarded(world, program.create_attention_pool(&key, &another, domain), &authority, &[]);
+    }
+    let trainer = scene.trainers[0].key.insecure_clone();
+    let seat = scene.trainers[0].seat;
+    send_guarded(world, program.join_job(&seat.operator, &another, &seat.pool), &trainer, &[]);
+
+    // Anyone may pay for a round.
+    send_guarded(world, program.open_round(&key, &job, 0, 3), &authority, &[0]);
+    let round = scene.round();
+    for place in 0..3 {
+        let commit = scene.commit_instruction(place, &scene.claim(place));
+        let trainer = scene.trainers[place].key.insecure_clone();
+        send_guarded(&mut scene.world, commit, &trainer, &[]);
+    }
+    send_guarded(&mut scene.world, program.close_commits(&job, &round), &authority, &[]);
+    for place in 0..2 {
+        let auditor = scene.auditors[place].key.insecure_clone();
+        let preimage = scene.auditors[place].chain.pop().unwrap();
+        let reveal = program.reveal_draw(&scene.auditors[place].seat, &job, &round, &preimage);
+        send_guarded(&mut scene.world, reveal, &auditor, &[]);
+        for trainer in 0..3 {
+            let segment = scene.segment(trainer);
+            let attest = program.attest(&scene.auditors[place].seat, &job, &round, &segment, &named("digest"));
+            // An auditor that draws everything may attest another segment instead.
+            send_guarded(&mut scene.world, attest, &auditor, &[4]);
+        }
+    }
+    let close = scene.close_instruction(&[0, 1, 2]);
+    send_guarded(&mut scene.world, close, &authority, &[]);
+    for place in 0..2 {
+        let auditor = scene.auditors[place].key.insecure_clone();
+        let vote = program.vote_base(&scene.auditors[place].seat, &job, &round, &named("base"));
+        send_guarded(&mut scene.world, vote, &auditor, &[]);
+    }
+    for place in 0..3 {
+        let evaluator = scene.evaluators[place].key.insecure_clone();
+        let commit = scene.commit_score_instruction(place, &scores(5_000_000));
+        send_guarded(&mut scene.world, commit, &evaluator, &[]);
+    }
+    for place in 0..3 {
+        let evaluator = scene.evaluators[place].key.insecure_clone();
+        let reveal = scene.reveal_score_instruction(place, &scores(5_000_000));
+        send_guarded(&mut scene.world, reveal, &evaluator, &[]);
+    }
+    send_guarded(&mut scene.world, program.tally(&job, &round), &authority, &[]);
+
+    let (trainer_pool, auditor_pool) = (scene.trainers[0].seat.pool, scene.auditors[0].seat.pool);
+    let evaluator_pool = scene.evaluators[0].seat.pool;
+    let provider = scene.providers[0].seat.pool;
+    let patron = scene.patrons[0].insecure_clone();
+    let attention = program.attention_pool(&job, 0);
+    let world = &mut scene.world;
+    send_guarded(world, program.settle_segment(&round, &trainer_pool), &authority, &[]);
+    send_guarded(world, program.settle_audit(&job, &round, &auditor_pool, 0), &authority, &[]);
+    send_guarded(world, program.settle_evaluation(&job, &round, &evaluator_pool, 0), &authority, &[]);
+    send_guarded(world, program.settle_data(&job, &round, 0, &datasets[0], &provider), &authority, &[]);
+    send_guarded(world, program.settle_patrons(&job, &round, 0), &authority, &[]);
+    send_guarded(world, program.claim_rewards(&patron.pubkey(), &attention), &patron, &[]);
+    send_guarded(world, program.claim_commission(&seat.operator, &trainer_pool), &trainer, &[]);
+}
+
+#[test]
+fn a_round_without_a_majority_is_voided_under_guard() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    scene.to_closed();
+    scene.world.advance(50);
+    let void = scene.world.program.void_round(&scene.job, &scene.round());
+    let authority = scene.world.authority.insecure_clone();
+    send_guarded(&mut scene.world, void, &authority, &[]);
+}
+
+#[test]
+fn unknown_instructions_are_refused() {
+    let mut world = World::new();
+    let authority = world.authority.insecure_clone();
+    for tag in [33u8, 63, 96, 255] {
+        let instruction = Instruction { program_id: world.program.id, accounts: vec![], data: vec![tag] };
+        world.refused(&[instruction], &[&authority], Error::UnknownInstruction);
+    }
+}
+
+#[test]
+fn lamports_sent_to_an_address_beforehand_do_no_harm() {
+    let mut world = World::uninitialised();
+    let program = world.program;
+    let authority = world.authority.insecure_clone();
+    let key = authority.pubkey();
+    for address in [program.config(), program.mint(), program.vault(), program.job(&key, 0)] {
+        world.ledger.airdrop(&address, 1).unwrap();
+    }
+    let rich = program.pool(PoolKind::Data, &key, 0);
+    world.ledger.airdrop(&rich, 10_000_000_000).unwrap();
+    world.send(
+        &[
+            program.initialize(&key, &Parameters::DEFAULT),
+            program.create_token_account(&key, &key),
+            program.distribute(&key, &key, 10_000 * TOKEN),
+        ],
+        &[&authority],
+    );
+    let new = NewPool { self_bond: 2_000 * TOKEN, ..NewPool::default() };
+    world.send(&[program.create_pool(&key, PoolKind::Data, &new)], &[&authority]);
+    assert_eq!(world.state::<Pool>(&rich).self_bond, 2_000 * TOKEN);
+}
+
+#[test]
+fn nothing_is_initialised_twice() {
+    let mut scene = Scene::new();
+    scene.open_round();
+    scene.commit(0);
+    let program = scene.world.program;
+    let authority = scene.world.authority.insecure_clone();
+    let key = authority.pubkey();
+    let initialize = program.initialize(&key, &Parameters::DEFAULT);
+    scene.world.refused(&[initialize], &[&authority], Error::AlreadyInitialised);
+    let spec = scene.job_state().spec;
+    let job = program.create_job(&key, 0, &spec, &scene.datasets);
+    scene.world.refused(&[job], &[&authority], Error::AlreadyInitialised);
+    let pool = program.create_attention_pool(&key, &scene.job, 0);
+    scene.world.refused(&[pool], &[&authority], Error::AlreadyInitialised);
+    let provider = scene.providers[0].key.insecure_clone();
+    let new = NewPool { self_bond: 2_000 * TOKEN, ..NewPool::default() };
+    let pool = program.create_pool(&provider.pubkey(), PoolKind::Data, &new);
+    scene.world.refused(&[pool], &[&provider], Error::AlreadyInitialised);
+    let again = program.register_dataset(&provider.pubkey(), &scene.providers[0].seat.pool, &dataset("domain 0"));
+    scene.world.refused(&[again], &[&provider], Error::AlreadyInitialised);
+    let trainer = scene.trainers[0].key.insecure_clone();
+    let commit = scene.commit_instruction(0, &scene.claim(0));
+    scene.world.refused(&[commit], &[&trainer], Error::AlreadyInitialised);
+}
+
+#[test]
+fn another_version_size_or_kind_of_an_account_is_refused() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let pool = scene.trainers[0].seat.pool;
+    let key = scene.trainers[0].key.insecure_clone();
+    let claim = program.claim_commission(&key.pubkey(), &pool);
+    let original = scene.world.ledger.account(&pool).unwrap();
+    for (offset, value, expected) in
+        [(0, 3, Error::WrongKind), (0, 0, Error::NotInitialised), (0, 200, Error::WrongKind), (1, 2, Error::WrongVersion)]
+    {
+        let mut changed = original.clone();
+        changed.data[offset] = value;
+        scene.world.ledger.set_account(pool, changed).unwrap();
+        let result = scene.world.ledger.send(std::slice::from_ref(&claim), &key, &[&key]);
+        assert_eq!(result.unwrap_err().custom_code(), Some(expected.code()));
+    }
+    for data in [vec![2u8, 1, 0, 0], [original.data.as_slice(), &[0]].concat(), original.data[..8].to_vec()] {
+        let changed = LedgerAccount { data, ..original.clone() };
+        scene.world.ledger.set_account(pool, changed).unwrap();
+        let result = scene.world.ledger.send(std::slice::from_ref(&claim), &key, &[&key]);
+        assert_eq!(result.unwrap_err().custom_code(), Some(Error::WrongSize.code()));
+    }
+    assert_eq!(Pool::decode(&original.data[1..]).map(|_| ()), Err(Error::WrongSize));
+    assert_eq!(Position::decode(&[0; Position::SIZE]).map(|_| ()), Err(Error::NotInitialised));
+}
+
+#[test]
+fn one_account_in_two_places_is_refused() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let patron = scene.patrons[0].insecure_clone();
+    let owner = patron.pubkey();
+    let (from, to) = (program.attention_pool(&scene.job, 0), program.attention_pool(&scene.job, 1));
+    let same = program.move_attention(&owner, &from, &from, TOKEN, 0);
+    scene.world.refused(&[same], &[&patron], Error::SamePool);
+    let mut both = program.move_attention(&owner, &from, &to, TOKEN, 0);
+    both.accounts[4] = both.accounts[2].clone();
+    scene.world.refused(&[both], &[&patron], Error::DuplicateAccount);
+    // The vault as a wallet would pay the protocol to itself.
+    let mut deposit = program.deposit(&owner, &from, TOKEN, 0);
+    deposit.accounts[4] = deposit.accounts[5].clone();
+    scene.world.refused(&[deposit], &[&patron], Error::WrongTokenAccount);
+    let authority = scene.world.authority.insecure_clone();
+    let mut distribute = program.distribute(&authority.pubkey(), &authority.pubkey(), TOKEN);
+    distribute.accounts[3] = distribute.accounts[2].clone();
+    scene.world.refused(&[distribute], &[&authority], Error::WrongTokenAccount);
+}

@@ -1,0 +1,147 @@
+//! Datasets, jobs, joining.
+
+use sip_client::testing::{Cast, Scene, World, dataset};
+use sip_protocol::{
+    Error,
+    config::TOKEN,
+    data::Dataset,
+    instruction::RegisterDataset,
+    job::JobSpec,
+    pool::{Pool, PoolKind, RETIRED},
+};
+use solana_signer::Signer;
+
+#[test]
+fn a_dataset_names_what_it_is_and_who_provides_it() {
+    let mut world = World::new();
+    let provider = world.operator("provider", PoolKind::Data);
+    let (key, pool, program) = (provider.seat.operator, provider.seat.pool, world.program);
+    let good = dataset("novels");
+    for (bad, expected) in [
+        (RegisterDataset { train_tokens: 0, ..good }, Error::EmptyDataset),
+        (RegisterDataset { held_out_tokens: 0, ..good }, Error::EmptyDataset),
+        (RegisterDataset { domain: [0; 32], ..good }, Error::MissingName),
+        (RegisterDataset { licence: [0; 32], ..good }, Error::MissingName),
+    ] {
+        let register = program.register_dataset(&key, &pool, &bad);
+        world.refused(&[register], &[&provider.key], expected);
+    }
+    let state: Pool = world.state(&pool);
+    world.overwrite(&pool, &Pool { status: RETIRED, ..state });
+    world.refused(&[program.register_dataset(&key, &pool, &good)], &[&provider.key], Error::PoolRetired);
+    world.overwrite(&pool, &state);
+    let trainer = world.operator("trainer", PoolKind::Trainer);
+    let register = program.register_dataset(&trainer.seat.operator, &trainer.seat.pool, &good);
+    world.refused(&[register], &[&trainer.key], Error::WrongPoolKind);
+    let register = program.register_dataset(&trainer.seat.operator, &pool, &good);
+    world.refused(&[register], &[&trainer.key], Error::NotAuthority);
+    world.send(&[program.register_dataset(&key, &pool, &good)], &[&provider.key]);
+    let state: Dataset = world.state(&program.dataset(&good.train_root));
+    assert_eq!((state.pool, state.train_tokens, &state.domain[..6]), (pool.to_bytes(), 100_000, b"novels".as_slice()));
+}
+
+#[test]
+fn a_job_outside_the_limits_is_refused() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let authority = scene.world.authority.insecure_clone();
+    let key = authority.pubkey();
+    let good = scene.job_state().spec;
+    let datasets = scene.datasets.clone();
+    let shapes = [
+        JobSpec { node_count: 0, ..good },
+        JobSpec { state_count: 0, ..good },
+        JobSpec { inner_steps: 0, ..good },
+        JobSpec { inner_steps: (1 << 20) + 1, ..good },
+        JobSpec { leaf_interval: 0, ..good },
+        JobSpec { leaf_interval: good.inner_steps + 1, ..good },
+        JobSpec { inner_steps: 100, leaf_interval: 17, ..good },
+        JobSpec { batch: 0, ..good },
+        JobSpec { sequence_length: 0, ..good },
+        JobSpec { rounds: 0, ..good },
+        JobSpec { commit_slots: 0, ..good },
+        JobSpec { audit_slots: 0, ..good },
+        JobSpec { vote_slots: 0, ..good },
+        JobSpec { evaluation_slots: 0, ..good },
+        JobSpec { reserved: [0, 0, 1], ..good },
+        JobSpec { padding: 1, ..good },
+    ];
+    for spec in shapes {
+        let create = program.create_job(&key, 1, &spec, &datasets);
+        scene.world.refused(&[create], &[&authority], Error::WrongJobShape);
+    }
+    for (spec, expected) in [
+        (JobSpec { domain_count: 0, ..good }, Error::TooManyDomains),
+        (JobSpec { domain_count: 9, ..good }, Error::TooManyDomains),
+        (JobSpec { mixture_floor_bps: 3_334, ..good }, Error::WrongMixtureBounds),
+        (JobSpec { mixture_cap_bps: 3_333, ..good }, Error::WrongMixtureBounds),
+        (JobSpec { mixture_floor_bps: 3_000, mixture_cap_bps: 2_000, ..good }, Error::WrongMixtureBounds),
+        (JobSpec { mixture_cap_bps: 10_001, ..good }, Error::WrongMixtureBounds),
+    ] {
+        let create = program.create_job(&key, 1, &spec, &datasets);
+        scene.world.refused(&[create], &[&authority], expected);
+    }
+    let twice = [datasets[0], datasets[1], datasets[0]];
+    let create = program.create_job(&key, 1, &good, &twice);
+    scene.world.refused(&[create], &[&authority], Error::DuplicateDomain);
+    let create = program.create_job(&key, 1, &good, &datasets[..2]);
+    scene.world.refused(&[create], &[&authority], Error::MissingAccount);
+}
+
+#[test]
+fn only_the_authoritys_jobs_are_rewarded() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.job_state().rewarded, 1);
+    let creator = scene.world.wallet("creator");
+    let program = scene.world.program;
+    let spec = scene.job_state().spec;
+    let create = program.create_job(&creator.pubkey(), 0, &spec, &scene.datasets);
+    scene.world.send(&[create], &[&creator]);
+    let job: sip_protocol::job::Job = scene.world.state(&program.job(&creator.pubkey(), 0));
+    assert_eq!(job.rewarded, 0);
+    assert_eq!((job.base_root, job.next_seed), (spec.genesis_root, spec.seed));
+}
+
+#[test]
+fn a_pool_joins_once_and_in_good_standing() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let job = scene.job;
+    let trainer = &scene.trainers[0];
+    let (seat, key) = (trainer.seat, trainer.key.insecure_clone());
+    let join = program.join_job(&seat.operator, &job, &seat.pool);
+    scene.world.refused(std::slice::from_ref(&join), &[&key], Error::AlreadyJoined);
+    let provider = &scene.providers[0];
+    let (provider_seat, provider_key) = (provider.seat, provider.key.insecure_clone());
+    let join = program.join_job(&provider_seat.operator, &job, &provider_seat.pool);
+    scene.world.refused(&[join], &[&provider_key], Error::WrongPoolKind);
+    let join = program.join_job(&provider_seat.operator, &job, &seat.pool);
+    scene.world.refused(&[join], &[&provider_key], Error::NotAuthority);
+
+    let newcomer = scene.world.operator("newcomer", PoolKind::Trainer);
+    let join = program.join_job(&newcomer.seat.operator, &job, &newcomer.seat.pool);
+    let parameters = scene.world.config().parameters;
+    let authority = scene.world.authority.insecure_clone();
+    let higher = sip_protocol::config::Parameters { minimum_self_bond: 3_000 * TOKEN, ..parameters };
+    scene.world.send(&[program.set_parameters(&authority.pubkey(), &higher)], &[&authority]);
+    scene.world.refused(std::slice::from_ref(&join), &[&newcomer.key], Error::SelfBondTooSmall);
+    scene.world.send(&[program.set_parameters(&authority.pubkey(), &parameters)], &[&authority]);
+    scene.world.send(&[program.retire_pool(&newcomer.seat.operator, &newcomer.seat.pool)], &[&newcomer.key]);
+    scene.world.refused(&[join], &[&newcomer.key], Error::PoolRetired);
+}
+
+#[test]
+fn a_job_has_sixteen_places_per_role() {
+    let mut scene = Scene::with(&Cast { trainers: 16, auditors: 16, evaluators: 16, ..Cast::default() });
+    for (name, kind) in
+        [("17th trainer", PoolKind::Trainer), ("17th auditor", PoolKind::Auditor), ("17th evaluator", PoolKind::Evaluator)]
+    {
+        let late = scene.world.operator(name, kind);
+        let join = scene.world.program.join_job(&late.seat.operator, &scene.job, &late.seat.pool);
+        scene.world.refused(&[join], &[&late.key], Error::JobFull);
+    }
+    // A full round fits its transactions and its compute budget.
+    scene.whole_round(&sip_client::testing::scores(4_000_000));
+    scene.settle_all();
+    assert_eq!(scene.round_state().accepted, u16::MAX);
+}

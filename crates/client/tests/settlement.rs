@@ -1,0 +1,355 @@
+//! Scores, quality, and who is paid or charged for a round.
+
+use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
+use sip_protocol::{
+    Error,
+    config::{Parameters, TOKEN},
+    evaluation,
+    job::Job,
+    pool::{PoolKind, SEED_SHARES},
+    position::Position,
+    round::{self, QUALITY_ONE},
+    segment::{self, Segment},
+};
+use solana_signer::Signer;
+
+fn aggregated() -> Scene {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    scene
+}
+
+#[test]
+fn scores_are_committed_once_and_in_time() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    scene.to_closed();
+    let key = scene.evaluators[0].key.insecure_clone();
+    let commit = scene.commit_score_instruction(0, &scores(5_000_000));
+    scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::WrongRoundStatus);
+    scene.to_aggregated();
+    let (job, round, program) = (scene.job, scene.round(), scene.world.program);
+    let seat = scene.evaluators[0].seat;
+    let empty = program.commit_score(&seat, &job, &round, &[0; 32]);
+    scene.world.refused(&[empty], &[&key], Error::EmptyCommitment);
+    let mut elsewhere = seat;
+    elsewhere.place = 1;
+    let wrong = program.commit_score(&elsewhere, &job, &round, &named("scores"));
+    scene.world.refused(&[wrong], &[&key], Error::WrongPlace);
+    let late = scene.join("late", PoolKind::Evaluator, 3);
+    let wrong = program.commit_score(&late.seat, &job, &round, &named("scores"));
+    scene.world.refused(&[wrong], &[&late.key], Error::WrongPlace);
+    let authority = scene.world.authority.insecure_clone();
+    let higher = Parameters { minimum_self_bond: 5_000 * TOKEN, ..Parameters::DEFAULT };
+    scene.world.send(&[program.set_parameters(&authority.pubkey(), &higher)], &[&authority]);
+    scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
+    scene.world.send(&[program.set_parameters(&authority.pubkey(), &Parameters::DEFAULT)], &[&authority]);
+    scene.world.send(std::slice::from_ref(&commit), &[&key]);
+    scene.world.refused(&[commit], &[&key], Error::AlreadyCommitted);
+    scene.world.advance(50);
+    let other = scene.evaluators[1].key.insecure_clone();
+    let late = scene.commit_score_instruction(1, &scores(5_000_000));
+    scene.world.refused(&[late], &[&other], Error::WrongRoundStatus);
+}
+
+#[test]
+fn scores_are_revealed_once_as_committed_and_after_all_commitments() {
+    let mut scene = aggregated();
+    let key = scene.evaluators[0].key.insecure_clone();
+    let reveal = scene.reveal_score_instruction(0, &scores(5_000_000));
+    scene.commit_score(0, &scores(5_000_000));
+    scene.world.refused(std::slice::from_ref(&reveal), &[&key], Error::RevealNotOpen);
+    scene.commit_score(1, &scores(5_000_000));
+    scene.world.advance(50);
+    let wrong = scene.reveal_score_instruction(0, &scores(5_000_001));
+    scene.world.refused(&[wrong], &[&key], Error::WrongReveal);
+    let absent = scene.evaluators[2].key.insecure_clone();
+    let nothing = scene.reveal_score_instruction(2, &scores(5_000_000));
+    scene.world.refused(&[nothing], &[&absent], Error::NothingCommitted);
+    // Another's commitment cannot be copied: it binds the pool.
+    scene.world.send(std::slice::from_ref(&reveal), &[&key]);
+    scene.world.refused(&[reveal], &[&key], Error::AlreadyRevealed);
+    scene.world.advance(50);
+    let other = scene.evaluators[1].key.insecure_clone();
+    let late = scene.reveal_score_instruction(1, &scores(5_000_000));
+    scene.world.refused(&[late], &[&other], Error::WrongRoundStatus);
+}
+
+#[test]
+fn a_copied_commitment_cannot_be_revealed() {
+    let mut scene = aggregated();
+    scene.commit_score(0, &scores(5_000_000));
+    let copied = scene.round_state().evaluators[0].commitment;
+    let (seat, key) = (scene.evaluators[1].seat, scene.evaluators[1].key.insecure_clone());
+    let program = scene.world.program;
+    scene.world.send(&[program.commit_score(&seat, &scene.job, &scene.round(), &copied)], &[&key]);
+    scene.commit_score(2, &scores(5_000_000));
+    let salt = Scene::salt(0);
+    let reveal = program.reveal_score(&seat, &scene.job, &scene.round(), &scores(5_000_000), &salt);
+    scene.world.refused(&[reveal], &[&key], Error::WrongReveal);
+}
+
+#[test]
+fn the_tally_waits_for_those_who_may_still_speak() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    scene.to_closed();
+    let tally = scene.world.program.tally(&scene.job, &scene.round());
+    scene.crank_refused(tally.clone(), Error::WrongRoundStatus);
+    scene.to_aggregated();
+    scene.crank_refused(tally.clone(), Error::TooEarly);
+    scene.commit_score(0, &scores(5_000_000));
+    scene.commit_score(1, &scores(5_000_000));
+    scene.world.advance(50);
+    scene.reveal_score(0, &scores(5_000_000));
+    scene.crank_refused(tally.clone(), Error::TooEarly);
+    scene.world.advance(50);
+    scene.crank(tally.clone());
+    let round = scene.round_state();
+    assert_eq!(round.status, round::SCORED);
+    assert_eq!(round.evaluators.map(|seat| seat.status)[..3], [evaluation::WITHIN, evaluation::COMMITTED, evaluation::ABSENT]);
+    scene.crank_refused(tally, Error::WrongRoundStatus);
+}
+
+#[test]
+fn a_whole_round_pays_every_role_its_part() {
+    let mut scene = Scene::new();
+    scene.whole_round(&scores(5_000_000));
+    let bucket = scene.world.config().buckets.operator_rewards;
+    let attention = scene.world.program.attention_pool(&scene.job, 0);
+    scene.settle_all();
+    let round = scene.round_state();
+    let parameters = scene.world.config().parameters;
+    assert_eq!(round.reward, parameters.round_reward);
+    assert_eq!(round.quality, QUALITY_ONE, "the first round has no predecessor");
+    assert_eq!(bucket - scene.world.config().buckets.operator_rewards, round.paid);
+    assert!(round.paid <= round.reward && round.reward - round.paid < 100, "only rounding is left");
+    let trainer = scene.pool_state(&scene.trainers[0].seat.pool);
+    let earned = round.reward / 10_000 * 5_500 / 3;
+    // Without delegators the seed's part of the stake is next to nothing.
+    assert!(trainer.commission_owed <= earned && earned - trainer.commission_owed < earned / 1_000_000);
+    assert_eq!(trainer.segments_accepted, 1);
+    let evaluator = scene.pool_state(&scene.evaluators[0].seat.pool);
+    assert!(evaluator.commission_owed.abs_diff(round.reward / 30) < 10_000);
+    let auditor = scene.pool_state(&scene.auditors[0].seat.pool);
+    assert!(auditor.commission_owed.abs_diff(round.reward / 10_000 * 750) < 10_000);
+    assert_eq!((auditor.audits_attested, auditor.audits_missed), (3, 0));
+    let provider = scene.pool_state(&scene.providers[0].seat.pool);
+    assert!(provider.commission_owed.abs_diff(round.reward / 10_000 * 1_500 / 10_000 * 3_334) < 10_000);
+    let patrons = scene.pool_state(&attention);
+    assert_eq!(patrons.rewards_owed, round.reward / 10_000 * 500 / 10_000 * 3_334);
+}
+
+#[test]
+fn delegators_share_by_stake_after_commission() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let pool = scene.trainers[0].seat.pool;
+    let (small, large) = (scene.patrons[0].insecure_clone(), scene.patrons[1].insecure_clone());
+    scene.world.send(&[program.deposit(&small.pubkey(), &pool, 500 * TOKEN, 0)], &[&small]);
+    scene.world.send(&[program.deposit(&large.pubkey(), &pool, 1_500 * TOKEN, 0)], &[&large]);
+    scene.whole_round(&scores(5_000_000));
+    scene.settle_all();
+    let round = scene.round_state();
+    // 4 000 of 8 000 tokens of stake; half of it is the operator's own; a tenth of the rest is commission.
+    let earned = round.reward / 10_000 * 5_500 / 2;
+    let before = (scene.world.tokens(&small.pubkey()), scene.world.tokens(&large.pubkey()));
+    scene.world.send(&[program.claim_rewards(&small.pubkey(), &pool)], &[&small]);
+    scene.world.send(&[program.claim_rewards(&large.pubkey(), &pool)], &[&large]);
+    let got = (scene.world.tokens(&small.pubkey()) - before.0, scene.world.tokens(&large.pubkey()) - before.1);
+    assert!(got.0.abs_diff(earned / 2 / 10 * 9 / 4) < 10_000, "{} {earned}", got.0);
+    assert!(got.1.abs_diff(earned / 2 / 10 * 9 / 4 * 3) < 10_000);
+    let left = scene.pool_state(&pool);
+    assert!(left.rewards_owed < 10);
+    // A newcomer earns nothing of the past.
+    let late = scene.patrons[2].insecure_clone();
+    scene.world.send(&[program.deposit(&late.pubkey(), &pool, 500 * TOKEN, 0)], &[&late]);
+    scene.world.refused(&[program.claim_rewards(&late.pubkey(), &pool)], &[&late], Error::NothingToClaim);
+    assert_eq!(scene.world.state::<Position>(&program.position(&pool, &late.pubkey())).claimable, 0);
+}
+
+#[test]
+fn everything_is_settled_once() {
+    let mut scene = Scene::new();
+    scene.whole_round(&scores(5_000_000));
+    let (program, job, round) = (scene.world.program, scene.job, scene.round());
+    let settle = [
+        program.settle_segment(&round, &scene.trainers[0].seat.pool),
+        program.settle_audit(&job, &round, &scene.auditors[0].seat.pool, 0),
+        program.settle_evaluation(&job, &round, &scene.evaluators[0].seat.pool, 0),
+        program.settle_data(&job, &round, 0, &scene.datasets[0], &scene.providers[0].seat.pool),
+        program.settle_patrons(&job, &round, 0),
+    ];
+    for instruction in settle {
+        scene.crank(instruction.clone());
+        scene.crank_refused(instruction, Error::AlreadySettled);
+    }
+}
+
+#[test]
+fn nothing_is_settled_before_the_score_or_in_a_wrong_place() {
+    let mut scene = aggregated();
+    let (program, job, round) = (scene.world.program, scene.job, scene.round());
+    let pools = (scene.auditors[0].seat.pool, scene.evaluators[0].seat.pool, scene.providers[0].seat.pool);
+    let data = scene.datasets[0];
+    for instruction in [
+        program.settle_segment(&round, &scene.trainers[0].seat.pool),
+        program.settle_audit(&job, &round, &pools.0, 0),
+        program.settle_evaluation(&job, &round, &pools.1, 0),
+        program.settle_data(&job, &round, 0, &data, &pools.2),
+        program.settle_patrons(&job, &round, 0),
+    ] {
+        scene.crank_refused(instruction, Error::WrongRoundStatus);
+    }
+    scene.to_scored(&vec![scores(5_000_000); 3]);
+    scene.crank_refused(program.settle_audit(&job, &round, &pools.0, 1), Error::WrongPlace);
+    scene.crank_refused(program.settle_evaluation(&job, &round, &pools.1, 1), Error::WrongPlace);
+    scene.crank_refused(program.settle_data(&job, &round, 1, &data, &pools.2), Error::WrongAccount);
+    scene.crank_refused(program.settle_data(&job, &round, 8, &data, &pools.2), Error::WrongPlace);
+    let mut elsewhere = program.settle_patrons(&job, &round, 0);
+    elsewhere.data[1] = 1;
+    scene.crank_refused(elsewhere, Error::WrongAccount);
+    // Whoever joined later has no place in this round.
+    let late = scene.join("late auditor", PoolKind::Auditor, 2);
+    scene.crank_refused(program.settle_audit(&job, &round, &late.seat.pool, 2), Error::WrongPlace);
+    let late = scene.join("late evaluator", PoolKind::Evaluator, 3);
+    scene.crank_refused(program.settle_evaluation(&job, &round, &late.seat.pool, 3), Error::WrongPlace);
+}
+
+#[test]
+fn a_late_segment_pays_its_penalty_out_of_its_reward() {
+    let mut scene = Scene::new();
+    scene.open_round();
+    scene.commit(0);
+    scene.commit(1);
+    scene.world.advance(101);
+    scene.commit(2);
+    scene.close_commits();
+    scene.to_closed();
+    scene.to_aggregated();
+    scene.to_scored(&vec![scores(5_000_000); 3]);
+    scene.settle_all();
+    let [timely, late] = [0, 2].map(|trainer: usize| scene.pool_state(&scene.trainers[trainer].seat.pool));
+    let penalty = scene.world.config().parameters.late_penalty;
+    assert!((timely.commission_owed - late.commission_owed).abs_diff(penalty) < 10_000);
+    assert_eq!(late.self_bond, BOND_TOKENS * TOKEN);
+}
+
+#[test]
+fn a_penalty_above_the_reward_is_taken_from_stake() {
+    let parameters = Parameters { round_reward: 0, ..Parameters::DEFAULT };
+    let mut scene = Scene::with(&Cast { parameters, ..Cast::default() });
+    scene.open_round();
+    scene.world.advance(101);
+    for trainer in 0..3 {
+        scene.commit(trainer);
+    }
+    scene.close_commits();
+    scene.reveal(0);
+    scene.attest(0, 0);
+    scene.world.advance(200);
+    scene.close_round();
+    scene.vote(0, &named("base"));
+    scene.to_scored(&vec![scores(5_000_000); 3]);
+    scene.settle_all();
+    let bond = |pool| scene.pool_state(pool).self_bond;
+    let full = BOND_TOKENS * TOKEN;
+    assert_eq!(bond(&scene.trainers[0].seat.pool), full - 10 * TOKEN, "late");
+    assert_eq!(bond(&scene.auditors[0].seat.pool), full - 20 * TOKEN, "two drawn segments not attested");
+    assert_eq!(bond(&scene.auditors[1].seat.pool), full - 10 * TOKEN, "draw not revealed");
+    assert_eq!(scene.world.config().buckets.insurance, 60 * TOKEN);
+    assert_eq!(scene.round_state().paid, 0);
+}
+
+#[test]
+fn a_lying_evaluator_changes_nothing_and_is_slashed() {
+    let mut scene = aggregated();
+    scene.to_scored(&[scores(5_000_000), scores(1_000_000), scores(5_001_000)]);
+    let round = scene.round_state();
+    assert_eq!(round.score, 5_000_000);
+    assert_eq!(
+        round.evaluators.map(|seat| seat.status)[..3],
+        [evaluation::WITHIN, evaluation::OFF, evaluation::WITHIN]
+    );
+    scene.settle_all();
+    let liar = scene.pool_state(&scene.evaluators[1].seat.pool);
+    assert_eq!(liar.self_bond, BOND_TOKENS * TOKEN / 10 * 9);
+    assert_eq!((liar.commission_owed, liar.evaluations_rejected), (0, 1));
+    assert_eq!(scene.world.config().buckets.insurance, BOND_TOKENS * TOKEN / 10 + SEED_SHARES / 10);
+    let honest = scene.pool_state(&scene.evaluators[0].seat.pool);
+    assert!(honest.commission_owed.abs_diff(round.reward / 20) < 10_000, "the two honest ones share");
+}
+
+#[test]
+fn an_evaluator_that_hides_its_score_is_slashed_and_an_absent_one_gets_nothing() {
+    let mut scene = aggregated();
+    scene.commit_score(0, &scores(5_000_000));
+    scene.commit_score(1, &scores(5_000_000));
+    scene.world.advance(50);
+    scene.reveal_score(0, &scores(5_000_000));
+    scene.world.advance(50);
+    scene.tally();
+    scene.settle_all();
+    let pool = |evaluator: usize| scene.pool_state(&scene.evaluators[evaluator].seat.pool);
+    assert_eq!(pool(0).evaluations_accepted, 1);
+    assert_eq!((pool(1).self_bond, pool(1).evaluations_rejected), (BOND_TOKENS * TOKEN / 10 * 9, 1));
+    assert_eq!((pool(2).self_bond, pool(2).commission_owed), (BOND_TOKENS * TOKEN, 0));
+}
+
+#[test]
+fn a_round_that_nobody_scores_pays_only_for_the_audit() {
+    let mut scene = aggregated();
+    scene.world.advance(50);
+    scene.tally();
+    scene.settle_all();
+    let round = scene.round_state();
+    assert_eq!((round.quality, round.score), (0, 0));
+    assert_eq!(round.paid, round.reward / 10_000 * 1_500);
+    scene.whole_round(&scores(5_000_000));
+    assert_eq!(scene.round_state().quality, QUALITY_ONE, "the first score has no predecessor");
+}
+
+#[test]
+fn quality_is_the_improvement_over_its_moving_average() {
+    let mut scene = Scene::new();
+    let mut qualities = Vec::new();
+    for score in [5_000_000, 4_900_000, 4_850_000, 4_900_000, 4_700_000] {
+        scene.whole_round(&scores(score));
+        scene.settle_all();
+        qualities.push(scene.round_state().quality);
+    }
+    // Averages after each: none, 100 000, 87 500, 65 625, 99 219.
+    assert_eq!(qualities, [QUALITY_ONE, QUALITY_ONE, QUALITY_ONE / 2, 0, QUALITY_ONE]);
+    assert_eq!(scene.job_state().improvement_average, 65_625 - 65_625 / 4 + 50_000);
+    let round = scene.round_state();
+    assert_eq!(scene.job_state().last_score, round.score);
+}
+
+#[test]
+fn a_convicted_segment_earns_nothing_and_is_charged_nothing_more() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    let (address, state) = (scene.segment(1), scene.segment_state(1));
+    scene.world.overwrite(&address, &Segment { status: segment::CONVICTED, late: 1, ..state });
+    scene.to_closed();
+    scene.to_aggregated();
+    scene.to_scored(&vec![scores(5_000_000); 3]);
+    scene.settle_all();
+    let convicted = scene.pool_state(&scene.trainers[1].seat.pool);
+    assert_eq!((convicted.commission_owed, convicted.self_bond), (0, BOND_TOKENS * TOKEN));
+    let honest = scene.pool_state(&scene.trainers[0].seat.pool);
+    let round = scene.round_state();
+    assert!(honest.commission_owed.abs_diff(round.reward / 10_000 * 2_750) < 10_000, "the two others share");
+}
+
+#[test]
+fn unrewarded_jobs_and_an_empty_bucket_pay_nothing() {
+    let mut scene = Scene::new();
+    let job: Job = scene.job_state();
+    scene.world.overwrite(&scene.job, &Job { rewarded: 0, ..job });
+    scene.whole_round(&scores(5_000_000));
+    scene.settle_all();
+    assert_eq!((scene.round_state().reward, scene.round_state().paid), (0, 0));
+}

@@ -1,0 +1,257 @@
+//! One text per domain: the three that are built in, or the user's own.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::{DOMAINS_MAX, DataError};
+
+/// Bytes of text used of each domain when nobody asks for another number.
+pub const MAX_BYTES_DEFAULT: usize = 4_000_000;
+
+/// A domain: a kind of text that stake can be directed at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Name, unique within a corpus.
+    pub name: String,
+    /// The text, not empty.
+    pub text: String,
+}
+
+/// The texts of a job: 1 to [`DOMAINS_MAX`] domains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Corpus {
+    domains: Vec<Domain>,
+}
+
+/// A text built into the program: origin and licence are in `data/README.md`.
+struct Shipped {
+    name: &'static str,
+    packed: &'static [u8],
+    /// sha256 of the unpacked text.
+    sha256: &'static str,
+    unpacked_bytes: usize,
+}
+
+const SHIPPED: [Shipped; 3] = [
+    Shipped {
+        name: "addresses",
+        packed: include_bytes!("../../../data/addresses.txt.zst"),
+        sha256: "121191e31a03632446e14fc2d7c690f2d933a90618a11f62ef1fe55cef424f7c",
+        unpacked_bytes: 10_764_870,
+    },
+    Shipped {
+        name: "novels",
+        packed: include_bytes!("../../../data/novels.txt.zst"),
+        sha256: "1f48a6d7751aa60776b8aacf34d3b6898c46f4ee0fd103d733dd04f45e761841",
+        unpacked_bytes: 4_025_028,
+    },
+    Shipped {
+        name: "scripture",
+        packed: include_bytes!("../../../data/scripture.txt.zst"),
+        sha256: "cd45f0c9cedab8e4439bd6486c8952c77cc8b0ecc5d1f6ae3513f2039f47229d",
+        unpacked_bytes: 4_404_412,
+    },
+];
+
+impl Corpus {
+    /// The three built-in texts, the first `max_bytes` of each.
+    ///
+    /// # Errors
+    /// [`DataError::Damaged`] when a text is not the one that was packed.
+    pub fn shipped(max_bytes: usize) -> Result<Self, DataError> {
+        let domains = SHIPPED.iter().map(|shipped| unpack(shipped, max_bytes)).collect::<Result<_, _>>()?;
+        Ok(Corpus { domains })
+    }
+
+    /// The texts at `paths`, the first `max_bytes` of each. A folder stands for its `.txt` files in the order of
+    /// their names (folders inside it are not entered); every file is one domain, named by its file name without
+    /// the extension.
+    ///
+    /// # Errors
+    /// No path, a path that is missing or cannot be read, a folder without texts, a file that is empty or not
+    /// UTF-8, more than [`DOMAINS_MAX`] files.
+    pub fn read(paths: &[PathBuf], max_bytes: usize) -> Result<Self, DataError> {
+        let mut files = Vec::new();
+        for path in paths {
+            if fs::metadata(path).map_err(io_error(path))?.is_dir() {
+                files.extend(texts_in(path)?);
+            } else {
+                files.push(path.clone());
+            }
+        }
+        if files.is_empty() {
+            return Err(DataError::NoPaths);
+        }
+        if files.len() > DOMAINS_MAX {
+            return Err(DataError::TooManyDomains { found: files.len() });
+        }
+        let mut domains: Vec<Domain> = Vec::with_capacity(files.len());
+        for file in &files {
+            let text = read_text(file, max_bytes)?;
+            let name = unique_name(file, &domains);
+            domains.push(Domain { name, text });
+        }
+        Ok(Corpus { domains })
+    }
+
+    /// The domains, in the order that gives them their index.
+    pub fn domains(&self) -> &[Domain] {
+        &self.domains
+    }
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> DataError {
+    let path = path.to_owned();
+    move |source| DataError::Io { path: path.clone(), source }
+}
+
+fn unpack(shipped: &Shipped, max_bytes: usize) -> Result<Domain, DataError> {
+    let damaged = |reason: String| DataError::Damaged { name: shipped.name, reason };
+    let bytes =
+        zstd::bulk::decompress(shipped.packed, shipped.unpacked_bytes).map_err(|error| damaged(error.to_string()))?;
+    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    if sha256 != shipped.sha256 {
+        return Err(damaged(format!("sha256 {sha256}, expected {}", shipped.sha256)));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+    text.truncate(text.floor_char_boundary(max_bytes));
+    Ok(Domain { name: shipped.name.to_owned(), text })
+}
+
+fn texts_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io_error(folder))? {
+        let path = entry.map_err(io_error(folder))?.path();
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt")) && path.is_file() {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(DataError::NoTexts { path: folder.to_owned() });
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The first `max_bytes` of a file, cut where a character ends.
+fn read_text(path: &Path, max_bytes: usize) -> Result<String, DataError> {
+    let file = File::open(path).map_err(io_error(path))?;
+    let mut bytes = Vec::new();
+    // One byte more tells a character cut by the limit from one cut by the end of the file.
+    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).map_err(io_error(path))?;
+    let longer = bytes.len() > max_bytes;
+    bytes.truncate(max_bytes);
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let utf8_error = error.utf8_error();
+            let offset = utf8_error.valid_up_to();
+            let cut_by_limit = longer && utf8_error.error_len().is_none();
+            if !cut_by_limit {
+                return Err(DataError::NotUtf8 { path: path.to_owned(), offset });
+            }
+            let mut bytes = error.into_bytes();
+            bytes.truncate(offset);
+            String::from_utf8(bytes).map_err(|_| DataError::NotUtf8 { path: path.to_owned(), offset })?
+        }
+    };
+    if text.trim().is_empty() {
+        return Err(DataError::Empty { path: path.to_owned() });
+    }
+    Ok(text)
+}
+
+/// The file name without extension; a name that is taken gets the next free number.
+fn unique_name(path: &Path, taken: &[Domain]) -> String {
+    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let is_free = |name: &String| !taken.iter().any(|domain| domain.name == *name);
+    let numbered = (2..).map(|number: usize| format!("{stem}-{number}"));
+    std::iter::once(stem.clone()).chain(numbered).find(is_free).unwrap_or(stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        folder
+    }
+
+    fn read_one(content: &[u8], max_bytes: usize) -> Result<String, DataError> {
+        let folder = folder_with(&[("a.txt", content)]);
+        Ok(Corpus::read(&[folder.path().join("a.txt")], max_bytes)?.domains.remove(0).text)
+    }
+
+    #[test]
+    fn shipped_texts_are_whole_and_capped() {
+        let whole = Corpus::shipped(usize::MAX).unwrap();
+        let sizes: Vec<_> = whole.domains().iter().map(|domain| (domain.name.as_str(), domain.text.len())).collect();
+        assert_eq!(sizes, [("addresses", 10_764_870), ("novels", 4_025_028), ("scripture", 4_404_412)]);
+        let capped = Corpus::shipped(1000).unwrap();
+        for (long, short) in whole.domains().iter().zip(capped.domains()) {
+            assert_eq!(long.text[..1000], short.text);
+        }
+    }
+
+    #[test]
+    fn a_damaged_shipped_text_is_refused() {
+        let wrong_hash = Shipped { sha256: "00", ..SHIPPED[1] };
+        assert!(matches!(unpack(&wrong_hash, 10), Err(DataError::Damaged { name: "novels", .. })));
+        let truncated = Shipped { packed: &SHIPPED[1].packed[..1000], ..SHIPPED[1] };
+        assert!(matches!(unpack(&truncated, 10), Err(DataError::Damaged { name: "novels", .. })));
+    }
+
+    #[test]
+    fn a_folder_gives_its_texts_by_name_and_equal_names_get_numbers() {
+        let folder = folder_with(&[("b.txt", b"bee"), ("a.TXT", b"ay"), ("c.md", b"not a text"), ("a.txt", b"eh")]);
+        let again = folder_with(&[("b.log", b"be")]);
+        let paths = [folder.path().to_owned(), again.path().join("b.log")];
+        let corpus = Corpus::read(&paths, 100).unwrap();
+        let named: Vec<_> = corpus.domains().iter().map(|d| (d.name.as_str(), d.text.as_str())).collect();
+        assert_eq!(named, [("a", "ay"), ("a-2", "eh"), ("b", "bee"), ("b-2", "be")]);
+    }
+
+    #[test]
+    fn the_cap_cuts_before_a_character_that_it_would_split() {
+        let text = "aé€".as_bytes();
+        assert_eq!(text.len(), 6);
+        for (max_bytes, expected) in [(1, "a"), (2, "a"), (3, "aé"), (4, "aé"), (5, "aé"), (6, "aé€"), (7, "aé€")]
+        {
+            assert_eq!(read_one(text, max_bytes).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf8_is_refused_with_the_offset() {
+        let error = read_one(b"abc\xffdef", 100).unwrap_err();
+        assert!(matches!(error, DataError::NotUtf8 { offset: 3, .. }), "{error}");
+        assert!(error.to_string().contains("not UTF-8 at byte 3"), "{error}");
+        // A character that the end of the file cuts is damage; one that the cap cuts is not.
+        assert!(matches!(read_one(b"ab\xe2\x82", 4), Err(DataError::NotUtf8 { offset: 2, .. })));
+        assert!(matches!(read_one(b"ab\xe2\x82", 100), Err(DataError::NotUtf8 { offset: 2, .. })));
+        assert_eq!(read_one(b"ab\xe2\x82\xac", 4).unwrap(), "ab");
+    }
+
+    #[test]
+    fn missing_empty_and_too_many_files_are_refused() {
+        let missing = Corpus::read(&[PathBuf::from("no/such/file.txt")], 10).unwrap_err();
+        assert!(missing.to_string().contains("no/such/file.txt"), "{missing}");
+        assert!(matches!(Corpus::read(&[], 10), Err(DataError::NoPaths)));
+        assert!(matches!(read_one(b"", 10), Err(DataError::Empty { .. })));
+        assert!(matches!(read_one(b" \n\n ", 10), Err(DataError::Empty { .. })));
+        let empty = folder_with(&[("readme.md", b"x")]);
+        assert!(matches!(Corpus::read(&[empty.path().to_owned()], 10), Err(DataError::NoTexts { .. })));
+        let nine: Vec<String> = (0..9).map(|number| format!("{number}.txt")).collect();
+        let files: Vec<(&str, &[u8])> = nine.iter().map(|name| (name.as_str(), b"text".as_slice())).collect();
+        let folder = folder_with(&files);
+        let error = Corpus::read(&[folder.path().to_owned()], 10).unwrap_err();
+        assert!(matches!(error, DataError::TooManyDomains { found: 9 }));
+    }
+}

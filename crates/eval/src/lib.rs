@@ -1,0 +1,89 @@
+//! Deterministic scoring of checkpoints: the held-out loss of a model, the same integer on every machine.
+
+use sip_data::{DataError, TokenBlob, heldout_batches};
+use sip_graph::{Buffer, Executor, ExecutorOptions, Inputs, RunError};
+use sip_kernels::{Simd, Threads};
+use sip_model::export::LlamaConfig;
+use sip_model::llama::{self, ModelError};
+use std::sync::Arc;
+
+/// Micro-nats per nat: the unit of scores on chain.
+pub const MICRO_NATS: f64 = 1e6;
+
+/// Why a checkpoint has no score.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    /// The model's graph cannot be built.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The held-out tokens do not make up the windows.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model gives values that are not finite.
+    #[error("scoring: {0}")]
+    Run(#[from] RunError),
+    /// A loss that no score can express.
+    #[error("the loss is {0} nats per token, expected 0 to 4000")]
+    Loss(f32),
+}
+
+/// The windows of one domain on which every checkpoint is scored.
+#[derive(Clone)]
+pub struct Benchmark {
+    batches: Vec<Vec<u32>>,
+}
+
+impl Benchmark {
+    /// `windows` evenly spaced windows of held-out tokens, `batch` at a time.
+    ///
+    /// # Errors
+    /// Too few tokens, or windows that are no multiple of the batch.
+    pub fn new(heldout: &TokenBlob, batch: u32, sequence_length: u32, windows: u32) -> Result<Benchmark, EvalError> {
+        Ok(Benchmark { batches: heldout_batches(heldout, batch as usize, sequence_length, windows as usize)? })
+    }
+}
+
+/// A model's scoring graph, ready to run.
+pub struct Scorer {
+    executor: Executor,
+    tables: Vec<Buffer>,
+}
+
+impl Scorer {
+    /// Prepares the graph for windows of this shape; `tables` are the job's.
+    ///
+    /// # Errors
+    /// A shape that no model has.
+    pub fn new(
+        config: &LlamaConfig,
+        batch: u32,
+        sequence_length: u32,
+        tables: Vec<Buffer>,
+        threads: Arc<Threads>,
+        simd: Simd,
+    ) -> Result<Scorer, EvalError> {
+        let graph = llama::eval_graph(config, batch as usize, sequence_length as usize)?;
+        let executor = Executor::new(Arc::new(graph), threads, ExecutorOptions { simd, keep_all: false });
+        Ok(Scorer { executor, tables })
+    }
+
+    /// Mean loss of a checkpoint in micro-nats per token. Each batch's loss is rounded to the nearest micro-nat, and the mean of
+    /// these integers is rounded down.
+    ///
+    /// # Errors
+    /// Weights that give no finite loss.
+    pub fn score(&mut self, weights: &[Buffer], benchmark: &Benchmark) -> Result<u32, EvalError> {
+        let mut sum = 0u64;
+        for batch in &benchmark.batches {
+            let inputs = Inputs { state: weights, batch, step: 0, tables: &self.tables };
+            self.executor.run(&inputs, &mut [], None)?;
+            let bits = self.executor.result("loss").and_then(|loss| loss.first().copied()).unwrap_or(0);
+            let loss = f32::from_bits(bits);
+            if !(0.0..=4000.0).contains(&loss) {
+                return Err(EvalError::Loss(loss));
+            }
+            sum += (f64::from(loss) * MICRO_NATS).round() as u64;
+        }
+        Ok((sum / benchmark.batches.len().max(1) as u64) as u32)
+    }
+}

@@ -1,0 +1,26 @@
+//! Operator graphs: builder, automatic differentiation, optimizer, plan and executor.
+//!
+//! A graph is a list of operator nodes (`sip_ops::NodeSpec`) in topological order; it *is* what a job commits to, so
+//! everything that changes bits (fusing of pointwise programs, folding additions into chains) happens while it
+//! is built, and the executor only runs it.
+//!
+//! [`Builder`] writes nodes over named [`Axis`]es, [`Builder::gradients`] appends the backward pass, [`adamw`] the
+//! optimizer, [`Builder::finish`] fuses, drops what nothing needs and checks. [`Executor`] runs a [`Graph`]
+//! without allocating.
+
+mod affine;
+mod buffer;
+mod builder;
+mod executor;
+mod fuse;
+mod gradient;
+mod graph;
+mod optimizer;
+mod program;
+
+pub use buffer::Buffer;
+pub use builder::{Axis, Builder, Contraction, Tensor, View};
+pub use executor::{DoubleState, Executor, ExecutorOptions, Inputs, NodeTime, Observer, RunError};
+pub use graph::{Graph, GraphError};
+pub use optimizer::{AdamW, Moments, adamw};
+pub use program::{Program, Value};

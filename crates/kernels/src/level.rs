@@ -1,0 +1,237 @@
+//! The vector operations that the compiler would not find by itself, per SIMD level.
+//!
+//! Everything else is written as plain loops that the compiler vectorises within [`crate::simd::per_level`].
+
+/// Largest micro-tile, in rows.
+pub(crate) const MAX_ROWS: usize = 14;
+/// Largest micro-tile, in columns.
+pub(crate) const MAX_COLUMNS: usize = 32;
+
+/// Vector operations of one level.
+///
+/// # Safety
+/// The functions of an implementation may be called only where the processor has the level's instructions.
+pub(crate) trait Level {
+    /// Some f32.
+    type Vector: Copy;
+    /// f32 per vector.
+    const LANES: usize;
+    /// Rows of the micro-tile of a product; its columns are two vectors.
+    const ROWS: usize;
+
+    /// All lanes `value`.
+    unsafe fn splat(value: f32) -> Self::Vector;
+    /// a · b + c per lane, rounded once.
+    unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Reads `LANES` values.
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    /// Writes `LANES` values.
+    unsafe fn store(to: *mut f32, value: Self::Vector);
+    /// Reads the first `lanes` values, the others are 0.
+    unsafe fn load_first(from: *const f32, lanes: usize) -> Self::Vector;
+    /// Writes the first `lanes` values.
+    unsafe fn store_first(to: *mut f32, value: Self::Vector, lanes: usize);
+    /// Whether a lane is a NaN.
+    unsafe fn any_nan(value: Self::Vector) -> bool;
+    /// Reads eight values from each of eight places, and writes the `k`th of all to `to + k · step`, for `k` ascending.
+    unsafe fn transpose(from: [*const f32; 8], to: *mut f32, step: usize);
+}
+
+/// No instructions beyond the compiler's target.
+pub(crate) struct Portable;
+
+impl Level for Portable {
+    type Vector = [f32; 8];
+    const LANES: usize = 8;
+    const ROWS: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> [f32; 8] {
+        [value; 8]
+    }
+    #[inline(always)]
+    unsafe fn fma(a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]))
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> [f32; 8] {
+        // SAFETY: the caller vouches for eight readable values; no alignment is assumed.
+        unsafe { from.cast::<[f32; 8]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: [f32; 8]) {
+        // SAFETY: the caller vouches for eight writable values; no alignment is assumed.
+        unsafe { to.cast::<[f32; 8]>().write_unaligned(value) }
+    }
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, lanes: usize) -> [f32; 8] {
+        // SAFETY: the caller vouches for the first `lanes` values.
+        std::array::from_fn(|lane| if lane < lanes { unsafe { *from.add(lane) } } else { 0.0 })
+    }
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, value: [f32; 8], lanes: usize) {
+        for (lane, value) in value.into_iter().enumerate().take(lanes) {
+            // SAFETY: the caller vouches for the first `lanes` values.
+            unsafe { *to.add(lane) = value }
+        }
+    }
+    #[inline(always)]
+    unsafe fn any_nan(value: [f32; 8]) -> bool {
+        value.iter().any(|value| value.is_nan())
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: [*const f32; 8], to: *mut f32, step: usize) {
+        for k in 0..8 {
+            for (row, from) in from.iter().enumerate() {
+                // SAFETY: the caller vouches for eight values at each place and at each step.
+                unsafe { *to.add(k * step + row) = *from.add(k) }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Level;
+    use std::arch::x86_64::*;
+
+    /// AVX2 and FMA.
+    pub(crate) struct Avx2;
+    /// AVX-512 F, BW, DQ and VL.
+    pub(crate) struct Avx512;
+
+    /// The mask of the first `lanes` lanes.
+    #[inline(always)]
+    unsafe fn first(lanes: usize) -> __m256i {
+        // SAFETY: the caller's processor has AVX2.
+        unsafe {
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+        }
+    }
+
+    // SAFETY (every block below): the caller vouches for the instructions and for the memory that is read or written, and no
+    // alignment is assumed.
+    impl Level for Avx2 {
+        type Vector = __m256;
+        const LANES: usize = 8;
+        const ROWS: usize = 6;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> __m256 {
+            // SAFETY: see above.
+            unsafe { _mm256_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
+            // SAFETY: see above.
+            unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m256 {
+            // SAFETY: see above.
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, value: __m256) {
+            // SAFETY: see above.
+            unsafe { _mm256_storeu_ps(to, value) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, lanes: usize) -> __m256 {
+            // SAFETY: see above; masked lanes are not read.
+            unsafe { _mm256_maskload_ps(from, first(lanes)) }
+        }
+        #[inline(always)]
+        unsafe fn store_first(to: *mut f32, value: __m256, lanes: usize) {
+            // SAFETY: see above; masked lanes are not written.
+            unsafe { _mm256_maskstore_ps(to, first(lanes), value) }
+        }
+        #[inline(always)]
+        unsafe fn any_nan(value: __m256) -> bool {
+            // SAFETY: see above.
+            unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(value, value)) != 0 }
+        }
+        #[inline(always)]
+        unsafe fn transpose(from: [*const f32; 8], to: *mut f32, step: usize) {
+            // SAFETY: see above.
+            unsafe {
+                let r0 = _mm256_loadu_ps(from[0]);
+                let r1 = _mm256_loadu_ps(from[1]);
+                let r2 = _mm256_loadu_ps(from[2]);
+                let r3 = _mm256_loadu_ps(from[3]);
+                let r4 = _mm256_loadu_ps(from[4]);
+                let r5 = _mm256_loadu_ps(from[5]);
+                let r6 = _mm256_loadu_ps(from[6]);
+                let r7 = _mm256_loadu_ps(from[7]);
+                // Pairs of rows, then quadruples within the halves of 128 bits, then the halves.
+                let (p0, p1) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+                let (p2, p3) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
+                let (p4, p5) = (_mm256_unpacklo_ps(r4, r5), _mm256_unpackhi_ps(r4, r5));
+                let (p6, p7) = (_mm256_unpacklo_ps(r6, r7), _mm256_unpackhi_ps(r6, r7));
+                let (q0, q1) = (_mm256_shuffle_ps::<0x44>(p0, p2), _mm256_shuffle_ps::<0xEE>(p0, p2));
+                let (q2, q3) = (_mm256_shuffle_ps::<0x44>(p1, p3), _mm256_shuffle_ps::<0xEE>(p1, p3));
+                let (q4, q5) = (_mm256_shuffle_ps::<0x44>(p4, p6), _mm256_shuffle_ps::<0xEE>(p4, p6));
+                let (q6, q7) = (_mm256_shuffle_ps::<0x44>(p5, p7), _mm256_shuffle_ps::<0xEE>(p5, p7));
+                _mm256_storeu_ps(to, _mm256_permute2f128_ps::<0x20>(q0, q4));
+                _mm256_storeu_ps(to.add(step), _mm256_permute2f128_ps::<0x20>(q1, q5));
+                _mm256_storeu_ps(to.add(2 * step), _mm256_permute2f128_ps::<0x20>(q2, q6));
+                _mm256_storeu_ps(to.add(3 * step), _mm256_permute2f128_ps::<0x20>(q3, q7));
+                _mm256_storeu_ps(to.add(4 * step), _mm256_permute2f128_ps::<0x31>(q0, q4));
+                _mm256_storeu_ps(to.add(5 * step), _mm256_permute2f128_ps::<0x31>(q1, q5));
+                _mm256_storeu_ps(to.add(6 * step), _mm256_permute2f128_ps::<0x31>(q2, q6));
+                _mm256_storeu_ps(to.add(7 * step), _mm256_permute2f128_ps::<0x31>(q3, q7));
+            }
+        }
+    }
+
+    // SAFETY (every block below): as for AVX2.
+    impl Level for Avx512 {
+        type Vector = __m512;
+        const LANES: usize = 16;
+        const ROWS: usize = 12;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, value: __m512) {
+            // SAFETY: see above.
+            unsafe { _mm512_storeu_ps(to, value) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, lanes: usize) -> __m512 {
+            // SAFETY: see above; masked lanes are not read.
+            unsafe { _mm512_maskz_loadu_ps(((1u32 << lanes) - 1) as u16, from) }
+        }
+        #[inline(always)]
+        unsafe fn store_first(to: *mut f32, value: __m512, lanes: usize) {
+            // SAFETY: see above; masked lanes are not written.
+            unsafe { _mm512_mask_storeu_ps(to, ((1u32 << lanes) - 1) as u16, value) }
+        }
+        #[inline(always)]
+        unsafe fn any_nan(value: __m512) -> bool {
+            // SAFETY: see above.
+            unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value) != 0 }
+        }
+        #[inline(always)]
+        unsafe fn transpose(from: [*const f32; 8], to: *mut f32, step: usize) {
+            // SAFETY: see above.
+            unsafe { Avx2::transpose(from, to, step) }
+        }
+    }
+}

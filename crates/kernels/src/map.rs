@@ -1,0 +1,322 @@
+//! Pointwise programs, a block of elements per instruction.
+
+use crate::address::{Output, Walk, any_fault};
+use crate::level::Level;
+use crate::math::{exp, log};
+use crate::simd::per_level;
+use crate::{Simd, Threads};
+use sip_ops::{Instruction, NodeSpec, Opcode, Type};
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Elements that an instruction takes at once: the live values stay in the first-level cache.
+const BLOCK: usize = 512;
+/// Blocks of a task.
+const TASK_BLOCKS: usize = 8;
+
+/// Where a value of the program is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the block of the operand's own memory.
+    Operand(usize),
+    /// In a register: a block of memory.
+    Register(usize),
+    /// In the output: the last result.
+    Out,
+}
+
+/// One step of the prepared program.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Reads an operand that is not consecutive.
+    Load { operand: usize, register: usize },
+    /// Executes an instruction; the places are those of its arguments.
+    Execute { opcode: Opcode, instruction: Instruction, arguments: [Place; 3], result: Place },
+}
+
+/// A prepared program.
+pub(crate) struct Map {
+    operands: Vec<Walk>,
+    /// Coordinates of the output labels.
+    coordinates: Vec<Walk>,
+    /// Steps whose results are the same for all blocks, then those of each block.
+    once: Vec<Step>,
+    each: Vec<Step>,
+    registers: usize,
+    is_f32: bool,
+    len: usize,
+}
+
+/// Which of a, b and c an instruction reads.
+fn reads(opcode: Opcode) -> usize {
+    match opcode {
+        Opcode::ConstF | Opcode::ConstU | Opcode::Coordinate => 0,
+        Opcode::Sqrt | Opcode::Neg | Opcode::Abs | Opcode::Exp | Opcode::Log | Opcode::FromU => 1,
+        Opcode::Fma | Opcode::Select => 3,
+        _ => 2,
+    }
+}
+
+impl Map {
+    /// The error says what is wrong with the program.
+    pub(crate) fn new(spec: &NodeSpec) -> Result<Map, String> {
+        let operands: Vec<Walk> = (0..spec.operands.len()).map(|operand| Walk::operand(spec, operand)).collect();
+        let mut opcodes = Vec::new();
+        for (number, i) in spec.program.iter().enumerate() {
+            let Some(&opcode) = Opcode::ALL.get(i.opcode as usize) else {
+                return Err(format!("instruction {number} has the unknown opcode {}", i.opcode));
+            };
+            let values = operands.len() + number;
+            if [i.a, i.b, i.c][..reads(opcode)].iter().any(|&value| value as usize >= values) {
+                return Err(format!("instruction {number} reads a value that is not yet computed"));
+            }
+            if opcode == Opcode::Coordinate && i.a as usize >= spec.out_sizes.len() {
+                return Err(format!("instruction {number} reads output label {}, which there is not", i.a));
+            }
+            opcodes.push(opcode);
+        }
+        if opcodes.is_empty() {
+            return Err("the program is empty".into());
+        }
+        let mut map = Map {
+            coordinates: (0..spec.out_sizes.len()).map(|label| Walk::coordinate(spec, label)).collect(),
+            once: Vec::new(),
+            each: Vec::new(),
+            registers: 0,
+            is_f32: spec.dtype == Type::F32,
+            len: spec.len(),
+            operands,
+        };
+        map.plan(spec, &opcodes);
+        Ok(map)
+    }
+
+    /// Chooses places: a register is free again after the last use of its value, but those of values that never change stay.
+    fn plan(&mut self, spec: &NodeSpec, opcodes: &[Opcode]) {
+        let operands = self.operands.len();
+        let arguments = |number: usize| {
+            let i = &spec.program[number];
+            [i.a, i.b, i.c].into_iter().take(reads(opcodes[number])).map(usize::from)
+        };
+        let mut last_use = vec![0; operands + opcodes.len()];
+        for number in 0..opcodes.len() {
+            arguments(number).for_each(|value| last_use[value] = number);
+        }
+        let mut free: Vec<usize> = Vec::new();
+        let mut places: Vec<Place> = Vec::new();
+        let mut invariant: Vec<bool> = Vec::new();
+        let used = |value: usize| (0..opcodes.len()).any(|number| arguments(number).any(|other| other == value));
+        for operand in 0..operands {
+            let stride = self.operands[operand].stride();
+            invariant.push(stride == Some(0));
+            if stride == Some(1) || !used(operand) {
+                places.push(Place::Operand(operand));
+            } else {
+                let register = self.registers;
+                self.registers += 1;
+                let steps = if stride == Some(0) { &mut self.once } else { &mut self.each };
+                steps.push(Step::Load { operand, register });
+                places.push(Place::Register(register));
+            }
+        }
+        for (number, &opcode) in opcodes.iter().enumerate() {
+            let constant = opcode != Opcode::Coordinate && arguments(number).all(|value| invariant[value]);
+            let is_last = number + 1 == opcodes.len();
+            let result = if is_last {
+                Place::Out
+            } else {
+                let reused = if constant { None } else { free.pop() };
+                Place::Register(reused.unwrap_or_else(|| {
+                    self.registers += 1;
+                    self.registers - 1
+                }))
+            };
+            let mut from = [result; 3];
+            for (from, value) in from.iter_mut().zip(arguments(number)) {
+                *from = places[value];
+            }
+            let step = Step::Execute { opcode, instruction: spec.program[number], arguments: from, result };
+            if constant && !is_last { self.once.push(step) } else { self.each.push(step) }
+            places.push(result);
+            invariant.push(constant);
+            // Freed only now: a result never lies where an argument does.
+            let mut dying: Vec<usize> = arguments(number).filter(|&value| last_use[value] == number).collect();
+            dying.sort_unstable();
+            dying.dedup();
+            if last_use[operands + number] == 0 && !is_last {
+                dying.push(operands + number);
+            }
+            for value in dying {
+                if let Place::Register(register) = places[value]
+                    && !invariant[value]
+                {
+                    free.push(register);
+                }
+            }
+        }
+    }
+
+    /// Returns whether an f32 output is not finite.
+    pub(crate) fn run(&self, simd: Simd, operands: &[&[u32]], out: &mut [u32], threads: &Threads) -> bool {
+        let fault = AtomicBool::new(false);
+        let out = Output::new(out);
+        let size = BLOCK * TASK_BLOCKS;
+        threads.run(self.len.div_ceil(size), &|task| {
+            let first = task * size;
+            // SAFETY: tasks have disjoint ranges.
+            let out = unsafe { out.slice(first, size.min(out.len() - first)) };
+            REGISTERS.with(|registers| {
+                let mut registers = registers.borrow_mut();
+                while registers.len() < self.registers {
+                    registers.push(vec![0; BLOCK]);
+                }
+                if run_blocks(simd, self, operands, first, out, &mut registers) {
+                    fault.store(true, Ordering::Relaxed);
+                }
+            });
+        });
+        fault.into_inner()
+    }
+}
+
+thread_local! {
+    static REGISTERS: RefCell<Vec<Vec<u32>>> = const { RefCell::new(Vec::new()) };
+}
+
+per_level! {
+    fn run_blocks(map: &Map, operands: &[&[u32]], first: usize, out: &mut [u32], registers: &mut [Vec<u32>]) -> bool
+        = run_blocks_body;
+}
+
+#[inline(always)]
+fn run_blocks_body<L: Level>(
+    map: &Map,
+    operands: &[&[u32]],
+    first: usize,
+    out: &mut [u32],
+    registers: &mut [Vec<u32>],
+) -> bool {
+    let mut fault = false;
+    for (at, out) in out.chunks_mut(BLOCK).enumerate() {
+        let first = first + at * BLOCK;
+        let once = if at == 0 { &map.once[..] } else { &[] };
+        for step in once.iter().chain(&map.each) {
+            match *step {
+                Step::Load { operand, register } => {
+                    load(&map.operands[operand], operands[operand], first, &mut registers[register][..out.len()]);
+                }
+                Step::Execute { opcode, instruction, arguments, result } => {
+                    let Place::Register(register) = result else {
+                        execute(map, operands, first, opcode, instruction, arguments, registers, out);
+                        continue;
+                    };
+                    let mut to = std::mem::take(&mut registers[register]);
+                    execute(map, operands, first, opcode, instruction, arguments, registers, &mut to[..out.len()]);
+                    registers[register] = to;
+                }
+            }
+        }
+        if map.is_f32 {
+            fault |= any_fault(out);
+        }
+    }
+    fault
+}
+
+#[inline(always)]
+fn load(walk: &Walk, from: &[u32], first: usize, to: &mut [u32]) {
+    walk.runs(first, to.len(), |position, length, address, stride| {
+        let to = &mut to[position..position + length];
+        let start = address as usize;
+        match stride {
+            0 => to.fill(from[start]),
+            1 => to.copy_from_slice(&from[start..start + length]),
+            _ => {
+                for (i, to) in to.iter_mut().enumerate() {
+                    *to = from[(address + i as isize * stride) as usize];
+                }
+            }
+        }
+    });
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn execute(
+    map: &Map,
+    operands: &[&[u32]],
+    first: usize,
+    opcode: Opcode,
+    instruction: Instruction,
+    arguments: [Place; 3],
+    registers: &[Vec<u32>],
+    to: &mut [u32],
+) {
+    let count = to.len();
+    let argument = |number: usize| match arguments[number] {
+        Place::Operand(operand) => {
+            let start = map.operands[operand].start() + first;
+            &operands[operand][start..start + count]
+        }
+        Place::Register(register) => &registers[register][..count],
+        Place::Out => &[],
+    };
+    let f = f32::from_bits;
+    macro_rules! one {
+        ($operation:expr) => {{
+            let operation = $operation;
+            for (to, &a) in to.iter_mut().zip(argument(0)) {
+                *to = operation(a);
+            }
+        }};
+    }
+    macro_rules! two {
+        ($operation:expr) => {{
+            let operation = $operation;
+            for ((to, &a), &b) in to.iter_mut().zip(argument(0)).zip(argument(1)) {
+                *to = operation(a, b);
+            }
+        }};
+    }
+    macro_rules! three {
+        ($operation:expr) => {{
+            let operation = $operation;
+            for (((to, &a), &b), &c) in to.iter_mut().zip(argument(0)).zip(argument(1)).zip(argument(2)) {
+                *to = operation(a, b, c);
+            }
+        }};
+    }
+    match opcode {
+        Opcode::ConstF | Opcode::ConstU => to.fill(instruction.immediate),
+        Opcode::Coordinate => {
+            map.coordinates[instruction.a as usize].runs(first, count, |position, length, start, stride| {
+                for (i, to) in to[position..position + length].iter_mut().enumerate() {
+                    *to = (start as u32).wrapping_add((i as u32).wrapping_mul(stride as u32));
+                }
+            });
+        }
+        Opcode::Add => two!(|a, b| (f(a) + f(b)).to_bits()),
+        Opcode::Sub => two!(|a, b| (f(a) - f(b)).to_bits()),
+        Opcode::Mul => two!(|a, b| (f(a) * f(b)).to_bits()),
+        Opcode::Div => two!(|a, b| (f(a) / f(b)).to_bits()),
+        Opcode::Fma => three!(|a, b, c| f(a).mul_add(f(b), f(c)).to_bits()),
+        Opcode::Sqrt => one!(|a| f(a).sqrt().to_bits()),
+        Opcode::Neg => one!(|a: u32| a ^ 0x8000_0000),
+        Opcode::Abs => one!(|a: u32| a & 0x7FFF_FFFF),
+        Opcode::Exp => one!(exp),
+        Opcode::Log => one!(log),
+        Opcode::FromU => one!(|a: u32| (a as f32).to_bits()),
+        Opcode::LessF => two!(|a, b| (f(a) < f(b)) as u32),
+        Opcode::LessU => two!(|a: u32, b: u32| (a < b) as u32),
+        Opcode::EqualU => two!(|a: u32, b: u32| (a == b) as u32),
+        Opcode::Select => three!(|a: u32, b: u32, c: u32| if a != 0 { b } else { c }),
+        Opcode::AddU => two!(|a: u32, b: u32| a.wrapping_add(b)),
+        Opcode::SubU => two!(|a: u32, b: u32| a.wrapping_sub(b)),
+        Opcode::MulU => two!(|a: u32, b: u32| a.wrapping_mul(b)),
+        Opcode::And => two!(|a: u32, b: u32| a & b),
+        Opcode::Or => two!(|a: u32, b: u32| a | b),
+        Opcode::Xor => two!(|a: u32, b: u32| a ^ b),
+        Opcode::Shl => two!(|a: u32, b: u32| a.wrapping_shl(b)),
+        Opcode::Shr => two!(|a: u32, b: u32| a.wrapping_shr(b)),
+    }
+}

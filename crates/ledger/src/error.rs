@@ -1,0 +1,172 @@
+//! What can go wrong, and what the program said about it.
+
+use crate::MAX_TRANSACTION_BYTES;
+use solana_address::Address;
+use solana_signature::Signature;
+use solana_transaction_error::TransactionError;
+use std::path::PathBuf;
+
+/// Why a ledger did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The transaction does not fit a packet.
+    #[error(
+        "the transaction takes at least {transaction_bytes} bytes, and Solana carries {MAX_TRANSACTION_BYTES}; \
+         split its instructions over several transactions"
+    )]
+    TooLarge {
+        /// Its serialized size, or the part of it that alone is too large.
+        transaction_bytes: usize,
+    },
+    /// An instruction asks for a signature that nobody can give.
+    #[error("the transaction needs the signature of {address}, whose key is not among the signers")]
+    MissingSigner {
+        /// Who must sign.
+        address: Address,
+    },
+    /// A program refused with an error code of its own.
+    #[error("instruction {instruction_index} was refused with error {code:#x}")]
+    Custom {
+        /// The program's error code.
+        code: u32,
+        /// Which instruction of the transaction, from 0.
+        instruction_index: u8,
+        /// What the transaction took and logged.
+        failure: Box<Failure>,
+    },
+    /// The transaction failed for a reason that is not a program's own code.
+    #[error("the transaction failed: {source}")]
+    Transaction {
+        /// The chain's reason.
+        source: TransactionError,
+        /// What the transaction took and logged.
+        failure: Box<Failure>,
+    },
+    /// The program's binary cannot be loaded.
+    #[error("the program binary for {program_id} does not load: {reason}; build it again with programs/sip/build")]
+    Program {
+        /// Where it was to stand.
+        program_id: Address,
+        /// The loader's reason.
+        reason: String,
+    },
+    /// Genesis may not write an account that the runtime owns.
+    #[error("account {address} belongs to the runtime and cannot be written")]
+    RuntimeAccount {
+        /// The account.
+        address: Address,
+    },
+    /// More lamports than 64 bits hold.
+    #[error("{address} would hold more lamports than 64 bits count")]
+    LamportOverflow {
+        /// Who was to receive them.
+        address: Address,
+    },
+    /// The slot would pass the last one.
+    #[error("slot {slot} plus {slots} does not fit 64 bits")]
+    EndOfTime {
+        /// The current slot.
+        slot: u64,
+        /// How many were to pass.
+        slots: u64,
+    },
+    /// The accounts on disk could not be written or read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+}
+
+impl LedgerError {
+    /// The program's own error code, where it refused with one.
+    pub fn custom_code(&self) -> Option<u32> {
+        match self {
+            Self::Custom { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// What the failed transaction took and logged, where one was sent.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Custom { failure, .. } | Self::Transaction { failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// What the failed transaction logged; empty where none was sent.
+    pub fn logs(&self) -> &[String] {
+        self.failure().map_or(&[], |failure| &failure.logs)
+    }
+}
+
+/// What a failed transaction took and logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The payer's signature.
+    pub signature: Signature,
+    /// Compute units until it failed.
+    pub compute_units: u64,
+    /// What the programs logged, and the virtual machine about them.
+    pub logs: Vec<String>,
+    /// What the payer paid nevertheless; 0 where nothing was executed.
+    pub fee_lamports: u64,
+    /// Its serialized size.
+    pub transaction_bytes: usize,
+}
+
+/// Why a snapshot could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The file system's error.
+    #[error("cannot {action} the ledger snapshot {path}: {source}")]
+    File {
+        /// "read" or "write".
+        action: &'static str,
+        /// The snapshot.
+        path: PathBuf,
+        /// The file system's reason.
+        source: std::io::Error,
+    },
+    /// The file is something else.
+    #[error("{path} is not a ledger snapshot")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is of another version.
+    #[error(
+        "the ledger snapshot {path} has format {found}, and this build reads format {expected}; start a new ledger"
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format that this build reads.
+        expected: u32,
+    },
+    /// The bytes do not match their checksum.
+    #[error("the ledger snapshot {path} is damaged or cut short; restore the file or start a new ledger")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The accounts belong to a program at another address.
+    #[error("the ledger snapshot {path} is of program {found}, not of {expected}")]
+    OtherProgram {
+        /// The file.
+        path: PathBuf,
+        /// The program that the snapshot was taken with.
+        found: Address,
+        /// The program that was asked for.
+        expected: Address,
+    },
+    /// The accounts were written by another build of the program, whose layouts may differ.
+    #[error(
+        "the ledger snapshot {path} was taken with another build of the program; \
+         go on with the build that wrote it or start a new ledger"
+    )]
+    OtherBuild {
+        /// The file.
+        path: PathBuf,
+    },
+}

@@ -1,0 +1,113 @@
+//! Where transactions go.
+//!
+//! [`Ledger`] is what the rest of the project knows of a Solana chain: transactions in, accounts out, slots that pass.
+//! [`Embedded`] runs a Solana virtual machine in this process, with the compiled program and the SPL token program, and keeps
+//! its accounts across restarts in a [snapshot](Embedded::snapshot). It is deterministic: nothing in it comes from
+//! the clock on the wall or from chance, so the same transactions give the same state, signatures included.
+//!
+//! Slots pass only when the caller says so ([`Ledger::advance_slots`]).
+
+mod embedded;
+mod error;
+mod snapshot;
+mod transaction;
+
+pub use embedded::{Embedded, FIRST_SLOT};
+pub use error::{Failure, LedgerError, SnapshotError};
+pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit};
+
+use solana_account::Account;
+use solana_address::Address;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
+use solana_signature::Signature;
+
+/// The SPL token program.
+pub const TOKEN_PROGRAM: Address = Address::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+
+/// Bytes of an SPL token account.
+const TOKEN_ACCOUNT_BYTES: usize = 165;
+/// Where the amount stands in an SPL token account, after the mint and the owner.
+const TOKEN_AMOUNT_OFFSET: usize = 64;
+
+/// A Solana chain.
+pub trait Ledger {
+    /// Signs the instructions as one transaction, sends it and waits until it has been executed.
+    ///
+    /// `payer` pays the fee and need not be repeated among `signers`; signers that no instruction asks for are
+    /// left out. Instructions are executed in order, all or none.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooLarge`] and [`LedgerError::MissingSigner`] before anything is sent; [`LedgerError::Custom`]
+    /// where a program refused with its own error code, [`LedgerError::Transaction`] for every other failure. A
+    /// failed transaction changes nothing, except that the payer still pays for one that was executed.
+    fn send(
+        &mut self,
+        instructions: &[Instruction],
+        payer: &Keypair,
+        signers: &[&Keypair],
+    ) -> Result<Receipt, LedgerError>;
+
+    /// The account at an address, if there is one.
+    fn account(&self, address: &Address) -> Option<Account>;
+
+    /// All accounts that a program owns, ordered by address.
+    fn program_accounts(&self, program_id: &Address) -> Vec<(Address, Account)>;
+
+    /// The current slot.
+    fn slot(&self) -> u64;
+
+    /// Lets this many slots pass.
+    ///
+    /// # Errors
+    /// [`LedgerError::EndOfTime`] where the slot would not fit 64 bits.
+    fn advance_slots(&mut self, slots: u64) -> Result<(), LedgerError>;
+
+    /// Lamports that exempt an account of this many data bytes from rent.
+    fn minimum_balance(&self, data_bytes: usize) -> u64;
+
+    /// What all transactions so far took.
+    fn statistics(&self) -> Statistics;
+
+    /// The amount in an SPL token account, in the mint's smallest unit; `None` where no token account is.
+    fn token_balance(&self, address: &Address) -> Option<u64> {
+        let account = self.account(address)?;
+        if account.owner != TOKEN_PROGRAM || account.data.len() != TOKEN_ACCOUNT_BYTES {
+            return None;
+        }
+        let amount = account.data[TOKEN_AMOUNT_OFFSET..].first_chunk()?;
+        Some(u64::from_le_bytes(*amount))
+    }
+}
+
+/// A transaction that was executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The payer's signature: the transaction's name.
+    pub signature: Signature,
+    /// Compute units that its instructions took together.
+    pub compute_units: u64,
+    /// What the programs logged, and the virtual machine about them.
+    pub logs: Vec<String>,
+    /// What the payer paid for it, in lamports.
+    pub fee_lamports: u64,
+    /// Its serialized size, at most [`MAX_TRANSACTION_BYTES`].
+    pub transaction_bytes: usize,
+    /// The slot in which it was executed.
+    pub slot: u64,
+}
+
+/// Sums over the transactions of a ledger. Transactions that were refused before execution do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Transactions that succeeded.
+    pub transactions: u64,
+    /// Transactions that were executed and failed.
+    pub failed_transactions: u64,
+    /// Compute units of both.
+    pub compute_units: u64,
+    /// Serialized sizes of both.
+    pub transaction_bytes: u64,
+    /// Fees of both.
+    pub fee_lamports: u64,
+}

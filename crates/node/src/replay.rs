@@ -1,0 +1,103 @@
+//! A segment run again, as evidence for either side of a dispute.
+
+use sip_proof::{Hash, Leaf, tensor_root};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::dispute::{Evidence, GraphEvidence, StepRoots};
+use crate::worker::Trace;
+use crate::{Cheat, SegmentTask, State, Task, WorkError, Worker, state};
+
+/// States kept at once; a dispute looks at the steps of one leaf.
+const STATES_KEPT: usize = 20;
+
+/// Evidence from running the segment again: honestly, or with the cheat that it was committed with.
+pub struct Replay {
+    worker: Worker,
+    segment: SegmentTask,
+    cheat: Option<Cheat>,
+    leaves: Vec<Leaf>,
+    /// States by the step before which they stand.
+    states: BTreeMap<u32, Arc<State>>,
+    trace: Option<(u32, Trace)>,
+}
+
+impl Replay {
+    /// `leaves` are those that this side holds for true.
+    pub fn new(worker: Worker, segment: SegmentTask, cheat: Option<Cheat>, leaves: Vec<Leaf>) -> Replay {
+        Replay { worker, segment, cheat, leaves, states: BTreeMap::new(), trace: None }
+    }
+
+    fn state(&mut self, step: u32) -> Result<Arc<State>, WorkError> {
+        if let Some(known) = self.states.get(&step) {
+            return Ok(Arc::clone(known));
+        }
+        let before = self.states.range(..step).next_back();
+        let (from, start) = before.map_or((0, &self.segment.base), |(at, state)| (*at, state));
+        let reached = self.worker.advance(&self.segment, self.cheat.as_ref(), from, step, start)?;
+        if self.states.len() >= STATES_KEPT {
+            self.states.pop_first();
+        }
+        self.states.insert(step, Arc::clone(&reached));
+        Ok(reached)
+    }
+
+    fn trace(&mut self, step: u32) -> Result<&Trace, WorkError> {
+        if self.trace.as_ref().is_none_or(|(known, _)| *known != step) {
+            let before = self.state(step)?;
+            let trace = self.worker.trace(&self.segment, self.cheat.as_ref(), step, &before)?;
+            self.trace = Some((step, trace));
+        }
+        Ok(self.trace.as_ref().map_or(const { &Vec::new() }, |(_, trace)| trace))
+    }
+}
+
+impl Evidence for Replay {
+    type Error = WorkError;
+
+    fn leaves(&mut self) -> Result<Vec<Leaf>, WorkError> {
+        Ok(self.leaves.clone())
+    }
+
+    fn steps(&mut self, leaf: u32) -> Result<Vec<StepRoots>, WorkError> {
+        let Some((first, count)) = self.worker.task().leaves().nth(leaf as usize) else { return Ok(Vec::new()) };
+        let mut steps = Vec::new();
+        for step in first..first + count {
+            let batch = self.segment.batch(self.worker.task(), step, self.cheat.as_ref())?;
+            steps.push(StepRoots { batch_root: tensor_root(&batch), end_root: self.state(step + 1)?.root() });
+        }
+        Ok(steps)
+    }
+
+    fn state_roots(&mut self, step: u32) -> Result<Vec<Hash>, WorkError> {
+        let state = self.state(step)?;
+        let entries: Vec<&[u32]> = state.entries().iter().map(|entry| &**entry).collect();
+        Ok(state::roots(&entries, self.worker.threads()))
+    }
+
+    fn trace_roots(&mut self, step: u32) -> Result<Vec<Hash>, WorkError> {
+        let threads = Arc::clone(self.worker.threads());
+        let tensors: Vec<&[u32]> = self.trace(step)?.iter().map(Vec::as_slice).collect();
+        Ok(state::roots(&tensors, &threads))
+    }
+
+    fn tensor(&mut self, step: u32, node: u32) -> Result<Vec<u32>, WorkError> {
+        Ok(self.trace(step)?.get(node as usize).cloned().unwrap_or_default())
+    }
+
+    fn tokens(&mut self, domain: u32) -> Result<Vec<u32>, WorkError> {
+        let blob = self.worker.task().domains.get(domain as usize);
+        Ok(blob.map_or_else(Vec::new, |blob| blob.tokens().to_vec()))
+    }
+}
+
+impl Task {
+    /// The graph with the trees that a dispute opens.
+    pub fn graph_evidence(&self) -> GraphEvidence {
+        GraphEvidence::new(
+            self.graph.nodes().iter().map(|node| node.encode()).collect(),
+            self.graph.state_outputs().to_vec(),
+            self.tables.iter().map(|table| tensor_root(table)).collect(),
+        )
+    }
+}

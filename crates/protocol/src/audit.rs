@@ -1,0 +1,218 @@
+//! The audit of a round: draws, attestations, the segments that count, and the vote on their aggregate.
+//!
+//! Invariants: an auditor commits its draws (a hash chain) before segments exist; it reveals once per round; it attests only what
+//! its draw selects; a round is closed only when no dispute is open, and before the deadline only when every drawn segment is attested.
+
+use sip_proof::Sha256;
+
+use crate::{
+    Address, Error, Result,
+    config::Parameters,
+    job::{Job, MAX_AUDITORS, bit, first_bits},
+    pool::{Pool, PoolKind},
+    round::{self, AuditorSeat, Round, deadline},
+    segment::{self, Segment},
+};
+
+/// Who acts, when, and in which place of the job.
+pub struct Actor<'a> {
+    /// The address of the actor's pool.
+    pub pool: &'a Address,
+    /// Its place in the job.
+    pub place: u8,
+    /// Present slot.
+    pub slot: u64,
+}
+
+/// The seat of an auditor that takes part in the round.
+fn seat<'a>(round: &'a mut Round, job: &Job, actor: &Actor) -> Result<&'a mut AuditorSeat> {
+    job.require_place(PoolKind::Auditor, actor.place, actor.pool)?;
+    if actor.place >= round.auditor_count {
+        return Err(Error::WrongPlace);
+    }
+    round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)
+}
+
+/// Reveals an auditor's draw of this round: the preimage of its chain tip, which becomes the tip.
+#[inline(always)]
+pub fn reveal_draw<H: Sha256>(
+    round: &mut Round,
+    job: &Job,
+    pool: &mut Pool,
+    parameters: &Parameters,
+    actor: &Actor,
+    preimage: &[u8; 32],
+) -> Result<()> {
+    round.require_status(round::COMMITS_CLOSED)?;
+    if actor.slot >= round.audit_deadline_slot {
+        return Err(Error::WrongRoundStatus);
+    }
+    pool.require_bonded(parameters.minimum_self_bond)?;
+    let seat = seat(round, job, actor)?;
+    if seat.revealed != 0 {
+        return Err(Error::AlreadyRevealed);
+    }
+    if H::hashv(&[preimage]) != pool.chain_tip {
+        return Err(Error::WrongPreimage);
+    }
+    let stake = pool.stake()?;
+    seat.preimage = *preimage;
+    seat.operator = pool.scope;
+    seat.stake = stake;
+    seat.revealed = 1;
+    pool.chain_tip = *preimage;
+    round.auditor_stake = round.auditor_stake.checked_add(stake).ok_or(Error::Overflow)?;
+    Ok(())
+}
+
+/// Attests a drawn segment with the digest of its replay. The caller has checked that the segment belongs to the round.
+#[inline(always)]
+pub fn attest<H: Sha256>(
+    round: &mut Round,
+    job: &Job,
+    segment_address: &Address,
+    segment: &mut Segment,
+    actor: &Actor,
+    digest: &[u8; 32],
+) -> Result<()> {
+    round.require_status(round::COMMITS_CLOSED)?;
+    if actor.slot >= round.audit_deadline_slot {
+        return Err(Error::WrongRoundStatus);
+    }
+    let seat = seat(round, job, actor)?;
+    if seat.revealed == 0 {
+        return Err(Error::NotRevealed);
+    }
+    if segment.status != segment::COMMITTED {
+        return Err(Error::SegmentNotOpen);
+    }
+    if seat.operator == segment.operator {
+        return Err(Error::OwnSegment);
+    }
+    if segment.attested & bit(actor.place) != 0 {
+        return Err(Error::AlreadyAttested);
+    }
+    if *digest == [0; 32] {
+        return Err(Error::EmptyDigest);
+    }
+    if !segment.is_drawn::<H>(segment_address, seat, job.spec.audit_rate) {
+        return Err(Error::NotDrawn);
+    }
+    segment.attested |= bit(actor.place);
+    segment.attestations[actor.place as usize] = *digest;
+    Ok(())
+}
+
+/// The closing of a round, segment by segment: [`Closing::begin`], [`Closing::segment`] for each, [`Closing::finish`].
+pub struct Closing<'a> {
+    round_address: &'a Address,
+    round: &'a mut Round,
+    job: &'a mut Job,
+    slot: u64,
+    seen: u16,
+    is_attested: bool,
+}
+
+impl<'a> Closing<'a> {
+    /// Starts to close a round whose commits are closed.
+    #[inline(always)]
+    pub fn begin(round_address: &'a Address, round: &'a mut Round, job: &'a mut Job, slot: u64) -> Result<Self> {
+        round.require_status(round::COMMITS_CLOSED)?;
+        Ok(Closing { round_address, round, job, slot, seen: 0, is_attested: true })
+    }
+
+    /// Takes in one segment of the round: it counts unless it was convicted.
+    pub fn segment<H: Sha256>(&mut self, address: &Address, segment: &mut Segment) -> Result<()> {
+        let place = bit(segment.claim.place);
+        if segment.round != *self.round_address || self.seen & place != 0 {
+            return Err(Error::WrongSegments);
+        }
+        self.seen |= place;
+        if segment.open_disputes != 0 {
+            return Err(Error::DisputeOpen);
+        }
+        if segment.status != segment::COMMITTED {
+            return Ok(());
+        }
+        for place in 0..self.round.auditor_count {
+            let seat = &mut self.round.auditors[place as usize];
+            if seat.revealed == 0 || !segment.is_drawn::<H>(address, seat, self.job.spec.audit_rate) {
+                continue;
+            }
+            seat.drawn += 1;
+            if segment.attested & bit(place) != 0 {
+                seat.attested += 1;
+            } else {
+                self.is_attested = false;
+            }
+        }
+        segment.status = segment::ACCEPTED;
+        self.round.accepted |= place;
+        self.round.accepted_stake = self.round.accepted_stake.checked_add(segment.stake).ok_or(Error::Overflow)?;
+        Ok(())
+    }
+
+    /// Closes the round after all its segments, and derives the next round's seed. A round without an accepted segment
+    /// or without an auditor is void.
+    pub fn finish<H: Sha256>(self) -> Result<()> {
+        let Closing { round, job, slot, seen, is_attested, .. } = self;
+        if seen != round.committed {
+            return Err(Error::WrongSegments);
+        }
+        let mut revealed = 0u16;
+        for place in 0..round.auditor_count {
+            if round.auditors[place as usize].revealed != 0 {
+                revealed |= bit(place);
+            }
+        }
+        let is_complete = is_attested && revealed == first_bits(round.auditor_count);
+        if !is_complete && slot < round.audit_deadline_slot {
+            return Err(Error::TooEarly);
+        }
+        let mut preimages: [&[u8]; MAX_AUDITORS] = [&[]; MAX_AUDITORS];
+        for (part, seat) in preimages.iter_mut().zip(&round.auditors) {
+            *part = &seat.preimage;
+        }
+        round.reveals = H::hashv(&preimages);
+        job.next_seed = H::hashv(&[&round.seed, &round.reveals]);
+        if round.accepted == 0 || revealed == 0 {
+            round.void(job);
+            return Ok(());
+        }
+        round.vote_deadline_slot = deadline(slot, job.spec.vote_slots)?;
+        round.status = round::CLOSED;
+        Ok(())
+    }
+}
+
+/// Votes for the state root that the accepted segments average to. More than half of the revealed auditors' stake for one root
+/// makes it the next base. An auditor may change its vote.
+#[inline(always)]
+pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32]) -> Result<()> {
+    round.require_status(round::CLOSED)?;
+    let seat = seat(round, job, actor)?;
+    if seat.revealed == 0 {
+        return Err(Error::NotRevealed);
+    }
+    if *root == [0; 32] {
+        return Err(Error::EmptyDigest);
+    }
+    if seat.vote == *root {
+        return Err(Error::AlreadyVoted);
+    }
+    seat.vote = *root;
+    let mut agreeing = 0u64;
+    for seat in &round.auditors {
+        if seat.vote == *root {
+            agreeing = agreeing.checked_add(seat.stake).ok_or(Error::Overflow)?;
+        }
+    }
+    if agreeing > round.auditor_stake / 2 {
+        round.next_base = *root;
+        round.score_deadline_slot = deadline(actor.slot, job.spec.evaluation_slots)?;
+        round.reveal_deadline_slot = deadline(round.score_deadline_slot, job.spec.evaluation_slots)?;
+        round.status = round::AGGREGATED;
+        job.base_root = *root;
+    }
+    Ok(())
+}

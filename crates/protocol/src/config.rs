@@ -1,0 +1,224 @@
+//! The one configuration: where the token's supply is, and the parameters within their hard bounds.
+//!
+//! Invariants: minted = cap; burned only grows; every bucket is funded before it pays; parameters are always within
+//! [`Parameters::check`].
+
+use bytemuck::{Pod, Zeroable};
+use sip_arith::int::{self, BPS_ONE, Rounding};
+
+use crate::{Address, Error, Header, Result, account};
+
+/// Decimals of the token.
+pub const DECIMALS: u8 = 9;
+/// Base units of one token.
+pub const TOKEN: u64 = 1_000_000_000;
+/// Base units that are minted, once: 10⁹ tokens.
+pub const CAP: u64 = 1_000_000_000 * TOKEN;
+
+/// The genesis distribution of [`CAP`], in basis points: staking rewards, operator rewards, public, team, treasury, reserve.
+pub const GENESIS_BPS: [u16; 6] = [2_000, 3_000, 2_000, 1_500, 1_000, 500];
+
+/// What the vault holds that belongs to nobody yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Buckets {
+    /// For stakers by utilisation (not yet paid by any instruction).
+    pub staking_rewards: u64,
+    /// Pays the rounds.
+    pub operator_rewards: u64,
+    /// Handed out by `distribute`.
+    pub public: u64,
+    /// The team's part, locked.
+    pub team: u64,
+    /// The treasury.
+    pub treasury: u64,
+    /// The reserve.
+    pub reserve: u64,
+    /// Slashed stake and penalties.
+    pub insurance: u64,
+}
+
+/// What governance may set, each within hard bounds ([`Parameters::check`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Parameters {
+    /// Reward of one round over all roles, base units.
+    pub round_reward: u64,
+    /// Bond that an accuser puts up, base units.
+    pub dispute_bond: u64,
+    /// Least own bond of an operator, base units.
+    pub minimum_self_bond: u64,
+    /// Charged for a late segment, an unrevealed draw or a missing attestation, base units.
+    pub late_penalty: u64,
+    /// Most that an accuser earns, base units.
+    pub bounty_cap: u64,
+    /// Thinking time of each side of a dispute, over the whole dispute.
+    pub clock_slots: u64,
+    /// From an exit's request to its claim.
+    pub unbonding_slots: u64,
+    /// Part of the round's reward per role; the five add up to 10 000.
+    pub trainers_bps: u16,
+    /// See `trainers_bps`.
+    pub auditors_bps: u16,
+    /// See `trainers_bps`.
+    pub evaluators_bps: u16,
+    /// See `trainers_bps`.
+    pub data_bps: u16,
+    /// See `trainers_bps`.
+    pub patrons_bps: u16,
+    /// Part of delegated stake (exits included) taken on a conviction; the own bond goes whole.
+    pub slash_bps: u16,
+    /// Part of own bond and delegated stake taken from an evaluator whose score is off.
+    pub evaluator_slash_bps: u16,
+    /// Part of a convicted operator's own bond that its accuser earns.
+    pub bounty_bps: u16,
+    /// How far an evaluator's score may lie from the median, micro-nats per token.
+    pub score_tolerance: u32,
+    /// Highest commission of a pool.
+    pub maximum_commission_bps: u16,
+    /// Always 0.
+    pub reserved: u16,
+}
+
+impl Parameters {
+    /// What `initialize` usually gets.
+    pub const DEFAULT: Parameters = Parameters {
+        round_reward: 10_000 * TOKEN,
+        dispute_bond: 100 * TOKEN,
+        minimum_self_bond: 1_000 * TOKEN,
+        late_penalty: 10 * TOKEN,
+        bounty_cap: 2_000 * TOKEN,
+        clock_slots: 9_000,
+        unbonding_slots: 432_000,
+        trainers_bps: 5_500,
+        auditors_bps: 1_500,
+        evaluators_bps: 1_000,
+        data_bps: 1_500,
+        patrons_bps: 500,
+        slash_bps: 3_000,
+        evaluator_slash_bps: 1_000,
+        bounty_bps: 5_000,
+        score_tolerance: 2_000,
+        maximum_commission_bps: 3_000,
+        reserved: 0,
+    };
+
+    /// Checks the hard bounds, which no authority can pass.
+    pub fn check(&self) -> Result<()> {
+        let split = self.trainers_bps as u32
+            + self.auditors_bps as u32
+            + self.evaluators_bps as u32
+            + self.data_bps as u32
+            + self.patrons_bps as u32;
+        if split != BPS_ONE as u32 {
+            return Err(Error::SplitNotWhole);
+        }
+        let within = self.round_reward <= CAP / 1_000
+            && self.dispute_bond >= TOKEN
+            && self.dispute_bond <= CAP / 1_000
+            && self.minimum_self_bond >= TOKEN
+            && self.minimum_self_bond <= CAP / 1_000
+            && self.late_penalty <= self.minimum_self_bond
+            && self.bounty_cap <= CAP / 1_000
+            && self.clock_slots >= 10
+            && self.clock_slots <= 1_000_000
+            && self.unbonding_slots <= 20_000_000
+            && self.slash_bps <= 5_000
+            && self.evaluator_slash_bps <= 2_500
+            && self.bounty_bps <= BPS_ONE
+            && self.score_tolerance >= 1
+            && self.score_tolerance <= 1_000_000
+            && self.maximum_commission_bps <= 5_000
+            && self.reserved == 0;
+        if !within {
+            return Err(Error::ParameterOutOfBounds);
+        }
+        // Both clocks of a dispute run out one after the other at worst; twice that leaves room for the round's own
+        // deadlines.
+        if self.unbonding_slots <= self.longest_dispute_slots() + self.longest_dispute_slots() {
+            return Err(Error::UnbondingTooShort);
+        }
+        Ok(())
+    }
+
+    /// Slots after which a dispute has ended, whatever its parties do: both clocks and one of them once more for the last
+    /// move.
+    pub fn longest_dispute_slots(&self) -> u64 {
+        self.clock_slots + self.clock_slots + self.clock_slots
+    }
+}
+
+/// Address: [`crate::account::seed::CONFIG`].
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Config {
+    /// Kind, version, bump.
+    pub header: Header,
+    /// May set parameters and distribute the public bucket.
+    pub authority: Address,
+    /// The token's mint; its authority is this account.
+    pub mint: Address,
+    /// The token account that holds everything; its owner is this account.
+    pub vault: Address,
+    /// What the vault holds that belongs to nobody yet.
+    pub buckets: Buckets,
+    /// Base units burned so far: supply = [`CAP`] − burned.
+    pub burned: u64,
+    /// Parameters.
+    pub parameters: Parameters,
+}
+
+account!(Config, Config, 248, liabilities: |config| {
+    let buckets = &config.buckets;
+    let mut sum = 0;
+    for bucket in [buckets.staking_rewards, buckets.operator_rewards, buckets.public, buckets.team, buckets.treasury,
+        buckets.reserve, buckets.insurance] {
+        sum = int::add(sum, bucket)?;
+    }
+    Ok(sum)
+});
+
+impl Config {
+    /// Fills the buckets with the genesis distribution of [`CAP`].
+    pub fn genesis(&mut self, authority: &Address, parameters: &Parameters) -> Result<()> {
+        parameters.check()?;
+        let mut parts = [0; 6];
+        for (part, share) in parts.iter_mut().zip(GENESIS_BPS) {
+            *part = int::bps(CAP, share, Rounding::Down)?;
+        }
+        let [staking_rewards, operator_rewards, public, team, treasury, reserve] = parts;
+        self.authority = *authority;
+        self.parameters = *parameters;
+        self.burned = 0;
+        self.buckets = Buckets { staking_rewards, operator_rewards, public, team, treasury, reserve, insurance: 0 };
+        Ok(())
+    }
+
+    /// Replaces all parameters.
+    pub fn set_parameters(&mut self, parameters: &Parameters) -> Result<()> {
+        parameters.check()?;
+        self.parameters = *parameters;
+        Ok(())
+    }
+
+    /// Takes an amount out of the public bucket.
+    pub fn distribute(&mut self, amount: u64) -> Result<()> {
+        if amount == 0 {
+            return Err(Error::ZeroAmount);
+        }
+        self.buckets.public = self.buckets.public.checked_sub(amount).ok_or(Error::BucketEmpty)?;
+        Ok(())
+    }
+
+    /// Adds slashed stake or a penalty to the insurance.
+    pub fn insure(&mut self, amount: u64) -> Result<()> {
+        self.buckets.insurance = int::add(self.buckets.insurance, amount)?;
+        Ok(())
+    }
+
+    /// Records a burn; the caller burns the tokens from the vault.
+    pub fn record_burn(&mut self, amount: u64) -> Result<()> {
+        self.burned = int::add(self.burned, amount)?;
+        Ok(())
+    }
+}

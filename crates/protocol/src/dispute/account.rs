@@ -1,0 +1,218 @@
+//! The dispute's account: parties, bond, position, and the buffer in which the side on move collects a large payload.
+
+use bytemuck::{Pod, Zeroable};
+use sip_arith::int::{self, Rounding};
+
+use super::game::{Game, MAX_PAYLOAD, Turn, require};
+use super::{MoveKind, Outcome, Side};
+use crate::{
+    Address, Error, Header, Result, account,
+    config::{Config, Parameters},
+    data::Dataset,
+    job::{Job, MAX_DOMAINS},
+    pool::{Pool, bounty},
+    round::{self, Round},
+    segment::Segment,
+};
+
+/// Address: "dispute", segment (32), challenger (32): who accused a segment does so once.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Dispute {
+    /// Kind, version, bump.
+    pub header: Header,
+    /// The segment that is accused.
+    pub segment: Address,
+    /// Its job.
+    pub job: Address,
+    /// Its trainer's pool.
+    pub pool: Address,
+    /// Wallet that moves for the trainer: the pool's operator.
+    pub trainer: Address,
+    /// Wallet that accuses.
+    pub challenger: Address,
+    /// The challenger's bond, base units; 0 once resolved.
+    pub bond: u64,
+    /// When the dispute opened.
+    pub opened_slot: u64,
+    /// Moves played.
+    pub moves: u32,
+    /// 1 once resolved.
+    pub resolved: u8,
+    /// Always 0.
+    pub reserved: [u8; 3],
+    /// The position.
+    pub game: Game,
+    /// What the side on move has uploaded.
+    pub buffer: [u8; MAX_PAYLOAD],
+}
+
+account!(Dispute, Dispute, 192 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
+
+/// What an accusation is made from.
+pub struct Case<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// The round, which is in its audit.
+    pub round: &'a Round,
+    /// The segment's address.
+    pub segment_address: &'a Address,
+    /// The wallet that accuses.
+    pub challenger: &'a Address,
+    /// Bond and clocks.
+    pub parameters: &'a Parameters,
+    /// The present slot.
+    pub slot: u64,
+}
+
+/// Where the money of a resolved dispute goes, base units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Payout {
+    /// From the vault to the challenger: bond and bounty.
+    pub to_challenger: u64,
+    /// From the vault into nothing.
+    pub burned: u64,
+}
+
+impl Dispute {
+    /// Opens a dispute on a committed segment while its round is audited. The bond comes into the vault by the caller; the
+    /// datasets follow by [`Dispute::set_dataset`], all of them.
+    pub fn open(&mut self, case: &Case<'_>, segment: &mut Segment, pool: &mut Pool) -> Result<()> {
+        let Case { job, round, slot, .. } = *case;
+        round.require_status(round::COMMITS_CLOSED)?;
+        require(slot < round.audit_deadline_slot, Error::WrongRoundStatus)?;
+        require(segment.operator != *case.challenger, Error::OwnSegment)?;
+        segment.open_dispute(pool)?;
+        self.segment = *case.segment_address;
+        self.job = segment.job;
+        self.pool = segment.pool;
+        self.trainer = segment.operator;
+        self.challenger = *case.challenger;
+        self.bond = case.parameters.dispute_bond;
+        self.opened_slot = slot;
+        let ground = &mut self.game.ground;
+        ground.nodes_root = job.spec.nodes_root;
+        ground.outputs_root = job.spec.outputs_root;
+        ground.tables_root = job.spec.tables_root;
+        ground.node_count = job.spec.node_count;
+        ground.state_count = job.spec.state_count;
+        ground.table_count = job.spec.table_count;
+        ground.inner_steps = job.spec.inner_steps;
+        ground.steps_per_leaf = job.spec.leaf_interval;
+        ground.batch_rows = job.spec.batch;
+        ground.row_tokens = job.spec.sequence_length.checked_add(1).ok_or(Error::WrongJobShape)?;
+        ground.round_seed = round.seed;
+        ground.mixture_bps = round.mixture_bps;
+        ground.first_step = round.index.wrapping_mul(job.spec.inner_steps);
+        ground.start_root = segment.claim.start_root;
+        ground.end_root = segment.claim.end_root;
+        ground.accumulator_root = segment.claim.accumulator_root;
+        ground.trainer = segment.claim.place as u32;
+        self.game.open(case.parameters.clock_slots, slot)
+    }
+
+    /// Notes root and length of a domain's training tokens.
+    pub fn set_dataset(&mut self, domain: usize, dataset: &Dataset) -> Result<()> {
+        require(domain < MAX_DOMAINS, Error::TooManyDomains)?;
+        self.game.ground.dataset_roots[domain] = dataset.train_root;
+        self.game.ground.token_counts[domain] = dataset.train_tokens;
+        Ok(())
+    }
+
+    /// The side that a wallet moves for.
+    pub fn side_of(&self, wallet: &Address) -> Result<Side> {
+        if self.trainer == *wallet {
+            Ok(Side::Trainer)
+        } else if self.challenger == *wallet {
+            Ok(Side::Challenger)
+        } else {
+            Err(Error::NotParty)
+        }
+    }
+
+    /// Writes bytes into the buffer; only the side on move may.
+    pub fn upload(&mut self, side: Side, offset: u32, bytes: &[u8]) -> Result<()> {
+        require(self.game.on_move()? == side, Error::NotOnMove)?;
+        self.write(offset, bytes)
+    }
+
+    #[inline(always)]
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<()> {
+        let start = offset as usize;
+        let end = start.checked_add(bytes.len()).ok_or(Error::PastBuffer)?;
+        self.buffer.get_mut(start..end).ok_or(Error::PastBuffer)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Plays a move. Its payload is what the buffer holds before `offset`, followed by `bytes`.
+    pub fn play<S: sip_proof::Sha256, A: sip_arith::Arith>(&mut self, play: &Play<'_>) -> Result<()> {
+        // Checked before the write: only the side on move writes.
+        require(self.game.on_move()? == play.side, Error::NotOnMove)?;
+        self.write(play.offset, play.bytes)?;
+        let end = play.offset as usize + play.bytes.len();
+        let payload = self.buffer.get(..end).ok_or(Error::PastBuffer)?;
+        let kind = MoveKind::from_number(play.kind).ok_or(Error::WrongMove)?;
+        self.game.play::<S, A>(&Turn { side: play.side, kind, payload, slot: play.slot })?;
+        self.moves = self.moves.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Checks that the account may be closed: the signer is its challenger and nothing is left to decide or to pay.
+    pub fn require_closable(&self, signer: &Address) -> Result<()> {
+        require(self.challenger == *signer, Error::NotParty)?;
+        require(self.resolved == 1, Error::DisputeNotOver)
+    }
+
+    /// Ends a decided dispute: slashes or acquits the trainer and says where the money goes. The pool's operator cannot
+    /// gain by accusing itself: the bounty comes from its own bond, what delegators lose is insured, and half of a lost
+    /// accusation's bond is burned.
+    pub fn resolve(&mut self, parties: &mut Verdict<'_>) -> Result<Payout> {
+        require(self.resolved == 0, Error::AlreadyResolved)?;
+        let outcome = self.game.outcome()?;
+        require(outcome != Outcome::Open, Error::DisputeNotOver)?;
+        let Verdict { config, job, segment, pool, slot } = parties;
+        let bond = core::mem::take(&mut self.bond);
+        self.resolved = 1;
+        let payout = if outcome == Outcome::Convicted {
+            let slashed = segment.convict(job, pool, &config.parameters, *slot)?;
+            let bounty = bounty(&config.parameters, slashed.from_bond)?;
+            config.insure(int::sub(slashed.total()?, bounty)?)?;
+            Payout { to_challenger: int::add(bond, bounty)?, burned: 0 }
+        } else {
+            let burned = int::bps(bond, 5_000, Rounding::Up)?;
+            pool.credit(int::sub(bond, burned)?)?;
+            config.record_burn(burned)?;
+            Payout { to_challenger: 0, burned }
+        };
+        segment.close_dispute(pool)?;
+        Ok(payout)
+    }
+}
+
+/// A move with the place of its bytes in the buffer.
+pub struct Play<'a> {
+    /// Who moves.
+    pub side: Side,
+    /// A [`MoveKind`].
+    pub kind: u32,
+    /// Where `bytes` go in the buffer.
+    pub offset: u32,
+    /// The last bytes of the payload.
+    pub bytes: &'a [u8],
+    /// The present slot.
+    pub slot: u64,
+}
+
+/// Everything that a verdict changes.
+pub struct Verdict<'a> {
+    /// Insurance and burned supply.
+    pub config: &'a mut Config,
+    /// Loses a convicted trainer.
+    pub job: &'a mut Job,
+    /// Is convicted, or has one dispute less.
+    pub segment: &'a mut Segment,
+    /// Is slashed, or gets half of the challenger's bond.
+    pub pool: &'a mut Pool,
+    /// The present slot.
+    pub slot: u64,
+}

@@ -1,0 +1,66 @@
+//! What a dispute is about: copied once when it opens, so that every later move needs the dispute's own account only
+//! and nothing that happens to the job meanwhile can change the case.
+
+use bytemuck::{Pod, Zeroable};
+use sip_proof::{Hash, MAX_STEPS_PER_LEAF};
+
+use crate::job::MAX_DOMAINS;
+
+/// The undisputed facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Ground {
+    /// The job's graph: see [`sip_proof::GraphRoots`].
+    pub nodes_root: Hash,
+    /// See [`sip_proof::GraphRoots`].
+    pub outputs_root: Hash,
+    /// See [`sip_proof::GraphRoots`].
+    pub tables_root: Hash,
+    /// Seed of the round's batches.
+    pub round_seed: Hash,
+    /// State root that the segment starts from: the base of the round.
+    pub start_root: Hash,
+    /// State root that the trainer claims after its last step.
+    pub end_root: Hash,
+    /// Merkle root over the segment's leaves.
+    pub accumulator_root: Hash,
+    /// BLAKE3 root of each domain's training tokens.
+    pub dataset_roots: [Hash; MAX_DOMAINS],
+    /// Training tokens of each domain.
+    pub token_counts: [u64; MAX_DOMAINS],
+    /// Share of each domain in the round's batches, basis points.
+    pub mixture_bps: [u16; MAX_DOMAINS],
+    /// Nodes of the graph.
+    pub node_count: u32,
+    /// Entries of the state.
+    pub state_count: u32,
+    /// Tables of the job.
+    pub table_count: u32,
+    /// Steps of the segment.
+    pub inner_steps: u32,
+    /// Steps of a leaf; the last leaf of a segment may have fewer.
+    pub steps_per_leaf: u32,
+    /// Number that the segment's first step has within the job.
+    pub first_step: u32,
+    /// The trainer's number in the sampler.
+    pub trainer: u32,
+    /// Rows of a batch.
+    pub batch_rows: u32,
+    /// Tokens of a row: sequence length + 1.
+    pub row_tokens: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+impl Ground {
+    /// Leaves of the segment.
+    pub fn leaf_count(&self) -> u32 {
+        if self.steps_per_leaf == 0 { 0 } else { self.inner_steps.div_ceil(self.steps_per_leaf) }
+    }
+
+    /// First step of a leaf, counted within the segment, and number of its steps.
+    pub fn leaf_steps(&self, leaf: u32) -> (u32, u32) {
+        let first = leaf.wrapping_mul(self.steps_per_leaf);
+        (first, self.inner_steps.saturating_sub(first).min(self.steps_per_leaf).min(MAX_STEPS_PER_LEAF))
+    }
+}

@@ -1,0 +1,175 @@
+//! Every reason for which the program refuses, numbered: the number is what a failed transaction carries.
+
+use sip_arith::int::MathError;
+
+/// The result of a transition.
+pub type Result<T> = core::result::Result<T, Error>;
+
+macro_rules! errors {
+    ($($name:ident = $code:literal, $message:literal;)*) => {
+        /// Why an instruction is refused. Ranges: 1 guards, 100 stake, 200 configuration, 300 data, 400 jobs, 500 rounds and
+        /// segments, 600 audit, 700 evaluation, 800 settlement, 900 disputes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum Error {
+            $(#[doc = $message] $name = $code,)*
+        }
+
+        impl Error {
+            /// All errors in ascending order of their numbers.
+            pub const ALL: &'static [Error] = &[$(Error::$name,)*];
+
+            /// One sentence: what happened, what was expected, what to do.
+            pub const fn message(self) -> &'static str {
+                match self {
+                    $(Error::$name => $message,)*
+                }
+            }
+
+            /// The number that a failed transaction carries.
+            pub const fn code(self) -> u32 {
+                self as u32
+            }
+
+            /// The error of a number.
+            pub const fn from_code(code: u32) -> Option<Error> {
+                match code {
+                    $($code => Some(Error::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+errors! {
+    // Guards.
+    UnknownInstruction = 1, "unknown instruction; update the client";
+    WrongArguments = 2, "instruction data has the wrong length for this instruction; update the client";
+    MissingAccount = 3, "an account is missing from the instruction";
+    MissingSigner = 4, "an account that must sign did not; add its signature";
+    NotWritable = 5, "an account that changes is not marked writable";
+    WrongOwner = 6, "an account is not owned by the expected program";
+    WrongKind = 7, "an account is of another kind than expected";
+    WrongSize = 8, "an account has another size than its kind; it is not an account of this protocol version";
+    WrongVersion = 9, "an account has another layout version; update the client";
+    NotInitialised = 10, "an account does not exist yet; create it first";
+    AlreadyInitialised = 11, "an account exists already; it is created once only";
+    WrongAddress = 12, "an account is not at the address that its seeds give";
+    WrongProgram = 13, "a program account is not the program that must be called";
+    WrongTokenAccount = 14, "a token account does not belong to the expected owner and mint";
+    WrongAccount = 15, "an account is of the right kind but belongs to something else";
+    DuplicateAccount = 16, "one account is passed twice where two must differ";
+    NotAuthority = 17, "the signer is not the authority of this account";
+    CallFailed = 18, "a call into the system or the token program failed";
+    Overflow = 20, "an amount is too large; use smaller amounts";
+    Underflow = 21, "an amount would fall below zero; take at most what is there";
+    DivisionByZero = 22, "there is nothing to divide by: no shares, assets or slots";
+
+    // Stake.
+    ZeroAmount = 100, "the amount is zero; give at least one base unit";
+    SlippageExceeded = 101, "the shares bought are fewer than the minimum asked for; ask again at the present price";
+    PoolRetired = 102, "the pool is retired and takes no stake; choose another pool";
+    PoolFrozen = 103, "a dispute on the pool's operator is open; wait for its verdict";
+    SelfBondTooSmall = 104, "the operator's own bond is below the minimum; add to the bond";
+    CommissionTooHigh = 105, "the commission is above the maximum of the configuration";
+    NotEnoughShares = 106, "the position holds fewer shares than asked for";
+    TicketNotMature = 107, "the ticket is not mature yet; claim after its slot";
+    NothingToClaim = 108, "there is nothing to claim";
+    WrongPoolKind = 109, "the pool is of a kind that this instruction does not take";
+    PoolNotRetired = 110, "the pool is not retired; retire it before taking the bond";
+    BondLocked = 111, "the bond is still locked; wait until its slot and until no dispute is open";
+    SamePool = 112, "stake moves between two different pools";
+    DifferentJobs = 113, "attention moves between pools of one job only";
+    PoolNotFrozen = 114, "the pool has no open dispute to end";
+    MissingChainTip = 115, "an auditor's pool needs the tip of a hash chain; other pools have none";
+
+    // Configuration.
+    ParameterOutOfBounds = 200, "a parameter is outside its hard bounds";
+    SplitNotWhole = 201, "the shares of the roles do not add up to ten thousand basis points";
+    UnbondingTooShort = 202, "unbonding must take longer than every dispute can";
+    BucketEmpty = 203, "the bucket holds less than the amount asked for";
+
+    // Data.
+    EmptyDataset = 300, "a dataset needs at least one token to train on and one held out";
+    MissingName = 301, "a dataset needs a domain name and a licence";
+
+    // Jobs.
+    WrongJobShape = 400, "a size of the job is zero or above its limit";
+    WrongMixtureBounds = 401, "the mixture's floor and cap admit no mixture over the domains";
+    TooManyDomains = 402, "a job has one to eight domains";
+    JobFull = 403, "the job has no free place for this role";
+    AlreadyJoined = 404, "the pool has joined this job already";
+    WrongPlace = 405, "the pool does not hold this place of the job";
+    DuplicateDomain = 406, "a dataset is named twice in one job";
+    AuditorsMissing = 407, "a job needs at least one trainer, one auditor and one evaluator before its first round";
+
+    // Rounds and segments.
+    RoundNotFinished = 500, "the previous round is not scored yet; finish it first";
+    JobFinished = 501, "the job has run all its rounds";
+    WrongRoundStatus = 502, "the round is in another phase; wait for the phase of this instruction";
+    TooEarly = 503, "not everyone has acted and the deadline is not reached; wait";
+    WrongStartRoot = 504, "the segment does not start at the base of the round";
+    WrongLeafCount = 505, "the segment has another number of step leaves than the job asks for";
+    AlreadyCommitted = 506, "the trainer has committed its segment of this round already";
+    Excluded = 507, "the pool was convicted in this job and takes no further part";
+    DisputeOpen = 508, "a dispute on a segment of the round is open; wait for its verdict";
+    WrongSegments = 509, "the segments passed are not exactly those of the round, each once";
+    SegmentNotOpen = 510, "the segment is not open any more";
+    NoMajorityYet = 511, "the vote is still running; wait for its deadline";
+
+    // Audit.
+    WrongPreimage = 600, "the preimage does not hash to the auditor's chain tip";
+    AlreadyRevealed = 601, "the draw or score was revealed already";
+    NotRevealed = 602, "the auditor has not revealed its draw of this round";
+    NotDrawn = 603, "the auditor's draw does not select this segment";
+    AlreadyAttested = 604, "the auditor has attested this segment already";
+    OwnSegment = 605, "an operator does not audit its own segment";
+    EmptyDigest = 606, "an attestation needs the digest of a replay";
+
+    // Evaluation.
+    AlreadyVoted = 700, "this exact vote was cast already";
+    WrongReveal = 701, "the revealed scores and salt do not hash to the commitment";
+    NothingCommitted = 702, "the evaluator has committed no scores in this round";
+    RevealNotOpen = 703, "scores are revealed after all commitments or their deadline";
+    EmptyCommitment = 704, "a commitment of zero bytes is no commitment";
+
+    // Settlement.
+    AlreadySettled = 800, "this was settled already; each is settled once";
+
+    // Disputes (900..=999).
+    NotOnMove = 900, "the other side of the dispute is on move; wait for its move or for its clock to run out";
+    WrongMove = 901, "the dispute waits for another move; read its phase";
+    WrongPayload = 902, "the move's payload has the wrong length or shape; see the move's layout";
+    HashMismatch = 903, "what was opened does not hash to what was committed";
+    LeafOutOfPlace = 904, "the segment's first leaf must start and its last leaf must end where the segment does";
+    NothingThere = 905, "there is nothing at the place picked; pick one that exists";
+    NotContradicted = 906, "what was opened agrees with the trainer's claim and proves nothing against it";
+    MalformedNode = 907, "the node is not one that the referee can compute";
+    ClockRunOut = 908, "the clock of the side on move has run out; anyone may call the timeout";
+    ClockRunning = 909, "the side on move still has time; wait until its clock has run out";
+    DisputeOver = 910, "the dispute is decided; resolve it";
+    DisputeNotOver = 911, "the dispute is not decided yet; only a decided one is resolved";
+    NotParty = 912, "the signer is neither the trainer nor the challenger of this dispute";
+    PastBuffer = 913, "the bytes reach past the end of the dispute's buffer; send fewer or start earlier";
+    AlreadyResolved = 914, "the dispute was resolved already";
+}
+
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<MathError> for Error {
+    #[inline(always)]
+    fn from(error: MathError) -> Self {
+        match error {
+            MathError::Overflow => Error::Overflow,
+            MathError::Underflow => Error::Underflow,
+            MathError::DivisionByZero => Error::DivisionByZero,
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! The instructions: one byte that names it, then its arguments as a plain struct, little endian.
+//!
+//! Each doc comment is the specification: accounts in order, then what is checked, then what changes. Tags 64 to 95 belong to
+//! [`crate::dispute`]. "Writable" accounts that must differ are refused when they are one.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{
+    config::Parameters,
+    job::{JobSpec, MAX_DOMAINS},
+    segment::SegmentClaim,
+};
+
+/// Arguments of one instruction.
+pub trait Args: Pod {
+    /// The first byte of the instruction's data.
+    const TAG: u8;
+    /// The instruction's name.
+    const NAME: &'static str;
+}
+
+macro_rules! instructions {
+    ($($(#[$doc:meta])* $name:ident = $tag:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+            #[repr(C)]
+            pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+            impl Args for $name {
+                const TAG: u8 = $tag;
+                const NAME: &'static str = stringify!($name);
+            }
+        )*
+
+        /// Name of the instruction of a tag.
+        pub const fn name(tag: u8) -> Option<&'static str> {
+            match tag {
+                $($tag => Some(stringify!($name)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+instructions! {
+    /// Creates the configuration, the mint and the vault, and mints the cap into the vault.
+    ///
+    /// Accounts: [signer, writable] authority and payer · [writable] config · [writable] mint · [writable] vault · token program ·
+    /// system program.
+    ///
+    /// - once only; all three at their canonical addresses, even if someone sent lamports there first
+    /// - parameters within their hard bounds
+    /// - the mint has 9 decimals, the config account as authority and no freeze authority
+    /// - 10⁹ tokens are minted into the vault and split over the buckets
+    Initialize = 0 {
+        /// First parameters.
+        parameters: Parameters,
+    }
+
+    /// Replaces all parameters.
+    ///
+    /// Accounts: [signer] authority · [writable] config.
+    ///
+    /// - the signer is the configuration's authority
+    /// - parameters within their hard bounds
+    SetParameters = 1 {
+        /// New parameters.
+        parameters: Parameters,
+    }
+
+    /// Pays out of the public bucket.
+    ///
+    /// Accounts: [signer] authority · [writable] config · [writable] vault · [writable] destination token account · token program.
+    ///
+    /// - the signer is the configuration's authority
+    /// - the amount is not zero and within the public bucket
+    Distribute = 2 {
+        /// Base units.
+        amount: u64,
+    }
+
+    /// Creates an operator's or a data provider's pool.
+    ///
+    /// Accounts: [signer, writable] operator and payer · config · [writable] pool · [writable] operator's token account ·
+    /// [writable] vault · token program · system program.
+    ///
+    /// - kind is trainer, auditor, evaluator or data; one pool per kind, operator and index
+    /// - own bond at least the minimum, commission at most the maximum
+    /// - an auditor gives the tip of its hash chain, nobody else does
+    /// - own bond and the seed of the shares move into the vault
+    CreatePool = 3 {
+        /// sha256 chain tip of an auditor, else zero.
+        chain_tip: [u8; 32],
+        /// Own bond, base units.
+        self_bond: u64,
+        /// Third seed of the address.
+        index: u32,
+        /// The operator's part of what delegators earn.
+        commission_bps: u16,
+        /// A [`crate::pool::PoolKind`].
+        kind: u8,
+        /// Always 0.
+        reserved: u8,
+    }
+
+    /// Creates the attention pool of a job's domain.
+    ///
+    /// Accounts: [signer, writable] payer · config · job · [writable] pool · [writable] payer's token account · [writable] vault ·
+    /// token program · system program.
+    ///
+    /// - the domain exists; one pool per job and domain
+    /// - the seed of the shares moves into the vault
+    CreateAttentionPool = 4 {
+        /// The domain's number in the job.
+        domain: u32,
+    }
+
+    /// Adds to an operator's own bond.
+    ///
+    /// Accounts: [signer] operator · config · [writable] pool · [writable] operator's token account · [writable] vault · token program.
+    ///
+    /// - the signer operates the pool; the pool is active; the amount is not zero
+    AddBond = 5 {
+        /// Base units.
+        amount: u64,
+    }
+
+    /// Stops a pool for good.
+    ///
+    /// Accounts: [signer] operator · config · [writable] pool.
+    ///
+    /// - the signer operates the pool; it was not stopped before
+    /// - the bond stays first-loss and is released after the unbonding time
+    RetirePool = 6 {}
+
+    /// Pays a retired operator's remaining bond.
+    ///
+    /// Accounts: [signer] operator · config · [writable] pool · [writable] vault · [writable] destination token account · token program.
+    ///
+    /// - the signer operates the pool; it is retired; the release slot is reached; no dispute is open; something is left
+    WithdrawBond = 7 {}
+
+    /// Stakes into a pool; into an attention pool this is stake attention.
+    ///
+    /// Accounts: [signer, writable] owner and payer · config · [writable] pool · [writable] position (created if missing) · [writable]
+    /// owner's token account · [writable] vault · token program · system program.
+    ///
+    /// - the pool is active and not frozen; the position is the owner's in this pool
+    /// - the amount buys at least one share and at least the minimum asked for
+    Deposit = 8 {
+        /// Base units.
+        amount: u64,
+        /// Least number of shares to accept.
+        minimum_shares: u64,
+    }
+
+    /// Starts an exit: turns shares into a ticket.
+    ///
+    /// Accounts: [signer, writable] owner and payer · config · [writable] pool · [writable] position · [writable] ticket (created) ·
+    /// system program.
+    ///
+    /// - the position is the signer's in this pool and holds the shares; they are worth at least one base unit
+    /// - the ticket is slashed with the pool, earns nothing, and matures after the unbonding time; other tickets are untouched
+    /// - works while the pool is frozen or retired
+    RequestExit = 9 {
+        /// Shares to sell.
+        shares: u64,
+    }
+
+    /// Pays a mature ticket and closes it.
+    ///
+    /// Accounts: [signer, writable] owner · config · [writable] pool · [writable] ticket · [writable] vault · [writable] destination
+    /// token account · token program.
+    ///
+    /// - the ticket is the signer's and of this pool; its slot is reached
+    /// - the ticket's account is closed to the owner
+    ClaimExit = 10 {}
+
+    /// Pays what a position has earned.
+    ///
+    /// Accounts: [signer] owner · config · [writable] pool · [writable] position · [writable] vault · [writable] destination token account ·
+    /// token program.
+    ///
+    /// - the position is the signer's in this pool; something is claimable
+    ClaimRewards = 11 {}
+
+    /// Pays what an operator has earned.
+    ///
+    /// Accounts: [signer] operator · config · [writable] pool · [writable] vault · [writable] destination token account · token program.
+    ///
+    /// - the signer operates the pool; something is owed
+    ClaimCommission = 12 {}
+
+    /// Moves attention from one domain of a job to another, at once.
+    ///
+    /// Accounts: [signer, writable] owner and payer · [writable] from pool · [writable] from position · [writable] to pool · [writable] to
+    /// position (created if missing) · system program.
+    ///
+    /// - both pools are attention pools of one job, and differ
+    /// - the position is the signer's and holds the shares; they buy at least the minimum asked for
+    MoveAttention = 13 {
+        /// Shares to sell in the first pool.
+        shares: u64,
+        /// Least number of shares to accept in the second.
+        minimum_shares: u64,
+    }
+
+    /// Registers a dataset.
+    ///
+    /// Accounts: [signer, writable] provider and payer · config · data pool · [writable] dataset · system program.
+    ///
+    /// - the signer operates the pool, which is a data pool in good standing
+    /// - both parts have tokens; domain and licence are named; each train root is registered once
+    RegisterDataset = 14 {
+        /// Name of the domain, UTF-8 padded with zeros.
+        domain: [u8; 32],
+        /// BLAKE3 root of the tokens to train on.
+        train_root: [u8; 32],
+        /// BLAKE3 root of the tokens held out.
+        held_out_root: [u8; 32],
+        /// Tokens to train on.
+        train_tokens: u64,
+        /// Tokens held out.
+        held_out_tokens: u64,
+        /// SPDX identifier, padded with zeros.
+        licence: [u8; 32],
+    }
+
+    /// Creates a job.
+    ///
+    /// Accounts: [signer, writable] creator and payer · config · [writable] job · system program · one dataset per domain.
+    ///
+    /// - all sizes within limits; floor and cap admit a mixture; one different dataset per domain
+    /// - one job per creator and nonce; its rounds are rewarded if the creator is the configuration's authority
+    CreateJob = 15 {
+        /// What is fixed for good.
+        spec: JobSpec,
+        /// Third seed of the address.
+        nonce: u32,
+    }
+
+    /// Takes the next place of a job for a trainer's, auditor's or evaluator's pool.
+    ///
+    /// Accounts: [signer] operator · config · [writable] job · pool.
+    ///
+    /// - the signer operates the pool, which is in good standing; it holds no place yet; a place is free
+    JoinJob = 16 {}
+
+    /// Opens the next round.
+    ///
+    /// Accounts: [signer, writable] payer · [writable] job · [writable] round (created) · system program · [writable] the attention pool of each domain
+    /// in order.
+    ///
+    /// - the previous round is over and the job is not finished; there are trainers, auditors and evaluators
+    /// - the mixture is the water-filling of the time-weighted attention since the last round, which starts anew
+    /// - the seed is sha256(seed ‖ reveals) of the previous round, at first the job's
+    OpenRound = 17 {}
+
+    /// Commits a trainer's segment.
+    ///
+    /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · pool · [writable] segment (created) · system program.
+    ///
+    /// - the round is open and of this job; the signer operates the pool, which holds the place, is in good standing and not excluded
+    /// - the segment starts at the round's base and has the job's number of leaves; one per trainer and round
+    /// - after the deadline it is late
+    CommitSegment = 18 {
+        /// The claim.
+        claim: SegmentClaim,
+    }
+
+    /// Ends the commitments.
+    ///
+    /// Accounts: job · [writable] round.
+    ///
+    /// - the round is open and of this job; every eligible trainer has committed or the deadline is reached
+    CloseCommits = 19 {}
+
+    /// Reveals an auditor's draw.
+    ///
+    /// Accounts: [signer] auditor · config · job · [writable] round · [writable] pool.
+    ///
+    /// - the commits are closed and the audit's deadline is not reached; the signer operates the pool, which holds the place of the round and
+    ///   is in good standing
+    /// - the preimage hashes to the pool's chain tip, which it replaces; once per round
+    RevealDraw = 20 {
+        /// Preimage of the chain tip.
+        preimage: [u8; 32],
+        /// The auditor's place.
+        place: u8,
+    }
+
+    /// Attests a drawn segment.
+    ///
+    /// Accounts: [signer] auditor · job · [writable] round · pool · [writable] segment.
+    ///
+    /// - as for `RevealDraw`; the draw was revealed and selects the segment, which is another operator's, of this round and not
+    ///   convicted; once per auditor; the digest is not zero
+    Attest = 21 {
+        /// A value that only a replay yields.
+        digest: [u8; 32],
+        /// The auditor's place.
+        place: u8,
+    }
+
+    /// Freezes which segments count.
+    ///
+    /// Accounts: [writable] job · [writable] round · [writable] every committed segment of the round, each once.
+    ///
+    /// - the commits are closed; no dispute on the segments is open
+    /// - before the audit's deadline: all auditors have revealed and all drawn segments are attested
+    /// - segments that were not convicted are accepted; without any, or without an auditor, the round is void
+    CloseRound = 22 {}
+
+    /// Votes for the aggregate of the accepted segments.
+    ///
+    /// Accounts: [signer] auditor · [writable] job · [writable] round · pool.
+    ///
+    /// - the round is closed; the signer operates the pool, which holds the place and revealed its draw; the root is not zero and
+    ///   not its present vote
+    /// - more than half of the revealed auditors' stake for one root makes it the next base
+    VoteBase = 23 {
+        /// State root.
+        root: [u8; 32],
+        /// The auditor's place.
+        place: u8,
+    }
+
+    /// Ends a round whose vote found no majority.
+    ///
+    /// Accounts: [writable] job · [writable] round.
+    ///
+    /// - the round is closed and the vote's deadline reached
+    VoidRound = 24 {}
+
+    /// Commits an evaluator's scores of the next base.
+    ///
+    /// Accounts: [signer] evaluator · config · job · [writable] round · pool.
+    ///
+    /// - the round is aggregated and the deadline not reached; the signer operates the pool, which holds the place of the round and is in
+    ///   good standing; once; not zero
+    CommitScore = 25 {
+        /// sha256(scores as 8 little-endian u32 ‖ salt ‖ evaluator pool ‖ round).
+        commitment: [u8; 32],
+        /// The evaluator's place.
+        place: u8,
+    }
+
+    /// Reveals committed scores.
+    ///
+    /// Accounts: [signer] evaluator · job · [writable] round · pool.
+    ///
+    /// - every evaluator has committed or the commitments' deadline is reached; the reveals' deadline is not reached
+    /// - scores and salt hash to the commitment; once
+    RevealScore = 26 {
+        /// Micro-nats per token by domain; 0 for missing domains.
+        scores: [u32; MAX_DOMAINS],
+        /// Salt of the commitment.
+        salt: [u8; 32],
+        /// The evaluator's place.
+        place: u8,
+        /// Always 0.
+        reserved: [u8; 3],
+    }
+
+    /// Counts the scores.
+    ///
+    /// Accounts: config · [writable] job · [writable] round.
+    ///
+    /// - the round is aggregated; all commitments are revealed and no more can come, or the reveals' deadline is reached
+    /// - sets medians, score, who was within the tolerance, quality and the round's reward
+    Tally = 27 {}
+
+    /// Settles a segment.
+    ///
+    /// Accounts: [writable] config · [writable] round · [writable] segment · [writable] trainer's pool.
+    ///
+    /// - the round is scored; segment, round and pool belong together; once
+    SettleSegment = 28 {}
+
+    /// Settles an auditor's part in a round.
+    ///
+    /// Accounts: [writable] config · job · [writable] round · [writable] auditor's pool.
+    ///
+    /// - the round is scored; the pool holds the place of the round; once
+    SettleAudit = 29 {
+        /// The auditor's place.
+        place: u8,
+    }
+
+    /// Settles an evaluator's part in a round.
+    ///
+    /// Accounts: [writable] config · job · [writable] round · [writable] evaluator's pool.
+    ///
+    /// - the round is scored; the pool holds the place of the round; once
+    SettleEvaluation = 30 {
+        /// The evaluator's place.
+        place: u8,
+    }
+
+    /// Settles a domain's data provider.
+    ///
+    /// Accounts: [writable] config · job · [writable] round · dataset · [writable] provider's pool.
+    ///
+    /// - the round is scored; the dataset is the domain's and the pool is the dataset's; once
+    SettleData = 31 {
+        /// The domain.
+        domain: u8,
+    }
+
+    /// Settles a domain's patrons.
+    ///
+    /// Accounts: [writable] config · [writable] round · [writable] the domain's attention pool.
+    ///
+    /// - the round is scored; the pool is the attention pool of this job and domain; once
+    SettlePatrons = 32 {
+        /// The domain.
+        domain: u8,
+    }
+}

@@ -1,0 +1,237 @@
+//! A training job: what is computed (by commitment), on which domains, by whom, and how far it is.
+//!
+//! Invariants: places are only ever filled, never reassigned; a pool holds at most one place; the round index grows by one with
+//! every round opened; `base_root` changes only when a round is aggregated.
+
+use bytemuck::{Pod, Zeroable};
+use sip_proof::MAX_STEPS_PER_LEAF;
+
+use crate::{Address, Error, Header, Result, account, mixture, pool::PoolKind};
+
+/// Most trainers of a job.
+pub const MAX_TRAINERS: usize = 16;
+/// Most auditors of a job.
+pub const MAX_AUDITORS: usize = 16;
+/// Most evaluators of a job.
+pub const MAX_EVALUATORS: usize = 16;
+/// Most domains of a job.
+pub const MAX_DOMAINS: usize = 8;
+
+/// What a creator fixes for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct JobSpec {
+    /// sha256 Merkle root over the step graph's nodes.
+    pub nodes_root: [u8; 32],
+    /// sha256 Merkle root over which node gives which state entry.
+    pub outputs_root: [u8; 32],
+    /// sha256 Merkle root over the committed tables.
+    pub tables_root: [u8; 32],
+    /// State root of the model before the first round.
+    pub genesis_root: [u8; 32],
+    /// Seed of the first round.
+    pub seed: [u8; 32],
+    /// Nodes of the step graph.
+    pub node_count: u32,
+    /// State entries.
+    pub state_count: u32,
+    /// Tables.
+    pub table_count: u32,
+    /// Steps of one segment.
+    pub inner_steps: u32,
+    /// Steps from one leaf to the next.
+    pub leaf_interval: u32,
+    /// Sequences of one step.
+    pub batch: u32,
+    /// Tokens of one sequence.
+    pub sequence_length: u32,
+    /// Scored rounds after which the job is finished.
+    pub rounds: u32,
+    /// Chance of an auditor to draw a segment, of 2³².
+    pub audit_rate: u32,
+    /// Domains, 1 to [`MAX_DOMAINS`].
+    pub domain_count: u8,
+    /// Always 0.
+    pub reserved: [u8; 3],
+    /// Least part of a domain in the mixture.
+    pub mixture_floor_bps: u16,
+    /// Greatest part of a domain in the mixture.
+    pub mixture_cap_bps: u16,
+    /// Slots of each phase: commitments of segments.
+    pub commit_slots: u32,
+    /// Slots of the audit: draws, replays, attestations, disputes.
+    pub audit_slots: u32,
+    /// Slots of the vote on the aggregate.
+    pub vote_slots: u32,
+    /// Slots for committing scores, and again for revealing them.
+    pub evaluation_slots: u32,
+    /// Always 0.
+    pub padding: u32,
+}
+
+impl JobSpec {
+    /// Checks all sizes.
+    pub fn check(&self) -> Result<()> {
+        if self.domain_count == 0 || self.domain_count as usize > MAX_DOMAINS {
+            return Err(Error::TooManyDomains);
+        }
+        let positive = [
+            self.node_count,
+            self.state_count,
+            self.inner_steps,
+            self.leaf_interval,
+            self.batch,
+            self.sequence_length,
+            self.rounds,
+            self.commit_slots,
+            self.audit_slots,
+            self.vote_slots,
+            self.evaluation_slots,
+        ];
+        if positive.contains(&0)
+            || self.leaf_interval > self.inner_steps
+            || self.leaf_interval > MAX_STEPS_PER_LEAF
+            || self.inner_steps > 1 << 20
+            || self.reserved != [0; 3]
+            || self.padding != 0
+        {
+            return Err(Error::WrongJobShape);
+        }
+        mixture::check_bounds(self.domain_count as usize, self.mixture_floor_bps, self.mixture_cap_bps)
+    }
+
+    /// Step leaves of one segment: every `leaf_interval` steps, and the last step.
+    pub const fn leaf_count(&self) -> u32 {
+        self.inner_steps.div_ceil(self.leaf_interval)
+    }
+}
+
+/// Address: "job", creator (32), nonce (u32).
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Job {
+    /// Kind, version, bump.
+    pub header: Header,
+    /// The wallet that created it.
+    pub creator: Address,
+    /// What the creator fixed.
+    pub spec: JobSpec,
+    /// Last seed of the address.
+    pub nonce: u32,
+    /// Rounds opened so far: the index of the next round.
+    pub next_round: u32,
+    /// Rounds scored so far.
+    pub rounds_scored: u32,
+    /// Whether a round is open: 1, else 0.
+    pub round_live: u8,
+    /// Whether its rounds pay from the operators' bucket: 1 if the configuration's authority created it, else 0.
+    pub rewarded: u8,
+    /// Trainers that joined.
+    pub trainer_count: u8,
+    /// Auditors that joined.
+    pub auditor_count: u8,
+    /// Evaluators that joined.
+    pub evaluator_count: u8,
+    /// Always 0.
+    pub reserved: u8,
+    /// Trainers by place that were convicted.
+    pub excluded_trainers: u16,
+    /// State root that the next round starts from.
+    pub base_root: [u8; 32],
+    /// Seed of the next round: sha256(seed ‖ reveals) of the previous one, at first the job's seed.
+    pub next_seed: [u8; 32],
+    /// Score per domain of the last scored round, micro-nats per token.
+    pub last_scores: [u32; MAX_DOMAINS],
+    /// Mixture-weighted score of the last scored round, micro-nats per token.
+    pub last_score: u32,
+    /// Moving average of improvements, micro-nats per token; 0 before the first.
+    pub improvement_average: u64,
+    /// Dataset accounts by domain.
+    pub datasets: [Address; MAX_DOMAINS],
+    /// Trainer pools by place.
+    pub trainers: [Address; MAX_TRAINERS],
+    /// Auditor pools by place.
+    pub auditors: [Address; MAX_AUDITORS],
+    /// Evaluator pools by place.
+    pub evaluators: [Address; MAX_EVALUATORS],
+}
+
+account!(Job, Job, 2184);
+
+impl Job {
+    /// A new job at its genesis. The caller has checked the datasets' accounts.
+    pub fn initialise(&mut self, creator: &Address, nonce: u32, spec: &JobSpec, rewarded: bool) -> Result<()> {
+        spec.check()?;
+        self.creator = *creator;
+        self.nonce = nonce;
+        self.spec = *spec;
+        self.rewarded = rewarded as u8;
+        self.base_root = spec.genesis_root;
+        self.next_seed = spec.seed;
+        Ok(())
+    }
+
+    /// Sets the dataset of a domain; one dataset stands for one domain.
+    pub fn set_dataset(&mut self, domain: usize, dataset: &Address) -> Result<()> {
+        if domain >= self.spec.domain_count as usize {
+            return Err(Error::TooManyDomains);
+        }
+        if self.datasets[..domain].contains(dataset) {
+            return Err(Error::DuplicateDomain);
+        }
+        self.datasets[domain] = *dataset;
+        Ok(())
+    }
+
+    /// Gives a pool the next free place of its role and returns the place. A pool that joins while a round runs takes part from the
+    /// next one.
+    pub fn join(&mut self, kind: PoolKind, pool: &Address) -> Result<u8> {
+        let (places, count) = match kind {
+            PoolKind::Trainer => (&mut self.trainers, &mut self.trainer_count),
+            PoolKind::Auditor => (&mut self.auditors, &mut self.auditor_count),
+            PoolKind::Evaluator => (&mut self.evaluators, &mut self.evaluator_count),
+            PoolKind::Data | PoolKind::Attention => return Err(Error::WrongPoolKind),
+        };
+        let place = *count as usize;
+        if places[..place.min(16)].contains(pool) {
+            return Err(Error::AlreadyJoined);
+        }
+        *places.get_mut(place).ok_or(Error::JobFull)? = *pool;
+        *count += 1;
+        Ok(place as u8)
+    }
+
+    /// Whether the trainer of a place was convicted.
+    pub const fn is_excluded(&self, place: u8) -> bool {
+        self.excluded_trainers & bit(place) != 0
+    }
+
+    /// Keeps a trainer out of all later rounds.
+    pub fn exclude_trainer(&mut self, place: u8) {
+        self.excluded_trainers |= bit(place);
+    }
+
+    /// Checks that a pool holds a place.
+    pub fn require_place(&self, kind: PoolKind, place: u8, pool: &Address) -> Result<()> {
+        let (places, count) = match kind {
+            PoolKind::Trainer => (&self.trainers, self.trainer_count),
+            PoolKind::Auditor => (&self.auditors, self.auditor_count),
+            PoolKind::Evaluator => (&self.evaluators, self.evaluator_count),
+            PoolKind::Data | PoolKind::Attention => return Err(Error::WrongPoolKind),
+        };
+        match places.get(place as usize) {
+            Some(holder) if place < count && holder == pool => Ok(()),
+            _ => Err(Error::WrongPlace),
+        }
+    }
+}
+
+/// The bit of a place in a bitmap; 0 for no place.
+pub const fn bit(place: u8) -> u16 {
+    if place < 16 { 1u16 << place } else { 0 }
+}
+
+/// The bits of the first `count` places.
+pub const fn first_bits(count: u8) -> u16 {
+    if count < 16 { (1u16 << count) - 1 } else { u16::MAX }
+}

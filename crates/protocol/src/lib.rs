@@ -1,0 +1,28 @@
+//! Accounts, instructions, transitions and errors of the protocol, without any Solana dependency.
+//!
+//! Every rule is a pure transition: it takes account state and inputs, checks first, and either changes the
+//! state or returns an [`Error`] with nothing changed that a caller may keep. The on-chain program is a guard around these
+//! functions, the client decodes with the same types, and tests run them natively.
+//!
+//! Quantities: amounts are `u64` base units (10⁻⁹ token), rates are basis points, times are slots, scores are micro-nats
+//! per token. Rounding always favours the pool.
+#![cfg_attr(not(test), no_std)]
+
+pub mod account;
+pub mod audit;
+pub mod config;
+pub mod data;
+pub mod dispute;
+pub mod error;
+pub mod evaluation;
+pub mod instruction;
+pub mod job;
+pub mod mixture;
+pub mod pool;
+pub mod position;
+pub mod round;
+pub mod segment;
+pub mod settlement;
+
+pub use account::{Account, AccountKind, Address, Header};
+pub use error::{Error, Result};

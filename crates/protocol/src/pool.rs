@@ -1,0 +1,569 @@
+//! The one stake primitive: a share pool with an operator's first-loss bond, delegated assets, exits under way and rewards.
+//!
+//! Invariants:
+//! - The price of a share (assets / shares) falls only by a slash or a penalty.
+//! - Exits under way lose the same fraction in a slash as delegated assets do.
+//! - What positions can claim never exceeds `rewards_owed`; all that the pool holds is [`Pool::held`].
+//! - The first [`SEED_SHARES`] shares belong to nobody, so that no depositor ever owns the whole pool; assets are tracked
+//!   here and never read from a token balance, so that a donation changes no price.
+//! - A retired pool takes no stake and never becomes active again.
+
+use bytemuck::{Pod as Plain, Zeroable};
+use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, TimeIntegral, mul_div};
+
+use crate::{Address, Error, Header, Result, account, config::Parameters};
+
+/// Shares (and, at first, base units) that belong to nobody. The pool's creator pays them.
+pub const SEED_SHARES: u64 = 1_000;
+/// A pool whose share is worth less than 1 / this of its first price is retired.
+pub const MINIMUM_PRICE_DIVISOR: u64 = 100;
+/// One, as [`Pool::survival`] counts.
+pub const SURVIVAL_ONE: u64 = 1_000_000_000_000_000_000;
+
+/// What a pool stakes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PoolKind {
+    /// A trainer's honesty.
+    Trainer = 1,
+    /// An auditor's honesty.
+    Auditor = 2,
+    /// An evaluator's honesty.
+    Evaluator = 3,
+    /// A provider's data.
+    Data = 4,
+    /// A domain of a job deserving training.
+    Attention = 5,
+}
+
+impl PoolKind {
+    /// The kind of a byte.
+    pub const fn from_byte(byte: u8) -> Option<PoolKind> {
+        Some(match byte {
+            1 => PoolKind::Trainer,
+            2 => PoolKind::Auditor,
+            3 => PoolKind::Evaluator,
+            4 => PoolKind::Data,
+            5 => PoolKind::Attention,
+            _ => return None,
+        })
+    }
+}
+
+/// The pool takes stake.
+pub const ACTIVE: u8 = 1;
+/// The pool takes no stake any more; exits and claims go on.
+pub const RETIRED: u8 = 2;
+
+/// Address: "pool", kind (1 byte), scope (32), index (u32).
+#[derive(Clone, Copy, Debug, Plain, Zeroable)]
+#[repr(C)]
+pub struct Pool {
+    /// Kind, version, bump.
+    pub header: Header,
+    /// A [`PoolKind`].
+    pub kind: u8,
+    /// [`ACTIVE`] or [`RETIRED`].
+    pub status: u8,
+    /// The operator's part of what delegators earn.
+    pub commission_bps: u16,
+    /// Third seed: the operator's count, or the domain's number of an attention pool.
+    pub index: u32,
+    /// The operator's wallet; of an attention pool the job.
+    pub scope: Address,
+    /// The operator's own stake, which is lost first.
+    pub self_bond: u64,
+    /// Delegated base units behind `shares`.
+    pub assets: u64,
+    /// Shares, [`SEED_SHARES`] of them nobody's.
+    pub shares: u64,
+    /// Base units of exits under way.
+    pub unbonding_assets: u64,
+    /// Part of a base unit of an exit under way that all slashes so far have left, of [`SURVIVAL_ONE`].
+    pub survival: u64,
+    /// Base units owed to positions, spread by the index or held.
+    pub rewards_owed: u64,
+    /// Of those, earned while nobody held a share; spread with the next reward.
+    pub rewards_held: u64,
+    /// Base units owed to the operator.
+    pub commission_owed: u64,
+    /// Reward per share.
+    pub reward_index: RewardIndex,
+    /// See [`RewardIndex::add`].
+    pub reward_remainder: u64,
+    /// Slot from which a retired operator may take the bond.
+    pub bond_release_slot: u64,
+    /// An auditor's hash chain: the next draw's preimage hashes to it.
+    pub chain_tip: [u8; 32],
+    /// Σ assets · slots up to `integral_slot`.
+    pub integral: TimeIntegral,
+    /// Slot of the last change of `integral`.
+    pub integral_slot: u64,
+    /// `integral` when the last round was opened (attention pools).
+    pub snapshot: TimeIntegral,
+    /// Slot of the snapshot.
+    pub snapshot_slot: u64,
+    /// Disputes open against the operator.
+    pub open_disputes: u32,
+    /// Segments that counted.
+    pub segments_accepted: u32,
+    /// Segments convicted.
+    pub segments_convicted: u32,
+    /// Drawn segments attested.
+    pub audits_attested: u32,
+    /// Draws not revealed or drawn segments not attested.
+    pub audits_missed: u32,
+    /// Evaluations within the tolerance.
+    pub evaluations_accepted: u32,
+    /// Evaluations off or not revealed.
+    pub evaluations_rejected: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+account!(Pool, Pool, 256, liabilities: |pool| pool.held());
+
+/// What a slash took, base units. All of it has left the pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlashOutcome {
+    /// From the operator's own bond.
+    pub from_bond: u64,
+    /// From delegated assets and exits under way.
+    pub from_delegators: u64,
+}
+
+impl SlashOutcome {
+    /// Both parts.
+    pub fn total(&self) -> Result<u64> {
+        Ok(int::add(self.from_bond, self.from_delegators)?)
+    }
+}
+
+impl Pool {
+    /// A new pool at [`SURVIVAL_ONE`] with its seed shares, whose base units the creator pays beside `self_bond`.
+    pub fn initialise(&mut self, kind: PoolKind, scope: &Address, index: u32, slot: u64) {
+        self.kind = kind as u8;
+        self.status = ACTIVE;
+        self.scope = *scope;
+        self.index = index;
+        self.assets = SEED_SHARES;
+        self.shares = SEED_SHARES;
+        self.survival = SURVIVAL_ONE;
+        self.integral_slot = slot;
+        self.snapshot_slot = slot;
+    }
+
+    /// Everything in the vault that is this pool's.
+    pub fn held(&self) -> Result<u64> {
+        let stake = int::add(int::add(self.self_bond, self.assets)?, self.unbonding_assets)?;
+        Ok(int::add(stake, int::add(self.rewards_owed, self.commission_owed)?)?)
+    }
+
+    /// Stake that counts: own bond and delegated assets, without exits under way.
+    pub fn stake(&self) -> Result<u64> {
+        Ok(int::add(self.self_bond, self.assets)?)
+    }
+
+    /// Checks the kind.
+    pub fn require_kind(&self, kind: PoolKind) -> Result<()> {
+        if self.kind == kind as u8 { Ok(()) } else { Err(Error::WrongPoolKind) }
+    }
+
+    /// Checks that the wallet operates the pool.
+    pub fn require_operator(&self, wallet: &Address) -> Result<()> {
+        if self.kind == PoolKind::Attention as u8 || self.scope != *wallet { Err(Error::NotAuthority) } else { Ok(()) }
+    }
+
+    /// Checks that the operator may take part: active, and bonded at least as the parameters ask.
+    pub fn require_bonded(&self, minimum_self_bond: u64) -> Result<()> {
+        if self.status != ACTIVE {
+            return Err(Error::PoolRetired);
+        }
+        if self.self_bond < minimum_self_bond { Err(Error::SelfBondTooSmall) } else { Ok(()) }
+    }
+
+    /// Brings the integral of delegated assets up to `slot`. Every change of `assets` comes after it.
+    pub fn accrue(&mut self, slot: u64) -> Result<()> {
+        self.integral.accumulate(self.assets, slot.saturating_sub(self.integral_slot))?;
+        self.integral_slot = self.integral_slot.max(slot);
+        Ok(())
+    }
+
+    /// Time-weighted average of delegated assets since the last call, which is also the start of the next span.
+    /// The seed's base units are left out.
+    pub fn take_snapshot(&mut self, slot: u64) -> Result<u64> {
+        self.accrue(slot)?;
+        let span = slot.saturating_sub(self.snapshot_slot);
+        let average = if span == 0 { self.assets } else { self.integral.average(self.snapshot, span)? };
+        self.snapshot = self.integral;
+        self.snapshot_slot = slot;
+        Ok(average.saturating_sub(SEED_SHARES))
+    }
+
+    /// Adds delegated assets and returns the shares that they buy, rounded down.
+    pub fn add_assets(&mut self, amount: u64, slot: u64) -> Result<u64> {
+        if amount == 0 {
+            return Err(Error::ZeroAmount);
+        }
+        if self.status != ACTIVE {
+            return Err(Error::PoolRetired);
+        }
+        // Nobody buys into a fraud that is already known.
+        if self.open_disputes != 0 {
+            return Err(Error::PoolFrozen);
+        }
+        self.accrue(slot)?;
+        let shares = int::shares_for_deposit(amount, self.shares, self.assets)?;
+        if shares == 0 {
+            return Err(Error::ZeroAmount);
+        }
+        self.assets = int::add(self.assets, amount)?;
+        self.shares = int::add(self.shares, shares)?;
+        Ok(shares)
+    }
+
+    /// Removes shares and returns the base units behind them, rounded down.
+    pub fn remove_shares(&mut self, shares: u64, slot: u64) -> Result<u64> {
+        if shares == 0 {
+            return Err(Error::ZeroAmount);
+        }
+        self.accrue(slot)?;
+        let amount = int::assets_for_shares(shares, self.shares, self.assets)?;
+        self.shares = int::sub(self.shares, shares)?;
+        self.assets = int::sub(self.assets, amount)?;
+        Ok(amount)
+    }
+
+    /// Takes in a reward that the vault holds already: the own bond's part and the commission go to the operator, the
+    /// rest to the shares.
+    pub fn credit(&mut self, reward: u64) -> Result<()> {
+        let stake = self.stake()?;
+        let own = if stake == 0 { 0 } else { mul_div(reward, self.self_bond, stake, Rounding::Down)? };
+        let delegated = int::sub(reward, own)?;
+        let commission = int::bps(delegated, self.commission_bps, Rounding::Down)?;
+        let spread = int::sub(delegated, commission)?;
+        let rewards_owed = int::add(self.rewards_owed, spread)?;
+        let commission_owed = int::add(self.commission_owed, int::add(own, commission)?)?;
+        let held = int::add(self.rewards_held, spread)?;
+        let owners = self.shares.saturating_sub(SEED_SHARES);
+        if owners == 0 {
+            self.rewards_held = held;
+        } else {
+            self.reward_index.add(held, owners, &mut self.reward_remainder)?;
+            self.rewards_held = 0;
+        }
+        self.rewards_owed = rewards_owed;
+        self.commission_owed = commission_owed;
+        Ok(())
+    }
+
+    /// Takes the operator's earnings.
+    pub fn take_commission(&mut self) -> Result<u64> {
+        if self.commission_owed == 0 {
+            return Err(Error::NothingToClaim);
+        }
+        Ok(core::mem::take(&mut self.commission_owed))
+    }
+
+    /// Slash of a conviction: the whole own bond, and `slash_bps` of everything delegated.
+    pub fn slash(&mut self, parameters: &Parameters, slot: u64) -> Result<SlashOutcome> {
+        self.slash_bps(BPS_ONE, parameters.slash_bps, slot)
+    }
+
+    /// Takes `bond_bps` of the own bond and `delegated_bps` of delegated assets and of exits under way, rounded up; a pool
+    /// whose share falls below the minimum price is retired.
+    pub fn slash_bps(&mut self, bond_bps: u16, delegated_bps: u16, slot: u64) -> Result<SlashOutcome> {
+        if bond_bps > BPS_ONE || delegated_bps > BPS_ONE {
+            return Err(Error::ParameterOutOfBounds);
+        }
+        self.accrue(slot)?;
+        let from_bond = int::bps(self.self_bond, bond_bps, Rounding::Up)?;
+        let from_assets = int::bps(self.assets, delegated_bps, Rounding::Up)?;
+        // What remains of exits is rounded up and what each exit may claim is rounded down, so that claims never exceed it.
+        let from_unbonding = int::bps(self.unbonding_assets, delegated_bps, Rounding::Down)?;
+        self.survival = int::bps(self.survival, BPS_ONE - delegated_bps, Rounding::Down)?;
+        self.self_bond = int::sub(self.self_bond, from_bond)?;
+        self.assets = int::sub(self.assets, from_assets)?;
+        self.unbonding_assets = int::sub(self.unbonding_assets, from_unbonding)?;
+        self.retire_below_minimum_price();
+        Ok(SlashOutcome { from_bond, from_delegators: int::add(from_assets, from_unbonding)? })
+    }
+
+    /// Charges a penalty: from the own bond, then from delegated assets, down to zero. Exits under way are not charged:
+    /// a penalty is no conviction.
+    pub fn charge(&mut self, amount: u64, slot: u64) -> Result<SlashOutcome> {
+        self.accrue(slot)?;
+        let from_bond = amount.min(self.self_bond);
+        let from_delegators = (amount - from_bond).min(self.assets);
+        self.self_bond -= from_bond;
+        self.assets -= from_delegators;
+        self.retire_below_minimum_price();
+        Ok(SlashOutcome { from_bond, from_delegators })
+    }
+
+    /// A pool is retired, never re-minted, once its shares are worth next to nothing: their number would overflow.
+    fn retire_below_minimum_price(&mut self) {
+        if self.assets < self.shares / MINIMUM_PRICE_DIVISOR {
+            self.status = RETIRED;
+        }
+    }
+
+    /// A dispute against the operator begins.
+    pub fn freeze(&mut self) -> Result<()> {
+        self.open_disputes = self.open_disputes.checked_add(1).ok_or(Error::Overflow)?;
+        Ok(())
+    }
+
+    /// A dispute against the operator ends.
+    pub fn unfreeze(&mut self) -> Result<()> {
+        self.open_disputes = self.open_disputes.checked_sub(1).ok_or(Error::PoolNotFrozen)?;
+        Ok(())
+    }
+
+    /// The operator adds to the own bond.
+    pub fn add_bond(&mut self, amount: u64) -> Result<()> {
+        if amount == 0 {
+            return Err(Error::ZeroAmount);
+        }
+        if self.status != ACTIVE {
+            return Err(Error::PoolRetired);
+        }
+        self.self_bond = int::add(self.self_bond, amount)?;
+        Ok(())
+    }
+
+    /// The operator stops for good. The bond stays first-loss until it is withdrawn, an unbonding time from now.
+    pub fn retire(&mut self, slot: u64, unbonding_slots: u64) -> Result<()> {
+        if self.bond_release_slot != 0 {
+            return Err(Error::PoolRetired);
+        }
+        self.bond_release_slot = int::add(slot, unbonding_slots)?;
+        self.status = RETIRED;
+        Ok(())
+    }
+
+    /// The operator takes what is left of the bond.
+    pub fn take_bond(&mut self, slot: u64) -> Result<u64> {
+        if self.bond_release_slot == 0 {
+            return Err(Error::PoolNotRetired);
+        }
+        if slot < self.bond_release_slot || self.open_disputes != 0 {
+            return Err(Error::BondLocked);
+        }
+        if self.self_bond == 0 {
+            return Err(Error::NothingToClaim);
+        }
+        Ok(core::mem::take(&mut self.self_bond))
+    }
+}
+
+/// What the accuser earns from a convicted operator's own bond, base units; the rest of `from_bond` is the caller's to
+/// insure or burn. Delegators' money never pays an accuser, or an operator would convict itself through a friend.
+pub fn bounty(parameters: &Parameters, from_bond: u64) -> Result<u64> {
+    Ok(int::bps(from_bond, parameters.bounty_bps, Rounding::Down)?.min(parameters.bounty_cap))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{Position, Ticket};
+    use proptest::prelude::*;
+
+    const OWNERS: usize = 4;
+
+    /// What can happen to a pool, with raw numbers that are cut to what is possible.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Deposit(usize, u64),
+        Exit(usize, u64),
+        ClaimExit(usize),
+        Reward(u64),
+        Claim(usize),
+        Slash(u16, u16),
+        Charge(u64),
+        Bond(u64),
+        Commission,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let owner = 0..OWNERS;
+        prop_oneof![
+            4 => (owner.clone(), 1u64..1 << 50).prop_map(|(owner, amount)| Step::Deposit(owner, amount)),
+            3 => (owner.clone(), any::<u64>()).prop_map(|(owner, shares)| Step::Exit(owner, shares)),
+            2 => (0usize..64).prop_map(Step::ClaimExit),
+            4 => (0u64..1 << 50).prop_map(Step::Reward),
+            2 => owner.prop_map(Step::Claim),
+            1 => (0u16..=10_000, 0u16..=5_000).prop_map(|(bond, delegated)| Step::Slash(bond, delegated)),
+            1 => (0u64..1 << 45).prop_map(Step::Charge),
+            1 => (1u64..1 << 50).prop_map(Step::Bond),
+            1 => Just(Step::Commission),
+        ]
+    }
+
+    /// assets / shares of one pool against another, as 128-bit cross products.
+    fn is_price_below(a: &Pool, b: &Pool) -> bool {
+        (a.assets as u128) * (b.shares as u128) < (b.assets as u128) * (a.shares as u128)
+    }
+
+    fn pool() -> Pool {
+        let mut pool = Pool::zeroed();
+        pool.initialise(PoolKind::Trainer, &[1; 32], 0, 100);
+        pool.self_bond = 1 << 40;
+        pool.commission_bps = 700;
+        pool
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+        /// Whatever happens in whatever order: every unit that came in is in the pool or went out; the price of a share falls only
+        /// by a slash or a charge; positions and tickets never claim more than there is; shares add up.
+        #[test]
+        fn nothing_is_created_or_lost(steps in prop::collection::vec(step(), 1..60)) {
+            let mut pool = pool();
+            let mut positions = [Position::zeroed(); OWNERS];
+            for (owner, position) in positions.iter_mut().enumerate() {
+                position.initialise(&[9; 32], &pool, &[owner as u8; 32]);
+            }
+            let mut tickets: Vec<Ticket> = Vec::new();
+            let mut held = pool.held().unwrap() as u128;
+            let mut slot = 100;
+            for step in steps {
+                slot += 7;
+                let before = pool;
+                let mut may_fall = false;
+                match step {
+                    Step::Deposit(owner, amount) => {
+                        let (mut position, mut changed) = (positions[owner], pool);
+                        if position.deposit(&mut changed, amount, 0, slot).is_ok() {
+                            (positions[owner], pool) = (position, changed);
+                            held += amount as u128;
+                        }
+                    }
+                    Step::Exit(owner, shares) => {
+                        let shares = if positions[owner].shares == 0 { 0 } else { shares % (positions[owner].shares + 1) };
+                        let (mut position, mut changed, mut ticket) = (positions[owner], pool, Ticket::zeroed());
+                        if ticket.request(&mut position, &mut changed, shares, slot, 50).is_ok() {
+                            (positions[owner], pool) = (position, changed);
+                            tickets.push(ticket);
+                        }
+                    }
+                    Step::ClaimExit(index) => {
+                        if !tickets.is_empty() {
+                            let ticket = tickets.remove(index % tickets.len());
+                            prop_assert_eq!(ticket.claim(&mut pool, ticket.mature_slot - 1), Err(Error::TicketNotMature));
+                            let paid = ticket.claim(&mut pool, ticket.mature_slot).unwrap();
+                            prop_assert!(paid <= ticket.assets);
+                            held -= paid as u128;
+                        }
+                    }
+                    Step::Reward(amount) => {
+                        pool.credit(amount).unwrap();
+                        held += amount as u128;
+                    }
+                    Step::Claim(owner) => {
+                        let (mut position, mut changed) = (positions[owner], pool);
+                        if let Ok(paid) = position.claim(&mut changed) {
+                            (positions[owner], pool) = (position, changed);
+                            held -= paid as u128;
+                        }
+                    }
+                    Step::Slash(bond, delegated) => {
+                        held -= pool.slash_bps(bond, delegated, slot).unwrap().total().unwrap() as u128;
+                        may_fall = true;
+                    }
+                    Step::Charge(amount) => {
+                        let taken = pool.charge(amount, slot).unwrap().total().unwrap();
+                        prop_assert!(taken <= amount);
+                        held -= taken as u128;
+                        may_fall = true;
+                    }
+                    Step::Bond(amount) => {
+                        if pool.add_bond(amount).is_ok() {
+                            held += amount as u128;
+                        }
+                    }
+                    Step::Commission => {
+                        if let Ok(paid) = pool.take_commission() {
+                            held -= paid as u128;
+                        }
+                    }
+                }
+                prop_assert_eq!(pool.held().unwrap() as u128, held);
+                prop_assert!(may_fall || !is_price_below(&pool, &before), "the price fell without a slash");
+                prop_assert_eq!(positions.iter().map(|position| position.shares).sum::<u64>() + SEED_SHARES, pool.shares);
+                prop_assert!(before.status == ACTIVE || pool.status == RETIRED);
+                let claims: u64 = tickets.iter().map(|ticket| {
+                    let mut copy = pool;
+                    ticket.claim(&mut copy, ticket.mature_slot).unwrap()
+                }).sum();
+                prop_assert!(claims <= pool.unbonding_assets);
+            }
+            // Everyone can leave, in any state.
+            for position in &mut positions {
+                if let Ok(paid) = position.claim(&mut pool) {
+                    held -= paid as u128;
+                }
+                if position.shares > 0 && pool.assets > 0 {
+                    let mut ticket = Ticket::zeroed();
+                    let worth = int::assets_for_shares(position.shares, pool.shares, pool.assets).unwrap();
+                    let result = ticket.request(position, &mut pool, position.shares, slot, 50);
+                    prop_assert!(result.is_ok() || worth == 0);
+                }
+            }
+            prop_assert_eq!(pool.held().unwrap() as u128, held);
+        }
+
+        #[test]
+        fn a_bounty_is_a_part_of_the_own_bond_and_capped(bond in any::<u64>(), bps in 0u16..=10_000, cap in any::<u64>()) {
+            let parameters = Parameters { bounty_bps: bps, bounty_cap: cap, ..Parameters::DEFAULT };
+            let bounty = bounty(&parameters, bond).unwrap();
+            prop_assert!(bounty <= bond && bounty <= cap);
+        }
+    }
+
+    #[test]
+    fn repeated_slashes_retire_a_pool_before_its_shares_overflow() {
+        let mut pool = pool();
+        let mut position = Position::zeroed();
+        let mut slashes = 0;
+        while pool.status == ACTIVE {
+            position.deposit(&mut pool, 1 << 40, 0, 100).unwrap();
+            pool.slash_bps(10_000, 5_000, 100).unwrap();
+            slashes += 1;
+            assert!(slashes < 20);
+        }
+        assert_eq!(position.deposit(&mut pool, 1 << 40, 0, 100), Err(Error::PoolRetired));
+        assert_eq!(pool.add_bond(1), Err(Error::PoolRetired));
+        let all = position.shares;
+        assert!(position.withdraw(&mut pool, all, 100).unwrap() > 0, "exits go on");
+    }
+
+    #[test]
+    fn rewards_without_holders_wait_for_the_next_holder() {
+        let mut pool = Pool::zeroed();
+        pool.initialise(PoolKind::Attention, &[1; 32], 0, 0);
+        pool.credit(500).unwrap();
+        assert_eq!((pool.rewards_owed, pool.rewards_held), (500, 500));
+        let mut position = Position::zeroed();
+        position.initialise(&[9; 32], &pool, &[2; 32]);
+        position.deposit(&mut pool, 1_000, 0, 0).unwrap();
+        assert_eq!(position.claim(&mut pool), Err(Error::NothingToClaim));
+        pool.credit(500).unwrap();
+        assert_eq!(position.claim(&mut pool), Ok(1_000));
+        assert_eq!(pool.rewards_owed, 0);
+    }
+
+    #[test]
+    fn disputes_are_counted_and_freeze_deposits_only() {
+        let mut pool = pool();
+        assert_eq!(pool.unfreeze(), Err(Error::PoolNotFrozen));
+        pool.freeze().unwrap();
+        pool.freeze().unwrap();
+        assert_eq!(pool.add_assets(10, 100), Err(Error::PoolFrozen));
+        pool.unfreeze().unwrap();
+        assert_eq!(pool.add_assets(10, 100), Err(Error::PoolFrozen));
+        pool.unfreeze().unwrap();
+        assert_eq!(pool.add_assets(10, 100), Ok(10));
+    }
+}

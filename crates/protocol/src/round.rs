@@ -1,0 +1,221 @@
+//! A round: its phases, who acted in them, and what came out.
+//!
+//! Invariants: the status only moves forward (Open → Committed → Closed → Aggregated → Scored, or → Void); a segment counts only if it
+//! is accepted; a round without accepted segments is void and the next one repeats it from the same base.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{
+    Address, Error, Header, Result, account,
+    job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, first_bits},
+};
+
+/// Segments are committed.
+pub const OPEN: u8 = 1;
+/// Draws are revealed, segments replayed, attested and disputed.
+pub const COMMITS_CLOSED: u8 = 2;
+/// The accepted segments stand; auditors vote on their aggregate.
+pub const CLOSED: u8 = 3;
+/// The next base stands; evaluators commit and reveal scores.
+pub const AGGREGATED: u8 = 4;
+/// Scored; everyone is settled.
+pub const SCORED: u8 = 5;
+/// Nothing came of it: no segment accepted or no majority. Pays nothing.
+pub const VOID: u8 = 6;
+
+/// One, as quality counts.
+pub const QUALITY_ONE: u64 = 1_000_000_000;
+
+/// An auditor's part in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct AuditorSeat {
+    /// Its wallet.
+    pub operator: Address,
+    /// The revealed draw.
+    pub preimage: [u8; 32],
+    /// The aggregate that it voted for; zero before.
+    pub vote: [u8; 32],
+    /// Its stake at the reveal, base units.
+    pub stake: u64,
+    /// Segments that its draw selected, counted when the round is closed.
+    pub drawn: u8,
+    /// Of those, the ones that it attested.
+    pub attested: u8,
+    /// Whether it revealed: 1, else 0.
+    pub revealed: u8,
+    /// Whether it was settled: 1, else 0.
+    pub settled: u8,
+    /// Always 0.
+    pub reserved: [u8; 4],
+}
+
+/// An evaluator's part in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct EvaluatorSeat {
+    /// sha256(scores as 8 little-endian u32 ‖ salt ‖ evaluator pool ‖ round); zero before.
+    pub commitment: [u8; 32],
+    /// Revealed scores by domain, micro-nats per token.
+    pub scores: [u32; MAX_DOMAINS],
+    /// Its stake at the commitment, base units.
+    pub stake: u64,
+    /// [`crate::evaluation`]'s seat status.
+    pub status: u8,
+    /// Whether it was settled: 1, else 0.
+    pub settled: u8,
+    /// Always 0.
+    pub reserved: [u8; 6],
+}
+
+/// Address: "round", job (32), index (u32).
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Round {
+    /// Kind, version, bump.
+    pub header: Header,
+    /// The job.
+    pub job: Address,
+    /// Its number, from 0.
+    pub index: u32,
+    /// One of the six statuses.
+    pub status: u8,
+    /// Domains of the job.
+    pub domain_count: u8,
+    /// Auditors that take part: the first places of the job when it was opened.
+    pub auditor_count: u8,
+    /// Evaluators that take part.
+    pub evaluator_count: u8,
+    /// Seed of its batches.
+    pub seed: [u8; 32],
+    /// State root that its segments start from.
+    pub base_root: [u8; 32],
+    /// sha256 over the auditors' preimages by place (zeros where none was revealed), set when it is closed.
+    pub reveals: [u8; 32],
+    /// State root that came out.
+    pub next_base: [u8; 32],
+    /// Part of each domain in its batches.
+    pub mixture_bps: [u16; MAX_DOMAINS],
+    /// Slot of its opening.
+    pub opened_slot: u64,
+    /// Segments after it are late.
+    pub commit_deadline_slot: u64,
+    /// End of the audit; 0 before the commits are closed.
+    pub audit_deadline_slot: u64,
+    /// End of the vote; 0 before it is closed.
+    pub vote_deadline_slot: u64,
+    /// End of score commitments; 0 before it is aggregated.
+    pub score_deadline_slot: u64,
+    /// End of score reveals; 0 before it is aggregated.
+    pub reveal_deadline_slot: u64,
+    /// Trainers by place that may commit.
+    pub eligible: u16,
+    /// Trainers by place that committed.
+    pub committed: u16,
+    /// Trainers by place whose segments count.
+    pub accepted: u16,
+    /// Domains whose data provider was settled.
+    pub settled_data: u8,
+    /// Domains whose patrons were settled.
+    pub settled_patrons: u8,
+    /// Σ stake of accepted segments, base units.
+    pub accepted_stake: u64,
+    /// Σ stake of auditors that revealed, base units.
+    pub auditor_stake: u64,
+    /// Σ stake of evaluators within the tolerance, base units.
+    pub evaluator_stake: u64,
+    /// Reward over all roles, base units.
+    pub reward: u64,
+    /// Of it, what was paid.
+    pub paid: u64,
+    /// Quality, of [`QUALITY_ONE`].
+    pub quality: u64,
+    /// Median score per domain, micro-nats per token.
+    pub scores: [u32; MAX_DOMAINS],
+    /// Mixture-weighted score, micro-nats per token.
+    pub score: u32,
+    /// Always 0.
+    pub reserved: u32,
+    /// By place.
+    pub auditors: [AuditorSeat; MAX_AUDITORS],
+    /// By place.
+    pub evaluators: [EvaluatorSeat; MAX_EVALUATORS],
+}
+
+account!(Round, Round, 3408);
+
+impl Round {
+    /// Opens the next round of a job: the previous one is over, the mixture is the snapshot that the caller took from the
+    /// attention pools.
+    pub fn open(
+        &mut self,
+        job_address: &Address,
+        job: &mut Job,
+        mixture_bps: &[u16; MAX_DOMAINS],
+        slot: u64,
+    ) -> Result<()> {
+        if job.round_live != 0 {
+            return Err(Error::RoundNotFinished);
+        }
+        if job.rounds_scored >= job.spec.rounds {
+            return Err(Error::JobFinished);
+        }
+        let eligible = first_bits(job.trainer_count) & !job.excluded_trainers;
+        if eligible == 0 || job.auditor_count == 0 || job.evaluator_count == 0 {
+            return Err(Error::AuditorsMissing);
+        }
+        self.job = *job_address;
+        self.index = job.next_round;
+        self.status = OPEN;
+        self.domain_count = job.spec.domain_count;
+        self.auditor_count = job.auditor_count;
+        self.evaluator_count = job.evaluator_count;
+        self.seed = job.next_seed;
+        self.base_root = job.base_root;
+        self.mixture_bps = *mixture_bps;
+        self.opened_slot = slot;
+        self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
+        self.eligible = eligible;
+        job.next_round = job.next_round.checked_add(1).ok_or(Error::Overflow)?;
+        job.round_live = 1;
+        Ok(())
+    }
+
+    /// Checks the phase.
+    #[inline(always)]
+    pub fn require_status(&self, status: u8) -> Result<()> {
+        if self.status == status { Ok(()) } else { Err(Error::WrongRoundStatus) }
+    }
+
+    /// Ends the commitments once every trainer has committed or the deadline is reached.
+    pub fn close_commits(&mut self, job: &Job, slot: u64) -> Result<()> {
+        self.require_status(OPEN)?;
+        if self.committed != self.eligible && slot < self.commit_deadline_slot {
+            return Err(Error::TooEarly);
+        }
+        self.audit_deadline_slot = deadline(slot, job.spec.audit_slots)?;
+        self.status = COMMITS_CLOSED;
+        Ok(())
+    }
+
+    /// Ends a round without result; the next one repeats it from the same base.
+    pub(crate) fn void(&mut self, job: &mut Job) {
+        self.status = VOID;
+        job.round_live = 0;
+    }
+
+    /// Ends a round whose vote found no majority by its deadline.
+    pub fn void_without_majority(&mut self, job: &mut Job, slot: u64) -> Result<()> {
+        self.require_status(CLOSED)?;
+        if slot < self.vote_deadline_slot {
+            return Err(Error::NoMajorityYet);
+        }
+        self.void(job);
+        Ok(())
+    }
+}
+
+/// A deadline some slots from now.
+pub(crate) fn deadline(slot: u64, slots: u32) -> Result<u64> {
+    slot.checked_add(slots as u64).ok_or(Error::Overflow)
+}

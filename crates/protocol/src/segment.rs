@@ -1,0 +1,211 @@
+//! A segment: one trainer's steps of one round, committed in one transaction.
+//!
+//! Invariants: status only moves Committed → (Convicted | Accepted); a segment is settled once; an accepted segment starts at the
+//! round's base; a conviction slashes once.
+
+use bytemuck::{Pod, Zeroable};
+
+use sip_proof::Sha256;
+
+use crate::{
+    Address, Error, Header, Result, account,
+    config::Parameters,
+    job::{Job, MAX_AUDITORS, bit},
+    pool::{Pool, PoolKind, SlashOutcome},
+    round::{self, AuditorSeat, Round},
+};
+
+/// Committed, neither accepted nor convicted.
+pub const COMMITTED: u8 = 1;
+/// A dispute convicted it.
+pub const CONVICTED: u8 = 2;
+/// It counts in its round.
+pub const ACCEPTED: u8 = 3;
+
+/// What a trainer commits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct SegmentClaim {
+    /// State root before the first step: the round's base.
+    pub start_root: [u8; 32],
+    /// State root after the last step.
+    pub end_root: [u8; 32],
+    /// Root over the step leaves.
+    pub accumulator_root: [u8; 32],
+    /// Step leaves.
+    pub leaf_count: u32,
+    /// The trainer's place in the job.
+    pub place: u8,
+    /// Always 0.
+    pub reserved: [u8; 3],
+}
+
+/// Address: "segment", round (32), trainer pool (32).
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Segment {
+    /// Kind, version, bump.
+    pub header: Header,
+    /// The job.
+    pub job: Address,
+    /// The round.
+    pub round: Address,
+    /// The trainer's pool.
+    pub pool: Address,
+    /// The trainer's wallet.
+    pub operator: Address,
+    /// What was committed.
+    pub claim: SegmentClaim,
+    /// The pool's stake at the commitment, base units.
+    pub stake: u64,
+    /// Slot of the commitment.
+    pub committed_slot: u64,
+    /// [`COMMITTED`], [`CONVICTED`] or [`ACCEPTED`].
+    pub status: u8,
+    /// Whether it came after the deadline: 1, else 0.
+    pub late: u8,
+    /// Whether it was settled: 1, else 0.
+    pub settled: u8,
+    /// Always 0.
+    pub reserved: u8,
+    /// Disputes open on it.
+    pub open_disputes: u16,
+    /// Auditors by place that attested it.
+    pub attested: u16,
+    /// Their digests by place: values that only a replay yields.
+    pub attestations: [[u8; 32]; MAX_AUDITORS],
+}
+
+account!(Segment, Segment, 776);
+
+/// What a commitment is checked against.
+pub struct Commitment<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// The round's address.
+    pub round_address: &'a Address,
+    /// The round.
+    pub round: &'a mut Round,
+    /// The address of the trainer's pool.
+    pub pool_address: &'a Address,
+    /// The trainer's pool.
+    pub pool: &'a Pool,
+    /// Parameters.
+    pub parameters: &'a Parameters,
+    /// What the trainer claims.
+    pub claim: &'a SegmentClaim,
+    /// Present slot.
+    pub slot: u64,
+}
+
+impl Segment {
+    /// Commits a segment: starting at the base, complete, by a trainer in good standing, once per round, before the commits
+    /// are closed; after the deadline it is late.
+    #[inline(always)]
+    pub fn commit(&mut self, commitment: Commitment) -> Result<()> {
+        let Commitment { job, round_address, round, pool_address, pool, parameters, claim, slot } = commitment;
+        round.require_status(round::OPEN)?;
+        job.require_place(PoolKind::Trainer, claim.place, pool_address)?;
+        if round.eligible & bit(claim.place) == 0 || job.is_excluded(claim.place) {
+            return Err(Error::Excluded);
+        }
+        pool.require_bonded(parameters.minimum_self_bond)?;
+        if claim.start_root != round.base_root {
+            return Err(Error::WrongStartRoot);
+        }
+        if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {
+            return Err(Error::WrongLeafCount);
+        }
+        if round.committed & bit(claim.place) != 0 {
+            return Err(Error::AlreadyCommitted);
+        }
+        round.committed |= bit(claim.place);
+        self.job = round.job;
+        self.round = *round_address;
+        self.pool = *pool_address;
+        self.operator = pool.scope;
+        self.claim = *claim;
+        self.stake = pool.stake()?;
+        self.committed_slot = slot;
+        self.status = COMMITTED;
+        self.late = (slot > round.commit_deadline_slot) as u8;
+        Ok(())
+    }
+
+    /// Whether an auditor's draw selects the segment at `address`:
+    /// u32LE(sha256(preimage ‖ address ‖ accumulator root)[0..4]) < rate. Nobody draws its own segment.
+    pub fn is_drawn<H: Sha256>(&self, address: &Address, seat: &AuditorSeat, audit_rate: u32) -> bool {
+        let digest = H::hashv(&[&seat.preimage, address, &self.claim.accumulator_root]);
+        u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]) < audit_rate && seat.operator != self.operator
+    }
+
+    /// A dispute on the segment begins; its trainer's pool is frozen.
+    pub fn open_dispute(&mut self, pool: &mut Pool) -> Result<()> {
+        if self.status != COMMITTED {
+            return Err(Error::SegmentNotOpen);
+        }
+        self.open_disputes = self.open_disputes.checked_add(1).ok_or(Error::Overflow)?;
+        pool.freeze()
+    }
+
+    /// A dispute on the segment ends, whatever its verdict.
+    pub fn close_dispute(&mut self, pool: &mut Pool) -> Result<()> {
+        self.open_disputes = self.open_disputes.checked_sub(1).ok_or(Error::PoolNotFrozen)?;
+        pool.unfreeze()
+    }
+
+    /// The verdict of a dispute that the trainer lost: the segment is convicted, its pool slashed and its trainer kept out
+    /// of later rounds. A second conviction of one segment takes nothing more. The caller pays the bounty out of `from_bond` and
+    /// insures or burns the rest.
+    #[inline(always)]
+    pub fn convict(
+        &mut self,
+        job: &mut Job,
+        pool: &mut Pool,
+        parameters: &Parameters,
+        slot: u64,
+    ) -> Result<SlashOutcome> {
+        if self.status == CONVICTED {
+            return Ok(SlashOutcome::default());
+        }
+        if self.status != COMMITTED {
+            return Err(Error::SegmentNotOpen);
+        }
+        self.status = CONVICTED;
+        job.exclude_trainer(self.claim.place);
+        pool.segments_convicted = pool.segments_convicted.saturating_add(1);
+        pool.slash(parameters, slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TOKEN;
+
+    #[test]
+    fn a_conviction_slashes_once_and_excludes_the_trainer() {
+        let mut pool = Pool::zeroed();
+        pool.initialise(PoolKind::Trainer, &[1; 32], 0, 0);
+        pool.self_bond = 100 * TOKEN;
+        pool.assets += 200 * TOKEN;
+        pool.shares += 200 * TOKEN;
+        pool.unbonding_assets = 10 * TOKEN;
+        let mut job = Job::zeroed();
+        let mut segment = Segment::zeroed();
+        segment.status = COMMITTED;
+        segment.claim.place = 3;
+        let parameters = Parameters::DEFAULT;
+        segment.open_dispute(&mut pool).unwrap();
+        let outcome = segment.convict(&mut job, &mut pool, &parameters, 0).unwrap();
+        assert_eq!((outcome.from_bond, outcome.from_delegators), (100 * TOKEN, 63 * TOKEN + 300));
+        assert_eq!((pool.self_bond, pool.segments_convicted), (0, 1));
+        assert!(job.is_excluded(3) && !job.is_excluded(2));
+        assert_eq!(segment.convict(&mut job, &mut pool, &parameters, 0), Ok(SlashOutcome::default()));
+        assert_eq!(segment.open_dispute(&mut pool), Err(Error::SegmentNotOpen));
+        segment.close_dispute(&mut pool).unwrap();
+        assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));
+        segment.status = ACCEPTED;
+        assert_eq!(segment.convict(&mut job, &mut pool, &parameters, 0), Err(Error::SegmentNotOpen));
+    }
+}

@@ -1,0 +1,184 @@
+//! Who is paid for a scored round: reward_i = (S_i / S_total) · R_role · Q_i − P_i, rounded down.
+//!
+//! Invariants: everything is settled once; what a round pays never exceeds its reward nor the bucket; S_i counts only stake
+//! behind accepted work; a convicted segment earns nothing and is charged nothing here (its dispute has slashed it).
+
+use sip_arith::int::{self, Rounding, mul_div};
+
+use crate::{
+    Error, Result,
+    config::Config,
+    evaluation,
+    pool::Pool,
+    round::{self, QUALITY_ONE, Round},
+    segment::{self, Segment},
+};
+
+/// What a settlement did to a pool, base units. At most one of the two is not 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Paid into the pool.
+    pub paid: u64,
+    /// Taken from the pool's stake into the insurance.
+    pub charged: u64,
+}
+
+/// One claim on a role's reward.
+struct Claim {
+    role_bps: u16,
+    part: u64,
+    whole: u64,
+    quality: u64,
+    penalty: u64,
+}
+
+/// What a settlement works on. The caller has checked that the accounts belong together.
+pub struct Settlement<'a> {
+    /// The configuration with the operators' bucket and the insurance.
+    pub config: &'a mut Config,
+    /// The scored round.
+    pub round: &'a mut Round,
+    /// The pool that is paid or charged.
+    pub pool: &'a mut Pool,
+    /// Present slot.
+    pub slot: u64,
+}
+
+impl Settlement<'_> {
+    /// Pays or charges the pool what one claim comes to.
+    fn apply(&mut self, claim: &Claim) -> Result<Settled> {
+        let role = int::bps(self.round.reward, claim.role_bps, Rounding::Down)?;
+        let share = if claim.whole == 0 { 0 } else { mul_div(role, claim.part, claim.whole, Rounding::Down)? };
+        let earned = mul_div(share, claim.quality, QUALITY_ONE, Rounding::Down)?;
+        if earned < claim.penalty {
+            let charged = self.pool.charge(claim.penalty - earned, self.slot)?.total()?;
+            self.config.insure(charged)?;
+            return Ok(Settled { paid: 0, charged });
+        }
+        // Rounds of several jobs share the bucket: what is gone is not paid.
+        let bucket = self.config.buckets.operator_rewards;
+        let left = int::sub(self.round.reward, self.round.paid)?;
+        let paid = (earned - claim.penalty).min(bucket).min(left);
+        self.config.buckets.operator_rewards = bucket - paid;
+        self.round.paid = int::add(self.round.paid, paid)?;
+        self.pool.credit(paid)?;
+        Ok(Settled { paid, charged: 0 })
+    }
+
+    /// Settles a trainer's segment: its part of the accepted stake times the round's quality, less the penalty for
+    /// lateness.
+    pub fn segment(&mut self, segment: &mut Segment) -> Result<Settled> {
+        self.round.require_status(round::SCORED)?;
+        if segment.settled != 0 {
+            return Err(Error::AlreadySettled);
+        }
+        segment.settled = 1;
+        if segment.status != segment::ACCEPTED {
+            return Ok(Settled::default());
+        }
+        self.pool.segments_accepted = self.pool.segments_accepted.saturating_add(1);
+        let claim = Claim {
+            role_bps: self.config.parameters.trainers_bps,
+            part: segment.stake,
+            whole: self.round.accepted_stake,
+            quality: self.round.quality,
+            penalty: if segment.late != 0 { self.config.parameters.late_penalty } else { 0 },
+        };
+        self.apply(&claim)
+    }
+
+    /// Settles an auditor: Q is the part of its drawn segments that it attested (1 if it drew none); a draw that it never
+    /// revealed and every missing attestation cost the late penalty.
+    pub fn audit(&mut self, place: u8) -> Result<Settled> {
+        self.round.require_status(round::SCORED)?;
+        if place >= self.round.auditor_count {
+            return Err(Error::WrongPlace);
+        }
+        let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
+        if seat.settled != 0 {
+            return Err(Error::AlreadySettled);
+        }
+        seat.settled = 1;
+        let missed = if seat.revealed == 0 { 1 } else { seat.drawn.saturating_sub(seat.attested) };
+        let quality = match (seat.revealed, seat.drawn) {
+            (0, _) => 0,
+            (_, 0) => QUALITY_ONE,
+            (_, drawn) => mul_div(QUALITY_ONE, seat.attested as u64, drawn as u64, Rounding::Down)?,
+        };
+        self.pool.audits_attested = self.pool.audits_attested.saturating_add(seat.attested as u32);
+        self.pool.audits_missed = self.pool.audits_missed.saturating_add(missed as u32);
+        let claim = Claim {
+            role_bps: self.config.parameters.auditors_bps,
+            part: seat.stake,
+            whole: self.round.auditor_stake,
+            quality,
+            penalty: int::mul(self.config.parameters.late_penalty, missed as u64)?,
+        };
+        self.apply(&claim)
+    }
+
+    /// Settles an evaluator: Q is 1 within the tolerance; an evaluator that was off or did not reveal what it committed
+    /// is slashed into the insurance; one that never committed gets nothing.
+    pub fn evaluation(&mut self, place: u8) -> Result<Settled> {
+        self.round.require_status(round::SCORED)?;
+        if place >= self.round.evaluator_count {
+            return Err(Error::WrongPlace);
+        }
+        let seat = self.round.evaluators.get_mut(place as usize).ok_or(Error::WrongPlace)?;
+        if seat.settled != 0 {
+            return Err(Error::AlreadySettled);
+        }
+        seat.settled = 1;
+        match seat.status {
+            evaluation::ABSENT => Ok(Settled::default()),
+            evaluation::WITHIN => {
+                self.pool.evaluations_accepted = self.pool.evaluations_accepted.saturating_add(1);
+                let claim = Claim {
+                    role_bps: self.config.parameters.evaluators_bps,
+                    part: seat.stake,
+                    whole: self.round.evaluator_stake,
+                    quality: QUALITY_ONE,
+                    penalty: 0,
+                };
+                self.apply(&claim)
+            }
+            _ => {
+                self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
+                let part = self.config.parameters.evaluator_slash_bps;
+                let charged = self.pool.slash_bps(part, part, self.slot)?.total()?;
+                self.config.insure(charged)?;
+                Ok(Settled { paid: 0, charged })
+            }
+        }
+    }
+
+    /// Settles a domain's data provider: its part is the domain's part of the mixture.
+    pub fn data(&mut self, domain: u8) -> Result<Settled> {
+        let claim = self.domain_claim(domain, self.config.parameters.data_bps)?;
+        if self.round.settled_data & (1 << domain) != 0 {
+            return Err(Error::AlreadySettled);
+        }
+        self.round.settled_data |= 1 << domain;
+        self.apply(&claim)
+    }
+
+    /// Settles a domain's patrons: their part is the domain's part of the mixture.
+    pub fn patrons(&mut self, domain: u8) -> Result<Settled> {
+        let claim = self.domain_claim(domain, self.config.parameters.patrons_bps)?;
+        if self.round.settled_patrons & (1 << domain) != 0 {
+            return Err(Error::AlreadySettled);
+        }
+        self.round.settled_patrons |= 1 << domain;
+        self.apply(&claim)
+    }
+
+    /// The claim of one domain on a role's reward.
+    fn domain_claim(&self, domain: u8, role_bps: u16) -> Result<Claim> {
+        self.round.require_status(round::SCORED)?;
+        if domain >= self.round.domain_count {
+            return Err(Error::WrongPlace);
+        }
+        let part = *self.round.mixture_bps.get(domain as usize).ok_or(Error::WrongPlace)? as u64;
+        Ok(Claim { role_bps, part, whole: int::BPS_ONE as u64, quality: self.round.quality, penalty: 0 })
+    }
+}

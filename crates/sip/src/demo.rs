@@ -1,0 +1,173 @@
+//! `sip demo`: the whole protocol on one machine.
+
+use anyhow::{Result, bail, ensure};
+use sip_model::LlamaConfig;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::progress::Progress;
+use crate::run::settings::{Fraud, Settings};
+use crate::run::{Run, Stop, prepare};
+use crate::store::Store;
+use crate::summary::Summary;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Train on these text files, or on every .txt file of a folder, one domain each, instead of the shipped texts
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    data: Vec<PathBuf>,
+    /// Size of the model
+    #[arg(long, value_name = "SIZE", default_value = "small", value_parser = ["tiny", "small", "medium"])]
+    model: String,
+    /// Rounds to train
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+    /// Steps of each trainer in each round
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    steps: Option<u32>,
+    /// Frauds to stage, separated by commas; "none" for an honest run
+    #[arg(long, value_name = "KIND", default_value = "flip-bit,false-accusation,lying-evaluator")]
+    cheat: String,
+    /// Seed of weights, batches, keys and frauds
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// A minute instead of minutes: a tiny model, few rounds, part of the texts
+    #[arg(long)]
+    quick: bool,
+    /// Folder for the results
+    #[arg(long, value_name = "FOLDER", default_value = "sip-out")]
+    out: PathBuf,
+    /// Go on with the run in the folder, from its last finished round
+    #[arg(long, conflicts_with_all = ["data", "rounds", "steps", "seed", "quick"])]
+    resume: bool,
+    /// Print the summary as JSON, and no progress
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let progress = Progress::new(arguments.json);
+    let stop = Stop::on_interrupt()?;
+    let store = Store::new(&arguments.out);
+    let mut run = if arguments.resume {
+        Run::resume(store, progress, stop)?
+    } else {
+        let mut settings = settings(arguments)?;
+        let max_bytes = if arguments.quick { 400_000 } else { usize::MAX };
+        progress.stage("Data");
+        prepare::tokenize(&mut settings, &arguments.data, max_bytes, &store, progress)?;
+        if settings.cheats.contains(&Fraud::WrongData) && settings.domains.len() < 2 {
+            bail!("--cheat wrong-data needs at least two domains; give a second text file");
+        }
+        Run::begin(settings, store, progress, stop)?
+    };
+    run.play()?;
+    let summary = run.finish()?;
+    let mut out = std::io::stdout();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &summary)?;
+        writeln!(out)?;
+    } else {
+        print(&mut out, &summary, &arguments.out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings(arguments: &Arguments) -> Result<Settings> {
+    let quick = arguments.quick;
+    let preset = if quick && arguments.model == "small" { "tiny" } else { arguments.model.as_str() };
+    let Some(model) = LlamaConfig::preset(preset) else { bail!("there is no model size {preset}") };
+    let inner_steps = arguments.steps.unwrap_or(if quick { 12 } else { 50 });
+    let settings = Settings {
+        seed: arguments.seed,
+        preset: preset.to_string(),
+        model,
+        batch: 4,
+        inner_steps,
+        leaf_interval: if quick { 5 } else { 16 }.min(inner_steps),
+        rounds: arguments.rounds.unwrap_or(if quick { 4 } else { 12 }),
+        learning_rate: 2e-3,
+        audit_rate: if quick { 1.0 } else { 0.5 },
+        windows: if quick { 8 } else { 32 },
+        cheats: frauds(&arguments.cheat)?,
+        domains: Vec::new(),
+    };
+    let trainers = settings.cheats.iter().filter(|fraud| fraud.is_trainers()).count();
+    ensure!(trainers <= 2, "at most two of the three trainers can cheat; leave one of them honest");
+    Ok(settings)
+}
+
+fn frauds(list: &str) -> Result<Vec<Fraud>> {
+    let mut frauds = Vec::new();
+    for name in list.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "none") {
+        let known = <Fraud as clap::ValueEnum>::from_str(name, false);
+        let Ok(fraud) = known else {
+            let names: Vec<&str> = <Fraud as clap::ValueEnum>::value_variants().iter().map(|f| f.name()).collect();
+            bail!("--cheat does not know \"{name}\"; it knows none, {}", names.join(", "));
+        };
+        if !frauds.contains(&fraud) {
+            frauds.push(fraud);
+        }
+    }
+    Ok(frauds)
+}
+
+fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> Result<()> {
+    writeln!(out, "\nWho earned and who lost, in SIP")?;
+    writeln!(out, "  {:<22} {:>10} {:>10} {:>10}", "", "staked", "earned", "lost")?;
+    for p in &summary.participants {
+        writeln!(out, "  {:<22} {:>10.0} {:>10.2} {:>10.2}", p.name, p.staked, p.earned, p.lost)?;
+        for reason in &p.reasons {
+            writeln!(out, "  {:<22}   {reason}", "")?;
+        }
+    }
+    for dispute in &summary.disputes {
+        writeln!(
+            out,
+            "\n{} accused {} in round {}: {}. {}",
+            dispute.challenger, dispute.defendant, dispute.round, dispute.outcome, dispute.verdict
+        )?;
+        writeln!(
+            out,
+            "  {} transactions of the trainer, {} of the challenger, {} compute units",
+            dispute.defendant_transactions, dispute.challenger_transactions, dispute.compute_units
+        )?;
+    }
+    let chain = &summary.chain;
+    writeln!(
+        out,
+        "\nChain: {} transactions, {} compute units; {:.2} bytes of commitments per training step; vault = liabilities: {}",
+        chain.transactions,
+        chain.compute_units,
+        chain.commitment_bytes_per_step,
+        if chain.conserved { "yes" } else { "no" }
+    )?;
+    for (number, domain) in summary.domains.iter().enumerate() {
+        let first = summary.initial_loss.get(number).copied().unwrap_or(f64::NAN);
+        let last = summary.rounds.last().and_then(|r| r.loss.get(number)).copied().unwrap_or(f64::NAN);
+        writeln!(out, "Held-out loss on {:<12} {first:.3} → {last:.3} nats per token", domain.name)?;
+    }
+    let timings = &summary.timings;
+    writeln!(
+        out,
+        "Training: {} steps, {} tokens, {:.0} tokens per second on {} threads ({}); commitments {:.1} % of it",
+        summary.work.trained_steps,
+        summary.work.trained_tokens,
+        timings.tokens_per_second,
+        timings.threads,
+        timings.simd,
+        timings.commitment_share * 100.0
+    )?;
+    for sample in &summary.samples {
+        writeln!(out, "\n  [{}]{}", sample.prompt.trim(), sample.text.replace('\n', "\n  "))?;
+    }
+    writeln!(out, "\nModel root {}", summary.model_root)?;
+    writeln!(
+        out,
+        "{0}/model, {0}/report.html and {0}/summary.json are written; the run took {1:.0} s",
+        folder.display(),
+        timings.total_seconds
+    )?;
+    Ok(())
+}

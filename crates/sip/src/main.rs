@@ -1,0 +1,44 @@
+//! The command line of the Staked Intelligence Protocol.
+
+mod demo;
+mod generate;
+mod progress;
+mod report;
+mod run;
+mod store;
+mod summary;
+mod verify;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "sip", version, about = "Train language models among people who do not trust each other", long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a model among strangers on an embedded Solana ledger, and convict a liar on chain
+    Demo(demo::Arguments),
+    /// Continue a text with a model
+    Generate(generate::Arguments),
+    /// Replay what a run committed, and confirm it or name the first difference
+    Verify(verify::Arguments),
+}
+
+fn main() -> std::process::ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

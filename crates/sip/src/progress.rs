@@ -1,0 +1,45 @@
+//! What a person sees while a run goes on: lines and bars on standard error, nothing in `--json` mode.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Duration;
+
+/// Where progress goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Progress {
+    quiet: bool,
+}
+
+impl Progress {
+    /// Shows nothing if `quiet`.
+    pub(crate) fn new(quiet: bool) -> Progress {
+        Progress { quiet }
+    }
+
+    /// A headline: what begins now.
+    pub(crate) fn stage(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("\n{text}");
+        }
+    }
+
+    /// A fact under the headline.
+    pub(crate) fn line(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("  {text}");
+        }
+    }
+
+    /// A bar over `length` units with a message; it vanishes when finished.
+    pub(crate) fn bar(&self, length: u64, message: &str) -> ProgressBar {
+        if self.quiet {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::new(length);
+        if let Ok(style) = ProgressStyle::with_template("  {msg:34} [{bar:28}] {pos}/{len} {elapsed} left {eta}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(message.to_string());
+        bar.enable_steady_tick(Duration::from_millis(250));
+        bar
+    }
+}

@@ -1,0 +1,123 @@
+//! What a run knows beyond the chain: the summary so far, and who gained or lost what for which reason.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use sip_protocol::config::TOKEN;
+use sip_node::Task;
+use sip_proof::Leaf;
+use std::collections::BTreeMap;
+
+use super::prepare::{hex, unhex};
+use super::world::World;
+use crate::summary::{Participant, Summary};
+
+/// The leaves behind a committed segment, which auditors compare with their replay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Published {
+    /// Index of the round on chain.
+    pub round: u32,
+    /// The trainer's place.
+    pub place: u8,
+    /// Start root, batches root and end root of each leaf, in hexadecimal digits.
+    pub leaves: Vec<[String; 3]>,
+}
+
+impl Published {
+    /// As a trainer publishes it.
+    pub(crate) fn new(round: u32, place: u8, leaves: &[Leaf]) -> Published {
+        let roots = |leaf: &Leaf| [hex(&leaf.start_root), hex(&leaf.batches_root), hex(&leaf.end_root)];
+        Published { round, place, leaves: leaves.iter().map(roots).collect() }
+    }
+
+    /// The leaves of a task, if the hexadecimal digits are complete.
+    pub(crate) fn leaves(&self, task: &Task) -> Option<Vec<Leaf>> {
+        let leaf = |(roots, (first_step, count)): (&[String; 3], (u32, u32))| {
+            Some(Leaf {
+                first_step,
+                count,
+                start_root: unhex(&roots[0])?,
+                batches_root: unhex(&roots[1])?,
+                end_root: unhex(&roots[2])?,
+            })
+        };
+        self.leaves.iter().zip(task.leaves()).map(leaf).collect()
+    }
+}
+
+/// What is saved after every round, beside ledger and state.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Journal {
+    /// Rounds done.
+    pub rounds_done: u32,
+    /// Draws that each auditor has revealed.
+    pub draws_used: Vec<u32>,
+    /// Trainers by place that were convicted.
+    pub convicted: Vec<u8>,
+    /// What was found out so far.
+    pub summary: Summary,
+    /// Compute units per instruction.
+    pub log: BTreeMap<String, Vec<u64>>,
+    /// Gains and losses in base units, per person and reason, in the order in which the reasons came up.
+    pub flows: Vec<Vec<(String, i64)>>,
+    /// What everyone owned after the last event.
+    pub wealth: Vec<u64>,
+    /// What everyone owned before the first round.
+    pub staked: Vec<u64>,
+    /// The leaves that trainers published behind their commitments.
+    pub published: Vec<Published>,
+    /// Bytes of the transactions that committed segments.
+    pub commitment_bytes: u64,
+    /// Seconds of earlier parts of a run that was stopped.
+    pub seconds_before: f64,
+}
+
+impl Journal {
+    /// Starts to follow everyone's wealth.
+    pub(crate) fn begin(&mut self, world: &World) -> Result<()> {
+        self.wealth = world.wealth()?;
+        self.staked = self.wealth.clone();
+        self.flows = vec![Vec::new(); world.people.len()];
+        Ok(())
+    }
+
+    /// Books what changed since the last call, gains under one reason and losses under the other.
+    pub(crate) fn book(&mut self, world: &World, gain: &str, loss: &str) -> Result<()> {
+        let now = world.wealth()?;
+        for ((flows, before), after) in self.flows.iter_mut().zip(&self.wealth).zip(&now) {
+            let change = *after as i64 - *before as i64;
+            if change == 0 {
+                continue;
+            }
+            let reason = if change > 0 { gain } else { loss };
+            match flows.iter_mut().find(|(known, sum)| known == reason && (*sum > 0) == (change > 0)) {
+                Some((_, sum)) => *sum += change,
+                None => flows.push((reason.to_string(), change)),
+            }
+        }
+        self.wealth = now;
+        Ok(())
+    }
+
+    /// Everyone's result in words.
+    pub(crate) fn participants(&self, world: &World) -> Vec<Participant> {
+        let tokens = |base_units: f64| base_units / TOKEN as f64;
+        let row = |(index, person): (usize, &super::world::Person)| {
+            let flows = &self.flows[index];
+            let sum = |sign: f64| flows.iter().map(|(_, sum)| (*sum as f64 * sign).max(0.0)).sum::<f64>();
+            let reasons = flows
+                .iter()
+                .filter(|(_, sum)| sum.unsigned_abs() >= TOKEN / 100)
+                .map(|(reason, sum)| format!("{reason} {:+.2}", tokens(*sum as f64)))
+                .collect();
+            Participant {
+                name: person.name.clone(),
+                role: person.role.to_string(),
+                staked: tokens(self.staked[index] as f64),
+                earned: tokens(sum(1.0)),
+                lost: tokens(sum(-1.0)),
+                reasons,
+            }
+        };
+        world.people.iter().enumerate().filter(|(_, person)| person.role != "creator").map(row).collect()
+    }
+}

@@ -1,0 +1,177 @@
+//! A run: people on an embedded ledger train a model, round by round, and what they do is saved after each.
+
+pub(crate) mod court;
+pub(crate) mod finish;
+pub(crate) mod journal;
+pub(crate) mod prepare;
+pub(crate) mod round;
+pub(crate) mod settings;
+pub(crate) mod setup;
+pub(crate) mod world;
+
+use anyhow::{Context, Result, bail};
+use sip_eval::Scorer;
+use sip_ledger::Ledger;
+use sip_node::{State, Worker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::progress::Progress;
+use crate::store::{Store, read_json, write_json};
+use journal::Journal;
+use prepare::{Machine, Prepared};
+use settings::Settings;
+use world::World;
+
+/// What a run says that was asked to stop.
+pub(crate) const STOPPED: &str = "stopped; everything up to the last finished round is kept: go on with --resume";
+
+/// Ctrl-C asks for a stop at the next safe point.
+#[derive(Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Listens to Ctrl-C; a second one ends the process at once.
+    pub(crate) fn on_interrupt() -> Result<Stop> {
+        let stop = Stop::default();
+        let flag = Arc::clone(&stop.0);
+        ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+        })
+        .context("cannot listen to Ctrl-C")?;
+        Ok(stop)
+    }
+
+    pub(crate) fn requested(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A run under way.
+pub(crate) struct Run {
+    pub settings: Settings,
+    pub store: Store,
+    pub machine: Machine,
+    pub prepared: Prepared,
+    pub world: World,
+    pub journal: Journal,
+    pub worker: Worker,
+    pub scorer: Scorer,
+    pub base: Arc<State>,
+    pub progress: Progress,
+    pub stop: Stop,
+    started: Instant,
+}
+
+impl Run {
+    /// Builds the ledger, with everyone on it, and saves it as round 0.
+    pub(crate) fn begin(settings: Settings, store: Store, progress: Progress, stop: Stop) -> Result<Run> {
+        write_json(&store.settings(), &settings)?;
+        let machine = Machine::from_environment()?;
+        let prepared = prepare::prepare(&settings, &store, &machine)?;
+        let mut world = World::new(setup::people(&settings))?;
+        progress.stage("Chain and stake");
+        setup::build(&mut world, &settings, &prepared, progress)?;
+        let mut journal = Journal { draws_used: vec![0; world.with_role(setup::AUDITOR).len()], ..Journal::default() };
+        journal.summary.chain.conserved = true;
+        let base = Arc::clone(&prepared.genesis);
+        let mut run = Run::assemble(settings, store, machine, prepared, world, journal, base, progress, stop)?;
+        run.journal.begin(&run.world)?;
+        run.journal.summary.initial_loss = run.scores(&Arc::clone(&run.base))?;
+        run.save()?;
+        Ok(run)
+    }
+
+    /// Goes on from the last finished round.
+    pub(crate) fn resume(store: Store, progress: Progress, stop: Stop) -> Result<Run> {
+        let rounds = store.latest()?;
+        let settings: Settings = read_json(&store.settings())?;
+        let machine = Machine::from_environment()?;
+        let prepared = prepare::prepare(&settings, &store, &machine)?;
+        let mut journal: Journal = read_json(&store.journal(rounds))?;
+        let mut world = World::restore(setup::people(&settings), &store.ledger(rounds))?;
+        world.log = std::mem::take(&mut journal.log);
+        let base = Arc::new(State::load(&store.base(rounds), &machine.threads)?);
+        progress.stage(&format!("Going on after round {rounds} of {}", settings.rounds));
+        Run::assemble(settings, store, machine, prepared, world, journal, base, progress, stop)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of a run, named once")]
+    fn assemble(
+        settings: Settings,
+        store: Store,
+        machine: Machine,
+        prepared: Prepared,
+        world: World,
+        journal: Journal,
+        base: Arc<State>,
+        progress: Progress,
+        stop: Stop,
+    ) -> Result<Run> {
+        let worker = Worker::new(prepared.task.clone(), Arc::clone(&machine.threads), machine.simd);
+        let scorer = Scorer::new(
+            &settings.model,
+            settings.batch,
+            settings.sequence_length(),
+            prepared.task.tables.clone(),
+            Arc::clone(&machine.threads),
+            machine.simd,
+        )?;
+        let started = Instant::now();
+        Ok(Run { settings, store, machine, prepared, world, journal, worker, scorer, base, progress, stop, started })
+    }
+
+    /// Held-out loss per domain in nats per token.
+    pub(crate) fn scores(&mut self, state: &State) -> Result<Vec<f64>> {
+        let mut scores = Vec::new();
+        for benchmark in &self.prepared.benchmarks {
+            scores.push(f64::from(self.scorer.score(state.entries(), benchmark)?) / sip_eval::MICRO_NATS);
+        }
+        Ok(scores)
+    }
+
+    /// Plays all rounds that are left.
+    pub(crate) fn play(&mut self) -> Result<()> {
+        let mut repeats = 0;
+        while self.journal.rounds_done < self.settings.rounds {
+            if self.stop.requested() {
+                bail!(STOPPED);
+            }
+            if self.round()? {
+                repeats = 0;
+                self.save()?;
+            } else {
+                repeats += 1;
+                if repeats > 4 {
+                    bail!("the round came to nothing five times; no trainer's segment is accepted any more");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Seconds of this run, earlier parts included.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.journal.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Saves ledger, base and journal, the journal last: it says that the others are there.
+    fn save(&mut self) -> Result<()> {
+        let rounds = self.journal.rounds_done;
+        self.base.save(&self.store.base(rounds))?;
+        self.world.ledger.snapshot(&self.store.ledger(rounds))?;
+        let mut journal = self.journal.clone();
+        journal.log.clone_from(&self.world.log);
+        journal.seconds_before = self.seconds();
+        let statistics = self.world.ledger.statistics();
+        journal.summary.chain.transactions = statistics.transactions;
+        write_json(&self.store.journal(rounds), &journal)?;
+        if rounds > 0 {
+            self.store.forget(rounds - 1);
+        }
+        Ok(())
+    }
+}

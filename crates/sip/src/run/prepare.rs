@@ -1,0 +1,149 @@
+//! From texts to a task: tokens, blobs, graph, tables, genesis state.
+
+use anyhow::{Context, Result, bail};
+use sip_data::{Corpus, DomainTokens, TokenBlob, corpus};
+use sip_eval::Benchmark;
+use sip_kernels::{Simd, Threads};
+use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
+use sip_model::{TrainConfig, init, tables, training_graph};
+use sip_node::{State, Task};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::settings::{DomainSettings, Settings};
+use crate::progress::Progress;
+use crate::store::Store;
+
+/// The machine's part: threads and instruction set.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    pub threads: Arc<Threads>,
+    pub simd: Simd,
+}
+
+impl Machine {
+    /// From the environment (`SIP_THREADS`, `SIP_SIMD`), else all of the machine.
+    pub(crate) fn from_environment() -> Result<Machine> {
+        Ok(Machine { threads: Arc::new(Threads::from_environment()?), simd: Simd::from_environment()? })
+    }
+}
+
+/// Everything that a run computes with.
+pub(crate) struct Prepared {
+    pub task: Task,
+    pub genesis: Arc<State>,
+    pub heldout: Vec<Arc<TokenBlob>>,
+    pub benchmarks: Vec<Benchmark>,
+    pub tokenizer: Tokenizer,
+}
+
+/// Reads the texts (the shipped ones, or the user's), learns a tokenizer and saves the tokens; completes the settings.
+pub(crate) fn tokenize(
+    settings: &mut Settings,
+    texts: &[PathBuf],
+    max_bytes: usize,
+    store: &Store,
+    progress: Progress,
+) -> Result<()> {
+    let corpus = if texts.is_empty() {
+        Corpus::shipped(max_bytes.min(corpus::MAX_BYTES_DEFAULT))?
+    } else {
+        Corpus::read(texts, max_bytes.min(corpus::MAX_BYTES_DEFAULT))?
+    };
+    let licence = if texts.is_empty() { "CC0-1.0" } else { "LicenseRef-Own" };
+    store.begin()?;
+    let all: Vec<&str> = corpus.domains().iter().map(|domain| domain.text.as_str()).collect();
+    let tokenizer = Tokenizer::train(&all, settings.model.vocab_size)?;
+    settings.model.vocab_size = tokenizer.vocab_size();
+    tokenizer.save(&store.model(), settings.model.max_seq_len)?;
+    settings.domains.clear();
+    for (number, domain) in corpus.domains().iter().enumerate() {
+        let mut tokens = vec![DOCUMENT_ID];
+        tokens.extend(tokenizer.encode(&domain.text)?);
+        let parts = DomainTokens::split(&domain.name, tokens, settings.model.max_seq_len)?;
+        parts.train.save(&store.tokens(number, "train"))?;
+        parts.heldout.save(&store.tokens(number, "heldout"))?;
+        progress.line(&format!(
+            "{:<12} {:>9} tokens to train on, {:>7} held out, {:.2} characters per token",
+            parts.name,
+            parts.train.token_count(),
+            parts.heldout.token_count(),
+            domain.text.chars().count() as f64 / (parts.train.token_count() + parts.heldout.token_count()) as f64
+        ));
+        settings.domains.push(DomainSettings {
+            name: parts.name,
+            licence: licence.into(),
+            train_root: hex(&parts.train.root()),
+            heldout_root: hex(&parts.heldout.root()),
+        });
+    }
+    Ok(())
+}
+
+/// Loads the tokens and builds graph, tables and genesis state from the settings.
+pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> Result<Prepared> {
+    let sequence_length = settings.sequence_length();
+    let mut domains = Vec::new();
+    let mut heldout = Vec::new();
+    for (number, domain) in settings.domains.iter().enumerate() {
+        let load = |part: &str, root: &str| -> Result<Arc<TokenBlob>> {
+            let root = unhex(root).with_context(|| format!("the settings name no root for {}", domain.name))?;
+            Ok(Arc::new(TokenBlob::load(&store.tokens(number, part), &root)?))
+        };
+        domains.push(load("train", &domain.train_root)?);
+        heldout.push(load("heldout", &domain.heldout_root)?);
+    }
+    if domains.is_empty() {
+        bail!("the run has no data");
+    }
+    let optimizer = settings.optimizer();
+    let total_steps = settings.total_steps();
+    let config = TrainConfig {
+        batch: settings.batch as usize,
+        seq_len: sequence_length as usize,
+        total_steps,
+        optimizer,
+    };
+    let graph = Arc::new(training_graph(&settings.model, &config)?.graph);
+    let tables = tables(&settings.model, sequence_length as usize, &optimizer, &settings.schedule());
+    let roots = Task::commit(&graph, &tables);
+    let genesis = State::new(init(&settings.model, settings.seed, &machine.threads)?, &machine.threads);
+    let benchmarks = heldout
+        .iter()
+        .map(|blob| Benchmark::new(blob, settings.batch, sequence_length, settings.windows))
+        .collect::<Result<_, _>>()?;
+    let task = Task {
+        graph,
+        tables,
+        roots,
+        domains,
+        batch: settings.batch,
+        sequence_length,
+        inner_steps: settings.inner_steps,
+        leaf_interval: settings.leaf_interval,
+    };
+    Ok(Prepared {
+        task,
+        genesis: Arc::new(genesis),
+        heldout,
+        benchmarks,
+        tokenizer: Tokenizer::load(&store.model())?,
+    })
+}
+
+/// Hexadecimal digits of a hash.
+pub(crate) fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A hash from its hexadecimal digits.
+pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}

@@ -1,0 +1,448 @@
+//! One round: mixture and seed, segments, audits, disputes, the next base, scores, settlement.
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use sip_data::Mixture;
+use sip_graph::Graph;
+use sip_node::{Cheat, Segment, SegmentTask, State, aggregate};
+use sip_ops::{Kind, Type};
+use sip_proof::{HostSha256, Sha256};
+use sip_protocol::config::TOKEN;
+use sip_protocol::job::{Job, MAX_DOMAINS, bit};
+use sip_protocol::pool::Pool;
+use sip_protocol::round::{self, QUALITY_ONE, Round};
+use sip_protocol::segment::{self, SegmentClaim};
+use solana_address::Address;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Run;
+use super::journal::Published;
+use super::prepare::hex;
+use super::settings::Fraud;
+use super::world::World;
+use super::setup::{AUDITOR, Chain, EVALUATOR, PROVIDER, TRAINER, job_address, move_attention, salt};
+use crate::summary::{RoundSummary, SegmentSummary};
+
+/// How far below the truth a lying evaluator reports, in micro-nats per token.
+const LIE_MICRO_NATS: u32 = 400_000;
+
+/// A segment as its trainer keeps it.
+pub(crate) struct Committed {
+    pub trainer: usize,
+    pub address: Address,
+    pub task: SegmentTask,
+    pub cheat: Option<Cheat>,
+    pub work: Segment,
+    pub audited_by: Vec<usize>,
+}
+
+impl Run {
+    /// Plays the next round to its end; false if it came to nothing and has to be repeated.
+    pub(crate) fn round(&mut self) -> Result<bool> {
+        let job_address = job_address(&self.world);
+        let job: Job = self.world.read(&job_address)?;
+        let number = job.rounds_scored;
+        if number == self.settings.rounds / 2 && number > 0 {
+            if let Some(text) = move_attention(&mut self.world, &self.settings)? {
+                self.progress.stage(&format!("Steering: {text}"));
+            }
+        }
+        let creator = self.world.people[0].wallet();
+        let program = self.world.program;
+        self.world.send(0, program.open_round(&creator, &job_address, job.next_round, job.spec.domain_count))?;
+        let address = program.round(&job_address, job.next_round);
+        let opened: Round = self.world.read(&address)?;
+        let domains = self.settings.domains.len();
+        let mixture = Mixture::new(&opened.mixture_bps[..domains])?;
+        let shares: Vec<String> = self
+            .settings
+            .domains
+            .iter()
+            .zip(mixture.weights_bps())
+            .map(|(domain, weight)| format!("{} {:.0} %", domain.name, f64::from(*weight) / 100.0))
+            .collect();
+        self.progress.stage(&format!(
+            "Round {} of {}: mixture {}",
+            number + 1,
+            self.settings.rounds,
+            shares.join(", ")
+        ));
+        let mut committed = self.train(&opened, &mixture, number)?;
+        for segment in &committed {
+            self.commit(segment, &job_address, &address)?;
+        }
+        self.world.send(0, program.close_commits(&job_address, &address))?;
+        self.audit(&mut committed, &job_address, &address, number)?;
+        let segments: Vec<Address> = committed.iter().map(|segment| segment.address).collect();
+        self.world.send(0, program.close_round(&job_address, &address, &segments))?;
+        let closed: Round = self.world.read(&address)?;
+        if closed.status == round::VOID {
+            self.progress.line("no segment was accepted: the round is repeated from the same base");
+            return Ok(false);
+        }
+        let next = self.next_base(&committed, &job_address, &address, closed.accepted)?;
+        self.evaluate(&next, &job_address, &address, number)?;
+        let (scored, rewards) = self.settle(&committed, &job_address, &address)?;
+        self.base = next;
+        self.note_round(number, &committed, &rewards, &scored)?;
+        Ok(true)
+    }
+
+    /// Every eligible trainer computes its segment.
+    fn train(&mut self, opened: &Round, mixture: &Mixture, number: u32) -> Result<Vec<Committed>> {
+        let program = self.world.program;
+        let round_address = program.round(&Address::new_from_array(opened.job), opened.index);
+        let trainers: Vec<usize> = self
+            .world
+            .with_role(TRAINER)
+            .into_iter()
+            .filter(|&trainer| opened.eligible & bit(self.world.people[trainer].place) != 0)
+            .collect();
+        let steps = u64::from(self.settings.inner_steps);
+        let bar = self.progress.bar(trainers.len() as u64 * steps, "training");
+        let started = Instant::now();
+        let mut committed = Vec::new();
+        for trainer in trainers {
+            let place = self.world.people[trainer].place;
+            let task = SegmentTask {
+                round: opened.index,
+                seed: opened.seed,
+                mixture: *mixture,
+                place,
+                base: Arc::clone(&self.base),
+            };
+            let cheat = self.cheat(place, number);
+            let stop = &self.stop;
+            let work = self.worker.train(&task, cheat.as_ref(), &mut |_| bar.inc(1))?;
+            if stop.requested() {
+                bar.finish_and_clear();
+                bail!(super::STOPPED);
+            }
+            self.journal.summary.work.trained_steps += steps;
+            let address = program.segment(&round_address, &self.world.people[trainer].pool()?);
+            committed.push(Committed { trainer, address, task, cheat, work, audited_by: Vec::new() });
+        }
+        bar.finish_and_clear();
+        let times = self.worker.take_times();
+        self.journal.summary.timings.training_seconds += times.steps.as_secs_f64();
+        self.journal.summary.timings.commitment_seconds += times.commitments.as_secs_f64();
+        let tokens = committed.iter().filter(|c| c.cheat != Some(Cheat::Lazy)).count() as u64
+            * steps
+            * u64::from(self.settings.batch * self.settings.sequence_length());
+        self.journal.summary.work.trained_tokens += tokens;
+        self.progress.line(&format!(
+            "{} segments of {steps} steps, {:.0} tokens per second",
+            committed.len(),
+            tokens as f64 / started.elapsed().as_secs_f64().max(1e-9)
+        ));
+        Ok(committed)
+    }
+
+    /// What the trainer of a place does instead of its work from some round on, until it is convicted.
+    fn cheat(&self, place: u8, number: u32) -> Option<Cheat> {
+        if self.journal.convicted.contains(&place) {
+            return None;
+        }
+        let staged = |fraud: &&Fraud| {
+            fraud.is_trainers() && self.settings.staged(**fraud).is_some_and(|(from, who)| who == place && number >= from)
+        };
+        let fraud = *self.settings.cheats.iter().find(staged)?;
+        Some(stage(fraud, &self.prepared.task.graph, &self.settings, number))
+    }
+
+    fn commit(&mut self, segment: &Committed, job: &Address, round: &Address) -> Result<()> {
+        let person = &self.world.people[segment.trainer];
+        let claim = SegmentClaim {
+            start_root: segment.task.base.root(),
+            end_root: segment.work.end.root(),
+            accumulator_root: segment.work.accumulator_root(),
+            leaf_count: segment.work.leaves.len() as u32,
+            place: person.place,
+            reserved: [0; 3],
+        };
+        let (wallet, pool) = (person.wallet(), person.pool()?);
+        let instruction = self.world.program.commit_segment(&wallet, job, round, &pool, &claim);
+        let receipt = self.world.send(segment.trainer, instruction)?;
+        self.journal.published.push(Published::new(segment.task.round, segment.task.place, &segment.work.leaves));
+        self.journal.commitment_bytes += receipt.transaction_bytes as u64;
+        Ok(())
+    }
+
+    /// Auditors reveal their draws, replay what is drawn, and attest or accuse.
+    fn audit(&mut self, committed: &mut [Committed], job: &Address, round: &Address, number: u32) -> Result<()> {
+        let program = self.world.program;
+        let auditors = self.world.with_role(AUDITOR);
+        let mut draws = Vec::new();
+        for (position, &auditor) in auditors.iter().enumerate() {
+            let used = self.journal.draws_used[position];
+            let draw = Chain::new(&self.settings, &self.world.people[auditor].name)
+                .draw(used)
+                .with_context(|| format!("{} has used up its hash chain", self.world.people[auditor].name))?;
+            let seat = self.world.people[auditor].seat()?;
+            self.world.send(auditor, program.reveal_draw(&seat, job, round, &draw))?;
+            self.journal.draws_used[position] += 1;
+            draws.push(draw);
+        }
+        if self.settings.staged(Fraud::FalseAccusation).is_some_and(|(at, _)| at == number) {
+            self.accuse_falsely(committed, job, round, number)?;
+        }
+        let spec = self.world.read::<Job>(job)?.spec;
+        let mut drawn = Vec::new();
+        let revealed: Round = self.world.read(round)?;
+        for (&auditor, draw) in auditors.iter().zip(&draws) {
+            let seat = &revealed.auditors[self.world.people[auditor].place as usize];
+            for (index, segment) in committed.iter().enumerate() {
+                let account: segment::Segment = self.world.read(&segment.address)?;
+                if account.is_drawn::<HostSha256>(segment.address.as_array(), seat, spec.audit_rate) {
+                    drawn.push((auditor, *draw, index));
+                }
+            }
+        }
+        let bar = self.progress.bar(drawn.len() as u64 * u64::from(self.settings.inner_steps), "auditing");
+        let started = Instant::now();
+        for (auditor, draw, index) in drawn {
+            let account: segment::Segment = self.world.read(&committed[index].address)?;
+            if account.status == segment::CONVICTED {
+                continue;
+            }
+            let segment = &mut committed[index];
+            let key = self.world.people[auditor].wallet().to_bytes();
+            let audit = self.worker.audit(&segment.task, &segment.work.leaves, &key, &draw, &mut |_| bar.inc(1))?;
+            if self.stop.requested() {
+                bar.finish_and_clear();
+                bail!(super::STOPPED);
+            }
+            self.journal.summary.work.audited_steps += u64::from(self.settings.inner_steps);
+            segment.audited_by.push(auditor);
+            match audit.divergence {
+                None => {
+                    let seat = self.world.people[auditor].seat()?;
+                    let attest = program.attest(&seat, job, round, &segment.address, &audit.digest);
+                    self.world.send(auditor, attest)?;
+                }
+                Some(divergence) => {
+                    bar.suspend(|| {
+                        self.progress.line(&format!(
+                            "{} finds that {} committed something else from leaf {} on, and accuses",
+                            self.world.people[auditor].name,
+                            self.world.people[segment.trainer].name,
+                            divergence.leaf + 1
+                        ));
+                    });
+                    let evidence = (None, audit.replayed.leaves);
+                    self.dispute(auditor, &committed[index], evidence, job, round, number)?;
+                }
+            }
+        }
+        bar.finish_and_clear();
+        self.worker.take_times();
+        self.journal.summary.timings.audit_seconds += started.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// An auditor accuses an honest trainer, with a replay of its own that is wrong.
+    fn accuse_falsely(&mut self, committed: &[Committed], job: &Address, round: &Address, number: u32) -> Result<()> {
+        let accuser = self.world.with_role(AUDITOR)[1];
+        let Some(victim) = committed.iter().find(|segment| segment.cheat.is_none()) else { return Ok(()) };
+        let lie = stage(Fraud::FlipBit, &self.prepared.task.graph, &self.settings, number);
+        let leaves = self.worker.train(&victim.task, Some(&lie), &mut |_| {})?.leaves;
+        self.progress.line(&format!(
+            "{} accuses {}, which did everything right",
+            self.world.people[accuser].name, self.world.people[victim.trainer].name
+        ));
+        self.dispute(accuser, victim, (Some(lie), leaves), job, round, number)
+    }
+
+    /// The mean of the accepted segments, voted by the auditors.
+    fn next_base(
+        &mut self,
+        committed: &[Committed],
+        job: &Address,
+        round_address: &Address,
+        accepted: u16,
+    ) -> Result<Arc<State>> {
+        let states: Vec<Arc<State>> = committed
+            .iter()
+            .filter(|segment| accepted & bit(segment.task.place) != 0)
+            .map(|segment| Arc::clone(&segment.work.end))
+            .collect();
+        let next = Arc::new(aggregate(&states, &self.machine.threads, self.machine.simd)?);
+        for auditor in self.world.with_role(AUDITOR) {
+            let round: Round = self.world.read(round_address)?;
+            if round.status != round::CLOSED {
+                break;
+            }
+            let seat = self.world.people[auditor].seat()?;
+            let vote = self.world.program.vote_base(&seat, job, round_address, &next.root());
+            self.world.send(auditor, vote)?;
+        }
+        let round: Round = self.world.read(round_address)?;
+        ensure!(
+            round.status == round::AGGREGATED && round.next_base == next.root(),
+            "the auditors' vote did not give the aggregate; the chain holds another base"
+        );
+        Ok(next)
+    }
+
+    /// Evaluators score the next base, commit, reveal; the chain tallies.
+    fn evaluate(&mut self, next: &State, job: &Address, round: &Address, number: u32) -> Result<()> {
+        let started = Instant::now();
+        let program = self.world.program;
+        let evaluators = self.world.with_role(EVALUATOR);
+        let mut reveals = Vec::new();
+        for &evaluator in &evaluators {
+            let mut scores = [0u32; MAX_DOMAINS];
+            for (score, benchmark) in scores.iter_mut().zip(&self.prepared.benchmarks) {
+                *score = self.scorer.score(next.entries(), benchmark)?;
+            }
+            let place = self.world.people[evaluator].place;
+            let lies = self.settings.staged(Fraud::LyingEvaluator) == Some((number, place));
+            if lies {
+                self.progress.line(&format!("{} reports a better score than it measured", self.world.people[evaluator].name));
+                for score in scores.iter_mut().filter(|score| **score > 0) {
+                    *score = score.saturating_sub(LIE_MICRO_NATS).max(1);
+                }
+            }
+            let salt = salt(self.settings.seed, &self.world.people[evaluator].name, number);
+            let seat = self.world.people[evaluator].seat()?;
+            let commitment = sip_protocol::evaluation::commitment::<HostSha256>(
+                &scores,
+                &salt,
+                seat.pool.as_array(),
+                round.as_array(),
+            );
+            self.world.send(evaluator, program.commit_score(&seat, job, round, &commitment))?;
+            reveals.push((evaluator, seat, scores, salt));
+        }
+        for (evaluator, seat, scores, salt) in reveals {
+            self.world.send(evaluator, program.reveal_score(&seat, job, round, &scores, &salt))?;
+        }
+        self.world.send(0, program.tally(job, round))?;
+        self.journal.summary.timings.evaluation_seconds += started.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Pays everyone's part of the round; also gives what each segment earned, in base units.
+    fn settle(&mut self, committed: &[Committed], job: &Address, round_address: &Address) -> Result<(Round, Vec<u64>)> {
+        let program = self.world.program;
+        let scored: Round = self.world.read(round_address)?;
+        ensure!(scored.status == round::SCORED, "the round was not scored");
+        let mut rewards = Vec::new();
+        for segment in committed {
+            let pool = self.world.people[segment.trainer].pool()?;
+            let held = |world: &World| world.read::<Pool>(&pool)?.held().map_err(rule);
+            let before = held(&self.world)?;
+            self.world.send(0, program.settle_segment(round_address, &pool))?;
+            rewards.push(held(&self.world)?.saturating_sub(before));
+        }
+        self.journal.book(&self.world, "training", "penalty for late work")?;
+        for auditor in self.world.with_role(AUDITOR) {
+            let seat = self.world.people[auditor].seat()?;
+            self.world.send(0, program.settle_audit(job, round_address, &seat.pool, seat.place))?;
+        }
+        self.journal.book(&self.world, "auditing", "penalty for missed audits")?;
+        for evaluator in self.world.with_role(EVALUATOR) {
+            let seat = self.world.people[evaluator].seat()?;
+            self.world.send(0, program.settle_evaluation(job, round_address, &seat.pool, seat.place))?;
+        }
+        self.journal.book(&self.world, "evaluating", "slashed for a false score")?;
+        for (domain, provider) in self.world.with_role(PROVIDER).into_iter().enumerate() {
+            let pool = self.world.people[provider].pool()?;
+            let dataset = program.dataset(&self.prepared.task.domains[domain].root());
+            self.world.send(0, program.settle_data(job, round_address, domain as u8, &dataset, &pool))?;
+        }
+        self.journal.book(&self.world, "data", "penalty on data")?;
+        for domain in 0..self.settings.domains.len() {
+            self.world.send(0, program.settle_patrons(job, round_address, domain as u8))?;
+        }
+        self.journal.book(&self.world, "attention", "penalty on attention")?;
+        self.journal.summary.chain.conserved &= self.world.is_conserved()?;
+        ensure!(self.journal.summary.chain.conserved, "the vault does not hold what the accounts say that it owes");
+        Ok((scored, rewards))
+    }
+
+    fn note_round(
+        &mut self,
+        number: u32,
+        committed: &[Committed],
+        rewards: &[u64],
+        scored: &Round,
+    ) -> Result<()> {
+        let domains = self.settings.domains.len();
+        let nats = |micro: u32| f64::from(micro) / sip_eval::MICRO_NATS;
+        let mut segments = Vec::new();
+        for (segment, reward) in committed.iter().zip(rewards) {
+            let account: segment::Segment = self.world.read(&segment.address)?;
+            let losses = &segment.work.losses;
+            segments.push(SegmentSummary {
+                trainer: self.world.people[segment.trainer].name.clone(),
+                mean_loss: losses.iter().map(|loss| f64::from(*loss)).sum::<f64>() / losses.len().max(1) as f64,
+                status: match account.status {
+                    segment::ACCEPTED => "accepted",
+                    segment::CONVICTED => "convicted",
+                    _ => "rejected",
+                }
+                .into(),
+                audited_by: segment.audited_by.iter().map(|a| self.world.people[*a].name.clone()).collect(),
+                reward: *reward as f64 / TOKEN as f64,
+            });
+        }
+        let round = RoundSummary {
+            index: number,
+            mixture_bps: scored.mixture_bps[..domains].to_vec(),
+            loss: scored.scores[..domains].iter().map(|score| nats(*score)).collect(),
+            score: nats(scored.score),
+            quality: scored.quality as f64 / QUALITY_ONE as f64,
+            segments,
+            state_root: hex(&scored.next_base),
+        };
+        let losses: Vec<String> = self
+            .settings
+            .domains
+            .iter()
+            .zip(&round.loss)
+            .map(|(domain, loss)| format!("{} {loss:.3}", domain.name))
+            .collect();
+        self.progress.line(&format!("held-out loss {}; Q = {:.2}", losses.join(", "), round.quality));
+        self.journal.summary.rounds.push(round);
+        self.journal.rounds_done = number + 1;
+        Ok(())
+    }
+}
+
+/// A fraud with all its details, drawn from the seed.
+fn stage(fraud: Fraud, graph: &Graph, settings: &super::settings::Settings, number: u32) -> Cheat {
+    let hash = HostSha256::hashv(&[b"sip.fraud.1", &settings.seed.to_le_bytes(), &number.to_le_bytes()]);
+    let draw = |at: usize, below: usize| {
+        let word = u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
+        (u64::from(word) % below.max(1) as u64) as u32
+    };
+    // Nodes of the backward pass and the optimizer: what is wrong there reaches the state for sure.
+    let nodes = graph.nodes();
+    let computed = |kind: Kind| -> Vec<usize> {
+        let wanted = |n: &usize| nodes[*n].kind == kind && nodes[*n].dtype == Type::F32 && nodes[*n].len() > 1;
+        (nodes.len() / 2..nodes.len()).filter(wanted).collect()
+    };
+    let (contracts, maps) = (computed(Kind::Contract), computed(Kind::Map));
+    match fraud {
+        Fraud::Lazy | Fraud::FalseAccusation | Fraud::LyingEvaluator => Cheat::Lazy,
+        Fraud::Poison => Cheat::Poison { node: contracts.last().copied().unwrap_or(0) as u32 },
+        Fraud::WrongData => Cheat::WrongData { domain: 0 },
+        Fraud::FlipBit => {
+            let candidates = if hash[31] & 1 == 0 { contracts } else { maps };
+            let node = candidates.get(draw(0, candidates.len()) as usize).copied().unwrap_or(0);
+            Cheat::FlipBit {
+                step: draw(4, settings.inner_steps as usize),
+                node: node as u32,
+                element: draw(8, nodes[node].len()),
+                // The highest bit of the fraction: the value changes by up to half, and stays finite.
+                bit: 22,
+            }
+        }
+    }
+}
+
+/// The reason behind an error of the protocol's pure rules.
+pub(crate) fn rule(error: sip_protocol::Error) -> anyhow::Error {
+    anyhow!("{error}")
+}

@@ -1,0 +1,123 @@
+//! What a run is, in full: saved beside it, so that it can go on and be verified.
+
+use serde::{Deserialize, Serialize};
+use sip_graph::AdamW;
+use sip_model::{LlamaConfig, Schedule};
+
+/// What a run is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// Seed of weights, batches, keys and frauds.
+    pub seed: u64,
+    /// Preset of the model.
+    pub preset: String,
+    /// Shape of the model, with the vocabulary that the tokenizer got.
+    pub model: LlamaConfig,
+    /// Sequences per step.
+    pub batch: u32,
+    /// Steps per segment.
+    pub inner_steps: u32,
+    /// Steps per leaf.
+    pub leaf_interval: u32,
+    /// Scored rounds.
+    pub rounds: u32,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Chance of each auditor to draw each segment.
+    pub audit_rate: f64,
+    /// Windows per domain on which checkpoints are scored.
+    pub windows: u32,
+    /// Staged frauds.
+    pub cheats: Vec<Fraud>,
+    /// Domains in the order of the mixture.
+    pub domains: Vec<DomainSettings>,
+}
+
+/// A domain's data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DomainSettings {
+    /// Name.
+    pub name: String,
+    /// Licence, as an SPDX identifier.
+    pub licence: String,
+    /// BLAKE3 of the training tokens, in hexadecimal digits.
+    pub train_root: String,
+    /// BLAKE3 of the held-out tokens, in hexadecimal digits.
+    pub heldout_root: String,
+}
+
+/// A fraud that a run stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fraud {
+    /// A trainer hands in the start state as the outcome of all its steps
+    Lazy,
+    /// A trainer reverses and triples a gradient in every step
+    Poison,
+    /// A trainer flips one bit of one element of one operator in one step
+    FlipBit,
+    /// A trainer trains on data that the rule did not draw
+    WrongData,
+    /// An auditor accuses an honest trainer
+    FalseAccusation,
+    /// An evaluator reports scores that are not the model's
+    LyingEvaluator,
+}
+
+impl Fraud {
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Fraud::Lazy => "lazy",
+            Fraud::Poison => "poison",
+            Fraud::FlipBit => "flip-bit",
+            Fraud::WrongData => "wrong-data",
+            Fraud::FalseAccusation => "false-accusation",
+            Fraud::LyingEvaluator => "lying-evaluator",
+        }
+    }
+
+    /// Whether a trainer commits it.
+    pub(crate) fn is_trainers(self) -> bool {
+        !matches!(self, Fraud::FalseAccusation | Fraud::LyingEvaluator)
+    }
+}
+
+impl Settings {
+    /// Tokens per sequence.
+    pub(crate) fn sequence_length(&self) -> u32 {
+        self.model.max_seq_len as u32
+    }
+
+    /// The optimizer.
+    pub(crate) fn optimizer(&self) -> AdamW {
+        AdamW::default()
+    }
+
+    /// Rows of the table of learning rates: all rounds, and room for rounds that have to be repeated.
+    pub(crate) fn total_steps(&self) -> usize {
+        (self.rounds as usize + 8) * self.inner_steps as usize
+    }
+
+    /// The learning rate over the job.
+    pub(crate) fn schedule(&self) -> Schedule {
+        Schedule {
+            peak_rate: self.learning_rate,
+            warmup_steps: (self.rounds as usize * self.inner_steps as usize / 20).max(1),
+            total_steps: self.total_steps(),
+            final_share: 0.1,
+        }
+    }
+
+    /// The round in which a fraud happens, and who commits it (by place): frauds are spread over the run, and no trainer is asked
+    /// to cheat twice, since it is out after the first time.
+    pub(crate) fn staged(&self, fraud: Fraud) -> Option<(u32, u8)> {
+        let position = self.cheats.iter().position(|f| *f == fraud)?;
+        let earlier = self.cheats[..position].iter().filter(|f| f.is_trainers() == fraud.is_trainers()).count() as u32;
+        match fraud {
+            Fraud::FalseAccusation => Some((1.min(self.rounds - 1), 1)),
+            Fraud::LyingEvaluator => Some((3.min(self.rounds - 1), 2)),
+            _ => Some(((2 + 2 * earlier).min(self.rounds - 1), 2 - (earlier.min(2) as u8))),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Before the first round: tokens, stake, data, the job.
+
+use anyhow::Result;
+use sha2::{Digest, Sha256};
+use sip_client::NewPool;
+use sip_protocol::config::{Parameters, TOKEN};
+use sip_protocol::instruction::RegisterDataset;
+use sip_protocol::job::JobSpec;
+use sip_protocol::pool::PoolKind;
+use solana_address::Address;
+use solana_keypair::Keypair;
+
+use super::prepare::Prepared;
+use super::settings::Settings;
+use super::world::{Person, World};
+use crate::progress::Progress;
+
+pub(crate) const TRAINER: &str = "trainer";
+pub(crate) const AUDITOR: &str = "auditor";
+pub(crate) const EVALUATOR: &str = "evaluator";
+pub(crate) const PROVIDER: &str = "data provider";
+pub(crate) const PATRON: &str = "patron";
+pub(crate) const CREATOR: &str = "creator";
+
+/// Tokens that everyone gets from the public bucket.
+const ENDOWMENT: u64 = 200_000 * TOKEN;
+const LAMPORTS: u64 = 1_000_000_000_000;
+const COMMISSION_BPS: u16 = 1_000;
+/// Attention that each patron stakes.
+const ATTENTION: u64 = 40_000 * TOKEN;
+/// Stake that each patron delegates to each trainer.
+const DELEGATION: u64 = 10_000 * TOKEN;
+
+/// A secret of a person, from the run's seed.
+fn secret(seed: u64, purpose: &str, name: &str) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(b"sip.demo.1")
+        .chain_update(seed.to_le_bytes())
+        .chain_update([purpose.len() as u8])
+        .chain_update(purpose)
+        .chain_update(name)
+        .finalize()
+        .into()
+}
+
+/// Salt of an evaluator's commitment in a round.
+pub(crate) fn salt(seed: u64, name: &str, round: u32) -> [u8; 32] {
+    secret(seed, &format!("salt {round}"), name)
+}
+
+/// Everyone who takes part; the same people for the same settings.
+pub(crate) fn people(settings: &Settings) -> Vec<Person> {
+    let mut people = Vec::new();
+    let mut add = |role: &'static str, count: usize, name: &dyn Fn(usize) -> String| {
+        for number in 0..count {
+            let name = name(number);
+            let keypair = Keypair::new_from_array(secret(settings.seed, "key", &name));
+            people.push(Person { name, role, keypair, pool: None, place: number as u8 });
+        }
+    };
+    let domains = settings.domains.len();
+    add(CREATOR, 1, &|_| "creator".into());
+    add(TRAINER, 3, &|n| format!("trainer {}", n + 1));
+    add(AUDITOR, 2, &|n| format!("auditor {}", n + 1));
+    add(EVALUATOR, 3, &|n| format!("evaluator {}", n + 1));
+    add(PROVIDER, domains, &|n| format!("{} archive", settings.domains[n].name));
+    add(PATRON, domains + 1, &|n| format!("patron {}", n + 1));
+    let program = sip_client::Program::default();
+    for person in &mut people {
+        let kind = match person.role {
+            TRAINER => PoolKind::Trainer,
+            AUDITOR => PoolKind::Auditor,
+            EVALUATOR => PoolKind::Evaluator,
+            PROVIDER => PoolKind::Data,
+            _ => continue,
+        };
+        person.pool = Some((kind, program.pool(kind, &person.wallet(), 0)));
+    }
+    people
+}
+
+/// An auditor's hash chain: a draw hashes to the one revealed before it, the first one to the tip.
+pub(crate) struct Chain {
+    /// From the secret end on.
+    links: Vec<[u8; 32]>,
+}
+
+impl Chain {
+    pub(crate) fn new(settings: &Settings, name: &str) -> Chain {
+        let length = settings.rounds as usize * 2 + 16;
+        let first = secret(settings.seed, "chain", name);
+        let links = std::iter::successors(Some(first), |link| Some(Sha256::digest(link).into())).take(length).collect();
+        Chain { links }
+    }
+
+    /// What everyone knows before the first draw.
+    pub(crate) fn tip(&self) -> [u8; 32] {
+        self.links[self.links.len() - 1]
+    }
+
+    /// The draw of a number.
+    pub(crate) fn draw(&self, number: u32) -> Option<[u8; 32]> {
+        self.links.len().checked_sub(2 + number as usize).map(|at| self.links[at])
+    }
+}
+
+/// The rules of a run.
+fn parameters() -> Parameters {
+    Parameters { round_reward: 6_000 * TOKEN, ..Parameters::DEFAULT }
+}
+
+/// The job as it is committed.
+fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
+    let roots = &prepared.task.roots;
+    JobSpec {
+        nodes_root: roots.nodes_root,
+        outputs_root: roots.outputs_root,
+        tables_root: roots.tables_root,
+        genesis_root: prepared.genesis.root(),
+        seed: secret(settings.seed, "job", ""),
+        node_count: roots.node_count,
+        state_count: roots.state_count,
+        table_count: roots.table_count,
+        inner_steps: settings.inner_steps,
+        leaf_interval: settings.leaf_interval,
+        batch: settings.batch,
+        sequence_length: settings.sequence_length(),
+        rounds: settings.rounds,
+        audit_rate: (settings.audit_rate * 4_294_967_296.0) as u32,
+        domain_count: settings.domains.len() as u8,
+        mixture_floor_bps: 500.min(10_000 / settings.domains.len() as u16),
+        mixture_cap_bps: 10_000,
+        commit_slots: 10_000,
+        audit_slots: 40_000,
+        vote_slots: 10_000,
+        evaluation_slots: 10_000,
+        ..JobSpec::default()
+    }
+}
+
+/// A name in an account: cut to fit, padded with zeros.
+fn padded(text: &str) -> [u8; 32] {
+    let mut end = text.len().min(32);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut bytes = [0; 32];
+    bytes[..end].copy_from_slice(&text.as_bytes()[..end]);
+    bytes
+}
+
+/// The job's address.
+pub(crate) fn job_address(world: &World) -> Address {
+    world.program.job(&world.people[0].wallet(), 0)
+}
+
+/// Creates mint, pools, stake, datasets and the job.
+pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared, progress: Progress) -> Result<()> {
+    let program = world.program;
+    let creator = world.people[0].wallet();
+    for person in 0..world.people.len() {
+        let wallet = world.people[person].wallet();
+        world.ledger.airdrop(&wallet, LAMPORTS)?;
+    }
+    world.send(0, program.initialize(&creator, &parameters()))?;
+    for person in 0..world.people.len() {
+        let wallet = world.people[person].wallet();
+        world.send(0, program.create_token_account(&creator, &wallet))?;
+        world.send(0, program.distribute(&creator, &wallet, ENDOWMENT))?;
+    }
+    progress.line(&format!(
+        "mint of 1,000,000,000 SIP; {} people funded with {} each",
+        world.people.len(),
+        ENDOWMENT / TOKEN
+    ));
+    for person in 0..world.people.len() {
+        let Some((kind, _)) = world.people[person].pool else { continue };
+        let tip = if kind == PoolKind::Auditor { Chain::new(settings, &world.people[person].name).tip() } else { [0; 32] };
+        let self_bond = match kind {
+            PoolKind::Trainer => 20_000 * TOKEN,
+            PoolKind::Auditor | PoolKind::Evaluator => 10_000 * TOKEN,
+            _ => 5_000 * TOKEN,
+        };
+        let new = NewPool { index: 0, self_bond, commission_bps: COMMISSION_BPS, chain_tip: tip };
+        let wallet = world.people[person].wallet();
+        world.send(person, program.create_pool(&wallet, kind, &new))?;
+    }
+    for patron in world.with_role(PATRON) {
+        for trainer in world.with_role(TRAINER) {
+            let (wallet, pool) = (world.people[patron].wallet(), world.people[trainer].pool()?);
+            world.send(patron, program.deposit(&wallet, &pool, DELEGATION, 1))?;
+        }
+    }
+    let mut datasets = Vec::new();
+    for (domain, provider) in world.with_role(PROVIDER).into_iter().enumerate() {
+        let dataset = RegisterDataset {
+            domain: padded(&settings.domains[domain].name),
+            train_root: prepared.task.domains[domain].root(),
+            held_out_root: prepared.heldout[domain].root(),
+            train_tokens: prepared.task.domains[domain].token_count(),
+            held_out_tokens: prepared.heldout[domain].token_count(),
+            licence: padded(&settings.domains[domain].licence),
+        };
+        let (wallet, pool) = (world.people[provider].wallet(), world.people[provider].pool()?);
+        world.send(provider, program.register_dataset(&wallet, &pool, &dataset))?;
+        datasets.push(program.dataset(&dataset.train_root));
+    }
+    world.send(0, program.create_job(&creator, 0, &job_spec(settings, prepared), &datasets))?;
+    let job = job_address(world);
+    for role in [TRAINER, AUDITOR, EVALUATOR] {
+        for person in world.with_role(role) {
+            let (wallet, pool) = (world.people[person].wallet(), world.people[person].pool()?);
+            world.send(person, program.join_job(&wallet, &job, &pool))?;
+        }
+    }
+    for domain in 0..settings.domains.len() as u32 {
+        world.send(0, program.create_attention_pool(&creator, &job, domain))?;
+    }
+    // One patron for each domain, and one more for the last.
+    for (number, patron) in world.with_role(PATRON).into_iter().enumerate() {
+        let domain = number.min(settings.domains.len() - 1) as u32;
+        let wallet = world.people[patron].wallet();
+        world.send(patron, program.deposit(&wallet, &program.attention_pool(&job, domain), ATTENTION, 1))?;
+    }
+    progress.line(&format!(
+        "3 trainers, 2 auditors, 3 evaluators, {} data providers and {} patrons have staked; the job is open",
+        settings.domains.len(),
+        settings.domains.len() + 1
+    ));
+    Ok(())
+}
+
+/// The last patron moves its attention from the last domain to the one before.
+pub(crate) fn move_attention(world: &mut World, settings: &Settings) -> Result<Option<String>> {
+    let domains = settings.domains.len() as u32;
+    let (Some(patron), true) = (world.with_role(PATRON).pop(), domains > 1) else { return Ok(None) };
+    let (program, job, wallet) = (world.program, job_address(world), world.people[patron].wallet());
+    let (from, to) = (program.attention_pool(&job, domains - 1), program.attention_pool(&job, domains - 2));
+    let position: sip_protocol::position::Position = world.read(&program.position(&from, &wallet))?;
+    world.send(patron, program.move_attention(&wallet, &from, &to, position.shares, 1))?;
+    let name = |domain: u32| settings.domains[domain as usize].name.clone();
+    Ok(Some(format!(
+        "{} moves {} SIP of attention from {} to {}",
+        world.people[patron].name,
+        ATTENTION / TOKEN,
+        name(domains - 1),
+        name(domains - 2)
+    )))
+}

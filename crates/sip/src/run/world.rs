@@ -1,0 +1,189 @@
+//! The ledger with everyone on it: who they are, what they send, and what they own.
+
+use anyhow::{Context, Result, anyhow};
+use sip_client::Program;
+use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, compute_unit_limit};
+use sip_protocol::pool::PoolKind;
+use sip_protocol::{Account, AccountKind};
+use sip_protocol::{config::Config, dispute::Dispute, pool::Pool, position::Position, position::Ticket};
+use solana_address::Address;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
+use solana_signer::Signer;
+use std::collections::BTreeMap;
+
+/// The program that everyone runs, as it is committed in this repository.
+const PROGRAM_ELF: &[u8] = include_bytes!("../../../../programs/sip/sip.so");
+/// Compute units that a transaction may take; the heaviest moves of a dispute need more than the default.
+const COMPUTE_UNITS: u32 = 1_400_000;
+
+/// Someone on the ledger.
+pub(crate) struct Person {
+    pub name: String,
+    pub role: &'static str,
+    pub keypair: Keypair,
+    /// The pool that the person operates.
+    pub pool: Option<(PoolKind, Address)>,
+    /// The place in the job.
+    pub place: u8,
+}
+
+impl Person {
+    pub(crate) fn wallet(&self) -> Address {
+        self.keypair.pubkey()
+    }
+
+    /// The pool's address; everyone who is asked for one has one.
+    pub(crate) fn pool(&self) -> Result<Address> {
+        self.pool.map(|(_, address)| address).with_context(|| format!("{} operates no pool", self.name))
+    }
+
+    /// The person's seat in a round.
+    pub(crate) fn seat(&self) -> Result<sip_client::Seat> {
+        Ok(sip_client::Seat { operator: self.wallet(), pool: self.pool()?, place: self.place })
+    }
+}
+
+/// How often an instruction was sent, and what each transaction with it took.
+pub(crate) type InstructionLog = BTreeMap<String, Vec<u64>>;
+
+/// The ledger with everyone on it.
+pub(crate) struct World {
+    pub ledger: Embedded,
+    pub program: Program,
+    pub people: Vec<Person>,
+    pub log: InstructionLog,
+}
+
+impl World {
+    /// An empty ledger with the program.
+    pub(crate) fn new(people: Vec<Person>) -> Result<World> {
+        let program = Program::default();
+        let ledger = Embedded::new(program.id, PROGRAM_ELF)?;
+        Ok(World { ledger, program, people, log: InstructionLog::new() })
+    }
+
+    /// A ledger as it was saved.
+    pub(crate) fn restore(people: Vec<Person>, path: &std::path::Path) -> Result<World> {
+        let program = Program::default();
+        let ledger = Embedded::restore(path, program.id, PROGRAM_ELF)?;
+        Ok(World { ledger, program, people, log: InstructionLog::new() })
+    }
+
+    /// Everyone of a role, by index.
+    pub(crate) fn with_role(&self, role: &str) -> Vec<usize> {
+        (0..self.people.len()).filter(|&p| self.people[p].role == role).collect()
+    }
+
+    /// Sends one instruction as one transaction, signed and paid by a person.
+    pub(crate) fn send(&mut self, person: usize, instruction: Instruction) -> Result<Receipt> {
+        let name = instruction_name(&self.program, &instruction);
+        let signer = &self.people[person].keypair;
+        let sent = self.ledger.send(&[compute_unit_limit(COMPUTE_UNITS), instruction], signer, &[signer]);
+        let receipt = sent.map_err(|error| explain(error, &name, &self.people[person].name))?;
+        self.log.entry(name).or_default().push(receipt.compute_units);
+        self.ledger.advance_slots(1)?;
+        Ok(receipt)
+    }
+
+    /// The state of an account.
+    pub(crate) fn read<T: Account>(&self, address: &Address) -> Result<T> {
+        let account = self.ledger.account(address).ok_or_else(|| anyhow!("no account at {address}"))?;
+        T::decode(&account.data).map_err(|error| anyhow!("account {address}: {error}"))
+    }
+
+    /// What everyone owns in base units: wallet, positions, exits, own bonds, rewards, and bonds at stake in disputes.
+    pub(crate) fn wealth(&self) -> Result<Vec<u64>> {
+        let wallets: BTreeMap<[u8; 32], usize> =
+            self.people.iter().enumerate().map(|(index, person)| (person.wallet().to_bytes(), index)).collect();
+        let mut wealth: Vec<u64> = self
+            .people
+            .iter()
+            .map(|person| self.ledger.token_balance(&self.program.token_account(&person.wallet())).unwrap_or(0))
+            .collect();
+        let accounts = self.ledger.program_accounts(&self.program.id);
+        let mut pools: BTreeMap<[u8; 32], Pool> = BTreeMap::new();
+        for (address, account) in &accounts {
+            if account.data.first() == Some(&(AccountKind::Pool as u8)) {
+                pools.insert(address.to_bytes(), decode(&account.data)?);
+            }
+        }
+        let mut add = |owner: &[u8; 32], amount: u64| {
+            if let Some(&person) = wallets.get(owner) {
+                wealth[person] = wealth[person].saturating_add(amount);
+            }
+        };
+        for pool in pools.values() {
+            add(&pool.scope, pool.self_bond.saturating_add(pool.commission_owed));
+        }
+        for (_, account) in &accounts {
+            match account.data.first().copied() {
+                Some(kind) if kind == AccountKind::Position as u8 => {
+                    let mut position: Position = decode(&account.data)?;
+                    if let Some(pool) = pools.get(&position.pool) {
+                        position.settle(pool).map_err(|error| anyhow!("{error}"))?;
+                        let worth = u128::from(position.shares) * u128::from(pool.assets) / u128::from(pool.shares.max(1));
+                        add(&position.owner, position.claimable.saturating_add(worth as u64));
+                    }
+                }
+                Some(kind) if kind == AccountKind::Ticket as u8 => {
+                    let ticket: Ticket = decode(&account.data)?;
+                    add(&ticket.owner, ticket.assets);
+                }
+                Some(kind) if kind == AccountKind::Dispute as u8 => {
+                    let dispute: Dispute = decode(&account.data)?;
+                    add(&dispute.challenger, dispute.bond);
+                }
+                _ => {}
+            }
+        }
+        Ok(wealth)
+    }
+
+    /// Whether the vault holds exactly what the accounts say that it owes.
+    pub(crate) fn is_conserved(&self) -> Result<bool> {
+        let accounts = self.ledger.program_accounts(&self.program.id);
+        let owed = sip_client::liabilities(accounts.iter().map(|(_, account)| account.data.as_slice()))
+            .map_err(|error| anyhow!("{error}"))?;
+        Ok(self.ledger.token_balance(&self.program.vault()) == Some(owed))
+    }
+
+    /// The configuration.
+    pub(crate) fn config(&self) -> Result<Config> {
+        self.read(&self.program.config())
+    }
+}
+
+fn decode<T: Account>(data: &[u8]) -> Result<T> {
+    T::decode(data).map_err(|error| anyhow!("{error}"))
+}
+
+/// Name of an instruction, as the report lists it.
+fn instruction_name(program: &Program, instruction: &Instruction) -> String {
+    if instruction.program_id != program.id {
+        return "create token account".into();
+    }
+    let tag = instruction.data.first().copied().unwrap_or(u8::MAX);
+    let name = sip_protocol::instruction::name(tag).or_else(|| sip_protocol::dispute::instruction::name(tag));
+    // CommitSegment → commit segment
+    let mut words = String::new();
+    for c in name.unwrap_or("unknown").chars() {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
+}
+
+/// A refusal in words.
+fn explain(error: LedgerError, name: &str, person: &str) -> anyhow::Error {
+    let reason = match &error {
+        LedgerError::Custom { code, .. } => sip_client::refusal(*code).map(|reason| reason.to_string()),
+        _ => None,
+    };
+    match reason {
+        Some(reason) => anyhow!("the program refused \"{name}\" of {person}: {reason}"),
+        None => anyhow::Error::new(error).context(format!("\"{name}\" of {person} failed")),
+    }
+}

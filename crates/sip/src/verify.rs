@@ -1,0 +1,274 @@
+//! `sip verify`: replays what a run committed, and confirms it or names the first difference.
+
+use anyhow::{Context, Result, bail};
+use sip_eval::Scorer;
+use sip_model::export::load_pretrained;
+use sip_model::params;
+use sip_node::{SegmentTask, State, Worker, aggregate};
+use sip_protocol::data::Dataset;
+use sip_protocol::job::{Job, bit};
+use sip_protocol::round::{self, Round};
+use sip_protocol::segment;
+use solana_address::Address;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::progress::Progress;
+use crate::run::journal::Journal;
+use crate::run::prepare::{Machine, Prepared, prepare};
+use crate::run::settings::Settings;
+use crate::run::setup::{AUDITOR, TRAINER, job_address, people};
+use crate::run::world::World;
+use crate::store::{Store, read_json};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Folder of a run
+    #[arg(value_name = "FOLDER", default_value = "sip-out")]
+    folder: PathBuf,
+    /// Print the finding as JSON, and no progress
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was replayed.
+#[derive(Default)]
+struct Replayed {
+    rounds: u32,
+    segments: u32,
+    convicted: u32,
+    attestations: u32,
+    steps: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let progress = Progress::new(arguments.json);
+    let mut replayed = Replayed::default();
+    let difference = Verifier::open(arguments, progress)?.verify(&mut replayed)?;
+    if arguments.json {
+        let finding = serde_json::json!({
+            "verified": difference.is_none(),
+            "difference": difference,
+            "rounds": replayed.rounds,
+            "segments": replayed.segments,
+            "convicted_segments": replayed.convicted,
+            "attestations": replayed.attestations,
+            "steps": replayed.steps,
+        });
+        println!("{finding:#}");
+    } else {
+        println!(
+            "Replayed {} rounds, {} segments ({} convicted), {} steps, {} attestations.",
+            replayed.rounds, replayed.segments, replayed.convicted, replayed.steps, replayed.attestations
+        );
+        match &difference {
+            None => println!("Verified: graph, data, every segment, every aggregate, every score and the model are what was committed."),
+            Some(difference) => println!("Not verified. First difference: {difference}"),
+        }
+    }
+    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+struct Verifier {
+    store: Store,
+    settings: Settings,
+    machine: Machine,
+    prepared: Prepared,
+    world: World,
+    journal: Journal,
+    progress: Progress,
+}
+
+/// The first difference, in words; `None` while there is none.
+type Difference = Option<String>;
+
+impl Verifier {
+    fn open(arguments: &Arguments, progress: Progress) -> Result<Verifier> {
+        let store = Store::new(&arguments.folder);
+        let rounds = store.latest()?;
+        let settings: Settings = read_json(&store.settings())?;
+        let machine = Machine::from_environment()?;
+        progress.stage(&format!("Verifying {}", store.root().display()));
+        let prepared = prepare(&settings, &store, &machine)?;
+        let world = World::restore(people(&settings), &store.ledger(rounds))?;
+        let journal: Journal = read_json(&store.journal(rounds))?;
+        Ok(Verifier { store, settings, machine, prepared, world, journal, progress })
+    }
+
+    fn verify(&mut self, replayed: &mut Replayed) -> Result<Difference> {
+        if !self.world.is_conserved()? {
+            return Ok(Some("the vault does not hold what the accounts say that it owes".into()));
+        }
+        let job_address = job_address(&self.world);
+        let job: Job = self.world.read(&job_address)?;
+        if let Some(difference) = self.job(&job)? {
+            return Ok(Some(difference));
+        }
+        let mut worker =
+            Worker::new(self.prepared.task.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
+        let mut scorer = Scorer::new(
+            &self.settings.model,
+            self.settings.batch,
+            self.settings.sequence_length(),
+            self.prepared.task.tables.clone(),
+            Arc::clone(&self.machine.threads),
+            self.machine.simd,
+        )?;
+        let mut base = Arc::clone(&self.prepared.genesis);
+        let bar = self.progress.bar(self.journal.published.len() as u64, "replaying segments");
+        for index in 0..job.next_round {
+            let address = self.world.program.round(&job_address, index);
+            let round: Round = self.world.read(&address)?;
+            if round.base_root != base.root() {
+                return Ok(Some(format!("round {index} starts from another base than the round before ended with")));
+            }
+            let mut accepted = Vec::new();
+            for trainer in self.world.with_role(TRAINER) {
+                let place = self.world.people[trainer].place;
+                if round.committed & bit(place) == 0 {
+                    continue;
+                }
+                let (difference, end) = self.segment(&mut worker, &base, &round, &address, trainer, replayed)?;
+                bar.inc(1);
+                if difference.is_some() {
+                    return Ok(difference);
+                }
+                if round.accepted & bit(place) != 0 {
+                    accepted.push(end);
+                }
+            }
+            replayed.rounds += 1;
+            if round.status == round::VOID {
+                continue;
+            }
+            if round.status != round::SCORED {
+                return Ok(Some(format!("round {index} is not finished on chain")));
+            }
+            let next = Arc::new(aggregate(&accepted, &self.machine.threads, self.machine.simd)?);
+            if next.root() != round.next_base {
+                return Ok(Some(format!("round {index}: the base that was voted is not the mean of the accepted segments")));
+            }
+            for (domain, benchmark) in self.prepared.benchmarks.iter().enumerate() {
+                let score = scorer.score(next.entries(), benchmark)?;
+                if score != round.scores[domain] {
+                    return Ok(Some(format!(
+                        "round {index}: the score on {} is {} micro-nats per token, but {score} by replay",
+                        self.settings.domains[domain].name, round.scores[domain]
+                    )));
+                }
+            }
+            base = next;
+        }
+        bar.finish_and_clear();
+        if base.root() != job.base_root {
+            return Ok(Some("the job's base on chain is not the last round's".into()));
+        }
+        self.model(&base)
+    }
+
+    /// Graph, tables, genesis state and data against the job on chain.
+    fn job(&self, job: &Job) -> Result<Difference> {
+        let (spec, roots) = (&job.spec, &self.prepared.task.roots);
+        for (what, on_chain, rebuilt) in [
+            ("the graph's nodes", spec.nodes_root, roots.nodes_root),
+            ("the graph's outputs", spec.outputs_root, roots.outputs_root),
+            ("the tables", spec.tables_root, roots.tables_root),
+            ("the genesis state", spec.genesis_root, self.prepared.genesis.root()),
+        ] {
+            if on_chain != rebuilt {
+                return Ok(Some(format!("{what}: the job committed another root than its settings give")));
+            }
+        }
+        for (number, domain) in self.settings.domains.iter().enumerate() {
+            let dataset: Dataset = self.world.read(&Address::new_from_array(job.datasets[number]))?;
+            let known = (dataset.train_root, dataset.held_out_root);
+            if known != (self.prepared.task.domains[number].root(), self.prepared.heldout[number].root()) {
+                return Ok(Some(format!("the data of {} are not what its provider registered", domain.name)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// One segment; also gives the state that its replay ends with.
+    fn segment(
+        &self,
+        worker: &mut Worker,
+        base: &Arc<State>,
+        round: &Round,
+        round_address: &Address,
+        trainer: usize,
+        replayed: &mut Replayed,
+    ) -> Result<(Difference, Arc<State>)> {
+        let person = &self.world.people[trainer];
+        let address = self.world.program.segment(round_address, &person.pool()?);
+        let account: segment::Segment = self.world.read(&address)?;
+        let task = SegmentTask {
+            round: round.index,
+            seed: round.seed,
+            mixture: sip_data::Mixture::new(&round.mixture_bps[..self.settings.domains.len()])?,
+            place: person.place,
+            base: Arc::clone(base),
+        };
+        let published = self.journal.published.iter().find(|p| p.round == round.index && p.place == person.place);
+        let leaves = published
+            .and_then(|published| published.leaves(&self.prepared.task))
+            .with_context(|| format!("the leaves of {} in round {} are not among the run's files", person.name, round.index))?;
+        let where_ = format!("round {}, {}", round.index, person.name);
+        // An attestation is checked with the key and the draw of the first auditor that attested.
+        let attester = self.world.with_role(AUDITOR).into_iter().find(|a| account.attested & bit(self.world.people[*a].place) != 0);
+        let (key, draw) = match attester {
+            Some(auditor) => {
+                let auditor = &self.world.people[auditor];
+                (auditor.wallet().to_bytes(), round.auditors[auditor.place as usize].preimage)
+            }
+            None => ([0; 32], [0; 32]),
+        };
+        let audit = worker.audit(&task, &leaves, &key, &draw, &mut |_| {})?;
+        replayed.segments += 1;
+        replayed.steps += u64::from(self.settings.inner_steps);
+        let end = Arc::clone(&audit.replayed.end);
+        let committed = sip_proof::merkle::MerkleTree::new(leaves.iter().map(sip_proof::Leaf::preimage)).root();
+        if committed != account.claim.accumulator_root {
+            return Ok((Some(format!("{where_}: the published leaves are not the ones that were committed")), end));
+        }
+        if account.status == segment::CONVICTED {
+            replayed.convicted += 1;
+            let honest = audit.divergence.is_none();
+            return Ok((honest.then(|| format!("{where_}: convicted, although the replay gives the same leaves")), end));
+        }
+        if let Some(divergence) = audit.divergence {
+            let (first, count) = (divergence.expected.first_step, divergence.expected.count);
+            let leaf = divergence.leaf;
+            let text = format!("{where_}: leaf {leaf} (steps {first} to {}) is not what the replay gives", first + count - 1);
+            return Ok((Some(text), end));
+        }
+        if let Some(auditor) = attester {
+            let place = self.world.people[auditor].place as usize;
+            if account.attestations[place] != audit.digest {
+                let name = &self.world.people[auditor].name;
+                return Ok((Some(format!("{where_}: the attestation of {name} is not a digest of the replay")), end));
+            }
+            replayed.attestations += 1;
+        }
+        Ok((None, end))
+    }
+
+    /// The exported model against the last base.
+    fn model(&self, base: &State) -> Result<Difference> {
+        let folder = self.store.model();
+        let (config, tensors) =
+            load_pretrained(&folder).with_context(|| format!("cannot load the model in {}", folder.display()))?;
+        if config != self.settings.model {
+            bail!("the model's configuration in {} is not the run's", folder.display());
+        }
+        for (entry, (tensor, param)) in base.entries().iter().zip(tensors.iter().zip(params(&config))) {
+            let same = tensor.data.len() == entry.len()
+                && tensor.data.iter().zip(entry.iter()).all(|(value, bits)| value.to_bits() == *bits);
+            if !same {
+                return Ok(Some(format!("the exported tensor {} is not the one of the last base", param.name)));
+            }
+        }
+        Ok(None)
+    }
+}

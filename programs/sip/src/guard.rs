@@ -1,0 +1,226 @@
+//! What stands between a caller's accounts and the rules: nothing is believed that was not checked here.
+
+use core::ops::{Deref, DerefMut};
+
+use pinocchio::{
+    AccountView, Address,
+    account::{Ref, RefMut},
+    cpi::{Seed, Signer},
+    sysvars::{Sysvar, clock::Clock},
+};
+use pinocchio_system::create_account_with_minimum_balance_signed;
+use sip_protocol::{Account, Error, Header, Result, account::check_header, instruction::Args};
+
+/// State that is read.
+pub struct Loaded<'a, T> {
+    /// Where it is.
+    pub address: [u8; 32],
+    state: Ref<'a, T>,
+}
+
+/// State that changes; the account cannot be used a second time until this is dropped.
+pub struct LoadedMut<'a, T> {
+    /// Where it is.
+    pub address: [u8; 32],
+    state: RefMut<'a, T>,
+}
+
+impl<T> Deref for Loaded<'_, T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.state
+    }
+}
+
+impl<T> Deref for LoadedMut<'_, T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.state
+    }
+}
+
+impl<T> DerefMut for LoadedMut<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.state
+    }
+}
+
+/// The 32 bytes of an account's address.
+#[inline(always)]
+pub fn key(account: &AccountView) -> &[u8; 32] {
+    account.address().as_array()
+}
+
+/// Checks a signature.
+#[inline(always)]
+pub fn signer(account: &AccountView) -> Result<()> {
+    if account.is_signer() { Ok(()) } else { Err(Error::MissingSigner) }
+}
+
+/// Checks that accounts belong together.
+#[inline(always)]
+pub fn related(is_related: bool) -> Result<()> {
+    if is_related { Ok(()) } else { Err(Error::WrongAccount) }
+}
+
+/// The arguments of an instruction: exactly the bytes of its struct.
+#[inline(always)]
+pub fn args<A: Args>(data: &[u8]) -> Result<A> {
+    if data.len() != size_of::<A>() {
+        return Err(Error::WrongArguments);
+    }
+    let mut args = A::zeroed();
+    bytemuck::bytes_of_mut(&mut args).copy_from_slice(data);
+    Ok(args)
+}
+
+/// The present slot.
+#[inline(always)]
+pub fn slot() -> Result<u64> {
+    Ok(Clock::get().map_err(|_| Error::CallFailed)?.slot)
+}
+
+/// Checks that an account is this program's.
+#[inline(always)]
+fn check_owner(program: &Address, account: &AccountView) -> Result<()> {
+    if account.owned_by(program) {
+        return Ok(());
+    }
+    let is_new = account.is_data_empty() && account.owned_by(&pinocchio_system::ID);
+    Err(if is_new { Error::NotInitialised } else { Error::WrongOwner })
+}
+
+/// Loads state for reading: owner, kind, version, size.
+#[inline(always)]
+pub fn load<'a, T: Account>(program: &Address, account: &'a AccountView) -> Result<Loaded<'a, T>> {
+    check_owner(program, account)?;
+    let address = *key(account);
+    let data = account.try_borrow().map_err(|_| Error::DuplicateAccount)?;
+    check_data::<T>(&data)?;
+    Ok(Loaded { address, state: Ref::map(data, |bytes| bytemuck::from_bytes(bytes)) })
+}
+
+/// Loads state for changing: as [`load`], and the account is writable and used once.
+#[inline(always)]
+pub fn load_mut<'a, T: Account>(program: &Address, account: &'a mut AccountView) -> Result<LoadedMut<'a, T>> {
+    check_owner(program, account)?;
+    if !account.is_writable() {
+        return Err(Error::NotWritable);
+    }
+    let address = *key(account);
+    let data = account.try_borrow_mut().map_err(|_| Error::DuplicateAccount)?;
+    check_data::<T>(&data)?;
+    Ok(LoadedMut { address, state: RefMut::map(data, |bytes| bytemuck::from_bytes_mut(bytes)) })
+}
+
+/// Checks kind, version and size of an account's data.
+#[inline(always)]
+fn check_data<T: Account>(data: &[u8]) -> Result<()> {
+    let header: &Header = bytemuck::from_bytes(data.get(..size_of::<Header>()).ok_or(Error::WrongSize)?);
+    check_header(header, T::KIND)?;
+    if data.len() == T::SIZE { Ok(()) } else { Err(Error::WrongSize) }
+}
+
+/// Closes an account of this program: its lamports go to `recipient`, its data is erased.
+#[inline(always)]
+pub fn close(account: &mut AccountView, recipient: &mut AccountView) -> Result<()> {
+    if !recipient.is_writable() {
+        return Err(Error::NotWritable);
+    }
+    if account.address() == recipient.address() {
+        return Err(Error::DuplicateAccount);
+    }
+    let lamports = recipient.lamports().checked_add(account.lamports()).ok_or(Error::Overflow)?;
+    recipient.set_lamports(lamports);
+    account.close().map_err(|_| Error::DuplicateAccount)
+}
+
+/// Most seeds of an address, without its bump.
+const MAX_SEEDS: usize = 4;
+
+/// Who creates accounts and who pays for them.
+pub struct Creation<'a> {
+    /// This program.
+    pub program: &'a Address,
+    /// Pays the rent; the caller has checked its signature.
+    pub payer: &'a AccountView,
+}
+
+impl Creation<'_> {
+    /// Creates an account of this program at its canonical address, all zero but for the header.
+    ///
+    /// Refuses another address and an account that exists; lamports that someone sent there beforehand do no harm.
+    #[inline(always)]
+    pub fn create<'b, T: Account>(&self, account: &'b mut AccountView, seeds: &[&[u8]]) -> Result<LoadedMut<'b, T>> {
+        let bump = self.allocate(account, seeds, self.program, T::SIZE)?;
+        let address = *key(account);
+        let mut data = account.try_borrow_mut().map_err(|_| Error::DuplicateAccount)?;
+        if data.len() != T::SIZE {
+            return Err(Error::WrongSize);
+        }
+        data[..size_of::<Header>()].copy_from_slice(bytemuck::bytes_of(&Header::new(T::KIND, bump)));
+        Ok(LoadedMut { address, state: RefMut::map(data, |bytes| bytemuck::from_bytes_mut(bytes)) })
+    }
+
+    /// Creates an empty account for `owner` at the canonical address of `seeds`; returns the bump.
+    #[inline(always)]
+    pub fn allocate(&self, account: &mut AccountView, seeds: &[&[u8]], owner: &Address, size: usize) -> Result<u8> {
+        self.allocate_plan(account, &Plan { seeds, owner, size })
+    }
+
+    #[inline(never)]
+    fn allocate_plan(&self, account: &mut AccountView, plan: &Plan) -> Result<u8> {
+        let Plan { seeds, owner, size } = plan;
+        let (address, bump) = Address::try_find_program_address(seeds, self.program).ok_or(Error::WrongAddress)?;
+        if *account.address() != address {
+            return Err(Error::WrongAddress);
+        }
+        if !account.owned_by(&pinocchio_system::ID) || !account.is_data_empty() {
+            return Err(Error::AlreadyInitialised);
+        }
+        if !account.is_writable() || !self.payer.is_writable() {
+            return Err(Error::NotWritable);
+        }
+        let bump_seed = [bump];
+        let empty: &[u8] = &[];
+        let mut parts: [Seed; MAX_SEEDS + 1] = core::array::from_fn(|_| Seed::from(empty));
+        for (part, seed) in parts.iter_mut().zip(seeds.iter().copied().chain([bump_seed.as_slice()])) {
+            *part = Seed::from(seed);
+        }
+        let signers = [Signer::from(parts.get(..seeds.len() + 1).ok_or(Error::WrongAddress)?)];
+        create_account_with_minimum_balance_signed(account, *size, owner, self.payer, None, &signers)
+            .map_err(|_| Error::CallFailed)?;
+        Ok(bump)
+    }
+}
+
+struct Plan<'a> {
+    seeds: &'a [&'a [u8]],
+    owner: &'a Address,
+    size: usize,
+}
+
+/// System calls as the rules ask for them.
+pub struct Syscall;
+
+impl sip_proof::Sha256 for Syscall {
+    #[inline(always)]
+    fn hashv(parts: &[&[u8]]) -> [u8; 32] {
+        let mut hash = [0u8; 32];
+        #[cfg(target_arch = "bpf")]
+        // SAFETY: the call reads `parts`, whose slices have the layout (pointer, length) that it expects, and writes 32 bytes.
+        unsafe {
+            pinocchio::syscalls::sol_sha256(parts.as_ptr() as *const u8, parts.len() as u64, hash.as_mut_ptr());
+        }
+        #[cfg(not(target_arch = "bpf"))]
+        {
+            let _ = (parts, &mut hash);
+            panic!("system calls exist only on chain");
+        }
+        #[cfg(target_arch = "bpf")]
+        hash
+    }
+}

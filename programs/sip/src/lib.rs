@@ -1,0 +1,78 @@
+//! The Staked Intelligence Protocol on Solana: guards around the rules of `sip_protocol`.
+//!
+//! Threat model. Everything in a transaction is the caller's choice: accounts, their order, their owners, their data, what is signed,
+//! what is passed twice, what was funded beforehand. So every account is checked before it is believed:
+//!
+//! - state: owned by this program, of the exact size, kind and version ([`guard::load`], [`guard::load_mut`]); such accounts
+//!   exist only at the canonical addresses at which [`guard::Creation`] made them, so that an address needs no second derivation
+//! - relations between accounts: by the addresses that they store, never by position
+//! - exclusive use: a writable account is borrowed until the instruction ends; the same account twice is refused
+//! - tokens: one vault, whose address the configuration stores; the exact SPL token program; balances are never read
+//! - time: from the clock system call, never from an account
+//!
+//! Instructions and what each checks: `sip_protocol::instruction`.
+#![no_std]
+
+use pinocchio::{AccountView, Address, ProgramResult, error::ProgramError};
+use sip_protocol::{Error, instruction::*};
+
+pub mod guard;
+pub mod processor;
+pub mod token;
+
+pinocchio::program_entrypoint!(process);
+pinocchio::no_allocator!();
+#[cfg(target_arch = "bpf")]
+pinocchio::nostd_panic_handler!();
+
+/// Executes one instruction.
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> ProgramResult {
+    match dispatch(program, accounts, data) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(ProgramError::Custom(error.code())),
+    }
+}
+
+fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip_protocol::Result<()> {
+    use processor::*;
+    let Some((&tag, data)) = data.split_first() else {
+        return Err(Error::UnknownInstruction);
+    };
+    match tag {
+        Initialize::TAG => config::initialize::process(program, accounts, data),
+        SetParameters::TAG => config::set_parameters::process(program, accounts, data),
+        Distribute::TAG => config::distribute::process(program, accounts, data),
+        CreatePool::TAG => stake::create_pool::process(program, accounts, data),
+        CreateAttentionPool::TAG => stake::create_attention_pool::process(program, accounts, data),
+        AddBond::TAG => stake::add_bond::process(program, accounts, data),
+        RetirePool::TAG => stake::retire_pool::process(program, accounts, data),
+        WithdrawBond::TAG => stake::withdraw_bond::process(program, accounts, data),
+        Deposit::TAG => stake::deposit::process(program, accounts, data),
+        RequestExit::TAG => stake::request_exit::process(program, accounts, data),
+        ClaimExit::TAG => stake::claim_exit::process(program, accounts, data),
+        ClaimRewards::TAG => stake::claim_rewards::process(program, accounts, data),
+        ClaimCommission::TAG => stake::claim_commission::process(program, accounts, data),
+        MoveAttention::TAG => stake::move_attention::process(program, accounts, data),
+        RegisterDataset::TAG => data::register_dataset::process(program, accounts, data),
+        CreateJob::TAG => job::create_job::process(program, accounts, data),
+        JoinJob::TAG => job::join_job::process(program, accounts, data),
+        OpenRound::TAG => round::open_round::process(program, accounts, data),
+        CommitSegment::TAG => round::commit_segment::process(program, accounts, data),
+        CloseCommits::TAG => round::close_commits::process(program, accounts, data),
+        RevealDraw::TAG => audit::reveal_draw::process(program, accounts, data),
+        Attest::TAG => audit::attest::process(program, accounts, data),
+        CloseRound::TAG => round::close_round::process(program, accounts, data),
+        VoteBase::TAG => audit::vote_base::process(program, accounts, data),
+        VoidRound::TAG => round::void_round::process(program, accounts, data),
+        CommitScore::TAG => evaluation::commit_score::process(program, accounts, data),
+        RevealScore::TAG => evaluation::reveal_score::process(program, accounts, data),
+        Tally::TAG => evaluation::tally::process(program, accounts, data),
+        SettleSegment::TAG => settlement::settle_segment::process(program, accounts, data),
+        SettleAudit::TAG => settlement::settle_audit::process(program, accounts, data),
+        SettleEvaluation::TAG => settlement::settle_evaluation::process(program, accounts, data),
+        SettleData::TAG => settlement::settle_data::process(program, accounts, data),
+        SettlePatrons::TAG => settlement::settle_patrons::process(program, accounts, data),
+        64..=95 => dispute::process(tag, program, accounts, data),
+        _ => Err(Error::UnknownInstruction),
+    }
+}

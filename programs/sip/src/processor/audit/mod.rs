@@ -1,0 +1,5 @@
+//! Draws, attestations and votes of auditors.
+
+pub mod attest;
+pub mod reveal_draw;
+pub mod vote_base;

@@ -1,0 +1,22 @@
+//! Plays a move.
+
+use pinocchio::{AccountView, Address};
+use sip_arith::Soft;
+use sip_protocol::{
+    Error, Result,
+    dispute::{Dispute, Play, instruction::PlayMove},
+};
+
+use super::args_and_bytes;
+use crate::guard::{self, Syscall};
+
+/// Implements [`PlayMove`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let (args, bytes) = args_and_bytes::<PlayMove>(data)?;
+    let [party, dispute, ..] = accounts else { return Err(Error::MissingAccount) };
+    guard::signer(party)?;
+    let mut dispute = guard::load_mut::<Dispute>(program, dispute)?;
+    let side = dispute.side_of(guard::key(party))?;
+    dispute.play::<Syscall, Soft>(&Play { side, kind: args.kind, offset: args.offset, bytes, slot: guard::slot()? })
+}

@@ -1,0 +1,26 @@
+//! Commits an evaluator's scores.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{
+    Error, Result, audit::Actor, config::Config, evaluation, instruction::CommitScore, job::Job, pool::Pool,
+    round::Round,
+};
+
+use crate::guard;
+
+/// Implements [`CommitScore`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let args: CommitScore = guard::args(data)?;
+    let [evaluator, config, job, round, pool, ..] = accounts else { return Err(Error::MissingAccount) };
+    guard::signer(evaluator)?;
+    let config = guard::load::<Config>(program, config)?;
+    let job = guard::load::<Job>(program, job)?;
+    let mut round = guard::load_mut::<Round>(program, round)?;
+    let pool = guard::load::<Pool>(program, pool)?;
+    guard::related(round.job == job.address)?;
+    pool.require_operator(guard::key(evaluator))?;
+    let actor = Actor { pool: &pool.address, place: args.place, slot: guard::slot()? };
+    let minimum = config.parameters.minimum_self_bond;
+    evaluation::commit_score(&mut round, &job, &pool, minimum, &actor, &args.commitment)
+}

@@ -1,0 +1,23 @@
+//! Creates a job.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{Error, Result, account::seed, config::Config, data::Dataset, instruction::CreateJob, job::Job};
+
+use crate::guard::{self, Creation};
+
+/// Implements [`CreateJob`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let args: CreateJob = guard::args(data)?;
+    let [creator, config, job, _system, datasets @ ..] = accounts else { return Err(Error::MissingAccount) };
+    guard::signer(creator)?;
+    let config = guard::load::<Config>(program, config)?;
+    let seeds: [&[u8]; 3] = [seed::JOB, guard::key(creator), &args.nonce.to_le_bytes()];
+    let mut job = Creation { program, payer: creator }.create::<Job>(job, &seeds)?;
+    job.initialise(guard::key(creator), args.nonce, &args.spec, config.authority == *guard::key(creator))?;
+    for domain in 0..args.spec.domain_count as usize {
+        let dataset = guard::load::<Dataset>(program, datasets.get(domain).ok_or(Error::MissingAccount)?)?;
+        job.set_dataset(domain, &dataset.address)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! Jobs.
+
+pub mod create_job;
+pub mod join_job;

@@ -1,0 +1,42 @@
+//! Commits a trainer's segment.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{
+    Error, Result,
+    account::seed,
+    config::Config,
+    instruction::CommitSegment,
+    job::Job,
+    pool::Pool,
+    round::Round,
+    segment::{Commitment, Segment},
+};
+
+use crate::guard::{self, Creation};
+
+/// Implements [`CommitSegment`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let args: CommitSegment = guard::args(data)?;
+    let [trainer, config, job, round, pool, segment, _system, ..] = accounts else { return Err(Error::MissingAccount) };
+    guard::signer(trainer)?;
+    let config = guard::load::<Config>(program, config)?;
+    let job = guard::load::<Job>(program, job)?;
+    let mut round = guard::load_mut::<Round>(program, round)?;
+    let pool = guard::load::<Pool>(program, pool)?;
+    guard::related(round.job == job.address)?;
+    pool.require_operator(guard::key(trainer))?;
+    let (round_address, seed_round) = (round.address, round.address);
+    let seeds: [&[u8]; 3] = [seed::SEGMENT, &seed_round, &pool.address];
+    let mut segment = Creation { program, payer: trainer }.create::<Segment>(segment, &seeds)?;
+    segment.commit(Commitment {
+        job: &job,
+        round_address: &round_address,
+        round: &mut round,
+        pool_address: &pool.address,
+        pool: &pool,
+        parameters: &config.parameters,
+        claim: &args.claim,
+        slot: guard::slot()?,
+    })
+}

@@ -1,0 +1,25 @@
+//! Settles a domain's data provider.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{
+    Error, Result, config::Config, data::Dataset, instruction::SettleData, job::Job, pool::Pool, round::Round,
+    settlement::Settlement,
+};
+
+use crate::guard;
+
+/// Implements [`SettleData`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let args: SettleData = guard::args(data)?;
+    let [config, job, round, dataset, pool, ..] = accounts else { return Err(Error::MissingAccount) };
+    let mut config = guard::load_mut::<Config>(program, config)?;
+    let job = guard::load::<Job>(program, job)?;
+    let mut round = guard::load_mut::<Round>(program, round)?;
+    let dataset = guard::load::<Dataset>(program, dataset)?;
+    let mut pool = guard::load_mut::<Pool>(program, pool)?;
+    let registered = job.datasets.get(args.domain as usize).ok_or(Error::WrongPlace)?;
+    guard::related(round.job == job.address && *registered == dataset.address && dataset.pool == pool.address)?;
+    Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: guard::slot()? }.data(args.domain)?;
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Creates the attention pool of a job's domain.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{
+    Error, Result,
+    account::seed,
+    config::Config,
+    instruction::CreateAttentionPool,
+    job::Job,
+    pool::{Pool, PoolKind, SEED_SHARES},
+};
+
+use crate::{
+    guard::{self, Creation},
+    token::Vault,
+};
+
+/// Implements [`CreateAttentionPool`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let args: CreateAttentionPool = guard::args(data)?;
+    let [payer, config_view, job, pool, source, vault, token_program, _system, ..] = accounts else {
+        return Err(Error::MissingAccount);
+    };
+    guard::signer(payer)?;
+    let config = guard::load::<Config>(program, config_view)?;
+    let job = guard::load::<Job>(program, job)?;
+    if args.domain >= job.spec.domain_count as u32 {
+        return Err(Error::TooManyDomains);
+    }
+    let seeds: [&[u8]; 4] = [seed::POOL, &[PoolKind::Attention as u8], &job.address, &args.domain.to_le_bytes()];
+    let mut pool = Creation { program, payer }.create::<Pool>(pool, &seeds)?;
+    pool.initialise(PoolKind::Attention, &job.address, args.domain, guard::slot()?);
+    Vault::new(&config, config_view, vault, token_program)?.deposit(payer, source, SEED_SHARES)
+}
