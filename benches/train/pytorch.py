@@ -122,14 +122,15 @@ def main():
     losses = [step(fixed) for _ in range(LEARNING_STEPS)]
     if not losses[-1] < losses[0]:
         raise SystemExit(f"the loss does not fall on one batch: {losses}")
-    times = []
+    times, cpu_times = [], []
     # The first measurement warms up.
     for _ in range(options.measurements + 1):
         batches = [batch() for _ in range(options.steps)]
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         for tokens in batches:
             step(tokens)
         times.append((time.perf_counter() - started) / options.steps)
+        cpu_times.append((time.process_time() - cpu_started) / options.steps)
     seconds = statistics.median(times[1:])
     report = {
         "torch": torch.__version__,
@@ -140,6 +141,8 @@ def main():
         "threads": options.threads,
         "losses": losses,
         "step_ms": seconds * 1e3,
+        # Of all threads together.
+        "step_cpu_ms": statistics.median(cpu_times[1:]) * 1e3,
         "tokens_per_second": rows * length / seconds,
     }
     print(json.dumps(report, indent=2))

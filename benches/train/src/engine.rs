@@ -24,7 +24,8 @@ pub struct ShapeTime {
     pub label: String,
     /// Number of such nodes.
     pub nodes: usize,
-    /// Products, or other terms of chains, of all of them in one step; masked terms count as well.
+    /// Products, or other terms of chains, of all of them in one step, those that a kernel may skip included (masked
+    /// ones, and the ones that a scatter adds elsewhere).
     pub terms: u64,
     /// Time of all of them in all profiled steps.
     pub time: Duration,
@@ -94,7 +95,7 @@ fn label(spec: &NodeSpec) -> String {
         label += &format!(", {} instructions", spec.program.len());
     }
     if spec.constraint.is_some() {
-        label += ", causal";
+        label += &format!(", causal {:?} {:?}", spec.constraint, spec.operands.iter().map(|o| o.strides.clone()).collect::<Vec<_>>());
     }
     label
 }

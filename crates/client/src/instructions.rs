@@ -89,11 +89,7 @@ impl Program {
 
     /// [`SetParameters`].
     pub fn set_parameters(&self, authority: &Address, parameters: &Parameters) -> Instruction {
-        build(
-            self,
-            &SetParameters { parameters: *parameters },
-            vec![signer(authority), writable(self.config())],
-        )
+        build(self, &SetParameters { parameters: *parameters }, vec![signer(authority), writable(self.config())])
     }
 
     /// [`Distribute`] to a wallet's token account.
@@ -270,7 +266,12 @@ impl Program {
 
     /// [`MoveAttention`] between two pools.
     pub fn move_attention(
-        &self, owner: &Address, from: &Address, to: &Address, shares: u64, minimum_shares: u64,
+        &self,
+        owner: &Address,
+        from: &Address,
+        to: &Address,
+        shares: u64,
+        minimum_shares: u64,
     ) -> Instruction {
         build(
             self,
@@ -306,23 +307,15 @@ impl Program {
 
     /// [`CreateJob`] over the dataset accounts of its domains.
     pub fn create_job(&self, creator: &Address, nonce: u32, spec: &JobSpec, datasets: &[Address]) -> Instruction {
-        let mut accounts = vec![
-            payer(creator),
-            readable(self.config()),
-            writable(self.job(creator, nonce)),
-            readable(SYSTEM_PROGRAM),
-        ];
+        let mut accounts =
+            vec![payer(creator), readable(self.config()), writable(self.job(creator, nonce)), readable(SYSTEM_PROGRAM)];
         accounts.extend(datasets.iter().copied().map(readable));
         build(self, &CreateJob { spec: *spec, nonce }, accounts)
     }
 
     /// [`JoinJob`].
     pub fn join_job(&self, operator: &Address, job: &Address, pool: &Address) -> Instruction {
-        build(
-            self,
-            &JoinJob {},
-            vec![signer(operator), readable(self.config()), writable(*job), readable(*pool)],
-        )
+        build(self, &JoinJob {}, vec![signer(operator), readable(self.config()), writable(*job), readable(*pool)])
     }
 }
 
@@ -338,7 +331,12 @@ impl Program {
 
     /// [`CommitSegment`].
     pub fn commit_segment(
-        &self, trainer: &Address, job: &Address, round: &Address, pool: &Address, claim: &SegmentClaim,
+        &self,
+        trainer: &Address,
+        job: &Address,
+        round: &Address,
+        pool: &Address,
+        claim: &SegmentClaim,
     ) -> Instruction {
         build(
             self,
@@ -403,7 +401,12 @@ impl Program {
 
     /// [`Attest`].
     pub fn attest(
-        &self, auditor: &Seat, job: &Address, round: &Address, segment: &Address, digest: &[u8; 32],
+        &self,
+        auditor: &Seat,
+        job: &Address,
+        round: &Address,
+        segment: &Address,
+        digest: &[u8; 32],
     ) -> Instruction {
         build(
             self,
@@ -411,7 +414,7 @@ impl Program {
             vec![
                 signer(&auditor.operator),
                 readable(*job),
-                writable(*round),
+                readable(*round),
                 readable(auditor.pool),
                 writable(*segment),
             ],
@@ -428,9 +431,7 @@ impl Program {
     }
 
     /// [`CommitScore`]; the commitment is [`sip_protocol::evaluation::commitment`].
-    pub fn commit_score(
-        &self, evaluator: &Seat, job: &Address, round: &Address, commitment: &[u8; 32],
-    ) -> Instruction {
+    pub fn commit_score(&self, evaluator: &Seat, job: &Address, round: &Address, commitment: &[u8; 32]) -> Instruction {
         build(
             self,
             &CommitScore { commitment: *commitment, place: evaluator.place },
@@ -446,7 +447,12 @@ impl Program {
 
     /// [`RevealScore`].
     pub fn reveal_score(
-        &self, evaluator: &Seat, job: &Address, round: &Address, scores: &[u32; MAX_DOMAINS], salt: &[u8; 32],
+        &self,
+        evaluator: &Seat,
+        job: &Address,
+        round: &Address,
+        scores: &[u32; MAX_DOMAINS],
+        salt: &[u8; 32],
     ) -> Instruction {
         build(
             self,
@@ -486,18 +492,17 @@ impl Program {
 
     /// [`SettleData`] of the dataset and the data pool of a domain.
     pub fn settle_data(
-        &self, job: &Address, round: &Address, domain: u8, dataset: &Address, pool: &Address,
+        &self,
+        job: &Address,
+        round: &Address,
+        domain: u8,
+        dataset: &Address,
+        pool: &Address,
     ) -> Instruction {
         build(
             self,
             &SettleData { domain },
-            vec![
-                writable(self.config()),
-                readable(*job),
-                writable(*round),
-                readable(*dataset),
-                writable(*pool),
-            ],
+            vec![writable(self.config()), readable(*job), writable(*round), readable(*dataset), writable(*pool)],
         )
     }
 

@@ -1,8 +1,15 @@
 //! What accounts say.
 
 use sip_protocol::{
-    Account, AccountKind, Error, Result, config::Config, data::Dataset, dispute::Dispute, job::Job, pool::Pool,
-    position::{Position, Ticket}, round::Round, segment::Segment,
+    Account, AccountKind, Error, Result,
+    config::Config,
+    data::Dataset,
+    dispute::Dispute,
+    job::Job,
+    pool::Pool,
+    position::{Position, Ticket},
+    round::Round,
+    segment::Segment,
 };
 
 /// The kind of an account's data, if it is one of the protocol's.

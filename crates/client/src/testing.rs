@@ -296,9 +296,8 @@ impl Scene {
         let creator = world.authority.insecure_clone();
         let job = program.job(&creator.pubkey(), 0);
         let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &cast.spec, &datasets)];
-        instructions.extend(
-            (0..domains as u32).map(|domain| program.create_attention_pool(&creator.pubkey(), &job, domain)),
-        );
+        instructions
+            .extend((0..domains as u32).map(|domain| program.create_attention_pool(&creator.pubkey(), &job, domain)));
         for instruction in instructions {
             world.send(&[instruction], &[&creator]);
         }
@@ -435,13 +434,8 @@ impl Scene {
     pub fn attest(&mut self, auditor: usize, trainer: usize) {
         let operator = &self.auditors[auditor];
         let digest = named(&format!("replay {auditor} {trainer}"));
-        let instruction = self.world.program.attest(
-            &operator.seat,
-            &self.job,
-            &self.round(),
-            &self.segment(trainer),
-            &digest,
-        );
+        let instruction =
+            self.world.program.attest(&operator.seat, &self.job, &self.round(), &self.segment(trainer), &digest);
         let key = operator.key.insecure_clone();
         self.world.send(&[instruction], &[&key]);
     }

@@ -217,9 +217,12 @@ fn another_version_size_or_kind_of_an_account_is_refused() {
     let key = scene.trainers[0].key.insecure_clone();
     let claim = program.claim_commission(&key.pubkey(), &pool);
     let original = scene.world.ledger.account(&pool).unwrap();
-    for (offset, value, expected) in
-        [(0, 3, Error::WrongKind), (0, 0, Error::NotInitialised), (0, 200, Error::WrongKind), (1, 2, Error::WrongVersion)]
-    {
+    for (offset, value, expected) in [
+        (0, 3, Error::WrongKind),
+        (0, 0, Error::NotInitialised),
+        (0, 200, Error::WrongKind),
+        (1, 2, Error::WrongVersion),
+    ] {
         let mut changed = original.clone();
         changed.data[offset] = value;
         scene.world.ledger.set_account(pool, changed).unwrap();
@@ -234,6 +237,19 @@ fn another_version_size_or_kind_of_an_account_is_refused() {
     }
     assert_eq!(Pool::decode(&original.data[1..]).map(|_| ()), Err(Error::WrongSize));
     assert_eq!(Position::decode(&[0; Position::SIZE]).map(|_| ()), Err(Error::NotInitialised));
+}
+
+#[test]
+fn a_copy_of_an_account_under_another_owner_is_refused() {
+    let mut scene = Scene::new();
+    let key = scene.trainers[0].key.insecure_clone();
+    let pool = scene.trainers[0].seat.pool;
+    let copy = solana_keypair::Keypair::new_from_array(named("copy")).pubkey();
+    let state = scene.world.ledger.account(&pool).unwrap();
+    let owner = solana_keypair::Keypair::new_from_array(named("owner")).pubkey();
+    scene.world.ledger.set_account(copy, LedgerAccount { owner, ..state }).unwrap();
+    let claim = scene.world.program.claim_commission(&key.pubkey(), &copy);
+    scene.world.refused(&[claim], &[&key], Error::WrongOwner);
 }
 
 #[test]

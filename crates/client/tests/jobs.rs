@@ -77,6 +77,8 @@ fn a_job_outside_the_limits_is_refused() {
         (JobSpec { mixture_cap_bps: 3_333, ..good }, Error::WrongMixtureBounds),
         (JobSpec { mixture_floor_bps: 3_000, mixture_cap_bps: 2_000, ..good }, Error::WrongMixtureBounds),
         (JobSpec { mixture_cap_bps: 10_001, ..good }, Error::WrongMixtureBounds),
+        (JobSpec { audit_slots: u32::MAX, ..good }, Error::UnbondingTooShort),
+        (JobSpec { commit_slots: 432_000, ..good }, Error::UnbondingTooShort),
     ] {
         let create = program.create_job(&key, 1, &spec, &datasets);
         scene.world.refused(&[create], &[&authority], expected);
@@ -133,9 +135,11 @@ fn a_pool_joins_once_and_in_good_standing() {
 #[test]
 fn a_job_has_sixteen_places_per_role() {
     let mut scene = Scene::with(&Cast { trainers: 16, auditors: 16, evaluators: 16, ..Cast::default() });
-    for (name, kind) in
-        [("17th trainer", PoolKind::Trainer), ("17th auditor", PoolKind::Auditor), ("17th evaluator", PoolKind::Evaluator)]
-    {
+    for (name, kind) in [
+        ("17th trainer", PoolKind::Trainer),
+        ("17th auditor", PoolKind::Auditor),
+        ("17th evaluator", PoolKind::Evaluator),
+    ] {
         let late = scene.world.operator(name, kind);
         let join = scene.world.program.join_job(&late.seat.operator, &scene.job, &late.seat.pool);
         scene.world.refused(&[join], &[&late.key], Error::JobFull);

@@ -86,7 +86,7 @@ fn rounds_follow_one_another_from_the_voted_base_and_a_seed_nobody_chose() {
     scene.to_closed();
     scene.world.refused(std::slice::from_ref(&second), &[&authority], Error::RoundNotFinished);
     scene.to_aggregated();
-    scene.to_scored(&vec![scores(5_000_000); 3]);
+    scene.to_scored(&[scores(5_000_000); 3]);
     let first = scene.round_state();
     scene.world.send(&[second], &[&authority]);
     let round = scene.round_state();
@@ -101,7 +101,7 @@ fn rounds_follow_one_another_from_the_voted_base_and_a_seed_nobody_chose() {
     scene.close_commits();
     scene.to_closed();
     scene.to_aggregated();
-    scene.to_scored(&vec![scores(4_900_000); 3]);
+    scene.to_scored(&[scores(4_900_000); 3]);
     scene.world.refused(&[third], &[&authority], Error::JobFinished);
 }
 
@@ -281,8 +281,7 @@ fn the_draw_is_a_hash_below_the_rate() {
             for trainer in 0..3 {
                 let (address, state) = (scene.segment(trainer), scene.segment_state(trainer));
                 let hash = HostSha256::hashv(&[&preimage, address.as_array(), &state.claim.accumulator_root]);
-                let attest =
-                    scene.world.program.attest(&seat, &scene.job, &scene.round(), &address, &named("digest"));
+                let attest = scene.world.program.attest(&seat, &scene.job, &scene.round(), &address, &named("digest"));
                 if u32::from_le_bytes(hash[..4].try_into().unwrap()) < 1 << 31 {
                     scene.world.send(&[attest], &[&key]);
                     drawn += 1;
@@ -294,7 +293,7 @@ fn the_draw_is_a_hash_below_the_rate() {
         }
         scene.close_round();
         scene.to_aggregated();
-        scene.to_scored(&vec![scores(5_000_000); 3]);
+        scene.to_scored(&[scores(5_000_000); 3]);
     }
     assert!(drawn > 3 && spared > 3, "{drawn} drawn, {spared} spared");
 }

@@ -109,7 +109,10 @@ fn the_tally_waits_for_those_who_may_still_speak() {
     scene.crank(tally.clone());
     let round = scene.round_state();
     assert_eq!(round.status, round::SCORED);
-    assert_eq!(round.evaluators.map(|seat| seat.status)[..3], [evaluation::WITHIN, evaluation::COMMITTED, evaluation::ABSENT]);
+    assert_eq!(
+        round.evaluators.map(|seat| seat.status)[..3],
+        [evaluation::WITHIN, evaluation::COMMITTED, evaluation::ABSENT]
+    );
     scene.crank_refused(tally, Error::WrongRoundStatus);
 }
 
@@ -203,7 +206,7 @@ fn nothing_is_settled_before_the_score_or_in_a_wrong_place() {
     ] {
         scene.crank_refused(instruction, Error::WrongRoundStatus);
     }
-    scene.to_scored(&vec![scores(5_000_000); 3]);
+    scene.to_scored(&[scores(5_000_000); 3]);
     scene.crank_refused(program.settle_audit(&job, &round, &pools.0, 1), Error::WrongPlace);
     scene.crank_refused(program.settle_evaluation(&job, &round, &pools.1, 1), Error::WrongPlace);
     scene.crank_refused(program.settle_data(&job, &round, 1, &data, &pools.2), Error::WrongAccount);
@@ -229,7 +232,7 @@ fn a_late_segment_pays_its_penalty_out_of_its_reward() {
     scene.close_commits();
     scene.to_closed();
     scene.to_aggregated();
-    scene.to_scored(&vec![scores(5_000_000); 3]);
+    scene.to_scored(&[scores(5_000_000); 3]);
     scene.settle_all();
     let [timely, late] = [0, 2].map(|trainer: usize| scene.pool_state(&scene.trainers[trainer].seat.pool));
     let penalty = scene.world.config().parameters.late_penalty;
@@ -252,7 +255,7 @@ fn a_penalty_above_the_reward_is_taken_from_stake() {
     scene.world.advance(200);
     scene.close_round();
     scene.vote(0, &named("base"));
-    scene.to_scored(&vec![scores(5_000_000); 3]);
+    scene.to_scored(&[scores(5_000_000); 3]);
     scene.settle_all();
     let bond = |pool| scene.pool_state(pool).self_bond;
     let full = BOND_TOKENS * TOKEN;
@@ -335,7 +338,7 @@ fn a_convicted_segment_earns_nothing_and_is_charged_nothing_more() {
     scene.world.overwrite(&address, &Segment { status: segment::CONVICTED, late: 1, ..state });
     scene.to_closed();
     scene.to_aggregated();
-    scene.to_scored(&vec![scores(5_000_000); 3]);
+    scene.to_scored(&[scores(5_000_000); 3]);
     scene.settle_all();
     let convicted = scene.pool_state(&scene.trainers[1].seat.pool);
     assert_eq!((convicted.commission_owed, convicted.self_bond), (0, BOND_TOKENS * TOKEN));

@@ -23,7 +23,10 @@ fn a_pool_is_created_with_its_bond_and_seed() {
     let before = world.tokens(&key);
     world.send(&[program.create_pool(&key, PoolKind::Trainer, &NEW)], &[&operator]);
     let pool: Pool = world.state(&program.pool(PoolKind::Trainer, &key, 0));
-    assert_eq!((pool.status, pool.self_bond, pool.assets, pool.shares), (ACTIVE, NEW.self_bond, SEED_SHARES, SEED_SHARES));
+    assert_eq!(
+        (pool.status, pool.self_bond, pool.assets, pool.shares),
+        (ACTIVE, NEW.self_bond, SEED_SHARES, SEED_SHARES)
+    );
     assert_eq!(before - world.tokens(&key), NEW.self_bond + SEED_SHARES);
 }
 
@@ -122,7 +125,10 @@ fn exits_mature_one_by_one_and_pay_once() {
     world.advance(1);
     world.send(&[program.claim_exit(&owner, &pool, 0)], &[&patron]);
     assert_eq!(before - world.tokens(&owner), 400 * TOKEN);
-    assert!(world.ledger.account(&program.ticket(&program.position(&pool, &owner), 0)).is_none(), "the ticket is closed");
+    assert!(
+        world.ledger.account(&program.ticket(&program.position(&pool, &owner), 0)).is_none(),
+        "the ticket is closed"
+    );
     world.refused(&[program.claim_exit(&owner, &pool, 0)], &[&patron], Error::NotInitialised);
     world.refused(&[program.claim_exit(&owner, &pool, 1)], &[&patron], Error::TicketNotMature);
     world.advance(slots);

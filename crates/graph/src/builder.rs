@@ -232,6 +232,10 @@ impl Builder {
         let mut outputs: Vec<u32> =
             state_outputs.iter().chain(results.iter().map(|(_, t)| t)).map(|t| t.node).collect();
         let mut nodes = self.nodes;
+        if let Some(&node) = outputs.iter().find(|&&node| node as usize >= nodes.len()) {
+            let reason = format!("node {node} is not of this builder");
+            return Err(GraphError::Output { name: "of the graph".into(), reason });
+        }
         fuse::fuse_maps(&mut nodes, &outputs);
         fuse::drop_unneeded(&mut nodes, &mut outputs);
         let named = results.iter().zip(&outputs[state_outputs.len()..]).map(|((name, _), &n)| (name.to_string(), n));
@@ -262,7 +266,7 @@ impl Builder {
         shorten(&mut spec);
         let terms = spec.terms() as u64;
         let few = spec.len() < 16 && terms > 1024;
-        if spec.constraint.is_some() || (terms <= MAX_TERMS as u64 && !few) {
+        if spec.constraint.is_some() || spec.starts_from_operand || (terms <= MAX_TERMS as u64 && !few) {
             return self.push(spec);
         }
         let Some(inner) = (if spec.reduce_sizes.len() == 1 { columns(spec.reduce_sizes[0], few) } else { None }) else {

@@ -7,7 +7,9 @@ use crate::affine::{Digits, bijection, compose, dense, digits};
 use crate::builder::{Builder, Tensor, blank};
 use crate::graph::GraphError;
 use crate::program::{Program, Value};
-use sip_ops::{Instruction, Kind, MAX_OPERANDS, MAX_OUT_LABELS, MAX_REDUCE_LABELS, NodeSpec, Opcode, Operand, Type};
+use sip_ops::{
+    Instruction, Kind, MAX_OPERANDS, MAX_OUT_LABELS, MAX_REDUCE_LABELS, MAX_TERMS, NodeSpec, Opcode, Operand, Type,
+};
 
 /// A summand of a derivative.
 enum Summand {
@@ -25,7 +27,7 @@ pub(crate) fn gradients(builder: &mut Builder, loss: Tensor, wrt: &[Tensor]) -> 
     if let Some(error) = &builder.error {
         return Err(error.clone());
     }
-    if loss.len != 1 || builder.type_of(loss.node) != Type::F32 {
+    if loss.node as usize >= builder.nodes.len() || loss.len != 1 || builder.type_of(loss.node) != Type::F32 {
         return fail(loss.node, builder, "the loss has to be one f32");
     }
     let count = loss.node as usize + 1;
@@ -114,7 +116,7 @@ fn add_up(builder: &mut Builder, summands: Vec<Summand>) -> u32 {
         // A map's output joins the map that adds, and a broadcast costs less there: chains start from other tensors.
         let start = views.iter().enumerate().find_map(|(place, (sizes, operand))| {
             let read = &builder.nodes[operand.node as usize];
-            if read.kind == Kind::Map || read.len() != spec.len() {
+            if read.kind == Kind::Map || read.len() != spec.len() || spec.terms() as u64 > MAX_TERMS as u64 {
                 return None;
             }
             let Digits::Affine(found) = digits(&spec.out_sizes, 0, &dense(&spec.out_sizes), sizes) else { return None };

@@ -43,50 +43,48 @@ pub struct Moments {
 /// `scalars` is f32 [4]: learning rate, 1/(1 − β₁ᵗ), 1/(1 − β₂ᵗ), unused.
 pub fn adamw(builder: &mut Builder, config: &AdamW, scalars: Tensor, moments: &[Moments]) -> Vec<[Tensor; 3]> {
     let scale = clip_scale(builder, config.clip_norm, moments);
+    // What is the same for every element is computed once.
+    let one = builder.axis(1);
+    let scalar = |number| scalars.strided(number, &[]);
+    let first_share = builder.map(&[one], [scale.read(&[one])], |p, [scale]| {
+        let rest = p.constant(1.0 - config.beta1);
+        p.mul(scale, rest)
+    });
+    let second_share = builder.map(&[one], [scale.read(&[one])], |p, [scale]| {
+        let (square, rest) = (p.mul(scale, scale), p.constant(1.0 - config.beta2));
+        p.mul(square, rest)
+    });
+    let rate = builder.map(&[one], [scalar(0), scalar(1)], |p, [rate, correction]| p.mul(rate, correction));
+    let shrink = builder.map(&[one], [scalar(0)], |p, [rate]| {
+        let decay = p.constant(-config.weight_decay);
+        p.mul(rate, decay)
+    });
     let mut updated = Vec::with_capacity(moments.len());
     for m in moments {
         let all = builder.axis(m.weight.len());
         let read = |tensor: Tensor| tensor.read(&[all]);
-        let scalar = |number| scalars.strided(number, &[]);
-        let first = builder.map(
-            &[all],
-            [read(m.first), read(m.gradient), scale.strided(0, &[])],
-            |p, [first, gradient, scale]| {
-                let gradient = p.mul(gradient, scale);
-                let rest = p.constant(1.0 - config.beta1);
-                let change = p.sub(gradient, first);
-                p.fma(rest, change, first)
-            },
-        );
-        let second = builder.map(
-            &[all],
-            [read(m.second), read(m.gradient), scale.strided(0, &[])],
-            |p, [second, gradient, scale]| {
-                let gradient = p.mul(gradient, scale);
-                let square = p.mul(gradient, gradient);
-                let (beta, rest) = (p.constant(config.beta2), p.constant(1.0 - config.beta2));
-                let new = p.mul(rest, square);
-                p.fma(beta, second, new)
-            },
-        );
-        let weight = builder.map(
-            &[all],
-            [read(m.weight), read(first), read(second), scalar(0), scalar(1), scalar(2)],
-            |p, [weight, first, second, rate, correction1, correction2]| {
-                let variance = p.mul(second, correction2);
-                let deviation = p.sqrt(variance);
-                let epsilon = p.constant(config.epsilon);
-                let denominator = p.add(deviation, epsilon);
-                let mean = p.mul(first, correction1);
-                let mut direction = p.div(mean, denominator);
-                if m.decay {
-                    let decay = p.constant(config.weight_decay);
-                    direction = p.fma(decay, weight, direction);
-                }
-                let step = p.neg(rate);
-                p.fma(step, direction, weight)
-            },
-        );
+        let single = |tensor: Tensor| tensor.strided(0, &[]);
+        let operands = [read(m.first), read(m.gradient), single(first_share)];
+        let first = builder.map(&[all], operands, |p, [first, gradient, share]| {
+            let (beta, new) = (p.constant(config.beta1), p.mul(gradient, share));
+            p.fma(beta, first, new)
+        });
+        let operands = [read(m.second), read(m.gradient), single(second_share)];
+        let second = builder.map(&[all], operands, |p, [second, gradient, share]| {
+            let square = p.mul(gradient, gradient);
+            let (beta, new) = (p.constant(config.beta2), p.mul(square, share));
+            p.fma(beta, second, new)
+        });
+        let operands = [read(m.weight), read(first), read(second), single(rate), single(shrink), scalar(2)];
+        let weight = builder.map(&[all], operands, |p, [weight, first, second, rate, shrink, correction]| {
+            let variance = p.mul(second, correction);
+            let (deviation, epsilon) = (p.sqrt(variance), p.constant(config.epsilon));
+            let denominator = p.add(deviation, epsilon);
+            let step = p.mul(first, rate);
+            let direction = p.div(step, denominator);
+            let kept = if m.decay { p.fma(shrink, weight, weight) } else { weight };
+            p.sub(kept, direction)
+        });
         updated.push([weight, first, second]);
     }
     updated

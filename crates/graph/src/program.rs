@@ -354,6 +354,16 @@ impl Program {
             let y = if index + 1 == spec.program.len() { output } else { values[count + index] };
             let at = |number: u8| values.get(number as usize).copied().unwrap_or(Value(u32::MAX));
             let (a, b, c) = (at(i.a), at(i.b), at(i.c));
+            // An exponential that is exactly 0 where a constant was selected makes the adjoint 0 there already.
+            let masks = opcode == Opcode::Select && self.is_far_below_zero(b);
+            let last = spec.program.last();
+            if masks && last.is_some_and(|l| l.opcode == Opcode::Exp as u8 && l.a as usize == count + index) {
+                let product = self.mul(seed, output);
+                if dy == product && adjoints.get(i.c as usize) == Some(&None) {
+                    adjoints[i.c as usize] = Some(dy);
+                    continue;
+                }
+            }
             for (argument, change) in self.rule(opcode, [a, b, c], y, dy) {
                 let target = [i.a, i.b, i.c][argument] as usize;
                 let Some(slot) = adjoints.get(target).copied() else { continue };
@@ -368,6 +378,11 @@ impl Program {
             *adjoint = adjoint.filter(|_| dtype == Type::F32);
         }
         adjoints
+    }
+
+    /// Whether the value is a constant whose exponential is exactly 0.
+    fn is_far_below_zero(&self, value: Value) -> bool {
+        self.constant_bits(value).is_some_and(|bits| f32::from_bits(bits) < -104.0)
     }
 
     /// What `dy` adds to the adjoint of each argument of an instruction.

@@ -350,3 +350,23 @@ fn a_read_of_the_wrong_length_is_refused() {
     let error = b.finish(&[], &[("out", out)]).expect_err("6 is not 4");
     assert_eq!(error.to_string(), "node 0 has 6 elements, but is read as 4");
 }
+
+#[test]
+fn masked_exponentials_differentiate() {
+    check(&[12], &[0], |b, x, _| {
+        let [m, n] = axes(b, [3, 4]);
+        let powers = b.map(&[m, n], [x[0].read(&[m, n])], |p, [x]| {
+            let (row, column, masked) = (p.coordinate(m), p.coordinate(n), p.constant(-1e30));
+            let later = p.less_u(row, column);
+            let exponent = p.select(later, masked, x);
+            p.exp(exponent)
+        });
+        let unmasked = b.map(&[m, n], [x[0].read(&[m, n])], |p, [x]| {
+            let (row, column, one) = (p.coordinate(m), p.coordinate(n), p.constant(1.0));
+            let later = p.less_u(row, column);
+            let chosen = p.select(later, one, x);
+            p.exp(chosen)
+        });
+        b.map(&[m, n], [powers.read(&[m, n]), unmasked.read(&[m, n])], |p, [a, c]| p.add(a, c))
+    });
+}

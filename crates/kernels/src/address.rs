@@ -157,9 +157,7 @@ impl Terms {
         let size = |label: usize| spec.reduce_sizes.get(label).copied().unwrap_or(1);
         let inside = |label: u8| label as usize >= out;
         let (both, one) = match spec.constraint {
-            Some((small, large)) if small != large => {
-                (inside(small) && inside(large), inside(small) != inside(large))
-            }
+            Some((small, large)) if small != large => (inside(small) && inside(large), inside(small) != inside(large)),
             _ => (false, false),
         };
         let mut terms = Terms { addresses: vec![Vec::new(); spec.operands.len()], ..Terms::default() };

@@ -142,16 +142,16 @@ fn run_block_body<L: Level>(chain: &Chain, operands: &[&[u32]], first: usize, ou
             Some(second) => second.read(operands[1], terms.addresses[1][term], count),
             None => a,
         };
-        let present = &present[..count];
+        let present = if chain.constrained { &present[..count] } else { &[] };
         match chain.kind {
-            Kind::Contract => {
-                combine(out, a, b, present, |sum, a, b| f32::from_bits(a).mul_add(f32::from_bits(b), f32::from_bits(sum)))
-            }
+            Kind::Contract => combine(out, a, b, present, |sum, a, b| {
+                f32::from_bits(a).mul_add(f32::from_bits(b), f32::from_bits(sum))
+            }),
             Kind::ReduceAdd => combine(out, a, b, present, |sum, a, _| f32::from_bits(sum) + f32::from_bits(a)),
             Kind::ReduceMax => combine(out, a, b, present, |greatest, a, _| f32::from_bits(max_total(greatest, a))),
             _ => {
                 for i in 0..count {
-                    if present[i] && a[i] == target[i] {
+                    if (present.is_empty() || present[i]) && a[i] == target[i] {
                         out[i] = (f32::from_bits(out[i]) + f32::from_bits(b[i])).to_bits();
                     }
                 }
@@ -161,11 +161,16 @@ fn run_block_body<L: Level>(chain: &Chain, operands: &[&[u32]], first: usize, ou
     any_fault(out)
 }
 
+/// One more term for every output that has it; no `present` means that all have.
 #[inline(always)]
 fn combine(out: &mut [u32], a: &[u32], b: &[u32], present: &[bool], term: impl Fn(u32, u32, u32) -> f32) {
+    if present.is_empty() {
+        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            *out = term(*out, a, b).to_bits();
+        }
+    }
     for (((out, &a), &b), &present) in out.iter_mut().zip(a).zip(b).zip(present) {
         let next = term(*out, a, b).to_bits();
         *out = if present { next } else { *out };
     }
 }
-

@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Most terms of a block: a panel of rows stays in the first-level cache.
 const BLOCK_TERMS: usize = 256;
+/// Values of columns that are packed for all tasks at a time; they come from a third-level cache at best.
+const PACKED_VALUES: usize = 4 * 1024 * 1024;
 /// Panels of rows that are packed together: memory is read in longer stretches.
 const GROUP_PANELS: usize = 4;
 /// Most panels of columns for which rows are not packed.
@@ -44,10 +46,8 @@ impl Lines {
     /// `labels` are (label, step of the output).
     fn new(spec: &NodeSpec, labels: &[(usize, usize)]) -> Lines {
         let stride = |operand: usize, label: usize| spec.operands.get(operand).map_or(0, |o| o.strides[label] as isize);
-        let mut group = Lines {
-            addresses: [vec![0], vec![0]],
-            lines: vec![Line { out: 0, initial: 0, bounds: Bounds::OPEN }],
-        };
+        let mut group =
+            Lines { addresses: [vec![0], vec![0]], lines: vec![Line { out: 0, initial: 0, bounds: Bounds::OPEN }] };
         for &(label, step) in labels {
             let mut longer = Lines::default();
             for at in 0..group.lines.len() {
@@ -129,15 +129,12 @@ impl Contract {
             step *= size;
         }
         // Vectors run along the columns, so these should be the group with the innermost output label.
-        let size = |group: &[(usize, usize)]| -> usize { group.iter().map(|&(l, _)| spec.out_sizes[l] as usize).product() };
+        let size =
+            |group: &[(usize, usize)]| -> usize { group.iter().map(|&(l, _)| spec.out_sizes[l] as usize).product() };
         let innermost = |group: &[(usize, usize)]| group.last().is_some_and(|&(_, step)| step == 1);
-        let column_operand = if innermost(&seen[0]) && (size(&seen[0]) >= 8 || size(&seen[0]) >= size(&seen[1])) {
-            0
-        } else if innermost(&seen[1]) && size(&seen[1]) < 8 && size(&seen[0]) > size(&seen[1]) {
-            0
-        } else {
-            1
-        };
+        let inner = if innermost(&seen[0]) { 0 } else { 1 };
+        let is_wide = size(&seen[inner]) >= 8 || size(&seen[inner]) >= size(&seen[1 - inner]);
+        let column_operand = if is_wide { inner } else { 1 - inner };
         let row_operand = 1 - column_operand;
         if size(&seen[0]) * size(&seen[1]) < 16 || spec.terms() < 2 {
             return None;
@@ -282,19 +279,30 @@ impl Work<'_> {
         });
     }
 
-    /// The columns are packed once for all tasks, and a task is some panels of rows by a chunk of columns.
+    /// The columns are packed once for all tasks, as many at a time as is reasonable to keep.
     fn run_shared(&self, simd: Simd, threads: &Threads) {
-        let (batches, blocks) = (self.contract.batches.len(), self.contract.blocks.len());
-        let batch_len = self.place(self.column_panels, blocks, 0);
         let mut memory = PACKED.take();
+        let one = self.place(1, self.contract.blocks.len(), 0) * self.contract.batches.len();
+        let most = (PACKED_VALUES / one.max(1)).max(1);
+        for first in (0..self.column_panels).step_by(most) {
+            let columns = first..self.column_panels.min(first + most);
+            self.run_columns(simd, threads, columns, &mut memory);
+        }
+        PACKED.set(memory);
+    }
+
+    /// Packs some panels of columns, then computes their outputs; a task is some panels of rows by a chunk of the columns.
+    fn run_columns(&self, simd: Simd, threads: &Threads, columns: Range<usize>, memory: &mut Scratch) {
+        let (batches, blocks) = (self.contract.batches.len(), self.contract.blocks.len());
+        let batch_len = self.place(columns.len(), blocks, 0);
         let values = &mut memory.get(batch_len * batches)[..batch_len * batches];
         let shared = Shared { pointer: values.as_mut_ptr(), len: values.len() };
-        let groups = self.column_panels.div_ceil(GROUP_PANELS);
+        let groups = columns.len().div_ceil(GROUP_PANELS);
         threads.run(batches * blocks * groups, &|task| {
             let (batch, rest) = (task / (blocks * groups), task % (blocks * groups));
             let (block, first) = (rest / groups, rest % groups * GROUP_PANELS);
-            let panels = first..self.column_panels.min(first + GROUP_PANELS);
-            let start = batch * batch_len + self.place(self.column_panels, block, first);
+            let panels = columns.start + first..columns.end.min(columns.start + first + GROUP_PANELS);
+            let start = batch * batch_len + self.place(columns.len(), block, first);
             let len = self.panel_len(block) * panels.len();
             // SAFETY: panels lie one after the other, and each belongs to one task.
             pack_columns(simd, self, batch, block, panels, unsafe { shared.slice(start, len) });
@@ -304,19 +312,19 @@ impl Work<'_> {
         let least = if blocks > 1 { GROUP_PANELS } else { 1 };
         let wanted = if threads.count() == 1 { 1 } else { (4 * threads.count()).div_ceil(batches) };
         let most = self.panels.div_ceil(wanted);
-        let task_panels = if most > GROUP_PANELS { most.next_multiple_of(GROUP_PANELS).min(16) } else { most.max(least) };
+        let task_panels =
+            if most > GROUP_PANELS { most.next_multiple_of(GROUP_PANELS).min(16) } else { most.max(least) };
         let row_tasks = self.panels.div_ceil(task_panels);
-        let chunks = self.column_panels.div_ceil(self.chunk_panels);
+        let chunks = columns.len().div_ceil(self.chunk_panels);
         threads.run(batches * chunks * row_tasks, &|task| {
             let (batch, rest) = (task / (chunks * row_tasks), task % (chunks * row_tasks));
             let (chunk, rows) = (rest / row_tasks, rest % row_tasks);
             let panels = rows * task_panels..self.panels.min((rows + 1) * task_panels);
-            let first = chunk * self.chunk_panels;
-            let columns = first..self.column_panels.min(first + self.chunk_panels);
-            let packed = Packed { values: &values[batch * batch_len..][..batch_len], panels: &(0..self.column_panels) };
-            with_scratch(|scratch| compute(simd, self, batch, panels, columns, packed, &mut scratch[0]));
+            let first = columns.start + chunk * self.chunk_panels;
+            let chunk = first..columns.end.min(first + self.chunk_panels);
+            let packed = Packed { values: &values[batch * batch_len..][..batch_len], panels: &columns };
+            with_scratch(|scratch| compute(simd, self, batch, panels, chunk, packed, &mut scratch[0]));
         });
-        PACKED.set(memory);
     }
 
     /// Where a panel starts in packed columns of `panels` panels.
@@ -383,8 +391,10 @@ fn pack_columns_body<L: Level>(work: &Work<'_>, batch: usize, block: usize, pane
 fn run_batch_body<L: Level>(work: &Work<'_>, batch: usize, columns: Range<usize>, scratch: &mut [Scratch; 2]) {
     let [rows, packed] = scratch;
     let blocks = work.contract.blocks.len();
-    for first in columns.clone().step_by(work.chunk_panels) {
-        let chunk = first..columns.end.min(first + work.chunk_panels);
+    let one = work.place(1, blocks, 0);
+    let most = (PACKED_VALUES / one.max(1)).clamp(1, work.chunk_panels);
+    for first in columns.clone().step_by(most) {
+        let chunk = first..columns.end.min(first + most);
         let values = packed.get(work.place(chunk.len(), blocks, 0));
         for block in 0..blocks {
             let to = &mut values[work.place(chunk.len(), block, 0)..];
@@ -415,7 +425,8 @@ fn compute_body<L: Level>(
     let prefilled = contract.starts_from_operand || constrained || contract.blocks.is_empty();
     let mut fault = false;
     if prefilled {
-        let initial = contract.starts_from_operand.then(|| (work.operands[2], contract.offsets[2] + batch_line.initial));
+        let initial =
+            contract.starts_from_operand.then(|| (work.operands[2], contract.offsets[2] + batch_line.initial));
         for row in row_lines {
             let (count, length) = if consecutive { (1, column_lines.len()) } else { (column_lines.len(), 1) };
             for (at, columns) in column_lines.chunks(length).enumerate().take(count) {
@@ -476,10 +487,12 @@ fn compute_body<L: Level>(
                         bounds,
                         terms: terms.len(),
                         resume: prefilled || block > 0,
-                        check: block + 1 == contract.blocks.len(),
+                        // What is not finite stays so; a constrained tile may have no terms in the last block.
+                        check: constrained || block + 1 == contract.blocks.len(),
                     };
                     let parts = if constrained {
-                        let ((row_least, row_greatest), (least, greatest)) = (row_extremes, work.extremes[column_panel]);
+                        let ((row_least, row_greatest), (least, greatest)) =
+                            (row_extremes, work.extremes[column_panel]);
                         let least = batch_line.bounds.and(row_least).and(least);
                         tile.parts(least, batch_line.bounds.and(row_greatest).and(greatest))
                     } else {
@@ -500,7 +513,8 @@ fn compute_body<L: Level>(
                         let values = &scratch.get(row_len * group.len())[at * row_len..][..row_len];
                         Rows { values, row_step: 1, term_step: work.tile_rows }
                     };
-                    let b = &packed.values[column_start + (column_panel - packed.panels.start) * column_len..][..column_len];
+                    let b = &packed.values[column_start + (column_panel - packed.panels.start) * column_len..]
+                        [..column_len];
                     fault |= tile.run::<L>(&work.out, &parts, a, b, &mut buffer);
                 }
             }
@@ -530,7 +544,7 @@ struct Tile<'a> {
     bounds: &'a [Bounds],
     terms: usize,
     resume: bool,
-    /// Whether these are the last terms: then results must be finite.
+    /// Whether to look for results that are not finite.
     check: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Gathers, and scattered sums over the sources in ascending order.
 
-use crate::address::{Output, Terms, Walk, any_fault};
 use crate::Threads;
+use crate::address::{Output, Terms, Walk, any_fault};
 use sip_ops::{NodeSpec, Type};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -109,9 +109,9 @@ impl Scatter {
     /// `None` if the index depends on the output, or the constraint does.
     pub(crate) fn new(spec: &NodeSpec) -> Option<Scatter> {
         let out = spec.out_sizes.len();
-        let outer_constraint = spec.constraint.is_some_and(|(small, large)| {
-            small != large && ((small as usize) < out || (large as usize) < out)
-        });
+        let outer_constraint = spec
+            .constraint
+            .is_some_and(|(small, large)| small != large && ((small as usize) < out || (large as usize) < out));
         if out == 0 || outer_constraint || spec.operands[0].strides[..out].iter().any(|&stride| stride != 0) {
             return None;
         }
@@ -135,8 +135,8 @@ impl Scatter {
         threads.run(self.inner.div_ceil(columns), &|task| {
             let first = task * columns;
             let count = columns.min(self.inner - first);
-            // SAFETY (all): this task alone touches these columns.
             for target in 0..self.targets {
+                // SAFETY: this task alone touches these columns.
                 unsafe { out.slice(target * self.inner + first, count) }.fill(0);
             }
             for (index, source) in self.terms.addresses[0].iter().zip(&self.terms.addresses[1]) {

@@ -107,9 +107,7 @@ mod x86 {
     #[inline(always)]
     unsafe fn first(lanes: usize) -> __m256i {
         // SAFETY: the caller's processor has AVX2.
-        unsafe {
-            _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
-        }
+        unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
     }
 
     // SAFETY (every block below): the caller vouches for the instructions and for the memory that is read or written, and no

@@ -6,6 +6,8 @@
 //! ```
 //! Every output element is one ascending chain, so neither the SIMD level nor the number of threads nor any block size
 //! can change a bit of it.
+// Loops over the index of fixed lanes are what the compiler vectorises best.
+#![allow(clippy::needless_range_loop)]
 
 mod address;
 mod chain;
@@ -141,9 +143,7 @@ impl Kernel {
             Plan::Contract(contract) => contract.run(self.simd, operands, out, threads),
             Plan::Reduce(reduce) => reduce.run(self.simd, operands, out, threads),
             Plan::Map(map) => map.run(self.simd, operands, out, threads),
-            Plan::Gather(gather) => {
-                gather.run(operands, out, threads).map_err(|index| Fault::OutOfRange { index })?
-            }
+            Plan::Gather(gather) => gather.run(operands, out, threads).map_err(|index| Fault::OutOfRange { index })?,
             Plan::Scatter(scatter) => scatter.run(operands, out, threads),
             Plan::Chain(chain) => chain.run(self.simd, operands, out, threads),
         };

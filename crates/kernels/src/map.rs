@@ -136,7 +136,11 @@ impl Map {
                 *from = places[value];
             }
             let step = Step::Execute { opcode, instruction: spec.program[number], arguments: from, result };
-            if constant && !is_last { self.once.push(step) } else { self.each.push(step) }
+            if constant && !is_last {
+                self.once.push(step)
+            } else {
+                self.each.push(step)
+            }
             places.push(result);
             invariant.push(constant);
             // Freed only now: a result never lies where an argument does.

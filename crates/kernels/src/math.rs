@@ -45,10 +45,7 @@ pub(crate) fn log(bits: u32) -> u32 {
     let x = m - 1.0;
     let z = x * x;
     let mut p = f(0x3D90_21BB);
-    for c in [
-        0xBDEB_D1B8, 0x3DEF_251A, 0xBDFE_5D4F, 0x3E11_E9BF, 0xBE2A_AE50, 0x3E4C_CEAC, 0xBE7F_FFFC,
-        0x3EAA_AAAA,
-    ] {
+    for c in [0xBDEB_D1B8, 0x3DEF_251A, 0xBDFE_5D4F, 0x3E11_E9BF, 0xBE2A_AE50, 0x3E4C_CEAC, 0xBE7F_FFFC, 0x3EAA_AAAA] {
         p = p.mul_add(x, f(c));
     }
     let y = x * z * p;
@@ -67,12 +64,12 @@ mod tests {
 
     #[test]
     fn are_the_defined_functions() {
-        let edges = [0, 0x8000_0000, 0x42B1_7218, 0x42B1_7219, 0xC2CF_F1B4, 0xC2CF_F1B5, 0x7F80_0000, 0xFF80_0000, 0x7FC0_0000];
+        let edges =
+            [0, 0x8000_0000, 0x42B1_7218, 0x42B1_7219, 0xC2CF_F1B4, 0xC2CF_F1B5, 0x7F80_0000, 0xFF80_0000, 0x7FC0_0000];
         for bits in (0..=u32::MAX).step_by(1009).chain(edges) {
-            for (got, expected) in [
-                (super::exp(bits), sip_ops::exp::<Native>(bits)),
-                (super::log(bits), sip_ops::log::<Native>(bits)),
-            ] {
+            for (got, expected) in
+                [(super::exp(bits), sip_ops::exp::<Native>(bits)), (super::log(bits), sip_ops::log::<Native>(bits))]
+            {
                 let both_nan = f32::from_bits(got).is_nan() && f32::from_bits(expected).is_nan();
                 assert!(got == expected || (is_fault(got) && both_nan), "{bits:#010x}: {got:#010x} {expected:#010x}");
             }

@@ -129,22 +129,26 @@ fn pack_transposed<L: Level>(
 ) {
     let whole = terms.len() / 8 * 8;
     for first in (0..lines.len()).step_by(16) {
-        for k in (0..whole).step_by(8) {
-            // The far half first: what it writes too much, the near half of the same terms overwrites.
-            for half in [8, 0] {
-                if first + half >= lines.len() {
-                    continue;
+        // The far half first: what it writes too much, the near half overwrites.
+        for half in [first + 8, first] {
+            if half >= lines.len() || whole == 0 {
+                continue;
+            }
+            let mut places: [*const f32; 8] = [std::ptr::null(); 8];
+            for (i, place) in places.iter_mut().enumerate() {
+                let at = (base + lines[(half + i).min(lines.len() - 1)] + terms[0]) as usize;
+                *place = from[at..at + whole].as_ptr().cast();
+            }
+            let to = to[half..half + (whole - 1) * width + 8].as_mut_ptr();
+            for k in (0..whole).step_by(8) {
+                // SAFETY: `whole` values are readable at each place, and eight writable at each term's place, by the slices'
+                // checks; this function is compiled for, and called at, the level of `L`.
+                unsafe {
+                    L::transpose(places, to.add(k * width), width);
+                    for place in &mut places {
+                        *place = place.wrapping_add(8);
+                    }
                 }
-                let mut places = [std::ptr::null(); 8];
-                for (i, place) in places.iter_mut().enumerate() {
-                    let line = lines[(first + half + i).min(lines.len() - 1)];
-                    let at = (base + line + terms[k]) as usize;
-                    *place = from[at..at + 8].as_ptr().cast();
-                }
-                let to = &mut to[k * width + first + half..][..7 * width + 8];
-                // SAFETY: eight values are readable at each place and writable at each step, by the slices' checks; this
-                // function is compiled for, and called at, the level of `L`.
-                unsafe { L::transpose(places, to.as_mut_ptr(), width) };
             }
         }
     }

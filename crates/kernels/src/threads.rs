@@ -14,8 +14,8 @@ pub struct ThreadsError(pub String);
 /// Most threads of a pool.
 pub const MAX_THREADS: usize = 1024;
 
-/// How long an idle worker spins before it sleeps.
-const SPINS: u32 = 1 << 13;
+/// How often an idle worker looks for work before it sleeps: some tens of microseconds, about as long as waking it up would take.
+const SPINS: u32 = 1 << 11;
 
 /// Set while the gate admits workers to the current loop.
 const OPEN: u64 = 1 << 15;

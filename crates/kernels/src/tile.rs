@@ -38,20 +38,23 @@ unsafe fn tile<L: Level, const R: usize, const V: usize, const PACKED: bool>(
             }
         }
         // One pointer per three rows: the other two are reached by the processor's scaled addresses.
-        let mut a: [*const f32; MAX_ROWS.div_ceil(3)] = std::array::from_fn(|i| a.wrapping_add(3 * i * row_step));
+        let mut rows = [a; MAX_ROWS.div_ceil(3)];
+        for i in 0..rows.len() {
+            rows[i] = a.wrapping_add(3 * i * row_step);
+        }
         for _ in 0..terms {
             let mut columns = [L::splat(0.0); V];
             for v in 0..V {
                 columns[v] = L::load(b.add(v * L::LANES));
             }
             for r in 0..R {
-                let value = L::splat(*a[r / 3].add(r % 3 * row_step));
+                let value = L::splat(*rows[r / 3].add(r % 3 * row_step));
                 for v in 0..V {
                     sums[r][v] = L::fma(value, columns[v], sums[r][v]);
                 }
             }
-            for a in &mut a {
-                *a = a.wrapping_add(term_step);
+            for i in 0..rows.len() {
+                rows[i] = rows[i].wrapping_add(term_step);
             }
             b = b.wrapping_add(b_step);
         }
@@ -77,7 +80,11 @@ unsafe fn tile<L: Level, const R: usize, const V: usize, const PACKED: bool>(
                 zeros[v] = L::fma(sums[r][v], L::splat(0.0), zeros[v]);
             }
         }
-        zeros.into_iter().any(|zeros| L::any_nan(zeros))
+        let mut fault = false;
+        for zeros in zeros {
+            fault |= L::any_nan(zeros);
+        }
+        fault
     }
 }
 
@@ -132,7 +139,10 @@ impl Product<'_> {
     #[inline(always)]
     pub(crate) unsafe fn run<L: Level>(&self, c: *mut f32, c_step: usize) -> bool {
         let vectors = self.columns.div_ceil(L::LANES);
-        assert!((1..=2).contains(&vectors) && (1..=L::ROWS).contains(&self.rows) && self.terms > 0, "tile is too large");
+        assert!(
+            (1..=2).contains(&vectors) && (1..=L::ROWS).contains(&self.rows) && self.terms > 0,
+            "tile is too large"
+        );
         let Rows { values: a, row_step, term_step } = self.a;
         assert!((self.rows - 1) * row_step + (self.terms - 1) * term_step < a.len(), "panel of rows is too short");
         assert!((self.terms - 1) * self.b_step + vectors * L::LANES <= self.b.len(), "panel of columns is too short");

@@ -10,7 +10,7 @@ use crate::{
     config::Parameters,
     job::{Job, MAX_AUDITORS, bit, first_bits},
     pool::{Pool, PoolKind},
-    round::{self, AuditorSeat, Round, deadline},
+    round::{self, Round, deadline},
     segment::{self, Segment},
 };
 
@@ -24,13 +24,10 @@ pub struct Actor<'a> {
     pub slot: u64,
 }
 
-/// The seat of an auditor that takes part in the round.
-fn seat<'a>(round: &'a mut Round, job: &Job, actor: &Actor) -> Result<&'a mut AuditorSeat> {
+/// Checks that the actor is an auditor that takes part in the round.
+fn require_seat(round: &Round, job: &Job, actor: &Actor) -> Result<()> {
     job.require_place(PoolKind::Auditor, actor.place, actor.pool)?;
-    if actor.place >= round.auditor_count {
-        return Err(Error::WrongPlace);
-    }
-    round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)
+    if actor.place < round.auditor_count { Ok(()) } else { Err(Error::WrongPlace) }
 }
 
 /// Reveals an auditor's draw of this round: the preimage of its chain tip, which becomes the tip.
@@ -48,7 +45,8 @@ pub fn reveal_draw<H: Sha256>(
         return Err(Error::WrongRoundStatus);
     }
     pool.require_bonded(parameters.minimum_self_bond)?;
-    let seat = seat(round, job, actor)?;
+    require_seat(round, job, actor)?;
+    let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed != 0 {
         return Err(Error::AlreadyRevealed);
     }
@@ -68,7 +66,7 @@ pub fn reveal_draw<H: Sha256>(
 /// Attests a drawn segment with the digest of its replay. The caller has checked that the segment belongs to the round.
 #[inline(always)]
 pub fn attest<H: Sha256>(
-    round: &mut Round,
+    round: &Round,
     job: &Job,
     segment_address: &Address,
     segment: &mut Segment,
@@ -79,7 +77,8 @@ pub fn attest<H: Sha256>(
     if actor.slot >= round.audit_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
-    let seat = seat(round, job, actor)?;
+    require_seat(round, job, actor)?;
+    let seat = round.auditors.get(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed == 0 {
         return Err(Error::NotRevealed);
     }
@@ -190,7 +189,8 @@ impl<'a> Closing<'a> {
 #[inline(always)]
 pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32]) -> Result<()> {
     round.require_status(round::CLOSED)?;
-    let seat = seat(round, job, actor)?;
+    require_seat(round, job, actor)?;
+    let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed == 0 {
         return Err(Error::NotRevealed);
     }

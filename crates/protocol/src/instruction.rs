@@ -232,6 +232,7 @@ instructions! {
     /// Accounts: [signer, writable] creator and payer · config · [writable] job · system program · one dataset per domain.
     ///
     /// - all sizes within limits; floor and cap admit a mixture; one different dataset per domain
+    /// - commitments, audit and the longest dispute together end before an exit that began with them matures
     /// - one job per creator and nonce; its rounds are rewarded if the creator is the configuration's authority
     CreateJob = 15 {
         /// What is fixed for good.
@@ -292,7 +293,7 @@ instructions! {
 
     /// Attests a drawn segment.
     ///
-    /// Accounts: [signer] auditor · job · [writable] round · pool · [writable] segment.
+    /// Accounts: [signer] auditor · job · round · pool · [writable] segment.
     ///
     /// - as for `RevealDraw`; the draw was revealed and selects the segment, which is another operator's, of this round and not
     ///   convicted; once per auditor; the digest is not zero

@@ -6,7 +6,7 @@
 use bytemuck::{Pod, Zeroable};
 use sip_proof::MAX_STEPS_PER_LEAF;
 
-use crate::{Address, Error, Header, Result, account, mixture, pool::PoolKind};
+use crate::{Address, Error, Header, Result, account, config::Parameters, mixture, pool::PoolKind};
 
 /// Most trainers of a job.
 pub const MAX_TRAINERS: usize = 16;
@@ -160,8 +160,22 @@ account!(Job, Job, 2184);
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
-    pub fn initialise(&mut self, creator: &Address, nonce: u32, spec: &JobSpec, rewarded: bool) -> Result<()> {
+    ///
+    /// Refuses a job whose segments could be convicted after stake that backed them has left.
+    #[inline(always)]
+    pub fn initialise(
+        &mut self,
+        creator: &Address,
+        nonce: u32,
+        spec: &JobSpec,
+        rewarded: bool,
+        parameters: &Parameters,
+    ) -> Result<()> {
         spec.check()?;
+        let exposed_slots = spec.commit_slots as u64 + spec.audit_slots as u64 + parameters.longest_dispute_slots();
+        if exposed_slots >= parameters.unbonding_slots {
+            return Err(Error::UnbondingTooShort);
+        }
         self.creator = *creator;
         self.nonce = nonce;
         self.spec = *spec;

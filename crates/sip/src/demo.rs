@@ -57,9 +57,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let max_bytes = if arguments.quick { 400_000 } else { usize::MAX };
         progress.stage("Data");
         prepare::tokenize(&mut settings, &arguments.data, max_bytes, &store, progress)?;
-        if settings.cheats.contains(&Fraud::WrongData) && settings.domains.len() < 2 {
-            bail!("--cheat wrong-data needs at least two domains; give a second text file");
-        }
         Run::begin(settings, store, progress, stop)?
     };
     run.play()?;
@@ -94,6 +91,11 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         domains: Vec::new(),
     };
     let trainers = settings.cheats.iter().filter(|fraud| fraud.is_trainers()).count();
+    let single_file = arguments.data.len() == 1 && arguments.data[0].is_file();
+    ensure!(
+        !(single_file && settings.cheats.contains(&Fraud::WrongData)),
+        "--cheat wrong-data needs at least two domains; give a second text file"
+    );
     ensure!(trainers <= 2, "at most two of the three trainers can cheat; leave one of them honest");
     Ok(settings)
 }

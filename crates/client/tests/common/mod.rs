@@ -20,7 +20,7 @@ use solana_signer::Signer;
 /// - accounts missing, data too short, too long or empty
 ///
 /// `free` lists the accounts that the caller may choose, so that another one may be right.
-pub fn send_guarded(world: &mut World, instruction: Instruction, signer: &Keypair, free: &[usize]) {
+pub(crate) fn send_guarded(world: &mut World, instruction: Instruction, signer: &Keypair, free: &[usize]) {
     let payer = world.authority.insecure_clone();
     let stranger = Keypair::new_from_array(named("stranger"));
     world.ledger.airdrop(&stranger.pubkey(), 10_000_000_000).expect("lamports");

@@ -37,7 +37,7 @@ impl<R: Evidence> Challenger<R> {
         let next = match phase {
             Phase::PickLeaf => {
                 let accumulator = self.library.accumulator(&game.ground)?;
-                first_difference(game, &accumulator.1.children(game.height, game.index), 32)
+                first_difference(game, &accumulator.tree.children(game.height, game.index), 32)
             }
             Phase::PickStep => {
                 let steps = self.library.steps(&game.ground, game.leaf)?;

@@ -1,6 +1,6 @@
 //! The trainer's side: opens what was committed.
 
-use super::evidence::{Evidence, GraphEvidence, Library, partial_sums, piece_values};
+use super::evidence::{Accumulator, Evidence, GraphEvidence, Library, partial_sums, piece_values};
 use super::{DisputeError, Move, missing};
 use sip_proof::blake3::CHUNK_BYTES;
 use sip_proof::{Leaf, merkle, tensor_bytes};
@@ -33,11 +33,11 @@ impl<R: Evidence> Defender<R> {
         let next = match phase {
             Phase::RevealLeaves => {
                 let accumulator = library.accumulator(&game.ground)?;
-                Move::new(MoveKind::Reveal, accumulator.1.children(game.height, game.index))
+                Move::new(MoveKind::Reveal, accumulator.tree.children(game.height, game.index))
             }
             Phase::OpenLeaf => {
                 let accumulator = library.accumulator(&game.ground)?;
-                let (leaves, tree) = &*accumulator;
+                let Accumulator { leaves, tree } = &*accumulator;
                 let roots = |leaf: &Leaf| [leaf.start_root, leaf.batches_root, leaf.end_root].concat();
                 let mut payload = roots(missing(leaves.get(game.index as usize), "such leaf")?);
                 if let Some(before) = game.index.checked_sub(1) {

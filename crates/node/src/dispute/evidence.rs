@@ -73,6 +73,12 @@ impl GraphEvidence {
     }
 }
 
+/// A segment's leaves and their tree.
+pub(super) struct Accumulator {
+    pub(super) leaves: Vec<Leaf>,
+    pub(super) tree: MerkleTree,
+}
+
 /// A step's trace and its tree.
 pub(super) struct Trace {
     pub(super) roots: Vec<Hash>,
@@ -89,7 +95,7 @@ pub(super) struct Tensor {
 pub(super) struct Library<R> {
     evidence: R,
     pub(super) graph: Arc<GraphEvidence>,
-    accumulator: Option<Arc<(Vec<Leaf>, MerkleTree)>>,
+    accumulator: Option<Arc<Accumulator>>,
     trace: Option<(u32, Arc<Trace>)>,
     tensor: Option<((u32, u32), Arc<Tensor>)>,
 }
@@ -107,7 +113,7 @@ impl<R: Evidence> Library<R> {
     pub(super) fn accumulator(
         &mut self,
         ground: &Ground,
-    ) -> Result<Arc<(Vec<Leaf>, MerkleTree)>, DisputeError<R::Error>> {
+    ) -> Result<Arc<Accumulator>, DisputeError<R::Error>> {
         if let Some(known) = &self.accumulator {
             return Ok(known.clone());
         }
@@ -116,7 +122,7 @@ impl<R: Evidence> Library<R> {
         missing(is_whole.then_some(()), "complete list of leaves")?;
         let tree = MerkleTree::new(leaves.iter().map(Leaf::preimage));
         debug_assert!(leaves.iter().enumerate().all(|(i, leaf)| leaf.hash::<HostSha256>() == tree.hash(0, i as u32)));
-        Ok(self.accumulator.insert(Arc::new((leaves, tree))).clone())
+        Ok(self.accumulator.insert(Arc::new(Accumulator { leaves, tree })).clone())
     }
 
     pub(super) fn steps(&mut self, ground: &Ground, leaf: u32) -> Result<Vec<StepRoots>, DisputeError<R::Error>> {

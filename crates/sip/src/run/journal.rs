@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use sip_protocol::config::TOKEN;
+use sip_ledger::Ledger;
 use sip_node::Task;
 use sip_proof::Leaf;
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ pub(crate) struct Journal {
     pub flows: Vec<Vec<(String, i64)>>,
     /// What everyone owned after the last event.
     pub wealth: Vec<u64>,
-    /// What everyone owned before the first round.
+    /// What everyone had staked before the first round.
     pub staked: Vec<u64>,
     /// The leaves that trainers published behind their commitments.
     pub published: Vec<Published>,
@@ -75,7 +76,9 @@ impl Journal {
     /// Starts to follow everyone's wealth.
     pub(crate) fn begin(&mut self, world: &World) -> Result<()> {
         self.wealth = world.wealth()?;
-        self.staked = self.wealth.clone();
+        let wallets = world.people.iter().map(|person| world.program.token_account(&person.wallet()));
+        let liquid = wallets.map(|account| world.ledger.token_balance(&account).unwrap_or(0));
+        self.staked = self.wealth.iter().zip(liquid).map(|(all, liquid)| all.saturating_sub(liquid)).collect();
         self.flows = vec![Vec::new(); world.people.len()];
         Ok(())
     }

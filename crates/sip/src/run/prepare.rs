@@ -51,25 +51,29 @@ pub(crate) fn tokenize(
         Corpus::read(texts, max_bytes.min(corpus::MAX_BYTES_DEFAULT))?
     };
     let licence = if texts.is_empty() { "CC0-1.0" } else { "LicenseRef-Own" };
-    store.begin()?;
     let all: Vec<&str> = corpus.domains().iter().map(|domain| domain.text.as_str()).collect();
     let tokenizer = Tokenizer::train(&all, settings.model.vocab_size)?;
-    settings.model.vocab_size = tokenizer.vocab_size();
-    tokenizer.save(&store.model(), settings.model.max_seq_len)?;
-    settings.domains.clear();
-    for (number, domain) in corpus.domains().iter().enumerate() {
+    let mut domains = Vec::new();
+    for domain in corpus.domains() {
         let mut tokens = vec![DOCUMENT_ID];
         tokens.extend(tokenizer.encode(&domain.text)?);
         let parts = DomainTokens::split(&domain.name, tokens, settings.model.max_seq_len)?;
+        let (train, heldout) = (parts.train.token_count(), parts.heldout.token_count());
+        progress.line(&format!(
+            "{:<12} {train:>9} tokens to train on, {heldout:>7} held out, {:.2} characters per token",
+            parts.name,
+            domain.text.chars().count() as f64 / (train + heldout) as f64
+        ));
+        domains.push(parts);
+    }
+    // Nothing of an earlier run is touched before everything that can be wrong with the texts was found out.
+    store.begin()?;
+    settings.model.vocab_size = tokenizer.vocab_size();
+    tokenizer.save(&store.model(), settings.model.max_seq_len)?;
+    settings.domains.clear();
+    for (number, parts) in domains.into_iter().enumerate() {
         parts.train.save(&store.tokens(number, "train"))?;
         parts.heldout.save(&store.tokens(number, "heldout"))?;
-        progress.line(&format!(
-            "{:<12} {:>9} tokens to train on, {:>7} held out, {:.2} characters per token",
-            parts.name,
-            parts.train.token_count(),
-            parts.heldout.token_count(),
-            domain.text.chars().count() as f64 / (parts.train.token_count() + parts.heldout.token_count()) as f64
-        ));
         settings.domains.push(DomainSettings {
             name: parts.name,
             licence: licence.into(),

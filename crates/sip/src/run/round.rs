@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use sip_data::Mixture;
 use sip_graph::Graph;
 use sip_node::{Cheat, Segment, SegmentTask, State, aggregate};
-use sip_ops::{Kind, Type};
+use sip_ops::{Kind, NodeSpec};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::config::TOKEN;
 use sip_protocol::job::{Job, MAX_DOMAINS, bit};
@@ -417,13 +417,21 @@ fn stage(fraud: Fraud, graph: &Graph, settings: &super::settings::Settings, numb
         let word = u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
         (u64::from(word) % below.max(1) as u64) as u32
     };
-    // Nodes of the backward pass and the optimizer: what is wrong there reaches the state for sure.
-    let nodes = graph.nodes();
-    let computed = |kind: Kind| -> Vec<usize> {
-        let wanted = |n: &usize| nodes[*n].kind == kind && nodes[*n].dtype == Type::F32 && nodes[*n].len() > 1;
-        (nodes.len() / 2..nodes.len()).filter(wanted).collect()
+    // A bit flipped just anywhere may be rounded away before it reaches the state. These are the places where it is not: the
+    // gradients of weights (but for the embedding's, most of which are zero) and the new weights themselves.
+    let (nodes, outputs) = (graph.nodes(), graph.state_outputs());
+    let weights = outputs.len() / 3;
+    let embedding = outputs.first().map_or(0, |output| nodes[*output as usize].len());
+    let moments: Vec<u32> = outputs[weights..2 * weights].to_vec();
+    let reads = |node: &NodeSpec, gradient: usize| node.operands.iter().any(|o| o.node as usize == gradient);
+    let is_gradient = |n: &usize| {
+        nodes[*n].kind == Kind::Contract
+            && nodes[*n].len() != embedding
+            && moments.iter().any(|moment| reads(&nodes[*moment as usize], *n))
     };
-    let (contracts, maps) = (computed(Kind::Contract), computed(Kind::Map));
+    let contracts: Vec<usize> = (0..nodes.len()).filter(is_gradient).collect();
+    let maps: Vec<usize> =
+        outputs[1..weights].iter().map(|o| *o as usize).filter(|o| nodes[*o].kind == Kind::Map).collect();
     match fraud {
         Fraud::Lazy | Fraud::FalseAccusation | Fraud::LyingEvaluator => Cheat::Lazy,
         Fraud::Poison => Cheat::Poison { node: contracts.last().copied().unwrap_or(0) as u32 },

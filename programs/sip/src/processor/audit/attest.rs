@@ -20,12 +20,12 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let [auditor, job, round, pool, segment, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(auditor)?;
     let job = guard::load::<Job>(program, job)?;
-    let mut round = guard::load_mut::<Round>(program, round)?;
+    let round = guard::load::<Round>(program, round)?;
     let pool = guard::load::<Pool>(program, pool)?;
     let mut segment = guard::load_mut::<Segment>(program, segment)?;
     guard::related(round.job == job.address && segment.round == round.address)?;
     pool.require_operator(guard::key(auditor))?;
     let address = segment.address;
     let actor = Actor { pool: &pool.address, place: args.place, slot: guard::slot()? };
-    audit::attest::<Syscall>(&mut round, &job, &address, &mut segment, &actor, &args.digest)
+    audit::attest::<Syscall>(&round, &job, &address, &mut segment, &actor, &args.digest)
 }

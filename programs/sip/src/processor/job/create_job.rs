@@ -14,7 +14,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let config = guard::load::<Config>(program, config)?;
     let seeds: [&[u8]; 3] = [seed::JOB, guard::key(creator), &args.nonce.to_le_bytes()];
     let mut job = Creation { program, payer: creator }.create::<Job>(job, &seeds)?;
-    job.initialise(guard::key(creator), args.nonce, &args.spec, config.authority == *guard::key(creator))?;
+    let is_rewarded = config.authority == *guard::key(creator);
+    job.initialise(guard::key(creator), args.nonce, &args.spec, is_rewarded, &config.parameters)?;
     for domain in 0..args.spec.domain_count as usize {
         let dataset = guard::load::<Dataset>(program, datasets.get(domain).ok_or(Error::MissingAccount)?)?;
         job.set_dataset(domain, &dataset.address)?;

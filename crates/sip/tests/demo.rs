@@ -1,0 +1,275 @@
+//! The main job in miniature, through the binary: every cheat, the honest run, interruptions, and bad input.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+fn sip(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sip"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn path(folder: &Path) -> &str {
+    folder.to_str().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn succeed(output: Output) -> String {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn demo(folder: &Path, seed: &str, cheat: &str) -> Value {
+    let arguments = ["demo", "--quick", "--json", "--seed", seed, "--cheat", cheat, "--out", path(folder)];
+    serde_json::from_str(&succeed(sip(&arguments).output().unwrap())).unwrap()
+}
+
+/// A summary without what depends on the machine.
+fn lasting(mut summary: Value) -> Value {
+    summary.as_object_mut().unwrap().remove("timings");
+    summary
+}
+
+fn participant<'a>(summary: &'a Value, name: &str) -> &'a Value {
+    summary["participants"].as_array().unwrap().iter().find(|p| p["name"] == name).unwrap()
+}
+
+fn lost(summary: &Value, name: &str) -> f64 {
+    participant(summary, name)["lost"].as_f64().unwrap()
+}
+
+fn a_cheating_trainer_is_convicted(cheat: &str, seed: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = demo(folder.path(), seed, cheat);
+    let disputes = summary["disputes"].as_array().unwrap();
+    assert_eq!(disputes.len(), 1, "{disputes:?}");
+    assert_eq!(disputes[0]["outcome"], "convicted");
+    assert_eq!(disputes[0]["defendant"], "trainer 3");
+    assert!(disputes[0]["defendant_transactions"].as_u64().unwrap() <= 24);
+    // The own bond is gone, and delegators lose with their operator; the accuser earns.
+    assert!(lost(&summary, "trainer 3") >= 20_000.0);
+    assert!(lost(&summary, "patron 1") > 0.0);
+    let challenger = disputes[0]["challenger"].as_str().unwrap();
+    let reasons = participant(&summary, challenger)["reasons"].to_string();
+    assert!(reasons.contains("bounty for convicting trainer 3"), "{reasons}");
+    // The segment is left out of the aggregate, and its trainer of later rounds.
+    let rounds = summary["rounds"].as_array().unwrap();
+    assert_eq!(rounds[2]["segments"][2]["status"], "convicted");
+    assert_eq!(rounds[3]["segments"].as_array().unwrap().len(), 2);
+    assert_eq!(summary["chain"]["conserved"], true);
+    let verified = sip(&["verify", path(folder.path()), "--json"]).output().unwrap();
+    let finding: Value = serde_json::from_str(&succeed(verified)).unwrap();
+    assert_eq!((&finding["verified"], &finding["convicted_segments"]), (&Value::Bool(true), &Value::from(1)));
+}
+
+#[test]
+fn a_flipped_bit_is_convicted() {
+    a_cheating_trainer_is_convicted("flip-bit", "1");
+    a_cheating_trainer_is_convicted("flip-bit", "2");
+}
+
+#[test]
+fn a_lazy_copy_is_convicted() {
+    a_cheating_trainer_is_convicted("lazy", "3");
+}
+
+#[test]
+fn a_poisoned_gradient_is_convicted() {
+    a_cheating_trainer_is_convicted("poison", "4");
+}
+
+#[test]
+fn wrong_data_are_convicted() {
+    a_cheating_trainer_is_convicted("wrong-data", "5");
+}
+
+#[test]
+fn a_false_accuser_loses_its_bond_and_its_victim_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = demo(folder.path(), "6", "false-accusation");
+    let disputes = summary["disputes"].as_array().unwrap();
+    assert_eq!(disputes.len(), 1);
+    assert_eq!(disputes[0]["outcome"], "acquitted");
+    assert!(disputes[0]["path"].as_array().unwrap().len() > 6, "the accuser gave up before the bottom");
+    assert!(lost(&summary, "auditor 2") >= 100.0);
+    assert_eq!(lost(&summary, "trainer 1"), 0.0);
+    assert_eq!(summary["rounds"][3]["segments"].as_array().unwrap().len(), 3);
+    assert_eq!(summary["chain"]["burned"].as_f64(), Some(50.0));
+}
+
+#[test]
+fn a_lying_evaluator_is_slashed_and_moves_no_score() {
+    let folder = tempfile::tempdir().unwrap();
+    let lied = demo(&folder.path().join("lied"), "7", "lying-evaluator");
+    let honest = demo(&folder.path().join("honest"), "7", "none");
+    assert!(lost(&lied, "evaluator 3") > 0.0);
+    assert_eq!(lost(&lied, "evaluator 1"), 0.0);
+    for round in 0..4 {
+        assert_eq!(lied["rounds"][round]["loss"], honest["rounds"][round]["loss"]);
+    }
+}
+
+#[test]
+fn an_honest_run_learns_pays_everyone_and_is_the_same_every_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let summary = demo(&first, "8", "none");
+    for p in summary["participants"].as_array().unwrap() {
+        assert_eq!(p["lost"].as_f64(), Some(0.0), "{p}");
+        assert!(p["earned"].as_f64().unwrap() > 0.0, "{p}");
+    }
+    for domain in 0..3 {
+        let before = summary["initial_loss"][domain].as_f64().unwrap();
+        let after = summary["rounds"][3]["loss"][domain].as_f64().unwrap();
+        assert!(after < before - 0.3, "domain {domain}: {before} to {after}");
+    }
+    // One thread and no vector instructions: not one bit differs.
+    let arguments = ["demo", "--quick", "--json", "--seed", "8", "--cheat", "none", "--out", path(&second)];
+    let again = sip(&arguments).env("SIP_THREADS", "1").env("SIP_SIMD", "scalar").output().unwrap();
+    assert_eq!(lasting(serde_json::from_str(&succeed(again)).unwrap()), lasting(summary));
+    let page = std::fs::read_to_string(first.join("report.html")).unwrap();
+    assert!(page.contains("<svg") && !page.contains("src=") && !page.contains("href="));
+    let written = succeed(sip(&["generate", "--model", path(&first.join("model")), "The", "--tokens", "8"]).output().unwrap());
+    assert!(written.starts_with("The") && written.trim_end().len() > 3, "{written}");
+}
+
+/// Starts a run, waits until a round is saved, and ends it with a signal.
+fn interrupt(folder: &Path, signal: &str) -> Output {
+    let arguments = ["demo", "--quick", "--json", "--rounds", "5", "--seed", "9", "--out", path(folder)];
+    let mut child = sip(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let saved = |round: u32| folder.join(format!("run/journal-{round}.json")).exists();
+    for _ in 0..6000 {
+        if (1..5).any(saved) || child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_killed_run_goes_on_and_ends_as_if_nothing_had_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    let arguments = ["demo", "--quick", "--json", "--rounds", "5", "--seed", "9", "--out", path(&whole)];
+    let expected: Value = serde_json::from_str(&succeed(sip(&arguments).output().unwrap())).unwrap();
+    for signal in ["-KILL", "-INT"] {
+        let broken = folder.path().join(signal);
+        let stopped = interrupt(&broken, signal);
+        if signal == "-INT" && !stopped.status.success() {
+            let said = text(&stopped.stderr);
+            assert!(said.contains("--resume"), "{said}");
+        }
+        let resumed = sip(&["demo", "--resume", "--json", "--out", path(&broken)]).output().unwrap();
+        let resumed: Value = serde_json::from_str(&succeed(resumed)).unwrap();
+        assert_eq!(lasting(resumed), lasting(expected.clone()), "after {signal}");
+        succeed(sip(&["verify", path(&broken)]).output().unwrap());
+    }
+}
+
+#[test]
+fn verification_names_what_was_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path();
+    demo(out, "10", "none");
+    let change = |file: &str, edit: &dyn Fn(&mut Vec<u8>)| {
+        let file = out.join(file);
+        let whole = std::fs::read(&file).unwrap();
+        let mut bytes = whole.clone();
+        edit(&mut bytes);
+        std::fs::write(&file, bytes).unwrap();
+        let output = sip(&["verify", path(out)]).output().unwrap();
+        std::fs::write(&file, whole).unwrap();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = change("model/model.safetensors", &|bytes| *bytes.last_mut().unwrap() ^= 1);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("exported tensor model.norm.weight"), "{said}");
+    let (code, said) = change("run/ledger-4.bin", &|bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    });
+    assert_eq!(code, Some(1), "{said}");
+    let (code, said) = change("run/data/1.train.tokens", &|bytes| bytes[100] ^= 1);
+    assert_eq!(code, Some(1), "{said}");
+    let (code, said) = change("run/journal-4.json", &|bytes| {
+        // One digit of one published leaf.
+        let start = text(bytes).find("\"leaves\"").unwrap() + 40;
+        bytes[start] = if bytes[start] == b'0' { b'1' } else { b'0' };
+    });
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("leaves"), "{said}");
+    let (code, said) = change("run/settings.json", &|bytes| {
+        let changed = text(bytes).replace("\"seed\": 10", "\"seed\": 11");
+        *bytes = changed.into_bytes();
+    });
+    assert_ne!(code, Some(0), "{said}");
+}
+
+#[test]
+fn own_texts_are_domains() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = folder.path().join("texts");
+    std::fs::create_dir(&texts).unwrap();
+    for (name, word) in [("sea", "wave"), ("land", "hill")] {
+        let lines: String = (0..4000).map(|i| format!("the {word} number {i} is a {word}\n")).collect();
+        std::fs::write(texts.join(format!("{name}.txt")), lines).unwrap();
+    }
+    let out = folder.path().join("out");
+    let arguments =
+        ["demo", "--quick", "--json", "--rounds", "2", "--cheat", "none", "--out", path(&out), "--data", path(&texts)];
+    let summary: Value = serde_json::from_str(&succeed(sip(&arguments).output().unwrap())).unwrap();
+    let names: Vec<&Value> = summary["domains"].as_array().unwrap().iter().map(|d| &d["name"]).collect();
+    assert_eq!(names, ["land", "sea"]);
+}
+
+/// What a refused call says; it must be one sentence on one line, and touch nothing.
+fn refused(arguments: &[&str]) -> String {
+    let output = sip(arguments).output().unwrap();
+    assert!(!output.status.success(), "{arguments:?} succeeded");
+    let said = text(&output.stderr);
+    let last = said.lines().rfind(|line| line.starts_with("error")).unwrap_or_else(|| panic!("no error in {said}"));
+    assert!(!said.contains("panicked"), "{said}");
+    last.to_string()
+}
+
+#[test]
+fn bad_input_gives_one_clear_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let out = folder.path().join("out");
+    let out = path(&out);
+    let missing = refused(&["demo", "--out", out, "--data", "/nowhere/at/all.txt"]);
+    assert!(missing.contains("/nowhere/at/all.txt"), "{missing}");
+    let empty = refused(&["demo", "--out", out, "--data", &file("empty.txt", b"")]);
+    assert!(empty.contains("empty"), "{empty}");
+    let binary = refused(&["demo", "--out", out, "--data", &file("binary.txt", b"good \xff\xfe bad")]);
+    assert!(binary.contains("UTF-8"), "{binary}");
+    let short = refused(&["demo", "--out", out, "--data", &file("short.txt", b"too short to learn from")]);
+    assert!(short.contains("short"), "{short}");
+    let cheat = refused(&["demo", "--out", out, "--cheat", "theft"]);
+    assert!(cheat.contains("theft") && cheat.contains("flip-bit"), "{cheat}");
+    let crowd = refused(&["demo", "--out", out, "--cheat", "lazy,poison,flip-bit"]);
+    assert!(crowd.contains("honest"), "{crowd}");
+    let option = refused(&["demo", "--colour", "red"]);
+    assert!(option.contains("--colour"), "{option}");
+    let nothing = refused(&["demo", "--resume", "--out", out]);
+    assert!(nothing.contains("no run"), "{nothing}");
+    let unverifiable = refused(&["verify", out]);
+    assert!(unverifiable.contains("no run"), "{unverifiable}");
+    let no_model = refused(&["generate", "--model", out, "The"]);
+    assert!(no_model.contains("model"), "{no_model}");
+    let blocked = refused(&["demo", "--quick", "--out", &file("file", b"in the way")]);
+    assert!(blocked.contains("folder"), "{blocked}");
+    assert!(!Path::new(out).exists(), "a refused run left files behind");
+}
