@@ -42,7 +42,11 @@ impl Case {
 
     fn length(&self, strides: [i32; 4]) -> usize {
         let [m, n, k] = self.sizes;
-        [self.batch, m, n, k].iter().zip(strides).map(|(&size, stride)| (size as usize - 1) * stride as usize).sum::<usize>()
+        [self.batch, m, n, k]
+            .iter()
+            .zip(strides)
+            .map(|(&size, stride)| (size as usize - 1) * stride as usize)
+            .sum::<usize>()
             + 1
     }
 }

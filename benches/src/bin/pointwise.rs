@@ -37,7 +37,16 @@ fn main() {
         ("a · row + column", spec(Kind::Map, &[rows, width], &[], &[dense, &[1, 0], &[0, 1]], &[(Fma, 0, 1, 2)])),
         ("aᵀ + b", spec(Kind::Map, &[rows, width], &[], &[&[1, w], dense], &[(Add, 0, 1, 0)])),
         ("exp(a − row)", spec(Kind::Map, &[rows, width], &[], &[dense, &[1, 0]], &[(Sub, 0, 1, 0), (Exp, 2, 0, 0)])),
-        ("log(a)", spec(Kind::Map, &[rows, width], &[], &[dense], &[(Abs, 0, 0, 0), (ConstF, 0, 0, 0), (Add, 1, 2, 0), (Log, 3, 0, 0)])),
+        (
+            "log(a)",
+            spec(
+                Kind::Map,
+                &[rows, width],
+                &[],
+                &[dense],
+                &[(Abs, 0, 0, 0), (ConstF, 0, 0, 0), (Add, 1, 2, 0), (Log, 3, 0, 0)],
+            ),
+        ),
         (
             "silu(a) · b",
             spec(
@@ -55,7 +64,17 @@ fn main() {
                 &[rows, width],
                 &[],
                 &[dense, dense, dense, dense, &[0, 0]],
-                &[(Mul, 0, 4, 0), (Fma, 1, 4, 5), (Mul, 2, 2, 0), (Fma, 7, 4, 6), (Sqrt, 7, 0, 0), (ConstF, 0, 0, 0), (Add, 9, 10, 0), (Div, 8, 11, 0), (Fma, 12, 4, 3)],
+                &[
+                    (Mul, 0, 4, 0),
+                    (Fma, 1, 4, 5),
+                    (Mul, 2, 2, 0),
+                    (Fma, 7, 4, 6),
+                    (Sqrt, 7, 0, 0),
+                    (ConstF, 0, 0, 0),
+                    (Add, 9, 10, 0),
+                    (Div, 8, 11, 0),
+                    (Fma, 12, 4, 3),
+                ],
             ),
         ),
         ("sum of rows", spec(Kind::ReduceAdd, &[rows], &[width], &[&[w, 1]], &[])),

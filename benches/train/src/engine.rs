@@ -95,7 +95,7 @@ fn label(spec: &NodeSpec) -> String {
         label += &format!(", {} instructions", spec.program.len());
     }
     if spec.constraint.is_some() {
-        label += &format!(", causal {:?} {:?}", spec.constraint, spec.operands.iter().map(|o| o.strides.clone()).collect::<Vec<_>>());
+        label += ", causal";
     }
     label
 }

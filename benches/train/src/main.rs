@@ -54,7 +54,11 @@ fn main() -> Result<()> {
     let shape = options.size.shape().context("the model crate lacks a preset of this size")?;
     let threads = Arc::new(Threads::new(options.threads as usize));
     let report = measure(&options, &shape, &threads)?;
-    if options.json { println!("{report:#}") } else { print(&report) }
+    if options.json {
+        println!("{report:#}")
+    } else {
+        print(&report)
+    }
     Ok(())
 }
 
@@ -128,7 +132,10 @@ fn agree(shape: &Shape, engine: &mut Engine, rival: &mut Rival) -> Result<Vec<(f
     for step in 0..AGREEMENT_STEPS {
         let (own, other) = (engine.step(&batch)?, rival.step(&batch, shape.batch)?);
         let difference = (own - other).abs() / other.abs();
-        ensure!(difference <= TOLERANCE, "step {step}: our loss is {own}, candle's {other}; they compute different steps");
+        ensure!(
+            difference <= TOLERANCE,
+            "step {step}: our loss is {own}, candle's {other}; they compute different steps"
+        );
         losses.push((own, other));
     }
     let (first, last) = (losses[0], losses[AGREEMENT_STEPS - 1]);

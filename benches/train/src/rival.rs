@@ -91,10 +91,7 @@ impl Rival {
             mask: Tensor::from_vec(mask, (seq, seq), &device)?,
             weights,
             clip_norm: optimizer.clip_norm,
-            optimizers: [
-                AdamW::new(matrices, params(optimizer.weight_decay))?,
-                AdamW::new(gains, params(0.0))?,
-            ],
+            optimizers: [AdamW::new(matrices, params(optimizer.weight_decay))?, AdamW::new(gains, params(0.0))?],
             config,
         })
     }

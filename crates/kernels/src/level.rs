@@ -31,6 +31,8 @@ pub(crate) trait Level {
     unsafe fn load_first(from: *const f32, lanes: usize) -> Self::Vector;
     /// Writes the first `lanes` values.
     unsafe fn store_first(to: *mut f32, value: Self::Vector, lanes: usize);
+    /// Asks for the cache line of an address, which need not be valid.
+    unsafe fn prefetch(address: *const f32);
     /// Whether a lane is a NaN.
     unsafe fn any_nan(value: Self::Vector) -> bool;
     /// Reads eight values from each of eight places, and writes the `k`th of all to `to + k · step`, for `k` ascending.
@@ -75,6 +77,8 @@ impl Level for Portable {
             unsafe { *to.add(lane) = value }
         }
     }
+    #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
     #[inline(always)]
     unsafe fn any_nan(value: [f32; 8]) -> bool {
         value.iter().any(|value| value.is_nan())
@@ -146,6 +150,11 @@ mod x86 {
         unsafe fn store_first(to: *mut f32, value: __m256, lanes: usize) {
             // SAFETY: see above; masked lanes are not written.
             unsafe { _mm256_maskstore_ps(to, first(lanes), value) }
+        }
+        #[inline(always)]
+        unsafe fn prefetch(address: *const f32) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
         unsafe fn any_nan(value: __m256) -> bool {
@@ -220,6 +229,11 @@ mod x86 {
         unsafe fn store_first(to: *mut f32, value: __m512, lanes: usize) {
             // SAFETY: see above; masked lanes are not written.
             unsafe { _mm512_mask_storeu_ps(to, ((1u32 << lanes) - 1) as u16, value) }
+        }
+        #[inline(always)]
+        unsafe fn prefetch(address: *const f32) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
         unsafe fn any_nan(value: __m512) -> bool {

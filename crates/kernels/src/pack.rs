@@ -6,6 +6,9 @@ use std::cell::RefCell;
 /// Values that a pack may write past its end; every destination has them in excess.
 pub(crate) const SLACK: usize = 16;
 
+/// How many terms ahead memory is asked for.
+const PREFETCH_TERMS: usize = 12;
+
 /// A cache line of f32.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -64,7 +67,7 @@ pub(crate) fn pack<L: Level>(
     let distance = panel_len(width, terms.len());
     let to = &mut to[..lines.len().div_ceil(width) * distance];
     if lines.windows(2).all(|pair| pair[1] == pair[0] + 1) {
-        return pack_rows(to, distance, width, from, base, lines, terms);
+        return pack_rows::<L>(to, distance, width, from, base, lines, terms);
     }
     for (to, lines) in to.chunks_mut(distance).zip(lines.chunks(width)) {
         if unit_terms {
@@ -87,7 +90,7 @@ fn pack_any(to: &mut [f32], width: usize, from: &[u32], base: isize, lines: &[is
 /// Term by term over all panels, so that memory is read in long stretches. Sixteen lanes at once, though fewer may be wanted: the next
 /// term overwrites what is too much.
 #[inline(always)]
-fn pack_rows(
+fn pack_rows<L: Level>(
     to: &mut [f32],
     distance: usize,
     width: usize,
@@ -97,6 +100,14 @@ fn pack_rows(
     terms: &[isize],
 ) {
     for (k, &term) in terms.iter().enumerate() {
+        if let Some(&ahead) = terms.get(k + PREFETCH_TERMS) {
+            // Terms lie far apart, where the processor does not look ahead by itself.
+            let place = from.as_ptr().cast::<f32>().wrapping_offset(base + lines[0] + ahead);
+            for line in (0..lines.len() + 15).step_by(16) {
+                // SAFETY: this function is compiled for, and called at, the level of `L`; the address need not be valid.
+                unsafe { L::prefetch(place.wrapping_add(line)) };
+            }
+        }
         for (panel, first_line) in (0..lines.len()).step_by(width).enumerate() {
             let count = width.min(lines.len() - first_line);
             for first in (0..count).step_by(16) {

@@ -185,7 +185,7 @@ fn contractions_are_their_definition() {
             .collect();
         let mut tensors = Vec::new();
         for operand in 0..2 + spec.starts_from_operand as usize {
-            let used = |label: usize| if operand < 2 { seen[label][operand] } else { label < out };
+            let used = |label: usize| seen[label].get(operand).copied().unwrap_or(label < out);
             let (operand, len) = random.operand(&all, &used);
             spec.operands.push(operand);
             tensors.push(random.values(len));
@@ -399,6 +399,9 @@ fn products_of_language_models_are_their_definition() {
         (&[1, 500], &[300], &[&[0, 2], &[1, 2]], None),
         (&[500, 1], &[300], &[&[0, 2], &[1, 2]], None),
         (&[500, 3], &[300], &[&[0, 2], &[1, 2]], None),
+        // More columns than are packed at a time, and than are computed at a time in a batch.
+        (&[16, 8200], &[520], &[&[0, 2], &[1, 2]], None),
+        (&[5, 20, 700], &[300], &[&[0, 1, 3], &[0, 3, 2]], None),
         // Attention: scores [b, h, q, k], values [b, q, h, d], and their gradients.
         (&[2, 3, t, t], &[d], &[&[0, 2, 1, 4], &[0, 3, 1, 4]], Some((3, 2))),
         (&[2, t, 3, d], &[t], &[&[0, 2, 1, 4], &[0, 4, 2, 3]], Some((4, 1))),
@@ -408,8 +411,9 @@ fn products_of_language_models_are_their_definition() {
         (&[2, 3, d, t], &[t], &[&[0, 1, 3, 4], &[0, 4, 1, 2]], Some((4, 3))),
     ];
     for &(out, reduce, layouts, constraint) in cases {
+        let pools = if out == [16, 8200] { &pools[1..2] } else { &pools[..] };
         let (spec, tensors) = product(&mut random, out, reduce, layouts, constraint);
-        compare_some(&mut random, &spec, &tensors, &pools);
+        compare_some(&mut random, &spec, &tensors, pools);
     }
 }
 

@@ -129,7 +129,11 @@ pub(crate) fn roots(tensors: &[&[u32]], threads: &Threads) -> Vec<Hash> {
         let tensor = order[task];
         let _ = slots[tensor].set(tensor_root(tensors[tensor]));
     });
-    slots.into_iter().zip(tensors).map(|(slot, tensor)| slot.into_inner().unwrap_or_else(|| tensor_root(tensor))).collect()
+    slots
+        .into_iter()
+        .zip(tensors)
+        .map(|(slot, tensor)| slot.into_inner().unwrap_or_else(|| tensor_root(tensor)))
+        .collect()
 }
 
 /// Root of a state.
@@ -157,9 +161,14 @@ mod tests {
         assert_eq!(again.root(), state.root());
         assert_eq!(again.entries(), state.entries());
         let whole = std::fs::read(&path).unwrap();
-        for (position, cut) in [(0, false), (20, false), (60, false), (whole.len() - 1, false), (50, true), (44, true)] {
+        for (position, cut) in [(0, false), (20, false), (60, false), (whole.len() - 1, false), (50, true), (44, true)]
+        {
             let mut bytes = whole.clone();
-            if cut { bytes.truncate(position) } else { bytes[position] ^= 1 }
+            if cut {
+                bytes.truncate(position)
+            } else {
+                bytes[position] ^= 1
+            }
             std::fs::write(&path, bytes).unwrap();
             assert!(matches!(State::load(&path, &threads), Err(StateError::Damaged { .. })));
         }

@@ -92,6 +92,7 @@ impl JobSpec {
             || self.leaf_interval > self.inner_steps
             || self.leaf_interval > MAX_STEPS_PER_LEAF
             || self.inner_steps > 1 << 20
+            || self.node_count > 1 << 24
             || self.reserved != [0; 3]
             || self.padding != 0
         {

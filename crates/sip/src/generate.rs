@@ -48,8 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let tokenizer = Tokenizer::load(folder)?;
     let weights = tensors.iter().map(|tensor| Buffer::from(&tensor.data[..])).collect();
     let mut generator = Generator::new(&config, weights, machine.threads)?;
-    let sampling =
-        Sampling { temperature: arguments.temperature, top_k: arguments.top_k, top_p: arguments.top_p };
+    let sampling = Sampling { temperature: arguments.temperature, top_k: arguments.top_k, top_p: arguments.top_p };
     let mut sampler = Sampler::new(sampling, arguments.seed);
     let mut out = std::io::stdout();
     let mut shown = 0;

@@ -63,7 +63,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             replayed.rounds, replayed.segments, replayed.convicted, replayed.steps, replayed.attestations
         );
         match &difference {
-            None => println!("Verified: graph, data, every segment, every aggregate, every score and the model are what was committed."),
+            None => println!(
+                "Verified: graph, data, every segment, every aggregate, every score and the model are what was committed."
+            ),
             Some(difference) => println!("Not verified. First difference: {difference}"),
         }
     }
@@ -105,8 +107,7 @@ impl Verifier {
         if let Some(difference) = self.job(&job)? {
             return Ok(Some(difference));
         }
-        let mut worker =
-            Worker::new(self.prepared.task.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
+        let mut worker = Worker::new(self.prepared.task.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
         let mut scorer = Scorer::new(
             &self.settings.model,
             self.settings.batch,
@@ -147,7 +148,9 @@ impl Verifier {
             }
             let next = Arc::new(aggregate(&accepted, &self.machine.threads, self.machine.simd)?);
             if next.root() != round.next_base {
-                return Ok(Some(format!("round {index}: the base that was voted is not the mean of the accepted segments")));
+                return Ok(Some(format!(
+                    "round {index}: the base that was voted is not the mean of the accepted segments"
+                )));
             }
             for (domain, benchmark) in self.prepared.benchmarks.iter().enumerate() {
                 let score = scorer.score(next.entries(), benchmark)?;
@@ -211,12 +214,16 @@ impl Verifier {
             base: Arc::clone(base),
         };
         let published = self.journal.published.iter().find(|p| p.round == round.index && p.place == person.place);
-        let leaves = published
-            .and_then(|published| published.leaves(&self.prepared.task))
-            .with_context(|| format!("the leaves of {} in round {} are not among the run's files", person.name, round.index))?;
+        let leaves = published.and_then(|published| published.leaves(&self.prepared.task)).with_context(|| {
+            format!("the leaves of {} in round {} are not among the run's files", person.name, round.index)
+        })?;
         let where_ = format!("round {}, {}", round.index, person.name);
         // An attestation is checked with the key and the draw of the first auditor that attested.
-        let attester = self.world.with_role(AUDITOR).into_iter().find(|a| account.attested & bit(self.world.people[*a].place) != 0);
+        let attester = self
+            .world
+            .with_role(AUDITOR)
+            .into_iter()
+            .find(|a| account.attested & bit(self.world.people[*a].place) != 0);
         let (key, draw) = match attester {
             Some(auditor) => {
                 let auditor = &self.world.people[auditor];
@@ -235,12 +242,16 @@ impl Verifier {
         if account.status == segment::CONVICTED {
             replayed.convicted += 1;
             let honest = audit.divergence.is_none();
-            return Ok((honest.then(|| format!("{where_}: convicted, although the replay gives the same leaves")), end));
+            return Ok((
+                honest.then(|| format!("{where_}: convicted, although the replay gives the same leaves")),
+                end,
+            ));
         }
         if let Some(divergence) = audit.divergence {
             let (first, count) = (divergence.expected.first_step, divergence.expected.count);
             let leaf = divergence.leaf;
-            let text = format!("{where_}: leaf {leaf} (steps {first} to {}) is not what the replay gives", first + count - 1);
+            let text =
+                format!("{where_}: leaf {leaf} (steps {first} to {}) is not what the replay gives", first + count - 1);
             return Ok((Some(text), end));
         }
         if let Some(auditor) = attester {

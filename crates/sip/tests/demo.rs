@@ -134,7 +134,8 @@ fn an_honest_run_learns_pays_everyone_and_is_the_same_every_time() {
     assert_eq!(lasting(serde_json::from_str(&succeed(again)).unwrap()), lasting(summary));
     let page = std::fs::read_to_string(first.join("report.html")).unwrap();
     assert!(page.contains("<svg") && !page.contains("src=") && !page.contains("href="));
-    let written = succeed(sip(&["generate", "--model", path(&first.join("model")), "The", "--tokens", "8"]).output().unwrap());
+    let written =
+        succeed(sip(&["generate", "--model", path(&first.join("model")), "The", "--tokens", "8"]).output().unwrap());
     assert!(written.starts_with("The") && written.trim_end().len() > 3, "{written}");
 }
 

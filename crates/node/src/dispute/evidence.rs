@@ -110,10 +110,7 @@ impl<R: Evidence> Library<R> {
         missing(self.graph.is_graph_of(ground).then_some(()), "graph with the disputed job's roots")
     }
 
-    pub(super) fn accumulator(
-        &mut self,
-        ground: &Ground,
-    ) -> Result<Arc<Accumulator>, DisputeError<R::Error>> {
+    pub(super) fn accumulator(&mut self, ground: &Ground) -> Result<Arc<Accumulator>, DisputeError<R::Error>> {
         if let Some(known) = &self.accumulator {
             return Ok(known.clone());
         }

@@ -385,6 +385,11 @@ fn tensor_roots(tensors: &[Vec<u32>]) -> Vec<Hash> {
 }
 
 impl Run {
+    /// What it was run from.
+    pub fn scene(&self) -> &Arc<Scene> {
+        &self.scene
+    }
+
     /// The job's graph.
     pub fn graph(&self) -> Arc<GraphEvidence> {
         self.scene.graph.clone()

@@ -47,17 +47,22 @@ fn fight(claimed: &Arc<Run>, honest: &Arc<Run>, mut tamper: impl FnMut(&Game, &m
     (game.outcome().unwrap(), moves)
 }
 
-fn convicts(scene: &Arc<Scene>, lie: Lie) -> Vec<MoveKind> {
-    let (honest, claimed) = (Arc::new(scene.run(None)), Arc::new(scene.run(Some(lie))));
-    let (outcome, moves) = fight(&claimed, &honest, |_, _| ());
+/// An honest run of so many steps, so many of them in a leaf.
+fn honest(inner_steps: u32, steps_per_leaf: u32) -> Arc<Run> {
+    Arc::new(Scene::new(inner_steps, steps_per_leaf).run(None))
+}
+
+/// Plays a lie to its conviction; returns the moves.
+fn convicts(honest: &Arc<Run>, lie: Lie) -> Vec<MoveKind> {
+    let claimed = Arc::new(honest.scene().run(Some(lie)));
+    let (outcome, moves) = fight(&claimed, honest, |_, _| ());
     assert_eq!(outcome, Outcome::Convicted, "{lie:?} after {moves:?}");
     moves
 }
 
 #[test]
 fn one_flipped_bit_in_any_operator_convicts() {
-    let scene = Scene::new(3, 1);
-    let honest = Arc::new(scene.run(None));
+    let honest = honest(3, 1);
     for node in 0..=node::COPIED {
         for (step, bit) in [(0, 16), (2, 22)] {
             // An element that counts: of the table, one that a token of the batch reads.
@@ -65,9 +70,9 @@ fn one_flipped_bit_in_any_operator_convicts() {
             let element = if node == node::TABLE { token * 600 } else { 0 };
             // A number beyond the vocabulary would be no batch at all.
             let bit = if node == node::BATCH { 0 } else { bit };
-            convicts(&scene, Lie::Output { step, node, element, bit });
+            convicts(&honest, Lie::Output { step, node, element, bit });
             if matches!(node, node::UPDATED | node::COPIED | node::SCATTERED | node::MAX | node::CAUSAL) {
-                convicts(&scene, Lie::IsolatedOutput { step, node, element, bit });
+                convicts(&honest, Lie::IsolatedOutput { step, node, element, bit });
             }
         }
     }
@@ -75,65 +80,66 @@ fn one_flipped_bit_in_any_operator_convicts() {
 
 #[test]
 fn a_bit_deep_in_a_large_tensor_convicts() {
-    let scene = Scene::new(2, 1);
+    let honest = honest(2, 1);
     for node in [node::WEIGHTS, node::GATHERED, node::UPDATED] {
         for element in [255, 256, 4096, 7199] {
-            let moves = convicts(&scene, Lie::Output { step: 1, node, element, bit: 19 });
+            let moves = convicts(&honest, Lie::Output { step: 1, node, element, bit: 19 });
             assert!(moves.len() < 30);
         }
     }
     // The last chunk of a ragged tree: 24 000 elements are 93 chunks and three quarters of one.
-    let moves = convicts(&scene, Lie::Output { step: 0, node: node::UPDATED, element: 23_999, bit: 31 });
+    let moves = convicts(&honest, Lie::Output { step: 0, node: node::UPDATED, element: 23_999, bit: 31 });
     assert_eq!(*moves.last().unwrap(), MoveKind::PostValues);
 }
 
 #[test]
 fn segments_of_every_shape_convict() {
-    for (inner_steps, steps_per_leaf) in [(1, 1), (2, 2), (5, 16), (17, 1), (18, 16)] {
-        let scene = Scene::new(inner_steps, steps_per_leaf);
+    for (inner_steps, steps_per_leaf) in [(1, 1), (2, 2), (3, 16), (17, 1), (18, 16)] {
+        let honest = honest(inner_steps, steps_per_leaf);
         let step = inner_steps - 1;
-        convicts(&scene, Lie::Output { step, node: node::SUM, element: 1, bit: 7 });
-        convicts(&scene, Lie::Batch { step });
-        convicts(&scene, Lie::LazyCopy { step: 0 });
+        convicts(&honest, Lie::Output { step, node: node::SUM, element: 1, bit: 7 });
+        convicts(&honest, Lie::Batch { step });
+        convicts(&honest, Lie::LazyCopy { step: 0 });
     }
 }
 
 #[test]
 fn a_wrong_batch_convicts_by_a_token() {
-    let moves = convicts(&Scene::new(7, 3), Lie::Batch { step: 4 });
+    let moves = convicts(&honest(7, 3), Lie::Batch { step: 4 });
     assert_eq!(*moves.last().unwrap(), MoveKind::ProveToken);
 }
 
 #[test]
 fn a_batch_that_was_committed_but_not_used_convicts() {
-    let moves = convicts(&Scene::new(7, 3), Lie::CommittedBatch { step: 4 });
+    let moves = convicts(&honest(7, 3), Lie::CommittedBatch { step: 4 });
     assert_eq!(*moves.last().unwrap(), MoveKind::OpenNode);
 }
 
 #[test]
 fn a_lazy_copy_convicts_by_a_state_entry() {
-    let moves = convicts(&Scene::new(7, 3), Lie::LazyCopy { step: 0 });
+    let moves = convicts(&honest(7, 3), Lie::LazyCopy { step: 0 });
     assert_eq!(*moves.last().unwrap(), MoveKind::ProveOutput);
 }
 
 #[test]
 fn every_false_state_entry_convicts() {
+    let honest = honest(3, 3);
     for entry in 0..5 {
-        let moves = convicts(&Scene::new(3, 3), Lie::Entry { step: 2, entry });
+        let moves = convicts(&honest, Lie::Entry { step: 2, entry });
         assert_eq!(*moves.last().unwrap(), MoveKind::ProveOutput);
     }
 }
 
 #[test]
 fn a_jump_between_leaves_leaves_the_trainer_without_a_move() {
-    let scene = Scene::new(7, 3);
-    let moves = convicts(&scene, Lie::Jump { step: 3 });
+    let honest = honest(7, 3);
+    let moves = convicts(&honest, Lie::Jump { step: 3 });
     assert_eq!(*moves.last().unwrap(), MoveKind::OpenLeaf);
     // Within a leaf a jump is a false input of the step.
-    let moves = convicts(&scene, Lie::Jump { step: 4 });
+    let moves = convicts(&honest, Lie::Jump { step: 4 });
     assert_eq!(*moves.last().unwrap(), MoveKind::ProveInput);
     // At the start of the segment it is not the round's base.
-    let moves = convicts(&scene, Lie::Jump { step: 0 });
+    let moves = convicts(&honest, Lie::Jump { step: 0 });
     assert_eq!(*moves.last().unwrap(), MoveKind::OpenLeaf);
 }
 

@@ -43,6 +43,8 @@ struct Frame {
     low: f64,
     high: f64,
     last: f64,
+    /// Where a round's label stands, from the left end of its place.
+    label_at: f64,
 }
 
 impl Frame {
@@ -70,11 +72,12 @@ impl Frame {
             );
         }
         let every = ((self.last / 8.0).ceil() as i64).max(1);
-        for index in (0..=self.last as i64).step_by(every as usize) {
+        let labels = self.last as i64 + i64::from(self.label_at == 0.0);
+        for index in (0..labels).step_by(every as usize) {
             let _ = write!(
                 svg,
                 "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-                self.x(index as f64),
+                self.x(index as f64 + self.label_at),
                 HEIGHT - 10.0,
                 index + x_first
             );
@@ -100,7 +103,7 @@ pub(crate) fn lines(title: &str, series: &[Series<'_>], x_first: i64) -> String 
     }
     let margin = ((high - low) * 0.06).max(0.01);
     let count = series.iter().map(|s| s.values.len()).max().unwrap_or(1);
-    let frame = Frame { low: low - margin, high: high + margin, last: (count - 1) as f64 };
+    let frame = Frame { low: low - margin, high: high + margin, last: (count - 1) as f64, label_at: 0.0 };
     let mut svg = frame.open(title, x_first, &|t| format!("{t:.2}"));
     for (number, s) in series.iter().enumerate() {
         let mut path = String::new();
@@ -136,7 +139,7 @@ pub(crate) fn stacked(title: &str, series: &[Series<'_>], x_first: i64) -> Strin
     if count == 0 {
         return String::from("<p>Nothing to draw yet.</p>");
     }
-    let frame = Frame { low: 0.0, high: 1.0, last: count as f64 };
+    let frame = Frame { low: 0.0, high: 1.0, last: count as f64, label_at: 0.5 };
     let mut svg = frame.open(title, x_first, &|t| format!("{:.0} %", t * 100.0));
     for index in 0..count {
         let mut base = 0.0;
@@ -165,7 +168,7 @@ pub(crate) fn stacked(title: &str, series: &[Series<'_>], x_first: i64) -> Strin
 pub(crate) fn gains_and_losses(title: &str, rows: &[(String, f64, f64)]) -> String {
     let (height, row) = (rows.len() as f64 * 24.0 + 8.0, 24.0);
     let scale = rows.iter().flat_map(|r| [r.1, r.2]).fold(1e-9, f64::max);
-    let (middle, half) = (WIDTH * 0.52, WIDTH * 0.30);
+    let (middle, half) = (WIDTH * 0.60, WIDTH * 0.22);
     let mut svg = format!(
         "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\"><title>{0}</title>",
         escape(title)
@@ -201,11 +204,35 @@ pub(crate) fn gains_and_losses(title: &str, rows: &[(String, f64, f64)]) -> Stri
             );
         }
     }
-    let _ = write!(
-        svg,
-        "<line class=\"axis\" x1=\"{middle}\" x2=\"{middle}\" y1=\"0\" y2=\"{height}\"/></svg>"
-    );
+    let _ = write!(svg, "<line class=\"axis\" x1=\"{middle}\" x2=\"{middle}\" y1=\"0\" y2=\"{height}\"/></svg>");
     svg
+}
+
+/// One bar per name.
+pub(crate) fn bars(title: &str, rows: &[(String, f64)]) -> String {
+    let (height, row) = (rows.len() as f64 * 24.0 + 8.0, 24.0);
+    let scale = rows.iter().map(|r| r.1).fold(1e-9, f64::max);
+    let (left, width) = (WIDTH * 0.36, WIDTH * 0.50);
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\"><title>{0}</title>",
+        escape(title)
+    );
+    for (index, (name, value)) in rows.iter().enumerate() {
+        let y = 4.0 + index as f64 * row;
+        let length = value / scale * width;
+        let _ = write!(
+            svg,
+            "<text class=\"name\" x=\"4\" y=\"{:.1}\">{}</text>\
+             <rect class=\"stake\" x=\"{left:.1}\" y=\"{:.1}\" width=\"{length:.1}\" height=\"14\"/>\
+             <text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\">{value:.0}</text>",
+            y + 15.0,
+            escape(name),
+            y + 4.0,
+            left + length + 4.0,
+            y + 15.0
+        );
+    }
+    svg + "</svg>"
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod chart;
 
 use crate::summary::{DisputeSummary, Summary};
-use chart::{Series, escape, gains_and_losses, lines, stacked};
+use chart::{Series, bars, escape, gains_and_losses, lines, stacked};
 use std::fmt::Write;
 
 const STYLE: &str = "
@@ -14,10 +14,10 @@ const STYLE: &str = "
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,sans-serif}
 main{max-width:1080px;margin:0 auto;padding:2rem 1.2rem 4rem}h1{font-size:1.7rem;margin:0 0 .3rem}h2{margin:2.4rem 0 .6rem;font-size:1.2rem}
 h3{margin:1.2rem 0 .4rem;font-size:1rem}p{margin:.4rem 0}.soft{color:var(--soft)}.grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax(360px,1fr));gap:1rem}
-.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:1rem;overflow-x:auto}.facts{display:flex;flex-wrap:wrap;gap:.6rem}
+.card,.grid2{margin-bottom:1rem}.grid2 .card{margin:0}.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:1rem;overflow-x:auto}.facts{display:flex;flex-wrap:wrap;gap:.6rem}
 .facts div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.6rem .9rem}.facts b{display:block;font-size:1.15rem}
 svg{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{stroke:var(--soft)}.tick{fill:var(--soft);font-size:11px}.name{fill:var(--ink);font-size:12px}
-.line{fill:none;stroke-width:2}.gain{fill:var(--gain)}.loss{fill:var(--loss)}.legend span{margin-right:1rem;font-size:.9rem}.legend i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.35em}
+.line{fill:none;stroke-width:2}.stake{fill:var(--c7)}.gain{fill:var(--gain)}.loss{fill:var(--loss)}.legend span{margin-right:1rem;font-size:.9rem}.legend i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.35em}
 table{border-collapse:collapse;width:100%;font-size:.92rem}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 ol.path{list-style:none;margin:.6rem 0;padding:0}ol.path li{border-left:3px solid var(--line);padding:.25rem 0 .25rem .9rem;margin-left:.4rem}ol.path li.trainer{border-color:var(--c1)}ol.path li.challenger{border-color:var(--c0)}ol.path li.program{border-color:var(--c3)}
 ol.path .who{display:inline-block;min-width:6.2em;color:var(--soft)}.verdict{font-weight:600}blockquote{margin:.4rem 0;padding:.2rem 1rem;border-left:3px solid var(--line);white-space:pre-wrap}code{font-size:.85em;word-break:break-all}
@@ -104,12 +104,16 @@ fn charts(html: &mut String, s: &Summary) {
 }
 
 fn people(html: &mut String, s: &Summary) {
-    let rows: Vec<_> = s.participants.iter().map(|p| (format!("{} ({})", p.name, p.role), p.earned, p.lost)).collect();
+    let name = |p: &crate::summary::Participant| format!("{} ({})", p.name, p.role);
+    let flows: Vec<_> = s.participants.iter().map(|p| (name(p), p.earned, p.lost)).collect();
+    let staked: Vec<_> = s.participants.iter().map(|p| (name(p), p.staked)).collect();
     let _ = write!(
         html,
-        "<h2>Who earned and who lost</h2><div class=\"card\"><p class=\"soft\">Tokens earned (right) and lost (left).</p>{}</div>\
+        "<h2>Who staked, who earned and who lost</h2><div class=\"grid2\"><div class=\"card\"><h3>Staked before the first round, SIP</h3>{}</div>\
+         <div class=\"card\"><h3>Earned (right) and lost (left), SIP</h3>{}</div></div>\
          <div class=\"card\"><table><tr><th>Name<th>Role<th class=\"n\">Staked<th class=\"n\">Earned<th class=\"n\">Lost<th>Why</tr>",
-        gains_and_losses("Tokens earned and lost", &rows)
+        bars("Staked", &staked),
+        gains_and_losses("Earned and lost", &flows)
     );
     for p in &s.participants {
         let _ = write!(

@@ -150,7 +150,9 @@ fn describe(phase: Phase, played: &Move, before: &Game, after: &Game) -> String 
     };
     match (phase, played.kind) {
         (_, MoveKind::Concede) => "gives up".into(),
-        (_, MoveKind::DisputeState) => "agrees with the trace, but the state after the step is not what it gives".into(),
+        (_, MoveKind::DisputeState) => {
+            "agrees with the trace, but the state after the step is not what it gives".into()
+        }
         (Phase::RevealLeaves, _) => format!("reveals {} nodes of the segment's tree", played.payload.len() / 32),
         (Phase::PickLeaf, _) => format!("picks number {}, the first that differs", picked()),
         (Phase::OpenLeaf, _) => {
@@ -170,7 +172,9 @@ fn describe(phase: Phase, played: &Move, before: &Game, after: &Game) -> String 
         (Phase::ProveOutput, _) => "opens the output in the trace that the state entry should be".into(),
         (Phase::OpenNode, _) => format!("opens node {}: {}", before.index, node(after)),
         (Phase::ProveInput, _) => "opens the state entry or table that the input should be".into(),
-        (Phase::RevealTensor, _) => format!("reveals {} subtrees of the output's BLAKE3 tree", played.payload.len() / 32),
+        (Phase::RevealTensor, _) => {
+            format!("reveals {} subtrees of the output's BLAKE3 tree", played.payload.len() / 32)
+        }
         (Phase::PickTensor, _) => format!("picks number {}", picked()),
         (Phase::PostChunk, _) => format!("posts a chunk of the output, {} elements", played.payload.len() / 4),
         (Phase::PickElement, _) => format!("picks element {} of the output", after.element),
@@ -212,9 +216,15 @@ fn verdict(outcome: Outcome, last: Phase, game: &Game) -> String {
             let terms = game.graph_node().map_or(0, |node| node.piece_terms(game.piece));
             format!("the program ran {terms} terms of {} and got another value than the trainer claims", place())
         }
-        (Outcome::Convicted, Phase::ProveOperand) => format!("an operand value posted for {} is not the tensor's", place()),
+        (Outcome::Convicted, Phase::ProveOperand) => {
+            format!("an operand value posted for {} is not the tensor's", place())
+        }
         (Outcome::Convicted, Phase::ProveToken) => {
-            format!("element {} of the batch of step {} is not the token that the rule draws", game.element, game.step + 1)
+            format!(
+                "element {} of the batch of step {} is not the token that the rule draws",
+                game.element,
+                game.step + 1
+            )
         }
         (Outcome::Convicted, Phase::ProveOutput) => {
             format!("the state after step {} is not what the step's own trace gives", game.step + 1)

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use sip_protocol::config::TOKEN;
 use sip_ledger::Ledger;
 use sip_node::Task;
 use sip_proof::Leaf;
+use sip_protocol::config::TOKEN;
 use std::collections::BTreeMap;
 
 use super::prepare::{hex, unhex};

@@ -102,12 +102,8 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
     }
     let optimizer = settings.optimizer();
     let total_steps = settings.total_steps();
-    let config = TrainConfig {
-        batch: settings.batch as usize,
-        seq_len: sequence_length as usize,
-        total_steps,
-        optimizer,
-    };
+    let config =
+        TrainConfig { batch: settings.batch as usize, seq_len: sequence_length as usize, total_steps, optimizer };
     let graph = Arc::new(training_graph(&settings.model, &config)?.graph);
     let tables = tables(&settings.model, sequence_length as usize, &optimizer, &settings.schedule());
     let roots = Task::commit(&graph, &tables);
@@ -126,13 +122,7 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
         inner_steps: settings.inner_steps,
         leaf_interval: settings.leaf_interval,
     };
-    Ok(Prepared {
-        task,
-        genesis: Arc::new(genesis),
-        heldout,
-        benchmarks,
-        tokenizer: Tokenizer::load(&store.model())?,
-    })
+    Ok(Prepared { task, genesis: Arc::new(genesis), heldout, benchmarks, tokenizer: Tokenizer::load(&store.model())? })
 }
 
 /// Hexadecimal digits of a hash.

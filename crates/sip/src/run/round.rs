@@ -19,8 +19,8 @@ use super::Run;
 use super::journal::Published;
 use super::prepare::hex;
 use super::settings::Fraud;
-use super::world::World;
 use super::setup::{AUDITOR, Chain, EVALUATOR, PROVIDER, TRAINER, job_address, move_attention, salt};
+use super::world::World;
 use crate::summary::{RoundSummary, SegmentSummary};
 
 /// How far below the truth a lying evaluator reports, in micro-nats per token.
@@ -42,10 +42,11 @@ impl Run {
         let job_address = job_address(&self.world);
         let job: Job = self.world.read(&job_address)?;
         let number = job.rounds_scored;
-        if number == self.settings.rounds / 2 && number > 0 {
-            if let Some(text) = move_attention(&mut self.world, &self.settings)? {
-                self.progress.stage(&format!("Steering: {text}"));
-            }
+        if number == self.settings.rounds / 2
+            && number > 0
+            && let Some(text) = move_attention(&mut self.world, &self.settings)?
+        {
+            self.progress.stage(&format!("Steering: {text}"));
         }
         let creator = self.world.people[0].wallet();
         let program = self.world.program;
@@ -144,7 +145,8 @@ impl Run {
             return None;
         }
         let staged = |fraud: &&Fraud| {
-            fraud.is_trainers() && self.settings.staged(**fraud).is_some_and(|(from, who)| who == place && number >= from)
+            fraud.is_trainers()
+                && self.settings.staged(**fraud).is_some_and(|(from, who)| who == place && number >= from)
         };
         let fraud = *self.settings.cheats.iter().find(staged)?;
         Some(stage(fraud, &self.prepared.task.graph, &self.settings, number))
@@ -298,7 +300,8 @@ impl Run {
             let place = self.world.people[evaluator].place;
             let lies = self.settings.staged(Fraud::LyingEvaluator) == Some((number, place));
             if lies {
-                self.progress.line(&format!("{} reports a better score than it measured", self.world.people[evaluator].name));
+                self.progress
+                    .line(&format!("{} reports a better score than it measured", self.world.people[evaluator].name));
                 for score in scores.iter_mut().filter(|score| **score > 0) {
                     *score = score.saturating_sub(LIE_MICRO_NATS).max(1);
                 }
@@ -361,13 +364,7 @@ impl Run {
         Ok((scored, rewards))
     }
 
-    fn note_round(
-        &mut self,
-        number: u32,
-        committed: &[Committed],
-        rewards: &[u64],
-        scored: &Round,
-    ) -> Result<()> {
+    fn note_round(&mut self, number: u32, committed: &[Committed], rewards: &[u64], scored: &Round) -> Result<()> {
         let domains = self.settings.domains.len();
         let nats = |micro: u32| f64::from(micro) / sip_eval::MICRO_NATS;
         let mut segments = Vec::new();

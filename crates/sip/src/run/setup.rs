@@ -175,7 +175,8 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
     ));
     for person in 0..world.people.len() {
         let Some((kind, _)) = world.people[person].pool else { continue };
-        let tip = if kind == PoolKind::Auditor { Chain::new(settings, &world.people[person].name).tip() } else { [0; 32] };
+        let tip =
+            if kind == PoolKind::Auditor { Chain::new(settings, &world.people[person].name).tip() } else { [0; 32] };
         let self_bond = match kind {
             PoolKind::Trainer => 20_000 * TOKEN,
             PoolKind::Auditor | PoolKind::Evaluator => 10_000 * TOKEN,

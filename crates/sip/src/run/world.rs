@@ -122,7 +122,8 @@ impl World {
                     let mut position: Position = decode(&account.data)?;
                     if let Some(pool) = pools.get(&position.pool) {
                         position.settle(pool).map_err(|error| anyhow!("{error}"))?;
-                        let worth = u128::from(position.shares) * u128::from(pool.assets) / u128::from(pool.shares.max(1));
+                        let worth =
+                            u128::from(position.shares) * u128::from(pool.assets) / u128::from(pool.shares.max(1));
                         add(&position.owner, position.claimable.saturating_add(worth as u64));
                     }
                 }
