@@ -23,6 +23,8 @@ const PACKED_VALUES: usize = 4 * 1024 * 1024;
 const GROUP_PANELS: usize = 4;
 /// Most panels of columns for which rows are not packed.
 const DIRECT_PANELS: usize = 8;
+/// Most panels of columns that a task packs for itself where several tasks share the rows.
+const OWN_PANELS: usize = 4;
 /// Values of packed columns that stay in the second-level cache.
 const CACHED_VALUES: usize = 128 * 1024;
 
@@ -196,10 +198,9 @@ impl Contract {
             },
             fault: AtomicBool::new(false),
         };
-        if self.batches.len() >= 2 * threads.count() || panels == 1 {
-            work.run_alone(simd, threads);
-        } else {
-            work.run_shared(simd, threads);
+        match work.own_panels(threads.count()) {
+            Some(size) => work.run_alone(simd, threads, size),
+            None => work.run_shared(simd, threads),
         }
         work.fault.into_inner()
     }
@@ -266,11 +267,30 @@ per_level! {
 }
 
 impl Work<'_> {
-    /// A task is a batch, or a part of the columns if there is one panel of rows only, and packs its own columns.
-    fn run_alone(&self, simd: Simd, threads: &Threads) {
+    /// Panels of columns that a task packs for itself; `None` if threads had better share the packed columns.
+    fn own_panels(&self, threads: usize) -> Option<usize> {
         let batches = self.contract.batches.len();
-        let parts = if self.panels == 1 { (8 * threads.count()).div_ceil(batches).min(self.column_panels) } else { 1 };
-        let size = self.column_panels.div_ceil(parts);
+        if batches >= 2 * threads {
+            return Some(self.column_panels);
+        }
+        if self.panels == 1 {
+            let parts = (8 * threads).div_ceil(batches).min(self.column_panels);
+            return Some(self.column_panels.div_ceil(parts));
+        }
+        if threads == 1 {
+            return None;
+        }
+        // Few columns per task, so that the rows are read where they are. The busiest thread decides: of two sizes that keep it
+        // equally long, the greater one reads the rows less often.
+        let busiest = |size: usize| (batches * self.column_panels.div_ceil(size)).div_ceil(threads) * size;
+        let best = (1..=OWN_PANELS).rev().min_by_key(|&size| busiest(size))?;
+        let even = (batches * self.column_panels).div_ceil(threads);
+        (busiest(best) <= even + even / 8).then_some(best)
+    }
+
+    /// A task is some panels of columns of a batch, which it packs for itself.
+    fn run_alone(&self, simd: Simd, threads: &Threads, size: usize) {
+        let batches = self.contract.batches.len();
         let parts = self.column_panels.div_ceil(size);
         threads.run(batches * parts, &|task| {
             let first = task % parts * size;

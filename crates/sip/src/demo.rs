@@ -17,9 +17,9 @@ pub(crate) struct Arguments {
     /// Train on these text files, or on every .txt file of a folder, one domain each, instead of the shipped texts
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
-    /// Size of the model
-    #[arg(long, value_name = "SIZE", default_value = "small", value_parser = ["tiny", "small", "medium"])]
-    model: String,
+    /// Size of the model; small unless --quick
+    #[arg(long, value_name = "SIZE", value_parser = ["tiny", "small", "medium"])]
+    model: Option<String>,
     /// Rounds to train
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FOLDER", default_value = "sip-out")]
     out: PathBuf,
     /// Go on with the run in the folder, from its last finished round
-    #[arg(long, conflicts_with_all = ["data", "rounds", "steps", "seed", "quick"])]
+    #[arg(long, conflicts_with_all = ["data", "model", "rounds", "steps", "cheat", "seed", "quick"])]
     resume: bool,
     /// Print the summary as JSON, and no progress
     #[arg(long)]
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn settings(arguments: &Arguments) -> Result<Settings> {
     let quick = arguments.quick;
-    let preset = if quick && arguments.model == "small" { "tiny" } else { arguments.model.as_str() };
+    let preset = arguments.model.as_deref().unwrap_or(if quick { "tiny" } else { "small" });
     let Some(model) = LlamaConfig::preset(preset) else { bail!("there is no model size {preset}") };
     let inner_steps = arguments.steps.unwrap_or(if quick { 12 } else { 50 });
     let settings = Settings {

@@ -37,8 +37,22 @@ fn main() -> std::process::ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", sentence(&error));
             std::process::ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes as one sentence, without repeating what a cause has already been quoted for.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| {
+        let cause = cause.to_string();
+        if said.is_empty() {
+            cause
+        } else if said.contains(&cause) {
+            said
+        } else {
+            said + ": " + &cause
+        }
+    })
 }
