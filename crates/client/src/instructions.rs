@@ -315,7 +315,7 @@ impl Program {
 
     /// [`JoinJob`].
     pub fn join_job(&self, operator: &Address, job: &Address, pool: &Address) -> Instruction {
-        build(self, &JoinJob {}, vec![signer(operator), readable(self.config()), writable(*job), readable(*pool)])
+        build(self, &JoinJob {}, vec![signer(operator), readable(self.config()), writable(*job), writable(*pool)])
     }
 }
 

@@ -4,7 +4,7 @@ use sip_client::testing::{Cast, Scene, World, dataset};
 use sip_protocol::{
     Error,
     config::TOKEN,
-    data::Dataset,
+    data::{Dataset, MAX_TOKENS},
     instruction::RegisterDataset,
     job::JobSpec,
     pool::{Pool, PoolKind, RETIRED},
@@ -20,6 +20,10 @@ fn a_dataset_names_what_it_is_and_who_provides_it() {
     for (bad, expected) in [
         (RegisterDataset { train_tokens: 0, ..good }, Error::EmptyDataset),
         (RegisterDataset { held_out_tokens: 0, ..good }, Error::EmptyDataset),
+        (RegisterDataset { train_tokens: MAX_TOKENS + 1, ..good }, Error::DatasetTooLarge),
+        // Its bytes would be counted modulo 2⁶⁴, and no token of it could be opened.
+        (RegisterDataset { train_tokens: (1 << 62) + 100, ..good }, Error::DatasetTooLarge),
+        (RegisterDataset { held_out_tokens: MAX_TOKENS + 1, ..good }, Error::DatasetTooLarge),
         (RegisterDataset { domain: [0; 32], ..good }, Error::MissingName),
         (RegisterDataset { licence: [0; 32], ..good }, Error::MissingName),
     ] {
@@ -77,6 +81,7 @@ fn a_job_outside_the_limits_is_refused() {
         (JobSpec { mixture_cap_bps: 3_333, ..good }, Error::WrongMixtureBounds),
         (JobSpec { mixture_floor_bps: 3_000, mixture_cap_bps: 2_000, ..good }, Error::WrongMixtureBounds),
         (JobSpec { mixture_cap_bps: 10_001, ..good }, Error::WrongMixtureBounds),
+        (JobSpec { sequence_length: 100_000, ..good }, Error::DatasetTooShort),
         (JobSpec { audit_slots: u32::MAX, ..good }, Error::UnbondingTooShort),
         (JobSpec { commit_slots: 432_000, ..good }, Error::UnbondingTooShort),
     ] {
@@ -130,6 +135,26 @@ fn a_pool_joins_once_and_in_good_standing() {
     scene.world.send(&[program.set_parameters(&authority.pubkey(), &parameters)], &[&authority]);
     scene.world.send(&[program.retire_pool(&newcomer.seat.operator, &newcomer.seat.pool)], &[&newcomer.key]);
     scene.world.refused(&[join], &[&newcomer.key], Error::PoolRetired);
+}
+
+/// A sham job of its own would let an auditor burn the draws that do not suit it, after it has seen the segments.
+#[test]
+fn an_auditors_chain_serves_one_job() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let creator = scene.auditors[0].key.insecure_clone();
+    let seat = scene.auditors[0].seat;
+    let spec = scene.job_state().spec;
+    let create = program.create_job(&creator.pubkey(), 0, &spec, &scene.datasets);
+    scene.world.send(&[create], &[&creator]);
+    let sham = program.job(&creator.pubkey(), 0);
+    let join = program.join_job(&seat.operator, &sham, &seat.pool);
+    scene.world.refused(&[join], &[&creator], Error::ChainInUse);
+    assert_eq!(scene.pool_state(&seat.pool).chain_job, *scene.job.as_array());
+    // A trainer's stake may back several jobs.
+    let (trainer, key) = (scene.trainers[0].seat, scene.trainers[0].key.insecure_clone());
+    scene.world.send(&[program.join_job(&trainer.operator, &sham, &trainer.pool)], &[&key]);
+    assert_eq!(scene.pool_state(&trainer.pool).chain_job, [0; 32]);
 }
 
 #[test]

@@ -55,6 +55,11 @@ impl Walk {
         self.labels[self.labels.len() - 1].1
     }
 
+    /// Number of elements along the innermost label.
+    pub(crate) fn inner_len(&self) -> usize {
+        self.labels[self.labels.len() - 1].0
+    }
+
     /// Calls `run(position, length, address, stride)` for the pieces, in order, of the `count` addresses from output element
     /// `first` on; `position` counts from 0.
     #[inline(always)]

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Most outputs of a block.
 const BLOCK: usize = 256;
+/// Fewest outputs for which a block is worth its own loop over the terms.
+const LEAST_BLOCK: usize = 32;
 
 /// A prepared chain of any kind.
 pub(crate) struct Chain {
@@ -53,7 +55,10 @@ impl Chain {
         let fault = AtomicBool::new(false);
         let out = Output::new(out);
         // Few outputs: smaller blocks keep all threads busy.
-        let block = (self.len / (threads.count() * 4)).next_multiple_of(32).clamp(32, BLOCK);
+        let most = (self.len / (threads.count() * 2)).next_multiple_of(32).clamp(32, BLOCK);
+        // A block within one run of an operand's addresses is read as it lies, one across two runs is collected.
+        let run = self.walks.iter().map(Walk::inner_len).min().unwrap_or(self.len);
+        let block = (LEAST_BLOCK..=most).rev().find(|block| run.is_multiple_of(*block)).unwrap_or(most);
         threads.run(self.len.div_ceil(block), &|task| {
             let first = task * block;
             let count = block.min(out.len() - first);

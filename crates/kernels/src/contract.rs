@@ -25,6 +25,8 @@ const GROUP_PANELS: usize = 4;
 const DIRECT_PANELS: usize = 8;
 /// Most panels of columns that a task packs for itself where several tasks share the rows.
 const OWN_PANELS: usize = 4;
+/// Terms for which masks of columns are made at a time.
+const MASKED_TERMS: usize = 32;
 /// Values of packed columns that stay in the second-level cache.
 const CACHED_VALUES: usize = 128 * 1024;
 
@@ -277,7 +279,8 @@ impl Work<'_> {
             let parts = (8 * threads).div_ceil(batches).min(self.column_panels);
             return Some(self.column_panels.div_ceil(parts));
         }
-        if threads == 1 {
+        // Rows are read once per task: that pays only where little is read.
+        if threads == 1 || self.contract.columns.len() * self.contract.terms.count > 2 * CACHED_VALUES {
             return None;
         }
         // Few columns per task, so that the rows are read where they are. The busiest thread decides: of two sizes that keep it
@@ -684,13 +687,15 @@ impl Tile<'_> {
     #[inline(always)]
     fn write(&self, out: &Output<'_>, buffer: &Buffer, masked: bool) -> bool {
         let mut fault = false;
+        let (small, large) = if masked { self.column_bounds() } else { ([0; MAX_COLUMNS], [u32::MAX; MAX_COLUMNS]) };
         for (row, sums) in self.rows.iter().zip(&buffer.0) {
-            let bounds = self.batch.bounds.and(row.bounds);
+            let bounds = if masked { self.batch.bounds.and(row.bounds) } else { Bounds::OPEN };
             let (count, length, slice) = self.slices(out, row);
             for at in 0..count {
-                let (values, columns) = (&mut *slice(at), &self.columns[at..at + length]);
-                for ((value, sum), column) in values.iter_mut().zip(&sums[at..at + length]).zip(columns) {
-                    let present = !masked || bounds.and(column.bounds).is_present();
+                let values = &mut *slice(at);
+                let columns = small[at..at + length].iter().zip(&large[at..at + length]);
+                for ((value, sum), (&small, &large)) in values.iter_mut().zip(&sums[at..at + length]).zip(columns) {
+                    let present = small.max(bounds.small) <= large.min(bounds.large);
                     *value = if present { sum.to_bits() } else { *value };
                 }
                 fault |= any_fault(values);
@@ -702,35 +707,95 @@ impl Tile<'_> {
     /// Terms that only some outputs of the tile have.
     #[inline(always)]
     fn run_some<L: Level>(&self, terms: Range<usize>, buffer: &mut Buffer, a: Rows<'_>, b: &[f32]) {
-        let by_row = self.columns.iter().all(|line| line.bounds == Bounds::OPEN);
+        if self.columns.iter().any(|line| line.bounds != Bounds::OPEN) {
+            return self.run_some_columns::<L>(terms, buffer, a, b);
+        }
         let width = 2 * L::LANES;
         for (r, row) in self.rows.iter().enumerate() {
             let row_bounds = self.batch.bounds.and(row.bounds);
             let sums = &mut buffer.0[r][..width];
-            if by_row {
-                // SAFETY: the level is the one this function is compiled for; `sums` and each `b` have two vectors.
-                unsafe {
-                    let mut halves = [L::load(sums.as_ptr()), L::load(sums[L::LANES..].as_ptr())];
-                    for k in terms.clone() {
-                        if row_bounds.and(self.bounds[k]).is_present() {
-                            let (value, b) = (L::splat(a.get(r, k)), &b[k * width..][..width]);
-                            halves[0] = L::fma(value, L::load(b.as_ptr()), halves[0]);
-                            halves[1] = L::fma(value, L::load(b[L::LANES..].as_ptr()), halves[1]);
-                        }
+            // SAFETY: the level is the one this function is compiled for; `sums` and each `b` have two vectors.
+            unsafe {
+                let mut halves = [L::load(sums.as_ptr()), L::load(sums[L::LANES..].as_ptr())];
+                for k in terms.clone() {
+                    if row_bounds.and(self.bounds[k]).is_present() {
+                        let (value, b) = (L::splat(a.get(r, k)), &b[k * width..][..width]);
+                        halves[0] = L::fma(value, L::load(b.as_ptr()), halves[0]);
+                        halves[1] = L::fma(value, L::load(b[L::LANES..].as_ptr()), halves[1]);
                     }
-                    L::store(sums.as_mut_ptr(), halves[0]);
-                    L::store(sums[L::LANES..].as_mut_ptr(), halves[1]);
                 }
-                continue;
+                L::store(sums.as_mut_ptr(), halves[0]);
+                L::store(sums[L::LANES..].as_mut_ptr(), halves[1]);
             }
-            for k in terms.clone() {
-                let (value, b) = (a.get(r, k), &b[k * width..][..width]);
-                let bounds = row_bounds.and(self.bounds[k]);
-                for ((sum, &b), column) in sums.iter_mut().zip(b).zip(self.columns) {
-                    let next = value.mul_add(b, *sum);
-                    *sum = if bounds.and(column.bounds).is_present() { next } else { *sum };
+        }
+    }
+
+    /// Terms that only some columns of the tile have: rows and the batch then have no side of the constraint.
+    #[inline(always)]
+    fn run_some_columns<L: Level>(&self, terms: Range<usize>, buffer: &mut Buffer, a: Rows<'_>, b: &[f32]) {
+        let width = 2 * L::LANES;
+        let (small, large) = self.column_bounds();
+        let mut masks = [[0f32; MAX_COLUMNS]; MASKED_TERMS];
+        for first in terms.clone().step_by(MASKED_TERMS) {
+            let terms = first..terms.end.min(first + MASKED_TERMS);
+            for (mask, term) in masks.iter_mut().zip(&self.bounds[terms.clone()]) {
+                for c in 0..MAX_COLUMNS {
+                    let present = small[c].max(term.small) <= large[c].min(term.large);
+                    mask[c] = if present { -1.0 } else { 0.0 };
                 }
             }
+            let (a, b) = (a.skip(first), &b[first * width..]);
+            let masks = &masks[..terms.len()];
+            let whole = self.rows.len() / 4 * 4;
+            for row in (0..whole).step_by(4) {
+                masked_rows::<L, 4>(masks, row, a, b, buffer);
+            }
+            for row in whole..self.rows.len() {
+                masked_rows::<L, 1>(masks, row, a, b, buffer);
+            }
+        }
+    }
+
+    /// The bounds of the columns as two vectors; columns that do not exist never fulfil the constraint.
+    #[inline(always)]
+    fn column_bounds(&self) -> ([u32; MAX_COLUMNS], [u32; MAX_COLUMNS]) {
+        let (mut small, mut large) = ([1; MAX_COLUMNS], [0; MAX_COLUMNS]);
+        for (c, column) in self.columns.iter().enumerate() {
+            (small[c], large[c]) = (column.bounds.small, column.bounds.large);
+        }
+        (small, large)
+    }
+}
+
+/// Adds terms to `R` rows of the buffer, in the columns that the terms' masks choose.
+#[inline(always)]
+fn masked_rows<L: Level, const R: usize>(
+    masks: &[[f32; MAX_COLUMNS]],
+    row: usize,
+    a: Rows<'_>,
+    b: &[f32],
+    buffer: &mut Buffer,
+) {
+    let Ok(rows) = <&mut [[f32; MAX_COLUMNS]; R]>::try_from(&mut buffer.0[row..row + R]) else { return };
+    // SAFETY: the level is the one this function is compiled for; two vectors are at most `MAX_COLUMNS` values.
+    unsafe {
+        let mut sums = [[L::splat(0.0); 2]; R];
+        for r in 0..R {
+            sums[r] = [L::load(rows[r].as_ptr()), L::load(rows[r][L::LANES..].as_ptr())];
+        }
+        for ((k, mask), b) in masks.iter().enumerate().zip(b.chunks_exact(2 * L::LANES)) {
+            let masks = [L::load(mask.as_ptr()), L::load(mask[L::LANES..].as_ptr())];
+            let columns = [L::load(b.as_ptr()), L::load(b[L::LANES..].as_ptr())];
+            for r in 0..R {
+                let value = L::splat(a.get(row + r, k));
+                for v in 0..2 {
+                    sums[r][v] = L::choose(masks[v], L::fma(value, columns[v], sums[r][v]), sums[r][v]);
+                }
+            }
+        }
+        for r in 0..R {
+            L::store(rows[r].as_mut_ptr(), sums[r][0]);
+            L::store(rows[r][L::LANES..].as_mut_ptr(), sums[r][1]);
         }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) trait Level {
     unsafe fn load_first(from: *const f32, lanes: usize) -> Self::Vector;
     /// Writes the first `lanes` values.
     unsafe fn store_first(to: *mut f32, value: Self::Vector, lanes: usize);
+    /// Per lane `a` where the sign of `mask` is set, else `b`.
+    unsafe fn choose(mask: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// Asks for the cache line of an address, which need not be valid.
     unsafe fn prefetch(address: *const f32);
     /// Whether a lane is a NaN.
@@ -76,6 +78,10 @@ impl Level for Portable {
             // SAFETY: the caller vouches for the first `lanes` values.
             unsafe { *to.add(lane) = value }
         }
+    }
+    #[inline(always)]
+    unsafe fn choose(mask: [f32; 8], a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|lane| if mask[lane].is_sign_negative() { a[lane] } else { b[lane] })
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const f32) {}
@@ -150,6 +156,11 @@ mod x86 {
         unsafe fn store_first(to: *mut f32, value: __m256, lanes: usize) {
             // SAFETY: see above; masked lanes are not written.
             unsafe { _mm256_maskstore_ps(to, first(lanes), value) }
+        }
+        #[inline(always)]
+        unsafe fn choose(mask: __m256, a: __m256, b: __m256) -> __m256 {
+            // SAFETY: see above.
+            unsafe { _mm256_blendv_ps(b, a, mask) }
         }
         #[inline(always)]
         unsafe fn prefetch(address: *const f32) {
@@ -229,6 +240,11 @@ mod x86 {
         unsafe fn store_first(to: *mut f32, value: __m512, lanes: usize) {
             // SAFETY: see above; masked lanes are not written.
             unsafe { _mm512_mask_storeu_ps(to, ((1u32 << lanes) - 1) as u16, value) }
+        }
+        #[inline(always)]
+        unsafe fn choose(mask: __m512, a: __m512, b: __m512) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(mask)), b, a) }
         }
         #[inline(always)]
         unsafe fn prefetch(address: *const f32) {

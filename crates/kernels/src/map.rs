@@ -203,7 +203,6 @@ fn run_blocks_body<L: Level>(
     let mut fault = false;
     for (at, out) in out.chunks_mut(BLOCK).enumerate() {
         let first = first + at * BLOCK;
-        prefetch::<L>(map, operands, first + BLOCK);
         let once = if at == 0 { &map.once[..] } else { &[] };
         for step in once.iter().chain(&map.each) {
             match *step {
@@ -226,20 +225,6 @@ fn run_blocks_body<L: Level>(
         }
     }
     fault
-}
-
-/// Asks for the operands of the block from output element `first` on: a block is too short for the processor to look ahead by itself.
-#[inline(always)]
-fn prefetch<L: Level>(map: &Map, operands: &[&[u32]], first: usize) {
-    for (walk, from) in map.operands.iter().zip(operands) {
-        if walk.stride() == Some(1) {
-            let place = from.as_ptr().cast::<f32>().wrapping_add(walk.start() + first);
-            for line in (0..BLOCK).step_by(16) {
-                // SAFETY: this function is compiled for, and called at, the level of `L`; the address need not be valid.
-                unsafe { L::prefetch(place.wrapping_add(line)) };
-            }
-        }
-    }
 }
 
 #[inline(always)]

@@ -1,5 +1,5 @@
-//! The roles, without input or output: what a trainer, an auditor, an evaluator and the two sides of a dispute
-//! compute. Who talks to the ledger, and when, is the binary's business.
+//! The roles, without a ledger, a network or a clock: what a trainer, an auditor and the two sides of a dispute compute.
+//! Who talks to the ledger, and when, is the binary's business.
 //!
 //! | role | computes |
 //! |---|---|

@@ -4,6 +4,7 @@ use sip_graph::{DoubleState, Executor, ExecutorOptions, Observer};
 use sip_kernels::{Simd, Threads};
 use sip_ops::{Kind, NodeSpec, Source};
 use sip_proof::{Hash, HostSha256, Leaf, Sha256, tensor_root};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,8 +37,8 @@ pub struct Divergence {
 pub struct Audit {
     /// The segment as it should be.
     pub replayed: Segment,
-    /// What the auditor attests with if nothing differs.
-    pub digest: Hash,
+    /// What each attester attests with if nothing differs.
+    pub digests: Vec<Hash>,
     /// The first leaf that differs.
     pub divergence: Option<Divergence>,
 }
@@ -72,7 +73,7 @@ impl Worker {
         std::mem::take(&mut self.times)
     }
 
-    /// Computes a segment. `progress` is called after every step.
+    /// Computes a segment. `progress` is called after every step and says whether to go on.
     ///
     /// # Errors
     /// A fault of the arithmetic, or data that do not fit the task.
@@ -80,18 +81,18 @@ impl Worker {
         &mut self,
         segment: &SegmentTask,
         cheat: Option<&Cheat>,
-        progress: &mut dyn FnMut(u32),
+        progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Segment, WorkError> {
-        self.compute(segment, cheat, None, progress)
+        self.compute(segment, cheat, &mut BTreeMap::new(), progress)
     }
 
-    /// Computes a segment; the trace of a step on the way is put where it is asked for.
+    /// Computes a segment; the traces of the steps that are asked for are filled in on the way.
     fn compute(
         &mut self,
         segment: &SegmentTask,
         cheat: Option<&Cheat>,
-        mut traced: Option<(u32, &mut Trace)>,
-        progress: &mut dyn FnMut(u32),
+        traced: &mut BTreeMap<u32, Trace>,
+        progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Segment, WorkError> {
         let mut leaves = Vec::new();
         let mut losses = Vec::new();
@@ -103,12 +104,13 @@ impl Worker {
                 let batch = self.batch(segment, cheat, step)?;
                 batches.push(batch.1);
                 if cheat != Some(&Cheat::Lazy) {
-                    let trace = traced.as_mut().filter(|(at, _)| *at == step).map(|(_, trace)| &mut **trace);
-                    self.step(segment, cheat, step, &mut state, &batch.0, trace)?;
+                    self.step(segment, cheat, step, &mut state, &batch.0, traced.get_mut(&step))?;
                     let loss = self.executor.result(LOSS).and_then(|loss| loss.first());
                     losses.extend(loss.map(|&bits| f32::from_bits(bits)));
                 }
-                progress(step);
+                if !progress(step) {
+                    return Err(WorkError::Stopped);
+                }
             }
             let started = Instant::now();
             let end_root = match cheat {
@@ -180,34 +182,43 @@ impl Worker {
         Ok(())
     }
 
-    /// Replays a segment and compares it with what was committed, leaf by leaf. `committed` is what the trainer published; it must
-    /// fold to the accumulator on chain, which is the caller's to check.
+    /// Replays a segment and compares it with what was committed: the leaves that the trainer published, which must fold to
+    /// the accumulator on chain (the caller's to check), and the end that stands on chain.
     ///
-    /// The digest is what the auditor attests with: a hash of its key and of the trace of one step that follows from its
-    /// draw, which only a replay yields.
+    /// For every attester, a key and the draw that it revealed, the digest is what it attests with: a hash of both and of the
+    /// trace of one step that follows from the draw, which only a replay yields.
     ///
     /// # Errors
     /// As of [`Worker::train`].
     pub fn audit(
         &mut self,
         segment: &SegmentTask,
-        committed: &[Leaf],
-        auditor: &Hash,
-        draw: &Hash,
-        progress: &mut dyn FnMut(u32),
+        committed: (&[Leaf], &Hash),
+        attesters: &[(Hash, Hash)],
+        progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Audit, WorkError> {
-        let drawn = HostSha256::hashv(&[DIGEST_TAG, draw]);
-        let step = u32::from_le_bytes([drawn[0], drawn[1], drawn[2], drawn[3]]) % self.task.inner_steps;
-        let mut trace = Trace::new();
-        let replayed = self.compute(segment, None, Some((step, &mut trace)), progress)?;
-        let tensors: Vec<&[u32]> = trace.iter().map(Vec::as_slice).collect();
-        let trace_root = sip_proof::roots_tree(&state::roots(&tensors, &self.threads)).root();
-        let digest = HostSha256::hashv(&[DIGEST_TAG, auditor, draw, &step.to_le_bytes(), &trace_root]);
+        let steps: Vec<u32> = attesters
+            .iter()
+            .map(|(_, draw)| {
+                let drawn = HostSha256::hashv(&[DIGEST_TAG, draw]);
+                u32::from_le_bytes([drawn[0], drawn[1], drawn[2], drawn[3]]) % self.task.inner_steps
+            })
+            .collect();
+        let mut traces: BTreeMap<u32, Trace> = steps.iter().map(|step| (*step, Trace::new())).collect();
+        let replayed = self.compute(segment, None, &mut traces, progress)?;
+        let digest = |((auditor, draw), step): (&(Hash, Hash), &u32)| {
+            let tensors: Vec<&[u32]> = traces.get(step).into_iter().flatten().map(Vec::as_slice).collect();
+            let trace_root = sip_proof::roots_tree(&state::roots(&tensors, &self.threads)).root();
+            HostSha256::hashv(&[DIGEST_TAG, auditor, draw, &step.to_le_bytes(), &trace_root])
+        };
+        let digests = attesters.iter().zip(&steps).map(digest).collect();
         let differs = |(number, expected): (usize, &Leaf)| {
-            (committed.get(number) != Some(expected)).then_some(Divergence { leaf: number as u32, expected: *expected })
+            let false_end = number + 1 == replayed.leaves.len() && expected.end_root != *committed.1;
+            let differs = committed.0.get(number) != Some(expected) || false_end;
+            differs.then_some(Divergence { leaf: number as u32, expected: *expected })
         };
         let divergence = replayed.leaves.iter().enumerate().find_map(differs);
-        Ok(Audit { replayed, digest, divergence })
+        Ok(Audit { replayed, digests, divergence })
     }
 
     /// All tensors of one step in graph order, inputs included: what a dispute is about.

@@ -42,16 +42,18 @@ fn node(task: &Task, kind: Kind) -> u32 {
 fn a_replay_gives_the_same_leaves_and_the_same_digest_on_every_machine() {
     let (task, segment, threads) = task();
     let mut trainer = Worker::new(task.clone(), Arc::clone(&threads), Simd::detect());
-    let committed = trainer.train(&segment, None, &mut |_| {}).unwrap();
+    let committed = trainer.train(&segment, None, &mut |_| true).unwrap();
     assert_eq!(committed.leaves.iter().map(|l| l.count).collect::<Vec<_>>(), [3, 3, 1]);
     assert_eq!(committed.losses.len(), 7);
     let audit = |count: usize, simd: Simd| {
         let mut worker = Worker::new(task.clone(), Arc::new(Threads::new(count)), simd);
-        worker.audit(&segment, &committed.leaves, &[1; 32], &[2; 32], &mut |_| {}).unwrap()
+        worker
+            .audit(&segment, (&committed.leaves, &committed.end.root()), &[([1; 32], [2; 32])], &mut |_| true)
+            .unwrap()
     };
     let (first, second) = (audit(1, Simd::Scalar), audit(3, Simd::detect()));
     assert_eq!((first.divergence, second.divergence), (None, None));
-    assert_eq!(first.digest, second.digest);
+    assert_eq!(first.digests, second.digests);
     assert_eq!(first.replayed.end.root(), committed.end.root());
 }
 
@@ -66,17 +68,28 @@ fn every_cheat_is_found_in_the_first_leaf_that_it_touches() {
         (Cheat::WrongData { domain: 1 }, 0),
     ];
     for (cheat, leaf) in cheats {
-        let committed = worker.train(&segment, Some(&cheat), &mut |_| {}).unwrap();
-        let audit = worker.audit(&segment, &committed.leaves, &[1; 32], &[2; 32], &mut |_| {}).unwrap();
+        let committed = worker.train(&segment, Some(&cheat), &mut |_| true).unwrap();
+        let audit = worker
+            .audit(&segment, (&committed.leaves, &committed.end.root()), &[([1; 32], [2; 32])], &mut |_| true)
+            .unwrap();
         assert_eq!(audit.divergence.map(|d| d.leaf), Some(leaf), "{cheat:?}");
     }
+}
+
+#[test]
+fn an_end_that_the_leaves_do_not_reach_is_found() {
+    let (task, segment, threads) = task();
+    let mut worker = Worker::new(task, threads, Simd::detect());
+    let committed = worker.train(&segment, None, &mut |_| true).unwrap();
+    let audit = worker.audit(&segment, (&committed.leaves, &[7; 32]), &[], &mut |_| true).unwrap();
+    assert_eq!(audit.divergence.map(|d| d.leaf), Some(2));
 }
 
 #[test]
 fn the_state_before_a_step_is_on_the_way_to_the_end() {
     let (task, segment, threads) = task();
     let mut worker = Worker::new(task, threads, Simd::detect());
-    let segment_done = worker.train(&segment, None, &mut |_| {}).unwrap();
+    let segment_done = worker.train(&segment, None, &mut |_| true).unwrap();
     assert_eq!(worker.advance(&segment, None, 0, 3, &segment.base).unwrap().root(), segment_done.leaves[0].end_root);
     let middle = worker.advance(&segment, None, 0, 2, &segment.base).unwrap();
     assert_eq!(worker.advance(&segment, None, 2, 3, &middle).unwrap().root(), segment_done.leaves[0].end_root);
@@ -86,8 +99,8 @@ fn the_state_before_a_step_is_on_the_way_to_the_end() {
 fn the_mean_of_one_state_is_that_state_and_the_mean_of_two_lies_between() {
     let (task, segment, threads) = task();
     let mut worker = Worker::new(task, Arc::clone(&threads), Simd::detect());
-    let one = worker.train(&segment, None, &mut |_| {}).unwrap().end;
-    let other = worker.train(&SegmentTask { place: 0, ..segment }, None, &mut |_| {}).unwrap().end;
+    let one = worker.train(&segment, None, &mut |_| true).unwrap().end;
+    let other = worker.train(&SegmentTask { place: 0, ..segment }, None, &mut |_| true).unwrap().end;
     assert_eq!(aggregate(&[Arc::clone(&one)], &threads, Simd::detect()).unwrap().root(), one.root());
     let mean = aggregate(&[Arc::clone(&one), Arc::clone(&other)], &threads, Simd::Scalar).unwrap();
     for ((a, b), m) in one.entries().iter().zip(other.entries()).zip(mean.entries()) {

@@ -26,6 +26,15 @@ pub fn node<S: Sha256>(left: &Hash, right: &Hash) -> Hash {
     S::hashv(&[&[1], left, right])
 }
 
+/// Hash of a node whose leaves, `height` levels below it, are all padding.
+pub fn padding<S: Sha256>(height: u32) -> Hash {
+    let mut hash = [0; 32];
+    for _ in 0..height {
+        hash = node::<S>(&hash, &hash);
+    }
+    hash
+}
+
 /// One leaf's place in a tree and its siblings from the leaf upward.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening<'a> {
@@ -184,6 +193,15 @@ mod tests {
         // An inner node is no leaf: the prefixes differ.
         let inner = [tree.hash(0, 0), tree.hash(0, 1)].concat();
         assert!(!Opening { leaf_count: 3, index: 0, path: &path[32..] }.opens::<HostSha256>(&tree.root(), &inner));
+    }
+
+    #[test]
+    fn padding_is_what_a_tree_holds_beyond_its_leaves() {
+        let tree = tree(33);
+        for (height, index) in [(0, 33), (0, 63), (1, 17), (2, 9), (3, 5), (4, 3)] {
+            assert_eq!(padding::<HostSha256>(height), tree.hash(height, index));
+        }
+        assert_ne!(padding::<HostSha256>(5), tree.hash(5, 1));
     }
 
     #[test]

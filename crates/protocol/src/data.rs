@@ -4,6 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{Address, Error, Header, Result, account};
 
+/// Most tokens of a part of a dataset: 2³¹ chunks of BLAKE3 with 256 tokens each, which is as far as a dispute counts.
+pub const MAX_TOKENS: u64 = 1 << 39;
+
 /// Address: "dataset", train root (32): the same text is registered once.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
@@ -33,6 +36,9 @@ impl Dataset {
     pub fn check(&self) -> Result<()> {
         if self.train_tokens == 0 || self.held_out_tokens == 0 {
             return Err(Error::EmptyDataset);
+        }
+        if self.train_tokens > MAX_TOKENS || self.held_out_tokens > MAX_TOKENS {
+            return Err(Error::DatasetTooLarge);
         }
         if self.domain[0] == 0 || self.licence[0] == 0 {
             return Err(Error::MissingName);

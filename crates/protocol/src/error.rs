@@ -93,6 +93,8 @@ errors! {
     // Data.
     EmptyDataset = 300, "a dataset needs at least one token to train on and one held out";
     MissingName = 301, "a dataset needs a domain name and a licence";
+    DatasetTooLarge = 302, "a part of the dataset has more tokens than a dispute can open; split it into several datasets";
+    DatasetTooShort = 303, "the dataset is shorter than one sequence of the job and its target; use shorter sequences";
 
     // Jobs.
     WrongJobShape = 400, "a size of the job is zero or above its limit";
@@ -126,6 +128,8 @@ errors! {
     AlreadyAttested = 604, "the auditor has attested this segment already";
     OwnSegment = 605, "an operator does not audit its own segment";
     EmptyDigest = 606, "an attestation needs the digest of a replay";
+
+    ChainInUse = 607, "the auditor's hash chain serves another job; create another pool with a chain of its own";
 
     // Evaluation.
     AlreadyVoted = 700, "this exact vote was cast already";

@@ -211,7 +211,7 @@ instructions! {
     /// Accounts: [signer, writable] provider and payer · config · data pool · [writable] dataset · system program.
     ///
     /// - the signer operates the pool, which is a data pool in good standing
-    /// - both parts have tokens; domain and licence are named; each train root is registered once
+    /// - both parts have tokens, at most 2³⁹; domain and licence are named; each train root is registered once
     RegisterDataset = 14 {
         /// Name of the domain, UTF-8 padded with zeros.
         domain: [u8; 32],
@@ -231,7 +231,8 @@ instructions! {
     ///
     /// Accounts: [signer, writable] creator and payer · config · [writable] job · system program · one dataset per domain.
     ///
-    /// - all sizes within limits; floor and cap admit a mixture; one different dataset per domain
+    /// - all sizes within limits; floor and cap admit a mixture; one different dataset per domain,
+    ///   none shorter than a sequence and its target
     /// - commitments, audit and the longest dispute together end before an exit that began with them matures
     /// - one job per creator and nonce; its rounds are rewarded if the creator is the configuration's authority
     CreateJob = 15 {
@@ -243,9 +244,10 @@ instructions! {
 
     /// Takes the next place of a job for a trainer's, auditor's or evaluator's pool.
     ///
-    /// Accounts: [signer] operator · config · [writable] job · pool.
+    /// Accounts: [signer] operator · config · [writable] job · [writable] pool.
     ///
     /// - the signer operates the pool, which is in good standing; it holds no place yet; a place is free
+    /// - an auditor's chain serves one job only: it is tied to the job
     JoinJob = 16 {}
 
     /// Opens the next round.

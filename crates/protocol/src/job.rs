@@ -186,13 +186,17 @@ impl Job {
         Ok(())
     }
 
-    /// Sets the dataset of a domain; one dataset stands for one domain.
-    pub fn set_dataset(&mut self, domain: usize, dataset: &Address) -> Result<()> {
+    /// Sets the dataset of a domain; one dataset stands for one domain and holds at least one row of a batch: a row that
+    /// cannot be drawn could be neither trained on nor disputed.
+    pub fn set_dataset(&mut self, domain: usize, dataset: &Address, train_tokens: u64) -> Result<()> {
         if domain >= self.spec.domain_count as usize {
             return Err(Error::TooManyDomains);
         }
         if self.datasets[..domain].contains(dataset) {
             return Err(Error::DuplicateDomain);
+        }
+        if train_tokens <= self.spec.sequence_length as u64 {
+            return Err(Error::DatasetTooShort);
         }
         self.datasets[domain] = *dataset;
         Ok(())

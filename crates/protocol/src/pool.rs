@@ -95,6 +95,8 @@ pub struct Pool {
     pub bond_release_slot: u64,
     /// An auditor's hash chain: the next draw's preimage hashes to it.
     pub chain_tip: [u8; 32],
+    /// The job that an auditor's chain serves; zero before it joined one.
+    pub chain_job: Address,
     /// Σ assets · slots up to `integral_slot`.
     pub integral: TimeIntegral,
     /// Slot of the last change of `integral`.
@@ -121,7 +123,7 @@ pub struct Pool {
     pub reserved: u32,
 }
 
-account!(Pool, Pool, 256, liabilities: |pool| pool.held());
+account!(Pool, Pool, 288, liabilities: |pool| pool.held());
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,6 +174,16 @@ impl Pool {
     /// Checks that the wallet operates the pool.
     pub fn require_operator(&self, wallet: &Address) -> Result<()> {
         if self.kind == PoolKind::Attention as u8 || self.scope != *wallet { Err(Error::NotAuthority) } else { Ok(()) }
+    }
+
+    /// Ties an auditor's chain to a job, once and for all. A chain that served two jobs could be moved on in one of them
+    /// until its next draw in the other suits the auditor, who would then have chosen what it audits, and the next seed.
+    pub fn bind_chain(&mut self, job: &Address) -> Result<()> {
+        if self.chain_job != [0; 32] && self.chain_job != *job {
+            return Err(Error::ChainInUse);
+        }
+        self.chain_job = *job;
+        Ok(())
     }
 
     /// Checks that the operator may take part: active, and bonded at least as the parameters ask.

@@ -14,7 +14,8 @@ use crate::summary::Summary;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Train on these text files, or on every .txt file of a folder, one domain each, instead of the shipped texts
+    /// Train on these text files, or on every .txt file of a folder, one domain each, instead of the shipped texts; the
+    /// first 4 MB of each count (400 kB with --quick)
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
     /// Size of the model; small unless --quick
@@ -26,7 +27,8 @@ pub(crate) struct Arguments {
     /// Steps of each trainer in each round
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     steps: Option<u32>,
-    /// Frauds to stage, separated by commas; "none" for an honest run
+    /// Frauds to stage, separated by commas: flip-bit, lazy, poison, wrong-data (a trainer's), false-accusation (an
+    /// auditor's), lying-evaluator; "none" for an honest run
     #[arg(long, value_name = "KIND", default_value = "flip-bit,false-accusation,lying-evaluator")]
     cheat: String,
     /// Seed of weights, batches, keys and frauds
@@ -38,8 +40,11 @@ pub(crate) struct Arguments {
     /// Folder for the results
     #[arg(long, value_name = "FOLDER", default_value = "sip-out")]
     out: PathBuf,
+    /// Begin anew even if the folder holds a run that is not finished
+    #[arg(long)]
+    overwrite: bool,
     /// Go on with the run in the folder, from its last finished round
-    #[arg(long, conflicts_with_all = ["data", "model", "rounds", "steps", "cheat", "seed", "quick"])]
+    #[arg(long, conflicts_with_all = ["data", "model", "rounds", "steps", "cheat", "seed", "quick", "overwrite"])]
     resume: bool,
     /// Print the summary as JSON, and no progress
     #[arg(long)]
@@ -54,6 +59,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Run::resume(store, progress, stop)?
     } else {
         let mut settings = settings(arguments)?;
+        if !arguments.overwrite && Run::is_unfinished(&store) {
+            bail!(
+                "{} holds a run that is not finished; go on with --resume, or begin anew with --overwrite",
+                arguments.out.display()
+            );
+        }
         let max_bytes = if arguments.quick { 400_000 } else { usize::MAX };
         progress.stage("Data");
         prepare::tokenize(&mut settings, &arguments.data, max_bytes, &store, progress)?;
@@ -76,6 +87,7 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
     let preset = arguments.model.as_deref().unwrap_or(if quick { "tiny" } else { "small" });
     let Some(model) = LlamaConfig::preset(preset) else { bail!("there is no model size {preset}") };
     let inner_steps = arguments.steps.unwrap_or(if quick { 12 } else { 50 });
+    let rounds = arguments.rounds.unwrap_or(if quick { 4 } else { 12 });
     let settings = Settings {
         seed: arguments.seed,
         preset: preset.to_string(),
@@ -83,19 +95,15 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         batch: 4,
         inner_steps,
         leaf_interval: if quick { 5 } else { 16 }.min(inner_steps),
-        rounds: arguments.rounds.unwrap_or(if quick { 4 } else { 12 }),
+        rounds,
         learning_rate: 2e-3,
-        audit_rate: if quick { 1.0 } else { 0.5 },
+        // Few rounds give a draw few chances: then everything is audited.
+        audit_rate: if rounds < 6 { 1.0 } else { 0.5 },
         windows: if quick { 8 } else { 32 },
         cheats: frauds(&arguments.cheat)?,
         domains: Vec::new(),
     };
     let trainers = settings.cheats.iter().filter(|fraud| fraud.is_trainers()).count();
-    let single_file = arguments.data.len() == 1 && arguments.data[0].is_file();
-    ensure!(
-        !(single_file && settings.cheats.contains(&Fraud::WrongData)),
-        "--cheat wrong-data needs at least two domains; give a second text file"
-    );
     ensure!(trainers <= 2, "at most two of the three trainers can cheat; leave one of them honest");
     Ok(settings)
 }

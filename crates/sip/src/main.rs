@@ -10,6 +10,7 @@ mod summary;
 mod verify;
 
 use clap::{Parser, Subcommand};
+use std::io::ErrorKind;
 
 #[derive(Parser)]
 #[command(name = "sip", version, about = "Train language models among people who do not trust each other", long_about = None)]
@@ -36,6 +37,14 @@ fn main() -> std::process::ExitCode {
     };
     match result {
         Ok(code) => code,
+        Err(error) if error.is::<run::Stopped>() => {
+            eprintln!("{error}");
+            std::process::ExitCode::from(130)
+        }
+        // Whoever read our output has seen enough.
+        Err(error) if error.downcast_ref().is_some_and(|e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe) => {
+            std::process::ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {}", sentence(&error));
             std::process::ExitCode::FAILURE

@@ -3,6 +3,12 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 
+/// A number with its noun: "1 segment", "3 segments".
+pub(crate) fn count(number: impl std::fmt::Display, noun: &str) -> String {
+    let number = number.to_string();
+    if number == "1" { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
 /// Where progress goes.
 #[derive(Clone, Copy)]
 pub(crate) struct Progress {

@@ -10,7 +10,7 @@
 //!     ledger-N.bin    the chain after N rounds
 //!     journal-N.json  what the chain does not say: who did what, in words
 //!     base-N.state    the state that round N starts from
-//!     data/           token files by domain
+//!     data/           tokenizer, and token files by domain
 //! ```
 
 use anyhow::{Context, Result, bail};
@@ -31,16 +31,21 @@ impl Store {
         Store { root: root.to_owned() }
     }
 
-    /// Empties the run's part of the folder and makes all folders; what a run did not write stays.
+    /// Removes what an earlier run wrote, so that no file of one run stands beside another's, and makes the run's folder.
+    /// What no run wrote stays.
     pub(crate) fn begin(&self) -> Result<()> {
-        let run = self.run();
-        if run.exists() {
-            fs::remove_dir_all(&run).with_context(|| format!("cannot clear {}", run.display()))?;
+        for folder in [self.run(), self.model()] {
+            if folder.exists() {
+                fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
+            }
         }
-        for folder in [self.data(), self.model()] {
-            fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        for file in [self.report(), self.summary()] {
+            if file.exists() {
+                fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+            }
         }
-        Ok(())
+        let folder = self.data();
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -82,7 +87,7 @@ impl Store {
         let run = self.run();
         let entries = match fs::read_dir(&run) {
             Ok(entries) => entries,
-            Err(_) => bail!("{} holds no run; start one without --resume", self.root.display()),
+            Err(_) => bail!("{} holds no run; \"sip demo\" makes one", self.root.display()),
         };
         let mut latest = None;
         for entry in entries {
@@ -91,7 +96,7 @@ impl Store {
             latest = latest.max(number);
         }
         latest.with_context(|| {
-            format!("the run in {} was stopped before its chain began; start it again without --resume", run.display())
+            format!("the run in {} was stopped before its chain began; start it again with \"sip demo\"", run.display())
         })
     }
 

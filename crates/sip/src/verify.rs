@@ -5,22 +5,25 @@ use sip_eval::Scorer;
 use sip_model::export::load_pretrained;
 use sip_model::params;
 use sip_node::{SegmentTask, State, Worker, aggregate};
-use sip_protocol::data::Dataset;
+use sip_proof::{HostSha256, Sha256};
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
 use sip_protocol::segment;
 use solana_address::Address;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::progress::Progress;
+use crate::progress::{Progress, count};
+use crate::run::check;
 use crate::run::journal::Journal;
-use crate::run::prepare::{Machine, Prepared, prepare};
+use crate::run::prepare::{Machine, Prepared, hex, prepare};
 use crate::run::settings::Settings;
 use crate::run::setup::{AUDITOR, TRAINER, job_address, people};
-use crate::run::world::World;
+use crate::run::world::{Person, World};
 use crate::store::{Store, read_json};
+use crate::summary::Summary;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -44,6 +47,7 @@ struct Replayed {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::new(arguments.json);
+    let mut out = std::io::stdout();
     let mut replayed = Replayed::default();
     let difference = Verifier::open(arguments, progress)?.verify(&mut replayed)?;
     if arguments.json {
@@ -56,17 +60,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             "attestations": replayed.attestations,
             "steps": replayed.steps,
         });
-        println!("{finding:#}");
+        writeln!(out, "{finding:#}")?;
     } else {
-        println!(
-            "Replayed {} rounds, {} segments ({} convicted), {} steps, {} attestations.",
-            replayed.rounds, replayed.segments, replayed.convicted, replayed.steps, replayed.attestations
-        );
+        writeln!(
+            out,
+            "Replayed {}, {} ({} convicted), {}, {}.",
+            count(replayed.rounds, "round"),
+            count(replayed.segments, "segment"),
+            replayed.convicted,
+            count(replayed.steps, "step"),
+            count(replayed.attestations, "attestation")
+        )?;
         match &difference {
-            None => println!(
-                "Verified: graph, data, every segment, every aggregate, every score and the model are what was committed."
-            ),
-            Some(difference) => println!("Not verified. First difference: {difference}"),
+            None => writeln!(
+                out,
+                "Verified: graph, data, seeds, every segment, aggregate, score and attestation, and the model are what was committed."
+            )?,
+            Some(difference) => writeln!(out, "Not verified. First difference: {difference}")?,
         }
     }
     Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(2) })
@@ -95,6 +105,7 @@ impl Verifier {
         let prepared = prepare(&settings, &store, &machine)?;
         let world = World::restore(people(&settings), &store.ledger(rounds))?;
         let journal: Journal = read_json(&store.journal(rounds))?;
+        journal.check(&world, rounds)?;
         Ok(Verifier { store, settings, machine, prepared, world, journal, progress })
     }
 
@@ -104,7 +115,7 @@ impl Verifier {
         }
         let job_address = job_address(&self.world);
         let job: Job = self.world.read(&job_address)?;
-        if let Some(difference) = self.job(&job)? {
+        if let Some(difference) = check::job(&job, &self.settings, &self.prepared, &self.world)? {
             return Ok(Some(difference));
         }
         let mut worker = Worker::new(self.prepared.task.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
@@ -117,10 +128,14 @@ impl Verifier {
             self.machine.simd,
         )?;
         let mut base = Arc::clone(&self.prepared.genesis);
+        let mut seed = job.spec.seed;
         let bar = self.progress.bar(self.journal.published.len() as u64, "replaying segments");
         for index in 0..job.next_round {
             let address = self.world.program.round(&job_address, index);
             let round: Round = self.world.read(&address)?;
+            if round.seed != seed {
+                return Ok(Some(format!("round {index} has another seed than the draws before it give")));
+            }
             if round.base_root != base.root() {
                 return Ok(Some(format!("round {index} starts from another base than the round before ended with")));
             }
@@ -139,6 +154,7 @@ impl Verifier {
                     accepted.push(end);
                 }
             }
+            seed = HostSha256::hashv(&[&round.seed, &round.reveals]);
             replayed.rounds += 1;
             if round.status == round::VOID {
                 continue;
@@ -167,28 +183,27 @@ impl Verifier {
         if base.root() != job.base_root {
             return Ok(Some("the job's base on chain is not the last round's".into()));
         }
+        if self.journal.rounds_done < self.settings.rounds {
+            self.progress.line("the run is not finished; what it committed so far is what the replay gives");
+            return Ok(None);
+        }
+        if let Some(difference) = self.summary(&base)? {
+            return Ok(Some(difference));
+        }
         self.model(&base)
     }
 
-    /// Graph, tables, genesis state and data against the job on chain.
-    fn job(&self, job: &Job) -> Result<Difference> {
-        let (spec, roots) = (&job.spec, &self.prepared.task.roots);
-        for (what, on_chain, rebuilt) in [
-            ("the graph's nodes", spec.nodes_root, roots.nodes_root),
-            ("the graph's outputs", spec.outputs_root, roots.outputs_root),
-            ("the tables", spec.tables_root, roots.tables_root),
-            ("the genesis state", spec.genesis_root, self.prepared.genesis.root()),
-        ] {
-            if on_chain != rebuilt {
-                return Ok(Some(format!("{what}: the job committed another root than its settings give")));
-            }
+    /// What a reader of the summary is told against what was replayed.
+    fn summary(&self, base: &State) -> Result<Difference> {
+        let summary: Summary = read_json(&self.store.summary())?;
+        if summary.model_root != hex(&base.root()) {
+            return Ok(Some("summary.json names another model root than the last base has".into()));
         }
-        for (number, domain) in self.settings.domains.iter().enumerate() {
-            let dataset: Dataset = self.world.read(&Address::new_from_array(job.datasets[number]))?;
-            let known = (dataset.train_root, dataset.held_out_root);
-            if known != (self.prepared.task.domains[number].root(), self.prepared.heldout[number].root()) {
-                return Ok(Some(format!("the data of {} are not what its provider registered", domain.name)));
-            }
+        let told = (&summary.rounds, &summary.disputes, &summary.initial_loss);
+        if told != (&self.journal.summary.rounds, &self.journal.summary.disputes, &self.journal.summary.initial_loss)
+            || summary.participants != self.journal.participants(&self.world)
+        {
+            return Ok(Some("summary.json tells of rounds, disputes or people what the run's journal does not".into()));
         }
         Ok(None)
     }
@@ -218,20 +233,12 @@ impl Verifier {
             format!("the leaves of {} in round {} are not among the run's files", person.name, round.index)
         })?;
         let where_ = format!("round {}, {}", round.index, person.name);
-        // An attestation is checked with the key and the draw of the first auditor that attested.
-        let attester = self
-            .world
-            .with_role(AUDITOR)
-            .into_iter()
-            .find(|a| account.attested & bit(self.world.people[*a].place) != 0);
-        let (key, draw) = match attester {
-            Some(auditor) => {
-                let auditor = &self.world.people[auditor];
-                (auditor.wallet().to_bytes(), round.auditors[auditor.place as usize].preimage)
-            }
-            None => ([0; 32], [0; 32]),
-        };
-        let audit = worker.audit(&task, &leaves, &key, &draw, &mut |_| {})?;
+        let attested = |a: &usize| account.attested & bit(self.world.people[*a].place) != 0;
+        let auditors: Vec<&Person> =
+            self.world.with_role(AUDITOR).into_iter().filter(attested).map(|a| &self.world.people[a]).collect();
+        let attesters: Vec<_> =
+            auditors.iter().map(|a| (a.wallet().to_bytes(), round.auditors[a.place as usize].preimage)).collect();
+        let audit = worker.audit(&task, (&leaves, &account.claim.end_root), &attesters, &mut |_| true)?;
         replayed.segments += 1;
         replayed.steps += u64::from(self.settings.inner_steps);
         let end = Arc::clone(&audit.replayed.end);
@@ -254,10 +261,9 @@ impl Verifier {
                 format!("{where_}: leaf {leaf} (steps {first} to {}) is not what the replay gives", first + count - 1);
             return Ok((Some(text), end));
         }
-        if let Some(auditor) = attester {
-            let place = self.world.people[auditor].place as usize;
-            if account.attestations[place] != audit.digest {
-                let name = &self.world.people[auditor].name;
+        for (auditor, digest) in auditors.iter().zip(&audit.digests) {
+            if account.attestations[auditor.place as usize] != *digest {
+                let name = &auditor.name;
                 return Ok((Some(format!("{where_}: the attestation of {name} is not a digest of the replay")), end));
             }
             replayed.attestations += 1;

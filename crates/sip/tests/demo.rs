@@ -163,9 +163,14 @@ fn a_killed_run_goes_on_and_ends_as_if_nothing_had_happened() {
     for signal in ["-KILL", "-INT"] {
         let broken = folder.path().join(signal);
         let stopped = interrupt(&broken, signal);
-        if signal == "-INT" && !stopped.status.success() {
-            let said = text(&stopped.stderr);
-            assert!(said.contains("--resume"), "{said}");
+        if !stopped.status.success() {
+            if signal == "-INT" {
+                let said = text(&stopped.stderr);
+                assert!(stopped.status.code() == Some(130) && said.contains("--resume"), "{said}");
+            }
+            let again = refused(&["demo", "--quick", "--out", path(&broken)]);
+            assert!(again.contains("not finished"), "{again}");
+            succeed(sip(&["verify", path(&broken)]).output().unwrap());
         }
         let resumed = sip(&["demo", "--resume", "--json", "--out", path(&broken)]).output().unwrap();
         let resumed: Value = serde_json::from_str(&succeed(resumed)).unwrap();
@@ -206,6 +211,20 @@ fn verification_names_what_was_changed() {
     });
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("leaves"), "{said}");
+    let (code, said) = change("run/journal-4.json", &|bytes| {
+        let mut journal: Value = serde_json::from_slice(bytes).unwrap();
+        journal["flows"] = Value::Array(Vec::new());
+        *bytes = journal.to_string().into_bytes();
+    });
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("damaged"), "{said}");
+    let (code, said) = change("summary.json", &|bytes| {
+        let mut summary: Value = serde_json::from_slice(bytes).unwrap();
+        summary["participants"][0]["earned"] = Value::from(999_999.0);
+        *bytes = summary.to_string().into_bytes();
+    });
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("summary.json"), "{said}");
     let (code, said) = change("run/settings.json", &|bytes| {
         let changed = text(bytes).replace("\"seed\": 10", "\"seed\": 11");
         *bytes = changed.into_bytes();
@@ -228,6 +247,18 @@ fn own_texts_are_domains() {
     let summary: Value = serde_json::from_str(&succeed(sip(&arguments).output().unwrap())).unwrap();
     let names: Vec<&Value> = summary["domains"].as_array().unwrap().iter().map(|d| &d["name"]).collect();
     assert_eq!(names, ["land", "sea"]);
+    // One text twice is refused, and the run before it is untouched; one text is one domain.
+    let sea = texts.join("sea.txt");
+    let copy = folder.path().join("copy.txt");
+    std::fs::copy(&sea, &copy).unwrap();
+    let twice = refused(&["demo", "--quick", "--out", path(&out), "--data", path(&sea), path(&copy)]);
+    assert!(twice.contains("same text"), "{twice}");
+    succeed(sip(&["verify", path(&out)]).output().unwrap());
+    let lonely = refused(&["demo", "--quick", "--out", path(&out), "--cheat", "wrong-data", "--data", path(&sea)]);
+    assert!(lonely.contains("two domains"), "{lonely}");
+    let single = folder.path().join("single");
+    let arguments = ["demo", "--quick", "--rounds", "1", "--steps", "1", "--out", path(&single), "--data", path(&sea)];
+    succeed(sip(&arguments).output().unwrap());
 }
 
 /// What a refused call says; it must be one sentence on one line, and touch nothing.

@@ -37,7 +37,12 @@ impl<R: Evidence> Challenger<R> {
         let next = match phase {
             Phase::PickLeaf => {
                 let accumulator = self.library.accumulator(&game.ground)?;
-                first_difference(game, &accumulator.tree.children(game.height, game.index), 32)
+                let (leaves, tree) = (&accumulator.leaves, &accumulator.tree);
+                // Where all leaves are right, the segment's end may still be another than the last leaf's; whoever
+                // committed that cannot open the last leaf.
+                let false_end = leaves.last().is_some_and(|leaf| leaf.end_root != game.ground.end_root);
+                let last = false_end.then(|| pick_towards(game, leaves.len() as u32 - 1));
+                first_difference(game, &tree.children(game.height, game.index), 32).or(last)
             }
             Phase::PickStep => {
                 let steps = self.library.steps(&game.ground, game.leaf)?;
@@ -92,9 +97,7 @@ impl<R: Evidence> Challenger<R> {
             let is_batch = parsed.kind() == Kind::Input && parsed.source() == Source::Batch;
             let differs = is_batch && trace.roots[node as usize] != game.batch_root;
             if differs {
-                let below = game.height - game.height.min(merkle::REVEAL_LEVELS);
-                let mask = (1 << (game.height - below)) - 1;
-                return Ok(Some(Move::pick((node >> below) & mask)));
+                return Ok(Some(pick_towards(game, node)));
             }
         }
         Ok(None)
@@ -197,6 +200,13 @@ fn earlier_path(game: &Game, agreed: &MerkleTree, node: u32) -> Vec<u8> {
 }
 
 /// Picks the first item, of so many bytes, in which the table differs from what is right.
+/// Picks the revealed node that a leaf of the tree lies under.
+fn pick_towards(game: &Game, leaf: u32) -> Move {
+    let below = game.height - game.height.min(merkle::REVEAL_LEVELS);
+    let mask = (1 << (game.height - below)) - 1;
+    Move::pick((leaf >> below) & mask)
+}
+
 fn first_difference(game: &Game, right: &[u8], item_bytes: usize) -> Option<Move> {
     debug_assert!(hash_at(game.table(), 0).is_some() || item_bytes != 32);
     let differs = |(shown, right): (&[u8], &[u8])| shown != right;

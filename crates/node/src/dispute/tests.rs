@@ -22,6 +22,34 @@ fn play(game: &mut Game, side: Side, next: &Move) -> Result<(), Error> {
     game.play::<HostSha256, Soft>(&turn).inspect_err(|_| *game = before)
 }
 
+/// A segment with true leaves whose end on chain is another than the last leaf's: nothing differs, but for the end.
+#[test]
+fn a_false_end_behind_true_leaves_convicts() {
+    for (inner_steps, steps_per_leaf) in [(2, 1), (5, 2), (40, 2)] {
+        let run = honest(inner_steps, steps_per_leaf);
+        let graph = run.graph();
+        let mut defender = Defender::new(graph.clone(), run.clone());
+        let mut challenger = Challenger::new(graph, run.clone());
+        let mut game: Game = bytemuck::Zeroable::zeroed();
+        game.ground = run.ground();
+        game.ground.end_root = [7; 32];
+        game.open(1000, 5).unwrap();
+        while game.outcome().unwrap() == Outcome::Open {
+            let side = game.on_move().unwrap();
+            let next = match side {
+                Side::Trainer => defender.next(&game).unwrap().unwrap(),
+                Side::Challenger => challenger.next(&game).unwrap().unwrap(),
+            };
+            assert_ne!(next.kind, MoveKind::Concede);
+            if play(&mut game, side, &next).is_err() {
+                assert_eq!(side, Side::Trainer);
+                game.timeout(game.moved_slot + 2000).unwrap();
+            }
+        }
+        assert_eq!(game.outcome().unwrap(), Outcome::Convicted);
+    }
+}
+
 /// Plays to the end; `tamper` may change what a side plays. A side whose move is refused falls silent. Returns the
 /// outcome and the moves.
 fn fight(claimed: &Arc<Run>, honest: &Arc<Run>, mut tamper: impl FnMut(&Game, &mut Move)) -> (Outcome, Vec<MoveKind>) {

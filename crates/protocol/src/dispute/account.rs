@@ -15,7 +15,7 @@ use crate::{
     segment::Segment,
 };
 
-/// Address: "dispute", segment (32), challenger (32): who accused a segment does so once.
+/// Address: "dispute", segment (32), challenger (32): a wallet has one dispute on a segment at a time.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct Dispute {

@@ -5,8 +5,8 @@ use sip_proof::blake3::{CHUNK_BYTES, ChunkOpening, chunk_count, path_len};
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{Hash, Sha256, merkle};
 
-use super::Phase;
 use super::game::{Game, input_entry, require, split, split_at, split_number, word};
+use super::{Outcome, Phase};
 use crate::{Error, Result};
 
 /// Elements of a chunk.
@@ -15,13 +15,13 @@ const CHUNK_ELEMENTS: u64 = CHUNK_BYTES as u64 / 4;
 impl Game {
     /// [`super::MoveKind::Pick`].
     #[inline(never)]
-    pub(super) fn pick(&mut self, payload: &[u8]) -> Result<()> {
+    pub(super) fn pick<S: Sha256>(&mut self, payload: &[u8]) -> Result<()> {
         let (pick, rest) = split_number(payload)?;
         require(rest.is_empty(), Error::WrongPayload)?;
         match self.phase()? {
             Phase::PickLeaf => {
-                self.descend(pick, self.ground.leaf_count())?;
-                self.set_phase(if self.height == 0 { Phase::OpenLeaf } else { Phase::RevealLeaves });
+                let leaf_count = self.ground.leaf_count();
+                self.descend::<S>(pick, &Tree { leaf_count, open: Phase::OpenLeaf, reveal: Phase::RevealLeaves })?;
             }
             Phase::PickStep => {
                 let (first_step, count) = self.ground.leaf_steps(self.leaf);
@@ -33,12 +33,12 @@ impl Game {
                 self.set_phase(Phase::PostTrace);
             }
             Phase::PickTrace => {
-                self.descend(pick, self.ground.node_count)?;
-                self.set_phase(if self.height == 0 { Phase::OpenNode } else { Phase::RevealTrace });
+                let leaf_count = self.ground.node_count;
+                self.descend::<S>(pick, &Tree { leaf_count, open: Phase::OpenNode, reveal: Phase::RevealTrace })?;
             }
             Phase::PickState => {
-                self.descend(pick, self.ground.state_count)?;
-                self.set_phase(if self.height == 0 { Phase::OpenEntry } else { Phase::RevealState });
+                let leaf_count = self.ground.state_count;
+                self.descend::<S>(pick, &Tree { leaf_count, open: Phase::OpenEntry, reveal: Phase::RevealState })?;
             }
             Phase::PickTensor => {
                 let (mut place, count) = self.subtree()?.children();
@@ -77,16 +77,22 @@ impl Game {
         Ok(())
     }
 
-    /// Goes to one of the nodes on the table, in a Merkle tree of so many leaves; padding is nothing to dispute.
-    fn descend(&mut self, pick: u32, leaf_count: u32) -> Result<()> {
+    /// Goes to one of the nodes on the table, in a Merkle tree. Where only padding is below it, there is nothing to open:
+    /// other padding than the tree's rule gives convicts at once, for it alone makes a root that no replay gives.
+    fn descend<S: Sha256>(&mut self, pick: u32, tree: &Tree) -> Result<()> {
         let levels = self.height.min(merkle::REVEAL_LEVELS);
         let value = self.pinned_hash(pick)?;
         let height = self.height - levels;
         let index = (self.index << levels) + pick;
-        require((index as u64) << height < leaf_count as u64, Error::NothingThere)?;
+        if (index as u64) << height >= tree.leaf_count as u64 {
+            require(value != merkle::padding::<S>(height), Error::NothingThere)?;
+            self.end(Outcome::Convicted);
+            return Ok(());
+        }
         self.value = value;
         self.height = height;
         self.index = index;
+        self.set_phase(if height == 0 { tree.open } else { tree.reveal });
         Ok(())
     }
 
@@ -205,6 +211,15 @@ impl Game {
         require(operand_node < self.node, Error::MalformedNode)?;
         Ok(OperandPlace { node: operand_node, address })
     }
+}
+
+/// A Merkle tree that the challenger goes down.
+struct Tree {
+    leaf_count: u32,
+    /// What follows at a leaf.
+    open: Phase,
+    /// What follows above the leaves.
+    reveal: Phase,
 }
 
 /// Where an operand value is read.

@@ -193,7 +193,7 @@ impl Game {
             MoveKind::PostChunk => self.post_chunk(payload),
             MoveKind::PostPartials => self.post_partials(payload),
             MoveKind::PostValues => self.post_values::<A>(payload),
-            MoveKind::Pick => self.pick(payload),
+            MoveKind::Pick => self.pick::<S>(payload),
             MoveKind::DisputeState => self.dispute_state(payload),
             MoveKind::ProveOutput => self.prove_output::<S>(payload),
             MoveKind::ProveInput => self.prove_input::<S>(payload),

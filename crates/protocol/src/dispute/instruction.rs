@@ -36,7 +36,8 @@ instructions! {
     /// datasets in order.
     ///
     /// - the round is in its audit, its deadline not reached; round, segment, pool and job belong together
-    /// - the segment is committed and not convicted; the challenger is not its trainer and has not accused it before
+    /// - the segment is committed and not convicted; the challenger is not its trainer and has no other dispute on it; once its
+    ///   dispute is closed it may accuse anew, for another bond
     /// - every dataset is the job's
     /// - the bond moves into the vault; the pool is frozen; both clocks are filled and the trainer's runs
     OpenDispute = 64 {}

@@ -156,7 +156,7 @@ numbered! {
         PostPartials = 8,
         /// Trainer: one number per slot of the piece.
         PostValues = 9,
-        /// Challenger: which of what lies on the table (number).
+        /// Challenger: which of what lies on the table (number). Convicts if it is padding of a tree and not zero.
         Pick = 10,
         /// Challenger, instead of a pick in the whole trace: the trace is right, but the state after the step is not its
         /// outputs. Empty.

@@ -52,8 +52,7 @@ fn head(html: &mut String, s: &Summary) {
     let m = &s.model;
     let _ = write!(
         html,
-        "<h1>A model trained by strangers</h1><p class=\"soft\">Seed {}, {} rounds of {} steps, {} trainers and auditors and \
-         others with stake. Staged fraud: {}. Root of the result: <code>{}</code></p><div class=\"facts\">",
+        "<h1>A model trained by strangers</h1><p class=\"soft\">Seed {}, {} rounds of {} steps, {} people with stake. Staged fraud: {}. Root of the result: <code>{}</code></p><div class=\"facts\">",
         s.seed,
         s.rounds.len(),
         m.inner_steps,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::Run;
 use super::round::{Committed, rule};
+use crate::progress::count;
 use crate::summary::{DisputeLevel, DisputeSummary};
 
 /// No dispute needs more moves.
@@ -80,8 +81,18 @@ impl Run {
             let mut compute_units = 0;
             let instructions = program.moves(&mover, &address, next.kind, &next.payload);
             let transactions = instructions.len() as u32;
+            let mut refused = false;
             for instruction in instructions {
-                compute_units += self.world.send(person, instruction)?.compute_units;
+                match self.world.attempt(person, instruction)? {
+                    Some(receipt) => compute_units += receipt.compute_units,
+                    None => refused = true,
+                }
+            }
+            if refused {
+                // Who has no legal move loses by the clock as well.
+                self.world.ledger.advance_slots(before.game.clock_slots[side as usize] + 1)?;
+                self.world.send(challenger, program.time_out(&address))?;
+                continue;
             }
             match side {
                 Side::Trainer => trainer_transactions += transactions,
@@ -111,10 +122,16 @@ impl Run {
         let convicted = outcome == Outcome::Convicted;
         if convicted {
             self.journal.convicted.push(committed.task.place);
-            let gain = format!("bounty for convicting {trainer}");
-            self.journal.book(&self.world, &gain, &format!("slashed with {trainer} in round {}", number + 1))?;
+            self.journal.book_by(&self.world, &|person| {
+                let loss = if person.name == trainer {
+                    format!("own bond, convicted in round {}", number + 1)
+                } else {
+                    format!("stake delegated to {trainer}, convicted in round {}", number + 1)
+                };
+                [format!("bounty for convicting {trainer}"), loss]
+            })?;
         } else {
-            let gain = format!("falsely accused by {accuser}");
+            let gain = format!("share of the bond that {accuser} lost");
             self.journal.book(&self.world, &gain, &format!("bond of a false accusation in round {}", number + 1))?;
         }
         self.progress.line(&format!("{trainer} is {}: {verdict}", if convicted { "convicted" } else { "acquitted" }));
@@ -179,7 +196,9 @@ fn describe(phase: Phase, played: &Move, before: &Game, after: &Game) -> String 
         (Phase::PostChunk, _) => format!("posts a chunk of the output, {} elements", played.payload.len() / 4),
         (Phase::PickElement, _) => format!("picks element {} of the output", after.element),
         (Phase::ProveToken, _) => "opens the token that the batch should hold at this place".into(),
-        (Phase::PostPartials, _) => format!("posts the sums after {} pieces of the chain", played.payload.len() / 4),
+        (Phase::PostPartials, _) => {
+            format!("posts the sums after {} of the chain", count(played.payload.len() / 4, "piece"))
+        }
         (Phase::PickPiece, _) => format!("picks piece {}", after.piece + 1),
         (Phase::PostValues, _) => {
             format!("posts {} operand values; the program runs the chain", played.payload.len() / 4)
@@ -214,7 +233,8 @@ fn verdict(outcome: Outcome, last: Phase, game: &Game) -> String {
     match (outcome, last) {
         (Outcome::Convicted, Phase::PostValues) => {
             let terms = game.graph_node().map_or(0, |node| node.piece_terms(game.piece));
-            format!("the program ran {terms} terms of {} and got another value than the trainer claims", place())
+            let terms = count(terms, "term");
+            format!("the program ran {terms} of {} and got another value than the trainer claims", place())
         }
         (Outcome::Convicted, Phase::ProveOperand) => {
             format!("an operand value posted for {} is not the tensor's", place())

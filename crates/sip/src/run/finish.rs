@@ -44,7 +44,8 @@ impl Run {
         summary.samples = self.samples(weights)?;
         let timings = &mut summary.timings;
         timings.total_seconds = self.seconds();
-        timings.tokens_per_second = summary.work.trained_tokens as f64 / timings.training_seconds.max(1e-9);
+        timings.tokens_per_second =
+            summary.work.trained_tokens as f64 / (timings.training_seconds + timings.commitment_seconds).max(1e-9);
         timings.commitment_share = timings.commitment_seconds / timings.training_seconds.max(1e-9);
         timings.simd = self.machine.simd.to_string();
         timings.threads = self.machine.threads.count() as u32;
@@ -93,6 +94,7 @@ impl Run {
     }
 
     fn export_model(&self, weights: usize) -> Result<()> {
+        self.prepared.tokenizer.save(&self.store.model(), self.settings.model.max_seq_len)?;
         let params = params(&self.settings.model);
         let data: Vec<Vec<f32>> = self.base.entries()[..weights].iter().map(|entry| entry.to_f32()).collect();
         let tensors: Vec<TensorRef<'_>> = params

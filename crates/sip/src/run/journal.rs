@@ -1,6 +1,6 @@
 //! What a run knows beyond the chain: the summary so far, and who gained or lost what for which reason.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use sip_ledger::Ledger;
 use sip_node::Task;
@@ -9,7 +9,8 @@ use sip_protocol::config::TOKEN;
 use std::collections::BTreeMap;
 
 use super::prepare::{hex, unhex};
-use super::world::World;
+use super::setup::AUDITOR;
+use super::world::{Person, World};
 use crate::summary::{Participant, Summary};
 
 /// The leaves behind a committed segment, which auditors compare with their replay.
@@ -68,6 +69,8 @@ pub(crate) struct Journal {
     pub published: Vec<Published>,
     /// Bytes of the transactions that committed segments.
     pub commitment_bytes: u64,
+    /// Whether the patron has moved its attention.
+    pub attention_moved: bool,
     /// Seconds of earlier parts of a run that was stopped.
     pub seconds_before: f64,
 }
@@ -83,18 +86,37 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether the journal is of these people and this round; a file that was changed by hand may be of neither.
+    pub(crate) fn check(&self, world: &World, rounds: u32) -> Result<()> {
+        let people = world.people.len();
+        ensure!(
+            [self.flows.len(), self.wealth.len(), self.staked.len()] == [people; 3]
+                && self.draws_used.len() == world.with_role(AUDITOR).len()
+                && self.rounds_done == rounds
+                && self.summary.rounds.len() == rounds as usize,
+            "journal-{rounds}.json is damaged; restore it from a copy, or begin anew with --overwrite"
+        );
+        Ok(())
+    }
+
     /// Books what changed since the last call, gains under one reason and losses under the other.
     pub(crate) fn book(&mut self, world: &World, gain: &str, loss: &str) -> Result<()> {
+        self.book_by(world, &|_| [gain.to_string(), loss.to_string()])
+    }
+
+    /// Books what changed since the last call; `reasons` gives a person's for a gain and for a loss.
+    pub(crate) fn book_by(&mut self, world: &World, reasons: &dyn Fn(&Person) -> [String; 2]) -> Result<()> {
         let now = world.wealth()?;
-        for ((flows, before), after) in self.flows.iter_mut().zip(&self.wealth).zip(&now) {
+        for (((flows, before), after), person) in self.flows.iter_mut().zip(&self.wealth).zip(&now).zip(&world.people) {
             let change = *after as i64 - *before as i64;
             if change == 0 {
                 continue;
             }
+            let [gain, loss] = reasons(person);
             let reason = if change > 0 { gain } else { loss };
-            match flows.iter_mut().find(|(known, sum)| known == reason && (*sum > 0) == (change > 0)) {
+            match flows.iter_mut().find(|(known, sum)| *known == reason && (*sum > 0) == (change > 0)) {
                 Some((_, sum)) => *sum += change,
-                None => flows.push((reason.to_string(), change)),
+                None => flows.push((reason, change)),
             }
         }
         self.wealth = now;
@@ -104,7 +126,7 @@ impl Journal {
     /// Everyone's result in words.
     pub(crate) fn participants(&self, world: &World) -> Vec<Participant> {
         let tokens = |base_units: f64| base_units / TOKEN as f64;
-        let row = |(index, person): (usize, &super::world::Person)| {
+        let row = |(index, person): (usize, &Person)| {
             let flows = &self.flows[index];
             let sum = |sign: f64| flows.iter().map(|(_, sum)| (*sum as f64 * sign).max(0.0)).sum::<f64>();
             let reasons = flows

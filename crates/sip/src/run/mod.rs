@@ -1,5 +1,6 @@
 //! A run: people on an embedded ledger train a model, round by round, and what they do is saved after each.
 
+pub(crate) mod check;
 pub(crate) mod court;
 pub(crate) mod finish;
 pub(crate) mod journal;
@@ -9,10 +10,11 @@ pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod world;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use sip_eval::Scorer;
 use sip_ledger::Ledger;
 use sip_node::{State, Worker};
+use sip_protocol::job::Job;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -24,8 +26,17 @@ use prepare::{Machine, Prepared};
 use settings::Settings;
 use world::World;
 
-/// What a run says that was asked to stop.
-pub(crate) const STOPPED: &str = "stopped; everything up to the last finished round is kept: go on with --resume";
+/// A run was asked to stop, and did.
+#[derive(Debug)]
+pub(crate) struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped; everything up to the last finished round is kept: go on with --resume")
+    }
+}
+
+impl std::error::Error for Stopped {}
 
 /// Ctrl-C asks for a stop at the next safe point.
 #[derive(Clone, Default)]
@@ -40,6 +51,7 @@ impl Stop {
             if flag.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
+            eprintln!("stopping; Ctrl-C again stops at once");
         })
         .context("cannot listen to Ctrl-C")?;
         Ok(stop)
@@ -93,10 +105,26 @@ impl Run {
         let prepared = prepare::prepare(&settings, &store, &machine)?;
         let mut journal: Journal = read_json(&store.journal(rounds))?;
         let mut world = World::restore(setup::people(&settings), &store.ledger(rounds))?;
+        journal.check(&world, rounds)?;
         world.log = std::mem::take(&mut journal.log);
         let base = Arc::new(State::load(&store.base(rounds), &machine.threads)?);
+        let job: Job = world.read(&setup::job_address(&world))?;
+        if let Some(difference) = check::job(&job, &settings, &prepared, &world)? {
+            bail!("the run in {} cannot go on: {difference}", store.root().display());
+        }
+        ensure!(
+            job.base_root == base.root() && job.rounds_scored == rounds,
+            "the run in {} cannot go on: its ledger and its state are of different rounds",
+            store.root().display()
+        );
         progress.stage(&format!("Going on after round {rounds} of {}", settings.rounds));
         Run::assemble(settings, store, machine, prepared, world, journal, base, progress, stop)
+    }
+
+    /// Whether a folder holds a run that could go on.
+    pub(crate) fn is_unfinished(store: &Store) -> bool {
+        let rounds = read_json::<Settings>(&store.settings()).map(|settings| settings.rounds);
+        matches!((rounds, store.latest()), (Ok(rounds), Ok(done)) if done < rounds)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of a run, named once")]
@@ -138,7 +166,7 @@ impl Run {
         let mut repeats = 0;
         while self.journal.rounds_done < self.settings.rounds {
             if self.stop.requested() {
-                bail!(STOPPED);
+                bail!(Stopped);
             }
             if self.round()? {
                 repeats = 0;

@@ -10,7 +10,7 @@ use sip_node::{State, Task};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::settings::{DomainSettings, Settings};
+use super::settings::{DomainSettings, Fraud, Settings};
 use crate::progress::Progress;
 use crate::store::Store;
 
@@ -50,7 +50,6 @@ pub(crate) fn tokenize(
     } else {
         Corpus::read(texts, max_bytes.min(corpus::MAX_BYTES_DEFAULT))?
     };
-    let licence = if texts.is_empty() { "CC0-1.0" } else { "LicenseRef-Own" };
     let all: Vec<&str> = corpus.domains().iter().map(|domain| domain.text.as_str()).collect();
     let tokenizer = Tokenizer::train(&all, settings.model.vocab_size)?;
     let mut domains = Vec::new();
@@ -66,22 +65,39 @@ pub(crate) fn tokenize(
         ));
         domains.push(parts);
     }
+    for (number, parts) in domains.iter().enumerate() {
+        if let Some(same) = domains[..number].iter().find(|earlier| earlier.train.root() == parts.train.root()) {
+            bail!("{} has the same text as {}; give each text once", parts.name, same.name);
+        }
+    }
+    if settings.cheats.contains(&Fraud::WrongData) && domains.len() < 2 {
+        bail!("--cheat wrong-data needs at least two domains; give a second text file");
+    }
     // Nothing of an earlier run is touched before everything that can be wrong with the texts was found out.
     store.begin()?;
     settings.model.vocab_size = tokenizer.vocab_size();
-    tokenizer.save(&store.model(), settings.model.max_seq_len)?;
+    tokenizer.save(&store.data(), settings.model.max_seq_len)?;
     settings.domains.clear();
     for (number, parts) in domains.into_iter().enumerate() {
         parts.train.save(&store.tokens(number, "train"))?;
         parts.heldout.save(&store.tokens(number, "heldout"))?;
         settings.domains.push(DomainSettings {
             name: parts.name,
-            licence: licence.into(),
+            licence: licence(texts, number).into(),
             train_root: hex(&parts.train.root()),
             heldout_root: hex(&parts.heldout.root()),
         });
     }
     Ok(())
+}
+
+/// The licence of a domain, as an SPDX identifier; `data/README.md` says where the shipped texts come from.
+fn licence(texts: &[PathBuf], domain: usize) -> &'static str {
+    match (texts.is_empty(), domain) {
+        (true, 0) => "CC0-1.0",
+        (true, _) => "LicenseRef-Public-Domain",
+        (false, _) => "LicenseRef-Own",
+    }
 }
 
 /// Loads the tokens and builds graph, tables and genesis state from the settings.
@@ -122,7 +138,7 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
         inner_steps: settings.inner_steps,
         leaf_interval: settings.leaf_interval,
     };
-    Ok(Prepared { task, genesis: Arc::new(genesis), heldout, benchmarks, tokenizer: Tokenizer::load(&store.model())? })
+    Ok(Prepared { task, genesis: Arc::new(genesis), heldout, benchmarks, tokenizer: Tokenizer::load(&store.data())? })
 }
 
 /// Hexadecimal digits of a hash.

@@ -1,9 +1,9 @@
 //! One round: mixture and seed, segments, audits, disputes, the next base, scores, settlement.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use sip_data::Mixture;
 use sip_graph::Graph;
-use sip_node::{Cheat, Segment, SegmentTask, State, aggregate};
+use sip_node::{Cheat, Segment, SegmentTask, State, WorkError, aggregate};
 use sip_ops::{Kind, NodeSpec};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::config::TOKEN;
@@ -15,12 +15,13 @@ use solana_address::Address;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Run;
 use super::journal::Published;
 use super::prepare::hex;
 use super::settings::Fraud;
 use super::setup::{AUDITOR, Chain, EVALUATOR, PROVIDER, TRAINER, job_address, move_attention, salt};
 use super::world::World;
+use super::{Run, Stopped};
+use crate::progress::count;
 use crate::summary::{RoundSummary, SegmentSummary};
 
 /// How far below the truth a lying evaluator reports, in micro-nats per token.
@@ -42,12 +43,6 @@ impl Run {
         let job_address = job_address(&self.world);
         let job: Job = self.world.read(&job_address)?;
         let number = job.rounds_scored;
-        if number == self.settings.rounds / 2
-            && number > 0
-            && let Some(text) = move_attention(&mut self.world, &self.settings)?
-        {
-            self.progress.stage(&format!("Steering: {text}"));
-        }
         let creator = self.world.people[0].wallet();
         let program = self.world.program;
         self.world.send(0, program.open_round(&creator, &job_address, job.next_round, job.spec.domain_count))?;
@@ -68,6 +63,12 @@ impl Run {
             self.settings.rounds,
             shares.join(", ")
         ));
+        if number + 1 == (self.settings.rounds / 2).max(1) && !self.journal.attention_moved {
+            self.journal.attention_moved = true;
+            if let Some(text) = move_attention(&mut self.world, &self.settings)? {
+                self.progress.line(&text);
+            }
+        }
         let mut committed = self.train(&opened, &mixture, number)?;
         for segment in &committed {
             self.commit(segment, &job_address, &address)?;
@@ -101,7 +102,6 @@ impl Run {
             .collect();
         let steps = u64::from(self.settings.inner_steps);
         let bar = self.progress.bar(trainers.len() as u64 * steps, "training");
-        let started = Instant::now();
         let mut committed = Vec::new();
         for trainer in trainers {
             let place = self.world.people[trainer].place;
@@ -114,12 +114,10 @@ impl Run {
             };
             let cheat = self.cheat(place, number);
             let stop = &self.stop;
-            let work = self.worker.train(&task, cheat.as_ref(), &mut |_| bar.inc(1))?;
-            if stop.requested() {
-                bar.finish_and_clear();
-                bail!(super::STOPPED);
-            }
-            self.journal.summary.work.trained_steps += steps;
+            let work = stoppable(self.worker.train(&task, cheat.as_ref(), &mut |_| {
+                bar.inc(1);
+                !stop.requested()
+            }))?;
             let address = program.segment(&round_address, &self.world.people[trainer].pool()?);
             committed.push(Committed { trainer, address, task, cheat, work, audited_by: Vec::new() });
         }
@@ -127,14 +125,15 @@ impl Run {
         let times = self.worker.take_times();
         self.journal.summary.timings.training_seconds += times.steps.as_secs_f64();
         self.journal.summary.timings.commitment_seconds += times.commitments.as_secs_f64();
-        let tokens = committed.iter().filter(|c| c.cheat != Some(Cheat::Lazy)).count() as u64
-            * steps
-            * u64::from(self.settings.batch * self.settings.sequence_length());
+        let trained = steps * committed.iter().filter(|c| c.cheat != Some(Cheat::Lazy)).count() as u64;
+        let tokens = trained * u64::from(self.settings.batch * self.settings.sequence_length());
+        self.journal.summary.work.trained_steps += trained;
         self.journal.summary.work.trained_tokens += tokens;
         self.progress.line(&format!(
-            "{} segments of {steps} steps, {:.0} tokens per second",
-            committed.len(),
-            tokens as f64 / started.elapsed().as_secs_f64().max(1e-9)
+            "{} of {}, {:.0} tokens per second",
+            count(committed.len(), "segment"),
+            count(steps, "step"),
+            tokens as f64 / (times.steps + times.commitments).as_secs_f64().max(1e-9)
         ));
         Ok(committed)
     }
@@ -209,17 +208,22 @@ impl Run {
             }
             let segment = &mut committed[index];
             let key = self.world.people[auditor].wallet().to_bytes();
-            let audit = self.worker.audit(&segment.task, &segment.work.leaves, &key, &draw, &mut |_| bar.inc(1))?;
-            if self.stop.requested() {
-                bar.finish_and_clear();
-                bail!(super::STOPPED);
-            }
+            let stop = &self.stop;
+            let audit = stoppable(self.worker.audit(
+                &segment.task,
+                (&segment.work.leaves, &account.claim.end_root),
+                &[(key, draw)],
+                &mut |_| {
+                    bar.inc(1);
+                    !stop.requested()
+                },
+            ))?;
             self.journal.summary.work.audited_steps += u64::from(self.settings.inner_steps);
             segment.audited_by.push(auditor);
             match audit.divergence {
                 None => {
                     let seat = self.world.people[auditor].seat()?;
-                    let attest = program.attest(&seat, job, round, &segment.address, &audit.digest);
+                    let attest = program.attest(&seat, job, round, &segment.address, &audit.digests[0]);
                     self.world.send(auditor, attest)?;
                 }
                 Some(divergence) => {
@@ -247,7 +251,7 @@ impl Run {
         let accuser = self.world.with_role(AUDITOR)[1];
         let Some(victim) = committed.iter().find(|segment| segment.cheat.is_none()) else { return Ok(()) };
         let lie = stage(Fraud::FlipBit, &self.prepared.task.graph, &self.settings, number);
-        let leaves = self.worker.train(&victim.task, Some(&lie), &mut |_| {})?.leaves;
+        let leaves = self.worker.train(&victim.task, Some(&lie), &mut |_| true)?.leaves;
         self.progress.line(&format!(
             "{} accuses {}, which did everything right",
             self.world.people[accuser].name, self.world.people[victim.trainer].name
@@ -370,11 +374,16 @@ impl Run {
         let mut segments = Vec::new();
         for (segment, reward) in committed.iter().zip(rewards) {
             let account: segment::Segment = self.world.read(&segment.address)?;
+            let name = &self.world.people[segment.trainer].name;
+            if segment.cheat.is_some() && account.status == segment::ACCEPTED {
+                self.progress.line(&format!("{name} cheated, and no auditor drew its segment"));
+            }
             let losses = &segment.work.losses;
             segments.push(SegmentSummary {
                 trainer: self.world.people[segment.trainer].name.clone(),
                 mean_loss: losses.iter().map(|loss| f64::from(*loss)).sum::<f64>() / losses.len().max(1) as f64,
                 status: match account.status {
+                    segment::ACCEPTED if segment.cheat.is_some() => "accepted, though false: undetected",
                     segment::ACCEPTED => "accepted",
                     segment::CONVICTED => "convicted",
                     _ => "rejected",
@@ -405,6 +414,11 @@ impl Run {
         self.journal.rounds_done = number + 1;
         Ok(())
     }
+}
+
+/// Work that was asked to stop ends the run as such.
+fn stoppable<T>(work: std::result::Result<T, WorkError>) -> Result<T> {
+    work.map_err(|error| if matches!(error, WorkError::Stopped) { Stopped.into() } else { error.into() })
 }
 
 /// A fraud with all its details, drawn from the seed.

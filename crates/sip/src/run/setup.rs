@@ -3,6 +3,7 @@
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 use sip_client::NewPool;
+use sip_ledger::Ledger;
 use sip_protocol::config::{Parameters, TOKEN};
 use sip_protocol::instruction::RegisterDataset;
 use sip_protocol::job::JobSpec;
@@ -13,7 +14,7 @@ use solana_keypair::Keypair;
 use super::prepare::Prepared;
 use super::settings::Settings;
 use super::world::{Person, World};
-use crate::progress::Progress;
+use crate::progress::{Progress, count};
 
 pub(crate) const TRAINER: &str = "trainer";
 pub(crate) const AUDITOR: &str = "auditor";
@@ -223,10 +224,12 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
         let wallet = world.people[patron].wallet();
         world.send(patron, program.deposit(&wallet, &program.attention_pool(&job, domain), ATTENTION, 1))?;
     }
+    // Attention counts by time: let what is staked now outweigh the order in which it came.
+    world.ledger.advance_slots(1_000)?;
     progress.line(&format!(
-        "3 trainers, 2 auditors, 3 evaluators, {} data providers and {} patrons have staked; the job is open",
-        settings.domains.len(),
-        settings.domains.len() + 1
+        "3 trainers, 2 auditors, 3 evaluators, {} and {} have staked; the job is open",
+        count(settings.domains.len(), "data provider"),
+        count(settings.domains.len() + 1, "patron")
     ));
     Ok(())
 }
@@ -241,7 +244,7 @@ pub(crate) fn move_attention(world: &mut World, settings: &Settings) -> Result<O
     world.send(patron, program.move_attention(&wallet, &from, &to, position.shares, 1))?;
     let name = |domain: u32| settings.domains[domain as usize].name.clone();
     Ok(Some(format!(
-        "{} moves {} SIP of attention from {} to {}",
+        "{} moves {} SIP of attention from {} to {}, which counts from the next round on",
         world.people[patron].name,
         ATTENTION / TOKEN,
         name(domains - 1),

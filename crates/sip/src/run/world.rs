@@ -78,10 +78,23 @@ impl World {
     /// Sends one instruction as one transaction, signed and paid by a person.
     pub(crate) fn send(&mut self, person: usize, instruction: Instruction) -> Result<Receipt> {
         let name = instruction_name(&self.program, &instruction);
+        self.transact(person, &name, instruction).map_err(|error| explain(error, &name, &self.people[person].name))
+    }
+
+    /// Sends one instruction that the program may refuse: then nothing has happened, and there is no receipt.
+    pub(crate) fn attempt(&mut self, person: usize, instruction: Instruction) -> Result<Option<Receipt>> {
+        let name = instruction_name(&self.program, &instruction);
+        match self.transact(person, &name, instruction) {
+            Ok(receipt) => Ok(Some(receipt)),
+            Err(LedgerError::Custom { .. }) => Ok(None),
+            Err(error) => Err(explain(error, &name, &self.people[person].name)),
+        }
+    }
+
+    fn transact(&mut self, person: usize, name: &str, instruction: Instruction) -> Result<Receipt, LedgerError> {
         let signer = &self.people[person].keypair;
-        let sent = self.ledger.send(&[compute_unit_limit(COMPUTE_UNITS), instruction], signer, &[signer]);
-        let receipt = sent.map_err(|error| explain(error, &name, &self.people[person].name))?;
-        self.log.entry(name).or_default().push(receipt.compute_units);
+        let receipt = self.ledger.send(&[compute_unit_limit(COMPUTE_UNITS), instruction], signer, &[signer])?;
+        self.log.entry(name.to_string()).or_default().push(receipt.compute_units);
         self.ledger.advance_slots(1)?;
         Ok(receipt)
     }

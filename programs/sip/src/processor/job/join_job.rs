@@ -19,10 +19,13 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::signer(operator)?;
     let config = guard::load::<Config>(program, config)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
-    let pool = guard::load::<Pool>(program, pool)?;
+    let mut pool = guard::load_mut::<Pool>(program, pool)?;
     pool.require_operator(guard::key(operator))?;
     pool.require_bonded(config.parameters.minimum_self_bond)?;
     let kind = PoolKind::from_byte(pool.kind).ok_or(Error::WrongPoolKind)?;
     job.join(kind, &pool.address)?;
+    if kind == PoolKind::Auditor {
+        pool.bind_chain(&job.address)?;
+    }
     Ok(())
 }

@@ -1,0 +1,39 @@
+//! Whether the files of a run are what its ledger committed.
+
+use anyhow::Result;
+use sip_protocol::data::Dataset;
+use sip_protocol::job::Job;
+use solana_address::Address;
+
+use super::prepare::Prepared;
+use super::settings::Settings;
+use super::world::World;
+
+/// Graph, tables, genesis state and data against the job on chain: the first difference, in words.
+pub(crate) fn job(job: &Job, settings: &Settings, prepared: &Prepared, world: &World) -> Result<Option<String>> {
+    let (spec, roots) = (&job.spec, &prepared.task.roots);
+    for (what, on_chain, rebuilt) in [
+        ("the graph's nodes", spec.nodes_root, roots.nodes_root),
+        ("the graph's outputs", spec.outputs_root, roots.outputs_root),
+        ("the tables", spec.tables_root, roots.tables_root),
+        ("the genesis state", spec.genesis_root, prepared.genesis.root()),
+    ] {
+        if on_chain != rebuilt {
+            return Ok(Some(format!("{what}: the job committed another root than its settings give")));
+        }
+    }
+    let sizes = [spec.inner_steps, spec.leaf_interval, spec.batch, spec.sequence_length, spec.rounds];
+    let asked =
+        [settings.inner_steps, settings.leaf_interval, settings.batch, settings.sequence_length(), settings.rounds];
+    if sizes != asked || usize::from(spec.domain_count) != settings.domains.len() {
+        return Ok(Some("the job on chain has other sizes than the run's settings".into()));
+    }
+    for (number, domain) in settings.domains.iter().enumerate() {
+        let dataset: Dataset = world.read(&Address::new_from_array(job.datasets[number]))?;
+        let known = (dataset.train_root, dataset.held_out_root);
+        if known != (prepared.task.domains[number].root(), prepared.heldout[number].root()) {
+            return Ok(Some(format!("the data of {} are not what its provider registered", domain.name)));
+        }
+    }
+    Ok(None)
+}
