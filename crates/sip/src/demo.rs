@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// Seed of weights, batches, keys and frauds
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// A minute instead of minutes: a tiny model, few rounds, part of the texts
+    /// Seconds instead of minutes: a tiny model, few rounds, part of the texts
     #[arg(long)]
     quick: bool,
     /// Folder for the results

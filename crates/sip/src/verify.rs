@@ -131,13 +131,15 @@ impl Verifier {
         let mut seed = job.spec.seed;
         let bar = self.progress.bar(self.journal.published.len() as u64, "replaying segments");
         for index in 0..job.next_round {
+            // People count rounds from 1, as the demo and the report do.
+            let number = index + 1;
             let address = self.world.program.round(&job_address, index);
             let round: Round = self.world.read(&address)?;
             if round.seed != seed {
-                return Ok(Some(format!("round {index} has another seed than the draws before it give")));
+                return Ok(Some(format!("round {number} has another seed than the draws before it give")));
             }
             if round.base_root != base.root() {
-                return Ok(Some(format!("round {index} starts from another base than the round before ended with")));
+                return Ok(Some(format!("round {number} starts from another base than the round before ended with")));
             }
             let mut accepted = Vec::new();
             for trainer in self.world.with_role(TRAINER) {
@@ -160,19 +162,19 @@ impl Verifier {
                 continue;
             }
             if round.status != round::SCORED {
-                return Ok(Some(format!("round {index} is not finished on chain")));
+                return Ok(Some(format!("round {number} is not finished on chain")));
             }
             let next = Arc::new(aggregate(&accepted, &self.machine.threads, self.machine.simd)?);
             if next.root() != round.next_base {
                 return Ok(Some(format!(
-                    "round {index}: the base that was voted is not the mean of the accepted segments"
+                    "round {number}: the base that was voted is not the mean of the accepted segments"
                 )));
             }
             for (domain, benchmark) in self.prepared.benchmarks.iter().enumerate() {
                 let score = scorer.score(next.entries(), benchmark)?;
                 if score != round.scores[domain] {
                     return Ok(Some(format!(
-                        "round {index}: the score on {} is {} micro-nats per token, but {score} by replay",
+                        "round {number}: the score on {} is {} micro-nats per token, but {score} by replay",
                         self.settings.domains[domain].name, round.scores[domain]
                     )));
                 }
@@ -230,9 +232,9 @@ impl Verifier {
         };
         let published = self.journal.published.iter().find(|p| p.round == round.index && p.place == person.place);
         let leaves = published.and_then(|published| published.leaves(&self.prepared.task)).with_context(|| {
-            format!("the leaves of {} in round {} are not among the run's files", person.name, round.index)
+            format!("the leaves of {} in round {} are not among the run's files", person.name, round.index + 1)
         })?;
-        let where_ = format!("round {}, {}", round.index, person.name);
+        let where_ = format!("round {}, {}", round.index + 1, person.name);
         let attested = |a: &usize| account.attested & bit(self.world.people[*a].place) != 0;
         let auditors: Vec<&Person> =
             self.world.with_role(AUDITOR).into_iter().filter(attested).map(|a| &self.world.people[a]).collect();
@@ -255,8 +257,8 @@ impl Verifier {
             ));
         }
         if let Some(divergence) = audit.divergence {
-            let (first, count) = (divergence.expected.first_step, divergence.expected.count);
-            let leaf = divergence.leaf;
+            let (first, count) = (divergence.expected.first_step + 1, divergence.expected.count);
+            let leaf = divergence.leaf + 1;
             let text =
                 format!("{where_}: leaf {leaf} (steps {first} to {}) is not what the replay gives", first + count - 1);
             return Ok((Some(text), end));
