@@ -1,6 +1,7 @@
 //! One builder per instruction. What each checks and changes: [`sip_protocol::instruction`].
 
 use sip_protocol::{
+    administration::ProposalKind,
     config::Parameters,
     instruction::*,
     job::{JobSpec, MAX_DOMAINS},
@@ -87,9 +88,81 @@ impl Program {
         )
     }
 
-    /// [`SetParameters`].
-    pub fn set_parameters(&self, authority: &Address, parameters: &Parameters) -> Instruction {
-        build(self, &SetParameters { parameters: *parameters }, vec![signer(authority), writable(self.config())])
+    /// [`ProposeParameters`].
+    pub fn propose_parameters(&self, authority: &Address, parameters: &Parameters) -> Instruction {
+        build(self, &ProposeParameters { parameters: *parameters }, vec![signer(authority), writable(self.config())])
+    }
+
+    /// [`ApplyParameters`].
+    pub fn apply_parameters(&self) -> Instruction {
+        build(self, &ApplyParameters {}, vec![writable(self.config())])
+    }
+
+    /// [`ProposeSpending`] to a wallet's token account.
+    pub fn propose_spending(
+        &self,
+        authority: &Address,
+        kind: ProposalKind,
+        wallet: &Address,
+        amount: u64,
+    ) -> Instruction {
+        let destination = self.token_account(wallet).to_bytes();
+        let args = ProposeSpending { amount, destination, kind: kind as u8, reserved: [0; 7] };
+        build(self, &args, vec![signer(authority), writable(self.config())])
+    }
+
+    /// [`ApplySpending`] to a wallet's token account.
+    pub fn apply_spending(&self, wallet: &Address) -> Instruction {
+        build(
+            self,
+            &ApplySpending {},
+            vec![
+                writable(self.config()),
+                writable(self.vault()),
+                writable(self.token_account(wallet)),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`CancelProposal`].
+    pub fn cancel_proposal(&self, authority: &Address) -> Instruction {
+        build(self, &CancelProposal {}, vec![signer(authority), writable(self.config())])
+    }
+
+    /// [`NominateAuthority`].
+    pub fn nominate_authority(&self, authority: &Address, wallet: &Address) -> Instruction {
+        build(self, &NominateAuthority { wallet: wallet.to_bytes() }, vec![signer(authority), writable(self.config())])
+    }
+
+    /// [`AcceptAuthority`].
+    pub fn accept_authority(&self, nominated: &Address) -> Instruction {
+        build(self, &AcceptAuthority {}, vec![signer(nominated), writable(self.config())])
+    }
+
+    /// [`Pause`].
+    pub fn pause(&self, authority: &Address) -> Instruction {
+        build(self, &Pause {}, vec![signer(authority), writable(self.config())])
+    }
+
+    /// [`Unpause`].
+    pub fn unpause(&self, authority: &Address) -> Instruction {
+        build(self, &Unpause {}, vec![signer(authority), writable(self.config())])
+    }
+
+    /// [`ClaimVested`] to a wallet's token account.
+    pub fn claim_vested(&self, authority: &Address, wallet: &Address) -> Instruction {
+        build(
+            self,
+            &ClaimVested {},
+            vec![
+                signer(authority),
+                writable(self.config()),
+                writable(self.vault()),
+                writable(self.token_account(wallet)),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
     }
 
     /// [`Distribute`] to a wallet's token account.
@@ -210,6 +283,22 @@ impl Program {
                 writable(position),
                 writable(self.ticket(&position, nonce)),
                 readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`Rebond`].
+    pub fn rebond(&self, owner: &Address, pool: &Address, nonce: u32, minimum_shares: u64) -> Instruction {
+        let position = self.position(pool, owner);
+        build(
+            self,
+            &Rebond { minimum_shares },
+            vec![
+                payer(owner),
+                readable(self.config()),
+                writable(*pool),
+                writable(position),
+                writable(self.ticket(&position, nonce)),
             ],
         )
     }

@@ -162,6 +162,13 @@ impl World {
         self.state(&self.program.config())
     }
 
+    /// Other parameters from now on, as if they had been proposed a day ago: deadlines of rounds do not pass.
+    pub fn set_parameters(&mut self, parameters: &Parameters) {
+        parameters.check().expect("the parameters are within their bounds");
+        let changed = Config { parameters: *parameters, ..self.config() };
+        self.overwrite(&self.program.config(), &changed);
+    }
+
     /// Tokens in a wallet, base units.
     pub fn tokens(&self, wallet: &Address) -> u64 {
         self.ledger.token_balance(&self.program.token_account(wallet)).unwrap_or(0)

@@ -13,8 +13,10 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::{
+    administration::{ProposalKind, TIMELOCK_SLOTS},
     config::{Parameters, TOKEN},
     dispute::{MoveKind, Outcome},
+    emission::YEAR_SLOTS,
     pool::PoolKind,
     round,
 };
@@ -52,9 +54,27 @@ fn every_instruction_stays_within_its_budget() {
     let authority = world.authority.insecure_clone();
     let key = authority.pubkey();
     table.run(&mut world, "initialize", 22_000, program.initialize(&key, &Parameters::DEFAULT), &authority);
-    table.run(&mut world, "set_parameters", 400, program.set_parameters(&key, &Parameters::DEFAULT), &authority);
+    table.run(
+        &mut world,
+        "propose_parameters",
+        900,
+        program.propose_parameters(&key, &Parameters::DEFAULT),
+        &authority,
+    );
     let create = program.create_token_account(&key, &key);
     world.send(&[create], &[&authority]);
+    world.advance(TIMELOCK_SLOTS);
+    table.run(&mut world, "apply_parameters", 900, program.apply_parameters(), &authority);
+    let spend = program.propose_spending(&key, ProposalKind::Treasury, &key, TOKEN);
+    table.run(&mut world, "propose_spending", 900, spend, &authority);
+    world.advance(TIMELOCK_SLOTS);
+    table.run(&mut world, "apply_spending", 2_800, program.apply_spending(&key), &authority);
+    table.run(&mut world, "pause", 600, program.pause(&key), &authority);
+    table.run(&mut world, "unpause", 600, program.unpause(&key), &authority);
+    table.run(&mut world, "nominate_authority", 600, program.nominate_authority(&key, &key), &authority);
+    table.run(&mut world, "accept_authority", 600, program.accept_authority(&key), &authority);
+    world.advance(2 * YEAR_SLOTS);
+    table.run(&mut world, "claim_vested", 2_800, program.claim_vested(&key, &key), &authority);
     table.run(&mut world, "distribute", 2_200, program.distribute(&key, &key, TOKEN), &authority);
 
     let mut scene = Scene::new();
@@ -72,6 +92,8 @@ fn every_instruction_stays_within_its_budget() {
     table.run(world, "deposit (first)", 14_000, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron);
     table.run(world, "deposit", 3_000, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron);
     table.run(world, "request_exit", 9_000, program.request_exit(&owner, &pool, 0, TOKEN), &patron);
+    world.send(&[program.request_exit(&owner, &pool, 1, TOKEN)], &[&patron]);
+    table.run(world, "rebond", 3_000, program.rebond(&owner, &pool, 1, 0), &patron);
     let slots = world.config().parameters.unbonding_slots;
     world.advance(slots);
     table.run(world, "claim_exit", 2_800, program.claim_exit(&owner, &pool, 0), &patron);

@@ -55,23 +55,23 @@ fn parameters_stay_within_their_hard_bounds() {
         (Parameters { unbonding_slots: 6 * good.clock_slots, ..good }, Error::UnbondingTooShort),
     ];
     for (parameters, expected) in bad {
-        let set = program.set_parameters(&authority.pubkey(), &parameters);
+        let set = program.propose_parameters(&authority.pubkey(), &parameters);
         world.refused(&[set], &[&authority], expected);
         let mut fresh = World::uninitialised();
         let initialize = program.initialize(&authority.pubkey(), &parameters);
         fresh.refused(&[initialize], &[&authority], expected);
     }
     let changed = Parameters { round_reward: TOKEN, ..good };
-    world.send(&[program.set_parameters(&authority.pubkey(), &changed)], &[&authority]);
-    assert_eq!(world.config().parameters, changed);
+    world.send(&[program.propose_parameters(&authority.pubkey(), &changed)], &[&authority]);
+    assert_eq!(world.config().parameters, good);
 }
 
 #[test]
-fn only_the_authority_sets_parameters_and_distributes() {
+fn only_the_authority_proposes_and_distributes() {
     let mut world = World::new();
     let stranger = world.wallet("stranger");
     let program = world.program;
-    let set = program.set_parameters(&stranger.pubkey(), &Parameters::DEFAULT);
+    let set = program.propose_parameters(&stranger.pubkey(), &Parameters::DEFAULT);
     world.refused(&[set], &[&stranger], Error::NotAuthority);
     let distribute = program.distribute(&stranger.pubkey(), &stranger.pubkey(), 1);
     world.refused(&[distribute], &[&stranger], Error::NotAuthority);

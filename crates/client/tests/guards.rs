@@ -10,7 +10,9 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_protocol::{
     Account, Error,
+    administration::{ProposalKind, TIMELOCK_SLOTS},
     config::{Parameters, TOKEN},
+    emission::YEAR_SLOTS,
     pool::{Pool, PoolKind},
     position::Position,
 };
@@ -27,8 +29,23 @@ fn the_configuration_is_guarded() {
     // Anyone may be first to initialise; on a real cluster that is the deployer, in the deployment's transaction.
     send_guarded(&mut world, program.initialize(&key, &Parameters::DEFAULT), &authority, &[0]);
     world.send(&[program.create_token_account(&key, &key)], &[&authority]);
-    send_guarded(&mut world, program.set_parameters(&key, &Parameters::DEFAULT), &authority, &[]);
+    send_guarded(&mut world, program.propose_parameters(&key, &Parameters::DEFAULT), &authority, &[]);
     send_guarded(&mut world, program.distribute(&key, &key, TOKEN), &authority, &[]);
+    world.advance(TIMELOCK_SLOTS);
+    send_guarded(&mut world, program.apply_parameters(), &authority, &[]);
+    let spend = program.propose_spending(&key, ProposalKind::Treasury, &key, TOKEN);
+    send_guarded(&mut world, spend.clone(), &authority, &[]);
+    send_guarded(&mut world, program.cancel_proposal(&key), &authority, &[]);
+    world.send(&[spend], &[&authority]);
+    world.advance(TIMELOCK_SLOTS);
+    send_guarded(&mut world, program.apply_spending(&key), &authority, &[]);
+    send_guarded(&mut world, program.pause(&key), &authority, &[]);
+    send_guarded(&mut world, program.unpause(&key), &authority, &[]);
+    world.advance(2 * YEAR_SLOTS);
+    send_guarded(&mut world, program.claim_vested(&key, &key), &authority, &[]);
+    let next = world.wallet("next");
+    send_guarded(&mut world, program.nominate_authority(&key, &next.pubkey()), &authority, &[]);
+    send_guarded(&mut world, program.accept_authority(&next.pubkey()), &next, &[]);
 }
 
 #[test]
@@ -51,6 +68,9 @@ fn stake_is_guarded() {
     send_guarded(world, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron, &[7]);
     send_guarded(world, program.request_exit(&owner, &pool, 0, TOKEN), &patron, &[]);
     send_guarded(world, program.request_exit(&owner, &pool, 1, TOKEN), &patron, &[]);
+    send_guarded(world, program.request_exit(&owner, &pool, 2, TOKEN), &patron, &[]);
+    // The other tickets of the same owner are as good.
+    send_guarded(world, program.rebond(&owner, &pool, 2, 0), &patron, &[4]);
     let slots = world.config().parameters.unbonding_slots;
     world.advance(slots);
     // The other ticket of the same owner is as good.
@@ -153,7 +173,7 @@ fn a_round_without_a_majority_is_voided_under_guard() {
 fn unknown_instructions_are_refused() {
     let mut world = World::new();
     let authority = world.authority.insecure_clone();
-    for tag in [33u8, 63, 96, 255] {
+    for tag in [43u8, 63, 96, 255] {
         let instruction = Instruction { program_id: world.program.id, accounts: vec![], data: vec![tag] };
         world.refused(&[instruction], &[&authority], Error::UnknownInstruction);
     }

@@ -128,11 +128,10 @@ fn a_pool_joins_once_and_in_good_standing() {
     let newcomer = scene.world.operator("newcomer", PoolKind::Trainer);
     let join = program.join_job(&newcomer.seat.operator, &job, &newcomer.seat.pool);
     let parameters = scene.world.config().parameters;
-    let authority = scene.world.authority.insecure_clone();
     let higher = sip_protocol::config::Parameters { minimum_self_bond: 3_000 * TOKEN, ..parameters };
-    scene.world.send(&[program.set_parameters(&authority.pubkey(), &higher)], &[&authority]);
+    scene.world.set_parameters(&higher);
     scene.world.refused(std::slice::from_ref(&join), &[&newcomer.key], Error::SelfBondTooSmall);
-    scene.world.send(&[program.set_parameters(&authority.pubkey(), &parameters)], &[&authority]);
+    scene.world.set_parameters(&parameters);
     scene.world.send(&[program.retire_pool(&newcomer.seat.operator, &newcomer.seat.pool)], &[&newcomer.key]);
     scene.world.refused(&[join], &[&newcomer.key], Error::PoolRetired);
 }

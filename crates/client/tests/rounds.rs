@@ -145,12 +145,10 @@ fn a_segment_outside_the_rules_is_refused() {
     scene.world.overwrite(&pool, &Pool { status: RETIRED, ..state });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::PoolRetired);
     scene.world.overwrite(&pool, &state);
-    let authority = scene.world.authority.insecure_clone();
     let higher = Parameters { minimum_self_bond: 5_000 * TOKEN, ..Parameters::DEFAULT };
-    let program = scene.world.program;
-    scene.world.send(&[program.set_parameters(&authority.pubkey(), &higher)], &[&authority]);
+    scene.world.set_parameters(&higher);
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
-    scene.world.send(&[program.set_parameters(&authority.pubkey(), &Parameters::DEFAULT)], &[&authority]);
+    scene.world.set_parameters(&Parameters::DEFAULT);
     let job: Job = scene.job_state();
     scene.world.overwrite(&scene.job, &Job { excluded_trainers: 1, ..job });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::Excluded);

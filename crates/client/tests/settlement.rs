@@ -41,11 +41,10 @@ fn scores_are_committed_once_and_in_time() {
     let late = scene.join("late", PoolKind::Evaluator, 3);
     let wrong = program.commit_score(&late.seat, &job, &round, &named("scores"));
     scene.world.refused(&[wrong], &[&late.key], Error::WrongPlace);
-    let authority = scene.world.authority.insecure_clone();
     let higher = Parameters { minimum_self_bond: 5_000 * TOKEN, ..Parameters::DEFAULT };
-    scene.world.send(&[program.set_parameters(&authority.pubkey(), &higher)], &[&authority]);
+    scene.world.set_parameters(&higher);
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
-    scene.world.send(&[program.set_parameters(&authority.pubkey(), &Parameters::DEFAULT)], &[&authority]);
+    scene.world.set_parameters(&Parameters::DEFAULT);
     scene.world.send(std::slice::from_ref(&commit), &[&key]);
     scene.world.refused(&[commit], &[&key], Error::AlreadyCommitted);
     scene.world.advance(50);

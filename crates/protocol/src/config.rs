@@ -6,7 +6,7 @@
 use bytemuck::{Pod, Zeroable};
 use sip_arith::int::{self, BPS_ONE, Rounding};
 
-use crate::{Address, Error, Header, Result, account};
+use crate::{Address, Error, Header, Result, account, administration::Administration};
 
 /// Decimals of the token.
 pub const DECIMALS: u8 = 9;
@@ -154,7 +154,7 @@ impl Parameters {
 pub struct Config {
     /// Kind, version, bump.
     pub header: Header,
-    /// May set parameters and distribute the public bucket.
+    /// May propose changes, pause, and distribute the public bucket.
     pub authority: Address,
     /// The token's mint; its authority is this account.
     pub mint: Address,
@@ -166,9 +166,11 @@ pub struct Config {
     pub burned: u64,
     /// Parameters.
     pub parameters: Parameters,
+    /// What waits, who is nominated, whether the protocol is paused.
+    pub administration: Administration,
 }
 
-account!(Config, Config, 248, liabilities: |config| {
+account!(Config, Config, 448, liabilities: |config| {
     let buckets = &config.buckets;
     let mut sum = 0;
     for bucket in [buckets.staking_rewards, buckets.operator_rewards, buckets.public, buckets.team, buckets.treasury,
@@ -191,13 +193,6 @@ impl Config {
         self.parameters = *parameters;
         self.burned = 0;
         self.buckets = Buckets { staking_rewards, operator_rewards, public, team, treasury, reserve, insurance: 0 };
-        Ok(())
-    }
-
-    /// Replaces all parameters.
-    pub fn set_parameters(&mut self, parameters: &Parameters) -> Result<()> {
-        parameters.check()?;
-        self.parameters = *parameters;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ pub type Result<T> = core::result::Result<T, Error>;
 
 macro_rules! errors {
     ($($name:ident = $code:literal, $message:literal;)*) => {
-        /// Why an instruction is refused. Ranges: 1 guards, 100 stake, 200 configuration, 300 data, 400 jobs, 500 rounds and
+        /// Why an instruction is refused. Ranges: 1 guards, 100 stake, 200 configuration and emission, 300 data, 400 jobs, 500 rounds and
         /// segments, 600 audit, 700 evaluation, 800 settlement, 900 disputes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
@@ -89,6 +89,15 @@ errors! {
     SplitNotWhole = 201, "the shares of the roles do not add up to ten thousand basis points";
     UnbondingTooShort = 202, "unbonding must take longer than every dispute can";
     BucketEmpty = 203, "the bucket holds less than the amount asked for";
+    EpochNotOver = 204, "the epoch of the emission is not over; turn it after its last slot";
+    NoProposal = 205, "nothing is proposed";
+    ProposalNotReady = 206, "the proposal is still locked; wait for its slot";
+    ProposalExpired = 207, "the proposal waited too long; propose it again";
+    WrongProposal = 208, "the proposal is of another kind than this instruction executes";
+    NotNominated = 209, "the signer is not nominated as the next authority";
+    Paused = 210, "the protocol is paused and takes nothing new; exits and claims go on";
+    NotPaused = 211, "the protocol is not paused";
+    PauseTooSoon = 212, "the last pause is not long enough ago";
 
     // Data.
     EmptyDataset = 300, "a dataset needs at least one token to train on and one held out";

@@ -58,13 +58,13 @@ instructions! {
         parameters: Parameters,
     }
 
-    /// Replaces all parameters.
+    /// Proposes new parameters, which take effect a day later at the earliest.
     ///
     /// Accounts: [signer] authority · [writable] config.
     ///
     /// - the signer is the configuration's authority
-    /// - parameters within their hard bounds
-    SetParameters = 1 {
+    /// - parameters within their hard bounds; what was proposed before is withdrawn
+    ProposeParameters = 1 {
         /// New parameters.
         parameters: Parameters,
     }
@@ -419,5 +419,93 @@ instructions! {
     SettlePatrons = 32 {
         /// The domain.
         domain: u8,
+    }
+
+    /// Proposes to pay out of the treasury, the reserve or the insurance, a day later at the earliest.
+    ///
+    /// Accounts: [signer] authority · [writable] config.
+    ///
+    /// - the signer is the configuration's authority
+    /// - the kind pays, the amount is not zero; what was proposed before is withdrawn
+    ProposeSpending = 33 {
+        /// Base units.
+        amount: u64,
+        /// The token account that is paid.
+        destination: [u8; 32],
+        /// A [`crate::administration::ProposalKind`].
+        kind: u8,
+        /// Always 0.
+        reserved: [u8; 7],
+    }
+
+    /// Puts proposed parameters into effect.
+    ///
+    /// Accounts: [writable] config.
+    ///
+    /// - anyone may; the proposal is one of parameters, its slot is reached and not a week past
+    ApplyParameters = 34 {}
+
+    /// Pays what was proposed.
+    ///
+    /// Accounts: [writable] config · [writable] vault · [writable] the proposed token account · token program.
+    ///
+    /// - anyone may; the proposal is one of spending, its slot is reached and not a week past; the bucket holds the amount
+    ApplySpending = 35 {}
+
+    /// Withdraws the proposal.
+    ///
+    /// Accounts: [signer] authority · [writable] config.
+    ///
+    /// - the signer is the configuration's authority; there is a proposal
+    CancelProposal = 36 {}
+
+    /// Nominates the next authority.
+    ///
+    /// Accounts: [signer] authority · [writable] config.
+    ///
+    /// - the signer is the configuration's authority; nothing changes until the nominated wallet accepts
+    NominateAuthority = 37 {
+        /// The wallet, or zero to nominate nobody.
+        wallet: [u8; 32],
+    }
+
+    /// Becomes the authority.
+    ///
+    /// Accounts: [signer] nominated wallet · [writable] config.
+    ///
+    /// - the signer is nominated; what is proposed is withdrawn
+    AcceptAuthority = 38 {}
+
+    /// Pauses: for three days no new stake, bonds, pools, datasets, jobs, places or distributions. Exits, claims, rounds, disputes
+    /// and settlements go on.
+    ///
+    /// Accounts: [signer] authority · [writable] config.
+    ///
+    /// - the signer is the configuration's authority; the last pause ended a week ago
+    Pause = 39 {}
+
+    /// Ends a pause.
+    ///
+    /// Accounts: [signer] authority · [writable] config.
+    ///
+    /// - the signer is the configuration's authority; the protocol is paused
+    Unpause = 40 {}
+
+    /// Pays what has vested of the team's part: nothing for a year, then evenly over four.
+    ///
+    /// Accounts: [signer] authority · [writable] config · [writable] vault · [writable] destination token account · token program.
+    ///
+    /// - the signer is the configuration's authority; something has vested that was not paid
+    ClaimVested = 41 {}
+
+    /// Takes an exit back: its base units, less the slashes since, buy shares again.
+    ///
+    /// Accounts: [signer, writable] owner · config · [writable] pool · [writable] position · [writable] ticket.
+    ///
+    /// - ticket and position are the signer's and of this pool; the pool is active and not frozen; the protocol is not paused
+    /// - at least the minimum of shares is bought; the ticket's account is closed to the owner; other tickets are untouched
+    Rebond = 42 {
+        /// Least number of shares to accept.
+        minimum_shares: u64,
     }
 }

@@ -9,10 +9,12 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod account;
+pub mod administration;
 pub mod audit;
 pub mod config;
 pub mod data;
 pub mod dispute;
+pub mod emission;
 pub mod error;
 pub mod evaluation;
 pub mod instruction;

@@ -134,11 +134,22 @@ impl Ticket {
         Ok(())
     }
 
+    /// Takes the exit back: what [`Ticket::claim`] would pay at maturity buys shares again.
+    #[inline(always)]
+    pub fn rebond(&self, position: &mut Position, pool: &mut Pool, minimum_shares: u64, slot: u64) -> Result<u64> {
+        let amount = self.take(pool)?;
+        position.deposit(pool, amount, minimum_shares, slot)
+    }
+
     /// What the ticket pays, once: its base units less all slashes since the request.
     pub fn claim(&self, pool: &mut Pool, slot: u64) -> Result<u64> {
         if slot < self.mature_slot {
             return Err(Error::TicketNotMature);
         }
+        self.take(pool)
+    }
+
+    fn take(&self, pool: &mut Pool) -> Result<u64> {
         let amount =
             if self.survival == 0 { 0 } else { mul_div(self.assets, pool.survival, self.survival, Rounding::Down)? };
         pool.unbonding_assets = int::sub(pool.unbonding_assets, amount)?;

@@ -1,6 +1,7 @@
 //! The command line of the Staked Intelligence Protocol.
 
 mod demo;
+mod emission;
 mod generate;
 mod progress;
 mod report;
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Train a model among strangers on an embedded Solana ledger, and convict a liar on chain
     Demo(demo::Arguments),
+    /// Simulate emission, yield and fees over years, with the rules of the protocol
+    Emission(emission::Arguments),
     /// Continue a text with a model
     Generate(generate::Arguments),
     /// Replay what a run committed, and confirm it or name the first difference
@@ -32,6 +35,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Emission(arguments) => emission::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     };

@@ -40,7 +40,7 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
     };
     match tag {
         Initialize::TAG => config::initialize::process(program, accounts, data),
-        SetParameters::TAG => config::set_parameters::process(program, accounts, data),
+        ProposeParameters::TAG => config::propose_parameters::process(program, accounts, data),
         Distribute::TAG => config::distribute::process(program, accounts, data),
         CreatePool::TAG => stake::create_pool::process(program, accounts, data),
         CreateAttentionPool::TAG => stake::create_attention_pool::process(program, accounts, data),
@@ -72,6 +72,16 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         SettleEvaluation::TAG => settlement::settle_evaluation::process(program, accounts, data),
         SettleData::TAG => settlement::settle_data::process(program, accounts, data),
         SettlePatrons::TAG => settlement::settle_patrons::process(program, accounts, data),
+        ProposeSpending::TAG => config::propose_spending::process(program, accounts, data),
+        ApplyParameters::TAG => config::apply_parameters::process(program, accounts, data),
+        ApplySpending::TAG => config::apply_spending::process(program, accounts, data),
+        CancelProposal::TAG => config::cancel_proposal::process(program, accounts, data),
+        NominateAuthority::TAG => config::nominate_authority::process(program, accounts, data),
+        AcceptAuthority::TAG => config::accept_authority::process(program, accounts, data),
+        Pause::TAG => config::pause::process(program, accounts, data),
+        Unpause::TAG => config::unpause::process(program, accounts, data),
+        ClaimVested::TAG => config::claim_vested::process(program, accounts, data),
+        Rebond::TAG => stake::rebond::process(program, accounts, data),
         64..=95 => dispute::process(tag, program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }

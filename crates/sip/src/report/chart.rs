@@ -96,6 +96,11 @@ fn legend(series: &[Series<'_>]) -> String {
 
 /// Lines over rounds; the first value belongs to round `x_first`.
 pub(crate) fn lines(title: &str, series: &[Series<'_>], x_first: i64) -> String {
+    lines_over("round", title, series, x_first)
+}
+
+/// Lines over something counted in `unit`; the first value belongs to `x_first`.
+pub(crate) fn lines_over(unit: &str, title: &str, series: &[Series<'_>], x_first: i64) -> String {
     let all = || series.iter().flat_map(|s| s.values.iter().copied()).filter(|v| v.is_finite());
     let (low, high) = all().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
     if low > high {
@@ -120,11 +125,12 @@ pub(crate) fn lines(title: &str, series: &[Series<'_>], x_first: i64) -> String 
         for (index, value) in s.values.iter().enumerate() {
             let _ = write!(
                 svg,
-                "<circle class=\"f{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.6\"><title>{}, round {}: {:.4}</title></circle>",
+                "<circle class=\"f{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.6\"><title>{}, {} {}: {:.4}</title></circle>",
                 number % 8,
                 frame.x(index as f64),
                 frame.y(*value),
                 escape(s.name),
+                escape(unit),
                 index as i64 + x_first,
                 value
             );

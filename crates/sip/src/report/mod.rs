@@ -1,6 +1,6 @@
 //! `report.html`: one self-contained page that shows a run.
 
-mod chart;
+pub(crate) mod chart;
 
 use crate::summary::{DisputeSummary, Summary};
 use chart::{Series, bars, escape, gains_and_losses, lines, stacked};
@@ -23,14 +23,19 @@ ol.path{list-style:none;margin:.6rem 0;padding:0}ol.path li{border-left:3px soli
 ol.path .who{display:inline-block;min-width:6.2em;color:var(--soft)}.verdict{font-weight:600}blockquote{margin:.4rem 0;padding:.2rem 1rem;border-left:3px solid var(--line);white-space:pre-wrap}code{font-size:.85em;word-break:break-all}
 ";
 
+/// The beginning of a page, up to where its content goes; `</main></html>` ends it.
+pub(crate) fn open_page(title: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>{}</title><style>{STYLE}{}</style><main>",
+        escape(title),
+        colours()
+    )
+}
+
 /// The page for a run.
 pub(crate) fn page(summary: &Summary) -> String {
-    let mut html = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>SIP run, seed {}</title><style>{STYLE}{}</style><main>",
-        summary.seed,
-        colours()
-    );
+    let mut html = open_page(&format!("SIP run, seed {}", summary.seed));
     head(&mut html, summary);
     charts(&mut html, summary);
     people(&mut html, summary);

@@ -15,9 +15,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::signer(authority)?;
     let config_view = *config;
     let mut config = guard::load_mut::<Config>(program, config)?;
-    if config.authority != *guard::key(authority) {
-        return Err(Error::NotAuthority);
-    }
+    config.require_authority(guard::key(authority))?;
+    config.require_running(guard::slot()?)?;
     config.distribute(args.amount)?;
     Vault::new(&config, &config_view, vault, token_program)?.pay(destination, args.amount)
 }

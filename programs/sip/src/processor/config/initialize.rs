@@ -36,6 +36,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     creation.allocate(mint, &[seed::MINT], &pinocchio_token::ID, MINT_BYTES)?;
     creation.allocate(vault, &[seed::VAULT], &pinocchio_token::ID, TOKEN_ACCOUNT_BYTES)?;
     config.genesis(guard::key(authority), &args.parameters)?;
+    config.administration.genesis_slot = guard::slot()?;
     config.mint = *guard::key(mint);
     config.vault = *guard::key(vault);
     mint_cap(&config_view, mint, vault, config.header.bump)

@@ -1,5 +1,14 @@
-//! The configuration and the genesis.
+//! The configuration, the genesis, and what governance decides.
 
+pub mod accept_authority;
+pub mod apply_parameters;
+pub mod apply_spending;
+pub mod cancel_proposal;
+pub mod claim_vested;
 pub mod distribute;
 pub mod initialize;
-pub mod set_parameters;
+pub mod nominate_authority;
+pub mod pause;
+pub mod propose_parameters;
+pub mod propose_spending;
+pub mod unpause;

@@ -19,6 +19,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let [provider, config, pool, dataset, _system, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(provider)?;
     let config = guard::load::<Config>(program, config)?;
+    config.require_running(guard::slot()?)?;
     let pool = guard::load::<Pool>(program, pool)?;
     pool.require_kind(PoolKind::Data)?;
     pool.require_operator(guard::key(provider))?;

@@ -12,6 +12,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let [creator, config, job, _system, datasets @ ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(creator)?;
     let config = guard::load::<Config>(program, config)?;
+    config.require_running(guard::slot()?)?;
     let seeds: [&[u8]; 3] = [seed::JOB, guard::key(creator), &args.nonce.to_le_bytes()];
     let mut job = Creation { program, payer: creator }.create::<Job>(job, &seeds)?;
     let is_rewarded = config.authority == *guard::key(creator);

@@ -18,6 +18,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let [operator, config, job, pool, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(operator)?;
     let config = guard::load::<Config>(program, config)?;
+    config.require_running(guard::slot()?)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     pool.require_operator(guard::key(operator))?;

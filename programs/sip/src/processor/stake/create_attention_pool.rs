@@ -24,6 +24,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     };
     guard::signer(payer)?;
     let config = guard::load::<Config>(program, config_view)?;
+    config.require_running(guard::slot()?)?;
     let job = guard::load::<Job>(program, job)?;
     if args.domain >= job.spec.domain_count as u32 {
         return Err(Error::TooManyDomains);

@@ -23,6 +23,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     };
     guard::signer(operator)?;
     let config = guard::load::<Config>(program, config_view)?;
+    config.require_running(guard::slot()?)?;
     let kind = match PoolKind::from_byte(args.kind) {
         Some(PoolKind::Attention) | None => return Err(Error::WrongPoolKind),
         Some(kind) => kind,

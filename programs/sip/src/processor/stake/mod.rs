@@ -8,6 +8,7 @@ pub mod create_attention_pool;
 pub mod create_pool;
 pub mod deposit;
 pub mod move_attention;
+pub mod rebond;
 pub mod request_exit;
 pub mod retire_pool;
 pub mod withdraw_bond;

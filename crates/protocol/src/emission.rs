@@ -1,0 +1,628 @@
+//! What the token emits per epoch, by how much the network is used, and how it gives way to fees.
+//!
+//! Two streams leave the genesis buckets: staking rewards and node rewards. Once per epoch anyone turns the crank
+//! ([`Emission::turn`]):
+//!
+//! ```text
+//! u      = clamp((D / D_ref) · min(1, (C / C_ref) / (N / N_ref)), u_min, 1)
+//! gross  = min(cap, u · target)                      per stream; the cap decays by a fixed part per epoch
+//! net    = max(0, gross − κ · fees · gross / Σ gross), at most what the bucket holds
+//! Y      = (T_r / S_t) · u                           staking yield: the stream's net over all stake, at most Y_max
+//! R_gpu  = u · (S_t / T_s) · unit · work             node reward per unit of verified work, at most what is released
+//! ```
+//! D is what fees burned, C the verified work per node, N the nodes at work (exponential averages, one quarter new), S_t the stake,
+//! T_s the supply. The white paper's D·C/N is kept, each measured against a reference so that it has no unit.
+//!
+//! Invariants:
+//! - All that both streams ever pay is at most their buckets: nothing is minted here.
+//! - One more base unit of burned fees raises all later emission by less than one base unit ([`Schedule::check`] keeps
+//!   Σ targets at most nine tenths of D_ref), so that demand dealt to oneself loses money.
+//! - What is released and not paid within [`VINTAGES`] epochs goes to the reserve; an epoch that nobody turned emits nothing.
+
+use bytemuck::{Pod, Zeroable};
+use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, mul_div};
+
+use crate::{
+    Error, Result,
+    config::{CAP, Config, TOKEN},
+};
+
+/// One, as utilisation, ratios, decay and yield count.
+pub const ONE: u64 = 1_000_000_000;
+/// Epochs for which released rewards wait for work.
+pub const VINTAGES: usize = 4;
+/// The weight of a new epoch in the exponential averages is 1 / this.
+const AVERAGE_EPOCHS: u64 = 4;
+/// Counts are held below this, so that sums of four cannot overflow.
+const MAXIMUM_COUNT: u64 = 1 << 60;
+/// Slots of a year of 365.25 days, at 0.4 seconds.
+pub const YEAR_SLOTS: u64 = 78_894_000;
+
+/// What governance may set about emission, each within hard bounds ([`Schedule::check`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Schedule {
+    /// Slots of an epoch.
+    pub epoch_slots: u64,
+    /// First cap per epoch of the two streams (staking, nodes), base units.
+    pub first_caps: [u64; 2],
+    /// Emission per epoch of the two streams at full utilisation, base units.
+    pub targets: [u64; 2],
+    /// The part of a cap that an epoch takes, of [`ONE`].
+    pub decay: u64,
+    /// D_ref: fees burned per epoch at full utilisation, base units.
+    pub demand_reference: u64,
+    /// C_ref: units of verified work per node and epoch.
+    pub power_reference: u64,
+    /// N_ref: nodes at work.
+    pub nodes_reference: u64,
+    /// u_min, of [`ONE`]: what a young network emits before there is demand.
+    pub utilisation_floor: u64,
+    /// Y_max: most that stake yields per epoch, of [`ONE`].
+    pub maximum_yield: u64,
+    /// Base units per unit of verified work at u = 1 with the whole supply staked.
+    pub unit_reward: u64,
+    /// κ: the part of burned fees that replaces emission.
+    pub fee_offset_bps: u16,
+    /// Always 0.
+    pub reserved: [u16; 3],
+}
+
+impl Schedule {
+    /// Epochs of two days, caps that halve every two years and would in all time emit both buckets, full utilisation at a million
+    /// tokens of burned fees per epoch.
+    pub const DEFAULT: Schedule = Schedule {
+        epoch_slots: 432_000,
+        first_caps: [379_000 * TOKEN, 569_000 * TOKEN],
+        targets: [360_000 * TOKEN, 540_000 * TOKEN],
+        decay: 1_896_000,
+        demand_reference: 1_000_000 * TOKEN,
+        power_reference: 1_000,
+        nodes_reference: 100,
+        utilisation_floor: ONE / 10,
+        maximum_yield: ONE / 500,
+        unit_reward: 100 * TOKEN,
+        fee_offset_bps: 5_000,
+        reserved: [0; 3],
+    };
+
+    /// Checks the hard bounds, which no authority can pass.
+    pub fn check(&self) -> Result<()> {
+        let within = self.epoch_slots >= 1_000
+            && self.epoch_slots <= 2_000_000
+            && self.first_caps.iter().all(|&cap| cap <= CAP / 1_000)
+            && self.targets.iter().all(|&target| target <= CAP / 1_000)
+            && self.decay >= ONE / 100_000
+            && self.decay <= ONE / 20
+            && self.demand_reference >= TOKEN
+            && self.demand_reference <= CAP
+            && self.power_reference >= 1
+            && self.power_reference <= MAXIMUM_COUNT / 1_000
+            && self.nodes_reference >= 1
+            && self.nodes_reference <= 1 << 32
+            && self.utilisation_floor <= ONE / 2
+            && self.maximum_yield <= ONE / 100
+            && self.unit_reward <= CAP / 1_000
+            && self.fee_offset_bps <= BPS_ONE
+            && self.reserved == [0; 3]
+            && self.is_demand_worth_its_burn();
+        if within { Ok(()) } else { Err(Error::ParameterOutOfBounds) }
+    }
+
+    /// Utilisation rises by at most 1 / D_ref per burned base unit, summed over the epochs that remember it, so emission rises by at most
+    /// Σ targets / D_ref, which has to stay below 1.
+    fn is_demand_worth_its_burn(&self) -> bool {
+        let [staking, nodes] = self.targets;
+        staking + nodes <= self.demand_reference / 10 * 9
+    }
+}
+
+/// What kind of time the network lives in: what a dashboard says about the last epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// At the floor or near it: emission pays for being there.
+    LowDemand,
+    /// Between the two: emission follows demand.
+    Growing,
+    /// Three quarters of full utilisation or more.
+    HighEfficiency,
+    /// Fees have replaced at least half of what would have been emitted.
+    FeeDominated,
+}
+
+/// One of the two streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Stream {
+    /// Most that the next epoch emits, base units.
+    pub cap: u64,
+    /// Released and not yet paid, base units, the youngest first.
+    pub released: [u64; VINTAGES],
+}
+
+impl Stream {
+    /// Base units that can be paid.
+    pub fn available(&self) -> Result<u64> {
+        self.released.iter().try_fold(0, |sum, &part| Ok(int::add(sum, part)?))
+    }
+
+    /// Takes at most `amount`, the oldest first, and returns what there was.
+    fn take(&mut self, amount: u64) -> u64 {
+        let mut left = amount;
+        for part in self.released.iter_mut().rev() {
+            let taken = left.min(*part);
+            *part -= taken;
+            left -= taken;
+        }
+        amount - left
+    }
+
+    /// Releases a new vintage and returns what is too old to wait any longer.
+    fn release(&mut self, amount: u64, decay: u64) -> Result<u64> {
+        let expired = self.released[VINTAGES - 1];
+        self.released.copy_within(..VINTAGES - 1, 1);
+        self.released[0] = amount;
+        self.cap = int::sub(self.cap, mul_div(self.cap, decay, ONE, Rounding::Up)?)?;
+        Ok(expired)
+    }
+}
+
+/// The staking stream's place in [`Emission::streams`].
+pub const STAKING: usize = 0;
+/// The node stream's place in [`Emission::streams`].
+pub const NODES: usize = 1;
+
+/// The state of emission.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Emission {
+    /// What governance set.
+    pub schedule: Schedule,
+    /// Epochs turned.
+    pub epoch: u64,
+    /// Slot from which the epoch can be turned.
+    pub end_slot: u64,
+    /// This epoch: fees burned, base units.
+    pub fees_burned: u64,
+    /// This epoch: units of verified work.
+    pub work: u64,
+    /// This epoch: nodes whose work was accepted, summed over rounds.
+    pub node_rounds: u64,
+    /// This epoch: rounds scored.
+    pub rounds: u64,
+    /// Exponential average of D, base units.
+    pub average_demand: u64,
+    /// Exponential average of C, thousandths of a unit of work per node.
+    pub average_power: u64,
+    /// Exponential average of N, thousandths of a node.
+    pub average_nodes: u64,
+    /// u of the last epoch, of [`ONE`].
+    pub utilisation: u64,
+    /// What the last epoch would have emitted without fees, base units.
+    pub gross: u64,
+    /// What fees replaced of it, base units.
+    pub offset: u64,
+    /// Staking and nodes.
+    pub streams: [Stream; 2],
+    /// S_t: stake that earns the yield, base units.
+    pub total_stake: u64,
+    /// Yield per staked base unit since the beginning.
+    pub yield_index: RewardIndex,
+    /// See [`RewardIndex::add`].
+    pub yield_remainder: u64,
+    /// Yield spread by the index and not yet paid into pools, base units.
+    pub yield_owed: u64,
+}
+
+const _: () = assert!(size_of::<Emission>() == 320 && size_of::<Schedule>() == 104);
+
+/// What turning an epoch did, base units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turned {
+    /// Released per stream.
+    pub released: [u64; 2],
+    /// Spread over stake.
+    pub yielded: u64,
+    /// Returned to the reserve.
+    pub expired: u64,
+}
+
+/// A pool's part in the staking yield.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct YieldShare {
+    /// Stake that counted since the last settlement, base units.
+    pub stake: u64,
+    /// The yield index at the last settlement.
+    pub checkpoint: RewardIndex,
+}
+
+fn average(old: u64, new: u64) -> Result<u64> {
+    let kept = mul_div(old, AVERAGE_EPOCHS - 1, AVERAGE_EPOCHS, Rounding::Down)?;
+    Ok(int::add(kept, new / AVERAGE_EPOCHS)?)
+}
+
+/// a / b, of [`ONE`]; at most a million.
+fn ratio(a: u64, b: u64) -> u64 {
+    let most = ONE.wrapping_mul(1_000_000);
+    mul_div(a, ONE, b, Rounding::Down).unwrap_or(most).min(most)
+}
+
+impl Emission {
+    /// Starts the first epoch.
+    pub fn initialise(&mut self, schedule: &Schedule, slot: u64) -> Result<()> {
+        schedule.check()?;
+        *self = Emission { schedule: *schedule, ..Emission::default() };
+        self.end_slot = int::add(slot, schedule.epoch_slots)?;
+        self.utilisation = schedule.utilisation_floor;
+        self.streams[STAKING].cap = schedule.first_caps[STAKING];
+        self.streams[NODES].cap = schedule.first_caps[NODES];
+        Ok(())
+    }
+
+    /// Replaces the schedule from the next turn on. Caps never rise again: a cap goes on from where it has decayed to, or lower.
+    pub fn set_schedule(&mut self, schedule: &Schedule) -> Result<()> {
+        schedule.check()?;
+        for (stream, &first) in self.streams.iter_mut().zip(&schedule.first_caps) {
+            stream.cap = stream.cap.min(first);
+        }
+        self.schedule = *schedule;
+        Ok(())
+    }
+
+    /// Everything in the vault that is the streams'.
+    pub fn held(&self) -> Result<u64> {
+        let streams = int::add(self.streams[STAKING].available()?, self.streams[NODES].available()?)?;
+        Ok(int::add(streams, self.yield_owed)?)
+    }
+
+    /// Fees were burned.
+    pub fn record_burn(&mut self, amount: u64) -> Result<()> {
+        self.fees_burned = int::add(self.fees_burned, amount)?;
+        Ok(())
+    }
+
+    /// A round was scored in which the work of `nodes` nodes was accepted, `work` units in all.
+    pub fn record_round(&mut self, nodes: u64, work: u64) {
+        self.rounds = self.rounds.saturating_add(1).min(MAXIMUM_COUNT);
+        self.node_rounds = self.node_rounds.saturating_add(nodes).min(MAXIMUM_COUNT);
+        self.work = self.work.saturating_add(work).min(MAXIMUM_COUNT);
+    }
+
+    /// u for the averages as they stand, of [`ONE`].
+    fn measure(&self) -> Result<u64> {
+        let schedule = &self.schedule;
+        let demand = ratio(self.average_demand, schedule.demand_reference);
+        let power = ratio(self.average_power, int::mul(schedule.power_reference, 1_000)?);
+        let nodes = ratio(self.average_nodes, int::mul(schedule.nodes_reference, 1_000)?);
+        let per_node = if nodes == 0 { 0 } else { ratio(power, nodes).min(ONE) };
+        let utilisation = mul_div(demand, per_node, ONE, Rounding::Down)?;
+        Ok(utilisation.min(ONE).max(schedule.utilisation_floor))
+    }
+
+    /// Ends an epoch: measures it, releases both streams, spreads the yield, returns what waited too long.
+    pub fn turn(&mut self, config: &mut Config, slot: u64) -> Result<Turned> {
+        if slot < self.end_slot {
+            return Err(Error::EpochNotOver);
+        }
+        let thousandths = if self.rounds == 0 { 0 } else { ratio(self.node_rounds, self.rounds) / (ONE / 1_000) };
+        let power = if thousandths == 0 {
+            0
+        } else {
+            mul_div(self.work, 1_000_000, thousandths, Rounding::Down).unwrap_or(MAXIMUM_COUNT)
+        };
+        self.average_demand = average(self.average_demand, self.fees_burned)?;
+        self.average_power = average(self.average_power, power.min(MAXIMUM_COUNT))?;
+        self.average_nodes = average(self.average_nodes, thousandths)?;
+        self.utilisation = self.measure()?;
+
+        let mut gross = [0; 2];
+        for (gross, (stream, &target)) in gross.iter_mut().zip(self.streams.iter().zip(&self.schedule.targets)) {
+            *gross = stream.cap.min(mul_div(target, self.utilisation, ONE, Rounding::Down)?);
+        }
+        self.gross = int::add(gross[STAKING], gross[NODES])?;
+        let replaced = int::bps(self.fees_burned, self.schedule.fee_offset_bps, Rounding::Up)?.min(self.gross);
+        self.offset = replaced;
+        let mut turned = Turned::default();
+        for (number, gross) in gross.into_iter().enumerate() {
+            let offset = if self.gross == 0 { 0 } else { mul_div(replaced, gross, self.gross, Rounding::Up)? };
+            let bucket = match number {
+                STAKING => &mut config.buckets.staking_rewards,
+                _ => &mut config.buckets.operator_rewards,
+            };
+            let net = gross.saturating_sub(offset).min(*bucket);
+            *bucket -= net;
+            let expired = self.streams[number].release(net, self.schedule.decay)?;
+            config.buckets.reserve = int::add(config.buckets.reserve, expired)?;
+            turned.released[number] = net;
+            turned.expired = int::add(turned.expired, expired)?;
+        }
+        if self.total_stake > 0 {
+            let most = mul_div(self.total_stake, self.schedule.maximum_yield, ONE, Rounding::Down)?;
+            let yielded = self.streams[STAKING].take(most);
+            self.yield_index.add(yielded, self.total_stake, &mut self.yield_remainder)?;
+            self.yield_owed = int::add(self.yield_owed, yielded)?;
+            turned.yielded = yielded;
+        }
+        (self.fees_burned, self.work, self.node_rounds, self.rounds) = (0, 0, 0, 0);
+        self.epoch = int::add(self.epoch, 1)?;
+        // Epochs that nobody turned are gone: they are not caught up in one go.
+        let next = int::add(self.end_slot, self.schedule.epoch_slots)?;
+        self.end_slot = if next <= slot { int::add(slot, self.schedule.epoch_slots)? } else { next };
+        Ok(turned)
+    }
+
+    /// Takes the reward of `work` units of verified work out of the node stream.
+    pub fn draw(&mut self, config: &Config, work: u64) -> Result<u64> {
+        let supply = int::sub(CAP, config.burned)?;
+        let staked = if supply == 0 { 0 } else { mul_div(ONE, self.total_stake.min(supply), supply, Rounding::Down)? };
+        let rate = mul_div(self.utilisation, staked, ONE, Rounding::Down)?;
+        let unit = mul_div(self.schedule.unit_reward, rate, ONE, Rounding::Down)?;
+        // More work than the stream can pay is paid what there is.
+        let amount = int::mul(unit, work).unwrap_or(u64::MAX);
+        Ok(self.streams[NODES].take(amount))
+    }
+
+    /// Settles a pool's part of the yield and sets the stake that counts from now on. Stake that was not there the whole time earns
+    /// nothing: the lesser of the two amounts counts, and what the rest would have earned goes back into the stream.
+    pub fn settle(&mut self, share: &mut YieldShare, stake: u64) -> Result<u64> {
+        let earned = self.yield_index.owed(share.stake, share.checkpoint)?;
+        let paid = self.yield_index.owed(share.stake.min(stake), share.checkpoint)?;
+        let total = int::add(int::sub(self.total_stake, share.stake)?, stake)?;
+        self.yield_owed = int::sub(self.yield_owed, earned)?;
+        self.streams[STAKING].released[0] = int::add(self.streams[STAKING].released[0], int::sub(earned, paid)?)?;
+        self.total_stake = total;
+        *share = YieldShare { stake, checkpoint: self.yield_index };
+        Ok(paid)
+    }
+
+    /// The phase of the last epoch.
+    pub fn phase(&self) -> Phase {
+        if self.gross > 0 && self.offset >= self.gross - self.offset {
+            Phase::FeeDominated
+        } else if self.utilisation >= ONE / 4 * 3 {
+            Phase::HighEfficiency
+        } else if self.utilisation <= self.schedule.utilisation_floor.saturating_add(ONE / 50) {
+            Phase::LowDemand
+        } else {
+            Phase::Growing
+        }
+    }
+}
+
+/// Years after genesis before the team's part begins to vest, in slots.
+pub const TEAM_CLIFF_SLOTS: u64 = YEAR_SLOTS;
+/// From the cliff until all of it has vested.
+pub const TEAM_VESTING_SLOTS: u64 = 4 * YEAR_SLOTS;
+
+/// How much of `total` has vested `slots` slots after genesis: nothing for a year, then evenly over four.
+pub fn vested(total: u64, slots: u64) -> Result<u64> {
+    let since_cliff = slots.saturating_sub(TEAM_CLIFF_SLOTS).min(TEAM_VESTING_SLOTS);
+    Ok(mul_div(total, since_cliff, TEAM_VESTING_SLOTS, Rounding::Down)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Parameters;
+    use bytemuck::Zeroable;
+    use proptest::prelude::*;
+
+    fn start(schedule: &Schedule) -> (Config, Emission) {
+        let mut config = Config::zeroed();
+        config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
+        let mut emission = Emission::default();
+        emission.initialise(schedule, 0).unwrap();
+        (config, emission)
+    }
+
+    /// Runs epochs with these burned fees, every one with the reference's work by the reference's nodes.
+    fn run(schedule: &Schedule, fees: &[u64], stake: u64) -> (Config, Emission, Vec<Turned>) {
+        let (mut config, mut emission) = start(schedule);
+        emission.settle(&mut YieldShare::default(), stake).unwrap();
+        let mut turned = Vec::new();
+        for &fees in fees {
+            emission.record_burn(fees).unwrap();
+            emission.record_round(schedule.nodes_reference, schedule.power_reference * schedule.nodes_reference);
+            let slot = emission.end_slot;
+            turned.push(emission.turn(&mut config, slot).unwrap());
+        }
+        (config, emission, turned)
+    }
+
+    #[test]
+    fn the_worked_example_of_the_economics_chapter() {
+        // Eight epochs with half of D_ref burned bring the average to 1/2 · (1 − (3/4)⁸) of it: u = 44.99 %.
+        let schedule = Schedule { fee_offset_bps: 5_000, ..Schedule::DEFAULT };
+        let half = schedule.demand_reference / 2;
+        let (_, emission, turned) = run(&schedule, &[half; 8], 10_000_000 * TOKEN);
+        assert_eq!(emission.utilisation, 449_943_542);
+        let gross = 161_979_675_120_000 + 242_969_512_680_000;
+        assert_eq!(emission.gross, gross, "u · (360 000 + 540 000) tokens");
+        assert_eq!(emission.offset, 250_000 * TOKEN, "κ = 1/2 of 500 000 burned tokens");
+        let net = turned[7].released[STAKING] + turned[7].released[NODES];
+        assert!(gross - emission.offset - net <= 2);
+        // All stake yields at most 0.2 % per epoch: 20 000 tokens of the 61 980 that were released.
+        assert_eq!(turned[7].yielded, 20_000 * TOKEN);
+        assert_eq!(emission.phase(), Phase::FeeDominated);
+        // R_gpu: u · (10⁷ / 10⁹) · 100 tokens per unit of work.
+        let (config, mut emission, _) = run(&schedule, &[half; 8], 10_000_000 * TOKEN);
+        assert_eq!(emission.draw(&config, 7), Ok(449_943_500 * 7));
+    }
+
+    #[test]
+    fn an_idle_network_emits_at_the_floor_and_a_late_crank_catches_nothing_up() {
+        let (mut config, mut emission) = start(&Schedule::DEFAULT);
+        assert_eq!(emission.turn(&mut config, 431_999), Err(Error::EpochNotOver));
+        let turned = emission.turn(&mut config, 432_000 * 50).unwrap();
+        assert_eq!(turned.released, [36_000 * TOKEN, 54_000 * TOKEN]);
+        assert_eq!((emission.epoch, emission.end_slot), (1, 432_000 * 51));
+        assert_eq!(emission.phase(), Phase::LowDemand);
+    }
+
+    #[test]
+    fn what_waits_four_epochs_returns_to_the_reserve() {
+        let (mut config, mut emission) = start(&Schedule::DEFAULT);
+        let reserve = config.buckets.reserve;
+        for epoch in 1..=6u64 {
+            let turned = emission.turn(&mut config, epoch * 432_000).unwrap();
+            assert_eq!(turned.expired > 0, epoch > VINTAGES as u64);
+        }
+        assert_eq!(config.buckets.reserve, reserve + 2 * 90_000 * TOKEN);
+    }
+
+    #[test]
+    fn all_time_emission_at_full_use_stays_within_the_buckets() {
+        let schedule = Schedule { fee_offset_bps: 0, ..Schedule::DEFAULT };
+        let (config, emission, turned) = run(&schedule, &[schedule.demand_reference; 8_000], 0);
+        let emitted: u64 = turned.iter().map(|t| t.released[STAKING] + t.released[NODES]).sum();
+        assert!(emitted <= CAP / 2);
+        assert!(emitted >= CAP / 2 / 100 * 97, "{emitted}: the caps are made to emit nearly everything in time");
+        assert!(emission.streams[NODES].cap < 2 * TOKEN);
+        assert!(config.buckets.staking_rewards < CAP / 100);
+    }
+
+    #[test]
+    fn flash_stake_earns_nothing() {
+        let schedule = Schedule::DEFAULT;
+        let (mut config, mut emission) = start(&schedule);
+        let (mut steady, mut flash) = (YieldShare::default(), YieldShare::default());
+        emission.settle(&mut steady, 1_000_000 * TOKEN).unwrap();
+        emission.settle(&mut flash, 0).unwrap();
+        emission.turn(&mut config, 432_000).unwrap();
+        assert_eq!(emission.settle(&mut flash, 5_000_000 * TOKEN), Ok(0), "came after the epoch");
+        emission.turn(&mut config, 864_000).unwrap();
+        assert_eq!(emission.settle(&mut flash, 0), Ok(0), "left before it was settled");
+        let paid = emission.settle(&mut steady, 1_000_000 * TOKEN).unwrap();
+        assert!(paid >= 4_000 * TOKEN - 2 && paid <= 4_000 * TOKEN, "two epochs at the highest yield: {paid}");
+        assert_eq!(emission.total_stake, 1_000_000 * TOKEN);
+    }
+
+    #[test]
+    fn the_team_waits_a_year_and_is_done_after_five() {
+        let total = CAP / 100 * 15;
+        assert_eq!(vested(total, YEAR_SLOTS), Ok(0));
+        assert_eq!(vested(total, YEAR_SLOTS * 2), Ok(total / 4));
+        assert_eq!(vested(total, YEAR_SLOTS * 5), Ok(total));
+        assert_eq!(vested(total, u64::MAX), Ok(total));
+    }
+
+    #[test]
+    fn bounds_hold_the_schedule() {
+        assert_eq!(Schedule::DEFAULT.check(), Ok(()));
+        let bad = [
+            Schedule { demand_reference: 999_000 * TOKEN, ..Schedule::DEFAULT },
+            Schedule { decay: 0, ..Schedule::DEFAULT },
+            Schedule { epoch_slots: 10, ..Schedule::DEFAULT },
+            Schedule { maximum_yield: ONE, ..Schedule::DEFAULT },
+            Schedule { nodes_reference: 0, ..Schedule::DEFAULT },
+            Schedule { targets: [u64::MAX, 2], ..Schedule::DEFAULT },
+        ];
+        for schedule in bad {
+            assert_eq!(schedule.check(), Err(Error::ParameterOutOfBounds), "{schedule:?}");
+        }
+    }
+
+    #[test]
+    fn caps_never_rise_again() {
+        let (mut config, mut emission) = start(&Schedule::DEFAULT);
+        for epoch in 1..20 {
+            emission.turn(&mut config, epoch * 432_000).unwrap();
+        }
+        let before = emission.streams;
+        emission.set_schedule(&Schedule { first_caps: [CAP / 1_000; 2], ..Schedule::DEFAULT }).unwrap();
+        assert_eq!(emission.streams, before);
+        emission.set_schedule(&Schedule { first_caps: [5; 2], ..Schedule::DEFAULT }).unwrap();
+        assert_eq!((emission.streams[STAKING].cap, emission.streams[NODES].cap), (5, 5));
+    }
+
+    fn schedule() -> impl Strategy<Value = Schedule> {
+        (1u64..CAP / 1_000, 1u64..CAP / 1_000, 0u64..=ONE / 2, 0u16..=10_000, ONE / 100_000..=ONE / 20).prop_map(
+            |(staking, nodes, utilisation_floor, fee_offset_bps, decay)| Schedule {
+                first_caps: [staking, nodes],
+                targets: [staking, nodes],
+                demand_reference: (staking + nodes) / 9 * 10 + 10 * TOKEN,
+                utilisation_floor,
+                fee_offset_bps,
+                decay,
+                ..Schedule::DEFAULT
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn utilisation_is_the_formula(
+            demand in 0..2 * CAP / 1_000,
+            power in 0u64..10_000_000,
+            nodes in 0u64..1_000_000,
+        ) {
+            let (_, mut emission) = start(&Schedule::DEFAULT);
+            (emission.average_demand, emission.average_power, emission.average_nodes) = (demand, power, nodes);
+            let s = Schedule::DEFAULT;
+            let (d, c) = (demand as f64 / s.demand_reference as f64, power as f64 / 1_000.0 / s.power_reference as f64);
+            let n = nodes as f64 / 1_000.0 / s.nodes_reference as f64;
+            let per_node = if nodes == 0 { 0.0 } else { (c / n).min(1.0) };
+            let expected = (d * per_node).clamp(0.1, 1.0) * ONE as f64;
+            let got = emission.measure().unwrap() as f64;
+            prop_assert!((got - expected).abs() <= 2e-6 * ONE as f64, "{got} {expected}");
+        }
+
+        #[test]
+        fn demand_dealt_to_oneself_loses_money(
+            schedule in schedule(),
+            fees in prop::collection::vec(0..CAP / 2_000, 1..12),
+            at in 0usize..12,
+            extra in TOKEN..CAP / 2_000,
+        ) {
+            // Long enough for the averages to forget; without decay between the two runs nothing else differs.
+            let mut quiet = fees.clone();
+            quiet.resize(80, 0);
+            let mut dealt = quiet.clone();
+            dealt[at % fees.len()] += extra;
+            let emitted = |fees: &[u64]| -> u128 {
+                run(&schedule, fees, 0).2.iter().map(|t| (t.released[0] + t.released[1]) as u128).sum()
+            };
+            let (before, after) = (emitted(&quiet), emitted(&dealt));
+            prop_assert!(after < before + extra as u128, "{extra} burned, {} more emitted", after as i128 - before as i128);
+        }
+
+        #[test]
+        fn nothing_is_minted_or_lost(
+            schedule in schedule(),
+            steps in prop::collection::vec((0u8..5, 0usize..4, 0..CAP / 10_000, 0u64..500), 1..200),
+        ) {
+            let (mut config, mut emission) = start(&schedule);
+            let buckets = |config: &Config| {
+                let b = &config.buckets;
+                b.staking_rewards as u128 + b.operator_rewards as u128 + b.reserve as u128
+            };
+            let whole = buckets(&config);
+            let mut shares = [YieldShare::default(); 4];
+            let mut paid = 0u128;
+            for (step, who, amount, work) in steps {
+                match step {
+                    0 => emission.record_burn(amount).unwrap(),
+                    1 => emission.record_round(work % 50, work),
+                    2 => {
+                        let slot = emission.end_slot + amount % 1_000_000;
+                        emission.turn(&mut config, slot).unwrap();
+                    }
+                    3 => paid += emission.draw(&config, work).unwrap() as u128,
+                    _ => paid += emission.settle(&mut shares[who], amount).unwrap() as u128,
+                }
+                prop_assert_eq!(buckets(&config) + emission.held().unwrap() as u128 + paid, whole);
+                prop_assert_eq!(shares.iter().map(|share| share.stake).sum::<u64>(), emission.total_stake);
+                prop_assert!(emission.utilisation <= ONE && emission.utilisation >= schedule.utilisation_floor);
+            }
+            // Whoever holds a share can always be paid.
+            for share in &mut shares {
+                let stake = share.stake;
+                paid += emission.settle(share, stake).unwrap() as u128;
+            }
+            prop_assert_eq!(buckets(&config) + emission.held().unwrap() as u128 + paid, whole);
+        }
+    }
+}
