@@ -1,53 +1,50 @@
 #!/usr/bin/env python3
-"""One training step of a small Llama in PyTorch (eager, f32, CPU): tokens per second as JSON.
+"""The training step in eager PyTorch (f32, CPU), with its fused attention and fused AdamW, as a side of the comparison.
 
-The same model sizes, batch, clipping and AdamW as `sip-bench-train`; run one after the other on an idle machine.
-Needs only the `torch` package.
+It trains when it is told to, in the lines that src/side.rs describes. Needs only the package `torch`.
 """
 
 import argparse
 import json
-import statistics
+import sys
 import time
 
 import torch
 import torch.nn.functional as F
 
-# vocabulary, width, inner width, layers, heads, rows per batch, tokens per row
-SIZES = {
-    "small": (2048, 128, 344, 4, 4, 4, 128),
-    "medium": (2048, 192, 512, 6, 6, 4, 128),
-    "12m": (4096, 384, 1024, 6, 6, 8, 256),
-}
 EPSILON = 1e-5
 ROPE_BASE = 10_000.0
-# Steps on one batch, on which the loss must fall.
-LEARNING_STEPS = 6
 
 
-def parameters(vocabulary, width, inner, layers):
-    """Random matrices [out, in] and gains of 1, as leaves."""
+def parameters(path, vocabulary, width, inner, layers):
+    """The weights of a file, f32 in the order of `LlamaConfig::parameters`: matrices [out, in] and gains, as leaves."""
+    count = sum(layers * n for n in (2 * width, 4 * width * width, 3 * width * inner)) + (vocabulary + 1) * width
+    everything = torch.from_file(path, size=count, dtype=torch.float32)
+    read = 0
 
-    def matrix(*shape, deviation=0.02):
-        return torch.empty(*shape).normal_(0.0, deviation).requires_grad_()
+    def tensor(*shape):
+        nonlocal read
+        length = torch.Size(shape).numel()
+        values = everything[read : read + length].view(shape).clone()
+        read += length
+        return values.requires_grad_()
 
-    residual = 0.02 / (2 * layers) ** 0.5
-    embedding = matrix(vocabulary, width)
+    embedding = tensor(vocabulary, width)
     blocks = [
         {
-            "input_norm": torch.ones(width, requires_grad=True),
-            "query": matrix(width, width),
-            "key": matrix(width, width),
-            "value": matrix(width, width),
-            "output": matrix(width, width, deviation=residual),
-            "post_norm": torch.ones(width, requires_grad=True),
-            "gate": matrix(inner, width),
-            "up": matrix(inner, width),
-            "down": matrix(width, inner, deviation=residual),
+            "input_norm": tensor(width),
+            "query": tensor(width, width),
+            "key": tensor(width, width),
+            "value": tensor(width, width),
+            "output": tensor(width, width),
+            "post_norm": tensor(width),
+            "gate": tensor(inner, width),
+            "up": tensor(inner, width),
+            "down": tensor(width, inner),
         }
         for _ in range(layers)
     ]
-    return embedding, blocks, torch.ones(width, requires_grad=True)
+    return embedding, blocks, tensor(width)
 
 
 def rotate(x, cosines, sines):
@@ -79,20 +76,32 @@ def loss_of(weights, tokens, targets, heads, cosines, sines):
     return F.cross_entropy(logits.view(rows * length, -1), targets.reshape(-1))
 
 
+def tokens_of(seed, rows, length, vocabulary):
+    """Token ids [rows, length + 1], the same as `Shape::tokens_of`."""
+    state = seed * 0x9E3779B97F4A7C15 % 2**64
+    tokens = []
+    for _ in range(rows * (length + 1)):
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        tokens.append((state >> 33) % vocabulary)
+    return torch.tensor(tokens).view(rows, length + 1)
+
+
+def peak_bytes():
+    """Most memory that was resident; the peak of building the model was forgotten where the system allows it."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM:"))
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--size", choices=SIZES, default="small")
-    options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--measurements", type=int, default=15, help="the median is reported")
-    options.add_argument("--steps", type=int, default=3, help="steps per measurement")
+    options.add_argument("--weights", required=True, help="file of f32, little-endian")
+    for name in ("vocabulary", "width", "inner", "layers", "heads", "rows", "tokens", "threads"):
+        options.add_argument(f"--{name}", type=int, required=True)
     options = options.parse_args()
-    if min(options.threads, options.measurements, options.steps) < 1:
-        raise SystemExit("--threads, --measurements and --steps must be at least 1")
-    torch.manual_seed(1)
     torch.set_num_threads(options.threads)
+    heads, rows, length = options.heads, options.rows, options.tokens
 
-    vocabulary, width, inner, layers, heads, rows, length = SIZES[options.size]
-    weights = parameters(vocabulary, width, inner, layers)
+    weights = parameters(options.weights, options.vocabulary, options.width, options.inner, options.layers)
     embedding, blocks, last_norm = weights
     leaves = [embedding, last_norm] + [weight for block in blocks for weight in block.values()]
     groups = [
@@ -102,13 +111,10 @@ def main():
     # The fused form is PyTorch's fastest AdamW on a CPU.
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), eps=1e-8, fused=True)
 
-    head = width // heads
+    head = options.width // heads
     frequencies = ROPE_BASE ** (-torch.arange(0, head, 2, dtype=torch.float64) / head)
     angles = torch.outer(torch.arange(length, dtype=torch.float64), frequencies).repeat(1, 2)
     cosines, sines = angles.cos().float(), angles.sin().float()
-
-    def batch():
-        return torch.randint(0, vocabulary, (rows, length + 1))
 
     def step(tokens):
         optimizer.zero_grad()
@@ -118,34 +124,18 @@ def main():
         optimizer.step()
         return loss.item()
 
-    fixed = batch()
-    losses = [step(fixed) for _ in range(LEARNING_STEPS)]
-    if not losses[-1] < losses[0]:
-        raise SystemExit(f"the loss does not fall on one batch: {losses}")
-    times, cpu_times = [], []
-    # The first measurement warms up.
-    for _ in range(options.measurements + 1):
-        batches = [batch() for _ in range(options.steps)]
+    try:
+        with open("/proc/self/clear_refs", "w") as forget:
+            forget.write("5")
+    except OSError as error:
+        print(f"peak memory includes the building of the model: {error}", file=sys.stderr)
+    for line in sys.stdin:
+        batches = [tokens_of(int(seed), rows, length, options.vocabulary) for seed in line.split()]
         started, cpu_started = time.perf_counter(), time.process_time()
-        for tokens in batches:
-            step(tokens)
-        times.append((time.perf_counter() - started) / options.steps)
-        cpu_times.append((time.process_time() - cpu_started) / options.steps)
-    seconds = statistics.median(times[1:])
-    report = {
-        "torch": torch.__version__,
-        "size": options.size,
-        "parameters": sum(weight.numel() for weight in leaves),
-        "batch": rows,
-        "seq_len": length,
-        "threads": options.threads,
-        "losses": losses,
-        "step_ms": seconds * 1e3,
-        # Of all threads together.
-        "step_cpu_ms": statistics.median(cpu_times[1:]) * 1e3,
-        "tokens_per_second": rows * length / seconds,
-    }
-    print(json.dumps(report, indent=2))
+        losses = [step(tokens) for tokens in batches]
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+        turn = {"losses": losses, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes()}
+        print(json.dumps(turn), flush=True)
 
 
 if __name__ == "__main__":

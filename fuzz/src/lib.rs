@@ -1,5 +1,9 @@
 //! What several fuzz targets share.
 
+mod files;
+
+pub use files::{Folder, edited, gguf_bytes};
+
 use arbitrary::{Result, Unstructured};
 
 /// A number of bytes of the input, zeros where it ends.

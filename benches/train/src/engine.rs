@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Rows of the table of learning rates.
+const MOST_STEPS: usize = 1 << 16;
+
 /// The model with its optimizer.
 pub struct Engine {
     executor: Executor,
@@ -32,18 +35,18 @@ pub struct ShapeTime {
 }
 
 impl Engine {
-    /// Starts from `state`: weights, first and second moments. At most `total_steps` steps can follow.
+    /// Starts from `state`: weights, first and second moments. At most [`MOST_STEPS`] steps can follow.
     pub fn new(
         shape: &Shape,
         optimizer: &AdamW,
         rate: f64,
-        total_steps: usize,
         threads: &Arc<Threads>,
         state: Vec<Buffer>,
     ) -> Result<Engine> {
+        let total_steps = MOST_STEPS;
         let train = TrainConfig { batch: shape.batch, seq_len: shape.seq_len, total_steps, optimizer: *optimizer };
         let graph = Arc::new(training_graph(&shape.config, &train)?.graph);
-        let schedule = Schedule { peak_rate: rate, warmup_steps: 0, total_steps, final_share: 1.0 };
+        let schedule = Schedule { peak_rate: rate, warmup_steps: 0, total_steps, final_share: 1.0, shape: sip_model::Shape::Constant };
         Ok(Engine {
             executor: Executor::new(graph, Arc::clone(threads), ExecutorOptions::default()),
             state: DoubleState::new(state),

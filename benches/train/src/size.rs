@@ -13,6 +13,9 @@ pub enum Size {
     /// 12.2 million parameters, batch 8 × 256.
     #[value(name = "12m")]
     TwelveMillion,
+    /// The size of GPT-2 124M in the shape of Llama: 123.6 million parameters, batch 4 × 256.
+    #[value(name = "124m")]
+    Gpt2,
 }
 
 /// Shape of a training step.
@@ -27,26 +30,42 @@ pub struct Shape {
 }
 
 impl Size {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Size::Small => "small",
+            Size::Medium => "medium",
+            Size::TwelveMillion => "12m",
+            Size::Gpt2 => "124m",
+        }
+    }
+
+    /// Steps on one batch from equal weights, after which the losses must agree and have fallen.
+    pub fn agreement_steps(self) -> usize {
+        if self == Size::Gpt2 { 3 } else { 6 }
+    }
+
     /// The shape; `None` if the model crate has no such preset.
     pub fn shape(self) -> Option<Shape> {
         let preset = |name| Some(Shape { config: LlamaConfig::preset(name)?, batch: 4, seq_len: 128 });
+        let wide = |vocab_size, hidden_size, intermediate_size, num_layers, heads, batch| {
+            let config = LlamaConfig {
+                vocab_size,
+                hidden_size,
+                intermediate_size,
+                num_layers,
+                num_heads: heads,
+                num_kv_heads: heads,
+                max_seq_len: 256,
+                ..LlamaConfig::preset("medium")?
+            };
+            Some(Shape { config, batch, seq_len: 256 })
+        };
         match self {
             Size::Small => preset("small"),
             Size::Medium => preset("medium"),
-            Size::TwelveMillion => {
-                let medium = LlamaConfig::preset("medium")?;
-                let config = LlamaConfig {
-                    vocab_size: 4096,
-                    hidden_size: 384,
-                    intermediate_size: 1024,
-                    num_layers: 6,
-                    num_heads: 6,
-                    num_kv_heads: 6,
-                    max_seq_len: 256,
-                    ..medium
-                };
-                Some(Shape { config, batch: 8, seq_len: 256 })
-            }
+            Size::TwelveMillion => wide(4096, 384, 1024, 6, 6, 8),
+            Size::Gpt2 => wide(50_257, 768, 2048, 12, 12, 4),
         }
     }
 }
@@ -60,6 +79,15 @@ impl Shape {
     /// Weights of the model.
     pub fn parameters(&self) -> usize {
         self.config.parameters().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
+    }
+
+    /// Operations of the matrix products of one step per token, the masked half of attention aside: six per weight, and
+    /// 12 · layers · width per token attended to.
+    pub fn flops_per_token(&self) -> f64 {
+        let gains = (2 * self.config.num_layers + 1) * self.config.hidden_size;
+        let attended = (self.seq_len as f64 + 1.0) / 2.0;
+        let attention = 12 * self.config.num_layers * self.config.hidden_size;
+        6.0 * (self.parameters() - gains) as f64 + attention as f64 * attended
     }
 
     /// Token ids [batch, sequence + 1], uniform over the vocabulary; `seed` says which.

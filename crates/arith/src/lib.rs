@@ -62,6 +62,29 @@ pub const fn less_than(a: u32, b: u32) -> bool {
     order_key(a) < order_key(b)
 }
 
+/// The bits of the i32 that is nearest to a binary32, ties to even. What is beyond its range becomes the nearest i32, and a NaN 0.
+#[inline(always)]
+pub const fn nearest_integer(bits: u32) -> u32 {
+    let exponent = bits >> 23 & 0xFF;
+    let mantissa = bits & 0x007F_FFFF | 0x0080_0000;
+    let magnitude = if exponent < 126 {
+        // Below one half.
+        0
+    } else if exponent < 150 {
+        let shift = 150 - exponent;
+        let (whole, rest) = (mantissa >> shift, mantissa & ((1 << shift) - 1));
+        let half = 1 << (shift - 1);
+        whole + (rest > half || rest == half && whole & 1 == 1) as u32
+    } else if exponent < 158 {
+        mantissa << (exponent - 150)
+    } else if bits & 0x7FFF_FFFF > INFINITY {
+        0
+    } else {
+        return if bits >> 31 == 1 { 0x8000_0000 } else { 0x7FFF_FFFF };
+    };
+    if bits >> 31 == 1 { magnitude.wrapping_neg() } else { magnitude }
+}
+
 /// Maps bits to integers of the same order (−0 below +0), so that a maximum does not depend on
 /// the order in which values are seen.
 #[inline(always)]

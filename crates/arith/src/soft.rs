@@ -299,6 +299,8 @@ mod tests {
     fn check_one(a: u32) {
         assert_eq!(Soft::sqrt(a), Native::sqrt(a), "√{a:#010x}");
         assert_eq!(Soft::from_u32(a), Native::from_u32(a), "{a}");
+        let nearest = f32::from_bits(a).round_ties_even() as i32;
+        assert_eq!(crate::nearest_integer(a) as i32, nearest, "{a:#010x}");
     }
 
     #[test]

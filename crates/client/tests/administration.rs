@@ -1,7 +1,6 @@
 //! Timelock, pause, handover of authority, vesting, and exits taken back.
 
 use sip_client::testing::{Scene, World, scores};
-use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
     administration::{LIFETIME_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS, ProposalKind, TIMELOCK_SLOTS},
@@ -103,7 +102,7 @@ fn the_team_waits_for_its_cliff() {
     world.send(std::slice::from_ref(&claim), &[&authority]);
     let paid = world.tokens(&key) - before;
     let half = CAP / 100 * 15 / 2;
-    assert!(paid >= half && paid < half + TOKEN, "{paid}");
+    assert!((half..half + TOKEN).contains(&paid), "{paid}");
     let stranger = world.wallet("stranger");
     world.refused(&[program.claim_vested(&stranger.pubkey(), &stranger.pubkey())], &[&stranger], Error::NotAuthority);
 }

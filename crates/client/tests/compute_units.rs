@@ -10,7 +10,6 @@ use sip_client::{
     NewPool, Program,
     testing::{Scene, World, dataset, named, scores},
 };
-use sip_ledger::Ledger;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::{
     administration::{ProposalKind, TIMELOCK_SLOTS},

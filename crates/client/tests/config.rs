@@ -1,7 +1,6 @@
 //! Genesis, parameters, distribution.
 
 use sip_client::testing::World;
-use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
     config::{CAP, Parameters, TOKEN},

@@ -76,7 +76,9 @@ fn a_lazy_copy() {
 
 #[test]
 fn a_bit_of_every_other_operator() {
-    for node in [node::GATHERED, node::SUM, node::MAX, node::SCATTERED, node::CAUSAL] {
+    for node in
+        [node::GATHERED, node::SUM, node::MAX, node::SCATTERED, node::CAUSAL, node::BYTES, node::CONTRACTED_BYTES]
+    {
         // The batch's first token decides which row of the scatter counts; row 0 is always there.
         let lie = Lie::Output { step: 0, node, element: 0, bit: 22 };
         convict(&format!("node {node}"), (1, 1), lie, MoveKind::PostValues);

@@ -4,7 +4,6 @@ mod court;
 
 use court::Court;
 use sip_client::Accusation;
-use sip_ledger::Ledger;
 use sip_node::dispute::Move;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::Error;

@@ -4,7 +4,6 @@ use sip_client::{
     NewPool,
     testing::{BOND_TOKENS, Cast, Scene, World, named, scores},
 };
-use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
     config::{Parameters, TOKEN},

@@ -14,16 +14,45 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The error of `write`, or of the file system; a `path` without a file name is `InvalidInput`.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    let temporary = temporary_path(path)?;
-    let result = write(&temporary)
-        .and_then(|()| File::options().write(true).open(&temporary)?.sync_all())
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| sync_folder(path));
-    if result.is_err() {
-        // The first error is the one worth reporting; after a successful rename this finds nothing.
-        let _ = fs::remove_file(&temporary);
+    Staged::write(path, write)?.commit()
+}
+
+/// A file that is on the disk in full, but does not yet have its name: several of them take their names together, after
+/// the last of them could still fail for want of space.
+#[derive(Debug)]
+#[must_use = "a file that is not committed is removed"]
+pub struct Staged {
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+impl Staged {
+    /// Writes and flushes the temporary file; dropping it removes it, and `path` stays as it is.
+    ///
+    /// # Errors
+    /// As [`write_atomically`].
+    pub fn write(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<Staged> {
+        let staged = Staged { path: path.to_owned(), temporary: temporary_path(path)? };
+        write(&staged.temporary)?;
+        File::options().write(true).open(&staged.temporary)?.sync_all()?;
+        Ok(staged)
     }
-    result
+
+    /// Gives the file its name, in place of the file that has it.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn commit(self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.path)?;
+        sync_folder(&self.path)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // The first error is the one worth reporting; after a rename this finds nothing.
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 fn temporary_path(path: &Path) -> io::Result<PathBuf> {

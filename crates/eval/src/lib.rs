@@ -1,4 +1,13 @@
-//! Deterministic scoring of checkpoints: the held-out loss of a model, the same integer on every machine.
+//! Scoring of models: the held-out loss of a checkpoint as an integer for the chain, and for people loss, perplexity and
+//! bits per byte of any text ([`Judge::score`]) and the share of questions answered right ([`Judge::answer`]).
+//!
+//! Log-likelihoods are the same bits on every machine; so are the choices made by them.
+
+mod choices;
+mod likelihood;
+
+pub use choices::{ChoiceScore, Question};
+pub use likelihood::{Judge, LikelihoodError, TextScore};
 
 use sip_data::{DataError, TokenBlob, heldout_batches};
 use sip_graph::{Buffer, Executor, ExecutorOptions, Inputs, RunError};
@@ -63,7 +72,7 @@ impl Scorer {
         simd: Simd,
     ) -> Result<Scorer, EvalError> {
         let graph = llama::eval_graph(config, batch as usize, sequence_length as usize)?;
-        let executor = Executor::new(Arc::new(graph), threads, ExecutorOptions { simd, keep_all: false });
+        let executor = Executor::new(Arc::new(graph), threads, ExecutorOptions { simd, ..ExecutorOptions::default() });
         Ok(Scorer { executor, tables })
     }
 

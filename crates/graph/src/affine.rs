@@ -110,21 +110,29 @@ pub(crate) fn bijection(sizes: &[u32], offset: i32, strides: &[i32], len: usize)
     (expected == len as u64 && low == 0).then(|| moving.into_iter().map(|l| (l, strides[l] < 0)).collect())
 }
 
-/// Splits output label `label` of a map into an outer one and an inner one of size `inner`; `None` when the
-/// program asks for its coordinate.
+/// Splits a label into an outer one and an inner one of size `inner`; `None` when the program asks for its coordinate, or the
+/// constraint or a scatter compares it.
 pub(crate) fn split_label(spec: &mut NodeSpec, label: usize, inner: u32) -> Option<()> {
-    if uses_coordinate(spec, label) {
+    if is_pinned(spec, label) {
         return None;
     }
-    let outer = spec.out_sizes[label] / inner;
-    spec.out_sizes[label] = outer;
-    spec.out_sizes.insert(label + 1, inner);
+    let out = spec.out_sizes.len();
+    let (sizes, at) = if label < out { (&mut spec.out_sizes, label) } else { (&mut spec.reduce_sizes, label - out) };
+    sizes[at] /= inner;
+    sizes.insert(at + 1, inner);
     for operand in &mut spec.operands {
         let stride = operand.strides[label];
         operand.strides[label] = stride * inner as i32;
         operand.strides.insert(label + 1, stride);
     }
     shift_coordinates(spec, label + 1, 1);
+    if let Some((small, large)) = &mut spec.constraint {
+        for end in [small, large] {
+            if *end as usize > label {
+                *end += 1;
+            }
+        }
+    }
     Some(())
 }
 
@@ -141,7 +149,8 @@ fn shift_coordinates(spec: &mut NodeSpec, from: usize, by: i8) {
     }
 }
 
-fn is_pinned(spec: &NodeSpec, label: usize) -> bool {
+/// Whether the coordinate of a label is compared with something, so that the label cannot be cut or joined.
+pub(crate) fn is_pinned(spec: &NodeSpec, label: usize) -> bool {
     let constrained = spec.constraint.is_some_and(|(s, l)| s as usize == label || l as usize == label);
     constrained || uses_coordinate(spec, label) || (spec.kind == Kind::ScatterAdd && label == 0)
 }
@@ -191,11 +200,13 @@ pub(crate) fn shorten(spec: &mut NodeSpec) {
     }
 }
 
-fn label_count(spec: &NodeSpec) -> usize {
+/// Number of labels.
+pub(crate) fn label_count(spec: &NodeSpec) -> usize {
     spec.out_sizes.len() + spec.reduce_sizes.len()
 }
 
-fn size(spec: &NodeSpec, label: usize) -> u32 {
+/// Size of a label.
+pub(crate) fn size(spec: &NodeSpec, label: usize) -> u32 {
     let out = spec.out_sizes.len();
     if label < out { spec.out_sizes[label] } else { spec.reduce_sizes[label - out] }
 }

@@ -21,6 +21,12 @@ impl Buffer {
         Buffer { lines: vec![Line([0; LANES]); len.div_ceil(LANES)], len }
     }
 
+    /// The values as f32, borrowed.
+    pub fn as_f32(&self) -> &[f32] {
+        // SAFETY: f32 has the size and alignment of u32, and every pattern of bits is one.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+
     /// The values as f32.
     pub fn to_f32(&self) -> Vec<f32> {
         self.iter().map(|&bits| f32::from_bits(bits)).collect()

@@ -137,6 +137,63 @@ impl Builder {
         self.push(spec)
     }
 
+    /// out[o…] = Σ over `reduce` of the dot products of the four signed bytes in the words of a and b (u32), lowest byte first: an i32
+    /// in the bits of a u32, exact modulo 2³². It has no gradient.
+    pub fn contract_i8(&mut self, out: &[Axis], reduce: &[Axis], a: View, b: View) -> Tensor {
+        let spec = self.node(Kind::ContractI8, Type::U32, out, reduce, &[a, b]);
+        self.push(spec)
+    }
+
+    /// Rows of f32 as signed bytes for [`Builder::contract_i8`]: words u32 [row…, words] of four bytes, and the step f32 [row…] between
+    /// neighbouring integers, which is the row's greatest magnitude over 127 (1 for a row of zeros). `of` has a whole number of words per row, row-major.
+    pub fn quantise(&mut self, rows: &[Axis], words: Axis, of: Tensor) -> (Tensor, Tensor) {
+        let elements = self.axis(words.size() as usize * 4);
+        let along = |axis: Axis| rows.iter().copied().chain([axis]).collect::<Vec<Axis>>();
+        let (by_element, by_word) = (along(elements), along(words));
+        let magnitudes = self.map(&by_element, [of.read(&by_element)], |p, [x]| p.abs(x));
+        let greatest = self.reduce_max(rows, &[elements], magnitudes.read(&by_element), None);
+        let step = self.map(rows, [greatest.read(rows)], |p, [greatest]| {
+            let (zero, one, most) = (p.constant(0.0), p.constant(1.0), p.constant(127.0));
+            let step = p.div(greatest, most);
+            // So is a row whose step would be 0 by underflow.
+            let is_some = p.less(zero, step);
+            p.select(is_some, step, one)
+        });
+        let mut strides: Vec<(Axis, i32)> = vec![(words, 4)];
+        let mut distance = i32::try_from(elements.size()).unwrap_or(0);
+        for &row in rows.iter().rev() {
+            strides.push((row, distance));
+            distance = distance.saturating_mul(i32::try_from(row.size()).unwrap_or(i32::MAX));
+        }
+        let byte = |offset: i32| of.strided(offset, &strides);
+        let operands = [byte(0), byte(1), byte(2), byte(3), step.read(rows)];
+        let packed = self.map(&by_word, operands, |p, [a, b, c, d, step]| {
+            let (least, most, mask) = (p.constant(-127.0), p.constant(127.0), p.constant_u(0xFF));
+            let mut word = p.constant_u(0);
+            for (number, value) in [a, b, c, d].into_iter().enumerate() {
+                let scaled = p.div(value, step);
+                let bounded = p.min(scaled, most);
+                let bounded = p.max(bounded, least);
+                let integer = p.to_i(bounded);
+                let byte = p.and(integer, mask);
+                let shift = p.constant_u(8 * number as u32);
+                let placed = p.shl(byte, shift);
+                word = p.or(word, placed);
+            }
+            word
+        });
+        (packed, step)
+    }
+
+    /// Sums of products of bytes as f32: the i32 in `of`, u32 [out…], times the two steps of [`Builder::quantise`].
+    pub fn dequantise(&mut self, out: &[Axis], of: Tensor, a_step: View, b_step: View) -> Tensor {
+        self.map(out, [of.read(out), a_step, b_step], |p, [sum, a, b]| {
+            let sum = p.from_i(sum);
+            let scaled = p.mul(sum, a);
+            p.mul(scaled, b)
+        })
+    }
+
     /// A pointwise program over broadcast operands; the program's last value gives the element.
     pub fn map<const N: usize>(
         &mut self,

@@ -2,10 +2,13 @@
 
 use crate::buffer::Buffer;
 use crate::graph::Graph;
-use sip_kernels::{Fault, Kernel, Simd, Threads};
-use sip_ops::{Kind, MAX_OPERANDS, Source};
+use crate::plan::{Plan, PlanOptions};
+use crate::run::{self, Machine, Memory, Next};
+use sip_kernels::{Fault, Simd, Threads};
+use sip_ops::{Kind, Source};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 /// Called after every node that computes, with its number and output; what it changes is what later nodes read.
 pub type Observer<'a> = dyn FnMut(usize, &mut [u32]) + 'a;
@@ -53,17 +56,32 @@ pub struct Inputs<'a> {
 pub struct ExecutorOptions {
     /// Vector instructions; they change no bit.
     pub simd: Simd,
-    /// Whether every node's tensor stays readable after a run, instead of sharing memory.
+    /// Whether every node's tensor stays readable after a run, instead of sharing memory. Nodes then run whole.
     pub keep_all: bool,
+    /// Whether nodes run together slice by slice, so that what passes between them stays in a cache. It changes no bit.
+    pub fuse: bool,
+    /// In how many parts the batch runs, one after the other: the greatest number up to this that divides its rows. Sums over rows go on
+    /// from part to part, so that no bit changes; memory falls, and so does speed a little.
+    pub micro_batches: u32,
+    /// Whether of the forward pass only residual streams and short tensors are kept, and the rest is computed again for the backward
+    /// pass: less memory, about a quarter more time, the same bits.
+    pub recompute: bool,
 }
 
 impl Default for ExecutorOptions {
     fn default() -> ExecutorOptions {
-        ExecutorOptions { simd: Simd::detect(), keep_all: false }
+        ExecutorOptions { simd: Simd::detect(), keep_all: false, fuse: true, micro_batches: 1, recompute: false }
     }
 }
 
-/// A state and room for the next one.
+impl ExecutorOptions {
+    fn plan(self) -> PlanOptions {
+        let ExecutorOptions { simd, keep_all, fuse, micro_batches, recompute } = self;
+        PlanOptions { simd, keep_all, fuse, micro_batches, recompute }
+    }
+}
+
+/// A state and, where a step needs it, room for the next one.
 #[derive(Clone, Debug, Default)]
 pub struct DoubleState {
     current: Vec<Buffer>,
@@ -73,8 +91,7 @@ pub struct DoubleState {
 impl DoubleState {
     /// Starts from these entries.
     pub fn new(state: Vec<Buffer>) -> DoubleState {
-        let next = state.iter().map(|entry| Buffer::new(entry.len())).collect();
-        DoubleState { current: state, next }
+        DoubleState { current: state, next: Vec::new() }
     }
 
     /// The state after the last step that succeeded.
@@ -86,15 +103,6 @@ impl DoubleState {
     pub fn into_entries(self) -> Vec<Buffer> {
         self.current
     }
-}
-
-/// Where a node's tensor lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Input(Source),
-    Slot(u32),
-    /// Entry of the state after the step.
-    State(u32),
 }
 
 /// Time that a node took, summed over the profiled runs.
@@ -110,26 +118,36 @@ pub struct NodeTime {
 pub struct Executor {
     graph: Arc<Graph>,
     threads: Arc<Threads>,
-    kernels: Vec<Option<Kernel>>,
-    places: Vec<Place>,
-    slots: Vec<Buffer>,
-    /// (state entry, node) where the entry's tensor lies elsewhere.
-    copies: Vec<(u32, u32)>,
-    keep_all: bool,
-    profile: Option<Vec<Duration>>,
+    single: Threads,
+    options: ExecutorOptions,
+    fast: Prepared,
+    /// Node after node, for observers; made when the first one comes.
+    plain: Option<Prepared>,
+    /// Whether the last run was the plain one.
+    ran_plain: bool,
+    profile: Option<Vec<AtomicU64>>,
+}
+
+/// A plan with the memory that it runs in.
+struct Prepared {
+    plan: Plan,
+    memory: Memory,
+}
+
+impl Prepared {
+    fn new(graph: &Graph, threads: &Threads, options: PlanOptions) -> Prepared {
+        let plan = Plan::new(graph, options);
+        let memory = Memory::new(&plan, threads.count());
+        Prepared { plan, memory }
+    }
 }
 
 impl Executor {
     /// Plans memory and prepares every kernel.
     pub fn new(graph: Arc<Graph>, threads: Arc<Threads>, options: ExecutorOptions) -> Executor {
-        let kernels = graph
-            .nodes()
-            .iter()
-            .map(|spec| (spec.kind != Kind::Input).then(|| Kernel::new(spec, options.simd)))
-            .collect();
-        let (places, capacities, copies) = plan(&graph, options.keep_all);
-        let slots = capacities.into_iter().map(Buffer::new).collect();
-        Executor { graph, threads, kernels, places, slots, copies, keep_all: options.keep_all, profile: None }
+        let fast = Prepared::new(&graph, &threads, options.plan());
+        let single = Threads::new(1);
+        Executor { graph, threads, single, options, fast, plain: None, ran_plain: false, profile: None }
     }
 
     /// The graph.
@@ -139,7 +157,7 @@ impl Executor {
 
     /// Memory of all tensors between nodes, in bytes (state and inputs aside).
     pub fn arena_bytes(&self) -> usize {
-        self.slots.iter().map(|slot| slot.len() * 4).sum()
+        self.fast.memory.len() * 4
     }
 
     /// Runs the graph. `next` receives the state after the step, one entry per state output.
@@ -150,63 +168,33 @@ impl Executor {
         &mut self,
         inputs: &Inputs<'_>,
         next: &mut [Buffer],
-        mut observer: Option<&mut Observer<'_>>,
+        observer: Option<&mut Observer<'_>>,
     ) -> Result<(), RunError> {
-        self.check(inputs, next)?;
-        let graph = Arc::clone(&self.graph);
-        let step = [inputs.step];
-        for (number, spec) in graph.nodes().iter().enumerate() {
-            let Some(kernel) = &self.kernels[number] else { continue };
-            let started = self.profile.is_some().then(Instant::now);
-            let place = self.places[number];
-            // The output leaves its place while the node runs, so the operands can be borrowed beside it.
-            let mut buffer = match place {
-                Place::Slot(slot) => std::mem::take(&mut self.slots[slot as usize]),
-                Place::State(entry) => std::mem::take(&mut next[entry as usize]),
-                Place::Input(_) => continue,
-            };
-            let mut operands: [&[u32]; MAX_OPERANDS] = [&[]; MAX_OPERANDS];
-            for (slice, operand) in operands.iter_mut().zip(&spec.operands) {
-                let read = &graph.nodes()[operand.node as usize];
-                let found = match self.places[operand.node as usize] {
-                    Place::Input(source) => input(inputs, &step, source),
-                    Place::Slot(slot) => &self.slots[slot as usize],
-                    Place::State(entry) => &next[entry as usize],
-                };
-                *slice = found.get(..read.len()).unwrap_or(&[]);
-            }
-            let out = &mut buffer[..spec.len()];
-            let outcome = kernel.run(&operands[..spec.operands.len()], out, &self.threads);
-            if outcome.is_ok()
-                && let Some(observer) = observer.as_mut()
-            {
-                observer(number, out);
-            }
-            match place {
-                Place::State(entry) => next[entry as usize] = buffer,
-                Place::Slot(slot) => self.slots[slot as usize] = buffer,
-                Place::Input(_) => {}
-            }
-            outcome.map_err(|fault| RunError::Fault { node: number as u32, kind: spec.kind, fault })?;
-            if let (Some(times), Some(started)) = (&mut self.profile, started) {
-                times[number] += started.elapsed();
-            }
-        }
-        for &(entry, node) in &self.copies {
-            let mut target = std::mem::take(&mut next[entry as usize]);
-            let source = match self.places[node as usize] {
-                Place::Input(source) => input(inputs, &step, source),
-                Place::Slot(slot) => &self.slots[slot as usize],
-                Place::State(entry) => &next[entry as usize],
-            };
-            let len = target.len();
-            target.copy_from_slice(&source[..len]);
-            next[entry as usize] = target;
-        }
-        Ok(())
+        self.check(inputs, &next.iter().map(|entry| entry.len()).collect::<Vec<_>>())?;
+        self.run_plan(inputs, Next::Apart(next), observer)
+    }
+
+    fn run_plan(
+        &mut self,
+        inputs: &Inputs<'_>,
+        next: Next<'_>,
+        observer: Option<&mut Observer<'_>>,
+    ) -> Result<(), RunError> {
+        self.ran_plain = observer.is_some() && !self.options.keep_all;
+        let prepared = if self.ran_plain {
+            let options = PlanOptions { fuse: false, micro_batches: 1, recompute: false, ..self.options.plan() };
+            self.plain.get_or_insert_with(|| Prepared::new(&self.graph, &self.threads, options))
+        } else {
+            &mut self.fast
+        };
+        let machine = Machine { threads: &self.threads, single: &self.single, times: self.profile.as_deref() };
+        run::run(&prepared.plan, &mut prepared.memory, &machine, inputs, next, observer)
     }
 
     /// Runs the graph on `state` and, if it succeeds, makes the outcome the current state.
+    ///
+    /// Where every entry is replaced by a function of itself and of what does not change, as an optimizer does, the outcome takes the
+    /// place of the old entries; it is computed twice then, so that nothing is written before all of it is known to be finite.
     ///
     /// # Errors
     /// As [`Executor::run`]; the current state is then what it was.
@@ -218,6 +206,16 @@ impl Executor {
         tables: &[Buffer],
         observer: Option<&mut Observer<'_>>,
     ) -> Result<(), RunError> {
+        if self.fast.plan.in_place && observer.is_none() {
+            let lengths: Vec<usize> = state.current.iter().map(|entry| entry.len()).collect();
+            self.check(&Inputs { state: &state.current, batch, step, tables }, &lengths)?;
+            let inputs = Inputs { state: &[], batch, step, tables };
+            return self.run_plan(&inputs, Next::InPlace(&mut state.current), None);
+        }
+        let lengths = state.current.iter().map(|entry| entry.len());
+        if !state.next.iter().map(|entry| entry.len()).eq(lengths.clone()) {
+            state.next = lengths.map(Buffer::new).collect();
+        }
         let inputs = Inputs { state: &state.current, batch, step, tables };
         self.run(&inputs, &mut state.next, observer)?;
         std::mem::swap(&mut state.current, &mut state.next);
@@ -226,45 +224,44 @@ impl Executor {
 
     /// A named tensor of the last run.
     pub fn result(&self, name: &str) -> Option<&[u32]> {
-        self.slot_of(self.graph.result(name)?)
+        self.kept(self.graph.result(name)?)
     }
 
     /// Any computed tensor of the last run that is no state output; needs [`ExecutorOptions::keep_all`].
     pub fn tensor(&self, node: u32) -> Option<&[u32]> {
-        if self.keep_all { self.slot_of(node) } else { None }
+        if self.options.keep_all { self.kept(node) } else { None }
     }
 
-    fn slot_of(&self, node: u32) -> Option<&[u32]> {
-        match self.places.get(node as usize)? {
-            Place::Slot(slot) => self.slots.get(*slot as usize)?.get(..self.graph.nodes()[node as usize].len()),
-            _ => None,
-        }
+    fn kept(&self, node: u32) -> Option<&[u32]> {
+        let prepared = self.plain.as_ref().filter(|_| self.ran_plain).unwrap_or(&self.fast);
+        prepared.memory.get(prepared.plan.kept.get(node as usize)?.as_ref()?)
     }
 
     /// Starts to measure the time of every node, from zero.
     pub fn start_profile(&mut self) {
-        self.profile = Some(vec![Duration::ZERO; self.kernels.len()]);
+        self.profile = Some(self.graph.nodes().iter().map(|_| AtomicU64::new(0)).collect());
     }
 
-    /// Times since [`Executor::start_profile`], slowest first.
+    /// Times since [`Executor::start_profile`], slowest first. Where slices of a node run side by side, their sum is divided by the number
+    /// of threads.
     pub fn profile(&self) -> Vec<NodeTime> {
-        let times = self.profile.iter().flatten().enumerate();
-        let mut times: Vec<NodeTime> = times.map(|(node, &time)| NodeTime { node: node as u32, time }).collect();
+        let times = run::durations(self.profile.as_deref().unwrap_or(&[]));
+        let times = times.into_iter().enumerate();
+        let mut times: Vec<NodeTime> = times.map(|(node, time)| NodeTime { node: node as u32, time }).collect();
         times.sort_by_key(|t| std::cmp::Reverse(t.time));
         times
     }
 
-    fn check(&self, inputs: &Inputs<'_>, next: &[Buffer]) -> Result<(), RunError> {
-        for (spec, place) in self.graph.nodes().iter().zip(&self.places) {
-            let Place::Input(source) = *place else { continue };
-            let found = input(inputs, &[0], source).len();
+    fn check(&self, inputs: &Inputs<'_>, next: &[usize]) -> Result<(), RunError> {
+        for spec in self.graph.nodes().iter().filter(|spec| spec.kind == Kind::Input) {
+            let found = inputs.get(&[0], spec.source).len();
             if found != spec.len() {
-                return Err(RunError::Input { what: format!("{source:?}"), found, expected: spec.len() });
+                return Err(RunError::Input { what: format!("{:?}", spec.source), found, expected: spec.len() });
             }
         }
         for (entry, &node) in self.graph.state_outputs().iter().enumerate() {
             let expected = self.graph.nodes()[node as usize].len();
-            let found = next.get(entry).map_or(0, |buffer| buffer.len());
+            let found = next.get(entry).copied().unwrap_or(0);
             if found != expected {
                 return Err(RunError::Input { what: format!("room for state entry {entry}"), found, expected });
             }
@@ -273,67 +270,14 @@ impl Executor {
     }
 }
 
-fn input<'a>(inputs: &Inputs<'a>, step: &'a [u32; 1], source: Source) -> &'a [u32] {
-    match source {
-        Source::State(entry) => inputs.state.get(entry as usize).map_or(&[], |buffer| buffer),
-        Source::Batch => inputs.batch,
-        Source::Step => step,
-        Source::Table(table) => inputs.tables.get(table as usize).map_or(&[], |buffer| buffer),
-    }
-}
-
-/// Gives every node a place. A slot is free again after the last reader of its tensor; the free slot whose size fits
-/// best is taken, the one freed last among equals (it is warm in the cache).
-fn plan(graph: &Graph, keep_all: bool) -> (Vec<Place>, Vec<usize>, Vec<(u32, u32)>) {
-    let nodes = graph.nodes();
-    let mut last_use: Vec<usize> = (0..nodes.len()).collect();
-    for (number, spec) in nodes.iter().enumerate() {
-        spec.operands.iter().for_each(|o| last_use[o.node as usize] = number);
-    }
-    for (_, node) in graph.results() {
-        last_use[*node as usize] = usize::MAX;
-    }
-    let mut state_entry: Vec<Option<u32>> = vec![None; nodes.len()];
-    let mut copies = Vec::new();
-    for (entry, &node) in graph.state_outputs().iter().enumerate() {
-        let named = graph.results().iter().any(|(_, result)| *result == node);
-        if nodes[node as usize].kind == Kind::Input || state_entry[node as usize].is_some() || named {
-            copies.push((entry as u32, node));
-            last_use[node as usize] = usize::MAX;
-        } else {
-            state_entry[node as usize] = Some(entry as u32);
+impl<'a> Inputs<'a> {
+    /// The tensor of a source; empty if there is none.
+    pub(crate) fn get(&self, step: &'a [u32; 1], source: Source) -> &'a [u32] {
+        match source {
+            Source::State(entry) => self.state.get(entry as usize).map_or(&[], |buffer| buffer),
+            Source::Batch => self.batch,
+            Source::Step => step,
+            Source::Table(table) => self.tables.get(table as usize).map_or(&[], |buffer| buffer),
         }
     }
-    let mut ends: Vec<Vec<u32>> = vec![Vec::new(); nodes.len()];
-    let mut capacities: Vec<usize> = Vec::new();
-    let mut free: Vec<u32> = Vec::new();
-    let mut places = Vec::with_capacity(nodes.len());
-    for (number, spec) in nodes.iter().enumerate() {
-        let place = if spec.kind == Kind::Input {
-            Place::Input(spec.source)
-        } else if let Some(entry) = state_entry[number] {
-            Place::State(entry)
-        } else {
-            let len = spec.len();
-            let best = (0..free.len()).rev().min_by_key(|&f| {
-                let capacity = capacities[free[f] as usize];
-                (capacity < len, capacity.abs_diff(len))
-            });
-            let slot = match best {
-                Some(found) if !keep_all => free.remove(found),
-                _ => {
-                    capacities.push(0);
-                    (capacities.len() - 1) as u32
-                }
-            };
-            capacities[slot as usize] = capacities[slot as usize].max(len);
-            if let Some(end) = ends.get_mut(last_use[number]) {
-                end.push(slot);
-            }
-            Place::Slot(slot)
-        };
-        places.push(place);
-        free.append(&mut ends[number]);
-    }
-    (places, capacities, copies)
 }

@@ -44,6 +44,9 @@ pub(crate) fn gradients(builder: &mut Builder, loss: Tensor, wrt: &[Tensor]) -> 
         let through = spec.kind != Kind::ReduceMax && spec.dtype == Type::F32;
         wanted[number] |= through && spec.operands.iter().any(|o| wanted[o.node as usize]);
     }
+    if let Some(number) = bytes_between(&builder.nodes[..count], wrt) {
+        return fail(number, builder, "products of bytes have none; train with a contraction of f32");
+    }
     let mut summands: Vec<Vec<Summand>> = Vec::new();
     summands.resize_with(count, Vec::new);
     let mut totals: Vec<Option<u32>> = vec![None; count];
@@ -67,6 +70,7 @@ pub(crate) fn gradients(builder: &mut Builder, loss: Tensor, wrt: &[Tensor]) -> 
         let is_wanted: Vec<bool> = spec.operands.iter().map(|o| wanted[o.node as usize]).collect();
         let rule = match spec.kind {
             Kind::Input | Kind::ReduceMax => Ok(()),
+            Kind::ContractI8 => Err("products of bytes have none; train with a contraction of f32"),
             Kind::Contract => contract(builder, &spec, total, &is_wanted, &mut sink),
             Kind::ReduceAdd => reduce_add(builder, &spec, total, &mut sink),
             Kind::Map => map(builder, &spec, number as u32, total, &is_wanted, &mut sink),
@@ -85,6 +89,23 @@ pub(crate) fn gradients(builder: &mut Builder, loss: Tensor, wrt: &[Tensor]) -> 
         }
     }
     Ok(result)
+}
+
+/// A product of bytes through which the last node depends on one of the tensors.
+fn bytes_between(nodes: &[NodeSpec], wrt: &[Tensor]) -> Option<u32> {
+    let mut depends: Vec<bool> = (0..nodes.len()).map(|n| wrt.iter().any(|tensor| tensor.node as usize == n)).collect();
+    for (number, spec) in nodes.iter().enumerate() {
+        depends[number] |= spec.operands.iter().any(|operand| depends[operand.node as usize]);
+    }
+    let mut needed = vec![false; nodes.len()];
+    *needed.last_mut()? = true;
+    for (number, spec) in nodes.iter().enumerate().rev() {
+        if needed[number] {
+            spec.operands.iter().for_each(|operand| needed[operand.node as usize] = true);
+        }
+    }
+    let is_between = |number: &usize| nodes[*number].kind == Kind::ContractI8 && depends[*number] && needed[*number];
+    (0..nodes.len()).find(is_between).map(|number| number as u32)
 }
 
 type Sink<'a> = dyn FnMut(usize, Summand) + 'a;

@@ -34,7 +34,8 @@ pub struct Program {
 fn value_arguments(opcode: Opcode) -> usize {
     match opcode {
         Opcode::ConstF | Opcode::ConstU | Opcode::Coordinate => 0,
-        Opcode::Sqrt | Opcode::Neg | Opcode::Abs | Opcode::Exp | Opcode::Log | Opcode::FromU => 1,
+        Opcode::Sqrt | Opcode::Neg | Opcode::Abs | Opcode::Exp | Opcode::Log => 1,
+        Opcode::FromU | Opcode::FromI | Opcode::ToI => 1,
         Opcode::Fma | Opcode::Select => 3,
         _ => 2,
     }
@@ -99,6 +100,10 @@ impl Program {
         log(a) = Log;
         /// The nearest f32 of a u32.
         from_u(a) = FromU;
+        /// The nearest f32 of a u32 that is taken as an i32.
+        from_i(a) = FromI;
+        /// The i32 nearest to an f32 (ties to even, bounded by the range), as a u32.
+        to_i(a) = ToI;
         /// a < b over f32, as u32 1 or 0
         less(a, b) = LessF;
         /// a < b over u32

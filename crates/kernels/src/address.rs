@@ -232,6 +232,12 @@ impl<'a> Output<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.pointer.add(first), count) }
     }
 
+    /// Where an element lies, or would lie; for hints only.
+    #[inline(always)]
+    pub(crate) fn place(&self, element: usize) -> *const f32 {
+        self.pointer.cast::<f32>().wrapping_add(element)
+    }
+
     /// The first value of a tile: `rows` rows, `step` elements apart, of `columns` consecutive elements, all of which exist.
     ///
     /// # Safety

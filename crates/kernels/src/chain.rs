@@ -1,6 +1,7 @@
 //! Chains of any shape: blocks of consecutive outputs, term after term. The way for what no faster kernel takes.
 
 use crate::address::{Bounds, Output, Terms, Walk, any_fault};
+use crate::contract_i8::dot_i8;
 use crate::level::Level;
 use crate::simd::per_level;
 use crate::{Simd, Threads};
@@ -24,13 +25,15 @@ pub(crate) struct Chain {
     large: Option<Walk>,
     constrained: bool,
     starts_from_operand: bool,
+    /// Whether chains go on from what the output holds.
+    accumulates: bool,
     /// Coordinates of output label 0 (`Kind::ScatterAdd`).
     target: Option<Walk>,
     len: usize,
 }
 
 impl Chain {
-    pub(crate) fn new(spec: &NodeSpec) -> Chain {
+    pub(crate) fn new(spec: &NodeSpec, accumulates: bool) -> Chain {
         let out = spec.out_sizes.len();
         let constraint = spec.constraint.filter(|(small, large)| small != large);
         let side = |label: Option<u8>| {
@@ -45,6 +48,7 @@ impl Chain {
             small,
             large,
             starts_from_operand: spec.starts_from_operand,
+            accumulates,
             target: (spec.kind == Kind::ScatterAdd && out > 0).then(|| Walk::coordinate(spec, 0)),
             len: spec.len(),
         }
@@ -117,7 +121,9 @@ fn run_block_body<L: Level>(chain: &Chain, operands: &[&[u32]], first: usize, ou
     let mut first_operand = Lanes::new(&chain.walks[0], first, count);
     let mut second_operand = chain.walks.get(1).map(|walk| Lanes::new(walk, first, count));
     let initial = if chain.kind == Kind::ReduceMax { sip_arith::NEGATIVE_INFINITY } else { 0 };
-    out.fill(initial);
+    if !chain.accumulates {
+        out.fill(initial);
+    }
     if chain.starts_from_operand
         && let (Some(walk), Some(from)) = (chain.walks.get(2), operands.get(2))
     {
@@ -154,6 +160,13 @@ fn run_block_body<L: Level>(chain: &Chain, operands: &[&[u32]], first: usize, ou
             }),
             Kind::ReduceAdd => combine(out, a, b, present, |sum, a, _| f32::from_bits(sum) + f32::from_bits(a)),
             Kind::ReduceMax => combine(out, a, b, present, |greatest, a, _| f32::from_bits(max_total(greatest, a))),
+            Kind::ContractI8 => {
+                for i in 0..count {
+                    if present.is_empty() || present[i] {
+                        out[i] = out[i].wrapping_add(dot_i8(a[i], b[i]));
+                    }
+                }
+            }
             _ => {
                 for i in 0..count {
                     if (present.is_empty() || present[i]) && a[i] == target[i] {

@@ -103,11 +103,13 @@ pub(crate) struct Scatter {
     targets: usize,
     inner: usize,
     target_stride: isize,
+    /// Whether sums go on from what the output holds.
+    accumulates: bool,
 }
 
 impl Scatter {
     /// `None` if the index depends on the output, or the constraint does.
-    pub(crate) fn new(spec: &NodeSpec) -> Option<Scatter> {
+    pub(crate) fn new(spec: &NodeSpec, accumulates: bool) -> Option<Scatter> {
         let out = spec.out_sizes.len();
         let outer_constraint = spec
             .constraint
@@ -124,6 +126,7 @@ impl Scatter {
             targets: spec.out_sizes[0] as usize,
             inner: inner.len(),
             target_stride: spec.operands[1].strides[0] as isize,
+            accumulates,
         })
     }
 
@@ -135,7 +138,7 @@ impl Scatter {
         threads.run(self.inner.div_ceil(columns), &|task| {
             let first = task * columns;
             let count = columns.min(self.inner - first);
-            for target in 0..self.targets {
+            for target in 0..if self.accumulates { 0 } else { self.targets } {
                 // SAFETY: this task alone touches these columns.
                 unsafe { out.slice(target * self.inner + first, count) }.fill(0);
             }

@@ -3,7 +3,7 @@
 //! Everything else is written as plain loops that the compiler vectorises within [`crate::simd::per_level`].
 
 /// Largest micro-tile, in rows.
-pub(crate) const MAX_ROWS: usize = 14;
+pub(crate) const MAX_ROWS: usize = 12;
 /// Largest micro-tile, in columns.
 pub(crate) const MAX_COLUMNS: usize = 32;
 
@@ -35,8 +35,14 @@ pub(crate) trait Level {
     unsafe fn choose(mask: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// Asks for the cache line of an address, which need not be valid.
     unsafe fn prefetch(address: *const f32);
+    /// Asks for the cache line of an address for later: into the second-level cache, so that it displaces nothing that is in use.
+    unsafe fn prefetch_far(address: *const f32);
+    /// Asks for the cache line of an address that will be written; the address need not be valid.
+    unsafe fn prefetch_write(_address: *const f32) {}
     /// Whether a lane is a NaN.
     unsafe fn any_nan(value: Self::Vector) -> bool;
+    /// Reads four values from each of `LANES` places that are `step` values apart: lane `i` of vector `k` is `from[i · step + k]`.
+    unsafe fn load_columns(from: *const f32, step: isize) -> [Self::Vector; 4];
     /// Reads eight values from each of eight places, and writes the `k`th of all to `to + k · step`, for `k` ascending.
     unsafe fn transpose(from: [*const f32; 8], to: *mut f32, step: usize);
 }
@@ -86,8 +92,15 @@ impl Level for Portable {
     #[inline(always)]
     unsafe fn prefetch(_: *const f32) {}
     #[inline(always)]
+    unsafe fn prefetch_far(_: *const f32) {}
+    #[inline(always)]
     unsafe fn any_nan(value: [f32; 8]) -> bool {
         value.iter().any(|value| value.is_nan())
+    }
+    #[inline(always)]
+    unsafe fn load_columns(from: *const f32, step: isize) -> [[f32; 8]; 4] {
+        // SAFETY: the caller vouches for four values at each place.
+        std::array::from_fn(|k| std::array::from_fn(|lane| unsafe { *from.offset(lane as isize * step).add(k) }))
     }
     #[inline(always)]
     unsafe fn transpose(from: [*const f32; 8], to: *mut f32, step: usize) {
@@ -100,6 +113,8 @@ impl Level for Portable {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use aarch64::Neon;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
 
@@ -168,9 +183,40 @@ mod x86 {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
+        unsafe fn prefetch_far(address: *const f32) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn prefetch_write(address: *const f32) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(address.cast()) }
+        }
+        #[inline(always)]
         unsafe fn any_nan(value: __m256) -> bool {
             // SAFETY: see above.
             unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(value, value)) != 0 }
+        }
+        #[inline(always)]
+        unsafe fn load_columns(from: *const f32, step: isize) -> [__m256; 4] {
+            // SAFETY: see above.
+            unsafe {
+                let mut rows = [_mm256_setzero_ps(); 4];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    let from = from.offset(i as isize * step);
+                    let low = _mm256_castps128_ps256(_mm_loadu_ps(from));
+                    *row = _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(from.offset(4 * step)));
+                }
+                let [a, b, c, d] = rows;
+                let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                let (low2, high2) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+                [
+                    _mm256_shuffle_ps::<0x44>(low, low2),
+                    _mm256_shuffle_ps::<0xEE>(low, low2),
+                    _mm256_shuffle_ps::<0x44>(high, high2),
+                    _mm256_shuffle_ps::<0xEE>(high, high2),
+                ]
+            }
         }
         #[inline(always)]
         unsafe fn transpose(from: [*const f32; 8], to: *mut f32, step: usize) {
@@ -252,14 +298,173 @@ mod x86 {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
+        unsafe fn prefetch_far(address: *const f32) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn prefetch_write(address: *const f32) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(address.cast()) }
+        }
+        #[inline(always)]
         unsafe fn any_nan(value: __m512) -> bool {
             // SAFETY: see above.
             unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value) != 0 }
         }
         #[inline(always)]
+        unsafe fn load_columns(from: *const f32, step: isize) -> [__m512; 4] {
+            // SAFETY: see above.
+            unsafe {
+                let mut rows = [_mm512_setzero_ps(); 4];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    let from = from.offset(i as isize * step);
+                    let one = _mm512_castps128_ps512(_mm_loadu_ps(from));
+                    let two = _mm512_insertf32x4::<1>(one, _mm_loadu_ps(from.offset(4 * step)));
+                    let three = _mm512_insertf32x4::<2>(two, _mm_loadu_ps(from.offset(8 * step)));
+                    *row = _mm512_insertf32x4::<3>(three, _mm_loadu_ps(from.offset(12 * step)));
+                }
+                let [a, b, c, d] = rows;
+                let (low, high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+                let (low2, high2) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+                [
+                    _mm512_shuffle_ps::<0x44>(low, low2),
+                    _mm512_shuffle_ps::<0xEE>(low, low2),
+                    _mm512_shuffle_ps::<0x44>(high, high2),
+                    _mm512_shuffle_ps::<0xEE>(high, high2),
+                ]
+            }
+        }
+        #[inline(always)]
         unsafe fn transpose(from: [*const f32; 8], to: *mut f32, step: usize) {
             // SAFETY: see above.
             unsafe { Avx2::transpose(from, to, step) }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64 {
+    use super::Level;
+    use std::arch::aarch64::*;
+
+    /// NEON, two registers at a time: the tiles of AVX2 on twice as many registers.
+    pub(crate) struct Neon;
+
+    /// Reads four values from each of four places: vector `k` holds the `k`th of all.
+    #[inline(always)]
+    unsafe fn load_transposed(from: [*const f32; 4]) -> [float32x4_t; 4] {
+        // SAFETY: the caller vouches for four values at each place.
+        unsafe {
+            let [a, b, c, d] = from.map(|from| vld1q_f32(from));
+            // Pairs of rows, then the pairs' halves of 64 bits.
+            let low = [vtrn1q_f32(a, b), vtrn2q_f32(a, b)].map(|pair| vreinterpretq_f64_f32(pair));
+            let high = [vtrn1q_f32(c, d), vtrn2q_f32(c, d)].map(|pair| vreinterpretq_f64_f32(pair));
+            [
+                vreinterpretq_f32_f64(vtrn1q_f64(low[0], high[0])),
+                vreinterpretq_f32_f64(vtrn1q_f64(low[1], high[1])),
+                vreinterpretq_f32_f64(vtrn2q_f64(low[0], high[0])),
+                vreinterpretq_f32_f64(vtrn2q_f64(low[1], high[1])),
+            ]
+        }
+    }
+
+    // SAFETY (every block below): every aarch64 processor has NEON; the caller vouches for the memory that is read or written, and no
+    // alignment is assumed.
+    impl Level for Neon {
+        type Vector = [float32x4_t; 2];
+        const LANES: usize = 8;
+        const ROWS: usize = 6;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> [float32x4_t; 2] {
+            // SAFETY: see above.
+            unsafe { [vdupq_n_f32(value); 2] }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: [float32x4_t; 2], b: [float32x4_t; 2], c: [float32x4_t; 2]) -> [float32x4_t; 2] {
+            // SAFETY: see above.
+            unsafe { [vfmaq_f32(c[0], a[0], b[0]), vfmaq_f32(c[1], a[1], b[1])] }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> [float32x4_t; 2] {
+            // SAFETY: see above.
+            unsafe { [vld1q_f32(from), vld1q_f32(from.add(4))] }
+        }
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, value: [float32x4_t; 2]) {
+            // SAFETY: see above.
+            unsafe {
+                vst1q_f32(to, value[0]);
+                vst1q_f32(to.add(4), value[1]);
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, lanes: usize) -> [float32x4_t; 2] {
+            let mut values = [0f32; 8];
+            // SAFETY: see above.
+            unsafe {
+                std::ptr::copy_nonoverlapping(from, values.as_mut_ptr(), lanes.min(8));
+                Self::load(values.as_ptr())
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_first(to: *mut f32, value: [float32x4_t; 2], lanes: usize) {
+            let mut values = [0f32; 8];
+            // SAFETY: see above.
+            unsafe {
+                Self::store(values.as_mut_ptr(), value);
+                std::ptr::copy_nonoverlapping(values.as_ptr(), to, lanes.min(8));
+            }
+        }
+        #[inline(always)]
+        unsafe fn choose(mask: [float32x4_t; 2], a: [float32x4_t; 2], b: [float32x4_t; 2]) -> [float32x4_t; 2] {
+            // SAFETY: see above.
+            unsafe {
+                let sign = |mask| vcltzq_s32(vreinterpretq_s32_f32(mask));
+                [vbslq_f32(sign(mask[0]), a[0], b[0]), vbslq_f32(sign(mask[1]), a[1], b[1])]
+            }
+        }
+        #[inline(always)]
+        unsafe fn prefetch(address: *const f32) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe {
+                std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) address, options(nostack, preserves_flags, readonly))
+            }
+        }
+        #[inline(always)]
+        unsafe fn prefetch_far(address: *const f32) {
+            // SAFETY: as above.
+            unsafe {
+                std::arch::asm!("prfm pldl2keep, [{0}]", in(reg) address, options(nostack, preserves_flags, readonly))
+            }
+        }
+        #[inline(always)]
+        unsafe fn any_nan(value: [float32x4_t; 2]) -> bool {
+            // SAFETY: see above. A comparison with itself fails for a NaN only.
+            unsafe { vminvq_u32(vandq_u32(vceqq_f32(value[0], value[0]), vceqq_f32(value[1], value[1]))) == 0 }
+        }
+        #[inline(always)]
+        unsafe fn load_columns(from: *const f32, step: isize) -> [[float32x4_t; 2]; 4] {
+            // SAFETY: see above.
+            unsafe {
+                let low = load_transposed(std::array::from_fn(|row| from.offset(row as isize * step)));
+                let high = load_transposed(std::array::from_fn(|row| from.offset((row + 4) as isize * step)));
+                std::array::from_fn(|k| [low[k], high[k]])
+            }
+        }
+        #[inline(always)]
+        unsafe fn transpose(from: [*const f32; 8], to: *mut f32, step: usize) {
+            for first in [0, 4] {
+                // SAFETY: see above. Ascending: with a short step, a term overwrites what the one before wrote too much.
+                unsafe {
+                    let low = load_transposed(std::array::from_fn(|row| from[row].add(first)));
+                    let high = load_transposed(std::array::from_fn(|row| from[row + 4].add(first)));
+                    for k in 0..4 {
+                        Self::store(to.add((first + k) * step), [low[k], high[k]]);
+                    }
+                }
+            }
         }
     }
 }

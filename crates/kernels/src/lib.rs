@@ -12,11 +12,15 @@
 mod address;
 mod chain;
 mod contract;
+mod contract_i8;
 mod index;
 mod level;
 mod map;
 mod math;
+mod matvec;
 mod pack;
+mod partial;
+mod product;
 mod reduce;
 mod simd;
 mod threads;
@@ -27,8 +31,10 @@ pub use threads::{MAX_THREADS, Threads, ThreadsError};
 
 use chain::Chain;
 use contract::Contract;
+use contract_i8::ContractI8;
 use index::{Gather, Scatter};
 use map::Map;
+use matvec::Matvec;
 use reduce::Reduce;
 use sip_arith::{NAN, Native, is_fault};
 use sip_ops::{Kind, MAX_LABELS, MAX_OPERANDS, MAX_OUT_LABELS, MAX_PROGRAM, MAX_REDUCE_LABELS, MAX_TERMS};
@@ -70,7 +76,9 @@ pub struct Kernel {
 
 /// The way to compute a node.
 enum Plan {
-    Contract(Contract),
+    Contract(Box<Contract>),
+    Matvec(Matvec),
+    ContractI8(ContractI8),
     Reduce(Reduce),
     Map(Map),
     Gather(Gather),
@@ -82,23 +90,46 @@ impl Kernel {
     /// Prepares a node. A level that the processor lacks is lowered to one that it has. An invalid node is reported by
     /// [`Kernel::run`].
     pub fn new(spec: &NodeSpec, simd: Simd) -> Kernel {
+        Kernel::prepare(spec, simd, false)
+    }
+
+    /// Prepares a contraction, a reduction or a scattered sum whose chains go on from what `out` holds when it runs (finite values),
+    /// instead of starting at their identity. A long chain can thus run as kernels over ascending slices of its terms: the first by
+    /// [`Kernel::new`], the others by this, give the bits of the whole. A node of another kind, or one that starts from an operand,
+    /// is reported by [`Kernel::run`].
+    pub fn new_accumulating(spec: &NodeSpec, simd: Simd) -> Kernel {
+        Kernel::prepare(spec, simd, true)
+    }
+
+    fn prepare(spec: &NodeSpec, simd: Simd, accumulates: bool) -> Kernel {
         let checked = check(spec);
         let plan = checked.clone().and_then(|_| {
+            if accumulates && (spec.starts_from_operand || matches!(spec.kind, Kind::Map | Kind::Gather)) {
+                return Err("only a chain without a start operand can go on from its output".into());
+            }
             Ok(match spec.kind {
                 Kind::Input => return Err("an input has no kernel".into()),
-                Kind::Contract => match Contract::new(spec) {
-                    Some(contract) => Plan::Contract(contract),
-                    None => Plan::Chain(Chain::new(spec)),
-                },
-                Kind::ReduceAdd | Kind::ReduceMax => match Reduce::new(spec) {
+                Kind::Contract => {
+                    let product = Matvec::new(spec, accumulates).map(Plan::Matvec);
+                    let product = product.or_else(|| {
+                        Contract::new(spec, simd.or_slower(), accumulates)
+                            .map(|product| Plan::Contract(Box::new(product)))
+                    });
+                    product.unwrap_or_else(|| Plan::Chain(Chain::new(spec, accumulates)))
+                }
+                Kind::ReduceAdd | Kind::ReduceMax => match Reduce::new(spec, accumulates) {
                     Some(reduce) => Plan::Reduce(reduce),
-                    None => Plan::Chain(Chain::new(spec)),
+                    None => Plan::Chain(Chain::new(spec, accumulates)),
+                },
+                Kind::ContractI8 => match ContractI8::new(spec, accumulates) {
+                    Some(product) => Plan::ContractI8(product),
+                    None => Plan::Chain(Chain::new(spec, accumulates)),
                 },
                 Kind::Map => Plan::Map(Map::new(spec)?),
                 Kind::Gather => Plan::Gather(Gather::new(spec)),
-                Kind::ScatterAdd => match Scatter::new(spec) {
+                Kind::ScatterAdd => match Scatter::new(spec, accumulates) {
                     Some(scatter) => Plan::Scatter(scatter),
-                    None => Plan::Chain(Chain::new(spec)),
+                    None => Plan::Chain(Chain::new(spec, accumulates)),
                 },
             })
         });
@@ -118,7 +149,7 @@ impl Kernel {
         self.simd
     }
 
-    /// Computes the whole output. `operands` are the tensors that the node's operands read, in the order of the operands, as bits;
+    /// Computes the whole output (from what it holds, where the kernel accumulates). `operands` are the tensors that the node's operands read, in the order of the operands, as bits;
     /// f32 values must be finite. `out` has one element per output element.
     pub fn run(&self, operands: &[&[u32]], out: &mut [u32], threads: &Threads) -> Result<(), Fault> {
         let plan = self.plan.as_ref().map_err(|text| Fault::Misuse(text.clone()))?;
@@ -141,6 +172,11 @@ impl Kernel {
         }
         let is_fault = match plan {
             Plan::Contract(contract) => contract.run(self.simd, operands, out, threads),
+            Plan::Matvec(product) => product.run(self.simd, operands, out, threads),
+            Plan::ContractI8(product) => {
+                product.run(self.simd, operands, out, threads);
+                false
+            }
             Plan::Reduce(reduce) => reduce.run(self.simd, operands, out, threads),
             Plan::Map(map) => map.run(self.simd, operands, out, threads),
             Plan::Gather(gather) => gather.run(operands, out, threads).map_err(|index| Fault::OutOfRange { index })?,

@@ -14,6 +14,36 @@ const BLOCK: usize = 512;
 /// Blocks of a task.
 const TASK_BLOCKS: usize = 8;
 
+/// A cache line of a register: vectors must not straddle two.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+/// A register: a block of values.
+#[derive(Default)]
+struct Register(Vec<Line>);
+
+impl Register {
+    fn new() -> Register {
+        Register(vec![Line([0; 16]); BLOCK / 16])
+    }
+
+    #[inline(always)]
+    fn get(&self, count: usize) -> &[u32] {
+        // SAFETY: `Line` is sixteen u32 without padding, and the lines are contiguous.
+        let values: &[u32] = unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) };
+        &values[..count]
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, count: usize) -> &mut [u32] {
+        // SAFETY: as in `get`, and the borrow is unique.
+        let values: &mut [u32] =
+            unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) };
+        &mut values[..count]
+    }
+}
+
 /// Where a value of the program is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -32,6 +62,8 @@ enum Step {
     Load { operand: usize, register: usize },
     /// Executes an instruction; the places are those of its arguments.
     Execute { opcode: Opcode, instruction: Instruction, arguments: [Place; 3], result: Place },
+    /// Compares two values and chooses between two others.
+    Choose { comparison: Opcode, compared: [Place; 2], then: Place, otherwise: Place, result: Place },
 }
 
 /// A prepared program.
@@ -51,7 +83,8 @@ pub(crate) struct Map {
 fn reads(opcode: Opcode) -> usize {
     match opcode {
         Opcode::ConstF | Opcode::ConstU | Opcode::Coordinate => 0,
-        Opcode::Sqrt | Opcode::Neg | Opcode::Abs | Opcode::Exp | Opcode::Log | Opcode::FromU => 1,
+        Opcode::Sqrt | Opcode::Neg | Opcode::Abs | Opcode::Exp | Opcode::Log => 1,
+        Opcode::FromU | Opcode::FromI | Opcode::ToI => 1,
         Opcode::Fma | Opcode::Select => 3,
         _ => 2,
     }
@@ -94,22 +127,38 @@ impl Map {
     /// Chooses places: a register is free again after the last use of its value, but those of values that never change stay.
     fn plan(&mut self, spec: &NodeSpec, opcodes: &[Opcode]) {
         let operands = self.operands.len();
-        let arguments = |number: usize| {
+        let direct = |number: usize| {
             let i = &spec.program[number];
             [i.a, i.b, i.c].into_iter().take(reads(opcodes[number])).map(usize::from)
         };
+        let mut uses = vec![0; operands + opcodes.len()];
+        (0..opcodes.len()).flat_map(direct).for_each(|value| uses[value] += 1);
+        // A comparison that only one choice uses is done by it.
+        let comparison = |number: usize| {
+            let value = (spec.program[number].a as usize).checked_sub(operands)?;
+            let is_comparison = matches!(opcodes.get(value), Some(Opcode::LessF | Opcode::LessU | Opcode::EqualU));
+            (opcodes[number] == Opcode::Select && is_comparison && uses[operands + value] == 1).then_some(value)
+        };
+        let mut joined = vec![false; opcodes.len()];
+        (0..opcodes.len()).filter_map(comparison).for_each(|value| joined[value] = true);
+        let arguments = |number: usize| -> Vec<usize> {
+            match comparison(number) {
+                Some(value) => direct(number).skip(1).chain(direct(value)).collect(),
+                None if joined[number] => Vec::new(),
+                None => direct(number).collect(),
+            }
+        };
         let mut last_use = vec![0; operands + opcodes.len()];
         for number in 0..opcodes.len() {
-            arguments(number).for_each(|value| last_use[value] = number);
+            arguments(number).into_iter().for_each(|value| last_use[value] = number);
         }
         let mut free: Vec<usize> = Vec::new();
         let mut places: Vec<Place> = Vec::new();
         let mut invariant: Vec<bool> = Vec::new();
-        let used = |value: usize| (0..opcodes.len()).any(|number| arguments(number).any(|other| other == value));
         for operand in 0..operands {
             let stride = self.operands[operand].stride();
             invariant.push(stride == Some(0));
-            if stride == Some(1) || !used(operand) {
+            if stride == Some(1) || uses[operand] == 0 {
                 places.push(Place::Operand(operand));
             } else {
                 let register = self.registers;
@@ -120,7 +169,13 @@ impl Map {
             }
         }
         for (number, &opcode) in opcodes.iter().enumerate() {
-            let constant = opcode != Opcode::Coordinate && arguments(number).all(|value| invariant[value]);
+            if joined[number] {
+                places.push(Place::Out);
+                invariant.push(false);
+                continue;
+            }
+            let arguments = arguments(number);
+            let constant = opcode != Opcode::Coordinate && arguments.iter().all(|&value| invariant[value]);
             let is_last = number + 1 == opcodes.len();
             let result = if is_last {
                 Place::Out
@@ -131,11 +186,17 @@ impl Map {
                     self.registers - 1
                 }))
             };
-            let mut from = [result; 3];
-            for (from, value) in from.iter_mut().zip(arguments(number)) {
+            let mut from = [result; 4];
+            for (from, &value) in from.iter_mut().zip(&arguments) {
                 *from = places[value];
             }
-            let step = Step::Execute { opcode, instruction: spec.program[number], arguments: from, result };
+            let [a, b, c, d] = from;
+            let step = match comparison(number) {
+                Some(value) => {
+                    Step::Choose { comparison: opcodes[value], compared: [c, d], then: a, otherwise: b, result }
+                }
+                None => Step::Execute { opcode, instruction: spec.program[number], arguments: [a, b, c], result },
+            };
             if constant && !is_last {
                 self.once.push(step)
             } else {
@@ -144,7 +205,7 @@ impl Map {
             places.push(result);
             invariant.push(constant);
             // Freed only now: a result never lies where an argument does.
-            let mut dying: Vec<usize> = arguments(number).filter(|&value| last_use[value] == number).collect();
+            let mut dying: Vec<usize> = arguments.into_iter().filter(|&value| last_use[value] == number).collect();
             dying.sort_unstable();
             dying.dedup();
             if last_use[operands + number] == 0 && !is_last {
@@ -172,7 +233,7 @@ impl Map {
             REGISTERS.with(|registers| {
                 let mut registers = registers.borrow_mut();
                 while registers.len() < self.registers {
-                    registers.push(vec![0; BLOCK]);
+                    registers.push(Register::new());
                 }
                 if run_blocks(simd, self, operands, first, out, &mut registers) {
                     fault.store(true, Ordering::Relaxed);
@@ -184,11 +245,11 @@ impl Map {
 }
 
 thread_local! {
-    static REGISTERS: RefCell<Vec<Vec<u32>>> = const { RefCell::new(Vec::new()) };
+    static REGISTERS: RefCell<Vec<Register>> = const { RefCell::new(Vec::new()) };
 }
 
 per_level! {
-    fn run_blocks(map: &Map, operands: &[&[u32]], first: usize, out: &mut [u32], registers: &mut [Vec<u32>]) -> bool
+    fn run_blocks(map: &Map, operands: &[&[u32]], first: usize, out: &mut [u32], registers: &mut [Register]) -> bool
         = run_blocks_body;
 }
 
@@ -198,7 +259,7 @@ fn run_blocks_body<L: Level>(
     operands: &[&[u32]],
     first: usize,
     out: &mut [u32],
-    registers: &mut [Vec<u32>],
+    registers: &mut [Register],
 ) -> bool {
     let mut fault = false;
     for (at, out) in out.chunks_mut(BLOCK).enumerate() {
@@ -207,7 +268,7 @@ fn run_blocks_body<L: Level>(
         for step in once.iter().chain(&map.each) {
             match *step {
                 Step::Load { operand, register } => {
-                    load(&map.operands[operand], operands[operand], first, &mut registers[register][..out.len()]);
+                    load(&map.operands[operand], operands[operand], first, registers[register].get_mut(out.len()));
                 }
                 Step::Execute { opcode, instruction, arguments, result } => {
                     let Place::Register(register) = result else {
@@ -215,7 +276,18 @@ fn run_blocks_body<L: Level>(
                         continue;
                     };
                     let mut to = std::mem::take(&mut registers[register]);
-                    execute(map, operands, first, opcode, instruction, arguments, registers, &mut to[..out.len()]);
+                    let block = to.get_mut(out.len());
+                    execute(map, operands, first, opcode, instruction, arguments, registers, block);
+                    registers[register] = to;
+                }
+                Step::Choose { comparison, compared, then, otherwise, result } => {
+                    let from = [compared[0], compared[1], then, otherwise];
+                    let Place::Register(register) = result else {
+                        choose(map, operands, first, comparison, from, registers, out);
+                        continue;
+                    };
+                    let mut to = std::mem::take(&mut registers[register]);
+                    choose(map, operands, first, comparison, from, registers, to.get_mut(out.len()));
                     registers[register] = to;
                 }
             }
@@ -244,6 +316,54 @@ fn load(walk: &Walk, from: &[u32], first: usize, to: &mut [u32]) {
     });
 }
 
+/// The values of a place for `count` elements from `first` on.
+#[inline(always)]
+fn values<'a>(
+    map: &Map,
+    operands: &[&'a [u32]],
+    registers: &'a [Register],
+    place: Place,
+    first: usize,
+    count: usize,
+) -> &'a [u32] {
+    match place {
+        Place::Operand(operand) => {
+            let start = map.operands[operand].start() + first;
+            &operands[operand][start..start + count]
+        }
+        Place::Register(register) => registers[register].get(count),
+        Place::Out => &[],
+    }
+}
+
+/// `from` are the two values that are compared, and the two to choose from.
+#[inline(always)]
+fn choose(
+    map: &Map,
+    operands: &[&[u32]],
+    first: usize,
+    comparison: Opcode,
+    from: [Place; 4],
+    registers: &[Register],
+    to: &mut [u32],
+) {
+    let count = to.len();
+    let [x, y, then, otherwise] = from.map(|place| values(map, operands, registers, place, first, count));
+    macro_rules! chosen {
+        ($is:expr) => {{
+            let is = $is;
+            for ((((to, &x), &y), &then), &otherwise) in to.iter_mut().zip(x).zip(y).zip(then).zip(otherwise) {
+                *to = if is(x, y) { then } else { otherwise };
+            }
+        }};
+    }
+    match comparison {
+        Opcode::LessF => chosen!(|x: u32, y: u32| f32::from_bits(x) < f32::from_bits(y)),
+        Opcode::LessU => chosen!(|x: u32, y: u32| x < y),
+        _ => chosen!(|x: u32, y: u32| x == y),
+    }
+}
+
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 fn execute(
@@ -253,18 +373,11 @@ fn execute(
     opcode: Opcode,
     instruction: Instruction,
     arguments: [Place; 3],
-    registers: &[Vec<u32>],
+    registers: &[Register],
     to: &mut [u32],
 ) {
     let count = to.len();
-    let argument = |number: usize| match arguments[number] {
-        Place::Operand(operand) => {
-            let start = map.operands[operand].start() + first;
-            &operands[operand][start..start + count]
-        }
-        Place::Register(register) => &registers[register][..count],
-        Place::Out => &[],
-    };
+    let argument = |number: usize| values(map, operands, registers, arguments[number], first, count);
     let f = f32::from_bits;
     macro_rules! one {
         ($operation:expr) => {{
@@ -310,6 +423,8 @@ fn execute(
         Opcode::Exp => one!(exp),
         Opcode::Log => one!(log),
         Opcode::FromU => one!(|a: u32| (a as f32).to_bits()),
+        Opcode::FromI => one!(|a: u32| (a as i32 as f32).to_bits()),
+        Opcode::ToI => one!(|a: u32| f(a).round_ties_even() as i32 as u32),
         Opcode::LessF => two!(|a, b| (f(a) < f(b)) as u32),
         Opcode::LessU => two!(|a: u32, b: u32| (a < b) as u32),
         Opcode::EqualU => two!(|a: u32, b: u32| (a == b) as u32),

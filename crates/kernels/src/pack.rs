@@ -6,8 +6,10 @@ use std::cell::RefCell;
 /// Values that a pack may write past its end; every destination has them in excess.
 pub(crate) const SLACK: usize = 16;
 
-/// How many terms ahead memory is asked for.
-const PREFETCH_TERMS: usize = 12;
+/// How many terms ahead memory is asked for: terms may be a large power of two apart, where few fit into the nearest cache.
+const PREFETCH_TERMS: usize = 4;
+/// Lines that are packed at a time, so that what is written stays in the nearest cache until it is complete.
+const PACKED_LINES: usize = 256;
 
 /// A cache line of f32.
 #[derive(Clone, Copy)]
@@ -48,14 +50,16 @@ pub(crate) fn panel_len(width: usize, terms: usize) -> usize {
     width * terms + SLACK
 }
 
-/// Packs lines in panels of `width`, the last one maybe narrower:
-/// `to[panel · panel_len + k · width + i] = from[base + lines[panel · width + i] + terms[k]]`, where `unit_terms` says that the terms
-/// are consecutive. Other values of a panel become unspecified.
+/// Packs lines in panels of `width`, `distance` values apart, the last one maybe narrower:
+/// `to[panel · distance + k · width + i] = from[base + lines[panel · width + i] + terms[k]]`, where `unit_terms` says that the terms
+/// are consecutive. Other values of a panel, up to [`SLACK`] past its last term, become unspecified.
 ///
 /// `width` is at most 16 or a multiple of 16.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn pack<L: Level>(
     to: &mut [f32],
+    distance: usize,
     width: usize,
     from: &[u32],
     base: isize,
@@ -64,16 +68,15 @@ pub(crate) fn pack<L: Level>(
     unit_terms: bool,
 ) {
     debug_assert!(width <= 16 || width.is_multiple_of(16));
-    let distance = panel_len(width, terms.len());
-    let to = &mut to[..lines.len().div_ceil(width) * distance];
     if lines.windows(2).all(|pair| pair[1] == pair[0] + 1) {
         return pack_rows::<L>(to, distance, width, from, base, lines, terms);
     }
-    for (to, lines) in to.chunks_mut(distance).zip(lines.chunks(width)) {
+    for (panel, to) in to.chunks_mut(distance).take(lines.len().div_ceil(width)).enumerate() {
+        let first = panel * width;
         if unit_terms {
-            pack_transposed::<L>(to, width, from, base, lines, terms);
+            pack_transposed::<L>(to, width, from, base, &lines[first..], terms);
         } else {
-            pack_any(to, width, from, base, lines, terms);
+            pack_any(to, width, from, base, &lines[first..lines.len().min(first + width)], terms);
         }
     }
 }
@@ -87,8 +90,8 @@ fn pack_any(to: &mut [f32], width: usize, from: &[u32], base: isize, lines: &[is
     }
 }
 
-/// Term by term over all panels, so that memory is read in long stretches. Sixteen lanes at once, though fewer may be wanted: the next
-/// term overwrites what is too much.
+/// Term by term over some panels, so that memory is read in long stretches. Whole vectors are written, though fewer lanes may be wanted:
+/// the next term overwrites what is too much.
 #[inline(always)]
 fn pack_rows<L: Level>(
     to: &mut [f32],
@@ -99,27 +102,40 @@ fn pack_rows<L: Level>(
     lines: &[isize],
     terms: &[isize],
 ) {
-    for (k, &term) in terms.iter().enumerate() {
-        if let Some(&ahead) = terms.get(k + PREFETCH_TERMS) {
-            // Terms lie far apart, where the processor does not look ahead by itself.
-            let place = from.as_ptr().cast::<f32>().wrapping_offset(base + lines[0] + ahead);
-            for line in (0..lines.len() + 15).step_by(16) {
-                // SAFETY: this function is compiled for, and called at, the level of `L`; the address need not be valid.
-                unsafe { L::prefetch(place.wrapping_add(line)) };
+    let (Some(&least), Some(&greatest)) = (terms.iter().min(), terms.iter().max()) else { return };
+    let start = base + lines[0];
+    let panels = lines.len().div_ceil(width);
+    assert!(start + least >= 0 && (start + greatest) as usize + lines.len() <= from.len(), "lines are out of bounds");
+    assert!(
+        (panels - 1) * distance + (terms.len() - 1) * width + width.max(L::LANES) <= to.len(),
+        "panels are too short"
+    );
+    let group = (PACKED_LINES / width).max(1);
+    for first_panel in (0..panels).step_by(group) {
+        let group = first_panel..panels.min(first_panel + group);
+        for (k, &term) in terms.iter().enumerate() {
+            if let Some(&ahead) = terms.get(k + PREFETCH_TERMS) {
+                // Terms lie far apart, where the processor does not look ahead by itself.
+                let place = from.as_ptr().cast::<f32>().wrapping_offset(start + ahead);
+                for line in (group.start * width..lines.len().min(group.end * width) + 15).step_by(16) {
+                    // SAFETY: this function is compiled for, and called at, the level of `L`; the address need not be valid.
+                    unsafe { L::prefetch(place.wrapping_add(line)) };
+                }
             }
-        }
-        for (panel, first_line) in (0..lines.len()).step_by(width).enumerate() {
-            let count = width.min(lines.len() - first_line);
-            for first in (0..count).step_by(16) {
-                let at = (base + lines[first_line + first] + term) as usize;
-                let to = &mut to[panel * distance + k * width + first..][..16];
-                if let Some(from) = from.get(at..at + 16) {
-                    for lane in 0..16 {
-                        to[lane] = f32::from_bits(from[lane]);
-                    }
-                } else {
-                    for (to, &from) in to.iter_mut().zip(&from[at..at + (count - first).min(16)]) {
-                        *to = f32::from_bits(from);
+            for panel in group.clone() {
+                let first = (start + term) as usize + panel * width;
+                let count = width.min(lines.len() - panel * width);
+                for lane in (0..count).step_by(L::LANES) {
+                    // SAFETY: the level as above; reads are within `from` and writes within `to` by the checks above, where the last
+                    // vector of a term reads only the lanes that exist if there are too few behind them.
+                    unsafe {
+                        let place = from.as_ptr().add(first + lane).cast::<f32>();
+                        let value = if first + lane + L::LANES <= from.len() {
+                            L::load(place)
+                        } else {
+                            L::load_first(place, (count - lane).min(L::LANES))
+                        };
+                        L::store(to.as_mut_ptr().add(panel * distance + k * width + lane), value);
                     }
                 }
             }
@@ -127,8 +143,8 @@ fn pack_rows<L: Level>(
     }
 }
 
-/// Blocks of eight terms by sixteen lines; a missing line repeats the last one. Eight lanes are written at once, though fewer may be
-/// wanted: lanes past the width are those of the next term, which are written later.
+/// Blocks of eight terms by sixteen lines; a missing line repeats the last one. `lines` are those of the panel and all behind it. Eight
+/// lanes are written at once, though fewer may be wanted: lanes past the width are those of the next term, which are written later.
 #[inline(always)]
 fn pack_transposed<L: Level>(
     to: &mut [f32],
@@ -138,30 +154,37 @@ fn pack_transposed<L: Level>(
     lines: &[isize],
     terms: &[isize],
 ) {
+    let count = width.min(lines.len());
     let whole = terms.len() / 8 * 8;
-    for first in (0..lines.len()).step_by(16) {
+    for first in (0..count).step_by(16) {
         // The far half first: what it writes too much, the near half overwrites.
         for half in [first + 8, first] {
-            if half >= lines.len() || whole == 0 {
+            if half >= count || whole == 0 {
                 continue;
             }
             let mut places: [*const f32; 8] = [std::ptr::null(); 8];
-            for (i, place) in places.iter_mut().enumerate() {
-                let at = (base + lines[(half + i).min(lines.len() - 1)] + terms[0]) as usize;
-                *place = from[at..at + whole].as_ptr().cast();
+            let mut ahead: [*const f32; 8] = [std::ptr::null(); 8];
+            for i in 0..8 {
+                let at = (base + lines[(half + i).min(count - 1)] + terms[0]) as usize;
+                places[i] = from[at..at + whole].as_ptr().cast();
+                let next = lines[(half + i + width.min(16)).min(lines.len() - 1)];
+                ahead[i] = from.as_ptr().cast::<f32>().wrapping_offset(base + next + terms[0]);
             }
             let to = to[half..half + (whole - 1) * width + 8].as_mut_ptr();
             for k in (0..whole).step_by(8) {
                 // SAFETY: `whole` values are readable at each place, and eight writable at each term's place, by the slices'
-                // checks; this function is compiled for, and called at, the level of `L`.
+                // checks; this function is compiled for, and called at, the level of `L`. Addresses ahead need not be valid.
                 unsafe {
                     L::transpose(places, to.add(k * width), width);
-                    for place in &mut places {
-                        *place = place.wrapping_add(8);
+                    for i in 0..8 {
+                        places[i] = places[i].wrapping_add(8);
+                        if k % 16 == 0 {
+                            L::prefetch(ahead[i].wrapping_add(k));
+                        }
                     }
                 }
             }
         }
     }
-    pack_any(&mut to[whole * width..], width, from, base, lines, &terms[whole..]);
+    pack_any(&mut to[whole * width..], width, from, base, &lines[..count], &terms[whole..]);
 }

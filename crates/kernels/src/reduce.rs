@@ -27,11 +27,13 @@ pub(crate) struct Reduce {
     small: Option<Walk>,
     large: Option<Walk>,
     len: usize,
+    /// Whether chains go on from what the output holds.
+    accumulates: bool,
 }
 
 impl Reduce {
     /// `None` if neighbouring outputs read neighbouring elements, which needs no transposition.
-    pub(crate) fn new(spec: &NodeSpec) -> Option<Reduce> {
+    pub(crate) fn new(spec: &NodeSpec, accumulates: bool) -> Option<Reduce> {
         let walk = Walk::operand(spec, 0);
         if walk.inner_stride() == 1 {
             return None;
@@ -54,6 +56,7 @@ impl Reduce {
             small: side(constraint.map(|c| c.0)),
             large: side(constraint.map(|c| c.1)),
             len: spec.len(),
+            accumulates,
         })
     }
 
@@ -110,6 +113,11 @@ fn run_lanes<L: Level>(reduce: &Reduce, from: &[u32], first: usize, out: &mut [u
     let ((least_small, greatest_small), (least_large, greatest_large)) = (extremes(&small), extremes(&large));
     let mut sums = [0f32; LANES];
     let mut greatest = [order_key(NEGATIVE_INFINITY); LANES];
+    if reduce.accumulates {
+        for (i, &out) in out.iter().enumerate() {
+            (sums[i], greatest[i]) = (f32::from_bits(out), order_key(out));
+        }
+    }
     for (block, &unit) in reduce.unit.iter().enumerate() {
         let range = block * BLOCK_TERMS..reduce.terms.count.min((block + 1) * BLOCK_TERMS);
         let bounds = if constrained { reduce.terms.bounds.get(range.clone()).unwrap_or(&[]) } else { &[] };
@@ -125,7 +133,8 @@ fn run_lanes<L: Level>(reduce: &Reduce, from: &[u32], first: usize, out: &mut [u
             }
             masked = !all(greatest_small, least_large);
         }
-        pack::<L>(packed, LANES, from, 0, &lines[..count], &reduce.terms.addresses[0][range.clone()], unit);
+        let terms = &reduce.terms.addresses[0][range.clone()];
+        pack::<L>(packed, panel_len(LANES, BLOCK_TERMS), LANES, from, 0, &lines[..count], terms, unit);
         for (k, values) in packed.chunks_exact(LANES).take(range.len()).enumerate() {
             let mut present = [true; LANES];
             if masked {

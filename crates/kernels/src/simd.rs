@@ -5,8 +5,10 @@ use std::fmt;
 /// A set of vector instructions, from slowest to fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Simd {
-    /// What the compiler's target guarantees (on aarch64 this includes NEON).
+    /// What the compiler's target guarantees.
     Scalar,
+    /// aarch64 with NEON.
+    Neon,
     /// x86-64 with AVX2 and FMA.
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL.
@@ -17,7 +19,7 @@ pub enum Simd {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimdError {
     /// Not a known name.
-    #[error("SIP_SIMD is {0:?}, expected scalar, avx2 or avx512; unset it to choose the fastest")]
+    #[error("SIP_SIMD is {0:?}, expected scalar, neon, avx2 or avx512; unset it to choose the fastest")]
     Unknown(String),
     /// The processor lacks the instructions.
     #[error("SIP_SIMD is {wanted}, but this processor has only {best}; unset it to choose the fastest")]
@@ -31,13 +33,14 @@ pub enum SimdError {
 
 impl Simd {
     /// All levels, from slowest to fastest.
-    pub const ALL: [Simd; 3] = [Simd::Scalar, Simd::Avx2, Simd::Avx512];
+    pub const ALL: [Simd; 4] = [Simd::Scalar, Simd::Neon, Simd::Avx2, Simd::Avx512];
 
     /// Whether this processor has the instructions.
     pub fn is_supported(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return match self {
             Simd::Scalar => true,
+            Simd::Neon => false,
             Simd::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"),
             Simd::Avx512 => {
                 Simd::Avx2.is_supported()
@@ -47,7 +50,9 @@ impl Simd {
                     && std::is_x86_feature_detected!("avx512vl")
             }
         };
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        return self <= Simd::Neon;
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         return self == Simd::Scalar;
     }
 
@@ -79,6 +84,7 @@ impl fmt::Display for Simd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Simd::Scalar => "scalar",
+            Simd::Neon => "neon",
             Simd::Avx2 => "avx2",
             Simd::Avx512 => "avx512",
         })
@@ -108,14 +114,15 @@ macro_rules! per_level {
                 $body::<$crate::level::Avx512>($($argument),*)
             }
             match simd {
-                $crate::Simd::Scalar => $body::<$crate::level::Portable>($($argument),*),
+                // Every aarch64 processor has NEON.
+                #[cfg(target_arch = "aarch64")]
+                $crate::Simd::Neon => $body::<$crate::level::Neon>($($argument),*),
                 // SAFETY: `Kernel::new` lowers the level to one that the processor has.
                 #[cfg(target_arch = "x86_64")]
                 $crate::Simd::Avx2 => unsafe { avx2($($argument),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::Simd::Avx512 => unsafe { avx512($($argument),*) },
-                #[cfg(not(target_arch = "x86_64"))]
                 _ => $body::<$crate::level::Portable>($($argument),*),
             }
         }

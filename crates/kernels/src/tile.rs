@@ -6,7 +6,7 @@ use crate::level::{Level, MAX_ROWS};
 ///
 /// `a` is read `row_step` values apart from row to row and `term_step` from term to term (1 and `R` if `PACKED`); `b` has `b_step` values
 /// from term to term, `c` has `c_step` values from row to row. Of the last vector, the first `lanes` columns exist in C; B has all.
-/// Without `resume`, C starts at +0 and is not read. Returns whether a result is a NaN or an infinity, if asked to `check`.
+/// Without `resume`, C starts at +0 and is not read. `next` is where the next tile of C lies, which is asked for in advance. Returns whether a result is a NaN or an infinity, if asked to `check`.
 ///
 /// # Safety
 /// The processor has the instructions of `L`; `a`, `b` and `c` are valid as described.
@@ -24,10 +24,19 @@ unsafe fn tile<L: Level, const R: usize, const V: usize, const PACKED: bool>(
     lanes: usize,
     resume: bool,
     check: bool,
+    next: *const f32,
 ) -> bool {
     let (row_step, term_step) = if PACKED { (1, R) } else { (row_step, term_step) };
     // SAFETY: all reads and writes are those that the caller vouches for; pointers past the last term are not read.
     unsafe {
+        for r in 0..R {
+            // Lines of 16 values, and the last value's, as C is not aligned.
+            let row = next.wrapping_add(r * c_step);
+            for line in (0..V * L::LANES).step_by(16) {
+                L::prefetch_write(row.wrapping_add(line));
+            }
+            L::prefetch_write(row.wrapping_add(V * L::LANES - 1));
+        }
         let mut sums = [[L::splat(0.0); V]; R];
         if resume {
             for r in 0..R {
@@ -41,6 +50,10 @@ unsafe fn tile<L: Level, const R: usize, const V: usize, const PACKED: bool>(
         let mut rows = [a; MAX_ROWS.div_ceil(3)];
         for i in 0..rows.len() {
             rows[i] = a.wrapping_add(3 * i * row_step);
+            if !PACKED {
+                // Otherwise the compiler computes each pointer from the one before, for every term.
+                rows[i] = std::hint::black_box(rows[i]);
+            }
         }
         for _ in 0..terms {
             let mut columns = [L::splat(0.0); V];
@@ -128,6 +141,8 @@ pub(crate) struct Product<'a> {
     pub(crate) resume: bool,
     /// Whether to look for results that are not finite.
     pub(crate) check: bool,
+    /// Where the next tile lies, with rows as far apart; need not be valid.
+    pub(crate) next: *const f32,
 }
 
 impl Product<'_> {
@@ -148,14 +163,15 @@ impl Product<'_> {
         assert!((self.terms - 1) * self.b_step + vectors * L::LANES <= self.b.len(), "panel of columns is too short");
         let lanes = self.columns - (vectors - 1) * L::LANES;
         let (a, b) = (a.as_ptr(), self.b.as_ptr());
-        let packed = row_step == 1 && term_step == self.rows;
+        // Most tiles are whole ones of packed rows.
+        let packed = row_step == 1 && term_step == self.rows && self.rows == L::ROWS;
         macro_rules! rows {
             ($vectors:literal, $packed:literal: $($rows:literal)*) => {
                 match self.rows {
                     // SAFETY: the panels are long enough by the checks above, the rest is the caller's promise.
-                    $($rows if $rows <= L::ROWS => unsafe {
+                    $($rows if if $packed { $rows == L::ROWS } else { $rows <= L::ROWS } => unsafe {
                         tile::<L, $rows, $vectors, $packed>(
-                            self.terms, a, row_step, term_step, b, self.b_step, c, c_step, lanes, self.resume, self.check,
+                            self.terms, a, row_step, term_step, b, self.b_step, c, c_step, lanes, self.resume, self.check, self.next,
                         )
                     },)*
                     _ => false,
@@ -163,10 +179,10 @@ impl Product<'_> {
             };
         }
         match (vectors, packed) {
-            (2, true) => rows!(2, true: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (2, false) => rows!(2, false: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (_, true) => rows!(1, true: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (_, false) => rows!(1, false: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            (2, true) => rows!(2, true: 4 6 12),
+            (2, false) => rows!(2, false: 1 2 3 4 5 6 7 8 9 10 11 12),
+            (_, true) => rows!(1, true: 4 6 12),
+            (_, false) => rows!(1, false: 1 2 3 4 5 6 7 8 9 10 11 12),
         }
     }
 }

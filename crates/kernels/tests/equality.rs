@@ -93,8 +93,8 @@ impl Random {
     }
 }
 
-fn pools() -> [Threads; 3] {
-    [Threads::new(1), Threads::new(2), Threads::new(3)]
+fn pools() -> [Threads; 4] {
+    [Threads::new(1), Threads::new(2), Threads::new(3), Threads::new(8)]
 }
 
 /// Compares every level and every number of threads with the definition; returns whether the node faults.
@@ -150,7 +150,7 @@ fn sizes(random: &mut Random, count: usize, limit: usize) -> Vec<u32> {
 }
 
 fn chain(random: &mut Random, kind: Kind) -> NodeSpec {
-    let out = random.below(if kind == Kind::Contract { 5 } else { 4 });
+    let out = random.below(if matches!(kind, Kind::Contract | Kind::ContractI8) { 5 } else { 4 });
     let out_sizes = sizes(random, out, 3000);
     let len: usize = out_sizes.iter().map(|&size| size as usize).product();
     let count = if random.one_in(10) { 0 } else { 1 + random.below(2) };
@@ -165,9 +165,33 @@ fn chain(random: &mut Random, kind: Kind) -> NodeSpec {
 
 #[test]
 fn contractions_are_their_definition() {
-    let (mut random, pools) = (Random(1), pools());
+    contractions(Kind::Contract, Random(1));
+}
+
+#[test]
+fn contractions_of_bytes_are_their_definition() {
+    contractions(Kind::ContractI8, Random(10));
+    // More terms than a step of any level, extremes of the bytes, and more columns than a task has.
+    let (mut random, pools) = (Random(11), [Threads::new(1), Threads::new(2), Threads::new(8)]);
+    for (out, terms) in [([1, 300], 67), ([5, 130], 144), ([37, 41], 70), ([2, 1100], 33)] {
+        for layouts in [[&[0usize, 2][..], &[1, 2]], [&[2, 0], &[2, 1]]] {
+            let (mut spec, mut tensors) = product(&mut random, &out, &[terms], &layouts, None);
+            (spec.kind, spec.dtype) = (Kind::ContractI8, Type::U32);
+            for tensor in &mut tensors {
+                tensor.fill_with(|| random.pick(&[0x8080_8080, 0x7F7F_7F7F, 0x807F_0180, 0xFFFF_FFFF]));
+            }
+            compare(&spec, &tensors, &pools);
+        }
+    }
+}
+
+fn contractions(kind: Kind, mut random: Random) {
+    let pools = pools();
     for _ in 0..900 {
-        let mut spec = chain(&mut random, Kind::Contract);
+        let mut spec = chain(&mut random, kind);
+        if kind == Kind::ContractI8 {
+            spec.dtype = Type::U32;
+        }
         spec.starts_from_operand = random.one_in(3);
         let all: Vec<u32> = spec.out_sizes.iter().chain(&spec.reduce_sizes).copied().collect();
         let out = spec.out_sizes.len();
@@ -188,7 +212,10 @@ fn contractions_are_their_definition() {
             let used = |label: usize| seen[label].get(operand).copied().unwrap_or(label < out);
             let (operand, len) = random.operand(&all, &used);
             spec.operands.push(operand);
-            tensors.push(random.values(len));
+            tensors.push(match kind {
+                Kind::ContractI8 => (0..len).map(|_| random.next() as u32).collect(),
+                _ => random.values(len),
+            });
         }
         compare(&spec, &tensors, &pools);
     }
@@ -261,6 +288,72 @@ fn scattered_sums_are_their_definition() {
     }
 }
 
+/// A node over the coordinates `from..to` of its first reduction label.
+fn slice(spec: &NodeSpec, from: u32, to: u32) -> NodeSpec {
+    let (mut slice, label) = (spec.clone(), spec.out_sizes.len());
+    slice.reduce_sizes[0] = to - from;
+    for operand in &mut slice.operands {
+        operand.offset += from as i32 * operand.strides[label];
+    }
+    slice
+}
+
+#[test]
+fn slices_of_a_chain_are_the_chain() {
+    let (mut random, pools) = (Random(8), pools());
+    let mut compared = 0;
+    for round in 0..700 {
+        let kind = [Kind::Contract, Kind::ReduceAdd, Kind::ReduceMax, Kind::ScatterAdd][round % 4];
+        let mut spec = chain(&mut random, kind);
+        let out = spec.out_sizes.len();
+        // The coordinates of a slice count from 0, so its label must not be compared.
+        let compared_label = |(small, large): (u8, u8)| small as usize == out || large as usize == out;
+        if spec.constraint.is_some_and(compared_label) {
+            spec.constraint = None;
+        }
+        if spec.reduce_sizes.is_empty() || spec.reduce_sizes[0] < 3 || kind == Kind::ScatterAdd && out == 0 {
+            continue;
+        }
+        let all: Vec<u32> = spec.out_sizes.iter().chain(&spec.reduce_sizes).copied().collect();
+        let operands = if matches!(kind, Kind::Contract | Kind::ScatterAdd) { 2 } else { 1 };
+        let mut tensors = Vec::new();
+        for number in 0..operands {
+            let is_index = kind == Kind::ScatterAdd && number == 0;
+            let seen: Vec<bool> = (0..all.len()).map(|label| label >= out || !is_index && random.one_in(2)).collect();
+            let (operand, len) = random.operand(&all, &|label| seen[label]);
+            spec.operands.push(operand);
+            tensors.push(match is_index {
+                true => (0..len).map(|_| random.below(all[0] as usize + 1) as u32).collect(),
+                false => random.values(len),
+            });
+        }
+        let bytes = spec.encode();
+        let operands: Vec<&[u32]> = tensors.iter().map(|tensor| &tensor[..]).collect();
+        let node = Node::parse(&bytes).expect("generated nodes are well-formed");
+        let expected = evaluate::<Native>(&node, &operands).expect("in range");
+        if expected.iter().any(|&bits| is_fault(bits)) {
+            continue;
+        }
+        compared += 1;
+        let end = spec.reduce_sizes[0];
+        let first = 1 + random.below(end as usize - 2) as u32;
+        let second = first + 1 + random.below((end - first - 1) as usize) as u32;
+        for simd in Simd::ALL.into_iter().filter(|simd| simd.is_supported()) {
+            for threads in &pools {
+                let mut found = vec![0x7FC1_2345; spec.len()];
+                let start = Kernel::new(&slice(&spec, 0, first), simd);
+                start.run(&operands, &mut found, threads).expect("finite");
+                for (from, to) in [(first, second), (second, end)] {
+                    let next = Kernel::new_accumulating(&slice(&spec, from, to), simd);
+                    next.run(&operands, &mut found, threads).expect("finite");
+                }
+                assert_eq!(found, expected, "{simd} × {}: {first}, {second} of {spec:?}", threads.count());
+            }
+        }
+    }
+    assert!(compared > 200, "only {compared} chains were sliced");
+}
+
 /// A random well-typed program over operands of the given types.
 fn program(random: &mut Random, mut types: Vec<Type>, out_labels: usize) -> (Vec<Instruction>, Type) {
     use Type::{F32, U32};
@@ -288,7 +381,8 @@ fn program(random: &mut Random, mut types: Vec<Type>, out_labels: usize) -> (Vec
             Opcode::Add | Opcode::Sub | Opcode::Mul | Opcode::Div => (vec![of(random, F32), of(random, F32)], F32),
             Opcode::Fma => (vec![of(random, F32), of(random, F32), of(random, F32)], F32),
             Opcode::Sqrt | Opcode::Neg | Opcode::Abs | Opcode::Exp | Opcode::Log => (vec![of(random, F32)], F32),
-            Opcode::FromU => (vec![of(random, U32)], F32),
+            Opcode::FromU | Opcode::FromI => (vec![of(random, U32)], F32),
+            Opcode::ToI => (vec![of(random, F32)], U32),
             Opcode::LessF => (vec![of(random, F32), of(random, F32)], U32),
             Opcode::Select => {
                 let dtype = random.pick(&[F32, U32]);
@@ -409,11 +503,65 @@ fn products_of_language_models_are_their_definition() {
         // Grouped heads: the gradient of a key sums over the queries of two heads.
         (&[2, t, 3, d], &[2, t], &[&[0, 2, 4, 5, 1], &[0, 5, 2, 4, 3]], Some((1, 5))),
         (&[2, 3, d, t], &[t], &[&[0, 1, 3, 4], &[0, 4, 1, 2]], Some((4, 3))),
+        // More terms than a block has: free, in the order of either operand, and cut off on either side.
+        (&[37, 70], &[2100], &[&[0, 2], &[2, 1]], None),
+        (&[70, 37], &[2100], &[&[2, 0], &[1, 2], &[0, 1]], None),
+        (&[40, 1100], &[1100], &[&[0, 2], &[1, 2]], Some((2, 1))),
+        (&[40, 1100], &[1100], &[&[0, 2], &[2, 1]], Some((1, 2))),
+        (&[1100, 40], &[1100], &[&[0, 2], &[1, 2], &[1, 0]], Some((2, 0))),
+        (&[1100, 40], &[1100], &[&[2, 0], &[2, 1]], Some((0, 2))),
+        // Outputs whose rows, not columns, are consecutive.
+        (&[3, 20, 90], &[64], &[&[0, 3, 1], &[0, 2, 3]], None),
+        (&[3, 20, 90], &[1200], &[&[0, 1, 3], &[0, 2, 3]], Some((3, 2))),
     ];
     for &(out, reduce, layouts, constraint) in cases {
         let pools = if out == [16, 8200] { &pools[1..2] } else { &pools[..] };
         let (spec, tensors) = product(&mut random, out, reduce, layouts, constraint);
         compare_some(&mut random, &spec, &tensors, pools);
+    }
+}
+
+#[test]
+fn products_of_few_vectors_are_their_definition() {
+    let mut random = Random(9);
+    let pools = [Threads::new(1), Threads::new(2), Threads::new(3), Threads::new(8)];
+    for vectors in [1, 2, 3, 4, 7, 9] {
+        for (columns, terms) in [(16, 4), (17, 5), (31, 16), (33, 67), (100, 19), (515, 130), (1400, 48)] {
+            // Labels: vector, column, term; the matrix lies by columns and by terms, the output either way.
+            for (out, layouts) in [
+                ([vectors, columns], [&[0usize, 2][..], &[1, 2], &[0, 1]]),
+                ([vectors, columns], [&[0, 2], &[2, 1], &[1, 0]]),
+                ([columns, vectors], [&[0, 2], &[1, 2], &[0, 1]]),
+                ([columns, vectors], [&[2, 0], &[2, 1], &[0, 1]]),
+            ] {
+                let operands = if random.one_in(3) { 3 } else { 2 };
+                let (spec, mut tensors) = product(&mut random, &out, &[terms], &layouts[..operands], None);
+                for tensor in &mut tensors {
+                    *tensor = random.values(tensor.len());
+                }
+                compare(&spec, &tensors, &pools);
+            }
+        }
+    }
+}
+
+#[test]
+fn products_longer_than_shared_memory_are_their_definition() {
+    let mut random = Random(9);
+    // The smaller side has more values than are packed at a time.
+    let (spec, tensors) = product(&mut random, &[80, 96], &[60_000], &[&[0, 2], &[1, 2]], None);
+    let operands: Vec<&[u32]> = tensors.iter().map(|tensor| &tensor[..]).collect();
+    let bytes = spec.encode();
+    let node = Node::parse(&bytes).expect("well-formed");
+    for simd in Simd::ALL.into_iter().filter(|&simd| simd > Simd::Scalar && simd.is_supported()) {
+        for threads in [Threads::new(1), Threads::new(3)] {
+            let mut out = vec![0; spec.len()];
+            Kernel::new(&spec, simd).run(&operands, &mut out, &threads).expect("finite");
+            for element in [0, 79, 80, 3000, 5000, spec.len() - 97, spec.len() - 1] {
+                let expected = sip_ops::evaluate_element::<Native>(&node, element as u64, &operands);
+                assert_eq!(Some(out[element]), expected, "{simd} × {}: element {element}", threads.count());
+            }
+        }
     }
 }
 
@@ -433,6 +581,10 @@ fn misuse_is_an_error() {
     negative.operands[0].strides[0] = -1;
     misuse(&[a, b], &mut [0; 12], &Kernel::new(&negative, Simd::detect()));
     misuse(&[], &mut [], &Kernel::new(&empty(Kind::Input, vec![], vec![]), Simd::detect()));
+    let mut started = spec.clone();
+    started.starts_from_operand = true;
+    started.operands.push(Operand { node: 0, offset: 0, index_stride: 0, strides: vec![4, 1, 0] });
+    misuse(&[a, b, &[0; 12]], &mut [0; 12], &Kernel::new_accumulating(&started, Simd::detect()));
     kernel.run(&[a, b], &mut [0; 12], &threads).expect("the well-formed run works");
 }
 

@@ -70,6 +70,9 @@ pub enum LedgerError {
         /// How many were to pass.
         slots: u64,
     },
+    /// A chain elsewhere did not do its part.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The accounts on disk could not be written or read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -111,6 +114,73 @@ pub struct Failure {
     pub fee_lamports: u64,
     /// Its serialized size.
     pub transaction_bytes: usize,
+}
+
+/// Why a chain elsewhere could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The address of the endpoint is none.
+    #[error("\"{url}\" is no address of an RPC endpoint; give one like http://127.0.0.1:8899")]
+    Url {
+        /// What was given.
+        url: String,
+    },
+    /// Nobody answers.
+    #[error("cannot reach {url} after {attempts} attempts: {reason}; check the address and that the chain runs")]
+    Unreachable {
+        /// The endpoint.
+        url: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// The last attempt's reason.
+        reason: String,
+    },
+    /// The endpoint answers with an error.
+    #[error("{url} refused {method} with error {code}: {message}")]
+    Refused {
+        /// The endpoint.
+        url: String,
+        /// What was asked.
+        method: &'static str,
+        /// The error code of JSON-RPC or of Solana.
+        code: i64,
+        /// The endpoint's words.
+        message: String,
+    },
+    /// The answer is not what Solana's interface promises.
+    #[error("{url} answered {method} with something else than was expected: {reason}")]
+    Answer {
+        /// The endpoint.
+        url: String,
+        /// What was asked.
+        method: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The block hash ran out before the transaction was seen.
+    #[error(
+        "transaction {signature} was sent to {url}, and its block hash expired before it was confirmed; \
+         it cannot be executed any more, send it again"
+    )]
+    Expired {
+        /// The endpoint.
+        url: String,
+        /// The transaction.
+        signature: Signature,
+    },
+    /// Nobody knows what became of a transaction.
+    #[error(
+        "transaction {signature} was sent, and {url} stopped answering before it was confirmed; \
+         look it up before sending again: {reason}"
+    )]
+    Unknown {
+        /// The endpoint.
+        url: String,
+        /// The transaction.
+        signature: Signature,
+        /// Why the endpoint could not be asked.
+        reason: String,
+    },
 }
 
 /// Why a snapshot could not be written or read.

@@ -6,14 +6,20 @@
 //! the clock on the wall or from chance, so the same transactions give the same state, signatures included.
 //!
 //! Slots pass only when the caller says so ([`Ledger::advance_slots`]).
+//!
+//! [`Rpc`] is a chain elsewhere: a Solana cluster or a local chain (`sip localnet`), over JSON-RPC.
 
 mod embedded;
 mod error;
+mod execution;
+mod rpc;
 mod snapshot;
 mod transaction;
 
 pub use embedded::{Embedded, FIRST_SLOT};
-pub use error::{Failure, LedgerError, SnapshotError};
+pub use error::{Failure, LedgerError, RemoteError, SnapshotError};
+pub use execution::{Execution, Simulation};
+pub use rpc::Rpc;
 pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit};
 
 use solana_account::Account;
@@ -49,35 +55,54 @@ pub trait Ledger {
     ) -> Result<Receipt, LedgerError>;
 
     /// The account at an address, if there is one.
-    fn account(&self, address: &Address) -> Option<Account>;
-
-    /// All accounts that a program owns, ordered by address.
-    fn program_accounts(&self, program_id: &Address) -> Vec<(Address, Account)>;
-
-    /// The current slot.
-    fn slot(&self) -> u64;
-
-    /// Lets this many slots pass.
     ///
     /// # Errors
-    /// [`LedgerError::EndOfTime`] where the slot would not fit 64 bits.
+    /// [`LedgerError::Remote`] where the chain is elsewhere and does not answer. So have all that follow.
+    fn account(&self, address: &Address) -> Result<Option<Account>, LedgerError>;
+
+    /// All accounts that a program owns, ordered by address.
+    ///
+    /// # Errors
+    /// As [`Self::account`].
+    fn program_accounts(&self, program_id: &Address) -> Result<Vec<(Address, Account)>, LedgerError>;
+
+    /// The current slot.
+    ///
+    /// # Errors
+    /// As [`Self::account`].
+    fn slot(&self) -> Result<u64, LedgerError>;
+
+    /// Lets this many slots pass: at once where the ledger is ours to say, by waiting where it is not.
+    ///
+    /// # Errors
+    /// [`LedgerError::EndOfTime`] where the slot would not fit 64 bits; as [`Self::account`].
     fn advance_slots(&mut self, slots: u64) -> Result<(), LedgerError>;
 
     /// Lamports that exempt an account of this many data bytes from rent.
-    fn minimum_balance(&self, data_bytes: usize) -> u64;
+    ///
+    /// # Errors
+    /// As [`Self::account`].
+    fn minimum_balance(&self, data_bytes: usize) -> Result<u64, LedgerError>;
 
-    /// What all transactions so far took.
+    /// What all transactions that were sent through this ledger took.
     fn statistics(&self) -> Statistics;
 
     /// The amount in an SPL token account, in the mint's smallest unit; `None` where no token account is.
-    fn token_balance(&self, address: &Address) -> Option<u64> {
-        let account = self.account(address)?;
-        if account.owner != TOKEN_PROGRAM || account.data.len() != TOKEN_ACCOUNT_BYTES {
-            return None;
-        }
-        let amount = account.data[TOKEN_AMOUNT_OFFSET..].first_chunk()?;
-        Some(u64::from_le_bytes(*amount))
+    ///
+    /// # Errors
+    /// As [`Self::account`].
+    fn token_balance(&self, address: &Address) -> Result<Option<u64>, LedgerError> {
+        Ok(self.account(address)?.as_ref().and_then(token_amount))
     }
+}
+
+/// The amount in an SPL token account; `None` where the account is something else.
+fn token_amount(account: &Account) -> Option<u64> {
+    if account.owner != TOKEN_PROGRAM || account.data.len() != TOKEN_ACCOUNT_BYTES {
+        return None;
+    }
+    let amount = account.data[TOKEN_AMOUNT_OFFSET..].first_chunk()?;
+    Some(u64::from_le_bytes(*amount))
 }
 
 /// A transaction that was executed.

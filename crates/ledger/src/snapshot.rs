@@ -1,8 +1,9 @@
 //! The state of an embedded ledger as bytes.
 //!
-//! Little-endian: magic (8), format (4), program (32), sha256 of its binary (32), slot (8), entropy (32), issued
-//! lamports (8), statistics (5 × 8), slot hashes (4, then 8 + 32 each, newest first), accounts (8, then address 32,
-//! lamports 8, owner 32, rent epoch 8, data 8 + n each, by address), sha256 of everything before (32).
+//! Little-endian: magic (8), format (4), program (32), sha256 of its binary (32), slot (8), entropy (32), time
+//! (8), issued lamports (8), statistics (5 × 8), slot hashes (4, then 8 + 32 each, newest first), accounts (8, then address 32,
+//! lamports 8, owner 32, rent epoch 8, executable 1, data 8 + n each, by address), accounts of the runtime that differ from those of a new ledger (alike), sha256
+//! of everything before (32).
 
 use crate::{SnapshotError, Statistics};
 use sha2::{Digest, Sha256};
@@ -11,7 +12,7 @@ use solana_address::Address;
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"SIPLEDGR";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const CHECKSUM_BYTES: usize = 32;
 
 /// Everything that an embedded ledger needs to go on as if it had never stopped.
@@ -21,10 +22,13 @@ pub(crate) struct State {
     pub(crate) program_hash: [u8; 32],
     pub(crate) slot: u64,
     pub(crate) entropy: [u8; 32],
+    pub(crate) unix_seconds: i64,
     pub(crate) issued_lamports: u64,
     pub(crate) statistics: Statistics,
     pub(crate) slot_hashes: Vec<(u64, [u8; 32])>,
     pub(crate) accounts: Vec<(Address, Account)>,
+    /// Accounts of the runtime that differ from those of a new ledger; programs after their code.
+    pub(crate) programs: Vec<(Address, Account)>,
 }
 
 impl State {
@@ -40,7 +44,7 @@ impl State {
         Self::from_bytes(&bytes, path)
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let Statistics { transactions, failed_transactions, compute_units, transaction_bytes, fee_lamports } =
             self.statistics;
         let mut out = Vec::new();
@@ -50,6 +54,7 @@ impl State {
         out.extend_from_slice(&self.program_hash);
         out.extend_from_slice(&self.slot.to_le_bytes());
         out.extend_from_slice(&self.entropy);
+        out.extend_from_slice(&self.unix_seconds.to_le_bytes());
         out.extend_from_slice(&self.issued_lamports.to_le_bytes());
         for sum in [transactions, failed_transactions, compute_units, transaction_bytes, fee_lamports] {
             out.extend_from_slice(&sum.to_le_bytes());
@@ -59,21 +64,24 @@ impl State {
             out.extend_from_slice(&slot.to_le_bytes());
             out.extend_from_slice(hash);
         }
-        out.extend_from_slice(&(self.accounts.len() as u64).to_le_bytes());
-        for (address, account) in &self.accounts {
-            out.extend_from_slice(address.as_array());
-            out.extend_from_slice(&account.lamports.to_le_bytes());
-            out.extend_from_slice(account.owner.as_array());
-            out.extend_from_slice(&account.rent_epoch.to_le_bytes());
-            out.extend_from_slice(&(account.data.len() as u64).to_le_bytes());
-            out.extend_from_slice(&account.data);
+        for accounts in [&self.accounts, &self.programs] {
+            out.extend_from_slice(&(accounts.len() as u64).to_le_bytes());
+            for (address, account) in accounts {
+                out.extend_from_slice(address.as_array());
+                out.extend_from_slice(&account.lamports.to_le_bytes());
+                out.extend_from_slice(account.owner.as_array());
+                out.extend_from_slice(&account.rent_epoch.to_le_bytes());
+                out.push(u8::from(account.executable));
+                out.extend_from_slice(&(account.data.len() as u64).to_le_bytes());
+                out.extend_from_slice(&account.data);
+            }
         }
         let checksum = Sha256::digest(&out);
         out.extend_from_slice(&checksum);
         out
     }
 
-    fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, SnapshotError> {
+    pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, SnapshotError> {
         let mut header = Reader(bytes);
         if header.array() != Some(*MAGIC) {
             return Err(SnapshotError::Foreign { path: path.into() });
@@ -123,9 +131,10 @@ impl<'a> Reader<'a> {
         let lamports = self.u64()?;
         let owner = self.address()?;
         let rent_epoch = self.u64()?;
+        let [executable] = self.array()?;
         let data_bytes = usize::try_from(self.u64()?).ok()?;
         let data = self.bytes(data_bytes)?.to_vec();
-        Some((address, Account { lamports, data, owner, executable: false, rent_epoch }))
+        Some((address, Account { lamports, data, owner, executable: executable != 0, rent_epoch }))
     }
 
     fn state(mut self) -> Option<State> {
@@ -134,6 +143,7 @@ impl<'a> Reader<'a> {
             program_hash: self.array()?,
             slot: self.u64()?,
             entropy: self.array()?,
+            unix_seconds: self.u64()?.cast_signed(),
             issued_lamports: self.u64()?,
             statistics: Statistics {
                 transactions: self.u64()?,
@@ -144,6 +154,7 @@ impl<'a> Reader<'a> {
             },
             slot_hashes: (0..self.u32()?).map(|_| Some((self.u64()?, self.array()?))).collect::<Option<_>>()?,
             accounts: (0..self.u64()?).map(|_| self.account()).collect::<Option<_>>()?,
+            programs: (0..self.u64()?).map(|_| self.account()).collect::<Option<_>>()?,
         };
         self.0.is_empty().then_some(state)
     }
@@ -166,6 +177,7 @@ mod tests {
             program_hash: [2; 32],
             slot: 777,
             entropy: [3; 32],
+            unix_seconds: -4,
             issued_lamports: 12,
             statistics: Statistics {
                 transactions: 1,
@@ -179,6 +191,10 @@ mod tests {
                 (Address::new_from_array([6; 32]), account(5, b"")),
                 (Address::new_from_array([7; 32]), account(7, b"some data")),
             ],
+            programs: vec![(
+                Address::new_from_array([8; 32]),
+                Account { executable: true, ..account(1, b"some code") },
+            )],
         }
     }
 
@@ -206,7 +222,7 @@ mod tests {
 
     #[test]
     fn counts_beyond_the_file_are_damage_even_under_a_right_checksum() {
-        let mut bytes = State { accounts: vec![], ..state() }.to_bytes();
+        let mut bytes = State { accounts: vec![], programs: vec![], ..state() }.to_bytes();
         bytes.truncate(bytes.len() - CHECKSUM_BYTES - size_of::<u64>());
         bytes.extend_from_slice(&u64::MAX.to_le_bytes());
         let checksum = Sha256::digest(&bytes);
@@ -218,8 +234,8 @@ mod tests {
     fn other_files_and_other_formats_are_named_as_such() {
         let mut bytes = state().to_bytes();
         assert!(matches!(State::from_bytes(b"{}", Path::new("x")), Err(SnapshotError::Foreign { .. })));
-        bytes[8] = 2;
+        bytes[8] = 1;
         let error = State::from_bytes(&bytes, Path::new("x")).unwrap_err();
-        assert!(matches!(error, SnapshotError::Version { found: 2, expected: 1, .. }));
+        assert!(matches!(error, SnapshotError::Version { found: 1, expected: 2, .. }));
     }
 }

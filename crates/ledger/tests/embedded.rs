@@ -321,3 +321,98 @@ fn accounts_of_the_runtime_cannot_be_written() {
     assert_eq!(ledger.account(&key(5).pubkey()), None);
     assert_lamports_are_conserved(&ledger);
 }
+
+/// A program of an own address, deployed by transactions as anyone would; its address.
+fn deploy(ledger: &mut Embedded, payer: &Keypair) -> Address {
+    let loader = solana_sdk_ids::bpf_loader_upgradeable::ID;
+    let (program, buffer) = (key(30), key(31));
+    let elf = echo_elf();
+    let code = Address::find_program_address(&[program.pubkey().as_array()], &loader).0;
+    let instruction = |data: Vec<u8>, accounts: Vec<AccountMeta>| Instruction { program_id: loader, accounts, data };
+    let create = |keypair: &Keypair, bytes: usize, ledger: &Embedded| {
+        let lamports = ledger.minimum_balance(bytes);
+        system::create_account(&payer.pubkey(), &keypair.pubkey(), lamports, bytes as u64, &loader)
+    };
+    let authority = AccountMeta::new_readonly(payer.pubkey(), true);
+    let writable = |address: Address| AccountMeta::new(address, false);
+    let readonly = |address: Address| AccountMeta::new_readonly(address, false);
+    let initialize = instruction(vec![0, 0, 0, 0], vec![writable(buffer.pubkey()), readonly(payer.pubkey())]);
+    let write = [&[1, 0, 0, 0, 0, 0, 0, 0][..], &(elf.len() as u64).to_le_bytes(), &elf].concat();
+    let write = instruction(write, vec![writable(buffer.pubkey()), authority.clone()]);
+    let create_buffer = create(&buffer, 37 + elf.len(), ledger);
+    ledger.send(&[create_buffer, initialize, write], payer, &[&buffer]).unwrap();
+    let deploy = [&[2, 0, 0, 0][..], &(elf.len() as u64).to_le_bytes()].concat();
+    let accounts = vec![
+        AccountMeta::new(payer.pubkey(), true),
+        writable(code),
+        writable(program.pubkey()),
+        writable(buffer.pubkey()),
+        readonly(solana_sdk_ids::sysvar::rent::ID),
+        readonly(solana_sdk_ids::sysvar::clock::ID),
+        readonly(system_program::ID),
+        authority,
+    ];
+    let create_program = create(&program, 36, ledger);
+    ledger.send(&[create_program, instruction(deploy, accounts)], payer, &[&program]).unwrap();
+    ledger.advance_slots(1).unwrap();
+    program.pubkey()
+}
+
+#[test]
+fn deployed_programs_and_what_programs_were_paid_survive_a_snapshot() {
+    let (mut ledger, payer) = funded();
+    let deployed = deploy(&mut ledger, &payer);
+    ledger.send(&[system::transfer(&payer.pubkey(), &PROGRAM, SOL)], &payer, &[]).unwrap();
+    ledger.advance_to(1_000, 1_900_000_000).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.bin");
+    ledger.snapshot(&path).unwrap();
+
+    let mut restored = Embedded::restore(&path, PROGRAM, &echo_elf()).unwrap();
+    assert_eq!(restored.snapshot_bytes(), ledger.snapshot_bytes());
+    assert_eq!((restored.slot(), restored.unix_seconds()), (1_000, 1_900_000_000));
+    assert_eq!(restored.account(&PROGRAM), ledger.account(&PROGRAM));
+    let call = Instruction { program_id: deployed, accounts: vec![], data: 7u32.to_le_bytes().to_vec() };
+    for ledger in [&mut ledger, &mut restored] {
+        let refused = ledger.send(std::slice::from_ref(&call), &payer, &[]).unwrap_err();
+        assert_eq!(refused.custom_code(), Some(7), "{refused}");
+    }
+    assert_eq!(restored.snapshot_bytes(), ledger.snapshot_bytes());
+}
+
+#[test]
+fn time_and_slots_do_not_run_backwards() {
+    let mut ledger = ledger();
+    ledger.advance_to(600, 1_900_000_000).unwrap();
+    ledger.advance_to(601, 1_800_000_000).unwrap();
+    assert_eq!(ledger.unix_seconds(), 1_900_000_000);
+    assert!(matches!(ledger.advance_to(600, 2_000_000_000), Err(LedgerError::EndOfTime { slot: 601, .. })));
+    ledger.advance_slots(5).unwrap();
+    assert_eq!(ledger.unix_seconds(), 1_900_000_002);
+}
+
+#[test]
+fn signed_transactions_are_verified_and_simulation_changes_nothing() {
+    use solana_message::{Message, VersionedMessage};
+    use solana_transaction::versioned::VersionedTransaction;
+    let (mut ledger, payer) = funded();
+    let to = key(40).pubkey();
+    let message =
+        VersionedMessage::Legacy(Message::new(&[system::transfer(&payer.pubkey(), &to, SOL)], Some(&payer.pubkey())));
+    let good = VersionedTransaction { signatures: vec![payer.sign_message(&message.serialize())], message };
+    let forged = VersionedTransaction { signatures: vec![key(2).sign_message(b"x")], message: good.message.clone() };
+    let short = VersionedTransaction { signatures: vec![], message: good.message.clone() };
+    let before = ledger.snapshot_bytes();
+    for (bad, error) in [(&forged, TransactionError::SignatureFailure), (&short, TransactionError::SanitizeFailure)] {
+        assert_eq!(ledger.execute(bad.clone(), 200).result, Err(error.clone()));
+        assert_eq!(ledger.simulate(bad.clone(), true).result, Err(error));
+    }
+    let simulation = ledger.simulate(forged, false);
+    assert_eq!((simulation.result, simulation.compute_units, simulation.fee_lamports), (Ok(()), 150, 5_000));
+    assert_eq!(ledger.snapshot_bytes(), before);
+
+    let execution = ledger.execute(good, 200);
+    assert_eq!((execution.result.clone(), execution.executed), (Ok(()), true));
+    assert_eq!(execution.changes().map(|(address, _)| *address).collect::<Vec<_>>(), [payer.pubkey(), to]);
+    assert_lamports_are_conserved(&ledger);
+}

@@ -2,7 +2,7 @@
 
 use sip_graph::{AdamW, DoubleState, Executor, ExecutorOptions, NodeTime};
 use sip_kernels::Threads;
-use sip_model::{LlamaConfig, Schedule, TrainConfig, init, tables, training_graph};
+use sip_model::{LlamaConfig, Schedule, Shape, TrainConfig, init, tables, training_graph};
 use sip_ops::Kind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("  {kind:?}: {}", training.graph.count(kind));
     }
     let threads = Arc::new(Threads::from_environment()?);
-    let schedule = Schedule { peak_rate: 3e-3, warmup_steps: 10, total_steps, final_share: 0.1 };
+    let schedule = Schedule { peak_rate: 3e-3, warmup_steps: 10, total_steps, final_share: 0.1, shape: Shape::Cosine };
     let tables = tables(&config, seq_len, &train.optimizer, &schedule);
     let mut state = DoubleState::new(init(&config, 1, &threads)?);
     let tokens: Vec<u32> = (0..batch * (seq_len + 1)).map(|i| (i * i % 509 % config.vocab_size) as u32).collect();

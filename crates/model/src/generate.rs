@@ -1,145 +1,73 @@
-//! Continuing text: next-token logits by the same exact operators, and sampling from a seed.
+//! Continuing text: a decoder, a sampler, and what happens when the context is full.
 
+pub use crate::decode::GenerateError;
+
+use crate::decode::Decoder;
 use crate::export::LlamaConfig;
-use crate::init::next_random;
-use crate::llama::{ModelError, logits_graph};
-use crate::tables::inference_tables;
-use sip_arith::{Native, order_key};
-use sip_graph::{Buffer, Executor, ExecutorOptions, Inputs, RunError};
-use sip_kernels::Threads;
+use crate::sampler::Sampler;
+use crate::tokenizer::{Tokenizer, TokenizerError};
+use sip_graph::Buffer;
+use sip_kernels::{Simd, Threads};
 use std::sync::Arc;
 
-/// Why no text can be generated.
-#[derive(Debug, thiserror::Error)]
-pub enum GenerateError {
-    /// There is no token to continue.
-    #[error("the prompt has no token: give at least one")]
-    EmptyPrompt,
-    /// A token id that the model does not have.
-    #[error("token {token} is not below the vocabulary size {vocab_size}")]
-    Token {
-        /// The id.
-        token: u32,
-        /// Number of ids.
-        vocab_size: usize,
-    },
-    /// The logits cannot be built.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// The logits cannot be computed.
-    #[error(transparent)]
-    Run(#[from] RunError),
-}
-
-/// How the next token is drawn.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sampling {
-    /// Divides the logits; 0 takes the likeliest token.
-    pub temperature: f32,
-    /// Only the likeliest `top_k` tokens count; 0 for all.
-    pub top_k: usize,
-    /// Only the likeliest tokens that together reach this probability count; 1 for all.
-    pub top_p: f32,
-}
-
-impl Default for Sampling {
-    fn default() -> Sampling {
-        Sampling { temperature: 0.8, top_k: 0, top_p: 0.95 }
-    }
-}
-
-/// Draws tokens; the same seed and logits give the same tokens on every machine.
-#[derive(Clone, Debug)]
-pub struct Sampler {
-    sampling: Sampling,
-    random: u64,
-}
-
-impl Sampler {
-    /// Starts from a seed.
-    pub fn new(sampling: Sampling, seed: u64) -> Sampler {
-        Sampler { sampling, random: seed }
-    }
-
-    /// Draws a token from logits (f32 bits); ties go to the lowest id.
-    pub fn draw(&mut self, logits: &[u32]) -> u32 {
-        let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
-        ids.sort_by_key(|&id| (std::cmp::Reverse(order_key(logits[id as usize])), id));
-        let Some(&best) = ids.first() else { return 0 };
-        let Sampling { temperature, top_k, top_p } = self.sampling;
-        if temperature <= 0.0 {
-            return best;
-        }
-        if top_k > 0 {
-            ids.truncate(top_k);
-        }
-        let highest = f32::from_bits(logits[best as usize]);
-        let weight = |&id: &u32| {
-            let difference = (f32::from_bits(logits[id as usize]) - highest) / temperature;
-            f32::from_bits(sip_ops::exp::<Native>(difference.to_bits())) as f64
-        };
-        let weights: Vec<f64> = ids.iter().map(weight).collect();
-        let limit = weights.iter().sum::<f64>() * (top_p as f64).clamp(0.0, 1.0);
-        let mut kept = 0.0;
-        let mut count = 0;
-        while count < weights.len() && (count == 0 || kept < limit) {
-            kept += weights[count];
-            count += 1;
-        }
-        let mut point = (next_random(&mut self.random) >> 11) as f64 / (1u64 << 53) as f64 * kept;
-        for (&id, weight) in ids.iter().zip(&weights[..count]) {
-            point -= weight;
-            if point < 0.0 {
-                return id;
-            }
-        }
-        ids[count - 1]
-    }
-}
-
-/// A model that continues token sequences within a fixed window.
+/// What a model sees of a text: the end of it, when its context is too short.
+///
+/// When the cache is full, the front half of it is forgotten and the rest is fed anew (positions are part of the keys), so that
+/// every token sees at least half a context, and feeding anew costs every token about two.
 pub struct Generator {
-    executor: Executor,
-    weights: Vec<Buffer>,
-    tables: Vec<Buffer>,
-    window: Vec<u32>,
-    vocab_size: usize,
+    decoder: Decoder,
+    /// What the cache holds.
+    tokens: Vec<u32>,
+    forgotten: usize,
 }
 
 impl Generator {
-    /// `weights` are the tensors of [`LlamaConfig::parameters`], in that order; the window is `max_seq_len` tokens.
+    /// `weights` are the tensors of [`LlamaConfig::parameters`], in that order; the context is `max_seq_len` tokens.
     ///
     /// # Errors
     /// A shape that is out of range.
     pub fn new(config: &LlamaConfig, weights: Vec<Buffer>, threads: Arc<Threads>) -> Result<Generator, GenerateError> {
-        let window = config.max_seq_len;
-        let graph = logits_graph(config, window)?;
-        let executor = Executor::new(Arc::new(graph), threads, ExecutorOptions::default());
-        let tables = inference_tables(config, window);
-        Ok(Generator { executor, weights, tables, window: vec![0; window], vocab_size: config.vocab_size })
+        Ok(Generator::from(Decoder::new(config, weights, config.max_seq_len, threads, Simd::detect())?))
     }
 
-    /// Logits (f32 bits, one per token id) after the last of `tokens`; only the last window of them counts.
+    /// Tokens that were forgotten since the last prompt because the context was full.
+    pub fn forgotten(&self) -> usize {
+        self.forgotten
+    }
+
+    /// Starts a new text; the logits (f32 bits, one per token id) after the last token.
     ///
     /// # Errors
-    /// No token, an unknown token, weights that do not fit, or a value that is not finite.
-    pub fn logits(&mut self, tokens: &[u32]) -> Result<&[u32], GenerateError> {
-        if let Some(&token) = tokens.iter().find(|&&token| token as usize >= self.vocab_size) {
-            return Err(GenerateError::Token { token, vocab_size: self.vocab_size });
+    /// As [`Decoder::feed`]; a prompt of any length fits.
+    pub fn prompt(&mut self, tokens: &[u32]) -> Result<&[u32], GenerateError> {
+        self.forgotten = tokens.len().saturating_sub(self.decoder.context());
+        self.tokens.clear();
+        self.tokens.extend_from_slice(&tokens[self.forgotten..]);
+        self.decoder.truncate(0);
+        self.decoder.feed(&self.tokens)
+    }
+
+    /// Goes on by one token; the logits after it.
+    ///
+    /// # Errors
+    /// As [`Decoder::feed`].
+    pub fn next(&mut self, token: u32) -> Result<&[u32], GenerateError> {
+        self.tokens.push(token);
+        if self.tokens.len() <= self.decoder.context() {
+            return self.decoder.feed(&[token]);
         }
-        let seen = &tokens[tokens.len().saturating_sub(self.window.len())..];
-        let last = seen.len().checked_sub(1).ok_or(GenerateError::EmptyPrompt)?;
-        self.window.fill(0);
-        self.window[..seen.len()].copy_from_slice(seen);
-        let inputs = Inputs { state: &self.weights, batch: &self.window, step: last as u32, tables: &self.tables };
-        self.executor.run(&inputs, &mut [], None)?;
-        Ok(self.executor.result("logits").unwrap_or(&[]))
+        let kept = self.decoder.context().div_ceil(2);
+        let front = self.tokens.len() - kept;
+        self.tokens.drain(..front);
+        self.forgotten += front;
+        self.decoder.truncate(0);
+        self.decoder.feed(&self.tokens)
     }
 
-    /// Continues `prompt` by `count` tokens; `on_token` sees each as it is drawn and returns whether to go on.
+    /// Continues `prompt` by at most `count` tokens; `on_token` sees each as it is drawn and returns whether to go on.
     ///
     /// # Errors
-    /// As [`Generator::logits`].
+    /// As [`Decoder::feed`].
     pub fn generate(
         &mut self,
         prompt: &[u32],
@@ -147,14 +75,102 @@ impl Generator {
         sampler: &mut Sampler,
         on_token: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Vec<u32>, GenerateError> {
-        let mut tokens = prompt.to_vec();
-        for _ in 0..count {
-            let token = sampler.draw(self.logits(&tokens)?);
-            tokens.push(token);
-            if !on_token(token) {
+        sampler.start(prompt);
+        let mut drawn = Vec::new();
+        let mut logits = self.prompt(prompt)?;
+        while drawn.len() < count {
+            let token = sampler.draw(logits);
+            drawn.push(token);
+            if !on_token(token) || drawn.len() == count {
                 break;
             }
+            logits = self.next(token)?;
         }
-        Ok(tokens.split_off(prompt.len()))
+        Ok(drawn)
+    }
+}
+
+impl From<Decoder> for Generator {
+    fn from(decoder: Decoder) -> Generator {
+        Generator { decoder, tokens: Vec::new(), forgotten: 0 }
+    }
+}
+
+/// Text from tokens as they come, in whole characters: a character may span tokens, and a tokenizer may write a token differently
+/// at the start of a text than within it.
+#[derive(Clone, Debug, Default)]
+pub struct TextStream {
+    /// Tokens whose text is out, kept for what follows them, and the ones behind.
+    ids: Vec<u32>,
+    out: usize,
+}
+
+/// No character spans more tokens: it has at most 4 bytes. After as many, what is no character yet will be none.
+const CHARACTER_TOKENS: usize = 4;
+
+impl TextStream {
+    /// The text that this token completes; empty while a character is incomplete.
+    ///
+    /// # Errors
+    /// An id that the tokenizer does not have.
+    pub fn push(&mut self, tokenizer: &Tokenizer, token: u32) -> Result<String, TokenizerError> {
+        self.ids.push(token);
+        let before = tokenizer.decode(&self.ids[..self.out])?;
+        let all = tokenizer.decode(&self.ids)?;
+        if all.ends_with('\u{FFFD}') && self.ids.len() - self.out < CHARACTER_TOKENS {
+            return Ok(String::new());
+        }
+        Ok(self.flush(&before, &all))
+    }
+
+    /// What is left, complete or not.
+    ///
+    /// # Errors
+    /// None after [`TextStream::push`] succeeded with this tokenizer.
+    pub fn finish(&mut self, tokenizer: &Tokenizer) -> Result<String, TokenizerError> {
+        let before = tokenizer.decode(&self.ids[..self.out])?;
+        let all = tokenizer.decode(&self.ids)?;
+        Ok(self.flush(&before, &all))
+    }
+
+    fn flush(&mut self, before: &str, all: &str) -> String {
+        self.ids.drain(..self.out);
+        self.out = self.ids.len();
+        all.strip_prefix(before).unwrap_or_default().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_of_tokens_gives_the_text_in_whole_characters() {
+        // So few merges that these characters are bytes, one token each.
+        let tokenizer = Tokenizer::train(&["the people of the state, the people"], 260).expect("tokenizer");
+        let text = "the people 🙂 süß — e\u{301} 人民 the";
+        let ids = tokenizer.encode(text).expect("ids");
+        assert!(ids.len() > 20);
+        let mut stream = TextStream::default();
+        let mut parts: Vec<String> = ids.iter().map(|&id| stream.push(&tokenizer, id).expect("text")).collect();
+        parts.push(stream.finish(&tokenizer).expect("text"));
+        assert_eq!(parts.concat(), text);
+        assert!(parts.iter().all(|part| !part.contains('\u{FFFD}')));
+        assert!(parts.iter().filter(|part| !part.is_empty()).count() > 10);
+    }
+
+    #[test]
+    fn bytes_that_are_no_character_come_out_as_such() {
+        let tokenizer = Tokenizer::train(&["the people"], 257).expect("tokenizer");
+        let smile = tokenizer.encode("🙂").expect("ids");
+        let (first, letter) = (smile[0], tokenizer.encode("a").expect("id")[0]);
+        for ids in [vec![first, letter], vec![first], vec![smile[1]; 9], vec![first; 5]] {
+            let mut stream = TextStream::default();
+            let mut text: String = ids.iter().map(|&id| stream.push(&tokenizer, id).expect("text")).collect();
+            text += &stream.finish(&tokenizer).expect("text");
+            assert_eq!(text.contains('a'), ids.contains(&letter));
+            assert!(text.contains('\u{FFFD}'), "{ids:?} gives {text:?}");
+        }
+        assert!(TextStream::default().push(&tokenizer, 1 << 20).is_err());
     }
 }

@@ -21,29 +21,13 @@ pub fn init_graph(config: &LlamaConfig, seed: u64) -> Result<Graph, ModelError> 
     let params = params(config);
     let mut outputs: Vec<Tensor> = Vec::with_capacity(params.len() * 3);
     for (index, spec) in params.iter().enumerate() {
-        let all = b.axis(spec.len());
-        outputs.push(b.map(&[all], [], |p, _: [Value; 0]| {
-            if spec.shape.len() == 1 {
-                return p.constant(1.0);
+        outputs.push(match spec.shape.len() {
+            1 => {
+                let all = b.axis(spec.len());
+                b.map(&[all], [], |p, _: [Value; 0]| p.constant(1.0))
             }
-            let mut stream = seed ^ (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let key = next_random(&mut stream);
-            let element = p.coordinate(all);
-            let first = p.constant_u(key as u32);
-            let mixed = p.add_u(element, first);
-            let mixed = mix(p, mixed);
-            let second = p.constant_u((key >> 32) as u32);
-            let mixed = p.xor(mixed, second);
-            let mixed = mix(p, mixed);
-            let eight = p.constant_u(8);
-            let integer = p.shr(mixed, eight);
-            let value = p.from_u(integer);
-            // The middle of the 2^24 values.
-            let middle = p.constant(8_388_607.5);
-            let centred = p.sub(value, middle);
-            let scale = p.constant((deviation(config, spec) * 3f64.sqrt() / 8_388_608.0) as f32);
-            p.mul(centred, scale)
-        }));
+            _ => uniform(&mut b, spec.len(), seed, index, deviation(config, spec) * 3f64.sqrt()),
+        });
     }
     for _ in 0..2 {
         for spec in &params {
@@ -59,13 +43,42 @@ pub fn init_graph(config: &LlamaConfig, seed: u64) -> Result<Graph, ModelError> 
 /// # Errors
 /// A shape that is out of range.
 pub fn init(config: &LlamaConfig, seed: u64, threads: &Arc<Threads>) -> Result<Vec<Buffer>, ModelError> {
-    let graph = Arc::new(init_graph(config, seed)?);
+    build(init_graph(config, seed)?, threads)
+}
+
+/// What a graph without inputs gives.
+pub(crate) fn build(graph: Graph, threads: &Arc<Threads>) -> Result<Vec<Buffer>, ModelError> {
+    let graph = Arc::new(graph);
     let length = |&node: &u32| Buffer::new(graph.nodes()[node as usize].len());
     let mut state: Vec<Buffer> = graph.state_outputs().iter().map(length).collect();
     let mut executor = Executor::new(Arc::clone(&graph), Arc::clone(threads), ExecutorOptions::default());
     let inputs = Inputs { state: &[], batch: &[], step: 0, tables: &[] };
     executor.run(&inputs, &mut state, None)?;
     Ok(state)
+}
+
+/// `len` elements of tensor `number`, uniform in ±`bound`.
+pub(crate) fn uniform(b: &mut Builder, len: usize, seed: u64, number: usize, bound: f64) -> Tensor {
+    let all = b.axis(len);
+    b.map(&[all], [], |p, _: [Value; 0]| {
+        let mut stream = seed ^ (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let key = next_random(&mut stream);
+        let element = p.coordinate(all);
+        let first = p.constant_u(key as u32);
+        let mixed = p.add_u(element, first);
+        let mixed = mix(p, mixed);
+        let second = p.constant_u((key >> 32) as u32);
+        let mixed = p.xor(mixed, second);
+        let mixed = mix(p, mixed);
+        let eight = p.constant_u(8);
+        let integer = p.shr(mixed, eight);
+        let value = p.from_u(integer);
+        // The middle of the 2^24 values.
+        let middle = p.constant(8_388_607.5);
+        let centred = p.sub(value, middle);
+        let scale = p.constant((bound / 8_388_608.0) as f32);
+        p.mul(centred, scale)
+    })
 }
 
 fn deviation(config: &LlamaConfig, spec: &ParamSpec) -> f64 {

@@ -1,18 +1,34 @@
 //! Llama-family models: graph builder, tokenizer, Hugging Face layout in and out, sampling.
 
+pub mod aggregate;
+pub mod chat;
+pub mod checkpoint;
+mod config;
+pub mod decode;
+pub mod dpo;
+pub mod example;
 pub mod export;
 pub mod generate;
+pub mod gguf;
 pub mod init;
 pub mod llama;
+mod loaded;
+pub mod lora;
 pub mod preset;
+pub mod sampler;
 pub mod tables;
 pub mod tokenizer;
 
-pub use export::LlamaConfig;
-pub use generate::{GenerateError, Generator, Sampler, Sampling};
+pub use aggregate::aggregate_graph;
+pub use chat::{ChatError, ChatTemplate, Message, Role};
+pub use config::{LlamaConfig, RopeScaling};
+pub use decode::{Decoder, GenerateError};
+pub use generate::{Generator, TextStream};
 pub use init::{init, init_graph};
 pub use llama::{
-    ModelError, ParamSpec, TrainConfig, TrainingGraph, aggregate_graph, eval_graph, gradient_graph, logits_graph,
-    params, training_graph,
+    ModelError, Objective, ParamSpec, TrainConfig, Trained, TrainingGraph, eval_graph, gradient_graph, logits_graph,
+    params, score_graph, step_graph, training_graph,
 };
-pub use tables::{Schedule, tables};
+pub use loaded::{LoadError, LoadedModel};
+pub use sampler::{Sampler, Sampling};
+pub use tables::{Schedule, Shape, inference_tables, tables};

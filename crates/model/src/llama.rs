@@ -6,10 +6,15 @@
 //! Activations are laid out [feature, row, token], tokens innermost: sums over features run down columns, so that
 //! neighbouring chains read neighbouring elements, and every inner loop is as long as a row.
 //!
-//! State entries: every weight in the order of [`LlamaConfig::parameters`], then every first moment, then every
-//! second moment. Tables: 0 the step scalars, 1 cosines, 2 sines; see [`crate::tables`].
+//! State entries: every trained tensor (all weights in the order of [`LlamaConfig::parameters`], or the adapters of
+//! [`crate::lora`]), then every first moment, then every second moment. Tables: 0 the step scalars, 1 cosines, 2 sines
+//! (see [`crate::tables`]), 3 the reference of [`crate::dpo`], from 4 on the weights that adapters leave frozen.
+//!
+//! Every graph is put together from the parts of one `Model`: what is trained and what the loss is are arguments.
 
+use crate::dpo;
 use crate::export::{ExportError, LlamaConfig};
+use crate::lora::{self, Adapter, Lora};
 use sip_graph::{AdamW, Axis, Builder, Contraction, Graph, GraphError, Moments, RunError, Tensor, View, adamw};
 use sip_ops::{Source, Type};
 
@@ -20,8 +25,13 @@ pub const COSINE_TABLE: u32 = 1;
 /// Table of the sines with the sign of the rotation: f32 [2, head width / 2, sequence].
 pub const SINE_TABLE: u32 = 2;
 
+/// Table of the reference's log-probabilities in preference training: f32 [pairs, 2], chosen and rejected.
+pub const REFERENCE_TABLE: u32 = 3;
+/// Table of the first weight that adapters leave frozen; the others follow in the order of the parameters.
+pub const FROZEN_TABLE: u32 = 4;
+
 /// What stands in masked scores: its exponential is exactly 0.
-const MASKED: f32 = -1e30;
+pub(crate) const MASKED: f32 = -1e30;
 
 /// Masked products are computed in rows shorter than this: skipping half of them saves less than it costs there.
 const SKIP_FROM_TOKENS: u32 = 256;
@@ -42,6 +52,16 @@ pub enum ModelError {
         /// What it may be.
         expected: String,
     },
+    /// A number of the job is out of range.
+    #[error("{field} is {value}, expected {expected}")]
+    Number {
+        /// The number's name.
+        field: &'static str,
+        /// Its value.
+        value: f32,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// The graph breaks a rule of the operator set, for example because a chain would be too long.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -61,6 +81,29 @@ pub struct TrainConfig {
     pub total_steps: usize,
     /// The optimizer.
     pub optimizer: AdamW,
+}
+
+/// What a run of training changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Trained {
+    /// Every weight.
+    #[default]
+    Weights,
+    /// Adapters of low rank beside frozen weights.
+    Adapters(Lora),
+}
+
+/// What training minimises, and with it the layout of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Objective {
+    /// Mean cross-entropy of every token after the first; a batch is u32 [rows, sequence + 1].
+    #[default]
+    NextToken,
+    /// Mean cross-entropy of the marked tokens; a batch is u32 [rows, 2, sequence + 1], in every row the tokens and then
+    /// 1 for a token that counts, 0 for one that does not (the first never counts).
+    Response,
+    /// Preferred over rejected answers: [`crate::dpo`].
+    Preference(dpo::Preference),
 }
 
 /// A parameter of the model.
@@ -86,12 +129,12 @@ impl ParamSpec {
     }
 }
 
-/// A training step as a graph; its result `loss` is the mean cross-entropy in nats per token.
+/// A training step as a graph; its result `loss` is what the [`Objective`] says, for cross-entropies in nats per token.
 #[derive(Clone, Debug)]
 pub struct TrainingGraph {
     /// The graph.
     pub graph: Graph,
-    /// The parameters, in the order of the state entries.
+    /// The trained tensors, in the order of the state entries.
     pub params: Vec<ParamSpec>,
     /// The node of the loss, f32 [1].
     pub loss: u32,
@@ -103,34 +146,39 @@ pub fn params(config: &LlamaConfig) -> Vec<ParamSpec> {
     config.parameters().into_iter().map(spec).collect()
 }
 
-/// One step of training: forward, backward, clipping, AdamW.
+/// One step of training from random weights: forward, backward, clipping, AdamW.
 ///
 /// # Errors
 /// A shape or size that is out of range.
 pub fn training_graph(config: &LlamaConfig, train: &TrainConfig) -> Result<TrainingGraph, ModelError> {
-    check(config, train.batch, train.seq_len)?;
+    step_graph(config, train, &Trained::Weights, &Objective::NextToken)
+}
+
+/// One step of training of what `trained` says towards `objective`.
+///
+/// # Errors
+/// A shape or size that is out of range.
+pub fn step_graph(
+    config: &LlamaConfig,
+    train: &TrainConfig,
+    trained: &Trained,
+    objective: &Objective,
+) -> Result<TrainingGraph, ModelError> {
     if train.total_steps == 0 || train.total_steps > 1 << 24 {
         let expected = format!("1 to {}", 1 << 24);
         return Err(ModelError::Size { field: "total_steps", value: train.total_steps, expected });
     }
-    let params = params(config);
     let mut b = Builder::new();
-    let mut model = Model::new(&mut b, config, &params, train.batch, train.seq_len);
-    let batch = model.batch(&mut b);
-    let hidden = model.hidden(&mut b, batch);
-    let losses = model.losses(&mut b, hidden, batch);
-    let (row, token) = (model.row, model.token);
-    let one = b.axis(1);
-    let loss = b.reduce_add(&[one], &[row, token], losses.read(&[row, token]));
-    let weights = model.weights.clone();
-    let gradients = b.gradients(loss, &weights);
+    let (mut model, tensors, params) = Model::for_training(&mut b, config, trained, train.batch, train.seq_len)?;
+    let loss = model.loss(&mut b, objective)?;
+    let gradients = b.gradients(loss, &tensors);
 
     let count = params.len();
     let moments: Vec<Moments> = params
         .iter()
         .enumerate()
         .map(|(index, spec)| Moments {
-            weight: weights[index],
+            weight: tensors[index],
             first: b.input(Source::State((count + index) as u32), &spec.shape, Type::F32),
             second: b.input(Source::State((2 * count + index) as u32), &spec.shape, Type::F32),
             gradient: gradients[index],
@@ -149,18 +197,17 @@ pub fn training_graph(config: &LlamaConfig, train: &TrainConfig) -> Result<Train
 ///
 /// # Errors
 /// A shape or size that is out of range.
-pub fn gradient_graph(config: &LlamaConfig, batch: usize, seq_len: usize) -> Result<Graph, ModelError> {
-    check(config, batch, seq_len)?;
-    let params = params(config);
+pub fn gradient_graph(
+    config: &LlamaConfig,
+    batch: usize,
+    seq_len: usize,
+    trained: &Trained,
+    objective: &Objective,
+) -> Result<Graph, ModelError> {
     let mut b = Builder::new();
-    let mut model = Model::new(&mut b, config, &params, batch, seq_len);
-    let batch = model.batch(&mut b);
-    let hidden = model.hidden(&mut b, batch);
-    let losses = model.losses(&mut b, hidden, batch);
-    let (row, token) = (model.row, model.token);
-    let one = b.axis(1);
-    let loss = b.reduce_add(&[one], &[row, token], losses.read(&[row, token]));
-    let gradients = b.gradients(loss, &model.weights);
+    let (mut model, tensors, params) = Model::for_training(&mut b, config, trained, batch, seq_len)?;
+    let loss = model.loss(&mut b, objective)?;
+    let gradients = b.gradients(loss, &tensors);
     let names: Vec<String> = params.iter().map(|p| format!("gradient.{}", p.name)).collect();
     let mut results = vec![("loss", loss)];
     results.extend(names.iter().map(String::as_str).zip(gradients));
@@ -175,21 +222,33 @@ pub fn gradient_graph(config: &LlamaConfig, batch: usize, seq_len: usize) -> Res
 /// A shape or size that is out of range.
 pub fn eval_graph(config: &LlamaConfig, batch: usize, seq_len: usize) -> Result<Graph, ModelError> {
     check(config, batch, seq_len)?;
-    let params = params(config);
     let mut b = Builder::new();
-    let mut model = Model::new(&mut b, config, &params, batch, seq_len);
+    let mut model = Model::new(&mut b, config, &params(config), batch, seq_len);
     let tokens = model.batch(&mut b);
-    let hidden = model.hidden(&mut b, tokens);
-    let losses = model.losses(&mut b, hidden, tokens);
-    let (row, token) = (model.row, model.token);
-    let one = b.axis(1);
-    let loss = b.reduce_add(&[one], &[row, token], losses.read(&[row, token]));
-    let sums = b.reduce_add(&[row], &[token], losses.read(&[row, token]));
+    let losses = model.mean_losses(&mut b, tokens);
+    let loss = model.total(&mut b, losses);
+    let row = model.row;
+    let sums = model.row_sums(&mut b, losses);
     let rows = b.map(&[row], [sums.read(&[row])], |p, [sum]| {
         let count = p.constant(batch as f32);
         p.mul(sum, count)
     });
     Ok(b.finish(&[], &[("loss", loss), ("row_loss", rows)])?)
+}
+
+/// Scores of marked tokens: `cross_entropy`, f32 [rows], is the sum over the marked tokens of each row, in nats.
+///
+/// A batch is that of [`Objective::Response`]; state and tables are those of training what `trained` says, without
+/// moments.
+///
+/// # Errors
+/// A shape or size that is out of range.
+pub fn score_graph(config: &LlamaConfig, batch: usize, seq_len: usize, trained: &Trained) -> Result<Graph, ModelError> {
+    let mut b = Builder::new();
+    let (mut model, ..) = Model::for_training(&mut b, config, trained, batch, seq_len)?;
+    let tokens = model.marked_batch(&mut b, 0);
+    let sums = model.marked_sums(&mut b, tokens);
+    Ok(b.finish(&[], &[("cross_entropy", sums)])?)
 }
 
 /// Next-token logits: result `logits`, f32 [vocabulary], after the token at position `Source::Step`.
@@ -215,41 +274,6 @@ pub fn logits_graph(config: &LlamaConfig, window: usize) -> Result<Graph, ModelE
     Ok(b.finish(&[], &[("logits", logits)])?)
 }
 
-/// Mean of `count` states with entries of these shapes: the outer step over the accepted segments.
-///
-/// Entry `i` of state `j` is `Source::State(j · shapes.len() + i)`; state output `i` is the mean of the entries `i`.
-///
-/// # Errors
-/// No state, or shapes out of range.
-pub fn aggregate_graph(shapes: &[Vec<usize>], count: usize) -> Result<Graph, ModelError> {
-    if count == 0 || count > 1 << 12 {
-        return Err(ModelError::Size { field: "count", value: count, expected: "1 to 4096".into() });
-    }
-    let mut b = Builder::new();
-    let mut outputs = Vec::with_capacity(shapes.len());
-    for (entry, shape) in shapes.iter().enumerate() {
-        let source = |state: usize| Source::State((state * shapes.len() + entry) as u32);
-        let inputs: Vec<Tensor> = (0..count).map(|state| b.input(source(state), shape, Type::F32)).collect();
-        let all = b.axis(inputs[0].len());
-        let mut sum = inputs[0];
-        for group in inputs[1..].chunks(7) {
-            let last = group.last().copied().unwrap_or(sum);
-            let views = std::array::from_fn(|n| match n.checked_sub(1) {
-                None => sum.read(&[all]),
-                Some(n) => group.get(n).copied().unwrap_or(last).read(&[all]),
-            });
-            sum = b.map(&[all], views, |p, values: [_; 8]| {
-                values[1..=group.len()].iter().fold(values[0], |sum, &value| p.plus(sum, value))
-            });
-        }
-        outputs.push(b.map(&[all], [sum.read(&[all])], |p, [sum]| {
-            let count = p.constant(count as f32);
-            p.div(sum, count)
-        }));
-    }
-    Ok(b.finish(&outputs, &[])?)
-}
-
 fn check(config: &LlamaConfig, batch: usize, seq_len: usize) -> Result<(), ModelError> {
     config.validate()?;
     if batch == 0 || batch > 1 << 16 {
@@ -270,36 +294,61 @@ fn step_scalars(b: &mut Builder, total_steps: usize) -> Tensor {
     b.gather(&[column], step.strided(0, &[]), table.strided(0, &[(column, 1)]), 4)
 }
 
-/// The axes and inputs of one model.
-struct Model<'a> {
+/// One input per parameter.
+fn inputs(b: &mut Builder, params: &[ParamSpec], source: impl Fn(u32) -> Source) -> Vec<Tensor> {
+    params.iter().enumerate().map(|(index, spec)| b.input(source(index as u32), &spec.shape, Type::F32)).collect()
+}
+
+/// What the cross-entropy of a token is multiplied by.
+enum Share {
+    /// The same for every token.
+    Same(f32),
+    /// f32 [row, token]
+    Each(Tensor),
+}
+
+/// The axes and inputs of one model, or of a part of it whose parameters are given.
+pub(crate) struct Model<'a> {
     config: &'a LlamaConfig,
     weights: Vec<Tensor>,
+    /// By weight; empty without adapters.
+    adapters: Vec<Option<Adapter>>,
     cosines: Tensor,
     sines: Tensor,
-    next_weight: usize,
-    row: Axis,
-    token: Axis,
+    /// The parameter that the next part of the model takes.
+    pub(crate) next_weight: usize,
+    /// Elements of the batch from one row to the next.
+    row_stride: i32,
+    pub(crate) row: Axis,
+    pub(crate) token: Axis,
     /// Position attended to.
-    source: Axis,
-    width: Axis,
+    pub(crate) source: Axis,
+    pub(crate) width: Axis,
     inner: Axis,
-    vocabulary: Axis,
+    pub(crate) vocabulary: Axis,
     /// Key/value head, and query head within its group.
-    group: Axis,
-    member: Axis,
+    pub(crate) group: Axis,
+    pub(crate) member: Axis,
     /// Dimension within a head, and the same as halves.
-    dimension: Axis,
+    pub(crate) dimension: Axis,
     half: Axis,
     pair: Axis,
 }
 
 impl<'a> Model<'a> {
-    fn new(b: &mut Builder, config: &'a LlamaConfig, params: &[ParamSpec], batch: usize, seq_len: usize) -> Model<'a> {
-        let weights = params
-            .iter()
-            .enumerate()
-            .map(|(index, spec)| b.input(Source::State(index as u32), &spec.shape, Type::F32))
-            .collect();
+    pub(crate) fn new(
+        b: &mut Builder,
+        config: &'a LlamaConfig,
+        params: &[ParamSpec],
+        batch: usize,
+        seq_len: usize,
+    ) -> Model<'a> {
+        let weights = inputs(b, params, Source::State);
+        Model::over(b, config, weights, batch, seq_len)
+    }
+
+    /// The model whose weights are these tensors.
+    fn over(b: &mut Builder, config: &'a LlamaConfig, weights: Vec<Tensor>, batch: usize, seq_len: usize) -> Model<'a> {
         let pairs = config.head_dim() / 2;
         Model {
             config,
@@ -307,6 +356,8 @@ impl<'a> Model<'a> {
             cosines: b.input(Source::Table(COSINE_TABLE), &[pairs, seq_len], Type::F32),
             sines: b.input(Source::Table(SINE_TABLE), &[2, pairs, seq_len], Type::F32),
             next_weight: 0,
+            adapters: Vec::new(),
+            row_stride: seq_len as i32 + 1,
             row: b.axis(batch),
             token: b.axis(seq_len),
             source: b.axis(seq_len),
@@ -321,13 +372,106 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// The model for training: with it, what is trained and its specifications, in the order of the state entries.
+    fn for_training(
+        b: &mut Builder,
+        config: &'a LlamaConfig,
+        trained: &Trained,
+        batch: usize,
+        seq_len: usize,
+    ) -> Result<(Model<'a>, Vec<Tensor>, Vec<ParamSpec>), ModelError> {
+        check(config, batch, seq_len)?;
+        let all = params(config);
+        Ok(match trained {
+            Trained::Weights => {
+                let model = Model::new(b, config, &all, batch, seq_len);
+                let weights = model.weights.clone();
+                (model, weights, all)
+            }
+            Trained::Adapters(lora) => {
+                let params = lora::params(config, lora)?;
+                let trained = inputs(b, &params, Source::State);
+                let frozen = inputs(b, &all, |index| Source::Table(FROZEN_TABLE + index));
+                let adapters = lora::adapters(&all, lora, &trained);
+                (Model { adapters, ..Model::over(b, config, frozen, batch, seq_len) }, trained, params)
+            }
+        })
+    }
+
+    /// Input: rows of tokens.
     fn batch(&self, b: &mut Builder) -> Tensor {
         b.input(Source::Batch, &[self.row.size() as usize, self.token.size() as usize + 1], Type::U32)
     }
 
+    /// Input: rows of tokens and marks, and `extra` numbers after the last row.
+    pub(crate) fn marked_batch(&mut self, b: &mut Builder, extra: usize) -> Tensor {
+        let (rows, length) = (self.row.size() as usize, self.token.size() as usize + 1);
+        self.row_stride = 2 * length as i32;
+        match extra {
+            0 => b.input(Source::Batch, &[rows, 2, length], Type::U32),
+            _ => b.input(Source::Batch, &[rows * 2 * length + extra], Type::U32),
+        }
+    }
+
     /// Tokens of the batch, `shift` positions on.
     fn tokens(&self, batch: Tensor, shift: i32) -> View {
-        batch.strided(shift, &[(self.row, self.token.size() as i32 + 1), (self.token, 1)])
+        batch.strided(shift, &[(self.row, self.row_stride), (self.token, 1)])
+    }
+
+    /// 1 where the token to be predicted counts, else 0: f32 [row, token].
+    fn marks(&self, b: &mut Builder, batch: Tensor) -> Tensor {
+        let view = self.tokens(batch, self.token.size() as i32 + 2);
+        b.map(&[self.row, self.token], [view], |p, [mark]| p.from_u(mark))
+    }
+
+    /// The one value that training minimises.
+    fn loss(&mut self, b: &mut Builder, objective: &Objective) -> Result<Tensor, ModelError> {
+        match objective {
+            Objective::NextToken => {
+                let batch = self.batch(b);
+                let losses = self.mean_losses(b, batch);
+                Ok(self.total(b, losses))
+            }
+            Objective::Response => {
+                let batch = self.marked_batch(b, 0);
+                let marks = self.marks(b, batch);
+                let count = self.total(b, marks);
+                let at = [self.row, self.token];
+                let shares = b.map(&at, [marks.read(&at), count.strided(0, &[])], |p, [mark, count]| {
+                    let one = p.constant(1.0);
+                    let least = p.max(count, one);
+                    p.div(mark, least)
+                });
+                let hidden = self.hidden(b, batch);
+                let losses = self.losses(b, hidden, batch, Share::Each(shares));
+                Ok(self.total(b, losses))
+            }
+            Objective::Preference(preference) => dpo::loss(self, b, preference),
+        }
+    }
+
+    /// Cross-entropy of every token, divided by their number.
+    fn mean_losses(&mut self, b: &mut Builder, batch: Tensor) -> Tensor {
+        let hidden = self.hidden(b, batch);
+        let share = 1.0 / (self.row.size() as f32 * self.token.size() as f32);
+        self.losses(b, hidden, batch, Share::Same(share))
+    }
+
+    /// Sum of the cross-entropies of the marked tokens of each row.
+    pub(crate) fn marked_sums(&mut self, b: &mut Builder, batch: Tensor) -> Tensor {
+        let marks = self.marks(b, batch);
+        let hidden = self.hidden(b, batch);
+        let losses = self.losses(b, hidden, batch, Share::Each(marks));
+        self.row_sums(b, losses)
+    }
+
+    fn total(&self, b: &mut Builder, values: Tensor) -> Tensor {
+        let one = b.axis(1);
+        b.reduce_add(&[one], &[self.row, self.token], values.read(&[self.row, self.token]))
+    }
+
+    fn row_sums(&self, b: &mut Builder, values: Tensor) -> Tensor {
+        b.reduce_add(&[self.row], &[self.token], values.read(&[self.row, self.token]))
     }
 
     fn weight(&mut self) -> Tensor {
@@ -335,7 +479,35 @@ impl<'a> Model<'a> {
         self.weights[self.next_weight - 1]
     }
 
-    fn head(&self) -> Tensor {
+    /// `start` + W x for the next weight, and what its adapter adds; `out` are the axes of the weight's rows, x is
+    /// [input, row, token].
+    fn linear(&mut self, b: &mut Builder, out: &[Axis], input: Axis, x: View, start: Option<View>) -> Tensor {
+        let adapter = self.adapters.get(self.next_weight).copied().flatten();
+        let with = |last: &[Axis]| -> Vec<Axis> { out.iter().chain(last).copied().collect() };
+        let all = with(&[self.row, self.token]);
+        let weight = self.weight().read(&with(&[input]));
+        let product =
+            b.contraction(Contraction { out: &all, reduce: &[input], a: weight, b: x.clone(), start, only: None });
+        let Some(Adapter { down, up, rank, scale }) = adapter else { return product };
+        let rank = b.axis(rank);
+        let low_axes = [rank, self.row, self.token];
+        let low = b.contract(&low_axes, &[input], down.read(&[rank, input]), x);
+        let low = b.map(&low_axes, [low.read(&low_axes)], |p, [low]| {
+            let scale = p.constant(scale);
+            p.mul(low, scale)
+        });
+        b.contraction(Contraction {
+            out: &all,
+            reduce: &[rank],
+            a: up.read(&with(&[rank])),
+            b: low.read(&low_axes),
+            start: Some(product.read(&all)),
+            only: None,
+        })
+    }
+
+    /// The matrix of the logits, [vocabulary, width].
+    pub(crate) fn head(&self) -> Tensor {
         let last = if self.config.tie_embeddings { 0 } else { self.weights.len() - 1 };
         self.weights[last]
     }
@@ -360,7 +532,7 @@ impl<'a> Model<'a> {
     }
 
     /// x · g / √(mean x² + ε)
-    fn norm(&mut self, b: &mut Builder, x: Tensor) -> Tensor {
+    pub(crate) fn norm(&mut self, b: &mut Builder, x: Tensor) -> Tensor {
         let (row, token, width) = (self.row, self.token, self.width);
         let all = [width, row, token];
         let squares = b.contract(&[row, token], &[width], x.read(&all), x.read(&all));
@@ -394,22 +566,32 @@ impl<'a> Model<'a> {
         })
     }
 
-    fn attention(&mut self, b: &mut Builder, stream: Tensor) -> Tensor {
-        let (row, token, source, width) = (self.row, self.token, self.source, self.width);
-        let (group, member, dimension) = (self.group, self.member, self.dimension);
+    /// Rotated queries, which carry the scale of the scores, [heads, dimension, row, token], rotated keys and values,
+    /// [group, dimension, row, token].
+    pub(crate) fn queries_keys_values(&mut self, b: &mut Builder, stream: Tensor) -> [Tensor; 3] {
+        let (row, token, width) = (self.row, self.token, self.width);
+        let (group, dimension) = (self.group, self.dimension);
         let normed = self.norm(b, stream).read(&[width, row, token]);
         let heads = b.axis(self.config.num_heads);
-        let project = |b: &mut Builder, weight: Tensor, heads: Axis| {
-            let weight = weight.read(&[heads, dimension, width]);
-            b.contract(&[heads, dimension, row, token], &[width], weight, normed.clone())
-        };
-        let query = project(b, self.weight(), heads);
-        let key = project(b, self.weight(), group);
-        let value = project(b, self.weight(), group);
+        let query = self.linear(b, &[heads, dimension], width, normed.clone(), None);
+        let key = self.linear(b, &[group, dimension], width, normed.clone(), None);
+        let value = self.linear(b, &[group, dimension], width, normed, None);
         let scale = 1.0 / (self.config.head_dim() as f32).sqrt();
-        let query = self.rotate(b, query, heads, scale);
-        let key = self.rotate(b, key, group, 1.0);
+        [self.rotate(b, query, heads, scale), self.rotate(b, key, group, 1.0), value]
+    }
 
+    /// stream + the output projection of what was attended to, [heads, dimension, row, token].
+    pub(crate) fn add_attended(&mut self, b: &mut Builder, stream: Tensor, attended: Tensor) -> Tensor {
+        let (row, token, width) = (self.row, self.token, self.width);
+        let joined = b.axis(self.config.attention_width());
+        let attended = attended.read(&[joined, row, token]);
+        self.linear(b, &[width], joined, attended, Some(stream.read(&[width, row, token])))
+    }
+
+    fn attention(&mut self, b: &mut Builder, stream: Tensor) -> Tensor {
+        let (row, token, source) = (self.row, self.token, self.source);
+        let (group, member, dimension) = (self.group, self.member, self.dimension);
+        let [query, key, value] = self.queries_keys_values(b, stream);
         let causal = Some((source, token));
         let skip = causal.filter(|_| token.size() >= SKIP_FROM_TOKENS);
         let square = [row, group, member, source, token];
@@ -446,19 +628,16 @@ impl<'a> Model<'a> {
         });
         let attended = b
             .map(&mixed_axes, [mixed.read(&mixed_axes), inverse.read(&per_token)], |p, [x, inverse]| p.mul(x, inverse));
-        let joined = b.axis(self.config.hidden_size);
-        let output = self.weight().read(&[width, joined]);
-        self.add_to(b, stream, joined, attended, output)
+        self.add_attended(b, stream, attended)
     }
 
-    fn feed_forward(&mut self, b: &mut Builder, stream: Tensor) -> Tensor {
+    /// stream + the gated layers on its norm.
+    pub(crate) fn feed_forward(&mut self, b: &mut Builder, stream: Tensor) -> Tensor {
         let (row, token, width, inner) = (self.row, self.token, self.width, self.inner);
         let normed = self.norm(b, stream).read(&[width, row, token]);
         let all = [inner, row, token];
-        let gate_weight = self.weight().read(&[inner, width]);
-        let gate = b.contract(&all, &[width], gate_weight, normed.clone());
-        let up_weight = self.weight().read(&[inner, width]);
-        let up = b.contract(&all, &[width], up_weight, normed);
+        let gate = self.linear(b, &[inner], width, normed.clone(), None);
+        let up = self.linear(b, &[inner], width, normed, None);
         // SiLU is gate / (1 + e⁻ᵍᵃᵗᵉ). The power is a tensor of its own because the backward pass needs it twice; the bound
         // keeps it finite.
         let power = b.map(&all, [gate.read(&all)], |p, [gate]| {
@@ -472,25 +651,12 @@ impl<'a> Model<'a> {
             let denominator = p.add(power, one);
             p.div(product, denominator)
         });
-        let down = self.weight().read(&[width, inner]);
-        self.add_to(b, stream, inner, active, down)
+        let (active, stream) = (active.read(&all), stream.read(&[width, row, token]));
+        self.linear(b, &[width], inner, active, Some(stream))
     }
 
-    /// stream + weight · x as one chain per element.
-    fn add_to(&self, b: &mut Builder, stream: Tensor, reduce: Axis, x: Tensor, weight: View) -> Tensor {
-        let (row, token, width) = (self.row, self.token, self.width);
-        b.contraction(Contraction {
-            out: &[width, row, token],
-            reduce: &[reduce],
-            a: weight,
-            b: x.read(&[reduce, row, token]),
-            start: Some(stream.read(&[width, row, token])),
-            only: None,
-        })
-    }
-
-    /// Cross-entropy of the next token, divided by the number of tokens, per position.
-    fn losses(&mut self, b: &mut Builder, hidden: Tensor, batch: Tensor) -> Tensor {
+    /// Cross-entropy of the next token times its share, per position.
+    fn losses(&mut self, b: &mut Builder, hidden: Tensor, batch: Tensor, share: Share) -> Tensor {
         let (row, token, width, vocabulary) = (self.row, self.token, self.width, self.vocabulary);
         let head = self.head().read(&[vocabulary, width]);
         let all = [vocabulary, row, token];
@@ -506,12 +672,22 @@ impl<'a> Model<'a> {
         let (rows, tokens) = (row.size(), token.size());
         let columns = logits.strided(0, &[(row, tokens as i32), (token, 1)]);
         let chosen = b.gather(&at, targets, columns, rows as usize * tokens as usize);
-        let share = 1.0 / (rows as f32 * tokens as f32);
-        b.map(&at, [sums.read(&at), greatest.read(&at), chosen.read(&at)], |p, [sum, greatest, chosen]| {
-            let difference = p.sub(greatest, chosen);
-            let log = p.log(sum);
-            let (loss, share) = (p.add(log, difference), p.constant(share));
-            p.mul(loss, share)
-        })
+        let [sums, greatest, chosen] = [sums, greatest, chosen].map(|tensor| tensor.read(&at));
+        match share {
+            Share::Same(share) => b.map(&at, [sums, greatest, chosen], |p, [sum, greatest, chosen]| {
+                let difference = p.sub(greatest, chosen);
+                let log = p.log(sum);
+                let (loss, share) = (p.add(log, difference), p.constant(share));
+                p.mul(loss, share)
+            }),
+            Share::Each(shares) => {
+                b.map(&at, [sums, greatest, chosen, shares.read(&at)], |p, [sum, greatest, chosen, share]| {
+                    let difference = p.sub(greatest, chosen);
+                    let log = p.log(sum);
+                    let loss = p.add(log, difference);
+                    p.mul(loss, share)
+                })
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Training is exact across machines and thread counts: the same texts give the same file. Datasets are committed as
 //! token ids, so the tokenizer stays outside the proofs.
 
+mod foreign;
 mod merges;
 
 use std::collections::HashMap;
@@ -59,7 +60,7 @@ pub enum TokenizerError {
         /// What the file system said.
         source: io::Error,
     },
-    /// The text is not a tokenizer as this program writes them.
+    /// The text is no tokenizer, or one with parts that are not supported.
     #[error("not a usable tokenizer.json: {0}")]
     Format(String),
     /// The `tokenizers` library refused a text.
@@ -75,11 +76,32 @@ pub enum TokenizerError {
     },
 }
 
-/// A byte-level BPE tokenizer whose token 0 is [`DOCUMENT_TOKEN`].
+/// The tokens that begin and end a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// Stands before every text that the model is given; `None` where it expects the text alone.
+    pub begin: Option<u32>,
+    /// What the model's files call the beginning of a text, whether or not it stands before texts.
+    pub bos: Option<u32>,
+    /// Any of these ends a text that the model writes.
+    pub end: Vec<u32>,
+}
+
+impl SpecialTokens {
+    /// Those of models trained here: [`DOCUMENT_ID`] begins and ends every text.
+    pub fn document() -> SpecialTokens {
+        SpecialTokens { begin: Some(DOCUMENT_ID), bos: Some(DOCUMENT_ID), end: vec![DOCUMENT_ID] }
+    }
+}
+
+/// A BPE tokenizer: one trained here, whose token 0 is [`DOCUMENT_TOKEN`], or that of a model from elsewhere.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// One more than the largest id.
     vocab_size: usize,
+    /// Whether texts may be cut at the places that [`parts`] finds.
+    divisible: bool,
 }
 
 impl Tokenizer {
@@ -153,12 +175,12 @@ impl Tokenizer {
         Self::from_json(file.to_string().as_bytes())
     }
 
-    /// Number of tokens; ids are below it.
+    /// One more than the largest id; for a vocabulary without holes, the number of tokens.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }
 
-    /// The token ids of a text. [`DOCUMENT_TOKEN`] in the text becomes [`DOCUMENT_ID`]; nothing else is added.
+    /// The token ids of a text. Special tokens in the text, such as [`DOCUMENT_TOKEN`], become their ids; nothing is added.
     ///
     /// Long texts are encoded on all processors, with the same result as on one.
     ///
@@ -169,7 +191,7 @@ impl Tokenizer {
     }
 
     fn encode_on(&self, text: &str, threads: usize) -> Result<Vec<u32>, TokenizerError> {
-        let parts: Vec<&str> = parts(text).collect();
+        let parts: Vec<&str> = if self.divisible { parts(text).collect() } else { vec![text] };
         let encoded = in_parallel(&parts, threads, |part| {
             let encoding =
                 self.inner.encode_fast(part, false).map_err(|error| TokenizerError::Library(error.to_string()))?;
@@ -198,25 +220,45 @@ impl Tokenizer {
         self.inner.to_string(true).map_err(|error| TokenizerError::Library(error.to_string()))
     }
 
-    /// Reads the content of a `tokenizer.json`.
+    /// The id of a token by its text, special tokens included.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The text of a token, in the characters that stand for bytes; special tokens are as they are.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// Whether texts are documents that begin and end with [`DOCUMENT_TOKEN`], as in every tokenizer trained here.
+    pub fn has_documents(&self) -> bool {
+        self.id(DOCUMENT_TOKEN) == Some(DOCUMENT_ID)
+    }
+
+    /// The token that the tokenizer itself sets before a text, if it does.
+    pub(crate) fn begin(&self) -> Result<Option<u32>, TokenizerError> {
+        let empty = self.inner.encode_fast("", true).map_err(|error| TokenizerError::Library(error.to_string()))?;
+        Ok(empty.get_ids().first().copied())
+    }
+
+    /// Reads the content of a `tokenizer.json`: one written here, or one of another model.
+    ///
+    /// Truncation and padding that the file asks for are left out.
     ///
     /// # Errors
-    /// [`TokenizerError::Format`] when it is not a tokenizer, when its ids are not 0, 1, 2, …, or when token 0 is not
-    /// [`DOCUMENT_TOKEN`]; [`TokenizerError::VocabSize`].
+    /// [`TokenizerError::Format`] when it is not a BPE tokenizer of the kinds that [`foreign`] lists, or has ids twice or
+    /// none; [`TokenizerError::VocabSize`].
     pub fn from_json(json: &[u8]) -> Result<Self, TokenizerError> {
-        let inner =
+        let divisible = foreign::check(json)?;
+        let mut inner =
             tokenizers::Tokenizer::from_bytes(json).map_err(|error| TokenizerError::Format(error.to_string()))?;
-        let vocab_size = inner.get_vocab_size(true);
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| TokenizerError::Format(error.to_string()))?;
+        let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         if !(VOCAB_SIZE_MIN..=VOCAB_SIZE_MAX).contains(&vocab_size) {
             return Err(TokenizerError::VocabSize(vocab_size));
         }
-        if inner.token_to_id(DOCUMENT_TOKEN) != Some(DOCUMENT_ID) {
-            return Err(TokenizerError::Format(format!("token {DOCUMENT_ID} is not {DOCUMENT_TOKEN}")));
-        }
-        if let Some(missing) = (0..vocab_size as u32).find(|&id| inner.id_to_token(id).is_none()) {
-            return Err(TokenizerError::Format(format!("{vocab_size} tokens, but none with id {missing}")));
-        }
-        Ok(Tokenizer { inner, vocab_size })
+        Ok(Tokenizer { inner, vocab_size, divisible })
     }
 
     /// Writes the three files that `transformers.AutoTokenizer.from_pretrained(folder)` reads into `folder` (created
@@ -225,19 +267,38 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Io`].
     pub fn save(&self, folder: &Path, max_seq_len: usize) -> Result<(), TokenizerError> {
+        self.save_with(folder, max_seq_len, &SpecialTokens::document(), None)
+    }
+
+    /// As [`Tokenizer::save`], with the special tokens and the chat template (in Jinja) of a model from elsewhere.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Io`].
+    pub fn save_with(
+        &self,
+        folder: &Path,
+        max_seq_len: usize,
+        special: &SpecialTokens,
+        chat_template: Option<&str>,
+    ) -> Result<(), TokenizerError> {
         fs::create_dir_all(folder).map_err(|source| TokenizerError::Io { path: folder.to_owned(), source })?;
-        let config = json!({
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": max_seq_len,
-            "bos_token": DOCUMENT_TOKEN,
-            "eos_token": DOCUMENT_TOKEN,
-            "clean_up_tokenization_spaces": false,
-        });
-        let special_tokens = json!({ "bos_token": DOCUMENT_TOKEN, "eos_token": DOCUMENT_TOKEN });
+        let mut special_tokens = serde_json::Map::new();
+        for (role, id) in [("bos_token", special.bos), ("eos_token", special.end.first().copied())] {
+            if let Some(token) = id.and_then(|id| self.token(id)) {
+                special_tokens.insert(role.to_owned(), token.into());
+            }
+        }
+        let mut config = special_tokens.clone();
+        config.insert("tokenizer_class".to_owned(), "PreTrainedTokenizerFast".into());
+        config.insert("model_max_length".to_owned(), max_seq_len.into());
+        config.insert("clean_up_tokenization_spaces".to_owned(), false.into());
+        if let Some(template) = chat_template {
+            config.insert("chat_template".to_owned(), template.into());
+        }
         for (name, text) in [
             (TOKENIZER_FILE, self.to_json()?),
-            (TOKENIZER_CONFIG_FILE, format!("{config:#}\n")),
-            (SPECIAL_TOKENS_FILE, format!("{special_tokens:#}\n")),
+            (TOKENIZER_CONFIG_FILE, format!("{:#}\n", serde_json::Value::Object(config))),
+            (SPECIAL_TOKENS_FILE, format!("{:#}\n", serde_json::Value::Object(special_tokens))),
         ] {
             let path = folder.join(name);
             write_atomically(&path, |temporary| fs::write(temporary, &text))
@@ -448,19 +509,86 @@ mod tests {
     }
 
     #[test]
-    fn damaged_and_foreign_tokenizer_files_are_refused() {
+    fn damaged_tokenizer_files_are_refused() {
         let json = Tokenizer::train(&[&prose(50)], 300).unwrap().to_json().unwrap();
-        let shifted = json.replace("\"!\": 1,", "\"!\": 400,");
-        assert_ne!(shifted, json);
-        let renamed = json.replace(DOCUMENT_TOKEN, "<s>");
-        for bad in ["", "{}", "null", &json[..json.len() / 2], &shifted, &renamed] {
+        for bad in ["", "{}", "null", &json[..json.len() / 2]] {
             let error = Tokenizer::from_json(bad.as_bytes()).unwrap_err();
             assert!(matches!(error, TokenizerError::Format(_)), "{error}");
         }
+        let error = Tokenizer::from_json(json.replace("\"!\": 1,", "\"!\": 4000000000,").as_bytes()).unwrap_err();
+        assert!(matches!(error, TokenizerError::VocabSize(4_000_000_001)), "{error}");
         assert!(matches!(Tokenizer::load(Path::new("no/such/folder")), Err(TokenizerError::Io { .. })));
     }
 
+    /// A tokenizer trained here with parts replaced as in models from elsewhere.
+    fn foreign(changes: &[(&str, serde_json::Value)]) -> Result<Tokenizer, TokenizerError> {
+        let json = Tokenizer::train(&[&prose(300)], 500).unwrap().to_json().unwrap();
+        let mut json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        for (pointer, value) in changes {
+            *json.pointer_mut(pointer).unwrap() = value.clone();
+        }
+        Tokenizer::from_json(json.to_string().as_bytes())
+    }
+
+    #[test]
+    fn tokenizers_from_elsewhere_are_read() {
+        let sequence = |parts: serde_json::Value| json!({ "type": "Sequence", "pretokenizers": parts });
+        let byte_level = |use_regex: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex });
+        let digits = json!({ "type": "Digits", "individual_digits": true });
+        let split = json!({ "type": "Split", "pattern": { "Regex": "[a-z]+[\\s]*|." }, "behavior": "Isolated", "invert": false });
+        let smollm = foreign(&[("/pre_tokenizer", sequence(json!([digits, byte_level(true)])))]).unwrap();
+        assert!(smollm.divisible);
+        assert!(smollm.encode("1234").unwrap().len() == 4 && smollm.has_documents());
+        // A piece may hold whitespace behind letters: such texts are not cut.
+        let other = foreign(&[("/pre_tokenizer", sequence(json!([split, byte_level(false)])))]).unwrap();
+        assert!(!other.divisible);
+        let text = prose(3000);
+        for tokenizer in [smollm, other] {
+            let whole = tokenizer.inner.encode_fast(text.as_str(), false).unwrap();
+            assert_eq!(tokenizer.encode_on(&text, 3).unwrap(), whole.get_ids());
+            assert_eq!(tokenizer.decode(whole.get_ids()).unwrap(), text);
+        }
+        let padded = json!({
+            "strategy": { "Fixed": 64 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0,
+            "pad_token": DOCUMENT_TOKEN,
+        });
+        assert!(foreign(&[("/padding", padded)]).unwrap().encode("a").unwrap().len() == 1);
+        assert!(!foreign(&[("/added_tokens/0/rstrip", true.into())]).unwrap().divisible);
+    }
+
+    #[test]
+    fn parts_that_are_not_supported_are_refused_by_name() {
+        for (expected, pointer, value) in [
+            ("its model is Unigram", "/model/type", json!("Unigram")),
+            ("dropout", "/model/dropout", json!(0.1)),
+            ("continuing_subword_prefix", "/model/continuing_subword_prefix", json!("##")),
+            ("end_of_word_suffix", "/model/end_of_word_suffix", json!("</w>")),
+            ("its normalizer is BertNormalizer", "/normalizer", json!({ "type": "BertNormalizer" })),
+            ("its pre_tokenizer is Whitespace", "/pre_tokenizer", json!({ "type": "Whitespace" })),
+            ("its decoder is CTC", "/decoder", json!({ "type": "Sequence", "decoders": [{ "type": "CTC" }] })),
+            ("its post_processor is unnamed", "/post_processor", json!(5)),
+            ("empty text", "/added_tokens/0/content", json!("")),
+        ] {
+            let error = foreign(&[(pointer, value)]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn files_with_any_bytes_changed_never_panic(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), head_only: bool,
+        ) {
+            let mut json = Tokenizer::train(&[], 257).unwrap().to_json().unwrap().into_bytes();
+            let end = if head_only { 1200 } else { json.len() };
+            for (at, byte) in changes {
+                json[at.index(end)] = byte;
+            }
+            if let Ok(tokenizer) = Tokenizer::from_json(&json) {
+                let _ = tokenizer.encode("It's the 12th\n").and_then(|ids| tokenizer.decode(&ids));
+            }
+        }
+
         #[test]
         fn every_text_comes_back(text in any::<String>()) {
             let tokenizer = Tokenizer::train(&[], 257).unwrap();

@@ -2,7 +2,9 @@
 
 use sip_graph::{AdamW, Buffer, Executor, ExecutorOptions, Inputs};
 use sip_kernels::Threads;
-use sip_model::{LlamaConfig, Schedule, eval_graph, gradient_graph, logits_graph, params, tables};
+use sip_model::{
+    LlamaConfig, Objective, Schedule, Shape, Trained, eval_graph, gradient_graph, logits_graph, params, tables,
+};
 use std::sync::Arc;
 
 /// Mean cross-entropy per row, and the logits of every position, of a Llama with these weights.
@@ -109,9 +111,11 @@ fn config(num_kv_heads: usize, tie_embeddings: bool) -> LlamaConfig {
         num_layers: 2,
         num_heads: 4,
         num_kv_heads,
+        head_dim: None,
         max_seq_len: 6,
         rms_norm_eps: 1e-5,
         rope_theta: 100.0,
+        rope_scaling: None,
         tie_embeddings,
     }
 }
@@ -139,7 +143,8 @@ const LEN: usize = 6;
 const BATCH: [u32; ROWS * (LEN + 1)] = [1, 5, 5, 10, 0, 3, 2, 9, 9, 1, 4, 5, 6, 7];
 
 fn all_tables(config: &LlamaConfig) -> Vec<Buffer> {
-    let schedule = Schedule { peak_rate: 1e-3, warmup_steps: 1, total_steps: 2, final_share: 0.1 };
+    let schedule =
+        Schedule { peak_rate: 1e-3, warmup_steps: 1, total_steps: 2, final_share: 0.1, shape: Shape::Cosine };
     tables(config, LEN, &AdamW::default(), &schedule)
 }
 
@@ -189,7 +194,12 @@ fn logits_equal_the_reference_at_every_position() {
 fn every_gradient_equals_a_difference_of_the_reference() {
     for (kv_heads, tied) in [(4, true), (2, false)] {
         let config = config(kv_heads, tied);
-        let executor = run(gradient_graph(&config, ROWS, LEN).expect("graph"), &config, &BATCH, 0);
+        let executor = run(
+            gradient_graph(&config, ROWS, LEN, &Trained::Weights, &Objective::NextToken).expect("graph"),
+            &config,
+            &BATCH,
+            0,
+        );
         let start = weights(&config);
         for (number, spec) in params(&config).iter().enumerate() {
             let found = result(&executor, &format!("gradient.{}", spec.name));

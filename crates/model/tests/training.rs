@@ -4,7 +4,7 @@ use sip_arith::Native;
 use sip_graph::{AdamW, Buffer, DoubleState, Executor, ExecutorOptions, Graph, Inputs};
 use sip_kernels::{Simd, Threads};
 use sip_model::{
-    Generator, LlamaConfig, Sampler, Sampling, Schedule, TrainConfig, aggregate_graph, init, init_graph, params,
+    Generator, LlamaConfig, Sampler, Sampling, Schedule, Shape, TrainConfig, aggregate_graph, init, init_graph, params,
     tables, training_graph,
 };
 use sip_ops::{Kind, Node, Source, evaluate};
@@ -25,7 +25,8 @@ fn setup() -> Setup {
     let optimizer = AdamW::default();
     let train = TrainConfig { batch: BATCH, seq_len: config.max_seq_len, total_steps: STEPS, optimizer };
     let graph = Arc::new(training_graph(&config, &train).expect("graph").graph);
-    let schedule = Schedule { peak_rate: 1e-2, warmup_steps: 5, total_steps: STEPS, final_share: 0.1 };
+    let schedule =
+        Schedule { peak_rate: 1e-2, warmup_steps: 5, total_steps: STEPS, final_share: 0.1, shape: Shape::Cosine };
     let tables = tables(&config, config.max_seq_len, &optimizer, &schedule);
     let genesis = init(&config, 3, &Arc::new(Threads::new(1))).expect("genesis");
     Setup { config, graph, tables, genesis }
@@ -39,7 +40,7 @@ fn batch(setup: &Setup, step: usize) -> Vec<u32> {
 }
 
 fn executor(setup: &Setup, threads: usize, simd: Simd) -> Executor {
-    let options = ExecutorOptions { simd, keep_all: false };
+    let options = ExecutorOptions { simd, ..ExecutorOptions::default() };
     Executor::new(Arc::clone(&setup.graph), Arc::new(Threads::new(threads)), options)
 }
 
@@ -132,6 +133,34 @@ fn the_graph_of_a_model_is_always_the_same() {
 }
 
 #[test]
+fn the_training_graph_of_known_models_is_the_committed_one() {
+    // BLAKE3 over the canonical bytes of all nodes and the state outputs. A change here changes what jobs commit to.
+    let known = [
+        ("tiny", 3, 16, true, "9965a15878cf8fe0eaa5ea8ba441b99a0b793c611aacaac69b0638e1ca8eaa34"),
+        ("tiny", 3, 16, false, "ab731479ac0f4b50aa23a27337511c7161b7318b40ef0bbdf139b735f3f17c9e"),
+        ("small", 4, 128, true, "d47850e358feb9cc444b3309c2141ccda3172038554a91cf1f73b90eeed046f3"),
+        ("small", 4, 128, false, "ee0720e62949af92679bb3da95cc8f11ebd7cf56f31e001f981fb98a8c850f7c"),
+        ("medium", 2, 64, true, "57c12c02e7cd696c91ad6cee4183f0a1ee4b0b40fb410c908be6d4064a4ec0da"),
+        ("medium", 2, 64, false, "01b18f8d6e8b1bbaeea6482f3df9ee21a56a7d10a93983b6334fd20de347549b"),
+    ];
+    for (preset, batch, seq_len, plain, expected) in known {
+        let base = LlamaConfig::preset(preset).expect("preset");
+        let num_kv_heads = if plain { base.num_heads } else { base.num_heads / 2 };
+        let config = LlamaConfig { num_kv_heads, tie_embeddings: plain, ..base };
+        let train = TrainConfig { batch, seq_len, total_steps: 10, optimizer: AdamW::default() };
+        let graph = training_graph(&config, &train).expect("graph").graph;
+        let mut hasher = blake3::Hasher::new();
+        graph.nodes().iter().for_each(|node| {
+            hasher.update(&node.encode());
+        });
+        graph.state_outputs().iter().for_each(|node| {
+            hasher.update(&node.to_le_bytes());
+        });
+        assert_eq!(hasher.finalize().to_hex().as_str(), expected, "{preset}");
+    }
+}
+
+#[test]
 fn the_genesis_state_is_uniform_and_depends_on_the_seed() {
     let config = LlamaConfig::preset("small").expect("preset");
     let threads = Arc::new(Threads::new(2));
@@ -191,14 +220,14 @@ fn a_trained_model_continues_what_it_learned() {
     let count = params(&setup.config).len();
     let weights = state.entries()[..count].to_vec();
     let mut generator = Generator::new(&setup.config, weights, Arc::new(Threads::new(1))).expect("generator");
-    let greedy = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0 };
+    let greedy = Sampling::GREEDY;
     let prompt = [20, 21, 22, 23, 24, 25, 26, 27, 28];
     // More than the window, so that it has to move.
     let found = generator.generate(&prompt, 20, &mut Sampler::new(greedy, 0), &mut |_| true).expect("tokens");
     let right = found.iter().zip(29..).filter(|(found, expected)| **found == expected % 64).count();
     assert!(right >= 15, "{found:?}");
     let drawn = |seed: u64, generator: &mut Generator| {
-        let mut sampler = Sampler::new(Sampling { temperature: 1.0, top_k: 20, top_p: 0.95 }, seed);
+        let mut sampler = Sampler::new(Sampling { temperature: 1.0, top_k: 20, ..Sampling::default() }, seed);
         generator.generate(&prompt, 30, &mut sampler, &mut |_| true).expect("tokens")
     };
     assert_eq!(drawn(1, &mut generator), drawn(1, &mut generator));

@@ -32,11 +32,12 @@ pub fn aggregate(states: &[Arc<State>], threads: &Arc<Threads>, simd: Simd) -> R
         return Err(AggregateError::Count { found: 0, reason: "a round needs an accepted segment".into() });
     };
     let shapes: Vec<Vec<usize>> = first.entries().iter().map(|entry| vec![entry.len()]).collect();
-    let graph: Graph = sip_model::llama::aggregate_graph(&shapes, states.len())
+    let graph: Graph = sip_model::aggregate_graph(&shapes, states.len())
         .map_err(|error| AggregateError::Count { found: states.len(), reason: error.to_string() })?;
     let inputs: Vec<Buffer> = states.iter().flat_map(|state| state.entries().iter().cloned()).collect();
     let mut next: Vec<Buffer> = first.entries().iter().map(|entry| Buffer::new(entry.len())).collect();
-    let mut executor = Executor::new(Arc::new(graph), Arc::clone(threads), ExecutorOptions { simd, keep_all: false });
+    let mut executor =
+        Executor::new(Arc::new(graph), Arc::clone(threads), ExecutorOptions { simd, ..ExecutorOptions::default() });
     executor.run(&Inputs { state: &inputs, batch: &[], step: 0, tables: &[] }, &mut next, None)?;
     Ok(State::new(next, threads))
 }

@@ -2,10 +2,10 @@
 
 use sip_graph::Buffer;
 use sip_kernels::Threads;
-use sip_proof::{Hash, roots_tree, tensor_root};
+pub(crate) use sip_model::checkpoint::{state_root as root, tensor_roots as roots};
+use sip_proof::Hash;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::OnceLock;
 
 const MAGIC: &[u8; 8] = b"sipstat1";
 
@@ -118,28 +118,6 @@ impl State {
         }
         Ok(state)
     }
-}
-
-/// BLAKE3 roots of tensors, computed on all threads, the longest first so that none waits.
-pub(crate) fn roots(tensors: &[&[u32]], threads: &Threads) -> Vec<Hash> {
-    let mut order: Vec<usize> = (0..tensors.len()).collect();
-    order.sort_by_key(|&t| std::cmp::Reverse(tensors[t].len()));
-    let slots: Vec<OnceLock<Hash>> = tensors.iter().map(|_| OnceLock::new()).collect();
-    threads.run(order.len(), &|task| {
-        let tensor = order[task];
-        let _ = slots[tensor].set(tensor_root(tensors[tensor]));
-    });
-    slots
-        .into_iter()
-        .zip(tensors)
-        .map(|(slot, tensor)| slot.into_inner().unwrap_or_else(|| tensor_root(tensor)))
-        .collect()
-}
-
-/// Root of a state.
-pub(crate) fn root(entries: &[Buffer], threads: &Threads) -> Hash {
-    let tensors: Vec<&[u32]> = entries.iter().map(|entry| &**entry).collect();
-    roots_tree(&roots(&tensors, threads)).root()
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub struct Worker {
 impl Worker {
     /// Prepares a task's graph.
     pub fn new(task: Task, threads: Arc<Threads>, simd: Simd) -> Worker {
-        let options = ExecutorOptions { simd, keep_all: false };
+        let options = ExecutorOptions { simd, ..ExecutorOptions::default() };
         let executor = Executor::new(Arc::clone(&task.graph), Arc::clone(&threads), options);
         Worker { task, executor, threads, simd, times: Times::default() }
     }

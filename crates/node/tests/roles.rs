@@ -3,7 +3,7 @@
 use sip_data::{Mixture, TokenBlob};
 use sip_graph::AdamW;
 use sip_kernels::{Simd, Threads};
-use sip_model::{LlamaConfig, Schedule, TrainConfig, init, tables, training_graph};
+use sip_model::{LlamaConfig, Schedule, Shape, TrainConfig, init, tables, training_graph};
 use sip_node::{Cheat, SegmentTask, State, Task, Worker, aggregate};
 use sip_ops::Kind;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ fn task() -> (Task, SegmentTask, Arc<Threads>) {
     let optimizer = AdamW::default();
     let train = TrainConfig { batch: 2, seq_len: 16, total_steps: 64, optimizer };
     let graph = Arc::new(training_graph(&config, &train).unwrap().graph);
-    let schedule = Schedule { peak_rate: 1e-3, warmup_steps: 4, total_steps: 64, final_share: 0.1 };
+    let schedule =
+        Schedule { peak_rate: 1e-3, warmup_steps: 4, total_steps: 64, final_share: 0.1, shape: Shape::Cosine };
     let tables = tables(&config, 16, &optimizer, &schedule);
     let blob = |salt: u32| Arc::new(TokenBlob::new((0..2000u32).map(|i| (i * 7 + i * i * salt) % 300).collect()));
     let roots = Task::commit(&graph, &tables);

@@ -33,6 +33,9 @@ pub enum Kind {
     /// If operand 0 (u32) equals the coordinate of output label 0, accumulator ← accumulator + operand 1;
     /// starts at +0. The chain runs over all sources, so nothing can be left out unnoticed.
     ScatterAdd = 6,
+    /// accumulator ← accumulator + the dot product of the four signed bytes of operand 0 and of operand 1 (u32 words, lowest byte
+    /// first), mod 2³²: an i32 in the bits of a u32. Starts at 0, or at operand 2 (u32) if flagged.
+    ContractI8 = 7,
 }
 
 /// Where an input's tensor comes from.
@@ -71,6 +74,16 @@ pub struct Slot {
 
 const HEADER: usize = 16;
 
+/// The dot product of four signed bytes each, as the bits of an i32.
+#[inline(always)]
+fn dot_i8(a: u32, b: u32) -> u32 {
+    let mut sum = 0u32;
+    for (a, b) in a.to_le_bytes().into_iter().zip(b.to_le_bytes()) {
+        sum = sum.wrapping_add((a as i8 as i32).wrapping_mul(b as i8 as i32) as u32);
+    }
+    sum
+}
+
 /// A node read in place from its canonical bytes.
 ///
 /// Nothing here panics, whatever the bytes and the arguments: a label, operand, instruction or piece that the node does
@@ -88,7 +101,7 @@ impl<'a> Node<'a> {
             return Err(MalformedNode("node is shorter than its header"));
         }
         let (out, reduce, operands) = (bytes[2] as usize, bytes[3] as usize, bytes[4] as usize);
-        if bytes[0] > Kind::ScatterAdd as u8 || bytes[1] > 1 || bytes[9] > 3 {
+        if bytes[0] > Kind::ContractI8 as u8 || bytes[1] > 1 || bytes[9] > 3 {
             return Err(MalformedNode("node has an unknown kind, type or source"));
         }
         if out > MAX_OUT_LABELS || reduce > MAX_REDUCE_LABELS || operands > MAX_OPERANDS {
@@ -118,7 +131,7 @@ impl<'a> Node<'a> {
         let (out, reduce, operands) = (self.out_labels(), bytes[3], self.operands());
         let needed = match kind {
             Kind::Input => 0,
-            Kind::Contract => 2 + self.starts_from_operand() as usize,
+            Kind::Contract | Kind::ContractI8 => 2 + self.starts_from_operand() as usize,
             Kind::ReduceAdd | Kind::ReduceMax => 1,
             Kind::Map => operands,
             Kind::Gather | Kind::ScatterAdd => 2,
@@ -141,7 +154,7 @@ impl<'a> Node<'a> {
         if kind == Kind::ScatterAdd && out == 0 {
             return Err(MalformedNode("node scatters without an output label"));
         }
-        let may_start = (kind == Kind::Contract) as u8;
+        let may_start = matches!(kind, Kind::Contract | Kind::ContractI8) as u8;
         let (source, index) = (bytes[9], self.word(12));
         let has_index = kind == Kind::Input && (source == 0 || source == 3);
         if bytes[8] > may_start || bytes[10] | bytes[11] != 0 {
@@ -176,7 +189,8 @@ impl<'a> Node<'a> {
             3 => Kind::ReduceMax,
             4 => Kind::Map,
             5 => Kind::Gather,
-            _ => Kind::ScatterAdd,
+            6 => Kind::ScatterAdd,
+            _ => Kind::ContractI8,
         }
     }
 
@@ -364,7 +378,7 @@ impl<'a> Node<'a> {
         match self.kind() {
             Kind::Input => 0,
             Kind::ReduceAdd | Kind::ReduceMax => 1,
-            Kind::Contract | Kind::Gather | Kind::ScatterAdd => 2,
+            Kind::Contract | Kind::Gather | Kind::ScatterAdd | Kind::ContractI8 => 2,
             Kind::Map => self.operands() as u32,
         }
     }
@@ -378,7 +392,7 @@ impl<'a> Node<'a> {
     /// Operand values that a piece needs: those of its terms in order, then operand 2 if the chain starts
     /// from it and this is the first piece.
     pub fn piece_slots(&self, piece: u32) -> u32 {
-        let start = (piece == 0 && self.kind() == Kind::Contract && self.starts_from_operand()) as u32;
+        let start = (piece == 0 && self.starts_from_operand()) as u32;
         self.piece_terms(piece).wrapping_mul(self.values_per_term()).wrapping_add(start)
     }
 
@@ -423,6 +437,9 @@ impl<'a> Node<'a> {
             Kind::ScatterAdd => self.chain(piece, &first, start, |accumulator, term| {
                 let hits = value(term << 1) == first[0];
                 if hits { A::add(accumulator, value(term << 1 | 1)) } else { accumulator }
+            }),
+            Kind::ContractI8 => self.chain(piece, &first, start, |accumulator, term| {
+                accumulator.wrapping_add(dot_i8(value(term << 1), value(term << 1 | 1)))
             }),
         }
     }

@@ -5,7 +5,7 @@
 //! gives fixed types, and integer operations never see the bits of an f32.
 
 use crate::{MAX_LABELS, MAX_OPERANDS, Node, math};
-use sip_arith::{Arith, less_than};
+use sip_arith::{Arith, less_than, nearest_integer};
 
 /// Most instructions of a program.
 pub const MAX_PROGRAM: usize = 64;
@@ -81,11 +81,15 @@ pub enum Opcode {
     Shl = 24,
     /// u ← a shifted right by b mod 32
     Shr = 25,
+    /// f ← nearest f32 of u taken as i32
+    FromI = 26,
+    /// u ← the bits of the i32 nearest to f, ties to even, see [`sip_arith::nearest_integer`]
+    ToI = 27,
 }
 
 impl Opcode {
     /// All opcodes, by number.
-    pub const ALL: [Opcode; 26] = [
+    pub const ALL: [Opcode; 28] = [
         Opcode::ConstF,
         Opcode::ConstU,
         Opcode::Coordinate,
@@ -112,6 +116,8 @@ impl Opcode {
         Opcode::Xor,
         Opcode::Shl,
         Opcode::Shr,
+        Opcode::FromI,
+        Opcode::ToI,
     ];
 }
 
@@ -167,6 +173,11 @@ fn step<A: Arith>(i: &Instruction, values: &[u32; MAX_OPERANDS + MAX_PROGRAM], c
         23 => a ^ b,
         24 => a.wrapping_shl(b),
         25 => a.wrapping_shr(b),
+        26 => {
+            let sign = a & 0x8000_0000;
+            A::from_u32(if sign != 0 { a.wrapping_neg() } else { a }) | sign
+        }
+        27 => nearest_integer(a),
         _ => 0,
     }
 }

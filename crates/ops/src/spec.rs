@@ -41,7 +41,7 @@ pub struct NodeSpec {
     pub operands: Vec<Operand>,
     /// (small, large): terms with coordinate small > coordinate large are absent.
     pub constraint: Option<(u8, u8)>,
-    /// `Kind::Contract`: the chain starts from operand 2.
+    /// `Kind::Contract`, `Kind::ContractI8`: the chain starts from operand 2.
     pub starts_from_operand: bool,
     /// `Kind::Input`: where the tensor comes from.
     pub source: Source,
@@ -190,6 +190,7 @@ impl NodeSpec {
             Kind::ReduceAdd | Kind::ReduceMax => &[Type::F32],
             Kind::Gather => &[Type::U32, self.dtype],
             Kind::ScatterAdd => &[Type::U32, Type::F32],
+            Kind::ContractI8 => &[Type::U32, Type::U32, Type::U32],
             Kind::Input | Kind::Map => &[],
         };
         if types.iter().zip(expected).any(|(a, b)| a != b) {
@@ -198,8 +199,9 @@ impl NodeSpec {
         if self.kind == Kind::Map {
             return self.validate_program(types);
         }
-        if self.dtype == Type::U32 && !matches!(self.kind, Kind::Input | Kind::Gather) {
-            return fail(format!("{:?} gives f32", self.kind));
+        let given = if self.kind == Kind::ContractI8 { Type::U32 } else { Type::F32 };
+        if self.dtype != given && !matches!(self.kind, Kind::Input | Kind::Gather) {
+            return fail(format!("{:?} gives {given:?}", self.kind));
         }
         Ok(())
     }
@@ -218,7 +220,8 @@ impl NodeSpec {
                 Opcode::Add | Opcode::Sub | Opcode::Mul | Opcode::Div => (&[F32, F32], F32),
                 Opcode::Fma => (&[F32, F32, F32], F32),
                 Opcode::Sqrt | Opcode::Neg | Opcode::Abs | Opcode::Exp | Opcode::Log => (&[F32], F32),
-                Opcode::FromU => (&[U32], F32),
+                Opcode::FromU | Opcode::FromI => (&[U32], F32),
+                Opcode::ToI => (&[F32], U32),
                 Opcode::LessF => (&[F32, F32], U32),
                 Opcode::Select if at(i.b) == Some(U32) => (&[U32, U32, U32], U32),
                 Opcode::Select => (&[U32, F32, F32], F32),

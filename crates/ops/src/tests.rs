@@ -64,6 +64,56 @@ fn run(spec: &NodeSpec, operands: &[&[u32]]) -> Option<Vec<u32>> {
 }
 
 #[test]
+fn a_contraction_of_bytes_is_their_dot_product_modulo_two_to_the_32() {
+    let (rows, columns, inner) = (3usize, 4usize, 300usize);
+    let words = |count: usize, seed: u32| -> Vec<u32> {
+        noise(count, seed).iter().map(|x| x.to_bits().wrapping_mul(0x9E37_79B9)).collect()
+    };
+    let (a, b, c) = (words(rows * inner, 1), words(columns * inner, 2), words(rows * columns, 3));
+    let strides =
+        [operand(0, &[inner as i32, 0, 1]), operand(0, &[0, inner as i32, 1]), operand(0, &[columns as i32, 1, 0])];
+    let mut spec = node(Kind::ContractI8, &[rows as u32, columns as u32], &[inner as u32], strides.to_vec());
+    (spec.starts_from_operand, spec.dtype) = (true, Type::U32);
+    let lens = [a.len(), b.len(), c.len()];
+    for (number, operand) in spec.operands.iter_mut().enumerate() {
+        operand.node = number as u32;
+    }
+    let valid = |spec: &NodeSpec, dtype: Type| spec.validate(&|node| Some((dtype, lens[node as usize]))).is_ok();
+    assert!(valid(&spec, Type::U32) && !valid(&spec, Type::F32));
+    assert!(!valid(&NodeSpec { dtype: Type::F32, ..spec.clone() }, Type::U32));
+    let bytes = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).map(|b| b as i8 as i64).collect::<Vec<_>>();
+    let mut expected = c.clone();
+    for row in 0..rows {
+        for column in 0..columns {
+            let (a, b) = (bytes(&a[row * inner..][..inner]), bytes(&b[column * inner..][..inner]));
+            let sum: i64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+            expected[row * columns + column] = expected[row * columns + column].wrapping_add(sum as u32);
+        }
+    }
+    assert_eq!(run(&spec, &[&a, &b, &c]).unwrap(), expected);
+    // Extremes: 128 · 128 · 4 · 300 and its negative.
+    let (least, most) = (vec![0x8080_8080; inner], vec![0x7F7F_7F7F; inner]);
+    let mut one = node(Kind::ContractI8, &[], &[inner as u32], vec![operand(0, &[1]), operand(0, &[1])]);
+    one.dtype = Type::U32;
+    assert_eq!(run(&one, &[&least, &least]).unwrap(), [128 * 128 * 1200]);
+    assert_eq!(run(&one, &[&least, &most]).unwrap()[0] as i32, -128 * 127 * 1200);
+}
+
+#[test]
+fn integers_and_f32_convert_both_ways() {
+    let mut map = node(Kind::Map, &[8], &[], vec![operand(0, &[1])]);
+    map.program = vec![instruction(Opcode::FromI, &[0], 0)];
+    let integers = [0, 1, -1, 16_777_217, -16_777_219, i32::MAX, i32::MIN, -127].map(|i: i32| i as u32);
+    let expected = bits(&integers.map(|i| i as i32 as f32));
+    assert_eq!(run(&map, &[&integers]).unwrap(), expected);
+    map.program = vec![instruction(Opcode::ToI, &[0], 0)];
+    map.dtype = Type::U32;
+    let values = bits(&[0.5, 1.5, -2.5, 127.49, f32::NAN, f32::INFINITY, -3e9, -0.0]);
+    let integers: Vec<i32> = run(&map, &[&values]).unwrap().into_iter().map(|i| i as i32).collect();
+    assert_eq!(integers, [0, 2, -2, 127, 0, i32::MAX, i32::MIN, 0]);
+}
+
+#[test]
 fn a_contraction_is_a_chain_of_fused_multiply_adds_from_its_start() {
     let (rows, columns, inner) = (3usize, 5usize, 600usize);
     let (a, b, c) = (noise(rows * inner, 1), noise(columns * inner, 2), noise(rows * columns, 3));
@@ -218,7 +268,7 @@ fn malformed_nodes_are_refused() {
     refuse(&|spec| spec.kind = Kind::ReduceAdd);
     refuse(&|spec| spec.kind = Kind::Input);
     refuse(&|spec| spec.operands.clear());
-    for (at, value) in [(0, 7), (1, 2), (2, 6), (3, 3), (4, 9), (7, 65), (8, 2), (9, 4), (10, 1), (11, 1)] {
+    for (at, value) in [(0, 8), (1, 2), (2, 6), (3, 3), (4, 9), (7, 65), (8, 2), (9, 4), (10, 1), (11, 1)] {
         let mut bytes = good.encode();
         bytes[at] = value;
         assert!(Node::parse(&bytes).is_err(), "byte {at} = {value}");

@@ -1,26 +1,37 @@
-//! `sip generate`: continues a text with a model.
+//! `sip generate`: continues a text with a model, or answers.
 
-use anyhow::{Context, Result, ensure};
-use sip_graph::Buffer;
-use sip_model::export::load_pretrained;
-use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
-use sip_model::{Generator, Sampler, Sampling};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use sip_kernels::{MAX_THREADS, Threads};
+use sip_model::{Decoder, Generator, LoadedModel, Message, Role, Sampler, Sampling, TextStream};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::run::prepare::Machine;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Text to continue
-    prompt: String,
-    /// Folder with config.json, model.safetensors and tokenizer.json
-    #[arg(long, value_name = "FOLDER", default_value = "sip-out/model")]
+    /// Text to continue, or with --chat what to answer
+    #[arg(required_unless_present = "prompt_option")]
+    prompt: Option<String>,
+    /// The same as an option
+    #[arg(long = "prompt", value_name = "TEXT", conflicts_with = "prompt")]
+    prompt_option: Option<String>,
+    /// Hugging Face folder, or .gguf file
+    #[arg(long, value_name = "PATH", default_value = "sip-out/model")]
     model: PathBuf,
-    /// Tokens to write
-    #[arg(long, value_name = "N", default_value_t = 120)]
-    tokens: usize,
+    /// Answer the text as a message in the model's chat format
+    #[arg(long)]
+    chat: bool,
+    /// System message before it
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    system: Option<String>,
+    /// Tokens to write at most
+    #[arg(long, alias = "tokens", value_name = "N", default_value_t = 120)]
+    max_tokens: usize,
     /// How freely to choose: 0 takes the likeliest token, 1 follows the model's probabilities
     #[arg(long, value_name = "T", default_value_t = 0.8)]
     temperature: f32,
@@ -30,63 +41,135 @@ pub(crate) struct Arguments {
     /// Choose among the likeliest tokens that together have this probability
     #[arg(long, value_name = "P", default_value_t = 0.95)]
     top_p: f32,
+    /// Make tokens that are in the text already less likely: above 1; 1 changes nothing
+    #[arg(long, value_name = "R", default_value_t = 1.0)]
+    repetition_penalty: f32,
     /// Seed of the choices
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Threads; all cores (or SIP_THREADS) unless given. The text does not depend on them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_THREADS as i64))]
+    threads: Option<u32>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    ensure!(arguments.temperature >= 0.0 && arguments.temperature.is_finite(), "--temperature must be 0 or more");
-    ensure!(arguments.top_p > 0.0 && arguments.top_p <= 1.0, "--top-p must be above 0 and at most 1");
-    let machine = Machine::from_environment()?;
-    let folder = &arguments.model;
-    let (config, tensors) =
-        load_pretrained(folder).with_context(|| format!("cannot load the model in {}", folder.display()))?;
-    let tokenizer = Tokenizer::load(folder)?;
-    let weights = tensors.iter().map(|tensor| Buffer::from(&tensor.data[..])).collect();
-    let mut generator = Generator::new(&config, weights, machine.threads)?;
-    let sampling = Sampling { temperature: arguments.temperature, top_k: arguments.top_k, top_p: arguments.top_p };
-    let mut sampler = Sampler::new(sampling, arguments.seed);
-    let mut out = std::io::stdout();
-    let mut shown = 0;
-    let mut ids = Vec::new();
-    if !arguments.json {
-        write!(out, "{}", arguments.prompt)?;
+    let sampling = Sampling {
+        temperature: arguments.temperature,
+        top_k: arguments.top_k,
+        top_p: arguments.top_p,
+        repetition_penalty: arguments.repetition_penalty,
+    };
+    if let Some(problem) = sampling.problem() {
+        bail!("{problem}");
     }
-    let prompt = prompt(&tokenizer, &arguments.prompt)?;
-    generator.generate(&prompt, arguments.tokens, &mut sampler, &mut |token| {
-        if token == DOCUMENT_ID {
-            return false;
-        }
-        ids.push(token);
+    let text = arguments.prompt.as_ref().or(arguments.prompt_option.as_ref()).cloned().unwrap_or_default();
+    let machine = machine(arguments.threads)?;
+    let model = open(&arguments.model)?;
+    let prompt = prompt(&model, arguments, &text)?;
+    ensure!(!prompt.is_empty(), "the prompt has no token: give a text");
+    // No more of the cache than this text can fill.
+    let context = prompt.len().saturating_add(arguments.max_tokens).min(model.config.max_seq_len);
+    let vocab_size = model.tokenizer.vocab_size();
+    let decoder = Decoder::new(&model.config, model.weights, context, machine.threads, machine.simd)?;
+    let mut generator = Generator::from(decoder);
+    let mut sampler = Sampler::new(sampling, arguments.seed);
+    sampler.start(&prompt);
+
+    let mut out = std::io::stdout();
+    let mut show = |text: &str| -> Result<()> {
         if !arguments.json {
-            // A character may span tokens: show what is complete.
-            if let Ok(text) = tokenizer.decode(&ids) {
-                let complete = text.trim_end_matches('\u{FFFD}');
-                if let Some(new) = complete.get(shown..) {
-                    let _ = write!(out, "{new}");
-                    let _ = out.flush();
-                    shown = complete.len();
-                }
-            }
+            out.write_all(text.as_bytes())?;
+            out.flush()?;
         }
-        true
-    })?;
+        Ok(())
+    };
+    if !arguments.chat {
+        show(&text)?;
+    }
+    let (mut stream, mut written, mut count) = (TextStream::default(), String::new(), 0);
+    let started = Instant::now();
+    let mut logits = generator.prompt(&prompt)?;
+    let prefill_seconds = started.elapsed().as_secs_f64();
+    let started = Instant::now();
+    let mut passes = 0;
+    let mut stopped = false;
+    while count < arguments.max_tokens {
+        // Rows of the embedding without a token are no choice.
+        let token = sampler.draw(&logits[..vocab_size.min(logits.len())]);
+        stopped = model.special.end.contains(&token);
+        if stopped {
+            break;
+        }
+        count += 1;
+        let new = stream.push(&model.tokenizer, token)?;
+        show(&new)?;
+        written += &new;
+        if count < arguments.max_tokens {
+            logits = generator.next(token)?;
+            passes += 1;
+        }
+    }
+    let decode_seconds = started.elapsed().as_secs_f64();
+    let rest = stream.finish(&model.tokenizer)?;
+    show(&rest)?;
+    written += &rest;
+    let forgotten = generator.forgotten();
     if arguments.json {
-        let text = tokenizer.decode(&ids)?;
-        writeln!(out, "{}", serde_json::json!({ "prompt": arguments.prompt, "text": text, "tokens": ids.len() }))?;
-    } else {
-        writeln!(out)?;
+        let report = json!({
+            "prompt": text,
+            "text": written,
+            "tokens": count,
+            "stopped": stopped,
+            "prompt_tokens": prompt.len(),
+            "forgotten_tokens": forgotten,
+            "prefill_seconds": prefill_seconds,
+            "prefill_tokens_per_second": rate(prompt.len(), prefill_seconds),
+            "decode_seconds": decode_seconds,
+            "decode_tokens_per_second": rate(passes, decode_seconds),
+        });
+        writeln!(out, "{report}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(out)?;
+    if forgotten > 0 {
+        eprintln!(
+            "the text is longer than the model's context of {context} tokens: the first {forgotten} were forgotten on the way"
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A document that begins with a text.
-pub(crate) fn prompt(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
-    let mut tokens = vec![DOCUMENT_ID];
-    tokens.extend(tokenizer.encode(text)?);
+/// The machine of the environment, with this many threads if given.
+pub(crate) fn machine(threads: Option<u32>) -> Result<Machine> {
+    let mut machine = Machine::from_environment()?;
+    if let Some(count) = threads {
+        machine.threads = Arc::new(Threads::new(count as usize));
+    }
+    Ok(machine)
+}
+
+pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
+    LoadedModel::open(path).with_context(|| format!("cannot load the model in {}", path.display()))
+}
+
+/// The tokens of a text, or of a conversation that begins with it.
+fn prompt(model: &LoadedModel, arguments: &Arguments, text: &str) -> Result<Vec<u32>> {
+    let mut tokens: Vec<u32> = model.special.begin.into_iter().collect();
+    if !arguments.chat {
+        tokens.extend(model.tokenizer.encode(text)?);
+        return Ok(tokens);
+    }
+    let template = model.chat.as_ref().map_err(Clone::clone)?;
+    let system = arguments.system.iter().map(|text| Message::new(Role::System, text.clone()));
+    let messages: Vec<Message> = system.chain([Message::new(Role::User, text)]).collect();
+    tokens.extend(model.tokenizer.encode(&template.render(&messages, true))?);
     Ok(tokens)
+}
+
+/// `None` (null in JSON) where nothing was measured.
+fn rate(count: usize, seconds: f64) -> Option<f64> {
+    (count > 0 && seconds > 0.0).then(|| count as f64 / seconds)
 }

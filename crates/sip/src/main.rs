@@ -2,12 +2,16 @@
 
 mod demo;
 mod emission;
+mod eval;
 mod generate;
+mod graph;
+mod localnet;
 mod progress;
 mod report;
 mod run;
 mod store;
 mod summary;
+mod train;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -26,8 +30,18 @@ enum Command {
     Demo(demo::Arguments),
     /// Simulate emission, yield and fees over years, with the rules of the protocol
     Emission(emission::Arguments),
+    /// Score a model: loss, perplexity and bits per byte of texts, accuracy on multiple-choice questions
+    Eval(eval::Arguments),
+    /// Train a model further, on texts, answers or preferences: all of it, or adapters of low rank
+    Finetune(train::finetune::Arguments),
     /// Continue a text with a model
     Generate(generate::Arguments),
+    /// List or draw what a model computes, operator by operator
+    Graph(graph::Arguments),
+    /// Run a Solana chain on this machine, with the program on it, for wallets, clients and tests
+    Localnet(localnet::Arguments),
+    /// Train a model on this machine alone, to the same bits as on every other
+    Train(train::Arguments),
     /// Replay what a run committed, and confirm it or name the first difference
     Verify(verify::Arguments),
 }
@@ -36,7 +50,12 @@ fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Emission(arguments) => emission::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Finetune(arguments) => train::finetune::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Graph(arguments) => graph::run(&arguments),
+        Command::Localnet(arguments) => localnet::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     };
     match result {

@@ -3,7 +3,7 @@
 
 use sip_client::Accusation;
 use sip_client::testing::{Cast, Operator, Scene};
-use sip_ledger::{Ledger, Receipt};
+use sip_ledger::Receipt;
 use sip_node::dispute::synthetic::{self, Lie, Run};
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::data::Dataset;

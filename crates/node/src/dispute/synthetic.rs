@@ -47,6 +47,10 @@ pub mod node {
     pub const CAUSAL: u32 = 11;
     /// Pointwise program with one operand that copies, f32 [hidden].
     pub const COPIED: u32 = 12;
+    /// Bytes of the gathered rows, u32 [samples, width].
+    pub const BYTES: u32 = 13;
+    /// Contraction of 600 words of bytes, u32 [samples, samples].
+    pub const CONTRACTED_BYTES: u32 = 14;
 }
 
 /// What a lying trainer does.
@@ -214,6 +218,22 @@ fn graph() -> Vec<NodeSpec> {
     causal.constraint = Some((1, 0));
     let mut copied = operator(Kind::Map, &[HIDDEN], &[], vec![operand(node::SUM, 0, &[1])]);
     copied.program = vec![instruction(Opcode::ConstF, 0, 0, 0, 0.25), instruction(Opcode::Mul, 0, 1, 0, 0.0)];
+    let mut bytes = operator(Kind::Map, &[SAMPLES, WIDTH], &[], vec![operand(node::GATHERED, 0, &[width, 1])]);
+    bytes.dtype = Type::U32;
+    bytes.program = vec![
+        instruction(Opcode::ConstF, 0, 0, 0, 1e9),
+        instruction(Opcode::Mul, 0, 1, 0, 0.0),
+        instruction(Opcode::ToI, 2, 0, 0, 0.0),
+        instruction(Opcode::FromI, 3, 0, 0, 0.0),
+        instruction(Opcode::ToI, 4, 0, 0, 0.0),
+    ];
+    let mut contracted_bytes = operator(
+        Kind::ContractI8,
+        &[SAMPLES, SAMPLES],
+        &[WIDTH],
+        vec![operand(node::BYTES, 0, &[width, 0, 1]), operand(node::BYTES, 0, &[0, width, 1])],
+    );
+    contracted_bytes.dtype = Type::U32;
     vec![
         input(Source::State(0), Type::F32, &[HIDDEN, WIDTH]),
         input(Source::State(1), Type::F32, &[HIDDEN]),
@@ -236,6 +256,8 @@ fn graph() -> Vec<NodeSpec> {
         ),
         causal,
         copied,
+        bytes,
+        contracted_bytes,
     ]
 }
 

@@ -224,6 +224,7 @@ fn kind(node: &Node<'_>) -> &'static str {
         Kind::Map => "map",
         Kind::Gather => "gather",
         Kind::ScatterAdd => "scatter add",
+        Kind::ContractI8 => "contract i8",
     }
 }
 

@@ -1,7 +1,6 @@
 //! After the last round: model, summary, report.
 
 use anyhow::{Context, Result};
-use sip_ledger::Ledger;
 use sip_model::export::{TensorRef, save_pretrained};
 use sip_model::{Generator, Sampler, Sampling, params};
 use sip_protocol::config::{CAP, TOKEN};
@@ -110,7 +109,7 @@ impl Run {
     fn samples(&self, weights: usize) -> Result<Vec<Sample>> {
         let weights = self.base.entries()[..weights].to_vec();
         let mut generator = Generator::new(&self.settings.model, weights, Arc::clone(&self.machine.threads))?;
-        let sampling = Sampling { temperature: 0.8, top_k: 40, top_p: 0.95 };
+        let sampling = Sampling { top_k: 40, ..Sampling::default() };
         let mut samples = Vec::new();
         for (number, heldout) in self.prepared.heldout.iter().enumerate() {
             let start = heldout.tokens().len() / 2;

@@ -2,7 +2,6 @@
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
-use sip_ledger::Ledger;
 use sip_node::Task;
 use sip_proof::Leaf;
 use sip_protocol::config::TOKEN;

@@ -12,7 +12,6 @@ pub(crate) mod world;
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_eval::Scorer;
-use sip_ledger::Ledger;
 use sip_node::{State, Worker};
 use sip_protocol::job::Job;
 use std::sync::Arc;

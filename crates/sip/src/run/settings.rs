@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sip_graph::AdamW;
-use sip_model::{LlamaConfig, Schedule};
+use sip_model::{LlamaConfig, Schedule, Shape};
 
 /// What a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,6 +106,7 @@ impl Settings {
             warmup_steps: (self.rounds as usize * self.inner_steps as usize / 20).max(1),
             total_steps: self.total_steps(),
             final_share: 0.1,
+            shape: Shape::Cosine,
         }
     }
 

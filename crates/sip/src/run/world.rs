@@ -13,7 +13,7 @@ use solana_signer::Signer;
 use std::collections::BTreeMap;
 
 /// The program that everyone runs, as it is committed in this repository.
-const PROGRAM_ELF: &[u8] = include_bytes!("../../../../programs/sip/sip.so");
+pub(crate) const PROGRAM_ELF: &[u8] = include_bytes!("../../../../programs/sip/sip.so");
 /// Compute units that a transaction may take; the heaviest moves of a dispute need more than the default.
 const COMPUTE_UNITS: u32 = 1_400_000;
 

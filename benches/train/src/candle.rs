@@ -1,4 +1,4 @@
-//! The rival: the same Llama model, clipping and AdamW in candle, on its CPU backend.
+//! A rival: the same Llama model, clipping and AdamW in candle, on its CPU backend.
 //!
 //! candle's fused `rms_norm`, `rope` and `softmax_last_dim` have no backward pass, so training needs the composed forms.
 
@@ -38,17 +38,17 @@ pub struct Rival {
 }
 
 impl Rival {
-    /// Starts from the weights that come first in `state`. The shape must have as many key as query heads and tied
+    /// Starts from these weights, in the order of [`LlamaConfig::parameters`]. The shape must have as many key as query heads and tied
     /// embeddings, as all measured ones have.
-    pub fn new(shape: &Shape, optimizer: &sip_graph::AdamW, rate: f64, state: &[Buffer]) -> Result<Rival> {
+    pub fn new(shape: &Shape, optimizer: &sip_graph::AdamW, rate: f64, weights_at_start: Vec<Buffer>) -> Result<Rival> {
         let device = Device::Cpu;
         let config = shape.config.clone();
         let mut weights = Vec::new();
-        for ((_, sides), values) in config.parameters().into_iter().zip(state) {
+        for ((_, sides), values) in config.parameters().into_iter().zip(weights_at_start) {
             weights.push(Var::from_slice(&values.to_f32(), sides, &device)?);
         }
         let mut all = weights.iter().cloned();
-        let mut next = || all.next().ok_or_else(|| candle_core::Error::Msg("the state has too few weights".into()));
+        let mut next = || all.next().ok_or_else(|| candle_core::Error::Msg("there are too few weights".into()));
         let embedding = next()?;
         let mut layers = Vec::new();
         for _ in 0..config.num_layers {

@@ -1,0 +1,185 @@
+//! Multiple-choice questions in the normalisation of the LM Evaluation Harness.
+
+use crate::likelihood::{Judge, LikelihoodError};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A file of questions is read up to this size.
+const FILE_LIMIT_BYTES: u64 = 256 << 20;
+/// Most choices of a question.
+const MAX_CHOICES: usize = 1000;
+/// Stands between context and choice.
+const DELIMITER: &str = " ";
+
+/// A question: which choice continues the context?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// What the model reads first; may be empty.
+    pub context: String,
+    /// The continuations, without the space before them.
+    pub choices: Vec<String>,
+    /// Which of them is right, from 0.
+    pub answer: usize,
+}
+
+impl Question {
+    /// Reads a file with one JSON object a line, such as `{"context": "…", "choices": ["…", "…"], "answer": 0}`; empty lines are
+    /// skipped.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is too large, and the first line that is no question.
+    pub fn load(path: &Path) -> Result<Vec<Question>, LikelihoodError> {
+        let fail = |reason: String| LikelihoodError::File { path: path.to_owned(), reason };
+        let size_bytes = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
+        if size_bytes > FILE_LIMIT_BYTES {
+            return Err(fail(format!("{size_bytes} bytes, expected at most {FILE_LIMIT_BYTES}")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        Question::parse(&text).map_err(|error| fail(error.to_string()))
+    }
+
+    /// The questions of a text, see [`Question::load`].
+    ///
+    /// # Errors
+    /// The first line that is no question, or no question at all.
+    pub fn parse(text: &str) -> Result<Vec<Question>, LikelihoodError> {
+        let mut questions = Vec::new();
+        for (line, text) in (1..).zip(text.lines()) {
+            if text.trim().is_empty() {
+                continue;
+            }
+            let fail = |reason: String| LikelihoodError::Question { line, reason };
+            let question: Question = serde_json::from_str(text).map_err(|error| {
+                fail(format!("expected {{\"context\": text, \"choices\": [text, …], \"answer\": number}}: {error}"))
+            })?;
+            let count = question.choices.len();
+            if !(2..=MAX_CHOICES).contains(&count) {
+                return Err(fail(format!("{count} choices, expected 2 to {MAX_CHOICES}")));
+            }
+            if question.answer >= count {
+                return Err(fail(format!("the answer is choice {}, expected 0 to {}", question.answer, count - 1)));
+            }
+            if let Some(empty) = question.choices.iter().position(String::is_empty) {
+                return Err(fail(format!("choice {empty} is empty")));
+            }
+            questions.push(question);
+        }
+        if questions.is_empty() {
+            return Err(LikelihoodError::Empty);
+        }
+        Ok(questions)
+    }
+}
+
+/// Answers to a set of questions.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ChoiceScore {
+    /// Questions asked.
+    pub questions: usize,
+    /// Of them, those whose right choice has the highest log-likelihood.
+    pub right: usize,
+    /// Of them, those whose right choice has the highest log-likelihood per byte of the choice.
+    pub right_per_byte: usize,
+}
+
+impl ChoiceScore {
+    /// Share of questions answered right: `acc`.
+    pub fn accuracy(&self) -> f64 {
+        self.right as f64 / self.questions as f64
+    }
+
+    /// The same with log-likelihoods divided by the length of the choice in bytes: `acc_norm`.
+    pub fn accuracy_per_byte(&self) -> f64 {
+        self.right_per_byte as f64 / self.questions as f64
+    }
+}
+
+impl Judge {
+    /// Answers questions: of equal choices the first. `on_question` sees how many are answered, after each.
+    ///
+    /// # Errors
+    /// No likelihood for a choice, with the number of the question.
+    pub fn answer(
+        &mut self,
+        questions: &[Question],
+        on_question: &mut dyn FnMut(usize),
+    ) -> Result<ChoiceScore, LikelihoodError> {
+        let mut score = ChoiceScore::default();
+        for (number, question) in (1..).zip(questions) {
+            let found = self
+                .log_likelihoods(&question.context, &question.choices)
+                .map_err(|source| LikelihoodError::Answer { question: number, source: Box::new(source) })?;
+            let per_byte = found.iter().zip(&question.choices).map(|(sum, choice)| sum / choice.len() as f64);
+            score.questions += 1;
+            score.right += usize::from(greatest(found.iter().copied()) == question.answer);
+            score.right_per_byte += usize::from(greatest(per_byte) == question.answer);
+            on_question(number);
+        }
+        Ok(score)
+    }
+
+    /// Sum of ln p over the tokens of each choice after the context and a space, in nats.
+    ///
+    /// Context and choice are encoded together, and what follows the tokens of the context alone is the choice, so that the tokens are
+    /// those that the model would read in a text; white space at the end of the context moves to the choice. Where both are longer than
+    /// the model's context, the end of them counts.
+    ///
+    /// # Errors
+    /// A choice without a token of its own, or longer than the model's context.
+    pub fn log_likelihoods(&mut self, context: &str, choices: &[String]) -> Result<Vec<f64>, LikelihoodError> {
+        choices.iter().map(|choice| self.log_likelihood(context, choice)).collect()
+    }
+
+    fn log_likelihood(&mut self, context: &str, choice: &str) -> Result<f64, LikelihoodError> {
+        let begin: Vec<u32> = self.begin.into_iter().collect();
+        let encode = |text: &str| -> Result<Vec<u32>, LikelihoodError> {
+            Ok([begin.as_slice(), &self.tokenizer.encode(text)?].concat())
+        };
+        let (mut tokens, mut seen);
+        if context.is_empty() {
+            tokens = vec![self.prefix()?];
+            seen = 1;
+            tokens.extend(self.tokenizer.encode(&format!("{DELIMITER}{choice}"))?);
+        } else {
+            tokens = encode(&format!("{context}{DELIMITER}{choice}"))?;
+            seen = encode(context.trim_end())?.len();
+            if seen == 0 {
+                // Nothing but white space: it is all part of the choice.
+                tokens.insert(0, self.prefix()?);
+                seen = 1;
+            }
+        }
+        let scored = tokens.len().saturating_sub(seen);
+        if scored == 0 {
+            return Err(LikelihoodError::NoToken(choice.to_owned()));
+        }
+        let room = self.context();
+        if scored > room {
+            return Err(LikelihoodError::TooLong { tokens: scored, context: room });
+        }
+        // The last token is only predicted.
+        let front = (tokens.len() - 1).saturating_sub(room);
+        seen -= front;
+        let tokens = &tokens[front..];
+        // What the cache holds of these tokens from the choice before stays there: as a rule the whole context.
+        let before = self.keep(&tokens[..seen - 1]);
+        if before < seen - 1 {
+            self.decoder.feed(&tokens[before..seen - 1])?;
+            self.cached.extend_from_slice(&tokens[before..seen - 1]);
+        }
+        let found = self.decoder.log_likelihoods(&tokens[seen - 1..tokens.len() - 1], &tokens[seen..])?;
+        Ok(found.into_iter().map(f64::from).sum())
+    }
+}
+
+/// The first of the greatest.
+fn greatest(values: impl Iterator<Item = f64>) -> usize {
+    let mut best = (0, f64::NEG_INFINITY);
+    for (index, value) in values.enumerate() {
+        if value > best.1 {
+            best = (index, value);
+        }
+    }
+    best.0
+}

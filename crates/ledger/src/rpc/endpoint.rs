@@ -1,0 +1,114 @@
+//! One JSON-RPC endpoint: a question, an answer, and patience with a network that fails now and then.
+
+use crate::RemoteError;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How often a question is asked before the endpoint counts as lost.
+const ATTEMPTS: u32 = 5;
+/// The pause after the first failed attempt; it doubles with every other.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How long one attempt may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest answer that is read: all accounts of a program.
+const MAX_ANSWER_BYTES: u64 = 1 << 30;
+
+/// "Node is behind" and "minimum context slot has not been reached": true a moment later.
+const NOT_YET: [i64; 2] = [-32005, -32016];
+
+/// An error object of JSON-RPC.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) code: i64,
+    pub(crate) message: String,
+    /// What the endpoint adds, such as the logs of a failed simulation.
+    pub(crate) data: Value,
+}
+
+/// Where a chain answers.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) url: String,
+    agent: ureq::Agent,
+}
+
+impl Endpoint {
+    pub(crate) fn new(url: &str) -> Result<Self, RemoteError> {
+        let parsed: Result<ureq::http::Uri, _> = url.parse();
+        let known = |uri: &ureq::http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+        if !parsed.is_ok_and(|uri| known(&uri)) {
+            return Err(RemoteError::Url { url: url.into() });
+        }
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(ATTEMPT_TIMEOUT))
+            .http_status_as_error(false)
+            .build()
+            .into();
+        Ok(Self { url: url.into(), agent })
+    }
+
+    /// The result of a method, or the endpoint's refusal as an error.
+    pub(crate) fn ask(&self, method: &'static str, params: Value) -> Result<Value, RemoteError> {
+        self.call(method, params)?.map_err(|refusal| self.refused(method, refusal))
+    }
+
+    /// The result of a method, or the endpoint's refusal to look into. A question may reach the endpoint more than
+    /// once, so only those may be asked that change nothing the second time.
+    pub(crate) fn call(&self, method: &'static str, params: Value) -> Result<Result<Value, Refusal>, RemoteError> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            let reason = match self.attempt(&body) {
+                Ok((200, text)) => match self.answer(method, &text)? {
+                    Err(refusal) if NOT_YET.contains(&refusal.code) && attempt < ATTEMPTS => refusal.message,
+                    answer => return Ok(answer),
+                },
+                Ok((status, text)) => {
+                    let reason = format!("HTTP status {status}: {}", text.chars().take(200).collect::<String>());
+                    // Too many requests, and whatever the server blames itself for, may pass.
+                    if status != 429 && status < 500 {
+                        return Err(RemoteError::Answer { url: self.url.clone(), method, reason });
+                    }
+                    reason
+                }
+                Err(error) => error.to_string(),
+            };
+            if attempt == ATTEMPTS {
+                return Err(RemoteError::Unreachable { url: self.url.clone(), attempts: attempt, reason });
+            }
+            std::thread::sleep(pause);
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    fn attempt(&self, body: &str) -> Result<(u16, String), ureq::Error> {
+        let mut response = self.agent.post(&self.url).header("content-type", "application/json").send(body)?;
+        let text = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_string()?;
+        Ok((response.status().as_u16(), text))
+    }
+
+    fn answer(&self, method: &'static str, text: &str) -> Result<Result<Value, Refusal>, RemoteError> {
+        let mut answer: Value = serde_json::from_str(text).map_err(|error| self.unexpected(method, error))?;
+        let error = answer["error"].take();
+        if !error.is_null() {
+            let code = error["code"].as_i64().ok_or_else(|| self.unexpected(method, "an error without a code"))?;
+            let message = error["message"].as_str().unwrap_or("no reason given").into();
+            return Ok(Err(Refusal { code, message, data: error["data"].clone() }));
+        }
+        match answer.get_mut("result") {
+            Some(result) => Ok(Ok(result.take())),
+            None => Err(self.unexpected(method, "neither a result nor an error")),
+        }
+    }
+
+    pub(crate) fn refused(&self, method: &'static str, refusal: Refusal) -> RemoteError {
+        let Refusal { code, message, .. } = refusal;
+        RemoteError::Refused { url: self.url.clone(), method, code, message }
+    }
+
+    pub(crate) fn unexpected(&self, method: &'static str, reason: impl ToString) -> RemoteError {
+        RemoteError::Answer { url: self.url.clone(), method, reason: reason.to_string() }
+    }
+}

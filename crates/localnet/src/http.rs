@@ -1,0 +1,274 @@
+//! HTTP/1.1, as much of it as JSON-RPC needs: one thread per connection, a limit on everything.
+
+use crate::engine::Shared;
+use crate::rpc;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const MAX_HEAD_BYTES: usize = 16 << 10;
+const MAX_HEADERS: usize = 64;
+/// A batch of a hundred transactions stays below it.
+const MAX_BODY_BYTES: usize = 512 << 10;
+
+/// What wallets in a browser need to be told before they may ask.
+const CORS: &str = "access-control-allow-origin: *\r\naccess-control-allow-methods: POST, GET, OPTIONS\r\n\
+                    access-control-allow-headers: *\r\naccess-control-max-age: 86400\r\n\
+                    access-control-allow-private-network: true\r\n";
+
+/// Accepts connections until the chain stops.
+pub(crate) fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
+    while let Some(stream) = accept(listener, shared) {
+        let shared = shared.clone();
+        // Where no thread is to be had, the connection is closed.
+        let _ = std::thread::Builder::new().name("http connection".into()).spawn(move || {
+            let Some(_place) = shared.http.take(&stream) else {
+                let deadline = Instant::now() + Duration::from_secs(1);
+                let _ = write(&stream, &Response::text(503, "too many connections"), false, deadline);
+                return;
+            };
+            // The peer's errors are the peer's.
+            let _ = converse(&stream, &shared);
+        });
+    }
+}
+
+/// The next connection; `None` when the chain stops.
+pub(crate) fn accept(listener: &TcpListener, shared: &Shared) -> Option<TcpStream> {
+    loop {
+        let accepted = listener.accept();
+        if shared.is_stopping() {
+            return None;
+        }
+        match accepted {
+            Ok((stream, _)) => return Some(stream),
+            // Too many open files, for instance: others will close theirs.
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// What is answered.
+struct Response {
+    status: u16,
+    content_type: &'static str,
+    body: String,
+}
+
+impl Response {
+    fn text(status: u16, body: &str) -> Self {
+        Self { status, content_type: "text/plain", body: body.into() }
+    }
+}
+
+/// The part of a request's head that matters.
+#[derive(Debug, PartialEq, Eq)]
+struct Head {
+    is_post: bool,
+    is_options: bool,
+    is_health: bool,
+    content_bytes: usize,
+    keep_alive: bool,
+    /// The peer waits for a word before it sends the body.
+    expects_continue: bool,
+}
+
+/// Why a request is answered with an error and the connection closed.
+#[derive(Debug, PartialEq, Eq)]
+struct Reject(u16, &'static str);
+
+fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(shared.limits.transfer_timeout))?;
+    let mut buffer = Vec::new();
+    loop {
+        let (head, body) = match request(stream, shared, &mut buffer)? {
+            Some(Ok(request)) => request,
+            Some(Err(Reject(status, reason))) => {
+                let deadline = Instant::now() + shared.limits.transfer_timeout;
+                return write(stream, &Response::text(status, reason), false, deadline);
+            }
+            None => return Ok(()),
+        };
+        let response = if head.is_post {
+            match rpc::answer(shared, &body) {
+                Some(body) => Response { status: 200, content_type: "application/json", body },
+                None => Response::text(204, ""),
+            }
+        } else if head.is_options {
+            Response::text(204, "")
+        } else if head.is_health {
+            Response::text(200, "ok")
+        } else {
+            Response::text(405, "this is a Solana JSON-RPC endpoint: POST to it")
+        };
+        let keep_alive = head.keep_alive && !shared.is_stopping();
+        write(stream, &response, keep_alive, Instant::now() + shared.limits.transfer_timeout)?;
+        if !keep_alive {
+            return Ok(());
+        }
+    }
+}
+
+type Request = Result<(Head, Vec<u8>), Reject>;
+
+/// The next request. `buffer` holds what has arrived beyond the last one. `None` when the peer is done.
+fn request(stream: &TcpStream, shared: &Shared, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
+    let mut deadline = None;
+    if !buffer.is_empty() {
+        deadline = Some(Instant::now() + shared.limits.transfer_timeout);
+    }
+    let mut fill = |buffer: &mut Vec<u8>| -> io::Result<bool> {
+        // Before the first byte the peer may rest; from then on the whole request has its time.
+        let timeout = match deadline {
+            None => shared.limits.idle_timeout,
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+        };
+        if timeout.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(timeout))?;
+        let mut chunk = [0; 16 << 10];
+        let count = (&*stream).read(&mut chunk)?;
+        buffer.extend_from_slice(&chunk[..count]);
+        deadline.get_or_insert_with(|| Instant::now() + shared.limits.transfer_timeout);
+        Ok(count > 0)
+    };
+    let (head, head_bytes) = loop {
+        match parse_head(buffer) {
+            Ok(Some(parsed)) => break parsed,
+            Ok(None) if !fill(buffer)? => return Ok(None),
+            Ok(None) => {}
+            Err(reject) => return Ok(Some(Err(reject))),
+        }
+    };
+    buffer.drain(..head_bytes);
+    if head.expects_continue && buffer.len() < head.content_bytes {
+        (&*stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    while buffer.len() < head.content_bytes {
+        if !fill(buffer)? {
+            return Ok(None);
+        }
+    }
+    let rest = buffer.split_off(head.content_bytes);
+    let body = std::mem::replace(buffer, rest);
+    Ok(Some(Ok((head, body))))
+}
+
+/// The head of a request and its size; `None` where more of it must arrive.
+fn parse_head(buffer: &[u8]) -> Result<Option<(Head, usize)>, Reject> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    let head_bytes = match request.parse(&buffer[..buffer.len().min(MAX_HEAD_BYTES)]) {
+        Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
+        Ok(httparse::Status::Partial) if buffer.len() < MAX_HEAD_BYTES => return Ok(None),
+        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+            return Err(Reject(431, "the request's head is too large"));
+        }
+        Err(_) => return Err(Reject(400, "this is no HTTP request")),
+    };
+    let mut head = Head {
+        is_post: request.method == Some("POST"),
+        is_options: request.method == Some("OPTIONS"),
+        is_health: request.method == Some("GET") && request.path == Some("/health"),
+        content_bytes: 0,
+        keep_alive: request.version == Some(1),
+        expects_continue: false,
+    };
+    let mut lengths = Vec::new();
+    for header in request.headers.iter() {
+        let value = header.value.trim_ascii();
+        if header.name.eq_ignore_ascii_case("content-length") {
+            // Digits alone: a sign, which numbers may have elsewhere, is none here.
+            let digits = Some(value).filter(|value| !value.is_empty() && value.iter().all(u8::is_ascii_digit));
+            let length = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<usize>().ok());
+            lengths.push(length.ok_or(Reject(400, "the content length is no number"))?);
+        } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            return Err(Reject(411, "send the request with a content length"));
+        } else if header.name.eq_ignore_ascii_case("connection") {
+            let has = |word: &[u8]| value.split(|&b| b == b',').any(|w| w.trim_ascii().eq_ignore_ascii_case(word));
+            head.keep_alive = !has(b"close") && (head.keep_alive || has(b"keep-alive"));
+        } else if header.name.eq_ignore_ascii_case("expect") {
+            head.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
+        }
+    }
+    match lengths[..] {
+        [] if head.is_post => return Err(Reject(411, "send the request with a content length")),
+        [] => {}
+        [length] if length > MAX_BODY_BYTES => return Err(Reject(413, "the request is too large")),
+        [length] => head.content_bytes = length,
+        _ => return Err(Reject(400, "the request has two content lengths")),
+    }
+    Ok(Some((head, head_bytes)))
+}
+
+/// Writes an answer whole, until the deadline: a peer that takes it byte by byte does not keep the thread.
+fn write(mut stream: &TcpStream, response: &Response, keep_alive: bool, deadline: Instant) -> io::Result<()> {
+    let Response { status, content_type, body } = response;
+    let reason = match status {
+        200 => "OK",
+        204 => "No Content",
+        400 => "Bad Request",
+        405 => "Method Not Allowed",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        431 => "Request Header Fields Too Large",
+        _ => "Service Unavailable",
+    };
+    let connection = if keep_alive { "keep-alive" } else { "close" };
+    // An answer without content has no length either.
+    let content = match status {
+        204 => String::new(),
+        _ => format!("content-type: {content_type}\r\ncontent-length: {}\r\n", body.len()),
+    };
+    let mut message = format!("HTTP/1.1 {status} {reason}\r\n{content}{CORS}connection: {connection}\r\n\r\n");
+    message.push_str(body);
+    let mut rest = message.as_bytes();
+    while !rest.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => rest = &rest[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_read_only_where_they_say_one_thing() {
+        let parse =
+            |text: &str| parse_head(text.replace('\n', "\r\n").as_bytes()).map(|head| head.map(|(head, _)| head));
+        let post = parse("POST / HTTP/1.1\nContent-Length: 5\n\n").unwrap().unwrap();
+        assert!(post.is_post && post.keep_alive && post.content_bytes == 5);
+        assert!(!parse("GET /health HTTP/1.0\n\n").unwrap().unwrap().keep_alive);
+        assert!(parse("GET /health HTTP/1.0\nConnection: Keep-Alive\n\n").unwrap().unwrap().keep_alive);
+        assert_eq!(parse("POST / HTTP/1.1\nContent-Le"), Ok(None));
+        for (text, status) in [
+            ("POST / HTTP/1.1\n\n", 411),
+            ("POST / HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 3\n\n", 411),
+            ("POST / HTTP/1.1\nContent-Length: 3\nContent-Length: 4\n\n", 400),
+            ("POST / HTTP/1.1\nContent-Length: +3\n\n", 400),
+            ("POST / HTTP/1.1\nContent-Length: 99999999999999999999999\n\n", 400),
+            ("POST / HTTP/1.1\nContent-Length: 600000\n\n", 413),
+            ("\u{1}\u{2} what\n\n", 400),
+        ] {
+            assert_eq!(parse(text).unwrap_err().0, status, "{text}");
+        }
+        let many = format!("GET / HTTP/1.1\n{}\n", "a: b\n".repeat(MAX_HEADERS + 1));
+        assert_eq!(parse(&many).unwrap_err().0, 431);
+        let long = format!("GET /{} HTTP/1.1\n", "x".repeat(MAX_HEAD_BYTES));
+        assert_eq!(parse(&long).unwrap_err().0, 431);
+    }
+}

@@ -1,0 +1,228 @@
+//! Methods about accounts.
+
+use super::error::RpcError;
+use super::params::{Options, Params, parse};
+use super::with_context;
+use crate::chain::Chain;
+use crate::encode::AccountFormat;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+use solana_account::{AccountSharedData, ReadableAccount};
+use solana_address::Address;
+
+/// Accounts in one request.
+const MAX_ACCOUNTS: usize = 100;
+const MAX_FILTERS: usize = 4;
+/// Bytes that a filter compares.
+const MAX_COMPARED_BYTES: usize = 128;
+/// The largest account.
+const MAX_DATA_BYTES: u64 = 10 << 20;
+/// How many of the largest accounts are told.
+const LARGEST: usize = 20;
+
+/// Which accounts of a program are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// Data of this size.
+    DataBytes(u64),
+    /// These bytes at this offset.
+    Compare { offset: usize, bytes: Vec<u8> },
+    /// An initialized token account.
+    TokenAccount,
+}
+
+impl Filter {
+    pub(crate) fn fits(&self, account: &AccountSharedData) -> bool {
+        match self {
+            Self::DataBytes(bytes) => account.data().len() as u64 == *bytes,
+            Self::Compare { offset, bytes } => {
+                account.data().get(*offset..).is_some_and(|rest| rest.starts_with(bytes))
+            }
+            Self::TokenAccount => crate::token::TokenAccount::decode(account.data()).is_some(),
+        }
+    }
+
+    /// The filters in the options of a request.
+    pub(crate) fn from_options(options: &Options<'_>) -> Result<Vec<Self>, RpcError> {
+        let Some(filters) = options.get("filters") else { return Ok(Vec::new()) };
+        let filters = filters.as_array().ok_or_else(|| RpcError::invalid("filters must be a list"))?;
+        if filters.len() > MAX_FILTERS {
+            return Err(RpcError::invalid(format!("Too many filters provided; max {MAX_FILTERS}")));
+        }
+        filters.iter().map(Self::from_json).collect()
+    }
+
+    fn from_json(filter: &Value) -> Result<Self, RpcError> {
+        if filter == "tokenAccountState" || filter.get("tokenAccountState").is_some() {
+            return Ok(Self::TokenAccount);
+        }
+        if let Some(size) = filter.get("dataSize") {
+            let size = size.as_u64().ok_or_else(|| RpcError::invalid("dataSize must be a number"))?;
+            return Ok(Self::DataBytes(size));
+        }
+        let compare = filter
+            .get("memcmp")
+            .ok_or_else(|| RpcError::invalid("a filter is dataSize, memcmp or tokenAccountState"))?;
+        let offset = compare["offset"].as_u64().and_then(|offset| usize::try_from(offset).ok());
+        let offset = offset.ok_or_else(|| RpcError::invalid("memcmp needs an \"offset\""))?;
+        let wrong = || RpcError::invalid("memcmp needs \"bytes\" in its \"encoding\", base58 unless it says base64");
+        let too_long = || RpcError::invalid(format!("memcmp compares at most {MAX_COMPARED_BYTES} bytes"));
+        let bytes = match (&compare["bytes"], compare["encoding"].as_str()) {
+            (Value::Array(list), _) => {
+                let byte = |value: &Value| value.as_u64().and_then(|byte| u8::try_from(byte).ok());
+                list.iter().map(byte).collect::<Option<Vec<u8>>>().ok_or_else(wrong)?
+            }
+            // Checked before decoding: base58 takes time that grows with the square.
+            (Value::String(text), _) if text.len() > 2 * MAX_COMPARED_BYTES => return Err(too_long()),
+            (Value::String(text), None | Some("base58" | "binary")) => {
+                bs58::decode(text).into_vec().map_err(|_| wrong())?
+            }
+            (Value::String(text), Some("base64")) => BASE64.decode(text).map_err(|_| wrong())?,
+            _ => return Err(wrong()),
+        };
+        if bytes.len() > MAX_COMPARED_BYTES {
+            return Err(too_long());
+        }
+        Ok(Self::Compare { offset, bytes })
+    }
+}
+
+/// An account, or null.
+fn written(chain: &Chain, format: AccountFormat, address: &Address) -> Result<Value, RpcError> {
+    let account = chain.ledger.shared_account(address);
+    account.map_or(Ok(Value::Null), |account| format.account(&chain.ledger, &account))
+}
+
+/// A list of accounts with their addresses.
+pub(super) fn list(
+    chain: &Chain,
+    format: AccountFormat,
+    accounts: &[(Address, AccountSharedData)],
+) -> Result<Value, RpcError> {
+    let entry = |(address, account): &(Address, AccountSharedData)| {
+        Ok(json!({ "pubkey": address.to_string(), "account": format.account(&chain.ledger, account)? }))
+    };
+    accounts.iter().map(entry).collect()
+}
+
+pub(super) fn info(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
+    let address = params.base58(0, "an address")?;
+    let format = AccountFormat::from_options(params.options(1)?.map())?;
+    Ok(with_context(chain, written(chain, format, &address)?))
+}
+
+pub(super) fn balance(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
+    let address = params.base58(0, "an address")?;
+    params.options(1)?;
+    let lamports = chain.ledger.shared_account(&address).map_or(0, |account| account.lamports());
+    Ok(with_context(chain, lamports.into()))
+}
+
+pub(super) fn multiple(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
+    let addresses: Vec<Address> = params.list(0, "addresses", MAX_ACCOUNTS)?;
+    let format = AccountFormat::from_options(params.options(1)?.map())?;
+    let accounts = addresses.iter().map(|address| written(chain, format, address)).collect::<Result<Value, _>>()?;
+    Ok(with_context(chain, accounts))
+}
+
+pub(super) fn of_program(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
+    let program_id: Address = params.base58(0, "a program's address")?;
+    let options = params.options(1)?;
+    let format = AccountFormat::from_options(options.map())?;
+    let filters = Filter::from_options(&options)?;
+    let mut accounts = chain.ledger.shared_program_accounts(&program_id);
+    accounts.retain(|(_, account)| filters.iter().all(|filter| filter.fits(account)));
+    let accounts = list(chain, format, &accounts)?;
+    Ok(if options.flag("withContext")? { with_context(chain, accounts) } else { accounts })
+}
+
+pub(super) fn largest(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
+    params.options(0)?;
+    let mut accounts: Vec<_> = chain.ledger.accounts();
+    accounts.sort_by_key(|(_, account)| std::cmp::Reverse(account.lamports));
+    let largest = accounts.iter().take(LARGEST);
+    let value =
+        largest.map(|(address, account)| json!({ "address": address.to_string(), "lamports": account.lamports }));
+    Ok(with_context(chain, value.collect()))
+}
+
+pub(super) fn minimum_balance(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
+    let bytes = params.number(0, "the size of the data")?;
+    match usize::try_from(bytes) {
+        Ok(size) if bytes <= MAX_DATA_BYTES => Ok(chain.ledger.minimum_balance(size).into()),
+        _ => Err(RpcError::invalid(format!("no account holds more than {MAX_DATA_BYTES} bytes"))),
+    }
+}
+
+/// The accounts that a simulation is asked for: as they would be, or as they are.
+pub(super) fn after(
+    chain: &Chain,
+    accounts: &Value,
+    changed: &[(Address, AccountSharedData)],
+) -> Result<Value, RpcError> {
+    let wrong = || RpcError::invalid("\"accounts\" needs a list of \"addresses\"");
+    let addresses = accounts["addresses"].as_array().ok_or_else(wrong)?;
+    if addresses.len() > MAX_ACCOUNTS {
+        return Err(RpcError::invalid(format!("Too many accounts provided; max {MAX_ACCOUNTS}")));
+    }
+    let format = AccountFormat::from_options(accounts.as_object().ok_or_else(wrong)?)?;
+    let account = |address: &Value| {
+        let address: Address = parse(address.as_str().unwrap_or_default(), "address")?;
+        match changed.iter().find(|(changed, _)| *changed == address) {
+            Some((_, account)) if account.lamports() == 0 => Ok(Value::Null),
+            Some((_, account)) => format.account(&chain.ledger, account),
+            None => written(chain, format, &address),
+        }
+    };
+    addresses.iter().map(account).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use solana_account::Account;
+
+    fn filters(json: Value) -> Result<Vec<Filter>, RpcError> {
+        let params = json!([{ "filters": json }]);
+        Filter::from_options(&Params::new(Some(&params)).unwrap().options(0).unwrap())
+    }
+
+    #[test]
+    fn filters_compare_in_every_encoding_and_never_beyond_the_data() {
+        let account = AccountSharedData::from(Account { data: vec![1, 2, 3, 4], ..Account::default() });
+        for (bytes, offset, fits) in [
+            (json!({ "bytes": bs58::encode([2, 3]).into_string(), "offset": 1 }), 1, true),
+            (json!({ "bytes": BASE64.encode([2, 3]), "encoding": "base64", "offset": 1 }), 1, true),
+            (json!({ "bytes": [3, 4], "offset": 2 }), 2, true),
+            (json!({ "bytes": [3, 4, 5], "offset": 2 }), 2, false),
+            (json!({ "bytes": [1], "offset": u64::MAX }), 0, false),
+            (json!({ "bytes": "", "offset": 4 }), 4, true),
+        ] {
+            let filters = filters(json!([{ "memcmp": bytes }])).unwrap();
+            assert_eq!(filters[0].fits(&account), fits, "{bytes} at {offset}");
+        }
+        assert!(filters(json!([{ "dataSize": 4 }])).unwrap()[0].fits(&account));
+        assert!(!filters(json!([{ "dataSize": 5 }])).unwrap()[0].fits(&account));
+        assert!(!filters(json!(["tokenAccountState"])).unwrap()[0].fits(&account));
+    }
+
+    #[test]
+    fn wrong_filters_are_invalid_parameters() {
+        for wrong in [
+            json!(5),
+            json!([{}]),
+            json!([{ "dataSize": -1 }]),
+            json!([{ "memcmp": { "bytes": "0OIl", "offset": 0 } }]),
+            json!([{ "memcmp": { "bytes": "1", "offset": -1 } }]),
+            json!([{ "memcmp": { "bytes": "1" } }]),
+            json!([{ "memcmp": { "bytes": [300], "offset": 0 } }]),
+            json!([{ "memcmp": { "bytes": "1".repeat(129), "offset": 0 } }]),
+            json!([{ "memcmp": { "bytes": "1".repeat(1_000_000), "offset": 0 } }]),
+            json!([{ "memcmp": { "bytes": "AQ==", "encoding": "base63", "offset": 0 } }]),
+            json!(vec![json!({ "dataSize": 1 }); 5]),
+        ] {
+            assert_eq!(filters(wrong.clone()).unwrap_err().code, -32602, "{wrong}");
+        }
+    }
+}

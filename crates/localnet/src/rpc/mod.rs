@@ -1,0 +1,175 @@
+//! JSON-RPC 2.0: a body to its answer.
+
+pub(crate) mod accounts;
+mod cluster;
+pub(crate) mod error;
+mod params;
+pub(crate) mod subscriptions;
+mod tokens;
+mod transactions;
+
+use crate::chain::Chain;
+use crate::engine::Shared;
+use error::RpcError;
+use params::Params;
+use serde_json::{Value, json};
+
+/// Requests in one batch.
+const MAX_BATCH: usize = 100;
+/// What clients take for the version of the validator: that of the virtual machine.
+const API_VERSION: &str = "4.2.2";
+
+/// The answer to a request or a batch; `None` where none is asked for.
+pub(crate) fn answer(shared: &Shared, body: &[u8]) -> Option<String> {
+    respond(body, &|method, params| dispatch(shared, method, params)).map(|answer| answer.to_string())
+}
+
+type Method<'a> = dyn Fn(&str, Params<'_>) -> Result<Value, RpcError> + 'a;
+
+/// The same for any set of methods.
+fn respond(body: &[u8], call: &Method<'_>) -> Option<Value> {
+    // The parser stops at a depth of 128.
+    let Ok(request) = serde_json::from_slice::<Value>(body) else {
+        return Some(envelope(Value::Null, Err(RpcError::parse())));
+    };
+    match request {
+        Value::Array(batch) if (1..=MAX_BATCH).contains(&batch.len()) => {
+            let answers: Vec<Value> = batch.iter().filter_map(|request| one(request, call)).collect();
+            (!answers.is_empty()).then_some(Value::Array(answers))
+        }
+        Value::Array(_) => {
+            let message = format!("a batch has 1 to {MAX_BATCH} requests");
+            Some(envelope(Value::Null, Err(RpcError::invalid_request(message))))
+        }
+        request => one(&request, call),
+    }
+}
+
+fn one(request: &Value, call: &Method<'_>) -> Option<Value> {
+    let wrong = |message: &str| Some(envelope(Value::Null, Err(RpcError::invalid_request(message))));
+    let Some(request) = request.as_object() else { return wrong("Invalid request") };
+    let id = request.get("id");
+    if id.is_some_and(|id| !(id.is_string() || id.is_number() || id.is_null())) {
+        return wrong("the id must be a string or a number");
+    }
+    let Some(method) = request.get("method").and_then(Value::as_str) else { return wrong("Invalid request") };
+    if request.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        return wrong("Invalid request: \"jsonrpc\" must be \"2.0\"");
+    }
+    let result = Params::new(request.get("params")).and_then(|params| call(method, params));
+    // Without an id it is a notification, and nobody waits for an answer.
+    id.map(|id| envelope(id.clone(), result))
+}
+
+fn envelope(id: Value, result: Result<Value, RpcError>) -> Value {
+    match result {
+        Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+        Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error.to_json() }),
+    }
+}
+
+/// A result with the slot that it is of.
+fn with_context(chain: &Chain, value: Value) -> Value {
+    json!({ "context": { "slot": chain.ledger.slot(), "apiVersion": API_VERSION }, "value": value })
+}
+
+fn dispatch(shared: &Shared, method: &str, params: Params<'_>) -> Result<Value, RpcError> {
+    // These two wait for the disk, and must not hold the chain meanwhile.
+    match method {
+        "sendTransaction" => return transactions::send(shared, params),
+        "requestAirdrop" => return transactions::request_airdrop(shared, params),
+        "sip_advanceToSlot" => return cluster::advance_to_slot(shared, params),
+        _ => {}
+    }
+    let chain = &*shared.chain()?;
+    params.check_min_context_slot(chain.ledger.slot())?;
+    match method {
+        "getAccountInfo" => accounts::info(chain, params),
+        "getBalance" => accounts::balance(chain, params),
+        "getMultipleAccounts" => accounts::multiple(chain, params),
+        "getProgramAccounts" => accounts::of_program(chain, params),
+        "getLargestAccounts" => accounts::largest(chain, params),
+        "getMinimumBalanceForRentExemption" => accounts::minimum_balance(chain, params),
+
+        "getTokenAccountBalance" => tokens::balance(chain, params),
+        "getTokenSupply" => tokens::supply(chain, params),
+        "getTokenAccountsByOwner" => tokens::by_owner(chain, params),
+        "getTokenAccountsByDelegate" => tokens::by_delegate(chain, params),
+        "getTokenLargestAccounts" => tokens::largest(chain, params),
+
+        "simulateTransaction" => transactions::simulate(chain, params),
+        "getSignatureStatuses" => transactions::statuses(chain, params),
+        "getSignaturesForAddress" => transactions::of_address(chain, params),
+        "getTransaction" => transactions::get(chain, params),
+        "getFeeForMessage" => transactions::fee(chain, params),
+        "getTransactionCount" => Ok(chain.history.next().into()),
+        "getLatestBlockhash" => transactions::latest_blockhash(chain, params),
+        "isBlockhashValid" => transactions::is_blockhash_valid(chain, params),
+        "getBlock" => transactions::block(chain, params),
+
+        _ => cluster::dispatch(shared, chain, method, params),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Answers with what it was asked.
+    fn echo(body: &[u8]) -> Option<Value> {
+        respond(body, &|method, params| {
+            let options = params.options(1)?;
+            Ok(json!([method, params.text(0, "a word")?, options.number("n")?, options.flag("f")?]))
+        })
+    }
+
+    #[test]
+    fn requests_batches_and_notifications_are_told_apart() {
+        let request = json!({ "jsonrpc": "2.0", "id": 7, "method": "m", "params": ["x"] });
+        let answer = json!({ "jsonrpc": "2.0", "id": 7, "result": ["m", "x", null, false] });
+        assert_eq!(echo(request.to_string().as_bytes()), Some(answer.clone()));
+        assert_eq!(echo(json!([request, request]).to_string().as_bytes()), Some(json!([answer, answer])));
+        assert_eq!(echo(br#"{ "jsonrpc": "2.0", "method": "m", "params": ["x"] }"#), None);
+    }
+
+    #[test]
+    fn wrong_requests_get_the_numbers_of_the_standard() {
+        let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let batch = format!("[{}1]", "1,".repeat(MAX_BATCH));
+        for (body, code) in [
+            ("", -32700),
+            ("{", -32700),
+            (nested.as_str(), -32700),
+            ("[]", -32600),
+            ("1", -32600),
+            (batch.as_str(), -32600),
+            (r#"{ "jsonrpc": "2.0", "id": {}, "method": "m" }"#, -32600),
+            (r#"{ "jsonrpc": "1.0", "id": 1, "method": "m" }"#, -32600),
+            (r#"{ "jsonrpc": "2.0", "id": 1, "method": 5 }"#, -32600),
+            (r#"{ "jsonrpc": "2.0", "id": 1, "method": "m", "params": {} }"#, -32602),
+            (r#"{ "jsonrpc": "2.0", "id": 1, "method": "m", "params": [] }"#, -32602),
+            (r#"{ "jsonrpc": "2.0", "id": 1, "method": "m", "params": ["x", { "n": -1 }] }"#, -32602),
+            (r#"{ "jsonrpc": "2.0", "id": 1, "method": "m", "params": ["x", { "commitment": "now" }] }"#, -32602),
+        ] {
+            assert_eq!(echo(body.as_bytes()).unwrap()["error"]["code"], code, "{}", &body[..body.len().min(60)]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = echo(&body);
+        }
+
+        #[test]
+        fn no_mangled_request_makes_it_panic(cuts in proptest::collection::vec((0usize..90, any::<u8>()), 0..6)) {
+            let mut body = br#"{"jsonrpc":"2.0","id":1,"method":"m","params":["x",{"n":1,"f":true,"commitment":"max"}]}"#.to_vec();
+            for (at, byte) in cuts {
+                let at = at % body.len();
+                body[at] = byte;
+            }
+            let _ = echo(&body);
+        }
+    }
+}

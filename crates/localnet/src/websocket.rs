@@ -1,0 +1,123 @@
+//! WebSocket: subscriptions and what they are told. Two threads per connection, one for each direction.
+
+use crate::engine::Shared;
+use crate::{http, rpc};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tungstenite::Message;
+use tungstenite::protocol::WebSocketConfig;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+
+const MAX_MESSAGE_BYTES: usize = 64 << 10;
+
+/// Accepts connections until the chain stops.
+pub(crate) fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
+    while let Some(stream) = http::accept(listener, shared) {
+        let shared = shared.clone();
+        // Where no thread is to be had, the connection is closed.
+        let _ = std::thread::Builder::new().name("websocket connection".into()).spawn(move || {
+            if let Some(_place) = shared.websocket.take(&stream) {
+                // The peer's errors are the peer's.
+                let _ = converse(&stream, &shared);
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        });
+    }
+}
+
+/// A socket whose two directions belong to two threads. Frames are written whole, so they do not mix.
+struct Socket {
+    reader: TcpStream,
+    writer: Arc<Mutex<TcpStream>>,
+    /// Until when the handshake must be over.
+    deadline: Option<Instant>,
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.reader.set_read_timeout(Some(left))?;
+        }
+        match self.reader.read(buffer) {
+            // The handshake would take it for "later", and there is no later.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
+            other => other,
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(buffer)?;
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn converse(stream: &TcpStream, shared: &Shared) -> Result<(), Box<dyn std::error::Error>> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(shared.limits.transfer_timeout))?;
+    let writer = Arc::new(Mutex::new(stream.try_clone()?));
+    let socket = Socket {
+        reader: stream.try_clone()?,
+        writer: writer.clone(),
+        deadline: Some(Instant::now() + shared.limits.transfer_timeout),
+    };
+    let config =
+        WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
+    let mut websocket = tungstenite::accept_with_config(socket, Some(config)).map_err(|error| error.to_string())?;
+    websocket.get_mut().deadline = None;
+    stream.set_read_timeout(Some(shared.limits.idle_timeout))?;
+
+    let (sender, receiver) = sync_channel(shared.limits.waiting_messages);
+    let hung_up = |_| "the chain failed";
+    let connection = shared.chain().map_err(hung_up)?.hub.connect(sender, stream.try_clone()?);
+    let delivery = {
+        let stream = stream.try_clone()?;
+        std::thread::Builder::new().name("websocket delivery".into()).spawn(move || {
+            if deliver(&receiver, &writer).is_err() {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        })
+    };
+    if delivery.is_ok() {
+        while let Ok(message) = websocket.read() {
+            match message {
+                Message::Text(text) => rpc::subscriptions::handle(shared, connection, text.as_bytes()),
+                Message::Binary(bytes) => rpc::subscriptions::handle(shared, connection, &bytes),
+                Message::Close(_) => {
+                    let _ = websocket.flush();
+                    break;
+                }
+                // Answered by the crate.
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+    // With the sender gone, delivery ends too.
+    shared.chain().map_err(hung_up)?.hub.disconnect(connection);
+    Ok(())
+}
+
+/// Writes what is queued, until the queue's other end is gone or the peer is.
+fn deliver(messages: &Receiver<String>, writer: &Mutex<TcpStream>) -> io::Result<()> {
+    while let Ok(message) = messages.recv() {
+        let mut frame = Vec::with_capacity(message.len() + 16);
+        Frame::message(message.into_bytes(), OpCode::Data(Data::Text), true)
+            .format(&mut frame)
+            .map_err(io::Error::other)?;
+        writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(&frame)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! What subscribers are told, and what hostile peers are not given.
+
+mod common;
+
+use common::*;
+use serde_json::{Value, json};
+use sip_localnet::{Limits, Localnet};
+use solana_keypair::Keypair;
+use solana_signer::Signer;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+use tungstenite::{Message, WebSocket};
+
+struct Client(WebSocket<TcpStream>);
+
+impl Client {
+    fn connect(chain: &Localnet) -> Self {
+        let url = chain.websocket_url();
+        let stream = TcpStream::connect(authority(&url)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Self(tungstenite::client(url, stream).unwrap().0)
+    }
+
+    fn send(&mut self, method: &str, params: Value) {
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        self.0.send(Message::text(request.to_string())).unwrap();
+    }
+
+    fn next(&mut self) -> Value {
+        serde_json::from_str(self.0.read().unwrap().to_text().unwrap()).unwrap()
+    }
+
+    fn subscribe(&mut self, method: &str, params: Value) -> u64 {
+        self.send(method, params);
+        let answer = self.next();
+        answer["result"].as_u64().unwrap_or_else(|| panic!("{answer}"))
+    }
+}
+
+#[test]
+fn subscribers_hear_of_accounts_programs_logs_and_signatures() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let url = &chain.url();
+    let (alice, bob) = (funded(url), Keypair::new().pubkey());
+    let transaction = sign(url, &[transfer(&alice, &bob, SOL)], &[&alice]);
+    let signature = transaction.signatures[0].to_string();
+
+    let mut client = Client::connect(&chain);
+    let options = json!({ "encoding": "base64", "commitment": "confirmed" });
+    let system = solana_system_interface::program::ID.to_string();
+    let account = client.subscribe("accountSubscribe", json!([bob.to_string(), options]));
+    let program = client.subscribe("programSubscribe", json!([system, options]));
+    let all_logs = client.subscribe("logsSubscribe", json!(["all"]));
+    let logs = client.subscribe("logsSubscribe", json!([{ "mentions": [bob.to_string()] }]));
+    client.subscribe("logsSubscribe", json!([{ "mentions": [Keypair::new().pubkey().to_string()] }]));
+    let waiting = client.subscribe("signatureSubscribe", json!([signature, { "commitment": "finalized" }]));
+    send(url, &transaction).unwrap();
+
+    let mut heard: Vec<Value> = (0..6).map(|_| client.next()).collect();
+    let mut take = |number: u64| {
+        let index =
+            heard.iter().position(|n| n["params"]["subscription"] == number).unwrap_or_else(|| panic!("{heard:?}"));
+        heard.remove(index)
+    };
+    let told = take(account);
+    assert_eq!(told["method"], "accountNotification");
+    assert_eq!(told["params"]["result"]["value"]["lamports"], SOL);
+    for _ in 0..2 {
+        assert!(take(program)["params"]["result"]["value"]["pubkey"].is_string());
+    }
+    assert_eq!(take(all_logs)["params"]["result"]["value"]["signature"], signature);
+    assert_eq!(take(logs)["params"]["result"]["value"]["err"], json!(null));
+    assert_eq!(take(waiting)["params"]["result"]["value"], json!({ "err": null }));
+
+    // Who asks late is told at once, once.
+    let late = client.subscribe("signatureSubscribe", json!([signature]));
+    assert_eq!(client.next()["params"]["subscription"], late);
+    client.send("signatureUnsubscribe", json!([late]));
+    assert_eq!(client.next()["error"]["code"], -32602);
+
+    for (method, number) in
+        [("accountUnsubscribe", account), ("programUnsubscribe", program), ("logsUnsubscribe", logs)]
+    {
+        client.send(method, json!([number]));
+        assert_eq!(client.next()["result"], true);
+    }
+    client.send("slotUnsubscribe", json!([all_logs]));
+    assert_eq!(client.next()["error"]["code"], -32602);
+}
+
+#[test]
+fn slots_are_told_as_they_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start(folder.path());
+    let mut client = Client::connect(&chain);
+    let slots = client.subscribe("slotSubscribe", json!([]));
+    let mut last = None;
+    for _ in 0..5 {
+        let told = client.next();
+        assert_eq!(told["params"]["subscription"], slots);
+        let slot = told["params"]["result"]["slot"].as_u64().unwrap();
+        assert!(last.is_none_or(|last| slot == last + 1));
+        last = Some(slot);
+    }
+    client.0.send(Message::Ping(b"are you there"[..].into())).unwrap();
+    while !matches!(client.0.read().unwrap(), Message::Pong(_)) {}
+    client.0.close(None).unwrap();
+    while client.0.read().is_ok() {}
+}
+
+#[test]
+fn wrong_messages_get_answers_and_wrong_frames_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let mut client = Client::connect(&chain);
+    for (message, code) in
+        [("", -32700), ("[", -32700), ("{}", -32600), (r#"{"jsonrpc":"2.0","method":"ping","id":1}"#, -32601)]
+    {
+        client.0.send(Message::text(message)).unwrap();
+        assert_eq!(client.next()["error"]["code"], code, "{message}");
+    }
+    for (method, params) in [
+        ("accountSubscribe", json!(["x"])),
+        ("logsSubscribe", json!([5])),
+        ("logsSubscribe", json!([{ "mentions": [] }])),
+        ("programSubscribe", json!([PROGRAM.to_string(), { "filters": [{}] }])),
+        ("slotUnsubscribe", json!([1])),
+    ] {
+        client.send(method, params);
+        assert_eq!(client.next()["error"]["code"], -32602, "{method}");
+    }
+    client.0.send(Message::text("x".repeat(100_000))).unwrap();
+    assert!(client.0.read().is_err());
+
+    let mut garbage = Client::connect(&chain);
+    garbage.0.get_mut().write_all(&[0xff; 64]).unwrap();
+    assert!(garbage.0.read().is_err());
+    let no_handshake = raw(&chain.websocket_url(), b"GET / HTTP/1.1\r\n\r\n");
+    assert!(no_handshake.is_err() || !no_handshake.unwrap().contains("101"));
+    Client::connect(&chain).subscribe("slotSubscribe", json!([]));
+}
+
+#[test]
+fn subscriptions_have_a_limit_and_whoever_does_not_read_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { subscriptions_per_connection: 3, waiting_messages: 16, ..Limits::default() };
+    let chain = start_still(folder.path(), limits);
+    let url = &chain.url();
+    let mut client = Client::connect(&chain);
+    let numbers: Vec<u64> = (0..3).map(|_| client.subscribe("slotSubscribe", json!([]))).collect();
+    client.send("slotSubscribe", json!([]));
+    assert_eq!(client.next()["error"]["code"], -32603);
+    client.send("slotUnsubscribe", json!([numbers[0]]));
+    assert_eq!(client.next()["result"], true);
+    client.subscribe("slotSubscribe", json!([]));
+
+    // The account with the program's code: each notification has all of it, more than any socket's buffers hold.
+    let program = json!([PROGRAM.to_string(), { "encoding": "base58" }]);
+    let program = &get(url, "getAccountInfo", program)["value"]["data"][0];
+    let code = bs58::decode(program.as_str().unwrap()).into_vec().unwrap();
+    let code = bs58::encode(&code[4..]).into_string();
+    let mut deaf = Client::connect(&chain);
+    deaf.subscribe("accountSubscribe", json!([code, { "encoding": "base64" }]));
+    for _ in 0..60 {
+        get(url, "requestAirdrop", json!([code, SOL]));
+    }
+    let mut told = 0;
+    while deaf.0.read().is_ok() {
+        told += 1;
+    }
+    assert!(told < 60, "{told}");
+    // The other subscriber did not notice.
+    client.send("slotUnsubscribe", json!([numbers[1]]));
+    assert_eq!(client.next()["result"], true);
+}
+
+#[test]
+fn http_peers_that_send_nonsense_or_nothing_or_too_much_harm_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { connections: 4, transfer_timeout: Duration::from_millis(300), ..Limits::default() };
+    let chain = start_still(folder.path(), limits);
+    let url = &chain.url();
+    for (request, status) in [
+        (&b"\x00\x01\x02\x03\r\n\r\n"[..], " 400 "),
+        (b"POST / HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n", " 413 "),
+        (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", " 411 "),
+        (b"PUT / HTTP/1.1\r\nconnection: close\r\n\r\n", " 405 "),
+        (b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", " 200 "),
+        (b"OPTIONS / HTTP/1.1\r\nconnection: close\r\norigin: https://wallet.example\r\n\r\n", " 204 "),
+    ] {
+        let answer = raw(url, request).unwrap();
+        assert!(answer.contains(status), "{answer}");
+    }
+    let preflight = raw(url, b"OPTIONS / HTTP/1.1\r\nconnection: close\r\n\r\n").unwrap();
+    assert!(preflight.contains("access-control-allow-origin: *"));
+
+    // A request that drips in is given up on, however steadily it drips.
+    let start = Instant::now();
+    let mut slow = TcpStream::connect(authority(url)).unwrap();
+    let mut ended = false;
+    for byte in b"POST / HTTP/1.1\r\ncontent-length: 5\r\nx: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+    {
+        if slow.write_all(&[*byte]).is_err() {
+            ended = true;
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(ended && start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+
+    // All places taken: the next one is told so, and gets in when one leaves.
+    let mut idle: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(authority(url)).unwrap()).collect();
+    wait_until("there is no place", || {
+        raw(url, b"GET /health HTTP/1.0\r\n\r\n").is_ok_and(|answer| answer.contains(" 503 "))
+    });
+    idle.clear();
+    wait_until("there is a place", || {
+        raw(url, b"GET /health HTTP/1.0\r\n\r\n").is_ok_and(|answer| answer.contains(" 200 "))
+    });
+}
+
+#[test]
+fn requests_may_follow_each_other_on_one_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
+    let request = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let last = request.replace("content-length", "connection: close\r\ncontent-length");
+    let expecting = request.replace("content-length", "expect: 100-continue\r\ncontent-length");
+    let mut stream = TcpStream::connect(authority(&chain.url())).unwrap();
+    stream.write_all(format!("{request}{request}").as_bytes()).unwrap();
+    let (head, tail) = expecting.split_at(expecting.len() - body.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    stream.write_all(tail.as_bytes()).unwrap();
+    stream.write_all(last.as_bytes()).unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    assert_eq!(answers.matches(r#""result":"ok""#).count(), 4, "{answers}");
+    assert_eq!(answers.matches("100 Continue").count(), 1);
+}

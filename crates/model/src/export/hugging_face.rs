@@ -1,0 +1,305 @@
+//! The Hugging Face layout: a folder with `config.json`, `generation_config.json` and weights in one file or several.
+//!
+//! A folder written here loads with `transformers.AutoModelForCausalLM.from_pretrained(folder)`; a Llama folder from
+//! elsewhere loads here when it is a plain Llama (no biases).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sip_data::files::Staged;
+use sip_graph::Buffer;
+
+use super::elements::f32_to_bf16;
+use super::safetensors::{WeightsFile, write};
+use super::{
+    CONFIG_FILE, ConfigFile, ElementType, ExportError, GENERATION_CONFIG_FILE, GenerationConfigFile, INDEX_FILE,
+    JSON_LIMIT_BYTES, LlamaConfig, Tensor, TensorRef, WEIGHTS_FILE, Widened, check_finite, load_config, read_file,
+};
+use crate::tokenizer::SpecialTokens;
+
+/// How weights are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaveOptions {
+    /// Element type; F16 is not written.
+    pub element: ElementType,
+    /// Weights of more bytes than this are split into several files; a larger tensor has a file of its own.
+    pub file_bytes_max: u64,
+}
+
+impl Default for SaveOptions {
+    /// f32, and the size at which `transformers` splits.
+    fn default() -> SaveOptions {
+        SaveOptions { element: ElementType::F32, file_bytes_max: 5_000_000_000 }
+    }
+}
+
+/// Which file holds which weight.
+#[derive(Serialize, Deserialize)]
+struct Index {
+    #[serde(default)]
+    metadata: IndexMetadata,
+    weight_map: BTreeMap<String, String>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct IndexMetadata {
+    #[serde(default)]
+    total_size: serde_json::Value,
+}
+
+/// Writes a model whose texts begin and end with [`crate::tokenizer::DOCUMENT_TOKEN`] as f32; as
+/// [`save_pretrained_with`].
+///
+/// # Errors
+/// As [`save_pretrained_with`].
+pub fn save_pretrained(folder: &Path, config: &LlamaConfig, tensors: &[TensorRef<'_>]) -> Result<(), ExportError> {
+    save_pretrained_with(folder, config, &SpecialTokens::document(), tensors, SaveOptions::default())
+}
+
+/// Writes the model into `folder` (created when missing): weights, `config.json` and `generation_config.json`.
+///
+/// `tensors` are the parameters of [`LlamaConfig::parameters`] in any order. The bytes depend on the arguments alone.
+/// Every file is on the disk in full before the first takes its name, so a disk that is full leaves what was there.
+///
+/// # Errors
+/// A configuration that is not valid, a tensor that is missing, unexpected, of another shape, not finite or beyond the
+/// element type, and what the file system refuses. Nothing is written unless all tensors are in order.
+pub fn save_pretrained_with(
+    folder: &Path,
+    config: &LlamaConfig,
+    special: &SpecialTokens,
+    tensors: &[TensorRef<'_>],
+    options: SaveOptions,
+) -> Result<(), ExportError> {
+    config.validate()?;
+    let ordered = check_tensors(config, tensors, options.element)?;
+    fs::create_dir_all(folder).map_err(|source| ExportError::Io { path: folder.to_owned(), source })?;
+
+    let files = split(&ordered, options);
+    let mut staged = Vec::new();
+    let mut index = Index { metadata: IndexMetadata::default(), weight_map: BTreeMap::new() };
+    let mut total_bytes = 0;
+    for (number, part) in files.iter().enumerate() {
+        let name = file_name(number, files.len());
+        staged.push(stage(&folder.join(&name), |out| write(out, part, options.element))?);
+        for tensor in *part {
+            index.weight_map.insert(tensor.name.to_owned(), name.clone());
+            total_bytes += tensor_bytes(tensor, options.element);
+        }
+    }
+    if files.len() > 1 {
+        index.metadata.total_size = total_bytes.into();
+        staged.push(stage_json(&folder.join(INDEX_FILE), &index)?);
+    }
+    let generation = GenerationConfigFile::new(special);
+    staged.push(stage_json(&folder.join(GENERATION_CONFIG_FILE), &generation)?);
+    staged.push(stage_json(&folder.join(CONFIG_FILE), &ConfigFile::new(config, special, options.element))?);
+    for (path, file) in staged {
+        file.commit().map_err(|source| ExportError::Io { path, source })?;
+    }
+    // What an earlier model left would be read before this one.
+    let stale = if files.len() > 1 { WEIGHTS_FILE } else { INDEX_FILE };
+    match fs::remove_file(folder.join(stale)) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(ExportError::Io { path: folder.join(stale), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads the model in `folder`: its shape, and its parameters in the order of [`LlamaConfig::parameters`].
+///
+/// F16 and BF16 weights are widened to f32, which is exact.
+///
+/// # Errors
+/// Every variant of [`ExportError`] but `Length`; a hostile file costs at most the memory of the weights that it holds.
+pub fn load_pretrained(folder: &Path) -> Result<(LlamaConfig, Vec<Tensor>), ExportError> {
+    let config = load_config(folder)?;
+    let weights = read_weights(folder, &config)?;
+    let tensors = config.parameters().into_iter().zip(weights);
+    let tensors = tensors.map(|((name, shape), bits)| Tensor { name, shape, data: bits.to_f32() }).collect();
+    Ok((config, tensors))
+}
+
+/// Reads the parameters in `folder`, in the order of [`LlamaConfig::parameters`].
+pub(crate) fn read_weights(folder: &Path, config: &LlamaConfig) -> Result<Vec<Buffer>, ExportError> {
+    let (origin, mut files) = open_weights(folder)?;
+    let parameters = config.parameters();
+
+    // Everything is looked up before memory is asked for.
+    let known: BTreeSet<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    let mut places = BTreeMap::new();
+    for (number, file) in files.iter().enumerate() {
+        for (name, entry) in &file.table.entries {
+            let origin = || file.path.display().to_string();
+            if !known.contains(name.as_str()) {
+                if is_derived(name, config) {
+                    continue;
+                }
+                return Err(ExportError::Unexpected { origin: origin(), name: name.clone() });
+            }
+            if places.insert(name.clone(), (number, entry.clone())).is_some() {
+                return Err(ExportError::Unexpected { origin: origin(), name: name.clone() });
+            }
+            if ElementType::from_name(&entry.dtype).is_none() {
+                return Err(file.element_error(name, entry));
+            }
+        }
+    }
+    for (name, expected) in &parameters {
+        match places.get(name) {
+            None => {
+                let (name, expected) = (name.clone(), expected.clone());
+                return Err(ExportError::Missing { origin: origin.display().to_string(), name, expected });
+            }
+            Some((number, entry)) if entry.shape != *expected => {
+                return Err(ExportError::Shape {
+                    origin: files[*number].path.display().to_string(),
+                    name: name.clone(),
+                    found: entry.shape.clone(),
+                    expected: expected.clone(),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    let mut weights = Vec::with_capacity(parameters.len());
+    for (name, shape) in &parameters {
+        let mut bits = Buffer::new(shape.iter().product());
+        if let Some((number, entry)) = places.get(name) {
+            files[*number].read(name, entry, &mut bits)?;
+        }
+        weights.push(bits);
+    }
+    Ok(weights)
+}
+
+/// What older writers store beside the weights and what follows from the configuration.
+fn is_derived(name: &str, config: &LlamaConfig) -> bool {
+    name.ends_with(".rotary_emb.inv_freq") || (config.tie_embeddings && name == "lm_head.weight")
+}
+
+/// The files of weights in a folder, and the file that speaks for all of them.
+fn open_weights(folder: &Path) -> Result<(PathBuf, Vec<WeightsFile>), ExportError> {
+    let (single, path) = (folder.join(WEIGHTS_FILE), folder.join(INDEX_FILE));
+    if single.exists() || !path.exists() {
+        let file = WeightsFile::open(&single)?;
+        return Ok((single, vec![file]));
+    }
+    let format_error = |reason: String| ExportError::Format { path: path.clone(), reason };
+    let index: Index = serde_json::from_slice(&read_file(&path, JSON_LIMIT_BYTES)?)
+        .map_err(|error| format_error(error.to_string()))?;
+    let names: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
+    // Files beside the index, and none elsewhere on the disk.
+    let plain = |name: &str| name.ends_with(".safetensors") && !name.contains(['/', '\\']) && !name.starts_with('.');
+    if let Some(name) = names.iter().find(|name| !plain(name)) {
+        return Err(format_error(format!("{name:?} is not the name of a .safetensors file in the same folder")));
+    }
+    let mut files = Vec::with_capacity(names.len());
+    for name in names {
+        let file = WeightsFile::open(&folder.join(name))?;
+        let placed = |tensor: &String| index.weight_map.get(tensor).is_some_and(|place| place == name);
+        if let Some(tensor) = file.table.entries.keys().find(|tensor| !placed(tensor)) {
+            return Err(format_error(format!("it does not say that tensor {tensor} is in {name}, but it is")));
+        }
+        files.push(file);
+    }
+    Ok((path, files))
+}
+
+/// The tensors in the order of the forward pass, if they are the parameters of the model.
+fn check_tensors<'a>(
+    config: &LlamaConfig,
+    tensors: &[TensorRef<'a>],
+    element: ElementType,
+) -> Result<Vec<TensorRef<'a>>, ExportError> {
+    if element == ElementType::F16 {
+        return Err(crate::config::config_error(
+            "element",
+            "is F16, but weights are written as F32 or BF16".to_owned(),
+        ));
+    }
+    let origin = || "model".to_owned();
+    let mut given = BTreeMap::new();
+    for tensor in tensors {
+        if given.insert(tensor.name, *tensor).is_some() {
+            return Err(ExportError::Unexpected { origin: origin(), name: tensor.name.to_owned() });
+        }
+    }
+    let mut ordered = Vec::with_capacity(tensors.len());
+    for (name, expected) in config.parameters() {
+        let Some(tensor) = given.remove(name.as_str()) else {
+            return Err(ExportError::Missing { origin: origin(), name, expected });
+        };
+        if tensor.shape != expected {
+            return Err(ExportError::Shape { origin: origin(), name, found: tensor.shape.to_vec(), expected });
+        }
+        let length = expected.iter().product();
+        if tensor.data.len() != length {
+            return Err(ExportError::Length { name, shape: expected, found: tensor.data.len(), expected: length });
+        }
+        let part = Widened { origin: "model", name: &name, range: 0..length };
+        match element {
+            // A value beyond the largest bfloat16 would become infinite.
+            ElementType::Bf16 => {
+                check_finite(&part, tensor.data.iter().map(|&value| u32::from(f32_to_bf16(value)) << 16))?;
+            }
+            _ => check_finite(&part, tensor.data.iter().map(|value| value.to_bits()))?,
+        }
+        ordered.push(tensor);
+    }
+    match given.into_keys().next() {
+        Some(name) => Err(ExportError::Unexpected { origin: origin(), name: name.to_owned() }),
+        None => Ok(ordered),
+    }
+}
+
+fn tensor_bytes(tensor: &TensorRef<'_>, element: ElementType) -> u64 {
+    (tensor.data.len() * element.size_bytes()) as u64
+}
+
+/// Consecutive tensors, as many to a file as fit.
+fn split<'a, 'b>(tensors: &'b [TensorRef<'a>], options: SaveOptions) -> Vec<&'b [TensorRef<'a>]> {
+    let mut files = Vec::new();
+    let (mut start, mut bytes) = (0, 0u64);
+    for (at, tensor) in tensors.iter().enumerate() {
+        let more = tensor_bytes(tensor, options.element);
+        if at > start && bytes + more > options.file_bytes_max {
+            files.push(&tensors[start..at]);
+            (start, bytes) = (at, 0);
+        }
+        bytes += more;
+    }
+    files.push(&tensors[start..]);
+    files
+}
+
+fn file_name(number: usize, count: usize) -> String {
+    match count {
+        1 => WEIGHTS_FILE.to_owned(),
+        _ => format!("model-{:05}-of-{count:05}.safetensors", number + 1),
+    }
+}
+
+/// Writes a file that does not have its name yet.
+pub(super) fn stage(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(PathBuf, Staged), ExportError> {
+    let staged = Staged::write(path, |temporary| {
+        let mut out = BufWriter::new(File::create(temporary)?);
+        write(&mut out)?;
+        out.flush()
+    });
+    staged.map(|staged| (path.to_owned(), staged)).map_err(|source| ExportError::Io { path: path.to_owned(), source })
+}
+
+fn stage_json(path: &Path, value: &impl Serialize) -> Result<(PathBuf, Staged), ExportError> {
+    stage(path, |out| {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        out.write_all(b"\n")
+    })
+}

@@ -1,0 +1,210 @@
+//! The safetensors format: a JSON table of names, types, shapes and offsets, then the elements.
+//!
+//! Read tensor by tensor, so that a model is in memory once; and checked before anything is allocated for it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::elements::{ElementType, Widened, check_finite, f32_to_bf16};
+use super::{ExportError, TensorRef};
+
+/// Larger tables are refused by other readers as well.
+const HEADER_LIMIT_BYTES: u64 = 100_000_000;
+/// Elements are read and written in parts of this many bytes.
+const PART_BYTES: usize = 1 << 20;
+/// The key of the table that is no tensor.
+const METADATA_KEY: &str = "__metadata__";
+
+/// Where a tensor lies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Element type in the words of the format.
+    pub(crate) dtype: String,
+    /// Sides, outermost first.
+    pub(crate) shape: Vec<usize>,
+    /// First byte and the byte after the last, behind the table.
+    data_offsets: (u64, u64),
+}
+
+/// The table of a file, in the order of the names.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) entries: BTreeMap<String, Entry>,
+    data_start: u64,
+}
+
+impl Table {
+    /// Reads the table of a file of `size_bytes`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words: tables that are cut short, are not JSON, name a tensor twice, or do not describe
+    /// exactly the bytes of the file.
+    pub(crate) fn read(mut file: impl Read, size_bytes: u64) -> Result<Table, String> {
+        let mut length = [0; 8];
+        file.read_exact(&mut length).map_err(|_| "it is shorter than the 8 bytes of the table's length".to_owned())?;
+        let length = u64::from_le_bytes(length);
+        let limit = HEADER_LIMIT_BYTES.min(size_bytes.saturating_sub(8));
+        if length > limit {
+            return Err(format!("its table has {length} bytes, expected at most {limit}"));
+        }
+        let mut text = Vec::new();
+        file.take(length).read_to_end(&mut text).map_err(|error| error.to_string())?;
+        if text.len() as u64 != length {
+            return Err(format!("its table is cut short after {} of {length} bytes", text.len()));
+        }
+        let Entries(entries) = serde_json::from_slice(&text).map_err(|error| format!("its table is wrong: {error}"))?;
+        let table = Table { entries, data_start: 8 + length };
+        table.check(size_bytes - table.data_start)?;
+        Ok(table)
+    }
+
+    /// Every tensor has the bytes that its shape asks for, and together they are all bytes, once.
+    fn check(&self, data_bytes: u64) -> Result<(), String> {
+        let mut places: Vec<(&str, &Entry)> = self.entries.iter().map(|(name, entry)| (name.as_str(), entry)).collect();
+        places.sort_by_key(|(_, entry)| entry.data_offsets);
+        let mut expected = 0;
+        for (name, entry) in places {
+            let (start, end) = entry.data_offsets;
+            if start != expected || end < start {
+                return Err(format!("tensor {name} lies at bytes {start} to {end}, expected to begin at {expected}"));
+            }
+            expected = end;
+            if let Some(element) = ElementType::from_name(&entry.dtype) {
+                let sides = entry.shape.iter().map(|&side| side as u64);
+                let size =
+                    sides.chain([element.size_bytes() as u64]).try_fold(1u64, |size, side| size.checked_mul(side));
+                if size != Some(end - start) {
+                    let (dtype, shape) = (&entry.dtype, &entry.shape);
+                    return Err(format!("tensor {name} of type {dtype} and shape {shape:?} has {} bytes", end - start));
+                }
+            }
+        }
+        if expected != data_bytes {
+            return Err(format!("its table describes {expected} bytes of tensors, but {data_bytes} are there"));
+        }
+        Ok(())
+    }
+}
+
+/// The JSON object of a table; a name that occurs twice is an error.
+struct Entries(BTreeMap<String, Entry>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entries, D::Error> {
+        struct TableVisitor;
+        impl<'de> Visitor<'de> for TableVisitor {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tensors")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Entries, M::Error> {
+                let mut entries = BTreeMap::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == METADATA_KEY {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    }
+                    let entry: Entry = map.next_value()?;
+                    if entries.contains_key(&name) {
+                        return Err(M::Error::custom(format!("tensor {name} is named twice")));
+                    }
+                    entries.insert(name, entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(TableVisitor)
+    }
+}
+
+/// An open file of weights.
+pub(crate) struct WeightsFile {
+    pub(crate) path: PathBuf,
+    file: File,
+    pub(crate) table: Table,
+}
+
+impl WeightsFile {
+    /// Opens a file and reads its table.
+    pub(crate) fn open(path: &Path) -> Result<WeightsFile, ExportError> {
+        let io_error = |source| ExportError::Io { path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(io_error)?;
+        let size_bytes = file.metadata().map_err(io_error)?.len();
+        let table = Table::read(&mut file, size_bytes)
+            .map_err(|reason| ExportError::Format { path: path.to_owned(), reason })?;
+        Ok(WeightsFile { path: path.to_owned(), file, table })
+    }
+
+    /// Reads a tensor of the table as the bits of f32 into `out`, which is as long as its shape says.
+    pub(crate) fn read(&mut self, name: &str, entry: &Entry, out: &mut [u32]) -> Result<(), ExportError> {
+        let io_error = |source| ExportError::Io { path: self.path.clone(), source };
+        let Some(element) = ElementType::from_name(&entry.dtype) else {
+            return Err(self.element_error(name, entry));
+        };
+        self.file.seek(SeekFrom::Start(self.table.data_start + entry.data_offsets.0)).map_err(io_error)?;
+        let origin = self.path.display().to_string();
+        let per_part = PART_BYTES / element.size_bytes();
+        let mut bytes = vec![0; PART_BYTES.min(out.len() * element.size_bytes())];
+        for (number, part) in out.chunks_mut(per_part).enumerate() {
+            let bytes = &mut bytes[..part.len() * element.size_bytes()];
+            self.file.read_exact(bytes).map_err(io_error)?;
+            element.widen(bytes, part);
+            let start = number * per_part;
+            let range = start..start + part.len();
+            check_finite(&Widened { origin: &origin, name, range }, part.iter().copied())?;
+        }
+        Ok(())
+    }
+
+    /// The element type of a tensor is none that is read.
+    pub(crate) fn element_error(&self, name: &str, entry: &Entry) -> ExportError {
+        let (name, found) = (name.to_owned(), entry.dtype.clone());
+        ExportError::ElementType { path: self.path.clone(), name, found, expected: "F32, F16 or BF16" }
+    }
+}
+
+/// Writes a file of weights; the bytes depend on the arguments alone.
+///
+/// # Errors
+/// Those of `out`. Tensors to be written as bfloat16 must be in its range.
+pub(crate) fn write(mut out: impl Write, tensors: &[TensorRef<'_>], element: ElementType) -> io::Result<()> {
+    let mut table = serde_json::Map::new();
+    // The key that `transformers` insists on.
+    table.insert(METADATA_KEY.to_owned(), serde_json::json!({ "format": "pt" }));
+    let mut start = 0;
+    for tensor in tensors {
+        let end = start + (tensor.data.len() * element.size_bytes()) as u64;
+        let entry =
+            Entry { dtype: element.name().to_owned(), shape: tensor.shape.to_vec(), data_offsets: (start, end) };
+        table.insert(tensor.name.to_owned(), serde_json::to_value(entry)?);
+        start = end;
+    }
+    let mut text = serde_json::to_vec(&table)?;
+    // Elements start at a multiple of 8, as the format asks.
+    text.resize(text.len().next_multiple_of(8), b' ');
+    out.write_all(&(text.len() as u64).to_le_bytes())?;
+    out.write_all(&text)?;
+    let mut bytes = Vec::new();
+    for tensor in tensors {
+        for part in tensor.data.chunks(PART_BYTES / 4) {
+            bytes.clear();
+            match element {
+                ElementType::F32 => bytes.extend(part.iter().flat_map(|value| value.to_le_bytes())),
+                ElementType::Bf16 => bytes.extend(part.iter().flat_map(|&value| f32_to_bf16(value).to_le_bytes())),
+                ElementType::F16 => {
+                    return Err(io::Error::new(io::ErrorKind::Unsupported, "weights are not written as F16"));
+                }
+            }
+            out.write_all(&bytes)?;
+        }
+    }
+    out.flush()
+}

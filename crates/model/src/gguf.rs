@@ -1,0 +1,300 @@
+//! GGUF files (versions 2 and 3) of the Llama architecture, read only.
+//!
+//! A file is a table of metadata, a table of tensors, and the tensors, quantised in blocks. [`container`] reads the
+//! tables, [`blocks`] the blocks; this file maps names and orders to those of the Hugging Face layout, and
+//! [`vocabulary`] builds the tokenizer. Everything is checked before memory is asked for.
+
+mod blocks;
+mod container;
+mod vocabulary;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use sip_graph::Buffer;
+
+pub use blocks::BlockType;
+pub use container::{Container, TensorInfo, Value};
+
+use crate::config::{LlamaConfig, RopeScaling};
+use crate::export::{ExportError, Widened, YARN_BETA_FAST, YARN_BETA_SLOW, check_finite, yarn_attention_factor};
+use crate::loaded::{LoadError, LoadedModel, recognise, unique};
+use crate::tables::rotary_frequencies;
+use crate::tokenizer::SpecialTokens;
+
+/// Blocks are read in parts of about this many bytes.
+const PART_BYTES: usize = 1 << 20;
+/// The base of the rotary frequencies of a file that does not name one.
+const DEFAULT_ROPE_THETA: f32 = 10_000.0;
+/// The tensor that some files hold in place of the parameters of Llama 3's rope scaling.
+const ROPE_FACTORS: &str = "rope_freqs.weight";
+
+/// A `.gguf` file that is open for reading.
+struct Gguf<'a> {
+    path: &'a Path,
+    file: File,
+    container: Container,
+}
+
+/// Opens a `.gguf` file.
+pub(crate) fn open(path: &Path) -> Result<LoadedModel, LoadError> {
+    let io_error = |source| ExportError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(io_error)?;
+    let size_bytes = file.metadata().map_err(io_error)?.len();
+    let container = Container::read(BufReader::with_capacity(PART_BYTES, &file), size_bytes)
+        .map_err(|reason| ExportError::Format { path: path.to_owned(), reason })?;
+    let mut gguf = Gguf { path, file, container };
+    let config = gguf.config()?;
+    let tokenizer = vocabulary::tokenizer(&gguf.container)?;
+    let special = gguf.special(&config, tokenizer.begin()?);
+    let chat = recognise(gguf.container.text("tokenizer.chat_template"));
+    let weights = gguf.weights(&config)?;
+    Ok(LoadedModel { config, weights, tokenizer, special, chat })
+}
+
+impl Gguf<'_> {
+    fn format_error(&self, reason: String) -> ExportError {
+        ExportError::Format { path: self.path.to_owned(), reason }
+    }
+
+    fn unsupported(&self, key: &'static str, found: String, expected: &str) -> ExportError {
+        ExportError::Unsupported { path: self.path.to_owned(), key, found, expected: expected.to_owned() }
+    }
+
+    fn size(&self, key: &'static str) -> Result<Option<usize>, ExportError> {
+        let Some(value) = self.container.metadata.get(key) else { return Ok(None) };
+        match value.as_u64().and_then(|size| usize::try_from(size).ok()) {
+            Some(size) => Ok(Some(size)),
+            None => Err(self.unsupported(key, value.to_string(), "a whole number")),
+        }
+    }
+
+    fn required_size(&self, key: &'static str) -> Result<usize, ExportError> {
+        self.size(key)?.ok_or_else(|| self.format_error(format!("its metadata lacks {key}")))
+    }
+
+    fn number(&self, key: &'static str) -> Result<Option<f32>, ExportError> {
+        let Some(value) = self.container.metadata.get(key) else { return Ok(None) };
+        match value.as_f32() {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.unsupported(key, value.to_string(), "a number")),
+        }
+    }
+
+    /// The shape that metadata and the embedding's rows give.
+    fn config(&mut self) -> Result<LlamaConfig, ExportError> {
+        let architecture = self.container.text("general.architecture").unwrap_or("unnamed");
+        if architecture != "llama" {
+            return Err(self.unsupported("general.architecture", architecture.to_owned(), "llama"));
+        }
+        if let Some(experts @ 1..) = self.size("llama.expert_count")? {
+            return Err(self.unsupported("llama.expert_count", experts.to_string(), "0"));
+        }
+        let embedding = self.tensor("token_embd.weight")?;
+        let [vocab_size, _] = embedding.shape[..] else {
+            return Err(
+                self.format_error(format!("token_embd.weight has shape {:?}, expected two sides", embedding.shape))
+            );
+        };
+        let num_heads = self.required_size("llama.attention.head_count")?;
+        let hidden_size = self.required_size("llama.embedding_length")?;
+        let head_dim = self.size("llama.attention.key_length")?;
+        let derived = head_dim.and_then(|width| width.checked_mul(num_heads)) == Some(hidden_size);
+        let mut config = LlamaConfig {
+            vocab_size,
+            hidden_size,
+            intermediate_size: self.required_size("llama.feed_forward_length")?,
+            num_layers: self.required_size("llama.block_count")?,
+            num_heads,
+            num_kv_heads: self.size("llama.attention.head_count_kv")?.unwrap_or(num_heads),
+            head_dim: head_dim.filter(|_| !derived),
+            max_seq_len: self.required_size("llama.context_length")?,
+            rms_norm_eps: self
+                .number("llama.attention.layer_norm_rms_epsilon")?
+                .ok_or_else(|| self.format_error("its metadata lacks llama.attention.layer_norm_rms_epsilon".into()))?,
+            rope_theta: self.number("llama.rope.freq_base")?.unwrap_or(DEFAULT_ROPE_THETA),
+            rope_scaling: None,
+            tie_embeddings: !self.container.tensors.contains_key("output.weight"),
+        };
+        config.validate()?;
+        for key in ["llama.rope.dimension_count", "llama.attention.value_length"] {
+            let found = self.size(key)?.unwrap_or(config.head_dim());
+            if found != config.head_dim() {
+                let expected = format!("the width of a head, {},", config.head_dim());
+                return Err(self.unsupported(key, found.to_string(), &expected));
+            }
+        }
+        config.rope_scaling = self.rope_scaling(&config)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn rope_scaling(&mut self, config: &LlamaConfig) -> Result<Option<RopeScaling>, ExportError> {
+        const KIND: &str = "llama.rope.scaling.type";
+        if self.container.tensors.contains_key(ROPE_FACTORS) {
+            return self.llama3_scaling(config).map(Some);
+        }
+        let linear = self.number("llama.rope.scale_linear")?.filter(|&factor| factor != 1.0);
+        let factor = self.number("llama.rope.scaling.factor")?.or(linear);
+        let original_max_seq_len =
+            self.size("llama.rope.scaling.original_context_length")?.unwrap_or(config.max_seq_len);
+        match (self.container.text(KIND), factor) {
+            (Some("none"), _) | (None, None) => Ok(None),
+            (None | Some("linear"), Some(factor)) => Ok(Some(RopeScaling::Linear { factor })),
+            (Some("yarn"), Some(factor)) => Ok(Some(RopeScaling::Yarn {
+                factor,
+                attention_factor: self.number("llama.rope.scaling.attn_factor")?.map_or(1.0, |own| own)
+                    * yarn_attention_factor(factor, [None, None]),
+                beta_fast: YARN_BETA_FAST,
+                beta_slow: YARN_BETA_SLOW,
+                original_max_seq_len,
+                truncate: true,
+            })),
+            (kind, _) => {
+                let found = kind.unwrap_or("unnamed").to_owned();
+                Err(self.unsupported(KIND, found, "none, linear or yarn with llama.rope.scaling.factor"))
+            }
+        }
+    }
+
+    /// Llama 3 files hold the divisor of every frequency instead of the four numbers that they follow from: those of the
+    /// published models are tried.
+    fn llama3_scaling(&mut self, config: &LlamaConfig) -> Result<RopeScaling, ExportError> {
+        let info = self.tensor(ROPE_FACTORS)?.clone();
+        let expected = vec![config.head_dim() / 2];
+        if info.shape != expected {
+            let (origin, name) = (self.path.display().to_string(), ROPE_FACTORS.to_owned());
+            return Err(ExportError::Shape { origin, name, found: info.shape, expected });
+        }
+        let mut divisors = Buffer::new(expected[0]);
+        self.read(ROPE_FACTORS, &info, &mut divisors)?;
+        let divisors = divisors.to_f32();
+        let plain = rotary_frequencies(config).0;
+        for factor in [8.0, 32.0, 16.0, 4.0] {
+            let scaling =
+                RopeScaling::Llama3 { factor, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_seq_len: 8192 };
+            let scaled = rotary_frequencies(&LlamaConfig { rope_scaling: Some(scaling), ..config.clone() }).0;
+            let fits = |((plain, scaled), &divisor): ((&f64, &f64), &f32)| {
+                (plain / scaled - f64::from(divisor)).abs() < 1e-4 * f64::from(divisor)
+            };
+            if plain.iter().zip(&scaled).zip(&divisors).all(fits) {
+                return Ok(scaling);
+            }
+        }
+        Err(self.unsupported(ROPE_FACTORS, "of other models".to_owned(), "the rope scaling of Llama 3.1 to 3.3"))
+    }
+
+    fn special(&self, config: &LlamaConfig, begin: Option<u32>) -> SpecialTokens {
+        let id = |key: &str| {
+            let id = self.container.metadata.get(key)?.as_u64()?;
+            u32::try_from(id).ok().filter(|&id| (id as usize) < config.vocab_size)
+        };
+        let end = ["eos", "eot", "eom"].into_iter().filter_map(|role| id(&format!("tokenizer.ggml.{role}_token_id")));
+        SpecialTokens { begin, bos: id("tokenizer.ggml.bos_token_id"), end: unique(end.collect(), config) }
+    }
+
+    fn tensor(&self, name: &str) -> Result<&TensorInfo, ExportError> {
+        self.container.tensors.get(name).ok_or_else(|| self.format_error(format!("it lacks the tensor {name}")))
+    }
+
+    /// The parameters in the order of [`LlamaConfig::parameters`].
+    fn weights(&mut self, config: &LlamaConfig) -> Result<Vec<Buffer>, ExportError> {
+        let origin = self.path.display().to_string();
+        let mut unused: BTreeMap<String, TensorInfo> = self.container.tensors.clone();
+        unused.remove(ROPE_FACTORS);
+        let mut found = Vec::new();
+        for (parameter, expected) in config.parameters() {
+            let name = gguf_name(&parameter);
+            let Some(info) = unused.remove(&name) else {
+                return Err(ExportError::Missing { origin, name, expected });
+            };
+            if info.shape != expected {
+                return Err(ExportError::Shape { origin, name, found: info.shape, expected });
+            }
+            found.push((name, info));
+        }
+        if let Some((name, _)) = unused.pop_first() {
+            return Err(ExportError::Unexpected { origin, name });
+        }
+        let mut weights = Vec::with_capacity(found.len());
+        for (name, info) in found {
+            let mut bits = Buffer::new(info.shape.iter().product());
+            self.read(&name, &info, &mut bits)?;
+            if name.ends_with("attn_q.weight") || name.ends_with("attn_k.weight") {
+                bits = halves_apart(&bits, config.head_dim(), config.hidden_size);
+            }
+            weights.push(bits);
+        }
+        Ok(weights)
+    }
+
+    /// Reads a tensor as the bits of f32.
+    fn read(&mut self, name: &str, info: &TensorInfo, out: &mut [u32]) -> Result<(), ExportError> {
+        let io_error = |source| ExportError::Io { path: self.path.to_owned(), source };
+        let origin = self.path.display().to_string();
+        let Some(block) = BlockType::from_id(info.type_id) else {
+            return Err(ExportError::ElementType {
+                path: self.path.to_owned(),
+                name: name.to_owned(),
+                found: format!("number {}", info.type_id),
+                expected: BlockType::NAMES,
+            });
+        };
+        self.file.seek(SeekFrom::Start(self.container.data_start + info.offset)).map_err(io_error)?;
+        let per_part = (PART_BYTES / block.size_bytes()) * block.len();
+        let mut bytes = Vec::new();
+        for (number, part) in out.chunks_mut(per_part).enumerate() {
+            bytes.resize(part.len() / block.len() * block.size_bytes(), 0);
+            self.file.read_exact(&mut bytes).map_err(io_error)?;
+            block.dequantise(&bytes, part);
+            let start = number * per_part;
+            let range = start..start + part.len();
+            check_finite(&Widened { origin: &origin, name, range }, part.iter().copied())?;
+        }
+        Ok(())
+    }
+}
+
+/// The name in GGUF of a parameter of the Hugging Face layout.
+fn gguf_name(parameter: &str) -> String {
+    let name = parameter.strip_suffix(".weight").unwrap_or(parameter);
+    let Some((layer, part)) = name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.')) else {
+        let name = match name {
+            "model.embed_tokens" => "token_embd",
+            "model.norm" => "output_norm",
+            _ => "output",
+        };
+        return format!("{name}.weight");
+    };
+    let part = match part {
+        "input_layernorm" => "attn_norm",
+        "self_attn.q_proj" => "attn_q",
+        "self_attn.k_proj" => "attn_k",
+        "self_attn.v_proj" => "attn_v",
+        "self_attn.o_proj" => "attn_output",
+        "post_attention_layernorm" => "ffn_norm",
+        "mlp.gate_proj" => "ffn_gate",
+        "mlp.up_proj" => "ffn_up",
+        _ => "ffn_down",
+    };
+    format!("blk.{layer}.{part}.weight")
+}
+
+/// GGUF keeps the two rows that rotate together side by side; here the first halves of a head stand before the second.
+/// `head_dim` rows of `width` make a head.
+fn halves_apart(rows: &[u32], head_dim: usize, width: usize) -> Buffer {
+    let mut out = Buffer::new(rows.len());
+    let half = head_dim / 2;
+    for (head, out) in rows.chunks_exact(head_dim * width).zip(out.chunks_exact_mut(head_dim * width)) {
+        for (number, row) in out.chunks_exact_mut(width).enumerate() {
+            let from = number % half * 2 + number / half;
+            row.copy_from_slice(&head[from * width..(from + 1) * width]);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,388 @@
+//! GGUF files written here, right and wrong, and blocks against the package that belongs to the format.
+
+use std::fs;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+
+use super::*;
+use crate::chat::{ChatError, ChatTemplate};
+
+const U32: u32 = 4;
+const F32_KIND: u32 = 6;
+const TEXT: u32 = 8;
+const ARRAY: u32 = 9;
+
+/// A file in parts.
+#[derive(Clone)]
+struct Parts {
+    version: u32,
+    /// Key, number of the type, bytes.
+    metadata: Vec<(String, u32, Vec<u8>)>,
+    /// Name, sides innermost first, number of the type, bytes.
+    tensors: Vec<(String, Vec<u64>, u32, Vec<u8>)>,
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+}
+
+fn array(kind: u32, elements: &[Vec<u8>]) -> Vec<u8> {
+    [&kind.to_le_bytes()[..], &(elements.len() as u64).to_le_bytes(), &elements.concat()].concat()
+}
+
+impl Parts {
+    fn set(&mut self, key: &str, kind: u32, bytes: impl Into<Vec<u8>>) {
+        self.metadata.retain(|(found, ..)| found != key);
+        self.metadata.push((key.to_owned(), kind, bytes.into()));
+    }
+
+    fn remove(&mut self, key: &str) {
+        self.metadata.retain(|(found, ..)| found != key);
+    }
+
+    fn tensor(&mut self, name: &str) -> &mut (String, Vec<u64>, u32, Vec<u8>) {
+        self.tensors.iter_mut().find(|(found, ..)| found == name).unwrap()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = b"GGUF".to_vec();
+        bytes.extend(self.version.to_le_bytes());
+        bytes.extend((self.tensors.len() as u64).to_le_bytes());
+        bytes.extend((self.metadata.len() as u64).to_le_bytes());
+        for (key, kind, value) in &self.metadata {
+            bytes.extend(text(key));
+            bytes.extend(kind.to_le_bytes());
+            bytes.extend(value);
+        }
+        let mut offset = 0;
+        for (name, sides, kind, data) in &self.tensors {
+            bytes.extend(text(name));
+            bytes.extend((sides.len() as u32).to_le_bytes());
+            bytes.extend(sides.iter().flat_map(|side| side.to_le_bytes()));
+            bytes.extend(kind.to_le_bytes());
+            bytes.extend((offset as u64).to_le_bytes());
+            offset += data.len().next_multiple_of(32);
+        }
+        for (.., data) in &self.tensors {
+            bytes.resize(bytes.len().next_multiple_of(32), 0);
+            bytes.extend(data);
+        }
+        bytes
+    }
+
+    fn open(&self) -> Result<LoadedModel, LoadError> {
+        open_bytes(&self.bytes())
+    }
+
+    fn refusal(&self) -> String {
+        self.open().unwrap_err().to_string()
+    }
+}
+
+fn open_bytes(bytes: &[u8]) -> Result<LoadedModel, LoadError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("model.gguf");
+    fs::write(&path, bytes).unwrap();
+    LoadedModel::open(&path)
+}
+
+fn config() -> LlamaConfig {
+    LlamaConfig {
+        vocab_size: 262,
+        hidden_size: 32,
+        intermediate_size: 64,
+        num_layers: 2,
+        num_heads: 4,
+        num_kv_heads: 2,
+        head_dim: None,
+        max_seq_len: 64,
+        rms_norm_eps: 1e-5,
+        rope_theta: 500.0,
+        rope_scaling: None,
+        tie_embeddings: false,
+    }
+}
+
+/// The value of element `index` of parameter `number`.
+fn value(number: usize, index: usize) -> f32 {
+    (number * 1000 + index) as f32 / 1024.0 - 3.0
+}
+
+/// A whole model in f32.
+fn model() -> Parts {
+    let config = config();
+    let mut parts = Parts { version: 3, metadata: Vec::new(), tensors: Vec::new() };
+    parts.set("general.architecture", TEXT, text("llama"));
+    for (key, size) in [
+        ("llama.context_length", config.max_seq_len),
+        ("llama.embedding_length", config.hidden_size),
+        ("llama.feed_forward_length", config.intermediate_size),
+        ("llama.block_count", config.num_layers),
+        ("llama.attention.head_count", config.num_heads),
+        ("llama.attention.head_count_kv", config.num_kv_heads),
+        ("llama.rope.dimension_count", config.head_dim()),
+        ("tokenizer.ggml.bos_token_id", 0),
+        ("tokenizer.ggml.eos_token_id", 1),
+    ] {
+        parts.set(key, U32, (size as u32).to_le_bytes());
+    }
+    parts.set("llama.rope.freq_base", F32_KIND, config.rope_theta.to_le_bytes());
+    parts.set("llama.attention.layer_norm_rms_epsilon", F32_KIND, config.rms_norm_eps.to_le_bytes());
+    parts.set("tokenizer.ggml.model", TEXT, text("gpt2"));
+    parts.set("tokenizer.ggml.pre", TEXT, text("smollm"));
+    let template = ChatTemplate::ChatMl { default_system: None }.to_jinja();
+    parts.set("tokenizer.chat_template", TEXT, text(&template));
+
+    let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
+    alphabet.sort_unstable();
+    let mut tokens = vec!["<|im_start|>".to_owned(), "<|im_end|>".to_owned()];
+    tokens.extend(alphabet.iter().map(char::to_string));
+    tokens.extend(["th", "Ġth", "Ġthe", "12"].map(str::to_owned));
+    assert_eq!(tokens.len(), config.vocab_size);
+    let types = (0..tokens.len()).map(|id| (if id < 2 { CONTROL } else { 1u32 }).to_le_bytes().to_vec());
+    parts.set("tokenizer.ggml.token_type", ARRAY, array(5, &types.collect::<Vec<_>>()));
+    parts.set("tokenizer.ggml.tokens", ARRAY, array(TEXT, &tokens.iter().map(|token| text(token)).collect::<Vec<_>>()));
+    let merges = ["t h", "Ġ th", "Ġth e", "1 2"].map(text);
+    parts.set("tokenizer.ggml.merges", ARRAY, array(TEXT, &merges));
+
+    let head_dim = config.head_dim();
+    for (number, (name, shape)) in config.parameters().into_iter().enumerate() {
+        let width = *shape.last().unwrap();
+        let rotated = name.contains("q_proj") || name.contains("k_proj");
+        let count: usize = shape.iter().product();
+        let bytes = (0..count).flat_map(|index| {
+            let (row, column) = (index / width, index % width);
+            // Rows 2i and 2i + 1 of a head are its rows i and i + half.
+            let (head, within) = (row / head_dim, row % head_dim);
+            let from = if rotated { head * head_dim + within / 2 + within % 2 * (head_dim / 2) } else { row };
+            value(number, from * width + column).to_le_bytes()
+        });
+        let sides = shape.iter().rev().map(|&side| side as u64).collect();
+        parts.tensors.push((gguf_name(&name), sides, 0, bytes.collect()));
+    }
+    parts
+}
+
+const CONTROL: u32 = 3;
+
+#[test]
+fn a_whole_model_is_read_in_the_order_of_the_hugging_face_layout() {
+    for version in [2, 3] {
+        let loaded = Parts { version, ..model() }.open().unwrap();
+        assert_eq!(loaded.config, config());
+        for (number, weights) in loaded.weights.iter().enumerate() {
+            for (index, &bits) in weights.iter().enumerate() {
+                assert_eq!(f32::from_bits(bits), value(number, index), "parameter {number} at {index}");
+            }
+        }
+        assert_eq!(loaded.special, SpecialTokens { begin: None, bos: Some(0), end: vec![1] });
+        assert_eq!(loaded.chat, Ok(ChatTemplate::ChatMl { default_system: None }));
+        let ids = loaded.tokenizer.encode("<|im_start|>in the12\n").unwrap();
+        // The pieces are "in", " the", "1", "2" and the line end: digits stand alone.
+        assert_eq!(ids.len(), 1 + 2 + 1 + 2 + 1);
+        assert_eq!(loaded.tokenizer.decode(&ids).unwrap(), "<|im_start|>in the12\n");
+    }
+}
+
+#[test]
+fn what_the_metadata_says_of_the_tokenizer_counts() {
+    let mut parts = model();
+    parts.set("tokenizer.ggml.pre", TEXT, text("gpt-2"));
+    parts.set("tokenizer.ggml.add_bos_token", 7, [1]);
+    let loaded = parts.open().unwrap();
+    assert_eq!(loaded.special.begin, Some(0));
+    assert_eq!(loaded.tokenizer.encode("12").unwrap(), [261]);
+    for pre in ["llama-bpe", "qwen2", "default"] {
+        parts.set("tokenizer.ggml.pre", TEXT, text(pre));
+        let tokenizer = parts.open().unwrap().tokenizer;
+        let text = "It's the 1,234th — naïve\n\n  end!";
+        assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()).unwrap(), text);
+    }
+    parts.remove("tokenizer.chat_template");
+    assert_eq!(parts.open().unwrap().chat, Err(ChatError::Missing));
+}
+
+#[test]
+fn rope_scaling_is_read_from_the_metadata_or_from_the_divisors_of_llama_3() {
+    let mut parts = model();
+    parts.set("llama.rope.scaling.factor", F32_KIND, 4f32.to_le_bytes());
+    parts.set("llama.rope.scaling.type", TEXT, text("linear"));
+    assert_eq!(parts.open().unwrap().config.rope_scaling, Some(RopeScaling::Linear { factor: 4.0 }));
+    parts.set("llama.rope.scaling.type", TEXT, text("yarn"));
+    parts.set("llama.rope.scaling.original_context_length", U32, 16u32.to_le_bytes());
+    let found = parts.open().unwrap().config.rope_scaling;
+    assert!(matches!(found, Some(RopeScaling::Yarn { factor: 4.0, original_max_seq_len: 16, .. })), "{found:?}");
+    parts.set("llama.rope.scaling.type", TEXT, text("longrope"));
+    assert!(parts.refusal().contains("llama.rope.scaling.type is longrope"));
+
+    let mut parts = model();
+    let scaling =
+        RopeScaling::Llama3 { factor: 32.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_seq_len: 8192 };
+    parts.set("llama.rope.freq_base", F32_KIND, 500_000f32.to_le_bytes());
+    let plain = LlamaConfig { rope_theta: 500_000.0, ..config() };
+    let scaled = LlamaConfig { rope_scaling: Some(scaling), ..plain.clone() };
+    let (plain, scaled) = (rotary_frequencies(&plain).0, rotary_frequencies(&scaled).0);
+    let divisors = plain.iter().zip(&scaled).flat_map(|(plain, scaled)| ((plain / scaled) as f32).to_le_bytes());
+    parts.tensors.push((ROPE_FACTORS.to_owned(), vec![4], 0, divisors.collect()));
+    assert_eq!(parts.open().unwrap().config.rope_scaling, Some(scaling));
+    parts.tensor(ROPE_FACTORS).3[..4].copy_from_slice(&1.5f32.to_le_bytes());
+    assert!(parts.refusal().contains("rope scaling of Llama 3.1"));
+}
+
+#[test]
+fn models_and_tokenizers_of_other_kinds_are_refused_by_name() {
+    type Change = fn(&mut Parts);
+    let cases: [(&str, Change); 16] = [
+        ("version 1", |parts| parts.version = 1),
+        ("big-endian", |parts| parts.version = 3u32.swap_bytes()),
+        ("version 9", |parts| parts.version = 9),
+        ("general.architecture is gemma", |parts| parts.set("general.architecture", TEXT, text("gemma"))),
+        ("llama.expert_count is 8", |parts| parts.set("llama.expert_count", U32, 8u32.to_le_bytes())),
+        ("lacks llama.block_count", |parts| parts.remove("llama.block_count")),
+        ("llama.block_count is \"two\"", |parts| parts.set("llama.block_count", TEXT, text("two"))),
+        ("llama.rope.dimension_count is 4", |parts| {
+            parts.set("llama.rope.dimension_count", U32, 4u32.to_le_bytes());
+        }),
+        ("num_kv_heads 3", |parts| parts.set("llama.attention.head_count_kv", U32, 3u32.to_le_bytes())),
+        ("general.alignment is 3", |parts| parts.set("general.alignment", U32, 3u32.to_le_bytes())),
+        ("tokenizer.ggml.model is llama", |parts| parts.set("tokenizer.ggml.model", TEXT, text("llama"))),
+        ("tokenizer.ggml.pre is new", |parts| parts.set("tokenizer.ggml.pre", TEXT, text("new"))),
+        ("tokenizer.ggml.merges is missing", |parts| parts.remove("tokenizer.ggml.merges")),
+        ("token \"x\" is there twice", |parts| {
+            parts.set("tokenizer.ggml.tokens", ARRAY, array(TEXT, &[text("x"), text("x")]));
+            parts.remove("tokenizer.ggml.token_type");
+        }),
+        ("expected 262 numbers", |parts| parts.set("tokenizer.ggml.token_type", ARRAY, array(5, &[vec![0; 4]]))),
+        ("a space between", |parts| parts.set("tokenizer.ggml.merges", ARRAY, array(TEXT, &[text("th")]))),
+    ];
+    for (expected, change) in cases {
+        let mut parts = model();
+        change(&mut parts);
+        let refusal = parts.refusal();
+        assert!(refusal.contains(expected), "{expected}: {refusal}");
+    }
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_named() {
+    type Change = fn(&mut Parts);
+    const NAME: &str = "blk.1.ffn_up.weight";
+    let cases: [(&str, Change); 11] = [
+        ("blk.1.ffn_up.weight with shape [64, 32] is missing", |parts| parts.tensors.retain(|(name, ..)| name != NAME)),
+        ("blk.0.attn_q.bias is unexpected", |parts| {
+            parts.tensors.push(("blk.0.attn_q.bias".to_owned(), vec![32], 0, vec![0; 128]));
+        }),
+        ("has shape [32, 64], expected [64, 32]", |parts| parts.tensor(NAME).1.reverse()),
+        ("\"blk.1.ffn_up.weight\" is there twice", |parts| {
+            let twin = parts.tensor(NAME).clone();
+            parts.tensors.push(twin);
+        }),
+        ("has 0 sides", |parts| parts.tensor(NAME).1.clear()),
+        ("has 5 sides", |parts| parts.tensor(NAME).1 = vec![1; 5]),
+        ("sides are zero", |parts| parts.tensor(NAME).1 = vec![0, 4]),
+        ("product is too large", |parts| parts.tensor(NAME).1 = vec![1 << 40, 1 << 40]),
+        ("cut short", |parts| parts.tensor(NAME).1 = vec![1 << 20, 1 << 20]),
+        ("type number 99, expected F32", |parts| parts.tensor(NAME).2 = 99),
+        ("holds NaN at flat index 3", |parts| parts.tensor(NAME).3[12..16].copy_from_slice(&f32::NAN.to_le_bytes())),
+    ];
+    for (expected, change) in cases {
+        let mut parts = model();
+        change(&mut parts);
+        let refusal = parts.refusal();
+        assert!(refusal.contains(expected), "{expected}: {refusal}");
+    }
+    let mut parts = model();
+    parts.tensor("token_embd.weight").1 = vec![16, 524];
+    parts.tensor("token_embd.weight").2 = 8;
+    assert!(parts.refusal().contains("rows of 16, expected a multiple of 32"));
+}
+
+#[test]
+fn files_cut_anywhere_are_refused() {
+    let mut parts = model();
+    let whole = parts.bytes();
+    let tables = whole.len() - parts.tensors.iter().map(|tensor| tensor.3.len()).sum::<usize>();
+    for length in (0..tables).step_by(5).chain([whole.len() - 1]) {
+        let error = open_bytes(&whole[..length]).unwrap_err();
+        assert!(matches!(error, LoadError::Weights(ExportError::Format { .. })), "{length}: {error}");
+    }
+    parts.tensors.clear();
+    assert!(parts.refusal().contains("lacks the tensor token_embd.weight"));
+}
+
+#[test]
+fn lengths_that_lie_cost_no_memory() {
+    let huge = u64::MAX.to_le_bytes();
+    let start = |counts: [[u8; 8]; 2]| [b"GGUF", &3u32.to_le_bytes()[..], &counts[0], &counts[1]].concat();
+    let one = 1u64.to_le_bytes();
+    let key = [start([huge, one]), text("key")].concat();
+    let of = |kind: u32, value: &[u8]| [&key[..], &kind.to_le_bytes(), value].concat();
+    let nested = (0..100).flat_map(|_| [ARRAY.to_le_bytes().to_vec(), 1u64.to_le_bytes().to_vec()].concat());
+    for (expected, bytes) in [
+        ("cut short", start([huge, huge])),
+        ("at most 65535", [start([one, one]), huge.to_vec()].concat()),
+        ("expected at most", of(TEXT, &huge)),
+        ("longer than any file", of(ARRAY, &[&10u32.to_le_bytes()[..], &huge].concat())),
+        ("cut short", of(ARRAY, &[&0u32.to_le_bytes()[..], &huge].concat())),
+        ("cut short", of(ARRAY, &[&TEXT.to_le_bytes()[..], &huge].concat())),
+        ("cut short", of(ARRAY, &[&U32.to_le_bytes()[..], &huge].concat())),
+        ("deep within each other", of(ARRAY, &nested.collect::<Vec<u8>>())),
+        ("type is number 13", of(13, &[])),
+        ("truth value is 2", of(7, &[2])),
+        ("not UTF-8", of(TEXT, &[&one[..], &[0xff]].concat())),
+    ] {
+        let error = open_bytes(&bytes).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn blocks_are_dequantised_to_the_bits_of_the_reference() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/golden/blocks.json")).unwrap();
+    let hex = |value: &serde_json::Value| -> Vec<u8> {
+        let text = value.as_str().unwrap();
+        (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
+    };
+    for (name, id) in [
+        ("F16", 1),
+        ("Q4_0", 2),
+        ("Q4_1", 3),
+        ("Q5_0", 6),
+        ("Q5_1", 7),
+        ("Q8_0", 8),
+        ("Q4_K", 12),
+        ("Q5_K", 13),
+        ("Q6_K", 14),
+        ("BF16", 30),
+    ] {
+        let bytes = hex(&golden[name]["bytes"]);
+        let expected: Vec<u32> =
+            hex(&golden[name]["f32"]).as_chunks().0.iter().map(|&word| u32::from_be_bytes(word)).collect();
+        let block = BlockType::from_id(id).unwrap();
+        let mut found = vec![0; expected.len()];
+        assert_eq!(bytes.len() / block.size_bytes() * block.len(), expected.len());
+        block.dequantise(&bytes, &mut found);
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn files_with_any_bytes_changed_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let parts = model();
+        let mut bytes = parts.bytes();
+        let tables = bytes.len() - parts.tensors.iter().map(|tensor| tensor.3.len()).sum::<usize>();
+        for (at, byte) in changes {
+            bytes[at.index(tables)] = byte;
+        }
+        if let Ok(model) = open_bytes(&bytes) {
+            let _ = model.tokenizer.encode("It's the 12th\n").and_then(|ids| model.tokenizer.decode(&ids));
+        }
+    }
+}

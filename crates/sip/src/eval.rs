@@ -1,0 +1,137 @@
+//! `sip eval`: how well a model knows a text, and how it answers questions.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use sip_eval::{ChoiceScore, Judge, Question, TextScore};
+use sip_kernels::MAX_THREADS;
+use sip_model::Decoder;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::generate::{machine, open};
+use crate::progress::Progress;
+
+/// Tokens that the model sees at once unless more or fewer are asked for.
+const CONTEXT_DEFAULT: usize = 2048;
+/// A text is read up to this size.
+const TEXT_LIMIT_BYTES: u64 = 1 << 30;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Texts to score: loss, perplexity and bits per byte
+    texts: Vec<PathBuf>,
+    /// Hugging Face folder, or .gguf file
+    #[arg(long, value_name = "PATH", default_value = "sip-out/model")]
+    model: PathBuf,
+    /// Questions to answer, one a line: {"context": "…", "choices": ["…", "…"], "answer": 0}
+    #[arg(long, value_name = "FILE")]
+    choices: Vec<PathBuf>,
+    /// Tokens that the model sees at once; 2048 or as many as it can unless given
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
+    /// Tokens scored per window; fewer give each more to see and cost as many times more. All unless given
+    #[arg(long, value_name = "N")]
+    stride: Option<usize>,
+    /// Threads; all cores (or SIP_THREADS) unless given. The scores do not depend on them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_THREADS as i64))]
+    threads: Option<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.texts.is_empty() && arguments.choices.is_empty() {
+        bail!("nothing to score: give text files, or questions with --choices");
+    }
+    // What is wrong with the files is said before the model is loaded.
+    let texts = arguments.texts.iter().map(|path| Ok((path, read(path)?))).collect::<Result<Vec<_>>>()?;
+    let questions =
+        arguments.choices.iter().map(|path| Ok((path, Question::load(path)?))).collect::<Result<Vec<_>>>()?;
+    let machine = machine(arguments.threads)?;
+    let model = open(&arguments.model)?;
+    let context = arguments.context.unwrap_or(CONTEXT_DEFAULT.min(model.config.max_seq_len));
+    let stride = arguments.stride.unwrap_or(context);
+    let decoder = Decoder::new(&model.config, model.weights, context, machine.threads, machine.simd)?;
+    let mut judge = Judge::new(decoder, model.tokenizer, &model.special);
+
+    let progress = Progress::new(arguments.json);
+    let mut out = std::io::stdout();
+    let (mut total, mut lines) = (TextScore::default(), Vec::new());
+    for (path, text) in &texts {
+        let (bar, started) = (progress.bar(1, &format!("scoring {}", path.display())), Instant::now());
+        let score = judge.score(text, stride, &mut |done, count| {
+            bar.set_length(count as u64);
+            bar.set_position(done as u64);
+        });
+        bar.finish_and_clear();
+        let score = score.with_context(|| format!("cannot score {}", path.display()))?;
+        total += score;
+        let seconds = started.elapsed().as_secs_f64();
+        if !arguments.json {
+            writeln!(out, "{:<28} {}", path.display().to_string(), line(&score))?;
+        }
+        lines.push(report(&score, json!({ "path": path, "seconds": seconds })));
+    }
+    if texts.len() > 1 && !arguments.json {
+        writeln!(out, "{:<28} {}", "all", line(&total))?;
+    }
+    let mut answers = Vec::new();
+    for (path, questions) in &questions {
+        let length = questions.len() as u64;
+        let (bar, started) = (progress.bar(length, &format!("answering {}", path.display())), Instant::now());
+        let score = judge.answer(questions, &mut |done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        let score = score.with_context(|| format!("cannot answer {}", path.display()))?;
+        let seconds = started.elapsed().as_secs_f64();
+        if !arguments.json {
+            let ChoiceScore { questions, .. } = score;
+            let (sum, per_byte) = (score.accuracy(), score.accuracy_per_byte());
+            let path = path.display().to_string();
+            writeln!(out, "{path:<28} {questions} questions, accuracy {sum:.4}, by likelihood per byte {per_byte:.4}")?;
+        }
+        answers.push(json!({
+            "path": path,
+            "seconds": seconds,
+            "questions": score.questions,
+            "acc": score.accuracy(),
+            "acc_norm": score.accuracy_per_byte(),
+        }));
+    }
+    if arguments.json {
+        let all = if texts.is_empty() { Value::Null } else { report(&total, json!({})) };
+        let report = json!({ "context": context, "stride": stride, "texts": lines, "all": all, "choices": answers });
+        writeln!(out, "{report}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> Result<String> {
+    let size_bytes = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    if size_bytes > TEXT_LIMIT_BYTES {
+        bail!("{} has {size_bytes} bytes, expected at most {TEXT_LIMIT_BYTES}", path.display());
+    }
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {} as UTF-8 text", path.display()))
+}
+
+fn line(score: &TextScore) -> String {
+    format!(
+        "{} tokens, {} bytes, loss {:.4} nats per token, perplexity {:.3}, {:.4} bits per byte",
+        score.tokens,
+        score.bytes,
+        score.loss(),
+        score.perplexity(),
+        score.bits_per_byte()
+    )
+}
+
+fn report(score: &TextScore, mut report: Value) -> Value {
+    report["tokens"] = score.tokens.into();
+    report["bytes"] = score.bytes.into();
+    report["loss"] = score.loss().into();
+    report["perplexity"] = score.perplexity().into();
+    report["bits_per_byte"] = score.bits_per_byte().into();
+    report
+}

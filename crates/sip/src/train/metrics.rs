@@ -1,0 +1,170 @@
+//! What is measured on the way: a line of JSON per step, TensorBoard's events, and a picture.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::folder::Folder;
+use super::tensorboard;
+use crate::report::chart::{Series, lines_over};
+use crate::report::open_page;
+use crate::store::write_text;
+
+/// Points of a line in the picture at most.
+const POINTS: usize = 120;
+
+/// A step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    /// Steps done, this one included; 0 for what was measured before the first.
+    pub step: u64,
+    /// The loss of the step's batch before its update; none at step 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f32>,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+    /// Speed of the step alone.
+    pub tokens_per_second: f64,
+    /// Time of the measurement, in seconds since 1970.
+    pub unix_seconds: f64,
+    /// What was measured on held-out data after the step, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held_out: BTreeMap<String, f64>,
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}
+
+/// The files that rows go to.
+pub(crate) struct Metrics {
+    rows: Vec<Row>,
+    lines: File,
+    events: File,
+}
+
+impl Metrics {
+    /// Opens the files of a run; rows after `step` belong to work that is done again, and go.
+    pub(crate) fn open(folder: &Folder, step: u64) -> Result<Metrics> {
+        let path = folder.metrics();
+        let text = if path.exists() {
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?
+        } else {
+            String::new()
+        };
+        // A line that a crash cut short is no row.
+        let rows = text.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(|row: &Row| row.step <= step);
+        let rows: Vec<Row> = rows.collect();
+        let mut kept = String::new();
+        let mut records = tensorboard::first_record(rows.first().map_or_else(unix_seconds, |row| row.unix_seconds));
+        for row in &rows {
+            kept += &(serde_json::to_string(row)? + "\n");
+            records.extend(record(row));
+        }
+        write_text(&path, &kept)?;
+        let events = folder.tensorboard().join("events.out.tfevents.0.sip");
+        fs::write(&events, records).with_context(|| format!("cannot write {}", events.display()))?;
+        let append = |path: &std::path::Path| {
+            File::options().append(true).open(path).with_context(|| format!("cannot write {}", path.display()))
+        };
+        Ok(Metrics { rows, lines: append(&path)?, events: append(&events)? })
+    }
+
+    /// Adds a row to both files.
+    pub(crate) fn add(&mut self, row: Row) -> Result<()> {
+        let line = serde_json::to_string(&row)? + "\n";
+        self.lines.write_all(line.as_bytes()).context("cannot write the metrics")?;
+        self.events.write_all(&record(&row)).context("cannot write the metrics for TensorBoard")?;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// All rows of the run.
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Draws the run.
+    pub(crate) fn plot(&self, folder: &Folder, title: &str) -> Result<()> {
+        write_text(&folder.plot(), &page(title, &self.rows))
+    }
+}
+
+fn record(row: &Row) -> Vec<u8> {
+    let mut scalars = Vec::new();
+    if let Some(loss) = row.loss {
+        scalars.extend([("training/loss", loss), ("training/learning_rate", row.learning_rate as f32)]);
+        scalars.push(("training/tokens_per_second", row.tokens_per_second as f32));
+    }
+    let tags: Vec<(String, f32)> =
+        row.held_out.iter().map(|(name, value)| (format!("held_out/{name}"), *value as f32)).collect();
+    scalars.extend(tags.iter().map(|(tag, value)| (tag.as_str(), *value)));
+    tensorboard::scalars_record(row.unix_seconds, row.step, &scalars)
+}
+
+fn page(title: &str, rows: &[Row]) -> String {
+    let losses: Vec<f64> = rows.iter().filter_map(|row| row.loss).map(f64::from).collect();
+    let block = losses.len().div_ceil(POINTS).max(1);
+    let means: Vec<f64> = losses.chunks(block).map(|block| block.iter().sum::<f64>() / block.len() as f64).collect();
+    let unit = if block == 1 { "step".to_string() } else { format!("block of {block} steps") };
+    let mut html = open_page(title) + "<h1>" + &crate::report::chart::escape(title) + "</h1>";
+    html += &format!("<div class=\"card\"><h3>Training loss, nats per token, by {unit}</h3>");
+    html += &lines_over(&unit, "Training loss", &[Series { name: "training", values: means }], 1);
+    html += "</div>";
+    let measured: Vec<&Row> = rows.iter().filter(|row| !row.held_out.is_empty()).collect();
+    if let Some(first) = measured.first() {
+        let series: Vec<Series<'_>> = first
+            .held_out
+            .keys()
+            .map(|name| {
+                let values = measured.iter().filter_map(|row| row.held_out.get(name).copied()).collect();
+                Series { name, values }
+            })
+            .collect();
+        let steps: Vec<String> = measured.iter().map(|row| row.step.to_string()).collect();
+        html += &format!(
+            "<div class=\"card\"><h3>On held-out data, after {} steps</h3>{}</div>",
+            steps.join(", "),
+            lines_over("measurement", "Held-out data", &series, 0)
+        );
+    }
+    html + "</main></html>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(step: u64) -> Row {
+        let held_out = if step.is_multiple_of(2) { BTreeMap::from([("a".to_string(), 2.0)]) } else { BTreeMap::new() };
+        let loss = (step > 0).then_some(3.0);
+        Row { step, loss, learning_rate: 1e-3, tokens_per_second: 10.0, unix_seconds: 5.5, held_out }
+    }
+
+    #[test]
+    fn rows_after_the_checkpoint_and_half_lines_go_when_a_run_goes_on() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = Folder::new(scratch.path());
+        folder.begin().unwrap();
+        let mut metrics = Metrics::open(&folder, 0).unwrap();
+        (0..6).for_each(|step| metrics.add(row(step)).unwrap());
+        let events = folder.tensorboard().join("events.out.tfevents.0.sip");
+        let whole = fs::read(&events).unwrap();
+        drop(metrics);
+        File::options().append(true).open(folder.metrics()).unwrap().write_all(b"{\"step\":6,\"lo").unwrap();
+        let mut metrics = Metrics::open(&folder, 3).unwrap();
+        assert_eq!(metrics.rows(), (0..4).map(row).collect::<Vec<_>>());
+        (4..6).for_each(|step| metrics.add(row(step)).unwrap());
+        let lines = fs::read_to_string(folder.metrics()).unwrap();
+        assert_eq!(lines.lines().count(), 6);
+        let again = fs::read(&events).unwrap();
+        assert_eq!(again.len(), whole.len());
+        assert_eq!(again[60..], whole[60..]);
+        metrics.plot(&folder, "a run").unwrap();
+        assert!(fs::read_to_string(folder.plot()).unwrap().contains("after 0, 2, 4 steps"));
+    }
+}

@@ -1,0 +1,198 @@
+//! `sip train` and `sip finetune`: training on this machine alone, without a chain, by the same exact operators.
+
+mod answers;
+mod data;
+pub(crate) mod finetune;
+mod folder;
+mod metrics;
+mod session;
+mod settings;
+mod tensorboard;
+
+use anyhow::{Result, ensure};
+use sip_eval::{Benchmark, Scorer};
+use sip_graph::{Buffer, ExecutorOptions};
+use sip_model::ChatError;
+use sip_model::LoadedModel;
+use sip_model::export::SaveOptions;
+use sip_model::tokenizer::{DOCUMENT_ID, SpecialTokens, Tokenizer};
+use sip_model::{LlamaConfig, TrainConfig, init, tables, training_graph};
+use sip_node::Task;
+use sip_proof::HostSha256;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use crate::progress::{Progress, count};
+use crate::run::Stop;
+use crate::run::prepare::{Machine, hex};
+use crate::store::read_json;
+use data::Windows;
+use folder::Folder;
+use session::{Job, Saved, conclude};
+use settings::Settings;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// File of settings; "sip train --example" prints one with every key explained
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["example", "resume"])]
+    config: Option<PathBuf>,
+    /// Print a file of settings to begin with
+    #[arg(long, conflicts_with_all = ["config", "resume"])]
+    example: bool,
+    /// Go on with the run in this folder, from its latest checkpoint, to the same bits as without a stop
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["config", "out", "overwrite"])]
+    resume: Option<PathBuf>,
+    /// Folder for the results, instead of the one in the file
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Begin anew even if the folder holds a run
+    #[arg(long)]
+    overwrite: bool,
+    /// Print the summary as JSON, and no progress
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.example {
+        print!("{}", settings::EXAMPLE);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let progress = Progress::new(arguments.json);
+    let machine = Machine::from_environment()?;
+    let stop = Stop::on_interrupt()?;
+    if let Some(root) = &arguments.resume {
+        let folder = Folder::new(root);
+        let settings: Settings = saved_settings(&folder, "train")?;
+        let summary = prepare(&settings, &machine, progress)?.resume(&folder, &machine, progress, &stop)?;
+        return conclude(&summary, arguments.json);
+    }
+    let mut settings = Settings::read(&arguments.config.clone().unwrap_or_default())?;
+    if let Some(out) = &arguments.out {
+        settings.run.out.clone_from(out);
+    }
+    let folder = Folder::new(&settings.run.out);
+    folder.refuse_run(arguments.overwrite, "train")?;
+    // Nothing of an earlier run is touched before everything that can be wrong was found out.
+    let job = prepare(&settings, &machine, progress)?;
+    folder.begin()?;
+    let summary = job.begin(&settings, &folder, &machine, progress, &stop)?;
+    conclude(&summary, arguments.json)
+}
+
+/// What a run of `command` was asked for.
+fn saved_settings<S: serde::de::DeserializeOwned>(folder: &Folder, command: &str) -> Result<S> {
+    let saved: Saved<serde_json::Value> = read_json(&folder.settings())?;
+    ensure!(
+        saved.command == command,
+        "{} holds a run of \"sip {1}\"; go on with \"sip {1} --resume {0}\"",
+        folder.root().display(),
+        saved.command
+    );
+    Ok(serde_json::from_value(saved.settings)?)
+}
+
+/// Reads the texts, learns or loads the tokenizer, and builds the graph.
+fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result<Job> {
+    let mut config = settings.shape()?;
+    let (rows, sequence) = (settings.batch.rows, config.max_seq_len);
+    progress.stage("Data");
+    let texts = data::texts(&settings.builtin(), &settings.data.files, settings.data.max_bytes)?;
+    let tokenizer = match &settings.data.tokenizer {
+        Some(folder) => Tokenizer::load(folder)?,
+        None => {
+            let all: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
+            let vocabulary = config.vocab_size;
+            Tokenizer::train(&all, vocabulary)?
+        }
+    };
+    ensure!(
+        tokenizer.has_documents(),
+        "the tokenizer in data.tokenizer is of another family: its token 0 is not the document token that texts begin with; \
+         leave the key out to learn one"
+    );
+    config.vocab_size = tokenizer.vocab_size();
+    let encode = |text: &str| {
+        let mut tokens = vec![DOCUMENT_ID];
+        tokens.extend(tokenizer.encode(text)?);
+        Ok(tokens)
+    };
+    let domains = data::tokens(texts, &encode, sequence, progress)?;
+    let mixture = data::mixture(&settings.data.weights, domains.len())?;
+
+    let (optimizer, rates) = (settings.optimizer.adamw()?, settings.rates()?);
+    let train = TrainConfig { batch: rows, seq_len: sequence, total_steps: settings.run.steps, optimizer };
+    let training = training_graph(&config, &train)?;
+    let tables = tables(&config, sequence, &optimizer, &rates);
+    let graph_root = Task::commit(&training.graph, &tables).root::<HostSha256>();
+    let mut parts = BTreeMap::from([
+        ("model, optimizer and schedule".to_string(), hex(&graph_root)),
+        ("seed".to_string(), settings.run.seed.to_string()),
+        ("mixture".to_string(), format!("{:?}", mixture.weights_bps())),
+    ]);
+    let mut benchmarks = Vec::new();
+    let mut blobs = Vec::new();
+    let windows = settings.run.eval_windows.next_multiple_of(rows);
+    for domain in domains {
+        parts.insert(format!("text {}", domain.name), hex(&domain.train.root()));
+        let benchmark = Benchmark::new(&domain.heldout, rows as u32, sequence as u32, windows as u32)?;
+        benchmarks.push((domain.name, benchmark));
+        blobs.push(domain.train);
+    }
+    progress.stage(&format!("Training a model of {:.2} million weights", config.parameter_count() as f64 / 1e6));
+    progress.line(&format!(
+        "{}, {} heads, {} wide, vocabulary of {}; {} of {rows} × {sequence} tokens",
+        count(config.num_layers, "layer"),
+        config.num_heads,
+        config.hidden_size,
+        config.vocab_size,
+        count(settings.run.steps, "step")
+    ));
+    let genesis = init(&config, settings.run.seed, &machine.threads)?;
+    let (micro_batches, recompute) = (settings.batch.micro_batches, settings.batch.recompute);
+    let windows =
+        Windows { seed: settings.run.seed, rows: rows as u32, sequence: sequence as u32, mixture, domains: blobs };
+    Ok(Job {
+        command: "train",
+        graph: training.graph,
+        params: training.params,
+        rates,
+        genesis,
+        batch: Box::new(move |step| windows.batch(step)),
+        measure: measure(&config, rows, sequence, &tables, benchmarks, machine)?,
+        export: Box::new(move |weights, folder| {
+            let (weights, special, chat) = (weights.to_vec(), SpecialTokens::document(), Err(ChatError::Missing));
+            let model = LoadedModel { config, weights, tokenizer, special, chat };
+            Ok(model.save(&folder.model(), SaveOptions::default())?)
+        }),
+        tables: Rc::new(tables),
+        options: ExecutorOptions { simd: machine.simd, micro_batches, recompute, ..ExecutorOptions::default() },
+        tokens_per_step: (rows * sequence) as u64,
+        eval_every: settings.run.eval_every as u64,
+        checkpoints: settings.checkpoints.clone(),
+        parts,
+        seed: settings.run.seed,
+    })
+}
+
+/// Held-out loss of every domain, in nats per token.
+fn measure(
+    config: &LlamaConfig,
+    rows: usize,
+    sequence: usize,
+    tables: &[Buffer],
+    benchmarks: Vec<(String, Benchmark)>,
+    machine: &Machine,
+) -> Result<session::Measure> {
+    let threads = std::sync::Arc::clone(&machine.threads);
+    let mut scorer = Scorer::new(config, rows as u32, sequence as u32, tables.to_vec(), threads, machine.simd)?;
+    Ok(Box::new(move |weights| {
+        let mut found = BTreeMap::new();
+        for (name, benchmark) in &benchmarks {
+            found.insert(name.clone(), f64::from(scorer.score(weights, benchmark)?) / sip_eval::MICRO_NATS);
+        }
+        Ok(found)
+    }))
+}

@@ -1,0 +1,336 @@
+//! The loop of a run: step, measure, save; from the start or from a checkpoint, to the end or to Ctrl-C.
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Graph};
+use sip_model::checkpoint::{Checkpoint, save_bf16, state_root};
+use sip_model::{ParamSpec, Schedule};
+use sip_proof::Hash;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::folder::Folder;
+use super::metrics::{Metrics, Row, unix_seconds};
+use super::settings::Checkpoints;
+use crate::progress::Progress;
+use crate::run::Stop;
+use crate::run::prepare::{Machine, hex};
+use crate::store::{read_json, write_json};
+
+/// The batch of a step, counted from 0: a function of nothing but the run and the step.
+pub(crate) type BatchOf = Box<dyn Fn(u32) -> Result<Vec<u32>>>;
+/// Measures trained tensors (without moments) on held-out data, by name.
+pub(crate) type Measure = Box<dyn FnMut(&[Buffer]) -> Result<BTreeMap<String, f64>>>;
+/// Writes the result of training from the trained tensors.
+pub(crate) type Export = Box<dyn FnOnce(&[Buffer], &Folder) -> Result<()>>;
+
+/// A run, ready to begin.
+pub(crate) struct Job {
+    /// The command that made it.
+    pub command: &'static str,
+    pub graph: Graph,
+    pub params: Vec<ParamSpec>,
+    /// Shared with what measures.
+    pub tables: Rc<Vec<Buffer>>,
+    pub rates: Schedule,
+    /// The state before the first step.
+    pub genesis: Vec<Buffer>,
+    pub batch: BatchOf,
+    pub measure: Measure,
+    pub export: Export,
+    /// How the graph is run; no bit depends on it.
+    pub options: ExecutorOptions,
+    /// Tokens that a step works on.
+    pub tokens_per_step: u64,
+    /// Steps between measurements; 0 for at the ends only.
+    pub eval_every: u64,
+    pub checkpoints: Checkpoints,
+    /// By name the hash of everything that the result depends on.
+    pub parts: BTreeMap<String, String>,
+    pub seed: u64,
+}
+
+/// `run.json`: what `--resume` begins from.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Saved<S> {
+    /// `train` or `finetune`.
+    pub command: String,
+    /// What was asked for.
+    pub settings: S,
+    /// By name the hash of everything that the result depends on.
+    pub parts: BTreeMap<String, String>,
+}
+
+/// What came of a run; everything but [`Timings`] depends on the settings and the data alone.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Summary {
+    pub version: String,
+    pub command: String,
+    pub seed: u64,
+    /// Whether all steps are done.
+    pub finished: bool,
+    pub step: u64,
+    pub steps: u64,
+    pub parameters: u64,
+    pub trained_parameters: u64,
+    pub tokens: u64,
+    /// Training loss of the first and the last step, in the unit of the objective.
+    pub first_loss: Option<f32>,
+    pub last_loss: Option<f32>,
+    /// First and last measurement on held-out data.
+    pub held_out_before: BTreeMap<String, f64>,
+    pub held_out_after: BTreeMap<String, f64>,
+    /// Identifies weights and moments, bit for bit.
+    pub state_root: String,
+    pub folder: String,
+    pub timings: Timings,
+}
+
+/// Figures of the machine.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Timings {
+    pub seconds: f64,
+    pub tokens_per_second: f64,
+    pub arena_bytes: u64,
+    pub threads: u64,
+    pub simd: String,
+}
+
+/// Identifies a run: the hash of its parts.
+fn job_id(parts: &BTreeMap<String, String>) -> Hash {
+    let text: String = parts.iter().map(|(name, hash)| format!("{name}\t{hash}\n")).collect();
+    sip_proof::tensor_root(&text.bytes().map(u32::from).collect::<Vec<u32>>())
+}
+
+impl Job {
+    /// Trains from the beginning.
+    pub(crate) fn begin<S: Serialize>(
+        self,
+        settings: &S,
+        folder: &Folder,
+        machine: &Machine,
+        progress: Progress,
+        stop: &Stop,
+    ) -> Result<Summary> {
+        let saved = Saved { command: self.command.into(), settings, parts: self.parts.clone() };
+        write_json(&folder.settings(), &saved)?;
+        let root = state_root(&self.genesis, &machine.threads);
+        let start = Checkpoint { step: 0, entries: self.genesis.clone(), root };
+        self.run(start, folder, machine, progress, stop)
+    }
+
+    /// Trains on from the latest checkpoint.
+    pub(crate) fn resume(self, folder: &Folder, machine: &Machine, progress: Progress, stop: &Stop) -> Result<Summary> {
+        let saved: Saved<serde_json::Value> = read_json(&folder.settings())?;
+        for (name, hash) in &self.parts {
+            if saved.parts.get(name) != Some(hash) {
+                bail!(
+                    "the run in {} cannot go on: its {name} is not what it was when the run began; put it back, or begin anew \
+                     with --overwrite",
+                    folder.root().display()
+                );
+            }
+        }
+        let start = match folder.steps()?.last() {
+            Some(&step) => {
+                Checkpoint::load(&folder.checkpoint(step), &self.params, &job_id(&self.parts), &machine.threads)?
+            }
+            None => {
+                let root = state_root(&self.genesis, &machine.threads);
+                Checkpoint { step: 0, entries: self.genesis.clone(), root }
+            }
+        };
+        progress.stage(&format!("Going on after step {} of {}", start.step, self.rates.total_steps));
+        progress.line(&format!("state root {}", hex(&start.root)));
+        self.run(start, folder, machine, progress, stop)
+    }
+
+    fn run(
+        mut self,
+        start: Checkpoint,
+        folder: &Folder,
+        machine: &Machine,
+        progress: Progress,
+        stop: &Stop,
+    ) -> Result<Summary> {
+        self.genesis.clear();
+        folder.tidy(self.checkpoints.keep)?;
+        let steps = self.rates.total_steps as u64;
+        let mut metrics = Metrics::open(folder, start.step)?;
+        let graph = Arc::new(std::mem::replace(&mut self.graph, Graph::new(vec![], vec![], vec![])?));
+        let mut executor = Executor::new(graph, Arc::clone(&machine.threads), self.options);
+        let (mut step, mut root) = (start.step, start.root);
+        let mut saved = (step > 0).then_some(step);
+        let mut state = DoubleState::new(start.entries);
+        if step == 0 && metrics.rows().is_empty() {
+            let held_out = self.held_out(&state)?;
+            report(progress, 0, &held_out);
+            let unix_seconds = unix_seconds();
+            metrics.add(Row {
+                step,
+                loss: None,
+                learning_rate: 0.0,
+                tokens_per_second: 0.0,
+                unix_seconds,
+                held_out,
+            })?;
+        }
+        let bar = progress.bar(steps, "begins");
+        bar.set_position(step);
+        bar.reset_eta();
+        let (began, first_step) = (Instant::now(), step);
+        let mut training_seconds = 0.0;
+        while step < steps && !stop.requested() {
+            let started = Instant::now();
+            let batch = (self.batch)(step as u32)?;
+            executor.step(&mut state, &batch, step as u32, &self.tables, None).with_context(|| {
+                let last = saved
+                    .map_or("nothing was saved yet".into(), |step| format!("the last checkpoint is of step {step}"));
+                format!("step {} of {steps} failed, {last}; a lower learning rate may help", step + 1)
+            })?;
+            let seconds = started.elapsed().as_secs_f64();
+            training_seconds += seconds;
+            let learning_rate = self.rates.rate(step as usize);
+            step += 1;
+            let loss = executor.result("loss").and_then(|loss| loss.first().copied()).map(f32::from_bits);
+            let mut held_out = BTreeMap::new();
+            if step == steps || (self.eval_every > 0 && step.is_multiple_of(self.eval_every)) {
+                held_out = self.held_out(&state)?;
+                bar.suspend(|| report(progress, step, &held_out));
+            }
+            let tokens_per_second = self.tokens_per_second(1, seconds);
+            metrics.add(Row {
+                step,
+                loss,
+                learning_rate,
+                tokens_per_second,
+                unix_seconds: unix_seconds(),
+                held_out,
+            })?;
+            let mean = self.tokens_per_second(step - first_step, training_seconds);
+            bar.set_message(format!("loss {:.4}, {mean:.0} tokens/s", loss.unwrap_or(f32::NAN)));
+            bar.inc(1);
+            if step == steps || step.is_multiple_of(self.checkpoints.every as u64) {
+                root = self.save(step, &state, folder, machine)?;
+                saved = Some(step);
+                bar.suspend(|| progress.line(&format!("step {step}: checkpoint, state root {}", hex(&root))));
+                metrics.plot(folder, &format!("sip {}: step {step} of {steps}", self.command))?;
+            }
+        }
+        bar.finish_and_clear();
+        // Only a stop comes here with steps that are not saved.
+        if step > first_step && saved != Some(step) {
+            root = self.save(step, &state, folder, machine)?;
+            metrics.plot(folder, &format!("sip {}: step {step} of {steps}", self.command))?;
+        }
+        let finished = step == steps;
+        let speed = self.tokens_per_second(step - first_step, training_seconds);
+        let entries = state.into_entries();
+        let count = self.params.len();
+        if finished {
+            (self.export)(&entries[..count], folder)?;
+        }
+        let losses = || metrics.rows().iter().filter_map(|row| row.loss);
+        let mut measured = metrics.rows().iter().map(|row| &row.held_out).filter(|held_out| !held_out.is_empty());
+        let held_out_before = measured.next().cloned().unwrap_or_default();
+        let trained_parameters = self.params.iter().map(|param| param.len() as u64).sum();
+        let frozen: u64 =
+            self.tables.iter().skip(sip_model::llama::FROZEN_TABLE as usize).map(|t| t.len() as u64).sum();
+        let summary = Summary {
+            version: env!("CARGO_PKG_VERSION").into(),
+            command: self.command.into(),
+            seed: self.seed,
+            finished,
+            step,
+            steps,
+            parameters: trained_parameters + frozen,
+            trained_parameters,
+            tokens: step * self.tokens_per_step,
+            first_loss: losses().next(),
+            last_loss: losses().next_back(),
+            held_out_after: measured.next_back().cloned().unwrap_or_else(|| held_out_before.clone()),
+            held_out_before,
+            state_root: hex(&root),
+            folder: folder.root().display().to_string(),
+            timings: Timings {
+                seconds: began.elapsed().as_secs_f64(),
+                tokens_per_second: speed,
+                arena_bytes: executor.arena_bytes() as u64,
+                threads: machine.threads.count() as u64,
+                simd: machine.simd.to_string(),
+            },
+        };
+        if finished {
+            write_json(&folder.summary(), &summary)?;
+        }
+        Ok(summary)
+    }
+
+    fn held_out(&mut self, state: &DoubleState) -> Result<BTreeMap<String, f64>> {
+        (self.measure)(&state.entries()[..self.params.len()])
+    }
+
+    fn tokens_per_second(&self, steps: u64, seconds: f64) -> f64 {
+        (self.tokens_per_step * steps) as f64 / seconds.max(1e-9)
+    }
+
+    /// Writes the state, and forgets checkpoints that are too many.
+    fn save(&self, step: u64, state: &DoubleState, folder: &Folder, machine: &Machine) -> Result<Hash> {
+        let entries = state.entries();
+        let root = state_root(entries, &machine.threads);
+        Checkpoint::save(&folder.checkpoint(step), &self.params, &job_id(&self.parts), step, entries, &root)?;
+        if self.checkpoints.bf16_weights {
+            save_bf16(&folder.bf16_weights(step), &self.params, step, entries)?;
+        }
+        folder.tidy(self.checkpoints.keep)?;
+        Ok(root)
+    }
+}
+
+fn report(progress: Progress, step: u64, held_out: &BTreeMap<String, f64>) {
+    if !held_out.is_empty() {
+        let values: Vec<String> = held_out.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        progress.line(&format!("step {step}: held out: {}", values.join(", ")));
+    }
+}
+
+/// Prints what came of a run, and gives the exit code: 130 if it was stopped.
+pub(crate) fn conclude(summary: &Summary, json: bool) -> Result<std::process::ExitCode> {
+    use std::io::Write;
+    let mut out = std::io::stdout();
+    if json {
+        serde_json::to_writer_pretty(&mut out, summary)?;
+        writeln!(out)?;
+    } else {
+        let loss = |loss: Option<f32>| loss.map_or("none".into(), |loss| format!("{loss:.4}"));
+        writeln!(out, "\nTraining loss {} → {}", loss(summary.first_loss), loss(summary.last_loss))?;
+        for (name, after) in &summary.held_out_after {
+            let before = summary.held_out_before.get(name).copied().unwrap_or(f64::NAN);
+            writeln!(out, "Held out: {name:<24} {before:.4} → {after:.4}")?;
+        }
+        let timings = &summary.timings;
+        writeln!(
+            out,
+            "{} of {} steps, {} tokens; {:.0} tokens per second on {} threads ({})",
+            summary.step, summary.steps, summary.tokens, timings.tokens_per_second, timings.threads, timings.simd
+        )?;
+        writeln!(out, "State root {}", summary.state_root)?;
+    }
+    if summary.finished {
+        if !json {
+            writeln!(
+                out,
+                "{0}/model, {0}/loss.html, {0}/metrics.jsonl and {0}/summary.json are written",
+                summary.folder
+            )?;
+        }
+        return Ok(std::process::ExitCode::SUCCESS);
+    }
+    eprintln!(
+        "stopped after step {}, which is saved; go on with: sip {} --resume {}",
+        summary.step, summary.command, summary.folder
+    );
+    Ok(std::process::ExitCode::from(130))
+}

@@ -1,0 +1,281 @@
+//! `sip train` and `sip finetune` through the binary: exact resumption, results that load, and what bad input is told.
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const CONFIG: &str = "
+[model]
+preset = \"tiny\"
+[data]
+files = [\"text.txt\"]
+vocabulary = 260
+[run]
+steps = 30
+eval_every = 10
+eval_windows = 8
+seed = 3
+out = \"whole\"
+[checkpoints]
+every = 5
+keep = 2
+";
+
+fn sip(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sip"));
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn succeed(output: Output) -> String {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// What a run says on failure.
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let output = sip(folder, arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    said.lines().find_map(|line| line.strip_prefix("error: ")).expect("an error").to_string()
+}
+
+fn summary(folder: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&succeed(sip(folder, arguments).output().unwrap())).unwrap()
+}
+
+/// A folder with a text, answers, pairs and a file of settings.
+fn scratch() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text: String = (0..900).map(|n| format!("The {} of the {} is {}. ", n % 7, n % 11, n % 13)).collect();
+    fs::write(folder.path().join("text.txt"), text).unwrap();
+    fs::write(folder.path().join("run.toml"), CONFIG).unwrap();
+    let lines = |line: &dyn Fn(usize) -> Value| (0..40).map(|n| line(n).to_string() + "\n").collect::<String>();
+    let answers = lines(&|n| serde_json::json!({ "prompt": format!("The {n}"), "response": format!(" is {}", n % 5) }));
+    fs::write(folder.path().join("answers.jsonl"), answers).unwrap();
+    let pairs =
+        lines(&|n| serde_json::json!({ "prompt": format!("The {n}"), "chosen": " is good", "rejected": " of" }));
+    fs::write(folder.path().join("pairs.jsonl"), pairs).unwrap();
+    folder
+}
+
+/// `scratch`, and the model of a whole run in `whole/model`.
+fn trained() -> (tempfile::TempDir, Value) {
+    let folder = scratch();
+    let found = summary(folder.path(), &["train", "--config", "run.toml", "--json"]);
+    (folder, found)
+}
+
+fn lasting(mut summary: Value) -> Value {
+    let object = summary.as_object_mut().unwrap();
+    object.remove("timings");
+    object.remove("folder");
+    summary
+}
+
+/// Starts a run and waits for its first checkpoint.
+fn started(folder: &Path, out: &str, arguments: &[&str]) -> std::process::Child {
+    let child = sip(folder, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let checkpoint = folder.join(out).join("checkpoints/step-00000005.safetensors");
+    for _ in 0..6000 {
+        if checkpoint.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on_to_the_same_bits() {
+    let (folder, whole) = trained();
+    let folder = folder.path();
+    assert!(whole["held_out_after"]["text"].as_f64() < whole["held_out_before"]["text"].as_f64());
+    let mut child = started(folder, "killed", &["train", "--config", "run.toml", "--out", "killed"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = summary(folder, &["train", "--resume", "killed", "--json"]);
+    assert_eq!(lasting(resumed), lasting(whole.clone()));
+
+    // Every step stands in the metrics once, with the same loss.
+    let losses = |run: &str| -> Vec<(u64, Option<f64>)> {
+        let lines = fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
+        let rows = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        rows.map(|row| (row["step"].as_u64().unwrap(), row["loss"].as_f64())).collect()
+    };
+    assert_eq!(losses("whole").len(), 31);
+    assert_eq!(losses("killed"), losses("whole"));
+    let file = |name: &str| fs::read(folder.join(name)).unwrap();
+    assert_eq!(file("killed/model/model.safetensors"), file("whole/model/model.safetensors"));
+    let last = "checkpoints/step-00000030.safetensors";
+    assert_eq!(file(&format!("killed/{last}")), file(&format!("whole/{last}")));
+    assert_eq!(fs::read_dir(folder.join("killed/checkpoints")).unwrap().count(), 2);
+
+    // On other threads and vectors and with less memory, too.
+    fs::write(folder.join("less.toml"), CONFIG.replace("[run]", "[batch]\nmicro_batches = 2\nrecompute = true\n[run]"))
+        .unwrap();
+    let machine = sip(folder, &["train", "--config", "less.toml", "--out", "other", "--json"])
+        .env("SIP_THREADS", "1")
+        .env("SIP_SIMD", "scalar")
+        .output()
+        .unwrap();
+    let other: Value = serde_json::from_str(&succeed(machine)).unwrap();
+    assert_eq!(other["state_root"], whole["state_root"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_saves_the_step_and_says_how_to_go_on() {
+    let folder = scratch();
+    let folder = folder.path();
+    fs::write(folder.join("run.toml"), CONFIG.replace("steps = 30", "steps = 100000")).unwrap();
+    let mut child = started(folder, "long", &["train", "--config", "run.toml", "--out", "long"]);
+    let process = child.id().to_string();
+    Command::new("kill").args(["-INT", &process]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let metrics = fs::read_to_string(folder.join("long/metrics.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    let name = format!("long/checkpoints/step-{:08}.safetensors", last["step"].as_u64().unwrap());
+    assert!(folder.join(&name).exists(), "{name}");
+
+    let said = refused(folder, &["train", "--config", "run.toml", "--out", "long"]);
+    assert_eq!(
+        said,
+        "long holds a run already; go on with \"sip train --resume long\", begin anew with --overwrite, or choose another \
+         folder with --out"
+    );
+    // A damaged checkpoint is never gone on from, and neither is another text.
+    let mut bytes = fs::read(folder.join(&name)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(folder.join(&name), bytes).unwrap();
+    let said = refused(folder, &["train", "--resume", "long"]);
+    assert!(said.contains("does not hash to the state root that it names; delete it to go on from the one"), "{said}");
+    let text = fs::read_to_string(folder.join("text.txt")).unwrap();
+    fs::write(folder.join("text.txt"), text.replace("The 3", "The 4")).unwrap();
+    let said = refused(folder, &["train", "--resume", "long"]);
+    assert!(said.contains("cannot go on: its text text is not what it was when the run began"), "{said}");
+}
+
+#[test]
+fn a_model_learns_answers_texts_and_preferences_further() {
+    let (folder, _) = trained();
+    let folder = folder.path();
+    let base = ["finetune", "--model", "whole/model", "--json", "--steps", "12", "--checkpoint-every", "5"];
+    let cases: [(&str, &[&str], &str); 5] = [
+        ("answers", &["--data", "answers.jsonl", "--learning-rate", "3e-3"], "answers"),
+        ("texts", &["--data", "text.txt", "--learning-rate", "1e-3"], "text"),
+        ("adapters", &["--data", "answers.jsonl", "--lora", "--learning-rate", "1e-2"], "answers"),
+        ("preferences", &["--dpo", "pairs.jsonl", "--learning-rate", "1e-3"], "preference loss"),
+        ("both", &["--dpo", "pairs.jsonl", "--lora", "--rank", "4", "--learning-rate", "1e-2"], "preference loss"),
+    ];
+    for (name, arguments, measured) in cases {
+        let found = summary(folder, &[&base, arguments, &["--out", name]].concat());
+        let at = |when: &str| found[when][measured].as_f64().unwrap();
+        assert!(at("held_out_after") < at("held_out_before"), "{name}: {found}");
+        assert!(found["last_loss"].as_f64() < found["first_loss"].as_f64(), "{name}: {found}");
+        if measured == "preference loss" {
+            assert_eq!(at("held_out_before"), std::f64::consts::LN_2);
+            assert_eq!(found["held_out_after"]["preferred share"], 1.0);
+        }
+        let lora = arguments.contains(&"--lora");
+        assert_eq!(found["trained_parameters"].as_u64() < found["parameters"].as_u64(), lora);
+        assert_eq!(folder.join(name).join("adapter/adapter_model.safetensors").exists(), lora);
+        // The result is a model like the one it came from.
+        let again =
+            ["finetune", "--model", &format!("{name}/model"), "--data", "answers.jsonl", "--steps", "1", "--json"];
+        summary(folder, &[&again[..], &["--out", "again", "--overwrite"]].concat());
+    }
+
+    let killed =
+        [&base[..], &["--data", "answers.jsonl", "--lora", "--learning-rate", "1e-2", "--out", "killed"]].concat();
+    let mut child = started(folder, "killed", &killed);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = summary(folder, &["finetune", "--resume", "killed", "--json"]);
+    let whole: Value = serde_json::from_slice(&fs::read(folder.join("adapters/summary.json")).unwrap()).unwrap();
+    assert_eq!(lasting(resumed), lasting(whole));
+    let said = refused(folder, &["train", "--resume", "killed"]);
+    assert_eq!(said, "killed holds a run of \"sip finetune\"; go on with \"sip finetune --resume killed\"");
+}
+
+#[test]
+fn bad_input_is_told_what_was_expected() {
+    let folder = scratch();
+    let folder = folder.path();
+    let with = |toml: &str| {
+        fs::write(folder.join("bad.toml"), toml).unwrap();
+        refused(folder, &["train", "--config", "bad.toml"])
+    };
+    let said = with("[batch]\nrow = 3");
+    assert_eq!(
+        said,
+        "bad.toml: there is no key batch.row, did you mean rows?; the keys of [batch] are micro_batches, recompute, rows, sequence"
+    );
+    assert!(with("[data]\nfiles = [\"none.txt\"]").starts_with("none.txt: "));
+    assert!(with("[data]\ntokenizer = \"none\"").starts_with("none/tokenizer.json: "));
+    assert!(with("[run\n").starts_with("bad.toml: line 1: "));
+    assert!(with("[data]\nfiles = [\"text.txt\"]\nweights = [1, 2]").contains("but there are 1 texts"));
+    assert!(refused(folder, &["train", "--config", "none.toml"]).contains("\"sip train --example\" prints one"));
+    assert!(refused(folder, &["train", "--resume", "none"]).starts_with("cannot read none/run.json"));
+
+    succeed(sip(folder, &["train", "--config", "run.toml", "--json"]).output().unwrap());
+    let tune = |arguments: &[&str]| refused(folder, &[&["finetune", "--out", "x"], arguments].concat());
+    assert!(tune(&["--model", "none", "--data", "text.txt"]).starts_with("cannot load the model none: "));
+    let model = ["--model", "whole/model"];
+    assert!(tune(&[&model[..], &["--data", "none.jsonl"]].concat()).starts_with("cannot read none.jsonl"));
+    fs::write(folder.join("odd.jsonl"), "{\"prompt\": \"a\", \"response\": \"b\"}\n\n{\"prompt\": 5}\n").unwrap();
+    let said = tune(&[&model[..], &["--data", "odd.jsonl"]].concat());
+    assert!(said.starts_with("odd.jsonl, line 3: expected {\"prompt\": …, \"response\": …}: "), "{said}");
+    let said = tune(&[&model[..], &["--data", "answers.jsonl", "--lora", "--targets", "q,dwn"]].concat());
+    assert_eq!(said, "--targets does not know \"dwn\", did you mean down?; it knows q, k, v, o, gate, up, down");
+    let said = tune(&[&model[..], &["--data", "answers.jsonl", "--lora", "--rank", "99"]].concat());
+    assert_eq!(said, "rank is 99, expected 1 to 32, the smaller side of the model's matrices");
+    let said = tune(&[&model[..], &["--data", "answers.jsonl", "--sequence", "17"]].concat());
+    assert_eq!(said, "seq_len is 17, expected 1 to max_seq_len 16");
+    assert!(!folder.join("x").exists());
+
+    // A tokenizer with more tokens than the model has rows.
+    let more = CONFIG.replace("vocabulary = 260", "vocabulary = 270").replace("\"whole\"", "\"more\"");
+    fs::write(folder.join("more.toml"), more).unwrap();
+    succeed(sip(folder, &["train", "--config", "more.toml", "--json"]).output().unwrap());
+    fs::copy(folder.join("more/model/tokenizer.json"), folder.join("whole/model/tokenizer.json")).unwrap();
+    let said = tune(&[&model[..], &["--data", "answers.jsonl"]].concat());
+    assert!(said.contains("the tokenizer has ids up to 269, but the model has only 260 rows"), "{said}");
+}
+
+#[test]
+fn the_help_says_what_every_option_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = succeed(sip(folder.path(), &["train", "--help"]).output().unwrap());
+    let lines: Vec<&str> = help.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert_eq!(lines[0], "Train a model on this machine alone, to the same bits as on every other");
+    for expected in [
+        "--config <FILE>",
+        "File of settings; \"sip train --example\" prints one with every key explained",
+        "--resume <FOLDER>",
+        "--overwrite",
+        "--json",
+    ] {
+        assert!(help.contains(expected), "{expected}: {help}");
+    }
+    let help = succeed(sip(folder.path(), &["finetune", "--help"]).output().unwrap());
+    for line in help.lines().filter(|line| line.trim_start().starts_with("--")) {
+        assert!(!line.trim_end().ends_with('>') || help.contains(line), "{line}");
+    }
+    for option in
+        ["--model", "--data", "--dpo", "--beta", "--lora", "--rank", "--alpha", "--targets", "--plain", "--resume"]
+    {
+        assert!(help.contains(option), "{option}: {help}");
+    }
+    // The example is a file of settings.
+    let example = succeed(sip(folder.path(), &["train", "--example"]).output().unwrap());
+    fs::write(folder.path().join("run.toml"), example.replace("\nsteps = 1000\n", "\nstepz = 1000\n")).unwrap();
+    assert!(refused(folder.path(), &["train", "--config", "run.toml"]).contains("run.stepz, did you mean steps?"));
+}
