@@ -46,7 +46,13 @@ impl Engine {
         let total_steps = MOST_STEPS;
         let train = TrainConfig { batch: shape.batch, seq_len: shape.seq_len, total_steps, optimizer: *optimizer };
         let graph = Arc::new(training_graph(&shape.config, &train)?.graph);
-        let schedule = Schedule { peak_rate: rate, warmup_steps: 0, total_steps, final_share: 1.0, shape: sip_model::Shape::Constant };
+        let schedule = Schedule {
+            peak_rate: rate,
+            warmup_steps: 0,
+            total_steps,
+            final_share: 1.0,
+            shape: sip_model::Shape::Constant,
+        };
         Ok(Engine {
             executor: Executor::new(graph, Arc::clone(threads), ExecutorOptions::default()),
             state: DoubleState::new(state),

@@ -1,6 +1,6 @@
 //! `sip graph`: what a model computes, operator by operator.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 use sip_graph::show::{self, Names, quantity};
 use sip_graph::{AdamW, Buffer, Executor, ExecutorOptions, Graph};
@@ -18,10 +18,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::run::prepare::hex;
+use crate::store::write_text;
 
-/// Steps of the job whose tables the root covers, and their peak learning rate: the demo's.
-const STEPS: usize = 600;
-const PEAK_RATE: f64 = 3e-3;
+/// The job whose tables the root covers: what the demo runs by default, with room for rounds that are repeated.
+const STEPS: usize = 1000;
+const WARMUP_STEPS: usize = 30;
+const PEAK_RATE: f64 = 2e-3;
 /// States that the graph of an aggregate averages.
 const STATES: usize = 3;
 
@@ -39,7 +41,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Show {
-    /// A preset (tiny, small, medium), a folder with a config.json, or the file
+    /// A preset (tiny, small, medium, …), a folder with a config.json, or the file
     #[arg(long, value_name = "PRESET|PATH", default_value = "small")]
     model: String,
     /// Sequences per step
@@ -109,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Format::Json => format!("{:#}\n", shown.json()),
     };
     match &show.out {
-        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?,
+        Some(path) => write_text(path, &text)?,
         None => std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())?,
     }
     Ok(ExitCode::SUCCESS)
@@ -137,9 +139,13 @@ fn build(config: &LlamaConfig, show: &Show, seq: usize) -> Result<Shown> {
     let (what, graph, state, tables): (&str, Graph, Vec<String>, Vec<Buffer>) = match show.what {
         What::Train => {
             let train = TrainConfig { batch: show.batch, seq_len: seq, total_steps: STEPS, optimizer };
-            let (warmup_steps, final_share) = (STEPS / 20, 0.1);
-            let schedule =
-                Schedule { peak_rate: PEAK_RATE, warmup_steps, total_steps: STEPS, final_share, shape: Shape::Cosine };
+            let schedule = Schedule {
+                peak_rate: PEAK_RATE,
+                warmup_steps: WARMUP_STEPS,
+                total_steps: STEPS,
+                final_share: 0.1,
+                shape: Shape::Cosine,
+            };
             let graph = training_graph(config, &train)?.graph;
             ("one step of training", graph, whole_state(), tables(config, seq, &optimizer, &schedule))
         }
