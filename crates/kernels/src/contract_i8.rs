@@ -5,6 +5,7 @@
 //! consecutive, else copied as well.
 
 use crate::address::{Output, Terms};
+use crate::sides::{Place, Sides};
 use crate::{Simd, Threads};
 use sip_ops::NodeSpec;
 use std::cell::Cell;
@@ -26,9 +27,6 @@ pub(crate) fn dot_i8(a: u32, b: u32) -> u32 {
     (0..4).fold(0u32, |sum, i| sum.wrapping_add((a[i] as i8 as i32 * b[i] as i8 as i32) as u32))
 }
 
-/// What the first output of a batch, a row or a column adds to the addresses of operands 0, 1 and 2, and to that of the output.
-type Place = [isize; 4];
-
 /// A prepared product of bytes.
 pub(crate) struct ContractI8 {
     /// Which operand the rows read, and which the columns.
@@ -48,53 +46,22 @@ pub(crate) struct ContractI8 {
 impl ContractI8 {
     /// `None` if the node has a constraint between outputs and terms, or nothing to share.
     pub(crate) fn new(spec: &NodeSpec, accumulates: bool) -> Option<ContractI8> {
-        let size = |label: usize| spec.out_sizes[label] as usize;
-        let (mut batch, mut seen): (Vec<_>, [Vec<_>; 2]) = Default::default();
-        let mut steps = vec![1isize; spec.out_sizes.len()];
-        for label in (0..steps.len()).rev() {
-            if label + 1 < steps.len() {
-                steps[label] = steps[label + 1] * size(label + 1) as isize;
-            }
-            match (spec.operands[0].strides[label] != 0, spec.operands[1].strides[label] != 0) {
-                _ if size(label) == 1 => {}
-                (true, false) => seen[0].insert(0, label),
-                (false, true) => seen[1].insert(0, label),
-                _ => batch.insert(0, label),
-            }
-        }
+        let sides = Sides::new(spec);
         let outputs = spec.out_sizes.len();
         let bears =
             |&(small, large): &(u8, u8)| small != large && ((small as usize) < outputs || (large as usize) < outputs);
         let terms = Terms::new(spec);
-        let count = |labels: &[usize]| labels.iter().map(|&label| size(label)).product::<usize>();
-        if spec.constraint.as_ref().is_some_and(bears) || count(&seen[0]) * count(&seen[1]) < 4 || terms.count < 4 {
+        let [rows, columns] = [sides.count(0), sides.count(1)];
+        if spec.constraint.as_ref().is_some_and(bears) || rows * columns < 4 || terms.count < 4 {
             return None;
         }
-        let column = if count(&seen[0]) > count(&seen[1]) { 0 } else { 1 };
-        let places = |labels: &[usize], start: Place| {
-            let mut places = vec![start];
-            for &label in labels {
-                let stride = |number: usize| match spec.operands.get(number) {
-                    Some(operand) if number < 3 => operand.strides[label] as isize,
-                    _ if number == 3 => steps[label],
-                    _ => 0,
-                };
-                let strides: Place = std::array::from_fn(stride);
-                let add = |place: &Place, at: usize| std::array::from_fn(|i| place[i] + at as isize * strides[i]);
-                places = places.iter().flat_map(|place| (0..size(label)).map(move |at| add(place, at))).collect();
-            }
-            places
-        };
-        let mut offsets = [0; 4];
-        for (offset, operand) in offsets.iter_mut().zip(&spec.operands) {
-            *offset = operand.offset as isize;
-        }
+        let column = if rows > columns { 0 } else { 1 };
         Some(ContractI8 {
             row: 1 - column,
             column,
-            batches: places(&batch, offsets),
-            rows: places(&seen[1 - column], [0; 4]),
-            columns: places(&seen[column], [0; 4]),
+            batches: sides.batches(),
+            rows: sides.lines(1 - column),
+            columns: sides.lines(column),
             in_place: terms.step(column, 0..terms.count) == Some(1),
             terms,
             starts_from_operand: spec.starts_from_operand,

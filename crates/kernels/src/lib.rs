@@ -22,6 +22,7 @@ mod pack;
 mod partial;
 mod product;
 mod reduce;
+mod sides;
 mod simd;
 mod threads;
 mod tile;

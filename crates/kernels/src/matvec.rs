@@ -8,6 +8,7 @@
 use crate::address::{Output, Terms, any_fault, one_step};
 use crate::level::Level;
 use crate::pack::{Scratch, with_scratch};
+use crate::sides::{Place, Sides};
 use crate::simd::per_level;
 use crate::{Simd, Threads};
 use sip_ops::NodeSpec;
@@ -28,9 +29,6 @@ const LINE: usize = 16;
 const CACHED_SUMS: usize = 4096;
 /// Least terms of a task, over all its columns.
 const TASK_TERMS: usize = 16 * 1024;
-
-/// What the first output of a batch or of a row adds to the addresses of operands 0, 1 and 2, and to that of the output.
-type Place = [isize; 4];
 
 /// A prepared product.
 pub(crate) struct Matvec {
@@ -55,64 +53,30 @@ pub(crate) struct Matvec {
 impl Matvec {
     /// `None` if the node is no such product.
     pub(crate) fn new(spec: &NodeSpec, accumulates: bool) -> Option<Matvec> {
-        let size = |label: usize| spec.out_sizes[label] as usize;
-        let (mut batch, mut seen): (Vec<_>, [Vec<_>; 2]) = Default::default();
-        let mut steps = vec![1isize; spec.out_sizes.len()];
-        for label in (0..steps.len()).rev() {
-            if label + 1 < steps.len() {
-                steps[label] = steps[label + 1] * size(label + 1) as isize;
-            }
-            let (a, b) = (spec.operands[0].strides[label], spec.operands[1].strides[label]);
-            match (a != 0, b != 0) {
-                _ if size(label) == 1 => {}
-                (true, false) => seen[0].insert(0, label),
-                (false, true) => seen[1].insert(0, label),
-                _ => batch.insert(0, label),
-            }
-        }
-        let count = |labels: &[usize]| labels.iter().map(|&label| size(label)).product::<usize>();
-        let matrix = if count(&seen[0]) > count(&seen[1]) { 0 } else { 1 };
+        let sides = Sides::new(spec);
+        let matrix = if sides.count(0) > sides.count(1) { 0 } else { 1 };
         let vector = 1 - matrix;
-        let columns = count(&seen[matrix]);
+        let columns = sides.count(matrix);
         let is_constrained = spec.constraint.is_some_and(|(small, large)| small != large);
-        if columns < LEAST_COLUMNS || count(&seen[vector]) > MAX_VECTORS || is_constrained {
+        if columns < LEAST_COLUMNS || sides.count(vector) > MAX_VECTORS || is_constrained {
             return None;
         }
-        let stride = |number: usize, label: usize| match spec.operands.get(number) {
-            Some(operand) if number < 3 => operand.strides[label] as isize,
-            _ if number == 3 => steps[label],
-            _ => 0,
-        };
-        let places = |labels: &[usize], start: Place| {
-            let mut places = vec![start];
-            for &label in labels {
-                let add = |place: &Place, coordinate: usize| {
-                    std::array::from_fn(|number| place[number] + coordinate as isize * stride(number, label))
-                };
-                places = places.iter().flat_map(|place| (0..size(label)).map(move |at| add(place, at))).collect();
-            }
-            places
-        };
         // Columns of several labels must be as evenly spaced as those of one.
-        let last = *seen[matrix].last()?;
-        let even = seen[matrix].windows(2).all(|pair| {
-            (0..4).all(|number| stride(number, pair[0]) == size(pair[1]) as isize * stride(number, pair[1]))
+        let step = sides.step(*sides.seen[matrix].last()?);
+        let even = sides.seen[matrix].windows(2).all(|pair| {
+            let (outer, inner) = (sides.step(pair[0]), sides.step(pair[1]));
+            (0..4).all(|number| outer[number] == sides.size(pair[1]) as isize * inner[number])
         });
-        let step: Place = std::array::from_fn(|number| stride(number, last));
         let terms = Terms::new(spec);
         let transposes = step[matrix] != 1;
         if !even || terms.count < BLOCK_TERMS || transposes && terms.step(matrix, 0..terms.count) != Some(1) {
             return None;
         }
-        let mut offsets = [0; 4];
-        for (offset, operand) in offsets.iter_mut().zip(&spec.operands) {
-            *offset = operand.offset as isize;
-        }
         Some(Matvec {
             vector,
             matrix,
-            batches: places(&batch, offsets),
-            rows: places(&seen[vector], [0; 4]),
+            batches: sides.batches(),
+            rows: sides.lines(vector),
             columns,
             step,
             transposes,

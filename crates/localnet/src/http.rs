@@ -3,12 +3,14 @@
 use crate::engine::Shared;
 use crate::rpc;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const MAX_HEAD_BYTES: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
+/// How long an answer to a request that is not read to its end is given to arrive.
+const LINGER: Duration = Duration::from_secs(1);
 /// A batch of a hundred transactions stays below it.
 const MAX_BODY_BYTES: usize = 512 << 10;
 
@@ -24,8 +26,9 @@ pub(crate) fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
         // Where no thread is to be had, the connection is closed.
         let _ = std::thread::Builder::new().name("http connection".into()).spawn(move || {
             let Some(_place) = shared.http.take(&stream) else {
-                let deadline = Instant::now() + Duration::from_secs(1);
+                let deadline = Instant::now() + LINGER;
                 let _ = write(&stream, &Response::text(503, "too many connections"), false, deadline);
+                linger(&stream, deadline);
                 return;
             };
             // The peer's errors are the peer's.
@@ -45,6 +48,22 @@ pub(crate) fn accept(listener: &TcpListener, shared: &Shared) -> Option<TcpStrea
             Ok((stream, _)) => return Some(stream),
             // Too many open files, for instance: others will close theirs.
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Reads away what the peer is still sending, for as long as this may take: closing on unread bytes resets the
+/// connection, and the peer loses the answer.
+fn linger(stream: &TcpStream, deadline: Instant) {
+    let mut rest = [0; 16 << 10];
+    let _ = stream.shutdown(Shutdown::Write);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero()
+            || stream.set_read_timeout(Some(left)).is_err()
+            || matches!((&*stream).read(&mut rest), Ok(0) | Err(_))
+        {
+            return;
         }
     }
 }
@@ -87,7 +106,9 @@ fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             Some(Ok(request)) => request,
             Some(Err(Reject(status, reason))) => {
                 let deadline = Instant::now() + shared.limits.transfer_timeout;
-                return write(stream, &Response::text(status, reason), false, deadline);
+                write(stream, &Response::text(status, reason), false, deadline)?;
+                linger(stream, Instant::now() + LINGER);
+                return Ok(());
             }
             None => return Ok(()),
         };

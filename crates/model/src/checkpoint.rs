@@ -6,6 +6,7 @@
 //! the values, so every altered bit is found. Writing goes to a temporary file first, which takes its name when it is
 //! whole and on the disk: a crash or a full disk leaves the checkpoint before it as it was.
 
+use crate::export::elements::f32_to_bf16;
 use crate::llama::ParamSpec;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -275,7 +276,9 @@ fn save(
             bytes.clear();
             match precision {
                 Precision::F32 => bytes.extend(block.iter().flat_map(|bits| bits.to_le_bytes())),
-                Precision::Bf16 => bytes.extend(block.iter().flat_map(|&bits| bf16(bits).to_le_bytes())),
+                Precision::Bf16 => {
+                    bytes.extend(block.iter().flat_map(|&bits| f32_to_bf16(f32::from_bits(bits)).to_le_bytes()))
+                }
             }
             file.write_all(&bytes)?;
         }
@@ -287,11 +290,6 @@ fn save(
         }
         _ => CheckpointError::Io { path: path.to_owned(), source },
     })
-}
-
-/// The upper half of a finite f32, rounded to nearest, ties to even.
-fn bf16(bits: u32) -> u16 {
-    (bits.wrapping_add(0x7FFF + ((bits >> 16) & 1)) >> 16) as u16
 }
 
 /// The length of the header and the header, padded to 8 bytes.
@@ -427,14 +425,6 @@ mod tests {
         for (value, exact) in values.iter().zip(entries()[0].to_f32()) {
             assert!((value - exact).abs() <= exact.abs() / 256.0);
         }
-    }
-
-    #[test]
-    fn bf16_rounds_to_nearest_and_ties_to_even() {
-        for (bits, expected) in [(0x3F80_0000, 0x3F80), (0x3F80_8000, 0x3F80), (0x3F81_8000, 0x3F82)] {
-            assert_eq!(bf16(bits), expected);
-        }
-        assert_eq!((bf16(0x3F80_8001), bf16(0xBF80_7FFF), bf16(0x8000_0000)), (0x3F81, 0xBF80, 0x8000));
     }
 
     /// A disk with room for so many bytes.

@@ -4,7 +4,7 @@
 //! [`LlamaConfig::parameters`]. [`crate::LoadedModel`] opens either layout.
 
 mod config_file;
-mod elements;
+pub(crate) mod elements;
 mod hugging_face;
 mod safetensors;
 

@@ -12,7 +12,25 @@ use sip_kernels::{Simd, Threads};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(root) if root == exact::ROOT => ExitCode::SUCCESS,
+        Ok(root) => {
+            eprintln!(
+                "error: the state root is {root}, expected {}; this build or machine computes other bits",
+                exact::ROOT
+            );
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root, printed.
+fn run() -> Result<String, Box<dyn std::error::Error>> {
     let name = std::env::args().nth(1).unwrap_or("fused".into());
     let known = exact::PLANS.iter().find(|(known, _)| *known == name);
     let (_, plan) = known.ok_or_else(|| {
@@ -23,9 +41,5 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let threads = Arc::new(Threads::from_environment()?);
     let root = exact::root(options, &threads)?;
     println!("{root}");
-    if root == exact::ROOT {
-        return Ok(ExitCode::SUCCESS);
-    }
-    eprintln!("error: the state root is {root}, expected {}; this build or machine computes other bits", exact::ROOT);
-    Ok(ExitCode::FAILURE)
+    Ok(root)
 }

@@ -2,10 +2,10 @@
 
 use anyhow::{Result, anyhow, ensure};
 use sip_client::Accusation;
+use sip_graph::show::kind_name;
 use sip_ledger::Ledger;
 use sip_node::dispute::{Challenger, Defender, DisputeError, Move};
 use sip_node::{Cheat, Replay, WorkError, Worker};
-use sip_ops::{Kind, Node};
 use sip_proof::Leaf;
 use sip_protocol::dispute::{Dispute, Game, MoveKind, Outcome, Phase, Side};
 use solana_address::Address;
@@ -212,20 +212,7 @@ fn describe(phase: Phase, played: &Move, before: &Game, after: &Game) -> String 
 fn node(game: &Game) -> String {
     let Ok(node) = game.graph_node() else { return "malformed".into() };
     let shape: Vec<String> = (0..node.out_labels()).map(|label| node.size(label).to_string()).collect();
-    format!("{} of shape [{}]", kind(&node), shape.join(", "))
-}
-
-fn kind(node: &Node<'_>) -> &'static str {
-    match node.kind() {
-        Kind::Input => "input",
-        Kind::Contract => "contract",
-        Kind::ReduceAdd => "reduce add",
-        Kind::ReduceMax => "reduce max",
-        Kind::Map => "map",
-        Kind::Gather => "gather",
-        Kind::ScatterAdd => "scatter add",
-        Kind::ContractI8 => "contract i8",
-    }
+    format!("{} of shape [{}]", kind_name(node.kind()), shape.join(", "))
 }
 
 /// What decided, in one sentence.
