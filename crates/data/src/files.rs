@@ -38,6 +38,11 @@ impl Staged {
         Ok(staged)
     }
 
+    /// The name that it will have.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Gives the file its name, in place of the file that has it.
     ///
     /// # Errors
@@ -46,6 +51,27 @@ impl Staged {
         fs::rename(&self.temporary, &self.path)?;
         sync_folder(&self.path)
     }
+}
+
+/// Gives files that belong together their names. The last one is the one without which readers take the others for nothing: what
+/// has its name is removed first, and it gets its name last, so that whoever is stopped in between never leaves a mixture of old and
+/// new files that reads as one.
+///
+/// # Errors
+/// The file system's, with the path that it is about.
+pub fn commit_together(staged: Vec<Staged>) -> Result<(), (PathBuf, io::Error)> {
+    if let Some(last) = staged.last() {
+        let error = |error| (last.path.clone(), error);
+        match fs::remove_file(&last.path) {
+            Err(found) if found.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.and_then(|()| sync_folder(&last.path)).map_err(error)?,
+        }
+    }
+    for file in staged {
+        let path = file.path.clone();
+        file.commit().map_err(|error| (path, error))?;
+    }
+    Ok(())
 }
 
 impl Drop for Staged {
@@ -94,6 +120,25 @@ mod tests {
         write_atomically(&path, |temporary| fs::write(temporary, b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_that_belong_together_never_read_as_one_half_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = |name: &str, text: &str| {
+            Staged::write(&folder.path().join(name), |temporary| fs::write(temporary, text)).unwrap()
+        };
+        commit_together(vec![stage("weights", "old"), stage("index", "old")]).unwrap();
+        // A folder in the way of one file: it stops there, as a crash would.
+        fs::create_dir_all(folder.path().join("more/inside")).unwrap();
+        let (path, _) =
+            commit_together(vec![stage("weights", "new"), stage("more", "new"), stage("index", "new")]).unwrap_err();
+        assert_eq!(path, folder.path().join("more"));
+        assert!(!folder.path().join("index").exists(), "new weights under the old index");
+        fs::remove_dir_all(folder.path().join("more")).unwrap();
+        commit_together(vec![stage("weights", "new"), stage("more", "new"), stage("index", "new")]).unwrap();
+        assert_eq!(fs::read(folder.path().join("index")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]

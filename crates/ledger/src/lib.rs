@@ -97,7 +97,7 @@ pub trait Ledger {
 }
 
 /// The amount in an SPL token account; `None` where the account is something else.
-fn token_amount(account: &Account) -> Option<u64> {
+pub fn token_amount(account: &Account) -> Option<u64> {
     if account.owner != TOKEN_PROGRAM || account.data.len() != TOKEN_ACCOUNT_BYTES {
         return None;
     }

@@ -19,8 +19,8 @@ pub use config_file::load_config;
 pub(crate) use config_file::{ConfigFile, GenerationConfigFile, YARN_BETA_FAST, YARN_BETA_SLOW, yarn_attention_factor};
 pub use elements::ElementType;
 pub(crate) use elements::{Widened, check_finite, f16_to_f32};
-pub(crate) use hugging_face::read_weights;
 pub use hugging_face::{SaveOptions, load_pretrained, save_pretrained, save_pretrained_with};
+pub(crate) use hugging_face::{commit_model, read_weights, stage_model};
 
 /// File name of the model's shape.
 pub const CONFIG_FILE: &str = "config.json";

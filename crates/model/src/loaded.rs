@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::chat::{ChatError, ChatTemplate};
 use crate::export::{
     CONFIG_FILE, ConfigFile, ExportError, GENERATION_CONFIG_FILE, GenerationConfigFile, LlamaConfig, SaveOptions,
-    TensorRef, read_file, read_weights, save_pretrained_with,
+    TensorRef, commit_model, read_file, read_weights, stage_model,
 };
 use crate::tokenizer::{SpecialTokens, TOKENIZER_CONFIG_FILE, Tokenizer, TokenizerError};
 
@@ -78,7 +78,7 @@ impl LoadedModel {
     /// Writes the model as a Hugging Face folder that `transformers` and [`LoadedModel::open`] read.
     ///
     /// # Errors
-    /// As [`save_pretrained_with`] and [`Tokenizer::save`].
+    /// As [`crate::export::save_pretrained_with`] and [`Tokenizer::save`].
     pub fn save(&self, folder: &Path, options: SaveOptions) -> Result<(), LoadError> {
         let parameters = self.config.parameters();
         let tensors: Vec<TensorRef<'_>> = parameters
@@ -86,9 +86,11 @@ impl LoadedModel {
             .zip(&self.weights)
             .map(|((name, shape), bits)| TensorRef { name, shape, data: bits.as_f32() })
             .collect();
-        save_pretrained_with(folder, &self.config, &self.special, &tensors, options)?;
         let template = self.chat.as_ref().ok().map(ChatTemplate::to_jinja);
-        self.tokenizer.save_with(folder, self.config.max_seq_len, &self.special, template.as_deref())?;
+        let mut staged =
+            self.tokenizer.stage_with(folder, self.config.max_seq_len, &self.special, template.as_deref())?;
+        staged.extend(stage_model(folder, &self.config, &self.special, &tensors, options)?);
+        commit_model(folder, staged)?;
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use serde_json::json;
-use sip_data::files::write_atomically;
+use sip_data::files::{Staged, commit_together};
 use thiserror::Error;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
@@ -281,6 +281,18 @@ impl Tokenizer {
         special: &SpecialTokens,
         chat_template: Option<&str>,
     ) -> Result<(), TokenizerError> {
+        let staged = self.stage_with(folder, max_seq_len, special, chat_template)?;
+        commit_together(staged).map_err(|(path, source)| TokenizerError::Io { path, source })
+    }
+
+    /// The files of [`Tokenizer::save_with`], on the disk but without their names; `tokenizer.json` is the last.
+    pub(crate) fn stage_with(
+        &self,
+        folder: &Path,
+        max_seq_len: usize,
+        special: &SpecialTokens,
+        chat_template: Option<&str>,
+    ) -> Result<Vec<Staged>, TokenizerError> {
         fs::create_dir_all(folder).map_err(|source| TokenizerError::Io { path: folder.to_owned(), source })?;
         let mut special_tokens = serde_json::Map::new();
         for (role, id) in [("bos_token", special.bos), ("eos_token", special.end.first().copied())] {
@@ -295,16 +307,17 @@ impl Tokenizer {
         if let Some(template) = chat_template {
             config.insert("chat_template".to_owned(), template.into());
         }
-        for (name, text) in [
-            (TOKENIZER_FILE, self.to_json()?),
-            (TOKENIZER_CONFIG_FILE, format!("{:#}\n", serde_json::Value::Object(config))),
+        let files = [
             (SPECIAL_TOKENS_FILE, format!("{:#}\n", serde_json::Value::Object(special_tokens))),
-        ] {
+            (TOKENIZER_CONFIG_FILE, format!("{:#}\n", serde_json::Value::Object(config))),
+            (TOKENIZER_FILE, self.to_json()?),
+        ];
+        let stage = |(name, text): (&str, String)| {
             let path = folder.join(name);
-            write_atomically(&path, |temporary| fs::write(temporary, &text))
-                .map_err(|source| TokenizerError::Io { path, source })?;
-        }
-        Ok(())
+            Staged::write(&path, |temporary| fs::write(temporary, &text))
+                .map_err(|source| TokenizerError::Io { path, source })
+        };
+        files.into_iter().map(stage).collect()
     }
 
     /// Reads the tokenizer in `folder`.

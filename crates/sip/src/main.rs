@@ -1,5 +1,6 @@
 //! The command line of the Staked Intelligence Protocol.
 
+mod chain;
 mod demo;
 mod emission;
 mod eval;
@@ -32,6 +33,8 @@ enum Command {
     Emission(emission::Arguments),
     /// Score a model: loss, perplexity and bits per byte of texts, accuracy on multiple-choice questions
     Eval(eval::Arguments),
+    /// Leave a pool, through the unbonding time
+    Exit(chain::exit::Arguments),
     /// Train a model further, on texts, answers or preferences: all of it, or adapters of low rank
     Finetune(train::finetune::Arguments),
     /// Continue a text with a model
@@ -40,10 +43,22 @@ enum Command {
     Graph(graph::Arguments),
     /// Run a Solana chain on this machine, with the program on it, for wallets, clients and tests
     Localnet(localnet::Arguments),
+    /// Create and look after pools, and list what there is to stake on
+    Pool(chain::pool::Arguments),
+    /// Begin the protocol on a chain, and see its supply, buckets and parameters
+    Protocol(chain::protocol::Arguments),
+    /// See and take what stake has earned
+    Rewards(chain::rewards::Arguments),
+    /// Stake tokens on a pool
+    Stake(chain::stake::Arguments),
+    /// Decide with stake what a job trains on
+    Steer(chain::steer::Arguments),
     /// Train a model on this machine alone, to the same bits as on every other
     Train(train::Arguments),
     /// Replay what a run committed, and confirm it or name the first difference
     Verify(verify::Arguments),
+    /// Make a key, see its SOL and tokens, ask a faucet
+    Wallet(chain::wallet::Arguments),
 }
 
 fn main() -> std::process::ExitCode {
@@ -51,12 +66,19 @@ fn main() -> std::process::ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Emission(arguments) => emission::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Exit(arguments) => chain::exit::run(&arguments),
         Command::Finetune(arguments) => train::finetune::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Localnet(arguments) => localnet::run(&arguments),
+        Command::Pool(arguments) => chain::pool::run(&arguments),
+        Command::Protocol(arguments) => chain::protocol::run(&arguments),
+        Command::Rewards(arguments) => chain::rewards::run(&arguments),
+        Command::Stake(arguments) => chain::stake::run(&arguments),
+        Command::Steer(arguments) => chain::steer::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Wallet(arguments) => chain::wallet::run(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -32,6 +32,8 @@ const RESEND_PAUSE: Duration = Duration::from_secs(2);
 const BLOCKHASH_ATTEMPTS: u32 = 5;
 /// How often the record of a confirmed transaction is asked for.
 const RECORD_ATTEMPTS: u32 = 20;
+/// What Solana takes for each signature.
+const LAMPORTS_PER_SIGNATURE: u64 = 5_000;
 /// Solana's targeted pace.
 const SLOT: Duration = Duration::from_millis(400);
 
@@ -240,6 +242,54 @@ impl Rpc {
             Value::Null => Ok(None),
             value => self.decode_account(METHOD, value).map(Some),
         }
+    }
+
+    /// What a transaction would do if it were sent now, and the accounts at these addresses after it.
+    ///
+    /// # Errors
+    /// As [`Ledger::send`]; nothing is sent, and nothing is paid.
+    pub fn simulate(
+        &self,
+        instructions: &[Instruction],
+        payer: &Keypair,
+        signers: &[&Keypair],
+        watched: &[Address],
+    ) -> Result<(Receipt, Vec<Option<Account>>), LedgerError> {
+        const METHOD: &str = "simulateTransaction";
+        let (blockhash, _) = self.latest_blockhash()?;
+        let (transaction, transaction_bytes) = sign(instructions, payer, signers, blockhash)?;
+        let signature = transaction.signatures[0];
+        let signature_count = transaction.signatures.len() as u64;
+        let wire = wincode::serialize(&transaction).map_err(|error| self.endpoint.unexpected(METHOD, error))?;
+        let addresses: Vec<String> = watched.iter().map(Address::to_string).collect();
+        let options = json!({
+            "encoding": "base64",
+            "commitment": COMMITMENT,
+            "replaceRecentBlockhash": true,
+            "minContextSlot": self.min_context_slot,
+            "accounts": { "encoding": "base64", "addresses": addresses },
+        });
+        let answer = self.endpoint.ask(METHOD, json!([BASE64.encode(wire), options]))?;
+        let value = &answer["value"];
+        let compute_units = value["unitsConsumed"].as_u64().unwrap_or(0);
+        let logs = strings(&value["logs"]);
+        // Endpoints of an older version do not say it.
+        let fee_lamports = value["fee"].as_u64().unwrap_or(LAMPORTS_PER_SIGNATURE * signature_count);
+        if !value["err"].is_null() {
+            let error = self.transaction_error(METHOD, &value["err"])?;
+            let failure = Failure { signature, compute_units, logs, fee_lamports: 0, transaction_bytes };
+            return Err(LedgerError::failed(error, failure));
+        }
+        let after = watched
+            .iter()
+            .enumerate()
+            .map(|(index, _)| match &value["accounts"][index] {
+                Value::Null => Ok(None),
+                account => self.decode_account(METHOD, account).map(Some),
+            })
+            .collect::<Result<_, RemoteError>>()?;
+        let slot = self.number(METHOD, &answer["context"]["slot"])?;
+        Ok((Receipt { signature, compute_units, logs, fee_lamports, transaction_bytes, slot }, after))
     }
 }
 

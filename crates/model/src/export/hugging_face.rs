@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sip_data::files::Staged;
+use sip_data::files::{Staged, commit_together};
 use sip_graph::Buffer;
 
 use super::elements::f32_to_bf16;
@@ -62,7 +62,8 @@ pub fn save_pretrained(folder: &Path, config: &LlamaConfig, tensors: &[TensorRef
 /// Writes the model into `folder` (created when missing): weights, `config.json` and `generation_config.json`.
 ///
 /// `tensors` are the parameters of [`LlamaConfig::parameters`] in any order. The bytes depend on the arguments alone.
-/// Every file is on the disk in full before the first takes its name, so a disk that is full leaves what was there.
+/// Every file is on the disk in full before the first takes its name, so a disk that is full leaves what was there; and
+/// whoever is stopped between two names leaves a folder without `config.json`, which nobody takes for a model.
 ///
 /// # Errors
 /// A configuration that is not valid, a tensor that is missing, unexpected, of another shape, not finite or beyond the
@@ -74,6 +75,17 @@ pub fn save_pretrained_with(
     tensors: &[TensorRef<'_>],
     options: SaveOptions,
 ) -> Result<(), ExportError> {
+    commit_model(folder, stage_model(folder, config, special, tensors, options)?)
+}
+
+/// The files of a model, on the disk but without their names; `config.json` is the last.
+pub(crate) fn stage_model(
+    folder: &Path,
+    config: &LlamaConfig,
+    special: &SpecialTokens,
+    tensors: &[TensorRef<'_>],
+    options: SaveOptions,
+) -> Result<Vec<Staged>, ExportError> {
     config.validate()?;
     let ordered = check_tensors(config, tensors, options.element)?;
     fs::create_dir_all(folder).map_err(|source| ExportError::Io { path: folder.to_owned(), source })?;
@@ -97,15 +109,17 @@ pub fn save_pretrained_with(
     let generation = GenerationConfigFile::new(special);
     staged.push(stage_json(&folder.join(GENERATION_CONFIG_FILE), &generation)?);
     staged.push(stage_json(&folder.join(CONFIG_FILE), &ConfigFile::new(config, special, options.element))?);
-    for (path, file) in staged {
-        file.commit().map_err(|source| ExportError::Io { path, source })?;
-    }
+    Ok(staged)
+}
+
+/// Gives the files of [`stage_model`], and others before them, their names.
+pub(crate) fn commit_model(folder: &Path, staged: Vec<Staged>) -> Result<(), ExportError> {
     // What an earlier model left would be read before this one.
-    let stale = if files.len() > 1 { WEIGHTS_FILE } else { INDEX_FILE };
-    match fs::remove_file(folder.join(stale)) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(ExportError::Io { path: folder.join(stale), source })
-        }
+    let has_index = staged.iter().any(|file| file.path().ends_with(INDEX_FILE));
+    let stale = folder.join(if has_index { WEIGHTS_FILE } else { INDEX_FILE });
+    commit_together(staged).map_err(|(path, source)| ExportError::Io { path, source })?;
+    match fs::remove_file(&stale) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ExportError::Io { path: stale, source }),
         _ => Ok(()),
     }
 }
@@ -288,16 +302,16 @@ fn file_name(number: usize, count: usize) -> String {
 pub(super) fn stage(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> Result<(PathBuf, Staged), ExportError> {
+) -> Result<Staged, ExportError> {
     let staged = Staged::write(path, |temporary| {
         let mut out = BufWriter::new(File::create(temporary)?);
         write(&mut out)?;
         out.flush()
     });
-    staged.map(|staged| (path.to_owned(), staged)).map_err(|source| ExportError::Io { path: path.to_owned(), source })
+    staged.map_err(|source| ExportError::Io { path: path.to_owned(), source })
 }
 
-fn stage_json(path: &Path, value: &impl Serialize) -> Result<(PathBuf, Staged), ExportError> {
+fn stage_json(path: &Path, value: &impl Serialize) -> Result<Staged, ExportError> {
     stage(path, |out| {
         serde_json::to_writer_pretty(&mut *out, value)?;
         out.write_all(b"\n")

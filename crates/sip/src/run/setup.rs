@@ -88,9 +88,13 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn new(settings: &Settings, name: &str) -> Chain {
-        let length = settings.rounds as usize * 2 + 16;
-        let first = secret(settings.seed, "chain", name);
-        let links = std::iter::successors(Some(first), |link| Some(Sha256::digest(link).into())).take(length).collect();
+        Chain::from_secret(secret(settings.seed, "chain", name), settings.rounds as usize * 2 + 16)
+    }
+
+    /// A chain of `length` links, at least one, of which the first is a secret.
+    pub(crate) fn from_secret(first: [u8; 32], length: usize) -> Chain {
+        let links =
+            std::iter::successors(Some(first), |link| Some(Sha256::digest(link).into())).take(length.max(1)).collect();
         Chain { links }
     }
 

@@ -1,0 +1,129 @@
+//! `sip exit`: out of a pool, through the unbonding time.
+
+use anyhow::{Context, Result, ensure};
+use sip_ledger::Ledger;
+use sip_protocol::AccountKind;
+use sip_protocol::pool::Pool;
+use sip_protocol::position::{Position, Ticket};
+use solana_address::Address;
+use std::process::ExitCode;
+
+use super::stake::Slippage;
+use super::tokens::{self, Part};
+use super::{Cell, Connection, Desk, Row};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Start an exit; until it is mature it is slashed with the pool and earns nothing
+    Request {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+        /// Tokens, or "all"
+        #[arg(value_name = "TOKENS")]
+        amount: Part,
+    },
+    /// List exits under way
+    List,
+    /// Take the tokens of a mature exit
+    Claim {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+        /// The exit's number, as listed
+        #[arg(value_name = "NUMBER")]
+        number: u32,
+    },
+    /// Take an exit back: its tokens buy shares again
+    Cancel {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+        /// The exit's number, as listed
+        #[arg(value_name = "NUMBER")]
+        number: u32,
+        #[command(flatten)]
+        slippage: Slippage,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut desk = Desk::open(&arguments.connection)?;
+    let (owner, program) = (desk.wallet()?, desk.program);
+    match &arguments.command {
+        Command::Request { pool, amount } => {
+            let state: Pool = desk.read(pool)?;
+            let position_address = program.position(pool, &owner);
+            let position: Position =
+                desk.find(&position_address)?.with_context(|| format!("the wallet has no stake on {pool}"))?;
+            let shares = amount.shares(position.shares, state.shares, state.assets);
+            ensure!(shares > 0, "the wallet holds no share of {pool}");
+            if let Part::Amount(units) = amount {
+                let worth = tokens::worth(shares, state.shares, state.assets);
+                ensure!(
+                    worth >= *units,
+                    "the wallet's stake on {pool} is worth {}, less than that",
+                    tokens::show(worth)
+                );
+            }
+            let number = position.tickets;
+            let ticket = program.ticket(&position_address, number);
+            desk.act(
+                &format!("exit number {number} from {pool}"),
+                &[program.request_exit(&owner, pool, number, shares)],
+                &[("position", position_address), ("exit", ticket)],
+            )
+        }
+        Command::List => list(&desk, &owner),
+        Command::Claim { pool, number } => {
+            let ticket = program.ticket(&program.position(pool, &owner), *number);
+            let mut instructions = desk.token_account()?;
+            instructions.push(program.claim_exit(&owner, pool, *number));
+            desk.act("take the tokens of an exit", &instructions, &[("exit", ticket)])
+        }
+        Command::Cancel { pool, number, slippage } => {
+            let (position, state) = (program.position(pool, &owner), desk.read::<Pool>(pool)?);
+            let ticket_address = program.ticket(&position, *number);
+            let ticket: Ticket =
+                desk.find(&ticket_address)?.with_context(|| format!("there is no exit number {number} from {pool}"))?;
+            let minimum = slippage.minimum_shares(&state, payout(&ticket, &state))?;
+            desk.act(
+                "take the exit back",
+                &[program.rebond(&owner, pool, *number, minimum)],
+                &[("position", position), ("exit", ticket_address)],
+            )
+        }
+    }
+}
+
+/// What an exit pays, less all slashes so far.
+fn payout(ticket: &Ticket, pool: &Pool) -> u64 {
+    let left = u128::from(ticket.assets) * u128::from(pool.survival) / u128::from(ticket.survival.max(1));
+    left as u64
+}
+
+fn list(desk: &Desk, owner: &Address) -> Result<ExitCode> {
+    let slot = desk.ledger.slot()?;
+    let mut rows: Vec<Row> = Vec::new();
+    for (_, ticket) in desk.all::<Ticket>(AccountKind::Ticket)? {
+        if ticket.owner != owner.to_bytes() {
+            continue;
+        }
+        let pool_address = Address::new_from_array(ticket.pool);
+        let pool: Pool = desk.read(&pool_address)?;
+        rows.push(vec![
+            ("pool", Cell::text(pool_address)),
+            ("number", Cell::Number(ticket.nonce.into())),
+            ("tokens", Cell::Tokens(payout(&ticket, &pool))),
+            ("slot of maturity", Cell::Number(ticket.mature_slot)),
+            ("slots left", Cell::Number(ticket.mature_slot.saturating_sub(slot))),
+        ]);
+    }
+    desk.list(&rows, "no exit is under way");
+    Ok(ExitCode::SUCCESS)
+}

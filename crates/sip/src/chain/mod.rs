@@ -1,0 +1,310 @@
+//! Commands that act on a Solana chain: a cluster, or `sip localnet`.
+
+pub(crate) mod exit;
+pub(crate) mod pool;
+pub(crate) mod protocol;
+pub(crate) mod rewards;
+pub(crate) mod stake;
+pub(crate) mod steer;
+mod table;
+pub(crate) mod tokens;
+pub(crate) mod wallet;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Value, json};
+use sip_client::Program;
+use sip_ledger::{Ledger, LedgerError, Rpc};
+use sip_localnet::read_key;
+use sip_protocol::pool::{Pool, RETIRED};
+use sip_protocol::position::{Position, Ticket};
+use sip_protocol::{Account, AccountKind};
+use solana_address::Address;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
+use solana_signer::Signer;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use table::{Cell, Row};
+
+/// Where the chain is and who acts on it.
+#[derive(clap::Args)]
+pub(crate) struct Connection {
+    /// JSON-RPC address of the chain [default: $SIP_URL, or http://127.0.0.1:8899, where sip localnet is]
+    #[arg(long, value_name = "URL", global = true)]
+    url: Option<String>,
+    /// Key file of the wallet that acts [default: $SIP_KEY]
+    #[arg(long, value_name = "FILE", global = true)]
+    key: Option<PathBuf>,
+    /// Address of the on-chain program, where it is not this build's
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    program: Option<Address>,
+    /// Say what would happen and what it would cost, and send nothing
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// A chain, and whoever acts on it.
+pub(crate) struct Desk {
+    pub(crate) ledger: Rpc,
+    pub(crate) program: Program,
+    pub(crate) json: bool,
+    dry_run: bool,
+    key: Option<Keypair>,
+}
+
+impl Desk {
+    pub(crate) fn open(connection: &Connection) -> Result<Desk> {
+        let from_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let url = connection.url.clone().or_else(|| from_environment("SIP_URL"));
+        let path = connection.key.clone().or_else(|| from_environment("SIP_KEY").map(PathBuf::from));
+        let key = path.as_deref().map(read_key).transpose()?;
+        let ledger = Rpc::connect(url.as_deref().unwrap_or("http://127.0.0.1:8899"))
+            .context("is the chain running? \"sip localnet\" starts one on this machine, --url names another")?;
+        let program = connection.program.map_or_else(Program::default, |id| Program { id });
+        Ok(Desk { ledger, program, json: connection.json, dry_run: connection.dry_run, key })
+    }
+
+    fn key(&self) -> Result<&Keypair> {
+        self.key.as_ref().context("no wallet: pass --key FILE or set SIP_KEY; \"sip wallet new\" makes one")
+    }
+
+    /// The wallet that acts.
+    pub(crate) fn wallet(&self) -> Result<Address> {
+        Ok(self.key()?.pubkey())
+    }
+
+    /// The state of an account, if there is one.
+    pub(crate) fn find<T: Account>(&self, address: &Address) -> Result<Option<T>> {
+        let Some(account) = self.ledger.account(address)? else { return Ok(None) };
+        if account.owner != self.program.id {
+            bail!("{address} is no account of the program {}", self.program.id);
+        }
+        T::decode(&account.data).map(Some).map_err(|error| anyhow!("account {address}: {error}"))
+    }
+
+    /// The state of an account.
+    pub(crate) fn read<T: Account>(&self, address: &Address) -> Result<T> {
+        self.find(address)?.with_context(|| format!("there is no account at {address}"))
+    }
+
+    /// All accounts of a kind, by address.
+    pub(crate) fn all<T: Account>(&self, kind: AccountKind) -> Result<Vec<(Address, T)>> {
+        let accounts = self.ledger.program_accounts(&self.program.id)?;
+        let of_kind = accounts.iter().filter(|(_, account)| account.data.first() == Some(&(kind as u8)));
+        of_kind
+            .map(|(address, account)| match T::decode(&account.data) {
+                Ok(value) => Ok((*address, value)),
+                Err(error) => Err(anyhow!("account {address}: {error}")),
+            })
+            .collect()
+    }
+
+    /// Tokens in a wallet, base units; 0 where it has no token account.
+    pub(crate) fn balance(&self, wallet: &Address) -> Result<u64> {
+        Ok(self.ledger.token_balance(&self.program.token_account(wallet))?.unwrap_or(0))
+    }
+
+    /// The instruction that gives the wallet a token account, if it has none yet.
+    pub(crate) fn token_account(&self) -> Result<Vec<Instruction>> {
+        let wallet = self.wallet()?;
+        let missing = self.ledger.account(&self.program.token_account(&wallet))?.is_none();
+        Ok(if missing { vec![self.program.create_token_account(&wallet, &wallet)] } else { Vec::new() })
+    }
+
+    /// Sends the instructions as one transaction (or, asked to, only simulates them) and tells what it did to the wallet's tokens and
+    /// to the accounts of the protocol that are named.
+    pub(crate) fn act(
+        &mut self,
+        what: &str,
+        instructions: &[Instruction],
+        accounts: &[(&str, Address)],
+    ) -> Result<ExitCode> {
+        let wallet = self.wallet()?;
+        let mut watched = vec![("wallet", self.program.token_account(&wallet))];
+        watched.extend_from_slice(accounts);
+        let addresses: Vec<Address> = watched.iter().map(|(_, address)| *address).collect();
+        let describe = |account: Option<&solana_account::Account>| account.map(figures).unwrap_or_default();
+        let before = addresses
+            .iter()
+            .map(|address| Ok(describe(self.ledger.account(address)?.as_ref())))
+            .collect::<Result<Vec<_>>>()?;
+        let key = self.key()?;
+        let sent = if self.dry_run {
+            self.ledger.simulate(instructions, key, &[key], &addresses)
+        } else {
+            let key = key.insecure_clone();
+            self.ledger.send(instructions, &key, &[&key]).and_then(|receipt| {
+                let after = addresses.iter().map(|address| self.ledger.account(address)).collect::<Result<_, _>>();
+                Ok((receipt, after?))
+            })
+        };
+        let (receipt, after) = sent.map_err(|error| explain(error, what, before[0].is_empty()))?;
+        let after: Vec<_> = after.iter().map(|account| describe(account.as_ref())).collect();
+
+        let mut changes = Vec::new();
+        for ((name, address), (before, after)) in watched.iter().zip(before.iter().zip(&after)) {
+            for (figure, unit) in before.iter().chain(after).map(|(figure, (_, unit))| (figure, *unit)) {
+                let value = |of: &Figures| of.get(figure).map_or(0, |(value, _)| *value);
+                let change = Change { name, address, figure, unit, before: value(before), after: value(after) };
+                if change.before != change.after && !changes.contains(&change) {
+                    changes.push(change);
+                }
+            }
+        }
+        if self.json {
+            let changes: Vec<Value> = changes.iter().map(Change::to_json).collect();
+            let outcome = json!({
+                "action": what,
+                "sent": !self.dry_run,
+                "signature": (!self.dry_run).then(|| receipt.signature.to_string()),
+                "slot": receipt.slot,
+                "computeUnits": receipt.compute_units,
+                "feeLamports": receipt.fee_lamports,
+                "transactionBytes": receipt.transaction_bytes,
+                "changes": changes,
+            });
+            println!("{outcome}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        println!("{what}{}", if self.dry_run { ": this would happen" } else { "" });
+        for change in &changes {
+            println!("  {change}");
+        }
+        println!(
+            "  {} compute units, fee {} lamports, {} bytes{}",
+            tokens::grouped(receipt.compute_units),
+            tokens::grouped(receipt.fee_lamports),
+            receipt.transaction_bytes,
+            if self.dry_run { String::new() } else { format!(", transaction {}", receipt.signature) }
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Prints a list: as a table for people, as an array of objects for programs.
+    pub(crate) fn list(&self, rows: &[Row], empty: &str) {
+        if self.json {
+            println!("{}", Value::Array(rows.iter().map(table::object).collect()));
+        } else if rows.is_empty() {
+            println!("{empty}");
+        } else {
+            print!("{}", table::table(rows));
+        }
+    }
+
+    /// Prints one thing in full.
+    pub(crate) fn card(&self, row: &Row) {
+        if self.json {
+            println!("{}", table::object(row));
+        } else {
+            print!("{}", table::card(row));
+        }
+    }
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Tokens,
+    Shares,
+    Plain,
+}
+
+/// What an account says in numbers, by name.
+type Figures = std::collections::BTreeMap<&'static str, (u64, Unit)>;
+
+/// The numbers of an account that its owner cares about.
+fn figures(account: &solana_account::Account) -> Figures {
+    let data = &account.data;
+    let mut figures = Figures::new();
+    if account.owner == sip_ledger::TOKEN_PROGRAM {
+        if let Some(amount) = sip_ledger::token_amount(account) {
+            figures.insert("tokens", (amount, Unit::Tokens));
+        }
+    } else if let Ok(pool) = Pool::decode(data) {
+        figures.insert("assets", (pool.assets, Unit::Tokens));
+        figures.insert("shares", (pool.shares, Unit::Shares));
+        figures.insert("own bond", (pool.self_bond, Unit::Tokens));
+        figures.insert("leaving", (pool.unbonding_assets, Unit::Tokens));
+        figures.insert("owed to the operator", (pool.commission_owed, Unit::Tokens));
+        figures.insert("retired", (u64::from(pool.status == RETIRED), Unit::Plain));
+    } else if let Ok(position) = Position::decode(data) {
+        figures.insert("shares", (position.shares, Unit::Shares));
+        figures.insert("claimable", (position.claimable, Unit::Tokens));
+    } else if let Ok(ticket) = Ticket::decode(data) {
+        figures.insert("tokens at the request", (ticket.assets, Unit::Tokens));
+        figures.insert("slot of maturity", (ticket.mature_slot, Unit::Plain));
+    }
+    figures
+}
+
+/// One number of one account before and after.
+#[derive(PartialEq)]
+struct Change<'a> {
+    name: &'a str,
+    address: &'a Address,
+    figure: &'a str,
+    unit: Unit,
+    before: u64,
+    after: u64,
+}
+
+impl Change<'_> {
+    fn to_json(&self) -> Value {
+        let unit = match self.unit {
+            Unit::Tokens => "base units",
+            Unit::Shares => "shares",
+            Unit::Plain => "",
+        };
+        json!({
+            "account": self.name,
+            "address": self.address.to_string(),
+            "figure": self.figure,
+            "unit": unit,
+            "before": self.before,
+            "after": self.after,
+        })
+    }
+}
+
+impl std::fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let show = |value| match self.unit {
+            Unit::Tokens => tokens::show(value),
+            Unit::Shares | Unit::Plain => tokens::grouped(value),
+        };
+        let name = format!("{}, {}", self.name, self.figure);
+        write!(f, "{name:28} {} → {}", show(self.before), show(self.after))
+    }
+}
+
+/// A refusal in words.
+fn explain(error: LedgerError, what: &str, has_no_tokens: bool) -> anyhow::Error {
+    if let LedgerError::Custom { code, .. } = &error {
+        let from_token_program = error.logs().iter().any(|log| log.contains("Error: insufficient funds"));
+        if from_token_program {
+            return anyhow!("{what}: the wallet's token account does not hold that many tokens");
+        }
+        let reason = sip_client::refusal(*code);
+        if has_no_tokens && reason == Some(sip_protocol::Error::WrongTokenAccount) {
+            return anyhow!(
+                "{what}: the wallet has no token account yet, so it has no tokens; somebody must send it some"
+            );
+        }
+        if let Some(reason) = reason {
+            return anyhow!("{what}: the program refused: {reason}");
+        }
+    }
+    let no_account = matches!(&error, LedgerError::Transaction { source, .. }
+        if source.to_string().contains("no record of a prior credit"));
+    let error = anyhow::Error::new(error);
+    match no_account {
+        true => error.context(format!(
+            "{what}: the wallet has no SOL to pay the fee with; on a local chain, \"sip wallet airdrop\""
+        )),
+        false => error.context(what.to_owned()),
+    }
+}

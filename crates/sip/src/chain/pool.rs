@@ -1,0 +1,274 @@
+//! `sip pool`: what operators put up, and what others may stake on.
+
+use anyhow::{Result, bail, ensure};
+use sha2::{Digest, Sha256};
+use sip_arith::int::BPS_ONE;
+use sip_client::NewPool;
+use sip_protocol::AccountKind;
+use sip_protocol::pool::{self, Pool, PoolKind};
+use solana_address::Address;
+use std::process::ExitCode;
+
+use super::tokens::Amount;
+use super::{Cell, Connection, Desk, Row};
+use crate::run::setup::Chain;
+
+/// Rounds that an auditor's chain lasts for.
+const DRAWS: usize = 4_096;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    Trainer,
+    Auditor,
+    Evaluator,
+    Data,
+    Attention,
+}
+
+impl Kind {
+    fn of_protocol(self) -> PoolKind {
+        match self {
+            Kind::Trainer => PoolKind::Trainer,
+            Kind::Auditor => PoolKind::Auditor,
+            Kind::Evaluator => PoolKind::Evaluator,
+            Kind::Data => PoolKind::Data,
+            Kind::Attention => PoolKind::Attention,
+        }
+    }
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// List pools: kind, stake, price of a share, record
+    List {
+        /// Only pools of this kind
+        #[arg(long, value_name = "KIND")]
+        kind: Option<Kind>,
+        /// Only pools that the wallet operates
+        #[arg(long)]
+        mine: bool,
+    },
+    /// Show one pool in full
+    Show {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+    },
+    /// Create a pool that the wallet operates; its own bond is what a lie costs first
+    Create {
+        /// What the pool stakes on
+        #[arg(long, value_name = "KIND")]
+        kind: Kind,
+        /// Own bond, tokens
+        #[arg(long, value_name = "TOKENS")]
+        bond: Amount,
+        /// The operator's part of what delegators earn, percent
+        #[arg(long, value_name = "PERCENT", default_value = "5")]
+        commission: Percent,
+        /// Which of the wallet's pools of this kind
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        index: u32,
+        /// Auditors: the tip of the hash chain of their draws, 64 hexadecimal digits [default: of a chain of 4,096 draws that
+        /// follows from the key]
+        #[arg(long, value_name = "HEX")]
+        chain_tip: Option<Tip>,
+    },
+    /// Add to the own bond
+    Bond {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+        /// Tokens
+        #[arg(value_name = "TOKENS")]
+        amount: Amount,
+    },
+    /// Take no stake any more; the own bond is free after the unbonding time
+    Retire {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+    },
+    /// Take the own bond of a retired pool
+    WithdrawBond {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+    },
+    /// Take what the pool owes its operator
+    Commission {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+    },
+}
+
+/// A percentage with at most two decimals, in basis points.
+#[derive(Clone, Copy)]
+struct Percent(u16);
+
+impl std::str::FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Percent, String> {
+        let wrong = || format!("\"{text}\" is no percentage; expected 0 to 100 with at most two decimals");
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(whole) || !is_number(decimals) || decimals.len() > 2 {
+            return Err(wrong());
+        }
+        let points: u32 = format!("{whole}{decimals:0<2}").parse().map_err(|_| wrong())?;
+        if points > u32::from(BPS_ONE) { Err(wrong()) } else { Ok(Percent(points as u16)) }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Tip([u8; 32]);
+
+impl std::str::FromStr for Tip {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Tip, String> {
+        let wrong = || format!("\"{text}\" is no hash; expected 64 hexadecimal digits");
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(wrong());
+        }
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digits = std::str::from_utf8(digits).map_err(|_| wrong())?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+        }
+        Ok(Tip(bytes))
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut desk = Desk::open(&arguments.connection)?;
+    let program = desk.program;
+    match &arguments.command {
+        Command::List { kind, mine } => {
+            let scope = mine.then(|| desk.wallet()).transpose()?;
+            let pools = desk.all::<Pool>(AccountKind::Pool)?;
+            let rows: Vec<Row> = pools
+                .iter()
+                .filter(|(_, pool)| kind.is_none_or(|kind| pool.kind == kind.of_protocol() as u8))
+                .filter(|(_, pool)| scope.is_none_or(|wallet| pool.scope == wallet.to_bytes()))
+                .map(|(address, pool)| summary(address, pool))
+                .collect();
+            desk.list(&rows, "there is no such pool; \"sip pool create\" makes one");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Show { pool } => {
+            let state: Pool = desk.read(pool)?;
+            desk.card(&full(pool, &state));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Create { kind, bond, commission, index, chain_tip } => {
+            let operator = desk.wallet()?;
+            let kind = kind.of_protocol();
+            ensure!(
+                kind != PoolKind::Attention,
+                "attention pools belong to a job's domain; \"sip steer add\" creates them"
+            );
+            let chain_tip = match (kind, chain_tip) {
+                (PoolKind::Auditor, Some(Tip(tip))) => *tip,
+                (PoolKind::Auditor, None) => draws(&desk, *index)?.tip(),
+                (_, Some(_)) => bail!("--chain-tip is for auditors"),
+                (_, None) => [0; 32],
+            };
+            let new = NewPool { index: *index, self_bond: bond.0, commission_bps: commission.0, chain_tip };
+            let pool = program.pool(kind, &operator, *index);
+            desk.act(
+                &format!("create the pool {pool}"),
+                &[program.create_pool(&operator, kind, &new)],
+                &[("pool", pool)],
+            )
+        }
+        Command::Bond { pool, amount } => {
+            let operator = desk.wallet()?;
+            desk.act("add to the own bond", &[program.add_bond(&operator, pool, amount.0)], &[("pool", *pool)])
+        }
+        Command::Retire { pool } => {
+            let operator = desk.wallet()?;
+            desk.act("retire the pool", &[program.retire_pool(&operator, pool)], &[("pool", *pool)])
+        }
+        Command::WithdrawBond { pool } => {
+            let operator = desk.wallet()?;
+            desk.act("take the own bond", &[program.withdraw_bond(&operator, pool)], &[("pool", *pool)])
+        }
+        Command::Commission { pool } => {
+            let operator = desk.wallet()?;
+            desk.act("take the commission", &[program.claim_commission(&operator, pool)], &[("pool", *pool)])
+        }
+    }
+}
+
+/// The draws of the wallet's auditor pool of a number, which nobody without the key foresees.
+pub(crate) fn draws(desk: &Desk, index: u32) -> Result<Chain> {
+    let secret = Sha256::new()
+        .chain_update(b"sip.draws.1")
+        .chain_update(desk.key()?.to_bytes())
+        .chain_update(index.to_le_bytes())
+        .finalize();
+    Ok(Chain::from_secret(secret.into(), DRAWS + 1))
+}
+
+pub(super) fn kind_name(kind: u8) -> &'static str {
+    match PoolKind::from_byte(kind) {
+        Some(PoolKind::Trainer) => "trainer",
+        Some(PoolKind::Auditor) => "auditor",
+        Some(PoolKind::Evaluator) => "evaluator",
+        Some(PoolKind::Data) => "data",
+        Some(PoolKind::Attention) => "attention",
+        None => "unknown",
+    }
+}
+
+fn status_name(pool: &Pool) -> &'static str {
+    match (pool.status, pool.open_disputes) {
+        (pool::ACTIVE, 0) => "active",
+        (pool::ACTIVE, _) => "in dispute",
+        _ => "retired",
+    }
+}
+
+/// Price of a share in base units, for people: four decimals.
+fn price(pool: &Pool) -> String {
+    let parts = u128::from(pool.assets) * 10_000 / u128::from(pool.shares.max(1));
+    format!("{}.{:04}", parts / 10_000, parts % 10_000)
+}
+
+fn summary(address: &Address, pool: &Pool) -> Row {
+    vec![
+        ("pool", Cell::text(address)),
+        ("kind", Cell::text(kind_name(pool.kind))),
+        ("status", Cell::text(status_name(pool))),
+        ("own bond", Cell::Tokens(pool.self_bond)),
+        ("delegated", Cell::Tokens(pool.assets)),
+        ("share price", Cell::text(price(pool))),
+        ("commission", Cell::BasisPoints(pool.commission_bps.into())),
+    ]
+}
+
+fn full(address: &Address, pool: &Pool) -> Row {
+    let mut row = summary(address, pool);
+    let scope = if pool.kind == PoolKind::Attention as u8 { "job" } else { "operator" };
+    row.extend([
+        (scope, Cell::text(Address::new_from_array(pool.scope))),
+        ("index", Cell::Number(pool.index.into())),
+        ("shares", Cell::Number(pool.shares)),
+        ("leaving", Cell::Tokens(pool.unbonding_assets)),
+        ("owed to positions", Cell::Tokens(pool.rewards_owed)),
+        ("owed to operator", Cell::Tokens(pool.commission_owed)),
+        ("open disputes", Cell::Number(pool.open_disputes.into())),
+        ("segments accepted", Cell::Number(pool.segments_accepted.into())),
+        ("segments convicted", Cell::Number(pool.segments_convicted.into())),
+        ("audits attested", Cell::Number(pool.audits_attested.into())),
+        ("audits missed", Cell::Number(pool.audits_missed.into())),
+        ("evaluations accepted", Cell::Number(pool.evaluations_accepted.into())),
+        ("evaluations rejected", Cell::Number(pool.evaluations_rejected.into())),
+    ]);
+    row
+}

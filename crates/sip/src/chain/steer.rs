@@ -1,0 +1,213 @@
+//! `sip steer`: what a job trains on, by stake.
+
+use anyhow::{Context, Result, bail, ensure};
+use sip_ledger::Ledger;
+use sip_protocol::AccountKind;
+use sip_protocol::data::Dataset;
+use sip_protocol::job::Job;
+use sip_protocol::mixture;
+use sip_protocol::pool::Pool;
+use sip_protocol::position::Position;
+use sip_protocol::round::{self, Round};
+use solana_address::Address;
+use std::process::ExitCode;
+
+use super::stake::Slippage;
+use super::tokens::{self, Amount, Part};
+use super::{Cell, Connection, Desk, Row, stake};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// List jobs
+    Jobs,
+    /// Show a job's domains: attention, and the mixture that the next round would have if it began now
+    Show {
+        #[arg(value_name = "JOB")]
+        job: Address,
+    },
+    /// Show the mixture and the score of each past round
+    History {
+        #[arg(value_name = "JOB")]
+        job: Address,
+    },
+    /// Stake attention on a domain
+    Add {
+        #[arg(value_name = "JOB")]
+        job: Address,
+        /// Its name or number
+        #[arg(value_name = "DOMAIN")]
+        domain: String,
+        /// Tokens
+        #[arg(value_name = "TOKENS")]
+        amount: Amount,
+        #[command(flatten)]
+        slippage: Slippage,
+    },
+    /// Move attention from one domain to another, at once
+    Move {
+        #[arg(value_name = "JOB")]
+        job: Address,
+        /// Its name or number
+        #[arg(value_name = "FROM")]
+        from: String,
+        /// Its name or number
+        #[arg(value_name = "TO")]
+        to: String,
+        /// Tokens, or "all"
+        #[arg(value_name = "TOKENS")]
+        amount: Part,
+        #[command(flatten)]
+        slippage: Slippage,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut desk = Desk::open(&arguments.connection)?;
+    let program = desk.program;
+    match &arguments.command {
+        Command::Jobs => {
+            let rows: Vec<Row> = desk.all::<Job>(AccountKind::Job)?.iter().map(|(at, job)| job_row(at, job)).collect();
+            desk.list(&rows, "there is no job");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Show { job } => show(&desk, job),
+        Command::History { job } => history(&desk, job),
+        Command::Add { job, domain, amount, slippage } => {
+            let state: Job = desk.read(job)?;
+            let domain = find_domain(&desk, &state, domain)?;
+            let pool = program.attention_pool(job, domain);
+            let what = format!("stake {} of attention on domain {domain}", tokens::show(amount.0));
+            if desk.find::<Pool>(&pool)?.is_none() {
+                let payer = desk.wallet()?;
+                let create = program.create_attention_pool(&payer, job, domain);
+                let deposit = program.deposit(&payer, &pool, amount.0, 1);
+                let position = program.position(&pool, &payer);
+                return desk.act(&what, &[create, deposit], &[("pool", pool), ("position", position)]);
+            }
+            stake::deposit(&mut desk, &what, &pool, amount.0, slippage)
+        }
+        Command::Move { job, from, to, amount, slippage } => {
+            let state: Job = desk.read(job)?;
+            let [from, to] = [from, to].map(|domain| find_domain(&desk, &state, domain));
+            let (from, to) = (from?, to?);
+            ensure!(from != to, "the two domains are the same");
+            let owner = desk.wallet()?;
+            let [from_pool, to_pool] = [from, to].map(|domain| program.attention_pool(job, domain));
+            let position_address = program.position(&from_pool, &owner);
+            let position: Position = desk
+                .find(&position_address)?
+                .with_context(|| format!("the wallet has no attention on domain {from}"))?;
+            let (source, target): (Pool, Pool) = (desk.read(&from_pool)?, desk.read(&to_pool)?);
+            let shares = amount.shares(position.shares, source.shares, source.assets);
+            let worth = tokens::worth(shares, source.shares, source.assets);
+            desk.act(
+                &format!("move {} of attention from domain {from} to domain {to}", tokens::show(worth)),
+                &[program.move_attention(
+                    &owner,
+                    &from_pool,
+                    &to_pool,
+                    shares,
+                    slippage.minimum_shares(&target, worth)?,
+                )],
+                &[("from", position_address), ("to", program.position(&to_pool, &owner))],
+            )
+        }
+    }
+}
+
+fn job_row(address: &Address, job: &Job) -> Row {
+    vec![
+        ("job", Cell::text(address)),
+        ("rounds scored", Cell::Number(job.rounds_scored.into())),
+        ("of", Cell::Number(job.spec.rounds.into())),
+        ("domains", Cell::Number(job.spec.domain_count.into())),
+        ("trainers", Cell::Number(job.trainer_count.into())),
+        ("auditors", Cell::Number(job.auditor_count.into())),
+        ("evaluators", Cell::Number(job.evaluator_count.into())),
+        ("score", Cell::text(nats(job.last_score))),
+    ]
+}
+
+/// Micro-nats as nats per token.
+fn nats(micro: u32) -> String {
+    format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000)
+}
+
+fn domains(desk: &Desk, job: &Job) -> Result<Vec<String>> {
+    let count = usize::from(job.spec.domain_count).min(job.datasets.len());
+    job.datasets[..count]
+        .iter()
+        .map(|address| {
+            let dataset: Dataset = desk.read(&Address::new_from_array(*address))?;
+            Ok(String::from_utf8_lossy(&dataset.domain).trim_end_matches('\0').to_owned())
+        })
+        .collect()
+}
+
+fn find_domain(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
+    let names = domains(desk, job)?;
+    if let Some(number) = names.iter().position(|name| name == wanted) {
+        return Ok(number as u32);
+    }
+    match wanted.parse::<u32>() {
+        Ok(number) if (number as usize) < names.len() => Ok(number),
+        _ => bail!("the job has no domain \"{wanted}\"; it has {}", names.join(", ")),
+    }
+}
+
+fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
+    let job: Job = desk.read(address)?;
+    let slot = desk.ledger.slot()?;
+    let mut weights = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
+    for (number, name) in domains(desk, &job)?.into_iter().enumerate() {
+        let at = desk.program.attention_pool(address, number as u32);
+        let pool: Option<Pool> = desk.find(&at)?;
+        let average = match pool {
+            Some(mut pool) => pool.take_snapshot(slot)?,
+            None => 0,
+        };
+        weights.push(average);
+        rows.push(vec![
+            ("domain", Cell::Number(number as u64)),
+            ("name", Cell::text(name)),
+            ("attention", Cell::Tokens(pool.map_or(0, |pool| pool.assets))),
+            ("average since the last round", Cell::Tokens(average)),
+            ("pool", if pool.is_some() { Cell::text(at) } else { Cell::Nothing }),
+        ]);
+    }
+    let mixture = mixture::fill(&weights, job.spec.mixture_floor_bps, job.spec.mixture_cap_bps)?;
+    for (row, part) in rows.iter_mut().zip(mixture) {
+        row.insert(4, ("mixture", Cell::BasisPoints(part.into())));
+    }
+    desk.list(&rows, "the job has no domain");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn history(desk: &Desk, address: &Address) -> Result<ExitCode> {
+    let job: Job = desk.read(address)?;
+    let names = domains(desk, &job)?;
+    let mut rows: Vec<Row> = Vec::new();
+    for index in 0..job.next_round {
+        let round: Round = desk.read(&desk.program.round(address, index))?;
+        let parts = names.iter().zip(&round.mixture_bps);
+        let mixture: Vec<String> =
+            parts.map(|(name, part)| format!("{name} {}.{:02} %", part / 100, part % 100)).collect();
+        rows.push(vec![
+            ("round", Cell::Number(index.into())),
+            ("opened at slot", Cell::Number(round.opened_slot)),
+            ("mixture", Cell::text(mixture.join(", "))),
+            ("score", if round.status == round::SCORED { Cell::text(nats(round.score)) } else { Cell::Nothing }),
+        ]);
+    }
+    desk.list(&rows, "no round has begun");
+    Ok(ExitCode::SUCCESS)
+}

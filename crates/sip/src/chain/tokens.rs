@@ -1,0 +1,130 @@
+//! Amounts as people write them.
+
+use sip_protocol::config::{DECIMALS, TOKEN};
+use std::str::FromStr;
+
+/// An amount in base units, read from tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Amount(pub(crate) u64);
+
+impl FromStr for Amount {
+    type Err = String;
+
+    /// "12", "0.5" or "1_000.25": tokens with at most nine decimals. Anything else is an error, never rounded.
+    fn from_str(text: &str) -> Result<Amount, String> {
+        let wrong = || format!("\"{text}\" is no amount of tokens; expected a number such as 1_000.25");
+        let digits = text.replace('_', "");
+        let (whole, decimals) = digits.split_once('.').unwrap_or((&digits, ""));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(whole) || (digits.contains('.') && !is_number(decimals)) {
+            return Err(wrong());
+        }
+        if decimals.len() > usize::from(DECIMALS) {
+            return Err(format!("\"{text}\" has more than {DECIMALS} decimals, which no token has"));
+        }
+        let fraction: u64 = format!("{decimals:0<9}").parse().map_err(|_| wrong())?;
+        let whole: u64 = whole.parse().map_err(|_| format!("\"{text}\" is more than there can be"))?;
+        whole
+            .checked_mul(TOKEN)
+            .and_then(|units| units.checked_add(fraction))
+            .map(Amount)
+            .ok_or_else(|| format!("\"{text}\" is more than there can be"))
+    }
+}
+
+/// An amount of tokens, or everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    All,
+    Amount(u64),
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Part, String> {
+        if text == "all" { Ok(Part::All) } else { text.parse().map(|Amount(units)| Part::Amount(units)) }
+    }
+}
+
+impl Part {
+    /// The shares of a pool that are worth this, rounded up, of those that somebody holds.
+    pub(crate) fn shares(self, held: u64, pool_shares: u64, pool_assets: u64) -> u64 {
+        match self {
+            Part::All => held,
+            Part::Amount(units) => {
+                let product = u128::from(units) * u128::from(pool_shares);
+                u64::try_from(product.div_ceil(u128::from(pool_assets.max(1)))).unwrap_or(u64::MAX).min(held)
+            }
+        }
+    }
+}
+
+/// Base units as tokens: "1,234.5 SIP".
+pub(crate) fn show(units: u64) -> String {
+    let fraction = format!("{:09}", units % TOKEN);
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{}{point}{fraction} SIP", grouped(units / TOKEN))
+}
+
+/// A number with its thousands apart.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The worth of shares in base units, rounded down.
+pub(crate) fn worth(shares: u64, pool_shares: u64, pool_assets: u64) -> u64 {
+    let worth = u128::from(shares) * u128::from(pool_assets) / u128::from(pool_shares.max(1));
+    u64::try_from(worth).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_exactly_or_refused() {
+        for (text, units) in [
+            ("0", 0),
+            ("1", TOKEN),
+            ("1_000.25", 1_000 * TOKEN + TOKEN / 4),
+            ("0.000000001", 1),
+            ("18446744073.709551615", u64::MAX),
+        ] {
+            assert_eq!(text.parse(), Ok(Amount(units)), "{text}");
+        }
+        for text in
+            ["", ".", "1.", ".5", "-1", "+1", "1e3", "1,000", "0.0000000001", "18446744073.709551616", "1.2.3", "all"]
+        {
+            assert!(text.parse::<Amount>().is_err(), "{text}");
+        }
+        assert_eq!("all".parse(), Ok(Part::All));
+    }
+
+    #[test]
+    fn amounts_are_shown_as_they_are_read() {
+        for units in [0, 1, TOKEN, 1_234 * TOKEN + 500_000_000, u64::MAX] {
+            let text = show(units).replace(',', "").replace(" SIP", "");
+            assert_eq!(text.parse(), Ok(Amount(units)));
+        }
+        assert_eq!(show(1_234 * TOKEN + 500_000_000), "1,234.5 SIP");
+    }
+
+    #[test]
+    fn shares_of_an_amount_are_worth_at_least_it() {
+        for (units, shares, assets) in [(1, 1_000, 1_000), (10, 7, 13), (999, 1_000_003, 500_001)] {
+            let sold = Part::Amount(units).shares(u64::MAX, shares, assets);
+            assert!(worth(sold, shares, assets) >= units && worth(sold - 1, shares, assets) < units);
+        }
+        assert_eq!(Part::Amount(u64::MAX).shares(5, 1, 1), 5);
+    }
+}
