@@ -18,7 +18,10 @@ pub struct Buffer {
 impl Buffer {
     /// `len` elements of value 0.
     pub fn new(len: usize) -> Buffer {
-        Buffer { lines: vec![Line([0; LANES]); len.div_ceil(LANES)], len }
+        let mut lines = Vec::with_capacity(len.div_ceil(LANES));
+        sip_kernels::use_huge_pages(lines.spare_capacity_mut());
+        lines.resize(len.div_ceil(LANES), Line([0; LANES]));
+        Buffer { lines, len }
     }
 
     /// The values as f32, borrowed.
