@@ -2,8 +2,8 @@
 
 use std::mem::MaybeUninit;
 
-/// Shorter memory holds no whole huge page, or hardly any, in bytes.
-const LEAST_BYTES: usize = 4 << 20;
+/// The usual length of a huge page, in bytes: shorter memory holds none.
+const LEAST_BYTES: usize = 2 << 20;
 
 /// Asks the system to back memory that is not yet written by huge pages, where it is long enough and the system has them: products and
 /// packing reach into many pages at once, and a processor knows the places of only some thousands. Memory stays what it is where the
