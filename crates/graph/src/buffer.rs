@@ -1,5 +1,6 @@
 //! Tensors in memory: 32-bit elements that start on a cache line.
 
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 
 const LANES: usize = 16;
@@ -8,28 +9,77 @@ const LANES: usize = 16;
 #[repr(C, align(64))]
 struct Line([u32; LANES]);
 
+/// A huge page, of 2 MiB: reading is up to half as fast again where a processor needs to know the places of few pages.
+#[repr(C, align(2097152))]
+struct HugePage([Line; PAGE_LINES]);
+
+const PAGE_LINES: usize = 32 * 1024;
+/// Memory that a buffer may leave unused to consist of huge pages: a quarter of its elements.
+const UNUSED: usize = 4;
+
+/// Memory of a buffer.
+enum Memory {
+    Lines(Vec<Line>),
+    Pages(Vec<HugePage>),
+}
+
 /// A fixed number of 32-bit elements that start on a 64-byte boundary, zero at first.
-#[derive(Clone, Default)]
 pub struct Buffer {
-    lines: Vec<Line>,
+    memory: Memory,
     len: usize,
 }
 
 impl Buffer {
     /// `len` elements of value 0.
     pub fn new(len: usize) -> Buffer {
-        Buffer { lines: vec![Line([0; LANES]); len.div_ceil(LANES)], len }
+        /// A vector of `count` zeros.
+        fn zeros<T>(count: usize) -> Vec<T> {
+            let mut values = Vec::with_capacity(count);
+            let memory: &mut [MaybeUninit<T>] = &mut values.spare_capacity_mut()[..count];
+            sip_kernels::use_huge_pages(memory);
+            // SAFETY: `T` is a `Line` or a `HugePage`, which consist of u32, whose zero is all zeros; the capacity is at least `count`.
+            unsafe {
+                memory.as_mut_ptr().write_bytes(0, count);
+                values.set_len(count);
+            }
+            values
+        }
+        let lines = len.div_ceil(LANES);
+        let pages = lines.div_ceil(PAGE_LINES);
+        let fits = pages * PAGE_LINES - lines <= lines / UNUSED;
+        let memory = if fits { Memory::Pages(zeros(pages)) } else { Memory::Lines(zeros(lines)) };
+        Buffer { memory, len }
+    }
+
+    fn pointer(&self) -> *const u32 {
+        match &self.memory {
+            Memory::Lines(lines) => lines.as_ptr().cast(),
+            Memory::Pages(pages) => pages.as_ptr().cast(),
+        }
     }
 
     /// The values as f32, borrowed.
     pub fn as_f32(&self) -> &[f32] {
         // SAFETY: f32 has the size and alignment of u32, and every pattern of bits is one.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts(self.pointer().cast(), self.len) }
     }
 
     /// The values as f32.
     pub fn to_f32(&self) -> Vec<f32> {
         self.iter().map(|&bits| f32::from_bits(bits)).collect()
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Buffer {
+        Buffer::from(&**self)
+    }
+}
+
+impl Default for Buffer {
+    /// No elements.
+    fn default() -> Buffer {
+        Buffer::new(0)
     }
 }
 
@@ -55,15 +105,19 @@ impl Deref for Buffer {
     type Target = [u32];
 
     fn deref(&self) -> &[u32] {
-        // SAFETY: `lines` holds at least `len` initialised, contiguous u32 (`Line` is `repr(C)` without padding).
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        // SAFETY: the memory holds at least `len` initialised, contiguous u32 (lines and pages are `repr(C)` without padding).
+        unsafe { std::slice::from_raw_parts(self.pointer().cast(), self.len) }
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u32] {
+        let pointer = match &mut self.memory {
+            Memory::Lines(lines) => lines.as_mut_ptr().cast(),
+            Memory::Pages(pages) => pages.as_mut_ptr().cast(),
+        };
         // SAFETY: as in `deref`, and the borrow is unique.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(pointer, self.len) }
     }
 }
 
@@ -78,5 +132,26 @@ impl Eq for Buffer {}
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Buffer({} elements)", self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_and_short_ones_are_alike() {
+        let page = PAGE_LINES * LANES;
+        for len in [0, 1, 17, page / 2, page - page / 8, page, page + 1, 2 * page - 3] {
+            let mut buffer = Buffer::new(len);
+            assert_eq!((buffer.len(), buffer.as_ptr().align_offset(64)), (len, 0));
+            assert!(buffer.iter().all(|&value| value == 0), "{len}");
+            if let Some(last) = buffer.last_mut() {
+                *last = 7;
+            }
+            let copy = buffer.clone();
+            assert_eq!(copy, buffer);
+            assert_eq!(copy.iter().map(|&value| u64::from(value)).sum::<u64>(), 7 * u64::from(len > 0));
+        }
     }
 }

@@ -78,6 +78,9 @@ pub(crate) struct Panel {
     /// The address of the first in the operand, and the one step between them, if there is one.
     pub(crate) address: isize,
     pub(crate) step: Option<isize>,
+    /// The same in the operand that chains start from.
+    pub(crate) initial: isize,
+    pub(crate) initial_step: Option<isize>,
     /// The least and the greatest bounds.
     pub(crate) least: Bounds,
     pub(crate) greatest: Bounds,
@@ -111,6 +114,8 @@ impl Side {
                 out_step: one_step(group.iter().map(|line| line.out as isize)).map(|step| step as usize),
                 address: addresses[0],
                 step: one_step(addresses.iter().copied()),
+                initial: group[0].initial,
+                initial_step: one_step(group.iter().map(|line| line.initial)),
                 least,
                 greatest,
             }

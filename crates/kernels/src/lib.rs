@@ -18,6 +18,7 @@ mod level;
 mod map;
 mod math;
 mod matvec;
+mod memory;
 mod pack;
 mod partial;
 mod product;
@@ -27,6 +28,7 @@ mod simd;
 mod threads;
 mod tile;
 
+pub use memory::use_huge_pages;
 pub use simd::{Simd, SimdError};
 pub use threads::{MAX_THREADS, Threads, ThreadsError};
 

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Elements that an instruction takes at once: the live values stay in the first-level cache.
 const BLOCK: usize = 512;
+/// How many blocks ahead operands are asked for.
+const BLOCKS_AHEAD: usize = 4;
 /// Blocks of a task.
 const TASK_BLOCKS: usize = 8;
 
@@ -221,6 +223,27 @@ impl Map {
         }
     }
 
+    /// Asks for the block of the operands from element `first` on: a block of one operand is too short for the processor to look far enough
+    /// ahead by itself before it comes to that of the next one.
+    #[inline(always)]
+    fn ask_for<L: Level>(&self, operands: &[&[u32]], first: usize) {
+        for (walk, from) in self.operands.iter().zip(operands) {
+            let from = from.as_ptr().cast::<f32>();
+            let ask = |length: usize, address: isize| {
+                for line in (0..length).step_by(16) {
+                    // SAFETY: this function is compiled for, and called at, the level of `L`; the address need not be valid.
+                    unsafe { L::prefetch_far(from.wrapping_offset(address).wrapping_add(line)) };
+                }
+            };
+            if walk.stride() == Some(1) {
+                // Past the last element, the next slice may follow.
+                ask(BLOCK, (walk.start() + first) as isize);
+            } else if walk.inner_stride() == 1 && first < self.len {
+                walk.runs(first, BLOCK.min(self.len - first), |_, length, address, _| ask(length, address));
+            }
+        }
+    }
+
     /// Returns whether an f32 output is not finite.
     pub(crate) fn run(&self, simd: Simd, operands: &[&[u32]], out: &mut [u32], threads: &Threads) -> bool {
         let fault = AtomicBool::new(false);
@@ -264,6 +287,7 @@ fn run_blocks_body<L: Level>(
     let mut fault = false;
     for (at, out) in out.chunks_mut(BLOCK).enumerate() {
         let first = first + at * BLOCK;
+        map.ask_for::<L>(operands, first + BLOCKS_AHEAD * BLOCK);
         let once = if at == 0 { &map.once[..] } else { &[] };
         for step in once.iter().chain(&map.each) {
             match *step {

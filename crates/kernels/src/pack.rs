@@ -1,6 +1,7 @@
 //! Copies operands into the order in which a kernel reads them.
 
 use crate::level::Level;
+use crate::memory::use_huge_pages;
 use std::cell::RefCell;
 
 /// Values that a pack may write past its end; every destination has them in excess.
@@ -25,6 +26,8 @@ impl Scratch {
     pub(crate) fn get(&mut self, len: usize) -> &mut [f32] {
         let lines = len.div_ceil(16);
         if self.0.len() < lines {
+            self.0 = Vec::with_capacity(lines);
+            use_huge_pages(self.0.spare_capacity_mut());
             self.0.resize(lines, CacheLine([0.0; 16]));
         }
         // SAFETY: a `CacheLine` is exactly 16 f32 without padding.
@@ -178,8 +181,9 @@ fn pack_transposed<L: Level>(
                     L::transpose(places, to.add(k * width), width);
                     for i in 0..8 {
                         places[i] = places[i].wrapping_add(8);
-                        if k % 16 == 0 {
-                            L::prefetch(ahead[i].wrapping_add(k));
+                        // Once per cache line, and when this one is done with: lines may all compete for one place in the cache.
+                        if k % 16 == 8 {
+                            L::prefetch_far(ahead[i].wrapping_add(k));
                         }
                     }
                 }

@@ -4,7 +4,7 @@ use crate::address::{Bounds, any_fault};
 use crate::contract::{Constraint, Contract, Line, Panel};
 use crate::level::{Level, MAX_COLUMNS, MAX_ROWS};
 use crate::product::Work;
-use crate::tile::{Product, Rows};
+use crate::tile::{Product, Rows, Start};
 use std::ops::Range;
 
 /// Terms for which masks of columns are made at a time.
@@ -52,10 +52,14 @@ impl Tile<'_> {
         // What is not finite stays so; a constrained tile may have no terms in the last block.
         let check = self.is_last || contract.constraint != Constraint::None;
         let mut fault = false;
-        if self.is_first && contract.starts_from_operand {
-            fault |= self.start_from_operand(work);
-        }
         let direct = self.rows.out_step.filter(|_| whole && self.columns.out_step == Some(1));
+        let mut start = (!starts_at_zero || !parts.before.is_empty()).then_some(Start::Held);
+        if self.is_first && contract.starts_from_operand {
+            match self.start_tile(work).filter(|_| direct.is_some()) {
+                Some(tile) => start = Some(tile),
+                None => fault |= self.start_from_operand(work),
+            }
+        }
         if parts.is_empty() {
             if starts_at_zero {
                 self.fill::<L>(work);
@@ -81,7 +85,7 @@ impl Tile<'_> {
                 b: &b[parts.all.start * 2 * L::LANES..],
                 b_step: 2 * L::LANES,
                 terms: parts.all.len(),
-                resume: !starts_at_zero || !parts.before.is_empty(),
+                start,
                 check: check && direct.is_some(),
                 next: work.out.place(self.next),
             };
@@ -162,6 +166,20 @@ impl Tile<'_> {
                 }
             }
         }
+    }
+
+    /// What the chains start from, if it is a tile of the operand with consecutive columns.
+    #[inline(always)]
+    fn start_tile(&self, work: &Work<'_>) -> Option<Start> {
+        let step = usize::try_from(self.rows.initial_step?).ok()?;
+        if self.columns.initial_step != Some(1) {
+            return None;
+        }
+        let from = work.operands[2];
+        let [row, column] = [self.rows, self.columns].map(|panel| panel.initial);
+        let first = usize::try_from(self.contract.offsets[2] + self.batch.initial + row + column).ok()?;
+        let len = (self.rows.lines.len() - 1) * step + self.columns.lines.len();
+        Some(Start::Other(from.get(first..first + len)?.as_ptr().cast(), step))
     }
 
     /// Writes what the chains start from. Returns whether it is not finite.

@@ -6,10 +6,11 @@ use crate::level::{Level, MAX_ROWS};
 ///
 /// `a` is read `row_step` values apart from row to row and `term_step` from term to term (1 and `R` if `PACKED`); `b` has `b_step` values
 /// from term to term, `c` has `c_step` values from row to row. Of the last vector, the first `lanes` columns exist in C; B has all.
-/// Without `resume`, C starts at +0 and is not read. `next` is where the next tile of C lies, which is asked for in advance. Returns whether a result is a NaN or an infinity, if asked to `check`.
+/// The chains start from `start`, with `start_step` values from row to row, or at +0 if it is null; it may be C itself. `next` is where the
+/// next tile of C lies, which is asked for in advance. Returns whether a result is a NaN or an infinity, if asked to `check`.
 ///
 /// # Safety
-/// The processor has the instructions of `L`; `a`, `b` and `c` are valid as described.
+/// The processor has the instructions of `L`; `a`, `b`, `c` and `start` are valid as described.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn tile<L: Level, const R: usize, const V: usize, const PACKED: bool>(
@@ -22,7 +23,8 @@ unsafe fn tile<L: Level, const R: usize, const V: usize, const PACKED: bool>(
     c: *mut f32,
     c_step: usize,
     lanes: usize,
-    resume: bool,
+    start: *const f32,
+    start_step: usize,
     check: bool,
     next: *const f32,
 ) -> bool {
@@ -38,10 +40,10 @@ unsafe fn tile<L: Level, const R: usize, const V: usize, const PACKED: bool>(
             L::prefetch_write(row.wrapping_add(V * L::LANES - 1));
         }
         let mut sums = [[L::splat(0.0); V]; R];
-        if resume {
+        if !start.is_null() {
             for r in 0..R {
                 for v in 0..V {
-                    let at = c.add(r * c_step + v * L::LANES);
+                    let at = start.add(r * start_step + v * L::LANES);
                     sums[r][v] = if v + 1 == V && lanes < L::LANES { L::load_first(at, lanes) } else { L::load(at) };
                 }
             }
@@ -123,6 +125,15 @@ impl Rows<'_> {
     }
 }
 
+/// A tile that chains start from.
+#[derive(Clone, Copy)]
+pub(crate) enum Start {
+    /// What C holds.
+    Held,
+    /// Another one, with so many values from row to row.
+    Other(*const f32, usize),
+}
+
 /// A product of panels into a tile of C.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
@@ -137,8 +148,8 @@ pub(crate) struct Product<'a> {
     pub(crate) b_step: usize,
     /// Number of terms, at least 1.
     pub(crate) terms: usize,
-    /// Whether the chains go on from what C holds; otherwise they start at +0.
-    pub(crate) resume: bool,
+    /// What the chains start from; otherwise they start at +0.
+    pub(crate) start: Option<Start>,
     /// Whether to look for results that are not finite.
     pub(crate) check: bool,
     /// Where the next tile lies, with rows as far apart; need not be valid.
@@ -150,7 +161,8 @@ impl Product<'_> {
     /// not finite.
     ///
     /// # Safety
-    /// The processor has the instructions of `L`, and the tile at `c` is valid for reads and writes.
+    /// The processor has the instructions of `L`, the tile at `c` is valid for reads and writes, and one that the chains start from is valid
+    /// for reads.
     #[inline(always)]
     pub(crate) unsafe fn run<L: Level>(&self, c: *mut f32, c_step: usize) -> bool {
         let vectors = self.columns.div_ceil(L::LANES);
@@ -163,6 +175,11 @@ impl Product<'_> {
         assert!((self.terms - 1) * self.b_step + vectors * L::LANES <= self.b.len(), "panel of columns is too short");
         let lanes = self.columns - (vectors - 1) * L::LANES;
         let (a, b) = (a.as_ptr(), self.b.as_ptr());
+        let (start, start_step) = match self.start {
+            None => (std::ptr::null(), 0),
+            Some(Start::Held) => (c.cast_const(), c_step),
+            Some(Start::Other(start, step)) => (start, step),
+        };
         // Most tiles are whole ones of packed rows.
         let packed = row_step == 1 && term_step == self.rows && self.rows == L::ROWS;
         macro_rules! rows {
@@ -171,7 +188,7 @@ impl Product<'_> {
                     // SAFETY: the panels are long enough by the checks above, the rest is the caller's promise.
                     $($rows if if $packed { $rows == L::ROWS } else { $rows <= L::ROWS } => unsafe {
                         tile::<L, $rows, $vectors, $packed>(
-                            self.terms, a, row_step, term_step, b, self.b_step, c, c_step, lanes, self.resume, self.check, self.next,
+                            self.terms, a, row_step, term_step, b, self.b_step, c, c_step, lanes, start, start_step, self.check, self.next,
                         )
                     },)*
                     _ => false,
