@@ -6,9 +6,23 @@ use sip_arith::{Arith, Native, Soft, less_than, max_total, nearest_integer};
 use sip_ops::{exp, log};
 
 /// Zeros, subnormals, the least and greatest numbers, infinities, NaNs, a few plain ones.
-pub const SPECIAL: [u32; 16] = [
-    0x0000_0000, 0x8000_0000, 0x0000_0001, 0x8000_0001, 0x007F_FFFF, 0x0080_0000, 0x8080_0000, 0x3F80_0000, 0xBF80_0000,
-    0x4B00_0001, 0x7F7F_FFFF, 0xFF7F_FFFF, 0x7F80_0000, 0xFF80_0000, 0x7FC0_0000, 0xFFA0_0001,
+pub(crate) const SPECIAL: [u32; 16] = [
+    0x0000_0000,
+    0x8000_0000,
+    0x0000_0001,
+    0x8000_0001,
+    0x007F_FFFF,
+    0x0080_0000,
+    0x8080_0000,
+    0x3F80_0000,
+    0xBF80_0000,
+    0x4B00_0001,
+    0x7F7F_FFFF,
+    0xFF7F_FFFF,
+    0x7F80_0000,
+    0xFF80_0000,
+    0x7FC0_0000,
+    0xFFA0_0001,
 ];
 
 /// Triples whose product is cancelled, or whose sum lies next to half a unit in the last place.
@@ -42,7 +56,7 @@ fn unary(values: Vec<u32>, operation: impl Fn(u32) -> u32) -> Value {
     values.into_iter().map(|a| json!([a, operation(a)])).collect()
 }
 
-pub fn vectors() -> Map<String, Value> {
+pub(crate) fn vectors() -> Map<String, Value> {
     let mut random = Random(1);
     let mut file = Map::new();
     file.insert("add".into(), binary(&mut random, Native::add, Soft::add));
@@ -79,7 +93,8 @@ pub fn vectors() -> Map<String, Value> {
     file.insert("log".into(), unary(values(&[0x3F35_04F3, 0x3F35_04F2, 0x3F80_0001, 0x3F7F_FFFF]), log::<Native>));
     let halves = [0.5f32, 1.5, 2.5, -0.5, -1.5, 2147483520.0, 2147483648.0, -2147483648.0, -2147483904.0];
     file.insert("nearest_integer".into(), unary(values(&halves.map(f32::to_bits)), nearest_integer));
-    let integers = [0, 1, 0x00FF_FFFF, 0x0100_0000, 0x0100_0001, 0x0100_0002, 0x0100_0003, 0x7FFF_FFFF, 0x8000_0000, !0];
+    let integers =
+        [0, 1, 0x00FF_FFFF, 0x0100_0000, 0x0100_0001, 0x0100_0002, 0x0100_0003, 0x7FFF_FFFF, 0x8000_0000, !0];
     file.insert("from_u32".into(), unary(values(&integers), Native::from_u32));
     file
 }

@@ -123,7 +123,7 @@ fn scores(random: &mut Random) -> Value {
     (0..4).map(score).collect()
 }
 
-pub fn vectors() -> Map<String, Value> {
+pub(crate) fn vectors() -> Map<String, Value> {
     let random = &mut Random(3);
     let steps = [0, 1, 255, 256, 1_000_000, u32::MAX].map(|step| json!([step, hex(&step_root(step))]));
     let mut file = Map::new();

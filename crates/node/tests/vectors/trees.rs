@@ -10,11 +10,11 @@ fn blob(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 31 + (at >> 8) * 17 + 7) as u8).collect()
 }
 
-pub fn vectors() -> Map<String, Value> {
+pub(crate) fn vectors() -> Map<String, Value> {
     let mut random = Random(2);
     let lengths = [
-        0, 1, 3, 63, 64, 65, 127, 128, 1023, 1024, 1025, 2047, 2048, 2049, 3071, 3072, 3073, 4096, 4097, 5120, 6145, 7168,
-        8192, 16_384, 16_385, 17_409, 33_000,
+        0, 1, 3, 63, 64, 65, 127, 128, 1023, 1024, 1025, 2047, 2048, 2049, 3071, 3072, 3073, 4096, 4097, 5120, 6145,
+        7168, 8192, 16_384, 16_385, 17_409, 33_000,
     ];
     let chance: Vec<usize> = (0..20).map(|_| random.below(12_000) as usize).collect();
     let blobs = lengths.into_iter().chain(chance).map(|len| {
