@@ -9,6 +9,7 @@ mod localnet;
 mod progress;
 mod report;
 mod run;
+mod security;
 mod store;
 mod summary;
 mod train;
@@ -40,6 +41,8 @@ enum Command {
     Graph(graph::Arguments),
     /// Run a Solana chain on this machine, with the program on it, for wallets, clients and tests
     Localnet(localnet::Arguments),
+    /// What audits by chance and stake deter, by formula and by playing it through
+    Security(security::Arguments),
     /// Train a model on this machine alone, to the same bits as on every other
     Train(train::Arguments),
     /// Replay what a run committed, and confirm it or name the first difference
@@ -55,6 +58,7 @@ fn main() -> std::process::ExitCode {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Localnet(arguments) => localnet::run(&arguments),
+        Command::Security(arguments) => security::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     };

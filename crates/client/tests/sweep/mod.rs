@@ -3,6 +3,7 @@
 
 pub(crate) mod fraud;
 pub(crate) mod graph;
+pub(crate) mod lazy;
 pub(crate) mod players;
 pub(crate) mod random;
 pub(crate) mod stage;
