@@ -11,6 +11,7 @@ use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::dispute::{Game, MoveKind, Outcome, Phase, Side};
 use sip_protocol::segment;
 use solana_instruction::Instruction;
+use solana_signer::Signer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use sweep::fraud::{Commitment, Fraud};
@@ -118,6 +119,20 @@ impl Tally {
     }
 }
 
+/// Writes anywhere in the buffer, and perhaps plays what it then holds.
+fn stray(bench: &Bench, random: &mut Random, side: Side) -> Vec<Instruction> {
+    let (program, dispute) = (bench.stage.scene.world.program, bench.stage.dispute());
+    let party = bench.stage.key(side).pubkey();
+    let len = random.below(880) as usize;
+    let (offset, bytes) = (random.below(4_000), random.bytes(len));
+    if random.percent(50) {
+        return vec![program.upload(&party, &dispute, offset, &bytes)];
+    }
+    // Who gives up ends the game; that is no attack.
+    let kind = MoveKind::ALL[1 + random.below(MoveKind::ALL.len() as u32 - 1) as usize];
+    vec![program.play_move(&party, &dispute, kind, offset, &bytes)]
+}
+
 /// A trainer commits a fraud; an honest challenger answers it. `noise` is how often, in percent, the trainer plays garbage
 /// instead of what it committed.
 fn convict(bench: &mut Bench, random: &mut Random, tally: &mut Tally, noise: u32) {
@@ -148,6 +163,7 @@ fn convict(bench: &mut Bench, random: &mut Random, tally: &mut Tally, noise: u32
             let instructions = match random.below(10) {
                 // What was sent before is sent again.
                 0 | 1 if !sent.is_empty() => random.pick(&sent).clone(),
+                2 => stray(bench, random, Side::Trainer),
                 _ => bench.stage.instructions(&key, &garbage(random, sensible)),
             };
             // Refused or not: what follows is the challenger's to answer.
@@ -218,13 +234,7 @@ fn attack(bench: &mut Bench, random: &mut Random, liar: &mut Challenger<Claim>, 
             bench.stage.time_out().expect_err("nobody's time has run out");
             return;
         }
-        _ => {
-            // The buffer is filled, and nothing is played.
-            let program = bench.stage.scene.world.program;
-            let len = random.below(900) as usize;
-            let (offset, bytes) = (random.below(4000), random.bytes(len));
-            vec![program.upload(&solana_signer::Signer::pubkey(&key), &bench.stage.dispute(), offset, &bytes)]
-        }
+        _ => stray(bench, random, Side::Challenger),
     };
     let _ = bench.stage.attempt(&key, &instructions);
     sent.push(instructions);

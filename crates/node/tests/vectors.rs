@@ -19,8 +19,11 @@ use serde_json::{Map, Value};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// A file of vectors: its name and how it is computed.
-const FILES: [(&str, fn() -> Map<String, Value>); 5] = [
+/// Computes a file of vectors.
+type Compute = fn() -> Map<String, Value>;
+
+/// The files by name.
+const FILES: [(&str, Compute); 5] = [
     ("arithmetic", arithmetic::vectors),
     ("operators", operators::vectors),
     ("trees", trees::vectors),
@@ -107,7 +110,7 @@ impl Random {
     fn float(&mut self) -> u32 {
         match self.below(8) {
             0 => self.next() as u32,
-            1 => *arithmetic::SPECIAL.get(self.below(16) as usize).expect("sixteen"),
+            1 => arithmetic::SPECIAL[self.below(16) as usize],
             2 => (self.below(17) as f32 - 8.0).to_bits(),
             3 => (self.next() as u32 & 0x807F_FFFF) | ((100 + self.below(56)) << 23),
             _ => (self.next() as i32 as f32 / i32::MAX as f32).to_bits(),

@@ -1,5 +1,6 @@
 //! Canonical bytes of nodes, and outputs of every kind.
 
+use crate::arithmetic::SPECIAL;
 use crate::{Random, hex};
 use serde_json::{Map, Value, json};
 use sip_arith::{Native, Soft};
@@ -139,6 +140,37 @@ fn chain(random: &mut Random, kind: Kind, number: u32) -> Case {
     Case { spec, operands }
 }
 
+/// Chains without a present term, chains of negative zeros, and special values beside each other in every order.
+fn edges(kind: Kind) -> Vec<Case> {
+    let operands = match kind {
+        Kind::ReduceAdd | Kind::ReduceMax => 1,
+        _ => 2,
+    };
+    let case = |out: u32, terms: u32, constraint, value: &dyn Fn(u32, u32) -> u32| {
+        let mut spec = node(kind, vec![out], vec![terms]);
+        spec.constraint = constraint;
+        let strides = vec![1, out as i32];
+        let operand = |number| Operand { node: number, offset: 0, index_stride: 0, strides: strides.clone() };
+        spec.operands = (0..operands).map(operand).collect();
+        let tensor = |number| {
+            let is_index = kind == Kind::ScatterAdd && number == 0;
+            (0..out * terms).map(|at| if is_index { at % out } else { value(number, at) }).collect()
+        };
+        Case { operands: (0..operands).map(tensor).collect(), spec }
+    };
+    let special = |at: u32| SPECIAL[at as usize % 16];
+    let mut cases = vec![
+        // Of the last coordinates, none is at most 0.
+        case(16, 1, Some((0, 1)), &|_, at| special(at)),
+        case(2, 3, None, &|_, _| 0x8000_0000),
+        case(2, 3, None, &|number, _| if number == 0 { 0x8000_0000 } else { 0x3F80_0000 }),
+    ];
+    for shift in [0, 1, 5, 7, 11] {
+        cases.push(case(16, 2, None, &|number, at| special(at + number * 3 + at / 16 * shift)));
+    }
+    cases
+}
+
 /// Some indices lie outside; then there is no output.
 fn gather(random: &mut Random, number: u32) -> Case {
     let mut spec = node(Kind::Gather, sizes(random, 3, 3), vec![]);
@@ -249,7 +281,8 @@ fn bytes(random: &mut Random) -> Value {
             2 => bytes.push(0),
             3..=6 => {
                 let at = random.below(16) as usize;
-                bytes[at] = if number % 2 == 0 { random.below(10) as u8 } else { bytes[at] ^ 1 << random.below(8) };
+                bytes[at] =
+                    if number.is_multiple_of(2) { random.below(10) as u8 } else { bytes[at] ^ 1 << random.below(8) };
             }
             _ if bytes.len() >= 20 => {
                 let size =
@@ -274,7 +307,8 @@ pub(crate) fn vectors() -> Map<String, Value> {
         ("contract_i8", Kind::ContractI8),
     ];
     for (name, kind) in chains {
-        file.insert(name.into(), (0..116).map(|number| chain(random, kind, number).vector()).collect());
+        let cases = edges(kind).into_iter().chain((0..116).map(|number| chain(random, kind, number)));
+        file.insert(name.into(), cases.map(|case| case.vector()).collect());
     }
     file.insert("map".into(), (0..170).map(|number| map(random, number).vector()).collect());
     file.insert("gather".into(), (0..110).map(|number| gather(random, number).vector()).collect());
