@@ -548,6 +548,56 @@ def window(seed, place, step, row, mixture_bps, tokens, window_tokens):
     raise Malformed("the mixture has no such domain")
 
 
+def f32(value):
+    return struct.unpack("<I", struct.pack("<f", value))[0]
+
+
+def genesis(config):
+    """The entries of the state before round 0."""
+    hidden, layers, inner = config["hidden"], config["layers"], config["intermediate"]
+    kv = hidden // config["heads"] * config["key_value_heads"]
+    embedding = (config["vocabulary"], hidden, 0)
+    # (out, in, whether it leads into the residual stream); None for a vector.
+    layer = [None, (hidden, hidden, 0), (kv, hidden, 0), (kv, hidden, 0), (hidden, hidden, 1), None,
+             (inner, hidden, 0), (inner, hidden, 0), (hidden, inner, 1)]  # fmt: skip
+    shapes = [embedding] + layer * layers + [None] + ([] if config["tied"] else [embedding])
+    mask = (1 << 64) - 1
+
+    def mix(v):
+        v ^= v >> 16
+        v = v * 0x7FEB352D & MASK
+        v ^= v >> 15
+        v = v * 0x846CA68B & MASK
+        return v ^ v >> 16
+
+    weights = []
+    for n, shape in enumerate(shapes):
+        if shape is None:
+            weights.append([0x3F800000] * hidden)
+            continue
+        z = ((config["seed"] ^ (n + 1) * 0x9E3779B97F4A7C15 & mask) + 0x9E3779B97F4A7C15) & mask
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & mask
+        z = (z ^ z >> 27) * 0x94D049BB133111EB & mask
+        key = z ^ z >> 31
+        rows, columns, is_residual = shape
+        sigma = 0.02 / math.sqrt(2 * layers) if is_residual else 0.02
+        scale = f32(sigma * math.sqrt(3) / 2**23)
+        low, high, middle = key & MASK, key >> 32, f32(8388607.5)
+        weights.append(
+            [mul(sub(from_u32(mix(mix(e + low & MASK) ^ high) >> 8), middle), scale) for e in range(rows * columns)]
+        )
+    return weights + [[0] * len(entry) for entry in weights] * 2
+
+
+def median(values):
+    """The least value such that the stake of all values up to it is at least half, rounded up, of all stake."""
+    total = sum(stake for _, stake in values)
+    for value in sorted(value for value, stake in values if stake):
+        if sum(stake for other, stake in values if other <= value) >= (total + 1) // 2:
+            return value
+    return None
+
+
 def leaf_preimage(first_step, count, start, batches, end):
     return b"sip.leaf.1" + u32(first_step) + u32(count) + start + batches + end
 
@@ -1003,6 +1053,17 @@ def commitments(file):
     for number, item in enumerate(file["scores"]):
         found = sha256(struct.pack("<8I", *item["scores"]), *(unhex(item[name]) for name in ("salt", "pool", "round")))
         expect(found.hex(), item["commitment"], f"score {number}")
+    for number, item in enumerate(file["medians"]):
+        expect(median(item["values"]), item["median"], f"median {number}")
+    for number, item in enumerate(file["means"]):
+        first, *others = item["states"]
+        for other in others:
+            first = [add(a, b) for a, b in zip(first, other)]
+        count = from_u32(len(item["states"]))
+        expect([div(a, count) for a in first], item["mean"], f"mean {number}")
+    for number, item in enumerate(file["genesis"]):
+        found = merkle_root([tensor_root(entry) for entry in genesis(item)])
+        expect(found.hex(), item["genesis_root"], f"genesis {number}")
 
 
 def disputes(file):

@@ -2,12 +2,17 @@
 
 use crate::{Random, hex, operators};
 use serde_json::{Map, Value, json};
+use sip_graph::Buffer;
+use sip_kernels::{Simd, Threads};
+use sip_model::{LlamaConfig, init};
+use sip_node::{State, aggregate};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{GraphRoots, Hash, HostSha256, Leaf, Sha256, step_root};
 use sip_protocol::evaluation;
 use sip_protocol::round::AuditorSeat;
 use sip_protocol::segment::Segment;
+use std::sync::Arc;
 
 fn graphs(random: &mut Random) -> Value {
     let graph = |&(nodes, outputs, tables): &(u32, u32, u32)| {
@@ -123,6 +128,45 @@ fn scores(random: &mut Random) -> Value {
     (0..4).map(score).collect()
 }
 
+fn genesis() -> Value {
+    let threads = Arc::new(Threads::new(1));
+    let tiny = LlamaConfig::preset("tiny").expect("a preset");
+    let untied = LlamaConfig { num_kv_heads: 2, tie_embeddings: false, num_layers: 1, ..tiny.clone() };
+    let cases = [(tiny.clone(), 0u64), (tiny, 0x0123_4567_89AB_CDEF), (untied, u64::MAX)];
+    let case = |(config, seed): (LlamaConfig, u64)| {
+        let state = State::new(init(&config, seed, &threads).expect("a shape"), &threads);
+        json!({
+            "vocabulary": config.vocab_size, "hidden": config.hidden_size, "intermediate": config.intermediate_size,
+            "layers": config.num_layers, "heads": config.num_heads, "key_value_heads": config.num_kv_heads,
+            "tied": config.tie_embeddings, "seed": seed, "genesis_root": hex(&state.root()),
+        })
+    };
+    cases.map(case).to_vec().into()
+}
+
+fn means(random: &mut Random) -> Value {
+    let threads = Arc::new(Threads::new(1));
+    let mean = |&count: &usize| {
+        let states: Vec<Vec<u32>> = (0..count)
+            .map(|_| (0..10).map(|_| (random.next() as i32 as f32 / i32::MAX as f32).to_bits()).collect())
+            .collect();
+        let entries = states.iter().map(|state| vec![Buffer::from(&state[..])]);
+        let held: Vec<Arc<State>> = entries.map(|entries| Arc::new(State::new(entries, &threads))).collect();
+        let mean = aggregate(&held, &threads, Simd::detect()).expect("finite states");
+        json!({ "states": states, "mean": mean.entries()[0].to_vec() })
+    };
+    [1, 2, 3, 7, 8, 16].iter().map(mean).collect()
+}
+
+fn medians(random: &mut Random) -> Value {
+    let median = |_| {
+        let values: Vec<(u32, u64)> =
+            (0..1 + random.below(16)).map(|_| (random.below(9), random.next() >> random.below(64).max(6))).collect();
+        json!({ "values": values, "median": evaluation::weighted_median(&values) })
+    };
+    (0..40).map(median).collect()
+}
+
 pub(crate) fn vectors() -> Map<String, Value> {
     let random = &mut Random(3);
     let steps = [0, 1, 255, 256, 1_000_000, u32::MAX].map(|step| json!([step, hex(&step_root(step))]));
@@ -134,5 +178,8 @@ pub(crate) fn vectors() -> Map<String, Value> {
     file.insert("draws".into(), draws(random));
     file.insert("seeds".into(), seeds(random));
     file.insert("scores".into(), scores(random));
+    file.insert("medians".into(), medians(random));
+    file.insert("means".into(), means(random));
+    file.insert("genesis".into(), genesis());
     file
 }
