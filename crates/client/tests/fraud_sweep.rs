@@ -181,7 +181,7 @@ fn convict(bench: &mut Bench, random: &mut Random, tally: &mut Tally, noise: u32
         }
     }
     assert_eq!(bench.outcome(), Outcome::Convicted, "{fraud:?}");
-    bench.stage.resolve();
+    bench.stage.settle();
     let parameters = bench.stage.scene.world.config().parameters;
     let bounty = (bond * u64::from(parameters.bounty_bps) / 10_000).min(parameters.bounty_cap);
     assert_eq!(bench.stage.segment_status(), segment::CONVICTED);
@@ -271,7 +271,7 @@ fn acquit(bench: &mut Bench, random: &mut Random, tally: &mut Tally) {
         }
     }
     assert_eq!(bench.outcome(), Outcome::Acquitted);
-    bench.stage.resolve();
+    bench.stage.settle();
     let bond = bench.stage.scene.world.config().parameters.dispute_bond;
     let after = bench.stage.pool_state();
     assert_eq!(bench.stage.segment_status(), segment::COMMITTED);

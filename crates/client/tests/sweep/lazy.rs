@@ -300,7 +300,7 @@ pub(crate) fn dispute(stage: &mut Stage, model: &Model, lie: &Lie) -> Dispute {
     let mut claimed = view(1);
     let leaves = claimed.leaves().unwrap_or_else(|never| match never {});
     let accumulator_root = MerkleTree::new(leaves.iter().map(Leaf::preimage)).root();
-    let [committed, _] = stage.accuse(claimed.state(model.ground.inner_steps), accumulator_root);
+    let committed = stage.accuse(claimed.state(model.ground.inner_steps), accumulator_root);
     let roots = claimed.roots();
     let mut defender = Defender::new(model.graph.clone(), claimed);
     let mut challenger = Challenger::new(model.graph.clone(), view(0));
@@ -327,6 +327,6 @@ pub(crate) fn dispute(stage: &mut Stage, model: &Model, lie: &Lie) -> Dispute {
         });
     }
     assert_eq!(moves.last().map(|played| played.kind), Some(MoveKind::ProveOperand));
-    stage.resolve();
+    stage.settle();
     Dispute { commitment_bytes: committed.transaction_bytes, moves }
 }

@@ -71,8 +71,8 @@ impl Stage {
         Stage { fresh: scene.world.ledger.clone(), scene, ground, stranger, challenger }
     }
 
-    /// Begins anew: the trainer commits these roots and is accused. Returns what commitment and accusation took.
-    pub(crate) fn accuse(&mut self, end_root: [u8; 32], accumulator_root: [u8; 32]) -> [Receipt; 2] {
+    /// Begins anew: the trainer commits these roots and is accused. Returns what the commitment took.
+    pub(crate) fn accuse(&mut self, end_root: [u8; 32], accumulator_root: [u8; 32]) -> Receipt {
         self.scene.world.ledger = self.fresh.clone();
         let claim = SegmentClaim { end_root, accumulator_root, ..self.scene.claim(TRAINER) };
         let commit = self.scene.commit_instruction(TRAINER, &claim);
@@ -87,7 +87,8 @@ impl Stage {
             pool: &self.pool(),
             datasets: &self.scene.datasets,
         });
-        [committed, self.scene.world.send(&[open], &[&key])]
+        self.scene.world.send(&[open], &[&key]);
+        committed
     }
 
     /// The key of a side.
@@ -161,11 +162,11 @@ impl Stage {
         self.time_out().expect("the clock has run out");
     }
 
-    /// Applies the verdict and checks that all money is somewhere.
-    pub(crate) fn resolve(&mut self) -> Receipt {
+    /// Applies the verdict, pays who won, and checks that all money is somewhere.
+    pub(crate) fn settle(&mut self) {
         let challenger = self.challenger.key.pubkey();
         let (job, round, pool) = (self.scene.job, self.scene.round(), self.pool());
         let resolve = self.scene.world.program.resolve_dispute(&challenger, &job, &round, &pool);
-        self.scene.crank(resolve)
+        self.scene.crank(resolve);
     }
 }
