@@ -159,6 +159,7 @@ fn convict(bench: &mut Bench, random: &mut Random, tally: &mut Tally, noise: u32
         let sensible = trainer.next(&game);
         if garbage_left > 0 && random.percent(noise) {
             garbage_left -= 1;
+            bench.stage.scene.world.advance(random.below(100).into());
             let key = bench.stage.key(Side::Trainer);
             let instructions = match random.below(10) {
                 // What was sent before is sent again.
@@ -265,6 +266,10 @@ fn acquit(bench: &mut Bench, random: &mut Random, tally: &mut Tally) {
             bench.stage.play(Side::Trainer, &next).expect("an honest trainer's moves are legal");
         } else if attempts < ATTEMPTS {
             attempts += 1;
+            if random.percent(10) {
+                // It thinks, on its own clock, until the audit is long over.
+                bench.stage.scene.world.advance(random.below(200).into());
+            }
             attack(bench, random, &mut liar, &mut sent);
         } else {
             bench.stage.fall_silent();
