@@ -51,6 +51,9 @@ const RUNTIME_OWNERS: [Address; 8] = [
 ///
 /// Each transaction gets a block hash of its own, from a chain over all signatures so far: a transaction sent twice is two
 /// transactions, and equal histories give equal signatures. Slot hashes come from the same chain.
+///
+/// A clone is a ledger of its own with the same history, from which it goes its own way.
+#[derive(Clone)]
 pub struct Embedded {
     vm: LiteSVM,
     program_id: Address,

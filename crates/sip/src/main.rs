@@ -10,6 +10,7 @@ mod localnet;
 mod progress;
 mod report;
 mod run;
+mod security;
 mod store;
 mod summary;
 mod train;
@@ -49,6 +50,8 @@ enum Command {
     Protocol(chain::protocol::Arguments),
     /// See and take what stake has earned
     Rewards(chain::rewards::Arguments),
+    /// What audits by chance and stake deter, by formula and by playing it through
+    Security(security::Arguments),
     /// Stake tokens on a pool
     Stake(chain::stake::Arguments),
     /// Decide with stake what a job trains on
@@ -74,6 +77,7 @@ fn main() -> std::process::ExitCode {
         Command::Pool(arguments) => chain::pool::run(&arguments),
         Command::Protocol(arguments) => chain::protocol::run(&arguments),
         Command::Rewards(arguments) => chain::rewards::run(&arguments),
+        Command::Security(arguments) => security::run(&arguments),
         Command::Stake(arguments) => chain::stake::run(&arguments),
         Command::Steer(arguments) => chain::steer::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),

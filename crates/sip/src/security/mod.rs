@@ -1,0 +1,184 @@
+//! `sip security`: what audits and stake deter, by formula and by the protocol's own transitions.
+
+mod formulas;
+mod trials;
+
+use anyhow::{Result, ensure};
+use formulas::Setting;
+use serde_json::json;
+use sip_protocol::config::{Parameters, TOKEN};
+use sip_protocol::job::MAX_AUDITORS;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+use trials::{Measured, Outcome};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Part of the segments that each auditor draws, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 50.0)]
+    audit_rate: f64,
+    /// Auditors of the job
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    auditors: u32,
+    /// Auditors among them that keep silent about the cheat
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    colluding: u32,
+    /// Own bond of the cheat, in SIP
+    #[arg(long, value_name = "SIP", default_value_t = 2_000.0)]
+    stake: f64,
+    /// Part of a convicted bond that the accuser earns, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = f64::from(Parameters::DEFAULT.bounty_bps) / 100.0)]
+    bounty: f64,
+    /// Most that the accuser earns, in SIP
+    #[arg(long, value_name = "SIP", default_value_t = (Parameters::DEFAULT.bounty_cap / TOKEN) as f64)]
+    bounty_cap: f64,
+    /// What a false segment brings that counts, in SIP: its reward and the work that was saved
+    #[arg(long, value_name = "SIP", default_value_t = 500.0)]
+    gain: f64,
+    /// Rounds of the job
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    rounds: u32,
+    /// Jobs to play by the protocol's transitions
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    trials: u32,
+    /// Seed of these jobs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    fn setting(&self) -> Result<Setting> {
+        ensure!((0.0..=100.0).contains(&self.audit_rate), "--audit-rate must be 0 to 100 percent");
+        ensure!((0.0..=100.0).contains(&self.bounty), "--bounty must be 0 to 100 percent");
+        ensure!((1..=MAX_AUDITORS as u32).contains(&self.auditors), "--auditors must be 1 to {MAX_AUDITORS}");
+        ensure!(self.colluding <= self.auditors, "--colluding must be at most --auditors");
+        ensure!((1..=10_000).contains(&self.rounds), "--rounds must be 1 to 10000");
+        ensure!((1..=1_000_000).contains(&self.trials), "--trials must be 1 to 1000000");
+        for (name, amount) in [("--stake", self.stake), ("--bounty-cap", self.bounty_cap), ("--gain", self.gain)] {
+            ensure!((1e-6..=1e9).contains(&amount), "{name} must be 0.000001 to 1000000000 SIP");
+        }
+        Ok(Setting {
+            audit_rate: f64::from(trials::threshold(self.audit_rate / 100.0)) / 2f64.powi(32),
+            auditors: self.auditors,
+            colluding: self.colluding,
+            stake: self.stake,
+            bounty_share: f64::from(self.parameters().bounty_bps) / 10_000.0,
+            bounty_cap: self.bounty_cap,
+            gain: self.gain,
+            rounds: self.rounds,
+        })
+    }
+
+    fn parameters(&self) -> Parameters {
+        Parameters {
+            bounty_bps: (self.bounty * 100.0).round() as u16,
+            bounty_cap: (self.bounty_cap * TOKEN as f64) as u64,
+            ..Parameters::DEFAULT
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let setting = arguments.setting()?;
+    let outcome = trials::run(&setting, &arguments.parameters(), arguments.trials, arguments.seed)?;
+    let text =
+        if arguments.json { json_text(&setting, &outcome, arguments)? } else { table(&setting, &outcome, arguments) };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The job with every number of auditors that keep silent.
+fn by_collusion(setting: &Setting) -> impl Iterator<Item = Setting> + '_ {
+    (0..=setting.auditors).map(|colluding| Setting { colluding, ..*setting })
+}
+
+/// JSON has no infinity: null.
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+fn json_text(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> Result<String> {
+    let collusion: Vec<_> = by_collusion(setting)
+        .map(|setting| {
+            json!({
+                "colluding": setting.colluding,
+                "detection": setting.detection(),
+                "least_stake": finite(setting.least_stake()),
+                "least_stake_with_accomplice": finite(setting.least_stake_with_accomplice()),
+                "expected_profit": setting.expected_profit(),
+            })
+        })
+        .collect();
+    let value = json!({
+        "audit_rate": setting.audit_rate, "auditors": setting.auditors, "colluding": setting.colluding,
+        "stake": setting.stake, "bounty": setting.bounty(), "gain": setting.gain, "rounds": setting.rounds,
+        "trials": arguments.trials, "seed": arguments.seed,
+        "formula": {
+            "detection": setting.detection(),
+            "detection_over_the_job": setting.detection_over_the_job(),
+            "expected_profit": setting.expected_profit(),
+            "expected_profit_with_accomplice": setting.expected_profit_with_accomplice(),
+            "least_stake": finite(setting.least_stake()),
+            "least_stake_with_accomplice": finite(setting.least_stake_with_accomplice()),
+        },
+        "measured": outcome,
+        "by_colluding_auditors": collusion,
+    });
+    Ok(serde_json::to_string_pretty(&value)? + "\n")
+}
+
+fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String {
+    let mut text = format!(
+        "{} auditors, of whom {} keep silent; each draws {:.2} % of the segments. The cheat has bonded {} SIP, gains {} SIP\n\
+         from each false segment that counts, and commits one in each of {} rounds until it is convicted.\n\n\
+         {:<54} {:>12} {:>24}\n",
+        setting.auditors,
+        setting.colluding,
+        setting.audit_rate * 100.0,
+        setting.stake,
+        setting.gain,
+        setting.rounds,
+        "",
+        "formula",
+        format!("{} jobs played", arguments.trials),
+    );
+    let percent = |Measured { mean, error }| Measured { mean: mean * 100.0, error: error * 100.0 };
+    let rows = [
+        ("a false segment is drawn, percent", setting.detection() * 100.0, percent(outcome.detection)),
+        (
+            "the cheat is convicted within the job, percent",
+            setting.detection_over_the_job() * 100.0,
+            percent(outcome.detection_over_the_job),
+        ),
+        ("expected profit, SIP", setting.expected_profit(), outcome.expected_profit),
+        (
+            "the same if an accomplice takes the bounty, SIP",
+            setting.expected_profit_with_accomplice(),
+            outcome.expected_profit_with_accomplice,
+        ),
+    ];
+    for (name, formula, Measured { mean, error }) in rows {
+        let _ = writeln!(text, "{name:<54} {formula:>12.3} {:>24}", format!("{mean:.3} ± {error:.3}"));
+    }
+    text += "\nLeast own bond that deters, in SIP\n  silent auditors    drawn    against a stranger    against an accomplice    profit now\n";
+    for setting in by_collusion(setting) {
+        let _ = writeln!(
+            text,
+            "  {:>15} {:>6.2} % {:>21} {:>24} {:>13.1}",
+            setting.colluding,
+            setting.detection() * 100.0,
+            amount(setting.least_stake()),
+            amount(setting.least_stake_with_accomplice()),
+            setting.expected_profit(),
+        );
+    }
+    text
+}
+
+fn amount(sip: f64) -> String {
+    if sip.is_finite() { format!("{sip:.1}") } else { "none does".into() }
+}
