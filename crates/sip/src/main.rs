@@ -1,6 +1,7 @@
 //! The command line of the Staked Intelligence Protocol.
 
 mod demo;
+mod dispute;
 mod emission;
 mod eval;
 mod generate;
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Train a model among strangers on an embedded Solana ledger, and convict a liar on chain
     Demo(demo::Arguments),
+    /// Look at a dispute on a chain
+    Dispute(dispute::Arguments),
     /// Simulate emission, yield and fees over years, with the rules of the protocol
     Emission(emission::Arguments),
     /// Score a model: loss, perplexity and bits per byte of texts, accuracy on multiple-choice questions
@@ -49,6 +52,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Dispute(arguments) => dispute::run(&arguments),
         Command::Emission(arguments) => emission::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Finetune(arguments) => train::finetune::run(&arguments),
