@@ -13,6 +13,7 @@
 
 mod aggregate;
 mod cheat;
+mod cost;
 pub mod dispute;
 mod replay;
 pub mod scoring;
@@ -22,6 +23,7 @@ mod worker;
 
 pub use aggregate::{AggregateError, aggregate};
 pub use cheat::Cheat;
+pub use cost::{AUDIT_SHARE_MAX, COMMITMENT_SHARE_MAX, Cost};
 pub use replay::Replay;
 pub use state::{State, StateError};
 pub use task::{Segment, SegmentTask, Task, WorkError};
