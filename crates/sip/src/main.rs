@@ -1,5 +1,6 @@
 //! The command line of the Staked Intelligence Protocol.
 
+mod audit;
 mod demo;
 mod dispute;
 mod emission;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Train a model among strangers on an embedded Solana ledger, and convict a liar on chain
     Demo(demo::Arguments),
+    /// Follow a job, replay its segments, accuse false ones and play the disputes to their end
+    Audit(audit::Arguments),
     /// Look at a dispute on a chain
     Dispute(dispute::Arguments),
     /// Simulate emission, yield and fees over years, with the rules of the protocol
@@ -52,6 +55,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Dispute(arguments) => dispute::run(&arguments),
         Command::Emission(arguments) => emission::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),

@@ -92,7 +92,7 @@ impl Run {
     }
 
     /// Every eligible trainer computes its segment.
-    fn train(&mut self, opened: &Round, mixture: &Mixture, number: u32) -> Result<Vec<Committed>> {
+    pub(crate) fn train(&mut self, opened: &Round, mixture: &Mixture, number: u32) -> Result<Vec<Committed>> {
         let program = self.world.program;
         let round_address = program.round(&Address::new_from_array(opened.job), opened.index);
         let trainers: Vec<usize> = self
@@ -153,7 +153,8 @@ impl Run {
         Some(stage(fraud, &self.prepared.task.graph, &self.settings, number))
     }
 
-    fn commit(&mut self, segment: &Committed, job: &Address, round: &Address) -> Result<()> {
+    /// Commits a segment on chain.
+    pub(crate) fn commit(&mut self, segment: &Committed, job: &Address, round: &Address) -> Result<()> {
         let person = &self.world.people[segment.trainer];
         let claim = SegmentClaim {
             start_root: segment.task.base.root(),
