@@ -534,19 +534,27 @@ impl Program {
         )
     }
 
-    /// [`RevealScore`].
+    /// [`RevealScore`] of a scoring run with these sums and this root over its leaves.
     pub fn reveal_score(
         &self,
         evaluator: &Seat,
         job: &Address,
         round: &Address,
-        scores: &[u32; MAX_DOMAINS],
+        run: (&[u64; MAX_DOMAINS], &[u8; 32]),
         salt: &[u8; 32],
     ) -> Instruction {
+        let (sums, accumulator_root) = (*run.0, *run.1);
         build(
             self,
-            &RevealScore { scores: *scores, salt: *salt, place: evaluator.place, reserved: [0; 3] },
-            vec![signer(&evaluator.operator), readable(*job), writable(*round), readable(evaluator.pool)],
+            &RevealScore { sums, accumulator_root, salt: *salt, place: evaluator.place, reserved: [0; 7] },
+            vec![
+                payer(&evaluator.operator),
+                readable(*job),
+                writable(*round),
+                readable(evaluator.pool),
+                writable(self.segment(round, &evaluator.pool)),
+                readable(SYSTEM_PROGRAM),
+            ],
         )
     }
 

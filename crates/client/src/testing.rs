@@ -252,6 +252,12 @@ impl Default for Cast {
             vote_slots: 50,
             evaluation_slots: 50,
             padding: 0,
+            score_nodes_root: named("score nodes"),
+            score_outputs_root: named("score outputs"),
+            score_node_count: 90,
+            score_windows: 32,
+            score_rows: 4,
+            score_leaf_interval: 16,
         };
         Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT }
     }
@@ -476,12 +482,25 @@ impl Scene {
         named(&format!("salt {evaluator}"))
     }
 
+    /// The least sums that give these scores, and the root over the leaves of a run that nobody did.
+    pub fn scoring_run(&self, scores: &[u32; MAX_DOMAINS]) -> ([u64; MAX_DOMAINS], [u8; 32]) {
+        let spec = self.job_state().spec;
+        let tokens = u64::from(spec.score_windows) * u64::from(spec.sequence_length);
+        let mut sums = [0; MAX_DOMAINS];
+        for (sum, score) in sums.iter_mut().zip(scores).take(spec.domain_count.into()) {
+            *sum = u64::from(*score) * tokens;
+        }
+        (sums, named("leaves of a scoring run"))
+    }
+
     /// The instruction with which an evaluator commits scores.
     pub fn commit_score_instruction(&self, evaluator: usize, scores: &[u32; MAX_DOMAINS]) -> Instruction {
         let seat = self.evaluators[evaluator].seat;
         let round = self.round();
+        let (sums, accumulator_root) = self.scoring_run(scores);
+        let spec = self.job_state().spec;
         let commitment = evaluation::commitment::<HostSha256>(
-            scores,
+            &evaluation::claim::<HostSha256>(&spec, &sums, &accumulator_root, seat.place),
             &Self::salt(evaluator),
             seat.pool.as_array(),
             round.as_array(),
@@ -499,7 +518,9 @@ impl Scene {
     /// The instruction with which an evaluator reveals scores.
     pub fn reveal_score_instruction(&self, evaluator: usize, scores: &[u32; MAX_DOMAINS]) -> Instruction {
         let seat = self.evaluators[evaluator].seat;
-        self.world.program.reveal_score(&seat, &self.job, &self.round(), scores, &Self::salt(evaluator))
+        let (sums, leaves) = self.scoring_run(scores);
+        let salt = Self::salt(evaluator);
+        self.world.program.reveal_score(&seat, &self.job, &self.round(), (&sums, &leaves), &salt)
     }
 
     /// Reveals an evaluator's scores.

@@ -149,7 +149,7 @@ fn every_instruction_stays_within_its_budget() {
     scene.commit_score(1, &scores(5_000_000));
     scene.commit_score(2, &scores(5_000_000));
     let reveal = scene.reveal_score_instruction(0, &scores(5_000_000));
-    table.run(&mut scene.world, "reveal_score", 1_200, reveal, &evaluator);
+    table.run(&mut scene.world, "reveal_score", 24_000, reveal, &evaluator);
     scene.reveal_score(1, &scores(5_000_000));
     scene.reveal_score(2, &scores(5_000_000));
     table.run(&mut scene.world, "tally", 4_500, program.tally(&job, &round), &authority);

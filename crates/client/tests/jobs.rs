@@ -69,6 +69,15 @@ fn a_job_outside_the_limits_is_refused() {
         JobSpec { evaluation_slots: 0, ..good },
         JobSpec { reserved: [0, 0, 1], ..good },
         JobSpec { padding: 1, ..good },
+        JobSpec { score_node_count: 0, ..good },
+        JobSpec { score_node_count: (1 << 24) + 1, ..good },
+        JobSpec { score_windows: 0, ..good },
+        JobSpec { score_rows: 0, ..good },
+        JobSpec { score_windows: 33, ..good },
+        JobSpec { score_windows: 1 << 20, score_rows: 1, ..good },
+        JobSpec { score_leaf_interval: 0, ..good },
+        JobSpec { score_leaf_interval: 17, ..good },
+        JobSpec { score_windows: 4, score_rows: 4, score_leaf_interval: 4, ..good },
     ];
     for spec in shapes {
         let create = program.create_job(&key, 1, &spec, &datasets);
@@ -91,6 +100,12 @@ fn a_job_outside_the_limits_is_refused() {
     let twice = [datasets[0], datasets[1], datasets[0]];
     let create = program.create_job(&key, 1, &good, &twice);
     scene.world.refused(&[create], &[&authority], Error::DuplicateDomain);
+    // Held out, a domain holds a row as well.
+    let state: Dataset = scene.world.state(&datasets[1]);
+    scene.world.overwrite(&datasets[1], &Dataset { held_out_tokens: 128, ..state });
+    let create = program.create_job(&key, 1, &good, &datasets);
+    scene.world.refused(&[create], &[&authority], Error::DatasetTooShort);
+    scene.world.overwrite(&datasets[1], &state);
     let create = program.create_job(&key, 1, &good, &datasets[..2]);
     scene.world.refused(&[create], &[&authority], Error::MissingAccount);
 }

@@ -1,6 +1,7 @@
 //! Scores, quality, and who is paid or charged for a round.
 
 use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
+use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
     config::{Parameters, TOKEN},
@@ -69,7 +70,15 @@ fn scores_are_revealed_once_as_committed_and_after_all_commitments() {
     scene.world.refused(&[nothing], &[&absent], Error::NothingCommitted);
     // Another's commitment cannot be copied: it binds the pool.
     scene.world.send(std::slice::from_ref(&reveal), &[&key]);
-    scene.world.refused(&[reveal], &[&key], Error::AlreadyRevealed);
+    scene.world.refused(&[reveal], &[&key], Error::AlreadyInitialised);
+    // The run stands as a segment that starts at zero sums and ends at those revealed.
+    let (seat, spec) = (scene.evaluators[0].seat, scene.job_state().spec);
+    let run: Segment = scene.world.state(&scene.world.program.segment(&scene.round(), &seat.pool));
+    let (sums, leaves) = scene.scoring_run(&scores(5_000_000));
+    assert_eq!(run.claim, evaluation::claim::<HostSha256>(&spec, &sums, &leaves, 0));
+    assert_eq!(run.claim.leaf_count, (3 * spec.score_windows / spec.score_rows).div_ceil(spec.score_leaf_interval));
+    assert_eq!((run.pool, run.operator), (seat.pool.to_bytes(), seat.operator.to_bytes()));
+    assert_eq!((run.status, run.stake), (segment::COMMITTED, scene.round_state().evaluators[0].stake));
     scene.world.advance(50);
     let other = scene.evaluators[1].key.insecure_clone();
     let late = scene.reveal_score_instruction(1, &scores(5_000_000));
@@ -86,8 +95,27 @@ fn a_copied_commitment_cannot_be_revealed() {
     scene.world.send(&[program.commit_score(&seat, &scene.job, &scene.round(), &copied)], &[&key]);
     scene.commit_score(2, &scores(5_000_000));
     let salt = Scene::salt(0);
-    let reveal = program.reveal_score(&seat, &scene.job, &scene.round(), &scores(5_000_000), &salt);
+    let (sums, leaves) = scene.scoring_run(&scores(5_000_000));
+    let reveal = program.reveal_score(&seat, &scene.job, &scene.round(), (&sums, &leaves), &salt);
     scene.world.refused(&[reveal], &[&key], Error::WrongReveal);
+}
+
+#[test]
+fn sums_that_give_no_score_are_refused() {
+    let mut scene = aggregated();
+    let (seat, key, spec) =
+        (scene.evaluators[0].seat, scene.evaluators[0].key.insecure_clone(), scene.job_state().spec);
+    let (round, salt, program) = (scene.round(), Scene::salt(0), scene.world.program);
+    let (mut sums, leaves) = scene.scoring_run(&scores(5_000_000));
+    // A domain that the job does not have.
+    sums[3] = 1;
+    let claim = evaluation::claim::<HostSha256>(&spec, &sums, &leaves, 0);
+    let commitment = evaluation::commitment::<HostSha256>(&claim, &salt, seat.pool.as_array(), round.as_array());
+    scene.world.send(&[program.commit_score(&seat, &scene.job, &round, &commitment)], &[&key]);
+    scene.commit_score(1, &scores(5_000_000));
+    scene.commit_score(2, &scores(5_000_000));
+    let reveal = program.reveal_score(&seat, &scene.job, &round, (&sums, &leaves), &salt);
+    scene.world.refused(&[reveal], &[&key], Error::WrongScore);
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub use blob::TokenBlob;
 pub use corpus::{Corpus, Domain};
 pub use error::DataError;
 pub use sampler::{Location, Mixture, batch, batch_root, locate};
-pub use split::{DomainTokens, heldout_batches};
+pub use split::{DomainTokens, heldout_batch, heldout_batches};
 
 /// Domains of a job at most: the mixture of a round has this many places.
 pub const DOMAINS_MAX: usize = 8;

@@ -2,6 +2,7 @@
 
 use crate::sampler::window_tokens;
 use crate::{DataError, TokenBlob};
+use sip_proof::sampler::{HeldOut, Window};
 
 /// One token of this many is held out.
 const HELDOUT_DIVISOR: usize = 20;
@@ -36,30 +37,46 @@ impl DomainTokens {
     }
 }
 
-/// Evenly spaced windows of a held-out blob, from its first token to its last, as batches of shape
-/// `[batch, seq_len + 1]` (row-major). Windows overlap when the blob is shorter than all of them.
+/// The windows of a held-out blob by the rule of [`HeldOut`], as batches of shape `[batch, seq_len + 1]` (row-major).
 ///
 /// # Errors
 /// [`DataError::PartialBatch`] unless `n_windows` is a positive multiple of `batch`; [`DataError::NoWindow`] when
 /// the blob is shorter than one window.
 pub fn heldout_batches(
     heldout: &TokenBlob,
-    batch: usize,
+    batch: u32,
     seq_len: u32,
-    n_windows: usize,
+    n_windows: u32,
 ) -> Result<Vec<Vec<u32>>, DataError> {
-    if n_windows == 0 || batch == 0 || !n_windows.is_multiple_of(batch) {
-        return Err(DataError::PartialBatch { windows: n_windows, batch });
-    }
-    let (tokens, window) = (heldout.tokens(), window_tokens(seq_len));
-    let Some(last_start) = heldout.token_count().checked_sub(window) else {
-        return Err(DataError::NoWindow { domain: 0, tokens: heldout.token_count(), window });
+    let held_out = HeldOut { windows: n_windows, rows: batch };
+    let Some(steps) = held_out.steps_per_domain() else {
+        return Err(DataError::PartialBatch { windows: n_windows as usize, batch: batch as usize });
     };
-    let gaps = (n_windows as u128 - 1).max(1);
-    let starts: Vec<usize> = (0..n_windows).map(|at| (at as u128 * u128::from(last_start) / gaps) as usize).collect();
-    let rows =
-        |starts: &[usize]| starts.iter().flat_map(|&start| &tokens[start..][..window as usize]).copied().collect();
-    Ok(starts.chunks(batch).map(rows).collect())
+    (0..steps).map(|step| heldout_batch(&held_out, step, &[heldout], seq_len)).collect()
+}
+
+/// The batch of a step of a scoring run: rows of `seq_len + 1` tokens, row-major. `heldout` are the blobs by domain.
+///
+/// # Errors
+/// [`DataError::NoWindow`] when a blob is shorter than one window, or there is no such step.
+pub fn heldout_batch(
+    held_out: &HeldOut,
+    step: u32,
+    heldout: &[&TokenBlob],
+    seq_len: u32,
+) -> Result<Vec<u32>, DataError> {
+    let counts: Vec<u64> = heldout.iter().map(|blob| blob.token_count()).collect();
+    let window = window_tokens(seq_len);
+    let mut tokens = Vec::new();
+    for row in 0..held_out.rows {
+        let place = u32::try_from(window).ok().and_then(|window| held_out.locate(step, row, &counts, window));
+        let Some(Window { domain, offset }) = place else {
+            let domain = (step / held_out.steps_per_domain().unwrap_or(1)) as usize;
+            return Err(DataError::NoWindow { domain, tokens: counts.get(domain).copied().unwrap_or(0), window });
+        };
+        tokens.extend_from_slice(&heldout[domain as usize].tokens()[offset as usize..][..window as usize]);
+    }
+    Ok(tokens)
 }
 
 #[cfg(test)]
@@ -87,22 +104,22 @@ mod tests {
 
         #[test]
         fn heldout_windows_span_the_blob_evenly(
-            extra in 0u32..500, seq_len in 1u32..20, batch in 1usize..5, batches in 1usize..6,
+            extra in 0u32..500, seq_len in 1u32..20, batch in 1u32..5, batches in 1u32..6,
         ) {
             let count = seq_len + 1 + extra;
             let blob = TokenBlob::new((0..count).collect());
             let n_windows = batch * batches;
             let found = heldout_batches(&blob, batch, seq_len, n_windows).unwrap();
-            prop_assert_eq!(found.len(), batches);
+            prop_assert_eq!(found.len(), batches as usize);
             let flat = found.concat();
             let starts: Vec<u32> = flat.chunks(seq_len as usize + 1).map(|row| row[0]).collect();
-            prop_assert_eq!(starts.len(), n_windows);
+            prop_assert_eq!(starts.len(), n_windows as usize);
             for row in flat.chunks(seq_len as usize + 1) {
                 prop_assert!(row.windows(2).all(|pair| pair[1] == pair[0] + 1));
             }
             prop_assert_eq!(starts[0], 0);
             if n_windows > 1 {
-                prop_assert_eq!(starts[n_windows - 1], extra);
+                prop_assert_eq!(starts[n_windows as usize - 1], extra);
                 let gaps: Vec<u32> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
                 prop_assert!(gaps.iter().max().unwrap() - gaps.iter().min().unwrap() <= 1);
             }

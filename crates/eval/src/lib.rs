@@ -1,4 +1,4 @@
-//! Scoring of models: the held-out loss of a checkpoint as an integer for the chain, and for people loss, perplexity and
+//! Scoring of models: the held-out loss of a checkpoint as an integer, the same that a scoring run gives on chain, and for people loss, perplexity and
 //! bits per byte of any text ([`Judge::score`]) and the share of questions answered right ([`Judge::answer`]).
 //!
 //! Log-likelihoods are the same bits on every machine; so are the choices made by them.
@@ -13,7 +13,8 @@ use sip_data::{DataError, TokenBlob, heldout_batches};
 use sip_graph::{Buffer, Executor, ExecutorOptions, Inputs, RunError};
 use sip_kernels::{Simd, Threads};
 use sip_model::export::LlamaConfig;
-use sip_model::llama::{self, ModelError};
+use sip_model::heldout::{self, eval_graph};
+use sip_model::llama::ModelError;
 use std::sync::Arc;
 
 /// Micro-nats per nat: the unit of scores on chain.
@@ -31,9 +32,6 @@ pub enum EvalError {
     /// The model gives values that are not finite.
     #[error("scoring: {0}")]
     Run(#[from] RunError),
-    /// A loss that no score can express.
-    #[error("the loss is {0} nats per token, expected 0 to 4000")]
-    Loss(f32),
 }
 
 /// The windows of one domain on which every checkpoint is scored.
@@ -48,7 +46,7 @@ impl Benchmark {
     /// # Errors
     /// Too few tokens, or windows that are no multiple of the batch.
     pub fn new(heldout: &TokenBlob, batch: u32, sequence_length: u32, windows: u32) -> Result<Benchmark, EvalError> {
-        Ok(Benchmark { batches: heldout_batches(heldout, batch as usize, sequence_length, windows as usize)? })
+        Ok(Benchmark { batches: heldout_batches(heldout, batch, sequence_length, windows)? })
     }
 }
 
@@ -56,6 +54,8 @@ impl Benchmark {
 pub struct Scorer {
     executor: Executor,
     tables: Vec<Buffer>,
+    /// Predicted tokens of a batch.
+    tokens: u64,
 }
 
 impl Scorer {
@@ -71,28 +71,26 @@ impl Scorer {
         threads: Arc<Threads>,
         simd: Simd,
     ) -> Result<Scorer, EvalError> {
-        let graph = llama::eval_graph(config, batch as usize, sequence_length as usize)?;
+        let graph = eval_graph(config, batch as usize, sequence_length as usize)?;
         let executor = Executor::new(Arc::new(graph), threads, ExecutorOptions { simd, ..ExecutorOptions::default() });
-        Ok(Scorer { executor, tables })
+        Ok(Scorer { executor, tables, tokens: u64::from(batch) * u64::from(sequence_length) })
     }
 
-    /// Mean loss of a checkpoint in micro-nats per token. Each batch's loss is rounded to the nearest micro-nat, and the mean of
-    /// these integers is rounded down.
+    /// Mean loss of a checkpoint in micro-nats per token: each token's loss is rounded to the nearest micro-nat, and the mean
+    /// of these integers is rounded down, as in a scoring run.
     ///
     /// # Errors
     /// Weights that give no finite loss.
     pub fn score(&mut self, weights: &[Buffer], benchmark: &Benchmark) -> Result<u32, EvalError> {
         let mut sum = 0u64;
+        let mut tokens = 0u64;
         for batch in &benchmark.batches {
             let inputs = Inputs { state: weights, batch, step: 0, tables: &self.tables };
             self.executor.run(&inputs, &mut [], None)?;
-            let bits = self.executor.result("loss").and_then(|loss| loss.first().copied()).unwrap_or(0);
-            let loss = f32::from_bits(bits);
-            if !(0.0..=4000.0).contains(&loss) {
-                return Err(EvalError::Loss(loss));
-            }
-            sum += (f64::from(loss) * MICRO_NATS).round() as u64;
+            sum += heldout::micro_nats(self.executor.result("row_bytes").unwrap_or(&[]));
+            tokens += self.tokens;
         }
-        Ok((sum / benchmark.batches.len().max(1) as u64) as u32)
+        // A token counts as at most 2 · 10⁹ micro-nats.
+        Ok((sum / tokens.max(1)) as u32)
     }
 }

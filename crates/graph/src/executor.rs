@@ -81,7 +81,7 @@ impl ExecutorOptions {
     }
 }
 
-/// A state and, where a step needs it, room for the next one.
+/// A state and, where a step needs it, room for the next one. Entries beyond the graph's state outputs stay as they are.
 #[derive(Clone, Debug, Default)]
 pub struct DoubleState {
     current: Vec<Buffer>,
@@ -212,13 +212,15 @@ impl Executor {
             let inputs = Inputs { state: &[], batch, step, tables };
             return self.run_plan(&inputs, Next::InPlace(&mut state.current), None);
         }
-        let lengths = state.current.iter().map(|entry| entry.len());
+        let lengths = state.current.iter().take(self.graph.state_outputs().len()).map(|entry| entry.len());
         if !state.next.iter().map(|entry| entry.len()).eq(lengths.clone()) {
             state.next = lengths.map(Buffer::new).collect();
         }
         let inputs = Inputs { state: &state.current, batch, step, tables };
         self.run(&inputs, &mut state.next, observer)?;
-        std::mem::swap(&mut state.current, &mut state.next);
+        for (current, next) in state.current.iter_mut().zip(&mut state.next) {
+            std::mem::swap(current, next);
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ pub mod example;
 pub mod export;
 pub mod generate;
 pub mod gguf;
+pub mod heldout;
 pub mod init;
 pub mod llama;
 mod loaded;
@@ -24,10 +25,11 @@ pub use chat::{ChatError, ChatTemplate, Message, Role};
 pub use config::{LlamaConfig, RopeScaling};
 pub use decode::{Decoder, GenerateError};
 pub use generate::{Generator, TextStream};
+pub use heldout::{eval_graph, held_out_graph};
 pub use init::{init, init_graph};
 pub use llama::{
-    ModelError, Objective, ParamSpec, TrainConfig, Trained, TrainingGraph, eval_graph, gradient_graph, logits_graph,
-    params, score_graph, step_graph, training_graph,
+    ModelError, Objective, ParamSpec, TrainConfig, Trained, TrainingGraph, gradient_graph, logits_graph, params,
+    score_graph, step_graph, training_graph,
 };
 pub use loaded::{LoadError, LoadedModel};
 pub use sampler::{Sampler, Sampling};

@@ -214,28 +214,6 @@ pub fn gradient_graph(
     Ok(b.finish(&[], &results)?)
 }
 
-/// Evaluation: `loss` is the mean cross-entropy in nats per token, f32 [1], and `row_loss` that of each row.
-///
-/// State entries are the weights; tables 1 and 2 as in training.
-///
-/// # Errors
-/// A shape or size that is out of range.
-pub fn eval_graph(config: &LlamaConfig, batch: usize, seq_len: usize) -> Result<Graph, ModelError> {
-    check(config, batch, seq_len)?;
-    let mut b = Builder::new();
-    let mut model = Model::new(&mut b, config, &params(config), batch, seq_len);
-    let tokens = model.batch(&mut b);
-    let losses = model.mean_losses(&mut b, tokens);
-    let loss = model.total(&mut b, losses);
-    let row = model.row;
-    let sums = model.row_sums(&mut b, losses);
-    let rows = b.map(&[row], [sums.read(&[row])], |p, [sum]| {
-        let count = p.constant(batch as f32);
-        p.mul(sum, count)
-    });
-    Ok(b.finish(&[], &[("loss", loss), ("row_loss", rows)])?)
-}
-
 /// Scores of marked tokens: `cross_entropy`, f32 [rows], is the sum over the marked tokens of each row, in nats.
 ///
 /// A batch is that of [`Objective::Response`]; state and tables are those of training what `trained` says, without
@@ -274,7 +252,7 @@ pub fn logits_graph(config: &LlamaConfig, window: usize) -> Result<Graph, ModelE
     Ok(b.finish(&[], &[("logits", logits)])?)
 }
 
-fn check(config: &LlamaConfig, batch: usize, seq_len: usize) -> Result<(), ModelError> {
+pub(crate) fn check(config: &LlamaConfig, batch: usize, seq_len: usize) -> Result<(), ModelError> {
     config.validate()?;
     if batch == 0 || batch > 1 << 16 {
         return Err(ModelError::Size { field: "batch", value: batch, expected: "1 to 65536".into() });
@@ -295,12 +273,12 @@ fn step_scalars(b: &mut Builder, total_steps: usize) -> Tensor {
 }
 
 /// One input per parameter.
-fn inputs(b: &mut Builder, params: &[ParamSpec], source: impl Fn(u32) -> Source) -> Vec<Tensor> {
+pub(crate) fn inputs(b: &mut Builder, params: &[ParamSpec], source: impl Fn(u32) -> Source) -> Vec<Tensor> {
     params.iter().enumerate().map(|(index, spec)| b.input(source(index as u32), &spec.shape, Type::F32)).collect()
 }
 
 /// What the cross-entropy of a token is multiplied by.
-enum Share {
+pub(crate) enum Share {
     /// The same for every token.
     Same(f32),
     /// f32 [row, token]
@@ -348,7 +326,13 @@ impl<'a> Model<'a> {
     }
 
     /// The model whose weights are these tensors.
-    fn over(b: &mut Builder, config: &'a LlamaConfig, weights: Vec<Tensor>, batch: usize, seq_len: usize) -> Model<'a> {
+    pub(crate) fn over(
+        b: &mut Builder,
+        config: &'a LlamaConfig,
+        weights: Vec<Tensor>,
+        batch: usize,
+        seq_len: usize,
+    ) -> Model<'a> {
         let pairs = config.head_dim() / 2;
         Model {
             config,
@@ -399,7 +383,7 @@ impl<'a> Model<'a> {
     }
 
     /// Input: rows of tokens.
-    fn batch(&self, b: &mut Builder) -> Tensor {
+    pub(crate) fn batch(&self, b: &mut Builder) -> Tensor {
         b.input(Source::Batch, &[self.row.size() as usize, self.token.size() as usize + 1], Type::U32)
     }
 
@@ -465,12 +449,12 @@ impl<'a> Model<'a> {
         self.row_sums(b, losses)
     }
 
-    fn total(&self, b: &mut Builder, values: Tensor) -> Tensor {
+    pub(crate) fn total(&self, b: &mut Builder, values: Tensor) -> Tensor {
         let one = b.axis(1);
         b.reduce_add(&[one], &[self.row, self.token], values.read(&[self.row, self.token]))
     }
 
-    fn row_sums(&self, b: &mut Builder, values: Tensor) -> Tensor {
+    pub(crate) fn row_sums(&self, b: &mut Builder, values: Tensor) -> Tensor {
         b.reduce_add(&[self.row], &[self.token], values.read(&[self.row, self.token]))
     }
 
@@ -512,7 +496,7 @@ impl<'a> Model<'a> {
         self.weights[last]
     }
 
-    fn hidden(&mut self, b: &mut Builder, batch: Tensor) -> Tensor {
+    pub(crate) fn hidden(&mut self, b: &mut Builder, batch: Tensor) -> Tensor {
         let view = self.tokens(batch, 0);
         self.hidden_of(b, view)
     }
@@ -656,7 +640,7 @@ impl<'a> Model<'a> {
     }
 
     /// Cross-entropy of the next token times its share, per position.
-    fn losses(&mut self, b: &mut Builder, hidden: Tensor, batch: Tensor, share: Share) -> Tensor {
+    pub(crate) fn losses(&mut self, b: &mut Builder, hidden: Tensor, batch: Tensor, share: Share) -> Tensor {
         let (row, token, width, vocabulary) = (self.row, self.token, self.width, self.vocabulary);
         let head = self.head().read(&[vocabulary, width]);
         let all = [vocabulary, row, token];

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | trainer | [`Worker::train`]: a segment's leaves and its last state, from the round's base |
 //! | auditor | [`Worker::audit`]: the same again, compared leaf by leaf, and a digest that proves it |
+//! | evaluator | [`Worker::train`] of [`Task::scoring`]: the sums that a score follows from, as a segment |
 //! | anyone | [`aggregate`]: the next base from the accepted segments |
 //! | both sides of a dispute | [`dispute`]: the next move, from a [`Replay`] |
 //!
@@ -12,14 +13,17 @@
 
 mod aggregate;
 mod cheat;
+mod cost;
 pub mod dispute;
 mod replay;
+pub mod scoring;
 mod state;
 mod task;
 mod worker;
 
 pub use aggregate::{AggregateError, aggregate};
 pub use cheat::Cheat;
+pub use cost::{AUDIT_SHARE_MAX, COMMITMENT_SHARE_MAX, Cost};
 pub use replay::Replay;
 pub use state::{State, StateError};
 pub use task::{Segment, SegmentTask, Task, WorkError};

@@ -1,8 +1,9 @@
 //! What is to be computed: the job, and one segment of it.
 
-use sip_data::{DataError, Mixture, TokenBlob, sampler};
+use sip_data::{DataError, Mixture, TokenBlob, heldout_batch, sampler};
 use sip_graph::{Buffer, Graph, RunError};
-use sip_proof::{GraphRoots, Hash, Leaf, merkle::MerkleTree, tensor_root};
+use sip_ops::{Kind, Source};
+use sip_proof::{GraphRoots, Hash, Leaf, merkle::MerkleTree, sampler::HeldOut, tensor_root};
 use std::sync::Arc;
 
 use crate::{Cheat, State};
@@ -50,6 +51,9 @@ pub struct Task {
     pub inner_steps: u32,
     /// Steps per leaf.
     pub leaf_interval: u32,
+    /// Nothing for training, whose batches are drawn by the round's seed and mixture. A scoring run goes through these windows instead,
+    /// and `domains` are held-out tokens.
+    pub held_out: Option<HeldOut>,
 }
 
 impl Task {
@@ -58,6 +62,11 @@ impl Task {
         let nodes: Vec<Vec<u8>> = graph.nodes().iter().map(|node| node.encode()).collect();
         let tables: Vec<Hash> = tables.iter().map(|table| tensor_root(table)).collect();
         GraphRoots::new(&nodes, graph.state_outputs(), &tables)
+    }
+
+    /// Entries of the state that a step replaces; further ones that the graph reads belong to the segment's bases.
+    pub(crate) fn carried(&self) -> usize {
+        self.graph.state_outputs().len()
     }
 
     /// (first step, steps) of every leaf.
@@ -80,6 +89,8 @@ pub struct SegmentTask {
     pub place: u8,
     /// Where the segment starts.
     pub base: Arc<State>,
+    /// States that the graph reads and no step changes: the entries of the first follow those of the start, and so on.
+    pub bases: Vec<Arc<State>>,
 }
 
 impl SegmentTask {
@@ -89,6 +100,10 @@ impl SegmentTask {
     /// A domain too short for a window.
     pub fn batch(&self, task: &Task, step: u32, cheat: Option<&Cheat>) -> Result<Vec<u32>, WorkError> {
         let blobs: Vec<&TokenBlob> = task.domains.iter().map(|blob| &**blob).collect();
+        if let Some(held_out) = &task.held_out {
+            let batch = heldout_batch(held_out, step, &blobs, task.sequence_length);
+            return batch.map_err(|source| WorkError::Batch { step, source });
+        }
         let mixture = match cheat {
             Some(Cheat::WrongData { domain }) => {
                 let mut weights = vec![0; blobs.len()];
@@ -105,6 +120,18 @@ impl SegmentTask {
                 sampler::batch(&self.seed, place, step, task.batch, &mixture, &blobs, task.sequence_length)
             })
             .map_err(|source| WorkError::Batch { step, source })
+    }
+
+    /// What the graph reads as its state at `start`: the carried entries, and of the bases as many as the graph reads.
+    pub(crate) fn inputs(&self, task: &Task, start: &State) -> Vec<Buffer> {
+        let nodes = task.graph.nodes().iter().filter(|node| node.kind == Kind::Input);
+        let read = nodes.filter_map(|node| match node.source {
+            Source::State(entry) => Some(entry as usize + 1),
+            _ => None,
+        });
+        let count = read.max().unwrap_or(0).max(task.carried());
+        let entries = start.entries().iter().chain(self.bases.iter().flat_map(|base| base.entries()));
+        entries.take(count).cloned().collect()
     }
 
     /// The step's number within the job, which the graph reads.

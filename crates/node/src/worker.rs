@@ -1,6 +1,6 @@
 //! Training and auditing: the same computation, once to commit to it and once to check what was committed.
 
-use sip_graph::{DoubleState, Executor, ExecutorOptions, Observer};
+use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Observer};
 use sip_kernels::{Simd, Threads};
 use sip_ops::{Kind, NodeSpec, Source};
 use sip_proof::{Hash, HostSha256, Leaf, Sha256, tensor_root};
@@ -96,7 +96,8 @@ impl Worker {
     ) -> Result<Segment, WorkError> {
         let mut leaves = Vec::new();
         let mut losses = Vec::new();
-        let mut state = DoubleState::new(segment.base.entries().to_vec());
+        let carried = self.task.carried();
+        let mut state = DoubleState::new(segment.inputs(&self.task, &segment.base));
         let mut start_root = segment.base.root();
         for (first_step, count) in self.task.leaves().collect::<Vec<_>>() {
             let mut batches = Vec::new();
@@ -115,7 +116,7 @@ impl Worker {
             let started = Instant::now();
             let end_root = match cheat {
                 Some(Cheat::Lazy) => start_root,
-                _ => state::root(state.entries(), &self.threads),
+                _ => state::root(&state.entries()[..carried], &self.threads),
             };
             self.times.commitments += started.elapsed();
             leaves.push(Leaf { first_step, count, start_root, batches_root: Leaf::batches_root(&batches), end_root });
@@ -123,9 +124,16 @@ impl Worker {
         }
         let end = match cheat {
             Some(Cheat::Lazy) => Arc::clone(&segment.base),
-            _ => Arc::new(State::with_root(state.into_entries(), start_root)),
+            _ => Arc::new(State::with_root(self.carried(state), start_root)),
         };
         Ok(Segment { leaves, end, losses })
+    }
+
+    /// The entries that the next step starts from, without those of the bases.
+    fn carried(&self, state: DoubleState) -> Vec<Buffer> {
+        let mut entries = state.into_entries();
+        entries.truncate(self.task.carried());
+        entries
     }
 
     /// A step's batch and its root.
@@ -233,7 +241,7 @@ impl Worker {
         before: &State,
     ) -> Result<Trace, WorkError> {
         let (batch, _) = self.batch(segment, cheat, step)?;
-        let mut state = DoubleState::new(before.entries().to_vec());
+        let mut state = DoubleState::new(segment.inputs(&self.task, before));
         let mut trace = Trace::new();
         // A lazy trainer did none of the steps; the only trace it can show is the honest one.
         self.step(segment, cheat, step, &mut state, &batch, Some(&mut trace))?;
@@ -255,12 +263,12 @@ impl Worker {
         if cheat == Some(&Cheat::Lazy) || from >= to {
             return Ok(Arc::clone(start));
         }
-        let mut state = DoubleState::new(start.entries().to_vec());
+        let mut state = DoubleState::new(segment.inputs(&self.task, start));
         for step in from..to {
             let (batch, _) = self.batch(segment, cheat, step)?;
             self.step(segment, cheat, step, &mut state, &batch, None)?;
         }
-        Ok(Arc::new(State::new(state.into_entries(), &self.threads)))
+        Ok(Arc::new(State::new(self.carried(state), &self.threads)))
     }
 
     /// The machine's threads.

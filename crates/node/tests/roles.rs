@@ -28,9 +28,17 @@ fn task() -> (Task, SegmentTask, Arc<Threads>) {
         sequence_length: 16,
         inner_steps: 7,
         leaf_interval: 3,
+        held_out: None,
     };
     let base = Arc::new(State::new(init(&config, 1, &threads).unwrap(), &threads));
-    let segment = SegmentTask { round: 2, seed: [9; 32], mixture: Mixture::uniform(2).unwrap(), place: 1, base };
+    let segment = SegmentTask {
+        round: 2,
+        seed: [9; 32],
+        mixture: Mixture::uniform(2).unwrap(),
+        place: 1,
+        base,
+        bases: Vec::new(),
+    };
     (task, segment, threads)
 }
 

@@ -67,10 +67,92 @@ pub struct Corpus<'a> {
     pub token_counts: &'a [u64],
 }
 
+/// The windows of held-out tokens on which every model of a job is scored: of each domain the same number, evenly spaced from
+/// its first token to its last, `rows` a step; the domain changes only between steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldOut {
+    /// Windows of each domain: a positive multiple of `rows`.
+    pub windows: u32,
+    /// Windows of a step.
+    pub rows: u32,
+}
+
+impl HeldOut {
+    /// Steps that score one domain; `None` where `rows` does not divide `windows`.
+    pub const fn steps_per_domain(&self) -> Option<u32> {
+        if self.rows == 0 || self.windows == 0 || self.windows % self.rows != 0 {
+            return None;
+        }
+        Some(self.windows / self.rows)
+    }
+
+    /// Steps that score so many domains.
+    pub const fn steps(&self, domains: u32) -> Option<u32> {
+        match self.steps_per_domain() {
+            Some(steps) => steps.checked_mul(domains),
+            None => None,
+        }
+    }
+
+    /// The window that a row of a step reads; `token_counts` are the held-out tokens of each domain, `window_tokens` is a row's length,
+    /// sequence length + 1.
+    ///
+    /// Window `n` of `N` begins at token ⌊n · (tokens − window_tokens) / (N − 1)⌋. Windows overlap where the tokens are few. `None` for
+    /// a row or step that there is not, or a domain shorter than a row.
+    pub fn locate(&self, step: u32, row: u32, token_counts: &[u64], window_tokens: u32) -> Option<Window> {
+        let steps = self.steps_per_domain()?;
+        if row >= self.rows {
+            return None;
+        }
+        let domain = step / steps;
+        let last = token_counts.get(domain as usize)?.checked_sub(window_tokens as u64)?;
+        let window = ((step % steps) as u64).wrapping_mul(self.rows as u64).wrapping_add(row as u64);
+        let gaps = (self.windows as u64 - 1).max(1);
+        // n · last / gaps without a product beyond 64 bits: the first is at most `last`, the second below gaps².
+        let whole = window.wrapping_mul(last / gaps);
+        let rest = window.wrapping_mul(last % gaps) / gaps;
+        Some(Window { domain, offset: whole.wrapping_add(rest) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::HostSha256;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn held_out_windows_are_evenly_spaced_from_the_first_token_to_the_last(
+            rows in 1u32..9, steps in 1u32..9, spare in prop_oneof![0u64..1000, 1u64 << 60..1 << 62], window in 1u32..100,
+        ) {
+            let held_out = HeldOut { windows: rows * steps, rows };
+            let counts = [window as u64, window as u64 + spare];
+            prop_assert_eq!(held_out.steps(2), Some(2 * steps));
+            for number in 0..rows * steps {
+                let (step, row) = (number / rows, number % rows);
+                let first = held_out.locate(step, row, &counts, window);
+                prop_assert_eq!(first, Some(Window { domain: 0, offset: 0 }));
+                let gaps = u128::from((rows * steps - 1).max(1));
+                let offset = (u128::from(number) * u128::from(spare) / gaps) as u64;
+                let second = held_out.locate(steps + step, row, &counts, window);
+                prop_assert_eq!(second, Some(Window { domain: 1, offset }));
+            }
+            prop_assert_eq!(held_out.locate(2 * steps, 0, &counts, window), None);
+            prop_assert_eq!(held_out.locate(0, rows, &counts, window), None);
+        }
+    }
+
+    #[test]
+    fn held_out_windows_need_whole_steps_and_long_domains() {
+        for (windows, rows) in [(0, 4), (4, 0), (6, 4)] {
+            let held_out = HeldOut { windows, rows };
+            assert_eq!((held_out.steps_per_domain(), held_out.steps(1)), (None, None));
+            assert_eq!(held_out.locate(0, 0, &[1000], 9), None);
+        }
+        assert_eq!(HeldOut { windows: 4, rows: 2 }.locate(0, 0, &[8], 9), None);
+        assert_eq!(HeldOut { windows: u32::MAX, rows: 1 }.steps(2), None);
+    }
 
     const ROW: Row = Row { round_seed: [7; 32], trainer: 2, step: 5, row: 1 };
 

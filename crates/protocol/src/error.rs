@@ -146,6 +146,7 @@ errors! {
     NothingCommitted = 702, "the evaluator has committed no scores in this round";
     RevealNotOpen = 703, "scores are revealed after all commitments or their deadline";
     EmptyCommitment = 704, "a commitment of zero bytes is no commitment";
+    WrongScore = 705, "a revealed sum is not of a domain of the job, or too large for a score";
 
     // Settlement.
     AlreadySettled = 800, "this was settled already; each is settled once";

@@ -1,19 +1,25 @@
 //! The evaluation of a round: scores committed, revealed, and their stake-weighted median.
 //!
-//! Invariants: a score is revealed only when no score can be committed any more; an evaluator commits and reveals once; quality lies
-//! in [0, 1]; the median is a value that an evaluator revealed.
+//! Scores come from a *scoring run*: steps of a committed graph over the job's held-out windows (see [`sip_proof::sampler::HeldOut`]), which
+//! read the weights of the round's next base and whose state is one tensor, u32 [8, 2]: for each domain the sum over its
+//! tokens of their cross-entropies in whole micro-nats, a little-endian 64-bit integer. A run is committed like the steps of a
+//! trainer: as the state root after the last step and the root over its step leaves.
+//!
+//! Invariants: a score is revealed only when no score can be committed any more; an evaluator commits and reveals once; a score follows
+//! from the end state that was committed; quality lies in [0, 1]; the median is a value that an evaluator revealed.
 
 use sip_arith::int::{BPS_ONE, Rounding, mul_div};
 
-use sip_proof::Sha256;
+use sip_proof::{Sha256, blake3, merkle};
 
 use crate::{
     Address, Error, Result,
     audit::Actor,
     config::Config,
-    job::{Job, MAX_DOMAINS, MAX_EVALUATORS},
+    job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS},
     pool::{Pool, PoolKind},
     round::{self, EvaluatorSeat, QUALITY_ONE, Round},
+    segment::{self, Segment, SegmentClaim},
 };
 
 /// The evaluator has done nothing.
@@ -43,18 +49,50 @@ fn all_committed(round: &Round) -> bool {
     round.evaluators.iter().take(round.evaluator_count as usize).all(|seat| seat.status != ABSENT)
 }
 
-/// The commitment to scores: sha256(scores ‖ salt ‖ evaluator pool ‖ round).
-pub fn commitment<H: Sha256>(
-    scores: &[u32; MAX_DOMAINS],
-    salt: &[u8; 32],
-    pool: &Address,
-    round: &Address,
-) -> [u8; 32] {
-    let mut bytes = [0u8; 4 * MAX_DOMAINS];
-    for (chunk, score) in bytes.chunks_exact_mut(4).zip(scores) {
-        chunk.copy_from_slice(&score.to_le_bytes());
+/// State root of a scoring run whose sums are these.
+pub fn sums_root<H: Sha256>(sums: &[u64; MAX_DOMAINS]) -> [u8; 32] {
+    let mut bytes = [0u8; 8 * MAX_DOMAINS];
+    for (chunk, sum) in bytes.chunks_exact_mut(8).zip(sums) {
+        chunk.copy_from_slice(&sum.to_le_bytes());
     }
-    H::hashv(&[&bytes, salt, pool, round])
+    merkle::leaf::<H>(&blake3::chunk_value(&bytes, 0, true))
+}
+
+/// Scores in micro-nats per token that sums give, rounded down. Sums of domains that the job does not have are 0.
+pub fn scores(spec: &JobSpec, sums: &[u64; MAX_DOMAINS]) -> Result<[u32; MAX_DOMAINS]> {
+    // Both factors are below 2³².
+    let tokens = (spec.score_windows as u64).wrapping_mul(spec.sequence_length as u64);
+    let mut scores = [0; MAX_DOMAINS];
+    for (domain, (score, sum)) in scores.iter_mut().zip(sums).enumerate() {
+        if domain >= spec.domain_count as usize && *sum != 0 {
+            return Err(Error::WrongScore);
+        }
+        let mean = sum.checked_div(tokens).ok_or(Error::WrongJobShape)?;
+        *score = u32::try_from(mean).map_err(|_| Error::WrongScore)?;
+    }
+    Ok(scores)
+}
+
+/// What an evaluator claims of a scoring run that ended with these sums.
+pub fn claim<H: Sha256>(
+    spec: &JobSpec,
+    sums: &[u64; MAX_DOMAINS],
+    accumulator_root: &[u8; 32],
+    place: u8,
+) -> SegmentClaim {
+    SegmentClaim {
+        start_root: sums_root::<H>(&[0; MAX_DOMAINS]),
+        end_root: sums_root::<H>(sums),
+        accumulator_root: *accumulator_root,
+        leaf_count: spec.score_leaf_count(),
+        place,
+        reserved: [0; 3],
+    }
+}
+
+/// The commitment to a scoring run: sha256(end root ‖ accumulator root ‖ leaf count (u32) ‖ salt ‖ evaluator pool ‖ round).
+pub fn commitment<H: Sha256>(claim: &SegmentClaim, salt: &[u8; 32], pool: &Address, round: &Address) -> [u8; 32] {
+    H::hashv(&[&claim.end_root, &claim.accumulator_root, &claim.leaf_count.to_le_bytes(), salt, pool, round])
 }
 
 /// Commits an evaluator's scores of the round's next base.
@@ -85,16 +123,31 @@ pub fn commit_score(
     Ok(())
 }
 
-/// Reveals committed scores, once no further commitment is possible.
+/// What a revealed scoring run is checked against.
+pub struct Reveal<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// The round.
+    pub round: &'a mut Round,
+    /// The round's address.
+    pub round_address: &'a Address,
+    /// The evaluator's pool.
+    pub pool: &'a Pool,
+    /// The evaluator.
+    pub actor: &'a Actor<'a>,
+    /// Sums in the run's last state.
+    pub sums: &'a [u64; MAX_DOMAINS],
+    /// Root over the run's step leaves.
+    pub accumulator_root: &'a [u8; 32],
+    /// Salt of the commitment.
+    pub salt: &'a [u8; 32],
+}
+
+/// Reveals a committed scoring run, once no further commitment is possible: the scores count in the round, and the run stands
+/// as a segment.
 #[inline(always)]
-pub fn reveal_score<H: Sha256>(
-    round: &mut Round,
-    job: &Job,
-    round_address: &Address,
-    actor: &Actor,
-    scores: &[u32; MAX_DOMAINS],
-    salt: &[u8; 32],
-) -> Result<()> {
+pub fn reveal_score<H: Sha256>(segment: &mut Segment, reveal: Reveal) -> Result<()> {
+    let Reveal { job, round, round_address, pool, actor, sums, accumulator_root, salt } = reveal;
     round.require_status(round::AGGREGATED)?;
     if actor.slot < round.score_deadline_slot && !all_committed(round) {
         return Err(Error::RevealNotOpen);
@@ -102,17 +155,27 @@ pub fn reveal_score<H: Sha256>(
     if actor.slot >= round.reveal_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
+    let round_job = round.job;
     let seat = seat(round, job, actor)?;
     match seat.status {
         COMMITTED => {}
         ABSENT => return Err(Error::NothingCommitted),
         _ => return Err(Error::AlreadyRevealed),
     }
-    if commitment::<H>(scores, salt, actor.pool, round_address) != seat.commitment {
+    let claim = claim::<H>(&job.spec, sums, accumulator_root, actor.place);
+    if commitment::<H>(&claim, salt, actor.pool, round_address) != seat.commitment {
         return Err(Error::WrongReveal);
     }
-    seat.scores = *scores;
+    seat.scores = scores(&job.spec, sums)?;
     seat.status = REVEALED;
+    segment.job = round_job;
+    segment.round = *round_address;
+    segment.pool = *actor.pool;
+    segment.operator = pool.scope;
+    segment.claim = claim;
+    segment.stake = seat.stake;
+    segment.committed_slot = actor.slot;
+    segment.status = segment::COMMITTED;
     Ok(())
 }
 
@@ -248,6 +311,25 @@ mod tests {
         assert_eq!(weighted_median(&[(9, 1), (7, 1), (8, 1)]), Some(8));
         assert_eq!(weighted_median(&[(100, 3), (1, 1), (2, 1)]), Some(100));
         assert_eq!(weighted_median(&[(1, 0), (5, 2), (9, 2)]), Some(5));
+    }
+
+    #[test]
+    fn scores_are_sums_per_token_of_the_jobs_domains() {
+        let spec = JobSpec { domain_count: 2, score_windows: 4, sequence_length: 8, ..JobSpec::default() };
+        let sums = |first, second| [first, second, 0, 0, 0, 0, 0, 0];
+        assert_eq!(scores(&spec, &sums(32 * 5_000_000 + 31, 64)), Ok([5_000_000, 2, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(scores(&spec, &sums(0, (32 << 32) - 1)), Ok([0, u32::MAX, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(scores(&spec, &sums(0, 32 << 32)), Err(Error::WrongScore));
+        assert_eq!(scores(&spec, &[0, 0, 1, 0, 0, 0, 0, 0]), Err(Error::WrongScore));
+        assert_eq!(scores(&JobSpec { score_windows: 0, ..spec }, &sums(0, 0)), Err(Error::WrongJobShape));
+    }
+
+    #[test]
+    fn the_root_of_sums_is_that_of_a_state_of_one_tensor() {
+        let sums = [1, 2 << 32, 3, u64::MAX, 5, 6, 7, 8];
+        let tensor: Vec<u32> = sums.iter().flat_map(|sum: &u64| [*sum as u32, (*sum >> 32) as u32]).collect();
+        let state = sip_proof::roots_tree(&[sip_proof::tensor_root(&tensor)]).root();
+        assert_eq!(sums_root::<sip_proof::HostSha256>(&sums), state);
     }
 
     #[test]

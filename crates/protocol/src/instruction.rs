@@ -343,27 +343,31 @@ instructions! {
     /// - the round is aggregated and the deadline not reached; the signer operates the pool, which holds the place of the round and is in
     ///   good standing; once; not zero
     CommitScore = 25 {
-        /// sha256(scores as 8 little-endian u32 ‖ salt ‖ evaluator pool ‖ round).
+        /// [`crate::evaluation::commitment`].
         commitment: [u8; 32],
         /// The evaluator's place.
         place: u8,
     }
 
-    /// Reveals committed scores.
+    /// Reveals a committed scoring run: the sums in its last state, from which the scores follow.
     ///
-    /// Accounts: [signer] evaluator · job · [writable] round · pool.
+    /// Accounts: [signer, writable] evaluator and payer · job · [writable] round · pool · [writable] segment · system program.
     ///
     /// - every evaluator has committed or the commitments' deadline is reached; the reveals' deadline is not reached
-    /// - scores and salt hash to the commitment; once
+    /// - the state root of the sums, the accumulator root and the salt hash to the commitment; once
+    /// - sums are of domains of the job and give scores of 32 bits
+    /// - the run stands from now on as a segment at its address of round and pool: it starts at the state of zero sums
     RevealScore = 26 {
-        /// Micro-nats per token by domain; 0 for missing domains.
-        scores: [u32; MAX_DOMAINS],
+        /// Micro-nats over all held-out tokens by domain; 0 for missing domains.
+        sums: [u64; MAX_DOMAINS],
+        /// Root over the run's step leaves.
+        accumulator_root: [u8; 32],
         /// Salt of the commitment.
         salt: [u8; 32],
         /// The evaluator's place.
         place: u8,
         /// Always 0.
-        reserved: [u8; 3],
+        reserved: [u8; 7],
     }
 
     /// Counts the scores.

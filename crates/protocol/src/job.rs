@@ -4,7 +4,7 @@
 //! every round opened; `base_root` changes only when a round is aggregated.
 
 use bytemuck::{Pod, Zeroable};
-use sip_proof::MAX_STEPS_PER_LEAF;
+use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
 
 use crate::{Address, Error, Header, Result, account, config::Parameters, mixture, pool::PoolKind};
 
@@ -67,6 +67,18 @@ pub struct JobSpec {
     pub evaluation_slots: u32,
     /// Always 0.
     pub padding: u32,
+    /// sha256 Merkle root over the nodes of the scoring run's step graph; its tables are the job's.
+    pub score_nodes_root: [u8; 32],
+    /// sha256 Merkle root over which node gives the one entry of the scoring run's state.
+    pub score_outputs_root: [u8; 32],
+    /// Nodes of the scoring run's step graph.
+    pub score_node_count: u32,
+    /// Held-out windows of each domain that a score is the mean of: a multiple of `score_rows`.
+    pub score_windows: u32,
+    /// Windows of one step of the scoring run.
+    pub score_rows: u32,
+    /// Steps of the scoring run from one leaf to the next.
+    pub score_leaf_interval: u32,
 }
 
 impl JobSpec {
@@ -87,18 +99,43 @@ impl JobSpec {
             self.audit_slots,
             self.vote_slots,
             self.evaluation_slots,
+            self.score_node_count,
+            self.score_leaf_interval,
         ];
+        let score_steps = self.held_out().steps(self.domain_count as u32).ok_or(Error::WrongJobShape)?;
         if positive.contains(&0)
             || self.leaf_interval > self.inner_steps
             || self.leaf_interval > MAX_STEPS_PER_LEAF
             || self.inner_steps > 1 << 20
             || self.node_count > 1 << 24
+            || self.score_leaf_interval > score_steps
+            || self.score_leaf_interval > MAX_STEPS_PER_LEAF
+            || score_steps > 1 << 20
+            || self.score_node_count > 1 << 24
             || self.reserved != [0; 3]
             || self.padding != 0
         {
             return Err(Error::WrongJobShape);
         }
         mixture::check_bounds(self.domain_count as usize, self.mixture_floor_bps, self.mixture_cap_bps)
+    }
+
+    /// The windows on which every base of the job is scored.
+    pub const fn held_out(&self) -> HeldOut {
+        HeldOut { windows: self.score_windows, rows: self.score_rows }
+    }
+
+    /// Steps of a scoring run; 0 for sizes that [`JobSpec::check`] refuses.
+    pub const fn score_steps(&self) -> u32 {
+        match self.held_out().steps(self.domain_count as u32) {
+            Some(steps) => steps,
+            None => 0,
+        }
+    }
+
+    /// Step leaves of a scoring run.
+    pub const fn score_leaf_count(&self) -> u32 {
+        if self.score_leaf_interval == 0 { 0 } else { self.score_steps().div_ceil(self.score_leaf_interval) }
     }
 
     /// Step leaves of one segment: every `leaf_interval` steps, and the last step.
@@ -157,7 +194,7 @@ pub struct Job {
     pub evaluators: [Address; MAX_EVALUATORS],
 }
 
-account!(Job, Job, 2184);
+account!(Job, Job, 2264);
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -186,16 +223,16 @@ impl Job {
         Ok(())
     }
 
-    /// Sets the dataset of a domain; one dataset stands for one domain and holds at least one row of a batch: a row that
-    /// cannot be drawn could be neither trained on nor disputed.
-    pub fn set_dataset(&mut self, domain: usize, dataset: &Address, train_tokens: u64) -> Result<()> {
+    /// Sets the dataset of a domain; one dataset stands for one domain and holds at least one row of a batch, for training and
+    /// held out: a row that there is not could be neither computed with nor disputed. `least_tokens` is the lesser of the two lengths.
+    pub fn set_dataset(&mut self, domain: usize, dataset: &Address, least_tokens: u64) -> Result<()> {
         if domain >= self.spec.domain_count as usize {
             return Err(Error::TooManyDomains);
         }
         if self.datasets[..domain].contains(dataset) {
             return Err(Error::DuplicateDomain);
         }
-        if train_tokens <= self.spec.sequence_length as u64 {
+        if least_tokens <= self.spec.sequence_length as u64 {
             return Err(Error::DatasetTooShort);
         }
         self.datasets[domain] = *dataset;

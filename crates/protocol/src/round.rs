@@ -54,7 +54,7 @@ pub struct AuditorSeat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct EvaluatorSeat {
-    /// sha256(scores as 8 little-endian u32 ‖ salt ‖ evaluator pool ‖ round); zero before.
+    /// [`crate::evaluation::commitment`]; zero before.
     pub commitment: [u8; 32],
     /// Revealed scores by domain, micro-nats per token.
     pub scores: [u32; MAX_DOMAINS],

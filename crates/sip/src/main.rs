@@ -1,7 +1,9 @@
 //! The command line of the Staked Intelligence Protocol.
 
+mod audit;
 mod chain;
 mod demo;
+mod dispute;
 mod emission;
 mod eval;
 mod generate;
@@ -30,6 +32,10 @@ struct Cli {
 enum Command {
     /// Train a model among strangers on an embedded Solana ledger, and convict a liar on chain
     Demo(demo::Arguments),
+    /// Follow a job, replay its segments, accuse false ones and play the disputes to their end
+    Audit(audit::Arguments),
+    /// Look at a dispute on a chain
+    Dispute(dispute::Arguments),
     /// Simulate emission, yield and fees over years, with the rules of the protocol
     Emission(emission::Arguments),
     /// Score a model: loss, perplexity and bits per byte of texts, accuracy on multiple-choice questions
@@ -66,7 +72,9 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Dispute(arguments) => dispute::run(&arguments),
         Command::Emission(arguments) => emission::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Exit(arguments) => chain::exit::run(&arguments),

@@ -1,11 +1,11 @@
 //! `sip verify`: replays what a run committed, and confirms it or names the first difference.
 
 use anyhow::{Context, Result, bail};
-use sip_eval::Scorer;
 use sip_model::export::load_pretrained;
 use sip_model::params;
-use sip_node::{SegmentTask, State, Worker, aggregate};
+use sip_node::{SegmentTask, State, Worker, aggregate, scoring};
 use sip_proof::{HostSha256, Sha256};
+use sip_protocol::evaluation;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
 use sip_protocol::segment;
@@ -19,8 +19,9 @@ use crate::progress::{Progress, count};
 use crate::run::check;
 use crate::run::journal::Journal;
 use crate::run::prepare::{Machine, Prepared, hex, prepare};
+use crate::run::round::rule;
 use crate::run::settings::Settings;
-use crate::run::setup::{AUDITOR, TRAINER, job_address, people};
+use crate::run::setup::{AUDITOR, EVALUATOR, TRAINER, job_address, people};
 use crate::run::world::{Person, World};
 use crate::store::{Store, read_json};
 use crate::summary::Summary;
@@ -119,14 +120,8 @@ impl Verifier {
             return Ok(Some(difference));
         }
         let mut worker = Worker::new(self.prepared.task.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
-        let mut scorer = Scorer::new(
-            &self.settings.model,
-            self.settings.batch,
-            self.settings.sequence_length(),
-            self.prepared.task.tables.clone(),
-            Arc::clone(&self.machine.threads),
-            self.machine.simd,
-        )?;
+        let mut scorer =
+            Worker::new(self.prepared.scoring.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
         let mut base = Arc::clone(&self.prepared.genesis);
         let mut seed = job.spec.seed;
         let bar = self.progress.bar(self.journal.published.len() as u64, "replaying segments");
@@ -170,14 +165,8 @@ impl Verifier {
                     "round {number}: the base that was voted is not the mean of the accepted segments"
                 )));
             }
-            for (domain, benchmark) in self.prepared.benchmarks.iter().enumerate() {
-                let score = scorer.score(next.entries(), benchmark)?;
-                if score != round.scores[domain] {
-                    return Ok(Some(format!(
-                        "round {number}: the score on {} is {} micro-nats per token, but {score} by replay",
-                        self.settings.domains[domain].name, round.scores[domain]
-                    )));
-                }
+            if let Some(difference) = self.scores(&mut scorer, &next, &job, &round, &address)? {
+                return Ok(Some(difference));
             }
             base = next;
         }
@@ -193,6 +182,43 @@ impl Verifier {
             return Ok(Some(difference));
         }
         self.model(&base)
+    }
+
+    /// The scores of a round, and the scoring runs of the evaluators that were found right.
+    fn scores(
+        &self,
+        scorer: &mut Worker,
+        base: &Arc<State>,
+        job: &Job,
+        round: &Round,
+        round_address: &Address,
+    ) -> Result<Difference> {
+        let run = scorer.train(&SegmentTask::scoring(base, &self.machine.threads)?, None, &mut |_| true)?;
+        let sums = scoring::sums(&run.end);
+        let scores = evaluation::scores(&job.spec, &sums).map_err(rule)?;
+        let number = round.index + 1;
+        for (domain, (score, on_chain)) in self.settings.domains.iter().zip(scores.into_iter().zip(round.scores)) {
+            if score != on_chain {
+                return Ok(Some(format!(
+                    "round {number}: the score on {} is {on_chain} micro-nats per token, but {score} by replay",
+                    domain.name
+                )));
+            }
+        }
+        for evaluator in self.world.with_role(EVALUATOR) {
+            let person = &self.world.people[evaluator];
+            if round.evaluators[person.place as usize].status != evaluation::WITHIN {
+                continue;
+            }
+            let account: segment::Segment =
+                self.world.read(&self.world.program.segment(round_address, &person.pool()?))?;
+            let claim = evaluation::claim::<HostSha256>(&job.spec, &sums, &run.accumulator_root(), person.place);
+            if account.claim != claim {
+                let name = &person.name;
+                return Ok(Some(format!("round {number}: the scoring run of {name} is not what the replay gives")));
+            }
+        }
+        Ok(None)
     }
 
     /// What a reader of the summary is told against what was replayed.
@@ -229,6 +255,7 @@ impl Verifier {
             mixture: sip_data::Mixture::new(&round.mixture_bps[..self.settings.domains.len()])?,
             place: person.place,
             base: Arc::clone(base),
+            bases: Vec::new(),
         };
         let published = self.journal.published.iter().find(|p| p.round == round.index && p.place == person.place);
         let leaves = published.and_then(|published| published.leaves(&self.prepared.task)).with_context(|| {

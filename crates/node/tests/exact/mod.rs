@@ -47,9 +47,11 @@ pub(crate) fn task(threads: &Arc<Threads>) -> Result<(Task, SegmentTask), Box<dy
         sequence_length: SEQUENCE_LENGTH,
         inner_steps: STEPS,
         leaf_interval: 8,
+        held_out: None,
     };
     let base = Arc::new(State::new(init(&config, 20_260, threads)?, threads));
-    let segment = SegmentTask { round: 0, seed: [42; 32], mixture: Mixture::uniform(1)?, place: 0, base };
+    let segment =
+        SegmentTask { round: 0, seed: [42; 32], mixture: Mixture::uniform(1)?, place: 0, base, bases: Vec::new() };
     Ok((task, segment))
 }
 

@@ -16,6 +16,8 @@ pub(crate) fn job(job: &Job, settings: &Settings, prepared: &Prepared, world: &W
         ("the graph's nodes", spec.nodes_root, roots.nodes_root),
         ("the graph's outputs", spec.outputs_root, roots.outputs_root),
         ("the tables", spec.tables_root, roots.tables_root),
+        ("the scoring graph's nodes", spec.score_nodes_root, prepared.scoring.roots.nodes_root),
+        ("the scoring graph's outputs", spec.score_outputs_root, prepared.scoring.roots.outputs_root),
         ("the genesis state", spec.genesis_root, prepared.genesis.root()),
     ] {
         if on_chain != rebuilt {
@@ -25,6 +27,10 @@ pub(crate) fn job(job: &Job, settings: &Settings, prepared: &Prepared, world: &W
     let sizes = [spec.inner_steps, spec.leaf_interval, spec.batch, spec.sequence_length, spec.rounds];
     let asked =
         [settings.inner_steps, settings.leaf_interval, settings.batch, settings.sequence_length(), settings.rounds];
+    if Some(spec.held_out()) != prepared.scoring.held_out || spec.score_leaf_interval != prepared.scoring.leaf_interval
+    {
+        return Ok(Some("the job on chain is scored on other windows than the run's settings say".into()));
+    }
     if sizes != asked || usize::from(spec.domain_count) != settings.domains.len() {
         return Ok(Some("the job on chain has other sizes than the run's settings".into()));
     }

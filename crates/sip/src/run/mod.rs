@@ -11,8 +11,8 @@ pub(crate) mod setup;
 pub(crate) mod world;
 
 use anyhow::{Context, Result, bail, ensure};
-use sip_eval::Scorer;
-use sip_node::{State, Worker};
+use sip_node::scoring::{self, Sums};
+use sip_node::{Segment, SegmentTask, State, Worker};
 use sip_protocol::job::Job;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,7 +70,8 @@ pub(crate) struct Run {
     pub world: World,
     pub journal: Journal,
     pub worker: Worker,
-    pub scorer: Scorer,
+    /// Computes scoring runs.
+    pub scorer: Worker,
     pub base: Arc<State>,
     pub progress: Progress,
     pub stop: Stop,
@@ -139,25 +140,26 @@ impl Run {
         stop: Stop,
     ) -> Result<Run> {
         let worker = Worker::new(prepared.task.clone(), Arc::clone(&machine.threads), machine.simd);
-        let scorer = Scorer::new(
-            &settings.model,
-            settings.batch,
-            settings.sequence_length(),
-            prepared.task.tables.clone(),
-            Arc::clone(&machine.threads),
-            machine.simd,
-        )?;
+        let scorer = Worker::new(prepared.scoring.clone(), Arc::clone(&machine.threads), machine.simd);
         let started = Instant::now();
         Ok(Run { settings, store, machine, prepared, world, journal, worker, scorer, base, progress, stop, started })
     }
 
+    /// The scoring run of a base, and the sums that it ends with.
+    pub(crate) fn score(&mut self, base: &Arc<State>) -> Result<(Segment, Sums)> {
+        let task = SegmentTask::scoring(base, &self.machine.threads)?;
+        let run = self.scorer.train(&task, None, &mut |_| true)?;
+        let sums = scoring::sums(&run.end);
+        Ok((run, sums))
+    }
+
     /// Held-out loss per domain in nats per token.
-    pub(crate) fn scores(&mut self, state: &State) -> Result<Vec<f64>> {
-        let mut scores = Vec::new();
-        for benchmark in &self.prepared.benchmarks {
-            scores.push(f64::from(self.scorer.score(state.entries(), benchmark)?) / sip_eval::MICRO_NATS);
-        }
-        Ok(scores)
+    fn scores(&mut self, base: &Arc<State>) -> Result<Vec<f64>> {
+        let (_, sums) = self.score(base)?;
+        let job: Job = self.world.read(&setup::job_address(&self.world))?;
+        let scores = sip_protocol::evaluation::scores(&job.spec, &sums).map_err(round::rule)?;
+        let domains = &scores[..self.settings.domains.len()];
+        Ok(domains.iter().map(|score| f64::from(*score) / sip_eval::MICRO_NATS).collect())
     }
 
     /// Plays all rounds that are left.

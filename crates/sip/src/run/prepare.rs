@@ -2,11 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use sip_data::{Corpus, DomainTokens, TokenBlob, corpus};
-use sip_eval::Benchmark;
 use sip_kernels::{Simd, Threads};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
 use sip_model::{TrainConfig, init, tables, training_graph};
-use sip_node::{State, Task};
+use sip_node::{State, Task, scoring};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,7 +32,8 @@ pub(crate) struct Prepared {
     pub task: Task,
     pub genesis: Arc<State>,
     pub heldout: Vec<Arc<TokenBlob>>,
-    pub benchmarks: Vec<Benchmark>,
+    /// The scoring run of a base.
+    pub scoring: Task,
     pub tokenizer: Tokenizer,
 }
 
@@ -124,10 +124,8 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
     let tables = tables(&settings.model, sequence_length as usize, &optimizer, &settings.schedule());
     let roots = Task::commit(&graph, &tables);
     let genesis = State::new(init(&settings.model, settings.seed, &machine.threads)?, &machine.threads);
-    let benchmarks = heldout
-        .iter()
-        .map(|blob| Benchmark::new(blob, settings.batch, sequence_length, settings.windows))
-        .collect::<Result<_, _>>()?;
+    let held_out = scoring::held_out(settings.windows, settings.batch, sequence_length);
+    let scoring = Task::scoring(&settings.model, held_out, sequence_length, tables.clone(), heldout.clone())?;
     let task = Task {
         graph,
         tables,
@@ -137,8 +135,9 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
         sequence_length,
         inner_steps: settings.inner_steps,
         leaf_interval: settings.leaf_interval,
+        held_out: None,
     };
-    Ok(Prepared { task, genesis: Arc::new(genesis), heldout, benchmarks, tokenizer: Tokenizer::load(&store.data())? })
+    Ok(Prepared { task, genesis: Arc::new(genesis), heldout, scoring, tokenizer: Tokenizer::load(&store.data())? })
 }
 
 /// Hexadecimal digits of a hash.

@@ -7,7 +7,8 @@ use sip_node::{Cheat, Segment, SegmentTask, State, WorkError, aggregate};
 use sip_ops::{Kind, NodeSpec};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::config::TOKEN;
-use sip_protocol::job::{Job, MAX_DOMAINS, bit};
+use sip_protocol::evaluation;
+use sip_protocol::job::{Job, bit};
 use sip_protocol::pool::Pool;
 use sip_protocol::round::{self, QUALITY_ONE, Round};
 use sip_protocol::segment::{self, SegmentClaim};
@@ -25,7 +26,7 @@ use crate::progress::count;
 use crate::summary::{RoundSummary, SegmentSummary};
 
 /// How far below the truth a lying evaluator reports, in micro-nats per token.
-const LIE_MICRO_NATS: u32 = 400_000;
+const LIE_MICRO_NATS: u64 = 400_000;
 
 /// A segment as its trainer keeps it.
 pub(crate) struct Committed {
@@ -91,7 +92,7 @@ impl Run {
     }
 
     /// Every eligible trainer computes its segment.
-    fn train(&mut self, opened: &Round, mixture: &Mixture, number: u32) -> Result<Vec<Committed>> {
+    pub(crate) fn train(&mut self, opened: &Round, mixture: &Mixture, number: u32) -> Result<Vec<Committed>> {
         let program = self.world.program;
         let round_address = program.round(&Address::new_from_array(opened.job), opened.index);
         let trainers: Vec<usize> = self
@@ -111,6 +112,7 @@ impl Run {
                 mixture: *mixture,
                 place,
                 base: Arc::clone(&self.base),
+                bases: Vec::new(),
             };
             let cheat = self.cheat(place, number);
             let stop = &self.stop;
@@ -151,7 +153,8 @@ impl Run {
         Some(stage(fraud, &self.prepared.task.graph, &self.settings, number))
     }
 
-    fn commit(&mut self, segment: &Committed, job: &Address, round: &Address) -> Result<()> {
+    /// Commits a segment on chain.
+    pub(crate) fn commit(&mut self, segment: &Committed, job: &Address, round: &Address) -> Result<()> {
         let person = &self.world.people[segment.trainer];
         let claim = SegmentClaim {
             start_root: segment.task.base.root(),
@@ -291,38 +294,35 @@ impl Run {
     }
 
     /// Evaluators score the next base, commit, reveal; the chain tallies.
-    fn evaluate(&mut self, next: &State, job: &Address, round: &Address, number: u32) -> Result<()> {
+    fn evaluate(&mut self, next: &Arc<State>, job: &Address, round: &Address, number: u32) -> Result<()> {
         let started = Instant::now();
         let program = self.world.program;
-        let evaluators = self.world.with_role(EVALUATOR);
+        let spec = self.world.read::<Job>(job)?.spec;
         let mut reveals = Vec::new();
-        for &evaluator in &evaluators {
-            let mut scores = [0u32; MAX_DOMAINS];
-            for (score, benchmark) in scores.iter_mut().zip(&self.prepared.benchmarks) {
-                *score = self.scorer.score(next.entries(), benchmark)?;
-            }
+        for evaluator in self.world.with_role(EVALUATOR) {
+            let (mut run, mut sums) = self.score(next)?;
             let place = self.world.people[evaluator].place;
-            let lies = self.settings.staged(Fraud::LyingEvaluator) == Some((number, place));
-            if lies {
+            if self.settings.staged(Fraud::LyingEvaluator) == Some((number, place)) {
                 self.progress
                     .line(&format!("{} reports a better score than it measured", self.world.people[evaluator].name));
-                for score in scores.iter_mut().filter(|score| **score > 0) {
-                    *score = score.saturating_sub(LIE_MICRO_NATS).max(1);
+                let lie = u64::from(spec.score_windows) * u64::from(spec.sequence_length) * LIE_MICRO_NATS;
+                sums = sums.map(|sum| if sum > lie { sum - lie } else { sum / 2 });
+                if let Some(last) = run.leaves.last_mut() {
+                    last.end_root = evaluation::sums_root::<HostSha256>(&sums);
                 }
             }
-            let salt = salt(self.settings.seed, &self.world.people[evaluator].name, number);
             let seat = self.world.people[evaluator].seat()?;
-            let commitment = sip_protocol::evaluation::commitment::<HostSha256>(
-                &scores,
-                &salt,
-                seat.pool.as_array(),
-                round.as_array(),
-            );
+            let leaves = run.accumulator_root();
+            let claim = evaluation::claim::<HostSha256>(&spec, &sums, &leaves, place);
+            let salt = salt(self.settings.seed, &self.world.people[evaluator].name, number);
+            let commitment =
+                evaluation::commitment::<HostSha256>(&claim, &salt, seat.pool.as_array(), round.as_array());
             self.world.send(evaluator, program.commit_score(&seat, job, round, &commitment))?;
-            reveals.push((evaluator, seat, scores, salt));
+            reveals.push((evaluator, seat, sums, leaves, salt));
         }
-        for (evaluator, seat, scores, salt) in reveals {
-            self.world.send(evaluator, program.reveal_score(&seat, job, round, &scores, &salt))?;
+        self.scorer.take_times();
+        for (evaluator, seat, sums, leaves, salt) in reveals {
+            self.world.send(evaluator, program.reveal_score(&seat, job, round, (&sums, &leaves), &salt))?;
         }
         self.world.send(0, program.tally(job, round))?;
         self.journal.summary.timings.evaluation_seconds += started.elapsed().as_secs_f64();

@@ -4,6 +4,7 @@ use anyhow::Result;
 use sha2::{Digest, Sha256};
 use sip_client::NewPool;
 use sip_ledger::Ledger;
+use sip_node::scoring;
 use sip_protocol::config::{Parameters, TOKEN};
 use sip_protocol::instruction::RegisterDataset;
 use sip_protocol::job::JobSpec;
@@ -116,7 +117,8 @@ fn parameters() -> Parameters {
 
 /// The job as it is committed.
 fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
-    let roots = &prepared.task.roots;
+    let (roots, score_roots) = (&prepared.task.roots, &prepared.scoring.roots);
+    let held_out = scoring::held_out(settings.windows, settings.batch, settings.sequence_length());
     JobSpec {
         nodes_root: roots.nodes_root,
         outputs_root: roots.outputs_root,
@@ -139,6 +141,12 @@ fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         audit_slots: 40_000,
         vote_slots: 10_000,
         evaluation_slots: 10_000,
+        score_nodes_root: score_roots.nodes_root,
+        score_outputs_root: score_roots.outputs_root,
+        score_node_count: score_roots.node_count,
+        score_windows: held_out.windows,
+        score_rows: held_out.rows,
+        score_leaf_interval: prepared.scoring.leaf_interval,
         ..JobSpec::default()
     }
 }

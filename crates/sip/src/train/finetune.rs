@@ -32,7 +32,7 @@ use crate::run::Stop;
 use crate::run::prepare::{Machine, hex};
 
 /// Held-out windows of every text that are measured.
-const WINDOWS: usize = 16;
+const WINDOWS: u32 = 16;
 /// Sequences are this long unless the model or the user says otherwise.
 const SEQUENCE: usize = 256;
 

@@ -1,24 +1,46 @@
-//! Reveals an evaluator's scores.
+//! Reveals an evaluator's scoring run.
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result, audit::Actor, evaluation, instruction::RevealScore, job::Job, pool::Pool, round::Round,
+    Error, Result,
+    account::seed,
+    audit::Actor,
+    evaluation::{self, Reveal},
+    instruction::RevealScore,
+    job::Job,
+    pool::Pool,
+    round::Round,
+    segment::Segment,
 };
 
-use crate::guard::{self, Syscall};
+use crate::guard::{self, Creation, Syscall};
 
 /// Implements [`RevealScore`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: RevealScore = guard::args(data)?;
-    let [evaluator, job, round, pool, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [evaluator, job, round, pool, segment, _system, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(evaluator)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let pool = guard::load::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
     pool.require_operator(guard::key(evaluator))?;
-    let address = round.address;
+    let round_address = round.address;
+    let seeds: [&[u8]; 3] = [seed::SEGMENT, &round_address, &pool.address];
+    let mut segment = Creation { program, payer: evaluator }.create::<Segment>(segment, &seeds)?;
     let actor = Actor { pool: &pool.address, place: args.place, slot: guard::slot()? };
-    evaluation::reveal_score::<Syscall>(&mut round, &job, &address, &actor, &args.scores, &args.salt)
+    evaluation::reveal_score::<Syscall>(
+        &mut segment,
+        Reveal {
+            job: &job,
+            round: &mut round,
+            round_address: &round_address,
+            pool: &pool,
+            actor: &actor,
+            sums: &args.sums,
+            accumulator_root: &args.accumulator_root,
+            salt: &args.salt,
+        },
+    )
 }

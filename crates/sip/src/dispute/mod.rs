@@ -1,0 +1,324 @@
+//! `sip dispute show`: where a dispute stands, level by level.
+
+mod path;
+mod svg;
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use sip_client::Program;
+use sip_ledger::{Embedded, Ledger, Rpc};
+use sip_protocol::Account;
+use sip_protocol::dispute::{Dispute, Side};
+use solana_address::Address;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::run::world::PROGRAM_ELF;
+use crate::store::{Store, write_text};
+use path::{Level, awaits, path};
+
+/// Longest file that may hold an account.
+const FILE_LIMIT_BYTES: u64 = 1 << 20;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Draw the path of a dispute: segment, leaf, step, node, chunk, element, piece
+    Show(Show),
+}
+
+#[derive(clap::Args)]
+struct Show {
+    /// Address of the dispute, or a file with its account: raw bytes, or JSON as `solana account --output json` writes it
+    #[arg(value_name = "ADDRESS|FILE")]
+    dispute: String,
+    /// Chain to read an address from
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8899")]
+    url: String,
+    /// Read an address from the ledger of a run in this folder instead
+    #[arg(long, value_name = "FOLDER", conflicts_with = "url")]
+    run: Option<PathBuf>,
+    /// Also draw it into this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let Command::Show(show) = &arguments.command;
+    let (dispute, slot) = read(show)?;
+    let levels = path(&dispute);
+    let head = head(&dispute, slot);
+    if let Some(file) = &show.svg {
+        write_text(file, &svg::svg(&format!("Dispute {}", show.dispute), &head, &levels))?;
+    }
+    let mut out = std::io::stdout().lock();
+    if show.json {
+        writeln!(out, "{:#}", json(&dispute, slot, &levels))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for line in head.iter().cloned().chain(std::iter::once(String::new())).chain(lines(&levels)) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The dispute, and the present slot where it is known.
+fn read(show: &Show) -> Result<(Dispute, Option<u64>)> {
+    let Ok(address) = show.dispute.parse::<Address>() else {
+        let path = Path::new(&show.dispute);
+        let data = file(path)?;
+        return Ok((decode(&data, &format!("{}", path.display()))?, None));
+    };
+    let (account, slot) = match &show.run {
+        Some(folder) => {
+            let store = Store::new(folder);
+            let ledger = Embedded::restore(&store.ledger(store.latest()?), Program::default().id, PROGRAM_ELF)?;
+            (ledger.account(&address), ledger.slot())
+        }
+        None => {
+            let ledger = Rpc::connect(&show.url)?;
+            (Ledger::account(&ledger, &address)?, ledger.slot()?)
+        }
+    };
+    let account = account.with_context(|| format!("there is no account at {address}; a closed dispute has none"))?;
+    ensure!(account.owner == Program::default().id, "the account at {address} belongs to another program");
+    Ok((decode(&account.data, &address.to_string())?, Some(slot)))
+}
+
+/// The bytes of an account in a file.
+fn file(path: &Path) -> Result<Vec<u8>> {
+    let size =
+        std::fs::metadata(path).with_context(|| format!("{} is neither an address nor a file", path.display()))?.len();
+    ensure!(size <= FILE_LIMIT_BYTES, "{} has {size} bytes, more than any account of a dispute", path.display());
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.first() != Some(&b'{') {
+        return Ok(bytes);
+    }
+    let parsed: serde_json::Value =
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is not JSON", path.display()))?;
+    let data = [&parsed["account"]["data"], &parsed["data"]].into_iter().find_map(|data| data[0].as_str());
+    let Some(text) = data else {
+        bail!("{} has no account.data; expected the JSON of `solana account --output json`", path.display())
+    };
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .with_context(|| format!("account.data in {} is not base64", path.display()))
+}
+
+fn decode(data: &[u8], from: &str) -> Result<Dispute> {
+    Dispute::decode(data).map_err(|error| anyhow::anyhow!("{from} is no dispute: {error}"))
+}
+
+/// Who disputes what, whose move it is, and the clocks.
+fn head(dispute: &Dispute, slot: Option<u64>) -> Vec<String> {
+    let game = &dispute.game;
+    let address = |bytes: &[u8; 32]| Address::new_from_array(*bytes);
+    let (side, what) = awaits(game);
+    let state = match side {
+        Some(Side::Trainer) => format!("The accused is on move: {what}"),
+        Some(Side::Challenger) => format!("The challenger is on move: {what}"),
+        None => format!("Decided: {what}"),
+    };
+    let clock = |side: Side| {
+        let left = clock_slots(dispute, side, slot);
+        if left == 0 { "no time left".into() } else { format!("{left} slots left") }
+    };
+    vec![
+        format!("{} accuses the segment {}", address(&dispute.challenger), address(&dispute.segment)),
+        format!("{state}, after {} moves", dispute.moves),
+        format!("Clocks: accused {}, challenger {}", clock(Side::Trainer), clock(Side::Challenger)),
+    ]
+}
+
+/// What is left on a clock; it runs while its side is on move.
+fn clock_slots(dispute: &Dispute, side: Side, slot: Option<u64>) -> u64 {
+    let game = &dispute.game;
+    let elapsed = match slot {
+        Some(slot) if awaits(game).0 == Some(side) => slot.saturating_sub(game.moved_slot),
+        _ => 0,
+    };
+    game.clock_slots[side as usize].saturating_sub(elapsed)
+}
+
+/// The levels as a tree of one branch.
+fn lines(levels: &[Level]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (depth, level) in levels.iter().enumerate() {
+        let indent = "   ".repeat(depth.saturating_sub(1));
+        let branch = if depth == 0 { "" } else { "└─ " };
+        let of = level.place.map(|(_, count)| format!(" (of {count})")).unwrap_or_default();
+        lines.push(format!("{indent}{branch}{} {}{of}", level.name, level.what));
+        let below = "   ".repeat(depth);
+        for (name, value) in [("claimed", &level.claimed), ("recomputed", &level.recomputed)] {
+            if let Some(value) = value {
+                lines.push(format!("{below}   {name}: {value}"));
+            }
+        }
+    }
+    lines
+}
+
+fn json(dispute: &Dispute, slot: Option<u64>, levels: &[Level]) -> serde_json::Value {
+    let (side, what) = awaits(&dispute.game);
+    let name = |side: Side| if side == Side::Trainer { "accused" } else { "challenger" };
+    let levels: Vec<serde_json::Value> = levels
+        .iter()
+        .map(|level| {
+            serde_json::json!({
+                "level": level.name,
+                "what": level.what,
+                "index": level.place.map(|place| place.0),
+                "count": level.place.map(|place| place.1),
+                "claimed": level.claimed,
+                "recomputed": level.recomputed,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "segment": Address::new_from_array(dispute.segment).to_string(),
+        "challenger": Address::new_from_array(dispute.challenger).to_string(),
+        "moves": dispute.moves,
+        "on_move": side.map(name),
+        "awaits": what,
+        "clock_slots": {
+            "accused": clock_slots(dispute, Side::Trainer, slot),
+            "challenger": clock_slots(dispute, Side::Challenger, slot),
+        },
+        "levels": levels,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytemuck::Zeroable;
+    use sip_arith::Soft;
+    use sip_node::dispute::synthetic::{Lie, Scene, node};
+    use sip_node::dispute::{Challenger, Defender};
+    use sip_proof::HostSha256;
+    use sip_protocol::AccountKind;
+    use sip_protocol::dispute::{MoveKind, Outcome, Phase, Play};
+    use sip_protocol::{Header, dispute::Game};
+    use std::sync::Arc;
+
+    /// A dispute over one flipped bit, before every move and at its end.
+    fn positions(node: u32) -> Vec<Dispute> {
+        let scene = Scene::new(6, 2);
+        // A number beyond the vocabulary would be no batch at all.
+        let bit = if node == node::BATCH { 0 } else { 20 };
+        let lie = Lie::Output { step: 3, node, element: 1, bit };
+        let (honest, claimed) = (Arc::new(scene.run(None)), Arc::new(scene.run(Some(lie))));
+        let mut defender = Defender::new(claimed.graph(), claimed.clone());
+        let mut challenger = Challenger::new(honest.graph(), honest.clone());
+        let mut dispute = Box::new(Dispute::zeroed());
+        dispute.header = Header::new(AccountKind::Dispute, 255);
+        dispute.game.ground = claimed.ground();
+        dispute.game.open(1000, 5).unwrap();
+        let mut positions = vec![*dispute];
+        while dispute.game.outcome().unwrap() == Outcome::Open {
+            let side = dispute.game.on_move().unwrap();
+            let next = match side {
+                Side::Trainer => defender.next(&dispute.game).unwrap().unwrap(),
+                Side::Challenger => challenger.next(&dispute.game).unwrap().unwrap(),
+            };
+            let kind = next.kind as u32;
+            let slot = dispute.game.moved_slot + 1;
+            dispute.play::<HostSha256, Soft>(&Play { side, kind, offset: 0, bytes: &next.payload, slot }).unwrap();
+            assert_ne!(next.kind, MoveKind::Concede);
+            positions.push(*dispute);
+        }
+        positions
+    }
+
+    #[test]
+    fn a_path_grows_level_by_level_down_to_the_piece() {
+        let positions = positions(node::CONTRACTED);
+        let depths: Vec<usize> = positions.iter().map(|position| path(position).len()).collect();
+        assert!(depths.is_sorted(), "{depths:?}");
+        assert_eq!((depths[0], depths.last().copied()), (1, Some(7)));
+        let end = positions.last().unwrap();
+        let levels = path(end);
+        let names: Vec<&str> = levels.iter().map(|level| level.name).collect();
+        assert_eq!(names, ["segment", "leaf", "step", "node", "chunk", "element", "piece"]);
+        assert_eq!((levels[1].place, levels[2].place), (Some((1, 3)), Some((1, 2))));
+        assert!(levels[3].what.starts_with(&format!("{}: contract of shape", node::CONTRACTED)), "{}", levels[3].what);
+        assert_eq!(levels[5].place.unwrap().0, 1);
+        // The values that convicted the trainer give something else than it claims.
+        let piece = &levels[6];
+        assert!(piece.recomputed.is_some() && piece.recomputed != piece.claimed);
+        assert!(head(end, None)[1].starts_with("Decided: convicted"));
+    }
+
+    #[test]
+    fn every_position_is_shown_as_text_picture_and_json() {
+        for node in [node::MAX, node::BATCH, node::UPDATED, node::SCATTERED] {
+            for position in positions(node) {
+                let levels = path(&position);
+                assert!(lines(&levels).len() >= levels.len());
+                let picture = svg::svg("Dispute <a> & b", &head(&position, Some(9)), &levels);
+                assert!(picture.contains("Dispute &lt;a&gt; &amp; b") && picture.ends_with("</svg>\n"));
+                let shown = json(&position, Some(9), &levels);
+                assert_eq!(shown["levels"].as_array().unwrap().len(), levels.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_clock_of_the_side_on_move_runs() {
+        let position = positions(node::SUM)[0];
+        assert_eq!(clock_slots(&position, Side::Trainer, Some(15)), 990);
+        assert_eq!(clock_slots(&position, Side::Challenger, Some(15)), 1000);
+        assert_eq!(clock_slots(&position, Side::Trainer, None), 1000);
+        assert_eq!(clock_slots(&position, Side::Trainer, Some(5000)), 0);
+    }
+
+    #[test]
+    fn files_are_raw_or_json_and_anything_else_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let position = positions(node::SUM)[1];
+        let bytes = bytemuck::bytes_of(&position);
+        let raw = folder.path().join("raw");
+        std::fs::write(&raw, bytes).unwrap();
+        let wrapped = folder.path().join("account.json");
+        let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+        std::fs::write(&wrapped, format!("{{\"account\": {{\"data\": [\"{text}\", \"base64\"]}}}}")).unwrap();
+        for path in [&raw, &wrapped] {
+            let read = decode(&file(path).unwrap(), "file").unwrap();
+            assert_eq!(read.game.phase, Phase::PickLeaf as u32);
+        }
+        std::fs::write(&raw, &bytes[1..]).unwrap();
+        assert!(decode(&file(&raw).unwrap(), "file").is_err());
+        for text in ["{", "{}", "{\"data\": [\"!\"]}"] {
+            std::fs::write(&wrapped, text).unwrap();
+            assert!(file(&wrapped).is_err(), "{text}");
+        }
+        assert!(file(&folder.path().join("nothing")).is_err());
+    }
+
+    #[test]
+    fn whatever_an_account_holds_is_shown_without_a_panic() {
+        let good = *positions(node::CONTRACTED).last().unwrap();
+        for seed in 0..2000u32 {
+            let mut position = good;
+            let game: &mut Game = &mut position.game;
+            let bytes = bytemuck::bytes_of_mut(game);
+            for number in 0..8u32 {
+                let at =
+                    seed.wrapping_mul(2_654_435_761).wrapping_add(number.wrapping_mul(40_503)) as usize % bytes.len();
+                bytes[at] = bytes[at].wrapping_add(seed as u8 | 1);
+            }
+            game.phase = seed % 26;
+            let levels = path(&position);
+            svg::svg("", &head(&position, Some(u64::MAX)), &levels);
+        }
+    }
+}
