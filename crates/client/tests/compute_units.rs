@@ -89,10 +89,14 @@ fn every_instruction_stays_within_its_budget() {
     let patron = world.wallet("patron");
     let owner = patron.pubkey();
     table.run(world, "deposit (first)", 14_000, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron);
-    table.run(world, "deposit", 3_000, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron);
-    table.run(world, "request_exit", 9_000, program.request_exit(&owner, &pool, 0, TOKEN), &patron);
-    world.send(&[program.request_exit(&owner, &pool, 1, TOKEN)], &[&patron]);
-    table.run(world, "rebond", 3_000, program.rebond(&owner, &pool, 1, 0), &patron);
+    table.run(world, "deposit", 4_200, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron);
+    let half = world.config().parameters.activation_slots / 2;
+    world.advance(half);
+    table.run(world, "activate", 3_000, program.activate(&pool, &owner), &patron);
+    table.run(world, "cancel_deposit", 9_000, program.cancel_deposit(&owner, &pool, 0), &patron);
+    table.run(world, "request_exit", 9_000, program.request_exit(&owner, &pool, 1, TOKEN), &patron);
+    world.send(&[program.request_exit(&owner, &pool, 2, TOKEN)], &[&patron]);
+    table.run(world, "rebond", 3_000, program.rebond(&owner, &pool, 2, 0), &patron);
     let slots = world.config().parameters.unbonding_slots;
     world.advance(slots);
     table.run(world, "claim_exit", 2_800, program.claim_exit(&owner, &pool, 0), &patron);
@@ -102,7 +106,7 @@ fn every_instruction_stays_within_its_budget() {
     let world = &mut scene.world;
     let steer = program.move_attention(&owner, &from, &to, TOKEN, 0);
     table.run(world, "move_attention (first)", 16_000, steer.clone(), &patron);
-    table.run(world, "move_attention", 2_000, steer, &patron);
+    table.run(world, "move_attention", 3_400, steer, &patron);
     table.run(world, "retire_pool", 500, program.retire_pool(&wallet, &pool), &operator);
     world.advance(slots);
     table.run(world, "withdraw_bond", 2_400, program.withdraw_bond(&wallet, &pool), &operator);

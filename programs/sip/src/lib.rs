@@ -14,7 +14,7 @@
 #![no_std]
 
 use pinocchio::{AccountView, Address, ProgramResult, error::ProgramError};
-use sip_protocol::{Error, instruction::*};
+use sip_protocol::{Error, instruction::*, money::*};
 
 pub mod guard;
 pub mod processor;
@@ -82,6 +82,23 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         Unpause::TAG => config::unpause::process(program, accounts, data),
         ClaimVested::TAG => config::claim_vested::process(program, accounts, data),
         Rebond::TAG => stake::rebond::process(program, accounts, data),
+        Activate::TAG => stake::activate::process(program, accounts, data),
+        CancelDeposit::TAG => stake::cancel_deposit::process(program, accounts, data),
+        TurnEpoch::TAG => money::turn_epoch::process(program, accounts, data),
+        SettleYield::TAG => money::settle_yield::process(program, accounts, data),
+        ProposeSchedule::TAG => config::propose_schedule::process(program, accounts, data),
+        ApplySchedule::TAG => config::apply_schedule::process(program, accounts, data),
+        CreateModelPool::TAG => stake::create_model_pool::process(program, accounts, data),
+        PayFee::TAG => money::pay_fee::process(program, accounts, data),
+        SettleFees::TAG => money::settle_fees::process(program, accounts, data),
+        TokenizeShares::TAG => stake::tokenize_shares::process(program, accounts, data),
+        DetokenizeShares::TAG => stake::detokenize_shares::process(program, accounts, data),
+        LockShares::TAG => stake::lock_shares::process(program, accounts, data),
+        Steer::TAG => stake::steer::process(program, accounts, data),
+        Unsteer::TAG => stake::unsteer::process(program, accounts, data),
+        RefreshVote::TAG => stake::refresh_vote::process(program, accounts, data),
+        MigrateAccount::TAG => money::migrate_account::process(program, accounts, data),
+        OpenShareMint::TAG => stake::open_share_mint::process(program, accounts, data),
         64..=95 => dispute::process(tag, program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
