@@ -44,11 +44,11 @@ fn money_is_conserved_and_priced_in_any_order_of_steps() {
     }
 }
 
-/// A million steps; half a minute on one core.
 #[test]
-#[ignore = "long; run with --ignored"]
-fn money_is_conserved_over_a_million_steps() {
-    for seed in 1_000..1_200 {
-        history(seed, 5_000);
+fn money_is_conserved_to_the_last_base_unit_over_a_million_steps() {
+    let mut done = 0;
+    for seed in 1_000..3_500 {
+        done += history(seed, 400).iter().sum::<u64>();
     }
+    assert!(done > 400_000, "only {done} of a million steps changed anything");
 }
