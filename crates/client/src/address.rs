@@ -46,6 +46,26 @@ impl Program {
         self.derive(&[seed::VAULT])
     }
 
+    /// The emission.
+    pub fn emission(&self) -> Address {
+        self.derive(&[seed::EMISSION])
+    }
+
+    /// The fees of a job.
+    pub fn fees(&self, job: &Address) -> Address {
+        self.derive(&[seed::FEES, job.as_ref()])
+    }
+
+    /// The vote of a position.
+    pub fn vote(&self, position: &Address) -> Address {
+        self.derive(&[seed::VOTE, position.as_ref()])
+    }
+
+    /// The mint of a pool's liquid shares.
+    pub fn share_mint(&self, pool: &Address) -> Address {
+        self.derive(&[seed::LIQUID, pool.as_ref()])
+    }
+
     /// The pool of an operator's wallet.
     pub fn pool(&self, kind: PoolKind, operator: &Address, index: u32) -> Address {
         self.derive(&[seed::POOL, &[kind as u8], operator.as_ref(), &index.to_le_bytes()])
@@ -88,8 +108,17 @@ impl Program {
 
     /// The token account of a wallet.
     pub fn token_account(&self, wallet: &Address) -> Address {
-        let mint = self.mint();
-        let seeds: [&[u8]; 3] = [wallet.as_ref(), TOKEN_PROGRAM.as_ref(), mint.as_ref()];
-        Address::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM).0
+        associated(wallet, &self.mint())
     }
+
+    /// The account of a wallet for a pool's liquid shares.
+    pub fn share_account(&self, wallet: &Address, pool: &Address) -> Address {
+        associated(wallet, &self.share_mint(pool))
+    }
+}
+
+/// A wallet's token account of a mint.
+fn associated(wallet: &Address, mint: &Address) -> Address {
+    let seeds: [&[u8]; 3] = [wallet.as_ref(), TOKEN_PROGRAM.as_ref(), mint.as_ref()];
+    Address::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM).0
 }

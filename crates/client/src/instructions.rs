@@ -3,6 +3,7 @@
 use sip_protocol::{
     administration::ProposalKind,
     config::Parameters,
+    emission::Schedule,
     instruction::*,
     job::{JobSpec, MAX_DOMAINS},
     pool::PoolKind,
@@ -21,22 +22,22 @@ pub fn build<A: Args>(program: &Program, args: &A, accounts: Vec<AccountMeta>) -
 }
 
 /// Signs and pays.
-fn payer(address: &Address) -> AccountMeta {
+pub(crate) fn payer(address: &Address) -> AccountMeta {
     AccountMeta::new(*address, true)
 }
 
 /// Signs.
-fn signer(address: &Address) -> AccountMeta {
+pub(crate) fn signer(address: &Address) -> AccountMeta {
     AccountMeta::new_readonly(*address, true)
 }
 
 /// Changes.
-fn writable(address: Address) -> AccountMeta {
+pub(crate) fn writable(address: Address) -> AccountMeta {
     AccountMeta::new(address, false)
 }
 
 /// Is read.
-fn readable(address: Address) -> AccountMeta {
+pub(crate) fn readable(address: Address) -> AccountMeta {
     AccountMeta::new_readonly(address, false)
 }
 
@@ -72,11 +73,16 @@ impl Program {
         }
     }
 
-    /// [`Initialize`].
+    /// [`Initialize`] with the default schedule of emission.
     pub fn initialize(&self, authority: &Address, parameters: &Parameters) -> Instruction {
+        self.initialize_with(authority, parameters, &Schedule::DEFAULT)
+    }
+
+    /// [`Initialize`].
+    pub fn initialize_with(&self, authority: &Address, parameters: &Parameters, schedule: &Schedule) -> Instruction {
         build(
             self,
-            &Initialize { parameters: *parameters },
+            &Initialize { parameters: *parameters, schedule: *schedule },
             vec![
                 payer(authority),
                 writable(self.config()),
@@ -84,6 +90,7 @@ impl Program {
                 writable(self.vault()),
                 readable(TOKEN_PROGRAM),
                 readable(SYSTEM_PROGRAM),
+                writable(self.emission()),
             ],
         )
     }
@@ -191,7 +198,7 @@ impl Program {
             index: new.index,
             commission_bps: new.commission_bps,
             kind: kind as u8,
-            reserved: 0,
+            compounding: 0,
         };
         build(
             self,
@@ -372,6 +379,7 @@ impl Program {
                 writable(*to),
                 writable(self.position(to, owner)),
                 readable(SYSTEM_PROGRAM),
+                readable(self.config()),
             ],
         )
     }
@@ -560,7 +568,8 @@ impl Program {
 
     /// [`Tally`].
     pub fn tally(&self, job: &Address, round: &Address) -> Instruction {
-        build(self, &Tally {}, vec![readable(self.config()), writable(*job), writable(*round)])
+        let accounts = vec![writable(self.config()), writable(*job), writable(*round), writable(self.emission())];
+        build(self, &Tally {}, accounts)
     }
 }
 

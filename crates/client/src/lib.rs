@@ -7,6 +7,7 @@
 mod address;
 mod dispute;
 mod instructions;
+mod money;
 mod state;
 
 #[cfg(feature = "testing")]
@@ -15,4 +16,5 @@ pub mod testing;
 pub use address::{ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SYSTEM_PROGRAM, TOKEN_PROGRAM};
 pub use dispute::{Accusation, MOVE_PART_BYTES};
 pub use instructions::{NewPool, Seat, build};
+pub use money::{NewModel, Service};
 pub use state::{kind_of, liabilities, refusal};

@@ -5,11 +5,14 @@ use sip_protocol::{
     config::Config,
     data::Dataset,
     dispute::Dispute,
+    epoch::EmissionAccount,
+    fees::Fees,
     job::Job,
     pool::Pool,
     position::{Position, Ticket},
     round::Round,
     segment::Segment,
+    steering::Vote,
 };
 
 /// The kind of an account's data, if it is one of the protocol's.
@@ -24,6 +27,9 @@ pub fn kind_of(data: &[u8]) -> Option<AccountKind> {
         AccountKind::Round,
         AccountKind::Segment,
         AccountKind::Dispute,
+        AccountKind::Emission,
+        AccountKind::Fees,
+        AccountKind::Vote,
     ]
     .into_iter()
     .find(|kind| data.first() == Some(&(*kind as u8)))
@@ -45,6 +51,9 @@ pub fn liabilities<'a>(accounts: impl IntoIterator<Item = &'a [u8]>) -> Result<u
             AccountKind::Round => Round::decode(data)?.liabilities()?,
             AccountKind::Segment => Segment::decode(data)?.liabilities()?,
             AccountKind::Dispute => Dispute::decode(data)?.liabilities()?,
+            AccountKind::Emission => EmissionAccount::decode(data)?.liabilities()?,
+            AccountKind::Fees => Fees::decode(data)?.liabilities()?,
+            AccountKind::Vote => Vote::decode(data)?.liabilities()?,
             AccountKind::DisputeBuffer => 0,
         };
         sum = sum.checked_add(owed).ok_or(Error::Overflow)?;

@@ -11,6 +11,8 @@ use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Account, Error,
     config::{CAP, Config, Parameters, TOKEN},
+    emission::{Emission, ONE, Schedule},
+    epoch::EmissionAccount,
     evaluation,
     instruction::RegisterDataset,
     job::{Job, JobSpec, MAX_DOMAINS},
@@ -29,6 +31,8 @@ use crate::{NewPool, Program, Seat, liabilities, refusal};
 pub const WALLET_TOKENS: u64 = 100_000;
 /// Own bond of every operator, tokens.
 pub const BOND_TOKENS: u64 = 2_000;
+/// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.
+pub const SCHEDULE: Schedule = Schedule { utilisation_floor: ONE / 2, unit_reward: CAP / 10, ..Schedule::DEFAULT };
 /// Length of every auditor's hash chain.
 const CHAIN_LENGTH: usize = 64;
 
@@ -64,14 +68,19 @@ impl World {
         Self::with_parameters(&Parameters::DEFAULT)
     }
 
-    /// A ledger with a configuration of these parameters.
+    /// A ledger with a configuration of these parameters and [`SCHEDULE`].
     pub fn with_parameters(parameters: &Parameters) -> Self {
+        Self::with(parameters, &SCHEDULE)
+    }
+
+    /// A ledger with a configuration of these parameters and this schedule of emission.
+    pub fn with(parameters: &Parameters, schedule: &Schedule) -> Self {
         let mut world = Self::uninitialised();
         let authority = world.authority.insecure_clone();
         let program = world.program;
         world.send(
             &[
-                program.initialize(&authority.pubkey(), parameters),
+                program.initialize_with(&authority.pubkey(), parameters, schedule),
                 program.create_token_account(&authority.pubkey(), &authority.pubkey()),
                 program.distribute(&authority.pubkey(), &authority.pubkey(), WALLET_TOKENS * TOKEN),
             ],
@@ -162,6 +171,11 @@ impl World {
         self.state(&self.program.config())
     }
 
+    /// The state of emission.
+    pub fn emission(&self) -> Emission {
+        self.state::<EmissionAccount>(&self.program.emission()).emission
+    }
+
     /// Other parameters from now on, as if they had been proposed a day ago: deadlines of rounds do not pass.
     pub fn set_parameters(&mut self, parameters: &Parameters) {
         parameters.check().expect("the parameters are within their bounds");
@@ -177,6 +191,34 @@ impl World {
     /// Lets slots pass.
     pub fn advance(&mut self, slots: u64) {
         self.ledger.advance_slots(slots).expect("slots pass");
+    }
+
+    /// Stakes into a pool and lets the stake become active.
+    pub fn stake(&mut self, owner: &Keypair, pool: &Address, amount: u64) {
+        let program = self.program;
+        self.send(&[program.deposit(&owner.pubkey(), pool, amount, 0)], &[owner]);
+        self.activate(&[(*pool, owner.pubkey())]);
+    }
+
+    /// Lets the activation time pass and activates positions, given by pool and owner.
+    pub fn activate(&mut self, positions: &[(Address, Address)]) {
+        let (program, authority) = (self.program, self.authority.insecure_clone());
+        let slots = self.config().parameters.activation_slots;
+        self.advance(slots);
+        for (pool, owner) in positions {
+            self.send(&[program.activate(pool, owner)], &[&authority]);
+        }
+    }
+
+    /// Lets the epoch pass, turns it, and counts the stake of pools.
+    pub fn turn_epoch(&mut self, pools: &[Address]) {
+        let (program, authority) = (self.program, self.authority.insecure_clone());
+        let slots = self.emission().schedule.epoch_slots;
+        self.advance(slots);
+        self.send(&[program.turn_epoch()], &[&authority]);
+        for pool in pools {
+            self.send(&[program.settle_yield(pool)], &[&authority]);
+        }
     }
 
     /// An operator of this name with a pool of a kind, bonded with [`BOND_TOKENS`].
@@ -224,6 +266,8 @@ pub struct Cast {
     pub spec: JobSpec,
     /// The configuration's parameters.
     pub parameters: Parameters,
+    /// The schedule of emission.
+    pub schedule: Schedule,
 }
 
 impl Default for Cast {
@@ -259,7 +303,7 @@ impl Default for Cast {
             score_rows: 4,
             score_leaf_interval: 16,
         };
-        Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT }
+        Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT, schedule: SCHEDULE }
     }
 }
 
@@ -291,7 +335,7 @@ impl Scene {
 
     /// A scene of this cast, with everyone joined and no round opened.
     pub fn with(cast: &Cast) -> Self {
-        let mut world = World::with_parameters(&cast.parameters);
+        let mut world = World::with(&cast.parameters, &cast.schedule);
         let program = world.program;
         let domains = cast.spec.domain_count as usize;
         let mut providers = Vec::new();
@@ -342,6 +386,14 @@ impl Scene {
             let joined = scene.join(&format!("evaluator {place}"), PoolKind::Evaluator, place);
             scene.evaluators.push(joined);
         }
+        let operators = scene.trainers.iter().chain(&scene.auditors).chain(&scene.evaluators).chain(&scene.providers);
+        let pools: Vec<Address> = operators.map(|operator| operator.seat.pool).collect();
+        scene.world.turn_epoch(&pools);
+        let attention: Vec<(Address, Address)> = (0..domains)
+            .map(|domain| (program.attention_pool(&job, domain as u32), scene.patrons[domain].pubkey()))
+            .collect();
+        scene.world.activate(&attention);
+        scene.world.advance(1);
         scene
     }
 

@@ -115,7 +115,7 @@ fn exits_and_claims_go_on_under_pause() {
     let operator = scene.world.operator("stops", PoolKind::Trainer);
     let patron = scene.world.wallet("leaves");
     let (owner, pool) = (patron.pubkey(), operator.seat.pool);
-    scene.world.send(&[program.deposit(&owner, &pool, 500 * TOKEN, 0)], &[&patron]);
+    scene.world.stake(&patron, &pool, 500 * TOKEN);
     scene.whole_round(&scores(5_000_000));
     let round = scene.round();
     let world = &mut scene.world;
@@ -165,7 +165,7 @@ fn an_exit_taken_back_is_worth_what_it_would_have_paid() {
     let stranger = scene.world.wallet("stranger");
     let (owner, pool) = (patron.pubkey(), operator.seat.pool);
     let world = &mut scene.world;
-    world.send(&[program.deposit(&owner, &pool, 500 * TOKEN, 0)], &[&patron]);
+    world.stake(&patron, &pool, 500 * TOKEN);
     world.send(&[program.request_exit(&owner, &pool, 0, 200 * TOKEN)], &[&patron]);
     world.send(&[program.request_exit(&owner, &pool, 1, 100 * TOKEN)], &[&patron]);
     world.send(&[program.deposit(&stranger.pubkey(), &pool, TOKEN, 0)], &[&stranger]);
@@ -182,7 +182,7 @@ fn an_exit_taken_back_is_worth_what_it_would_have_paid() {
     world.send(&[program.rebond(&owner, &pool, 0, 200 * TOKEN)], &[&patron]);
     assert!(lamports(world) > before, "the ticket's rent comes back");
     let position: Position = world.state(&program.position(&pool, &owner));
-    assert_eq!(position.shares, 400 * TOKEN);
+    assert_eq!((position.shares, position.pending), (200 * TOKEN, 200 * TOKEN), "it becomes active anew");
     let state: Pool = world.state(&pool);
     assert_eq!(state.unbonding_assets, 100 * TOKEN, "the other ticket is untouched");
     world.fails(&[program.rebond(&owner, &pool, 0, 0)], &[&patron]);

@@ -7,9 +7,10 @@ mod court;
 
 use court::Court;
 use sip_client::{
-    NewPool, Program,
-    testing::{Scene, World, dataset, named, scores},
+    NewModel, NewPool, Program, Service,
+    testing::{SCHEDULE, Scene, World, dataset, named, scores},
 };
+use sip_ledger::Ledger;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::{
     administration::{ProposalKind, TIMELOCK_SLOTS},
@@ -89,10 +90,14 @@ fn every_instruction_stays_within_its_budget() {
     let patron = world.wallet("patron");
     let owner = patron.pubkey();
     table.run(world, "deposit (first)", 14_000, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron);
-    table.run(world, "deposit", 3_000, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron);
-    table.run(world, "request_exit", 9_000, program.request_exit(&owner, &pool, 0, TOKEN), &patron);
-    world.send(&[program.request_exit(&owner, &pool, 1, TOKEN)], &[&patron]);
-    table.run(world, "rebond", 3_000, program.rebond(&owner, &pool, 1, 0), &patron);
+    table.run(world, "deposit", 4_200, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron);
+    let half = world.config().parameters.activation_slots / 2;
+    world.advance(half);
+    table.run(world, "activate", 1_500, program.activate(&pool, &owner), &patron);
+    table.run(world, "cancel_deposit", 9_000, program.cancel_deposit(&owner, &pool, 0), &patron);
+    table.run(world, "request_exit", 9_000, program.request_exit(&owner, &pool, 1, TOKEN), &patron);
+    world.send(&[program.request_exit(&owner, &pool, 2, TOKEN)], &[&patron]);
+    table.run(world, "rebond", 3_000, program.rebond(&owner, &pool, 2, 0), &patron);
     let slots = world.config().parameters.unbonding_slots;
     world.advance(slots);
     table.run(world, "claim_exit", 2_800, program.claim_exit(&owner, &pool, 0), &patron);
@@ -101,8 +106,8 @@ fn every_instruction_stays_within_its_budget() {
     let owner = patron.pubkey();
     let world = &mut scene.world;
     let steer = program.move_attention(&owner, &from, &to, TOKEN, 0);
-    table.run(world, "move_attention (first)", 16_000, steer.clone(), &patron);
-    table.run(world, "move_attention", 2_000, steer, &patron);
+    table.run(world, "move_attention (first)", 15_000, steer.clone(), &patron);
+    table.run(world, "move_attention", 3_400, steer, &patron);
     table.run(world, "retire_pool", 500, program.retire_pool(&wallet, &pool), &operator);
     world.advance(slots);
     table.run(world, "withdraw_bond", 2_400, program.withdraw_bond(&wallet, &pool), &operator);
@@ -170,6 +175,73 @@ fn every_instruction_stays_within_its_budget() {
 
     table.check();
     assert!(scene.world.ledger.statistics().transactions > 0);
+}
+
+/// Emission, fees, liquid stake, locks and votes. Steering is `move_attention` above, `lock_shares` and `steer`.
+#[test]
+fn every_instruction_of_money_stays_within_its_budget() {
+    let mut table = Table(Vec::new());
+    let mut scene = Scene::new();
+    scene.whole_round(&scores(5_000_000));
+    let program = scene.world.program;
+    let authority = scene.world.authority.insecure_clone();
+    let (key, job, round) = (authority.pubkey(), scene.job, scene.round());
+    let patron = scene.patrons[0].insecure_clone();
+    let owner = patron.pubkey();
+    let (attention, target) = (program.attention_pool(&job, 0), program.attention_pool(&job, 1));
+    let (dataset, provider) = (scene.datasets[0], scene.providers[0].seat.pool);
+    let world = &mut scene.world;
+
+    let new = NewPool { index: 0, self_bond: 2_000 * TOKEN, commission_bps: 500, chain_tip: [0; 32] };
+    let server = program.pool(PoolKind::Server, &key, 0);
+    world.send(&[program.create_compounding_pool(&key, PoolKind::Server, &new)], &[&authority]);
+    let models = [1, 0].map(|index| program.pool(PoolKind::Model, &key, index));
+    let ancestor = NewModel { self_bond: 2_000 * TOKEN, ..NewModel::default() };
+    let create = program.create_model_pool(&key, &job, &ancestor);
+    table.run(world, "create_model_pool", 13_500, create, &authority);
+    let model = NewModel { index: 1, parent: Some((models[1], 2_500)), ..ancestor };
+    world.send(&[program.create_model_pool(&key, &job, &model)], &[&authority]);
+    let service = Service { job: &job, round: &round, server: &server, models: &models };
+    let pay = program.pay_fee(&owner, &service, &named("receipt"), 100 * TOKEN);
+    table.run(world, "pay_fee (first)", 15_000, pay.clone(), &patron);
+    table.run(world, "pay_fee", 7_500, pay, &patron);
+    let settle = program.settle_fees(&job, 0, &dataset, &provider);
+    table.run(world, "settle_fees", 1_700, settle, &authority);
+
+    table.run(world, "lock_shares", 1_000, program.lock_shares(&owner, &attention, TOKEN, 48), &patron);
+    world.stake(&patron, &server, 500 * TOKEN);
+    table.run(world, "steer", 13_000, program.steer(&owner, &server, &target, TOKEN), &patron);
+    table.run(world, "refresh_vote", 1_000, program.refresh_vote(&owner, &server, &target), &patron);
+    table.run(world, "unsteer", 900, program.unsteer(&owner, &server, &target), &patron);
+
+    let open = program.open_share_mint(&owner, &server);
+    table.run(world, "open_share_mint", 12_000, open, &patron);
+    let account = program.share_account(&owner, &server);
+    world.send(&[program.create_share_account(&owner, &owner, &server)], &[&patron]);
+    let shares = 100 * TOKEN;
+    let tokenise = program.tokenize_shares(&owner, &server, &account, shares);
+    table.run(world, "tokenize_shares", 11_000, tokenise, &patron);
+    let detokenise = program.detokenize_shares(&owner, &server, &account, shares);
+    table.run(world, "detokenize_shares", 11_000, detokenise, &patron);
+
+    world.advance(SCHEDULE.epoch_slots);
+    table.run(world, "turn_epoch", 3_800, program.turn_epoch(), &authority);
+    table.run(world, "settle_yield", 900, program.settle_yield(&server), &authority);
+    let propose = program.propose_schedule(&key, &SCHEDULE);
+    table.run(world, "propose_schedule", 900, propose, &authority);
+    world.advance(TIMELOCK_SLOTS);
+    table.run(world, "apply_schedule", 900, program.apply_schedule(), &authority);
+    let mut old = world.ledger.account(&server).unwrap();
+    old.data.truncate(288);
+    old.data[1] = 1;
+    let (units, bytes) = {
+        world.ledger.set_account(server, old).unwrap();
+        let migrate = program.migrate_account(&key, &server);
+        let receipt = world.ledger.send(&[migrate], &authority, &[&authority]).unwrap();
+        (receipt.compute_units, receipt.transaction_bytes)
+    };
+    table.0.push(("migrate_account", units, 900, bytes));
+    table.check();
 }
 
 /// Most compute units of a transaction of each move.

@@ -66,7 +66,10 @@ fn stake_is_guarded() {
     send_guarded(world, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron, &[]);
     // The second deposit creates nothing and needs no system program.
     send_guarded(world, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron, &[7]);
-    send_guarded(world, program.request_exit(&owner, &pool, 0, TOKEN), &patron, &[]);
+    let half = world.config().parameters.activation_slots / 2;
+    world.advance(half);
+    send_guarded(world, program.activate(&pool, &owner), &patron, &[]);
+    send_guarded(world, program.cancel_deposit(&owner, &pool, 0), &patron, &[]);
     send_guarded(world, program.request_exit(&owner, &pool, 1, TOKEN), &patron, &[]);
     send_guarded(world, program.request_exit(&owner, &pool, 2, TOKEN), &patron, &[]);
     // The other tickets of the same owner are as good.
@@ -241,7 +244,8 @@ fn another_version_size_or_kind_of_an_account_is_refused() {
         (0, 3, Error::WrongKind),
         (0, 0, Error::NotInitialised),
         (0, 200, Error::WrongKind),
-        (1, 2, Error::WrongVersion),
+        (1, 1, Error::WrongVersion),
+        (1, 3, Error::WrongVersion),
     ] {
         let mut changed = original.clone();
         changed.data[offset] = value;

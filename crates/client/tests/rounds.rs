@@ -25,17 +25,20 @@ fn the_mixture_follows_stake_over_time() {
     scene.open_round();
     assert_eq!(scene.round_state().mixture_bps[..4], [3_334, 3_333, 3_333, 0]);
 
-    // Half of the time between two rounds at 1 : 1 : 1, half at 0 : 2 : 1.
+    // A third of the time between two rounds at 1 : 1 : 1, a third at 0 : 1 : 1 while the moved stake becomes active, a
+    // third at 0 : 2 : 1.
     let mut scene = Scene::new();
     scene.whole_round(&scores(5_000_000));
     let program = scene.world.program;
     let (from, to) = (program.attention_pool(&scene.job, 0), program.attention_pool(&scene.job, 1));
     let patron = scene.patrons[0].insecure_clone();
-    scene.world.advance(1_000);
+    let slots = scene.world.config().parameters.activation_slots;
+    scene.world.advance(slots);
     scene.world.send(&[program.move_attention(&patron.pubkey(), &from, &to, 1_000 * TOKEN, 0)], &[&patron]);
-    scene.world.advance(1_000);
+    scene.world.activate(&[(to, patron.pubkey())]);
+    scene.world.advance(slots);
     scene.open_round();
-    assert_eq!(scene.round_state().mixture_bps[..3], [1_667, 5_000, 3_333]);
+    assert_eq!(scene.round_state().mixture_bps[..3], [1_250, 5_000, 3_750]);
     let pool: Pool = scene.pool_state(&to);
     assert_eq!((pool.snapshot_slot, pool.snapshot), (pool.integral_slot, pool.integral));
 }

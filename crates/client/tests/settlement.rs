@@ -178,8 +178,8 @@ fn delegators_share_by_stake_after_commission() {
     let program = scene.world.program;
     let pool = scene.trainers[0].seat.pool;
     let (small, large) = (scene.patrons[0].insecure_clone(), scene.patrons[1].insecure_clone());
-    scene.world.send(&[program.deposit(&small.pubkey(), &pool, 500 * TOKEN, 0)], &[&small]);
-    scene.world.send(&[program.deposit(&large.pubkey(), &pool, 1_500 * TOKEN, 0)], &[&large]);
+    scene.world.stake(&small, &pool, 500 * TOKEN);
+    scene.world.stake(&large, &pool, 1_500 * TOKEN);
     scene.whole_round(&scores(5_000_000));
     scene.settle_all();
     let round = scene.round_state();
@@ -195,7 +195,7 @@ fn delegators_share_by_stake_after_commission() {
     assert!(left.rewards_owed < 10);
     // A newcomer earns nothing of the past.
     let late = scene.patrons[2].insecure_clone();
-    scene.world.send(&[program.deposit(&late.pubkey(), &pool, 500 * TOKEN, 0)], &[&late]);
+    scene.world.stake(&late, &pool, 500 * TOKEN);
     scene.world.refused(&[program.claim_rewards(&late.pubkey(), &pool)], &[&late], Error::NothingToClaim);
     assert_eq!(scene.world.state::<Position>(&program.position(&pool, &late.pubkey())).claimable, 0);
 }

@@ -76,6 +76,7 @@ fn deposits_buy_shares_at_the_price_of_the_pool() {
     let (owner, pool, program) = (patron.pubkey(), operator.seat.pool, world.program);
     world.send(&[program.deposit(&owner, &pool, 500 * TOKEN, 500 * TOKEN)], &[&patron]);
     world.send(&[program.deposit(&owner, &pool, 1, 1)], &[&patron]);
+    world.activate(&[(pool, owner)]);
     let position: Position = world.state(&program.position(&pool, &owner));
     let state: Pool = world.state(&pool);
     assert_eq!(position.shares, 500 * TOKEN + 1);
@@ -106,7 +107,7 @@ fn exits_mature_one_by_one_and_pay_once() {
     let patron = world.wallet("patron");
     let (owner, pool, program) = (patron.pubkey(), operator.seat.pool, world.program);
     let before = world.tokens(&owner);
-    world.send(&[program.deposit(&owner, &pool, 500 * TOKEN, 0)], &[&patron]);
+    world.stake(&patron, &pool, 500 * TOKEN);
     world.refused(&[program.request_exit(&owner, &pool, 0, 500 * TOKEN + 1)], &[&patron], Error::NotEnoughShares);
     world.refused(&[program.request_exit(&owner, &pool, 0, 0)], &[&patron], Error::ZeroAmount);
     world.refused(&[program.request_exit(&owner, &pool, 1, 1)], &[&patron], Error::WrongAddress);
@@ -142,7 +143,7 @@ fn a_ticket_is_not_revived_in_the_transaction_that_closes_it() {
     let operator = world.operator("operator", PoolKind::Trainer);
     let patron = world.wallet("patron");
     let (owner, pool, program) = (patron.pubkey(), operator.seat.pool, world.program);
-    world.send(&[program.deposit(&owner, &pool, 500 * TOKEN, 0)], &[&patron]);
+    world.stake(&patron, &pool, 500 * TOKEN);
     world.send(&[program.request_exit(&owner, &pool, 0, 100 * TOKEN)], &[&patron]);
     let slots = world.config().parameters.unbonding_slots;
     world.advance(slots);
@@ -233,7 +234,7 @@ fn a_bond_leaves_only_after_the_pool_stopped_and_no_dispute_is_open() {
 }
 
 #[test]
-fn attention_moves_within_a_job_at_once() {
+fn attention_moves_within_a_job_and_becomes_active_anew() {
     let mut scene = Scene::new();
     let program = scene.world.program;
     let patron = scene.patrons[0].insecure_clone();
@@ -246,11 +247,14 @@ fn attention_moves_within_a_job_at_once() {
     world.refused(&[move_attention(TOKEN, TOKEN + 1)], &[&patron], Error::SlippageExceeded);
     world.send(&[move_attention(400 * TOKEN, 400 * TOKEN)], &[&patron]);
     assert_eq!(world.state::<Position>(&program.position(&from, &owner)).shares, 600 * TOKEN);
+    let moved: Position = world.state(&program.position(&to, &owner));
+    assert_eq!((moved.shares, moved.pending), (0, 400 * TOKEN));
+    world.activate(&[(to, owner)]);
     assert_eq!(world.state::<Position>(&program.position(&to, &owner)).shares, 400 * TOKEN);
 
     let trainer = scene.trainers[0].seat.pool;
     let world = &mut scene.world;
-    world.send(&[program.deposit(&owner, &trainer, TOKEN, 0)], &[&patron]);
+    world.stake(&patron, &trainer, TOKEN);
     world.refused(&[program.move_attention(&owner, &trainer, &to, 1, 0)], &[&patron], Error::WrongPoolKind);
     world.refused(&[program.move_attention(&owner, &from, &trainer, 1, 0)], &[&patron], Error::WrongPoolKind);
     let authority = world.authority.insecure_clone();
@@ -271,7 +275,7 @@ fn a_slash_takes_the_same_part_of_delegated_stake_and_of_exits_under_way() {
     let pool = scene.evaluators[2].seat.pool;
     let (stayer, leaver) = (scene.patrons[0].insecure_clone(), scene.patrons[1].insecure_clone());
     for patron in [&stayer, &leaver] {
-        scene.world.send(&[program.deposit(&patron.pubkey(), &pool, 300 * TOKEN, 0)], &[patron]);
+        scene.world.stake(patron, &pool, 300 * TOKEN);
     }
     scene.world.send(&[program.request_exit(&leaver.pubkey(), &pool, 0, 300 * TOKEN)], &[&leaver]);
     scene.to_committed();
@@ -288,7 +292,8 @@ fn a_slash_takes_the_same_part_of_delegated_stake_and_of_exits_under_way() {
     let taken = (BOND_TOKENS / 10 + 30 + 30) * TOKEN + SEED_SHARES / 10;
     assert_eq!(scene.world.config().buckets.insurance - insurance, taken);
     // A newcomer buys at the new price, whoever left gets what is left, and one who leaves later gets the same.
-    scene.world.send(&[program.deposit(&scene.patrons[2].pubkey(), &pool, 90 * TOKEN, 0)], &[&scene.patrons[2]]);
+    let newcomer = scene.patrons[2].insecure_clone();
+    scene.world.stake(&newcomer, &pool, 90 * TOKEN);
     let newcomer: Position = scene.world.state(&program.position(&pool, &scene.patrons[2].pubkey()));
     assert_eq!(newcomer.shares, 100 * TOKEN);
     scene.world.send(&[program.request_exit(&stayer.pubkey(), &pool, 0, 300 * TOKEN)], &[&stayer]);

@@ -7,9 +7,6 @@ use crate::{Error, Result};
 /// The 32 bytes that name an account.
 pub type Address = [u8; 32];
 
-/// Layout version written by this crate.
-pub const VERSION: u8 = 1;
-
 /// What an account is: the first byte of its data. 0 is an account that was never initialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -34,6 +31,22 @@ pub enum AccountKind {
     Dispute = 9,
     /// [`crate::dispute`]
     DisputeBuffer = 10,
+    /// [`crate::epoch::EmissionAccount`]
+    Emission = 20,
+    /// [`crate::fees::Fees`]
+    Fees = 21,
+    /// [`crate::steering::Vote`]
+    Vote = 22,
+}
+
+impl AccountKind {
+    /// Layout version that this crate reads and writes.
+    pub const fn version(self) -> u8 {
+        match self {
+            AccountKind::Config | AccountKind::Pool | AccountKind::Position => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// The first 8 bytes of every account.
@@ -42,7 +55,7 @@ pub enum AccountKind {
 pub struct Header {
     /// An [`AccountKind`].
     pub kind: u8,
-    /// [`VERSION`].
+    /// [`AccountKind::version`].
     pub version: u8,
     /// The canonical bump of the account's address.
     pub bump: u8,
@@ -53,7 +66,7 @@ pub struct Header {
 impl Header {
     /// The header of a new account.
     pub const fn new(kind: AccountKind, bump: u8) -> Self {
-        Header { kind: kind as u8, version: VERSION, bump, reserved: [0; 5] }
+        Header { kind: kind as u8, version: kind.version(), bump, reserved: [0; 5] }
     }
 }
 
@@ -89,7 +102,7 @@ pub fn check_header(header: &Header, kind: AccountKind) -> Result<()> {
     if header.kind != kind as u8 {
         return Err(if header.kind == 0 { Error::NotInitialised } else { Error::WrongKind });
     }
-    if header.version != VERSION {
+    if header.version != kind.version() {
         return Err(Error::WrongVersion);
     }
     Ok(())
@@ -119,6 +132,14 @@ pub mod seed {
     pub const SEGMENT: &[u8] = b"segment";
     /// See [`crate::dispute`].
     pub const DISPUTE: &[u8] = b"dispute";
+    /// The one emission: no further seeds.
+    pub const EMISSION: &[u8] = b"emission";
+    /// job (32).
+    pub const FEES: &[u8] = b"fees";
+    /// position (32).
+    pub const VOTE: &[u8] = b"vote";
+    /// pool (32): the mint of its liquid shares.
+    pub const LIQUID: &[u8] = b"liquid";
 }
 
 /// Implements [`Account`] for a Pod struct whose first field is `header: Header`, and asserts its size.

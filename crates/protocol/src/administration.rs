@@ -14,7 +14,7 @@ use sip_arith::int;
 use crate::{
     Address, Error, Result,
     config::{CAP, Config, GENESIS_BPS, Parameters},
-    emission::vested,
+    emission::{Emission, Schedule, vested},
 };
 
 /// From a proposal to when it can take effect: a day.
@@ -38,6 +38,8 @@ pub enum ProposalKind {
     Reserve = 3,
     /// Pays out of the insurance, for example for honest work that a conviction voided.
     Insurance = 4,
+    /// Replaces the schedule of emission.
+    Schedule = 5,
 }
 
 impl ProposalKind {
@@ -48,6 +50,7 @@ impl ProposalKind {
             2 => ProposalKind::Treasury,
             3 => ProposalKind::Reserve,
             4 => ProposalKind::Insurance,
+            5 => ProposalKind::Schedule,
             _ => return None,
         })
     }
@@ -69,6 +72,8 @@ pub struct Proposal {
     pub kind: u8,
     /// Always 0.
     pub reserved: [u8; 7],
+    /// A new schedule of emission; all zero if it changes none.
+    pub schedule: Schedule,
 }
 
 /// The part of the configuration that this module keeps.
@@ -107,13 +112,29 @@ impl Config {
         self.propose(Proposal { kind, parameters: *parameters, ..Proposal::default() }, slot)
     }
 
+    /// Proposes another schedule of emission.
+    pub fn propose_schedule(&mut self, schedule: &Schedule, slot: u64) -> Result<()> {
+        schedule.check()?;
+        let kind = ProposalKind::Schedule as u8;
+        self.propose(Proposal { kind, schedule: *schedule, ..Proposal::default() }, slot)
+    }
+
+    /// Puts a proposed schedule into effect.
+    pub fn apply_schedule(&mut self, emission: &mut Emission, slot: u64) -> Result<()> {
+        let proposal = self.take_proposal(slot)?;
+        if proposal.kind != ProposalKind::Schedule as u8 {
+            return Err(Error::WrongProposal);
+        }
+        emission.set_schedule(&proposal.schedule)
+    }
+
     /// Proposes to pay out of the treasury, the reserve or the insurance.
     pub fn propose_spending(&mut self, kind: u8, amount: u64, destination: &Address, slot: u64) -> Result<()> {
         if amount == 0 {
             return Err(Error::ZeroAmount);
         }
         match ProposalKind::from_byte(kind) {
-            Some(ProposalKind::Parameters) | None => return Err(Error::WrongProposal),
+            Some(ProposalKind::Parameters | ProposalKind::Schedule) | None => return Err(Error::WrongProposal),
             Some(_) => {}
         }
         self.propose(Proposal { kind, amount, destination: *destination, ..Proposal::default() }, slot)
@@ -167,7 +188,7 @@ impl Config {
             Some(ProposalKind::Treasury) => &mut self.buckets.treasury,
             Some(ProposalKind::Reserve) => &mut self.buckets.reserve,
             Some(ProposalKind::Insurance) => &mut self.buckets.insurance,
-            Some(ProposalKind::Parameters) | None => return Err(Error::WrongProposal),
+            Some(ProposalKind::Parameters | ProposalKind::Schedule) | None => return Err(Error::WrongProposal),
         };
         if proposal.destination != *destination {
             return Err(Error::WrongTokenAccount);

@@ -18,13 +18,16 @@ pub const CAP: u64 = 1_000_000_000 * TOKEN;
 /// The genesis distribution of [`CAP`], in basis points: staking rewards, operator rewards, public, team, treasury, reserve.
 pub const GENESIS_BPS: [u16; 6] = [2_000, 3_000, 2_000, 1_500, 1_000, 500];
 
+/// Least time over which new stake becomes active: no authority can make stake count at once.
+pub const MINIMUM_ACTIVATION_SLOTS: u64 = 100;
+
 /// What the vault holds that belongs to nobody yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Buckets {
-    /// For stakers by utilisation (not yet paid by any instruction).
+    /// For stakers; [`crate::emission`] releases it.
     pub staking_rewards: u64,
-    /// Pays the rounds.
+    /// Pays the rounds what they draw; [`crate::emission`] releases the rest.
     pub operator_rewards: u64,
     /// Handed out by `distribute`.
     pub public: u64,
@@ -42,7 +45,7 @@ pub struct Buckets {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Parameters {
-    /// Reward of one round over all roles, base units.
+    /// Most that one round draws for all roles, base units.
     pub round_reward: u64,
     /// Bond that an accuser puts up, base units.
     pub dispute_bond: u64,
@@ -78,6 +81,22 @@ pub struct Parameters {
     pub maximum_commission_bps: u16,
     /// Always 0.
     pub reserved: u16,
+    /// From a deposit until all of it counts.
+    pub activation_slots: u64,
+    /// Part of a fee for the server; the six add up to 10 000.
+    pub server_fee_bps: u16,
+    /// For the model and its ancestors.
+    pub model_fee_bps: u16,
+    /// For the data of the job that trains the model.
+    pub data_fee_bps: u16,
+    /// For the patrons of its domains.
+    pub attention_fee_bps: u16,
+    /// For the treasury.
+    pub treasury_fee_bps: u16,
+    /// Burned: the only part that counts as demand.
+    pub burn_fee_bps: u16,
+    /// Always 0.
+    pub padding: [u16; 2],
 }
 
 impl Parameters {
@@ -101,6 +120,14 @@ impl Parameters {
         score_tolerance: 2_000,
         maximum_commission_bps: 3_000,
         reserved: 0,
+        activation_slots: 216_000,
+        server_fee_bps: 4_500,
+        model_fee_bps: 2_000,
+        data_fee_bps: 1_000,
+        attention_fee_bps: 500,
+        treasury_fee_bps: 500,
+        burn_fee_bps: 1_500,
+        padding: [0; 2],
     };
 
     /// Checks the hard bounds, which no authority can pass.
@@ -111,6 +138,15 @@ impl Parameters {
             + self.data_bps as u32
             + self.patrons_bps as u32;
         if split != BPS_ONE as u32 {
+            return Err(Error::SplitNotWhole);
+        }
+        let fees = self.server_fee_bps as u32
+            + self.model_fee_bps as u32
+            + self.data_fee_bps as u32
+            + self.attention_fee_bps as u32
+            + self.treasury_fee_bps as u32
+            + self.burn_fee_bps as u32;
+        if fees != BPS_ONE as u32 {
             return Err(Error::SplitNotWhole);
         }
         let within = self.round_reward <= CAP / 1_000
@@ -129,7 +165,13 @@ impl Parameters {
             && self.score_tolerance >= 1
             && self.score_tolerance <= 1_000_000
             && self.maximum_commission_bps <= 5_000
-            && self.reserved == 0;
+            && self.reserved == 0
+            && self.activation_slots >= MINIMUM_ACTIVATION_SLOTS
+            && self.activation_slots <= 2_000_000
+            && self.treasury_fee_bps <= 2_000
+            && self.burn_fee_bps >= 500
+            && self.burn_fee_bps <= 5_000
+            && self.padding == [0; 2];
         if !within {
             return Err(Error::ParameterOutOfBounds);
         }
@@ -170,7 +212,7 @@ pub struct Config {
     pub administration: Administration,
 }
 
-account!(Config, Config, 448, liabilities: |config| {
+account!(Config, Config, 600, liabilities: |config| {
     let buckets = &config.buckets;
     let mut sum = 0;
     for bucket in [buckets.staking_rewards, buckets.operator_rewards, buckets.public, buckets.team, buckets.treasury,

@@ -102,7 +102,7 @@ impl Schedule {
             && self.nodes_reference <= 1 << 32
             && self.utilisation_floor <= ONE / 2
             && self.maximum_yield <= ONE / 100
-            && self.unit_reward <= CAP / 1_000
+            && self.unit_reward <= CAP / 10
             && self.fee_offset_bps <= BPS_ONE
             && self.reserved == [0; 3]
             && self.is_demand_worth_its_burn();
@@ -354,13 +354,18 @@ impl Emission {
 
     /// Takes the reward of `work` units of verified work out of the node stream.
     pub fn draw(&mut self, config: &Config, work: u64) -> Result<u64> {
+        self.draw_at_most(config, work, u64::MAX)
+    }
+
+    /// As [`Emission::draw`], at most `most`.
+    pub fn draw_at_most(&mut self, config: &Config, work: u64, most: u64) -> Result<u64> {
         let supply = int::sub(CAP, config.burned)?;
         let staked = if supply == 0 { 0 } else { mul_div(ONE, self.total_stake.min(supply), supply, Rounding::Down)? };
         let rate = mul_div(self.utilisation, staked, ONE, Rounding::Down)?;
         let unit = mul_div(self.schedule.unit_reward, rate, ONE, Rounding::Down)?;
         // More work than the stream can pay is paid what there is.
         let amount = int::mul(unit, work).unwrap_or(u64::MAX);
-        Ok(self.streams[NODES].take(amount))
+        Ok(self.streams[NODES].take(amount.min(most)))
     }
 
     /// Settles a pool's part of the yield and sets the stake that counts from now on. Stake that was not there the whole time earns

@@ -62,6 +62,7 @@ errors! {
     DuplicateAccount = 16, "one account is passed twice where two must differ";
     NotAuthority = 17, "the signer is not the authority of this account";
     CallFailed = 18, "a call into the system or the token program failed";
+    WrongTransfer = 19, "a transfer into the vault did not bring the whole amount";
     Overflow = 20, "an amount is too large; use smaller amounts";
     Underflow = 21, "an amount would fall below zero; take at most what is there";
     DivisionByZero = 22, "there is nothing to divide by: no shares, assets or slots";
@@ -83,6 +84,12 @@ errors! {
     DifferentJobs = 113, "attention moves between pools of one job only";
     PoolNotFrozen = 114, "the pool has no open dispute to end";
     MissingChainTip = 115, "an auditor's pool needs the tip of a hash chain; other pools have none";
+    NothingPending = 116, "no pending stake is due; wait until some is";
+    SharesLocked = 117, "the shares are locked or steer a domain; wait for the lock's end or withdraw the vote";
+    WrongLock = 118, "a lock runs 1 to 48 periods and is only ever made larger or longer";
+    NotCompounding = 119, "only shares of a compounding pool can be tokens; others earn to their position";
+    WrongRoyalty = 121, "a model with a parent passes on a part of its fees to it, and only such a model does";
+    WrongSteering = 120, "delegated stake steers attention pools of jobs, and an attention pool's own stake steers there";
 
     // Configuration.
     ParameterOutOfBounds = 200, "a parameter is outside its hard bounds";

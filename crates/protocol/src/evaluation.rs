@@ -227,8 +227,8 @@ fn quality(improvement: u64, average: u64) -> Result<u64> {
     Ok(mul_div(QUALITY_ONE, improvement, average, Rounding::Down)?)
 }
 
-/// Ends the evaluation once every commitment is revealed, or at the deadline: medians, score, who was within the tolerance,
-/// quality, and the round's reward.
+/// Ends the evaluation once every commitment is revealed, or at the deadline: medians, score, who was within the tolerance, and
+/// quality. The caller draws the round's reward.
 ///
 /// The improvement compares the previous round's and this round's scores under this round's mixture, so that a change of
 /// the mixture alone is no improvement. The first scored round has quality 1; a round that nobody scored has quality 0.
@@ -271,8 +271,6 @@ pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Re
         job.last_scores = round.scores;
         job.last_score = round.score;
     }
-    round.reward =
-        if job.rewarded != 0 { config.parameters.round_reward.min(config.buckets.operator_rewards) } else { 0 };
     round.status = round::SCORED;
     job.rounds_scored = job.rounds_scored.checked_add(1).ok_or(Error::Overflow)?;
     job.round_live = 0;

@@ -1,12 +1,13 @@
 //! The instructions: one byte that names it, then its arguments as a plain struct, little endian.
 //!
 //! Each doc comment is the specification: accounts in order, then what is checked, then what changes. Tags 64 to 95 belong to
-//! [`crate::dispute`]. "Writable" accounts that must differ are refused when they are one.
+//! [`crate::dispute`], tags 100 to 139 to [`crate::money`]. "Writable" accounts that must differ are refused when they are one.
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
     config::Parameters,
+    emission::Schedule,
     job::{JobSpec, MAX_DOMAINS},
     segment::SegmentClaim,
 };
@@ -37,25 +38,27 @@ macro_rules! instructions {
         pub const fn name(tag: u8) -> Option<&'static str> {
             match tag {
                 $($tag => Some(stringify!($name)),)*
-                _ => None,
+                _ => crate::money::name(tag),
             }
         }
     };
 }
 
 instructions! {
-    /// Creates the configuration, the mint and the vault, and mints the cap into the vault.
+    /// Creates the configuration, the emission, the mint and the vault, and mints the cap into the vault.
     ///
     /// Accounts: [signer, writable] authority and payer · [writable] config · [writable] mint · [writable] vault · token program ·
-    /// system program.
+    /// system program · [writable] emission.
     ///
-    /// - once only; all three at their canonical addresses, even if someone sent lamports there first
-    /// - parameters within their hard bounds
+    /// - once only; all four at their canonical addresses, even if someone sent lamports there first
+    /// - parameters and schedule within their hard bounds
     /// - the mint has 9 decimals, the config account as authority and no freeze authority
     /// - 10⁹ tokens are minted into the vault and split over the buckets
     Initialize = 0 {
         /// First parameters.
         parameters: Parameters,
+        /// First schedule of emission.
+        schedule: Schedule,
     }
 
     /// Proposes new parameters, which take effect a day later at the earliest.
@@ -85,7 +88,7 @@ instructions! {
     /// Accounts: [signer, writable] operator and payer · config · [writable] pool · [writable] operator's token account ·
     /// [writable] vault · token program · system program.
     ///
-    /// - kind is trainer, auditor, evaluator or data; one pool per kind, operator and index
+    /// - kind is trainer, auditor, evaluator, data or server; one pool per kind, operator and index
     /// - own bond at least the minimum, commission at most the maximum
     /// - an auditor gives the tip of its hash chain, nobody else does
     /// - own bond and the seed of the shares move into the vault
@@ -100,8 +103,8 @@ instructions! {
         commission_bps: u16,
         /// A [`crate::pool::PoolKind`].
         kind: u8,
-        /// Always 0.
-        reserved: u8,
+        /// 1 if rewards compound, so that shares can be tokens, else 0.
+        compounding: u8,
     }
 
     /// Creates the attention pool of a job's domain.
@@ -147,7 +150,8 @@ instructions! {
     /// owner's token account · [writable] vault · token program · system program.
     ///
     /// - the pool is active and not frozen; the position is the owner's in this pool
-    /// - the amount buys at least one share and at least the minimum asked for
+    /// - the amount buys at least one share and at least the minimum asked for, at the present price
+    /// - the stake is pending and becomes active over the activation time; see [`crate::position`]
     Deposit = 8 {
         /// Base units.
         amount: u64,
@@ -192,12 +196,12 @@ instructions! {
     /// - the signer operates the pool; something is owed
     ClaimCommission = 12 {}
 
-    /// Moves attention from one domain of a job to another, at once.
+    /// Moves attention from one domain of a job to another, where it is new stake.
     ///
     /// Accounts: [signer, writable] owner and payer · [writable] from pool · [writable] from position · [writable] to pool · [writable] to
-    /// position (created if missing) · system program.
+    /// position (created if missing) · system program · config.
     ///
-    /// - both pools are attention pools of one job, and differ
+    /// - both pools are attention pools of one job, and differ; locked shares stay
     /// - the position is the signer's and holds the shares; they buy at least the minimum asked for
     MoveAttention = 13 {
         /// Shares to sell in the first pool.
@@ -372,10 +376,11 @@ instructions! {
 
     /// Counts the scores.
     ///
-    /// Accounts: config · [writable] job · [writable] round.
+    /// Accounts: [writable] config · [writable] job · [writable] round · [writable] emission.
     ///
     /// - the round is aggregated; all commitments are revealed and no more can come, or the reveals' deadline is reached
-    /// - sets medians, score, who was within the tolerance, quality and the round's reward
+    /// - sets medians, score, who was within the tolerance and quality; a rewarded job's round draws its reward out of what the
+    ///   emission has released for nodes
     Tally = 27 {}
 
     /// Settles a segment.
@@ -502,12 +507,12 @@ instructions! {
     /// - the signer is the configuration's authority; something has vested that was not paid
     ClaimVested = 41 {}
 
-    /// Takes an exit back: its base units, less the slashes since, buy shares again.
+    /// Takes an exit back: its base units, less the slashes since, are new stake.
     ///
     /// Accounts: [signer, writable] owner · config · [writable] pool · [writable] position · [writable] ticket.
     ///
     /// - ticket and position are the signer's and of this pool; the pool is active and not frozen; the protocol is not paused
-    /// - at least the minimum of shares is bought; the ticket's account is closed to the owner; other tickets are untouched
+    /// - at least the minimum of shares would be bought at the present price; the ticket's account is closed to the owner; other tickets are untouched
     Rebond = 42 {
         /// Least number of shares to accept.
         minimum_shares: u64,

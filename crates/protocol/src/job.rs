@@ -246,7 +246,7 @@ impl Job {
             PoolKind::Trainer => (&mut self.trainers, &mut self.trainer_count),
             PoolKind::Auditor => (&mut self.auditors, &mut self.auditor_count),
             PoolKind::Evaluator => (&mut self.evaluators, &mut self.evaluator_count),
-            PoolKind::Data | PoolKind::Attention => return Err(Error::WrongPoolKind),
+            _ => return Err(Error::WrongPoolKind),
         };
         let place = *count as usize;
         if places[..place.min(16)].contains(pool) {
@@ -273,7 +273,7 @@ impl Job {
             PoolKind::Trainer => (&self.trainers, self.trainer_count),
             PoolKind::Auditor => (&self.auditors, self.auditor_count),
             PoolKind::Evaluator => (&self.evaluators, self.evaluator_count),
-            PoolKind::Data | PoolKind::Attention => return Err(Error::WrongPoolKind),
+            _ => return Err(Error::WrongPoolKind),
         };
         match places.get(place as usize) {
             Some(holder) if place < count && holder == pool => Ok(()),

@@ -7,11 +7,12 @@
 //! - The first [`SEED_SHARES`] shares belong to nobody, so that no depositor ever owns the whole pool; assets are tracked
 //!   here and never read from a token balance, so that a donation changes no price.
 //! - A retired pool takes no stake and never becomes active again.
+//! - New stake is pending until it has activated ([`crate::position`]): it is slashed like the rest, and counts for nothing else.
 
 use bytemuck::{Pod as Plain, Zeroable};
 use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, TimeIntegral, mul_div};
 
-use crate::{Address, Error, Header, Result, account, config::Parameters};
+use crate::{Address, Error, Header, Result, account, config::Parameters, emission::YieldShare, lock::Boost};
 
 /// Shares (and, at first, base units) that belong to nobody. The pool's creator pays them.
 pub const SEED_SHARES: u64 = 1_000;
@@ -34,6 +35,10 @@ pub enum PoolKind {
     Data = 4,
     /// A domain of a job deserving training.
     Attention = 5,
+    /// A model being of use.
+    Model = 6,
+    /// A server's service.
+    Server = 7,
 }
 
 impl PoolKind {
@@ -45,6 +50,8 @@ impl PoolKind {
             3 => PoolKind::Evaluator,
             4 => PoolKind::Data,
             5 => PoolKind::Attention,
+            6 => PoolKind::Model,
+            7 => PoolKind::Server,
             _ => return None,
         })
     }
@@ -95,7 +102,7 @@ pub struct Pool {
     pub bond_release_slot: u64,
     /// An auditor's hash chain: the next draw's preimage hashes to it.
     pub chain_tip: [u8; 32],
-    /// The job that an auditor's chain serves; zero before it joined one.
+    /// The job that an auditor's chain serves or that trains a model; zero before an auditor joined one.
     pub chain_job: Address,
     /// Σ assets · slots up to `integral_slot`.
     pub integral: TimeIntegral,
@@ -121,16 +128,34 @@ pub struct Pool {
     pub evaluations_rejected: u32,
     /// Always 0.
     pub reserved: u32,
+    /// Base units of new stake that is not active yet; slashed by `survival`.
+    pub pending_assets: u64,
+    /// Shares that are SPL tokens, in nobody's position.
+    pub liquid_shares: u64,
+    /// The pool's part in the staking yield.
+    pub yield_share: YieldShare,
+    /// A model's parent, whose pool takes `royalty_bps` of the model's fees; zero without one.
+    pub parent: Address,
+    /// Weight of stake in other pools that steers towards this domain, base units (attention pools).
+    pub steered: u64,
+    /// What locks add to the steering weight (attention pools).
+    pub boost: Boost,
+    /// The part of a model's fees that goes on to its parent.
+    pub royalty_bps: u16,
+    /// 1 if rewards raise the price of a share instead of being claimed, else 0.
+    pub compounding: u8,
+    /// Always 0.
+    pub padding: [u8; 5],
 }
 
-account!(Pool, Pool, 288, liabilities: |pool| pool.held());
+account!(Pool, Pool, 840, liabilities: |pool| pool.held());
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SlashOutcome {
     /// From the operator's own bond.
     pub from_bond: u64,
-    /// From delegated assets and exits under way.
+    /// From delegated assets, exits under way and pending stake.
     pub from_delegators: u64,
 }
 
@@ -153,15 +178,17 @@ impl Pool {
         self.survival = SURVIVAL_ONE;
         self.integral_slot = slot;
         self.snapshot_slot = slot;
+        self.boost.start(slot);
     }
 
     /// Everything in the vault that is this pool's.
     pub fn held(&self) -> Result<u64> {
-        let stake = int::add(int::add(self.self_bond, self.assets)?, self.unbonding_assets)?;
+        let moving = int::add(self.unbonding_assets, self.pending_assets)?;
+        let stake = int::add(int::add(self.self_bond, self.assets)?, moving)?;
         Ok(int::add(stake, int::add(self.rewards_owed, self.commission_owed)?)?)
     }
 
-    /// Stake that counts: own bond and delegated assets, without exits under way.
+    /// Stake that counts: own bond and active delegated assets, without exits under way and without what is pending.
     pub fn stake(&self) -> Result<u64> {
         Ok(int::add(self.self_bond, self.assets)?)
     }
@@ -194,22 +221,33 @@ impl Pool {
         if self.self_bond < minimum_self_bond { Err(Error::SelfBondTooSmall) } else { Ok(()) }
     }
 
-    /// Brings the integral of delegated assets up to `slot`. Every change of `assets` comes after it.
+    /// Brings the integral of delegated assets and steering votes up to `slot`. Every change of either comes after it.
     pub fn accrue(&mut self, slot: u64) -> Result<()> {
-        self.integral.accumulate(self.assets, slot.saturating_sub(self.integral_slot))?;
+        self.integral.accumulate(int::add(self.assets, self.steered)?, slot.saturating_sub(self.integral_slot))?;
         self.integral_slot = self.integral_slot.max(slot);
         Ok(())
     }
 
-    /// Time-weighted average of delegated assets since the last call, which is also the start of the next span.
-    /// The seed's base units are left out.
+    /// Time-weighted average of delegated assets, steering votes and locks' boost since the last call, which is also the
+    /// start of the next span. The seed's base units are left out.
     pub fn take_snapshot(&mut self, slot: u64) -> Result<u64> {
         self.accrue(slot)?;
         let span = slot.saturating_sub(self.snapshot_slot);
-        let average = if span == 0 { self.assets } else { self.integral.average(self.snapshot, span)? };
+        let present = int::add(self.assets, self.steered)?;
+        let average = if span == 0 { present } else { self.integral.average(self.snapshot, span)? };
         self.snapshot = self.integral;
         self.snapshot_slot = slot;
-        Ok(average.saturating_sub(SEED_SHARES))
+        // An attention pool is never slashed and never compounds: a share is worth one base unit.
+        Ok(int::add(average.saturating_sub(SEED_SHARES), self.boost.take_snapshot(slot)?)?)
+    }
+
+    /// Checks that the pool takes stake.
+    pub fn require_open(&self) -> Result<()> {
+        if self.status != ACTIVE {
+            return Err(Error::PoolRetired);
+        }
+        // Nobody buys into a fraud that is already known.
+        if self.open_disputes != 0 { Err(Error::PoolFrozen) } else { Ok(()) }
     }
 
     /// Adds delegated assets and returns the shares that they buy, rounded down.
@@ -217,13 +255,7 @@ impl Pool {
         if amount == 0 {
             return Err(Error::ZeroAmount);
         }
-        if self.status != ACTIVE {
-            return Err(Error::PoolRetired);
-        }
-        // Nobody buys into a fraud that is already known.
-        if self.open_disputes != 0 {
-            return Err(Error::PoolFrozen);
-        }
+        self.require_open()?;
         self.accrue(slot)?;
         let shares = int::shares_for_deposit(amount, self.shares, self.assets)?;
         if shares == 0 {
@@ -247,7 +279,7 @@ impl Pool {
     }
 
     /// Takes in a reward that the vault holds already: the own bond's part and the commission go to the operator, the
-    /// rest to the shares.
+    /// rest to the shares: to be claimed, or, in a compounding pool, as a higher price.
     pub fn credit(&mut self, reward: u64) -> Result<()> {
         let stake = self.stake()?;
         let own = if stake == 0 { 0 } else { mul_div(reward, self.self_bond, stake, Rounding::Down)? };
@@ -260,6 +292,12 @@ impl Pool {
         let owners = self.shares.saturating_sub(SEED_SHARES);
         if owners == 0 {
             self.rewards_held = held;
+        } else if self.compounding != 0 {
+            self.assets = int::add(self.assets, held)?;
+            self.rewards_held = 0;
+            self.rewards_owed = int::sub(rewards_owed, held)?;
+            self.commission_owed = commission_owed;
+            return Ok(());
         } else {
             self.reward_index.add(held, owners, &mut self.reward_remainder)?;
             self.rewards_held = 0;
@@ -282,8 +320,8 @@ impl Pool {
         self.slash_bps(BPS_ONE, parameters.slash_bps, slot)
     }
 
-    /// Takes `bond_bps` of the own bond and `delegated_bps` of delegated assets and of exits under way, rounded up; a pool
-    /// whose share falls below the minimum price is retired.
+    /// Takes `bond_bps` of the own bond and `delegated_bps` of delegated assets, of exits under way and of pending stake,
+    /// rounded up; a pool whose share falls below the minimum price is retired.
     pub fn slash_bps(&mut self, bond_bps: u16, delegated_bps: u16, slot: u64) -> Result<SlashOutcome> {
         if bond_bps > BPS_ONE || delegated_bps > BPS_ONE {
             return Err(Error::ParameterOutOfBounds);
@@ -293,12 +331,15 @@ impl Pool {
         let from_assets = int::bps(self.assets, delegated_bps, Rounding::Up)?;
         // What remains of exits is rounded up and what each exit may claim is rounded down, so that claims never exceed it.
         let from_unbonding = int::bps(self.unbonding_assets, delegated_bps, Rounding::Down)?;
+        let from_pending = int::bps(self.pending_assets, delegated_bps, Rounding::Down)?;
         self.survival = int::bps(self.survival, BPS_ONE - delegated_bps, Rounding::Down)?;
         self.self_bond = int::sub(self.self_bond, from_bond)?;
         self.assets = int::sub(self.assets, from_assets)?;
         self.unbonding_assets = int::sub(self.unbonding_assets, from_unbonding)?;
+        self.pending_assets = int::sub(self.pending_assets, from_pending)?;
         self.retire_below_minimum_price();
-        Ok(SlashOutcome { from_bond, from_delegators: int::add(from_assets, from_unbonding)? })
+        let from_moving = int::add(from_unbonding, from_pending)?;
+        Ok(SlashOutcome { from_bond, from_delegators: int::add(from_assets, from_moving)? })
     }
 
     /// Charges a penalty: from the own bond, then from delegated assets, down to zero. Exits under way are not charged:
@@ -395,6 +436,12 @@ mod tests {
         Charge(u64),
         Bond(u64),
         Commission,
+        Activate(usize),
+        Cancel(usize),
+    }
+
+    fn surviving(amount: u128, position: &Position, pool: &Pool) -> u128 {
+        if amount == 0 { 0 } else { amount * pool.survival as u128 / position.pending_survival as u128 }
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -404,7 +451,9 @@ mod tests {
             3 => (owner.clone(), any::<u64>()).prop_map(|(owner, shares)| Step::Exit(owner, shares)),
             2 => (0usize..64).prop_map(Step::ClaimExit),
             4 => (0u64..1 << 50).prop_map(Step::Reward),
-            2 => owner.prop_map(Step::Claim),
+            2 => owner.clone().prop_map(Step::Claim),
+            4 => owner.clone().prop_map(Step::Activate),
+            1 => owner.prop_map(Step::Cancel),
             1 => (0u16..=10_000, 0u16..=5_000).prop_map(|(bond, delegated)| Step::Slash(bond, delegated)),
             1 => (0u64..1 << 45).prop_map(Step::Charge),
             1 => (1u64..1 << 50).prop_map(Step::Bond),
@@ -431,8 +480,9 @@ mod tests {
         /// Whatever happens in whatever order: every unit that came in is in the pool or went out; the price of a share falls only
         /// by a slash or a charge; positions and tickets never claim more than there is; shares add up.
         #[test]
-        fn nothing_is_created_or_lost(steps in prop::collection::vec(step(), 1..60)) {
+        fn nothing_is_created_or_lost(steps in prop::collection::vec(step(), 1..60), compounding in any::<bool>()) {
             let mut pool = pool();
+            pool.compounding = compounding as u8;
             let mut positions = [Position::zeroed(); OWNERS];
             for (owner, position) in positions.iter_mut().enumerate() {
                 position.initialise(&[9; 32], &pool, &[owner as u8; 32]);
@@ -445,9 +495,25 @@ mod tests {
                 let before = pool;
                 let mut may_fall = false;
                 match step {
+                    Step::Activate(owner) => {
+                        let (mut position, mut changed) = (positions[owner], pool);
+                        let line = (position.ramp_end_slot.saturating_sub(slot) as u128 * position.pending as u128)
+                            / (position.ramp_end_slot - position.ramp_slot).max(1) as u128;
+                        let line = surviving(line, &position, &changed);
+                        position.activate(&mut changed, slot).unwrap();
+                        prop_assert!(position.pending as u128 >= line, "active stake lies above the line");
+                        (positions[owner], pool) = (position, changed);
+                    }
+                    Step::Cancel(owner) => {
+                        let (mut position, mut changed, mut ticket) = (positions[owner], pool, Ticket::zeroed());
+                        if ticket.cancel(&mut position, &mut changed, slot, 50).is_ok() {
+                            (positions[owner], pool) = (position, changed);
+                            tickets.push(ticket);
+                        }
+                    }
                     Step::Deposit(owner, amount) => {
                         let (mut position, mut changed) = (positions[owner], pool);
-                        if position.deposit(&mut changed, amount, 0, slot).is_ok() {
+                        if position.deposit(&mut changed, amount, 0, slot, 40).is_ok() {
                             (positions[owner], pool) = (position, changed);
                             held += amount as u128;
                         }
@@ -510,6 +576,8 @@ mod tests {
                     ticket.claim(&mut copy, ticket.mature_slot).unwrap()
                 }).sum();
                 prop_assert!(claims <= pool.unbonding_assets);
+                let pending: u128 = positions.iter().map(|p| surviving(p.pending as u128, p, &pool)).sum();
+                prop_assert!(pending <= pool.pending_assets as u128);
             }
             // Everyone can leave, in any state.
             for position in &mut positions {
@@ -540,12 +608,12 @@ mod tests {
         let mut position = Position::zeroed();
         let mut slashes = 0;
         while pool.status == ACTIVE {
-            position.deposit(&mut pool, 1 << 40, 0, 100).unwrap();
+            position.deposit(&mut pool, 1 << 40, 0, 100, 0).unwrap();
             pool.slash_bps(10_000, 5_000, 100).unwrap();
             slashes += 1;
             assert!(slashes < 20);
         }
-        assert_eq!(position.deposit(&mut pool, 1 << 40, 0, 100), Err(Error::PoolRetired));
+        assert_eq!(position.deposit(&mut pool, 1 << 40, 0, 100, 0), Err(Error::PoolRetired));
         assert_eq!(pool.add_bond(1), Err(Error::PoolRetired));
         let all = position.shares;
         assert!(position.withdraw(&mut pool, all, 100).unwrap() > 0, "exits go on");
@@ -559,7 +627,7 @@ mod tests {
         assert_eq!((pool.rewards_owed, pool.rewards_held), (500, 500));
         let mut position = Position::zeroed();
         position.initialise(&[9; 32], &pool, &[2; 32]);
-        position.deposit(&mut pool, 1_000, 0, 0).unwrap();
+        position.deposit(&mut pool, 1_000, 0, 0, 0).unwrap();
         assert_eq!(position.claim(&mut pool), Err(Error::NothingToClaim));
         pool.credit(500).unwrap();
         assert_eq!(position.claim(&mut pool), Ok(1_000));

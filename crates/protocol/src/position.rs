@@ -1,10 +1,18 @@
-//! What one owner holds in one pool, and exits under way.
+//! What one owner holds in one pool: active shares, stake on its way in, stake on its way out.
 //!
-//! Invariants: Σ position shares + [`crate::pool::SEED_SHARES`] = pool shares; rewards are settled before every change of shares; a new
-//! ticket never changes an older one; what tickets pay never exceeds the pool's `unbonding_assets`.
+//! New stake is *pending*: base units outside of the shares, as exits are, and slashed like them. It becomes active on a straight
+//! line over the activation time: every instruction on the position, and anyone at any time ([`Position::activate`]), turns what is due into
+//! shares. Only shares earn, vote, steer and count as S_i, so that stake which comes for one settlement gets nothing of it.
+//!
+//! Invariants:
+//! - Σ position shares + liquid shares + [`crate::pool::SEED_SHARES`] = pool shares; rewards are settled before every change of shares.
+//! - What is active never lies above the line; stake that is added, moved, taken back or detokenised starts a line of its own, blended
+//!   with the rest of an older one so that pending base units times slots add up.
+//! - What positions have pending and what tickets pay never exceeds the pool's `pending_assets` and `unbonding_assets`.
+//! - A new ticket never changes an older one; shares that are locked or that steer stay where they are.
 
 use bytemuck::{Pod as Plain, Zeroable};
-use sip_arith::int::{self, RewardIndex, Rounding, mul_div};
+use sip_arith::int::{self, RewardIndex, Rounding, TimeIntegral, mul_div};
 
 use crate::{Address, Error, Header, Result, account, pool::Pool};
 
@@ -28,9 +36,25 @@ pub struct Position {
     pub tickets: u32,
     /// Always 0.
     pub reserved: u32,
+    /// Base units that are not active yet, before slashes after `pending_survival`.
+    pub pending: u64,
+    /// The pool's survival that `pending` is counted at.
+    pub pending_survival: u64,
+    /// Slot from which `pending` falls on a line.
+    pub ramp_slot: u64,
+    /// Slot at which nothing is pending any more.
+    pub ramp_end_slot: u64,
+    /// Shares that a lock holds until its end.
+    pub locked_shares: u64,
+    /// Shares per tick that the lock's boost loses.
+    pub lock_slope: u64,
+    /// Tick of the lock's end; 0 without a lock.
+    pub lock_end_tick: u64,
+    /// Shares that steer a domain and stay until the vote is withdrawn.
+    pub steering_shares: u64,
 }
 
-account!(Position, Position, 112);
+account!(Position, Position, 176);
 
 /// An exit under way. Address: "ticket", position (32), nonce (u32).
 #[derive(Clone, Copy, Debug, Plain, Zeroable)]
@@ -74,24 +98,95 @@ impl Position {
         Ok(())
     }
 
-    /// Buys shares. Refused if they are fewer than `minimum_shares`.
+    /// Takes in new stake, which becomes active over `activation_slots`. Refused if it would buy fewer than `minimum_shares` at the
+    /// present price.
     #[inline(always)]
-    pub fn deposit(&mut self, pool: &mut Pool, amount: u64, minimum_shares: u64, slot: u64) -> Result<u64> {
-        self.settle(pool)?;
-        let shares = pool.add_assets(amount, slot)?;
+    pub fn deposit(
+        &mut self,
+        pool: &mut Pool,
+        amount: u64,
+        minimum_shares: u64,
+        slot: u64,
+        activation_slots: u64,
+    ) -> Result<()> {
+        if amount == 0 {
+            return Err(Error::ZeroAmount);
+        }
+        pool.require_open()?;
+        let shares = int::shares_for_deposit(amount, pool.shares, pool.assets)?;
+        if shares == 0 {
+            return Err(Error::ZeroAmount);
+        }
         if shares < minimum_shares {
             return Err(Error::SlippageExceeded);
         }
+        self.add_pending(pool, amount, slot, activation_slots)
+    }
+
+    /// Puts base units on their way in, whatever the pool's status.
+    pub fn add_pending(&mut self, pool: &mut Pool, amount: u64, slot: u64, activation_slots: u64) -> Result<()> {
+        self.activate(pool, slot)?;
+        let pending = int::add(self.pending, amount)?;
+        if pending == 0 {
+            return Err(Error::ZeroAmount);
+        }
+        // Pending base units times slots add up, rounded up: nobody gains by joining what is nearly active.
+        let mut area = TimeIntegral::default();
+        area.accumulate(self.pending, self.ramp_end_slot.saturating_sub(slot))?;
+        area.accumulate(amount, activation_slots)?;
+        area.accumulate(pending - 1, 1)?;
+        let slots = area.average(TimeIntegral::default(), pending)?;
+        pool.pending_assets = int::add(pool.pending_assets, amount)?;
+        self.pending = pending;
+        self.pending_survival = pool.survival;
+        self.ramp_slot = slot;
+        self.ramp_end_slot = int::add(slot, slots)?;
+        self.activate(pool, slot)?;
+        Ok(())
+    }
+
+    /// Counts the slashes since in what is pending.
+    fn slash_pending(&mut self, pool: &Pool) -> Result<()> {
+        self.pending = surviving(self.pending, self.pending_survival, pool)?;
+        self.pending_survival = pool.survival;
+        Ok(())
+    }
+
+    /// Turns the pending stake that is due into shares at the present price, and returns them. In a pool that takes no
+    /// stake, and while less than a share is due, nothing happens.
+    pub fn activate(&mut self, pool: &mut Pool, slot: u64) -> Result<u64> {
+        self.settle(pool)?;
+        self.slash_pending(pool)?;
+        if self.pending == 0 || pool.require_open().is_err() {
+            return Ok(0);
+        }
+        let due = if slot >= self.ramp_end_slot {
+            self.pending
+        } else {
+            let passed = slot.saturating_sub(self.ramp_slot);
+            mul_div(self.pending, passed, self.ramp_end_slot - self.ramp_slot, Rounding::Down)?
+        };
+        if int::shares_for_deposit(due, pool.shares, pool.assets)? == 0 {
+            return Ok(0);
+        }
+        pool.pending_assets = int::sub(pool.pending_assets, due)?;
+        let shares = pool.add_assets(due, slot)?;
+        self.pending -= due;
+        self.ramp_slot = slot;
         self.shares = int::add(self.shares, shares)?;
         Ok(shares)
     }
 
     /// Sells shares and returns the base units, which the caller pays or moves on.
     pub fn withdraw(&mut self, pool: &mut Pool, shares: u64, slot: u64) -> Result<u64> {
+        self.activate(pool, slot)?;
         if shares > self.shares {
             return Err(Error::NotEnoughShares);
         }
-        self.settle(pool)?;
+        let held = self.locked(slot).max(self.steering_shares);
+        if shares > self.shares.saturating_sub(held) {
+            return Err(Error::SharesLocked);
+        }
         let amount = pool.remove_shares(shares, slot)?;
         self.shares -= shares;
         Ok(amount)
@@ -123,22 +218,45 @@ impl Ticket {
         if amount == 0 {
             return Err(Error::ZeroAmount);
         }
+        self.start(position, pool, amount, int::add(slot, unbonding_slots)?)
+    }
+
+    /// Turns everything that a position has pending into an exit that matures after `unbonding_slots`.
+    #[inline(always)]
+    pub fn cancel(&mut self, position: &mut Position, pool: &mut Pool, slot: u64, unbonding_slots: u64) -> Result<()> {
+        position.slash_pending(pool)?;
+        let amount = core::mem::take(&mut position.pending);
+        if amount == 0 {
+            return Err(Error::NothingPending);
+        }
+        pool.pending_assets = int::sub(pool.pending_assets, amount)?;
+        self.start(position, pool, amount, int::add(slot, unbonding_slots)?)
+    }
+
+    fn start(&mut self, position: &mut Position, pool: &mut Pool, amount: u64, mature_slot: u64) -> Result<()> {
         pool.unbonding_assets = int::add(pool.unbonding_assets, amount)?;
         self.pool = position.pool;
         self.owner = position.owner;
         self.assets = amount;
         self.survival = pool.survival;
-        self.mature_slot = int::add(slot, unbonding_slots)?;
+        self.mature_slot = mature_slot;
         self.nonce = position.tickets;
         position.tickets = position.tickets.checked_add(1).ok_or(Error::Overflow)?;
         Ok(())
     }
 
-    /// Takes the exit back: what [`Ticket::claim`] would pay at maturity buys shares again.
+    /// Takes the exit back: what [`Ticket::claim`] would pay at maturity is new stake again.
     #[inline(always)]
-    pub fn rebond(&self, position: &mut Position, pool: &mut Pool, minimum_shares: u64, slot: u64) -> Result<u64> {
+    pub fn rebond(
+        &self,
+        position: &mut Position,
+        pool: &mut Pool,
+        minimum_shares: u64,
+        slot: u64,
+        activation_slots: u64,
+    ) -> Result<()> {
         let amount = self.take(pool)?;
-        position.deposit(pool, amount, minimum_shares, slot)
+        position.deposit(pool, amount, minimum_shares, slot, activation_slots)
     }
 
     /// What the ticket pays, once: its base units less all slashes since the request.
@@ -150,9 +268,13 @@ impl Ticket {
     }
 
     fn take(&self, pool: &mut Pool) -> Result<u64> {
-        let amount =
-            if self.survival == 0 { 0 } else { mul_div(self.assets, pool.survival, self.survival, Rounding::Down)? };
+        let amount = surviving(self.assets, self.survival, pool)?;
         pool.unbonding_assets = int::sub(pool.unbonding_assets, amount)?;
         Ok(amount)
     }
+}
+
+/// What later slashes have left of base units that were counted at an earlier `survival` of the pool, rounded down.
+fn surviving(amount: u64, survival: u64, pool: &Pool) -> Result<u64> {
+    if amount == 0 || survival == 0 { Ok(0) } else { Ok(mul_div(amount, pool.survival, survival, Rounding::Down)?) }
 }

@@ -203,6 +203,18 @@ struct Plan<'a> {
     size: usize,
 }
 
+/// Writes bytes to the transaction's log.
+#[inline(always)]
+pub fn log(message: &[u8]) {
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: the call reads `message.len()` bytes from the pointer.
+    unsafe {
+        pinocchio::syscalls::sol_log_(message.as_ptr(), message.len() as u64);
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    let _ = message;
+}
+
 /// System calls as the rules ask for them.
 pub struct Syscall;
 

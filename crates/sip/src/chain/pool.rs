@@ -30,6 +30,8 @@ enum Kind {
     Auditor,
     Evaluator,
     Data,
+    Model,
+    Server,
     Attention,
 }
 
@@ -40,6 +42,8 @@ impl Kind {
             Kind::Auditor => PoolKind::Auditor,
             Kind::Evaluator => PoolKind::Evaluator,
             Kind::Data => PoolKind::Data,
+            Kind::Model => PoolKind::Model,
+            Kind::Server => PoolKind::Server,
             Kind::Attention => PoolKind::Attention,
         }
     }
@@ -222,6 +226,8 @@ pub(super) fn kind_name(kind: u8) -> &'static str {
         Some(PoolKind::Evaluator) => "evaluator",
         Some(PoolKind::Data) => "data",
         Some(PoolKind::Attention) => "attention",
+        Some(PoolKind::Model) => "model",
+        Some(PoolKind::Server) => "server",
         None => "unknown",
     }
 }

@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use sip_client::NewPool;
 use sip_ledger::Ledger;
 use sip_node::scoring;
-use sip_protocol::config::{Parameters, TOKEN};
+use sip_protocol::config::{CAP, Parameters, TOKEN};
+use sip_protocol::emission::{ONE, Schedule};
 use sip_protocol::instruction::RegisterDataset;
 use sip_protocol::job::JobSpec;
 use sip_protocol::pool::PoolKind;
@@ -112,7 +113,13 @@ impl Chain {
 
 /// The rules of a run.
 fn parameters() -> Parameters {
-    Parameters { round_reward: 6_000 * TOKEN, ..Parameters::DEFAULT }
+    Parameters { round_reward: 6_000 * TOKEN, activation_slots: 100, ..Parameters::DEFAULT }
+}
+
+/// The emission of a run: its few thousand slots are one epoch, and a small part of the supply that is staked draws the whole reward
+/// of a round.
+fn schedule() -> Schedule {
+    Schedule { epoch_slots: 1_000, utilisation_floor: ONE / 2, unit_reward: CAP / 10, ..Schedule::DEFAULT }
 }
 
 /// The job as it is committed.
@@ -175,7 +182,7 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
         let wallet = world.people[person].wallet();
         world.ledger.airdrop(&wallet, LAMPORTS)?;
     }
-    world.send(0, program.initialize(&creator, &parameters()))?;
+    world.send(0, program.initialize_with(&creator, &parameters(), &schedule()))?;
     for person in 0..world.people.len() {
         let wallet = world.people[person].wallet();
         world.send(0, program.create_token_account(&creator, &wallet))?;
@@ -236,13 +243,37 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
         let wallet = world.people[patron].wallet();
         world.send(patron, program.deposit(&wallet, &program.attention_pool(&job, domain), ATTENTION, 1))?;
     }
-    // Attention counts by time: let what is staked now outweigh the order in which it came.
+    // The stake becomes active, and the first epoch of the emission ends.
+    world.ledger.advance_slots(1_000)?;
+    activate(world, settings, &job)?;
+    world.send(0, program.turn_epoch())?;
+    for person in 0..world.people.len() {
+        if let Some((_, pool)) = world.people[person].pool {
+            world.send(0, program.settle_yield(&pool))?;
+        }
+    }
+    // Attention counts by time: let what is active now outweigh the order in which it came.
     world.ledger.advance_slots(1_000)?;
     progress.line(&format!(
         "3 trainers, 2 auditors, 3 evaluators, {} and {} have staked; the job is open",
         count(settings.domains.len(), "data provider"),
         count(settings.domains.len() + 1, "patron")
     ));
+    Ok(())
+}
+
+/// Turns everyone's new stake into shares once its time has come.
+fn activate(world: &mut World, settings: &Settings, job: &Address) -> Result<()> {
+    let program = world.program;
+    for (number, patron) in world.with_role(PATRON).into_iter().enumerate() {
+        let wallet = world.people[patron].wallet();
+        for trainer in world.with_role(TRAINER) {
+            let pool = world.people[trainer].pool()?;
+            world.send(0, program.activate(&pool, &wallet))?;
+        }
+        let domain = number.min(settings.domains.len() - 1) as u32;
+        world.send(0, program.activate(&program.attention_pool(job, domain), &wallet))?;
+    }
     Ok(())
 }
 
@@ -254,6 +285,8 @@ pub(crate) fn move_attention(world: &mut World, settings: &Settings) -> Result<O
     let (from, to) = (program.attention_pool(&job, domains - 1), program.attention_pool(&job, domains - 2));
     let position: sip_protocol::position::Position = world.read(&program.position(&from, &wallet))?;
     world.send(patron, program.move_attention(&wallet, &from, &to, position.shares, 1))?;
+    world.ledger.advance_slots(parameters().activation_slots)?;
+    world.send(patron, program.activate(&to, &wallet))?;
     let name = |domain: u32| settings.domains[domain as usize].name.clone();
     Ok(Some(format!(
         "{} moves {} SIP of attention from {} to {}, which counts from the next round on",

@@ -137,7 +137,8 @@ impl World {
                         position.settle(pool).map_err(|error| anyhow!("{error}"))?;
                         let worth =
                             u128::from(position.shares) * u128::from(pool.assets) / u128::from(pool.shares.max(1));
-                        add(&position.owner, position.claimable.saturating_add(worth as u64));
+                        let held = position.claimable.saturating_add(position.pending);
+                        add(&position.owner, held.saturating_add(worth as u64));
                     }
                 }
                 Some(kind) if kind == AccountKind::Ticket as u8 => {

@@ -8,6 +8,7 @@ pub mod data;
 pub mod dispute;
 pub mod evaluation;
 pub mod job;
+pub mod money;
 pub mod round;
 pub mod settlement;
 pub mod stake;

@@ -9,6 +9,7 @@ use sip_protocol::{
     Error, Result,
     account::seed,
     config::{CAP, Config, DECIMALS},
+    epoch::EmissionAccount,
     instruction::Initialize,
 };
 
@@ -23,7 +24,7 @@ const TOKEN_ACCOUNT_BYTES: usize = 165;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: Initialize = guard::args(data)?;
-    let [authority, config, mint, vault, token_program, _system, ..] = accounts else {
+    let [authority, config, mint, vault, token_program, _system, emission, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(authority)?;
@@ -37,6 +38,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     creation.allocate(vault, &[seed::VAULT], &pinocchio_token::ID, TOKEN_ACCOUNT_BYTES)?;
     config.genesis(guard::key(authority), &args.parameters)?;
     config.administration.genesis_slot = guard::slot()?;
+    let mut account = creation.create::<EmissionAccount>(emission, &[seed::EMISSION])?;
+    account.emission.initialise(&args.schedule, guard::slot()?)?;
     config.mint = *guard::key(mint);
     config.vault = *guard::key(vault);
     mint_cap(&config_view, mint, vault, config.header.bump)

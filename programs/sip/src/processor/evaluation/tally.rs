@@ -1,7 +1,9 @@
 //! Counts the scores of a round.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, evaluation, instruction::Tally, job::Job, round::Round};
+use sip_protocol::{
+    Error, Result, config::Config, epoch::EmissionAccount, evaluation, instruction::Tally, job::Job, round::Round,
+};
 
 use crate::guard;
 
@@ -9,10 +11,16 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let Tally {} = guard::args(data)?;
-    let [config, job, round, ..] = accounts else { return Err(Error::MissingAccount) };
-    let config = guard::load::<Config>(program, config)?;
+    let [config, job, round, emission, ..] = accounts else { return Err(Error::MissingAccount) };
+    let mut config = guard::load_mut::<Config>(program, config)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     guard::related(round.job == job.address)?;
-    evaluation::tally(&mut round, &mut job, &config, guard::slot()?)
+    let mut account = guard::load_mut::<EmissionAccount>(program, emission)?;
+    evaluation::tally(&mut round, &mut job, &config, guard::slot()?)?;
+    if job.rewarded != 0 {
+        let nodes = round.accepted.count_ones() as u64;
+        round.reward = account.emission.reward_round(&mut config, nodes, job.spec.inner_steps as u64)?;
+    }
+    Ok(())
 }

@@ -25,9 +25,12 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let config = guard::load::<Config>(program, config_view)?;
     config.require_running(guard::slot()?)?;
     let kind = match PoolKind::from_byte(args.kind) {
-        Some(PoolKind::Attention) | None => return Err(Error::WrongPoolKind),
+        Some(PoolKind::Attention | PoolKind::Model) | None => return Err(Error::WrongPoolKind),
         Some(kind) => kind,
     };
+    if args.compounding > 1 {
+        return Err(Error::WrongArguments);
+    }
     if (kind == PoolKind::Auditor) != (args.chain_tip != [0; 32]) {
         return Err(Error::MissingChainTip);
     }
@@ -43,6 +46,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     pool.self_bond = args.self_bond;
     pool.commission_bps = args.commission_bps;
     pool.chain_tip = args.chain_tip;
+    pool.compounding = args.compounding;
     let amount = args.self_bond.checked_add(SEED_SHARES).ok_or(Error::Overflow)?;
     Vault::new(&config, config_view, vault, token_program)?.deposit(operator, source, amount)
 }

@@ -18,9 +18,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     };
     guard::signer(owner)?;
     let config = guard::load::<Config>(program, config_view)?;
-    config.require_running(guard::slot()?)?;
+    let slot = guard::slot()?;
+    config.require_running(slot)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     let mut position = open_position(&Creation { program, payer: owner }, position, &pool)?;
-    position.deposit(&mut pool, args.amount, args.minimum_shares, guard::slot()?)?;
+    let ramp = config.parameters.activation_slots;
+    position.deposit(&mut pool, args.amount, args.minimum_shares, slot, ramp)?;
     Vault::new(&config, config_view, vault, token_program)?.deposit(owner, source, args.amount)
 }

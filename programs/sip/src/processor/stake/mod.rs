@@ -1,16 +1,26 @@
 //! Stake: pools, positions, exits, earnings, attention.
 
+pub mod activate;
 pub mod add_bond;
+pub mod cancel_deposit;
 pub mod claim_commission;
 pub mod claim_exit;
 pub mod claim_rewards;
 pub mod create_attention_pool;
+pub mod create_model_pool;
 pub mod create_pool;
 pub mod deposit;
+pub mod detokenize_shares;
+pub mod lock_shares;
 pub mod move_attention;
+pub mod open_share_mint;
 pub mod rebond;
+pub mod refresh_vote;
 pub mod request_exit;
 pub mod retire_pool;
+pub mod steer;
+pub mod tokenize_shares;
+pub mod unsteer;
 pub mod withdraw_bond;
 
 use pinocchio::{AccountView, Address};

@@ -3,6 +3,7 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
+    config::Config,
     instruction::MoveAttention,
     pool::{Pool, PoolKind},
 };
@@ -16,7 +17,7 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: MoveAttention = guard::args(data)?;
-    let [owner, from_pool, from_position, to_pool, to_position, _system, ..] = accounts else {
+    let [owner, from_pool, from_position, to_pool, to_position, _system, config, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(owner)?;
@@ -32,8 +33,9 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     }
     let mut from = load_position(program, from_position, &from_pool, owner)?;
     let mut to = open_position(&Creation { program, payer: owner }, to_position, &to_pool)?;
+    let config = guard::load::<Config>(program, config)?;
     let slot = guard::slot()?;
     let amount = from.withdraw(&mut from_pool, args.shares, slot)?;
-    to.deposit(&mut to_pool, amount, args.minimum_shares, slot)?;
+    to.deposit(&mut to_pool, amount, args.minimum_shares, slot, config.parameters.activation_slots)?;
     Ok(())
 }

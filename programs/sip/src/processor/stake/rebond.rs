@@ -12,12 +12,13 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let [owner, config, pool, position, ticket_view, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(owner)?;
     let slot = guard::slot()?;
-    guard::load::<Config>(program, config)?.require_running(slot)?;
+    let config = guard::load::<Config>(program, config)?;
+    config.require_running(slot)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     let mut position = load_position(program, position, &pool, owner)?;
     let ticket = guard::load_mut::<Ticket>(program, ticket_view)?;
     guard::related(ticket.position == position.address)?;
-    ticket.rebond(&mut position, &mut pool, args.minimum_shares, slot)?;
+    ticket.rebond(&mut position, &mut pool, args.minimum_shares, slot, config.parameters.activation_slots)?;
     drop(ticket);
     guard::close(ticket_view, owner)
 }

@@ -1,0 +1,54 @@
+//! Long random histories of all money, checked after every step.
+
+mod model;
+
+use model::{STEPS, Source, World};
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Source for Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) as u128 * limit as u128 >> 64) as u64
+    }
+}
+
+/// Runs a history and returns how often each kind of step changed something.
+fn history(seed: u64, steps: usize) -> [u64; STEPS as usize] {
+    let mut random = Random(seed);
+    let mut world = World::new();
+    world.check();
+    for _ in 0..steps {
+        // A refusal is as good: it changes nothing.
+        let _ = world.step(&mut random);
+        world.check();
+    }
+    world.leave();
+    world.done
+}
+
+#[test]
+fn money_is_conserved_and_priced_in_any_order_of_steps() {
+    let mut done = [0; STEPS as usize];
+    for seed in 0..40 {
+        for (sum, count) in done.iter_mut().zip(history(seed, 400)) {
+            *sum += count;
+        }
+    }
+    for (kind, count) in done.iter().enumerate() {
+        assert!(*count >= 10, "step {kind} happened {count} times: the histories do not reach it");
+    }
+}
+
+#[test]
+fn money_is_conserved_to_the_last_base_unit_over_a_million_steps() {
+    let mut done = 0;
+    for seed in 1_000..3_500 {
+        done += history(seed, 400).iter().sum::<u64>();
+    }
+    assert!(done > 400_000, "only {done} of a million steps changed anything");
+}
