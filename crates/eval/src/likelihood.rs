@@ -1,5 +1,6 @@
 //! How likely a model finds texts: loss, perplexity and bits per byte.
 
+use sip_data::shown;
 use sip_model::tokenizer::{SpecialTokens, Tokenizer, TokenizerError};
 use sip_model::{Decoder, GenerateError};
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ pub enum LikelihoodError {
         context: usize,
     },
     /// The tokens of a context and a choice are those of the context alone.
-    #[error("the choice {0:?} adds no token to its context")]
+    #[error("the choice \"{}\" adds no token to its context", shown(.0))]
     NoToken(String),
     /// A line that is no question.
     #[error("line {line}: {reason}")]

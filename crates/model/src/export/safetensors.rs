@@ -13,11 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use super::elements::{ElementType, Widened, check_finite, f32_to_bf16};
 use super::{ExportError, TensorRef};
+use sip_data::shown;
 
 /// Larger tables are refused by other readers as well.
 const HEADER_LIMIT_BYTES: u64 = 100_000_000;
 /// Elements are read and written in parts of this many bytes.
 const PART_BYTES: usize = 1 << 20;
+/// Sides of a tensor at most; parameters have one or two.
+const SIDES_MAX: usize = 8;
 /// The key of the table that is no tensor.
 const METADATA_KEY: &str = "__metadata__";
 
@@ -71,6 +74,10 @@ impl Table {
         let mut expected = 0;
         for (name, entry) in places {
             let (start, end) = entry.data_offsets;
+            let name = shown(name);
+            if entry.shape.len() > SIDES_MAX {
+                return Err(format!("tensor {name} has {} sides, expected at most {SIDES_MAX}", entry.shape.len()));
+            }
             if start != expected || end < start {
                 return Err(format!("tensor {name} lies at bytes {start} to {end}, expected to begin at {expected}"));
             }
@@ -137,7 +144,11 @@ impl WeightsFile {
     pub(crate) fn open(path: &Path) -> Result<WeightsFile, ExportError> {
         let io_error = |source| ExportError::Io { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(io_error)?;
-        let size_bytes = file.metadata().map_err(io_error)?.len();
+        let metadata = file.metadata().map_err(io_error)?;
+        if metadata.is_dir() {
+            return Err(io_error(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, expected a file")));
+        }
+        let size_bytes = metadata.len();
         let table = Table::read(&mut file, size_bytes)
             .map_err(|reason| ExportError::Format { path: path.to_owned(), reason })?;
         Ok(WeightsFile { path: path.to_owned(), file, table })

@@ -341,7 +341,8 @@ fn lessons(settings: &Settings, model: &LoadedModel, sequence: usize, progress: 
     };
     let (mut parts, mut held_out, mut blobs) = (BTreeMap::new(), Vec::new(), Vec::new());
     for domain in domains {
-        parts.insert(format!("text {}", domain.name), hex(&domain.train.root()));
+        let other = parts.insert(format!("text {}", domain.name), hex(&domain.train.root()));
+        ensure!(other.is_none(), "two texts are called {}", domain.name);
         let windows = heldout_batches(&domain.heldout, WINDOWS, sequence as u32, WINDOWS)?;
         held_out.push((domain.name, text_rows(&windows.concat())));
         blobs.push(domain.train);

@@ -136,7 +136,8 @@ fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result
     let mut blobs = Vec::new();
     let windows = settings.run.eval_windows.next_multiple_of(rows);
     for domain in domains {
-        parts.insert(format!("text {}", domain.name), hex(&domain.train.root()));
+        let other = parts.insert(format!("text {}", domain.name), hex(&domain.train.root()));
+        ensure!(other.is_none(), "two texts are called {}", domain.name);
         let benchmark = Benchmark::new(&domain.heldout, rows as u32, sequence as u32, windows as u32)?;
         benchmarks.push((domain.name, benchmark));
         blobs.push(domain.train);

@@ -124,8 +124,8 @@ impl Job {
     /// Trains on from the latest checkpoint.
     pub(crate) fn resume(self, folder: &Folder, machine: &Machine, progress: Progress, stop: &Stop) -> Result<Summary> {
         let saved: Saved<serde_json::Value> = read_json(&folder.settings())?;
-        for (name, hash) in &self.parts {
-            if saved.parts.get(name) != Some(hash) {
+        for name in self.parts.keys().chain(saved.parts.keys()) {
+            if saved.parts.get(name) != self.parts.get(name) {
                 bail!(
                     "the run in {} cannot go on: its {name} is not what it was when the run began; put it back, or begin anew \
                      with --overwrite",
