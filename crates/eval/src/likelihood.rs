@@ -11,6 +11,11 @@ pub enum LikelihoodError {
     /// The text has nothing to be scored.
     #[error("the text is empty")]
     Empty,
+    /// A file has nothing to be answered.
+    #[error(
+        "there is no question, expected {{\"context\": …, \"choices\": [\"…\", \"…\"], \"answer\": 0}} on every line"
+    )]
+    NoQuestion,
     /// The model's files name no token that stands before a text.
     #[error("the model names no token that begins or ends texts, so the first token of a text has no likelihood")]
     NoPrefix,

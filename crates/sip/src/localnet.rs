@@ -108,7 +108,7 @@ fn report(arguments: &Arguments, localnet: &Localnet) -> Result<()> {
         writeln!(
             out,
             "note       the chain runs the program that it began with, not this build's; --reset begins anew"
-        );
+        )?;
     }
     writeln!(out, "Ctrl-C saves and stops.")?;
     Ok(())
