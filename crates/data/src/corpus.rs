@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::{DOMAINS_MAX, DataError};
+use crate::{DOMAINS_MAX, DataError, hex};
 
 /// Bytes of text used of each domain when nobody asks for another number.
 pub const MAX_BYTES_DEFAULT: usize = 4_000_000;
@@ -112,7 +112,7 @@ fn unpack(shipped: &Shipped, max_bytes: usize) -> Result<Domain, DataError> {
     let damaged = |reason: String| DataError::Damaged { name: shipped.name, reason };
     let bytes =
         zstd::bulk::decompress(shipped.packed, shipped.unpacked_bytes).map_err(|error| damaged(error.to_string()))?;
-    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&Sha256::digest(&bytes));
     if sha256 != shipped.sha256 {
         return Err(damaged(format!("sha256 {sha256}, expected {}", shipped.sha256)));
     }

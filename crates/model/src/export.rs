@@ -24,6 +24,7 @@ pub use elements::ElementType;
 pub(crate) use elements::{Widened, check_finite, f16_to_f32};
 pub use hugging_face::{SaveOptions, load_pretrained, save_pretrained, save_pretrained_with};
 pub(crate) use hugging_face::{commit_model, read_weights, stage_model};
+pub(crate) use safetensors::header;
 
 /// File name of the model's shape.
 pub const CONFIG_FILE: &str = "config.json";

@@ -182,27 +182,35 @@ impl WeightsFile {
     }
 }
 
+/// The length of the table and the table of tensors that lie one behind the other, padded so that they begin at a multiple of 8,
+/// as the format asks.
+pub(crate) fn header<'a>(
+    metadata: serde_json::Value,
+    tensors: impl Iterator<Item = (&'a str, &'a [usize])>,
+    element: ElementType,
+) -> Vec<u8> {
+    let mut table = serde_json::Map::new();
+    table.insert(METADATA_KEY.to_owned(), metadata);
+    let mut start = 0;
+    for (name, shape) in tensors {
+        let end = start + shape.iter().product::<usize>() * element.size_bytes();
+        let entry = serde_json::json!({ "dtype": element.name(), "shape": shape, "data_offsets": [start, end] });
+        table.insert(name.to_owned(), entry);
+        start = end;
+    }
+    let mut text = serde_json::Value::Object(table).to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    [&(text.len() as u64).to_le_bytes(), text.as_slice()].concat()
+}
+
 /// Writes a file of weights; the bytes depend on the arguments alone.
 ///
 /// # Errors
 /// Those of `out`. Tensors to be written as bfloat16 must be in its range.
 pub(crate) fn write(mut out: impl Write, tensors: &[TensorRef<'_>], element: ElementType) -> io::Result<()> {
-    let mut table = serde_json::Map::new();
     // The key that `transformers` insists on.
-    table.insert(METADATA_KEY.to_owned(), serde_json::json!({ "format": "pt" }));
-    let mut start = 0;
-    for tensor in tensors {
-        let end = start + (tensor.data.len() * element.size_bytes()) as u64;
-        let entry =
-            Entry { dtype: element.name().to_owned(), shape: tensor.shape.to_vec(), data_offsets: (start, end) };
-        table.insert(tensor.name.to_owned(), serde_json::to_value(entry)?);
-        start = end;
-    }
-    let mut text = serde_json::to_vec(&table)?;
-    // Elements start at a multiple of 8, as the format asks.
-    text.resize(text.len().next_multiple_of(8), b' ');
-    out.write_all(&(text.len() as u64).to_le_bytes())?;
-    out.write_all(&text)?;
+    let metadata = serde_json::json!({ "format": "pt" });
+    out.write_all(&header(metadata, tensors.iter().map(|tensor| (tensor.name, tensor.shape)), element))?;
     let mut bytes = Vec::new();
     for tensor in tensors {
         for part in tensor.data.chunks(PART_BYTES / 4) {
