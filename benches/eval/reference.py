@@ -71,14 +71,17 @@ class Judge:
         return math.fsum(self.log_likelihoods(tokens, len(added)))
 
     def choices(self, questions):
-        right = right_per_byte = 0
+        right = right_per_character = right_per_byte = 0
         for question in questions:
             sums = [self.choice(question["context"], choice) for choice in question["choices"]]
+            per_character = [s / len(c) for s, c in zip(sums, question["choices"])]
             per_byte = [s / len(c.encode()) for s, c in zip(sums, question["choices"])]
             right += sums.index(max(sums)) == question["answer"]
+            right_per_character += per_character.index(max(per_character)) == question["answer"]
             right_per_byte += per_byte.index(max(per_byte)) == question["answer"]
         count = len(questions)
-        return {"questions": count, "acc": right / count, "acc_norm": right_per_byte / count}
+        normed = {"acc_norm": right_per_character / count, "acc_bytes": right_per_byte / count}
+        return {"questions": count, "acc": right / count} | normed
 
 
 def differences(found, expected, name=""):

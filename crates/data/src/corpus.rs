@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::{DOMAINS_MAX, DataError};
+use crate::{DOMAINS_MAX, DataError, hex};
 
 /// Bytes of text used of each domain when nobody asks for another number.
 pub const MAX_BYTES_DEFAULT: usize = 4_000_000;
@@ -91,7 +91,7 @@ impl Corpus {
         let mut domains: Vec<Domain> = Vec::with_capacity(files.len());
         for file in &files {
             let text = read_text(file, max_bytes)?;
-            let name = unique_name(file, &domains);
+            let name = unique_name(file, &|name| domains.iter().any(|domain| domain.name == name));
             domains.push(Domain { name, text });
         }
         Ok(Corpus { domains })
@@ -112,7 +112,7 @@ fn unpack(shipped: &Shipped, max_bytes: usize) -> Result<Domain, DataError> {
     let damaged = |reason: String| DataError::Damaged { name: shipped.name, reason };
     let bytes =
         zstd::bulk::decompress(shipped.packed, shipped.unpacked_bytes).map_err(|error| damaged(error.to_string()))?;
-    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&Sha256::digest(&bytes));
     if sha256 != shipped.sha256 {
         return Err(damaged(format!("sha256 {sha256}, expected {}", shipped.sha256)));
     }
@@ -121,7 +121,11 @@ fn unpack(shipped: &Shipped, max_bytes: usize) -> Result<Domain, DataError> {
     Ok(Domain { name: shipped.name.to_owned(), text })
 }
 
-fn texts_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+/// The `.txt` files of a folder in the order of their names; folders inside it are not entered.
+///
+/// # Errors
+/// [`DataError::Io`], and [`DataError::NoTexts`] where there is none.
+pub fn texts_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(io_error(folder))? {
         let path = entry.map_err(io_error(folder))?.path();
@@ -165,11 +169,10 @@ fn read_text(path: &Path, max_bytes: usize) -> Result<String, DataError> {
 }
 
 /// The file name without extension; a name that is taken gets the next free number.
-fn unique_name(path: &Path, taken: &[Domain]) -> String {
+pub fn unique_name(path: &Path, is_taken: &dyn Fn(&str) -> bool) -> String {
     let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let is_free = |name: &String| !taken.iter().any(|domain| domain.name == *name);
     let numbered = (2..).map(|number: usize| format!("{stem}-{number}"));
-    std::iter::once(stem.clone()).chain(numbered).find(is_free).unwrap_or(stem)
+    std::iter::once(stem.clone()).chain(numbered).find(|name| !is_taken(name)).unwrap_or(stem)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub enum DataError {
     #[error("no text was given: name a folder of .txt files, or one file per domain")]
     NoPaths,
     /// A folder holds no text.
-    #[error("{path} holds no .txt file: each .txt file of a folder is one domain", path = path.display())]
+    #[error("{path} holds no .txt file", path = path.display())]
     NoTexts {
         /// The folder.
         path: PathBuf,

@@ -53,20 +53,21 @@ impl Staged {
     }
 }
 
-/// Gives files that belong together their names. The last one is the one without which readers take the others for nothing: what
-/// has its name is removed first, and it gets its name last, so that whoever is stopped in between never leaves a mixture of old and
-/// new files that reads as one.
+/// Gives files that belong together their names, and removes those of `stale` that are there. The last one is the one without
+/// which readers take the others for nothing: what has its name is removed before anything else happens, and it gets its name
+/// last, so that whoever is stopped in between never leaves a mixture of old and new files that reads as one.
 ///
 /// # Errors
 /// The file system's, with the path that it is about.
-pub fn commit_together(staged: Vec<Staged>) -> Result<(), (PathBuf, io::Error)> {
+pub fn commit_together(stale: &[PathBuf], staged: Vec<Staged>) -> Result<(), (PathBuf, io::Error)> {
+    let remove = |path: &Path| match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| sync_folder(path)).map_err(|error| (path.to_owned(), error)),
+    };
     if let Some(last) = staged.last() {
-        let error = |error| (last.path.clone(), error);
-        match fs::remove_file(&last.path) {
-            Err(found) if found.kind() == io::ErrorKind::NotFound => {}
-            removed => removed.and_then(|()| sync_folder(&last.path)).map_err(error)?,
-        }
+        remove(&last.path)?;
     }
+    stale.iter().try_for_each(|path| remove(path))?;
     for file in staged {
         let path = file.path.clone();
         file.commit().map_err(|error| (path, error))?;
@@ -90,6 +91,24 @@ fn temporary_path(path: &Path) -> io::Result<PathBuf> {
     temporary.push(name);
     temporary.push(format!(".{}-{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     Ok(path.with_file_name(temporary))
+}
+
+/// The name that a temporary file was to get, if a name is that of one.
+pub fn final_name(temporary: &str) -> Option<&str> {
+    let (name, numbers) = temporary.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    let (process, write) = numbers.split_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(process) && is_number(write) && !name.is_empty()).then_some(name)
+}
+
+/// Removes the temporary files that a process left in `folder` when it was killed while it wrote: those whose final name
+/// `is_ours`. A failure to remove costs nothing but space.
+pub fn remove_cut_off(folder: &Path, is_ours: &dyn Fn(&str) -> bool) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().and_then(final_name).is_some_and(is_ours) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Makes the rename itself durable. Windows cannot open a folder as a file; NTFS journals the rename.
@@ -128,17 +147,41 @@ mod tests {
         let stage = |name: &str, text: &str| {
             Staged::write(&folder.path().join(name), |temporary| fs::write(temporary, text)).unwrap()
         };
-        commit_together(vec![stage("weights", "old"), stage("index", "old")]).unwrap();
+        commit_together(&[], vec![stage("weights", "old"), stage("index", "old")]).unwrap();
         // A folder in the way of one file: it stops there, as a crash would.
         fs::create_dir_all(folder.path().join("more/inside")).unwrap();
-        let (path, _) =
-            commit_together(vec![stage("weights", "new"), stage("more", "new"), stage("index", "new")]).unwrap_err();
+        let again = || vec![stage("weights", "new"), stage("more", "new"), stage("index", "new")];
+        let (path, _) = commit_together(&[], again()).unwrap_err();
         assert_eq!(path, folder.path().join("more"));
         assert!(!folder.path().join("index").exists(), "new weights under the old index");
         fs::remove_dir_all(folder.path().join("more")).unwrap();
-        commit_together(vec![stage("weights", "new"), stage("more", "new"), stage("index", "new")]).unwrap();
+        // What is stale goes before a name is given: it cannot be removed here, so none is.
+        fs::create_dir_all(folder.path().join("stale")).unwrap();
+        let (path, _) = commit_together(&[folder.path().join("stale")], again()).unwrap_err();
+        assert_eq!(path, folder.path().join("stale"));
+        assert!(!folder.path().join("more").exists() && !folder.path().join("index").exists());
+        fs::remove_dir(folder.path().join("stale")).unwrap();
+        fs::write(folder.path().join("stale"), b"old").unwrap();
+        commit_together(&[folder.path().join("stale")], again()).unwrap();
         assert_eq!(fs::read(folder.path().join("index")).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let staged = Staged::write(&folder.path().join("a.bin"), |temporary| fs::write(temporary, b"part")).unwrap();
+        let name = staged.temporary.file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(final_name(&name), Some("a.bin"));
+        // Killed here: nothing is dropped.
+        std::mem::forget(staged);
+        for other in [".b.bin.1-2.tmp", ".a.bin.tmp", ".a.bin.1-x.tmp", "a.bin.1-2.tmp", "a.bin"] {
+            fs::write(folder.path().join(other), b"x").unwrap();
+        }
+        remove_cut_off(folder.path(), &|name| name == "a.bin");
+        assert!(!folder.path().join(&name).exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
+        remove_cut_off(&folder.path().join("none"), &|_| true);
     }
 
     #[test]

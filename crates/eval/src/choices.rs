@@ -66,7 +66,7 @@ impl Question {
             questions.push(question);
         }
         if questions.is_empty() {
-            return Err(LikelihoodError::Empty);
+            return Err(LikelihoodError::NoQuestion);
         }
         Ok(questions)
     }
@@ -81,6 +81,8 @@ pub struct ChoiceScore {
     pub right: usize,
     /// Of them, those whose right choice has the highest log-likelihood per byte of the choice.
     pub right_per_byte: usize,
+    /// Of them, those whose right choice has the highest log-likelihood per character of the choice.
+    pub right_per_character: usize,
 }
 
 impl ChoiceScore {
@@ -89,7 +91,12 @@ impl ChoiceScore {
         self.right as f64 / self.questions as f64
     }
 
-    /// The same with log-likelihoods divided by the length of the choice in bytes: `acc_norm`.
+    /// The same with log-likelihoods divided by the length of the choice in characters (code points): `acc_norm`.
+    pub fn accuracy_per_character(&self) -> f64 {
+        self.right_per_character as f64 / self.questions as f64
+    }
+
+    /// The same with log-likelihoods divided by the length of the choice in bytes: `acc_bytes`.
     pub fn accuracy_per_byte(&self) -> f64 {
         self.right_per_byte as f64 / self.questions as f64
     }
@@ -110,10 +117,14 @@ impl Judge {
             let found = self
                 .log_likelihoods(&question.context, &question.choices)
                 .map_err(|source| LikelihoodError::Answer { question: number, source: Box::new(source) })?;
-            let per_byte = found.iter().zip(&question.choices).map(|(sum, choice)| sum / choice.len() as f64);
+            let per = |length: fn(&String) -> usize| {
+                let each = found.iter().zip(&question.choices).map(|(sum, choice)| sum / length(choice) as f64);
+                usize::from(greatest(each) == question.answer)
+            };
             score.questions += 1;
             score.right += usize::from(greatest(found.iter().copied()) == question.answer);
-            score.right_per_byte += usize::from(greatest(per_byte) == question.answer);
+            score.right_per_byte += per(String::len);
+            score.right_per_character += per(|choice| choice.chars().count());
             on_question(number);
         }
         Ok(score)

@@ -1,5 +1,6 @@
 //! How likely a model finds texts: loss, perplexity and bits per byte.
 
+use sip_data::shown;
 use sip_model::tokenizer::{SpecialTokens, Tokenizer, TokenizerError};
 use sip_model::{Decoder, GenerateError};
 use std::path::PathBuf;
@@ -10,6 +11,11 @@ pub enum LikelihoodError {
     /// The text has nothing to be scored.
     #[error("the text is empty")]
     Empty,
+    /// A file has nothing to be answered.
+    #[error(
+        "there is no question, expected {{\"context\": …, \"choices\": [\"…\", \"…\"], \"answer\": 0}} on every line"
+    )]
+    NoQuestion,
     /// The model's files name no token that stands before a text.
     #[error("the model names no token that begins or ends texts, so the first token of a text has no likelihood")]
     NoPrefix,
@@ -30,7 +36,7 @@ pub enum LikelihoodError {
         context: usize,
     },
     /// The tokens of a context and a choice are those of the context alone.
-    #[error("the choice {0:?} adds no token to its context")]
+    #[error("the choice \"{}\" adds no token to its context", shown(.0))]
     NoToken(String),
     /// A line that is no question.
     #[error("line {line}: {reason}")]

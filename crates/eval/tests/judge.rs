@@ -126,7 +126,7 @@ fn a_choice_is_scored_by_the_tokens_that_it_adds() {
 }
 
 #[test]
-fn answers_are_the_likeliest_choices_in_sum_and_per_byte() {
+fn answers_are_the_likeliest_choices_in_sum_per_character_and_per_byte() {
     let setup = setup();
     let mut judge = setup.judge(&SpecialTokens::document());
     let choices = ["the house".to_owned(), "theirs".to_owned(), "other people of that state".to_owned()];
@@ -141,6 +141,20 @@ fn answers_are_the_likeliest_choices_in_sum_and_per_byte() {
     assert_eq!((score.questions, score.right, score.right_per_byte, seen), (3, 1, 1, 3));
     assert_eq!(judge.answer(&[question(by_sum)], &mut |_| ()).expect("answer").right, 1);
     assert_eq!(judge.answer(&[question(per_byte)], &mut |_| ()).expect("answer").accuracy_per_byte(), 1.0);
+    // The harness divides by characters, of which some have several bytes.
+    let choices = ["éé", "zz", "q"].map(str::to_owned);
+    let sums = judge.log_likelihoods("The", &choices).expect("log-likelihoods");
+    let normed = |length: fn(&String) -> usize| {
+        best(sums.iter().zip(&choices).map(|(sum, choice)| sum / length(choice) as f64).collect())
+    };
+    let question = |answer| Question { context: "The".into(), choices: choices.to_vec(), answer };
+    let (per_character, per_byte) = (normed(|choice| choice.chars().count()), normed(String::len));
+    assert_ne!(per_character, per_byte, "the choices tell nothing: {sums:?}");
+    for answer in 0..3 {
+        let score = judge.answer(&[question(answer)], &mut |_| ()).expect("answer");
+        assert_eq!(score.accuracy_per_character() == 1.0, answer == per_character);
+        assert_eq!(score.accuracy_per_byte() == 1.0, answer == per_byte);
+    }
     // Of equal choices the first counts.
     let equal = |answer| Question { context: "The".into(), choices: vec!["house".into(); 2], answer };
     assert_eq!(judge.answer(&[equal(0), equal(1)], &mut |_| ()).expect("answers").accuracy(), 0.5);
@@ -161,7 +175,7 @@ fn what_cannot_be_scored_is_named() {
     assert!(matches!(silent.score(TEXT, CONTEXT, &mut |_, _| ()), Err(LikelihoodError::NoPrefix)));
 
     for (text, expected) in [
-        ("", "the text is empty"),
+        ("", "there is no question"),
         ("{", "line 1: expected {\"context\""),
         ("\n{\"context\": \"a\", \"choices\": [\"b\"], \"answer\": 0}", "line 2: 1 choices, expected 2 to 1000"),
         (

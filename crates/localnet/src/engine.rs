@@ -3,6 +3,7 @@
 use crate::chain::{Chain, Refusal, Snapshot, now_unix_seconds};
 use crate::genesis::{Genesis, reset};
 use crate::{Config, Limits, LocalnetError, http, websocket};
+use sip_ledger::Embedded;
 use solana_address::Address;
 use solana_signature::Signature;
 use solana_signer::Signer;
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) websocket: Connections,
     /// Where HTTP answers, for `getClusterNodes`.
     pub(crate) address: SocketAddr,
+    /// Whether web pages from elsewhere may speak to the chain.
+    pub(crate) allow_web_pages: bool,
 }
 
 /// A chain that is being served. Dropping it is a power cut; [`Localnet::shut_down`] is the orderly end.
@@ -51,7 +54,17 @@ impl Localnet {
     /// # Errors
     /// [`LocalnetError`] where the folder, the files in it or the ports are not to be had.
     pub fn start(config: Config) -> Result<Self, LocalnetError> {
-        let Config { data, host, port, slot, program, more_programs, faucet, reset: is_reset, limits } = config;
+        let Config { data, host, port, slot, program, more_programs, faucet, reset: is_reset, limits, allow_web_pages } =
+            config;
+        // A program that does not load is found before anything is removed or written.
+        if !more_programs.is_empty() {
+            let mut trial = Embedded::new(program.0, &program.1)?;
+            for (program_id, elf) in &more_programs {
+                if trial.account(program_id).is_none() {
+                    trial.add_program(*program_id, elf)?;
+                }
+            }
+        }
         if is_reset {
             reset(&data)?;
         }
@@ -90,6 +103,7 @@ impl Localnet {
             http: Connections::new(limits.connections),
             websocket: Connections::new(limits.connections),
             address: addresses[0],
+            allow_web_pages,
         });
         let mut threads = Vec::new();
         let mut spawn = |name: &str, body: Box<dyn FnOnce(Arc<Shared>) + Send>| {

@@ -16,8 +16,31 @@ const MAX_BODY_BYTES: usize = 512 << 10;
 
 /// What wallets in a browser need to be told before they may ask.
 const CORS: &str = "access-control-allow-origin: *\r\naccess-control-allow-methods: POST, GET, OPTIONS\r\n\
-                    access-control-allow-headers: *\r\naccess-control-max-age: 86400\r\n\
-                    access-control-allow-private-network: true\r\n";
+                    access-control-allow-headers: *\r\naccess-control-max-age: 86400\r\n";
+/// What pages from elsewhere need to be told besides, where they may ask.
+const CORS_ELSEWHERE: &str = "access-control-allow-private-network: true\r\n";
+/// What they are told where they may not.
+pub(crate) const ELSEWHERE: &str =
+    "web pages from elsewhere may not speak to this chain unless it was started with --allow-web-pages";
+
+/// Whether an `Origin`, which a browser sends and a page cannot forge, is a web page that is not of this machine. The header
+/// alone keeps pages out: a browser asks nobody before it sends a plain POST, or opens a WebSocket.
+pub(crate) fn is_from_elsewhere(origin: &[u8]) -> bool {
+    let Some((scheme, rest)) = std::str::from_utf8(origin).ok().and_then(|origin| origin.split_once("://")) else {
+        // "null" is what a page is that hides where it comes from.
+        return true;
+    };
+    if !["http", "https"].contains(&scheme) {
+        // An extension of the browser, such as a wallet.
+        return false;
+    }
+    let host = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => rest.split_once(':').map_or(rest, |(host, _)| host),
+    };
+    let is_loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    !(is_loopback || host == "localhost" || host.ends_with(".localhost"))
+}
 
 /// Accepts connections until the chain stops.
 pub(crate) fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
@@ -73,11 +96,13 @@ struct Response {
     status: u16,
     content_type: &'static str,
     body: String,
+    /// Each with its line end.
+    more_headers: &'static str,
 }
 
 impl Response {
     fn text(status: u16, body: &str) -> Self {
-        Self { status, content_type: "text/plain", body: body.into() }
+        Self { status, content_type: "text/plain", body: body.into(), more_headers: "" }
     }
 }
 
@@ -91,6 +116,8 @@ struct Head {
     keep_alive: bool,
     /// The peer waits for a word before it sends the body.
     expects_continue: bool,
+    /// The peer is a web page that is not of this machine.
+    is_from_elsewhere: bool,
 }
 
 /// Why a request is answered with an error and the connection closed.
@@ -112,13 +139,18 @@ fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             }
             None => return Ok(()),
         };
-        let response = if head.is_post {
+        let response = if head.is_post && head.is_from_elsewhere && !shared.allow_web_pages {
+            Response::text(403, ELSEWHERE)
+        } else if head.is_post {
             match rpc::answer(shared, &body) {
-                Some(body) => Response { status: 200, content_type: "application/json", body },
+                Some(body) => Response { status: 200, content_type: "application/json", body, more_headers: "" },
                 None => Response::text(204, ""),
             }
         } else if head.is_options {
-            Response::text(204, "")
+            Response {
+                more_headers: if shared.allow_web_pages { CORS_ELSEWHERE } else { "" },
+                ..Response::text(204, "")
+            }
         } else if head.is_health {
             Response::text(200, "ok")
         } else {
@@ -197,6 +229,7 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Head, usize)>, Reject> {
         content_bytes: 0,
         keep_alive: request.version == Some(1),
         expects_continue: false,
+        is_from_elsewhere: false,
     };
     let mut lengths = Vec::new();
     for header in request.headers.iter() {
@@ -211,6 +244,8 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Head, usize)>, Reject> {
         } else if header.name.eq_ignore_ascii_case("connection") {
             let has = |word: &[u8]| value.split(|&b| b == b',').any(|w| w.trim_ascii().eq_ignore_ascii_case(word));
             head.keep_alive = !has(b"close") && (head.keep_alive || has(b"keep-alive"));
+        } else if header.name.eq_ignore_ascii_case("origin") {
+            head.is_from_elsewhere |= is_from_elsewhere(value);
         } else if header.name.eq_ignore_ascii_case("expect") {
             head.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
         }
@@ -227,11 +262,12 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Head, usize)>, Reject> {
 
 /// Writes an answer whole, until the deadline: a peer that takes it byte by byte does not keep the thread.
 fn write(mut stream: &TcpStream, response: &Response, keep_alive: bool, deadline: Instant) -> io::Result<()> {
-    let Response { status, content_type, body } = response;
+    let Response { status, content_type, body, more_headers } = response;
     let reason = match status {
         200 => "OK",
         204 => "No Content",
         400 => "Bad Request",
+        403 => "Forbidden",
         405 => "Method Not Allowed",
         411 => "Length Required",
         413 => "Content Too Large",
@@ -244,7 +280,8 @@ fn write(mut stream: &TcpStream, response: &Response, keep_alive: bool, deadline
         204 => String::new(),
         _ => format!("content-type: {content_type}\r\ncontent-length: {}\r\n", body.len()),
     };
-    let mut message = format!("HTTP/1.1 {status} {reason}\r\n{content}{CORS}connection: {connection}\r\n\r\n");
+    let mut message =
+        format!("HTTP/1.1 {status} {reason}\r\n{content}{CORS}{more_headers}connection: {connection}\r\n\r\n");
     message.push_str(body);
     let mut rest = message.as_bytes();
     while !rest.is_empty() {
@@ -266,6 +303,29 @@ fn write(mut stream: &TcpStream, response: &Response, keep_alive: bool, deadline
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_this_machine_and_extensions_are_told_from_pages_elsewhere() {
+        for here in [
+            "http://localhost:3000",
+            "https://app.localhost",
+            "http://127.0.0.1:5173",
+            "http://[::1]:80",
+            "chrome-extension://bfnaelmomeimhlpmgjnjophhpkkoljpa",
+        ] {
+            assert!(!is_from_elsewhere(here.as_bytes()), "{here}");
+        }
+        for elsewhere in [
+            "https://page.example",
+            "http://localhost.page.example",
+            "http://192.168.1.5",
+            "null",
+            "",
+            "http://127.0.0.1.page",
+        ] {
+            assert!(is_from_elsewhere(elsewhere.as_bytes()), "{elsewhere}");
+        }
+    }
 
     #[test]
     fn heads_are_read_only_where_they_say_one_thing() {

@@ -26,8 +26,8 @@
 //!   validator would drop it without a word.
 //! - There are no votes, no rewards, no rent, no durable nonces. `getBlock` knows the last 512 slots; transactions are known as
 //!   long as the history limit says.
-//! - Every page in every browser may speak to the chain, as with `solana-test-validator`. Its tokens are worth nothing, and it
-//!   listens to this machine alone unless told otherwise.
+//! - Pages of this machine (`http://localhost:…`) and extensions of browsers, such as wallets, may speak to the chain; other web
+//!   pages only where [`Config::allow_web_pages`] says so. An answer has at most 64 MB.
 
 mod chain;
 mod encode;
@@ -74,6 +74,8 @@ pub struct Config {
     pub reset: bool,
     /// How much of everything.
     pub limits: Limits,
+    /// Whether web pages from elsewhere may speak to the chain.
+    pub allow_web_pages: bool,
 }
 
 impl Config {
@@ -89,6 +91,7 @@ impl Config {
             faucet: None,
             reset: false,
             limits: Limits::default(),
+            allow_web_pages: false,
         }
     }
 }

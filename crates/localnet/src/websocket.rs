@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tungstenite::Message;
+use tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tungstenite::http::StatusCode;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -76,7 +78,16 @@ fn converse(stream: &TcpStream, shared: &Shared) -> Result<(), Box<dyn std::erro
     };
     let config =
         WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
-    let mut websocket = tungstenite::accept_with_config(socket, Some(config)).map_err(|error| error.to_string())?;
+    let check = |request: &Request, response: Response| match request.headers().get("origin") {
+        Some(origin) if http::is_from_elsewhere(origin.as_bytes()) && !shared.allow_web_pages => {
+            let mut refusal = ErrorResponse::new(Some(http::ELSEWHERE.to_owned()));
+            *refusal.status_mut() = StatusCode::FORBIDDEN;
+            Err(refusal)
+        }
+        _ => Ok(response),
+    };
+    let mut websocket =
+        tungstenite::accept_hdr_with_config(socket, check, Some(config)).map_err(|error| error.to_string())?;
     websocket.get_mut().deadline = None;
     stream.set_read_timeout(Some(shared.limits.idle_timeout))?;
 

@@ -306,3 +306,51 @@ fn the_cluster_is_told_in_the_shapes_that_clients_expect() {
     let supply = &get(url, "getSupply", json!([]))["value"];
     assert_eq!(supply["circulating"], 0);
 }
+
+#[test]
+fn a_program_that_does_not_load_leaves_no_chain_and_removes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("chain");
+    let broken = |reset: bool| {
+        let mut config = config(&data);
+        config.reset = reset;
+        config.more_programs = vec![(Address::new_unique(), b"no program".to_vec())];
+        sip_localnet::Localnet::start(config).map(drop).unwrap_err()
+    };
+    assert!(matches!(broken(false), sip_localnet::LocalnetError::Ledger(_)), "{}", broken(false));
+    assert!(!data.exists());
+    start(&data).shut_down().unwrap();
+    let files = || std::fs::read_dir(&data).unwrap().count();
+    let before = files();
+    broken(true);
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn an_answer_that_would_be_too_large_is_refused_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let url = &chain.url();
+    let data_address = {
+        let program = get(url, "getAccountInfo", json!([PROGRAM.to_string(), { "encoding": "base64" }]));
+        let owned = get(
+            url,
+            "getProgramAccounts",
+            json!([program["value"]["owner"], { "dataSlice": { "offset": 0, "length": 0 }, "encoding": "base64" }]),
+        );
+        let largest = owned.as_array().unwrap().iter().max_by_key(|entry| entry["account"]["space"].as_u64()).unwrap();
+        largest["pubkey"].as_str().unwrap().to_owned()
+    };
+    let ask = |count: usize, requests: usize| {
+        let params = json!([vec![&data_address; count], { "encoding": "base64" }]);
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "getMultipleAccounts", "params": params });
+        let batch = serde_json::Value::from(vec![request; requests]).to_string();
+        try_post(url, &batch).unwrap().as_array().unwrap().clone()
+    };
+    let error = |answer: &serde_json::Value| answer["error"]["message"].as_str().unwrap_or_default().to_owned();
+    assert!(error(&ask(100, 1)[0]).contains("ask for fewer accounts"));
+    let answers = ask(50, 20);
+    assert!(error(&answers[0]).is_empty(), "{}", error(&answers[0]));
+    assert!(error(&answers[19]).contains("send smaller batches"), "{}", error(&answers[19]));
+    assert_eq!(get(url, "getHealth", json!([])), json!("ok"));
+}

@@ -194,7 +194,7 @@ fn http_peers_that_send_nonsense_or_nothing_or_too_much_harm_nobody() {
         assert!(answer.contains(status), "{answer}");
     }
     let preflight = raw(url, b"OPTIONS / HTTP/1.1\r\nconnection: close\r\n\r\n").unwrap();
-    assert!(preflight.contains("access-control-allow-origin: *"));
+    assert!(preflight.contains("access-control-allow-origin: *") && !preflight.contains("private-network"));
 
     // A request that drips in is given up on, however steadily it drips.
     let start = Instant::now();
@@ -252,4 +252,33 @@ fn requests_may_follow_each_other_on_one_connection() {
     stream.read_to_string(&mut answers).unwrap();
     assert_eq!(answers.matches(r#""result":"ok""#).count(), 4, "{answers}");
     assert_eq!(answers.matches("100 Continue").count(), 1);
+}
+
+#[test]
+fn web_pages_from_elsewhere_are_answered_only_where_they_are_let_in() {
+    let slot = json!({ "jsonrpc": "2.0", "id": 1, "method": "getSlot" }).to_string();
+    let post = |origin: &str| {
+        let head =
+            format!("POST / HTTP/1.1\r\nconnection: close\r\norigin: {origin}\r\ncontent-length: {}", slot.len());
+        format!("{head}\r\n\r\n{slot}")
+    };
+    let handshake = "GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n\
+                     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\norigin: https://page.example\r\n\r\n";
+    for (allow, status) in [(false, " 403 "), (true, " 200 ")] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path());
+        config.allow_web_pages = allow;
+        let chain = sip_localnet::Localnet::start(config).unwrap();
+        let url = &chain.url();
+        let answer = raw(url, post("https://page.example").as_bytes()).unwrap();
+        assert!(answer.contains(status), "{answer}");
+        let answer = raw(url, post("http://localhost:3000").as_bytes()).unwrap();
+        assert!(answer.contains(" 200 "), "{answer}");
+        let preflight = raw(url, b"OPTIONS / HTTP/1.1\r\nconnection: close\r\n\r\n").unwrap();
+        assert_eq!(preflight.contains("private-network"), allow);
+        if !allow {
+            let answer = raw(&chain.websocket_url(), handshake.as_bytes()).unwrap();
+            assert!(answer.contains(" 403 "), "{answer}");
+        }
+    }
 }

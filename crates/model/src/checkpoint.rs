@@ -7,10 +7,12 @@
 //! whole and on the disk: a crash or a full disk leaves the checkpoint before it as it was.
 
 use crate::export::elements::f32_to_bf16;
+use crate::export::{ElementType, header};
 use crate::llama::ParamSpec;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sip_data::files::write_atomically;
+use sip_data::{hex, unhex};
 use sip_graph::Buffer;
 use sip_kernels::Threads;
 use sip_proof::{Hash, roots_tree, tensor_root};
@@ -177,7 +179,7 @@ impl Checkpoint {
         let lengths = (0..3).flat_map(|_| params.iter().map(ParamSpec::len));
         let data_bytes = lengths.clone().map(|len| len as u64 * 4).sum::<u64>();
         let shapes: Vec<Named<'_>> = names(params).map(|(name, shape)| Named { name, shape, values: &[] }).collect();
-        if header != header_of(&metadata(job, step, &root), &shapes, 4) {
+        if header != header_of(&metadata(job, step, &root), &shapes, ElementType::F32) {
             let (found, expected) =
                 (format!("{} tensors or of other shapes", found.tensors.len()), format!("{}", shapes.len()));
             return Err(CheckpointError::Other { path: path.to_owned(), what: "tensors are", found, expected });
@@ -214,7 +216,7 @@ pub fn save_bf16(path: &Path, params: &[ParamSpec], step: u64, weights: &[Buffer
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
     let tensors = named(params, &weights[..params.len().min(weights.len())]);
-    save(path, &metadata, &tensors, Precision::Bf16, &mut |file| Box::new(file))
+    save(path, &metadata, &tensors, ElementType::Bf16, &mut |file| Box::new(file))
 }
 
 /// Writes tensors as a safetensors file in f32, whole or not at all; the bytes depend on the arguments alone.
@@ -226,7 +228,7 @@ pub fn save_tensors(
     metadata: &BTreeMap<String, String>,
     tensors: &[Named<'_>],
 ) -> Result<(), CheckpointError> {
-    save(path, metadata, tensors, Precision::F32, &mut |file| Box::new(file))
+    save(path, metadata, tensors, ElementType::F32, &mut |file| Box::new(file))
 }
 
 /// Merkle root over the entries' BLAKE3 roots: what the protocol commits to.
@@ -251,22 +253,16 @@ pub fn tensor_roots(tensors: &[&[u32]], threads: &Threads) -> Vec<Hash> {
         .collect()
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Precision {
-    F32,
-    Bf16,
-}
-
 /// `sink` stands between the file and what is written: a test lets the disk run full there.
 fn save(
     path: &Path,
     metadata: &BTreeMap<String, String>,
     tensors: &[Named<'_>],
-    precision: Precision,
+    element: ElementType,
     sink: &mut dyn FnMut(File) -> Box<dyn Write>,
 ) -> Result<(), CheckpointError> {
-    let element_bytes = if precision == Precision::F32 { 4 } else { 2 };
-    let header = header_of(metadata, tensors, element_bytes);
+    let element_bytes = element.size_bytes();
+    let header = header_of(metadata, tensors, element);
     let data: u64 = tensors.iter().map(|tensor| tensor.values.len() as u64 * element_bytes as u64).sum();
     let outcome = write_atomically(path, |temporary| {
         let mut file = BufWriter::with_capacity(1 << 20, sink(File::create(temporary)?));
@@ -274,11 +270,11 @@ fn save(
         let mut bytes = Vec::with_capacity(BLOCK_ELEMENTS * element_bytes);
         for block in tensors.iter().flat_map(|tensor| tensor.values.chunks(BLOCK_ELEMENTS)) {
             bytes.clear();
-            match precision {
-                Precision::F32 => bytes.extend(block.iter().flat_map(|bits| bits.to_le_bytes())),
-                Precision::Bf16 => {
+            match element {
+                ElementType::Bf16 => {
                     bytes.extend(block.iter().flat_map(|&bits| f32_to_bf16(f32::from_bits(bits)).to_le_bytes()))
                 }
+                _ => bytes.extend(block.iter().flat_map(|bits| bits.to_le_bytes())),
             }
             file.write_all(&bytes)?;
         }
@@ -292,22 +288,8 @@ fn save(
     })
 }
 
-/// The length of the header and the header, padded to 8 bytes.
-fn header_of(metadata: &BTreeMap<String, String>, tensors: &[Named<'_>], element_bytes: usize) -> Vec<u8> {
-    let dtype = if element_bytes == 4 { "F32" } else { "BF16" };
-    let mut all = Map::new();
-    all.insert("__metadata__".into(), json!(metadata));
-    let mut start = 0;
-    for tensor in tensors {
-        let end = start + tensor.shape.iter().product::<usize>() * element_bytes;
-        all.insert(tensor.name.clone(), json!({ "dtype": dtype, "shape": tensor.shape, "data_offsets": [start, end] }));
-        start = end;
-    }
-    let mut text = Value::Object(all).to_string();
-    text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(8) - text.len()));
-    let mut header = (text.len() as u64).to_le_bytes().to_vec();
-    header.extend(text.into_bytes());
-    header
+fn header_of(metadata: &BTreeMap<String, String>, tensors: &[Named<'_>], element: ElementType) -> Vec<u8> {
+    header(json!(metadata), tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape)), element)
 }
 
 fn metadata(job: &Hash, step: u64, root: &Hash) -> BTreeMap<String, String> {
@@ -340,21 +322,6 @@ fn names(params: &[ParamSpec]) -> impl Iterator<Item = (String, &[usize])> {
 
 fn named<'a>(params: &'a [ParamSpec], entries: &'a [Buffer]) -> Vec<Named<'a>> {
     names(params).zip(entries).map(|((name, shape), values)| Named { name, shape, values }).collect()
-}
-
-fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Hash> {
-    let mut hash = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(hash)
 }
 
 #[cfg(test)]
@@ -457,7 +424,7 @@ mod tests {
             let tensors = params();
             let later = entries();
             let outcome =
-                save(&path, &metadata(&job, 6, &root), &named(&tensors, &later), Precision::F32, &mut |file| {
+                save(&path, &metadata(&job, 6, &root), &named(&tensors, &later), ElementType::F32, &mut |file| {
                     Box::new(SmallDisk(file, room))
                 });
             let error = outcome.unwrap_err().to_string();

@@ -12,7 +12,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use sip_data::{shown, shown_up_to};
 use thiserror::Error;
+
+use crate::tokenizer::{SPECIAL_TOKENS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
 
 pub use crate::config::LlamaConfig;
 pub use config_file::load_config;
@@ -21,6 +24,7 @@ pub use elements::ElementType;
 pub(crate) use elements::{Widened, check_finite, f16_to_f32};
 pub use hugging_face::{SaveOptions, load_pretrained, save_pretrained, save_pretrained_with};
 pub(crate) use hugging_face::{commit_model, read_weights, stage_model};
+pub(crate) use safetensors::header;
 
 /// File name of the model's shape.
 pub const CONFIG_FILE: &str = "config.json";
@@ -30,6 +34,15 @@ pub const GENERATION_CONFIG_FILE: &str = "generation_config.json";
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 /// File name of the table that says which file holds which weight, where there are several.
 pub const INDEX_FILE: &str = "model.safetensors.index.json";
+/// File name in which newer model folders keep the chat template.
+pub(crate) const CHAT_TEMPLATE_FILE: &str = "chat_template.jinja";
+
+/// Whether a file of a model's folder has a name that is written here: weights, shape, tokenizer, chat template.
+pub fn is_file_of_model(name: &str) -> bool {
+    let beside = [CONFIG_FILE, GENERATION_CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE, CHAT_TEMPLATE_FILE];
+    let tokenizer = [TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SPECIAL_TOKENS_FILE];
+    beside.contains(&name) || tokenizer.contains(&name) || hugging_face::is_part(name)
+}
 
 /// A JSON file of a model is read up to this size; the index of a model of 4096 layers is smaller.
 const JSON_LIMIT_BYTES: u64 = 16 << 20;
@@ -63,6 +76,9 @@ impl Tensor {
     }
 }
 
+/// An error shows this much of what a parser says, which may quote the file.
+pub(crate) const REASON_CHARS_SHOWN: usize = 400;
+
 /// Why a model could not be saved or loaded.
 #[derive(Debug, Error)]
 pub enum ExportError {
@@ -82,6 +98,12 @@ pub enum ExportError {
         /// What the file system said.
         source: io::Error,
     },
+    /// A folder holds files of a model, but not the one that says what they are.
+    #[error("{path} holds files of a model, but no config.json: a save was cut off here; save the model again", path = path.display())]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file is larger than its content can be.
     #[error("{path} has {size_bytes} bytes, expected at most {limit_bytes}", path = path.display())]
     TooLarge {
@@ -93,7 +115,7 @@ pub enum ExportError {
         limit_bytes: u64,
     },
     /// A file is not of its format: truncated, or not JSON, or a header that does not describe the data.
-    #[error("{path} is damaged or not of the expected format: {reason}", path = path.display())]
+    #[error("{path} is damaged or not of the expected format: {reason}", path = path.display(), reason = shown_up_to(reason, REASON_CHARS_SHOWN))]
     Format {
         /// The file.
         path: PathBuf,
@@ -101,7 +123,7 @@ pub enum ExportError {
         reason: String,
     },
     /// `config.json` describes a model other than a plain Llama.
-    #[error("{path}: {key} is {found}, but only {expected} is supported", path = path.display())]
+    #[error("{path}: {key} is {found}, but only {expected} is supported", path = path.display(), found = shown(found))]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -123,7 +145,7 @@ pub enum ExportError {
         expected: Vec<usize>,
     },
     /// A tensor is there that the configuration does not know, or is there twice.
-    #[error("{origin}: tensor {name} is unexpected: the configuration has no such parameter, or it is given twice")]
+    #[error("{origin}: tensor {name} is unexpected: the configuration has no such parameter, or it is given twice", name = shown(name))]
     Unexpected {
         /// The file, or `model` when it was to be saved.
         origin: String,
@@ -155,7 +177,7 @@ pub enum ExportError {
         expected: usize,
     },
     /// A tensor's numbers are of a kind that is not read.
-    #[error("{path}: tensor {name} has type {found}, expected {expected}: convert the weights first", path = path.display())]
+    #[error("{path}: tensor {name} has type {found}, expected {expected}: convert the weights first", path = path.display(), name = shown(name), found = shown(found))]
     ElementType {
         /// The file.
         path: PathBuf,

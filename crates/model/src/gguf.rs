@@ -22,7 +22,7 @@ use crate::config::{LlamaConfig, RopeScaling};
 use crate::export::{ExportError, Widened, YARN_BETA_FAST, YARN_BETA_SLOW, check_finite, yarn_attention_factor};
 use crate::loaded::{LoadError, LoadedModel, recognise, unique};
 use crate::tables::rotary_frequencies;
-use crate::tokenizer::SpecialTokens;
+use crate::tokenizer::{SpecialTokens, TokenizerError};
 
 /// Blocks are read in parts of about this many bytes.
 const PART_BYTES: usize = 1 << 20;
@@ -47,7 +47,8 @@ pub(crate) fn open(path: &Path) -> Result<LoadedModel, LoadError> {
         .map_err(|reason| ExportError::Format { path: path.to_owned(), reason })?;
     let mut gguf = Gguf { path, file, container };
     let config = gguf.config()?;
-    let tokenizer = vocabulary::tokenizer(&gguf.container)?;
+    let tokenizer = vocabulary::tokenizer(&gguf.container)
+        .map_err(|error| TokenizerError::File { path: path.to_owned(), source: Box::new(error) })?;
     let special = gguf.special(&config, tokenizer.begin()?);
     let chat = recognise(gguf.container.text("tokenizer.chat_template"));
     let weights = gguf.weights(&config)?;
@@ -145,10 +146,10 @@ impl Gguf<'_> {
             (None | Some("linear"), Some(factor)) => Ok(Some(RopeScaling::Linear { factor })),
             (Some("yarn"), Some(factor)) => Ok(Some(RopeScaling::Yarn {
                 factor,
-                attention_factor: self.number("llama.rope.scaling.attn_factor")?.map_or(1.0, |own| own)
+                attention_factor: self.number("llama.rope.scaling.attn_factor")?.unwrap_or(1.0)
                     * yarn_attention_factor(factor, [None, None]),
-                beta_fast: YARN_BETA_FAST,
-                beta_slow: YARN_BETA_SLOW,
+                beta_fast: self.number("llama.rope.scaling.yarn_beta_fast")?.unwrap_or(YARN_BETA_FAST),
+                beta_slow: self.number("llama.rope.scaling.yarn_beta_slow")?.unwrap_or(YARN_BETA_SLOW),
                 original_max_seq_len,
                 truncate: true,
             })),
@@ -192,6 +193,7 @@ impl Gguf<'_> {
             u32::try_from(id).ok().filter(|&id| (id as usize) < config.vocab_size)
         };
         let end = ["eos", "eot", "eom"].into_iter().filter_map(|role| id(&format!("tokenizer.ggml.{role}_token_id")));
+        let begin = begin.filter(|&id| (id as usize) < config.vocab_size);
         SpecialTokens { begin, bos: id("tokenizer.ggml.bos_token_id"), end: unique(end.collect(), config) }
     }
 

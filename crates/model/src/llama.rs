@@ -70,6 +70,9 @@ pub enum ModelError {
     Run(#[from] RunError),
 }
 
+/// Tokens of a step at most, rows times tokens per row: the gradient of an embedding is one chain over all of them.
+pub const STEP_TOKENS_MAX: usize = sip_ops::MAX_TERMS as usize;
+
 /// Hyper-parameters of training that are constants of the graph.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainConfig {
@@ -167,6 +170,14 @@ pub fn step_graph(
     if train.total_steps == 0 || train.total_steps > 1 << 24 {
         let expected = format!("1 to {}", 1 << 24);
         return Err(ModelError::Size { field: "total_steps", value: train.total_steps, expected });
+    }
+    let value = train.batch.saturating_mul(train.seq_len);
+    if value > STEP_TOKENS_MAX {
+        return Err(ModelError::Size {
+            field: "batch × seq_len",
+            value,
+            expected: format!("at most {STEP_TOKENS_MAX}"),
+        });
     }
     let mut b = Builder::new();
     let (mut model, tensors, params) = Model::for_training(&mut b, config, trained, train.batch, train.seq_len)?;

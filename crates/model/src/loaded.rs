@@ -1,6 +1,6 @@
 //! One way to open a model, whatever layout it comes in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,13 +9,11 @@ use thiserror::Error;
 
 use crate::chat::{ChatError, ChatTemplate};
 use crate::export::{
-    CONFIG_FILE, ConfigFile, ExportError, GENERATION_CONFIG_FILE, GenerationConfigFile, LlamaConfig, SaveOptions,
-    TensorRef, commit_model, read_file, read_weights, stage_model,
+    CHAT_TEMPLATE_FILE, CONFIG_FILE, ConfigFile, ExportError, GENERATION_CONFIG_FILE, GenerationConfigFile,
+    LlamaConfig, SaveOptions, TensorRef, commit_model, read_file, read_weights, stage_model,
 };
 use crate::tokenizer::{SpecialTokens, TOKENIZER_CONFIG_FILE, Tokenizer, TokenizerError};
 
-/// File name in which newer model folders keep the chat template.
-const CHAT_TEMPLATE_FILE: &str = "chat_template.jinja";
 /// The files beside the weights are read up to this size.
 const SIDE_FILE_LIMIT_BYTES: u64 = 16 << 20;
 
@@ -44,8 +42,13 @@ pub enum LoadError {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// The vocabulary of the tokenizer is not that of the weights.
-    #[error("the tokenizer has ids up to {id}, but the model has only {vocab_size} rows: they do not belong together")]
+    #[error(
+        "{path}: the tokenizer has ids up to {id}, but the model has only {vocab_size} rows: they do not belong together",
+        path = path.display()
+    )]
     Vocabulary {
+        /// The folder or file.
+        path: PathBuf,
         /// The largest id.
         id: usize,
         /// Rows of the embedding.
@@ -70,7 +73,7 @@ impl LoadedModel {
         };
         let (count, vocab_size) = (model.tokenizer.vocab_size(), model.config.vocab_size);
         if count > vocab_size {
-            return Err(LoadError::Vocabulary { id: count - 1, vocab_size });
+            return Err(LoadError::Vocabulary { path: path.to_owned(), id: count - 1, vocab_size });
         }
         Ok(model)
     }
@@ -137,7 +140,8 @@ fn open_folder(folder: &Path) -> Result<LoadedModel, LoadError> {
         true => bos,
         false => tokenizer.begin()?.or(bos.filter(|_| tokenizer_config.add_bos_token == Some(true))),
     };
-    let special = SpecialTokens { begin, bos, end: unique(end, &config) };
+    let is_row = |id: &u32| (*id as usize) < config.vocab_size;
+    let special = SpecialTokens { begin: begin.filter(is_row), bos: bos.filter(is_row), end: unique(end, &config) };
 
     let path = folder.join(CHAT_TEMPLATE_FILE);
     let template = match path.exists() {
@@ -163,4 +167,69 @@ pub(crate) fn unique(ids: Vec<u32>, config: &LlamaConfig) -> Vec<u32> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn model(chat: Result<ChatTemplate, ChatError>) -> LoadedModel {
+        let tokenizer = Tokenizer::train(&[], 257).unwrap();
+        let config = LlamaConfig {
+            vocab_size: 257,
+            hidden_size: 8,
+            intermediate_size: 12,
+            num_layers: 1,
+            num_heads: 2,
+            num_kv_heads: 2,
+            head_dim: None,
+            max_seq_len: 16,
+            rms_norm_eps: 1e-5,
+            rope_theta: 10_000.0,
+            rope_scaling: None,
+            tie_embeddings: true,
+        };
+        let weights = config.parameters().iter().map(|(_, shape)| Buffer::new(shape.iter().product())).collect();
+        LoadedModel { config, weights, tokenizer, special: SpecialTokens::document(), chat }
+    }
+
+    #[test]
+    fn the_chat_template_of_the_model_before_does_not_survive() {
+        let folder = tempfile::tempdir().unwrap();
+        let template = folder.path().join(CHAT_TEMPLATE_FILE);
+        fs::write(&template, "{{ of another model }}").unwrap();
+        model(Ok(ChatTemplate::ChatMl { default_system: None })).save(folder.path(), SaveOptions::default()).unwrap();
+        assert!(!template.exists());
+        assert!(LoadedModel::open(folder.path()).unwrap().chat.is_ok());
+    }
+
+    #[test]
+    fn tokens_that_are_no_rows_begin_no_text() {
+        let folder = tempfile::tempdir().unwrap();
+        model(Err(ChatError::Missing)).save(folder.path(), SaveOptions::default()).unwrap();
+        fs::remove_file(folder.path().join(TOKENIZER_CONFIG_FILE)).unwrap();
+        let path = folder.path().join(CONFIG_FILE);
+        let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config["bos_token_id"] = 999_999.into();
+        fs::write(&path, config.to_string()).unwrap();
+        let special = LoadedModel::open(folder.path()).unwrap().special;
+        assert_eq!((special.begin, special.bos), (None, None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = || LoadedModel::open(folder.path()).unwrap_err().to_string();
+        model(Err(ChatError::Missing)).save(folder.path(), SaveOptions::default()).unwrap();
+        fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
+        assert!(said().contains("tokenizer.json: not a usable tokenizer.json: missing field"), "{}", said());
+        Tokenizer::train(&["abab abab abab"], 300).unwrap().save(folder.path(), 16).unwrap();
+        assert!(said().contains("the model has only 257 rows"), "{}", said());
+        assert!(said().starts_with(&folder.path().display().to_string()), "{}", said());
+        model(Err(ChatError::Missing)).save(folder.path(), SaveOptions::default()).unwrap();
+        fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+        fs::create_dir(folder.path().join("model.safetensors")).unwrap();
+        assert!(said().contains("is a folder"), "{}", said());
+    }
 }

@@ -22,8 +22,9 @@ pub struct Sampling {
 }
 
 impl Default for Sampling {
+    /// What `sip generate` does unless it is told otherwise.
     fn default() -> Sampling {
-        Sampling { temperature: 0.8, top_k: 0, top_p: 0.95, repetition_penalty: 1.0 }
+        Sampling { temperature: 0.8, top_k: 40, top_p: 0.95, repetition_penalty: 1.0 }
     }
 }
 

@@ -16,9 +16,12 @@ use std::thread;
 
 use serde_json::json;
 use sip_data::files::{Staged, commit_together};
+use sip_data::shown_up_to;
 use thiserror::Error;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
+
+use crate::export::{CHAT_TEMPLATE_FILE, REASON_CHARS_SHOWN};
 
 /// The special token between documents; it begins and ends every text.
 pub const DOCUMENT_TOKEN: &str = "<|document|>";
@@ -61,8 +64,16 @@ pub enum TokenizerError {
         source: io::Error,
     },
     /// The text is no tokenizer, or one with parts that are not supported.
-    #[error("not a usable tokenizer.json: {0}")]
+    #[error("not a usable tokenizer.json: {reason}", reason = shown_up_to(.0, REASON_CHARS_SHOWN))]
     Format(String),
+    /// A file holds no tokenizer that can be used.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its content.
+        source: Box<TokenizerError>,
+    },
     /// The `tokenizers` library refused a text.
     #[error("tokenizer: {0}")]
     Library(String),
@@ -235,10 +246,15 @@ impl Tokenizer {
         self.id(DOCUMENT_TOKEN) == Some(DOCUMENT_ID)
     }
 
-    /// The token that the tokenizer itself sets before a text, if it does.
+    /// The token that the tokenizer itself sets before a text, if it does; what it sets behind is none.
     pub(crate) fn begin(&self) -> Result<Option<u32>, TokenizerError> {
-        let empty = self.inner.encode_fast("", true).map_err(|error| TokenizerError::Library(error.to_string()))?;
-        Ok(empty.get_ids().first().copied())
+        let ids = |with_special: bool| {
+            let encoding = self.inner.encode_fast("a", with_special);
+            encoding.map(|e| e.get_ids().to_vec()).map_err(|error| TokenizerError::Library(error.to_string()))
+        };
+        let (alone, whole) = (ids(false)?, ids(true)?);
+        let before = whole.windows(alone.len().max(1)).position(|part| part == alone).unwrap_or(0);
+        Ok(whole[..before].first().copied())
     }
 
     /// Reads the content of a `tokenizer.json`: one written here, or one of another model.
@@ -282,7 +298,8 @@ impl Tokenizer {
         chat_template: Option<&str>,
     ) -> Result<(), TokenizerError> {
         let staged = self.stage_with(folder, max_seq_len, special, chat_template)?;
-        commit_together(staged).map_err(|(path, source)| TokenizerError::Io { path, source })
+        commit_together(&[folder.join(CHAT_TEMPLATE_FILE)], staged)
+            .map_err(|(path, source)| TokenizerError::Io { path, source })
     }
 
     /// The files of [`Tokenizer::save_with`], on the disk but without their names; `tokenizer.json` is the last.
@@ -323,16 +340,17 @@ impl Tokenizer {
     /// Reads the tokenizer in `folder`.
     ///
     /// # Errors
-    /// [`TokenizerError::Io`], and those of [`Tokenizer::from_json`].
+    /// [`TokenizerError::Io`], and [`TokenizerError::File`] with those of [`Tokenizer::from_json`].
     pub fn load(folder: &Path) -> Result<Self, TokenizerError> {
         let path = folder.join(TOKENIZER_FILE);
         let io_error = |source| TokenizerError::Io { path: path.clone(), source };
+        let file_error = |error| TokenizerError::File { path: path.clone(), source: Box::new(error) };
         let size_bytes = fs::metadata(&path).map_err(io_error)?.len();
         if size_bytes > FILE_LIMIT_BYTES {
             let reason = format!("{size_bytes} bytes, expected at most {FILE_LIMIT_BYTES}");
-            return Err(TokenizerError::Format(reason));
+            return Err(file_error(TokenizerError::Format(reason)));
         }
-        Self::from_json(&fs::read(&path).map_err(io_error)?)
+        Self::from_json(&fs::read(&path).map_err(io_error)?).map_err(file_error)
     }
 }
 
@@ -569,6 +587,38 @@ mod tests {
         assert!(!foreign(&[("/added_tokens/0/rstrip", true.into())]).unwrap().divisible);
     }
 
+    fn replace(pattern: serde_json::Value, content: &str) -> serde_json::Value {
+        json!({ "type": "Replace", "pattern": pattern, "content": content })
+    }
+
+    fn normalizers(members: Vec<serde_json::Value>) -> serde_json::Value {
+        json!({ "type": "Sequence", "normalizers": members })
+    }
+
+    #[test]
+    fn the_normalizer_of_llama_is_read_and_what_stands_behind_a_text_is_no_beginning() {
+        let prepend = json!({ "type": "Prepend", "prepend": "▁" });
+        let llama = normalizers(vec![prepend, replace(json!({ "String": " " }), "▁")]);
+        let tokenizer = foreign(&[("/normalizer", llama)]).unwrap();
+        assert_eq!(tokenizer.encode("a b").unwrap(), tokenizer.encode("a▁b").unwrap());
+        let template = |parts: &[&str]| {
+            let part = |&part: &&str| match part {
+                "A" => json!({ "Sequence": { "id": "A", "type_id": 0 } }),
+                token => json!({ "SpecialToken": { "id": token, "type_id": 0 } }),
+            };
+            let single: Vec<_> = parts.iter().map(part).collect();
+            let value = json!({
+                "type": "TemplateProcessing", "single": single, "pair": single,
+                "special_tokens": { "begin": { "id": "begin", "ids": [7], "tokens": ["x"] }, "end": { "id": "end", "ids": [9], "tokens": ["x"] } },
+            });
+            foreign(&[("/post_processor", value)]).unwrap().begin().unwrap()
+        };
+        assert_eq!(template(&["A"]), None);
+        assert_eq!(template(&["A", "end"]), None);
+        assert_eq!(template(&["begin", "A"]), Some(7));
+        assert_eq!(template(&["begin", "A", "end"]), Some(7));
+    }
+
     #[test]
     fn parts_that_are_not_supported_are_refused_by_name() {
         for (expected, pointer, value) in [
@@ -581,6 +631,20 @@ mod tests {
             ("its decoder is CTC", "/decoder", json!({ "type": "Sequence", "decoders": [{ "type": "CTC" }] })),
             ("its post_processor is unnamed", "/post_processor", json!(5)),
             ("empty text", "/added_tokens/0/content", json!("")),
+            ("has 513 bytes, expected at most 512", "/added_tokens/0/content", json!("x".repeat(513))),
+            ("Prepend in its normalizer sets 0 bytes", "/normalizer", json!({ "type": "Prepend", "prepend": "" })),
+            ("sets 17 bytes", "/normalizer", json!({ "type": "Prepend", "prepend": "x".repeat(17) })),
+            ("Replace in its normalizer has another pattern", "/normalizer", replace(json!({ "String": "" }), "b")),
+            ("has another pattern", "/normalizer", replace(json!({ "Regex": "x*" }), "b")),
+            ("has another pattern", "/decoder", replace(json!({ "Regex": "x*" }), "b")),
+            ("can make a text 17 times as long", "/normalizer", replace(json!({ "String": "." }), &"a".repeat(17))),
+            (
+                "100 times as long",
+                "/normalizer",
+                normalizers(vec![replace(json!({ "String": "." }), &"a".repeat(10)); 2]),
+            ),
+            ("has 9 members", "/normalizer", normalizers(vec![json!({ "type": "NFC" }); 9])),
+            ("Strip in its decoder", "/decoder", json!({ "type": "Strip", "content": " ", "start": 0, "stop": 1 })),
         ] {
             let error = foreign(&[(pointer, value)]).unwrap_err().to_string();
             assert!(error.contains(expected), "{expected}: {error}");

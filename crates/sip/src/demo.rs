@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// Folder for the results
     #[arg(long, value_name = "FOLDER", default_value = "sip-out")]
     out: PathBuf,
-    /// Begin anew even if the folder holds a run that is not finished
+    /// Begin anew even if the folder holds a run
     #[arg(long)]
     overwrite: bool,
     /// Go on with the run in the folder, from its last finished round
@@ -59,11 +59,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Run::resume(store, progress, stop)?
     } else {
         let mut settings = settings(arguments)?;
+        store.refuse_foreign()?;
+        let out = arguments.out.display();
         if !arguments.overwrite && Run::is_unfinished(&store) {
-            bail!(
-                "{} holds a run that is not finished; go on with --resume, or begin anew with --overwrite",
-                arguments.out.display()
-            );
+            bail!("{out} holds a run that is not finished; go on with --resume, or begin anew with --overwrite");
+        }
+        // A run that was stopped before its chain began is no loss.
+        if !arguments.overwrite && store.latest().is_ok() {
+            bail!("{out} holds a run already; begin anew with --overwrite, or choose another folder with --out");
         }
         let max_bytes = if arguments.quick { 400_000 } else { usize::MAX };
         progress.stage("Data");

@@ -3,14 +3,13 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use sip_eval::{ChoiceScore, Judge, Question, TextScore};
-use sip_kernels::MAX_THREADS;
 use sip_model::Decoder;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::generate::{machine, open};
+use crate::generate::{MachineOptions, open};
 use crate::progress::Progress;
 
 /// Tokens that the model sees at once unless more or fewer are asked for.
@@ -34,9 +33,8 @@ pub(crate) struct Arguments {
     /// Tokens scored per window; fewer give each more to see and cost as many times more. All unless given
     #[arg(long, value_name = "N")]
     stride: Option<usize>,
-    /// Threads; all cores (or SIP_THREADS) unless given. The scores do not depend on them
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_THREADS as i64))]
-    threads: Option<u32>,
+    #[command(flatten)]
+    machine: MachineOptions,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -50,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let texts = arguments.texts.iter().map(|path| Ok((path, read(path)?))).collect::<Result<Vec<_>>>()?;
     let questions =
         arguments.choices.iter().map(|path| Ok((path, Question::load(path)?))).collect::<Result<Vec<_>>>()?;
-    let machine = machine(arguments.threads)?;
+    let machine = arguments.machine.machine()?;
     let model = open(&arguments.model)?;
     let context = arguments.context.unwrap_or(CONTEXT_DEFAULT.min(model.config.max_seq_len));
     let stride = arguments.stride.unwrap_or(context);
@@ -88,16 +86,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let seconds = started.elapsed().as_secs_f64();
         if !arguments.json {
             let ChoiceScore { questions, .. } = score;
-            let (sum, per_byte) = (score.accuracy(), score.accuracy_per_byte());
-            let path = path.display().to_string();
-            writeln!(out, "{path:<28} {questions} questions, accuracy {sum:.4}, by likelihood per byte {per_byte:.4}")?;
+            let (sum, per_character) = (score.accuracy(), score.accuracy_per_character());
+            let (path, per_byte) = (path.display().to_string(), score.accuracy_per_byte());
+            writeln!(
+                out,
+                "{path:<28} {questions} questions, accuracy {sum:.4}, by likelihood per character {per_character:.4}, per byte \
+                 {per_byte:.4}"
+            )?;
         }
         answers.push(json!({
             "path": path,
             "seconds": seconds,
             "questions": score.questions,
             "acc": score.accuracy(),
-            "acc_norm": score.accuracy_per_byte(),
+            "acc_norm": score.accuracy_per_character(),
+            "acc_bytes": score.accuracy_per_byte(),
         }));
     }
     if arguments.json {

@@ -33,23 +33,22 @@ pub(crate) struct Arguments {
     #[arg(long, alias = "tokens", value_name = "N", default_value_t = 120)]
     max_tokens: usize,
     /// How freely to choose: 0 takes the likeliest token, 1 follows the model's probabilities
-    #[arg(long, value_name = "T", default_value_t = 0.8)]
+    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature)]
     temperature: f32,
     /// Choose among the K likeliest tokens only; 0 for all
-    #[arg(long, value_name = "K", default_value_t = 40)]
+    #[arg(long, value_name = "K", default_value_t = Sampling::default().top_k)]
     top_k: usize,
     /// Choose among the likeliest tokens that together have this probability
-    #[arg(long, value_name = "P", default_value_t = 0.95)]
+    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p)]
     top_p: f32,
     /// Make tokens that are in the text already less likely: above 1; 1 changes nothing
-    #[arg(long, value_name = "R", default_value_t = 1.0)]
+    #[arg(long, value_name = "R", default_value_t = Sampling::default().repetition_penalty)]
     repetition_penalty: f32,
     /// Seed of the choices
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Threads; all cores (or SIP_THREADS) unless given. The text does not depend on them
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_THREADS as i64))]
-    threads: Option<u32>,
+    #[command(flatten)]
+    machine: MachineOptions,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -66,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("{problem}");
     }
     let text = arguments.prompt.as_ref().or(arguments.prompt_option.as_ref()).cloned().unwrap_or_default();
-    let machine = machine(arguments.threads)?;
+    let machine = arguments.machine.machine()?;
     let model = open(&arguments.model)?;
     let prompt = prompt(&model, arguments, &text)?;
     ensure!(!prompt.is_empty(), "the prompt has no token: give a text");
@@ -142,16 +141,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The machine of the environment, with this many threads if given.
-pub(crate) fn machine(threads: Option<u32>) -> Result<Machine> {
-    let mut machine = Machine::from_environment()?;
-    if let Some(count) = threads {
-        machine.threads = Arc::new(Threads::new(count as usize));
+/// What every command that computes with a model can be told about the machine.
+#[derive(clap::Args)]
+pub(crate) struct MachineOptions {
+    /// Threads; all cores (or SIP_THREADS) unless given. No result depends on them, or on SIP_SIMD (scalar, neon, avx2, avx512)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_THREADS as i64))]
+    threads: Option<u32>,
+}
+
+impl MachineOptions {
+    /// The machine of the environment, with the threads that were asked for.
+    pub(crate) fn machine(&self) -> Result<Machine> {
+        let mut machine = Machine::from_environment()?;
+        if let Some(count) = self.threads {
+            machine.threads = Arc::new(Threads::new(count as usize));
+        }
+        Ok(machine)
     }
-    Ok(machine)
 }
 
 pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
+    ensure!(
+        path.exists(),
+        "there is no model in {}; name one with --model, or make one with \"sip demo\"",
+        path.display()
+    );
     LoadedModel::open(path).with_context(|| format!("cannot load the model in {}", path.display()))
 }
 

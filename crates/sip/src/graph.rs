@@ -48,14 +48,17 @@ struct Show {
     #[arg(long, value_name = "N", default_value_t = 4)]
     batch: usize,
     /// Tokens per sequence [default: as many as the model takes, at most 1024]
-    #[arg(long, value_name = "N")]
-    seq: Option<usize>,
+    #[arg(long, alias = "seq", value_name = "N")]
+    sequence: Option<usize>,
     /// Which of its graphs
     #[arg(long, value_enum, default_value = "train")]
     what: What,
     /// How to show it
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Print one JSON object: the same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     /// Write a file instead of the standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -102,9 +105,9 @@ struct Shown {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let Command::Show(show) = &arguments.command;
     let config = config(&show.model)?;
-    let seq = show.seq.unwrap_or(config.max_seq_len.min(1024));
+    let seq = show.sequence.unwrap_or(config.max_seq_len.min(1024));
     let shown = build(&config, show, seq)?;
-    let text = match show.format {
+    let text = match if show.json { Format::Json } else { show.format } {
         Format::Text => format!("{}\n{}", shown.summary().join("\n"), show::text(&shown.graph, &shown.names)),
         Format::Svg => sip_graph::svg(&shown.graph, &shown.names, &shown.title, &shown.summary()[1..3]),
         Format::Dot => show::dot(&shown.graph, &shown.names),

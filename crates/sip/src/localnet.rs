@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use sip_client::Program;
 use sip_localnet::{Config, Localnet, read_key};
 use solana_address::Address;
+use std::io::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +36,9 @@ pub(crate) struct Arguments {
     /// Key file of the faucet of a new chain; a new key where none is given
     #[arg(long, value_name = "FILE")]
     faucet: Option<PathBuf>,
+    /// Let web pages from elsewhere speak to the chain; pages of this machine and extensions of the browser always may
+    #[arg(long)]
+    allow_web_pages: bool,
     /// Print one JSON object when the chain answers, instead of lines
     #[arg(long)]
     json: bool,
@@ -59,24 +63,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     config.port = arguments.port;
     config.slot = (arguments.slot_ms > 0).then(|| Duration::from_millis(arguments.slot_ms));
     config.reset = arguments.reset;
+    config.allow_web_pages = arguments.allow_web_pages;
     config.faucet = arguments.faucet.as_deref().map(read_key).transpose()?;
     for (address, file) in &arguments.program {
         let elf = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         config.more_programs.push((*address, elf));
     }
     let localnet = Localnet::start(config)?;
-    report(arguments, &localnet);
+    report(arguments, &localnet)?;
     // The handler lives as long as the process, so the channel ends only with a signal.
     let _ = stopped.recv();
     let (slot, transactions) = localnet.progress();
     localnet.shut_down()?;
     if !arguments.json {
-        println!("stopped at slot {slot} after {transactions} transactions; the same command goes on from here");
+        let mut out = std::io::stdout();
+        writeln!(out, "stopped at slot {slot} after {transactions} transactions; the same command goes on from here")?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(arguments: &Arguments, localnet: &Localnet) {
+fn report(arguments: &Arguments, localnet: &Localnet) -> Result<()> {
+    let mut out = std::io::stdout();
     let (slot, transactions) = localnet.progress();
     if arguments.json {
         let status = serde_json::json!({
@@ -89,16 +96,20 @@ fn report(arguments: &Arguments, localnet: &Localnet) {
             "transactions": transactions,
             "runsOtherProgram": localnet.runs_other_program(),
         });
-        println!("{status}");
-        return;
+        writeln!(out, "{status}")?;
+        return Ok(());
     }
-    println!("JSON-RPC   {}", localnet.url());
-    println!("WebSocket  {}", localnet.websocket_url());
-    println!("program    {}", localnet.program_id());
-    println!("faucet     {}", localnet.faucet());
-    println!("data       {}, at slot {slot} after {transactions} transactions", arguments.data.display());
+    writeln!(out, "JSON-RPC   {}", localnet.url())?;
+    writeln!(out, "WebSocket  {}", localnet.websocket_url())?;
+    writeln!(out, "program    {}", localnet.program_id())?;
+    writeln!(out, "faucet     {}", localnet.faucet())?;
+    writeln!(out, "data       {}, at slot {slot} after {transactions} transactions", arguments.data.display())?;
     if localnet.runs_other_program() {
-        println!("note       the chain runs the program that it began with, not this build's; --reset begins anew");
+        writeln!(
+            out,
+            "note       the chain runs the program that it began with, not this build's; --reset begins anew"
+        )?;
     }
-    println!("Ctrl-C saves and stops.");
+    writeln!(out, "Ctrl-C saves and stops.")?;
+    Ok(())
 }

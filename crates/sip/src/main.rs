@@ -19,7 +19,11 @@ mod train;
 mod verify;
 
 use clap::{Parser, Subcommand};
+use sip_data::shown_up_to;
 use std::io::ErrorKind;
+
+/// An error shows no more than this, whatever it quotes.
+const ERROR_CHARS_SHOWN: usize = 2000;
 
 #[derive(Parser)]
 #[command(name = "sip", version, about = "Train language models among people who do not trust each other", long_about = None)]
@@ -103,7 +107,7 @@ fn main() -> std::process::ExitCode {
             std::process::ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {}", sentence(&error));
+            eprintln!("error: {}", shown_up_to(&sentence(&error), ERROR_CHARS_SHOWN));
             std::process::ExitCode::FAILURE
         }
     }

@@ -15,7 +15,8 @@
 
 use anyhow::{Context, Result, bail};
 use serde::{Serialize, de::DeserializeOwned};
-use sip_data::files::write_atomically;
+use sip_data::files::{remove_cut_off, write_atomically};
+use sip_model::export::is_file_of_model;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,18 +32,58 @@ impl Store {
         Store { root: root.to_owned() }
     }
 
+    /// Refuses a folder that holds what no `sip demo` wrote.
+    pub(crate) fn refuse_foreign(&self) -> Result<()> {
+        let (root, run) = (self.root.display(), self.run());
+        let refuse = |found: &str| -> Result<()> {
+            bail!("{root} holds {found}, which no \"sip demo\" wrote; choose another folder with --out")
+        };
+        if self.root.join("run.json").exists() {
+            return refuse("run.json");
+        }
+        if self.settings().exists() {
+            let settings: Option<serde_json::Value> = read_json(&self.settings()).ok();
+            if !settings.is_some_and(|settings| ["preset", "domains"].iter().all(|key| settings.get(key).is_some())) {
+                return refuse("run/settings.json");
+            }
+            return Ok(());
+        }
+        for (found, path) in [("model", self.model()), ("report.html", self.report()), ("summary.json", self.summary())]
+        {
+            if path.exists() {
+                return refuse(found);
+            }
+        }
+        // What a run that was killed at once leaves.
+        let names = fs::read_dir(&run).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        match names.into_iter().find(|name| name != "data") {
+            Some(name) => refuse(&format!("run/{}", name.to_string_lossy())),
+            None => Ok(()),
+        }
+    }
+
     /// Removes what an earlier run wrote, so that no file of one run stands beside another's, and makes the run's folder.
     /// What no run wrote stays.
     pub(crate) fn begin(&self) -> Result<()> {
-        for folder in [self.run(), self.model()] {
-            if folder.exists() {
-                fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
-            }
-        }
+        clear(&self.model(), &is_file_of_model)?;
         for file in [self.report(), self.summary()] {
             if file.exists() {
                 fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
             }
+        }
+        // The settings, by which the folder is known for a run's, go last.
+        let run = self.run();
+        let cannot = || format!("cannot clear {}", run.display());
+        for entry in fs::read_dir(&run).into_iter().flatten() {
+            let entry = entry.with_context(cannot)?;
+            if entry.path().is_dir() {
+                fs::remove_dir_all(entry.path()).with_context(cannot)?;
+            } else if entry.file_name() != "settings.json" {
+                fs::remove_file(entry.path()).with_context(cannot)?;
+            }
+        }
+        if run.exists() {
+            fs::remove_dir_all(&run).with_context(cannot)?;
         }
         let folder = self.data();
         fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))
@@ -108,10 +149,26 @@ impl Store {
     }
 }
 
+/// Removes the files of a folder that `is_ours`, with what writes of them left that were cut off, and the folder where nothing
+/// else is in it.
+pub(crate) fn clear(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> Result<()> {
+    remove_cut_off(folder, is_ours);
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry.with_context(|| format!("cannot clear {}", folder.display()))?;
+        if entry.file_name().to_str().is_some_and(is_ours) {
+            let path = entry.path();
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    // A folder that holds something else stays.
+    let _ = fs::remove_dir(folder);
+    Ok(())
+}
+
 /// Writes text so that a reader sees all of it or what was there before.
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
     write_atomically(path, |temporary| fs::write(temporary, text))
-        .with_context(|| format!("cannot write {}; what was committed before is kept", path.display()))
+        .with_context(|| format!("cannot write {}; what was there before is kept", path.display()))
 }
 
 /// Writes a value as JSON.

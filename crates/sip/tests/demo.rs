@@ -251,14 +251,31 @@ fn own_texts_are_domains() {
     let sea = texts.join("sea.txt");
     let copy = folder.path().join("copy.txt");
     std::fs::copy(&sea, &copy).unwrap();
-    let twice = refused(&["demo", "--quick", "--out", path(&out), "--data", path(&sea), path(&copy)]);
+    let finished = refused(&["demo", "--quick", "--out", path(&out), "--data", path(&sea)]);
+    assert!(finished.contains("holds a run already; begin anew with --overwrite"), "{finished}");
+    let again = ["demo", "--quick", "--overwrite", "--out", path(&out)];
+    let twice = refused(&[&again[..], &["--data", path(&sea), path(&copy)]].concat());
     assert!(twice.contains("same text"), "{twice}");
     succeed(sip(&["verify", path(&out)]).output().unwrap());
-    let lonely = refused(&["demo", "--quick", "--out", path(&out), "--cheat", "wrong-data", "--data", path(&sea)]);
+    let lonely = refused(&[&again[..], &["--cheat", "wrong-data", "--data", path(&sea)]].concat());
     assert!(lonely.contains("two domains"), "{lonely}");
     let single = folder.path().join("single");
     let arguments = ["demo", "--quick", "--rounds", "1", "--steps", "1", "--out", path(&single), "--data", path(&sea)];
     succeed(sip(&arguments).output().unwrap());
+    // What is the user's stays when the run is replaced.
+    std::fs::write(single.join("model/notes.txt"), "mine").unwrap();
+    succeed(sip(&[&arguments[..], &["--overwrite"]].concat()).output().unwrap());
+    assert!(single.join("model/notes.txt").exists());
+    for (file, found) in
+        [("model/mine.txt", "model"), ("run.json", "run.json"), ("run/x", "run/x"), ("summary.json", "summary.json")]
+    {
+        let out = folder.path().join(found);
+        std::fs::create_dir_all(out.join(file).parent().unwrap()).unwrap();
+        std::fs::write(out.join(file), "{}").unwrap();
+        let said = refused(&["demo", "--quick", "--overwrite", "--out", path(&out)]);
+        assert!(said.contains(&format!("holds {found}, which no \"sip demo\" wrote")), "{said}");
+        assert!(out.join(file).exists());
+    }
 }
 
 /// What a refused call says; it must be one sentence on one line, and touch nothing.

@@ -40,7 +40,10 @@ fn succeed(output: Output) -> String {
 
 /// What a run says on failure.
 fn refused(folder: &Path, arguments: &[&str]) -> String {
-    let output = sip(folder, arguments).output().unwrap();
+    error(&sip(folder, arguments).output().unwrap())
+}
+
+fn error(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     let said = text(&output.stderr);
     said.lines().find_map(|line| line.strip_prefix("error: ")).expect("an error").to_string()
@@ -206,6 +209,89 @@ fn a_model_learns_answers_texts_and_preferences_further() {
 }
 
 #[test]
+fn texts_of_one_name_are_told_apart_when_a_run_goes_on() {
+    let folder = scratch();
+    let folder = folder.path();
+    let text = fs::read_to_string(folder.join("text.txt")).unwrap();
+    for name in ["x", "y", "z"] {
+        fs::create_dir(folder.join(name)).unwrap();
+        fs::write(folder.join(name).join("a.txt"), format!("{name}{text}")).unwrap();
+    }
+    let files = CONFIG.replace("\"text.txt\"", "\"x/a.txt\", \"y/a.txt\", \"z/a.txt\"");
+    fs::write(folder.join("run.toml"), files).unwrap();
+    let whole = summary(folder, &["train", "--config", "run.toml", "--json"]);
+    let names: Vec<&String> = whole["held_out_after"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["a", "a-2", "a-3"]);
+    fs::write(folder.join("y/a.txt"), format!("Y{text}")).unwrap();
+    let said = refused(folder, &["train", "--resume", "whole"]);
+    assert!(said.contains("is not what it was when the run began"), "{said}");
+}
+
+#[test]
+fn what_another_wrote_is_never_removed() {
+    let folder = scratch();
+    let folder = folder.path();
+    let train = |out: &str, more: &[&str]| {
+        let mut command = sip(folder, &["train", "--config", "run.toml", "--json", "--out", out]);
+        command.args(more);
+        command.output().unwrap()
+    };
+    let write = |path: &str| {
+        fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
+        fs::write(folder.join(path), "{}").unwrap();
+    };
+    for (out, file, found) in [
+        ("demo", "run/settings.json", "run"),
+        ("model", "model/config.json", "model"),
+        ("summary", "summary.json", "summary.json"),
+        ("foreign", "run.json", "run.json"),
+        ("checkpoints", "checkpoints/step-00000001.safetensors", "checkpoints"),
+    ] {
+        write(&format!("{out}/{file}"));
+        for more in [&[][..], &["--overwrite"]] {
+            let said = error(&train(out, more));
+            assert!(said.starts_with(&format!("{out} holds {found}, which no \"sip train\" wrote")), "{said}");
+        }
+        assert!(folder.join(out).join(file).exists());
+    }
+    // Of an own run, what is the user's stays, and what a killed process left goes.
+    succeed(train("own", &[]));
+    let kept = ["own/model/notes.txt", "own/notes.txt", "own/model/.hidden.tmp"];
+    let cut_off = ["own/model/.model.safetensors.8909-4.tmp", "own/adapter/.adapter_model.safetensors.1-1.tmp"];
+    kept.iter().chain(&cut_off).for_each(|path| write(path));
+    succeed(sip(folder, &["train", "--resume", "own", "--json"]).output().unwrap());
+    assert!(cut_off.iter().all(|path| !folder.join(path).exists()));
+    write(cut_off[0]);
+    succeed(train("own", &["--overwrite"]));
+    assert!(kept.iter().all(|path| folder.join(path).exists()) && !folder.join(cut_off[0]).exists());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_nobody_takes_is_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
+    for arguments in [&["train", "--example"][..], &["wallet", "new", "key.json"]] {
+        let output = sip(folder.path(), arguments).stdout(full()).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).starts_with("error: No space left"), "{}", text(&output.stderr));
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = sip(folder.path(), &["train", "--example"]).stdout(writer).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn windows_that_are_not_there_are_not_measured() {
+    let folder = scratch();
+    let many = CONFIG.replace("eval_windows = 8", "eval_windows = 1048576").replace("steps = 30", "steps = 1");
+    fs::write(folder.path().join("run.toml"), many).unwrap();
+    let found = summary(folder.path(), &["train", "--config", "run.toml", "--json"]);
+    assert!(found["held_out_after"]["text"].is_number());
+}
+
+#[test]
 fn bad_input_is_told_what_was_expected() {
     let folder = scratch();
     let folder = folder.path();
@@ -220,6 +306,17 @@ fn bad_input_is_told_what_was_expected() {
     );
     assert!(with("[data]\nfiles = [\"none.txt\"]").starts_with("none.txt: "));
     assert!(with("[data]\ntokenizer = \"none\"").starts_with("none/tokenizer.json: "));
+    let said = with("[data]\nfiles = [\"text.txt\"]\n[batch]\nrows = 513");
+    assert_eq!(said, "batch.rows × batch.sequence is 513 × 128 = 65664, expected at most 65536 tokens in a step");
+    fs::create_dir(folder.join("t")).unwrap();
+    fs::write(folder.join("t/tokenizer.json"), "{}").unwrap();
+    let said = with("[data]\nfiles = [\"text.txt\"]\ntokenizer = \"t\"");
+    assert!(said.starts_with("t/tokenizer.json: not a usable tokenizer.json: missing field"), "{said}");
+    fs::write(folder.join("none.json"), "").unwrap();
+    assert!(refused(folder, &["eval", "--choices", "none.json"]).contains("there is no question, expected"));
+    assert!(refused(folder, &["generate", "x"]).contains("make one with \"sip demo\""));
+    let output = sip(folder, &["finetune", "--resume", "x", "--steps", "9"]).output().unwrap();
+    assert!(text(&output.stderr).contains("'--resume <FOLDER>' cannot be used with"), "{}", text(&output.stderr));
     assert!(with("[run\n").starts_with("bad.toml: line 1: "));
     assert!(with("[data]\nfiles = [\"text.txt\"]\nweights = [1, 2]").contains("but there are 1 texts"));
     assert!(refused(folder, &["train", "--config", "none.toml"]).contains("\"sip train --example\" prints one"));
@@ -239,6 +336,10 @@ fn bad_input_is_told_what_was_expected() {
     assert_eq!(said, "rank is 99, expected 1 to 32, the smaller side of the model's matrices");
     let said = tune(&[&model[..], &["--data", "answers.jsonl", "--sequence", "17"]].concat());
     assert_eq!(said, "seq_len is 17, expected 1 to max_seq_len 16");
+    let said = tune(&[&model[..], &["--dpo", "pairs.jsonl", "--batch", "2049"]].concat());
+    assert!(said.starts_with("--batch × --sequence is 4098 × 16 = 65568, expected at most 65536 tokens"), "{said}");
+    let said = tune(&[&model[..], &["--data", "answers.jsonl", "--warmup", "101"]].concat());
+    assert_eq!(said, "--warmup is 101, but the run has 100 steps");
     assert!(!folder.join("x").exists());
 
     // A tokenizer with more tokens than the model has rows.

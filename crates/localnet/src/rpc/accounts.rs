@@ -2,7 +2,7 @@
 
 use super::error::RpcError;
 use super::params::{Options, Params, parse};
-use super::with_context;
+use super::{MAX_ANSWER_BYTES, with_context};
 use crate::chain::Chain;
 use crate::encode::AccountFormat;
 use base64::Engine;
@@ -88,10 +88,37 @@ impl Filter {
     }
 }
 
-/// An account, or null.
-fn written(chain: &Chain, format: AccountFormat, address: &Address) -> Result<Value, RpcError> {
-    let account = chain.ledger.shared_account(address);
-    account.map_or(Ok(Value::Null), |account| format.account(&chain.ledger, &account))
+/// Writes accounts for one answer, up to its limit.
+struct Writer<'a> {
+    chain: &'a Chain,
+    format: AccountFormat,
+    bytes: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn new(chain: &'a Chain, format: AccountFormat) -> Self {
+        Self { chain, format, bytes: 0 }
+    }
+
+    fn account(&mut self, account: &AccountSharedData) -> Result<Value, RpcError> {
+        let written = self.format.account(&self.chain.ledger, account)?;
+        // What is large of an account is its data: a text, or a list that begins with one.
+        let data = &written["data"];
+        self.bytes += data.get(0).unwrap_or(data).as_str().map_or(0, str::len);
+        if self.bytes > MAX_ANSWER_BYTES {
+            let message = format!(
+                "the answer has more than {MAX_ANSWER_BYTES} bytes: ask for fewer accounts, or for a dataSlice"
+            );
+            return Err(RpcError::invalid(message));
+        }
+        Ok(written)
+    }
+
+    /// An account, or null.
+    fn at(&mut self, address: &Address) -> Result<Value, RpcError> {
+        let account = self.chain.ledger.shared_account(address);
+        account.map_or(Ok(Value::Null), |account| self.account(&account))
+    }
 }
 
 /// A list of accounts with their addresses.
@@ -100,8 +127,9 @@ pub(super) fn list(
     format: AccountFormat,
     accounts: &[(Address, AccountSharedData)],
 ) -> Result<Value, RpcError> {
+    let mut writer = Writer::new(chain, format);
     let entry = |(address, account): &(Address, AccountSharedData)| {
-        Ok(json!({ "pubkey": address.to_string(), "account": format.account(&chain.ledger, account)? }))
+        Ok(json!({ "pubkey": address.to_string(), "account": writer.account(account)? }))
     };
     accounts.iter().map(entry).collect()
 }
@@ -109,7 +137,7 @@ pub(super) fn list(
 pub(super) fn info(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
     let address = params.base58(0, "an address")?;
     let format = AccountFormat::from_options(params.options(1)?.map())?;
-    Ok(with_context(chain, written(chain, format, &address)?))
+    Ok(with_context(chain, Writer::new(chain, format).at(&address)?))
 }
 
 pub(super) fn balance(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
@@ -122,7 +150,8 @@ pub(super) fn balance(chain: &Chain, params: Params<'_>) -> Result<Value, RpcErr
 pub(super) fn multiple(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
     let addresses: Vec<Address> = params.list(0, "addresses", MAX_ACCOUNTS)?;
     let format = AccountFormat::from_options(params.options(1)?.map())?;
-    let accounts = addresses.iter().map(|address| written(chain, format, address)).collect::<Result<Value, _>>()?;
+    let mut writer = Writer::new(chain, format);
+    let accounts = addresses.iter().map(|address| writer.at(address)).collect::<Result<Value, _>>()?;
     Ok(with_context(chain, accounts))
 }
 
@@ -167,12 +196,13 @@ pub(super) fn after(
         return Err(RpcError::invalid(format!("Too many accounts provided; max {MAX_ACCOUNTS}")));
     }
     let format = AccountFormat::from_options(accounts.as_object().ok_or_else(wrong)?)?;
+    let mut writer = Writer::new(chain, format);
     let account = |address: &Value| {
         let address: Address = parse(address.as_str().unwrap_or_default(), "address")?;
         match changed.iter().find(|(changed, _)| *changed == address) {
             Some((_, account)) if account.lamports() == 0 => Ok(Value::Null),
-            Some((_, account)) => format.account(&chain.ledger, account),
-            None => written(chain, format, &address),
+            Some((_, account)) => writer.account(account),
+            None => writer.at(&address),
         }
     };
     addresses.iter().map(account).collect()

@@ -13,7 +13,7 @@ use solana_address::Address;
 use solana_signer::Signer;
 
 /// Slots in one answer.
-const MAX_SLOTS: u64 = 500_000;
+const MAX_SLOTS: u64 = 50_000;
 /// Slots that one request lets pass.
 const MAX_ADVANCE: u64 = 1 << 32;
 /// Beyond this, slots are no exact numbers in JavaScript.

@@ -16,32 +16,47 @@ use serde_json::{Value, json};
 
 /// Requests in one batch.
 const MAX_BATCH: usize = 100;
+/// Answers grow no larger than this: one by what it may tell of accounts, a batch by stopping.
+pub(crate) const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// What clients take for the version of the validator: that of the virtual machine.
 const API_VERSION: &str = "4.2.2";
 
 /// The answer to a request or a batch; `None` where none is asked for.
 pub(crate) fn answer(shared: &Shared, body: &[u8]) -> Option<String> {
-    respond(body, &|method, params| dispatch(shared, method, params)).map(|answer| answer.to_string())
+    respond(body, &|method, params| dispatch(shared, method, params))
 }
 
 type Method<'a> = dyn Fn(&str, Params<'_>) -> Result<Value, RpcError> + 'a;
 
 /// The same for any set of methods.
-fn respond(body: &[u8], call: &Method<'_>) -> Option<Value> {
+fn respond(body: &[u8], call: &Method<'_>) -> Option<String> {
     // The parser stops at a depth of 128.
     let Ok(request) = serde_json::from_slice::<Value>(body) else {
-        return Some(envelope(Value::Null, Err(RpcError::parse())));
+        return Some(envelope(Value::Null, Err(RpcError::parse())).to_string());
     };
     match request {
         Value::Array(batch) if (1..=MAX_BATCH).contains(&batch.len()) => {
-            let answers: Vec<Value> = batch.iter().filter_map(|request| one(request, call)).collect();
-            (!answers.is_empty()).then_some(Value::Array(answers))
+            // Each answer becomes text before the next is asked for, so that no two are in memory as values.
+            let mut answers = String::new();
+            let too_large = |_: &str, _: Params<'_>| {
+                let message =
+                    format!("the answers before this one have {MAX_ANSWER_BYTES} bytes: send smaller batches");
+                Err(RpcError::invalid_request(message))
+            };
+            for request in &batch {
+                let call: &Method<'_> = if answers.len() < MAX_ANSWER_BYTES { call } else { &too_large };
+                if let Some(answer) = one(request, call) {
+                    answers.push(if answers.is_empty() { '[' } else { ',' });
+                    answers.push_str(&answer.to_string());
+                }
+            }
+            (!answers.is_empty()).then(|| answers + "]")
         }
         Value::Array(_) => {
             let message = format!("a batch has 1 to {MAX_BATCH} requests");
-            Some(envelope(Value::Null, Err(RpcError::invalid_request(message))))
+            Some(envelope(Value::Null, Err(RpcError::invalid_request(message))).to_string())
         }
-        request => one(&request, call),
+        request => one(&request, call).map(|answer| answer.to_string()),
     }
 }
 
@@ -118,10 +133,26 @@ mod tests {
 
     /// Answers with what it was asked.
     fn echo(body: &[u8]) -> Option<Value> {
-        respond(body, &|method, params| {
+        let answer = respond(body, &|method, params| {
             let options = params.options(1)?;
             Ok(json!([method, params.text(0, "a word")?, options.number("n")?, options.flag("f")?]))
-        })
+        });
+        answer.map(|answer| serde_json::from_str(&answer).unwrap())
+    }
+
+    #[test]
+    fn a_batch_stops_where_its_answers_are_too_large() {
+        let asked = std::cell::Cell::new(0);
+        let request = json!({ "jsonrpc": "2.0", "id": 7, "method": "m" });
+        let batch = Value::Array(vec![request; 20]).to_string();
+        let answer = respond(batch.as_bytes(), &|_, _| {
+            asked.set(asked.get() + 1);
+            Ok("x".repeat(MAX_ANSWER_BYTES / 4).into())
+        });
+        let answers: Vec<Value> = serde_json::from_str(&answer.unwrap()).unwrap();
+        assert_eq!((asked.get(), answers.len()), (4, 20));
+        assert!(answers[..4].iter().all(|answer| answer["result"].is_string()));
+        assert!(answers[4..].iter().all(|answer| answer["error"]["code"] == -32600 && answer["id"] == 7));
     }
 
     #[test]

@@ -5,15 +5,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{CONFIG_FILE, ElementType, ExportError, JSON_LIMIT_BYTES, read_file};
+use super::{CONFIG_FILE, ElementType, ExportError, JSON_LIMIT_BYTES, is_file_of_model, read_file};
 use crate::config::{LlamaConfig, RopeScaling};
 use crate::tokenizer::SpecialTokens;
 
 /// What a Llama file without `rope_theta` means.
 const DEFAULT_ROPE_THETA: f32 = 10_000.0;
-
-/// An error shows this much of a value that is not supported.
-const FOUND_CHARS_SHOWN: usize = 200;
 
 /// Reads the shape of the model in `folder` from its `config.json`.
 ///
@@ -22,6 +19,12 @@ const FOUND_CHARS_SHOWN: usize = 200;
 pub fn load_config(folder: &Path) -> Result<LlamaConfig, ExportError> {
     let path = folder.join(CONFIG_FILE);
     ConfigFile::load(&path)?.into_config(&path)
+}
+
+/// Whether a folder holds what stands beside the configuration of a model.
+fn has_other_files(folder: &Path) -> bool {
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.into_iter().any(|name| name.to_str().is_some_and(is_file_of_model))
 }
 
 /// The keys of `config.json` that decide what a Llama model computes, and the ids of its special tokens.
@@ -46,6 +49,9 @@ pub(crate) struct ConfigFile {
     rope_scaling: Value,
     #[serde(default, skip_serializing)]
     rope_parameters: Value,
+    /// The share of a head that is rotated, in files that do not say it with the rope.
+    #[serde(default, skip_serializing)]
+    partial_rotary_factor: Value,
     #[serde(default)]
     tie_word_embeddings: bool,
     #[serde(default = "silu")]
@@ -91,6 +97,7 @@ impl ConfigFile {
             rope_theta: Some(config.rope_theta),
             rope_scaling: config.rope_scaling.map_or(Value::Null, scaling_value),
             rope_parameters: Value::Null,
+            partial_rotary_factor: Value::Null,
             tie_word_embeddings: config.tie_embeddings,
             hidden_act: silu(),
             attention_bias: false,
@@ -105,7 +112,12 @@ impl ConfigFile {
     }
 
     pub(crate) fn load(path: &Path) -> Result<ConfigFile, ExportError> {
-        let bytes = read_file(path, JSON_LIMIT_BYTES)?;
+        let bytes = read_file(path, JSON_LIMIT_BYTES).map_err(|error| match path.parent() {
+            Some(folder) if !path.exists() && has_other_files(folder) => {
+                ExportError::Unfinished { path: folder.into() }
+            }
+            _ => error,
+        })?;
         serde_json::from_slice(&bytes)
             .map_err(|error| ExportError::Format { path: path.to_owned(), reason: error.to_string() })
     }
@@ -120,7 +132,7 @@ impl ConfigFile {
         let unsupported = |key: &'static str, found: String, expected: &str| ExportError::Unsupported {
             path: path.to_owned(),
             key,
-            found: found.chars().take(FOUND_CHARS_SHOWN).collect(),
+            found,
             expected: expected.to_owned(),
         };
         let quantization = &self.quantization_config;
@@ -129,6 +141,12 @@ impl ConfigFile {
             ("hidden_act", self.hidden_act == "silu", self.hidden_act.clone(), "silu"),
             ("attention_bias", !self.attention_bias, "true".to_owned(), "false"),
             ("mlp_bias", !self.mlp_bias, "true".to_owned(), "false"),
+            (
+                "partial_rotary_factor",
+                is_whole(&self.partial_rotary_factor),
+                self.partial_rotary_factor.to_string(),
+                "1",
+            ),
             ("quantization_config", quantization.is_null(), quantization.to_string(), "null"),
         ];
         for (key, holds, found, expected) in rules {
@@ -168,11 +186,13 @@ impl ConfigFile {
 fn rope_scaling(value: &Value, max_seq_len: usize) -> Result<Option<RopeScaling>, &'static str> {
     let number = |key: &str| value.get(key).and_then(Value::as_f64).map(|number| number as f32);
     let kind = value.get("rope_type").or_else(|| value.get("type"));
-    if value.is_null() || (kind.is_none() && number("factor").is_none() && value.is_object()) {
-        return Ok(None);
-    }
-    if number("partial_rotary_factor").is_some_and(|share| share != 1.0) {
+    if !is_whole(value.get("partial_rotary_factor").unwrap_or(&Value::Null)) {
         return Err("partial_rotary_factor 1");
+    }
+    // Without a type there may be the base, and no scaling.
+    let is_plain = |key: &String| ["rope_theta", "partial_rotary_factor"].contains(&key.as_str());
+    if value.is_null() || (kind.is_none() && value.as_object().is_some_and(|keys| keys.keys().all(is_plain))) {
+        return Ok(None);
     }
     let factor = || number("factor").ok_or("a rope with a factor");
     let original = match value.get("original_max_position_embeddings").and_then(Value::as_u64) {
@@ -202,6 +222,11 @@ fn rope_scaling(value: &Value, max_seq_len: usize) -> Result<Option<RopeScaling>
         }
         _ => Err("rope_type default, linear, llama3 or yarn"),
     }
+}
+
+/// Whether a share that is rotated is the whole head, or not given.
+fn is_whole(share: &Value) -> bool {
+    share.is_null() || share.as_f64() == Some(1.0)
 }
 
 /// What a file without `beta_fast` means.

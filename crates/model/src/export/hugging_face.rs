@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sip_data::files::{Staged, commit_together};
+use sip_data::shown;
 use sip_graph::Buffer;
 
 use super::elements::f32_to_bf16;
 use super::safetensors::{WeightsFile, write};
 use super::{
-    CONFIG_FILE, ConfigFile, ElementType, ExportError, GENERATION_CONFIG_FILE, GenerationConfigFile, INDEX_FILE,
-    JSON_LIMIT_BYTES, LlamaConfig, Tensor, TensorRef, WEIGHTS_FILE, Widened, check_finite, load_config, read_file,
+    CHAT_TEMPLATE_FILE, CONFIG_FILE, ConfigFile, ElementType, ExportError, GENERATION_CONFIG_FILE,
+    GenerationConfigFile, INDEX_FILE, JSON_LIMIT_BYTES, LlamaConfig, Tensor, TensorRef, WEIGHTS_FILE, Widened,
+    check_finite, load_config, read_file,
 };
-use crate::tokenizer::SpecialTokens;
+use crate::tokenizer::{SpecialTokens, TOKENIZER_FILE};
 
 /// How weights are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,16 +114,14 @@ pub(crate) fn stage_model(
     Ok(staged)
 }
 
-/// Gives the files of [`stage_model`], and others before them, their names.
+/// Gives the files of [`stage_model`], and others before them, their names; what an earlier model left and would be read in
+/// place of one of them goes.
 pub(crate) fn commit_model(folder: &Path, staged: Vec<Staged>) -> Result<(), ExportError> {
-    // What an earlier model left would be read before this one.
-    let has_index = staged.iter().any(|file| file.path().ends_with(INDEX_FILE));
-    let stale = folder.join(if has_index { WEIGHTS_FILE } else { INDEX_FILE });
-    commit_together(staged).map_err(|(path, source)| ExportError::Io { path, source })?;
-    match fs::remove_file(&stale) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ExportError::Io { path: stale, source }),
-        _ => Ok(()),
-    }
+    let is_written = |name: &str| staged.iter().any(|file| file.path().ends_with(name));
+    let mut stale = vec![if is_written(INDEX_FILE) { WEIGHTS_FILE } else { INDEX_FILE }];
+    stale.extend(is_written(TOKENIZER_FILE).then_some(CHAT_TEMPLATE_FILE));
+    let stale: Vec<PathBuf> = stale.into_iter().map(|name| folder.join(name)).collect();
+    commit_together(&stale, staged).map_err(|(path, source)| ExportError::Io { path, source })
 }
 
 /// Reads the model in `folder`: its shape, and its parameters in the order of [`LlamaConfig::parameters`].
@@ -210,14 +210,17 @@ fn open_weights(folder: &Path) -> Result<(PathBuf, Vec<WeightsFile>), ExportErro
     // Files beside the index, and none elsewhere on the disk.
     let plain = |name: &str| name.ends_with(".safetensors") && !name.contains(['/', '\\']) && !name.starts_with('.');
     if let Some(name) = names.iter().find(|name| !plain(name)) {
-        return Err(format_error(format!("{name:?} is not the name of a .safetensors file in the same folder")));
+        return Err(format_error(format!(
+            "\"{}\" is not the name of a .safetensors file in the same folder",
+            shown(name)
+        )));
     }
     let mut files = Vec::with_capacity(names.len());
     for name in names {
         let file = WeightsFile::open(&folder.join(name))?;
         let placed = |tensor: &String| index.weight_map.get(tensor).is_some_and(|place| place == name);
         if let Some(tensor) = file.table.entries.keys().find(|tensor| !placed(tensor)) {
-            return Err(format_error(format!("it does not say that tensor {tensor} is in {name}, but it is")));
+            return Err(format_error(format!("it does not say that tensor {} is in {name}, but it is", shown(tensor))));
         }
         files.push(file);
     }
@@ -296,6 +299,13 @@ fn file_name(number: usize, count: usize) -> String {
         1 => WEIGHTS_FILE.to_owned(),
         _ => format!("model-{:05}-of-{count:05}.safetensors", number + 1),
     }
+}
+
+/// Whether a name is one that [`file_name`] gives to a file of several.
+pub(super) fn is_part(name: &str) -> bool {
+    let numbers = name.strip_prefix("model-").and_then(|rest| rest.strip_suffix(".safetensors")?.split_once("-of-"));
+    let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.is_some_and(|(number, count)| is_number(number) && is_number(count))
 }
 
 /// Writes a file that does not have its name yet.

@@ -13,11 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use super::elements::{ElementType, Widened, check_finite, f32_to_bf16};
 use super::{ExportError, TensorRef};
+use sip_data::shown;
 
 /// Larger tables are refused by other readers as well.
 const HEADER_LIMIT_BYTES: u64 = 100_000_000;
 /// Elements are read and written in parts of this many bytes.
 const PART_BYTES: usize = 1 << 20;
+/// Sides of a tensor at most; parameters have one or two.
+const SIDES_MAX: usize = 8;
 /// The key of the table that is no tensor.
 const METADATA_KEY: &str = "__metadata__";
 
@@ -71,6 +74,10 @@ impl Table {
         let mut expected = 0;
         for (name, entry) in places {
             let (start, end) = entry.data_offsets;
+            let name = shown(name);
+            if entry.shape.len() > SIDES_MAX {
+                return Err(format!("tensor {name} has {} sides, expected at most {SIDES_MAX}", entry.shape.len()));
+            }
             if start != expected || end < start {
                 return Err(format!("tensor {name} lies at bytes {start} to {end}, expected to begin at {expected}"));
             }
@@ -137,7 +144,11 @@ impl WeightsFile {
     pub(crate) fn open(path: &Path) -> Result<WeightsFile, ExportError> {
         let io_error = |source| ExportError::Io { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(io_error)?;
-        let size_bytes = file.metadata().map_err(io_error)?.len();
+        let metadata = file.metadata().map_err(io_error)?;
+        if metadata.is_dir() {
+            return Err(io_error(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, expected a file")));
+        }
+        let size_bytes = metadata.len();
         let table = Table::read(&mut file, size_bytes)
             .map_err(|reason| ExportError::Format { path: path.to_owned(), reason })?;
         Ok(WeightsFile { path: path.to_owned(), file, table })
@@ -171,27 +182,35 @@ impl WeightsFile {
     }
 }
 
+/// The length of the table and the table of tensors that lie one behind the other, padded so that they begin at a multiple of 8,
+/// as the format asks.
+pub(crate) fn header<'a>(
+    metadata: serde_json::Value,
+    tensors: impl Iterator<Item = (&'a str, &'a [usize])>,
+    element: ElementType,
+) -> Vec<u8> {
+    let mut table = serde_json::Map::new();
+    table.insert(METADATA_KEY.to_owned(), metadata);
+    let mut start = 0;
+    for (name, shape) in tensors {
+        let end = start + shape.iter().product::<usize>() * element.size_bytes();
+        let entry = serde_json::json!({ "dtype": element.name(), "shape": shape, "data_offsets": [start, end] });
+        table.insert(name.to_owned(), entry);
+        start = end;
+    }
+    let mut text = serde_json::Value::Object(table).to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    [&(text.len() as u64).to_le_bytes(), text.as_slice()].concat()
+}
+
 /// Writes a file of weights; the bytes depend on the arguments alone.
 ///
 /// # Errors
 /// Those of `out`. Tensors to be written as bfloat16 must be in its range.
 pub(crate) fn write(mut out: impl Write, tensors: &[TensorRef<'_>], element: ElementType) -> io::Result<()> {
-    let mut table = serde_json::Map::new();
     // The key that `transformers` insists on.
-    table.insert(METADATA_KEY.to_owned(), serde_json::json!({ "format": "pt" }));
-    let mut start = 0;
-    for tensor in tensors {
-        let end = start + (tensor.data.len() * element.size_bytes()) as u64;
-        let entry =
-            Entry { dtype: element.name().to_owned(), shape: tensor.shape.to_vec(), data_offsets: (start, end) };
-        table.insert(tensor.name.to_owned(), serde_json::to_value(entry)?);
-        start = end;
-    }
-    let mut text = serde_json::to_vec(&table)?;
-    // Elements start at a multiple of 8, as the format asks.
-    text.resize(text.len().next_multiple_of(8), b' ');
-    out.write_all(&(text.len() as u64).to_le_bytes())?;
-    out.write_all(&text)?;
+    let metadata = serde_json::json!({ "format": "pt" });
+    out.write_all(&header(metadata, tensors.iter().map(|tensor| (tensor.name, tensor.shape)), element))?;
     let mut bytes = Vec::new();
     for tensor in tensors {
         for part in tensor.data.chunks(PART_BYTES / 4) {

@@ -193,7 +193,8 @@ fn files_cut_anywhere_are_refused() {
             assert!(matches!(&error, ExportError::Format { path: found, .. } if *found == path), "{error}");
         }
         fs::remove_file(&path).unwrap();
-        assert!(matches!(load_pretrained(folder.path()), Err(ExportError::Io { .. })));
+        let gone = load_pretrained(folder.path());
+        assert!(matches!(gone, Err(ExportError::Io { .. } | ExportError::Unfinished { .. })), "{gone:?}");
         fs::write(&path, whole).unwrap();
     }
     load_pretrained(folder.path()).unwrap();
@@ -224,6 +225,9 @@ fn models_that_are_no_plain_llama_are_refused() {
         ("rope_scaling", json!({ "type": "linear" })),
         ("rope_parameters", json!({ "rope_type": "longrope", "rope_theta": 10000.0 })),
         ("rope_parameters", json!({ "rope_type": "default", "partial_rotary_factor": 0.5 })),
+        ("rope_parameters", json!({ "rope_theta": 10000.0, "partial_rotary_factor": 0.5 })),
+        ("rope_parameters", json!({ "original_max_position_embeddings": 8, "high_freq_factor": 3 })),
+        ("partial_rotary_factor", 0.25.into()),
     ];
     for (expected, value) in cases {
         let error = load_after(|folder| set_key(folder, expected, value));
@@ -376,6 +380,32 @@ fn weights_in_several_files_come_back() {
         assert_eq!(folder.path().join(WEIGHTS_FILE).exists(), files == 1);
         let name = format!("model-00001-of-{files:05}.safetensors");
         assert!(files == 1 || folder.path().join(&name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_save_that_is_cut_off_leaves_no_model_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    save(folder.path(), &small(false), &weights(&small(false))).unwrap();
+    // A folder in the way of the index: the save stops between its names, as a kill would.
+    fs::create_dir_all(folder.path().join(INDEX_FILE).join("inside")).unwrap();
+    let tensors = weights(&small(false));
+    let all: Vec<TensorRef<'_>> = tensors.iter().map(Tensor::as_ref).collect();
+    let options = SaveOptions { file_bytes_max: 1000, ..SaveOptions::default() };
+    save_pretrained_with(folder.path(), &small(false), &SpecialTokens::document(), &all, options).unwrap_err();
+    // The old weights, which would be read before the new ones, are gone before a name is given.
+    assert!(!folder.path().join(WEIGHTS_FILE).exists() && !folder.path().join(CONFIG_FILE).exists());
+    assert!(matches!(load_pretrained(folder.path()), Err(ExportError::Unfinished { .. })));
+    assert!(matches!(load_config(&folder.path().join("none")), Err(ExportError::Io { .. })));
+}
+
+#[test]
+fn the_names_of_a_models_files_are_known() {
+    for name in ["config.json", "tokenizer.json", "model.safetensors", "model-00002-of-00010.safetensors"] {
+        assert!(is_file_of_model(name), "{name}");
+    }
+    for name in ["notes.txt", "model-a-of-b.safetensors", "model-00001-of-00002.bin", "my.safetensors"] {
+        assert!(!is_file_of_model(name), "{name}");
     }
 }
 

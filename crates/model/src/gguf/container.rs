@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Read};
 
 use super::blocks::BlockType;
+use sip_data::shown;
 
 /// Tables larger than this are refused; those of a vocabulary of 256 thousand tokens have 15 MB.
 const TABLES_LIMIT_BYTES: u64 = 128 << 20;
@@ -66,7 +67,7 @@ impl fmt::Display for Value {
             Value::Negative(number) => write!(f, "{number}"),
             Value::Float(number) => write!(f, "{number}"),
             Value::Bool(value) => write!(f, "{value}"),
-            Value::Text(text) => write!(f, "{text:.40?}"),
+            Value::Text(text) => write!(f, "\"{}\"", shown(text)),
             Value::Texts(texts) => write!(f, "an array of {} texts", texts.len()),
             Value::Words(words) => write!(f, "an array of {} numbers", words.len()),
             Value::Other(len) => write!(f, "an array of {len}"),
@@ -120,17 +121,17 @@ impl Container {
         for _ in 0..key_count {
             let key = tables.text(KEY_BYTES_MAX)?;
             let kind = tables.u32()?;
-            let value = tables.value(kind, 0).map_err(|reason| format!("metadata {key:?}: {reason}"))?;
+            let value = tables.value(kind, 0).map_err(|reason| format!("metadata {}: {reason}", shown(&key)))?;
             if metadata.insert(key.clone(), value).is_some() {
-                return Err(format!("metadata {key:?} is there twice"));
+                return Err(format!("metadata {} is there twice", shown(&key)));
             }
         }
         let mut tensors = BTreeMap::new();
         for _ in 0..tensor_count {
             let name = tables.text(KEY_BYTES_MAX)?;
-            let info = tables.tensor().map_err(|reason| format!("tensor {name:?}: {reason}"))?;
+            let info = tables.tensor().map_err(|reason| format!("tensor {}: {reason}", shown(&name)))?;
             if tensors.insert(name.clone(), info).is_some() {
-                return Err(format!("tensor {name:?} is there twice"));
+                return Err(format!("tensor {} is there twice", shown(&name)));
             }
         }
         let alignment = match metadata.get("general.alignment") {
@@ -158,26 +159,38 @@ impl Container {
 
     fn check(&self, alignment: u64, size_bytes: u64) -> Result<(), String> {
         let data_bytes = size_bytes.saturating_sub(self.data_start);
-        for (name, info) in &self.tensors {
-            let TensorInfo { shape, type_id, offset } = info;
+        let mut places: Vec<(&String, &TensorInfo)> = self.tensors.iter().collect();
+        places.sort_by_key(|(_, info)| info.offset);
+        // Tensors that shared bytes would take more memory than a small multiple of the file.
+        let mut free = 0;
+        for (name, TensorInfo { shape, type_id, offset }) in places {
+            let name = shown(name);
             if !offset.is_multiple_of(alignment) {
-                return Err(format!("tensor {name:?} begins at byte {offset}, expected a multiple of {alignment}"));
+                return Err(format!("tensor {name} begins at byte {offset}, expected a multiple of {alignment}"));
+            }
+            if *offset < free {
+                return Err(format!(
+                    "tensor {name} begins at byte {offset}, within the tensor before it, which ends at {free}"
+                ));
             }
             // What is stored in a way that is not known may still be left unread.
             let Some(block) = BlockType::from_id(*type_id) else { continue };
             let width = shape.last().copied().unwrap_or(1);
             if !width.is_multiple_of(block.len()) {
-                return Err(format!("tensor {name:?} has rows of {width}, expected a multiple of {}", block.len()));
+                return Err(format!("tensor {name} has rows of {width}, expected a multiple of {}", block.len()));
             }
             // The product of the sides fits in 64 bits: see `Tables::tensor`.
             let blocks = shape.iter().product::<usize>() as u64 / block.len() as u64;
             let end = blocks.checked_mul(block.size_bytes() as u64).and_then(|bytes| bytes.checked_add(*offset));
-            if end.is_none_or(|end| end > data_bytes) {
-                return Err(format!(
-                    "tensor {name:?} of shape {shape:?} begins at byte {offset} of the data and is longer than the \
-                     {data_bytes} bytes that are there: the file is cut short"
-                ));
-            }
+            free = match end {
+                Some(end) if end <= data_bytes => end,
+                _ => {
+                    return Err(format!(
+                        "tensor {name} of shape {shape:?} begins at byte {offset} of the data and is longer than the \
+                         {data_bytes} bytes that are there: the file is cut short"
+                    ));
+                }
+            };
         }
         Ok(())
     }

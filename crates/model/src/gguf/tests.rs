@@ -213,7 +213,18 @@ fn rope_scaling_is_read_from_the_metadata_or_from_the_divisors_of_llama_3() {
     parts.set("llama.rope.scaling.type", TEXT, text("yarn"));
     parts.set("llama.rope.scaling.original_context_length", U32, 16u32.to_le_bytes());
     let found = parts.open().unwrap().config.rope_scaling;
-    assert!(matches!(found, Some(RopeScaling::Yarn { factor: 4.0, original_max_seq_len: 16, .. })), "{found:?}");
+    let yarn = |fast: f32, slow: f32| RopeScaling::Yarn {
+        factor: 4.0,
+        attention_factor: yarn_attention_factor(4.0, [None, None]),
+        beta_fast: fast,
+        beta_slow: slow,
+        original_max_seq_len: 16,
+        truncate: true,
+    };
+    assert_eq!(found, Some(yarn(32.0, 1.0)));
+    parts.set("llama.rope.scaling.yarn_beta_fast", F32_KIND, 16f32.to_le_bytes());
+    parts.set("llama.rope.scaling.yarn_beta_slow", F32_KIND, 2f32.to_le_bytes());
+    assert_eq!(parts.open().unwrap().config.rope_scaling, Some(yarn(16.0, 2.0)));
     parts.set("llama.rope.scaling.type", TEXT, text("longrope"));
     assert!(parts.refusal().contains("llama.rope.scaling.type is longrope"));
 
@@ -275,7 +286,7 @@ fn tensors_that_do_not_fit_are_named() {
             parts.tensors.push(("blk.0.attn_q.bias".to_owned(), vec![32], 0, vec![0; 128]));
         }),
         ("has shape [32, 64], expected [64, 32]", |parts| parts.tensor(NAME).1.reverse()),
-        ("\"blk.1.ffn_up.weight\" is there twice", |parts| {
+        ("tensor blk.1.ffn_up.weight is there twice", |parts| {
             let twin = parts.tensor(NAME).clone();
             parts.tensors.push(twin);
         }),
@@ -297,6 +308,36 @@ fn tensors_that_do_not_fit_are_named() {
     parts.tensor("token_embd.weight").1 = vec![16, 524];
     parts.tensor("token_embd.weight").2 = 8;
     assert!(parts.refusal().contains("rows of 16, expected a multiple of 32"));
+}
+
+#[test]
+fn tensors_that_share_bytes_are_refused() {
+    let bytes = model().bytes();
+    let at = |name: &str| {
+        let name = text(name);
+        let place = bytes.windows(name.len()).position(|part| part == name).unwrap();
+        // Behind the name: the number of sides, two sides, the type.
+        place + name.len() + 4 + 16 + 4
+    };
+    let (first, second) = (at("blk.0.ffn_up.weight"), at("blk.1.ffn_up.weight"));
+    for shift in [0u64, 32] {
+        let mut bytes = bytes.clone();
+        let offset = u64::from_le_bytes(bytes[first..first + 8].try_into().unwrap()) + shift;
+        bytes[second..second + 8].copy_from_slice(&offset.to_le_bytes());
+        let refusal = open_bytes(&bytes).unwrap_err().to_string();
+        assert!(refusal.contains("within the tensor before it"), "{refusal}");
+    }
+}
+
+#[test]
+fn what_an_error_quotes_of_a_file_is_short_and_commands_no_terminal() {
+    let mut parts = model();
+    parts.set("general.architecture", TEXT, text(&("\u{1b}[2J".to_owned() + &"x".repeat(1 << 20))));
+    let refusal = parts.refusal();
+    assert!(refusal.contains("\\u{1b}[2Jxxx") && refusal.len() < 400, "{} bytes", refusal.len());
+    let mut parts = model();
+    parts.tensors.push(("\u{1b}".repeat(60_000), vec![32], 0, vec![0; 128]));
+    assert!(parts.refusal().len() < 800);
 }
 
 #[test]

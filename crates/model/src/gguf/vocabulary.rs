@@ -1,6 +1,7 @@
 //! The tokenizer in a GGUF file's metadata, as a `tokenizer.json`.
 
 use serde_json::{Map, Value as Json, json};
+use sip_data::shown;
 
 use super::container::{Container, Value};
 use crate::tokenizer::{Tokenizer, TokenizerError, VOCAB_SIZE_MAX};
@@ -28,7 +29,8 @@ pub(super) fn tokenizer(container: &Container) -> Result<Tokenizer, TokenizerErr
     let kind = container.text("tokenizer.ggml.model").unwrap_or("unnamed");
     if kind != "gpt2" {
         return Err(format_error(format!(
-            "tokenizer.ggml.model is {kind:.40}, but only gpt2 (byte-level BPE) is supported"
+            "tokenizer.ggml.model is {}, but only gpt2 (byte-level BPE) is supported",
+            shown(kind)
         )));
     }
     let texts = |key: &str| match container.metadata.get(key) {
@@ -51,15 +53,15 @@ pub(super) fn tokenizer(container: &Container) -> Result<Tokenizer, TokenizerErr
     };
     let name = container.text("tokenizer.ggml.pre");
     let (pre_tokenizer, whole_words) = pre_tokenizer(name).ok_or_else(|| {
-        let name = name.unwrap_or("unnamed");
-        format_error(format!("tokenizer.ggml.pre is {name:.40}, expected smollm, gpt-2, llama-bpe, qwen2 or default"))
+        let name = shown(name.unwrap_or("unnamed"));
+        format_error(format!("tokenizer.ggml.pre is {name}, expected smollm, gpt-2, llama-bpe, qwen2 or default"))
     })?;
 
     let mut vocab = Map::new();
     let mut added = Vec::new();
     for (id, token) in tokens.iter().enumerate() {
         if vocab.insert(token.clone(), id.into()).is_some() {
-            return Err(format_error(format!("token {token:?} is there twice")));
+            return Err(format_error(format!("token \"{}\" is there twice", shown(token))));
         }
         let kind = types.get(id).copied().unwrap_or(0);
         if kind == CONTROL || kind == USER_DEFINED {

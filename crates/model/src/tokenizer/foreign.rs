@@ -7,12 +7,24 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::TokenizerError;
+use sip_data::shown;
 
 /// Kinds of each part; a `Sequence` may hold several of the same part.
 const NORMALIZERS: [&str; 6] = ["NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace"];
 const PRE_TOKENIZERS: [&str; 4] = ["ByteLevel", "Split", "Digits", "Metaspace"];
 const POST_PROCESSORS: [&str; 2] = ["ByteLevel", "TemplateProcessing"];
 const DECODERS: [&str; 6] = ["ByteLevel", "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace"];
+
+/// Members of a sequence; Llama models have two normalizers and four decoders.
+const MEMBERS_MAX: usize = 8;
+/// How many times as long `Replace` may make a text, all of them together; a space that becomes U+2581 makes it 3.
+const GROWTH_MAX: usize = 16;
+/// Bytes that `Prepend` may set before a text.
+const PREPEND_BYTES_MAX: usize = 16;
+/// Bytes of an added token: the library's matcher takes time that grows with the square.
+const ADDED_BYTES_MAX: usize = 512;
+/// Bytes of all added tokens together; models have some hundreds of tokens of ten bytes.
+const ADDED_BYTES_SUM_MAX: usize = 1 << 20;
 
 /// The parts of the file but its vocabulary.
 #[derive(Deserialize)]
@@ -56,7 +68,7 @@ pub(super) fn check(json: &[u8]) -> Result<bool, TokenizerError> {
     let file: File = serde_json::from_slice(json).map_err(|error| TokenizerError::Format(error.to_string()))?;
     let kind = file.model.kind.as_deref().unwrap_or("BPE");
     if kind != "BPE" {
-        return refuse(format!("its model is {kind:.40}, but only BPE is supported"));
+        return refuse(format!("its model is {}, but only BPE is supported", shown(kind)));
     }
     if file.model.dropout.is_some_and(|share| share != 0.0) {
         return refuse("its model has dropout, which would make the tokens of a text random".to_owned());
@@ -72,23 +84,63 @@ pub(super) fn check(json: &[u8]) -> Result<bool, TokenizerError> {
     if file.added_tokens.iter().any(|token| token.content.is_empty()) {
         return refuse("an added token is the empty text".to_owned());
     }
+    if let Some(long) = file.added_tokens.iter().find(|token| token.content.len() > ADDED_BYTES_MAX) {
+        let (token, bytes) = (shown(&long.content), long.content.len());
+        return refuse(format!("its added token {token} has {bytes} bytes, expected at most {ADDED_BYTES_MAX}"));
+    }
+    let sum: usize = file.added_tokens.iter().map(|token| token.content.len()).sum();
+    if sum > ADDED_BYTES_SUM_MAX {
+        return refuse(format!("its added tokens have {sum} bytes, expected at most {ADDED_BYTES_SUM_MAX}"));
+    }
     for (part, value, list, known) in [
         ("normalizer", &file.normalizer, "normalizers", &NORMALIZERS[..]),
         ("pre_tokenizer", &file.pre_tokenizer, "pretokenizers", &PRE_TOKENIZERS),
         ("post_processor", &file.post_processor, "processors", &POST_PROCESSORS),
         ("decoder", &file.decoder, "decoders", &DECODERS),
     ] {
-        for value in members(value, list) {
+        let members = members(value, list);
+        if members.len() > MEMBERS_MAX {
+            return refuse(format!("its {part} has {} members, expected at most {MEMBERS_MAX}", members.len()));
+        }
+        let mut growth = 1usize;
+        for value in members {
             let kind = value.get("type").and_then(Value::as_str).unwrap_or("unnamed");
             if !known.contains(&kind) {
                 let known = known.join(", ");
                 return refuse(format!(
-                    "its {part} is {kind:.40}, but only {known} and sequences of them are supported"
+                    "its {part} is {}, but only {known} and sequences of them are supported",
+                    shown(kind)
                 ));
             }
+            match growth_of(kind, value) {
+                Ok(more) => growth = growth.saturating_mul(more),
+                Err(reason) => return refuse(format!("{kind} in its {part} {reason}")),
+            }
+        }
+        if growth > GROWTH_MAX {
+            return refuse(format!("its {part} can make a text {growth} times as long, expected at most {GROWTH_MAX}"));
         }
     }
     Ok(is_divisible(&file))
+}
+
+/// How many times as long a part may make a text; in the error, what in it the library would not survive.
+fn growth_of(kind: &str, value: &Value) -> Result<usize, String> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    match kind {
+        "Prepend" => match text("prepend").len() {
+            1..=PREPEND_BYTES_MAX => Ok(1),
+            bytes => Err(format!("sets {bytes} bytes before a text, expected 1 to {PREPEND_BYTES_MAX}")),
+        },
+        "Replace" => match value.pointer("/pattern/String").and_then(Value::as_str) {
+            Some(pattern) if !pattern.is_empty() => Ok(text("content").len().div_ceil(pattern.len()).max(1)),
+            _ => Err("has another pattern than a text that is not empty".to_owned()),
+        },
+        "Strip" if value.get("stop").is_some_and(|stop| *stop != 0) => {
+            Err("takes characters from the end of a token, which is not supported".to_owned())
+        }
+        _ => Ok(1),
+    }
 }
 
 /// The members of a sequence, or the value alone, or nothing.

@@ -124,6 +124,6 @@ fn list(desk: &Desk, owner: &Address) -> Result<ExitCode> {
             ("slots left", Cell::Number(ticket.mature_slot.saturating_sub(slot))),
         ]);
     }
-    desk.list(&rows, "no exit is under way");
+    desk.list(&rows, "no exit is under way")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -22,6 +22,7 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -155,6 +156,7 @@ impl Desk {
                 }
             }
         }
+        let mut out = std::io::stdout();
         if self.json {
             let changes: Vec<Value> = changes.iter().map(Change::to_json).collect();
             let outcome = json!({
@@ -167,41 +169,40 @@ impl Desk {
                 "transactionBytes": receipt.transaction_bytes,
                 "changes": changes,
             });
-            println!("{outcome}");
+            writeln!(out, "{outcome}")?;
             return Ok(ExitCode::SUCCESS);
         }
-        println!("{what}{}", if self.dry_run { ": this would happen" } else { "" });
+        writeln!(out, "{what}{}", if self.dry_run { ": this would happen" } else { "" })?;
         for change in &changes {
-            println!("  {change}");
+            writeln!(out, "  {change}")?;
         }
-        println!(
+        writeln!(
+            out,
             "  {} compute units, fee {} lamports, {} bytes{}",
             tokens::grouped(receipt.compute_units),
             tokens::grouped(receipt.fee_lamports),
             receipt.transaction_bytes,
             if self.dry_run { String::new() } else { format!(", transaction {}", receipt.signature) }
-        );
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 
     /// Prints a list: as a table for people, as an array of objects for programs.
-    pub(crate) fn list(&self, rows: &[Row], empty: &str) {
-        if self.json {
-            println!("{}", Value::Array(rows.iter().map(table::object).collect()));
+    pub(crate) fn list(&self, rows: &[Row], empty: &str) -> Result<()> {
+        let text = if self.json {
+            format!("{}\n", Value::Array(rows.iter().map(table::object).collect()))
         } else if rows.is_empty() {
-            println!("{empty}");
+            format!("{empty}\n")
         } else {
-            print!("{}", table::table(rows));
-        }
+            table::table(rows)
+        };
+        Ok(std::io::stdout().write_all(text.as_bytes())?)
     }
 
     /// Prints one thing in full.
-    pub(crate) fn card(&self, row: &Row) {
-        if self.json {
-            println!("{}", table::object(row));
-        } else {
-            print!("{}", table::card(row));
-        }
+    pub(crate) fn card(&self, row: &Row) -> Result<()> {
+        let text = if self.json { format!("{}\n", table::object(row)) } else { table::card(row) };
+        Ok(std::io::stdout().write_all(text.as_bytes())?)
     }
 }
 

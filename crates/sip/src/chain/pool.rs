@@ -161,12 +161,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 .filter(|(_, pool)| scope.is_none_or(|wallet| pool.scope == wallet.to_bytes()))
                 .map(|(address, pool)| summary(address, pool))
                 .collect();
-            desk.list(&rows, "there is no such pool; \"sip pool create\" makes one");
+            desk.list(&rows, "there is no such pool; \"sip pool create\" makes one")?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Show { pool } => {
             let state: Pool = desk.read(pool)?;
-            desk.card(&full(pool, &state));
+            desk.card(&full(pool, &state))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Create { kind, bond, commission, index, chain_tip } => {

@@ -110,6 +110,6 @@ fn show(desk: &Desk) -> Result<ExitCode> {
         ),
         ("paused until slot", if paused { Cell::Number(administration.paused_until) } else { Cell::Nothing }),
         ("slot", Cell::Number(slot)),
-    ]);
+    ])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                     ]
                 })
                 .collect();
-            desk.list(&rows, "nothing is claimable");
+            desk.list(&rows, "nothing is claimable")?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Claim { pools } => {

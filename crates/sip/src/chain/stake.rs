@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::List { owner } => {
             let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
             let rows: Vec<Row> = holdings(&desk, &owner)?.iter().map(Holding::row).collect();
-            desk.list(&rows, "nothing is staked; \"sip pool list\" shows on what one can");
+            desk.list(&rows, "nothing is staked; \"sip pool list\" shows on what one can")?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Jobs => {
             let rows: Vec<Row> = desk.all::<Job>(AccountKind::Job)?.iter().map(|(at, job)| job_row(at, job)).collect();
-            desk.list(&rows, "there is no job");
+            desk.list(&rows, "there is no job")?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Show { job } => show(&desk, job),
@@ -188,7 +188,7 @@ fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
     for (row, part) in rows.iter_mut().zip(mixture) {
         row.insert(4, ("mixture", Cell::BasisPoints(part.into())));
     }
-    desk.list(&rows, "the job has no domain");
+    desk.list(&rows, "the job has no domain")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -208,6 +208,6 @@ fn history(desk: &Desk, address: &Address) -> Result<ExitCode> {
             ("score", if round.status == round::SCORED { Cell::text(nats(round.score)) } else { Cell::Nothing }),
         ]);
     }
-    desk.list(&rows, "no round has begun");
+    desk.list(&rows, "no round has begun")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -42,11 +42,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::New { file } => {
             let key = Keypair::new();
             write_key(file, &key).with_context(|| format!("cannot write the key to {}", file.display()))?;
+            let mut out = std::io::stdout();
             if arguments.connection.json {
-                println!("{}", serde_json::json!({ "address": key.pubkey().to_string(), "file": file }));
+                writeln!(out, "{}", serde_json::json!({ "address": key.pubkey().to_string(), "file": file }))?;
             } else {
-                println!("wallet  {}", key.pubkey());
-                println!("key     {}; whoever reads this file owns the wallet", file.display());
+                writeln!(out, "wallet  {}", key.pubkey())?;
+                writeln!(out, "key     {}; whoever reads this file owns the wallet", file.display())?;
             }
         }
         Command::Show => show(&Desk::open(&arguments.connection)?)?,
@@ -69,7 +70,7 @@ fn show(desk: &Desk) -> Result<()> {
         ("lamports", Cell::Number(lamports)),
         ("tokens", Cell::Tokens(desk.balance(&wallet)?)),
         ("token account", Cell::text(desk.program.token_account(&wallet))),
-    ]);
+    ])?;
     Ok(())
 }
 

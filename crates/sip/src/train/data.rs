@@ -1,37 +1,30 @@
 //! From texts to tokens by domain.
 
 use anyhow::{Context, Result, bail, ensure};
-use sip_data::{Corpus, DOMAINS_MAX, DomainTokens, Mixture, TokenBlob, sampler};
+use sip_data::corpus::{texts_in, unique_name};
+use sip_data::{Corpus, DOMAINS_MAX, Domain, DomainTokens, Mixture, TokenBlob, sampler};
 use sip_model::tokenizer::DOCUMENT_TOKEN;
 use sip_proof::Hash;
 use std::path::{Path, PathBuf};
 
 use crate::progress::Progress;
 
-/// A domain's name and its text.
-pub(crate) struct Text {
-    pub name: String,
-    pub text: String,
-}
-
 /// The built-in texts with these names, then the files; a folder is one text, its `.txt` files in the order of their names
 /// with the document token between them.
-pub(crate) fn texts(builtin: &[&str], files: &[PathBuf], max_bytes: usize) -> Result<Vec<Text>> {
-    let mut texts: Vec<Text> = Vec::new();
+pub(crate) fn texts(builtin: &[&str], files: &[PathBuf], max_bytes: usize) -> Result<Vec<Domain>> {
+    let mut texts: Vec<Domain> = Vec::new();
     if !builtin.is_empty() {
         let corpus = Corpus::shipped(max_bytes)?;
         for name in builtin {
             let domain = corpus.domains().iter().find(|domain| domain.name == *name);
             let domain = domain.with_context(|| format!("there is no built-in text {name}"))?;
-            texts.push(Text { name: domain.name.clone(), text: domain.text.clone() });
+            texts.push(domain.clone());
         }
     }
     for path in files {
         let text = if path.is_dir() { folder(path, max_bytes)? } else { file(path, max_bytes)? };
-        let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let same = texts.iter().filter(|text| text.name == stem).count();
-        let name = if same == 0 { stem } else { format!("{stem}-{}", same + 1) };
-        texts.push(Text { name, text });
+        let name = unique_name(path, &|name| texts.iter().any(|text| text.name == name));
+        texts.push(Domain { name, text });
     }
     ensure!(!texts.is_empty(), "there is no text to train on");
     ensure!(
@@ -48,19 +41,8 @@ fn file(path: &Path, max_bytes: usize) -> Result<String> {
 }
 
 fn folder(path: &Path, max_bytes: usize) -> Result<String> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))? {
-        let file = entry.with_context(|| format!("cannot read {}", path.display()))?.path();
-        if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt")) && file.is_file() {
-            files.push(file);
-        }
-    }
-    files.sort_unstable();
-    if files.is_empty() {
-        bail!("{} holds no .txt file", path.display());
-    }
     let mut text = String::new();
-    for path in files {
+    for path in texts_in(path)? {
         let room = max_bytes.saturating_sub(text.len());
         if room == 0 {
             break;
@@ -75,13 +57,13 @@ fn folder(path: &Path, max_bytes: usize) -> Result<String> {
 
 /// Encodes texts and sets the end of each aside.
 pub(crate) fn tokens(
-    texts: Vec<Text>,
+    texts: Vec<Domain>,
     encode: &dyn Fn(&str) -> Result<Vec<u32>>,
     sequence: usize,
     progress: Progress,
 ) -> Result<Vec<DomainTokens>> {
     let mut domains = Vec::new();
-    for Text { name, text } in texts {
+    for Domain { name, text } in texts {
         let parts = DomainTokens::split(&name, encode(&text)?, sequence)?;
         let (train, held_out) = (parts.train.token_count(), parts.heldout.token_count());
         progress.line(&format!(
@@ -156,6 +138,19 @@ mod tests {
         for bad in [&[1.0][..], &[0.0, 0.0], &[-1.0, 2.0], &[f64::NAN, 1.0], &[f64::INFINITY, 1.0]] {
             assert!(mixture(bad, 2).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn every_text_has_a_name_of_its_own() {
+        let scratch = tempfile::tempdir().unwrap();
+        let files: Vec<PathBuf> =
+            ["x/a.txt", "y/a.txt", "z/a.txt", "a-2.txt"].map(|name| scratch.path().join(name)).into();
+        for file in &files {
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "text").unwrap();
+        }
+        let names: Vec<String> = texts(&[], &files, 100).unwrap().into_iter().map(|text| text.name).collect();
+        assert_eq!(names, ["a", "a-2", "a-3", "a-2-2"]);
     }
 
     #[test]

@@ -13,8 +13,17 @@
 //! ```
 
 use anyhow::{Context, Result, bail, ensure};
+use sip_data::files::remove_cut_off;
+use sip_model::export::is_file_of_model;
+use sip_model::lora::{ADAPTER_CONFIG_FILE, ADAPTER_FILE};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use super::session::Saved;
+use crate::store::{clear, read_json};
+
+/// TensorBoard's events.
+const EVENTS_FILE: &str = "events.out.tfevents.0.sip";
 
 /// The folder of a run.
 #[derive(Clone, Debug)]
@@ -28,33 +37,67 @@ impl Folder {
         Folder { root: root.to_owned() }
     }
 
-    /// Refuses a folder that holds a run, unless it may be overwritten.
+    /// Refuses a folder that holds what no run of training wrote, and one that holds a run unless it may be overwritten.
     pub(crate) fn refuse_run(&self, overwrite: bool, command: &str) -> Result<()> {
         let root = self.root.display();
-        ensure!(
-            overwrite || !self.settings().exists(),
-            "{root} holds a run already; go on with \"sip {command} --resume {root}\", begin anew with --overwrite, or choose \
-             another folder with --out"
-        );
+        let refuse = |found: &Path| -> Result<()> {
+            let found = found.strip_prefix(&self.root).unwrap_or(found).display();
+            bail!("{root} holds {found}, which no \"sip {command}\" wrote; choose another folder with --out")
+        };
+        if self.settings().exists() {
+            let saved: Option<Saved<serde_json::Value>> = read_json(&self.settings()).ok();
+            let Some(saved) = saved.filter(|saved| ["train", "finetune"].contains(&saved.command.as_str())) else {
+                return refuse(&self.settings());
+            };
+            ensure!(
+                overwrite,
+                "{root} holds a run already; go on with \"sip {} --resume {root}\", begin anew with --overwrite, or choose \
+                 another folder with --out",
+                saved.command
+            );
+            return Ok(());
+        }
+        let demo = self.root.join("run");
+        for path in [demo, self.model(), self.adapter(), self.summary(), self.metrics(), self.plot()] {
+            if path.exists() {
+                return refuse(&path);
+            }
+        }
+        // A run that was killed at once leaves them empty.
+        for folder in [self.checkpoints(), self.tensorboard()] {
+            if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
+                return refuse(&folder);
+            }
+        }
         Ok(())
     }
 
     /// Makes the folder for a new run; what an earlier run wrote there goes, and nothing else.
     pub(crate) fn begin(&self) -> Result<()> {
-        for folder in [self.checkpoints(), self.tensorboard(), self.model(), self.adapter()] {
-            if self.settings().exists() && folder.exists() {
-                fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
-            }
-        }
-        for file in [self.metrics(), self.plot(), self.summary(), self.settings()] {
-            if self.settings().exists() && file.exists() {
-                fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+        if self.settings().exists() {
+            self.parts().iter().skip(1).try_for_each(|(folder, is_ours)| clear(folder, is_ours))?;
+            // The settings, by which the folder is known for a run's, go last.
+            for file in [self.metrics(), self.plot(), self.summary(), self.settings()] {
+                if file.exists() {
+                    fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+                }
             }
         }
         for folder in [self.checkpoints(), self.tensorboard()] {
             fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
         Ok(())
+    }
+
+    /// The folder and those inside it, each with the names that runs give to files there.
+    fn parts(&self) -> [(PathBuf, fn(&str) -> bool); 5] {
+        [
+            (self.root.clone(), |name| ["run.json", "metrics.jsonl", "loss.html", "summary.json"].contains(&name)),
+            (self.checkpoints(), |name| name.starts_with("step-") && name.ends_with(".safetensors")),
+            (self.tensorboard(), |name| name == EVENTS_FILE),
+            (self.model(), is_file_of_model),
+            (self.adapter(), |name| [ADAPTER_FILE, ADAPTER_CONFIG_FILE].contains(&name)),
+        ]
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -83,6 +126,9 @@ impl Folder {
     }
     pub(crate) fn tensorboard(&self) -> PathBuf {
         self.root.join("tensorboard")
+    }
+    pub(crate) fn events(&self) -> PathBuf {
+        self.tensorboard().join(EVENTS_FILE)
     }
     /// The state after so many steps.
     pub(crate) fn checkpoint(&self, step: u64) -> PathBuf {
@@ -117,12 +163,7 @@ impl Folder {
         for &step in &steps[..steps.len().saturating_sub(keep)] {
             let _ = fs::remove_file(self.checkpoint(step));
         }
-        for entry in fs::read_dir(self.checkpoints()).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if name.to_str().is_some_and(|name| name.starts_with(".step-") && name.ends_with(".tmp")) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
+        self.parts().iter().for_each(|(folder, is_ours)| remove_cut_off(folder, is_ours));
         Ok(())
     }
 }

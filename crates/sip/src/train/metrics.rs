@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +15,11 @@ use crate::store::write_text;
 
 /// Points of a line in the picture at most.
 const POINTS: usize = 120;
+
+/// The measures of preferences on held-out pairs, by name.
+pub(crate) const PREFERENCE_LOSS: &str = "preference loss";
+pub(crate) const PREFERRED_SHARE: &str = "preferred share";
+pub(crate) const PREFERENCE_MARGIN: &str = "margin in nats";
 
 /// A step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +50,7 @@ pub(crate) struct Metrics {
     rows: Vec<Row>,
     lines: File,
     events: File,
+    folder: Folder,
 }
 
 impl Metrics {
@@ -66,19 +72,20 @@ impl Metrics {
             records.extend(record(row));
         }
         write_text(&path, &kept)?;
-        let events = folder.tensorboard().join("events.out.tfevents.0.sip");
+        let events = folder.events();
         fs::write(&events, records).with_context(|| format!("cannot write {}", events.display()))?;
         let append = |path: &std::path::Path| {
             File::options().append(true).open(path).with_context(|| format!("cannot write {}", path.display()))
         };
-        Ok(Metrics { rows, lines: append(&path)?, events: append(&events)? })
+        Ok(Metrics { rows, lines: append(&path)?, events: append(&events)?, folder: folder.clone() })
     }
 
     /// Adds a row to both files.
     pub(crate) fn add(&mut self, row: Row) -> Result<()> {
         let line = serde_json::to_string(&row)? + "\n";
-        self.lines.write_all(line.as_bytes()).context("cannot write the metrics")?;
-        self.events.write_all(&record(&row)).context("cannot write the metrics for TensorBoard")?;
+        let cannot = |path: std::path::PathBuf| format!("cannot write {}", path.display());
+        self.lines.write_all(line.as_bytes()).with_context(|| cannot(self.folder.metrics()))?;
+        self.events.write_all(&record(&row)).with_context(|| cannot(self.folder.events()))?;
         self.rows.push(row);
         Ok(())
     }
@@ -88,9 +95,9 @@ impl Metrics {
         &self.rows
     }
 
-    /// Draws the run.
-    pub(crate) fn plot(&self, folder: &Folder, title: &str) -> Result<()> {
-        write_text(&folder.plot(), &page(title, &self.rows))
+    /// Draws the run; `unit` is that of the training loss.
+    pub(crate) fn plot(&self, title: &str, unit: &str) -> Result<()> {
+        write_text(&self.folder.plot(), &page(title, unit, &self.rows))
     }
 }
 
@@ -106,31 +113,46 @@ fn record(row: &Row) -> Vec<u8> {
     tensorboard::scalars_record(row.unix_seconds, row.step, &scalars)
 }
 
-fn page(title: &str, rows: &[Row]) -> String {
+/// The unit of what is measured under a name: preferences have measures of their own.
+fn unit_of(name: &str) -> &str {
+    match name {
+        PREFERENCE_LOSS => "nats per pair",
+        PREFERRED_SHARE => "share of pairs",
+        PREFERENCE_MARGIN => "margin in nats",
+        _ => "nats per token",
+    }
+}
+
+fn page(title: &str, unit: &str, rows: &[Row]) -> String {
     let losses: Vec<f64> = rows.iter().filter_map(|row| row.loss).map(f64::from).collect();
     let block = losses.len().div_ceil(POINTS).max(1);
     let means: Vec<f64> = losses.chunks(block).map(|block| block.iter().sum::<f64>() / block.len() as f64).collect();
-    let unit = if block == 1 { "step".to_string() } else { format!("block of {block} steps") };
+    let step = if block == 1 { "step".to_string() } else { format!("block of {block} steps") };
     let mut html = open_page(title) + "<h1>" + &crate::report::chart::escape(title) + "</h1>";
-    html += &format!("<div class=\"card\"><h3>Training loss, nats per token, by {unit}</h3>");
-    html += &lines_over(&unit, "Training loss", &[Series { name: "training", values: means }], 1);
+    html += &format!("<div class=\"card\"><h3>Training loss, {unit}, by {step}</h3>");
+    html += &lines_over(&step, "Training loss", &[Series { name: "training", values: means }], 1);
     html += "</div>";
     let measured: Vec<&Row> = rows.iter().filter(|row| !row.held_out.is_empty()).collect();
     if let Some(first) = measured.first() {
-        let series: Vec<Series<'_>> = first
-            .held_out
-            .keys()
-            .map(|name| {
-                let values = measured.iter().filter_map(|row| row.held_out.get(name).copied()).collect();
-                Series { name, values }
-            })
-            .collect();
         let steps: Vec<String> = measured.iter().map(|row| row.step.to_string()).collect();
-        html += &format!(
-            "<div class=\"card\"><h3>On held-out data, after {} steps</h3>{}</div>",
-            steps.join(", "),
-            lines_over("measurement", "Held-out data", &series, 0)
-        );
+        // What has not the same unit does not share an axis.
+        let units: BTreeSet<&str> = first.held_out.keys().map(|name| unit_of(name)).collect();
+        for unit in units {
+            let series: Vec<Series<'_>> = first
+                .held_out
+                .keys()
+                .filter(|name| unit_of(name) == unit)
+                .map(|name| {
+                    let values = measured.iter().filter_map(|row| row.held_out.get(name).copied()).collect();
+                    Series { name, values }
+                })
+                .collect();
+            html += &format!(
+                "<div class=\"card\"><h3>On held-out data, {unit}, after {} steps</h3>{}</div>",
+                steps.join(", "),
+                lines_over("measurement", "Held-out data", &series, 0)
+            );
+        }
     }
     html + "</main></html>\n"
 }
@@ -164,7 +186,19 @@ mod tests {
         let again = fs::read(&events).unwrap();
         assert_eq!(again.len(), whole.len());
         assert_eq!(again[60..], whole[60..]);
-        metrics.plot(&folder, "a run").unwrap();
-        assert!(fs::read_to_string(folder.plot()).unwrap().contains("after 0, 2, 4 steps"));
+        metrics.plot("a run", "nats per token").unwrap();
+        assert!(fs::read_to_string(folder.plot()).unwrap().contains("nats per token, after 0, 2, 4 steps"));
+    }
+
+    #[test]
+    fn measures_of_preferences_have_units_and_axes_of_their_own() {
+        let mut row = row(2);
+        row.held_out = [PREFERENCE_LOSS, PREFERRED_SHARE, PREFERENCE_MARGIN].map(|name| (name.to_string(), 0.5)).into();
+        let page = page("a run", "nats per pair", &[row]);
+        assert_eq!(page.matches("<h3>On held-out data").count(), 3);
+        assert!(
+            page.contains("<h3>Training loss, nats per pair, by step</h3>") && !page.contains("per token"),
+            "{page}"
+        );
     }
 }

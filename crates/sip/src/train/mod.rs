@@ -4,7 +4,9 @@ mod answers;
 mod data;
 pub(crate) mod finetune;
 mod folder;
+mod lessons;
 mod metrics;
+mod scorer;
 mod session;
 mod settings;
 mod tensorboard;
@@ -15,15 +17,18 @@ use sip_graph::{Buffer, ExecutorOptions};
 use sip_model::ChatError;
 use sip_model::LoadedModel;
 use sip_model::export::SaveOptions;
+use sip_model::llama::STEP_TOKENS_MAX;
 use sip_model::tokenizer::{DOCUMENT_ID, SpecialTokens, Tokenizer};
 use sip_model::{LlamaConfig, TrainConfig, init, tables, training_graph};
 use sip_node::Task;
 use sip_proof::HostSha256;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use crate::generate::MachineOptions;
 use crate::progress::{Progress, count};
 use crate::run::Stop;
 use crate::run::prepare::{Machine, hex};
@@ -50,6 +55,8 @@ pub(crate) struct Arguments {
     /// Begin anew even if the folder holds a run
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    machine: MachineOptions,
     /// Print the summary as JSON, and no progress
     #[arg(long)]
     json: bool,
@@ -57,11 +64,11 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.example {
-        print!("{}", settings::EXAMPLE);
+        std::io::stdout().write_all(settings::EXAMPLE.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     let progress = Progress::new(arguments.json);
-    let machine = Machine::from_environment()?;
+    let machine = arguments.machine.machine()?;
     let stop = Stop::on_interrupt()?;
     if let Some(root) = &arguments.resume {
         let folder = Folder::new(root);
@@ -98,6 +105,11 @@ fn saved_settings<S: serde::de::DeserializeOwned>(folder: &Folder, command: &str
 fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result<Job> {
     let mut config = settings.shape()?;
     let (rows, sequence) = (settings.batch.rows, config.max_seq_len);
+    ensure!(
+        rows * sequence <= STEP_TOKENS_MAX,
+        "batch.rows × batch.sequence is {rows} × {sequence} = {}, expected at most {STEP_TOKENS_MAX} tokens in a step",
+        rows * sequence
+    );
     progress.stage("Data");
     let texts = data::texts(&settings.builtin(), &settings.data.files, settings.data.max_bytes)?;
     let tokenizer = match &settings.data.tokenizer {
@@ -134,9 +146,12 @@ fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result
     ]);
     let mut benchmarks = Vec::new();
     let mut blobs = Vec::new();
-    let windows = settings.run.eval_windows.next_multiple_of(rows);
     for domain in domains {
-        parts.insert(format!("text {}", domain.name), hex(&domain.train.root()));
+        let other = parts.insert(format!("text {}", domain.name), hex(&domain.train.root()));
+        ensure!(other.is_none(), "two texts are called {}", domain.name);
+        // More windows than there are would be scored twice.
+        let places = domain.heldout.tokens().len().saturating_sub(sequence).max(1);
+        let windows = settings.run.eval_windows.min(places).next_multiple_of(rows);
         let benchmark = Benchmark::new(&domain.heldout, rows as u32, sequence as u32, windows as u32)?;
         benchmarks.push((domain.name, benchmark));
         blobs.push(domain.train);
@@ -169,6 +184,7 @@ fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result
         }),
         tables: Rc::new(tables),
         options: ExecutorOptions { simd: machine.simd, micro_batches, recompute, ..ExecutorOptions::default() },
+        unit: "nats per token",
         tokens_per_step: (rows * sequence) as u64,
         eval_every: settings.run.eval_every as u64,
         checkpoints: settings.checkpoints.clone(),

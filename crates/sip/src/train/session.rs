@@ -42,6 +42,8 @@ pub(crate) struct Job {
     pub export: Export,
     /// How the graph is run; no bit depends on it.
     pub options: ExecutorOptions,
+    /// The unit of the training loss.
+    pub unit: &'static str,
     /// Tokens that a step works on.
     pub tokens_per_step: u64,
     /// Steps between measurements; 0 for at the ends only.
@@ -107,7 +109,7 @@ fn job_id(parts: &BTreeMap<String, String>) -> Hash {
 impl Job {
     /// Trains from the beginning.
     pub(crate) fn begin<S: Serialize>(
-        self,
+        mut self,
         settings: &S,
         folder: &Folder,
         machine: &Machine,
@@ -116,16 +118,21 @@ impl Job {
     ) -> Result<Summary> {
         let saved = Saved { command: self.command.into(), settings, parts: self.parts.clone() };
         write_json(&folder.settings(), &saved)?;
-        let root = state_root(&self.genesis, &machine.threads);
-        let start = Checkpoint { step: 0, entries: self.genesis.clone(), root };
+        let start = self.start(machine);
         self.run(start, folder, machine, progress, stop)
     }
 
     /// Trains on from the latest checkpoint.
-    pub(crate) fn resume(self, folder: &Folder, machine: &Machine, progress: Progress, stop: &Stop) -> Result<Summary> {
+    pub(crate) fn resume(
+        mut self,
+        folder: &Folder,
+        machine: &Machine,
+        progress: Progress,
+        stop: &Stop,
+    ) -> Result<Summary> {
         let saved: Saved<serde_json::Value> = read_json(&folder.settings())?;
-        for (name, hash) in &self.parts {
-            if saved.parts.get(name) != Some(hash) {
+        for name in self.parts.keys().chain(saved.parts.keys()) {
+            if saved.parts.get(name) != self.parts.get(name) {
                 bail!(
                     "the run in {} cannot go on: its {name} is not what it was when the run began; put it back, or begin anew \
                      with --overwrite",
@@ -135,16 +142,21 @@ impl Job {
         }
         let start = match folder.steps()?.last() {
             Some(&step) => {
+                self.genesis.clear();
                 Checkpoint::load(&folder.checkpoint(step), &self.params, &job_id(&self.parts), &machine.threads)?
             }
-            None => {
-                let root = state_root(&self.genesis, &machine.threads);
-                Checkpoint { step: 0, entries: self.genesis.clone(), root }
-            }
+            None => self.start(machine),
         };
         progress.stage(&format!("Going on after step {} of {}", start.step, self.rates.total_steps));
         progress.line(&format!("state root {}", hex(&start.root)));
         self.run(start, folder, machine, progress, stop)
+    }
+
+    /// The state before the first step, which is in memory once.
+    fn start(&mut self, machine: &Machine) -> Checkpoint {
+        let entries = std::mem::take(&mut self.genesis);
+        let root = state_root(&entries, &machine.threads);
+        Checkpoint { step: 0, entries, root }
     }
 
     fn run(
@@ -155,7 +167,6 @@ impl Job {
         progress: Progress,
         stop: &Stop,
     ) -> Result<Summary> {
-        self.genesis.clear();
         folder.tidy(self.checkpoints.keep)?;
         let steps = self.rates.total_steps as u64;
         let mut metrics = Metrics::open(folder, start.step)?;
@@ -216,14 +227,14 @@ impl Job {
                 root = self.save(step, &state, folder, machine)?;
                 saved = Some(step);
                 bar.suspend(|| progress.line(&format!("step {step}: checkpoint, state root {}", hex(&root))));
-                metrics.plot(folder, &format!("sip {}: step {step} of {steps}", self.command))?;
+                metrics.plot(&format!("sip {}: step {step} of {steps}", self.command), self.unit)?;
             }
         }
         bar.finish_and_clear();
         // Only a stop comes here with steps that are not saved.
         if step > first_step && saved != Some(step) {
             root = self.save(step, &state, folder, machine)?;
-            metrics.plot(folder, &format!("sip {}: step {step} of {steps}", self.command))?;
+            metrics.plot(&format!("sip {}: step {step} of {steps}", self.command), self.unit)?;
         }
         let finished = step == steps;
         let speed = self.tokens_per_second(step - first_step, training_seconds);
