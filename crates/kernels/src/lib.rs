@@ -37,9 +37,12 @@ use index::{Gather, Scatter};
 use map::Map;
 use matvec::Matvec;
 use reduce::Reduce;
-use sip_arith::{NAN, Native, is_fault};
+use sip_arith::{NAN, Native, is_exact_here, is_fault};
 use sip_ops::{Kind, MAX_LABELS, MAX_OPERANDS, MAX_OUT_LABELS, MAX_PROGRAM, MAX_REDUCE_LABELS, MAX_TERMS};
 use sip_ops::{Node, NodeSpec, Type, evaluate_element};
+
+/// Bytes per row, column, batch or term while tables are made.
+const TABLE_BYTES: usize = 128;
 
 /// Why a kernel did not give a tensor of finite values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +61,8 @@ pub enum Fault {
         /// The lowest index of such an element.
         index: u64,
     },
-    /// The node is no valid operator, or the slices passed do not fit it. The output is untouched.
+    /// The node is no valid operator, the slices passed do not fit it, or the thread does not compute as IEEE-754 says. The output is
+    /// untouched.
     #[error("kernel cannot run: {0}")]
     Misuse(String),
 }
@@ -145,6 +149,30 @@ impl Kernel {
         }
     }
 
+    /// Why the node cannot run, if it is no valid operator.
+    pub fn error(&self) -> Option<&str> {
+        self.plan.as_ref().err().map(String::as_str)
+    }
+
+    /// Bytes of the tables that preparing this node takes, at most: products and chains keep addresses per row, column, batch and term.
+    pub fn table_bytes(spec: &NodeSpec) -> usize {
+        let mut groups = [1usize; 4];
+        for (label, &size) in spec.out_sizes.iter().enumerate() {
+            let moves = |operand: usize| spec.operands.get(operand).is_some_and(|o| o.strides.get(label) != Some(&0));
+            let group = &mut groups[moves(0) as usize + 2 * moves(1) as usize];
+            *group = group.saturating_mul(size as usize);
+        }
+        // Outputs that both or neither operand sees are one group.
+        let shared = groups[0].saturating_mul(groups[3]);
+        let lines = match spec.kind {
+            Kind::Contract | Kind::ContractI8 => {
+                [shared, groups[1], groups[2]].into_iter().fold(0, usize::saturating_add)
+            }
+            _ => 0,
+        };
+        lines.saturating_add(spec.terms()).saturating_mul(TABLE_BYTES)
+    }
+
     /// The level in use.
     pub fn simd(&self) -> Simd {
         self.simd
@@ -154,6 +182,13 @@ impl Kernel {
     /// f32 values must be finite. `out` has one element per output element.
     pub fn run(&self, operands: &[&[u32]], out: &mut [u32], threads: &Threads) -> Result<(), Fault> {
         let plan = self.plan.as_ref().map_err(|text| Fault::Misuse(text.clone()))?;
+        if !is_exact_here() {
+            return Err(Fault::Misuse(
+                "a library has set this thread's floating point unit to drop small numbers or to round otherwise; \
+                 run in a process, or start from a thread, that it has not touched"
+                    .into(),
+            ));
+        }
         if out.len() != self.out_len || operands.len() != self.lengths.len() {
             return Err(Fault::Misuse(format!(
                 "expected {} operands and {} output elements, got {} and {}",

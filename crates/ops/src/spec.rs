@@ -165,6 +165,10 @@ impl NodeSpec {
         if self.operands.iter().any(|o| o.strides.len() != labels) {
             return fail("an operand has not one stride per label".into());
         }
+        let is_label = |label: u8| (label as usize) < labels;
+        if self.constraint.is_some_and(|(small, large)| !is_label(small) || !is_label(large)) {
+            return fail(format!("the constraint {:?} compares labels that the node does not have", self.constraint));
+        }
         let bytes = self.encode();
         Node::parse(&bytes).map_err(|e| InvalidNode(e.0.into()))?;
         let mut types = Vec::new();
