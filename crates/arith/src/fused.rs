@@ -15,8 +15,8 @@ pub fn fma(a: f32, b: f32, c: f32) -> f32 {
     let bits = sum.to_bits();
     let is_away = (lost > 0.0) == (sum > 0.0);
     let neighbour = if is_away { bits.wrapping_add(1) } else { bits.wrapping_sub(1) };
-    // For an infinity or a NaN nothing is lost, or a NaN, which is neither greater nor less.
-    let is_inexact = lost > 0.0 || lost < 0.0;
+    // For an infinity or a NaN nothing is lost, or a NaN, which is greater than nothing.
+    let is_inexact = lost.abs() > 0.0;
     f64::from_bits(if is_inexact && bits & 1 == 0 { neighbour } else { bits }) as f32
 }
 

@@ -1,12 +1,11 @@
 //! Chains of any shape: blocks of consecutive outputs, term after term. The way for what no faster kernel takes.
 
 use crate::address::{Bounds, Output, Terms, Walk, any_fault};
-use crate::contract_i8::dot_i8;
 use crate::level::{Level, mul_add};
 use crate::simd::per_level;
 use crate::{Simd, Threads};
 use sip_arith::max_total;
-use sip_ops::{Kind, NodeSpec};
+use sip_ops::{Kind, NodeSpec, dot_i8};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Most outputs of a block.

@@ -7,7 +7,7 @@
 //! Every output element is one ascending chain, so neither the SIMD level nor the number of threads nor any block size
 //! can change a bit of it.
 // Loops over the index of fixed lanes are what the compiler vectorises best.
-#![allow(clippy::needless_range_loop)]
+#![expect(clippy::needless_range_loop)]
 
 mod address;
 mod chain;
@@ -270,11 +270,7 @@ fn check(spec: &NodeSpec) -> Result<Vec<usize>, String> {
     Node::parse(&spec.encode()).map_err(|error| error.0.to_string())?;
     let mut lengths = Vec::new();
     for (number, operand) in spec.operands.iter().enumerate() {
-        let (mut low, mut high) = (operand.offset as i64, operand.offset as i64);
-        for (&size, &stride) in sizes().zip(&operand.strides) {
-            let span = (size as i64 - 1) * stride as i64;
-            if span < 0 { low += span } else { high += span }
-        }
+        let (low, high) = spec.reach(operand);
         // What a gather selects depends on data and is checked at every access.
         if spec.kind == Kind::Gather && number == 1 {
             lengths.push(0);

@@ -365,7 +365,7 @@ fn choose(
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments)]
 fn execute<L: Level>(
     map: &Map,
     operands: &[&[u32]],

@@ -22,6 +22,8 @@ fn kernel(opcode: Opcode, simd: Simd) -> Kernel {
     Kernel::new(&spec, simd)
 }
 
+type Function = fn(u32) -> u32;
+
 /// Every input in some blocks of all inputs, at every level of this processor.
 fn check(blocks: impl Iterator<Item = u32> + Clone + Send + Sync) {
     let levels: Vec<Simd> = Simd::ALL.iter().copied().filter(|simd| simd.is_supported()).collect();
@@ -32,7 +34,7 @@ fn check(blocks: impl Iterator<Item = u32> + Clone + Send + Sync) {
             scope.spawn(move || {
                 let threads = Threads::new(1);
                 let kernels = |opcode| levels.iter().map(|&simd| kernel(opcode, simd)).collect::<Vec<Kernel>>();
-                let functions: [(fn(u32) -> u32, Vec<Kernel>); 2] =
+                let functions: [(Function, Vec<Kernel>); 2] =
                     [(sip_ops::exp::<Native>, kernels(Opcode::Exp)), (sip_ops::log::<Native>, kernels(Opcode::Log))];
                 for block in blocks.skip(worker).step_by(workers) {
                     let values: Vec<u32> = (0..BLOCK as u32).map(|i| block * BLOCK as u32 + i).collect();

@@ -1,6 +1,8 @@
 //! A step of a graph under every plan, against node after node.
 #![allow(dead_code)] // Each test file uses a part.
 
+pub(crate) mod foreign;
+
 use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Graph, Inputs, RunError};
 use sip_kernels::Threads;
 use std::sync::Arc;
