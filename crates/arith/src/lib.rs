@@ -12,9 +12,11 @@ pub mod int;
 pub mod soft;
 
 #[cfg(any(test, feature = "std"))]
+pub mod fused;
+#[cfg(any(test, feature = "std"))]
 mod native;
 #[cfg(any(test, feature = "std"))]
-pub use native::Native;
+pub use native::{Native, is_exact_here};
 pub use soft::Soft;
 
 /// The one NaN: whatever operation yields a NaN yields these bits.

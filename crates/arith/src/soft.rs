@@ -241,14 +241,14 @@ fn round(sign: u64, exponent: u64, significand: u64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::Native;
     use std::vec::Vec;
 
     /// Zeros, subnormal boundaries, powers of two and their neighbours, halfway patterns, the greatest numbers,
     /// infinities and NaNs, of both signs.
-    fn special() -> Vec<u32> {
+    pub(crate) fn special() -> Vec<u32> {
         let mut values: Vec<u32> = std::vec![0, 1, 2, 3, 0x7F_FFFF, 0x7F_FFFE, 0x40_0000, 0x3F_FFFF, 0x40_0001];
         for exponent in [1u32, 2, 23, 24, 25, 64, 102, 103, 104, 126, 127, 128, 150, 151, 152, 190, 252, 253, 254] {
             for fraction in [0u32, 1, 2, 0x40_0000, 0x2A_AAAA, 0x7F_F800, 0x7F_FFFE, 0x7F_FFFF] {
@@ -262,10 +262,10 @@ mod tests {
     }
 
     /// A small deterministic generator (SplitMix64).
-    struct Random(u64);
+    pub(crate) struct Random(pub(crate) u64);
 
     impl Random {
-        fn next(&mut self) -> u64 {
+        pub(crate) fn next(&mut self) -> u64 {
             self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
             let mut z = self.0;
             z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -274,7 +274,7 @@ mod tests {
         }
 
         /// Any bits, or few significant bits, so that ties and exact results occur.
-        fn float(&mut self) -> u32 {
+        pub(crate) fn float(&mut self) -> u32 {
             let (bits, shape) = (self.next() as u32, self.next());
             match shape & 3 {
                 0 => bits,

@@ -58,6 +58,15 @@ impl Buffer {
         }
     }
 
+    /// As [`Buffer::new`]; `None` if the system does not give the memory.
+    pub fn try_new(len: usize) -> Option<Buffer> {
+        let count = len.div_ceil(LANES);
+        let mut lines = Vec::new();
+        lines.try_reserve_exact(count).ok()?;
+        lines.resize(count, Line([0; LANES]));
+        Some(Buffer { lines, len })
+    }
+
     /// The values as f32, borrowed.
     pub fn as_f32(&self) -> &[f32] {
         // SAFETY: f32 has the size and alignment of u32, and every pattern of bits is one.

@@ -1,8 +1,8 @@
-//! Running a graph: every tensor has its place before the first step, and a step allocates nothing.
+//! Running a graph: every tensor has its place before the first step.
 
 use crate::buffer::Buffer;
 use crate::graph::Graph;
-use crate::plan::{Plan, PlanOptions};
+use crate::plan::{Plan, PlanError, PlanOptions};
 use crate::run::{self, Machine, Memory, Next};
 use sip_kernels::{Fault, Simd, Threads};
 use sip_ops::{Kind, Source};
@@ -36,6 +36,9 @@ pub enum RunError {
         /// Elements that the graph reads.
         expected: usize,
     },
+    /// The graph has no plan, so that it can never run.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
 }
 
 /// Tensors from outside the graph.
@@ -66,18 +69,28 @@ pub struct ExecutorOptions {
     /// Whether of the forward pass only residual streams and short tensors are kept, and the rest is computed again for the backward
     /// pass: less memory, about a quarter more time, the same bits.
     pub recompute: bool,
+    /// Most memory for tensors between nodes and for the kernels' tables, in bytes (state and inputs aside). A graph that needs more
+    /// does not run: for graphs from outside.
+    pub max_bytes: usize,
 }
 
 impl Default for ExecutorOptions {
     fn default() -> ExecutorOptions {
-        ExecutorOptions { simd: Simd::detect(), keep_all: false, fuse: true, micro_batches: 1, recompute: false }
+        ExecutorOptions {
+            simd: Simd::detect(),
+            keep_all: false,
+            fuse: true,
+            micro_batches: 1,
+            recompute: false,
+            max_bytes: usize::MAX,
+        }
     }
 }
 
 impl ExecutorOptions {
-    fn plan(self) -> PlanOptions {
-        let ExecutorOptions { simd, keep_all, fuse, micro_batches, recompute } = self;
-        PlanOptions { simd, keep_all, fuse, micro_batches, recompute }
+    fn plan(self, threads: usize) -> PlanOptions {
+        let ExecutorOptions { simd, keep_all, fuse, micro_batches, recompute, max_bytes } = self;
+        PlanOptions { simd, keep_all, fuse, micro_batches, recompute, in_order: keep_all, threads, max_bytes }
     }
 }
 
@@ -120,7 +133,7 @@ pub struct Executor {
     threads: Arc<Threads>,
     single: Threads,
     options: ExecutorOptions,
-    fast: Prepared,
+    fast: Result<Prepared, PlanError>,
     /// Node after node, for observers; made when the first one comes.
     plain: Option<Prepared>,
     /// Whether the last run was the plain one.
@@ -135,17 +148,18 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(graph: &Graph, threads: &Threads, options: PlanOptions) -> Prepared {
-        let plan = Plan::new(graph, options);
-        let memory = Memory::new(&plan, threads.count());
-        Prepared { plan, memory }
+    fn new(graph: &Graph, options: PlanOptions) -> Result<Prepared, PlanError> {
+        let plan = Plan::new(graph, options)?;
+        let memory = Memory::new(&plan, options.threads)?;
+        Ok(Prepared { plan, memory })
     }
 }
 
 impl Executor {
-    /// Plans memory and prepares every kernel.
+    /// Plans memory and prepares every kernel. A graph that has no plan, because it needs more memory than it may have or than there
+    /// is, is reported by [`Executor::plan_error`] and by every run.
     pub fn new(graph: Arc<Graph>, threads: Arc<Threads>, options: ExecutorOptions) -> Executor {
-        let fast = Prepared::new(&graph, &threads, options.plan());
+        let fast = Prepared::new(&graph, options.plan(threads.count()));
         let single = Threads::new(1);
         Executor { graph, threads, single, options, fast, plain: None, ran_plain: false, profile: None }
     }
@@ -157,13 +171,19 @@ impl Executor {
 
     /// Memory of all tensors between nodes, in bytes (state and inputs aside).
     pub fn arena_bytes(&self) -> usize {
-        self.fast.memory.len() * 4
+        self.fast.as_ref().map_or(0, |prepared| prepared.memory.len() * size_of::<u32>())
+    }
+
+    /// Why the graph cannot run.
+    pub fn plan_error(&self) -> Option<&PlanError> {
+        self.fast.as_ref().err()
     }
 
     /// Runs the graph. `next` receives the state after the step, one entry per state output.
     ///
     /// # Errors
-    /// A fault, or an input that does not fit; `next` is then unspecified.
+    /// A fault, or an input that does not fit; `next` is then unspecified. Of several faults it is the first in the order of the graph,
+    /// whatever the plan: the nodes then run once more, one after the other, if there is the memory for it.
     pub fn run(
         &mut self,
         inputs: &Inputs<'_>,
@@ -171,7 +191,7 @@ impl Executor {
         observer: Option<&mut Observer<'_>>,
     ) -> Result<(), RunError> {
         self.check(inputs, &next.iter().map(|entry| entry.len()).collect::<Vec<_>>())?;
-        self.run_plan(inputs, Next::Apart(next), observer)
+        self.run_plan(inputs, Next::Apart(next), observer).map_err(|error| self.first_fault(inputs, error))
     }
 
     fn run_plan(
@@ -182,13 +202,33 @@ impl Executor {
     ) -> Result<(), RunError> {
         self.ran_plain = observer.is_some() && !self.options.keep_all;
         let prepared = if self.ran_plain {
-            let options = PlanOptions { fuse: false, micro_batches: 1, recompute: false, ..self.options.plan() };
-            self.plain.get_or_insert_with(|| Prepared::new(&self.graph, &self.threads, options))
+            let plain = match self.plain.take() {
+                Some(plain) => plain,
+                None => self.prepare_plain()?,
+            };
+            self.plain.insert(plain)
         } else {
-            &mut self.fast
+            self.fast.as_mut().map_err(|error| error.clone())?
         };
         let machine = Machine { threads: &self.threads, single: &self.single, times: self.profile.as_deref() };
         run::run(&prepared.plan, &mut prepared.memory, &machine, inputs, next, observer)
+    }
+
+    fn prepare_plain(&self) -> Result<Prepared, PlanError> {
+        Prepared::new(&self.graph, self.options.plan(self.threads.count()).plain())
+    }
+
+    /// The first fault in the order of the graph, of a run that found `found`.
+    #[cold]
+    fn first_fault(&self, inputs: &Inputs<'_>, found: RunError) -> RunError {
+        if self.ran_plain || self.options.keep_all || !matches!(found, RunError::Fault { .. }) {
+            return found;
+        }
+        let lengths = self.graph.state_outputs().iter().map(|&node| self.graph.nodes()[node as usize].len());
+        let room: Option<Vec<Buffer>> = lengths.map(Buffer::try_new).collect();
+        let (Some(mut next), Ok(mut plain)) = (room, self.prepare_plain()) else { return found };
+        let machine = Machine { threads: &self.threads, single: &self.single, times: None };
+        run::run(&plain.plan, &mut plain.memory, &machine, inputs, Next::Apart(&mut next), None).err().unwrap_or(found)
     }
 
     /// Runs the graph on `state` and, if it succeeds, makes the outcome the current state.
@@ -206,11 +246,14 @@ impl Executor {
         tables: &[Buffer],
         observer: Option<&mut Observer<'_>>,
     ) -> Result<(), RunError> {
-        if self.fast.plan.in_place && observer.is_none() {
+        if self.fast.as_ref().is_ok_and(|fast| fast.plan.in_place) && observer.is_none() {
             let lengths: Vec<usize> = state.current.iter().map(|entry| entry.len()).collect();
             self.check(&Inputs { state: &state.current, batch, step, tables }, &lengths)?;
             let inputs = Inputs { state: &[], batch, step, tables };
-            return self.run_plan(&inputs, Next::InPlace(&mut state.current), None);
+            return self.run_plan(&inputs, Next::InPlace(&mut state.current), None).map_err(|error| {
+                // Nothing has been written.
+                self.first_fault(&Inputs { state: &state.current, ..inputs }, error)
+            });
         }
         let lengths = state.current.iter().take(self.graph.state_outputs().len()).map(|entry| entry.len());
         if !state.next.iter().map(|entry| entry.len()).eq(lengths.clone()) {
@@ -235,7 +278,8 @@ impl Executor {
     }
 
     fn kept(&self, node: u32) -> Option<&[u32]> {
-        let prepared = self.plain.as_ref().filter(|_| self.ran_plain).unwrap_or(&self.fast);
+        let plain = self.plain.as_ref().filter(|_| self.ran_plain);
+        let prepared = plain.or(self.fast.as_ref().ok())?;
         prepared.memory.get(prepared.plan.kept.get(node as usize)?.as_ref()?)
     }
 

@@ -3,6 +3,11 @@
 use sip_ops::{Kind, NodeSpec, Source, Type};
 use std::collections::BTreeMap;
 
+/// Most nodes of a graph: planning one takes time that grows with the square of them.
+pub const MAX_NODES: usize = 1 << 14;
+/// Most bytes of a result's name.
+const MAX_NAME: usize = u8::MAX as usize;
+
 /// Why a graph cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
@@ -50,6 +55,20 @@ pub enum GraphError {
         /// What is wrong.
         reason: String,
     },
+    /// There are too many nodes.
+    #[error("the graph has {nodes} nodes, expected at most {MAX_NODES}")]
+    Size {
+        /// Nodes given.
+        nodes: usize,
+    },
+    /// The bytes are no graph.
+    #[error("byte {at} of the graph: {reason}")]
+    Bytes {
+        /// Where they stop making sense.
+        at: usize,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// Operator nodes in topological order, and which of them are the outcome.
@@ -61,7 +80,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Checks every node, that inputs of one source agree, and that outputs exist.
+    /// Checks every node, that inputs of one source agree, that outputs exist, and that results are computed.
     ///
     /// `state_outputs[i]` is the node whose tensor becomes state entry `i`; `results` are tensors with a name.
     ///
@@ -72,6 +91,9 @@ impl Graph {
         state_outputs: Vec<u32>,
         results: Vec<(String, u32)>,
     ) -> Result<Graph, GraphError> {
+        if nodes.len() > MAX_NODES {
+            return Err(GraphError::Size { nodes: nodes.len() });
+        }
         let mut sources: BTreeMap<(u8, u32), (Type, Vec<u32>)> = BTreeMap::new();
         for (number, spec) in nodes.iter().enumerate() {
             let fail = |reason: String| GraphError::Node { node: number as u32, kind: spec.kind, reason };
@@ -101,7 +123,14 @@ impl Graph {
             }
         }
         for (name, node) in &results {
-            named(name, *node)?;
+            if name.len() > MAX_NAME {
+                let reason = format!("a name of {} bytes is longer than {MAX_NAME}", name.len());
+                return Err(GraphError::Output { name: name.chars().take(32).collect(), reason });
+            }
+            if named(name, *node)?.kind == Kind::Input {
+                let reason = format!("node {node} is an input, which its caller has; name what is computed from it");
+                return Err(GraphError::Output { name: name.clone(), reason });
+            }
         }
         Ok(Graph { nodes, state_outputs, results })
     }

@@ -6,11 +6,12 @@
 //!
 //! [`Builder`] writes nodes over named [`Axis`]es, [`Builder::gradients`] appends the backward pass, [`adamw`] the
 //! optimizer, [`Builder::finish`] fuses, drops what nothing needs and checks. [`Executor`] runs a [`Graph`]
-//! without allocating.
+//! in memory that it has planned before.
 
 mod affine;
 mod buffer;
 mod builder;
+mod bytes;
 mod executor;
 mod fuse;
 mod gradient;
@@ -26,7 +27,8 @@ mod svg;
 pub use buffer::Buffer;
 pub use builder::{Axis, Builder, Contraction, Tensor, View};
 pub use executor::{DoubleState, Executor, ExecutorOptions, Inputs, NodeTime, Observer, RunError};
-pub use graph::{Graph, GraphError};
+pub use graph::{Graph, GraphError, MAX_NODES};
 pub use optimizer::{AdamW, Moments, adamw};
+pub use plan::PlanError;
 pub use program::{Program, Value};
 pub use svg::svg;

@@ -2,16 +2,13 @@
 
 use crate::buffer::Buffer;
 use crate::executor::{Inputs, Observer, RunError};
-use crate::plan::work::Origin;
-use crate::plan::{Base, Place, Plan, Read, Stage, Step, Transfer, Turns};
+use crate::plan::work::{MAX_AXES, MAX_SIDES, Origin};
+use crate::plan::{Base, Place, Plan, PlanError, Read, Stage, Step, Transfer, Turns};
 use sip_kernels::{Fault, Threads};
 use sip_ops::{MAX_OPERANDS, Source};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-/// Most axes of the loops around an operator.
-const MAX_AXES: usize = 8;
 
 /// Coordinates of the loops around, outermost first.
 #[derive(Clone, Copy, Default)]
@@ -86,9 +83,13 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(plan: &Plan, threads: usize) -> Memory {
-        let scratch = (0..if plan.scratch == 0 { 0 } else { threads }).map(|_| Buffer::new(plan.scratch)).collect();
-        Memory { arena: Buffer::new(plan.arena), scratch: Mutex::new(scratch) }
+    pub(crate) fn new(plan: &Plan, threads: usize) -> Result<Memory, PlanError> {
+        let room = |len: usize| {
+            Buffer::try_new(len).ok_or(PlanError::Refused { needed: len.saturating_mul(size_of::<u32>()) })
+        };
+        let threads = if plan.scratch == 0 { 0 } else { threads };
+        let scratch: Result<Vec<Buffer>, PlanError> = (0..threads).map(|_| room(plan.scratch)).collect();
+        Ok(Memory { arena: room(plan.arena)?, scratch: Mutex::new(scratch?) })
     }
 
     /// Elements in all.
@@ -221,8 +222,7 @@ impl Run<'_> {
             },
             Base::Source(source) => Span::read_only(self.inputs.get(&self.step, source)),
         };
-        let moved = place.moved(at.get());
-        base.part(place.offset + moved, extent.unwrap_or(place.len.saturating_sub(moved)))
+        base.part(place.offset + place.moved(at.get()), extent.unwrap_or_else(|| place.rest(at.get())))
     }
 
     fn stage(
@@ -319,7 +319,7 @@ impl Run<'_> {
         let count: usize = sizes[..outer].iter().map(|&size| size as usize).product();
         let from = self.span(&transfer.from, at, scratch, Some(count * stretch));
         let to = self.span(&transfer.to, at, scratch, None);
-        let mut coordinates = [0usize; 16];
+        let mut coordinates = [0usize; MAX_SIDES];
         for number in 0..count {
             let mut rest = number;
             for side in (0..outer).rev() {

@@ -335,6 +335,16 @@ fn micro_batches_and_recomputation_take_less_memory() {
 }
 
 #[test]
+fn training_needs_no_room_for_the_next_state() {
+    let shape = grouped();
+    let (graph, lengths) = training(shape);
+    let mut executor = Executor::new(graph, Arc::new(Threads::new(1)), ExecutorOptions::default());
+    let mut state = DoubleState::new(genesis(&lengths));
+    executor.step(&mut state, &batch(shape, 0), 0, &table(), None).expect("step");
+    assert!(format!("{state:?}").contains("next: []"), "{state:?}");
+}
+
+#[test]
 fn the_scores_of_long_rows_are_never_whole() {
     let shape = Shape { rows: 2, tokens: 512, groups: 4, members: 1, layers: 1, ..grouped() };
     let (graph, _) = training(shape);

@@ -225,7 +225,7 @@ impl<'a> Output<'a> {
     /// # Safety
     /// While the slice lives, nothing else may access these elements.
     #[inline(always)]
-    #[allow(clippy::mut_from_ref)]
+    #[expect(clippy::mut_from_ref)]
     pub(crate) unsafe fn slice(&self, first: usize, count: usize) -> &mut [u32] {
         assert!(first <= self.len && count <= self.len - first, "output range is out of bounds");
         // SAFETY: in bounds by the check, exclusive by the caller's promise.

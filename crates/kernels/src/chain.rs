@@ -1,12 +1,11 @@
 //! Chains of any shape: blocks of consecutive outputs, term after term. The way for what no faster kernel takes.
 
 use crate::address::{Bounds, Output, Terms, Walk, any_fault};
-use crate::contract_i8::dot_i8;
-use crate::level::Level;
+use crate::level::{Level, mul_add};
 use crate::simd::per_level;
 use crate::{Simd, Threads};
 use sip_arith::max_total;
-use sip_ops::{Kind, NodeSpec};
+use sip_ops::{Kind, NodeSpec, dot_i8};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Most outputs of a block.
@@ -156,7 +155,7 @@ fn run_block_body<L: Level>(chain: &Chain, operands: &[&[u32]], first: usize, ou
         let present = if chain.constrained { &present[..count] } else { &[] };
         match chain.kind {
             Kind::Contract => combine(out, a, b, present, |sum, a, b| {
-                f32::from_bits(a).mul_add(f32::from_bits(b), f32::from_bits(sum))
+                mul_add::<L>(f32::from_bits(a), f32::from_bits(b), f32::from_bits(sum))
             }),
             Kind::ReduceAdd => combine(out, a, b, present, |sum, a, _| f32::from_bits(sum) + f32::from_bits(a)),
             Kind::ReduceMax => combine(out, a, b, present, |greatest, a, _| f32::from_bits(max_total(greatest, a))),

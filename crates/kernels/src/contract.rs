@@ -153,7 +153,7 @@ pub(crate) struct Contract {
     pub(crate) rows: Side,
     pub(crate) columns: Side,
     pub(crate) terms: Terms,
-    /// Never empty; without terms the one block is empty.
+    /// Never empty.
     pub(crate) blocks: Vec<Block>,
     pub(crate) constraint: Constraint,
     pub(crate) starts_from_operand: bool,
@@ -274,9 +274,6 @@ fn blocks(terms: &Terms) -> Vec<Block> {
         for first in (start..end).step_by(length.max(1)) {
             push(first..end.min(first + length));
         }
-    }
-    if terms.count == 0 {
-        push(0..0);
     }
     blocks
 }

@@ -7,7 +7,7 @@
 use crate::address::{Output, Terms};
 use crate::sides::{Place, Sides};
 use crate::{Simd, Threads};
-use sip_ops::NodeSpec;
+use sip_ops::{NodeSpec, dot_i8};
 use std::cell::Cell;
 
 /// Rows and columns of outputs that are computed at once.
@@ -19,13 +19,6 @@ const CACHED_WORDS: usize = 64 * 1024;
 /// Columns of a task at most, and fewest products of bytes by fours that are worth one.
 const TASK_COLUMNS: usize = 256;
 const TASK_WORK: usize = 64 * 1024;
-
-/// The dot product of four signed bytes each.
-#[inline(always)]
-pub(crate) fn dot_i8(a: u32, b: u32) -> u32 {
-    let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
-    (0..4).fold(0u32, |sum, i| sum.wrapping_add((a[i] as i8 as i32 * b[i] as i8 as i32) as u32))
-}
 
 /// A prepared product of bytes.
 pub(crate) struct ContractI8 {
@@ -128,7 +121,7 @@ impl ContractI8 {
     }
 
     /// Copies lines of an operand: `pitch` words each, zeros behind the terms, and one word with the sum of the bytes.
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments)]
     fn copy(
         &self,
         operand: usize,

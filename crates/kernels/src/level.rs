@@ -18,6 +18,8 @@ pub(crate) trait Level {
     const LANES: usize;
     /// Rows of the micro-tile of a product; its columns are two vectors.
     const ROWS: usize;
+    /// Whether it has an instruction for a · b + c.
+    const HAS_FMA: bool = true;
 
     /// All lanes `value`.
     unsafe fn splat(value: f32) -> Self::Vector;
@@ -47,6 +49,12 @@ pub(crate) trait Level {
     unsafe fn transpose(from: [*const f32; 8], to: *mut f32, step: usize);
 }
 
+/// a · b + c, rounded once, within a function that is compiled for the level: never by the C library, which may round twice.
+#[inline(always)]
+pub(crate) fn mul_add<L: Level>(a: f32, b: f32, c: f32) -> f32 {
+    if L::HAS_FMA { a.mul_add(b, c) } else { sip_arith::fused::fma(a, b, c) }
+}
+
 /// No instructions beyond the compiler's target.
 pub(crate) struct Portable;
 
@@ -54,6 +62,7 @@ impl Level for Portable {
     type Vector = [f32; 8];
     const LANES: usize = 8;
     const ROWS: usize = 4;
+    const HAS_FMA: bool = sip_arith::fused::HAS_INSTRUCTION;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> [f32; 8] {
@@ -61,7 +70,7 @@ impl Level for Portable {
     }
     #[inline(always)]
     unsafe fn fma(a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] {
-        std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]))
+        std::array::from_fn(|lane| mul_add::<Portable>(a[lane], b[lane], c[lane]))
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> [f32; 8] {

@@ -7,7 +7,7 @@
 //! Every output element is one ascending chain, so neither the SIMD level nor the number of threads nor any block size
 //! can change a bit of it.
 // Loops over the index of fixed lanes are what the compiler vectorises best.
-#![allow(clippy::needless_range_loop)]
+#![expect(clippy::needless_range_loop)]
 
 mod address;
 mod chain;
@@ -39,9 +39,12 @@ use index::{Gather, Scatter};
 use map::Map;
 use matvec::Matvec;
 use reduce::Reduce;
-use sip_arith::{NAN, Native, is_fault};
+use sip_arith::{NAN, Native, is_exact_here, is_fault};
 use sip_ops::{Kind, MAX_LABELS, MAX_OPERANDS, MAX_OUT_LABELS, MAX_PROGRAM, MAX_REDUCE_LABELS, MAX_TERMS};
 use sip_ops::{Node, NodeSpec, Type, evaluate_element};
+
+/// Bytes per row, column, batch or term while tables are made.
+const TABLE_BYTES: usize = 128;
 
 /// Why a kernel did not give a tensor of finite values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +63,8 @@ pub enum Fault {
         /// The lowest index of such an element.
         index: u64,
     },
-    /// The node is no valid operator, or the slices passed do not fit it. The output is untouched.
+    /// The node is no valid operator, the slices passed do not fit it, or the thread does not compute as IEEE-754 says. The output is
+    /// untouched.
     #[error("kernel cannot run: {0}")]
     Misuse(String),
 }
@@ -147,6 +151,30 @@ impl Kernel {
         }
     }
 
+    /// Why the node cannot run, if it is no valid operator.
+    pub fn error(&self) -> Option<&str> {
+        self.plan.as_ref().err().map(String::as_str)
+    }
+
+    /// Bytes of the tables that preparing this node takes, at most: products and chains keep addresses per row, column, batch and term.
+    pub fn table_bytes(spec: &NodeSpec) -> usize {
+        let mut groups = [1usize; 4];
+        for (label, &size) in spec.out_sizes.iter().enumerate() {
+            let moves = |operand: usize| spec.operands.get(operand).is_some_and(|o| o.strides.get(label) != Some(&0));
+            let group = &mut groups[moves(0) as usize + 2 * moves(1) as usize];
+            *group = group.saturating_mul(size as usize);
+        }
+        // Outputs that both or neither operand sees are one group.
+        let shared = groups[0].saturating_mul(groups[3]);
+        let lines = match spec.kind {
+            Kind::Contract | Kind::ContractI8 => {
+                [shared, groups[1], groups[2]].into_iter().fold(0, usize::saturating_add)
+            }
+            _ => 0,
+        };
+        lines.saturating_add(spec.terms()).saturating_mul(TABLE_BYTES)
+    }
+
     /// The level in use.
     pub fn simd(&self) -> Simd {
         self.simd
@@ -156,6 +184,13 @@ impl Kernel {
     /// f32 values must be finite. `out` has one element per output element.
     pub fn run(&self, operands: &[&[u32]], out: &mut [u32], threads: &Threads) -> Result<(), Fault> {
         let plan = self.plan.as_ref().map_err(|text| Fault::Misuse(text.clone()))?;
+        if !is_exact_here() {
+            return Err(Fault::Misuse(
+                "a library has set this thread's floating point unit to drop small numbers or to round otherwise; \
+                 run in a process, or start from a thread, that it has not touched"
+                    .into(),
+            ));
+        }
         if out.len() != self.out_len || operands.len() != self.lengths.len() {
             return Err(Fault::Misuse(format!(
                 "expected {} operands and {} output elements, got {} and {}",
@@ -237,11 +272,7 @@ fn check(spec: &NodeSpec) -> Result<Vec<usize>, String> {
     Node::parse(&spec.encode()).map_err(|error| error.0.to_string())?;
     let mut lengths = Vec::new();
     for (number, operand) in spec.operands.iter().enumerate() {
-        let (mut low, mut high) = (operand.offset as i64, operand.offset as i64);
-        for (&size, &stride) in sizes().zip(&operand.strides) {
-            let span = (size as i64 - 1) * stride as i64;
-            if span < 0 { low += span } else { high += span }
-        }
+        let (low, high) = spec.reach(operand);
         // What a gather selects depends on data and is checked at every access.
         if spec.kind == Kind::Gather && number == 1 {
             lengths.push(0);

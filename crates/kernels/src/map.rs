@@ -1,7 +1,7 @@
 //! Pointwise programs, a block of elements per instruction.
 
 use crate::address::{Output, Walk, any_fault};
-use crate::level::Level;
+use crate::level::{Level, mul_add};
 use crate::math::{exp, log};
 use crate::simd::per_level;
 use crate::{Simd, Threads};
@@ -296,12 +296,12 @@ fn run_blocks_body<L: Level>(
                 }
                 Step::Execute { opcode, instruction, arguments, result } => {
                     let Place::Register(register) = result else {
-                        execute(map, operands, first, opcode, instruction, arguments, registers, out);
+                        execute::<L>(map, operands, first, opcode, instruction, arguments, registers, out);
                         continue;
                     };
                     let mut to = std::mem::take(&mut registers[register]);
                     let block = to.get_mut(out.len());
-                    execute(map, operands, first, opcode, instruction, arguments, registers, block);
+                    execute::<L>(map, operands, first, opcode, instruction, arguments, registers, block);
                     registers[register] = to;
                 }
                 Step::Choose { comparison, compared, then, otherwise, result } => {
@@ -389,8 +389,8 @@ fn choose(
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
-fn execute(
+#[expect(clippy::too_many_arguments)]
+fn execute<L: Level>(
     map: &Map,
     operands: &[&[u32]],
     first: usize,
@@ -440,12 +440,12 @@ fn execute(
         Opcode::Sub => two!(|a, b| (f(a) - f(b)).to_bits()),
         Opcode::Mul => two!(|a, b| (f(a) * f(b)).to_bits()),
         Opcode::Div => two!(|a, b| (f(a) / f(b)).to_bits()),
-        Opcode::Fma => three!(|a, b, c| f(a).mul_add(f(b), f(c)).to_bits()),
+        Opcode::Fma => three!(|a, b, c| mul_add::<L>(f(a), f(b), f(c)).to_bits()),
         Opcode::Sqrt => one!(|a| f(a).sqrt().to_bits()),
         Opcode::Neg => one!(|a: u32| a ^ 0x8000_0000),
         Opcode::Abs => one!(|a: u32| a & 0x7FFF_FFFF),
-        Opcode::Exp => one!(exp),
-        Opcode::Log => one!(log),
+        Opcode::Exp => one!(exp::<L>),
+        Opcode::Log => one!(log::<L>),
         Opcode::FromU => one!(|a: u32| (a as f32).to_bits()),
         Opcode::FromI => one!(|a: u32| (a as i32 as f32).to_bits()),
         Opcode::ToI => one!(|a: u32| f(a).round_ties_even() as i32 as u32),

@@ -59,7 +59,7 @@ pub(crate) fn panel_len(width: usize, terms: usize) -> usize {
 ///
 /// `width` is at most 16 or a multiple of 16.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments)]
 pub(crate) fn pack<L: Level>(
     to: &mut [f32],
     distance: usize,

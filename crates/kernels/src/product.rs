@@ -246,7 +246,7 @@ unsafe impl Sync for Destination {}
 impl Destination {
     /// # Safety
     /// While the slice lives, nothing else may access these values.
-    #[allow(clippy::mut_from_ref)]
+    #[expect(clippy::mut_from_ref)]
     unsafe fn slice(&self, start: usize, len: usize) -> &mut [f32] {
         assert!(start <= self.len && len <= self.len - start, "packed panels are out of bounds");
         // SAFETY: in bounds by the check, exclusive by the caller's promise.

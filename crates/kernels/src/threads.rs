@@ -167,6 +167,10 @@ impl Shared {
     }
 
     fn work(&self) {
+        // Settings of the floating point unit come from the thread that started this one, and stay. With wrong ones it takes no task.
+        if !sip_arith::is_exact_here() {
+            return;
+        }
         let mut seen = 0;
         loop {
             let Some(gate) = self.wait(seen) else { return };

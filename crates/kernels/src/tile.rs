@@ -12,7 +12,7 @@ use crate::level::{Level, MAX_ROWS};
 /// # Safety
 /// The processor has the instructions of `L`; `a`, `b`, `c` and `start` are valid as described.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments)]
 unsafe fn tile<L: Level, const R: usize, const V: usize, const PACKED: bool>(
     terms: usize,
     a: *const f32,

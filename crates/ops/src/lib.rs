@@ -21,7 +21,7 @@ mod spec;
 mod tests;
 
 pub use math::{exp, log};
-pub use node::{Kind, MalformedNode, Node, Slot, Source};
+pub use node::{Kind, MalformedNode, Node, Slot, Source, dot_i8};
 pub use program::{Instruction, MAX_PROGRAM, Opcode};
 #[cfg(any(test, feature = "std"))]
 pub use spec::{InvalidNode, NodeSpec, Operand, Type, evaluate, evaluate_element};

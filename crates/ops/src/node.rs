@@ -76,7 +76,7 @@ const HEADER: usize = 16;
 
 /// The dot product of four signed bytes each, as the bits of an i32.
 #[inline(always)]
-fn dot_i8(a: u32, b: u32) -> u32 {
+pub fn dot_i8(a: u32, b: u32) -> u32 {
     let mut sum = 0u32;
     for (a, b) in a.to_le_bytes().into_iter().zip(b.to_le_bytes()) {
         sum = sum.wrapping_add((a as i8 as i32).wrapping_mul(b as i8 as i32) as u32);

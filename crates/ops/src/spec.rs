@@ -141,6 +141,16 @@ impl NodeSpec {
         })
     }
 
+    /// The least and the greatest address at which an operand of this node is read, where no index adds to it.
+    pub fn reach(&self, operand: &Operand) -> (i64, i64) {
+        let (mut low, mut high) = (operand.offset as i64, operand.offset as i64);
+        for (&size, &stride) in self.out_sizes.iter().chain(&self.reduce_sizes).zip(&operand.strides) {
+            let span = (size as i64 - 1) * stride as i64;
+            if span < 0 { low += span } else { high += span }
+        }
+        (low, high)
+    }
+
     /// Checks everything a graph relies on: label and operand counts, types of operands and program, and that every
     /// address lies within its operand. `operand(node)` gives element type and length of an earlier node's
     /// output. What a `Kind::Gather` adds to an address is data and therefore checked when it is read.
@@ -165,6 +175,10 @@ impl NodeSpec {
         if self.operands.iter().any(|o| o.strides.len() != labels) {
             return fail("an operand has not one stride per label".into());
         }
+        let is_label = |label: u8| (label as usize) < labels;
+        if self.constraint.is_some_and(|(small, large)| !is_label(small) || !is_label(large)) {
+            return fail(format!("the constraint {:?} compares labels that the node does not have", self.constraint));
+        }
         let bytes = self.encode();
         Node::parse(&bytes).map_err(|e| InvalidNode(e.0.into()))?;
         let mut types = Vec::new();
@@ -176,11 +190,7 @@ impl NodeSpec {
             if o.index_stride != 0 && !(self.kind == Kind::Gather && number == 1) {
                 return fail(format!("operand {number} has an index stride"));
             }
-            let (mut low, mut high) = (o.offset as i64, o.offset as i64);
-            for (label, &size) in self.out_sizes.iter().chain(&self.reduce_sizes).enumerate() {
-                let span = (size as i64 - 1) * o.strides[label] as i64;
-                if span < 0 { low += span } else { high += span }
-            }
+            let (low, high) = self.reach(o);
             if low < 0 || high >= len as i64 {
                 return fail(format!("operand {number} is read from {low} to {high}, but it has {len} elements"));
             }

@@ -4,7 +4,7 @@
 //! anything outside, can join. Which bands there are changes no bit, only time and memory.
 
 use super::slice::{Axis, Cut, Marks, Refusal, is_contiguous, origin, shape};
-use super::work::{CopyOut, Home, Item, Loop, Op, Origin, Tensor, Uses, Work};
+use super::work::{CopyOut, Home, Item, Loop, MAX_AXES, Op, Origin, Tensor, Uses, Work};
 use crate::affine::split_label;
 use sip_ops::{Kind, NodeSpec};
 use std::collections::BTreeMap;
@@ -123,16 +123,27 @@ impl<'a> Growth<'a> {
             }
             cut.steps(&self.axes, place).ok_or(Refusal::No)?;
         }
-        if !carried {
+        if !self.fits(&cut, None) {
+            return Err(Refusal::No);
+        }
+        let mut readers = self.uses.readers[op.out as usize].iter().filter_map(|reader| self.members.get(reader));
+        if carried {
+            // A sum over all slices is there only after the last.
+            if readers.next().is_some() {
+                return Err(Refusal::No);
+            }
+        } else {
             let marks = cut.out_marks().ok_or(Refusal::No)?;
             shape(&self.axes, &marks, self.len(op.out)).ok_or(Refusal::No)?;
-            for reader in &self.uses.readers[op.out as usize] {
-                let Some(member) = self.members.get(reader) else { continue };
+            for member in readers {
                 let mut member = member.clone();
                 for place in 0..member.spec.operands.len() {
                     if member.spec.operands[place].node == op.out {
                         member.follow(&self.axes, Some(place), &marks, self.len(op.out))?;
                     }
+                }
+                if !self.fits(&member, Some((op.out, &marks))) {
+                    return Err(Refusal::No);
                 }
             }
         }
@@ -156,6 +167,24 @@ impl<'a> Growth<'a> {
         }
         self.members.insert(number, cut);
         Ok(())
+    }
+
+    /// Whether a slice of an operator, with what members compute compact, is an operator, however long the slices will be. `next` is
+    /// about to become a member's output.
+    fn fits(&self, cut: &Cut, next: Option<(u32, &Marks)>) -> bool {
+        let inner: Vec<Option<(Marks, usize)>> = cut
+            .spec
+            .operands
+            .iter()
+            .map(|operand| {
+                let next = next.filter(|(tensor, _)| *tensor == operand.node).map(|(_, marks)| marks);
+                let marks = self.marks.get(&operand.node).or(next)?;
+                Some((marks.clone(), self.len(operand.node)))
+            })
+            .collect();
+        // A label that is cut, but not to a single coordinate, neither goes nor joins another one.
+        let axes: Vec<Axis> = self.axes.iter().map(|axis| Axis { block: least_factor(axis.size), ..*axis }).collect();
+        cut.slice(&axes, &inner).is_some()
     }
 
     /// Whether no way leads from a member over an item that is none back to a member.
@@ -199,7 +228,11 @@ impl<'a> Growth<'a> {
             let before = self.members.len();
             for number in near {
                 let wanted = !self.members.contains_key(&number) && self.op(number).is_some_and(|op| filter(self, op));
-                if wanted && let Err(refusal @ Refusal::SplitAxis { .. }) = self.join(number) {
+                // The rows of micro-batches stay one axis: what would need two stays outside.
+                if wanted
+                    && let Err(refusal @ Refusal::SplitAxis { .. }) = self.join(number)
+                    && !self.may_carry
+                {
                     return Err(refusal);
                 }
             }
@@ -316,10 +349,12 @@ impl<'a> Growth<'a> {
             let place = origin(axes, marks, self.len(op.out))?;
             let is_needed = self.is_needed_outside(op.out);
             let is_state = matches!(self.work.tensors[op.out as usize].home, Home::State(_));
+            let len = place.sizes.iter().map(|&size| size as usize).product();
             let out = if is_needed && is_contiguous(&place) && !is_state {
-                inner.view(self.work, op.out, place.steps.clone(), false)
+                let view = inner.view(self.work, op.out, place.steps.clone(), false);
+                inner.work.tensors[view as usize].len = len;
+                view
             } else {
-                let len = place.sizes.iter().map(|&size| size as usize).product();
                 inner.work.add(Tensor { len, home: Home::Computed, kept: is_needed })
             };
             if is_needed {
@@ -338,6 +373,11 @@ impl<'a> Growth<'a> {
         reads.dedup();
         Some(Loop { counts, work, copies, parallel, reads, writes })
     }
+}
+
+/// The least divisor of a number above 1, or 1.
+fn least_factor(number: u32) -> u32 {
+    (2..=number.isqrt()).find(|&d| number.is_multiple_of(d)).unwrap_or(number)
 }
 
 /// The divisors of a number, ascending.
@@ -375,14 +415,17 @@ fn grown<'a>(
     seed: usize,
     labels: &[usize],
     sizes: &[u32],
-    may_carry: bool,
     filter: &Filter<'_>,
 ) -> Option<Growth<'a>> {
     let Item::Op(op) = &work.items[seed] else { return None };
     let (mut spec, mut labels, mut sizes) = (op.spec.clone(), labels.to_vec(), sizes.to_vec());
     for _ in 0..4 {
+        // One more axis may be that of micro-batches.
+        if sizes.len() >= MAX_AXES {
+            return None;
+        }
         let axes = sizes.iter().map(|&size| Axis { size, block: 1 }).collect();
-        let mut growth = Growth { may_carry, ..Growth::new(work, uses, axes) };
+        let mut growth = Growth::new(work, uses, axes);
         growth.seed(seed, &spec, &labels).ok()?;
         match growth.grow(filter) {
             Ok(()) => return Some(growth),
@@ -492,7 +535,7 @@ fn growing_product<'a>(work: &'a Work, uses: &'a Uses, number: usize) -> Option<
         let feeds = || !growth.is_needed_outside(op.out) && readers().iter().all(|r| growth.members.contains_key(r));
         is_large(op.out) || reads().any(is_large) || op.spec.kind == Kind::Map && (is_fed() || feeds())
     };
-    grown(work, uses, number, &labels, &sizes, false, &filter).filter(|growth| growth.members.len() > 1)
+    grown(work, uses, number, &labels, &sizes, &filter).filter(|growth| growth.members.len() > 1)
 }
 
 /// A band of light operators, along the label that saves most.
@@ -506,7 +549,7 @@ fn light_run<'a>(work: &'a Work, uses: &'a Uses, number: usize) -> Option<Growth
     let filter = |_: &Growth<'_>, op: &Op| is_light(work, &op.spec);
     let along = |label: usize| {
         let size = op.spec.out_sizes[label];
-        (size > 1 || writes_state).then(|| grown(work, uses, number, &[label], &[size], false, &filter)).flatten()
+        (size > 1 || writes_state).then(|| grown(work, uses, number, &[label], &[size], &filter)).flatten()
     };
     let best = (0..op.spec.out_sizes.len()).filter_map(along).max_by_key(Growth::saved)?;
     (writes_state || best.members.len() > 1 && best.saved() >= LEAST_SAVED).then_some(best)

@@ -17,7 +17,7 @@ use sip_kernels::{Kernel, Simd};
 use sip_ops::{Kind, NodeSpec, Source};
 use std::collections::HashMap;
 use std::sync::Arc;
-use work::{Home, Item, Loop, Op, Origin, Work};
+use work::{Home, Item, Loop, Op, Origin, Uses, Work};
 
 /// How a plan is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,49 @@ pub(crate) struct PlanOptions {
     pub(crate) micro_batches: u32,
     /// Whether most of the forward pass runs again for the backward pass.
     pub(crate) recompute: bool,
+    /// Whether nodes run in the order of the graph.
+    pub(crate) in_order: bool,
+    /// Threads that run slices side by side, and the most memory that the plan may need.
+    pub(crate) threads: usize,
+    pub(crate) max_bytes: usize,
+}
+
+impl PlanOptions {
+    /// Node after node, in the order of the graph.
+    pub(crate) fn plain(self) -> PlanOptions {
+        PlanOptions { keep_all: false, fuse: false, micro_batches: 1, recompute: false, in_order: true, ..self }
+    }
+}
+
+/// Why a graph has no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// It needs more memory than it may have.
+    #[error(
+        "the plan needs {needed} bytes between nodes, but may have {most}; raise the limit, or run in more micro-batches"
+    )]
+    Memory {
+        /// Bytes of tensors between nodes and of the kernels' tables, as far as they were counted.
+        needed: usize,
+        /// [`crate::ExecutorOptions::max_bytes`].
+        most: usize,
+    },
+    /// The system does not give the memory.
+    #[error(
+        "the plan needs {needed} bytes between nodes, which the system refuses; run in more micro-batches, or a smaller batch"
+    )]
+    Refused {
+        /// Bytes of the piece that was refused.
+        needed: usize,
+    },
+    /// A slice of a node is no operator: a fault of the planner.
+    #[error("node {node} cannot run: {reason}; plan without fusing and micro-batches")]
+    Kernel {
+        /// Number of the node.
+        node: u32,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// Memory that is not the plan's alone.
@@ -49,14 +92,22 @@ pub(crate) struct Place {
     pub(crate) offset: usize,
     /// Elements per step along each axis of the loops around, outermost first; missing ones are 0.
     pub(crate) steps: Vec<usize>,
-    /// Elements of the whole tensor.
+    /// Elements of the tensor, or of a slice of it that is written in its place.
     pub(crate) len: usize,
+    /// How many of the axes choose that slice.
+    pub(crate) chosen: usize,
 }
 
 impl Place {
     /// How far the coordinates move the start.
     pub(crate) fn moved(&self, coordinates: &[usize]) -> usize {
         self.steps.iter().zip(coordinates).map(|(step, coordinate)| step * coordinate).sum()
+    }
+
+    /// Elements from where the coordinates lead to the end.
+    pub(crate) fn rest(&self, coordinates: &[usize]) -> usize {
+        let steps = self.steps.iter().zip(coordinates).skip(self.chosen);
+        self.len.saturating_sub(steps.map(|(step, coordinate)| step * coordinate).sum())
     }
 }
 
@@ -120,7 +171,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(graph: &Graph, options: PlanOptions) -> Plan {
+    pub(crate) fn new(graph: &Graph, options: PlanOptions) -> Result<Plan, PlanError> {
         let (mut work, copies) = Work::new(graph);
         if options.keep_all {
             work.tensors.iter_mut().for_each(|tensor| tensor.kept = true);
@@ -137,12 +188,15 @@ impl Plan {
                 batch::split(&mut work, rows, stride, options.micro_batches, &form);
             }
             form(&mut work);
-            order::schedule(&mut work);
+            if !options.in_order {
+                order::schedule(&mut work);
+            }
         }
         let layout = Layout::of(&work);
-        let mut lowering = Lowering { simd: options.simd, kernels: HashMap::new(), scratch: 0 };
+        let mut lowering = Lowering { options, kernels: HashMap::new(), scratch: 0, arena: layout.len, tables: 0 };
+        lowering.check()?;
         let places = lowering.places(&work, &layout, Base::Arena, 0, &[], 0);
-        let stages = lowering.stages(&work, &layout, Base::Arena, 0, &places, 0);
+        let stages = lowering.stages(&work, &layout, Base::Arena, 0, &places, 0)?;
         let kept = graph.nodes().iter().zip(&places).zip(&work.tensors);
         let kept = kept.map(|((_, place), tensor)| tensor.kept.then(|| place.clone())).collect();
         let in_place = may_replace_state(&work)
@@ -150,7 +204,7 @@ impl Plan {
                 .iter()
                 .all(|&(entry, node)| work.tensors[node as usize].home == Home::Source(Source::State(entry)));
         let copies = copies.into_iter().map(|(entry, node)| (entry, places[node as usize].clone())).collect();
-        Plan { stages, arena: layout.len, scratch: lowering.scratch, kept, copies, in_place }
+        Ok(Plan { stages, arena: layout.len, scratch: lowering.scratch, kept, copies, in_place })
     }
 }
 
@@ -167,7 +221,12 @@ fn may_replace_state(work: &Work) -> bool {
             Home::State(entry) => Some(entry),
             _ => None,
         };
-        let new: Vec<u32> = item.writes().into_iter().filter_map(is_new).collect();
+        let writes = item.writes();
+        let new: Vec<u32> = writes.iter().copied().filter_map(is_new).collect();
+        // A tensor in the arena may take the place of what the first such loop has read.
+        if (!new.is_empty() || !written.is_empty()) && new.len() != writes.len() {
+            return false;
+        }
         if item
             .reads()
             .into_iter()
@@ -222,13 +281,24 @@ fn extent(spec: &NodeSpec, operand: usize) -> Option<usize> {
 
 /// Turns works into stages.
 struct Lowering {
-    simd: Simd,
+    options: PlanOptions,
     /// Operators of one form share a kernel.
     kernels: HashMap<(NodeSpec, bool), Arc<Kernel>>,
     scratch: usize,
+    arena: usize,
+    /// Bytes of the kernels' tables.
+    tables: usize,
 }
 
 impl Lowering {
+    /// Whether the memory counted so far is within its limit.
+    fn check(&self) -> Result<(), PlanError> {
+        let elements = self.scratch.saturating_mul(self.options.threads).saturating_add(self.arena);
+        let needed = elements.saturating_mul(4).saturating_add(self.tables);
+        let most = self.options.max_bytes;
+        if needed > most { Err(PlanError::Memory { needed, most }) } else { Ok(()) }
+    }
+
     /// The places of a work's tensors: computed ones from `start` on, views in the places of the work around, which has `depth` axes.
     fn places(
         &self,
@@ -239,8 +309,9 @@ impl Lowering {
         outer: &[Place],
         depth: usize,
     ) -> Vec<Place> {
+        let uses = Uses::of(work);
         let place = |(number, tensor): (usize, &work::Tensor)| {
-            let at = |base, offset| Place { base, offset, steps: Vec::new(), len: tensor.len };
+            let at = |base, offset| Place { base, offset, steps: Vec::new(), len: tensor.len, chosen: 0 };
             match &tensor.home {
                 Home::Source(source) => at(Base::Source(*source), 0),
                 Home::State(entry) => at(Base::State(*entry), 0),
@@ -249,6 +320,10 @@ impl Lowering {
                     let mut place = outer[*of as usize].clone();
                     place.steps.resize(depth, 0);
                     place.steps.extend(steps);
+                    // No slice reaches into the next one, which another thread may be writing.
+                    if uses.writer[number].is_some() {
+                        (place.len, place.chosen) = (tensor.len, place.steps.len());
+                    }
                     place
                 }
             }
@@ -264,11 +339,11 @@ impl Lowering {
         start: usize,
         places: &[Place],
         depth: usize,
-    ) -> Vec<Stage> {
+    ) -> Result<Vec<Stage>, PlanError> {
         let mut stages = Vec::with_capacity(work.items.len());
         for (number, item) in work.items.iter().enumerate() {
             stages.push(match item {
-                Item::Op(op) => Stage::Step(self.step(op, places)),
+                Item::Op(op) => Stage::Step(self.step(op, places)?),
                 Item::Loop(inner) => {
                     let own;
                     let (base, start, layout) = match &layout.loops[number] {
@@ -276,17 +351,18 @@ impl Lowering {
                         None => {
                             own = Layout::of(&inner.work);
                             self.scratch = self.scratch.max(own.len);
+                            self.check()?;
                             (Base::Scratch, 0, &own)
                         }
                     };
-                    Stage::Turns(self.turns(work, inner, layout, base, start, places, depth))
+                    Stage::Turns(self.turns(work, inner, layout, base, start, places, depth)?)
                 }
             });
         }
-        stages
+        Ok(stages)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments)]
     fn turns(
         &mut self,
         work: &Work,
@@ -296,7 +372,7 @@ impl Lowering {
         start: usize,
         outer: &[Place],
         depth: usize,
-    ) -> Turns {
+    ) -> Result<Turns, PlanError> {
         let places = self.places(&inner.work, layout, base, start, outer, depth);
         let transfers = inner.copies.iter().map(|copy| {
             let mut to = outer[copy.to as usize].clone();
@@ -305,45 +381,57 @@ impl Lowering {
             Transfer { from: places[copy.from as usize].clone(), to, origin: copy.place.clone() }
         });
         let writes_state = inner.writes.iter().any(|&t| matches!(work.tensors[t as usize].home, Home::State(_)));
-        Turns {
+        Ok(Turns {
             counts: inner.counts.clone(),
             transfers: transfers.collect(),
             parallel: inner.parallel,
             writes_state,
-            stages: self.stages(&inner.work, layout, base, start, &places, depth + inner.counts.len()),
-        }
+            stages: self.stages(&inner.work, layout, base, start, &places, depth + inner.counts.len())?,
+        })
     }
 
-    fn step(&mut self, op: &Op, places: &[Place]) -> Step {
+    fn step(&mut self, op: &Op, places: &[Place]) -> Result<Step, PlanError> {
         let operands = (0..op.spec.operands.len()).map(|number| Read {
             place: places[op.spec.operands[number].node as usize].clone(),
             extent: extent(&op.spec, number),
         });
-        Step {
+        let kernel = self.kernel(op.node, &op.spec, false)?;
+        let mut next = None;
+        if op.carried {
+            let mut spec = op.spec.clone();
+            if std::mem::take(&mut spec.starts_from_operand) {
+                spec.operands.truncate(2);
+            }
+            next = Some(self.kernel(op.node, &spec, true)?);
+        }
+        Ok(Step {
             node: op.node,
             kind: op.spec.kind,
-            kernel: self.kernel(&op.spec, false),
-            next: op.carried.then(|| {
-                let mut spec = op.spec.clone();
-                if std::mem::take(&mut spec.starts_from_operand) {
-                    spec.operands.truncate(2);
-                }
-                self.kernel(&spec, true)
-            }),
+            kernel,
+            next,
             next_operands: if op.spec.starts_from_operand { 2 } else { op.spec.operands.len() },
             operands: operands.collect(),
             out: places[op.out as usize].clone(),
             len: op.spec.len(),
             origins: op.origins.clone(),
-        }
+        })
     }
 
-    fn kernel(&mut self, spec: &NodeSpec, accumulates: bool) -> Arc<Kernel> {
+    fn kernel(&mut self, node: u32, spec: &NodeSpec, accumulates: bool) -> Result<Arc<Kernel>, PlanError> {
         let mut form = spec.clone();
         form.operands.iter_mut().for_each(|operand| operand.node = 0);
-        let prepare =
-            |spec: &NodeSpec| if accumulates { Kernel::new_accumulating } else { Kernel::new }(spec, self.simd);
-        let kernel = self.kernels.entry((form, accumulates)).or_insert_with_key(|(form, _)| Arc::new(prepare(form)));
-        Arc::clone(kernel)
+        let key = (form, accumulates);
+        if let Some(known) = self.kernels.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        self.tables = self.tables.saturating_add(Kernel::table_bytes(&key.0));
+        self.check()?;
+        let prepare = if accumulates { Kernel::new_accumulating } else { Kernel::new };
+        let kernel = Arc::new(prepare(&key.0, self.options.simd));
+        if let Some(reason) = kernel.error() {
+            return Err(PlanError::Kernel { node, reason: reason.into() });
+        }
+        self.kernels.insert(key, Arc::clone(&kernel));
+        Ok(kernel)
     }
 }

@@ -82,7 +82,8 @@ pub(crate) fn schedule(work: &mut Work) {
 }
 
 fn arrange(work: &mut Work, order: &[usize]) {
-    debug_assert_eq!(order.len(), work.items.len(), "items wait for each other");
+    // A plan without an operator would compute other values.
+    assert_eq!(order.len(), work.items.len(), "items wait for each other");
     let mut items: Vec<Option<Item>> = std::mem::take(&mut work.items).into_iter().map(Some).collect();
     work.items = order.iter().filter_map(|&item| items[item].take()).collect();
 }

@@ -4,7 +4,7 @@
 //! same bits, so only time and memory change.
 
 use super::work::{Home, Item, Op, Tensor, Uses, Work};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many times longer than all that it is computed from a tensor is that is never kept.
 const RATIO: usize = 3;
@@ -85,12 +85,11 @@ impl Drops<'_> {
         if !is_late || found.kept || self.writer(tensor).is_none() {
             return false;
         }
-        let (mut leaves, mut terms, mut open, mut seen) = (0usize, 0usize, vec![tensor], Vec::new());
+        let (mut leaves, mut terms, mut open, mut seen) = (0usize, 0usize, vec![tensor], BTreeSet::new());
         while let Some(next) = open.pop() {
-            if seen.contains(&next) {
+            if !seen.insert(next) {
                 continue;
             }
-            seen.push(next);
             match self.writer(next).filter(|_| self.work.tensors[next].len >= found.len) {
                 Some(op) => {
                     terms += op.spec.terms();
@@ -156,7 +155,8 @@ fn rewrite(
     work.items = items;
 }
 
-#[allow(clippy::too_many_arguments)]
+/// The clone of a tensor, with those that it needs, however deep the graph.
+#[expect(clippy::too_many_arguments)]
 fn clone(
     work: &mut Work,
     originals: &[Item],
@@ -167,21 +167,31 @@ fn clone(
     is_cloned: &dyn Fn(&Work, usize) -> bool,
     waits_for: Option<u32>,
 ) -> u32 {
-    if let Some(&known) = clones.get(&tensor) {
-        return known;
-    }
-    let Some(Item::Op(op)) = uses.writer[tensor].map(|writer| &originals[writer]) else { return tensor as u32 };
-    let mut op = op.clone();
-    for operand in &mut op.spec.operands {
-        let read = operand.node as usize;
-        if is_cloned(work, read) {
-            operand.node = clone(work, originals, uses, clones, items, read, is_cloned, waits_for);
+    // Tensors to clone, each above the ones that wait for it.
+    let mut open = vec![tensor];
+    while let Some(&next) = open.last() {
+        let known = clones.contains_key(&next);
+        let Some(Item::Op(op)) = uses.writer[next].filter(|_| !known).map(|writer| &originals[writer]) else {
+            clones.entry(next).or_insert(next as u32);
+            open.pop();
+            continue;
+        };
+        let reads = || op.spec.operands.iter().map(|operand| operand.node as usize);
+        let above = open.len();
+        open.extend(reads().rev().filter(|&read| is_cloned(work, read) && !clones.contains_key(&read)));
+        if open.len() > above {
+            continue;
         }
+        let mut op = op.clone();
+        for operand in &mut op.spec.operands {
+            if is_cloned(work, operand.node as usize) {
+                operand.node = clones[&(operand.node as usize)];
+            }
+        }
+        op.waits_for = waits_for;
+        op.out = work.add(Tensor { len: work.tensors[next].len, home: Home::Computed, kept: false });
+        clones.insert(next, op.out);
+        items.push(Item::Op(op));
     }
-    op.waits_for = waits_for;
-    op.out = work.add(Tensor { len: work.tensors[tensor].len, home: Home::Computed, kept: false });
-    clones.insert(tensor, op.out);
-    let out = op.out;
-    items.push(Item::Op(op));
-    out
+    clones[&tensor]
 }

@@ -7,7 +7,7 @@
 
 use super::work::Origin;
 use crate::affine::{Digit, Digits, compose, dense, digits, is_pinned, label_count, shorten, size, split_label};
-use sip_ops::NodeSpec;
+use sip_ops::{MAX_OUT_LABELS, MAX_REDUCE_LABELS, NodeSpec};
 
 /// An axis that is cut: `size` coordinates in slices of `block`, which divides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +206,8 @@ impl Cut {
         axes.iter().zip(&self.labels).map(step).collect()
     }
 
-    /// The operator of one slice. `inner[o]` are marks and length of operand `o`'s tensor if that is compact.
+    /// The operator of one slice; `None` if it would be none, with too many labels for example. `inner[o]` are marks and length of
+    /// operand `o`'s tensor if that is compact.
     pub(crate) fn slice(&self, axes: &[Axis], inner: &[Option<(Marks, usize)>]) -> Option<NodeSpec> {
         let mut cut = self.clone();
         // Labels are split for all operands before any is rewritten.
@@ -233,11 +234,15 @@ impl Cut {
             }
         }
         let out = spec.out_sizes.len();
+        // Back from the start of a slice there is nothing.
+        if spec.operands.iter().any(|operand| operand.index_stride < 0) {
+            return None;
+        }
         for (axis, label) in axes.iter().zip(&cut.labels) {
             let label = (*label)?;
             if label < out { spec.out_sizes[label] = axis.block } else { spec.reduce_sizes[label - out] = axis.block }
         }
         shorten(&mut spec);
-        Some(spec)
+        (spec.out_sizes.len() <= MAX_OUT_LABELS && spec.reduce_sizes.len() <= MAX_REDUCE_LABELS).then_some(spec)
     }
 }

@@ -3,6 +3,11 @@
 use crate::graph::Graph;
 use sip_ops::{Kind, NodeSpec, Source};
 
+/// Most axes of the loops around an operator, a loop over micro-batches included.
+pub(crate) const MAX_AXES: usize = 8;
+/// Most sides of the box that a slice is: each axis of its loop, and what lies between them.
+pub(crate) const MAX_SIDES: usize = 2 * MAX_AXES + 1;
+
 /// Where a tensor lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Home {
