@@ -69,6 +69,10 @@ fn a_job_outside_the_limits_is_refused() {
         JobSpec { evaluation_slots: 0, ..good },
         JobSpec { reserved: [0, 0, 1], ..good },
         JobSpec { padding: 1, ..good },
+        JobSpec { end_padding: 1, ..good },
+        JobSpec { init_node_count: (1 << 24) + 1, ..good },
+        // An import has no graph.
+        JobSpec { init_node_count: 0, ..good },
     ];
     for spec in shapes {
         let create = program.create_job(&key, 1, &spec, &datasets);

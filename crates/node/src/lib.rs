@@ -4,22 +4,24 @@
 //! | role | computes |
 //! |---|---|
 //! | trainer | [`Worker::train`]: a segment's leaves and its last state, from the round's base |
-//! | auditor | [`Worker::audit`]: the same again, compared leaf by leaf, and a digest that proves it |
+//! | auditor | [`Worker::audit`]: the same again, compared leaf by leaf, and the trace root that attests it |
 //! | anyone | [`aggregate`]: the next base from the accepted segments |
-//! | both sides of a dispute | [`dispute`]: the next move, from a [`Replay`] |
+//! | both sides of a dispute | [`dispute`]: the next move, from a [`Replay`] of a segment or the [`Computation`] of an aggregate or a genesis state |
 //!
 //! [`Cheat`] stages the frauds that the protocol must survive.
 
 mod aggregate;
 mod cheat;
+mod computation;
 pub mod dispute;
 mod replay;
 mod state;
 mod task;
 mod worker;
 
-pub use aggregate::{AggregateError, aggregate};
+pub use aggregate::{AggregateError, Aggregates, aggregate};
 pub use cheat::Cheat;
+pub use computation::Computation;
 pub use replay::Replay;
 pub use state::{State, StateError};
 pub use task::{Segment, SegmentTask, Task, WorkError};

@@ -78,6 +78,8 @@ pub struct Parameters {
     pub maximum_commission_bps: u16,
     /// Always 0.
     pub reserved: u16,
+    /// Bond that a job's creator puts up for the genesis state, base units.
+    pub genesis_bond: u64,
 }
 
 impl Parameters {
@@ -101,6 +103,7 @@ impl Parameters {
         score_tolerance: 2_000,
         maximum_commission_bps: 3_000,
         reserved: 0,
+        genesis_bond: 1_000 * TOKEN,
     };
 
     /// Checks the hard bounds, which no authority can pass.
@@ -129,6 +132,8 @@ impl Parameters {
             && self.score_tolerance >= 1
             && self.score_tolerance <= 1_000_000
             && self.maximum_commission_bps <= 5_000
+            && self.genesis_bond >= TOKEN
+            && self.genesis_bond <= CAP / 1_000
             && self.reserved == 0;
         if !within {
             return Err(Error::ParameterOutOfBounds);
@@ -170,7 +175,7 @@ pub struct Config {
     pub administration: Administration,
 }
 
-account!(Config, Config, 448, liabilities: |config| {
+account!(Config, Config, 464, liabilities: |config| {
     let buckets = &config.buckets;
     let mut sum = 0;
     for bucket in [buckets.staking_rewards, buckets.operator_rewards, buckets.public, buckets.team, buckets.treasury,

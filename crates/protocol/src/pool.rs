@@ -119,8 +119,8 @@ pub struct Pool {
     pub evaluations_accepted: u32,
     /// Evaluations off or not revealed.
     pub evaluations_rejected: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Votes and attestations convicted.
+    pub claims_convicted: u32,
 }
 
 account!(Pool, Pool, 288, liabilities: |pool| pool.held());

@@ -82,6 +82,8 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         Unpause::TAG => config::unpause::process(program, accounts, data),
         ClaimVested::TAG => config::claim_vested::process(program, accounts, data),
         Rebond::TAG => stake::rebond::process(program, accounts, data),
+        RevealAttestation::TAG => audit::reveal_attestation::process(program, accounts, data),
+        ReclaimGenesisBond::TAG => job::reclaim_genesis_bond::process(program, accounts, data),
         64..=95 => dispute::process(tag, program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }

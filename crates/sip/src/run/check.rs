@@ -17,6 +17,9 @@ pub(crate) fn job(job: &Job, settings: &Settings, prepared: &Prepared, world: &W
         ("the graph's outputs", spec.outputs_root, roots.outputs_root),
         ("the tables", spec.tables_root, roots.tables_root),
         ("the genesis state", spec.genesis_root, prepared.genesis.root()),
+        ("the graphs that average", spec.aggregates_root, prepared.aggregates.root()),
+        ("the nodes of the genesis graph", spec.init_nodes_root, prepared.init.nodes_root),
+        ("the outputs of the genesis graph", spec.init_outputs_root, prepared.init.outputs_root),
     ] {
         if on_chain != rebuilt {
             return Ok(Some(format!("{what}: the job committed another root than its settings give")));

@@ -5,8 +5,9 @@ use sip_data::{Corpus, DomainTokens, TokenBlob, corpus};
 use sip_eval::Benchmark;
 use sip_kernels::{Simd, Threads};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
-use sip_model::{TrainConfig, init, tables, training_graph};
-use sip_node::{State, Task};
+use sip_model::{TrainConfig, init, init_graph, tables, training_graph};
+use sip_node::{Aggregates, State, Task};
+use sip_proof::GraphRoots;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +33,10 @@ impl Machine {
 pub(crate) struct Prepared {
     pub task: Task,
     pub genesis: Arc<State>,
+    /// The graph whose outcome the genesis state is.
+    pub init: GraphRoots,
+    /// The graphs that average a round's segments.
+    pub aggregates: Aggregates,
     pub heldout: Vec<Arc<TokenBlob>>,
     pub benchmarks: Vec<Benchmark>,
     pub tokenizer: Tokenizer,
@@ -123,6 +128,7 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
     let graph = Arc::new(training_graph(&settings.model, &config)?.graph);
     let tables = tables(&settings.model, sequence_length as usize, &optimizer, &settings.schedule());
     let roots = Task::commit(&graph, &tables);
+    let init_roots = Task::commit(&init_graph(&settings.model, settings.seed)?, &[]);
     let genesis = State::new(init(&settings.model, settings.seed, &machine.threads)?, &machine.threads);
     let benchmarks = heldout
         .iter()
@@ -138,7 +144,16 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
         inner_steps: settings.inner_steps,
         leaf_interval: settings.leaf_interval,
     };
-    Ok(Prepared { task, genesis: Arc::new(genesis), heldout, benchmarks, tokenizer: Tokenizer::load(&store.data())? })
+    let lengths: Vec<usize> = genesis.entries().iter().map(|entry| entry.len()).collect();
+    Ok(Prepared {
+        task,
+        genesis: Arc::new(genesis),
+        init: init_roots,
+        aggregates: Aggregates::new(&lengths)?,
+        heldout,
+        benchmarks,
+        tokenizer: Tokenizer::load(&store.data())?,
+    })
 }
 
 /// Hexadecimal digits of a hash.
