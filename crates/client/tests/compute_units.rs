@@ -142,7 +142,7 @@ fn every_instruction_stays_within_its_budget() {
     let show = scene.show_instruction(0, 1, &Scene::trace_root(0, 1));
     let close = scene.close_instruction(&[0, 1, 2]);
     table.run(&mut scene.world, "close_round (3 segments)", 3_900, close, &authority);
-    table.run(&mut scene.world, "reveal_attestation", 1_500, show, &auditor_key);
+    table.run(&mut scene.world, "reveal_attestation", 1_200, show, &auditor_key);
     scene.show(0, 2);
     (0..3).for_each(|trainer| scene.show(1, trainer));
     let vote = program.vote_base(&auditor, &job, &round, &named("base"));
@@ -263,11 +263,13 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
     let (vote, attestation) = (hall.vote_dispute(0), hall.attestation_dispute(0, 0));
     let program = hall.scene.world.program;
     let open = hall.vote_accusation(0);
-    table.run(&mut hall.scene.world, "open_vote_dispute (2 segm.)", 16_000, open, &challenger);
+    table.run(&mut hall.scene.world, "open_vote_dispute (2 segm.)", 15_000, open, &challenger);
+    let (.., bytes) = table.0[table.0.len() - 1];
+    assert!(bytes + 14 * 33 <= 1_232, "sixteen segments do not fit into one transaction");
     let open = hall.attestation_accusation(0, 0);
     table.run(&mut hall.scene.world, "open_attestation_dispute", 16_000, open, &challenger);
     let open = program.open_genesis_dispute(&challenger.pubkey(), &hall.scene.job);
-    table.run(&mut hall.scene.world, "open_genesis_dispute", 16_000, open, &challenger);
+    table.run(&mut hall.scene.world, "open_genesis_dispute", 12_000, open, &challenger);
     let truth = hall.runs[0].clone();
     let game = hall.scene.world.state::<Dispute>(&attestation).game;
     let show = Challenger::new(truth.graph(), truth).next(&game).unwrap().unwrap();
@@ -283,7 +285,7 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
     let resolve = hall.resolve_instruction(&vote, 0);
     table.run(&mut hall.scene.world, "resolve_auditor_dispute", 3_600, resolve, &challenger);
     let resolve = program.resolve_genesis_dispute(&challenger.pubkey(), &hall.scene.job);
-    table.run(&mut hall.scene.world, "resolve_genesis_dispute", 3_600, resolve, &challenger);
+    table.run(&mut hall.scene.world, "resolve_genesis_dispute", 2_500, resolve, &challenger);
 
     let mut court = Court::new(1, 1, None);
     court.open();

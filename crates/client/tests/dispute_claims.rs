@@ -12,7 +12,7 @@ use sip_node::dispute::synthetic::{self, Flaw, Lie, Run, node};
 use sip_node::dispute::{Challenger, Defender, Evidence, staged};
 use sip_node::{Cheat, Computation};
 use sip_proof::Hash;
-use sip_protocol::dispute::{MoveKind, Outcome};
+use sip_protocol::dispute::{Dispute, MoveKind, Outcome};
 use sip_protocol::pool::PoolKind;
 use sip_protocol::{Error, round, segment};
 use solana_address::Address;
@@ -169,6 +169,46 @@ fn a_false_attestation_is_convicted_and_the_segment_stands() {
         assert_eq!(hall.scene.segment_state(0).status, segment::ACCEPTED);
         assert_eq!(hall.scene.segment_state(0).open_disputes, 0);
     }
+}
+
+#[test]
+fn an_attested_leaf_is_opened_as_committed_and_no_state_is_in_question() {
+    let mut hall = Hall::new(6, 3);
+    hall.attest(|_, _, root| root);
+    hall.scene.close_round();
+    let root = hall.root(0, 0);
+    hall.show(0, 0, &root);
+    let (accusation, dispute) = (hall.attestation_accusation(0, 0), hall.attestation_dispute(0, 0));
+    let (challenger, auditor, program) = (hall.challenger.key.insecure_clone(), hall.key(0), hall.scene.world.program);
+    hall.scene.world.send(&[accusation], &[&challenger]);
+    let run = hall.runs[0].clone();
+    let game = hall.scene.world.state::<Dispute>(&dispute).game;
+    let show = Challenger::new(run.graph(), run.clone()).next(&game).unwrap().unwrap();
+    assert_eq!((show.kind, game.trace_root), (MoveKind::ShowLeaf, root));
+    let world = &mut hall.scene.world;
+    let play = |kind, payload: &[u8]| program.moves(&challenger.pubkey(), &dispute, kind, payload);
+    for &kind in MoveKind::ALL.iter().filter(|kind| ![MoveKind::ShowLeaf, MoveKind::Concede].contains(kind)) {
+        let expected = if kind == MoveKind::Pick { Error::WrongPayload } else { Error::WrongMove };
+        world.refused(&play(kind, &show.payload), &[&challenger], expected);
+    }
+    // Two leaves of three steps: roots, one sibling, batch root, two siblings.
+    assert_eq!(show.payload.len(), 96 + 32 + 32 + 64);
+    for place in [5, 40, 70, 100, 130, 180] {
+        let mut wrong = show.payload.clone();
+        wrong[place] ^= 1;
+        world.refused(&play(show.kind, &wrong), &[&challenger], Error::HashMismatch);
+    }
+    let longer = [&show.payload[..], &[0]].concat();
+    // The path of a leaf's batches is all that is left.
+    world.refused(&play(show.kind, &longer), &[&challenger], Error::HashMismatch);
+    world.refused(&play(show.kind, &show.payload[..100]), &[&challenger], Error::WrongPayload);
+    let foreign = program.moves(&auditor.pubkey(), &dispute, show.kind, &show.payload);
+    world.refused(&foreign, &[&auditor], Error::NotOnMove);
+    world.send(&play(show.kind, &show.payload), &[&challenger]);
+    let game = world.state::<Dispute>(&dispute).game;
+    let reveal = Defender::new(run.graph(), run).next(&game).unwrap().unwrap();
+    world.send(&program.moves(&auditor.pubkey(), &dispute, reveal.kind, &reveal.payload), &[&auditor]);
+    world.refused(&play(MoveKind::DisputeState, &[]), &[&challenger], Error::WrongMove);
 }
 
 #[test]
