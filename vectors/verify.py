@@ -121,8 +121,13 @@ def commitments(file):
         reveals = sha256(*draws, bytes(32 * (16 - len(draws))))
         expect(sha256(unhex(item["seed"]), reveals).hex(), item["next_seed"], f"seed {number}")
     for number, item in enumerate(file["scores"]):
-        found = sha256(struct.pack("<8I", *item["scores"]), *(unhex(item[name]) for name in ("salt", "pool", "round")))
-        expect(found.hex(), item["commitment"], f"score {number}")
+        root = merkle_root([tensor_root([word for total in item["sums"] for word in (total % 2**32, total >> 32)])])
+        expect(root.hex(), item["end_root"], f"score {number}, end")
+        tokens = item["windows"] * item["sequence_length"]
+        expect([total // tokens for total in item["sums"]], item["scores"], f"score {number}")
+        parts = [unhex(item[name]) for name in ("accumulator_root", "salt", "pool", "round")]
+        found = sha256(root, parts[0], u32(item["leaf_count"]), *parts[1:])
+        expect(found.hex(), item["commitment"], f"score {number}, commitment")
     for number, item in enumerate(file["medians"]):
         expect(median(item["values"]), item["median"], f"median {number}")
     for number, item in enumerate(file["means"]):

@@ -12,7 +12,9 @@ use sip_fuzz::{node_bytes, take};
 use sip_ops::{Kind, Source};
 use sip_proof::blake3::{ChunkOpening, chunk_count, chunk_value, path_len};
 use sip_proof::{Hash, Sha256, merkle, sampler, step_root};
-use sip_protocol::dispute::{Game, MAX_PAYLOAD, MoveKind, Outcome, Phase, Side, Turn};
+use sip_protocol::dispute::{
+    CaseKind, Game, MAX_BASES, MAX_PAYLOAD, MoveKind, Outcome, Phase, Side, StateInput, Turn,
+};
 
 /// More moves than any game has.
 const MOST_MOVES: u32 = 100;
@@ -51,6 +53,11 @@ fn open(input: &mut Unstructured<'_>) -> Result<Game> {
     for share in &mut ground.mixture_bps {
         *share = input.int_in_range(0..=10_000)?;
     }
+    ground.case = *input.choose(CaseKind::ALL)? as u32;
+    ground.carried = if input.ratio(3, 4)? { ground.state_count } else { 0 };
+    ground.base_count = input.int_in_range(0..=MAX_BASES as u32)?;
+    ground.base_entries = if input.ratio(1, 8)? { input.arbitrary()? } else { input.int_in_range(0..=20)? };
+    game.leaf = input.int_in_range(0..=game.ground.leaf_count() - 1)?;
     game.open(input.int_in_range(0..=100)?, 0).expect("the ground is valid");
     Ok(game)
 }
@@ -113,6 +120,10 @@ fn fitting(game: &mut Game, input: &mut Unstructured<'_>) -> Result<(MoveKind, V
         Phase::ProveInput => {
             let leaf_count = match game.graph_node().map(|node| node.source()) {
                 Ok(Source::Table(_)) => game.ground.table_count,
+                Ok(Source::State(number)) => match game.ground.input(number) {
+                    Ok(StateInput::Base { .. }) => game.ground.base_entries,
+                    _ => game.ground.carried,
+                },
                 _ => game.ground.state_count,
             };
             (MoveKind::ProveInput, [&take::<32>(input)[..], &path(leaf_count)].concat())
@@ -155,7 +166,15 @@ fn fitting(game: &mut Game, input: &mut Unstructured<'_>) -> Result<(MoveKind, V
             }
             (MoveKind::PostValues, payload)
         }
+        Phase::ProveOperand if input.ratio(1, 4)? => {
+            (MoveKind::ProveBeyond, [path(game.ground.node_count), node_bytes(input)?].concat())
+        }
         Phase::ProveOperand => (MoveKind::ProveOperand, operand(game, input)?),
+        Phase::ShowLeaf => {
+            let count = game.ground.leaf_steps(game.leaf).1;
+            let batch = if count > 1 { [vec![0; 32], path(count)].concat() } else { Vec::new() };
+            (MoveKind::ShowLeaf, [vec![0; 96], path(game.ground.leaf_count()), batch].concat())
+        }
         Phase::Over => (MoveKind::Concede, Vec::new()),
     })
 }

@@ -1,5 +1,6 @@
 //! Instructions of disputes. What each checks and changes: [`sip_protocol::dispute::instruction`].
 
+use sip_proof::GraphRoots;
 use sip_protocol::{
     account::seed,
     dispute::{MoveKind, instruction::*},
@@ -8,7 +9,7 @@ use sip_protocol::{
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
-use crate::{Program, SYSTEM_PROGRAM, TOKEN_PROGRAM, build};
+use crate::{Program, SYSTEM_PROGRAM, Seat, TOKEN_PROGRAM, build};
 
 /// Bytes of a payload that one transaction carries, with room for a fee payer of its own and a compute budget.
 pub const MOVE_PART_BYTES: usize = 880;
@@ -28,11 +29,49 @@ pub struct Accusation<'a> {
     pub datasets: &'a [Address],
 }
 
+/// The accounts of an accusation of an auditor's vote.
+#[derive(Clone, Copy, Debug)]
+pub struct VoteAccusation<'a> {
+    /// Wallet that accuses.
+    pub challenger: &'a Address,
+    /// The job.
+    pub job: &'a Address,
+    /// The round.
+    pub round: &'a Address,
+    /// The auditor.
+    pub auditor: &'a Seat,
+    /// The graph that averages as many states as segments were accepted.
+    pub graph: &'a GraphRoots,
+    /// Its path in the job's tree of averages.
+    pub path: &'a [[u8; 32]; 4],
+    /// The accepted segments in order of place.
+    pub segments: &'a [Address],
+}
+
+/// An attestation.
+#[derive(Clone, Copy, Debug)]
+pub struct Attested<'a> {
+    /// The job.
+    pub job: &'a Address,
+    /// The round.
+    pub round: &'a Address,
+    /// The segment.
+    pub segment: &'a Address,
+    /// The auditor.
+    pub auditor: &'a Seat,
+}
+
 /// Disputes.
 impl Program {
-    /// The dispute that a wallet opened on a segment.
-    pub fn dispute(&self, segment: &Address, challenger: &Address) -> Address {
-        self.derive(&[seed::DISPUTE, segment.as_ref(), challenger.as_ref()])
+    /// The dispute that a wallet opened on a segment, or on the genesis state of a job.
+    pub fn dispute(&self, subject: &Address, challenger: &Address) -> Address {
+        self.derive(&[seed::DISPUTE, subject.as_ref(), challenger.as_ref()])
+    }
+
+    /// The dispute that a wallet opened on the claim of the auditor in this place: its vote in a round, or its attestation of a
+    /// segment.
+    pub fn auditor_dispute(&self, subject: &Address, challenger: &Address, place: u8) -> Address {
+        self.derive(&[seed::DISPUTE, subject.as_ref(), challenger.as_ref(), &[place]])
     }
 
     /// [`OpenDispute`].
@@ -108,6 +147,119 @@ impl Program {
                 AccountMeta::new(segment, false),
                 AccountMeta::new(*pool, false),
                 AccountMeta::new(self.dispute(&segment, challenger), false),
+                AccountMeta::new(self.token_account(challenger), false),
+                AccountMeta::new(self.vault(), false),
+                AccountMeta::new(self.mint(), false),
+                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            ],
+        )
+    }
+
+    /// [`OpenVoteDispute`].
+    pub fn open_vote_dispute(&self, accusation: &VoteAccusation<'_>) -> Instruction {
+        let VoteAccusation { challenger, job, round, auditor, graph, path, segments } = *accusation;
+        let dispute = self.auditor_dispute(round, challenger, auditor.place);
+        let mut accounts = vec![
+            AccountMeta::new(*challenger, true),
+            AccountMeta::new_readonly(self.config(), false),
+            AccountMeta::new_readonly(*job, false),
+            AccountMeta::new(*round, false),
+            AccountMeta::new(auditor.pool, false),
+            AccountMeta::new(dispute, false),
+            AccountMeta::new(self.token_account(challenger), false),
+            AccountMeta::new(self.vault(), false),
+            AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
+        ];
+        accounts.extend(segments.iter().map(|segment| AccountMeta::new_readonly(*segment, false)));
+        let args = OpenVoteDispute {
+            nodes_root: graph.nodes_root,
+            outputs_root: graph.outputs_root,
+            path: *path,
+            node_count: graph.node_count,
+            place: auditor.place as u32,
+        };
+        build(self, &args, accounts)
+    }
+
+    /// [`OpenAttestationDispute`].
+    pub fn open_attestation_dispute(
+        &self,
+        challenger: &Address,
+        attested: &Attested<'_>,
+        datasets: &[Address],
+    ) -> Instruction {
+        let Attested { job, round, segment, auditor } = *attested;
+        let mut accounts = vec![
+            AccountMeta::new(*challenger, true),
+            AccountMeta::new_readonly(self.config(), false),
+            AccountMeta::new_readonly(*job, false),
+            AccountMeta::new_readonly(*round, false),
+            AccountMeta::new_readonly(*segment, false),
+            AccountMeta::new(auditor.pool, false),
+            AccountMeta::new(self.auditor_dispute(segment, challenger, auditor.place), false),
+            AccountMeta::new(self.token_account(challenger), false),
+            AccountMeta::new(self.vault(), false),
+            AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
+        ];
+        accounts.extend(datasets.iter().map(|dataset| AccountMeta::new_readonly(*dataset, false)));
+        build(self, &OpenAttestationDispute { place: auditor.place as u32 }, accounts)
+    }
+
+    /// [`OpenGenesisDispute`].
+    pub fn open_genesis_dispute(&self, challenger: &Address, job: &Address) -> Instruction {
+        build(
+            self,
+            &OpenGenesisDispute {},
+            vec![
+                AccountMeta::new(*challenger, true),
+                AccountMeta::new_readonly(self.config(), false),
+                AccountMeta::new(*job, false),
+                AccountMeta::new(self.dispute(job, challenger), false),
+                AccountMeta::new(self.token_account(challenger), false),
+                AccountMeta::new(self.vault(), false),
+                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+                AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
+            ],
+        )
+    }
+
+    /// [`ResolveAuditorDispute`]; `dispute` is a vote's or an attestation's.
+    pub fn resolve_auditor_dispute(
+        &self,
+        challenger: &Address,
+        dispute: &Address,
+        job: &Address,
+        round: &Address,
+        pool: &Address,
+    ) -> Instruction {
+        build(
+            self,
+            &ResolveAuditorDispute {},
+            vec![
+                AccountMeta::new(self.config(), false),
+                AccountMeta::new(*job, false),
+                AccountMeta::new(*round, false),
+                AccountMeta::new(*pool, false),
+                AccountMeta::new(*dispute, false),
+                AccountMeta::new(self.token_account(challenger), false),
+                AccountMeta::new(self.vault(), false),
+                AccountMeta::new(self.mint(), false),
+                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            ],
+        )
+    }
+
+    /// [`ResolveGenesisDispute`].
+    pub fn resolve_genesis_dispute(&self, challenger: &Address, job: &Address) -> Instruction {
+        build(
+            self,
+            &ResolveGenesisDispute {},
+            vec![
+                AccountMeta::new(self.config(), false),
+                AccountMeta::new(*job, false),
+                AccountMeta::new(self.dispute(job, challenger), false),
                 AccountMeta::new(self.token_account(challenger), false),
                 AccountMeta::new(self.vault(), false),
                 AccountMeta::new(self.mint(), false),

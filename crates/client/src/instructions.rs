@@ -2,6 +2,7 @@
 
 use sip_protocol::{
     administration::ProposalKind,
+    attestation::Shown,
     config::Parameters,
     emission::Schedule,
     instruction::*,
@@ -404,10 +405,33 @@ impl Program {
 
     /// [`CreateJob`] over the dataset accounts of its domains.
     pub fn create_job(&self, creator: &Address, nonce: u32, spec: &JobSpec, datasets: &[Address]) -> Instruction {
-        let mut accounts =
-            vec![payer(creator), readable(self.config()), writable(self.job(creator, nonce)), readable(SYSTEM_PROGRAM)];
+        let mut accounts = vec![
+            payer(creator),
+            readable(self.config()),
+            writable(self.job(creator, nonce)),
+            readable(SYSTEM_PROGRAM),
+            writable(self.token_account(creator)),
+            writable(self.vault()),
+            readable(TOKEN_PROGRAM),
+        ];
         accounts.extend(datasets.iter().copied().map(readable));
         build(self, &CreateJob { spec: *spec, nonce }, accounts)
+    }
+
+    /// [`ReclaimGenesisBond`].
+    pub fn reclaim_genesis_bond(&self, creator: &Address, job: &Address) -> Instruction {
+        build(
+            self,
+            &ReclaimGenesisBond {},
+            vec![
+                signer(creator),
+                readable(self.config()),
+                writable(*job),
+                writable(self.vault()),
+                writable(self.token_account(creator)),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
     }
 
     /// [`JoinJob`].
@@ -512,6 +536,28 @@ impl Program {
                 signer(&auditor.operator),
                 readable(*job),
                 readable(*round),
+                readable(auditor.pool),
+                writable(*segment),
+            ],
+        )
+    }
+
+    /// [`RevealAttestation`], of what [`sip_protocol::attestation::Shown::commitment`] was attested with.
+    pub fn reveal_attestation(
+        &self,
+        auditor: &Seat,
+        job: &Address,
+        round: &Address,
+        segment: &Address,
+        shown: &Shown<'_>,
+    ) -> Instruction {
+        build(
+            self,
+            &RevealAttestation { salt: *shown.salt, trace_root: *shown.trace_root, place: auditor.place },
+            vec![
+                signer(&auditor.operator),
+                readable(*job),
+                writable(*round),
                 readable(auditor.pool),
                 writable(*segment),
             ],

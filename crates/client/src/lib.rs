@@ -14,7 +14,7 @@ mod state;
 pub mod testing;
 
 pub use address::{ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SYSTEM_PROGRAM, TOKEN_PROGRAM};
-pub use dispute::{Accusation, MOVE_PART_BYTES};
+pub use dispute::{Accusation, Attested, MOVE_PART_BYTES, VoteAccusation};
 pub use instructions::{NewPool, Seat, build};
 pub use money::{NewModel, Service};
 pub use state::{kind_of, liabilities, refusal};

@@ -10,6 +10,7 @@ use sip_ledger::{Embedded, Ledger, LedgerError, Receipt};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Account, Error,
+    attestation::Shown,
     config::{CAP, Config, Parameters, TOKEN},
     emission::{Emission, ONE, Schedule},
     epoch::EmissionAccount,
@@ -302,6 +303,11 @@ impl Default for Cast {
             score_windows: 32,
             score_rows: 4,
             score_leaf_interval: 16,
+            aggregates_root: named("aggregates"),
+            init_nodes_root: named("init nodes"),
+            init_outputs_root: named("init outputs"),
+            init_node_count: 10,
+            end_padding: 0,
         };
         Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT, schedule: SCHEDULE }
     }
@@ -495,14 +501,54 @@ impl Scene {
         self.world.send(&[instruction], &[&key]);
     }
 
+    /// The trace root that an auditor of a test attests a segment with.
+    pub fn trace_root(auditor: usize, trainer: usize) -> [u8; 32] {
+        named(&format!("replay {auditor} {trainer}"))
+    }
+
     /// Attests a trainer's segment.
     pub fn attest(&mut self, auditor: usize, trainer: usize) {
-        let operator = &self.auditors[auditor];
-        let digest = named(&format!("replay {auditor} {trainer}"));
-        let instruction =
-            self.world.program.attest(&operator.seat, &self.job, &self.round(), &self.segment(trainer), &digest);
-        let key = operator.key.insecure_clone();
+        self.attest_root(auditor, trainer, &Self::trace_root(auditor, trainer));
+    }
+
+    /// Attests a trainer's segment with a trace root.
+    pub fn attest_root(&mut self, auditor: usize, trainer: usize, trace_root: &[u8; 32]) {
+        let (seat, segment) = (self.auditors[auditor].seat, self.segment(trainer));
+        let shown = Shown { salt: &Self::salt(auditor), trace_root };
+        let commitment = shown.commitment::<HostSha256>(seat.pool.as_array(), segment.as_array());
+        let instruction = self.world.program.attest(&seat, &self.job, &self.round(), &segment, &commitment);
+        let key = self.auditors[auditor].key.insecure_clone();
         self.world.send(&[instruction], &[&key]);
+    }
+
+    /// The instruction that shows what [`Scene::attest_root`] attested.
+    pub fn show_instruction(&self, auditor: usize, trainer: usize, trace_root: &[u8; 32]) -> Instruction {
+        let (seat, segment) = (self.auditors[auditor].seat, self.segment(trainer));
+        let shown = Shown { salt: &Self::salt(auditor), trace_root };
+        self.world.program.reveal_attestation(&seat, &self.job, &self.round(), &segment, &shown)
+    }
+
+    /// Shows an attestation of a trainer's segment.
+    pub fn show(&mut self, auditor: usize, trainer: usize) {
+        let instruction = self.show_instruction(auditor, trainer, &Self::trace_root(auditor, trainer));
+        let key = self.auditors[auditor].key.insecure_clone();
+        self.world.send(&[instruction], &[&key]);
+    }
+
+    /// Shows all attestations of accepted segments that were not shown yet.
+    pub fn show_all(&mut self) {
+        for trainer in 0..self.trainers.len() {
+            if self.world.ledger.account(&self.segment(trainer)).is_none() {
+                continue;
+            }
+            for auditor in 0..self.auditors.len() {
+                let segment = self.segment_state(trainer);
+                let hidden = segment.attested & !segment.shown;
+                if segment.status == sip_protocol::segment::ACCEPTED && hidden & (1 << auditor) != 0 {
+                    self.show(auditor, trainer);
+                }
+            }
+        }
     }
 
     /// The instruction that closes the last round over the segments of these trainers.
@@ -529,7 +575,7 @@ impl Scene {
         self.world.send(&[instruction], &[&key]);
     }
 
-    /// The salt that an evaluator of a test uses.
+    /// The salt that an evaluator or an auditor of a test uses.
     pub fn salt(evaluator: usize) -> [u8; 32] {
         named(&format!("salt {evaluator}"))
     }
@@ -611,7 +657,7 @@ impl Scene {
         self.close_commits();
     }
 
-    /// Takes a committed round to its vote: all draws revealed, all drawn segments attested, closed.
+    /// Takes a committed round to its vote: all draws revealed, all drawn segments attested, closed, attestations shown.
     pub fn to_closed(&mut self) {
         let rate = self.job_state().spec.audit_rate;
         for auditor in 0..self.auditors.len() {
@@ -633,6 +679,7 @@ impl Scene {
             }
         }
         self.close_round();
+        self.show_all();
     }
 
     /// Takes a closed round to its evaluation: all auditors vote for one root.

@@ -6,16 +6,18 @@
 mod court;
 
 use court::Court;
+use court::hall::Hall;
 use sip_client::{
     NewModel, NewPool, Program, Service,
     testing::{SCHEDULE, Scene, World, dataset, named, scores},
 };
 use sip_ledger::Ledger;
-use sip_node::dispute::synthetic::{Lie, node};
+use sip_node::dispute::Challenger;
+use sip_node::dispute::synthetic::{self, Flaw, Lie, node};
 use sip_protocol::{
     administration::{ProposalKind, TIMELOCK_SLOTS},
     config::{Parameters, TOKEN},
-    dispute::{MoveKind, Outcome},
+    dispute::{Dispute, MoveKind, Outcome},
     emission::YEAR_SLOTS,
     pool::PoolKind,
     round,
@@ -142,8 +144,12 @@ fn every_instruction_stays_within_its_budget() {
     for trainer in 0..3 {
         scene.attest(1, trainer);
     }
+    let show = scene.show_instruction(0, 1, &Scene::trace_root(0, 1));
     let close = scene.close_instruction(&[0, 1, 2]);
     table.run(&mut scene.world, "close_round (3 segments)", 3_900, close, &authority);
+    table.run(&mut scene.world, "reveal_attestation", 1_200, show, &auditor_key);
+    scene.show(0, 2);
+    (0..3).for_each(|trainer| scene.show(1, trainer));
     let vote = program.vote_base(&auditor, &job, &round, &named("base"));
     table.run(&mut scene.world, "vote_base", 900, vote, &auditor_key);
     scene.vote(1, &named("base"));
@@ -164,6 +170,8 @@ fn every_instruction_stays_within_its_budget() {
     let (dataset, provider) = (scene.datasets[0], scene.providers[0].seat.pool);
     let world = &mut scene.world;
     table.run(world, "settle_segment", 1_800, program.settle_segment(&round, &trainer_pool), &authority);
+    // The digest that was made up above cannot be shown.
+    world.advance(50);
     table.run(world, "settle_audit", 1_900, program.settle_audit(&job, &round, &auditor.pool, 0), &authority);
     let settle = program.settle_evaluation(&job, &round, &evaluator_pool, 0);
     table.run(world, "settle_evaluation", 1_800, settle, &authority);
@@ -172,6 +180,11 @@ fn every_instruction_stays_within_its_budget() {
     table.run(world, "settle_patrons", 1_600, program.settle_patrons(&job, &round, 0), &authority);
     table.run(world, "claim_rewards", 2_500, program.claim_rewards(&owner, &from), &patron);
     table.run(world, "claim_commission", 2_200, program.claim_commission(&seat.operator, &trainer_pool), &trainer);
+
+    let slots = scene.world.config().parameters.unbonding_slots;
+    scene.world.advance(slots);
+    let reclaim = program.reclaim_genesis_bond(&key, &job);
+    table.run(&mut scene.world, "reclaim_genesis_bond", 2_400, reclaim, &authority);
 
     table.check();
     assert!(scene.world.ledger.statistics().transactions > 0);
@@ -245,7 +258,7 @@ fn every_instruction_of_money_stays_within_its_budget() {
 }
 
 /// Most compute units of a transaction of each move.
-const MOVES: [(MoveKind, u64); 16] = [
+const MOVES: [(MoveKind, u64); 18] = [
     (MoveKind::Concede, 600),
     (MoveKind::Reveal, 65_000),
     (MoveKind::OpenLeaf, 3_400),
@@ -262,6 +275,8 @@ const MOVES: [(MoveKind, u64); 16] = [
     (MoveKind::ProveInput, 2_300),
     (MoveKind::ProveToken, 83_000),
     (MoveKind::ProveOperand, 98_000),
+    (MoveKind::ShowLeaf, 3_400),
+    (MoveKind::ProveBeyond, 4_000),
 ];
 
 /// Disputes that together play every move; in the last one the trainer posts an operand value that gives its claim.
@@ -290,10 +305,8 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
             if number == last && next.kind == MoveKind::PostValues {
                 next.payload[4..].copy_from_slice(&court.state().game.claim.to_le_bytes());
             }
-            let row = dearest.iter_mut().find(|row| row.0 == next.kind).unwrap();
             for receipt in court.play(side, &next) {
-                row.1 = row.1.max(receipt.compute_units);
-                row.3 = row.3.max(receipt.transaction_bytes);
+                note(&mut dearest, next.kind, receipt.compute_units, receipt.transaction_bytes);
             }
         }
         if number == last {
@@ -305,6 +318,47 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
             table.run(&mut court.scene.world, "close_dispute", 300, close, &key);
         }
     }
+    let mut court =
+        Court::on(&synthetic::Scene::new(1, 1).flawed(Flaw::UnknownTokens { every: 3 }), Some(Lie::PastFault));
+    court.open();
+    court.lookup_beyond();
+    let (side, next) = court.next();
+    for receipt in court.play(side, &next) {
+        note(&mut dearest, next.kind, receipt.compute_units, receipt.transaction_bytes);
+    }
+    let mut hall = Hall::new(18, 4);
+    hall.attest(|_, _, root| root);
+    hall.scene.close_round();
+    let (challenger, root) = (hall.challenger.key.insecure_clone(), hall.root(0, 0));
+    hall.show(0, 0, &root);
+    hall.scene.vote(0, &named("no average"));
+    let (vote, attestation) = (hall.vote_dispute(0), hall.attestation_dispute(0, 0));
+    let program = hall.scene.world.program;
+    let open = hall.vote_accusation(0);
+    table.run(&mut hall.scene.world, "open_vote_dispute (2 segm.)", 15_000, open, &challenger);
+    let (.., bytes) = table.0[table.0.len() - 1];
+    assert!(bytes + 14 * 33 <= 1_232, "sixteen segments do not fit into one transaction");
+    let open = hall.attestation_accusation(0, 0);
+    table.run(&mut hall.scene.world, "open_attestation_dispute", 16_000, open, &challenger);
+    let open = program.open_genesis_dispute(&challenger.pubkey(), &hall.scene.job);
+    table.run(&mut hall.scene.world, "open_genesis_dispute", 12_000, open, &challenger);
+    let truth = hall.runs[0].clone();
+    let game = hall.scene.world.state::<Dispute>(&attestation).game;
+    let show = Challenger::new(truth.graph(), truth).next(&game).unwrap().unwrap();
+    for instruction in program.moves(&challenger.pubkey(), &attestation, show.kind, &show.payload) {
+        let receipt = hall.scene.world.send(&[instruction], &[&challenger]);
+        note(&mut dearest, show.kind, receipt.compute_units, receipt.transaction_bytes);
+    }
+    let genesis = program.dispute(&hall.scene.job, &challenger.pubkey());
+    hall.scene.world.advance(Parameters::DEFAULT.clock_slots + 1);
+    for dispute in [vote, attestation, genesis] {
+        hall.scene.crank(program.time_out(&dispute));
+    }
+    let resolve = hall.resolve_instruction(&vote, 0);
+    table.run(&mut hall.scene.world, "resolve_auditor_dispute", 3_600, resolve, &challenger);
+    let resolve = program.resolve_genesis_dispute(&challenger.pubkey(), &hall.scene.job);
+    table.run(&mut hall.scene.world, "resolve_genesis_dispute", 2_500, resolve, &challenger);
+
     let mut court = Court::new(1, 1, None);
     court.open();
     let (trainer, dispute) = (court.trainer_key(), court.dispute());
@@ -319,6 +373,13 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
         table.0.push((name(kind), units, most, bytes));
     }
     table.check();
+}
+
+/// Notes what a transaction of a move took.
+fn note(dearest: &mut [(MoveKind, u64, u64, usize)], kind: MoveKind, compute_units: u64, transaction_bytes: usize) {
+    let row = dearest.iter_mut().find(|row| row.0 == kind).unwrap();
+    row.1 = row.1.max(compute_units);
+    row.3 = row.3.max(transaction_bytes);
 }
 
 /// A move's name as the table shows it.

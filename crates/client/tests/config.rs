@@ -50,6 +50,8 @@ fn parameters_stay_within_their_hard_bounds() {
         (Parameters { score_tolerance: 1_000_001, ..good }, Error::ParameterOutOfBounds),
         (Parameters { maximum_commission_bps: 5_001, ..good }, Error::ParameterOutOfBounds),
         (Parameters { reserved: 1, ..good }, Error::ParameterOutOfBounds),
+        (Parameters { genesis_bond: TOKEN - 1, ..good }, Error::ParameterOutOfBounds),
+        (Parameters { genesis_bond: CAP, ..good }, Error::ParameterOutOfBounds),
         (Parameters { trainers_bps: good.trainers_bps + 1, ..good }, Error::SplitNotWhole),
         (Parameters { unbonding_slots: 6 * good.clock_slots, ..good }, Error::UnbondingTooShort),
     ];

@@ -153,6 +153,8 @@ fn jobs_rounds_and_settlements_are_guarded() {
     let attention = program.attention_pool(&job, 0);
     let world = &mut scene.world;
     send_guarded(world, program.settle_segment(&round, &trainer_pool), &authority, &[]);
+    // The digests that were made up above cannot be shown.
+    world.advance(50);
     send_guarded(world, program.settle_audit(&job, &round, &auditor_pool, 0), &authority, &[]);
     send_guarded(world, program.settle_evaluation(&job, &round, &evaluator_pool, 0), &authority, &[]);
     send_guarded(world, program.settle_data(&job, &round, 0, &datasets[0], &provider), &authority, &[]);
@@ -176,7 +178,7 @@ fn a_round_without_a_majority_is_voided_under_guard() {
 fn unknown_instructions_are_refused() {
     let mut world = World::new();
     let authority = world.authority.insecure_clone();
-    for tag in [43u8, 63, 96, 255] {
+    for tag in [43u8, 63, 77, 96, 255] {
         let instruction = Instruction { program_id: world.program.id, accounts: vec![], data: vec![tag] };
         world.refused(&[instruction], &[&authority], Error::UnknownInstruction);
     }

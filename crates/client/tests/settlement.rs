@@ -281,6 +281,7 @@ fn a_penalty_above_the_reward_is_taken_from_stake() {
     scene.attest(0, 0);
     scene.world.advance(200);
     scene.close_round();
+    scene.show_all();
     scene.vote(0, &named("base"));
     scene.to_scored(&[scores(5_000_000); 3]);
     scene.settle_all();
@@ -291,6 +292,36 @@ fn a_penalty_above_the_reward_is_taken_from_stake() {
     assert_eq!(bond(&scene.auditors[1].seat.pool), full - 10 * TOKEN, "draw not revealed");
     assert_eq!(scene.world.config().buckets.insurance, 60 * TOKEN);
     assert_eq!(scene.round_state().paid, 0);
+}
+
+#[test]
+fn an_attestation_that_is_not_shown_is_a_missing_one() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    for auditor in 0..2 {
+        scene.reveal(auditor);
+        (0..3).for_each(|trainer| scene.attest(auditor, trainer));
+    }
+    scene.close_round();
+    (0..3).for_each(|trainer| scene.show(0, trainer));
+    scene.show(1, 0);
+    scene.to_aggregated();
+    scene.to_scored(&[scores(5_000_000); 3]);
+    let settle = |scene: &Scene, auditor: usize| {
+        let seat = scene.auditors[auditor].seat;
+        scene.world.program.settle_audit(&scene.job, &scene.round(), &seat.pool, seat.place)
+    };
+    let (first, second) = (settle(&scene, 0), settle(&scene, 1));
+    scene.crank(first);
+    // It may still show the rest.
+    scene.crank_refused(second.clone(), Error::TooEarly);
+    scene.world.advance(50);
+    scene.crank(second);
+    let [whole, part] = [0, 1].map(|auditor: usize| scene.pool_state(&scene.auditors[auditor].seat.pool));
+    assert_eq!((whole.audits_attested, whole.audits_missed), (3, 0));
+    assert_eq!((part.audits_attested, part.audits_missed), (1, 2));
+    let penalty = scene.world.config().parameters.late_penalty;
+    assert!((whole.commission_owed / 3).abs_diff(part.commission_owed + 2 * penalty) < 10_000);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tensors in memory: 32-bit elements that start on a cache line.
 
+use std::alloc::Layout;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 
@@ -30,11 +31,18 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// `len` elements of value 0.
+    /// `len` elements of value 0. Ends the process if the system does not give the memory.
     pub fn new(len: usize) -> Buffer {
+        let layout = || Layout::array::<u32>(len).unwrap_or(Layout::new::<u32>());
+        Buffer::try_new(len).unwrap_or_else(|| std::alloc::handle_alloc_error(layout()))
+    }
+
+    /// As [`Buffer::new`]; `None` if the system does not give the memory.
+    pub fn try_new(len: usize) -> Option<Buffer> {
         /// A vector of `count` zeros.
-        fn zeros<T>(count: usize) -> Vec<T> {
-            let mut values = Vec::with_capacity(count);
+        fn zeros<T>(count: usize) -> Option<Vec<T>> {
+            let mut values = Vec::new();
+            values.try_reserve_exact(count).ok()?;
             let memory: &mut [MaybeUninit<T>] = &mut values.spare_capacity_mut()[..count];
             sip_kernels::use_huge_pages(memory);
             // SAFETY: `T` is a `Line` or a `HugePage`, which consist of u32, whose zero is all zeros; the capacity is at least `count`.
@@ -42,13 +50,13 @@ impl Buffer {
                 memory.as_mut_ptr().write_bytes(0, count);
                 values.set_len(count);
             }
-            values
+            Some(values)
         }
         let lines = len.div_ceil(LANES);
         let pages = lines.div_ceil(PAGE_LINES);
         let fits = pages * PAGE_LINES - lines <= lines / UNUSED;
-        let memory = if fits { Memory::Pages(zeros(pages)) } else { Memory::Lines(zeros(lines)) };
-        Buffer { memory, len }
+        let memory = if fits { Memory::Pages(zeros(pages)?) } else { Memory::Lines(zeros(lines)?) };
+        Some(Buffer { memory, len })
     }
 
     fn pointer(&self) -> *const u32 {
@@ -56,15 +64,6 @@ impl Buffer {
             Memory::Lines(lines) => lines.as_ptr().cast(),
             Memory::Pages(pages) => pages.as_ptr().cast(),
         }
-    }
-
-    /// As [`Buffer::new`]; `None` if the system does not give the memory.
-    pub fn try_new(len: usize) -> Option<Buffer> {
-        let count = len.div_ceil(LANES);
-        let mut lines = Vec::new();
-        lines.try_reserve_exact(count).ok()?;
-        lines.resize(count, Line([0; LANES]));
-        Some(Buffer { lines, len })
     }
 
     /// The values as f32, borrowed.

@@ -66,7 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let short = worker.train(&segment, None, &mut |_| true)?;
     let times = worker.take_times();
     let started = Instant::now();
-    let _digests = worker.audit(&segment, (&short.leaves, &short.end.root()), &[([1; 32], [2; 32])], &mut |_| true)?;
+    let _digests = worker.audit(&segment, (&short.leaves, &short.end.root()), &[[1; 32]], &mut |_| true)?;
     let audit = started.elapsed();
     let count = short.leaves.len() as u32;
     let cost = Cost {
@@ -88,9 +88,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let trained = worker.train(&segment, None, &mut |_| true)?;
     let training = timed(started);
     let mut audits = Vec::new();
-    for attesters in [&[][..], &[([1; 32], [2; 32])]] {
+    for draws in [&[][..], &[[1; 32]]] {
         let started = Instant::now();
-        let audit = worker.audit(&segment, (&trained.leaves, &trained.end.root()), attesters, &mut |_| true)?;
+        let audit = worker.audit(&segment, (&trained.leaves, &trained.end.root()), draws, &mut |_| true)?;
         audits.push(timed(started));
         if audit.divergence.is_some() {
             return Err("the audit found another segment than was trained".into());

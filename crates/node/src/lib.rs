@@ -4,15 +4,16 @@
 //! | role | computes |
 //! |---|---|
 //! | trainer | [`Worker::train`]: a segment's leaves and its last state, from the round's base |
-//! | auditor | [`Worker::audit`]: the same again, compared leaf by leaf, and a digest that proves it |
+//! | auditor | [`Worker::audit`]: the same again, compared leaf by leaf, and the trace root that attests it |
 //! | evaluator | [`Worker::train`] of [`Task::scoring`]: the sums that a score follows from, as a segment |
 //! | anyone | [`aggregate`]: the next base from the accepted segments |
-//! | both sides of a dispute | [`dispute`]: the next move, from a [`Replay`] |
+//! | both sides of a dispute | [`dispute`]: the next move, from a [`Replay`] of a segment or the [`Computation`] of an aggregate or a genesis state |
 //!
 //! [`Cheat`] stages the frauds that the protocol must survive.
 
 mod aggregate;
 mod cheat;
+mod computation;
 mod cost;
 pub mod dispute;
 mod replay;
@@ -21,8 +22,9 @@ mod state;
 mod task;
 mod worker;
 
-pub use aggregate::{AggregateError, aggregate};
+pub use aggregate::{AggregateError, Aggregates, aggregate};
 pub use cheat::Cheat;
+pub use computation::Computation;
 pub use cost::{AUDIT_SHARE_MAX, COMMITMENT_SHARE_MAX, Cost};
 pub use replay::Replay;
 pub use state::{State, StateError};

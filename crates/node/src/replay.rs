@@ -1,10 +1,11 @@
 //! A segment run again, as evidence for either side of a dispute.
 
+use sip_graph::{Buffer, Graph};
 use sip_proof::{Hash, Leaf, tensor_root};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::dispute::{Evidence, GraphEvidence, StepRoots};
+use crate::dispute::{Evidence, FaultPlace, GraphEvidence, StepRoots};
 use crate::worker::Trace;
 use crate::{Cheat, SegmentTask, State, Task, WorkError, Worker, state};
 
@@ -20,12 +21,18 @@ pub struct Replay {
     /// States by the step before which they stand.
     states: BTreeMap<u32, Arc<State>>,
     trace: Option<(u32, Trace)>,
+    fault: Option<FaultPlace>,
 }
 
 impl Replay {
     /// `leaves` are those that this side holds for true.
     pub fn new(worker: Worker, segment: SegmentTask, cheat: Option<Cheat>, leaves: Vec<Leaf>) -> Replay {
-        Replay { worker, segment, cheat, leaves, states: BTreeMap::new(), trace: None }
+        Replay { worker, segment, cheat, leaves, states: BTreeMap::new(), trace: None, fault: None }
+    }
+
+    /// The same of a segment that stops at a fault, as [`crate::Audit::fault`] tells: `leaves` are those before it.
+    pub fn stopping_at(self, fault: Option<FaultPlace>) -> Replay {
+        Replay { fault, ..self }
     }
 
     fn state(&mut self, step: u32) -> Result<Arc<State>, WorkError> {
@@ -45,7 +52,7 @@ impl Replay {
     fn trace(&mut self, step: u32) -> Result<&Trace, WorkError> {
         if self.trace.as_ref().is_none_or(|(known, _)| *known != step) {
             let before = self.state(step)?;
-            let trace = self.worker.trace(&self.segment, self.cheat.as_ref(), step, &before)?;
+            let (trace, _) = self.worker.trace(&self.segment, self.cheat.as_ref(), step, &before)?;
             self.trace = Some((step, trace));
         }
         Ok(self.trace.as_ref().map_or(const { &Vec::new() }, |(_, trace)| trace))
@@ -62,7 +69,8 @@ impl Evidence for Replay {
     fn steps(&mut self, leaf: u32) -> Result<Vec<StepRoots>, WorkError> {
         let Some((first, count)) = self.worker.task().leaves().nth(leaf as usize) else { return Ok(Vec::new()) };
         let mut steps = Vec::new();
-        for step in first..first + count {
+        let end = self.fault.map_or(first + count, |fault| fault.step.clamp(first, first + count));
+        for step in first..end {
             let batch = self.segment.batch(self.worker.task(), step, self.cheat.as_ref())?;
             steps.push(StepRoots { batch_root: tensor_root(&batch), end_root: self.state(step + 1)?.root() });
         }
@@ -89,15 +97,24 @@ impl Evidence for Replay {
         let blob = self.worker.task().domains.get(domain as usize);
         Ok(blob.map_or_else(Vec::new, |blob| blob.tokens().to_vec()))
     }
+
+    fn fault(&mut self) -> Result<Option<FaultPlace>, WorkError> {
+        Ok(self.fault)
+    }
 }
 
 impl Task {
     /// The graph with the trees that a dispute opens.
     pub fn graph_evidence(&self) -> GraphEvidence {
-        GraphEvidence::new(
-            self.graph.nodes().iter().map(|node| node.encode()).collect(),
-            self.graph.state_outputs().to_vec(),
-            self.tables.iter().map(|table| tensor_root(table)).collect(),
-        )
+        graph_evidence(&self.graph, &self.tables)
     }
+}
+
+/// A graph with the trees that a dispute opens.
+pub(crate) fn graph_evidence(graph: &Graph, tables: &[Buffer]) -> GraphEvidence {
+    GraphEvidence::new(
+        graph.nodes().iter().map(|node| node.encode()).collect(),
+        graph.state_outputs().to_vec(),
+        tables.iter().map(|table| tensor_root(table)).collect(),
+    )
 }

@@ -1,18 +1,19 @@
 //! Training and auditing: the same computation, once to commit to it and once to check what was committed.
 
-use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Observer};
-use sip_kernels::{Simd, Threads};
+use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Observer, RunError};
+use sip_kernels::{Fault, Simd, Threads};
 use sip_ops::{Kind, NodeSpec, Source};
-use sip_proof::{Hash, HostSha256, Leaf, Sha256, tensor_root};
+use sip_proof::{Hash, HostSha256, Leaf, merkle::MerkleTree, tensor_root};
+use sip_protocol::attestation::attested_leaf;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::dispute::FaultPlace;
 use crate::{Cheat, Segment, SegmentTask, State, Task, WorkError, state};
 
 /// Name of the graph's result that holds the training loss.
 const LOSS: &str = "loss";
-const DIGEST_TAG: &[u8] = b"sip.digest.1";
 
 /// Where the time of a worker went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,8 +29,8 @@ pub struct Times {
 pub struct Divergence {
     /// The leaf.
     pub leaf: u32,
-    /// What it would be.
-    pub expected: Leaf,
+    /// What it would be; `None` if there is no such leaf, since the segment stops in it.
+    pub expected: Option<Leaf>,
 }
 
 /// What an audit found.
@@ -37,10 +38,27 @@ pub struct Divergence {
 pub struct Audit {
     /// The segment as it should be.
     pub replayed: Segment,
-    /// What each attester attests with if nothing differs.
-    pub digests: Vec<Hash>,
+    /// For each draw, the trace root that its auditor attests with if nothing differs: see [`sip_protocol::attestation`].
+    pub trace_roots: Vec<Hash>,
     /// The first leaf that differs.
     pub divergence: Option<Divergence>,
+    /// Where the segment stops, if it does: no honest trainer commits one. What was replayed ends with the leaf before.
+    pub fault: Option<FaultPlace>,
+}
+
+/// What was computed of a segment.
+#[derive(Default)]
+struct Done {
+    leaves: Vec<Leaf>,
+    losses: Vec<f32>,
+    /// `None` until the last step is done, and where it is the base.
+    end: Option<Arc<State>>,
+}
+
+impl Done {
+    fn segment(self, base: &Arc<State>) -> Segment {
+        Segment { leaves: self.leaves, end: self.end.unwrap_or_else(|| Arc::clone(base)), losses: self.losses }
+    }
 }
 
 /// All tensors of one step in graph order.
@@ -83,7 +101,9 @@ impl Worker {
         cheat: Option<&Cheat>,
         progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Segment, WorkError> {
-        self.compute(segment, cheat, &mut BTreeMap::new(), progress)
+        let mut done = Done::default();
+        self.compute(segment, cheat, &mut BTreeMap::new(), &mut done, progress)?;
+        Ok(done.segment(&segment.base))
     }
 
     /// Computes a segment; the traces of the steps that are asked for are filled in on the way.
@@ -92,10 +112,9 @@ impl Worker {
         segment: &SegmentTask,
         cheat: Option<&Cheat>,
         traced: &mut BTreeMap<u32, Trace>,
+        done: &mut Done,
         progress: &mut dyn FnMut(u32) -> bool,
-    ) -> Result<Segment, WorkError> {
-        let mut leaves = Vec::new();
-        let mut losses = Vec::new();
+    ) -> Result<(), WorkError> {
         let carried = self.task.carried();
         let mut state = DoubleState::new(segment.inputs(&self.task, &segment.base));
         let mut start_root = segment.base.root();
@@ -107,7 +126,7 @@ impl Worker {
                 if cheat != Some(&Cheat::Lazy) {
                     self.step(segment, cheat, step, &mut state, &batch.0, traced.get_mut(&step))?;
                     let loss = self.executor.result(LOSS).and_then(|loss| loss.first());
-                    losses.extend(loss.map(|&bits| f32::from_bits(bits)));
+                    done.losses.extend(loss.map(|&bits| f32::from_bits(bits)));
                 }
                 if !progress(step) {
                     return Err(WorkError::Stopped);
@@ -119,14 +138,19 @@ impl Worker {
                 _ => state::root(&state.entries()[..carried], &self.threads),
             };
             self.times.commitments += started.elapsed();
-            leaves.push(Leaf { first_step, count, start_root, batches_root: Leaf::batches_root(&batches), end_root });
+            done.leaves.push(Leaf {
+                first_step,
+                count,
+                start_root,
+                batches_root: Leaf::batches_root(&batches),
+                end_root,
+            });
             start_root = end_root;
         }
-        let end = match cheat {
-            Some(Cheat::Lazy) => Arc::clone(&segment.base),
-            _ => Arc::new(State::with_root(self.carried(state), start_root)),
-        };
-        Ok(Segment { leaves, end, losses })
+        if cheat != Some(&Cheat::Lazy) {
+            done.end = Some(Arc::new(State::with_root(self.carried(state), start_root)));
+        }
+        Ok(())
     }
 
     /// The entries that the next step starts from, without those of the bases.
@@ -193,8 +217,8 @@ impl Worker {
     /// Replays a segment and compares it with what was committed: the leaves that the trainer published, which must fold to
     /// the accumulator on chain (the caller's to check), and the end that stands on chain.
     ///
-    /// For every attester, a key and the draw that it revealed, the digest is what it attests with: a hash of both and of the
-    /// trace of one step that follows from the draw, which only a replay yields.
+    /// For every draw that an auditor revealed, the trace root is what it attests with: that of the first step of the leaf that the
+    /// draw picks, which only a replay yields.
     ///
     /// # Errors
     /// As of [`Worker::train`].
@@ -202,50 +226,69 @@ impl Worker {
         &mut self,
         segment: &SegmentTask,
         committed: (&[Leaf], &Hash),
-        attesters: &[(Hash, Hash)],
+        draws: &[Hash],
         progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Audit, WorkError> {
-        let steps: Vec<u32> = attesters
-            .iter()
-            .map(|(_, draw)| {
-                let drawn = HostSha256::hashv(&[DIGEST_TAG, draw]);
-                u32::from_le_bytes([drawn[0], drawn[1], drawn[2], drawn[3]]) % self.task.inner_steps
-            })
-            .collect();
+        let accumulator_root = MerkleTree::new(committed.0.iter().map(Leaf::preimage)).root();
+        let leaf_count = self.task.leaves().count();
+        let first_step = |draw: &Hash| {
+            attested_leaf::<HostSha256>(draw, &accumulator_root, leaf_count as u32) * self.task.leaf_interval
+        };
+        let steps: Vec<u32> = draws.iter().map(first_step).collect();
         let mut traces: BTreeMap<u32, Trace> = steps.iter().map(|step| (*step, Trace::new())).collect();
-        let replayed = self.compute(segment, None, &mut traces, progress)?;
-        let digest = |((auditor, draw), step): (&(Hash, Hash), &u32)| {
-            let tensors: Vec<&[u32]> = traces.get(step).into_iter().flatten().map(Vec::as_slice).collect();
-            let trace_root = sip_proof::roots_tree(&state::roots(&tensors, &self.threads)).root();
-            HostSha256::hashv(&[DIGEST_TAG, auditor, draw, &step.to_le_bytes(), &trace_root])
+        let mut done = Done::default();
+        let fault = match self.compute(segment, None, &mut traces, &mut done, progress) {
+            Err(WorkError::Run { step, source: RunError::Fault { .. } }) => self.locate_fault(segment, step)?,
+            outcome => outcome.map(|()| None)?,
         };
-        let digests = attesters.iter().zip(&steps).map(digest).collect();
+        let replayed = done.segment(&segment.base);
         let differs = |(number, expected): (usize, &Leaf)| {
-            let false_end = number + 1 == replayed.leaves.len() && expected.end_root != *committed.1;
+            let false_end = number + 1 == leaf_count && expected.end_root != *committed.1;
             let differs = committed.0.get(number) != Some(expected) || false_end;
-            differs.then_some(Divergence { leaf: number as u32, expected: *expected })
+            differs.then_some(Divergence { leaf: number as u32, expected: Some(*expected) })
         };
-        let divergence = replayed.leaves.iter().enumerate().find_map(differs);
-        Ok(Audit { replayed, digests, divergence })
+        let stopped = fault.map(|_| Divergence { leaf: replayed.leaves.len() as u32, expected: None });
+        let divergence = replayed.leaves.iter().enumerate().find_map(differs).or(stopped);
+        let trace_root = |step: &u32| {
+            let tensors: Vec<&[u32]> = traces.get(step).into_iter().flatten().map(Vec::as_slice).collect();
+            sip_proof::roots_tree(&state::roots(&tensors, &self.threads)).root()
+        };
+        let trace_roots = steps.iter().map(trace_root).collect();
+        Ok(Audit { replayed, trace_roots, divergence, fault })
     }
 
-    /// All tensors of one step in graph order, inputs included: what a dispute is about.
+    /// The first fault of a step at which the segment stops.
+    fn locate_fault(&mut self, segment: &SegmentTask, step: u32) -> Result<Option<FaultPlace>, WorkError> {
+        let before = self.advance(segment, None, 0, step, &segment.base)?;
+        Ok(self.trace(segment, None, step, &before)?.1)
+    }
+
+    /// All tensors of one step in graph order, inputs included: what a dispute is about. Where the step stops at a fault, the
+    /// tensors of the nodes before it, and its place.
     ///
     /// # Errors
-    /// As of [`Worker::train`].
+    /// As of [`Worker::train`], but for a fault.
     pub fn trace(
         &mut self,
         segment: &SegmentTask,
         cheat: Option<&Cheat>,
         step: u32,
         before: &State,
-    ) -> Result<Trace, WorkError> {
+    ) -> Result<(Trace, Option<FaultPlace>), WorkError> {
         let (batch, _) = self.batch(segment, cheat, step)?;
         let mut state = DoubleState::new(segment.inputs(&self.task, before));
         let mut trace = Trace::new();
         // A lazy trainer did none of the steps; the only trace it can show is the honest one.
-        self.step(segment, cheat, step, &mut state, &batch, Some(&mut trace))?;
-        Ok(trace)
+        match self.step(segment, cheat, step, &mut state, &batch, Some(&mut trace)) {
+            Err(WorkError::Run { source: RunError::Fault { node, fault, .. }, .. }) => {
+                let (Fault::NotFinite { index, .. } | Fault::OutOfRange { index }) = fault else {
+                    return Err(WorkError::Run { step, source: RunError::Fault { node, kind: Kind::Input, fault } });
+                };
+                trace.truncate(node as usize);
+                Ok((trace, Some(FaultPlace { step, node, element: index as u32 })))
+            }
+            outcome => outcome.map(|()| (trace, None)),
+        }
     }
 
     /// The state before step `to`, from the one before step `from`.

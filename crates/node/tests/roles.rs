@@ -4,8 +4,11 @@ use sip_data::{Mixture, TokenBlob};
 use sip_graph::AdamW;
 use sip_kernels::{Simd, Threads};
 use sip_model::{LlamaConfig, Schedule, Shape, TrainConfig, init, tables, training_graph};
-use sip_node::{Cheat, SegmentTask, State, Task, Worker, aggregate};
+use sip_node::{Aggregates, Cheat, Computation, SegmentTask, State, Task, Worker, aggregate};
 use sip_ops::Kind;
+use sip_proof::merkle::Opening;
+use sip_proof::{Hash, HostSha256, roots_tree, tensor_root};
+use sip_protocol::attestation::attested_leaf;
 use std::sync::Arc;
 
 fn task() -> (Task, SegmentTask, Arc<Threads>) {
@@ -56,13 +59,16 @@ fn a_replay_gives_the_same_leaves_and_the_same_digest_on_every_machine() {
     assert_eq!(committed.losses.len(), 7);
     let audit = |count: usize, simd: Simd| {
         let mut worker = Worker::new(task.clone(), Arc::new(Threads::new(count)), simd);
-        worker
-            .audit(&segment, (&committed.leaves, &committed.end.root()), &[([1; 32], [2; 32])], &mut |_| true)
-            .unwrap()
+        worker.audit(&segment, (&committed.leaves, &committed.end.root()), &[[2; 32]], &mut |_| true).unwrap()
     };
     let (first, second) = (audit(1, Simd::Scalar), audit(3, Simd::detect()));
     assert_eq!((first.divergence, second.divergence), (None, None));
-    assert_eq!(first.digests, second.digests);
+    assert_eq!(first.trace_roots, second.trace_roots);
+    let drawn = attested_leaf::<HostSha256>(&[2; 32], &committed.accumulator_root(), 3) * 3;
+    let before = trainer.advance(&segment, None, 0, drawn, &segment.base).unwrap();
+    let (trace, fault) = trainer.trace(&segment, None, drawn, &before).unwrap();
+    let roots: Vec<Hash> = trace.iter().map(|tensor| tensor_root(tensor)).collect();
+    assert_eq!((fault, first.trace_roots[0]), (None, roots_tree(&roots).root()));
     assert_eq!(first.replayed.end.root(), committed.end.root());
 }
 
@@ -78,11 +84,28 @@ fn every_cheat_is_found_in_the_first_leaf_that_it_touches() {
     ];
     for (cheat, leaf) in cheats {
         let committed = worker.train(&segment, Some(&cheat), &mut |_| true).unwrap();
-        let audit = worker
-            .audit(&segment, (&committed.leaves, &committed.end.root()), &[([1; 32], [2; 32])], &mut |_| true)
-            .unwrap();
+        let audit =
+            worker.audit(&segment, (&committed.leaves, &committed.end.root()), &[[2; 32]], &mut |_| true).unwrap();
         assert_eq!(audit.divergence.map(|d| d.leaf), Some(leaf), "{cheat:?}");
     }
+}
+
+#[test]
+fn a_segment_that_stops_is_found_with_the_place_of_the_fault() {
+    let (task, mut segment, threads) = task();
+    let mut entries = segment.base.entries().to_vec();
+    let gain = entries.iter().position(|entry| entry.iter().all(|bits| *bits == 1f32.to_bits())).unwrap();
+    entries[gain][3] = f32::MAX.to_bits();
+    segment.base = Arc::new(State::new(entries, &threads));
+    let mut worker = Worker::new(task.clone(), Arc::clone(&threads), Simd::detect());
+    assert!(worker.train(&segment, None, &mut |_| true).is_err());
+    let audit = worker.audit(&segment, (&[], &[7; 32]), &[], &mut |_| true).unwrap();
+    let fault = audit.fault.unwrap();
+    assert_eq!((fault.step, audit.replayed.leaves.len()), (0, 0));
+    assert_eq!(audit.divergence.map(|d| (d.leaf, d.expected)), Some((0, None)));
+    let (trace, again) = worker.trace(&segment, None, 0, &segment.base).unwrap();
+    assert_eq!((trace.len(), again), (fault.node as usize, Some(fault)));
+    assert!(trace.iter().zip(task.graph.nodes()).all(|(tensor, node)| tensor.len() == node.len()));
 }
 
 #[test]
@@ -119,4 +142,23 @@ fn the_mean_of_one_state_is_that_state_and_the_mean_of_two_lies_between() {
         }
     }
     assert!(aggregate(&[], &threads, Simd::Scalar).is_err());
+}
+
+#[test]
+fn a_job_commits_to_the_average_of_one_to_sixteen_states() {
+    let (_, segment, threads) = task();
+    let lengths: Vec<usize> = segment.base.entries().iter().map(|entry| entry.len()).collect();
+    let aggregates = Aggregates::new(&lengths).unwrap();
+    for count in 1..=16 {
+        let (roots, path) = aggregates.opening(count).unwrap();
+        let opening = Opening { leaf_count: 16, index: count as u32 - 1, path: &path.concat() };
+        assert!(opening.opens::<HostSha256>(&aggregates.root(), &roots.aggregate_leaf()));
+        assert_eq!(Task::commit(&aggregates.graph(count).unwrap(), &[]), roots);
+    }
+    assert!(aggregates.opening(0).is_err() && aggregates.opening(17).is_err() && aggregates.graph(17).is_err());
+    // What the graph gives is what the round's aggregate is.
+    let states = vec![Arc::clone(&segment.base), segment.base];
+    let mut computed =
+        Computation::new(Arc::new(aggregates.graph(2).unwrap()), states.clone(), None, &threads, Simd::detect());
+    assert_eq!(computed.root().unwrap(), aggregate(&states, &threads, Simd::Scalar).unwrap().root());
 }

@@ -54,6 +54,11 @@ impl Leaf {
     }
 }
 
+/// Counts of states, from 1 on, for which a job commits to the graph that averages them.
+pub const AGGREGATE_COUNTS: u32 = 16;
+/// Bytes of [`GraphRoots::aggregate_leaf`].
+pub const AGGREGATE_LEAF_BYTES: usize = 2 * 32 + 4;
+
 /// What a job commits to of its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GraphRoots {
@@ -83,6 +88,21 @@ impl GraphRoots {
             &self.tables_root,
             &self.table_count.to_le_bytes(),
         ])
+    }
+
+    /// What a job's tree over the graphs that average 1, 2, … [`AGGREGATE_COUNTS`] states holds of one of them: nodes root, outputs
+    /// root, number of nodes. The number of outputs is the job's, and no table is read.
+    pub fn aggregate_leaf(&self) -> [u8; AGGREGATE_LEAF_BYTES] {
+        GraphRoots::leaf_of_aggregate(&self.nodes_root, &self.outputs_root, self.node_count)
+    }
+
+    /// [`GraphRoots::aggregate_leaf`] of a graph of which no more is known.
+    pub fn leaf_of_aggregate(nodes_root: &Hash, outputs_root: &Hash, node_count: u32) -> [u8; AGGREGATE_LEAF_BYTES] {
+        let mut bytes = [0; AGGREGATE_LEAF_BYTES];
+        bytes[..32].copy_from_slice(nodes_root);
+        bytes[32..64].copy_from_slice(outputs_root);
+        bytes[64..].copy_from_slice(&node_count.to_le_bytes());
+        bytes
     }
 
     /// Roots of a graph: canonical nodes, output node per state entry, BLAKE3 root per table.
@@ -152,6 +172,20 @@ mod tests {
         ];
         for other in others {
             assert_ne!(graph.root::<HostSha256>(), other.root::<HostSha256>());
+        }
+    }
+
+    #[test]
+    fn a_graph_among_the_averages_is_named_by_nodes_outputs_and_count() {
+        let graph = GraphRoots::new(&[vec![1u8], vec![2, 3]], &[1], &[]);
+        let others = [
+            GraphRoots { nodes_root: [9; 32], ..graph },
+            GraphRoots { outputs_root: [9; 32], ..graph },
+            GraphRoots { node_count: 3, ..graph },
+        ];
+        assert_eq!(graph.aggregate_leaf()[64..], [2, 0, 0, 0]);
+        for other in others {
+            assert_ne!(graph.aggregate_leaf(), other.aggregate_leaf());
         }
     }
 

@@ -22,7 +22,9 @@ pub mod sampler;
 
 #[cfg(feature = "std")]
 pub use blob::{BlobTree, tensor_bytes, tensor_root};
-pub use commitment::{GraphRoots, LEAF_BYTES, Leaf, MAX_STEPS_PER_LEAF, step_root};
+pub use commitment::{
+    AGGREGATE_COUNTS, AGGREGATE_LEAF_BYTES, GraphRoots, LEAF_BYTES, Leaf, MAX_STEPS_PER_LEAF, step_root,
+};
 #[cfg(feature = "std")]
 pub use commitment::{outputs_tree, roots_tree};
 

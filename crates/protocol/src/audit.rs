@@ -8,7 +8,7 @@ use sip_proof::Sha256;
 use crate::{
     Address, Error, Result,
     config::Parameters,
-    job::{Job, MAX_AUDITORS, bit, first_bits},
+    job::{Job, MAX_AUDITORS, bit},
     pool::{Pool, PoolKind},
     round::{self, Round, deadline},
     segment::{self, Segment},
@@ -25,8 +25,11 @@ pub struct Actor<'a> {
 }
 
 /// Checks that the actor is an auditor that takes part in the round.
-fn require_seat(round: &Round, job: &Job, actor: &Actor) -> Result<()> {
+pub(crate) fn require_seat(round: &Round, job: &Job, actor: &Actor) -> Result<()> {
     job.require_place(PoolKind::Auditor, actor.place, actor.pool)?;
+    if job.excluded_auditors & bit(actor.place) != 0 {
+        return Err(Error::Excluded);
+    }
     if actor.place < round.auditor_count { Ok(()) } else { Err(Error::WrongPlace) }
 }
 
@@ -63,7 +66,7 @@ pub fn reveal_draw<H: Sha256>(
     Ok(())
 }
 
-/// Attests a drawn segment with the digest of its replay. The caller has checked that the segment belongs to the round.
+/// Attests a drawn segment with the commitment of [`crate::attestation`]. The caller has checked that the segment belongs to the round.
 #[inline(always)]
 pub fn attest<H: Sha256>(
     round: &Round,
@@ -164,7 +167,8 @@ impl<'a> Closing<'a> {
                 revealed |= bit(place);
             }
         }
-        let is_complete = is_attested && revealed == first_bits(round.auditor_count);
+        let expected = job.active_auditors(round.auditor_count);
+        let is_complete = is_attested && revealed & expected == expected;
         if !is_complete && slot < round.audit_deadline_slot {
             return Err(Error::TooEarly);
         }

@@ -97,6 +97,8 @@ pub struct Parameters {
     pub burn_fee_bps: u16,
     /// Always 0.
     pub padding: [u16; 2],
+    /// Bond that a job's creator puts up for the genesis state, base units.
+    pub genesis_bond: u64,
 }
 
 impl Parameters {
@@ -128,6 +130,7 @@ impl Parameters {
         treasury_fee_bps: 500,
         burn_fee_bps: 1_500,
         padding: [0; 2],
+        genesis_bond: 1_000 * TOKEN,
     };
 
     /// Checks the hard bounds, which no authority can pass.
@@ -171,7 +174,9 @@ impl Parameters {
             && self.treasury_fee_bps <= 2_000
             && self.burn_fee_bps >= 500
             && self.burn_fee_bps <= 5_000
-            && self.padding == [0; 2];
+            && self.padding == [0; 2]
+            && self.genesis_bond >= TOKEN
+            && self.genesis_bond <= CAP / 1_000;
         if !within {
             return Err(Error::ParameterOutOfBounds);
         }
@@ -212,7 +217,7 @@ pub struct Config {
     pub administration: Administration,
 }
 
-account!(Config, Config, 600, liabilities: |config| {
+account!(Config, Config, 616, liabilities: |config| {
     let buckets = &config.buckets;
     let mut sum = 0;
     for bucket in [buckets.staking_rewards, buckets.operator_rewards, buckets.public, buckets.team, buckets.treasury,

@@ -121,6 +121,7 @@ errors! {
     WrongPlace = 405, "the pool does not hold this place of the job";
     DuplicateDomain = 406, "a dataset is named twice in one job";
     AuditorsMissing = 407, "a job needs at least one trainer, one auditor and one evaluator before its first round";
+    JobClosed = 420, "the job's genesis state was convicted; no further round of it is opened";
 
     // Rounds and segments.
     RoundNotFinished = 500, "the previous round is not scored yet; finish it first";
@@ -146,6 +147,8 @@ errors! {
     EmptyDigest = 606, "an attestation needs the digest of a replay";
 
     ChainInUse = 607, "the auditor's hash chain serves another job; create another pool with a chain of its own";
+    NothingAttested = 620, "the auditor has no attestation of this segment left to show";
+    WrongAttestation = 621, "the salt and the trace root do not hash to the attestation";
 
     // Evaluation.
     AlreadyVoted = 700, "this exact vote was cast already";
@@ -174,6 +177,9 @@ errors! {
     NotParty = 912, "the signer is neither the trainer nor the challenger of this dispute";
     PastBuffer = 913, "the bytes reach past the end of the dispute's buffer; send fewer or start earlier";
     AlreadyResolved = 914, "the dispute was resolved already";
+    OwnClaim = 920, "nobody accuses a claim of its own";
+    NoClaim = 921, "there is no such claim, or the time to dispute it is over";
+    WrongCase = 922, "the dispute is about another kind of claim; use the instruction of its kind";
 }
 
 impl core::fmt::Display for Error {

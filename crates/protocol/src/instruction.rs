@@ -233,11 +233,13 @@ instructions! {
 
     /// Creates a job.
     ///
-    /// Accounts: [signer, writable] creator and payer · config · [writable] job · system program · one dataset per domain.
+    /// Accounts: [signer, writable] creator and payer · config · [writable] job · system program · [writable] creator's token account ·
+    /// [writable] vault · token program · one dataset per domain.
     ///
     /// - all sizes within limits; floor and cap admit a mixture; one different dataset per domain,
     ///   none shorter than a sequence and its target
     /// - commitments, audit and the longest dispute together end before an exit that began with them matures
+    /// - unless the genesis state is an import, its bond moves into the vault
     /// - one job per creator and nonce; its rounds are rewarded if the creator is the configuration's authority
     CreateJob = 15 {
         /// What is fixed for good.
@@ -304,7 +306,7 @@ instructions! {
     /// - as for `RevealDraw`; the draw was revealed and selects the segment, which is another operator's, of this round and not
     ///   convicted; once per auditor; the digest is not zero
     Attest = 21 {
-        /// A value that only a replay yields.
+        /// The commitment that [`RevealAttestation`] opens.
         digest: [u8; 32],
         /// The auditor's place.
         place: u8,
@@ -517,4 +519,27 @@ instructions! {
         /// Least number of shares to accept.
         minimum_shares: u64,
     }
+
+    /// Shows the trace root behind an attestation.
+    ///
+    /// Accounts: [signer] auditor · job · [writable] round · pool · [writable] segment.
+    ///
+    /// - round, segment and job belong together; the signer operates the pool, which holds the place and was not convicted
+    /// - the round is closed and the vote's deadline not reached; the segment is accepted and attested by the place; once
+    /// - the attestation is sha256("sip.attestation.1" ‖ pool ‖ segment ‖ salt ‖ trace root); one that is not shown is a missing one
+    RevealAttestation = 75 {
+        /// Salt of the commitment.
+        salt: [u8; 32],
+        /// Root of the trace of the first step of the leaf that the auditor's draw picks: see [`crate::attestation`].
+        trace_root: [u8; 32],
+        /// The auditor's place.
+        place: u8,
+    }
+
+    /// Returns the bond that a creator put up for a genesis state.
+    ///
+    /// Accounts: [signer] creator · config · [writable] job · [writable] vault · [writable] destination token account · token program.
+    ///
+    /// - the signer created the job; an unbonding time has passed since; no dispute on the genesis state is open; the bond is there
+    ReclaimGenesisBond = 76 {}
 }

@@ -4,6 +4,7 @@
 //! every round opened; `base_root` changes only when a round is aggregated.
 
 use bytemuck::{Pod, Zeroable};
+use sip_arith::int;
 use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
 
 use crate::{Address, Error, Header, Result, account, config::Parameters, mixture, pool::PoolKind};
@@ -79,6 +80,16 @@ pub struct JobSpec {
     pub score_rows: u32,
     /// Steps of the scoring run from one leaf to the next.
     pub score_leaf_interval: u32,
+    /// sha256 Merkle root over the graphs that average 1 to 16 states: see [`sip_proof::GraphRoots::aggregate_leaf`].
+    pub aggregates_root: [u8; 32],
+    /// sha256 Merkle root over the nodes of the graph whose outcome is the genesis state; zero if that is an import.
+    pub init_nodes_root: [u8; 32],
+    /// sha256 Merkle root over which of its nodes gives which state entry; zero if the genesis state is an import.
+    pub init_outputs_root: [u8; 32],
+    /// Its nodes; 0 if the genesis state is an import, which nobody can dispute.
+    pub init_node_count: u32,
+    /// Always 0.
+    pub end_padding: u32,
 }
 
 impl JobSpec {
@@ -114,6 +125,9 @@ impl JobSpec {
             || self.score_node_count > 1 << 24
             || self.reserved != [0; 3]
             || self.padding != 0
+            || self.end_padding != 0
+            || self.init_node_count > 1 << 24
+            || (self.init_node_count == 0 && (self.init_nodes_root != [0; 32] || self.init_outputs_root != [0; 32]))
         {
             return Err(Error::WrongJobShape);
         }
@@ -192,9 +206,21 @@ pub struct Job {
     pub auditors: [Address; MAX_AUDITORS],
     /// Evaluator pools by place.
     pub evaluators: [Address; MAX_EVALUATORS],
+    /// What the creator put up for the genesis state, base units; 0 once it was taken or returned.
+    pub genesis_bond: u64,
+    /// When the job was created.
+    pub created_slot: u64,
+    /// Auditors by place that were convicted.
+    pub excluded_auditors: u16,
+    /// Disputes open on the genesis state.
+    pub genesis_disputes: u16,
+    /// Whether the genesis state was convicted, which closes the job for good: 1, else 0.
+    pub closed: u8,
+    /// Always 0.
+    pub end_reserved: [u8; 3],
 }
 
-account!(Job, Job, 2264);
+account!(Job, Job, 2392, liabilities: |job| Ok(job.genesis_bond));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -208,9 +234,16 @@ impl Job {
         spec: &JobSpec,
         rewarded: bool,
         parameters: &Parameters,
+        slot: u64,
     ) -> Result<()> {
         spec.check()?;
-        let exposed_slots = spec.commit_slots as u64 + spec.audit_slots as u64 + parameters.longest_dispute_slots();
+        // An attestation is open to dispute longest: made when the audit begins, disputed an audit's length after the time to
+        // show it, which begins when the round is closed, a dispute on a segment later than the audit's deadline at worst.
+        let phases = [spec.commit_slots, spec.audit_slots, spec.audit_slots, spec.vote_slots, spec.evaluation_slots];
+        let mut exposed_slots = parameters.longest_dispute_slots() + parameters.longest_dispute_slots();
+        for phase_slots in phases.into_iter().chain([spec.evaluation_slots]) {
+            exposed_slots += phase_slots as u64;
+        }
         if exposed_slots >= parameters.unbonding_slots {
             return Err(Error::UnbondingTooShort);
         }
@@ -218,6 +251,8 @@ impl Job {
         self.nonce = nonce;
         self.spec = *spec;
         self.rewarded = rewarded as u8;
+        self.genesis_bond = if spec.init_node_count > 0 { parameters.genesis_bond } else { 0 };
+        self.created_slot = slot;
         self.base_root = spec.genesis_root;
         self.next_seed = spec.seed;
         Ok(())
@@ -265,6 +300,23 @@ impl Job {
     /// Keeps a trainer out of all later rounds.
     pub fn exclude_trainer(&mut self, place: u8) {
         self.excluded_trainers |= bit(place);
+    }
+
+    /// The first so many auditors by place, less those that were convicted.
+    pub const fn active_auditors(&self, count: u8) -> u16 {
+        first_bits(count) & !self.excluded_auditors
+    }
+
+    /// Returns the genesis bond to its creator, an unbonding time after the job was created: a genesis state that nobody
+    /// disputed until then stands.
+    pub fn reclaim_genesis_bond(&mut self, slot: u64, unbonding_slots: u64) -> Result<u64> {
+        if self.genesis_disputes != 0 || slot < int::add(self.created_slot, unbonding_slots)? {
+            return Err(Error::BondLocked);
+        }
+        if self.genesis_bond == 0 {
+            return Err(Error::NothingToClaim);
+        }
+        Ok(core::mem::take(&mut self.genesis_bond))
     }
 
     /// Checks that a pool holds a place.

@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod administration;
+pub mod attestation;
 pub mod audit;
 pub mod config;
 pub mod data;

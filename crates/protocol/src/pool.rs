@@ -126,8 +126,8 @@ pub struct Pool {
     pub evaluations_accepted: u32,
     /// Evaluations off or not revealed.
     pub evaluations_rejected: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Votes and attestations convicted.
+    pub claims_convicted: u32,
     /// Base units of new stake that is not active yet; slashed by `survival`.
     pub pending_assets: u64,
     /// Shares that are SPL tokens, in nobody's position.

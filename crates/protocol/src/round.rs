@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     Address, Error, Header, Result, account,
-    job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, first_bits},
+    job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, bit, first_bits},
 };
 
 /// Segments are committed.
@@ -46,8 +46,10 @@ pub struct AuditorSeat {
     pub revealed: u8,
     /// Whether it was settled: 1, else 0.
     pub settled: u8,
+    /// Of its attestations, the ones that it has shown.
+    pub shown: u8,
     /// Always 0.
-    pub reserved: [u8; 4],
+    pub reserved: [u8; 3],
 }
 
 /// An evaluator's part in a round.
@@ -140,9 +142,13 @@ pub struct Round {
     pub auditors: [AuditorSeat; MAX_AUDITORS],
     /// By place.
     pub evaluators: [EvaluatorSeat; MAX_EVALUATORS],
+    /// Disputes open on votes for its next base.
+    pub vote_disputes: u16,
+    /// Always 0.
+    pub padding: [u8; 6],
 }
 
-account!(Round, Round, 3408);
+account!(Round, Round, 3416);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, the mixture is the snapshot that the caller took from the
@@ -160,8 +166,11 @@ impl Round {
         if job.rounds_scored >= job.spec.rounds {
             return Err(Error::JobFinished);
         }
+        if job.closed != 0 {
+            return Err(Error::JobClosed);
+        }
         let eligible = first_bits(job.trainer_count) & !job.excluded_trainers;
-        if eligible == 0 || job.auditor_count == 0 || job.evaluator_count == 0 {
+        if eligible == 0 || job.active_auditors(job.auditor_count) == 0 || job.evaluator_count == 0 {
             return Err(Error::AuditorsMissing);
         }
         self.job = *job_address;
@@ -176,6 +185,10 @@ impl Round {
         self.opened_slot = slot;
         self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
         self.eligible = eligible;
+        // A convicted auditor has nothing to reveal any more, and nothing to be paid or charged for.
+        for (place, seat) in self.auditors.iter_mut().enumerate() {
+            seat.settled = (job.excluded_auditors & bit(place as u8) != 0) as u8;
+        }
         job.next_round = job.next_round.checked_add(1).ok_or(Error::Overflow)?;
         job.round_live = 1;
         Ok(())

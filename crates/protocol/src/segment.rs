@@ -72,11 +72,15 @@ pub struct Segment {
     pub open_disputes: u16,
     /// Auditors by place that attested it.
     pub attested: u16,
-    /// Their digests by place: values that only a replay yields.
+    /// By place: the attestation's commitment, and once it is shown the trace root behind it; see [`crate::attestation`].
     pub attestations: [[u8; 32]; MAX_AUDITORS],
+    /// Auditors by place that have shown their attestation.
+    pub shown: u16,
+    /// Always 0.
+    pub padding: [u8; 6],
 }
 
-account!(Segment, Segment, 776);
+account!(Segment, Segment, 784);
 
 /// What a commitment is checked against.
 pub struct Commitment<'a> {

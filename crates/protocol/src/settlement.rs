@@ -87,8 +87,8 @@ impl Settlement<'_> {
         self.apply(&claim)
     }
 
-    /// Settles an auditor: Q is the part of its drawn segments that it attested (1 if it drew none); a draw that it never
-    /// revealed and every missing attestation cost the late penalty.
+    /// Settles an auditor: Q is the part of its drawn segments that it attested and showed (1 if it drew none); a draw that it
+    /// never revealed and every missing attestation cost the late penalty.
     pub fn audit(&mut self, place: u8) -> Result<Settled> {
         self.round.require_status(round::SCORED)?;
         if place >= self.round.auditor_count {
@@ -98,14 +98,17 @@ impl Settlement<'_> {
         if seat.settled != 0 {
             return Err(Error::AlreadySettled);
         }
+        if seat.shown < seat.attested && self.slot < self.round.vote_deadline_slot {
+            return Err(Error::TooEarly);
+        }
         seat.settled = 1;
-        let missed = if seat.revealed == 0 { 1 } else { seat.drawn.saturating_sub(seat.attested) };
+        let missed = if seat.revealed == 0 { 1 } else { seat.drawn.saturating_sub(seat.shown) };
         let quality = match (seat.revealed, seat.drawn) {
             (0, _) => 0,
             (_, 0) => QUALITY_ONE,
-            (_, drawn) => mul_div(QUALITY_ONE, seat.attested as u64, drawn as u64, Rounding::Down)?,
+            (_, drawn) => mul_div(QUALITY_ONE, seat.shown as u64, drawn as u64, Rounding::Down)?,
         };
-        self.pool.audits_attested = self.pool.audits_attested.saturating_add(seat.attested as u32);
+        self.pool.audits_attested = self.pool.audits_attested.saturating_add(seat.shown as u32);
         self.pool.audits_missed = self.pool.audits_missed.saturating_add(missed as u32);
         let claim = Claim {
             role_bps: self.config.parameters.auditors_bps,

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use sip_model::export::load_pretrained;
 use sip_model::params;
 use sip_node::{SegmentTask, State, Worker, aggregate, scoring};
-use sip_proof::{HostSha256, Sha256};
+use sip_proof::{HostSha256, Leaf, Sha256};
 use sip_protocol::evaluation;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
@@ -262,16 +262,15 @@ impl Verifier {
             format!("the leaves of {} in round {} are not among the run's files", person.name, round.index + 1)
         })?;
         let where_ = format!("round {}, {}", round.index + 1, person.name);
-        let attested = |a: &usize| account.attested & bit(self.world.people[*a].place) != 0;
+        let attested = |a: &usize| account.shown & bit(self.world.people[*a].place) != 0;
         let auditors: Vec<&Person> =
             self.world.with_role(AUDITOR).into_iter().filter(attested).map(|a| &self.world.people[a]).collect();
-        let attesters: Vec<_> =
-            auditors.iter().map(|a| (a.wallet().to_bytes(), round.auditors[a.place as usize].preimage)).collect();
-        let audit = worker.audit(&task, (&leaves, &account.claim.end_root), &attesters, &mut |_| true)?;
+        let draws: Vec<_> = auditors.iter().map(|a| round.auditors[a.place as usize].preimage).collect();
+        let audit = worker.audit(&task, (&leaves, &account.claim.end_root), &draws, &mut |_| true)?;
         replayed.segments += 1;
         replayed.steps += u64::from(self.settings.inner_steps);
         let end = Arc::clone(&audit.replayed.end);
-        let committed = sip_proof::merkle::MerkleTree::new(leaves.iter().map(sip_proof::Leaf::preimage)).root();
+        let committed = sip_proof::merkle::MerkleTree::new(leaves.iter().map(Leaf::preimage)).root();
         if committed != account.claim.accumulator_root {
             return Ok((Some(format!("{where_}: the published leaves are not the ones that were committed")), end));
         }
@@ -284,16 +283,22 @@ impl Verifier {
             ));
         }
         if let Some(divergence) = audit.divergence {
-            let (first, count) = (divergence.expected.first_step + 1, divergence.expected.count);
             let leaf = divergence.leaf + 1;
-            let text =
-                format!("{where_}: leaf {leaf} (steps {first} to {}) is not what the replay gives", first + count - 1);
+            let text = match divergence.expected {
+                Some(Leaf { first_step, count, .. }) => {
+                    let (first, last) = (first_step + 1, first_step + count);
+                    format!("{where_}: leaf {leaf} (steps {first} to {last}) is not what the replay gives")
+                }
+                None => {
+                    format!("{where_}: leaf {leaf} is there, although the replay stops in it at a value not finite")
+                }
+            };
             return Ok((Some(text), end));
         }
-        for (auditor, digest) in auditors.iter().zip(&audit.digests) {
-            if account.attestations[auditor.place as usize] != *digest {
+        for (auditor, trace_root) in auditors.iter().zip(&audit.trace_roots) {
+            if account.attestations[auditor.place as usize] != *trace_root {
                 let name = &auditor.name;
-                return Ok((Some(format!("{where_}: the attestation of {name} is not a digest of the replay")), end));
+                return Ok((Some(format!("{where_}: the attestation of {name} is no trace of the replay")), end));
             }
             replayed.attestations += 1;
         }

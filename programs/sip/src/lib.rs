@@ -112,6 +112,8 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         RefreshVote::TAG => stake::refresh_vote::process(program, accounts, data),
         MigrateAccount::TAG => money::migrate_account::process(program, accounts, data),
         OpenShareMint::TAG => stake::open_share_mint::process(program, accounts, data),
+        RevealAttestation::TAG => audit::reveal_attestation::process(program, accounts, data),
+        ReclaimGenesisBond::TAG => job::reclaim_genesis_bond::process(program, accounts, data),
         64..=95 => dispute::process(tag, program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }

@@ -1,13 +1,15 @@
 //! A job over the synthetic graph on a real ledger, and disputes on it played by both brains.
 #![allow(dead_code, reason = "not every test file asks for everything")]
 
+pub(crate) mod hall;
+
 use sip_client::Accusation;
 use sip_client::testing::{Cast, Operator, Scene};
 use sip_ledger::Receipt;
-use sip_node::dispute::synthetic::{self, Lie, Run};
-use sip_node::dispute::{Challenger, Defender, Move};
+use sip_node::dispute::synthetic::{self, Lie, Run, node};
+use sip_node::dispute::{Challenger, Defender, Evidence, Move};
 use sip_protocol::data::Dataset;
-use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Side};
+use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Phase, Side};
 use sip_protocol::job::JobSpec;
 use sip_protocol::pool::PoolKind;
 use sip_protocol::segment::SegmentClaim;
@@ -30,6 +32,47 @@ pub(crate) struct Court {
     pub(crate) trainer: usize,
 }
 
+/// The job of a story on a chain, its data included.
+pub(crate) fn stage(story: &synthetic::Scene, mut cast: Cast) -> Scene {
+    let ground = story.ground;
+    cast.spec = JobSpec {
+        nodes_root: ground.nodes_root,
+        outputs_root: ground.outputs_root,
+        tables_root: ground.tables_root,
+        genesis_root: ground.start_root,
+        node_count: ground.node_count,
+        state_count: ground.state_count,
+        table_count: ground.table_count,
+        inner_steps: ground.inner_steps,
+        leaf_interval: ground.steps_per_leaf,
+        batch: synthetic::ROWS,
+        sequence_length: synthetic::ROW_TOKENS - 1,
+        domain_count: 2,
+        mixture_floor_bps: 1000,
+        mixture_cap_bps: 9000,
+        ..cast.spec
+    };
+    let mut scene = Scene::with(&cast);
+    for (domain, address) in scene.datasets.clone().iter().enumerate() {
+        let mut dataset: Dataset = scene.world.state(address);
+        dataset.train_root = ground.dataset_roots[domain];
+        dataset.train_tokens = ground.token_counts[domain];
+        scene.world.overwrite(address, &dataset);
+    }
+    scene
+}
+
+/// The story as a trainer's segment of the last round.
+pub(crate) fn placed(story: &synthetic::Scene, scene: &Scene, trainer: usize) -> Arc<synthetic::Scene> {
+    let round = scene.round_state();
+    story.placed(|ground| {
+        ground.round_seed = round.seed;
+        ground.mixture_bps = round.mixture_bps;
+        ground.first_step = round.index * ground.inner_steps;
+        ground.trainer = trainer as u32;
+    })
+}
+
 /// What a dispute took.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
@@ -47,42 +90,15 @@ impl Record {
 impl Court {
     /// A round of segments of so many steps and steps per leaf, in which one trainer lies, or none does.
     pub(crate) fn new(inner_steps: u32, steps_per_leaf: u32, lie: Option<Lie>) -> Court {
-        let story = synthetic::Scene::new(inner_steps, steps_per_leaf);
-        let ground = story.ground;
-        let mut cast = Cast { trainers: 2, auditors: 1, evaluators: 1, ..Cast::default() };
-        cast.spec = JobSpec {
-            nodes_root: ground.nodes_root,
-            outputs_root: ground.outputs_root,
-            tables_root: ground.tables_root,
-            genesis_root: ground.start_root,
-            node_count: ground.node_count,
-            state_count: ground.state_count,
-            table_count: ground.table_count,
-            inner_steps,
-            leaf_interval: steps_per_leaf,
-            batch: synthetic::ROWS,
-            sequence_length: synthetic::ROW_TOKENS - 1,
-            domain_count: 2,
-            mixture_floor_bps: 1000,
-            mixture_cap_bps: 9000,
-            ..cast.spec
-        };
-        let mut scene = Scene::with(&cast);
-        for (domain, address) in scene.datasets.clone().iter().enumerate() {
-            let mut dataset: Dataset = scene.world.state(address);
-            dataset.train_root = ground.dataset_roots[domain];
-            dataset.train_tokens = ground.token_counts[domain];
-            scene.world.overwrite(address, &dataset);
-        }
+        Court::on(&synthetic::Scene::new(inner_steps, steps_per_leaf), lie)
+    }
+
+    /// The same over this job.
+    pub(crate) fn on(story: &Arc<synthetic::Scene>, lie: Option<Lie>) -> Court {
+        let mut scene = stage(story, Cast { trainers: 2, auditors: 1, evaluators: 1, ..Cast::default() });
         scene.open_round();
-        let round = scene.round_state();
         let trainer = 1;
-        let story = story.placed(|ground| {
-            ground.round_seed = round.seed;
-            ground.mixture_bps = round.mixture_bps;
-            ground.first_step = round.index * inner_steps;
-            ground.trainer = trainer as u32;
-        });
+        let story = placed(story, &scene, trainer);
         let honest = Arc::new(story.run(None));
         let claimed = Arc::new(story.run(lie));
         let claim = SegmentClaim {
@@ -176,6 +192,21 @@ impl Court {
             }
             self.play(side, &next);
         }
+    }
+
+    /// Plays until the trainer has posted a token beyond the vocabulary, and what it took for its value.
+    pub(crate) fn lookup_beyond(&mut self) {
+        while self.state().game.phase().unwrap() != Phase::PostValues {
+            let (side, next) = self.next();
+            self.play(side, &next);
+        }
+        let game = self.state().game;
+        let (row, column) = (game.element / 600 / 4, game.element / 600 % 4);
+        let batch = self.claimed.clone().tensor(game.step, node::BATCH).unwrap();
+        let token = batch[(row * synthetic::ROW_TOKENS + column) as usize];
+        assert!(token >= synthetic::VOCABULARY);
+        let payload = [token.to_le_bytes(), game.claim.to_le_bytes()].concat();
+        self.play(Side::Trainer, &Move { kind: MoveKind::PostValues, payload });
     }
 
     /// Plays to the end.

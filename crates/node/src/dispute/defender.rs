@@ -1,4 +1,4 @@
-//! The trainer's side: opens what was committed.
+//! The defendant's side: opens what was committed.
 
 use super::evidence::{Accumulator, Evidence, GraphEvidence, Library, partial_sums, piece_values};
 use super::{DisputeError, Move, missing};
@@ -7,18 +7,18 @@ use sip_proof::{Leaf, merkle, tensor_bytes};
 use sip_protocol::dispute::{Game, MoveKind, Phase, Side};
 use std::sync::Arc;
 
-/// Defends a segment with the evidence that it was committed from.
+/// Defends a claim with the evidence that it was made from.
 pub struct Defender<R> {
     library: Library<R>,
 }
 
 impl<R: Evidence> Defender<R> {
-    /// A defender of the segment that the evidence is of.
+    /// A defender of the claim that the evidence is of.
     pub fn new(graph: Arc<GraphEvidence>, evidence: R) -> Defender<R> {
         Defender { library: Library::new(graph, evidence) }
     }
 
-    /// The next move, or `None` if the trainer is not on move.
+    /// The next move, or `None` if the defendant is not on move.
     ///
     /// # Errors
     /// The evidence's, or that it is incomplete.

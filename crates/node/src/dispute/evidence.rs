@@ -1,14 +1,18 @@
-//! What a side of a dispute can say about the segment, and the trees over it.
+//! What a side of a dispute can say about what is disputed, and the trees over it.
 
 use super::{DisputeError, missing};
 use sip_arith::Native;
 use sip_ops::{Kind, MAX_LABELS, Node};
 use sip_proof::merkle::MerkleTree;
-use sip_proof::{BlobTree, Hash, HostSha256, Leaf, outputs_tree, roots_tree, tensor_bytes};
+use sip_proof::{BlobTree, GraphRoots, Hash, HostSha256, Leaf, outputs_tree, roots_tree, tensor_bytes};
 use sip_protocol::dispute::{Game, Ground};
 use std::sync::Arc;
 
-/// What a replay yields, on demand. Steps count within the segment.
+/// What a replay yields, on demand. Steps count within the segment; an aggregate and a genesis state have the one step 0 and no
+/// leaves.
+///
+/// Where the computation stops at a fault, leaves, steps, states and trace reach as far as it came: the leaves before the one with
+/// the fault, of its leaf the steps before it, of its step the outputs of the nodes before it.
 pub trait Evidence {
     /// Why a part cannot be produced.
     type Error;
@@ -24,6 +28,28 @@ pub trait Evidence {
     fn tensor(&mut self, step: u32, node: u32) -> Result<Vec<u32>, Self::Error>;
     /// Training tokens of a domain.
     fn tokens(&mut self, domain: u32) -> Result<Vec<u32>, Self::Error>;
+
+    /// BLAKE3 root of every entry of a base that inputs read beside the state before the step; a segment has none.
+    fn base_roots(&mut self, base: u32) -> Result<Vec<Hash>, Self::Error> {
+        let _ = base;
+        Ok(Vec::new())
+    }
+
+    /// Where the computation stops, if it does not come to its end.
+    fn fault(&mut self) -> Result<Option<FaultPlace>, Self::Error> {
+        Ok(None)
+    }
+}
+
+/// The first value of a computation that does not exist: not finite, or looked up beyond a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultPlace {
+    /// Step within the segment.
+    pub step: u32,
+    /// Node of the graph, the first in its order.
+    pub node: u32,
+    /// Element of the node's output, the first.
+    pub element: u32,
 }
 
 /// What is committed of a step.
@@ -59,12 +85,39 @@ impl GraphEvidence {
         }
     }
 
+    /// The node whose output a state entry becomes.
+    pub fn output(&self, entry: usize) -> Option<u32> {
+        self.outputs.get(entry).copied()
+    }
+
+    /// What a job commits to of this graph.
+    pub fn roots(&self) -> GraphRoots {
+        GraphRoots {
+            nodes_root: self.nodes_tree.root(),
+            node_count: self.nodes_tree.leaf_count(),
+            outputs_root: self.outputs_tree.root(),
+            state_count: self.outputs_tree.leaf_count(),
+            tables_root: self.tables_tree.root(),
+            table_count: self.tables_tree.leaf_count(),
+        }
+    }
+
     /// Whether a dispute is about this graph.
     pub fn is_graph_of(&self, ground: &Ground) -> bool {
-        let counts = [self.nodes.len(), self.outputs.len(), self.table_roots.len()].map(|count| count as u32);
-        let roots = [self.nodes_tree.root(), self.outputs_tree.root(), self.tables_tree.root()];
+        let roots = self.roots();
+        let counts = [roots.node_count, roots.state_count, roots.table_count];
         counts == [ground.node_count, ground.state_count, ground.table_count]
-            && roots == [ground.nodes_root, ground.outputs_root, ground.tables_root]
+            && [roots.nodes_root, roots.outputs_root, roots.tables_root]
+                == [ground.nodes_root, ground.outputs_root, ground.tables_root]
+    }
+
+    /// A node's path in the tree over the nodes, then its canonical bytes: the payload of
+    /// [`sip_protocol::dispute::MoveKind::ProveBeyond`].
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn node_opening(&self, index: u32) -> Vec<u8> {
+        [&self.nodes_tree.path(index)[..], &self.nodes[index as usize]].concat()
     }
 
     pub(super) fn node<E>(&self, index: u32) -> Result<Node<'_>, DisputeError<E>> {
@@ -73,13 +126,13 @@ impl GraphEvidence {
     }
 }
 
-/// A segment's leaves and their tree.
+/// A segment's leaves, as far as they are known, and their tree.
 pub(super) struct Accumulator {
     pub(super) leaves: Vec<Leaf>,
     pub(super) tree: MerkleTree,
 }
 
-/// A step's trace and its tree.
+/// A step's trace, as far as it is known, and its tree.
 pub(super) struct Trace {
     pub(super) roots: Vec<Hash>,
     pub(super) tree: MerkleTree,
@@ -115,16 +168,42 @@ impl<R: Evidence> Library<R> {
             return Ok(known.clone());
         }
         let leaves = self.evidence.leaves().map_err(DisputeError::Evidence)?;
-        let is_whole = leaves.len() == ground.leaf_count() as usize;
-        missing(is_whole.then_some(()), "complete list of leaves")?;
-        let tree = MerkleTree::new(leaves.iter().map(Leaf::preimage));
+        let known = match self.fault()? {
+            Some(fault) => fault.step / ground.steps_per_leaf.max(1),
+            None => ground.leaf_count(),
+        };
+        missing((leaves.len() == known as usize).then_some(()), "complete list of leaves")?;
+        let preimages = leaves.iter().map(|leaf| leaf.preimage().to_vec());
+        let tree = MerkleTree::new(preimages.chain(unknown(ground.leaf_count() - known)));
         debug_assert!(leaves.iter().enumerate().all(|(i, leaf)| leaf.hash::<HostSha256>() == tree.hash(0, i as u32)));
         Ok(self.accumulator.insert(Arc::new(Accumulator { leaves, tree })).clone())
     }
 
     pub(super) fn steps(&mut self, ground: &Ground, leaf: u32) -> Result<Vec<StepRoots>, DisputeError<R::Error>> {
         let steps = self.evidence.steps(leaf).map_err(DisputeError::Evidence)?;
-        missing((steps.len() == ground.leaf_steps(leaf).1 as usize).then_some(steps), "complete list of a leaf's steps")
+        let (first, count) = ground.leaf_steps(leaf);
+        let known = match self.fault()? {
+            Some(fault) if (first..first + count).contains(&fault.step) => fault.step - first,
+            _ => count,
+        };
+        missing((steps.len() == known as usize).then_some(steps), "complete list of a leaf's steps")
+    }
+
+    /// Where the evidence ends, if it is not whole.
+    pub(super) fn fault(&mut self) -> Result<Option<FaultPlace>, DisputeError<R::Error>> {
+        self.evidence.fault().map_err(DisputeError::Evidence)
+    }
+
+    /// The fault of a step.
+    pub(super) fn fault_in(&mut self, step: u32) -> Result<Option<FaultPlace>, DisputeError<R::Error>> {
+        Ok(self.fault()?.filter(|fault| fault.step == step))
+    }
+
+    /// The roots of a base and the tree over them.
+    pub(super) fn base(&mut self, base: u32, entries: u32) -> Result<Trace, DisputeError<R::Error>> {
+        let roots = self.evidence.base_roots(base).map_err(DisputeError::Evidence)?;
+        let roots = missing((roots.len() == entries as usize).then_some(roots), "complete base")?;
+        Ok(Trace { tree: roots_tree(&roots), roots })
     }
 
     pub(super) fn state(&mut self, step: u32) -> Result<Trace, DisputeError<R::Error>> {
@@ -140,8 +219,12 @@ impl<R: Evidence> Library<R> {
             return Ok(known.clone());
         }
         let roots = self.evidence.trace_roots(step).map_err(DisputeError::Evidence)?;
-        let roots = missing((roots.len() == self.graph.nodes.len()).then_some(roots), "complete trace")?;
-        let trace = Arc::new(Trace { tree: roots_tree(&roots), roots });
+        let nodes = self.graph.nodes.len();
+        let known = self.fault_in(step)?.map_or(nodes, |fault| fault.node as usize);
+        let roots = missing((roots.len() == known).then_some(roots), "complete trace")?;
+        let leaves = roots.iter().map(|root| root.to_vec());
+        let tree = MerkleTree::new(leaves.chain(unknown((nodes - known.min(nodes)) as u32)));
+        let trace = Arc::new(Trace { tree, roots });
         self.trace = Some((step, trace.clone()));
         Ok(trace)
     }
@@ -175,6 +258,11 @@ impl<R: Evidence> Library<R> {
         let node = graph.node(game.node)?;
         (0..node.operands()).map(|operand| self.read_tensor(game.step, node.operand_node(operand))).collect()
     }
+}
+
+/// Stand-ins for leaves of a tree that nobody knows: only nodes over known leaves are ever compared or opened.
+fn unknown(count: u32) -> impl Iterator<Item = Vec<u8>> {
+    (0..count).map(|_| Vec::new())
 }
 
 /// Operand values of a piece, slot by slot.

@@ -8,13 +8,15 @@ mod challenger;
 mod defender;
 mod evidence;
 #[cfg(any(test, feature = "testing"))]
+pub mod staged;
+#[cfg(any(test, feature = "testing"))]
 pub mod synthetic;
 #[cfg(test)]
 mod tests;
 
 pub use challenger::Challenger;
 pub use defender::Defender;
-pub use evidence::{Evidence, GraphEvidence, StepRoots};
+pub use evidence::{Evidence, FaultPlace, GraphEvidence, StepRoots};
 
 use sip_protocol::dispute::MoveKind;
 
@@ -42,10 +44,10 @@ impl Move {
 #[derive(Debug, thiserror::Error)]
 pub enum DisputeError<E> {
     /// The evidence could not be produced.
-    #[error("the replay of the disputed segment failed: {0}")]
+    #[error("the replay of what is disputed failed: {0}")]
     Evidence(E),
     /// The evidence does not cover what the dispute is about.
-    #[error("the evidence has no {0}; give the replay of the disputed segment")]
+    #[error("the evidence has no {0}; give the replay of what is disputed")]
     Missing(&'static str),
     /// The position is none of the game's.
     #[error("the dispute's account cannot be read: {0}")]

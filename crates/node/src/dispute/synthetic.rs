@@ -1,8 +1,8 @@
 //! A small segment with every operator in its graph, run honestly or with one lie, for tests of disputes.
 
-use super::{Evidence, GraphEvidence, StepRoots};
-use sip_arith::Native;
-use sip_ops::{Instruction, Kind, Node, NodeSpec, Opcode, Operand, Source, Type, evaluate};
+use super::{Evidence, FaultPlace, GraphEvidence, StepRoots};
+use sip_arith::{Native, is_fault};
+use sip_ops::{Instruction, Kind, Node, NodeSpec, Opcode, Operand, Source, Type, evaluate_element};
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{Hash, HostSha256, Leaf, roots_tree, tensor_root};
 use sip_protocol::dispute::Ground;
@@ -105,6 +105,20 @@ pub enum Lie {
         /// Step within the segment.
         step: u32,
     },
+    /// Goes on where the computation stops: with what the arithmetic gives, and with 1 for a lookup beyond a table.
+    PastFault,
+}
+
+/// Why an honest run of a segment stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Weights so large that the contraction overflows.
+    Overflow,
+    /// Texts in which one of every so many tokens is beyond the vocabulary.
+    UnknownTokens {
+        /// How many.
+        every: usize,
+    },
 }
 
 /// The facts that a segment is run from.
@@ -127,6 +141,7 @@ pub struct Run {
     scene: Arc<Scene>,
     leaves: Vec<Leaf>,
     steps: Vec<Step>,
+    fault: Option<FaultPlace>,
 }
 
 #[derive(Clone)]
@@ -293,6 +308,7 @@ impl Scene {
             trainer: 1,
             batch_rows: ROWS,
             row_tokens: ROW_TOKENS,
+            carried: 5,
             ..bytemuck::Zeroable::zeroed()
         };
         for (domain, tokens) in datasets.iter().enumerate() {
@@ -301,6 +317,22 @@ impl Scene {
             ground.mixture_bps[domain] = 5000;
         }
         Arc::new(Scene { graph, specs, table, datasets, ground, genesis })
+    }
+
+    /// The same job with a flaw.
+    pub fn flawed(&self, flaw: Flaw) -> Arc<Scene> {
+        let mut scene = self.clone();
+        match flaw {
+            Flaw::Overflow => scene.genesis[0].fill(f32::MAX.to_bits()),
+            Flaw::UnknownTokens { every } => {
+                for (tokens, root) in scene.datasets.iter_mut().zip(&mut scene.ground.dataset_roots) {
+                    tokens.iter_mut().step_by(every).for_each(|token| *token += VOCABULARY);
+                    *root = tensor_root(tokens);
+                }
+            }
+        }
+        scene.ground.start_root = state_tree_root(&scene.genesis);
+        Arc::new(scene)
     }
 
     /// The same job with another place of its segment in the world.
@@ -321,9 +353,10 @@ impl Scene {
         (0..ROWS).flat_map(row).collect()
     }
 
-    /// Runs the segment, honestly or not.
+    /// Runs the segment, honestly or not. An honest run stops at the first fault.
     pub fn run(self: &Arc<Scene>, lie: Option<Lie>) -> Run {
         let ground = &self.ground;
+        let mut fault = None;
         let mut steps: Vec<Step> = Vec::new();
         let mut state = self.genesis.clone();
         for step in 0..ground.inner_steps {
@@ -350,7 +383,15 @@ impl Scene {
                     (Kind::Input, Source::Table(_)) => self.table.clone(),
                     _ => {
                         let operands: Vec<&[u32]> = spec.operands.iter().map(|o| &trace[o.node as usize][..]).collect();
-                        evaluate::<Native>(&node, &operands).expect("addresses within the operands")
+                        let values: Vec<Option<u32>> = (0..node.len())
+                            .map(|element| evaluate_element::<Native>(&node, element, &operands))
+                            .collect();
+                        let is_false = |value: &Option<u32>| value.is_none_or(|v| !node.is_u32() && is_fault(v));
+                        if let (None, Some(element)) = (lie, values.iter().position(is_false)) {
+                            fault = Some(FaultPlace { step, node: number as u32, element: element as u32 });
+                            break;
+                        }
+                        values.into_iter().map(|value| value.unwrap_or(1f32.to_bits())).collect()
                     }
                 };
                 match lie {
@@ -367,6 +408,10 @@ impl Scene {
                     _ => {}
                 }
                 trace.push(output);
+            }
+            if fault.is_some() {
+                steps.push(Step { after: state.clone(), before: state, trace, batch_root });
+                break;
             }
             if let Some((number, lied)) = isolated {
                 trace[number] = lied;
@@ -393,8 +438,9 @@ impl Scene {
                 end_root: state_tree_root(&steps[count as usize - 1].after),
             }
         };
-        let leaves = (0..ground.leaf_count()).map(leaf).collect();
-        Run { scene: self.clone(), leaves, steps }
+        let whole = fault.map_or(ground.leaf_count(), |fault| fault.step / ground.steps_per_leaf);
+        let leaves = (0..whole).map(leaf).collect();
+        Run { scene: self.clone(), leaves, steps, fault }
     }
 }
 
@@ -432,6 +478,21 @@ impl Run {
         self.leaves[self.leaves.len() - 1].end_root
     }
 
+    /// The state after the last step, entry by entry.
+    pub fn end_state(&self) -> &[Vec<u32>] {
+        &self.steps[self.steps.len() - 1].after
+    }
+
+    /// The state before the first step, entry by entry.
+    pub fn start_state(&self) -> &[Vec<u32>] {
+        &self.steps[0].before
+    }
+
+    /// Root of a step's trace.
+    pub fn trace_root(&self, step: u32) -> Hash {
+        state_tree_root(&self.steps[step as usize].trace)
+    }
+
     /// Root over the leaves.
     pub fn accumulator_root(&self) -> Hash {
         sip_proof::merkle::MerkleTree::new(self.leaves.iter().map(Leaf::preimage)).root()
@@ -447,7 +508,8 @@ impl Evidence for Arc<Run> {
 
     fn steps(&mut self, leaf: u32) -> Result<Vec<StepRoots>, Infallible> {
         let (first, count) = self.scene.ground.leaf_steps(leaf);
-        let steps = &self.steps[first as usize..(first + count) as usize];
+        let end = self.fault.map_or(first + count, |fault| fault.step.clamp(first, first + count));
+        let steps = &self.steps[first as usize..end as usize];
         let roots = |step: &Step| StepRoots { batch_root: step.batch_root, end_root: state_tree_root(&step.after) };
         Ok(steps.iter().map(roots).collect())
     }
@@ -470,5 +532,9 @@ impl Evidence for Arc<Run> {
 
     fn tokens(&mut self, domain: u32) -> Result<Vec<u32>, Infallible> {
         Ok(self.scene.datasets[domain as usize].clone())
+    }
+
+    fn fault(&mut self) -> Result<Option<FaultPlace>, Infallible> {
+        Ok(self.fault)
     }
 }

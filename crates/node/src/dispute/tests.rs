@@ -1,6 +1,6 @@
 //! Games of both brains against each other, on a segment with every operator.
 
-use super::synthetic::{Lie, Run, Scene, node};
+use super::synthetic::{Flaw, Lie, Run, Scene, node};
 use super::{Challenger, Defender, Evidence, Move};
 use sip_arith::Soft;
 use sip_proof::HostSha256;
@@ -73,6 +73,57 @@ fn fight(claimed: &Arc<Run>, honest: &Arc<Run>, mut tamper: impl FnMut(&Game, &m
         assert!(moves.len() < 60, "the game does not end");
     }
     (game.outcome().unwrap(), moves)
+}
+
+/// A trainer that goes on where the computation stops, with what the arithmetic gives.
+#[test]
+fn a_value_that_is_not_finite_convicts_in_segments_of_every_shape() {
+    for (inner_steps, steps_per_leaf) in [(1, 1), (7, 3), (33, 1), (18, 16)] {
+        let scene = Scene::new(inner_steps, steps_per_leaf).flawed(Flaw::Overflow);
+        let honest = Arc::new(scene.run(None));
+        let fault = honest.clone().fault().unwrap().unwrap();
+        assert_eq!((fault.step, fault.node), (0, node::CONTRACTED));
+        let (outcome, moves) = fight(&Arc::new(scene.run(Some(Lie::PastFault))), &honest, |_, _| ());
+        assert_eq!((outcome, *moves.last().unwrap()), (Outcome::Convicted, MoveKind::Pick), "{moves:?}");
+    }
+}
+
+/// A lookup beyond the table has no value: whatever the trainer posts for it, the challenger shows that there is none.
+#[test]
+fn a_lookup_beyond_its_table_convicts() {
+    let mut steps = Vec::new();
+    for (inner_steps, steps_per_leaf, every) in [(1, 1, 3), (7, 3, 3), (7, 3, 41), (33, 1, 97), (18, 16, 97)] {
+        let scene = Scene::new(inner_steps, steps_per_leaf).flawed(Flaw::UnknownTokens { every });
+        let honest = Arc::new(scene.run(None));
+        let fault = honest.clone().fault().unwrap().unwrap();
+        assert_eq!(fault.node, node::GATHERED);
+        steps.push(fault.step);
+        let claimed = Arc::new(scene.run(Some(Lie::PastFault)));
+        let batch = claimed.clone().tensor(fault.step, node::BATCH).unwrap();
+        let sample = fault.element / 600;
+        let token = batch[(sample / 4 * 5 + sample % 4) as usize];
+        // The token that is there, and another one that would do.
+        for (token, last) in [(token, MoveKind::ProveBeyond), (token - 50, MoveKind::ProveOperand)] {
+            let mut game = open(&claimed);
+            let mut defender = Defender::new(scene.graph.clone(), claimed.clone());
+            let mut challenger = Challenger::new(scene.graph.clone(), honest.clone());
+            let mut moves = Vec::new();
+            while game.outcome().unwrap() == Outcome::Open {
+                let side = game.on_move().unwrap();
+                let next = match side {
+                    Side::Trainer if game.phase() == Ok(Phase::PostValues) => {
+                        Move::new(MoveKind::PostValues, [token.to_le_bytes(), game.claim.to_le_bytes()].concat())
+                    }
+                    Side::Trainer => defender.next(&game).unwrap().unwrap(),
+                    Side::Challenger => challenger.next(&game).unwrap().unwrap(),
+                };
+                play(&mut game, side, &next).unwrap();
+                moves.push(next.kind);
+            }
+            assert_eq!((game.outcome(), *moves.last().unwrap()), (Ok(Outcome::Convicted), last), "{moves:?}");
+        }
+    }
+    assert!(steps.iter().any(|step| *step > 1), "some segments stop on their way: {steps:?}");
 }
 
 /// An honest run of so many steps, so many of them in a leaf.

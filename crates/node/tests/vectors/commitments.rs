@@ -10,6 +10,7 @@ use sip_proof::merkle::MerkleTree;
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{GraphRoots, Hash, HostSha256, Leaf, Sha256, step_root};
 use sip_protocol::evaluation;
+use sip_protocol::job::JobSpec;
 use sip_protocol::round::AuditorSeat;
 use sip_protocol::segment::Segment;
 use std::sync::Arc;
@@ -117,12 +118,27 @@ fn seeds(random: &mut Random) -> Value {
 
 fn scores(random: &mut Random) -> Value {
     let score = |_| {
-        let scores: [u32; 8] = std::array::from_fn(|at| if at < 3 { random.below(9_000_000) } else { 0 });
-        let [salt, pool, round] = std::array::from_fn(|_| random.hash());
-        let commitment = evaluation::commitment::<HostSha256>(&scores, &salt, &pool, &round);
+        let spec = JobSpec {
+            sequence_length: 1 + random.below(2_048),
+            score_windows: 4 * (1 + random.below(100)),
+            score_rows: 4,
+            score_leaf_interval: 1 + random.below(20),
+            domain_count: 3,
+            ..JobSpec::default()
+        };
+        let tokens = u64::from(spec.score_windows) * u64::from(spec.sequence_length);
+        let sums: [u64; 8] = std::array::from_fn(|domain| match domain < 3 {
+            true => tokens * u64::from(random.below(9_000_000)) + u64::from(random.below(1_000)),
+            false => 0,
+        });
+        let [accumulator, salt, pool, round] = std::array::from_fn(|_| random.hash());
+        let claim = evaluation::claim::<HostSha256>(&spec, &sums, &accumulator, 0);
+        let commitment = evaluation::commitment::<HostSha256>(&claim, &salt, &pool, &round);
         json!({
-            "scores": scores, "salt": hex(&salt), "pool": hex(&pool), "round": hex(&round),
-            "commitment": hex(&commitment),
+            "sums": sums, "windows": spec.score_windows, "sequence_length": spec.sequence_length,
+            "scores": evaluation::scores(&spec, &sums).expect("sums of a job"), "end_root": hex(&claim.end_root),
+            "accumulator_root": hex(&accumulator), "leaf_count": claim.leaf_count, "salt": hex(&salt),
+            "pool": hex(&pool), "round": hex(&round), "commitment": hex(&commitment),
         })
     };
     (0..4).map(score).collect()

@@ -1,34 +1,35 @@
 //! The dispute's account: parties, bond, position, and the buffer in which the side on move collects a large payload.
 
 use bytemuck::{Pod, Zeroable};
-use sip_arith::int::{self, Rounding};
 
+use super::claims::{forfeit, reward};
 use super::game::{Game, MAX_PAYLOAD, Turn, require};
-use super::{MoveKind, Outcome, Side};
+use super::{CaseKind, MoveKind, Outcome, Side};
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
     data::Dataset,
     job::{Job, MAX_DOMAINS},
-    pool::{Pool, bounty},
+    pool::Pool,
     round::{self, Round},
     segment::Segment,
 };
 
-/// Address: "dispute", segment (32), challenger (32): a wallet has one dispute on a segment at a time.
+/// Address: "dispute", subject (32), challenger (32), and of an auditor's claim its place (1): a wallet has one dispute on a claim
+/// at a time, and opens none in another's name.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct Dispute {
     /// Kind, version, bump.
     pub header: Header,
-    /// The segment that is accused.
-    pub segment: Address,
+    /// The segment that is accused or was attested; of a vote the round, of a genesis state the job.
+    pub subject: Address,
     /// Its job.
     pub job: Address,
-    /// Its trainer's pool.
+    /// The defendant's pool; zero if it has none, as a job's creator.
     pub pool: Address,
-    /// Wallet that moves for the trainer: the pool's operator.
-    pub trainer: Address,
+    /// Wallet that defends: the pool's operator, or the job's creator.
+    pub defendant: Address,
     /// Wallet that accuses.
     pub challenger: Address,
     /// The challenger's bond, base units; 0 once resolved.
@@ -39,15 +40,19 @@ pub struct Dispute {
     pub moves: u32,
     /// 1 once resolved.
     pub resolved: u8,
+    /// The defendant's place, if it is an auditor.
+    pub place: u8,
     /// Always 0.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
     /// The position.
     pub game: Game,
     /// What the side on move has uploaded.
     pub buffer: [u8; MAX_PAYLOAD],
+    /// The round of the claim; zero for a genesis state.
+    pub round: Address,
 }
 
-account!(Dispute, Dispute, 192 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
+account!(Dispute, Dispute, 224 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
 
 /// What an accusation is made from.
 pub struct Case<'a> {
@@ -83,13 +88,20 @@ impl Dispute {
         require(slot < round.audit_deadline_slot, Error::WrongRoundStatus)?;
         require(segment.operator != *case.challenger, Error::OwnSegment)?;
         segment.open_dispute(pool)?;
-        self.segment = *case.segment_address;
+        self.subject = *case.segment_address;
+        self.round = segment.round;
         self.job = segment.job;
         self.pool = segment.pool;
-        self.trainer = segment.operator;
+        self.defendant = segment.operator;
         self.challenger = *case.challenger;
         self.bond = case.parameters.dispute_bond;
         self.opened_slot = slot;
+        self.set_segment(job, round, segment)?;
+        self.game.open(case.parameters.clock_slots, slot)
+    }
+
+    /// Notes a segment of a round as what the case is about, or as what was attested.
+    pub(super) fn set_segment(&mut self, job: &Job, round: &Round, segment: &Segment) -> Result<()> {
         let ground = &mut self.game.ground;
         ground.nodes_root = job.spec.nodes_root;
         ground.outputs_root = job.spec.outputs_root;
@@ -108,7 +120,8 @@ impl Dispute {
         ground.end_root = segment.claim.end_root;
         ground.accumulator_root = segment.claim.accumulator_root;
         ground.trainer = segment.claim.place as u32;
-        self.game.open(case.parameters.clock_slots, slot)
+        ground.carried = job.spec.state_count;
+        Ok(())
     }
 
     /// Notes root and length of a domain's training tokens.
@@ -121,7 +134,7 @@ impl Dispute {
 
     /// The side that a wallet moves for.
     pub fn side_of(&self, wallet: &Address) -> Result<Side> {
-        if self.trainer == *wallet {
+        if self.defendant == *wallet {
             Ok(Side::Trainer)
         } else if self.challenger == *wallet {
             Ok(Side::Challenger)
@@ -167,21 +180,15 @@ impl Dispute {
     /// gain by accusing itself: the bounty comes from its own bond, what delegators lose is insured, and half of a lost
     /// accusation's bond is burned.
     pub fn resolve(&mut self, parties: &mut Verdict<'_>) -> Result<Payout> {
-        require(self.resolved == 0, Error::AlreadyResolved)?;
-        let outcome = self.game.outcome()?;
-        require(outcome != Outcome::Open, Error::DisputeNotOver)?;
+        require(self.game.ground.case()? == CaseKind::Segment, Error::WrongCase)?;
+        let (outcome, bond) = self.decide()?;
         let Verdict { config, job, segment, pool, slot } = parties;
-        let bond = core::mem::take(&mut self.bond);
-        self.resolved = 1;
         let payout = if outcome == Outcome::Convicted {
             let slashed = segment.convict(job, pool, &config.parameters, *slot)?;
-            let bounty = bounty(&config.parameters, slashed.from_bond)?;
-            config.insure(int::sub(slashed.total()?, bounty)?)?;
-            Payout { to_challenger: int::add(bond, bounty)?, burned: 0 }
+            reward(config, bond, &slashed)?
         } else {
-            let burned = int::bps(bond, 5_000, Rounding::Up)?;
-            pool.credit(int::sub(bond, burned)?)?;
-            config.record_burn(burned)?;
+            let (burned, kept) = forfeit(config, bond)?;
+            pool.credit(kept)?;
             Payout { to_challenger: 0, burned }
         };
         segment.close_dispute(pool)?;

@@ -1,12 +1,12 @@
 //! The challenger's moves: it points at the first thing that is false, and proves what one transaction can prove.
 
-use sip_ops::{Kind, MAX_LABELS, Source};
+use sip_ops::{Kind, MAX_LABELS, Node, Source};
 use sip_proof::blake3::{CHUNK_BYTES, ChunkOpening, chunk_count, path_len};
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{Hash, Sha256, merkle};
 
 use super::game::{Game, input_entry, require, split, split_at, split_number, word};
-use super::{Outcome, Phase};
+use super::{CaseKind, Outcome, Phase, StateInput};
 use crate::{Error, Result};
 
 /// Elements of a chunk.
@@ -54,6 +54,11 @@ impl Game {
                 self.piece_start = 0;
                 let node = self.graph_node()?;
                 let (is_input, pieces) = (node.kind() == Kind::Input, node.pieces());
+                if !node.is_u32() && sip_arith::is_fault(self.claim) {
+                    // Arithmetic stops at the first value that is not finite: no trace holds one.
+                    self.end(Outcome::Convicted);
+                    return Ok(());
+                }
                 self.set_phase(match pieces {
                     _ if is_input => Phase::ProveToken,
                     1 => Phase::PostValues,
@@ -101,6 +106,8 @@ impl Game {
     pub(super) fn dispute_state(&mut self, payload: &[u8]) -> Result<()> {
         self.expect(Phase::PickTrace)?;
         require(payload.is_empty(), Error::WrongPayload)?;
+        // An attestation claims a trace and no state.
+        require(self.ground.case()? != CaseKind::Attestation, Error::WrongMove)?;
         require(self.height == merkle::depth(self.ground.node_count), Error::WrongMove)?;
         self.value = self.end_root;
         self.height = merkle::depth(self.ground.state_count);
@@ -129,7 +136,13 @@ impl Game {
     pub(super) fn prove_input<S: Sha256>(&mut self, payload: &[u8]) -> Result<()> {
         self.expect(Phase::ProveInput)?;
         let (root, index, leaf_count) = match input_entry(&self.graph_node()?) {
-            Some(Source::State(entry)) => (self.start_root, entry, self.ground.state_count),
+            Some(Source::State(number)) => match self.ground.input(number)? {
+                StateInput::Carried(entry) => (self.start_root, entry, self.ground.carried),
+                StateInput::Base { base, entry } => {
+                    let root = self.ground.bases.get(base as usize).ok_or(Error::NothingThere)?;
+                    (*root, entry, self.ground.base_entries)
+                }
+            },
             Some(Source::Table(entry)) => (self.ground.tables_root, entry, self.ground.table_count),
             _ => return Err(Error::WrongMove),
         };
@@ -192,6 +205,49 @@ impl Game {
         require(found == *entry_root, Error::HashMismatch)?;
         let value = word(bytes, (place.address % CHUNK_ELEMENTS) as u32).ok_or(Error::NothingThere)?;
         self.convict_if(value != posted)
+    }
+
+    /// [`super::MoveKind::ShowLeaf`]: the leaf that the auditor's draw picked, so that start and batch of the step are the
+    /// segment's. From here on the auditor opens its trace.
+    #[inline(never)]
+    pub(super) fn show_leaf<S: Sha256>(&mut self, payload: &[u8]) -> Result<()> {
+        self.expect(Phase::ShowLeaf)?;
+        let (index, leaf_count) = (self.leaf, self.ground.leaf_count());
+        let (leaf, rest) = self.read_leaf(index, payload)?;
+        let (path, rest) = split_at(rest, merkle::depth(leaf_count) as usize * 32)?;
+        let opening = merkle::Opening { leaf_count, index, path };
+        let root = opening.root::<S>(&leaf.hash::<S>()).ok_or(Error::WrongPayload)?;
+        require(root == self.ground.accumulator_root, Error::HashMismatch)?;
+        self.batch_root = leaf.batches_root;
+        if leaf.count > 1 {
+            let (batch_root, path) = split::<32>(rest)?;
+            let opening = merkle::Opening { leaf_count: leaf.count, index: 0, path };
+            require(opening.opens::<S>(&leaf.batches_root, batch_root), Error::HashMismatch)?;
+            self.batch_root = *batch_root;
+        } else {
+            require(rest.is_empty(), Error::WrongPayload)?;
+        }
+        self.step = leaf.first_step;
+        self.start_root = leaf.start_root;
+        self.value = self.trace_root;
+        self.height = merkle::depth(self.ground.node_count);
+        self.index = 0;
+        self.set_phase(Phase::RevealTrace);
+        Ok(())
+    }
+
+    /// [`super::MoveKind::ProveBeyond`]: a lookup beyond its table has no value, so that no trace holds what it gives.
+    #[inline(never)]
+    pub(super) fn prove_beyond<S: Sha256>(&mut self, payload: &[u8]) -> Result<()> {
+        self.expect(Phase::ProveOperand)?;
+        require(self.graph_node()?.kind() == Kind::Gather, Error::WrongMove)?;
+        let place = self.operand_place(1)?;
+        let leaf_count = self.ground.node_count;
+        let (path, bytes) = split_at(payload, merkle::depth(leaf_count) as usize * 32)?;
+        let table = merkle::Opening { leaf_count, index: place.node, path };
+        require(table.opens::<S>(&self.ground.nodes_root, bytes), Error::HashMismatch)?;
+        let len = Node::parse(bytes).map_err(|_| Error::MalformedNode)?.len();
+        self.convict_if(place.address >= len)
     }
 
     /// Where the operand value of a slot of the piece is read.

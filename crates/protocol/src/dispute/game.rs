@@ -5,7 +5,7 @@ use sip_arith::Arith;
 use sip_ops::{MAX_ELEMENTS, Node, Source};
 use sip_proof::{Hash, Sha256, blake3::Subtree, hash_at, merkle};
 
-use super::{Ground, MoveKind, Outcome, Phase, Side};
+use super::{CaseKind, Ground, MoveKind, Outcome, Phase, Side};
 use crate::{Error, Result};
 
 /// Most bytes of a move's payload.
@@ -122,7 +122,8 @@ pub(super) fn require(condition: bool, error: Error) -> Result<()> {
 }
 
 impl Game {
-    /// Starts a zeroed game whose ground is filled in; both clocks have `clock_slots`.
+    /// Starts a zeroed game whose ground is filled in, and for an attestation `leaf` and `trace_root`; both clocks have
+    /// `clock_slots`.
     pub fn open(&mut self, clock_slots: u64, slot: u64) -> Result<()> {
         let leaf_count = self.ground.leaf_count();
         let depth = merkle::depth(self.ground.node_count) as usize;
@@ -130,9 +131,21 @@ impl Game {
         require(depth * 32 <= MAX_TRACE_PATH && self.ground.state_count > 0, Error::WrongJobShape)?;
         self.clock_slots = [clock_slots; 2];
         self.moved_slot = slot;
-        self.value = self.ground.accumulator_root;
-        self.height = merkle::depth(leaf_count);
-        self.set_phase(if self.height == 0 { Phase::OpenLeaf } else { Phase::RevealLeaves });
+        match self.ground.case()? {
+            CaseKind::Segment => {
+                self.value = self.ground.accumulator_root;
+                self.height = merkle::depth(leaf_count);
+                self.set_phase(if self.height == 0 { Phase::OpenLeaf } else { Phase::RevealLeaves });
+            }
+            CaseKind::Aggregate | CaseKind::Genesis => {
+                self.end_root = self.ground.end_root;
+                self.set_phase(Phase::PostTrace);
+            }
+            CaseKind::Attestation => {
+                require(self.leaf < leaf_count, Error::WrongJobShape)?;
+                self.set_phase(Phase::ShowLeaf);
+            }
+        }
         Ok(())
     }
 
@@ -199,6 +212,8 @@ impl Game {
             MoveKind::ProveInput => self.prove_input::<S>(payload),
             MoveKind::ProveToken => self.prove_token::<S>(payload),
             MoveKind::ProveOperand => self.prove_operand::<S>(payload),
+            MoveKind::ShowLeaf => self.show_leaf::<S>(payload),
+            MoveKind::ProveBeyond => self.prove_beyond::<S>(payload),
         }
     }
 

@@ -4,13 +4,18 @@
 use bytemuck::{Pod, Zeroable};
 use sip_proof::{Hash, MAX_STEPS_PER_LEAF};
 
-use crate::job::MAX_DOMAINS;
+use super::CaseKind;
+use crate::job::{MAX_DOMAINS, MAX_TRAINERS};
+use crate::{Error, Result};
+
+/// Most bases: an aggregate reads the end of every trainer's segment.
+pub const MAX_BASES: usize = MAX_TRAINERS;
 
 /// The undisputed facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Ground {
-    /// The job's graph: see [`sip_proof::GraphRoots`].
+    /// The graph in question: see [`sip_proof::GraphRoots`].
     pub nodes_root: Hash,
     /// See [`sip_proof::GraphRoots`].
     pub outputs_root: Hash,
@@ -20,7 +25,7 @@ pub struct Ground {
     pub round_seed: Hash,
     /// State root that the segment starts from: the base of the round.
     pub start_root: Hash,
-    /// State root that the trainer claims after its last step.
+    /// State root that is claimed after the last step.
     pub end_root: Hash,
     /// Merkle root over the segment's leaves.
     pub accumulator_root: Hash,
@@ -48,11 +53,51 @@ pub struct Ground {
     pub batch_rows: u32,
     /// Tokens of a row: sequence length + 1.
     pub row_tokens: u32,
+    /// A [`CaseKind`].
+    pub case: u32,
+    /// State inputs up to this number read the state before the step; see [`Ground::input`].
+    pub carried: u32,
+    /// Entries of each base.
+    pub base_entries: u32,
+    /// Bases.
+    pub base_count: u32,
     /// Always 0.
     pub reserved: u32,
+    /// State roots, beside the state before the step, that inputs read.
+    pub bases: [Hash; MAX_BASES],
+}
+
+/// Where a state input reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateInput {
+    /// An entry of the state before the step.
+    Carried(u32),
+    /// An entry of a base.
+    Base {
+        /// Which base.
+        base: u32,
+        /// Its entry.
+        entry: u32,
+    },
 }
 
 impl Ground {
+    /// What the case is about.
+    pub fn case(&self) -> Result<CaseKind> {
+        CaseKind::from_number(self.case).ok_or(Error::WrongKind)
+    }
+
+    /// Where `Source::State(number)` reads: the first `carried` numbers are the entries of the state before the step, those after
+    /// them the entries of the first base, then of the second, and so on.
+    pub fn input(&self, number: u32) -> Result<StateInput> {
+        let Some(beyond) = number.checked_sub(self.carried) else { return Ok(StateInput::Carried(number)) };
+        let base = beyond.checked_div(self.base_entries).ok_or(Error::NothingThere)?;
+        if base >= self.base_count {
+            return Err(Error::NothingThere);
+        }
+        Ok(StateInput::Base { base, entry: beyond % self.base_entries })
+    }
+
     /// Leaves of the segment.
     pub fn leaf_count(&self) -> u32 {
         if self.steps_per_leaf == 0 { 0 } else { self.inner_steps.div_ceil(self.steps_per_leaf) }

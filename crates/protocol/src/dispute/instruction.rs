@@ -1,4 +1,4 @@
-//! The instructions of a dispute: tags 64 to 69. See [`crate::instruction`] for the form.
+//! The instructions of a dispute: tags 64 to 74. See [`crate::instruction`] for the form.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -89,4 +89,74 @@ instructions! {
     ///
     /// - the signer is its challenger; the dispute is resolved
     CloseDispute = 69 {}
+
+    /// Accuses an auditor's vote for the next base.
+    ///
+    /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · [writable] auditor's pool · [writable]
+    /// dispute · [writable] challenger's token account · [writable] vault · token program · system program · the round's accepted
+    /// segments in order of place.
+    ///
+    /// - the round is closed; once its base is voted, the time for revealing scores of it is not over
+    /// - the pool holds the place and has voted; the challenger is not its operator and has no other dispute on this vote
+    /// - the graph opens in the job's tree of averages at the number of accepted segments, all of which are passed
+    /// - the bond moves into the vault; the pool is frozen and the round is not scored before the verdict; the disputed root is the
+    ///   vote as it stands, whatever the auditor votes later; the game begins with the trace
+    OpenVoteDispute = 70 {
+        /// Nodes root of the graph.
+        nodes_root: [u8; 32],
+        /// Outputs root of the graph.
+        outputs_root: [u8; 32],
+        /// Siblings in the job's tree of averages, from the leaf upward.
+        path: [[u8; 32]; 4],
+        /// Nodes of the graph.
+        node_count: u32,
+        /// The auditor's place.
+        place: u32,
+    }
+
+    /// Accuses an attestation that was shown.
+    ///
+    /// Accounts: [signer, writable] challenger and payer · config · job · round · segment · [writable] auditor's pool · [writable]
+    /// dispute · [writable] challenger's token account · [writable] vault · token program · system program · the job's datasets in
+    /// order.
+    ///
+    /// - round, segment and job belong together; the pool holds the place and has shown its attestation of the segment; the time to
+    ///   show attestations ended less than an audit's length ago
+    /// - the challenger is not the pool's operator and has no other dispute on this attestation; every dataset is the job's
+    /// - the bond moves into the vault; the pool is frozen; the trace root is pinned; the challenger is on move and opens the leaf
+    OpenAttestationDispute = 71 {
+        /// The auditor's place.
+        place: u32,
+    }
+
+    /// Accuses a job's genesis state.
+    ///
+    /// Accounts: [signer, writable] challenger and payer · config · [writable] job · [writable] dispute · [writable] challenger's token
+    /// account · [writable] vault · token program · system program.
+    ///
+    /// - the job's genesis bond was neither taken nor returned; the challenger is not the creator and has no other dispute on it
+    /// - the bond moves into the vault; the genesis bond is locked; the game begins with the trace
+    OpenGenesisDispute = 72 {}
+
+    /// Applies the verdict of a dispute on a vote or an attestation.
+    ///
+    /// Accounts: [writable] config · [writable] job · [writable] round · [writable] auditor's pool · [writable] dispute · [writable] a
+    /// token account of the challenger · [writable] vault · [writable] mint · token program.
+    ///
+    /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
+    /// - convicted: the pool is slashed, once in a job; its vote and its stake do not count in the round, which pays it nothing; it takes
+    ///   no further part in the job; a base that the vote made is taken back if the round is not scored: the round is void
+    /// - the bonds go as with [`ResolveDispute`]; the pool has one dispute less
+    ResolveAuditorDispute = 73 {}
+
+    /// Applies the verdict of a dispute on a genesis state.
+    ///
+    /// Accounts: [writable] config · [writable] job · [writable] dispute · [writable] a token account of the challenger · [writable]
+    /// vault · [writable] mint · token program.
+    ///
+    /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
+    /// - convicted: no further round of the job is opened; of the genesis bond, the challenger gets the bounty and its bond back, the
+    ///   rest is insured
+    /// - acquitted: half of the challenger's bond is burned, half is added to the genesis bond
+    ResolveGenesisDispute = 74 {}
 }

@@ -1,6 +1,7 @@
-//! Disputes: who lied about a segment, found by bisection and computed at the bottom.
+//! Disputes: who lied about the outcome of a graph, found by bisection and computed at the bottom.
 //!
-//! The trainer opens what it committed, level by level, and the challenger points at the first thing that is false:
+//! The claims are a trainer's segment, an auditor's vote for the next base, an auditor's attestation, and a creator's genesis state
+//! ([`CaseKind`]); the game is one. As it goes for a segment: the trainer opens what it committed, level by level, and the challenger points at the first thing that is false:
 //! leaf → step → node of the graph → chunk of its output → element → piece of the element's chain. At the bottom the
 //! trainer posts the operand values of at most 256 terms and the chain is run here; if it gives what the trainer claims,
 //! the challenger opens one value that is false. Claims are single-sided: the trainer's are pinned, what the challenger
@@ -11,6 +12,7 @@
 
 mod account;
 mod challenger;
+mod claims;
 mod game;
 mod ground;
 pub mod instruction;
@@ -19,9 +21,10 @@ mod trainer;
 
 pub use account::{Case, Dispute, Payout, Play, Verdict};
 pub use challenger::OperandPlace;
+pub use claims::{Accuser, AttestationCase, AuditorVerdict, VoteCase, overturn_base};
 pub use game::{Game, MAX_NODE, MAX_PAYLOAD, MAX_PINNED, MAX_TRACE_PATH, Turn};
-pub use ground::Ground;
-pub use phase::{MoveKind, Outcome, Phase, Side};
+pub use ground::{Ground, MAX_BASES, StateInput};
+pub use phase::{CaseKind, MoveKind, Outcome, Phase, Side};
 
 /// Most pieces of a chain.
 pub const MAX_PIECES: u32 = 256;

@@ -1,10 +1,10 @@
-//! Who is on move, and which moves there are.
+//! What a case is about, who is on move, and which moves there are.
 
 /// A party of a dispute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Side {
-    /// Defends the segment.
+    /// Defends the claim: a segment's trainer, a vote's or an attestation's auditor, a genesis state's creator.
     Trainer = 0,
     /// Accuses it.
     Challenger = 1,
@@ -16,7 +16,7 @@ pub enum Side {
 pub enum Outcome {
     /// Not decided.
     Open = 0,
-    /// The segment is false, or its trainer fell silent.
+    /// The claim is false, or its defendant fell silent.
     Convicted = 1,
     /// The accusation failed.
     Acquitted = 2,
@@ -54,6 +54,21 @@ macro_rules! numbered {
             }
         }
     };
+}
+
+numbered! {
+    /// What a case is about: whose claim, and which graph it is the outcome of. Other numbers are free for other claims that are the
+    /// outcome of a graph.
+    CaseKind {
+        /// A trainer's segment: steps of the job's graph, in leaves.
+        Segment = 0,
+        /// An auditor's vote for the next base: one step of the graph that averages the accepted segments' ends.
+        Aggregate = 1,
+        /// A creator's genesis state: one step of a graph without inputs.
+        Genesis = 2,
+        /// An auditor's attestation: the trace of the first step of one leaf of a segment, which is not in question itself.
+        Attestation = 3,
+    }
 }
 
 numbered! {
@@ -107,6 +122,8 @@ numbered! {
         ProveOperand = 22,
         /// Nothing: see the outcome.
         Over = 23,
+        /// The challenger opens the leaf whose first step was attested.
+        ShowLeaf = 24,
     }
 }
 
@@ -156,7 +173,8 @@ numbered! {
         PostPartials = 8,
         /// Trainer: one number per slot of the piece.
         PostValues = 9,
-        /// Challenger: which of what lies on the table (number). Convicts if it is padding of a tree and not zero.
+        /// Challenger: which of what lies on the table (number). Convicts if it is padding of a tree and not zero, or an element of an
+        /// f32 output and not finite.
         Pick = 10,
         /// Challenger, instead of a pick in the whole trace: the trace is right, but the state after the step is not its
         /// outputs. Empty.
@@ -171,5 +189,11 @@ numbered! {
         /// Challenger: slot, chunks of the operand, bytes of the chunk (numbers), root of the operand, its path in the trace,
         /// the chunk, its path. Convicts if it holds another value.
         ProveOperand = 15,
+        /// Challenger, first in the case of an attestation: start root, batches root, end root of the leaf, its path; if the leaf has
+        /// several steps, the first step's batch root and its path in the leaf's batches.
+        ShowLeaf = 16,
+        /// Challenger, instead of [`MoveKind::ProveOperand`] at a gather: path of operand 1's node in the graph, its canonical bytes.
+        /// Convicts if the posted index reads beyond that node's output.
+        ProveBeyond = 17,
     }
 }

@@ -1,4 +1,4 @@
-//! The trainer's moves: it opens what it committed, level by level, and in the end the values that it computed with.
+//! The defendant's moves, called the trainer's after the first case: it opens what it committed, level by level, and in the end the values that it computed with.
 
 use sip_arith::Arith;
 use sip_ops::{PIECE_TERMS, Source};
@@ -69,7 +69,7 @@ impl Game {
 
     /// The roots of a leaf of the segment, and what follows them.
     #[inline(always)]
-    fn read_leaf<'a>(&self, index: u32, bytes: &'a [u8]) -> Result<(Leaf, &'a [u8])> {
+    pub(super) fn read_leaf<'a>(&self, index: u32, bytes: &'a [u8]) -> Result<(Leaf, &'a [u8])> {
         let (start_root, rest) = split(bytes)?;
         let (batches_root, rest) = split(rest)?;
         let (end_root, rest) = split(rest)?;

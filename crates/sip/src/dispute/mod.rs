@@ -8,7 +8,7 @@ use base64::Engine;
 use sip_client::Program;
 use sip_ledger::{Embedded, Ledger, Rpc};
 use sip_protocol::Account;
-use sip_protocol::dispute::{Dispute, Side};
+use sip_protocol::dispute::{CaseKind, Dispute, Game, Side};
 use solana_address::Address;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -133,10 +133,21 @@ fn head(dispute: &Dispute, slot: Option<u64>) -> Vec<String> {
         if left == 0 { "no time left".into() } else { format!("{left} slots left") }
     };
     vec![
-        format!("{} accuses the segment {}", address(&dispute.challenger), address(&dispute.segment)),
+        format!("{} accuses {} {}", address(&dispute.challenger), accused(game), address(&dispute.subject)),
         format!("{state}, after {} moves", dispute.moves),
         format!("Clocks: accused {}, challenger {}", clock(Side::Trainer), clock(Side::Challenger)),
     ]
+}
+
+/// What the accusation is about, which has the address of the dispute's subject.
+fn accused(game: &Game) -> &'static str {
+    match game.ground.case() {
+        Ok(CaseKind::Segment) => "the segment",
+        Ok(CaseKind::Aggregate) => "the aggregate of the round",
+        Ok(CaseKind::Genesis) => "the genesis state of the job",
+        Ok(CaseKind::Attestation) => "the attestation of the segment",
+        Err(_) => "an unknown claim on",
+    }
 }
 
 /// What is left on a clock; it runs while its side is on move.
@@ -184,7 +195,8 @@ fn json(dispute: &Dispute, slot: Option<u64>, levels: &[Level]) -> serde_json::V
         })
         .collect();
     serde_json::json!({
-        "segment": Address::new_from_array(dispute.segment).to_string(),
+        "case": accused(&dispute.game),
+        "subject": Address::new_from_array(dispute.subject).to_string(),
         "challenger": Address::new_from_array(dispute.challenger).to_string(),
         "moves": dispute.moves,
         "on_move": side.map(name),
@@ -206,8 +218,8 @@ mod tests {
     use sip_node::dispute::{Challenger, Defender};
     use sip_proof::HostSha256;
     use sip_protocol::AccountKind;
+    use sip_protocol::Header;
     use sip_protocol::dispute::{MoveKind, Outcome, Phase, Play};
-    use sip_protocol::{Header, dispute::Game};
     use std::sync::Arc;
 
     /// A dispute over one flipped bit, before every move and at its end.

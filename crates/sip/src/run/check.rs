@@ -19,6 +19,9 @@ pub(crate) fn job(job: &Job, settings: &Settings, prepared: &Prepared, world: &W
         ("the scoring graph's nodes", spec.score_nodes_root, prepared.scoring.roots.nodes_root),
         ("the scoring graph's outputs", spec.score_outputs_root, prepared.scoring.roots.outputs_root),
         ("the genesis state", spec.genesis_root, prepared.genesis.root()),
+        ("the graphs that average", spec.aggregates_root, prepared.aggregates.root()),
+        ("the nodes of the genesis graph", spec.init_nodes_root, prepared.init.nodes_root),
+        ("the outputs of the genesis graph", spec.init_outputs_root, prepared.init.outputs_root),
     ] {
         if on_chain != rebuilt {
             return Ok(Some(format!("{what}: the job committed another root than its settings give")));

@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow, ensure};
 use sip_client::Accusation;
 use sip_graph::show::kind_name;
 use sip_ledger::Ledger;
-use sip_node::dispute::{Challenger, Defender, DisputeError, Move};
+use sip_node::dispute::{Challenger, Defender, DisputeError, FaultPlace, Move};
 use sip_node::{Cheat, Replay, WorkError, Worker};
 use sip_proof::Leaf;
 use sip_protocol::dispute::{Dispute, Game, MoveKind, Outcome, Phase, Side};
@@ -20,7 +20,12 @@ use crate::summary::{DisputeLevel, DisputeSummary};
 const MOVES_MAX: usize = 200;
 
 /// What a side runs again, and which leaves it holds for true: honestly, or with a lie.
-pub(crate) type View = (Option<Cheat>, Vec<Leaf>);
+pub(crate) struct View {
+    pub cheat: Option<Cheat>,
+    pub leaves: Vec<Leaf>,
+    /// Where the segment stops, if it does; the leaves are then those before it.
+    pub fault: Option<FaultPlace>,
+}
 
 impl Run {
     /// Accuses a segment and plays both sides to the verdict: the trainer's from what it committed, the challenger's from its own
@@ -50,11 +55,11 @@ impl Run {
         let (mut trainer_transactions, mut challenger_transactions) = (0, 1);
 
         let graph = Arc::new(self.prepared.task.graph_evidence());
-        let replay = |(cheat, leaves): View| {
+        let replay = |view: View| {
             let worker = Worker::new(self.prepared.task.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
-            Replay::new(worker, committed.task.clone(), cheat, leaves)
+            Replay::new(worker, committed.task.clone(), view.cheat, view.leaves).stopping_at(view.fault)
         };
-        let own = (committed.cheat.clone(), committed.work.leaves.clone());
+        let own = View { cheat: committed.cheat.clone(), leaves: committed.work.leaves.clone(), fault: None };
         let mut defender = Defender::new(Arc::clone(&graph), replay(own));
         let mut accuser = Challenger::new(graph, replay(view));
 
@@ -203,6 +208,8 @@ fn describe(phase: Phase, played: &Move, before: &Game, after: &Game) -> String 
         (Phase::PostValues, _) => {
             format!("posts {} operand values; the program runs the chain", played.payload.len() / 4)
         }
+        (Phase::ShowLeaf, _) => "opens the leaf that was attested".into(),
+        (Phase::ProveOperand, MoveKind::ProveBeyond) => "shows that the lookup reads beyond its table".into(),
         (Phase::ProveOperand, _) => "opens one of the values in the tensor it was read from".into(),
         (Phase::Over, _) => "nothing".into(),
     }
@@ -223,6 +230,9 @@ fn verdict(outcome: Outcome, last: Phase, game: &Game) -> String {
             let terms = game.graph_node().map_or(0, |node| node.piece_terms(game.piece));
             let terms = count(terms, "term");
             format!("the program ran {terms} of {} and got another value than the trainer claims", place())
+        }
+        (Outcome::Convicted, Phase::PickElement) => {
+            format!("a value that is not finite, where arithmetic must stop: {}", place())
         }
         (Outcome::Convicted, Phase::ProveOperand) => {
             format!("an operand value posted for {} is not the tensor's", place())

@@ -4,8 +4,9 @@ use anyhow::{Context, Result, bail};
 use sip_data::{Corpus, DomainTokens, TokenBlob, corpus};
 use sip_kernels::{Simd, Threads};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
-use sip_model::{TrainConfig, init, tables, training_graph};
-use sip_node::{State, Task, scoring};
+use sip_model::{TrainConfig, init, init_graph, tables, training_graph};
+use sip_node::{Aggregates, State, Task, scoring};
+use sip_proof::GraphRoots;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,6 +32,10 @@ impl Machine {
 pub(crate) struct Prepared {
     pub task: Task,
     pub genesis: Arc<State>,
+    /// The graph whose outcome the genesis state is.
+    pub init: GraphRoots,
+    /// The graphs that average a round's segments.
+    pub aggregates: Aggregates,
     pub heldout: Vec<Arc<TokenBlob>>,
     /// The scoring run of a base.
     pub scoring: Task,
@@ -123,6 +128,7 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
     let graph = Arc::new(training_graph(&settings.model, &config)?.graph);
     let tables = tables(&settings.model, sequence_length as usize, &optimizer, &settings.schedule());
     let roots = Task::commit(&graph, &tables);
+    let init_roots = Task::commit(&init_graph(&settings.model, settings.seed)?, &[]);
     let genesis = State::new(init(&settings.model, settings.seed, &machine.threads)?, &machine.threads);
     let held_out = scoring::held_out(settings.windows, settings.batch, sequence_length);
     let scoring = Task::scoring(&settings.model, held_out, sequence_length, tables.clone(), heldout.clone())?;
@@ -137,7 +143,16 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
         leaf_interval: settings.leaf_interval,
         held_out: None,
     };
-    Ok(Prepared { task, genesis: Arc::new(genesis), heldout, scoring, tokenizer: Tokenizer::load(&store.data())? })
+    let lengths: Vec<usize> = genesis.entries().iter().map(|entry| entry.len()).collect();
+    Ok(Prepared {
+        task,
+        genesis: Arc::new(genesis),
+        init: init_roots,
+        aggregates: Aggregates::new(&lengths)?,
+        heldout,
+        scoring,
+        tokenizer: Tokenizer::load(&store.data())?,
+    })
 }
 
 /// Hexadecimal digits of a hash.

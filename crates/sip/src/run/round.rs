@@ -6,6 +6,7 @@ use sip_graph::Graph;
 use sip_node::{Cheat, Segment, SegmentTask, State, WorkError, aggregate};
 use sip_ops::{Kind, NodeSpec};
 use sip_proof::{HostSha256, Sha256};
+use sip_protocol::attestation::Shown;
 use sip_protocol::config::TOKEN;
 use sip_protocol::evaluation;
 use sip_protocol::job::{Job, bit};
@@ -16,10 +17,11 @@ use solana_address::Address;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::court::View;
 use super::journal::Published;
 use super::prepare::hex;
 use super::settings::Fraud;
-use super::setup::{AUDITOR, Chain, EVALUATOR, PROVIDER, TRAINER, job_address, move_attention, salt};
+use super::setup::{AUDITOR, Chain, EVALUATOR, PROVIDER, TRAINER, attestation_salt, job_address, move_attention, salt};
 use super::world::World;
 use super::{Run, Stopped};
 use crate::progress::count;
@@ -36,6 +38,14 @@ pub(crate) struct Committed {
     pub cheat: Option<Cheat>,
     pub work: Segment,
     pub audited_by: Vec<usize>,
+}
+
+/// What an auditor attested blindly, and shows after the round is closed.
+struct Attestation {
+    auditor: usize,
+    segment: Address,
+    salt: [u8; 32],
+    trace_root: [u8; 32],
 }
 
 impl Run {
@@ -75,7 +85,7 @@ impl Run {
             self.commit(segment, &job_address, &address)?;
         }
         self.world.send(0, program.close_commits(&job_address, &address))?;
-        self.audit(&mut committed, &job_address, &address, number)?;
+        let attested = self.audit(&mut committed, &job_address, &address, number)?;
         let segments: Vec<Address> = committed.iter().map(|segment| segment.address).collect();
         self.world.send(0, program.close_round(&job_address, &address, &segments))?;
         let closed: Round = self.world.read(&address)?;
@@ -83,6 +93,7 @@ impl Run {
             self.progress.line("no segment was accepted: the round is repeated from the same base");
             return Ok(false);
         }
+        self.show_attestations(&attested, &job_address, &address)?;
         let next = self.next_base(&committed, &job_address, &address, closed.accepted)?;
         self.evaluate(&next, &job_address, &address, number)?;
         let (scored, rewards) = self.settle(&committed, &job_address, &address)?;
@@ -173,7 +184,14 @@ impl Run {
     }
 
     /// Auditors reveal their draws, replay what is drawn, and attest or accuse.
-    fn audit(&mut self, committed: &mut [Committed], job: &Address, round: &Address, number: u32) -> Result<()> {
+    fn audit(
+        &mut self,
+        committed: &mut [Committed],
+        job: &Address,
+        round: &Address,
+        number: u32,
+    ) -> Result<Vec<Attestation>> {
+        let mut attested = Vec::new();
         let program = self.world.program;
         let auditors = self.world.with_role(AUDITOR);
         let mut draws = Vec::new();
@@ -210,12 +228,11 @@ impl Run {
                 continue;
             }
             let segment = &mut committed[index];
-            let key = self.world.people[auditor].wallet().to_bytes();
             let stop = &self.stop;
             let audit = stoppable(self.worker.audit(
                 &segment.task,
                 (&segment.work.leaves, &account.claim.end_root),
-                &[(key, draw)],
+                &[draw],
                 &mut |_| {
                     bar.inc(1);
                     !stop.requested()
@@ -226,8 +243,13 @@ impl Run {
             match audit.divergence {
                 None => {
                     let seat = self.world.people[auditor].seat()?;
-                    let attest = program.attest(&seat, job, round, &segment.address, &audit.digests[0]);
-                    self.world.send(auditor, attest)?;
+                    let (place, trace_root) = (segment.task.place, audit.trace_roots[0]);
+                    let name = &self.world.people[auditor].name;
+                    let salt = attestation_salt(self.settings.seed, name, segment.task.round, place);
+                    let shown = Shown { salt: &salt, trace_root: &trace_root };
+                    let commitment = shown.commitment::<HostSha256>(seat.pool.as_array(), segment.address.as_array());
+                    self.world.send(auditor, program.attest(&seat, job, round, &segment.address, &commitment))?;
+                    attested.push(Attestation { auditor, segment: segment.address, salt, trace_root });
                 }
                 Some(divergence) => {
                     bar.suspend(|| {
@@ -238,7 +260,7 @@ impl Run {
                             divergence.leaf + 1
                         ));
                     });
-                    let evidence = (None, audit.replayed.leaves);
+                    let evidence = View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
                     self.dispute(auditor, &committed[index], evidence, job, round, number)?;
                 }
             }
@@ -246,6 +268,20 @@ impl Run {
         bar.finish_and_clear();
         self.worker.take_times();
         self.journal.summary.timings.audit_seconds += started.elapsed().as_secs_f64();
+        Ok(attested)
+    }
+
+    /// Auditors show what they attested accepted segments with.
+    fn show_attestations(&mut self, attested: &[Attestation], job: &Address, round: &Address) -> Result<()> {
+        for Attestation { auditor, segment, salt, trace_root } in attested {
+            let account: segment::Segment = self.world.read(segment)?;
+            if account.status == segment::ACCEPTED {
+                let seat = self.world.people[*auditor].seat()?;
+                let shown = Shown { salt, trace_root };
+                let reveal = self.world.program.reveal_attestation(&seat, job, round, segment, &shown);
+                self.world.send(*auditor, reveal)?;
+            }
+        }
         Ok(())
     }
 
@@ -259,7 +295,8 @@ impl Run {
             "{} accuses {}, which did everything right",
             self.world.people[accuser].name, self.world.people[victim.trainer].name
         ));
-        self.dispute(accuser, victim, (Some(lie), leaves), job, round, number)
+        let view = View { cheat: Some(lie), leaves, fault: None };
+        self.dispute(accuser, victim, view, job, round, number)
     }
 
     /// The mean of the accepted segments, voted by the auditors.

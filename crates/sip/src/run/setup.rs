@@ -46,6 +46,11 @@ fn secret(seed: u64, purpose: &str, name: &str) -> [u8; 32] {
         .into()
 }
 
+/// Salt of an auditor's attestation of the segment of a place in a round.
+pub(crate) fn attestation_salt(seed: u64, name: &str, round: u32, place: u8) -> [u8; 32] {
+    secret(seed, &format!("attestation {round} {place}"), name)
+}
+
 /// Salt of an evaluator's commitment in a round.
 pub(crate) fn salt(seed: u64, name: &str, round: u32) -> [u8; 32] {
     secret(seed, &format!("salt {round}"), name)
@@ -154,6 +159,10 @@ fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         score_windows: held_out.windows,
         score_rows: held_out.rows,
         score_leaf_interval: prepared.scoring.leaf_interval,
+        aggregates_root: prepared.aggregates.root(),
+        init_nodes_root: prepared.init.nodes_root,
+        init_outputs_root: prepared.init.outputs_root,
+        init_node_count: prepared.init.node_count,
         ..JobSpec::default()
     }
 }

@@ -5,7 +5,7 @@ use sip_client::Program;
 use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, compute_unit_limit};
 use sip_protocol::pool::PoolKind;
 use sip_protocol::{Account, AccountKind};
-use sip_protocol::{config::Config, dispute::Dispute, pool::Pool, position::Position, position::Ticket};
+use sip_protocol::{config::Config, dispute::Dispute, job::Job, pool::Pool, position::Position, position::Ticket};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -105,7 +105,8 @@ impl World {
         T::decode(&account.data).map_err(|error| anyhow!("account {address}: {error}"))
     }
 
-    /// What everyone owns in base units: wallet, positions, exits, own bonds, rewards, and bonds at stake in disputes.
+    /// What everyone owns in base units: wallet, positions, exits, own bonds, rewards, genesis bonds, and bonds at stake in
+    /// disputes.
     pub(crate) fn wealth(&self) -> Result<Vec<u64>> {
         let wallets: BTreeMap<[u8; 32], usize> =
             self.people.iter().enumerate().map(|(index, person)| (person.wallet().to_bytes(), index)).collect();
@@ -144,6 +145,10 @@ impl World {
                 Some(kind) if kind == AccountKind::Ticket as u8 => {
                     let ticket: Ticket = decode(&account.data)?;
                     add(&ticket.owner, ticket.assets);
+                }
+                Some(kind) if kind == AccountKind::Job as u8 => {
+                    let job: Job = decode(&account.data)?;
+                    add(&job.creator, job.genesis_bond);
                 }
                 Some(kind) if kind == AccountKind::Dispute as u8 => {
                     let dispute: Dispute = decode(&account.data)?;

@@ -28,8 +28,6 @@ use crate::progress::{Progress, count};
 use crate::run::Stop;
 use crate::run::prepare::{Machine, hex};
 
-/// Held-out windows of every text that are measured.
-const WINDOWS: u32 = 16;
 /// Bytes of a text that are used unless the user says otherwise.
 const MAX_BYTES: usize = 100_000_000;
 /// Sequences are this long unless the model or the user says otherwise.

@@ -16,7 +16,7 @@ use crate::progress::{Progress, count};
 use crate::run::prepare::hex;
 
 /// Held-out windows of every text that are measured.
-const WINDOWS: usize = 16;
+const WINDOWS: u32 = 16;
 
 /// What is learned, as rows of tokens and marks.
 pub(crate) struct Lessons {

@@ -1,5 +1,6 @@
 //! Draws, attestations and votes of auditors.
 
 pub mod attest;
+pub mod reveal_attestation;
 pub mod reveal_draw;
 pub mod vote_base;

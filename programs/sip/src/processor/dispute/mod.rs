@@ -2,14 +2,24 @@
 
 mod close;
 mod open;
+mod open_attestation;
+mod open_genesis;
+mod open_vote;
 mod play;
 mod resolve;
+mod resolve_auditor;
+mod resolve_genesis;
 mod timeout;
 mod upload;
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::dispute::instruction::*;
-use sip_protocol::{Error, Result, instruction::Args};
+use sip_protocol::dispute::{Dispute, Payout, instruction::*};
+use sip_protocol::{Error, Result, data::Dataset, instruction::Args, job::Job};
+
+use crate::{guard, token::Vault};
+
+/// Where the owner stands in an SPL token account.
+const TOKEN_OWNER: core::ops::Range<usize> = 32..64;
 
 /// Executes one instruction of a dispute.
 pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
@@ -20,6 +30,11 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         TimeOut::TAG => timeout::process(program, accounts, data),
         ResolveDispute::TAG => resolve::process(program, accounts, data),
         CloseDispute::TAG => close::process(program, accounts, data),
+        OpenVoteDispute::TAG => open_vote::process(program, accounts, data),
+        OpenAttestationDispute::TAG => open_attestation::process(program, accounts, data),
+        OpenGenesisDispute::TAG => open_genesis::process(program, accounts, data),
+        ResolveAuditorDispute::TAG => resolve_auditor::process(program, accounts, data),
+        ResolveGenesisDispute::TAG => resolve_genesis::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
 }
@@ -28,5 +43,40 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
 #[inline(always)]
 fn args_and_bytes<A: Args>(data: &[u8]) -> Result<(A, &[u8])> {
     let (args, bytes) = data.split_at_checked(size_of::<A>()).ok_or(Error::WrongArguments)?;
-    Ok((crate::guard::args(args)?, bytes))
+    Ok((guard::args(args)?, bytes))
+}
+
+/// Notes a job's datasets, all of them in order.
+#[inline(always)]
+fn set_datasets(program: &Address, dispute: &mut Dispute, job: &Job, datasets: &[AccountView]) -> Result<()> {
+    for domain in 0..job.spec.domain_count as usize {
+        let dataset = guard::load::<Dataset>(program, datasets.get(domain).ok_or(Error::MissingAccount)?)?;
+        guard::related(job.datasets.get(domain) == Some(&dataset.address))?;
+        dispute.set_dataset(domain, &dataset)?;
+    }
+    Ok(())
+}
+
+/// Moves the money of a verdict out of the vault.
+#[inline(always)]
+fn pay(
+    vault: &Vault<'_>,
+    payout: &Payout,
+    challenger: &[u8; 32],
+    destination: &AccountView,
+    mint: &AccountView,
+) -> Result<()> {
+    if payout.to_challenger > 0 {
+        // The vault checks that it is a token account; whose it is, only the dispute knows.
+        let is_challengers =
+            destination.try_borrow().is_ok_and(|data| data.get(TOKEN_OWNER).is_some_and(|owner| owner == challenger));
+        if !is_challengers {
+            return Err(Error::WrongTokenAccount);
+        }
+        vault.pay(destination, payout.to_challenger)?;
+    }
+    if payout.burned > 0 {
+        vault.burn(mint, payout.burned)?;
+    }
+    Ok(())
 }

@@ -5,7 +5,6 @@ use sip_protocol::{
     Error, Result,
     account::seed,
     config::Config,
-    data::Dataset,
     dispute::{Case, Dispute, instruction::OpenDispute},
     job::Job,
     pool::Pool,
@@ -13,6 +12,7 @@ use sip_protocol::{
     segment::Segment,
 };
 
+use super::set_datasets;
 use crate::{
     guard::{self, Creation},
     token::Vault,
@@ -59,10 +59,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         slot: guard::slot()?,
     };
     dispute.open(&case, &mut segment, &mut pool)?;
-    for domain in 0..job.spec.domain_count as usize {
-        let dataset = guard::load::<Dataset>(program, datasets.get(domain).ok_or(Error::MissingAccount)?)?;
-        guard::related(job.datasets.get(domain) == Some(&dataset.address))?;
-        dispute.set_dataset(domain, &dataset)?;
-    }
+    set_datasets(program, &mut dispute, &job, datasets)?;
     Vault::new(&config, config_view, vault, token_program)?.deposit(challenger, source, dispute.bond)
 }

@@ -10,10 +10,8 @@ use sip_protocol::{
     segment::Segment,
 };
 
+use super::pay;
 use crate::{guard, token::Vault};
-
-/// Where the owner stands in an SPL token account.
-const TOKEN_OWNER: core::ops::Range<usize> = 32..64;
 
 /// Implements [`ResolveDispute`].
 #[inline(never)]
@@ -28,24 +26,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut segment = guard::load_mut::<Segment>(program, segment)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     let mut dispute = guard::load_mut::<Dispute>(program, dispute)?;
-    guard::related(dispute.job == job.address && dispute.segment == segment.address)?;
+    guard::related(dispute.job == job.address && dispute.subject == segment.address)?;
     guard::related(dispute.pool == pool.address)?;
     let slot = guard::slot()?;
     let mut verdict = Verdict { config: &mut config, job: &mut job, segment: &mut segment, pool: &mut pool, slot };
     let payout = dispute.resolve(&mut verdict)?;
     let vault = Vault::new(&config, &config_view, vault, token_program)?;
-    if payout.to_challenger > 0 {
-        // The vault checks that it is a token account; whose it is, only the dispute knows.
-        let is_challengers = destination
-            .try_borrow()
-            .is_ok_and(|data| data.get(TOKEN_OWNER).is_some_and(|owner| *owner == dispute.challenger));
-        if !is_challengers {
-            return Err(Error::WrongTokenAccount);
-        }
-        vault.pay(destination, payout.to_challenger)?;
-    }
-    if payout.burned > 0 {
-        vault.burn(mint, payout.burned)?;
-    }
-    Ok(())
+    pay(&vault, &payout, &dispute.challenger, destination, mint)
 }

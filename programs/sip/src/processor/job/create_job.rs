@@ -3,23 +3,27 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{Error, Result, account::seed, config::Config, data::Dataset, instruction::CreateJob, job::Job};
 
-use crate::guard::{self, Creation};
+use crate::{
+    guard::{self, Creation},
+    token::Vault,
+};
 
 /// Implements [`CreateJob`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: CreateJob = guard::args(data)?;
-    let [creator, config, job, _system, datasets @ ..] = accounts else { return Err(Error::MissingAccount) };
+    let [creator, config_view, job, _system, source, vault, token_program, datasets @ ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(creator)?;
-    let config = guard::load::<Config>(program, config)?;
-    config.require_running(guard::slot()?)?;
+    let config = guard::load::<Config>(program, config_view)?;
+    let slot = guard::slot()?;
+    config.require_running(slot)?;
     let seeds: [&[u8]; 3] = [seed::JOB, guard::key(creator), &args.nonce.to_le_bytes()];
     let mut job = Creation { program, payer: creator }.create::<Job>(job, &seeds)?;
     let is_rewarded = config.authority == *guard::key(creator);
-    job.initialise(guard::key(creator), args.nonce, &args.spec, is_rewarded, &config.parameters)?;
+    job.initialise(guard::key(creator), args.nonce, &args.spec, is_rewarded, &config.parameters, slot)?;
     for domain in 0..args.spec.domain_count as usize {
         let dataset = guard::load::<Dataset>(program, datasets.get(domain).ok_or(Error::MissingAccount)?)?;
         job.set_dataset(domain, &dataset.address, dataset.train_tokens.min(dataset.held_out_tokens))?;
     }
-    Ok(())
+    Vault::new(&config, config_view, vault, token_program)?.deposit(creator, source, job.genesis_bond)
 }

@@ -1,0 +1,254 @@
+//! A round of honest segments whose auditors vote and attest as a test lets them, and disputes over what they say.
+
+use super::{placed, stage};
+use sip_client::testing::{Cast, Operator, Scene};
+use sip_client::{Attested, VoteAccusation};
+use sip_ledger::Ledger;
+use sip_node::dispute::synthetic::{self, Run};
+use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, Move, staged};
+use sip_node::{Aggregates, Computation, State};
+use sip_proof::{Hash, HostSha256};
+use sip_protocol::attestation::attested_leaf;
+use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Phase, Side};
+use sip_protocol::pool::PoolKind;
+use solana_address::Address;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
+use solana_signer::Signer;
+use std::sync::Arc;
+
+/// A round of honest segments whose auditors vote and attest as a test lets them.
+pub(crate) struct Hall {
+    /// The chain.
+    pub(crate) scene: Scene,
+    /// What the trainers hold, and what is true.
+    pub(crate) runs: Vec<Arc<Run>>,
+    /// The graphs that average.
+    pub(crate) aggregates: Aggregates,
+    /// The accuser.
+    pub(crate) challenger: Operator,
+}
+
+impl Hall {
+    /// Segments of two trainers, committed; three auditors have revealed their draws.
+    pub(crate) fn new(inner_steps: u32, steps_per_leaf: u32) -> Hall {
+        let story = synthetic::Scene::new(inner_steps, steps_per_leaf);
+        let aggregates = staged::aggregates(&staged::state(story.run(None).start_state()));
+        let mut cast = Cast { trainers: 2, auditors: 3, evaluators: 1, ..Cast::default() };
+        cast.spec.aggregates_root = aggregates.root();
+        let mut scene = stage(&story, cast);
+        scene.open_round();
+        let run = |trainer| Arc::new(placed(&story, &scene, trainer).run(None));
+        let runs: Vec<Arc<Run>> = (0..2).map(run).collect();
+        for (trainer, run) in runs.iter().enumerate() {
+            let mut claim = scene.claim(trainer);
+            (claim.end_root, claim.accumulator_root) = (run.end_root(), run.accumulator_root());
+            scene.commit_claim(trainer, &claim);
+        }
+        scene.close_commits();
+        (0..3).for_each(|auditor| scene.reveal(auditor));
+        let challenger = scene.world.operator("challenger", PoolKind::Auditor);
+        Hall { scene, runs, aggregates, challenger }
+    }
+
+    /// A hall whose round is closed, everyone having attested the truth.
+    pub(crate) fn closed() -> Hall {
+        let mut hall = Hall::new(2, 1);
+        hall.attest(|_, _, root| root);
+        hall.scene.close_round();
+        hall
+    }
+
+    /// The leaf that an auditor's draw picks in a segment.
+    pub(crate) fn leaf(&self, auditor: usize, trainer: usize) -> u32 {
+        let draw = self.scene.round_state().auditors[auditor].preimage;
+        let leaves = self.scene.job_state().spec.leaf_count();
+        attested_leaf::<HostSha256>(&draw, &self.runs[trainer].accumulator_root(), leaves)
+    }
+
+    /// What an auditor should attest.
+    pub(crate) fn root(&self, auditor: usize, trainer: usize) -> Hash {
+        let first_step = self.leaf(auditor, trainer) * self.scene.job_state().spec.leaf_interval;
+        self.runs[trainer].trace_root(first_step)
+    }
+
+    /// Every auditor attests every segment with what `root` makes of the truth.
+    pub(crate) fn attest(&mut self, root: impl Fn(usize, usize, Hash) -> Hash) {
+        for auditor in 0..3 {
+            for trainer in 0..2 {
+                let root = root(auditor, trainer, self.root(auditor, trainer));
+                self.scene.attest_root(auditor, trainer, &root);
+            }
+        }
+    }
+
+    pub(crate) fn show(&mut self, auditor: usize, trainer: usize, root: &Hash) {
+        let show = self.scene.show_instruction(auditor, trainer, root);
+        let key = self.key(auditor);
+        self.scene.world.send(&[show], &[&key]);
+    }
+
+    pub(crate) fn key(&self, auditor: usize) -> Keypair {
+        self.scene.auditors[auditor].key.insecure_clone()
+    }
+
+    /// The ends of the segments in order of place.
+    pub(crate) fn ends(&self) -> Vec<Arc<State>> {
+        self.runs.iter().map(|run| staged::state(run.end_state())).collect()
+    }
+
+    /// The accusation of an auditor's vote.
+    pub(crate) fn vote_accusation(&self, auditor: usize) -> Instruction {
+        let (graph, path) = self.aggregates.opening(2).unwrap();
+        self.scene.world.program.open_vote_dispute(&VoteAccusation {
+            challenger: &self.challenger.key.pubkey(),
+            job: &self.scene.job,
+            round: &self.scene.round(),
+            auditor: &self.scene.auditors[auditor].seat,
+            graph: &graph,
+            path: &path,
+            segments: &[self.scene.segment(0), self.scene.segment(1)],
+        })
+    }
+
+    pub(crate) fn vote_dispute(&self, auditor: usize) -> Address {
+        let (round, challenger) = (self.scene.round(), self.challenger.key.pubkey());
+        self.scene.world.program.auditor_dispute(&round, &challenger, auditor as u8)
+    }
+
+    /// The accusation of an auditor's attestation.
+    pub(crate) fn attestation_accusation(&self, auditor: usize, trainer: usize) -> Instruction {
+        let attested = Attested {
+            job: &self.scene.job,
+            round: &self.scene.round(),
+            segment: &self.scene.segment(trainer),
+            auditor: &self.scene.auditors[auditor].seat,
+        };
+        let challenger = self.challenger.key.pubkey();
+        self.scene.world.program.open_attestation_dispute(&challenger, &attested, &self.scene.datasets)
+    }
+
+    pub(crate) fn attestation_dispute(&self, auditor: usize, trainer: usize) -> Address {
+        let (segment, challenger) = (self.scene.segment(trainer), self.challenger.key.pubkey());
+        self.scene.world.program.auditor_dispute(&segment, &challenger, auditor as u8)
+    }
+
+    pub(crate) fn resolve_instruction(&self, dispute: &Address, auditor: usize) -> Instruction {
+        let challenger = self.challenger.key.pubkey();
+        let pool = self.scene.auditors[auditor].seat.pool;
+        let (job, round) = (self.scene.job, self.scene.round());
+        self.scene.world.program.resolve_auditor_dispute(&challenger, dispute, &job, &round, &pool)
+    }
+
+    /// Accuses, fights to the end, and resolves; checks the money.
+    pub(crate) fn dispute<D: Evidence, C: Evidence>(
+        &mut self,
+        accusation: Instruction,
+        (dispute, auditor): (Address, usize),
+        defender: Defender<D>,
+        challenger: Challenger<C>,
+    ) -> (Outcome, Vec<MoveKind>) {
+        let keys = [self.key(auditor), self.challenger.key.insecure_clone()];
+        let pool_address = self.scene.auditors[auditor].seat.pool;
+        let (pool, tokens) = (self.scene.pool_state(&pool_address), self.scene.world.tokens(&keys[1].pubkey()));
+        self.scene.world.send(&[accusation], &[&keys[1]]);
+        assert_eq!(self.scene.pool_state(&pool_address).open_disputes, pool.open_disputes + 1);
+        let (outcome, moves) = fight(&mut self.scene, &dispute, &keys, defender, challenger);
+        let resolve = self.resolve_instruction(&dispute, auditor);
+        self.scene.crank(resolve);
+
+        let parameters = self.scene.world.config().parameters;
+        let after = self.scene.pool_state(&pool_address);
+        let gained = self.scene.world.tokens(&keys[1].pubkey()) as i64 - tokens as i64;
+        let excluded = self.scene.job_state().excluded_auditors >> auditor & 1 == 1;
+        assert_eq!(after.open_disputes, pool.open_disputes);
+        match outcome {
+            Outcome::Convicted => {
+                let bounty = (pool.self_bond / 2).min(parameters.bounty_cap);
+                assert_eq!((after.self_bond, after.claims_convicted, gained as u64), (0, 1, bounty));
+                let seat = self.scene.round_state().auditors[auditor];
+                assert_eq!((excluded, seat.vote, seat.stake, seat.settled), (true, [0; 32], 0, 1));
+            }
+            _ => {
+                let bond = parameters.dispute_bond;
+                assert_eq!(after.held().unwrap(), pool.held().unwrap() + bond / 2);
+                assert_eq!((after.self_bond, excluded, gained), (pool.self_bond, false, -(bond as i64)));
+            }
+        }
+        (outcome, moves)
+    }
+
+    /// Lets an auditor vote for the outcome of a computation, and accuses it.
+    pub(crate) fn dispute_vote(&mut self, auditor: usize, mut claimed: Computation) -> (Outcome, Vec<MoveKind>) {
+        let root = claimed.root().unwrap();
+        if self.scene.round_state().auditors[auditor].vote != root {
+            self.scene.vote(auditor, &root);
+        }
+        let truth = staged::average(&self.ends(), None);
+        let graph = Arc::new(truth.graph_evidence());
+        let defender = Defender::new(Arc::new(claimed.graph_evidence()), claimed);
+        let dispute = (self.vote_dispute(auditor), auditor);
+        self.dispute(self.vote_accusation(auditor), dispute, defender, Challenger::new(graph, truth))
+    }
+
+    /// Accuses an attestation that was shown; the auditor defends it with this run.
+    pub(crate) fn dispute_attestation(
+        &mut self,
+        auditor: usize,
+        trainer: usize,
+        claimed: &Arc<Run>,
+    ) -> (Outcome, Vec<MoveKind>) {
+        let truth = self.runs[trainer].clone();
+        let defender = Defender::new(truth.graph(), claimed.clone());
+        let dispute = (self.attestation_dispute(auditor, trainer), auditor);
+        let accusation = self.attestation_accusation(auditor, trainer);
+        self.dispute(accusation, dispute, defender, Challenger::new(truth.graph(), truth))
+    }
+}
+
+/// Plays both brains to the end. A side that has nothing to say, or whose move is refused, loses by the clock.
+pub(crate) fn fight<D: Evidence, C: Evidence>(
+    scene: &mut Scene,
+    dispute: &Address,
+    keys: &[Keypair; 2],
+    mut defender: Defender<D>,
+    mut challenger: Challenger<C>,
+) -> (Outcome, Vec<MoveKind>) {
+    let mut moves = Vec::new();
+    loop {
+        let game = scene.world.state::<Dispute>(dispute).game;
+        if game.phase().unwrap() == Phase::Over {
+            return (game.outcome().unwrap(), moves);
+        }
+        let side = game.on_move().unwrap();
+        let next = match side {
+            Side::Trainer => said(defender.next(&game)),
+            Side::Challenger => said(challenger.next(&game)),
+        };
+        scene.world.advance(1);
+        if !next.is_some_and(|next| try_play(scene, dispute, &keys[side as usize], &next, &mut moves)) {
+            scene.world.advance(game.clock_slots[side as usize]);
+            let time_out = scene.world.program.time_out(dispute);
+            scene.crank(time_out);
+        }
+        assert!(moves.len() < 60, "the game does not end");
+    }
+}
+
+fn said<E>(next: Result<Option<Move>, DisputeError<E>>) -> Option<Move> {
+    match next {
+        Err(DisputeError::Missing(_)) => None,
+        Err(_) => panic!("the evidence failed"),
+        Ok(next) => next,
+    }
+}
+
+fn try_play(scene: &mut Scene, dispute: &Address, key: &Keypair, next: &Move, moves: &mut Vec<MoveKind>) -> bool {
+    for instruction in scene.world.program.moves(&key.pubkey(), dispute, next.kind, &next.payload) {
+        if scene.world.ledger.send(&[instruction], key, &[key]).is_err() {
+            return false;
+        }
+    }
+    moves.push(next.kind);
+    true
+}

@@ -1,0 +1,279 @@
+//! Disputes on what is no segment: an auditor's vote for the next base, its attestation, a creator's genesis state. How they open,
+//! and what their verdicts do.
+
+use sip_arith::int::{self, Rounding};
+use sip_proof::{AGGREGATE_COUNTS, GraphRoots, Sha256, merkle};
+
+use super::account::{Dispute, Payout};
+use super::game::require;
+use super::instruction::OpenVoteDispute;
+use super::{CaseKind, MAX_BASES, Outcome};
+use crate::{
+    Address, Error, Result,
+    attestation::attested_leaf,
+    config::{Config, Parameters},
+    job::{Job, bit},
+    pool::{Pool, PoolKind, SlashOutcome, bounty},
+    round::{self, Round},
+    segment::Segment,
+};
+
+/// Who accuses, and by which rules.
+pub struct Accuser<'a> {
+    /// The wallet that accuses.
+    pub wallet: &'a Address,
+    /// Bond and clocks.
+    pub parameters: &'a Parameters,
+    /// The present slot.
+    pub slot: u64,
+}
+
+/// What an accusation of an auditor's vote is made from.
+pub struct VoteCase<'a> {
+    /// Who accuses.
+    pub accuser: Accuser<'a>,
+    /// The job.
+    pub job: &'a Job,
+    /// The round's address.
+    pub round_address: &'a Address,
+    /// The address of the auditor's pool.
+    pub pool_address: &'a Address,
+    /// The auditor's place, and the graph that averages so many states as segments were accepted.
+    pub args: &'a OpenVoteDispute,
+}
+
+/// What an accusation of an attestation is made from.
+pub struct AttestationCase<'a> {
+    /// Who accuses.
+    pub accuser: Accuser<'a>,
+    /// The job.
+    pub job: &'a Job,
+    /// The round.
+    pub round: &'a Round,
+    /// The segment that was attested.
+    pub segment: &'a Segment,
+    /// The segment's address.
+    pub segment_address: &'a Address,
+    /// The address of the auditor's pool.
+    pub pool_address: &'a Address,
+    /// The auditor's place.
+    pub place: u8,
+}
+
+/// Everything that a verdict over an auditor changes.
+pub struct AuditorVerdict<'a> {
+    /// Insurance and burned supply.
+    pub config: &'a mut Config,
+    /// Loses a convicted auditor.
+    pub job: &'a mut Job,
+    /// The round of the claim.
+    pub round: &'a mut Round,
+    /// Is slashed, or gets half of the challenger's bond.
+    pub pool: &'a mut Pool,
+    /// The present slot.
+    pub slot: u64,
+}
+
+impl Dispute {
+    fn begin(&mut self, accuser: &Accuser<'_>, case: CaseKind, defendant: &Address) -> Result<()> {
+        require(defendant != accuser.wallet, Error::OwnClaim)?;
+        self.defendant = *defendant;
+        self.challenger = *accuser.wallet;
+        self.bond = accuser.parameters.dispute_bond;
+        self.opened_slot = accuser.slot;
+        self.game.ground.case = case as u32;
+        Ok(())
+    }
+
+    /// Opens a dispute on an auditor's vote of a round that is closed, until the time for revealing scores of its base is over. The
+    /// bond comes into the vault by the caller; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
+    pub fn open_vote<H: Sha256>(&mut self, case: &VoteCase<'_>, round: &mut Round, pool: &mut Pool) -> Result<()> {
+        let VoteCase { accuser, job, args, .. } = case;
+        let place = args.place as u8;
+        require(args.place < round.auditor_count as u32, Error::WrongPlace)?;
+        job.require_place(PoolKind::Auditor, place, case.pool_address)?;
+        let vote = round.auditors.get(place as usize).ok_or(Error::WrongPlace)?.vote;
+        let in_time = round.status == round::CLOSED || accuser.slot < round.reveal_deadline_slot;
+        require(in_time && vote != [0; 32], Error::NoClaim)?;
+        self.begin(accuser, CaseKind::Aggregate, &pool.scope)?;
+
+        let count = round.accepted.count_ones();
+        let opening = merkle::Opening {
+            leaf_count: AGGREGATE_COUNTS,
+            index: count.wrapping_sub(1),
+            path: bytemuck::bytes_of(&args.path),
+        };
+        let leaf = GraphRoots::leaf_of_aggregate(&args.nodes_root, &args.outputs_root, args.node_count);
+        require(opening.opens::<H>(&job.spec.aggregates_root, &leaf), Error::HashMismatch)?;
+
+        self.subject = *case.round_address;
+        self.round = *case.round_address;
+        self.job = round.job;
+        self.pool = *case.pool_address;
+        self.place = place;
+        let ground = &mut self.game.ground;
+        ground.nodes_root = args.nodes_root;
+        ground.outputs_root = args.outputs_root;
+        ground.node_count = args.node_count;
+        ground.state_count = job.spec.state_count;
+        ground.base_entries = job.spec.state_count;
+        ground.inner_steps = 1;
+        ground.steps_per_leaf = 1;
+        ground.end_root = vote;
+        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        round.vote_disputes = round.vote_disputes.checked_add(1).ok_or(Error::Overflow)?;
+        pool.freeze()
+    }
+
+    /// Notes the end of the next accepted segment, of the trainer in this place.
+    pub fn set_base(&mut self, segment: &Segment, place: u8) -> Result<()> {
+        require(segment.round == self.round && segment.claim.place == place, Error::WrongSegments)?;
+        let ground = &mut self.game.ground;
+        let base = ground.bases.get_mut(ground.base_count as usize).ok_or(Error::WrongSegments)?;
+        *base = segment.claim.end_root;
+        ground.base_count += 1;
+        Ok(())
+    }
+
+    /// Opens a dispute on an attestation that was shown, until an audit's length after the time to show it is over. The bond
+    /// comes into the vault by the caller; the datasets follow by [`Dispute::set_dataset`], all of them.
+    pub fn open_attestation<H: Sha256>(&mut self, case: &AttestationCase<'_>, pool: &mut Pool) -> Result<()> {
+        let AttestationCase { accuser, job, round, segment, place, .. } = case;
+        job.require_place(PoolKind::Auditor, *place, case.pool_address)?;
+        let deadline = int::add(round.vote_deadline_slot, job.spec.audit_slots as u64)?;
+        require(segment.shown & bit(*place) != 0 && accuser.slot < deadline, Error::NoClaim)?;
+        self.begin(accuser, CaseKind::Attestation, &pool.scope)?;
+
+        let seat = round.auditors.get(*place as usize).ok_or(Error::WrongPlace)?;
+        let trace_root = segment.attestations.get(*place as usize).ok_or(Error::WrongPlace)?;
+        self.subject = *case.segment_address;
+        self.round = segment.round;
+        self.job = segment.job;
+        self.pool = *case.pool_address;
+        self.place = *place;
+        self.set_segment(job, round, segment)?;
+        let leaf_count = self.game.ground.leaf_count();
+        self.game.leaf = attested_leaf::<H>(&seat.preimage, &segment.claim.accumulator_root, leaf_count);
+        self.game.trace_root = *trace_root;
+        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        pool.freeze()
+    }
+
+    /// Opens a dispute on a job's genesis state, as long as its creator's bond is there. The bond of the accuser comes into the
+    /// vault by the caller.
+    pub fn open_genesis(&mut self, accuser: &Accuser<'_>, job_address: &Address, job: &mut Job) -> Result<()> {
+        require(job.genesis_bond > 0, Error::NoClaim)?;
+        self.begin(accuser, CaseKind::Genesis, &job.creator)?;
+        self.subject = *job_address;
+        self.job = *job_address;
+        let ground = &mut self.game.ground;
+        ground.nodes_root = job.spec.init_nodes_root;
+        ground.outputs_root = job.spec.init_outputs_root;
+        ground.node_count = job.spec.init_node_count;
+        ground.state_count = job.spec.state_count;
+        ground.inner_steps = 1;
+        ground.steps_per_leaf = 1;
+        ground.end_root = job.spec.genesis_root;
+        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        job.genesis_disputes = job.genesis_disputes.checked_add(1).ok_or(Error::Overflow)?;
+        Ok(())
+    }
+
+    /// Takes the outcome of a decided dispute, once, and the bond at stake in it.
+    pub(super) fn decide(&mut self) -> Result<(Outcome, u64)> {
+        require(self.resolved == 0, Error::AlreadyResolved)?;
+        let outcome = self.game.outcome()?;
+        require(outcome != Outcome::Open, Error::DisputeNotOver)?;
+        self.resolved = 1;
+        Ok((outcome, core::mem::take(&mut self.bond)))
+    }
+
+    /// Ends a decided dispute on a vote or an attestation: slashes or acquits the auditor. A convicted vote that made the next
+    /// base is taken back: see [`overturn_base`].
+    pub fn resolve_auditor(&mut self, parties: &mut AuditorVerdict<'_>) -> Result<Payout> {
+        let case = self.game.ground.case()?;
+        require(matches!(case, CaseKind::Aggregate | CaseKind::Attestation), Error::WrongCase)?;
+        let (outcome, bond) = self.decide()?;
+        let AuditorVerdict { config, job, round, pool, slot } = parties;
+        if case == CaseKind::Aggregate {
+            round.vote_disputes = round.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        }
+        let payout = if outcome == Outcome::Convicted {
+            let slashed = if job.excluded_auditors & bit(self.place) != 0 {
+                // Once in a job: whatever else it claimed, its own bond is gone.
+                SlashOutcome::default()
+            } else {
+                pool.slash(&config.parameters, *slot)?
+            };
+            strike(job, round, self.place)?;
+            pool.claims_convicted = pool.claims_convicted.saturating_add(1);
+            if case == CaseKind::Aggregate {
+                overturn_base(round, job, &self.game.ground.end_root);
+            }
+            reward(config, bond, &slashed)?
+        } else {
+            let (burned, kept) = forfeit(config, bond)?;
+            pool.credit(kept)?;
+            Payout { to_challenger: 0, burned }
+        };
+        pool.unfreeze()?;
+        Ok(payout)
+    }
+
+    /// Ends a decided dispute on a genesis state: the creator's bond is taken and the job closed, or the bond grows by half of
+    /// the accuser's.
+    pub fn resolve_genesis(&mut self, config: &mut Config, job: &mut Job) -> Result<Payout> {
+        require(self.game.ground.case()? == CaseKind::Genesis, Error::WrongCase)?;
+        let (outcome, bond) = self.decide()?;
+        job.genesis_disputes = job.genesis_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        if outcome == Outcome::Convicted {
+            job.closed = 1;
+            let from_bond = core::mem::take(&mut job.genesis_bond);
+            return reward(config, bond, &SlashOutcome { from_bond, from_delegators: 0 });
+        }
+        let (burned, kept) = forfeit(config, bond)?;
+        if job.closed != 0 {
+            // Another dispute has closed the job: nothing goes to whoever was convicted.
+            config.insure(kept)?;
+        } else {
+            job.genesis_bond = int::add(job.genesis_bond, kept)?;
+        }
+        Ok(Payout { to_challenger: 0, burned })
+    }
+}
+
+/// What a convicted defendant lost: the bounty out of its own bond goes to the accuser, with the accuser's bond, the rest is insured.
+pub(super) fn reward(config: &mut Config, bond: u64, slashed: &SlashOutcome) -> Result<Payout> {
+    let bounty = bounty(&config.parameters, slashed.from_bond)?;
+    config.insure(int::sub(slashed.total()?, bounty)?)?;
+    Ok(Payout { to_challenger: int::add(bond, bounty)?, burned: 0 })
+}
+
+/// A lost accusation's bond: half of it is burned, the other half is the defendant's.
+pub(super) fn forfeit(config: &mut Config, bond: u64) -> Result<(u64, u64)> {
+    let burned = int::bps(bond, 5_000, Rounding::Up)?;
+    config.record_burn(burned)?;
+    Ok((burned, int::sub(bond, burned)?))
+}
+
+/// Takes a convicted auditor out of the job's later rounds, and its stake, vote and pay out of this one.
+fn strike(job: &mut Job, round: &mut Round, place: u8) -> Result<()> {
+    job.excluded_auditors |= bit(place);
+    let seat = round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
+    round.auditor_stake = int::sub(round.auditor_stake, seat.stake)?;
+    seat.stake = 0;
+    seat.vote = [0; 32];
+    seat.settled = 1;
+    Ok(())
+}
+
+/// Takes back a base that was voted and is false, as long as its round is not scored: the round is void, and the next one
+/// repeats it from the same base.
+pub fn overturn_base(round: &mut Round, job: &mut Job, root: &[u8; 32]) {
+    if round.status == round::AGGREGATED && round.next_base == *root {
+        round.void(job);
+        job.base_root = round.base_root;
+    }
+}
+
+const _: () = assert!(MAX_BASES == AGGREGATE_COUNTS as usize);

@@ -1,0 +1,65 @@
+//! Accuses an attestation.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{
+    Error, Result,
+    account::seed,
+    config::Config,
+    dispute::{Accuser, AttestationCase, Dispute, instruction::OpenAttestationDispute},
+    job::Job,
+    pool::Pool,
+    round::Round,
+    segment::Segment,
+};
+
+use super::set_datasets;
+use crate::{
+    guard::{self, Creation, Syscall},
+    token::Vault,
+};
+
+/// Implements [`OpenAttestationDispute`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let args: OpenAttestationDispute = guard::args(data)?;
+    let [
+        challenger,
+        config_view,
+        job,
+        round,
+        segment,
+        pool,
+        dispute,
+        source,
+        vault,
+        token_program,
+        _system,
+        datasets @ ..,
+    ] = accounts
+    else {
+        return Err(Error::MissingAccount);
+    };
+    guard::signer(challenger)?;
+    let config = guard::load::<Config>(program, config_view)?;
+    let job = guard::load::<Job>(program, job)?;
+    let round = guard::load::<Round>(program, round)?;
+    let segment = guard::load::<Segment>(program, segment)?;
+    let mut pool = guard::load_mut::<Pool>(program, pool)?;
+    guard::related(round.job == job.address && segment.round == round.address)?;
+    let place = u8::try_from(args.place).map_err(|_| Error::WrongPlace)?;
+    let pool_address = pool.address;
+    let seeds: [&[u8]; 4] = [seed::DISPUTE, &segment.address, guard::key(challenger), &[place]];
+    let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
+    let case = AttestationCase {
+        accuser: Accuser { wallet: guard::key(challenger), parameters: &config.parameters, slot: guard::slot()? },
+        job: &job,
+        round: &round,
+        segment: &segment,
+        segment_address: &segment.address,
+        pool_address: &pool_address,
+        place,
+    };
+    dispute.open_attestation::<Syscall>(&case, &mut pool)?;
+    set_datasets(program, &mut dispute, &job, datasets)?;
+    Vault::new(&config, config_view, vault, token_program)?.deposit(challenger, source, dispute.bond)
+}

@@ -1,0 +1,61 @@
+//! Accuses an auditor's vote for the next base.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{
+    Error, Result,
+    account::seed,
+    config::Config,
+    dispute::{Accuser, Dispute, VoteCase, instruction::OpenVoteDispute},
+    job::{Job, MAX_TRAINERS, bit},
+    pool::Pool,
+    round::Round,
+    segment::Segment,
+};
+
+use crate::{
+    guard::{self, Creation, Syscall},
+    token::Vault,
+};
+
+/// Implements [`OpenVoteDispute`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let args: OpenVoteDispute = guard::args(data)?;
+    let [
+        challenger,
+        config_view,
+        job,
+        round,
+        pool,
+        dispute,
+        source,
+        vault,
+        token_program,
+        _system,
+        segments @ ..,
+    ] = accounts
+    else {
+        return Err(Error::MissingAccount);
+    };
+    guard::signer(challenger)?;
+    let config = guard::load::<Config>(program, config_view)?;
+    let job = guard::load::<Job>(program, job)?;
+    let mut round = guard::load_mut::<Round>(program, round)?;
+    let mut pool = guard::load_mut::<Pool>(program, pool)?;
+    guard::related(round.job == job.address)?;
+    let (round_address, pool_address) = (round.address, pool.address);
+    let place = [args.place as u8];
+    let seeds: [&[u8]; 4] = [seed::DISPUTE, &round_address, guard::key(challenger), &place];
+    let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
+    let accuser =
+        Accuser { wallet: guard::key(challenger), parameters: &config.parameters, slot: guard::slot()? };
+    let case =
+        VoteCase { accuser, job: &job, round_address: &round_address, pool_address: &pool_address, args: &args };
+    dispute.open_vote::<Syscall>(&case, &mut round, &mut pool)?;
+    let mut segments = segments.iter();
+    for place in (0..MAX_TRAINERS as u8).filter(|place| round.accepted & bit(*place) != 0) {
+        let segment = guard::load::<Segment>(program, segments.next().ok_or(Error::MissingAccount)?)?;
+        dispute.set_base(&segment, place)?;
+    }
+    Vault::new(&config, config_view, vault, token_program)?.deposit(challenger, source, dispute.bond)
+}
