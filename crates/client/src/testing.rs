@@ -4,6 +4,8 @@
 //! that no unit of value was created or lost. [`Scene`] is a job on it with trainers, auditors, evaluators, data providers and one
 //! patron per domain, whose steps can be taken one by one. Everything is deterministic. It panics where a test would fail.
 
+mod money;
+
 use std::path::Path;
 
 use sip_ledger::{Embedded, Ledger, LedgerError, Receipt};
@@ -12,8 +14,7 @@ use sip_protocol::{
     Account, Error,
     attestation::Shown,
     config::{CAP, Config, Parameters, TOKEN},
-    emission::{Emission, ONE, Schedule},
-    epoch::EmissionAccount,
+    emission::{ONE, Schedule},
     evaluation,
     instruction::RegisterDataset,
     job::{Job, JobSpec, MAX_DOMAINS},
@@ -147,7 +148,8 @@ impl World {
         let config = Config::decode(&config.data).expect("the configuration decodes");
         let accounts = self.ledger.program_accounts(&self.program.id);
         let owed = liabilities(accounts.iter().map(|(_, account)| account.data.as_slice())).expect("accounts decode");
-        let held = self.ledger.token_balance(&self.program.vault()).expect("the vault exists");
+        let vault = self.ledger.account(&self.program.vault()).expect("the vault exists");
+        let held = u64::from_le_bytes(vault.data[64..72].try_into().expect("8 bytes"));
         assert_eq!(held, owed, "the vault holds what all accounts together say that it owes");
         let mint = self.ledger.account(&self.program.mint()).expect("the mint exists");
         let supply = u64::from_le_bytes(mint.data[36..44].try_into().expect("8 bytes"));
@@ -172,11 +174,6 @@ impl World {
         self.state(&self.program.config())
     }
 
-    /// The state of emission.
-    pub fn emission(&self) -> Emission {
-        self.state::<EmissionAccount>(&self.program.emission()).emission
-    }
-
     /// Other parameters from now on, as if they had been proposed a day ago: deadlines of rounds do not pass.
     pub fn set_parameters(&mut self, parameters: &Parameters) {
         parameters.check().expect("the parameters are within their bounds");
@@ -192,34 +189,6 @@ impl World {
     /// Lets slots pass.
     pub fn advance(&mut self, slots: u64) {
         self.ledger.advance_slots(slots).expect("slots pass");
-    }
-
-    /// Stakes into a pool and lets the stake become active.
-    pub fn stake(&mut self, owner: &Keypair, pool: &Address, amount: u64) {
-        let program = self.program;
-        self.send(&[program.deposit(&owner.pubkey(), pool, amount, 0)], &[owner]);
-        self.activate(&[(*pool, owner.pubkey())]);
-    }
-
-    /// Lets the activation time pass and activates positions, given by pool and owner.
-    pub fn activate(&mut self, positions: &[(Address, Address)]) {
-        let (program, authority) = (self.program, self.authority.insecure_clone());
-        let slots = self.config().parameters.activation_slots;
-        self.advance(slots);
-        for (pool, owner) in positions {
-            self.send(&[program.activate(pool, owner)], &[&authority]);
-        }
-    }
-
-    /// Lets the epoch pass, turns it, and counts the stake of pools.
-    pub fn turn_epoch(&mut self, pools: &[Address]) {
-        let (program, authority) = (self.program, self.authority.insecure_clone());
-        let slots = self.emission().schedule.epoch_slots;
-        self.advance(slots);
-        self.send(&[program.turn_epoch()], &[&authority]);
-        for pool in pools {
-            self.send(&[program.settle_yield(pool)], &[&authority]);
-        }
     }
 
     /// An operator of this name with a pool of a kind, bonded with [`BOND_TOKENS`].

@@ -611,18 +611,3 @@ fn everything_new_is_guarded() {
     send_guarded(&mut scene.world, program.tokenize_shares(&owner, &pool, &account, 5 * TOKEN), &patron, &[7]);
     send_guarded(&mut scene.world, program.detokenize_shares(&owner, &pool, &account, TOKEN), &patron, &[7]);
 }
-
-#[test]
-fn the_binary_says_whom_to_tell_of_a_weakness() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../programs/sip/sip.so");
-    let binary = std::fs::read(path).unwrap();
-    let find = |mark: &[u8]| binary.windows(mark.len()).position(|window| window == mark);
-    let start = find(b"=======BEGIN SECURITY.TXT V1=======\0").expect("the text begins");
-    let end = find(b"=======END SECURITY.TXT V1=======\0").expect("the text ends");
-    let text = String::from_utf8(binary[start + 36..end].to_vec()).unwrap();
-    let words: Vec<&str> = text.split_terminator('\0').collect();
-    assert_eq!(words.len() % 2, 0, "names and values");
-    for name in ["name", "project_url", "contacts", "policy"] {
-        assert!(words.iter().step_by(2).any(|word| *word == name), "{name} is missing");
-    }
-}

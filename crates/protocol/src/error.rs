@@ -88,6 +88,7 @@ errors! {
     SharesLocked = 117, "the shares are locked or steer a domain; wait for the lock's end or withdraw the vote";
     WrongLock = 118, "a lock runs 1 to 48 periods and is only ever made larger or longer";
     NotCompounding = 119, "only shares of a compounding pool can be tokens; others earn to their position";
+    WrongExtension = 122, "the token account has an extension that the protocol does not take; use another account";
     WrongRoyalty = 121, "a model with a parent passes on a part of its fees to it, and only such a model does";
     WrongSteering = 120, "delegated stake steers attention pools of jobs, and an attention pool's own stake steers there";
 

@@ -52,7 +52,8 @@ instructions! {
     ///
     /// - once only; all four at their canonical addresses, even if someone sent lamports there first
     /// - parameters and schedule within their hard bounds
-    /// - the mint has 9 decimals, the config account as authority and no freeze authority
+    /// - the token program is SPL Token or Token-2022; the mint has 9 decimals, the config account as authority, no freeze authority
+    ///   and no extension
     /// - 10⁹ tokens are minted into the vault and split over the buckets
     Initialize = 0 {
         /// First parameters.

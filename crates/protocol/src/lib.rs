@@ -33,6 +33,7 @@ pub mod round;
 pub mod segment;
 pub mod settlement;
 pub mod steering;
+pub mod token;
 
 pub use account::{Account, AccountKind, Address, Header};
 pub use error::{Error, Result};

@@ -166,9 +166,12 @@ impl Position {
             let passed = slot.saturating_sub(self.ramp_slot);
             mul_div(self.pending, passed, self.ramp_end_slot - self.ramp_slot, Rounding::Down)?
         };
-        if int::shares_for_deposit(due, pool.shares, pool.assets)? == 0 {
+        // Only what whole shares cost: who activates often takes nothing from the owner by rounding.
+        let shares = int::shares_for_deposit(due, pool.shares, pool.assets)?;
+        if shares == 0 {
             return Ok(0);
         }
+        let due = mul_div(shares, pool.assets, pool.shares, Rounding::Up)?;
         pool.pending_assets = int::sub(pool.pending_assets, due)?;
         let shares = pool.add_assets(due, slot)?;
         self.pending -= due;

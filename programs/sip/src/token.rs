@@ -1,7 +1,7 @@
 //! Tokens: the one vault, in and out, and the mints of liquid shares.
 //!
-//! What belongs to whom is state, never a balance. Balances are read for one purpose: a transfer into the vault is believed only if the
-//! vault's balance grew by exactly the amount.
+//! What belongs to whom is state, never a balance. Balances are read for one purpose: a transfer is believed only if the vault's balance
+//! changed by exactly the amount. The token lives under the SPL token program or under Token-2022, as its genesis named it.
 
 use pinocchio::{
     AccountView, Address,
@@ -12,23 +12,31 @@ use sip_protocol::{
     Account, Error, Result,
     account::seed,
     config::{Config, DECIMALS},
+    token::check_account,
 };
 
 use crate::guard::{self, Creation};
 
+/// Token-2022, under which the genesis may put the token as well as under the SPL token program.
+pub const TOKEN_2022: Address = Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
 /// Bytes of an SPL mint.
 const MINT_BYTES: usize = 82;
 /// Where the amount stands in an SPL token account.
 const AMOUNT: core::ops::Range<usize> = 64..72;
 
-/// Bytes of an SPL token account.
-const TOKEN_ACCOUNT_BYTES: usize = 165;
+/// Checks that an account is one of the two token programs, and returns its address.
+#[inline(always)]
+pub fn check_program(account: &AccountView) -> Result<&Address> {
+    let address = account.address();
+    if address == &pinocchio_token::ID || address == &TOKEN_2022 { Ok(address) } else { Err(Error::WrongProgram) }
+}
 
 /// The vault with what a call into the token program needs.
 pub struct Vault<'a> {
     config: &'a Config,
     authority: &'a AccountView,
     vault: &'a AccountView,
+    program: &'a Address,
 }
 
 impl<'a> Vault<'a> {
@@ -38,24 +46,27 @@ impl<'a> Vault<'a> {
         config: &'a Config,
         authority: &'a AccountView,
         vault: &'a AccountView,
-        token_program: &AccountView,
+        token_program: &'a AccountView,
     ) -> Result<Self> {
-        if token_program.address() != &pinocchio_token::ID {
-            return Err(Error::WrongProgram);
-        }
+        let program = check_program(token_program)?;
         if *guard::key(vault) != config.vault {
             return Err(Error::WrongTokenAccount);
         }
-        Ok(Vault { config, authority, vault })
+        // The other token program has no power over it.
+        if !vault.owned_by(program) {
+            return Err(Error::WrongProgram);
+        }
+        Ok(Vault { config, authority, vault, program })
     }
 
     /// Checks that an account is a token account of the protocol's mint other than the vault.
     #[inline(always)]
     fn check_wallet(&self, account: &AccountView) -> Result<()> {
-        if !account.owned_by(&pinocchio_token::ID) || account.data_len() != TOKEN_ACCOUNT_BYTES {
+        if !account.owned_by(self.program) {
             return Err(Error::WrongTokenAccount);
         }
         let data = account.try_borrow().map_err(|_| Error::DuplicateAccount)?;
+        check_account(&data)?;
         if data[..32] != self.config.mint || account.address() == self.vault.address() {
             return Err(Error::WrongTokenAccount);
         }
@@ -67,7 +78,8 @@ impl<'a> Vault<'a> {
     pub fn deposit(&self, owner: &AccountView, source: &AccountView, amount: u64) -> Result<()> {
         self.check_wallet(source)?;
         let before = self.balance()?;
-        Transfer::new(source, self.vault, owner, amount).invoke().map_err(|_| Error::CallFailed)?;
+        let transfer = Transfer::new(source, self.vault, owner, amount);
+        transfer.invoke_with_program(self.program).map_err(|_| Error::CallFailed)?;
         if self.balance()?.checked_sub(before) == Some(amount) { Ok(()) } else { Err(Error::WrongTransfer) }
     }
 
@@ -85,9 +97,11 @@ impl<'a> Vault<'a> {
         self.check_wallet(destination)?;
         let bump = [self.config.header().bump];
         let seeds = [Seed::from(seed::CONFIG), Seed::from(&bump)];
+        let before = self.balance()?;
         Transfer::new(self.vault, destination, self.authority, amount)
-            .invoke_signed(&[Signer::from(&seeds)])
-            .map_err(|_| Error::CallFailed)
+            .invoke_signed_with_program(&[Signer::from(&seeds)], self.program)
+            .map_err(|_| Error::CallFailed)?;
+        if before.checked_sub(self.balance()?) == Some(amount) { Ok(()) } else { Err(Error::WrongTransfer) }
     }
 
     /// Burns tokens of the vault. The caller has taken them out of the state and recorded the burn.
@@ -99,7 +113,7 @@ impl<'a> Vault<'a> {
         let bump = [self.config.header().bump];
         let seeds = [Seed::from(seed::CONFIG), Seed::from(&bump)];
         Burn::new(self.vault, mint, self.authority, amount)
-            .invoke_signed(&[Signer::from(&seeds)])
+            .invoke_signed_with_program(&[Signer::from(&seeds)], self.program)
             .map_err(|_| Error::CallFailed)
     }
 }
@@ -120,22 +134,20 @@ impl ShareMint<'_> {
     /// Creates the mint, without a freeze authority.
     #[inline(never)]
     pub fn open(&self, creation: &Creation, mint: &mut AccountView) -> Result<()> {
-        creation.allocate(mint, &[seed::LIQUID, self.pool], &pinocchio_token::ID, MINT_BYTES)?;
-        self.check_program()?;
-        InitializeMint2::new(mint, DECIMALS, self.authority.address(), None).invoke().map_err(|_| Error::CallFailed)
+        let program = check_program(self.token_program)?;
+        creation.allocate(mint, &[seed::LIQUID, self.pool], program, MINT_BYTES)?;
+        InitializeMint2::new(mint, DECIMALS, self.authority.address(), None)
+            .invoke_with_program(program)
+            .map_err(|_| Error::CallFailed)
     }
 
     /// Checks the token program and that this is the pool's mint: the protocol's own mint has the same authority.
     #[inline(never)]
     pub fn check(&self, program: &Address, mint: &AccountView) -> Result<()> {
-        self.check_program()?;
+        check_program(self.token_program)?;
         let (address, _) =
             Address::try_find_program_address(&[seed::LIQUID, self.pool], program).ok_or(Error::WrongAddress)?;
         if *mint.address() == address { Ok(()) } else { Err(Error::WrongAddress) }
-    }
-
-    fn check_program(&self) -> Result<()> {
-        if self.token_program.address() == &pinocchio_token::ID { Ok(()) } else { Err(Error::WrongProgram) }
     }
 
     /// Mints shares. The caller has taken them out of a position and checked the mint.
@@ -144,13 +156,15 @@ impl ShareMint<'_> {
         let bump = [self.config.header().bump];
         let seeds = [Seed::from(seed::CONFIG), Seed::from(&bump)];
         MintTo::new(mint, destination, self.authority, shares)
-            .invoke_signed(&[Signer::from(&seeds)])
+            .invoke_signed_with_program(&[Signer::from(&seeds)], self.token_program.address())
             .map_err(|_| Error::CallFailed)
     }
 
     /// Burns shares of `owner`, who has signed. The caller has put them into a position and checked the mint.
     #[inline(never)]
     pub fn burn(&self, mint: &AccountView, source: &AccountView, owner: &AccountView, shares: u64) -> Result<()> {
-        Burn::new(source, mint, owner, shares).invoke().map_err(|_| Error::CallFailed)
+        Burn::new(source, mint, owner, shares)
+            .invoke_with_program(self.token_program.address())
+            .map_err(|_| Error::CallFailed)
     }
 }

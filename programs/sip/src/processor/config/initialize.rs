@@ -11,14 +11,16 @@ use sip_protocol::{
     config::{CAP, Config, DECIMALS},
     epoch::EmissionAccount,
     instruction::Initialize,
+    token::ACCOUNT_BYTES,
 };
 
-use crate::guard::{self, Creation};
+use crate::{
+    guard::{self, Creation},
+    token::check_program,
+};
 
 /// Bytes of an SPL mint.
 const MINT_BYTES: usize = 82;
-/// Bytes of an SPL token account.
-const TOKEN_ACCOUNT_BYTES: usize = 165;
 
 /// Implements [`Initialize`].
 #[inline(never)]
@@ -28,29 +30,37 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         return Err(Error::MissingAccount);
     };
     guard::signer(authority)?;
-    if token_program.address() != &pinocchio_token::ID {
-        return Err(Error::WrongProgram);
-    }
+    let token = check_program(token_program)?;
     let config_view = *config;
     let creation = Creation { program, payer: authority };
     let mut config = creation.create::<Config>(config, &[seed::CONFIG])?;
-    creation.allocate(mint, &[seed::MINT], &pinocchio_token::ID, MINT_BYTES)?;
-    creation.allocate(vault, &[seed::VAULT], &pinocchio_token::ID, TOKEN_ACCOUNT_BYTES)?;
+    creation.allocate(mint, &[seed::MINT], token, MINT_BYTES)?;
+    creation.allocate(vault, &[seed::VAULT], token, ACCOUNT_BYTES)?;
     config.genesis(guard::key(authority), &args.parameters)?;
     config.administration.genesis_slot = guard::slot()?;
     let mut account = creation.create::<EmissionAccount>(emission, &[seed::EMISSION])?;
     account.emission.initialise(&args.schedule, guard::slot()?)?;
     config.mint = *guard::key(mint);
     config.vault = *guard::key(vault);
-    mint_cap(&config_view, mint, vault, config.header.bump)
+    mint_cap(&Supply { config: &config_view, mint, vault, token, bump: config.header.bump })
+}
+
+/// What minting needs.
+struct Supply<'a> {
+    config: &'a AccountView,
+    mint: &'a AccountView,
+    vault: &'a AccountView,
+    token: &'a Address,
+    bump: u8,
 }
 
 #[inline(never)]
-fn mint_cap(config: &AccountView, mint: &AccountView, vault: &AccountView, bump: u8) -> Result<()> {
+fn mint_cap(supply: &Supply) -> Result<()> {
+    let Supply { config, mint, vault, token, bump } = *supply;
     let failed = |_| Error::CallFailed;
-    InitializeMint2::new(mint, DECIMALS, config.address(), None).invoke().map_err(failed)?;
-    InitializeAccount3::new(vault, mint, config.address()).invoke().map_err(failed)?;
+    InitializeMint2::new(mint, DECIMALS, config.address(), None).invoke_with_program(token).map_err(failed)?;
+    InitializeAccount3::new(vault, mint, config.address()).invoke_with_program(token).map_err(failed)?;
     let bump = [bump];
     let seeds = [Seed::from(seed::CONFIG), Seed::from(&bump)];
-    MintTo::new(mint, vault, config, CAP).invoke_signed(&[Signer::from(&seeds)]).map_err(failed)
+    MintTo::new(mint, vault, config, CAP).invoke_signed_with_program(&[Signer::from(&seeds)], token).map_err(failed)
 }

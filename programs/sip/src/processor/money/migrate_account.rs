@@ -1,6 +1,9 @@
 //! Lengthens an account of an older layout.
 
-use pinocchio::{AccountView, Address, Resize, sysvars::{Sysvar, rent::Rent}};
+use pinocchio::{
+    AccountView, Address, Resize,
+    sysvars::{Sysvar, rent::Rent},
+};
 use pinocchio_system::instructions::Transfer;
 use sip_protocol::{Error, Result, migration, money::MigrateAccount};
 

@@ -42,8 +42,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     if args.royalty_bps > BPS_ONE || parents.is_empty() != (args.royalty_bps == 0) {
         return Err(Error::WrongRoyalty);
     }
-    let seeds: [&[u8]; 4] =
-        [seed::POOL, &[PoolKind::Model as u8], guard::key(operator), &args.index.to_le_bytes()];
+    let seeds: [&[u8]; 4] = [seed::POOL, &[PoolKind::Model as u8], guard::key(operator), &args.index.to_le_bytes()];
     let mut pool = Creation { program, payer: operator }.create::<Pool>(pool, &seeds)?;
     if let Some(parent) = parents.first() {
         let parent = guard::load::<Pool>(program, parent)?;
