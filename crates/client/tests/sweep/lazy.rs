@@ -3,9 +3,9 @@
 
 use super::random::Random;
 use super::stage::Stage;
-use sip_arith::Native;
+use sip_arith::{Native, is_fault};
 use sip_node::dispute::{Challenger, Defender, Evidence, GraphEvidence, Move, StepRoots};
-use sip_ops::{Kind, MAX_LABELS, Node, NodeSpec, Source};
+use sip_ops::{Kind, MAX_LABELS, Node, NodeSpec, Source, Type};
 use sip_proof::blake3::{ChunkOpening, Subtree, chunk_count, chunk_value, path_len};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::{Hash, HostSha256, Leaf, Sha256, hash_at, roots_tree, tensor_bytes};
@@ -121,6 +121,8 @@ pub(crate) struct Lie {
     step: u32,
     node: u32,
     element: u32,
+    /// The element's false value.
+    claim: u32,
     piece: u32,
     /// Accumulators after each piece but the last.
     partials: Vec<u32>,
@@ -133,8 +135,16 @@ pub(crate) struct Lie {
 }
 
 impl Lie {
-    /// A false element of a node, somewhere; `value` gives the operand values that the trainer shows.
+    /// A false element of a node, somewhere; `value` gives the operand values that the trainer shows. The element is finite, so
+    /// that nothing but its operands speaks against it.
     pub(crate) fn new(model: &Model, node: u32, random: &mut Random, value: &mut dyn FnMut() -> u32) -> Lie {
+        let is_u32 = model.nodes[node as usize].dtype == Type::U32;
+        let is_sound = |lie: &Lie| is_u32 || !is_fault(lie.claim);
+        let mut lies = (0..1_000).map(|_| Lie::draw(model, node, random, value));
+        lies.find(is_sound).expect("operand values with a finite outcome")
+    }
+
+    fn draw(model: &Model, node: u32, random: &mut Random, value: &mut dyn FnMut() -> u32) -> Lie {
         let spec = &model.nodes[node as usize];
         let bytes = spec.encode();
         let parsed = Node::parse(&bytes).expect("a well-formed node");
@@ -170,9 +180,10 @@ impl Lie {
         if !is_last {
             partials[piece as usize] = end;
         }
-        let output = Blob::new(parsed.len(), u64::from(element), if is_last { end } else { value() });
+        let claim = if is_last { end } else { value() };
+        let output = Blob::new(parsed.len(), u64::from(element), claim);
         let step = random.below(model.ground.inner_steps);
-        Lie { step, node, element, piece, partials, values, slot, output, operand, operand_node }
+        Lie { step, node, element, claim, piece, partials, values, slot, output, operand, operand_node }
     }
 }
 
