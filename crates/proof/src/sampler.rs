@@ -80,10 +80,10 @@ pub struct HeldOut {
 impl HeldOut {
     /// Steps that score one domain; `None` where `rows` does not divide `windows`.
     pub const fn steps_per_domain(&self) -> Option<u32> {
-        if self.rows == 0 || self.windows == 0 || self.windows % self.rows != 0 {
-            return None;
+        match self.windows.checked_rem(self.rows) {
+            Some(0) if self.windows > 0 => Some(self.windows / self.rows),
+            _ => None,
         }
-        Some(self.windows / self.rows)
     }
 
     /// Steps that score so many domains.

@@ -126,6 +126,15 @@ fn print(event: &Event, json: bool) {
             format!("{dispute}: {}", if *convicted { "convicted" } else { "acquitted" }),
             serde_json::json!({ "event": "decided", "dispute": dispute.to_string(), "convicted": convicted }),
         ),
+        Event::Scored { round, place, is_true } => (
+            format!(
+                "round {}, evaluator {}: the scoring run is {}what the replay gives",
+                round + 1,
+                place + 1,
+                if *is_true { "" } else { "not " }
+            ),
+            serde_json::json!({ "event": "scored", "round": round, "place": place, "true": is_true }),
+        ),
         Event::WrongBase { round } => (
             format!("round {}: the base that was voted is not the mean of the accepted segments", round + 1),
             serde_json::json!({ "event": "wrong-base", "round": round }),

@@ -159,6 +159,38 @@ fn a_watchtower_killed_between_moves_convicts_the_liar_and_nobody_else() {
 }
 
 #[test]
+fn a_whole_run_is_followed_from_base_to_base_and_a_false_score_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let mut settings = Settings { rounds: 2, audit_rate: 1.0, ..settings(vec![Fraud::LyingEvaluator]) };
+    prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
+    let mut run = Run::begin(settings, store, Progress::new(true), Stop::default()).unwrap();
+    run.play().unwrap();
+    let arguments = Arguments {
+        run: folder.path().into(),
+        url: None,
+        job: None,
+        key: PathBuf::new(),
+        state: None,
+        once: true,
+        json: true,
+    };
+    let (mut segments, mut scores) = (0, Vec::new());
+    for _ in 0..2 {
+        let mut note = |event: &Event| match event {
+            Event::Replayed { is_true: true, .. } => segments += 1,
+            Event::Scored { round, place, is_true } => scores.push((*round, *place, *is_true)),
+            _ => panic!("nobody lied about a segment or a base"),
+        };
+        let (ledger, key) = (Folder::open(&run.store).unwrap(), auditor(&run.world.people));
+        follow(ledger, &run.store, &arguments, key, &mut note, &mut || true, true).unwrap();
+    }
+    assert_eq!(segments, 6);
+    let expected = [(0, 0, true), (0, 1, true), (0, 2, true), (1, 0, true), (1, 1, true), (1, 2, false)];
+    assert_eq!(scores, expected);
+}
+
+#[test]
 fn a_silent_liar_is_convicted_by_its_clock_and_an_honest_round_is_left_alone() {
     for (cheats, convicted) in [(vec![Fraud::Lazy], 1), (Vec::new(), 0)] {
         let folder = tempfile::tempdir().unwrap();

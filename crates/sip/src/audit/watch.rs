@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use sip_client::{Accusation, Program};
 use sip_ledger::{Ledger, LedgerError, compute_unit_limit};
 use sip_node::dispute::{Challenger, DisputeError};
-use sip_node::{Replay, SegmentTask, State, Worker, aggregate};
+use sip_node::{Replay, SegmentTask, State, Worker, aggregate, scoring};
+use sip_proof::HostSha256;
 use sip_protocol::Account;
 use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Side};
+use sip_protocol::evaluation;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
 use sip_protocol::segment::{self, Segment};
@@ -47,6 +49,9 @@ struct Record {
     rounds_done: u32,
     /// Replays by the segment's address.
     replayed: BTreeMap<String, Replayed>,
+    /// Whether a scoring run is what the replay gives, by the address of its segment.
+    #[serde(default)]
+    scored: BTreeMap<String, bool>,
     /// Segments whose dispute was decided: nobody is accused twice.
     decided: BTreeSet<String>,
 }
@@ -63,6 +68,8 @@ pub(super) enum Event {
     Refused { dispute: Address, reason: String },
     /// A dispute ended.
     Decided { dispute: Address, convicted: bool },
+    /// A scoring run was replayed.
+    Scored { round: u32, place: u8, is_true: bool },
     /// A round's next base is not the mean of its accepted segments.
     WrongBase { round: u32 },
 }
@@ -142,6 +149,7 @@ impl<L: Ledger> Watch<'_, L> {
             }
             if round.status == round::SCORED || round.status == round::AGGREGATED {
                 self.follow_base(&round, ends)?;
+                self.scores(&job, &round, &address, &mut record)?;
             }
             if is_settled {
                 record.rounds_done = index + 1;
@@ -172,12 +180,14 @@ impl<L: Ledger> Watch<'_, L> {
     /// Whether the job is the one that the settings describe.
     fn check(&self, job: &Job) -> Result<()> {
         let (spec, task) = (&job.spec, &self.prepared.task);
-        let roots = [spec.nodes_root, spec.outputs_root, spec.tables_root, spec.genesis_root];
-        let own =
-            [task.roots.nodes_root, task.roots.outputs_root, task.roots.tables_root, self.prepared.genesis.root()];
+        let scoring = &self.prepared.scoring;
+        let roots = [spec.nodes_root, spec.outputs_root, spec.tables_root, spec.genesis_root, spec.score_nodes_root];
+        let (own, genesis) = (&task.roots, self.prepared.genesis.root());
+        let own = [own.nodes_root, own.outputs_root, own.tables_root, genesis, scoring.roots.nodes_root];
         ensure!(
             roots == own
                 && [spec.inner_steps, spec.leaf_interval] == [task.inner_steps, task.leaf_interval]
+                && Some(spec.held_out()) == scoring.held_out
                 && usize::from(spec.domain_count) == task.domains.len(),
             "the job at {} is not the one that the run's settings and data describe",
             self.job
@@ -314,6 +324,33 @@ impl<L: Ledger> Watch<'_, L> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Replays what the evaluators of a round revealed: one run of our own tells them all.
+    fn scores(&mut self, job: &Job, round: &Round, round_address: &Address, record: &mut Record) -> Result<()> {
+        let mut runs = Vec::new();
+        for (place, seat) in (0u8..).zip(&round.evaluators).take(round.evaluator_count.into()) {
+            let pool = Address::new_from_array(job.evaluators[usize::from(place)]);
+            let address = self.program.segment(round_address, &pool);
+            // Who committed and never revealed is COMMITTED after the tally as well.
+            let has_revealed = seat.status != evaluation::ABSENT && seat.status != evaluation::COMMITTED;
+            if has_revealed && !record.scored.contains_key(&address.to_string()) {
+                let account: Segment = self.read(&address)?;
+                runs.push((place, address, account.claim));
+            }
+        }
+        let (false, Some(base)) = (runs.is_empty(), self.state(&round.next_base)?) else { return Ok(()) };
+        let mut scorer =
+            Worker::new(self.prepared.scoring.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
+        let task = SegmentTask::scoring(&base, &self.machine.threads)?;
+        let own = scorer.train(&task, None, &mut |_| true)?;
+        let (sums, leaves) = (scoring::sums(&own.end), own.accumulator_root());
+        for (place, address, claim) in runs {
+            let is_true = claim == evaluation::claim::<HostSha256>(&job.spec, &sums, &leaves, place);
+            record.scored.insert(address.to_string(), is_true);
+            (self.report)(&Event::Scored { round: round.index, place, is_true });
+        }
+        write_json(&self.record(), record)
     }
 
     /// Computes the base that the next round starts from, unless it is known.
