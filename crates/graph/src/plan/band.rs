@@ -21,6 +21,8 @@ const SLICES: u32 = 16;
 const GROWTH: usize = 6;
 /// Elements that need not pass through memory, for which it is worth running a band.
 const LEAST_SAVED: usize = 1024;
+/// Most members of a band, so that long graphs do not take long to plan; a loop over micro-batches has any number.
+const MOST_MEMBERS: usize = 512;
 /// Elements that are not worth more than one slice.
 const LEAST_SLICE: usize = 4096;
 
@@ -211,7 +213,8 @@ impl<'a> Growth<'a> {
 
     /// Takes whatever can join, until nothing more can.
     pub(crate) fn grow(&mut self, filter: &Filter<'_>) -> Result<(), Refusal> {
-        loop {
+        let most = if self.may_carry { usize::MAX } else { MOST_MEMBERS };
+        while self.members.len() < most {
             let mut near: Vec<usize> = Vec::new();
             for &tensor in self.reads.keys().filter(|_| self.members.is_empty()) {
                 near.extend(&self.uses.readers[tensor as usize]);
@@ -237,9 +240,10 @@ impl<'a> Growth<'a> {
                 }
             }
             if self.members.len() == before {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Whether something outside reads what a member computes.
