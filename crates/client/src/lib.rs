@@ -6,13 +6,15 @@
 
 mod address;
 mod dispute;
+mod finality;
 mod instructions;
 mod state;
 
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use address::{ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SYSTEM_PROGRAM, TOKEN_PROGRAM};
+pub use address::{ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM};
 pub use dispute::{Accusation, MOVE_PART_BYTES};
+pub use finality::{StateDemand, instruction_name};
 pub use instructions::{NewPool, Seat, build};
 pub use state::{kind_of, liabilities, refusal};

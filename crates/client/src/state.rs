@@ -5,6 +5,7 @@ use sip_protocol::{
     config::Config,
     data::Dataset,
     dispute::Dispute,
+    finality::{accusation::Accusation, availability::Demand},
     job::Job,
     pool::Pool,
     position::{Position, Ticket},
@@ -24,6 +25,8 @@ pub fn kind_of(data: &[u8]) -> Option<AccountKind> {
         AccountKind::Round,
         AccountKind::Segment,
         AccountKind::Dispute,
+        AccountKind::Accusation,
+        AccountKind::Demand,
     ]
     .into_iter()
     .find(|kind| data.first() == Some(&(*kind as u8)))
@@ -46,6 +49,8 @@ pub fn liabilities<'a>(accounts: impl IntoIterator<Item = &'a [u8]>) -> Result<u
             AccountKind::Segment => Segment::decode(data)?.liabilities()?,
             AccountKind::Dispute => Dispute::decode(data)?.liabilities()?,
             AccountKind::DisputeBuffer => 0,
+            AccountKind::Accusation => Accusation::decode(data)?.liabilities()?,
+            AccountKind::Demand => Demand::decode(data)?.liabilities()?,
         };
         sum = sum.checked_add(owed).ok_or(Error::Overflow)?;
     }

@@ -7,10 +7,12 @@
 //! | auditor | [`Worker::audit`]: the same again, compared leaf by leaf, and a digest that proves it |
 //! | anyone | [`aggregate`]: the next base from the accepted segments |
 //! | both sides of a dispute | [`dispute`]: the next move, from a [`Replay`] |
+//! | who committed something | [`availability`]: the opening that answers a demand for it |
 //!
 //! [`Cheat`] stages the frauds that the protocol must survive.
 
 mod aggregate;
+pub mod availability;
 mod cheat;
 pub mod dispute;
 mod replay;

@@ -34,6 +34,10 @@ pub enum AccountKind {
     Dispute = 9,
     /// [`crate::dispute`]
     DisputeBuffer = 10,
+    /// [`crate::finality::accusation::Accusation`]
+    Accusation = 11,
+    /// [`crate::finality::availability::Demand`]
+    Demand = 12,
 }
 
 /// The first 8 bytes of every account.
@@ -119,6 +123,10 @@ pub mod seed {
     pub const SEGMENT: &[u8] = b"segment";
     /// See [`crate::dispute`].
     pub const DISPUTE: &[u8] = b"dispute";
+    /// challenger (32), hash (32).
+    pub const ACCUSATION: &[u8] = b"accusation";
+    /// segment or dataset (32), who demands (32), entry and chunk (u32 little endian each).
+    pub const DEMAND: &[u8] = b"demand";
 }
 
 /// Implements [`Account`] for a Pod struct whose first field is `header: Header`, and asserts its size.

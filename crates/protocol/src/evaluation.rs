@@ -164,6 +164,11 @@ fn quality(improvement: u64, average: u64) -> Result<u64> {
     Ok(mul_div(QUALITY_ONE, improvement, average, Rounding::Down)?)
 }
 
+/// The reward of a round over all roles, base units.
+pub(crate) fn reward(job: &Job, config: &Config) -> u64 {
+    if job.rewarded != 0 { config.parameters.round_reward.min(config.buckets.operator_rewards) } else { 0 }
+}
+
 /// Ends the evaluation once every commitment is revealed, or at the deadline: medians, score, who was within the tolerance,
 /// quality, and the round's reward.
 ///
@@ -172,6 +177,7 @@ fn quality(improvement: u64, average: u64) -> Result<u64> {
 #[inline(always)]
 pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
+    round.require_on_chain(job)?;
     let is_pending = round.evaluators.iter().any(|seat| seat.status == COMMITTED);
     let is_ready = !is_pending && (all_committed(round) || slot >= round.score_deadline_slot);
     if !is_ready && slot < round.reveal_deadline_slot {
@@ -208,8 +214,7 @@ pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Re
         job.last_scores = round.scores;
         job.last_score = round.score;
     }
-    round.reward =
-        if job.rewarded != 0 { config.parameters.round_reward.min(config.buckets.operator_rewards) } else { 0 };
+    round.reward = reward(job, config);
     round.status = round::SCORED;
     job.rounds_scored = job.rounds_scored.checked_add(1).ok_or(Error::Overflow)?;
     job.round_live = 0;

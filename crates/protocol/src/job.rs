@@ -1,12 +1,19 @@
 //! A training job: what is computed (by commitment), on which domains, by whom, and how far it is.
 //!
 //! Invariants: places are only ever filled, never reassigned; a pool holds at most one place; the round index grows by one with
-//! every round opened; `base_root` changes only when a round is aggregated.
+//! every round opened; `base_root` changes only when a round is aggregated, and goes back when it is undone.
 
 use bytemuck::{Pod, Zeroable};
+use sip_arith::int;
 use sip_proof::MAX_STEPS_PER_LEAF;
 
-use crate::{Address, Error, Header, Result, account, config::Parameters, mixture, pool::PoolKind};
+use crate::{
+    Address, Error, Header, Result, account,
+    config::Parameters,
+    finality::{Chain, MAX_LOOKAHEAD},
+    mixture,
+    pool::PoolKind,
+};
 
 /// Most trainers of a job.
 pub const MAX_TRAINERS: usize = 16;
@@ -51,22 +58,25 @@ pub struct JobSpec {
     pub audit_rate: u32,
     /// Domains, 1 to [`MAX_DOMAINS`].
     pub domain_count: u8,
+    /// Most rounds that have a result and are not final, the one that runs included: 1 to [`MAX_LOOKAHEAD`]. A trainer's own bond
+    /// covers as many.
+    pub lookahead: u8,
     /// Always 0.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
     /// Least part of a domain in the mixture.
     pub mixture_floor_bps: u16,
     /// Greatest part of a domain in the mixture.
     pub mixture_cap_bps: u16,
     /// Slots of each phase: commitments of segments.
     pub commit_slots: u32,
-    /// Slots of the audit: draws, replays, attestations, disputes.
+    /// Slots of the audit: draws, replays, attestations.
     pub audit_slots: u32,
     /// Slots of the vote on the aggregate.
     pub vote_slots: u32,
     /// Slots for committing scores, and again for revealing them.
     pub evaluation_slots: u32,
-    /// Always 0.
-    pub padding: u32,
+    /// Slots from the closing of a round in which its segments can still be challenged.
+    pub challenge_slots: u32,
 }
 
 impl JobSpec {
@@ -87,14 +97,16 @@ impl JobSpec {
             self.audit_slots,
             self.vote_slots,
             self.evaluation_slots,
+            self.challenge_slots,
         ];
         if positive.contains(&0)
             || self.leaf_interval > self.inner_steps
             || self.leaf_interval > MAX_STEPS_PER_LEAF
             || self.inner_steps > 1 << 20
             || self.node_count > 1 << 24
-            || self.reserved != [0; 3]
-            || self.padding != 0
+            || self.lookahead == 0
+            || self.lookahead as usize > MAX_LOOKAHEAD
+            || self.reserved != [0; 2]
         {
             return Err(Error::WrongJobShape);
         }
@@ -121,9 +133,9 @@ pub struct Job {
     pub nonce: u32,
     /// Rounds opened so far: the index of the next round.
     pub next_round: u32,
-    /// Rounds scored so far.
+    /// Rounds scored so far, without those undone.
     pub rounds_scored: u32,
-    /// Whether a round is open: 1, else 0.
+    /// Whether a round runs: 1, else 0.
     pub round_live: u8,
     /// Whether its rounds pay from the operators' bucket: 1 if the configuration's authority created it, else 0.
     pub rewarded: u8,
@@ -139,7 +151,7 @@ pub struct Job {
     pub excluded_trainers: u16,
     /// State root that the next round starts from.
     pub base_root: [u8; 32],
-    /// Seed of the next round: sha256(seed ‖ reveals) of the previous one, at first the job's seed.
+    /// Seed of the next round ([`Round::following_seed`](crate::round::Round::following_seed)), at first the job's seed.
     pub next_seed: [u8; 32],
     /// Score per domain of the last scored round, micro-nats per token.
     pub last_scores: [u32; MAX_DOMAINS],
@@ -155,9 +167,11 @@ pub struct Job {
     pub auditors: [Address; MAX_AUDITORS],
     /// Evaluator pools by place.
     pub evaluators: [Address; MAX_EVALUATORS],
+    /// The rounds that the next one builds on.
+    pub chain: Chain,
 }
 
-account!(Job, Job, 2184);
+account!(Job, Job, 2232);
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -173,7 +187,10 @@ impl Job {
         parameters: &Parameters,
     ) -> Result<()> {
         spec.check()?;
-        let exposed_slots = spec.commit_slots as u64 + spec.audit_slots as u64 + parameters.longest_dispute_slots();
+        let exposed_slots = spec.commit_slots as u64
+            + spec.audit_slots as u64
+            + spec.challenge_slots as u64
+            + parameters.longest_dispute_slots();
         if exposed_slots >= parameters.unbonding_slots {
             return Err(Error::UnbondingTooShort);
         }
@@ -183,6 +200,7 @@ impl Job {
         self.rewarded = rewarded as u8;
         self.base_root = spec.genesis_root;
         self.next_seed = spec.seed;
+        self.chain = Chain::GENESIS;
         Ok(())
     }
 
@@ -228,6 +246,11 @@ impl Job {
     /// Keeps a trainer out of all later rounds.
     pub fn exclude_trainer(&mut self, place: u8) {
         self.excluded_trainers |= bit(place);
+    }
+
+    /// Own bond that a trainer needs: the minimum for each round that the job builds ahead, since a conviction undoes them all.
+    pub fn trainer_bond(&self, parameters: &Parameters) -> Result<u64> {
+        Ok(int::mul(parameters.minimum_self_bond, self.spec.lookahead as u64)?)
     }
 
     /// Checks that a pool holds a place.

@@ -17,6 +17,7 @@ pub mod dispute;
 pub mod emission;
 pub mod error;
 pub mod evaluation;
+pub mod finality;
 pub mod instruction;
 pub mod job;
 pub mod mixture;

@@ -11,6 +11,8 @@ use crate::guard;
 
 /// Bytes of an SPL token account.
 const TOKEN_ACCOUNT_BYTES: usize = 165;
+/// Where the owner stands in it.
+const TOKEN_OWNER: core::ops::Range<usize> = 32..64;
 
 /// The vault with what a call into the token program needs.
 pub struct Vault<'a> {
@@ -66,6 +68,18 @@ impl<'a> Vault<'a> {
         Transfer::new(self.vault, destination, self.authority, amount)
             .invoke_signed(&[Signer::from(&seeds)])
             .map_err(|_| Error::CallFailed)
+    }
+
+    /// [`Vault::pay`] to a token account of this wallet; nothing to pay needs none.
+    #[inline(always)]
+    pub fn pay_to(&self, wallet: &[u8; 32], destination: &AccountView, amount: u64) -> Result<()> {
+        if amount == 0 {
+            return Ok(());
+        }
+        // `pay` checks that it is a token account of the mint; here, whose.
+        let is_theirs =
+            destination.try_borrow().is_ok_and(|data| data.get(TOKEN_OWNER).is_some_and(|owner| *owner == wallet[..]));
+        if is_theirs { self.pay(destination, amount) } else { Err(Error::WrongTokenAccount) }
     }
 
     /// Burns tokens of the vault. The caller has taken them out of the state and recorded the burn.

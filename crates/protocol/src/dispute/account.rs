@@ -9,10 +9,11 @@ use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
     data::Dataset,
+    finality::accusation::Revealed,
     job::{Job, MAX_DOMAINS},
     pool::{Pool, bounty},
-    round::{self, Round},
-    segment::Segment,
+    round::Round,
+    segment::{self, Segment},
 };
 
 /// Address: "dispute", segment (32), challenger (32): a wallet has one dispute on a segment at a time.
@@ -45,21 +46,25 @@ pub struct Dispute {
     pub game: Game,
     /// What the side on move has uploaded.
     pub buffer: [u8; MAX_PAYLOAD],
+    /// When its accusation was committed.
+    pub committed_slot: u64,
 }
 
-account!(Dispute, Dispute, 192 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
+account!(Dispute, Dispute, 200 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
 
 /// What an accusation is made from.
 pub struct Case<'a> {
     /// The job.
     pub job: &'a Job,
-    /// The round, which is in its audit.
+    /// The round, whose segments can be challenged.
     pub round: &'a Round,
     /// The segment's address.
     pub segment_address: &'a Address,
     /// The wallet that accuses.
     pub challenger: &'a Address,
-    /// Bond and clocks.
+    /// Its accusation, opened.
+    pub accusation: Revealed,
+    /// Clocks.
     pub parameters: &'a Parameters,
     /// The present slot.
     pub slot: u64,
@@ -68,27 +73,27 @@ pub struct Case<'a> {
 /// Where the money of a resolved dispute goes, base units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Payout {
-    /// From the vault to the challenger: bond and bounty.
+    /// From the vault to the challenger: its bond. The bounty waits in the segment.
     pub to_challenger: u64,
     /// From the vault into nothing.
     pub burned: u64,
 }
 
 impl Dispute {
-    /// Opens a dispute on a committed segment while its round is audited. The bond comes into the vault by the caller; the
-    /// datasets follow by [`Dispute::set_dataset`], all of them.
+    /// Opens a dispute on a segment that can be challenged. The bond comes out of the accusation; the caller counts the dispute in the
+    /// round ([`Round::open_challenge`]); the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open(&mut self, case: &Case<'_>, segment: &mut Segment, pool: &mut Pool) -> Result<()> {
         let Case { job, round, slot, .. } = *case;
-        round.require_status(round::COMMITS_CLOSED)?;
-        require(slot < round.audit_deadline_slot, Error::WrongRoundStatus)?;
+        round.require_challengeable(slot)?;
         require(segment.operator != *case.challenger, Error::OwnSegment)?;
-        segment.open_dispute(pool)?;
+        segment.open_dispute(pool, case.accusation.committed_slot)?;
         self.segment = *case.segment_address;
         self.job = segment.job;
         self.pool = segment.pool;
         self.trainer = segment.operator;
         self.challenger = *case.challenger;
-        self.bond = case.parameters.dispute_bond;
+        self.bond = case.accusation.bond;
+        self.committed_slot = case.accusation.committed_slot;
         self.opened_slot = slot;
         let ground = &mut self.game.ground;
         ground.nodes_root = job.spec.nodes_root;
@@ -170,21 +175,18 @@ impl Dispute {
         require(self.resolved == 0, Error::AlreadyResolved)?;
         let outcome = self.game.outcome()?;
         require(outcome != Outcome::Open, Error::DisputeNotOver)?;
-        let Verdict { config, job, segment, pool, slot } = parties;
         let bond = core::mem::take(&mut self.bond);
         self.resolved = 1;
         let payout = if outcome == Outcome::Convicted {
-            let slashed = segment.convict(job, pool, &config.parameters, *slot)?;
-            let bounty = bounty(&config.parameters, slashed.from_bond)?;
-            config.insure(int::sub(slashed.total()?, bounty)?)?;
-            Payout { to_challenger: int::add(bond, bounty)?, burned: 0 }
+            parties.convict(&self.challenger, self.committed_slot)?;
+            Payout { to_challenger: bond, burned: 0 }
         } else {
             let burned = int::bps(bond, 5_000, Rounding::Up)?;
-            pool.credit(int::sub(bond, burned)?)?;
-            config.record_burn(burned)?;
+            parties.pool.credit(int::sub(bond, burned)?)?;
+            parties.config.record_burn(burned)?;
             Payout { to_challenger: 0, burned }
         };
-        segment.close_dispute(pool)?;
+        parties.close()?;
         Ok(payout)
     }
 }
@@ -203,7 +205,7 @@ pub struct Play<'a> {
     pub slot: u64,
 }
 
-/// Everything that a verdict changes.
+/// Everything that a verdict changes. The caller has checked that the accounts belong together.
 pub struct Verdict<'a> {
     /// Insurance and burned supply.
     pub config: &'a mut Config,
@@ -213,6 +215,30 @@ pub struct Verdict<'a> {
     pub segment: &'a mut Segment,
     /// Is slashed, or gets half of the challenger's bond.
     pub pool: &'a mut Pool,
+    /// Is undone if the segment counted in it, and has one challenge less.
+    pub round: &'a mut Round,
     /// The present slot.
     pub slot: u64,
+}
+
+impl Verdict<'_> {
+    /// Convicts the segment: its pool is slashed, the bounty waits in the segment for whoever accused first, the rest is insured;
+    /// if the segment counted, its round is undone.
+    pub fn convict(&mut self, challenger: &Address, committed_slot: u64) -> Result<()> {
+        let has_counted = self.segment.status == segment::ACCEPTED;
+        let slashed = self.segment.convict(self.job, self.pool, &self.config.parameters, self.slot)?;
+        let bounty = bounty(&self.config.parameters, slashed.from_bond)?;
+        self.config.insure(int::sub(slashed.total()?, bounty)?)?;
+        self.segment.award(challenger, committed_slot, bounty)?;
+        if has_counted {
+            self.round.undo(self.job, self.config);
+        }
+        Ok(())
+    }
+
+    /// Ends one dispute or demand on the segment.
+    pub fn close(&mut self) -> Result<()> {
+        self.round.close_challenge()?;
+        self.segment.close_dispute(self.pool)
+    }
 }

@@ -135,6 +135,8 @@ fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         audit_slots: 40_000,
         vote_slots: 10_000,
         evaluation_slots: 10_000,
+        challenge_slots: 10_000,
+        lookahead: 2,
         ..JobSpec::default()
     }
 }

@@ -11,6 +11,8 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::dispute::instruction::*;
 use sip_protocol::{Error, Result, instruction::Args};
 
+use crate::guard::args_and_bytes;
+
 /// Executes one instruction of a dispute.
 pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     match tag {
@@ -22,11 +24,4 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         CloseDispute::TAG => close::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
-}
-
-/// Arguments, and the bytes that follow them.
-#[inline(always)]
-fn args_and_bytes<A: Args>(data: &[u8]) -> Result<(A, &[u8])> {
-    let (args, bytes) = data.split_at_checked(size_of::<A>()).ok_or(Error::WrongArguments)?;
-    Ok((crate::guard::args(args)?, bytes))
 }

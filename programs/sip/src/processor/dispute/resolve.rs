@@ -7,19 +7,17 @@ use sip_protocol::{
     dispute::{Dispute, Verdict, instruction::ResolveDispute},
     job::Job,
     pool::Pool,
+    round::Round,
     segment::Segment,
 };
 
 use crate::{guard, token::Vault};
 
-/// Where the owner stands in an SPL token account.
-const TOKEN_OWNER: core::ops::Range<usize> = 32..64;
-
 /// Implements [`ResolveDispute`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let ResolveDispute {} = guard::args(data)?;
-    let [config, job, segment, pool, dispute, destination, vault, mint, token_program, ..] = accounts else {
+    let [config, job, segment, pool, dispute, destination, vault, mint, token_program, round, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     let config_view = *config;
@@ -29,21 +27,19 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     let mut dispute = guard::load_mut::<Dispute>(program, dispute)?;
     guard::related(dispute.job == job.address && dispute.segment == segment.address)?;
-    guard::related(dispute.pool == pool.address)?;
+    let mut round = guard::load_mut::<Round>(program, round)?;
+    guard::related(dispute.pool == pool.address && segment.round == round.address)?;
     let slot = guard::slot()?;
-    let mut verdict = Verdict { config: &mut config, job: &mut job, segment: &mut segment, pool: &mut pool, slot };
-    let payout = dispute.resolve(&mut verdict)?;
+    let payout = dispute.resolve(&mut Verdict {
+        config: &mut config,
+        job: &mut job,
+        segment: &mut segment,
+        pool: &mut pool,
+        round: &mut round,
+        slot,
+    })?;
     let vault = Vault::new(&config, &config_view, vault, token_program)?;
-    if payout.to_challenger > 0 {
-        // The vault checks that it is a token account; whose it is, only the dispute knows.
-        let is_challengers = destination
-            .try_borrow()
-            .is_ok_and(|data| data.get(TOKEN_OWNER).is_some_and(|owner| *owner == dispute.challenger));
-        if !is_challengers {
-            return Err(Error::WrongTokenAccount);
-        }
-        vault.pay(destination, payout.to_challenger)?;
-    }
+    vault.pay_to(&dispute.challenger, destination, payout.to_challenger)?;
     if payout.burned > 0 {
         vault.burn(mint, payout.burned)?;
     }
