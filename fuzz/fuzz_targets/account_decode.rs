@@ -4,8 +4,9 @@
 use libfuzzer_sys::fuzz_target;
 use sip_client::{kind_of, liabilities, refusal};
 use sip_protocol::{
-    Account, account::VERSION, config::Config, data::Dataset, dispute::Dispute, job::Job, pool::Pool,
-    position::Position, position::Ticket, round::Round, segment::Segment,
+    Account, account::VERSION, config::Config, data::Dataset, dispute::Dispute, finality::accusation::Accusation,
+    finality::availability::Demand, job::Job, pool::Pool, position::Position, position::Ticket, round::Round,
+    segment::Segment,
 };
 
 /// Bytes as an account of one type: as they are, and cut or filled up to its size under its header.
@@ -41,11 +42,14 @@ fn read(bytes: &[u8]) {
         }
         let _ = (game.ground.leaf_count(), game.ground.leaf_steps(game.leaf));
     }
+    if let Ok(demand) = Demand::decode(bytes) {
+        let _ = demand.chunk_answered();
+    }
     if let Ok(pool) = Pool::decode(bytes) {
         let _ = (pool.stake(), pool.held());
     }
     if let Ok(job) = Job::decode(bytes) {
-        let _ = job.spec.check();
+        let _ = (job.spec.check(), job.chain.head());
     }
     if let Ok(config) = Config::decode(bytes) {
         let _ = config.parameters.check();
@@ -63,6 +67,8 @@ fuzz_target!(|bytes: &[u8]| {
     check::<Round>(bytes);
     check::<Segment>(bytes);
     check::<Dispute>(bytes);
+    check::<Accusation>(bytes);
+    check::<Demand>(bytes);
     read(bytes);
     let mut dispute = vec![0u8; Dispute::SIZE];
     let len = bytes.len().min(Dispute::SIZE);

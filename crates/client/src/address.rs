@@ -7,6 +7,8 @@ use solana_address::Address;
 pub const PROGRAM_ID: Address = Address::new_from_array(*b"StakedIntelligenceProtocol000001");
 /// The system program.
 pub const SYSTEM_PROGRAM: Address = Address::new_from_array([0; 32]);
+/// Where the ledger keeps the hashes of its last slots.
+pub const SLOT_HASHES: Address = Address::from_str_const("SysvarS1otHashes111111111111111111111111111");
 /// The SPL token program.
 pub const TOKEN_PROGRAM: Address = Address::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
 /// The program that makes a wallet's token account.
@@ -104,6 +106,17 @@ impl Program {
     /// A trainer's segment of a round.
     pub fn segment(&self, round: &Address, pool: &Address) -> Address {
         self.derive(&[seed::SEGMENT, round.as_ref(), pool.as_ref()])
+    }
+
+    /// An accusation of a wallet by its hash.
+    pub fn accusation(&self, challenger: &Address, hash: &[u8; 32]) -> Address {
+        self.derive(&[seed::ACCUSATION, challenger.as_ref(), hash])
+    }
+
+    /// A demand for a chunk of a segment's state entry, or, with entry 0, of a dataset.
+    pub fn demand(&self, subject: &Address, demander: &Address, entry: u32, chunk: u32) -> Address {
+        let place = u64::from(chunk) << 32 | u64::from(entry);
+        self.derive(&[seed::DEMAND, subject.as_ref(), demander.as_ref(), &place.to_le_bytes()])
     }
 
     /// The token account of a wallet.

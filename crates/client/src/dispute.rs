@@ -1,9 +1,10 @@
 //! Instructions of disputes. What each checks and changes: [`sip_protocol::dispute::instruction`].
 
-use sip_proof::GraphRoots;
+use sip_proof::{GraphRoots, HostSha256};
 use sip_protocol::{
     account::seed,
     dispute::{MoveKind, instruction::*},
+    finality::accusation,
     instruction::Args,
 };
 use solana_address::Address;
@@ -27,6 +28,15 @@ pub struct Accusation<'a> {
     pub pool: &'a Address,
     /// The job's datasets by domain.
     pub datasets: &'a [Address],
+    /// Hides the segment until the dispute is opened.
+    pub salt: &'a [u8; 32],
+}
+
+impl Accusation<'_> {
+    /// What is committed before the dispute is opened.
+    pub fn hash(&self, segment: &Address) -> [u8; 32] {
+        accusation::hash::<HostSha256>(segment.as_array(), self.challenger.as_array(), self.salt)
+    }
 }
 
 /// The accounts of an accusation of an auditor's vote.
@@ -76,23 +86,21 @@ impl Program {
 
     /// [`OpenDispute`].
     pub fn open_dispute(&self, accusation: &Accusation<'_>) -> Instruction {
-        let Accusation { challenger, job, round, pool, datasets } = *accusation;
+        let Accusation { challenger, job, round, pool, datasets, salt } = *accusation;
         let segment = self.segment(round, pool);
         let mut accounts = vec![
             AccountMeta::new(*challenger, true),
             AccountMeta::new_readonly(self.config(), false),
             AccountMeta::new_readonly(*job, false),
-            AccountMeta::new_readonly(*round, false),
+            AccountMeta::new(*round, false),
             AccountMeta::new(segment, false),
             AccountMeta::new(*pool, false),
             AccountMeta::new(self.dispute(&segment, challenger), false),
-            AccountMeta::new(self.token_account(challenger), false),
-            AccountMeta::new(self.vault(), false),
-            AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            AccountMeta::new(self.accusation(challenger, &accusation.hash(&segment)), false),
             AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
         ];
         accounts.extend(datasets.iter().map(|dataset| AccountMeta::new_readonly(*dataset, false)));
-        build(self, &OpenDispute {}, accounts)
+        build(self, &OpenDispute { salt: *salt }, accounts)
     }
 
     /// [`Upload`].
@@ -151,6 +159,7 @@ impl Program {
                 AccountMeta::new(self.vault(), false),
                 AccountMeta::new(self.mint(), false),
                 AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+                AccountMeta::new(*round, false),
             ],
         )
     }

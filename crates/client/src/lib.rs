@@ -6,6 +6,7 @@
 
 mod address;
 mod dispute;
+mod finality;
 mod instructions;
 mod money;
 mod state;
@@ -13,8 +14,9 @@ mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use address::{ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SYSTEM_PROGRAM, TOKEN_PROGRAM};
+pub use address::{ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM};
 pub use dispute::{Accusation, Attested, MOVE_PART_BYTES, VoteAccusation};
+pub use finality::{StateDemand, instruction_name};
 pub use instructions::{NewPool, Seat, build};
 pub use money::{NewModel, Service};
 pub use state::{kind_of, liabilities, refusal};

@@ -7,6 +7,7 @@ use sip_protocol::{
     dispute::Dispute,
     epoch::EmissionAccount,
     fees::Fees,
+    finality::{accusation::Accusation, availability::Demand},
     job::Job,
     pool::Pool,
     position::{Position, Ticket},
@@ -30,6 +31,8 @@ pub fn kind_of(data: &[u8]) -> Option<AccountKind> {
         AccountKind::Emission,
         AccountKind::Fees,
         AccountKind::Vote,
+        AccountKind::Accusation,
+        AccountKind::Demand,
     ]
     .into_iter()
     .find(|kind| data.first() == Some(&(*kind as u8)))
@@ -55,6 +58,8 @@ pub fn liabilities<'a>(accounts: impl IntoIterator<Item = &'a [u8]>) -> Result<u
             AccountKind::Fees => Fees::decode(data)?.liabilities()?,
             AccountKind::Vote => Vote::decode(data)?.liabilities()?,
             AccountKind::DisputeBuffer => 0,
+            AccountKind::Accusation => Accusation::decode(data)?.liabilities()?,
+            AccountKind::Demand => Demand::decode(data)?.liabilities()?,
         };
         sum = sum.checked_add(owed).ok_or(Error::Overflow)?;
     }

@@ -258,14 +258,15 @@ impl Default for Cast {
             rounds: 8,
             audit_rate: u32::MAX,
             domain_count: 3,
-            reserved: [0; 3],
+            lookahead: 2,
+            reserved: [0; 2],
             mixture_floor_bps: 500,
             mixture_cap_bps: 8_000,
             commit_slots: 100,
             audit_slots: 200,
             vote_slots: 50,
             evaluation_slots: 50,
-            padding: 0,
+            challenge_slots: 300,
             score_nodes_root: named("score nodes"),
             score_outputs_root: named("score outputs"),
             score_node_count: 90,
@@ -411,8 +412,12 @@ impl Scene {
         self.world.state(pool)
     }
 
-    /// Opens the next round.
+    /// Opens the next round, after whatever it waits for: the seed, and the end of rounds that are not final.
     pub fn open_round(&mut self) -> Address {
+        self.capture_seed();
+        while self.job_state().chain.open_count >= self.job_state().spec.lookahead {
+            self.finalise_oldest();
+        }
         let job = self.job_state();
         let authority = self.world.authority.insecure_clone();
         let instruction =
@@ -683,10 +688,50 @@ impl Scene {
         self.to_scored(&vec![*scores; self.evaluators.len()]);
     }
 
-    /// Settles everyone of the last round.
+    /// Settles the last closed round's seed, if it waits.
+    pub fn capture_seed(&mut self) {
+        if self.job_state().chain.is_seed_pending == 0 {
+            return;
+        }
+        let round = self.round();
+        let due = self.round_state().seed_slots[1] + 1;
+        self.advance_to(due);
+        let instruction = self.world.program.capture_seed(&self.job, &round);
+        self.crank(instruction);
+    }
+
+    /// Lets slots pass until this one, if it has not come yet.
+    pub fn advance_to(&mut self, slot: u64) {
+        self.world.advance(slot.saturating_sub(self.world.ledger.slot()));
+    }
+
+    /// Makes the oldest round with a result final, once nobody can challenge it any more.
+    pub fn finalise_oldest(&mut self) {
+        let round = self.world.program.round(&self.job, self.job_state().chain.open[0]);
+        let deadline = self.world.state::<Round>(&round).challenge_deadline_slot;
+        self.advance_to(deadline);
+        let instruction = self.world.program.finalize_round(&self.job, &round);
+        self.crank(instruction);
+    }
+
+    /// Makes all rounds with a result final.
+    pub fn finalise_all(&mut self) {
+        while self.job_state().chain.open_count > 0 {
+            self.finalise_oldest();
+        }
+    }
+
+    /// Makes the rounds final and settles everyone of the last one.
     pub fn settle_all(&mut self) {
-        let (program, job, round) = (self.world.program, self.job, self.round());
-        let state = self.round_state();
+        self.finalise_all();
+        let round = self.round();
+        self.settle_round(&round);
+    }
+
+    /// Settles everyone of a round that is final or void.
+    pub fn settle_round(&mut self, round: &Address) {
+        let (program, job, round) = (self.world.program, self.job, *round);
+        let state: Round = self.world.state(&round);
         let mut instructions = Vec::new();
         for trainer in &self.trainers {
             if state.committed & (1 << trainer.seat.place) != 0 {

@@ -3,24 +3,30 @@
 //! Budgets are half as much again as what was measured; where an address is derived, they leave room for the three
 //! or four bumps, of 1 500 units each, that another address may need.
 
+mod accuser;
 mod court;
 
+use accuser::Accuser;
 use court::Court;
 use court::hall::Hall;
 use sip_client::{
-    NewModel, NewPool, Program, Service,
-    testing::{SCHEDULE, Scene, World, dataset, named, scores},
+    NewModel, NewPool, Program, Service, StateDemand,
+    testing::{Cast, SCHEDULE, Scene, World, dataset, named, scores},
 };
 use sip_ledger::Ledger;
+use sip_node::availability::{data_answer, state_answer};
 use sip_node::dispute::Challenger;
 use sip_node::dispute::synthetic::{self, Flaw, Lie, node};
+use sip_proof::{BlobTree, merkle::MerkleTree};
 use sip_protocol::{
     administration::{ProposalKind, TIMELOCK_SLOTS},
     config::{Parameters, TOKEN},
+    data::Dataset,
     dispute::{Dispute, MoveKind, Outcome},
     emission::YEAR_SLOTS,
     pool::PoolKind,
     round,
+    segment::SegmentClaim,
 };
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -165,6 +171,13 @@ fn every_instruction_stays_within_its_budget() {
     scene.reveal_score(2, &scores(5_000_000));
     table.run(&mut scene.world, "tally", 4_500, program.tally(&job, &round), &authority);
 
+    let due = scene.round_state().seed_slots[1] + 1;
+    scene.advance_to(due);
+    table.run(&mut scene.world, "capture_seed", 1_400, program.capture_seed(&job, &round), &authority);
+    let deadline = scene.round_state().challenge_deadline_slot;
+    scene.advance_to(deadline);
+    table.run(&mut scene.world, "finalize_round", 500, program.finalize_round(&job, &round), &authority);
+
     let trainer_pool = scene.trainers[0].seat.pool;
     let evaluator_pool = scene.evaluators[0].seat.pool;
     let (dataset, provider) = (scene.datasets[0], scene.providers[0].seat.pool);
@@ -254,6 +267,89 @@ fn every_instruction_of_money_stays_within_its_budget() {
         (receipt.compute_units, receipt.transaction_bytes)
     };
     table.0.push(("migrate_account", units, 900, bytes));
+    table.check();
+}
+
+/// A round that is challenged: accusations, amendments, demands.
+#[test]
+fn every_challenge_stays_within_its_budget() {
+    let mut table = Table(Vec::new());
+    let mut cast = Cast::default();
+    cast.spec.challenge_slots = 30_000;
+    let mut scene = Scene::with(&cast);
+    let program = scene.world.program;
+    let authority = scene.world.authority.insecure_clone();
+    let job = scene.job;
+    let entries = [vec![7u8; 300_000], vec![5; 3]];
+    let roots: Vec<[u8; 32]> = (0..9).map(|entry| BlobTree::new(&entries[(entry != 4) as usize]).root()).collect();
+    let tokens: Vec<u8> = (0..400_000u32).map(|byte| byte as u8).collect();
+    let dataset = scene.datasets[0];
+    let state: Dataset = scene.world.state(&dataset);
+    scene.world.overwrite(&dataset, &Dataset { train_root: BlobTree::new(&tokens).root(), ..state });
+
+    scene.open_round();
+    for trainer in 0..3 {
+        scene.commit(trainer);
+    }
+    let round = scene.round();
+    let (seat, trainer) = (scene.trainers[0].seat, scene.trainers[0].key.insecure_clone());
+    scene.world.send(&[program.add_bond(&seat.operator, &seat.pool, 10 * TOKEN)], &[&trainer]);
+    let claim = SegmentClaim { end_root: MerkleTree::new(&roots).root(), ..scene.claim(0) };
+    let amend = program.amend_segment(&seat.operator, &job, &round, &seat.pool, &claim);
+    table.run(&mut scene.world, "amend_segment", 1_400, amend, &trainer);
+    scene.close_commits();
+    scene.to_closed();
+    scene.to_aggregated();
+    scene.to_scored(&[scores(5_000_000); 3]);
+    scene.open_round();
+    let running = scene.round();
+
+    let reader = scene.world.wallet("reader");
+    let wallet = reader.pubkey();
+    let demand = StateDemand { demander: &wallet, job: &job, round: &round, pool: &seat.pool, entry: 4, chunk: 292 };
+    table.run(&mut scene.world, "demand_state", 13_000, program.demand_state(&demand), &reader);
+    let address = program.demand(&program.segment(&round, &seat.pool), &wallet, 4, 292);
+    let answer = state_answer(&roots, 4, &entries[0], 292).unwrap();
+    let mut parts = program.answer_state(&seat.operator, &address, &round, &seat.pool, &answer);
+    let last = parts.pop().unwrap();
+    for part in parts {
+        table.run(&mut scene.world, "upload_answer", 1_100, part, &trainer);
+    }
+    table.run(&mut scene.world, "answer_state", 82_000, last, &trainer);
+    table.run(&mut scene.world, "close_demand", 500, program.close_demand(&wallet, &address), &reader);
+    let (pool, provider) = (scene.providers[0].seat.pool, scene.providers[0].key.insecure_clone());
+    table.run(&mut scene.world, "demand_data", 12_000, program.demand_data(&wallet, &dataset, &pool, 200), &reader);
+    let address = program.demand(&dataset, &wallet, 0, 200);
+    let answer = data_answer(&tokens, 200).unwrap();
+    let mut parts = program.answer_data(&provider.pubkey(), &address, &dataset, &pool, &answer);
+    let last = parts.pop().unwrap();
+    for part in parts {
+        scene.world.send(&[part], &[&provider]);
+    }
+    table.run(&mut scene.world, "answer_data", 105_000, last, &provider);
+    scene.world.send(&[program.demand_state(&demand)], &[&reader]);
+    scene.world.send(&[program.demand_data(&wallet, &dataset, &pool, 201)], &[&reader]);
+
+    let [first, second, third] = ["first", "second", "third"].map(|name| Accuser::new(&mut scene, name, &round, 1));
+    for accuser in [&first, &second, &third] {
+        let commit = accuser.commit_instruction(&scene);
+        table.run(&mut scene.world, "commit_accusation", 11_000, commit, &accuser.key);
+    }
+    scene.world.advance(1);
+    second.open(&mut scene);
+    second.win(&mut scene);
+    let withdraw = third.withdraw_instruction(&scene);
+    table.run(&mut scene.world, "withdraw_accusation", 2_700, withdraw, &third.key);
+    let slots = scene.world.config().parameters.clock_slots;
+    scene.world.advance(slots + 1);
+    let expire = first.expire_instruction(&scene);
+    table.run(&mut scene.world, "expire_accusation", 2_700, expire, &authority);
+    let claim = second.claim_instruction(&scene);
+    table.run(&mut scene.world, "claim_bounty", 2_400, claim, &authority);
+    table.run(&mut scene.world, "undo_round", 700, program.undo_round(&job, &running), &authority);
+    table.run(&mut scene.world, "fail_state", 3_800, program.fail_state(&demand), &authority);
+    let fail = program.fail_data(&wallet, &dataset, &pool, 201);
+    table.run(&mut scene.world, "fail_data", 3_400, fail, &authority);
     table.check();
 }
 

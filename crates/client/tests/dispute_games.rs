@@ -7,6 +7,7 @@ use court::{Court, Record};
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::config::TOKEN;
 use sip_protocol::dispute::{MoveKind, Outcome, Side};
+use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::segment;
 
 fn print(title: &str, record: &Record) {
@@ -37,7 +38,14 @@ fn convict(title: &str, (inner_steps, steps_per_leaf): (u32, u32), lie: Lie, las
     let resolved = court.resolve();
     println!("  open {} and resolve {} compute units", opened.compute_units, resolved.compute_units);
 
+    // The bond comes back at once, the bounty when nobody can turn out to have accused earlier.
     let bounty = (pool.self_bond / 2).min(parameters.bounty_cap);
+    assert_eq!(court.challenger_tokens(), tokens);
+    assert_eq!(court.scene.segment_state(court.trainer).bounty, bounty);
+    let claim = court.claim_bounty_instruction();
+    court.scene.crank_refused(claim.clone(), sip_protocol::Error::BountyHeld);
+    court.scene.world.advance(REVEAL_SLOTS);
+    court.scene.crank(claim);
     assert_eq!(court.challenger_tokens(), tokens + bounty);
     let after = court.scene.pool_state(&court.pool());
     assert_eq!((after.self_bond, after.open_disputes, after.segments_convicted), (0, 0, 1));

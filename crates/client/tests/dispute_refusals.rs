@@ -3,7 +3,6 @@
 mod court;
 
 use court::Court;
-use sip_client::Accusation;
 use sip_node::dispute::Move;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::Error;
@@ -65,6 +64,8 @@ fn an_accusation_needs_the_challengers_signature() {
 fn an_accusation_is_made_once_per_challenger() {
     let mut court = opened();
     let (open, key) = (court.open_instruction(), court.challenger_key());
+    court.scene.world.refused(std::slice::from_ref(&open), &[&key], Error::NotInitialised);
+    court.commit();
     court.scene.world.refused(&[open], &[&key], Error::AlreadyInitialised);
 }
 
@@ -85,6 +86,7 @@ fn several_challengers_may_accuse_one_segment_and_a_second_conviction_takes_noth
     let bond = court.scene.world.config().parameters.dispute_bond;
     let insured = court.scene.world.config().buckets.insurance;
     court.challenger = court.scene.world.operator("third", PoolKind::Auditor);
+    court.commit();
     let (open, key) = (court.open_instruction(), court.challenger_key());
     // A convicted segment is not accused again, but what was opened before is paid back.
     court.scene.world.refused(&[open], &[&key], Error::SegmentNotOpen);
@@ -100,35 +102,29 @@ fn several_challengers_may_accuse_one_segment_and_a_second_conviction_takes_noth
 fn a_trainer_does_not_accuse_itself() {
     let mut court = court();
     let trainer = court.trainer_key();
-    let open = court.scene.world.program.open_dispute(&Accusation {
-        challenger: &trainer.pubkey(),
-        job: &court.scene.job,
-        round: &court.scene.round(),
-        pool: &court.pool(),
-        datasets: &court.scene.datasets,
-    });
+    court.challenger.key = court.trainer_key();
+    court.commit();
+    let open = court.open_instruction();
     court.scene.world.refused(&[open], &[&trainer], Error::OwnSegment);
 }
 
 #[test]
 fn an_accusation_names_accounts_that_belong_together() {
     let mut court = court();
+    court.commit();
     let key = court.challenger_key();
     let (other_pool, other_segment) = (court.scene.trainers[0].seat.pool, court.scene.segment(0));
     let (datasets, job) = (court.scene.datasets.clone(), court.scene.job);
-    let token_account = court.scene.world.program.token_account(&key.pubkey());
     let cases = [
         (1, job, Error::WrongKind),
         (2, court.scene.round(), Error::WrongKind),
-        (3, job, Error::WrongKind),
+        (3, other_segment, Error::WrongKind),
         (4, other_segment, Error::WrongAccount),
         (5, other_pool, Error::WrongAccount),
         (6, court.scene.trainers[0].seat.operator, Error::WrongAddress),
-        (7, court.scene.world.program.vault(), Error::WrongTokenAccount),
-        (8, token_account, Error::WrongTokenAccount),
-        (9, court.scene.world.program.id, Error::WrongProgram),
-        (11, datasets[1], Error::WrongAccount),
-        (12, datasets[0], Error::WrongAccount),
+        (7, other_segment, Error::WrongKind),
+        (9, datasets[1], Error::WrongAccount),
+        (10, datasets[0], Error::WrongAccount),
     ];
     for (place, account, expected) in cases {
         let open = open_with(&court, place, account);
@@ -146,19 +142,13 @@ fn an_accusation_names_accounts_that_belong_together() {
 }
 
 #[test]
-fn an_accusation_comes_within_the_audit() {
+fn an_accusation_comes_before_the_challenge_deadline() {
     let mut court = court();
+    court.commit();
     let (open, key) = (court.open_instruction(), court.challenger_key());
-    court.scene.world.advance(200);
+    let deadline = court.scene.round_state().challenge_deadline_slot;
+    court.scene.advance_to(deadline);
     court.scene.world.refused(&[open], &[&key], Error::WrongRoundStatus);
-}
-
-#[test]
-fn a_round_does_not_close_over_an_open_dispute() {
-    let mut court = opened();
-    let close = court.scene.close_instruction(&[0, 1]);
-    court.scene.world.advance(201);
-    court.scene.crank_refused(close, Error::DisputeOpen);
 }
 
 #[test]

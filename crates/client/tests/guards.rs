@@ -1,11 +1,13 @@
 //! Every instruction against every wrong account, signature and length.
 
+mod accuser;
 mod common;
 
+use accuser::Accuser;
 use common::send_guarded;
 use sip_client::{
-    NewPool,
-    testing::{Scene, World, dataset, named, scores},
+    NewPool, StateDemand,
+    testing::{Cast, Scene, World, dataset, named, scores},
 };
 use sip_ledger::Ledger;
 use sip_protocol::{
@@ -13,8 +15,10 @@ use sip_protocol::{
     administration::{ProposalKind, TIMELOCK_SLOTS},
     config::{Parameters, TOKEN},
     emission::YEAR_SLOTS,
+    finality::accusation::REVEAL_SLOTS,
     pool::{Pool, PoolKind},
     position::Position,
+    segment::SegmentClaim,
 };
 use solana_account::Account as LedgerAccount;
 use solana_instruction::Instruction;
@@ -114,6 +118,12 @@ fn jobs_rounds_and_settlements_are_guarded() {
         let trainer = scene.trainers[place].key.insecure_clone();
         send_guarded(&mut scene.world, commit, &trainer, &[]);
     }
+    let seat = scene.trainers[0].seat;
+    let claim = SegmentClaim { end_root: named("amended"), ..scene.claim(0) };
+    let add = program.add_bond(&seat.operator, &seat.pool, 10 * TOKEN);
+    scene.world.send(&[add], &[&trainer]);
+    let amend = program.amend_segment(&seat.operator, &job, &round, &seat.pool, &claim);
+    send_guarded(&mut scene.world, amend, &trainer, &[]);
     send_guarded(&mut scene.world, program.close_commits(&job, &round), &authority, &[]);
     for place in 0..2 {
         let auditor = scene.auditors[place].key.insecure_clone();
@@ -145,6 +155,12 @@ fn jobs_rounds_and_settlements_are_guarded() {
         send_guarded(&mut scene.world, reveal, &evaluator, &[]);
     }
     send_guarded(&mut scene.world, program.tally(&job, &round), &authority, &[]);
+    let due = scene.round_state().seed_slots[1] + 1;
+    scene.advance_to(due);
+    send_guarded(&mut scene.world, program.capture_seed(&job, &round), &authority, &[]);
+    let deadline = scene.round_state().challenge_deadline_slot;
+    scene.advance_to(deadline);
+    send_guarded(&mut scene.world, program.finalize_round(&job, &round), &authority, &[]);
 
     let (trainer_pool, auditor_pool) = (scene.trainers[0].seat.pool, scene.auditors[0].seat.pool);
     let evaluator_pool = scene.evaluators[0].seat.pool;
@@ -164,6 +180,54 @@ fn jobs_rounds_and_settlements_are_guarded() {
 }
 
 #[test]
+fn accusations_demands_and_undone_rounds_are_guarded() {
+    let mut cast = Cast::default();
+    cast.spec.challenge_slots = 30_000;
+    let mut scene = Scene::with(&cast);
+    let program = scene.world.program;
+    let authority = scene.world.authority.insecure_clone();
+    scene.whole_round(&scores(5_000_000));
+    let (job, round) = (scene.job, scene.round());
+    scene.open_round();
+    let running = scene.round();
+    let [first, second, third] = ["first", "second", "third"].map(|name| Accuser::new(&mut scene, name, &round, 1));
+    for accuser in [&first, &second, &third] {
+        let commit = accuser.commit_instruction(&scene);
+        send_guarded(&mut scene.world, commit, &accuser.key, &[]);
+    }
+    scene.world.advance(1);
+    let open = second.open_instruction(&scene);
+    // The configuration and the job's datasets are the only ones of their kind that fit.
+    send_guarded(&mut scene.world, open, &second.key, &[]);
+    second.win(&mut scene);
+    let withdraw = third.withdraw_instruction(&scene);
+    send_guarded(&mut scene.world, withdraw, &third.key, &[]);
+    scene.world.advance(REVEAL_SLOTS + 1);
+    let expire = first.expire_instruction(&scene);
+    send_guarded(&mut scene.world, expire, &authority, &[]);
+    let claim = second.claim_instruction(&scene);
+    send_guarded(&mut scene.world, claim, &authority, &[]);
+    send_guarded(&mut scene.world, program.undo_round(&job, &running), &authority, &[]);
+
+    let reader = scene.world.wallet("reader");
+    let (wallet, pool) = (reader.pubkey(), scene.trainers[0].seat.pool);
+    let demand = StateDemand { demander: &wallet, job: &job, round: &round, pool: &pool, entry: 3, chunk: 0 };
+    send_guarded(&mut scene.world, program.demand_state(&demand), &reader, &[]);
+    let (dataset, provider) = (scene.datasets[0], scene.providers[0].seat.pool);
+    send_guarded(&mut scene.world, program.demand_data(&wallet, &dataset, &provider, 2), &reader, &[]);
+    let slots = scene.world.config().parameters.clock_slots;
+    scene.world.advance(slots + 1);
+    send_guarded(&mut scene.world, program.fail_state(&demand), &authority, &[]);
+    send_guarded(&mut scene.world, program.fail_data(&wallet, &dataset, &provider, 2), &authority, &[]);
+    for address in
+        [program.demand(&program.segment(&round, &pool), &wallet, 3, 0), program.demand(&dataset, &wallet, 0, 2)]
+    {
+        // The other one is over too, and as much the reader's.
+        send_guarded(&mut scene.world, program.close_demand(&wallet, &address), &reader, &[1]);
+    }
+}
+
+#[test]
 fn a_round_without_a_majority_is_voided_under_guard() {
     let mut scene = Scene::new();
     scene.to_committed();
@@ -178,7 +242,7 @@ fn a_round_without_a_majority_is_voided_under_guard() {
 fn unknown_instructions_are_refused() {
     let mut world = World::new();
     let authority = world.authority.insecure_clone();
-    for tag in [43u8, 63, 77, 96, 255] {
+    for tag in [43u8, 63, 79, 96, 255] {
         let instruction = Instruction { program_id: world.program.id, accounts: vec![], data: vec![tag] };
         world.refused(&[instruction], &[&authority], Error::UnknownInstruction);
     }

@@ -67,8 +67,10 @@ fn a_job_outside_the_limits_is_refused() {
         JobSpec { audit_slots: 0, ..good },
         JobSpec { vote_slots: 0, ..good },
         JobSpec { evaluation_slots: 0, ..good },
-        JobSpec { reserved: [0, 0, 1], ..good },
-        JobSpec { padding: 1, ..good },
+        JobSpec { reserved: [0, 1], ..good },
+        JobSpec { challenge_slots: 0, ..good },
+        JobSpec { lookahead: 0, ..good },
+        JobSpec { lookahead: 9, ..good },
         JobSpec { score_node_count: 0, ..good },
         JobSpec { score_node_count: (1 << 24) + 1, ..good },
         JobSpec { score_windows: 0, ..good },
@@ -96,6 +98,7 @@ fn a_job_outside_the_limits_is_refused() {
         (JobSpec { mixture_cap_bps: 10_001, ..good }, Error::WrongMixtureBounds),
         (JobSpec { sequence_length: 100_000, ..good }, Error::DatasetTooShort),
         (JobSpec { audit_slots: u32::MAX, ..good }, Error::UnbondingTooShort),
+        (JobSpec { challenge_slots: 432_000, ..good }, Error::UnbondingTooShort),
         (JobSpec { commit_slots: 432_000, ..good }, Error::UnbondingTooShort),
     ] {
         let create = program.create_job(&key, 1, &spec, &datasets);

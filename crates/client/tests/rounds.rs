@@ -1,6 +1,6 @@
 //! Rounds from opening to closing: mixture, segments, audit, vote.
 
-use sip_client::testing::{Cast, Scene, named, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Error,
@@ -90,13 +90,16 @@ fn rounds_follow_one_another_from_the_voted_base_and_a_seed_nobody_chose() {
     scene.world.refused(std::slice::from_ref(&second), &[&authority], Error::RoundNotFinished);
     scene.to_aggregated();
     scene.to_scored(&[scores(5_000_000); 3]);
+    scene.world.refused(std::slice::from_ref(&second), &[&authority], Error::SeedPending);
+    scene.capture_seed();
     let first = scene.round_state();
     scene.world.send(&[second], &[&authority]);
     let round = scene.round_state();
     let preimages: Vec<[u8; 32]> = first.auditors.iter().map(|seat| seat.preimage).collect();
     let parts: Vec<&[u8]> = preimages.iter().map(|preimage| preimage.as_slice()).collect();
     assert_eq!(first.reveals, HostSha256::hashv(&parts));
-    assert_eq!(round.seed, HostSha256::hashv(&[&first.seed, &first.reveals]));
+    let hashes = first.seed_hashes;
+    assert_eq!(round.seed, HostSha256::hashv(&[&first.seed, &first.reveals, &hashes[0], &hashes[1]]));
     assert_eq!(round.base_root, first.next_base);
     for trainer in 0..3 {
         scene.commit(trainer);
@@ -300,7 +303,7 @@ fn the_draw_is_a_hash_below_the_rate() {
 }
 
 #[test]
-fn a_round_closes_over_exactly_its_segments_without_open_disputes() {
+fn a_round_closes_over_exactly_its_segments_whatever_is_disputed() {
     let mut scene = Scene::new();
     scene.open_round();
     let close = scene.close_instruction(&[0, 1, 2]);
@@ -328,11 +331,8 @@ fn a_round_closes_over_exactly_its_segments_without_open_disputes() {
         scene.crank_refused(wrong, Error::WrongSegments);
     }
     let (address, state) = (scene.segment(1), scene.segment_state(1));
+    // All who drew it attest it: an accusation ejects nobody and delays nothing.
     scene.world.overwrite(&address, &Segment { open_disputes: 1, ..state });
-    scene.crank_refused(close.clone(), Error::DisputeOpen);
-    scene.world.advance(1_000);
-    scene.crank_refused(close.clone(), Error::DisputeOpen);
-    scene.world.overwrite(&address, &state);
     scene.crank(close.clone());
     let round = scene.round_state();
     assert_eq!((round.status, round.accepted), (round::CLOSED, 0b111));
@@ -388,8 +388,16 @@ fn a_round_without_segments_or_without_auditors_is_void_and_repeated() {
     scene.world.advance(200);
     scene.close_round();
     assert_eq!(scene.round_state().status, round::VOID);
-    let settle = scene.world.program.settle_segment(&scene.round(), &scene.trainers[0].seat.pool);
-    scene.crank_refused(settle, Error::WrongRoundStatus);
+    // Nobody is paid for it; who did not reveal its draw is charged.
+    scene.settle_all();
+    let penalty = scene.world.config().parameters.late_penalty;
+    assert_eq!(scene.round_state().paid, 0);
+    for auditor in 0..2 {
+        let pool = scene.pool_state(&scene.auditors[auditor].seat.pool);
+        assert_eq!((pool.self_bond, pool.audits_missed), (BOND_TOKENS * TOKEN - penalty, 1));
+    }
+    let trainer = scene.pool_state(&scene.trainers[0].seat.pool);
+    assert_eq!((trainer.self_bond, trainer.segments_accepted), (BOND_TOKENS * TOKEN, 0));
     assert_eq!(scene.job_state().rounds_scored, 0);
     scene.whole_round(&scores(5_000_000));
     assert_eq!((scene.job_state().rounds_scored, scene.round_state().index), (1, 2));

@@ -204,6 +204,7 @@ fn delegators_share_by_stake_after_commission() {
 fn everything_is_settled_once() {
     let mut scene = Scene::new();
     scene.whole_round(&scores(5_000_000));
+    scene.finalise_all();
     let (program, job, round) = (scene.world.program, scene.job, scene.round());
     let settle = [
         program.settle_segment(&round, &scene.trainers[0].seat.pool),
@@ -219,21 +220,26 @@ fn everything_is_settled_once() {
 }
 
 #[test]
-fn nothing_is_settled_before_the_score_or_in_a_wrong_place() {
+fn nothing_is_settled_before_the_round_is_final_or_in_a_wrong_place() {
     let mut scene = aggregated();
     let (program, job, round) = (scene.world.program, scene.job, scene.round());
     let pools = (scene.auditors[0].seat.pool, scene.evaluators[0].seat.pool, scene.providers[0].seat.pool);
     let data = scene.datasets[0];
-    for instruction in [
+    let settle = [
         program.settle_segment(&round, &scene.trainers[0].seat.pool),
         program.settle_audit(&job, &round, &pools.0, 0),
         program.settle_evaluation(&job, &round, &pools.1, 0),
         program.settle_data(&job, &round, 0, &data, &pools.2),
         program.settle_patrons(&job, &round, 0),
-    ] {
-        scene.crank_refused(instruction, Error::WrongRoundStatus);
+    ];
+    for instruction in settle.clone() {
+        scene.crank_refused(instruction, Error::NotFinal);
     }
     scene.to_scored(&[scores(5_000_000); 3]);
+    for instruction in settle {
+        scene.crank_refused(instruction, Error::NotFinal);
+    }
+    scene.finalise_all();
     scene.crank_refused(program.settle_audit(&job, &round, &pools.0, 1), Error::WrongPlace);
     scene.crank_refused(program.settle_evaluation(&job, &round, &pools.1, 1), Error::WrongPlace);
     scene.crank_refused(program.settle_data(&job, &round, 1, &data, &pools.2), Error::WrongAccount);

@@ -8,10 +8,12 @@
 //! | evaluator | [`Worker::train`] of [`Task::scoring`]: the sums that a score follows from, as a segment |
 //! | anyone | [`aggregate`]: the next base from the accepted segments |
 //! | both sides of a dispute | [`dispute`]: the next move, from a [`Replay`] of a segment or the [`Computation`] of an aggregate or a genesis state |
+//! | who committed something | [`availability`]: the opening that answers a demand for it |
 //!
 //! [`Cheat`] stages the frauds that the protocol must survive.
 
 mod aggregate;
+pub mod availability;
 mod cheat;
 mod computation;
 mod cost;

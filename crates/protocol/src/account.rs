@@ -31,6 +31,10 @@ pub enum AccountKind {
     Dispute = 9,
     /// [`crate::dispute`]
     DisputeBuffer = 10,
+    /// [`crate::finality::accusation::Accusation`]
+    Accusation = 11,
+    /// [`crate::finality::availability::Demand`]
+    Demand = 12,
     /// [`crate::epoch::EmissionAccount`]
     Emission = 20,
     /// [`crate::fees::Fees`]
@@ -140,6 +144,10 @@ pub mod seed {
     pub const VOTE: &[u8] = b"vote";
     /// pool (32): the mint of its liquid shares.
     pub const LIQUID: &[u8] = b"liquid";
+    /// challenger (32), hash (32).
+    pub const ACCUSATION: &[u8] = b"accusation";
+    /// segment or dataset (32), who demands (32), entry and chunk (u32 little endian each).
+    pub const DEMAND: &[u8] = b"demand";
 }
 
 /// Implements [`Account`] for a Pod struct whose first field is `header: Header`, and asserts its size.

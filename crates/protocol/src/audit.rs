@@ -1,7 +1,7 @@
 //! The audit of a round: draws, attestations, the segments that count, and the vote on their aggregate.
 //!
 //! Invariants: an auditor commits its draws (a hash chain) before segments exist; it reveals once per round; it attests only what
-//! its draw selects; a round is closed only when no dispute is open, and before the deadline only when every drawn segment is attested.
+//! its draw selects; a round is closed before the deadline only when every drawn segment is attested, and whatever is disputed.
 
 use sip_proof::Sha256;
 
@@ -97,7 +97,7 @@ pub fn attest<H: Sha256>(
     if *digest == [0; 32] {
         return Err(Error::EmptyDigest);
     }
-    if !segment.is_drawn::<H>(segment_address, seat, job.spec.audit_rate) {
+    if !segment.is_drawn::<H>(segment_address, seat, round.audit_rate) {
         return Err(Error::NotDrawn);
     }
     segment.attested |= bit(actor.place);
@@ -123,30 +123,35 @@ impl<'a> Closing<'a> {
         Ok(Closing { round_address, round, job, slot, seen: 0, is_attested: true })
     }
 
-    /// Takes in one segment of the round: it counts unless it was convicted.
+    /// Takes in one segment of the round: it counts unless it was convicted, or is disputed while less than half of the stake that drew it
+    /// attests it. Nobody misses the attestation of a disputed segment: whoever found it false has accused it instead.
     pub fn segment<H: Sha256>(&mut self, address: &Address, segment: &mut Segment) -> Result<()> {
         let place = bit(segment.claim.place);
         if segment.round != *self.round_address || self.seen & place != 0 {
             return Err(Error::WrongSegments);
         }
         self.seen |= place;
-        if segment.open_disputes != 0 {
-            return Err(Error::DisputeOpen);
-        }
         if segment.status != segment::COMMITTED {
             return Ok(());
         }
+        let (mut drawn_stake, mut attested_stake) = (0u64, 0u64);
         for place in 0..self.round.auditor_count {
             let seat = &mut self.round.auditors[place as usize];
-            if seat.revealed == 0 || !segment.is_drawn::<H>(address, seat, self.job.spec.audit_rate) {
+            if seat.revealed == 0 || !segment.is_drawn::<H>(address, seat, self.round.audit_rate) {
                 continue;
             }
-            seat.drawn += 1;
+            drawn_stake = drawn_stake.checked_add(seat.stake).ok_or(Error::Overflow)?;
             if segment.attested & bit(place) != 0 {
+                attested_stake += seat.stake;
+                seat.drawn += 1;
                 seat.attested += 1;
             } else {
                 self.is_attested = false;
+                seat.drawn += !segment.is_disputed() as u8;
             }
+        }
+        if segment.is_disputed() && attested_stake < drawn_stake.div_ceil(2) {
+            return Ok(());
         }
         segment.status = segment::ACCEPTED;
         self.round.accepted |= place;
@@ -154,7 +159,7 @@ impl<'a> Closing<'a> {
         Ok(())
     }
 
-    /// Closes the round after all its segments, and derives the next round's seed. A round without an accepted segment
+    /// Closes the round after all its segments, and fixes what the next round's seed comes from. A round without an accepted segment
     /// or without an auditor is void.
     pub fn finish<H: Sha256>(self) -> Result<()> {
         let Closing { round, job, slot, seen, is_attested, .. } = self;
@@ -177,7 +182,9 @@ impl<'a> Closing<'a> {
             *part = &seat.preimage;
         }
         round.reveals = H::hashv(&preimages);
-        job.next_seed = H::hashv(&[&round.seed, &round.reveals]);
+        round.await_seed(job, slot)?;
+        let challenged = deadline(slot, job.spec.challenge_slots)?;
+        round.challenge_deadline_slot = round.challenge_deadline_slot.min(challenged);
         if round.accepted == 0 || revealed == 0 {
             round.void(job);
             return Ok(());
@@ -193,6 +200,7 @@ impl<'a> Closing<'a> {
 #[inline(always)]
 pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32]) -> Result<()> {
     round.require_status(round::CLOSED)?;
+    round.require_on_chain(job)?;
     require_seat(round, job, actor)?;
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed == 0 {
@@ -217,6 +225,7 @@ pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32
         round.reveal_deadline_slot = deadline(round.score_deadline_slot, job.spec.evaluation_slots)?;
         round.status = round::AGGREGATED;
         job.base_root = *root;
+        job.chain.push(round.index)?;
     }
     Ok(())
 }

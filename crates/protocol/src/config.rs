@@ -164,7 +164,8 @@ impl Parameters {
             && self.unbonding_slots <= 20_000_000
             && self.slash_bps <= 5_000
             && self.evaluator_slash_bps <= 2_500
-            && self.bounty_bps <= BPS_ONE
+            // An operator that convicts itself through a friend loses at least half of its own bond.
+            && self.bounty_bps <= BPS_ONE / 2
             && self.score_tolerance >= 1
             && self.score_tolerance <= 1_000_000
             && self.maximum_commission_bps <= 5_000

@@ -27,9 +27,13 @@ pub struct Dataset {
     pub held_out_tokens: u64,
     /// SPDX identifier of the licence, padded with zeros.
     pub licence: [u8; 32],
+    /// Demands for its tokens that are open.
+    pub open_demands: u16,
+    /// Always 0.
+    pub reserved: [u8; 6],
 }
 
-account!(Dataset, Dataset, 184);
+account!(Dataset, Dataset, 192);
 
 impl Dataset {
     /// Checks what a provider registers.

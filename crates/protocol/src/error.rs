@@ -137,6 +137,16 @@ errors! {
     WrongSegments = 509, "the segments passed are not exactly those of the round, each once";
     SegmentNotOpen = 510, "the segment is not open any more";
     NoMajorityYet = 511, "the vote is still running; wait for its deadline";
+    TooFarAhead = 512, "as many rounds as the job allows wait to be final; finish the oldest first";
+    ParentNotFinal = 513, "what the round builds on is not final yet; finish that round first";
+    ChallengeOpen = 514, "the round can still be challenged, or a dispute or demand on it is open; wait for its end";
+    NotFinal = 515, "the round is not final yet; nothing is settled before";
+    Orphaned = 516, "the round builds on one that was undone; it is undone as well";
+    NotOrphaned = 517, "what the round builds on stands; only what builds on an undone round is undone";
+    NoSeedPending = 518, "the round waits for no seed: it is not closed, or its seed is settled";
+    SeedNotDue = 519, "the slots of the seed have not both passed; wait for the second";
+    SeedPending = 520, "the previous round's seed is not settled; capture its slot hashes first";
+    NothingAmended = 521, "the new claim is the one that is committed already";
 
     // Audit.
     WrongPreimage = 600, "the preimage does not hash to the auditor's chain tip";
@@ -181,6 +191,16 @@ errors! {
     OwnClaim = 920, "nobody accuses a claim of its own";
     NoClaim = 921, "there is no such claim, or the time to dispute it is over";
     WrongCase = 922, "the dispute is about another kind of claim; use the instruction of its kind";
+    WrongAccusation = 930, "challenger, segment and salt do not give the hash that was committed";
+    AccusationTooFresh = 931, "an accusation is opened a slot after its commitment at the earliest; wait";
+    AccusationExpired = 932, "the accusation was not opened in time; commit another";
+    AccusationTooOld = 933, "the segment was committed after the accusation; withdraw it and commit another";
+    AccusationStands = 934, "there still is something to accuse; open the dispute";
+    AccusationRunning = 935, "the accusation may still be opened; wait until its time is over";
+    BountyHeld = 936, "an earlier accusation may still convict; the bounty is paid when none can";
+    TooManyDemands = 940, "as many demands as one must bear are open; wait for an answer";
+    DemandOver = 941, "the demand is answered or has failed";
+    DemandRunning = 942, "the demand is open; wait for the answer or for the end of its clock";
 }
 
 impl core::fmt::Display for Error {

@@ -235,9 +235,7 @@ fn quality(improvement: u64, average: u64) -> Result<u64> {
 #[inline(always)]
 pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
-    if round.vote_disputes != 0 {
-        return Err(Error::DisputeOpen);
-    }
+    round.require_on_chain(job)?;
     let is_pending = round.evaluators.iter().any(|seat| seat.status == COMMITTED);
     let is_ready = !is_pending && (all_committed(round) || slot >= round.score_deadline_slot);
     if !is_ready && slot < round.reveal_deadline_slot {

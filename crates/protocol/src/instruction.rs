@@ -1,7 +1,8 @@
 //! The instructions: one byte that names it, then its arguments as a plain struct, little endian.
 //!
-//! Each doc comment is the specification: accounts in order, then what is checked, then what changes. Tags 64 to 95 belong to
-//! [`crate::dispute`], tags 100 to 139 to [`crate::money`]. "Writable" accounts that must differ are refused when they are one.
+//! Each doc comment is the specification: accounts in order, then what is checked, then what changes. Tags 64 to 79 belong to
+//! [`crate::dispute`], 80 to 95 to [`crate::finality`], 100 to 139 to [`crate::money`]. "Writable" accounts that must differ are refused
+//! when they are one.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -43,6 +44,8 @@ macro_rules! instructions {
         }
     };
 }
+
+pub(crate) use instructions;
 
 instructions! {
     /// Creates the configuration, the emission, the mint and the vault, and mints the cap into the vault.
@@ -263,15 +266,17 @@ instructions! {
     /// in order.
     ///
     /// - the previous round is over and the job is not finished; there are trainers, auditors and evaluators
+    /// - fewer rounds than the job's lookahead have a result that is not final; the seed is settled
     /// - the mixture is the water-filling of the time-weighted attention since the last round, which starts anew
-    /// - the seed is sha256(seed ‖ reveals) of the previous round, at first the job's
+    /// - the seed is the one that follows the previous round's ([`crate::finality::seed`]), at first the job's
     OpenRound = 17 {}
 
     /// Commits a trainer's segment.
     ///
     /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · pool · [writable] segment (created) · system program.
     ///
-    /// - the round is open and of this job; the signer operates the pool, which holds the place, is in good standing and not excluded
+    /// - the round is open and of this job; the signer operates the pool, which holds the place and is not excluded, and whose own
+    ///   bond covers as many rounds as the job builds ahead
     /// - the segment starts at the round's base and has the job's number of leaves; one per trainer and round
     /// - after the deadline it is late
     CommitSegment = 18 {
@@ -317,16 +322,17 @@ instructions! {
     ///
     /// Accounts: [writable] job · [writable] round · [writable] every committed segment of the round, each once.
     ///
-    /// - the commits are closed; no dispute on the segments is open
-    /// - before the audit's deadline: all auditors have revealed and all drawn segments are attested
-    /// - segments that were not convicted are accepted; without any, or without an auditor, the round is void
+    /// - the commits are closed; before the audit's deadline: all auditors have revealed and all drawn segments are attested
+    /// - segments that were not convicted are accepted, provisionally; one that is disputed only if at least half of the stake
+    ///   that drew it attests it; without any, or without an auditor, the round is void
+    /// - the draws are fixed, and two slots to come whose hashes the next seed waits for
     CloseRound = 22 {}
 
     /// Votes for the aggregate of the accepted segments.
     ///
     /// Accounts: [signer] auditor · [writable] job · [writable] round · pool.
     ///
-    /// - the round is closed; the signer operates the pool, which holds the place and revealed its draw; the root is not zero and
+    /// - the round is closed and on the job's chain; the signer operates the pool, which holds the place and revealed its draw; the root is not zero and
     ///   not its present vote
     /// - more than half of the revealed auditors' stake for one root makes it the next base
     VoteBase = 23 {
@@ -390,14 +396,14 @@ instructions! {
     ///
     /// Accounts: [writable] config · [writable] round · [writable] segment · [writable] trainer's pool.
     ///
-    /// - the round is scored; segment, round and pool belong together; once
+    /// - the round is final or void; segment, round and pool belong together; once
     SettleSegment = 28 {}
 
     /// Settles an auditor's part in a round.
     ///
     /// Accounts: [writable] config · job · [writable] round · [writable] auditor's pool.
     ///
-    /// - the round is scored; the pool holds the place of the round; once
+    /// - the round is final or void; the pool holds the place of the round; once
     SettleAudit = 29 {
         /// The auditor's place.
         place: u8,
@@ -407,7 +413,7 @@ instructions! {
     ///
     /// Accounts: [writable] config · job · [writable] round · [writable] evaluator's pool.
     ///
-    /// - the round is scored; the pool holds the place of the round; once
+    /// - the round is final or void; the pool holds the place of the round; once
     SettleEvaluation = 30 {
         /// The evaluator's place.
         place: u8,
@@ -417,7 +423,7 @@ instructions! {
     ///
     /// Accounts: [writable] config · job · [writable] round · dataset · [writable] provider's pool.
     ///
-    /// - the round is scored; the dataset is the domain's and the pool is the dataset's; once
+    /// - the round is final or void; the dataset is the domain's and the pool is the dataset's; once
     SettleData = 31 {
         /// The domain.
         domain: u8,
@@ -427,7 +433,7 @@ instructions! {
     ///
     /// Accounts: [writable] config · [writable] round · [writable] the domain's attention pool.
     ///
-    /// - the round is scored; the pool is the attention pool of this job and domain; once
+    /// - the round is final or void; the pool is the attention pool of this job and domain; once
     SettlePatrons = 32 {
         /// The domain.
         domain: u8,

@@ -1,13 +1,19 @@
 //! A training job: what is computed (by commitment), on which domains, by whom, and how far it is.
 //!
 //! Invariants: places are only ever filled, never reassigned; a pool holds at most one place; the round index grows by one with
-//! every round opened; `base_root` changes only when a round is aggregated.
+//! every round opened; `base_root` changes only when a round is aggregated, and goes back when it is undone.
 
 use bytemuck::{Pod, Zeroable};
 use sip_arith::int;
 use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
 
-use crate::{Address, Error, Header, Result, account, config::Parameters, mixture, pool::PoolKind};
+use crate::{
+    Address, Error, Header, Result, account,
+    config::Parameters,
+    finality::{Chain, MAX_LOOKAHEAD},
+    mixture,
+    pool::PoolKind,
+};
 
 /// Most trainers of a job.
 pub const MAX_TRAINERS: usize = 16;
@@ -52,22 +58,25 @@ pub struct JobSpec {
     pub audit_rate: u32,
     /// Domains, 1 to [`MAX_DOMAINS`].
     pub domain_count: u8,
+    /// Most rounds that have a result and are not final, the one that runs included: 1 to [`MAX_LOOKAHEAD`]. A trainer's own bond
+    /// covers as many.
+    pub lookahead: u8,
     /// Always 0.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
     /// Least part of a domain in the mixture.
     pub mixture_floor_bps: u16,
     /// Greatest part of a domain in the mixture.
     pub mixture_cap_bps: u16,
     /// Slots of each phase: commitments of segments.
     pub commit_slots: u32,
-    /// Slots of the audit: draws, replays, attestations, disputes.
+    /// Slots of the audit: draws, replays, attestations.
     pub audit_slots: u32,
     /// Slots of the vote on the aggregate.
     pub vote_slots: u32,
     /// Slots for committing scores, and again for revealing them.
     pub evaluation_slots: u32,
-    /// Always 0.
-    pub padding: u32,
+    /// Slots from the closing of a round in which its segments can still be challenged.
+    pub challenge_slots: u32,
     /// sha256 Merkle root over the nodes of the scoring run's step graph; its tables are the job's.
     pub score_nodes_root: [u8; 32],
     /// sha256 Merkle root over which node gives the one entry of the scoring run's state.
@@ -110,6 +119,7 @@ impl JobSpec {
             self.audit_slots,
             self.vote_slots,
             self.evaluation_slots,
+            self.challenge_slots,
             self.score_node_count,
             self.score_leaf_interval,
         ];
@@ -123,11 +133,12 @@ impl JobSpec {
             || self.score_leaf_interval > MAX_STEPS_PER_LEAF
             || score_steps > 1 << 20
             || self.score_node_count > 1 << 24
-            || self.reserved != [0; 3]
-            || self.padding != 0
             || self.end_padding != 0
             || self.init_node_count > 1 << 24
             || (self.init_node_count == 0 && (self.init_nodes_root != [0; 32] || self.init_outputs_root != [0; 32]))
+            || self.lookahead == 0
+            || self.lookahead as usize > MAX_LOOKAHEAD
+            || self.reserved != [0; 2]
         {
             return Err(Error::WrongJobShape);
         }
@@ -172,9 +183,9 @@ pub struct Job {
     pub nonce: u32,
     /// Rounds opened so far: the index of the next round.
     pub next_round: u32,
-    /// Rounds scored so far.
+    /// Rounds scored so far, without those undone.
     pub rounds_scored: u32,
-    /// Whether a round is open: 1, else 0.
+    /// Whether a round runs: 1, else 0.
     pub round_live: u8,
     /// Whether its rounds pay from the operators' bucket: 1 if the configuration's authority created it, else 0.
     pub rewarded: u8,
@@ -190,7 +201,7 @@ pub struct Job {
     pub excluded_trainers: u16,
     /// State root that the next round starts from.
     pub base_root: [u8; 32],
-    /// Seed of the next round: sha256(seed ‖ reveals) of the previous one, at first the job's seed.
+    /// Seed of the next round ([`Round::following_seed`](crate::round::Round::following_seed)), at first the job's seed.
     pub next_seed: [u8; 32],
     /// Score per domain of the last scored round, micro-nats per token.
     pub last_scores: [u32; MAX_DOMAINS],
@@ -218,9 +229,13 @@ pub struct Job {
     pub closed: u8,
     /// Always 0.
     pub end_reserved: [u8; 3],
+    /// The rounds that the next one builds on.
+    pub chain: Chain,
+    /// Reward of the last round that was scored, base units: what work in a round that was undone before its scoring would have shared.
+    pub last_reward: u64,
 }
 
-account!(Job, Job, 2392, liabilities: |job| Ok(job.genesis_bond));
+account!(Job, Job, 2448, liabilities: |job| Ok(job.genesis_bond));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -239,7 +254,14 @@ impl Job {
         spec.check()?;
         // An attestation is open to dispute longest: made when the audit begins, disputed an audit's length after the time to
         // show it, which begins when the round is closed, a dispute on a segment later than the audit's deadline at worst.
-        let phases = [spec.commit_slots, spec.audit_slots, spec.audit_slots, spec.vote_slots, spec.evaluation_slots];
+        let phases = [
+            spec.challenge_slots,
+            spec.commit_slots,
+            spec.audit_slots,
+            spec.audit_slots,
+            spec.vote_slots,
+            spec.evaluation_slots,
+        ];
         let mut exposed_slots = parameters.longest_dispute_slots() + parameters.longest_dispute_slots();
         for phase_slots in phases.into_iter().chain([spec.evaluation_slots]) {
             exposed_slots += phase_slots as u64;
@@ -255,6 +277,7 @@ impl Job {
         self.created_slot = slot;
         self.base_root = spec.genesis_root;
         self.next_seed = spec.seed;
+        self.chain = Chain::GENESIS;
         Ok(())
     }
 
@@ -317,6 +340,11 @@ impl Job {
             return Err(Error::NothingToClaim);
         }
         Ok(core::mem::take(&mut self.genesis_bond))
+    }
+
+    /// Own bond that a trainer needs: the minimum for each round that the job builds ahead, since a conviction undoes them all.
+    pub fn trainer_bond(&self, parameters: &Parameters) -> Result<u64> {
+        Ok(int::mul(parameters.minimum_self_bond, self.spec.lookahead as u64)?)
     }
 
     /// Checks that a pool holds a place.

@@ -20,6 +20,7 @@ pub mod epoch;
 pub mod error;
 pub mod evaluation;
 pub mod fees;
+pub mod finality;
 pub mod instruction;
 pub mod job;
 pub mod liquid;

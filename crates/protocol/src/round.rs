@@ -1,12 +1,13 @@
 //! A round: its phases, who acted in them, and what came out.
 //!
-//! Invariants: the status only moves forward (Open → Committed → Closed → Aggregated → Scored, or → Void); a segment counts only if it
+//! Invariants: the status only moves forward (Open → Committed → Closed → Aggregated → Scored → Final, or → Void); a segment counts only if it
 //! is accepted; a round without accepted segments is void and the next one repeats it from the same base.
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
     Address, Error, Header, Result, account,
+    finality::Standing,
     job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, bit, first_bits},
 };
 
@@ -18,10 +19,12 @@ pub const COMMITS_CLOSED: u8 = 2;
 pub const CLOSED: u8 = 3;
 /// The next base stands; evaluators commit and reveal scores.
 pub const AGGREGATED: u8 = 4;
-/// Scored; everyone is settled.
+/// Scored.
 pub const SCORED: u8 = 5;
-/// Nothing came of it: no segment accepted or no majority. Pays nothing.
+/// Nothing came of it: no segment accepted, no majority, or undone by a conviction. Pays no reward.
 pub const VOID: u8 = 6;
+/// Nothing can undo it any more; everyone is settled.
+pub const FINAL: u8 = 7;
 
 /// One, as quality counts.
 pub const QUALITY_ONE: u64 = 1_000_000_000;
@@ -80,7 +83,7 @@ pub struct Round {
     pub job: Address,
     /// Its number, from 0.
     pub index: u32,
-    /// One of the six statuses.
+    /// One of the seven statuses.
     pub status: u8,
     /// Domains of the job.
     pub domain_count: u8,
@@ -146,9 +149,31 @@ pub struct Round {
     pub vote_disputes: u16,
     /// Always 0.
     pub padding: [u8; 6],
+    /// Index of the round that it builds on; [`finality::NO_ROUND`](crate::finality::NO_ROUND) for the genesis.
+    pub parent: u32,
+    /// Chance of an auditor to draw a segment, of 2³²: the job's, or everything after a seed that nobody captured.
+    pub audit_rate: u32,
+    /// From this slot on its segments cannot be challenged any more; 0 before the commits are closed.
+    pub challenge_deadline_slot: u64,
+    /// Slots whose hashes the next seed waits for; 0 before it is closed.
+    pub seed_slots: [u64; 2],
+    /// Their hashes; 0 before they are captured, and if nobody did in time.
+    pub seed_hashes: [[u8; 32]; 2],
+    /// What the job had measured when the round was opened.
+    pub before: Standing,
+    /// Disputes and demands open on its segments.
+    pub open_challenges: u32,
+    /// A [`finality::seed`](crate::finality::seed) status.
+    pub seed_status: u8,
+    /// Whether a conviction undid it: 1, else 0.
+    pub is_undone: u8,
+    /// The status that it had then; else 0.
+    pub void_from: u8,
+    /// Always 0.
+    pub unused: u8,
 }
 
-account!(Round, Round, 3416);
+account!(Round, Round, 3568);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, the mixture is the snapshot that the caller took from the
@@ -168,6 +193,12 @@ impl Round {
         }
         if job.closed != 0 {
             return Err(Error::JobClosed);
+        }
+        if job.chain.is_seed_pending != 0 {
+            return Err(Error::SeedPending);
+        }
+        if job.chain.open_count >= job.spec.lookahead {
+            return Err(Error::TooFarAhead);
         }
         let eligible = first_bits(job.trainer_count) & !job.excluded_trainers;
         if eligible == 0 || job.active_auditors(job.auditor_count) == 0 || job.evaluator_count == 0 {
@@ -189,6 +220,9 @@ impl Round {
         for (place, seat) in self.auditors.iter_mut().enumerate() {
             seat.settled = (job.excluded_auditors & bit(place as u8) != 0) as u8;
         }
+        self.parent = job.chain.head();
+        self.before = Standing::of(job);
+        self.audit_rate = if job.chain.is_seed_missed != 0 { u32::MAX } else { job.spec.audit_rate };
         job.next_round = job.next_round.checked_add(1).ok_or(Error::Overflow)?;
         job.round_live = 1;
         Ok(())
@@ -207,6 +241,7 @@ impl Round {
             return Err(Error::TooEarly);
         }
         self.audit_deadline_slot = deadline(slot, job.spec.audit_slots)?;
+        self.challenge_deadline_slot = deadline(self.audit_deadline_slot, job.spec.challenge_slots)?;
         self.status = COMMITS_CLOSED;
         Ok(())
     }
@@ -220,6 +255,7 @@ impl Round {
     /// Ends a round whose vote found no majority by its deadline.
     pub fn void_without_majority(&mut self, job: &mut Job, slot: u64) -> Result<()> {
         self.require_status(CLOSED)?;
+        self.require_on_chain(job)?;
         if slot < self.vote_deadline_slot {
             return Err(Error::NoMajorityYet);
         }

@@ -1,15 +1,18 @@
 //! A segment: one trainer's steps of one round, committed in one transaction.
 //!
-//! Invariants: status only moves Committed → (Convicted | Accepted); a segment is settled once; an accepted segment starts at the
-//! round's base; a conviction slashes once.
+//! Invariants: status only moves Committed → Accepted → Convicted; a segment is settled once; an accepted segment starts at the
+//! round's base; a conviction slashes once; of all accusations that convict, the one committed first has the bounty, which leaves the
+//! segment once.
 
 use bytemuck::{Pod, Zeroable};
 
+use sip_arith::int;
 use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Header, Result, account,
-    config::Parameters,
+    config::{Config, Parameters},
+    finality::accusation::REVEAL_SLOTS,
     job::{Job, MAX_AUDITORS, bit},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, AuditorSeat, Round},
@@ -68,7 +71,7 @@ pub struct Segment {
     pub settled: u8,
     /// Always 0.
     pub reserved: u8,
-    /// Disputes open on it.
+    /// Disputes and demands open on it.
     pub open_disputes: u16,
     /// Auditors by place that attested it.
     pub attested: u16,
@@ -78,9 +81,19 @@ pub struct Segment {
     pub shown: u16,
     /// Always 0.
     pub padding: [u8; 6],
+    /// Bounty of its conviction that nobody has claimed yet, base units.
+    pub bounty: u64,
+    /// When the accusation was committed that has the bounty.
+    pub bounty_slot: u64,
+    /// Who committed it; zero before a conviction.
+    pub bounty_challenger: Address,
+    /// Demands for its end state that are open.
+    pub open_demands: u16,
+    /// Always 0.
+    pub unused: [u8; 6],
 }
 
-account!(Segment, Segment, 784);
+account!(Segment, Segment, 840, liabilities: |segment| Ok(segment.bounty));
 
 /// What a commitment is checked against.
 pub struct Commitment<'a> {
@@ -102,24 +115,32 @@ pub struct Commitment<'a> {
     pub slot: u64,
 }
 
+/// What an amendment is checked against. The caller has checked that the accounts belong together.
+pub struct Amendment<'a> {
+    /// Parameters, and the insurance that takes the fee.
+    pub config: &'a mut Config,
+    /// The job.
+    pub job: &'a Job,
+    /// The round.
+    pub round: &'a Round,
+    /// The address of the trainer's pool.
+    pub pool_address: &'a Address,
+    /// The trainer's pool, which pays the fee.
+    pub pool: &'a mut Pool,
+    /// What the trainer claims instead.
+    pub claim: &'a SegmentClaim,
+    /// Present slot.
+    pub slot: u64,
+}
+
 impl Segment {
     /// Commits a segment: starting at the base, complete, by a trainer in good standing, once per round, before the commits
     /// are closed; after the deadline it is late.
     #[inline(always)]
     pub fn commit(&mut self, commitment: Commitment) -> Result<()> {
         let Commitment { job, round_address, round, pool_address, pool, parameters, claim, slot } = commitment;
-        round.require_status(round::OPEN)?;
-        job.require_place(PoolKind::Trainer, claim.place, pool_address)?;
-        if round.eligible & bit(claim.place) == 0 || job.is_excluded(claim.place) {
-            return Err(Error::Excluded);
-        }
-        pool.require_bonded(parameters.minimum_self_bond)?;
-        if claim.start_root != round.base_root {
-            return Err(Error::WrongStartRoot);
-        }
-        if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {
-            return Err(Error::WrongLeafCount);
-        }
+        check_claim(job, round, pool_address, claim)?;
+        pool.require_bonded(job.trainer_bond(parameters)?)?;
         if round.committed & bit(claim.place) != 0 {
             return Err(Error::AlreadyCommitted);
         }
@@ -136,6 +157,25 @@ impl Segment {
         Ok(())
     }
 
+    /// Replaces what was committed while the commits are open, so before any draw is known, for the late penalty: a trainer
+    /// whose hardware slipped need not be convicted for it.
+    #[inline(always)]
+    pub fn amend(&mut self, amendment: Amendment) -> Result<()> {
+        let Amendment { config, job, round, pool_address, pool, claim, slot } = amendment;
+        check_claim(job, round, pool_address, claim)?;
+        if self.claim == *claim {
+            return Err(Error::NothingAmended);
+        }
+        let charged = pool.charge(config.parameters.late_penalty, slot)?.total()?;
+        config.insure(charged)?;
+        pool.require_bonded(job.trainer_bond(&config.parameters)?)?;
+        self.claim = *claim;
+        self.stake = pool.stake()?;
+        self.committed_slot = slot;
+        self.late = (slot > round.commit_deadline_slot) as u8;
+        Ok(())
+    }
+
     /// Whether an auditor's draw selects the segment at `address`:
     /// u32LE(sha256(preimage ‖ address ‖ accumulator root)[0..4]) < rate. Nobody draws its own segment.
     pub fn is_drawn<H: Sha256>(&self, address: &Address, seat: &AuditorSeat, audit_rate: u32) -> bool {
@@ -143,9 +183,20 @@ impl Segment {
         u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]) < audit_rate && seat.operator != self.operator
     }
 
-    /// A dispute on the segment begins; its trainer's pool is frozen.
-    pub fn open_dispute(&mut self, pool: &mut Pool) -> Result<()> {
-        if self.status != COMMITTED {
+    /// Whether a dispute on the segment is open; demands do not count.
+    pub fn is_disputed(&self) -> bool {
+        self.open_disputes > self.open_demands
+    }
+
+    /// Whether the segment is convicted and an accusation committed in this slot would take the bounty over.
+    pub fn is_contestable(&self, committed_slot: u64) -> bool {
+        self.status == CONVICTED && self.bounty > 0 && committed_slot < self.bounty_slot
+    }
+
+    /// A dispute on the segment begins, by an accusation committed in this slot; its trainer's pool is frozen. A convicted segment
+    /// is accused by who was earlier than whoever has the bounty.
+    pub fn open_dispute(&mut self, pool: &mut Pool, committed_slot: u64) -> Result<()> {
+        if self.status == CONVICTED && !self.is_contestable(committed_slot) {
             return Err(Error::SegmentNotOpen);
         }
         self.open_disputes = self.open_disputes.checked_add(1).ok_or(Error::Overflow)?;
@@ -158,9 +209,36 @@ impl Segment {
         pool.unfreeze()
     }
 
+    /// A demand on the segment ends. [`Segment::close_dispute`] follows: a demand counts as a dispute too.
+    pub fn close_demand(&mut self) -> Result<()> {
+        self.open_demands = self.open_demands.checked_sub(1).ok_or(Error::Underflow)?;
+        Ok(())
+    }
+
+    /// Holds a bounty for who convicted it, or for whoever did so with an accusation that was committed earlier.
+    pub fn award(&mut self, challenger: &Address, committed_slot: u64, bounty: u64) -> Result<()> {
+        if self.bounty_challenger == [0; 32] || committed_slot < self.bounty_slot {
+            self.bounty_challenger = *challenger;
+            self.bounty_slot = committed_slot;
+        }
+        self.bounty = int::add(self.bounty, bounty)?;
+        Ok(())
+    }
+
+    /// Takes the bounty once nobody can take it over: no dispute is open, and what was committed earlier can be opened no more.
+    pub fn claim_bounty(&mut self, slot: u64) -> Result<u64> {
+        if self.bounty == 0 {
+            return Err(Error::NothingToClaim);
+        }
+        if self.open_disputes != 0 || slot.saturating_sub(self.bounty_slot) <= REVEAL_SLOTS {
+            return Err(Error::BountyHeld);
+        }
+        Ok(core::mem::take(&mut self.bounty))
+    }
+
     /// The verdict of a dispute that the trainer lost: the segment is convicted, its pool slashed and its trainer kept out
-    /// of later rounds. A second conviction of one segment takes nothing more. The caller pays the bounty out of `from_bond` and
-    /// insures or burns the rest.
+    /// of later rounds. A second conviction of one segment takes nothing more. The caller holds the bounty out of `from_bond` and
+    /// insures the rest.
     #[inline(always)]
     pub fn convict(
         &mut self,
@@ -172,14 +250,27 @@ impl Segment {
         if self.status == CONVICTED {
             return Ok(SlashOutcome::default());
         }
-        if self.status != COMMITTED {
-            return Err(Error::SegmentNotOpen);
-        }
         self.status = CONVICTED;
         job.exclude_trainer(self.claim.place);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
         pool.slash(parameters, slot)
     }
+}
+
+/// Checks that a trainer may claim this in an open round: its place, the base, the number of leaves.
+fn check_claim(job: &Job, round: &Round, pool_address: &Address, claim: &SegmentClaim) -> Result<()> {
+    round.require_status(round::OPEN)?;
+    job.require_place(PoolKind::Trainer, claim.place, pool_address)?;
+    if round.eligible & bit(claim.place) == 0 || job.is_excluded(claim.place) {
+        return Err(Error::Excluded);
+    }
+    if claim.start_root != round.base_root {
+        return Err(Error::WrongStartRoot);
+    }
+    if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {
+        return Err(Error::WrongLeafCount);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -200,16 +291,33 @@ mod tests {
         segment.status = COMMITTED;
         segment.claim.place = 3;
         let parameters = Parameters::DEFAULT;
-        segment.open_dispute(&mut pool).unwrap();
+        segment.open_dispute(&mut pool, 0).unwrap();
         let outcome = segment.convict(&mut job, &mut pool, &parameters, 0).unwrap();
         assert_eq!((outcome.from_bond, outcome.from_delegators), (100 * TOKEN, 63 * TOKEN + 300));
         assert_eq!((pool.self_bond, pool.segments_convicted), (0, 1));
         assert!(job.is_excluded(3) && !job.is_excluded(2));
         assert_eq!(segment.convict(&mut job, &mut pool, &parameters, 0), Ok(SlashOutcome::default()));
-        assert_eq!(segment.open_dispute(&mut pool), Err(Error::SegmentNotOpen));
+        assert_eq!(segment.open_dispute(&mut pool, 0), Err(Error::SegmentNotOpen));
         segment.close_dispute(&mut pool).unwrap();
         assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));
-        segment.status = ACCEPTED;
-        assert_eq!(segment.convict(&mut job, &mut pool, &parameters, 0), Err(Error::SegmentNotOpen));
+    }
+
+    #[test]
+    fn the_bounty_is_the_earliest_accusers_and_is_held_until_nobody_can_be_earlier() {
+        let mut segment = Segment::zeroed();
+        segment.status = CONVICTED;
+        segment.award(&[7; 32], 500, 40).unwrap();
+        assert!(segment.is_contestable(499) && !segment.is_contestable(500));
+        segment.award(&[8; 32], 500, 0).unwrap();
+        assert_eq!(segment.bounty_challenger, [7; 32]);
+        segment.award(&[9; 32], 499, 0).unwrap();
+        assert_eq!((segment.bounty_challenger, segment.bounty_slot), ([9; 32], 499));
+        segment.open_disputes = 1;
+        assert_eq!(segment.claim_bounty(u64::MAX), Err(Error::BountyHeld));
+        segment.open_disputes = 0;
+        assert_eq!(segment.claim_bounty(499 + REVEAL_SLOTS), Err(Error::BountyHeld));
+        assert_eq!(segment.claim_bounty(500 + REVEAL_SLOTS), Ok(40));
+        assert_eq!(segment.claim_bounty(u64::MAX), Err(Error::NothingToClaim));
+        assert!(!segment.is_contestable(0));
     }
 }

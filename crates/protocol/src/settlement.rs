@@ -1,4 +1,6 @@
-//! Who is paid for a scored round: reward_i = (S_i / S_total) · R_role · Q_i − P_i, rounded down.
+//! Who is paid for a round, once it is final: reward_i = (S_i / S_total) · R_role · Q_i − P_i, rounded down. Of a round that a conviction
+//! undid, honest work is paid the same, out of the insurance, which holds the liar's slash; of one that came to nothing by itself,
+//! nobody is paid, and what was missed is charged.
 //!
 //! Invariants: everything is settled once; what a round pays never exceeds its reward nor the bucket; S_i counts only stake
 //! behind accepted work; a convicted segment earns nothing and is charged nothing here (its dispute has slashed it).
@@ -36,7 +38,7 @@ struct Claim {
 pub struct Settlement<'a> {
     /// The configuration with the operators' bucket and the insurance.
     pub config: &'a mut Config,
-    /// The scored round.
+    /// The final or void round.
     pub round: &'a mut Round,
     /// The pool that is paid or charged.
     pub pool: &'a mut Pool,
@@ -55,11 +57,13 @@ impl Settlement<'_> {
             self.config.insure(charged)?;
             return Ok(Settled { paid: 0, charged });
         }
+        let buckets = &mut self.config.buckets;
+        let is_void = self.round.status == round::VOID;
+        let bucket = if is_void { &mut buckets.insurance } else { &mut buckets.operator_rewards };
         // Rounds of several jobs share the bucket: what is gone is not paid.
-        let bucket = self.config.buckets.operator_rewards;
         let left = int::sub(self.round.reward, self.round.paid)?;
-        let paid = (earned - claim.penalty).min(bucket).min(left);
-        self.config.buckets.operator_rewards = bucket - paid;
+        let paid = (earned - claim.penalty).min(*bucket).min(left);
+        *bucket -= paid;
         self.round.paid = int::add(self.round.paid, paid)?;
         self.pool.credit(paid)?;
         Ok(Settled { paid, charged: 0 })
@@ -68,15 +72,19 @@ impl Settlement<'_> {
     /// Settles a trainer's segment: its part of the accepted stake times the round's quality, less the penalty for
     /// lateness.
     pub fn segment(&mut self, segment: &mut Segment) -> Result<Settled> {
-        self.round.require_status(round::SCORED)?;
+        self.round.require_settleable(self.slot)?;
         if segment.settled != 0 {
             return Err(Error::AlreadySettled);
         }
         segment.settled = 1;
-        if segment.status != segment::ACCEPTED {
+        // What a slash paid for goes to nobody who was slashed.
+        let is_liars = self.round.status == round::VOID && self.pool.segments_convicted > 0;
+        if segment.status != segment::ACCEPTED || is_liars {
             return Ok(Settled::default());
         }
-        self.pool.segments_accepted = self.pool.segments_accepted.saturating_add(1);
+        if self.round.status == round::FINAL {
+            self.pool.segments_accepted = self.pool.segments_accepted.saturating_add(1);
+        }
         let claim = Claim {
             role_bps: self.config.parameters.trainers_bps,
             part: segment.stake,
@@ -90,10 +98,11 @@ impl Settlement<'_> {
     /// Settles an auditor: Q is the part of its drawn segments that it attested and showed (1 if it drew none); a draw that it
     /// never revealed and every missing attestation cost the late penalty.
     pub fn audit(&mut self, place: u8) -> Result<Settled> {
-        self.round.require_status(round::SCORED)?;
+        self.round.require_settleable(self.slot)?;
         if place >= self.round.auditor_count {
             return Err(Error::WrongPlace);
         }
+        let ended_unclosed = self.round.ended_unclosed();
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         if seat.settled != 0 {
             return Err(Error::AlreadySettled);
@@ -102,6 +111,9 @@ impl Settlement<'_> {
             return Err(Error::TooEarly);
         }
         seat.settled = 1;
+        if ended_unclosed {
+            return Ok(Settled::default());
+        }
         let missed = if seat.revealed == 0 { 1 } else { seat.drawn.saturating_sub(seat.shown) };
         let quality = match (seat.revealed, seat.drawn) {
             (0, _) => 0,
@@ -123,16 +135,19 @@ impl Settlement<'_> {
     /// Settles an evaluator: Q is 1 within the tolerance; an evaluator that was off or did not reveal what it committed
     /// is slashed into the insurance; one that never committed gets nothing.
     pub fn evaluation(&mut self, place: u8) -> Result<Settled> {
-        self.round.require_status(round::SCORED)?;
+        self.round.require_settleable(self.slot)?;
         if place >= self.round.evaluator_count {
             return Err(Error::WrongPlace);
         }
+        // Before the tally nobody can be said to have hidden a score.
+        let is_tallied = self.round.status == round::FINAL || self.round.void_from == round::SCORED;
         let seat = self.round.evaluators.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         if seat.settled != 0 {
             return Err(Error::AlreadySettled);
         }
         seat.settled = 1;
         match seat.status {
+            _ if !is_tallied => Ok(Settled::default()),
             evaluation::ABSENT => Ok(Settled::default()),
             evaluation::WITHIN => {
                 self.pool.evaluations_accepted = self.pool.evaluations_accepted.saturating_add(1);
@@ -177,7 +192,7 @@ impl Settlement<'_> {
 
     /// The claim of one domain on a role's reward.
     fn domain_claim(&self, domain: u8, role_bps: u16) -> Result<Claim> {
-        self.round.require_status(round::SCORED)?;
+        self.round.require_settleable(self.slot)?;
         if domain >= self.round.domain_count {
             return Err(Error::WrongPlace);
         }

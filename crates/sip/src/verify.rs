@@ -6,6 +6,7 @@ use sip_model::params;
 use sip_node::{SegmentTask, State, Worker, aggregate, scoring};
 use sip_proof::{HostSha256, Leaf, Sha256};
 use sip_protocol::evaluation;
+use sip_protocol::finality::{NO_ROUND, seed};
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
 use sip_protocol::segment;
@@ -124,6 +125,7 @@ impl Verifier {
             Worker::new(self.prepared.scoring.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
         let mut base = Arc::clone(&self.prepared.genesis);
         let mut seed = job.spec.seed;
+        let mut head = NO_ROUND;
         let bar = self.progress.bar(self.journal.published.len() as u64, "replaying segments");
         for index in 0..job.next_round {
             // People count rounds from 1, as the demo and the report do.
@@ -132,6 +134,15 @@ impl Verifier {
             let round: Round = self.world.read(&address)?;
             if round.seed != seed {
                 return Ok(Some(format!("round {number} has another seed than the draws before it give")));
+            }
+            if round.is_undone != 0 && round.parent != head {
+                // What it built on is false, and its trainer's alone.
+                self.progress.line(&format!("round {number} builds on one that was undone, and was undone with it"));
+                seed = round.following_seed::<HostSha256>();
+                continue;
+            }
+            if round.parent != head {
+                return Ok(Some(format!("round {number} builds on another round than the last one that stands")));
             }
             if round.base_root != base.root() {
                 return Ok(Some(format!("round {number} starts from another base than the round before ended with")));
@@ -151,12 +162,15 @@ impl Verifier {
                     accepted.push(end);
                 }
             }
-            seed = HostSha256::hashv(&[&round.seed, &round.reveals]);
+            if let Some(difference) = self.reveals(&round) {
+                return Ok(Some(difference));
+            }
+            seed = round.following_seed::<HostSha256>();
             replayed.rounds += 1;
             if round.status == round::VOID {
                 continue;
             }
-            if round.status != round::SCORED {
+            if round.status != round::FINAL {
                 return Ok(Some(format!("round {number} is not finished on chain")));
             }
             let next = Arc::new(aggregate(&accepted, &self.machine.threads, self.machine.simd)?);
@@ -169,6 +183,7 @@ impl Verifier {
                 return Ok(Some(difference));
             }
             base = next;
+            head = index;
         }
         bar.finish_and_clear();
         if base.root() != job.base_root {
@@ -219,6 +234,20 @@ impl Verifier {
             }
         }
         Ok(None)
+    }
+
+    /// Whether what is mixed into the next seed is what the auditors revealed, and slots that the closing fixed.
+    fn reveals(&self, round: &Round) -> Difference {
+        let number = round.index + 1;
+        let draws: Vec<&[u8]> = round.auditors.iter().map(|seat| seat.preimage.as_slice()).collect();
+        if round.seed_status != seed::NONE && round.reveals != HostSha256::hashv(&draws) {
+            return Some(format!("round {number}: the draws in the seed are not those that were revealed"));
+        }
+        let is_captured = round.seed_status == seed::CAPTURED;
+        if round.seed_status == seed::PENDING || is_captured == (round.seed_hashes == [[0; 32]; 2]) {
+            return Some(format!("round {number}: the slot hashes of the next seed are missing"));
+        }
+        None
     }
 
     /// What a reader of the summary is told against what was replayed.

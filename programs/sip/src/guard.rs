@@ -77,6 +77,16 @@ pub fn args<A: Args>(data: &[u8]) -> Result<A> {
     Ok(args)
 }
 
+/// Arguments, and the bytes that follow them.
+#[inline(always)]
+pub fn args_and_bytes<A: Args>(data: &[u8]) -> Result<(A, &[u8])> {
+    let (args, bytes) = data.split_at_checked(size_of::<A>()).ok_or(Error::WrongArguments)?;
+    Ok((self::args(args)?, bytes))
+}
+
+/// Where the ledger keeps the hashes of its last 512 slots.
+pub const SLOT_HASHES: Address = Address::from_str_const("SysvarS1otHashes111111111111111111111111111");
+
 /// The present slot.
 #[inline(always)]
 pub fn slot() -> Result<u64> {

@@ -8,7 +8,7 @@
 //! - relations between accounts: by the addresses that they store, never by position
 //! - exclusive use: a writable account is borrowed until the instruction ends; the same account twice is refused
 //! - tokens: one vault, whose address the configuration stores; the exact SPL token program; balances are never read
-//! - time: from the clock system call, never from an account
+//! - time: from the clock system call, never from an account; slot hashes from the sysvar's account at its one address
 //!
 //! Instructions and what each checks: `sip_protocol::instruction`.
 #![no_std]
@@ -114,7 +114,8 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         OpenShareMint::TAG => stake::open_share_mint::process(program, accounts, data),
         RevealAttestation::TAG => audit::reveal_attestation::process(program, accounts, data),
         ReclaimGenesisBond::TAG => job::reclaim_genesis_bond::process(program, accounts, data),
-        64..=95 => dispute::process(tag, program, accounts, data),
+        64..=79 => dispute::process(tag, program, accounts, data),
+        80..=95 => finality::process(tag, program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
 }

@@ -21,7 +21,9 @@ use crate::guard::{self, Creation};
 pub const TOKEN_2022: Address = Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
 /// Bytes of an SPL mint.
 const MINT_BYTES: usize = 82;
-/// Where the amount stands in an SPL token account.
+/// Where the owner stands in an SPL token account.
+const TOKEN_OWNER: core::ops::Range<usize> = 32..64;
+/// Where the amount stands in it.
 const AMOUNT: core::ops::Range<usize> = 64..72;
 
 /// Checks that an account is one of the two token programs, and returns its address.
@@ -102,6 +104,18 @@ impl<'a> Vault<'a> {
             .invoke_signed_with_program(&[Signer::from(&seeds)], self.program)
             .map_err(|_| Error::CallFailed)?;
         if before.checked_sub(self.balance()?) == Some(amount) { Ok(()) } else { Err(Error::WrongTransfer) }
+    }
+
+    /// [`Vault::pay`] to a token account of this wallet; nothing to pay needs none.
+    #[inline(always)]
+    pub fn pay_to(&self, wallet: &[u8; 32], destination: &AccountView, amount: u64) -> Result<()> {
+        if amount == 0 {
+            return Ok(());
+        }
+        // `pay` checks that it is a token account of the mint; here, whose.
+        let is_theirs =
+            destination.try_borrow().is_ok_and(|data| data.get(TOKEN_OWNER).is_some_and(|owner| *owner == wallet[..]));
+        if is_theirs { self.pay(destination, amount) } else { Err(Error::WrongTokenAccount) }
     }
 
     /// Burns tokens of the vault. The caller has taken them out of the state and recorded the burn.

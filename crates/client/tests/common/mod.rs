@@ -70,7 +70,7 @@ pub(crate) fn send_guarded(world: &mut World, instruction: Instruction, signer: 
 
 fn refused(world: &mut World, instruction: &Instruction, keys: &[&Keypair], expected: Option<Error>, what: &str) {
     let tag = instruction.data.first().copied().unwrap_or_default();
-    let name = sip_protocol::instruction::name(tag).unwrap_or("?");
+    let name = sip_client::instruction_name(tag).unwrap_or("?");
     let Err(error) = world.ledger.send(std::slice::from_ref(instruction), keys[0], keys) else {
         panic!("{name} succeeded although {what}");
     };

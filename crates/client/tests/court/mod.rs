@@ -4,7 +4,7 @@
 pub(crate) mod hall;
 
 use sip_client::Accusation;
-use sip_client::testing::{Cast, Operator, Scene};
+use sip_client::testing::{Cast, Operator, Scene, named};
 use sip_ledger::Receipt;
 use sip_node::dispute::synthetic::{self, Lie, Run, node};
 use sip_node::dispute::{Challenger, Defender, Evidence, Move};
@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub(crate) struct Court {
     /// The chain.
     pub(crate) scene: Scene,
+    /// The round of the segment.
+    pub(crate) round: Address,
     /// What the trainer holds.
     pub(crate) claimed: Arc<Run>,
     /// What is true.
@@ -111,7 +113,8 @@ impl Court {
         scene.commit_claim(trainer, &claim);
         scene.close_commits();
         let challenger = scene.world.operator("challenger", PoolKind::Auditor);
-        Court { scene, claimed, honest, challenger, trainer }
+        let round = scene.round();
+        Court { scene, round, claimed, honest, challenger, trainer }
     }
 
     /// The trainer's pool.
@@ -137,9 +140,14 @@ impl Court {
         }
     }
 
+    /// Address of the segment.
+    pub(crate) fn segment(&self) -> Address {
+        self.scene.world.program.segment(&self.round, &self.pool())
+    }
+
     /// Address of the dispute.
     pub(crate) fn dispute(&self) -> Address {
-        self.scene.world.program.dispute(&self.scene.segment(self.trainer), &self.challenger.key.pubkey())
+        self.scene.world.program.dispute(&self.segment(), &self.challenger.key.pubkey())
     }
 
     /// State of the dispute.
@@ -152,14 +160,36 @@ impl Court {
         self.scene.world.program.open_dispute(&Accusation {
             challenger: &self.challenger.key.pubkey(),
             job: &self.scene.job,
-            round: &self.scene.round(),
+            round: &self.round,
             pool: &self.pool(),
             datasets: &self.scene.datasets,
+            salt: &named("salt"),
         })
+    }
+
+    /// The instruction that commits the accusation.
+    pub(crate) fn commit_instruction(&self) -> solana_instruction::Instruction {
+        self.scene.world.program.commit_accusation(&Accusation {
+            challenger: &self.challenger.key.pubkey(),
+            job: &self.scene.job,
+            round: &self.round,
+            pool: &self.pool(),
+            datasets: &self.scene.datasets,
+            salt: &named("salt"),
+        })
+    }
+
+    /// Commits the accusation, and lets the slot pass after which it may be opened.
+    pub(crate) fn commit(&mut self) -> Receipt {
+        let (commit, key) = (self.commit_instruction(), self.challenger_key());
+        let receipt = self.scene.world.send(&[commit], &[&key]);
+        self.scene.world.advance(1);
+        receipt
     }
 
     /// Accuses.
     pub(crate) fn open(&mut self) -> Receipt {
+        self.commit();
         let (open, key) = (self.open_instruction(), self.challenger_key());
         self.scene.world.send(&[open], &[&key])
     }
@@ -226,7 +256,7 @@ impl Court {
         self.scene.world.program.resolve_dispute(
             &self.challenger.key.pubkey(),
             &self.scene.job,
-            &self.scene.round(),
+            &self.round,
             &self.pool(),
         )
     }
@@ -235,6 +265,11 @@ impl Court {
     pub(crate) fn resolve(&mut self) -> Receipt {
         let resolve = self.resolve_instruction();
         self.scene.crank(resolve)
+    }
+
+    /// The instruction that pays the bounty to the challenger.
+    pub(crate) fn claim_bounty_instruction(&self) -> solana_instruction::Instruction {
+        self.scene.world.program.claim_bounty(&self.segment(), &self.challenger.key.pubkey())
     }
 
     /// Tokens of the challenger, base units.

@@ -1,7 +1,7 @@
 //! A chain on which one segment after the other is committed and accused: everything before the commitment happens once.
 
 use sip_client::Accusation;
-use sip_client::testing::{Cast, Operator, Scene};
+use sip_client::testing::{Cast, Operator, Scene, named};
 use sip_ledger::{Embedded, Ledger, LedgerError, Receipt};
 use sip_node::dispute::Move;
 use sip_protocol::data::Dataset;
@@ -80,14 +80,19 @@ impl Stage {
         let committed = self.scene.world.send(&[commit], &[&trainer]);
         self.scene.close_commits();
         let key = self.key(Side::Challenger);
-        let open = self.scene.world.program.open_dispute(&Accusation {
-            challenger: &key.pubkey(),
+        let (wallet, pool) = (key.pubkey(), self.pool());
+        let accusation = Accusation {
+            challenger: &wallet,
             job: &self.scene.job,
             round: &self.scene.round(),
-            pool: &self.pool(),
+            pool: &pool,
             datasets: &self.scene.datasets,
-        });
-        self.scene.world.send(&[open], &[&key]);
+            salt: &named("salt"),
+        };
+        let program = self.scene.world.program;
+        self.scene.world.send(&[program.commit_accusation(&accusation)], &[&key]);
+        self.scene.world.advance(1);
+        self.scene.world.send(&[program.open_dispute(&accusation)], &[&key]);
         committed
     }
 

@@ -1,18 +1,20 @@
 //! The dispute's account: parties, bond, position, and the buffer in which the side on move collects a large payload.
 
 use bytemuck::{Pod, Zeroable};
+use sip_arith::int;
 
-use super::claims::{forfeit, reward};
+use super::claims::forfeit;
 use super::game::{Game, MAX_PAYLOAD, Turn, require};
 use super::{CaseKind, MoveKind, Outcome, Side};
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
     data::Dataset,
+    finality::accusation::Revealed,
     job::{Job, MAX_DOMAINS},
-    pool::Pool,
-    round::{self, Round},
-    segment::Segment,
+    pool::{Pool, bounty},
+    round::Round,
+    segment::{self, Segment},
 };
 
 /// Address: "dispute", subject (32), challenger (32), and of an auditor's claim its place (1): a wallet has one dispute on a claim
@@ -50,21 +52,25 @@ pub struct Dispute {
     pub buffer: [u8; MAX_PAYLOAD],
     /// The round of the claim; zero for a genesis state.
     pub round: Address,
+    /// When its accusation was committed (segments).
+    pub committed_slot: u64,
 }
 
-account!(Dispute, Dispute, 224 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
+account!(Dispute, Dispute, 232 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
 
 /// What an accusation is made from.
 pub struct Case<'a> {
     /// The job.
     pub job: &'a Job,
-    /// The round, which is in its audit.
+    /// The round, whose segments can be challenged.
     pub round: &'a Round,
     /// The segment's address.
     pub segment_address: &'a Address,
     /// The wallet that accuses.
     pub challenger: &'a Address,
-    /// Bond and clocks.
+    /// Its accusation, opened.
+    pub accusation: Revealed,
+    /// Clocks.
     pub parameters: &'a Parameters,
     /// The present slot.
     pub slot: u64,
@@ -73,28 +79,28 @@ pub struct Case<'a> {
 /// Where the money of a resolved dispute goes, base units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Payout {
-    /// From the vault to the challenger: bond and bounty.
+    /// From the vault to the challenger: its bond. The bounty waits in the segment.
     pub to_challenger: u64,
     /// From the vault into nothing.
     pub burned: u64,
 }
 
 impl Dispute {
-    /// Opens a dispute on a committed segment while its round is audited. The bond comes into the vault by the caller; the
-    /// datasets follow by [`Dispute::set_dataset`], all of them.
+    /// Opens a dispute on a segment that can be challenged. The bond comes out of the accusation; the caller counts the dispute in the
+    /// round ([`Round::open_challenge`]); the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open(&mut self, case: &Case<'_>, segment: &mut Segment, pool: &mut Pool) -> Result<()> {
         let Case { job, round, slot, .. } = *case;
-        round.require_status(round::COMMITS_CLOSED)?;
-        require(slot < round.audit_deadline_slot, Error::WrongRoundStatus)?;
+        round.require_challengeable(slot)?;
         require(segment.operator != *case.challenger, Error::OwnSegment)?;
-        segment.open_dispute(pool)?;
+        segment.open_dispute(pool, case.accusation.committed_slot)?;
         self.subject = *case.segment_address;
         self.round = segment.round;
         self.job = segment.job;
         self.pool = segment.pool;
         self.defendant = segment.operator;
         self.challenger = *case.challenger;
-        self.bond = case.parameters.dispute_bond;
+        self.bond = case.accusation.bond;
+        self.committed_slot = case.accusation.committed_slot;
         self.opened_slot = slot;
         self.set_segment(job, round, segment)?;
         self.game.open(case.parameters.clock_slots, slot)
@@ -182,16 +188,15 @@ impl Dispute {
     pub fn resolve(&mut self, parties: &mut Verdict<'_>) -> Result<Payout> {
         require(self.game.ground.case()? == CaseKind::Segment, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
-        let Verdict { config, job, segment, pool, slot } = parties;
         let payout = if outcome == Outcome::Convicted {
-            let slashed = segment.convict(job, pool, &config.parameters, *slot)?;
-            reward(config, bond, &slashed)?
+            parties.convict(&self.challenger, self.committed_slot)?;
+            Payout { to_challenger: bond, burned: 0 }
         } else {
-            let (burned, kept) = forfeit(config, bond)?;
-            pool.credit(kept)?;
+            let (burned, kept) = forfeit(parties.config, bond)?;
+            parties.pool.credit(kept)?;
             Payout { to_challenger: 0, burned }
         };
-        segment.close_dispute(pool)?;
+        parties.close()?;
         Ok(payout)
     }
 }
@@ -210,7 +215,7 @@ pub struct Play<'a> {
     pub slot: u64,
 }
 
-/// Everything that a verdict changes.
+/// Everything that a verdict changes. The caller has checked that the accounts belong together.
 pub struct Verdict<'a> {
     /// Insurance and burned supply.
     pub config: &'a mut Config,
@@ -220,6 +225,30 @@ pub struct Verdict<'a> {
     pub segment: &'a mut Segment,
     /// Is slashed, or gets half of the challenger's bond.
     pub pool: &'a mut Pool,
+    /// Is undone if the segment counted in it, and has one challenge less.
+    pub round: &'a mut Round,
     /// The present slot.
     pub slot: u64,
+}
+
+impl Verdict<'_> {
+    /// Convicts the segment: its pool is slashed, the bounty waits in the segment for whoever accused first, the rest is insured;
+    /// if the segment counted, its round is undone.
+    pub fn convict(&mut self, challenger: &Address, committed_slot: u64) -> Result<()> {
+        let has_counted = self.segment.status == segment::ACCEPTED;
+        let slashed = self.segment.convict(self.job, self.pool, &self.config.parameters, self.slot)?;
+        let bounty = bounty(&self.config.parameters, slashed.from_bond)?;
+        self.config.insure(int::sub(slashed.total()?, bounty)?)?;
+        self.segment.award(challenger, committed_slot, bounty)?;
+        if has_counted {
+            self.round.undo(self.job, self.config);
+        }
+        Ok(())
+    }
+
+    /// Ends one dispute or demand on the segment.
+    pub fn close(&mut self) -> Result<()> {
+        self.round.close_challenge()?;
+        self.segment.close_dispute(self.pool)
+    }
 }

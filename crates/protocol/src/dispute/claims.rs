@@ -14,7 +14,7 @@ use crate::{
     config::{Config, Parameters},
     job::{Job, bit},
     pool::{Pool, PoolKind, SlashOutcome, bounty},
-    round::{self, Round},
+    round::Round,
     segment::Segment,
 };
 
@@ -85,7 +85,7 @@ impl Dispute {
         Ok(())
     }
 
-    /// Opens a dispute on an auditor's vote of a round that is closed, until the time for revealing scores of its base is over. The
+    /// Opens a dispute on an auditor's vote of a round that is closed, until it could be final ([`Round::is_vote_challengeable`]). The
     /// bond comes into the vault by the caller; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
     pub fn open_vote<H: Sha256>(&mut self, case: &VoteCase<'_>, round: &mut Round, pool: &mut Pool) -> Result<()> {
         let VoteCase { accuser, job, args, .. } = case;
@@ -93,8 +93,7 @@ impl Dispute {
         require(args.place < round.auditor_count as u32, Error::WrongPlace)?;
         job.require_place(PoolKind::Auditor, place, case.pool_address)?;
         let vote = round.auditors.get(place as usize).ok_or(Error::WrongPlace)?.vote;
-        let in_time = round.status == round::CLOSED || accuser.slot < round.reveal_deadline_slot;
-        require(in_time && vote != [0; 32], Error::NoClaim)?;
+        require(round.is_vote_challengeable(accuser.slot) && vote != [0; 32], Error::NoClaim)?;
         self.begin(accuser, CaseKind::Aggregate, &pool.scope)?;
 
         let count = round.accepted.count_ones();
@@ -208,7 +207,7 @@ impl Dispute {
             strike(job, round, self.place)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
             if case == CaseKind::Aggregate {
-                overturn_base(round, job, &self.game.ground.end_root);
+                overturn_base(round, job, config, &self.game.ground.end_root);
             }
             reward(config, bond, &slashed)?
         } else {
@@ -267,12 +266,11 @@ fn strike(job: &mut Job, round: &mut Round, place: u8) -> Result<()> {
     Ok(())
 }
 
-/// Takes back a base that was voted and is false, as long as its round is not scored: the round is void, and the next one
-/// repeats it from the same base.
-pub fn overturn_base(round: &mut Round, job: &mut Job, root: &[u8; 32]) {
-    if round.status == round::AGGREGATED && round.next_base == *root {
-        round.void(job);
-        job.base_root = round.base_root;
+/// Takes back a base that was voted and is false: the round is undone, with all that builds on it, and the next one starts from what it
+/// was built on.
+pub fn overturn_base(round: &mut Round, job: &mut Job, config: &Config, root: &[u8; 32]) {
+    if round.next_base == *root {
+        round.undo(job, config);
     }
 }
 

@@ -31,16 +31,19 @@ macro_rules! instructions {
 instructions! {
     /// Accuses a segment.
     ///
-    /// Accounts: [signer, writable] challenger and payer · config · job · round · [writable] segment · [writable] trainer's pool ·
-    /// [writable] dispute · [writable] challenger's token account · [writable] vault · token program · system program · the job's
-    /// datasets in order.
+    /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · [writable] segment · [writable] trainer's
+    /// pool · [writable] dispute · [writable] accusation · system program · the job's datasets in order.
     ///
-    /// - the round is in its audit, its deadline not reached; round, segment, pool and job belong together
-    /// - the segment is committed and not convicted; the challenger is not its trainer and has no other dispute on it; once its
-    ///   dispute is closed it may accuse anew, for another bond
+    /// - the commits are closed and the challenge deadline is not reached; round, segment, pool and job belong together
+    /// - the accusation is the signer's, of this segment, and was committed after the segment, one to 1 500 slots ago; it is closed
+    /// - the segment is not convicted, or by somebody who committed later and has not got the bounty; the challenger is not its trainer
+    ///   and has no other dispute on it; once its dispute is closed it may accuse anew, for another bond
     /// - every dataset is the job's
-    /// - the bond moves into the vault; the pool is frozen; both clocks are filled and the trainer's runs
-    OpenDispute = 64 {}
+    /// - the bond moves from the accusation; the pool is frozen; both clocks are filled and the trainer's runs
+    OpenDispute = 64 {
+        /// The accusation's salt.
+        salt: [u8; 32],
+    }
 
     /// Writes a part of a large payload into the dispute's buffer: the bytes after the arguments.
     ///
@@ -74,11 +77,12 @@ instructions! {
     /// Applies the verdict.
     ///
     /// Accounts: [writable] config · [writable] job · [writable] segment · [writable] trainer's pool · [writable] dispute ·
-    /// [writable] a token account of the challenger · [writable] vault · [writable] mint · token program.
+    /// [writable] a token account of the challenger · [writable] vault · [writable] mint · token program · [writable] round.
     ///
     /// - the dispute is over and not resolved yet; all accounts are the dispute's
     /// - convicted: the segment counts no more, its trainer takes no further part, the pool is slashed; the challenger gets its bond
-    ///   back and a bounty out of the trainer's own bond; the rest is insured
+    ///   back, and a bounty out of the trainer's own bond waits for whoever accused first; the rest is insured; if the segment had
+    ///   counted, the round is undone
     /// - acquitted: half of the challenger's bond is burned, half goes to the trainer's pool
     /// - either way the pool has one dispute less
     ResolveDispute = 68 {}

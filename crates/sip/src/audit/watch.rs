@@ -10,10 +10,11 @@ use sip_client::{Accusation, Program};
 use sip_ledger::{Ledger, LedgerError, compute_unit_limit};
 use sip_node::dispute::{Challenger, DisputeError};
 use sip_node::{Replay, SegmentTask, State, Worker, aggregate, scoring};
-use sip_proof::HostSha256;
+use sip_proof::{HostSha256, Sha256};
 use sip_protocol::Account;
 use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Side};
 use sip_protocol::evaluation;
+use sip_protocol::finality::accusation;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
 use sip_protocol::segment::{self, Segment};
@@ -93,8 +94,8 @@ struct Committed {
     account: Segment,
     task: SegmentTask,
     round_address: Address,
-    /// Whether its round is in the audit.
-    is_audited: bool,
+    /// Whether it can still be challenged.
+    is_challengeable: bool,
 }
 
 /// The side that accuses, kept between moves: it remembers what it has replayed.
@@ -115,7 +116,8 @@ impl<L: Ledger> Watch<'_, L> {
             let Some(base) = self.state(&round.base_root)? else {
                 bail!("the base of round {} is not known; follow the job from its first round", index + 1)
             };
-            let mut is_settled = round.status == round::SCORED || round.status == round::VOID;
+            let slot = self.ledger.slot()?;
+            let mut is_settled = round.status == round::FINAL || round.status == round::VOID;
             let mut ends = Vec::new();
             for place in (0..job.trainer_count).filter(|place| round.committed & bit(*place) != 0) {
                 let pool = Address::new_from_array(job.trainers[place as usize]);
@@ -132,7 +134,7 @@ impl<L: Ledger> Watch<'_, L> {
                         bases: Vec::new(),
                     },
                     round_address: address,
-                    is_audited: round.status == round::COMMITS_CLOSED,
+                    is_challengeable: round.require_challengeable(slot).is_ok(),
                 };
                 let end = self.replay(&committed, &mut record)?;
                 if round.accepted & bit(place) != 0 {
@@ -147,7 +149,7 @@ impl<L: Ledger> Watch<'_, L> {
                 }
                 is_settled &= is_true || self.account(&self.dispute(&segment))?.is_none();
             }
-            if round.status == round::SCORED || round.status == round::AGGREGATED {
+            if matches!(round.status, round::AGGREGATED | round::SCORED | round::FINAL) {
                 self.follow_base(&round, ends)?;
                 self.scores(&job, &round, &address, &mut record)?;
             }
@@ -249,27 +251,8 @@ impl<L: Ledger> Watch<'_, L> {
         let address = self.dispute(&committed.address);
         let wallet = self.key.pubkey();
         let pool = Address::new_from_array(committed.account.pool);
-        let SegmentTask { round, place, .. } = committed.task;
         let Some(data) = self.account(&address)? else {
-            let account: Segment = self.read(&committed.address)?;
-            let is_open = account.status == segment::COMMITTED && committed.is_audited;
-            if !is_open || record.decided.contains(&name) {
-                return Ok(false);
-            }
-            let datasets: Vec<Address> =
-                self.prepared.task.domains.iter().map(|blob| self.program.dataset(&blob.root())).collect();
-            let accusation = Accusation {
-                challenger: &wallet,
-                job: &self.job,
-                round: &committed.round_address,
-                pool: &pool,
-                datasets: &datasets,
-            };
-            let opened = self.send(&address, self.program.open_dispute(&accusation))?;
-            if opened {
-                (self.report)(&Event::Accused { round, place, dispute: address });
-            }
-            return Ok(opened);
+            return self.accuse(committed, record);
         };
         let dispute = Dispute::decode(&data).map_err(rule)?;
         if dispute.resolved != 0 {
@@ -310,6 +293,48 @@ impl<L: Ledger> Watch<'_, L> {
         }
         (self.report)(&Event::Moved { dispute: address, kind: next.kind, moves: dispute.moves + 1 });
         Ok(true)
+    }
+
+    /// Commits the accusation of a false segment, opens it a slot later, and takes the bounty when nobody can take it over any more.
+    fn accuse(&mut self, committed: &Committed, record: &Record) -> Result<bool> {
+        let mut segment: Segment = self.read(&committed.address)?;
+        let (wallet, slot) = (self.key.pubkey(), self.ledger.slot()?);
+        if record.decided.contains(&committed.address.to_string()) {
+            let is_ours = segment.bounty_challenger == wallet.to_bytes() && segment.claim_bounty(slot).is_ok();
+            let claim = self.program.claim_bounty(&committed.address, &wallet);
+            return if is_ours { self.send(&committed.address, claim) } else { Ok(false) };
+        }
+        let is_open = segment.status == segment::COMMITTED || segment.status == segment::ACCEPTED;
+        if !is_open || !committed.is_challengeable {
+            return Ok(false);
+        }
+        let datasets: Vec<Address> =
+            self.prepared.task.domains.iter().map(|blob| self.program.dataset(&blob.root())).collect();
+        // Nobody else knows it, and after a restart we still do.
+        let salt = HostSha256::hashv(&[b"sip.accusation.1", &self.key.to_bytes(), committed.address.as_array()]);
+        let accusation = Accusation {
+            challenger: &wallet,
+            job: &self.job,
+            round: &committed.round_address,
+            pool: &Address::new_from_array(segment.pool),
+            datasets: &datasets,
+            salt: &salt,
+        };
+        let hidden = self.program.accusation(&wallet, &accusation.hash(&committed.address));
+        let Some(data) = self.account(&hidden)? else {
+            return self.send(&hidden, self.program.commit_accusation(&accusation));
+        };
+        let known = accusation::Accusation::decode(&data).map_err(rule)?;
+        if slot <= known.committed_slot {
+            self.ledger.advance_slots(1)?;
+        }
+        let dispute = self.dispute(&committed.address);
+        let opened = self.send(&dispute, self.program.open_dispute(&accusation))?;
+        if opened {
+            let SegmentTask { round, place, .. } = committed.task;
+            (self.report)(&Event::Accused { round, place, dispute });
+        }
+        Ok(opened)
     }
 
     /// Sends a transaction; false if the program refused it.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::Run;
 use super::round::{Committed, rule};
+use super::setup::salt;
 use crate::progress::count;
 use crate::summary::{DisputeLevel, DisputeSummary};
 
@@ -44,15 +45,18 @@ impl Run {
         let wallet = self.world.people[challenger].wallet();
         let datasets: Vec<Address> =
             self.prepared.task.domains.iter().map(|blob| program.dataset(&blob.root())).collect();
-        let accusation = Accusation { challenger: &wallet, job, round, pool: &pool, datasets: &datasets };
+        let salt = salt(self.settings.seed, &format!("{wallet} accuses {}", committed.address), number);
+        let accusation = Accusation { challenger: &wallet, job, round, pool: &pool, datasets: &datasets, salt: &salt };
+        let hidden = self.world.send(challenger, program.commit_accusation(&accusation))?;
         let opened = self.world.send(challenger, program.open_dispute(&accusation))?;
         let address = program.dispute(&committed.address, &wallet);
-        let mut path = vec![DisputeLevel {
-            by: "challenger".into(),
-            what: "accuses the segment and puts up a bond".into(),
-            compute_units: opened.compute_units,
-        }];
-        let (mut trainer_transactions, mut challenger_transactions) = (0, 1);
+        let level =
+            |what: &str, compute_units| DisputeLevel { by: "challenger".into(), what: what.into(), compute_units };
+        let mut path = vec![
+            level("puts up a bond and commits an accusation, without saying of whom", hidden.compute_units),
+            level("opens it: accuses the segment", opened.compute_units),
+        ];
+        let (mut trainer_transactions, mut challenger_transactions) = (0, 2);
 
         let graph = Arc::new(self.prepared.task.graph_evidence());
         let replay = |view: View| {

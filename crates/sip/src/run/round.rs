@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use sip_data::Mixture;
 use sip_graph::Graph;
+use sip_ledger::Ledger;
 use sip_node::{Cheat, Segment, SegmentTask, State, WorkError, aggregate};
 use sip_ops::{Kind, NodeSpec};
 use sip_proof::{HostSha256, Sha256};
@@ -89,6 +90,7 @@ impl Run {
         let segments: Vec<Address> = committed.iter().map(|segment| segment.address).collect();
         self.world.send(0, program.close_round(&job_address, &address, &segments))?;
         let closed: Round = self.world.read(&address)?;
+        self.capture_seed(&closed, &job_address, &address)?;
         if closed.status == round::VOID {
             self.progress.line("no segment was accepted: the round is repeated from the same base");
             return Ok(false);
@@ -96,6 +98,7 @@ impl Run {
         self.show_attestations(&attested, &job_address, &address)?;
         let next = self.next_base(&committed, &job_address, &address, closed.accepted)?;
         self.evaluate(&next, &job_address, &address, number)?;
+        self.finalise(&committed, &job_address, &address)?;
         let (scored, rewards) = self.settle(&committed, &job_address, &address)?;
         self.base = next;
         self.note_round(number, &committed, &rewards, &scored)?;
@@ -208,14 +211,13 @@ impl Run {
         if self.settings.staged(Fraud::FalseAccusation).is_some_and(|(at, _)| at == number) {
             self.accuse_falsely(committed, job, round, number)?;
         }
-        let spec = self.world.read::<Job>(job)?.spec;
         let mut drawn = Vec::new();
         let revealed: Round = self.world.read(round)?;
         for (&auditor, draw) in auditors.iter().zip(&draws) {
             let seat = &revealed.auditors[self.world.people[auditor].place as usize];
             for (index, segment) in committed.iter().enumerate() {
                 let account: segment::Segment = self.world.read(&segment.address)?;
-                if account.is_drawn::<HostSha256>(segment.address.as_array(), seat, spec.audit_rate) {
+                if account.is_drawn::<HostSha256>(segment.address.as_array(), seat, revealed.audit_rate) {
                     drawn.push((auditor, *draw, index));
                 }
             }
@@ -366,11 +368,35 @@ impl Run {
         Ok(())
     }
 
+    /// The two slots of the next seed pass, and their hashes are captured.
+    fn capture_seed(&mut self, closed: &Round, job: &Address, round: &Address) -> Result<()> {
+        let due = closed.seed_slots[1] + 1;
+        self.world.ledger.advance_slots(due.saturating_sub(self.world.ledger.slot()))?;
+        self.world.send(0, self.world.program.capture_seed(job, round))?;
+        Ok(())
+    }
+
+    /// Nobody can challenge the round any more: it is final, and whoever convicted somebody has the bounty.
+    fn finalise(&mut self, committed: &[Committed], job: &Address, round_address: &Address) -> Result<()> {
+        let program = self.world.program;
+        let scored: Round = self.world.read(round_address)?;
+        self.world.ledger.advance_slots(scored.challenge_deadline_slot.saturating_sub(self.world.ledger.slot()))?;
+        self.world.send(0, program.finalize_round(job, round_address))?;
+        for segment in committed {
+            let account: segment::Segment = self.world.read(&segment.address)?;
+            if account.bounty > 0 {
+                let challenger = Address::new_from_array(account.bounty_challenger);
+                self.world.send(0, program.claim_bounty(&segment.address, &challenger))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Pays everyone's part of the round; also gives what each segment earned, in base units.
     fn settle(&mut self, committed: &[Committed], job: &Address, round_address: &Address) -> Result<(Round, Vec<u64>)> {
         let program = self.world.program;
         let scored: Round = self.world.read(round_address)?;
-        ensure!(scored.status == round::SCORED, "the round was not scored");
+        ensure!(scored.status == round::FINAL, "the round is not final");
         let mut rewards = Vec::new();
         for segment in committed {
             let pool = self.world.people[segment.trainer].pool()?;

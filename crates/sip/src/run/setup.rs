@@ -163,6 +163,8 @@ fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         init_nodes_root: prepared.init.nodes_root,
         init_outputs_root: prepared.init.outputs_root,
         init_node_count: prepared.init.node_count,
+        challenge_slots: 10_000,
+        lookahead: 2,
         ..JobSpec::default()
     }
 }

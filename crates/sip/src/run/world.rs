@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, anyhow};
 use sip_client::Program;
 use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, compute_unit_limit};
+use sip_protocol::finality::{accusation::Accusation, availability::Demand};
 use sip_protocol::pool::PoolKind;
+use sip_protocol::segment::Segment;
 use sip_protocol::{Account, AccountKind};
 use sip_protocol::{config::Config, dispute::Dispute, job::Job, pool::Pool, position::Position, position::Ticket};
 use solana_address::Address;
@@ -105,8 +107,8 @@ impl World {
         T::decode(&account.data).map_err(|error| anyhow!("account {address}: {error}"))
     }
 
-    /// What everyone owns in base units: wallet, positions, exits, own bonds, rewards, genesis bonds, and bonds at stake in
-    /// disputes.
+    /// What everyone owns in base units: wallet, positions, exits, own bonds, rewards, genesis bonds, and bonds, fees and bounties at
+    /// stake.
     pub(crate) fn wealth(&self) -> Result<Vec<u64>> {
         let wallets: BTreeMap<[u8; 32], usize> =
             self.people.iter().enumerate().map(|(index, person)| (person.wallet().to_bytes(), index)).collect();
@@ -154,6 +156,18 @@ impl World {
                     let dispute: Dispute = decode(&account.data)?;
                     add(&dispute.challenger, dispute.bond);
                 }
+                Some(kind) if kind == AccountKind::Accusation as u8 => {
+                    let accusation: Accusation = decode(&account.data)?;
+                    add(&accusation.challenger, accusation.bond);
+                }
+                Some(kind) if kind == AccountKind::Demand as u8 => {
+                    let demand: Demand = decode(&account.data)?;
+                    add(&demand.demander, demand.fee);
+                }
+                Some(kind) if kind == AccountKind::Segment as u8 => {
+                    let segment: Segment = decode(&account.data)?;
+                    add(&segment.bounty_challenger, segment.bounty);
+                }
                 _ => {}
             }
         }
@@ -184,7 +198,7 @@ fn instruction_name(program: &Program, instruction: &Instruction) -> String {
         return "create token account".into();
     }
     let tag = instruction.data.first().copied().unwrap_or(u8::MAX);
-    let name = sip_protocol::instruction::name(tag).or_else(|| sip_protocol::dispute::instruction::name(tag));
+    let name = sip_client::instruction_name(tag);
     // CommitSegment → commit segment
     let mut words = String::new();
     for c in name.unwrap_or("unknown").chars() {

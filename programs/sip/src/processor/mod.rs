@@ -7,6 +7,7 @@ pub mod config;
 pub mod data;
 pub mod dispute;
 pub mod evaluation;
+pub mod finality;
 pub mod job;
 pub mod money;
 pub mod round;

@@ -18,8 +18,7 @@ use sip_protocol::{Error, Result, data::Dataset, instruction::Args, job::Job};
 
 use crate::{guard, token::Vault};
 
-/// Where the owner stands in an SPL token account.
-const TOKEN_OWNER: core::ops::Range<usize> = 32..64;
+use crate::guard::args_and_bytes;
 
 /// Executes one instruction of a dispute.
 pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
@@ -37,13 +36,6 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         ResolveGenesisDispute::TAG => resolve_genesis::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
-}
-
-/// Arguments, and the bytes that follow them.
-#[inline(always)]
-fn args_and_bytes<A: Args>(data: &[u8]) -> Result<(A, &[u8])> {
-    let (args, bytes) = data.split_at_checked(size_of::<A>()).ok_or(Error::WrongArguments)?;
-    Ok((guard::args(args)?, bytes))
 }
 
 /// Notes a job's datasets, all of them in order.
@@ -66,15 +58,7 @@ fn pay(
     destination: &AccountView,
     mint: &AccountView,
 ) -> Result<()> {
-    if payout.to_challenger > 0 {
-        // The vault checks that it is a token account; whose it is, only the dispute knows.
-        let is_challengers =
-            destination.try_borrow().is_ok_and(|data| data.get(TOKEN_OWNER).is_some_and(|owner| owner == challenger));
-        if !is_challengers {
-            return Err(Error::WrongTokenAccount);
-        }
-        vault.pay(destination, payout.to_challenger)?;
-    }
+    vault.pay_to(challenger, destination, payout.to_challenger)?;
     if payout.burned > 0 {
         vault.burn(mint, payout.burned)?;
     }

@@ -6,6 +6,7 @@ use sip_protocol::{
     account::seed,
     config::Config,
     dispute::{Case, Dispute, instruction::OpenDispute},
+    finality::accusation::{Accusation, Reveal},
     job::Job,
     pool::Pool,
     round::Round,
@@ -13,41 +14,35 @@ use sip_protocol::{
 };
 
 use super::set_datasets;
-use crate::{
-    guard::{self, Creation},
-    token::Vault,
-};
+use crate::guard::{self, Creation, Syscall};
 
 /// Implements [`OpenDispute`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
-    let OpenDispute {} = guard::args(data)?;
-    let [
-        challenger,
-        config_view,
-        job,
-        round,
-        segment,
-        pool,
-        dispute,
-        source,
-        vault,
-        token_program,
-        _system,
-        datasets @ ..,
-    ] = accounts
+    let args: OpenDispute = guard::args(data)?;
+    let [challenger, config, job, round, segment, pool, dispute, accusation_view, _system, datasets @ ..] = accounts
     else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config_view)?;
+    let config = guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
-    let round = guard::load::<Round>(program, round)?;
+    let mut round = guard::load_mut::<Round>(program, round)?;
     let mut segment = guard::load_mut::<Segment>(program, segment)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(round.job == job.address && segment.job == job.address)?;
     guard::related(segment.round == round.address && segment.pool == pool.address)?;
     let segment_address = segment.address;
+    let slot = guard::slot()?;
+    let mut accusation = guard::load_mut::<Accusation>(program, accusation_view)?;
+    let reveal = Reveal {
+        segment_address: &segment_address,
+        segment: &segment,
+        challenger: guard::key(challenger),
+        salt: &args.salt,
+    };
+    let revealed = accusation.reveal::<Syscall>(&reveal, slot)?;
+    drop(accusation);
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &segment_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
     let case = Case {
@@ -55,10 +50,12 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         round: &round,
         segment_address: &segment_address,
         challenger: guard::key(challenger),
+        accusation: revealed,
         parameters: &config.parameters,
-        slot: guard::slot()?,
+        slot,
     };
     dispute.open(&case, &mut segment, &mut pool)?;
+    round.open_challenge()?;
     set_datasets(program, &mut dispute, &job, datasets)?;
-    Vault::new(&config, config_view, vault, token_program)?.deposit(challenger, source, dispute.bond)
+    guard::close(accusation_view, challenger)
 }

@@ -7,6 +7,7 @@ use sip_protocol::{
     dispute::{Dispute, Verdict, instruction::ResolveDispute},
     job::Job,
     pool::Pool,
+    round::Round,
     segment::Segment,
 };
 
@@ -17,7 +18,7 @@ use crate::{guard, token::Vault};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let ResolveDispute {} = guard::args(data)?;
-    let [config, job, segment, pool, dispute, destination, vault, mint, token_program, ..] = accounts else {
+    let [config, job, segment, pool, dispute, destination, vault, mint, token_program, round, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     let config_view = *config;
@@ -27,10 +28,17 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     let mut dispute = guard::load_mut::<Dispute>(program, dispute)?;
     guard::related(dispute.job == job.address && dispute.subject == segment.address)?;
-    guard::related(dispute.pool == pool.address)?;
+    let mut round = guard::load_mut::<Round>(program, round)?;
+    guard::related(dispute.pool == pool.address && segment.round == round.address)?;
     let slot = guard::slot()?;
-    let mut verdict = Verdict { config: &mut config, job: &mut job, segment: &mut segment, pool: &mut pool, slot };
-    let payout = dispute.resolve(&mut verdict)?;
+    let payout = dispute.resolve(&mut Verdict {
+        config: &mut config,
+        job: &mut job,
+        segment: &mut segment,
+        pool: &mut pool,
+        round: &mut round,
+        slot,
+    })?;
     let vault = Vault::new(&config, &config_view, vault, token_program)?;
     pay(&vault, &payout, &dispute.challenger, destination, mint)
 }

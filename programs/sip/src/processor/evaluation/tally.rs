@@ -21,6 +21,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     if job.rewarded != 0 {
         let nodes = round.accepted.count_ones() as u64;
         round.reward = account.emission.reward_round(&mut config, nodes, job.spec.inner_steps as u64)?;
+        job.last_reward = round.reward;
     }
     Ok(())
 }

@@ -1,0 +1,305 @@
+//! Instructions of accusations, finality, seeds and availability. What each checks and changes:
+//! [`sip_protocol::finality::instruction`].
+
+use sip_protocol::{finality::instruction::*, segment::SegmentClaim};
+use solana_address::Address;
+use solana_instruction::{AccountMeta, Instruction};
+
+use crate::{Accusation, MOVE_PART_BYTES, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, build};
+
+fn payer(address: &Address) -> AccountMeta {
+    AccountMeta::new(*address, true)
+}
+
+fn signer(address: &Address) -> AccountMeta {
+    AccountMeta::new_readonly(*address, true)
+}
+
+fn writable(address: Address) -> AccountMeta {
+    AccountMeta::new(address, false)
+}
+
+fn readable(address: Address) -> AccountMeta {
+    AccountMeta::new_readonly(address, false)
+}
+
+/// Of what a chunk is demanded, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct StateDemand<'a> {
+    /// Wallet that demands.
+    pub demander: &'a Address,
+    /// The job.
+    pub job: &'a Address,
+    /// The round.
+    pub round: &'a Address,
+    /// The trainer's pool.
+    pub pool: &'a Address,
+    /// Entry of the segment's end state.
+    pub entry: u32,
+    /// Chunk of the entry.
+    pub chunk: u32,
+}
+
+/// Accusations before they are disputes.
+impl Program {
+    /// [`CommitAccusation`] of a segment: the first half of [`Program::open_dispute`], a slot or more before it.
+    pub fn commit_accusation(&self, accusation: &Accusation<'_>) -> Instruction {
+        let hash = accusation.hash(&self.segment(accusation.round, accusation.pool));
+        build(
+            self,
+            &CommitAccusation { hash },
+            vec![
+                payer(accusation.challenger),
+                readable(self.config()),
+                writable(self.accusation(accusation.challenger, &hash)),
+                writable(self.token_account(accusation.challenger)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`WithdrawAccusation`].
+    pub fn withdraw_accusation(&self, accusation: &Accusation<'_>) -> Instruction {
+        let segment = self.segment(accusation.round, accusation.pool);
+        build(
+            self,
+            &WithdrawAccusation { salt: *accusation.salt },
+            vec![
+                payer(accusation.challenger),
+                readable(self.config()),
+                writable(self.accusation(accusation.challenger, &accusation.hash(&segment))),
+                readable(segment),
+                writable(self.token_account(accusation.challenger)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`ExpireAccusation`] of a wallet's accusation by its hash.
+    pub fn expire_accusation(&self, challenger: &Address, hash: &[u8; 32]) -> Instruction {
+        build(
+            self,
+            &ExpireAccusation {},
+            vec![
+                writable(self.config()),
+                writable(self.accusation(challenger, hash)),
+                writable(*challenger),
+                writable(self.token_account(challenger)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`ClaimBounty`] of a segment for the wallet that its account names.
+    pub fn claim_bounty(&self, segment: &Address, challenger: &Address) -> Instruction {
+        build(
+            self,
+            &ClaimBounty {},
+            vec![
+                readable(self.config()),
+                writable(*segment),
+                writable(self.token_account(challenger)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
+    }
+}
+
+/// Finality, seeds, amendments.
+impl Program {
+    /// [`FinalizeRound`].
+    pub fn finalize_round(&self, job: &Address, round: &Address) -> Instruction {
+        build(self, &FinalizeRound {}, vec![writable(*job), writable(*round)])
+    }
+
+    /// [`UndoRound`].
+    pub fn undo_round(&self, job: &Address, round: &Address) -> Instruction {
+        build(self, &UndoRound {}, vec![readable(self.config()), writable(*job), writable(*round)])
+    }
+
+    /// [`CaptureSeed`].
+    pub fn capture_seed(&self, job: &Address, round: &Address) -> Instruction {
+        build(self, &CaptureSeed {}, vec![writable(*job), writable(*round), readable(SLOT_HASHES)])
+    }
+
+    /// [`AmendSegment`].
+    pub fn amend_segment(
+        &self,
+        trainer: &Address,
+        job: &Address,
+        round: &Address,
+        pool: &Address,
+        claim: &SegmentClaim,
+    ) -> Instruction {
+        build(
+            self,
+            &AmendSegment { claim: *claim },
+            vec![
+                signer(trainer),
+                writable(self.config()),
+                readable(*job),
+                readable(*round),
+                writable(*pool),
+                writable(self.segment(round, pool)),
+            ],
+        )
+    }
+}
+
+/// Availability.
+impl Program {
+    /// [`DemandState`].
+    pub fn demand_state(&self, demand: &StateDemand<'_>) -> Instruction {
+        let StateDemand { demander, job, round, pool, entry, chunk } = *demand;
+        let segment = self.segment(round, pool);
+        build(
+            self,
+            &DemandState { entry, chunk },
+            vec![
+                payer(demander),
+                readable(self.config()),
+                readable(*job),
+                writable(*round),
+                writable(segment),
+                writable(*pool),
+                writable(self.demand(&segment, demander, entry, chunk)),
+                writable(self.token_account(demander)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`DemandData`] of a dataset that a provider's pool stands behind.
+    pub fn demand_data(&self, demander: &Address, dataset: &Address, pool: &Address, chunk: u32) -> Instruction {
+        build(
+            self,
+            &DemandData { chunk },
+            vec![
+                payer(demander),
+                readable(self.config()),
+                writable(*dataset),
+                writable(*pool),
+                writable(self.demand(dataset, demander, 0, chunk)),
+                writable(self.token_account(demander)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+                readable(SYSTEM_PROGRAM),
+            ],
+        )
+    }
+
+    /// A whole answer to a demand on a segment, [`UploadAnswer`] and [`AnswerState`]: each instruction goes into a transaction of its
+    /// own, the last one last.
+    pub fn answer_state(
+        &self,
+        trainer: &Address,
+        demand: &Address,
+        round: &Address,
+        pool: &Address,
+        answer: &[u8],
+    ) -> Vec<Instruction> {
+        let accounts = vec![
+            signer(trainer),
+            writable(*demand),
+            writable(self.config()),
+            writable(*round),
+            writable(self.segment(round, pool)),
+            writable(*pool),
+        ];
+        self.answer(trainer, demand, answer, |offset| build(self, &AnswerState { offset }, accounts))
+    }
+
+    /// A whole answer to a demand on a dataset; as [`Program::answer_state`].
+    pub fn answer_data(
+        &self,
+        provider: &Address,
+        demand: &Address,
+        dataset: &Address,
+        pool: &Address,
+        answer: &[u8],
+    ) -> Vec<Instruction> {
+        let accounts =
+            vec![signer(provider), writable(*demand), writable(self.config()), writable(*dataset), writable(*pool)];
+        self.answer(provider, demand, answer, |offset| build(self, &AnswerData { offset }, accounts))
+    }
+
+    fn answer(
+        &self,
+        sender: &Address,
+        demand: &Address,
+        answer: &[u8],
+        last_part: impl FnOnce(u32) -> Instruction,
+    ) -> Vec<Instruction> {
+        let last = answer.len().saturating_sub(1) / MOVE_PART_BYTES * MOVE_PART_BYTES;
+        let (uploaded, answered) = answer.split_at(last);
+        let upload = |(number, bytes): (usize, &[u8])| {
+            let args = UploadAnswer { offset: (number * MOVE_PART_BYTES) as u32 };
+            with_bytes(build(self, &args, vec![signer(sender), writable(*demand)]), bytes)
+        };
+        let mut instructions: Vec<Instruction> = uploaded.chunks(MOVE_PART_BYTES).enumerate().map(upload).collect();
+        instructions.push(with_bytes(last_part(last as u32), answered));
+        instructions
+    }
+
+    /// [`FailState`] of a demand.
+    pub fn fail_state(&self, demand: &StateDemand<'_>) -> Instruction {
+        let StateDemand { demander, job, round, pool, entry, chunk } = *demand;
+        let segment = self.segment(round, pool);
+        build(
+            self,
+            &FailState {},
+            vec![
+                writable(self.config()),
+                writable(*job),
+                writable(*round),
+                writable(segment),
+                writable(*pool),
+                writable(self.demand(&segment, demander, entry, chunk)),
+                writable(self.token_account(demander)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`FailData`] of a demand.
+    pub fn fail_data(&self, demander: &Address, dataset: &Address, pool: &Address, chunk: u32) -> Instruction {
+        build(
+            self,
+            &FailData {},
+            vec![
+                writable(self.config()),
+                writable(*dataset),
+                writable(*pool),
+                writable(self.demand(dataset, demander, 0, chunk)),
+                writable(self.token_account(demander)),
+                writable(self.vault()),
+                readable(TOKEN_PROGRAM),
+            ],
+        )
+    }
+
+    /// [`CloseDemand`].
+    pub fn close_demand(&self, demander: &Address, demand: &Address) -> Instruction {
+        build(self, &CloseDemand {}, vec![payer(demander), writable(*demand)])
+    }
+}
+
+fn with_bytes(mut instruction: Instruction, bytes: &[u8]) -> Instruction {
+    instruction.data.extend_from_slice(bytes);
+    instruction
+}
+
+/// An instruction's name by its tag, whichever room it belongs to.
+pub fn instruction_name(tag: u8) -> Option<&'static str> {
+    sip_protocol::instruction::name(tag)
+        .or_else(|| sip_protocol::dispute::instruction::name(tag))
+        .or_else(|| sip_protocol::finality::instruction::name(tag))
+}

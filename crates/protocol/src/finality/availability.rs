@@ -1,0 +1,315 @@
+//! Availability: a demand, on chain, for one chunk of what somebody committed; an opening answers it, silence loses.
+//!
+//! Of a segment, a chunk of an entry of its end state is demanded, from its trainer; of a dataset, a chunk of its training tokens,
+//! from its provider. The demand brings a fee, half of it for the answer, half for the insurance. It grows with the number of demands that are
+//! open: so asking costs more than answering, and a trainer cannot keep others from asking by asking itself. A trainer that stays
+//! silent is convicted as if the demand had been an accusation; a provider loses a bounded part of its pool's stake.
+//!
+//! Invariants: at most [`MAX_OPEN_DEMANDS`] are open on a segment or dataset; only who must answer writes the buffer; a demand ends
+//! once, answered or failed; its fee leaves it then.
+
+use bytemuck::{Pod, Zeroable};
+use sip_arith::int::{self, Rounding};
+use sip_proof::blake3::{CHUNK_BYTES, ChunkOpening, chunk_count, path_len};
+use sip_proof::{Sha256, merkle};
+
+use crate::{
+    Address, Error, Header, Result, account,
+    config::{Config, Parameters},
+    data::Dataset,
+    dispute::Verdict,
+    job::Job,
+    pool::Pool,
+    round::Round,
+    segment::{CONVICTED, Segment},
+};
+
+/// Most demands that are open on one segment or dataset: what one can answer within the clock.
+pub const MAX_OPEN_DEMANDS: u16 = 64;
+/// The fee of a demand while no other is open, of an accusation's bond. Each that is open raises the next one's by as much.
+pub const FEE_BPS: u16 = 100;
+/// What a provider's pool loses for a demand that it left unanswered: of its own bond and of what is delegated.
+pub const SILENCE_BPS: u16 = 1_000;
+/// Most bytes of an answer: two numbers, an entry's root and path, a chunk and its path.
+pub const MAX_ANSWER: usize = 8 + 32 + 32 * 32 + CHUNK_BYTES + 31 * 32;
+
+/// Nobody has answered yet.
+pub const OPEN: u8 = 1;
+/// The chunk lies in the buffer.
+pub const ANSWERED: u8 = 2;
+/// The clock ran out.
+pub const FAILED: u8 = 3;
+
+/// Address: "demand", segment or dataset (32), who demands (32), entry and chunk (u32 each).
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Demand {
+    /// Kind, version, bump.
+    pub header: Header,
+    /// The segment or dataset.
+    pub subject: Address,
+    /// The pool that stands behind it.
+    pub pool: Address,
+    /// Wallet that must answer: the pool's operator.
+    pub answerer: Address,
+    /// Wallet that demands and paid the rent.
+    pub demander: Address,
+    /// The end root of the segment, or the root of the training tokens.
+    pub root: [u8; 32],
+    /// Fee for the answer, base units; 0 once it is over.
+    pub fee: u64,
+    /// When it was made.
+    pub opened_slot: u64,
+    /// Last slot for an answer.
+    pub deadline_slot: u64,
+    /// Bytes of the training tokens; 0 of a state's entry, whose length the graph knows.
+    pub blob_bytes: u64,
+    /// Entry of the state; 0 of a dataset.
+    pub entry: u32,
+    /// Entries of the state; 0 of a dataset.
+    pub entry_count: u32,
+    /// Which chunk, from 0. Beyond the entry's last one, the last one answers.
+    pub chunk: u32,
+    /// Where the chunk begins in the buffer, once answered.
+    pub chunk_start: u32,
+    /// Its bytes, once answered.
+    pub chunk_bytes: u32,
+    /// Chunks of the blob, once answered.
+    pub chunks: u32,
+    /// [`OPEN`], [`ANSWERED`] or [`FAILED`].
+    pub status: u8,
+    /// Always 0.
+    pub reserved: [u8; 7],
+    /// The answer.
+    pub buffer: [u8; MAX_ANSWER],
+}
+
+account!(Demand, Demand, 232 + MAX_ANSWER, liabilities: |demand| Ok(demand.fee));
+
+/// What every demand is made from.
+pub struct Asking<'a> {
+    /// Address of the segment or dataset.
+    pub subject: &'a Address,
+    /// Who demands.
+    pub demander: &'a Address,
+    /// Fee and clock.
+    pub parameters: &'a Parameters,
+    /// Entry of the state; 0 of a dataset.
+    pub entry: u32,
+    /// Which chunk.
+    pub chunk: u32,
+    /// The present slot.
+    pub slot: u64,
+}
+
+/// Bytes of an answer as they arrive.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// Who sends them.
+    pub sender: &'a Address,
+    /// Where they go in the buffer.
+    pub offset: u32,
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// The present slot.
+    pub slot: u64,
+}
+
+fn require(condition: bool, error: Error) -> Result<()> {
+    if condition { Ok(()) } else { Err(error) }
+}
+
+/// One more demand on something; returns how many are open with it.
+fn count(open_demands: &mut u16) -> Result<u64> {
+    require(*open_demands < MAX_OPEN_DEMANDS, Error::TooManyDemands)?;
+    *open_demands += 1;
+    Ok(*open_demands as u64)
+}
+
+impl Demand {
+    fn open(&mut self, asking: &Asking<'_>, pool: &mut Pool, open_demands: u64) -> Result<()> {
+        self.subject = *asking.subject;
+        self.answerer = pool.scope;
+        self.demander = *asking.demander;
+        let fee = int::bps(asking.parameters.dispute_bond, FEE_BPS, Rounding::Up)?;
+        self.fee = int::mul(fee, open_demands)?;
+        self.opened_slot = asking.slot;
+        self.deadline_slot = int::add(asking.slot, asking.parameters.clock_slots)?;
+        self.entry = asking.entry;
+        self.chunk = asking.chunk;
+        self.status = OPEN;
+        pool.freeze()
+    }
+
+    /// Demands a chunk of an entry of a segment's end state, while the segment can be challenged. The fee comes into the vault
+    /// by the caller, who has checked that the accounts belong together.
+    #[inline(always)]
+    pub fn of_state(
+        &mut self,
+        asking: &Asking<'_>,
+        job: &Job,
+        round: &mut Round,
+        segment: &mut Segment,
+        pool: &mut Pool,
+    ) -> Result<()> {
+        round.require_challengeable(asking.slot)?;
+        require(asking.entry < job.spec.state_count, Error::NothingThere)?;
+        require(segment.status != CONVICTED, Error::SegmentNotOpen)?;
+        let open_demands = count(&mut segment.open_demands)?;
+        segment.open_disputes = segment.open_disputes.checked_add(1).ok_or(Error::Overflow)?;
+        round.open_challenge()?;
+        self.entry_count = job.spec.state_count;
+        self.root = segment.claim.end_root;
+        self.pool = segment.pool;
+        self.open(asking, pool, open_demands)
+    }
+
+    /// Demands a chunk of a dataset's training tokens. The fee comes into the vault by the caller.
+    #[inline(always)]
+    pub fn of_data(&mut self, asking: &Asking<'_>, dataset: &mut Dataset, pool: &mut Pool) -> Result<()> {
+        let bytes = int::mul(dataset.train_tokens, 4)?;
+        let chunks = chunk_count(bytes).ok_or(Error::DatasetTooLarge)?;
+        require(asking.entry == 0 && asking.chunk < chunks, Error::NothingThere)?;
+        let open_demands = count(&mut dataset.open_demands)?;
+        self.blob_bytes = bytes;
+        self.root = dataset.train_root;
+        self.pool = dataset.pool;
+        self.open(asking, pool, open_demands)
+    }
+
+    fn require_answerable(&self, part: &Part<'_>) -> Result<()> {
+        require(self.status == OPEN, Error::DemandOver)?;
+        require(self.answerer == *part.sender, Error::NotParty)?;
+        require(part.slot <= self.deadline_slot, Error::ClockRunOut)
+    }
+
+    /// Writes a part of the answer; only who must answer may.
+    #[inline(always)]
+    pub fn upload(&mut self, part: &Part<'_>) -> Result<()> {
+        self.require_answerable(part)?;
+        let start = part.offset as usize;
+        let end = start.checked_add(part.bytes.len()).ok_or(Error::PastBuffer)?;
+        self.buffer.get_mut(start..end).ok_or(Error::PastBuffer)?.copy_from_slice(part.bytes);
+        Ok(())
+    }
+
+    /// Takes what the buffer holds before `offset`, followed by `bytes`, as the answer: for a state `chunks u32 ‖ chunk's bytes u32 ‖
+    /// entry's root ‖ its path ‖ chunk ‖ its path`, for a dataset `chunk ‖ its path`. A state's entry that has fewer chunks than the
+    /// demand asks for is answered by its last chunk: a path with no sibling to the right shows that it is the last.
+    #[inline(never)]
+    fn check<H: Sha256>(&mut self, part: &Part<'_>) -> Result<()> {
+        self.upload(part)?;
+        let end = part.offset as usize + part.bytes.len();
+        let answer = self.buffer.get(..end).ok_or(Error::PastBuffer)?;
+        let (chunks, length, blob_root, start) = if self.entry_count > 0 {
+            let (head, rest) = answer.split_first_chunk::<40>().ok_or(Error::WrongPayload)?;
+            let [c0, c1, c2, c3, l0, l1, l2, l3, ..] = *head;
+            let (chunks, length) =
+                (u32::from_le_bytes([c0, c1, c2, c3]), u32::from_le_bytes([l0, l1, l2, l3]) as usize);
+            // A path's length is counted level by level: bound it before it is computed.
+            require(chunks > 0 && chunks <= 1 << 31 && length <= CHUNK_BYTES, Error::WrongPayload)?;
+            let path_bytes = merkle::depth(self.entry_count) as usize * 32;
+            let path = rest.get(..path_bytes).ok_or(Error::WrongPayload)?;
+            let root = head.last_chunk::<32>().ok_or(Error::WrongPayload)?;
+            let opening = merkle::Opening { leaf_count: self.entry_count, index: self.entry, path };
+            require(opening.opens::<H>(&self.root, root), Error::HashMismatch)?;
+            (chunks, length, *root, 40 + path_bytes)
+        } else {
+            let chunks = chunk_count(self.blob_bytes).ok_or(Error::DatasetTooLarge)?;
+            let rest = self.blob_bytes.saturating_sub((self.chunk as u64) << 10);
+            (chunks, rest.min(CHUNK_BYTES as u64) as usize, self.root, 0)
+        };
+        let index = self.chunk.min(chunks - 1);
+        let opened = answer.get(start..).ok_or(Error::WrongPayload)?;
+        let (bytes, path) = opened.split_at_checked(length).ok_or(Error::WrongPayload)?;
+        require(path.len() == path_len(chunks, index) as usize * 32, Error::WrongPayload)?;
+        let found = ChunkOpening { chunks, index, bytes, path }.root().ok_or(Error::WrongPayload)?;
+        require(found == blob_root, Error::HashMismatch)?;
+        self.chunks = chunks;
+        self.chunk_start = start as u32;
+        self.chunk_bytes = length as u32;
+        Ok(())
+    }
+
+    fn end(&mut self, status: u8) -> u64 {
+        self.status = status;
+        core::mem::take(&mut self.fee)
+    }
+
+    /// Ends an answered demand: half of the fee goes to the pool, which is unfrozen by the caller.
+    fn pay(&mut self, config: &mut Config, pool: &mut Pool) -> Result<()> {
+        let fee = self.end(ANSWERED);
+        let insured = fee.div_ceil(2);
+        config.insure(insured)?;
+        pool.credit(fee - insured)
+    }
+
+    /// Answers a demand on a segment.
+    #[inline(always)]
+    pub fn answer_state<H: Sha256>(
+        &mut self,
+        part: &Part<'_>,
+        config: &mut Config,
+        round: &mut Round,
+        segment: &mut Segment,
+        pool: &mut Pool,
+    ) -> Result<()> {
+        self.check::<H>(part)?;
+        self.pay(config, pool)?;
+        segment.close_demand()?;
+        round.close_challenge()?;
+        segment.close_dispute(pool)
+    }
+
+    /// Answers a demand on a dataset.
+    #[inline(always)]
+    pub fn answer_data<H: Sha256>(
+        &mut self,
+        part: &Part<'_>,
+        config: &mut Config,
+        dataset: &mut Dataset,
+        pool: &mut Pool,
+    ) -> Result<()> {
+        self.check::<H>(part)?;
+        self.pay(config, pool)?;
+        dataset.open_demands = dataset.open_demands.checked_sub(1).ok_or(Error::Underflow)?;
+        pool.unfreeze()
+    }
+
+    fn require_silence(&self, slot: u64) -> Result<()> {
+        require(self.status == OPEN, Error::DemandOver)?;
+        require(slot > self.deadline_slot, Error::ClockRunning)
+    }
+
+    /// Convicts a trainer that stayed silent, as if the demand had been an accusation. Returns the fee, which goes back.
+    pub fn fail_state(&mut self, verdict: &mut Verdict<'_>) -> Result<u64> {
+        self.require_silence(verdict.slot)?;
+        verdict.convict(&self.demander, self.opened_slot)?;
+        verdict.segment.close_demand()?;
+        verdict.close()?;
+        Ok(self.end(FAILED))
+    }
+
+    /// Charges a provider that stayed silent, into the insurance. Returns the fee, which goes back.
+    pub fn fail_data(&mut self, config: &mut Config, dataset: &mut Dataset, pool: &mut Pool, slot: u64) -> Result<u64> {
+        self.require_silence(slot)?;
+        let charged = pool.slash_bps(SILENCE_BPS, SILENCE_BPS, slot)?.total()?;
+        config.insure(charged)?;
+        dataset.open_demands = dataset.open_demands.checked_sub(1).ok_or(Error::Underflow)?;
+        pool.unfreeze()?;
+        Ok(self.end(FAILED))
+    }
+
+    /// Checks that the account may be closed: the signer made the demand, and it is over.
+    pub fn require_closable(&self, signer: &Address) -> Result<()> {
+        require(self.demander == *signer, Error::NotParty)?;
+        require(self.status != OPEN, Error::DemandRunning)
+    }
+
+    /// The chunk, once answered.
+    pub fn chunk_answered(&self) -> Option<&[u8]> {
+        let start = self.chunk_start as usize;
+        let bytes = self.buffer.get(start..start.checked_add(self.chunk_bytes as usize)?)?;
+        (self.status == ANSWERED).then_some(bytes)
+    }
+}

@@ -1,0 +1,164 @@
+//! The instructions of accusations, finality, seeds and availability: tags 80 to 95. See [`crate::instruction`] for the form.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::instruction::{Args, instructions};
+use crate::segment::SegmentClaim;
+
+instructions! {
+    /// Commits an accusation: its bond and a hash that does not tell whom it accuses.
+    ///
+    /// Accounts: [signer, writable] challenger and payer · config · [writable] accusation (created) · [writable] challenger's token account ·
+    /// [writable] vault · token program · system program.
+    ///
+    /// - one account per challenger and hash; the bond moves into the vault
+    CommitAccusation = 80 {
+        /// See [`super::accusation::hash`].
+        hash: [u8; 32],
+    }
+
+    /// Takes an accusation back whole that has nothing left to accuse.
+    ///
+    /// Accounts: [signer, writable] challenger · config · [writable] accusation · segment · [writable] a token account of the challenger ·
+    /// [writable] vault · token program.
+    ///
+    /// - the accusation is the signer's, of this segment
+    /// - the segment is convicted and its bounty another's who committed earlier; or it was amended after the accusation
+    /// - the account is closed to the challenger
+    WithdrawAccusation = 81 {
+        /// The salt.
+        salt: [u8; 32],
+    }
+
+    /// Ends an accusation that was not opened in time.
+    ///
+    /// Accounts: [writable] config · [writable] accusation · [writable] challenger · [writable] a token account of the challenger · [writable]
+    /// vault · token program.
+    ///
+    /// - anyone may; 1 500 slots have passed; a quarter of the bond is insured, the rest goes back
+    /// - the account is closed to the challenger
+    ExpireAccusation = 82 {}
+
+    /// Pays the bounty of a convicted segment.
+    ///
+    /// Accounts: config · [writable] segment · [writable] a token account of who has the bounty · [writable] vault · token program.
+    ///
+    /// - anyone may; no dispute and no demand on the segment is open, and no accusation that was committed earlier can still be opened
+    ClaimBounty = 83 {}
+
+    /// Makes a round final.
+    ///
+    /// Accounts: [writable] job · [writable] round.
+    ///
+    /// - anyone may; the round is scored and the oldest that is not final; its challenge deadline is reached; no dispute and no
+    ///   demand on its segments is open
+    FinalizeRound = 84 {}
+
+    /// Undoes a round that builds on one that was undone.
+    ///
+    /// Accounts: config · [writable] job · [writable] round.
+    ///
+    /// - anyone may; the round, or what it builds on, is no longer on the job's chain
+    UndoRound = 85 {}
+
+    /// Replaces a committed segment, for a fee.
+    ///
+    /// Accounts: [signer] trainer · [writable] config · job · round · [writable] pool · [writable] segment.
+    ///
+    /// - the round is open, so that no draw is known; the signer operates the pool, whose segment it is
+    /// - the claim passes what a commitment must, and differs; after the deadline it is late
+    /// - the late penalty is charged to the pool and insured; what is left of the own bond still covers the job
+    AmendSegment = 86 {
+        /// The claim.
+        claim: SegmentClaim,
+    }
+
+    /// Demands a chunk of an entry of a segment's end state.
+    ///
+    /// Accounts: [signer, writable] who demands and pays · config · job · [writable] round · [writable] segment · [writable] trainer's pool ·
+    /// [writable] demand (created) · [writable] token account · [writable] vault · token program · system program.
+    ///
+    /// - the segment can be challenged and is not convicted; the entry exists; fewer than 64 demands on the segment are open
+    /// - the fee moves into the vault; the pool is frozen; the clock runs
+    DemandState = 87 {
+        /// Entry of the state.
+        entry: u32,
+        /// Chunk of the entry.
+        chunk: u32,
+    }
+
+    /// Demands a chunk of a dataset's training tokens.
+    ///
+    /// Accounts: [signer, writable] who demands and pays · config · [writable] dataset · [writable] provider's pool · [writable] demand
+    /// (created) · [writable] token account · [writable] vault · token program · system program.
+    ///
+    /// - the chunk exists; fewer than 64 demands on the dataset are open
+    /// - the fee moves into the vault; the pool is frozen; the clock runs
+    DemandData = 88 {
+        /// The chunk.
+        chunk: u32,
+    }
+
+    /// Writes a part of an answer into the demand's buffer: the bytes after the arguments.
+    ///
+    /// Accounts: [signer] who must answer · [writable] demand.
+    ///
+    /// - the signer must answer and has time left; the bytes end within the buffer
+    UploadAnswer = 89 {
+        /// Where the bytes go.
+        offset: u32,
+    }
+
+    /// Answers a demand on a segment with what the buffer holds before `offset`, followed by the bytes after the arguments.
+    ///
+    /// Accounts: [signer] trainer · [writable] demand · [writable] config · [writable] round · [writable] segment · [writable] trainer's
+    /// pool.
+    ///
+    /// - as for `UploadAnswer`; the opening proves the chunk, or that the entry ends before it
+    /// - half of the fee goes to the pool, which is unfrozen, half is insured
+    AnswerState = 90 {
+        /// Where the bytes go.
+        offset: u32,
+    }
+
+    /// Answers a demand on a dataset.
+    ///
+    /// Accounts: [signer] provider · [writable] demand · [writable] config · [writable] dataset · [writable] provider's pool.
+    ///
+    /// - as for `AnswerState`
+    AnswerData = 91 {
+        /// Where the bytes go.
+        offset: u32,
+    }
+
+    /// Convicts a segment whose trainer left a demand unanswered.
+    ///
+    /// Accounts: [writable] config · [writable] job · [writable] round · [writable] segment · [writable] trainer's pool · [writable] demand ·
+    /// [writable] a token account of who demanded · [writable] vault · token program.
+    ///
+    /// - anyone may; the demand is open and its clock has run out
+    /// - as for a conviction in a dispute, with the demand as the accusation; the fee goes back
+    FailState = 92 {}
+
+    /// Charges a provider that left a demand unanswered.
+    ///
+    /// Accounts: [writable] config · [writable] dataset · [writable] provider's pool · [writable] demand · [writable] a token account of who
+    /// demanded · [writable] vault · token program.
+    ///
+    /// - anyone may; the demand is open and its clock has run out
+    /// - a tenth of own bond and delegated stake is insured; the fee goes back
+    FailData = 93 {}
+
+    /// Closes a demand that is over and returns its rent.
+    ///
+    /// Accounts: [signer, writable] who demanded · [writable] demand.
+    CloseDemand = 94 {}
+
+    /// Settles the next round's seed.
+    ///
+    /// Accounts: [writable] job · [writable] round · the ledger's slot hashes.
+    ///
+    /// - anyone may; the round is closed and its seed is not settled; both of its slots have passed
+    /// - mixes the hashes of both slots, or zeros if the ledger's window has left one behind: then the next round is audited whole
+    CaptureSeed = 95 {}
+}
