@@ -21,22 +21,22 @@ pub fn build<A: Args>(program: &Program, args: &A, accounts: Vec<AccountMeta>) -
 }
 
 /// Signs and pays.
-fn payer(address: &Address) -> AccountMeta {
+pub(crate) fn payer(address: &Address) -> AccountMeta {
     AccountMeta::new(*address, true)
 }
 
 /// Signs.
-fn signer(address: &Address) -> AccountMeta {
+pub(crate) fn signer(address: &Address) -> AccountMeta {
     AccountMeta::new_readonly(*address, true)
 }
 
 /// Changes.
-fn writable(address: Address) -> AccountMeta {
+pub(crate) fn writable(address: Address) -> AccountMeta {
     AccountMeta::new(address, false)
 }
 
 /// Is read.
-fn readable(address: Address) -> AccountMeta {
+pub(crate) fn readable(address: Address) -> AccountMeta {
     AccountMeta::new_readonly(address, false)
 }
 
