@@ -3,25 +3,10 @@
 
 use sip_protocol::{finality::instruction::*, segment::SegmentClaim};
 use solana_address::Address;
-use solana_instruction::{AccountMeta, Instruction};
+use solana_instruction::Instruction;
 
+use crate::instructions::{payer, readable, signer, writable};
 use crate::{Accusation, MOVE_PART_BYTES, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, build};
-
-fn payer(address: &Address) -> AccountMeta {
-    AccountMeta::new(*address, true)
-}
-
-fn signer(address: &Address) -> AccountMeta {
-    AccountMeta::new_readonly(*address, true)
-}
-
-fn writable(address: Address) -> AccountMeta {
-    AccountMeta::new(address, false)
-}
-
-fn readable(address: Address) -> AccountMeta {
-    AccountMeta::new_readonly(address, false)
-}
 
 /// Of what a chunk is demanded, and by whom.
 #[derive(Clone, Copy, Debug)]

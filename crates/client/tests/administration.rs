@@ -131,6 +131,8 @@ fn exits_and_claims_go_on_under_pause() {
     world.send(&[program.request_exit(&owner, &pool, 0, 100 * TOKEN)], &[&patron]);
     world.refused(&[program.rebond(&owner, &pool, 0, 0)], &[&patron], Error::Paused);
     world.send(&[program.retire_pool(&operator.seat.operator, &pool)], &[&operator.key]);
+    scene.finalise_all();
+    let world = &mut scene.world;
     let trainer = scene.trainers[0].seat;
     world.send(&[program.settle_segment(&round, &trainer.pool)], &[&authority]);
     world.send(&[program.settle_patrons(&scene.job, &round, 0)], &[&authority]);

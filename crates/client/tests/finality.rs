@@ -109,9 +109,8 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
 #[test]
 fn honest_work_in_an_undone_round_earns_what_the_round_would_have_paid() {
     // Little to pay, so that the insurance covers it.
-    let mut cast = Cast::default();
-    cast.parameters = Parameters { round_reward: 100 * TOKEN, ..Parameters::DEFAULT };
-    let mut scene = Scene::with(&cast);
+    let parameters = Parameters { round_reward: 100 * TOKEN, ..Parameters::DEFAULT };
+    let mut scene = Scene::with(&Cast { parameters, ..Cast::default() });
     scene.whole_round(&scores(5_000_000));
     convict(&mut scene, 0, 1);
     scene.advance_to(round(&scene, 0).1.challenge_deadline_slot);
@@ -253,6 +252,33 @@ fn a_bogus_dispute_ejects_nobody_and_delays_no_round() {
     court.resolve();
     court.scene.crank(finalise);
     assert_eq!(court.scene.world.state::<segment::Segment>(&court.segment()).status, segment::ACCEPTED);
+}
+
+#[test]
+fn nobody_waits_for_the_segment_of_a_trainer_that_was_convicted_meanwhile() {
+    let mut scene = scene();
+    scene.to_committed();
+    for auditor in 0..2 {
+        scene.reveal(auditor);
+        scene.attest(auditor, 0);
+        scene.attest(auditor, 2);
+    }
+    let address = scene.round();
+    let accuser = Accuser::new(&mut scene, "accuser", &address, 1);
+    accuser.commit(&mut scene);
+    accuser.open(&mut scene);
+    scene.world.advance(200);
+    scene.close_round();
+    scene.to_aggregated();
+    scene.to_scored(&[scores(5_000_000); 3]);
+    scene.open_round();
+    // Its segment of the round before never counted, so that this one goes on.
+    accuser.win(&mut scene);
+    scene.commit(0);
+    scene.commit(2);
+    scene.close_commits();
+    scene.to_closed();
+    assert_eq!((scene.round_state().accepted, scene.round_state().parent), (0b101, 0));
 }
 
 #[test]

@@ -237,7 +237,9 @@ impl Round {
     /// Ends the commitments once every trainer has committed or the deadline is reached.
     pub fn close_commits(&mut self, job: &Job, slot: u64) -> Result<()> {
         self.require_status(OPEN)?;
-        if self.committed != self.eligible && slot < self.commit_deadline_slot {
+        // Who was convicted meanwhile commits nothing any more, and nobody waits for it.
+        let awaited = self.eligible & !job.excluded_trainers & !self.committed;
+        if awaited != 0 && slot < self.commit_deadline_slot {
             return Err(Error::TooEarly);
         }
         self.audit_deadline_slot = deadline(slot, job.spec.audit_slots)?;

@@ -313,3 +313,93 @@ impl Demand {
         (self.status == ANSWERED).then_some(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::PoolKind;
+    use proptest::prelude::*;
+    use sip_proof::merkle::MerkleTree;
+    use sip_proof::{BlobTree, HostSha256};
+
+    const ANSWERER: Address = [7; 32];
+
+    /// A demand on entry 1 of a state of three, the entry having so many bytes.
+    fn demand(blob: &[u8], chunk: u32) -> (Demand, MerkleTree) {
+        let tree = MerkleTree::new([[1; 32], BlobTree::new(blob).root(), [3; 32]]);
+        let mut demand = Demand::zeroed();
+        (demand.answerer, demand.status, demand.deadline_slot) = (ANSWERER, OPEN, 100);
+        (demand.entry, demand.entry_count, demand.chunk, demand.root) = (1, 3, chunk, tree.root());
+        (demand, tree)
+    }
+
+    /// An answer that opens a chunk of a blob that is said to have so many.
+    fn answer(state: &MerkleTree, root: &[u8; 32], blob: &[u8], (chunks, index): (u32, u32), path: &[u8]) -> Vec<u8> {
+        let start = (index as usize * CHUNK_BYTES).min(blob.len());
+        let bytes = &blob[start..(start + CHUNK_BYTES).min(blob.len())];
+        let head = [chunks, bytes.len() as u32].map(u32::to_le_bytes).concat();
+        [&head, root.as_slice(), &state.path(1), bytes, path].concat()
+    }
+
+    fn tries(demand: &Demand, answer: &[u8]) -> Result<Demand> {
+        let mut demand = *demand;
+        demand.check::<HostSha256>(&Part { sender: &ANSWERER, offset: 0, bytes: answer, slot: 100 })?;
+        Ok(demand)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn only_the_chunk_or_the_true_end_of_the_blob_is_an_answer(
+            len in 0usize..24_000, asked in 0u32..30, said in 1u32..32, opened in 0u32..32, seed in any::<u8>(),
+        ) {
+            let blob: Vec<u8> = (0..len).map(|index| (index as u8).wrapping_mul(31) ^ seed).collect();
+            let tree = BlobTree::new(&blob);
+            let (demand, state) = demand(&blob, asked);
+            let truth = asked.min(tree.chunks() - 1);
+            let honest = answer(&state, &tree.root(), &blob, (tree.chunks(), truth), &tree.path(truth));
+            let answered = tries(&demand, &honest).unwrap();
+            let start = truth as usize * CHUNK_BYTES;
+            let found = &answered.buffer[answered.chunk_start as usize..][..answered.chunk_bytes as usize];
+            prop_assert_eq!(found, &blob[start..(start + CHUNK_BYTES).min(len)]);
+
+            // Any other number of chunks, with any chunk that there is: accepted only if it shows the chunk that was asked for.
+            let opened = opened % tree.chunks();
+            let lie = answer(&state, &tree.root(), &blob, (said, opened), &tree.path(opened));
+            if let Ok(answered) = tries(&demand, &lie) {
+                prop_assert_eq!(opened, truth);
+                let found = &answered.buffer[answered.chunk_start as usize..][..answered.chunk_bytes as usize];
+                prop_assert_eq!(found, &blob[start..(start + CHUNK_BYTES).min(len)]);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), chunk in any::<u32>()) {
+            let (demand, _) = demand(&[5; 3000], chunk);
+            prop_assert!(tries(&demand, &bytes).is_err());
+            let data = Demand { entry_count: 0, entry: 0, blob_bytes: 3000, ..demand };
+            prop_assert!(tries(&data, &bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn demands_grow_dearer_and_are_bounded() {
+        let (mut dataset, mut pool) = (Dataset::zeroed(), Pool::zeroed());
+        pool.initialise(PoolKind::Data, &ANSWERER, 0, 0);
+        dataset.train_tokens = 1000;
+        let parameters = Parameters::DEFAULT;
+        let asking =
+            |chunk| Asking { subject: &[1; 32], demander: &[2; 32], parameters: &parameters, entry: 0, chunk, slot: 5 };
+        for open in 1..=MAX_OPEN_DEMANDS as u64 {
+            let mut demand = Demand::zeroed();
+            demand.of_data(&asking(3), &mut dataset, &mut pool).unwrap();
+            assert_eq!(demand.fee, parameters.dispute_bond / 100 * open);
+            assert_eq!(demand.deadline_slot, 5 + parameters.clock_slots);
+        }
+        let refused = Demand::zeroed().of_data(&asking(3), &mut dataset, &mut pool);
+        assert_eq!(refused, Err(Error::TooManyDemands));
+        assert_eq!(Demand::zeroed().of_data(&asking(4), &mut dataset, &mut pool), Err(Error::NothingThere));
+        assert_eq!(pool.open_disputes, MAX_OPEN_DEMANDS as u32);
+    }
+}
