@@ -13,7 +13,8 @@ impl Source for Random {
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) as u128 * limit as u128 >> 64) as u64
+        let wide = (mixed ^ (mixed >> 31)) as u128 * limit as u128;
+        (wide >> 64) as u64
     }
 }
 
