@@ -78,6 +78,7 @@ fn converse(stream: &TcpStream, shared: &Shared) -> Result<(), Box<dyn std::erro
     };
     let config =
         WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
+    #[expect(clippy::result_large_err, reason = "the type that the crate asks for")]
     let check = |request: &Request, response: Response| match request.headers().get("origin") {
         Some(origin) if http::is_from_elsewhere(origin.as_bytes()) && !shared.allow_web_pages => {
             let mut refusal = ErrorResponse::new(Some(http::ELSEWHERE.to_owned()));

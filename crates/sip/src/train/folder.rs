@@ -25,6 +25,9 @@ use crate::store::{clear, read_json};
 /// TensorBoard's events.
 const EVENTS_FILE: &str = "events.out.tfevents.0.sip";
 
+/// Whether a file's name is one that runs give.
+type IsOurs = fn(&str) -> bool;
+
 /// The folder of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
@@ -90,7 +93,7 @@ impl Folder {
     }
 
     /// The folder and those inside it, each with the names that runs give to files there.
-    fn parts(&self) -> [(PathBuf, fn(&str) -> bool); 5] {
+    fn parts(&self) -> [(PathBuf, IsOurs); 5] {
         [
             (self.root.clone(), |name| ["run.json", "metrics.jsonl", "loss.html", "summary.json"].contains(&name)),
             (self.checkpoints(), |name| name.starts_with("step-") && name.ends_with(".safetensors")),
