@@ -148,6 +148,7 @@ def disputes(file):
             if name.endswith("root") or name == "round_seed":
                 ground[name] = bytes.fromhex(value)
         ground["dataset_roots"] = [bytes.fromhex(root) for root in ground["dataset_roots"]]
+        ground["bases"] = [bytes.fromhex(root) for root in ground["bases"]]
         game = Game(ground, item["clock_slots"], item["slot"])
         for number, move in enumerate(item["moves"]):
             where = f"{item['name']}, move {number}"

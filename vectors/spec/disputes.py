@@ -3,14 +3,14 @@
 import struct
 
 from . import require
-from .arithmetic import MASK
+from .arithmetic import INF, MASK
 from .commitments import (chunk_value, chunks_of, depth, folded, leaf_preimage, merkle_leaf, merkle_root, opened_blob,
                           opened_merkle, padding, parent_value, u32, width, window)  # fmt: skip
 from .operators import GATHER, INPUT, Node
 
 (REVEAL_LEAVES, PICK_LEAF, OPEN_LEAF, POST_STEPS, PICK_STEP, POST_TRACE, PICK_TRACE, REVEAL_TRACE, REVEAL_STATE, PICK_STATE,
  OPEN_ENTRY, PROVE_OUTPUT, OPEN_NODE, PROVE_INPUT, REVEAL_TENSOR, PICK_TENSOR, POST_CHUNK, PICK_ELEMENT, PROVE_TOKEN,
- POST_PARTIALS, PICK_PIECE, POST_VALUES, PROVE_OPERAND, OVER) = range(24)  # fmt: skip
+ POST_PARTIALS, PICK_PIECE, POST_VALUES, PROVE_OPERAND, OVER, SHOW_LEAF) = range(25)  # fmt: skip
 TRAINER, CHALLENGER = 0, 1
 TRAINERS_PHASES = {REVEAL_LEAVES, OPEN_LEAF, POST_STEPS, POST_TRACE, REVEAL_TRACE, REVEAL_STATE, OPEN_ENTRY, OPEN_NODE,
                    REVEAL_TENSOR, POST_CHUNK, POST_PARTIALS, POST_VALUES}  # fmt: skip
@@ -44,6 +44,10 @@ class Game:
         self.leaves = -(-ground["inner_steps"] // ground["leaf_interval"])
         self.height = depth(self.leaves)
         self.phase = REVEAL_LEAVES if self.height else OPEN_LEAF
+        if ground["case"] in (1, 2):
+            self.value, self.height, self.phase, self.end_root = bytes(32), 0, POST_TRACE, ground["end_root"]
+        elif ground["case"] == 3:
+            self.value, self.height, self.phase = bytes(32), 0, SHOW_LEAF
         self.index = self.leaf = self.step = self.node = self.element = self.piece = self.piece_start = self.claim = 0
         self.table_len = self.node_len = 0
         self.table, self.node_bytes, self.trace_path = bytearray(2056), bytearray(880), bytearray(768)
@@ -54,8 +58,10 @@ class Game:
         ground = b"".join(g[name] for name in ("nodes_root", "outputs_root", "tables_root", "round_seed", "start_root",
                                                "end_root", "accumulator_root"))  # fmt: skip
         ground += b"".join(g["dataset_roots"]) + struct.pack("<8Q8H", *g["token_counts"], *g["mixture_bps"])
-        ground += struct.pack("<10I", g["node_count"], g["state_count"], g["table_count"], g["inner_steps"],
-                              g["leaf_interval"], g["first_step"], g["place"], g["rows"], g["row_tokens"], 0)  # fmt: skip
+        ground += struct.pack("<14I", g["node_count"], g["state_count"], g["table_count"], g["inner_steps"],
+                              g["leaf_interval"], g["first_step"], g["place"], g["rows"], g["row_tokens"], g["case"],
+                              g["carried"], g["base_entries"], len(g["bases"]), 0)  # fmt: skip
+        ground += b"".join(g["bases"]).ljust(16 * 32, b"\0")
         roots = self.start_root + self.batch_root + self.end_root + self.trace_root + self.value + self.output_root
         clocks = struct.pack("<3Q", *self.clocks, self.moved_slot)
         fields = struct.pack("<14I", self.phase, self.outcome, self.height, self.index, self.leaf, self.step, self.node,
@@ -135,6 +141,8 @@ class Game:
             13: ((PROVE_INPUT,), self.prove_input),
             14: ((PROVE_TOKEN,), self.prove_token),
             15: ((PROVE_OPERAND,), self.prove_operand),
+            16: ((SHOW_LEAF,), self.show_leaf),
+            17: ((PROVE_OPERAND,), self.prove_beyond),
         }
         phases, move = moves[kind]
         require(self.phase in phases, "not a move of this phase")
@@ -282,6 +290,8 @@ class Game:
             self.element = 256 * self.index + pick
             self.piece = self.piece_start = 0
             node = self.graph_node()
+            if node.dtype == 0 and self.claim & INF == INF:
+                return self.finish(CONVICTED)
             self.phase = PROVE_TOKEN if node.kind == INPUT else POST_VALUES if node.pieces == 1 else POST_PARTIALS
         else:
             last = self.graph_node().pieces - 1
@@ -294,9 +304,32 @@ class Game:
             self.phase = POST_VALUES
 
     def dispute_state(self, p):
+        require(self.ground["case"] != 3, "an attestation claims no state")
         require(self.height == depth(self.ground["node_count"]), "the trace is not whole any more")
         self.value, self.height, self.index, self.table_len = self.end_root, depth(self.ground["state_count"]), 0, 0
         self.phase = REVEAL_STATE if self.height else OPEN_ENTRY
+
+    def show_leaf(self, p):
+        g = self.ground
+        start, batches, end = p.take(32), p.take(32), p.take(32)
+        first, count = self.leaf_steps(self.leaf)
+        data = leaf_preimage(first, count, start, batches, end)
+        self.opens(g["accumulator_root"], self.leaves, self.leaf, data, p.take(32 * depth(self.leaves)))
+        self.batch_root = batches
+        if count > 1:
+            self.batch_root = p.take(32)
+            self.opens(batches, count, 0, self.batch_root, p.take(len(p.data)))
+        self.step, self.start_root = first, start
+        self.value, self.height, self.index = self.trace_root, depth(g["node_count"]), 0
+        self.phase = REVEAL_TRACE
+
+    def prove_beyond(self, p):
+        node, count = self.graph_node(), self.ground["node_count"]
+        require(node.kind == GATHER)
+        coordinates = node.coordinates(self.element, 0)
+        path, data = p.take(32 * depth(count)), p.take(len(p.data))
+        self.opens(self.ground["nodes_root"], count, node.operands[1][0], data, path)
+        self.convict_if(node.address(1, coordinates, self.word_on_table(0)) >= Node(data).len)
 
     def prove_output(self, p):
         g = self.ground
@@ -308,9 +341,16 @@ class Game:
 
     def prove_input(self, p):
         g, node = self.ground, self.graph_node()
-        tree, count = (self.start_root, g["state_count"]) if node.source == 0 else (g["tables_root"], g["table_count"])
+        tree, count, index = g["tables_root"], g["table_count"], node.source_index
+        if node.source == 0 and index < g["carried"]:
+            tree, count = self.start_root, g["carried"]
+        elif node.source == 0:
+            require(g["base_entries"] > 0)
+            base, index = divmod(index - g["carried"], g["base_entries"])
+            require(base < len(g["bases"]), "there is no such base")
+            tree, count = g["bases"][base], g["base_entries"]
         root = p.take(32)
-        self.opens(tree, count, node.source_index, root, p.take(len(p.data)))
+        self.opens(tree, count, index, root, p.take(len(p.data)))
         self.convict_if(root != self.value)
 
     def prove_token(self, p):

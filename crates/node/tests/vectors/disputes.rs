@@ -21,7 +21,9 @@ fn ground(ground: &Ground) -> Value {
         "token_counts": ground.token_counts, "mixture_bps": ground.mixture_bps,
         "node_count": ground.node_count, "state_count": ground.state_count, "table_count": ground.table_count,
         "inner_steps": ground.inner_steps, "leaf_interval": ground.steps_per_leaf, "first_step": ground.first_step,
-        "place": ground.trainer, "rows": ground.batch_rows, "row_tokens": ground.row_tokens,
+        "place": ground.trainer, "rows": ground.batch_rows, "row_tokens": ground.row_tokens, "case": ground.case,
+        "carried": ground.carried, "base_entries": ground.base_entries,
+        "bases": ground.bases[..ground.base_count as usize].iter().map(|root| hex(root)).collect::<Vec<_>>(),
     })
 }
 
