@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sip_client::{NewPool, Program};
-use sip_ledger::{Ledger, Rpc};
+use sip_ledger::{Embedded, Ledger, Rpc};
 use sip_localnet::read_key;
 use sip_protocol::administration::{LIFETIME_SLOTS, TIMELOCK_SLOTS};
 use sip_protocol::config::{CAP, Parameters, TOKEN};
@@ -32,7 +32,11 @@ impl Drop for Chain {
 
 impl Chain {
     fn start() -> Chain {
-        let folder = tempfile::tempdir().unwrap();
+        Chain::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// The chain in a folder goes on, or begins.
+    fn start_in(folder: tempfile::TempDir) -> Chain {
         let mut process = Command::new(env!("CARGO_BIN_EXE_sip"))
             .args(["localnet", "--port", "0", "--slot-ms", "10", "--json", "--data"])
             .arg(folder.path().join("chain"))
@@ -252,7 +256,10 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     assert_eq!(change(&cancelled, "pending"), 600 * TOKEN);
     assert_eq!(parts()[..2], [0, 600 * TOKEN]);
     let refusal = chain.refused("alice", &["exit", "claim", &pool, "0"]);
-    assert!(refusal.contains("refused") && refusal.contains("matur"), "{refusal}");
+    assert!(refusal.contains("is mature at slot") && refusal.contains("(in about 2 days)"), "{refusal}");
+    assert!(chain.refused("alice", &["exit", "claim", &pool, "7"]).contains("no exit number 7"));
+    let wrong = chain.refused("alice", &["steer", "show", &pool]);
+    assert!(wrong.contains("of kind pool, where one of kind job is expected"), "{wrong}");
     chain.advance(440_000);
     chain.json("alice", &["exit", "claim", &pool, "0"]);
     assert_eq!(chain.tokens("alice"), before - 600 * TOKEN);
@@ -516,6 +523,35 @@ fn governance_proposes_waits_and_hands_over() {
     assert!(refused("alice", &["migrate", &alice]).contains("is no account of the program"));
     let config = Program::default().config().to_string();
     assert!(refused("alice", &["migrate", &config]).contains("not of the layout before"));
+}
+
+#[test]
+fn an_account_of_an_older_layout_is_named_and_migrated() {
+    let (mut chain, _) = begun();
+    chain.json("authority", &["pool", "create", "--kind", "data", "--bond", "1000"]);
+    let pool = chain.row("alice", &["pool", "list"])["pool"].as_str().unwrap().to_owned();
+    // Stop the chain, and leave the pool as the first version's program would have.
+    let stopped = Command::new("kill").args(["-INT", &chain.process.id().to_string()]).status().unwrap();
+    assert!(stopped.success() && chain.process.wait().unwrap().success());
+    let path = chain.folder.path().join("chain/snapshot");
+    let elf = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so")).unwrap();
+    let mut ledger = Embedded::restore(&path, Program::default().id, &elf).unwrap();
+    let address: Address = pool.parse().unwrap();
+    let mut account = ledger.account(&address).unwrap();
+    account.data.truncate(288);
+    account.data[1] = 1;
+    ledger.set_account(address, account).unwrap();
+    ledger.snapshot(&path).unwrap();
+    let folder = std::mem::replace(&mut chain.folder, tempfile::tempdir().unwrap());
+    let chain = Chain::start_in(folder);
+
+    for arguments in [&["pool", "show", &pool][..], &["pool", "list"]] {
+        let error = chain.refused("alice", arguments);
+        assert!(error.contains("has an older layout") && error.contains("sip protocol migrate"), "{error}");
+    }
+    chain.json("alice", &["protocol", "migrate", &pool]);
+    assert_eq!(chain.row("alice", &["pool", "list"])["ownBond"], 1_000 * TOKEN);
+    chain.json("alice", &["stake", "deposit", &pool, "1"]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(crate) enum Command {
     Settle {
         #[command(flatten)]
         connection: Connection,
-        /// The pools; all that are active where none is named
+        /// The pools; all whose stake counts or has counted where none is named
         #[arg(value_name = "POOL")]
         pools: Vec<Address>,
     },
@@ -96,10 +96,11 @@ fn settle(desk: &mut Desk, pools: &[Address]) -> Result<ExitCode> {
     let mut pools = pools.to_vec();
     if pools.is_empty() {
         let all = desk.all::<Pool>(AccountKind::Pool)?;
-        pools = all.into_iter().filter(|(_, pool)| pool.status == ACTIVE).map(|(address, _)| address).collect();
+        let counts = |pool: &Pool| pool.status == ACTIVE || pool.yield_share.stake > 0;
+        pools = all.into_iter().filter(|(_, pool)| counts(pool)).map(|(address, _)| address).collect();
     }
     if pools.is_empty() {
-        bail!("there is no active pool");
+        bail!("there is no pool whose stake counts");
     }
     let mut code = ExitCode::SUCCESS;
     for part in pools.chunks(POOLS_PER_TRANSACTION) {

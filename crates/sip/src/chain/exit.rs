@@ -1,6 +1,6 @@
 //! `sip exit`: out of a pool, through the unbonding time.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use sip_protocol::AccountKind;
 use sip_protocol::pool::Pool;
 use sip_protocol::position::Ticket;
@@ -68,16 +68,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::List => list(&desk, &owner),
         Command::Claim { pool, number } => {
-            let ticket = program.ticket(&program.position(pool, &owner), *number);
+            let (ticket, state) = find(&desk, pool, &owner, *number)?;
+            let maturity = Cell::Slot { at: state.mature_slot, now: desk.slot()? };
+            ensure!(maturity.is_reached(), "exit number {number} from {pool} is mature at slot {}", maturity.show());
             let mut instructions = desk.token_account()?;
             instructions.push(program.claim_exit(&owner, pool, *number));
             desk.act("take the tokens of an exit", &instructions, &[("exit", ticket)])
         }
         Command::Cancel { pool, number, slippage } => {
             let (position, state) = (program.position(pool, &owner), desk.read::<Pool>(pool)?);
-            let ticket_address = program.ticket(&position, *number);
-            let ticket: Ticket =
-                desk.find(&ticket_address)?.with_context(|| format!("there is no exit number {number} from {pool}"))?;
+            let (ticket_address, ticket) = find(&desk, pool, &owner, *number)?;
             let minimum = slippage.minimum_shares(&state, payout(&ticket, &state))?;
             desk.act(
                 "take the exit back",
@@ -86,6 +86,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             )
         }
     }
+}
+
+/// An owner's exit from a pool: its address, and it.
+fn find(desk: &Desk, pool: &Address, owner: &Address, number: u32) -> Result<(Address, Ticket)> {
+    let address = desk.program.ticket(&desk.program.position(pool, owner), number);
+    let ticket = desk.find(&address)?.with_context(|| format!("there is no exit number {number} from {pool}"))?;
+    Ok((address, ticket))
 }
 
 /// What an exit pays, less all slashes so far.

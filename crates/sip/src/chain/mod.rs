@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use sip_client::Program;
 use sip_ledger::{Ledger, LedgerError, Rpc};
 use sip_localnet::read_key;
+use sip_protocol::migration::present_size;
 use sip_protocol::{Account, AccountKind, Error};
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -91,7 +92,7 @@ impl Desk {
         if account.owner != self.program.id {
             bail!("{address} is no account of the program {}", self.program.id);
         }
-        T::decode(&account.data).map(Some).map_err(|error| undecodable(address, error))
+        T::decode(&account.data).map(Some).map_err(|error| undecodable::<T>(address, &account.data, error))
     }
 
     /// The state of an account.
@@ -106,7 +107,7 @@ impl Desk {
         of_kind
             .map(|(address, account)| match T::decode(&account.data) {
                 Ok(value) => Ok((*address, value)),
-                Err(error) => Err(undecodable(address, error)),
+                Err(error) => Err(undecodable::<T>(address, &account.data, error)),
             })
             .collect()
     }
@@ -231,13 +232,16 @@ impl Desk {
 }
 
 /// Why an account cannot be read.
-fn undecodable(address: &Address, error: Error) -> anyhow::Error {
-    match error {
-        Error::WrongVersion => anyhow!(
-            "account {address} has another layout than this build's; \"sip protocol migrate {address}\" brings an \
-             older one to it, else update this program"
+fn undecodable<T: Account>(address: &Address, data: &[u8], error: Error) -> anyhow::Error {
+    let word = |kind: AccountKind| format!("{kind:?}").to_lowercase();
+    match sip_client::kind_of(data) {
+        Some(kind) if kind != T::KIND => {
+            anyhow!("{address} is an account of kind {}, where one of kind {} is expected", word(kind), word(T::KIND))
+        }
+        Some(_) if present_size(data).is_ok() => anyhow!(
+            "account {address} has an older layout than this build's; \"sip protocol migrate {address}\" brings it up to date"
         ),
-        error => anyhow!("account {address}: {error}"),
+        _ => anyhow!("account {address}: {error}"),
     }
 }
 

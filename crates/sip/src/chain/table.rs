@@ -32,6 +32,11 @@ impl Cell {
         Cell::Text(text.to_string())
     }
 
+    /// Whether the point of time has come.
+    pub(super) fn is_reached(&self) -> bool {
+        !matches!(self, Cell::Slot { at, now } if at > now)
+    }
+
     /// As people read it.
     pub(super) fn show(&self) -> String {
         match self {
