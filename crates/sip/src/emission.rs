@@ -1,20 +1,38 @@
-//! `sip emission`: the protocol's own transitions over years of assumed demand.
+//! `sip emission`: the protocol's own transitions over years of assumed demand; with a subcommand, those of a chain.
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use sip_protocol::config::{CAP, Config, Parameters, TOKEN};
-use sip_protocol::emission::{Emission, NODES, ONE, Phase, STAKING, Schedule, YEAR_SLOTS, YieldShare, vested};
+use sip_protocol::emission::{Emission, NODES, ONE, STAKING, Schedule, YEAR_SLOTS, YieldShare, vested};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::chain::emission::phase_name;
 use crate::report::chart::{Series, escape, lines_over};
 use crate::report::open_page;
 use crate::store::write_text;
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    simulation: Simulation,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Simulate emission, yield and fees over years, as without a subcommand
+    Simulate(Simulation),
+    #[command(flatten)]
+    Chain(crate::chain::emission::Command),
+}
+
+#[derive(clap::Args)]
+struct Simulation {
     /// Years to simulate
     #[arg(long, value_name = "N", default_value_t = 10)]
     years: u32,
@@ -75,6 +93,14 @@ struct Outcome {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    match &arguments.command {
+        None => run_simulation(&arguments.simulation),
+        Some(Command::Simulate(simulation)) => run_simulation(simulation),
+        Some(Command::Chain(command)) => crate::chain::emission::run(command),
+    }
+}
+
+fn run_simulation(arguments: &Simulation) -> Result<ExitCode> {
     ensure!((1..=50).contains(&arguments.years), "--years must be 1 to 50");
     ensure!((1..=90).contains(&arguments.staked), "--staked must be 1 to 90 percent");
     let outcomes = SCENARIOS
@@ -158,12 +184,7 @@ fn simulate(scenario: &Scenario, years: u32, staked_percent: u64) -> Result<Outc
         year.utilisation_percent += 100.0 * emission.utilisation as f64 / ONE as f64;
         year.supply = tokens(CAP - config.burned);
         year.team_vested = tokens(vested(team, slot)?);
-        year.phase = match emission.phase() {
-            Phase::LowDemand => "low demand",
-            Phase::Growing => "growing",
-            Phase::HighEfficiency => "high efficiency",
-            Phase::FeeDominated => "fee-dominated",
-        };
+        year.phase = phase_name(emission.phase());
         counts[at] += 1.0;
     }
     for (number, (year, count)) in sums.iter_mut().zip(counts).enumerate() {

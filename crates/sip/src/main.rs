@@ -40,23 +40,29 @@ enum Command {
     Audit(audit::Arguments),
     /// Look at a dispute on a chain
     Dispute(dispute::Arguments),
-    /// Simulate emission, yield and fees over years, with the rules of the protocol
+    /// Simulate emission, yield and fees over years; on a chain, see where it stands and turn its epochs
     Emission(emission::Arguments),
     /// Score a model: loss, perplexity and bits per byte of texts, accuracy on multiple-choice questions
     Eval(eval::Arguments),
     /// Leave a pool, through the unbonding time
     Exit(chain::exit::Arguments),
+    /// Pay for a model's service, and pay out what data and patrons got of it
+    Fee(chain::fee::Arguments),
     /// Train a model further, on texts, answers or preferences: all of it, or adapters of low rank
     Finetune(train::finetune::Arguments),
     /// Continue a text with a model
     Generate(generate::Arguments),
     /// List or draw what a model computes, operator by operator
     Graph(graph::Arguments),
+    /// Turn shares of a compounding pool into tokens and back
+    Liquid(chain::liquid::Arguments),
     /// Run a Solana chain on this machine, with the program on it, for wallets, clients and tests
     Localnet(localnet::Arguments),
+    /// Lock attention for months, for more weight
+    Lock(chain::lock::Arguments),
     /// Create and look after pools, and list what there is to stake on
     Pool(chain::pool::Arguments),
-    /// Begin the protocol on a chain, and see its supply, buckets and parameters
+    /// Begin the protocol on a chain, see its supply, buckets and parameters, and govern it
     Protocol(chain::protocol::Arguments),
     /// See and take what stake has earned
     Rewards(chain::rewards::Arguments),
@@ -82,10 +88,13 @@ fn main() -> std::process::ExitCode {
         Command::Emission(arguments) => emission::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Exit(arguments) => chain::exit::run(&arguments),
+        Command::Fee(arguments) => chain::fee::run(&arguments),
         Command::Finetune(arguments) => train::finetune::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
+        Command::Liquid(arguments) => chain::liquid::run(&arguments),
         Command::Localnet(arguments) => localnet::run(&arguments),
+        Command::Lock(arguments) => chain::lock::run(&arguments),
         Command::Pool(arguments) => chain::pool::run(&arguments),
         Command::Protocol(arguments) => chain::protocol::run(&arguments),
         Command::Rewards(arguments) => chain::rewards::run(&arguments),

@@ -2,12 +2,16 @@
 
 use serde_json::Value;
 use sip_client::{NewPool, Program};
-use sip_ledger::{Ledger, Rpc};
+use sip_ledger::{Embedded, Ledger, Rpc};
 use sip_localnet::read_key;
-use sip_protocol::config::TOKEN;
+use sip_protocol::administration::{LIFETIME_SLOTS, TIMELOCK_SLOTS};
+use sip_protocol::config::{CAP, Parameters, TOKEN};
+use sip_protocol::emission::{Schedule, YEAR_SLOTS};
 use sip_protocol::instruction::RegisterDataset;
 use sip_protocol::job::JobSpec;
+use sip_protocol::lock::{PERIOD_TICKS, TICK_SLOTS};
 use sip_protocol::pool::PoolKind;
+use solana_address::Address;
 use solana_signer::Signer;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -28,7 +32,11 @@ impl Drop for Chain {
 
 impl Chain {
     fn start() -> Chain {
-        let folder = tempfile::tempdir().unwrap();
+        Chain::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// The chain in a folder goes on, or begins.
+    fn start_in(folder: tempfile::TempDir) -> Chain {
         let mut process = Command::new(env!("CARGO_BIN_EXE_sip"))
             .args(["localnet", "--port", "0", "--slot-ms", "10", "--json", "--data"])
             .arg(folder.path().join("chain"))
@@ -80,7 +88,18 @@ impl Chain {
         self.json(who, &["wallet", "show"])["tokens"].as_u64().unwrap()
     }
 
-    /// A wallet with SOL, and tokens where the protocol has begun.
+    fn advance(&self, slots: u64) {
+        Rpc::connect(&self.url).unwrap().advance_slots(slots).unwrap();
+    }
+
+    /// The only row of a list.
+    fn row(&self, who: &str, arguments: &[&str]) -> Value {
+        let rows = self.json(who, arguments);
+        assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+        rows[0].clone()
+    }
+
+    /// A wallet with SOL.
     fn person(&self, name: &str) -> String {
         let made = self.json("-", &["wallet", "new", self.key(name).to_str().unwrap()]);
         self.json(name, &["wallet", "airdrop", "100"]);
@@ -92,85 +111,31 @@ fn wallet(path: &Path) -> solana_keypair::Keypair {
     read_key(path).unwrap()
 }
 
-#[test]
-fn stake_goes_in_earns_leaves_and_comes_back() {
-    let chain = Chain::start();
-    chain.person("authority");
-    let alice = chain.person("alice");
-    chain.person("operator");
-    let operator = wallet(&chain.key("operator")).pubkey().to_string();
-
-    assert!(chain.refused("authority", &["protocol", "show"]).contains("there is no account"));
-    chain.json("authority", &["protocol", "init"]);
-    assert!(chain.refused("authority", &["protocol", "init"]).contains("begun on this chain already"));
-    assert!(chain.refused("alice", &["protocol", "distribute", &alice, "1"]).contains("refused"));
-    for wallet in [&alice, &operator] {
-        let outcome = chain.json("authority", &["protocol", "distribute", wallet, "10_000.5"]);
-        assert_eq!(outcome["changes"][0]["after"], 10_000 * TOKEN + TOKEN / 2);
-    }
-
-    let created =
-        chain.json("operator", &["pool", "create", "--kind", "auditor", "--bond", "5000", "--commission", "7.5"]);
-    assert_eq!(created["sent"], true);
-    let poor = chain.refused("alice", &["pool", "create", "--kind", "trainer", "--bond", "20_000"]);
-    assert!(poor.contains("does not hold that many tokens"), "{poor}");
-    let pools = chain.json("alice", &["pool", "list", "--kind", "auditor"]);
-    let pool = pools[0]["pool"].as_str().unwrap().to_owned();
-    assert_eq!((&pools[0]["ownBond"], &pools[0]["commissionBps"]), (&(5_000 * TOKEN).into(), &750.into()));
-    assert!(chain.text("alice", &["pool", "list"]).contains("5,000 SIP"));
-    assert_eq!(chain.json("alice", &["pool", "list", "--kind", "data"]), Value::Array(vec![]));
-
-    // A dry run says what would happen, and nothing happens.
-    let before = chain.tokens("alice");
-    let would = chain.json("alice", &["stake", "deposit", &pool, "1000", "--dry-run"]);
-    let change = |outcome: &Value, figure: &str| {
-        let changes = outcome["changes"].as_array().unwrap().clone();
-        let found = changes.iter().find(|change| change["figure"] == figure).unwrap_or_else(|| panic!("{outcome}"));
-        found["after"].as_u64().unwrap()
-    };
-    assert_eq!(would["sent"], false);
-    assert_eq!(change(&would, "tokens"), before - 1_000 * TOKEN);
-    assert_eq!(chain.tokens("alice"), before);
-    assert_eq!(chain.json("alice", &["stake", "list"]), Value::Array(vec![]));
-    let done = chain.json("alice", &["stake", "deposit", &pool, "1000"]);
-    assert_eq!((&done["sent"], &done["computeUnits"]), (&true.into(), &would["computeUnits"]));
-    assert_eq!(chain.tokens("alice"), before - 1_000 * TOKEN);
-    let held = chain.json("alice", &["stake", "list"]);
-    assert_eq!((&held[0]["pool"], &held[0]["worth"]), (&pool.clone().into(), &(1_000 * TOKEN).into()));
-
-    // Out in two parts, one of which comes back.
-    chain.json("alice", &["exit", "request", &pool, "400"]);
-    chain.json("alice", &["exit", "request", &pool, "all"]);
-    let exits = chain.json("alice", &["exit", "list"]);
-    assert_eq!(exits.as_array().unwrap().len(), 2);
-    chain.json("alice", &["exit", "cancel", &pool, "1"]);
-    assert_eq!(chain.json("alice", &["stake", "list"])[0]["worth"], 600 * TOKEN);
-    let refusal = chain.refused("alice", &["exit", "claim", &pool, "0"]);
-    assert!(refusal.contains("refused") && refusal.contains("matur"), "{refusal}");
-    let mut ledger = Rpc::connect(&chain.url).unwrap();
-    ledger.advance_slots(440_000).unwrap();
-    chain.json("alice", &["exit", "claim", &pool, "0"]);
-    assert_eq!(chain.tokens("alice"), before - 600 * TOKEN);
-    assert_eq!(chain.json("alice", &["exit", "list"]), Value::Array(vec![]));
-
-    chain.json("operator", &["pool", "bond", &pool, "100"]);
-    assert!(chain.refused("alice", &["pool", "retire", &pool]).contains("refused"));
-    chain.json("operator", &["pool", "retire", &pool]);
-    assert!(chain.text("alice", &["pool", "show", &pool]).contains("retired"));
-    assert!(chain.refused("alice", &["stake", "deposit", &pool, "1"]).contains("refused"));
+/// What a figure was changed to.
+fn change(outcome: &Value, figure: &str) -> u64 {
+    let changes = outcome["changes"].as_array().unwrap();
+    let found = changes.iter().find(|change| change["figure"] == figure).unwrap_or_else(|| panic!("{outcome}"));
+    found["after"].as_u64().unwrap()
 }
 
-#[test]
-fn attention_steers_and_moves() {
+/// From a deposit until all of it counts.
+const ACTIVATION_SLOTS: u64 = Parameters::DEFAULT.activation_slots;
+
+/// A chain on which the protocol has begun; its authority has 50,000 tokens and alice 5,000.
+fn begun() -> (Chain, String) {
     let chain = Chain::start();
-    chain.person("authority");
+    let authority = chain.person("authority");
     let alice = chain.person("alice");
     chain.json("authority", &["protocol", "init"]);
+    chain.json("authority", &["protocol", "distribute", &authority, "50_000"]);
+    chain.json("authority", &["protocol", "distribute", &alice, "5_000"]);
+    (chain, alice)
+}
+
+/// The authority's job of two domains, "letters" and "ballads".
+fn job(chain: &Chain) -> Address {
     let authority = wallet(&chain.key("authority"));
     let me = authority.pubkey();
-    chain.json("authority", &["protocol", "distribute", &me.to_string(), "20000"]);
-    chain.json("authority", &["protocol", "distribute", &alice, "500"]);
-
     let mut ledger = Rpc::connect(&chain.url).unwrap();
     let program = Program::default();
     let mut send = |instruction| ledger.send(&[instruction], &authority, &[]).unwrap();
@@ -209,26 +174,402 @@ fn attention_steers_and_moves() {
         audit_slots: 10,
         vote_slots: 10,
         evaluation_slots: 10,
+        score_node_count: 1,
+        score_windows: 1,
+        score_rows: 1,
+        score_leaf_interval: 1,
         ..JobSpec::default()
     };
     send(program.create_job(&me, 0, &spec, &datasets));
+    program.job(&me, 0)
+}
 
-    let job = chain.json("alice", &["steer", "jobs"])[0]["job"].as_str().unwrap().to_owned();
-    let mixture = |chain: &Chain| {
+#[test]
+fn stake_goes_in_earns_leaves_and_comes_back() {
+    let chain = Chain::start();
+    chain.person("authority");
+    let alice = chain.person("alice");
+    chain.person("operator");
+    let operator = wallet(&chain.key("operator")).pubkey().to_string();
+
+    assert!(chain.refused("authority", &["protocol", "show"]).contains("there is no account"));
+    chain.json("authority", &["protocol", "init"]);
+    assert!(chain.refused("authority", &["protocol", "init"]).contains("begun on this chain already"));
+    assert!(chain.refused("alice", &["protocol", "distribute", &alice, "1"]).contains("refused"));
+    for wallet in [&alice, &operator] {
+        let outcome = chain.json("authority", &["protocol", "distribute", wallet, "10_000.5"]);
+        assert_eq!(outcome["changes"][0]["after"], 10_000 * TOKEN + TOKEN / 2);
+    }
+
+    let created =
+        chain.json("operator", &["pool", "create", "--kind", "auditor", "--bond", "5000", "--commission", "7.5"]);
+    assert_eq!(created["sent"], true);
+    let poor = chain.refused("alice", &["pool", "create", "--kind", "trainer", "--bond", "20_000"]);
+    assert!(poor.contains("does not hold that many tokens"), "{poor}");
+    let pools = chain.json("alice", &["pool", "list", "--kind", "auditor"]);
+    let pool = pools[0]["pool"].as_str().unwrap().to_owned();
+    assert_eq!((&pools[0]["ownBond"], &pools[0]["commissionBps"]), (&(5_000 * TOKEN).into(), &750.into()));
+    assert!(chain.text("alice", &["pool", "list"]).contains("5,000 SIP"));
+    assert_eq!(chain.json("alice", &["pool", "list", "--kind", "data"]), Value::Array(vec![]));
+
+    // A dry run says what would happen, and nothing happens.
+    let before = chain.tokens("alice");
+    let would = chain.json("alice", &["stake", "deposit", &pool, "1000", "--dry-run"]);
+    assert_eq!(would["sent"], false);
+    assert_eq!(change(&would, "tokens"), before - 1_000 * TOKEN);
+    assert_eq!(chain.tokens("alice"), before);
+    assert_eq!(chain.json("alice", &["stake", "list"]), Value::Array(vec![]));
+    let done = chain.json("alice", &["stake", "deposit", &pool, "1000"]);
+    assert_eq!((&done["sent"], &done["computeUnits"]), (&true.into(), &would["computeUnits"]));
+    assert_eq!(chain.tokens("alice"), before - 1_000 * TOKEN);
+    let text = chain.text("alice", &["stake", "list"]);
+    assert!(text.contains("all active at slot") && text.contains("(in about 1 day)"), "{text}");
+
+    // All of it is pending, then half, then nothing.
+    let parts = || {
+        let row = chain.row("alice", &["stake", "list"]);
+        ["worth", "pending", "dueNow"].map(|name| row[name].as_u64().unwrap())
+    };
+    let [worth, pending, _] = parts();
+    assert_eq!((worth, pending), (0, 1_000 * TOKEN));
+    let early = chain.refused("alice", &["exit", "request", &pool, "400"]);
+    assert!(early.contains("still pending") && early.contains("sip stake cancel"), "{early}");
+    chain.advance(ACTIVATION_SLOTS / 2);
+    chain.json("operator", &["stake", "activate", &pool, "--owner", &alice]);
+    let [worth, pending, _] = parts();
+    assert_eq!(worth + pending, 1_000 * TOKEN);
+    assert!(worth >= 500 * TOKEN && pending > 400 * TOKEN, "{worth}");
+    chain.advance(ACTIVATION_SLOTS / 2);
+    let [_, pending, due] = parts();
+    assert_eq!(pending, due, "all is due and not yet turned into shares");
+    chain.json("alice", &["stake", "activate", &pool]);
+    assert_eq!(parts(), [1_000 * TOKEN, 0, 0]);
+    assert!(chain.refused("alice", &["stake", "activate", &pool]).contains("no pending stake is due"));
+
+    // Out in two parts, one of which comes back as new stake and leaves again.
+    assert!(chain.refused("alice", &["exit", "request", &pool, "1001"]).contains("worth 1,000 SIP, less than that"));
+    chain.json("alice", &["exit", "request", &pool, "400"]);
+    chain.json("alice", &["exit", "request", &pool, "all"]);
+    let exits = chain.json("alice", &["exit", "list"]);
+    assert_eq!(exits.as_array().unwrap().len(), 2);
+    let cancelled = chain.json("alice", &["exit", "cancel", &pool, "1"]);
+    assert_eq!(change(&cancelled, "pending"), 600 * TOKEN);
+    assert_eq!(parts()[..2], [0, 600 * TOKEN]);
+    let refusal = chain.refused("alice", &["exit", "claim", &pool, "0"]);
+    assert!(refusal.contains("is mature at slot") && refusal.contains("(in about 2 days)"), "{refusal}");
+    assert!(chain.refused("alice", &["exit", "claim", &pool, "7"]).contains("no exit number 7"));
+    let wrong = chain.refused("alice", &["steer", "show", &pool]);
+    assert!(wrong.contains("of kind pool, where one of kind job is expected"), "{wrong}");
+    chain.advance(440_000);
+    chain.json("alice", &["exit", "claim", &pool, "0"]);
+    assert_eq!(chain.tokens("alice"), before - 600 * TOKEN);
+    assert_eq!(chain.json("alice", &["exit", "list"]), Value::Array(vec![]));
+    chain.json("alice", &["stake", "cancel", &pool]);
+    assert_eq!(parts(), [0, 0, 0]);
+    assert_eq!(chain.row("alice", &["exit", "list"])["tokens"], 600 * TOKEN);
+    assert!(chain.refused("alice", &["stake", "cancel", &pool]).contains("no pending stake"));
+
+    chain.json("operator", &["pool", "bond", &pool, "100"]);
+    assert!(chain.refused("alice", &["pool", "retire", &pool]).contains("refused"));
+    chain.json("operator", &["pool", "retire", &pool]);
+    assert!(chain.text("alice", &["pool", "show", &pool]).contains("retired"));
+    assert!(chain.refused("alice", &["stake", "deposit", &pool, "1"]).contains("refused"));
+}
+
+#[test]
+fn attention_steers_moves_and_is_locked() {
+    let (chain, _) = begun();
+    let job = job(&chain).to_string();
+    assert_eq!(chain.row("alice", &["steer", "jobs"])["job"], job);
+    let mixture = || {
         let shown = chain.json("alice", &["steer", "show", &job]);
         [0, 1].map(|domain: usize| shown[domain]["mixtureBps"].as_u64().unwrap())
     };
-    assert_eq!(mixture(&chain), [5_000, 5_000]);
+    let pool_of = |domain: usize| chain.json("alice", &["steer", "show", &job])[domain]["pool"].clone();
+    assert_eq!(mixture(), [5_000, 5_000]);
     chain.json("alice", &["steer", "add", &job, "ballads", "300"]);
-    ledger.advance_slots(10).unwrap();
-    assert_eq!(mixture(&chain), [1_000, 9_000], "all attention on one domain, as far as the cap admits");
+    let ballads = pool_of(1).as_str().unwrap().to_owned();
+    chain.advance(ACTIVATION_SLOTS);
+    chain.json("alice", &["stake", "activate", &ballads]);
+    chain.advance(10);
+    assert_eq!(mixture(), [1_000, 9_000], "all attention on one domain, as far as the cap admits");
+    assert!(chain.refused("alice", &["lock", "create", &job, "0", "all", "--months", "1"]).contains("steer add"));
     chain.json("alice", &["steer", "add", &job, "0", "100"]);
     chain.json("alice", &["steer", "move", &job, "ballads", "letters", "all"]);
-    ledger.advance_slots(1_000_000).unwrap();
-    let [letters, ballads] = mixture(&chain);
-    assert!(letters > 8_000 && ballads == 10_000 - letters, "{letters}");
+    let letters = pool_of(0).as_str().unwrap().to_owned();
+    chain.advance(ACTIVATION_SLOTS);
+    chain.json("alice", &["stake", "activate", &letters]);
+    chain.advance(1_000_000);
+    assert_eq!(mixture(), [9_000, 1_000]);
     assert!(chain.refused("alice", &["steer", "add", &job, "sermons", "1"]).contains("letters, ballads"));
     assert!(chain.text("alice", &["steer", "history", &job]).contains("no round"));
+
+    // A lock weighs more, holds until its end, and only grows.
+    let lock = |arguments: &[&str]| chain.json("alice", &[&["lock"], arguments].concat());
+    let refused = |arguments: &[&str]| chain.refused("alice", &[&["lock"], arguments].concat());
+    assert_eq!(lock(&["show"]), Value::Array(vec![]));
+    assert!(refused(&["extend", &job, "letters", "--months", "3"]).contains("no lock is running"));
+    assert!(refused(&["create", &job, "letters", "100", "--months", "49"]).contains("1 to 48 months"));
+    assert!(refused(&["create", &job, "letters", "401", "--months", "2"]).contains("less than that"));
+    let would = lock(&["create", &job, "letters", "100", "--months", "12", "--dry-run"]);
+    assert_eq!(change(&would, "locked shares"), 100 * TOKEN);
+    assert_eq!(lock(&["show"]), Value::Array(vec![]));
+    lock(&["create", &job, "letters", "100", "--months", "12"]);
+    assert!(refused(&["create", &job, "letters", "100", "--months", "12"]).contains("sip lock extend"));
+    assert!(refused(&["extend", &job, "letters", "--months", "11"]).contains("never made shorter"));
+    assert!(refused(&["extend", &job, "letters", "--amount", "99"]).contains("never made smaller"));
+    assert!(refused(&["extend", &job, "letters"]).contains("--months, --amount"));
+    lock(&["extend", &job, "letters", "--amount", "300"]);
+    lock(&["extend", &job, "letters", "--months", "48"]);
+    let shown = chain.row("alice", &["lock", "show"]);
+    assert_eq!((&shown["locked"], &shown["of"]), (&(300 * TOKEN).into(), &(400 * TOKEN).into()));
+    let adds = shown["lockAdds"].as_u64().unwrap();
+    assert!((420 * TOKEN..=450 * TOKEN).contains(&adds), "three halves of it at four years: {adds}");
+    let held = chain.refused("alice", &["exit", "request", &letters, "101"]);
+    assert!(held.contains("300 SIP") && held.contains("is locked until slot") && held.contains("100 SIP can leave"));
+    chain.json("alice", &["exit", "request", &letters, "100"]);
+    assert!(chain.text("alice", &["lock", "show"]).contains("(in about 1,4"), "four years less at most a month");
+    chain.advance(4 * 12 * PERIOD_TICKS * TICK_SLOTS);
+    chain.json("alice", &["exit", "request", &letters, "all"]);
+}
+
+#[test]
+fn delegated_stake_votes_for_a_domain() {
+    let (chain, alice) = begun();
+    let job = job(&chain).to_string();
+    chain.json("authority", &["pool", "create", "--kind", "trainer", "--bond", "1000"]);
+    let pool = chain.row("alice", &["pool", "list", "--kind", "trainer"])["pool"].as_str().unwrap().to_owned();
+    chain.json("alice", &["stake", "deposit", &pool, "1000"]);
+    chain.advance(ACTIVATION_SLOTS);
+    assert!(chain.refused("alice", &["steer", "withdraw", &pool]).contains("steers nothing"));
+    let cast = chain.json("alice", &["steer", "vote", &pool, &job, "ballads", "600"]);
+    assert_eq!(change(&cast, "steered here"), 600 * TOKEN);
+    assert!(chain.refused("alice", &["steer", "vote", &pool, &job, "letters", "1"]).contains("steers already"));
+    let vote = chain.row("alice", &["steer", "votes"]);
+    assert_eq!(
+        (&vote["job"], &vote["domain"], &vote["weight"]),
+        (&job.clone().into(), &1.into(), &(600 * TOKEN).into())
+    );
+    chain.advance(1_000);
+    let shown = chain.json("alice", &["steer", "show", &job]);
+    assert_eq!((&shown[1]["votes"], &shown[1]["mixtureBps"]), (&(600 * TOKEN).into(), &9_000.into()));
+    chain.json("authority", &["steer", "refresh", &pool, "--owner", &alice]);
+    let held = chain.refused("alice", &["exit", "request", &pool, "all"]);
+    assert!(held.contains("600 SIP") && held.contains("sip steer withdraw") && held.contains("400 SIP can leave"));
+    chain.json("alice", &["exit", "request", &pool, "400"]);
+    chain.json("alice", &["steer", "withdraw", &pool]);
+    chain.json("alice", &["exit", "request", &pool, "all"]);
+    assert_eq!(chain.json("alice", &["steer", "votes"]), Value::Array(vec![]));
+}
+
+#[test]
+fn fees_are_paid_split_and_raise_the_price_of_liquid_shares() {
+    let (chain, _) = begun();
+    let bob = chain.person("bob");
+    let job_address = job(&chain);
+    let job = job_address.to_string();
+    let create = |arguments: &[&str]| {
+        let made = chain.json("authority", &[&["pool", "create", "--bond", "1000"], arguments].concat());
+        made["action"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned()
+    };
+    let server = create(&["--kind", "server", "--compounding"]);
+    let trainer = create(&["--kind", "trainer"]);
+    assert!(chain.refused("authority", &["pool", "create", "--kind", "model", "--bond", "1000"]).contains("--job"));
+    let ancestor = create(&["--kind", "model", "--job", &job]);
+    let model = create(&["--kind", "model", "--job", &job, "--index", "1", "--parent", &ancestor, "--royalty", "25"]);
+    assert_eq!(chain.json("alice", &["pool", "show", &model])["royaltyBps"], 2_500);
+
+    // Stake on the server, a part of it as tokens in another wallet.
+    for pool in [&server, &trainer] {
+        chain.json("alice", &["stake", "deposit", pool, "1000"]);
+    }
+    chain.advance(ACTIVATION_SLOTS);
+    assert!(chain.refused("alice", &["liquid", "tokenize", &trainer, "1"]).contains("does not compound"));
+    let tokens = chain.json("alice", &["liquid", "tokenize", &server, "400", "--to", &bob]);
+    assert_eq!(change(&tokens, "share tokens"), 400 * TOKEN);
+    let worth = || chain.json("bob", &["liquid", "show", &server])["itsWorth"].as_u64().unwrap();
+    assert_eq!(worth(), 400 * TOKEN);
+    assert!(chain.refused("alice", &["liquid", "detokenize", &server, "1"]).contains("holds no share token"));
+
+    let pay: &[&str] = &["fee", "pay", &model, "100", "--server", &server, "--for", "invoice 7"];
+    assert!(chain.refused("alice", &pay[..6]).contains("--for or --receipt"));
+    assert!(chain.refused("alice", pay).contains("has not begun a round"));
+    assert!(chain.json("alice", &["fee", "show", &job]).as_array().unwrap().is_empty());
+    begin_round(&chain, &job_address, &trainer.parse().unwrap());
+    let trainers_pool = ["fee", "pay", &trainer, "100", "--server", &server, "--for", "x"];
+    assert!(chain.refused("alice", &trainers_pool).contains("no model's pool"));
+    let before = chain.tokens("alice");
+    let paid = chain.json("alice", pay);
+    assert_eq!(chain.tokens("alice"), before - 100 * TOKEN);
+    assert_eq!(change(&paid, "burned"), 15 * TOKEN);
+    assert_eq!(change(&paid, "fees burned in the epoch"), 15 * TOKEN);
+    assert!(worth() > 408 * TOKEN, "two fifths of the delegators' half of 45 tokens, less commission: {}", worth());
+    let waits = chain.json("alice", &["fee", "show", &job]);
+    assert_eq!(waits[0]["waitsForData"].as_u64().unwrap() + waits[1]["waitsForData"].as_u64().unwrap(), 10 * TOKEN);
+    chain.json("alice", &["fee", "settle", &job, "letters"]);
+    assert_eq!(chain.json("alice", &["fee", "show", &job])[0]["waitsForPatrons"], 0);
+    assert!(chain.refused("alice", &["fee", "settle", &job, "letters"]).contains("nothing to claim"));
+
+    let back = chain.json("bob", &["liquid", "detokenize", &server, "all"]);
+    assert_eq!(change(&back, "share tokens"), 0);
+    assert!(chain.row("bob", &["stake", "list"])["pending"].as_u64().unwrap() > 408 * TOKEN);
+}
+
+/// Opens the first round of the authority's job with the trainer, and an auditor and an evaluator who are made for it.
+fn begin_round(chain: &Chain, job: &Address, trainer: &Address) {
+    for kind in ["auditor", "evaluator"] {
+        chain.json("authority", &["pool", "create", "--kind", kind, "--bond", "1000"]);
+    }
+    let authority = wallet(&chain.key("authority"));
+    let me = authority.pubkey();
+    let program = Program::default();
+    let mut ledger = Rpc::connect(&chain.url).unwrap();
+    let mut instructions = vec![program.join_job(&me, job, trainer)];
+    for kind in [PoolKind::Auditor, PoolKind::Evaluator] {
+        instructions.push(program.join_job(&me, job, &program.pool(kind, &me, 0)));
+    }
+    instructions.extend([0, 1].map(|domain| program.create_attention_pool(&me, job, domain)));
+    instructions.push(program.open_round(&me, job, 0, 2));
+    for instruction in instructions {
+        ledger.send(&[instruction], &authority, &[]).unwrap();
+    }
+}
+
+#[test]
+fn epochs_turn_and_pools_get_their_yield() {
+    let (chain, _) = begun();
+    chain.json("authority", &["pool", "create", "--kind", "data", "--bond", "1000"]);
+    let pool = chain.row("alice", &["pool", "list"])["pool"].as_str().unwrap().to_owned();
+    let epoch = || chain.json("alice", &["emission", "show"])["epoch"].as_u64().unwrap();
+    let early = chain.refused("alice", &["emission", "turn"]);
+    assert!(early.contains("epoch 0 ends at slot") && early.contains("in about"), "{early}");
+    chain.json("alice", &["emission", "settle", &pool]);
+    chain.advance(Schedule::DEFAULT.epoch_slots);
+    let would = chain.json("alice", &["emission", "turn", "--dry-run"]);
+    assert_eq!((change(&would, "epoch"), epoch()), (1, 0));
+    chain.json("alice", &["emission", "turn"]);
+    assert_eq!(epoch(), 1);
+    let settled = chain.json("alice", &["emission", "settle"]);
+    assert!(change(&settled, "owed to the operator") > TOKEN, "0.2 % of 1,000 tokens");
+    let text = chain.text("alice", &["emission", "show"]);
+    assert!(text.contains("low demand") && text.contains("0.1896 %"), "{text}");
+
+    // Without a chain it simulates, with or without its name.
+    let simulate = |arguments: &[&str]| {
+        let out = chain.folder.path().join("emission.html");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sip"));
+        command.arg("emission").args(arguments).args(["--years", "2", "--json", "--out"]).arg(&out);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    assert!(simulate(&[]) == simulate(&["simulate"]) && simulate(&[]) != simulate(&["--staked", "31"]));
+}
+
+#[test]
+fn governance_proposes_waits_and_hands_over() {
+    let (chain, alice) = begun();
+    let show = || chain.json("alice", &["protocol", "show"]);
+    let propose = |who: &str, arguments: &[&str]| chain.output(who, &[&["protocol"], arguments].concat());
+    let refused = |who: &str, arguments: &[&str]| chain.refused(who, &[&["protocol"], arguments].concat());
+    let run = |who: &str, arguments: &[&str]| chain.json(who, &[&["protocol"], arguments].concat());
+
+    assert!(refused("alice", &["apply"]).contains("nothing is proposed"));
+    assert!(refused("alice", &["propose-parameters", "slash=12.5%"]).contains("is not the authority"));
+    assert!(refused("authority", &["propose-parameters", "slosh=1"]).contains("there is no \"slosh\" to set"));
+    assert!(refused("authority", &["propose-parameters", "trainers=1%"]).contains("these parameters cannot be"));
+    assert!(refused("authority", &["propose-parameters", "slash=30%"]).contains("already"));
+    let proposed = propose("authority", &["propose-parameters", "slash=12.5%", "round-reward=5_000"]);
+    let proposed = String::from_utf8(proposed.stdout).unwrap();
+    assert!(proposed.contains("round reward 10,000 SIP → 5,000 SIP, slash 30.00 % → 12.50 %"), "{proposed}");
+    assert!(show()["proposal"].as_str().unwrap().contains("slash 30.00 % → 12.50 %"));
+    assert!(refused("alice", &["apply"]).contains("(in about 1 day)"));
+    chain.advance(TIMELOCK_SLOTS);
+    assert_eq!(change(&run("alice", &["apply"]), "slash"), 1_250);
+    let shown = show();
+    assert_eq!((&shown["slashBps"], &shown["roundReward"]), (&1_250.into(), &(5_000 * TOKEN).into()));
+    assert_eq!(shown["proposal"], Value::Null);
+
+    let before = chain.tokens("alice");
+    run("authority", &["propose-spending", "treasury", &alice, "1000"]);
+    run("authority", &["cancel"]);
+    assert!(refused("authority", &["cancel"]).contains("nothing is proposed"));
+    run("authority", &["propose-spending", "treasury", &alice, "700"]);
+    chain.advance(TIMELOCK_SLOTS);
+    run("alice", &["apply"]);
+    assert_eq!(chain.tokens("alice"), before + 700 * TOKEN);
+
+    run("authority", &["propose-schedule", "decay=0.2%", "nodes-reference=50"]);
+    chain.advance(TIMELOCK_SLOTS);
+    run("alice", &["apply"]);
+    let emission = chain.json("alice", &["emission", "show"]);
+    assert_eq!((&emission["decayBillionths"], &emission["nodesReference"]), (&2_000_000.into(), &50.into()));
+    run("authority", &["propose-schedule", "decay=0.3%"]);
+    chain.advance(TIMELOCK_SLOTS + LIFETIME_SLOTS + 1);
+    assert!(refused("alice", &["apply"]).contains("propose it again"));
+
+    assert!(refused("authority", &["claim-vested"]).contains("nothing to claim"));
+    chain.advance(2 * YEAR_SLOTS);
+    let vested = run("authority", &["claim-vested", "--to", &alice]);
+    assert!(change(&vested, "tokens") > CAP / 100 * 15 / 4);
+    assert!(refused("alice", &["accept"]).contains("is not nominated"));
+    assert!(refused("authority", &["nominate", "nobody"]).contains("is no address"));
+    run("authority", &["nominate", &alice]);
+    assert_eq!(show()["nominated"], alice);
+    run("alice", &["accept"]);
+    assert_eq!((&show()["authority"], &show()["nominated"]), (&alice.clone().into(), &Value::Null));
+    assert!(refused("authority", &["pause"]).contains("is not the authority"));
+    assert!(change(&run("alice", &["pause"]), "paused until slot") > 0);
+    assert!(refused("alice", &["migrate", &alice]).contains("is no account of the program"));
+    let config = Program::default().config().to_string();
+    assert!(refused("alice", &["migrate", &config]).contains("not of the layout before"));
+}
+
+#[test]
+fn an_account_of_an_older_layout_is_named_and_migrated() {
+    let (mut chain, _) = begun();
+    chain.json("authority", &["pool", "create", "--kind", "data", "--bond", "1000"]);
+    let pool = chain.row("alice", &["pool", "list"])["pool"].as_str().unwrap().to_owned();
+    // Stop the chain, and leave the pool as the first version's program would have.
+    let stopped = Command::new("kill").args(["-INT", &chain.process.id().to_string()]).status().unwrap();
+    assert!(stopped.success() && chain.process.wait().unwrap().success());
+    let path = chain.folder.path().join("chain/snapshot");
+    let elf = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so")).unwrap();
+    let mut ledger = Embedded::restore(&path, Program::default().id, &elf).unwrap();
+    let address: Address = pool.parse().unwrap();
+    let mut account = ledger.account(&address).unwrap();
+    account.data.truncate(288);
+    account.data[1] = 1;
+    ledger.set_account(address, account).unwrap();
+    ledger.snapshot(&path).unwrap();
+    let folder = std::mem::replace(&mut chain.folder, tempfile::tempdir().unwrap());
+    let chain = Chain::start_in(folder);
+
+    for arguments in [&["pool", "show", &pool][..], &["pool", "list"]] {
+        let error = chain.refused("alice", arguments);
+        assert!(error.contains("has an older layout") && error.contains("sip protocol migrate"), "{error}");
+    }
+    chain.json("alice", &["protocol", "migrate", &pool]);
+    assert_eq!(chain.row("alice", &["pool", "list"])["ownBond"], 1_000 * TOKEN);
+    chain.json("alice", &["stake", "deposit", &pool, "1"]);
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_failure() {
+    let (chain, _) = begun();
+    for arguments in [&["protocol", "show"][..], &["stake", "list"], &["protocol", "pause", "--dry-run"]] {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sip"))
+            .args(arguments)
+            .args(["--url", &chain.url, "--key"])
+            .arg(chain.key("authority"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(process.stdout.take());
+        let output = process.wait_with_output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

@@ -137,11 +137,15 @@ impl Round {
         if has_segments && slot < self.challenge_deadline_slot { Ok(()) } else { Err(Error::WrongRoundStatus) }
     }
 
-    /// Whether a vote for its next base may still be challenged: until its segments cannot be any more, and the time to reveal scores
-    /// of that base is over.
+    /// From this slot on it can be final: its segments cannot be challenged any more, and the time to reveal scores of its next base is
+    /// over. Votes for that base can be challenged until then.
+    pub fn challenge_end_slot(&self) -> u64 {
+        self.challenge_deadline_slot.max(self.reveal_deadline_slot)
+    }
+
+    /// Whether a vote for its next base may still be challenged.
     pub fn is_vote_challengeable(&self, slot: u64) -> bool {
-        let end_slot = self.challenge_deadline_slot.max(self.reveal_deadline_slot);
-        self.status >= round::CLOSED && self.status != round::FINAL && slot < end_slot
+        self.status >= round::CLOSED && self.status != round::FINAL && slot < self.challenge_end_slot()
     }
 
     /// A dispute or a demand on one of its segments begins.
@@ -174,8 +178,7 @@ impl Round {
     #[inline(always)]
     pub fn finalise(&mut self, job: &mut Job, slot: u64) -> Result<()> {
         self.require_status(round::SCORED)?;
-        let is_open = self.is_vote_challengeable(slot) || slot < self.challenge_deadline_slot;
-        if is_open || self.open_challenges != 0 || self.vote_disputes != 0 {
+        if slot < self.challenge_end_slot() || self.open_challenges != 0 || self.vote_disputes != 0 {
             return Err(Error::ChallengeOpen);
         }
         job.chain.finalise(self.index)?;

@@ -1,15 +1,14 @@
 //! `sip exit`: out of a pool, through the unbonding time.
 
 use anyhow::{Context, Result, ensure};
-use sip_ledger::Ledger;
 use sip_protocol::AccountKind;
 use sip_protocol::pool::Pool;
-use sip_protocol::position::{Position, Ticket};
+use sip_protocol::position::Ticket;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::stake::Slippage;
-use super::tokens::{self, Part};
+use super::stake::{self, Slippage};
+use super::tokens::Part;
 use super::{Cell, Connection, Desk, Row};
 
 #[derive(clap::Args)]
@@ -40,7 +39,7 @@ enum Command {
         #[arg(value_name = "NUMBER")]
         number: u32,
     },
-    /// Take an exit back: its tokens buy shares again
+    /// Take an exit back: its tokens are new stake again, pending at first
     Cancel {
         #[arg(value_name = "POOL")]
         pool: Address,
@@ -57,20 +56,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (owner, program) = (desk.wallet()?, desk.program);
     match &arguments.command {
         Command::Request { pool, amount } => {
-            let state: Pool = desk.read(pool)?;
-            let position_address = program.position(pool, &owner);
-            let position: Position =
-                desk.find(&position_address)?.with_context(|| format!("the wallet has no stake on {pool}"))?;
-            let shares = amount.shares(position.shares, state.shares, state.assets);
-            ensure!(shares > 0, "the wallet holds no share of {pool}");
-            if let Part::Amount(units) = amount {
-                let worth = tokens::worth(shares, state.shares, state.assets);
-                ensure!(
-                    worth >= *units,
-                    "the wallet's stake on {pool} is worth {}, less than that",
-                    tokens::show(worth)
-                );
-            }
+            let shares = stake::free_shares(&desk, pool, &owner, *amount)?;
+            let (position_address, _, position) = stake::holding(&desk, pool, &owner)?;
             let number = position.tickets;
             let ticket = program.ticket(&position_address, number);
             desk.act(
@@ -81,16 +68,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::List => list(&desk, &owner),
         Command::Claim { pool, number } => {
-            let ticket = program.ticket(&program.position(pool, &owner), *number);
+            let (ticket, state) = find(&desk, pool, &owner, *number)?;
+            let maturity = Cell::Slot { at: state.mature_slot, now: desk.slot()? };
+            ensure!(maturity.is_reached(), "exit number {number} from {pool} is mature at slot {}", maturity.show());
             let mut instructions = desk.token_account()?;
             instructions.push(program.claim_exit(&owner, pool, *number));
             desk.act("take the tokens of an exit", &instructions, &[("exit", ticket)])
         }
         Command::Cancel { pool, number, slippage } => {
             let (position, state) = (program.position(pool, &owner), desk.read::<Pool>(pool)?);
-            let ticket_address = program.ticket(&position, *number);
-            let ticket: Ticket =
-                desk.find(&ticket_address)?.with_context(|| format!("there is no exit number {number} from {pool}"))?;
+            let (ticket_address, ticket) = find(&desk, pool, &owner, *number)?;
             let minimum = slippage.minimum_shares(&state, payout(&ticket, &state))?;
             desk.act(
                 "take the exit back",
@@ -101,6 +88,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
+/// An owner's exit from a pool: its address, and it.
+fn find(desk: &Desk, pool: &Address, owner: &Address, number: u32) -> Result<(Address, Ticket)> {
+    let address = desk.program.ticket(&desk.program.position(pool, owner), number);
+    let ticket = desk.find(&address)?.with_context(|| format!("there is no exit number {number} from {pool}"))?;
+    Ok((address, ticket))
+}
+
 /// What an exit pays, less all slashes so far.
 fn payout(ticket: &Ticket, pool: &Pool) -> u64 {
     let left = u128::from(ticket.assets) * u128::from(pool.survival) / u128::from(ticket.survival.max(1));
@@ -108,7 +102,7 @@ fn payout(ticket: &Ticket, pool: &Pool) -> u64 {
 }
 
 fn list(desk: &Desk, owner: &Address) -> Result<ExitCode> {
-    let slot = desk.ledger.slot()?;
+    let slot = desk.slot()?;
     let mut rows: Vec<Row> = Vec::new();
     for (_, ticket) in desk.all::<Ticket>(AccountKind::Ticket)? {
         if ticket.owner != owner.to_bytes() {
@@ -120,10 +114,8 @@ fn list(desk: &Desk, owner: &Address) -> Result<ExitCode> {
             ("pool", Cell::text(pool_address)),
             ("number", Cell::Number(ticket.nonce.into())),
             ("tokens", Cell::Tokens(payout(&ticket, &pool))),
-            ("slot of maturity", Cell::Number(ticket.mature_slot)),
-            ("slots left", Cell::Number(ticket.mature_slot.saturating_sub(slot))),
+            ("slot of maturity", Cell::Slot { at: ticket.mature_slot, now: slot }),
         ]);
     }
-    desk.list(&rows, "no exit is under way")?;
-    Ok(ExitCode::SUCCESS)
+    desk.list(&rows, "no exit is under way")
 }

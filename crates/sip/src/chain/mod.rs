@@ -1,13 +1,21 @@
 //! Commands that act on a Solana chain: a cluster, or `sip localnet`.
 
+pub(crate) mod emission;
 pub(crate) mod exit;
+pub(crate) mod fee;
+mod figures;
+mod govern;
+pub(crate) mod liquid;
+pub(crate) mod lock;
 pub(crate) mod pool;
 pub(crate) mod protocol;
 pub(crate) mod rewards;
+mod settings;
 pub(crate) mod stake;
 pub(crate) mod steer;
 mod table;
 pub(crate) mod tokens;
+mod vote;
 pub(crate) mod wallet;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,17 +23,17 @@ use serde_json::{Value, json};
 use sip_client::Program;
 use sip_ledger::{Ledger, LedgerError, Rpc};
 use sip_localnet::read_key;
-use sip_protocol::pool::{Pool, RETIRED};
-use sip_protocol::position::{Position, Ticket};
-use sip_protocol::{Account, AccountKind};
+use sip_protocol::migration::present_size;
+use sip_protocol::{Account, AccountKind, Error};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use figures::{changes, figures};
 use table::{Cell, Row};
 
 /// Where the chain is and who acts on it.
@@ -84,7 +92,7 @@ impl Desk {
         if account.owner != self.program.id {
             bail!("{address} is no account of the program {}", self.program.id);
         }
-        T::decode(&account.data).map(Some).map_err(|error| anyhow!("account {address}: {error}"))
+        T::decode(&account.data).map(Some).map_err(|error| undecodable::<T>(address, &account.data, error))
     }
 
     /// The state of an account.
@@ -99,9 +107,14 @@ impl Desk {
         of_kind
             .map(|(address, account)| match T::decode(&account.data) {
                 Ok(value) => Ok((*address, value)),
-                Err(error) => Err(anyhow!("account {address}: {error}")),
+                Err(error) => Err(undecodable::<T>(address, &account.data, error)),
             })
             .collect()
+    }
+
+    /// The present slot.
+    pub(crate) fn slot(&self) -> Result<u64> {
+        Ok(self.ledger.slot()?)
     }
 
     /// Tokens in a wallet, base units; 0 where it has no token account.
@@ -111,9 +124,14 @@ impl Desk {
 
     /// The instruction that gives the wallet a token account, if it has none yet.
     pub(crate) fn token_account(&self) -> Result<Vec<Instruction>> {
+        self.token_account_of(&self.wallet()?)
+    }
+
+    /// The instruction that gives somebody a token account, if there is none yet.
+    pub(crate) fn token_account_of(&self, receiver: &Address) -> Result<Vec<Instruction>> {
         let wallet = self.wallet()?;
-        let missing = self.ledger.account(&self.program.token_account(&wallet))?.is_none();
-        Ok(if missing { vec![self.program.create_token_account(&wallet, &wallet)] } else { Vec::new() })
+        let missing = self.ledger.account(&self.program.token_account(receiver))?.is_none();
+        Ok(if missing { vec![self.program.create_token_account(&wallet, receiver)] } else { Vec::new() })
     }
 
     /// Sends the instructions as one transaction (or, asked to, only simulates them) and tells what it did to the wallet's tokens and
@@ -128,7 +146,10 @@ impl Desk {
         let mut watched = vec![("wallet", self.program.token_account(&wallet))];
         watched.extend_from_slice(accounts);
         let addresses: Vec<Address> = watched.iter().map(|(_, address)| *address).collect();
-        let describe = |account: Option<&solana_account::Account>| account.map(figures).unwrap_or_default();
+        let program = self.program;
+        let describe = |account: Option<&solana_account::Account>| {
+            account.map(|account| figures(&program, account)).unwrap_or_default()
+        };
         let before = addresses
             .iter()
             .map(|address| Ok(describe(self.ledger.account(address)?.as_ref())))
@@ -146,19 +167,17 @@ impl Desk {
         let (receipt, after) = sent.map_err(|error| explain(error, what, before[0].is_empty()))?;
         let after: Vec<_> = after.iter().map(|account| describe(account.as_ref())).collect();
 
-        let mut changes = Vec::new();
+        let mut changed = Vec::new();
         for ((name, address), (before, after)) in watched.iter().zip(before.iter().zip(&after)) {
-            for (figure, unit) in before.iter().chain(after).map(|(figure, (_, unit))| (figure, *unit)) {
-                let value = |of: &Figures| of.get(figure).map_or(0, |(value, _)| *value);
-                let change = Change { name, address, figure, unit, before: value(before), after: value(after) };
-                if change.before != change.after && !changes.contains(&change) {
-                    changes.push(change);
+            for change in changes(name, address, before, after) {
+                if !changed.contains(&change) {
+                    changed.push(change);
                 }
             }
         }
         let mut out = std::io::stdout();
         if self.json {
-            let changes: Vec<Value> = changes.iter().map(Change::to_json).collect();
+            let changes: Vec<Value> = changed.iter().map(|change| change.to_json()).collect();
             let outcome = json!({
                 "action": what,
                 "sent": !self.dry_run,
@@ -173,8 +192,8 @@ impl Desk {
             return Ok(ExitCode::SUCCESS);
         }
         writeln!(out, "{what}{}", if self.dry_run { ": this would happen" } else { "" })?;
-        for change in &changes {
-            writeln!(out, "  {change}")?;
+        for change in &changed {
+            writeln!(out, "  {}", change.show(receipt.slot))?;
         }
         writeln!(
             out,
@@ -188,97 +207,41 @@ impl Desk {
     }
 
     /// Prints a list: as a table for people, as an array of objects for programs.
-    pub(crate) fn list(&self, rows: &[Row], empty: &str) -> Result<()> {
-        let text = if self.json {
-            format!("{}\n", Value::Array(rows.iter().map(table::object).collect()))
+    pub(crate) fn list(&self, rows: &[Row], empty: &str) -> Result<ExitCode> {
+        let mut out = std::io::stdout();
+        if self.json {
+            writeln!(out, "{}", Value::Array(rows.iter().map(table::object).collect()))?;
         } else if rows.is_empty() {
-            format!("{empty}\n")
+            writeln!(out, "{empty}")?;
         } else {
-            table::table(rows)
-        };
-        Ok(std::io::stdout().write_all(text.as_bytes())?)
+            write!(out, "{}", table::table(rows))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
 
     /// Prints one thing in full.
-    pub(crate) fn card(&self, row: &Row) -> Result<()> {
-        let text = if self.json { format!("{}\n", table::object(row)) } else { table::card(row) };
-        Ok(std::io::stdout().write_all(text.as_bytes())?)
-    }
-}
-
-/// What a number counts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Tokens,
-    Shares,
-    Plain,
-}
-
-/// What an account says in numbers, by name.
-type Figures = std::collections::BTreeMap<&'static str, (u64, Unit)>;
-
-/// The numbers of an account that its owner cares about.
-fn figures(account: &solana_account::Account) -> Figures {
-    let data = &account.data;
-    let mut figures = Figures::new();
-    if account.owner == sip_ledger::TOKEN_PROGRAM {
-        if let Some(amount) = sip_ledger::token_amount(account) {
-            figures.insert("tokens", (amount, Unit::Tokens));
+    pub(crate) fn card(&self, row: &Row) -> Result<ExitCode> {
+        let mut out = std::io::stdout();
+        if self.json {
+            writeln!(out, "{}", table::object(row))?;
+        } else {
+            write!(out, "{}", table::card(row))?;
         }
-    } else if let Ok(pool) = Pool::decode(data) {
-        figures.insert("assets", (pool.assets, Unit::Tokens));
-        figures.insert("shares", (pool.shares, Unit::Shares));
-        figures.insert("own bond", (pool.self_bond, Unit::Tokens));
-        figures.insert("leaving", (pool.unbonding_assets, Unit::Tokens));
-        figures.insert("owed to the operator", (pool.commission_owed, Unit::Tokens));
-        figures.insert("retired", (u64::from(pool.status == RETIRED), Unit::Plain));
-    } else if let Ok(position) = Position::decode(data) {
-        figures.insert("shares", (position.shares, Unit::Shares));
-        figures.insert("claimable", (position.claimable, Unit::Tokens));
-    } else if let Ok(ticket) = Ticket::decode(data) {
-        figures.insert("tokens at the request", (ticket.assets, Unit::Tokens));
-        figures.insert("slot of maturity", (ticket.mature_slot, Unit::Plain));
-    }
-    figures
-}
-
-/// One number of one account before and after.
-#[derive(PartialEq)]
-struct Change<'a> {
-    name: &'a str,
-    address: &'a Address,
-    figure: &'a str,
-    unit: Unit,
-    before: u64,
-    after: u64,
-}
-
-impl Change<'_> {
-    fn to_json(&self) -> Value {
-        let unit = match self.unit {
-            Unit::Tokens => "base units",
-            Unit::Shares => "shares",
-            Unit::Plain => "",
-        };
-        json!({
-            "account": self.name,
-            "address": self.address.to_string(),
-            "figure": self.figure,
-            "unit": unit,
-            "before": self.before,
-            "after": self.after,
-        })
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-impl std::fmt::Display for Change<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let show = |value| match self.unit {
-            Unit::Tokens => tokens::show(value),
-            Unit::Shares | Unit::Plain => tokens::grouped(value),
-        };
-        let name = format!("{}, {}", self.name, self.figure);
-        write!(f, "{name:28} {} → {}", show(self.before), show(self.after))
+/// Why an account cannot be read.
+fn undecodable<T: Account>(address: &Address, data: &[u8], error: Error) -> anyhow::Error {
+    let word = |kind: AccountKind| format!("{kind:?}").to_lowercase();
+    match sip_client::kind_of(data) {
+        Some(kind) if kind != T::KIND => {
+            anyhow!("{address} is an account of kind {}, where one of kind {} is expected", word(kind), word(T::KIND))
+        }
+        Some(_) if present_size(data).is_ok() => anyhow!(
+            "account {address} has an older layout than this build's; \"sip protocol migrate {address}\" brings it up to date"
+        ),
+        _ => anyhow!("account {address}: {error}"),
     }
 }
 

@@ -3,13 +3,14 @@
 use anyhow::{Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use sip_arith::int::BPS_ONE;
-use sip_client::NewPool;
+use sip_client::{NewModel, NewPool};
 use sip_protocol::AccountKind;
 use sip_protocol::pool::{self, Pool, PoolKind};
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::tokens::Amount;
+use super::figures::Unit;
+use super::tokens::{self, Amount};
 use super::{Cell, Connection, Desk, Row};
 use crate::run::setup::Chain;
 
@@ -82,7 +83,19 @@ enum Command {
         /// Auditors: the tip of the hash chain of their draws, 64 hexadecimal digits [default: of a chain of 4,096 draws that
         /// follows from the key]
         #[arg(long, value_name = "HEX")]
-        chain_tip: Option<Tip>,
+        chain_tip: Option<Hash>,
+        /// Rewards raise the price of a share, and shares can be tokens, instead of being claimed
+        #[arg(long)]
+        compounding: bool,
+        /// Models: the job that trains the model, which the wallet created
+        #[arg(long, value_name = "JOB")]
+        job: Option<Address>,
+        /// Models: pool of the model that it descends from, which gets the royalty
+        #[arg(long, value_name = "POOL", requires = "royalty")]
+        parent: Option<Address>,
+        /// Models: the parent's part of the model's fees, percent
+        #[arg(long, value_name = "PERCENT", requires = "parent")]
+        royalty: Option<Percent>,
     },
     /// Add to the own bond
     Bond {
@@ -118,23 +131,19 @@ impl std::str::FromStr for Percent {
 
     fn from_str(text: &str) -> Result<Percent, String> {
         let wrong = || format!("\"{text}\" is no percentage; expected 0 to 100 with at most two decimals");
-        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number(whole) || !is_number(decimals) || decimals.len() > 2 {
-            return Err(wrong());
-        }
-        let points: u32 = format!("{whole}{decimals:0<2}").parse().map_err(|_| wrong())?;
-        if points > u32::from(BPS_ONE) { Err(wrong()) } else { Ok(Percent(points as u16)) }
+        let points = tokens::decimal(text, 2).ok_or_else(wrong)?;
+        if points > u64::from(BPS_ONE) { Err(wrong()) } else { Ok(Percent(points as u16)) }
     }
 }
 
+/// A hash in hexadecimal digits.
 #[derive(Clone, Copy)]
-struct Tip([u8; 32]);
+pub(super) struct Hash(pub(super) [u8; 32]);
 
-impl std::str::FromStr for Tip {
+impl std::str::FromStr for Hash {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Tip, String> {
+    fn from_str(text: &str) -> Result<Hash, String> {
         let wrong = || format!("\"{text}\" is no hash; expected 64 hexadecimal digits");
         let mut bytes = [0; 32];
         if text.len() != 64 || !text.is_ascii() {
@@ -144,7 +153,7 @@ impl std::str::FromStr for Tip {
             let digits = std::str::from_utf8(digits).map_err(|_| wrong())?;
             *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
         }
-        Ok(Tip(bytes))
+        Ok(Hash(bytes))
     }
 }
 
@@ -161,15 +170,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 .filter(|(_, pool)| scope.is_none_or(|wallet| pool.scope == wallet.to_bytes()))
                 .map(|(address, pool)| summary(address, pool))
                 .collect();
-            desk.list(&rows, "there is no such pool; \"sip pool create\" makes one")?;
-            Ok(ExitCode::SUCCESS)
+            desk.list(&rows, "there is no such pool; \"sip pool create\" makes one")
         }
         Command::Show { pool } => {
             let state: Pool = desk.read(pool)?;
-            desk.card(&full(pool, &state))?;
-            Ok(ExitCode::SUCCESS)
+            desk.card(&full(pool, &state, desk.slot()?))
         }
-        Command::Create { kind, bond, commission, index, chain_tip } => {
+        Command::Create { kind, bond, commission, index, chain_tip, compounding, job, parent, royalty } => {
             let operator = desk.wallet()?;
             let kind = kind.of_protocol();
             ensure!(
@@ -177,18 +184,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 "attention pools belong to a job's domain; \"sip steer add\" creates them"
             );
             let chain_tip = match (kind, chain_tip) {
-                (PoolKind::Auditor, Some(Tip(tip))) => *tip,
+                (PoolKind::Auditor, Some(Hash(tip))) => *tip,
                 (PoolKind::Auditor, None) => draws(&desk, *index)?.tip(),
                 (_, Some(_)) => bail!("--chain-tip is for auditors"),
                 (_, None) => [0; 32],
             };
-            let new = NewPool { index: *index, self_bond: bond.0, commission_bps: commission.0, chain_tip };
             let pool = program.pool(kind, &operator, *index);
-            desk.act(
-                &format!("create the pool {pool}"),
-                &[program.create_pool(&operator, kind, &new)],
-                &[("pool", pool)],
-            )
+            let (index, self_bond, commission_bps) = (*index, bond.0, commission.0);
+            let new = NewPool { index, self_bond, commission_bps, chain_tip };
+            let instruction = match (kind, job) {
+                (PoolKind::Model, Some(job)) => {
+                    let parent = parent.zip(*royalty).map(|(parent, Percent(royalty_bps))| (parent, royalty_bps));
+                    let compounding = *compounding;
+                    let new = NewModel { index, self_bond, commission_bps, parent, compounding };
+                    program.create_model_pool(&operator, job, &new)
+                }
+                (PoolKind::Model, None) => bail!("a model's pool needs --job, the job that trains the model"),
+                _ if job.is_some() || parent.is_some() => bail!("--job, --parent and --royalty are for models"),
+                _ if *compounding => program.create_compounding_pool(&operator, kind, &new),
+                _ => program.create_pool(&operator, kind, &new),
+            };
+            desk.act(&format!("create the pool {pool}"), &[instruction], &[("pool", pool)])
         }
         Command::Bond { pool, amount } => {
             let operator = desk.wallet()?;
@@ -241,7 +257,7 @@ fn status_name(pool: &Pool) -> &'static str {
 }
 
 /// Price of a share in base units, for people: four decimals.
-fn price(pool: &Pool) -> String {
+pub(super) fn price(pool: &Pool) -> String {
     let parts = u128::from(pool.assets) * 10_000 / u128::from(pool.shares.max(1));
     format!("{}.{:04}", parts / 10_000, parts % 10_000)
 }
@@ -258,13 +274,14 @@ fn summary(address: &Address, pool: &Pool) -> Row {
     ]
 }
 
-fn full(address: &Address, pool: &Pool) -> Row {
+fn full(address: &Address, pool: &Pool, slot: u64) -> Row {
     let mut row = summary(address, pool);
     let scope = if pool.kind == PoolKind::Attention as u8 { "job" } else { "operator" };
     row.extend([
         (scope, Cell::text(Address::new_from_array(pool.scope))),
         ("index", Cell::Number(pool.index.into())),
         ("shares", Cell::Number(pool.shares)),
+        ("pending", Cell::Tokens(pool.pending_assets)),
         ("leaving", Cell::Tokens(pool.unbonding_assets)),
         ("owed to positions", Cell::Tokens(pool.rewards_owed)),
         ("owed to operator", Cell::Tokens(pool.commission_owed)),
@@ -275,6 +292,22 @@ fn full(address: &Address, pool: &Pool) -> Row {
         ("audits missed", Cell::Number(pool.audits_missed.into())),
         ("evaluations accepted", Cell::Number(pool.evaluations_accepted.into())),
         ("evaluations rejected", Cell::Number(pool.evaluations_rejected.into())),
+        ("stake that yields", Cell::Tokens(pool.yield_share.stake)),
+        ("rewards", Cell::text(if pool.compounding == 0 { "are claimed" } else { "compound" })),
+        ("liquid shares", Cell::Number(pool.liquid_shares)),
     ]);
+    if pool.kind == PoolKind::Attention as u8 {
+        row.push(("steered here", Cell::Tokens(pool.steered)));
+    }
+    if pool.kind == PoolKind::Model as u8 {
+        row.push(("trained by", Cell::text(Address::new_from_array(pool.chain_job))));
+    }
+    if pool.parent != [0; 32] {
+        row.push(("parent", Cell::text(Address::new_from_array(pool.parent))));
+        row.push(("royalty", Cell::BasisPoints(pool.royalty_bps.into())));
+    }
+    if pool.bond_release_slot != 0 {
+        row.push(("bond free at slot", Unit::Slot.cell(pool.bond_release_slot, slot)));
+    }
     row
 }

@@ -1,12 +1,15 @@
 //! `sip protocol`: the one configuration of a deployment.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use sip_client::Program;
-use sip_ledger::Ledger;
 use sip_protocol::config::{CAP, Config, Parameters};
+use sip_protocol::migration::present_size;
 use solana_address::Address;
 use std::process::ExitCode;
 
+use super::figures::Unit;
+use super::govern::{self, Purse};
+use super::settings::PARAMETERS;
 use super::tokens::Amount;
 use super::{Cell, Connection, Desk};
 
@@ -37,6 +40,51 @@ enum Command {
     Pause,
     /// End a pause (authority)
     Unpause,
+    /// Propose other parameters; they can take effect a day later (authority)
+    ProposeParameters {
+        /// Changes such as round-reward=5000, slash=12.5% or activation-slots=432000, by the names that "show" gives
+        #[arg(value_name = "NAME=VALUE", required = true)]
+        changes: Vec<String>,
+    },
+    /// Propose another schedule of emission; it can take effect a day later (authority)
+    ProposeSchedule {
+        /// Changes such as decay=0.2% or target-for-nodes=500000, by the names that "sip emission show" gives
+        #[arg(value_name = "NAME=VALUE", required = true)]
+        changes: Vec<String>,
+    },
+    /// Propose to pay a wallet out of treasury, reserve or insurance, a day later (authority)
+    ProposeSpending {
+        #[arg(value_name = "FROM")]
+        from: Purse,
+        #[arg(value_name = "WALLET")]
+        wallet: Address,
+        /// Tokens
+        #[arg(value_name = "TOKENS")]
+        amount: Amount,
+    },
+    /// Put what is proposed into effect, once its slot is reached; anyone may
+    Apply,
+    /// Withdraw what is proposed (authority)
+    Cancel,
+    /// Nominate the next authority, who has to accept (authority)
+    Nominate {
+        /// The wallet, or "none"
+        #[arg(value_name = "WALLET")]
+        wallet: String,
+    },
+    /// Become the authority, as the wallet that is nominated
+    Accept,
+    /// Take what has vested of the team's part (authority)
+    ClaimVested {
+        /// Wallet that gets it [default: the authority]
+        #[arg(long, value_name = "WALLET")]
+        to: Option<Address>,
+    },
+    /// Bring an account of an older layout to the present one; anyone may
+    Migrate {
+        #[arg(value_name = "ACCOUNT")]
+        account: Address,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -54,36 +102,85 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Show => show(&desk),
         Command::Distribute { wallet, amount } => {
             let authority = desk.wallet()?;
-            let mut instructions = Vec::new();
-            if desk.ledger.account(&program.token_account(wallet))?.is_none() {
-                instructions.push(program.create_token_account(&authority, wallet));
-            }
+            let mut instructions = desk.token_account_of(wallet)?;
             instructions.push(program.distribute(&authority, wallet, amount.0));
             desk.act("distribute", &instructions, &[("receiver", program.token_account(wallet))])
         }
         Command::Pause => {
             let authority = desk.wallet()?;
-            desk.act("pause", &[program.pause(&authority)], &[])
+            desk.act("pause", &[program.pause(&authority)], &[("protocol", program.config())])
         }
         Command::Unpause => {
             let authority = desk.wallet()?;
-            desk.act("unpause", &[program.unpause(&authority)], &[])
+            desk.act("unpause", &[program.unpause(&authority)], &[("protocol", program.config())])
+        }
+        Command::ProposeParameters { changes } => govern::propose_parameters(&mut desk, changes),
+        Command::ProposeSchedule { changes } => govern::propose_schedule(&mut desk, changes),
+        Command::ProposeSpending { from, wallet, amount } => {
+            govern::propose_spending(&mut desk, *from, wallet, amount.0)
+        }
+        Command::Apply => govern::apply(&mut desk),
+        Command::Cancel => {
+            let authority = desk.wallet()?;
+            let accounts = [("protocol", program.config())];
+            desk.act("withdraw the proposal", &[program.cancel_proposal(&authority)], &accounts)
+        }
+        Command::Nominate { wallet } => {
+            let authority = desk.wallet()?;
+            let (nominated, what) = match wallet.as_str() {
+                "none" => (Address::default(), "nominate nobody".to_owned()),
+                text => {
+                    let wallet = text.parse().map_err(|_| anyhow!("\"{text}\" is no address"))?;
+                    (wallet, format!("nominate {wallet} as the next authority"))
+                }
+            };
+            desk.act(&what, &[program.nominate_authority(&authority, &nominated)], &[])
+        }
+        Command::Accept => {
+            let nominated = desk.wallet()?;
+            desk.act("become the authority", &[program.accept_authority(&nominated)], &[])
+        }
+        Command::ClaimVested { to } => {
+            let authority = desk.wallet()?;
+            let receiver = to.unwrap_or(authority);
+            let mut instructions = desk.token_account_of(&receiver)?;
+            instructions.push(program.claim_vested(&authority, &receiver));
+            let accounts = [("receiver", program.token_account(&receiver)), ("protocol", program.config())];
+            desk.act("take what has vested of the team's part", &instructions, &accounts)
+        }
+        Command::Migrate { account } => {
+            let payer = desk.wallet()?;
+            let state = desk.ledger.account(account)?.with_context(|| format!("there is no account at {account}"))?;
+            ensure!(state.owner == program.id, "{account} is no account of the program {}", program.id);
+            let bytes = present_size(&state.data).map_err(|error| match error {
+                sip_protocol::Error::WrongVersion => {
+                    anyhow!("{account} is not of the layout before this one; only that is migrated")
+                }
+                error => anyhow!("{account} cannot be migrated: {error}"),
+            })?;
+            let what = format!("lengthen {account} from {} to {bytes} bytes", state.data.len());
+            desk.act(&what, &[program.migrate_account(&payer, account)], &[("account", *account)])
         }
     }
 }
 
 fn show(desk: &Desk) -> Result<ExitCode> {
     let config: Config = desk.read(&desk.program.config())?;
-    let (buckets, parameters) = (&config.buckets, &config.parameters);
-    let slot = desk.ledger.slot()?;
+    let buckets = &config.buckets;
+    let slot = desk.slot()?;
     let administration = &config.administration;
     let paused = administration.paused_until > slot;
-    desk.card(&vec![
+    let nominated = administration.nominated;
+    let mut row = vec![
         ("program", Cell::text(desk.program.id)),
         ("authority", Cell::text(Address::new_from_array(config.authority))),
+        (
+            "nominated",
+            if nominated == [0; 32] { Cell::Nothing } else { Cell::text(Address::new_from_array(nominated)) },
+        ),
         ("mint", Cell::text(Address::new_from_array(config.mint))),
         ("vault", Cell::text(Address::new_from_array(config.vault))),
-        ("supply", Cell::Tokens(CAP - config.burned)),
+        ("supply", Cell::Tokens(CAP.saturating_sub(config.burned))),
         ("burned", Cell::Tokens(config.burned)),
         ("staking rewards", Cell::Tokens(buckets.staking_rewards)),
         ("operator rewards", Cell::Tokens(buckets.operator_rewards)),
@@ -92,24 +189,16 @@ fn show(desk: &Desk) -> Result<ExitCode> {
         ("treasury", Cell::Tokens(buckets.treasury)),
         ("reserve", Cell::Tokens(buckets.reserve)),
         ("insurance", Cell::Tokens(buckets.insurance)),
-        ("round reward", Cell::Tokens(parameters.round_reward)),
-        ("dispute bond", Cell::Tokens(parameters.dispute_bond)),
-        ("minimum own bond", Cell::Tokens(parameters.minimum_self_bond)),
-        ("late penalty", Cell::Tokens(parameters.late_penalty)),
-        ("bounty", Cell::BasisPoints(parameters.bounty_bps.into())),
-        ("bounty cap", Cell::Tokens(parameters.bounty_cap)),
-        ("slash", Cell::BasisPoints(parameters.slash_bps.into())),
-        ("unbonding slots", Cell::Number(parameters.unbonding_slots)),
-        ("clock slots", Cell::Number(parameters.clock_slots)),
-        (
-            "proposal ready at slot",
-            match administration.proposal.kind {
-                0 => Cell::Nothing,
-                _ => Cell::Number(administration.proposal.ready_slot),
-            },
-        ),
-        ("paused until slot", if paused { Cell::Number(administration.paused_until) } else { Cell::Nothing }),
+    ];
+    row.extend(PARAMETERS.iter().map(|setting| {
+        let (value, unit) = setting.read(&config.parameters);
+        (setting.name, unit.cell(value, slot))
+    }));
+    row.extend([
+        ("proposal", govern::told(desk, &config)?),
+        ("proposal ready at slot", Unit::Slot.cell(administration.proposal.ready_slot, slot)),
+        ("paused until slot", if paused { Unit::Slot.cell(administration.paused_until, slot) } else { Cell::Nothing }),
         ("slot", Cell::Number(slot)),
-    ])?;
-    Ok(ExitCode::SUCCESS)
+    ]);
+    desk.card(&row)
 }

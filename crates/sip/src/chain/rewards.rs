@@ -47,8 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                     ]
                 })
                 .collect();
-            desk.list(&rows, "nothing is claimable")?;
-            Ok(ExitCode::SUCCESS)
+            desk.list(&rows, "nothing is claimable")
         }
         Command::Claim { pools } => {
             for pool in pools {

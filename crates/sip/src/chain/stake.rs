@@ -1,15 +1,17 @@
 //! `sip stake`: tokens behind an operator, a dataset or a domain.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sip_arith::int::shares_for_deposit;
 use sip_protocol::AccountKind;
+use sip_protocol::lock::TICK_SLOTS;
 use sip_protocol::pool::Pool;
 use sip_protocol::position::Position;
 use solana_address::Address;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use super::tokens::{self, Amount};
+use super::figures::Unit;
+use super::tokens::{self, Amount, Part};
 use super::{Cell, Connection, Desk, Row, pool};
 
 #[derive(clap::Args)]
@@ -22,7 +24,7 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Stake tokens on a pool; they buy shares at its present price
+    /// Stake tokens on a pool; they are pending at first and become active evenly over the activation time
     Deposit {
         #[arg(value_name = "POOL")]
         pool: Address,
@@ -32,7 +34,20 @@ enum Command {
         #[command(flatten)]
         slippage: Slippage,
     },
-    /// List what a wallet has staked, what it is worth and what it has earned
+    /// Turn pending stake that is due into active stake, which everything else does on its way as well
+    Activate {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+        /// Another wallet's stake
+        #[arg(long, value_name = "WALLET")]
+        owner: Option<Address>,
+    },
+    /// Take pending stake back, all of it: it leaves as an exit, through the unbonding time
+    Cancel {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+    },
+    /// List what a wallet has staked: what is active, what is pending and until when, what is locked, what it has earned
     List {
         /// Another wallet
         #[arg(long, value_name = "WALLET")]
@@ -66,16 +81,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let what = format!("stake {} on {pool}", tokens::show(amount.0));
             deposit(&mut desk, &what, pool, amount.0, slippage)
         }
+        Command::Activate { pool, owner } => {
+            let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
+            let (position, _, _) = holding(&desk, pool, &owner)?;
+            let accounts = [("pool", *pool), ("position", position)];
+            desk.act("activate pending stake", &[desk.program.activate(pool, &owner)], &accounts)
+        }
+        Command::Cancel { pool } => {
+            let owner = desk.wallet()?;
+            let (address, _, position) = holding(&desk, pool, &owner)?;
+            let (number, ticket) = (position.tickets, desk.program.ticket(&address, position.tickets));
+            desk.act(
+                &format!("take pending stake back as exit number {number} from {pool}"),
+                &[desk.program.cancel_deposit(&owner, pool, number)],
+                &[("position", address), ("exit", ticket)],
+            )
+        }
         Command::List { owner } => {
             let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
-            let rows: Vec<Row> = holdings(&desk, &owner)?.iter().map(Holding::row).collect();
-            desk.list(&rows, "nothing is staked; \"sip pool list\" shows on what one can")?;
-            Ok(ExitCode::SUCCESS)
+            let slot = desk.slot()?;
+            let rows =
+                holdings(&desk, &owner)?.iter().map(|holding| holding.row(slot)).collect::<Result<Vec<Row>>>()?;
+            desk.list(&rows, "nothing is staked; \"sip pool list\" shows on what one can")
         }
     }
 }
 
-/// Buys shares of a pool.
+/// Puts new stake on its way into a pool.
 pub(super) fn deposit(
     desk: &mut Desk,
     what: &str,
@@ -89,6 +121,57 @@ pub(super) fn deposit(
     desk.act(what, &[program.deposit(&owner, pool, amount, minimum_shares)], &[("pool", *pool), ("position", position)])
 }
 
+/// A wallet's stake on a pool: address of the position, pool, position.
+pub(super) fn holding(desk: &Desk, pool: &Address, owner: &Address) -> Result<(Address, Pool, Position)> {
+    let (address, state) = (desk.program.position(pool, owner), desk.read(pool)?);
+    let position = desk.find(&address)?.with_context(|| format!("the wallet has no stake on {pool}"))?;
+    Ok((address, state, position))
+}
+
+/// The shares of an owner's active stake on a pool that are worth an amount: those that are active when a transaction arrives now.
+pub(super) fn active_shares(desk: &Desk, pool: &Address, owner: &Address, amount: Part) -> Result<u64> {
+    let (_, mut state, mut position) = holding(desk, pool, owner)?;
+    position.activate(&mut state, desk.slot()?)?;
+    let pending = match position.pending {
+        0 => String::new(),
+        units => format!(
+            "; {} of it is still pending, until slot {}: \"sip stake cancel {pool}\" takes that back",
+            tokens::show(units),
+            tokens::grouped(position.ramp_end_slot)
+        ),
+    };
+    let shares = amount.shares(position.shares, state.shares, state.assets);
+    ensure!(shares > 0, "no stake of the wallet on {pool} is active{pending}");
+    if let Part::Amount(units) = amount {
+        let worth = tokens::worth(shares, state.shares, state.assets);
+        let active = tokens::show(worth);
+        ensure!(worth >= units, "the wallet's active stake on {pool} is worth {active}, less than that{pending}");
+    }
+    Ok(shares)
+}
+
+/// As [`active_shares`], of stake that neither a lock nor a vote holds.
+pub(super) fn free_shares(desk: &Desk, pool: &Address, owner: &Address, amount: Part) -> Result<u64> {
+    let shares = active_shares(desk, pool, owner, amount)?;
+    let (_, mut state, mut position) = holding(desk, pool, owner)?;
+    let slot = desk.slot()?;
+    position.activate(&mut state, slot)?;
+    let worth = |shares| tokens::show(tokens::worth(shares, state.shares, state.assets));
+    let (locked, steering) = (position.locked(slot), position.steering_shares);
+    let free = position.shares.saturating_sub(locked.max(steering));
+    if shares > free && locked >= steering {
+        let end = Unit::Slot.cell(position.lock_end_tick.saturating_mul(TICK_SLOTS), slot).show();
+        bail!("{} on {pool} is locked until slot {end}; until then {} can leave", worth(locked), worth(free));
+    }
+    ensure!(
+        shares <= free,
+        "{} on {pool} steers a domain and stays until \"sip steer withdraw {pool}\"; until then {} can leave",
+        worth(steering),
+        worth(free)
+    );
+    Ok(shares)
+}
+
 /// A position with its pool.
 pub(super) struct Holding {
     pub(super) pool_address: Address,
@@ -98,15 +181,28 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    fn row(&self) -> Row {
+    fn row(&self, slot: u64) -> Result<Row> {
         let Holding { pool_address, pool, position } = self;
-        vec![
+        let (mut pool_then, mut then) = (*pool, *position);
+        then.activate(&mut pool_then, slot)?;
+        let due = pool.pending_assets.saturating_sub(pool_then.pending_assets);
+        let pending = then.pending + due;
+        let worth = |shares| Cell::Tokens(tokens::worth(shares, pool.shares, pool.assets));
+        Ok(vec![
             ("pool", Cell::text(pool_address)),
             ("kind", Cell::text(pool::kind_name(pool.kind))),
-            ("shares", Cell::Number(position.shares)),
-            ("worth", Cell::Tokens(tokens::worth(position.shares, pool.shares, pool.assets))),
+            ("worth", worth(position.shares)),
+            ("pending", Cell::Tokens(pending)),
+            ("due now", Cell::Tokens(due)),
+            (
+                "all active at slot",
+                if pending == 0 { Cell::Nothing } else { Unit::Slot.cell(position.ramp_end_slot, slot) },
+            ),
+            ("locked", worth(position.locked(slot))),
+            ("steering", worth(position.steering_shares)),
             ("claimable", Cell::Tokens(position.claimable)),
-        ]
+            ("shares", Cell::Number(position.shares)),
+        ])
     }
 }
 

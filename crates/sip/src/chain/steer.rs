@@ -1,20 +1,18 @@
 //! `sip steer`: what a job trains on, by stake.
 
-use anyhow::{Context, Result, bail, ensure};
-use sip_ledger::Ledger;
+use anyhow::{Result, bail, ensure};
 use sip_protocol::AccountKind;
 use sip_protocol::data::Dataset;
 use sip_protocol::job::Job;
 use sip_protocol::mixture;
 use sip_protocol::pool::Pool;
-use sip_protocol::position::Position;
 use sip_protocol::round::{self, Round};
 use solana_address::Address;
 use std::process::ExitCode;
 
 use super::stake::Slippage;
 use super::tokens::{self, Amount, Part};
-use super::{Cell, Connection, Desk, Row, stake};
+use super::{Cell, Connection, Desk, Row, stake, vote};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -51,7 +49,7 @@ enum Command {
         #[command(flatten)]
         slippage: Slippage,
     },
-    /// Move attention from one domain to another, at once
+    /// Move attention from one domain to another, where it is pending at first
     Move {
         #[arg(value_name = "JOB")]
         job: Address,
@@ -67,6 +65,39 @@ enum Command {
         #[command(flatten)]
         slippage: Slippage,
     },
+    /// Steer a domain with stake that is delegated to an operator, whose yield goes on; it stays there until the vote is withdrawn
+    Vote {
+        /// Where the stake is
+        #[arg(value_name = "POOL")]
+        pool: Address,
+        #[arg(value_name = "JOB")]
+        job: Address,
+        /// Its name or number
+        #[arg(value_name = "DOMAIN")]
+        domain: String,
+        /// Tokens, or "all"
+        #[arg(value_name = "TOKENS")]
+        amount: Part,
+    },
+    /// Withdraw the vote of the stake in a pool
+    Withdraw {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+    },
+    /// Count a vote at the present price of its shares, after rewards or a slash
+    Refresh {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+        /// Another wallet's vote
+        #[arg(long, value_name = "WALLET")]
+        owner: Option<Address>,
+    },
+    /// List a wallet's votes
+    Votes {
+        /// Another wallet
+        #[arg(long, value_name = "WALLET")]
+        owner: Option<Address>,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -75,8 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Jobs => {
             let rows: Vec<Row> = desk.all::<Job>(AccountKind::Job)?.iter().map(|(at, job)| job_row(at, job)).collect();
-            desk.list(&rows, "there is no job")?;
-            Ok(ExitCode::SUCCESS)
+            desk.list(&rows, "there is no job")
         }
         Command::Show { job } => show(&desk, job),
         Command::History { job } => history(&desk, job),
@@ -101,12 +131,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             ensure!(from != to, "the two domains are the same");
             let owner = desk.wallet()?;
             let [from_pool, to_pool] = [from, to].map(|domain| program.attention_pool(job, domain));
-            let position_address = program.position(&from_pool, &owner);
-            let position: Position = desk
-                .find(&position_address)?
-                .with_context(|| format!("the wallet has no attention on domain {from}"))?;
             let (source, target): (Pool, Pool) = (desk.read(&from_pool)?, desk.read(&to_pool)?);
-            let shares = amount.shares(position.shares, source.shares, source.assets);
+            let position_address = program.position(&from_pool, &owner);
+            let shares = stake::free_shares(&desk, &from_pool, &owner, *amount)?;
             let worth = tokens::worth(shares, source.shares, source.assets);
             desk.act(
                 &format!("move {} of attention from domain {from} to domain {to}", tokens::show(worth)),
@@ -120,6 +147,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 &[("from", position_address), ("to", program.position(&to_pool, &owner))],
             )
         }
+        Command::Vote { pool, job, domain, amount } => vote::cast(&mut desk, pool, job, domain, *amount),
+        Command::Withdraw { pool } => vote::withdraw(&mut desk, pool),
+        Command::Refresh { pool, owner } => vote::refresh(&mut desk, pool, *owner),
+        Command::Votes { owner } => vote::list(&desk, *owner),
     }
 }
 
@@ -141,7 +172,7 @@ fn nats(micro: u32) -> String {
     format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000)
 }
 
-fn domains(desk: &Desk, job: &Job) -> Result<Vec<String>> {
+pub(super) fn domains(desk: &Desk, job: &Job) -> Result<Vec<String>> {
     let count = usize::from(job.spec.domain_count).min(job.datasets.len());
     job.datasets[..count]
         .iter()
@@ -152,7 +183,7 @@ fn domains(desk: &Desk, job: &Job) -> Result<Vec<String>> {
         .collect()
 }
 
-fn find_domain(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
+pub(super) fn find_domain(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
     let names = domains(desk, job)?;
     if let Some(number) = names.iter().position(|name| name == wanted) {
         return Ok(number as u32);
@@ -165,31 +196,33 @@ fn find_domain(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
 
 fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
     let job: Job = desk.read(address)?;
-    let slot = desk.ledger.slot()?;
+    let slot = desk.slot()?;
     let mut weights = Vec::new();
     let mut rows: Vec<Row> = Vec::new();
     for (number, name) in domains(desk, &job)?.into_iter().enumerate() {
         let at = desk.program.attention_pool(address, number as u32);
         let pool: Option<Pool> = desk.find(&at)?;
-        let average = match pool {
-            Some(mut pool) => pool.take_snapshot(slot)?,
-            None => 0,
+        let (average, boost) = match pool {
+            Some(mut pool) => (pool.take_snapshot(slot)?, pool.boost.value),
+            None => (0, 0),
         };
         weights.push(average);
         rows.push(vec![
             ("domain", Cell::Number(number as u64)),
             ("name", Cell::text(name)),
             ("attention", Cell::Tokens(pool.map_or(0, |pool| pool.assets))),
+            ("pending", Cell::Tokens(pool.map_or(0, |pool| pool.pending_assets))),
+            ("votes", Cell::Tokens(pool.map_or(0, |pool| pool.steered))),
+            ("locks add", Cell::Tokens(boost)),
             ("average since the last round", Cell::Tokens(average)),
             ("pool", if pool.is_some() { Cell::text(at) } else { Cell::Nothing }),
         ]);
     }
     let mixture = mixture::fill(&weights, job.spec.mixture_floor_bps, job.spec.mixture_cap_bps)?;
     for (row, part) in rows.iter_mut().zip(mixture) {
-        row.insert(4, ("mixture", Cell::BasisPoints(part.into())));
+        row.insert(2, ("mixture", Cell::BasisPoints(part.into())));
     }
-    desk.list(&rows, "the job has no domain")?;
-    Ok(ExitCode::SUCCESS)
+    desk.list(&rows, "the job has no domain")
 }
 
 fn history(desk: &Desk, address: &Address) -> Result<ExitCode> {
@@ -208,6 +241,5 @@ fn history(desk: &Desk, address: &Address) -> Result<ExitCode> {
             ("score", if round.status == round::SCORED { Cell::text(nats(round.score)) } else { Cell::Nothing }),
         ]);
     }
-    desk.list(&rows, "no round has begun")?;
-    Ok(ExitCode::SUCCESS)
+    desk.list(&rows, "no round has begun")
 }

@@ -12,6 +12,15 @@ pub(crate) enum Cell {
     Tokens(u64),
     /// Parts of ten thousand.
     BasisPoints(u64),
+    /// Parts of a thousand million.
+    Billionths(u64),
+    /// A span of time.
+    Slots(u64),
+    /// A point of time, and the present one.
+    Slot {
+        at: u64,
+        now: u64,
+    },
     Nothing,
 }
 
@@ -23,12 +32,27 @@ impl Cell {
         Cell::Text(text.to_string())
     }
 
-    fn show(&self) -> String {
+    /// Whether the point of time has come.
+    pub(super) fn is_reached(&self) -> bool {
+        !matches!(self, Cell::Slot { at, now } if at > now)
+    }
+
+    /// As people read it.
+    pub(super) fn show(&self) -> String {
         match self {
             Cell::Text(text) => text.clone(),
             Cell::Number(number) => tokens::grouped(*number),
             Cell::Tokens(units) => tokens::show(*units),
             Cell::BasisPoints(parts) => format!("{}.{:02} %", parts / 100, parts % 100),
+            Cell::Billionths(parts) => {
+                let text = format!("{}.{:07}", parts / 10_000_000, parts % 10_000_000);
+                format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+            }
+            Cell::Slots(slots) => format!("{} (about {})", tokens::grouped(*slots), tokens::days(*slots)),
+            Cell::Slot { at, now } if at > now => {
+                format!("{} (in about {})", tokens::grouped(*at), tokens::days(at - now))
+            }
+            Cell::Slot { at, .. } => format!("{} (reached)", tokens::grouped(*at)),
             Cell::Nothing => "–".into(),
         }
     }
@@ -36,13 +60,18 @@ impl Cell {
     fn to_json(&self) -> Value {
         match self {
             Cell::Text(text) => json!(text),
-            Cell::Number(number) | Cell::Tokens(number) | Cell::BasisPoints(number) => json!(number),
+            Cell::Number(number)
+            | Cell::Tokens(number)
+            | Cell::BasisPoints(number)
+            | Cell::Billionths(number)
+            | Cell::Slots(number)
+            | Cell::Slot { at: number, .. } => json!(number),
             Cell::Nothing => Value::Null,
         }
     }
 }
 
-/// As an object: "own bond" is `ownBond`, in base units; parts of ten thousand end in `Bps`.
+/// As an object: "own bond" is `ownBond`, in base units; parts of ten thousand end in `Bps`, parts of a thousand million in `Billionths`.
 pub(crate) fn object(row: &Row) -> Value {
     let fields = row.iter().map(|(name, cell)| {
         let mut key = String::new();
@@ -50,8 +79,10 @@ pub(crate) fn object(row: &Row) -> Value {
             let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
             key += &if index == 0 { word.to_owned() } else { first.to_uppercase() + rest };
         }
-        if matches!(cell, Cell::BasisPoints(_)) {
-            key += "Bps";
+        match cell {
+            Cell::BasisPoints(_) => key += "Bps",
+            Cell::Billionths(_) => key += "Billionths",
+            _ => {}
         }
         (key, cell.to_json())
     });
@@ -100,5 +131,8 @@ mod tests {
         assert_eq!(table(&rows), "pool      own bond\na          1.5 SIP\nlonger  12,000 SIP\n");
         assert_eq!(object(&rows[0]).to_string(), r#"{"ownBond":1500000000,"pool":"a"}"#);
         assert_eq!(card(&rows[0]), "pool      a\nown bond  1.5 SIP\n");
+        let times = [Cell::Slot { at: 324_000, now: 0 }, Cell::Slot { at: 5, now: 5 }, Cell::Billionths(1_896_000)];
+        let texts = times.map(|cell| cell.show());
+        assert_eq!(texts, ["324,000 (in about 1.5 days)", "5 (reached)", "0.1896 %"]);
     }
 }

@@ -60,6 +60,30 @@ impl Part {
     }
 }
 
+/// A number with at most `decimals` decimals, counted in the last of them: "1.5" with two is 150.
+pub(super) fn decimal(text: &str, decimals: usize) -> Option<u64> {
+    let digits = text.replace('_', "");
+    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || fraction.len() > decimals {
+        return None;
+    }
+    format!("{whole}{fraction:0<decimals$}").parse().ok()
+}
+
+/// Slots as days of 216,000 slots, 400 ms each: "1.5 days".
+pub(crate) fn days(slots: u64) -> String {
+    let hundredths = slots.saturating_add(1_080) / 2_160;
+    match hundredths {
+        0 if slots > 0 => "less than 0.01 days".into(),
+        100 => "1 day".into(),
+        _ => {
+            let text = format!("{}.{:02}", grouped(hundredths / 100), hundredths % 100);
+            format!("{} days", text.trim_end_matches('0').trim_end_matches('.'))
+        }
+    }
+}
+
 /// Base units as tokens: "1,234.5 SIP".
 pub(crate) fn show(units: u64) -> String {
     let fraction = format!("{:09}", units % TOKEN);
@@ -117,6 +141,25 @@ mod tests {
             assert_eq!(text.parse(), Ok(Amount(units)));
         }
         assert_eq!(show(1_234 * TOKEN + 500_000_000), "1,234.5 SIP");
+    }
+
+    #[test]
+    fn slots_are_days() {
+        for (slots, text) in [
+            (0, "0 days"),
+            (1, "less than 0.01 days"),
+            (2_160, "0.01 days"),
+            (216_000, "1 day"),
+            (324_000, "1.5 days"),
+            (2_160_000, "10 days"),
+            (432_000_000, "2,000 days"),
+        ] {
+            assert_eq!(days(slots), text);
+        }
+        assert_eq!(
+            [decimal("1.5", 2), decimal("1_0", 1), decimal("0.125", 2), decimal("-1", 2)],
+            [Some(150), Some(100), None, None]
+        );
     }
 
     #[test]

@@ -49,20 +49,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 writeln!(out, "wallet  {}", key.pubkey())?;
                 writeln!(out, "key     {}; whoever reads this file owns the wallet", file.display())?;
             }
+            Ok(ExitCode::SUCCESS)
         }
-        Command::Show => show(&Desk::open(&arguments.connection)?)?,
+        Command::Show => show(&Desk::open(&arguments.connection)?),
         Command::Airdrop { sol } => {
             let mut desk = Desk::open(&arguments.connection)?;
             ensure!(*sol > 0, "ask for 1 SOL or more");
             let wallet = desk.wallet()?;
             desk.ledger.airdrop(&wallet, u64::from(*sol) * LAMPORTS_PER_SOL)?;
-            show(&desk)?;
+            show(&desk)
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-fn show(desk: &Desk) -> Result<()> {
+fn show(desk: &Desk) -> Result<ExitCode> {
     let wallet = desk.wallet()?;
     let lamports = desk.ledger.account(&wallet)?.map_or(0, |account| account.lamports);
     desk.card(&vec![
@@ -70,8 +70,7 @@ fn show(desk: &Desk) -> Result<()> {
         ("lamports", Cell::Number(lamports)),
         ("tokens", Cell::Tokens(desk.balance(&wallet)?)),
         ("token account", Cell::text(desk.program.token_account(&wallet))),
-    ])?;
-    Ok(())
+    ])
 }
 
 /// Writes a key where no file is yet, readable by its owner alone.

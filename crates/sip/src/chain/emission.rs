@@ -1,0 +1,113 @@
+//! `sip emission` on a chain: where emission stands, the turn of its epoch, the yield of pools.
+
+use anyhow::{Result, bail, ensure};
+use sip_protocol::AccountKind;
+use sip_protocol::emission::{NODES, Phase, STAKING};
+use sip_protocol::epoch::EmissionAccount;
+use sip_protocol::pool::{ACTIVE, Pool};
+use solana_address::Address;
+use std::process::ExitCode;
+
+use super::settings::SCHEDULE;
+use super::{Cell, Connection, Desk};
+
+/// Pools that one transaction settles.
+const POOLS_PER_TRANSACTION: usize = 8;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Show where a chain's emission stands: epoch, use of the network, what was released, what governance set
+    Show {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// End an epoch that is over: measure it and release its rewards; anyone may
+    Turn {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Pay pools their part of the staking yield, and count their stake from now on; anyone may
+    Settle {
+        #[command(flatten)]
+        connection: Connection,
+        /// The pools; all whose stake counts or has counted where none is named
+        #[arg(value_name = "POOL")]
+        pools: Vec<Address>,
+    },
+}
+
+pub(crate) fn run(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Show { connection } => show(&Desk::open(connection)?),
+        Command::Turn { connection } => turn(&mut Desk::open(connection)?),
+        Command::Settle { connection, pools } => settle(&mut Desk::open(connection)?, pools),
+    }
+}
+
+/// What a phase is called.
+pub(crate) fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::LowDemand => "low demand",
+        Phase::Growing => "growing",
+        Phase::HighEfficiency => "high efficiency",
+        Phase::FeeDominated => "fee-dominated",
+    }
+}
+
+fn show(desk: &Desk) -> Result<ExitCode> {
+    let EmissionAccount { emission, .. } = desk.read(&desk.program.emission())?;
+    let now = desk.slot()?;
+    let [stake, nodes] = [STAKING, NODES].map(|number| emission.streams[number]);
+    let mut row = vec![
+        ("epoch", Cell::Number(emission.epoch)),
+        ("epoch ends at slot", Cell::Slot { at: emission.end_slot, now }),
+        ("phase", Cell::text(phase_name(emission.phase()))),
+        ("utilisation", Cell::Billionths(emission.utilisation)),
+        ("fees burned in the epoch", Cell::Tokens(emission.fees_burned)),
+        ("work in the epoch", Cell::Number(emission.work)),
+        ("rounds in the epoch", Cell::Number(emission.rounds)),
+        ("gross of the last epoch", Cell::Tokens(emission.gross)),
+        ("replaced by fees", Cell::Tokens(emission.offset)),
+        ("waiting for stake", Cell::Tokens(stake.available()?)),
+        ("waiting for nodes", Cell::Tokens(nodes.available()?)),
+        ("cap for stake", Cell::Tokens(stake.cap)),
+        ("cap for nodes", Cell::Tokens(nodes.cap)),
+        ("stake that yields", Cell::Tokens(emission.total_stake)),
+        ("yield owed to pools", Cell::Tokens(emission.yield_owed)),
+    ];
+    row.extend(SCHEDULE.iter().map(|setting| {
+        let (value, unit) = setting.read(&emission.schedule);
+        (setting.name, unit.cell(value, now))
+    }));
+    desk.card(&row)
+}
+
+fn turn(desk: &mut Desk) -> Result<ExitCode> {
+    let program = desk.program;
+    let EmissionAccount { emission, .. } = desk.read(&program.emission())?;
+    let now = desk.slot()?;
+    let end = Cell::Slot { at: emission.end_slot, now };
+    ensure!(now >= emission.end_slot, "epoch {} ends at slot {}", emission.epoch, end.show());
+    let accounts = [("emission", program.emission()), ("protocol", program.config())];
+    desk.act(&format!("end epoch {}", emission.epoch), &[program.turn_epoch()], &accounts)
+}
+
+fn settle(desk: &mut Desk, pools: &[Address]) -> Result<ExitCode> {
+    let mut pools = pools.to_vec();
+    if pools.is_empty() {
+        let all = desk.all::<Pool>(AccountKind::Pool)?;
+        let counts = |pool: &Pool| pool.status == ACTIVE || pool.yield_share.stake > 0;
+        pools = all.into_iter().filter(|(_, pool)| counts(pool)).map(|(address, _)| address).collect();
+    }
+    if pools.is_empty() {
+        bail!("there is no pool whose stake counts");
+    }
+    let mut code = ExitCode::SUCCESS;
+    for part in pools.chunks(POOLS_PER_TRANSACTION) {
+        let instructions: Vec<_> = part.iter().map(|pool| desk.program.settle_yield(pool)).collect();
+        let mut accounts = vec![("emission", desk.program.emission())];
+        accounts.extend(part.iter().map(|pool| ("pool", *pool)));
+        code = desk.act("pay pools their yield", &instructions, &accounts)?;
+    }
+    Ok(code)
+}

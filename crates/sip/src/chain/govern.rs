@@ -1,0 +1,129 @@
+//! Proposals: what governance changes, a day after it said so.
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use sip_protocol::administration::{LIFETIME_SLOTS, Proposal, ProposalKind};
+use sip_protocol::config::{Config, Parameters};
+use sip_protocol::emission::Schedule;
+use sip_protocol::epoch::EmissionAccount;
+use solana_address::Address;
+use std::process::ExitCode;
+
+use super::settings::{PARAMETERS, SCHEDULE, assign, differences};
+use super::{Cell, Desk, tokens};
+
+/// What a proposal can spend.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(super) enum Purse {
+    Treasury,
+    Reserve,
+    Insurance,
+}
+
+/// Proposes to change parameters.
+pub(super) fn propose_parameters(desk: &mut Desk, changes: &[String]) -> Result<ExitCode> {
+    let config: Config = desk.read(&desk.program.config())?;
+    let mut parameters = config.parameters;
+    for change in changes {
+        assign(&PARAMETERS, &mut parameters, change)?;
+    }
+    parameters.check().map_err(|error| anyhow!("these parameters cannot be: {error}"))?;
+    let told = differences(&PARAMETERS, &config.parameters, &parameters);
+    ensure!(parameters != config.parameters, "these are the parameters already");
+    let instruction = desk.program.propose_parameters(&desk.wallet()?, &parameters);
+    propose(desk, &told, vec![instruction])
+}
+
+/// Proposes to change the schedule of emission.
+pub(super) fn propose_schedule(desk: &mut Desk, changes: &[String]) -> Result<ExitCode> {
+    let now = schedule(desk)?;
+    let mut after = now;
+    for change in changes {
+        assign(&SCHEDULE, &mut after, change)?;
+    }
+    after.check().map_err(|error| anyhow!("this schedule cannot be: {error}"))?;
+    ensure!(after != now, "this is the schedule already");
+    let told = differences(&SCHEDULE, &now, &after);
+    let instruction = desk.program.propose_schedule(&desk.wallet()?, &after);
+    propose(desk, &told, vec![instruction])
+}
+
+/// Proposes to pay a wallet.
+pub(super) fn propose_spending(desk: &mut Desk, purse: Purse, receiver: &Address, amount: u64) -> Result<ExitCode> {
+    let authority = desk.wallet()?;
+    let (kind, name) = match purse {
+        Purse::Treasury => (ProposalKind::Treasury, "treasury"),
+        Purse::Reserve => (ProposalKind::Reserve, "reserve"),
+        Purse::Insurance => (ProposalKind::Insurance, "insurance"),
+    };
+    // The token account says whose it is when the proposal is carried out.
+    let mut instructions = desk.token_account_of(receiver)?;
+    instructions.push(desk.program.propose_spending(&authority, kind, receiver, amount));
+    propose(desk, &format!("pay {receiver} {} out of the {name}", tokens::show(amount)), instructions)
+}
+
+fn propose(desk: &mut Desk, told: &str, instructions: Vec<solana_instruction::Instruction>) -> Result<ExitCode> {
+    desk.act(&format!("propose: {told}"), &instructions, &[("protocol", desk.program.config())])
+}
+
+fn schedule(desk: &Desk) -> Result<Schedule> {
+    Ok(desk.read::<EmissionAccount>(&desk.program.emission())?.emission.schedule)
+}
+
+/// What a proposal would do, in words.
+pub(super) fn told(desk: &Desk, config: &Config) -> Result<Cell> {
+    let proposal = &config.administration.proposal;
+    let (amount, parameters): (u64, Parameters) = (proposal.amount, proposal.parameters);
+    let purse = match ProposalKind::from_byte(proposal.kind) {
+        None => return Ok(Cell::Nothing),
+        Some(ProposalKind::Parameters) => {
+            return Ok(Cell::Text(differences(&PARAMETERS, &config.parameters, &parameters)));
+        }
+        Some(ProposalKind::Schedule) => {
+            return Ok(Cell::Text(differences(&SCHEDULE, &schedule(desk)?, &proposal.schedule)));
+        }
+        Some(ProposalKind::Treasury) => "treasury",
+        Some(ProposalKind::Reserve) => "reserve",
+        Some(ProposalKind::Insurance) => "insurance",
+    };
+    let account = Address::new_from_array(proposal.destination);
+    Ok(Cell::Text(format!("pay the token account {account} {} out of the {purse}", tokens::show(amount))))
+}
+
+/// Puts what is proposed into effect.
+pub(super) fn apply(desk: &mut Desk) -> Result<ExitCode> {
+    let program = desk.program;
+    let config: Config = desk.read(&program.config())?;
+    let proposal: Proposal = config.administration.proposal;
+    let kind = ProposalKind::from_byte(proposal.kind).context("nothing is proposed")?;
+    let now = desk.slot()?;
+    let ready = Cell::Slot { at: proposal.ready_slot, now }.show();
+    ensure!(now >= proposal.ready_slot, "the proposal can take effect from slot {ready} on");
+    if now - proposal.ready_slot > LIFETIME_SLOTS {
+        bail!("the proposal could take effect until slot {}; propose it again", proposal.ready_slot + LIFETIME_SLOTS);
+    }
+    let mut accounts = vec![("protocol", program.config())];
+    let instruction = match kind {
+        ProposalKind::Parameters => program.apply_parameters(),
+        ProposalKind::Schedule => {
+            accounts.push(("emission", program.emission()));
+            program.apply_schedule()
+        }
+        ProposalKind::Treasury | ProposalKind::Reserve | ProposalKind::Insurance => {
+            let destination = Address::new_from_array(proposal.destination);
+            accounts.push(("receiver", destination));
+            program.apply_spending(&holder(desk, &destination)?)
+        }
+    };
+    desk.act("put the proposal into effect", &[instruction], &accounts)
+}
+
+/// The wallet whose token account an account is.
+fn holder(desk: &Desk, account: &Address) -> Result<Address> {
+    /// Where a token account's owner stands, after the mint.
+    const OWNER: std::ops::Range<usize> = 32..64;
+    let state = desk.ledger.account(account)?;
+    let owner = state.as_ref().and_then(|state| state.data.get(OWNER)?.try_into().ok());
+    let wallet = owner.map(Address::new_from_array).with_context(|| format!("{account} is no token account"))?;
+    ensure!(desk.program.token_account(&wallet) == *account, "{account} is not the token account of {wallet}");
+    Ok(wallet)
+}

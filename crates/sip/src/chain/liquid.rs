@@ -1,0 +1,115 @@
+//! `sip liquid`: shares of a compounding pool as tokens that any wallet can hold.
+
+use anyhow::{Result, ensure};
+use sip_ledger::Ledger;
+use sip_protocol::pool::Pool;
+use solana_address::Address;
+use std::process::ExitCode;
+
+use super::stake;
+use super::tokens::{self, Part};
+use super::{Cell, Connection, Desk, pool};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Turn active stake into share tokens, which earn by their price
+    Tokenize {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+        /// What they are worth, tokens, or "all"
+        #[arg(value_name = "TOKENS")]
+        amount: Part,
+        /// Wallet that gets them [default: the wallet that acts]
+        #[arg(long, value_name = "WALLET")]
+        to: Option<Address>,
+    },
+    /// Turn share tokens back into stake, pending at first
+    Detokenize {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+        /// What they are worth, tokens, or "all"
+        #[arg(value_name = "TOKENS")]
+        amount: Part,
+    },
+    /// Show what a share token of a pool is worth, how many there are and what the wallet holds
+    Show {
+        #[arg(value_name = "POOL")]
+        pool: Address,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut desk = Desk::open(&arguments.connection)?;
+    let program = desk.program;
+    match &arguments.command {
+        Command::Tokenize { pool, amount, to } => {
+            let owner = desk.wallet()?;
+            let receiver = to.unwrap_or(owner);
+            require_compounding(pool, &desk.read(pool)?)?;
+            let shares = stake::free_shares(&desk, pool, &owner, *amount)?;
+            let destination = program.share_account(&receiver, pool);
+            let mut instructions = Vec::new();
+            if desk.ledger.account(&program.share_mint(pool))?.is_none() {
+                instructions.push(program.open_share_mint(&owner, pool));
+            }
+            if desk.ledger.account(&destination)?.is_none() {
+                instructions.push(program.create_share_account(&owner, &receiver, pool));
+            }
+            instructions.push(program.tokenize_shares(&owner, pool, &destination, shares));
+            let accounts = [("pool", *pool), ("position", program.position(pool, &owner)), ("receiver", destination)];
+            desk.act("turn stake into share tokens", &instructions, &accounts)
+        }
+        Command::Detokenize { pool, amount } => {
+            let owner = desk.wallet()?;
+            let state: Pool = desk.read(pool)?;
+            let source = program.share_account(&owner, pool);
+            let held = desk.ledger.token_balance(&source)?.unwrap_or(0);
+            ensure!(held > 0, "the wallet holds no share token of {pool}");
+            let shares = amount.shares(held, state.shares, state.assets);
+            if let Part::Amount(units) = amount {
+                let worth = tokens::worth(shares, state.shares, state.assets);
+                let shown = tokens::show(worth);
+                ensure!(worth >= *units, "the wallet's share tokens of {pool} are worth {shown}, less than that");
+            }
+            let accounts = [("pool", *pool), ("position", program.position(pool, &owner)), ("holder", source)];
+            let instruction = program.detokenize_shares(&owner, pool, &source, shares);
+            desk.act("turn share tokens into stake", &[instruction], &accounts)
+        }
+        Command::Show { pool } => show(&desk, pool),
+    }
+}
+
+fn require_compounding(address: &Address, pool: &Pool) -> Result<()> {
+    ensure!(
+        pool.compounding != 0,
+        "{address} does not compound, so it has no share tokens; its rewards are claimed instead"
+    );
+    Ok(())
+}
+
+fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
+    let state: Pool = desk.read(address)?;
+    require_compounding(address, &state)?;
+    let worth = |shares| Cell::Tokens(tokens::worth(shares, state.shares, state.assets));
+    let mut row = vec![
+        ("pool", Cell::text(address)),
+        ("kind", Cell::text(pool::kind_name(state.kind))),
+        ("mint", Cell::text(desk.program.share_mint(address))),
+        ("tokens per share", Cell::text(pool::price(&state))),
+        ("share tokens", Cell::Number(state.liquid_shares)),
+        ("worth", worth(state.liquid_shares)),
+    ];
+    if let Ok(wallet) = desk.wallet() {
+        let held = desk.ledger.token_balance(&desk.program.share_account(&wallet, address))?.unwrap_or(0);
+        row.extend([("the wallet holds", Cell::Number(held)), ("its worth", worth(held))]);
+    }
+    desk.card(&row)
+}

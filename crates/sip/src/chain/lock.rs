@@ -1,0 +1,148 @@
+//! `sip lock`: attention that stays for months, and weighs more for it.
+
+use anyhow::{Result, bail, ensure};
+use sip_protocol::job::Job;
+use sip_protocol::lock::{MAXIMUM_PERIODS, PERIOD_TICKS, TICK_SLOTS, tick_of};
+use sip_protocol::pool::Pool;
+use sip_protocol::position::Position;
+use solana_address::Address;
+use std::process::ExitCode;
+
+use super::tokens::{self, Part};
+use super::{Cell, Connection, Desk, Row, stake, steer};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Lock attention on a domain: up to two and a half times the weight at four years, falling on a line to the lock's end
+    Create {
+        #[arg(value_name = "JOB")]
+        job: Address,
+        /// Its name or number
+        #[arg(value_name = "DOMAIN")]
+        domain: String,
+        /// Tokens, or "all"
+        #[arg(value_name = "TOKENS")]
+        amount: Part,
+        /// Months, 1 to 48: until the end of the present one, and so on; a month is a twelfth of a year
+        #[arg(long, value_name = "N")]
+        months: u64,
+    },
+    /// Make a running lock longer, larger, or both
+    Extend {
+        #[arg(value_name = "JOB")]
+        job: Address,
+        /// Its name or number
+        #[arg(value_name = "DOMAIN")]
+        domain: String,
+        /// Months from now, as for a new lock
+        #[arg(long, value_name = "N")]
+        months: Option<u64>,
+        /// Tokens that are locked from now on in all, or "all"
+        #[arg(long, value_name = "TOKENS")]
+        amount: Option<Part>,
+    },
+    /// Show a wallet's locks: how much, until when, what it adds to the weight
+    Show {
+        /// Another wallet
+        #[arg(long, value_name = "WALLET")]
+        owner: Option<Address>,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut desk = Desk::open(&arguments.connection)?;
+    match &arguments.command {
+        Command::Create { job, domain, amount, months } => {
+            let target = Target::find(&desk, job, domain)?;
+            if target.is_running {
+                bail!("a lock is running there; \"sip lock extend\" makes it longer or larger");
+            }
+            let shares = stake::active_shares(&desk, &target.pool_address, &desk.wallet()?, *amount)?;
+            target.lock(&mut desk, shares, *months)
+        }
+        Command::Extend { job, domain, months, amount } => {
+            let target = Target::find(&desk, job, domain)?;
+            if !target.is_running {
+                bail!("no lock is running there; \"sip lock create\" begins one");
+            }
+            ensure!(months.is_some() || amount.is_some(), "pass --months, --amount or both");
+            let position = &target.position;
+            let shares = match amount {
+                Some(amount) => stake::active_shares(&desk, &target.pool_address, &desk.wallet()?, *amount)?,
+                None => position.locked_shares,
+            };
+            let left = (position.lock_end_tick / PERIOD_TICKS).saturating_sub(target.now_tick / PERIOD_TICKS);
+            let months = months.unwrap_or(left);
+            ensure!(months >= left, "the lock runs {left} months more, and is never made shorter");
+            ensure!(
+                shares >= position.locked_shares,
+                "the lock holds {} and is never made smaller",
+                tokens::show(tokens::worth(position.locked_shares, target.pool.shares, target.pool.assets))
+            );
+            target.lock(&mut desk, shares, months)
+        }
+        Command::Show { owner } => {
+            let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
+            let slot = desk.slot()?;
+            let rows: Vec<Row> = stake::holdings(&desk, &owner)?
+                .iter()
+                .filter(|holding| holding.position.locked(slot) > 0)
+                .map(|holding| row(&holding.pool, &holding.position, slot))
+                .collect();
+            desk.list(&rows, "nothing is locked")
+        }
+    }
+}
+
+fn row(pool: &Pool, position: &Position, slot: u64) -> Row {
+    let worth = |shares| Cell::Tokens(tokens::worth(shares, pool.shares, pool.assets));
+    vec![
+        ("job", Cell::text(Address::new_from_array(pool.scope))),
+        ("domain", Cell::Number(pool.index.into())),
+        ("locked", worth(position.locked(slot))),
+        ("of", worth(position.shares)),
+        ("lock adds", Cell::Tokens(position.boost(slot))),
+        ("lock ends at slot", Cell::Slot { at: position.lock_end_tick.saturating_mul(TICK_SLOTS), now: slot }),
+    ]
+}
+
+/// The wallet's attention on a domain.
+struct Target {
+    domain: u32,
+    pool_address: Address,
+    pool: Pool,
+    position_address: Address,
+    position: Position,
+    is_running: bool,
+    now_tick: u64,
+}
+
+impl Target {
+    fn find(desk: &Desk, job: &Address, domain: &str) -> Result<Target> {
+        let domain = steer::find_domain(desk, &desk.read::<Job>(job)?, domain)?;
+        let pool_address = desk.program.attention_pool(job, domain);
+        if desk.find::<Pool>(&pool_address)?.is_none() {
+            bail!("nobody has staked on domain {domain} yet; \"sip steer add\" does");
+        }
+        let (position_address, pool, position) = stake::holding(desk, &pool_address, &desk.wallet()?)?;
+        let slot = desk.slot()?;
+        let is_running = position.locked(slot) > 0;
+        Ok(Target { domain, pool_address, pool, position_address, position, is_running, now_tick: tick_of(slot) })
+    }
+
+    fn lock(&self, desk: &mut Desk, shares: u64, months: u64) -> Result<ExitCode> {
+        ensure!((1..=MAXIMUM_PERIODS).contains(&months), "a lock runs 1 to {MAXIMUM_PERIODS} months");
+        let owner = desk.wallet()?;
+        let what = format!("lock attention on domain {}", self.domain);
+        let instruction = desk.program.lock_shares(&owner, &self.pool_address, shares, months);
+        desk.act(&what, &[instruction], &[("pool", self.pool_address), ("position", self.position_address)])
+    }
+}

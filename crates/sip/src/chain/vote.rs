@@ -1,0 +1,77 @@
+//! Votes: stake in an operator's pool that steers a domain of its owner's choice.
+
+use anyhow::{Context, Result, ensure};
+use sip_protocol::AccountKind;
+use sip_protocol::job::Job;
+use sip_protocol::pool::Pool;
+use sip_protocol::steering::Vote;
+use solana_address::Address;
+use std::process::ExitCode;
+
+use super::tokens::Part;
+use super::{Cell, Desk, Row, stake, steer};
+
+/// Votes with active stake for a domain, whose attention pool is created if it is missing.
+pub(super) fn cast(desk: &mut Desk, pool: &Address, job: &Address, domain: &str, amount: Part) -> Result<ExitCode> {
+    let (owner, program) = (desk.wallet()?, desk.program);
+    let domain = steer::find_domain(desk, &desk.read::<Job>(job)?, domain)?;
+    let target = program.attention_pool(job, domain);
+    let (position, _, state) = stake::holding(desk, pool, &owner)?;
+    ensure!(
+        state.steering_shares == 0,
+        "the wallet's stake on {pool} steers already; \"sip steer withdraw {pool}\" first"
+    );
+    let shares = stake::active_shares(desk, pool, &owner, amount)?;
+    let mut instructions = Vec::new();
+    if desk.find::<Pool>(&target)?.is_none() {
+        instructions.push(program.create_attention_pool(&owner, job, domain));
+    }
+    instructions.push(program.steer(&owner, pool, &target, shares));
+    let accounts = [("position", position), ("domain", target), ("vote", program.vote(&position))];
+    desk.act(&format!("steer domain {domain} with stake on {pool}"), &instructions, &accounts)
+}
+
+/// The vote of an owner's stake in a pool: its address, and it.
+fn find(desk: &Desk, pool: &Address, owner: &Address) -> Result<(Address, Vote)> {
+    let address = desk.program.vote(&desk.program.position(pool, owner));
+    let vote = desk.find(&address)?.with_context(|| format!("the stake on {pool} steers nothing"))?;
+    Ok((address, vote))
+}
+
+/// Withdraws a vote.
+pub(super) fn withdraw(desk: &mut Desk, pool: &Address) -> Result<ExitCode> {
+    let (owner, program) = (desk.wallet()?, desk.program);
+    let (address, vote) = find(desk, pool, &owner)?;
+    let target = Address::new_from_array(vote.target);
+    let accounts = [("position", program.position(pool, &owner)), ("domain", target), ("vote", address)];
+    desk.act("withdraw the vote", &[program.unsteer(&owner, pool, &target)], &accounts)
+}
+
+/// Counts a vote at the present price.
+pub(super) fn refresh(desk: &mut Desk, pool: &Address, owner: Option<Address>) -> Result<ExitCode> {
+    let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
+    let (address, vote) = find(desk, pool, &owner)?;
+    let target = Address::new_from_array(vote.target);
+    let instruction = desk.program.refresh_vote(&owner, pool, &target);
+    desk.act("count the vote at the present price", &[instruction], &[("domain", target), ("vote", address)])
+}
+
+/// Lists an owner's votes.
+pub(super) fn list(desk: &Desk, owner: Option<Address>) -> Result<ExitCode> {
+    let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
+    let mut rows: Vec<Row> = Vec::new();
+    for (_, vote) in desk.all::<Vote>(AccountKind::Vote)? {
+        let pool = Address::new_from_array(vote.pool);
+        if desk.program.position(&pool, &owner).to_bytes() != vote.position {
+            continue;
+        }
+        let target: Pool = desk.read(&Address::new_from_array(vote.target))?;
+        rows.push(vec![
+            ("pool", Cell::text(pool)),
+            ("job", Cell::text(Address::new_from_array(target.scope))),
+            ("domain", Cell::Number(target.index.into())),
+            ("weight", Cell::Tokens(vote.weight)),
+        ]);
+    }
+    desk.list(&rows, "no stake votes; \"sip steer vote\" lets it")
+}
