@@ -12,6 +12,7 @@ use sip_node::dispute::synthetic::{self, Flaw, Lie, Run, node};
 use sip_node::dispute::{Challenger, Defender, Evidence, staged};
 use sip_node::{Cheat, Computation};
 use sip_proof::Hash;
+use sip_protocol::config::Parameters;
 use sip_protocol::dispute::{Dispute, MoveKind, Outcome};
 use sip_protocol::pool::PoolKind;
 use sip_protocol::{Error, round, segment};
@@ -59,10 +60,28 @@ fn a_wrong_average_is_convicted_and_its_base_taken_back() {
     hall.scene.vote(2, &named("the next base"));
     assert_eq!(hall.scene.round_state().status, round::AGGREGATED, "one of one active auditor is a majority");
     hall.scene.to_scored(&[scores(5_000_000)]);
+    hall.scene.finalise_all();
     let (job, round) = (hall.scene.job, hall.scene.round());
     let convicted = hall.scene.auditors[0].seat;
     let settle = hall.scene.world.program.settle_audit(&job, &round, &convicted.pool, 0);
     hall.scene.crank_refused(settle, Error::AlreadySettled);
+}
+
+#[test]
+fn a_false_base_that_is_found_out_after_its_scores_is_taken_back_as_well() {
+    let mut hall = Hall::closed();
+    let base = hall.scene.round_state().base_root;
+    let quotient = staged::average(&hall.ends(), None).graph_evidence().output(0).unwrap();
+    let mut lie = staged::average(&hall.ends(), flip(quotient, 77));
+    let root = lie.root().unwrap();
+    hall.scene.vote(0, &root);
+    hall.scene.vote(1, &root);
+    hall.scene.to_scored(&[scores(5_000_000)]);
+    assert_eq!((hall.scene.round_state().status, hall.scene.job_state().base_root), (round::SCORED, root));
+    assert_eq!(hall.dispute_vote(0, lie).0, Outcome::Convicted);
+    let (job, state) = (hall.scene.job_state(), hall.scene.round_state());
+    assert_eq!((state.status, state.is_undone, job.base_root), (round::VOID, 1, base));
+    assert_eq!((job.rounds_scored, job.chain.open_count), (0, 0));
 }
 
 #[test]
@@ -109,7 +128,7 @@ fn a_vote_for_no_average_is_convicted_by_the_state_and_stays_accused_when_it_cha
 }
 
 #[test]
-fn a_true_vote_is_acquitted_and_scored_after_the_verdict_only() {
+fn a_true_vote_is_acquitted_and_its_round_final_after_the_verdict_only() {
     let mut hall = Hall::closed();
     let mut truth = staged::average(&hall.ends(), None);
     let root = truth.root().unwrap();
@@ -121,19 +140,24 @@ fn a_true_vote_is_acquitted_and_scored_after_the_verdict_only() {
     hall.scene.world.send(&[accusation], &[&keys[1]]);
     hall.scene.commit_score(0, &scores(5_000_000));
     hall.scene.reveal_score(0, &scores(5_000_000));
+    // The round goes on, and waits at its end.
     let tally = hall.scene.world.program.tally(&hall.scene.job, &hall.scene.round());
-    hall.scene.crank_refused(tally.clone(), Error::DisputeOpen);
+    hall.scene.crank(tally);
+    let end_slot = hall.scene.round_state().challenge_end_slot();
     let other = staged::average(&hall.ends(), None);
     let (defender, challenger) = (Defender::new(graph.clone(), truth), Challenger::new(graph, other));
     let (outcome, moves) = fight(&mut hall.scene, &dispute, &keys, defender, challenger);
     assert_eq!((outcome, *moves.last().unwrap()), (Outcome::Acquitted, MoveKind::Concede));
     let resolve = hall.resolve_instruction(&dispute, 0);
+    hall.scene.advance_to(end_slot);
+    let finalise = hall.scene.world.program.finalize_round(&hall.scene.job, &hall.scene.round());
+    hall.scene.crank_refused(finalise, Error::ChallengeOpen);
     hall.scene.crank(resolve.clone());
     hall.scene.world.advance(1);
     hall.scene.crank_refused(resolve, Error::AlreadyResolved);
-    hall.scene.crank(tally);
+    hall.scene.finalise_all();
     let state = hall.scene.round_state();
-    assert_eq!((state.status, state.next_base, state.vote_disputes), (round::SCORED, root, 0));
+    assert_eq!((state.status, state.next_base, state.vote_disputes), (round::FINAL, root, 0));
     assert_eq!(hall.scene.job_state().excluded_auditors, 0);
 }
 
@@ -320,7 +344,9 @@ fn a_bit_of_a_genesis_weight_closes_the_job() {
 #[test]
 fn a_true_genesis_is_acquitted_and_its_bond_returned_after_an_unbonding_time() {
     let (mut scene, challenger, claimed) = genesis(None);
-    let parameters = scene.world.config().parameters;
+    // Longer than the scene took so far.
+    let parameters = Parameters { unbonding_slots: 2_000_000, ..scene.world.config().parameters };
+    scene.world.set_parameters(&parameters);
     let (program, wallet) = (scene.world.program, challenger.key.pubkey());
     let authority = scene.world.authority.insecure_clone();
     let own = program.open_genesis_dispute(&authority.pubkey(), &scene.job);
@@ -457,8 +483,7 @@ fn votes_are_accused_in_time_by_others_and_with_the_rounds_own_graph_and_segment
     hall.scene.world.refused(&[foreign], &[&auditor], Error::WrongAddress);
 
     hall.scene.vote(1, &named("no average"));
-    let slots = hall.scene.job_state().spec.evaluation_slots as u64 * 2;
-    hall.scene.world.advance(slots);
+    hall.scene.advance_to(hall.scene.round_state().challenge_end_slot());
     hall.scene.world.refused(&[accuse(&hall)], &[&challenger], Error::NoClaim);
 }
 

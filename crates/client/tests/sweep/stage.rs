@@ -6,9 +6,10 @@ use sip_ledger::{Embedded, Ledger, LedgerError, Receipt};
 use sip_node::dispute::Move;
 use sip_protocol::data::Dataset;
 use sip_protocol::dispute::{Dispute, Ground, Side};
+use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::job::JobSpec;
 use sip_protocol::pool::{Pool, PoolKind};
-use sip_protocol::segment::SegmentClaim;
+use sip_protocol::segment::{Segment, SegmentClaim};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -173,5 +174,11 @@ impl Stage {
         let (job, round, pool) = (self.scene.job, self.scene.round(), self.pool());
         let resolve = self.scene.world.program.resolve_dispute(&challenger, &job, &round, &pool);
         self.scene.crank(resolve);
+        let segment = self.scene.segment(TRAINER);
+        let state: Segment = self.scene.world.state(&segment);
+        if state.bounty > 0 {
+            self.scene.advance_to(state.bounty_slot + REVEAL_SLOTS + 1);
+            self.scene.crank(self.scene.world.program.claim_bounty(&segment, &challenger));
+        }
     }
 }
