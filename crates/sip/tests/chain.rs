@@ -174,6 +174,8 @@ fn job(chain: &Chain) -> Address {
         audit_slots: 10,
         vote_slots: 10,
         evaluation_slots: 10,
+        challenge_slots: 10,
+        lookahead: 1,
         score_node_count: 1,
         score_windows: 1,
         score_rows: 1,
@@ -233,7 +235,7 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     let [worth, pending, _] = parts();
     assert_eq!((worth, pending), (0, 1_000 * TOKEN));
     let early = chain.refused("alice", &["exit", "request", &pool, "400"]);
-    assert!(early.contains("still pending") && early.contains("sip stake cancel"), "{early}");
+    assert!(early.contains("more is pending until slot") && early.contains("sip stake cancel"), "{early}");
     chain.advance(ACTIVATION_SLOTS / 2);
     chain.json("operator", &["stake", "activate", &pool, "--owner", &alice]);
     let [worth, pending, _] = parts();
@@ -269,7 +271,11 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     assert_eq!(chain.row("alice", &["exit", "list"])["tokens"], 600 * TOKEN);
     assert!(chain.refused("alice", &["stake", "cancel", &pool]).contains("no pending stake"));
 
-    chain.json("operator", &["pool", "bond", &pool, "100"]);
+    // The same again is another transaction, however soon it comes.
+    for times in 1..=4 {
+        let outcome = chain.json("operator", &["pool", "bond", &pool, "100"]);
+        assert_eq!(change(&outcome, "own bond"), (5_000 + times * 100) * TOKEN);
+    }
     assert!(chain.refused("alice", &["pool", "retire", &pool]).contains("refused"));
     chain.json("operator", &["pool", "retire", &pool]);
     assert!(chain.text("alice", &["pool", "show", &pool]).contains("retired"));
@@ -588,9 +594,28 @@ fn what_cannot_be_is_said_in_one_sentence() {
         (&["pool", "create", "--kind", "trainer", "--bond", "1", "--commission", "101"], "is no percentage"),
         (&["rewards", "claim"], "nothing is claimable"),
         (&["steer", "show", nobody], "is no account of the program"),
+        (&["stake", "activate", nobody], "is no account of the program"),
+        (&["stake", "cancel", nobody], "is no account of the program"),
+        (&["lock", "create", nobody, "0", "1", "--months", "1"], "is no account of the program"),
+        (&["liquid", "tokenize", nobody, "1"], "is no account of the program"),
+        (&["liquid", "show", "here"], "invalid value 'here'"),
+        (&["fee", "pay", nobody, "1", "--server", nobody, "--receipt", "12"], "64 hexadecimal digits"),
+        (&["fee", "settle", nobody, "0"], "is no account of the program"),
+        (&["emission", "settle"], "there is no pool whose stake counts"),
+        (&["emission", "turn"], "epoch 0 ends at slot"),
+        (&["emission", "--years", "3", "show"], "cannot be used with"),
+        (&["protocol", "apply"], "nothing is proposed"),
+        (&["protocol", "accept"], "the signer is not nominated"),
+        (&["protocol", "propose-parameters", "slash"], "expected NAME=VALUE"),
+        (&["protocol", "propose-spending", "pocket", nobody, "1"], "invalid value 'pocket'"),
+        (&["pool", "create", "--kind", "model", "--bond", "1000"], "a model's pool needs --job"),
+        (&["pool", "create", "--kind", "data", "--bond", "1000", "--job", nobody], "are for models"),
+        (&["exit", "claim", nobody, "0"], "there is no exit number 0"),
     ] {
         let error = chain.refused("poor", arguments);
         assert!(error.contains(expected), "{arguments:?}: {error}");
+        // What is wrong with the words of a command is followed by how it is used, all else is one line.
+        assert!(error.contains("--help") || error.trim_end().lines().count() == 1, "{arguments:?}: {error}");
     }
     let file = chain.key("poor");
     let again = chain.refused("poor", &["wallet", "new", file.to_str().unwrap()]);

@@ -48,6 +48,8 @@ pub struct Rpc {
     min_context_slot: u64,
     /// What was sent with the last block hash. The same instructions again need another.
     sent: (Hash, BTreeSet<Signature>),
+    /// The block hash that was first signed with from here: under it, another process may have sent the same before.
+    first_blockhash: Option<Hash>,
     statistics: Statistics,
 }
 
@@ -67,7 +69,8 @@ impl Rpc {
     pub fn connect(url: &str) -> Result<Self, LedgerError> {
         let endpoint = Endpoint::new(url)?;
         endpoint.ask("getVersion", json!([]))?;
-        Ok(Self { endpoint, min_context_slot: 0, sent: Default::default(), statistics: Statistics::default() })
+        let (sent, statistics) = (Default::default(), Statistics::default());
+        Ok(Self { endpoint, min_context_slot: 0, sent, first_blockhash: None, statistics })
     }
 
     /// The endpoint's address.
@@ -122,7 +125,8 @@ impl Rpc {
             if self.sent.0 != blockhash {
                 self.sent = (blockhash, BTreeSet::new());
             }
-            if self.sent.1.insert(signature) {
+            let is_first = *self.first_blockhash.get_or_insert(blockhash) == blockhash;
+            if self.sent.1.insert(signature) && !(is_first && self.is_known(&signature)?) {
                 let wire = wincode::serialize(&transaction)
                     .map_err(|error| self.endpoint.unexpected("sendTransaction", error))?;
                 return Ok(Sent { signature, wire: BASE64.encode(wire), transaction_bytes, last_valid_block_height });
@@ -133,6 +137,12 @@ impl Rpc {
             }
             std::thread::sleep(SLOT / 8);
         }
+    }
+
+    /// Whether a transaction of this signature has reached the chain lately.
+    fn is_known(&self, signature: &Signature) -> Result<bool, RemoteError> {
+        let answer = self.endpoint.ask("getSignatureStatuses", json!([[signature.to_string()]]))?;
+        Ok(!answer["value"][0].is_null())
     }
 
     fn hand_in(&self, wire: &str) -> Result<Result<Value, Refusal>, RemoteError> {

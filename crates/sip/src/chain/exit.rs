@@ -7,7 +7,7 @@ use sip_protocol::position::Ticket;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::stake::{self, Slippage};
+use super::stake::{self, Active, Slippage};
 use super::tokens::Part;
 use super::{Cell, Connection, Desk, Row};
 
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (owner, program) = (desk.wallet()?, desk.program);
     match &arguments.command {
         Command::Request { pool, amount } => {
-            let shares = stake::free_shares(&desk, pool, &owner, *amount)?;
+            let shares = Active::read(&desk, pool, &owner)?.free_shares(*amount)?;
             let (position_address, _, position) = stake::holding(&desk, pool, &owner)?;
             let number = position.tickets;
             let ticket = program.ticket(&position_address, number);

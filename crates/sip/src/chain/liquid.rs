@@ -6,7 +6,7 @@ use sip_protocol::pool::Pool;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::stake;
+use super::stake::Active;
 use super::tokens::{self, Part};
 use super::{Cell, Connection, Desk, pool};
 
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let owner = desk.wallet()?;
             let receiver = to.unwrap_or(owner);
             require_compounding(pool, &desk.read(pool)?)?;
-            let shares = stake::free_shares(&desk, pool, &owner, *amount)?;
+            let shares = Active::read(&desk, pool, &owner)?.free_shares(*amount)?;
             let destination = program.share_account(&receiver, pool);
             let mut instructions = Vec::new();
             if desk.ledger.account(&program.share_mint(pool))?.is_none() {

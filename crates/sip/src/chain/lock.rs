@@ -8,6 +8,7 @@ use sip_protocol::position::Position;
 use solana_address::Address;
 use std::process::ExitCode;
 
+use super::stake::Active;
 use super::tokens::{self, Part};
 use super::{Cell, Connection, Desk, Row, stake, steer};
 
@@ -65,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             if target.is_running {
                 bail!("a lock is running there; \"sip lock extend\" makes it longer or larger");
             }
-            let shares = stake::active_shares(&desk, &target.pool_address, &desk.wallet()?, *amount)?;
+            let shares = Active::read(&desk, &target.pool_address, &desk.wallet()?)?.shares(*amount)?;
             target.lock(&mut desk, shares, *months)
         }
         Command::Extend { job, domain, months, amount } => {
@@ -76,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             ensure!(months.is_some() || amount.is_some(), "pass --months, --amount or both");
             let position = &target.position;
             let shares = match amount {
-                Some(amount) => stake::active_shares(&desk, &target.pool_address, &desk.wallet()?, *amount)?,
+                Some(amount) => Active::read(&desk, &target.pool_address, &desk.wallet()?)?.shares(*amount)?,
                 None => position.locked_shares,
             };
             let left = (position.lock_end_tick / PERIOD_TICKS).saturating_sub(target.now_tick / PERIOD_TICKS);

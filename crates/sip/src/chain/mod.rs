@@ -51,7 +51,7 @@ pub(crate) struct Connection {
     /// Say what would happen and what it would cost, and send nothing
     #[arg(long, global = true)]
     dry_run: bool,
-    /// Print one JSON object
+    /// Print JSON: an object, a list of them, or one line of it for each transaction
     #[arg(long, global = true)]
     json: bool,
 }

@@ -128,48 +128,69 @@ pub(super) fn holding(desk: &Desk, pool: &Address, owner: &Address) -> Result<(A
     Ok((address, state, position))
 }
 
-/// The shares of an owner's active stake on a pool that are worth an amount: those that are active when a transaction arrives now.
-pub(super) fn active_shares(desk: &Desk, pool: &Address, owner: &Address, amount: Part) -> Result<u64> {
-    let (_, mut state, mut position) = holding(desk, pool, owner)?;
-    position.activate(&mut state, desk.slot()?)?;
-    let pending = match position.pending {
-        0 => String::new(),
-        units => format!(
-            "; {} of it is still pending, until slot {}: \"sip stake cancel {pool}\" takes that back",
-            tokens::show(units),
-            tokens::grouped(position.ramp_end_slot)
-        ),
-    };
-    let shares = amount.shares(position.shares, state.shares, state.assets);
-    ensure!(shares > 0, "no stake of the wallet on {pool} is active{pending}");
-    if let Part::Amount(units) = amount {
-        let worth = tokens::worth(shares, state.shares, state.assets);
-        let active = tokens::show(worth);
-        ensure!(worth >= units, "the wallet's active stake on {pool} is worth {active}, less than that{pending}");
-    }
-    Ok(shares)
+/// A wallet's stake on a pool as a transaction that arrives now finds it: what is due is active.
+pub(super) struct Active {
+    address: Address,
+    pool: Pool,
+    position: Position,
+    slot: u64,
 }
 
-/// As [`active_shares`], of stake that neither a lock nor a vote holds.
-pub(super) fn free_shares(desk: &Desk, pool: &Address, owner: &Address, amount: Part) -> Result<u64> {
-    let shares = active_shares(desk, pool, owner, amount)?;
-    let (_, mut state, mut position) = holding(desk, pool, owner)?;
-    let slot = desk.slot()?;
-    position.activate(&mut state, slot)?;
-    let worth = |shares| tokens::show(tokens::worth(shares, state.shares, state.assets));
-    let (locked, steering) = (position.locked(slot), position.steering_shares);
-    let free = position.shares.saturating_sub(locked.max(steering));
-    if shares > free && locked >= steering {
-        let end = Unit::Slot.cell(position.lock_end_tick.saturating_mul(TICK_SLOTS), slot).show();
-        bail!("{} on {pool} is locked until slot {end}; until then {} can leave", worth(locked), worth(free));
+impl Active {
+    pub(super) fn read(desk: &Desk, pool: &Address, owner: &Address) -> Result<Active> {
+        let (_, mut state, mut position) = holding(desk, pool, owner)?;
+        let slot = desk.slot()?;
+        position.activate(&mut state, slot)?;
+        Ok(Active { address: *pool, pool: state, position, slot })
     }
-    ensure!(
-        shares <= free,
-        "{} on {pool} steers a domain and stays until \"sip steer withdraw {pool}\"; until then {} can leave",
-        worth(steering),
-        worth(free)
-    );
-    Ok(shares)
+
+    fn worth(&self, shares: u64) -> u64 {
+        tokens::worth(shares, self.pool.shares, self.pool.assets)
+    }
+
+    /// The shares that are worth an amount.
+    pub(super) fn shares(&self, amount: Part) -> Result<u64> {
+        let Active { address, pool, position, .. } = self;
+        let pending = match position.pending {
+            0 => String::new(),
+            units => format!(
+                "; {} more is pending until slot {}, and \"sip stake cancel {address}\" takes that back",
+                tokens::show(units),
+                Unit::Slot.cell(position.ramp_end_slot, self.slot).show()
+            ),
+        };
+        let shares = amount.shares(position.shares, pool.shares, pool.assets);
+        ensure!(shares > 0, "no stake of the wallet on {address} is active{pending}");
+        if let Part::Amount(units) = amount {
+            let worth = self.worth(shares);
+            let active = tokens::show(worth);
+            ensure!(
+                worth >= units,
+                "the wallet's active stake on {address} is worth {active}, less than that{pending}"
+            );
+        }
+        Ok(shares)
+    }
+
+    /// As [`Active::shares`], of stake that neither a lock nor a vote holds.
+    pub(super) fn free_shares(&self, amount: Part) -> Result<u64> {
+        let Active { address, position, slot, .. } = self;
+        let shares = self.shares(amount)?;
+        let (locked, steering) = (position.locked(*slot), position.steering_shares);
+        let free = position.shares.saturating_sub(locked.max(steering));
+        let worth = |shares| tokens::show(self.worth(shares));
+        if shares > free && locked >= steering {
+            let end = Unit::Slot.cell(position.lock_end_tick.saturating_mul(TICK_SLOTS), *slot).show();
+            bail!("{} on {address} is locked until slot {end}; until then {} can leave", worth(locked), worth(free));
+        }
+        ensure!(
+            shares <= free,
+            "{} on {address} steers a domain and stays until \"sip steer withdraw {address}\"; until then {} can leave",
+            worth(steering),
+            worth(free)
+        );
+        Ok(shares)
+    }
 }
 
 /// A position with its pool.
@@ -186,7 +207,7 @@ impl Holding {
         let (mut pool_then, mut then) = (*pool, *position);
         then.activate(&mut pool_then, slot)?;
         let due = pool.pending_assets.saturating_sub(pool_then.pending_assets);
-        let pending = then.pending + due;
+        let pending = then.pending.saturating_add(due);
         let worth = |shares| Cell::Tokens(tokens::worth(shares, pool.shares, pool.assets));
         Ok(vec![
             ("pool", Cell::text(pool_address)),

@@ -10,7 +10,7 @@ use sip_protocol::round::{self, Round};
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::stake::Slippage;
+use super::stake::{Active, Slippage};
 use super::tokens::{self, Amount, Part};
 use super::{Cell, Connection, Desk, Row, stake, vote};
 
@@ -133,7 +133,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let [from_pool, to_pool] = [from, to].map(|domain| program.attention_pool(job, domain));
             let (source, target): (Pool, Pool) = (desk.read(&from_pool)?, desk.read(&to_pool)?);
             let position_address = program.position(&from_pool, &owner);
-            let shares = stake::free_shares(&desk, &from_pool, &owner, *amount)?;
+            let shares = Active::read(&desk, &from_pool, &owner)?.free_shares(*amount)?;
             let worth = tokens::worth(shares, source.shares, source.assets);
             desk.act(
                 &format!("move {} of attention from domain {from} to domain {to}", tokens::show(worth)),

@@ -8,6 +8,7 @@ use sip_protocol::steering::Vote;
 use solana_address::Address;
 use std::process::ExitCode;
 
+use super::stake::Active;
 use super::tokens::Part;
 use super::{Cell, Desk, Row, stake, steer};
 
@@ -21,7 +22,7 @@ pub(super) fn cast(desk: &mut Desk, pool: &Address, job: &Address, domain: &str,
         state.steering_shares == 0,
         "the wallet's stake on {pool} steers already; \"sip steer withdraw {pool}\" first"
     );
-    let shares = stake::active_shares(desk, pool, &owner, amount)?;
+    let shares = Active::read(desk, pool, &owner)?.shares(amount)?;
     let mut instructions = Vec::new();
     if desk.find::<Pool>(&target)?.is_none() {
         instructions.push(program.create_attention_pool(&owner, job, domain));
