@@ -27,8 +27,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let job_address = job.address;
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &job_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
-    let accuser =
-        Accuser { wallet: guard::key(challenger), parameters: &config.parameters, slot: guard::slot()? };
+    let accuser = Accuser { wallet: guard::key(challenger), parameters: &config.parameters, slot: guard::slot()? };
     dispute.open_genesis(&accuser, &job_address, &mut job)?;
     Vault::new(&config, config_view, vault, token_program)?.deposit(challenger, source, dispute.bond)
 }

@@ -21,19 +21,8 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: OpenVoteDispute = guard::args(data)?;
-    let [
-        challenger,
-        config_view,
-        job,
-        round,
-        pool,
-        dispute,
-        source,
-        vault,
-        token_program,
-        _system,
-        segments @ ..,
-    ] = accounts
+    let [challenger, config_view, job, round, pool, dispute, source, vault, token_program, _system, segments @ ..] =
+        accounts
     else {
         return Err(Error::MissingAccount);
     };
@@ -47,10 +36,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let place = [args.place as u8];
     let seeds: [&[u8]; 4] = [seed::DISPUTE, &round_address, guard::key(challenger), &place];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
-    let accuser =
-        Accuser { wallet: guard::key(challenger), parameters: &config.parameters, slot: guard::slot()? };
-    let case =
-        VoteCase { accuser, job: &job, round_address: &round_address, pool_address: &pool_address, args: &args };
+    let accuser = Accuser { wallet: guard::key(challenger), parameters: &config.parameters, slot: guard::slot()? };
+    let case = VoteCase { accuser, job: &job, round_address: &round_address, pool_address: &pool_address, args: &args };
     dispute.open_vote::<Syscall>(&case, &mut round, &mut pool)?;
     let mut segments = segments.iter();
     for place in (0..MAX_TRAINERS as u8).filter(|place| round.accepted & bit(*place) != 0) {

@@ -29,8 +29,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(dispute.job == job.address && dispute.round == round.address)?;
     guard::related(dispute.pool == pool.address)?;
     let slot = guard::slot()?;
-    let mut verdict =
-        AuditorVerdict { config: &mut config, job: &mut job, round: &mut round, pool: &mut pool, slot };
+    let mut verdict = AuditorVerdict { config: &mut config, job: &mut job, round: &mut round, pool: &mut pool, slot };
     let payout = dispute.resolve_auditor(&mut verdict)?;
     let vault = Vault::new(&config, &config_view, vault, token_program)?;
     pay(&vault, &payout, &dispute.challenger, destination, mint)

@@ -12,7 +12,9 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: CreateJob = guard::args(data)?;
-    let [creator, config_view, job, _system, source, vault, token_program, datasets @ ..] = accounts else { return Err(Error::MissingAccount) };
+    let [creator, config_view, job, _system, source, vault, token_program, datasets @ ..] = accounts else {
+        return Err(Error::MissingAccount);
+    };
     guard::signer(creator)?;
     let config = guard::load::<Config>(program, config_view)?;
     let slot = guard::slot()?;
