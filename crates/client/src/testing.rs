@@ -602,8 +602,15 @@ impl Scene {
         self.world.send(&[instruction], &[&key]);
     }
 
-    /// Counts the scores.
+    /// Counts the scores, once they can no more be disputed if they differ.
     pub fn tally(&mut self) {
+        let state = self.round_state();
+        let mut revealed = state.evaluators.iter().filter(|seat| seat.status == evaluation::REVEALED);
+        let first = revealed.next().map(|seat| seat.scores);
+        if revealed.any(|seat| Some(seat.scores) != first) {
+            let slots = u64::from(self.job_state().spec.evaluation_slots);
+            self.advance_to(state.reveal_deadline_slot + slots);
+        }
         let instruction = self.world.program.tally(&self.job, &self.round());
         self.crank(instruction);
     }

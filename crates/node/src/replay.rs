@@ -83,6 +83,12 @@ impl Evidence for Replay {
         Ok(state::roots(&entries, self.worker.threads()))
     }
 
+    fn base_roots(&mut self, base: u32) -> Result<Vec<Hash>, WorkError> {
+        let Some(base) = self.segment.bases.get(base as usize) else { return Ok(Vec::new()) };
+        let entries: Vec<&[u32]> = base.entries().iter().map(|entry| &**entry).collect();
+        Ok(state::roots(&entries, self.worker.threads()))
+    }
+
     fn trace_roots(&mut self, step: u32) -> Result<Vec<Hash>, WorkError> {
         let threads = Arc::clone(self.worker.threads());
         let tensors: Vec<&[u32]> = self.trace(step)?.iter().map(Vec::as_slice).collect();

@@ -8,16 +8,16 @@
 //! Invariants: a score is revealed only when no score can be committed any more; an evaluator commits and reveals once; a score follows
 //! from the end state that was committed; quality lies in [0, 1]; the median is a value that an evaluator revealed.
 
-use sip_arith::int::{BPS_ONE, Rounding, mul_div};
+use sip_arith::int::{self, BPS_ONE, Rounding, mul_div};
 
 use sip_proof::{Sha256, blake3, merkle};
 
 use crate::{
     Address, Error, Result,
     audit::Actor,
-    config::Config,
+    config::{Config, Parameters},
     job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS},
-    pool::{Pool, PoolKind},
+    pool::{Pool, PoolKind, SlashOutcome},
     round::{self, EvaluatorSeat, QUALITY_ONE, Round},
     segment::{self, Segment, SegmentClaim},
 };
@@ -32,6 +32,9 @@ pub const REVEALED: u8 = 2;
 pub const WITHIN: u8 = 3;
 /// The tally found a score off.
 pub const OFF: u8 = 4;
+
+/// A dispute convicted its scoring run: its scores do not count.
+pub const CONVICTED: u8 = 5;
 
 /// The moving average of improvements moves by 1 / 2^this of the difference.
 const AVERAGE_SHIFT: u32 = 2;
@@ -179,6 +182,56 @@ pub fn reveal_score<H: Sha256>(segment: &mut Segment, reveal: Reveal) -> Result<
     Ok(())
 }
 
+/// Until when scoring runs of a round may be disputed before its tally: the time for reveals once more.
+pub fn dispute_deadline(round: &Round, job: &Job) -> Result<u64> {
+    round::deadline(round.reveal_deadline_slot, job.spec.evaluation_slots)
+}
+
+/// The verdict of a dispute that an evaluator lost: its pool is slashed, once for a run, and its scores do not count. Says whether the
+/// round was scored by them, so that it has to be undone. The caller holds the bounty out of `from_bond` and insures the rest.
+#[inline(always)]
+pub fn convict(
+    run: &mut Segment,
+    round: &mut Round,
+    pool: &mut Pool,
+    parameters: &Parameters,
+    slot: u64,
+) -> Result<(SlashOutcome, bool)> {
+    if run.status == segment::CONVICTED {
+        return Ok((SlashOutcome::default(), false));
+    }
+    run.status = segment::CONVICTED;
+    pool.claims_convicted = pool.claims_convicted.saturating_add(1);
+    let seat = round.evaluators.get_mut(run.claim.place as usize).ok_or(Error::WrongPlace)?;
+    if seat.status == WITHIN {
+        round.evaluator_stake = int::sub(round.evaluator_stake, seat.stake)?;
+    }
+    seat.status = CONVICTED;
+    let is_scored_by_it = round.status == round::SCORED && medians(round) != Some(round.scores);
+    Ok((pool.slash(parameters, slot)?, is_scored_by_it))
+}
+
+/// Whether all who revealed, and were not convicted, found the same.
+fn is_unanimous(round: &Round) -> bool {
+    let mut revealed = round.evaluators.iter().filter(|seat| seat.status == REVEALED);
+    let Some(first) = revealed.next() else { return true };
+    revealed.all(|seat| seat.scores == first.scores)
+}
+
+/// Stake-weighted median of each domain over the evaluators that revealed and were not convicted; `None` without any.
+fn medians(round: &Round) -> Option<[u32; MAX_DOMAINS]> {
+    let mut values = [(0u32, 0u64); MAX_EVALUATORS];
+    let mut medians = [0; MAX_DOMAINS];
+    for (domain, median) in medians.iter_mut().enumerate().take(round.domain_count as usize) {
+        for (value, seat) in values.iter_mut().zip(&round.evaluators) {
+            let counts = matches!(seat.status, REVEALED | WITHIN | OFF);
+            *value = (seat.scores[domain], if counts { seat.stake } else { 0 });
+        }
+        *median = weighted_median(&values)?;
+    }
+    Some(medians)
+}
+
 /// The lower weighted median: the least value that at least half of the weight does not exceed. `None` without weight.
 ///
 /// The sum of weights is below 2⁶³ (they are stakes of one token).
@@ -227,7 +280,8 @@ fn quality(improvement: u64, average: u64) -> Result<u64> {
     Ok(mul_div(QUALITY_ONE, improvement, average, Rounding::Down)?)
 }
 
-/// Ends the evaluation once every commitment is revealed, or at the deadline: medians, score, who was within the tolerance, and
+/// Ends the evaluation once every commitment is revealed, or at the deadline; if the scoring runs differ, not before they can no more be
+/// disputed, and never while one is: medians, score, who was within the tolerance, and
 /// quality. The caller draws the round's reward.
 ///
 /// The improvement compares the previous round's and this round's scores under this round's mixture, so that a change of
@@ -241,19 +295,16 @@ pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Re
     if !is_ready && slot < round.reveal_deadline_slot {
         return Err(Error::TooEarly);
     }
-    let domains = round.domain_count as usize;
-    let mut values = [(0u32, 0u64); MAX_EVALUATORS];
-    let mut is_scored = false;
-    for domain in 0..domains.min(MAX_DOMAINS) {
-        for (value, seat) in values.iter_mut().zip(&round.evaluators) {
-            *value = (seat.scores[domain], if seat.status == REVEALED { seat.stake } else { 0 });
-        }
-        if let Some(median) = weighted_median(&values) {
-            round.scores[domain] = median;
-            is_scored = true;
-        }
+    // Whoever found something else has the time to prove it.
+    if round.run_disputes != 0 {
+        return Err(Error::DisputeOpen);
     }
-    if is_scored {
+    if !is_unanimous(round) && slot < dispute_deadline(round, job)? {
+        return Err(Error::TooEarly);
+    }
+    let domains = round.domain_count as usize;
+    if let Some(medians) = medians(round) {
+        round.scores = medians;
         judge(round, domains, config.parameters.score_tolerance)?;
         round.score = mixed(&round.scores, &round.mixture_bps);
         if job.last_score == 0 {

@@ -263,7 +263,7 @@ impl Job {
             spec.evaluation_slots,
         ];
         let mut exposed_slots = parameters.longest_dispute_slots() + parameters.longest_dispute_slots();
-        for phase_slots in phases.into_iter().chain([spec.evaluation_slots]) {
+        for phase_slots in phases.into_iter().chain([spec.evaluation_slots; 2]) {
             exposed_slots += phase_slots as u64;
         }
         if exposed_slots >= parameters.unbonding_slots {

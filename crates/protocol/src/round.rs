@@ -147,8 +147,10 @@ pub struct Round {
     pub evaluators: [EvaluatorSeat; MAX_EVALUATORS],
     /// Disputes open on votes for its next base.
     pub vote_disputes: u16,
+    /// Disputes open on scoring runs of its next base.
+    pub run_disputes: u16,
     /// Always 0.
-    pub padding: [u8; 6],
+    pub padding: [u8; 4],
     /// Index of the round that it builds on; [`finality::NO_ROUND`](crate::finality::NO_ROUND) for the genesis.
     pub parent: u32,
     /// Chance of an auditor to draw a segment, of 2³²: the job's, or everything after a seed that nobody captured.

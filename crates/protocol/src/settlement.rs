@@ -149,6 +149,11 @@ impl Settlement<'_> {
         match seat.status {
             _ if !is_tallied => Ok(Settled::default()),
             evaluation::ABSENT => Ok(Settled::default()),
+            evaluation::CONVICTED => {
+                // Its dispute has slashed it.
+                self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
+                Ok(Settled::default())
+            }
             evaluation::WITHIN => {
                 self.pool.evaluations_accepted = self.pool.evaluations_accepted.saturating_add(1);
                 let claim = Claim {

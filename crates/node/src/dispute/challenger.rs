@@ -5,7 +5,6 @@ use super::{DisputeError, Move, missing};
 use sip_ops::{Kind, Source};
 use sip_proof::blake3::CHUNK_BYTES;
 use sip_proof::merkle::{self, MerkleTree};
-use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{Hash, HostSha256, hash_at, roots_tree, tensor_bytes};
 use sip_protocol::dispute::{CaseKind, Game, MoveKind, Phase, Side, StateInput};
 use std::sync::Arc;
@@ -174,14 +173,8 @@ impl<R: Evidence> Challenger<R> {
     fn prove_token(&mut self, game: &Game) -> Result<Move, DisputeError<R::Error>> {
         let ground = &game.ground;
         let row_tokens = missing(std::num::NonZeroU32::new(ground.row_tokens), "row of tokens")?;
-        let row = Row {
-            round_seed: ground.round_seed,
-            trainer: ground.trainer,
-            step: game.step,
-            row: game.element / row_tokens,
-        };
-        let corpus = Corpus { mixture_bps: &ground.mixture_bps, token_counts: &ground.token_counts };
-        let window = missing(row.locate::<HostSha256>(&corpus, ground.row_tokens), "window of tokens")?;
+        let row = game.element / row_tokens;
+        let window = missing(ground.window::<HostSha256>(game.step, row), "window of tokens")?;
         let position = window.offset as usize + (game.element % row_tokens) as usize;
         let tokens = self.library.tokens(window.domain)?;
         let index = position / CHUNK_ELEMENTS;

@@ -10,9 +10,10 @@ use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
     data::Dataset,
+    evaluation,
     finality::accusation::Revealed,
     job::{Job, MAX_DOMAINS},
-    pool::{Pool, bounty},
+    pool::{Pool, PoolKind, SlashOutcome, bounty},
     round::Round,
     segment::{self, Segment},
 };
@@ -90,7 +91,13 @@ impl Dispute {
     /// round ([`Round::open_challenge`]); the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open(&mut self, case: &Case<'_>, segment: &mut Segment, pool: &mut Pool) -> Result<()> {
         let Case { job, round, slot, .. } = *case;
-        round.require_challengeable(slot)?;
+        // An evaluator's segment is a scoring run: no pool is of two kinds.
+        let is_run = job.require_place(PoolKind::Evaluator, segment.claim.place, &segment.pool).is_ok();
+        if is_run {
+            round.require_run_challengeable(job, slot)?;
+        } else {
+            round.require_challengeable(slot)?;
+        }
         require(segment.operator != *case.challenger, Error::OwnSegment)?;
         segment.open_dispute(pool, case.accusation.committed_slot)?;
         self.subject = *case.segment_address;
@@ -103,6 +110,9 @@ impl Dispute {
         self.committed_slot = case.accusation.committed_slot;
         self.opened_slot = slot;
         self.set_segment(job, round, segment)?;
+        if is_run {
+            self.set_run(job, round)?;
+        }
         self.game.open(case.parameters.clock_slots, slot)
     }
 
@@ -130,11 +140,37 @@ impl Dispute {
         Ok(())
     }
 
-    /// Notes root and length of a domain's training tokens.
+    /// Notes that the segment is a scoring run: another graph, held-out windows, and as its base the one that is scored.
+    fn set_run(&mut self, job: &Job, round: &Round) -> Result<()> {
+        let ground = &mut self.game.ground;
+        ground.case = CaseKind::Score as u32;
+        ground.nodes_root = job.spec.score_nodes_root;
+        ground.outputs_root = job.spec.score_outputs_root;
+        ground.node_count = job.spec.score_node_count;
+        ground.state_count = 1;
+        ground.carried = 1;
+        ground.base_entries = job.spec.state_count;
+        ground.base_count = 1;
+        *ground.bases.first_mut().ok_or(Error::WrongCase)? = round.next_base;
+        ground.inner_steps = job.spec.score_steps();
+        ground.steps_per_leaf = job.spec.score_leaf_interval;
+        ground.batch_rows = job.spec.score_rows;
+        ground.windows = job.spec.score_windows;
+        ground.first_step = 0;
+        Ok(())
+    }
+
+    /// Notes root and length of a domain's tokens: for training, or held out in a scoring run.
     pub fn set_dataset(&mut self, domain: usize, dataset: &Dataset) -> Result<()> {
         require(domain < MAX_DOMAINS, Error::TooManyDomains)?;
-        self.game.ground.dataset_roots[domain] = dataset.train_root;
-        self.game.ground.token_counts[domain] = dataset.train_tokens;
+        let is_run = self.game.ground.case()? == CaseKind::Score;
+        let (root, tokens) = if is_run {
+            (dataset.held_out_root, dataset.held_out_tokens)
+        } else {
+            (dataset.train_root, dataset.train_tokens)
+        };
+        self.game.ground.dataset_roots[domain] = root;
+        self.game.ground.token_counts[domain] = tokens;
         Ok(())
     }
 
@@ -186,10 +222,18 @@ impl Dispute {
     /// gain by accusing itself: the bounty comes from its own bond, what delegators lose is insured, and half of a lost
     /// accusation's bond is burned.
     pub fn resolve(&mut self, parties: &mut Verdict<'_>) -> Result<Payout> {
-        require(self.game.ground.case()? == CaseKind::Segment, Error::WrongCase)?;
+        let case = self.game.ground.case()?;
+        require(matches!(case, CaseKind::Segment | CaseKind::Score), Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
+        if case == CaseKind::Score {
+            parties.round.run_disputes = parties.round.run_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        }
         let payout = if outcome == Outcome::Convicted {
-            parties.convict(&self.challenger, self.committed_slot)?;
+            if case == CaseKind::Score {
+                parties.convict_run(&self.challenger, self.committed_slot)?;
+            } else {
+                parties.convict(&self.challenger, self.committed_slot)?;
+            }
             Payout { to_challenger: bond, burned: 0 }
         } else {
             let (burned, kept) = forfeit(parties.config, bond)?;
@@ -237,13 +281,29 @@ impl Verdict<'_> {
     pub fn convict(&mut self, challenger: &Address, committed_slot: u64) -> Result<()> {
         let has_counted = self.segment.status == segment::ACCEPTED;
         let slashed = self.segment.convict(self.job, self.pool, &self.config.parameters, self.slot)?;
-        let bounty = bounty(&self.config.parameters, slashed.from_bond)?;
-        self.config.insure(int::sub(slashed.total()?, bounty)?)?;
-        self.segment.award(challenger, committed_slot, bounty)?;
+        self.award(challenger, committed_slot, &slashed)?;
         if has_counted {
             self.round.undo(self.job, self.config);
         }
         Ok(())
+    }
+
+    /// Convicts a scoring run, likewise; if the round was scored by it, it is undone.
+    pub fn convict_run(&mut self, challenger: &Address, committed_slot: u64) -> Result<()> {
+        let parameters = &self.config.parameters;
+        let (slashed, is_scored_by_it) =
+            evaluation::convict(self.segment, self.round, self.pool, parameters, self.slot)?;
+        self.award(challenger, committed_slot, &slashed)?;
+        if is_scored_by_it {
+            self.round.undo(self.job, self.config);
+        }
+        Ok(())
+    }
+
+    fn award(&mut self, challenger: &Address, committed_slot: u64, slashed: &SlashOutcome) -> Result<()> {
+        let bounty = bounty(&self.config.parameters, slashed.from_bond)?;
+        self.config.insure(int::sub(slashed.total()?, bounty)?)?;
+        self.segment.award(challenger, committed_slot, bounty)
     }
 
     /// Ends one dispute or demand on the segment.

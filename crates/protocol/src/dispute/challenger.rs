@@ -2,7 +2,6 @@
 
 use sip_ops::{Kind, MAX_LABELS, Node, Source};
 use sip_proof::blake3::{CHUNK_BYTES, ChunkOpening, chunk_count, path_len};
-use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{Hash, Sha256, merkle};
 
 use super::game::{Game, input_entry, require, split, split_at, split_number, word};
@@ -158,14 +157,8 @@ impl Game {
         self.expect(Phase::ProveToken)?;
         let ground = &self.ground;
         require(ground.row_tokens > 0, Error::WrongJobShape)?;
-        let row = Row {
-            round_seed: ground.round_seed,
-            trainer: ground.trainer,
-            step: self.step,
-            row: self.element / ground.row_tokens,
-        };
-        let corpus = Corpus { mixture_bps: &ground.mixture_bps, token_counts: &ground.token_counts };
-        let window = row.locate::<S>(&corpus, ground.row_tokens).ok_or(Error::NothingThere)?;
+        let row = self.element / ground.row_tokens;
+        let window = ground.window::<S>(self.step, row).ok_or(Error::NothingThere)?;
         let position = window.offset + (self.element % ground.row_tokens) as u64;
         let domain = window.domain as usize;
         let len = ground.token_counts[domain] << 2;

@@ -132,7 +132,7 @@ impl Game {
         self.clock_slots = [clock_slots; 2];
         self.moved_slot = slot;
         match self.ground.case()? {
-            CaseKind::Segment => {
+            CaseKind::Segment | CaseKind::Score => {
                 self.value = self.ground.accumulator_root;
                 self.height = merkle::depth(leaf_count);
                 self.set_phase(if self.height == 0 { Phase::OpenLeaf } else { Phase::RevealLeaves });

@@ -2,7 +2,8 @@
 //! and nothing that happens to the job meanwhile can change the case.
 
 use bytemuck::{Pod, Zeroable};
-use sip_proof::{Hash, MAX_STEPS_PER_LEAF};
+use sip_proof::sampler::{Corpus, HeldOut, Row, Window};
+use sip_proof::{Hash, MAX_STEPS_PER_LEAF, Sha256};
 
 use super::CaseKind;
 use crate::job::{MAX_DOMAINS, MAX_TRAINERS};
@@ -29,9 +30,9 @@ pub struct Ground {
     pub end_root: Hash,
     /// Merkle root over the segment's leaves.
     pub accumulator_root: Hash,
-    /// BLAKE3 root of each domain's training tokens.
+    /// BLAKE3 root of each domain's tokens: for training, or held out in a scoring run.
     pub dataset_roots: [Hash; MAX_DOMAINS],
-    /// Training tokens of each domain.
+    /// How many these are.
     pub token_counts: [u64; MAX_DOMAINS],
     /// Share of each domain in the round's batches, basis points.
     pub mixture_bps: [u16; MAX_DOMAINS],
@@ -61,8 +62,8 @@ pub struct Ground {
     pub base_entries: u32,
     /// Bases.
     pub base_count: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Held-out windows of each domain in a scoring run, whose batches they are in order; else 0.
+    pub windows: u32,
     /// State roots, beside the state before the step, that inputs read.
     pub bases: [Hash; MAX_BASES],
 }
@@ -96,6 +97,18 @@ impl Ground {
             return Err(Error::NothingThere);
         }
         Ok(StateInput::Base { base, entry: beyond % self.base_entries })
+    }
+
+    /// The window of tokens that a row of a step's batch holds.
+    #[inline(always)]
+    pub fn window<S: Sha256>(&self, step: u32, row: u32) -> Option<Window> {
+        if self.windows != 0 {
+            let held_out = HeldOut { windows: self.windows, rows: self.batch_rows };
+            return held_out.locate(step, row, &self.token_counts, self.row_tokens);
+        }
+        let corpus = Corpus { mixture_bps: &self.mixture_bps, token_counts: &self.token_counts };
+        let row = Row { round_seed: self.round_seed, trainer: self.trainer, step, row };
+        row.locate::<S>(&corpus, self.row_tokens)
     }
 
     /// Leaves of the segment.

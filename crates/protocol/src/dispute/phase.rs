@@ -68,6 +68,8 @@ numbered! {
         Genesis = 2,
         /// An auditor's attestation: the trace of the first step of one leaf of a segment, which is not in question itself.
         Attestation = 3,
+        /// An evaluator's scoring run: steps of the job's scoring graph, in leaves; its one base is the base that is scored.
+        Score = 4,
     }
 }
 

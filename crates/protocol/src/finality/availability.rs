@@ -19,7 +19,7 @@ use crate::{
     data::Dataset,
     dispute::Verdict,
     job::Job,
-    pool::Pool,
+    pool::{Pool, PoolKind},
     round::Round,
     segment::{CONVICTED, Segment},
 };
@@ -152,6 +152,8 @@ impl Demand {
         segment: &mut Segment,
         pool: &mut Pool,
     ) -> Result<()> {
+        // What an evaluator commits is a scoring run, whose state everybody knows.
+        job.require_place(PoolKind::Trainer, segment.claim.place, &segment.pool)?;
         round.require_challengeable(asking.slot)?;
         require(asking.entry < job.spec.state_count, Error::NothingThere)?;
         require(segment.status != CONVICTED, Error::SegmentNotOpen)?;

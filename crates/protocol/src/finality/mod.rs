@@ -18,6 +18,7 @@ use sip_proof::Sha256;
 use crate::{
     Error, Result,
     config::Config,
+    evaluation,
     job::{Job, MAX_DOMAINS},
     round::{self, Round},
 };
@@ -146,6 +147,23 @@ impl Round {
     /// Whether a vote for its next base may still be challenged.
     pub fn is_vote_challengeable(&self, slot: u64) -> bool {
         self.status >= round::CLOSED && self.status != round::FINAL && slot < self.challenge_end_slot()
+    }
+
+    /// Checks that a scoring run of its next base may still be challenged: before the tally until the time for it is over, after it until
+    /// the round can be final.
+    pub fn require_run_challengeable(&self, job: &Job, slot: u64) -> Result<()> {
+        let end_slot = match self.status {
+            round::AGGREGATED => evaluation::dispute_deadline(self, job)?,
+            round::SCORED => self.challenge_end_slot(),
+            _ => 0,
+        };
+        if slot < end_slot { Ok(()) } else { Err(Error::WrongRoundStatus) }
+    }
+
+    /// A dispute on a scoring run begins.
+    pub fn open_run_dispute(&mut self) -> Result<()> {
+        self.run_disputes = self.run_disputes.checked_add(1).ok_or(Error::Overflow)?;
+        self.open_challenge()
     }
 
     /// A dispute or a demand on one of its segments begins.

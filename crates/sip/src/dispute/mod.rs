@@ -143,6 +143,7 @@ fn head(dispute: &Dispute, slot: Option<u64>) -> Vec<String> {
 fn accused(game: &Game) -> &'static str {
     match game.ground.case() {
         Ok(CaseKind::Segment) => "the segment",
+        Ok(CaseKind::Score) => "the scoring run",
         Ok(CaseKind::Aggregate) => "the aggregate of the round",
         Ok(CaseKind::Genesis) => "the genesis state of the job",
         Ok(CaseKind::Attestation) => "the attestation of the segment",

@@ -363,6 +363,13 @@ impl Run {
         for (evaluator, seat, sums, leaves, salt) in reveals {
             self.world.send(evaluator, program.reveal_score(&seat, job, round, (&sums, &leaves), &salt))?;
         }
+        let revealed: Round = self.world.read(round)?;
+        let seats = &revealed.evaluators[..revealed.evaluator_count as usize];
+        if seats.iter().any(|seat| seat.scores != seats[0].scores) {
+            // Nobody disputes here: the median settles it, and the tolerance says who was off.
+            let end_slot = evaluation::dispute_deadline(&revealed, &self.world.read(job)?).map_err(rule)?;
+            self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
+        }
         self.world.send(0, program.tally(job, round))?;
         self.journal.summary.timings.evaluation_seconds += started.elapsed().as_secs_f64();
         Ok(())
@@ -528,3 +535,6 @@ fn stage(fraud: Fraud, graph: &Graph, settings: &super::settings::Settings, numb
 pub(crate) fn rule(error: sip_protocol::Error) -> anyhow::Error {
     anyhow!("{error}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use sip_protocol::{
     Error, Result,
     account::seed,
     config::Config,
-    dispute::{Case, Dispute, instruction::OpenDispute},
+    dispute::{Case, CaseKind, Dispute, instruction::OpenDispute},
     finality::accusation::{Accusation, Reveal},
     job::Job,
     pool::Pool,
@@ -55,7 +55,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         slot,
     };
     dispute.open(&case, &mut segment, &mut pool)?;
-    round.open_challenge()?;
+    if dispute.game.ground.case()? == CaseKind::Score {
+        round.open_run_dispute()?;
+    } else {
+        round.open_challenge()?;
+    }
     set_datasets(program, &mut dispute, &job, datasets)?;
     guard::close(accusation_view, challenger)
 }
