@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use sip_client::{kind_of, liabilities, refusal};
 use sip_protocol::{
-    Account, account::VERSION, config::Config, data::Dataset, dispute::Dispute, finality::accusation::Accusation,
+    Account, AccountKind, config::Config, data::Dataset, dispute::Dispute, finality::accusation::Accusation,
     finality::availability::Demand, job::Job, pool::Pool, position::Position, position::Ticket, round::Round,
     segment::Segment,
 };
@@ -22,7 +22,7 @@ fn check<T: Account>(bytes: &[u8]) {
     let len = bytes.len().min(T::SIZE);
     data[..len].copy_from_slice(&bytes[..len]);
     data[0] = T::KIND as u8;
-    data[1] = VERSION;
+    data[1] = T::KIND.version();
     let account = T::decode(&data).expect("size, kind and version are right");
     assert_eq!(bytemuck::bytes_of(&account), data);
     let owed = account.liabilities();
@@ -76,7 +76,7 @@ fuzz_target!(|bytes: &[u8]| {
     let start = if len < Dispute::SIZE / 2 { 192 + 700 } else { 0 };
     let len = len.min(Dispute::SIZE - start);
     dispute[start..start + len].copy_from_slice(&bytes[..len]);
-    dispute[..2].copy_from_slice(&[Dispute::KIND as u8, VERSION]);
+    dispute[..2].copy_from_slice(&[Dispute::KIND as u8, Dispute::KIND.version()]);
     read(&dispute);
     for kind in [Pool::KIND as u8, Job::KIND as u8, Config::KIND as u8] {
         let size = match kind {
@@ -87,7 +87,8 @@ fuzz_target!(|bytes: &[u8]| {
         let mut data = vec![0u8; size];
         let len = bytes.len().min(size);
         data[..len].copy_from_slice(&bytes[..len]);
-        data[..2].copy_from_slice(&[kind, VERSION]);
+        let version = kind_of(&[kind]).map_or(1, AccountKind::version);
+        data[..2].copy_from_slice(&[kind, version]);
         read(&data);
     }
     if let Some(code) = bytes.first_chunk() {

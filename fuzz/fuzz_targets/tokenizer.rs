@@ -28,7 +28,11 @@ static WHOLE: LazyLock<[String; NORMALIZERS.len()]> = LazyLock::new(|| {
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&first, rest)) = bytes.split_first() else { return };
-    let json = if first & 1 == 0 { rest.to_vec() } else { edited(WHOLE[(first >> 1) as usize % WHOLE.len()].as_bytes(), rest) };
+    let json = if first & 1 == 0 {
+        rest.to_vec()
+    } else {
+        edited(WHOLE[(first >> 1) as usize % WHOLE.len()].as_bytes(), rest)
+    };
     let _ = ChatTemplate::recognise(&String::from_utf8_lossy(rest));
     let Ok(tokenizer) = Tokenizer::from_json(&json) else { return };
     for text in ["", "It's the 12th — naïve\n\n  <|document|> then", &String::from_utf8_lossy(rest)] {

@@ -167,10 +167,11 @@ impl Position {
             mul_div(self.pending, passed, self.ramp_end_slot - self.ramp_slot, Rounding::Down)?
         };
         // Only what whole shares cost: who activates often takes nothing from the owner by rounding.
-        let shares = int::shares_for_deposit(due, pool.shares, pool.assets)?;
-        if shares == 0 {
-            return Ok(0);
-        }
+        let shares = match int::shares_for_deposit(due, pool.shares, pool.assets) {
+            Ok(shares) if shares > 0 && pool.shares.checked_add(shares).is_some() => shares,
+            // After great slashes there may be too many of them to count: what is pending stays so, and nobody is kept from leaving.
+            _ => return Ok(0),
+        };
         let due = mul_div(shares, pool.assets, pool.shares, Rounding::Up)?;
         pool.pending_assets = int::sub(pool.pending_assets, due)?;
         let shares = pool.add_assets(due, slot)?;

@@ -1,6 +1,7 @@
 //! Pools, positions and tickets in any order of steps.
 
 use super::*;
+use crate::config::CAP;
 use crate::position::{Position, Ticket};
 use proptest::prelude::*;
 
@@ -243,4 +244,24 @@ fn disputes_are_counted_and_freeze_deposits_only() {
     assert_eq!(pool.add_assets(10, 100), Err(Error::PoolFrozen));
     pool.unfreeze().unwrap();
     assert_eq!(pool.add_assets(10, 100), Ok(10));
+}
+
+#[test]
+fn pending_stake_that_would_be_too_many_shares_keeps_nobody_in() {
+    let (mut pool, mut position) = (Pool::zeroed(), Position::zeroed());
+    pool.initialise(PoolKind::Trainer, &[1; 32], 0, 0);
+    position.initialise(&[9; 32], &pool, &[2; 32]);
+    position.deposit(&mut pool, CAP / 4, 0, 0, 100).unwrap();
+    position.activate(&mut pool, 100).unwrap();
+    let pending = CAP / 2;
+    position.deposit(&mut pool, pending, 0, 100, 100).unwrap();
+    // A penalty, unlike a slash, leaves what is pending as it is.
+    pool.charge(CAP / 1_000 * 245, 100).unwrap();
+    assert_eq!(pool.status, ACTIVE);
+    let mut ticket = Ticket::zeroed();
+    let all = position.shares;
+    ticket.request(&mut position, &mut pool, all, 200, 50).unwrap();
+    assert_eq!((position.shares, position.pending), (0, pending));
+    Ticket::zeroed().cancel(&mut position, &mut pool, 200, 50).unwrap();
+    assert_eq!(position.pending, 0);
 }
