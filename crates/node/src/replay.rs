@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::dispute::{Evidence, FaultPlace, GraphEvidence, StepRoots};
 use crate::trace::{Keep, Trace};
-use crate::{Cheat, SegmentTask, State, Task, WorkError, Worker, state};
+use crate::{Cheat, SegmentTask, State, Task, Times, WorkError, Worker, state};
 
 /// States kept at once; a dispute looks at the steps of one leaf.
 const STATES_KEPT: usize = 20;
@@ -43,6 +43,11 @@ impl Replay {
     /// The same of a segment that stops at a fault, as [`crate::Audit::fault`] tells: `leaves` are those before it.
     pub fn stopping_at(self, fault: Option<FaultPlace>) -> Replay {
         Replay { fault, ..self }
+    }
+
+    /// Where the time went since the last call.
+    pub fn take_times(&mut self) -> Times {
+        self.worker.take_times()
     }
 
     fn state(&mut self, step: u32) -> Result<Arc<State>, WorkError> {

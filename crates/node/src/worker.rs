@@ -21,6 +21,8 @@ const LOSS: &str = "loss";
 pub struct Times {
     /// Training steps.
     pub steps: Duration,
+    /// How many these were.
+    pub step_count: u32,
     /// Hashing of states and batches.
     pub commitments: Duration,
 }
@@ -220,6 +222,7 @@ impl Worker {
         }
         outcome.map_err(|source| WorkError::Run { step, source })?;
         self.times.steps += started.elapsed();
+        self.times.step_count += 1;
         Ok(())
     }
 

@@ -188,3 +188,25 @@ fn a_replay_that_keeps_nothing_shows_the_same_tensors() {
         assert_eq!(none.trace_roots(4).unwrap()[node as usize], tensor_root(&tensor));
     }
 }
+
+#[test]
+fn a_side_of_a_dispute_computes_a_replay_up_to_the_end_of_the_leaf_and_one_step_more() {
+    let (mut task, segment, threads) = task();
+    (task.inner_steps, task.leaf_interval) = (15, 5);
+    let worker = || Worker::new(task.clone(), Arc::clone(&threads), Simd::detect());
+    let committed = worker().train(&segment, None, &mut |_| true).unwrap();
+    let (leaf, step, contraction) = (1, 7, node(&task, Kind::Contract));
+    let mut side = Replay::new(worker(), segment, None, committed.leaves);
+    // What a dispute asks for on the longest way, in its order, more than once.
+    for _ in 0..2 {
+        side.leaves().unwrap();
+        assert_eq!(side.steps(leaf).unwrap()[4].end_root, side.leaves().unwrap()[leaf as usize].end_root);
+        side.trace_roots(step).unwrap();
+        side.state_roots(step + 1).unwrap();
+        side.tensor(step, contraction).unwrap();
+        for operand in &task.graph.nodes()[contraction as usize].operands {
+            side.tensor(step, operand.node).unwrap();
+        }
+    }
+    assert_eq!(side.take_times().step_count, (leaf + 1) * 5 + 1);
+}
