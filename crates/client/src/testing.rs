@@ -20,7 +20,7 @@ use sip_protocol::{
     job::{Job, JobSpec, MAX_DOMAINS},
     pool::{Pool, PoolKind},
     round::Round,
-    segment::{Segment, SegmentClaim},
+    segment::{Segment, SegmentClaim, previous_root},
 };
 use solana_address::Address;
 use solana_instruction::Instruction;

@@ -293,8 +293,7 @@ impl Chamber {
         let key = self.challenger();
         let accusation = self.vote_accusation(&key.pubkey(), auditor);
         self.scene.world.send(&[accusation], &[&key]);
-        let dispute =
-            self.scene.world.program.auditor_dispute(&self.scene.round(), &key.pubkey(), auditor as u8);
+        let dispute = self.scene.world.program.auditor_dispute(&self.scene.round(), &key.pubkey(), auditor as u8);
         let truth = compressed::base_evidence(&self.updates, &self.base, &self.accepted());
         let graph = Arc::new(truth.graph_evidence());
         let keys = [self.scene.auditors[auditor].key.insecure_clone(), key];
