@@ -8,6 +8,7 @@ mod court;
 
 use accuser::Accuser;
 use court::Court;
+use court::chamber::Chamber;
 use court::hall::Hall;
 use sip_client::{
     GenesisAccusation, NewModel, NewPool, Program, Service, StateDemand,
@@ -22,7 +23,7 @@ use sip_protocol::{
     administration::{ProposalKind, TIMELOCK_SLOTS},
     config::{Parameters, TOKEN},
     data::Dataset,
-    dispute::{Dispute, MoveKind, Outcome},
+    dispute::{CaseKind, Dispute, MoveKind, Outcome},
     emission::YEAR_SLOTS,
     pool::PoolKind,
     round,
@@ -376,6 +377,39 @@ const MOVES: [(MoveKind, u64); 18] = [
 ];
 
 /// Disputes that together play every move; in the last one the trainer posts an operand value that gives its claim.
+#[test]
+fn compressed_updates_stay_within_their_budget() {
+    let mut table = Table(Vec::new());
+    let mut chamber = Chamber::new();
+    let program = chamber.scene.world.program;
+    let (seat, key) = (chamber.scene.trainers[1].seat, chamber.scene.trainers[1].key.insecure_clone());
+    chamber.scene.world.send(&[program.add_bond(&seat.operator, &seat.pool, 100 * TOKEN)], &[&key]);
+    for names in
+        [["commit_segment (reset)", "amend_segment (reset)"], ["commit_segment (update)", "amend_segment (update)"]]
+    {
+        let first = chamber.honest(0);
+        chamber.scene.commit_claim(0, &first);
+        let commit = chamber.scene.commit_instruction(1, &chamber.scene.claim(1));
+        table.run(&mut chamber.scene.world, names[0], 18_000, commit, &key);
+        let (round, previous, claim) = (chamber.scene.round(), chamber.scene.previous_segment(1), chamber.honest(1));
+        let amend = program.amend_update(&seat.operator, &chamber.scene.job, &round, &seat.pool, &claim, &previous);
+        table.run(&mut chamber.scene.world, names[1], 8_000, amend, &key);
+        if names[0].contains("reset") {
+            chamber.finish_round();
+            chamber.open_round();
+        }
+    }
+    chamber.scene.close_commits();
+    for (case, name) in [(CaseKind::Start, "open_dispute (start)"), (CaseKind::Update, "open_dispute (update)")] {
+        let challenger = chamber.challenger();
+        let [commit, open] = chamber.accusation(&challenger.pubkey(), 1, case);
+        chamber.scene.world.send(&[commit], &[&challenger]);
+        chamber.scene.world.advance(1);
+        table.run(&mut chamber.scene.world, name, 12_000, open, &challenger);
+    }
+    table.check();
+}
+
 #[test]
 fn every_move_of_a_dispute_stays_within_its_budget() {
     let mut table = Table(Vec::new());
