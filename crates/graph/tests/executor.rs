@@ -38,7 +38,7 @@ fn a_step_gives_every_entry_its_node() {
     let graph = counter();
     let mut executor = executor(&graph, false);
     let mut state = state();
-    executor.step(&mut state, &[], 0, &[], None).expect("step");
+    executor.step(&mut state, &Inputs::default(), None).expect("step");
     assert_eq!(state.entries()[0].to_f32(), [2.0, 5.0, 10.0]);
     assert_eq!(state.entries()[1].to_f32(), [7.0; 3]);
     assert_eq!(state.entries()[2].to_f32(), [2.0, 5.0, 10.0]);
@@ -58,7 +58,7 @@ fn what_an_observer_changes_is_what_later_nodes_read() {
             out[1] ^= 1 << 23; // the square of 2 becomes 2
         }
     };
-    executor.step(&mut state, &[], 0, &[], Some(&mut observer)).expect("step");
+    executor.step(&mut state, &Inputs::default(), Some(&mut observer)).expect("step");
     assert_eq!(seen.len(), graph.nodes().len() - 3);
     assert_eq!(state.entries()[0].to_f32(), [2.0, 3.0, 10.0]);
 }
@@ -69,7 +69,7 @@ fn a_fault_names_the_node_and_leaves_the_state() {
     let mut executor = executor(&graph, false);
     let start = Buffer::from([1.0f32, 3e38, 3.0].as_slice());
     let mut state = DoubleState::new(vec![start.clone(), Buffer::new(3), Buffer::new(3)]);
-    let error = executor.step(&mut state, &[], 0, &[], None).expect_err("the square overflows");
+    let error = executor.step(&mut state, &Inputs::default(), None).expect_err("the square overflows");
     let RunError::Fault { node, fault, .. } = &error else { panic!("{error}") };
     assert_eq!(graph.nodes()[*node as usize].kind, sip_ops::Kind::Contract);
     assert!(matches!(fault, sip_kernels::Fault::NotFinite { index: 1, .. }), "{fault}");
@@ -80,7 +80,7 @@ fn a_fault_names_the_node_and_leaves_the_state() {
 fn an_input_of_the_wrong_length_is_refused() {
     let graph = counter();
     let mut state = DoubleState::new(vec![Buffer::new(3), Buffer::new(2), Buffer::new(3)]);
-    let error = executor(&graph, false).step(&mut state, &[], 0, &[], None).expect_err("2 is not 3");
+    let error = executor(&graph, false).step(&mut state, &Inputs::default(), None).expect_err("2 is not 3");
     assert_eq!(error.to_string(), "input State(1) has 2 elements, expected 3");
 }
 
@@ -98,7 +98,7 @@ fn shared_memory_changes_nothing() {
     let input = Buffer::from((0..40).map(|n| 1.0 - n as f32 / 80.0).collect::<Vec<f32>>().as_slice());
     let run = |keep_all| {
         let mut executor = executor(&graph, keep_all);
-        let inputs = Inputs { state: std::slice::from_ref(&input), batch: &[], step: 0, tables: &[] };
+        let inputs = Inputs { state: std::slice::from_ref(&input), batch: &[], step: 0, tables: &[], settings: &[] };
         executor.run(&inputs, &mut [], None).expect("run");
         (executor.result("last").expect("last").to_vec(), executor.arena_bytes())
     };
@@ -127,7 +127,7 @@ fn adamw_follows_its_definition() {
     let mut state = DoubleState::new([&w, &m, &v, &g].map(|x| buffer(x)).to_vec());
     let (rate, c1, c2) = (0.01, 2.5, 4.0);
     let tables = [buffer(&[rate, c1, c2, 0.0])];
-    executor(&graph, false).step(&mut state, &[], 0, &tables, None).expect("step");
+    executor(&graph, false).step(&mut state, &Inputs { tables: &tables, ..Inputs::default() }, None).expect("step");
     let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
     assert!(norm > config.clip_norm as f64);
     let scale = config.clip_norm as f64 / norm;

@@ -242,14 +242,18 @@ fn outcome(
     let mut state = DoubleState::new(start.to_vec());
     let mut loss = 0;
     for step in 0..2 {
-        executor.step(&mut state, &batch(shape, step), step, &table(), None).expect("step");
+        executor
+            .step(&mut state, &Inputs { batch: &batch(shape, step), step, tables: &table(), ..Inputs::default() }, None)
+            .expect("step");
         loss = executor.result("loss").expect("loss")[0];
     }
     // The same into room of its own, as `run` does it.
-    let inputs = Inputs { state: state.entries(), batch: &batch(shape, 2), step: 2, tables: &table() };
+    let inputs = Inputs { state: state.entries(), batch: &batch(shape, 2), step: 2, tables: &table(), settings: &[] };
     let mut next: Vec<Buffer> = start.iter().map(|entry| Buffer::new(entry.len())).collect();
     executor.run(&inputs, &mut next, None).expect("run");
-    executor.step(&mut state, &batch(shape, 2), 2, &table(), None).expect("step");
+    executor
+        .step(&mut state, &Inputs { batch: &batch(shape, 2), step: 2, tables: &table(), ..Inputs::default() }, None)
+        .expect("step");
     assert_eq!(state.entries(), next, "in place and apart");
     (loss, state.into_entries())
 }
@@ -340,7 +344,9 @@ fn training_needs_no_room_for_the_next_state() {
     let (graph, lengths) = training(shape);
     let mut executor = Executor::new(graph, Arc::new(Threads::new(1)), ExecutorOptions::default());
     let mut state = DoubleState::new(genesis(&lengths));
-    executor.step(&mut state, &batch(shape, 0), 0, &table(), None).expect("step");
+    executor
+        .step(&mut state, &Inputs { batch: &batch(shape, 0), tables: &table(), ..Inputs::default() }, None)
+        .expect("step");
     assert!(format!("{state:?}").contains("next: []"), "{state:?}");
 }
 
@@ -366,7 +372,9 @@ fn a_fault_leaves_the_state_that_is_written_in_place() {
         let mut executor = Executor::new(Arc::clone(&graph), Arc::new(Threads::new(2)), options);
         let mut state = DoubleState::new(start.clone());
         let tables = [Buffer::from([3e38f32, 3e38, 1.0, 0.0].as_slice())];
-        let error = executor.step(&mut state, &batch(shape, 0), 0, &tables, None).expect_err("overflow");
+        let error = executor
+            .step(&mut state, &Inputs { batch: &batch(shape, 0), tables: &tables, ..Inputs::default() }, None)
+            .expect_err("overflow");
         assert_eq!(state.entries(), start, "the state after a fault");
         error
     };
@@ -392,7 +400,7 @@ fn a_fault_within_a_slice_names_the_element_of_the_whole() {
     let mut values = vec![1f32; 64 * 512];
     values[40 * 512 + 333] = 3e38;
     let state = [Buffer::from(values.as_slice())];
-    let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[] };
+    let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] };
     let fault = |options: ExecutorOptions| {
         Executor::new(Arc::clone(&graph), Arc::new(Threads::new(3)), options).run(&inputs, &mut [], None)
     };

@@ -38,7 +38,7 @@ pub fn aggregate(states: &[Arc<State>], threads: &Arc<Threads>, simd: Simd) -> R
     let mut next: Vec<Buffer> = first.entries().iter().map(|entry| Buffer::new(entry.len())).collect();
     let mut executor =
         Executor::new(Arc::new(graph), Arc::clone(threads), ExecutorOptions { simd, ..ExecutorOptions::default() });
-    executor.run(&Inputs { state: &inputs, batch: &[], step: 0, tables: &[] }, &mut next, None)?;
+    executor.run(&Inputs { state: &inputs, batch: &[], step: 0, tables: &[], settings: &[] }, &mut next, None)?;
     Ok(State::new(next, threads))
 }
 

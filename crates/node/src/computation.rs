@@ -80,7 +80,7 @@ impl Computation {
             }
             trace[node] = output.to_vec();
         };
-        let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[] };
+        let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] };
         let mut fault = None;
         match executor.run(&inputs, &mut next, Some(&mut observe)) {
             Err(RunError::Fault {

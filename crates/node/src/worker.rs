@@ -1,6 +1,6 @@
 //! Training and auditing: the same computation, once to commit to it and once to check what was committed.
 
-use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Observer, RunError};
+use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Inputs, Observer, RunError};
 use sip_kernels::{Fault, Simd, Threads};
 use sip_ops::{Kind, NodeSpec, Source};
 use sip_proof::{Hash, HostSha256, Leaf, merkle::MerkleTree, tensor_root};
@@ -186,11 +186,13 @@ impl Worker {
     ) -> Result<(), WorkError> {
         let started = Instant::now();
         let job_step = segment.job_step(&self.task, step);
+        let settings = segment.settings(cheat);
         if let Some(trace) = trace.as_deref_mut() {
             let input = |node: &NodeSpec| match (node.kind, node.source) {
                 (Kind::Input, Source::State(entry)) => state.entries()[entry as usize].to_vec(),
                 (Kind::Input, Source::Batch) => batch.to_vec(),
                 (Kind::Input, Source::Step) => vec![job_step],
+                (Kind::Input, Source::Setting) => settings.to_vec(),
                 (Kind::Input, Source::Table(table)) => self.task.tables[table as usize].to_vec(),
                 _ => Vec::new(),
             };
@@ -207,9 +209,8 @@ impl Worker {
         };
         let observer: Option<&mut Observer<'_>> =
             if cheat.is_some() || trace_wanted { Some(&mut observe) } else { None };
-        self.executor
-            .step(state, batch, job_step, &self.task.tables, observer)
-            .map_err(|source| WorkError::Run { step, source })?;
+        let inputs = Inputs { state: &[], batch, step: job_step, tables: &self.task.tables, settings: &settings };
+        self.executor.step(state, &inputs, observer).map_err(|source| WorkError::Run { step, source })?;
         self.times.steps += started.elapsed();
         Ok(())
     }

@@ -38,6 +38,7 @@ fn task() -> (Task, SegmentTask, Arc<Threads>) {
         round: 2,
         seed: [9; 32],
         mixture: Mixture::uniform(2).unwrap(),
+        settings: [0; 4],
         place: 1,
         base,
         bases: Vec::new(),

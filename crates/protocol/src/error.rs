@@ -201,6 +201,8 @@ errors! {
     TooManyDemands = 940, "as many demands as one must bear are open; wait for an answer";
     DemandOver = 941, "the demand is answered or has failed";
     DemandRunning = 942, "the demand is open; wait for the answer or for the end of its clock";
+    WrongSetting = 1020, "a steered setting is out of order, has no stake on its default, or means what another one means";
+    WrongMixtureMode = 1021, "a mixture follows stake linearly (0) or by its square root (1)";
 }
 
 impl core::fmt::Display for Error {

@@ -17,7 +17,7 @@ pub(crate) struct Given {
 
 impl Given {
     fn inputs(&self) -> Inputs<'_> {
-        Inputs { state: &self.state, batch: &self.batch, step: 3, tables: &self.tables }
+        Inputs { state: &self.state, batch: &self.batch, step: 3, tables: &self.tables, settings: &[] }
     }
 }
 
@@ -39,7 +39,11 @@ fn apart(graph: &Graph, given: &Given, executor: &mut Executor) -> Outcome {
 /// The step as training runs it, where it may replace the state.
 fn replacing(graph: &Graph, given: &Given, executor: &mut Executor) -> Outcome {
     let mut state = DoubleState::new(given.state.clone());
-    let outcome = executor.step(&mut state, &given.batch, 3, &given.tables, None);
+    let outcome = executor.step(
+        &mut state,
+        &Inputs { batch: &given.batch, step: 3, tables: &given.tables, ..Inputs::default() },
+        None,
+    );
     if let Err(fault) = outcome {
         assert_eq!(state.entries(), given.state, "a fault changed the state");
         return Err(fault);

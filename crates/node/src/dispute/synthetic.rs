@@ -380,6 +380,7 @@ impl Scene {
                     (Kind::Input, Source::State(entry)) => state[entry as usize].clone(),
                     (Kind::Input, Source::Batch) => batch.clone(),
                     (Kind::Input, Source::Step) => vec![ground.first_step + step],
+                    (Kind::Input, Source::Setting) => ground.settings.to_vec(),
                     (Kind::Input, Source::Table(_)) => self.table.clone(),
                     _ => {
                         let operands: Vec<&[u32]> = spec.operands.iter().map(|o| &trace[o.node as usize][..]).collect();
