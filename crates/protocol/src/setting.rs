@@ -65,6 +65,15 @@ impl Setting {
         Setting { meaning, lower, upper, default, default_weight }
     }
 
+    /// Name of a meaning that graphs share; `None` if only the job's graph knows it.
+    pub const fn known_name(&self) -> Option<&'static str> {
+        match self.meaning {
+            LEARNING_RATE => Some("learning-rate"),
+            WEIGHT_DECAY => Some("weight-decay"),
+            _ => None,
+        }
+    }
+
     /// Whether there is a setting.
     pub const fn exists(&self) -> bool {
         self.meaning != 0
