@@ -15,7 +15,7 @@ fn table(b: &mut Builder, given: &mut Given, len: usize) -> Tensor {
 }
 
 fn nothing() -> Given {
-    Given { state: Vec::new(), batch: Vec::new(), tables: Vec::new() }
+    Given { state: Vec::new(), batch: Vec::new(), tables: Vec::new(), settings: Vec::new() }
 }
 
 /// A loop that writes the state may run twice only if what it reads is still there the second time.

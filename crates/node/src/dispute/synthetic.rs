@@ -51,6 +51,8 @@ pub mod node {
     pub const BYTES: u32 = 13;
     /// Contraction of 600 words of bytes, u32 [samples, samples].
     pub const CONTRACTED_BYTES: u32 = 14;
+    /// The round's settings.
+    pub const SETTINGS: u32 = 15;
 }
 
 /// What a lying trainer does.
@@ -273,6 +275,7 @@ fn graph() -> Vec<NodeSpec> {
         copied,
         bytes,
         contracted_bytes,
+        input(Source::Setting, Type::U32, &[4]),
     ]
 }
 
@@ -309,6 +312,7 @@ impl Scene {
             batch_rows: ROWS,
             row_tokens: ROW_TOKENS,
             carried: 5,
+            settings: [65_536, 98_304, 0, 0],
             ..bytemuck::Zeroable::zeroed()
         };
         for (domain, tokens) in datasets.iter().enumerate() {
