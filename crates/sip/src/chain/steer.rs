@@ -1,6 +1,6 @@
 //! `sip steer`: what a job trains on and how, by stake.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use sip_protocol::AccountKind;
 use sip_protocol::data::Dataset;
 use sip_protocol::job::Job;
@@ -220,7 +220,10 @@ pub(super) fn find(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
     }
     let found = find_domain(desk, job, wanted);
     let sides: Vec<String> = sides(job).map(|(_, name)| name).collect();
-    if sides.is_empty() { found } else { found.with_context(|| format!("stake also steers {}", sides.join(", "))) }
+    match found {
+        Err(error) if !sides.is_empty() => bail!("{error}; stake also steers {}", sides.join(", ")),
+        found => found,
+    }
 }
 
 /// An attention pool in words.
