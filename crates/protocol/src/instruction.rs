@@ -240,7 +240,7 @@ instructions! {
     /// Accounts: [signer, writable] creator and payer · config · [writable] job · system program · [writable] creator's token account ·
     /// [writable] vault · token program · one dataset per domain.
     ///
-    /// - all sizes within limits; floor and cap admit a mixture; one different dataset per domain,
+    /// - all sizes within limits; floor and cap admit a mixture; settings in order ([`crate::setting`]); one different dataset per domain,
     ///   none shorter than a sequence and its target
     /// - commitments, audit and the longest dispute together end before an exit that began with them matures
     /// - unless the genesis state is an import, its bond moves into the vault
