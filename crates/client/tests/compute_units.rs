@@ -28,6 +28,7 @@ use sip_protocol::{
     pool::PoolKind,
     round,
     segment::SegmentClaim,
+    setting::{SETTING_ONE, Setting},
 };
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -268,6 +269,25 @@ fn every_instruction_of_money_stays_within_its_budget() {
         (receipt.compute_units, receipt.transaction_bytes)
     };
     table.0.push(("migrate_account", units, 900, bytes));
+    table.check();
+}
+
+#[test]
+fn a_round_of_a_job_that_is_steered_in_full_stays_within_its_budget() {
+    let mut cast = Cast::default();
+    cast.spec.domain_count = 8;
+    cast.spec.mixture_floor_bps = 100;
+    for (meaning, setting) in (1..).zip(&mut cast.spec.settings) {
+        *setting = Setting::new(meaning, [SETTING_ONE / 2, SETTING_ONE, 2 * SETTING_ONE], 1_000);
+    }
+    let mut scene = Scene::with(&cast);
+    let mut table = Table(Vec::new());
+    let authority = scene.world.authority.insecure_clone();
+    let key = authority.pubkey();
+    let create = scene.world.program.create_job(&key, 7, &cast.spec, &scene.datasets);
+    table.run(&mut scene.world, "create_job (8 domains, 4 settings)", 15_000, create, &authority);
+    let open = scene.world.program.open_next_round(&key, &scene.job, &scene.job_state());
+    table.run(&mut scene.world, "open_round (8 domains, 4 settings)", 40_000, open, &authority);
     table.check();
 }
 

@@ -208,6 +208,10 @@ errors! {
     // Compressed updates (1000..=1019).
     WrongPreviousUpdate = 1000, "the segment names another previous update than its trainer's in the round that its round builds on; where that has none, name the job's reset";
     WrongUpdate = 1001, "a segment of a job with compressed updates has an update, any other segment has none";
+
+    // Steered settings (1020..=1039).
+    WrongSetting = 1020, "a steered setting is out of order, has no stake on its default, or means what another one means";
+    WrongMixtureMode = 1021, "a mixture follows stake linearly (0) or by its square root (1)";
 }
 
 impl core::fmt::Display for Error {

@@ -141,6 +141,7 @@ impl Dispute {
         ground.row_tokens = job.spec.sequence_length.checked_add(1).ok_or(Error::WrongJobShape)?;
         ground.round_seed = round.seed;
         ground.mixture_bps = round.mixture_bps;
+        ground.settings = round.settings;
         ground.first_step = round.index.wrapping_mul(job.spec.inner_steps);
         ground.start_root = segment.claim.start_root;
         ground.end_root = segment.claim.end_root;
