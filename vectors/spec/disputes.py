@@ -100,7 +100,7 @@ class Game:
     def tensor_place(self):
         """Chunks of the output in question, and (first index, level, number) of what a reveal shows."""
         chunks = chunks_of(4 * self.graph_node().len)
-        down = min(4, self.height)
+        down = min(5, self.height)
         level, first = self.height - down, self.index << down
         return chunks, level, first, min(1 << down, width(chunks, level) - first)
 
@@ -162,7 +162,7 @@ class Game:
                 ]
             found = values[0]
         else:
-            data = p.take(32 << min(4, self.height))
+            data = p.take(32 << min(6, self.height))
             found = folded(data)
         require(found == self.value, "the nodes do not hash to their place")
         self.put(data)
@@ -197,7 +197,7 @@ class Game:
 
     def post_trace(self, p):
         self.height, self.index = depth(self.ground["node_count"]), 0
-        data = p.take(32 << min(4, self.height))
+        data = p.take(32 << min(6, self.height))
         self.trace_root = self.value = folded(data)
         self.put(data)
         self.phase = PICK_TRACE
@@ -268,7 +268,7 @@ class Game:
                 PICK_STATE: (g["state_count"], OPEN_ENTRY, REVEAL_STATE),
             }[self.phase]
             value = self.on_table(pick, 32)
-            levels = min(4, self.height)
+            levels = min(6, self.height)
             height, index = self.height - levels, (self.index << levels) + pick
             if index << height >= leaves:
                 require(value != padding(height), "only padding is there")

@@ -1,9 +1,10 @@
 //! Instructions of disputes. What each checks and changes: [`sip_protocol::dispute::instruction`].
 
+use sip_arith::Soft;
 use sip_proof::{GraphRoots, HostSha256};
 use sip_protocol::{
     account::seed,
-    dispute::{CaseKind, MoveKind, instruction::*},
+    dispute::{CaseKind, Dispute, MoveKind, Play, Side, instruction::*},
     finality::accusation,
     instruction::Args,
 };
@@ -12,8 +13,8 @@ use solana_instruction::{AccountMeta, Instruction};
 
 use crate::{Program, SYSTEM_PROGRAM, Seat, TOKEN_PROGRAM, build};
 
-/// Bytes of a payload that one transaction carries, with room for a fee payer of its own and a compute budget.
-pub const MOVE_PART_BYTES: usize = 880;
+/// Bytes of a payload that one transaction carries whose only signer plays and pays, beside nothing else: 1232 in all.
+pub const MOVE_PART_BYTES: usize = 1024;
 
 /// The accounts of an accusation.
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +138,23 @@ impl GenesisAccusation<'_> {
     }
 }
 
+/// The dispute after a move that is played in this slot, by the program's own rules: so that whoever makes the last move knows that it is
+/// the last.
+///
+/// # Errors
+/// What the program would refuse the move for.
+pub fn after_move(
+    dispute: &Dispute,
+    side: Side,
+    kind: MoveKind,
+    payload: &[u8],
+    slot: u64,
+) -> sip_protocol::Result<Dispute> {
+    let mut after = *dispute;
+    after.play::<HostSha256, Soft>(&Play { side, kind: kind as u32, offset: 0, bytes: payload, slot })?;
+    Ok(after)
+}
+
 /// Disputes.
 impl Program {
     /// The dispute that a wallet opened on a segment, or on the genesis state of a job.
@@ -175,8 +193,8 @@ impl Program {
     }
 
     /// [`Upload`].
-    pub fn upload(&self, party: &Address, dispute: &Address, offset: u32, bytes: &[u8]) -> Instruction {
-        self.move_part(party, dispute, &Upload { offset }, bytes)
+    pub fn upload(&self, party: &Address, dispute: &Address, offset: u16, bytes: &[u8]) -> Instruction {
+        self.move_part(party, dispute, &Upload { offset: offset.to_le_bytes() }, bytes)
     }
 
     /// [`PlayMove`], with the last bytes of a payload.
@@ -185,20 +203,34 @@ impl Program {
         party: &Address,
         dispute: &Address,
         kind: MoveKind,
-        offset: u32,
+        offset: u16,
         bytes: &[u8],
     ) -> Instruction {
-        self.move_part(party, dispute, &PlayMove { kind: kind as u32, offset }, bytes)
+        self.move_part(party, dispute, &PlayMove { kind: kind as u8, offset: offset.to_le_bytes() }, bytes)
     }
 
-    /// A whole move: each instruction goes into a transaction of its own, in any order but for the last.
+    /// A whole move, for a payload of at most [`sip_protocol::dispute::MAX_PAYLOAD`] bytes: all but the last instruction fill a
+    /// transaction each.
     pub fn moves(&self, party: &Address, dispute: &Address, kind: MoveKind, payload: &[u8]) -> Vec<Instruction> {
-        let last = payload.len().saturating_sub(1) / MOVE_PART_BYTES * MOVE_PART_BYTES;
+        self.moves_in_parts(party, dispute, kind, payload, MOVE_PART_BYTES)
+    }
+
+    /// [`Program::moves`] with so many bytes of the payload in each at most: 880 leave room for a fee payer of its own and for a priority
+    /// fee.
+    pub fn moves_in_parts(
+        &self,
+        party: &Address,
+        dispute: &Address,
+        kind: MoveKind,
+        payload: &[u8],
+        part_bytes: usize,
+    ) -> Vec<Instruction> {
+        let part_bytes = part_bytes.max(1);
+        let last = payload.len().saturating_sub(1) / part_bytes * part_bytes;
         let (uploaded, played) = payload.split_at(last);
-        let part =
-            |(number, bytes): (usize, &[u8])| self.upload(party, dispute, (number * MOVE_PART_BYTES) as u32, bytes);
-        let mut instructions: Vec<Instruction> = uploaded.chunks(MOVE_PART_BYTES).enumerate().map(part).collect();
-        instructions.push(self.play_move(party, dispute, kind, last as u32, played));
+        let part = |(number, bytes): (usize, &[u8])| self.upload(party, dispute, (number * part_bytes) as u16, bytes);
+        let mut instructions: Vec<Instruction> = uploaded.chunks(part_bytes).enumerate().map(part).collect();
+        instructions.push(self.play_move(party, dispute, kind, last as u16, played));
         instructions
     }
 
@@ -207,6 +239,18 @@ impl Program {
         let mut instruction = build(self, args, accounts);
         instruction.data.extend_from_slice(bytes);
         instruction
+    }
+
+    /// Applies the verdict on a segment and closes the dispute, signed by its challenger.
+    pub fn conclude_dispute(
+        &self,
+        challenger: &Address,
+        job: &Address,
+        round: &Address,
+        pool: &Address,
+    ) -> [Instruction; 2] {
+        let dispute = self.dispute(&self.segment(round, pool), challenger);
+        [self.resolve_dispute(challenger, job, round, pool), self.close_dispute(challenger, &dispute)]
     }
 
     /// [`TimeOut`].

@@ -6,7 +6,10 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 
 use crate::instructions::{payer, readable, signer, writable};
-use crate::{Accusation, Hidden, MOVE_PART_BYTES, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, build};
+use crate::{Accusation, Hidden, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, build};
+
+/// Bytes of an answer that one transaction carries beside the accounts of [`AnswerState`].
+const ANSWER_PART_BYTES: usize = 880;
 
 /// Of what a chunk is demanded, and by whom.
 #[derive(Clone, Copy, Debug)]
@@ -246,13 +249,13 @@ impl Program {
         answer: &[u8],
         last_part: impl FnOnce(u32) -> Instruction,
     ) -> Vec<Instruction> {
-        let last = answer.len().saturating_sub(1) / MOVE_PART_BYTES * MOVE_PART_BYTES;
+        let last = answer.len().saturating_sub(1) / ANSWER_PART_BYTES * ANSWER_PART_BYTES;
         let (uploaded, answered) = answer.split_at(last);
         let upload = |(number, bytes): (usize, &[u8])| {
-            let args = UploadAnswer { offset: (number * MOVE_PART_BYTES) as u32 };
+            let args = UploadAnswer { offset: (number * ANSWER_PART_BYTES) as u32 };
             with_bytes(build(self, &args, vec![signer(sender), writable(*demand)]), bytes)
         };
-        let mut instructions: Vec<Instruction> = uploaded.chunks(MOVE_PART_BYTES).enumerate().map(upload).collect();
+        let mut instructions: Vec<Instruction> = uploaded.chunks(ANSWER_PART_BYTES).enumerate().map(upload).collect();
         instructions.push(with_bytes(last_part(last as u32), answered));
         instructions
     }

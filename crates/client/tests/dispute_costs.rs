@@ -6,6 +6,7 @@
 mod sweep;
 
 use sip_graph::AdamW;
+use sip_ledger::MAX_TRANSACTION_BYTES;
 use sip_model::{LlamaConfig, TrainConfig, training_graph};
 use sip_ops::{Instruction, Kind, NodeSpec, Opcode, Operand, Source, Type};
 use sip_protocol::dispute::{MoveKind, Side};
@@ -80,9 +81,9 @@ fn a_dispute_over_124_million_weights_and_1000_steps() {
     let mut stage = model.stage();
     let mut random = Random::new(1);
     let mut units = [Units::new(), Units::new()];
-    let mut bytes = 0;
+    let (mut bytes, mut most_bytes, mut roomy) = (0, 0, [0, 0]);
     println!(
-        "{} nodes, {INNER_STEPS} steps, leaves of {STEPS_PER_LEAF}; transactions of the moves, without accusation and verdict",
+        "{} nodes, {INNER_STEPS} steps, leaves of {STEPS_PER_LEAF}; all transactions, from the accusation to the closed account",
         model.nodes().len()
     );
     println!("| kind | node | elements | terms | instructions | trainer | challenger | final chain | opening |");
@@ -111,6 +112,11 @@ fn a_dispute_over_124_million_weights_and_1000_steps() {
                 );
             }
             assert!(sides[0] <= 24 && sides[1] <= 16, "{name}: {sides:?} transactions");
+            assert!(played.most_bytes <= MAX_TRANSACTION_BYTES, "{name}: {} bytes", played.most_bytes);
+            most_bytes = most_bytes.max(played.most_bytes);
+            for (most, side) in roomy.iter_mut().zip([Side::Trainer, Side::Challenger]) {
+                *most = played.transactions_of(side, 880).max(*most);
+            }
             assert!(of(MoveKind::ProveOperand) <= 150_000, "{name}: the opening");
         }
     }
@@ -123,7 +129,10 @@ fn a_dispute_over_124_million_weights_and_1000_steps() {
     }
     assert!(units[0][&MoveKind::PostValues].1 <= 50_000, "the final chain");
     let per_step = bytes as f64 / f64::from(INNER_STEPS);
-    println!("\nA commitment is a transaction of {bytes} bytes: {per_step:.2} bytes per step");
+    println!("\nThe largest transaction of a dispute has {most_bytes} bytes");
+    println!("With room for a fee payer and a priority fee: at most {} and {} transactions", roomy[0], roomy[1]);
+    assert!(roomy[1] <= 16, "{roomy:?}");
+    println!("A commitment is a transaction of {bytes} bytes: {per_step:.2} bytes per step");
     assert!(per_step <= 1.0);
 }
 

@@ -183,7 +183,7 @@ fn only_the_party_on_move_uploads_and_plays() {
 fn nothing_is_written_past_the_buffer() {
     let mut court = opened();
     let (program, dispute, trainer) = (court.scene.world.program, court.dispute(), court.trainer_key());
-    for offset in [3072, 3071, u32::MAX] {
+    for offset in [3072, 3071, u16::MAX] {
         let upload = program.upload(&trainer.pubkey(), &dispute, offset, &[1, 2]);
         court.scene.world.refused(&[upload], &[&trainer], Error::PastBuffer);
         let play = program.play_move(&trainer.pubkey(), &dispute, MoveKind::Reveal, offset, &[1, 2]);

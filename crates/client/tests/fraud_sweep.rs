@@ -125,7 +125,7 @@ fn stray(bench: &Bench, random: &mut Random, side: Side) -> Vec<Instruction> {
     let (program, dispute) = (bench.stage.scene.world.program, bench.stage.dispute());
     let party = bench.stage.key(side).pubkey();
     let len = random.below(880) as usize;
-    let (offset, bytes) = (random.below(4_000), random.bytes(len));
+    let (offset, bytes) = (random.below(4_000) as u16, random.bytes(len));
     if random.percent(50) {
         return vec![program.upload(&party, &dispute, offset, &bytes)];
     }

@@ -20,7 +20,7 @@ pub use embedded::{Embedded, FIRST_SLOT};
 pub use error::{Failure, LedgerError, RemoteError, SnapshotError};
 pub use execution::{Execution, Simulation};
 pub use rpc::Rpc;
-pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit};
+pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit, pack, transaction_bytes};
 
 use solana_account::Account;
 use solana_address::Address;

@@ -24,6 +24,35 @@ pub fn compute_unit_limit(compute_units: u32) -> Instruction {
     ComputeBudgetInstruction::set_compute_unit_limit(compute_units)
 }
 
+/// Instructions in order, in as few transactions as the payer's signature alone and their size allow: each takes whatever still fits.
+/// One that is too large for any transaction gets one of its own, which [`crate::Ledger::send`] refuses.
+pub fn pack(payer: &Address, instructions: impl IntoIterator<Item = Instruction>) -> Vec<Vec<Instruction>> {
+    let mut transactions: Vec<Vec<Instruction>> = Vec::new();
+    let mut present = Vec::new();
+    for instruction in instructions {
+        present.push(instruction);
+        if present.len() > 1 && transaction_bytes(&present, payer) > MAX_TRANSACTION_BYTES {
+            let next = present.split_off(present.len() - 1);
+            transactions.push(std::mem::replace(&mut present, next));
+        }
+    }
+    if !present.is_empty() {
+        transactions.push(present);
+    }
+    transactions
+}
+
+/// Bytes of the transaction that these instructions make, signed.
+pub fn transaction_bytes(instructions: &[Instruction], payer: &Address) -> usize {
+    // A message counts accounts in eight bits; far fewer are too many bytes already.
+    let accounts: usize = instructions.iter().map(|instruction| instruction.accounts.len() + 1).sum();
+    if accounts >= usize::from(u8::MAX) {
+        return usize::MAX;
+    }
+    let message = Message::new(instructions, Some(payer));
+    1 + usize::from(message.header.num_required_signatures) * SIGNATURE_BYTES + message.serialize().len()
+}
+
 /// The signed transaction and its serialized size in bytes.
 pub(crate) fn sign(
     instructions: &[Instruction],

@@ -6,7 +6,10 @@
 //! topmost node carries the ROOT flag and is the hash; chunk values carry their index, so equal bytes at two places
 //! have two values, and an opening cannot be moved.
 
-use crate::{Hash, hash_at, merkle::REVEAL_LEVELS};
+use crate::{Hash, hash_at};
+
+/// Levels that one reveal goes down at most: 32 nodes, 1024 bytes, what one transaction carries.
+pub const REVEAL_LEVELS: u32 = 5;
 
 /// Bytes of a chunk; 256 tensor elements.
 pub const CHUNK_BYTES: usize = 1024;
@@ -245,7 +248,7 @@ impl Subtree {
         self.level == levels(self.chunks)
     }
 
-    /// The nodes that a reveal of this one shows: first of them, and how many (at most 16).
+    /// The nodes that a reveal of this one shows: first of them, and how many (at most 32).
     pub fn children(&self) -> (Subtree, u32) {
         let down = self.level.min(REVEAL_LEVELS);
         let first = self.index << down;
@@ -261,7 +264,7 @@ impl Subtree {
         if self.level == 0 || count == 0 || revealed.len() != count as usize * 32 {
             return None;
         }
-        let mut values = [[0u8; 32]; 16];
+        let mut values = [[0u8; 32]; 1 << REVEAL_LEVELS];
         for (index, value) in values.iter_mut().enumerate().take(count as usize) {
             *value = *hash_at(revealed, index)?;
         }

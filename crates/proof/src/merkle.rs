@@ -6,10 +6,10 @@
 
 use crate::{Hash, Sha256, hash_at};
 
-/// Children that one reveal shows at most: four levels at once, 512 bytes, one transaction.
-pub const MAX_CHILDREN: u32 = 16;
-/// Levels that one reveal goes down at most.
-pub const REVEAL_LEVELS: u32 = 4;
+/// Levels that one reveal goes down at most: 64 nodes, 2048 bytes, what two transactions carry.
+pub const REVEAL_LEVELS: u32 = 6;
+/// Nodes that one reveal shows at most.
+pub const MAX_CHILDREN: u32 = 1 << REVEAL_LEVELS;
 
 /// Levels between the root and the leaves.
 pub const fn depth(leaf_count: u32) -> u32 {
@@ -69,23 +69,23 @@ impl Opening<'_> {
     }
 }
 
-/// The node above 1, 2, 4, 8 or 16 neighbouring nodes of one level; `None` for any other number.
+/// The node above 1, 2, 4, 8, 16, 32 or 64 neighbouring nodes of one level; `None` for any other number.
 pub fn fold<S: Sha256>(children: &[u8]) -> Option<Hash> {
-    let mut count = children.len() / 32;
+    let count = children.len() / 32;
     if !children.len().is_multiple_of(32) || !count.is_power_of_two() || count > MAX_CHILDREN as usize {
         return None;
     }
-    let mut hashes = [[0u8; 32]; MAX_CHILDREN as usize];
-    for (index, hash) in hashes.iter_mut().enumerate().take(count) {
-        *hash = *hash_at(children, index)?;
-    }
-    while count > 1 {
-        count /= 2;
-        for index in 0..count {
-            hashes[index] = node::<S>(&hashes[index * 2], &hashes[index * 2 + 1]);
+    // By level, the left node that waits for its right neighbour.
+    let mut waiting = [[0u8; 32]; REVEAL_LEVELS as usize + 1];
+    for index in 0..count {
+        let mut hash = *hash_at(children, index)?;
+        let level = index.trailing_ones() as usize;
+        for left in waiting.iter().take(level) {
+            hash = node::<S>(left, &hash);
         }
+        *waiting.get_mut(level)? = hash;
     }
-    Some(hashes[0])
+    waiting.get(count.trailing_zeros() as usize).copied()
 }
 
 /// A whole tree, to open any part of it.
@@ -142,7 +142,7 @@ impl MerkleTree {
         self.levels[height as usize][index as usize]
     }
 
-    /// The nodes up to four levels below a node, 32 bytes each: what one reveal shows.
+    /// The nodes up to [`REVEAL_LEVELS`] below a node, 32 bytes each: what one reveal shows.
     ///
     /// # Panics
     /// If there is no such node.
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn only_powers_of_two_fold() {
-        for count in [0usize, 3, 5, 17, 32] {
+        for count in [0usize, 3, 5, 17, 33, 65, 128] {
             assert!(fold::<HostSha256>(&vec![0; count * 32]).is_none());
         }
         assert!(fold::<HostSha256>(&[0; 33]).is_none());

@@ -9,7 +9,8 @@ use sip_ops::{Kind, MAX_LABELS, Node, NodeSpec, Source, Type};
 use sip_proof::blake3::{ChunkOpening, Subtree, chunk_count, chunk_value, path_len};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::{Hash, HostSha256, Leaf, Sha256, hash_at, roots_tree, tensor_bytes};
-use sip_protocol::dispute::{Game, Ground, MoveKind, Outcome, Phase, Side};
+use sip_protocol::dispute::{Game, Ground, MoveKind, Phase, Side};
+use sip_protocol::segment::CONVICTED;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -284,6 +285,8 @@ pub(crate) struct Played {
     pub(crate) side: Side,
     /// Which move.
     pub(crate) kind: MoveKind,
+    /// Bytes of its payload.
+    pub(crate) bytes: usize,
     /// Transactions.
     pub(crate) transactions: usize,
     /// Compute units of all of them.
@@ -294,14 +297,29 @@ pub(crate) struct Played {
 pub(crate) struct Dispute {
     /// Bytes of the transaction that committed the segment.
     pub(crate) commitment_bytes: usize,
-    /// The moves.
+    /// Transactions of the challenger before its first move: it commits the accusation, and opens it.
+    pub(crate) before: usize,
+    /// The moves; with the last one the verdict and the closing of the account.
     pub(crate) moves: Vec<Played>,
+    /// Bytes of the largest transaction.
+    pub(crate) most_bytes: usize,
 }
 
 impl Dispute {
-    /// Transactions of a side's moves.
+    /// Transactions of a side, from the commitment of the accusation to the closed account.
     pub(crate) fn transactions(&self, side: Side) -> usize {
-        self.moves.iter().filter(|played| played.side == side).map(|played| played.transactions).sum()
+        let moves = self.moves.iter().filter(|played| played.side == side);
+        let before = if side == Side::Challenger { self.before } else { 0 };
+        before + moves.map(|played| played.transactions).sum::<usize>()
+    }
+}
+
+impl Dispute {
+    /// Transactions of a side if each carries so many bytes of a payload, and the verdict goes with the closing alone.
+    pub(crate) fn transactions_of(&self, side: Side, part_bytes: usize) -> usize {
+        let moves = self.moves.iter().filter(|played| played.side == side);
+        let around = if side == Side::Challenger { self.before + 1 } else { 0 };
+        around + moves.map(|played| played.bytes.div_ceil(part_bytes).max(1)).sum::<usize>()
     }
 }
 
@@ -311,33 +329,36 @@ pub(crate) fn dispute(stage: &mut Stage, model: &Model, lie: &Lie) -> Dispute {
     let mut claimed = view(1);
     let leaves = claimed.leaves().unwrap_or_else(|never| match never {});
     let accumulator_root = MerkleTree::new(leaves.iter().map(Leaf::preimage)).root();
-    let committed = stage.accuse(claimed.state(model.ground.inner_steps), accumulator_root);
+    let (committed, accused) = stage.accuse(claimed.state(model.ground.inner_steps), accumulator_root);
+    let mut most_bytes = accused.iter().map(|receipt| receipt.transaction_bytes).max().unwrap_or(0);
     let roots = claimed.roots();
     let mut defender = Defender::new(model.graph.clone(), claimed);
     let mut challenger = Challenger::new(model.graph.clone(), view(0));
     let mut moves = Vec::new();
-    loop {
+    // The account is closed with the last move.
+    while stage.is_open() {
         let game = stage.state().game;
-        if game.outcome().expect("an outcome") != Outcome::Open {
-            assert_eq!(game.outcome(), Ok(Outcome::Convicted));
+        if game.phase() == Ok(Phase::ProveOperand) {
             assert_eq!((game.node, game.element, game.step), (lie.node, lie.element, lie.step));
             assert!(hash_at(&roots.concat(), game.node as usize) == Some(&game.output_root));
-            break;
         }
         let side = game.on_move().expect("the game is on");
         let next = within_tensor(lie, &roots, &game).unwrap_or_else(|| {
             let next = if side == Side::Trainer { defender.next(&game) } else { challenger.next(&game) };
             next.expect("evidence").expect("a move")
         });
-        let receipts = stage.play(side, &next).unwrap_or_else(|error| panic!("{:?}: {error}", next.kind));
+        let receipts = stage.play_packed(side, &next);
+        most_bytes = receipts.iter().map(|receipt| receipt.transaction_bytes).fold(most_bytes, usize::max);
         moves.push(Played {
             side,
             kind: next.kind,
+            bytes: next.payload.len(),
             transactions: receipts.len(),
             compute_units: receipts.iter().map(|receipt| receipt.compute_units).sum(),
         });
     }
     assert_eq!(moves.last().map(|played| played.kind), Some(MoveKind::ProveOperand));
-    stage.settle();
-    Dispute { commitment_bytes: committed.transaction_bytes, moves }
+    assert_eq!(stage.segment_status(), CONVICTED);
+    stage.claim_bounty();
+    Dispute { commitment_bytes: committed.transaction_bytes, before: accused.len(), moves, most_bytes }
 }

@@ -1,11 +1,11 @@
 //! A chain on which one segment after the other is committed and accused: everything before the commitment happens once.
 
-use sip_client::Accusation;
 use sip_client::testing::{Cast, Operator, Scene, named};
-use sip_ledger::{Embedded, Ledger, LedgerError, Receipt};
+use sip_client::{Accusation, after_move};
+use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, pack};
 use sip_node::dispute::Move;
 use sip_protocol::data::Dataset;
-use sip_protocol::dispute::{Dispute, Ground, Side};
+use sip_protocol::dispute::{Dispute, Ground, Outcome, Side};
 use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::job::JobSpec;
 use sip_protocol::pool::{Pool, PoolKind};
@@ -75,8 +75,9 @@ impl Stage {
         Stage { fresh: scene.world.ledger.clone(), scene, ground, stranger, challenger }
     }
 
-    /// Begins anew: the trainer commits these roots and is accused. Returns what the commitment took.
-    pub(crate) fn accuse(&mut self, end_root: [u8; 32], accumulator_root: [u8; 32]) -> Receipt {
+    /// Begins anew: the trainer commits these roots and is accused. Returns what the commitment of the segment took, and what the
+    /// accusation.
+    pub(crate) fn accuse(&mut self, end_root: [u8; 32], accumulator_root: [u8; 32]) -> (Receipt, [Receipt; 2]) {
         self.scene.world.ledger = self.fresh.clone();
         let claim = SegmentClaim { end_root, accumulator_root, ..self.scene.claim(TRAINER) };
         let commit = self.scene.commit_instruction(TRAINER, &claim);
@@ -94,10 +95,10 @@ impl Stage {
             salt: &named("salt"),
         };
         let program = self.scene.world.program;
-        self.scene.world.send(&[program.commit_accusation(&accusation)], &[&key]);
+        let hidden = self.scene.world.send(&[program.commit_accusation(&accusation)], &[&key]);
         self.scene.world.advance(1);
-        self.scene.world.send(&[program.open_dispute(&accusation)], &[&key]);
-        committed
+        let opened = self.scene.world.send(&[program.open_dispute(&accusation)], &[&key]);
+        (committed, [hidden, opened])
     }
 
     /// The key of a side.
@@ -133,6 +134,11 @@ impl Stage {
         self.scene.world.program.dispute(&self.scene.segment(TRAINER), &self.challenger.key.pubkey())
     }
 
+    /// Whether there is a dispute.
+    pub(crate) fn is_open(&self) -> bool {
+        self.scene.world.ledger.account(&self.dispute()).is_some_and(|account| !account.data.is_empty())
+    }
+
     /// State of the dispute.
     pub(crate) fn state(&self) -> Dispute {
         self.scene.world.state(&self.dispute())
@@ -157,6 +163,23 @@ impl Stage {
         self.attempt(&key, &sent)
     }
 
+    /// Plays a move that must be accepted in as few transactions as it takes; with the challenger's last move go the verdict and the
+    /// closing of the account.
+    pub(crate) fn play_packed(&mut self, side: Side, next: &Move) -> Vec<Receipt> {
+        let key = self.key(side);
+        self.scene.world.advance(1);
+        let mut instructions = self.instructions(&key, next);
+        let slot = self.scene.world.ledger.slot();
+        let after = after_move(&self.state(), side, next.kind, &next.payload, slot).expect("a legal move");
+        let is_last = after.game.outcome() != Ok(Outcome::Open);
+        if is_last && side == Side::Challenger {
+            let (job, round, pool) = (self.scene.job, self.scene.round(), self.pool());
+            instructions.extend(self.scene.world.program.conclude_dispute(&key.pubkey(), &job, &round, &pool));
+        }
+        let transactions = pack(&key.pubkey(), instructions);
+        transactions.iter().map(|instructions| self.scene.world.send(instructions, &[&key])).collect()
+    }
+
     /// Asks for the end by the clock, which is refused while it runs.
     pub(crate) fn time_out(&mut self) -> Result<(), LedgerError> {
         let (stranger, time_out) = (self.stranger.insecure_clone(), self.scene.world.program.time_out(&self.dispute()));
@@ -177,6 +200,12 @@ impl Stage {
         let (job, round, pool) = (self.scene.job, self.scene.round(), self.pool());
         let resolve = self.scene.world.program.resolve_dispute(&challenger, &job, &round, &pool);
         self.scene.crank(resolve);
+        self.claim_bounty();
+    }
+
+    /// Pays who won, once nobody can have accused earlier.
+    pub(crate) fn claim_bounty(&mut self) {
+        let challenger = self.challenger.key.pubkey();
         let segment = self.scene.segment(TRAINER);
         let state: Segment = self.scene.world.state(&segment);
         if state.escrow.bounty > 0 {

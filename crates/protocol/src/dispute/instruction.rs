@@ -30,8 +30,8 @@ instructions! {
     ///
     /// - the signer is the party on move; the bytes end within the buffer
     Upload = 65 {
-        /// Where the bytes go.
-        offset: u32,
+        /// Where the bytes go, little-endian.
+        offset: [u8; 2],
     }
 
     /// Plays a move. Its payload is what the buffer holds before `offset`, followed by the bytes after the arguments.
@@ -41,9 +41,9 @@ instructions! {
     /// - the signer is the party on move and has time left; the move is one of the phase; see [`super::MoveKind`]
     PlayMove = 66 {
         /// A [`super::MoveKind`].
-        kind: u32,
-        /// Where the bytes go.
-        offset: u32,
+        kind: u8,
+        /// Where the bytes go, little-endian.
+        offset: [u8; 2],
     }
 
     /// Ends a dispute against the party whose clock has run out.

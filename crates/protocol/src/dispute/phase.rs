@@ -162,14 +162,14 @@ numbered! {
     MoveKind {
         /// Either side gives up. Empty.
         Concede = 0,
-        /// Trainer: up to 16 nodes below the place, of the accumulator, a trace, a state or a tensor.
+        /// Trainer: up to 64 nodes below the place, of the accumulator, a trace, a state, or up to 32 of a tensor.
         Reveal = 1,
         /// Trainer: start root, batches root, end root; unless it is the first leaf, the same of the leaf before, and that
         /// leaf's path.
         OpenLeaf = 2,
         /// Trainer: per step, batch root and end root.
         PostSteps = 3,
-        /// Trainer: the nodes up to four levels below the root of the trace.
+        /// Trainer: the nodes up to six levels below the root of the trace.
         PostTrace = 4,
         /// Trainer: root of the state entry.
         OpenEntry = 5,

@@ -6,8 +6,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use sip_client::{Accusation, Program};
-use sip_ledger::{Ledger, LedgerError, compute_unit_limit};
+use sip_client::{Accusation, Program, after_move};
+use sip_ledger::{Ledger, LedgerError, compute_unit_limit, pack};
 use sip_node::dispute::{Challenger, DisputeError};
 use sip_node::{Replay, SegmentTask, State, Worker, aggregate, scoring};
 use sip_proof::{HostSha256, Sha256};
@@ -260,14 +260,11 @@ impl<L: Ledger> Watch<'_, L> {
             return self.send(&address, self.program.close_dispute(&wallet, &address));
         }
         let game = &dispute.game;
+        let conclusion = self.program.conclude_dispute(&wallet, &self.job, &committed.round_address, &pool);
         let outcome = game.outcome().map_err(rule)?;
         if outcome != Outcome::Open {
-            if record.decided.insert(name) {
-                write_json(&self.record(), record)?;
-                (self.report)(&Event::Decided { dispute: address, convicted: outcome == Outcome::Convicted });
-            }
-            let resolve = self.program.resolve_dispute(&wallet, &self.job, &committed.round_address, &pool);
-            return self.send(&address, resolve);
+            self.decided(name, address, outcome, record)?;
+            return self.send_all(&address, conclusion.into());
         }
         if game.on_move().map_err(rule)? == Side::Trainer {
             let elapsed = self.ledger.slot()?.saturating_sub(game.moved_slot);
@@ -287,23 +284,41 @@ impl<L: Ledger> Watch<'_, L> {
             Ok(None) | Err(DisputeError::Missing(_)) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        for instruction in self.program.moves(&wallet, &address, next.kind, &next.payload) {
-            if !self.send(&address, instruction)? {
-                return Ok(false);
-            }
+        let mut instructions = self.program.moves(&wallet, &address, next.kind, &next.payload);
+        // What the program will find is known beforehand: with the last move goes the verdict.
+        let after = after_move(&dispute, Side::Challenger, next.kind, &next.payload, self.ledger.slot()?);
+        let outcome = after.and_then(|after| after.game.outcome()).unwrap_or(Outcome::Open);
+        if outcome != Outcome::Open {
+            instructions.extend(conclusion);
+        }
+        if !self.send_all(&address, instructions)? {
+            return Ok(false);
         }
         (self.report)(&Event::Moved { dispute: address, kind: next.kind, moves: dispute.moves + 1 });
+        if outcome != Outcome::Open {
+            self.decided(name, address, outcome, record)?;
+        }
         Ok(true)
+    }
+
+    /// Notes, once, how a dispute ended.
+    fn decided(&mut self, name: String, dispute: Address, outcome: Outcome, record: &mut Record) -> Result<()> {
+        if record.decided.insert(name) {
+            write_json(&self.record(), record)?;
+            (self.report)(&Event::Decided { dispute, convicted: outcome == Outcome::Convicted });
+        }
+        Ok(())
     }
 
     /// Commits the accusation of a false segment, opens it a slot later, and takes the bounty when nobody can take it over any more.
     fn accuse(&mut self, committed: &Committed, record: &Record) -> Result<bool> {
         let mut segment: Segment = self.read(&committed.address)?;
         let (wallet, slot) = (self.key.pubkey(), self.ledger.slot()?);
+        if segment.escrow.challenger == wallet.to_bytes() && segment.claim_bounty(slot).is_ok() {
+            return self.send(&committed.address, self.program.claim_bounty(&committed.address, &wallet));
+        }
         if record.decided.contains(&committed.address.to_string()) {
-            let is_ours = segment.escrow.challenger == wallet.to_bytes() && segment.claim_bounty(slot).is_ok();
-            let claim = self.program.claim_bounty(&committed.address, &wallet);
-            return if is_ours { self.send(&committed.address, claim) } else { Ok(false) };
+            return Ok(false);
         }
         let is_open = segment.status == segment::COMMITTED || segment.status == segment::ACCEPTED;
         if !is_open || !committed.is_challengeable {
@@ -338,9 +353,24 @@ impl<L: Ledger> Watch<'_, L> {
         Ok(opened)
     }
 
-    /// Sends a transaction; false if the program refused it.
+    /// Sends instructions in as few transactions as they fit into; false if the program refused one, and the later ones are not sent.
+    fn send_all(&mut self, dispute: &Address, instructions: Vec<Instruction>) -> Result<bool> {
+        for transaction in pack(&self.key.pubkey(), instructions) {
+            if !self.transact(dispute, &transaction)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends an instruction; false if the program refused it.
     fn send(&mut self, dispute: &Address, instruction: Instruction) -> Result<bool> {
-        match self.ledger.send(&[compute_unit_limit(COMPUTE_UNITS), instruction], &self.key, &[&self.key]) {
+        self.transact(dispute, &[compute_unit_limit(COMPUTE_UNITS), instruction])
+    }
+
+    /// Sends a transaction; false if the program refused it.
+    fn transact(&mut self, dispute: &Address, instructions: &[Instruction]) -> Result<bool> {
+        match self.ledger.send(instructions, &self.key, &[&self.key]) {
             Ok(_) => Ok(true),
             Err(error @ LedgerError::Custom { .. }) => {
                 let reason = error.custom_code().and_then(sip_client::refusal).map(|error| error.message().to_string());

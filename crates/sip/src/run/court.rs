@@ -1,7 +1,7 @@
 //! A dispute from accusation to verdict, by transactions.
 
-use anyhow::{Result, anyhow, ensure};
-use sip_client::Accusation;
+use anyhow::{Context, Result, anyhow, ensure};
+use sip_client::{Accusation, after_move};
 use sip_graph::show::kind_name;
 use sip_ledger::Ledger;
 use sip_node::dispute::{Challenger, Defender, DisputeError, FaultPlace, Move};
@@ -68,6 +68,7 @@ impl Run {
         let mut accuser = Challenger::new(graph, replay(view));
 
         let mut last = Phase::RevealLeaves;
+        let (mut concluded, mut decided): (bool, Dispute) = (false, self.world.read(&address)?);
         for _ in 0..MOVES_MAX {
             let before: Dispute = self.world.read(&address)?;
             let phase = before.game.phase().map_err(rule)?;
@@ -87,45 +88,49 @@ impl Run {
                 continue;
             };
             let mover = self.world.people[person].wallet();
-            let mut compute_units = 0;
-            let instructions = program.moves(&mover, &address, next.kind, &next.payload);
-            let transactions = instructions.len() as u32;
-            let mut refused = false;
-            for instruction in instructions {
-                match self.world.attempt(person, instruction)? {
-                    Some(receipt) => compute_units += receipt.compute_units,
-                    None => refused = true,
-                }
+            let mut instructions = program.moves(&mover, &address, next.kind, &next.payload);
+            // What the program will find is known beforehand: with the challenger's last move goes the verdict.
+            let after = after_move(&before, side, next.kind, &next.payload, self.world.ledger.slot());
+            let is_last = after.as_ref().is_ok_and(|after| after.game.outcome() != Ok(Outcome::Open));
+            concluded = is_last && side == Side::Challenger;
+            if concluded {
+                instructions.extend(program.conclude_dispute(&wallet, job, round, &pool));
             }
-            if refused {
+            let (Ok(after), Some(sent)) = (after, self.world.attempt_all(person, instructions)?) else {
                 // Who has no legal move loses by the clock as well.
+                concluded = false;
                 self.world.ledger.advance_slots(before.game.clock_slots[side as usize] + 1)?;
                 self.world.send(challenger, program.time_out(&address))?;
                 continue;
-            }
+            };
             match side {
-                Side::Trainer => trainer_transactions += transactions,
-                Side::Challenger => challenger_transactions += transactions,
+                Side::Trainer => trainer_transactions += sent.transactions,
+                Side::Challenger => challenger_transactions += sent.transactions,
             }
-            let after: Dispute = self.world.read(&address)?;
             path.push(DisputeLevel {
                 by: if side == Side::Trainer { "trainer" } else { "challenger" }.into(),
                 what: describe(phase, &next, &before.game, &after.game),
-                compute_units,
+                compute_units: sent.compute_units,
             });
+            decided = after;
+            if concluded {
+                break;
+            }
         }
-        let decided: Dispute = self.world.read(&address)?;
+        if !concluded {
+            decided = self.world.read(&address)?;
+        }
         let outcome = decided.game.outcome().map_err(rule)?;
         ensure!(outcome != Outcome::Open, "the dispute did not end within {MOVES_MAX} moves");
         let verdict = verdict(outcome, last, &decided.game);
-        let resolved = self.world.send(challenger, program.resolve_dispute(&wallet, job, round, &pool))?;
-        let closed = self.world.send(challenger, program.close_dispute(&wallet, &address))?;
-        challenger_transactions += 2;
-        path.push(DisputeLevel {
-            by: "program".into(),
-            what: verdict.clone(),
-            compute_units: resolved.compute_units + closed.compute_units,
-        });
+        let mut compute_units = 0;
+        if !concluded {
+            let conclusion = program.conclude_dispute(&wallet, job, round, &pool);
+            let sent = self.world.attempt_all(challenger, conclusion.into())?.context("the verdict was refused")?;
+            challenger_transactions += sent.transactions;
+            compute_units = sent.compute_units;
+        }
+        path.push(DisputeLevel { by: "program".into(), what: verdict.clone(), compute_units });
         let trainer = self.world.people[committed.trainer].name.clone();
         let accuser = self.world.people[challenger].name.clone();
         let convicted = outcome == Outcome::Convicted;

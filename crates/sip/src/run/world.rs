@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result, anyhow};
 use sip_client::Program;
-use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, compute_unit_limit};
+use sip_ledger::{
+    Embedded, Ledger, LedgerError, MAX_TRANSACTION_BYTES, Receipt, compute_unit_limit, pack, transaction_bytes,
+};
 use sip_protocol::finality::{accusation::Accusation, availability::Demand};
 use sip_protocol::pool::PoolKind;
 use sip_protocol::segment::Segment;
@@ -57,6 +59,15 @@ pub(crate) struct World {
     pub log: InstructionLog,
 }
 
+/// What several transactions took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sent {
+    /// How many.
+    pub(crate) transactions: u32,
+    /// Of all of them.
+    pub(crate) compute_units: u64,
+}
+
 impl World {
     /// An empty ledger with the program.
     pub(crate) fn new(people: Vec<Person>) -> Result<World> {
@@ -80,22 +91,33 @@ impl World {
     /// Sends one instruction as one transaction, signed and paid by a person.
     pub(crate) fn send(&mut self, person: usize, instruction: Instruction) -> Result<Receipt> {
         let name = instruction_name(&self.program, &instruction);
-        self.transact(person, &name, instruction).map_err(|error| explain(error, &name, &self.people[person].name))
+        self.transact(person, &name, &[instruction]).map_err(|error| explain(error, &name, &self.people[person].name))
     }
 
-    /// Sends one instruction that the program may refuse: then nothing has happened, and there is no receipt.
-    pub(crate) fn attempt(&mut self, person: usize, instruction: Instruction) -> Result<Option<Receipt>> {
-        let name = instruction_name(&self.program, &instruction);
-        match self.transact(person, &name, instruction) {
-            Ok(receipt) => Ok(Some(receipt)),
-            Err(LedgerError::Custom { .. }) => Ok(None),
-            Err(error) => Err(explain(error, &name, &self.people[person].name)),
+    /// Sends instructions in as few transactions as they fit into, and says how many those are and what they take; nothing if the program
+    /// refuses one of them, and the later ones are not sent then.
+    pub(crate) fn attempt_all(&mut self, person: usize, instructions: Vec<Instruction>) -> Result<Option<Sent>> {
+        let mut sent = Sent::default();
+        for transaction in pack(&self.people[person].wallet(), instructions) {
+            let names: Vec<String> =
+                transaction.iter().map(|instruction| instruction_name(&self.program, instruction)).collect();
+            let name = names.join(" + ");
+            match self.transact(person, &name, &transaction) {
+                Ok(receipt) => sent.compute_units += receipt.compute_units,
+                Err(LedgerError::Custom { .. }) => return Ok(None),
+                Err(error) => return Err(explain(error, &name, &self.people[person].name)),
+            }
+            sent.transactions += 1;
         }
+        Ok(Some(sent))
     }
 
-    fn transact(&mut self, person: usize, name: &str, instruction: Instruction) -> Result<Receipt, LedgerError> {
+    fn transact(&mut self, person: usize, name: &str, instructions: &[Instruction]) -> Result<Receipt, LedgerError> {
         let signer = &self.people[person].keypair;
-        let receipt = self.ledger.send(&[compute_unit_limit(COMPUTE_UNITS), instruction], signer, &[signer])?;
+        let limited = [&[compute_unit_limit(COMPUTE_UNITS)], instructions].concat();
+        // A part of a move may fill its transaction; it takes far less than what each instruction has without a limit.
+        let fits = transaction_bytes(&limited, &signer.pubkey()) <= MAX_TRANSACTION_BYTES;
+        let receipt = self.ledger.send(if fits { &limited } else { instructions }, signer, &[signer])?;
         self.log.entry(name.to_string()).or_default().push(receipt.compute_units);
         self.ledger.advance_slots(1)?;
         Ok(receipt)

@@ -147,7 +147,7 @@ fn one_honest_evaluator_wins_against_a_lying_majority() {
         Some(Cheat::FlipBit { step: 1, node: sum, element: 0, bit: 16 }),
     ];
     let reveals = reveal_all(&mut run, (job, round), &base, &lies);
-    assert!(run.world.attempt(0, program.tally(&job, &round)).unwrap().is_none(), "runs differ");
+    assert!(run.world.attempt_all(0, vec![program.tally(&job, &round)]).unwrap().is_none(), "runs differ");
     let places = (job, round);
     // A liar's own accusation of the honest run fails.
     let accused = (evaluators[0], evaluators[1]);

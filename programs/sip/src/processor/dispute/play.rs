@@ -18,5 +18,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::signer(party)?;
     let mut dispute = guard::load_mut::<Dispute>(program, dispute)?;
     let side = dispute.side_of(guard::key(party))?;
-    dispute.play::<Syscall, Soft>(&Play { side, kind: args.kind, offset: args.offset, bytes, slot: guard::slot()? })
+    let offset = u16::from_le_bytes(args.offset).into();
+    dispute.play::<Syscall, Soft>(&Play { side, kind: args.kind.into(), offset, bytes, slot: guard::slot()? })
 }

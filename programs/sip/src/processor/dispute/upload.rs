@@ -17,5 +17,5 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::signer(party)?;
     let mut dispute = guard::load_mut::<Dispute>(program, dispute)?;
     let side = dispute.side_of(guard::key(party))?;
-    dispute.upload(side, args.offset, bytes)
+    dispute.upload(side, u16::from_le_bytes(args.offset).into(), bytes)
 }
