@@ -474,6 +474,26 @@ impl Program {
         )
     }
 
+    /// Where the segment is, or would be, from which a pool goes on in a round that builds on the one with the index `parent`.
+    pub fn previous_segment(&self, job: &Address, parent: u32, pool: &Address) -> Address {
+        self.segment(&self.round(job, parent), pool)
+    }
+
+    /// [`CommitSegment`] in a job with compressed updates; `previous` is [`Program::previous_segment`].
+    pub fn commit_update(
+        &self,
+        trainer: &Address,
+        job: &Address,
+        round: &Address,
+        pool: &Address,
+        claim: &SegmentClaim,
+        previous: &Address,
+    ) -> Instruction {
+        let mut instruction = self.commit_segment(trainer, job, round, pool, claim);
+        instruction.accounts.push(readable(*previous));
+        instruction
+    }
+
     /// [`CloseCommits`].
     pub fn close_commits(&self, job: &Address, round: &Address) -> Instruction {
         build(self, &CloseCommits {}, vec![readable(*job), writable(*round)])

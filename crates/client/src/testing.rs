@@ -278,6 +278,7 @@ impl Default for Cast {
             init_outputs_root: named("init outputs"),
             init_node_count: 10,
             end_padding: 0,
+            ..JobSpec::default()
         };
         Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT, schedule: SCHEDULE }
     }
@@ -435,14 +436,25 @@ impl Scene {
             accumulator_root: named(&format!("leaves {} {trainer}", round.index)),
             leaf_count: self.job_state().spec.leaf_count(),
             place: self.trainers[trainer].seat.place,
-            reserved: [0; 3],
+            ..SegmentClaim::default()
         }
+    }
+
+    /// The address of the segment from which a trainer goes on in the last round.
+    pub fn previous_segment(&self, trainer: usize) -> Address {
+        let pool = self.trainers[trainer].seat.pool;
+        self.world.program.previous_segment(&self.job, self.round_state().parent, &pool)
     }
 
     /// The instruction with which a trainer commits a claim.
     pub fn commit_instruction(&self, trainer: usize, claim: &SegmentClaim) -> Instruction {
         let seat = self.trainers[trainer].seat;
-        self.world.program.commit_segment(&seat.operator, &self.job, &self.round(), &seat.pool, claim)
+        let (program, round) = (self.world.program, self.round());
+        if self.job_state().spec.is_compressed() {
+            let previous = self.previous_segment(trainer);
+            return program.commit_update(&seat.operator, &self.job, &round, &seat.pool, claim, &previous);
+        }
+        program.commit_segment(&seat.operator, &self.job, &round, &seat.pool, claim)
     }
 
     /// Commits a trainer's honest claim; returns the segment's address.

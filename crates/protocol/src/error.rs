@@ -8,7 +8,8 @@ pub type Result<T> = core::result::Result<T, Error>;
 macro_rules! errors {
     ($($name:ident = $code:literal, $message:literal;)*) => {
         /// Why an instruction is refused. Ranges: 1 guards, 100 stake, 200 configuration and emission, 300 data, 400 jobs, 500 rounds and
-        /// segments, 600 audit, 700 evaluation, 800 settlement, 900 disputes.
+        /// segments, 600 audit, 700 evaluation, 800 settlement, 900 disputes,
+        /// 1000 compressed updates.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Error {
@@ -201,6 +202,10 @@ errors! {
     TooManyDemands = 940, "as many demands as one must bear are open; wait for an answer";
     DemandOver = 941, "the demand is answered or has failed";
     DemandRunning = 942, "the demand is open; wait for the answer or for the end of its clock";
+
+    // Compressed updates (1000..=1019).
+    WrongPreviousUpdate = 1000, "the segment names another previous update than its trainer's in the round that its round builds on; where that has none, name the job's reset";
+    WrongUpdate = 1001, "a segment of a job with compressed updates has an update, any other segment has none";
 }
 
 impl core::fmt::Display for Error {

@@ -273,11 +273,14 @@ instructions! {
 
     /// Commits a trainer's segment.
     ///
-    /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · pool · [writable] segment (created) · system program.
+    /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · pool · [writable] segment (created) · system program ·
+    /// with compressed updates the trainer's segment of the round's parent, whether it exists or not.
     ///
     /// - the round is open and of this job; the signer operates the pool, which holds the place and is not excluded, and whose own
     ///   bond covers as many rounds as the job builds ahead
     /// - the segment starts at the round's base and has the job's number of leaves; one per trainer and round
+    /// - with compressed updates its previous one is the passed segment's, if that counts in its round, else the job's reset; the start state
+    ///   is not checked here but in court; there is an update
     /// - after the deadline it is late
     CommitSegment = 18 {
         /// The claim.

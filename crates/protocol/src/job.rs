@@ -99,9 +99,62 @@ pub struct JobSpec {
     pub init_node_count: u32,
     /// Always 0.
     pub end_padding: u32,
+    // Compressed updates: all of these, or none. See [`JobSpec::is_compressed`].
+    /// sha256 Merkle root over the nodes of the graph that gives the state which a segment starts from: it reads the round's base, then
+    /// the trainer's previous update.
+    pub start_nodes_root: [u8; 32],
+    /// sha256 Merkle root over which of its nodes gives which state entry.
+    pub start_outputs_root: [u8; 32],
+    /// sha256 Merkle root over the nodes of the graph that gives a segment's update: it reads the previous update, then the segment's
+    /// start state, then its end state.
+    pub update_nodes_root: [u8; 32],
+    /// sha256 Merkle root over which of its nodes gives which entry of the update.
+    pub update_outputs_root: [u8; 32],
+    /// Root of the update that stands for the previous one of a trainer who has none that was applied.
+    pub reset_update_root: [u8; 32],
+    /// Nodes of the start graph.
+    pub start_node_count: u32,
+    /// Nodes of the update graph.
+    pub update_node_count: u32,
+    /// Entries of an update; 0 if segments hand over their end states.
+    pub update_entries: u32,
+    /// Entries of a round's base; 0 if that is a whole state.
+    pub base_entries: u32,
 }
 
 impl JobSpec {
+    /// Whether segments hand over updates: each starts from the round's base and its trainer's previous update, and ends with a new
+    /// one, which is all that others read of it. Otherwise each starts from the base itself, and hands over its end state.
+    pub const fn is_compressed(&self) -> bool {
+        self.update_entries != 0
+    }
+
+    /// Entries of a round's base.
+    pub const fn entries_of_base(&self) -> u32 {
+        if self.is_compressed() { self.base_entries } else { self.state_count }
+    }
+
+    /// Entries of what a segment hands over: its update, or its end state.
+    pub const fn entries_of_result(&self) -> u32 {
+        if self.is_compressed() { self.update_entries } else { self.state_count }
+    }
+
+    /// Checks that what belongs to compressed updates is there, or none of it.
+    fn check_updates(&self) -> Result<()> {
+        let roots = [
+            &self.start_nodes_root,
+            &self.start_outputs_root,
+            &self.update_nodes_root,
+            &self.update_outputs_root,
+            &self.reset_update_root,
+        ];
+        let counts = [self.start_node_count, self.update_node_count, self.update_entries, self.base_entries];
+        let is_compressed = self.is_compressed();
+        let is_whole = roots.iter().all(|root| (**root != [0; 32]) == is_compressed)
+            && counts.iter().all(|count| (*count != 0) == is_compressed && *count <= 1 << 24);
+        if is_whole { Ok(()) } else { Err(Error::WrongJobShape) }
+    }
+
     /// Checks all sizes.
     pub fn check(&self) -> Result<()> {
         if self.domain_count == 0 || self.domain_count as usize > MAX_DOMAINS {
@@ -142,6 +195,7 @@ impl JobSpec {
         {
             return Err(Error::WrongJobShape);
         }
+        self.check_updates()?;
         mixture::check_bounds(self.domain_count as usize, self.mixture_floor_bps, self.mixture_cap_bps)
     }
 
@@ -235,7 +289,7 @@ pub struct Job {
     pub last_reward: u64,
 }
 
-account!(Job, Job, 2448, liabilities: |job| Ok(job.genesis_bond));
+account!(Job, Job, 2624, liabilities: |job| Ok(job.genesis_bond));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.

@@ -1,6 +1,7 @@
 //! A small segment with every operator in its graph, run honestly or with one lie, for tests of disputes.
 
 use super::{Evidence, FaultPlace, GraphEvidence, StepRoots};
+use crate::State;
 use sip_arith::{Native, is_fault};
 use sip_ops::{Instruction, Kind, Node, NodeSpec, Opcode, Operand, Source, Type, evaluate_element};
 use sip_proof::sampler::{Corpus, Row};
@@ -332,6 +333,14 @@ impl Scene {
             }
         }
         scene.ground.start_root = state_tree_root(&scene.genesis);
+        Arc::new(scene)
+    }
+
+    /// The same job with a segment that starts from this state.
+    pub fn starting(&self, state: &State) -> Arc<Scene> {
+        let mut scene = self.clone();
+        scene.genesis = state.entries().iter().map(|entry| entry.to_vec()).collect();
+        scene.ground.start_root = state.root();
         Arc::new(scene)
     }
 

@@ -24,7 +24,7 @@ pub struct Ground {
     pub tables_root: Hash,
     /// Seed of the round's batches.
     pub round_seed: Hash,
-    /// State root that the segment starts from: the base of the round.
+    /// State root before the first step: of a segment what it starts from, of a graph that is computed once what its first inputs read.
     pub start_root: Hash,
     /// State root that is claimed after the last step.
     pub end_root: Hash,

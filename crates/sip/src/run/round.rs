@@ -176,7 +176,7 @@ impl Run {
             accumulator_root: segment.work.accumulator_root(),
             leaf_count: segment.work.leaves.len() as u32,
             place: person.place,
-            reserved: [0; 3],
+            ..SegmentClaim::default()
         };
         let (wallet, pool) = (person.wallet(), person.pool()?);
         let instruction = self.world.program.commit_segment(&wallet, job, round, &pool, &claim);
