@@ -33,5 +33,5 @@ pub use cost::{AUDIT_SHARE_MAX, COMMITMENT_SHARE_MAX, Cost};
 pub use replay::Replay;
 pub use state::{State, StateError};
 pub use task::{Segment, SegmentTask, Task, WorkError};
-pub use updates::Updates;
+pub use updates::{Updates, UpdatesError};
 pub use worker::{Audit, Divergence, Times, Trace, Worker};

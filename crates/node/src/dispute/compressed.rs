@@ -52,7 +52,8 @@ fn state_inputs(b: &mut Builder, first: usize, entries: usize) -> Vec<Tensor> {
 
 /// Inputs that read the entries of an update, whose first has this number.
 fn update_inputs(b: &mut Builder, first: usize) -> Vec<Tensor> {
-    let input = |(n, (shape, dtype)): (usize, &(&[usize], Type))| b.input(Source::State((first + n) as u32), shape, *dtype);
+    let input =
+        |(n, (shape, dtype)): (usize, &(&[usize], Type))| b.input(Source::State((first + n) as u32), shape, *dtype);
     UPDATE.iter().enumerate().map(input).collect()
 }
 
@@ -130,8 +131,7 @@ fn aggregate_graph(count: usize) -> Result<Graph, AggregateError> {
             p.plus(bias, part)
         });
     }
-    b.finish(&[weights, biases], &[])
-        .map_err(|error| AggregateError::Count { found: count, reason: error.to_string() })
+    b.finish(&[weights, biases], &[]).map_err(|error| AggregateError::Count { found: count, reason: error.to_string() })
 }
 
 /// The graphs of the job.
