@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::dispute::{Evidence, FaultPlace, GraphEvidence, StepRoots};
-use crate::worker::Trace;
 use crate::{Cheat, State, replay, state};
 
 /// What a graph gives for the states that its inputs read: honestly, or with a cheat.
@@ -22,6 +21,9 @@ pub struct Computation {
     simd: Simd,
     outcome: Option<Outcome>,
 }
+
+/// All tensors in graph order.
+type Trace = Vec<Vec<u32>>;
 
 /// All tensors, as far as there are any, and the roots of the state that comes out.
 struct Outcome {
