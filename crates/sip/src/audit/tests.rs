@@ -36,6 +36,7 @@ fn settings(cheats: Vec<Fraud>) -> Settings {
         windows: 2,
         cheats,
         domains: Vec::new(),
+        updates: Default::default(),
     }
 }
 

@@ -131,7 +131,7 @@ fn schedule() -> Schedule {
 fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
     let (roots, score_roots) = (&prepared.task.roots, &prepared.scoring.roots);
     let held_out = scoring::held_out(settings.windows, settings.batch, settings.sequence_length());
-    JobSpec {
+    let mut spec = JobSpec {
         nodes_root: roots.nodes_root,
         outputs_root: roots.outputs_root,
         tables_root: roots.tables_root,
@@ -166,7 +166,11 @@ fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         challenge_slots: 10_000,
         lookahead: 2,
         ..JobSpec::default()
+    };
+    if let Some(updates) = &prepared.updates {
+        updates.specify(&mut spec);
     }
+    spec
 }
 
 /// A name in an account: cut to fit, padded with zeros.
