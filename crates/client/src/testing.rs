@@ -20,7 +20,7 @@ use sip_protocol::{
     job::{Job, JobSpec, MAX_DOMAINS},
     pool::{Pool, PoolKind},
     round::Round,
-    segment::{Segment, SegmentClaim},
+    segment::{Segment, SegmentClaim, previous_root},
 };
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -429,15 +429,23 @@ impl Scene {
 
     /// What an honest trainer claims in the last round.
     pub fn claim(&self, trainer: usize) -> SegmentClaim {
-        let round = self.round_state();
-        SegmentClaim {
+        let (round, spec) = (self.round_state(), self.job_state().spec);
+        let root = |what: &str| named(&format!("{what} {} {trainer}", round.index));
+        let claim = SegmentClaim {
             start_root: round.base_root,
-            end_root: named(&format!("end {} {trainer}", round.index)),
-            accumulator_root: named(&format!("leaves {} {trainer}", round.index)),
-            leaf_count: self.job_state().spec.leaf_count(),
+            end_root: root("end"),
+            accumulator_root: root("leaves"),
+            leaf_count: spec.leaf_count(),
             place: self.trainers[trainer].seat.place,
             ..SegmentClaim::default()
+        };
+        if !spec.is_compressed() {
+            return claim;
         }
+        let address = self.previous_segment(trainer);
+        let previous = self.world.ledger.account(&address).map(|_| self.world.state::<Segment>(&address));
+        let previous_root = previous_root(&spec, previous.as_ref());
+        SegmentClaim { start_root: root("start"), previous_root, update_root: root("update"), ..claim }
     }
 
     /// The address of the segment from which a trainer goes on in the last round.

@@ -425,3 +425,69 @@ pub const fn bit(place: u8) -> u16 {
 pub const fn first_bits(count: u8) -> u16 {
     if count < 16 { (1u16 << count) - 1 } else { u16::MAX }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A job of the least sizes.
+    fn plain() -> JobSpec {
+        JobSpec {
+            node_count: 1,
+            state_count: 3,
+            inner_steps: 1,
+            leaf_interval: 1,
+            batch: 1,
+            sequence_length: 8,
+            rounds: 1,
+            domain_count: 1,
+            lookahead: 1,
+            mixture_cap_bps: 10_000,
+            commit_slots: 1,
+            audit_slots: 1,
+            vote_slots: 1,
+            evaluation_slots: 1,
+            challenge_slots: 1,
+            score_node_count: 1,
+            score_windows: 1,
+            score_rows: 1,
+            score_leaf_interval: 1,
+            ..JobSpec::default()
+        }
+    }
+
+    #[test]
+    fn a_job_has_all_of_compressed_updates_or_none_of_it() {
+        let set: [fn(&mut JobSpec, u32); 9] = [
+            |spec, value| spec.start_nodes_root = [value as u8; 32],
+            |spec, value| spec.start_outputs_root = [value as u8; 32],
+            |spec, value| spec.update_nodes_root = [value as u8; 32],
+            |spec, value| spec.update_outputs_root = [value as u8; 32],
+            |spec, value| spec.reset_update_root = [value as u8; 32],
+            |spec, value| spec.start_node_count = value,
+            |spec, value| spec.update_node_count = value,
+            |spec, value| spec.update_entries = value,
+            |spec, value| spec.base_entries = value,
+        ];
+        let plain = plain();
+        let mut compressed = plain;
+        set.iter().for_each(|set| set(&mut compressed, 7));
+        assert_eq!((plain.check(), compressed.check()), (Ok(()), Ok(())));
+        assert_eq!((plain.entries_of_base(), plain.entries_of_result()), (3, 3));
+        compressed.base_entries = 5;
+        assert_eq!((compressed.entries_of_base(), compressed.entries_of_result()), (5, 7));
+        for set in set {
+            let (mut more, mut less) = (plain, compressed);
+            set(&mut more, 1);
+            set(&mut less, 0);
+            assert_eq!((more.check(), less.check()), (Err(Error::WrongJobShape), Err(Error::WrongJobShape)));
+        }
+        for set in &set[5..] {
+            let mut spec = compressed;
+            set(&mut spec, 1 << 24);
+            assert_eq!(spec.check(), Ok(()));
+            set(&mut spec, (1 << 24) + 1);
+            assert_eq!(spec.check(), Err(Error::WrongJobShape));
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! A job over the synthetic graph on a real ledger, and disputes on it played by both brains.
 #![allow(dead_code, reason = "not every test file asks for everything")]
 
+pub(crate) mod chamber;
 pub(crate) mod hall;
 
 use sip_client::Accusation;

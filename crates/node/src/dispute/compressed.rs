@@ -6,7 +6,7 @@
 
 use super::staged;
 use super::synthetic::Run;
-use crate::{AggregateError, Aggregates, State, Updates};
+use crate::{AggregateError, Aggregates, Computation, State, Updates};
 use sip_graph::{Builder, Graph, GraphError, Tensor};
 use sip_kernels::{Simd, Threads};
 use sip_ops::{Source, Type};
@@ -153,6 +153,38 @@ pub fn base_of(state: &[Vec<u32>]) -> Arc<State> {
     staged::state(&state[..BASE_ENTRIES])
 }
 
+fn machine() -> (Arc<Threads>, Simd) {
+    (Arc::new(Threads::new(1)), Simd::detect())
+}
+
+/// The next base of these updates, as evidence.
+///
+/// # Panics
+/// If there is no graph for so many updates.
+pub fn base_evidence(updates: &Updates, base: &Arc<State>, of: &[Arc<State>]) -> Computation {
+    let (threads, simd) = machine();
+    updates.base_evidence(base, of, &threads, simd).expect("1 to 16 updates")
+}
+
+/// The next base of these updates.
+///
+/// # Panics
+/// If there is no graph for so many updates, or one of them has another shape.
+pub fn next_base(updates: &Updates, base: &Arc<State>, of: &[Arc<State>]) -> Arc<State> {
+    let (threads, simd) = machine();
+    Arc::new(updates.next_base(base, of, &threads, simd).expect("updates that fit"))
+}
+
+/// A state or update with one bit of it flipped.
+///
+/// # Panics
+/// If there is no such element.
+pub fn flipped(state: &State, entry: usize, element: usize, bit: u32) -> Arc<State> {
+    let mut entries: Vec<Vec<u32>> = state.entries().iter().map(|entry| entry.to_vec()).collect();
+    entries[entry][element] ^= 1 << bit;
+    staged::state(&entries)
+}
+
 /// A segment with what it started from and what it hands over.
 #[derive(Clone)]
 pub struct Work {
@@ -181,11 +213,23 @@ impl Work {
         previous: &Arc<State>,
         run: impl FnOnce(&State) -> Arc<Run>,
     ) -> Work {
-        let (threads, simd) = (Arc::new(Threads::new(1)), Simd::detect());
+        let (threads, simd) = machine();
         let start = Arc::new(updates.start_state(base, previous, &threads, simd).expect("a start state"));
         let run = run(&start);
         let end = staged::state(run.end_state());
         let update = Arc::new(updates.update(previous, [&start, &end], &threads, simd).expect("an update"));
         Work { base: Arc::clone(base), previous: Arc::clone(previous), start, run, end, update }
+    }
+
+    /// How the start state came about, as evidence.
+    pub fn start_evidence(&self, updates: &Updates) -> Computation {
+        let (threads, simd) = machine();
+        updates.start_evidence(&self.base, &self.previous, &threads, simd)
+    }
+
+    /// How the update came about, as evidence.
+    pub fn update_evidence(&self, updates: &Updates) -> Computation {
+        let (threads, simd) = machine();
+        updates.update_evidence(&self.previous, [&self.start, &self.end], &threads, simd)
     }
 }
