@@ -18,7 +18,7 @@
 //!
 //! The greatest k of a chunk are k maxima in a row. Counting for every element how many are greater would take two nodes instead of 4·k,
 //! but one of chunk × tensor elements, which the trace of a dispute has to hash, and which passes the operator set's limit in a
-//! tensor of 2²⁵ weights.
+//! tensor of 2²⁶ weights.
 
 use crate::llama::ModelError;
 use sip_graph::{Axis, Builder, Graph, Program, Tensor, Value, View};
@@ -59,8 +59,9 @@ pub struct UpdateCodec {
 }
 
 impl Default for UpdateCodec {
+    /// A nineteenth of a state's bytes. The outer momentum makes up for what a residual delays: see `examples/update_gap` of `sip-node`.
     fn default() -> UpdateCodec {
-        UpdateCodec { chunk: 64, keep: 8, outer: Outer::Mean }
+        UpdateCodec { chunk: 32, keep: 8, outer: Outer::Nesterov { rate: 1.0, momentum: 0.4 } }
     }
 }
 

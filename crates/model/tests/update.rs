@@ -281,7 +281,7 @@ fn what_is_not_told_is_told_later() {
 
 #[test]
 fn an_update_far_greater_than_the_others_counts_like_the_median() {
-    let codec = UpdateCodec::default();
+    let codec = UpdateCodec { chunk: 64, keep: 8, outer: Outer::Mean };
     let of = |scale: f32| changes(&codec, &[(0..64).map(|n| if n < 8 { scale } else { 0.0 }).collect()]);
     let updates = [of(1.0), of(3.0), of(1e30)].map(|(_, update)| update);
     let base = vec![vec![0u32; 64]];

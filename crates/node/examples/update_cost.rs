@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let preset = arguments.next().unwrap_or("base".into());
     let mut number = |usual: usize| arguments.next().map_or(Ok(usual), |text| text.parse());
-    let (rows, sequence, chunk, keep) = (number(8)?, number(256)?, number(64)?, number(8)?);
+    let (rows, sequence, chunk, keep) = (number(8)?, number(256)?, number(32)?, number(8)?);
     let preset = LlamaConfig::preset(&preset).ok_or("unknown preset; expected tiny, small, medium, base or large")?;
     let config = LlamaConfig { max_seq_len: sequence, ..preset };
     let threads = Arc::new(Threads::from_environment()?);

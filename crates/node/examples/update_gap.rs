@@ -2,7 +2,7 @@
 //! averaged and once with each codec, from the same start and on the same batches:
 //! `cargo run --release -p sip-node --example update_gap [rounds] [steps] [run…]`.
 //!
-//! A run is `whole`, `chunk,keep` or `chunk,keep,rate,momentum`. Prints the held-out loss after every round, and what a trainer told in it.
+//! A run is `whole`, `usual`, `chunk,keep` or `chunk,keep,rate,momentum`. Prints the held-out loss after every round, and what a trainer told in it.
 
 use sip_data::{Corpus, DomainTokens, Mixture, TokenBlob};
 use sip_graph::AdamW;
@@ -39,8 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (rounds, steps) = (number(12)?, number(50)?);
     let mut runs: Vec<String> = arguments.collect();
     if runs.is_empty() {
-        let UpdateCodec { chunk, keep, .. } = UpdateCodec::default();
-        runs = vec!["whole".into(), format!("{chunk},{keep}")];
+        runs = vec!["whole".into(), "usual".into()];
     }
     let mut setting = setting(rounds, steps)?;
     let mut of_whole = None;
@@ -58,11 +57,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn codec(text: &str) -> Result<UpdateCodec, Box<dyn Error>> {
+    if text == "usual" {
+        return Ok(UpdateCodec::default());
+    }
     let parts: Vec<&str> = text.split(',').collect();
     let outer = match parts[..] {
         [_, _] => Outer::Mean,
         [_, _, rate, momentum] => Outer::Nesterov { rate: rate.parse()?, momentum: momentum.parse()? },
-        _ => return Err(format!("{text} is no codec; expected chunk,keep or chunk,keep,rate,momentum").into()),
+        _ => return Err(format!("{text} is no codec; expected usual, chunk,keep or chunk,keep,rate,momentum").into()),
     };
     Ok(UpdateCodec { chunk: parts[0].parse()?, keep: parts[1].parse()?, outer })
 }

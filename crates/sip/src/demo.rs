@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     /// Seconds instead of minutes: a tiny model, few rounds, part of the texts
     #[arg(long)]
     quick: bool,
-    /// What trainers hand over: whole states, or compressed updates (a few per cent of the bytes)
+    /// What trainers hand over: whole states, or compressed updates (a nineteenth of the bytes)
     #[arg(long, value_enum, default_value_t = Exchange::Whole)]
     updates: Exchange,
     /// Folder for the results

@@ -261,6 +261,13 @@ impl Run {
             segment.audited_by.push(auditor);
             match audit.divergence {
                 None => {
+                    let result = self.prepared.result(&segment.start, &audit.replayed.end, &self.machine)?;
+                    if self.prepared.claim(account.claim, &segment.start, &result) != account.claim {
+                        let name = &self.world.people[segment.trainer].name;
+                        self.progress
+                            .line(&format!("{name} hands over another update than its steps give: no attestation"));
+                        continue;
+                    }
                     let seat = self.world.people[auditor].seat()?;
                     let (place, trace_root) = (segment.task.place, audit.trace_roots[0]);
                     let name = &self.world.people[auditor].name;
