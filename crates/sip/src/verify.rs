@@ -283,7 +283,7 @@ impl Verifier {
         let person = &self.world.people[trainer];
         let address = self.world.program.segment(round_address, &person.pool()?);
         let account: segment::Segment = self.world.read(&address)?;
-        let start = self.prepared.start(base, applied, person.place, &self.machine)?;
+        let start = self.prepared.start(base, applied.get(&person.place), &self.machine)?;
         let task = SegmentTask {
             round: round.index,
             seed: round.seed,

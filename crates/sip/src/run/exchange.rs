@@ -25,10 +25,10 @@ pub(crate) struct Start {
 }
 
 impl Prepared {
-    /// What the segment of a place starts from.
-    pub(crate) fn start(&self, base: &Arc<State>, applied: &Applied, place: u8, machine: &Machine) -> Result<Start> {
+    /// What a segment starts from, of a trainer whose update the last round applied, if it has one.
+    pub(crate) fn start(&self, base: &Arc<State>, applied: Option<&Arc<State>>, machine: &Machine) -> Result<Start> {
         let Some(updates) = &self.updates else { return Ok(Start { previous: None, state: Arc::clone(base) }) };
-        let previous = Arc::clone(applied.get(&place).unwrap_or(&updates.reset));
+        let previous = Arc::clone(applied.unwrap_or(&updates.reset));
         let state = updates.start_state(base, &previous, &machine.threads, machine.simd)?;
         Ok(Start { previous: Some(previous), state: Arc::new(state) })
     }

@@ -127,7 +127,7 @@ impl Run {
         let mut committed = Vec::new();
         for trainer in trainers {
             let place = self.world.people[trainer].place;
-            let start = self.prepared.start(&self.base, &self.applied, place, &self.machine)?;
+            let start = self.prepared.start(&self.base, self.applied.get(&place), &self.machine)?;
             let task = SegmentTask {
                 round: opened.index,
                 seed: opened.seed,
