@@ -208,7 +208,7 @@ fn a_false_start_and_a_false_update_cost_the_bond_and_undo_the_round() {
         assert!(job.is_excluded(LIAR as u8) && !job.is_excluded(0));
         let pool = chamber.scene.pool_state(&chamber.scene.trainers[LIAR].seat.pool);
         assert_eq!((pool.self_bond, pool.segments_convicted, pool.open_disputes), (0, 1, 0));
-        assert!(chamber.scene.segment_state(LIAR).bounty > 0);
+        assert!(chamber.scene.segment_state(LIAR).escrow.bounty > 0);
         // The other goes on from its update of the first round, on which the next one builds again.
         let first_update = chamber.works[0].previous.root();
         chamber.scene.open_round();

@@ -8,7 +8,6 @@ use sip_proof::{Hash, Leaf, roots_tree};
 use std::sync::Arc;
 
 use crate::dispute::{Evidence, FaultPlace, GraphEvidence, StepRoots};
-use crate::worker::Trace;
 use crate::{Cheat, State, replay, state};
 
 /// What a graph gives for the states that its inputs read: honestly, or with a cheat.
@@ -21,6 +20,9 @@ pub struct Computation {
     simd: Simd,
     outcome: Option<Outcome>,
 }
+
+/// All tensors in graph order.
+type Trace = Vec<Vec<u32>>;
 
 /// All tensors, as far as there are any, and the roots of the state that comes out.
 struct Outcome {
@@ -97,7 +99,7 @@ impl Computation {
             }
             trace[node] = output.to_vec();
         };
-        let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[] };
+        let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] };
         let mut fault = None;
         match executor.run(&inputs, &mut next, Some(&mut observe)) {
             Err(RunError::Fault {
@@ -142,7 +144,7 @@ pub fn compute(
         graph.state_outputs().iter().map(|&node| Buffer::new(nodes[node as usize].len())).collect();
     let options = ExecutorOptions { simd, ..ExecutorOptions::default() };
     let mut executor = Executor::new(Arc::clone(graph), Arc::clone(threads), options);
-    executor.run(&Inputs { state: &state, batch: &[], step: 0, tables: &[] }, &mut next, None)?;
+    executor.run(&Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] }, &mut next, None)?;
     Ok(State::new(next, threads))
 }
 

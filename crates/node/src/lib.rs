@@ -23,6 +23,7 @@ mod replay;
 pub mod scoring;
 mod state;
 mod task;
+mod trace;
 mod updates;
 mod worker;
 
@@ -33,5 +34,6 @@ pub use cost::{AUDIT_SHARE_MAX, COMMITMENT_SHARE_MAX, Cost};
 pub use replay::Replay;
 pub use state::{State, StateError};
 pub use task::{Segment, SegmentTask, Task, WorkError};
+pub use trace::{Keep, Trace};
 pub use updates::Updates;
-pub use worker::{Audit, Divergence, Times, Trace, Worker};
+pub use worker::{Audit, Divergence, Times, Worker};
