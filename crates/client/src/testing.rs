@@ -21,6 +21,7 @@ use sip_protocol::{
     pool::{Pool, PoolKind},
     round::Round,
     segment::{Segment, SegmentClaim, previous_root},
+    setting::{MAX_SETTINGS, Setting},
 };
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -259,7 +260,8 @@ impl Default for Cast {
             audit_rate: u32::MAX,
             domain_count: 3,
             lookahead: 2,
-            reserved: [0; 2],
+            mixture_mode: 0,
+            reserved: 0,
             mixture_floor_bps: 500,
             mixture_cap_bps: 8_000,
             commit_slots: 100,
@@ -278,6 +280,7 @@ impl Default for Cast {
             init_outputs_root: named("init outputs"),
             init_node_count: 10,
             end_padding: 0,
+            settings: [Setting::default(); MAX_SETTINGS],
             ..JobSpec::default()
         };
         Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT, schedule: SCHEDULE }
@@ -331,7 +334,7 @@ impl Scene {
         let job = program.job(&creator.pubkey(), 0);
         let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &cast.spec, &datasets)];
         instructions
-            .extend((0..domains as u32).map(|domain| program.create_attention_pool(&creator.pubkey(), &job, domain)));
+            .extend(cast.spec.attention_numbers().map(|n| program.create_attention_pool(&creator.pubkey(), &job, n)));
         for instruction in instructions {
             world.send(&[instruction], &[&creator]);
         }
@@ -421,8 +424,7 @@ impl Scene {
         }
         let job = self.job_state();
         let authority = self.world.authority.insecure_clone();
-        let instruction =
-            self.world.program.open_round(&authority.pubkey(), &self.job, job.next_round, job.spec.domain_count);
+        let instruction = self.world.program.open_next_round(&authority.pubkey(), &self.job, &job);
         self.world.send(&[instruction], &[&authority]);
         self.round()
     }

@@ -8,6 +8,7 @@ use sip_protocol::{
     instruction::RegisterDataset,
     job::JobSpec,
     pool::{Pool, PoolKind, RETIRED},
+    setting::Setting,
 };
 use solana_signer::Signer;
 
@@ -95,7 +96,7 @@ fn a_job_outside_the_limits_is_refused() {
         JobSpec { audit_slots: 0, ..good },
         JobSpec { vote_slots: 0, ..good },
         JobSpec { evaluation_slots: 0, ..good },
-        JobSpec { reserved: [0, 1], ..good },
+        JobSpec { reserved: 1, ..good },
         JobSpec { challenge_slots: 0, ..good },
         JobSpec { lookahead: 0, ..good },
         JobSpec { lookahead: 9, ..good },
@@ -130,6 +131,8 @@ fn a_job_outside_the_limits_is_refused() {
         (JobSpec { mixture_floor_bps: 3_000, mixture_cap_bps: 2_000, ..good }, Error::WrongMixtureBounds),
         (JobSpec { mixture_cap_bps: 10_001, ..good }, Error::WrongMixtureBounds),
         (JobSpec { sequence_length: 100_000, ..good }, Error::DatasetTooShort),
+        (JobSpec { mixture_mode: 2, ..good }, Error::WrongMixtureMode),
+        (JobSpec { settings: [Setting { meaning: 1, ..Setting::default() }; 4], ..good }, Error::WrongSetting),
         (JobSpec { audit_slots: u32::MAX, ..good }, Error::UnbondingTooShort),
         (JobSpec { challenge_slots: 432_000, ..good }, Error::UnbondingTooShort),
         (JobSpec { commit_slots: 432_000, ..good }, Error::UnbondingTooShort),

@@ -8,7 +8,6 @@ use common::send_guarded;
 use court::chamber::{Chamber, Claimed};
 use sip_client::testing::{Cast, Scene, named, scores};
 use sip_client::{Accusation, StateDemand};
-use sip_ledger::Ledger;
 use sip_node::availability::state_answer;
 use sip_node::dispute::compressed::{self, Work, entry, flipped};
 use sip_node::{Cheat, Computation};
@@ -209,7 +208,7 @@ fn a_false_start_and_a_false_update_cost_the_bond_and_undo_the_round() {
         assert!(job.is_excluded(LIAR as u8) && !job.is_excluded(0));
         let pool = chamber.scene.pool_state(&chamber.scene.trainers[LIAR].seat.pool);
         assert_eq!((pool.self_bond, pool.segments_convicted, pool.open_disputes), (0, 1, 0));
-        assert!(chamber.scene.segment_state(LIAR).bounty > 0);
+        assert!(chamber.scene.segment_state(LIAR).escrow.bounty > 0);
         // The other goes on from its update of the first round, on which the next one builds again.
         let first_update = chamber.works[0].previous.root();
         chamber.scene.open_round();
@@ -383,22 +382,17 @@ fn updates_and_the_updates_before_them_are_shown_on_demand() {
     let (work, program) = (chamber.works[LIAR].clone(), chamber.scene.world.program);
     let (seat, key) = (chamber.scene.trainers[LIAR].seat, chamber.scene.trainers[LIAR].key.insecure_clone());
     let (job, round, reader) = (chamber.scene.job, chamber.scene.round(), chamber.challenger());
+    let wallet = reader.pubkey();
     let entries = work.update.entries().len() as u32;
-    let demand = |entry, chunk| StateDemand {
-        demander: &reader.pubkey(),
-        job: &job,
-        round: &round,
-        pool: &seat.pool,
-        entry,
-        chunk,
-    };
+    let demand =
+        |entry, chunk| StateDemand { demander: &wallet, job: &job, round: &round, pool: &seat.pool, entry, chunk };
     let world = &mut chamber.scene.world;
     world.refused(&[program.demand_state(&demand(2 * entries, 0))], &[&reader], Error::NothingThere);
     for (tree, state) in [&work.update, &work.previous].into_iter().enumerate() {
         for (entry, chunk) in [(entry::CODES, 5), (entry::RESIDUAL, 93), (entry::AGE, 0)] {
             let asked = tree as u32 * entries + entry as u32;
             world.send(&[program.demand_state(&demand(asked, chunk))], &[&reader]);
-            let address = program.demand(&program.segment(&round, &seat.pool), &reader.pubkey(), asked, chunk);
+            let address = program.demand(&program.segment(&round, &seat.pool), &wallet, asked, chunk);
             let opened: Demand = world.state(&address);
             assert_eq!((opened.root, opened.entry, opened.entry_count), (state.root(), entry as u32, entries));
             let roots: Vec<_> = state.entries().iter().map(|entry| sip_proof::tensor_root(entry)).collect();

@@ -100,7 +100,7 @@ impl Computation {
             }
             trace[node] = output.to_vec();
         };
-        let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[] };
+        let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] };
         let mut fault = None;
         match executor.run(&inputs, &mut next, Some(&mut observe)) {
             Err(RunError::Fault {
@@ -151,7 +151,7 @@ pub fn compute(
         graph.state_outputs().iter().map(|&node| Buffer::new(nodes[node as usize].len())).collect();
     let options = ExecutorOptions { simd, ..ExecutorOptions::default() };
     let mut executor = Executor::new(Arc::clone(graph), Arc::clone(threads), options);
-    executor.run(&Inputs { state: &state, batch: &[], step: 0, tables: &[] }, &mut next, None)?;
+    executor.run(&Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] }, &mut next, None)?;
     Ok(State::new(next, threads))
 }
 

@@ -10,9 +10,10 @@ use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
 use crate::{
     Address, Error, Header, Result, account,
     config::Parameters,
-    finality::{Chain, MAX_LOOKAHEAD},
+    finality::{Chain, MAX_LOOKAHEAD, accusation::Escrow},
     mixture,
     pool::PoolKind,
+    setting::{self, MAX_SETTINGS, Setting},
 };
 
 /// Most trainers of a job.
@@ -61,8 +62,10 @@ pub struct JobSpec {
     /// Most rounds that have a result and are not final, the one that runs included: 1 to [`MAX_LOOKAHEAD`]. A trainer's own bond
     /// covers as many.
     pub lookahead: u8,
+    /// A [`mixture::Mode`]: how the mixture follows stake.
+    pub mixture_mode: u8,
     /// Always 0.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
     /// Least part of a domain in the mixture.
     pub mixture_floor_bps: u16,
     /// Greatest part of a domain in the mixture.
@@ -120,6 +123,8 @@ pub struct JobSpec {
     pub update_entries: u32,
     /// Entries of a round's base; 0 if that is a whole state.
     pub base_entries: u32,
+    /// What patrons steer beside the mixture; those that exist come first.
+    pub settings: [Setting; MAX_SETTINGS],
 }
 
 impl JobSpec {
@@ -191,12 +196,20 @@ impl JobSpec {
             || (self.init_node_count == 0 && (self.init_nodes_root != [0; 32] || self.init_outputs_root != [0; 32]))
             || self.lookahead == 0
             || self.lookahead as usize > MAX_LOOKAHEAD
-            || self.reserved != [0; 2]
+            || self.reserved != 0
         {
             return Err(Error::WrongJobShape);
         }
         self.check_updates()?;
+        setting::check(&self.settings)?;
+        mixture::Mode::from_byte(self.mixture_mode)?;
         mixture::check_bounds(self.domain_count as usize, self.mixture_floor_bps, self.mixture_cap_bps)
+    }
+
+    /// The mixture of the domains' stake, base units.
+    pub fn mixture(&self, weights: &[u64]) -> Result<[u16; MAX_DOMAINS]> {
+        let mode = mixture::Mode::from_byte(self.mixture_mode)?;
+        mixture::fill_by(mode, weights, [self.mixture_floor_bps, self.mixture_cap_bps])
     }
 
     /// The windows on which every base of the job is scored.
@@ -287,9 +300,11 @@ pub struct Job {
     pub chain: Chain,
     /// Reward of the last round that was scored, base units: what work in a round that was undone before its scoring would have shared.
     pub last_reward: u64,
+    /// The bounty of a convicted genesis state.
+    pub escrow: Escrow,
 }
 
-account!(Job, Job, 2624, liabilities: |job| Ok(job.genesis_bond));
+account!(Job, Job, 2752, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -394,6 +409,11 @@ impl Job {
             return Err(Error::NothingToClaim);
         }
         Ok(core::mem::take(&mut self.genesis_bond))
+    }
+
+    /// Takes the bounty of its genesis state: see [`Escrow::claim`].
+    pub fn claim_bounty(&mut self, slot: u64) -> Result<(Address, u64)> {
+        self.escrow.claim(self.genesis_disputes != 0, slot)
     }
 
     /// Own bond that a trainer needs: the minimum for each round that the job builds ahead, since a conviction undoes them all.

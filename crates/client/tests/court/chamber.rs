@@ -294,11 +294,12 @@ impl Chamber {
         self.scene.crank(resolve);
     }
 
-    /// The accusation of an auditor's vote for a next base of the accepted segments.
-    pub(crate) fn vote_accusation(&self, challenger: &Address, auditor: usize) -> Instruction {
+    /// The accusation of an auditor's vote for a next base of the accepted segments: its commitment, then its opening.
+    pub(crate) fn vote_accusation(&self, challenger: &Address, auditor: usize) -> [Instruction; 2] {
         let (graph, path) = self.updates.aggregates.opening(self.accepted().len()).unwrap();
         let segments: Vec<Address> = (0..self.works.len()).map(|trainer| self.scene.segment(trainer)).collect();
-        self.scene.world.program.open_vote_dispute(&VoteAccusation {
+        let program = self.scene.world.program;
+        let accusation = VoteAccusation {
             challenger,
             job: &self.scene.job,
             round: &self.scene.round(),
@@ -306,7 +307,9 @@ impl Chamber {
             graph: &graph,
             path: &path,
             segments: &segments,
-        })
+            salt: &named("salt"),
+        };
+        [program.commit_hidden(&accusation.hidden()), program.open_vote_dispute(&accusation)]
     }
 
     /// Lets an auditor vote for the outcome of a computation, and fights about it to the verdict.
@@ -314,8 +317,10 @@ impl Chamber {
         let root = claimed.root();
         self.scene.vote(auditor, &root);
         let key = self.challenger();
-        let accusation = self.vote_accusation(&key.pubkey(), auditor);
-        self.scene.world.send(&[accusation], &[&key]);
+        for instruction in self.vote_accusation(&key.pubkey(), auditor) {
+            self.scene.world.send(&[instruction], &[&key]);
+            self.scene.world.advance(1);
+        }
         let dispute = self.scene.world.program.auditor_dispute(&self.scene.round(), &key.pubkey(), auditor as u8);
         let truth = compressed::base_evidence(&self.updates, &self.base, &self.accepted());
         let graph = Arc::new(truth.graph_evidence());

@@ -71,6 +71,7 @@ pub(crate) fn placed(story: &synthetic::Scene, scene: &Scene, trainer: usize) ->
     story.placed(|ground| {
         ground.round_seed = round.seed;
         ground.mixture_bps = round.mixture_bps;
+        ground.settings = round.settings;
         ground.first_step = round.index * ground.inner_steps;
         ground.trainer = trainer as u32;
     })

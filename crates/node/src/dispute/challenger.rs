@@ -165,7 +165,9 @@ impl<R: Evidence> Challenger<R> {
                 let root = *missing(graph.table_roots.get(entry as usize), "such table")?;
                 (root, graph.tables_tree.path(entry))
             }
-            Source::Batch | Source::Step => return Err(DisputeError::Missing("state or table for this node")),
+            Source::Batch | Source::Step | Source::Setting => {
+                return Err(DisputeError::Missing("state or table for this node"));
+            }
         };
         Ok(Move::new(MoveKind::ProveInput, [root.to_vec(), path].concat()))
     }

@@ -52,6 +52,8 @@ pub mod node {
     pub const BYTES: u32 = 13;
     /// Contraction of 600 words of bytes, u32 [samples, samples].
     pub const CONTRACTED_BYTES: u32 = 14;
+    /// The round's settings.
+    pub const SETTINGS: u32 = 15;
 }
 
 /// What a lying trainer does.
@@ -274,6 +276,7 @@ fn graph() -> Vec<NodeSpec> {
         copied,
         bytes,
         contracted_bytes,
+        input(Source::Setting, Type::U32, &[4]),
     ]
 }
 
@@ -310,6 +313,7 @@ impl Scene {
             batch_rows: ROWS,
             row_tokens: ROW_TOKENS,
             carried: 5,
+            settings: [65_536, 98_304, 0, 0],
             ..bytemuck::Zeroable::zeroed()
         };
         for (domain, tokens) in datasets.iter().enumerate() {
@@ -389,6 +393,7 @@ impl Scene {
                     (Kind::Input, Source::State(entry)) => state[entry as usize].clone(),
                     (Kind::Input, Source::Batch) => batch.clone(),
                     (Kind::Input, Source::Step) => vec![ground.first_step + step],
+                    (Kind::Input, Source::Setting) => ground.settings.to_vec(),
                     (Kind::Input, Source::Table(_)) => self.table.clone(),
                     _ => {
                         let operands: Vec<&[u32]> = spec.operands.iter().map(|o| &trace[o.node as usize][..]).collect();

@@ -7,6 +7,7 @@ use sip_proof::{Hash, MAX_STEPS_PER_LEAF, Sha256};
 
 use super::CaseKind;
 use crate::job::{MAX_DOMAINS, MAX_TRAINERS};
+use crate::setting::MAX_SETTINGS;
 use crate::{Error, Result};
 
 /// Most bases: an aggregate reads the end of every trainer's segment.
@@ -66,6 +67,8 @@ pub struct Ground {
     pub windows: u32,
     /// State roots, beside the state before the step, that inputs read.
     pub bases: [Hash; MAX_BASES],
+    /// Steered settings of the round: the words that `Source::Setting` reads.
+    pub settings: [u32; MAX_SETTINGS],
 }
 
 /// Where a state input reads.
