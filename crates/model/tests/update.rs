@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use sip_graph::{Buffer, Executor, ExecutorOptions, Graph, Inputs};
 use sip_kernels::{Simd, Threads};
-use sip_model::{Outer, UpdateCodec};
+use sip_model::{LlamaConfig, Outer, UpdateCodec, params};
 use sip_ops::{Kind, Node};
 use std::sync::Arc;
 
@@ -307,6 +307,16 @@ fn every_count_and_both_sizes_make_graphs_that_a_court_can_judge() {
             assert!(graphs.iter().all(|graph| graph.count(Kind::Input) > 0));
         }
     }
+}
+
+#[test]
+fn the_largest_preset_has_graphs_for_all_trainers() {
+    let config = LlamaConfig::preset("large").expect("the preset exists");
+    let lengths: Vec<usize> = params(&config).iter().map(|param| param.len()).collect();
+    let codec = UpdateCodec::default();
+    assert!(codec.update_graph(&lengths).is_ok());
+    assert!(codec.aggregate_graph(&lengths, 16).is_ok());
+    assert_eq!(codec.update_lengths(&lengths).len(), 6 * lengths.len());
 }
 
 #[test]
