@@ -251,6 +251,24 @@ impl Builder {
         self.push_sum(spec)
     }
 
+    /// Sum of single elements, in groups of eight, and of the groups' sums likewise; `None` of none.
+    pub fn total(&mut self, singles: &[Tensor]) -> Option<Tensor> {
+        let one = self.axis(1);
+        let mut sums = singles.to_vec();
+        while sums.len() > 1 {
+            let mut next = Vec::with_capacity(sums.len().div_ceil(8));
+            for group in sums.chunks(8) {
+                let missing = group[0].strided(0, &[]);
+                let views = std::array::from_fn(|n| group.get(n).map_or(missing.clone(), |s| s.strided(0, &[])));
+                next.push(self.map(&[one], views, |p, values: [_; 8]| {
+                    values[1..group.len()].iter().fold(values[0], |sum, &value| p.add(sum, value))
+                }));
+            }
+            sums = next;
+        }
+        sums.first().copied()
+    }
+
     /// out = `from` at its own address + `index_stride` · index.
     pub fn gather(&mut self, out: &[Axis], index: View, from: View, index_stride: usize) -> Tensor {
         let dtype = self.type_of(from.node);

@@ -133,20 +133,9 @@ pub fn adamw(builder: &mut Builder, config: &AdamW, scalars: Tensor, moments: &[
 
 /// clip / max(clip, global norm of the gradients): exactly 1 below the limit.
 fn clip_scale(builder: &mut Builder, clip_norm: f32, moments: &[Moments]) -> Tensor {
-    let mut sums: Vec<Tensor> = moments.iter().map(|m| builder.sum_of_squares(m.gradient)).collect();
+    let sums: Vec<Tensor> = moments.iter().map(|m| builder.sum_of_squares(m.gradient)).collect();
     let one = builder.axis(1);
-    while sums.len() > 1 {
-        let mut next = Vec::with_capacity(sums.len().div_ceil(8));
-        for group in sums.chunks(8) {
-            let missing = group[0].strided(0, &[]);
-            let views = std::array::from_fn(|n| group.get(n).map_or(missing.clone(), |s| s.strided(0, &[])));
-            next.push(builder.map(&[one], views, |p, values: [_; 8]| {
-                values[1..group.len()].iter().fold(values[0], |sum, &value| p.add(sum, value))
-            }));
-        }
-        sums = next;
-    }
-    let Some(&total) = sums.first() else {
+    let Some(total) = builder.total(&sums) else {
         return builder.map(&[one], [], |p, _: [_; 0]| p.constant(1.0));
     };
     builder.map(&[one], [total.strided(0, &[])], |p, [total]| {

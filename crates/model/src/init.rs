@@ -2,6 +2,7 @@
 
 use crate::export::LlamaConfig;
 use crate::llama::{ModelError, ParamSpec, params};
+use crate::update::Outer;
 use sip_graph::{Buffer, Builder, Executor, ExecutorOptions, Graph, Inputs, Program, Tensor, Value};
 use sip_kernels::Threads;
 use std::sync::Arc;
@@ -16,10 +17,23 @@ const DEVIATION: f64 = 0.02;
 /// # Errors
 /// A shape that is out of range.
 pub fn init_graph(config: &LlamaConfig, seed: u64) -> Result<Graph, ModelError> {
+    weights_and_zeros(config, seed, 2)
+}
+
+/// The same of a job that exchanges updates: its first base, which is the weights and, where the outer step has a momentum, as many zeros.
+///
+/// # Errors
+/// A shape that is out of range.
+pub fn init_base_graph(config: &LlamaConfig, seed: u64, outer: Outer) -> Result<Graph, ModelError> {
+    weights_and_zeros(config, seed, usize::from(outer != Outer::Mean))
+}
+
+/// The weights, then as many zeros, so many times.
+fn weights_and_zeros(config: &LlamaConfig, seed: u64, zeros: usize) -> Result<Graph, ModelError> {
     config.validate()?;
     let mut b = Builder::new();
     let params = params(config);
-    let mut outputs: Vec<Tensor> = Vec::with_capacity(params.len() * 3);
+    let mut outputs: Vec<Tensor> = Vec::with_capacity(params.len() * (1 + zeros));
     for (index, spec) in params.iter().enumerate() {
         outputs.push(match spec.shape.len() {
             1 => {
@@ -29,7 +43,7 @@ pub fn init_graph(config: &LlamaConfig, seed: u64) -> Result<Graph, ModelError> 
             _ => uniform(&mut b, spec.len(), seed, index, deviation(config, spec) * 3f64.sqrt()),
         });
     }
-    for _ in 0..2 {
+    for _ in 0..zeros {
         for spec in &params {
             let all = b.axis(spec.len());
             outputs.push(b.map(&[all], [], |p, _: [Value; 0]| p.constant(0.0)));

@@ -19,6 +19,7 @@ pub mod preset;
 pub mod sampler;
 pub mod tables;
 pub mod tokenizer;
+pub mod update;
 
 pub use aggregate::aggregate_graph;
 pub use chat::{ChatError, ChatTemplate, Message, Role};
@@ -26,7 +27,7 @@ pub use config::{LlamaConfig, RopeScaling};
 pub use decode::{Decoder, GenerateError};
 pub use generate::{Generator, TextStream};
 pub use heldout::{eval_graph, held_out_graph};
-pub use init::{init, init_graph};
+pub use init::{init, init_base_graph, init_graph};
 pub use llama::{
     ModelError, Objective, ParamSpec, TrainConfig, Trained, TrainingGraph, gradient_graph, logits_graph, params,
     score_graph, step_graph, training_graph,
@@ -34,3 +35,4 @@ pub use llama::{
 pub use loaded::{LoadError, LoadedModel};
 pub use sampler::{Sampler, Sampling};
 pub use tables::{Schedule, Shape, inference_tables, tables};
+pub use update::{Outer, UpdateCodec};

@@ -3,8 +3,9 @@
 
 use sip_graph::{Buffer, Executor, ExecutorOptions, Graph, Inputs, RunError};
 use sip_kernels::{Fault, Simd, Threads};
-use sip_ops::{Kind, Source};
+use sip_ops::{Kind, NodeSpec, Source};
 use sip_proof::{Hash, Leaf, roots_tree};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::dispute::{Evidence, FaultPlace, GraphEvidence, StepRoots};
@@ -80,9 +81,9 @@ impl Computation {
     }
 
     fn run(&self) -> Result<Outcome, RunError> {
-        let state = entries(self.carried.iter().chain(&self.bases));
+        let state = entries(&self.graph, self.carried.iter().chain(&self.bases));
         let nodes = self.graph.nodes();
-        let input = |node: &sip_ops::NodeSpec| match (node.kind, node.source) {
+        let input = |node: &NodeSpec| match (node.kind, node.source) {
             (Kind::Input, Source::State(number)) => {
                 state.get(number as usize).map_or_else(Vec::new, |entry| entry.to_vec())
             }
@@ -117,9 +118,15 @@ impl Computation {
     }
 }
 
-/// All entries of states, one state after the other.
-fn entries<'a>(states: impl Iterator<Item = &'a Arc<State>>) -> Vec<Buffer> {
-    states.flat_map(|state| state.entries().iter().cloned()).collect()
+/// All entries of states, one state after the other; those that the graph does not read are left empty.
+fn entries<'a>(graph: &Graph, states: impl Iterator<Item = &'a Arc<State>>) -> Vec<Buffer> {
+    let input = |node: &NodeSpec| match (node.kind, node.source) {
+        (Kind::Input, Source::State(number)) => Some(number as usize),
+        _ => None,
+    };
+    let read: BTreeSet<usize> = graph.nodes().iter().filter_map(input).collect();
+    let entry = |(number, entry): (usize, &Buffer)| if read.contains(&number) { entry.clone() } else { Buffer::new(0) };
+    states.flat_map(|state| state.entries()).enumerate().map(entry).collect()
 }
 
 fn entry_roots(state: &State, threads: &Threads) -> Vec<Hash> {
@@ -138,7 +145,7 @@ pub fn compute(
     threads: &Arc<Threads>,
     simd: Simd,
 ) -> Result<State, RunError> {
-    let state = entries(states.iter());
+    let state = entries(graph, states.iter());
     let nodes = graph.nodes();
     let mut next: Vec<Buffer> =
         graph.state_outputs().iter().map(|&node| Buffer::new(nodes[node as usize].len())).collect();

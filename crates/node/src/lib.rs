@@ -35,5 +35,5 @@ pub use replay::Replay;
 pub use state::{State, StateError};
 pub use task::{Segment, SegmentTask, Task, WorkError};
 pub use trace::{Keep, Trace};
-pub use updates::Updates;
+pub use updates::{Updates, UpdatesError};
 pub use worker::{Audit, Divergence, Times, Worker};

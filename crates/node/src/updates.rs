@@ -3,12 +3,24 @@
 //! A segment starts from the round's base and its trainer's previous update, and hands over a new one. What all share is the base; what
 //! only the trainer's next segment reads, as moments and the residual of rounding, lies in the update behind what the others read.
 
-use sip_graph::{Graph, RunError};
+use sip_graph::{Buffer, Graph, RunError};
 use sip_kernels::{Simd, Threads};
+use sip_model::{ModelError, UpdateCodec};
 use sip_protocol::job::JobSpec;
 use std::sync::Arc;
 
 use crate::{AggregateError, Aggregates, Computation, State, Task, compute};
+
+/// Why there are no graphs for compressed updates.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdatesError {
+    /// Of the start or the update.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Of the next base.
+    #[error(transparent)]
+    Aggregate(#[from] AggregateError),
+}
 
 /// The graphs by which a job exchanges compressed updates.
 #[derive(Clone)]
@@ -24,6 +36,27 @@ pub struct Updates {
 }
 
 impl Updates {
+    /// The graphs of a codec over weight tensors of these lengths; the update of a trainer who has none is all zeros.
+    ///
+    /// # Errors
+    /// A codec or lengths out of range, or so many tensors that the graph over 16 updates is too large.
+    pub fn new(codec: UpdateCodec, weights: &[usize], threads: &Threads) -> Result<Updates, UpdatesError> {
+        let (start, update) = (codec.start_graph(weights)?, codec.update_graph(weights)?);
+        let reset = codec.update_lengths(weights).into_iter().map(Buffer::new).collect();
+        let weights = weights.to_vec();
+        let aggregates = Aggregates::with(move |count| {
+            codec
+                .aggregate_graph(&weights, count)
+                .map_err(|error| AggregateError::Count { found: count, reason: error.to_string() })
+        })?;
+        Ok(Updates {
+            start: Arc::new(start),
+            update: Arc::new(update),
+            aggregates: Arc::new(aggregates),
+            reset: Arc::new(State::new(reset, threads)),
+        })
+    }
+
     /// Writes what a job commits to of them into its specification.
     pub fn specify(&self, spec: &mut JobSpec) {
         let (start, update) = (Task::commit(&self.start, &[]), Task::commit(&self.update, &[]));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::progress::Progress;
-use crate::run::settings::{Fraud, MixtureRule, Settings};
+use crate::run::settings::{Exchange, Fraud, MixtureRule, Settings};
 use crate::run::{Run, Stop, prepare};
 use crate::store::Store;
 use crate::summary::Summary;
@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// Seconds instead of minutes: a tiny model, few rounds, part of the texts
     #[arg(long)]
     quick: bool,
+    /// What trainers hand over: whole states, or compressed updates (a nineteenth of the bytes)
+    #[arg(long, value_enum, default_value_t = Exchange::Whole)]
+    updates: Exchange,
     /// Folder for the results
     #[arg(long, value_name = "FOLDER", default_value = "sip-out")]
     out: PathBuf,
@@ -47,7 +50,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     overwrite: bool,
     /// Go on with the run in the folder, from its last finished round
-    #[arg(long, conflicts_with_all = ["data", "model", "rounds", "steps", "cheat", "mixture", "seed", "quick", "overwrite"])]
+    #[arg(long, conflicts_with_all = ["data", "model", "rounds", "steps", "cheat", "mixture", "seed", "quick", "overwrite", "updates"])]
     resume: bool,
     /// Print the summary as JSON, and no progress
     #[arg(long)]
@@ -109,6 +112,7 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         cheats: frauds(&arguments.cheat)?,
         mixture: arguments.mixture,
         domains: Vec::new(),
+        updates: arguments.updates,
     };
     let trainers = settings.cheats.iter().filter(|fraud| fraud.is_trainers()).count();
     ensure!(trainers <= 2, "at most two of the three trainers can cheat; leave one of them honest");
@@ -159,6 +163,12 @@ fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> R
         chain.compute_units,
         chain.commitment_bytes_per_step,
         if chain.conserved { "yes" } else { "no" }
+    )?;
+    writeln!(
+        out,
+        "Exchange: a segment hands over {:.2} MB; updates are {}",
+        summary.exchanged_bytes_per_segment() / 1e6,
+        summary.updates
     )?;
     for (number, domain) in summary.domains.iter().enumerate() {
         let first = summary.initial_loss.get(number).copied().unwrap_or(f64::NAN);

@@ -10,6 +10,7 @@
 //!     ledger-N.bin    the chain after N rounds
 //!     journal-N.json  what the chain does not say: who did what, in words
 //!     base-N.state    the state that round N starts from
+//!     update-N-P.state  with compressed updates, the update that the trainer of place P goes on from
 //!     data/           tokenizer, and token files by domain
 //! ```
 
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Serialize, de::DeserializeOwned};
 use sip_data::files::{remove_cut_off, write_atomically};
 use sip_model::export::is_file_of_model;
+use sip_protocol::job::MAX_TRAINERS;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -119,6 +121,9 @@ impl Store {
     pub(crate) fn journal(&self, rounds: u32) -> PathBuf {
         self.run().join(format!("journal-{rounds}.json"))
     }
+    pub(crate) fn update(&self, rounds: u32, place: u8) -> PathBuf {
+        self.run().join(format!("update-{rounds}-{place}.state"))
+    }
     pub(crate) fn base(&self, rounds: u32) -> PathBuf {
         self.run().join(format!("base-{rounds}.state"))
     }
@@ -145,6 +150,9 @@ impl Store {
     pub(crate) fn forget(&self, rounds: u32) {
         for path in [self.ledger(rounds), self.base(rounds), self.journal(rounds)] {
             let _ = fs::remove_file(path);
+        }
+        for place in 0..MAX_TRAINERS as u8 {
+            let _ = fs::remove_file(self.update(rounds, place));
         }
     }
 }

@@ -37,6 +37,17 @@ pub(crate) struct Summary {
     pub(crate) samples: Vec<Sample>,
     /// Figures that depend on the machine.
     pub(crate) timings: Timings,
+    /// What segments hand over: "whole" states or "compressed" updates.
+    #[serde(default)]
+    pub(crate) updates: String,
+}
+
+impl Summary {
+    /// Bytes that a segment handed over to others, on average.
+    pub(crate) fn exchanged_bytes_per_segment(&self) -> f64 {
+        let segments: usize = self.rounds.iter().map(|round| round.segments.len()).sum();
+        self.rounds.iter().map(|round| round.exchanged_bytes).sum::<u64>() as f64 / segments.max(1) as f64
+    }
 }
 
 /// The model that was trained.
@@ -113,6 +124,9 @@ pub(crate) struct RoundSummary {
     pub(crate) segments: Vec<SegmentSummary>,
     /// State root after aggregation.
     pub(crate) state_root: String,
+    /// Bytes that the segments handed over to others.
+    #[serde(default)]
+    pub(crate) exchanged_bytes: u64,
 }
 
 /// One trainer's work in one round.

@@ -3,13 +3,13 @@
 use anyhow::{Context, Result, bail};
 use sip_model::export::load_pretrained;
 use sip_model::params;
-use sip_node::{SegmentTask, State, Worker, aggregate, scoring};
+use sip_node::{SegmentTask, State, Worker, scoring};
 use sip_proof::{HostSha256, Leaf, Sha256};
 use sip_protocol::evaluation;
 use sip_protocol::finality::{NO_ROUND, seed};
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
-use sip_protocol::segment;
+use sip_protocol::segment::{self, SegmentClaim};
 use solana_address::Address;
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::progress::{Progress, count};
 use crate::run::check;
+use crate::run::exchange::Applied;
 use crate::run::journal::Journal;
 use crate::run::prepare::{Machine, Prepared, hex, prepare};
 use crate::run::round::rule;
@@ -124,6 +125,7 @@ impl Verifier {
         let mut scorer =
             Worker::new(self.prepared.scoring.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
         let mut base = Arc::clone(&self.prepared.genesis);
+        let mut applied = Applied::new();
         let mut seed = job.spec.seed;
         let mut head = NO_ROUND;
         let bar = self.progress.bar(self.journal.published.len() as u64, "replaying segments");
@@ -153,13 +155,14 @@ impl Verifier {
                 if round.committed & bit(place) == 0 {
                     continue;
                 }
-                let (difference, end) = self.segment(&mut worker, &base, &round, &address, trainer, replayed)?;
+                let from = (&base, &applied);
+                let (difference, result) = self.segment(&mut worker, from, &round, &address, trainer, replayed)?;
                 bar.inc(1);
                 if difference.is_some() {
                     return Ok(difference);
                 }
                 if round.accepted & bit(place) != 0 {
-                    accepted.push(end);
+                    accepted.push((place, result));
                 }
             }
             if let Some(difference) = self.reveals(&round) {
@@ -173,12 +176,14 @@ impl Verifier {
             if round.status != round::FINAL {
                 return Ok(Some(format!("round {number} is not finished on chain")));
             }
-            let next = Arc::new(aggregate(&accepted, &self.machine.threads, self.machine.simd)?);
+            let results: Vec<Arc<State>> = accepted.iter().map(|(_, result)| Arc::clone(result)).collect();
+            let next = self.prepared.next_base(&base, &results, &self.machine)?;
             if next.root() != round.next_base {
                 return Ok(Some(format!(
-                    "round {number}: the base that was voted is not the mean of the accepted segments"
+                    "round {number}: the base that was voted is not what the accepted segments give"
                 )));
             }
+            applied = self.prepared.applied(accepted.iter().map(|(place, result)| (*place, result)));
             if let Some(difference) = self.scores(&mut scorer, &next, &job, &round, &address)? {
                 return Ok(Some(difference));
             }
@@ -265,11 +270,11 @@ impl Verifier {
         Ok(None)
     }
 
-    /// One segment; also gives the state that its replay ends with.
+    /// One segment from the base and the applied updates; also gives what it hands over by its replay.
     fn segment(
         &self,
         worker: &mut Worker,
-        base: &Arc<State>,
+        (base, applied): (&Arc<State>, &Applied),
         round: &Round,
         round_address: &Address,
         trainer: usize,
@@ -278,13 +283,14 @@ impl Verifier {
         let person = &self.world.people[trainer];
         let address = self.world.program.segment(round_address, &person.pool()?);
         let account: segment::Segment = self.world.read(&address)?;
+        let start = self.prepared.start(base, applied.get(&person.place), &self.machine)?;
         let task = SegmentTask {
             round: round.index,
             seed: round.seed,
             mixture: sip_data::Mixture::new(&round.mixture_bps[..self.settings.domains.len()])?,
             settings: round.settings,
             place: person.place,
-            base: Arc::clone(base),
+            base: Arc::clone(&start.state),
             bases: Vec::new(),
         };
         let published = self.journal.published.iter().find(|p| p.round == round.index && p.place == person.place);
@@ -299,18 +305,23 @@ impl Verifier {
         let audit = worker.audit(&task, (&leaves, &account.claim.end_root), &draws, &mut |_| true)?;
         replayed.segments += 1;
         replayed.steps += u64::from(self.settings.inner_steps);
-        let end = Arc::clone(&audit.replayed.end);
+        let end = self.prepared.result(&start, &audit.replayed.end, &self.machine)?;
+        let expected =
+            self.prepared.claim(SegmentClaim { start_root: start.state.root(), ..account.claim }, &start, &end);
         let committed = sip_proof::merkle::MerkleTree::new(leaves.iter().map(Leaf::preimage)).root();
         if committed != account.claim.accumulator_root {
             return Ok((Some(format!("{where_}: the published leaves are not the ones that were committed")), end));
         }
         if account.status == segment::CONVICTED {
             replayed.convicted += 1;
-            let honest = audit.divergence.is_none();
+            let honest = audit.divergence.is_none() && account.claim == expected;
             return Ok((
                 honest.then(|| format!("{where_}: convicted, although the replay gives the same leaves")),
                 end,
             ));
+        }
+        if account.claim.start_root != expected.start_root || account.claim.previous_root != expected.previous_root {
+            return Ok((Some(format!("{where_}: it starts from another state than base and update give")), end));
         }
         if let Some(divergence) = audit.divergence {
             let leaf = divergence.leaf + 1;
@@ -324,6 +335,9 @@ impl Verifier {
                 }
             };
             return Ok((Some(text), end));
+        }
+        if account.claim.update_root != expected.update_root {
+            return Ok((Some(format!("{where_}: its update is not what its states give")), end));
         }
         for (auditor, trace_root) in auditors.iter().zip(&audit.trace_roots) {
             if account.attestations[auditor.place as usize] != *trace_root {

@@ -4,6 +4,7 @@ use super::hall::fight;
 use super::{placed, stage};
 use sip_client::testing::{Cast, Scene, named, scores};
 use sip_client::{Accusation, VoteAccusation};
+use sip_kernels::{Simd, Threads};
 use sip_node::dispute::compressed::{self, Work};
 use sip_node::dispute::{
     Challenger, Defender, Evidence, FaultPlace, GraphEvidence, StepRoots,
@@ -113,6 +114,28 @@ impl Chamber {
         let mut chamber = Chamber { scene, updates, base, works: Vec::new(), previous, story, accusations: 0 };
         chamber.open_round();
         chamber
+    }
+
+    /// The first round, open, of a job with other graphs, whose trainers' segments end with these states. Their steps are nobody's
+    /// business: the leaves are of another run.
+    pub(crate) fn of(updates: Updates, base: Arc<State>, ends: [Arc<State>; 2]) -> Chamber {
+        let story = synthetic::Scene::new(2, 1);
+        let mut cast = Cast { trainers: 2, auditors: 3, evaluators: 1, ..Cast::default() };
+        cast.spec.genesis_root = base.root();
+        cast.spec.state_count = ends[0].entries().len() as u32;
+        updates.specify(&mut cast.spec);
+        let mut scene = Scene::with(&cast);
+        scene.open_round();
+        let (run, reset) = (Arc::new(story.run(None)), Arc::clone(&updates.reset));
+        let (threads, simd) = (Arc::new(Threads::new(1)), Simd::detect());
+        let work = |end: Arc<State>| {
+            let start = Arc::new(updates.start_state(&base, &reset, &threads, simd).unwrap());
+            let update = Arc::new(updates.update(&reset, [&start, &end], &threads, simd).unwrap());
+            let (base, previous) = (Arc::clone(&base), Arc::clone(&reset));
+            Work { base, previous, start, run: Arc::clone(&run), end, update }
+        };
+        let works = ends.into_iter().map(work).collect();
+        Chamber { scene, updates, base, works, previous: vec![reset; 2], story, accusations: 0 }
     }
 
     /// The second round, open, after an honest first one.

@@ -2,7 +2,7 @@
 
 mod watch;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use sip_client::Program;
 use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, Rpc, Statistics};
 use sip_localnet::read_key;
@@ -81,6 +81,11 @@ fn follow<L: Ledger>(
     let settings: Settings = read_json(&store.settings())?;
     let machine = Machine::from_environment()?;
     let prepared = prepare(&settings, store, &machine)?;
+    ensure!(
+        prepared.updates.is_none(),
+        "the run in {} exchanges compressed updates, which the watchtower does not follow yet; \"sip verify\" replays them",
+        store.root().display()
+    );
     let program = Program::default();
     let creator = people(&settings).first().map(|person| person.wallet()).context("the run has no creator")?;
     let job = arguments.job.unwrap_or_else(|| program.job(&creator, 0));

@@ -37,6 +37,7 @@ fn settings(cheats: Vec<Fraud>) -> Settings {
         cheats,
         mixture: MixtureRule::default(),
         domains: Vec::new(),
+        updates: Default::default(),
     }
 }
 

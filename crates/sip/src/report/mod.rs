@@ -78,6 +78,7 @@ fn head(html: &mut String, s: &Summary) {
         (format!("{convicted} of {}", s.disputes.len()), "disputes that ended in a conviction"),
         (s.chain.transactions.to_string(), "transactions"),
         (format!("{:.2}", s.chain.commitment_bytes_per_step), "bytes on chain per step"),
+        (format!("{:.2} MB", s.exchanged_bytes_per_segment() / 1e6), "handed over by a segment"),
     ] {
         let _ = write!(html, "<div><b>{value}</b>{name}</div>");
     }

@@ -27,6 +27,13 @@ pub(crate) fn job(job: &Job, settings: &Settings, prepared: &Prepared, world: &W
             return Ok(Some(format!("{what}: the job committed another root than its settings give")));
         }
     }
+    let mut expected = *spec;
+    if let Some(updates) = &prepared.updates {
+        updates.specify(&mut expected);
+    }
+    if expected != *spec || spec.is_compressed() != prepared.updates.is_some() {
+        return Ok(Some("the job exchanges updates by other graphs than its settings give".into()));
+    }
     let sizes = [spec.inner_steps, spec.leaf_interval, spec.batch, spec.sequence_length, spec.rounds];
     let asked =
         [settings.inner_steps, settings.leaf_interval, settings.batch, settings.sequence_length(), settings.rounds];

@@ -29,6 +29,7 @@ impl Run {
         summary.seed = self.settings.seed;
         summary.cheats = self.settings.cheats.iter().map(|fraud| fraud.name().to_string()).collect();
         summary.model = self.model_summary();
+        summary.updates = self.settings.updates.name().into();
         let providers = self.world.with_role(PROVIDER);
         summary.domains = (self.settings.domains.iter().zip(providers).enumerate())
             .map(|(number, (domain, provider))| DomainSummary {

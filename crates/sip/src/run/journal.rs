@@ -74,6 +74,9 @@ pub(crate) struct Journal {
     pub setting_leaned_on: bool,
     /// Seconds of earlier parts of a run that was stopped.
     pub seconds_before: f64,
+    /// Trainers by place whose update the last round applied.
+    #[serde(default)]
+    pub applied: Vec<u8>,
 }
 
 impl Journal {

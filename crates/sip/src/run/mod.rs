@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod court;
+pub(crate) mod exchange;
 pub(crate) mod finish;
 pub(crate) mod journal;
 pub(crate) mod prepare;
@@ -20,6 +21,7 @@ use std::time::Instant;
 
 use crate::progress::Progress;
 use crate::store::{Store, read_json, write_json};
+use exchange::Applied;
 use journal::Journal;
 use prepare::{Machine, Prepared};
 use settings::Settings;
@@ -76,6 +78,8 @@ pub(crate) struct Run {
     pub progress: Progress,
     pub stop: Stop,
     started: Instant,
+    /// What trainers go on from beside the base.
+    pub applied: Applied,
 }
 
 impl Run {
@@ -118,7 +122,11 @@ impl Run {
             store.root().display()
         );
         progress.stage(&format!("Going on after round {rounds} of {}", settings.rounds));
-        Run::assemble(settings, store, machine, prepared, world, journal, base, progress, stop)
+        let applied = (journal.applied.iter())
+            .map(|&place| Ok((place, Arc::new(State::load(&store.update(rounds, place), &machine.threads)?))))
+            .collect::<Result<Applied>>()?;
+        let run = Run::assemble(settings, store, machine, prepared, world, journal, base, progress, stop)?;
+        Ok(Run { applied, ..run })
     }
 
     /// Whether a folder holds a run that could go on.
@@ -142,7 +150,21 @@ impl Run {
         let worker = Worker::new(prepared.task.clone(), Arc::clone(&machine.threads), machine.simd);
         let scorer = Worker::new(prepared.scoring.clone(), Arc::clone(&machine.threads), machine.simd);
         let started = Instant::now();
-        Ok(Run { settings, store, machine, prepared, world, journal, worker, scorer, base, progress, stop, started })
+        Ok(Run {
+            settings,
+            store,
+            machine,
+            prepared,
+            world,
+            journal,
+            worker,
+            scorer,
+            base,
+            progress,
+            stop,
+            started,
+            applied: Applied::new(),
+        })
     }
 
     /// The scoring run of a base, and the sums that it ends with.
@@ -191,6 +213,10 @@ impl Run {
     fn save(&mut self) -> Result<()> {
         let rounds = self.journal.rounds_done;
         self.base.save(&self.store.base(rounds))?;
+        for (place, update) in &self.applied {
+            update.save(&self.store.update(rounds, *place))?;
+        }
+        self.journal.applied = self.applied.keys().copied().collect();
         self.world.ledger.snapshot(&self.store.ledger(rounds))?;
         let mut journal = self.journal.clone();
         journal.log.clone_from(&self.world.log);

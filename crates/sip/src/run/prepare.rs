@@ -4,13 +4,13 @@ use anyhow::{Context, Result, bail};
 use sip_data::{Corpus, DomainTokens, TokenBlob, corpus};
 use sip_kernels::{Simd, Threads};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
-use sip_model::{TrainConfig, init, init_graph, tables, training_graph};
-use sip_node::{Aggregates, State, Task, scoring};
+use sip_model::{TrainConfig, init_base_graph, init_graph, tables, training_graph};
+use sip_node::{Aggregates, State, Task, Updates, compute, scoring};
 use sip_proof::GraphRoots;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::settings::{DomainSettings, Fraud, Settings};
+use super::settings::{DomainSettings, Exchange, Fraud, Settings};
 use crate::progress::Progress;
 use crate::store::Store;
 
@@ -34,12 +34,14 @@ pub(crate) struct Prepared {
     pub genesis: Arc<State>,
     /// The graph whose outcome the genesis state is.
     pub init: GraphRoots,
-    /// The graphs that average a round's segments.
-    pub aggregates: Aggregates,
+    /// The graphs that make the next base of what a round's segments hand over.
+    pub aggregates: Arc<Aggregates>,
     pub heldout: Vec<Arc<TokenBlob>>,
     /// The scoring run of a base.
     pub scoring: Task,
     pub tokenizer: Tokenizer,
+    /// The graphs of compressed updates, where segments hand over those.
+    pub updates: Option<Updates>,
 }
 
 /// Reads the texts (the shipped ones, or the user's), learns a tokenizer and saves the tokens; completes the settings.
@@ -128,8 +130,16 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
     let graph = Arc::new(training_graph(&settings.model, &config)?.graph);
     let tables = tables(&settings.model, sequence_length as usize, &optimizer, &settings.schedule());
     let roots = Task::commit(&graph, &tables);
-    let init_roots = Task::commit(&init_graph(&settings.model, settings.seed)?, &[]);
-    let genesis = State::new(init(&settings.model, settings.seed, &machine.threads)?, &machine.threads);
+    let (init, updates) = match settings.updates {
+        Exchange::Whole => (init_graph(&settings.model, settings.seed)?, None),
+        Exchange::Compressed => {
+            let codec = settings.codec();
+            let updates = Updates::new(codec, &settings.weights(), &machine.threads)?;
+            (init_base_graph(&settings.model, settings.seed, codec.outer)?, Some(updates))
+        }
+    };
+    let init_roots = Task::commit(&init, &[]);
+    let genesis = compute(&Arc::new(init), &[], &machine.threads, machine.simd)?;
     let held_out = scoring::held_out(settings.windows, settings.batch, sequence_length);
     let scoring = Task::scoring(&settings.model, held_out, sequence_length, tables.clone(), heldout.clone())?;
     let task = Task {
@@ -143,15 +153,19 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
         leaf_interval: settings.leaf_interval,
         held_out: None,
     };
-    let lengths: Vec<usize> = genesis.entries().iter().map(|entry| entry.len()).collect();
+    let aggregates = match &updates {
+        Some(updates) => Arc::clone(&updates.aggregates),
+        None => Arc::new(Aggregates::new(&genesis.entries().iter().map(|entry| entry.len()).collect::<Vec<usize>>())?),
+    };
     Ok(Prepared {
         task,
         genesis: Arc::new(genesis),
         init: init_roots,
-        aggregates: Aggregates::new(&lengths)?,
+        aggregates,
         heldout,
         scoring,
         tokenizer: Tokenizer::load(&store.data())?,
+        updates,
     })
 }
 

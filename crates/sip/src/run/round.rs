@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use sip_data::Mixture;
 use sip_graph::Graph;
 use sip_ledger::Ledger;
-use sip_node::{Cheat, Segment, SegmentTask, State, WorkError, aggregate};
+use sip_node::{Cheat, Segment, SegmentTask, State, WorkError};
 use sip_ops::{Kind, NodeSpec};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::attestation::Shown;
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::court::View;
+use super::exchange::Start;
 use super::journal::Published;
 use super::prepare::hex;
 use super::settings::{Fraud, STEERED};
@@ -42,6 +43,10 @@ pub(crate) struct Committed {
     pub cheat: Option<Cheat>,
     pub work: Segment,
     pub audited_by: Vec<usize>,
+    /// What it starts from.
+    pub start: Start,
+    /// What it hands over.
+    pub result: Arc<State>,
 }
 
 /// What an auditor attested blindly, and shows after the round is closed.
@@ -110,6 +115,8 @@ impl Run {
         self.evaluate(&next, &job_address, &address, number)?;
         self.finalise(&committed, &job_address, &address)?;
         let (scored, rewards) = self.settle(&committed, &job_address, &address)?;
+        let accepted = committed.iter().filter(|segment| closed.accepted & bit(segment.task.place) != 0);
+        self.applied = self.prepared.applied(accepted.map(|segment| (segment.task.place, &segment.result)));
         self.base = next;
         self.note_round(number, &committed, &rewards, &scored)?;
         Ok(true)
@@ -130,13 +137,14 @@ impl Run {
         let mut committed = Vec::new();
         for trainer in trainers {
             let place = self.world.people[trainer].place;
+            let start = self.prepared.start(&self.base, self.applied.get(&place), &self.machine)?;
             let task = SegmentTask {
                 round: opened.index,
                 seed: opened.seed,
                 mixture: *mixture,
                 settings: opened.settings,
                 place,
-                base: Arc::clone(&self.base),
+                base: Arc::clone(&start.state),
                 bases: Vec::new(),
             };
             let cheat = self.cheat(place, number);
@@ -146,7 +154,9 @@ impl Run {
                 !stop.requested()
             }))?;
             let address = program.segment(&round_address, &self.world.people[trainer].pool()?);
-            committed.push(Committed { trainer, address, task, cheat, work, audited_by: Vec::new() });
+            let result = self.prepared.result(&start, &work.end, &self.machine)?;
+            let audited_by = Vec::new();
+            committed.push(Committed { trainer, address, task, cheat, work, audited_by, start, result });
         }
         bar.finish_and_clear();
         let times = self.worker.take_times();
@@ -189,8 +199,15 @@ impl Run {
             place: person.place,
             ..SegmentClaim::default()
         };
-        let (wallet, pool) = (person.wallet(), person.pool()?);
-        let instruction = self.world.program.commit_segment(&wallet, job, round, &pool, &claim);
+        let claim = self.prepared.claim(claim, &segment.start, &segment.result);
+        let (wallet, pool, program) = (person.wallet(), person.pool()?, self.world.program);
+        let instruction = match &segment.start.previous {
+            Some(_) => {
+                let previous = program.previous_segment(job, self.world.read::<Round>(round)?.parent, &pool);
+                program.commit_update(&wallet, job, round, &pool, &claim, &previous)
+            }
+            None => program.commit_segment(&wallet, job, round, &pool, &claim),
+        };
         let receipt = self.world.send(segment.trainer, instruction)?;
         self.journal.published.push(Published::new(segment.task.round, segment.task.place, &segment.work.leaves));
         self.journal.commitment_bytes += receipt.transaction_bytes as u64;
@@ -255,6 +272,13 @@ impl Run {
             segment.audited_by.push(auditor);
             match audit.divergence {
                 None => {
+                    let result = self.prepared.result(&segment.start, &audit.replayed.end, &self.machine)?;
+                    if self.prepared.claim(account.claim, &segment.start, &result) != account.claim {
+                        let name = &self.world.people[segment.trainer].name;
+                        self.progress
+                            .line(&format!("{name} hands over another update than its steps give: no attestation"));
+                        continue;
+                    }
                     let seat = self.world.people[auditor].seat()?;
                     let (place, trace_root) = (segment.task.place, audit.trace_roots[0]);
                     let name = &self.world.people[auditor].name;
@@ -312,7 +336,7 @@ impl Run {
         self.dispute(accuser, victim, view, job, round, number)
     }
 
-    /// The mean of the accepted segments, voted by the auditors.
+    /// The next base of what the accepted segments handed over, voted by the auditors.
     fn next_base(
         &mut self,
         committed: &[Committed],
@@ -320,12 +344,12 @@ impl Run {
         round_address: &Address,
         accepted: u16,
     ) -> Result<Arc<State>> {
-        let states: Vec<Arc<State>> = committed
+        let results: Vec<Arc<State>> = committed
             .iter()
             .filter(|segment| accepted & bit(segment.task.place) != 0)
-            .map(|segment| Arc::clone(&segment.work.end))
+            .map(|segment| Arc::clone(&segment.result))
             .collect();
-        let next = Arc::new(aggregate(&states, &self.machine.threads, self.machine.simd)?);
+        let next = self.prepared.next_base(&self.base, &results, &self.machine)?;
         for auditor in self.world.with_role(AUDITOR) {
             let round: Round = self.world.read(round_address)?;
             if round.status != round::CLOSED {
@@ -483,6 +507,9 @@ impl Run {
             quality: scored.quality as f64 / QUALITY_ONE as f64,
             segments,
             state_root: hex(&scored.next_base),
+            exchanged_bytes: (committed.iter())
+                .map(|segment| self.prepared.exchanged_bytes(&self.settings, &segment.result))
+                .sum(),
         };
         let losses: Vec<String> = self
             .settings

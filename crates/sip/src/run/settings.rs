@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sip_graph::{AdamW, Steered};
-use sip_model::{LlamaConfig, Schedule, Shape};
+use sip_model::{LlamaConfig, Schedule, Shape, UpdateCodec, params};
 use sip_protocol::mixture::Mode;
 use sip_protocol::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 
@@ -35,6 +35,30 @@ pub(crate) struct Settings {
     pub mixture: MixtureRule,
     /// Domains in the order of the mixture.
     pub domains: Vec<DomainSettings>,
+    /// What segments hand over.
+    #[serde(default)]
+    pub updates: Exchange,
+}
+
+/// What segments hand over, and the others read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Exchange {
+    /// Weights and moments as they are after the last step, which are averaged
+    #[default]
+    Whole,
+    /// The greatest changes of the weights, a byte each; everyone keeps its own moments
+    Compressed,
+}
+
+impl Exchange {
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Exchange::Whole => "whole",
+            Exchange::Compressed => "compressed",
+        }
+    }
 }
 
 /// How a run's mixture follows stake.
@@ -130,6 +154,16 @@ impl Settings {
     /// Rows of the table of learning rates: all rounds, and room for rounds that have to be repeated.
     pub(crate) fn total_steps(&self) -> usize {
         (self.rounds as usize + 8) * self.inner_steps as usize
+    }
+
+    /// How updates are written and applied, where segments hand over updates.
+    pub(crate) fn codec(&self) -> UpdateCodec {
+        UpdateCodec::default()
+    }
+
+    /// Lengths of the weight tensors.
+    pub(crate) fn weights(&self) -> Vec<usize> {
+        params(&self.model).iter().map(|param| param.len()).collect()
     }
 
     /// The learning rate over the job.

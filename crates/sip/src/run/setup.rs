@@ -132,7 +132,7 @@ fn schedule() -> Schedule {
 fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
     let (roots, score_roots) = (&prepared.task.roots, &prepared.scoring.roots);
     let held_out = scoring::held_out(settings.windows, settings.batch, settings.sequence_length());
-    JobSpec {
+    let mut spec = JobSpec {
         nodes_root: roots.nodes_root,
         outputs_root: roots.outputs_root,
         tables_root: roots.tables_root,
@@ -169,7 +169,11 @@ fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         lookahead: 2,
         settings: std::array::from_fn(|number| STEERED.get(number).copied().unwrap_or_default()),
         ..JobSpec::default()
+    };
+    if let Some(updates) = &prepared.updates {
+        updates.specify(&mut spec);
     }
+    spec
 }
 
 /// A name in an account: cut to fit, padded with zeros.

@@ -30,6 +30,7 @@ fn aggregated(folder: &std::path::Path) -> (Run, Address, Address, Arc<State>) {
         cheats: Vec::new(),
         mixture: MixtureRule::default(),
         domains: Vec::new(),
+        updates: Default::default(),
     };
     prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
     let mut run = Run::begin(settings, store, Progress::new(true), Stop::default()).unwrap();
