@@ -14,6 +14,7 @@ use crate::{
     config::{Config, Parameters},
     finality::accusation::REVEAL_SLOTS,
     job::{Job, MAX_AUDITORS, bit},
+    penalties::{Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, AuditorSeat, Round},
 };
@@ -157,7 +158,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Replaces what was committed while the commits are open, so before any draw is known, for the late penalty: a trainer
+    /// Replaces what was committed while the commits are open, so before any draw is known, for a fee: a trainer
     /// whose hardware slipped need not be convicted for it.
     #[inline(always)]
     pub fn amend(&mut self, amendment: Amendment) -> Result<()> {
@@ -166,8 +167,8 @@ impl Segment {
         if self.claim == *claim {
             return Err(Error::NothingAmended);
         }
-        let charged = pool.charge(config.parameters.late_penalty, slot)?.total()?;
-        config.insure(charged)?;
+        let charged = pool.punish(&config.parameters.penalties, Offence::AmendedSegment, slot)?;
+        config.insure_penalty(&charged)?;
         pool.require_bonded(job.trainer_bond(&config.parameters)?)?;
         self.claim = *claim;
         self.stake = pool.stake()?;
@@ -236,15 +237,15 @@ impl Segment {
         Ok(core::mem::take(&mut self.bounty))
     }
 
-    /// The verdict of a dispute that the trainer lost: the segment is convicted, its pool slashed and its trainer kept out
-    /// of later rounds. A second conviction of one segment takes nothing more. The caller holds the bounty out of `from_bond` and
-    /// insures the rest.
+    /// The verdict of a dispute that the trainer lost, or of its silence: the segment is convicted, its pool slashed by the offence's row
+    /// and its trainer kept out of later rounds. A second conviction of one segment takes nothing more. The caller shares what was
+    /// taken ([`Config::share`]).
     #[inline(always)]
     pub fn convict(
         &mut self,
         job: &mut Job,
         pool: &mut Pool,
-        parameters: &Parameters,
+        (penalties, offence): (&Penalties, Offence),
         slot: u64,
     ) -> Result<SlashOutcome> {
         if self.status == CONVICTED {
@@ -253,7 +254,7 @@ impl Segment {
         self.status = CONVICTED;
         job.exclude_trainer(self.claim.place);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
-        pool.slash(parameters, slot)
+        pool.punish(penalties, offence, slot)
     }
 }
 
@@ -290,13 +291,13 @@ mod tests {
         let mut segment = Segment::zeroed();
         segment.status = COMMITTED;
         segment.claim.place = 3;
-        let parameters = Parameters::DEFAULT;
+        let row = (&Penalties::DEFAULT, Offence::ConvictedSegment);
         segment.open_dispute(&mut pool, 0).unwrap();
-        let outcome = segment.convict(&mut job, &mut pool, &parameters, 0).unwrap();
+        let outcome = segment.convict(&mut job, &mut pool, row, 0).unwrap();
         assert_eq!((outcome.from_bond, outcome.from_delegators), (100 * TOKEN, 63 * TOKEN + 300));
         assert_eq!((pool.self_bond, pool.segments_convicted), (0, 1));
         assert!(job.is_excluded(3) && !job.is_excluded(2));
-        assert_eq!(segment.convict(&mut job, &mut pool, &parameters, 0), Ok(SlashOutcome::default()));
+        assert_eq!(segment.convict(&mut job, &mut pool, row, 0), Ok(SlashOutcome::default()));
         assert_eq!(segment.open_dispute(&mut pool, 0), Err(Error::SegmentNotOpen));
         segment.close_dispute(&mut pool).unwrap();
         assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));

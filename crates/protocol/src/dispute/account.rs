@@ -1,7 +1,6 @@
 //! The dispute's account: parties, bond, position, and the buffer in which the side on move collects a large payload.
 
 use bytemuck::{Pod, Zeroable};
-use sip_arith::int;
 
 use super::claims::forfeit;
 use super::game::{Game, MAX_PAYLOAD, Turn, require};
@@ -13,7 +12,8 @@ use crate::{
     evaluation,
     finality::accusation::Revealed,
     job::{Job, MAX_DOMAINS},
-    pool::{Pool, PoolKind, SlashOutcome, bounty},
+    penalties::Offence,
+    pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
     segment::{self, Segment},
 };
@@ -232,7 +232,7 @@ impl Dispute {
             if case == CaseKind::Score {
                 parties.convict_run(&self.challenger, self.committed_slot)?;
             } else {
-                parties.convict(&self.challenger, self.committed_slot)?;
+                parties.convict(&self.challenger, self.committed_slot, Offence::ConvictedSegment)?;
             }
             Payout { to_challenger: bond, burned: 0 }
         } else {
@@ -276,11 +276,13 @@ pub struct Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    /// Convicts the segment: its pool is slashed, the bounty waits in the segment for whoever accused first, the rest is insured;
-    /// if the segment counted, its round is undone.
-    pub fn convict(&mut self, challenger: &Address, committed_slot: u64) -> Result<()> {
+    /// Convicts the segment: its pool is slashed, the bounty waits in the segment for whoever accused first, the rest is shared
+    /// ([`Config::share`]); who attested it answers for that; if the segment counted, its round is undone.
+    pub fn convict(&mut self, challenger: &Address, committed_slot: u64, offence: Offence) -> Result<()> {
+        self.round.refute(self.segment)?;
         let has_counted = self.segment.status == segment::ACCEPTED;
-        let slashed = self.segment.convict(self.job, self.pool, &self.config.parameters, self.slot)?;
+        let row = (&self.config.parameters.penalties, offence);
+        let slashed = self.segment.convict(self.job, self.pool, row, self.slot)?;
         self.award(challenger, committed_slot, &slashed)?;
         if has_counted {
             self.round.undo(self.job, self.config);
@@ -290,9 +292,9 @@ impl Verdict<'_> {
 
     /// Convicts a scoring run, likewise; if the round was scored by it, it is undone.
     pub fn convict_run(&mut self, challenger: &Address, committed_slot: u64) -> Result<()> {
-        let parameters = &self.config.parameters;
+        let penalties = &self.config.parameters.penalties;
         let (slashed, is_scored_by_it) =
-            evaluation::convict(self.segment, self.round, self.pool, parameters, self.slot)?;
+            evaluation::convict(self.segment, self.round, self.pool, penalties, self.slot)?;
         self.award(challenger, committed_slot, &slashed)?;
         if is_scored_by_it {
             self.round.undo(self.job, self.config);
@@ -301,8 +303,7 @@ impl Verdict<'_> {
     }
 
     fn award(&mut self, challenger: &Address, committed_slot: u64, slashed: &SlashOutcome) -> Result<()> {
-        let bounty = bounty(&self.config.parameters, slashed.from_bond)?;
-        self.config.insure(int::sub(slashed.total()?, bounty)?)?;
+        let bounty = self.config.share(slashed)?;
         self.segment.award(challenger, committed_slot, bounty)
     }
 

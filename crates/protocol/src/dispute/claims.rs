@@ -1,7 +1,7 @@
 //! Disputes on what is no segment: an auditor's vote for the next base, its attestation, a creator's genesis state. How they open,
 //! and what their verdicts do.
 
-use sip_arith::int::{self, Rounding};
+use sip_arith::int;
 use sip_proof::{AGGREGATE_COUNTS, GraphRoots, Sha256, merkle};
 
 use super::account::{Dispute, Payout};
@@ -13,7 +13,8 @@ use crate::{
     attestation::attested_leaf,
     config::{Config, Parameters},
     job::{Job, bit},
-    pool::{Pool, PoolKind, SlashOutcome, bounty},
+    penalties::Offence,
+    pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
     segment::Segment,
 };
@@ -198,11 +199,15 @@ impl Dispute {
             round.vote_disputes = round.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
         }
         let payout = if outcome == Outcome::Convicted {
+            let offence = match case {
+                CaseKind::Aggregate => Offence::ConvictedVote,
+                _ => Offence::ConvictedAttestation,
+            };
             let slashed = if job.excluded_auditors & bit(self.place) != 0 {
                 // Once in a job: whatever else it claimed, its own bond is gone.
                 SlashOutcome::default()
             } else {
-                pool.slash(&config.parameters, *slot)?
+                pool.punish(&config.parameters.penalties, offence, *slot)?
             };
             strike(job, round, self.place)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
@@ -226,8 +231,13 @@ impl Dispute {
         let (outcome, bond) = self.decide()?;
         job.genesis_disputes = job.genesis_disputes.checked_sub(1).ok_or(Error::Underflow)?;
         if outcome == Outcome::Convicted {
+            if job.closed != 0 {
+                // Convicted once already: nothing more is taken.
+                return reward(config, bond, &SlashOutcome::default());
+            }
             job.closed = 1;
-            let from_bond = core::mem::take(&mut job.genesis_bond);
+            let from_bond = config.parameters.penalties.part_of_bond(Offence::FalseGenesis, job.genesis_bond)?;
+            job.genesis_bond = int::sub(job.genesis_bond, from_bond)?;
             return reward(config, bond, &SlashOutcome { from_bond, from_delegators: 0 });
         }
         let (burned, kept) = forfeit(config, bond)?;
@@ -241,16 +251,16 @@ impl Dispute {
     }
 }
 
-/// What a convicted defendant lost: the bounty out of its own bond goes to the accuser, with the accuser's bond, the rest is insured.
+/// What a convicted defendant lost: the bounty out of its own bond goes to the accuser, with the accuser's bond, the rest is shared
+/// ([`Config::share`]).
 pub(super) fn reward(config: &mut Config, bond: u64, slashed: &SlashOutcome) -> Result<Payout> {
-    let bounty = bounty(&config.parameters, slashed.from_bond)?;
-    config.insure(int::sub(slashed.total()?, bounty)?)?;
+    let bounty = config.share(slashed)?;
     Ok(Payout { to_challenger: int::add(bond, bounty)?, burned: 0 })
 }
 
-/// A lost accusation's bond: half of it is burned, the other half is the defendant's.
+/// A lost accusation's bond: the row's part of it is burned, the rest is the defendant's.
 pub(super) fn forfeit(config: &mut Config, bond: u64) -> Result<(u64, u64)> {
-    let burned = int::bps(bond, 5_000, Rounding::Up)?;
+    let burned = config.parameters.penalties.part_of_bond(Offence::LostAccusation, bond)?;
     config.record_burn(burned)?;
     Ok((burned, int::sub(bond, burned)?))
 }

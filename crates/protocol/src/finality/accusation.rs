@@ -4,20 +4,18 @@
 //! Invariants: a bond leaves its accusation once: into the dispute, or back, less what an accusation costs that was never opened.
 
 use bytemuck::{Pod, Zeroable};
-use sip_arith::int::{self, Rounding};
+use sip_arith::int;
 use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
+    penalties::Offence,
     segment::{CONVICTED, Segment},
 };
 
 /// How long an accusation may wait to be opened.
 pub const REVEAL_SLOTS: u64 = 1_500;
-/// Part of the bond that an accusation costs which was never opened: enough that it does not pay to accuse everyone beforehand
-/// and to open only where somebody else found something.
-pub const FORFEIT_BPS: u16 = 2_500;
 /// Begins what is hashed.
 pub const TAG: &[u8] = b"sip.accuse.1";
 
@@ -118,7 +116,7 @@ impl Accusation {
             return Err(Error::AccusationRunning);
         }
         let bond = core::mem::take(&mut self.bond);
-        let forfeited = int::bps(bond, FORFEIT_BPS, Rounding::Up)?;
+        let forfeited = config.parameters.penalties.part_of_bond(Offence::ExpiredAccusation, bond)?;
         config.insure(forfeited)?;
         Ok(int::sub(bond, forfeited)?)
     }
@@ -160,6 +158,7 @@ mod tests {
     fn what_was_never_opened_costs_a_quarter_and_what_came_too_late_nothing() {
         let (address, challenger, salt) = ([1; 32], [2; 32], [3; 32]);
         let mut config = Config::zeroed();
+        config.parameters = Parameters::DEFAULT;
         let mut accusation = Accusation::zeroed();
         let committed = hash::<HostSha256>(&address, &challenger, &salt);
         accusation.commit(&challenger, &committed, &Parameters::DEFAULT, 100);
