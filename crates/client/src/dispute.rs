@@ -10,7 +10,7 @@ use sip_protocol::{
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
-use crate::{Program, SYSTEM_PROGRAM, Seat, TOKEN_PROGRAM, build};
+use crate::{Program, SYSTEM_PROGRAM, Seat, build};
 
 /// Bytes of a payload that one transaction carries, with room for a fee payer of its own and a compute budget.
 pub const MOVE_PART_BYTES: usize = 880;
@@ -158,7 +158,7 @@ impl Program {
                 AccountMeta::new(self.token_account(challenger), false),
                 AccountMeta::new(self.vault(), false),
                 AccountMeta::new(self.mint(), false),
-                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+                AccountMeta::new_readonly(self.token_program, false),
                 AccountMeta::new(*round, false),
             ],
         )
@@ -177,7 +177,7 @@ impl Program {
             AccountMeta::new(dispute, false),
             AccountMeta::new(self.token_account(challenger), false),
             AccountMeta::new(self.vault(), false),
-            AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            AccountMeta::new_readonly(self.token_program, false),
             AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
         ];
         accounts.extend(segments.iter().map(|segment| AccountMeta::new_readonly(*segment, false)));
@@ -209,7 +209,7 @@ impl Program {
             AccountMeta::new(self.auditor_dispute(segment, challenger, auditor.place), false),
             AccountMeta::new(self.token_account(challenger), false),
             AccountMeta::new(self.vault(), false),
-            AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            AccountMeta::new_readonly(self.token_program, false),
             AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
         ];
         accounts.extend(datasets.iter().map(|dataset| AccountMeta::new_readonly(*dataset, false)));
@@ -228,7 +228,7 @@ impl Program {
                 AccountMeta::new(self.dispute(job, challenger), false),
                 AccountMeta::new(self.token_account(challenger), false),
                 AccountMeta::new(self.vault(), false),
-                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+                AccountMeta::new_readonly(self.token_program, false),
                 AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
             ],
         )
@@ -255,7 +255,7 @@ impl Program {
                 AccountMeta::new(self.token_account(challenger), false),
                 AccountMeta::new(self.vault(), false),
                 AccountMeta::new(self.mint(), false),
-                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+                AccountMeta::new_readonly(self.token_program, false),
             ],
         )
     }
@@ -272,7 +272,7 @@ impl Program {
                 AccountMeta::new(self.token_account(challenger), false),
                 AccountMeta::new(self.vault(), false),
                 AccountMeta::new(self.mint(), false),
-                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+                AccountMeta::new_readonly(self.token_program, false),
             ],
         )
     }

@@ -6,7 +6,7 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 
 use crate::instructions::{payer, readable, signer, writable};
-use crate::{Accusation, MOVE_PART_BYTES, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, build};
+use crate::{Accusation, MOVE_PART_BYTES, Program, SLOT_HASHES, SYSTEM_PROGRAM, build};
 
 /// Of what a chunk is demanded, and by whom.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ impl Program {
                 writable(self.accusation(accusation.challenger, &hash)),
                 writable(self.token_account(accusation.challenger)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
             ],
         )
@@ -58,7 +58,7 @@ impl Program {
                 readable(segment),
                 writable(self.token_account(accusation.challenger)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -74,7 +74,7 @@ impl Program {
                 writable(*challenger),
                 writable(self.token_account(challenger)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -89,7 +89,7 @@ impl Program {
                 writable(*segment),
                 writable(self.token_account(challenger)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -155,7 +155,7 @@ impl Program {
                 writable(self.demand(&segment, demander, entry, chunk)),
                 writable(self.token_account(demander)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
             ],
         )
@@ -174,7 +174,7 @@ impl Program {
                 writable(self.demand(dataset, demander, 0, chunk)),
                 writable(self.token_account(demander)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
             ],
         )
@@ -249,7 +249,7 @@ impl Program {
                 writable(self.demand(&segment, demander, entry, chunk)),
                 writable(self.token_account(demander)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -266,7 +266,7 @@ impl Program {
                 writable(self.demand(dataset, demander, 0, chunk)),
                 writable(self.token_account(demander)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }

@@ -89,25 +89,28 @@ impl Schedule {
 
     /// Checks the hard bounds, which no authority can pass.
     pub fn check(&self) -> Result<()> {
-        let within = self.epoch_slots >= 1_000
-            && self.epoch_slots <= 2_000_000
-            && self.first_caps.iter().all(|&cap| cap <= CAP / 1_000)
-            && self.targets.iter().all(|&target| target <= CAP / 1_000)
-            && self.decay >= ONE / 100_000
-            && self.decay <= ONE / 20
-            && self.demand_reference >= TOKEN
-            && self.demand_reference <= CAP
-            && self.power_reference >= 1
-            && self.power_reference <= MAXIMUM_COUNT / 1_000
-            && self.nodes_reference >= 1
-            && self.nodes_reference <= 1 << 32
-            && self.utilisation_floor <= ONE / 2
-            && self.maximum_yield <= ONE / 100
-            && self.unit_reward <= CAP / 10
-            && self.fee_offset_bps <= BPS_ONE
-            && self.reserved == [0; 3]
-            && self.is_demand_worth_its_burn();
+        let mut within = self.reserved == [0; 3];
+        self.bounds(&mut |_, value, least, most| within &= least <= value && value <= most);
+        within = within && self.is_demand_worth_its_burn();
         if within { Ok(()) } else { Err(Error::ParameterOutOfBounds) }
+    }
+
+    /// Tells each value with its name and its hard bounds, least and most.
+    #[inline(always)]
+    pub fn bounds(&self, each: &mut impl FnMut(&'static str, u64, u64, u64)) {
+        each("epoch slots", self.epoch_slots, 1_000, 2_000_000);
+        each("first cap for stake", self.first_caps[STAKING], 0, CAP / 1_000);
+        each("first cap for nodes", self.first_caps[NODES], 0, CAP / 1_000);
+        each("target for stake", self.targets[STAKING], 0, CAP / 1_000);
+        each("target for nodes", self.targets[NODES], 0, CAP / 1_000);
+        each("decay", self.decay, ONE / 100_000, ONE / 20);
+        each("demand reference", self.demand_reference, TOKEN, CAP);
+        each("power reference", self.power_reference, 1, MAXIMUM_COUNT / 1_000);
+        each("nodes reference", self.nodes_reference, 1, 1 << 32);
+        each("utilisation floor", self.utilisation_floor, 0, ONE / 2);
+        each("maximum yield", self.maximum_yield, 0, ONE / 100);
+        each("unit reward", self.unit_reward, 0, CAP / 10);
+        each("fee offset", self.fee_offset_bps as u64, 0, BPS_ONE as u64);
     }
 
     /// Utilisation rises by at most 1 / D_ref per burned base unit, summed over the epochs that remember it, so emission rises by at most

@@ -198,10 +198,12 @@ errors! {
     AccusationStands = 934, "there still is something to accuse; open the dispute";
     AccusationRunning = 935, "the accusation may still be opened; wait until its time is over";
     BountyHeld = 936, "an earlier accusation may still convict; the bounty is paid when none can";
-    NothingToBurn = 1040, "convictions have left nothing to burn";
     TooManyDemands = 940, "as many demands as one must bear are open; wait for an answer";
     DemandOver = 941, "the demand is answered or has failed";
     DemandRunning = 942, "the demand is open; wait for the answer or for the end of its clock";
+
+    // Penalties (1040..=1059).
+    NothingToBurn = 1040, "convictions have left nothing to burn";
 }
 
 impl core::fmt::Display for Error {

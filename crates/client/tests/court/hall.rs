@@ -164,7 +164,7 @@ impl Hall {
         assert_eq!(after.open_disputes, pool.open_disputes);
         match outcome {
             Outcome::Convicted => {
-                let bounty = (pool.self_bond / 2).min(parameters.bounty_cap);
+                let bounty = (pool.self_bond / 2).min(parameters.penalties.bounty_cap);
                 assert_eq!((after.self_bond, after.claims_convicted, gained as u64), (0, 1, bounty));
                 let seat = self.scene.round_state().auditors[auditor];
                 assert_eq!((excluded, seat.vote, seat.stake, seat.settled), (true, [0; 32], 0, 1));
