@@ -50,7 +50,10 @@ fn parameters_stay_within_their_hard_bounds() {
         (Parameters { score_tolerance: 0, ..good }, Error::ParameterOutOfBounds),
         (Parameters { score_tolerance: 1_000_001, ..good }, Error::ParameterOutOfBounds),
         (Parameters { maximum_commission_bps: 5_001, ..good }, Error::ParameterOutOfBounds),
-        (punishing(|table| table.misattested_segment = Parameters::DEFAULT.minimum_self_bond + 1), Error::ParameterOutOfBounds),
+        (
+            punishing(|table| table.misattested_segment = Parameters::DEFAULT.minimum_self_bond + 1),
+            Error::ParameterOutOfBounds,
+        ),
         (punishing(|table| table.bounty_bps = 5_001), Error::ParameterOutOfBounds),
         (punishing(|table| table.convicted_vote.bond_bps = 4_999), Error::ParameterOutOfBounds),
         (punishing(|table| table.convicted_vote.delegated_bps = 5_001), Error::ParameterOutOfBounds),

@@ -244,8 +244,7 @@ impl Pool {
         self.stake_integral.accumulate(self.yielding()?, slots)?;
         if self.dripping > 0 && slots > 0 {
             let left = self.drip_end_slot.saturating_sub(self.integral_slot);
-            let due =
-                if slots >= left { self.dripping } else { mul_div(self.dripping, slots, left, Rounding::Down)? };
+            let due = if slots >= left { self.dripping } else { mul_div(self.dripping, slots, left, Rounding::Down)? };
             self.dripping -= due;
             self.credit(due)?;
         }

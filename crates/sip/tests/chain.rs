@@ -518,7 +518,9 @@ fn a_deployment_begins_with_the_values_of_a_file() {
     let whole = file("example.toml", &example);
     let wrong = file("wrong.toml", "[parameters]\nlate-segment = 2000\nbounty = \"51%\"\n");
     let refusal = chain.refused("authority", &["protocol", "init", "--parameters", &wrong]);
-    for part in ["late-segment is 2,000 SIP, expected 0 SIP to 1,000 SIP", "bounty is 51.00 %, expected 0.00 % to 50.00 %"] {
+    for part in
+        ["late-segment is 2,000 SIP, expected 0 SIP to 1,000 SIP", "bounty is 51.00 %, expected 0.00 % to 50.00 %"]
+    {
         assert!(refusal.contains(part), "{refusal}");
     }
     assert!(chain.refused("authority", &["protocol", "init", "--parameters", "nowhere.toml"]).contains("cannot read"));

@@ -97,7 +97,12 @@ fn fill<T: Bounded>(state: &mut T, content: &toml::Table) -> Result<()> {
             toml::Value::String(text) => text.clone(),
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Float(number) => number.to_string(),
-            other => return Err(anyhow!("{name}: expected a number or a text such as \"12.5%\", got a {}", other.type_str())),
+            other => {
+                return Err(anyhow!(
+                    "{name}: expected a number or a text such as \"12.5%\", got a {}",
+                    other.type_str()
+                ));
+            }
         };
         assign(T::SETTINGS, state, &format!("{}={value}", name.replace('_', "-")))?;
     }
@@ -170,7 +175,8 @@ mod tests {
 
     #[test]
     fn values_are_read_from_both_formats() {
-        let toml = "[parameters]\nlate-segment = 12.5\nbounty = \"40%\"\nclock_slots = 8000\n[emission]\ndecay = \"0.2%\"\n";
+        let toml =
+            "[parameters]\nlate-segment = 12.5\nbounty = \"40%\"\nclock_slots = 8000\n[emission]\ndecay = \"0.2%\"\n";
         let json = r#"{"parameters": {"late-segment": 12.5, "bounty": "40%", "clock-slots": 8000}, "emission": {"decay": 0.2}}"#;
         for (text, is_json) in [(toml, false), (json, true)] {
             let values = Values::parse(text, is_json).unwrap();
@@ -185,7 +191,11 @@ mod tests {
         for (text, is_json, expected) in [
             ("[parameters]\nlate-segment = 2000", false, "late-segment is 2,000 SIP, expected 0 SIP to 1,000 SIP"),
             ("[parameters]\nlate = 2", false, "there is no \"late\" to set; there are round-reward"),
-            ("[parameters]\nbounty = true", false, "bounty: expected a number or a text such as \"12.5%\", got a boolean"),
+            (
+                "[parameters]\nbounty = true",
+                false,
+                "bounty: expected a number or a text such as \"12.5%\", got a boolean",
+            ),
             ("[parameter]\nbounty = 3", false, "there is no section [parameter]"),
             ("bounty = 3", false, "\"bounty\" stands outside of [parameters]"),
             ("[emission]\nunit-reward = -1", false, "no amount of tokens"),

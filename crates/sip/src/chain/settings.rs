@@ -65,7 +65,9 @@ pub(super) const PARAMETERS: [Setting<Parameters>; 45] = [
     setting("convicted vote", |p| Field::BasisPoints(&mut p.penalties.convicted_vote.bond_bps)),
     setting("convicted vote delegated", |p| Field::BasisPoints(&mut p.penalties.convicted_vote.delegated_bps)),
     setting("convicted attestation", |p| Field::BasisPoints(&mut p.penalties.convicted_attestation.bond_bps)),
-    setting("convicted attestation delegated", |p| Field::BasisPoints(&mut p.penalties.convicted_attestation.delegated_bps)),
+    setting("convicted attestation delegated", |p| {
+        Field::BasisPoints(&mut p.penalties.convicted_attestation.delegated_bps)
+    }),
     setting("unavailable state", |p| Field::BasisPoints(&mut p.penalties.unavailable_state.bond_bps)),
     setting("unavailable state delegated", |p| Field::BasisPoints(&mut p.penalties.unavailable_state.delegated_bps)),
     setting("unavailable data", |p| Field::BasisPoints(&mut p.penalties.unavailable_data.bond_bps)),
