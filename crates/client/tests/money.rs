@@ -212,6 +212,10 @@ fn yield_follows_active_stake_whatever_the_number_of_positions() {
     world.turn_epoch(&[]);
     // The epoch that begins spreads it.
     world.advance(Schedule::DEFAULT.epoch_slots);
+    // The first settlement in a slot spreads what is due; it is this one.
+    let other = world.operator("other", PoolKind::Trainer);
+    let authority = world.authority.insecure_clone();
+    world.send(&[program.settle_yield(&other.seat.pool)], &[&authority]);
     let units = pools.map(|pool| {
         let authority = world.authority.insecure_clone();
         world.send(&[program.settle_yield(&pool)], &[&authority]).compute_units
@@ -598,6 +602,7 @@ fn accounts_of_the_first_version_are_refused_until_migrated_and_then_work() {
     // As the first version's program would have left them: shorter, and without what came later.
     let mut state = scene.pool_state(&pool);
     (state.boost, state.yield_share) = (bytemuck::Zeroable::zeroed(), Default::default());
+    state.stake_integral = Default::default();
     scene.world.overwrite(&pool, &state);
     let expected = (state, position(&scene.world, &pool, &owner));
     for (address, size) in [(pool, 288), (holding, 112)] {

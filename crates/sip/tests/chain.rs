@@ -470,6 +470,7 @@ fn everything_works_where_the_token_lives_under_token_2022() {
     chain.advance(ACTIVATION_SLOTS);
     chain.json("alice", &["stake", "activate", &trainer]);
     chain.json("alice", &["lock", "create", &job, "ballads", "100", "--months", "2"]);
+    chain.json("alice", &["steer", "add", &job, "letters", "10"]);
     chain.json("alice", &["steer", "move", &job, "ballads", "letters", "50"]);
     chain.json("alice", &["exit", "request", &trainer, "400"]);
 
