@@ -8,7 +8,8 @@ pub type Result<T> = core::result::Result<T, Error>;
 macro_rules! errors {
     ($($name:ident = $code:literal, $message:literal;)*) => {
         /// Why an instruction is refused. Ranges: 1 guards, 100 stake, 200 configuration and emission, 300 data, 400 jobs, 500 rounds and
-        /// segments, 600 audit, 700 evaluation, 800 settlement, 900 disputes.
+        /// segments, 600 audit, 700 evaluation, 800 settlement, 900 disputes,
+        /// 1000 compressed updates.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Error {
@@ -191,16 +192,26 @@ errors! {
     OwnClaim = 920, "nobody accuses a claim of its own";
     NoClaim = 921, "there is no such claim, or the time to dispute it is over";
     WrongCase = 922, "the dispute is about another kind of claim; use the instruction of its kind";
-    WrongAccusation = 930, "challenger, segment and salt do not give the hash that was committed";
+    WrongAccusation = 930, "challenger, claim and salt do not give the hash that was committed";
     AccusationTooFresh = 931, "an accusation is opened a slot after its commitment at the earliest; wait";
     AccusationExpired = 932, "the accusation was not opened in time; commit another";
-    AccusationTooOld = 933, "the segment was committed after the accusation; withdraw it and commit another";
+    AccusationTooOld = 933, "the claim was made after the accusation; withdraw it and commit another";
     AccusationStands = 934, "there still is something to accuse; open the dispute";
     AccusationRunning = 935, "the accusation may still be opened; wait until its time is over";
     BountyHeld = 936, "an earlier accusation may still convict; the bounty is paid when none can";
     TooManyDemands = 940, "as many demands as one must bear are open; wait for an answer";
     DemandOver = 941, "the demand is answered or has failed";
     DemandRunning = 942, "the demand is open; wait for the answer or for the end of its clock";
+    ClaimConvicted = 943, "the claim is convicted, and whoever accused it earlier has the bounty; withdraw the accusation";
+    ClaimDisputed = 944, "the claim is disputed and stands until the verdict; wait for it";
+
+    // Compressed updates (1000..=1019).
+    WrongPreviousUpdate = 1000, "the segment names another previous update than its trainer's in the round that its round builds on; where that has none, name the job's reset";
+    WrongUpdate = 1001, "a segment of a job with compressed updates has an update, any other segment has none";
+
+    // Steered settings (1020..=1039).
+    WrongSetting = 1020, "a steered setting is out of order, has no stake on its default, or means what another one means";
+    WrongMixtureMode = 1021, "a mixture follows stake linearly (0) or by its square root (1)";
 
     // Penalties (1040..=1059).
     NothingToBurn = 1040, "convictions have left nothing to burn";

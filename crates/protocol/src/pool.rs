@@ -12,7 +12,9 @@
 use bytemuck::{Pod as Plain, Zeroable};
 use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, TimeIntegral, mul_div};
 
-use crate::{Address, Error, Header, Result, account, emission::YieldShare, lock::Boost};
+use crate::{
+    Address, Error, Header, Result, account, emission::YieldShare, finality::accusation::Escrow, lock::Boost,
+};
 
 /// Shares (and, at first, base units) that belong to nobody. The pool's creator pays them.
 pub const SEED_SHARES: u64 = 1_000;
@@ -149,6 +151,8 @@ pub struct Pool {
     pub compounding: u8,
     /// Always 0.
     pub padding: [u8; 5],
+    /// The bounty of an auditor's conviction, which happens once in a job.
+    pub escrow: Escrow,
     /// Σ stake that yields · slots up to `integral_slot`; see [`Pool::yielding`].
     pub stake_integral: TimeIntegral,
     /// Yield that is passed on evenly until `drip_end_slot`, base units.
@@ -157,7 +161,7 @@ pub struct Pool {
     pub drip_end_slot: u64,
 }
 
-account!(Pool, Pool, 896, liabilities: |pool| pool.held());
+account!(Pool, Pool, 944, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -206,6 +210,11 @@ impl Pool {
     /// Stake that yields: what counts, nothing once the pool is retired.
     pub fn yielding(&self) -> Result<u64> {
         if self.status == ACTIVE { self.stake() } else { Ok(0) }
+    }
+
+    /// Takes an auditor's bounty: see [`Escrow::claim`].
+    pub fn claim_bounty(&mut self, slot: u64) -> Result<(Address, u64)> {
+        self.escrow.claim(self.open_disputes != 0, slot)
     }
 
     /// Checks the kind.

@@ -10,6 +10,7 @@ use crate::{
     finality::Standing,
     job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, bit, first_bits},
     segment::{self, Segment},
+    setting::{MAX_SETTINGS, Snapshot},
 };
 
 /// Segments are committed.
@@ -52,10 +53,18 @@ pub struct AuditorSeat {
     pub settled: u8,
     /// Of its attestations, the ones that it has shown.
     pub shown: u8,
+    /// Whether its vote was convicted: 1, else 0.
+    pub is_vote_convicted: u8,
+    /// Its attestations that were convicted, by place of the segment's trainer.
+    pub convicted_attestations: u16,
+    /// When it voted as it does.
+    pub voted_slot: u64,
+    /// Disputes open on its vote, which stands as long.
+    pub vote_disputes: u16,
     /// Segments that it attested and that were convicted; they count in `drawn`, and neither in `attested` nor in `shown`.
     pub refuted: u8,
     /// Always 0.
-    pub reserved: [u8; 2],
+    pub reserved: [u8; 5],
 }
 
 /// An evaluator's part in a round.
@@ -176,20 +185,16 @@ pub struct Round {
     pub void_from: u8,
     /// Always 0.
     pub unused: u8,
+    /// Steered settings, multiples of 2⁻¹⁶: what the graph reads as `Source::Setting`; 0 where the job has none.
+    pub settings: [u32; MAX_SETTINGS],
 }
 
-account!(Round, Round, 3568);
+account!(Round, Round, 3840);
 
 impl Round {
-    /// Opens the next round of a job: the previous one is over, the mixture is the snapshot that the caller took from the
-    /// attention pools.
-    pub fn open(
-        &mut self,
-        job_address: &Address,
-        job: &mut Job,
-        mixture_bps: &[u16; MAX_DOMAINS],
-        slot: u64,
-    ) -> Result<()> {
+    /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
+    /// the attention pools.
+    pub fn open(&mut self, job_address: &Address, job: &mut Job, snapshot: &Snapshot, slot: u64) -> Result<()> {
         if job.round_live != 0 {
             return Err(Error::RoundNotFinished);
         }
@@ -217,7 +222,8 @@ impl Round {
         self.evaluator_count = job.evaluator_count;
         self.seed = job.next_seed;
         self.base_root = job.base_root;
-        self.mixture_bps = *mixture_bps;
+        self.mixture_bps = snapshot.mixture_bps;
+        self.settings = snapshot.settings;
         self.opened_slot = slot;
         self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
         self.eligible = eligible;

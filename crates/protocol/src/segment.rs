@@ -1,19 +1,18 @@
 //! A segment: one trainer's steps of one round, committed in one transaction.
 //!
 //! Invariants: status only moves Committed → Accepted → Convicted; a segment is settled once; an accepted segment starts at the
-//! round's base; a conviction slashes once; of all accusations that convict, the one committed first has the bounty, which leaves the
+//! round's base, or with compressed updates names its trainer's previous one; a conviction slashes once; of all accusations that convict, the one committed first has the bounty, which leaves the
 //! segment once.
 
 use bytemuck::{Pod, Zeroable};
 
-use sip_arith::int;
 use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
-    finality::accusation::REVEAL_SLOTS,
-    job::{Job, MAX_AUDITORS, bit},
+    finality::accusation::Escrow,
+    job::{Job, JobSpec, MAX_AUDITORS, bit},
     penalties::{Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, AuditorSeat, Round},
@@ -30,7 +29,7 @@ pub const ACCEPTED: u8 = 3;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct SegmentClaim {
-    /// State root before the first step: the round's base.
+    /// State root before the first step: the round's base, or with compressed updates what the start graph gives.
     pub start_root: [u8; 32],
     /// State root after the last step.
     pub end_root: [u8; 32],
@@ -42,6 +41,29 @@ pub struct SegmentClaim {
     pub place: u8,
     /// Always 0.
     pub reserved: [u8; 3],
+    // Compressed updates; zero without them.
+    /// Root of the trainer's previous update: see [`previous_root`].
+    pub previous_root: [u8; 32],
+    /// Root of the update that the update graph gives.
+    pub update_root: [u8; 32],
+}
+
+impl SegmentClaim {
+    /// Root of what the segment hands over: its update, or its end state.
+    pub const fn result_root(&self, spec: &JobSpec) -> &[u8; 32] {
+        if spec.is_compressed() { &self.update_root } else { &self.end_root }
+    }
+}
+
+/// The previous update that a segment must name: that of its trainer's segment in the round which the segment's round builds on, if it
+/// counts there, else the job's reset. So whoever joins, sat out a round, or had no part in a base starts anew. Zero without compressed
+/// updates.
+pub fn previous_root(spec: &JobSpec, previous: Option<&Segment>) -> [u8; 32] {
+    match previous {
+        _ if !spec.is_compressed() => [0; 32],
+        Some(segment) if segment.status == ACCEPTED => segment.claim.update_root,
+        _ => spec.reset_update_root,
+    }
 }
 
 /// Address: "segment", round (32), trainer pool (32).
@@ -82,19 +104,15 @@ pub struct Segment {
     pub shown: u16,
     /// Always 0.
     pub padding: [u8; 6],
-    /// Bounty of its conviction that nobody has claimed yet, base units.
-    pub bounty: u64,
-    /// When the accusation was committed that has the bounty.
-    pub bounty_slot: u64,
-    /// Who committed it; zero before a conviction.
-    pub bounty_challenger: Address,
+    /// The bounty of its conviction.
+    pub escrow: Escrow,
     /// Demands for its end state that are open.
     pub open_demands: u16,
     /// Always 0.
     pub unused: [u8; 6],
 }
 
-account!(Segment, Segment, 840, liabilities: |segment| Ok(segment.bounty));
+account!(Segment, Segment, 904, liabilities: |segment| Ok(segment.escrow.bounty));
 
 /// What a commitment is checked against.
 pub struct Commitment<'a> {
@@ -112,6 +130,8 @@ pub struct Commitment<'a> {
     pub parameters: &'a Parameters,
     /// What the trainer claims.
     pub claim: &'a SegmentClaim,
+    /// [`previous_root`] of the trainer's segment in the round's parent.
+    pub previous_root: &'a [u8; 32],
     /// Present slot.
     pub slot: u64,
 }
@@ -130,17 +150,21 @@ pub struct Amendment<'a> {
     pub pool: &'a mut Pool,
     /// What the trainer claims instead.
     pub claim: &'a SegmentClaim,
+    /// [`previous_root`] of the trainer's segment in the round's parent.
+    pub previous_root: &'a [u8; 32],
     /// Present slot.
     pub slot: u64,
 }
 
 impl Segment {
-    /// Commits a segment: starting at the base, complete, by a trainer in good standing, once per round, before the commits
+    /// Commits a segment: starting at the base or from the previous update, complete, by a trainer in good standing, once per round, before the commits
     /// are closed; after the deadline it is late.
     #[inline(always)]
     pub fn commit(&mut self, commitment: Commitment) -> Result<()> {
-        let Commitment { job, round_address, round, pool_address, pool, parameters, claim, slot } = commitment;
+        let Commitment { job, round_address, round, pool_address, pool, parameters, claim, previous_root, slot } =
+            commitment;
         check_claim(job, round, pool_address, claim)?;
+        check_updates(job, round, claim, previous_root)?;
         pool.require_bonded(job.trainer_bond(parameters)?)?;
         if round.committed & bit(claim.place) != 0 {
             return Err(Error::AlreadyCommitted);
@@ -162,8 +186,9 @@ impl Segment {
     /// whose hardware slipped need not be convicted for it.
     #[inline(always)]
     pub fn amend(&mut self, amendment: Amendment) -> Result<()> {
-        let Amendment { config, job, round, pool_address, pool, claim, slot } = amendment;
+        let Amendment { config, job, round, pool_address, pool, claim, previous_root, slot } = amendment;
         check_claim(job, round, pool_address, claim)?;
+        check_updates(job, round, claim, previous_root)?;
         if self.claim == *claim {
             return Err(Error::NothingAmended);
         }
@@ -189,17 +214,9 @@ impl Segment {
         self.open_disputes > self.open_demands
     }
 
-    /// Whether the segment is convicted and an accusation committed in this slot would take the bounty over.
-    pub fn is_contestable(&self, committed_slot: u64) -> bool {
-        self.status == CONVICTED && self.bounty > 0 && committed_slot < self.bounty_slot
-    }
-
-    /// A dispute on the segment begins, by an accusation committed in this slot; its trainer's pool is frozen. A convicted segment
-    /// is accused by who was earlier than whoever has the bounty.
-    pub fn open_dispute(&mut self, pool: &mut Pool, committed_slot: u64) -> Result<()> {
-        if self.status == CONVICTED && !self.is_contestable(committed_slot) {
-            return Err(Error::SegmentNotOpen);
-        }
+    /// A dispute on the segment begins; its pool is frozen. Whether a convicted segment may still be accused, the accusation has
+    /// checked ([`crate::finality::accusation`]).
+    pub fn open_dispute(&mut self, pool: &mut Pool) -> Result<()> {
         self.open_disputes = self.open_disputes.checked_add(1).ok_or(Error::Overflow)?;
         pool.freeze()
     }
@@ -216,25 +233,9 @@ impl Segment {
         Ok(())
     }
 
-    /// Holds a bounty for who convicted it, or for whoever did so with an accusation that was committed earlier.
-    pub fn award(&mut self, challenger: &Address, committed_slot: u64, bounty: u64) -> Result<()> {
-        if self.bounty_challenger == [0; 32] || committed_slot < self.bounty_slot {
-            self.bounty_challenger = *challenger;
-            self.bounty_slot = committed_slot;
-        }
-        self.bounty = int::add(self.bounty, bounty)?;
-        Ok(())
-    }
-
-    /// Takes the bounty once nobody can take it over: no dispute is open, and what was committed earlier can be opened no more.
-    pub fn claim_bounty(&mut self, slot: u64) -> Result<u64> {
-        if self.bounty == 0 {
-            return Err(Error::NothingToClaim);
-        }
-        if self.open_disputes != 0 || slot.saturating_sub(self.bounty_slot) <= REVEAL_SLOTS {
-            return Err(Error::BountyHeld);
-        }
-        Ok(core::mem::take(&mut self.bounty))
+    /// Takes the bounty: see [`Escrow::claim`].
+    pub fn claim_bounty(&mut self, slot: u64) -> Result<(Address, u64)> {
+        self.escrow.claim(self.open_disputes != 0, slot)
     }
 
     /// The verdict of a dispute that the trainer lost, or of its silence: the segment is convicted, its pool slashed by the offence's row
@@ -258,18 +259,33 @@ impl Segment {
     }
 }
 
-/// Checks that a trainer may claim this in an open round: its place, the base, the number of leaves.
+/// Checks that a trainer may claim this in an open round: its place, the number of leaves.
 fn check_claim(job: &Job, round: &Round, pool_address: &Address, claim: &SegmentClaim) -> Result<()> {
     round.require_status(round::OPEN)?;
     job.require_place(PoolKind::Trainer, claim.place, pool_address)?;
     if round.eligible & bit(claim.place) == 0 || job.is_excluded(claim.place) {
         return Err(Error::Excluded);
     }
+    if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {
+        return Err(Error::WrongLeafCount);
+    }
+    Ok(())
+}
+
+/// Checks where a segment starts: at the round's base; with compressed updates from the right previous one, and then what start state
+/// follows, and what update the end state, is the court's business.
+fn check_updates(job: &Job, round: &Round, claim: &SegmentClaim, previous_root: &[u8; 32]) -> Result<()> {
+    if claim.previous_root != *previous_root {
+        return Err(Error::WrongPreviousUpdate);
+    }
+    if job.spec.is_compressed() {
+        return if claim.update_root != [0; 32] { Ok(()) } else { Err(Error::WrongUpdate) };
+    }
     if claim.start_root != round.base_root {
         return Err(Error::WrongStartRoot);
     }
-    if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {
-        return Err(Error::WrongLeafCount);
+    if claim.update_root != [0; 32] {
+        return Err(Error::WrongUpdate);
     }
     Ok(())
 }
@@ -292,33 +308,51 @@ mod tests {
         segment.status = COMMITTED;
         segment.claim.place = 3;
         let row = (&Penalties::DEFAULT, Offence::ConvictedSegment);
-        segment.open_dispute(&mut pool, 0).unwrap();
+        segment.open_dispute(&mut pool).unwrap();
         let outcome = segment.convict(&mut job, &mut pool, row, 0).unwrap();
         assert_eq!((outcome.from_bond, outcome.from_delegators), (100 * TOKEN, 63 * TOKEN + 300));
         assert_eq!((pool.self_bond, pool.segments_convicted), (0, 1));
         assert!(job.is_excluded(3) && !job.is_excluded(2));
         assert_eq!(segment.convict(&mut job, &mut pool, row, 0), Ok(SlashOutcome::default()));
-        assert_eq!(segment.open_dispute(&mut pool, 0), Err(Error::SegmentNotOpen));
         segment.close_dispute(&mut pool).unwrap();
         assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));
     }
 
     #[test]
-    fn the_bounty_is_the_earliest_accusers_and_is_held_until_nobody_can_be_earlier() {
+    fn only_an_update_that_was_applied_is_a_previous_one() {
+        let plain = JobSpec::default();
+        let spec = JobSpec { update_entries: 3, reset_update_root: [9; 32], ..plain };
         let mut segment = Segment::zeroed();
-        segment.status = CONVICTED;
-        segment.award(&[7; 32], 500, 40).unwrap();
-        assert!(segment.is_contestable(499) && !segment.is_contestable(500));
-        segment.award(&[8; 32], 500, 0).unwrap();
-        assert_eq!(segment.bounty_challenger, [7; 32]);
-        segment.award(&[9; 32], 499, 0).unwrap();
-        assert_eq!((segment.bounty_challenger, segment.bounty_slot), ([9; 32], 499));
-        segment.open_disputes = 1;
-        assert_eq!(segment.claim_bounty(u64::MAX), Err(Error::BountyHeld));
-        segment.open_disputes = 0;
-        assert_eq!(segment.claim_bounty(499 + REVEAL_SLOTS), Err(Error::BountyHeld));
-        assert_eq!(segment.claim_bounty(500 + REVEAL_SLOTS), Ok(40));
-        assert_eq!(segment.claim_bounty(u64::MAX), Err(Error::NothingToClaim));
-        assert!(!segment.is_contestable(0));
+        segment.claim.update_root = [5; 32];
+        for (status, expected) in [(0, [9; 32]), (COMMITTED, [9; 32]), (CONVICTED, [9; 32]), (ACCEPTED, [5; 32])] {
+            segment.status = status;
+            assert_eq!(previous_root(&spec, Some(&segment)), expected);
+            assert_eq!(previous_root(&plain, Some(&segment)), [0; 32]);
+        }
+        assert_eq!((previous_root(&spec, None), previous_root(&plain, None)), ([9; 32], [0; 32]));
+        segment.claim.end_root = [7; 32];
+        assert_eq!((segment.claim.result_root(&spec), segment.claim.result_root(&plain)), (&[5; 32], &[7; 32]));
+    }
+
+    #[test]
+    fn a_claim_starts_at_the_base_or_at_the_right_previous_update() {
+        let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+        round.base_root = [1; 32];
+        let plain = SegmentClaim { start_root: [1; 32], ..SegmentClaim::default() };
+        let compressed = SegmentClaim { start_root: [2; 32], previous_root: [9; 32], update_root: [3; 32], ..plain };
+        let check = |job: &Job, claim: &SegmentClaim| {
+            let previous = if job.spec.is_compressed() { [9; 32] } else { [0; 32] };
+            check_updates(job, &round, claim, &previous)
+        };
+        assert_eq!(check(&job, &plain), Ok(()));
+        assert_eq!(check(&job, &SegmentClaim { start_root: [2; 32], ..plain }), Err(Error::WrongStartRoot));
+        assert_eq!(check(&job, &SegmentClaim { update_root: [2; 32], ..plain }), Err(Error::WrongUpdate));
+        assert_eq!(check(&job, &compressed), Err(Error::WrongPreviousUpdate));
+        job.spec.update_entries = 3;
+        assert_eq!(check(&job, &compressed), Ok(()));
+        assert_eq!(check(&job, &SegmentClaim { update_root: [0; 32], ..compressed }), Err(Error::WrongUpdate));
+        let stale = SegmentClaim { previous_root: [8; 32], ..compressed };
+        assert_eq!(check(&job, &stale), Err(Error::WrongPreviousUpdate));
+        assert_eq!(check(&job, &plain), Err(Error::WrongPreviousUpdate));
     }
 }

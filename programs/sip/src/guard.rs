@@ -126,6 +126,13 @@ pub fn load_mut<'a, T: Account>(program: &Address, account: &'a mut AccountView)
     Ok(LoadedMut { address, state: RefMut::map(data, |bytes| bytemuck::from_bytes_mut(bytes)) })
 }
 
+/// The kind that an account says it is of, by which the caller chooses how to load it; nothing is checked.
+#[inline(always)]
+pub fn kind(account: &AccountView) -> Result<u8> {
+    let data = account.try_borrow().map_err(|_| Error::DuplicateAccount)?;
+    Ok(data.first().copied().unwrap_or(0))
+}
+
 /// Checks kind, version and size of an account's data.
 #[inline(always)]
 fn check_data<T: Account>(data: &[u8]) -> Result<()> {
@@ -146,6 +153,13 @@ pub fn close(account: &mut AccountView, recipient: &mut AccountView) -> Result<(
     let lamports = recipient.lamports().checked_add(account.lamports()).ok_or(Error::Overflow)?;
     recipient.set_lamports(lamports);
     account.close().map_err(|_| Error::DuplicateAccount)
+}
+
+/// The canonical address of an account of this program.
+#[inline(always)]
+pub fn derive(program: &Address, seeds: &[&[u8]]) -> Result<[u8; 32]> {
+    let (address, _) = Address::try_find_program_address(seeds, program).ok_or(Error::WrongAddress)?;
+    Ok(*address.as_array())
 }
 
 /// Most seeds of an address, without its bump.
