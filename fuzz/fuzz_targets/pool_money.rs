@@ -6,7 +6,7 @@ use arbitrary::{Result, Unstructured};
 use bytemuck::Zeroable;
 use libfuzzer_sys::fuzz_target;
 use sip_protocol::config::{CAP, Config, Parameters};
-use sip_protocol::pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES, bounty};
+use sip_protocol::pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES};
 use sip_protocol::position::{Position, Ticket};
 use sip_protocol::{Account, Error};
 
@@ -116,16 +116,15 @@ impl World {
                 may_fall = true;
                 let (bond_bps, delegated_bps) = (input.int_in_range(0..=10_000)?, input.int_in_range(0..=10_000)?);
                 let slashed = pool.slash_bps(bond_bps, delegated_bps, slot).expect("a slash never fails");
-                let total = slashed.total().expect("less than the supply");
                 // The accuser's part leaves the vault, the rest is insured.
-                let bounty = bounty(&config.parameters, slashed.from_bond).expect("a part of the bond");
+                let bounty = config.share(&slashed).expect("a part of the bond");
                 assert!(bounty <= slashed.from_bond);
                 outside += bounty;
-                config.insure(total - bounty)
+                Ok(())
             }
             10 => {
                 may_fall = true;
-                let limit = if input.arbitrary()? { u64::MAX } else { config.parameters.late_penalty };
+                let limit = if input.arbitrary()? { u64::MAX } else { config.parameters.penalties.misattested_segment };
                 let asked = amount(input, limit)?;
                 let taken = pool.charge(asked, slot).and_then(|taken| taken.total()).expect("a penalty never fails");
                 assert!(taken <= asked);
@@ -134,7 +133,7 @@ impl World {
             11 => {
                 let paid = amount(input, outside)?;
                 outside -= paid;
-                pool.add_bond(paid)
+                pool.add_bond(paid, slot)
             }
             12 => pool.take_commission().map(|paid| outside += paid),
             13 => match input.int_in_range(0..=9u8)? {

@@ -11,6 +11,8 @@ pub const SYSTEM_PROGRAM: Address = Address::new_from_array([0; 32]);
 pub const SLOT_HASHES: Address = Address::from_str_const("SysvarS1otHashes111111111111111111111111111");
 /// The SPL token program.
 pub const TOKEN_PROGRAM: Address = Address::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+/// Token-2022, under which a genesis may put the token.
+pub const TOKEN_2022_PROGRAM: Address = Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
 /// The program that makes a wallet's token account.
 pub const ASSOCIATED_TOKEN_PROGRAM: Address = Address::from_str_const("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
 
@@ -19,15 +21,28 @@ pub const ASSOCIATED_TOKEN_PROGRAM: Address = Address::from_str_const("ATokenGPv
 pub struct Program {
     /// Its address.
     pub id: Address,
+    /// The token program that its token and its pools' share tokens live under: [`TOKEN_PROGRAM`] or [`TOKEN_2022_PROGRAM`]. Once the
+    /// protocol has begun, it is the owner of the mint's account.
+    pub token_program: Address,
 }
 
 impl Default for Program {
     fn default() -> Self {
-        Program { id: PROGRAM_ID }
+        Program::new(PROGRAM_ID)
     }
 }
 
 impl Program {
+    /// The deployment at an address, its token under the SPL token program.
+    pub fn new(id: Address) -> Program {
+        Program { id, token_program: TOKEN_PROGRAM }
+    }
+
+    /// The same deployment, its token under another token program.
+    pub fn under(self, token_program: Address) -> Program {
+        Program { token_program, ..self }
+    }
+
     /// The address of a set of seeds, at its canonical bump.
     pub fn derive(&self, seeds: &[&[u8]]) -> Address {
         Address::find_program_address(seeds, &self.id).0
@@ -121,17 +136,17 @@ impl Program {
 
     /// The token account of a wallet.
     pub fn token_account(&self, wallet: &Address) -> Address {
-        associated(wallet, &self.mint())
+        self.associated(wallet, &self.mint())
     }
 
     /// The account of a wallet for a pool's liquid shares.
     pub fn share_account(&self, wallet: &Address, pool: &Address) -> Address {
-        associated(wallet, &self.share_mint(pool))
+        self.associated(wallet, &self.share_mint(pool))
     }
-}
 
-/// A wallet's token account of a mint.
-fn associated(wallet: &Address, mint: &Address) -> Address {
-    let seeds: [&[u8]; 3] = [wallet.as_ref(), TOKEN_PROGRAM.as_ref(), mint.as_ref()];
-    Address::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM).0
+    /// A wallet's token account of a mint.
+    fn associated(&self, wallet: &Address, mint: &Address) -> Address {
+        let seeds: [&[u8]; 3] = [wallet.as_ref(), self.token_program.as_ref(), mint.as_ref()];
+        Address::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM).0
+    }
 }

@@ -11,7 +11,7 @@ use sip_protocol::{
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
-use crate::{Program, SYSTEM_PROGRAM, Seat, TOKEN_PROGRAM, build};
+use crate::{Program, SYSTEM_PROGRAM, Seat, build};
 
 /// Bytes of a payload that one transaction carries whose only signer plays and pays, beside nothing else: 1232 in all.
 pub const MOVE_PART_BYTES: usize = 1024;
@@ -273,7 +273,7 @@ impl Program {
                 AccountMeta::new(self.token_account(challenger), false),
                 AccountMeta::new(self.vault(), false),
                 AccountMeta::new(self.mint(), false),
-                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+                AccountMeta::new_readonly(self.token_program, false),
                 AccountMeta::new(*round, false),
             ],
         )
@@ -360,7 +360,7 @@ impl Program {
                 AccountMeta::new(self.token_account(challenger), false),
                 AccountMeta::new(self.vault(), false),
                 AccountMeta::new(self.mint(), false),
-                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+                AccountMeta::new_readonly(self.token_program, false),
             ],
         )
     }
@@ -377,7 +377,7 @@ impl Program {
                 AccountMeta::new(self.token_account(challenger), false),
                 AccountMeta::new(self.vault(), false),
                 AccountMeta::new(self.mint(), false),
-                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+                AccountMeta::new_readonly(self.token_program, false),
             ],
         )
     }

@@ -6,7 +6,7 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 
 use crate::instructions::{payer, readable, signer, writable};
-use crate::{Accusation, Hidden, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, build};
+use crate::{Accusation, Hidden, Program, SLOT_HASHES, SYSTEM_PROGRAM, build};
 
 /// Bytes of an answer that one transaction carries beside the accounts of [`AnswerState`].
 const ANSWER_PART_BYTES: usize = 880;
@@ -48,7 +48,7 @@ impl Program {
                 writable(self.accusation(hidden.challenger, &hash)),
                 writable(self.token_account(hidden.challenger)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
             ],
         )
@@ -68,7 +68,7 @@ impl Program {
             writable(self.accusation(hidden.challenger, &hidden.hash())),
             writable(self.token_account(hidden.challenger)),
             writable(self.vault()),
-            readable(TOKEN_PROGRAM),
+            readable(self.token_program),
             readable(*hidden.subject),
         ];
         accounts.extend(auditor.into_iter().flatten().map(|account| readable(*account)));
@@ -86,7 +86,7 @@ impl Program {
                 writable(*challenger),
                 writable(self.token_account(challenger)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -101,7 +101,7 @@ impl Program {
                 writable(*holder),
                 writable(self.token_account(challenger)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -182,7 +182,7 @@ impl Program {
                 writable(self.demand(&segment, demander, entry, chunk)),
                 writable(self.token_account(demander)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
             ],
         )
@@ -201,7 +201,7 @@ impl Program {
                 writable(self.demand(dataset, demander, 0, chunk)),
                 writable(self.token_account(demander)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
             ],
         )
@@ -276,7 +276,7 @@ impl Program {
                 writable(self.demand(&segment, demander, entry, chunk)),
                 writable(self.token_account(demander)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -293,7 +293,7 @@ impl Program {
                 writable(self.demand(dataset, demander, 0, chunk)),
                 writable(self.token_account(demander)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }

@@ -13,7 +13,7 @@ use sip_protocol::{
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
-use crate::{ASSOCIATED_TOKEN_PROGRAM, Program, SYSTEM_PROGRAM, TOKEN_PROGRAM};
+use crate::{ASSOCIATED_TOKEN_PROGRAM, Program, SYSTEM_PROGRAM};
 
 /// An instruction of the program: its tag, its arguments, its accounts.
 pub fn build<A: Args>(program: &Program, args: &A, accounts: Vec<AccountMeta>) -> Instruction {
@@ -67,7 +67,7 @@ impl Program {
                 readable(*wallet),
                 readable(self.mint()),
                 readable(SYSTEM_PROGRAM),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
             // Idempotent creation.
             data: vec![1],
@@ -89,7 +89,7 @@ impl Program {
                 writable(self.config()),
                 writable(self.mint()),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
                 writable(self.emission()),
             ],
@@ -128,7 +128,7 @@ impl Program {
                 writable(self.config()),
                 writable(self.vault()),
                 writable(self.token_account(wallet)),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -168,7 +168,7 @@ impl Program {
                 writable(self.config()),
                 writable(self.vault()),
                 writable(self.token_account(wallet)),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -183,7 +183,7 @@ impl Program {
                 writable(self.config()),
                 writable(self.vault()),
                 writable(self.token_account(wallet)),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -210,7 +210,7 @@ impl Program {
                 writable(self.pool(kind, operator, new.index)),
                 writable(self.token_account(operator)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
             ],
         )
@@ -228,7 +228,7 @@ impl Program {
                 writable(self.attention_pool(job, domain)),
                 writable(self.token_account(payer_wallet)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
             ],
         )
@@ -245,7 +245,7 @@ impl Program {
                 writable(*pool),
                 writable(self.token_account(operator)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -272,7 +272,7 @@ impl Program {
                 writable(self.position(pool, owner)),
                 writable(self.token_account(owner)),
                 writable(self.vault()),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
             ],
         )
@@ -323,7 +323,7 @@ impl Program {
                 writable(self.ticket(&self.position(pool, owner), nonce)),
                 writable(self.vault()),
                 writable(self.token_account(owner)),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -340,7 +340,7 @@ impl Program {
                 writable(self.position(pool, owner)),
                 writable(self.vault()),
                 writable(self.token_account(owner)),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }
@@ -357,7 +357,7 @@ impl Program {
             writable(*pool),
             writable(self.vault()),
             writable(self.token_account(operator)),
-            readable(TOKEN_PROGRAM),
+            readable(self.token_program),
         ]
     }
 
@@ -412,7 +412,7 @@ impl Program {
             readable(SYSTEM_PROGRAM),
             writable(self.token_account(creator)),
             writable(self.vault()),
-            readable(TOKEN_PROGRAM),
+            readable(self.token_program),
         ];
         accounts.extend(datasets.iter().copied().map(readable));
         build(self, &CreateJob { spec: *spec, nonce }, accounts)
@@ -429,7 +429,7 @@ impl Program {
                 writable(*job),
                 writable(self.vault()),
                 writable(self.token_account(creator)),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
         )
     }

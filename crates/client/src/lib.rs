@@ -14,7 +14,9 @@ mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use address::{ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM};
+pub use address::{
+    ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
+};
 pub use dispute::{
     Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, VoteAccusation, after_move,
 };

@@ -5,7 +5,7 @@ use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
 use crate::{
-    ASSOCIATED_TOKEN_PROGRAM, NewPool, Program, SYSTEM_PROGRAM, TOKEN_PROGRAM,
+    ASSOCIATED_TOKEN_PROGRAM, NewPool, Program, SYSTEM_PROGRAM,
     instructions::{build, payer, readable, signer, writable},
 };
 
@@ -85,7 +85,7 @@ impl Program {
             writable(self.pool(PoolKind::Model, operator, new.index)),
             writable(self.token_account(operator)),
             writable(self.vault()),
-            readable(TOKEN_PROGRAM),
+            readable(self.token_program),
             readable(SYSTEM_PROGRAM),
         ];
         accounts.extend(new.parent.map(|(parent, _)| readable(parent)));
@@ -135,7 +135,7 @@ impl Program {
                 readable(*wallet),
                 readable(self.share_mint(pool)),
                 readable(SYSTEM_PROGRAM),
-                readable(TOKEN_PROGRAM),
+                readable(self.token_program),
             ],
             // Idempotent creation.
             data: vec![1],
@@ -149,7 +149,7 @@ impl Program {
             readable(self.config()),
             readable(*pool),
             writable(self.share_mint(pool)),
-            readable(TOKEN_PROGRAM),
+            readable(self.token_program),
             readable(SYSTEM_PROGRAM),
         ];
         build(self, &OpenShareMint {}, accounts)
@@ -173,7 +173,7 @@ impl Program {
             writable(self.position(pool, owner)),
             writable(self.share_mint(pool)),
             writable(*account),
-            readable(TOKEN_PROGRAM),
+            readable(self.token_program),
             readable(SYSTEM_PROGRAM),
         ]
     }
@@ -184,6 +184,13 @@ impl Program {
     /// [`TurnEpoch`].
     pub fn turn_epoch(&self) -> Instruction {
         build(self, &TurnEpoch {}, vec![writable(self.config()), writable(self.emission())])
+    }
+
+    /// [`BurnCondemned`].
+    pub fn burn_condemned(&self) -> Instruction {
+        let accounts =
+            vec![writable(self.config()), writable(self.mint()), writable(self.vault()), readable(self.token_program)];
+        build(self, &BurnCondemned {}, accounts)
     }
 
     /// [`SettleYield`].
@@ -210,7 +217,7 @@ impl Program {
             writable(self.mint()),
             writable(self.token_account(wallet)),
             writable(self.vault()),
-            readable(TOKEN_PROGRAM),
+            readable(self.token_program),
             readable(SYSTEM_PROGRAM),
             readable(*service.job),
             readable(*service.round),

@@ -139,7 +139,7 @@ fn convicting_oneself_through_a_friend_loses_money() {
     assert!(lost >= own_bond / 2, "lost {lost} of a bond of {own_bond}");
     // Delegators' money pays no accuser.
     let parameters = scene.world.config().parameters;
-    assert!(friend.tokens(&scene) - FULL <= parameters.bounty_cap.min(own_bond / 2));
+    assert!(friend.tokens(&scene) - FULL <= parameters.penalties.bounty_cap.min(own_bond / 2));
 }
 
 #[test]

@@ -255,6 +255,11 @@ fn every_instruction_of_money_stays_within_its_budget() {
     world.advance(SCHEDULE.epoch_slots);
     table.run(world, "turn_epoch", 3_800, program.turn_epoch(), &authority);
     table.run(world, "settle_yield", 900, program.settle_yield(&server), &authority);
+    let mut config = world.config();
+    config.buckets.reserve -= TOKEN;
+    config.condemned = TOKEN;
+    world.overwrite(&program.config(), &config);
+    table.run(world, "burn_condemned", 9_000, program.burn_condemned(), &authority);
     let propose = program.propose_schedule(&key, &SCHEDULE);
     table.run(world, "propose_schedule", 900, propose, &authority);
     world.advance(TIMELOCK_SLOTS);

@@ -4,6 +4,7 @@ use sip_client::testing::World;
 use sip_protocol::{
     Error,
     config::{CAP, Parameters, TOKEN},
+    penalties::Penalties,
 };
 use solana_signer::Signer;
 
@@ -32,24 +33,31 @@ fn parameters_stay_within_their_hard_bounds() {
     let authority = world.authority.insecure_clone();
     let program = world.program;
     let good = Parameters::DEFAULT;
+    let punishing = |change: fn(&mut Penalties)| {
+        let mut penalties = good.penalties;
+        change(&mut penalties);
+        Parameters { penalties, ..good }
+    };
     let bad = [
         (Parameters { round_reward: CAP, ..good }, Error::ParameterOutOfBounds),
         (Parameters { dispute_bond: 0, ..good }, Error::ParameterOutOfBounds),
         (Parameters { dispute_bond: CAP, ..good }, Error::ParameterOutOfBounds),
         (Parameters { minimum_self_bond: 0, ..good }, Error::ParameterOutOfBounds),
         (Parameters { minimum_self_bond: CAP, ..good }, Error::ParameterOutOfBounds),
-        (Parameters { late_penalty: good.minimum_self_bond + 1, ..good }, Error::ParameterOutOfBounds),
-        (Parameters { bounty_cap: CAP, ..good }, Error::ParameterOutOfBounds),
         (Parameters { clock_slots: 9, ..good }, Error::ParameterOutOfBounds),
         (Parameters { clock_slots: u64::MAX, ..good }, Error::ParameterOutOfBounds),
         (Parameters { unbonding_slots: u64::MAX, ..good }, Error::ParameterOutOfBounds),
-        (Parameters { slash_bps: 5_001, ..good }, Error::ParameterOutOfBounds),
-        (Parameters { evaluator_slash_bps: 2_501, ..good }, Error::ParameterOutOfBounds),
-        (Parameters { bounty_bps: 10_001, ..good }, Error::ParameterOutOfBounds),
         (Parameters { score_tolerance: 0, ..good }, Error::ParameterOutOfBounds),
         (Parameters { score_tolerance: 1_000_001, ..good }, Error::ParameterOutOfBounds),
         (Parameters { maximum_commission_bps: 5_001, ..good }, Error::ParameterOutOfBounds),
-        (Parameters { reserved: 1, ..good }, Error::ParameterOutOfBounds),
+        (
+            punishing(|table| table.misattested_segment = Parameters::DEFAULT.minimum_self_bond + 1),
+            Error::ParameterOutOfBounds,
+        ),
+        (punishing(|table| table.bounty_bps = 5_001), Error::ParameterOutOfBounds),
+        (punishing(|table| table.convicted_vote.bond_bps = 4_999), Error::ParameterOutOfBounds),
+        (punishing(|table| table.convicted_vote.delegated_bps = 5_001), Error::ParameterOutOfBounds),
+        (punishing(|table| table.reserved = 1), Error::ParameterOutOfBounds),
         (Parameters { genesis_bond: TOKEN - 1, ..good }, Error::ParameterOutOfBounds),
         (Parameters { genesis_bond: CAP, ..good }, Error::ParameterOutOfBounds),
         (Parameters { trainers_bps: good.trainers_bps + 1, ..good }, Error::SplitNotWhole),

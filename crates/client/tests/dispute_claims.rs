@@ -348,7 +348,9 @@ fn a_bit_of_a_genesis_weight_closes_the_job() {
     assert_eq!((job.closed, job.genesis_bond, job.genesis_disputes), (1, 0, 0));
     // The bond comes back at once, the bounty when nobody can turn out to have accused earlier.
     assert_eq!((scene.world.tokens(&wallet), job.escrow.bounty), (tokens, parameters.genesis_bond / 2));
-    assert_eq!(scene.world.config().buckets.insurance, parameters.genesis_bond / 2);
+    // Of what the challenger does not get a tenth waits to be burned.
+    let (config, rest) = (scene.world.config(), parameters.genesis_bond / 2);
+    assert_eq!((config.condemned, config.buckets.insurance), (rest / 10, rest - rest / 10));
     let claim = scene.world.program.claim_bounty(&scene.job, &wallet);
     scene.crank_refused(claim.clone(), Error::BountyHeld);
     scene.advance_to(job.escrow.slot + REVEAL_SLOTS + 1);

@@ -39,7 +39,7 @@ fn convict(title: &str, (inner_steps, steps_per_leaf): (u32, u32), lie: Lie, las
     println!("  open {} and resolve {} compute units", opened.compute_units, resolved.compute_units);
 
     // The bond comes back at once, the bounty when nobody can turn out to have accused earlier.
-    let bounty = (pool.self_bond / 2).min(parameters.bounty_cap);
+    let bounty = (pool.self_bond / 2).min(parameters.penalties.bounty_cap);
     assert_eq!(court.challenger_tokens(), tokens);
     assert_eq!(court.scene.segment_state(court.trainer).escrow.bounty, bounty);
     let claim = court.claim_bounty_instruction();
@@ -50,7 +50,9 @@ fn convict(title: &str, (inner_steps, steps_per_leaf): (u32, u32), lie: Lie, las
     let after = court.scene.pool_state(&court.pool());
     assert_eq!((after.self_bond, after.open_disputes, after.segments_convicted), (0, 0, 1));
     let lost = pool.assets - after.assets;
-    assert_eq!(court.scene.world.config().buckets.insurance, pool.self_bond - bounty + lost);
+    // Of what the challenger does not get a tenth is burned, the rest insured.
+    let (rest, config) = (pool.self_bond - bounty + lost, court.scene.world.config());
+    assert_eq!((config.condemned, config.buckets.insurance), (rest / 10, rest - rest / 10));
     assert_eq!(court.scene.segment_state(court.trainer).status, segment::CONVICTED);
     assert!(court.scene.job_state().is_excluded(court.trainer as u8));
 }

@@ -90,10 +90,15 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     let config = scene.world.config();
     assert_eq!(config.buckets.operator_rewards, bucket);
     let paid: u64 = (0..3).map(|index| round(&scene, index).1.paid).sum();
-    assert!(paid > 0 && paid <= insured);
-    assert_eq!(config.buckets.insurance, insured - paid);
-    // The slash is all that there is to pay from here.
-    assert_eq!(insured, before.self_bond / 2 + (before.assets - scene.pool_state(&liar).assets));
+    assert!(paid > 0);
+    // Its auditors attested the false segment, and are charged for that what their part of the round does not cover.
+    let charged: u64 =
+        scene.auditors.iter().map(|a| BOND_TOKENS * TOKEN - scene.pool_state(&a.seat.pool).self_bond).sum();
+    assert!(charged > 0);
+    assert_eq!(config.buckets.insurance, insured + charged - paid);
+    // The slash, less the bounty and the tenth that is burned, is all that there is to pay from here.
+    let rest = before.self_bond / 2 + (before.assets - scene.pool_state(&liar).assets);
+    assert_eq!((config.condemned, insured), (rest / 10, rest - rest / 10));
     assert_eq!(config.buckets.insurance, 0);
     assert_eq!(scene.pool_state(&liar).commission_owed, 0);
 
@@ -121,7 +126,10 @@ fn honest_work_in_an_undone_round_earns_what_the_round_would_have_paid() {
         assert!(owed(&scene.trainers[trainer].seat.pool).abs_diff(reward / 10_000 * 5_500 / 3) < 10_000);
     }
     assert_eq!(owed(&scene.trainers[1].seat.pool), 0);
-    assert!(owed(&scene.auditors[0].seat.pool).abs_diff(reward / 10_000 * 750) < 10_000);
+    // Its auditors attested the false segment: two thirds of their part, less the penalty, which is more.
+    let auditor = scene.pool_state(&scene.auditors[0].seat.pool);
+    let charged = scene.world.config().parameters.penalties.misattested_segment - reward / 10_000 * 750 / 3 * 2;
+    assert!((BOND_TOKENS * TOKEN - auditor.self_bond).abs_diff(charged) < 10_000 && auditor.commission_owed == 0);
     assert!(owed(&scene.evaluators[0].seat.pool).abs_diff(reward / 30) < 10_000);
     assert_eq!(scene.pool_state(&scene.trainers[0].seat.pool).segments_accepted, 0);
 }

@@ -191,7 +191,7 @@ fn convict_of(bench: &mut Bench, random: &mut Random, tally: &mut Tally, noise: 
     assert_eq!(bench.outcome(), Outcome::Convicted, "{fraud:?}");
     bench.stage.settle();
     let parameters = bench.stage.scene.world.config().parameters;
-    let bounty = (bond * u64::from(parameters.bounty_bps) / 10_000).min(parameters.bounty_cap);
+    let bounty = parameters.penalties.bounty(bond).unwrap();
     assert_eq!(bench.stage.segment_status(), segment::CONVICTED);
     assert_eq!(bench.stage.pool_state().self_bond, 0);
     assert_eq!(bench.stage.challenger_tokens(), tokens + parameters.dispute_bond + bounty);

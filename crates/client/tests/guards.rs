@@ -67,9 +67,20 @@ fn the_configuration_is_guarded() {
     send_guarded(&mut world, program.unpause(&key), &authority, &[]);
     world.advance(2 * YEAR_SLOTS);
     send_guarded(&mut world, program.claim_vested(&key, &key), &authority, &[]);
+    condemn(&mut world);
+    send_guarded(&mut world, program.burn_condemned(), &authority, &[]);
     let next = world.wallet("next");
     send_guarded(&mut world, program.nominate_authority(&key, &next.pubkey()), &authority, &[]);
     send_guarded(&mut world, program.accept_authority(&next.pubkey()), &next, &[]);
+}
+
+/// Leaves something to burn, as a conviction does.
+fn condemn(world: &mut World) {
+    let mut config = world.config();
+    config.buckets.reserve -= TOKEN;
+    config.condemned = TOKEN;
+    let address = world.program.config();
+    world.overwrite(&address, &config);
 }
 
 #[test]

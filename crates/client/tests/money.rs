@@ -210,6 +210,12 @@ fn yield_follows_active_stake_whatever_the_number_of_positions() {
     world.turn_epoch(&pools);
     world.send(&[program.deposit(&late.pubkey(), &pools[0], 50_000 * TOKEN, 0)], &[&late]);
     world.turn_epoch(&[]);
+    // The epoch that begins spreads it.
+    world.advance(Schedule::DEFAULT.epoch_slots);
+    // The first settlement in a slot spreads what is due; it is this one.
+    let other = world.operator("other", PoolKind::Trainer);
+    let authority = world.authority.insecure_clone();
+    world.send(&[program.settle_yield(&other.seat.pool)], &[&authority]);
     let units = pools.map(|pool| {
         let authority = world.authority.insecure_clone();
         world.send(&[program.settle_yield(&pool)], &[&authority]).compute_units
@@ -217,11 +223,72 @@ fn yield_follows_active_stake_whatever_the_number_of_positions() {
     assert_eq!(units[0], units[1], "no loop over positions");
     let earned = pools.map(|pool| {
         let state: Pool = world.state(&pool);
-        state.rewards_owed + state.commission_owed
+        state.dripping + state.rewards_owed + state.commission_owed
     });
     assert_eq!(earned[0], earned[1], "pending stake yields nothing");
     let most = (28_000 * TOKEN + 2 * SEED_SHARES) / 500;
     assert!(earned[0] > 0 && earned[0] + earned[1] <= most, "at most 0.2 % per epoch: {earned:?} {most}");
+}
+
+/// Attack: 50,000 tokens become active just before an epoch ends, are counted, and are settled right after the turn. They earn for the slots
+/// in which they were there; a whole epoch would be a hundred tokens.
+#[test]
+fn attack_stake_that_becomes_active_just_before_the_turn_earns_for_its_slots() {
+    let mut world = World::new();
+    let (loyal, flash) = (world.operator("loyal", PoolKind::Trainer), world.operator("flash", PoolKind::Trainer));
+    let (pools, program) = ([loyal.seat.pool, flash.seat.pool], world.program);
+    world.turn_epoch(&pools);
+    world.turn_epoch(&[]);
+    let (epoch, activation) = (Schedule::DEFAULT.epoch_slots, world.config().parameters.activation_slots);
+    let whale = world.wallet("whale");
+    world.advance(epoch - activation - 10);
+    world.stake(&whale, &pools[1], 50_000 * TOKEN);
+    let authority = world.authority.insecure_clone();
+    let settle = |world: &mut World, pool: usize| world.send(&[program.settle_yield(&pools[pool])], &[&authority]);
+    settle(&mut world, 1);
+    let counted = world.state::<Pool>(&pools[1]).yield_share.stake;
+    assert!(counted > 50_000 * TOKEN, "it is active, and counts");
+    world.advance(10);
+    world.send(&[program.turn_epoch()], &[&authority]);
+    world.advance(1);
+    settle(&mut world, 1);
+    settle(&mut world, 0);
+    let [loyal, flash] = pools.map(|pool| {
+        let state: Pool = world.state(&pool);
+        state.dripping + state.rewards_owed + state.commission_owed
+    });
+    assert!(loyal.abs_diff(BOND_TOKENS * TOKEN / 500) < TOKEN / 100, "who was there all along has its 0.2 %: {loyal}");
+    assert!(flash < loyal + TOKEN / 10, "{flash} and {loyal}");
+}
+
+/// Attack: a deposit into a shared pool that nobody has settled for an epoch, active just before the settlement, out again right after it.
+#[test]
+fn attack_a_late_depositor_takes_nothing_of_what_a_pool_has_earned() {
+    let mut world = World::new();
+    let operator = world.operator("operator", PoolKind::Trainer);
+    let (pool, program) = (operator.seat.pool, world.program);
+    let (early, late) = (world.wallet("early"), world.wallet("late"));
+    world.stake(&early, &pool, 10_000 * TOKEN);
+    world.turn_epoch(&[pool]);
+    world.turn_epoch(&[]);
+    let (epoch, activation) = (Schedule::DEFAULT.epoch_slots, world.config().parameters.activation_slots);
+    world.advance(epoch - activation);
+    world.stake(&late, &pool, 50_000 * TOKEN);
+    let authority = world.authority.insecure_clone();
+    world.send(&[program.settle_yield(&pool)], &[&authority]);
+    let dripping = world.state::<Pool>(&pool).dripping;
+    assert!(dripping > 20 * TOKEN, "0.2 % of 12,000 tokens: {dripping}");
+    let shares = world.state::<Position>(&program.position(&pool, &late.pubkey())).shares;
+    world.send(&[program.request_exit(&late.pubkey(), &pool, 0, shares)], &[&late]);
+    world.refused(&[program.claim_rewards(&late.pubkey(), &pool)], &[&late], Error::NothingToClaim);
+    // All that drips goes to who stays.
+    world.advance(3 * epoch);
+    let before = world.tokens(&early.pubkey());
+    world.send(&[program.claim_rewards(&early.pubkey(), &pool)], &[&early]);
+    let delegated = dripping / 12 * 10;
+    let got = world.tokens(&early.pubkey()) - before;
+    // Less the operator's commission of a tenth.
+    assert!(got.abs_diff(delegated / 10 * 9) < TOKEN / 100, "{got} of {dripping}");
 }
 
 #[test]
@@ -535,6 +602,7 @@ fn accounts_of_the_first_version_are_refused_until_migrated_and_then_work() {
     // As the first version's program would have left them: shorter, and without what came later.
     let mut state = scene.pool_state(&pool);
     (state.boost, state.yield_share) = (bytemuck::Zeroable::zeroed(), Default::default());
+    state.stake_integral = Default::default();
     scene.world.overwrite(&pool, &state);
     let expected = (state, position(&scene.world, &pool, &owner));
     for (address, size) in [(pool, 288), (holding, 112)] {

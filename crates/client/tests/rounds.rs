@@ -400,9 +400,11 @@ fn a_round_without_segments_or_without_auditors_is_void_and_repeated() {
     scene.world.advance(200);
     scene.close_round();
     assert_eq!(scene.round_state().status, round::VOID);
-    // Nobody is paid for it; who did not reveal its draw is charged.
+    // Nobody is paid for it; who did not reveal its draw is charged, once no segment of it can be convicted any more.
+    let deadline = scene.round_state().challenge_deadline_slot;
+    scene.advance_to(deadline);
     scene.settle_all();
-    let penalty = scene.world.config().parameters.late_penalty;
+    let penalty = scene.world.config().parameters.penalties.missed_draw;
     assert_eq!(scene.round_state().paid, 0);
     for auditor in 0..2 {
         let pool = scene.pool_state(&scene.auditors[auditor].seat.pool);

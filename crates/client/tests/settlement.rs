@@ -268,7 +268,7 @@ fn a_late_segment_pays_its_penalty_out_of_its_reward() {
     scene.to_scored(&[scores(5_000_000); 3]);
     scene.settle_all();
     let [timely, late] = [0, 2].map(|trainer: usize| scene.pool_state(&scene.trainers[trainer].seat.pool));
-    let penalty = scene.world.config().parameters.late_penalty;
+    let penalty = scene.world.config().parameters.penalties.late_segment;
     assert!((timely.commission_owed - late.commission_owed).abs_diff(penalty) < 10_000);
     assert_eq!(late.self_bond, BOND_TOKENS * TOKEN);
 }
@@ -325,7 +325,7 @@ fn an_attestation_that_is_not_shown_is_a_missing_one() {
     let [whole, part] = [0, 1].map(|auditor: usize| scene.pool_state(&scene.auditors[auditor].seat.pool));
     assert_eq!((whole.audits_attested, whole.audits_missed), (3, 0));
     assert_eq!((part.audits_attested, part.audits_missed), (1, 2));
-    let penalty = scene.world.config().parameters.late_penalty;
+    let penalty = scene.world.config().parameters.penalties.missed_attestation;
     assert!((whole.commission_owed / 3).abs_diff(part.commission_owed + 2 * penalty) < 10_000);
 }
 

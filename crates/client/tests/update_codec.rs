@@ -1,6 +1,5 @@
 //! The graphs of the update codec in court: a false bit at a node of any operator is convicted, and the truth is acquitted.
 
-mod common;
 mod court;
 
 use court::chamber::{Chamber, Claimed};

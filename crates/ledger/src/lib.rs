@@ -31,10 +31,15 @@ use solana_signature::Signature;
 /// The SPL token program.
 pub const TOKEN_PROGRAM: Address = Address::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
 
+/// Token-2022.
+pub const TOKEN_2022_PROGRAM: Address = Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
+
 /// Bytes of an SPL token account.
 const TOKEN_ACCOUNT_BYTES: usize = 165;
 /// Where the amount stands in an SPL token account, after the mint and the owner.
 const TOKEN_AMOUNT_OFFSET: usize = 64;
+/// What the byte after it says of a token account with extensions.
+const TOKEN_ACCOUNT_KIND: u8 = 2;
 
 /// A Solana chain.
 pub trait Ledger {
@@ -96,9 +101,13 @@ pub trait Ledger {
     }
 }
 
-/// The amount in an SPL token account; `None` where the account is something else.
+/// The amount in a token account, under the SPL token program or under Token-2022 with or without extensions; `None` where the account is
+/// something else.
 pub fn token_amount(account: &Account) -> Option<u64> {
-    if account.owner != TOKEN_PROGRAM || account.data.len() != TOKEN_ACCOUNT_BYTES {
+    let is_extended =
+        account.owner == TOKEN_2022_PROGRAM && account.data.get(TOKEN_ACCOUNT_BYTES) == Some(&TOKEN_ACCOUNT_KIND);
+    let is_plain = account.data.len() == TOKEN_ACCOUNT_BYTES;
+    if ![TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(&account.owner) || !(is_plain || is_extended) {
         return None;
     }
     let amount = account.data[TOKEN_AMOUNT_OFFSET..].first_chunk()?;

@@ -1,11 +1,8 @@
 //! The accounts of the SPL token programs: what stands where, and how JSON names it.
 
 use serde_json::{Value, json};
-use sip_ledger::TOKEN_PROGRAM;
+use sip_ledger::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use solana_address::Address;
-
-/// The Token-2022 program.
-pub(crate) const TOKEN_2022_PROGRAM: Address = Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
 
 const ACCOUNT_BYTES: usize = 165;
 const MINT_BYTES: usize = 82;

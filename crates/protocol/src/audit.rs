@@ -151,6 +151,14 @@ impl<'a> Closing<'a> {
             }
         }
         if segment.is_disputed() && attested_stake < drawn_stake.div_ceil(2) {
+            // It does not count, so that its attestations can never be shown: they are nobody's fault either.
+            for place in 0..self.round.auditor_count {
+                if segment.attested & bit(place) != 0 {
+                    let seat = &mut self.round.auditors[place as usize];
+                    seat.drawn = seat.drawn.saturating_sub(1);
+                    seat.attested = seat.attested.saturating_sub(1);
+                }
+            }
             return Ok(());
         }
         segment.status = segment::ACCEPTED;

@@ -6,7 +6,7 @@
 use bytemuck::{Pod, Zeroable};
 use sip_arith::int::{self, BPS_ONE, Rounding};
 
-use crate::{Address, Error, Header, Result, account, administration::Administration};
+use crate::{Address, Error, Header, Result, account, administration::Administration, penalties::Penalties};
 
 /// Decimals of the token.
 pub const DECIMALS: u8 = 9;
@@ -51,10 +51,6 @@ pub struct Parameters {
     pub dispute_bond: u64,
     /// Least own bond of an operator, base units.
     pub minimum_self_bond: u64,
-    /// Charged for a late segment, an unrevealed draw or a missing attestation, base units.
-    pub late_penalty: u64,
-    /// Most that an accuser earns, base units.
-    pub bounty_cap: u64,
     /// Thinking time of each side of a dispute, over the whole dispute.
     pub clock_slots: u64,
     /// From an exit's request to its claim.
@@ -69,18 +65,10 @@ pub struct Parameters {
     pub data_bps: u16,
     /// See `trainers_bps`.
     pub patrons_bps: u16,
-    /// Part of delegated stake (exits included) taken on a conviction; the own bond goes whole.
-    pub slash_bps: u16,
-    /// Part of own bond and delegated stake taken from an evaluator whose score is off.
-    pub evaluator_slash_bps: u16,
-    /// Part of a convicted operator's own bond that its accuser earns.
-    pub bounty_bps: u16,
-    /// How far an evaluator's score may lie from the median, micro-nats per token.
-    pub score_tolerance: u32,
     /// Highest commission of a pool.
     pub maximum_commission_bps: u16,
-    /// Always 0.
-    pub reserved: u16,
+    /// How far an evaluator's score may lie from the median, micro-nats per token.
+    pub score_tolerance: u32,
     /// From a deposit until all of it counts.
     pub activation_slots: u64,
     /// Part of a fee for the server; the six add up to 10 000.
@@ -99,6 +87,8 @@ pub struct Parameters {
     pub padding: [u16; 2],
     /// Bond that a job's creator puts up for the genesis state, base units.
     pub genesis_bond: u64,
+    /// What each offence costs and where it goes.
+    pub penalties: Penalties,
 }
 
 impl Parameters {
@@ -107,8 +97,6 @@ impl Parameters {
         round_reward: 10_000 * TOKEN,
         dispute_bond: 100 * TOKEN,
         minimum_self_bond: 1_000 * TOKEN,
-        late_penalty: 10 * TOKEN,
-        bounty_cap: 2_000 * TOKEN,
         clock_slots: 9_000,
         unbonding_slots: 432_000,
         trainers_bps: 5_500,
@@ -116,12 +104,8 @@ impl Parameters {
         evaluators_bps: 1_000,
         data_bps: 1_500,
         patrons_bps: 500,
-        slash_bps: 3_000,
-        evaluator_slash_bps: 1_000,
-        bounty_bps: 5_000,
         score_tolerance: 2_000,
         maximum_commission_bps: 3_000,
-        reserved: 0,
         activation_slots: 216_000,
         server_fee_bps: 4_500,
         model_fee_bps: 2_000,
@@ -131,6 +115,7 @@ impl Parameters {
         burn_fee_bps: 1_500,
         padding: [0; 2],
         genesis_bond: 1_000 * TOKEN,
+        penalties: Penalties::DEFAULT,
     };
 
     /// Checks the hard bounds, which no authority can pass.
@@ -152,32 +137,8 @@ impl Parameters {
         if fees != BPS_ONE as u32 {
             return Err(Error::SplitNotWhole);
         }
-        let within = self.round_reward <= CAP / 1_000
-            && self.dispute_bond >= TOKEN
-            && self.dispute_bond <= CAP / 1_000
-            && self.minimum_self_bond >= TOKEN
-            && self.minimum_self_bond <= CAP / 1_000
-            && self.late_penalty <= self.minimum_self_bond
-            && self.bounty_cap <= CAP / 1_000
-            && self.clock_slots >= 10
-            && self.clock_slots <= 1_000_000
-            && self.unbonding_slots <= 20_000_000
-            && self.slash_bps <= 5_000
-            && self.evaluator_slash_bps <= 2_500
-            // An operator that convicts itself through a friend loses at least half of its own bond.
-            && self.bounty_bps <= BPS_ONE / 2
-            && self.score_tolerance >= 1
-            && self.score_tolerance <= 1_000_000
-            && self.maximum_commission_bps <= 5_000
-            && self.reserved == 0
-            && self.activation_slots >= MINIMUM_ACTIVATION_SLOTS
-            && self.activation_slots <= 2_000_000
-            && self.treasury_fee_bps <= 2_000
-            && self.burn_fee_bps >= 500
-            && self.burn_fee_bps <= 5_000
-            && self.padding == [0; 2]
-            && self.genesis_bond >= TOKEN
-            && self.genesis_bond <= CAP / 1_000;
+        let mut within = self.padding == [0; 2] && self.penalties.reserved == 0;
+        self.bounds(&mut |_, value, least, most| within &= least <= value && value <= most);
         if !within {
             return Err(Error::ParameterOutOfBounds);
         }
@@ -187,6 +148,23 @@ impl Parameters {
             return Err(Error::UnbondingTooShort);
         }
         Ok(())
+    }
+
+    /// Tells each value that has hard bounds of its own with its name and those bounds, least and most.
+    #[inline(always)]
+    pub fn bounds(&self, each: &mut impl FnMut(&'static str, u64, u64, u64)) {
+        each("round reward", self.round_reward, 0, CAP / 1_000);
+        each("dispute bond", self.dispute_bond, TOKEN, CAP / 1_000);
+        each("minimum own bond", self.minimum_self_bond, TOKEN, CAP / 1_000);
+        each("genesis bond", self.genesis_bond, TOKEN, CAP / 1_000);
+        each("clock slots", self.clock_slots, 10, 1_000_000);
+        each("unbonding slots", self.unbonding_slots, 0, 20_000_000);
+        each("activation slots", self.activation_slots, MINIMUM_ACTIVATION_SLOTS, 2_000_000);
+        each("score tolerance", self.score_tolerance as u64, 1, 1_000_000);
+        each("maximum commission", self.maximum_commission_bps as u64, 0, 5_000);
+        each("treasury fee", self.treasury_fee_bps as u64, 0, 2_000);
+        each("burned fee", self.burn_fee_bps as u64, 500, 5_000);
+        self.penalties.bounds(self.minimum_self_bond, each);
     }
 
     /// Slots after which a dispute has ended, whatever its parties do: both clocks and one of them once more for the last
@@ -216,11 +194,13 @@ pub struct Config {
     pub parameters: Parameters,
     /// What waits, who is nominated, whether the protocol is paused.
     pub administration: Administration,
+    /// Base units taken by convictions that wait to be burned.
+    pub condemned: u64,
 }
 
-account!(Config, Config, 616, liabilities: |config| {
+account!(Config, Config, 752, liabilities: |config| {
     let buckets = &config.buckets;
-    let mut sum = 0;
+    let mut sum = config.condemned;
     for bucket in [buckets.staking_rewards, buckets.operator_rewards, buckets.public, buckets.team, buckets.treasury,
         buckets.reserve, buckets.insurance] {
         sum = int::add(sum, bucket)?;

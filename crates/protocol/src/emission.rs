@@ -17,10 +17,11 @@
 //! - All that both streams ever pay is at most their buckets: nothing is minted here.
 //! - One more base unit of burned fees raises all later emission by less than one base unit ([`Schedule::check`] keeps
 //!   Σ targets at most nine tenths of D_ref), so that demand dealt to oneself loses money.
+//! - Yield is spread slot by slot over the stake that counts at that slot: what stake earns is proportional to how long it was there.
 //! - What is released and not paid within [`VINTAGES`] epochs goes to the reserve; an epoch that nobody turned emits nothing.
 
 use bytemuck::{Pod, Zeroable};
-use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, mul_div};
+use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, TimeIntegral, mul_div};
 
 use crate::{
     Error, Result,
@@ -88,25 +89,28 @@ impl Schedule {
 
     /// Checks the hard bounds, which no authority can pass.
     pub fn check(&self) -> Result<()> {
-        let within = self.epoch_slots >= 1_000
-            && self.epoch_slots <= 2_000_000
-            && self.first_caps.iter().all(|&cap| cap <= CAP / 1_000)
-            && self.targets.iter().all(|&target| target <= CAP / 1_000)
-            && self.decay >= ONE / 100_000
-            && self.decay <= ONE / 20
-            && self.demand_reference >= TOKEN
-            && self.demand_reference <= CAP
-            && self.power_reference >= 1
-            && self.power_reference <= MAXIMUM_COUNT / 1_000
-            && self.nodes_reference >= 1
-            && self.nodes_reference <= 1 << 32
-            && self.utilisation_floor <= ONE / 2
-            && self.maximum_yield <= ONE / 100
-            && self.unit_reward <= CAP / 10
-            && self.fee_offset_bps <= BPS_ONE
-            && self.reserved == [0; 3]
-            && self.is_demand_worth_its_burn();
+        let mut within = self.reserved == [0; 3];
+        self.bounds(&mut |_, value, least, most| within &= least <= value && value <= most);
+        within = within && self.is_demand_worth_its_burn();
         if within { Ok(()) } else { Err(Error::ParameterOutOfBounds) }
+    }
+
+    /// Tells each value with its name and its hard bounds, least and most.
+    #[inline(always)]
+    pub fn bounds(&self, each: &mut impl FnMut(&'static str, u64, u64, u64)) {
+        each("epoch slots", self.epoch_slots, 1_000, 2_000_000);
+        each("first cap for stake", self.first_caps[STAKING], 0, CAP / 1_000);
+        each("first cap for nodes", self.first_caps[NODES], 0, CAP / 1_000);
+        each("target for stake", self.targets[STAKING], 0, CAP / 1_000);
+        each("target for nodes", self.targets[NODES], 0, CAP / 1_000);
+        each("decay", self.decay, ONE / 100_000, ONE / 20);
+        each("demand reference", self.demand_reference, TOKEN, CAP);
+        each("power reference", self.power_reference, 1, MAXIMUM_COUNT / 1_000);
+        each("nodes reference", self.nodes_reference, 1, 1 << 32);
+        each("utilisation floor", self.utilisation_floor, 0, ONE / 2);
+        each("maximum yield", self.maximum_yield, 0, ONE / 100);
+        each("unit reward", self.unit_reward, 0, CAP / 10);
+        each("fee offset", self.fee_offset_bps as u64, 0, BPS_ONE as u64);
     }
 
     /// Utilisation rises by at most 1 / D_ref per burned base unit, summed over the epochs that remember it, so emission rises by at most
@@ -210,11 +214,17 @@ pub struct Emission {
     pub yield_index: RewardIndex,
     /// See [`RewardIndex::add`].
     pub yield_remainder: u64,
-    /// Yield spread by the index and not yet paid into pools, base units.
+    /// Yield taken out of the stream and not yet paid into pools, base units.
     pub yield_owed: u64,
+    /// Of it, what is still to be spread by the index, evenly until `yield_end_slot`.
+    pub yield_left: u64,
+    /// Up to this slot it is spread.
+    pub yield_slot: u64,
+    /// From this slot on nothing is left to spread.
+    pub yield_end_slot: u64,
 }
 
-const _: () = assert!(size_of::<Emission>() == 320 && size_of::<Schedule>() == 104);
+const _: () = assert!(size_of::<Emission>() == 344 && size_of::<Schedule>() == 104);
 
 /// What turning an epoch did, base units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -227,6 +237,17 @@ pub struct Turned {
     pub expired: u64,
 }
 
+/// What a settlement of the yield is made from: a pool's active stake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// At present, base units.
+    pub stake: u64,
+    /// Its integral up to `slot`.
+    pub integral: TimeIntegral,
+    /// The present slot.
+    pub slot: u64,
+}
+
 /// A pool's part in the staking yield.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -235,6 +256,10 @@ pub struct YieldShare {
     pub stake: u64,
     /// The yield index at the last settlement.
     pub checkpoint: RewardIndex,
+    /// Integral of the pool's active stake at the last settlement.
+    pub integral: TimeIntegral,
+    /// Slot of the last settlement.
+    pub slot: u64,
 }
 
 fn average(old: u64, new: u64) -> Result<u64> {
@@ -300,11 +325,34 @@ impl Emission {
         Ok(utilisation.min(ONE).max(schedule.utilisation_floor))
     }
 
-    /// Ends an epoch: measures it, releases both streams, spreads the yield, returns what waited too long.
+    /// Spreads the yield up to a slot over the stake that counts: evenly over the epoch after its turn, and in no span more than Y_max
+    /// of that stake. What that leaves, or what nobody was there for, goes back into the stream.
+    fn spread(&mut self, slot: u64) -> Result<()> {
+        let now = slot.min(self.yield_end_slot);
+        if now <= self.yield_slot {
+            return Ok(());
+        }
+        let passed = now - self.yield_slot;
+        let due = mul_div(self.yield_left, passed, self.yield_end_slot - self.yield_slot, Rounding::Down)?;
+        let most = mul_div(self.total_stake, self.schedule.maximum_yield, ONE, Rounding::Down)?;
+        let spread = due.min(mul_div(most, passed, self.schedule.epoch_slots, Rounding::Up)?);
+        if spread > 0 {
+            self.yield_index.add(spread, self.total_stake, &mut self.yield_remainder)?;
+        }
+        let back = due - spread;
+        self.streams[STAKING].released[0] = int::add(self.streams[STAKING].released[0], back)?;
+        self.yield_owed = int::sub(self.yield_owed, back)?;
+        self.yield_left -= due;
+        self.yield_slot = now;
+        Ok(())
+    }
+
+    /// Ends an epoch: measures it, releases both streams, takes what the next epoch spreads as yield, returns what waited too long.
     pub fn turn(&mut self, config: &mut Config, slot: u64) -> Result<Turned> {
         if slot < self.end_slot {
             return Err(Error::EpochNotOver);
         }
+        self.spread(slot)?;
         let thousandths = if self.rounds == 0 { 0 } else { ratio(self.node_rounds, self.rounds) / (ONE / 1_000) };
         let power = if thousandths == 0 {
             0
@@ -340,8 +388,11 @@ impl Emission {
         if self.total_stake > 0 {
             let most = mul_div(self.total_stake, self.schedule.maximum_yield, ONE, Rounding::Down)?;
             let yielded = self.streams[STAKING].take(most);
-            self.yield_index.add(yielded, self.total_stake, &mut self.yield_remainder)?;
             self.yield_owed = int::add(self.yield_owed, yielded)?;
+            self.yield_left = int::add(self.yield_left, yielded)?;
+            // A whole epoch, however late the turn: nobody gains by being there for a short while.
+            self.yield_slot = slot;
+            self.yield_end_slot = int::add(slot, self.schedule.epoch_slots)?;
             turned.yielded = yielded;
         }
         (self.fees_burned, self.work, self.node_rounds, self.rounds) = (0, 0, 0, 0);
@@ -368,16 +419,21 @@ impl Emission {
         Ok(self.streams[NODES].take(amount.min(most)))
     }
 
-    /// Settles a pool's part of the yield and sets the stake that counts from now on. Stake that was not there the whole time earns
-    /// nothing: the lesser of the two amounts counts, and what the rest would have earned goes back into the stream.
-    pub fn settle(&mut self, share: &mut YieldShare, stake: u64) -> Result<u64> {
+    /// Settles a pool's part of the yield and sets the stake that counts from now on. Of what the counted stake has earned it gets as
+    /// much as was there on average since: stake that left is paid for its time and no longer, stake that came counts from the
+    /// settlement on. What is not paid goes back into the stream.
+    pub fn settle(&mut self, share: &mut YieldShare, present: &Standing) -> Result<u64> {
+        let Standing { stake, integral, slot } = *present;
+        self.spread(slot)?;
+        let span = slot.saturating_sub(share.slot);
+        let average = if span == 0 { share.stake } else { integral.average(share.integral, span)? };
         let earned = self.yield_index.owed(share.stake, share.checkpoint)?;
-        let paid = self.yield_index.owed(share.stake.min(stake), share.checkpoint)?;
+        let paid = self.yield_index.owed(share.stake.min(average), share.checkpoint)?;
         let total = int::add(int::sub(self.total_stake, share.stake)?, stake)?;
         self.yield_owed = int::sub(self.yield_owed, earned)?;
         self.streams[STAKING].released[0] = int::add(self.streams[STAKING].released[0], int::sub(earned, paid)?)?;
         self.total_stake = total;
-        *share = YieldShare { stake, checkpoint: self.yield_index };
+        *share = YieldShare { stake, checkpoint: self.yield_index, integral, slot };
         Ok(paid)
     }
 
@@ -421,10 +477,17 @@ mod tests {
         (config, emission)
     }
 
+    /// Stake that was there all along since slot 0.
+    fn held(stake: u64, slot: u64) -> Standing {
+        let mut integral = TimeIntegral::default();
+        integral.accumulate(stake, slot).unwrap();
+        Standing { stake, integral, slot }
+    }
+
     /// Runs epochs with these burned fees, every one with the reference's work by the reference's nodes.
     fn run(schedule: &Schedule, fees: &[u64], stake: u64) -> (Config, Emission, Vec<Turned>) {
         let (mut config, mut emission) = start(schedule);
-        emission.settle(&mut YieldShare::default(), stake).unwrap();
+        emission.settle(&mut YieldShare::default(), &held(stake, 0)).unwrap();
         let mut turned = Vec::new();
         for &fees in fees {
             emission.record_burn(fees).unwrap();
@@ -492,15 +555,42 @@ mod tests {
         let schedule = Schedule::DEFAULT;
         let (mut config, mut emission) = start(&schedule);
         let (mut steady, mut flash) = (YieldShare::default(), YieldShare::default());
-        emission.settle(&mut steady, 1_000_000 * TOKEN).unwrap();
-        emission.settle(&mut flash, 0).unwrap();
+        let none = |slot| Standing { stake: 0, integral: TimeIntegral::default(), slot };
+        emission.settle(&mut steady, &held(1_000_000 * TOKEN, 0)).unwrap();
+        emission.settle(&mut flash, &none(0)).unwrap();
         emission.turn(&mut config, 432_000).unwrap();
-        assert_eq!(emission.settle(&mut flash, 5_000_000 * TOKEN), Ok(0), "came after the epoch");
+        let whale = Standing { stake: 5_000_000 * TOKEN, ..none(432_000) };
+        assert_eq!(emission.settle(&mut flash, &whale), Ok(0), "came after the epoch");
+        assert_eq!(emission.settle(&mut flash, &none(432_100)), Ok(0), "left as soon as it was counted");
         emission.turn(&mut config, 864_000).unwrap();
-        assert_eq!(emission.settle(&mut flash, 0), Ok(0), "left before it was settled");
-        let paid = emission.settle(&mut steady, 1_000_000 * TOKEN).unwrap();
-        assert!((4_000 * TOKEN - 2..=4_000 * TOKEN).contains(&paid), "two epochs at the highest yield: {paid}");
+        let paid = emission.settle(&mut steady, &held(1_000_000 * TOKEN, 1_296_000)).unwrap();
+        assert!((3_999 * TOKEN..=4_000 * TOKEN).contains(&paid), "two epochs at the highest yield: {paid}");
         assert_eq!(emission.total_stake, 1_000_000 * TOKEN);
+    }
+
+    #[test]
+    fn yield_is_spread_over_the_epoch_after_its_turn_and_never_above_its_bound() {
+        let schedule = Schedule::DEFAULT;
+        let (mut config, mut emission) = start(&schedule);
+        let (mut large, mut small) = (YieldShare::default(), YieldShare::default());
+        emission.settle(&mut large, &held(1_000_000 * TOKEN, 0)).unwrap();
+        emission.settle(&mut small, &held(1_000 * TOKEN, 0)).unwrap();
+        // Nobody turned it for most of a second epoch: the yield still takes a whole one to be spread.
+        emission.turn(&mut config, 863_000).unwrap();
+        let left = emission.yield_left;
+        assert_eq!(emission.settle(&mut small, &held(1_000 * TOKEN, 863_000)), Ok(0));
+        let half = emission.settle(&mut small, &held(1_000 * TOKEN, 863_000 + 216_000)).unwrap();
+        assert!(half.abs_diff(TOKEN) < 10, "half of 0.2 % of a thousand tokens: {half}");
+        assert!(emission.yield_left.abs_diff(left / 2) < 2);
+        // The large one leaves: who is left does not get its part, which goes back into the stream.
+        let waiting = emission.streams[STAKING].released[0];
+        let gone = Standing { stake: 0, ..held(1_000_000 * TOKEN, 863_000 + 216_000) };
+        emission.settle(&mut large, &gone).unwrap();
+        let rest = emission.settle(&mut small, &held(1_000 * TOKEN, 863_000 + 432_000)).unwrap();
+        assert!(rest.abs_diff(TOKEN) < 10, "no more than before: {rest}");
+        assert!(emission.yield_left == 0 && emission.yield_owed < 10);
+        let back = emission.streams[STAKING].released[0] - waiting;
+        assert!(back.abs_diff(left / 2 - TOKEN) < 10, "{back}");
     }
 
     #[test]
@@ -607,25 +697,33 @@ mod tests {
             let whole = buckets(&config);
             let mut shares = [YieldShare::default(); 4];
             let mut paid = 0u128;
+            let (mut slot, mut integrals, mut present) = (0, [TimeIntegral::default(); 4], [0; 4]);
             for (step, who, amount, work) in steps {
+                for (integral, stake) in integrals.iter_mut().zip(present) {
+                    integral.accumulate(stake, amount % 100_000).unwrap();
+                }
+                slot += amount % 100_000;
                 match step {
                     0 => emission.record_burn(amount).unwrap(),
                     1 => emission.record_round(work % 50, work),
                     2 => {
-                        let slot = emission.end_slot + amount % 1_000_000;
-                        emission.turn(&mut config, slot).unwrap();
+                        let _ = emission.turn(&mut config, slot);
                     }
                     3 => paid += emission.draw(&config, work).unwrap() as u128,
-                    _ => paid += emission.settle(&mut shares[who], amount).unwrap() as u128,
+                    _ => {
+                        present[who] = amount;
+                        let present = Standing { stake: amount, integral: integrals[who], slot };
+                        paid += emission.settle(&mut shares[who], &present).unwrap() as u128;
+                    }
                 }
                 prop_assert_eq!(buckets(&config) + emission.held().unwrap() as u128 + paid, whole);
                 prop_assert_eq!(shares.iter().map(|share| share.stake).sum::<u64>(), emission.total_stake);
                 prop_assert!(emission.utilisation <= ONE && emission.utilisation >= schedule.utilisation_floor);
             }
             // Whoever holds a share can always be paid.
-            for share in &mut shares {
-                let stake = share.stake;
-                paid += emission.settle(share, stake).unwrap() as u128;
+            for (share, integral) in shares.iter_mut().zip(integrals) {
+                let present = Standing { stake: share.stake, integral, slot };
+                paid += emission.settle(share, &present).unwrap() as u128;
             }
             prop_assert_eq!(buckets(&config) + emission.held().unwrap() as u128 + paid, whole);
         }

@@ -212,6 +212,9 @@ errors! {
     // Steered settings (1020..=1039).
     WrongSetting = 1020, "a steered setting is out of order, has no stake on its default, or means what another one means";
     WrongMixtureMode = 1021, "a mixture follows stake linearly (0) or by its square root (1)";
+
+    // Penalties (1040..=1059).
+    NothingToBurn = 1040, "convictions have left nothing to burn";
 }
 
 impl core::fmt::Display for Error {

@@ -15,8 +15,9 @@ use sip_proof::{Sha256, blake3, merkle};
 use crate::{
     Address, Error, Result,
     audit::Actor,
-    config::{Config, Parameters},
+    config::Config,
     job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS},
+    penalties::{Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, EvaluatorSeat, QUALITY_ONE, Round},
     segment::{self, Segment, SegmentClaim},
@@ -188,13 +189,13 @@ pub fn dispute_deadline(round: &Round, job: &Job) -> Result<u64> {
 }
 
 /// The verdict of a dispute that an evaluator lost: its pool is slashed, once for a run, and its scores do not count. Says whether the
-/// round was scored by them, so that it has to be undone. The caller holds the bounty out of `from_bond` and insures the rest.
+/// round was scored by them, so that it has to be undone. The caller shares what was taken ([`Config::share`]).
 #[inline(always)]
 pub fn convict(
     run: &mut Segment,
     round: &mut Round,
     pool: &mut Pool,
-    parameters: &Parameters,
+    penalties: &Penalties,
     slot: u64,
 ) -> Result<(SlashOutcome, bool)> {
     if run.status == segment::CONVICTED {
@@ -208,7 +209,7 @@ pub fn convict(
     }
     seat.status = CONVICTED;
     let is_scored_by_it = round.status == round::SCORED && medians(round) != Some(round.scores);
-    Ok((pool.slash(parameters, slot)?, is_scored_by_it))
+    Ok((pool.punish(penalties, Offence::ConvictedRun, slot)?, is_scored_by_it))
 }
 
 /// Whether all who revealed, and were not convicted, found the same.

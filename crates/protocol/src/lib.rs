@@ -28,6 +28,7 @@ pub mod lock;
 pub mod migration;
 pub mod mixture;
 pub mod money;
+pub mod penalties;
 pub mod pool;
 pub mod position;
 pub mod round;

@@ -1,4 +1,4 @@
-//! The instructions of stake and money beyond the first ones: tags 100 to 139. See [`crate::instruction`] for the form.
+//! The instructions of stake and money beyond the first ones: tags 100 to 139 and 160 to 169. See [`crate::instruction`] for the form.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -176,4 +176,11 @@ instructions! {
     ///
     /// - anyone may, once; the pool compounds; the mint has 9 decimals, the config account as authority and no freeze authority
     OpenShareMint = 116 {}
+
+    /// Burns what convictions have left to burn.
+    ///
+    /// Accounts: [writable] config · [writable] mint · [writable] vault · token program.
+    ///
+    /// - anyone may; there is something to burn; it counts as no demand
+    BurnCondemned = 160 {}
 }

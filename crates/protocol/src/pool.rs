@@ -12,10 +12,7 @@
 use bytemuck::{Pod as Plain, Zeroable};
 use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, TimeIntegral, mul_div};
 
-use crate::{
-    Address, Error, Header, Result, account, config::Parameters, emission::YieldShare, finality::accusation::Escrow,
-    lock::Boost,
-};
+use crate::{Address, Error, Header, Result, account, emission::YieldShare, finality::accusation::Escrow, lock::Boost};
 
 /// Shares (and, at first, base units) that belong to nobody. The pool's creator pays them.
 pub const SEED_SHARES: u64 = 1_000;
@@ -154,9 +151,15 @@ pub struct Pool {
     pub padding: [u8; 5],
     /// The bounty of an auditor's conviction, which happens once in a job.
     pub escrow: Escrow,
+    /// Σ stake that yields · slots up to `integral_slot`; see [`Pool::yielding`].
+    pub stake_integral: TimeIntegral,
+    /// Yield that is passed on evenly until `drip_end_slot`, base units.
+    pub dripping: u64,
+    /// From this slot on nothing drips.
+    pub drip_end_slot: u64,
 }
 
-account!(Pool, Pool, 888, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
+account!(Pool, Pool, 944, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -193,12 +196,18 @@ impl Pool {
     pub fn held(&self) -> Result<u64> {
         let moving = int::add(self.unbonding_assets, self.pending_assets)?;
         let stake = int::add(int::add(self.self_bond, self.assets)?, moving)?;
-        Ok(int::add(stake, int::add(self.rewards_owed, self.commission_owed)?)?)
+        let rewards = int::add(int::add(self.rewards_owed, self.commission_owed)?, self.dripping)?;
+        Ok(int::add(stake, rewards)?)
     }
 
     /// Stake that counts: own bond and active delegated assets, without exits under way and without what is pending.
     pub fn stake(&self) -> Result<u64> {
         Ok(int::add(self.self_bond, self.assets)?)
+    }
+
+    /// Stake that yields: what counts, nothing once the pool is retired.
+    pub fn yielding(&self) -> Result<u64> {
+        if self.status == ACTIVE { self.stake() } else { Ok(0) }
     }
 
     /// Takes an auditor's bounty: see [`Escrow::claim`].
@@ -234,10 +243,35 @@ impl Pool {
         if self.self_bond < minimum_self_bond { Err(Error::SelfBondTooSmall) } else { Ok(()) }
     }
 
-    /// Brings the integral of delegated assets and steering votes up to `slot`. Every change of either comes after it.
+    /// Brings the integrals (of delegated assets and steering votes; of stake that yields) up to `slot`, and passes on the yield that is
+    /// due. Every change of assets, votes, own bond and shares comes after it.
     pub fn accrue(&mut self, slot: u64) -> Result<()> {
-        self.integral.accumulate(int::add(self.assets, self.steered)?, slot.saturating_sub(self.integral_slot))?;
+        let slots = slot.saturating_sub(self.integral_slot);
+        self.integral.accumulate(int::add(self.assets, self.steered)?, slots)?;
+        self.stake_integral.accumulate(self.yielding()?, slots)?;
+        if self.dripping > 0 && slots > 0 {
+            let left = self.drip_end_slot.saturating_sub(self.integral_slot);
+            let due = if slots >= left { self.dripping } else { mul_div(self.dripping, slots, left, Rounding::Down)? };
+            self.dripping -= due;
+            self.credit(due)?;
+        }
         self.integral_slot = self.integral_slot.max(slot);
+        Ok(())
+    }
+
+    /// Takes in yield that was earned over `span` slots, to be passed on over as many. With what drips already, base units times slots
+    /// add up. The caller has accrued.
+    pub fn drip(&mut self, amount: u64, span: u64, slot: u64) -> Result<()> {
+        if amount == 0 {
+            return Ok(());
+        }
+        let dripping = int::add(self.dripping, amount)?;
+        let mut area = TimeIntegral::default();
+        area.accumulate(self.dripping, self.drip_end_slot.saturating_sub(slot))?;
+        area.accumulate(amount, span)?;
+        area.accumulate(dripping - 1, 1)?;
+        self.drip_end_slot = int::add(slot, area.average(TimeIntegral::default(), dripping)?)?;
+        self.dripping = dripping;
         Ok(())
     }
 
@@ -328,11 +362,6 @@ impl Pool {
         Ok(core::mem::take(&mut self.commission_owed))
     }
 
-    /// Slash of a conviction: the whole own bond, and `slash_bps` of everything delegated.
-    pub fn slash(&mut self, parameters: &Parameters, slot: u64) -> Result<SlashOutcome> {
-        self.slash_bps(BPS_ONE, parameters.slash_bps, slot)
-    }
-
     /// Takes `bond_bps` of the own bond and `delegated_bps` of delegated assets, of exits under way and of pending stake,
     /// rounded up; a pool whose share falls below the minimum price is retired.
     pub fn slash_bps(&mut self, bond_bps: u16, delegated_bps: u16, slot: u64) -> Result<SlashOutcome> {
@@ -388,13 +417,14 @@ impl Pool {
     }
 
     /// The operator adds to the own bond.
-    pub fn add_bond(&mut self, amount: u64) -> Result<()> {
+    pub fn add_bond(&mut self, amount: u64, slot: u64) -> Result<()> {
         if amount == 0 {
             return Err(Error::ZeroAmount);
         }
         if self.status != ACTIVE {
             return Err(Error::PoolRetired);
         }
+        self.accrue(slot)?;
         self.self_bond = int::add(self.self_bond, amount)?;
         Ok(())
     }
@@ -405,6 +435,7 @@ impl Pool {
             return Err(Error::PoolRetired);
         }
         self.bond_release_slot = int::add(slot, unbonding_slots)?;
+        self.accrue(slot)?;
         self.status = RETIRED;
         Ok(())
     }
@@ -420,14 +451,9 @@ impl Pool {
         if self.self_bond == 0 {
             return Err(Error::NothingToClaim);
         }
+        self.accrue(slot)?;
         Ok(core::mem::take(&mut self.self_bond))
     }
-}
-
-/// What the accuser earns from a convicted operator's own bond, base units; the rest of `from_bond` is the caller's to
-/// insure or burn. Delegators' money never pays an accuser, or an operator would convict itself through a friend.
-pub fn bounty(parameters: &Parameters, from_bond: u64) -> Result<u64> {
-    Ok(int::bps(from_bond, parameters.bounty_bps, Rounding::Down)?.min(parameters.bounty_cap))
 }
 
 #[cfg(test)]

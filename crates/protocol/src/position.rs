@@ -155,6 +155,7 @@ impl Position {
     /// Turns the pending stake that is due into shares at the present price, and returns them. In a pool that takes no
     /// stake, and while less than a share is due, nothing happens.
     pub fn activate(&mut self, pool: &mut Pool, slot: u64) -> Result<u64> {
+        pool.accrue(slot)?;
         self.settle(pool)?;
         self.slash_pending(pool)?;
         if self.pending == 0 || pool.require_open().is_err() {

@@ -9,6 +9,7 @@ use crate::{
     Address, Error, Header, Result, account,
     finality::Standing,
     job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, bit, first_bits},
+    segment::{self, Segment},
     setting::{MAX_SETTINGS, Snapshot},
 };
 
@@ -60,8 +61,10 @@ pub struct AuditorSeat {
     pub voted_slot: u64,
     /// Disputes open on its vote, which stands as long.
     pub vote_disputes: u16,
+    /// Segments that it attested and that were convicted; they count in `drawn`, and neither in `attested` nor in `shown`.
+    pub refuted: u8,
     /// Always 0.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
 }
 
 /// An evaluator's part in a round.
@@ -253,6 +256,29 @@ impl Round {
         self.audit_deadline_slot = deadline(slot, job.spec.audit_slots)?;
         self.challenge_deadline_slot = deadline(self.audit_deadline_slot, job.spec.challenge_slots)?;
         self.status = COMMITS_CLOSED;
+        Ok(())
+    }
+
+    /// A segment is about to be convicted: every auditor whose attestation of it stands, committed or shown, answers for it when it is
+    /// settled, and earns nothing for it.
+    pub(crate) fn refute(&mut self, segment: &Segment) -> Result<()> {
+        if segment.status == segment::CONVICTED {
+            return Ok(());
+        }
+        for (place, seat) in self.auditors.iter_mut().enumerate() {
+            let place = bit(place as u8);
+            if segment.attested & place == 0 {
+                continue;
+            }
+            seat.refuted = seat.refuted.saturating_add(1);
+            if segment.status == segment::ACCEPTED {
+                seat.attested = seat.attested.saturating_sub(1);
+                seat.shown = seat.shown.saturating_sub((segment.shown & place != 0) as u8);
+            } else {
+                // The closing has counted nothing of it, or will not.
+                seat.drawn = seat.drawn.saturating_add(1);
+            }
+        }
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Parameters},
     finality::accusation::Escrow,
     job::{Job, JobSpec, MAX_AUDITORS, bit},
+    penalties::{Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, AuditorSeat, Round},
 };
@@ -181,7 +182,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Replaces what was committed while the commits are open, so before any draw is known, for the late penalty: a trainer
+    /// Replaces what was committed while the commits are open, so before any draw is known, for a fee: a trainer
     /// whose hardware slipped need not be convicted for it.
     #[inline(always)]
     pub fn amend(&mut self, amendment: Amendment) -> Result<()> {
@@ -191,8 +192,8 @@ impl Segment {
         if self.claim == *claim {
             return Err(Error::NothingAmended);
         }
-        let charged = pool.charge(config.parameters.late_penalty, slot)?.total()?;
-        config.insure(charged)?;
+        let charged = pool.punish(&config.parameters.penalties, Offence::AmendedSegment, slot)?;
+        config.insure_penalty(&charged)?;
         pool.require_bonded(job.trainer_bond(&config.parameters)?)?;
         self.claim = *claim;
         self.stake = pool.stake()?;
@@ -237,15 +238,15 @@ impl Segment {
         self.escrow.claim(self.open_disputes != 0, slot)
     }
 
-    /// The verdict of a dispute that the trainer lost: the segment is convicted, its pool slashed and its trainer kept out
-    /// of later rounds. A second conviction of one segment takes nothing more. The caller holds the bounty out of `from_bond` and
-    /// insures the rest.
+    /// The verdict of a dispute that the trainer lost, or of its silence: the segment is convicted, its pool slashed by the offence's row
+    /// and its trainer kept out of later rounds. A second conviction of one segment takes nothing more. The caller shares what was
+    /// taken ([`Config::share`]).
     #[inline(always)]
     pub fn convict(
         &mut self,
         job: &mut Job,
         pool: &mut Pool,
-        parameters: &Parameters,
+        (penalties, offence): (&Penalties, Offence),
         slot: u64,
     ) -> Result<SlashOutcome> {
         if self.status == CONVICTED {
@@ -254,7 +255,7 @@ impl Segment {
         self.status = CONVICTED;
         job.exclude_trainer(self.claim.place);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
-        pool.slash(parameters, slot)
+        pool.punish(penalties, offence, slot)
     }
 }
 
@@ -306,13 +307,13 @@ mod tests {
         let mut segment = Segment::zeroed();
         segment.status = COMMITTED;
         segment.claim.place = 3;
-        let parameters = Parameters::DEFAULT;
+        let row = (&Penalties::DEFAULT, Offence::ConvictedSegment);
         segment.open_dispute(&mut pool).unwrap();
-        let outcome = segment.convict(&mut job, &mut pool, &parameters, 0).unwrap();
+        let outcome = segment.convict(&mut job, &mut pool, row, 0).unwrap();
         assert_eq!((outcome.from_bond, outcome.from_delegators), (100 * TOKEN, 63 * TOKEN + 300));
         assert_eq!((pool.self_bond, pool.segments_convicted), (0, 1));
         assert!(job.is_excluded(3) && !job.is_excluded(2));
-        assert_eq!(segment.convict(&mut job, &mut pool, &parameters, 0), Ok(SlashOutcome::default()));
+        assert_eq!(segment.convict(&mut job, &mut pool, row, 0), Ok(SlashOutcome::default()));
         segment.close_dispute(&mut pool).unwrap();
         assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));
     }

@@ -11,6 +11,7 @@ use crate::{
     Error, Result,
     config::Config,
     evaluation,
+    penalties::Offence,
     pool::Pool,
     round::{self, QUALITY_ONE, Round},
     segment::{self, Segment},
@@ -53,8 +54,8 @@ impl Settlement<'_> {
         let share = if claim.whole == 0 { 0 } else { mul_div(role, claim.part, claim.whole, Rounding::Down)? };
         let earned = mul_div(share, claim.quality, QUALITY_ONE, Rounding::Down)?;
         if earned < claim.penalty {
-            let charged = self.pool.charge(claim.penalty - earned, self.slot)?.total()?;
-            self.config.insure(charged)?;
+            let charged = self.pool.charge(claim.penalty - earned, self.slot)?;
+            let charged = self.config.insure_penalty(&charged)?;
             return Ok(Settled { paid: 0, charged });
         }
         let buckets = &mut self.config.buckets;
@@ -90,44 +91,56 @@ impl Settlement<'_> {
             part: segment.stake,
             whole: self.round.accepted_stake,
             quality: self.round.quality,
-            penalty: if segment.late != 0 { self.config.parameters.late_penalty } else { 0 },
+            penalty: self.config.parameters.penalties.charge(Offence::LateSegment, segment.late as u64)?,
         };
         self.apply(&claim)
     }
 
-    /// Settles an auditor: Q is the part of its drawn segments that it attested and showed (1 if it drew none); a draw that it
-    /// never revealed and every missing attestation cost the late penalty.
+    /// Settles an auditor: Q is the part of its drawn segments that it attested and showed and that stand (1 if it drew none); P is what
+    /// a draw that it never revealed, every missing attestation and every attested segment that was convicted cost. Not before no
+    /// segment of the round can be convicted any more, so that nobody is settled ahead of a verdict.
     pub fn audit(&mut self, place: u8) -> Result<Settled> {
         self.round.require_settleable(self.slot)?;
         if place >= self.round.auditor_count {
             return Err(Error::WrongPlace);
         }
         let ended_unclosed = self.round.ended_unclosed();
+        let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         if seat.settled != 0 {
             return Err(Error::AlreadySettled);
+        }
+        if !is_beyond_challenge {
+            return Err(Error::ChallengeOpen);
         }
         if seat.shown < seat.attested && self.slot < self.round.vote_deadline_slot {
             return Err(Error::TooEarly);
         }
         seat.settled = 1;
-        if ended_unclosed {
-            return Ok(Settled::default());
-        }
-        let missed = if seat.revealed == 0 { 1 } else { seat.drawn.saturating_sub(seat.shown) };
-        let quality = match (seat.revealed, seat.drawn) {
-            (0, _) => 0,
+        let is_revealed = seat.revealed != 0;
+        let (missed_draws, missed_attestations) = match (ended_unclosed, is_revealed) {
+            (true, _) => (0, 0),
+            (false, false) => (1, 0),
+            (false, true) => (0, seat.drawn.saturating_sub(seat.shown).saturating_sub(seat.refuted) as u64),
+        };
+        let quality = match (is_revealed && !ended_unclosed, seat.drawn) {
+            (false, _) => 0,
             (_, 0) => QUALITY_ONE,
             (_, drawn) => mul_div(QUALITY_ONE, seat.shown as u64, drawn as u64, Rounding::Down)?,
         };
         self.pool.audits_attested = self.pool.audits_attested.saturating_add(seat.shown as u32);
+        let missed = missed_draws + missed_attestations;
         self.pool.audits_missed = self.pool.audits_missed.saturating_add(missed as u32);
+        let penalties = &self.config.parameters.penalties;
+        let mut penalty = penalties.charge(Offence::MissedDraw, missed_draws)?;
+        penalty = int::add(penalty, penalties.charge(Offence::MissedAttestation, missed_attestations)?)?;
+        penalty = int::add(penalty, penalties.charge(Offence::MisattestedSegment, seat.refuted as u64)?)?;
         let claim = Claim {
             role_bps: self.config.parameters.auditors_bps,
             part: seat.stake,
             whole: self.round.auditor_stake,
             quality,
-            penalty: int::mul(self.config.parameters.late_penalty, missed as u64)?,
+            penalty,
         };
         self.apply(&claim)
     }
@@ -167,10 +180,8 @@ impl Settlement<'_> {
             }
             _ => {
                 self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
-                let part = self.config.parameters.evaluator_slash_bps;
-                let charged = self.pool.slash_bps(part, part, self.slot)?.total()?;
-                self.config.insure(charged)?;
-                Ok(Settled { paid: 0, charged })
+                let taken = self.pool.punish(&self.config.parameters.penalties, Offence::FalseScore, self.slot)?;
+                Ok(Settled { paid: 0, charged: self.config.insure_penalty(&taken)? })
             }
         }
     }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use sip_protocol::config::{CAP, Config, Parameters, TOKEN};
-use sip_protocol::emission::{Emission, NODES, ONE, STAKING, Schedule, YEAR_SLOTS, YieldShare, vested};
+use sip_protocol::emission::{Emission, NODES, ONE, STAKING, Schedule, Standing, YEAR_SLOTS, YieldShare, vested};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -154,7 +154,8 @@ fn simulate(scenario: &Scenario, years: u32, staked_percent: u64) -> Result<Outc
     let mut emission = Emission::default();
     emission.initialise(&schedule, 0)?;
     let mut share = YieldShare::default();
-    emission.settle(&mut share, CAP / 100 * staked_percent)?;
+    let mut present = Standing { stake: CAP / 100 * staked_percent, ..Standing::default() };
+    emission.settle(&mut share, &present)?;
     let mut sums = vec![Year::default(); years as usize];
     let mut counts = vec![0.0; years as usize];
     loop {
@@ -173,7 +174,9 @@ fn simulate(scenario: &Scenario, years: u32, staked_percent: u64) -> Result<Outc
         let turned = emission.turn(&mut config, slot)?;
         let paid = emission.draw(&config, work)?;
         let stake = (CAP - config.burned) / 100 * staked_percent;
-        let earned = emission.settle(&mut share, stake)?;
+        present.integral.accumulate(present.stake, slot - present.slot)?;
+        present = Standing { stake, slot, ..present };
+        let earned = emission.settle(&mut share, &present)?;
         year.released_staking += tokens(turned.released[STAKING]);
         year.released_nodes += tokens(turned.released[NODES]);
         year.paid_to_stake += tokens(earned);

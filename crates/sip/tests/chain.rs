@@ -1,10 +1,9 @@
 //! The commands that act on a chain, against a local chain as a process of its own.
 
 use serde_json::Value;
-use sip_client::{NewPool, Program};
-use sip_ledger::{Embedded, Ledger, Rpc};
+use sip_client::{NewPool, Program, TOKEN_2022_PROGRAM};
+use sip_ledger::{Embedded, Ledger, LedgerError, Rpc};
 use sip_localnet::read_key;
-use sip_protocol::Account;
 use sip_protocol::administration::{LIFETIME_SLOTS, TIMELOCK_SLOTS};
 use sip_protocol::config::{CAP, Parameters, TOKEN};
 use sip_protocol::emission::{Schedule, YEAR_SLOTS};
@@ -13,6 +12,7 @@ use sip_protocol::job::{Job, JobSpec};
 use sip_protocol::lock::{PERIOD_TICKS, TICK_SLOTS};
 use sip_protocol::pool::PoolKind;
 use sip_protocol::setting::{LEARNING_RATE, SETTING_ONE, Setting};
+use sip_protocol::{Account, Error};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::io::{BufRead, BufReader};
@@ -139,10 +139,14 @@ const RATE: Setting = Setting::new(LEARNING_RATE, [SETTING_ONE / 2, SETTING_ONE,
 
 /// The authority's job of two domains, "letters" and "ballads", and a steered learning rate.
 fn job(chain: &Chain) -> Address {
+    job_on(chain, Program::default())
+}
+
+/// The same on a deployment of any token program.
+fn job_on(chain: &Chain, program: Program) -> Address {
     let authority = wallet(&chain.key("authority"));
     let me = authority.pubkey();
     let mut ledger = Rpc::connect(&chain.url).unwrap();
-    let program = Program::default();
     let mut send = |instruction| ledger.send(&[instruction], &authority, &[]).unwrap();
     let new = NewPool { index: 0, self_bond: 5_000 * TOKEN, commission_bps: 0, chain_tip: [0; 32] };
     send(program.create_pool(&me, PoolKind::Data, &new));
@@ -469,14 +473,130 @@ fn fees_are_paid_split_and_raise_the_price_of_liquid_shares() {
     assert!(chain.row("bob", &["stake", "list"])["pending"].as_u64().unwrap() > 408 * TOKEN);
 }
 
+/// A whole story on a deployment whose token lives under Token-2022: the same commands, none of which is told so.
+#[test]
+fn everything_works_where_the_token_lives_under_token_2022() {
+    let chain = Chain::start();
+    let authority = chain.person("authority");
+    let alice = chain.person("alice");
+    let bob = chain.person("bob");
+    let begun = chain.json("authority", &["protocol", "init", "--token-program", "token-2022"]);
+    assert!(begun["action"].as_str().unwrap().contains("Token-2022"));
+    assert_eq!(chain.json("alice", &["protocol", "show"])["tokenProgram"], "Token-2022");
+    for (wallet, tokens) in [(&authority, "50_000"), (&alice, "5_000")] {
+        chain.json("authority", &["protocol", "distribute", wallet, tokens]);
+    }
+    // The accounts are that program's, and no other.
+    let rpc = Rpc::connect(&chain.url).unwrap();
+    let program = Program::default().under(TOKEN_2022_PROGRAM);
+    let owner = |address: &Address| rpc.account(address).unwrap().map(|account| account.owner);
+    let alices: Address = alice.parse().unwrap();
+    for address in [program.mint(), program.vault(), program.token_account(&alices)] {
+        assert_eq!(owner(&address), Some(TOKEN_2022_PROGRAM));
+    }
+    assert_eq!(owner(&Program::default().token_account(&alices)), None);
+    let shown = chain.json("alice", &["wallet", "show"]);
+    assert_eq!(
+        (&shown["tokens"], &shown["tokenAccount"]),
+        (&(5_000 * TOKEN).into(), &program.token_account(&alices).to_string().into())
+    );
+
+    let job_address = job_on(&chain, program);
+    let job = job_address.to_string();
+    let create = |arguments: &[&str]| {
+        let made = chain.json("authority", &[&["pool", "create", "--bond", "1000"], arguments].concat());
+        made["action"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned()
+    };
+    let server = create(&["--kind", "server", "--compounding"]);
+    let trainer = create(&["--kind", "trainer"]);
+    let model = create(&["--kind", "model", "--job", &job]);
+    chain.json("alice", &["steer", "add", &job, "ballads", "300"]);
+    for pool in [&server, &trainer] {
+        chain.json("alice", &["stake", "deposit", pool, "1000"]);
+    }
+    chain.advance(ACTIVATION_SLOTS);
+    chain.json("alice", &["stake", "activate", &trainer]);
+    chain.json("alice", &["lock", "create", &job, "ballads", "100", "--months", "2"]);
+    chain.json("alice", &["steer", "add", &job, "letters", "10"]);
+    chain.json("alice", &["steer", "move", &job, "ballads", "letters", "50"]);
+    chain.json("alice", &["exit", "request", &trainer, "400"]);
+
+    // Share tokens live under the same program, in another wallet.
+    let tokens = chain.json("alice", &["liquid", "tokenize", &server, "400", "--to", &bob]);
+    assert_eq!(change(&tokens, "share tokens"), 400 * TOKEN);
+    let pool: Address = server.parse().unwrap();
+    assert_eq!(owner(&program.share_mint(&pool)), Some(TOKEN_2022_PROGRAM));
+    assert_eq!(owner(&program.share_account(&bob.parse().unwrap(), &pool)), Some(TOKEN_2022_PROGRAM));
+    assert_eq!(chain.json("bob", &["liquid", "show", &server])["itsWorth"], 400 * TOKEN);
+
+    begin_round_on(&chain, program, &job_address, &trainer.parse().unwrap());
+    let before = chain.tokens("alice");
+    let paid = chain.json("alice", &["fee", "pay", &model, "100", "--server", &server, "--for", "invoice 7"]);
+    assert_eq!((chain.tokens("alice"), change(&paid, "burned")), (before - 100 * TOKEN, 15 * TOKEN));
+    let back = chain.json("bob", &["liquid", "detokenize", &server, "all"]);
+    assert_eq!(change(&back, "share tokens"), 0);
+
+    // Out again: a claimed exit, an operator's rewards, and the epoch's yield on the way.
+    chain.advance(Schedule::DEFAULT.epoch_slots);
+    chain.json("alice", &["emission", "settle"]);
+    chain.json("alice", &["emission", "turn"]);
+    let before = chain.tokens("alice");
+    chain.json("alice", &["exit", "claim", &trainer, "0"]);
+    assert_eq!(chain.tokens("alice"), before + 400 * TOKEN);
+    let before = chain.tokens("authority");
+    chain.json("authority", &["rewards", "claim"]);
+    assert!(chain.tokens("authority") > before, "what the fee brought the operator");
+    // Nothing of the protocol's is given away under the wrong program.
+    let me = wallet(&chain.key("alice"));
+    let wrong = Program::default().deposit(&alices, &pool, TOKEN, 0);
+    let refusal = Rpc::connect(&chain.url).unwrap().send(&[wrong], &me, &[&me]).unwrap_err();
+    assert!(matches!(refusal, LedgerError::Custom { code, .. } if code == Error::WrongProgram.code()), "{refusal}");
+}
+
+#[test]
+fn a_deployment_begins_with_the_values_of_a_file() {
+    let chain = Chain::start();
+    chain.person("authority");
+    let file = |name: &str, text: &str| {
+        let path = chain.key(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let example = chain.text("authority", &["protocol", "init", "--example"]);
+    let whole = file("example.toml", &example);
+    let wrong = file("wrong.toml", "[parameters]\nlate-segment = 2000\nbounty = \"51%\"\n");
+    let refusal = chain.refused("authority", &["protocol", "init", "--parameters", &wrong]);
+    for part in
+        ["late-segment is 2,000 SIP, expected 0 SIP to 1,000 SIP", "bounty is 51.00 %, expected 0.00 % to 50.00 %"]
+    {
+        assert!(refusal.contains(part), "{refusal}");
+    }
+    assert!(chain.refused("authority", &["protocol", "init", "--parameters", "nowhere.toml"]).contains("cannot read"));
+    chain.json("authority", &["protocol", "init", "--parameters", &whole, "--dry-run"]);
+    let other = file(
+        "other.json",
+        r#"{"parameters": {"late-segment": 2.5, "conviction-burned": "20%"}, "emission": {"nodes-reference": 50}}"#,
+    );
+    chain.json("authority", &["protocol", "init", "--parameters", &other]);
+    let shown = chain.json("authority", &["protocol", "show"]);
+    assert_eq!((&shown["lateSegment"], &shown["convictionBurnedBps"]), (&(TOKEN * 5 / 2).into(), &2_000.into()));
+    assert_eq!(shown["tokenProgram"], "SPL Token");
+    assert_eq!(chain.json("authority", &["emission", "show"])["nodesReference"], 50);
+    assert!(chain.refused("authority", &["protocol", "burn"]).contains("nothing to burn"));
+}
+
 /// Opens the first round of the authority's job with the trainer, and an auditor and an evaluator who are made for it.
 fn begin_round(chain: &Chain, job: &Address, trainer: &Address) {
+    begin_round_on(chain, Program::default(), job, trainer);
+}
+
+/// The same on a deployment of any token program.
+fn begin_round_on(chain: &Chain, program: Program, job: &Address, trainer: &Address) {
     for kind in ["auditor", "evaluator"] {
         chain.json("authority", &["pool", "create", "--kind", kind, "--bond", "1000"]);
     }
     let authority = wallet(&chain.key("authority"));
     let me = authority.pubkey();
-    let program = Program::default();
     let mut ledger = Rpc::connect(&chain.url).unwrap();
     let mut instructions = vec![program.join_job(&me, job, trainer)];
     for kind in [PoolKind::Auditor, PoolKind::Evaluator] {
@@ -507,8 +627,13 @@ fn epochs_turn_and_pools_get_their_yield() {
     assert_eq!((change(&would, "epoch"), epoch()), (1, 0));
     chain.json("alice", &["emission", "turn"]);
     assert_eq!(epoch(), 1);
+    // The yield is spread over the epoch that begins, and the pool passes on what it gets over as many slots.
+    chain.advance(Schedule::DEFAULT.epoch_slots);
     let settled = chain.json("alice", &["emission", "settle"]);
-    assert!(change(&settled, "owed to the operator") > TOKEN, "0.2 % of 1,000 tokens");
+    assert!(change(&settled, "yield to pass on") > TOKEN, "0.2 % of 1,000 tokens");
+    chain.advance(2 * Schedule::DEFAULT.epoch_slots);
+    let settled = chain.json("alice", &["emission", "settle"]);
+    assert!(change(&settled, "owed to the operator") > TOKEN);
     let text = chain.text("alice", &["emission", "show"]);
     assert!(text.contains("low demand") && text.contains("0.1896 %"), "{text}");
 
@@ -533,19 +658,19 @@ fn governance_proposes_waits_and_hands_over() {
     let run = |who: &str, arguments: &[&str]| chain.json(who, &[&["protocol"], arguments].concat());
 
     assert!(refused("alice", &["apply"]).contains("nothing is proposed"));
-    assert!(refused("alice", &["propose-parameters", "slash=12.5%"]).contains("is not the authority"));
+    assert!(refused("alice", &["propose-parameters", "bounty=12.5%"]).contains("is not the authority"));
     assert!(refused("authority", &["propose-parameters", "slosh=1"]).contains("there is no \"slosh\" to set"));
     assert!(refused("authority", &["propose-parameters", "trainers=1%"]).contains("these parameters cannot be"));
-    assert!(refused("authority", &["propose-parameters", "slash=30%"]).contains("already"));
-    let proposed = propose("authority", &["propose-parameters", "slash=12.5%", "round-reward=5_000"]);
+    assert!(refused("authority", &["propose-parameters", "bounty=50%"]).contains("already"));
+    let proposed = propose("authority", &["propose-parameters", "bounty=12.5%", "round-reward=5_000"]);
     let proposed = String::from_utf8(proposed.stdout).unwrap();
-    assert!(proposed.contains("round reward 10,000 SIP → 5,000 SIP, slash 30.00 % → 12.50 %"), "{proposed}");
-    assert!(show()["proposal"].as_str().unwrap().contains("slash 30.00 % → 12.50 %"));
+    assert!(proposed.contains("round reward 10,000 SIP → 5,000 SIP, bounty 50.00 % → 12.50 %"), "{proposed}");
+    assert!(show()["proposal"].as_str().unwrap().contains("bounty 50.00 % → 12.50 %"));
     assert!(refused("alice", &["apply"]).contains("(in about 1 day)"));
     chain.advance(TIMELOCK_SLOTS);
-    assert_eq!(change(&run("alice", &["apply"]), "slash"), 1_250);
+    assert_eq!(change(&run("alice", &["apply"]), "bounty"), 1_250);
     let shown = show();
-    assert_eq!((&shown["slashBps"], &shown["roundReward"]), (&1_250.into(), &(5_000 * TOKEN).into()));
+    assert_eq!((&shown["bountyBps"], &shown["roundReward"]), (&1_250.into(), &(5_000 * TOKEN).into()));
     assert_eq!(shown["proposal"], Value::Null);
 
     let before = chain.tokens("alice");
@@ -658,7 +783,7 @@ fn what_cannot_be_is_said_in_one_sentence() {
         (&["emission", "--years", "3", "show"], "cannot be used with"),
         (&["protocol", "apply"], "nothing is proposed"),
         (&["protocol", "accept"], "the signer is not nominated"),
-        (&["protocol", "propose-parameters", "slash"], "expected NAME=VALUE"),
+        (&["protocol", "propose-parameters", "bounty"], "expected NAME=VALUE"),
         (&["protocol", "propose-spending", "pocket", nobody, "1"], "invalid value 'pocket'"),
         (&["pool", "create", "--kind", "model", "--bond", "1000"], "a model's pool needs --job"),
         (&["pool", "create", "--kind", "data", "--bond", "1000", "--job", nobody], "are for models"),

@@ -27,11 +27,12 @@ pinocchio::nostd_panic_handler!();
 
 /// Whom to tell of a weakness, where block explorers look for it: names and values that end with zero bytes between two marks, as the
 /// `security.txt` standard for Solana programs has it. An empty instruction logs it, which also keeps the linker from dropping it.
-const SECURITY: &[u8; 366] = b"=======BEGIN SECURITY.TXT V1=======\0\
+const SECURITY: &[u8; 483] = b"=======BEGIN SECURITY.TXT V1=======\0\
 name\0Staked Intelligence Protocol\0\
 project_url\0see the Cargo.toml of the source\0\
-contacts\0other:the maintainers, privately, as SECURITY.md in the source says\0\
-policy\0SECURITY.md in the source\0\
+contacts\0other:see SECURITY.md of the source repository\0\
+policy\0Tell the maintainers privately before you publish; there is no deployment with real money and no reward. \
+SECURITY.md of the source repository has the whole policy.\0\
 preferred_languages\0en\0\
 source_code\0built byte for byte from the source by programs/sip/build\0\
 auditors\0None\0\
@@ -114,6 +115,7 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         OpenShareMint::TAG => stake::open_share_mint::process(program, accounts, data),
         RevealAttestation::TAG => audit::reveal_attestation::process(program, accounts, data),
         ReclaimGenesisBond::TAG => job::reclaim_genesis_bond::process(program, accounts, data),
+        BurnCondemned::TAG => money::burn_condemned::process(program, accounts, data),
         64..=79 => dispute::process(tag, program, accounts, data),
         80..=95 => finality::process(tag, program, accounts, data),
         _ => Err(Error::UnknownInstruction),

@@ -232,7 +232,7 @@ impl Hall {
         assert_eq!(after.open_disputes, pool.open_disputes - 1);
         match outcome {
             Outcome::Convicted => {
-                let bounty = (pool.self_bond / 2).min(parameters.bounty_cap);
+                let bounty = (pool.self_bond / 2).min(parameters.penalties.bounty_cap);
                 assert_eq!((after.self_bond, gained as u64), (0, bond));
                 assert_eq!(after.claims_convicted, pool.claims_convicted + 1);
                 assert_eq!(after.escrow.bounty, pool.escrow.bounty + bounty);

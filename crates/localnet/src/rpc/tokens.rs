@@ -6,9 +6,9 @@ use super::params::{Params, parse};
 use super::with_context;
 use crate::chain::Chain;
 use crate::encode::AccountFormat;
-use crate::token::{Mint, TOKEN_2022_PROGRAM, TokenAccount, amount, program_name};
+use crate::token::{Mint, TokenAccount, amount, program_name};
 use serde_json::{Value, json};
-use sip_ledger::TOKEN_PROGRAM;
+use sip_ledger::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 

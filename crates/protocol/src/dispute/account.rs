@@ -12,6 +12,7 @@ use crate::{
     evaluation,
     finality::accusation::{Convictor, Revealed},
     job::{Job, MAX_DOMAINS},
+    penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
     segment::{self, Segment, SegmentClaim},
@@ -277,7 +278,7 @@ impl Dispute {
             if case == CaseKind::Score {
                 parties.convict_run(&self.challenger, self.committed_slot)?;
             } else {
-                parties.convict(&self.challenger, self.committed_slot)?;
+                parties.convict(&self.challenger, self.committed_slot, Offence::ConvictedSegment)?;
             }
             Payout { to_challenger: bond, burned: 0 }
         } else {
@@ -321,11 +322,13 @@ pub struct Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    /// Convicts the segment: its pool is slashed, the bounty waits in the segment for whoever accused first, the rest is insured;
-    /// if the segment counted, its round is undone.
-    pub fn convict(&mut self, challenger: &Address, committed_slot: u64) -> Result<()> {
+    /// Convicts the segment: its pool is slashed, the bounty waits in the segment for whoever accused first, the rest is shared
+    /// ([`Config::share`]); who attested it answers for that; if the segment counted, its round is undone.
+    pub fn convict(&mut self, challenger: &Address, committed_slot: u64, offence: Offence) -> Result<()> {
+        self.round.refute(self.segment)?;
         let has_counted = self.segment.status == segment::ACCEPTED;
-        let slashed = self.segment.convict(self.job, self.pool, &self.config.parameters, self.slot)?;
+        let row = (&self.config.parameters.penalties, offence);
+        let slashed = self.segment.convict(self.job, self.pool, row, self.slot)?;
         self.award(challenger, committed_slot, &slashed)?;
         if has_counted {
             self.round.undo(self.job, self.config);
@@ -335,9 +338,9 @@ impl Verdict<'_> {
 
     /// Convicts a scoring run, likewise; if the round was scored by it, it is undone.
     pub fn convict_run(&mut self, challenger: &Address, committed_slot: u64) -> Result<()> {
-        let parameters = &self.config.parameters;
+        let penalties = &self.config.parameters.penalties;
         let (slashed, is_scored_by_it) =
-            evaluation::convict(self.segment, self.round, self.pool, parameters, self.slot)?;
+            evaluation::convict(self.segment, self.round, self.pool, penalties, self.slot)?;
         self.award(challenger, committed_slot, &slashed)?;
         if is_scored_by_it {
             self.round.undo(self.job, self.config);

@@ -1,7 +1,7 @@
 //! Disputes on what is no segment: an auditor's vote for the next base, its attestation, a creator's genesis state. How they open,
 //! and what their verdicts do.
 
-use sip_arith::int::{self, Rounding};
+use sip_arith::int;
 use sip_proof::{AGGREGATE_COUNTS, GraphRoots, Sha256, merkle};
 
 use super::account::{Dispute, Payout};
@@ -14,6 +14,7 @@ use crate::{
     config::{Config, Parameters},
     finality::accusation::{Convictor, Revealed},
     job::{Job, bit},
+    penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
     segment::Segment,
@@ -233,11 +234,15 @@ impl Dispute {
             seat.vote_disputes = seat.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
         }
         let payout = if outcome == Outcome::Convicted {
+            let offence = match case {
+                CaseKind::Aggregate => Offence::ConvictedVote,
+                _ => Offence::ConvictedAttestation,
+            };
             let slashed = if job.excluded_auditors & bit(self.place) != 0 {
                 // Once in a job: whatever else it claimed, its own bond is gone.
                 SlashOutcome::default()
             } else {
-                pool.slash(&config.parameters, *slot)?
+                pool.punish(&config.parameters.penalties, offence, *slot)?
             };
             self.strike(job, round, case)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
@@ -262,8 +267,12 @@ impl Dispute {
         let (outcome, bond) = self.decide()?;
         job.genesis_disputes = job.genesis_disputes.checked_sub(1).ok_or(Error::Underflow)?;
         if outcome == Outcome::Convicted {
+            // What was convicted once already gives nothing more.
+            let is_first = job.closed == 0;
             job.closed = 1;
-            let from_bond = core::mem::take(&mut job.genesis_bond);
+            let from_bond = config.parameters.penalties.part_of_bond(Offence::FalseGenesis, job.genesis_bond)?;
+            let from_bond = if is_first { from_bond } else { 0 };
+            job.genesis_bond = int::sub(job.genesis_bond, from_bond)?;
             job.escrow.share(config, &self.convictor(), &SlashOutcome { from_bond, from_delegators: 0 })?;
             return Ok(Payout { to_challenger: bond, burned: 0 });
         }
@@ -278,9 +287,9 @@ impl Dispute {
     }
 }
 
-/// A lost accusation's bond: half of it is burned, the other half is the defendant's.
+/// A lost accusation's bond: the row's part of it is burned, the rest is the defendant's.
 pub(super) fn forfeit(config: &mut Config, bond: u64) -> Result<(u64, u64)> {
-    let burned = int::bps(bond, 5_000, Rounding::Up)?;
+    let burned = config.parameters.penalties.part_of_bond(Offence::LostAccusation, bond)?;
     config.record_burn(burned)?;
     Ok((burned, int::sub(bond, burned)?))
 }

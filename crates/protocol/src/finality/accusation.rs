@@ -5,23 +5,21 @@
 //! bounty leaves its escrow once, when nobody can turn out to have accused earlier.
 
 use bytemuck::{Pod, Zeroable};
-use sip_arith::int::{self, Rounding};
+use sip_arith::int;
 use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
     job::{Job, bit},
-    pool::{Pool, PoolKind, SlashOutcome, bounty},
+    penalties::Offence,
+    pool::{Pool, PoolKind, SlashOutcome},
     round::{AuditorSeat, Round},
     segment::{CONVICTED, Segment},
 };
 
 /// How long an accusation may wait to be opened.
 pub const REVEAL_SLOTS: u64 = 1_500;
-/// Part of the bond that an accusation costs which was never opened: enough that it does not pay to accuse everyone beforehand
-/// and to open only where somebody else found something.
-pub const FORFEIT_BPS: u16 = 2_500;
 /// Begins what is hashed.
 pub const TAG: &[u8] = b"sip.accuse.2";
 /// The place of a claim that is no auditor's.
@@ -80,10 +78,9 @@ impl Escrow {
         Ok(())
     }
 
-    /// Shares out what a conviction took: the bounty out of the own bond waits here, the rest is insured.
+    /// Shares out what a conviction took ([`Config::share`]): the bounty out of the own bond waits here.
     pub fn share(&mut self, config: &mut Config, accuser: &Convictor<'_>, slashed: &SlashOutcome) -> Result<()> {
-        let bounty = bounty(&config.parameters, slashed.from_bond)?;
-        config.insure(int::sub(slashed.total()?, bounty)?)?;
+        let bounty = config.share(slashed)?;
         self.award(accuser.challenger, accuser.committed_slot, bounty)
     }
 
@@ -269,7 +266,7 @@ impl Accusation {
             return Err(Error::AccusationRunning);
         }
         let bond = core::mem::take(&mut self.bond);
-        let forfeited = int::bps(bond, FORFEIT_BPS, Rounding::Up)?;
+        let forfeited = config.parameters.penalties.part_of_bond(Offence::ExpiredAccusation, bond)?;
         config.insure(forfeited)?;
         Ok(int::sub(bond, forfeited)?)
     }
@@ -326,6 +323,7 @@ mod tests {
     #[test]
     fn what_was_never_opened_costs_a_quarter_and_what_came_too_late_nothing() {
         let mut config = Config::zeroed();
+        config.parameters = Parameters::DEFAULT;
         let accusation = accusation();
         let mut expired = accusation;
         assert_eq!(expired.expire(&mut config, 100 + REVEAL_SLOTS), Err(Error::AccusationRunning));

@@ -20,6 +20,7 @@ use crate::{
     data::Dataset,
     dispute::Verdict,
     job::Job,
+    penalties::Offence,
     pool::{Pool, PoolKind},
     round::Round,
     segment::{CONVICTED, Segment},
@@ -29,8 +30,6 @@ use crate::{
 pub const MAX_OPEN_DEMANDS: u16 = 64;
 /// The fee of a demand while no other is open, of an accusation's bond. Each that is open raises the next one's by as much.
 pub const FEE_BPS: u16 = 100;
-/// What a provider's pool loses for a demand that it left unanswered: of its own bond and of what is delegated.
-pub const SILENCE_BPS: u16 = 1_000;
 /// Most bytes of an answer: two numbers, an entry's root and path, a chunk and its path.
 pub const MAX_ANSWER: usize = 8 + 32 + 32 * 32 + CHUNK_BYTES + 31 * 32;
 
@@ -293,7 +292,7 @@ impl Demand {
     /// Convicts a trainer that stayed silent, as if the demand had been an accusation. Returns the fee, which goes back.
     pub fn fail_state(&mut self, verdict: &mut Verdict<'_>) -> Result<u64> {
         self.require_silence(verdict.slot)?;
-        verdict.convict(&self.demander, self.opened_slot)?;
+        verdict.convict(&self.demander, self.opened_slot, Offence::UnavailableState)?;
         verdict.segment.close_demand()?;
         verdict.close()?;
         Ok(self.end(FAILED))
@@ -302,8 +301,8 @@ impl Demand {
     /// Charges a provider that stayed silent, into the insurance. Returns the fee, which goes back.
     pub fn fail_data(&mut self, config: &mut Config, dataset: &mut Dataset, pool: &mut Pool, slot: u64) -> Result<u64> {
         self.require_silence(slot)?;
-        let charged = pool.slash_bps(SILENCE_BPS, SILENCE_BPS, slot)?.total()?;
-        config.insure(charged)?;
+        let charged = pool.punish(&config.parameters.penalties, Offence::UnavailableData, slot)?;
+        config.insure_penalty(&charged)?;
         dataset.open_demands = dataset.open_demands.checked_sub(1).ok_or(Error::Underflow)?;
         pool.unfreeze()?;
         Ok(self.end(FAILED))

@@ -73,7 +73,7 @@ instructions! {
     ///
     /// - the round is open, so that no draw is known; the signer operates the pool, whose segment it is
     /// - the claim passes what a commitment must, and differs; after the deadline it is late
-    /// - the late penalty is charged to the pool and insured; what is left of the own bond still covers the job
+    /// - what an amended segment costs is charged to the pool and insured; what is left of the own bond still covers the job
     AmendSegment = 86 {
         /// The claim.
         claim: SegmentClaim,

@@ -249,12 +249,15 @@ impl Round {
     pub fn require_settleable(&self, slot: u64) -> Result<()> {
         match self.status {
             round::FINAL => Ok(()),
-            round::VOID => {
-                let is_settled = slot >= self.challenge_deadline_slot && self.open_challenges == 0;
-                if self.is_undone == 0 || is_settled { Ok(()) } else { Err(Error::ChallengeOpen) }
-            }
+            round::VOID if self.is_undone == 0 || self.is_beyond_challenge(slot) => Ok(()),
+            round::VOID => Err(Error::ChallengeOpen),
             _ => Err(Error::NotFinal),
         }
+    }
+
+    /// Whether none of its segments can be convicted any more.
+    pub fn is_beyond_challenge(&self, slot: u64) -> bool {
+        self.status == round::FINAL || (slot >= self.challenge_deadline_slot && self.open_challenges == 0)
     }
 
     /// Whether the round was undone before its segments were frozen: then nobody earned and nobody missed anything.

@@ -140,7 +140,7 @@ proptest! {
                     may_fall = true;
                 }
                 Step::Bond(amount) => {
-                    if pool.add_bond(amount).is_ok() {
+                    if pool.add_bond(amount, slot).is_ok() {
                         held += amount as u128;
                     }
                 }
@@ -177,12 +177,6 @@ proptest! {
         prop_assert_eq!(pool.held().unwrap() as u128, held);
     }
 
-    #[test]
-    fn a_bounty_is_a_part_of_the_own_bond_and_capped(bond in any::<u64>(), bps in 0u16..=10_000, cap in any::<u64>()) {
-        let parameters = Parameters { bounty_bps: bps, bounty_cap: cap, ..Parameters::DEFAULT };
-        let bounty = bounty(&parameters, bond).unwrap();
-        prop_assert!(bounty <= bond && bounty <= cap);
-    }
 }
 
 #[test]
@@ -197,7 +191,7 @@ fn repeated_slashes_retire_a_pool_before_its_shares_overflow() {
         assert!(slashes < 20);
     }
     assert_eq!(position.deposit(&mut pool, 1 << 40, 0, 100, 0), Err(Error::PoolRetired));
-    assert_eq!(pool.add_bond(1), Err(Error::PoolRetired));
+    assert_eq!(pool.add_bond(1, 100), Err(Error::PoolRetired));
     let all = position.shares;
     assert!(position.withdraw(&mut pool, all, 100).unwrap() > 0, "exits go on");
 }

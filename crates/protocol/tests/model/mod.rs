@@ -9,7 +9,8 @@ use sip_protocol::{
     config::{CAP, Config, Parameters, TOKEN},
     emission::{Emission, Schedule},
     fees::{Fees, Payment},
-    pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES, bounty},
+    penalties::{Offence, Penalties},
+    pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
     position::{Position, Ticket},
     steering::Vote,
 };
@@ -66,7 +67,15 @@ impl World {
     /// A genesis, pools with their seeds and bonds, and people who share the public bucket.
     pub(crate) fn new() -> World {
         let mut config = Config::zeroed();
-        let parameters = Parameters { minimum_self_bond: TOKEN, late_penalty: TOKEN, ..Parameters::DEFAULT };
+        let penalties = Penalties {
+            late_segment: TOKEN,
+            missed_draw: TOKEN,
+            missed_attestation: TOKEN,
+            misattested_segment: TOKEN,
+            amended_segment: TOKEN,
+            ..Penalties::DEFAULT
+        };
+        let parameters = Parameters { minimum_self_bond: TOKEN, penalties, ..Parameters::DEFAULT };
         config.genesis(&[1; 32], &parameters).expect("within bounds");
         let mut emission = Emission::default();
         emission.initialise(&Schedule { epoch_slots: 1_000, ..Schedule::DEFAULT }, 0).expect("within bounds");
@@ -177,7 +186,7 @@ impl World {
                 pool.require_kind(PoolKind::Attention).map_or(Ok(()), |()| Err(Error::NotAuthority))?;
                 let amount = amount(source, *wallet);
                 *wallet -= amount;
-                pool.add_bond(amount)
+                pool.add_bond(amount, slot)
             }
             11 => self.move_attention(owner, source),
             12 => match source.below(3) {
@@ -188,17 +197,23 @@ impl World {
                 // Operators only: a dispute's slash, an evaluator's, or a penalty.
                 pool.require_kind(PoolKind::Attention).map_or(Ok(()), |()| Err(Error::WrongPoolKind))?;
                 self.may_fall = true;
-                let parameters = self.config.parameters;
-                let taken = match source.below(8) {
-                    0 => pool.slash(&parameters, slot)?,
-                    1 => pool.slash_bps(1_000, 1_000, slot)?,
-                    _ => pool.charge(amount(source, parameters.late_penalty), slot)?,
+                let penalties = self.config.parameters.penalties;
+                let offence = match source.below(12) {
+                    0 => Offence::ConvictedSegment,
+                    1 => Offence::UnavailableState,
+                    2 => Offence::FalseScore,
+                    3 => Offence::MisattestedSegment,
+                    _ => Offence::LateSegment,
                 };
-                let paid = bounty(&parameters, taken.from_bond)?;
-                *wallet += paid;
-                let burned = (taken.total()? - paid) / 2;
-                self.config.record_burn(burned)?;
-                self.config.insure(taken.total()? - paid - burned)
+                let taken = pool.punish(&penalties, offence, slot)?;
+                if matches!(offence, Offence::ConvictedSegment | Offence::UnavailableState) {
+                    let bounty = self.config.share(&taken)?;
+                    assert!(bounty <= taken.from_bond / 2, "convicting oneself would pay");
+                    *wallet += bounty;
+                } else {
+                    self.config.insure_penalty(&taken)?;
+                }
+                Ok(())
             }
             15 => {
                 let shares = amount(source, position.shares);
@@ -246,7 +261,7 @@ impl World {
                 let [data, attention] = self.pools.get_disjoint_mut([DATA, target]).expect("two pools");
                 self.fees.settle(domain, data, attention).map(|_| ())
             }
-            22 => self.emission.settle_pool(pool).map(|_| ()),
+            22 => self.emission.settle_pool(pool, slot).map(|_| ()),
             23 => {
                 let drawn =
                     self.emission.reward_round(&mut self.config, 1 + source.below(9), 1 + source.below(5_000))?;
@@ -267,6 +282,8 @@ impl World {
                 Ok(())
             }
             _ => {
+                // What is burned leaves the vault and the supply.
+                let _ = self.config.take_condemned();
                 if let Ok(amount) = self.config.take_vested(slot) {
                     self.wallets[owner] += amount;
                 }

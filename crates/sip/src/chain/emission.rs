@@ -74,6 +74,8 @@ fn show(desk: &Desk) -> Result<ExitCode> {
         ("cap for nodes", Cell::Tokens(nodes.cap)),
         ("stake that yields", Cell::Tokens(emission.total_stake)),
         ("yield owed to pools", Cell::Tokens(emission.yield_owed)),
+        ("yield to spread", Cell::Tokens(emission.yield_left)),
+        ("spread until slot", Cell::Slot { at: emission.yield_end_slot, now }),
     ];
     row.extend(SCHEDULE.iter().map(|setting| {
         let (value, unit) = setting.read(&emission.schedule);

@@ -72,11 +72,9 @@ pub(super) fn figures(program: &Program, account: &solana_account::Account) -> F
     let mut say = |name, value, unit| {
         figures.insert(name, (value, unit));
     };
-    if account.owner == sip_ledger::TOKEN_PROGRAM {
-        if let Some(amount) = sip_ledger::token_amount(account) {
-            let is_token = data.get(..32) == Some(program.mint().as_ref());
-            if is_token { say("tokens", amount, Tokens) } else { say("share tokens", amount, Shares) }
-        }
+    if let Some(amount) = sip_ledger::token_amount(account) {
+        let is_token = data.get(..32) == Some(program.mint().as_ref());
+        if is_token { say("tokens", amount, Tokens) } else { say("share tokens", amount, Shares) }
     } else if let Ok(pool) = Pool::decode(data) {
         say("assets", pool.assets, Tokens);
         say("shares", pool.shares, Shares);
@@ -88,6 +86,7 @@ pub(super) fn figures(program: &Program, account: &solana_account::Account) -> F
         say("owed to positions", pool.rewards_owed, Tokens);
         say("owed to the operator", pool.commission_owed, Tokens);
         say("stake that yields", pool.yield_share.stake, Tokens);
+        say("yield to pass on", pool.dripping, Tokens);
         say("retired", u64::from(pool.status == RETIRED), Plain);
     } else if let Ok(position) = Position::decode(data) {
         say("shares", position.shares, Shares);
@@ -112,6 +111,7 @@ pub(super) fn figures(program: &Program, account: &solana_account::Account) -> F
         say("waiting for stake", emission.streams[STAKING].available().unwrap_or(0), Tokens);
         say("waiting for nodes", emission.streams[NODES].available().unwrap_or(0), Tokens);
         say("yield owed to pools", emission.yield_owed, Tokens);
+        say("yield to spread", emission.yield_left, Tokens);
         say("stake that yields", emission.total_stake, Tokens);
         for setting in &SCHEDULE {
             let (value, unit) = setting.read(&emission.schedule);
@@ -127,6 +127,7 @@ pub(super) fn figures(program: &Program, account: &solana_account::Account) -> F
         say("treasury", buckets.treasury, Tokens);
         say("reserve", buckets.reserve, Tokens);
         say("insurance", buckets.insurance, Tokens);
+        say("to be burned", config.condemned, Tokens);
         say("proposal ready at slot", config.administration.proposal.ready_slot, Slot);
         say("paused until slot", config.administration.paused_until, Slot);
         for setting in &PARAMETERS {

@@ -1,6 +1,6 @@
 //! Proposals: what governance changes, a day after it said so.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sip_protocol::administration::{LIFETIME_SLOTS, Proposal, ProposalKind};
 use sip_protocol::config::{Config, Parameters};
 use sip_protocol::emission::Schedule;
@@ -8,7 +8,7 @@ use sip_protocol::epoch::EmissionAccount;
 use solana_address::Address;
 use std::process::ExitCode;
 
-use super::settings::{PARAMETERS, SCHEDULE, assign, differences};
+use super::settings::{PARAMETERS, SCHEDULE, assign, check, differences};
 use super::{Cell, Desk, tokens};
 
 /// What a proposal can spend.
@@ -26,7 +26,7 @@ pub(super) fn propose_parameters(desk: &mut Desk, changes: &[String]) -> Result<
     for change in changes {
         assign(&PARAMETERS, &mut parameters, change)?;
     }
-    parameters.check().map_err(|error| anyhow!("these parameters cannot be: {error}"))?;
+    check(&parameters).context("these parameters cannot be")?;
     let told = differences(&PARAMETERS, &config.parameters, &parameters);
     ensure!(parameters != config.parameters, "these are the parameters already");
     let instruction = desk.program.propose_parameters(&desk.wallet()?, &parameters);
@@ -40,7 +40,7 @@ pub(super) fn propose_schedule(desk: &mut Desk, changes: &[String]) -> Result<Ex
     for change in changes {
         assign(&SCHEDULE, &mut after, change)?;
     }
-    after.check().map_err(|error| anyhow!("this schedule cannot be: {error}"))?;
+    check(&after).context("this schedule cannot be")?;
     ensure!(after != now, "this is the schedule already");
     let told = differences(&SCHEDULE, &now, &after);
     let instruction = desk.program.propose_schedule(&desk.wallet()?, &after);

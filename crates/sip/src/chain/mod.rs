@@ -5,6 +5,7 @@ pub(crate) mod exit;
 pub(crate) mod fee;
 mod figures;
 mod govern;
+mod init;
 pub(crate) mod liquid;
 pub(crate) mod lock;
 pub(crate) mod pool;
@@ -20,7 +21,7 @@ pub(crate) mod wallet;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
-use sip_client::Program;
+use sip_client::{Program, TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use sip_ledger::{Ledger, LedgerError, Rpc};
 use sip_localnet::read_key;
 use sip_protocol::migration::present_size;
@@ -73,7 +74,14 @@ impl Desk {
         let key = path.as_deref().map(read_key).transpose()?;
         let ledger = Rpc::connect(url.as_deref().unwrap_or("http://127.0.0.1:8899"))
             .context("is the chain running? \"sip localnet\" starts one on this machine, --url names another")?;
-        let program = connection.program.map_or_else(Program::default, |id| Program { id });
+        let mut program = connection.program.map_or_else(Program::default, Program::new);
+        // The token's mint says which token program the deployment uses; before there is one, `init` chooses.
+        if let Some(mint) = ledger.account(&program.mint())? {
+            if ![TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(&mint.owner) {
+                bail!("{} is no mint: its owner {} is no token program", program.mint(), mint.owner);
+            }
+            program = program.under(mint.owner);
+        }
         Ok(Desk { ledger, program, json: connection.json, dry_run: connection.dry_run, key })
     }
 

@@ -1,14 +1,15 @@
 //! `sip protocol`: the one configuration of a deployment.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use sip_client::Program;
-use sip_protocol::config::{CAP, Config, Parameters};
+use sip_protocol::config::{CAP, Config};
 use sip_protocol::migration::present_size;
 use solana_address::Address;
 use std::process::ExitCode;
 
 use super::figures::Unit;
 use super::govern::{self, Purse};
+use super::init;
 use super::settings::PARAMETERS;
 use super::tokens::Amount;
 use super::{Cell, Connection, Desk};
@@ -24,7 +25,7 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Begin the protocol on a chain: mint the whole supply into its vault, with the wallet as authority
-    Init,
+    Init(init::Arguments),
     /// Show supply, buckets, parameters and what is proposed
     Show,
     /// Hand out tokens of the public part (authority)
@@ -42,7 +43,7 @@ enum Command {
     Unpause,
     /// Propose other parameters; they can take effect a day later (authority)
     ProposeParameters {
-        /// Changes such as round-reward=5000, slash=12.5% or activation-slots=432000, by the names that "show" gives
+        /// Changes such as round-reward=5000, bounty=12.5% or activation-slots=432000, by the names that "show" gives
         #[arg(value_name = "NAME=VALUE", required = true)]
         changes: Vec<String>,
     },
@@ -80,6 +81,8 @@ enum Command {
         #[arg(long, value_name = "WALLET")]
         to: Option<Address>,
     },
+    /// Burn what convictions have left to burn; anyone may
+    Burn,
     /// Bring an account of an older layout to the present one; anyone may
     Migrate {
         #[arg(value_name = "ACCOUNT")]
@@ -88,17 +91,15 @@ enum Command {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if let Command::Init(arguments) = &arguments.command
+        && arguments.example
+    {
+        return init::print_example();
+    }
     let mut desk = Desk::open(&arguments.connection)?;
     let program: Program = desk.program;
     match &arguments.command {
-        Command::Init => {
-            if desk.find::<Config>(&program.config())?.is_some() {
-                bail!("the protocol has begun on this chain already; \"sip protocol show\" shows it");
-            }
-            let authority = desk.wallet()?;
-            let parameters = Parameters::DEFAULT;
-            desk.act("begin the protocol", &[program.initialize(&authority, &parameters)], &[])
-        }
+        Command::Init(arguments) => init::run(&mut desk, arguments),
         Command::Show => show(&desk),
         Command::Distribute { wallet, amount } => {
             let authority = desk.wallet()?;
@@ -148,6 +149,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let accounts = [("receiver", program.token_account(&receiver)), ("protocol", program.config())];
             desk.act("take what has vested of the team's part", &instructions, &accounts)
         }
+        Command::Burn => {
+            let config: Config = desk.read(&program.config())?;
+            ensure!(config.condemned > 0, "convictions have left nothing to burn");
+            desk.wallet()?;
+            desk.act("burn", &[program.burn_condemned()], &[("protocol", program.config())])
+        }
         Command::Migrate { account } => {
             let payer = desk.wallet()?;
             let state = desk.ledger.account(account)?.with_context(|| format!("there is no account at {account}"))?;
@@ -180,6 +187,7 @@ fn show(desk: &Desk) -> Result<ExitCode> {
         ),
         ("mint", Cell::text(Address::new_from_array(config.mint))),
         ("vault", Cell::text(Address::new_from_array(config.vault))),
+        ("token program", Cell::text(init::token_program_name(&desk.program.token_program))),
         ("supply", Cell::Tokens(CAP.saturating_sub(config.burned))),
         ("burned", Cell::Tokens(config.burned)),
         ("staking rewards", Cell::Tokens(buckets.staking_rewards)),
@@ -189,6 +197,7 @@ fn show(desk: &Desk) -> Result<ExitCode> {
         ("treasury", Cell::Tokens(buckets.treasury)),
         ("reserve", Cell::Tokens(buckets.reserve)),
         ("insurance", Cell::Tokens(buckets.insurance)),
+        ("to be burned", Cell::Tokens(config.condemned)),
     ];
     row.extend(PARAMETERS.iter().map(|setting| {
         let (value, unit) = setting.read(&config.parameters);

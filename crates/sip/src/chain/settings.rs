@@ -29,15 +29,11 @@ const fn setting<T>(name: &'static str, field: fn(&mut T) -> Field<'_>) -> Setti
 }
 
 /// All parameters.
-pub(super) const PARAMETERS: [Setting<Parameters>; 24] = [
+pub(super) const PARAMETERS: [Setting<Parameters>; 45] = [
     setting("round reward", |p| Field::Tokens(&mut p.round_reward)),
     setting("dispute bond", |p| Field::Tokens(&mut p.dispute_bond)),
     setting("minimum own bond", |p| Field::Tokens(&mut p.minimum_self_bond)),
-    setting("late penalty", |p| Field::Tokens(&mut p.late_penalty)),
-    setting("bounty", |p| Field::BasisPoints(&mut p.bounty_bps)),
-    setting("bounty cap", |p| Field::Tokens(&mut p.bounty_cap)),
-    setting("slash", |p| Field::BasisPoints(&mut p.slash_bps)),
-    setting("evaluator slash", |p| Field::BasisPoints(&mut p.evaluator_slash_bps)),
+    setting("genesis bond", |p| Field::Tokens(&mut p.genesis_bond)),
     setting("score tolerance", |p| Field::Millionths(&mut p.score_tolerance)),
     setting("maximum commission", |p| Field::BasisPoints(&mut p.maximum_commission_bps)),
     setting("clock slots", |p| Field::Slots(&mut p.clock_slots)),
@@ -54,6 +50,34 @@ pub(super) const PARAMETERS: [Setting<Parameters>; 24] = [
     setting("attention fee", |p| Field::BasisPoints(&mut p.attention_fee_bps)),
     setting("treasury fee", |p| Field::BasisPoints(&mut p.treasury_fee_bps)),
     setting("burned fee", |p| Field::BasisPoints(&mut p.burn_fee_bps)),
+    // What each offence costs: tokens; parts of the own bond, and of what is delegated; parts of a bond at stake.
+    setting("late segment", |p| Field::Tokens(&mut p.penalties.late_segment)),
+    setting("missed draw", |p| Field::Tokens(&mut p.penalties.missed_draw)),
+    setting("missed attestation", |p| Field::Tokens(&mut p.penalties.missed_attestation)),
+    setting("misattested segment", |p| Field::Tokens(&mut p.penalties.misattested_segment)),
+    setting("amended segment", |p| Field::Tokens(&mut p.penalties.amended_segment)),
+    setting("false score", |p| Field::BasisPoints(&mut p.penalties.false_score.bond_bps)),
+    setting("false score delegated", |p| Field::BasisPoints(&mut p.penalties.false_score.delegated_bps)),
+    setting("convicted segment", |p| Field::BasisPoints(&mut p.penalties.convicted_segment.bond_bps)),
+    setting("convicted segment delegated", |p| Field::BasisPoints(&mut p.penalties.convicted_segment.delegated_bps)),
+    setting("convicted run", |p| Field::BasisPoints(&mut p.penalties.convicted_run.bond_bps)),
+    setting("convicted run delegated", |p| Field::BasisPoints(&mut p.penalties.convicted_run.delegated_bps)),
+    setting("convicted vote", |p| Field::BasisPoints(&mut p.penalties.convicted_vote.bond_bps)),
+    setting("convicted vote delegated", |p| Field::BasisPoints(&mut p.penalties.convicted_vote.delegated_bps)),
+    setting("convicted attestation", |p| Field::BasisPoints(&mut p.penalties.convicted_attestation.bond_bps)),
+    setting("convicted attestation delegated", |p| {
+        Field::BasisPoints(&mut p.penalties.convicted_attestation.delegated_bps)
+    }),
+    setting("unavailable state", |p| Field::BasisPoints(&mut p.penalties.unavailable_state.bond_bps)),
+    setting("unavailable state delegated", |p| Field::BasisPoints(&mut p.penalties.unavailable_state.delegated_bps)),
+    setting("unavailable data", |p| Field::BasisPoints(&mut p.penalties.unavailable_data.bond_bps)),
+    setting("unavailable data delegated", |p| Field::BasisPoints(&mut p.penalties.unavailable_data.delegated_bps)),
+    setting("false genesis", |p| Field::BasisPoints(&mut p.penalties.false_genesis_bps)),
+    setting("expired accusation", |p| Field::BasisPoints(&mut p.penalties.expired_accusation_bps)),
+    setting("lost accusation burned", |p| Field::BasisPoints(&mut p.penalties.lost_accusation_burn_bps)),
+    setting("bounty", |p| Field::BasisPoints(&mut p.penalties.bounty_bps)),
+    setting("conviction burned", |p| Field::BasisPoints(&mut p.penalties.burn_bps)),
+    setting("bounty cap", |p| Field::Tokens(&mut p.penalties.bounty_cap)),
 ];
 
 /// The schedule of emission.
@@ -72,6 +96,67 @@ pub(super) const SCHEDULE: [Setting<Schedule>; 13] = [
     setting("unit reward", |s| Field::Tokens(&mut s.unit_reward)),
     setting("fee offset", |s| Field::BasisPoints(&mut s.fee_offset_bps)),
 ];
+
+/// State that governance sets, with the hard bounds of each value.
+pub(super) trait Bounded: Copy + 'static {
+    /// All that can be set.
+    const SETTINGS: &'static [Setting<Self>];
+
+    /// Tells each bounded value: name, value, least, most.
+    fn each_bound(&self, each: &mut dyn FnMut(&'static str, u64, u64, u64));
+
+    /// What must hold between the values.
+    fn check_whole(&self) -> sip_protocol::Result<()>;
+}
+
+impl Bounded for Parameters {
+    const SETTINGS: &'static [Setting<Self>] = &PARAMETERS;
+
+    fn each_bound(&self, each: &mut dyn FnMut(&'static str, u64, u64, u64)) {
+        self.bounds(&mut |name, value, least, most| each(name, value, least, most));
+    }
+
+    fn check_whole(&self) -> sip_protocol::Result<()> {
+        self.check()
+    }
+}
+
+impl Bounded for Schedule {
+    const SETTINGS: &'static [Setting<Self>] = &SCHEDULE;
+
+    fn each_bound(&self, each: &mut dyn FnMut(&'static str, u64, u64, u64)) {
+        self.bounds(&mut |name, value, least, most| each(name, value, least, most));
+    }
+
+    fn check_whole(&self) -> sip_protocol::Result<()> {
+        self.check()
+    }
+}
+
+/// Checks values against their hard bounds; says which one lies outside, and where it may lie.
+pub(super) fn check<T: Bounded>(state: &T) -> Result<()> {
+    let mut outside = Vec::new();
+    state.each_bound(&mut |name, value, least, most| {
+        if !(least..=most).contains(&value) {
+            let unit = T::SETTINGS.iter().find(|setting| setting.name == name).map(|setting| setting.read(state).1);
+            let [value, least, most] =
+                [value, least, most].map(|value| unit.unwrap_or(Unit::Plain).cell(value, 0).show());
+            outside.push(format!("{} is {value}, expected {least} to {most}", name.replace(' ', "-")));
+        }
+    });
+    if !outside.is_empty() {
+        bail!("{}", outside.join("; "));
+    }
+    state.check_whole().map_err(|error| match error {
+        sip_protocol::Error::ParameterOutOfBounds => {
+            anyhow!("target-for-stake and target-for-nodes together exceed nine tenths of demand-reference")
+        }
+        sip_protocol::Error::SplitNotWhole => anyhow!(
+            "trainers, auditors, evaluators, data and patrons must add up to 100 %, and so must the six parts of a fee"
+        ),
+        error => anyhow!("{error}: unbonding-slots must be more than six times clock-slots"),
+    })
+}
 
 impl<T: Copy> Setting<T> {
     /// Its value and what that counts.
@@ -172,10 +257,10 @@ mod tests {
     fn what_cannot_be_set_is_refused_and_what_can_is_told() {
         let mut after = Parameters::DEFAULT;
         for (text, expected) in [
-            ("slash", "expected NAME=VALUE"),
-            ("slesh=3", "there is no \"slesh\" to set; there are round-reward"),
-            ("slash=3.125%", "at most 2 decimals"),
-            ("slash=70000%", "too large"),
+            ("bounty", "expected NAME=VALUE"),
+            ("bonty=3", "there is no \"bonty\" to set; there are round-reward"),
+            ("bounty=3.125%", "at most 2 decimals"),
+            ("bounty=70000%", "too large"),
             ("clock-slots=-3", "whole number"),
             ("round-reward=1,5", "no amount of tokens"),
         ] {
@@ -183,9 +268,49 @@ mod tests {
             assert!(error.contains(expected), "{text}: {error}");
         }
         assert_eq!(differences(&PARAMETERS, &Parameters::DEFAULT, &after), "no change");
-        assign(&PARAMETERS, &mut after, "slash=12.5%").unwrap();
+        assign(&PARAMETERS, &mut after, "convicted-segment-delegated=12.5%").unwrap();
         assign(&PARAMETERS, &mut after, "activation-slots=432_000").unwrap();
-        let told = "slash 30.00 % → 12.50 %, activation slots 216,000 (about 1 day) → 432,000 (about 2 days)";
+        let told = "activation slots 216,000 (about 1 day) → 432,000 (about 2 days), convicted segment delegated 30.00 % → 12.50 %";
         assert_eq!(differences(&PARAMETERS, &Parameters::DEFAULT, &after), told);
+    }
+
+    #[test]
+    fn a_value_outside_of_its_bounds_is_named_with_them() {
+        let refusal = |change: &str| {
+            let (mut parameters, mut schedule) = (Parameters::DEFAULT, Schedule::DEFAULT);
+            match assign(&PARAMETERS, &mut parameters, change) {
+                Ok(()) => check(&parameters),
+                Err(_) => assign(&SCHEDULE, &mut schedule, change).and_then(|()| check(&schedule)),
+            }
+            .unwrap_err()
+            .to_string()
+        };
+        for (change, expected) in [
+            ("late-segment=1000.5", "late-segment is 1,000.5 SIP, expected 0 SIP to 1,000 SIP"),
+            ("convicted-vote=49.99%", "convicted-vote is 49.99 %, expected 50.00 % to 100.00 %"),
+            ("burned-fee=51%", "burned-fee is 51.00 %, expected 5.00 % to 50.00 %"),
+            ("trainers=56%", "must add up to 100 %"),
+            ("unbonding-slots=54000", "unbonding-slots must be more than six times clock-slots"),
+            ("target-for-nodes=900000", "nine tenths of demand-reference"),
+            ("nodes-reference=0", "nodes-reference is 0, expected 1 to 4,294,967,296"),
+        ] {
+            let error = refusal(change);
+            assert!(error.contains(expected), "{change}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_bound_is_of_something_that_can_be_set() {
+        fn names<T: Bounded>(state: &T) -> Vec<&'static str> {
+            let mut names = Vec::new();
+            state.each_bound(&mut |name, _, _, _| names.push(name));
+            assert!(names.iter().all(|name| T::SETTINGS.iter().any(|setting| setting.name == *name)), "{names:?}");
+            names
+        }
+        assert_eq!(names(&Schedule::DEFAULT).len(), SCHEDULE.len());
+        // Parts of a whole are bounded by their sum: five roles, and four of the six parts of a fee.
+        assert_eq!(names(&Parameters::DEFAULT).len(), PARAMETERS.len() - 9);
+        check(&Parameters::DEFAULT).unwrap();
+        check(&Schedule::DEFAULT).unwrap();
     }
 }

@@ -6,8 +6,9 @@ mod trials;
 use anyhow::{Result, ensure};
 use formulas::Setting;
 use serde_json::json;
-use sip_protocol::config::{Parameters, TOKEN};
+use sip_protocol::config::TOKEN;
 use sip_protocol::job::MAX_AUDITORS;
+use sip_protocol::penalties::Penalties;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -28,10 +29,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SIP", default_value_t = 2_000.0)]
     stake: f64,
     /// Part of a convicted bond that the accuser earns, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = f64::from(Parameters::DEFAULT.bounty_bps) / 100.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = f64::from(Penalties::DEFAULT.bounty_bps) / 100.0)]
     bounty: f64,
     /// Most that the accuser earns, in SIP
-    #[arg(long, value_name = "SIP", default_value_t = (Parameters::DEFAULT.bounty_cap / TOKEN) as f64)]
+    #[arg(long, value_name = "SIP", default_value_t = (Penalties::DEFAULT.bounty_cap / TOKEN) as f64)]
     bounty_cap: f64,
     /// What a false segment brings that counts, in SIP: its reward and the work that was saved
     #[arg(long, value_name = "SIP", default_value_t = 500.0)]
@@ -66,25 +67,25 @@ impl Arguments {
             auditors: self.auditors,
             colluding: self.colluding,
             stake: self.stake,
-            bounty_share: f64::from(self.parameters().bounty_bps) / 10_000.0,
+            bounty_share: f64::from(self.penalties().bounty_bps) / 10_000.0,
             bounty_cap: self.bounty_cap,
             gain: self.gain,
             rounds: self.rounds,
         })
     }
 
-    fn parameters(&self) -> Parameters {
-        Parameters {
+    fn penalties(&self) -> Penalties {
+        Penalties {
             bounty_bps: (self.bounty * 100.0).round() as u16,
             bounty_cap: (self.bounty_cap * TOKEN as f64) as u64,
-            ..Parameters::DEFAULT
+            ..Penalties::DEFAULT
         }
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let setting = arguments.setting()?;
-    let outcome = trials::run(&setting, &arguments.parameters(), arguments.trials, arguments.seed)?;
+    let outcome = trials::run(&setting, &arguments.penalties(), arguments.trials, arguments.seed)?;
     let text =
         if arguments.json { json_text(&setting, &outcome, arguments)? } else { table(&setting, &outcome, arguments) };
     std::io::stdout().write_all(text.as_bytes())?;

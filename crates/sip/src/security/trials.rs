@@ -5,9 +5,10 @@ use anyhow::{Result, anyhow};
 use bytemuck::Zeroable;
 use serde::Serialize;
 use sip_proof::{Hash, HostSha256, Sha256};
-use sip_protocol::config::{Parameters, TOKEN};
+use sip_protocol::config::TOKEN;
 use sip_protocol::job::Job;
-use sip_protocol::pool::{Pool, PoolKind, bounty};
+use sip_protocol::penalties::{Offence, Penalties};
+use sip_protocol::pool::{Pool, PoolKind};
 use sip_protocol::round::AuditorSeat;
 use sip_protocol::segment::{self, Segment};
 
@@ -57,11 +58,11 @@ pub(crate) fn threshold(audit_rate: f64) -> u32 {
 }
 
 /// Plays the job so many times.
-pub(crate) fn run(setting: &Setting, parameters: &Parameters, trials: u32, seed: u64) -> Result<Outcome> {
+pub(crate) fn run(setting: &Setting, penalties: &Penalties, trials: u32, seed: u64) -> Result<Outcome> {
     let [mut drawn, mut convicted, mut profit, mut with_accomplice] = std::array::from_fn(|_| Sum::default());
     for trial in 0..trials {
         let seed = HostSha256::hashv(&[b"sip security", &seed.to_le_bytes(), &trial.to_le_bytes()]);
-        let job = play(setting, parameters, &seed).map_err(|error| anyhow!(error.message()))?;
+        let job = play(setting, penalties, &seed).map_err(|error| anyhow!(error.message()))?;
         for segment in 0..job.segments {
             drawn.add(f64::from(u8::from(job.taken.is_some() && segment + 1 == job.segments)));
         }
@@ -87,11 +88,11 @@ struct Played {
     taken: Option<(f64, f64)>,
 }
 
-fn play(setting: &Setting, parameters: &Parameters, seed: &Hash) -> sip_protocol::Result<Played> {
+fn play(setting: &Setting, penalties: &Penalties, seed: &Hash) -> sip_protocol::Result<Played> {
     let mut job = Job::zeroed();
     let mut pool = Pool::zeroed();
     pool.initialise(PoolKind::Trainer, &[1; 32], 0, 0);
-    pool.add_bond((setting.stake * TOKEN as f64) as u64)?;
+    pool.add_bond((setting.stake * TOKEN as f64) as u64, 0)?;
     // Each honest auditor's chain, whose end it has committed: preimages come from the back.
     let honest = setting.auditors.saturating_sub(setting.colluding);
     let chain = |auditor: u32| {
@@ -113,8 +114,8 @@ fn play(setting: &Setting, parameters: &Parameters, seed: &Hash) -> sip_protocol
             is_drawn |= segment.is_drawn::<HostSha256>(&address, &seat, threshold(setting.audit_rate));
         }
         if is_drawn {
-            let slashed = segment.convict(&mut job, &mut pool, parameters, 0)?;
-            let earned = bounty(parameters, slashed.from_bond)?;
+            let slashed = segment.convict(&mut job, &mut pool, (penalties, Offence::ConvictedSegment), 0)?;
+            let earned = penalties.bounty(slashed.from_bond)?;
             let sip = |amount: u64| amount as f64 / TOKEN as f64;
             return Ok(Played { segments: round + 1, taken: Some((sip(slashed.from_bond), sip(earned))) });
         }
@@ -146,7 +147,7 @@ mod tests {
             Setting { audit_rate: 0.1, auditors: 1, rounds: 3, stake: 9_000.0, ..base },
         ];
         for setting in settings {
-            let outcome = run(&setting, &Parameters::DEFAULT, 4_000, 7).unwrap();
+            let outcome = run(&setting, &Penalties::DEFAULT, 4_000, 7).unwrap();
             let pairs = [
                 (outcome.detection, setting.detection()),
                 (outcome.detection_over_the_job, setting.detection_over_the_job()),

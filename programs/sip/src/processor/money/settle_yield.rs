@@ -12,6 +12,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let [emission, pool, ..] = accounts else { return Err(Error::MissingAccount) };
     let mut account = guard::load_mut::<EmissionAccount>(program, emission)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
-    account.emission.settle_pool(&mut pool)?;
+    account.emission.settle_pool(&mut pool, guard::slot()?)?;
     Ok(())
 }

@@ -14,9 +14,10 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     };
     guard::signer(operator)?;
     let config = guard::load::<Config>(program, config_view)?;
-    config.require_running(guard::slot()?)?;
+    let slot = guard::slot()?;
+    config.require_running(slot)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     pool.require_operator(guard::key(operator))?;
-    pool.add_bond(args.amount)?;
+    pool.add_bond(args.amount, slot)?;
     Vault::new(&config, config_view, vault, token_program)?.deposit(operator, source, args.amount)
 }

@@ -16,6 +16,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let config = guard::load::<Config>(program, config_view)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     pool.require_operator(guard::key(operator))?;
+    pool.accrue(guard::slot()?)?;
     let amount = pool.take_commission()?;
     Vault::new(&config, config_view, vault, token_program)?.pay(destination, amount)
 }

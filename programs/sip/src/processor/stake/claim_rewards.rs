@@ -16,6 +16,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let config = guard::load::<Config>(program, config_view)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     let mut position = load_position(program, position, &pool, owner)?;
+    pool.accrue(guard::slot()?)?;
     let amount = position.claim(&mut pool)?;
     Vault::new(&config, config_view, vault, token_program)?.pay(destination, amount)
 }
