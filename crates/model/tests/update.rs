@@ -14,7 +14,9 @@ fn run_with(graph: &Arc<Graph>, state: &[Vec<u32>], threads: usize, options: Exe
     let length = |&node: &u32| Buffer::new(graph.nodes()[node as usize].len());
     let mut next: Vec<Buffer> = graph.state_outputs().iter().map(length).collect();
     let mut executor = Executor::new(Arc::clone(graph), Arc::new(Threads::new(threads)), options);
-    executor.run(&Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] }, &mut next, None).expect("finite");
+    executor
+        .run(&Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] }, &mut next, None)
+        .expect("finite");
     next.iter().map(|entry| entry.to_vec()).collect()
 }
 
