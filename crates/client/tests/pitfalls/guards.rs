@@ -1,6 +1,9 @@
 //! Valid transactions of stake, jobs, rounds and challenges for the table, and what becomes of accounts that are not what they should be.
 
-use crate::{accuser::Accuser, table::{send_guarded, send_unread}};
+use crate::{
+    accuser::Accuser,
+    table::{send_guarded, send_unread},
+};
 use sip_client::{
     NewPool, StateDemand,
     testing::{Cast, Scene, World, dataset, named, scores},

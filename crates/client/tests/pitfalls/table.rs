@@ -95,7 +95,8 @@ pub(crate) fn record(before: &Embedded, instruction: &Instruction, free: &[usize
     ledger.airdrop(&stranger().pubkey(), 1_000_000_000_000).expect("lamports");
     ledger.add_program(yes_man(), &yes_program()).expect("the program loads");
     let name = instruction_name(instruction.data[0]).expect("a known instruction");
-    let after = simulate(&ledger, std::slice::from_ref(instruction)).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    let after =
+        simulate(&ledger, std::slice::from_ref(instruction)).unwrap_or_else(|error| panic!("{name}: {error:?}"));
     let (instruction, free, unread) = (instruction.clone(), free.to_vec(), unread.to_vec());
     CASES.with_borrow_mut(|cases| cases.push(Case { name, ledger, instruction, free, unread, after }));
 }
@@ -151,7 +152,9 @@ impl Case {
     }
 
     /// The places of accounts that are looked at, with what is there before the transaction.
-    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, &solana_instruction::AccountMeta, Option<AccountSharedData>)> {
+    pub(crate) fn places(
+        &self,
+    ) -> impl Iterator<Item = (usize, &solana_instruction::AccountMeta, Option<AccountSharedData>)> {
         let accounts = self.instruction.accounts.iter().enumerate().filter(|(place, _)| !self.unread.contains(place));
         accounts.map(|(place, meta)| (place, meta, self.ledger.shared_account(&meta.pubkey)))
     }
