@@ -16,7 +16,7 @@ use sip_protocol::{
     administration::ProposalKind,
     config::{CAP, Config, TOKEN},
     finality::instruction::CommitAccusation,
-    pool::{Pool, PoolKind},
+    pool::{ACTIVE, Pool, PoolKind},
     position::Position,
     steering::Vote,
 };
@@ -377,7 +377,9 @@ impl Play {
         };
         self.scene.world.advance(slots);
         let is_over = self.scene.job_state().next_round >= self.scene.job_state().spec.rounds;
-        if random.below(12) == 0 && !is_over && self.scene.pool_state(&self.scene.trainers[0].seat.pool).status == 1 {
+        let operators = [&self.scene.trainers[0], &self.scene.evaluators[0]];
+        let all_active = operators.iter().all(|operator| self.scene.pool_state(&operator.seat.pool).status == ACTIVE);
+        if random.below(12) == 0 && !is_over && all_active {
             // What a round does is tested elsewhere; its rewards are settled here.
             self.scene.whole_round(&scores(5_000_000));
             self.scene.finalise_all();
