@@ -31,6 +31,33 @@ use table::{After, Case, Findings, simulate, stranger, table, yes_man};
 const TOKEN_2022: Address = Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
 /// A program that has nothing to do with tokens.
 const COMPUTE_BUDGET: Address = Address::from_str_const("ComputeBudget111111111111111111111111111111");
+/// The blueprint's list.
+const PITFALLS: [&str; 24] = [
+    "missing signer",
+    "missing owner",
+    "wrong discriminator",
+    "right type of the wrong pool",
+    "non-canonical bump",
+    "seed collision",
+    "arbitrary CPI target",
+    "stale data after CPI",
+    "duplicate mutable accounts",
+    "re-initialisation",
+    "close and revive",
+    "pre-funded PDA",
+    "truncating casts",
+    "rounding to the user's favour",
+    "donation inflation",
+    "unchecked remaining accounts or sysvars",
+    "Token-2022 extensions and transfer fees",
+    "missing slippage bound",
+    "unbounded loops",
+    "exits bricked under pause",
+    "self-conviction",
+    "share-price overflow after repeated slashes",
+    "liquid shares laundering the activation ramp",
+    "late depositors absorbing known fraud",
+];
 /// Instructions that take up an account again that is there already.
 const TAKES_UP_AGAIN: [&str; 4] = ["Deposit", "MoveAttention", "PayFee", "DetokenizeShares"];
 /// What a pause stops: whatever brings something new.
@@ -55,6 +82,25 @@ fn every_instruction_has_a_valid_transaction_in_the_table() {
     let found: BTreeSet<&str> = table.iter().map(|case| case.name).collect();
     let missing: Vec<&str> = (0..=255).filter_map(instruction_name).filter(|name| !found.contains(name)).collect();
     assert!(missing.is_empty(), "bring a valid transaction of {missing:?} into a story of tests/pitfalls");
+}
+
+#[test]
+fn every_pitfall_has_a_row_and_every_row_a_test() {
+    let rows: Vec<Vec<&str>> = include_str!("../../../../docs/pitfalls.md")
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| pitfall"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let sources =
+        [include_str!("main.rs"), include_str!("stake.rs"), include_str!("tokens.rs"), include_str!("positions.rs")];
+    for pitfall in PITFALLS {
+        assert!(rows.iter().any(|row| row[0] == pitfall), "{pitfall} has no row");
+    }
+    assert_eq!(rows.len(), PITFALLS.len());
+    for row in rows {
+        let test = format!("#[test]\nfn {}() {{", row[2].trim_matches('`'));
+        assert!(sources.iter().any(|source| source.contains(&test)), "{}: there is no test {}", row[0], row[2]);
+    }
 }
 
 /// Attack: spend, steer or decide in the name of somebody who has not signed.
