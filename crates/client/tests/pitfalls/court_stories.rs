@@ -3,7 +3,7 @@
 use crate::court::{Court, hall::Hall};
 use crate::table::{send_guarded, send_unread};
 use sip_client::{
-    StateDemand,
+    GenesisAccusation, StateDemand,
     testing::{Cast, Scene, named},
 };
 use sip_node::availability::{data_answer, state_answer};
@@ -13,6 +13,7 @@ use sip_protocol::{
     config::Parameters,
     data::Dataset,
     dispute::{MoveKind, Side},
+    finality::accusation::REVEAL_SLOTS,
     segment::SegmentClaim,
 };
 use solana_signer::Signer;
@@ -58,6 +59,10 @@ pub(crate) fn auditors_are_disputed() {
     let root = hall.root(0, 0);
     let show = hall.scene.show_instruction(0, 0, &root);
     send_guarded(&mut hall.scene.world, show, &auditor, &[]);
+    for commitment in [hall.vote_commitment(0), hall.attestation_commitment(0, 0)] {
+        send_guarded(&mut hall.scene.world, commitment, &challenger, &[]);
+    }
+    hall.scene.world.advance(1);
     let (vote, attestation) = (hall.vote_accusation(0), hall.attestation_accusation(0, 0));
     send_guarded(&mut hall.scene.world, vote, &challenger, &[]);
     send_guarded(&mut hall.scene.world, attestation, &challenger, &[]);
@@ -75,7 +80,10 @@ pub(crate) fn a_genesis_state_is_disputed() {
     let mut hall = Hall::closed();
     let (program, job) = (hall.scene.world.program, hall.scene.job);
     let challenger = hall.challenger.key.insecure_clone();
-    let open = program.open_genesis_dispute(&challenger.pubkey(), &job);
+    let accuser = challenger.pubkey();
+    let accusation = GenesisAccusation { challenger: &accuser, job: &job, salt: &named("salt") };
+    hall.send(program.commit_hidden(&accusation.hidden()));
+    let open = program.open_genesis_dispute(&accusation);
     send_guarded(&mut hall.scene.world, open, &challenger, &[]);
     let dispute = program.dispute(&job, &challenger.pubkey());
     hall.scene.world.advance(Parameters::DEFAULT.clock_slots + 1);
@@ -83,6 +91,9 @@ pub(crate) fn a_genesis_state_is_disputed() {
     let resolve = program.resolve_genesis_dispute(&challenger.pubkey(), &job);
     // A conviction burns nothing.
     send_unread(&mut hall.scene.world, resolve, &challenger, &[], &[5]);
+    hall.scene.world.advance(REVEAL_SLOTS + 1);
+    let claim = program.claim_bounty(&job, &accuser);
+    send_guarded(&mut hall.scene.world, claim, &challenger, &[]);
 
     let mut scene = Scene::new();
     let creator = scene.world.authority.insecure_clone();

@@ -41,9 +41,14 @@ thread_local! {
 /// What became of accounts, by address: in the order of the message.
 pub(crate) type After = Vec<(Address, AccountSharedData)>;
 
-/// Why a transaction failed: the program's reason, if it was the program that refused.
+/// Why a transaction failed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refusal(pub(crate) Option<Error>);
+pub(crate) struct Refusal {
+    /// The program's reason, if it was the program that refused.
+    pub(crate) reason: Option<Error>,
+    /// Whether a program came to no end of its own: it panicked, left its memory, or ran out of compute units.
+    pub(crate) is_abort: bool,
+}
 
 /// A valid transaction of one instruction.
 pub(crate) struct Case {
@@ -123,8 +128,15 @@ pub(crate) fn simulate(ledger: &Embedded, instructions: &[Instruction]) -> Resul
     let simulation = ledger.simulate(VersionedTransaction { signatures, message }, false);
     match simulation.result {
         Ok(()) => Ok(simulation.after.into_iter().filter(|(address, _)| *address != payer).collect()),
-        Err(TransactionError::InstructionError(_, InstructionError::Custom(code))) => Err(Refusal(refusal(code))),
-        Err(_) => Err(Refusal(None)),
+        Err(TransactionError::InstructionError(_, InstructionError::Custom(code))) => {
+            Err(Refusal { reason: refusal(code), is_abort: false })
+        }
+        Err(error) => {
+            let ends = [InstructionError::ProgramFailedToComplete, InstructionError::ComputationalBudgetExceeded];
+            let is_abort =
+                matches!(error, TransactionError::InstructionError(_, error) if ends.iter().any(|end| *end == error));
+            Err(Refusal { reason: None, is_abort })
+        }
     }
 }
 
@@ -213,7 +225,7 @@ impl Findings {
         expected: &[Error],
         what: impl FnOnce() -> String,
     ) {
-        let reason = result.as_ref().err().and_then(|refusal| refusal.0);
+        let reason = result.as_ref().err().and_then(|refusal| refusal.reason);
         let is_expected = reason.is_some_and(|reason| expected.contains(&reason));
         let outcome = if result.is_ok() { "success".into() } else { format!("{reason:?}") };
         self.expect(case, is_expected, || format!("{outcome}, not {expected:?}, although {}", what()));
