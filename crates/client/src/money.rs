@@ -151,6 +151,7 @@ impl Program {
             writable(self.share_mint(pool)),
             readable(self.token_program),
             readable(SYSTEM_PROGRAM),
+            readable(self.mint()),
         ];
         build(self, &OpenShareMint {}, accounts)
     }

@@ -36,10 +36,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tokens = (0..rows * (sequence + 1)).map(|n| (n * n % config.vocab_size) as u32).collect::<Vec<u32>>();
     let mut executor = Executor::new(Arc::new(training_graph(&config, &train)?.graph), Arc::clone(&threads), options);
     let mut state = DoubleState::new(start.clone());
-    executor.step(&mut state, &tokens, 0, &tables, None)?;
+    let inputs = |step: u32| Inputs { state: &[], batch: &tokens, step, tables: &tables, settings: &[] };
+    executor.step(&mut state, &inputs(0), None)?;
     let started = Instant::now();
     for step in 1..4 {
-        executor.step(&mut state, &tokens, step, &tables, None)?;
+        executor.step(&mut state, &inputs(step), None)?;
     }
     let step = started.elapsed() / 3;
     println!("a training step {step:?}, {:.1} MB between its inputs and outputs", megabytes(executor.arena_bytes()));
@@ -94,7 +95,7 @@ fn measure(
     let mut best = Duration::MAX;
     for _ in 0..3 {
         let started = Instant::now();
-        executor.run(&Inputs { state: inputs, batch: &[], step: 0, tables: &[] }, &mut next, None)?;
+        executor.run(&Inputs { state: inputs, batch: &[], step: 0, tables: &[], settings: &[] }, &mut next, None)?;
         best = best.min(started.elapsed());
     }
     println!(

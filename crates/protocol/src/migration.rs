@@ -100,7 +100,7 @@ pub fn present_size(data: &[u8]) -> Result<usize> {
     ];
     for (kind, before, present) in sizes {
         if header.kind == kind as u8 {
-            return if header.version + 1 != kind.version() {
+            return if header.version.checked_add(1) != Some(kind.version()) {
                 Err(Error::WrongVersion)
             } else if data.len() != before {
                 Err(Error::WrongSize)

@@ -172,9 +172,10 @@ instructions! {
 
     /// Creates the mint of a pool's liquid shares.
     ///
-    /// Accounts: [signer, writable] payer · config · pool · [writable] the pool's share mint (created) · token program · system program.
+    /// Accounts: [signer, writable] payer · config · pool · [writable] the pool's share mint (created) · token program · system program ·
+    /// the protocol's mint.
     ///
-    /// - anyone may, once; the pool compounds; the mint has 9 decimals, the config account as authority and no freeze authority
+    /// - anyone may, once; the pool compounds; the token program is the one of the protocol's mint; the mint has 9 decimals, the config account as authority and no freeze authority
     OpenShareMint = 116 {}
 
     /// Burns what convictions have left to burn.

@@ -9,6 +9,9 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: ProposeSpending = guard::args(data)?;
+    if args.reserved != [0; 7] {
+        return Err(Error::WrongArguments);
+    }
     let [authority, config, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(authority)?;
     let mut config = guard::load_mut::<Config>(program, config)?;

@@ -19,6 +19,9 @@ use crate::guard::{self, Creation, Syscall};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: RevealScore = guard::args(data)?;
+    if args.reserved != [0; 7] {
+        return Err(Error::WrongArguments);
+    }
     let [evaluator, job, round, pool, segment, _system, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(evaluator)?;
     let job = guard::load::<Job>(program, job)?;

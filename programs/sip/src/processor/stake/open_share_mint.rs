@@ -12,12 +12,17 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let OpenShareMint {} = guard::args(data)?;
-    let [payer, config_view, pool, mint, token_program, _system, ..] = accounts else {
+    let [payer, config_view, pool, mint, token_program, _system, token_mint, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(payer)?;
     let config = guard::load::<Config>(program, config_view)?;
     let pool = guard::load::<Pool>(program, pool)?;
+    // Whoever comes first must not choose under which program the shares live for good.
+    guard::related(*guard::key(token_mint) == config.mint)?;
+    if !token_mint.owned_by(token_program.address()) {
+        return Err(Error::WrongProgram);
+    }
     if pool.compounding == 0 {
         return Err(Error::NotCompounding);
     }

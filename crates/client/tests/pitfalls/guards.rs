@@ -1,10 +1,9 @@
-//! Every instruction against every wrong account, signature and length.
+//! Valid transactions of stake, jobs, rounds and challenges for the table, and what becomes of accounts that are not what they should be.
 
-mod accuser;
-mod common;
-
-use accuser::Accuser;
-use common::send_guarded;
+use crate::{
+    accuser::Accuser,
+    table::{send_guarded, send_unread},
+};
 use sip_client::{
     NewPool, StateDemand,
     testing::{Cast, Scene, World, dataset, named, scores},
@@ -25,8 +24,7 @@ use solana_account::Account as LedgerAccount;
 use solana_instruction::Instruction;
 use solana_signer::Signer;
 
-#[test]
-fn settings_are_guarded() {
+pub(crate) fn settings_are_guarded() {
     let mut cast = Cast::default();
     cast.spec.settings[0] = Setting::new(LEARNING_RATE, [SETTING_ONE / 2, SETTING_ONE, 2 * SETTING_ONE], 1_000);
     let mut scene = Scene::with(&cast);
@@ -44,8 +42,7 @@ fn settings_are_guarded() {
     send_guarded(&mut scene.world, open, &authority, &[0]);
 }
 
-#[test]
-fn the_configuration_is_guarded() {
+pub(crate) fn the_configuration_is_guarded() {
     let mut world = World::uninitialised();
     let authority = world.authority.insecure_clone();
     let key = authority.pubkey();
@@ -83,8 +80,7 @@ fn condemn(world: &mut World) {
     world.overwrite(&address, &config);
 }
 
-#[test]
-fn stake_is_guarded() {
+pub(crate) fn stake_is_guarded() {
     let mut scene = Scene::new();
     let program = scene.world.program;
     let job = scene.job;
@@ -100,7 +96,7 @@ fn stake_is_guarded() {
     let owner = patron.pubkey();
     send_guarded(world, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron, &[]);
     // The second deposit creates nothing and needs no system program.
-    send_guarded(world, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron, &[7]);
+    send_unread(world, program.deposit(&owner, &pool, 500 * TOKEN, 0), &patron, &[], &[7]);
     let half = world.config().parameters.activation_slots / 2;
     world.advance(half);
     send_guarded(world, program.activate(&pool, &owner), &patron, &[]);
@@ -122,8 +118,7 @@ fn stake_is_guarded() {
     send_guarded(world, program.withdraw_bond(&wallet, &pool), &operator, &[]);
 }
 
-#[test]
-fn jobs_rounds_and_settlements_are_guarded() {
+pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     let mut scene = Scene::new();
     let program = scene.world.program;
     let authority = scene.world.authority.insecure_clone();
@@ -210,8 +205,7 @@ fn jobs_rounds_and_settlements_are_guarded() {
     send_guarded(world, program.claim_commission(&seat.operator, &trainer_pool), &trainer, &[]);
 }
 
-#[test]
-fn accusations_demands_and_undone_rounds_are_guarded() {
+pub(crate) fn accusations_demands_and_undone_rounds_are_guarded() {
     let mut cast = Cast::default();
     cast.spec.challenge_slots = 30_000;
     let mut scene = Scene::with(&cast);
@@ -258,8 +252,7 @@ fn accusations_demands_and_undone_rounds_are_guarded() {
     }
 }
 
-#[test]
-fn a_round_without_a_majority_is_voided_under_guard() {
+pub(crate) fn a_round_without_a_majority_is_voided_under_guard() {
     let mut scene = Scene::new();
     scene.to_committed();
     scene.to_closed();
@@ -279,8 +272,7 @@ fn unknown_instructions_are_refused() {
     }
 }
 
-#[test]
-fn lamports_sent_to_an_address_beforehand_do_no_harm() {
+pub(crate) fn lamports_sent_to_an_address_beforehand_do_no_harm() {
     let mut world = World::uninitialised();
     let program = world.program;
     let authority = world.authority.insecure_clone();
@@ -303,8 +295,7 @@ fn lamports_sent_to_an_address_beforehand_do_no_harm() {
     assert_eq!(world.state::<Pool>(&rich).self_bond, 2_000 * TOKEN);
 }
 
-#[test]
-fn nothing_is_initialised_twice() {
+pub(crate) fn nothing_is_initialised_twice() {
     let mut scene = Scene::new();
     scene.open_round();
     scene.commit(0);
@@ -373,8 +364,7 @@ fn a_copy_of_an_account_under_another_owner_is_refused() {
     scene.world.refused(&[claim], &[&key], Error::WrongOwner);
 }
 
-#[test]
-fn one_account_in_two_places_is_refused() {
+pub(crate) fn one_account_in_two_places_is_refused() {
     let mut scene = Scene::new();
     let program = scene.world.program;
     let patron = scene.patrons[0].insecure_clone();

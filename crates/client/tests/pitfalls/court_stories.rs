@@ -1,0 +1,146 @@
+//! Valid transactions of disputes, verdicts and answers for the table.
+
+use crate::court::{Court, hall::Hall};
+use crate::table::{send_guarded, send_unread};
+use sip_client::{
+    GenesisAccusation, StateDemand,
+    testing::{Cast, Scene, named},
+};
+use sip_node::availability::{data_answer, state_answer};
+use sip_node::dispute::synthetic::{Lie, node};
+use sip_proof::{BlobTree, merkle::MerkleTree};
+use sip_protocol::{
+    config::Parameters,
+    data::Dataset,
+    dispute::{MoveKind, Side},
+    finality::accusation::REVEAL_SLOTS,
+    segment::SegmentClaim,
+};
+use solana_signer::Signer;
+
+const LIE: Lie = Lie::Output { step: 4, node: node::CONTRACTED, element: 300, bit: 12 };
+
+pub(crate) fn a_segment_is_disputed() {
+    let mut court = Court::new(10, 3, Some(LIE));
+    let (program, trainer, challenger) = (court.scene.world.program, court.trainer_key(), court.challenger_key());
+    court.open();
+    let dispute = court.dispute();
+    let (_, reveal) = court.play_until(MoveKind::Reveal);
+    let (last, uploads) = {
+        let mut moves = program.moves(&trainer.pubkey(), &dispute, reveal.kind, &reveal.payload);
+        (moves.pop().expect("a move has a last part"), moves)
+    };
+    for upload in uploads {
+        court.scene.world.send(&[upload], &[&trainer]);
+    }
+    let upload = program.upload(&trainer.pubkey(), &dispute, 3_000, &[1, 2, 3]);
+    send_guarded(&mut court.scene.world, upload, &trainer, &[]);
+    send_guarded(&mut court.scene.world, last, &trainer, &[]);
+    while court.next().0 != Side::Trainer {
+        let (side, next) = court.next();
+        court.play(side, &next);
+    }
+    court.scene.world.advance(Parameters::DEFAULT.clock_slots + 1);
+    send_guarded(&mut court.scene.world, program.time_out(&dispute), &challenger, &[]);
+    let resolve = court.resolve_instruction();
+    // A conviction burns nothing.
+    send_unread(&mut court.scene.world, resolve, &challenger, &[], &[7]);
+    let close = program.close_dispute(&challenger.pubkey(), &dispute);
+    send_guarded(&mut court.scene.world, close, &challenger, &[]);
+}
+
+pub(crate) fn auditors_are_disputed() {
+    let mut hall = Hall::new(2, 1);
+    hall.attest(|_, _, root| root);
+    hall.scene.close_round();
+    let (challenger, auditor) = (hall.challenger.key.insecure_clone(), hall.key(0));
+    let program = hall.scene.world.program;
+    hall.scene.vote(0, &named("no average"));
+    let root = hall.root(0, 0);
+    let show = hall.scene.show_instruction(0, 0, &root);
+    send_guarded(&mut hall.scene.world, show, &auditor, &[]);
+    for commitment in [hall.vote_commitment(0), hall.attestation_commitment(0, 0)] {
+        send_guarded(&mut hall.scene.world, commitment, &challenger, &[]);
+    }
+    hall.scene.world.advance(1);
+    let (vote, attestation) = (hall.vote_accusation(0), hall.attestation_accusation(0, 0));
+    send_guarded(&mut hall.scene.world, vote, &challenger, &[]);
+    send_guarded(&mut hall.scene.world, attestation, &challenger, &[]);
+    // A conviction burns nothing; an acquittal pays the challenger nothing.
+    let (vote, attestation) = (hall.vote_dispute(0), hall.attestation_dispute(0, 0));
+    for (dispute, loser, unread) in [(vote, &auditor, 7), (attestation, &challenger, 5)] {
+        let concede = program.play_move(&loser.pubkey(), &dispute, MoveKind::Concede, 0, &[]);
+        hall.scene.world.send(&[concede], &[loser]);
+        let resolve = hall.resolve_instruction(&dispute, 0);
+        send_unread(&mut hall.scene.world, resolve, &challenger, &[], &[unread]);
+    }
+}
+
+pub(crate) fn a_genesis_state_is_disputed() {
+    let mut hall = Hall::closed();
+    let (program, job) = (hall.scene.world.program, hall.scene.job);
+    let challenger = hall.challenger.key.insecure_clone();
+    let accuser = challenger.pubkey();
+    let accusation = GenesisAccusation { challenger: &accuser, job: &job, salt: &named("salt") };
+    hall.send(program.commit_hidden(&accusation.hidden()));
+    let open = program.open_genesis_dispute(&accusation);
+    send_guarded(&mut hall.scene.world, open, &challenger, &[]);
+    let dispute = program.dispute(&job, &challenger.pubkey());
+    hall.scene.world.advance(Parameters::DEFAULT.clock_slots + 1);
+    hall.scene.crank(program.time_out(&dispute));
+    let resolve = program.resolve_genesis_dispute(&challenger.pubkey(), &job);
+    // A conviction burns nothing.
+    send_unread(&mut hall.scene.world, resolve, &challenger, &[], &[5]);
+    hall.scene.world.advance(REVEAL_SLOTS + 1);
+    let claim = program.claim_bounty(&job, &accuser);
+    send_guarded(&mut hall.scene.world, claim, &challenger, &[]);
+
+    let mut scene = Scene::new();
+    let creator = scene.world.authority.insecure_clone();
+    let slots = scene.world.config().parameters.unbonding_slots;
+    scene.world.advance(slots);
+    let reclaim = program.reclaim_genesis_bond(&creator.pubkey(), &scene.job);
+    send_guarded(&mut scene.world, reclaim, &creator, &[]);
+}
+
+pub(crate) fn demands_are_answered() {
+    let mut cast = Cast::default();
+    cast.spec.challenge_slots = 30_000;
+    let mut scene = Scene::with(&cast);
+    let program = scene.world.program;
+    let entry = vec![7u8; 300_000];
+    let root = BlobTree::new(&entry).root();
+    let roots = [root; 9];
+    let tokens: Vec<u8> = (0..400_000u32).map(|byte| byte as u8).collect();
+    let dataset = scene.datasets[0];
+    let state: Dataset = scene.world.state(&dataset);
+    scene.world.overwrite(&dataset, &Dataset { train_root: BlobTree::new(&tokens).root(), ..state });
+    scene.open_round();
+    let claim = SegmentClaim { end_root: MerkleTree::new(&roots).root(), ..scene.claim(0) };
+    scene.commit_claim(0, &claim);
+    for trainer in 1..3 {
+        scene.commit(trainer);
+    }
+    scene.close_commits();
+    let reader = scene.world.wallet("reader");
+    let (job, round, seat) = (scene.job, scene.round(), scene.trainers[0].seat);
+    let trainer = scene.trainers[0].key.insecure_clone();
+    let demand =
+        StateDemand { demander: &reader.pubkey(), job: &job, round: &round, pool: &seat.pool, entry: 4, chunk: 292 };
+    scene.world.send(&[program.demand_state(&demand)], &[&reader]);
+    let address = program.demand(&scene.segment(0), &reader.pubkey(), 4, 292);
+    let answer = state_answer(&roots, 4, &entry, 292).expect("the chunk exists");
+    for part in program.answer_state(&seat.operator, &address, &round, &seat.pool, &answer) {
+        send_guarded(&mut scene.world, part, &trainer, &[]);
+    }
+    let (pool, provider) = (scene.providers[0].seat.pool, scene.providers[0].key.insecure_clone());
+    scene.world.send(&[program.demand_data(&reader.pubkey(), &dataset, &pool, 200)], &[&reader]);
+    let address = program.demand(&dataset, &reader.pubkey(), 0, 200);
+    let answer = data_answer(&tokens, 200).expect("the chunk exists");
+    let mut parts = program.answer_data(&provider.pubkey(), &address, &dataset, &pool, &answer);
+    let last = parts.pop().expect("an answer has a last part");
+    for part in parts {
+        scene.world.send(&[part], &[&provider]);
+    }
+    send_guarded(&mut scene.world, last, &provider, &[]);
+}
