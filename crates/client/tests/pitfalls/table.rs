@@ -18,7 +18,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use crate::{court_stories, guards, money_stories, yes::yes_program};
 
 /// Every part of the protocol's life that brings instructions into the table.
-const STORIES: [fn(); 13] = [
+const STORIES: [fn(); 14] = [
+    guards::settings_are_guarded,
     guards::the_configuration_is_guarded,
     guards::stake_is_guarded,
     guards::jobs_rounds_and_settlements_are_guarded,
