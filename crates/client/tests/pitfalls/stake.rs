@@ -339,7 +339,8 @@ fn late_depositors_absorbing_known_fraud() {
     let before = scene.pool_state(&pool);
     accuser.win(&mut scene);
     // All who were in lose the same part: the loyal, the leaving, and what was on its way.
-    let (after, slash) = (scene.pool_state(&pool), scene.world.config().parameters.slash_bps as u64);
+    let (after, slash) =
+        (scene.pool_state(&pool), scene.world.config().parameters.penalties.convicted_segment.delegated_bps as u64);
     let left = |amount: u64| amount / 10_000 * (10_000 - slash);
     for (was, is) in [
         (before.assets, after.assets),

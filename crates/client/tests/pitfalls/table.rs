@@ -144,7 +144,7 @@ pub(crate) fn simulate(ledger: &Embedded, instructions: &[Instruction]) -> Resul
 impl Case {
     /// The deployment.
     pub(crate) fn program(&self) -> Program {
-        Program { id: self.instruction.program_id }
+        Program::new(self.instruction.program_id)
     }
 
     /// What the instruction would do with a change.
