@@ -12,9 +12,7 @@
 use bytemuck::{Pod as Plain, Zeroable};
 use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, TimeIntegral, mul_div};
 
-use crate::{
-    Address, Error, Header, Result, account, emission::YieldShare, finality::accusation::Escrow, lock::Boost,
-};
+use crate::{Address, Error, Header, Result, account, emission::YieldShare, finality::accusation::Escrow, lock::Boost};
 
 /// Shares (and, at first, base units) that belong to nobody. The pool's creator pays them.
 pub const SEED_SHARES: u64 = 1_000;
