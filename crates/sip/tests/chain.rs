@@ -544,8 +544,14 @@ fn everything_works_where_the_token_lives_under_token_2022() {
     chain.json("alice", &["exit", "claim", &trainer, "0"]);
     assert_eq!(chain.tokens("alice"), before + 400 * TOKEN);
     let before = chain.tokens("authority");
-    chain.json("authority", &["rewards", "claim"]);
+    chain.json("authority", &["pool", "commission", &server]);
     assert!(chain.tokens("authority") > before, "what the fee brought the operator");
+    chain.advance(Schedule::DEFAULT.epoch_slots);
+    chain.json("alice", &["emission", "settle"]);
+    chain.advance(2 * Schedule::DEFAULT.epoch_slots);
+    let before = chain.tokens("alice");
+    chain.json("alice", &["rewards", "claim"]);
+    assert!(chain.tokens("alice") > before, "what the epoch brought her stake");
     // Nothing of the protocol's is given away under the wrong program.
     let me = wallet(&chain.key("alice"));
     let wrong = Program::default().deposit(&alices, &pool, TOKEN, 0);

@@ -229,7 +229,10 @@ impl Holding {
 
 /// Everything that a wallet has staked.
 pub(super) fn holdings(desk: &Desk, owner: &Address) -> Result<Vec<Holding>> {
-    let pools: BTreeMap<Address, Pool> = desk.all::<Pool>(AccountKind::Pool)?.into_iter().collect();
+    let mut pools: BTreeMap<Address, Pool> = desk.all::<Pool>(AccountKind::Pool)?.into_iter().collect();
+    // As an instruction would find them now: with the yield passed on that is due.
+    let now = desk.slot()?;
+    pools.values_mut().try_for_each(|pool| pool.accrue(now))?;
     let mut holdings = Vec::new();
     for (_, mut position) in desk.all::<Position>(AccountKind::Position)? {
         let pool_address = Address::new_from_array(position.pool);
