@@ -31,4 +31,4 @@ pub use cost::{AUDIT_SHARE_MAX, COMMITMENT_SHARE_MAX, Cost};
 pub use replay::Replay;
 pub use state::{State, StateError};
 pub use task::{Segment, SegmentTask, Task, WorkError};
-pub use worker::{Audit, Divergence, Times, Trace, Worker};
+pub use worker::{Audit, Divergence, Replayed, Times, Trace, Worker};

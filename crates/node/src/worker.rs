@@ -46,6 +46,17 @@ pub struct Audit {
     pub fault: Option<FaultPlace>,
 }
 
+/// A segment as it should be.
+#[derive(Clone)]
+pub struct Replayed {
+    /// As far as it goes.
+    pub segment: Segment,
+    /// For each draw, the trace root that its auditor attests with, if the segment does not stop.
+    pub trace_roots: Vec<Hash>,
+    /// Where the segment stops, if it does: no honest trainer commits one. What was replayed ends with the leaf before.
+    pub fault: Option<FaultPlace>,
+}
+
 /// What was computed of a segment.
 #[derive(Default)]
 struct Done {
@@ -230,18 +241,9 @@ impl Worker {
         progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Audit, WorkError> {
         let accumulator_root = MerkleTree::new(committed.0.iter().map(Leaf::preimage)).root();
+        let Replayed { segment: replayed, trace_roots, fault } =
+            self.replay(segment, &accumulator_root, draws, progress)?;
         let leaf_count = self.task.leaves().count();
-        let first_step = |draw: &Hash| {
-            attested_leaf::<HostSha256>(draw, &accumulator_root, leaf_count as u32) * self.task.leaf_interval
-        };
-        let steps: Vec<u32> = draws.iter().map(first_step).collect();
-        let mut traces: BTreeMap<u32, Trace> = steps.iter().map(|step| (*step, Trace::new())).collect();
-        let mut done = Done::default();
-        let fault = match self.compute(segment, None, &mut traces, &mut done, progress) {
-            Err(WorkError::Run { step, source: RunError::Fault { .. } }) => self.locate_fault(segment, step)?,
-            outcome => outcome.map(|()| None)?,
-        };
-        let replayed = done.segment(&segment.base);
         let differs = |(number, expected): (usize, &Leaf)| {
             let false_end = number + 1 == leaf_count && expected.end_root != *committed.1;
             let differs = committed.0.get(number) != Some(expected) || false_end;
@@ -249,12 +251,37 @@ impl Worker {
         };
         let stopped = fault.map(|_| Divergence { leaf: replayed.leaves.len() as u32, expected: None });
         let divergence = replayed.leaves.iter().enumerate().find_map(differs).or(stopped);
+        Ok(Audit { replayed, trace_roots, divergence, fault })
+    }
+
+    /// Replays a segment of which only what stands on chain is known: its accumulator, which with each draw picks the leaf whose first
+    /// step's trace an auditor attests.
+    ///
+    /// # Errors
+    /// As of [`Worker::train`], but for a fault.
+    pub fn replay(
+        &mut self,
+        segment: &SegmentTask,
+        accumulator_root: &Hash,
+        draws: &[Hash],
+        progress: &mut dyn FnMut(u32) -> bool,
+    ) -> Result<Replayed, WorkError> {
+        let leaf_count = self.task.leaves().count() as u32;
+        let first_step =
+            |draw: &Hash| attested_leaf::<HostSha256>(draw, accumulator_root, leaf_count) * self.task.leaf_interval;
+        let steps: Vec<u32> = draws.iter().map(first_step).collect();
+        let mut traces: BTreeMap<u32, Trace> = steps.iter().map(|step| (*step, Trace::new())).collect();
+        let mut done = Done::default();
+        let fault = match self.compute(segment, None, &mut traces, &mut done, progress) {
+            Err(WorkError::Run { step, source: RunError::Fault { .. } }) => self.locate_fault(segment, step)?,
+            outcome => outcome.map(|()| None)?,
+        };
         let trace_root = |step: &u32| {
             let tensors: Vec<&[u32]> = traces.get(step).into_iter().flatten().map(Vec::as_slice).collect();
             sip_proof::roots_tree(&state::roots(&tensors, &self.threads)).root()
         };
         let trace_roots = steps.iter().map(trace_root).collect();
-        Ok(Audit { replayed, trace_roots, divergence, fault })
+        Ok(Replayed { segment: done.segment(&segment.base), trace_roots, fault })
     }
 
     /// The first fault of a step at which the segment stops.

@@ -1,0 +1,191 @@
+//! The chain as it stands: a job, its rounds that something is left to do about, and what was committed in them.
+
+use sip_proof::HostSha256;
+use sip_protocol::audit::Closing;
+use sip_protocol::config::Config;
+use sip_protocol::job::{Job, bit};
+use sip_protocol::round::{self, Round};
+use sip_protocol::segment::{self, Segment};
+use sip_protocol::{attestation, evaluation};
+use solana_address::Address;
+
+use super::claim::Claim;
+use crate::run::prepare::hex;
+
+/// A segment, or a scoring run, where it stands.
+pub(super) struct Stands {
+    pub address: Address,
+    pub place: u8,
+    pub segment: Box<Segment>,
+}
+
+/// A round with what was committed in it.
+pub(super) struct Seen {
+    pub address: Address,
+    pub round: Box<Round>,
+    /// By place.
+    pub segments: Vec<Stands>,
+    /// Scoring runs that were revealed, by place.
+    pub runs: Vec<Stands>,
+}
+
+/// A job and its rounds.
+pub(super) struct Here {
+    pub slot: u64,
+    pub config: Box<Config>,
+    pub job: Box<Job>,
+    /// In order; those that nothing is left to do about are left out.
+    pub rounds: Vec<Seen>,
+}
+
+impl Seen {
+    pub(super) fn index(&self) -> u32 {
+        self.round.index
+    }
+
+    pub(super) fn segment(&self, place: u8) -> Option<&Stands> {
+        self.segments.iter().find(|stands| stands.place == place)
+    }
+
+    pub(super) fn run(&self, place: u8) -> Option<&Stands> {
+        self.runs.iter().find(|stands| stands.place == place)
+    }
+
+    /// The addresses of the accepted segments in order of place.
+    pub(super) fn accepted(&self) -> Vec<Address> {
+        let is_accepted = |stands: &&Stands| self.round.accepted & bit(stands.place) != 0;
+        self.segments.iter().filter(is_accepted).map(|stands| stands.address).collect()
+    }
+
+    /// Whether nothing more can come of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.round.status == round::FINAL || self.round.status == round::VOID
+    }
+
+    /// The leaf of a segment that an auditor's draw picks to attest.
+    pub(super) fn draw(&self, auditor: u8) -> Option<[u8; 32]> {
+        let seat = self.round.auditors.get(usize::from(auditor))?;
+        (seat.revealed != 0).then_some(seat.preimage)
+    }
+
+    /// Until when attestations can be accused.
+    pub(super) fn attestation_end_slot(&self, job: &Job) -> u64 {
+        match self.round.vote_deadline_slot {
+            0 => 0,
+            deadline => deadline.saturating_add(job.spec.audit_slots.into()),
+        }
+    }
+}
+
+impl Here {
+    /// The job's datasets by domain.
+    pub(super) fn datasets(&self) -> Vec<Address> {
+        let count = usize::from(self.job.spec.domain_count);
+        self.job.datasets.iter().take(count).copied().map(Address::new_from_array).collect()
+    }
+
+    pub(super) fn round(&self, index: u32) -> Option<&Seen> {
+        self.rounds.iter().find(|seen| seen.index() == index)
+    }
+
+    /// The round of a claim.
+    pub(super) fn round_of(&self, claim: Claim) -> Option<&Seen> {
+        match claim {
+            Claim::Genesis => None,
+            Claim::Segment { round, .. }
+            | Claim::Run { round, .. }
+            | Claim::Vote { round, .. }
+            | Claim::Attestation { round, .. } => self.round(round),
+        }
+    }
+
+    /// Every claim of a round that stands.
+    pub(super) fn claims(&self, seen: &Seen) -> Vec<Claim> {
+        let round = seen.index();
+        let mut claims: Vec<Claim> =
+            seen.segments.iter().map(|stands| Claim::Segment { round, place: stands.place }).collect();
+        for place in 0..seen.round.auditor_count {
+            claims.push(Claim::Vote { round, place });
+        }
+        claims.extend(seen.runs.iter().map(|stands| Claim::Run { round, place: stands.place }));
+        for stands in &seen.segments {
+            let place = stands.place;
+            let shown = (0..seen.round.auditor_count).filter(|auditor| stands.segment.shown & bit(*auditor) != 0);
+            claims.extend(shown.map(|auditor| Claim::Attestation { round, place, auditor }));
+        }
+        claims
+    }
+
+    /// What is claimed, as text; none where nothing is.
+    pub(super) fn claimed(&self, claim: Claim) -> Option<String> {
+        let seen = self.round_of(claim);
+        let root = match claim {
+            Claim::Genesis => self.job.spec.genesis_root,
+            Claim::Segment { place, .. } => return seen?.segment(place).map(digest),
+            Claim::Run { place, .. } => return seen?.run(place).map(digest),
+            Claim::Vote { place, .. } => seen?.round.auditors.get(usize::from(place))?.vote,
+            Claim::Attestation { place, auditor, .. } => {
+                *seen?.segment(place)?.segment.attestations.get(usize::from(auditor))?
+            }
+        };
+        (root != [0; 32]).then(|| hex(&root))
+    }
+
+    /// Whether a claim can be accused now by an accusation that was, or is, committed in this slot.
+    pub(super) fn is_accusable(&self, claim: Claim, committed_slot: u64) -> bool {
+        let stands_open = |stands: Option<&Stands>| {
+            stands.is_some_and(|stands| {
+                stands.segment.status != segment::CONVICTED || stands.segment.is_contestable(committed_slot)
+            })
+        };
+        let seen = self.round_of(claim);
+        match (claim, seen) {
+            (Claim::Genesis, _) => self.job.genesis_bond > 0,
+            (Claim::Segment { place, .. }, Some(seen)) => {
+                stands_open(seen.segment(place)) && seen.round.require_challengeable(self.slot).is_ok()
+            }
+            (Claim::Run { place, .. }, Some(seen)) => {
+                stands_open(seen.run(place)) && seen.round.require_run_challengeable(&self.job, self.slot).is_ok()
+            }
+            (Claim::Vote { .. }, Some(seen)) => {
+                seen.round.is_vote_challengeable(self.slot) && self.claimed(claim).is_some()
+            }
+            (Claim::Attestation { place, auditor, .. }, Some(seen)) => {
+                self.slot < seen.attestation_end_slot(&self.job)
+                    && self.job.excluded_auditors & bit(auditor) == 0
+                    && seen.segment(place).is_some_and(|stands| stands.segment.shown & bit(auditor) != 0)
+            }
+            (_, None) => false,
+        }
+    }
+
+    /// Whether a round can be closed: by the very rules of the program, on a copy.
+    pub(super) fn is_closable(&self, seen: &Seen) -> bool {
+        let (mut round, mut job) = (seen.round.clone(), self.job.clone());
+        let Ok(mut closing) = Closing::begin(seen.address.as_array(), &mut round, &mut job, self.slot) else {
+            return false;
+        };
+        let all = seen.segments.iter().all(|stands| {
+            let mut copy = stands.segment.clone();
+            closing.segment::<HostSha256>(stands.address.as_array(), &mut copy).is_ok()
+        });
+        all && closing.finish::<HostSha256>().is_ok()
+    }
+
+    /// Whether a round can be tallied, likewise.
+    pub(super) fn is_tallyable(&self, seen: &Seen) -> bool {
+        let (mut round, mut job) = (seen.round.clone(), self.job.clone());
+        evaluation::tally(&mut round, &mut job, &self.config, self.slot).is_ok()
+    }
+}
+
+/// What a segment or a scoring run claims, as text.
+fn digest(stands: &Stands) -> String {
+    let claim = &stands.segment.claim;
+    hex(&claim.end_root) + &hex(&claim.accumulator_root)
+}
+
+/// What an auditor attests a segment with.
+pub(super) fn commitment(pool: &Address, segment: &Address, salt: &[u8; 32], trace_root: &[u8; 32]) -> [u8; 32] {
+    attestation::Shown { salt, trace_root }.commitment::<HostSha256>(pool.as_array(), segment.as_array())
+}
