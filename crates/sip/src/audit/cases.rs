@@ -1,14 +1,16 @@
 //! The instructions of an accusation, case by case: how it is committed, opened, taken back, resolved and paid.
 
 use anyhow::{Context, Result};
-use sip_client::{Accusation, Attested, Program, Seat, VoteAccusation};
+use sip_client::{Accusation, AttestationAccusation, GenesisAccusation, Hidden, Program, Seat, VoteAccusation};
 use sip_node::Aggregates;
 use sip_proof::{HostSha256, Sha256};
+use sip_protocol::finality::accusation;
 use solana_address::Address;
 use solana_instruction::Instruction;
 
 use super::claim::Claim;
 use super::here::{Here, Seen};
+use crate::run::round::rule;
 
 /// Who accuses, of what, in which job.
 pub(super) struct Case<'a> {
@@ -75,76 +77,123 @@ impl Case<'_> {
         Ok(Seat { operator: self.wallet, pool, place })
     }
 
-    /// The accusation of a segment or a scoring run.
-    fn with_segment<T>(&self, make: impl FnOnce(&Accusation<'_>) -> T) -> Result<T> {
-        let datasets = self.here.datasets();
-        let accusation = Accusation {
-            challenger: &self.wallet,
-            job: &self.job,
-            round: &self.seen()?.address,
-            pool: &self.pool().context("the claim has no pool")?,
-            datasets: &datasets,
-            salt: &self.salt()?,
+    /// The claim as an accusation sees it.
+    pub(super) fn accused(&self) -> Result<accusation::Claim> {
+        let (job, subject) = (&self.here.job, self.subject()?);
+        let auditor = |place: u8| {
+            let (pool_address, pool) = self.here.auditors.get(usize::from(place)).context("the claim has no pool")?;
+            Ok::<_, anyhow::Error>(accusation::Auditor { job, pool_address: pool_address.as_array(), pool, place })
         };
-        Ok(make(&accusation))
+        let missing = || format!("{}: it has no account", self.claim);
+        Ok(match self.claim {
+            Claim::Genesis => accusation::Claim::of_genesis(subject.as_array(), job),
+            Claim::Segment { place, .. } => {
+                let stands = self.seen()?.segment(place).with_context(missing)?;
+                accusation::Claim::of_segment(subject.as_array(), &stands.segment)
+            }
+            Claim::Run { place, .. } => {
+                let stands = self.seen()?.run(place).with_context(missing)?;
+                accusation::Claim::of_segment(subject.as_array(), &stands.segment)
+            }
+            Claim::Vote { place, .. } => {
+                let round = &self.seen()?.round;
+                accusation::Claim::of_vote(subject.as_array(), round, &auditor(place)?).map_err(rule)?
+            }
+            Claim::Attestation { place, auditor: by, .. } => {
+                let (seen, by) = (self.seen()?, auditor(by)?);
+                let segment = &seen.segment(place).with_context(missing)?.segment;
+                accusation::Claim::of_attestation(subject.as_array(), segment, &seen.round, &by).map_err(rule)?
+            }
+        })
     }
 
-    /// The account that the accusation waits in; none where it is opened at once.
-    pub(super) fn hidden(&self) -> Result<Option<Address>> {
-        let (Claim::Segment { .. } | Claim::Run { .. }) = self.claim else { return Ok(None) };
-        let subject = self.subject()?;
-        let hash = self.with_segment(|accusation| accusation.hash(&subject))?;
-        Ok(Some(self.program.accusation(&self.wallet, &hash)))
+    /// Place of the auditor whose claim it is, as an accusation names it.
+    fn place(&self) -> u8 {
+        match self.claim {
+            Claim::Vote { place, .. } => place,
+            Claim::Attestation { auditor, .. } => auditor,
+            _ => accusation::NO_PLACE,
+        }
+    }
+
+    /// Lets something be made of the accusation before it is opened.
+    fn with_hidden<T>(&self, make: impl FnOnce(&Hidden<'_>) -> T) -> Result<T> {
+        let (subject, salt) = (self.subject()?, self.salt()?);
+        Ok(make(&Hidden { challenger: &self.wallet, subject: &subject, place: self.place(), salt: &salt }))
+    }
+
+    /// The account that the accusation waits in.
+    pub(super) fn hidden(&self) -> Result<Address> {
+        self.with_hidden(|hidden| self.program.accusation(&self.wallet, &hidden.hash()))
     }
 
     /// Commits the accusation as a hash.
     pub(super) fn commit(&self) -> Result<Instruction> {
-        self.with_segment(|accusation| self.program.commit_accusation(accusation))
+        self.with_hidden(|hidden| self.program.commit_hidden(hidden))
+    }
+
+    /// Whether an accusation that waits has nothing left to accuse, so that it comes back whole.
+    pub(super) fn is_moot(&self, waiting: &accusation::Accusation) -> Result<bool> {
+        let (claim, salt) = (self.accused()?, self.salt()?);
+        let reveal = accusation::Reveal { claim: &claim, challenger: self.wallet.as_array(), salt: &salt };
+        let mut copy = *waiting;
+        Ok(copy.withdraw::<HostSha256>(&reveal).is_ok())
     }
 
     /// Takes it back.
     pub(super) fn withdraw(&self) -> Result<Instruction> {
-        self.with_segment(|accusation| self.program.withdraw_accusation(accusation))
+        let auditor = match self.claim {
+            Claim::Vote { .. } | Claim::Attestation { .. } => {
+                Some((self.seen()?.address, self.pool().context("the claim has no pool")?))
+            }
+            _ => None,
+        };
+        let auditor = auditor.as_ref().map(|(round, pool)| [&self.job, round, pool]);
+        self.with_hidden(|hidden| self.program.withdraw_hidden(hidden, auditor))
     }
 
     /// Ends one that was not opened in time.
     pub(super) fn expire(&self) -> Result<Instruction> {
-        let subject = self.subject()?;
-        let hash = self.with_segment(|accusation| accusation.hash(&subject))?;
-        Ok(self.program.expire_accusation(&self.wallet, &hash))
+        self.with_hidden(|hidden| self.program.expire_accusation(&self.wallet, &hidden.hash()))
     }
 
     /// Opens it: from here on there is a dispute.
     pub(super) fn open(&self) -> Result<Instruction> {
-        match self.claim {
-            Claim::Segment { .. } | Claim::Run { .. } => {
-                self.with_segment(|accusation| self.program.open_dispute(accusation))
-            }
+        let (challenger, job, salt, datasets) = (&self.wallet, &self.job, &self.salt()?, &self.here.datasets());
+        Ok(match self.claim {
+            Claim::Segment { .. } | Claim::Run { .. } => self.program.open_dispute(&Accusation {
+                challenger,
+                job,
+                round: &self.seen()?.address,
+                pool: &self.pool().context("the claim has no pool")?,
+                datasets,
+                salt,
+            }),
             Claim::Vote { place, .. } => {
-                let seen = self.seen()?;
-                let segments = seen.accepted();
-                let (graph, path) = self.aggregates.opening(segments.len())?;
-                Ok(self.program.open_vote_dispute(&VoteAccusation {
-                    challenger: &self.wallet,
-                    job: &self.job,
-                    round: &seen.address,
-                    auditor: &self.seat(place)?,
-                    graph: &graph,
-                    path: &path,
-                    segments: &segments,
-                }))
-            }
-            Claim::Attestation { auditor, .. } => {
-                let attested = Attested {
-                    job: &self.job,
+                let segments = &self.seen()?.accepted();
+                let (graph, path) = &self.aggregates.opening(segments.len())?;
+                self.program.open_vote_dispute(&VoteAccusation {
+                    challenger,
+                    job,
                     round: &self.seen()?.address,
-                    segment: &self.subject()?,
-                    auditor: &self.seat(auditor)?,
-                };
-                Ok(self.program.open_attestation_dispute(&self.wallet, &attested, &self.here.datasets()))
+                    auditor: &self.seat(place)?,
+                    graph,
+                    path,
+                    segments,
+                    salt,
+                })
             }
-            Claim::Genesis => Ok(self.program.open_genesis_dispute(&self.wallet, &self.job)),
-        }
+            Claim::Attestation { auditor, .. } => self.program.open_attestation_dispute(&AttestationAccusation {
+                challenger,
+                job,
+                round: &self.seen()?.address,
+                segment: &self.subject()?,
+                auditor: &self.seat(auditor)?,
+                datasets,
+                salt,
+            }),
+            Claim::Genesis => self.program.open_genesis_dispute(&GenesisAccusation { challenger, job, salt }),
+        })
     }
 
     /// Applies the verdict of a dispute that this challenger opened.

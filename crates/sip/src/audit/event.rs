@@ -44,12 +44,8 @@ pub(crate) enum Event {
         dispute: String,
         convicted: bool,
     },
-    /// A bounty was paid.
-    Bounty {
-        #[serde(flatten)]
-        claim: Claim,
-        base_units: u64,
-    },
+    /// A bounty was paid that waited in a segment, an auditor's pool, or the job.
+    Bounty { holder: String, base_units: u64 },
     /// The operator did its part in a round: reveals its draw, attests, shows an attestation, votes, is settled.
     Acted { round: u32, what: &'static str, place: Option<u8> },
     /// A round was moved on, as anyone may.
@@ -82,8 +78,8 @@ impl fmt::Display for Event {
             Event::Decided { claim, dispute, convicted } => {
                 write!(f, "{claim}: {} in {dispute}", if *convicted { "convicted" } else { "acquitted" })
             }
-            Event::Bounty { claim, base_units } => {
-                write!(f, "{claim}: bounty of {} paid", crate::chain::tokens::show(*base_units))
+            Event::Bounty { holder, base_units } => {
+                write!(f, "bounty of {} paid, which waited in {holder}", crate::chain::tokens::show(*base_units))
             }
             Event::Acted { round, what, place: None } => write!(f, "round {}: {what}", round + 1),
             Event::Acted { round, what, place: Some(place) } => {

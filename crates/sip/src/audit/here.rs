@@ -4,8 +4,9 @@ use sip_proof::HostSha256;
 use sip_protocol::audit::Closing;
 use sip_protocol::config::Config;
 use sip_protocol::job::{Job, bit};
+use sip_protocol::pool::Pool;
 use sip_protocol::round::{self, Round};
-use sip_protocol::segment::{self, Segment};
+use sip_protocol::segment::Segment;
 use sip_protocol::{attestation, evaluation};
 use solana_address::Address;
 
@@ -31,9 +32,13 @@ pub(super) struct Seen {
 
 /// A job and its rounds.
 pub(super) struct Here {
+    /// The job's.
+    pub address: Address,
     pub slot: u64,
     pub config: Box<Config>,
     pub job: Box<Job>,
+    /// The auditors' pools by place.
+    pub auditors: Vec<(Address, Box<Pool>)>,
     /// In order; those that nothing is left to do about are left out.
     pub rounds: Vec<Seen>,
 }
@@ -131,32 +136,50 @@ impl Here {
         (root != [0; 32]).then(|| hex(&root))
     }
 
-    /// Whether a claim can be accused now by an accusation that was, or is, committed in this slot.
-    pub(super) fn is_accusable(&self, claim: Claim, committed_slot: u64) -> bool {
-        let stands_open = |stands: Option<&Stands>| {
-            stands.is_some_and(|stands| {
-                stands.segment.status != segment::CONVICTED || stands.segment.is_contestable(committed_slot)
-            })
+    /// Whether the time to accuse a claim is not over.
+    pub(super) fn is_open(&self, claim: Claim) -> bool {
+        let Some(seen) = self.round_of(claim) else {
+            return claim == Claim::Genesis && (self.job.genesis_bond > 0 || self.job.escrow.bounty > 0);
         };
-        let seen = self.round_of(claim);
-        match (claim, seen) {
-            (Claim::Genesis, _) => self.job.genesis_bond > 0,
-            (Claim::Segment { place, .. }, Some(seen)) => {
-                stands_open(seen.segment(place)) && seen.round.require_challengeable(self.slot).is_ok()
-            }
-            (Claim::Run { place, .. }, Some(seen)) => {
-                stands_open(seen.run(place)) && seen.round.require_run_challengeable(&self.job, self.slot).is_ok()
-            }
-            (Claim::Vote { .. }, Some(seen)) => {
-                seen.round.is_vote_challengeable(self.slot) && self.claimed(claim).is_some()
-            }
-            (Claim::Attestation { place, auditor, .. }, Some(seen)) => {
+        match claim {
+            Claim::Genesis => false,
+            Claim::Segment { .. } => seen.round.require_challengeable(self.slot).is_ok(),
+            Claim::Run { .. } => seen.round.require_run_challengeable(&self.job, self.slot).is_ok(),
+            Claim::Vote { .. } => seen.round.is_vote_challengeable(self.slot) && self.claimed(claim).is_some(),
+            Claim::Attestation { place, auditor, .. } => {
                 self.slot < seen.attestation_end_slot(&self.job)
-                    && self.job.excluded_auditors & bit(auditor) == 0
                     && seen.segment(place).is_some_and(|stands| stands.segment.shown & bit(auditor) != 0)
             }
-            (_, None) => false,
         }
+    }
+
+    /// Whether whoever makes the claim has lost all that it can lose in the job, and nothing else hangs on the claim.
+    pub(super) fn is_spent(&self, claim: Claim) -> bool {
+        match (claim, self.round_of(claim)) {
+            (Claim::Vote { place, .. }, Some(seen)) => {
+                let makes_base =
+                    seen.round.auditors.get(usize::from(place)).is_some_and(|seat| seat.vote == seen.round.next_base);
+                self.job.excluded_auditors & bit(place) != 0 && !makes_base
+            }
+            (Claim::Attestation { auditor, .. }, _) => self.job.excluded_auditors & bit(auditor) != 0,
+            _ => false,
+        }
+    }
+
+    /// The bounties that nobody can take over any more: where they wait, whose they are, and how much, base units.
+    pub(super) fn due_bounties(&self) -> Vec<(Address, Address, u64)> {
+        let mut due = Vec::new();
+        let mut note = |holder: Address, claimed: sip_protocol::Result<([u8; 32], u64)>| {
+            due.extend(claimed.map(|(whose, base_units)| (holder, Address::new_from_array(whose), base_units)));
+        };
+        for stands in self.rounds.iter().flat_map(|seen| seen.segments.iter().chain(&seen.runs)) {
+            note(stands.address, stands.segment.clone().claim_bounty(self.slot));
+        }
+        for (address, pool) in &self.auditors {
+            note(*address, pool.clone().claim_bounty(self.slot));
+        }
+        note(self.address, self.job.clone().claim_bounty(self.slot));
+        due
     }
 
     /// Whether a round can be closed: by the very rules of the program, on a copy.

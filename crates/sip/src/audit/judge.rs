@@ -250,7 +250,7 @@ impl<L: Ledger> Watch<'_, L> {
             let mut missing = Vec::new();
             for auditor in (0..seen.round.auditor_count).filter(|auditor| stands.segment.shown & bit(*auditor) != 0) {
                 let claim = Claim::Attestation { round, place, auditor };
-                let is_open = here.is_accusable(claim, here.slot) && !self.is_own(here, claim);
+                let is_open = here.is_open(claim) && !here.is_spent(claim) && !self.is_own(here, claim);
                 if !is_open || self.found(here, claim)?.is_some() {
                     continue;
                 }

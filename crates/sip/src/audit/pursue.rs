@@ -48,89 +48,50 @@ impl<L: Ledger> Watch<'_, L> {
     pub(super) fn is_pending(&self, here: &Here, claim: Claim) -> Result<bool> {
         let secret = self.key.to_bytes();
         let case = self.case(here, &secret, claim);
-        if self.find::<Dispute>(&case.dispute()?)?.is_some() {
-            return Ok(true);
-        }
-        match case.hidden()? {
-            Some(hidden) => Ok(self.find::<Accusation>(&hidden)?.is_some()),
-            None => Ok(false),
-        }
+        Ok(self.find::<Dispute>(&case.dispute()?)?.is_some() || self.find::<Accusation>(&case.hidden()?)?.is_some())
     }
 
     /// Commits an accusation, opens it a slot later, or takes it back where another was earlier.
     fn accuse(&mut self, here: &Here, claim: Claim) -> Result<bool> {
-        let found = self.found(here, claim)?;
         if self.record.finding(claim)?.is_some_and(|finding| finding.convicted.is_some()) {
             return Ok(false);
         }
-        let stands = found.is_some_and(|finding| !finding.is_true);
         let secret = self.key.to_bytes();
         let case = self.case(here, &secret, claim);
-        let dispute = case.dispute()?;
-        let (commit, waiting) = match case.hidden()? {
-            None => (None, None),
-            Some(hidden) => match self.find::<Accusation>(&hidden)? {
-                None => (Some(case.commit()?), None),
-                Some(waiting) => (None, Some(waiting)),
-            },
-        };
-        let since = waiting.as_ref().map_or(here.slot, |waiting| waiting.committed_slot);
-        let is_accusable = stands && here.is_accusable(claim, since);
-        if let Some(commit) = commit.filter(|_| is_accusable) {
+        let is_open = here.is_open(claim) && self.is_false(here, claim)?;
+        let Some(waiting) = self.find::<Accusation>(&case.hidden()?)? else {
+            if !is_open || case.accused()?.is_convicted || here.is_spent(claim) {
+                return Ok(false);
+            }
+            let commit = case.commit()?;
             let sent = self.send("commit an accusation", commit)?;
             if sent {
                 (self.report)(&Event::Committed { claim });
             }
             return Ok(sent);
+        };
+        if case.is_moot(&waiting)? {
+            let withdraw = case.withdraw()?;
+            let sent = self.send("take an accusation back", withdraw)?;
+            if sent {
+                (self.report)(&Event::Withdrawn { claim });
+            }
+            return Ok(sent);
         }
-        if let Some(waiting) = &waiting {
-            if here.slot.saturating_sub(waiting.committed_slot) > REVEAL_SLOTS {
-                let expire = case.expire()?;
-                return self.send("end an accusation that was not opened in time", expire);
-            }
-            if !is_accusable {
-                return self.withdraw(here, claim, waiting.committed_slot);
-            }
-            if here.slot <= waiting.committed_slot {
-                let open = case.open()?;
-                self.ledger.advance_slots(waiting.committed_slot + 1 - here.slot)?;
-                return self.open(claim, dispute, open);
-            }
-        } else if !is_accusable || case.hidden()?.is_some() {
+        if here.slot.saturating_sub(waiting.committed_slot) > REVEAL_SLOTS {
+            let expire = case.expire()?;
+            return self.send("end an accusation that was not opened in time", expire);
+        }
+        if !is_open {
             return Ok(false);
         }
-        let open = case.open()?;
-        self.open(claim, dispute, open)
-    }
-
-    fn open(&mut self, claim: Claim, dispute: Address, open: solana_instruction::Instruction) -> Result<bool> {
+        let (open, dispute) = (case.open()?, case.dispute()?);
+        if here.slot <= waiting.committed_slot {
+            self.ledger.advance_slots(waiting.committed_slot + 1 - here.slot)?;
+        }
         let sent = self.send("open a dispute", open)?;
         if sent {
             (self.report)(&Event::Accused { claim, dispute: dispute.to_string() });
-        }
-        Ok(sent)
-    }
-
-    /// Takes back an accusation of what another has convicted. What cannot be accused any more for another reason waits until it
-    /// expires.
-    fn withdraw(&mut self, here: &Here, claim: Claim, committed_slot: u64) -> Result<bool> {
-        let seen = here.round_of(claim);
-        let stands = match claim {
-            Claim::Segment { place, .. } => seen.and_then(|seen| seen.segment(place)),
-            Claim::Run { place, .. } => seen.and_then(|seen| seen.run(place)),
-            _ => None,
-        };
-        let is_late = stands.is_some_and(|stands| {
-            stands.segment.status == sip_protocol::segment::CONVICTED && !stands.segment.is_contestable(committed_slot)
-        });
-        if !is_late {
-            return Ok(false);
-        }
-        let secret = self.key.to_bytes();
-        let withdraw = self.case(here, &secret, claim).withdraw()?;
-        let sent = self.send("take an accusation back", withdraw)?;
-        if sent {
-            (self.report)(&Event::Withdrawn { claim });
         }
         Ok(sent)
     }
@@ -293,18 +254,11 @@ impl<L: Ledger> Watch<'_, L> {
     /// Takes the bounties that are ours and that nobody can take over any more.
     pub(super) fn bounties(&mut self, here: &Here) -> Result<bool> {
         let wallet = self.wallet();
-        for seen in &here.rounds {
-            let round = seen.index();
-            let segments = seen.segments.iter().map(|stands| (Claim::Segment { round, place: stands.place }, stands));
-            let runs = seen.runs.iter().map(|stands| (Claim::Run { round, place: stands.place }, stands));
-            for (claim, stands) in segments.chain(runs) {
-                let segment = &stands.segment;
-                let is_due =
-                    segment.bounty_challenger == wallet.to_bytes() && segment.clone().claim_bounty(here.slot).is_ok();
-                if is_due && self.send("claim a bounty", self.program.claim_bounty(&stands.address, &wallet))? {
-                    (self.report)(&Event::Bounty { claim, base_units: segment.bounty });
-                    return Ok(true);
-                }
+        for (holder, whose, base_units) in here.due_bounties() {
+            let is_ours = whose == wallet;
+            if is_ours && self.send("claim a bounty", self.program.claim_bounty(&holder, &wallet))? {
+                (self.report)(&Event::Bounty { holder: holder.to_string(), base_units });
+                return Ok(true);
             }
         }
         Ok(false)

@@ -133,17 +133,9 @@ impl<L: Ledger> Watch<'_, L> {
 
     /// Pays the bounties of others.
     fn pay_bounties(&mut self, here: &Here) -> Result<bool> {
-        for seen in &here.rounds {
-            for stands in seen.segments.iter().chain(&seen.runs) {
-                if stands.segment.clone().claim_bounty(here.slot).is_err() {
-                    continue;
-                }
-                let challenger = Address::new_from_array(stands.segment.bounty_challenger);
-                let (round, what) = (seen.index(), "pay a bounty");
-                if self.send(what, self.program.claim_bounty(&stands.address, &challenger))? {
-                    (self.report)(&Event::Turned { round, what });
-                    return Ok(true);
-                }
+        for (holder, challenger, _) in here.due_bounties() {
+            if self.send("pay a bounty", self.program.claim_bounty(&holder, &challenger))? {
+                return Ok(true);
             }
         }
         Ok(false)

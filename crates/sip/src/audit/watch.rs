@@ -125,7 +125,9 @@ impl<L: Ledger> Watch<'_, L> {
         let config = self.read(&self.program.config())?;
         let first = self.record.rounds_done()?;
         let rounds = (first..job.next_round).map(|index| self.seen(&job, index)).collect::<Result<Vec<Seen>>>()?;
-        Ok(Here { slot: self.ledger.slot()?, config, job, rounds })
+        let pools = job.auditors.iter().take(job.auditor_count.into()).copied().map(Address::new_from_array);
+        let auditors = pools.map(|pool| Ok((pool, self.read(&pool)?))).collect::<Result<_>>()?;
+        Ok(Here { address: self.job, slot: self.ledger.slot()?, config, job, auditors, rounds })
     }
 
     fn seen(&self, job: &Job, index: u32) -> Result<Seen> {
@@ -255,7 +257,7 @@ impl<L: Ledger> Watch<'_, L> {
             return Ok(false);
         }
         let wallet = self.wallet().to_bytes();
-        let is_ours = |stands: &Stands| stands.segment.bounty > 0 && stands.segment.bounty_challenger == wallet;
+        let is_ours = |stands: &Stands| stands.segment.escrow.bounty > 0 && stands.segment.escrow.challenger == wallet;
         if seen.segments.iter().chain(&seen.runs).any(is_ours) || self.has_demands(seen)? {
             return Ok(false);
         }

@@ -391,8 +391,8 @@ impl Run {
         self.world.send(0, program.finalize_round(job, round_address))?;
         for segment in committed {
             let account: segment::Segment = self.world.read(&segment.address)?;
-            if account.bounty > 0 {
-                let challenger = Address::new_from_array(account.bounty_challenger);
+            if account.escrow.bounty > 0 {
+                let challenger = Address::new_from_array(account.escrow.challenger);
                 self.world.send(0, program.claim_bounty(&segment.address, &challenger))?;
             }
         }

@@ -6,7 +6,7 @@ use super::super::operator::Operator;
 use super::*;
 use crate::run::round::Committed;
 use crate::run::setup::{AUDITOR, EVALUATOR, PATRON, job_address};
-use sip_client::NewPool;
+use sip_client::{AttestationAccusation, NewPool, VoteAccusation};
 use sip_data::Mixture;
 use sip_model::init_graph;
 use sip_node::dispute::{Challenger, DisputeError, Evidence, GraphEvidence, Move};
@@ -371,7 +371,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     assert!(run.world.read::<Pool>(&pool).unwrap().held().unwrap() > held, "the audit is paid");
     for address in [committed[liar].address, run_address] {
         let state: Segment = run.world.read(&address).unwrap();
-        assert_eq!((state.bounty, Address::new_from_array(state.bounty_challenger)), (0, wallet));
+        assert_eq!((state.escrow.bounty, Address::new_from_array(state.escrow.challenger)), (0, wallet));
     }
     assert!(run.world.is_conserved().unwrap());
 
@@ -438,19 +438,18 @@ fn accuse_tower(
 ) -> Vec<Instruction> {
     let (program, challenger) = (run.world.program, run.world.people[accuser].wallet());
     let (graph, path) = run.prepared.aggregates.opening(segments.len()).unwrap();
-    let accusation = sip_client::VoteAccusation {
-        challenger: &challenger,
-        job,
-        round,
-        auditor: seat,
-        graph: &graph,
-        path: &path,
-        segments,
-    };
-    let attested = sip_client::Attested { job, round, segment: &segments[0], auditor: seat };
     let blobs = run.prepared.task.domains.iter();
     let datasets: Vec<Address> = blobs.map(|blob| program.dataset(&blob.root())).collect();
-    vec![program.open_vote_dispute(&accusation), program.open_attestation_dispute(&challenger, &attested, &datasets)]
+    let (challenger, salt, auditor) = (&challenger, &[5; 32], seat);
+    let vote = VoteAccusation { challenger, job, round, auditor, graph: &graph, path: &path, segments, salt };
+    let (segment, datasets) = (&segments[0], &datasets);
+    let attestation = AttestationAccusation { challenger, job, round, segment, auditor, datasets, salt };
+    vec![
+        program.commit_hidden(&vote.hidden()),
+        program.commit_hidden(&attestation.hidden()),
+        program.open_vote_dispute(&vote),
+        program.open_attestation_dispute(&attestation),
+    ]
 }
 
 #[test]
@@ -536,12 +535,12 @@ fn of_three_watchtowers_the_first_has_the_bounty_and_the_others_lose_nothing() {
         rest = if has_acted { 0 } else { rest + 1 };
     }
     let state: Segment = run.world.read(&liar.address).unwrap();
-    assert_eq!((state.status, Address::new_from_array(state.bounty_challenger)), (segment::CONVICTED, wallets[0]));
+    assert_eq!((state.status, Address::new_from_array(state.escrow.challenger)), (segment::CONVICTED, wallets[0]));
     towers[2].work(&mut run, &source, job);
     assert!(towers[2].has_said("the accusation is taken back"), "{:?}", towers[2].events);
     let later = run.world.ledger.slot() + REVEAL_SLOTS + 1;
     pass_slots_to(&mut run, later);
-    let bounty = run.world.read::<Segment>(&liar.address).unwrap().bounty;
+    let bounty = run.world.read::<Segment>(&liar.address).unwrap().escrow.bounty;
     for tower in &mut towers {
         tower.work(&mut run, &source, job);
         tower.assert_unrefused();
