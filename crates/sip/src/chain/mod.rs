@@ -5,6 +5,7 @@ pub(crate) mod exit;
 pub(crate) mod fee;
 mod figures;
 mod govern;
+pub(crate) mod job;
 pub(crate) mod liquid;
 pub(crate) mod lock;
 pub(crate) mod pool;
