@@ -56,19 +56,21 @@ pub(crate) struct Arguments {
     /// A job to follow; may be repeated [default: all jobs of the chain that the folders describe]
     #[arg(long, value_name = "ADDRESS")]
     job: Vec<Address>,
-    /// Key of the wallet that accuses and puts up bonds, as `solana-keygen` writes it
+    /// Key of the wallet that accuses, puts up bonds and has the bounties, as `solana-keygen` writes it
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Also act as the auditor that the wallet is: reveal draws, attest, vote, turn what is due, take the pay
+    /// Also act as the auditor of the job that the wallet is: reveal draws, attest, vote, defend both, move rounds on that are due,
+    /// take the pay
     #[arg(long)]
     operator: bool,
     /// File with the secret of the auditor's hash chain, 64 hexadecimal digits [default: the one that follows from the key]
     #[arg(long, value_name = "FILE", requires = "operator")]
     chain: Option<PathBuf>,
-    /// Replay only what the auditor draws; take other ends from run/states, or demand them
+    /// Replay only what the auditor draws; take the ends of other segments from run/states in the run's folder, where they are
+    /// missing or false demand them on chain
     #[arg(long, requires = "operator")]
     drawn: bool,
-    /// Folder for what was found [default: "audit" in the first run's folder]
+    /// Folder for what was found [default: "audit" in the run's folder, with --url in that of the first run]
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
     /// Stop when there is nothing to be done now; always so on a ledger in a folder

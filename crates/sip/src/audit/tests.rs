@@ -11,13 +11,17 @@ use crate::run::setup::people;
 use crate::run::world::Person;
 use crate::run::{Run, prepare};
 use sip_data::Mixture;
+use sip_ledger::{Receipt, RemoteError, Statistics};
 use sip_model::LlamaConfig;
 use sip_node::dispute::Defender;
 use sip_node::{Replay, Worker};
+use sip_protocol::Account as _;
 use sip_protocol::dispute::{Dispute, Side};
 use sip_protocol::job::Job;
 use sip_protocol::round::Round;
 use sip_protocol::segment::{self, Segment};
+use solana_account::Account;
+use solana_instruction::Instruction;
 use solana_signer::Signer;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -239,4 +243,88 @@ fn a_silent_liar_is_convicted_by_its_clock_and_an_honest_round_is_left_alone() {
         let names = ["committed", "accused", "convicted", "paid", "other"];
         assert_eq!(names.map(count), [convicted, convicted, convicted, convicted, 0], "{events:?}");
     }
+}
+
+/// A ledger that is out of reach for a while.
+struct Flaky {
+    ledger: Folder,
+    failures: std::cell::Cell<u32>,
+}
+
+impl Ledger for Flaky {
+    fn send(
+        &mut self,
+        instructions: &[Instruction],
+        payer: &Keypair,
+        signers: &[&Keypair],
+    ) -> Result<Receipt, LedgerError> {
+        self.ledger.send(instructions, payer, signers)
+    }
+
+    fn account(&self, address: &Address) -> Result<Option<Account>, LedgerError> {
+        Ledger::account(&self.ledger, address)
+    }
+
+    fn program_accounts(&self, program_id: &Address) -> Result<Vec<(Address, Account)>, LedgerError> {
+        Ledger::program_accounts(&self.ledger, program_id)
+    }
+
+    fn slot(&self) -> Result<u64, LedgerError> {
+        if self.failures.get() > 0 {
+            self.failures.set(self.failures.get() - 1);
+            let (url, reason) = ("http://127.0.0.1:1".into(), "connection refused".into());
+            return Err(RemoteError::Unreachable { url, attempts: 5, reason }.into());
+        }
+        self.ledger.slot()
+    }
+
+    fn advance_slots(&mut self, slots: u64) -> Result<(), LedgerError> {
+        self.ledger.advance_slots(slots)
+    }
+
+    fn minimum_balance(&self, data_bytes: usize) -> Result<u64, LedgerError> {
+        self.ledger.minimum_balance(data_bytes)
+    }
+
+    fn statistics(&self) -> Statistics {
+        self.ledger.statistics()
+    }
+}
+
+#[test]
+fn a_chain_that_does_not_answer_is_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, _) = in_audit(folder.path(), Vec::new());
+    let (arguments, key, stop) = (arguments(folder.path()), auditor(&run.world.people), Stop::default());
+    for once in [false, true] {
+        let mut ledger = Flaky { ledger: Folder::open(&run.store).unwrap(), failures: 1.into() };
+        let events = std::cell::RefCell::new(Vec::new());
+        let mut report = |event: &Event| events.borrow_mut().push(event.clone());
+        // Once it answers, that is enough.
+        let mut goes_on = || !events.borrow().iter().any(|event| matches!(event, Event::Judged { .. }));
+        let mut patrol =
+            Patrol { arguments: &arguments, key: &key, stop: &stop, once, report: &mut report, goes_on: &mut goes_on };
+        let followed = patrol.follow(&mut ledger, std::slice::from_ref(&run.store));
+        let is_lost = |event: &Event| matches!(event, Event::Lost { seconds: 1, .. });
+        let lost = events.borrow().iter().filter(|event| is_lost(event)).count();
+        assert_eq!((followed.is_err(), lost), (once, usize::from(!once)), "{:?}", events.borrow());
+    }
+}
+
+#[test]
+fn nothing_is_sent_that_the_disk_cannot_remember() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, _) = in_audit(folder.path(), vec![Fraud::Lazy]);
+    let before = std::fs::read(run.store.ledger(0)).unwrap();
+    // As on a full disk, no file can grow.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" --exact audit::tests::child --nocapture --test-threads 1";
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && said.contains("nothing is sent that could not be remembered"), "{said}");
+    assert_eq!(std::fs::read(run.store.ledger(0)).unwrap(), before);
 }

@@ -12,6 +12,7 @@ use sip_model::init_graph;
 use sip_node::dispute::{Challenger, DisputeError, Evidence, GraphEvidence, Move};
 use sip_node::{Cheat, Computation, SegmentTask, State, scoring};
 use sip_proof::{HostSha256, roots_tree};
+use sip_protocol::Account as _;
 use sip_protocol::attestation::{Shown, attested_leaf};
 use sip_protocol::config::TOKEN;
 use sip_protocol::evaluation;
