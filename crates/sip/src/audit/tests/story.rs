@@ -91,16 +91,19 @@ impl Tower {
     }
 }
 
+/// The next move from a position; none where there is nothing to say.
+type Brain = Box<dyn FnMut(&sip_protocol::dispute::Game) -> Option<Move>>;
+
 /// Somebody in a dispute who plays from this evidence.
 struct Party {
     person: usize,
     side: Side,
     dispute: Address,
-    next: Box<dyn FnMut(&sip_protocol::dispute::Game) -> Option<Move>>,
+    next: Brain,
 }
 
 impl Party {
-    fn new<R>(run: &Run, person: usize, side: Side, dispute: Address, graph: GraphEvidence, evidence: R) -> Party
+    fn new<R>(person: usize, side: Side, dispute: Address, graph: GraphEvidence, evidence: R) -> Party
     where
         R: Evidence + 'static,
         R::Error: std::fmt::Debug,
@@ -111,9 +114,8 @@ impl Party {
                 next => next.unwrap(),
             }
         }
-        let _ = run;
         let graph = Arc::new(graph);
-        let next: Box<dyn FnMut(&sip_protocol::dispute::Game) -> Option<Move>> = match side {
+        let next: Brain = match side {
             Side::Trainer => {
                 let mut defender = Defender::new(graph, evidence);
                 Box::new(move |game| said(defender.next(game)))
@@ -303,7 +305,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
         Replay::new(worker, segment.task.clone(), segment.cheat.clone(), segment.work.leaves.clone())
     };
     let dispute = program.dispute(&committed[liar].address, &wallet);
-    let mut parties = vec![Party::new(&run, committed[liar].trainer, Side::Trainer, dispute, graph(), defence)];
+    let mut parties = vec![Party::new(committed[liar].trainer, Side::Trainer, dispute, graph(), defence)];
     play_out(&mut run, &source, job, &mut tower, &mut parties);
     let place = committed[liar].task.place;
     assert_eq!(tower.convicted(), [Claim::Segment { round: index, place }]);
@@ -324,11 +326,11 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     run.world.send(auditors[0], program.vote_base(&seats[0], &job, &round, &false_root)).unwrap();
     let vote = program.auditor_dispute(&round, &wallet, seats[0].place);
     let graph_of_mean = lie.graph_evidence();
-    parties.push(Party::new(&run, auditors[0], Side::Trainer, vote, graph_of_mean, lie));
+    parties.push(Party::new(auditors[0], Side::Trainer, vote, graph_of_mean, lie));
     let (_, _, segment, _, _, replay) = attested.iter_mut().find(|attested| attested.5.is_some()).unwrap();
     let attestation = program.auditor_dispute(segment, &wallet, seats[1].place);
     let (segment, replay) = (*segment, replay.take().unwrap());
-    parties.push(Party::new(&run, auditors[1], Side::Trainer, attestation, graph(), replay));
+    parties.push(Party::new(auditors[1], Side::Trainer, attestation, graph(), replay));
     tower.work(&mut run, &source, job);
     let next = Arc::new(sip_node::aggregate(&ends, &run.machine.threads, run.machine.simd).unwrap());
     assert_eq!(round_state(&run, &job, index).auditors[2].vote, next.root(), "the tower voted for what it computed");
@@ -354,7 +356,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let evidence = Replay::new(worker, task, Some(cheat), leaves);
     let dispute = program.dispute(&run_address, &wallet);
     let scoring_graph = run.prepared.scoring.graph_evidence();
-    parties.push(Party::new(&run, evaluator, Side::Trainer, dispute, scoring_graph, evidence));
+    parties.push(Party::new(evaluator, Side::Trainer, dispute, scoring_graph, evidence));
     play_out(&mut run, &source, job, &mut tower, &mut parties);
     assert!(tower.convicted().contains(&Claim::Run { round: index, place: 1 }), "{:?}", tower.convicted());
     assert_eq!(tower.convicted().len(), 4);
@@ -399,8 +401,8 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let attestation = program.auditor_dispute(&committed[0].address, &accuser_wallet, seat.place);
     let graph_of_mean = lie.graph_evidence();
     let mut parties = vec![
-        Party::new(&run, accuser, Side::Challenger, vote, graph_of_mean, lie),
-        Party::new(&run, accuser, Side::Challenger, attestation, graph(), replay),
+        Party::new(accuser, Side::Challenger, vote, graph_of_mean, lie),
+        Party::new(accuser, Side::Challenger, attestation, graph(), replay),
     ];
     play_out(&mut run, &source, job, &mut tower, &mut parties);
     for dispute in [vote, attestation] {
@@ -477,7 +479,7 @@ fn a_false_genesis_state_is_convicted_once() {
     let before = tokens(&run);
     let dispute = program.dispute(&false_job, &wallet);
     let graph = lie.graph_evidence();
-    let mut parties = vec![Party::new(&run, 0, Side::Trainer, dispute, graph, lie)];
+    let mut parties = vec![Party::new(0, Side::Trainer, dispute, graph, lie)];
     play_out(&mut run, &source, false_job, &mut tower, &mut parties);
     let later = run.world.ledger.slot() + REVEAL_SLOTS + 1;
     pass_slots_to(&mut run, later);
@@ -521,7 +523,7 @@ fn of_three_watchtowers_the_first_has_the_bounty_and_the_others_lose_nothing() {
         .iter()
         .map(|wallet| {
             let dispute = program.dispute(&liar.address, wallet);
-            Party::new(&run, liar.trainer, Side::Trainer, dispute, run_graph(&source), evidence(&run))
+            Party::new(liar.trainer, Side::Trainer, dispute, run_graph(&source), evidence(&run))
         })
         .collect();
     let mut rest = 0;
