@@ -49,6 +49,17 @@ pub struct Audit {
     pub fault: Option<FaultPlace>,
 }
 
+/// A segment as it should be.
+#[derive(Clone)]
+pub struct Replayed {
+    /// As far as it goes.
+    pub segment: Segment,
+    /// For each draw, the trace root that its auditor attests with, if the segment does not stop.
+    pub trace_roots: Vec<Hash>,
+    /// Where the segment stops, if it does: no honest trainer commits one. What was replayed ends with the leaf before.
+    pub fault: Option<FaultPlace>,
+}
+
 /// What was computed of a segment.
 #[derive(Default)]
 struct Done {
@@ -245,10 +256,34 @@ impl Worker {
         progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Audit, WorkError> {
         let accumulator_root = MerkleTree::new(committed.0.iter().map(Leaf::preimage)).root();
+        let Replayed { segment: replayed, trace_roots, fault } =
+            self.replay(segment, &accumulator_root, draws, progress)?;
         let leaf_count = self.task.leaves().count();
-        let first_step = |draw: &Hash| {
-            attested_leaf::<HostSha256>(draw, &accumulator_root, leaf_count as u32) * self.task.leaf_interval
+        let differs = |(number, expected): (usize, &Leaf)| {
+            let false_end = number + 1 == leaf_count && expected.end_root != *committed.1;
+            let differs = committed.0.get(number) != Some(expected) || false_end;
+            differs.then_some(Divergence { leaf: number as u32, expected: Some(*expected) })
         };
+        let stopped = fault.map(|_| Divergence { leaf: replayed.leaves.len() as u32, expected: None });
+        let divergence = replayed.leaves.iter().enumerate().find_map(differs).or(stopped);
+        Ok(Audit { replayed, trace_roots, divergence, fault })
+    }
+
+    /// Replays a segment of which only what stands on chain is known: its accumulator, which with each draw picks the leaf whose first
+    /// step's trace an auditor attests.
+    ///
+    /// # Errors
+    /// As of [`Worker::train`], but for a fault.
+    pub fn replay(
+        &mut self,
+        segment: &SegmentTask,
+        accumulator_root: &Hash,
+        draws: &[Hash],
+        progress: &mut dyn FnMut(u32) -> bool,
+    ) -> Result<Replayed, WorkError> {
+        let leaf_count = self.task.leaves().count() as u32;
+        let first_step =
+            |draw: &Hash| attested_leaf::<HostSha256>(draw, accumulator_root, leaf_count) * self.task.leaf_interval;
         let steps: Vec<u32> = draws.iter().map(first_step).collect();
         // Of a step that is never reached, it is the root over nothing.
         let mut traces: BTreeMap<u32, Hash> = steps.iter().map(|step| (*step, Trace::new().root())).collect();
@@ -257,16 +292,8 @@ impl Worker {
             Err(WorkError::Run { step, source: RunError::Fault { .. } }) => self.locate_fault(segment, step)?,
             outcome => outcome.map(|()| None)?,
         };
-        let replayed = done.segment(&segment.base);
-        let differs = |(number, expected): (usize, &Leaf)| {
-            let false_end = number + 1 == leaf_count && expected.end_root != *committed.1;
-            let differs = committed.0.get(number) != Some(expected) || false_end;
-            differs.then_some(Divergence { leaf: number as u32, expected: Some(*expected) })
-        };
-        let stopped = fault.map(|_| Divergence { leaf: replayed.leaves.len() as u32, expected: None });
-        let divergence = replayed.leaves.iter().enumerate().find_map(differs).or(stopped);
         let trace_roots = steps.iter().filter_map(|step| traces.get(step).copied()).collect();
-        Ok(Audit { replayed, trace_roots, divergence, fault })
+        Ok(Replayed { segment: done.segment(&segment.base), trace_roots, fault })
     }
 
     /// The first fault of a step at which the segment stops.

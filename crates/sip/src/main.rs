@@ -37,7 +37,7 @@ struct Cli {
 enum Command {
     /// Train a model among strangers on an embedded Solana ledger, and convict a liar on chain
     Demo(demo::Arguments),
-    /// Follow a job, replay its segments, accuse false ones and play the disputes to their end
+    /// Follow jobs, replay what is claimed, convict who lies; for an auditor also attest, vote and be paid
     Audit(audit::Arguments),
     /// Look at a dispute on a chain
     Dispute(dispute::Arguments),
@@ -55,6 +55,8 @@ enum Command {
     Generate(generate::Arguments),
     /// List or draw what a model computes, operator by operator
     Graph(graph::Arguments),
+    /// See what is trained, how far it is and by whom, and take a place in it
+    Job(chain::job::Arguments),
     /// Turn shares of a compounding pool into tokens and back
     Liquid(chain::liquid::Arguments),
     /// Run a Solana chain on this machine, with the program on it, for wallets, clients and tests
@@ -93,6 +95,7 @@ fn main() -> std::process::ExitCode {
         Command::Finetune(arguments) => train::finetune::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
+        Command::Job(arguments) => chain::job::run(&arguments),
         Command::Liquid(arguments) => chain::liquid::run(&arguments),
         Command::Localnet(arguments) => localnet::run(&arguments),
         Command::Lock(arguments) => chain::lock::run(&arguments),

@@ -128,6 +128,11 @@ impl Store {
         self.run().join(format!("base-{rounds}.state"))
     }
 
+    /// Where trainers publish the ends of their segments, as files of any name that ends in `.state`.
+    pub(crate) fn states(&self) -> PathBuf {
+        self.run().join("states")
+    }
+
     /// The number of rounds after which everything is there to go on: the journal is written last.
     pub(crate) fn latest(&self) -> Result<u32> {
         let run = self.run();

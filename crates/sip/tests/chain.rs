@@ -620,6 +620,43 @@ fn begin_round_on(chain: &Chain, program: Program, job: &Address, trainer: &Addr
 }
 
 #[test]
+fn jobs_are_listed_shown_and_joined() {
+    let (chain, _) = begun();
+    let job = job(&chain);
+    let name = job.to_string();
+    let row = chain.row("alice", &["job", "list"]);
+    assert_eq!((row["job"].as_str(), row["state"].as_str()), (Some(&*name), Some("between rounds")));
+    assert_eq!((row["rounds"].as_str(), row["auditors"].as_u64()), (Some("0 of 1"), Some(0)));
+    let card = chain.json("alice", &["job", "show", &name]);
+    assert_eq!((card["stepsOfASegment"].as_u64(), card["auditTime"].as_u64()), (Some(1), Some(10)));
+    assert!(chain.text("alice", &["job", "show", &name]).contains("tokens of a sequence"));
+    assert!(chain.text("alice", &["job", "seats", &name]).contains("nobody has joined"));
+    assert!(chain.text("alice", &["job", "rounds", &name]).contains("no round has begun"));
+
+    chain.json("alice", &["pool", "create", "--kind", "auditor", "--bond", "1000"]);
+    let pools = chain.json("alice", &["pool", "list", "--mine"]);
+    let pool = pools[0]["pool"].as_str().unwrap();
+    let dry = chain.json("alice", &["job", "join", &name, pool, "--dry-run"]);
+    assert_eq!((dry["sent"].as_bool(), change(&dry, "auditors")), (Some(false), 1));
+    assert!(chain.refused("authority", &["job", "join", &name, pool]).contains("is not the wallet's"));
+    assert_eq!(change(&chain.json("alice", &["job", "join", &name, pool]), "auditors"), 1);
+    assert!(chain.refused("alice", &["job", "join", &name, pool]).contains("the program refused"));
+    let seat = chain.row("alice", &["job", "seats", &name]);
+    assert_eq!((seat["role"].as_str(), seat["lastRound"].as_str()), (Some("auditor"), Some("no round has begun")));
+    let data = chain.json("authority", &["pool", "list", "--mine"])[0]["pool"].as_str().unwrap().to_owned();
+    assert!(chain.refused("authority", &["job", "join", &name, &data]).contains("places for trainers"));
+
+    chain.json("authority", &["pool", "create", "--kind", "trainer", "--bond", "1000"]);
+    let pools = chain.json("authority", &["pool", "list", "--kind", "trainer"]);
+    begin_round(&chain, &job, &pools[0]["pool"].as_str().unwrap().parse().unwrap());
+    let round = chain.row("alice", &["job", "rounds", &name]);
+    assert_eq!((round["phase"].as_str(), round["segments"].as_u64()), (Some("training"), Some(0)));
+    let seats = chain.json("alice", &["job", "seats", &name]);
+    let did: Vec<&str> = seats.as_array().unwrap().iter().map(|seat| seat["lastRound"].as_str().unwrap()).collect();
+    assert_eq!(did, ["not committed", "not revealed", "not revealed", "not committed"]);
+}
+
+#[test]
 fn epochs_turn_and_pools_get_their_yield() {
     let (chain, _) = begun();
     chain.json("authority", &["pool", "create", "--kind", "data", "--bond", "1000"]);

@@ -1,45 +1,76 @@
-//! `sip audit`: a watchtower that follows a job, replays every segment and convicts whoever lied.
+//! `sip audit`: a watchtower that follows jobs, replays what was claimed, convicts whoever lied, and acts for an auditor.
 
+mod cases;
+mod claim;
+mod demands;
+mod event;
+mod folder;
+mod here;
+mod judge;
+mod operator;
+mod pursue;
+mod record;
+mod source;
+mod turn;
 mod watch;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
-use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, Rpc, Statistics};
+use sip_ledger::{Ledger, LedgerError, Rpc};
 use sip_localnet::read_key;
-use solana_account::Account;
+use sip_node::WorkError;
+use sip_protocol::job::Job;
+use sip_protocol::{Account, AccountKind};
 use solana_address::Address;
-use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::run::Stop;
-use crate::run::prepare::{Machine, prepare};
+use crate::run::prepare::Machine;
 use crate::run::settings::Settings;
-use crate::run::setup::people;
-use crate::run::world::PROGRAM_ELF;
 use crate::store::{Store, read_json};
-use watch::{Event, Watch};
+use demands::{DataDemands, withheld_data};
+use event::Event;
+use folder::Folder;
+use operator::{Operator, read_chain};
+use record::Record;
+use source::{Match, Source};
+use watch::{Memory, Watch};
 
 /// Slots between two looks at a chain on which nothing is to be done.
 const PAUSE_SLOTS: u64 = 4;
+/// Longest wait before a chain that does not answer is asked again.
+const LONGEST_WAIT_SECONDS: u64 = 60;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder of a run: settings and tokens of the job, and its ledger unless --url is given
+    /// Folder of a run: settings and tokens of a job, and its ledger unless --url is given; may be repeated
     #[arg(long, value_name = "FOLDER", default_value = "sip-out")]
-    run: PathBuf,
-    /// Chain to follow the job on
+    run: Vec<PathBuf>,
+    /// Chain to follow the jobs on
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The job; the one of the run's creator unless given
+    /// A job to follow; may be repeated [default: all jobs of the chain that the folders describe]
     #[arg(long, value_name = "ADDRESS")]
-    job: Option<Address>,
-    /// Key of the wallet that accuses and puts up bonds, as `solana-keygen` writes it
+    job: Vec<Address>,
+    /// Key of the wallet that accuses, puts up bonds and has the bounties, as `solana-keygen` writes it
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Folder for what was found; "audit" in the run's folder unless given
+    /// Also act as the auditor of the job that the wallet is: reveal draws, attest, vote, defend both, move rounds on that are due,
+    /// take the pay
+    #[arg(long)]
+    operator: bool,
+    /// File with the secret of the auditor's hash chain, 64 hexadecimal digits [default: the one that follows from the key]
+    #[arg(long, value_name = "FILE", requires = "operator")]
+    chain: Option<PathBuf>,
+    /// Replay only what the auditor draws; take the ends of other segments from run/states in the run's folder, where they are
+    /// missing or false demand them on chain
+    #[arg(long, requires = "operator")]
+    drawn: bool,
+    /// Folder for what was found [default: "audit" in the run's folder, with --url in that of the first run]
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
     /// Stop when there is nothing to be done now; always so on a ledger in a folder
@@ -55,159 +86,195 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let key = read_key(&arguments.key)?;
     let json = arguments.json;
     let mut report = |event: &Event| print(event, json);
-    let store = Store::new(&arguments.run);
+    let stores: Vec<Store> = arguments.run.iter().map(|folder| Store::new(folder)).collect();
+    let mut goes_on = || !stop.requested();
+    let mut patrol =
+        Patrol { arguments, key: &key, stop: &stop, once: arguments.once, report: &mut report, goes_on: &mut goes_on };
     match &arguments.url {
-        Some(url) => {
-            let ledger = Rpc::connect(url)?;
-            follow(ledger, &store, arguments, key, &mut report, &mut || !stop.requested(), arguments.once)?;
-        }
+        Some(url) => patrol.follow(&mut Rpc::connect(url)?, &stores)?,
         None => {
-            let ledger = Folder::open(&store)?;
-            follow(ledger, &store, arguments, key, &mut report, &mut || !stop.requested(), true)?;
+            patrol.once = true;
+            for store in &stores {
+                patrol.follow(&mut Folder::open(store)?, std::slice::from_ref(store))?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn follow<L: Ledger>(
-    ledger: L,
-    store: &Store,
-    arguments: &Arguments,
-    key: Keypair,
-    report: &mut dyn FnMut(&Event),
-    goes_on: &mut dyn FnMut() -> bool,
-    once: bool,
-) -> Result<()> {
-    let settings: Settings = read_json(&store.settings())?;
-    let machine = Machine::from_environment()?;
-    let prepared = prepare(&settings, store, &machine)?;
-    ensure!(
-        prepared.updates.is_none(),
-        "the run in {} exchanges compressed updates, which the watchtower does not follow yet; \"sip verify\" replays them",
-        store.root().display()
-    );
-    let program = Program::default();
-    let creator = people(&settings).first().map(|person| person.wallet()).context("the run has no creator")?;
-    let job = arguments.job.unwrap_or_else(|| program.job(&creator, 0));
-    let folder = arguments.state.clone().unwrap_or_else(|| store.root().join("audit"));
-    let mut watch = Watch { ledger, program, key, job, prepared: &prepared, machine: &machine, folder, report };
-    while goes_on() {
-        if !watch.pass(goes_on)? {
-            if once {
-                break;
-            }
-            watch.ledger.advance_slots(PAUSE_SLOTS)?;
-        }
-    }
-    Ok(())
-}
-
 fn print(event: &Event, json: bool) {
-    let (text, object) = match event {
-        Event::Replayed { round, place, is_true } => (
-            format!(
-                "round {}, trainer {}: the segment is {}what the replay gives",
-                round + 1,
-                place + 1,
-                if *is_true { "" } else { "not " }
-            ),
-            serde_json::json!({ "event": "replayed", "round": round, "place": place, "true": is_true }),
-        ),
-        Event::Accused { round, place, dispute } => (
-            format!("round {}, trainer {}: accused in {dispute}", round + 1, place + 1),
-            serde_json::json!({ "event": "accused", "round": round, "place": place, "dispute": dispute.to_string() }),
-        ),
-        Event::Moved { dispute, kind, moves } => (
-            format!("{dispute}: move {moves}, {kind:?}"),
-            serde_json::json!({
-                "event": "moved", "dispute": dispute.to_string(), "move": format!("{kind:?}"), "moves": moves,
-            }),
-        ),
-        Event::Refused { dispute, reason } => (
-            format!("{dispute}: the program refused: {reason}"),
-            serde_json::json!({ "event": "refused", "dispute": dispute.to_string(), "reason": reason }),
-        ),
-        Event::Decided { dispute, convicted } => (
-            format!("{dispute}: {}", if *convicted { "convicted" } else { "acquitted" }),
-            serde_json::json!({ "event": "decided", "dispute": dispute.to_string(), "convicted": convicted }),
-        ),
-        Event::Scored { round, place, is_true } => (
-            format!(
-                "round {}, evaluator {}: the scoring run is {}what the replay gives",
-                round + 1,
-                place + 1,
-                if *is_true { "" } else { "not " }
-            ),
-            serde_json::json!({ "event": "scored", "round": round, "place": place, "true": is_true }),
-        ),
-        Event::WrongBase { round } => (
-            format!("round {}: the base that was voted is not the mean of the accepted segments", round + 1),
-            serde_json::json!({ "event": "wrong-base", "round": round }),
-        ),
-    };
     let mut out = std::io::stdout().lock();
     // Whoever no longer reads needs no line.
-    let _ = if json { writeln!(out, "{object}") } else { writeln!(out, "{text}") };
+    let _ = match serde_json::to_string(event) {
+        Ok(object) if json => writeln!(out, "{object}"),
+        _ => writeln!(out, "{event}"),
+    };
 }
 
-/// The ledger of a run in its folder, saved after every transaction.
-struct Folder {
-    ledger: Embedded,
-    path: PathBuf,
+/// A job that is followed.
+struct Followed<'a> {
+    job: Address,
+    source: &'a Source,
+    record: Record,
+    operator: Option<Operator>,
+    memory: Memory,
 }
 
-impl Folder {
-    fn open(store: &Store) -> Result<Folder> {
-        let path = store.ledger(store.latest()?);
-        Ok(Folder { ledger: restore(&path)?, path })
+/// Who follows jobs, how, and for how long.
+struct Patrol<'a> {
+    arguments: &'a Arguments,
+    key: &'a Keypair,
+    stop: &'a Stop,
+    /// Whether to stop when there is nothing to be done now.
+    once: bool,
+    report: &'a mut dyn FnMut(&Event),
+    /// Asked before every step.
+    goes_on: &'a mut dyn FnMut() -> bool,
+}
+
+impl Patrol<'_> {
+    /// Follows the jobs of one chain.
+    fn follow<L: Ledger>(&mut self, ledger: &mut L, stores: &[Store]) -> Result<()> {
+        let machine = Machine::from_environment()?;
+        let program = Program::default();
+        let first = stores.first().context("no folder of a run is given")?;
+        let folder = self.arguments.state.clone().unwrap_or_else(|| first.root().join("audit"));
+        let mut sources = Vec::new();
+        for store in stores {
+            self.see_to_data(ledger, store, folder.clone())?;
+            sources.push(Source::open(store.clone(), &machine)?);
+        }
+        let mut jobs = Vec::new();
+        for (job, source) in self.jobs(ledger, &program, &sources)? {
+            let record = Record::open(folder.join(job.to_string()))?;
+            let chain = self.arguments.chain.as_deref().map(read_chain).transpose()?;
+            let is_operator = self.arguments.operator;
+            let operator = is_operator.then(|| Operator::of(ledger, &program, &job, self.key, chain)).transpose()?;
+            jobs.push(Followed { job, source, record, operator, memory: Memory::default() });
+        }
+        let mut wait_seconds = 1;
+        loop {
+            let mut has_acted = false;
+            for followed in &mut jobs {
+                if !(self.goes_on)() {
+                    return Ok(());
+                }
+                let mut watch = Watch {
+                    ledger: &mut *ledger,
+                    program,
+                    key: self.key,
+                    job: followed.job,
+                    source: followed.source,
+                    machine: &machine,
+                    record: followed.record.clone(),
+                    operator: followed.operator.as_ref(),
+                    drawn_only: self.arguments.drawn,
+                    memory: &mut followed.memory,
+                    stop: self.stop,
+                    report: &mut *self.report,
+                };
+                match watch.step() {
+                    Ok(acted) => {
+                        has_acted |= acted;
+                        wait_seconds = 1;
+                    }
+                    Err(error) if is_stop(&error) => return Ok(()),
+                    Err(error) if !self.once && is_lost(&error) => self.wait(&error, &mut wait_seconds),
+                    Err(error) => return Err(error),
+                }
+            }
+            if !has_acted {
+                if self.once {
+                    return Ok(());
+                }
+                match ledger.advance_slots(PAUSE_SLOTS).map_err(anyhow::Error::from) {
+                    Err(error) if is_lost(&error) => self.wait(&error, &mut wait_seconds),
+                    passed => passed?,
+                }
+            }
+        }
     }
 
-    fn save(&self) -> Result<(), LedgerError> {
-        Ok(self.ledger.snapshot(&self.path)?)
+    /// Waits for a chain that does not answer, twice as long each time.
+    fn wait(&mut self, error: &anyhow::Error, seconds: &mut u64) {
+        (self.report)(&Event::Lost { reason: format!("{error:#}"), seconds: *seconds });
+        for _ in 0..*seconds {
+            if self.stop.requested() {
+                return;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        *seconds = (*seconds * 2).min(LONGEST_WAIT_SECONDS);
+    }
+
+    /// Demands tokens that are missing or false, and follows demands that were made. Without tokens nothing can be replayed.
+    fn see_to_data<L: Ledger>(&mut self, ledger: &mut L, store: &Store, folder: PathBuf) -> Result<()> {
+        let settings: Settings = read_json(&store.settings())?;
+        let withheld = withheld_data(store, &settings);
+        let record = Record::open(folder)?;
+        for (number, domain) in (0u8..).zip(&settings.domains) {
+            let Some(root) = crate::run::prepare::unhex(&domain.train_root) else { continue };
+            let is_withheld = withheld.iter().any(|(domain, _)| *domain == number);
+            let (program, key) = (Program::default(), self.key);
+            let mut demands =
+                DataDemands { ledger: &mut *ledger, program, key, record: &record, report: &mut *self.report };
+            while demands.step(number, &root, is_withheld)? {
+                if !(self.goes_on)() {
+                    return Ok(());
+                }
+            }
+        }
+        let names: Vec<&str> =
+            withheld.iter().map(|(domain, _)| &*settings.domains[usize::from(*domain)].name).collect();
+        ensure!(
+            names.is_empty(),
+            "the tokens of {} in {} are missing or not what the job names; a chunk of each is demanded on chain: get them, and \
+             run this again, also to see the demands to their end",
+            names.join(", "),
+            store.data().display()
+        );
+        Ok(())
+    }
+
+    /// The jobs to follow, each with the folder that describes it.
+    fn jobs<'s, L: Ledger>(
+        &self,
+        ledger: &L,
+        program: &Program,
+        sources: &'s [Source],
+    ) -> Result<Vec<(Address, &'s Source)>> {
+        let given = &self.arguments.job;
+        let mut jobs = Vec::new();
+        for (address, account) in ledger.program_accounts(&program.id)? {
+            if account.data.first() != Some(&(AccountKind::Job as u8))
+                || !(given.is_empty() || given.contains(&address))
+            {
+                continue;
+            }
+            let job = Job::decode(&account.data).map(Box::new);
+            let job = job.map_err(|error| anyhow::anyhow!("account {address}: {error}"))?;
+            match sources.iter().find(|source| source.describes(&job) != Match::No) {
+                Some(source) => jobs.push((address, source)),
+                None if given.is_empty() => {}
+                None => bail!("no folder given with --run describes the job at {address}, with its settings and data"),
+            }
+        }
+        if let Some(missing) = given.iter().find(|given| jobs.iter().all(|(job, _)| job != *given)) {
+            bail!("there is no job at {missing}");
+        }
+        ensure!(!jobs.is_empty(), "no job on the chain is one that the folders given with --run describe");
+        Ok(jobs)
     }
 }
 
-fn restore(path: &Path) -> Result<Embedded, LedgerError> {
-    Embedded::restore(path, Program::default().id, PROGRAM_ELF)
+/// Whether the work was asked to stop.
+fn is_stop(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(WorkError::Stopped))
 }
 
-impl Ledger for Folder {
-    fn send(
-        &mut self,
-        instructions: &[Instruction],
-        payer: &Keypair,
-        signers: &[&Keypair],
-    ) -> Result<Receipt, LedgerError> {
-        let receipt = self.ledger.send(instructions, payer, signers)?;
-        self.ledger.advance_slots(1)?;
-        self.save()?;
-        Ok(receipt)
-    }
-
-    fn account(&self, address: &Address) -> Result<Option<Account>, LedgerError> {
-        Ok(self.ledger.account(address))
-    }
-
-    fn program_accounts(&self, program_id: &Address) -> Result<Vec<(Address, Account)>, LedgerError> {
-        Ok(self.ledger.program_accounts(program_id))
-    }
-
-    fn slot(&self) -> Result<u64, LedgerError> {
-        Ok(self.ledger.slot())
-    }
-
-    fn advance_slots(&mut self, slots: u64) -> Result<(), LedgerError> {
-        self.ledger.advance_slots(slots)?;
-        self.save()
-    }
-
-    fn minimum_balance(&self, data_bytes: usize) -> Result<u64, LedgerError> {
-        Ok(self.ledger.minimum_balance(data_bytes))
-    }
-
-    fn statistics(&self) -> Statistics {
-        self.ledger.statistics()
-    }
+/// Whether a chain elsewhere did not do its part, which may pass.
+fn is_lost(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(LedgerError::Remote(_)))
 }
 
 #[cfg(test)]

@@ -1,11 +1,17 @@
 //! A watchtower that is killed between any two moves convicts all the same.
 
+mod story;
+
+use super::claim::Claim;
+use super::folder::restore;
 use super::*;
 use crate::progress::Progress;
 use crate::run::settings::{Fraud, MixtureRule};
+use crate::run::setup::people;
 use crate::run::world::Person;
 use crate::run::{Run, prepare};
 use sip_data::Mixture;
+use sip_ledger::{Receipt, RemoteError, Statistics};
 use sip_model::LlamaConfig;
 use sip_node::dispute::Defender;
 use sip_node::{Replay, Worker};
@@ -14,8 +20,11 @@ use sip_protocol::dispute::{Dispute, Side};
 use sip_protocol::job::Job;
 use sip_protocol::round::Round;
 use sip_protocol::segment::{self, Segment};
+use solana_account::Account;
+use solana_instruction::Instruction;
 use solana_signer::Signer;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -63,6 +72,35 @@ fn in_audit(folder: &Path, cheats: Vec<Fraud>) -> (Run, Vec<crate::run::round::C
     (run, committed)
 }
 
+/// What a watchtower of one run is asked for.
+fn arguments(folder: &Path) -> Arguments {
+    Arguments {
+        run: vec![folder.into()],
+        url: None,
+        job: Vec::new(),
+        key: PathBuf::new(),
+        operator: false,
+        chain: None,
+        drawn: false,
+        state: None,
+        once: true,
+        json: true,
+    }
+}
+
+/// Follows the jobs on a run's ledger.
+fn follow(
+    store: &Store,
+    arguments: &Arguments,
+    key: &Keypair,
+    report: &mut dyn FnMut(&Event),
+    goes_on: &mut dyn FnMut() -> bool,
+) -> Result<()> {
+    let stop = Stop::default();
+    let mut patrol = Patrol { arguments, key, stop: &stop, once: true, report, goes_on };
+    patrol.follow(&mut Folder::open(store)?, std::slice::from_ref(store))
+}
+
 fn auditor(people: &[Person]) -> Keypair {
     people.iter().find(|person| person.name == "auditor 1").unwrap().keypair.insecure_clone()
 }
@@ -74,16 +112,7 @@ fn child() {
     let store = Store::new(Path::new(&folder));
     let settings: Settings = read_json(&store.settings()).unwrap();
     let key = auditor(&people(&settings));
-    let arguments = Arguments {
-        run: folder.clone().into(),
-        url: None,
-        job: None,
-        key: PathBuf::new(),
-        state: None,
-        once: true,
-        json: true,
-    };
-    let ledger = Folder::open(&store).unwrap();
+    let arguments = arguments(Path::new(&folder));
     let mut wait = {
         let mut calls = 0;
         move || {
@@ -95,7 +124,7 @@ fn child() {
             true
         }
     };
-    follow(ledger, &store, &arguments, key, &mut |event| print(event, true), &mut wait, true).unwrap();
+    follow(&store, &arguments, &key, &mut |event| print(event, true), &mut wait).unwrap();
     println!("IDLE");
 }
 
@@ -168,24 +197,20 @@ fn a_whole_run_is_followed_from_base_to_base_and_a_false_score_is_seen() {
     prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
     let mut run = Run::begin(settings, store, Progress::new(true), Stop::default()).unwrap();
     run.play().unwrap();
-    let arguments = Arguments {
-        run: folder.path().into(),
-        url: None,
-        job: None,
-        key: PathBuf::new(),
-        state: None,
-        once: true,
-        json: true,
-    };
+    let arguments = arguments(folder.path());
     let (mut segments, mut scores) = (0, Vec::new());
     for _ in 0..2 {
         let mut note = |event: &Event| match event {
-            Event::Replayed { is_true: true, .. } => segments += 1,
-            Event::Scored { round, place, is_true } => scores.push((*round, *place, *is_true)),
+            Event::Judged { claim: Claim::Segment { .. }, is_true: true, .. } => segments += 1,
+            Event::Judged { claim: Claim::Run { round, place }, is_true, .. } => {
+                scores.push((*round, *place, *is_true));
+            }
+            Event::Judged { is_true: true, .. } => {}
+            Event::Follows { .. } => {}
             _ => panic!("nobody lied about a segment or a base"),
         };
-        let (ledger, key) = (Folder::open(&run.store).unwrap(), auditor(&run.world.people));
-        follow(ledger, &run.store, &arguments, key, &mut note, &mut || true, true).unwrap();
+        let key = auditor(&run.world.people);
+        follow(&run.store, &arguments, &key, &mut note, &mut || true).unwrap();
     }
     assert_eq!(segments, 6);
     let expected = [(0, 0, true), (0, 1, true), (0, 2, true), (1, 0, true), (1, 1, true), (1, 2, false)];
@@ -197,30 +222,111 @@ fn a_silent_liar_is_convicted_by_its_clock_and_an_honest_round_is_left_alone() {
     for (cheats, convicted) in [(vec![Fraud::Lazy], 1), (Vec::new(), 0)] {
         let folder = tempfile::tempdir().unwrap();
         let (run, committed) = in_audit(folder.path(), cheats);
-        let arguments = Arguments {
-            run: folder.path().into(),
-            url: None,
-            job: None,
-            key: PathBuf::new(),
-            state: None,
-            once: true,
-            json: true,
-        };
+        let arguments = arguments(folder.path());
         let mut events = Vec::new();
         for _ in 0..3 {
-            let ledger = Folder::open(&run.store).unwrap();
             let key = auditor(&run.world.people);
             let mut note = |event: &Event| match event {
-                Event::Replayed { is_true, .. } => events.push(if *is_true { "true" } else { "false" }),
+                Event::Judged { claim: Claim::Segment { .. }, is_true, .. } => {
+                    events.push(if *is_true { "true" } else { "false" });
+                }
+                Event::Follows { .. } | Event::Judged { claim: Claim::Genesis, .. } => {}
+                Event::Committed { .. } => events.push("committed"),
+                Event::Bounty { .. } => events.push("paid"),
                 Event::Accused { .. } => events.push("accused"),
                 Event::Decided { convicted: true, .. } => events.push("convicted"),
                 _ => events.push("other"),
             };
-            follow(ledger, &run.store, &arguments, key, &mut note, &mut || true, true).unwrap();
+            follow(&run.store, &arguments, &key, &mut note, &mut || true).unwrap();
             Folder::open(&run.store).unwrap().advance_slots(1_000_000).unwrap();
         }
         let count = |name: &str| events.iter().filter(|event| **event == name).count();
         assert_eq!((count("true"), count("false")), (committed.len() - convicted, convicted), "{events:?}");
-        assert_eq!((count("accused"), count("convicted"), count("other")), (convicted, convicted, 0), "{events:?}");
+        let names = ["committed", "accused", "convicted", "paid", "other"];
+        assert_eq!(names.map(count), [convicted, convicted, convicted, convicted, 0], "{events:?}");
     }
+}
+
+/// A ledger that is out of reach for a while.
+struct Flaky {
+    ledger: Folder,
+    failures: std::cell::Cell<u32>,
+}
+
+impl Ledger for Flaky {
+    fn send(
+        &mut self,
+        instructions: &[Instruction],
+        payer: &Keypair,
+        signers: &[&Keypair],
+    ) -> Result<Receipt, LedgerError> {
+        self.ledger.send(instructions, payer, signers)
+    }
+
+    fn account(&self, address: &Address) -> Result<Option<Account>, LedgerError> {
+        Ledger::account(&self.ledger, address)
+    }
+
+    fn program_accounts(&self, program_id: &Address) -> Result<Vec<(Address, Account)>, LedgerError> {
+        Ledger::program_accounts(&self.ledger, program_id)
+    }
+
+    fn slot(&self) -> Result<u64, LedgerError> {
+        if self.failures.get() > 0 {
+            self.failures.set(self.failures.get() - 1);
+            let (url, reason) = ("http://127.0.0.1:1".into(), "connection refused".into());
+            return Err(RemoteError::Unreachable { url, attempts: 5, reason }.into());
+        }
+        self.ledger.slot()
+    }
+
+    fn advance_slots(&mut self, slots: u64) -> Result<(), LedgerError> {
+        self.ledger.advance_slots(slots)
+    }
+
+    fn minimum_balance(&self, data_bytes: usize) -> Result<u64, LedgerError> {
+        self.ledger.minimum_balance(data_bytes)
+    }
+
+    fn statistics(&self) -> Statistics {
+        self.ledger.statistics()
+    }
+}
+
+#[test]
+fn a_chain_that_does_not_answer_is_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, _) = in_audit(folder.path(), Vec::new());
+    let (arguments, key, stop) = (arguments(folder.path()), auditor(&run.world.people), Stop::default());
+    for once in [false, true] {
+        let mut ledger = Flaky { ledger: Folder::open(&run.store).unwrap(), failures: 1.into() };
+        let events = std::cell::RefCell::new(Vec::new());
+        let mut report = |event: &Event| events.borrow_mut().push(event.clone());
+        // Once it answers, that is enough.
+        let mut goes_on = || !events.borrow().iter().any(|event| matches!(event, Event::Judged { .. }));
+        let mut patrol =
+            Patrol { arguments: &arguments, key: &key, stop: &stop, once, report: &mut report, goes_on: &mut goes_on };
+        let followed = patrol.follow(&mut ledger, std::slice::from_ref(&run.store));
+        let is_lost = |event: &Event| matches!(event, Event::Lost { seconds: 1, .. });
+        let lost = events.borrow().iter().filter(|event| is_lost(event)).count();
+        assert_eq!((followed.is_err(), lost), (once, usize::from(!once)), "{:?}", events.borrow());
+    }
+}
+
+#[test]
+fn nothing_is_sent_that_the_disk_cannot_remember() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, _) = in_audit(folder.path(), vec![Fraud::Lazy]);
+    let before = std::fs::read(run.store.ledger(0)).unwrap();
+    // As on a full disk, no file can grow.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" --exact audit::tests::child --nocapture --test-threads 1";
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && said.contains("nothing is sent that could not be remembered"), "{said}");
+    assert_eq!(std::fs::read(run.store.ledger(0)).unwrap(), before);
 }

@@ -1,427 +1,271 @@
-//! Following one job: replay what was committed, accuse what is false, and play every dispute to its end.
+//! Following one job, one step at a time.
 //!
-//! Everything that counts is on chain or on disk, so that the process may be killed at any time. On disk are the states that
-//! replays start from, and a record of what was replayed, written before anything is done about it. Which disputes are
-//! open, and whose move it is, the chain says; the next move follows from the position and a replay alone.
+//! A step looks at the chain and at what is on disk, does the one thing that is due first, and returns: so the process may be killed
+//! between any two transactions. Which disputes are open, and whose move it is, the chain says; the next move follows from the
+//! position and a replay alone; salts follow from the key; and what was found is on disk before anything is sent because of it.
 
-use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
-use sip_client::{Accusation, Program, after_move};
-use sip_ledger::{Ledger, LedgerError, compute_unit_limit, pack};
-use sip_node::dispute::{Challenger, DisputeError};
-use sip_node::{Replay, SegmentTask, State, Worker, aggregate, scoring};
-use sip_proof::{HostSha256, Sha256};
+use anyhow::{Context, Result, bail};
+use sip_client::Program;
+use sip_ledger::{Ledger, LedgerError, compute_unit_limit};
+use sip_node::dispute::Move;
+use sip_node::{State, Worker};
 use sip_protocol::Account;
-use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Side};
+use sip_protocol::dispute::Game;
 use sip_protocol::evaluation;
-use sip_protocol::finality::accusation;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
-use sip_protocol::segment::{self, Segment};
+use sip_protocol::segment::Segment;
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::run::journal::Published;
-use crate::run::prepare::{Machine, Prepared, hex};
-use crate::run::round::rule;
-use crate::store::{read_json, write_json};
+use super::cases::Case;
+use super::claim::Claim;
+use super::event::Event;
+use super::here::{Here, Seen, Stands};
+use super::operator::Operator;
+use super::record::Record;
+use super::source::{Match, Source};
+use crate::run::Stop;
+use crate::run::prepare::Machine;
 
 /// Compute units that a transaction may take.
 const COMPUTE_UNITS: u32 = 1_400_000;
 
-/// What is known of a segment.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Replayed {
-    /// Whether the segment is what the replay gives.
-    is_true: bool,
-    /// The replay's leaves.
-    leaves: Published,
+/// The next move of a side, from the position.
+pub(super) type Player = Box<dyn FnMut(&Game) -> Result<Option<Move>>>;
+
+/// What only saves time: all of it can be lost.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Sides of disputes that run, by the dispute's address.
+    pub players: BTreeMap<Address, Player>,
+    /// What was said and need not be said again.
+    pub said: BTreeSet<String>,
 }
 
-/// What was found so far.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Record {
-    /// Rounds that nothing is left to do about.
-    rounds_done: u32,
-    /// Replays by the segment's address.
-    replayed: BTreeMap<String, Replayed>,
-    /// Whether a scoring run is what the replay gives, by the address of its segment.
-    #[serde(default)]
-    scored: BTreeMap<String, bool>,
-    /// Segments whose dispute was decided: nobody is accused twice.
-    decided: BTreeSet<String>,
-}
-
-/// Something that happened, for the reader of `--json` and for people.
-pub(super) enum Event {
-    /// A segment was replayed.
-    Replayed { round: u32, place: u8, is_true: bool },
-    /// A false segment was accused.
-    Accused { round: u32, place: u8, dispute: Address },
-    /// A move was played.
-    Moved { dispute: Address, kind: MoveKind, moves: u32 },
-    /// The program refused a transaction; it is tried again.
-    Refused { dispute: Address, reason: String },
-    /// A dispute ended.
-    Decided { dispute: Address, convicted: bool },
-    /// A scoring run was replayed.
-    Scored { round: u32, place: u8, is_true: bool },
-    /// A round's next base is not the mean of its accepted segments.
-    WrongBase { round: u32 },
-}
-
-/// A job and the machine that follows it.
+/// A job, and whoever follows it.
 pub(super) struct Watch<'a, L> {
-    pub ledger: L,
+    pub ledger: &'a mut L,
     pub program: Program,
-    pub key: Keypair,
+    pub key: &'a Keypair,
     pub job: Address,
-    pub prepared: &'a Prepared,
+    /// What the job computes with.
+    pub source: &'a Source,
     pub machine: &'a Machine,
-    /// Where record and states are.
-    pub folder: PathBuf,
+    pub record: Record,
+    /// The auditor that the wallet is, if it acts as one.
+    pub operator: Option<&'a Operator>,
+    /// Whether it replays only what it draws, and takes the ends of other segments from what their trainers publish.
+    pub drawn_only: bool,
+    pub memory: &'a mut Memory,
+    pub stop: &'a Stop,
     pub report: &'a mut dyn FnMut(&Event),
 }
 
-/// A segment that was committed, with what a replay needs.
-struct Committed {
-    address: Address,
-    account: Segment,
-    task: SegmentTask,
-    round_address: Address,
-    /// Whether it can still be challenged.
-    is_challengeable: bool,
-}
-
-/// The side that accuses, kept between moves: it remembers what it has replayed.
-type Accuser = (Address, Challenger<Replay>);
-
 impl<L: Ledger> Watch<'_, L> {
-    /// Does all that can be done now; returns whether there was anything. `goes_on` is asked after every transaction.
-    pub(super) fn pass(&mut self, goes_on: &mut dyn FnMut() -> bool) -> Result<bool> {
-        std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
-        let mut record: Record = if self.record().exists() { read_json(&self.record())? } else { Record::default() };
-        let job: Job = self.read(&self.job)?;
-        self.check(&job)?;
-        let mut has_acted = false;
-        let mut accuser = None;
-        for index in record.rounds_done..job.next_round {
-            let address = self.program.round(&self.job, index);
-            let round: Round = self.read(&address)?;
-            let Some(base) = self.state(&round.base_root)? else {
-                bail!("the base of round {} is not known; follow the job from its first round", index + 1)
-            };
-            let slot = self.ledger.slot()?;
-            let mut is_settled = round.status == round::FINAL || round.status == round::VOID;
-            let mut ends = Vec::new();
-            for place in (0..job.trainer_count).filter(|place| round.committed & bit(*place) != 0) {
-                let pool = Address::new_from_array(job.trainers[place as usize]);
-                let segment = self.program.segment(&address, &pool);
-                let committed = Committed {
-                    address: segment,
-                    account: self.read(&segment)?,
-                    task: SegmentTask {
-                        round: index,
-                        seed: round.seed,
-                        mixture: sip_data::Mixture::new(&round.mixture_bps[..job.spec.domain_count as usize])?,
-                        settings: round.settings,
-                        place,
-                        base: Arc::clone(&base),
-                        bases: Vec::new(),
-                    },
-                    round_address: address,
-                    is_challengeable: round.require_challengeable(slot).is_ok(),
-                };
-                let end = self.replay(&committed, &mut record)?;
-                if round.accepted & bit(place) != 0 {
-                    ends.push(end);
-                }
-                let is_true = record.replayed.get(&segment.to_string()).is_some_and(|replayed| replayed.is_true);
-                while !is_true && self.pursue(&committed, &mut record, &mut accuser)? {
-                    has_acted = true;
-                    if !goes_on() {
-                        return Ok(true);
-                    }
-                }
-                is_settled &= is_true || self.account(&self.dispute(&segment))?.is_none();
-            }
-            if matches!(round.status, round::AGGREGATED | round::SCORED | round::FINAL) {
-                self.follow_base(&round, ends)?;
-                self.scores(&job, &round, &address, &mut record)?;
-            }
-            if is_settled {
-                record.rounds_done = index + 1;
-                write_json(&self.record(), &record)?;
-            }
+    /// Does the next thing that can be done now: sends one transaction, or computes one thing. False if there is none.
+    pub(super) fn step(&mut self) -> Result<bool> {
+        let here = self.look()?;
+        let is_done = self.defend(&here)?
+            || self.pursue(&here)?
+            || self.bounties(&here)?
+            || self.duties(&here)?
+            || self.demands(&here)?
+            || self.judge(&here)?
+            || self.turn(&here)?;
+        if !is_done {
+            self.finish(&here)?;
         }
-        Ok(has_acted)
+        Ok(is_done)
     }
 
-    fn record(&self) -> PathBuf {
-        self.folder.join("record.json")
+    pub(super) fn wallet(&self) -> Address {
+        self.key.pubkey()
     }
 
-    fn dispute(&self, segment: &Address) -> Address {
-        self.program.dispute(segment, &self.key.pubkey())
+    /// Says something once.
+    pub(super) fn say_once(&mut self, event: &Event) {
+        if self.memory.said.insert(event.to_string()) {
+            (self.report)(event);
+        }
     }
 
-    fn account(&self, address: &Address) -> Result<Option<Vec<u8>>> {
+    /// The data of an account of the program, if there is one.
+    fn data(&self, address: &Address) -> Result<Option<Vec<u8>>> {
         let account = self.ledger.account(address)?;
         Ok(account.filter(|account| account.owner == self.program.id).map(|account| account.data))
     }
 
-    fn read<T: Account>(&self, address: &Address) -> Result<T> {
-        let data = self.account(address)?.with_context(|| format!("the program has no account at {address}"))?;
-        T::decode(&data).map_err(|error| anyhow::anyhow!("account {address}: {error}"))
+    pub(super) fn find<T: Account>(&self, address: &Address) -> Result<Option<Box<T>>> {
+        let Some(data) = self.data(address)? else { return Ok(None) };
+        let decoded = T::decode(&data).map_err(|error| anyhow::anyhow!("account {address}: {error}"))?;
+        Ok(Some(Box::new(decoded)))
     }
 
-    /// Whether the job is the one that the settings describe.
-    fn check(&self, job: &Job) -> Result<()> {
-        let (spec, task) = (&job.spec, &self.prepared.task);
-        let scoring = &self.prepared.scoring;
-        let roots = [spec.nodes_root, spec.outputs_root, spec.tables_root, spec.genesis_root, spec.score_nodes_root];
-        let (own, genesis) = (&task.roots, self.prepared.genesis.root());
-        let own = [own.nodes_root, own.outputs_root, own.tables_root, genesis, scoring.roots.nodes_root];
-        ensure!(
-            roots == own
-                && [spec.inner_steps, spec.leaf_interval] == [task.inner_steps, task.leaf_interval]
-                && Some(spec.held_out()) == scoring.held_out
-                && usize::from(spec.domain_count) == task.domains.len(),
-            "the job at {} is not the one that the run's settings and data describe",
-            self.job
-        );
-        Ok(())
+    pub(super) fn read<T: Account>(&self, address: &Address) -> Result<Box<T>> {
+        self.find(address)?.with_context(|| format!("the program has no account at {address}"))
     }
 
-    /// A state by its root: the genesis state, or one that an earlier pass saved.
-    fn state(&self, root: &[u8; 32]) -> Result<Option<Arc<State>>> {
-        if *root == self.prepared.genesis.root() {
-            return Ok(Some(Arc::clone(&self.prepared.genesis)));
+    fn look(&mut self) -> Result<Here> {
+        let job: Box<Job> = self.read(&self.job)?;
+        match self.source.describes(&job) {
+            Match::No => bail!(
+                "the job at {} is not the one that the settings and data in {} describe",
+                self.job,
+                self.source.store.root().display()
+            ),
+            Match::FalseGenesis | Match::Yes => {}
         }
-        let path = self.state_path(root);
-        if !path.exists() {
-            return Ok(None);
-        }
-        Ok(Some(Arc::new(State::load(&path, &self.machine.threads)?)))
+        let (index, rounds) = (job.next_round, job.spec.rounds);
+        self.say_once(&Event::Follows { job: self.job.to_string(), round: index, rounds });
+        let config = self.read(&self.program.config())?;
+        let first = self.record.rounds_done()?;
+        let rounds = (first..job.next_round).map(|index| self.seen(&job, index)).collect::<Result<Vec<Seen>>>()?;
+        let pools = job.auditors.iter().take(job.auditor_count.into()).copied().map(Address::new_from_array);
+        let auditors = pools.map(|pool| Ok((pool, self.read(&pool)?))).collect::<Result<_>>()?;
+        Ok(Here { address: self.job, slot: self.ledger.slot()?, config, job, auditors, rounds })
     }
 
-    fn state_path(&self, root: &[u8; 32]) -> PathBuf {
-        self.folder.join(format!("{}.state", hex(root)))
-    }
-
-    fn save(&self, state: &State) -> Result<()> {
-        let path = self.state_path(&state.root());
-        if !path.exists() {
-            state.save(&path)?;
-        }
-        Ok(())
-    }
-
-    /// The root of the state that a segment ends with by our own replay, which is done once and recorded.
-    fn replay(&mut self, committed: &Committed, record: &mut Record) -> Result<[u8; 32]> {
-        let name = committed.address.to_string();
-        if let Some(known) = record.replayed.get(&name) {
-            let leaves = known.leaves.leaves(&self.prepared.task);
-            let last = leaves.as_ref().and_then(|leaves| leaves.last());
-            return Ok(last.with_context(|| format!("the record of {name} is damaged"))?.end_root);
-        }
-        let (task, claim) = (&committed.task, &committed.account.claim);
-        let work = self.worker().train(task, None, &mut |_| true)?;
-        let found = (work.end.root(), work.accumulator_root());
-        let is_true = found == (claim.end_root, claim.accumulator_root);
-        self.save(&work.end)?;
-        let leaves = Published::new(task.round, task.place, &work.leaves);
-        record.replayed.insert(name, Replayed { is_true, leaves });
-        write_json(&self.record(), record)?;
-        (self.report)(&Event::Replayed { round: task.round, place: task.place, is_true });
-        Ok(found.0)
-    }
-
-    fn worker(&self) -> Worker {
-        Worker::new(self.prepared.task.clone(), Arc::clone(&self.machine.threads), self.machine.simd)
-    }
-
-    /// The next thing to do about a false segment; false if there is nothing, or nothing now.
-    fn pursue(&mut self, committed: &Committed, record: &mut Record, accuser: &mut Option<Accuser>) -> Result<bool> {
-        let name = committed.address.to_string();
-        let address = self.dispute(&committed.address);
-        let wallet = self.key.pubkey();
-        let pool = Address::new_from_array(committed.account.pool);
-        let Some(data) = self.account(&address)? else {
-            return self.accuse(committed, record);
+    fn seen(&self, job: &Job, index: u32) -> Result<Seen> {
+        let address = self.program.round(&self.job, index);
+        let round: Box<Round> = self.read(&address)?;
+        let stands = |pools: &[[u8; 32]], place: u8| -> Result<Stands> {
+            let pool = Address::new_from_array(pools[usize::from(place)]);
+            let address = self.program.segment(&address, &pool);
+            Ok(Stands { address, place, segment: self.read::<Segment>(&address)? })
         };
-        let dispute = Dispute::decode(&data).map_err(rule)?;
-        if dispute.resolved != 0 {
-            return self.send(&address, self.program.close_dispute(&wallet, &address));
-        }
-        let game = &dispute.game;
-        let conclusion = self.program.conclude_dispute(&wallet, &self.job, &committed.round_address, &pool);
-        let outcome = game.outcome().map_err(rule)?;
-        if outcome != Outcome::Open {
-            self.decided(name, address, outcome, record)?;
-            return self.send_all(&address, conclusion.into());
-        }
-        if game.on_move().map_err(rule)? == Side::Trainer {
-            let elapsed = self.ledger.slot()?.saturating_sub(game.moved_slot);
-            // Who has let its clock run out has lost.
-            let is_out = elapsed > game.clock_slots[Side::Trainer as usize];
-            return if is_out { self.send(&address, self.program.time_out(&address)) } else { Ok(false) };
-        }
-        if accuser.as_ref().is_none_or(|(known, _)| *known != address) {
-            let known = record.replayed.get(&name).and_then(|replayed| replayed.leaves.leaves(&self.prepared.task));
-            let leaves = known.with_context(|| format!("the record of {name} is damaged"))?;
-            let replay = Replay::new(self.worker(), committed.task.clone(), None, leaves);
-            *accuser = Some((address, Challenger::new(Arc::new(self.prepared.task.graph_evidence()), replay)));
-        }
-        let Some((_, challenger)) = accuser else { return Ok(false) };
-        let next = match challenger.next(game) {
-            Ok(Some(next)) => next,
-            Ok(None) | Err(DisputeError::Missing(_)) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        let trainers = (0..job.trainer_count).filter(|place| round.committed & bit(*place) != 0);
+        let segments = trainers.map(|place| stands(&job.trainers, place)).collect::<Result<_>>()?;
+        let has_revealed = |place: &u8| {
+            // Who committed and never revealed is COMMITTED after the tally as well.
+            let status = round.evaluators[usize::from(*place)].status;
+            status != evaluation::ABSENT && status != evaluation::COMMITTED
         };
-        let mut instructions = self.program.moves(&wallet, &address, next.kind, &next.payload);
-        // What the program will find is known beforehand: with the last move goes the verdict.
-        let after = after_move(&dispute, Side::Challenger, next.kind, &next.payload, self.ledger.slot()?);
-        let outcome = after.and_then(|after| after.game.outcome()).unwrap_or(Outcome::Open);
-        if outcome != Outcome::Open {
-            instructions.extend(conclusion);
+        let evaluators = (0..round.evaluator_count.min(job.evaluator_count)).filter(has_revealed);
+        let runs = evaluators.map(|place| stands(&job.evaluators, place)).collect::<Result<_>>()?;
+        Ok(Seen { address, round, segments, runs })
+    }
+
+    /// A claim as it is accused.
+    pub(super) fn case<'a>(&'a self, here: &'a Here, secret: &'a [u8], claim: Claim) -> Case<'a> {
+        Case {
+            program: &self.program,
+            wallet: self.wallet(),
+            secret,
+            job: self.job,
+            here,
+            seen: here.round_of(claim),
+            claim,
+            aggregates: &self.source.prepared.aggregates,
         }
-        if !self.send_all(&address, instructions)? {
-            return Ok(false);
+    }
+
+    /// Whether the wallet itself answers for a claim.
+    pub(super) fn is_own(&self, here: &Here, claim: Claim) -> bool {
+        let seen = here.round_of(claim);
+        let seat =
+            |place: u8| seen.and_then(|seen| seen.round.auditors.get(usize::from(place))).map(|seat| seat.operator);
+        let operator = match claim {
+            Claim::Genesis => Some(here.job.creator),
+            Claim::Segment { place, .. } => seen.and_then(|seen| seen.segment(place)).map(|s| s.segment.operator),
+            Claim::Run { place, .. } => seen.and_then(|seen| seen.run(place)).map(|s| s.segment.operator),
+            Claim::Vote { place, .. } => seat(place),
+            Claim::Attestation { auditor, .. } => seat(auditor),
+        };
+        operator == Some(self.wallet().to_bytes())
+    }
+
+    /// Whether a state is known: the genesis state, one that was computed, or one that somebody published, which is kept if it is what
+    /// it is called.
+    pub(super) fn knows(&self, root: &[u8; 32]) -> Result<bool> {
+        if *root == self.source.prepared.genesis.root() || self.record.has_state(root) {
+            return Ok(true);
         }
-        (self.report)(&Event::Moved { dispute: address, kind: next.kind, moves: dispute.moves + 1 });
-        if outcome != Outcome::Open {
-            self.decided(name, address, outcome, record)?;
-        }
+        let published = self.source.published(root).and_then(|path| State::load(&path, &self.machine.threads).ok());
+        let Some(state) = published.filter(|state| state.root() == *root) else { return Ok(false) };
+        self.record.save(&state)?;
         Ok(true)
     }
 
-    /// Notes, once, how a dispute ended.
-    fn decided(&mut self, name: String, dispute: Address, outcome: Outcome, record: &mut Record) -> Result<()> {
-        if record.decided.insert(name) {
-            write_json(&self.record(), record)?;
-            (self.report)(&Event::Decided { dispute, convicted: outcome == Outcome::Convicted });
+    /// A state by its root, if it is known.
+    pub(super) fn state(&self, root: &[u8; 32]) -> Result<Option<Arc<State>>> {
+        if *root == self.source.prepared.genesis.root() {
+            return Ok(Some(Arc::clone(&self.source.prepared.genesis)));
+        }
+        if self.knows(root)? { self.record.state(root, &self.machine.threads) } else { Ok(None) }
+    }
+
+    pub(super) fn worker(&self, task: &sip_node::Task) -> Worker {
+        Worker::new(task.clone(), Arc::clone(&self.machine.threads), self.machine.simd)
+    }
+
+    /// Sends a transaction; false if it was refused, which changes nothing.
+    pub(super) fn send(&mut self, what: &str, instruction: Instruction) -> Result<bool> {
+        let sent = self.ledger.send(&[compute_unit_limit(COMPUTE_UNITS), instruction], self.key, &[self.key]);
+        let error = match sent {
+            Ok(_) => return Ok(true),
+            Err(error @ (LedgerError::Custom { .. } | LedgerError::Transaction { .. })) => error,
+            Err(error) => return Err(error.into()),
+        };
+        let reason = error.custom_code().and_then(sip_client::refusal).map(|error| error.message().to_string());
+        let reason = reason.unwrap_or_else(|| error.to_string());
+        self.say_once(&Event::Refused { what: what.into(), reason });
+        Ok(false)
+    }
+
+    /// Forgets the oldest rounds that nothing is left to do about.
+    fn finish(&mut self, here: &Here) -> Result<()> {
+        let mut done = self.record.rounds_done()?;
+        let mut forgotten = Vec::new();
+        for seen in &here.rounds {
+            if !self.is_finished(here, seen)? {
+                break;
+            }
+            done += 1;
+            forgotten.extend(seen.segments.iter().map(|stands| stands.segment.claim.end_root));
+            for stands in &seen.segments {
+                let claim = Claim::Segment { round: seen.index(), place: stands.place };
+                forgotten.extend(self.record.finding(claim)?.and_then(|finding| finding.end()));
+            }
+            if seen.round.status == round::FINAL {
+                forgotten.push(seen.round.base_root);
+            }
+        }
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        self.record.set_rounds_done(done)?;
+        let is_left = |seen: &&Seen| seen.index() >= done;
+        let needed = here.rounds.iter().filter(is_left).flat_map(|seen| [seen.round.base_root, seen.round.next_base]);
+        let needed: Vec<[u8; 32]> = needed.chain([here.job.base_root]).collect();
+        for root in forgotten.iter().filter(|root| !needed.contains(root)) {
+            self.record.forget(root);
         }
         Ok(())
     }
 
-    /// Commits the accusation of a false segment, opens it a slot later, and takes the bounty when nobody can take it over any more.
-    fn accuse(&mut self, committed: &Committed, record: &Record) -> Result<bool> {
-        let mut segment: Segment = self.read(&committed.address)?;
-        let (wallet, slot) = (self.key.pubkey(), self.ledger.slot()?);
-        if segment.escrow.challenger == wallet.to_bytes() && segment.claim_bounty(slot).is_ok() {
-            return self.send(&committed.address, self.program.claim_bounty(&committed.address, &wallet));
-        }
-        if record.decided.contains(&committed.address.to_string()) {
+    fn is_finished(&self, here: &Here, seen: &Seen) -> Result<bool> {
+        let can_be_challenged = seen.round.status == round::VOID && here.slot < seen.round.challenge_end_slot();
+        if !seen.is_over() || can_be_challenged || here.slot < seen.attestation_end_slot(&here.job) {
             return Ok(false);
         }
-        let is_open = segment.status == segment::COMMITTED || segment.status == segment::ACCEPTED;
-        if !is_open || !committed.is_challengeable {
+        if self.operator.is_some_and(|operator| operator.is_owed(here, seen)) {
             return Ok(false);
         }
-        let datasets: Vec<Address> =
-            self.prepared.task.domains.iter().map(|blob| self.program.dataset(&blob.root())).collect();
-        // Nobody else knows it, and after a restart we still do.
-        let salt = HostSha256::hashv(&[b"sip.accusation.1", &self.key.to_bytes(), committed.address.as_array()]);
-        let accusation = Accusation {
-            challenger: &wallet,
-            job: &self.job,
-            round: &committed.round_address,
-            pool: &Address::new_from_array(segment.pool),
-            datasets: &datasets,
-            salt: &salt,
-        };
-        let hidden = self.program.accusation(&wallet, &accusation.hash(&committed.address));
-        let Some(data) = self.account(&hidden)? else {
-            return self.send(&hidden, self.program.commit_accusation(&accusation));
-        };
-        let known = accusation::Accusation::decode(&data).map_err(rule)?;
-        if slot <= known.committed_slot {
-            self.ledger.advance_slots(1)?;
+        let wallet = self.wallet().to_bytes();
+        let is_ours = |stands: &Stands| stands.segment.escrow.bounty > 0 && stands.segment.escrow.challenger == wallet;
+        if seen.segments.iter().chain(&seen.runs).any(is_ours) || self.has_demands(seen)? {
+            return Ok(false);
         }
-        let dispute = self.dispute(&committed.address);
-        let opened = self.send(&dispute, self.program.open_dispute(&accusation))?;
-        if opened {
-            let SegmentTask { round, place, .. } = committed.task;
-            (self.report)(&Event::Accused { round, place, dispute });
-        }
-        Ok(opened)
-    }
-
-    /// Sends instructions in as few transactions as they fit into; false if the program refused one, and the later ones are not sent.
-    fn send_all(&mut self, dispute: &Address, instructions: Vec<Instruction>) -> Result<bool> {
-        for transaction in pack(&self.key.pubkey(), instructions) {
-            if !self.transact(dispute, &transaction)? {
+        for claim in here.claims(seen) {
+            if self.record.finding(claim)?.is_some_and(|finding| !finding.is_true) && self.is_pending(here, claim)? {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    /// Sends an instruction; false if the program refused it.
-    fn send(&mut self, dispute: &Address, instruction: Instruction) -> Result<bool> {
-        self.transact(dispute, &[compute_unit_limit(COMPUTE_UNITS), instruction])
-    }
-
-    /// Sends a transaction; false if the program refused it.
-    fn transact(&mut self, dispute: &Address, instructions: &[Instruction]) -> Result<bool> {
-        match self.ledger.send(instructions, &self.key, &[&self.key]) {
-            Ok(_) => Ok(true),
-            Err(error @ LedgerError::Custom { .. }) => {
-                let reason = error.custom_code().and_then(sip_client::refusal).map(|error| error.message().to_string());
-                let reason = reason.unwrap_or_else(|| error.to_string());
-                (self.report)(&Event::Refused { dispute: *dispute, reason });
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Replays what the evaluators of a round revealed: one run of our own tells them all.
-    fn scores(&mut self, job: &Job, round: &Round, round_address: &Address, record: &mut Record) -> Result<()> {
-        let mut runs = Vec::new();
-        for (place, seat) in (0u8..).zip(&round.evaluators).take(round.evaluator_count.into()) {
-            let pool = Address::new_from_array(job.evaluators[usize::from(place)]);
-            let address = self.program.segment(round_address, &pool);
-            // Who committed and never revealed is COMMITTED after the tally as well.
-            let has_revealed = seat.status != evaluation::ABSENT && seat.status != evaluation::COMMITTED;
-            if has_revealed && !record.scored.contains_key(&address.to_string()) {
-                let account: Segment = self.read(&address)?;
-                runs.push((place, address, account.claim));
-            }
-        }
-        let (false, Some(base)) = (runs.is_empty(), self.state(&round.next_base)?) else { return Ok(()) };
-        let mut scorer =
-            Worker::new(self.prepared.scoring.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
-        let task = SegmentTask::scoring(&base, &self.machine.threads)?;
-        let own = scorer.train(&task, None, &mut |_| true)?;
-        let (sums, leaves) = (scoring::sums(&own.end), own.accumulator_root());
-        for (place, address, claim) in runs {
-            let is_true = claim == evaluation::claim::<HostSha256>(&job.spec, &sums, &leaves, place);
-            record.scored.insert(address.to_string(), is_true);
-            (self.report)(&Event::Scored { round: round.index, place, is_true });
-        }
-        write_json(&self.record(), record)
-    }
-
-    /// Computes the base that the next round starts from, unless it is known.
-    fn follow_base(&mut self, round: &Round, ends: Vec<[u8; 32]>) -> Result<()> {
-        if self.state(&round.next_base)?.is_some() {
-            return Ok(());
-        }
-        let mut states = Vec::new();
-        for root in ends {
-            states.push(self.state(&root)?.with_context(|| format!("the state {} is gone", hex(&root)))?);
-        }
-        let next = aggregate(&states, &self.machine.threads, self.machine.simd)?;
-        if next.root() != round.next_base {
-            (self.report)(&Event::WrongBase { round: round.index });
-        }
-        self.save(&next)
     }
 }

@@ -7,6 +7,7 @@ use sip_protocol::config::Config;
 use sip_protocol::emission::{NODES, STAKING};
 use sip_protocol::epoch::EmissionAccount;
 use sip_protocol::fees::Fees;
+use sip_protocol::job::Job;
 use sip_protocol::lock::TICK_SLOTS;
 use sip_protocol::pool::{Pool, RETIRED};
 use sip_protocol::position::{Position, Ticket};
@@ -101,6 +102,10 @@ pub(super) fn figures(program: &Program, account: &solana_account::Account) -> F
         say("slot of maturity", ticket.mature_slot, Slot);
     } else if let Ok(vote) = Vote::decode(data) {
         say("weight", vote.weight, Tokens);
+    } else if let Ok(job) = Job::decode(data) {
+        say("trainers", job.trainer_count.into(), Plain);
+        say("auditors", job.auditor_count.into(), Plain);
+        say("evaluators", job.evaluator_count.into(), Plain);
     } else if let Ok(fees) = Fees::decode(data) {
         say("paid", fees.paid, Tokens);
         say("owed to domains", fees.liabilities().unwrap_or(0), Tokens);

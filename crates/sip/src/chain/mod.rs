@@ -6,6 +6,7 @@ pub(crate) mod fee;
 mod figures;
 mod govern;
 mod init;
+pub(crate) mod job;
 pub(crate) mod liquid;
 pub(crate) mod lock;
 pub(crate) mod pool;

@@ -227,12 +227,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// The draws of the wallet's auditor pool of a number, which nobody without the key foresees.
 pub(crate) fn draws(desk: &Desk, index: u32) -> Result<Chain> {
+    Ok(Chain::from_secret(draw_secret(desk.key()?, index), DRAWS + 1))
+}
+
+/// The secret that the hash chain of a key's auditor pool of a number begins with.
+pub(crate) fn draw_secret(key: &solana_keypair::Keypair, index: u32) -> [u8; 32] {
     let secret = Sha256::new()
         .chain_update(b"sip.draws.1")
-        .chain_update(desk.key()?.to_bytes())
+        .chain_update(key.to_bytes())
         .chain_update(index.to_le_bytes())
         .finalize();
-    Ok(Chain::from_secret(secret.into(), DRAWS + 1))
+    secret.into()
 }
 
 pub(super) fn kind_name(kind: u8) -> &'static str {

@@ -217,26 +217,23 @@ mod tests {
     use super::*;
     use bytemuck::Zeroable;
     use sip_arith::Soft;
+    use sip_node::Cheat;
     use sip_node::dispute::synthetic::{Lie, Scene, node};
-    use sip_node::dispute::{Challenger, Defender};
+    use sip_node::dispute::{Challenger, Defender, Evidence, GraphEvidence, staged};
     use sip_proof::HostSha256;
     use sip_protocol::AccountKind;
     use sip_protocol::Header;
     use sip_protocol::dispute::{MoveKind, Outcome, Phase, Play};
+    use std::fmt::Debug;
     use std::sync::Arc;
 
-    /// A dispute over one flipped bit, before every move and at its end.
-    fn positions(node: u32) -> Vec<Dispute> {
-        let scene = Scene::new(6, 2);
-        // A number beyond the vocabulary would be no batch at all.
-        let bit = if node == node::BATCH { 0 } else { 20 };
-        let lie = Lie::Output { step: 3, node, element: 1, bit };
-        let (honest, claimed) = (Arc::new(scene.run(None)), Arc::new(scene.run(Some(lie))));
-        let mut defender = Defender::new(claimed.graph(), claimed.clone());
-        let mut challenger = Challenger::new(honest.graph(), honest.clone());
-        let mut dispute = Box::new(Dispute::zeroed());
+    /// A dispute on a claim that is an outcome of one step, or on an attestation, before every move and at its end.
+    fn played<D: Evidence<Error: Debug>, C: Evidence<Error: Debug>>(
+        dispute: &mut Dispute,
+        mut defender: Defender<D>,
+        mut challenger: Challenger<C>,
+    ) -> Vec<Dispute> {
         dispute.header = Header::new(AccountKind::Dispute, 255);
-        dispute.game.ground = claimed.ground();
         dispute.game.open(1000, 5).unwrap();
         let mut positions = vec![*dispute];
         while dispute.game.outcome().unwrap() == Outcome::Open {
@@ -245,13 +242,95 @@ mod tests {
                 Side::Trainer => defender.next(&dispute.game).unwrap().unwrap(),
                 Side::Challenger => challenger.next(&dispute.game).unwrap().unwrap(),
             };
-            let kind = next.kind as u32;
-            let slot = dispute.game.moved_slot + 1;
+            let (kind, slot) = (next.kind as u32, dispute.game.moved_slot + 1);
             dispute.play::<HostSha256, Soft>(&Play { side, kind, offset: 0, bytes: &next.payload, slot }).unwrap();
             assert_ne!(next.kind, MoveKind::Concede);
             positions.push(*dispute);
         }
         positions
+    }
+
+    /// The ground of a graph of one step.
+    fn ground_of(dispute: &mut Dispute, case: CaseKind, graph: &GraphEvidence, end_root: [u8; 32], entries: u32) {
+        let (ground, roots) = (&mut dispute.game.ground, graph.roots());
+        ground.case = case as u32;
+        (ground.nodes_root, ground.outputs_root) = (roots.nodes_root, roots.outputs_root);
+        (ground.node_count, ground.state_count) = (roots.node_count, entries);
+        (ground.inner_steps, ground.steps_per_leaf, ground.end_root) = (1, 1, end_root);
+    }
+
+    #[test]
+    fn votes_genesis_states_attestations_and_scores_have_paths_of_their_own() {
+        let shown = |positions: &[Dispute]| {
+            for position in positions {
+                let levels = path(position);
+                assert!(lines(&levels).len() >= levels.len());
+                assert!(svg::svg("", &head(position, Some(9)), &levels).contains(levels[0].name));
+            }
+            let levels = path(positions.last().unwrap());
+            levels.iter().map(|level| level.name).collect::<Vec<&str>>()
+        };
+        // A genesis state.
+        let flip = |node| Some(Cheat::FlipBit { step: 0, node, element: 300, bit: 20 });
+        let node = staged::genesis(1, None).graph_evidence().output(0).unwrap();
+        let mut lie = staged::genesis(1, flip(node));
+        let mut dispute = Box::new(Dispute::zeroed());
+        let graph = lie.graph_evidence();
+        let entries = (0..).take_while(|entry| graph.output(*entry).is_some()).count() as u32;
+        ground_of(&mut dispute, CaseKind::Genesis, &graph, lie.root().unwrap(), entries);
+        let defender = Defender::new(Arc::new(graph), lie);
+        let truth = staged::genesis(1, None);
+        let challenger = Challenger::new(Arc::new(truth.graph_evidence()), truth);
+        let names = shown(&played(&mut dispute, defender, challenger));
+        assert_eq!(names, ["genesis state", "node", "chunk", "element", "piece"]);
+
+        // A vote for a mean.
+        let states = [3.0f32, 5.0].map(|value| staged::state(&[vec![value.to_bits(); 600]]));
+        let node = staged::average(&states, None).graph_evidence().output(0).unwrap();
+        let mut lie = staged::average(&states, flip(node));
+        let mut dispute = Box::new(Dispute::zeroed());
+        let graph = lie.graph_evidence();
+        ground_of(&mut dispute, CaseKind::Aggregate, &graph, lie.root().unwrap(), 1);
+        (dispute.game.ground.base_entries, dispute.game.ground.base_count) = (1, 2);
+        for (base, state) in dispute.game.ground.bases.iter_mut().zip(&states) {
+            *base = state.root();
+        }
+        let truth = staged::average(&states, None);
+        let challenger = Challenger::new(Arc::new(truth.graph_evidence()), truth);
+        let names = shown(&played(&mut dispute, Defender::new(Arc::new(graph), lie), challenger));
+        assert_eq!(names, ["vote", "node", "chunk", "element", "piece"]);
+
+        // An attestation of a true segment.
+        let scene = Scene::new(6, 2);
+        let lie = Lie::Output { step: 2, node: node::CONTRACTED, element: 1, bit: 20 };
+        let (honest, claimed) = (Arc::new(scene.run(None)), Arc::new(scene.run(Some(lie))));
+        let mut dispute = Box::new(Dispute::zeroed());
+        dispute.game.ground = honest.ground();
+        dispute.game.ground.case = CaseKind::Attestation as u32;
+        (dispute.game.leaf, dispute.game.trace_root) = (1, claimed.trace_root(2));
+        let defender = Defender::new(honest.graph(), claimed);
+        let positions = played(&mut dispute, defender, Challenger::new(honest.graph(), honest));
+        assert_eq!(shown(&positions[..1]), ["attestation", "leaf", "step"]);
+        assert!(head(&positions[0], None)[1].contains("opens the leaf that was attested"));
+        assert_eq!(shown(&positions), ["attestation", "leaf", "step", "node", "chunk", "element", "piece"]);
+
+        // A scoring run is played like a segment.
+        let mut position = *self::positions(node::CONTRACTED).last().unwrap();
+        position.game.ground.case = CaseKind::Score as u32;
+        assert_eq!(shown(&[position]), ["scoring run", "leaf", "step", "node", "chunk", "element", "piece"]);
+    }
+
+    /// A dispute over one flipped bit, before every move and at its end.
+    fn positions(node: u32) -> Vec<Dispute> {
+        let scene = Scene::new(6, 2);
+        // A number beyond the vocabulary would be no batch at all.
+        let bit = if node == node::BATCH { 0 } else { 20 };
+        let lie = Lie::Output { step: 3, node, element: 1, bit };
+        let (honest, claimed) = (Arc::new(scene.run(None)), Arc::new(scene.run(Some(lie))));
+        let mut dispute = Box::new(Dispute::zeroed());
+        dispute.game.ground = claimed.ground();
+        let defender = Defender::new(claimed.graph(), claimed);
+        played(&mut dispute, defender, Challenger::new(honest.graph(), honest))
     }
 
     #[test]

@@ -5,7 +5,7 @@ use sip_graph::show::kind_name;
 use sip_ops::Kind;
 use sip_proof::Hash;
 use sip_proof::blake3::CHUNK_BYTES;
-use sip_protocol::dispute::{Dispute, Game, Outcome, Phase, Side};
+use sip_protocol::dispute::{CaseKind, Dispute, Game, Outcome, Phase, Side};
 
 use crate::run::prepare::hex;
 
@@ -65,33 +65,46 @@ fn has_passed(game: &Game, phase: Phase) -> bool {
     }
 }
 
-/// All levels that are decided, from the segment down.
+/// All levels that are decided, from the claim down.
 pub(super) fn path(dispute: &Dispute) -> Vec<Level> {
     let game = &dispute.game;
     let ground = &game.ground;
-    let mut levels = vec![
-        Level::new("segment", format!("{} steps in {} leaves", ground.inner_steps, ground.leaf_count()))
-            .claims(format!("state {} becomes {}", short(&ground.start_root), short(&ground.end_root))),
-    ];
-    if !has_passed(game, Phase::OpenLeaf) {
+    let becomes = || format!("state {} becomes {}", short(&ground.start_root), short(&ground.end_root));
+    let steps = || format!("{} steps in {} leaves", ground.inner_steps, ground.leaf_count());
+    let mut levels = match ground.case() {
+        Ok(CaseKind::Score) => {
+            let base = ground.bases.first().map(short).unwrap_or_default();
+            vec![Level::new("scoring run", format!("of the base {base}: {}", steps())).claims(becomes())]
+        }
+        Ok(CaseKind::Aggregate) => {
+            let what = format!("the mean of {} states, one step", ground.base_count);
+            vec![Level::new("vote", what).claims(format!("state {}", short(&ground.end_root)))]
+        }
+        Ok(CaseKind::Genesis) => {
+            let what = "what the graph that makes it gives, one step".into();
+            vec![Level::new("genesis state", what).claims(format!("state {}", short(&ground.end_root)))]
+        }
+        Ok(CaseKind::Attestation) => {
+            let place = u32::from(dispute.place) + 1;
+            let what = format!("of auditor {place}, of a segment of {}", steps());
+            vec![Level::new("attestation", what).claims(format!("trace {}", short(&game.trace_root)))]
+        }
+        Ok(CaseKind::Segment) | Err(_) => vec![Level::new("segment", steps()).claims(becomes())],
+        #[allow(unreachable_patterns, reason = "cases of later versions")]
+        Ok(other) => vec![Level::new("claim", format!("{other:?}, {}", steps())).claims(becomes())],
+    };
+    let is_known = match ground.case() {
+        // One step, and no leaves to choose from.
+        Ok(CaseKind::Aggregate | CaseKind::Genesis) => true,
+        Ok(CaseKind::Attestation) => attested_step(game, &mut levels),
+        _ => leaf_and_step(game, &mut levels),
+    };
+    if !is_known {
         return levels;
     }
-    let (first, count) = ground.leaf_steps(game.leaf);
-    levels.push(
-        Level::new("leaf", format!("{}: steps {} to {}", game.leaf + 1, first + 1, first + count))
-            .at(game.leaf.into(), ground.leaf_count().into()),
-    );
-    if count > 1 && !has_passed(game, Phase::PickStep) {
-        return levels;
-    }
-    levels.push(
-        Level::new("step", (game.step + 1).to_string())
-            .at(game.step.saturating_sub(first).into(), count.into())
-            .claims(format!("state {} becomes {}", short(&game.start_root), short(&game.end_root))),
-    );
     if game.phase >= Phase::RevealState as u32 && game.phase <= Phase::ProveOutput as u32 {
         if game.phase == Phase::ProveOutput as u32 {
-            let entry = Level::new("state entry", (game.node + 1).to_string());
+            let entry = Level::new("state entry", game.node.saturating_add(1).to_string());
             levels.push(
                 entry.at(game.node.into(), ground.state_count.into()).claims(format!("root {}", short(&game.value))),
             );
@@ -102,6 +115,44 @@ pub(super) fn path(dispute: &Dispute) -> Vec<Level> {
         within_node(dispute, &mut levels);
     }
     levels
+}
+
+/// The levels of leaf and step; whether both are picked.
+fn leaf_and_step(game: &Game, levels: &mut Vec<Level>) -> bool {
+    let ground = &game.ground;
+    if !has_passed(game, Phase::OpenLeaf) {
+        return false;
+    }
+    let (_, count) = ground.leaf_steps(game.leaf);
+    levels.push(leaf(game));
+    if count > 1 && !has_passed(game, Phase::PickStep) {
+        return false;
+    }
+    levels.push(step(game).claims(format!("state {} becomes {}", short(&game.start_root), short(&game.end_root))));
+    true
+}
+
+/// The levels of the leaf that a draw picked to attest, and of its first step, whose trace is attested; whether the leaf was shown.
+fn attested_step(game: &Game, levels: &mut Vec<Level>) -> bool {
+    levels.push(leaf(game));
+    let first = game.ground.leaf_steps(game.leaf).0;
+    let step = Level::new("step", format!("{}, whose trace is attested", first.saturating_add(1)));
+    let step =
+        step.at(0, game.ground.leaf_steps(game.leaf).1.into()).claims(format!("trace {}", short(&game.trace_root)));
+    levels.push(step);
+    game.phase != Phase::ShowLeaf as u32
+}
+
+fn leaf(game: &Game) -> Level {
+    let (first, count) = game.ground.leaf_steps(game.leaf);
+    let last = first.saturating_add(count);
+    let what = format!("{}: steps {} to {last}", game.leaf.saturating_add(1), first.saturating_add(1));
+    Level::new("leaf", what).at(game.leaf.into(), game.ground.leaf_count().into())
+}
+
+fn step(game: &Game) -> Level {
+    let (first, count) = game.ground.leaf_steps(game.leaf);
+    Level::new("step", game.step.saturating_add(1).to_string()).at(game.step.saturating_sub(first).into(), count.into())
 }
 
 /// The levels below the step: node, chunk, element, piece.
@@ -180,6 +231,7 @@ fn posted(dispute: &Dispute) -> Option<Vec<u32>> {
 pub(super) fn awaits(game: &Game) -> (Option<Side>, String) {
     let Ok(phase) = game.phase() else { return (None, "a phase that this version does not know".into()) };
     let what = match phase {
+        Phase::ShowLeaf => "opens the leaf that was attested",
         Phase::RevealLeaves => "reveals nodes of the segment's tree",
         Phase::PickLeaf => "picks the first node of the segment's tree that is false",
         Phase::OpenLeaf => "opens the leaf",

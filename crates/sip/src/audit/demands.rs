@@ -1,0 +1,254 @@
+//! Demanding, on chain, what somebody committed and did not publish: the end states of segments, and tokens of the job's data.
+//!
+//! One chunk is demanded of each, drawn by the key, so that nobody who deleted a part knows which one to keep. An answer shows that the
+//! chunk is there; silence is a conviction for a trainer and a loss for a provider.
+
+use anyhow::Result;
+use sip_client::{Program, StateDemand};
+use sip_data::TokenBlob;
+use sip_ledger::Ledger;
+use sip_proof::blake3::{CHUNK_BYTES, chunk_count};
+use sip_proof::{HostSha256, Sha256};
+use sip_protocol::data::Dataset;
+use sip_protocol::finality::availability::{ANSWERED, Demand, OPEN};
+use sip_protocol::round;
+use sip_protocol::segment;
+use solana_address::Address;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
+use solana_signer::Signer;
+
+use super::claim::Claim;
+use super::event::Event;
+use super::here::{Here, Seen, Stands};
+use super::record::Asked;
+use super::watch::Watch;
+use crate::run::prepare::unhex;
+use crate::run::settings::Settings;
+use crate::store::Store;
+
+/// What follows from a demand and how it stands.
+enum Next {
+    /// Nothing, now or ever.
+    Nothing,
+    /// It is over, and its account can be closed.
+    Close { answered: bool },
+    /// Nobody answered in time.
+    Fail,
+}
+
+fn next(demand: &Demand, slot: u64) -> Next {
+    match demand.status {
+        OPEN if slot > demand.deadline_slot => Next::Fail,
+        OPEN => Next::Nothing,
+        status => Next::Close { answered: status == ANSWERED },
+    }
+}
+
+/// A number below a bound that nobody without the key foresees.
+fn drawn(key: &Keypair, subject: &Address, purpose: &[u8], below: u32) -> u32 {
+    let hash = HostSha256::hashv(&[b"sip.demand.1", &key.to_bytes(), subject.as_array(), purpose]);
+    let word = u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]]);
+    word % below.max(1)
+}
+
+fn name(seen: &Seen, stands: &Stands) -> String {
+    format!("round-{}-demand-{}", seen.index(), stands.place)
+}
+
+impl<L: Ledger> Watch<'_, L> {
+    /// Whether a segment's end is needed and not there: it cannot be replayed, or is not to be.
+    fn is_withheld(&self, here: &Here, seen: &Seen, stands: &Stands) -> Result<bool> {
+        let committed = &stands.segment;
+        let can_be_asked = seen.round.status != round::OPEN
+            && seen.round.require_challengeable(here.slot).is_ok()
+            && committed.status != segment::CONVICTED
+            && committed.operator != self.wallet().to_bytes();
+        if !can_be_asked || self.knows(&committed.claim.end_root)? {
+            return Ok(false);
+        }
+        let is_judged = self.found(here, Claim::Segment { round: seen.index(), place: stands.place })?.is_some();
+        if is_judged || self.is_doubtful(here, seen)? {
+            return Ok(false);
+        }
+        Ok(!self.knows(&seen.round.base_root)? || self.is_left_to_others(here, seen, stands))
+    }
+
+    /// Whether the operator replays only what it draws, and this is not among it.
+    pub(super) fn is_left_to_others(&self, here: &Here, seen: &Seen, stands: &Stands) -> bool {
+        let Some(operator) = self.operator.filter(|_| self.drawn_only) else { return false };
+        operator.has_revealed(seen) && !operator.draws(here, seen, stands)
+    }
+
+    /// Whether a demand of ours on a round's segments runs.
+    pub(super) fn has_demands(&self, seen: &Seen) -> Result<bool> {
+        for stands in &seen.segments {
+            if self.record.asked(&name(seen, stands))?.is_some_and(|asked| !asked.ended) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The next thing to do about ends of segments that are withheld.
+    pub(super) fn demands(&mut self, here: &Here) -> Result<bool> {
+        for seen in &here.rounds {
+            for stands in &seen.segments {
+                if self.demand(here, seen, stands)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn demand(&mut self, here: &Here, seen: &Seen, stands: &Stands) -> Result<bool> {
+        let name = name(seen, stands);
+        let asked = match self.record.asked(&name)? {
+            Some(asked) => asked,
+            None if self.is_withheld(here, seen, stands)? => {
+                let entries = self.source.prepared.genesis.entries();
+                let entry = drawn(self.key, &stands.address, b"entry", entries.len() as u32);
+                let bytes = entries.get(entry as usize).map_or(0, |entry| entry.len() * 4);
+                let chunk = drawn(self.key, &stands.address, b"chunk", bytes.div_ceil(CHUNK_BYTES) as u32);
+                let asked = Asked { entry, chunk, ended: false };
+                self.record.ask(&name, &asked)?;
+                asked
+            }
+            None => return Ok(false),
+        };
+        let wallet = self.wallet();
+        let address = self.program.demand(&stands.address, &wallet, asked.entry, asked.chunk);
+        let pool = Address::new_from_array(stands.segment.pool);
+        let demand = StateDemand {
+            demander: &wallet,
+            job: &self.job,
+            round: &seen.address,
+            pool: &pool,
+            entry: asked.entry,
+            chunk: asked.chunk,
+        };
+        let event = |what| Event::Demanded {
+            round: Some(seen.index()),
+            place: stands.place,
+            demand: address.to_string(),
+            what,
+        };
+        let Some(account) = self.find::<Demand>(&address)? else {
+            if asked.ended {
+                return Ok(false);
+            }
+            if seen.round.require_challengeable(here.slot).is_err() || stands.segment.status == segment::CONVICTED {
+                self.record.ask(&name, &Asked { ended: true, ..asked })?;
+                return Ok(false);
+            }
+            let sent = self.send("demand a chunk of a state", self.program.demand_state(&demand))?;
+            if sent {
+                (self.report)(&event("the end of the segment is nowhere to be had: a chunk of it is demanded"));
+            }
+            return Ok(sent);
+        };
+        match next(&account, here.slot) {
+            Next::Nothing => Ok(false),
+            Next::Fail => {
+                let sent = self.send("end a demand that was not answered", self.program.fail_state(&demand))?;
+                if sent {
+                    (self.report)(&event("the demand was not answered: convicted"));
+                }
+                Ok(sent)
+            }
+            Next::Close { answered } => {
+                if !asked.ended {
+                    self.record.ask(&name, &Asked { ended: true, ..asked })?;
+                    if answered {
+                        (self.report)(&event("the demand was answered"));
+                    }
+                }
+                self.send("close a demand", self.program.close_demand(&wallet, &address))
+            }
+        }
+    }
+}
+
+/// The tokens of a run's folder that are missing or false: domain and root.
+pub(super) fn withheld_data(store: &Store, settings: &Settings) -> Vec<(u8, [u8; 32])> {
+    let mut withheld = Vec::new();
+    for (number, domain) in (0u8..).zip(&settings.domains) {
+        let Some(root) = unhex(&domain.train_root) else { continue };
+        if TokenBlob::load(&store.tokens(number.into(), "train"), &root).is_err() {
+            withheld.push((number, root));
+        }
+    }
+    withheld
+}
+
+/// Who demands tokens, and where it is noted.
+pub(super) struct DataDemands<'a, L> {
+    pub ledger: &'a mut L,
+    pub program: Program,
+    pub key: &'a Keypair,
+    pub record: &'a super::record::Record,
+    pub report: &'a mut dyn FnMut(&Event),
+}
+
+impl<L: Ledger> DataDemands<'_, L> {
+    /// The next thing to do about a domain's tokens: `is_withheld` says that they are not there. False if there is nothing, or nothing
+    /// now.
+    pub(super) fn step(&mut self, domain: u8, root: &[u8; 32], is_withheld: bool) -> Result<bool> {
+        let name = format!("data-{}", crate::run::prepare::hex(root));
+        let dataset = self.program.dataset(root);
+        let known = self.record.asked(&name)?;
+        let Some(state) = self.find::<Dataset>(&dataset)? else { return Ok(false) };
+        let asked = match known {
+            Some(asked) => asked,
+            None if is_withheld => {
+                let chunks = chunk_count(state.train_tokens.saturating_mul(4)).unwrap_or(1);
+                let asked = Asked { entry: 0, chunk: drawn(self.key, &dataset, b"chunk", chunks), ended: false };
+                self.record.ask(&name, &asked)?;
+                asked
+            }
+            None => return Ok(false),
+        };
+        let wallet = self.key.pubkey();
+        let pool = Address::new_from_array(state.pool);
+        let address = self.program.demand(&dataset, &wallet, 0, asked.chunk);
+        let event = |what| Event::Demanded { round: None, place: domain, demand: address.to_string(), what };
+        let Some(account) = self.find::<Demand>(&address)? else {
+            if asked.ended || !is_withheld {
+                return Ok(false);
+            }
+            self.send(self.program.demand_data(&wallet, &dataset, &pool, asked.chunk))?;
+            (self.report)(&event("the tokens are missing or false: a chunk of them is demanded"));
+            return Ok(true);
+        };
+        match next(&account, self.ledger.slot()?) {
+            Next::Nothing => return Ok(false),
+            Next::Fail => {
+                self.send(self.program.fail_data(&wallet, &dataset, &pool, asked.chunk))?;
+                (self.report)(&event("the demand was not answered: its provider is charged"));
+            }
+            Next::Close { answered } => {
+                if !asked.ended {
+                    self.record.ask(&name, &Asked { ended: true, ..asked })?;
+                    if answered {
+                        (self.report)(&event("the demand was answered"));
+                    }
+                }
+                self.send(self.program.close_demand(&wallet, &address))?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn find<T: sip_protocol::Account>(&self, address: &Address) -> Result<Option<Box<T>>> {
+        let account = self.ledger.account(address)?.filter(|account| account.owner == self.program.id);
+        let Some(account) = account else { return Ok(None) };
+        let decoded = T::decode(&account.data).map_err(|error| anyhow::anyhow!("account {address}: {error}"))?;
+        Ok(Some(Box::new(decoded)))
+    }
+
+    fn send(&mut self, instruction: Instruction) -> Result<()> {
+        self.ledger.send(&[instruction], self.key, &[self.key])?;
+        Ok(())
+    }
+}

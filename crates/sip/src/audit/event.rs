@@ -1,0 +1,106 @@
+//! What a watchtower tells: a line for people, an object for programs.
+
+use serde::Serialize;
+use std::fmt;
+
+use super::claim::Claim;
+
+/// Something that happened. Addresses are in base 58, rounds and places count from 0.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Event {
+    /// The watchtower begins to follow a job.
+    Follows { job: String, round: u32, rounds: u32 },
+    /// A claim was compared with what it should be.
+    Judged {
+        #[serde(flatten)]
+        claim: Claim,
+        #[serde(rename = "true")]
+        is_true: bool,
+        seconds: f64,
+    },
+    /// An accusation was committed as a hash.
+    Committed {
+        #[serde(flatten)]
+        claim: Claim,
+    },
+    /// An accusation was opened: a dispute runs.
+    Accused {
+        #[serde(flatten)]
+        claim: Claim,
+        dispute: String,
+    },
+    /// An accusation was taken back: another convicts, or has convicted.
+    Withdrawn {
+        #[serde(flatten)]
+        claim: Claim,
+    },
+    /// A move was played, for the accusation or the defence.
+    Moved { dispute: String, side: &'static str, kind: String, moves: u32 },
+    /// A dispute ended.
+    Decided {
+        #[serde(flatten)]
+        claim: Claim,
+        dispute: String,
+        convicted: bool,
+    },
+    /// A bounty was paid that waited in a segment, an auditor's pool, or the job.
+    Bounty { holder: String, base_units: u64 },
+    /// The operator did its part in a round: reveals its draw, attests, shows an attestation, votes, is settled.
+    Acted { round: u32, what: &'static str, place: Option<u8> },
+    /// A round was moved on, as anyone may.
+    Turned { round: u32, what: &'static str },
+    /// Data that should be there was demanded, or a demand came to its end.
+    Demanded { round: Option<u32>, place: u8, demand: String, what: &'static str },
+    /// The program refused a transaction. It is tried again where it may succeed later.
+    Refused { what: String, reason: String },
+    /// A round cannot be replayed: the state that it starts from is not known.
+    Unknown { round: u32, root: String },
+    /// The chain does not answer.
+    Lost { reason: String, seconds: u64 },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Follows { job, round, rounds } => {
+                write!(f, "following job {job}: {} of {rounds} rounds are open or over", round)
+            }
+            Event::Judged { claim, is_true, seconds } => {
+                let is = if *is_true { "is" } else { "is not" };
+                write!(f, "{claim} {is} what it should be")?;
+                if *seconds >= 0.05 { write!(f, " ({seconds:.1} s)") } else { Ok(()) }
+            }
+            Event::Committed { claim } => write!(f, "{claim}: an accusation is committed"),
+            Event::Accused { claim, dispute } => write!(f, "{claim}: accused in {dispute}"),
+            Event::Withdrawn { claim } => write!(f, "{claim}: another convicts; the accusation is taken back"),
+            Event::Moved { dispute, side, kind, moves } => write!(f, "{dispute}: {side}'s move {moves}, {kind}"),
+            Event::Decided { claim, dispute, convicted } => {
+                write!(f, "{claim}: {} in {dispute}", if *convicted { "convicted" } else { "acquitted" })
+            }
+            Event::Bounty { holder, base_units } => {
+                write!(f, "bounty of {} paid, which waited in {holder}", crate::chain::tokens::show(*base_units))
+            }
+            Event::Acted { round, what, place: None } => write!(f, "round {}: {what}", round + 1),
+            Event::Acted { round, what, place: Some(place) } => {
+                write!(f, "round {}, trainer {}: {what}", round + 1, u32::from(*place) + 1)
+            }
+            Event::Turned { round, what } => write!(f, "round {}: {what}", round + 1),
+            Event::Demanded { round: Some(round), place, demand, what } => {
+                write!(f, "round {}, trainer {}: {what} in {demand}", round + 1, u32::from(*place) + 1)
+            }
+            Event::Demanded { round: None, place, demand, what } => {
+                write!(f, "data of domain {}: {what} in {demand}", u32::from(*place) + 1)
+            }
+            Event::Refused { what, reason } => write!(f, "{what}: the program refused: {reason}"),
+            Event::Unknown { round, root } => {
+                write!(
+                    f,
+                    "round {}: the state {root} that it starts from is not known; it cannot be replayed",
+                    round + 1
+                )
+            }
+            Event::Lost { reason, seconds } => write!(f, "{reason}; trying again in {seconds} s"),
+        }
+    }
+}

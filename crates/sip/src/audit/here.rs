@@ -1,0 +1,214 @@
+//! The chain as it stands: a job, its rounds that something is left to do about, and what was committed in them.
+
+use sip_proof::HostSha256;
+use sip_protocol::audit::Closing;
+use sip_protocol::config::Config;
+use sip_protocol::job::{Job, bit};
+use sip_protocol::pool::Pool;
+use sip_protocol::round::{self, Round};
+use sip_protocol::segment::Segment;
+use sip_protocol::{attestation, evaluation};
+use solana_address::Address;
+
+use super::claim::Claim;
+use crate::run::prepare::hex;
+
+/// A segment, or a scoring run, where it stands.
+pub(super) struct Stands {
+    pub address: Address,
+    pub place: u8,
+    pub segment: Box<Segment>,
+}
+
+/// A round with what was committed in it.
+pub(super) struct Seen {
+    pub address: Address,
+    pub round: Box<Round>,
+    /// By place.
+    pub segments: Vec<Stands>,
+    /// Scoring runs that were revealed, by place.
+    pub runs: Vec<Stands>,
+}
+
+/// A job and its rounds.
+pub(super) struct Here {
+    /// The job's.
+    pub address: Address,
+    pub slot: u64,
+    pub config: Box<Config>,
+    pub job: Box<Job>,
+    /// The auditors' pools by place.
+    pub auditors: Vec<(Address, Box<Pool>)>,
+    /// In order; those that nothing is left to do about are left out.
+    pub rounds: Vec<Seen>,
+}
+
+impl Seen {
+    pub(super) fn index(&self) -> u32 {
+        self.round.index
+    }
+
+    pub(super) fn segment(&self, place: u8) -> Option<&Stands> {
+        self.segments.iter().find(|stands| stands.place == place)
+    }
+
+    pub(super) fn run(&self, place: u8) -> Option<&Stands> {
+        self.runs.iter().find(|stands| stands.place == place)
+    }
+
+    /// The addresses of the accepted segments in order of place.
+    pub(super) fn accepted(&self) -> Vec<Address> {
+        let is_accepted = |stands: &&Stands| self.round.accepted & bit(stands.place) != 0;
+        self.segments.iter().filter(is_accepted).map(|stands| stands.address).collect()
+    }
+
+    /// Whether nothing more can come of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.round.status == round::FINAL || self.round.status == round::VOID
+    }
+
+    /// The leaf of a segment that an auditor's draw picks to attest.
+    pub(super) fn draw(&self, auditor: u8) -> Option<[u8; 32]> {
+        let seat = self.round.auditors.get(usize::from(auditor))?;
+        (seat.revealed != 0).then_some(seat.preimage)
+    }
+
+    /// Until when attestations can be accused.
+    pub(super) fn attestation_end_slot(&self, job: &Job) -> u64 {
+        match self.round.vote_deadline_slot {
+            0 => 0,
+            deadline => deadline.saturating_add(job.spec.audit_slots.into()),
+        }
+    }
+}
+
+impl Here {
+    /// The job's datasets by domain.
+    pub(super) fn datasets(&self) -> Vec<Address> {
+        let count = usize::from(self.job.spec.domain_count);
+        self.job.datasets.iter().take(count).copied().map(Address::new_from_array).collect()
+    }
+
+    pub(super) fn round(&self, index: u32) -> Option<&Seen> {
+        self.rounds.iter().find(|seen| seen.index() == index)
+    }
+
+    /// The round of a claim.
+    pub(super) fn round_of(&self, claim: Claim) -> Option<&Seen> {
+        match claim {
+            Claim::Genesis => None,
+            Claim::Segment { round, .. }
+            | Claim::Run { round, .. }
+            | Claim::Vote { round, .. }
+            | Claim::Attestation { round, .. } => self.round(round),
+        }
+    }
+
+    /// Every claim of a round that stands.
+    pub(super) fn claims(&self, seen: &Seen) -> Vec<Claim> {
+        let round = seen.index();
+        let mut claims: Vec<Claim> =
+            seen.segments.iter().map(|stands| Claim::Segment { round, place: stands.place }).collect();
+        for place in 0..seen.round.auditor_count {
+            claims.push(Claim::Vote { round, place });
+        }
+        claims.extend(seen.runs.iter().map(|stands| Claim::Run { round, place: stands.place }));
+        for stands in &seen.segments {
+            let place = stands.place;
+            let shown = (0..seen.round.auditor_count).filter(|auditor| stands.segment.shown & bit(*auditor) != 0);
+            claims.extend(shown.map(|auditor| Claim::Attestation { round, place, auditor }));
+        }
+        claims
+    }
+
+    /// What is claimed, as text; none where nothing is.
+    pub(super) fn claimed(&self, claim: Claim) -> Option<String> {
+        let seen = self.round_of(claim);
+        let root = match claim {
+            Claim::Genesis => self.job.spec.genesis_root,
+            Claim::Segment { place, .. } => return seen?.segment(place).map(digest),
+            Claim::Run { place, .. } => return seen?.run(place).map(digest),
+            Claim::Vote { place, .. } => seen?.round.auditors.get(usize::from(place))?.vote,
+            Claim::Attestation { place, auditor, .. } => {
+                *seen?.segment(place)?.segment.attestations.get(usize::from(auditor))?
+            }
+        };
+        (root != [0; 32]).then(|| hex(&root))
+    }
+
+    /// Whether the time to accuse a claim is not over.
+    pub(super) fn is_open(&self, claim: Claim) -> bool {
+        let Some(seen) = self.round_of(claim) else {
+            return claim == Claim::Genesis && (self.job.genesis_bond > 0 || self.job.escrow.bounty > 0);
+        };
+        match claim {
+            Claim::Genesis => false,
+            Claim::Segment { .. } => seen.round.require_challengeable(self.slot).is_ok(),
+            Claim::Run { .. } => seen.round.require_run_challengeable(&self.job, self.slot).is_ok(),
+            Claim::Vote { .. } => seen.round.is_vote_challengeable(self.slot) && self.claimed(claim).is_some(),
+            Claim::Attestation { place, auditor, .. } => {
+                self.slot < seen.attestation_end_slot(&self.job)
+                    && seen.segment(place).is_some_and(|stands| stands.segment.shown & bit(auditor) != 0)
+            }
+        }
+    }
+
+    /// Whether whoever makes the claim has lost all that it can lose in the job, and nothing else hangs on the claim.
+    pub(super) fn is_spent(&self, claim: Claim) -> bool {
+        match (claim, self.round_of(claim)) {
+            (Claim::Vote { place, .. }, Some(seen)) => {
+                let makes_base =
+                    seen.round.auditors.get(usize::from(place)).is_some_and(|seat| seat.vote == seen.round.next_base);
+                self.job.excluded_auditors & bit(place) != 0 && !makes_base
+            }
+            (Claim::Attestation { auditor, .. }, _) => self.job.excluded_auditors & bit(auditor) != 0,
+            _ => false,
+        }
+    }
+
+    /// The bounties that nobody can take over any more: where they wait, whose they are, and how much, base units.
+    pub(super) fn due_bounties(&self) -> Vec<(Address, Address, u64)> {
+        let mut due = Vec::new();
+        let mut note = |holder: Address, claimed: sip_protocol::Result<([u8; 32], u64)>| {
+            due.extend(claimed.map(|(whose, base_units)| (holder, Address::new_from_array(whose), base_units)));
+        };
+        for stands in self.rounds.iter().flat_map(|seen| seen.segments.iter().chain(&seen.runs)) {
+            note(stands.address, stands.segment.clone().claim_bounty(self.slot));
+        }
+        for (address, pool) in &self.auditors {
+            note(*address, pool.clone().claim_bounty(self.slot));
+        }
+        note(self.address, self.job.clone().claim_bounty(self.slot));
+        due
+    }
+
+    /// Whether a round can be closed: by the very rules of the program, on a copy.
+    pub(super) fn is_closable(&self, seen: &Seen) -> bool {
+        let (mut round, mut job) = (seen.round.clone(), self.job.clone());
+        let Ok(mut closing) = Closing::begin(seen.address.as_array(), &mut round, &mut job, self.slot) else {
+            return false;
+        };
+        let all = seen.segments.iter().all(|stands| {
+            let mut copy = stands.segment.clone();
+            closing.segment::<HostSha256>(stands.address.as_array(), &mut copy).is_ok()
+        });
+        all && closing.finish::<HostSha256>().is_ok()
+    }
+
+    /// Whether a round can be tallied, likewise.
+    pub(super) fn is_tallyable(&self, seen: &Seen) -> bool {
+        let (mut round, mut job) = (seen.round.clone(), self.job.clone());
+        evaluation::tally(&mut round, &mut job, &self.config, self.slot).is_ok()
+    }
+}
+
+/// What a segment or a scoring run claims, as text.
+fn digest(stands: &Stands) -> String {
+    let claim = &stands.segment.claim;
+    hex(&claim.end_root) + &hex(&claim.accumulator_root)
+}
+
+/// What an auditor attests a segment with.
+pub(super) fn commitment(pool: &Address, segment: &Address, salt: &[u8; 32], trace_root: &[u8; 32]) -> [u8; 32] {
+    attestation::Shown { salt, trace_root }.commitment::<HostSha256>(pool.as_array(), segment.as_array())
+}

@@ -1,0 +1,259 @@
+//! The auditor of a job: its draws, attestations, votes and pay.
+//!
+//! Nothing is signed twice with different contents: a draw is the one that the chain's tip asks for, a salt follows from the key and
+//! the segment, a trace root and a base from a replay that is on disk before anything about it is sent.
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+use sip_client::{Program, Seat};
+use sip_ledger::Ledger;
+use sip_proof::{HostSha256, Sha256 as _};
+use sip_protocol::attestation::Shown;
+use sip_protocol::config::Config;
+use sip_protocol::job::{Job, bit};
+use sip_protocol::pool::Pool;
+use sip_protocol::round::{self, Round};
+use sip_protocol::segment;
+use sip_protocol::settlement::Settlement;
+use solana_address::Address;
+use solana_keypair::Keypair;
+use solana_signer::Signer;
+
+use super::claim::Claim;
+use super::event::Event;
+use super::here::{Here, Seen, Stands, commitment};
+use super::judge::is_drawn;
+use super::watch::Watch;
+use crate::run::prepare::unhex;
+
+/// A hash chain is searched this far for the draw that is due.
+const DRAWS_MAX: u32 = 1 << 20;
+
+/// The auditor that a wallet is in a job.
+pub(super) struct Operator {
+    pub seat: Seat,
+    /// The secret that its hash chain begins with.
+    chain: [u8; 32],
+}
+
+impl Operator {
+    /// The place that one of the wallet's pools holds among the auditors of a job. `chain` is the secret of its hash chain; unless
+    /// given, the one that `sip pool create` makes.
+    pub(super) fn of<L: Ledger>(
+        ledger: &L,
+        program: &Program,
+        job_address: &Address,
+        key: &Keypair,
+        chain: Option<[u8; 32]>,
+    ) -> Result<Operator> {
+        let read = |address: &Address| -> Result<Vec<u8>> {
+            let account = ledger.account(address)?.filter(|account| account.owner == program.id);
+            Ok(account.with_context(|| format!("the program has no account at {address}"))?.data)
+        };
+        let job: Box<Job> = decode(&read(job_address)?)?;
+        let operator = key.pubkey();
+        for place in 0..job.auditor_count {
+            let address = Address::new_from_array(job.auditors[usize::from(place)]);
+            let pool: Box<Pool> = decode(&read(&address)?)?;
+            if pool.scope == operator.to_bytes() {
+                let chain = chain.unwrap_or_else(|| crate::chain::pool::draw_secret(key, pool.index));
+                return Ok(Operator { seat: Seat { operator, pool: address, place }, chain });
+            }
+        }
+        anyhow::bail!(
+            "no pool of the wallet {operator} is an auditor of the job {job_address}; \"sip job join\" takes a place, and \
+             without --operator the watchtower only accuses"
+        )
+    }
+
+    /// The draw whose hash is the pool's tip.
+    fn draw(&self, tip: &[u8; 32]) -> Option<[u8; 32]> {
+        let mut link = self.chain;
+        for _ in 0..DRAWS_MAX {
+            let next: [u8; 32] = Sha256::digest(link).into();
+            if next == *tip {
+                return Some(link);
+            }
+            link = next;
+        }
+        None
+    }
+
+    /// Whether it has a seat in a round.
+    fn sits(&self, here: &Here, seen: &Seen) -> bool {
+        self.seat.place < seen.round.auditor_count && here.job.excluded_auditors & bit(self.seat.place) == 0
+    }
+
+    /// Whether it was not settled for a round yet.
+    pub(super) fn is_owed(&self, here: &Here, seen: &Seen) -> bool {
+        self.sits(here, seen) && seen.round.auditors[usize::from(self.seat.place)].settled == 0
+    }
+
+    /// Whether it has revealed its draw of a round.
+    pub(super) fn has_revealed(&self, seen: &Seen) -> bool {
+        seen.draw(self.seat.place).is_some()
+    }
+
+    /// Whether its draw selects a segment.
+    pub(super) fn draws(&self, here: &Here, seen: &Seen, stands: &Stands) -> bool {
+        self.sits(here, seen) && is_drawn(seen, stands, self.seat.place)
+    }
+}
+
+fn decode<T: sip_protocol::Account>(data: &[u8]) -> Result<Box<T>> {
+    T::decode(data).map(Box::new).map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+impl<L: Ledger> Watch<'_, L> {
+    /// The next thing that the operator owes a round.
+    pub(super) fn duties(&mut self, here: &Here) -> Result<bool> {
+        let Some(operator) = self.operator else { return Ok(false) };
+        for seen in here.rounds.iter().filter(|seen| operator.sits(here, seen)) {
+            let is_done = self.reveal_draw(operator, here, seen)?
+                || self.attest(operator, here, seen)?
+                || self.show(operator, here, seen)?
+                || self.vote(operator, here, seen)?
+                || self.settle(operator, here, seen)?;
+            if is_done {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn acted(&mut self, seen: &Seen, what: &'static str, place: Option<u8>) -> Result<bool> {
+        (self.report)(&Event::Acted { round: seen.index(), what, place });
+        Ok(true)
+    }
+
+    fn reveal_draw(&mut self, operator: &Operator, here: &Here, seen: &Seen) -> Result<bool> {
+        let round = &seen.round;
+        let seat = &round.auditors[usize::from(operator.seat.place)];
+        let is_due = round.status == round::COMMITS_CLOSED && here.slot < round.audit_deadline_slot;
+        if !is_due || seat.revealed != 0 {
+            return Ok(false);
+        }
+        let pool: Box<Pool> = self.read(&operator.seat.pool)?;
+        let Some(draw) = operator.draw(&pool.chain_tip) else {
+            let what = "reveal a draw".to_owned();
+            let reason = "the hash chain does not lead to the pool's tip; give its secret with --chain".to_owned();
+            self.say_once(&Event::Refused { what, reason });
+            return Ok(false);
+        };
+        let reveal = self.program.reveal_draw(&operator.seat, &self.job, &seen.address, &draw);
+        Ok(self.send("reveal a draw", reveal)? && self.acted(seen, "draw revealed", None)?)
+    }
+
+    /// The salt of the attestation of a segment: nobody else knows it, and after a restart we still do.
+    fn salt(&self, segment: &Address) -> [u8; 32] {
+        HostSha256::hashv(&[b"sip.attestation.salt.1", &self.key.to_bytes(), segment.as_array()])
+    }
+
+    /// The trace root that our attestation of a segment shows, if the segment was replayed and is true.
+    fn trace_root(&self, here: &Here, seen: &Seen, stands: &Stands, auditor: u8) -> Result<Option<[u8; 32]>> {
+        let found = self.found(here, Claim::Segment { round: seen.index(), place: stands.place })?;
+        let finding = found.filter(|finding| finding.is_true);
+        Ok(finding.and_then(|finding| finding.traces.get(&auditor).and_then(|root| unhex(root))))
+    }
+
+    /// Attests what was drawn, replayed and found true.
+    fn attest(&mut self, operator: &Operator, here: &Here, seen: &Seen) -> Result<bool> {
+        let auditor = operator.seat.place;
+        let round = &seen.round;
+        if round.status != round::COMMITS_CLOSED || here.slot >= round.audit_deadline_slot {
+            return Ok(false);
+        }
+        for stands in &seen.segments {
+            let is_open = stands.segment.status == segment::COMMITTED && stands.segment.attested & bit(auditor) == 0;
+            if !is_open || !operator.draws(here, seen, stands) {
+                continue;
+            }
+            let Some(trace_root) = self.trace_root(here, seen, stands, auditor)? else { continue };
+            let digest = commitment(&operator.seat.pool, &stands.address, &self.salt(&stands.address), &trace_root);
+            let attest = self.program.attest(&operator.seat, &self.job, &seen.address, &stands.address, &digest);
+            if self.send("attest a segment", attest)? {
+                return self.acted(seen, "attested", Some(stands.place));
+            }
+        }
+        Ok(false)
+    }
+
+    /// Shows what was attested.
+    fn show(&mut self, operator: &Operator, here: &Here, seen: &Seen) -> Result<bool> {
+        let auditor = operator.seat.place;
+        if here.slot >= seen.round.vote_deadline_slot {
+            return Ok(false);
+        }
+        for stands in &seen.segments {
+            let segment = &stands.segment;
+            let is_due = segment.attested & bit(auditor) != 0 && segment.shown & bit(auditor) == 0;
+            if segment.status != segment::ACCEPTED || !is_due {
+                continue;
+            }
+            let Some(trace_root) = self.trace_root(here, seen, stands, auditor)? else { continue };
+            let salt = self.salt(&stands.address);
+            let ours = commitment(&operator.seat.pool, &stands.address, &salt, &trace_root);
+            if ours != segment.attestations[usize::from(auditor)] {
+                let what = "show an attestation".to_owned();
+                let reason =
+                    "it was made with another salt or another trace, by another program of this key".to_owned();
+                self.say_once(&Event::Refused { what, reason });
+                continue;
+            }
+            let shown = Shown { salt: &salt, trace_root: &trace_root };
+            let reveal =
+                self.program.reveal_attestation(&operator.seat, &self.job, &seen.address, &stands.address, &shown);
+            if self.send("show an attestation", reveal)? {
+                return self.acted(seen, "attestation shown", Some(stands.place));
+            }
+        }
+        Ok(false)
+    }
+
+    /// Votes for the base that it computed itself, if no segment in it is false.
+    fn vote(&mut self, operator: &Operator, here: &Here, seen: &Seen) -> Result<bool> {
+        let round = &seen.round;
+        let seat = &round.auditors[usize::from(operator.seat.place)];
+        if round.status != round::CLOSED || seat.revealed == 0 || round.require_on_chain(&here.job).is_err() {
+            return Ok(false);
+        }
+        for stands in seen.segments.iter().filter(|stands| round.accepted & bit(stands.place) != 0) {
+            let found = self.found(here, Claim::Segment { round: seen.index(), place: stands.place })?;
+            // What others replay is taken on trust in them, and in the base's own challengers.
+            if !found.map_or(self.is_left_to_others(here, seen, stands), |finding| finding.is_true) {
+                return Ok(false);
+            }
+        }
+        let Some(base) = self.record.base(seen.index(), round.accepted)? else { return Ok(false) };
+        if seat.vote == base {
+            return Ok(false);
+        }
+        let vote = self.program.vote_base(&operator.seat, &self.job, &seen.address, &base);
+        Ok(self.send("vote for the next base", vote)? && self.acted(seen, "voted for the next base", None)?)
+    }
+
+    /// Takes its pay for a round.
+    fn settle(&mut self, operator: &Operator, here: &Here, seen: &Seen) -> Result<bool> {
+        let place = operator.seat.place;
+        if !seen.is_over() || !operator.is_owed(here, seen) {
+            return Ok(false);
+        }
+        let (mut config, mut round): (Box<Config>, Box<Round>) = (here.config.clone(), seen.round.clone());
+        let mut pool: Box<Pool> = self.read(&operator.seat.pool)?;
+        let slot = here.slot;
+        let mut trial = Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot };
+        if trial.audit(place).is_err() {
+            return Ok(false);
+        }
+        let settle = self.program.settle_audit(&self.job, &seen.address, &operator.seat.pool, place);
+        Ok(self.send("settle an audit", settle)? && self.acted(seen, "settled", None)?)
+    }
+}
+
+/// The secret of a hash chain in a file: 64 hexadecimal digits.
+pub(super) fn read_chain(path: &std::path::Path) -> Result<[u8; 32]> {
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    ensure!(size <= 1024, "{} holds {size} bytes; expected 64 hexadecimal digits", path.display());
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    unhex(text.trim()).with_context(|| format!("{} does not hold 64 hexadecimal digits", path.display()))
+}

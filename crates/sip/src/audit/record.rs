@@ -1,0 +1,178 @@
+//! What a watchtower remembers of a job: one file for each claim, and the states that replays start from.
+//!
+//! ```text
+//! JOB/job.json                     how many rounds nothing is left to do about
+//! JOB/round-0-segment-1.json, …    a claim, what it should be, and what became of its accusation
+//! JOB/round-0-base.json            the mean of the accepted segments
+//! JOB/round-0-demand-1.json        a chunk that was demanded of a trainer; JOB/data-ROOT.json of a provider
+//! JOB/ROOT.state                   a state
+//! ```
+//!
+//! A file is replaced at once and is on the disk before anything that follows from it is sent. What is not here, the chain tells.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sip_kernels::Threads;
+use sip_node::dispute::FaultPlace;
+use sip_node::{State, Task};
+use sip_proof::Leaf;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::claim::Claim;
+use crate::run::journal::Published;
+use crate::run::prepare::{hex, unhex};
+use crate::store::{read_json, write_json};
+
+/// What was found of a claim.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Finding {
+    /// What was claimed when it was judged; a claim that changes is judged anew.
+    pub claimed: String,
+    /// Whether it is what it should be.
+    pub is_true: bool,
+    /// The replay's leaves, of a segment or a scoring run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<Published>,
+    /// Step, node and element where it stops, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<[u32; 3]>,
+    /// Root of the state at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    /// Of a segment, by auditor's place: the trace root that its attestation should show.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traces: BTreeMap<u8, String>,
+    /// Whether our dispute convicted it. Nobody is accused twice of the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convicted: Option<bool>,
+}
+
+impl Finding {
+    /// The replay's leaves and where they stop.
+    pub(super) fn evidence(&self, task: &Task, claim: Claim) -> Result<(Vec<Leaf>, Option<FaultPlace>)> {
+        let leaves = self.leaves.as_ref().and_then(|leaves| leaves.leaves(task));
+        let leaves = leaves.with_context(|| format!("{claim}: the record of it is damaged; remove its file"))?;
+        Ok((leaves, self.fault.map(|[step, node, element]| FaultPlace { step, node, element })))
+    }
+
+    /// Root of the state at its end.
+    pub(super) fn end(&self) -> Option<[u8; 32]> {
+        self.end.as_deref().and_then(unhex)
+    }
+}
+
+/// The mean of a round's accepted segments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Base {
+    /// Which were accepted, by place.
+    pub accepted: u16,
+    /// Its root.
+    pub root: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Progress {
+    rounds_done: u32,
+}
+
+/// The folder of a job.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    folder: PathBuf,
+}
+
+impl Record {
+    /// Opens the folder, making it if need be.
+    pub(super) fn open(folder: PathBuf) -> Result<Record> {
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Record { folder })
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let path = self.folder.join(name);
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        write_json(&self.folder.join(name), value).context("nothing is sent that could not be remembered")
+    }
+
+    /// Rounds that nothing is left to do about.
+    pub(super) fn rounds_done(&self) -> Result<u32> {
+        Ok(self.read::<Progress>("job.json")?.unwrap_or_default().rounds_done)
+    }
+
+    pub(super) fn set_rounds_done(&self, rounds_done: u32) -> Result<()> {
+        self.write("job.json", &Progress { rounds_done })
+    }
+
+    /// What was found of a claim, as it was then.
+    pub(super) fn finding(&self, claim: Claim) -> Result<Option<Finding>> {
+        self.read(&format!("{}.json", claim.file()))
+    }
+
+    pub(super) fn keep(&self, claim: Claim, finding: &Finding) -> Result<()> {
+        self.write(&format!("{}.json", claim.file()), finding)
+    }
+
+    /// The mean of the segments that a round accepted, if it was computed.
+    pub(super) fn base(&self, round: u32, accepted: u16) -> Result<Option<[u8; 32]>> {
+        let known: Option<Base> = self.read(&format!("round-{round}-base.json"))?;
+        Ok(known.filter(|base| base.accepted == accepted).and_then(|base| unhex(&base.root)))
+    }
+
+    pub(super) fn set_base(&self, round: u32, accepted: u16, root: &[u8; 32]) -> Result<()> {
+        self.write(&format!("round-{round}-base.json"), &Base { accepted, root: hex(root) })
+    }
+
+    fn state_path(&self, root: &[u8; 32]) -> PathBuf {
+        self.folder.join(format!("{}.state", hex(root)))
+    }
+
+    pub(super) fn has_state(&self, root: &[u8; 32]) -> bool {
+        self.state_path(root).exists()
+    }
+
+    /// A state by its root, if it was saved.
+    pub(super) fn state(&self, root: &[u8; 32], threads: &Threads) -> Result<Option<Arc<State>>> {
+        let path = self.state_path(root);
+        if path.exists() { Ok(Some(Arc::new(State::load(&path, threads)?))) } else { Ok(None) }
+    }
+
+    pub(super) fn save(&self, state: &State) -> Result<()> {
+        let path = self.state_path(&state.root());
+        if !path.exists() {
+            state.save(&path).context("nothing is sent that could not be remembered")?;
+        }
+        Ok(())
+    }
+
+    /// Removes a state that nothing needs any more; a failure to remove costs nothing but space.
+    pub(super) fn forget(&self, root: &[u8; 32]) {
+        let _ = std::fs::remove_file(self.state_path(root));
+    }
+}
+
+/// A chunk that was demanded of what somebody committed and did not publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    /// Entry of the state; 0 of data.
+    pub entry: u32,
+    /// Chunk of the entry.
+    pub chunk: u32,
+    /// Whether it was answered, or left unanswered in time.
+    pub ended: bool,
+}
+
+impl Record {
+    /// What was demanded under a name.
+    pub(super) fn asked(&self, name: &str) -> Result<Option<Asked>> {
+        self.read(&format!("{name}.json"))
+    }
+
+    pub(super) fn ask(&self, name: &str, asked: &Asked) -> Result<()> {
+        self.write(&format!("{name}.json"), asked)
+    }
+}

@@ -1,0 +1,84 @@
+//! What a job computes with, from the folder of its run: settings, tokens, graphs, and the states that were published there.
+
+use anyhow::{Result, ensure};
+use sip_protocol::job::Job;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::run::prepare::{Machine, Prepared, prepare};
+use crate::run::settings::Settings;
+use crate::store::{Store, read_json};
+
+/// First bytes of a saved state, before its root.
+const MAGIC_BYTES: usize = 8;
+
+/// Whether a job is the one that a folder describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Match {
+    Yes,
+    /// It is, but for its genesis state, which is not what the job's own graph gives.
+    FalseGenesis,
+    No,
+}
+
+/// The folder of a run.
+pub(super) struct Source {
+    pub store: Store,
+    pub settings: Settings,
+    pub prepared: Prepared,
+}
+
+impl Source {
+    pub(super) fn open(store: Store, machine: &Machine) -> Result<Source> {
+        let settings: Settings = read_json(&store.settings())?;
+        let prepared = prepare(&settings, &store, machine)?;
+        ensure!(
+            prepared.updates.is_none(),
+            "the run in {} exchanges compressed updates, which the watchtower does not follow yet; \"sip verify\" replays them",
+            store.root().display()
+        );
+        Ok(Source { store, settings, prepared })
+    }
+
+    /// Whether the folder has what a job computes with: by every commitment of the job.
+    pub(super) fn describes(&self, job: &Job) -> Match {
+        let (spec, task, scoring) = (&job.spec, &self.prepared.task, &self.prepared.scoring);
+        let (init, aggregates) = (&self.prepared.init, self.prepared.aggregates.root());
+        let roots = [
+            [spec.nodes_root, task.roots.nodes_root],
+            [spec.outputs_root, task.roots.outputs_root],
+            [spec.tables_root, task.roots.tables_root],
+            [spec.score_nodes_root, scoring.roots.nodes_root],
+            [spec.score_outputs_root, scoring.roots.outputs_root],
+            [spec.aggregates_root, aggregates],
+        ];
+        let is_ours = roots.iter().all(|[theirs, ours]| theirs == ours)
+            && [spec.inner_steps, spec.leaf_interval] == [task.inner_steps, task.leaf_interval]
+            && Some(spec.held_out()) == scoring.held_out
+            && spec.score_leaf_interval == scoring.leaf_interval
+            && usize::from(spec.domain_count) == task.domains.len();
+        let is_initialised = [spec.init_nodes_root, spec.init_outputs_root] == [init.nodes_root, init.outputs_root]
+            && spec.init_node_count == init.node_count;
+        match (is_ours, spec.genesis_root == self.prepared.genesis.root(), is_initialised) {
+            (true, true, _) => Match::Yes,
+            (true, false, true) => Match::FalseGenesis,
+            _ => Match::No,
+        }
+    }
+
+    /// The file of a state of this root in the run's folder, by what its head says.
+    pub(super) fn published(&self, root: &[u8; 32]) -> Option<PathBuf> {
+        let folders = [self.store.run(), self.store.states()];
+        let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+        let mut paths: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "state")).collect();
+        paths.sort();
+        paths.into_iter().find(|path| names(path, root))
+    }
+}
+
+/// Whether a state's file says that it is of this root.
+fn names(path: &Path, root: &[u8; 32]) -> bool {
+    let mut head = [0; MAGIC_BYTES + 32];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head[MAGIC_BYTES..] == root[..]
+}

@@ -1,0 +1,634 @@
+//! Whole rounds with liars in every role: the watchtower, started anew after every transaction, convicts all of them, does an
+//! auditor's work meanwhile, and is paid.
+
+use super::super::here::commitment;
+use super::super::operator::Operator;
+use super::*;
+use crate::run::round::Committed;
+use crate::run::setup::{AUDITOR, EVALUATOR, PATRON, job_address};
+use sip_client::{AttestationAccusation, NewPool, VoteAccusation};
+use sip_data::Mixture;
+use sip_model::init_graph;
+use sip_node::dispute::{Challenger, DisputeError, Evidence, GraphEvidence, Move};
+use sip_node::{Cheat, Computation, SegmentTask, State, scoring};
+use sip_proof::{HostSha256, roots_tree};
+use sip_protocol::Account as _;
+use sip_protocol::attestation::{Shown, attested_leaf};
+use sip_protocol::config::TOKEN;
+use sip_protocol::evaluation;
+use sip_protocol::finality::accusation::REVEAL_SLOTS;
+use sip_protocol::job::{JobSpec, bit};
+use sip_protocol::pool::{Pool, PoolKind};
+use sip_protocol::round::{self, QUALITY_ONE};
+use solana_instruction::Instruction;
+
+/// A watchtower that remembers nothing between two steps but what is on disk.
+struct Tower {
+    person: usize,
+    folder: PathBuf,
+    operator: bool,
+    drawn: bool,
+    events: Vec<Event>,
+}
+
+impl Tower {
+    fn new(run: &Run, person: usize, operator: bool) -> Tower {
+        let folder = run.store.root().join(format!("audit of {person}"));
+        Tower { person, folder, operator, drawn: false, events: Vec::new() }
+    }
+
+    /// Does one thing, as a new process would.
+    fn step(&mut self, run: &mut Run, source: &Source, job: Address) -> bool {
+        let key = run.world.people[self.person].keypair.insecure_clone();
+        let program = run.world.program;
+        let operator = self.operator.then(|| Operator::of(&run.world.ledger, &program, &job, &key, None).unwrap());
+        let stop = Stop::default();
+        let mut watch = Watch {
+            ledger: &mut run.world.ledger,
+            program,
+            key: &key,
+            job,
+            source,
+            machine: &run.machine,
+            record: Record::open(self.folder.join(job.to_string())).unwrap(),
+            operator: operator.as_ref(),
+            drawn_only: self.drawn,
+            memory: &mut Memory::default(),
+            stop: &stop,
+            report: &mut |event| self.events.push(event.clone()),
+        };
+        let acted = watch.step().unwrap();
+        run.world.ledger.advance_slots(1).unwrap();
+        acted
+    }
+
+    /// Does all that can be done now.
+    fn work(&mut self, run: &mut Run, source: &Source, job: Address) {
+        for _ in 0..400 {
+            if !self.step(run, source, job) {
+                return;
+            }
+        }
+        panic!("there is no end of it: {:?}", self.events.iter().rev().take(8).collect::<Vec<_>>());
+    }
+
+    fn convicted(&self) -> Vec<Claim> {
+        let convicted = self.events.iter().filter_map(|event| match event {
+            Event::Decided { claim, convicted: true, .. } => Some(*claim),
+            _ => None,
+        });
+        convicted.collect()
+    }
+
+    fn has_said(&self, what: &str) -> bool {
+        self.events.iter().any(|event| event.to_string().contains(what))
+    }
+
+    /// That the program refused nothing that it sent.
+    fn assert_unrefused(&self) {
+        let refused = self.events.iter().find(|event| matches!(event, Event::Refused { .. }));
+        assert!(refused.is_none(), "{refused:?}");
+    }
+}
+
+/// The next move from a position; none where there is nothing to say.
+type Brain = Box<dyn FnMut(&sip_protocol::dispute::Game) -> Option<Move>>;
+
+/// Somebody in a dispute who plays from this evidence.
+struct Party {
+    person: usize,
+    side: Side,
+    dispute: Address,
+    next: Brain,
+}
+
+impl Party {
+    fn new<R>(person: usize, side: Side, dispute: Address, graph: GraphEvidence, evidence: R) -> Party
+    where
+        R: Evidence + 'static,
+        R::Error: std::fmt::Debug,
+    {
+        fn said<E: std::fmt::Debug>(next: Result<Option<Move>, DisputeError<E>>) -> Option<Move> {
+            match next {
+                Err(DisputeError::Missing(_)) => None,
+                next => next.unwrap(),
+            }
+        }
+        let graph = Arc::new(graph);
+        let next: Brain = match side {
+            Side::Trainer => {
+                let mut defender = Defender::new(graph, evidence);
+                Box::new(move |game| said(defender.next(game)))
+            }
+            Side::Challenger => {
+                let mut challenger = Challenger::new(graph, evidence);
+                Box::new(move |game| said(challenger.next(game)))
+            }
+        };
+        Party { person, side, dispute, next }
+    }
+
+    /// Plays, if it is its turn; who has nothing to say is silent until its clock has run out.
+    fn play(&mut self, run: &mut Run) -> bool {
+        let Some(account) = run.world.ledger.account(&self.dispute) else { return false };
+        let state = Dispute::decode(&account.data).unwrap();
+        if state.resolved != 0 || state.game.on_move() != Ok(self.side) {
+            return false;
+        }
+        let wallet = run.world.people[self.person].wallet();
+        let Some(next) = (self.next)(&state.game) else {
+            run.world.ledger.advance_slots(state.game.clock_slots[self.side as usize] + 1).unwrap();
+            return true;
+        };
+        let moves = run.world.program.moves(&wallet, &self.dispute, next.kind, &next.payload);
+        if run.world.attempt_all(self.person, moves).unwrap().is_none() {
+            run.world.ledger.advance_slots(state.game.clock_slots[self.side as usize] + 1).unwrap();
+        }
+        true
+    }
+}
+
+/// The tower works and the others answer, until nobody has anything to do.
+fn play_out(run: &mut Run, source: &Source, job: Address, tower: &mut Tower, parties: &mut [Party]) {
+    loop {
+        tower.work(run, source, job);
+        let mut has_played = false;
+        for party in parties.iter_mut() {
+            has_played |= party.play(run);
+        }
+        if !has_played {
+            return;
+        }
+    }
+}
+
+/// A stage for a story: a run with one more auditor, who is a watchtower.
+fn stage(folder: &Path, cheats: Vec<Fraud>, audit_rate: f64) -> (Run, Source, Address, usize) {
+    let store = Store::new(folder);
+    let mut settings = Settings { rounds: 4, audit_rate, ..settings(cheats) };
+    prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
+    let mut run = Run::begin(settings, store.clone(), Progress::new(true), Stop::default()).unwrap();
+    let source = Source::open(store, &run.machine).unwrap();
+    let job = job_address(&run.world);
+    let (program, creator) = (run.world.program, run.world.people[0].wallet());
+    let keypair = Keypair::new_from_array([77; 32]);
+    let wallet = keypair.pubkey();
+    let pool = program.pool(PoolKind::Auditor, &wallet, 0);
+    let (name, pool_kind) = ("watchtower".to_owned(), Some((PoolKind::Auditor, pool)));
+    run.world.people.push(Person { name, role: "watchtower", keypair, pool: pool_kind, place: 2 });
+    let person = run.world.people.len() - 1;
+    run.world.ledger.airdrop(&wallet, 1_000_000_000_000).unwrap();
+    run.world.send(0, program.create_token_account(&creator, &wallet)).unwrap();
+    run.world.send(0, program.distribute(&creator, &wallet, 20_000 * TOKEN)).unwrap();
+    let secret = crate::chain::pool::draw_secret(&run.world.people[person].keypair, 0);
+    let chain_tip = crate::run::setup::Chain::from_secret(secret, 65).tip();
+    let new = NewPool { index: 0, self_bond: 10_000 * TOKEN, commission_bps: 0, chain_tip };
+    run.world.send(person, program.create_pool(&wallet, PoolKind::Auditor, &new)).unwrap();
+    run.world.send(person, program.join_job(&wallet, &job, &pool)).unwrap();
+    (run, source, job, person)
+}
+
+fn round_state(run: &Run, job: &Address, index: u32) -> Box<Round> {
+    Box::new(run.world.read(&run.world.program.round(job, index)).unwrap())
+}
+
+/// Opens a round, and every trainer commits what its fraud makes of it.
+fn commit_all(run: &mut Run, job: &Address) -> (u32, Vec<Committed>) {
+    let (program, creator) = (run.world.program, run.world.people[0].wallet());
+    let state: Job = run.world.read(job).unwrap();
+    let index = state.next_round;
+    run.world.send(0, program.open_round(&creator, job, index, state.spec.domain_count)).unwrap();
+    let round = round_state(run, job, index);
+    let mixture = Mixture::new(&round.mixture_bps[..usize::from(state.spec.domain_count)]).unwrap();
+    // So late in the run every staged fraud is due.
+    let number = run.settings.rounds;
+    let committed = run.train(&round, &mixture, number).unwrap();
+    for segment in &committed {
+        run.commit(segment, job, &program.round(job, index)).unwrap();
+    }
+    (index, committed)
+}
+
+/// What an auditor of the run attests a segment with: the trace root of an honest replay, or of one with a lie in the attested step.
+fn trace_root(run: &Run, segment: &Committed, draw: &[u8; 32], lies: bool) -> ([u8; 32], Replay, u32) {
+    let task = run.prepared.task.clone();
+    let leaves = task.leaves().count() as u32;
+    let step = attested_leaf::<HostSha256>(draw, &segment.work.accumulator_root(), leaves) * task.leaf_interval;
+    let node = task.graph.state_outputs()[1];
+    let cheat = lies.then_some(Cheat::FlipBit { step, node, element: 3, bit: 20 });
+    let worker = Worker::new(task, Arc::clone(&run.machine.threads), run.machine.simd);
+    let mut replay = Replay::new(worker, segment.task.clone(), cheat, segment.work.leaves.clone());
+    let roots = replay.trace_roots(step).unwrap();
+    (roots_tree(&roots).root(), replay, step)
+}
+
+/// Evaluators commit and reveal; some of them with a lie.
+fn evaluate(run: &mut Run, job: &Address, index: u32, base: &Arc<State>, liar: Option<(usize, Cheat)>) {
+    let program = run.world.program;
+    let round = program.round(job, index);
+    let spec: JobSpec = run.world.read::<Job>(job).unwrap().spec;
+    let task = SegmentTask::scoring(base, &run.machine.threads).unwrap();
+    let mut reveals = Vec::new();
+    for (number, evaluator) in run.world.with_role(EVALUATOR).into_iter().enumerate() {
+        let lie = liar.as_ref().filter(|(who, _)| *who == number).map(|(_, lie)| lie);
+        let work = run.scorer.train(&task, lie, &mut |_| true).unwrap();
+        let (sums, leaves) = (scoring::sums(&work.end), work.accumulator_root());
+        let seat = run.world.people[evaluator].seat().unwrap();
+        let claim = evaluation::claim::<HostSha256>(&spec, &sums, &leaves, seat.place);
+        let commitment = evaluation::commitment::<HostSha256>(&claim, &[7; 32], seat.pool.as_array(), round.as_array());
+        // Who was convicted has no bond any more.
+        if run
+            .world
+            .attempt_all(evaluator, vec![program.commit_score(&seat, job, &round, &commitment)])
+            .unwrap()
+            .is_some()
+        {
+            reveals.push((evaluator, seat, sums, leaves));
+        }
+    }
+    if reveals.len() < run.world.with_role(EVALUATOR).len() {
+        let deadline = round_state(run, job, index).score_deadline_slot;
+        pass_slots_to(run, deadline);
+    }
+    for (evaluator, seat, sums, leaves) in &reveals {
+        let reveal = program.reveal_score(seat, job, &round, (sums, leaves), &[7; 32]);
+        run.world.send(*evaluator, reveal).unwrap();
+    }
+}
+
+fn pass_slots_to(run: &mut Run, slot: u64) {
+    let now = run.world.ledger.slot();
+    run.world.ledger.advance_slots(slot.saturating_sub(now)).unwrap();
+}
+
+/// The graph of a round's mean, with a lie in it or without.
+fn mean(run: &Run, ends: &[Arc<State>], lies: bool) -> Computation {
+    let graph = Arc::new(run.prepared.aggregates.graph(ends.len()).unwrap());
+    let node = graph.state_outputs()[0];
+    let cheat = lies.then_some(Cheat::FlipBit { step: 0, node, element: 5, bit: 20 });
+    Computation::new(graph, ends.to_vec(), cheat, &run.machine.threads, run.machine.simd)
+}
+
+#[test]
+fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, source, job, person) = stage(folder.path(), vec![Fraud::FlipBit], 1.0);
+    let program = run.world.program;
+    let mut tower = Tower::new(&run, person, true);
+    let wallet = run.world.people[person].wallet();
+    let pool = run.world.people[person].pool().unwrap();
+    let auditors = run.world.with_role(AUDITOR);
+
+    // A first round in which a trainer lies, an auditor votes for a false base, and another attests without having looked.
+    let (index, committed) = commit_all(&mut run, &job);
+    let round = program.round(&job, index);
+    let liar = committed.iter().position(|segment| segment.cheat.is_some()).unwrap();
+    tower.work(&mut run, &source, job);
+    assert_eq!(round_state(&run, &job, index).status, round::COMMITS_CLOSED, "the tower closed the commits");
+    let mut attested = Vec::new();
+    for (position, auditor) in auditors.iter().copied().enumerate() {
+        let seat = run.world.people[auditor].seat().unwrap();
+        let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[auditor].name);
+        let draw = chain.draw(0).unwrap();
+        run.world.send(auditor, program.reveal_draw(&seat, &job, &round, &draw)).unwrap();
+        for (number, segment) in committed.iter().enumerate().filter(|(number, _)| *number != liar) {
+            let lies = position == 1 && number == (liar + 1) % committed.len();
+            let (root, replay, _) = trace_root(&run, segment, &draw, lies);
+            let salt = [number as u8 + 1; 32];
+            let digest = commitment(&seat.pool, &segment.address, &salt, &root);
+            run.world.send(auditor, program.attest(&seat, &job, &round, &segment.address, &digest)).unwrap();
+            attested.push((auditor, seat, segment.address, salt, root, lies.then_some(replay)));
+        }
+    }
+    let graph = || run_graph(&source);
+    let defence = {
+        let segment = &committed[liar];
+        let task = run.prepared.task.clone();
+        let worker = Worker::new(task, Arc::clone(&run.machine.threads), run.machine.simd);
+        Replay::new(worker, segment.task.clone(), segment.cheat.clone(), segment.work.leaves.clone())
+    };
+    let dispute = program.dispute(&committed[liar].address, &wallet);
+    let mut parties = vec![Party::new(committed[liar].trainer, Side::Trainer, dispute, graph(), defence)];
+    play_out(&mut run, &source, job, &mut tower, &mut parties);
+    let place = committed[liar].task.place;
+    assert_eq!(tower.convicted(), [Claim::Segment { round: index, place }]);
+    let closed = round_state(&run, &job, index);
+    assert_eq!(closed.status, round::CLOSED, "the tower attested what it drew and closed the round");
+    assert_eq!((closed.accepted, closed.accepted & bit(place)), (0b111 & !bit(place), 0));
+
+    // Attestations are shown, and the vote begins.
+    for (auditor, seat, segment, salt, trace_root, _) in &attested {
+        let shown = Shown { salt, trace_root };
+        run.world.send(*auditor, program.reveal_attestation(seat, &job, &round, segment, &shown)).unwrap();
+    }
+    let honest = committed.iter().enumerate().filter(|(number, _)| *number != liar);
+    let ends: Vec<Arc<State>> = honest.map(|(_, segment)| Arc::clone(&segment.work.end)).collect();
+    let mut lie = mean(&run, &ends, true);
+    let seats = [0, 1].map(|auditor| run.world.people[auditors[auditor]].seat().unwrap());
+    let false_root = lie.root().unwrap();
+    run.world.send(auditors[0], program.vote_base(&seats[0], &job, &round, &false_root)).unwrap();
+    let vote = program.auditor_dispute(&round, &wallet, seats[0].place);
+    let graph_of_mean = lie.graph_evidence();
+    parties.push(Party::new(auditors[0], Side::Trainer, vote, graph_of_mean, lie));
+    let (_, _, segment, _, _, replay) = attested.iter_mut().find(|attested| attested.5.is_some()).unwrap();
+    let attestation = program.auditor_dispute(segment, &wallet, seats[1].place);
+    let (segment, replay) = (*segment, replay.take().unwrap());
+    parties.push(Party::new(auditors[1], Side::Trainer, attestation, graph(), replay));
+    tower.work(&mut run, &source, job);
+    let next = Arc::new(sip_node::aggregate(&ends, &run.machine.threads, run.machine.simd).unwrap());
+    assert_eq!(round_state(&run, &job, index).auditors[2].vote, next.root(), "the tower voted for what it computed");
+    run.world.send(auditors[1], program.vote_base(&seats[1], &job, &round, &next.root())).unwrap();
+    play_out(&mut run, &source, job, &mut tower, &mut parties);
+    let attested_place = committed.iter().find(|committed| committed.address == segment).unwrap().task.place;
+    let lies = [
+        Claim::Vote { round: index, place: seats[0].place },
+        Claim::Attestation { round: index, place: attested_place, auditor: seats[1].place },
+    ];
+    assert!(lies.iter().all(|lie| tower.convicted().contains(lie)), "{:?}", tower.convicted());
+    assert_eq!(run.world.read::<Job>(&job).unwrap().excluded_auditors, 0b011);
+
+    // An evaluator lies.
+    let sum = run.prepared.scoring.graph.state_outputs()[0];
+    let cheat = Cheat::FlipBit { step: 1, node: sum, element: 0, bit: 16 };
+    evaluate(&mut run, &job, index, &next, Some((1, cheat.clone())));
+    let evaluator = run.world.with_role(EVALUATOR)[1];
+    let run_address = program.segment(&round, &run.world.people[evaluator].pool().unwrap());
+    let task = SegmentTask::scoring(&next, &run.machine.threads).unwrap();
+    let leaves = run.scorer.train(&task, Some(&cheat), &mut |_| true).unwrap().leaves;
+    let worker = Worker::new(run.prepared.scoring.clone(), Arc::clone(&run.machine.threads), run.machine.simd);
+    let evidence = Replay::new(worker, task, Some(cheat), leaves);
+    let dispute = program.dispute(&run_address, &wallet);
+    let scoring_graph = run.prepared.scoring.graph_evidence();
+    parties.push(Party::new(evaluator, Side::Trainer, dispute, scoring_graph, evidence));
+    play_out(&mut run, &source, job, &mut tower, &mut parties);
+    assert!(tower.convicted().contains(&Claim::Run { round: index, place: 1 }), "{:?}", tower.convicted());
+    assert_eq!(tower.convicted().len(), 4);
+    assert_eq!(round_state(&run, &job, index).status, round::SCORED, "the tower tallied the scores");
+
+    // All is paid: the bounties, and the audit of the round.
+    let end_slot = round_state(&run, &job, index).challenge_end_slot();
+    pass_slots_to(&mut run, end_slot);
+    let held = run.world.read::<Pool>(&pool).unwrap().held().unwrap();
+    let later = run.world.ledger.slot() + REVEAL_SLOTS;
+    pass_slots_to(&mut run, later);
+    tower.work(&mut run, &source, job);
+    let end = round_state(&run, &job, index);
+    assert_eq!((end.status, end.auditors[2].settled, end.auditors[2].shown), (round::FINAL, 1, end.auditors[2].drawn));
+    assert!(run.world.read::<Pool>(&pool).unwrap().held().unwrap() > held, "the audit is paid");
+    for address in [committed[liar].address, run_address] {
+        let state: Segment = run.world.read(&address).unwrap();
+        assert_eq!((state.escrow.bounty, Address::new_from_array(state.escrow.challenger)), (0, wallet));
+    }
+    assert!(run.world.is_conserved().unwrap());
+
+    // A second round in which the tower is the only auditor left, and is itself accused: of its vote, and of an attestation.
+    run.base = next;
+    let (index, committed) = commit_all(&mut run, &job);
+    let round = program.round(&job, index);
+    tower.work(&mut run, &source, job);
+    let closed = round_state(&run, &job, index);
+    assert_eq!((closed.status, closed.accepted.count_ones()), (round::AGGREGATED, 2));
+    let accuser = run.world.with_role(PATRON)[0];
+    let seat = run.world.people[person].seat().unwrap();
+    let bond_before = run.world.read::<Pool>(&pool).unwrap().self_bond;
+    let ends: Vec<Arc<State>> = committed.iter().map(|segment| Arc::clone(&segment.work.end)).collect();
+    let addresses: Vec<Address> = committed.iter().map(|segment| segment.address).collect();
+    let accusations = accuse_tower(&run, &job, &round, accuser, &seat, &addresses);
+    for instruction in accusations {
+        run.world.send(accuser, instruction).unwrap();
+    }
+    let accuser_wallet = run.world.people[accuser].wallet();
+    let lie = mean(&run, &ends, true);
+    let vote = program.auditor_dispute(&round, &accuser_wallet, seat.place);
+    let (_, replay, _) = trace_root(&run, &committed[0], &closed.auditors[2].preimage, true);
+    let attestation = program.auditor_dispute(&committed[0].address, &accuser_wallet, seat.place);
+    let graph_of_mean = lie.graph_evidence();
+    let mut parties = vec![
+        Party::new(accuser, Side::Challenger, vote, graph_of_mean, lie),
+        Party::new(accuser, Side::Challenger, attestation, graph(), replay),
+    ];
+    play_out(&mut run, &source, job, &mut tower, &mut parties);
+    for dispute in [vote, attestation] {
+        let state: Dispute = run.world.read(&dispute).unwrap();
+        assert_eq!((state.game.outcome(), state.resolved), (Ok(sip_protocol::dispute::Outcome::Acquitted), 1));
+        assert!(state.moves > 4, "{}", state.moves);
+    }
+    let next = Arc::new(sip_node::aggregate(&ends, &run.machine.threads, run.machine.simd).unwrap());
+    evaluate(&mut run, &job, index, &next, None);
+    tower.work(&mut run, &source, job);
+    let scored = round_state(&run, &job, index);
+    assert_eq!((scored.status, scored.quality <= QUALITY_ONE), (round::SCORED, true));
+    pass_slots_to(&mut run, scored.challenge_end_slot());
+    tower.work(&mut run, &source, job);
+    let end = round_state(&run, &job, index);
+    assert_eq!((end.status, end.auditors[2].settled), (round::FINAL, 1));
+    let state: Pool = run.world.read(&pool).unwrap();
+    assert_eq!((state.self_bond, state.claims_convicted, state.audits_missed), (bond_before, 0, 0));
+    assert_eq!(state.audits_attested, 4);
+    assert!(run.world.is_conserved().unwrap());
+    tower.assert_unrefused();
+}
+
+fn run_graph(source: &Source) -> GraphEvidence {
+    source.prepared.task.graph_evidence()
+}
+
+/// The instructions that accuse the tower of its vote and of its attestation of the first segment.
+fn accuse_tower(
+    run: &Run,
+    job: &Address,
+    round: &Address,
+    accuser: usize,
+    seat: &sip_client::Seat,
+    segments: &[Address],
+) -> Vec<Instruction> {
+    let (program, challenger) = (run.world.program, run.world.people[accuser].wallet());
+    let (graph, path) = run.prepared.aggregates.opening(segments.len()).unwrap();
+    let blobs = run.prepared.task.domains.iter();
+    let datasets: Vec<Address> = blobs.map(|blob| program.dataset(&blob.root())).collect();
+    let (challenger, salt, auditor) = (&challenger, &[5; 32], seat);
+    let vote = VoteAccusation { challenger, job, round, auditor, graph: &graph, path: &path, segments, salt };
+    let (segment, datasets) = (&segments[0], &datasets);
+    let attestation = AttestationAccusation { challenger, job, round, segment, auditor, datasets, salt };
+    vec![
+        program.commit_hidden(&vote.hidden()),
+        program.commit_hidden(&attestation.hidden()),
+        program.open_vote_dispute(&vote),
+        program.open_attestation_dispute(&attestation),
+    ]
+}
+
+#[test]
+fn a_false_genesis_state_is_convicted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, source, job, person) = stage(folder.path(), Vec::new(), 1.0);
+    let program = run.world.program;
+    let creator = run.world.people[0].wallet();
+    let graph = Arc::new(init_graph(&run.settings.model, run.settings.seed).unwrap());
+    let cheat = Cheat::FlipBit { step: 0, node: graph.state_outputs()[0], element: 7, bit: 22 };
+    let mut lie = Computation::new(graph, Vec::new(), Some(cheat), &run.machine.threads, run.machine.simd);
+    let honest: Job = run.world.read(&job).unwrap();
+    let spec = JobSpec { genesis_root: lie.root().unwrap(), ..honest.spec };
+    let blobs = run.prepared.task.domains.iter();
+    let datasets: Vec<Address> = blobs.map(|blob| program.dataset(&blob.root())).collect();
+    run.world.send(0, program.create_job(&creator, 1, &spec, &datasets)).unwrap();
+    let false_job = program.job(&creator, 1);
+
+    let mut tower = Tower::new(&run, person, false);
+    tower.work(&mut run, &source, job);
+    assert!(tower.convicted().is_empty(), "the honest job stands");
+    let wallet = run.world.people[person].wallet();
+    let tokens = |run: &Run| run.world.ledger.token_balance(&program.token_account(&wallet)).unwrap();
+    let before = tokens(&run);
+    let dispute = program.dispute(&false_job, &wallet);
+    let graph = lie.graph_evidence();
+    let mut parties = vec![Party::new(0, Side::Trainer, dispute, graph, lie)];
+    play_out(&mut run, &source, false_job, &mut tower, &mut parties);
+    let later = run.world.ledger.slot() + REVEAL_SLOTS + 1;
+    pass_slots_to(&mut run, later);
+    tower.work(&mut run, &source, false_job);
+    assert_eq!(tower.convicted(), [Claim::Genesis]);
+    let state: Job = run.world.read(&false_job).unwrap();
+    assert_eq!((state.closed, state.genesis_bond), (1, 0));
+    assert!(tokens(&run) > before, "the bounty is paid");
+    assert!(run.world.ledger.account(&dispute).is_none(), "the dispute is closed");
+    assert!(run.world.is_conserved().unwrap());
+    tower.assert_unrefused();
+}
+
+#[test]
+fn of_three_watchtowers_the_first_has_the_bounty_and_the_others_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, source, job, _) = stage(folder.path(), vec![Fraud::Lazy], 1.0);
+    let program = run.world.program;
+    let (index, committed) = commit_all(&mut run, &job);
+    run.world.send(0, program.close_commits(&job, &program.round(&job, index))).unwrap();
+    let patrons = run.world.with_role(PATRON);
+    let wallets: Vec<Address> = patrons.iter().map(|person| run.world.people[*person].wallet()).collect();
+    let tokens = |run: &Run| -> Vec<u64> {
+        let balance = |wallet| run.world.ledger.token_balance(&program.token_account(wallet)).unwrap();
+        wallets.iter().map(balance).collect()
+    };
+    let before = tokens(&run);
+    let mut towers: Vec<Tower> = patrons.iter().take(3).map(|person| Tower::new(&run, *person, false)).collect();
+    let liar = committed.iter().find(|segment| segment.cheat.is_some()).unwrap();
+    // All three find out and commit themselves, one after the other; the third then sleeps.
+    for tower in &mut towers {
+        while !tower.has_said("an accusation is committed") {
+            assert!(tower.step(&mut run, &source, job));
+        }
+    }
+    let evidence = |run: &Run| {
+        let worker = Worker::new(run.prepared.task.clone(), Arc::clone(&run.machine.threads), run.machine.simd);
+        Replay::new(worker, liar.task.clone(), liar.cheat.clone(), liar.work.leaves.clone())
+    };
+    let mut parties: Vec<Party> = wallets[..2]
+        .iter()
+        .map(|wallet| {
+            let dispute = program.dispute(&liar.address, wallet);
+            Party::new(liar.trainer, Side::Trainer, dispute, run_graph(&source), evidence(&run))
+        })
+        .collect();
+    let mut rest = 0;
+    while rest < 3 {
+        let mut has_acted = false;
+        for tower in &mut towers[..2] {
+            has_acted |= tower.step(&mut run, &source, job);
+        }
+        for party in &mut parties {
+            has_acted |= party.play(&mut run);
+        }
+        rest = if has_acted { 0 } else { rest + 1 };
+    }
+    let state: Segment = run.world.read(&liar.address).unwrap();
+    assert_eq!((state.status, Address::new_from_array(state.escrow.challenger)), (segment::CONVICTED, wallets[0]));
+    towers[2].work(&mut run, &source, job);
+    assert!(towers[2].has_said("the accusation is taken back"), "{:?}", towers[2].events);
+    let later = run.world.ledger.slot() + REVEAL_SLOTS + 1;
+    pass_slots_to(&mut run, later);
+    let bounty = run.world.read::<Segment>(&liar.address).unwrap().escrow.bounty;
+    for tower in &mut towers {
+        tower.work(&mut run, &source, job);
+        tower.assert_unrefused();
+    }
+    let expected = [before[0] + bounty, before[1], before[2]];
+    assert!(bounty > 0);
+    assert_eq!(tokens(&run)[..3], expected);
+    assert!(run.world.is_conserved().unwrap());
+}
+
+#[test]
+fn withheld_ends_and_tokens_are_demanded_on_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, source, job, person) = stage(folder.path(), Vec::new(), 0.0);
+    let program = run.world.program;
+    let mut tower = Tower { drawn: true, ..Tower::new(&run, person, true) };
+    // Nothing is drawn, so the ends come from what trainers publish: one does not, and one publishes something else.
+    let (index, committed) = commit_all(&mut run, &job);
+    let round = program.round(&job, index);
+    std::fs::create_dir_all(run.store.states()).unwrap();
+    let publish = |run: &Run, segment: &Committed, name: &str| {
+        segment.work.end.save(&run.store.states().join(name)).unwrap();
+    };
+    publish(&run, &committed[0], "0.state");
+    publish(&run, &committed[2], "2.state");
+    let damaged = run.store.states().join("2.state");
+    let mut bytes = std::fs::read(&damaged).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&damaged, bytes).unwrap();
+    for auditor in run.world.with_role(AUDITOR) {
+        let seat = run.world.people[auditor].seat().unwrap();
+        let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[auditor].name);
+        run.world.send(0, program.close_commits(&job, &round)).ok();
+        run.world.send(auditor, program.reveal_draw(&seat, &job, &round, &chain.draw(0).unwrap())).unwrap();
+    }
+    tower.work(&mut run, &source, job);
+    let demanded: Vec<u8> = tower
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Demanded { round: Some(_), place, .. } => Some(*place),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(demanded, [1, 2], "{:?}", tower.events);
+    // One answers, the other stays silent and is convicted.
+    let wallet = run.world.people[person].wallet();
+    let answered = &committed[1];
+    let asked = Record::open(tower.folder.join(job.to_string())).unwrap().asked("round-0-demand-1").unwrap().unwrap();
+    let entries = answered.work.end.entries();
+    let roots: Vec<[u8; 32]> = entries.iter().map(|entry| sip_proof::tensor_root(entry)).collect();
+    let blob = sip_proof::tensor_bytes(&entries[asked.entry as usize]);
+    let answer = sip_node::availability::state_answer(&roots, asked.entry, &blob, asked.chunk).unwrap();
+    let demand = program.demand(&answered.address, &wallet, asked.entry, asked.chunk);
+    let pool = run.world.people[answered.trainer].pool().unwrap();
+    let trainer = run.world.people[answered.trainer].wallet();
+    for instruction in program.answer_state(&trainer, &demand, &round, &pool, &answer) {
+        run.world.send(answered.trainer, instruction).unwrap();
+    }
+    tower.work(&mut run, &source, job);
+    assert!(tower.has_said("the demand was answered"), "{:?}", tower.events);
+    let clock_slots = run.world.config().unwrap().parameters.clock_slots;
+    run.world.ledger.advance_slots(clock_slots + 1).unwrap();
+    tower.work(&mut run, &source, job);
+    let status = |segment: &Committed| run.world.read::<Segment>(&segment.address).unwrap().status;
+    assert_eq!(status(&committed[2]), segment::CONVICTED, "{:?}", tower.events);
+    assert_ne!(status(&committed[1]), segment::CONVICTED);
+    assert!(run.world.is_conserved().unwrap());
+
+    // Tokens that are not what the job names.
+    let path = run.store.tokens(0, "train");
+    std::fs::write(&path, b"nothing").unwrap();
+    run.world.ledger.snapshot(&run.store.ledger(0)).unwrap();
+    let key = run.world.people[person].keypair.insecure_clone();
+    let mut said = Vec::new();
+    let error =
+        follow(&run.store, &arguments(folder.path()), &key, &mut |event| said.push(event.to_string()), &mut || true);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("are missing or not what the job names"), "{error}");
+    assert!(said.iter().any(|line| line.contains("a chunk of them is demanded")), "{said:?}");
+    Folder::open(&run.store).unwrap().advance_slots(clock_slots + 1).unwrap();
+    let _ =
+        follow(&run.store, &arguments(folder.path()), &key, &mut |event| said.push(event.to_string()), &mut || true);
+    assert!(said.iter().any(|line| line.contains("its provider is charged")), "{said:?}");
+}

@@ -1,0 +1,266 @@
+//! `sip job`: what is trained, how far it is, who takes part; and taking a place in it.
+
+use anyhow::{Result, ensure};
+use sip_protocol::AccountKind;
+use sip_protocol::evaluation;
+use sip_protocol::job::{Job, bit};
+use sip_protocol::pool::{Pool, PoolKind};
+use sip_protocol::round::{self, QUALITY_ONE, Round};
+use solana_address::Address;
+use std::process::ExitCode;
+
+use super::pool::kind_name;
+use super::{Cell, Connection, Desk, Row};
+use crate::run::prepare::hex;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// List jobs: how far they are, and who takes part
+    List,
+    /// Show one job in full: what is computed, by commitment, and by which rules
+    Show {
+        #[arg(value_name = "JOB")]
+        job: Address,
+    },
+    /// List the rounds of a job: phase, segments, outcome
+    Rounds {
+        #[arg(value_name = "JOB")]
+        job: Address,
+    },
+    /// List the places of a job: whose they are, with what stake, and what they did in its last round
+    Seats {
+        #[arg(value_name = "JOB")]
+        job: Address,
+    },
+    /// Take the next free place with a pool of the wallet: trainer, auditor or evaluator
+    Join {
+        #[arg(value_name = "JOB")]
+        job: Address,
+        #[arg(value_name = "POOL")]
+        pool: Address,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut desk = Desk::open(&arguments.connection)?;
+    match &arguments.command {
+        Command::List => {
+            let jobs = desk.all::<Job>(AccountKind::Job)?;
+            let rows: Vec<Row> = jobs.iter().map(|(address, job)| summary(address, job)).collect();
+            desk.list(&rows, "there is no job")
+        }
+        Command::Show { job } => {
+            let state: Job = desk.read(job)?;
+            desk.card(&full(job, &state))
+        }
+        Command::Rounds { job } => {
+            let state: Job = desk.read(job)?;
+            let slot = desk.slot()?;
+            let mut rows = Vec::new();
+            for index in 0..state.next_round {
+                let round: Round = desk.read(&desk.program.round(job, index))?;
+                rows.push(round_row(&round, slot));
+            }
+            desk.list(&rows, "no round has begun")
+        }
+        Command::Seats { job } => seats(&desk, job),
+        Command::Join { job, pool } => join(&mut desk, job, pool),
+    }
+}
+
+fn join(desk: &mut Desk, job: &Address, pool: &Address) -> Result<ExitCode> {
+    let (wallet, state): (Address, Pool) = (desk.wallet()?, desk.read(pool)?);
+    let kind = kind_name(state.kind);
+    ensure!(
+        matches!(PoolKind::from_byte(state.kind), Some(PoolKind::Trainer | PoolKind::Auditor | PoolKind::Evaluator)),
+        "{pool} is a pool for {kind}s; a job has places for trainers, auditors and evaluators"
+    );
+    ensure!(
+        state.scope == wallet.to_bytes(),
+        "the pool {pool} is not the wallet's; \"sip pool list --mine\" lists those that are"
+    );
+    let instruction = desk.program.join_job(&wallet, job, pool);
+    desk.act(&format!("join the job as {kind}"), &[instruction], &[("job", *job), ("pool", *pool)])
+}
+
+fn state_name(job: &Job) -> &'static str {
+    match (job.closed, job.rounds_scored >= job.spec.rounds, job.round_live) {
+        (1.., ..) => "closed: false genesis",
+        (_, true, _) => "finished",
+        (_, _, 1..) => "in a round",
+        _ => "between rounds",
+    }
+}
+
+fn summary(address: &Address, job: &Job) -> Row {
+    vec![
+        ("job", Cell::text(address)),
+        ("state", Cell::text(state_name(job))),
+        ("rounds", Cell::text(format!("{} of {}", job.rounds_scored, job.spec.rounds))),
+        ("trainers", Cell::Number(job.trainer_count.into())),
+        ("auditors", Cell::Number(job.auditor_count.into())),
+        ("evaluators", Cell::Number(job.evaluator_count.into())),
+        ("domains", Cell::Number(job.spec.domain_count.into())),
+        ("rewarded", Cell::text(if job.rewarded == 0 { "no" } else { "yes" })),
+    ]
+}
+
+fn full(address: &Address, job: &Job) -> Row {
+    let spec = &job.spec;
+    let root = |root: &[u8; 32]| if *root == [0; 32] { Cell::Nothing } else { Cell::text(hex(root)) };
+    let mut row = summary(address, job);
+    row.extend([
+        ("creator", Cell::text(Address::new_from_array(job.creator))),
+        ("genesis bond", Cell::Tokens(job.genesis_bond)),
+        ("genesis root", root(&spec.genesis_root)),
+        ("base root", root(&job.base_root)),
+        ("nodes root", root(&spec.nodes_root)),
+        ("nodes", Cell::Number(spec.node_count.into())),
+        ("outputs root", root(&spec.outputs_root)),
+        ("state entries", Cell::Number(spec.state_count.into())),
+        ("tables root", root(&spec.tables_root)),
+        ("init nodes root", root(&spec.init_nodes_root)),
+        ("averages root", root(&spec.aggregates_root)),
+        ("scoring nodes root", root(&spec.score_nodes_root)),
+        ("steps of a segment", Cell::Number(spec.inner_steps.into())),
+        ("steps of a leaf", Cell::Number(spec.leaf_interval.into())),
+        ("sequences of a step", Cell::Number(spec.batch.into())),
+        ("tokens of a sequence", Cell::Number(spec.sequence_length.into())),
+        ("windows scored", Cell::Number(spec.score_windows.into())),
+        ("audit rate", Cell::Billionths((u64::from(spec.audit_rate) * 1_000_000_000) >> 32)),
+        ("least mixture", Cell::BasisPoints(spec.mixture_floor_bps.into())),
+        ("most mixture", Cell::BasisPoints(spec.mixture_cap_bps.into())),
+        ("rounds ahead", Cell::Number(spec.lookahead.into())),
+        ("commit time", Cell::Slots(spec.commit_slots.into())),
+        ("audit time", Cell::Slots(spec.audit_slots.into())),
+        ("vote time", Cell::Slots(spec.vote_slots.into())),
+        ("evaluation time", Cell::Slots(spec.evaluation_slots.into())),
+        ("challenge time", Cell::Slots(spec.challenge_slots.into())),
+    ]);
+    row
+}
+
+fn phase_name(round: &Round) -> &'static str {
+    match (round.status, round.is_undone) {
+        (round::OPEN, _) => "training",
+        (round::COMMITS_CLOSED, _) => "audit",
+        (round::CLOSED, _) => "vote",
+        (round::AGGREGATED, _) => "evaluation",
+        (round::SCORED, _) => "scored",
+        (round::FINAL, _) => "final",
+        (round::VOID, 0) => "void",
+        (round::VOID, _) => "undone",
+        _ => "unknown",
+    }
+}
+
+/// When the phase ends, if a slot says so; 0 if none does.
+fn end_slot(round: &Round) -> u64 {
+    match round.status {
+        round::OPEN => round.commit_deadline_slot,
+        round::COMMITS_CLOSED => round.audit_deadline_slot,
+        round::CLOSED => round.vote_deadline_slot,
+        round::AGGREGATED => round.reveal_deadline_slot,
+        round::SCORED => round.challenge_end_slot(),
+        _ => 0,
+    }
+}
+
+fn round_row(round: &Round, now: u64) -> Row {
+    let is_scored = round.status == round::SCORED || round.status == round::FINAL;
+    let score = format!("{}.{:06}", round.score / 1_000_000, round.score % 1_000_000);
+    let disputes = round.open_challenges + u32::from(round.vote_disputes);
+    vec![
+        ("round", Cell::Number(round.index.into())),
+        ("phase", Cell::text(phase_name(round))),
+        ("until slot", if end_slot(round) == 0 { Cell::Nothing } else { Cell::Slot { at: end_slot(round), now } }),
+        ("segments", Cell::Number(round.committed.count_ones().into())),
+        ("accepted", Cell::Number(round.accepted.count_ones().into())),
+        ("disputes", Cell::Number(disputes.into())),
+        ("score", if is_scored { Cell::text(score) } else { Cell::Nothing }),
+        (
+            "quality",
+            if is_scored { Cell::Billionths(round.quality * 1_000_000_000 / QUALITY_ONE) } else { Cell::Nothing },
+        ),
+        ("reward", Cell::Tokens(round.reward)),
+    ]
+}
+
+fn seats(desk: &Desk, address: &Address) -> Result<ExitCode> {
+    let job: Job = desk.read(address)?;
+    let last = job.next_round.checked_sub(1);
+    let round: Option<Round> = last.map(|index| desk.read(&desk.program.round(address, index))).transpose()?;
+    let mut rows = Vec::new();
+    let roles = [
+        ("trainer", &job.trainers, job.trainer_count),
+        ("auditor", &job.auditors, job.auditor_count),
+        ("evaluator", &job.evaluators, job.evaluator_count),
+    ];
+    for (role, pools, count) in roles {
+        for (place, pool) in (0..count).zip(pools) {
+            let at = Address::new_from_array(*pool);
+            let state: Pool = desk.read(&at)?;
+            let did = match (role, &round) {
+                (_, None) => "no round has begun",
+                ("trainer", Some(round)) => trainer_did(&job, round, place),
+                ("auditor", Some(round)) => auditor_did(&job, round, place),
+                (_, Some(round)) => evaluator_did(round, place),
+            };
+            rows.push(vec![
+                ("role", Cell::text(role)),
+                ("place", Cell::Number(place.into())),
+                ("pool", Cell::text(at)),
+                ("operator", Cell::text(Address::new_from_array(state.scope))),
+                ("own bond", Cell::Tokens(state.self_bond)),
+                ("delegated", Cell::Tokens(state.assets)),
+                ("last round", Cell::text(did)),
+            ]);
+        }
+    }
+    desk.list(&rows, "nobody has joined; \"sip job join\" takes a place")
+}
+
+fn trainer_did(job: &Job, round: &Round, place: u8) -> &'static str {
+    match bit(place) {
+        here if job.excluded_trainers & here != 0 => "convicted",
+        here if round.accepted & here != 0 => "accepted",
+        here if round.committed & here != 0 => "committed",
+        here if round.eligible & here != 0 => "not committed",
+        _ => "joins with the next round",
+    }
+}
+
+fn auditor_did(job: &Job, round: &Round, place: u8) -> &'static str {
+    let Some(seat) = round.auditors.get(usize::from(place)).filter(|_| place < round.auditor_count) else {
+        return "joins with the next round";
+    };
+    match (job.excluded_auditors & bit(place) != 0, seat.revealed, seat.vote != [0; 32]) {
+        (true, ..) => "convicted",
+        (_, 0, _) => "not revealed",
+        (_, _, false) => "revealed",
+        (_, _, true) => "voted",
+    }
+}
+
+fn evaluator_did(round: &Round, place: u8) -> &'static str {
+    let Some(seat) = round.evaluators.get(usize::from(place)).filter(|_| place < round.evaluator_count) else {
+        return "joins with the next round";
+    };
+    match seat.status {
+        evaluation::ABSENT => "not committed",
+        evaluation::COMMITTED => "committed",
+        evaluation::REVEALED => "revealed",
+        evaluation::WITHIN => "within the tolerance",
+        evaluation::OFF => "off",
+        evaluation::CONVICTED => "convicted",
+        _ => "unknown",
+    }
+}
