@@ -378,6 +378,7 @@ fn settings_are_steered_by_name() {
     assert_eq!((&vote["domain"], &vote["steers"]), (&8.into(), &"learning-rate:down".into()));
 
     chain.json("alice", &["lock", "create", &job, "learning-rate:up", "100", "--months", "12"]);
+    chain.json("alice", &["steer", "add", &job, "letters", "1"]);
     chain.json("alice", &["steer", "move", &job, "learning-rate:up", "letters", "200"]);
     let trainer = pool.parse().unwrap();
     begin_round(&chain, &job_address, &trainer);
@@ -482,9 +483,9 @@ fn begin_round(chain: &Chain, job: &Address, trainer: &Address) {
     for kind in [PoolKind::Auditor, PoolKind::Evaluator] {
         instructions.push(program.join_job(&me, job, &program.pool(kind, &me, 0)));
     }
-    let account = ledger.account(job).unwrap();
+    let account = ledger.account(job).unwrap().unwrap();
     let state = Job::decode(&account.data).unwrap();
-    let missing = |number: &u32| ledger.account(&program.attention_pool(job, *number)).is_none();
+    let missing = |number: &u32| ledger.account(&program.attention_pool(job, *number)).unwrap().is_none();
     let numbers: Vec<u32> = state.spec.attention_numbers().filter(missing).collect();
     instructions.extend(numbers.into_iter().map(|number| program.create_attention_pool(&me, job, number)));
     instructions.push(program.open_next_round(&me, job, &state));
