@@ -382,12 +382,13 @@ fn settings_are_steered_by_name() {
     assert_eq!((&vote["domain"], &vote["steers"]), (&8.into(), &"learning-rate:down".into()));
 
     chain.json("alice", &["lock", "create", &job, "learning-rate:up", "100", "--months", "12"]);
+    chain.json("alice", &["steer", "add", &job, "letters", "1"]);
     chain.json("alice", &["steer", "move", &job, "learning-rate:up", "letters", "200"]);
     let trainer = pool.parse().unwrap();
     begin_round(&chain, &job_address, &trainer);
     let history = chain.row("alice", &["steer", "history", &job]);
     let settings = history["settings"].as_str().unwrap();
-    assert!(settings.starts_with("learning-rate 1."), "{settings}");
+    assert!(settings.starts_with("learning-rate 1.2"), "the vote of the last moment counts for it alone: {settings}");
     assert_eq!(history["mixture"], "letters 50.00 %, ballads 50.00 %");
 }
 

@@ -257,6 +257,11 @@ fn verdict(outcome: Outcome, last: Phase, game: &Game) -> String {
             format!("the state after step {} is not what the step's own trace gives", game.step + 1)
         }
         (Outcome::Convicted, Phase::ProveInput) => format!("node {} is not the input that it stands for", game.node),
+        (Outcome::Convicted, Phase::OpenNode)
+            if game.graph_node().is_ok_and(|node| node.source() == sip_ops::Source::Setting) =>
+        {
+            format!("node {} holds other settings than stake gave the round", game.node)
+        }
         (Outcome::Convicted, phase) if phase.on_move() == Side::Trainer => {
             "the trainer's own claims contradict each other, or it fell silent".into()
         }

@@ -31,6 +31,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     }
     let seeds: [&[u8]; 4] = [seed::POOL, &[PoolKind::Attention as u8], &job.address, &args.domain.to_le_bytes()];
     let mut pool = Creation { program, payer }.create::<Pool>(pool, &seeds)?;
-    pool.initialise(PoolKind::Attention, &job.address, args.domain, guard::slot()?);
+    // All pools of a job count from its creation: stake in a pool that was made at the last moment counts for that moment.
+    pool.initialise(PoolKind::Attention, &job.address, args.domain, job.created_slot);
     Vault::new(&config, config_view, vault, token_program)?.deposit(payer, source, SEED_SHARES)
 }
