@@ -170,7 +170,7 @@ impl Bench {
             Claim::Genesis => parameters.genesis_bond,
             _ => self.hall.scene.pool_state(&self.hall.scene.auditors[0].seat.pool).self_bond,
         };
-        (bond / 2).min(parameters.bounty_cap)
+        (bond / 2).min(parameters.penalties.bounty_cap)
     }
 
     fn tokens(&self, wallet: &Keypair) -> u64 {
