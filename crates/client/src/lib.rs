@@ -15,7 +15,9 @@ mod state;
 pub mod testing;
 
 pub use address::{ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM};
-pub use dispute::{Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, VoteAccusation};
+pub use dispute::{
+    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, UpdateGraph, VoteAccusation,
+};
 pub use finality::StateDemand;
 pub use instructions::{NewPool, Seat, build};
 pub use money::{NewModel, Service};
