@@ -1,5 +1,6 @@
 //! Instructions of disputes. What each checks and changes: [`sip_protocol::dispute::instruction`].
 
+use bytemuck::Zeroable;
 use sip_arith::Soft;
 use sip_proof::{GraphRoots, HostSha256};
 use sip_protocol::{
@@ -31,6 +32,17 @@ pub struct Accusation<'a> {
     pub datasets: &'a [Address],
     /// Hides the segment until the dispute is opened.
     pub salt: &'a [u8; 32],
+}
+
+/// A graph of a job with compressed updates, as the job's tree of the two opens it.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateGraph {
+    /// [`CaseKind::Start`] or [`CaseKind::Update`].
+    pub case: CaseKind,
+    /// The graph.
+    pub roots: GraphRoots,
+    /// The other graph's node in the tree.
+    pub sibling: [u8; 32],
 }
 
 impl Accusation<'_> {
@@ -170,11 +182,20 @@ impl Program {
 
     /// [`OpenDispute`] of a segment's steps, or of a scoring run.
     pub fn open_dispute(&self, accusation: &Accusation<'_>) -> Instruction {
-        self.open_dispute_of(accusation, CaseKind::Segment)
+        self.open_segment(accusation, OpenDispute { case: CaseKind::Segment as u32, ..OpenDispute::zeroed() })
     }
 
-    /// [`OpenDispute`] of one of a segment's claims: its steps, the state that it starts from, or its update.
-    pub fn open_dispute_of(&self, accusation: &Accusation<'_>, case: CaseKind) -> Instruction {
+    /// [`OpenDispute`] of the state that a segment starts from, or of its update.
+    pub fn open_update_dispute(&self, accusation: &Accusation<'_>, graph: &UpdateGraph) -> Instruction {
+        let UpdateGraph { case, roots, sibling } = graph;
+        let (nodes_root, outputs_root, node_count) = (roots.nodes_root, roots.outputs_root, roots.node_count);
+        let case = *case as u32;
+        let args =
+            OpenDispute { nodes_root, outputs_root, sibling: *sibling, node_count, case, ..OpenDispute::zeroed() };
+        self.open_segment(accusation, args)
+    }
+
+    fn open_segment(&self, accusation: &Accusation<'_>, args: OpenDispute) -> Instruction {
         let Accusation { challenger, job, round, pool, datasets, salt } = *accusation;
         let segment = self.segment(round, pool);
         let mut accounts = vec![
@@ -189,7 +210,7 @@ impl Program {
             AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
         ];
         accounts.extend(datasets.iter().map(|dataset| AccountMeta::new_readonly(*dataset, false)));
-        build(self, &OpenDispute { salt: *salt, case: case as u32 }, accounts)
+        build(self, &OpenDispute { salt: *salt, ..args }, accounts)
     }
 
     /// [`Upload`].

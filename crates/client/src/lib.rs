@@ -18,7 +18,8 @@ pub use address::{
     ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
 };
 pub use dispute::{
-    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, VoteAccusation, after_move,
+    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, UpdateGraph, VoteAccusation,
+    after_move,
 };
 pub use finality::StateDemand;
 pub use instructions::{NewPool, Seat, build};

@@ -48,13 +48,8 @@ fn a_dataset_names_what_it_is_and_who_provides_it() {
 /// The same job with compressed updates.
 fn compressed(spec: JobSpec) -> JobSpec {
     JobSpec {
-        start_nodes_root: named("start nodes"),
-        start_outputs_root: named("start outputs"),
-        update_nodes_root: named("update nodes"),
-        update_outputs_root: named("update outputs"),
+        update_graphs_root: named("start and update"),
         reset_update_root: named("reset"),
-        start_node_count: 20,
-        update_node_count: 30,
         update_entries: 7,
         base_entries: 3,
         ..spec
@@ -117,7 +112,7 @@ fn a_job_outside_the_limits_is_refused() {
         JobSpec { update_entries: 7, ..good },
         JobSpec { reset_update_root: named("reset"), ..good },
         JobSpec { base_entries: 0, ..compressed(good) },
-        JobSpec { update_node_count: (1 << 24) + 1, ..compressed(good) },
+        JobSpec { update_entries: (1 << 24) + 1, ..compressed(good) },
     ];
     for spec in shapes {
         let create = program.create_job(&key, 1, &spec, &datasets);

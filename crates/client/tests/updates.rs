@@ -307,10 +307,20 @@ fn start_and_update_are_cases_of_trainers_segments_in_jobs_that_have_them() {
     chamber.scene.world.advance(1);
     for case in [1u32, 2, 3, 4, 7, u32::MAX] {
         let mut wrong = open.clone();
-        wrong.data.truncate(33);
+        wrong.data.truncate(wrong.data.len() - 4);
         wrong.data.extend(case.to_le_bytes());
         chamber.scene.world.refused(&[wrong], &[&key], Error::WrongCase);
     }
+    // Neither graph stands for the other, and no other graph for either.
+    for place in [33, 65, 97, 129] {
+        let mut wrong = open.clone();
+        wrong.data[place] ^= 1;
+        chamber.scene.world.refused(&[wrong], &[&key], Error::HashMismatch);
+    }
+    let mut other = open.clone();
+    let last = other.data.len() - 4;
+    other.data[last] = CaseKind::Start as u8;
+    chamber.scene.world.refused(&[other], &[&key], Error::HashMismatch);
     send_guarded(&mut chamber.scene.world, open, &key, &[]);
 
     // A job without updates has neither.
@@ -340,7 +350,8 @@ fn start_and_update_are_cases_of_trainers_segments_in_jobs_that_have_them() {
     scene.world.send(&[program.commit_accusation(&accusation)], &[&key]);
     scene.world.advance(1);
     for case in [CaseKind::Start, CaseKind::Update] {
-        scene.world.refused(&[program.open_dispute_of(&accusation, case)], &[&key], Error::WrongCase);
+        let open = program.open_update_dispute(&accusation, &chamber.graph(case).unwrap());
+        scene.world.refused(&[open], &[&key], Error::WrongCase);
     }
     scene.world.send(&[program.open_dispute(&accusation)], &[&key]);
 }
@@ -363,11 +374,13 @@ fn a_scoring_run_has_no_start_and_no_update() {
         salt: &named("salt"),
     };
     let program = chamber.scene.world.program;
+    let opened = [CaseKind::Start, CaseKind::Update].map(|case| chamber.graph(case).unwrap());
+    let opened = opened.map(|graph| program.open_update_dispute(&accusation, &graph));
     let world = &mut chamber.scene.world;
     world.send(&[program.commit_accusation(&accusation)], &[&key]);
     world.advance(1);
-    for case in [CaseKind::Start, CaseKind::Update] {
-        world.refused(&[program.open_dispute_of(&accusation, case)], &[&key], Error::WrongCase);
+    for open in opened {
+        world.refused(&[open], &[&key], Error::WrongCase);
     }
     world.send(&[program.open_dispute(&accusation)], &[&key]);
     let run = program.segment(&chamber.scene.round(), &chamber.scene.evaluators[0].seat.pool);

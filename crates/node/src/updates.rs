@@ -6,7 +6,9 @@
 use sip_graph::{Buffer, Graph, RunError};
 use sip_kernels::{Simd, Threads};
 use sip_model::{ModelError, UpdateCodec};
-use sip_protocol::job::JobSpec;
+use sip_proof::merkle::{self, MerkleTree};
+use sip_proof::{GraphRoots, Hash, HostSha256};
+use sip_protocol::{dispute::CaseKind, job::JobSpec};
 use std::sync::Arc;
 
 use crate::{AggregateError, Aggregates, Computation, State, Task, compute};
@@ -59,17 +61,28 @@ impl Updates {
 
     /// Writes what a job commits to of them into its specification.
     pub fn specify(&self, spec: &mut JobSpec) {
-        let (start, update) = (Task::commit(&self.start, &[]), Task::commit(&self.update, &[]));
-        spec.start_nodes_root = start.nodes_root;
-        spec.start_outputs_root = start.outputs_root;
-        spec.start_node_count = start.node_count;
-        spec.update_nodes_root = update.nodes_root;
-        spec.update_outputs_root = update.outputs_root;
-        spec.update_node_count = update.node_count;
-        spec.update_entries = update.state_count;
+        let graphs = self.graphs();
+        spec.update_graphs_root = MerkleTree::new(graphs.map(|graph| graph.aggregate_leaf())).root();
+        spec.update_entries = graphs[1].state_count;
         spec.base_entries = self.aggregates.base_entries();
         spec.aggregates_root = self.aggregates.root();
         spec.reset_update_root = self.reset.root();
+    }
+
+    fn graphs(&self) -> [GraphRoots; 2] {
+        [Task::commit(&self.start, &[]), Task::commit(&self.update, &[])]
+    }
+
+    /// Roots of the start graph ([`CaseKind::Start`]) or the update graph ([`CaseKind::Update`]), and the other one's node in the tree of
+    /// the two: what opens it on chain. `None` for any other case.
+    pub fn opening(&self, case: CaseKind) -> Option<(GraphRoots, Hash)> {
+        let place = match case {
+            CaseKind::Start => 0,
+            CaseKind::Update => 1,
+            _ => return None,
+        };
+        let graphs = self.graphs();
+        Some((graphs[place], merkle::leaf::<HostSha256>(&graphs[1 - place].aggregate_leaf())))
     }
 
     /// The state that a segment starts from.

@@ -103,22 +103,12 @@ pub struct JobSpec {
     /// Always 0.
     pub end_padding: u32,
     // Compressed updates: all of these, or none. See [`JobSpec::is_compressed`].
-    /// sha256 Merkle root over the nodes of the graph that gives the state which a segment starts from: it reads the round's base, then
-    /// the trainer's previous update.
-    pub start_nodes_root: [u8; 32],
-    /// sha256 Merkle root over which of its nodes gives which state entry.
-    pub start_outputs_root: [u8; 32],
-    /// sha256 Merkle root over the nodes of the graph that gives a segment's update: it reads the previous update, then the segment's
-    /// start state, then its end state.
-    pub update_nodes_root: [u8; 32],
-    /// sha256 Merkle root over which of its nodes gives which entry of the update.
-    pub update_outputs_root: [u8; 32],
+    /// sha256 Merkle root over two graphs, leaves as of [`sip_proof::GraphRoots::aggregate_leaf`]: the start graph, which gives the state
+    /// that a segment starts from and reads the round's base, then the trainer's previous update; the update graph, which gives a segment's
+    /// update and reads the previous update, then the segment's start state, then its end state.
+    pub update_graphs_root: [u8; 32],
     /// Root of the update that stands for the previous one of a trainer who has none that was applied.
     pub reset_update_root: [u8; 32],
-    /// Nodes of the start graph.
-    pub start_node_count: u32,
-    /// Nodes of the update graph.
-    pub update_node_count: u32,
     /// Entries of an update; 0 if segments hand over their end states.
     pub update_entries: u32,
     /// Entries of a round's base; 0 if that is a whole state.
@@ -146,14 +136,8 @@ impl JobSpec {
 
     /// Checks that what belongs to compressed updates is there, or none of it.
     fn check_updates(&self) -> Result<()> {
-        let roots = [
-            &self.start_nodes_root,
-            &self.start_outputs_root,
-            &self.update_nodes_root,
-            &self.update_outputs_root,
-            &self.reset_update_root,
-        ];
-        let counts = [self.start_node_count, self.update_node_count, self.update_entries, self.base_entries];
+        let roots = [&self.update_graphs_root, &self.reset_update_root];
+        let counts = [self.update_entries, self.base_entries];
         let is_compressed = self.is_compressed();
         let is_whole = roots.iter().all(|root| (**root != [0; 32]) == is_compressed)
             && counts.iter().all(|count| (*count != 0) == is_compressed && *count <= 1 << 24);
@@ -304,7 +288,7 @@ pub struct Job {
     pub escrow: Escrow,
 }
 
-account!(Job, Job, 2752, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 2648, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -478,14 +462,9 @@ mod tests {
 
     #[test]
     fn a_job_has_all_of_compressed_updates_or_none_of_it() {
-        let set: [fn(&mut JobSpec, u32); 9] = [
-            |spec, value| spec.start_nodes_root = [value as u8; 32],
-            |spec, value| spec.start_outputs_root = [value as u8; 32],
-            |spec, value| spec.update_nodes_root = [value as u8; 32],
-            |spec, value| spec.update_outputs_root = [value as u8; 32],
+        let set: [fn(&mut JobSpec, u32); 4] = [
+            |spec, value| spec.update_graphs_root = [value as u8; 32],
             |spec, value| spec.reset_update_root = [value as u8; 32],
-            |spec, value| spec.start_node_count = value,
-            |spec, value| spec.update_node_count = value,
             |spec, value| spec.update_entries = value,
             |spec, value| spec.base_entries = value,
         ];
@@ -502,7 +481,7 @@ mod tests {
             set(&mut less, 0);
             assert_eq!((more.check(), less.check()), (Err(Error::WrongJobShape), Err(Error::WrongJobShape)));
         }
-        for set in &set[5..] {
+        for set in &set[2..] {
             let mut spec = compressed;
             set(&mut spec, 1 << 24);
             assert_eq!(spec.check(), Ok(()));

@@ -3,7 +3,7 @@
 use super::hall::fight;
 use super::{placed, stage};
 use sip_client::testing::{Cast, Scene, named, scores};
-use sip_client::{Accusation, VoteAccusation};
+use sip_client::{Accusation, UpdateGraph, VoteAccusation};
 use sip_kernels::{Simd, Threads};
 use sip_node::dispute::compressed::{self, Work};
 use sip_node::dispute::{
@@ -235,6 +235,11 @@ impl Chamber {
         self.scene.world.wallet(&format!("challenger {}", self.accusations))
     }
 
+    /// The graph of a start state or an update.
+    pub(crate) fn graph(&self, case: CaseKind) -> Option<UpdateGraph> {
+        self.updates.opening(case).map(|(roots, sibling)| UpdateGraph { case, roots, sibling })
+    }
+
     /// Both halves of an accusation of a trainer's segment.
     pub(crate) fn accusation(&self, challenger: &Address, trainer: usize, case: CaseKind) -> [Instruction; 2] {
         let accusation = Accusation {
@@ -246,7 +251,11 @@ impl Chamber {
             salt: &named("salt"),
         };
         let program = self.scene.world.program;
-        [program.commit_accusation(&accusation), program.open_dispute_of(&accusation, case)]
+        let open = match self.graph(case) {
+            Some(graph) => program.open_update_dispute(&accusation, &graph),
+            None => program.open_dispute(&accusation),
+        };
+        [program.commit_accusation(&accusation), open]
     }
 
     /// Accuses a trainer's segment; returns who did, and the dispute.
@@ -315,7 +324,14 @@ impl Chamber {
     /// Lets an auditor vote for the outcome of a computation, and fights about it to the verdict.
     pub(crate) fn dispute_vote(&mut self, auditor: usize, mut claimed: Claimed) -> (Outcome, Vec<MoveKind>) {
         let root = claimed.root();
-        self.scene.vote(auditor, &root);
+        let (address, mut round) = (self.scene.round(), self.scene.round_state());
+        if round.auditors[auditor].vote == [0; 32] {
+            self.scene.vote(auditor, &root);
+        } else {
+            // A vote that is disputed stands: the next case writes another, as if that had been cast.
+            round.auditors[auditor].vote = root;
+            self.scene.world.overwrite(&address, &round);
+        }
         let key = self.challenger();
         for instruction in self.vote_accusation(&key.pubkey(), auditor) {
             self.scene.world.send(&[instruction], &[&key]);

@@ -1,9 +1,11 @@
 //! The dispute's account: parties, bond, position, and the buffer in which the side on move collects a large payload.
 
 use bytemuck::{Pod, Zeroable};
+use sip_proof::{GraphRoots, Sha256, merkle};
 
 use super::claims::forfeit;
 use super::game::{Game, MAX_PAYLOAD, Turn, require};
+use super::instruction::OpenDispute;
 use super::{CaseKind, MoveKind, Outcome, Side};
 use crate::{
     Address, Error, Header, Result, account,
@@ -71,9 +73,8 @@ pub struct Case<'a> {
     pub challenger: &'a Address,
     /// Its accusation, opened.
     pub accusation: Revealed,
-    /// Which of the segment's claims: its steps ([`CaseKind::Segment`], of a scoring run too), its start state ([`CaseKind::Start`]) or
-    /// its update ([`CaseKind::Update`]).
-    pub kind: CaseKind,
+    /// Which of the segment's claims, and the graph of it.
+    pub args: &'a OpenDispute,
     /// Clocks.
     pub parameters: &'a Parameters,
     /// The present slot.
@@ -92,7 +93,7 @@ pub struct Payout {
 impl Dispute {
     /// Opens a dispute on a segment that can be challenged. The bond comes out of the accusation; the caller counts the dispute in the
     /// round ([`Round::open_challenge`]); the datasets follow by [`Dispute::set_dataset`], all of them.
-    pub fn open(&mut self, case: &Case<'_>, segment: &mut Segment, pool: &mut Pool) -> Result<()> {
+    pub fn open<H: Sha256>(&mut self, case: &Case<'_>, segment: &mut Segment, pool: &mut Pool) -> Result<()> {
         let Case { job, round, slot, .. } = *case;
         // An evaluator's segment is a scoring run: no pool is of two kinds.
         let is_run = job.require_place(PoolKind::Evaluator, segment.claim.place, &segment.pool).is_ok();
@@ -112,15 +113,15 @@ impl Dispute {
         self.bond = case.accusation.bond;
         self.committed_slot = case.accusation.committed_slot;
         self.opened_slot = slot;
-        match case.kind {
-            CaseKind::Segment => {
+        match CaseKind::from_number(case.args.case) {
+            Some(CaseKind::Segment) => {
                 self.set_segment(job, round, segment)?;
                 if is_run {
                     self.set_run(job, round)?;
                 }
             }
-            CaseKind::Start | CaseKind::Update if !is_run && job.spec.is_compressed() => {
-                self.set_graph(case.kind, job, round, &segment.claim)?;
+            Some(CaseKind::Start | CaseKind::Update) if !is_run && job.spec.is_compressed() => {
+                self.set_graph::<H>(case.args, job, round, &segment.claim)?;
             }
             _ => return Err(Error::WrongCase),
         }
@@ -172,17 +173,27 @@ impl Dispute {
         Ok(())
     }
 
-    /// Notes the graph that a segment's start state, or its update, is the outcome of.
-    fn set_graph(&mut self, kind: CaseKind, job: &Job, round: &Round, claim: &SegmentClaim) -> Result<()> {
+    /// Notes the graph that a segment's start state, or its update, is the outcome of: it opens in the job's tree of the two.
+    fn set_graph<H: Sha256>(
+        &mut self,
+        args: &OpenDispute,
+        job: &Job,
+        round: &Round,
+        claim: &SegmentClaim,
+    ) -> Result<()> {
         let (spec, ground) = (&job.spec, &mut self.game.ground);
-        ground.case = kind as u32;
+        let is_start = args.case == CaseKind::Start as u32;
+        let leaf = GraphRoots::leaf_of_aggregate(&args.nodes_root, &args.outputs_root, args.node_count);
+        let opening = merkle::Opening { leaf_count: 2, index: !is_start as u32, path: &args.sibling };
+        require(opening.opens::<H>(&spec.update_graphs_root, &leaf), Error::HashMismatch)?;
+        ground.case = args.case;
+        ground.nodes_root = args.nodes_root;
+        ground.outputs_root = args.outputs_root;
+        ground.node_count = args.node_count;
         ground.inner_steps = 1;
         ground.steps_per_leaf = 1;
         let [first, second, ..] = &mut ground.bases;
-        if kind == CaseKind::Start {
-            ground.nodes_root = spec.start_nodes_root;
-            ground.outputs_root = spec.start_outputs_root;
-            ground.node_count = spec.start_node_count;
+        if is_start {
             ground.start_root = round.base_root;
             ground.carried = spec.base_entries;
             *first = claim.previous_root;
@@ -191,9 +202,6 @@ impl Dispute {
             ground.end_root = claim.start_root;
             ground.state_count = spec.state_count;
         } else {
-            ground.nodes_root = spec.update_nodes_root;
-            ground.outputs_root = spec.update_outputs_root;
-            ground.node_count = spec.update_node_count;
             ground.start_root = claim.previous_root;
             ground.carried = spec.update_entries;
             (*first, *second) = (claim.start_root, claim.end_root);

@@ -14,11 +14,19 @@ instructions! {
     /// - the accusation is the signer's, of this segment, and was committed after the segment, one to 1 500 slots ago; it is closed
     /// - the segment is not convicted, or by somebody who committed later and has not got the bounty; the challenger is not its trainer
     ///   and has no other dispute on it; once its dispute is closed it may accuse anew, for another bond
-    /// - every dataset is the job's
+    /// - every dataset is the job's; the graph of a start state or an update opens in the job's tree of the two
     /// - the bond moves from the accusation; the pool is frozen; both clocks are filled and the trainer's runs
     OpenDispute = 64 {
         /// The accusation's salt.
         salt: [u8; 32],
+        /// Nodes root of the start or update graph; of no account for a segment's steps, like all that follows but the case.
+        nodes_root: [u8; 32],
+        /// Outputs root of the graph.
+        outputs_root: [u8; 32],
+        /// The other graph's node in the job's tree of the two.
+        sibling: [u8; 32],
+        /// Nodes of the graph.
+        node_count: u32,
         /// Which of the segment's claims is false, a [`super::CaseKind`]: its steps (0, of a scoring run too), or in a job with compressed
         /// updates the state that it starts from (5), or its update (6).
         case: u32,

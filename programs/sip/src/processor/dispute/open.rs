@@ -14,7 +14,7 @@ use sip_protocol::{
 };
 
 use super::{Opening, set_datasets};
-use crate::guard::{self, Creation};
+use crate::guard::{self, Creation, Syscall};
 
 /// Implements [`OpenDispute`].
 #[inline(never)]
@@ -44,11 +44,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         segment_address: &segment_address,
         challenger: guard::key(challenger),
         accusation: revealed,
-        kind: CaseKind::from_number(args.case).ok_or(Error::WrongCase)?,
+        args: &args,
         parameters: &config.parameters,
         slot,
     };
-    dispute.open(&case, &mut segment, &mut pool)?;
+    dispute.open::<Syscall>(&case, &mut segment, &mut pool)?;
     if dispute.game.ground.case()? == CaseKind::Score {
         round.open_run_dispute()?;
     } else {
