@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::progress::Progress;
-use crate::run::settings::{Fraud, Settings};
+use crate::run::settings::{Fraud, MixtureRule, Settings};
 use crate::run::{Run, Stop, prepare};
 use crate::store::Store;
 use crate::summary::Summary;
@@ -27,10 +27,13 @@ pub(crate) struct Arguments {
     /// Steps of each trainer in each round
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     steps: Option<u32>,
-    /// Frauds to stage, separated by commas: flip-bit, lazy, poison, wrong-data (a trainer's), false-accusation (an
-    /// auditor's), lying-evaluator; "none" for an honest run
+    /// Frauds to stage, separated by commas: flip-bit, lazy, poison, wrong-data, wrong-setting (a trainer's), false-accusation
+    /// (an auditor's), lying-evaluator; "none" for an honest run
     #[arg(long, value_name = "KIND", default_value = "flip-bit,false-accusation,lying-evaluator")]
     cheat: String,
+    /// How the mixture follows stake
+    #[arg(long, value_name = "RULE", default_value = "linear")]
+    mixture: MixtureRule,
     /// Seed of weights, batches, keys and frauds
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -44,7 +47,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     overwrite: bool,
     /// Go on with the run in the folder, from its last finished round
-    #[arg(long, conflicts_with_all = ["data", "model", "rounds", "steps", "cheat", "seed", "quick", "overwrite"])]
+    #[arg(long, conflicts_with_all = ["data", "model", "rounds", "steps", "cheat", "mixture", "seed", "quick", "overwrite"])]
     resume: bool,
     /// Print the summary as JSON, and no progress
     #[arg(long)]
@@ -104,6 +107,7 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         audit_rate: if rounds < 6 { 1.0 } else { 0.5 },
         windows: if quick { 8 } else { 32 },
         cheats: frauds(&arguments.cheat)?,
+        mixture: arguments.mixture,
         domains: Vec::new(),
     };
     let trainers = settings.cheats.iter().filter(|fraud| fraud.is_trainers()).count();

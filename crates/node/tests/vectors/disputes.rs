@@ -24,6 +24,7 @@ fn ground(ground: &Ground) -> Value {
         "place": ground.trainer, "rows": ground.batch_rows, "row_tokens": ground.row_tokens, "case": ground.case,
         "carried": ground.carried, "base_entries": ground.base_entries,
         "bases": ground.bases[..ground.base_count as usize].iter().map(|root| hex(root)).collect::<Vec<_>>(),
+        "settings": ground.settings,
     })
 }
 
@@ -93,6 +94,7 @@ pub(crate) fn vectors() -> Map<String, Value> {
     let contract = Lie::Output { step: 1, node: node::CONTRACTED, element: 300, bit: 12 };
     let gather = Lie::Output { step: 0, node: node::GATHERED, element: 300, bit: 22 };
     let input = Lie::Output { step: 0, node: node::WEIGHTS, element: 0, bit: 22 };
+    let setting = Lie::Output { step: 0, node: node::SETTINGS, element: 0, bit: 15 };
     let games = [
         ("a bit of a contraction of three pieces", dispute(4, 3, Some(contract), |_, _| ())),
         (
@@ -104,6 +106,7 @@ pub(crate) fn vectors() -> Map<String, Value> {
             }),
         ),
         ("a false input", dispute(1, 1, Some(input), |_, _| ())),
+        ("another setting", dispute(1, 1, Some(setting), |_, _| ())),
         ("a wrong batch", dispute(17, 1, Some(Lie::Batch { step: 16 }), |_, _| ())),
         ("a lazy copy", dispute(2, 2, Some(Lie::LazyCopy { step: 0 }), |_, _| ())),
         ("nothing false", dispute(2, 1, None, |_, _| ())),
