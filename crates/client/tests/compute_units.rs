@@ -382,7 +382,7 @@ fn every_challenge_stays_within_its_budget() {
 /// Most compute units of a transaction of each move.
 const MOVES: [(MoveKind, u64); 18] = [
     (MoveKind::Concede, 600),
-    (MoveKind::Reveal, 65_000),
+    (MoveKind::Reveal, 131_000),
     (MoveKind::OpenLeaf, 3_400),
     (MoveKind::PostSteps, 10_200),
     (MoveKind::PostTrace, 5_900),

@@ -131,7 +131,7 @@ fn a_dispute_over_124_million_weights_and_1000_steps() {
     let per_step = bytes as f64 / f64::from(INNER_STEPS);
     println!("\nThe largest transaction of a dispute has {most_bytes} bytes");
     println!("With room for a fee payer and a priority fee: at most {} and {} transactions", roomy[0], roomy[1]);
-    assert!(roomy[1] <= 16, "{roomy:?}");
+    assert!(roomy[0] <= 24 && roomy[1] <= 16, "{roomy:?}");
     println!("A commitment is a transaction of {bytes} bytes: {per_step:.2} bytes per step");
     assert!(per_step <= 1.0);
 }
