@@ -124,6 +124,7 @@ impl Chamber {
         cast.spec.genesis_root = base.root();
         cast.spec.state_count = ends[0].entries().len() as u32;
         updates.specify(&mut cast.spec);
+        (cast.spec.challenge_slots, cast.spec.vote_slots) = (20_000, 20_000);
         let mut scene = Scene::with(&cast);
         scene.open_round();
         let (run, reset) = (Arc::new(story.run(None)), Arc::clone(&updates.reset));
