@@ -15,7 +15,7 @@ use sip_data::files::write_atomically;
 use sip_data::{hex, unhex};
 use sip_graph::Buffer;
 use sip_kernels::Threads;
-use sip_proof::{Hash, roots_tree, tensor_root};
+use sip_proof::{Hash, PIECE_ELEMENTS, piece_value, root_of_pieces, roots_tree, tensor_root};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -237,20 +237,30 @@ pub fn state_root(entries: &[Buffer], threads: &Threads) -> Hash {
     roots_tree(&tensor_roots(&tensors, threads)).root()
 }
 
-/// BLAKE3 roots of tensors, computed on all threads, the longest first so that none waits.
+/// BLAKE3 roots of tensors, computed on all threads: long ones piece by piece, the longest first so that no thread waits.
 pub fn tensor_roots(tensors: &[&[u32]], threads: &Threads) -> Vec<Hash> {
-    let mut order: Vec<usize> = (0..tensors.len()).collect();
-    order.sort_by_key(|&t| std::cmp::Reverse(tensors[t].len()));
-    let slots: Vec<OnceLock<Hash>> = tensors.iter().map(|_| OnceLock::new()).collect();
-    threads.run(order.len(), &|task| {
-        let tensor = order[task];
-        let _ = slots[tensor].set(tensor_root(tensors[tensor]));
+    let pieces =
+        |tensor: usize| tensors[tensor].chunks(PIECE_ELEMENTS).enumerate().map(move |(piece, _)| (tensor, piece));
+    let mut tasks: Vec<(usize, usize)> =
+        (0..tensors.len()).filter(|&t| !tensors[t].is_empty()).flat_map(pieces).collect();
+    tasks.sort_by_key(|&(tensor, _)| std::cmp::Reverse(tensors[tensor].len()));
+    let mut slots: Vec<Vec<OnceLock<Hash>>> = vec![Vec::new(); tensors.len()];
+    for &(tensor, _) in &tasks {
+        slots[tensor].push(OnceLock::new());
+    }
+    threads.run(tasks.len(), &|task| {
+        let (tensor, piece) = tasks[task];
+        let part = &tensors[tensor][piece * PIECE_ELEMENTS..];
+        let part = &part[..part.len().min(PIECE_ELEMENTS)];
+        let is_whole = slots[tensor].len() == 1;
+        let _ = slots[tensor][piece].set(if is_whole { tensor_root(part) } else { piece_value(part, piece) });
     });
-    slots
-        .into_iter()
-        .zip(tensors)
-        .map(|(slot, tensor)| slot.into_inner().unwrap_or_else(|| tensor_root(tensor)))
-        .collect()
+    let root = |values: Vec<OnceLock<Hash>>| match values.len() {
+        0 => tensor_root(&[]),
+        1 => values.into_iter().next().and_then(OnceLock::into_inner).unwrap_or_else(|| tensor_root(&[])),
+        _ => root_of_pieces(values.into_iter().filter_map(OnceLock::into_inner).collect()),
+    };
+    slots.into_iter().map(root).collect()
 }
 
 /// `sink` stands between the file and what is written: a test lets the disk run full there.

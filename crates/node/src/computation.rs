@@ -7,7 +7,6 @@ use sip_proof::{Hash, Leaf, roots_tree};
 use std::sync::Arc;
 
 use crate::dispute::{Evidence, FaultPlace, GraphEvidence, StepRoots};
-use crate::worker::Trace;
 use crate::{Cheat, State, replay, state};
 
 /// What a graph gives for the states that its inputs read: honestly, or with a cheat.
@@ -19,6 +18,9 @@ pub struct Computation {
     simd: Simd,
     outcome: Option<Outcome>,
 }
+
+/// All tensors in graph order.
+type Trace = Vec<Vec<u32>>;
 
 /// All tensors, as far as there are any, and the roots of the state that comes out.
 struct Outcome {

@@ -22,6 +22,7 @@ mod replay;
 pub mod scoring;
 mod state;
 mod task;
+mod trace;
 mod worker;
 
 pub use aggregate::{AggregateError, Aggregates, aggregate};
@@ -31,4 +32,5 @@ pub use cost::{AUDIT_SHARE_MAX, COMMITMENT_SHARE_MAX, Cost};
 pub use replay::Replay;
 pub use state::{State, StateError};
 pub use task::{Segment, SegmentTask, Task, WorkError};
-pub use worker::{Audit, Divergence, Times, Trace, Worker};
+pub use trace::{Keep, Trace};
+pub use worker::{Audit, Divergence, Times, Worker};

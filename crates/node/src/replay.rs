@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::dispute::{Evidence, FaultPlace, GraphEvidence, StepRoots};
-use crate::worker::Trace;
-use crate::{Cheat, SegmentTask, State, Task, WorkError, Worker, state};
+use crate::trace::{Keep, Trace};
+use crate::{Cheat, SegmentTask, State, Task, Times, WorkError, Worker, state};
 
 /// States kept at once; a dispute looks at the steps of one leaf.
 const STATES_KEPT: usize = 20;
+/// Tensors of the disputed step that are kept, bytes: beyond them a step is computed again for the node that is asked for and what
+/// that reads.
+const TENSOR_BYTES_KEPT: usize = 1 << 30;
 
 /// Evidence from running the segment again: honestly, or with the cheat that it was committed with.
 pub struct Replay {
@@ -21,18 +24,30 @@ pub struct Replay {
     /// States by the step before which they stand.
     states: BTreeMap<u32, Arc<State>>,
     trace: Option<(u32, Trace)>,
+    tensor_bytes_kept: usize,
     fault: Option<FaultPlace>,
 }
 
 impl Replay {
     /// `leaves` are those that this side holds for true.
     pub fn new(worker: Worker, segment: SegmentTask, cheat: Option<Cheat>, leaves: Vec<Leaf>) -> Replay {
-        Replay { worker, segment, cheat, leaves, states: BTreeMap::new(), trace: None, fault: None }
+        let (states, trace, fault) = (BTreeMap::new(), None, None);
+        Replay { worker, segment, cheat, leaves, states, trace, tensor_bytes_kept: TENSOR_BYTES_KEPT, fault }
+    }
+
+    /// The same with another bound on the tensors of a step that are kept, bytes.
+    pub fn keeping(self, tensor_bytes: usize) -> Replay {
+        Replay { tensor_bytes_kept: tensor_bytes, ..self }
     }
 
     /// The same of a segment that stops at a fault, as [`crate::Audit::fault`] tells: `leaves` are those before it.
     pub fn stopping_at(self, fault: Option<FaultPlace>) -> Replay {
         Replay { fault, ..self }
+    }
+
+    /// Where the time went since the last call.
+    pub fn take_times(&mut self) -> Times {
+        self.worker.take_times()
     }
 
     fn state(&mut self, step: u32) -> Result<Arc<State>, WorkError> {
@@ -51,11 +66,17 @@ impl Replay {
 
     fn trace(&mut self, step: u32) -> Result<&Trace, WorkError> {
         if self.trace.as_ref().is_none_or(|(known, _)| *known != step) {
-            let before = self.state(step)?;
-            let (trace, _) = self.worker.trace(&self.segment, self.cheat.as_ref(), step, &before)?;
-            self.trace = Some((step, trace));
+            self.run(step, Keep::Bytes(self.tensor_bytes_kept))?;
         }
-        Ok(self.trace.as_ref().map_or(const { &Vec::new() }, |(_, trace)| trace))
+        Ok(self.trace.as_ref().map_or(const { &Trace::new() }, |(_, trace)| trace))
+    }
+
+    /// Computes the trace of a step.
+    fn run(&mut self, step: u32, keep: Keep<'_>) -> Result<(), WorkError> {
+        let before = self.state(step)?;
+        let (trace, _) = self.worker.trace(&self.segment, self.cheat.as_ref(), step, &before, keep)?;
+        self.trace = Some((step, trace));
+        Ok(())
     }
 }
 
@@ -90,13 +111,17 @@ impl Evidence for Replay {
     }
 
     fn trace_roots(&mut self, step: u32) -> Result<Vec<Hash>, WorkError> {
-        let threads = Arc::clone(self.worker.threads());
-        let tensors: Vec<&[u32]> = self.trace(step)?.iter().map(Vec::as_slice).collect();
-        Ok(state::roots(&tensors, &threads))
+        Ok(self.trace(step)?.roots().to_vec())
     }
 
     fn tensor(&mut self, step: u32, node: u32) -> Result<Vec<u32>, WorkError> {
-        Ok(self.trace(step)?.get(node as usize).cloned().unwrap_or_default())
+        let trace = self.trace(step)?;
+        if trace.tensor(node).is_none() && (node as usize) < trace.roots().len() {
+            let mut nodes = vec![node];
+            nodes.extend(self.worker.task().graph.nodes()[node as usize].operands.iter().map(|operand| operand.node));
+            self.run(step, Keep::Nodes(&nodes))?;
+        }
+        Ok(self.trace(step)?.tensor(node).unwrap_or_default().to_vec())
     }
 
     fn tokens(&mut self, domain: u32) -> Result<Vec<u32>, WorkError> {

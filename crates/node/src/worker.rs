@@ -2,7 +2,7 @@
 
 use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Observer, RunError};
 use sip_kernels::{Fault, Simd, Threads};
-use sip_ops::{Kind, NodeSpec, Source};
+use sip_ops::{Kind, Source};
 use sip_proof::{Hash, HostSha256, Leaf, merkle::MerkleTree, tensor_root};
 use sip_protocol::attestation::attested_leaf;
 use std::collections::BTreeMap;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::dispute::FaultPlace;
+use crate::trace::{Keep, Recorder, Trace};
 use crate::{Cheat, Segment, SegmentTask, State, Task, WorkError, state};
 
 /// Name of the graph's result that holds the training loss.
@@ -20,6 +21,8 @@ const LOSS: &str = "loss";
 pub struct Times {
     /// Training steps.
     pub steps: Duration,
+    /// How many these were.
+    pub step_count: u32,
     /// Hashing of states and batches.
     pub commitments: Duration,
 }
@@ -60,9 +63,6 @@ impl Done {
         Segment { leaves: self.leaves, end: self.end.unwrap_or_else(|| Arc::clone(base)), losses: self.losses }
     }
 }
-
-/// All tensors of one step in graph order.
-pub type Trace = Vec<Vec<u32>>;
 
 /// A machine that runs steps of a task.
 pub struct Worker {
@@ -106,12 +106,12 @@ impl Worker {
         Ok(done.segment(&segment.base))
     }
 
-    /// Computes a segment; the traces of the steps that are asked for are filled in on the way.
+    /// Computes a segment; the trace roots of the steps that are asked for are filled in on the way.
     fn compute(
         &mut self,
         segment: &SegmentTask,
         cheat: Option<&Cheat>,
-        traced: &mut BTreeMap<u32, Trace>,
+        traced: &mut BTreeMap<u32, Hash>,
         done: &mut Done,
         progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<(), WorkError> {
@@ -124,7 +124,14 @@ impl Worker {
                 let batch = self.batch(segment, cheat, step)?;
                 batches.push(batch.1);
                 if cheat != Some(&Cheat::Lazy) {
-                    self.step(segment, cheat, step, &mut state, &batch.0, traced.get_mut(&step))?;
+                    match traced.get_mut(&step) {
+                        Some(root) => {
+                            let mut trace = Trace::new();
+                            self.step(segment, cheat, step, &mut state, &batch.0, Some((Keep::Nothing, &mut trace)))?;
+                            *root = trace.root();
+                        }
+                        None => self.step(segment, cheat, step, &mut state, &batch.0, None)?,
+                    }
                     let loss = self.executor.result(LOSS).and_then(|loss| loss.first());
                     done.losses.extend(loss.map(|&bits| f32::from_bits(bits)));
                 }
@@ -174,7 +181,7 @@ impl Worker {
         Ok((batch, root))
     }
 
-    /// One step of the graph; every node's tensor goes into the trace, if one is asked for.
+    /// One step of the graph; if its trace is asked for, it is set, also where the step fails.
     fn step(
         &mut self,
         segment: &SegmentTask,
@@ -182,35 +189,40 @@ impl Worker {
         step: u32,
         state: &mut DoubleState,
         batch: &[u32],
-        mut trace: Option<&mut Trace>,
+        trace: Option<(Keep<'_>, &mut Trace)>,
     ) -> Result<(), WorkError> {
         let started = Instant::now();
         let job_step = segment.job_step(&self.task, step);
-        if let Some(trace) = trace.as_deref_mut() {
-            let input = |node: &NodeSpec| match (node.kind, node.source) {
-                (Kind::Input, Source::State(entry)) => state.entries()[entry as usize].to_vec(),
-                (Kind::Input, Source::Batch) => batch.to_vec(),
-                (Kind::Input, Source::Step) => vec![job_step],
-                (Kind::Input, Source::Table(table)) => self.task.tables[table as usize].to_vec(),
-                _ => Vec::new(),
-            };
-            *trace = self.task.graph.nodes().iter().map(input).collect();
+        let mut recorder = trace.as_ref().map(|(keep, _)| Recorder::new(&self.task.graph, *keep, &self.threads));
+        if let Some(recorder) = &mut recorder {
+            for (number, node) in self.task.graph.nodes().iter().enumerate() {
+                let mut note = |input: &[u32]| recorder.note(number as u32, input);
+                match (node.kind, node.source) {
+                    (Kind::Input, Source::State(entry)) => note(&state.entries()[entry as usize]),
+                    (Kind::Input, Source::Batch) => note(batch),
+                    (Kind::Input, Source::Step) => note(&[job_step]),
+                    (Kind::Input, Source::Table(table)) => note(&self.task.tables[table as usize]),
+                    _ => {}
+                }
+            }
         }
-        let trace_wanted = trace.is_some();
+        let is_observed = cheat.is_some() || recorder.is_some();
         let mut observe = |node: usize, output: &mut [u32]| {
             if let Some(cheat) = cheat {
                 cheat.corrupt(step, node, output);
             }
-            if let Some(trace) = trace.as_deref_mut() {
-                trace[node] = output.to_vec();
+            if let Some(recorder) = &mut recorder {
+                recorder.note(node as u32, output);
             }
         };
-        let observer: Option<&mut Observer<'_>> =
-            if cheat.is_some() || trace_wanted { Some(&mut observe) } else { None };
-        self.executor
-            .step(state, batch, job_step, &self.task.tables, observer)
-            .map_err(|source| WorkError::Run { step, source })?;
+        let observer: Option<&mut Observer<'_>> = if is_observed { Some(&mut observe) } else { None };
+        let outcome = self.executor.step(state, batch, job_step, &self.task.tables, observer);
+        if let (Some(recorder), Some((_, trace))) = (recorder, trace) {
+            *trace = recorder.finish();
+        }
+        outcome.map_err(|source| WorkError::Run { step, source })?;
         self.times.steps += started.elapsed();
+        self.times.step_count += 1;
         Ok(())
     }
 
@@ -235,7 +247,8 @@ impl Worker {
             attested_leaf::<HostSha256>(draw, &accumulator_root, leaf_count as u32) * self.task.leaf_interval
         };
         let steps: Vec<u32> = draws.iter().map(first_step).collect();
-        let mut traces: BTreeMap<u32, Trace> = steps.iter().map(|step| (*step, Trace::new())).collect();
+        // Of a step that is never reached, it is the root over nothing.
+        let mut traces: BTreeMap<u32, Hash> = steps.iter().map(|step| (*step, Trace::new().root())).collect();
         let mut done = Done::default();
         let fault = match self.compute(segment, None, &mut traces, &mut done, progress) {
             Err(WorkError::Run { step, source: RunError::Fault { .. } }) => self.locate_fault(segment, step)?,
@@ -249,22 +262,17 @@ impl Worker {
         };
         let stopped = fault.map(|_| Divergence { leaf: replayed.leaves.len() as u32, expected: None });
         let divergence = replayed.leaves.iter().enumerate().find_map(differs).or(stopped);
-        let trace_root = |step: &u32| {
-            let tensors: Vec<&[u32]> = traces.get(step).into_iter().flatten().map(Vec::as_slice).collect();
-            sip_proof::roots_tree(&state::roots(&tensors, &self.threads)).root()
-        };
-        let trace_roots = steps.iter().map(trace_root).collect();
+        let trace_roots = steps.iter().filter_map(|step| traces.get(step).copied()).collect();
         Ok(Audit { replayed, trace_roots, divergence, fault })
     }
 
     /// The first fault of a step at which the segment stops.
     fn locate_fault(&mut self, segment: &SegmentTask, step: u32) -> Result<Option<FaultPlace>, WorkError> {
         let before = self.advance(segment, None, 0, step, &segment.base)?;
-        Ok(self.trace(segment, None, step, &before)?.1)
+        Ok(self.trace(segment, None, step, &before, Keep::Nothing)?.1)
     }
 
-    /// All tensors of one step in graph order, inputs included: what a dispute is about. Where the step stops at a fault, the
-    /// tensors of the nodes before it, and its place.
+    /// The trace of one step: what a dispute is about, and the place of the fault at which it stops, if it does.
     ///
     /// # Errors
     /// As of [`Worker::train`], but for a fault.
@@ -274,17 +282,18 @@ impl Worker {
         cheat: Option<&Cheat>,
         step: u32,
         before: &State,
+        keep: Keep<'_>,
     ) -> Result<(Trace, Option<FaultPlace>), WorkError> {
         let (batch, _) = self.batch(segment, cheat, step)?;
         let mut state = DoubleState::new(segment.inputs(&self.task, before));
         let mut trace = Trace::new();
         // A lazy trainer did none of the steps; the only trace it can show is the honest one.
-        match self.step(segment, cheat, step, &mut state, &batch, Some(&mut trace)) {
+        match self.step(segment, cheat, step, &mut state, &batch, Some((keep, &mut trace))) {
             Err(WorkError::Run { source: RunError::Fault { node, fault, .. }, .. }) => {
                 let (Fault::NotFinite { index, .. } | Fault::OutOfRange { index }) = fault else {
                     return Err(WorkError::Run { step, source: RunError::Fault { node, kind: Kind::Input, fault } });
                 };
-                trace.truncate(node as usize);
+                trace.truncate(node);
                 Ok((trace, Some(FaultPlace { step, node, element: index as u32 })))
             }
             outcome => outcome.map(|()| (trace, None)),

@@ -4,7 +4,8 @@ use sip_data::{Mixture, TokenBlob};
 use sip_graph::AdamW;
 use sip_kernels::{Simd, Threads};
 use sip_model::{LlamaConfig, Schedule, Shape, TrainConfig, init, tables, training_graph};
-use sip_node::{Aggregates, Cheat, Computation, SegmentTask, State, Task, Worker, aggregate};
+use sip_node::dispute::Evidence;
+use sip_node::{Aggregates, Cheat, Computation, Keep, Replay, SegmentTask, State, Task, Worker, aggregate};
 use sip_ops::Kind;
 use sip_proof::merkle::Opening;
 use sip_proof::{Hash, HostSha256, roots_tree, tensor_root};
@@ -66,8 +67,10 @@ fn a_replay_gives_the_same_leaves_and_the_same_digest_on_every_machine() {
     assert_eq!(first.trace_roots, second.trace_roots);
     let drawn = attested_leaf::<HostSha256>(&[2; 32], &committed.accumulator_root(), 3) * 3;
     let before = trainer.advance(&segment, None, 0, drawn, &segment.base).unwrap();
-    let (trace, fault) = trainer.trace(&segment, None, drawn, &before).unwrap();
-    let roots: Vec<Hash> = trace.iter().map(|tensor| tensor_root(tensor)).collect();
+    let (trace, fault) = trainer.trace(&segment, None, drawn, &before, Keep::Bytes(usize::MAX)).unwrap();
+    let nodes = 0..task.graph.nodes().len() as u32;
+    let roots: Vec<Hash> = nodes.map(|node| tensor_root(trace.tensor(node).unwrap())).collect();
+    assert_eq!(roots, trace.roots());
     assert_eq!((fault, first.trace_roots[0]), (None, roots_tree(&roots).root()));
     assert_eq!(first.replayed.end.root(), committed.end.root());
 }
@@ -103,9 +106,12 @@ fn a_segment_that_stops_is_found_with_the_place_of_the_fault() {
     let fault = audit.fault.unwrap();
     assert_eq!((fault.step, audit.replayed.leaves.len()), (0, 0));
     assert_eq!(audit.divergence.map(|d| (d.leaf, d.expected)), Some((0, None)));
-    let (trace, again) = worker.trace(&segment, None, 0, &segment.base).unwrap();
-    assert_eq!((trace.len(), again), (fault.node as usize, Some(fault)));
-    assert!(trace.iter().zip(task.graph.nodes()).all(|(tensor, node)| tensor.len() == node.len()));
+    let (trace, again) = worker.trace(&segment, None, 0, &segment.base, Keep::Bytes(usize::MAX)).unwrap();
+    assert_eq!((trace.roots().len(), again), (fault.node as usize, Some(fault)));
+    let nodes = task.graph.nodes().iter().enumerate().take(fault.node as usize);
+    let mut lengths = nodes.map(|(number, node)| (trace.tensor(number as u32).map(<[u32]>::len), node.len()));
+    assert!(lengths.all(|(found, expected)| found == Some(expected)));
+    assert_eq!(trace.tensor(fault.node), None);
 }
 
 #[test]
@@ -161,4 +167,46 @@ fn a_job_commits_to_the_average_of_one_to_sixteen_states() {
     let mut computed =
         Computation::new(Arc::new(aggregates.graph(2).unwrap()), states.clone(), None, &threads, Simd::detect());
     assert_eq!(computed.root().unwrap(), aggregate(&states, &threads, Simd::Scalar).unwrap().root());
+}
+
+#[test]
+fn a_replay_that_keeps_nothing_shows_the_same_tensors() {
+    let (task, segment, threads) = task();
+    let worker = || Worker::new(task.clone(), Arc::clone(&threads), Simd::detect());
+    let cheat = Cheat::FlipBit { step: 4, node: node(&task, Kind::Contract), element: 3, bit: 20 };
+    let committed = worker().train(&segment, Some(&cheat), &mut |_| true).unwrap();
+    let replay = |bytes: usize| {
+        Replay::new(worker(), segment.clone(), Some(cheat.clone()), committed.leaves.clone()).keeping(bytes)
+    };
+    let (mut all, mut some, mut none) = (replay(usize::MAX), replay(10_000), replay(0));
+    assert_eq!(all.trace_roots(4).unwrap(), none.trace_roots(4).unwrap());
+    for node in [0, 5, node(&task, Kind::Contract), task.graph.nodes().len() as u32 - 1] {
+        let tensor = all.tensor(4, node).unwrap();
+        assert_eq!(tensor.len(), task.graph.nodes()[node as usize].len());
+        assert_eq!(some.tensor(4, node).unwrap(), tensor);
+        assert_eq!(none.tensor(4, node).unwrap(), tensor);
+        assert_eq!(none.trace_roots(4).unwrap()[node as usize], tensor_root(&tensor));
+    }
+}
+
+#[test]
+fn a_side_of_a_dispute_computes_a_replay_up_to_the_end_of_the_leaf_and_one_step_more() {
+    let (mut task, segment, threads) = task();
+    (task.inner_steps, task.leaf_interval) = (15, 5);
+    let worker = || Worker::new(task.clone(), Arc::clone(&threads), Simd::detect());
+    let committed = worker().train(&segment, None, &mut |_| true).unwrap();
+    let (leaf, step, contraction) = (1, 7, node(&task, Kind::Contract));
+    let mut side = Replay::new(worker(), segment, None, committed.leaves);
+    // What a dispute asks for on the longest way, in its order, more than once.
+    for _ in 0..2 {
+        side.leaves().unwrap();
+        assert_eq!(side.steps(leaf).unwrap()[4].end_root, side.leaves().unwrap()[leaf as usize].end_root);
+        side.trace_roots(step).unwrap();
+        side.state_roots(step + 1).unwrap();
+        side.tensor(step, contraction).unwrap();
+        for operand in &task.graph.nodes()[contraction as usize].operands {
+            side.tensor(step, operand.node).unwrap();
+        }
+    }
+    assert_eq!(side.take_times().step_count, (leaf + 1) * 5 + 1);
 }

@@ -12,6 +12,35 @@ pub fn tensor_bytes(elements: &[u32]) -> Vec<u8> {
 /// BLAKE3 root of a tensor.
 pub fn tensor_root(elements: &[u32]) -> Hash {
     let mut hasher = Hasher::new();
+    update(&mut hasher, elements);
+    *hasher.finalize().as_bytes()
+}
+
+/// Elements of a piece of a tensor, whose value is known apart from the others': 1 MiB.
+pub const PIECE_ELEMENTS: usize = 1 << 18;
+
+/// Value of the piece that begins at element `piece` · [`PIECE_ELEMENTS`] in the tree of a tensor that is longer than one piece.
+pub fn piece_value(elements: &[u32], piece: usize) -> Hash {
+    let mut hasher = Hasher::new();
+    hasher.set_input_offset((piece * PIECE_ELEMENTS * 4) as u64);
+    update(&mut hasher, elements);
+    hasher.finalize_non_root()
+}
+
+/// BLAKE3 root of a tensor from the values of its pieces, of which there are two or more.
+pub fn root_of_pieces(mut values: Vec<Hash>) -> Hash {
+    while values.len() > 2 {
+        let merge = |pair: &[Hash]| match pair {
+            [left, right] => hazmat::merge_subtrees_non_root(left, right, hazmat::Mode::Hash),
+            carried => carried[0],
+        };
+        values = values.chunks(2).map(merge).collect();
+    }
+    let [left, right] = [0, 1].map(|side| values.get(side).copied().unwrap_or_default());
+    *hazmat::merge_subtrees_root(&left, &right, hazmat::Mode::Hash).as_bytes()
+}
+
+fn update(hasher: &mut Hasher, elements: &[u32]) {
     let mut buffer = [0u8; 16 * 1024];
     for part in elements.chunks(buffer.len() / 4) {
         for (out, element) in buffer.chunks_exact_mut(4).zip(part) {
@@ -19,7 +48,6 @@ pub fn tensor_root(elements: &[u32]) -> Hash {
         }
         hasher.update(&buffer[..part.len() * 4]);
     }
-    *hasher.finalize().as_bytes()
 }
 
 /// Values of all nodes of a blob's BLAKE3 tree.
@@ -107,6 +135,16 @@ impl BlobTree {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tensors_root_is_put_together_from_its_pieces() {
+        for (pieces, rest) in [(1, 1), (1, PIECE_ELEMENTS), (2, 300), (4, 257), (6, PIECE_ELEMENTS)] {
+            let len = pieces * PIECE_ELEMENTS + rest;
+            let elements: Vec<u32> = (0..len as u32).map(|i| i.wrapping_mul(0x9E37_79B9)).collect();
+            let values = elements.chunks(PIECE_ELEMENTS).enumerate().map(|(piece, part)| piece_value(part, piece));
+            assert_eq!(root_of_pieces(values.collect()), tensor_root(&elements), "{len}");
+        }
+    }
 
     #[test]
     fn a_tensors_root_is_the_hash_of_its_bytes() {

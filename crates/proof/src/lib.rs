@@ -21,7 +21,7 @@ pub mod merkle;
 pub mod sampler;
 
 #[cfg(feature = "std")]
-pub use blob::{BlobTree, tensor_bytes, tensor_root};
+pub use blob::{BlobTree, PIECE_ELEMENTS, piece_value, root_of_pieces, tensor_bytes, tensor_root};
 pub use commitment::{
     AGGREGATE_COUNTS, AGGREGATE_LEAF_BYTES, GraphRoots, LEAF_BYTES, Leaf, MAX_STEPS_PER_LEAF, step_root,
 };
