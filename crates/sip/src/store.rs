@@ -10,6 +10,7 @@
 //!     ledger-N.bin    the chain after N rounds
 //!     journal-N.json  what the chain does not say: who did what, in words
 //!     base-N.state    the state that round N starts from
+//!     undone-N.state  the state that a round ended in which was undone, by its number on chain
 //!     data/           tokenizer, and token files by domain
 //! ```
 
@@ -121,6 +122,10 @@ impl Store {
     }
     pub(crate) fn base(&self, rounds: u32) -> PathBuf {
         self.run().join(format!("base-{rounds}.state"))
+    }
+
+    pub(crate) fn undone(&self, index: u32) -> PathBuf {
+        self.run().join(format!("undone-{index}.state"))
     }
 
     /// The number of rounds after which everything is there to go on: the journal is written last.

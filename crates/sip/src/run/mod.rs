@@ -8,6 +8,7 @@ pub(crate) mod prepare;
 pub(crate) mod round;
 pub(crate) mod settings;
 pub(crate) mod setup;
+pub(crate) mod staged;
 pub(crate) mod world;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -75,6 +76,8 @@ pub(crate) struct Run {
     pub base: Arc<State>,
     pub progress: Progress,
     pub stop: Stop,
+    /// Whether the round that runs is built on one that will be undone: nothing else is staged in it.
+    pub is_doomed: bool,
     started: Instant,
 }
 
@@ -92,6 +95,7 @@ impl Run {
         let base = Arc::clone(&prepared.genesis);
         let mut run = Run::assemble(settings, store, machine, prepared, world, journal, base, progress, stop)?;
         run.journal.begin(&run.world)?;
+        run.convict_genesis()?;
         run.journal.summary.initial_loss = run.scores(&Arc::clone(&run.base))?;
         run.save()?;
         Ok(run)
@@ -142,7 +146,21 @@ impl Run {
         let worker = Worker::new(prepared.task.clone(), Arc::clone(&machine.threads), machine.simd);
         let scorer = Worker::new(prepared.scoring.clone(), Arc::clone(&machine.threads), machine.simd);
         let started = Instant::now();
-        Ok(Run { settings, store, machine, prepared, world, journal, worker, scorer, base, progress, stop, started })
+        Ok(Run {
+            settings,
+            store,
+            machine,
+            prepared,
+            world,
+            journal,
+            worker,
+            scorer,
+            base,
+            progress,
+            stop,
+            is_doomed: false,
+            started,
+        })
     }
 
     /// The scoring run of a base, and the sums that it ends with.

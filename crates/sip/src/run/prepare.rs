@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use sip_data::{Corpus, DomainTokens, TokenBlob, corpus};
+pub(crate) use sip_data::{hex, unhex};
 use sip_kernels::{Simd, Threads};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
 use sip_model::{TrainConfig, init, init_graph, tables, training_graph};
@@ -153,21 +154,4 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
         scoring,
         tokenizer: Tokenizer::load(&store.data())?,
     })
-}
-
-/// Hexadecimal digits of a hash.
-pub(crate) fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A hash from its hexadecimal digits.
-pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut hash = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(hash)
 }
