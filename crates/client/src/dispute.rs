@@ -35,7 +35,33 @@ pub struct Accusation<'a> {
 impl Accusation<'_> {
     /// What is committed before the dispute is opened.
     pub fn hash(&self, segment: &Address) -> [u8; 32] {
-        accusation::hash::<HostSha256>(segment.as_array(), self.challenger.as_array(), self.salt)
+        self.hidden(segment).hash()
+    }
+
+    /// What it hides: the segment, whose address follows from round and pool.
+    pub fn hidden<'a>(&'a self, segment: &'a Address) -> Hidden<'a> {
+        Hidden { challenger: self.challenger, subject: segment, place: accusation::NO_PLACE, salt: self.salt }
+    }
+}
+
+/// What an accusation hides until it is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Hidden<'a> {
+    /// Wallet that accuses.
+    pub challenger: &'a Address,
+    /// The segment that is accused or was attested; of a vote the round, of a genesis state the job.
+    pub subject: &'a Address,
+    /// The auditor's place, or [`accusation::NO_PLACE`].
+    pub place: u8,
+    /// Hides all this.
+    pub salt: &'a [u8; 32],
+}
+
+impl Hidden<'_> {
+    /// What is committed before the dispute is opened.
+    pub fn hash(&self) -> [u8; 32] {
+        let Hidden { challenger, subject, place, salt } = *self;
+        accusation::hash::<HostSha256>(subject.as_array(), place, challenger.as_array(), salt)
     }
 }
 
@@ -56,11 +82,22 @@ pub struct VoteAccusation<'a> {
     pub path: &'a [[u8; 32]; 4],
     /// The accepted segments in order of place.
     pub segments: &'a [Address],
+    /// Hides the vote until the dispute is opened.
+    pub salt: &'a [u8; 32],
 }
 
-/// An attestation.
+impl VoteAccusation<'_> {
+    /// What is committed before.
+    pub fn hidden(&self) -> Hidden<'_> {
+        Hidden { challenger: self.challenger, subject: self.round, place: self.auditor.place, salt: self.salt }
+    }
+}
+
+/// The accounts of an accusation of an attestation.
 #[derive(Clone, Copy, Debug)]
-pub struct Attested<'a> {
+pub struct AttestationAccusation<'a> {
+    /// Wallet that accuses.
+    pub challenger: &'a Address,
     /// The job.
     pub job: &'a Address,
     /// The round.
@@ -69,6 +106,35 @@ pub struct Attested<'a> {
     pub segment: &'a Address,
     /// The auditor.
     pub auditor: &'a Seat,
+    /// The job's datasets by domain.
+    pub datasets: &'a [Address],
+    /// Hides the attestation until the dispute is opened.
+    pub salt: &'a [u8; 32],
+}
+
+impl AttestationAccusation<'_> {
+    /// What is committed before.
+    pub fn hidden(&self) -> Hidden<'_> {
+        Hidden { challenger: self.challenger, subject: self.segment, place: self.auditor.place, salt: self.salt }
+    }
+}
+
+/// The accounts of an accusation of a genesis state.
+#[derive(Clone, Copy, Debug)]
+pub struct GenesisAccusation<'a> {
+    /// Wallet that accuses.
+    pub challenger: &'a Address,
+    /// The job.
+    pub job: &'a Address,
+    /// Hides the job until the dispute is opened.
+    pub salt: &'a [u8; 32],
+}
+
+impl GenesisAccusation<'_> {
+    /// What is committed before.
+    pub fn hidden(&self) -> Hidden<'_> {
+        Hidden { challenger: self.challenger, subject: self.job, place: accusation::NO_PLACE, salt: self.salt }
+    }
 }
 
 /// Disputes.
@@ -166,22 +232,20 @@ impl Program {
 
     /// [`OpenVoteDispute`].
     pub fn open_vote_dispute(&self, accusation: &VoteAccusation<'_>) -> Instruction {
-        let VoteAccusation { challenger, job, round, auditor, graph, path, segments } = *accusation;
-        let dispute = self.auditor_dispute(round, challenger, auditor.place);
+        let VoteAccusation { challenger, job, round, auditor, graph, path, segments, salt } = *accusation;
         let mut accounts = vec![
             AccountMeta::new(*challenger, true),
             AccountMeta::new_readonly(self.config(), false),
             AccountMeta::new_readonly(*job, false),
             AccountMeta::new(*round, false),
             AccountMeta::new(auditor.pool, false),
-            AccountMeta::new(dispute, false),
-            AccountMeta::new(self.token_account(challenger), false),
-            AccountMeta::new(self.vault(), false),
-            AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            AccountMeta::new(self.auditor_dispute(round, challenger, auditor.place), false),
+            AccountMeta::new(self.accusation(challenger, &accusation.hidden().hash()), false),
             AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
         ];
         accounts.extend(segments.iter().map(|segment| AccountMeta::new_readonly(*segment, false)));
         let args = OpenVoteDispute {
+            salt: *salt,
             nodes_root: graph.nodes_root,
             outputs_root: graph.outputs_root,
             path: *path,
@@ -192,13 +256,8 @@ impl Program {
     }
 
     /// [`OpenAttestationDispute`].
-    pub fn open_attestation_dispute(
-        &self,
-        challenger: &Address,
-        attested: &Attested<'_>,
-        datasets: &[Address],
-    ) -> Instruction {
-        let Attested { job, round, segment, auditor } = *attested;
+    pub fn open_attestation_dispute(&self, accusation: &AttestationAccusation<'_>) -> Instruction {
+        let AttestationAccusation { challenger, job, round, segment, auditor, datasets, salt } = *accusation;
         let mut accounts = vec![
             AccountMeta::new(*challenger, true),
             AccountMeta::new_readonly(self.config(), false),
@@ -207,28 +266,25 @@ impl Program {
             AccountMeta::new_readonly(*segment, false),
             AccountMeta::new(auditor.pool, false),
             AccountMeta::new(self.auditor_dispute(segment, challenger, auditor.place), false),
-            AccountMeta::new(self.token_account(challenger), false),
-            AccountMeta::new(self.vault(), false),
-            AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+            AccountMeta::new(self.accusation(challenger, &accusation.hidden().hash()), false),
             AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
         ];
         accounts.extend(datasets.iter().map(|dataset| AccountMeta::new_readonly(*dataset, false)));
-        build(self, &OpenAttestationDispute { place: auditor.place as u32 }, accounts)
+        build(self, &OpenAttestationDispute { salt: *salt, place: auditor.place as u32 }, accounts)
     }
 
     /// [`OpenGenesisDispute`].
-    pub fn open_genesis_dispute(&self, challenger: &Address, job: &Address) -> Instruction {
+    pub fn open_genesis_dispute(&self, accusation: &GenesisAccusation<'_>) -> Instruction {
+        let GenesisAccusation { challenger, job, salt } = *accusation;
         build(
             self,
-            &OpenGenesisDispute {},
+            &OpenGenesisDispute { salt: *salt },
             vec![
                 AccountMeta::new(*challenger, true),
                 AccountMeta::new_readonly(self.config(), false),
                 AccountMeta::new(*job, false),
                 AccountMeta::new(self.dispute(job, challenger), false),
-                AccountMeta::new(self.token_account(challenger), false),
-                AccountMeta::new(self.vault(), false),
-                AccountMeta::new_readonly(TOKEN_PROGRAM, false),
+                AccountMeta::new(self.accusation(challenger, &accusation.hidden().hash()), false),
                 AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
             ],
         )

@@ -6,7 +6,7 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 
 use crate::instructions::{payer, readable, signer, writable};
-use crate::{Accusation, MOVE_PART_BYTES, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, build};
+use crate::{Accusation, Hidden, MOVE_PART_BYTES, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, build};
 
 /// Of what a chunk is demanded, and by whom.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +29,21 @@ pub struct StateDemand<'a> {
 impl Program {
     /// [`CommitAccusation`] of a segment: the first half of [`Program::open_dispute`], a slot or more before it.
     pub fn commit_accusation(&self, accusation: &Accusation<'_>) -> Instruction {
-        let hash = accusation.hash(&self.segment(accusation.round, accusation.pool));
+        let segment = self.segment(accusation.round, accusation.pool);
+        self.commit_hidden(&accusation.hidden(&segment))
+    }
+
+    /// [`CommitAccusation`] of any claim.
+    pub fn commit_hidden(&self, hidden: &Hidden<'_>) -> Instruction {
+        let hash = hidden.hash();
         build(
             self,
             &CommitAccusation { hash },
             vec![
-                payer(accusation.challenger),
+                payer(hidden.challenger),
                 readable(self.config()),
-                writable(self.accusation(accusation.challenger, &hash)),
-                writable(self.token_account(accusation.challenger)),
+                writable(self.accusation(hidden.challenger, &hash)),
+                writable(self.token_account(hidden.challenger)),
                 writable(self.vault()),
                 readable(TOKEN_PROGRAM),
                 readable(SYSTEM_PROGRAM),
@@ -45,22 +51,25 @@ impl Program {
         )
     }
 
-    /// [`WithdrawAccusation`].
+    /// [`WithdrawAccusation`] of a segment.
     pub fn withdraw_accusation(&self, accusation: &Accusation<'_>) -> Instruction {
         let segment = self.segment(accusation.round, accusation.pool);
-        build(
-            self,
-            &WithdrawAccusation { salt: *accusation.salt },
-            vec![
-                payer(accusation.challenger),
-                readable(self.config()),
-                writable(self.accusation(accusation.challenger, &accusation.hash(&segment))),
-                readable(segment),
-                writable(self.token_account(accusation.challenger)),
-                writable(self.vault()),
-                readable(TOKEN_PROGRAM),
-            ],
-        )
+        self.withdraw_hidden(&accusation.hidden(&segment), None)
+    }
+
+    /// [`WithdrawAccusation`] of any claim; of an auditor's claim, with its job, round and pool.
+    pub fn withdraw_hidden(&self, hidden: &Hidden<'_>, auditor: Option<[&Address; 3]>) -> Instruction {
+        let mut accounts = vec![
+            payer(hidden.challenger),
+            readable(self.config()),
+            writable(self.accusation(hidden.challenger, &hidden.hash())),
+            writable(self.token_account(hidden.challenger)),
+            writable(self.vault()),
+            readable(TOKEN_PROGRAM),
+            readable(*hidden.subject),
+        ];
+        accounts.extend(auditor.into_iter().flatten().map(|account| readable(*account)));
+        build(self, &WithdrawAccusation { salt: *hidden.salt, place: hidden.place }, accounts)
     }
 
     /// [`ExpireAccusation`] of a wallet's accusation by its hash.
@@ -79,14 +88,14 @@ impl Program {
         )
     }
 
-    /// [`ClaimBounty`] of a segment for the wallet that its account names.
-    pub fn claim_bounty(&self, segment: &Address, challenger: &Address) -> Instruction {
+    /// [`ClaimBounty`] for the wallet that the account names in which it waits: a segment, an auditor's pool, or a job.
+    pub fn claim_bounty(&self, holder: &Address, challenger: &Address) -> Instruction {
         build(
             self,
             &ClaimBounty {},
             vec![
                 readable(self.config()),
-                writable(*segment),
+                writable(*holder),
                 writable(self.token_account(challenger)),
                 writable(self.vault()),
                 readable(TOKEN_PROGRAM),
@@ -280,11 +289,4 @@ impl Program {
 fn with_bytes(mut instruction: Instruction, bytes: &[u8]) -> Instruction {
     instruction.data.extend_from_slice(bytes);
     instruction
-}
-
-/// An instruction's name by its tag, whichever room it belongs to.
-pub fn instruction_name(tag: u8) -> Option<&'static str> {
-    sip_protocol::instruction::name(tag)
-        .or_else(|| sip_protocol::dispute::instruction::name(tag))
-        .or_else(|| sip_protocol::finality::instruction::name(tag))
 }

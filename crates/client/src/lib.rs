@@ -15,8 +15,9 @@ mod state;
 pub mod testing;
 
 pub use address::{ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM};
-pub use dispute::{Accusation, Attested, MOVE_PART_BYTES, VoteAccusation};
-pub use finality::{StateDemand, instruction_name};
+pub use dispute::{Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, VoteAccusation};
+pub use finality::StateDemand;
 pub use instructions::{NewPool, Seat, build};
 pub use money::{NewModel, Service};
+pub use sip_protocol::instruction::name as instruction_name;
 pub use state::{kind_of, liabilities, refusal};

@@ -57,7 +57,6 @@ pub fn liabilities<'a>(accounts: impl IntoIterator<Item = &'a [u8]>) -> Result<u
             AccountKind::Emission => EmissionAccount::decode(data)?.liabilities()?,
             AccountKind::Fees => Fees::decode(data)?.liabilities()?,
             AccountKind::Vote => Vote::decode(data)?.liabilities()?,
-            AccountKind::DisputeBuffer => 0,
             AccountKind::Accusation => Accusation::decode(data)?.liabilities()?,
             AccountKind::Demand => Demand::decode(data)?.liabilities()?,
         };

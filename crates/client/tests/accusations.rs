@@ -42,9 +42,9 @@ fn who_copies_an_open_accusation_earns_nothing() {
     copier.commit(&mut scene);
     copier.open(&mut scene);
     copier.win(&mut scene);
-    let bounty = state(&scene, &copier).bounty;
+    let bounty = state(&scene, &copier).escrow.bounty;
     assert_eq!(bounty, 1_000 * TOKEN);
-    assert_eq!(state(&scene, &copier).bounty_challenger, copier.key.pubkey().to_bytes());
+    assert_eq!(state(&scene, &copier).escrow.challenger, copier.key.pubkey().to_bytes());
     scene.world.advance(REVEAL_SLOTS);
     let claim = copier.claim_instruction(&scene);
     scene.crank_refused(claim.clone(), Error::BountyHeld);
@@ -70,7 +70,7 @@ fn a_friend_to_whom_the_liar_concedes_first_loses_the_bounty_to_whoever_committe
     friend.win(&mut scene);
     assert_eq!(state(&scene, &honest).status, CONVICTED);
     // Whoever came after the friend has nothing left to accuse, and loses nothing.
-    late.open_refused(&mut scene, Error::SegmentNotOpen);
+    late.open_refused(&mut scene, Error::ClaimConvicted);
     let back = late.withdraw_instruction(&scene);
     scene.world.send(&[back], &[&late.key]);
     assert_eq!(late.tokens(&scene), FULL);

@@ -231,7 +231,8 @@ fn silence_convicts_and_undoes_the_round() {
     assert_eq!(library.scene.world.state::<Demand>(&demand).status, FAILED);
     let segment = library.scene.segment_state(0);
     assert_eq!((segment.status, segment.open_disputes, segment.open_demands), (CONVICTED, 0, 0));
-    assert_eq!((segment.bounty, segment.bounty_challenger), (own_bond / 2, library.reader.pubkey().to_bytes()));
+    let (escrow, reader) = (segment.escrow, library.reader.pubkey().to_bytes());
+    assert_eq!((escrow.bounty, escrow.challenger), (own_bond / 2, reader));
     assert_eq!(library.scene.round_state().status, round::VOID);
     assert_eq!(library.scene.world.tokens(&library.reader.pubkey()), FULL);
     // The demand is its accusation: the bounty waits for whoever accused before it.

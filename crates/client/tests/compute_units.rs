@@ -10,7 +10,7 @@ use accuser::Accuser;
 use court::Court;
 use court::hall::Hall;
 use sip_client::{
-    NewModel, NewPool, Program, Service, StateDemand,
+    GenesisAccusation, NewModel, NewPool, Program, Service, StateDemand,
     testing::{Cast, SCHEDULE, Scene, World, dataset, named, scores},
 };
 use sip_ledger::Ledger;
@@ -430,13 +430,18 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
     hall.scene.vote(0, &named("no average"));
     let (vote, attestation) = (hall.vote_dispute(0), hall.attestation_dispute(0, 0));
     let program = hall.scene.world.program;
+    let (job, wallet, salt) = (hall.scene.job, challenger.pubkey(), hall.salt);
+    let genesis = GenesisAccusation { challenger: &wallet, job: &job, salt: &salt };
+    hall.send(hall.vote_commitment(0));
+    hall.send(hall.attestation_commitment(0, 0));
+    hall.send(program.commit_hidden(&genesis.hidden()));
     let open = hall.vote_accusation(0);
     table.run(&mut hall.scene.world, "open_vote_dispute (2 segm.)", 15_000, open, &challenger);
     let (.., bytes) = table.0[table.0.len() - 1];
     assert!(bytes + 14 * 33 <= 1_232, "sixteen segments do not fit into one transaction");
     let open = hall.attestation_accusation(0, 0);
     table.run(&mut hall.scene.world, "open_attestation_dispute", 16_000, open, &challenger);
-    let open = program.open_genesis_dispute(&challenger.pubkey(), &hall.scene.job);
+    let open = program.open_genesis_dispute(&genesis);
     table.run(&mut hall.scene.world, "open_genesis_dispute", 12_000, open, &challenger);
     let truth = hall.runs[0].clone();
     let game = hall.scene.world.state::<Dispute>(&attestation).game;

@@ -7,16 +7,19 @@ use common::send_guarded;
 use court::Court;
 use court::hall::{Hall, fight};
 use sip_client::testing::{Cast, Operator, Scene, named, scores};
-use sip_client::{Attested, VoteAccusation};
+use sip_client::{AttestationAccusation, GenesisAccusation, VoteAccusation};
 use sip_node::dispute::synthetic::{self, Flaw, Lie, Run, node};
 use sip_node::dispute::{Challenger, Defender, Evidence, staged};
 use sip_node::{Cheat, Computation};
 use sip_proof::Hash;
 use sip_protocol::config::Parameters;
 use sip_protocol::dispute::{Dispute, MoveKind, Outcome};
+use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::pool::PoolKind;
 use sip_protocol::{Error, round, segment};
 use solana_address::Address;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::sync::Arc;
 
@@ -103,24 +106,26 @@ fn votes_for_stale_or_missing_states_are_convicted() {
 }
 
 #[test]
-fn a_vote_for_no_average_is_convicted_by_the_state_and_stays_accused_when_it_changes() {
+fn a_vote_for_no_average_is_convicted_by_the_state_and_stands_while_it_is_accused() {
     let mut hall = Hall::closed();
     hall.scene.vote(0, &named("no average"));
     let truth = || staged::average(&hall.ends(), None);
     let (own, other, root) = (truth(), truth(), truth().root().unwrap());
     let graph = Arc::new(other.graph_evidence());
-    let (accusation, dispute) = (hall.vote_accusation(0), hall.vote_dispute(0));
+    let dispute = hall.vote_dispute(0);
     let keys = [hall.key(0), hall.challenger.key.insecure_clone()];
-    hall.scene.world.send(&[accusation], &[&keys[1]]);
+    hall.accuse_vote(0);
     // Too late to have voted otherwise.
-    hall.scene.vote(0, &root);
+    let (seat, job, round) = (hall.scene.auditors[0].seat, hall.scene.job, hall.scene.round());
+    let change = hall.scene.world.program.vote_base(&seat, &job, &round, &root);
+    hall.scene.world.refused(&[change], &[&keys[0]], Error::ClaimDisputed);
     let (defender, challenger) = (Defender::new(graph.clone(), own), Challenger::new(graph, other));
     let (outcome, moves) = fight(&mut hall.scene, &dispute, &keys, defender, challenger);
     assert_eq!((outcome, moves), (Outcome::Convicted, vec![MoveKind::PostTrace, MoveKind::DisputeState]));
     let resolve = hall.resolve_instruction(&dispute, 0);
     hall.scene.crank(resolve);
     let seat = hall.scene.round_state().auditors[0];
-    assert_eq!((seat.vote, seat.stake), ([0; 32], 0));
+    assert_eq!((seat.is_vote_convicted, seat.stake, seat.vote_disputes), (1, 0, 0));
     // The others decide.
     hall.scene.vote(1, &root);
     hall.scene.vote(2, &root);
@@ -136,8 +141,7 @@ fn a_true_vote_is_acquitted_and_its_round_final_after_the_verdict_only() {
     hall.scene.vote(1, &root);
     let (graph, dispute) = (Arc::new(truth.graph_evidence()), hall.vote_dispute(0));
     let keys = [hall.key(0), hall.challenger.key.insecure_clone()];
-    let accusation = hall.vote_accusation(0);
-    hall.scene.world.send(&[accusation], &[&keys[1]]);
+    hall.accuse_vote(0);
     hall.scene.commit_score(0, &scores(5_000_000));
     hall.scene.reveal_score(0, &scores(5_000_000));
     // The round goes on, and waits at its end.
@@ -202,9 +206,9 @@ fn an_attested_leaf_is_opened_as_committed_and_no_state_is_in_question() {
     hall.scene.close_round();
     let root = hall.root(0, 0);
     hall.show(0, 0, &root);
-    let (accusation, dispute) = (hall.attestation_accusation(0, 0), hall.attestation_dispute(0, 0));
+    let dispute = hall.attestation_dispute(0, 0);
     let (challenger, auditor, program) = (hall.challenger.key.insecure_clone(), hall.key(0), hall.scene.world.program);
-    hall.scene.world.send(&[accusation], &[&challenger]);
+    hall.accuse_attestation(0, 0);
     let run = hall.runs[0].clone();
     let game = hall.scene.world.state::<Dispute>(&dispute).game;
     let show = Challenger::new(run.graph(), run.clone()).next(&game).unwrap().unwrap();
@@ -246,8 +250,8 @@ fn the_trace_of_another_step_is_convicted_by_its_inputs() {
     let shifted = Shifted { run: hall.runs[0].clone(), step: other };
     let truth = hall.runs[0].clone();
     let (defender, dispute) = (Defender::new(truth.graph(), shifted), (hall.attestation_dispute(0, 0), 0));
-    let accusation = hall.attestation_accusation(0, 0);
-    let (outcome, moves) = hall.dispute(accusation, dispute, defender, Challenger::new(truth.graph(), truth));
+    hall.accuse_attestation(0, 0);
+    let (outcome, moves) = hall.dispute(dispute, defender, Challenger::new(truth.graph(), truth));
     assert_eq!((outcome, *moves.last().unwrap()), (Outcome::Convicted, MoveKind::ProveInput));
 }
 
@@ -300,6 +304,20 @@ fn genesis(cheat: Option<Cheat>) -> (Scene, Operator, Computation) {
     (scene, challenger, claimed)
 }
 
+/// What this wallet says of the genesis state.
+fn genesis_accusation<'a>(challenger: &'a Address, job: &'a Address) -> GenesisAccusation<'a> {
+    GenesisAccusation { challenger, job, salt: &[3; 32] }
+}
+
+/// Commits an accusation of the genesis state, and gives the instruction that opens it.
+fn commit_genesis(scene: &mut Scene, key: &Keypair) -> Instruction {
+    let (program, job, wallet) = (scene.world.program, scene.job, key.pubkey());
+    let accusation = genesis_accusation(&wallet, &job);
+    scene.world.send(&[program.commit_hidden(&accusation.hidden())], &[key]);
+    scene.world.advance(1);
+    program.open_genesis_dispute(&accusation)
+}
+
 /// Accuses a genesis state and fights to the end; returns the outcome, and the last move.
 fn dispute_genesis(scene: &mut Scene, challenger: &Operator, claimed: Computation) -> (Outcome, MoveKind) {
     let truth = staged::genesis(7, None);
@@ -307,7 +325,8 @@ fn dispute_genesis(scene: &mut Scene, challenger: &Operator, claimed: Computatio
     let program = scene.world.program;
     let wallet = challenger.key.pubkey();
     let keys = [scene.world.authority.insecure_clone(), challenger.key.insecure_clone()];
-    scene.world.send(&[program.open_genesis_dispute(&wallet, &scene.job)], &[&keys[1]]);
+    let open = commit_genesis(scene, &keys[1]);
+    scene.world.send(&[open], &[&keys[1]]);
     let dispute = program.dispute(&scene.job, &wallet);
     let (defender, accuser) = (Defender::new(graph.clone(), claimed), Challenger::new(graph, truth));
     let (outcome, moves) = fight(scene, &dispute, &keys, defender, accuser);
@@ -327,8 +346,14 @@ fn a_bit_of_a_genesis_weight_closes_the_job() {
     scene.crank(resolve.clone());
     let job = scene.job_state();
     assert_eq!((job.closed, job.genesis_bond, job.genesis_disputes), (1, 0, 0));
-    assert_eq!(scene.world.tokens(&wallet), tokens + parameters.genesis_bond / 2);
+    // The bond comes back at once, the bounty when nobody can turn out to have accused earlier.
+    assert_eq!((scene.world.tokens(&wallet), job.escrow.bounty), (tokens, parameters.genesis_bond / 2));
     assert_eq!(scene.world.config().buckets.insurance, parameters.genesis_bond / 2);
+    let claim = scene.world.program.claim_bounty(&scene.job, &wallet);
+    scene.crank_refused(claim.clone(), Error::BountyHeld);
+    scene.advance_to(job.escrow.slot + REVEAL_SLOTS + 1);
+    scene.crank(claim);
+    assert_eq!(scene.world.tokens(&wallet), tokens + parameters.genesis_bond / 2);
     let authority = scene.world.authority.insecure_clone();
     let program = scene.world.program;
     let open = program.open_round(&authority.pubkey(), &scene.job, 0, 3);
@@ -337,8 +362,8 @@ fn a_bit_of_a_genesis_weight_closes_the_job() {
     scene.crank_refused(program.reclaim_genesis_bond(&authority.pubkey(), &scene.job), Error::NothingToClaim);
     scene.crank_refused(resolve, Error::AlreadyResolved);
     let second = scene.world.operator("second", PoolKind::Auditor);
-    let open = program.open_genesis_dispute(&second.key.pubkey(), &scene.job);
-    scene.world.refused(&[open], &[&second.key], Error::NoClaim);
+    let open = commit_genesis(&mut scene, &second.key);
+    scene.world.refused(&[open], &[&second.key], Error::ClaimConvicted);
 }
 
 #[test]
@@ -349,7 +374,7 @@ fn a_true_genesis_is_acquitted_and_its_bond_returned_after_an_unbonding_time() {
     scene.world.set_parameters(&parameters);
     let (program, wallet) = (scene.world.program, challenger.key.pubkey());
     let authority = scene.world.authority.insecure_clone();
-    let own = program.open_genesis_dispute(&authority.pubkey(), &scene.job);
+    let own = commit_genesis(&mut scene, &authority);
     scene.crank_refused(own, Error::OwnClaim);
     let reclaim = program.reclaim_genesis_bond(&authority.pubkey(), &scene.job);
     scene.crank_refused(reclaim.clone(), Error::BondLocked);
@@ -380,7 +405,7 @@ fn an_imported_genesis_needs_no_bond_and_has_no_court() {
     let mut scene = Scene::with(&cast);
     assert_eq!(scene.job_state().genesis_bond, 0);
     let challenger = scene.world.operator("challenger", PoolKind::Auditor);
-    let open = scene.world.program.open_genesis_dispute(&challenger.key.pubkey(), &scene.job);
+    let open = commit_genesis(&mut scene, &challenger.key);
     scene.world.refused(&[open], &[&challenger.key], Error::NoClaim);
 }
 
@@ -435,10 +460,14 @@ fn votes_are_accused_in_time_by_others_and_with_the_rounds_own_graph_and_segment
     hall.attest(|_, _, root| root);
     let challenger = hall.challenger.key.insecure_clone();
     let accuse = |hall: &Hall| hall.vote_accusation(0);
+    hall.send(hall.vote_commitment(0));
     hall.scene.world.refused(&[accuse(&hall)], &[&challenger], Error::NoClaim);
     hall.scene.close_round();
     hall.scene.world.refused(&[accuse(&hall)], &[&challenger], Error::NoClaim);
     hall.scene.vote(0, &named("no average"));
+    hall.scene.world.refused(&[accuse(&hall)], &[&challenger], Error::AccusationTooOld);
+    hall.send(hall.vote_withdrawal(0));
+    hall.send(hall.vote_commitment(0));
     let with = |place: usize, account: Address| {
         let mut accusation = accuse(&hall);
         accusation.accounts[place].pubkey = account;
@@ -450,9 +479,9 @@ fn votes_are_accused_in_time_by_others_and_with_the_rounds_own_graph_and_segment
         (with(4, other_pool), Error::WrongPlace),
         (with(4, hall.scene.trainers[0].seat.pool), Error::WrongPlace),
         (with(5, stranger), Error::WrongAddress),
-        (with(10, segments[1]), Error::WrongSegments),
-        (with(11, segments[0]), Error::WrongSegments),
-        (with(11, hall.scene.job), Error::WrongKind),
+        (with(8, segments[1]), Error::WrongSegments),
+        (with(9, segments[0]), Error::WrongSegments),
+        (with(9, hall.scene.job), Error::WrongKind),
     ];
     for (accusation, expected) in cases {
         hall.scene.world.refused(&[accusation], &[&challenger], expected);
@@ -470,20 +499,25 @@ fn votes_are_accused_in_time_by_others_and_with_the_rounds_own_graph_and_segment
         graph: &graph,
         path: &path,
         segments: &segments,
+        salt: &hall.salt,
     };
     let wrong = hall.scene.world.program.open_vote_dispute(&accusation);
     hall.scene.world.refused(&[wrong], &[&challenger], Error::HashMismatch);
     let auditor = hall.key(0);
     let own = VoteAccusation { challenger: &auditor.pubkey(), ..accusation };
-    let own = hall.scene.world.program.open_vote_dispute(&own);
-    hall.scene.world.refused(&[own], &[&auditor], Error::OwnClaim);
-    // Nobody opens a dispute in another's name.
+    let program = hall.scene.world.program;
+    hall.scene.world.send(&[program.commit_hidden(&own.hidden())], &[&auditor]);
+    hall.scene.world.advance(1);
+    hall.scene.world.refused(&[program.open_vote_dispute(&own)], &[&auditor], Error::OwnClaim);
+    // Nobody opens an accusation in another's name.
     let mut foreign = accuse(&hall);
     foreign.accounts[0].pubkey = auditor.pubkey();
-    hall.scene.world.refused(&[foreign], &[&auditor], Error::WrongAddress);
+    hall.scene.world.refused(&[foreign], &[&auditor], Error::WrongAccusation);
 
     hall.scene.vote(1, &named("no average"));
     hall.scene.advance_to(hall.scene.round_state().challenge_end_slot());
+    hall.salt = named("another salt");
+    hall.send(hall.vote_commitment(0));
     hall.scene.world.refused(&[accuse(&hall)], &[&challenger], Error::NoClaim);
 }
 
@@ -496,6 +530,7 @@ fn attestations_are_shown_once_as_committed_and_accused_in_time() {
     let show = hall.scene.show_instruction(0, 0, &root);
     hall.scene.world.refused(std::slice::from_ref(&show), &[&auditor], Error::WrongRoundStatus);
     hall.scene.close_round();
+    hall.send(hall.attestation_commitment(0, 0));
     let accusation = hall.attestation_accusation(0, 0);
     hall.scene.world.refused(std::slice::from_ref(&accusation), &[&challenger], Error::NoClaim);
     let wrong = hall.scene.show_instruction(0, 0, &named("another trace"));
@@ -521,11 +556,24 @@ fn attestations_are_shown_once_as_committed_and_accused_in_time() {
     hall.scene.world.advance(spec.vote_slots as u64);
     let late = hall.scene.show_instruction(0, 1, &hall.root(0, 1));
     hall.scene.world.refused(&[late], &[&auditor], Error::WrongRoundStatus);
-    let own = Attested { job: &job, round: &round, segment: &address, auditor: &hall.scene.auditors[0].seat };
-    let own = hall.scene.world.program.open_attestation_dispute(&auditor.pubkey(), &own, &hall.scene.datasets);
-    hall.scene.world.refused(&[own], &[&auditor], Error::OwnClaim);
+    let own = AttestationAccusation {
+        challenger: &auditor.pubkey(),
+        job: &job,
+        round: &round,
+        segment: &address,
+        auditor: &hall.scene.auditors[0].seat,
+        datasets: &hall.scene.datasets,
+        salt: &hall.salt,
+    };
+    let program = hall.scene.world.program;
+    hall.scene.world.send(&[program.commit_hidden(&own.hidden())], &[&auditor]);
+    hall.scene.world.advance(1);
+    hall.scene.world.refused(&[program.open_attestation_dispute(&own)], &[&auditor], Error::OwnClaim);
     hall.scene.world.advance(spec.audit_slots as u64);
-    hall.scene.world.refused(&[accusation], &[&challenger], Error::NoClaim);
+    hall.salt = named("another salt");
+    hall.send(hall.attestation_commitment(0, 0));
+    let late = hall.attestation_accusation(0, 0);
+    hall.scene.world.refused(&[late], &[&challenger], Error::NoClaim);
 }
 
 #[test]
@@ -538,6 +586,10 @@ fn accusations_and_verdicts_over_auditors_are_guarded() {
     hall.show(0, 0, &root);
     let vote = (hall.vote_accusation(0), hall.vote_dispute(0));
     let attestation = (hall.attestation_accusation(0, 0), hall.attestation_dispute(0, 0));
+    for commitment in [hall.vote_commitment(0), hall.attestation_commitment(0, 0)] {
+        send_guarded(&mut hall.scene.world, commitment, &challenger, &[]);
+        hall.scene.world.advance(1);
+    }
     send_guarded(&mut hall.scene.world, vote.0, &challenger, &[]);
     send_guarded(&mut hall.scene.world, attestation.0, &challenger, &[]);
     let concede = program.play_move(&auditor.pubkey(), &vote.1, MoveKind::Concede, 0, &[]);
@@ -590,7 +642,7 @@ fn accusations_and_verdicts_over_auditors_are_guarded() {
         hall.scene.world.advance(1);
         hall.scene.crank_refused(resolve, Error::AlreadyResolved);
     }
-    let open = program.open_genesis_dispute(&challenger.pubkey(), &hall.scene.job);
+    let open = commit_genesis(&mut hall.scene, &challenger);
     send_guarded(&mut hall.scene.world, open, &challenger, &[]);
     hall.scene.crank_refused(genesis.clone(), Error::DisputeNotOver);
     let dispute = program.dispute(&hall.scene.job, &challenger.pubkey());

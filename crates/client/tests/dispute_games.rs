@@ -41,7 +41,7 @@ fn convict(title: &str, (inner_steps, steps_per_leaf): (u32, u32), lie: Lie, las
     // The bond comes back at once, the bounty when nobody can turn out to have accused earlier.
     let bounty = (pool.self_bond / 2).min(parameters.bounty_cap);
     assert_eq!(court.challenger_tokens(), tokens);
-    assert_eq!(court.scene.segment_state(court.trainer).bounty, bounty);
+    assert_eq!(court.scene.segment_state(court.trainer).escrow.bounty, bounty);
     let claim = court.claim_bounty_instruction();
     court.scene.crank_refused(claim.clone(), sip_protocol::Error::BountyHeld);
     court.scene.world.advance(REVEAL_SLOTS);

@@ -89,7 +89,7 @@ fn several_challengers_may_accuse_one_segment_and_a_second_conviction_takes_noth
     court.commit();
     let (open, key) = (court.open_instruction(), court.challenger_key());
     // A convicted segment is not accused again, but what was opened before is paid back.
-    court.scene.world.refused(&[open], &[&key], Error::SegmentNotOpen);
+    court.scene.world.refused(&[open], &[&key], Error::ClaimConvicted);
     let second = sip_client::testing::named("second challenger");
     court.challenger.key = solana_keypair::Keypair::new_from_array(second);
     court.resolve();

@@ -29,8 +29,6 @@ pub enum AccountKind {
     Segment = 8,
     /// [`crate::dispute`]
     Dispute = 9,
-    /// [`crate::dispute`]
-    DisputeBuffer = 10,
     /// [`crate::finality::accusation::Accusation`]
     Accusation = 11,
     /// [`crate::finality::availability::Demand`]

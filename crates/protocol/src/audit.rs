@@ -196,7 +196,7 @@ impl<'a> Closing<'a> {
 }
 
 /// Votes for the state root that the accepted segments average to. More than half of the revealed auditors' stake for one root
-/// makes it the next base. An auditor may change its vote.
+/// makes it the next base. An auditor may change its vote unless it is disputed.
 #[inline(always)]
 pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32]) -> Result<()> {
     round.require_status(round::CLOSED)?;
@@ -212,7 +212,12 @@ pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32
     if seat.vote == *root {
         return Err(Error::AlreadyVoted);
     }
+    // An accused vote stands until the verdict, so that every accusation of it is of the same.
+    if seat.vote_disputes > 0 {
+        return Err(Error::ClaimDisputed);
+    }
     seat.vote = *root;
+    seat.voted_slot = actor.slot;
     let mut agreeing = 0u64;
     for seat in &round.auditors {
         if seat.vote == *root {

@@ -191,16 +191,18 @@ errors! {
     OwnClaim = 920, "nobody accuses a claim of its own";
     NoClaim = 921, "there is no such claim, or the time to dispute it is over";
     WrongCase = 922, "the dispute is about another kind of claim; use the instruction of its kind";
-    WrongAccusation = 930, "challenger, segment and salt do not give the hash that was committed";
+    WrongAccusation = 930, "challenger, claim and salt do not give the hash that was committed";
     AccusationTooFresh = 931, "an accusation is opened a slot after its commitment at the earliest; wait";
     AccusationExpired = 932, "the accusation was not opened in time; commit another";
-    AccusationTooOld = 933, "the segment was committed after the accusation; withdraw it and commit another";
+    AccusationTooOld = 933, "the claim was made after the accusation; withdraw it and commit another";
     AccusationStands = 934, "there still is something to accuse; open the dispute";
     AccusationRunning = 935, "the accusation may still be opened; wait until its time is over";
     BountyHeld = 936, "an earlier accusation may still convict; the bounty is paid when none can";
     TooManyDemands = 940, "as many demands as one must bear are open; wait for an answer";
     DemandOver = 941, "the demand is answered or has failed";
     DemandRunning = 942, "the demand is open; wait for the answer or for the end of its clock";
+    ClaimConvicted = 943, "the claim is convicted, and whoever accused it earlier has the bounty; withdraw the accusation";
+    ClaimDisputed = 944, "the claim is disputed and stands until the verdict; wait for it";
 }
 
 impl core::fmt::Display for Error {

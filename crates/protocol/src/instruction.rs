@@ -21,6 +21,7 @@ pub trait Args: Pod {
     const NAME: &'static str;
 }
 
+/// Defines the arguments of a room's instructions, and its list `NAMES`, which belongs into [`ROOMS`].
 macro_rules! instructions {
     ($($(#[$doc:meta])* $name:ident = $tag:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
         $(
@@ -35,17 +36,21 @@ macro_rules! instructions {
             }
         )*
 
-        /// Name of the instruction of a tag.
-        pub const fn name(tag: u8) -> Option<&'static str> {
-            match tag {
-                $($tag => Some(stringify!($name)),)*
-                _ => crate::money::name(tag),
-            }
-        }
+        /// Tag and name of every instruction here; [`name`](crate::instruction::name) looks through all rooms.
+        pub(crate) const NAMES: &[(u8, &str)] = &[$(($tag, stringify!($name)),)*];
     };
 }
 
 pub(crate) use instructions;
+
+/// The instructions by room.
+const ROOMS: [&[(u8, &str)]; 4] =
+    [NAMES, crate::dispute::instruction::NAMES, crate::finality::instruction::NAMES, crate::money::NAMES];
+
+/// Name of the instruction of a tag, whichever room it belongs to.
+pub fn name(tag: u8) -> Option<&'static str> {
+    ROOMS.iter().copied().flatten().find(|named| named.0 == tag).map(|named| named.1)
+}
 
 instructions! {
     /// Creates the configuration, the emission, the mint and the vault, and mints the cap into the vault.
@@ -549,4 +554,24 @@ instructions! {
     ///
     /// - the signer created the job; an unbonding time has passed since; no dispute on the genesis state is open; the bond is there
     ReclaimGenesisBond = 76 {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tag_names_one_instruction() {
+        let mut tags: Vec<u8> = ROOMS.iter().copied().flatten().map(|named| named.0).collect();
+        let count = tags.len();
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), count, "a tag is used twice");
+        for (tag, named) in ROOMS.iter().copied().flatten() {
+            assert_eq!(name(*tag), Some(*named));
+        }
+        assert_eq!(name(u8::MAX), None);
+        let some = [(Initialize::TAG, Initialize::NAME), (crate::money::PayFee::TAG, crate::money::PayFee::NAME)];
+        assert!(some.iter().all(|(tag, named)| name(*tag) == Some(*named)));
+    }
 }

@@ -10,7 +10,7 @@ use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
 use crate::{
     Address, Error, Header, Result, account,
     config::Parameters,
-    finality::{Chain, MAX_LOOKAHEAD},
+    finality::{Chain, MAX_LOOKAHEAD, accusation::Escrow},
     mixture,
     pool::PoolKind,
 };
@@ -233,9 +233,11 @@ pub struct Job {
     pub chain: Chain,
     /// Reward of the last round that was scored, base units: what work in a round that was undone before its scoring would have shared.
     pub last_reward: u64,
+    /// The bounty of a convicted genesis state.
+    pub escrow: Escrow,
 }
 
-account!(Job, Job, 2448, liabilities: |job| Ok(job.genesis_bond));
+account!(Job, Job, 2496, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -340,6 +342,11 @@ impl Job {
             return Err(Error::NothingToClaim);
         }
         Ok(core::mem::take(&mut self.genesis_bond))
+    }
+
+    /// Takes the bounty of its genesis state: see [`Escrow::claim`].
+    pub fn claim_bounty(&mut self, slot: u64) -> Result<(Address, u64)> {
+        self.escrow.claim(self.genesis_disputes != 0, slot)
     }
 
     /// Own bond that a trainer needs: the minimum for each round that the job builds ahead, since a conviction undoes them all.

@@ -2,31 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{emission::Schedule, instruction::Args};
-
-macro_rules! instructions {
-    ($($(#[$doc:meta])* $name:ident = $tag:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-            #[repr(C)]
-            pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
-
-            impl Args for $name {
-                const TAG: u8 = $tag;
-                const NAME: &'static str = stringify!($name);
-            }
-        )*
-
-        /// Name of the instruction of a tag.
-        pub const fn name(tag: u8) -> Option<&'static str> {
-            match tag {
-                $($tag => Some(stringify!($name)),)*
-                _ => None,
-            }
-        }
-    };
-}
+use crate::emission::Schedule;
+use crate::instruction::{Args, instructions};
 
 instructions! {
     /// Turns pending stake of a position that is due into shares.

@@ -12,7 +12,10 @@
 use bytemuck::{Pod as Plain, Zeroable};
 use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, TimeIntegral, mul_div};
 
-use crate::{Address, Error, Header, Result, account, config::Parameters, emission::YieldShare, lock::Boost};
+use crate::{
+    Address, Error, Header, Result, account, config::Parameters, emission::YieldShare, finality::accusation::Escrow,
+    lock::Boost,
+};
 
 /// Shares (and, at first, base units) that belong to nobody. The pool's creator pays them.
 pub const SEED_SHARES: u64 = 1_000;
@@ -149,9 +152,11 @@ pub struct Pool {
     pub compounding: u8,
     /// Always 0.
     pub padding: [u8; 5],
+    /// The bounty of an auditor's conviction, which happens once in a job.
+    pub escrow: Escrow,
 }
 
-account!(Pool, Pool, 840, liabilities: |pool| pool.held());
+account!(Pool, Pool, 888, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,6 +199,11 @@ impl Pool {
     /// Stake that counts: own bond and active delegated assets, without exits under way and without what is pending.
     pub fn stake(&self) -> Result<u64> {
         Ok(int::add(self.self_bond, self.assets)?)
+    }
+
+    /// Takes an auditor's bounty: see [`Escrow::claim`].
+    pub fn claim_bounty(&mut self, slot: u64) -> Result<(Address, u64)> {
+        self.escrow.claim(self.open_disputes != 0, slot)
     }
 
     /// Checks the kind.

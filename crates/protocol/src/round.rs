@@ -51,8 +51,16 @@ pub struct AuditorSeat {
     pub settled: u8,
     /// Of its attestations, the ones that it has shown.
     pub shown: u8,
+    /// Whether its vote was convicted: 1, else 0.
+    pub is_vote_convicted: u8,
+    /// Its attestations that were convicted, by place of the segment's trainer.
+    pub convicted_attestations: u16,
+    /// When it voted as it does.
+    pub voted_slot: u64,
+    /// Disputes open on its vote, which stands as long.
+    pub vote_disputes: u16,
     /// Always 0.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 6],
 }
 
 /// An evaluator's part in a round.
@@ -175,7 +183,7 @@ pub struct Round {
     pub unused: u8,
 }
 
-account!(Round, Round, 3568);
+account!(Round, Round, 3824);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, the mixture is the snapshot that the caller took from the

@@ -6,13 +6,12 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use sip_arith::int;
 use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
-    finality::accusation::REVEAL_SLOTS,
+    finality::accusation::Escrow,
     job::{Job, MAX_AUDITORS, bit},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, AuditorSeat, Round},
@@ -81,19 +80,15 @@ pub struct Segment {
     pub shown: u16,
     /// Always 0.
     pub padding: [u8; 6],
-    /// Bounty of its conviction that nobody has claimed yet, base units.
-    pub bounty: u64,
-    /// When the accusation was committed that has the bounty.
-    pub bounty_slot: u64,
-    /// Who committed it; zero before a conviction.
-    pub bounty_challenger: Address,
+    /// The bounty of its conviction.
+    pub escrow: Escrow,
     /// Demands for its end state that are open.
     pub open_demands: u16,
     /// Always 0.
     pub unused: [u8; 6],
 }
 
-account!(Segment, Segment, 840, liabilities: |segment| Ok(segment.bounty));
+account!(Segment, Segment, 840, liabilities: |segment| Ok(segment.escrow.bounty));
 
 /// What a commitment is checked against.
 pub struct Commitment<'a> {
@@ -188,17 +183,9 @@ impl Segment {
         self.open_disputes > self.open_demands
     }
 
-    /// Whether the segment is convicted and an accusation committed in this slot would take the bounty over.
-    pub fn is_contestable(&self, committed_slot: u64) -> bool {
-        self.status == CONVICTED && self.bounty > 0 && committed_slot < self.bounty_slot
-    }
-
-    /// A dispute on the segment begins, by an accusation committed in this slot; its trainer's pool is frozen. A convicted segment
-    /// is accused by who was earlier than whoever has the bounty.
-    pub fn open_dispute(&mut self, pool: &mut Pool, committed_slot: u64) -> Result<()> {
-        if self.status == CONVICTED && !self.is_contestable(committed_slot) {
-            return Err(Error::SegmentNotOpen);
-        }
+    /// A dispute on the segment begins; its pool is frozen. Whether a convicted segment may still be accused, the accusation has
+    /// checked ([`crate::finality::accusation`]).
+    pub fn open_dispute(&mut self, pool: &mut Pool) -> Result<()> {
         self.open_disputes = self.open_disputes.checked_add(1).ok_or(Error::Overflow)?;
         pool.freeze()
     }
@@ -215,25 +202,9 @@ impl Segment {
         Ok(())
     }
 
-    /// Holds a bounty for who convicted it, or for whoever did so with an accusation that was committed earlier.
-    pub fn award(&mut self, challenger: &Address, committed_slot: u64, bounty: u64) -> Result<()> {
-        if self.bounty_challenger == [0; 32] || committed_slot < self.bounty_slot {
-            self.bounty_challenger = *challenger;
-            self.bounty_slot = committed_slot;
-        }
-        self.bounty = int::add(self.bounty, bounty)?;
-        Ok(())
-    }
-
-    /// Takes the bounty once nobody can take it over: no dispute is open, and what was committed earlier can be opened no more.
-    pub fn claim_bounty(&mut self, slot: u64) -> Result<u64> {
-        if self.bounty == 0 {
-            return Err(Error::NothingToClaim);
-        }
-        if self.open_disputes != 0 || slot.saturating_sub(self.bounty_slot) <= REVEAL_SLOTS {
-            return Err(Error::BountyHeld);
-        }
-        Ok(core::mem::take(&mut self.bounty))
+    /// Takes the bounty: see [`Escrow::claim`].
+    pub fn claim_bounty(&mut self, slot: u64) -> Result<(Address, u64)> {
+        self.escrow.claim(self.open_disputes != 0, slot)
     }
 
     /// The verdict of a dispute that the trainer lost: the segment is convicted, its pool slashed and its trainer kept out
@@ -291,33 +262,13 @@ mod tests {
         segment.status = COMMITTED;
         segment.claim.place = 3;
         let parameters = Parameters::DEFAULT;
-        segment.open_dispute(&mut pool, 0).unwrap();
+        segment.open_dispute(&mut pool).unwrap();
         let outcome = segment.convict(&mut job, &mut pool, &parameters, 0).unwrap();
         assert_eq!((outcome.from_bond, outcome.from_delegators), (100 * TOKEN, 63 * TOKEN + 300));
         assert_eq!((pool.self_bond, pool.segments_convicted), (0, 1));
         assert!(job.is_excluded(3) && !job.is_excluded(2));
         assert_eq!(segment.convict(&mut job, &mut pool, &parameters, 0), Ok(SlashOutcome::default()));
-        assert_eq!(segment.open_dispute(&mut pool, 0), Err(Error::SegmentNotOpen));
         segment.close_dispute(&mut pool).unwrap();
         assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));
-    }
-
-    #[test]
-    fn the_bounty_is_the_earliest_accusers_and_is_held_until_nobody_can_be_earlier() {
-        let mut segment = Segment::zeroed();
-        segment.status = CONVICTED;
-        segment.award(&[7; 32], 500, 40).unwrap();
-        assert!(segment.is_contestable(499) && !segment.is_contestable(500));
-        segment.award(&[8; 32], 500, 0).unwrap();
-        assert_eq!(segment.bounty_challenger, [7; 32]);
-        segment.award(&[9; 32], 499, 0).unwrap();
-        assert_eq!((segment.bounty_challenger, segment.bounty_slot), ([9; 32], 499));
-        segment.open_disputes = 1;
-        assert_eq!(segment.claim_bounty(u64::MAX), Err(Error::BountyHeld));
-        segment.open_disputes = 0;
-        assert_eq!(segment.claim_bounty(499 + REVEAL_SLOTS), Err(Error::BountyHeld));
-        assert_eq!(segment.claim_bounty(500 + REVEAL_SLOTS), Ok(40));
-        assert_eq!(segment.claim_bounty(u64::MAX), Err(Error::NothingToClaim));
-        assert!(!segment.is_contestable(0));
     }
 }

@@ -126,6 +126,13 @@ pub fn load_mut<'a, T: Account>(program: &Address, account: &'a mut AccountView)
     Ok(LoadedMut { address, state: RefMut::map(data, |bytes| bytemuck::from_bytes_mut(bytes)) })
 }
 
+/// The kind that an account says it is of, by which the caller chooses how to load it; nothing is checked.
+#[inline(always)]
+pub fn kind(account: &AccountView) -> Result<u8> {
+    let data = account.try_borrow().map_err(|_| Error::DuplicateAccount)?;
+    Ok(data.first().copied().unwrap_or(0))
+}
+
 /// Checks kind, version and size of an account's data.
 #[inline(always)]
 fn check_data<T: Account>(data: &[u8]) -> Result<()> {

@@ -1,8 +1,8 @@
 //! A round of honest segments whose auditors vote and attest as a test lets them, and disputes over what they say.
 
 use super::{placed, stage};
-use sip_client::testing::{Cast, Operator, Scene};
-use sip_client::{Attested, VoteAccusation};
+use sip_client::testing::{Cast, Operator, Scene, named};
+use sip_client::{AttestationAccusation, Program, VoteAccusation};
 use sip_ledger::Ledger;
 use sip_node::dispute::synthetic::{self, Run};
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, Move, staged};
@@ -27,6 +27,8 @@ pub(crate) struct Hall {
     pub(crate) aggregates: Aggregates,
     /// The accuser.
     pub(crate) challenger: Operator,
+    /// What hides its accusations.
+    pub(crate) salt: [u8; 32],
 }
 
 impl Hall {
@@ -48,7 +50,7 @@ impl Hall {
         scene.close_commits();
         (0..3).for_each(|auditor| scene.reveal(auditor));
         let challenger = scene.world.operator("challenger", PoolKind::Auditor);
-        Hall { scene, runs, aggregates, challenger }
+        Hall { scene, runs, aggregates, challenger, salt: named("salt") }
     }
 
     /// A hall whose round is closed, everyone having attested the truth.
@@ -97,10 +99,10 @@ impl Hall {
         self.runs.iter().map(|run| staged::state(run.end_state())).collect()
     }
 
-    /// The accusation of an auditor's vote.
-    pub(crate) fn vote_accusation(&self, auditor: usize) -> Instruction {
+    /// What the accuser, or whoever it is now, says of an auditor's vote.
+    fn with_vote<T>(&self, auditor: usize, make: impl FnOnce(&Program, &VoteAccusation<'_>) -> T) -> T {
         let (graph, path) = self.aggregates.opening(2).unwrap();
-        self.scene.world.program.open_vote_dispute(&VoteAccusation {
+        let accusation = VoteAccusation {
             challenger: &self.challenger.key.pubkey(),
             job: &self.scene.job,
             round: &self.scene.round(),
@@ -108,7 +110,50 @@ impl Hall {
             graph: &graph,
             path: &path,
             segments: &[self.scene.segment(0), self.scene.segment(1)],
+            salt: &self.salt,
+        };
+        make(&self.scene.world.program, &accusation)
+    }
+
+    /// What it says of an auditor's attestation.
+    fn with_attestation<T>(
+        &self,
+        auditor: usize,
+        trainer: usize,
+        make: impl FnOnce(&Program, &AttestationAccusation<'_>) -> T,
+    ) -> T {
+        let accusation = AttestationAccusation {
+            challenger: &self.challenger.key.pubkey(),
+            job: &self.scene.job,
+            round: &self.scene.round(),
+            segment: &self.scene.segment(trainer),
+            auditor: &self.scene.auditors[auditor].seat,
+            datasets: &self.scene.datasets,
+            salt: &self.salt,
+        };
+        make(&self.scene.world.program, &accusation)
+    }
+
+    /// The accusation of an auditor's vote.
+    pub(crate) fn vote_accusation(&self, auditor: usize) -> Instruction {
+        self.with_vote(auditor, |program, accusation| program.open_vote_dispute(accusation))
+    }
+
+    /// Its commitment.
+    pub(crate) fn vote_commitment(&self, auditor: usize) -> Instruction {
+        self.with_vote(auditor, |program, accusation| program.commit_hidden(&accusation.hidden()))
+    }
+
+    /// Takes it back.
+    pub(crate) fn vote_withdrawal(&self, auditor: usize) -> Instruction {
+        let (job, round, pool) = self.auditor_accounts(auditor);
+        self.with_vote(auditor, |program, accusation| {
+            program.withdraw_hidden(&accusation.hidden(), Some([&job, &round, &pool]))
         })
+    }
+
+    fn auditor_accounts(&self, auditor: usize) -> (Address, Address, Address) {
+        (self.scene.job, self.scene.round(), self.scene.auditors[auditor].seat.pool)
     }
 
     pub(crate) fn vote_dispute(&self, auditor: usize) -> Address {
@@ -118,19 +163,44 @@ impl Hall {
 
     /// The accusation of an auditor's attestation.
     pub(crate) fn attestation_accusation(&self, auditor: usize, trainer: usize) -> Instruction {
-        let attested = Attested {
-            job: &self.scene.job,
-            round: &self.scene.round(),
-            segment: &self.scene.segment(trainer),
-            auditor: &self.scene.auditors[auditor].seat,
-        };
-        let challenger = self.challenger.key.pubkey();
-        self.scene.world.program.open_attestation_dispute(&challenger, &attested, &self.scene.datasets)
+        self.with_attestation(auditor, trainer, |program, accusation| program.open_attestation_dispute(accusation))
+    }
+
+    /// Its commitment.
+    pub(crate) fn attestation_commitment(&self, auditor: usize, trainer: usize) -> Instruction {
+        self.with_attestation(auditor, trainer, |program, accusation| program.commit_hidden(&accusation.hidden()))
+    }
+
+    /// Takes it back.
+    pub(crate) fn attestation_withdrawal(&self, auditor: usize, trainer: usize) -> Instruction {
+        let (job, round, pool) = self.auditor_accounts(auditor);
+        self.with_attestation(auditor, trainer, |program, accusation| {
+            program.withdraw_hidden(&accusation.hidden(), Some([&job, &round, &pool]))
+        })
     }
 
     pub(crate) fn attestation_dispute(&self, auditor: usize, trainer: usize) -> Address {
         let (segment, challenger) = (self.scene.segment(trainer), self.challenger.key.pubkey());
         self.scene.world.program.auditor_dispute(&segment, &challenger, auditor as u8)
+    }
+
+    /// Sends what the accuser signs, and lets a slot pass.
+    pub(crate) fn send(&mut self, instruction: Instruction) {
+        let key = self.challenger.key.insecure_clone();
+        self.scene.world.send(&[instruction], &[&key]);
+        self.scene.world.advance(1);
+    }
+
+    /// Commits the accusation of a vote and opens it.
+    pub(crate) fn accuse_vote(&mut self, auditor: usize) {
+        self.send(self.vote_commitment(auditor));
+        self.send(self.vote_accusation(auditor));
+    }
+
+    /// Commits the accusation of an attestation and opens it.
+    pub(crate) fn accuse_attestation(&mut self, auditor: usize, trainer: usize) {
+        self.send(self.attestation_commitment(auditor, trainer));
+        self.send(self.attestation_accusation(auditor, trainer));
     }
 
     pub(crate) fn resolve_instruction(&self, dispute: &Address, auditor: usize) -> Instruction {
@@ -140,10 +210,9 @@ impl Hall {
         self.scene.world.program.resolve_auditor_dispute(&challenger, dispute, &job, &round, &pool)
     }
 
-    /// Accuses, fights to the end, and resolves; checks the money.
+    /// Fights a dispute that was opened to its end, and resolves; checks the money.
     pub(crate) fn dispute<D: Evidence, C: Evidence>(
         &mut self,
-        accusation: Instruction,
         (dispute, auditor): (Address, usize),
         defender: Defender<D>,
         challenger: Challenger<C>,
@@ -151,8 +220,7 @@ impl Hall {
         let keys = [self.key(auditor), self.challenger.key.insecure_clone()];
         let pool_address = self.scene.auditors[auditor].seat.pool;
         let (pool, tokens) = (self.scene.pool_state(&pool_address), self.scene.world.tokens(&keys[1].pubkey()));
-        self.scene.world.send(&[accusation], &[&keys[1]]);
-        assert_eq!(self.scene.pool_state(&pool_address).open_disputes, pool.open_disputes + 1);
+        let bond = self.scene.world.state::<Dispute>(&dispute).bond;
         let (outcome, moves) = fight(&mut self.scene, &dispute, &keys, defender, challenger);
         let resolve = self.resolve_instruction(&dispute, auditor);
         self.scene.crank(resolve);
@@ -161,18 +229,20 @@ impl Hall {
         let after = self.scene.pool_state(&pool_address);
         let gained = self.scene.world.tokens(&keys[1].pubkey()) as i64 - tokens as i64;
         let excluded = self.scene.job_state().excluded_auditors >> auditor & 1 == 1;
-        assert_eq!(after.open_disputes, pool.open_disputes);
+        assert_eq!(after.open_disputes, pool.open_disputes - 1);
         match outcome {
             Outcome::Convicted => {
                 let bounty = (pool.self_bond / 2).min(parameters.bounty_cap);
-                assert_eq!((after.self_bond, after.claims_convicted, gained as u64), (0, 1, bounty));
+                assert_eq!((after.self_bond, gained as u64), (0, bond));
+                assert_eq!(after.claims_convicted, pool.claims_convicted + 1);
+                assert_eq!(after.escrow.bounty, pool.escrow.bounty + bounty);
                 let seat = self.scene.round_state().auditors[auditor];
-                assert_eq!((excluded, seat.vote, seat.stake, seat.settled), (true, [0; 32], 0, 1));
+                assert_eq!((excluded, seat.stake, seat.settled), (true, 0, 1));
+                assert!(seat.is_vote_convicted != 0 || seat.convicted_attestations != 0);
             }
             _ => {
-                let bond = parameters.dispute_bond;
                 assert_eq!(after.held().unwrap(), pool.held().unwrap() + bond / 2);
-                assert_eq!((after.self_bond, excluded, gained), (pool.self_bond, false, -(bond as i64)));
+                assert_eq!((after.self_bond, excluded, gained), (pool.self_bond, false, 0));
             }
         }
         (outcome, moves)
@@ -187,8 +257,8 @@ impl Hall {
         let truth = staged::average(&self.ends(), None);
         let graph = Arc::new(truth.graph_evidence());
         let defender = Defender::new(Arc::new(claimed.graph_evidence()), claimed);
-        let dispute = (self.vote_dispute(auditor), auditor);
-        self.dispute(self.vote_accusation(auditor), dispute, defender, Challenger::new(graph, truth))
+        self.accuse_vote(auditor);
+        self.dispute((self.vote_dispute(auditor), auditor), defender, Challenger::new(graph, truth))
     }
 
     /// Accuses an attestation that was shown; the auditor defends it with this run.
@@ -200,9 +270,9 @@ impl Hall {
     ) -> (Outcome, Vec<MoveKind>) {
         let truth = self.runs[trainer].clone();
         let defender = Defender::new(truth.graph(), claimed.clone());
+        self.accuse_attestation(auditor, trainer);
         let dispute = (self.attestation_dispute(auditor, trainer), auditor);
-        let accusation = self.attestation_accusation(auditor, trainer);
-        self.dispute(accusation, dispute, defender, Challenger::new(truth.graph(), truth))
+        self.dispute(dispute, defender, Challenger::new(truth.graph(), truth))
     }
 }
 

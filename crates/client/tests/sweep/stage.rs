@@ -176,8 +176,8 @@ impl Stage {
         self.scene.crank(resolve);
         let segment = self.scene.segment(TRAINER);
         let state: Segment = self.scene.world.state(&segment);
-        if state.bounty > 0 {
-            self.scene.advance_to(state.bounty_slot + REVEAL_SLOTS + 1);
+        if state.escrow.bounty > 0 {
+            self.scene.advance_to(state.escrow.slot + REVEAL_SLOTS + 1);
             self.scene.crank(self.scene.world.program.claim_bounty(&segment, &challenger));
         }
     }

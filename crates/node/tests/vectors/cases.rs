@@ -3,14 +3,14 @@
 use crate::transcript::Transcript;
 use serde_json::{Map, Value};
 use sip_data::TokenBlob;
-use sip_graph::AdamW;
-use sip_kernels::{Simd, Threads};
-use sip_model::{LlamaConfig, Schedule, Shape, init, tables};
+use sip_kernels::Threads;
 use sip_node::dispute::synthetic::{self, Flaw, Lie, Scene, node};
-use sip_node::dispute::{Challenger, Defender, Evidence, GraphEvidence, Move, staged};
-use sip_node::{Cheat, Computation, Replay, SegmentTask, State, Task, Worker};
+use sip_node::dispute::{
+    Challenger, Defender, Evidence, GraphEvidence, Move,
+    staged::{self, Scoring},
+};
+use sip_node::{Cheat, Computation, Replay, SegmentTask, State};
 use sip_ops::{Kind, Source};
-use sip_proof::sampler::HeldOut;
 use sip_protocol::dispute::{CaseKind, Game, Ground, MoveKind, Outcome, Phase};
 use std::sync::Arc;
 
@@ -141,8 +141,7 @@ fn genesis() -> Vec<Value> {
         let run = |wrong| staged::genesis(seed, Wrong::cheat(&wrong));
         computed((CaseKind::Genesis, &[]), &run, (claimed, believed), root, name)
     };
-    let config = LlamaConfig { vocab_size: 300, ..LlamaConfig::preset("tiny").expect("the preset exists") };
-    let graph = sip_model::init_graph(&config, 1).expect("the model has a graph");
+    let graph = staged::genesis_graph(1);
     let outputs = graph.state_outputs();
     let inner: Vec<u32> = (0..graph.nodes().len() as u32).filter(|node| !outputs.contains(node)).collect();
     let middle = inner.get(inner.len() / 2).copied().unwrap_or(outputs[1]);
@@ -204,65 +203,38 @@ fn attestations() -> Vec<Value> {
 }
 
 /// The scoring run of a tiny model.
-struct Scoring {
-    task: Task,
-    segment: SegmentTask,
-    base: Arc<State>,
-}
+struct Scored(Scoring);
 
-impl Scoring {
-    const LEN: u32 = 16;
-
-    fn new() -> Scoring {
-        let threads = Arc::new(Threads::new(1));
-        let config =
-            LlamaConfig { vocab_size: 300, num_kv_heads: 2, ..LlamaConfig::preset("tiny").expect("the preset exists") };
-        let schedule =
-            Schedule { peak_rate: 1e-3, warmup_steps: 4, total_steps: 64, final_share: 0.1, shape: Shape::Cosine };
-        let tables = tables(&config, Self::LEN as usize, &AdamW::default(), &schedule);
-        let blob = |salt: u32, count: u32| {
-            Arc::new(TokenBlob::new((0..count).map(|i| (i * 7 + i * i * salt) % 300).collect()))
-        };
-        let held_out = HeldOut { windows: 6, rows: 2 };
-        let domains = vec![blob(3, 400), blob(5, 17), blob(11, 900)];
-        let mut task = Task::scoring(&config, held_out, Self::LEN, tables, domains).expect("a scoring run");
-        task.leaf_interval = 2;
-        let base = Arc::new(State::new(init(&config, 5, &threads).expect("a shape"), &threads));
-        let segment = SegmentTask::scoring(&base, &threads).expect("a scoring run");
-        Scoring { task, segment, base }
-    }
-
+impl Scored {
     fn replay(&self, wrong: &Option<Wrong>) -> (Replay, sip_node::Segment) {
-        let threads = Arc::new(Threads::new(1));
-        let (mut task, mut segment) = (self.task.clone(), self.segment.clone());
+        let mut scoring = self.0.clone();
         match wrong {
             Some(Wrong::Base(_)) => {
-                segment = SegmentTask::scoring(&other_state(&self.base), &threads).expect("a scoring run");
+                let other = other_state(&scoring.base);
+                scoring.segment = SegmentTask::scoring(&other, &Threads::new(1)).expect("a scoring run");
             }
             Some(Wrong::Token(domain)) => {
-                let mut tokens = task.domains[*domain].tokens().to_vec();
+                let mut tokens = scoring.task.domains[*domain].tokens().to_vec();
                 tokens[9] ^= 1;
-                task.domains[*domain] = Arc::new(TokenBlob::new(tokens));
+                scoring.task.domains[*domain] = Arc::new(TokenBlob::new(tokens));
             }
             Some(Wrong::Table) => {
-                let read = task.graph.nodes().iter().find_map(|node| match (node.kind, node.source) {
+                let read = scoring.task.graph.nodes().iter().find_map(|node| match (node.kind, node.source) {
                     (Kind::Input, Source::Table(table)) => Some(table as usize),
                     _ => None,
                 });
-                let table = &mut task.tables[read.expect("a table that the graph reads")];
+                let table = &mut scoring.task.tables[read.expect("a table that the graph reads")];
                 table.iter_mut().for_each(|value| *value ^= 1 << 20);
             }
             _ => {}
         }
-        let cheat = Wrong::cheat(wrong);
-        let worker = || Worker::new(task.clone(), Arc::clone(&threads), Simd::detect());
-        let work = worker().train(&segment, cheat.as_ref(), &mut |_| true).expect("finite sums");
-        (Replay::new(worker(), segment.clone(), cheat, work.leaves.clone()), work)
+        scoring.run(Wrong::cheat(wrong)).expect("finite sums")
     }
 
     fn game(&self, claimed: Option<Wrong>, believed: Option<Wrong>, end: Option<[u8; 32]>, name: &str) -> Value {
+        let Scoring { task, segment, base } = &self.0;
         let is_true = claimed.is_none() && end.is_none();
-        let graph = Arc::new(self.task.graph_evidence());
+        let graph = Arc::new(task.graph_evidence());
         let roots = graph.roots();
         let (defence, work) = self.replay(&claimed);
         let mut ground = Ground {
@@ -274,22 +246,22 @@ impl Scoring {
             table_count: roots.table_count,
             // Neither seed nor mixture say anything in a scoring run.
             round_seed: [4; 32],
-            start_root: self.segment.base.root(),
+            start_root: segment.base.root(),
             end_root: end.unwrap_or_else(|| work.end.root()),
             accumulator_root: work.accumulator_root(),
-            inner_steps: self.task.inner_steps,
-            steps_per_leaf: self.task.leaf_interval,
-            batch_rows: self.task.batch,
-            row_tokens: Self::LEN + 1,
-            windows: 6,
+            inner_steps: task.inner_steps,
+            steps_per_leaf: task.leaf_interval,
+            batch_rows: task.batch,
+            row_tokens: Scoring::SEQUENCE_LENGTH + 1,
+            windows: Scoring::HELD_OUT.windows,
             case: CaseKind::Score as u32,
             carried: 1,
-            base_entries: self.base.entries().len() as u32,
+            base_entries: base.entries().len() as u32,
             base_count: 1,
             ..bytemuck::Zeroable::zeroed()
         };
-        ground.bases[0] = self.base.root();
-        for (domain, tokens) in self.task.domains.iter().enumerate() {
+        ground.bases[0] = base.root();
+        for (domain, tokens) in task.domains.iter().enumerate() {
             ground.dataset_roots[domain] = tokens.root();
             ground.token_counts[domain] = tokens.token_count();
         }
@@ -301,11 +273,11 @@ impl Scoring {
 }
 
 fn scores() -> Vec<Value> {
-    let scoring = Scoring::new();
-    let nodes = scoring.task.graph.nodes();
+    let scored = Scored(Scoring::new());
+    let nodes = scored.0.task.graph.nodes();
     let of = |kind: Kind| nodes.iter().position(|node| node.kind == kind).expect("a node of this kind") as u32;
-    let sum = scoring.task.graph.state_outputs()[0];
-    let game = |claimed, believed, end, name: &str| scoring.game(claimed, believed, end, name);
+    let sum = scored.0.task.graph.state_outputs()[0];
+    let game = |claimed, believed, end, name: &str| scored.game(claimed, believed, end, name);
     vec![
         game(flip(3, of(Kind::Contract), 5, 22), None, None, "a bit of a product"),
         game(flip(1, sum, 0, 16), None, None, "a bit of the sum that is reported"),

@@ -1,7 +1,6 @@
 //! The dispute's account: parties, bond, position, and the buffer in which the side on move collects a large payload.
 
 use bytemuck::{Pod, Zeroable};
-use sip_arith::int;
 
 use super::claims::forfeit;
 use super::game::{Game, MAX_PAYLOAD, Turn, require};
@@ -11,9 +10,9 @@ use crate::{
     config::{Config, Parameters},
     data::Dataset,
     evaluation,
-    finality::accusation::Revealed,
+    finality::accusation::{Convictor, Revealed},
     job::{Job, MAX_DOMAINS},
-    pool::{Pool, PoolKind, SlashOutcome, bounty},
+    pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
     segment::{self, Segment},
 };
@@ -53,7 +52,7 @@ pub struct Dispute {
     pub buffer: [u8; MAX_PAYLOAD],
     /// The round of the claim; zero for a genesis state.
     pub round: Address,
-    /// When its accusation was committed (segments).
+    /// When its accusation was committed.
     pub committed_slot: u64,
 }
 
@@ -80,7 +79,7 @@ pub struct Case<'a> {
 /// Where the money of a resolved dispute goes, base units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Payout {
-    /// From the vault to the challenger: its bond. The bounty waits in the segment.
+    /// From the vault to the challenger: its bond. The bounty waits in its escrow.
     pub to_challenger: u64,
     /// From the vault into nothing.
     pub burned: u64,
@@ -99,7 +98,7 @@ impl Dispute {
             round.require_challengeable(slot)?;
         }
         require(segment.operator != *case.challenger, Error::OwnSegment)?;
-        segment.open_dispute(pool, case.accusation.committed_slot)?;
+        segment.open_dispute(pool)?;
         self.subject = *case.segment_address;
         self.round = segment.round;
         self.job = segment.job;
@@ -301,9 +300,7 @@ impl Verdict<'_> {
     }
 
     fn award(&mut self, challenger: &Address, committed_slot: u64, slashed: &SlashOutcome) -> Result<()> {
-        let bounty = bounty(&self.config.parameters, slashed.from_bond)?;
-        self.config.insure(int::sub(slashed.total()?, bounty)?)?;
-        self.segment.award(challenger, committed_slot, bounty)
+        self.segment.escrow.share(self.config, &Convictor { challenger, committed_slot }, slashed)
     }
 
     /// Ends one dispute or demand on the segment.

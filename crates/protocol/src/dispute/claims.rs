@@ -12,8 +12,9 @@ use crate::{
     Address, Error, Result,
     attestation::attested_leaf,
     config::{Config, Parameters},
+    finality::accusation::{Convictor, Revealed},
     job::{Job, bit},
-    pool::{Pool, PoolKind, SlashOutcome, bounty},
+    pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
     segment::Segment,
 };
@@ -22,7 +23,9 @@ use crate::{
 pub struct Accuser<'a> {
     /// The wallet that accuses.
     pub wallet: &'a Address,
-    /// Bond and clocks.
+    /// Its accusation, opened.
+    pub accusation: Revealed,
+    /// Clocks.
     pub parameters: &'a Parameters,
     /// The present slot.
     pub slot: u64,
@@ -79,20 +82,22 @@ impl Dispute {
         require(defendant != accuser.wallet, Error::OwnClaim)?;
         self.defendant = *defendant;
         self.challenger = *accuser.wallet;
-        self.bond = accuser.parameters.dispute_bond;
+        self.bond = accuser.accusation.bond;
+        self.committed_slot = accuser.accusation.committed_slot;
         self.opened_slot = accuser.slot;
         self.game.ground.case = case as u32;
         Ok(())
     }
 
     /// Opens a dispute on an auditor's vote of a round that is closed, until it could be final ([`Round::is_vote_challengeable`]). The
-    /// bond comes into the vault by the caller; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
+    /// bond comes out of the accusation; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
     pub fn open_vote<H: Sha256>(&mut self, case: &VoteCase<'_>, round: &mut Round, pool: &mut Pool) -> Result<()> {
         let VoteCase { accuser, job, args, .. } = case;
         let place = args.place as u8;
         require(args.place < round.auditor_count as u32, Error::WrongPlace)?;
         job.require_place(PoolKind::Auditor, place, case.pool_address)?;
-        let vote = round.auditors.get(place as usize).ok_or(Error::WrongPlace)?.vote;
+        let seat = round.auditors.get(place as usize).ok_or(Error::WrongPlace)?;
+        let (vote, disputes) = (seat.vote, seat.vote_disputes.checked_add(1).ok_or(Error::Overflow)?);
         require(round.is_vote_challengeable(accuser.slot) && vote != [0; 32], Error::NoClaim)?;
         self.begin(accuser, CaseKind::Aggregate, &pool.scope)?;
 
@@ -121,6 +126,9 @@ impl Dispute {
         ground.end_root = vote;
         self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
         round.vote_disputes = round.vote_disputes.checked_add(1).ok_or(Error::Overflow)?;
+        if let Some(seat) = round.auditors.get_mut(place as usize) {
+            seat.vote_disputes = disputes;
+        }
         pool.freeze()
     }
 
@@ -135,7 +143,7 @@ impl Dispute {
     }
 
     /// Opens a dispute on an attestation that was shown, until an audit's length after the time to show it is over. The bond
-    /// comes into the vault by the caller; the datasets follow by [`Dispute::set_dataset`], all of them.
+    /// comes out of the accusation; the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open_attestation<H: Sha256>(&mut self, case: &AttestationCase<'_>, pool: &mut Pool) -> Result<()> {
         let AttestationCase { accuser, job, round, segment, place, .. } = case;
         job.require_place(PoolKind::Auditor, *place, case.pool_address)?;
@@ -158,10 +166,10 @@ impl Dispute {
         pool.freeze()
     }
 
-    /// Opens a dispute on a job's genesis state, as long as its creator's bond is there. The bond of the accuser comes into the
-    /// vault by the caller.
+    /// Opens a dispute on a job's genesis state, as long as its creator's bond is there, or the bounty out of it waits. The bond of
+    /// the accuser comes out of its accusation.
     pub fn open_genesis(&mut self, accuser: &Accuser<'_>, job_address: &Address, job: &mut Job) -> Result<()> {
-        require(job.genesis_bond > 0, Error::NoClaim)?;
+        require(job.genesis_bond > 0 || job.escrow.bounty > 0, Error::NoClaim)?;
         self.begin(accuser, CaseKind::Genesis, &job.creator)?;
         self.subject = *job_address;
         self.job = *job_address;
@@ -187,6 +195,26 @@ impl Dispute {
         Ok((outcome, core::mem::take(&mut self.bond)))
     }
 
+    fn convictor(&self) -> Convictor<'_> {
+        Convictor { challenger: &self.challenger, committed_slot: self.committed_slot }
+    }
+
+    /// Takes a convicted auditor out of the job's later rounds, and its stake and pay out of this one. What it claimed stays on record:
+    /// an accusation of the same claim that was committed earlier may still be opened, and one of another claim.
+    fn strike(&self, job: &mut Job, round: &mut Round, case: CaseKind) -> Result<()> {
+        job.excluded_auditors |= bit(self.place);
+        let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
+        round.auditor_stake = int::sub(round.auditor_stake, seat.stake)?;
+        seat.stake = 0;
+        seat.settled = 1;
+        if case == CaseKind::Aggregate {
+            seat.is_vote_convicted = 1;
+        } else {
+            seat.convicted_attestations |= bit(self.game.ground.trainer as u8);
+        }
+        Ok(())
+    }
+
     /// Ends a decided dispute on a vote or an attestation: slashes or acquits the auditor. A convicted vote that made the next
     /// base is taken back: see [`overturn_base`].
     pub fn resolve_auditor(&mut self, parties: &mut AuditorVerdict<'_>) -> Result<Payout> {
@@ -196,6 +224,8 @@ impl Dispute {
         let AuditorVerdict { config, job, round, pool, slot } = parties;
         if case == CaseKind::Aggregate {
             round.vote_disputes = round.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+            let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
+            seat.vote_disputes = seat.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
         }
         let payout = if outcome == Outcome::Convicted {
             let slashed = if job.excluded_auditors & bit(self.place) != 0 {
@@ -204,12 +234,13 @@ impl Dispute {
             } else {
                 pool.slash(&config.parameters, *slot)?
             };
-            strike(job, round, self.place)?;
+            self.strike(job, round, case)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
             if case == CaseKind::Aggregate {
                 overturn_base(round, job, config, &self.game.ground.end_root);
             }
-            reward(config, bond, &slashed)?
+            pool.escrow.share(config, &self.convictor(), &slashed)?;
+            Payout { to_challenger: bond, burned: 0 }
         } else {
             let (burned, kept) = forfeit(config, bond)?;
             pool.credit(kept)?;
@@ -228,7 +259,8 @@ impl Dispute {
         if outcome == Outcome::Convicted {
             job.closed = 1;
             let from_bond = core::mem::take(&mut job.genesis_bond);
-            return reward(config, bond, &SlashOutcome { from_bond, from_delegators: 0 });
+            job.escrow.share(config, &self.convictor(), &SlashOutcome { from_bond, from_delegators: 0 })?;
+            return Ok(Payout { to_challenger: bond, burned: 0 });
         }
         let (burned, kept) = forfeit(config, bond)?;
         if job.closed != 0 {
@@ -241,29 +273,11 @@ impl Dispute {
     }
 }
 
-/// What a convicted defendant lost: the bounty out of its own bond goes to the accuser, with the accuser's bond, the rest is insured.
-pub(super) fn reward(config: &mut Config, bond: u64, slashed: &SlashOutcome) -> Result<Payout> {
-    let bounty = bounty(&config.parameters, slashed.from_bond)?;
-    config.insure(int::sub(slashed.total()?, bounty)?)?;
-    Ok(Payout { to_challenger: int::add(bond, bounty)?, burned: 0 })
-}
-
 /// A lost accusation's bond: half of it is burned, the other half is the defendant's.
 pub(super) fn forfeit(config: &mut Config, bond: u64) -> Result<(u64, u64)> {
     let burned = int::bps(bond, 5_000, Rounding::Up)?;
     config.record_burn(burned)?;
     Ok((burned, int::sub(bond, burned)?))
-}
-
-/// Takes a convicted auditor out of the job's later rounds, and its stake, vote and pay out of this one.
-fn strike(job: &mut Job, round: &mut Round, place: u8) -> Result<()> {
-    job.excluded_auditors |= bit(place);
-    let seat = round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
-    round.auditor_stake = int::sub(round.auditor_stake, seat.stake)?;
-    seat.stake = 0;
-    seat.vote = [0; 32];
-    seat.settled = 1;
-    Ok(())
 }
 
 /// Takes back a base that was voted and is false: the round is undone, with all that builds on it, and the next one starts from what it

@@ -2,31 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::instruction::Args;
-
-macro_rules! instructions {
-    ($($(#[$doc:meta])* $name:ident = $tag:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-            #[repr(C)]
-            pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
-
-            impl Args for $name {
-                const TAG: u8 = $tag;
-                const NAME: &'static str = stringify!($name);
-            }
-        )*
-
-        /// Name of the dispute instruction of a tag.
-        pub const fn name(tag: u8) -> Option<&'static str> {
-            match tag {
-                $($tag => Some(stringify!($name)),)*
-                _ => None,
-            }
-        }
-    };
-}
+use crate::instruction::{Args, instructions};
 
 instructions! {
     /// Accuses a segment.
@@ -97,15 +73,17 @@ instructions! {
     /// Accuses an auditor's vote for the next base.
     ///
     /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · [writable] auditor's pool · [writable]
-    /// dispute · [writable] challenger's token account · [writable] vault · token program · system program · the round's accepted
-    /// segments in order of place.
+    /// dispute · [writable] accusation · system program · the round's accepted segments in order of place.
     ///
     /// - the round is closed; once its base is voted, the time for revealing scores of it is not over
-    /// - the pool holds the place and has voted; the challenger is not its operator and has no other dispute on this vote
+    /// - as for [`OpenDispute`], the accusation is of this vote, and was committed after it; the pool holds the place and has voted; the
+    ///   challenger is not its operator and has no other dispute on this vote
     /// - the graph opens in the job's tree of averages at the number of accepted segments, all of which are passed
-    /// - the bond moves into the vault; the pool is frozen and the round is not scored before the verdict; the disputed root is the
-    ///   vote as it stands, whatever the auditor votes later; the game begins with the trace
+    /// - the bond moves from the accusation; the pool is frozen, the round is not final before the verdict, and the vote stands until
+    ///   then; the game begins with the trace
     OpenVoteDispute = 70 {
+        /// The accusation's salt.
+        salt: [u8; 32],
         /// Nodes root of the graph.
         nodes_root: [u8; 32],
         /// Outputs root of the graph.
@@ -121,26 +99,32 @@ instructions! {
     /// Accuses an attestation that was shown.
     ///
     /// Accounts: [signer, writable] challenger and payer · config · job · round · segment · [writable] auditor's pool · [writable]
-    /// dispute · [writable] challenger's token account · [writable] vault · token program · system program · the job's datasets in
-    /// order.
+    /// dispute · [writable] accusation · system program · the job's datasets in order.
     ///
     /// - round, segment and job belong together; the pool holds the place and has shown its attestation of the segment; the time to
     ///   show attestations ended less than an audit's length ago
-    /// - the challenger is not the pool's operator and has no other dispute on this attestation; every dataset is the job's
-    /// - the bond moves into the vault; the pool is frozen; the trace root is pinned; the challenger is on move and opens the leaf
+    /// - as for [`OpenDispute`], the accusation is of this attestation, and was committed after the round's closing; the challenger is
+    ///   not the pool's operator and has no other dispute on this attestation; every dataset is the job's
+    /// - the bond moves from the accusation; the pool is frozen; the trace root is pinned; the challenger is on move and opens the leaf
     OpenAttestationDispute = 71 {
+        /// The accusation's salt.
+        salt: [u8; 32],
         /// The auditor's place.
         place: u32,
     }
 
     /// Accuses a job's genesis state.
     ///
-    /// Accounts: [signer, writable] challenger and payer · config · [writable] job · [writable] dispute · [writable] challenger's token
-    /// account · [writable] vault · token program · system program.
+    /// Accounts: [signer, writable] challenger and payer · config · [writable] job · [writable] dispute · [writable] accusation · system
+    /// program.
     ///
-    /// - the job's genesis bond was neither taken nor returned; the challenger is not the creator and has no other dispute on it
-    /// - the bond moves into the vault; the genesis bond is locked; the game begins with the trace
-    OpenGenesisDispute = 72 {}
+    /// - as for [`OpenDispute`], the accusation is of this genesis state, whose bond was not returned; the challenger is not the creator
+    ///   and has no other dispute on it
+    /// - the bond moves from the accusation; the genesis bond is locked; the game begins with the trace
+    OpenGenesisDispute = 72 {
+        /// The accusation's salt.
+        salt: [u8; 32],
+    }
 
     /// Applies the verdict of a dispute on a vote or an attestation.
     ///
@@ -148,8 +132,9 @@ instructions! {
     /// token account of the challenger · [writable] vault · [writable] mint · token program.
     ///
     /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
-    /// - convicted: the pool is slashed, once in a job; its vote and its stake do not count in the round, which pays it nothing; it takes
-    ///   no further part in the job; a base that the vote made is taken back if the round is not scored: the round is void
+    /// - convicted: the pool is slashed, once in a job, and the bounty waits in it for whoever accused first; its vote and its stake do
+    ///   not count in the round, which pays it nothing; it takes no further part in the job; a base that the vote made is taken back:
+    ///   the round is undone
     /// - the bonds go as with [`ResolveDispute`]; the pool has one dispute less
     ResolveAuditorDispute = 73 {}
 
@@ -159,8 +144,8 @@ instructions! {
     /// vault · [writable] mint · token program.
     ///
     /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
-    /// - convicted: no further round of the job is opened; of the genesis bond, the challenger gets the bounty and its bond back, the
-    ///   rest is insured
+    /// - convicted: no further round of the job is opened; the challenger gets its bond back, the bounty out of the genesis bond waits
+    ///   in the job for whoever accused first, the rest is insured
     /// - acquitted: half of the challenger's bond is burned, half is added to the genesis bond
     ResolveGenesisDispute = 74 {}
 }

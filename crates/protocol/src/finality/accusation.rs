@@ -1,7 +1,8 @@
 //! An accusation before it is one: a bond and a hash. Whom it accuses shows only when its dispute is opened, a slot later at the
-//! earliest; of all that end in conviction, the one committed first has the bounty.
+//! earliest; of all that end in conviction, the one committed first has the bounty. The rules are the same for every claim.
 //!
-//! Invariants: a bond leaves its accusation once: into the dispute, or back, less what an accusation costs that was never opened.
+//! Invariants: a bond leaves its accusation once: into the dispute, or back, less what an accusation costs that was never opened. A
+//! bounty leaves its escrow once, when nobody can turn out to have accused earlier.
 
 use bytemuck::{Pod, Zeroable};
 use sip_arith::int::{self, Rounding};
@@ -10,6 +11,9 @@ use sip_proof::Sha256;
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
+    job::{Job, bit},
+    pool::{Pool, PoolKind, SlashOutcome, bounty},
+    round::{AuditorSeat, Round},
     segment::{CONVICTED, Segment},
 };
 
@@ -19,7 +23,9 @@ pub const REVEAL_SLOTS: u64 = 1_500;
 /// and to open only where somebody else found something.
 pub const FORFEIT_BPS: u16 = 2_500;
 /// Begins what is hashed.
-pub const TAG: &[u8] = b"sip.accuse.1";
+pub const TAG: &[u8] = b"sip.accuse.2";
+/// The place of a claim that is no auditor's.
+pub const NO_PLACE: u8 = u8::MAX;
 
 /// Address: "accusation", challenger (32), hash (32).
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -39,9 +45,155 @@ pub struct Accusation {
 
 account!(Accusation, Accusation, 88, liabilities: |accusation| Ok(accusation.bond));
 
-/// What an accusation commits: sha256("sip.accuse.1" ‖ segment ‖ challenger ‖ salt).
-pub fn hash<H: Sha256>(segment: &Address, challenger: &Address, salt: &[u8; 32]) -> [u8; 32] {
-    H::hashv(&[TAG, segment, challenger, salt])
+/// What an accusation commits: sha256("sip.accuse.2" ‖ subject ‖ place ‖ challenger ‖ salt). The subject is the segment that is accused
+/// or was attested, of a vote the round, of a genesis state the job; the place is the auditor's, or [`NO_PLACE`].
+pub fn hash<H: Sha256>(subject: &Address, place: u8, challenger: &Address, salt: &[u8; 32]) -> [u8; 32] {
+    H::hashv(&[TAG, subject, &[place], challenger, salt])
+}
+
+/// A bounty that waits until it is certain whose it is. It lies where the bond was taken that it comes from: a segment's (and a scoring
+/// run's) in the segment; an auditor's, who is slashed once in a job, in its pool; a creator's in the job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Escrow {
+    /// Bounty that nobody has claimed yet, base units.
+    pub bounty: u64,
+    /// When the accusation was committed that has it.
+    pub slot: u64,
+    /// Who committed it; zero before a conviction.
+    pub challenger: Address,
+}
+
+impl Escrow {
+    /// Whether an accusation committed in this slot would take the bounty over.
+    pub fn is_contestable(&self, committed_slot: u64) -> bool {
+        self.bounty > 0 && committed_slot < self.slot
+    }
+
+    /// Holds a bounty for whoever convicted, or for whoever did so with an accusation that was committed earlier.
+    pub fn award(&mut self, challenger: &Address, committed_slot: u64, bounty: u64) -> Result<()> {
+        if self.challenger == [0; 32] || committed_slot < self.slot {
+            self.challenger = *challenger;
+            self.slot = committed_slot;
+        }
+        self.bounty = int::add(self.bounty, bounty)?;
+        Ok(())
+    }
+
+    /// Shares out what a conviction took: the bounty out of the own bond waits here, the rest is insured.
+    pub fn share(&mut self, config: &mut Config, accuser: &Convictor<'_>, slashed: &SlashOutcome) -> Result<()> {
+        let bounty = bounty(&config.parameters, slashed.from_bond)?;
+        config.insure(int::sub(slashed.total()?, bounty)?)?;
+        self.award(accuser.challenger, accuser.committed_slot, bounty)
+    }
+
+    /// Takes the bounty once nobody can take it over: no dispute is open, and what was committed earlier can be opened no more.
+    /// Returns whose it is, and how much.
+    pub fn claim(&mut self, is_disputed: bool, slot: u64) -> Result<(Address, u64)> {
+        if self.bounty == 0 {
+            return Err(Error::NothingToClaim);
+        }
+        if is_disputed || slot.saturating_sub(self.slot) <= REVEAL_SLOTS {
+            return Err(Error::BountyHeld);
+        }
+        Ok((self.challenger, core::mem::take(&mut self.bounty)))
+    }
+}
+
+/// Whose accusation convicted.
+pub struct Convictor<'a> {
+    /// The wallet.
+    pub challenger: &'a Address,
+    /// When its accusation was committed.
+    pub committed_slot: u64,
+}
+
+/// A claim, as an accusation sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// See [`hash`].
+    pub subject: Address,
+    /// See [`hash`].
+    pub place: u8,
+    /// When it was made, or could be at the earliest: what accused it before accuses something else.
+    pub made_slot: u64,
+    /// Whether it was convicted.
+    pub is_convicted: bool,
+    /// Where its bounty waits.
+    pub escrow: Escrow,
+}
+
+impl Claim {
+    /// A trainer's segment or an evaluator's scoring run, whatever in it is accused.
+    pub fn of_segment(address: &Address, segment: &Segment) -> Claim {
+        Claim {
+            subject: *address,
+            place: NO_PLACE,
+            made_slot: segment.committed_slot,
+            is_convicted: segment.status == CONVICTED,
+            escrow: segment.escrow,
+        }
+    }
+
+    /// An auditor's vote in a round.
+    pub fn of_vote(address: &Address, round: &Round, auditor: &Auditor<'_>) -> Result<Claim> {
+        let seat = auditor.seat(round)?;
+        Ok(Claim {
+            subject: *address,
+            place: auditor.place,
+            made_slot: seat.voted_slot,
+            is_convicted: seat.is_vote_convicted != 0,
+            escrow: auditor.pool.escrow,
+        })
+    }
+
+    /// An auditor's attestation of a segment. None can be shown before the round is closed.
+    pub fn of_attestation(address: &Address, segment: &Segment, round: &Round, auditor: &Auditor<'_>) -> Result<Claim> {
+        let seat = auditor.seat(round)?;
+        Ok(Claim {
+            subject: *address,
+            place: auditor.place,
+            made_slot: round.vote_deadline_slot.saturating_sub(auditor.job.spec.vote_slots as u64),
+            is_convicted: seat.convicted_attestations & bit(segment.claim.place) != 0,
+            escrow: auditor.pool.escrow,
+        })
+    }
+
+    /// A creator's genesis state.
+    pub fn of_genesis(address: &Address, job: &Job) -> Claim {
+        Claim {
+            subject: *address,
+            place: NO_PLACE,
+            made_slot: job.created_slot,
+            is_convicted: job.closed != 0,
+            escrow: job.escrow,
+        }
+    }
+
+    /// Whether an accusation that was committed in this slot has something to gain here: a claim that was convicted is accused by who
+    /// was earlier than whoever has the bounty.
+    fn stands(&self, committed_slot: u64) -> bool {
+        !self.is_convicted || self.escrow.is_contestable(committed_slot)
+    }
+}
+
+/// An auditor of a job.
+pub struct Auditor<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// The address of its pool.
+    pub pool_address: &'a Address,
+    /// Its pool.
+    pub pool: &'a Pool,
+    /// Its place.
+    pub place: u8,
+}
+
+impl Auditor<'_> {
+    fn seat<'a>(&self, round: &'a Round) -> Result<&'a AuditorSeat> {
+        self.job.require_place(PoolKind::Auditor, self.place, self.pool_address)?;
+        round.auditors.get(self.place as usize).ok_or(Error::WrongPlace)
+    }
 }
 
 /// An accusation that was opened.
@@ -53,12 +205,10 @@ pub struct Revealed {
     pub committed_slot: u64,
 }
 
-/// Whom an accusation turns out to be about.
+/// What an accusation turns out to be about.
 pub struct Reveal<'a> {
-    /// The segment's address.
-    pub segment_address: &'a Address,
-    /// The segment.
-    pub segment: &'a Segment,
+    /// What it accuses.
+    pub claim: &'a Claim,
     /// Who opens.
     pub challenger: &'a Address,
     /// The salt.
@@ -75,14 +225,14 @@ impl Accusation {
     }
 
     fn check<H: Sha256>(&self, reveal: &Reveal<'_>) -> Result<()> {
-        let Reveal { segment_address, challenger, salt, .. } = *reveal;
-        if self.challenger != *challenger || hash::<H>(segment_address, challenger, salt) != self.hash {
+        let Reveal { claim, challenger, salt } = *reveal;
+        if self.challenger != *challenger || hash::<H>(&claim.subject, claim.place, challenger, salt) != self.hash {
             return Err(Error::WrongAccusation);
         }
         Ok(())
     }
 
-    /// Opens it, between a slot and [`REVEAL_SLOTS`] later. What it accuses was committed before it.
+    /// Opens it, between a slot and [`REVEAL_SLOTS`] later. What it accuses was claimed before it, and stands.
     #[inline(always)]
     pub fn reveal<H: Sha256>(&mut self, reveal: &Reveal<'_>, slot: u64) -> Result<Revealed> {
         self.check::<H>(reveal)?;
@@ -92,20 +242,21 @@ impl Accusation {
         if slot - self.committed_slot > REVEAL_SLOTS {
             return Err(Error::AccusationExpired);
         }
-        if self.committed_slot < reveal.segment.committed_slot {
+        if self.committed_slot < reveal.claim.made_slot {
             return Err(Error::AccusationTooOld);
+        }
+        if !reveal.claim.stands(self.committed_slot) {
+            return Err(Error::ClaimConvicted);
         }
         Ok(Revealed { bond: core::mem::take(&mut self.bond), committed_slot: self.committed_slot })
     }
 
-    /// Takes it back whole, because nothing is left to accuse: the segment is convicted and its bounty another's, or what it
+    /// Takes it back whole, because nothing is left to accuse: the claim is convicted and its bounty another's, or what it
     /// accused was replaced. Returns the bond.
     #[inline(always)]
     pub fn withdraw<H: Sha256>(&mut self, reveal: &Reveal<'_>) -> Result<u64> {
         self.check::<H>(reveal)?;
-        let segment = reveal.segment;
-        let is_late = segment.status == CONVICTED && !segment.is_contestable(self.committed_slot);
-        if !is_late && self.committed_slot >= segment.committed_slot {
+        if reveal.claim.stands(self.committed_slot) && self.committed_slot >= reveal.claim.made_slot {
             return Err(Error::AccusationStands);
         }
         Ok(core::mem::take(&mut self.bond))
@@ -128,18 +279,26 @@ impl Accusation {
 mod tests {
     use super::*;
     use crate::config::TOKEN;
-    use crate::segment::COMMITTED;
     use sip_proof::HostSha256;
 
-    #[test]
-    fn an_accusation_is_opened_in_its_time_by_its_challenger_on_its_segment() {
-        let (address, challenger, salt) = ([1; 32], [2; 32], [3; 32]);
-        let mut segment = Segment::zeroed();
-        segment.committed_slot = 100;
+    const CHALLENGER: Address = [2; 32];
+    const SALT: [u8; 32] = [3; 32];
+
+    fn claim() -> Claim {
+        Claim { subject: [1; 32], place: 4, made_slot: 100, is_convicted: false, escrow: Escrow::default() }
+    }
+
+    fn accusation() -> Accusation {
         let mut accusation = Accusation::zeroed();
-        let committed = hash::<HostSha256>(&address, &challenger, &salt);
-        accusation.commit(&challenger, &committed, &Parameters::DEFAULT, 100);
-        let reveal = Reveal { segment_address: &address, segment: &segment, challenger: &challenger, salt: &salt };
+        let committed = hash::<HostSha256>(&[1; 32], 4, &CHALLENGER, &SALT);
+        accusation.commit(&CHALLENGER, &committed, &Parameters::DEFAULT, 100);
+        accusation
+    }
+
+    #[test]
+    fn an_accusation_is_opened_in_its_time_by_its_challenger_on_its_claim() {
+        let (accusation, claim) = (accusation(), claim());
+        let reveal = Reveal { claim: &claim, challenger: &CHALLENGER, salt: &SALT };
         let at = |reveal: &Reveal<'_>, slot| {
             let mut copy = accusation;
             copy.reveal::<HostSha256>(reveal, slot)
@@ -150,36 +309,55 @@ mod tests {
         assert_eq!(at(&reveal, 101 + REVEAL_SLOTS), Err(Error::AccusationExpired));
         let other = [9; 32];
         assert_eq!(at(&Reveal { challenger: &other, ..reveal }, 101), Err(Error::WrongAccusation));
-        assert_eq!(at(&Reveal { segment_address: &other, ..reveal }, 101), Err(Error::WrongAccusation));
         assert_eq!(at(&Reveal { salt: &other, ..reveal }, 101), Err(Error::WrongAccusation));
-        let amended = Segment { committed_slot: 101, ..segment };
-        assert_eq!(at(&Reveal { segment: &amended, ..reveal }, 102), Err(Error::AccusationTooOld));
+        // Neither another subject nor another place of the same one: an attestation is not the segment, nor another's attestation.
+        for claim in
+            [Claim { subject: other, ..claim }, Claim { place: 5, ..claim }, Claim { place: NO_PLACE, ..claim }]
+        {
+            assert_eq!(at(&Reveal { claim: &claim, ..reveal }, 101), Err(Error::WrongAccusation));
+        }
+        let replaced = Claim { made_slot: 101, ..claim };
+        assert_eq!(at(&Reveal { claim: &replaced, ..reveal }, 102), Err(Error::AccusationTooOld));
+        let won = |slot| Claim { is_convicted: true, escrow: Escrow { bounty: 5, slot, challenger: other }, ..claim };
+        assert_eq!(at(&Reveal { claim: &won(100), ..reveal }, 102), Err(Error::ClaimConvicted));
+        assert!(at(&Reveal { claim: &won(101), ..reveal }, 102).is_ok());
     }
 
     #[test]
     fn what_was_never_opened_costs_a_quarter_and_what_came_too_late_nothing() {
-        let (address, challenger, salt) = ([1; 32], [2; 32], [3; 32]);
         let mut config = Config::zeroed();
-        let mut accusation = Accusation::zeroed();
-        let committed = hash::<HostSha256>(&address, &challenger, &salt);
-        accusation.commit(&challenger, &committed, &Parameters::DEFAULT, 100);
-        assert_eq!(accusation.expire(&mut config, 100 + REVEAL_SLOTS), Err(Error::AccusationRunning));
+        let accusation = accusation();
         let mut expired = accusation;
+        assert_eq!(expired.expire(&mut config, 100 + REVEAL_SLOTS), Err(Error::AccusationRunning));
         assert_eq!(expired.expire(&mut config, 101 + REVEAL_SLOTS), Ok(75 * TOKEN));
         assert_eq!((config.buckets.insurance, expired.bond), (25 * TOKEN, 0));
-        let back = |status, bounty, bounty_slot| {
-            let segment = Segment { status, bounty, bounty_slot, ..Segment::zeroed() };
+        let back = |is_convicted, bounty, slot, made_slot| {
+            let escrow = Escrow { bounty, slot, challenger: [7; 32] };
+            let claim = Claim { is_convicted, escrow, made_slot, ..claim() };
             let mut copy = accusation;
-            copy.withdraw::<HostSha256>(&Reveal {
-                segment_address: &address,
-                segment: &segment,
-                challenger: &challenger,
-                salt: &salt,
-            })
+            copy.withdraw::<HostSha256>(&Reveal { claim: &claim, challenger: &CHALLENGER, salt: &SALT })
         };
-        assert_eq!(back(COMMITTED, 0, 0), Err(Error::AccusationStands));
-        assert_eq!(back(CONVICTED, 5, 101), Err(Error::AccusationStands));
-        assert_eq!(back(CONVICTED, 5, 100), Ok(100 * TOKEN));
-        assert_eq!(back(CONVICTED, 0, 101), Ok(100 * TOKEN));
+        assert_eq!(back(false, 0, 0, 100), Err(Error::AccusationStands));
+        assert_eq!(back(true, 5, 101, 100), Err(Error::AccusationStands));
+        assert_eq!(back(true, 5, 100, 100), Ok(100 * TOKEN));
+        assert_eq!(back(true, 0, 101, 100), Ok(100 * TOKEN));
+        assert_eq!(back(false, 0, 0, 101), Ok(100 * TOKEN));
+    }
+
+    #[test]
+    fn the_bounty_is_the_earliest_accusers_and_is_held_until_nobody_can_be_earlier() {
+        let mut escrow = Escrow::default();
+        assert_eq!(escrow.claim(false, u64::MAX), Err(Error::NothingToClaim));
+        escrow.award(&[7; 32], 500, 40).unwrap();
+        assert!(escrow.is_contestable(499) && !escrow.is_contestable(500));
+        escrow.award(&[8; 32], 500, 0).unwrap();
+        assert_eq!(escrow.challenger, [7; 32]);
+        escrow.award(&[9; 32], 499, 0).unwrap();
+        assert_eq!((escrow.challenger, escrow.slot), ([9; 32], 499));
+        assert_eq!(escrow.claim(true, u64::MAX), Err(Error::BountyHeld));
+        assert_eq!(escrow.claim(false, 499 + REVEAL_SLOTS), Err(Error::BountyHeld));
+        assert_eq!(escrow.claim(false, 500 + REVEAL_SLOTS), Ok(([9; 32], 40)));
+        assert_eq!(escrow.claim(false, u64::MAX), Err(Error::NothingToClaim));
+        assert!(!escrow.is_contestable(0));
     }
 }

@@ -19,15 +19,18 @@ instructions! {
 
     /// Takes an accusation back whole that has nothing left to accuse.
     ///
-    /// Accounts: [signer, writable] challenger · config · [writable] accusation · segment · [writable] a token account of the challenger ·
-    /// [writable] vault · token program.
+    /// Accounts: [signer, writable] challenger · config · [writable] accusation · [writable] a token account of the challenger ·
+    /// [writable] vault · token program · the subject: segment, of a vote the round, of a genesis state the job · and of an auditor's
+    /// claim its job · its round · its pool.
     ///
-    /// - the accusation is the signer's, of this segment
-    /// - the segment is convicted and its bounty another's who committed earlier; or it was amended after the accusation
+    /// - the accusation is the signer's, of this claim
+    /// - the claim is convicted and its bounty another's who committed earlier; or it was made after the accusation
     /// - the account is closed to the challenger
     WithdrawAccusation = 81 {
         /// The salt.
         salt: [u8; 32],
+        /// The auditor's place, or [`super::accusation::NO_PLACE`].
+        place: u8,
     }
 
     /// Ends an accusation that was not opened in time.
@@ -39,19 +42,21 @@ instructions! {
     /// - the account is closed to the challenger
     ExpireAccusation = 82 {}
 
-    /// Pays the bounty of a convicted segment.
+    /// Pays the bounty of a conviction.
     ///
-    /// Accounts: config · [writable] segment · [writable] a token account of who has the bounty · [writable] vault · token program.
+    /// Accounts: config · [writable] segment, of an auditor's claim its pool, of a genesis state the job · [writable] a token account of
+    /// who has the bounty · [writable] vault · token program.
     ///
-    /// - anyone may; no dispute and no demand on the segment is open, and no accusation that was committed earlier can still be opened
+    /// - anyone may; no dispute and no demand on the segment, pool or genesis state is open, and no accusation that was committed
+    ///   earlier can still be opened
     ClaimBounty = 83 {}
 
     /// Makes a round final.
     ///
     /// Accounts: [writable] job · [writable] round.
     ///
-    /// - anyone may; the round is scored and the oldest that is not final; its challenge deadline is reached; no dispute and no
-    ///   demand on its segments is open
+    /// - anyone may; the round is scored and the oldest that is not final; its challenge deadline and the deadline for revealing
+    ///   scores are reached; no dispute (on segments, votes or scoring runs) and no demand is open
     FinalizeRound = 84 {}
 
     /// Undoes a round that builds on one that was undone.

@@ -300,7 +300,7 @@ impl<L: Ledger> Watch<'_, L> {
         let mut segment: Segment = self.read(&committed.address)?;
         let (wallet, slot) = (self.key.pubkey(), self.ledger.slot()?);
         if record.decided.contains(&committed.address.to_string()) {
-            let is_ours = segment.bounty_challenger == wallet.to_bytes() && segment.claim_bounty(slot).is_ok();
+            let is_ours = segment.escrow.challenger == wallet.to_bytes() && segment.claim_bounty(slot).is_ok();
             let claim = self.program.claim_bounty(&committed.address, &wallet);
             return if is_ours { self.send(&committed.address, claim) } else { Ok(false) };
         }

@@ -1,7 +1,7 @@
 //! A dispute from accusation to verdict, by transactions: the one place where cases are opened, played and resolved.
 
 use anyhow::{Result, anyhow, ensure};
-use sip_client::{Accusation, Attested, VoteAccusation};
+use sip_client::{Accusation, AttestationAccusation, GenesisAccusation, VoteAccusation};
 use sip_graph::show::kind_name;
 use sip_ledger::Ledger;
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, FaultPlace, Move};
@@ -74,45 +74,42 @@ impl Run {
         let datasets: Vec<Address> =
             self.prepared.task.domains.iter().map(|blob| program.dataset(&blob.root())).collect();
         let subject = charge.subject(self.world.people[defendant].role);
-        let mut path = Vec::new();
-        let mut level =
-            |what: String, compute_units| path.push(DisputeLevel { by: "challenger".into(), what, compute_units });
-        let accuses = format!("puts up a bond and accuses the {subject}");
-        let address = match charge.claim {
+        let salt = salt(self.settings.seed, &format!("{wallet} accuses {round} {defendant} of a {subject}"), number);
+        let (commit, open, address) = match charge.claim {
             Claim::Segment => {
                 let pool = self.world.people[defendant].pool()?;
-                let address = program.segment(round, &pool);
-                let salt = salt(self.settings.seed, &format!("{wallet} accuses {address}"), number);
                 let accusation =
                     Accusation { challenger: &wallet, job, round, pool: &pool, datasets: &datasets, salt: &salt };
-                let hidden = self.world.send(challenger, program.commit_accusation(&accusation))?;
-                let opened = self.world.send(challenger, program.open_dispute(&accusation))?;
-                level("puts up a bond and commits an accusation, without saying of whom".into(), hidden.compute_units);
-                level(format!("opens it: accuses the {subject}"), opened.compute_units);
-                program.dispute(&address, &wallet)
+                let dispute = program.dispute(&program.segment(round, &pool), &wallet);
+                (program.commit_accusation(&accusation), program.open_dispute(&accusation), dispute)
             }
             Claim::Vote { graph, path, segments } => {
-                let auditor = self.world.people[defendant].seat()?;
+                let auditor = &self.world.people[defendant].seat()?;
                 let accusation =
-                    VoteAccusation { challenger: &wallet, job, round, auditor: &auditor, graph, path, segments };
-                let opened = self.world.send(challenger, program.open_vote_dispute(&accusation))?;
-                level(accuses, opened.compute_units);
-                program.auditor_dispute(round, &wallet, auditor.place)
+                    VoteAccusation { challenger: &wallet, job, round, auditor, graph, path, segments, salt: &salt };
+                let dispute = program.auditor_dispute(round, &wallet, auditor.place);
+                (program.commit_hidden(&accusation.hidden()), program.open_vote_dispute(&accusation), dispute)
             }
             Claim::Attestation { segment } => {
-                let auditor = self.world.people[defendant].seat()?;
-                let attested = Attested { job, round, segment, auditor: &auditor };
-                let accuse = program.open_attestation_dispute(&wallet, &attested, &datasets);
-                let opened = self.world.send(challenger, accuse)?;
-                level(accuses, opened.compute_units);
-                program.auditor_dispute(segment, &wallet, auditor.place)
+                let auditor = &self.world.people[defendant].seat()?;
+                let (challenger, datasets, salt) = (&wallet, &datasets[..], &salt);
+                let accusation = AttestationAccusation { challenger, job, round, segment, auditor, datasets, salt };
+                let dispute = program.auditor_dispute(segment, &wallet, auditor.place);
+                (program.commit_hidden(&accusation.hidden()), program.open_attestation_dispute(&accusation), dispute)
             }
             Claim::Genesis => {
-                let opened = self.world.send(challenger, program.open_genesis_dispute(&wallet, job))?;
-                level(accuses, opened.compute_units);
-                program.dispute(job, &wallet)
+                let accusation = GenesisAccusation { challenger: &wallet, job, salt: &salt };
+                let dispute = program.dispute(job, &wallet);
+                (program.commit_hidden(&accusation.hidden()), program.open_genesis_dispute(&accusation), dispute)
             }
         };
+        let hidden = self.world.send(challenger, commit)?;
+        let opened = self.world.send(challenger, open)?;
+        let level = |what: String, compute_units| DisputeLevel { by: "challenger".into(), what, compute_units };
+        let path = vec![
+            level("puts up a bond and commits an accusation, without saying of whom".into(), hidden.compute_units),
+            level(format!("opens it: accuses the {subject}"), opened.compute_units),
+        ];
         Ok((address, path))
     }
 

@@ -10,6 +10,7 @@ use sip_proof::{HostSha256, Sha256};
 use sip_protocol::attestation::Shown;
 use sip_protocol::config::TOKEN;
 use sip_protocol::evaluation;
+use sip_protocol::finality::accusation::Escrow;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::pool::Pool;
 use sip_protocol::round::{self, EvaluatorSeat, QUALITY_ONE, Round};
@@ -464,17 +465,37 @@ impl Run {
         let scored: Round = self.world.read(round_address)?;
         self.world.ledger.advance_slots(scored.challenge_end_slot().saturating_sub(self.world.ledger.slot()))?;
         self.world.send(0, program.finalize_round(job, round_address))?;
-        self.claim_bounties(committed)
+        self.claim_bounties(committed, round_address)
     }
 
-    /// Whoever convicted a trainer of the round gets what waits for it.
-    pub(crate) fn claim_bounties(&mut self, committed: &[Committed]) -> Result<()> {
+    /// Whoever convicted somebody gets what waits for it: in a segment or scoring run of the round, an auditor's pool, the job whose
+    /// genesis state was false.
+    pub(crate) fn claim_bounties(&mut self, committed: &[Committed], round: &Address) -> Result<()> {
         let program = self.world.program;
-        for segment in committed {
-            let account: segment::Segment = self.world.read(&segment.address)?;
-            if account.bounty > 0 {
-                let challenger = Address::new_from_array(account.bounty_challenger);
-                self.world.send(0, program.claim_bounty(&segment.address, &challenger))?;
+        let mut held: Vec<(Address, Escrow)> = Vec::new();
+        let runs = self
+            .world
+            .with_role(EVALUATOR)
+            .into_iter()
+            .map(|evaluator| Ok(program.segment(round, &self.world.people[evaluator].pool()?)));
+        let segments = committed.iter().map(|segment| Ok(segment.address)).chain(runs);
+        for segment in segments.collect::<Result<Vec<Address>>>()? {
+            if self.world.ledger.account(&segment).is_some() {
+                held.push((segment, self.world.read::<segment::Segment>(&segment)?.escrow));
+            }
+        }
+        for auditor in self.world.with_role(AUDITOR) {
+            let pool = self.world.people[auditor].pool()?;
+            held.push((pool, self.world.read::<Pool>(&pool)?.escrow));
+        }
+        let false_job = program.job(&self.world.people[0].wallet(), 1);
+        if self.world.ledger.account(&false_job).is_some() {
+            held.push((false_job, self.world.read::<Job>(&false_job)?.escrow));
+        }
+        for (holder, escrow) in held {
+            if escrow.bounty > 0 {
+                let challenger = Address::new_from_array(escrow.challenger);
+                self.world.send(0, program.claim_bounty(&holder, &challenger))?;
             }
         }
         Ok(())

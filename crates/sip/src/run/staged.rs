@@ -371,7 +371,7 @@ impl Run {
         ensure!(state.status == round::VOID && state.is_undone == 1, "the round was not undone");
         let end_slot = state.challenge_end_slot();
         self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
-        self.claim_bounties(&undone.committed)?;
+        self.claim_bounties(&undone.committed, &undone.address)?;
         // Whoever replays the rounds that were built on it needs the base that is no more.
         undone.next.save(&self.store.undone(state.index))?;
         let (_, rewards) = self.settle(&undone.committed, job, &undone.address)?;

@@ -131,6 +131,7 @@ impl World {
         };
         for pool in pools.values() {
             add(&pool.scope, pool.self_bond.saturating_add(pool.commission_owed));
+            add(&pool.escrow.challenger, pool.escrow.bounty);
         }
         for (_, account) in &accounts {
             match account.data.first().copied() {
@@ -151,6 +152,7 @@ impl World {
                 Some(kind) if kind == AccountKind::Job as u8 => {
                     let job: Job = decode(&account.data)?;
                     add(&job.creator, job.genesis_bond);
+                    add(&job.escrow.challenger, job.escrow.bounty);
                 }
                 Some(kind) if kind == AccountKind::Dispute as u8 => {
                     let dispute: Dispute = decode(&account.data)?;
@@ -166,7 +168,7 @@ impl World {
                 }
                 Some(kind) if kind == AccountKind::Segment as u8 => {
                     let segment: Segment = decode(&account.data)?;
-                    add(&segment.bounty_challenger, segment.bounty);
+                    add(&segment.escrow.challenger, segment.escrow.bounty);
                 }
                 _ => {}
             }

@@ -14,11 +14,11 @@ mod upload;
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::dispute::{Dispute, Payout, instruction::*};
+use sip_protocol::finality::accusation::{Accusation, Claim, Reveal, Revealed};
 use sip_protocol::{Error, Result, data::Dataset, instruction::Args, job::Job};
 
+use crate::guard::{Syscall, args_and_bytes};
 use crate::{guard, token::Vault};
-
-use crate::guard::args_and_bytes;
 
 /// Executes one instruction of a dispute.
 pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
@@ -35,6 +35,23 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         ResolveAuditorDispute::TAG => resolve_auditor::process(program, accounts, data),
         ResolveGenesisDispute::TAG => resolve_genesis::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
+    }
+}
+
+/// Who opens an accusation, and how.
+struct Opening<'a> {
+    program: &'a Address,
+    challenger: &'a [u8; 32],
+    salt: &'a [u8; 32],
+    slot: u64,
+}
+
+impl Opening<'_> {
+    /// Opens the accusation of a claim; the caller closes its account.
+    #[inline(never)]
+    fn reveal(&self, accusation: &mut AccountView, claim: &Claim) -> Result<Revealed> {
+        let mut accusation = guard::load_mut::<Accusation>(self.program, accusation)?;
+        accusation.reveal::<Syscall>(&Reveal { claim, challenger: self.challenger, salt: self.salt }, self.slot)
     }
 }
 

@@ -6,15 +6,15 @@ use sip_protocol::{
     account::seed,
     config::Config,
     dispute::{Case, CaseKind, Dispute, instruction::OpenDispute},
-    finality::accusation::{Accusation, Reveal},
+    finality::accusation::Claim,
     job::Job,
     pool::Pool,
     round::Round,
     segment::Segment,
 };
 
-use super::set_datasets;
-use crate::guard::{self, Creation, Syscall};
+use super::{Opening, set_datasets};
+use crate::guard::{self, Creation};
 
 /// Implements [`OpenDispute`].
 #[inline(never)]
@@ -34,15 +34,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(segment.round == round.address && segment.pool == pool.address)?;
     let segment_address = segment.address;
     let slot = guard::slot()?;
-    let mut accusation = guard::load_mut::<Accusation>(program, accusation_view)?;
-    let reveal = Reveal {
-        segment_address: &segment_address,
-        segment: &segment,
-        challenger: guard::key(challenger),
-        salt: &args.salt,
-    };
-    let revealed = accusation.reveal::<Syscall>(&reveal, slot)?;
-    drop(accusation);
+    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let revealed = opening.reveal(accusation_view, &Claim::of_segment(&segment_address, &segment))?;
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &segment_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
     let case = Case {

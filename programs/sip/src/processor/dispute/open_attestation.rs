@@ -6,41 +6,25 @@ use sip_protocol::{
     account::seed,
     config::Config,
     dispute::{Accuser, AttestationCase, Dispute, instruction::OpenAttestationDispute},
+    finality::accusation::{Auditor, Claim},
     job::Job,
     pool::Pool,
     round::Round,
     segment::Segment,
 };
 
-use super::set_datasets;
-use crate::{
-    guard::{self, Creation, Syscall},
-    token::Vault,
-};
+use super::{Opening, set_datasets};
+use crate::guard::{self, Creation, Syscall};
 
 /// Implements [`OpenAttestationDispute`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: OpenAttestationDispute = guard::args(data)?;
-    let [
-        challenger,
-        config_view,
-        job,
-        round,
-        segment,
-        pool,
-        dispute,
-        source,
-        vault,
-        token_program,
-        _system,
-        datasets @ ..,
-    ] = accounts
-    else {
+    let [challenger, config, job, round, segment, pool, dispute, accusation, _system, datasets @ ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config_view)?;
+    let config = guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let round = guard::load::<Round>(program, round)?;
     let segment = guard::load::<Segment>(program, segment)?;
@@ -48,10 +32,20 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(round.job == job.address && segment.round == round.address)?;
     let place = u8::try_from(args.place).map_err(|_| Error::WrongPlace)?;
     let pool_address = pool.address;
+    let slot = guard::slot()?;
+    let auditor = Auditor { job: &job, pool_address: &pool_address, pool: &pool, place };
+    let claim = Claim::of_attestation(&segment.address, &segment, &round, &auditor)?;
+    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let revealed = opening.reveal(accusation, &claim)?;
     let seeds: [&[u8]; 4] = [seed::DISPUTE, &segment.address, guard::key(challenger), &[place]];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
     let case = AttestationCase {
-        accuser: Accuser { wallet: guard::key(challenger), parameters: &config.parameters, slot: guard::slot()? },
+        accuser: Accuser {
+            wallet: guard::key(challenger),
+            accusation: revealed,
+            parameters: &config.parameters,
+            slot,
+        },
         job: &job,
         round: &round,
         segment: &segment,
@@ -61,5 +55,5 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     };
     dispute.open_attestation::<Syscall>(&case, &mut pool)?;
     set_datasets(program, &mut dispute, &job, datasets)?;
-    Vault::new(&config, config_view, vault, token_program)?.deposit(challenger, source, dispute.bond)
+    guard::close(accusation, challenger)
 }

@@ -6,28 +6,31 @@ use sip_protocol::{
     account::seed,
     config::Config,
     dispute::{Accuser, Dispute, instruction::OpenGenesisDispute},
+    finality::accusation::Claim,
     job::Job,
 };
 
-use crate::{
-    guard::{self, Creation},
-    token::Vault,
-};
+use super::Opening;
+use crate::guard::{self, Creation};
 
 /// Implements [`OpenGenesisDispute`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
-    let OpenGenesisDispute {} = guard::args(data)?;
-    let [challenger, config_view, job, dispute, source, vault, token_program, _system, ..] = accounts else {
+    let args: OpenGenesisDispute = guard::args(data)?;
+    let [challenger, config, job, dispute, accusation, _system, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config_view)?;
+    let config = guard::load::<Config>(program, config)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let job_address = job.address;
+    let slot = guard::slot()?;
+    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let revealed = opening.reveal(accusation, &Claim::of_genesis(&job_address, &job))?;
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &job_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
-    let accuser = Accuser { wallet: guard::key(challenger), parameters: &config.parameters, slot: guard::slot()? };
+    let accuser =
+        Accuser { wallet: guard::key(challenger), accusation: revealed, parameters: &config.parameters, slot };
     dispute.open_genesis(&accuser, &job_address, &mut job)?;
-    Vault::new(&config, config_view, vault, token_program)?.deposit(challenger, source, dispute.bond)
+    guard::close(accusation, challenger)
 }

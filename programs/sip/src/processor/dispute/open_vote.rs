@@ -6,37 +6,40 @@ use sip_protocol::{
     account::seed,
     config::Config,
     dispute::{Accuser, Dispute, VoteCase, instruction::OpenVoteDispute},
+    finality::accusation::{Auditor, Claim},
     job::{Job, MAX_TRAINERS, bit},
     pool::Pool,
     round::Round,
     segment::Segment,
 };
 
-use crate::{
-    guard::{self, Creation, Syscall},
-    token::Vault,
-};
+use super::Opening;
+use crate::guard::{self, Creation, Syscall};
 
 /// Implements [`OpenVoteDispute`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: OpenVoteDispute = guard::args(data)?;
-    let [challenger, config_view, job, round, pool, dispute, source, vault, token_program, _system, segments @ ..] =
-        accounts
-    else {
+    let [challenger, config, job, round, pool, dispute, accusation, _system, segments @ ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config_view)?;
+    let config = guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
     let (round_address, pool_address) = (round.address, pool.address);
-    let place = [args.place as u8];
-    let seeds: [&[u8]; 4] = [seed::DISPUTE, &round_address, guard::key(challenger), &place];
+    let place = u8::try_from(args.place).map_err(|_| Error::WrongPlace)?;
+    let slot = guard::slot()?;
+    let auditor = Auditor { job: &job, pool_address: &pool_address, pool: &pool, place };
+    let claim = Claim::of_vote(&round_address, &round, &auditor)?;
+    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let revealed = opening.reveal(accusation, &claim)?;
+    let seeds: [&[u8]; 4] = [seed::DISPUTE, &round_address, guard::key(challenger), &[place]];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
-    let accuser = Accuser { wallet: guard::key(challenger), parameters: &config.parameters, slot: guard::slot()? };
+    let accuser =
+        Accuser { wallet: guard::key(challenger), accusation: revealed, parameters: &config.parameters, slot };
     let case = VoteCase { accuser, job: &job, round_address: &round_address, pool_address: &pool_address, args: &args };
     dispute.open_vote::<Syscall>(&case, &mut round, &mut pool)?;
     let mut segments = segments.iter();
@@ -44,5 +47,5 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         let segment = guard::load::<Segment>(program, segments.next().ok_or(Error::MissingAccount)?)?;
         dispute.set_base(&segment, place)?;
     }
-    Vault::new(&config, config_view, vault, token_program)?.deposit(challenger, source, dispute.bond)
+    guard::close(accusation, challenger)
 }
