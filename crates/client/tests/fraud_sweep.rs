@@ -122,6 +122,7 @@ fn sweep_claims(test: &str, cases: u64, seed: u64, is_false: impl Fn(&mut Random
         let subject = random.pick(&SUBJECTS);
         let is_false = is_false(random);
         let what = claims.play(subject, is_false, random);
+        tally.transactions += claims.transactions(subject);
         tally.count(format!("{what}: {}", if is_false { "convicted" } else { "acquitted" }));
     })
 }
@@ -330,13 +331,13 @@ fn honest_trainers_are_acquitted() {
 #[test]
 fn false_claims_of_every_other_case_are_convicted() {
     let tally = sweep_claims("false_claims_of_every_other_case_are_convicted", 60, 4_000_001, |_| true);
-    assert!(!tally.subjects.is_empty());
+    assert!(tally.transactions > 0);
 }
 
 #[test]
 fn true_claims_of_every_other_case_are_acquitted() {
     let tally = sweep_claims("true_claims_of_every_other_case_are_acquitted", 50, 5_000_001, |_| false);
-    assert!(!tally.subjects.is_empty());
+    assert!(tally.transactions > 0);
 }
 
 /// A thousand and a half; minutes.

@@ -149,6 +149,16 @@ impl Claims {
         }
     }
 
+    /// Transactions of the chain on which the last case about this subject was played.
+    pub(crate) fn transactions(&self, subject: &str) -> u64 {
+        let scene = match subject {
+            "genesis" => &self.genesis,
+            "score" => &self.scores,
+            _ => &self.hall.scene,
+        };
+        scene.world.ledger.statistics().transactions
+    }
+
     /// A mean that is not the one of the segments' ends: a bit of an operator, or of an end that is read.
     fn false_mean(&self, random: &mut Random) -> (Computation, String) {
         let ends = self.hall.ends();

@@ -10,6 +10,7 @@ use sip_client::Accusation;
 use sip_model::LlamaConfig;
 use sip_node::dispute::{Challenger, Defender};
 use sip_node::{Replay, Worker, scoring};
+use sip_ops::Kind;
 use sip_protocol::dispute::{CaseKind, Dispute, Outcome, Side};
 use sip_protocol::job::MAX_DOMAINS;
 
