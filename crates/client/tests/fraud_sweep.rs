@@ -5,9 +5,12 @@
 //!
 //! A case that fails prints its seed; `SIP_SWEEP_SEED=<seed> SIP_SWEEP_CASES=1` and the name of its test play it again.
 
+#[path = "sweep/claims.rs"]
+mod claims;
 mod court;
 mod sweep;
 
+use claims::{Claims, SUBJECTS};
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::dispute::{Game, MoveKind, Outcome, Phase, Side};
 use sip_protocol::segment;
@@ -15,7 +18,6 @@ use solana_instruction::Instruction;
 use solana_signer::Signer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use sweep::claims::{Claims, SUBJECTS};
 use sweep::fraud::{Commitment, Fraud};
 use sweep::players::{Trainer, garbage};
 use sweep::random::Random;

@@ -1,9 +1,9 @@
 //! Votes, attestations, genesis states and scoring runs on chains to which every case returns: false ones against an honest challenger,
 //! true ones against one that plays anything at all.
 
-use super::players::garbage;
-use super::random::Random;
 use crate::court::hall::{Hall, fight};
+use crate::sweep::players::garbage;
+use crate::sweep::random::Random;
 use sip_client::testing::{Cast, Operator, Scene};
 use sip_client::{Accusation, GenesisAccusation};
 use sip_ledger::{Embedded, Ledger};

@@ -1,7 +1,6 @@
 //! Frauds and attacks by chance, on the compiled program.
 #![allow(dead_code, reason = "not every test file asks for everything")]
 
-pub(crate) mod claims;
 pub(crate) mod fraud;
 pub(crate) mod graph;
 pub(crate) mod lazy;

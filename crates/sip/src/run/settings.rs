@@ -150,6 +150,11 @@ impl Settings {
         2 + [Fraud::Vote, Fraud::Attest].iter().filter(|fraud| self.cheats.contains(fraud)).count()
     }
 
+    /// Evaluators: three, and one more that is convicted.
+    pub(crate) fn evaluators(&self) -> usize {
+        3 + usize::from(self.cheats.contains(&Fraud::Score))
+    }
+
     /// The round in which a fraud happens, and who commits it (by place): frauds are spread over the run, and no trainer is asked
     /// to cheat twice, since it is out after the first time.
     pub(crate) fn staged(&self, fraud: Fraud) -> Option<(u32, u8)> {
@@ -162,7 +167,8 @@ impl Settings {
             // The two honest auditors have the places 0 and 1.
             Fraud::Attest => Some((0, 2)),
             Fraud::Vote => Some((1.min(last), 2 + u8::from(self.cheats.contains(&Fraud::Attest)))),
-            Fraud::Score => Some((3.min(last), 1)),
+            // The others have the places 0 to 2; two of them are honest in any case.
+            Fraud::Score => Some((3.min(last), 3)),
             Fraud::Genesis => Some((0, 0)),
             // Another round is to be built on it.
             Fraud::Late => Some(((2 + 2 * earlier).min(last.saturating_sub(1)), 2 - (earlier.min(2) as u8))),

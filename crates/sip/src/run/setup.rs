@@ -70,7 +70,7 @@ pub(crate) fn people(settings: &Settings) -> Vec<Person> {
     add(CREATOR, 1, &|_| "creator".into());
     add(TRAINER, 3, &|n| format!("trainer {}", n + 1));
     add(AUDITOR, settings.auditors(), &|n| format!("auditor {}", n + 1));
-    add(EVALUATOR, 3, &|n| format!("evaluator {}", n + 1));
+    add(EVALUATOR, settings.evaluators(), &|n| format!("evaluator {}", n + 1));
     add(PROVIDER, domains, &|n| format!("{} archive", settings.domains[n].name));
     add(PATRON, domains + 1, &|n| format!("patron {}", n + 1));
     let program = sip_client::Program::default();
@@ -267,8 +267,9 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
     // Attention counts by time: let what is active now outweigh the order in which it came.
     world.ledger.advance_slots(1_000)?;
     progress.line(&format!(
-        "3 trainers, {} auditors, 3 evaluators, {} and {} have staked; the job is open",
+        "3 trainers, {} auditors, {} evaluators, {} and {} have staked; the job is open",
         settings.auditors(),
+        settings.evaluators(),
         count(settings.domains.len(), "data provider"),
         count(settings.domains.len() + 1, "patron")
     ));
