@@ -115,6 +115,8 @@ def commitments(file):
         expect(merkle_root(preimages).hex(), item["accumulator_root"], f"segment {number}")
     for step, root in file["steps"]:
         expect(tensor_root([step]).hex(), root, f"step {step}")
+    for words, root in file["settings"]:
+        expect(tensor_root(words).hex(), root, f"settings {words}")
     for number, item in enumerate(file["windows"]):
         arguments = [item[name] for name in ("place", "step", "row", "mixture_bps", "tokens", "window_tokens")]
         found = window(unhex(item["seed"]), *arguments)

@@ -11,7 +11,7 @@ use sip_arith::{Native, Soft};
 use sip_fuzz::{node_bytes, take};
 use sip_ops::{Kind, Source};
 use sip_proof::blake3::{ChunkOpening, chunk_count, chunk_value, path_len};
-use sip_proof::{Hash, Sha256, merkle, sampler, step_root};
+use sip_proof::{Hash, Sha256, merkle, sampler, settings_root, step_root};
 use sip_protocol::dispute::{CaseKind, Game, MAX_BASES, MAX_PAYLOAD, MoveKind, Outcome, Phase, Side, StateInput, Turn};
 
 /// More moves than any game has.
@@ -30,7 +30,7 @@ impl Sha256 for Zero {
 fn open(input: &mut Unstructured<'_>) -> Result<Game> {
     let mut game = Game::zeroed();
     let ground = &mut game.ground;
-    ground.node_count = match input.int_in_range(0..=3u8)? {
+    ground.node_count = match input.int_in_range(0..=4u8)? {
         0 => input.int_in_range(1..=1 << 24)?,
         _ => input.int_in_range(1..=40)?,
     };
@@ -108,6 +108,7 @@ fn fitting(game: &mut Game, input: &mut Unstructured<'_>) -> Result<(MoveKind, V
             let root = match input.int_in_range(0..=3u8)? {
                 0 => step_root(game.ground.first_step.wrapping_add(game.step)),
                 1 => take(input),
+                2 => settings_root(&game.ground.settings),
                 _ => game.batch_root,
             };
             let paths = path(game.ground.node_count);

@@ -64,7 +64,7 @@ class Game:
         ground += struct.pack("<14I", g["node_count"], g["state_count"], g["table_count"], g["inner_steps"],
                               g["leaf_interval"], g["first_step"], g["place"], g["rows"], g["row_tokens"], g["case"],
                               g["carried"], g["base_entries"], len(g["bases"]), g["windows"])  # fmt: skip
-        ground += b"".join(g["bases"]).ljust(16 * 32, b"\0")
+        ground += b"".join(g["bases"]).ljust(16 * 32, b"\0") + struct.pack("<4I", *g["settings"])
         roots = self.start_root + self.batch_root + self.end_root + self.trace_root + self.value + self.output_root
         clocks = struct.pack("<3Q", *self.clocks, self.moved_slot)
         fields = struct.pack("<14I", self.phase, self.outcome, self.height, self.index, self.leaf, self.step, self.node,
@@ -239,6 +239,9 @@ class Game:
             if node.source == 2:
                 step = u32((g["first_step"] + self.step) & MASK)
                 return self.finish(ACQUITTED if root == chunk_value(step, 0, True) else CONVICTED)
+            if node.source == 4:
+                words = struct.pack("<4I", *g["settings"])
+                return self.finish(ACQUITTED if root == chunk_value(words, 0, True) else CONVICTED)
             require(node.len == g["rows"] * g["row_tokens"])
             if root != self.batch_root:
                 return self.finish(CONVICTED)

@@ -16,7 +16,7 @@ class Node:
         require(len(data) >= 16)
         (self.kind, self.dtype, self.out, reduce, count, small, large, program, flags, self.source) = data[:10]
         zero, self.source_index = struct.unpack_from("<HI", data, 10)
-        require(self.kind <= 7 and self.dtype <= 1 and self.source <= 3)
+        require(self.kind <= 7 and self.dtype <= 1 and self.source <= 4)
         require(self.out <= 5 and reduce <= 2 and count <= 8 and program <= 64)
         labels = self.out + reduce
         require(len(data) == 16 + 4 * labels + count * (12 + 4 * labels) + 8 * program)

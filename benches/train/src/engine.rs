@@ -2,7 +2,7 @@
 
 use crate::size::Shape;
 use anyhow::{Context, Result};
-use sip_graph::{AdamW, Buffer, DoubleState, Executor, ExecutorOptions};
+use sip_graph::{AdamW, Buffer, DoubleState, Executor, ExecutorOptions, Inputs};
 use sip_kernels::Threads;
 use sip_model::{Schedule, TrainConfig, tables, training_graph};
 use sip_ops::{Kind, NodeSpec};
@@ -63,7 +63,7 @@ impl Engine {
 
     /// One training step on a batch u32 [batch, sequence + 1]; the loss before it.
     pub fn step(&mut self, batch: &[u32]) -> Result<f32> {
-        self.executor.step(&mut self.state, batch, self.step, &self.tables, None)?;
+        self.executor.step(&mut self.state, &Inputs { batch, step: self.step, tables: &self.tables, ..Inputs::default() }, None)?;
         self.step += 1;
         let loss = self.executor.result("loss").and_then(|loss| loss.first());
         loss.map(|&bits| f32::from_bits(bits)).context("the training graph has no loss")

@@ -3,7 +3,7 @@
 use sip_proof::{GraphRoots, HostSha256};
 use sip_protocol::{
     account::seed,
-    dispute::{MoveKind, instruction::*},
+    dispute::{CaseKind, MoveKind, instruction::*},
     finality::accusation,
     instruction::Args,
 };
@@ -150,8 +150,13 @@ impl Program {
         self.derive(&[seed::DISPUTE, subject.as_ref(), challenger.as_ref(), &[place]])
     }
 
-    /// [`OpenDispute`].
+    /// [`OpenDispute`] of a segment's steps, or of a scoring run.
     pub fn open_dispute(&self, accusation: &Accusation<'_>) -> Instruction {
+        self.open_dispute_of(accusation, CaseKind::Segment)
+    }
+
+    /// [`OpenDispute`] of one of a segment's claims: its steps, the state that it starts from, or its update.
+    pub fn open_dispute_of(&self, accusation: &Accusation<'_>, case: CaseKind) -> Instruction {
         let Accusation { challenger, job, round, pool, datasets, salt } = *accusation;
         let segment = self.segment(round, pool);
         let mut accounts = vec![
@@ -166,7 +171,7 @@ impl Program {
             AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
         ];
         accounts.extend(datasets.iter().map(|dataset| AccountMeta::new_readonly(*dataset, false)));
-        build(self, &OpenDispute { salt: *salt }, accounts)
+        build(self, &OpenDispute { salt: *salt, case: case as u32 }, accounts)
     }
 
     /// [`Upload`].

@@ -19,7 +19,7 @@ pub struct StateDemand<'a> {
     pub round: &'a Address,
     /// The trainer's pool.
     pub pool: &'a Address,
-    /// Entry of the segment's end state.
+    /// Entry of the segment's end state; with compressed updates of its update, and after those of the previous one.
     pub entry: u32,
     /// Chunk of the entry.
     pub chunk: u32,
@@ -142,6 +142,21 @@ impl Program {
                 writable(self.segment(round, pool)),
             ],
         )
+    }
+
+    /// [`AmendSegment`] in a job with compressed updates; `previous` is [`Program::previous_segment`].
+    pub fn amend_update(
+        &self,
+        trainer: &Address,
+        job: &Address,
+        round: &Address,
+        pool: &Address,
+        claim: &SegmentClaim,
+        previous: &Address,
+    ) -> Instruction {
+        let mut instruction = self.amend_segment(trainer, job, round, pool, claim);
+        instruction.accounts.push(readable(*previous));
+        instruction
     }
 }
 

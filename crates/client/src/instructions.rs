@@ -6,7 +6,7 @@ use sip_protocol::{
     config::Parameters,
     emission::Schedule,
     instruction::*,
-    job::{JobSpec, MAX_DOMAINS},
+    job::{Job, JobSpec, MAX_DOMAINS},
     pool::PoolKind,
     segment::SegmentClaim,
 };
@@ -216,7 +216,7 @@ impl Program {
         )
     }
 
-    /// [`CreateAttentionPool`].
+    /// [`CreateAttentionPool`]; `domain` may be the number of a side of a setting.
     pub fn create_attention_pool(&self, payer_wallet: &Address, job: &Address, domain: u32) -> Instruction {
         build(
             self,
@@ -442,11 +442,26 @@ impl Program {
 
 /// Rounds.
 impl Program {
-    /// [`OpenRound`]; `index` is the job's next round, `domain_count` its number of domains.
+    /// [`OpenRound`] of a job without settings; `index` is the job's next round, `domain_count` its number of domains.
     pub fn open_round(&self, payer_wallet: &Address, job: &Address, index: u32, domain_count: u8) -> Instruction {
+        self.open_round_with(payer_wallet, job, index, 0..domain_count.into())
+    }
+
+    /// [`OpenRound`] of a job in this state.
+    pub fn open_next_round(&self, payer_wallet: &Address, job: &Address, state: &Job) -> Instruction {
+        self.open_round_with(payer_wallet, job, state.next_round, state.spec.attention_numbers())
+    }
+
+    fn open_round_with(
+        &self,
+        payer_wallet: &Address,
+        job: &Address,
+        index: u32,
+        attention: impl Iterator<Item = u32>,
+    ) -> Instruction {
         let mut accounts =
             vec![payer(payer_wallet), writable(*job), writable(self.round(job, index)), readable(SYSTEM_PROGRAM)];
-        accounts.extend((0..domain_count as u32).map(|domain| writable(self.attention_pool(job, domain))));
+        accounts.extend(attention.map(|number| writable(self.attention_pool(job, number))));
         build(self, &OpenRound {}, accounts)
     }
 
@@ -472,6 +487,26 @@ impl Program {
                 readable(SYSTEM_PROGRAM),
             ],
         )
+    }
+
+    /// Where the segment is, or would be, from which a pool goes on in a round that builds on the one with the index `parent`.
+    pub fn previous_segment(&self, job: &Address, parent: u32, pool: &Address) -> Address {
+        self.segment(&self.round(job, parent), pool)
+    }
+
+    /// [`CommitSegment`] in a job with compressed updates; `previous` is [`Program::previous_segment`].
+    pub fn commit_update(
+        &self,
+        trainer: &Address,
+        job: &Address,
+        round: &Address,
+        pool: &Address,
+        claim: &SegmentClaim,
+        previous: &Address,
+    ) -> Instruction {
+        let mut instruction = self.commit_segment(trainer, job, round, pool, claim);
+        instruction.accounts.push(readable(*previous));
+        instruction
     }
 
     /// [`CloseCommits`].

@@ -20,7 +20,8 @@ use sip_protocol::{
     job::{Job, JobSpec, MAX_DOMAINS},
     pool::{Pool, PoolKind},
     round::Round,
-    segment::{Segment, SegmentClaim},
+    segment::{Segment, SegmentClaim, previous_root},
+    setting::{MAX_SETTINGS, Setting},
 };
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -259,7 +260,8 @@ impl Default for Cast {
             audit_rate: u32::MAX,
             domain_count: 3,
             lookahead: 2,
-            reserved: [0; 2],
+            mixture_mode: 0,
+            reserved: 0,
             mixture_floor_bps: 500,
             mixture_cap_bps: 8_000,
             commit_slots: 100,
@@ -278,6 +280,8 @@ impl Default for Cast {
             init_outputs_root: named("init outputs"),
             init_node_count: 10,
             end_padding: 0,
+            settings: [Setting::default(); MAX_SETTINGS],
+            ..JobSpec::default()
         };
         Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT, schedule: SCHEDULE }
     }
@@ -330,7 +334,7 @@ impl Scene {
         let job = program.job(&creator.pubkey(), 0);
         let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &cast.spec, &datasets)];
         instructions
-            .extend((0..domains as u32).map(|domain| program.create_attention_pool(&creator.pubkey(), &job, domain)));
+            .extend(cast.spec.attention_numbers().map(|n| program.create_attention_pool(&creator.pubkey(), &job, n)));
         for instruction in instructions {
             world.send(&[instruction], &[&creator]);
         }
@@ -420,29 +424,47 @@ impl Scene {
         }
         let job = self.job_state();
         let authority = self.world.authority.insecure_clone();
-        let instruction =
-            self.world.program.open_round(&authority.pubkey(), &self.job, job.next_round, job.spec.domain_count);
+        let instruction = self.world.program.open_next_round(&authority.pubkey(), &self.job, &job);
         self.world.send(&[instruction], &[&authority]);
         self.round()
     }
 
     /// What an honest trainer claims in the last round.
     pub fn claim(&self, trainer: usize) -> SegmentClaim {
-        let round = self.round_state();
-        SegmentClaim {
+        let (round, spec) = (self.round_state(), self.job_state().spec);
+        let root = |what: &str| named(&format!("{what} {} {trainer}", round.index));
+        let claim = SegmentClaim {
             start_root: round.base_root,
-            end_root: named(&format!("end {} {trainer}", round.index)),
-            accumulator_root: named(&format!("leaves {} {trainer}", round.index)),
-            leaf_count: self.job_state().spec.leaf_count(),
+            end_root: root("end"),
+            accumulator_root: root("leaves"),
+            leaf_count: spec.leaf_count(),
             place: self.trainers[trainer].seat.place,
-            reserved: [0; 3],
+            ..SegmentClaim::default()
+        };
+        if !spec.is_compressed() {
+            return claim;
         }
+        let address = self.previous_segment(trainer);
+        let previous = self.world.ledger.account(&address).map(|_| self.world.state::<Segment>(&address));
+        let previous_root = previous_root(&spec, previous.as_ref());
+        SegmentClaim { start_root: root("start"), previous_root, update_root: root("update"), ..claim }
+    }
+
+    /// The address of the segment from which a trainer goes on in the last round.
+    pub fn previous_segment(&self, trainer: usize) -> Address {
+        let pool = self.trainers[trainer].seat.pool;
+        self.world.program.previous_segment(&self.job, self.round_state().parent, &pool)
     }
 
     /// The instruction with which a trainer commits a claim.
     pub fn commit_instruction(&self, trainer: usize, claim: &SegmentClaim) -> Instruction {
         let seat = self.trainers[trainer].seat;
-        self.world.program.commit_segment(&seat.operator, &self.job, &self.round(), &seat.pool, claim)
+        let (program, round) = (self.world.program, self.round());
+        if self.job_state().spec.is_compressed() {
+            let previous = self.previous_segment(trainer);
+            return program.commit_update(&seat.operator, &self.job, &round, &seat.pool, claim, &previous);
+        }
+        program.commit_segment(&seat.operator, &self.job, &round, &seat.pool, claim)
     }
 
     /// Commits a trainer's honest claim; returns the segment's address.

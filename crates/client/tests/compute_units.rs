@@ -8,6 +8,7 @@ mod court;
 
 use accuser::Accuser;
 use court::Court;
+use court::chamber::Chamber;
 use court::hall::Hall;
 use sip_client::{
     GenesisAccusation, NewModel, NewPool, Program, Service, StateDemand,
@@ -22,11 +23,12 @@ use sip_protocol::{
     administration::{ProposalKind, TIMELOCK_SLOTS},
     config::{Parameters, TOKEN},
     data::Dataset,
-    dispute::{Dispute, MoveKind, Outcome},
+    dispute::{CaseKind, Dispute, MoveKind, Outcome},
     emission::YEAR_SLOTS,
     pool::PoolKind,
     round,
     segment::SegmentClaim,
+    setting::{SETTING_ONE, Setting},
 };
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -270,6 +272,25 @@ fn every_instruction_of_money_stays_within_its_budget() {
     table.check();
 }
 
+#[test]
+fn a_round_of_a_job_that_is_steered_in_full_stays_within_its_budget() {
+    let mut cast = Cast::default();
+    cast.spec.domain_count = 8;
+    cast.spec.mixture_floor_bps = 100;
+    for (meaning, setting) in (1..).zip(&mut cast.spec.settings) {
+        *setting = Setting::new(meaning, [SETTING_ONE / 2, SETTING_ONE, 2 * SETTING_ONE], 1_000);
+    }
+    let mut scene = Scene::with(&cast);
+    let mut table = Table(Vec::new());
+    let authority = scene.world.authority.insecure_clone();
+    let key = authority.pubkey();
+    let create = scene.world.program.create_job(&key, 7, &cast.spec, &scene.datasets);
+    table.run(&mut scene.world, "create_job (8 domains, 4 settings)", 15_000, create, &authority);
+    let open = scene.world.program.open_next_round(&key, &scene.job, &scene.job_state());
+    table.run(&mut scene.world, "open_round (8 domains, 4 settings)", 40_000, open, &authority);
+    table.check();
+}
+
 /// A round that is challenged: accusations, amendments, demands.
 #[test]
 fn every_challenge_stays_within_its_budget() {
@@ -376,6 +397,39 @@ const MOVES: [(MoveKind, u64); 18] = [
 ];
 
 /// Disputes that together play every move; in the last one the trainer posts an operand value that gives its claim.
+#[test]
+fn compressed_updates_stay_within_their_budget() {
+    let mut table = Table(Vec::new());
+    let mut chamber = Chamber::new();
+    let program = chamber.scene.world.program;
+    let (seat, key) = (chamber.scene.trainers[1].seat, chamber.scene.trainers[1].key.insecure_clone());
+    chamber.scene.world.send(&[program.add_bond(&seat.operator, &seat.pool, 100 * TOKEN)], &[&key]);
+    for names in
+        [["commit_segment (reset)", "amend_segment (reset)"], ["commit_segment (update)", "amend_segment (update)"]]
+    {
+        let first = chamber.honest(0);
+        chamber.scene.commit_claim(0, &first);
+        let commit = chamber.scene.commit_instruction(1, &chamber.scene.claim(1));
+        table.run(&mut chamber.scene.world, names[0], 18_000, commit, &key);
+        let (round, previous, claim) = (chamber.scene.round(), chamber.scene.previous_segment(1), chamber.honest(1));
+        let amend = program.amend_update(&seat.operator, &chamber.scene.job, &round, &seat.pool, &claim, &previous);
+        table.run(&mut chamber.scene.world, names[1], 8_000, amend, &key);
+        if names[0].contains("reset") {
+            chamber.finish_round();
+            chamber.open_round();
+        }
+    }
+    chamber.scene.close_commits();
+    for (case, name) in [(CaseKind::Start, "open_dispute (start)"), (CaseKind::Update, "open_dispute (update)")] {
+        let challenger = chamber.challenger();
+        let [commit, open] = chamber.accusation(&challenger.pubkey(), 1, case);
+        chamber.scene.world.send(&[commit], &[&challenger]);
+        chamber.scene.world.advance(1);
+        table.run(&mut chamber.scene.world, name, 12_000, open, &challenger);
+    }
+    table.check();
+}
+
 #[test]
 fn every_move_of_a_dispute_stays_within_its_budget() {
     let mut table = Table(Vec::new());

@@ -14,6 +14,7 @@ use claims::{Claims, SUBJECTS};
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::dispute::{Game, MoveKind, Outcome, Phase, Side};
 use sip_protocol::segment;
+use sip_protocol::setting::SETTING_ONE;
 use solana_instruction::Instruction;
 use solana_signer::Signer;
 use std::collections::BTreeMap;
@@ -159,7 +160,13 @@ fn stray(bench: &Bench, random: &mut Random, side: Side) -> Vec<Instruction> {
 /// A trainer commits a fraud; an honest challenger answers it. `noise` is how often, in percent, the trainer plays garbage
 /// instead of what it committed.
 fn convict(bench: &mut Bench, random: &mut Random, tally: &mut Tally, noise: u32) {
-    let (fraud, claim) = bench.fraud(random);
+    let committed = bench.fraud(random);
+    convict_of(bench, random, tally, noise, committed);
+}
+
+/// The same for this fraud, and the segment that it makes.
+fn convict_of(bench: &mut Bench, random: &mut Random, tally: &mut Tally, noise: u32, committed: (Fraud, Claim)) {
+    let (fraud, claim) = committed;
     let _on_failure = OnFailure(format!("{fraud:?}"));
     let commitment = Commitment::new(&claim, Some(&fraud));
     bench.stage.accuse(commitment.end_root, commitment.accumulator_root);
@@ -317,6 +324,20 @@ fn frauds_are_convicted() {
     assert!(tally.transactions > 0);
 }
 
+/// A trainer that computes with another value of the steered setting loses as soon as it opens the input, whatever else it plays.
+#[test]
+fn trainers_that_compute_with_another_setting_are_convicted() {
+    let name = "trainers_that_compute_with_another_setting_are_convicted";
+    let tally = sweep(name, 8, 4_000_001, |bench, random, tally| {
+        let step = random.below(bench.story.ground.inner_steps);
+        let value = SETTING_ONE + 1 + random.below(SETTING_ONE);
+        let fraud = Fraud::OtherSetting { step, setting: 0, value };
+        let claim = bench.story.run(Some(&fraud), Some(&bench.honest));
+        convict_of(bench, random, tally, 0, (fraud, claim));
+    });
+    assert_eq!(tally.subjects.keys().collect::<Vec<_>>(), ["OtherSetting, by OpenNode"]);
+}
+
 #[test]
 fn frauds_of_trainers_that_play_garbage_are_convicted() {
     let name = "frauds_of_trainers_that_play_garbage_are_convicted";
@@ -375,7 +396,7 @@ fn many_cases() {
     }
     let decided_by = |kind: &str| tally.subjects.keys().any(|subject| subject.starts_with(kind));
     let operators = ["Contract,", "ContractI8,", "Map,", "ReduceAdd,", "ReduceMax,", "Gather,", "ScatterAdd,"];
-    let inputs = ["State(0)", "Batch", "Step", "Table(0)", "Table(1)"];
+    let inputs = ["State(0)", "Batch", "Step", "Table(0)", "Table(1)", "Setting"];
     let frauds = [
         "Skipped",
         "Lazy",
@@ -384,6 +405,7 @@ fn many_cases() {
         "CommittedOther",
         "Token",
         "RepeatedRow",
+        "OtherSetting",
         "Jump",
         "Entry",
         "EndRoot",

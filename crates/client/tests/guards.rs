@@ -19,10 +19,30 @@ use sip_protocol::{
     pool::{Pool, PoolKind},
     position::Position,
     segment::SegmentClaim,
+    setting::{LEARNING_RATE, SETTING_ONE, Setting},
 };
 use solana_account::Account as LedgerAccount;
 use solana_instruction::Instruction;
 use solana_signer::Signer;
+
+#[test]
+fn settings_are_guarded() {
+    let mut cast = Cast::default();
+    cast.spec.settings[0] = Setting::new(LEARNING_RATE, [SETTING_ONE / 2, SETTING_ONE, 2 * SETTING_ONE], 1_000);
+    let mut scene = Scene::with(&cast);
+    let program = scene.world.program;
+    let authority = scene.world.authority.insecure_clone();
+    let (key, spec, datasets) = (authority.pubkey(), scene.job_state().spec, scene.datasets.clone());
+    let another = program.job(&key, 7);
+    let world = &mut scene.world;
+    send_guarded(world, program.create_job(&key, 7, &spec, &datasets), &authority, &[]);
+    for number in spec.attention_numbers() {
+        send_guarded(world, program.create_attention_pool(&key, &another, number), &authority, &[]);
+    }
+    // Anyone may pay for a round.
+    let open = program.open_next_round(&key, &scene.job, &scene.job_state());
+    send_guarded(&mut scene.world, open, &authority, &[0]);
+}
 
 #[test]
 fn the_configuration_is_guarded() {

@@ -1,6 +1,6 @@
 //! Datasets, jobs, joining.
 
-use sip_client::testing::{Cast, Scene, World, dataset};
+use sip_client::testing::{Cast, Scene, World, dataset, named};
 use sip_protocol::{
     Error,
     config::TOKEN,
@@ -8,6 +8,7 @@ use sip_protocol::{
     instruction::RegisterDataset,
     job::JobSpec,
     pool::{Pool, PoolKind, RETIRED},
+    setting::Setting,
 };
 use solana_signer::Signer;
 
@@ -44,6 +45,34 @@ fn a_dataset_names_what_it_is_and_who_provides_it() {
     assert_eq!((state.pool, state.train_tokens, &state.domain[..6]), (pool.to_bytes(), 100_000, b"novels".as_slice()));
 }
 
+/// The same job with compressed updates.
+fn compressed(spec: JobSpec) -> JobSpec {
+    JobSpec {
+        start_nodes_root: named("start nodes"),
+        start_outputs_root: named("start outputs"),
+        update_nodes_root: named("update nodes"),
+        update_outputs_root: named("update outputs"),
+        reset_update_root: named("reset"),
+        start_node_count: 20,
+        update_node_count: 30,
+        update_entries: 7,
+        base_entries: 3,
+        ..spec
+    }
+}
+
+#[test]
+fn a_job_of_eight_domains_with_compressed_updates_fits_into_a_transaction() {
+    let mut cast = Cast { trainers: 0, auditors: 0, evaluators: 0, ..Cast::default() };
+    cast.spec = JobSpec { domain_count: 8, ..compressed(cast.spec) };
+    let mut scene = Scene::with(&cast);
+    let authority = scene.world.authority.insecure_clone();
+    let create = scene.world.program.create_job(&authority.pubkey(), 1, &cast.spec, &scene.datasets);
+    let receipt = scene.world.send(&[create], &[&authority]);
+    assert!(receipt.transaction_bytes <= 1_232, "{} bytes", receipt.transaction_bytes);
+    assert!(scene.job_state().spec.is_compressed());
+}
+
 #[test]
 fn a_job_outside_the_limits_is_refused() {
     let mut scene = Scene::new();
@@ -67,7 +96,7 @@ fn a_job_outside_the_limits_is_refused() {
         JobSpec { audit_slots: 0, ..good },
         JobSpec { vote_slots: 0, ..good },
         JobSpec { evaluation_slots: 0, ..good },
-        JobSpec { reserved: [0, 1], ..good },
+        JobSpec { reserved: 1, ..good },
         JobSpec { challenge_slots: 0, ..good },
         JobSpec { lookahead: 0, ..good },
         JobSpec { lookahead: 9, ..good },
@@ -84,6 +113,11 @@ fn a_job_outside_the_limits_is_refused() {
         JobSpec { init_node_count: (1 << 24) + 1, ..good },
         // An import has no graph.
         JobSpec { init_node_count: 0, ..good },
+        // Compressed updates are there as a whole or not at all.
+        JobSpec { update_entries: 7, ..good },
+        JobSpec { reset_update_root: named("reset"), ..good },
+        JobSpec { base_entries: 0, ..compressed(good) },
+        JobSpec { update_node_count: (1 << 24) + 1, ..compressed(good) },
     ];
     for spec in shapes {
         let create = program.create_job(&key, 1, &spec, &datasets);
@@ -97,6 +131,8 @@ fn a_job_outside_the_limits_is_refused() {
         (JobSpec { mixture_floor_bps: 3_000, mixture_cap_bps: 2_000, ..good }, Error::WrongMixtureBounds),
         (JobSpec { mixture_cap_bps: 10_001, ..good }, Error::WrongMixtureBounds),
         (JobSpec { sequence_length: 100_000, ..good }, Error::DatasetTooShort),
+        (JobSpec { mixture_mode: 2, ..good }, Error::WrongMixtureMode),
+        (JobSpec { settings: [Setting { meaning: 1, ..Setting::default() }; 4], ..good }, Error::WrongSetting),
         (JobSpec { audit_slots: u32::MAX, ..good }, Error::UnbondingTooShort),
         (JobSpec { challenge_slots: 432_000, ..good }, Error::UnbondingTooShort),
         (JobSpec { commit_slots: 432_000, ..good }, Error::UnbondingTooShort),

@@ -6,6 +6,7 @@ use sip_protocol::{
     Error,
     config::{Parameters, TOKEN},
     job::{Job, JobSpec},
+    mixture::Mode,
     pool::{Pool, PoolKind, RETIRED},
     round::{self, Round},
     segment::{self, Segment, SegmentClaim},
@@ -53,6 +54,17 @@ fn stake_that_comes_at_the_last_moment_moves_nothing() {
     scene.world.send(&[program.deposit(&whale.pubkey(), &pool, 90_000 * TOKEN, 0)], &[&whale]);
     scene.open_round();
     assert_eq!(scene.round_state().mixture_bps[..3], [3_334, 3_333, 3_333]);
+}
+
+#[test]
+fn square_roots_temper_large_stake() {
+    let mut scene = Scene::with(&spec(|spec| spec.mixture_mode = Mode::SquareRoot as u8));
+    let patron = scene.patrons[2].insecure_clone();
+    let pool = scene.world.program.attention_pool(&scene.job, 2);
+    scene.world.stake(&patron, &pool, 3_000 * TOKEN);
+    scene.whole_round(&scores(5_000_000));
+    scene.open_round();
+    assert_eq!(scene.round_state().mixture_bps[..3], [2_500, 2_500, 5_000], "1 : 1 : 4 in stake");
 }
 
 #[test]

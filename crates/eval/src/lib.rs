@@ -85,7 +85,7 @@ impl Scorer {
         let mut sum = 0u64;
         let mut tokens = 0u64;
         for batch in &benchmark.batches {
-            let inputs = Inputs { state: weights, batch, step: 0, tables: &self.tables };
+            let inputs = Inputs { state: weights, batch, step: 0, tables: &self.tables, settings: &[] };
             self.executor.run(&inputs, &mut [], None)?;
             sum += heldout::micro_nats(self.executor.result("row_bytes").unwrap_or(&[]));
             tokens += self.tokens;

@@ -42,7 +42,7 @@ pub enum RunError {
 }
 
 /// Tensors from outside the graph.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Inputs<'a> {
     /// Entries of the state before the step.
     pub state: &'a [Buffer],
@@ -52,6 +52,8 @@ pub struct Inputs<'a> {
     pub step: u32,
     /// The job's tables.
     pub tables: &'a [Buffer],
+    /// The round's steered settings, multiples of 2⁻¹⁶.
+    pub settings: &'a [u32],
 }
 
 /// How a graph is run.
@@ -231,7 +233,7 @@ impl Executor {
         run::run(&plain.plan, &mut plain.memory, &machine, inputs, Next::Apart(&mut next), None).err().unwrap_or(found)
     }
 
-    /// Runs the graph on `state` and, if it succeeds, makes the outcome the current state.
+    /// Runs the graph on `state`, which stands in for that of `inputs`, and, if it succeeds, makes the outcome the current state.
     ///
     /// Where every entry is replaced by a function of itself and of what does not change, as an optimizer does, the outcome takes the
     /// place of the old entries; it is computed twice then, so that nothing is written before all of it is known to be finite.
@@ -241,15 +243,13 @@ impl Executor {
     pub fn step(
         &mut self,
         state: &mut DoubleState,
-        batch: &[u32],
-        step: u32,
-        tables: &[Buffer],
+        inputs: &Inputs<'_>,
         observer: Option<&mut Observer<'_>>,
     ) -> Result<(), RunError> {
         if self.fast.as_ref().is_ok_and(|fast| fast.plan.in_place) && observer.is_none() {
             let lengths: Vec<usize> = state.current.iter().map(|entry| entry.len()).collect();
-            self.check(&Inputs { state: &state.current, batch, step, tables }, &lengths)?;
-            let inputs = Inputs { state: &[], batch, step, tables };
+            self.check(&Inputs { state: &state.current, ..*inputs }, &lengths)?;
+            let inputs = Inputs { state: &[], ..*inputs };
             return self.run_plan(&inputs, Next::InPlace(&mut state.current), None).map_err(|error| {
                 // Nothing has been written.
                 self.first_fault(&Inputs { state: &state.current, ..inputs }, error)
@@ -259,7 +259,7 @@ impl Executor {
         if !state.next.iter().map(|entry| entry.len()).eq(lengths.clone()) {
             state.next = lengths.map(Buffer::new).collect();
         }
-        let inputs = Inputs { state: &state.current, batch, step, tables };
+        let inputs = Inputs { state: &state.current, ..*inputs };
         self.run(&inputs, &mut state.next, observer)?;
         for (current, next) in state.current.iter_mut().zip(&mut state.next) {
             std::mem::swap(current, next);
@@ -324,6 +324,7 @@ impl<'a> Inputs<'a> {
             Source::Batch => self.batch,
             Source::Step => step,
             Source::Table(table) => self.tables.get(table as usize).map_or(&[], |buffer| buffer),
+            Source::Setting => self.settings,
         }
     }
 }

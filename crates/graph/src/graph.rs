@@ -178,5 +178,6 @@ fn source_key(source: Source) -> (u8, u32) {
         Source::Batch => (1, 0),
         Source::Step => (2, 0),
         Source::Table(index) => (3, index),
+        Source::Setting => (4, 0),
     }
 }

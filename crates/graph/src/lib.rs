@@ -28,7 +28,7 @@ pub use buffer::Buffer;
 pub use builder::{Axis, Builder, Contraction, Tensor, View};
 pub use executor::{DoubleState, Executor, ExecutorOptions, Inputs, NodeTime, Observer, RunError};
 pub use graph::{Graph, GraphError, MAX_NODES};
-pub use optimizer::{AdamW, Moments, adamw};
+pub use optimizer::{AdamW, Moments, Steered, adamw};
 pub use plan::PlanError;
 pub use program::{Program, Value};
 pub use svg::svg;

@@ -1,6 +1,12 @@
 //! AdamW (Loshchilov and Hutter 2019) with clipping by the global norm, as maps over state entries.
 
-use crate::builder::{Builder, Tensor};
+use crate::builder::{Builder, Tensor, View};
+use sip_ops::{Source, Type};
+
+/// Settings of a round that a graph reads at once: u32 [4].
+const SETTINGS: usize = 4;
+/// What one unit of a setting is worth: 2⁻¹⁶.
+const SETTING_UNIT: f32 = 1.0 / 65_536.0;
 
 /// Hyper-parameters that are constants of the graph; the learning rate comes from a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,11 +21,43 @@ pub struct AdamW {
     pub weight_decay: f32,
     /// Gradients with a greater global norm are scaled down to it.
     pub clip_norm: f32,
+    /// What patrons steer.
+    pub steered: Steered,
+}
+
+/// Which of a round's settings multiply hyper-parameters, by number from 0 to 3. A graph without any reads no settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steered {
+    /// Multiplies the learning rate, and with it the weight decay, which counts per unit of learning rate.
+    pub learning_rate: Option<u8>,
+    /// Multiplies the weight decay.
+    pub weight_decay: Option<u8>,
+}
+
+impl Steered {
+    /// The settings, if anything is steered.
+    fn input(self, builder: &mut Builder) -> Option<Tensor> {
+        let is_any = self.learning_rate.is_some() || self.weight_decay.is_some();
+        is_any.then(|| builder.input(Source::Setting, &[SETTINGS], Type::U32))
+    }
+}
+
+/// `value` times a setting: f32 [1], or the value as it is where nothing steers it.
+fn times_setting(builder: &mut Builder, value: View, settings: Option<Tensor>, number: Option<u8>) -> View {
+    let (Some(settings), Some(number)) = (settings, number) else { return value };
+    let one = builder.axis(1);
+    let words = settings.strided(number.into(), &[]);
+    let scaled = builder.map(&[one], [value, words], |p, [value, words]| {
+        let (units, unit) = (p.from_u(words), p.constant(SETTING_UNIT));
+        let scale = p.mul(units, unit);
+        p.mul(value, scale)
+    });
+    scaled.strided(0, &[])
 }
 
 impl Default for AdamW {
     fn default() -> AdamW {
-        AdamW { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, clip_norm: 1.0 }
+        AdamW { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, clip_norm: 1.0, steered: Steered::default() }
     }
 }
 
@@ -54,8 +92,11 @@ pub fn adamw(builder: &mut Builder, config: &AdamW, scalars: Tensor, moments: &[
         let (square, rest) = (p.mul(scale, scale), p.constant(1.0 - config.beta2));
         p.mul(square, rest)
     });
-    let rate = builder.map(&[one], [scalar(0), scalar(1)], |p, [rate, correction]| p.mul(rate, correction));
-    let shrink = builder.map(&[one], [scalar(0)], |p, [rate]| {
+    let (settings, steered) = (config.steered.input(builder), config.steered);
+    let learning_rate = times_setting(builder, scalar(0), settings, steered.learning_rate);
+    let decay_rate = times_setting(builder, learning_rate.clone(), settings, steered.weight_decay);
+    let rate = builder.map(&[one], [learning_rate, scalar(1)], |p, [rate, correction]| p.mul(rate, correction));
+    let shrink = builder.map(&[one], [decay_rate], |p, [rate]| {
         let decay = p.constant(-config.weight_decay);
         p.mul(rate, decay)
     });

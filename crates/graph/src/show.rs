@@ -24,6 +24,7 @@ impl Names {
             Source::Table(index) => known(&self.tables, index, "table"),
             Source::Batch => "batch".into(),
             Source::Step => "step".into(),
+            Source::Setting => "settings".into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Products of bytes between quantised tensors.
 
-use sip_graph::{Buffer, Builder, DoubleState, Executor, ExecutorOptions, GraphError};
+use sip_graph::{Buffer, Builder, DoubleState, Executor, ExecutorOptions, GraphError, Inputs};
 use sip_kernels::Threads;
 use sip_ops::{Kind, Source, Type};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ fn a_quantised_product_is_close_to_the_product() {
     // The last row is all zeros.
     let w: Vec<f32> = (0..rows * inner).map(|i| if i < (rows - 1) * inner { value(i + 5, 0.1) } else { 0.0 }).collect();
     let mut state = DoubleState::new(vec![Buffer::from(&x[..]), Buffer::from(&w[..])]);
-    executor.step(&mut state, &[], 0, &[], None).expect("step");
+    executor.step(&mut state, &Inputs::default(), None).expect("step");
     let bytes = executor.result("bytes").expect("result").to_vec();
     let steps: Vec<f32> = executor.result("step").expect("result").iter().map(|&s| f32::from_bits(s)).collect();
     assert_eq!(steps[rows - 1], 1.0);

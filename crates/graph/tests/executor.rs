@@ -1,7 +1,7 @@
 //! Running graphs: memory, observers, faults and the optimizer.
 
 use sip_graph::{
-    AdamW, Buffer, Builder, DoubleState, Executor, ExecutorOptions, Graph, Inputs, Moments, RunError, adamw,
+    AdamW, Buffer, Builder, DoubleState, Executor, ExecutorOptions, Graph, Inputs, Moments, RunError, Steered, adamw,
 };
 use sip_kernels::Threads;
 use sip_ops::{Source, Type};
@@ -38,7 +38,7 @@ fn a_step_gives_every_entry_its_node() {
     let graph = counter();
     let mut executor = executor(&graph, false);
     let mut state = state();
-    executor.step(&mut state, &[], 0, &[], None).expect("step");
+    executor.step(&mut state, &Inputs::default(), None).expect("step");
     assert_eq!(state.entries()[0].to_f32(), [2.0, 5.0, 10.0]);
     assert_eq!(state.entries()[1].to_f32(), [7.0; 3]);
     assert_eq!(state.entries()[2].to_f32(), [2.0, 5.0, 10.0]);
@@ -58,7 +58,7 @@ fn what_an_observer_changes_is_what_later_nodes_read() {
             out[1] ^= 1 << 23; // the square of 2 becomes 2
         }
     };
-    executor.step(&mut state, &[], 0, &[], Some(&mut observer)).expect("step");
+    executor.step(&mut state, &Inputs::default(), Some(&mut observer)).expect("step");
     assert_eq!(seen.len(), graph.nodes().len() - 3);
     assert_eq!(state.entries()[0].to_f32(), [2.0, 3.0, 10.0]);
 }
@@ -69,7 +69,7 @@ fn a_fault_names_the_node_and_leaves_the_state() {
     let mut executor = executor(&graph, false);
     let start = Buffer::from([1.0f32, 3e38, 3.0].as_slice());
     let mut state = DoubleState::new(vec![start.clone(), Buffer::new(3), Buffer::new(3)]);
-    let error = executor.step(&mut state, &[], 0, &[], None).expect_err("the square overflows");
+    let error = executor.step(&mut state, &Inputs::default(), None).expect_err("the square overflows");
     let RunError::Fault { node, fault, .. } = &error else { panic!("{error}") };
     assert_eq!(graph.nodes()[*node as usize].kind, sip_ops::Kind::Contract);
     assert!(matches!(fault, sip_kernels::Fault::NotFinite { index: 1, .. }), "{fault}");
@@ -80,7 +80,7 @@ fn a_fault_names_the_node_and_leaves_the_state() {
 fn an_input_of_the_wrong_length_is_refused() {
     let graph = counter();
     let mut state = DoubleState::new(vec![Buffer::new(3), Buffer::new(2), Buffer::new(3)]);
-    let error = executor(&graph, false).step(&mut state, &[], 0, &[], None).expect_err("2 is not 3");
+    let error = executor(&graph, false).step(&mut state, &Inputs::default(), None).expect_err("2 is not 3");
     assert_eq!(error.to_string(), "input State(1) has 2 elements, expected 3");
 }
 
@@ -98,7 +98,7 @@ fn shared_memory_changes_nothing() {
     let input = Buffer::from((0..40).map(|n| 1.0 - n as f32 / 80.0).collect::<Vec<f32>>().as_slice());
     let run = |keep_all| {
         let mut executor = executor(&graph, keep_all);
-        let inputs = Inputs { state: std::slice::from_ref(&input), batch: &[], step: 0, tables: &[] };
+        let inputs = Inputs { state: std::slice::from_ref(&input), batch: &[], step: 0, tables: &[], settings: &[] };
         executor.run(&inputs, &mut [], None).expect("run");
         (executor.result("last").expect("last").to_vec(), executor.arena_bytes())
     };
@@ -110,7 +110,37 @@ fn shared_memory_changes_nothing() {
 
 #[test]
 fn adamw_follows_its_definition() {
-    let config = AdamW { clip_norm: 0.5, ..AdamW::default() };
+    check_adamw(Steered::default(), &[], [1.0, 1.0]);
+}
+
+#[test]
+fn settings_multiply_the_learning_rate_and_the_weight_decay() {
+    // One and a half, a half, 65,535.99998 and nothing.
+    let settings = [98_304, 32_768, u32::MAX, 0];
+    check_adamw(Steered { learning_rate: Some(0), weight_decay: None }, &settings, [1.5, 1.0]);
+    check_adamw(Steered { learning_rate: None, weight_decay: Some(1) }, &settings, [1.0, 0.5]);
+    check_adamw(Steered { learning_rate: Some(1), weight_decay: Some(0) }, &settings, [0.5, 1.5]);
+    check_adamw(Steered { learning_rate: Some(3), weight_decay: Some(2) }, &settings, [0.0, 65_536.0]);
+    let bits = |steered, settings: &[u32]| check_adamw(steered, settings, [1.0, 1.0]);
+    let steered = Steered { learning_rate: Some(2), weight_decay: Some(2) };
+    assert_eq!(bits(steered, &[0, 0, 1 << 16, 0]), bits(Steered::default(), &[]), "one changes no bit");
+}
+
+#[test]
+fn settings_that_are_not_there_are_refused() {
+    let mut b = Builder::new();
+    let settings = b.input(Source::Setting, &[4], Type::U32);
+    let all = b.axis(4);
+    let scales = b.map(&[all], [settings.read(&[all])], |p, [word]| p.from_u(word));
+    let graph = Arc::new(b.finish(&[], &[("scales", scales)]).expect("graph"));
+    let inputs = Inputs { settings: &[1, 2, 3], ..Inputs::default() };
+    let error = executor(&graph, false).run(&inputs, &mut [], None).expect_err("three are not four");
+    assert_eq!(error, RunError::Input { what: "Setting".into(), found: 3, expected: 4 });
+}
+
+/// Runs a step against f64 arithmetic; `scales` multiply the learning rate and the weight decay. Gives the state after it.
+fn check_adamw(steered: Steered, settings: &[u32], scales: [f64; 2]) -> Vec<Buffer> {
+    let config = AdamW { clip_norm: 0.5, steered, ..AdamW::default() };
     let len = 40;
     let mut b = Builder::new();
     let mut input = |n: u32| b.input(Source::State(n), &[len], Type::F32);
@@ -127,7 +157,10 @@ fn adamw_follows_its_definition() {
     let mut state = DoubleState::new([&w, &m, &v, &g].map(|x| buffer(x)).to_vec());
     let (rate, c1, c2) = (0.01, 2.5, 4.0);
     let tables = [buffer(&[rate, c1, c2, 0.0])];
-    executor(&graph, false).step(&mut state, &[], 0, &tables, None).expect("step");
+    executor(&graph, false)
+        .step(&mut state, &Inputs { tables: &tables, settings, ..Inputs::default() }, None)
+        .expect("step");
+    let rate = rate * scales[0];
     let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
     assert!(norm > config.clip_norm as f64);
     let scale = config.clip_norm as f64 / norm;
@@ -136,10 +169,11 @@ fn adamw_follows_its_definition() {
         let first = 0.9 * m[n] + 0.1 * gradient;
         let second = 0.95 * v[n] + 0.05 * gradient * gradient;
         let direction = first * c1 / ((second * c2).sqrt() + 1e-8);
-        let weight = w[n] - rate * (direction + 0.1 * w[n]);
+        let weight = w[n] - rate * (direction + 0.1 * scales[1] * w[n]);
         for (entry, expected) in [weight, first, second].into_iter().enumerate() {
             let found = f32::from_bits(state.entries()[entry][n]) as f64;
             assert!((found - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{entry} {n}: {found}, {expected}");
         }
     }
+    state.into_entries()
 }

@@ -63,7 +63,7 @@ fn a_graph_that_needs_more_memory_than_it_may_have_does_not_run() {
     let mut executor = Executor::new(graph, Arc::new(Threads::new(1)), options);
     assert!(matches!(executor.plan_error(), Some(PlanError::Memory { needed, most }) if needed > most));
     let (state, table) = ([], [Buffer::from([1.0f32].as_slice())]);
-    let inputs = sip_graph::Inputs { state: &state, batch: &[], step: 0, tables: &table };
+    let inputs = sip_graph::Inputs { state: &state, batch: &[], step: 0, tables: &table, settings: &[] };
     let error = executor.run(&inputs, &mut [], None).expect_err("there is no plan");
     assert!(matches!(error, RunError::Plan(PlanError::Memory { .. })), "{error}");
 }

@@ -15,7 +15,7 @@ fn table(b: &mut Builder, given: &mut Given, len: usize) -> Tensor {
 }
 
 fn nothing() -> Given {
-    Given { state: Vec::new(), batch: Vec::new(), tables: Vec::new() }
+    Given { state: Vec::new(), batch: Vec::new(), tables: Vec::new(), settings: Vec::new() }
 }
 
 /// A loop that writes the state may run twice only if what it reads is still there the second time.
@@ -228,7 +228,7 @@ fn an_observer_sees_the_nodes_in_their_order() {
     let graph = Arc::new(b.finish(&[], &[("first", sums[0]), ("second", sums[1])]).expect("graph"));
     let mut executor = Executor::new(Arc::clone(&graph), Arc::new(Threads::new(1)), ExecutorOptions::default());
     let mut seen = Vec::new();
-    let inputs = Inputs { state: &[], batch: &[], step: 0, tables: &given.tables };
+    let inputs = Inputs { state: &[], batch: &[], step: 0, tables: &given.tables, settings: &[] };
     executor.run(&inputs, &mut [], Some(&mut |node, _| seen.push(node))).expect("run");
     let computed = (0..graph.nodes().len()).filter(|&node| graph.nodes()[node].kind != Kind::Input);
     assert_eq!(seen, computed.collect::<Vec<usize>>());

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use sip_graph::{
     AdamW, Axis, Buffer, Builder, Contraction, DoubleState, Executor, ExecutorOptions, Graph, Inputs, Moments,
-    RunError, Tensor, adamw,
+    RunError, Steered, Tensor, adamw,
 };
 use sip_kernels::{Simd, Threads};
 use sip_ops::{Kind, Source, Type};
@@ -201,7 +201,8 @@ fn training(shape: Shape) -> (Arc<Graph>, Vec<usize>) {
         })
         .collect();
     let scalars = b.input(Source::Table(0), &[4], Type::F32);
-    let updated = adamw(b, &AdamW::default(), scalars, &moments);
+    let steered = Steered { learning_rate: Some(1), weight_decay: Some(2) };
+    let updated = adamw(b, &AdamW { steered, ..AdamW::default() }, scalars, &moments);
     let outputs: Vec<Tensor> = (0..3).flat_map(|part| updated.iter().map(move |new| new[part])).collect();
     let lengths = weights.iter().map(|weight| weight.len()).collect::<Vec<_>>().repeat(3);
     (Arc::new(model.b.finish(&outputs, &[("loss", loss)]).expect("graph")), lengths)
@@ -226,6 +227,9 @@ fn batch(shape: Shape, step: u32) -> Vec<u32> {
     (0..count as u32).map(|i| (i * i + 7 * step + i / 3) % shape.vocabulary as u32).collect()
 }
 
+/// What patrons steer: as it is, one and a half, a half.
+const SETTINGS: [u32; 4] = [65_536, 98_304, 32_768, 0];
+
 fn table() -> Vec<Buffer> {
     vec![Buffer::from([1e-2f32, 1.5, 2.5, 0.0].as_slice())]
 }
@@ -242,14 +246,33 @@ fn outcome(
     let mut state = DoubleState::new(start.to_vec());
     let mut loss = 0;
     for step in 0..2 {
-        executor.step(&mut state, &batch(shape, step), step, &table(), None).expect("step");
+        executor
+            .step(
+                &mut state,
+                &Inputs {
+                    batch: &batch(shape, step),
+                    step,
+                    tables: &table(),
+                    settings: &SETTINGS,
+                    ..Inputs::default()
+                },
+                None,
+            )
+            .expect("step");
         loss = executor.result("loss").expect("loss")[0];
     }
     // The same into room of its own, as `run` does it.
-    let inputs = Inputs { state: state.entries(), batch: &batch(shape, 2), step: 2, tables: &table() };
+    let inputs =
+        Inputs { state: state.entries(), batch: &batch(shape, 2), step: 2, tables: &table(), settings: &SETTINGS };
     let mut next: Vec<Buffer> = start.iter().map(|entry| Buffer::new(entry.len())).collect();
     executor.run(&inputs, &mut next, None).expect("run");
-    executor.step(&mut state, &batch(shape, 2), 2, &table(), None).expect("step");
+    executor
+        .step(
+            &mut state,
+            &Inputs { batch: &batch(shape, 2), step: 2, tables: &table(), settings: &SETTINGS, ..Inputs::default() },
+            None,
+        )
+        .expect("step");
     assert_eq!(state.entries(), next, "in place and apart");
     (loss, state.into_entries())
 }
@@ -340,7 +363,13 @@ fn training_needs_no_room_for_the_next_state() {
     let (graph, lengths) = training(shape);
     let mut executor = Executor::new(graph, Arc::new(Threads::new(1)), ExecutorOptions::default());
     let mut state = DoubleState::new(genesis(&lengths));
-    executor.step(&mut state, &batch(shape, 0), 0, &table(), None).expect("step");
+    executor
+        .step(
+            &mut state,
+            &Inputs { batch: &batch(shape, 0), tables: &table(), settings: &SETTINGS, ..Inputs::default() },
+            None,
+        )
+        .expect("step");
     assert!(format!("{state:?}").contains("next: []"), "{state:?}");
 }
 
@@ -366,7 +395,13 @@ fn a_fault_leaves_the_state_that_is_written_in_place() {
         let mut executor = Executor::new(Arc::clone(&graph), Arc::new(Threads::new(2)), options);
         let mut state = DoubleState::new(start.clone());
         let tables = [Buffer::from([3e38f32, 3e38, 1.0, 0.0].as_slice())];
-        let error = executor.step(&mut state, &batch(shape, 0), 0, &tables, None).expect_err("overflow");
+        let error = executor
+            .step(
+                &mut state,
+                &Inputs { batch: &batch(shape, 0), tables: &tables, settings: &SETTINGS, ..Inputs::default() },
+                None,
+            )
+            .expect_err("overflow");
         assert_eq!(state.entries(), start, "the state after a fault");
         error
     };
@@ -392,7 +427,7 @@ fn a_fault_within_a_slice_names_the_element_of_the_whole() {
     let mut values = vec![1f32; 64 * 512];
     values[40 * 512 + 333] = 3e38;
     let state = [Buffer::from(values.as_slice())];
-    let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[] };
+    let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] };
     let fault = |options: ExecutorOptions| {
         Executor::new(Arc::clone(&graph), Arc::new(Threads::new(3)), options).run(&inputs, &mut [], None)
     };

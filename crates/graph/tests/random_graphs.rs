@@ -81,7 +81,7 @@ impl<'a> Writer<'a> {
         let axes: Vec<Axis> = [rows, tokens, WORDS, features, inner, 2].map(|size| b.axis(size)).to_vec();
         let batch = b.input(Source::Batch, &[rows, tokens + 1], Type::U32);
         let ids = (0..rows * (tokens + 1)).map(|i| ((i * i + i / 3) % WORDS) as u32).collect();
-        let given = Given { state: Vec::new(), batch: ids, tables: Vec::new() };
+        let given = Given { state: Vec::new(), batch: ids, tables: Vec::new(), settings: Vec::new() };
         let mut writer = Writer { b, choices, known: Vec::new(), axes, batch, given };
         let [row, token, word, feature, inner] = [0, 1, 2, 3, 4].map(|axis| writer.axes[axis]);
         for axes in [&[word, feature][..], &[feature, inner], &[inner, feature], &[feature]] {

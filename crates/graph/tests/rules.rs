@@ -143,7 +143,7 @@ fn runs_like(graph: &Graph, state: &[Vec<f64>], batch: &[u32], exact: &[Vec<f64>
         .collect();
     let graph = Arc::new(graph.clone());
     let mut executor = Executor::new(Arc::clone(&graph), Arc::new(Threads::new(2)), ExecutorOptions::default());
-    executor.run(&Inputs { state: &state, batch, step: 0, tables: &[] }, &mut [], None).expect("run");
+    executor.run(&Inputs { state: &state, batch, step: 0, tables: &[], settings: &[] }, &mut [], None).expect("run");
     for (name, node) in graph.results() {
         for (&found, expected) in executor.result(name).expect(name).iter().zip(&exact[*node as usize]) {
             let found = f32::from_bits(found) as f64;

@@ -1,6 +1,6 @@
 //! Time of a training step by operator: `cargo run --release -p sip-model --example step_time [preset] [steps]`.
 
-use sip_graph::{AdamW, DoubleState, Executor, ExecutorOptions, NodeTime};
+use sip_graph::{AdamW, DoubleState, Executor, ExecutorOptions, Inputs, NodeTime};
 use sip_kernels::Threads;
 use sip_model::{LlamaConfig, Schedule, Shape, TrainConfig, init, tables, training_graph};
 use sip_ops::Kind;
@@ -37,13 +37,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("arena {:.1} MB", executor.arena_bytes() as f64 / 1e6);
     let warm = steps.min(3);
     for step in 0..warm {
-        executor.step(&mut state, &tokens, step, &tables, None)?;
+        executor.step(&mut state, &Inputs { batch: &tokens, step, tables: &tables, ..Inputs::default() }, None)?;
     }
     let started = Instant::now();
     let mut best = Duration::MAX;
     for step in warm..warm + steps {
         let one = Instant::now();
-        executor.step(&mut state, &tokens, step, &tables, None)?;
+        executor.step(&mut state, &Inputs { batch: &tokens, step, tables: &tables, ..Inputs::default() }, None)?;
         best = best.min(one.elapsed());
     }
     let mean = started.elapsed() / steps;
@@ -55,7 +55,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut profile: Vec<NodeTime> = Vec::new();
     for step in 0..steps {
         executor.start_profile();
-        executor.step(&mut state, &tokens, warm + steps + step, &tables, None)?;
+        executor.step(
+            &mut state,
+            &Inputs { batch: &tokens, step: warm + steps + step, tables: &tables, ..Inputs::default() },
+            None,
+        )?;
         let mut times = executor.profile();
         times.sort_by_key(|t| t.node);
         if profile.is_empty() {

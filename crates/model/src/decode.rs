@@ -210,7 +210,7 @@ impl Decoder {
             self.keep(pass);
             rest = after;
         }
-        let inputs = Inputs { state: &self.weights, batch: &[], step: 0, tables: &self.hidden };
+        let inputs = Inputs { state: &self.weights, batch: &[], step: 0, tables: &self.hidden, settings: &[] };
         self.head.run(&inputs, &mut [], None).map_err(GenerateError::Head)?;
         Ok(self.head.result("logits").unwrap_or(&[]))
     }
@@ -242,7 +242,7 @@ impl Decoder {
             let pass = self.run(chunk)?;
             for first in (0..chunk.len()).step_by(SCORED_TOKENS) {
                 copy_columns(pass.stream(), chunk.len(), first, &mut self.scored, SCORED_TOKENS);
-                let inputs = Inputs { state: &self.weights, batch: &[], step: 0, tables: &self.scored };
+                let inputs = Inputs { state: &self.weights, batch: &[], step: 0, tables: &self.scored, settings: &[] };
                 scorer.run(&inputs, &mut [], None).map_err(GenerateError::Head)?;
                 let [logits, greatest, sums] =
                     ["logits", "greatest", "sums"].map(|name| scorer.result(name).unwrap_or(&[]));
@@ -364,7 +364,11 @@ impl Pass {
 
     fn run_layer(&mut self, weights: &[Buffer], cache: &mut [Buffer; 2], place: Place) -> Result<(), RunError> {
         let step = place.start as u32;
-        self.project.run(&Inputs { state: weights, batch: &[], step, tables: &self.tables }, &mut [], None)?;
+        self.project.run(
+            &Inputs { state: weights, batch: &[], step, tables: &self.tables, settings: &[] },
+            &mut [],
+            None,
+        )?;
         let [query, key, value] = ["query", "key", "value"].map(|name| self.project.result(name).unwrap_or(&[]));
         self.tables[QUERY_TABLE as usize].copy_from_slice(query);
         let [keys, values] = cache;
@@ -380,7 +384,11 @@ impl Pass {
             std::mem::swap(values, &mut tables[VALUE_TABLE as usize]);
         };
         swap(&mut self.tables);
-        let done = self.attend.run(&Inputs { state: weights, batch: &[], step, tables: &self.tables }, &mut [], None);
+        let done = self.attend.run(
+            &Inputs { state: weights, batch: &[], step, tables: &self.tables, settings: &[] },
+            &mut [],
+            None,
+        );
         swap(&mut self.tables);
         done?;
         let stream = self.attend.result("stream").unwrap_or(&[]);

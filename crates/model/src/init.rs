@@ -52,7 +52,7 @@ pub(crate) fn build(graph: Graph, threads: &Arc<Threads>) -> Result<Vec<Buffer>,
     let length = |&node: &u32| Buffer::new(graph.nodes()[node as usize].len());
     let mut state: Vec<Buffer> = graph.state_outputs().iter().map(length).collect();
     let mut executor = Executor::new(Arc::clone(&graph), Arc::clone(threads), ExecutorOptions::default());
-    let inputs = Inputs { state: &[], batch: &[], step: 0, tables: &[] };
+    let inputs = Inputs { state: &[], batch: &[], step: 0, tables: &[], settings: &[] };
     executor.run(&inputs, &mut state, None)?;
     Ok(state)
 }

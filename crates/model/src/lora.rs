@@ -224,7 +224,7 @@ pub fn merge(
     let graph = merge_graph(config, lora)?;
     let mut merged: Vec<Buffer> = all_params(config).iter().map(|spec| Buffer::new(spec.len())).collect();
     let mut executor = Executor::new(Arc::new(graph), Arc::clone(threads), ExecutorOptions::default());
-    let inputs = Inputs { state: weights, batch: &[], step: 0, tables: adapters };
+    let inputs = Inputs { state: weights, batch: &[], step: 0, tables: adapters, settings: &[] };
     executor.run(&inputs, &mut merged, None)?;
     Ok(merged)
 }

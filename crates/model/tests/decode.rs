@@ -65,7 +65,9 @@ fn full(config: &LlamaConfig, weights: &[Buffer], tokens: &[u32]) -> Vec<u32> {
     let mut executor = Executor::new(graph, Arc::new(Threads::new(1)), ExecutorOptions::default());
     let tables = inference_tables(config, tokens.len());
     let step = tokens.len() as u32 - 1;
-    executor.run(&Inputs { state: weights, batch: tokens, step, tables: &tables }, &mut [], None).expect("run");
+    executor
+        .run(&Inputs { state: weights, batch: tokens, step, tables: &tables, settings: &[] }, &mut [], None)
+        .expect("run");
     executor.result("logits").expect("logits").to_vec()
 }
 

@@ -90,7 +90,7 @@ fn all_tables(config: &LlamaConfig, seq_len: usize, reference: &[f32]) -> Vec<Bu
 fn results(graph: Graph, state: &[Buffer], batch: &[u32], tables: &[Buffer]) -> BTreeMap<String, Vec<f32>> {
     let names: Vec<String> = graph.results().iter().map(|(name, _)| name.clone()).collect();
     let mut executor = Executor::new(Arc::new(graph), threads(), ExecutorOptions::default());
-    executor.run(&Inputs { state, batch, step: 0, tables }, &mut [], None).expect("run");
+    executor.run(&Inputs { state, batch, step: 0, tables, settings: &[] }, &mut [], None).expect("run");
     let value = |name: &String| executor.result(name).expect(name).iter().map(|&b| f32::from_bits(b)).collect();
     names.iter().map(|name| (name.clone(), value(name))).collect()
 }
@@ -241,7 +241,13 @@ fn preference_training_starts_at_log_2_and_comes_to_prefer_the_chosen_answers() 
             let first = step * 4 % pairs.len();
             let mut batch = rows(&pairs[first..first + 4]);
             batch.extend((first..first + 4).map(|number| number as u32));
-            executor.step(&mut state, &batch, step as u32, &tables, None).expect("step");
+            executor
+                .step(
+                    &mut state,
+                    &Inputs { batch: &batch, step: step as u32, tables: &tables, ..Inputs::default() },
+                    None,
+                )
+                .expect("step");
             losses.push(f32::from_bits(executor.result("loss").expect("loss")[0]));
         }
         assert!((losses[0] - std::f32::consts::LN_2).abs() < 1e-6, "{}", losses[0]);

@@ -152,7 +152,7 @@ fn run(graph: sip_graph::Graph, config: &LlamaConfig, batch: &[u32], step: u32) 
     let threads = Arc::new(Threads::new(2));
     let mut executor = Executor::new(Arc::new(graph), threads, ExecutorOptions::default());
     let (state, tables) = (buffers(&weights(config)), all_tables(config));
-    executor.run(&Inputs { state: &state, batch, step, tables: &tables }, &mut [], None).expect("run");
+    executor.run(&Inputs { state: &state, batch, step, tables: &tables, settings: &[] }, &mut [], None).expect("run");
     executor
 }
 

@@ -54,7 +54,7 @@ impl Logits<'_> {
         let mut batch = tokens.to_vec();
         batch.resize(self.window, 0);
         let step = tokens.len() as u32 - 1;
-        let inputs = Inputs { state: &self.model.weights, batch: &batch, step, tables: &tables };
+        let inputs = Inputs { state: &self.model.weights, batch: &batch, step, tables: &tables, settings: &[] };
         self.executor.run(&inputs, &mut [], None).expect("run");
         self.executor.result("logits").expect("logits").iter().map(|&bits| f32::from_bits(bits)).collect()
     }

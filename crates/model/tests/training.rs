@@ -47,7 +47,13 @@ fn executor(setup: &Setup, threads: usize, simd: Simd) -> Executor {
 fn train(setup: &Setup, executor: &mut Executor, state: &mut DoubleState, steps: std::ops::Range<usize>) -> f32 {
     let mut loss = f32::NAN;
     for step in steps {
-        executor.step(state, &batch(setup, step), step as u32, &setup.tables, None).expect("step");
+        executor
+            .step(
+                state,
+                &Inputs { batch: &batch(setup, step), step: step as u32, tables: &setup.tables, ..Inputs::default() },
+                None,
+            )
+            .expect("step");
         loss = f32::from_bits(executor.result("loss").expect("loss")[0]);
     }
     loss
@@ -94,7 +100,13 @@ fn a_step_has_the_same_bits_with_any_threads_and_vectors_and_by_definition() {
                     setup.graph.nodes()[node]
                 );
             };
-            executor.step(&mut state, &batch, 0, &setup.tables, Some(&mut observer)).expect("step");
+            executor
+                .step(
+                    &mut state,
+                    &Inputs { batch: &batch, tables: &setup.tables, ..Inputs::default() },
+                    Some(&mut observer),
+                )
+                .expect("step");
             for (entry, &node) in setup.graph.state_outputs().iter().enumerate() {
                 assert!(*state.entries()[entry] == tensors[node as usize][..], "entry {entry}");
             }
@@ -202,7 +214,9 @@ fn the_aggregate_is_the_mean_of_every_entry() {
         }
         let mut next = [Buffer::new(6), Buffer::new(5)];
         let mut executor = Executor::new(graph, Arc::clone(&threads), ExecutorOptions::default());
-        executor.run(&Inputs { state: &states, batch: &[], step: 0, tables: &[] }, &mut next, None).expect("run");
+        executor
+            .run(&Inputs { state: &states, batch: &[], step: 0, tables: &[], settings: &[] }, &mut next, None)
+            .expect("run");
         for (entry, found) in next.iter().enumerate() {
             for (at, found) in found.to_f32().into_iter().enumerate() {
                 let expected = (0..count).map(|s| value(s, entry, at) as f64).sum::<f64>() / count as f64;

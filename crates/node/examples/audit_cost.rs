@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         round: 0,
         seed: [3; 32],
         mixture: Mixture::uniform(1)?,
+        settings: [0; 4],
         place: 0,
         base: Arc::clone(&base),
         bases: Vec::new(),
@@ -118,7 +119,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         with = with.min(started.elapsed());
         let started = Instant::now();
         for batch in &batches {
-            executor.run(&Inputs { state: base.entries(), batch, step: 0, tables: &tables }, &mut [], None)?;
+            executor.run(
+                &Inputs { state: base.entries(), batch, step: 0, tables: &tables, settings: &[] },
+                &mut [],
+                None,
+            )?;
         }
         without = without.min(started.elapsed());
     }

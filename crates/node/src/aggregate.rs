@@ -1,11 +1,11 @@
-//! The outer step: the mean of the accepted segments' states.
+//! The outer step: the mean of the accepted segments' states, and the graphs that a job commits to for it.
 
-use sip_graph::{Buffer, Executor, ExecutorOptions, Graph, Inputs, RunError};
+use sip_graph::{Graph, RunError};
 use sip_kernels::{Simd, Threads};
 use sip_proof::{AGGREGATE_COUNTS, GraphRoots, Hash, hash_at, merkle::MerkleTree};
 use std::sync::Arc;
 
-use crate::{State, Task};
+use crate::{State, Task, compute};
 
 /// Why states cannot be aggregated.
 #[derive(Debug, thiserror::Error)]
@@ -33,33 +33,42 @@ pub fn aggregate(states: &[Arc<State>], threads: &Arc<Threads>, simd: Simd) -> R
         return Err(AggregateError::Count { found: 0, reason: "a round needs an accepted segment".into() });
     };
     let lengths: Vec<usize> = first.entries().iter().map(|entry| entry.len()).collect();
-    let graph = build(&lengths, states.len())?;
-    let inputs: Vec<Buffer> = states.iter().flat_map(|state| state.entries().iter().cloned()).collect();
-    let mut next: Vec<Buffer> = first.entries().iter().map(|entry| Buffer::new(entry.len())).collect();
-    let mut executor =
-        Executor::new(Arc::new(graph), Arc::clone(threads), ExecutorOptions { simd, ..ExecutorOptions::default() });
-    executor.run(&Inputs { state: &inputs, batch: &[], step: 0, tables: &[] }, &mut next, None)?;
-    Ok(State::new(next, threads))
+    let graph = mean(&lengths, states.len())?;
+    Ok(compute(&Arc::new(graph), states, threads, simd)?)
 }
 
-/// The graphs that average 1 to 16 states of one shape, as a job commits to them.
+/// Builds the graph over so many segments.
+type Build = dyn Fn(usize) -> Result<Graph, AggregateError> + Send + Sync;
+
+/// The graphs that make the next base of what 1 to 16 segments hand over, as a job commits to them.
 pub struct Aggregates {
-    lengths: Vec<usize>,
+    build: Box<Build>,
     graphs: Vec<GraphRoots>,
     tree: MerkleTree,
 }
 
 impl Aggregates {
-    /// The graphs over states with entries of these lengths.
+    /// The graphs that average states with entries of these lengths.
     ///
     /// # Errors
     /// Lengths out of range.
     pub fn new(lengths: &[usize]) -> Result<Aggregates, AggregateError> {
+        let lengths = lengths.to_vec();
+        Aggregates::with(move |count| mean(&lengths, count))
+    }
+
+    /// The graphs that `build` gives for each number of segments; it must give the same one whenever it is asked.
+    ///
+    /// # Errors
+    /// What `build` says.
+    pub fn with(
+        build: impl Fn(usize) -> Result<Graph, AggregateError> + Send + Sync + 'static,
+    ) -> Result<Aggregates, AggregateError> {
         let graphs = (1..=AGGREGATE_COUNTS as usize)
-            .map(|count| Ok(Task::commit(&build(lengths, count)?, &[])))
+            .map(|count| Ok(Task::commit(&build(count)?, &[])))
             .collect::<Result<Vec<GraphRoots>, AggregateError>>()?;
         let tree = MerkleTree::new(graphs.iter().map(GraphRoots::aggregate_leaf));
-        Ok(Aggregates { lengths: lengths.to_vec(), graphs, tree })
+        Ok(Aggregates { build: Box::new(build), graphs, tree })
     }
 
     /// What a job commits to.
@@ -67,16 +76,21 @@ impl Aggregates {
         self.tree.root()
     }
 
-    /// The graph over so many states.
+    /// Entries of the base that comes out.
+    pub fn base_entries(&self) -> u32 {
+        self.graphs.first().map_or(0, |graph| graph.state_count)
+    }
+
+    /// The graph over so many states or updates.
     ///
     /// # Errors
     /// A count that is not among those committed.
     pub fn graph(&self, count: usize) -> Result<Graph, AggregateError> {
         self.index(count)?;
-        build(&self.lengths, count)
+        (self.build)(count)
     }
 
-    /// Roots of the graph over so many states, and its siblings in the tree, from the leaf upward: what opens it on chain.
+    /// Roots of the graph over so many states or updates, and its siblings in the tree, from the leaf upward: what opens it on chain.
     ///
     /// # Errors
     /// A count that is not among those committed.
@@ -95,7 +109,7 @@ impl Aggregates {
     }
 }
 
-fn build(lengths: &[usize], count: usize) -> Result<Graph, AggregateError> {
+fn mean(lengths: &[usize], count: usize) -> Result<Graph, AggregateError> {
     let shapes: Vec<Vec<usize>> = lengths.iter().map(|&len| vec![len]).collect();
     sip_model::aggregate_graph(&shapes, count)
         .map_err(|error| AggregateError::Count { found: count, reason: error.to_string() })

@@ -27,6 +27,13 @@ pub enum Cheat {
         /// The favourite domain.
         domain: u32,
     },
+    /// Trains with another value of a setting than stake gave it.
+    WrongSetting {
+        /// Number of the setting.
+        setting: u8,
+        /// The value, multiples of 2⁻¹⁶.
+        value: u32,
+    },
 }
 
 impl Cheat {

@@ -1,4 +1,5 @@
-//! A graph run once, as evidence for either side of a dispute: the aggregate of a round, a job's genesis state.
+//! A graph run once: for its outcome, or as evidence for either side of a dispute about it. So are the aggregate of a round, a job's
+//! genesis state, and with compressed updates the start state and the update of a segment.
 
 use sip_graph::{Buffer, Executor, ExecutorOptions, Graph, Inputs, RunError};
 use sip_kernels::{Fault, Simd, Threads};
@@ -12,6 +13,7 @@ use crate::{Cheat, State, replay, state};
 /// What a graph gives for the states that its inputs read: honestly, or with a cheat.
 pub struct Computation {
     graph: Arc<Graph>,
+    carried: Option<Arc<State>>,
     bases: Vec<Arc<State>>,
     cheat: Option<Cheat>,
     threads: Arc<Threads>,
@@ -30,7 +32,8 @@ struct Outcome {
 }
 
 impl Computation {
-    /// `Source::State(n)` of the graph reads entry `n mod e` of base `⌊n / e⌋`, where a base has `e` entries.
+    /// `Source::State(n)` of the graph reads entry `n mod e` of base `⌊n / e⌋`, where a base has `e` entries, unless it has a state to
+    /// read before them: see [`Computation::carrying`].
     pub fn new(
         graph: Arc<Graph>,
         bases: Vec<Arc<State>>,
@@ -38,7 +41,21 @@ impl Computation {
         threads: &Arc<Threads>,
         simd: Simd,
     ) -> Computation {
-        Computation { graph, bases, cheat, threads: Arc::clone(threads), simd, outcome: None }
+        Computation { graph, carried: None, bases, cheat, threads: Arc::clone(threads), simd, outcome: None }
+    }
+
+    /// The same, where the first numbers read the entries of this state, and those after them the bases.
+    pub fn carrying(mut self, state: Arc<State>) -> Computation {
+        self.carried = Some(state);
+        self.outcome = None;
+        self
+    }
+
+    /// The same with a cheat, or without one.
+    pub fn cheating(mut self, cheat: Option<Cheat>) -> Computation {
+        self.cheat = cheat;
+        self.outcome = None;
+        self
     }
 
     /// The graph with the trees that a dispute opens.
@@ -63,7 +80,7 @@ impl Computation {
     }
 
     fn run(&self) -> Result<Outcome, RunError> {
-        let state: Vec<Buffer> = self.bases.iter().flat_map(|base| base.entries().iter().cloned()).collect();
+        let state = entries(self.carried.iter().chain(&self.bases));
         let nodes = self.graph.nodes();
         let input = |node: &sip_ops::NodeSpec| match (node.kind, node.source) {
             (Kind::Input, Source::State(number)) => {
@@ -82,7 +99,7 @@ impl Computation {
             }
             trace[node] = output.to_vec();
         };
-        let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[] };
+        let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] };
         let mut fault = None;
         match executor.run(&inputs, &mut next, Some(&mut observe)) {
             Err(RunError::Fault {
@@ -100,6 +117,37 @@ impl Computation {
     }
 }
 
+/// All entries of states, one state after the other.
+fn entries<'a>(states: impl Iterator<Item = &'a Arc<State>>) -> Vec<Buffer> {
+    states.flat_map(|state| state.entries().iter().cloned()).collect()
+}
+
+fn entry_roots(state: &State, threads: &Threads) -> Vec<Hash> {
+    let entries: Vec<&[u32]> = state.entries().iter().map(|entry| &**entry).collect();
+    state::roots(&entries, threads)
+}
+
+/// The state that a graph gives, whose `Source::State(n)` reads entry n of all these states one after the other. It reads neither
+/// batch, step nor tables.
+///
+/// # Errors
+/// A state that does not fit, or a value that is not finite.
+pub fn compute(
+    graph: &Arc<Graph>,
+    states: &[Arc<State>],
+    threads: &Arc<Threads>,
+    simd: Simd,
+) -> Result<State, RunError> {
+    let state = entries(states.iter());
+    let nodes = graph.nodes();
+    let mut next: Vec<Buffer> =
+        graph.state_outputs().iter().map(|&node| Buffer::new(nodes[node as usize].len())).collect();
+    let options = ExecutorOptions { simd, ..ExecutorOptions::default() };
+    let mut executor = Executor::new(Arc::clone(graph), Arc::clone(threads), options);
+    executor.run(&Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] }, &mut next, None)?;
+    Ok(State::new(next, threads))
+}
+
 impl Evidence for Computation {
     type Error = RunError;
 
@@ -111,9 +159,12 @@ impl Evidence for Computation {
         Ok(Vec::new())
     }
 
-    /// Before the step there is no state but the bases.
+    /// Before the step there is the state that is read before the bases, if there is one.
     fn state_roots(&mut self, step: u32) -> Result<Vec<Hash>, RunError> {
-        if step == 0 { Ok(Vec::new()) } else { Ok(self.outcome()?.after.clone()) }
+        if step > 0 {
+            return Ok(self.outcome()?.after.clone());
+        }
+        Ok(self.carried.as_ref().map_or_else(Vec::new, |state| entry_roots(state, &self.threads)))
     }
 
     fn trace_roots(&mut self, _step: u32) -> Result<Vec<Hash>, RunError> {
@@ -131,9 +182,7 @@ impl Evidence for Computation {
     }
 
     fn base_roots(&mut self, base: u32) -> Result<Vec<Hash>, RunError> {
-        let Some(base) = self.bases.get(base as usize) else { return Ok(Vec::new()) };
-        let entries: Vec<&[u32]> = base.entries().iter().map(|entry| &**entry).collect();
-        Ok(state::roots(&entries, &self.threads))
+        Ok(self.bases.get(base as usize).map_or_else(Vec::new, |base| entry_roots(base, &self.threads)))
     }
 
     fn fault(&mut self) -> Result<Option<FaultPlace>, RunError> {

@@ -5,6 +5,7 @@ use sip_graph::Buffer;
 use sip_kernels::Threads;
 use sip_model::{LlamaConfig, ModelError, held_out_graph, heldout};
 use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
+use sip_protocol::setting::MAX_SETTINGS;
 use std::sync::Arc;
 
 use crate::{SegmentTask, State, Task};
@@ -83,7 +84,7 @@ impl Task {
 }
 
 impl SegmentTask {
-    /// The scoring run of a base. It starts from zero sums, and neither seed, mixture nor place say anything in it.
+    /// The scoring run of a base. It starts from zero sums, and neither seed, mixture, settings nor place say anything in it.
     ///
     /// # Errors
     /// None that a task of [`Task::scoring`] could give.
@@ -93,6 +94,7 @@ impl SegmentTask {
             round: 0,
             seed: [0; 32],
             mixture: Mixture::uniform(1)?,
+            settings: [0; MAX_SETTINGS],
             place: 0,
             base: Arc::new(start),
             bases: vec![Arc::clone(base)],

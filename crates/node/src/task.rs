@@ -4,6 +4,7 @@ use sip_data::{DataError, Mixture, TokenBlob, heldout_batch, sampler};
 use sip_graph::{Buffer, Graph, RunError};
 use sip_ops::{Kind, Source};
 use sip_proof::{GraphRoots, Hash, Leaf, merkle::MerkleTree, sampler::HeldOut, tensor_root};
+use sip_protocol::setting::MAX_SETTINGS;
 use std::sync::Arc;
 
 use crate::{Cheat, State};
@@ -85,6 +86,8 @@ pub struct SegmentTask {
     pub seed: Hash,
     /// The round's mixture.
     pub mixture: Mixture,
+    /// The round's steered settings, which the graph reads; multiples of 2⁻¹⁶.
+    pub settings: [u32; MAX_SETTINGS],
     /// The trainer's place in the job.
     pub place: u8,
     /// Where the segment starts.
@@ -120,6 +123,17 @@ impl SegmentTask {
                 sampler::batch(&self.seed, place, step, task.batch, &mixture, &blobs, task.sequence_length)
             })
             .map_err(|source| WorkError::Batch { step, source })
+    }
+
+    /// The settings that the graph reads, or what a cheat reads instead.
+    pub(crate) fn settings(&self, cheat: Option<&Cheat>) -> [u32; MAX_SETTINGS] {
+        let mut settings = self.settings;
+        if let Some(Cheat::WrongSetting { setting, value }) = cheat
+            && let Some(word) = settings.get_mut(*setting as usize)
+        {
+            *word = *value;
+        }
+        settings
     }
 
     /// What the graph reads as its state at `start`: the carried entries, and of the bases as many as the graph reads.

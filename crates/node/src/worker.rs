@@ -1,6 +1,6 @@
 //! Training and auditing: the same computation, once to commit to it and once to check what was committed.
 
-use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Observer, RunError};
+use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Inputs, Observer, RunError};
 use sip_kernels::{Fault, Simd, Threads};
 use sip_ops::{Kind, Source};
 use sip_proof::{Hash, HostSha256, Leaf, merkle::MerkleTree, tensor_root};
@@ -193,6 +193,7 @@ impl Worker {
     ) -> Result<(), WorkError> {
         let started = Instant::now();
         let job_step = segment.job_step(&self.task, step);
+        let settings = segment.settings(cheat);
         let mut recorder = trace.as_ref().map(|(keep, _)| Recorder::new(&self.task.graph, *keep, &self.threads));
         if let Some(recorder) = &mut recorder {
             for (number, node) in self.task.graph.nodes().iter().enumerate() {
@@ -201,6 +202,7 @@ impl Worker {
                     (Kind::Input, Source::State(entry)) => note(&state.entries()[entry as usize]),
                     (Kind::Input, Source::Batch) => note(batch),
                     (Kind::Input, Source::Step) => note(&[job_step]),
+                    (Kind::Input, Source::Setting) => note(&settings),
                     (Kind::Input, Source::Table(table)) => note(&self.task.tables[table as usize]),
                     _ => {}
                 }
@@ -216,7 +218,8 @@ impl Worker {
             }
         };
         let observer: Option<&mut Observer<'_>> = if is_observed { Some(&mut observe) } else { None };
-        let outcome = self.executor.step(state, batch, job_step, &self.task.tables, observer);
+        let inputs = Inputs { state: &[], batch, step: job_step, tables: &self.task.tables, settings: &settings };
+        let outcome = self.executor.step(state, &inputs, observer);
         if let (Some(recorder), Some((_, trace))) = (recorder, trace) {
             *trace = recorder.finish();
         }

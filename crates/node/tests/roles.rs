@@ -1,7 +1,7 @@
 //! Trainers, auditors and the outer step on a tiny model.
 
 use sip_data::{Mixture, TokenBlob};
-use sip_graph::AdamW;
+use sip_graph::{AdamW, Steered};
 use sip_kernels::{Simd, Threads};
 use sip_model::{LlamaConfig, Schedule, Shape, TrainConfig, init, tables, training_graph};
 use sip_node::dispute::Evidence;
@@ -15,7 +15,8 @@ use std::sync::Arc;
 fn task() -> (Task, SegmentTask, Arc<Threads>) {
     let threads = Arc::new(Threads::new(2));
     let config = LlamaConfig { vocab_size: 300, ..LlamaConfig::preset("tiny").unwrap() };
-    let optimizer = AdamW::default();
+    let steered = Steered { learning_rate: Some(0), weight_decay: Some(1) };
+    let optimizer = AdamW { steered, ..AdamW::default() };
     let train = TrainConfig { batch: 2, seq_len: 16, total_steps: 64, optimizer };
     let graph = Arc::new(training_graph(&config, &train).unwrap().graph);
     let schedule =
@@ -39,6 +40,7 @@ fn task() -> (Task, SegmentTask, Arc<Threads>) {
         round: 2,
         seed: [9; 32],
         mixture: Mixture::uniform(2).unwrap(),
+        settings: [98_304, 32_768, 0, 0],
         place: 1,
         base,
         bases: Vec::new(),
@@ -84,6 +86,8 @@ fn every_cheat_is_found_in_the_first_leaf_that_it_touches() {
         (Cheat::Poison { node: node(&task, Kind::Contract) }, 0),
         (Cheat::FlipBit { step: 4, node: node(&task, Kind::Map), element: 3, bit: 20 }, 1),
         (Cheat::WrongData { domain: 1 }, 0),
+        (Cheat::WrongSetting { setting: 0, value: 131_072 }, 0),
+        (Cheat::WrongSetting { setting: 1, value: 32_769 }, 0),
     ];
     for (cheat, leaf) in cheats {
         let committed = worker.train(&segment, Some(&cheat), &mut |_| true).unwrap();

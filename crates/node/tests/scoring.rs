@@ -62,8 +62,13 @@ fn apart() -> Vec<f64> {
         let mut sum = 0.0;
         for window in heldout_batches(&domain, 1, LEN, HELD_OUT.windows).unwrap() {
             for position in 0..LEN {
-                let inputs =
-                    Inputs { state: base.entries(), batch: &window[..LEN as usize], step: position, tables: &tables };
+                let inputs = Inputs {
+                    state: base.entries(),
+                    batch: &window[..LEN as usize],
+                    step: position,
+                    tables: &tables,
+                    settings: &[],
+                };
                 executor.run(&inputs, &mut [], None).unwrap();
                 let logits: Vec<f64> =
                     executor.result("logits").unwrap().iter().map(|&bits| f64::from(f32::from_bits(bits))).collect();
@@ -145,7 +150,7 @@ fn sums_carry_into_their_upper_half_and_losses_are_bounded() {
     let losses = {
         let graph = Arc::new(eval_graph(&config, 2, LEN as usize).unwrap());
         let mut executor = Executor::new(graph, threads, ExecutorOptions::default());
-        let inputs = Inputs { state: base.entries(), batch: window, step: 0, tables: &tables };
+        let inputs = Inputs { state: base.entries(), batch: window, step: 0, tables: &tables, settings: &[] };
         executor.run(&inputs, &mut [], None).unwrap();
         sip_model::heldout::micro_nats(executor.result("row_bytes").unwrap())
     };
@@ -157,7 +162,7 @@ fn sums_carry_into_their_upper_half_and_losses_are_bounded() {
     sums[0] = 42;
     let state: Vec<Buffer> = std::iter::once(sums).chain(base.entries().iter().cloned()).collect();
     let mut next = [Buffer::new(2 * DOMAINS)];
-    let inputs = Inputs { state: &state, batch: window, step: 3, tables: &tables };
+    let inputs = Inputs { state: &state, batch: window, step: 3, tables: &tables, settings: &[] };
     executor.run(&inputs, &mut next, None).unwrap();
     let after = u64::from(next[0][3]) << 32 | u64::from(next[0][2]);
     assert_eq!(after, (7 << 32 | u64::from(u32::MAX)) + losses);

@@ -49,6 +49,8 @@ pub enum Source {
     Step,
     /// Entry of the job's committed tables.
     Table(u32),
+    /// The round's steered settings, u32 [4], multiples of 2⁻¹⁶.
+    Setting,
 }
 
 /// Bytes that are no node; the text says what is wrong.
@@ -101,7 +103,7 @@ impl<'a> Node<'a> {
             return Err(MalformedNode("node is shorter than its header"));
         }
         let (out, reduce, operands) = (bytes[2] as usize, bytes[3] as usize, bytes[4] as usize);
-        if bytes[0] > Kind::ContractI8 as u8 || bytes[1] > 1 || bytes[9] > 3 {
+        if bytes[0] > Kind::ContractI8 as u8 || bytes[1] > 1 || bytes[9] > 4 {
             return Err(MalformedNode("node has an unknown kind, type or source"));
         }
         if out > MAX_OUT_LABELS || reduce > MAX_REDUCE_LABELS || operands > MAX_OPERANDS {
@@ -236,6 +238,7 @@ impl<'a> Node<'a> {
             0 => Source::State(self.word(12)),
             1 => Source::Batch,
             2 => Source::Step,
+            4 => Source::Setting,
             _ => Source::Table(self.word(12)),
         }
     }

@@ -84,6 +84,7 @@ impl NodeSpec {
             Source::Batch => (1, 0),
             Source::Step => (2, 0),
             Source::Table(index) => (3, index),
+            Source::Setting => (4, 0),
         };
         let (small, large) = self.constraint.unwrap_or((255, 255));
         let mut bytes = vec![

@@ -380,6 +380,7 @@ fn any_node() -> impl Strategy<Value = NodeSpec> {
                 (Kind::Input, 1) => Source::Batch,
                 (Kind::Input, 2) => Source::Step,
                 (Kind::Input, 3) => Source::Table(17),
+                (Kind::Input, 4) => Source::Setting,
                 (Kind::Input, _) => Source::State(5),
                 _ => Source::State(0),
             },

@@ -139,6 +139,15 @@ pub fn step_root(step: u32) -> Hash {
     blake3::chunk_value(&step.to_le_bytes(), 0, true)
 }
 
+/// BLAKE3 root of the tensor u32 [4] that holds the steered settings of a round.
+pub fn settings_root(settings: &[u32; 4]) -> Hash {
+    let mut bytes = [0; 16];
+    for (word, setting) in bytes.chunks_exact_mut(4).zip(settings) {
+        word.copy_from_slice(&setting.to_le_bytes());
+    }
+    blake3::chunk_value(&bytes, 0, true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,5 +207,6 @@ mod tests {
     #[test]
     fn the_step_is_a_tensor_of_one_element() {
         assert_eq!(step_root(77), tensor_root(&[77]));
+        assert_eq!(settings_root(&[1, 2, 3, 1 << 16]), tensor_root(&[1, 2, 3, 1 << 16]));
     }
 }

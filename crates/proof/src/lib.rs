@@ -23,7 +23,7 @@ pub mod sampler;
 #[cfg(feature = "std")]
 pub use blob::{BlobTree, PIECE_ELEMENTS, piece_value, root_of_pieces, tensor_bytes, tensor_root};
 pub use commitment::{
-    AGGREGATE_COUNTS, AGGREGATE_LEAF_BYTES, GraphRoots, LEAF_BYTES, Leaf, MAX_STEPS_PER_LEAF, step_root,
+    AGGREGATE_COUNTS, AGGREGATE_LEAF_BYTES, GraphRoots, LEAF_BYTES, Leaf, MAX_STEPS_PER_LEAF, settings_root, step_root,
 };
 #[cfg(feature = "std")]
 pub use commitment::{outputs_tree, roots_tree};

@@ -8,7 +8,8 @@ pub type Result<T> = core::result::Result<T, Error>;
 macro_rules! errors {
     ($($name:ident = $code:literal, $message:literal;)*) => {
         /// Why an instruction is refused. Ranges: 1 guards, 100 stake, 200 configuration and emission, 300 data, 400 jobs, 500 rounds and
-        /// segments, 600 audit, 700 evaluation, 800 settlement, 900 disputes.
+        /// segments, 600 audit, 700 evaluation, 800 settlement, 900 disputes,
+        /// 1000 compressed updates.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Error {
@@ -203,6 +204,14 @@ errors! {
     DemandRunning = 942, "the demand is open; wait for the answer or for the end of its clock";
     ClaimConvicted = 943, "the claim is convicted, and whoever accused it earlier has the bounty; withdraw the accusation";
     ClaimDisputed = 944, "the claim is disputed and stands until the verdict; wait for it";
+
+    // Compressed updates (1000..=1019).
+    WrongPreviousUpdate = 1000, "the segment names another previous update than its trainer's in the round that its round builds on; where that has none, name the job's reset";
+    WrongUpdate = 1001, "a segment of a job with compressed updates has an update, any other segment has none";
+
+    // Steered settings (1020..=1039).
+    WrongSetting = 1020, "a steered setting is out of order, has no stake on its default, or means what another one means";
+    WrongMixtureMode = 1021, "a mixture follows stake linearly (0) or by its square root (1)";
 }
 
 impl core::fmt::Display for Error {

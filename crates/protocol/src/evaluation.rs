@@ -89,7 +89,7 @@ pub fn claim<H: Sha256>(
         accumulator_root: *accumulator_root,
         leaf_count: spec.score_leaf_count(),
         place,
-        reserved: [0; 3],
+        ..SegmentClaim::default()
     }
 }
 

@@ -116,15 +116,15 @@ instructions! {
         compounding: u8,
     }
 
-    /// Creates the attention pool of a job's domain.
+    /// Creates the attention pool of a job's domain, or of a side of one of its settings.
     ///
     /// Accounts: [signer, writable] payer · config · job · [writable] pool · [writable] payer's token account · [writable] vault ·
     /// token program · system program.
     ///
-    /// - the domain exists; one pool per job and domain
+    /// - the domain or the setting exists; one pool per job and number
     /// - the seed of the shares moves into the vault
     CreateAttentionPool = 4 {
-        /// The domain's number in the job.
+        /// The domain's number in the job, or [`attention_number`](crate::setting::attention_number) of a setting's side.
         domain: u32,
     }
 
@@ -245,7 +245,7 @@ instructions! {
     /// Accounts: [signer, writable] creator and payer · config · [writable] job · system program · [writable] creator's token account ·
     /// [writable] vault · token program · one dataset per domain.
     ///
-    /// - all sizes within limits; floor and cap admit a mixture; one different dataset per domain,
+    /// - all sizes within limits; floor and cap admit a mixture; settings in order ([`crate::setting`]); one different dataset per domain,
     ///   none shorter than a sequence and its target
     /// - commitments, audit and the longest dispute together end before an exit that began with them matures
     /// - unless the genesis state is an import, its bond moves into the vault
@@ -268,21 +268,25 @@ instructions! {
     /// Opens the next round.
     ///
     /// Accounts: [signer, writable] payer · [writable] job · [writable] round (created) · system program · [writable] the attention pool of each domain
-    /// in order.
+    /// in order · [writable] of each setting the attention pools of its sides: down, up.
     ///
     /// - the previous round is over and the job is not finished; there are trainers, auditors and evaluators
     /// - fewer rounds than the job's lookahead have a result that is not final; the seed is settled
     /// - the mixture is the water-filling of the time-weighted attention since the last round, which starts anew
+    /// - each setting is the mean of its bounds and its default, weighted by the same stake ([`crate::setting`])
     /// - the seed is the one that follows the previous round's ([`crate::finality::seed`]), at first the job's
     OpenRound = 17 {}
 
     /// Commits a trainer's segment.
     ///
-    /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · pool · [writable] segment (created) · system program.
+    /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · pool · [writable] segment (created) · system program ·
+    /// with compressed updates the trainer's segment of the round's parent, whether it exists or not.
     ///
     /// - the round is open and of this job; the signer operates the pool, which holds the place and is not excluded, and whose own
     ///   bond covers as many rounds as the job builds ahead
     /// - the segment starts at the round's base and has the job's number of leaves; one per trainer and round
+    /// - with compressed updates its previous one is the passed segment's, if that counts in its round, else the job's reset; the start state
+    ///   is not checked here but in court; there is an update
     /// - after the deadline it is late
     CommitSegment = 18 {
         /// The claim.

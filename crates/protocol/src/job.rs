@@ -13,6 +13,7 @@ use crate::{
     finality::{Chain, MAX_LOOKAHEAD, accusation::Escrow},
     mixture,
     pool::PoolKind,
+    setting::{self, MAX_SETTINGS, Setting},
 };
 
 /// Most trainers of a job.
@@ -61,8 +62,10 @@ pub struct JobSpec {
     /// Most rounds that have a result and are not final, the one that runs included: 1 to [`MAX_LOOKAHEAD`]. A trainer's own bond
     /// covers as many.
     pub lookahead: u8,
+    /// A [`mixture::Mode`]: how the mixture follows stake.
+    pub mixture_mode: u8,
     /// Always 0.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
     /// Least part of a domain in the mixture.
     pub mixture_floor_bps: u16,
     /// Greatest part of a domain in the mixture.
@@ -99,9 +102,64 @@ pub struct JobSpec {
     pub init_node_count: u32,
     /// Always 0.
     pub end_padding: u32,
+    // Compressed updates: all of these, or none. See [`JobSpec::is_compressed`].
+    /// sha256 Merkle root over the nodes of the graph that gives the state which a segment starts from: it reads the round's base, then
+    /// the trainer's previous update.
+    pub start_nodes_root: [u8; 32],
+    /// sha256 Merkle root over which of its nodes gives which state entry.
+    pub start_outputs_root: [u8; 32],
+    /// sha256 Merkle root over the nodes of the graph that gives a segment's update: it reads the previous update, then the segment's
+    /// start state, then its end state.
+    pub update_nodes_root: [u8; 32],
+    /// sha256 Merkle root over which of its nodes gives which entry of the update.
+    pub update_outputs_root: [u8; 32],
+    /// Root of the update that stands for the previous one of a trainer who has none that was applied.
+    pub reset_update_root: [u8; 32],
+    /// Nodes of the start graph.
+    pub start_node_count: u32,
+    /// Nodes of the update graph.
+    pub update_node_count: u32,
+    /// Entries of an update; 0 if segments hand over their end states.
+    pub update_entries: u32,
+    /// Entries of a round's base; 0 if that is a whole state.
+    pub base_entries: u32,
+    /// What patrons steer beside the mixture; those that exist come first.
+    pub settings: [Setting; MAX_SETTINGS],
 }
 
 impl JobSpec {
+    /// Whether segments hand over updates: each starts from the round's base and its trainer's previous update, and ends with a new
+    /// one, which is all that others read of it. Otherwise each starts from the base itself, and hands over its end state.
+    pub const fn is_compressed(&self) -> bool {
+        self.update_entries != 0
+    }
+
+    /// Entries of a round's base.
+    pub const fn entries_of_base(&self) -> u32 {
+        if self.is_compressed() { self.base_entries } else { self.state_count }
+    }
+
+    /// Entries of what a segment hands over: its update, or its end state.
+    pub const fn entries_of_result(&self) -> u32 {
+        if self.is_compressed() { self.update_entries } else { self.state_count }
+    }
+
+    /// Checks that what belongs to compressed updates is there, or none of it.
+    fn check_updates(&self) -> Result<()> {
+        let roots = [
+            &self.start_nodes_root,
+            &self.start_outputs_root,
+            &self.update_nodes_root,
+            &self.update_outputs_root,
+            &self.reset_update_root,
+        ];
+        let counts = [self.start_node_count, self.update_node_count, self.update_entries, self.base_entries];
+        let is_compressed = self.is_compressed();
+        let is_whole = roots.iter().all(|root| (**root != [0; 32]) == is_compressed)
+            && counts.iter().all(|count| (*count != 0) == is_compressed && *count <= 1 << 24);
+        if is_whole { Ok(()) } else { Err(Error::WrongJobShape) }
+    }
+
     /// Checks all sizes.
     pub fn check(&self) -> Result<()> {
         if self.domain_count == 0 || self.domain_count as usize > MAX_DOMAINS {
@@ -138,11 +196,20 @@ impl JobSpec {
             || (self.init_node_count == 0 && (self.init_nodes_root != [0; 32] || self.init_outputs_root != [0; 32]))
             || self.lookahead == 0
             || self.lookahead as usize > MAX_LOOKAHEAD
-            || self.reserved != [0; 2]
+            || self.reserved != 0
         {
             return Err(Error::WrongJobShape);
         }
+        self.check_updates()?;
+        setting::check(&self.settings)?;
+        mixture::Mode::from_byte(self.mixture_mode)?;
         mixture::check_bounds(self.domain_count as usize, self.mixture_floor_bps, self.mixture_cap_bps)
+    }
+
+    /// The mixture of the domains' stake, base units.
+    pub fn mixture(&self, weights: &[u64]) -> Result<[u16; MAX_DOMAINS]> {
+        let mode = mixture::Mode::from_byte(self.mixture_mode)?;
+        mixture::fill_by(mode, weights, [self.mixture_floor_bps, self.mixture_cap_bps])
     }
 
     /// The windows on which every base of the job is scored.
@@ -237,7 +304,7 @@ pub struct Job {
     pub escrow: Escrow,
 }
 
-account!(Job, Job, 2496, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 2752, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -377,4 +444,70 @@ pub const fn bit(place: u8) -> u16 {
 /// The bits of the first `count` places.
 pub const fn first_bits(count: u8) -> u16 {
     if count < 16 { (1u16 << count) - 1 } else { u16::MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A job of the least sizes.
+    fn plain() -> JobSpec {
+        JobSpec {
+            node_count: 1,
+            state_count: 3,
+            inner_steps: 1,
+            leaf_interval: 1,
+            batch: 1,
+            sequence_length: 8,
+            rounds: 1,
+            domain_count: 1,
+            lookahead: 1,
+            mixture_cap_bps: 10_000,
+            commit_slots: 1,
+            audit_slots: 1,
+            vote_slots: 1,
+            evaluation_slots: 1,
+            challenge_slots: 1,
+            score_node_count: 1,
+            score_windows: 1,
+            score_rows: 1,
+            score_leaf_interval: 1,
+            ..JobSpec::default()
+        }
+    }
+
+    #[test]
+    fn a_job_has_all_of_compressed_updates_or_none_of_it() {
+        let set: [fn(&mut JobSpec, u32); 9] = [
+            |spec, value| spec.start_nodes_root = [value as u8; 32],
+            |spec, value| spec.start_outputs_root = [value as u8; 32],
+            |spec, value| spec.update_nodes_root = [value as u8; 32],
+            |spec, value| spec.update_outputs_root = [value as u8; 32],
+            |spec, value| spec.reset_update_root = [value as u8; 32],
+            |spec, value| spec.start_node_count = value,
+            |spec, value| spec.update_node_count = value,
+            |spec, value| spec.update_entries = value,
+            |spec, value| spec.base_entries = value,
+        ];
+        let plain = plain();
+        let mut compressed = plain;
+        set.iter().for_each(|set| set(&mut compressed, 7));
+        assert_eq!((plain.check(), compressed.check()), (Ok(()), Ok(())));
+        assert_eq!((plain.entries_of_base(), plain.entries_of_result()), (3, 3));
+        compressed.base_entries = 5;
+        assert_eq!((compressed.entries_of_base(), compressed.entries_of_result()), (5, 7));
+        for set in set {
+            let (mut more, mut less) = (plain, compressed);
+            set(&mut more, 1);
+            set(&mut less, 0);
+            assert_eq!((more.check(), less.check()), (Err(Error::WrongJobShape), Err(Error::WrongJobShape)));
+        }
+        for set in &set[5..] {
+            let mut spec = compressed;
+            set(&mut spec, 1 << 24);
+            assert_eq!(spec.check(), Ok(()));
+            set(&mut spec, (1 << 24) + 1);
+            assert_eq!(spec.check(), Err(Error::WrongJobShape));
+        }
+    }
 }

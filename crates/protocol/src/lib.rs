@@ -32,6 +32,7 @@ pub mod pool;
 pub mod position;
 pub mod round;
 pub mod segment;
+pub mod setting;
 pub mod settlement;
 pub mod steering;
 pub mod token;

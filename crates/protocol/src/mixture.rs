@@ -1,11 +1,51 @@
 //! How stake becomes the data mixture: bounded water-filling.
 //!
 //! Invariants: the parts of all domains add up to 10 000 basis points; each lies between the floor and the cap; without any stake
-//! the mixture is uniform.
+//! the mixture is uniform; more stake on a domain never gives it less, up to the basis points of rounding.
 
-use sip_arith::int::{BPS_ONE, Rounding, add, mul_div};
+use sip_arith::int::{BPS_ONE, Rounding, add, isqrt_u64, mul_div};
 
 use crate::{Error, Result, job::MAX_DOMAINS};
+
+/// How a mixture follows stake. Either way floor and cap hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mode {
+    /// A domain's part is proportional to its stake.
+    Linear = 0,
+    /// It is proportional to the square root of its stake: four times the stake counts twice. The root is that of the domain's total, so
+    /// that splitting stake over wallets gains nothing.
+    SquareRoot = 1,
+}
+
+impl Mode {
+    /// The mode of a byte.
+    pub const fn from_byte(byte: u8) -> Result<Mode> {
+        match byte {
+            0 => Ok(Mode::Linear),
+            1 => Ok(Mode::SquareRoot),
+            _ => Err(Error::WrongMixtureMode),
+        }
+    }
+
+    /// What a domain's stake weighs: base units, or the greatest integer whose square is at most these.
+    fn weight(self, stake: u64) -> u64 {
+        match self {
+            Mode::Linear => stake,
+            Mode::SquareRoot => isqrt_u64(stake) as u64,
+        }
+    }
+}
+
+/// [`fill`] of what stake weighs in this mode, between a floor and a cap.
+pub fn fill_by(mode: Mode, stake: &[u64], [floor_bps, cap_bps]: [u16; 2]) -> Result<[u16; MAX_DOMAINS]> {
+    let mut weights = [0; MAX_DOMAINS];
+    for (weight, stake) in weights.iter_mut().zip(stake) {
+        *weight = mode.weight(*stake);
+    }
+    let weights = weights.get(..stake.len()).ok_or(Error::TooManyDomains)?;
+    fill(weights, floor_bps, cap_bps)
+}
 
 /// Checks that some mixture over `domains` domains has every part between floor and cap.
 pub fn check_bounds(domains: usize, floor_bps: u16, cap_bps: u16) -> Result<()> {
@@ -137,8 +177,53 @@ mod tests {
         assert_eq!(fill(&[u64::MAX, 1], 0, 10_000), Err(Error::Overflow));
     }
 
+    /// The worked examples of docs/economics.md: 100, 400 and 2 500 tokens.
+    #[test]
+    fn the_documented_examples_are_what_the_rule_gives() {
+        let stake = [100, 400, 2_500].map(|tokens| tokens * crate::config::TOKEN);
+        let fill = |mode, floor, cap| fill_by(mode, &stake, [floor, cap]).unwrap()[..3].to_vec();
+        assert_eq!(fill(Mode::Linear, 0, 10_000), [334, 1_333, 8_333]);
+        assert_eq!(fill(Mode::Linear, 500, 10_000), [501, 1_310, 8_189]);
+        assert_eq!(fill(Mode::Linear, 500, 6_000), [800, 3_200, 6_000]);
+        assert_eq!(fill(Mode::SquareRoot, 0, 10_000), [1_250, 2_500, 6_250]);
+        assert_eq!(fill(Mode::SquareRoot, 0, 5_000), [1_667, 3_333, 5_000]);
+    }
+
+    #[test]
+    fn modes_are_two_and_roots_are_exact() {
+        assert_eq!(Mode::from_byte(2), Err(Error::WrongMixtureMode));
+        for (stake, root) in [(0, 0), (3, 1), (4, 2), (u64::MAX, u32::MAX as u64)] {
+            assert_eq!((Mode::SquareRoot.weight(stake), Mode::Linear.weight(stake)), (root, stake));
+        }
+        assert_eq!(fill_by(Mode::SquareRoot, &[0; 4], [0, 10_000]).unwrap()[..4], [2_500; 4]);
+        assert_eq!(fill_by(Mode::SquareRoot, &[1; 9], [0, 10_000]), Err(Error::TooManyDomains));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn more_stake_never_gives_a_domain_less(
+            stake in prop::collection::vec(prop_oneof![Just(0u64), 0u64..1000, 0u64..1 << 60], 1..=8),
+            floor in 0u16..=10_000, cap in 0u16..=10_000, square_root in any::<bool>(),
+            domain in 0usize..8, more in prop_oneof![0u64..1000, 0u64..1 << 60],
+        ) {
+            let count = stake.len();
+            let (floor, cap) = (floor / count as u16, cap.max(10_000u16.div_ceil(count as u16)));
+            let mode = if square_root { Mode::SquareRoot } else { Mode::Linear };
+            let (domain, mut greater) = (domain % count, stake.clone());
+            greater[domain] += more;
+            let (before, after) = [&stake, &greater].map(|stake| fill_by(mode, stake, [floor, cap]).unwrap()).into();
+            for parts in [&before, &after] {
+                prop_assert_eq!(parts.iter().map(|part| *part as u32).sum::<u32>(), 10_000);
+                prop_assert!(parts[..count].iter().all(|part| (floor..=cap).contains(part)));
+            }
+            prop_assert!(after[domain] + 8 >= before[domain], "{:?} {:?}", before, after);
+            if stake.iter().all(|stake| *stake == 0) {
+                let (least, most) = (before[..count].iter().min(), before[..count].iter().max());
+                prop_assert!(most.unwrap() - least.unwrap() <= 1);
+            }
+        }
 
         #[test]
         fn mixtures_are_whole_bounded_and_follow_stake(

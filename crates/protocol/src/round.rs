@@ -9,6 +9,7 @@ use crate::{
     Address, Error, Header, Result, account,
     finality::Standing,
     job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, bit, first_bits},
+    setting::{MAX_SETTINGS, Snapshot},
 };
 
 /// Segments are committed.
@@ -181,20 +182,16 @@ pub struct Round {
     pub void_from: u8,
     /// Always 0.
     pub unused: u8,
+    /// Steered settings, multiples of 2⁻¹⁶: what the graph reads as `Source::Setting`; 0 where the job has none.
+    pub settings: [u32; MAX_SETTINGS],
 }
 
-account!(Round, Round, 3824);
+account!(Round, Round, 3840);
 
 impl Round {
-    /// Opens the next round of a job: the previous one is over, the mixture is the snapshot that the caller took from the
-    /// attention pools.
-    pub fn open(
-        &mut self,
-        job_address: &Address,
-        job: &mut Job,
-        mixture_bps: &[u16; MAX_DOMAINS],
-        slot: u64,
-    ) -> Result<()> {
+    /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
+    /// the attention pools.
+    pub fn open(&mut self, job_address: &Address, job: &mut Job, snapshot: &Snapshot, slot: u64) -> Result<()> {
         if job.round_live != 0 {
             return Err(Error::RoundNotFinished);
         }
@@ -222,7 +219,8 @@ impl Round {
         self.evaluator_count = job.evaluator_count;
         self.seed = job.next_seed;
         self.base_root = job.base_root;
-        self.mixture_bps = *mixture_bps;
+        self.mixture_bps = snapshot.mixture_bps;
+        self.settings = snapshot.settings;
         self.opened_slot = slot;
         self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
         self.eligible = eligible;

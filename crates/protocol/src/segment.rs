@@ -1,7 +1,7 @@
 //! A segment: one trainer's steps of one round, committed in one transaction.
 //!
 //! Invariants: status only moves Committed → Accepted → Convicted; a segment is settled once; an accepted segment starts at the
-//! round's base; a conviction slashes once; of all accusations that convict, the one committed first has the bounty, which leaves the
+//! round's base, or with compressed updates names its trainer's previous one; a conviction slashes once; of all accusations that convict, the one committed first has the bounty, which leaves the
 //! segment once.
 
 use bytemuck::{Pod, Zeroable};
@@ -12,7 +12,7 @@ use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
     finality::accusation::Escrow,
-    job::{Job, MAX_AUDITORS, bit},
+    job::{Job, JobSpec, MAX_AUDITORS, bit},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, AuditorSeat, Round},
 };
@@ -28,7 +28,7 @@ pub const ACCEPTED: u8 = 3;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct SegmentClaim {
-    /// State root before the first step: the round's base.
+    /// State root before the first step: the round's base, or with compressed updates what the start graph gives.
     pub start_root: [u8; 32],
     /// State root after the last step.
     pub end_root: [u8; 32],
@@ -40,6 +40,29 @@ pub struct SegmentClaim {
     pub place: u8,
     /// Always 0.
     pub reserved: [u8; 3],
+    // Compressed updates; zero without them.
+    /// Root of the trainer's previous update: see [`previous_root`].
+    pub previous_root: [u8; 32],
+    /// Root of the update that the update graph gives.
+    pub update_root: [u8; 32],
+}
+
+impl SegmentClaim {
+    /// Root of what the segment hands over: its update, or its end state.
+    pub const fn result_root(&self, spec: &JobSpec) -> &[u8; 32] {
+        if spec.is_compressed() { &self.update_root } else { &self.end_root }
+    }
+}
+
+/// The previous update that a segment must name: that of its trainer's segment in the round which the segment's round builds on, if it
+/// counts there, else the job's reset. So whoever joins, sat out a round, or had no part in a base starts anew. Zero without compressed
+/// updates.
+pub fn previous_root(spec: &JobSpec, previous: Option<&Segment>) -> [u8; 32] {
+    match previous {
+        _ if !spec.is_compressed() => [0; 32],
+        Some(segment) if segment.status == ACCEPTED => segment.claim.update_root,
+        _ => spec.reset_update_root,
+    }
 }
 
 /// Address: "segment", round (32), trainer pool (32).
@@ -88,7 +111,7 @@ pub struct Segment {
     pub unused: [u8; 6],
 }
 
-account!(Segment, Segment, 840, liabilities: |segment| Ok(segment.escrow.bounty));
+account!(Segment, Segment, 904, liabilities: |segment| Ok(segment.escrow.bounty));
 
 /// What a commitment is checked against.
 pub struct Commitment<'a> {
@@ -106,6 +129,8 @@ pub struct Commitment<'a> {
     pub parameters: &'a Parameters,
     /// What the trainer claims.
     pub claim: &'a SegmentClaim,
+    /// [`previous_root`] of the trainer's segment in the round's parent.
+    pub previous_root: &'a [u8; 32],
     /// Present slot.
     pub slot: u64,
 }
@@ -124,17 +149,21 @@ pub struct Amendment<'a> {
     pub pool: &'a mut Pool,
     /// What the trainer claims instead.
     pub claim: &'a SegmentClaim,
+    /// [`previous_root`] of the trainer's segment in the round's parent.
+    pub previous_root: &'a [u8; 32],
     /// Present slot.
     pub slot: u64,
 }
 
 impl Segment {
-    /// Commits a segment: starting at the base, complete, by a trainer in good standing, once per round, before the commits
+    /// Commits a segment: starting at the base or from the previous update, complete, by a trainer in good standing, once per round, before the commits
     /// are closed; after the deadline it is late.
     #[inline(always)]
     pub fn commit(&mut self, commitment: Commitment) -> Result<()> {
-        let Commitment { job, round_address, round, pool_address, pool, parameters, claim, slot } = commitment;
+        let Commitment { job, round_address, round, pool_address, pool, parameters, claim, previous_root, slot } =
+            commitment;
         check_claim(job, round, pool_address, claim)?;
+        check_updates(job, round, claim, previous_root)?;
         pool.require_bonded(job.trainer_bond(parameters)?)?;
         if round.committed & bit(claim.place) != 0 {
             return Err(Error::AlreadyCommitted);
@@ -156,8 +185,9 @@ impl Segment {
     /// whose hardware slipped need not be convicted for it.
     #[inline(always)]
     pub fn amend(&mut self, amendment: Amendment) -> Result<()> {
-        let Amendment { config, job, round, pool_address, pool, claim, slot } = amendment;
+        let Amendment { config, job, round, pool_address, pool, claim, previous_root, slot } = amendment;
         check_claim(job, round, pool_address, claim)?;
+        check_updates(job, round, claim, previous_root)?;
         if self.claim == *claim {
             return Err(Error::NothingAmended);
         }
@@ -228,18 +258,33 @@ impl Segment {
     }
 }
 
-/// Checks that a trainer may claim this in an open round: its place, the base, the number of leaves.
+/// Checks that a trainer may claim this in an open round: its place, the number of leaves.
 fn check_claim(job: &Job, round: &Round, pool_address: &Address, claim: &SegmentClaim) -> Result<()> {
     round.require_status(round::OPEN)?;
     job.require_place(PoolKind::Trainer, claim.place, pool_address)?;
     if round.eligible & bit(claim.place) == 0 || job.is_excluded(claim.place) {
         return Err(Error::Excluded);
     }
+    if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {
+        return Err(Error::WrongLeafCount);
+    }
+    Ok(())
+}
+
+/// Checks where a segment starts: at the round's base; with compressed updates from the right previous one, and then what start state
+/// follows, and what update the end state, is the court's business.
+fn check_updates(job: &Job, round: &Round, claim: &SegmentClaim, previous_root: &[u8; 32]) -> Result<()> {
+    if claim.previous_root != *previous_root {
+        return Err(Error::WrongPreviousUpdate);
+    }
+    if job.spec.is_compressed() {
+        return if claim.update_root != [0; 32] { Ok(()) } else { Err(Error::WrongUpdate) };
+    }
     if claim.start_root != round.base_root {
         return Err(Error::WrongStartRoot);
     }
-    if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {
-        return Err(Error::WrongLeafCount);
+    if claim.update_root != [0; 32] {
+        return Err(Error::WrongUpdate);
     }
     Ok(())
 }
@@ -270,5 +315,43 @@ mod tests {
         assert_eq!(segment.convict(&mut job, &mut pool, &parameters, 0), Ok(SlashOutcome::default()));
         segment.close_dispute(&mut pool).unwrap();
         assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));
+    }
+
+    #[test]
+    fn only_an_update_that_was_applied_is_a_previous_one() {
+        let plain = JobSpec::default();
+        let spec = JobSpec { update_entries: 3, reset_update_root: [9; 32], ..plain };
+        let mut segment = Segment::zeroed();
+        segment.claim.update_root = [5; 32];
+        for (status, expected) in [(0, [9; 32]), (COMMITTED, [9; 32]), (CONVICTED, [9; 32]), (ACCEPTED, [5; 32])] {
+            segment.status = status;
+            assert_eq!(previous_root(&spec, Some(&segment)), expected);
+            assert_eq!(previous_root(&plain, Some(&segment)), [0; 32]);
+        }
+        assert_eq!((previous_root(&spec, None), previous_root(&plain, None)), ([9; 32], [0; 32]));
+        segment.claim.end_root = [7; 32];
+        assert_eq!((segment.claim.result_root(&spec), segment.claim.result_root(&plain)), (&[5; 32], &[7; 32]));
+    }
+
+    #[test]
+    fn a_claim_starts_at_the_base_or_at_the_right_previous_update() {
+        let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+        round.base_root = [1; 32];
+        let plain = SegmentClaim { start_root: [1; 32], ..SegmentClaim::default() };
+        let compressed = SegmentClaim { start_root: [2; 32], previous_root: [9; 32], update_root: [3; 32], ..plain };
+        let check = |job: &Job, claim: &SegmentClaim| {
+            let previous = if job.spec.is_compressed() { [9; 32] } else { [0; 32] };
+            check_updates(job, &round, claim, &previous)
+        };
+        assert_eq!(check(&job, &plain), Ok(()));
+        assert_eq!(check(&job, &SegmentClaim { start_root: [2; 32], ..plain }), Err(Error::WrongStartRoot));
+        assert_eq!(check(&job, &SegmentClaim { update_root: [2; 32], ..plain }), Err(Error::WrongUpdate));
+        assert_eq!(check(&job, &compressed), Err(Error::WrongPreviousUpdate));
+        job.spec.update_entries = 3;
+        assert_eq!(check(&job, &compressed), Ok(()));
+        assert_eq!(check(&job, &SegmentClaim { update_root: [0; 32], ..compressed }), Err(Error::WrongUpdate));
+        let stale = SegmentClaim { previous_root: [8; 32], ..compressed };
+        assert_eq!(check(&job, &stale), Err(Error::WrongPreviousUpdate));
+        assert_eq!(check(&job, &plain), Err(Error::WrongPreviousUpdate));
     }
 }

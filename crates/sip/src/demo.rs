@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::progress::Progress;
-use crate::run::settings::{Fraud, Settings};
+use crate::run::settings::{Fraud, MixtureRule, Settings};
 use crate::run::{Run, Stop, prepare};
 use crate::store::Store;
 use crate::summary::{DemandSummary, Summary};
@@ -27,11 +27,14 @@ pub(crate) struct Arguments {
     /// Steps of each trainer in each round
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     steps: Option<u32>,
-    /// Frauds to stage, separated by commas: flip-bit, lazy, poison, wrong-data, withhold, late (a trainer's);
-    /// false-accusation, vote, attest (an auditor's); lying-evaluator, score (an evaluator's); genesis (the creator's);
+    /// Frauds to stage, separated by commas: flip-bit, lazy, poison, wrong-data, wrong-setting, withhold,
+    /// late (a trainer's); false-accusation, vote, attest (an auditor's); lying-evaluator, score (an evaluator's); genesis (the creator's);
     /// "none" for an honest run
     #[arg(long, value_name = "KIND", default_value = "flip-bit,false-accusation,lying-evaluator")]
     cheat: String,
+    /// How the mixture follows stake
+    #[arg(long, value_name = "RULE", default_value = "linear")]
+    mixture: MixtureRule,
     /// Seed of weights, batches, keys and frauds
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -45,7 +48,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     overwrite: bool,
     /// Go on with the run in the folder, from its last finished round
-    #[arg(long, conflicts_with_all = ["data", "model", "rounds", "steps", "cheat", "seed", "quick", "overwrite"])]
+    #[arg(long, conflicts_with_all = ["data", "model", "rounds", "steps", "cheat", "mixture", "seed", "quick", "overwrite"])]
     resume: bool,
     /// Print the summary as JSON, and no progress
     #[arg(long)]
@@ -106,6 +109,7 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         audit_rate: if rounds < 6 && !cheats.contains(&Fraud::Late) { 1.0 } else { 0.5 },
         windows: if quick { 8 } else { 32 },
         cheats,
+        mixture: arguments.mixture,
         domains: Vec::new(),
     };
     let trainers = settings.cheats.iter().filter(|fraud| fraud.is_trainers()).count();

@@ -13,6 +13,7 @@ mod progress;
 mod report;
 mod run;
 mod security;
+mod setting;
 mod store;
 mod summary;
 mod train;

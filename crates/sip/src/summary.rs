@@ -17,6 +17,8 @@ pub(crate) struct Summary {
     pub(crate) model: ModelSummary,
     /// The domains of the data, in the order of every mixture.
     pub(crate) domains: Vec<DomainSummary>,
+    /// What patrons steered beside the mixture.
+    pub(crate) settings: Vec<SettingSummary>,
     /// Held-out loss per domain before training, in nats per token.
     pub(crate) initial_loss: Vec<f64>,
     /// The rounds, in order.
@@ -117,6 +119,19 @@ pub(crate) struct DomainSummary {
     pub(crate) root: String,
 }
 
+/// A number that patrons steer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SettingSummary {
+    /// Name.
+    pub(crate) name: String,
+    /// Least value.
+    pub(crate) lower: f64,
+    /// Value without stake.
+    pub(crate) default: f64,
+    /// Greatest value.
+    pub(crate) upper: f64,
+}
+
 /// One round.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RoundSummary {
@@ -124,6 +139,8 @@ pub(crate) struct RoundSummary {
     pub(crate) index: u32,
     /// Share of each domain, in basis points.
     pub(crate) mixture_bps: Vec<u16>,
+    /// Value of each setting, in the order of the summary's.
+    pub(crate) settings: Vec<f64>,
     /// Held-out loss per domain after the round, in nats per token, as tallied on chain.
     pub(crate) loss: Vec<f64>,
     /// Held-out loss, weighted by the mixture.

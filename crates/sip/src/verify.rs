@@ -395,6 +395,7 @@ impl Verifier {
             round: round.index,
             seed: round.seed,
             mixture: sip_data::Mixture::new(&round.mixture_bps[..self.settings.domains.len()])?,
+            settings: round.settings,
             place: person.place,
             base: Arc::clone(base),
             bases: Vec::new(),

@@ -4,13 +4,15 @@ use serde_json::Value;
 use sip_client::{NewPool, Program};
 use sip_ledger::{Embedded, Ledger, Rpc};
 use sip_localnet::read_key;
+use sip_protocol::Account;
 use sip_protocol::administration::{LIFETIME_SLOTS, TIMELOCK_SLOTS};
 use sip_protocol::config::{CAP, Parameters, TOKEN};
 use sip_protocol::emission::{Schedule, YEAR_SLOTS};
 use sip_protocol::instruction::RegisterDataset;
-use sip_protocol::job::JobSpec;
+use sip_protocol::job::{Job, JobSpec};
 use sip_protocol::lock::{PERIOD_TICKS, TICK_SLOTS};
 use sip_protocol::pool::PoolKind;
+use sip_protocol::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::io::{BufRead, BufReader};
@@ -132,7 +134,10 @@ fn begun() -> (Chain, String) {
     (chain, alice)
 }
 
-/// The authority's job of two domains, "letters" and "ballads".
+/// What stake steers of the job: between half and double; a thousand tokens go half of the way.
+const RATE: Setting = Setting::new(LEARNING_RATE, [SETTING_ONE / 2, SETTING_ONE, 2 * SETTING_ONE], 1_000);
+
+/// The authority's job of two domains, "letters" and "ballads", and a steered learning rate.
 fn job(chain: &Chain) -> Address {
     let authority = wallet(&chain.key("authority"));
     let me = authority.pubkey();
@@ -180,6 +185,7 @@ fn job(chain: &Chain) -> Address {
         score_windows: 1,
         score_rows: 1,
         score_leaf_interval: 1,
+        settings: [RATE, Setting::default(), Setting::default(), Setting::default()],
         ..JobSpec::default()
     };
     send(program.create_job(&me, 0, &spec, &datasets));
@@ -340,6 +346,48 @@ fn attention_steers_moves_and_is_locked() {
 }
 
 #[test]
+fn settings_are_steered_by_name() {
+    let (chain, _) = begun();
+    let job_address = job(&chain);
+    let job = job_address.to_string();
+    let side = |place: usize| chain.json("alice", &["steer", "show", &job])[place].clone();
+    let names: Vec<Value> = (0..4).map(|place| side(place)["name"].clone()).collect();
+    assert_eq!(names, ["letters", "ballads", "learning-rate:down", "learning-rate:up"]);
+    assert_eq!(side(3)["steeredTo"], "1.0000 of 0.5000 to 2.0000; 1.0000 by 1,000 SIP");
+    assert_eq!(side(0)["steeredTo"], "linear of stake");
+    let wrong = chain.refused("alice", &["steer", "add", &job, "learning-rate:sideways", "1"]);
+    assert!(
+        wrong.contains("it has letters, ballads; stake also steers learning-rate:down, learning-rate:up"),
+        "{wrong}"
+    );
+
+    chain.json("alice", &["steer", "add", &job, "learning-rate:up", "300"]);
+    let up = side(3)["pool"].as_str().unwrap().to_owned();
+    chain.advance(ACTIVATION_SLOTS);
+    chain.json("alice", &["stake", "activate", &up]);
+    chain.advance(500 * ACTIVATION_SLOTS);
+    let value = side(3)["steeredTo"].as_str().unwrap().to_owned();
+    assert!(value.starts_with("1.23"), "(1,000 + 600) / 1,300, less the time before it was active: {value}");
+
+    chain.json("authority", &["pool", "create", "--kind", "trainer", "--bond", "1000"]);
+    let pool = chain.row("alice", &["pool", "list", "--kind", "trainer"])["pool"].as_str().unwrap().to_owned();
+    chain.json("alice", &["stake", "deposit", &pool, "1000"]);
+    chain.advance(ACTIVATION_SLOTS);
+    chain.json("alice", &["steer", "vote", &pool, &job, "learning-rate:down", "600"]);
+    let vote = chain.row("alice", &["steer", "votes"]);
+    assert_eq!((&vote["domain"], &vote["steers"]), (&8.into(), &"learning-rate:down".into()));
+
+    chain.json("alice", &["lock", "create", &job, "learning-rate:up", "100", "--months", "12"]);
+    chain.json("alice", &["steer", "move", &job, "learning-rate:up", "letters", "200"]);
+    let trainer = pool.parse().unwrap();
+    begin_round(&chain, &job_address, &trainer);
+    let history = chain.row("alice", &["steer", "history", &job]);
+    let settings = history["settings"].as_str().unwrap();
+    assert!(settings.starts_with("learning-rate 1."), "{settings}");
+    assert_eq!(history["mixture"], "letters 50.00 %, ballads 50.00 %");
+}
+
+#[test]
 fn delegated_stake_votes_for_a_domain() {
     let (chain, alice) = begun();
     let job = job(&chain).to_string();
@@ -434,8 +482,12 @@ fn begin_round(chain: &Chain, job: &Address, trainer: &Address) {
     for kind in [PoolKind::Auditor, PoolKind::Evaluator] {
         instructions.push(program.join_job(&me, job, &program.pool(kind, &me, 0)));
     }
-    instructions.extend([0, 1].map(|domain| program.create_attention_pool(&me, job, domain)));
-    instructions.push(program.open_round(&me, job, 0, 2));
+    let account = ledger.account(job).unwrap().unwrap();
+    let state = Job::decode(&account.data).unwrap();
+    let missing = |number: &u32| ledger.account(&program.attention_pool(job, *number)).unwrap().is_none();
+    let numbers: Vec<u32> = state.spec.attention_numbers().filter(missing).collect();
+    instructions.extend(numbers.into_iter().map(|number| program.create_attention_pool(&me, job, number)));
+    instructions.push(program.open_next_round(&me, job, &state));
     for instruction in instructions {
         ledger.send(&[instruction], &authority, &[]).unwrap();
     }

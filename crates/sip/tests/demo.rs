@@ -89,6 +89,11 @@ fn wrong_data_are_convicted() {
 }
 
 #[test]
+fn another_learning_rate_than_stake_set_is_convicted() {
+    a_cheating_trainer_is_convicted("wrong-setting", "9");
+}
+
+#[test]
 fn a_false_accuser_loses_its_bond_and_its_victim_stays() {
     let folder = tempfile::tempdir().unwrap();
     let summary = demo(folder.path(), "6", "false-accusation");
@@ -190,6 +195,14 @@ fn an_honest_run_learns_pays_everyone_and_is_the_same_every_time() {
         let after = summary["rounds"][3]["loss"][domain].as_f64().unwrap();
         assert!(after < before - 0.3, "domain {domain}: {before} to {after}");
     }
+    // A patron leans on the learning rate in the first round, half as much as the default weighs; it counts for nearly all of the next.
+    let setting = &summary["settings"][0];
+    assert_eq!(
+        (&setting["name"], &setting["lower"], &setting["upper"]),
+        (&"learning-rate".into(), &0.5.into(), &2.0.into())
+    );
+    let values: Vec<f64> = (0..4).map(|round| summary["rounds"][round]["settings"][0].as_f64().unwrap()).collect();
+    assert!(values[0] == 1.0 && values[1..].iter().all(|value| (1.3..=4.0 / 3.0).contains(value)), "{values:?}");
     // One thread and no vector instructions: not one bit differs.
     let arguments = ["demo", "--quick", "--json", "--seed", "8", "--cheat", "none", "--out", path(&second)];
     let again = sip(&arguments).env("SIP_THREADS", "1").env("SIP_SIMD", "scalar").output().unwrap();

@@ -155,6 +155,13 @@ pub fn close(account: &mut AccountView, recipient: &mut AccountView) -> Result<(
     account.close().map_err(|_| Error::DuplicateAccount)
 }
 
+/// The canonical address of an account of this program.
+#[inline(always)]
+pub fn derive(program: &Address, seeds: &[&[u8]]) -> Result<[u8; 32]> {
+    let (address, _) = Address::try_find_program_address(seeds, program).ok_or(Error::WrongAddress)?;
+    Ok(*address.as_array())
+}
+
 /// Most seeds of an address, without its bump.
 const MAX_SEEDS: usize = 4;
 

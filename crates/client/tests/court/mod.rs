@@ -1,6 +1,7 @@
 //! A job over the synthetic graph on a real ledger, and disputes on it played by both brains.
 #![allow(dead_code, reason = "not every test file asks for everything")]
 
+pub(crate) mod chamber;
 pub(crate) mod hall;
 
 use sip_client::Accusation;
@@ -70,6 +71,7 @@ pub(crate) fn placed(story: &synthetic::Scene, scene: &Scene, trainer: usize) ->
     story.placed(|ground| {
         ground.round_seed = round.seed;
         ground.mixture_bps = round.mixture_bps;
+        ground.settings = round.settings;
         ground.first_step = round.index * ground.inner_steps;
         ground.trainer = trainer as u32;
     })

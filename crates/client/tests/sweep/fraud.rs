@@ -63,6 +63,8 @@ pub(crate) enum Fraud {
     Token { step: u32, element: u32, token: u32 },
     /// The second row of the batch is the first one again.
     RepeatedRow { step: u32 },
+    /// From this step on another value stands in the place of a setting.
+    OtherSetting { step: u32, setting: u32, value: u32 },
     /// The step starts from another state than the one before ends in: at step 0, from a stale base.
     Jump { step: u32, entry: u32, element: u32, change: Change },
     /// The state after the step is not what was computed.
@@ -107,7 +109,8 @@ impl Fraud {
         let other = (step + 1 + random.below(5)) % (steps + 5);
         match random.below(100) {
             0..45 => Fraud::Carried { step, node, element: of_node, change },
-            45..55 => Fraud::Isolated { step, node: output, element: of_output, change },
+            45..48 => Fraud::OtherSetting { step, setting: element & 3, value: random.below(1 << 18) },
+            48..55 => Fraud::Isolated { step, node: output, element: of_output, change },
             55..58 => Fraud::Skipped { step },
             58..60 => Fraud::Lazy { step },
             60..63 => Fraud::SwappedBatches { step },
@@ -147,6 +150,7 @@ impl Fraud {
             | Fraud::CommittedOther { step, .. }
             | Fraud::Token { step, .. }
             | Fraud::RepeatedRow { step }
+            | Fraud::OtherSetting { step, .. }
             | Fraud::Jump { step, .. }
             | Fraud::Entry { step, .. } => step,
             _ => 0,
@@ -217,6 +221,11 @@ impl Fraud {
             Fraud::Carried { step, node, element, change } if step == at && node == number => {
                 let mut output = true_output.to_vec();
                 change.apply(&mut output[element as usize]);
+                Some(output)
+            }
+            Fraud::OtherSetting { step, setting, value } if step <= at && number == graph::SETTINGS => {
+                let mut output = true_output.to_vec();
+                output[setting as usize] = value;
                 Some(output)
             }
             _ => None,

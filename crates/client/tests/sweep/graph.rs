@@ -16,7 +16,10 @@ const TIMES: u32 = ROW_TOKENS - 1;
 const SAMPLES: u32 = ROWS * TIMES;
 
 /// Which node's output each state entry becomes.
-pub(crate) const OUTPUTS: [u32; 6] = [16, 17, 19, 21, 24, 25];
+pub(crate) const OUTPUTS: [u32; 6] = [16, 17, 19, 21, 24, 27];
+
+/// The node that reads the round's settings.
+pub(crate) const SETTINGS: u32 = 26;
 
 /// Elements of each state entry.
 pub(crate) const STATE: [u32; 6] = [HIDDEN * WIDTH, HIDDEN, SAMPLES, VOCABULARY * 2, SAMPLES * SAMPLES, ROWS];
@@ -196,6 +199,20 @@ pub(crate) fn nodes() -> Vec<NodeSpec> {
             &[ROWS],
             vec![operand(5, 0, &[1]), operand(15, 0, &[1])],
             &[(ConstF, 0, 0, 0, 0.5), (Fma, 0, 2, 1, 0.0)],
+        ),
+        /* 26 */ input(Source::Setting, Type::U32, &[4]),
+        // 27: to each row two of the settings are added.
+        map(
+            Type::F32,
+            &[ROWS],
+            vec![operand(25, 0, &[1]), operand(26, 0, &[1]), operand(26, 2, &[1])],
+            &[
+                (FromU, 1, 0, 0, 0.0),
+                (FromU, 2, 0, 0, 0.0),
+                (Add, 3, 4, 0, 0.0),
+                (ConstF, 0, 0, 0, 1.0 / 65_536.0),
+                (Fma, 5, 6, 0, 0.0),
+            ],
         ),
     ]
 }

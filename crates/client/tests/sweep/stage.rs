@@ -10,6 +10,7 @@ use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::job::JobSpec;
 use sip_protocol::pool::{Pool, PoolKind};
 use sip_protocol::segment::{Segment, SegmentClaim};
+use sip_protocol::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -51,6 +52,7 @@ impl Stage {
             mixture_cap_bps: 9000,
             ..cast.spec
         };
+        cast.spec.settings[0] = Setting::new(LEARNING_RATE, [SETTING_ONE / 2, SETTING_ONE, 2 * SETTING_ONE], 1_000);
         let mut scene = Scene::with(&cast);
         for (domain, address) in scene.datasets.clone().iter().enumerate() {
             let mut dataset: Dataset = scene.world.state(address);
@@ -65,6 +67,7 @@ impl Stage {
         let ground = Ground {
             round_seed: round.seed,
             mixture_bps: round.mixture_bps,
+            settings: round.settings,
             first_step: round.index * ground.inner_steps,
             trainer: u32::from(scene.trainers[TRAINER].seat.place),
             ..*ground

@@ -130,6 +130,7 @@ impl Story {
                 (Kind::Input, Source::State(entry)) => before[entry as usize].clone(),
                 (Kind::Input, Source::Batch) => batch.clone(),
                 (Kind::Input, Source::Step) => Tensor::new(vec![self.ground.first_step + step]),
+                (Kind::Input, Source::Setting) => Tensor::new(self.ground.settings.to_vec()),
                 (Kind::Input, Source::Table(entry)) => self.tables[entry as usize].clone(),
                 _ => {
                     let operands: Vec<&[u32]> =

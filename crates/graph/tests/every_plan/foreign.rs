@@ -46,7 +46,7 @@ pub(crate) fn example() -> Graph {
 
 /// Inputs of the lengths that the graph reads; `None` if running it would take long.
 pub(crate) fn given(graph: &Graph) -> Option<Given> {
-    let mut given = Given { state: Vec::new(), batch: Vec::new(), tables: Vec::new() };
+    let mut given = Given { state: Vec::new(), batch: Vec::new(), tables: Vec::new(), settings: Vec::new() };
     let work = graph.nodes().iter().map(|spec| spec.len().saturating_mul(spec.terms())).fold(0, usize::saturating_add);
     if work > MOST_WORK {
         return None;
@@ -59,6 +59,7 @@ pub(crate) fn given(graph: &Graph) -> Option<Given> {
             // An entry that no output replaces is none of a step.
             Source::State(entry) if entry as usize >= given.state.len() => return None,
             Source::State(_) | Source::Step => {}
+            Source::Setting => given.settings = (0..spec.len()).map(|i| (i as u32 + 3) << 14).collect(),
             Source::Batch => given.batch = (0..spec.len()).map(|i| (i * i % 16) as u32).collect(),
             Source::Table(number) if number < 8 => {
                 while given.tables.len() <= number as usize {

@@ -13,11 +13,12 @@ pub(crate) struct Given {
     pub(crate) state: Vec<Buffer>,
     pub(crate) batch: Vec<u32>,
     pub(crate) tables: Vec<Buffer>,
+    pub(crate) settings: Vec<u32>,
 }
 
 impl Given {
     fn inputs(&self) -> Inputs<'_> {
-        Inputs { state: &self.state, batch: &self.batch, step: 3, tables: &self.tables }
+        Inputs { state: &self.state, batch: &self.batch, step: 3, tables: &self.tables, settings: &self.settings }
     }
 }
 
@@ -39,7 +40,7 @@ fn apart(graph: &Graph, given: &Given, executor: &mut Executor) -> Outcome {
 /// The step as training runs it, where it may replace the state.
 fn replacing(graph: &Graph, given: &Given, executor: &mut Executor) -> Outcome {
     let mut state = DoubleState::new(given.state.clone());
-    let outcome = executor.step(&mut state, &given.batch, 3, &given.tables, None);
+    let outcome = executor.step(&mut state, &given.inputs(), None);
     if let Err(fault) = outcome {
         assert_eq!(state.entries(), given.state, "a fault changed the state");
         return Err(fault);

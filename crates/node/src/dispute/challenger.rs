@@ -155,7 +155,7 @@ impl<R: Evidence> Challenger<R> {
         let (root, path) = match graph.node(game.node)?.source() {
             Source::State(number) => {
                 let (state, entry) = match game.ground.input(number).map_err(DisputeError::Position)? {
-                    StateInput::Carried(entry) => (self.library.state(game.step)?, entry),
+                    StateInput::Carried(entry) => (self.library.carried(game.step, game.ground.carried)?, entry),
                     StateInput::Base { base, entry } => (self.library.base(base, game.ground.base_entries)?, entry),
                 };
                 let root = *missing(state.roots.get(entry as usize), "such state entry")?;
@@ -165,7 +165,9 @@ impl<R: Evidence> Challenger<R> {
                 let root = *missing(graph.table_roots.get(entry as usize), "such table")?;
                 (root, graph.tables_tree.path(entry))
             }
-            Source::Batch | Source::Step => return Err(DisputeError::Missing("state or table for this node")),
+            Source::Batch | Source::Step | Source::Setting => {
+                return Err(DisputeError::Missing("state or table for this node"));
+            }
         };
         Ok(Move::new(MoveKind::ProveInput, [root.to_vec(), path].concat()))
     }

@@ -20,7 +20,8 @@ pub trait Evidence {
     fn leaves(&mut self) -> Result<Vec<Leaf>, Self::Error>;
     /// Batch root and end state root of every step of a leaf.
     fn steps(&mut self, leaf: u32) -> Result<Vec<StepRoots>, Self::Error>;
-    /// BLAKE3 root of every entry of the state before a step; `step` may be the number of steps, for the last state.
+    /// BLAKE3 root of every entry of the state before a step; `step` may be the number of steps, for the last state. Where a graph is
+    /// computed once, the state before step 0 is what the first `carried` inputs read, and may have another number of entries.
     fn state_roots(&mut self, step: u32) -> Result<Vec<Hash>, Self::Error>;
     /// BLAKE3 root of every node's output in a step, in graph order.
     fn trace_roots(&mut self, step: u32) -> Result<Vec<Hash>, Self::Error>;
@@ -206,6 +207,14 @@ impl<R: Evidence> Library<R> {
         Ok(Trace { tree: roots_tree(&roots), roots })
     }
 
+    /// The state before a step, as far as inputs read it.
+    pub(super) fn carried(&mut self, step: u32, entries: u32) -> Result<Trace, DisputeError<R::Error>> {
+        let roots = self.evidence.state_roots(step).map_err(DisputeError::Evidence)?;
+        let roots = missing((roots.len() == entries as usize).then_some(roots), "complete state before the step")?;
+        Ok(Trace { tree: roots_tree(&roots), roots })
+    }
+
+    /// What comes of the step before this one.
     pub(super) fn state(&mut self, step: u32) -> Result<Trace, DisputeError<R::Error>> {
         let roots = self.evidence.state_roots(step).map_err(DisputeError::Evidence)?;
         let roots = missing((roots.len() == self.graph.outputs.len()).then_some(roots), "complete state")?;

@@ -5,6 +5,8 @@
 //! either can be stopped and started again at any move.
 
 mod challenger;
+#[cfg(any(test, feature = "testing"))]
+pub mod compressed;
 mod defender;
 mod evidence;
 #[cfg(any(test, feature = "testing"))]

@@ -1,6 +1,7 @@
 //! A small segment with every operator in its graph, run honestly or with one lie, for tests of disputes.
 
 use super::{Evidence, FaultPlace, GraphEvidence, StepRoots};
+use crate::State;
 use sip_arith::{Native, is_fault};
 use sip_ops::{Instruction, Kind, Node, NodeSpec, Opcode, Operand, Source, Type, evaluate_element};
 use sip_proof::sampler::{Corpus, Row};
@@ -51,6 +52,8 @@ pub mod node {
     pub const BYTES: u32 = 13;
     /// Contraction of 600 words of bytes, u32 [samples, samples].
     pub const CONTRACTED_BYTES: u32 = 14;
+    /// The round's settings.
+    pub const SETTINGS: u32 = 15;
 }
 
 /// What a lying trainer does.
@@ -273,6 +276,7 @@ fn graph() -> Vec<NodeSpec> {
         copied,
         bytes,
         contracted_bytes,
+        input(Source::Setting, Type::U32, &[4]),
     ]
 }
 
@@ -309,6 +313,7 @@ impl Scene {
             batch_rows: ROWS,
             row_tokens: ROW_TOKENS,
             carried: 5,
+            settings: [65_536, 98_304, 0, 0],
             ..bytemuck::Zeroable::zeroed()
         };
         for (domain, tokens) in datasets.iter().enumerate() {
@@ -332,6 +337,14 @@ impl Scene {
             }
         }
         scene.ground.start_root = state_tree_root(&scene.genesis);
+        Arc::new(scene)
+    }
+
+    /// The same job with a segment that starts from this state.
+    pub fn starting(&self, state: &State) -> Arc<Scene> {
+        let mut scene = self.clone();
+        scene.genesis = state.entries().iter().map(|entry| entry.to_vec()).collect();
+        scene.ground.start_root = state.root();
         Arc::new(scene)
     }
 
@@ -380,6 +393,7 @@ impl Scene {
                     (Kind::Input, Source::State(entry)) => state[entry as usize].clone(),
                     (Kind::Input, Source::Batch) => batch.clone(),
                     (Kind::Input, Source::Step) => vec![ground.first_step + step],
+                    (Kind::Input, Source::Setting) => ground.settings.to_vec(),
                     (Kind::Input, Source::Table(_)) => self.table.clone(),
                     _ => {
                         let operands: Vec<&[u32]> = spec.operands.iter().map(|o| &trace[o.node as usize][..]).collect();

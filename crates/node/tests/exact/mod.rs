@@ -1,7 +1,7 @@
 //! A small training run whose outcome is held fast: the test `golden` and the example `state_root` both run it.
 
 use sip_data::{Mixture, TokenBlob};
-use sip_graph::{AdamW, DoubleState, Executor, ExecutorOptions};
+use sip_graph::{AdamW, DoubleState, Executor, ExecutorOptions, Inputs};
 use sip_kernels::Threads;
 use sip_model::{LlamaConfig, Schedule, Shape, TrainConfig, init, tables, training_graph};
 use sip_node::{SegmentTask, State, Task};
@@ -50,8 +50,15 @@ pub(crate) fn task(threads: &Arc<Threads>) -> Result<(Task, SegmentTask), Box<dy
         held_out: None,
     };
     let base = Arc::new(State::new(init(&config, 20_260, threads)?, threads));
-    let segment =
-        SegmentTask { round: 0, seed: [42; 32], mixture: Mixture::uniform(1)?, place: 0, base, bases: Vec::new() };
+    let segment = SegmentTask {
+        round: 0,
+        seed: [42; 32],
+        mixture: Mixture::uniform(1)?,
+        settings: [0; 4],
+        place: 0,
+        base,
+        bases: Vec::new(),
+    };
     Ok((task, segment))
 }
 
@@ -62,7 +69,11 @@ pub(crate) fn root(options: ExecutorOptions, threads: &Arc<Threads>) -> Result<S
     let mut state = DoubleState::new(segment.base.entries().to_vec());
     for step in 0..STEPS {
         let batch = segment.batch(&task, step, None)?;
-        executor.step(&mut state, &batch, segment.job_step(&task, step), &task.tables, None)?;
+        executor.step(
+            &mut state,
+            &Inputs { batch: &batch, step: segment.job_step(&task, step), tables: &task.tables, ..Inputs::default() },
+            None,
+        )?;
     }
     Ok(hex(&State::new(state.into_entries(), threads).root()))
 }

@@ -8,7 +8,7 @@ use sip_model::{LlamaConfig, init};
 use sip_node::{State, aggregate};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::sampler::{Corpus, Row};
-use sip_proof::{GraphRoots, Hash, HostSha256, Leaf, Sha256, step_root};
+use sip_proof::{GraphRoots, Hash, HostSha256, Leaf, Sha256, settings_root, step_root};
 use sip_protocol::evaluation;
 use sip_protocol::job::JobSpec;
 use sip_protocol::round::AuditorSeat;
@@ -186,10 +186,12 @@ fn medians(random: &mut Random) -> Value {
 pub(crate) fn vectors() -> Map<String, Value> {
     let random = &mut Random(3);
     let steps = [0, 1, 255, 256, 1_000_000, u32::MAX].map(|step| json!([step, hex(&step_root(step))]));
+    let settings = [[0; 4], [65_536, 98_304, 1, u32::MAX]].map(|words| json!([words, hex(&settings_root(&words))]));
     let mut file = Map::new();
     file.insert("graphs".into(), graphs(random));
     file.insert("segments".into(), segments(random));
     file.insert("steps".into(), steps.to_vec().into());
+    file.insert("settings".into(), settings.to_vec().into());
     file.insert("windows".into(), windows(random));
     file.insert("draws".into(), draws(random));
     file.insert("seeds".into(), seeds(random));

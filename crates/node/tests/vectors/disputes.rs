@@ -27,6 +27,7 @@ pub(crate) fn vectors() -> Map<String, Value> {
     let contract = Lie::Output { step: 1, node: node::CONTRACTED, element: 300, bit: 12 };
     let gather = Lie::Output { step: 0, node: node::GATHERED, element: 300, bit: 22 };
     let input = Lie::Output { step: 0, node: node::WEIGHTS, element: 0, bit: 22 };
+    let setting = Lie::Output { step: 0, node: node::SETTINGS, element: 0, bit: 15 };
     let games = [
         dispute((4, 3), Some(contract), "a bit of a contraction of three pieces", |_, _| ()),
         dispute((1, 1), Some(gather), "a false operand value", |game, next| {
@@ -35,6 +36,7 @@ pub(crate) fn vectors() -> Map<String, Value> {
             }
         }),
         dispute((1, 1), Some(input), "a false input", |_, _| ()),
+        dispute((1, 1), Some(setting), "another setting", |_, _| ()),
         dispute((17, 1), Some(Lie::Batch { step: 16 }), "a wrong batch", |_, _| ()),
         dispute((2, 2), Some(Lie::LazyCopy { step: 0 }), "a lazy copy", |_, _| ()),
         dispute((2, 1), None, "nothing false", |_, _| ()),

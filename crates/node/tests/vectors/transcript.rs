@@ -24,6 +24,7 @@ fn ground(ground: &Ground) -> Value {
         "place": ground.trainer, "rows": ground.batch_rows, "row_tokens": ground.row_tokens, "case": ground.case,
         "carried": ground.carried, "base_entries": ground.base_entries, "windows": ground.windows,
         "bases": ground.bases[..ground.base_count as usize].iter().map(|root| hex(root)).collect::<Vec<_>>(),
+        "settings": ground.settings,
     })
 }
 

@@ -14,7 +14,7 @@ use crate::{
     job::{Job, MAX_DOMAINS},
     pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
-    segment::{self, Segment},
+    segment::{self, Segment, SegmentClaim},
 };
 
 /// Address: "dispute", subject (32), challenger (32), and of an auditor's claim its place (1): a wallet has one dispute on a claim
@@ -70,6 +70,9 @@ pub struct Case<'a> {
     pub challenger: &'a Address,
     /// Its accusation, opened.
     pub accusation: Revealed,
+    /// Which of the segment's claims: its steps ([`CaseKind::Segment`], of a scoring run too), its start state ([`CaseKind::Start`]) or
+    /// its update ([`CaseKind::Update`]).
+    pub kind: CaseKind,
     /// Clocks.
     pub parameters: &'a Parameters,
     /// The present slot.
@@ -108,9 +111,17 @@ impl Dispute {
         self.bond = case.accusation.bond;
         self.committed_slot = case.accusation.committed_slot;
         self.opened_slot = slot;
-        self.set_segment(job, round, segment)?;
-        if is_run {
-            self.set_run(job, round)?;
+        match case.kind {
+            CaseKind::Segment => {
+                self.set_segment(job, round, segment)?;
+                if is_run {
+                    self.set_run(job, round)?;
+                }
+            }
+            CaseKind::Start | CaseKind::Update if !is_run && job.spec.is_compressed() => {
+                self.set_graph(case.kind, job, round, &segment.claim)?;
+            }
+            _ => return Err(Error::WrongCase),
         }
         self.game.open(case.parameters.clock_slots, slot)
     }
@@ -130,6 +141,7 @@ impl Dispute {
         ground.row_tokens = job.spec.sequence_length.checked_add(1).ok_or(Error::WrongJobShape)?;
         ground.round_seed = round.seed;
         ground.mixture_bps = round.mixture_bps;
+        ground.settings = round.settings;
         ground.first_step = round.index.wrapping_mul(job.spec.inner_steps);
         ground.start_root = segment.claim.start_root;
         ground.end_root = segment.claim.end_root;
@@ -148,7 +160,7 @@ impl Dispute {
         ground.node_count = job.spec.score_node_count;
         ground.state_count = 1;
         ground.carried = 1;
-        ground.base_entries = job.spec.state_count;
+        ground.base_entries = job.spec.entries_of_base();
         ground.base_count = 1;
         *ground.bases.first_mut().ok_or(Error::WrongCase)? = round.next_base;
         ground.inner_steps = job.spec.score_steps();
@@ -156,6 +168,39 @@ impl Dispute {
         ground.batch_rows = job.spec.score_rows;
         ground.windows = job.spec.score_windows;
         ground.first_step = 0;
+        Ok(())
+    }
+
+    /// Notes the graph that a segment's start state, or its update, is the outcome of.
+    fn set_graph(&mut self, kind: CaseKind, job: &Job, round: &Round, claim: &SegmentClaim) -> Result<()> {
+        let (spec, ground) = (&job.spec, &mut self.game.ground);
+        ground.case = kind as u32;
+        ground.inner_steps = 1;
+        ground.steps_per_leaf = 1;
+        let [first, second, ..] = &mut ground.bases;
+        if kind == CaseKind::Start {
+            ground.nodes_root = spec.start_nodes_root;
+            ground.outputs_root = spec.start_outputs_root;
+            ground.node_count = spec.start_node_count;
+            ground.start_root = round.base_root;
+            ground.carried = spec.base_entries;
+            *first = claim.previous_root;
+            ground.base_count = 1;
+            ground.base_entries = spec.update_entries;
+            ground.end_root = claim.start_root;
+            ground.state_count = spec.state_count;
+        } else {
+            ground.nodes_root = spec.update_nodes_root;
+            ground.outputs_root = spec.update_outputs_root;
+            ground.node_count = spec.update_node_count;
+            ground.start_root = claim.previous_root;
+            ground.carried = spec.update_entries;
+            (*first, *second) = (claim.start_root, claim.end_root);
+            ground.base_count = 2;
+            ground.base_entries = spec.state_count;
+            ground.end_root = claim.update_root;
+            ground.state_count = spec.update_entries;
+        }
         Ok(())
     }
 
@@ -222,7 +267,8 @@ impl Dispute {
     /// accusation's bond is burned.
     pub fn resolve(&mut self, parties: &mut Verdict<'_>) -> Result<Payout> {
         let case = self.game.ground.case()?;
-        require(matches!(case, CaseKind::Segment | CaseKind::Score), Error::WrongCase)?;
+        let is_segment = matches!(case, CaseKind::Segment | CaseKind::Score | CaseKind::Start | CaseKind::Update);
+        require(is_segment, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
         if case == CaseKind::Score {
             parties.round.run_disputes = parties.round.run_disputes.checked_sub(1).ok_or(Error::Underflow)?;

@@ -119,11 +119,16 @@ impl Dispute {
         ground.nodes_root = args.nodes_root;
         ground.outputs_root = args.outputs_root;
         ground.node_count = args.node_count;
-        ground.state_count = job.spec.state_count;
-        ground.base_entries = job.spec.state_count;
+        ground.base_entries = job.spec.entries_of_result();
         ground.inner_steps = 1;
         ground.steps_per_leaf = 1;
         ground.end_root = vote;
+        ground.state_count = job.spec.entries_of_base();
+        if job.spec.is_compressed() {
+            // Updates say what to add to the base.
+            ground.start_root = round.base_root;
+            ground.carried = ground.state_count;
+        }
         self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
         round.vote_disputes = round.vote_disputes.checked_add(1).ok_or(Error::Overflow)?;
         if let Some(seat) = round.auditors.get_mut(place as usize) {
@@ -132,12 +137,12 @@ impl Dispute {
         pool.freeze()
     }
 
-    /// Notes the end of the next accepted segment, of the trainer in this place.
-    pub fn set_base(&mut self, segment: &Segment, place: u8) -> Result<()> {
+    /// Notes what the next accepted segment handed over, of the trainer in this place.
+    pub fn set_base(&mut self, job: &Job, segment: &Segment, place: u8) -> Result<()> {
         require(segment.round == self.round && segment.claim.place == place, Error::WrongSegments)?;
         let ground = &mut self.game.ground;
         let base = ground.bases.get_mut(ground.base_count as usize).ok_or(Error::WrongSegments)?;
-        *base = segment.claim.end_root;
+        *base = *segment.claim.result_root(&job.spec);
         ground.base_count += 1;
         Ok(())
     }
@@ -177,7 +182,7 @@ impl Dispute {
         ground.nodes_root = job.spec.init_nodes_root;
         ground.outputs_root = job.spec.init_outputs_root;
         ground.node_count = job.spec.init_node_count;
-        ground.state_count = job.spec.state_count;
+        ground.state_count = job.spec.entries_of_base();
         ground.inner_steps = 1;
         ground.steps_per_leaf = 1;
         ground.end_root = job.spec.genesis_root;

@@ -137,7 +137,8 @@ impl Game {
                 self.height = merkle::depth(leaf_count);
                 self.set_phase(if self.height == 0 { Phase::OpenLeaf } else { Phase::RevealLeaves });
             }
-            CaseKind::Aggregate | CaseKind::Genesis => {
+            CaseKind::Aggregate | CaseKind::Genesis | CaseKind::Start | CaseKind::Update => {
+                self.start_root = self.ground.start_root;
                 self.end_root = self.ground.end_root;
                 self.set_phase(Phase::PostTrace);
             }

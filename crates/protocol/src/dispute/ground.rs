@@ -7,6 +7,7 @@ use sip_proof::{Hash, MAX_STEPS_PER_LEAF, Sha256};
 
 use super::CaseKind;
 use crate::job::{MAX_DOMAINS, MAX_TRAINERS};
+use crate::setting::MAX_SETTINGS;
 use crate::{Error, Result};
 
 /// Most bases: an aggregate reads the end of every trainer's segment.
@@ -24,7 +25,7 @@ pub struct Ground {
     pub tables_root: Hash,
     /// Seed of the round's batches.
     pub round_seed: Hash,
-    /// State root that the segment starts from: the base of the round.
+    /// State root before the first step: of a segment what it starts from, of a graph that is computed once what its first inputs read.
     pub start_root: Hash,
     /// State root that is claimed after the last step.
     pub end_root: Hash,
@@ -66,6 +67,8 @@ pub struct Ground {
     pub windows: u32,
     /// State roots, beside the state before the step, that inputs read.
     pub bases: [Hash; MAX_BASES],
+    /// Steered settings of the round: the words that `Source::Setting` reads.
+    pub settings: [u32; MAX_SETTINGS],
 }
 
 /// Where a state input reads.

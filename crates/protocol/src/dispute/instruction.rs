@@ -19,6 +19,9 @@ instructions! {
     OpenDispute = 64 {
         /// The accusation's salt.
         salt: [u8; 32],
+        /// Which of the segment's claims is false, a [`super::CaseKind`]: its steps (0, of a scoring run too), or in a job with compressed
+        /// updates the state that it starts from (5), or its update (6).
+        case: u32,
     }
 
     /// Writes a part of a large payload into the dispute's buffer: the bytes after the arguments.

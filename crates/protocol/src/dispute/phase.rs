@@ -70,6 +70,12 @@ numbered! {
         Attestation = 3,
         /// An evaluator's scoring run: steps of the job's scoring graph, in leaves; its one base is the base that is scored.
         Score = 4,
+        /// The state that a trainer's segment starts from, with compressed updates: one step of the job's start graph. The state before it
+        /// is the round's base, its one base the trainer's previous update.
+        Start = 5,
+        /// The update that a trainer's segment ends with: one step of the job's update graph. The state before it is the previous update,
+        /// its bases are the segment's start and end states.
+        Update = 6,
     }
 }
 

@@ -3,7 +3,7 @@
 use sip_arith::Arith;
 use sip_ops::{PIECE_TERMS, Source};
 use sip_proof::blake3::{CHUNK_BYTES, Subtree, chunk_value};
-use sip_proof::{Leaf, MAX_STEPS_PER_LEAF, Sha256, hash_at, merkle, step_root};
+use sip_proof::{Leaf, MAX_STEPS_PER_LEAF, Sha256, hash_at, merkle, settings_root, step_root};
 
 use super::game::{Game, input_entry, require, split, split_at, tensor_chunks, word};
 use super::{MAX_PIECES, Outcome, Phase};
@@ -130,7 +130,7 @@ impl Game {
     }
 
     /// [`super::MoveKind::OpenNode`]: what the graph says about the node, and the root of its output. Some inputs are
-    /// decided here: a batch that is not the committed one and a wrong step number convict, a right step number acquits.
+    /// decided here: a batch that is not the committed one, a wrong step number and wrong settings convict, the right number and settings acquit.
     #[inline(never)]
     pub(super) fn open_node<S: Sha256>(&mut self, payload: &[u8]) -> Result<()> {
         self.expect(Phase::OpenNode)?;
@@ -162,6 +162,11 @@ impl Game {
             }
             Some(Source::Step) => {
                 let is_right = self.value == step_root(self.ground.first_step.wrapping_add(self.step));
+                self.end(if is_right { Outcome::Acquitted } else { Outcome::Convicted });
+                return Ok(());
+            }
+            Some(Source::Setting) => {
+                let is_right = self.value == settings_root(&self.ground.settings);
                 self.end(if is_right { Outcome::Acquitted } else { Outcome::Convicted });
                 return Ok(());
             }

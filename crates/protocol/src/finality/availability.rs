@@ -1,6 +1,7 @@
 //! Availability: a demand, on chain, for one chunk of what somebody committed; an opening answers it, silence loses.
 //!
-//! Of a segment, a chunk of an entry of its end state is demanded, from its trainer; of a dataset, a chunk of its training tokens,
+//! Of a segment, a chunk of an entry of its end state is demanded, from its trainer, or with compressed updates of its update or of the
+//! previous one that it goes on from: whoever replays it needs both, and the round of the previous one may be final by then; of a dataset, a chunk of its training tokens,
 //! from its provider. The demand brings a fee, half of it for the answer, half for the insurance. It grows with the number of demands that are
 //! open: so asking costs more than answering, and a trainer cannot keep others from asking by asking itself. A trainer that stays
 //! silent is convicted as if the demand had been an accusation; a provider loses a bounded part of its pool's stake.
@@ -54,7 +55,7 @@ pub struct Demand {
     pub answerer: Address,
     /// Wallet that demands and paid the rent.
     pub demander: Address,
-    /// The end root of the segment, or the root of the training tokens.
+    /// Root of the state or update, or of the training tokens.
     pub root: [u8; 32],
     /// Fee for the answer, base units; 0 once it is over.
     pub fee: u64,
@@ -64,9 +65,9 @@ pub struct Demand {
     pub deadline_slot: u64,
     /// Bytes of the training tokens; 0 of a state's entry, whose length the graph knows.
     pub blob_bytes: u64,
-    /// Entry of the state; 0 of a dataset.
+    /// Entry of the state or update; 0 of a dataset.
     pub entry: u32,
-    /// Entries of the state; 0 of a dataset.
+    /// Entries of the state or update; 0 of a dataset.
     pub entry_count: u32,
     /// Which chunk, from 0. Beyond the entry's last one, the last one answers.
     pub chunk: u32,
@@ -94,7 +95,7 @@ pub struct Asking<'a> {
     pub demander: &'a Address,
     /// Fee and clock.
     pub parameters: &'a Parameters,
-    /// Entry of the state; 0 of a dataset.
+    /// Entry of the state; 0 of a dataset. See [`Demand::of_state`].
     pub entry: u32,
     /// Which chunk.
     pub chunk: u32,
@@ -141,8 +142,9 @@ impl Demand {
         pool.freeze()
     }
 
-    /// Demands a chunk of an entry of a segment's end state, while the segment can be challenged. The fee comes into the vault
-    /// by the caller, who has checked that the accounts belong together.
+    /// Demands a chunk of an entry of what a segment hands over, while the segment can be challenged. With compressed updates the entries
+    /// of the previous update follow those of its own. The fee comes into the vault by the caller, who has checked that the accounts
+    /// belong together.
     #[inline(always)]
     pub fn of_state(
         &mut self,
@@ -155,15 +157,20 @@ impl Demand {
         // What an evaluator commits is a scoring run, whose state everybody knows.
         job.require_place(PoolKind::Trainer, segment.claim.place, &segment.pool)?;
         round.require_challengeable(asking.slot)?;
-        require(asking.entry < job.spec.state_count, Error::NothingThere)?;
+        let entry_count = job.spec.entries_of_result();
+        let is_previous = job.spec.is_compressed() && asking.entry >= entry_count;
+        let entry = if is_previous { asking.entry - entry_count } else { asking.entry };
+        require(entry < entry_count, Error::NothingThere)?;
         require(segment.status != CONVICTED, Error::SegmentNotOpen)?;
         let open_demands = count(&mut segment.open_demands)?;
         segment.open_disputes = segment.open_disputes.checked_add(1).ok_or(Error::Overflow)?;
         round.open_challenge()?;
-        self.entry_count = job.spec.state_count;
-        self.root = segment.claim.end_root;
+        self.entry_count = entry_count;
+        self.root = if is_previous { segment.claim.previous_root } else { *segment.claim.result_root(&job.spec) };
         self.pool = segment.pool;
-        self.open(asking, pool, open_demands)
+        self.open(asking, pool, open_demands)?;
+        self.entry = entry;
+        Ok(())
     }
 
     /// Demands a chunk of a dataset's training tokens. The fee comes into the vault by the caller.

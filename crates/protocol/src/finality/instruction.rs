@@ -68,7 +68,8 @@ instructions! {
 
     /// Replaces a committed segment, for a fee.
     ///
-    /// Accounts: [signer] trainer · [writable] config · job · round · [writable] pool · [writable] segment.
+    /// Accounts: [signer] trainer · [writable] config · job · round · [writable] pool · [writable] segment · with compressed updates the
+    /// trainer's segment of the round's parent.
     ///
     /// - the round is open, so that no draw is known; the signer operates the pool, whose segment it is
     /// - the claim passes what a commitment must, and differs; after the deadline it is late
@@ -78,7 +79,8 @@ instructions! {
         claim: SegmentClaim,
     }
 
-    /// Demands a chunk of an entry of a segment's end state.
+    /// Demands a chunk of an entry of what a segment hands over: its end state, or with compressed updates its update, and after the
+    /// update's entries those of the previous update, from which it goes on.
     ///
     /// Accounts: [signer, writable] who demands and pays · config · job · [writable] round · [writable] segment · [writable] trainer's pool ·
     /// [writable] demand (created) · [writable] token account · [writable] vault · token program · system program.
@@ -86,7 +88,7 @@ instructions! {
     /// - the segment can be challenged and is not convicted; the entry exists; fewer than 64 demands on the segment are open
     /// - the fee moves into the vault; the pool is frozen; the clock runs
     DemandState = 87 {
-        /// Entry of the state.
+        /// Entry of the state or update; from the number of an update's entries on, of the previous update.
         entry: u32,
         /// Chunk of the entry.
         chunk: u32,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::progress::Progress;
-use crate::run::settings::Fraud;
+use crate::run::settings::{Fraud, MixtureRule};
 use crate::run::world::Person;
 use crate::run::{Run, prepare};
 use sip_data::Mixture;
@@ -35,6 +35,7 @@ fn settings(cheats: Vec<Fraud>) -> Settings {
         audit_rate: 0.0,
         windows: 2,
         cheats,
+        mixture: MixtureRule::default(),
         domains: Vec::new(),
     }
 }
@@ -48,7 +49,7 @@ fn in_audit(folder: &Path, cheats: Vec<Fraud>) -> (Run, Vec<crate::run::round::C
     let (program, creator) = (run.world.program, run.world.people[0].wallet());
     let address = program.job(&creator, 0);
     let job: Job = run.world.read(&address).unwrap();
-    run.world.send(0, program.open_round(&creator, &address, 0, job.spec.domain_count)).unwrap();
+    run.world.send(0, program.open_next_round(&creator, &address, &job)).unwrap();
     let round_address = program.round(&address, 0);
     let round: Round = run.world.read(&round_address).unwrap();
     let mixture = Mixture::new(&round.mixture_bps[..job.spec.domain_count as usize]).unwrap();

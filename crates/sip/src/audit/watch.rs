@@ -129,6 +129,7 @@ impl<L: Ledger> Watch<'_, L> {
                         round: index,
                         seed: round.seed,
                         mixture: sip_data::Mixture::new(&round.mixture_bps[..job.spec.domain_count as usize])?,
+                        settings: round.settings,
                         place,
                         base: Arc::clone(&base),
                         bases: Vec::new(),

@@ -26,7 +26,7 @@ enum Command {
     Create {
         #[arg(value_name = "JOB")]
         job: Address,
-        /// Its name or number
+        /// Its name or number, or a side of a setting, as in "learning-rate:up"
         #[arg(value_name = "DOMAIN")]
         domain: String,
         /// Tokens, or "all"
@@ -40,7 +40,7 @@ enum Command {
     Extend {
         #[arg(value_name = "JOB")]
         job: Address,
-        /// Its name or number
+        /// Its name or number, or a side of a setting, as in "learning-rate:up"
         #[arg(value_name = "DOMAIN")]
         domain: String,
         /// Months from now, as for a new lock
@@ -117,7 +117,7 @@ fn row(pool: &Pool, position: &Position, slot: u64) -> Row {
 
 /// The wallet's attention on a domain.
 struct Target {
-    domain: u32,
+    name: String,
     pool_address: Address,
     pool: Pool,
     position_address: Address,
@@ -128,21 +128,23 @@ struct Target {
 
 impl Target {
     fn find(desk: &Desk, job: &Address, domain: &str) -> Result<Target> {
-        let domain = steer::find_domain(desk, &desk.read::<Job>(job)?, domain)?;
+        let state: Job = desk.read(job)?;
+        let domain = steer::find(desk, &state, domain)?;
+        let name = steer::describe(&state, domain);
         let pool_address = desk.program.attention_pool(job, domain);
         if desk.find::<Pool>(&pool_address)?.is_none() {
-            bail!("nobody has staked on domain {domain} yet; \"sip steer add\" does");
+            bail!("nobody has staked on {name} yet; \"sip steer add\" does");
         }
         let (position_address, pool, position) = stake::holding(desk, &pool_address, &desk.wallet()?)?;
         let slot = desk.slot()?;
         let is_running = position.locked(slot) > 0;
-        Ok(Target { domain, pool_address, pool, position_address, position, is_running, now_tick: tick_of(slot) })
+        Ok(Target { name, pool_address, pool, position_address, position, is_running, now_tick: tick_of(slot) })
     }
 
     fn lock(&self, desk: &mut Desk, shares: u64, months: u64) -> Result<ExitCode> {
         ensure!((1..=MAXIMUM_PERIODS).contains(&months), "a lock runs 1 to {MAXIMUM_PERIODS} months");
         let owner = desk.wallet()?;
-        let what = format!("lock attention on domain {}", self.domain);
+        let what = format!("lock attention on {}", self.name);
         let instruction = desk.program.lock_shares(&owner, &self.pool_address, shares, months);
         desk.act(&what, &[instruction], &[("pool", self.pool_address), ("position", self.position_address)])
     }

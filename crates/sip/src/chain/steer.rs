@@ -1,18 +1,20 @@
-//! `sip steer`: what a job trains on, by stake.
+//! `sip steer`: what a job trains on and how, by stake.
 
 use anyhow::{Result, bail, ensure};
 use sip_protocol::AccountKind;
 use sip_protocol::data::Dataset;
 use sip_protocol::job::Job;
-use sip_protocol::mixture;
+use sip_protocol::mixture::Mode;
 use sip_protocol::pool::Pool;
 use sip_protocol::round::{self, Round};
+use sip_protocol::setting::{MAX_ATTENTION_POOLS, Side, attention_number};
 use solana_address::Address;
 use std::process::ExitCode;
 
 use super::stake::{Active, Slippage};
 use super::tokens::{self, Amount, Part};
 use super::{Cell, Connection, Desk, Row, stake, vote};
+use crate::setting;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -26,21 +28,21 @@ pub(crate) struct Arguments {
 enum Command {
     /// List jobs
     Jobs,
-    /// Show a job's domains: attention, and the mixture that the next round would have if it began now
+    /// Show a job's domains and settings: attention, and the mixture and the values that the next round would have if it began now
     Show {
         #[arg(value_name = "JOB")]
         job: Address,
     },
-    /// Show the mixture and the score of each past round
+    /// Show the mixture, the settings and the score of each past round
     History {
         #[arg(value_name = "JOB")]
         job: Address,
     },
-    /// Stake attention on a domain
+    /// Stake attention on a domain, or on one side of a setting
     Add {
         #[arg(value_name = "JOB")]
         job: Address,
-        /// Its name or number
+        /// Its name or number; of a setting its name and the side, as in "learning-rate:up"
         #[arg(value_name = "DOMAIN")]
         domain: String,
         /// Tokens
@@ -49,7 +51,7 @@ enum Command {
         #[command(flatten)]
         slippage: Slippage,
     },
-    /// Move attention from one domain to another, where it is pending at first
+    /// Move attention from one domain or side of a setting to another, where it is pending at first
     Move {
         #[arg(value_name = "JOB")]
         job: Address,
@@ -65,7 +67,7 @@ enum Command {
         #[command(flatten)]
         slippage: Slippage,
     },
-    /// Steer a domain with stake that is delegated to an operator, whose yield goes on; it stays there until the vote is withdrawn
+    /// Steer a domain or a setting with stake that is delegated to an operator, whose yield goes on; it stays there until the vote is withdrawn
     Vote {
         /// Where the stake is
         #[arg(value_name = "POOL")]
@@ -112,9 +114,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::History { job } => history(&desk, job),
         Command::Add { job, domain, amount, slippage } => {
             let state: Job = desk.read(job)?;
-            let domain = find_domain(&desk, &state, domain)?;
+            let domain = find(&desk, &state, domain)?;
             let pool = program.attention_pool(job, domain);
-            let what = format!("stake {} of attention on domain {domain}", tokens::show(amount.0));
+            let what = format!("stake {} of attention on {}", tokens::show(amount.0), describe(&state, domain));
             if desk.find::<Pool>(&pool)?.is_none() {
                 let payer = desk.wallet()?;
                 let create = program.create_attention_pool(&payer, job, domain);
@@ -126,9 +128,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Move { job, from, to, amount, slippage } => {
             let state: Job = desk.read(job)?;
-            let [from, to] = [from, to].map(|domain| find_domain(&desk, &state, domain));
+            let [from, to] = [from, to].map(|domain| find(&desk, &state, domain));
             let (from, to) = (from?, to?);
-            ensure!(from != to, "the two domains are the same");
+            ensure!(from != to, "the two are the same");
             let owner = desk.wallet()?;
             let [from_pool, to_pool] = [from, to].map(|domain| program.attention_pool(job, domain));
             let (source, target): (Pool, Pool) = (desk.read(&from_pool)?, desk.read(&to_pool)?);
@@ -136,7 +138,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let shares = Active::read(&desk, &from_pool, &owner)?.free_shares(*amount)?;
             let worth = tokens::worth(shares, source.shares, source.assets);
             desk.act(
-                &format!("move {} of attention from domain {from} to domain {to}", tokens::show(worth)),
+                &format!(
+                    "move {} of attention from {} to {}",
+                    tokens::show(worth),
+                    describe(&state, from),
+                    describe(&state, to)
+                ),
                 &[program.move_attention(
                     &owner,
                     &from_pool,
@@ -194,21 +201,52 @@ pub(super) fn find_domain(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
     }
 }
 
+/// Names of the sides of a setting.
+const SIDES: [(Side, &str); 2] = [(Side::Down, "down"), (Side::Up, "up")];
+
+/// The sides of a job's settings: number of the attention pool, and name.
+fn sides(job: &Job) -> impl Iterator<Item = (u32, String)> {
+    let settings = job.spec.settings.iter().take(job.spec.setting_count()).enumerate();
+    settings.flat_map(|(number, setting)| {
+        SIDES.map(|(side, word)| (attention_number(number as u32, side), format!("{}:{word}", setting::name(setting))))
+    })
+}
+
+/// The number of the attention pool of a domain, or of a side of a setting.
+pub(super) fn find(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
+    let known = |number: &u32, name: &str| name == wanted || number.to_string() == wanted;
+    if let Some((number, _)) = sides(job).find(|(number, name)| known(number, name)) {
+        return Ok(number);
+    }
+    let found = find_domain(desk, job, wanted);
+    let sides: Vec<String> = sides(job).map(|(_, name)| name).collect();
+    match found {
+        Err(error) if !sides.is_empty() => bail!("{error}; stake also steers {}", sides.join(", ")),
+        found => found,
+    }
+}
+
+/// An attention pool in words.
+pub(super) fn describe(job: &Job, number: u32) -> String {
+    sides(job).find(|(known, _)| *known == number).map_or_else(|| format!("domain {number}"), |(_, name)| name)
+}
+
 fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
     let job: Job = desk.read(address)?;
     let slot = desk.slot()?;
-    let mut weights = Vec::new();
+    let mut weights = [0; MAX_ATTENTION_POOLS];
     let mut rows: Vec<Row> = Vec::new();
-    for (number, name) in domains(desk, &job)?.into_iter().enumerate() {
-        let at = desk.program.attention_pool(address, number as u32);
+    let domains = domains(desk, &job)?.into_iter().enumerate().map(|(number, name)| (number as u32, name));
+    for (number, name) in domains.chain(sides(&job)) {
+        let at = desk.program.attention_pool(address, number);
         let pool: Option<Pool> = desk.find(&at)?;
         let (average, boost) = match pool {
             Some(mut pool) => (pool.take_snapshot(slot)?, pool.boost.value),
             None => (0, 0),
         };
-        weights.push(average);
+        weights[number as usize] = average;
         rows.push(vec![
-            ("domain", Cell::Number(number as u64)),
+            ("domain", Cell::Number(number.into())),
             ("name", Cell::text(name)),
             ("attention", Cell::Tokens(pool.map_or(0, |pool| pool.assets))),
             ("pending", Cell::Tokens(pool.map_or(0, |pool| pool.pending_assets))),
@@ -218,9 +256,27 @@ fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
             ("pool", if pool.is_some() { Cell::text(at) } else { Cell::Nothing }),
         ]);
     }
-    let mixture = mixture::fill(&weights, job.spec.mixture_floor_bps, job.spec.mixture_cap_bps)?;
-    for (row, part) in rows.iter_mut().zip(mixture) {
+    let snapshot = job.spec.snapshot(&weights)?;
+    let (domain_rows, setting_rows) = rows.split_at_mut(job.spec.domain_count.into());
+    for (row, part) in domain_rows.iter_mut().zip(snapshot.mixture_bps) {
+        let rule = match Mode::from_byte(job.spec.mixture_mode)? {
+            Mode::Linear => "linear",
+            Mode::SquareRoot => "square root",
+        };
         row.insert(2, ("mixture", Cell::BasisPoints(part.into())));
+        row.insert(3, ("steered to", Cell::text(format!("{rule} of stake"))));
+    }
+    for (sides, (setting, value)) in setting_rows.chunks_mut(2).zip(job.spec.settings.iter().zip(snapshot.settings)) {
+        for row in sides {
+            let (lower, upper) = (setting::show(setting.lower), setting::show(setting.upper));
+            let (default, weight) = (setting::show(setting.default), tokens::grouped(setting.default_weight.into()));
+            row.insert(2, ("mixture", Cell::Nothing));
+            let value = setting::show(value);
+            row.insert(
+                3,
+                ("steered to", Cell::text(format!("{value} of {lower} to {upper}; {default} by {weight} SIP"))),
+            );
+        }
     }
     desk.list(&rows, "the job has no domain")
 }
@@ -234,11 +290,22 @@ fn history(desk: &Desk, address: &Address) -> Result<ExitCode> {
         let parts = names.iter().zip(&round.mixture_bps);
         let mixture: Vec<String> =
             parts.map(|(name, part)| format!("{name} {}.{:02} %", part / 100, part % 100)).collect();
+        let steered = job.spec.settings.iter().take(job.spec.setting_count()).zip(round.settings);
+        let settings: Vec<String> =
+            steered.map(|(setting, value)| format!("{} {}", setting::name(setting), setting::show(value))).collect();
         rows.push(vec![
             ("round", Cell::Number(index.into())),
             ("opened at slot", Cell::Number(round.opened_slot)),
             ("mixture", Cell::text(mixture.join(", "))),
-            ("score", if round.status == round::SCORED { Cell::text(nats(round.score)) } else { Cell::Nothing }),
+            ("settings", Cell::text(settings.join(", "))),
+            (
+                "score",
+                if matches!(round.status, round::SCORED | round::FINAL) {
+                    Cell::text(nats(round.score))
+                } else {
+                    Cell::Nothing
+                },
+            ),
         ]);
     }
     desk.list(&rows, "no round has begun")

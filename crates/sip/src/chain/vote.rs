@@ -1,4 +1,4 @@
-//! Votes: stake in an operator's pool that steers a domain of its owner's choice.
+//! Votes: stake in an operator's pool that steers a domain or a setting of its owner's choice.
 
 use anyhow::{Context, Result, ensure};
 use sip_protocol::AccountKind;
@@ -15,7 +15,8 @@ use super::{Cell, Desk, Row, stake, steer};
 /// Votes with active stake for a domain, whose attention pool is created if it is missing.
 pub(super) fn cast(desk: &mut Desk, pool: &Address, job: &Address, domain: &str, amount: Part) -> Result<ExitCode> {
     let (owner, program) = (desk.wallet()?, desk.program);
-    let domain = steer::find_domain(desk, &desk.read::<Job>(job)?, domain)?;
+    let steered: Job = desk.read(job)?;
+    let domain = steer::find(desk, &steered, domain)?;
     let target = program.attention_pool(job, domain);
     let (position, _, state) = stake::holding(desk, pool, &owner)?;
     ensure!(
@@ -29,7 +30,7 @@ pub(super) fn cast(desk: &mut Desk, pool: &Address, job: &Address, domain: &str,
     }
     instructions.push(program.steer(&owner, pool, &target, shares));
     let accounts = [("position", position), ("domain", target), ("vote", program.vote(&position))];
-    desk.act(&format!("steer domain {domain} with stake on {pool}"), &instructions, &accounts)
+    desk.act(&format!("steer {} with stake on {pool}", steer::describe(&steered, domain)), &instructions, &accounts)
 }
 
 /// The vote of an owner's stake in a pool: its address, and it.
@@ -67,10 +68,12 @@ pub(super) fn list(desk: &Desk, owner: Option<Address>) -> Result<ExitCode> {
             continue;
         }
         let target: Pool = desk.read(&Address::new_from_array(vote.target))?;
+        let job: Job = desk.read(&Address::new_from_array(target.scope))?;
         rows.push(vec![
             ("pool", Cell::text(pool)),
             ("job", Cell::text(Address::new_from_array(target.scope))),
             ("domain", Cell::Number(target.index.into())),
+            ("steers", Cell::text(steer::describe(&job, target.index))),
             ("weight", Cell::Tokens(vote.weight)),
         ]);
     }

@@ -144,6 +144,8 @@ fn accused(game: &Game) -> &'static str {
     match game.ground.case() {
         Ok(CaseKind::Segment) => "the segment",
         Ok(CaseKind::Score) => "the scoring run",
+        Ok(CaseKind::Start) => "the start state of the segment",
+        Ok(CaseKind::Update) => "the update of the segment",
         Ok(CaseKind::Aggregate) => "the aggregate of the round",
         Ok(CaseKind::Genesis) => "the genesis state of the job",
         Ok(CaseKind::Attestation) => "the attestation of the segment",

@@ -107,6 +107,18 @@ fn charts(html: &mut String, s: &Summary) {
         lines("Held-out loss per domain", &loss, 0),
         stacked("Mixture per round", &mixture, 1)
     );
+    for (number, setting) in s.settings.iter().enumerate() {
+        let values = s.rounds.iter().filter_map(|r| r.settings.get(number).copied()).collect();
+        let name = setting.name.replace('-', " ");
+        let _ = write!(
+            html,
+            "<div class=\"card\"><h3>Scale of the {} per round, set by attention stake between {} and {}</h3>{}</div>",
+            escape(&name),
+            setting.lower,
+            setting.upper,
+            lines(&format!("Scale of the {name} per round"), &[Series { name: &name, values }], 1)
+        );
+    }
 }
 
 fn people(html: &mut String, s: &Summary) {

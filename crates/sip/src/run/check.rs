@@ -6,7 +6,7 @@ use sip_protocol::job::Job;
 use solana_address::Address;
 
 use super::prepare::Prepared;
-use super::settings::Settings;
+use super::settings::{STEERED, Settings};
 use super::world::World;
 
 /// Graph, tables, genesis state and data against the job on chain: the first difference, in words.
@@ -36,6 +36,9 @@ pub(crate) fn job(job: &Job, settings: &Settings, prepared: &Prepared, world: &W
     }
     if sizes != asked || usize::from(spec.domain_count) != settings.domains.len() {
         return Ok(Some("the job on chain has other sizes than the run's settings".into()));
+    }
+    if spec.settings[..STEERED.len()] != STEERED || spec.mixture_mode != settings.mixture.mode() as u8 {
+        return Ok(Some("the job on chain is steered by other rules than the run's settings say".into()));
     }
     for (number, domain) in settings.domains.iter().enumerate() {
         let dataset: Dataset = world.read(&Address::new_from_array(job.datasets[number]))?;

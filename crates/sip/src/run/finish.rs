@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use super::Run;
 use super::prepare::hex;
+use super::settings::STEERED;
 use super::setup::PROVIDER;
 use crate::report;
+use crate::setting;
 use crate::store::{write_json, write_text};
-use crate::summary::{DomainSummary, InstructionSummary, ModelSummary, Sample, Summary};
+use crate::summary::{DomainSummary, InstructionSummary, ModelSummary, Sample, SettingSummary, Summary};
 
 /// Tokens of a prompt and of what the model writes after it.
 const PROMPT_TOKENS: usize = 8;
@@ -35,6 +37,15 @@ impl Run {
                 train_tokens: self.prepared.task.domains[number].token_count(),
                 heldout_tokens: self.prepared.heldout[number].token_count(),
                 root: domain.train_root.clone(),
+            })
+            .collect();
+        summary.settings = STEERED
+            .iter()
+            .map(|setting| SettingSummary {
+                name: setting::name(setting),
+                lower: setting::scale(setting.lower),
+                default: setting::scale(setting.default),
+                upper: setting::scale(setting.upper),
             })
             .collect();
         summary.participants = self.journal.participants(&self.world);

@@ -70,6 +70,8 @@ pub(crate) struct Journal {
     pub commitment_bytes: u64,
     /// Whether the patron has moved its attention.
     pub attention_moved: bool,
+    /// Whether the patron has leaned on the setting.
+    pub setting_leaned_on: bool,
     /// Seconds of earlier parts of a run that was stopped.
     pub seconds_before: f64,
 }

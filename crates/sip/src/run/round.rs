@@ -20,12 +20,13 @@ use std::time::Instant;
 use super::court::View;
 use super::journal::Published;
 use super::prepare::hex;
-use super::settings::Fraud;
-use super::setup::{AUDITOR, EVALUATOR, PROVIDER, TRAINER, attestation_salt, job_address, move_attention, salt};
+use super::settings::{Fraud, STEERED};
+use super::setup::{AUDITOR, EVALUATOR, PROVIDER, TRAINER, attestation_salt, job_address, lean, move_attention, salt};
 use super::staged::stage;
 use super::world::World;
 use super::{Run, Stopped};
 use crate::progress::count;
+use crate::setting;
 use crate::summary::{RoundSummary, SegmentSummary};
 
 /// How far below the truth a lying evaluator reports, in micro-nats per token.
@@ -87,7 +88,7 @@ impl Run {
         let number = job.rounds_scored;
         let creator = self.world.people[0].wallet();
         let program = self.world.program;
-        self.world.send(0, program.open_round(&creator, &job_address, job.next_round, job.spec.domain_count))?;
+        self.world.send(0, program.open_next_round(&creator, &job_address, &job))?;
         let address = program.round(&job_address, job.next_round);
         let opened: Round = self.world.read(&address)?;
         let domains = self.settings.domains.len();
@@ -100,11 +101,18 @@ impl Run {
             .map(|(domain, weight)| format!("{} {:.0} %", domain.name, f64::from(*weight) / 100.0))
             .collect();
         self.progress.stage(&format!(
-            "Round {} of {}: mixture {}",
+            "Round {} of {}: mixture {}{}",
             number + 1,
             self.settings.rounds,
-            shares.join(", ")
+            shares.join(", "),
+            steered(&job, &opened)
         ));
+        if number + 1 == (self.settings.rounds / 3).max(1) && !self.journal.setting_leaned_on {
+            self.journal.setting_leaned_on = true;
+            if let Some(text) = lean(&mut self.world)? {
+                self.progress.line(&text);
+            }
+        }
         if number + 1 == (self.settings.rounds / 2).max(1) && !self.journal.attention_moved {
             self.journal.attention_moved = true;
             if let Some(text) = move_attention(&mut self.world, &self.settings)? {
@@ -152,6 +160,7 @@ impl Run {
                 round: opened.index,
                 seed: opened.seed,
                 mixture: *mixture,
+                settings: opened.settings,
                 place,
                 base: Arc::clone(&self.base),
                 bases: Vec::new(),
@@ -207,7 +216,7 @@ impl Run {
             accumulator_root: segment.work.accumulator_root(),
             leaf_count: segment.work.leaves.len() as u32,
             place: person.place,
-            reserved: [0; 3],
+            ..SegmentClaim::default()
         };
         let (wallet, pool) = (person.wallet(), person.pool()?);
         let instruction = self.world.program.commit_segment(&wallet, job, round, &pool, &claim);
@@ -582,6 +591,7 @@ impl Run {
         let round = RoundSummary {
             index: number,
             mixture_bps: scored.mixture_bps[..domains].to_vec(),
+            settings: STEERED.iter().zip(scored.settings).map(|(_, value)| setting::scale(value)).collect(),
             loss: scored.scores[..domains].iter().map(|score| nats(*score)).collect(),
             score: nats(scored.score),
             quality: scored.quality as f64 / QUALITY_ONE as f64,
@@ -600,6 +610,17 @@ impl Run {
         self.journal.rounds_done = number + 1;
         Ok(())
     }
+}
+
+/// The settings of a round in words, after the mixture; nothing where nobody steers them away from their defaults.
+fn steered(job: &Job, round: &Round) -> String {
+    let settings = job.spec.settings.iter().zip(round.settings).filter(|(setting, _)| setting.exists());
+    let moved = settings.filter(|(setting, value)| *value != setting.default);
+    moved
+        .map(|(setting, value)| {
+            format!("; {} × {:.3}", setting::name(setting).replace('-', " "), setting::scale(value))
+        })
+        .collect()
 }
 
 /// Work that was asked to stop ends the run as such.

@@ -1,8 +1,10 @@
 //! What a run is, in full: saved beside it, so that it can go on and be verified.
 
 use serde::{Deserialize, Serialize};
-use sip_graph::AdamW;
+use sip_graph::{AdamW, Steered};
 use sip_model::{LlamaConfig, Schedule, Shape};
+use sip_protocol::mixture::Mode;
+use sip_protocol::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 
 use super::setup::{AUDITOR, CREATOR, EVALUATOR, TRAINER};
 
@@ -31,9 +33,37 @@ pub(crate) struct Settings {
     pub windows: u32,
     /// Staged frauds.
     pub cheats: Vec<Fraud>,
+    /// How the mixture follows stake.
+    pub mixture: MixtureRule,
     /// Domains in the order of the mixture.
     pub domains: Vec<DomainSettings>,
 }
+
+/// How a run's mixture follows stake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MixtureRule {
+    /// In proportion to a domain's stake
+    #[default]
+    Linear,
+    /// In proportion to the square root of a domain's stake
+    SquareRoot,
+}
+
+impl MixtureRule {
+    /// As the protocol has it.
+    pub(crate) fn mode(self) -> Mode {
+        match self {
+            MixtureRule::Linear => Mode::Linear,
+            MixtureRule::SquareRoot => Mode::SquareRoot,
+        }
+    }
+}
+
+/// What patrons of a run steer beside the mixture: the learning rate, between half and double of what the table says. As much stake as
+/// two patrons' attention goes half of the way.
+pub(crate) const STEERED: [Setting; 1] =
+    [Setting::new(LEARNING_RATE, [SETTING_ONE / 2, SETTING_ONE, 2 * SETTING_ONE], 80_000)];
 
 /// A domain's data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +90,8 @@ pub(crate) enum Fraud {
     FlipBit,
     /// A trainer trains on data that the rule did not draw
     WrongData,
+    /// A trainer trains at another learning rate than stake set
+    WrongSetting,
     /// An auditor accuses an honest trainer
     FalseAccusation,
     /// An evaluator reports scores that are not the model's
@@ -86,6 +118,7 @@ impl Fraud {
             Fraud::Poison => "poison",
             Fraud::FlipBit => "flip-bit",
             Fraud::WrongData => "wrong-data",
+            Fraud::WrongSetting => "wrong-setting",
             Fraud::FalseAccusation => "false-accusation",
             Fraud::LyingEvaluator => "lying-evaluator",
             Fraud::Late => "late",
@@ -100,7 +133,13 @@ impl Fraud {
     /// Who commits it.
     pub(crate) fn role(self) -> &'static str {
         match self {
-            Fraud::Lazy | Fraud::Poison | Fraud::FlipBit | Fraud::WrongData | Fraud::Late | Fraud::Withhold => TRAINER,
+            Fraud::Lazy
+            | Fraud::Poison
+            | Fraud::FlipBit
+            | Fraud::WrongData
+            | Fraud::WrongSetting
+            | Fraud::Late
+            | Fraud::Withhold => TRAINER,
             Fraud::FalseAccusation | Fraud::Vote | Fraud::Attest => AUDITOR,
             Fraud::LyingEvaluator | Fraud::Score => EVALUATOR,
             Fraud::Genesis => CREATOR,
@@ -126,7 +165,7 @@ impl Settings {
 
     /// The optimizer.
     pub(crate) fn optimizer(&self) -> AdamW {
-        AdamW::default()
+        AdamW { steered: Steered { learning_rate: Some(0), weight_decay: None }, ..AdamW::default() }
     }
 
     /// Rows of the table of learning rates: all rounds, and room for rounds that have to be repeated.

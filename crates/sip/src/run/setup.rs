@@ -10,11 +10,12 @@ use sip_protocol::emission::{ONE, Schedule};
 use sip_protocol::instruction::RegisterDataset;
 use sip_protocol::job::JobSpec;
 use sip_protocol::pool::PoolKind;
+use sip_protocol::setting::{Side, attention_number};
 use solana_address::Address;
 use solana_keypair::Keypair;
 
 use super::prepare::Prepared;
-use super::settings::{Fraud, Settings};
+use super::settings::{Fraud, STEERED, Settings};
 use super::world::{Person, World};
 use crate::progress::{Progress, count};
 
@@ -147,6 +148,7 @@ pub(crate) fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         rounds: settings.rounds,
         audit_rate: (settings.audit_rate * 4_294_967_296.0) as u32,
         domain_count: settings.domains.len() as u8,
+        mixture_mode: settings.mixture.mode() as u8,
         mixture_floor_bps: 500.min(10_000 / settings.domains.len() as u16),
         mixture_cap_bps: 10_000,
         commit_slots: 10_000,
@@ -166,6 +168,7 @@ pub(crate) fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         // A fraud that is found late is found after another round.
         challenge_slots: if settings.cheats.contains(&Fraud::Late) { 60_000 } else { 10_000 },
         lookahead: 2,
+        settings: std::array::from_fn(|number| STEERED.get(number).copied().unwrap_or_default()),
         ..JobSpec::default()
     }
 }
@@ -238,7 +241,8 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
         world.send(provider, program.register_dataset(&wallet, &pool, &dataset))?;
         datasets.push(program.dataset(&dataset.train_root));
     }
-    world.send(0, program.create_job(&creator, 0, &job_spec(settings, prepared), &datasets))?;
+    let spec = job_spec(settings, prepared);
+    world.send(0, program.create_job(&creator, 0, &spec, &datasets))?;
     let job = job_address(world);
     for role in [TRAINER, AUDITOR, EVALUATOR] {
         for person in world.with_role(role) {
@@ -246,8 +250,8 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
             world.send(person, program.join_job(&wallet, &job, &pool))?;
         }
     }
-    for domain in 0..settings.domains.len() as u32 {
-        world.send(0, program.create_attention_pool(&creator, &job, domain))?;
+    for number in spec.attention_numbers() {
+        world.send(0, program.create_attention_pool(&creator, &job, number))?;
     }
     // One patron for each domain, and one more for the last.
     for (number, patron) in world.with_role(PATRON).into_iter().enumerate() {
@@ -308,5 +312,20 @@ pub(crate) fn move_attention(world: &mut World, settings: &Settings) -> Result<O
         ATTENTION / TOKEN,
         name(domains - 1),
         name(domains - 2)
+    )))
+}
+
+/// The first patron leans on the first setting: it stakes attention on going up.
+pub(crate) fn lean(world: &mut World) -> Result<Option<String>> {
+    let Some(patron) = world.with_role(PATRON).first().copied() else { return Ok(None) };
+    let (program, wallet) = (world.program, world.people[patron].wallet());
+    let pool = program.attention_pool(&job_address(world), attention_number(0, Side::Up));
+    world.send(patron, program.deposit(&wallet, &pool, ATTENTION, 1))?;
+    world.ledger.advance_slots(parameters().activation_slots)?;
+    world.send(patron, program.activate(&pool, &wallet))?;
+    Ok(Some(format!(
+        "{} stakes {} SIP on a higher learning rate, which counts from the next round on",
+        world.people[patron].name,
+        ATTENTION / TOKEN
     )))
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use super::Run;
 use super::court::{Charge, Claim, View};
 use super::round::{Attestation, Committed, Scored};
-use super::settings::{Fraud, Settings};
+use super::settings::{Fraud, STEERED, Settings};
 use super::setup::{self, AUDITOR, CREATOR, Chain, EVALUATOR};
 use crate::progress::count;
 use crate::summary::{DemandSummary, UndoneRound};
@@ -434,6 +434,7 @@ pub(crate) fn stage(fraud: Fraud, graph: &Graph, settings: &Settings, at: (u32, 
         Fraud::Lazy => Some(Cheat::Lazy),
         Fraud::Poison => Some(Cheat::Poison { node: contracts.last().copied().unwrap_or(0) as u32 }),
         Fraud::WrongData => Some(Cheat::WrongData { domain: 0 }),
+        Fraud::WrongSetting => Some(Cheat::WrongSetting { setting: 0, value: STEERED[0].upper }),
         Fraud::FlipBit | Fraud::Late => {
             let candidates = if hash[31] & 1 == 0 { contracts } else { maps };
             let node = candidates.get(draw(0, candidates.len()) as usize).copied().unwrap_or(0);

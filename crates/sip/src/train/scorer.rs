@@ -44,7 +44,7 @@ impl Scorer {
             let mut batch = some.to_vec();
             // Rows that are missing hold no mark.
             batch.resize(Scorer::ROWS * self.row_elements, 0);
-            let inputs = Inputs { state, batch: &batch, step: 0, tables: &self.tables };
+            let inputs = Inputs { state, batch: &batch, step: 0, tables: &self.tables, settings: &[] };
             self.executor.run(&inputs, &mut [], None)?;
             let sums = self.executor.result("cross_entropy").unwrap_or(&[]);
             let count = some.len() / self.row_elements;

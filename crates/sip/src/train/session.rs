@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Graph};
+use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Graph, Inputs};
 use sip_model::checkpoint::{Checkpoint, save_bf16, state_root};
 use sip_model::{ParamSpec, Schedule};
 use sip_proof::Hash;
@@ -196,11 +196,18 @@ impl Job {
         while step < steps && !stop.requested() {
             let started = Instant::now();
             let batch = (self.batch)(step as u32)?;
-            executor.step(&mut state, &batch, step as u32, &self.tables, None).with_context(|| {
-                let last = saved
-                    .map_or("nothing was saved yet".into(), |step| format!("the last checkpoint is of step {step}"));
-                format!("step {} of {steps} failed, {last}; a lower learning rate may help", step + 1)
-            })?;
+            executor
+                .step(
+                    &mut state,
+                    &Inputs { batch: &batch, step: step as u32, tables: &self.tables, ..Inputs::default() },
+                    None,
+                )
+                .with_context(|| {
+                    let last = saved.map_or("nothing was saved yet".into(), |step| {
+                        format!("the last checkpoint is of step {step}")
+                    });
+                    format!("step {} of {steps} failed, {last}; a lower learning rate may help", step + 1)
+                })?;
             let seconds = started.elapsed().as_secs_f64();
             training_seconds += seconds;
             let learning_rate = self.rates.rate(step as usize);

@@ -106,7 +106,7 @@ pub(crate) struct Optimizer {
 
 impl Default for Optimizer {
     fn default() -> Optimizer {
-        let AdamW { beta1, beta2, epsilon, weight_decay, clip_norm } = AdamW::default();
+        let AdamW { beta1, beta2, epsilon, weight_decay, clip_norm, .. } = AdamW::default();
         Optimizer { beta1, beta2, epsilon, weight_decay, clip_norm }
     }
 }
@@ -123,7 +123,7 @@ impl Optimizer {
         let decay = self.weight_decay;
         ensure!((0.0..=10.0).contains(&decay), "optimizer.weight_decay is {decay}, expected 0 to 10");
         let Optimizer { beta1, beta2, epsilon, weight_decay, clip_norm } = *self;
-        Ok(AdamW { beta1, beta2, epsilon, weight_decay, clip_norm })
+        Ok(AdamW { beta1, beta2, epsilon, weight_decay, clip_norm, ..AdamW::default() })
     }
 }
 

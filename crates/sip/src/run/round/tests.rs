@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::progress::Progress;
-use crate::run::settings::Settings;
+use crate::run::settings::{MixtureRule, Settings};
 use crate::run::setup::PATRON;
 use crate::run::{Stop, prepare};
 use crate::store::Store;
@@ -29,6 +29,7 @@ fn aggregated(folder: &std::path::Path) -> (Run, Address, Address, Arc<State>) {
         audit_rate: 1.0,
         windows: 4,
         cheats: Vec::new(),
+        mixture: MixtureRule::default(),
         domains: Vec::new(),
     };
     prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
@@ -36,7 +37,7 @@ fn aggregated(folder: &std::path::Path) -> (Run, Address, Address, Arc<State>) {
     let (program, job) = (run.world.program, job_address(&run.world));
     let state: Job = run.world.read(&job).unwrap();
     let creator = run.world.people[0].wallet();
-    run.world.send(0, program.open_round(&creator, &job, 0, state.spec.domain_count)).unwrap();
+    run.world.send(0, program.open_next_round(&creator, &job, &state)).unwrap();
     let round = program.round(&job, 0);
     let opened: Round = run.world.read(&round).unwrap();
     let mixture = Mixture::new(&opened.mixture_bps[..state.spec.domain_count as usize]).unwrap();

@@ -44,6 +44,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         segment_address: &segment_address,
         challenger: guard::key(challenger),
         accusation: revealed,
+        kind: CaseKind::from_number(args.case).ok_or(Error::WrongCase)?,
         parameters: &config.parameters,
         slot,
     };

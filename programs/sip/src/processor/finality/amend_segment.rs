@@ -11,13 +11,15 @@ use sip_protocol::{
     segment::{Amendment, Segment},
 };
 
-use crate::guard;
+use crate::{guard, processor::round::previous::Previous};
 
 /// Implements [`AmendSegment`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: AmendSegment = guard::args(data)?;
-    let [trainer, config, job, round, pool, segment, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [trainer, config, job, round, pool, segment, previous @ ..] = accounts else {
+        return Err(Error::MissingAccount);
+    };
     guard::signer(trainer)?;
     let mut config = guard::load_mut::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
@@ -28,6 +30,9 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(segment.pool == pool.address)?;
     pool.require_operator(guard::key(trainer))?;
     let pool_address = pool.address;
+    let previous_root =
+        Previous { job_address: &job.address, job: &job, round: &round, pool_address: &pool_address }
+            .root(program, previous)?;
     segment.amend(Amendment {
         config: &mut config,
         job: &job,
@@ -35,6 +40,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         pool_address: &pool_address,
         pool: &mut pool,
         claim: &args.claim,
+        previous_root: &previous_root,
         slot: guard::slot()?,
     })
 }

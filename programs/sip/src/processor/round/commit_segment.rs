@@ -12,13 +12,16 @@ use sip_protocol::{
     segment::{Commitment, Segment},
 };
 
+use super::previous::Previous;
 use crate::guard::{self, Creation};
 
 /// Implements [`CommitSegment`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: CommitSegment = guard::args(data)?;
-    let [trainer, config, job, round, pool, segment, _system, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [trainer, config, job, round, pool, segment, _system, previous @ ..] = accounts else {
+        return Err(Error::MissingAccount);
+    };
     guard::signer(trainer)?;
     let config = guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
@@ -26,6 +29,9 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let pool = guard::load::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
     pool.require_operator(guard::key(trainer))?;
+    let previous_root =
+        Previous { job_address: &job.address, job: &job, round: &round, pool_address: &pool.address }
+            .root(program, previous)?;
     let (round_address, seed_round) = (round.address, round.address);
     let seeds: [&[u8]; 3] = [seed::SEGMENT, &seed_round, &pool.address];
     let mut segment = Creation { program, payer: trainer }.create::<Segment>(segment, &seeds)?;
@@ -37,6 +43,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         pool: &pool,
         parameters: &config.parameters,
         claim: &args.claim,
+        previous_root: &previous_root,
         slot: guard::slot()?,
     })
 }

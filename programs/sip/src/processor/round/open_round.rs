@@ -5,10 +5,10 @@ use sip_protocol::{
     Error, Result,
     account::seed,
     instruction::OpenRound,
-    job::{Job, MAX_DOMAINS},
-    mixture,
+    job::Job,
     pool::{Pool, PoolKind},
     round::Round,
+    setting::MAX_ATTENTION_POOLS,
 };
 
 use crate::guard::{self, Creation};
@@ -21,18 +21,16 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::signer(payer)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let slot = guard::slot()?;
-    let count = job.spec.domain_count as usize;
-    let mut weights = [0u64; MAX_DOMAINS];
-    for (domain, weight) in weights.iter_mut().take(count).enumerate() {
-        let mut pool = guard::load_mut::<Pool>(program, pools.get_mut(domain).ok_or(Error::MissingAccount)?)?;
+    let mut weights = [0u64; MAX_ATTENTION_POOLS];
+    for (place, number) in job.spec.attention_numbers().enumerate() {
+        let mut pool = guard::load_mut::<Pool>(program, pools.get_mut(place).ok_or(Error::MissingAccount)?)?;
         pool.require_kind(PoolKind::Attention)?;
-        guard::related(pool.scope == job.address && pool.index == domain as u32)?;
-        *weight = pool.take_snapshot(slot)?;
+        guard::related(pool.scope == job.address && pool.index == number)?;
+        *weights.get_mut(number as usize).ok_or(Error::WrongPlace)? = pool.take_snapshot(slot)?;
     }
-    let weights = weights.get(..count).ok_or(Error::TooManyDomains)?;
-    let mixture = mixture::fill(weights, job.spec.mixture_floor_bps, job.spec.mixture_cap_bps)?;
+    let snapshot = job.spec.snapshot(&weights)?;
     let seeds: [&[u8]; 3] = [seed::ROUND, &job.address, &job.next_round.to_le_bytes()];
     let mut round = Creation { program, payer }.create::<Round>(round, &seeds)?;
     let job_address = job.address;
-    round.open(&job_address, &mut job, &mixture, slot)
+    round.open(&job_address, &mut job, &snapshot, slot)
 }

@@ -1,4 +1,4 @@
-//! Creates the attention pool of a job's domain.
+//! Creates the attention pool of a job's domain, or of a side of one of its settings.
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
@@ -26,7 +26,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let config = guard::load::<Config>(program, config_view)?;
     config.require_running(guard::slot()?)?;
     let job = guard::load::<Job>(program, job)?;
-    if args.domain >= job.spec.domain_count as u32 {
+    if !job.spec.has_attention(args.domain) {
         return Err(Error::TooManyDomains);
     }
     let seeds: [&[u8]; 4] = [seed::POOL, &[PoolKind::Attention as u8], &job.address, &args.domain.to_le_bytes()];
