@@ -339,7 +339,12 @@ impl Claims {
 
 /// Elements of the small outputs of the synthetic graph; of the others the first twelve do.
 fn width(node: u32) -> u32 {
-    if node == sip_node::dispute::synthetic::node::STEP { 1 } else { 12 }
+    use sip_node::dispute::synthetic::node::{SETTINGS, STEP};
+    match node {
+        STEP => 1,
+        SETTINGS => 4,
+        _ => 12,
+    }
 }
 
 /// A false claim is fought by an honest challenger, a true one by one that plays anything; then the verdict is applied.
