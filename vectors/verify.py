@@ -157,7 +157,8 @@ def updates(file):
     for name, items in file.items():
         for number, item in enumerate(items):
             codec = Codec(item["chunk"], item["keep"], item["outer"], item["lengths"])
-            read = {key: [words(text) for text in item[key]] for key in ("base", "previous", "residuals", "start", "end") if key in item}
+            inputs = {"base", "previous", "residuals", "start", "end"} & set(item)
+            read = {key: [words(text) for text in item[key]] for key in inputs}
             if name == "start":
                 key, found = "start_state", codec.start(read["base"], read["previous"])
             elif name == "update":
