@@ -247,7 +247,7 @@ instructions! {
     ///
     /// - all sizes within limits; floor and cap admit a mixture; settings in order ([`crate::setting`]); one different dataset per domain,
     ///   none shorter than a sequence and its target
-    /// - commitments, audit and the longest dispute together end before an exit that began with them matures
+    /// - all phases of a round, challenges included, and the longest disputes together end before an exit that began with them matures
     /// - unless the genesis state is an import, its bond moves into the vault
     /// - one job per creator and nonce; its rounds are rewarded if the creator is the configuration's authority
     CreateJob = 15 {

@@ -272,7 +272,7 @@ impl Dispute {
     }
 
     /// Ends a decided dispute: slashes or acquits the trainer and says where the money goes. The pool's operator cannot
-    /// gain by accusing itself: the bounty comes from its own bond, what delegators lose is insured, and half of a lost
+    /// gain by accusing itself: the bounty comes from its own bond, what delegators lose is insured, and a part of a lost
     /// accusation's bond is burned.
     pub fn resolve(&mut self, parties: &mut Verdict<'_>) -> Result<Payout> {
         let case = self.game.ground.case()?;
@@ -321,7 +321,7 @@ pub struct Verdict<'a> {
     pub job: &'a mut Job,
     /// Is convicted, or has one dispute less.
     pub segment: &'a mut Segment,
-    /// Is slashed, or gets half of the challenger's bond.
+    /// Is slashed, or gets what is not burned of the challenger's bond.
     pub pool: &'a mut Pool,
     /// Is undone if the segment counted in it, and has one challenge less.
     pub round: &'a mut Round,

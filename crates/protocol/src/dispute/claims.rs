@@ -72,7 +72,7 @@ pub struct AuditorVerdict<'a> {
     pub job: &'a mut Job,
     /// The round of the claim.
     pub round: &'a mut Round,
-    /// Is slashed, or gets half of the challenger's bond.
+    /// Is slashed, or gets what is not burned of the challenger's bond.
     pub pool: &'a mut Pool,
     /// The present slot.
     pub slot: u64,
@@ -260,8 +260,8 @@ impl Dispute {
         Ok(payout)
     }
 
-    /// Ends a decided dispute on a genesis state: the creator's bond is taken and the job closed, or the bond grows by half of
-    /// the accuser's.
+    /// Ends a decided dispute on a genesis state: the creator's bond is taken and the job closed, or the bond grows by what
+    /// is not burned of the accuser's.
     pub fn resolve_genesis(&mut self, config: &mut Config, job: &mut Job) -> Result<Payout> {
         require(self.game.ground.case()? == CaseKind::Genesis, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;

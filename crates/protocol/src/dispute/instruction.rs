@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::instruction::{Args, instructions};
 
 instructions! {
-    /// Accuses a segment.
+    /// Accuses a segment or a scoring run.
     ///
     /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · [writable] segment · [writable] trainer's
     /// pool · [writable] dispute · [writable] accusation · system program · the job's datasets in order.
@@ -70,7 +70,7 @@ instructions! {
     /// - convicted: the segment counts no more, its trainer takes no further part, the pool is slashed; the challenger gets its bond
     ///   back, and a bounty out of the trainer's own bond waits for whoever accused first; the rest is insured; if the segment had
     ///   counted, the round is undone
-    /// - acquitted: half of the challenger's bond is burned, half goes to the trainer's pool
+    /// - acquitted: the penalties' part of the challenger's bond is burned, the rest goes to the trainer's pool
     /// - either way the pool has one dispute less
     ResolveDispute = 68 {}
 
@@ -157,6 +157,7 @@ instructions! {
     /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
     /// - convicted: no further round of the job is opened; the challenger gets its bond back, the bounty out of the genesis bond waits
     ///   in the job for whoever accused first, the rest is insured
-    /// - acquitted: half of the challenger's bond is burned, half is added to the genesis bond
+    /// - acquitted: the penalties' part of the challenger's bond is burned, the rest is added to the genesis bond, or insured if the job
+    ///   is closed
     ResolveGenesisDispute = 74 {}
 }

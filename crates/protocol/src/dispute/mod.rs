@@ -1,7 +1,8 @@
 //! Disputes: who lied about the outcome of a graph, found by bisection and computed at the bottom.
 //!
-//! The claims are a trainer's segment, an auditor's vote for the next base, an auditor's attestation, and a creator's genesis state
-//! ([`CaseKind`]); the game is one. As it goes for a segment: the trainer opens what it committed, level by level, and the challenger points at the first thing that is false:
+//! The claims are a trainer's segment, its start state and its update, an evaluator's scoring run, an auditor's vote for the next base and
+//! its attestation, and a creator's genesis state ([`CaseKind`]); the game is one. As it goes for a segment: the trainer opens what it
+//! committed, level by level, and the challenger points at the first thing that is false:
 //! leaf → step → node of the graph → chunk of its output → element → piece of the element's chain. At the bottom the
 //! trainer posts the operand values of at most 256 terms and the chain is run here; if it gives what the trainer claims,
 //! the challenger opens one value that is false. Claims are single-sided: the trainer's are pinned, what the challenger

@@ -38,7 +38,7 @@ instructions! {
     /// Accounts: [writable] config · [writable] accusation · [writable] challenger · [writable] a token account of the challenger · [writable]
     /// vault · token program.
     ///
-    /// - anyone may; 1 500 slots have passed; a quarter of the bond is insured, the rest goes back
+    /// - anyone may; 1 500 slots have passed; the penalties' part of the bond is insured, the rest goes back
     /// - the account is closed to the challenger
     ExpireAccusation = 82 {}
 
@@ -153,7 +153,7 @@ instructions! {
     /// demanded · [writable] vault · token program.
     ///
     /// - anyone may; the demand is open and its clock has run out
-    /// - a tenth of own bond and delegated stake is insured; the fee goes back
+    /// - what the penalties take of own bond and delegated stake is insured; the fee goes back
     FailData = 93 {}
 
     /// Closes a demand that is over and returns its rent.
