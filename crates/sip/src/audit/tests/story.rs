@@ -197,7 +197,7 @@ fn commit_all(run: &mut Run, job: &Address) -> (u32, Vec<Committed>) {
     let (program, creator) = (run.world.program, run.world.people[0].wallet());
     let state: Job = run.world.read(job).unwrap();
     let index = state.next_round;
-    run.world.send(0, program.open_round(&creator, job, index, state.spec.domain_count)).unwrap();
+    run.world.send(0, program.open_next_round(&creator, job, &state)).unwrap();
     let round = round_state(run, job, index);
     let mixture = Mixture::new(&round.mixture_bps[..usize::from(state.spec.domain_count)]).unwrap();
     // So late in the run every staged fraud is due.
