@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 """Checks the conformance vectors against docs/spec, with nothing but Python's standard library.
 
-    python3 vectors/verify.py            # all files of vectors/proof
-    python3 vectors/verify.py trees      # some of them
+    python3 vectors/verify.py              # all files of vectors/proof
+    python3 vectors/verify.py trees        # some of them
+    python3 vectors/verify.py --self-test  # spoils vectors by chance: each spoilt one must be refused
 
 It shares no code with the workspace: arithmetic is done on exact integers and rounded once, BLAKE3 and the game of a dispute
-are written from the specification. It ends with status 1 and the first difference if a vector is not what the specification gives.
+are written from the specification. It ends with status 1 and the first difference if a file is not the one that its checksum in
+vectors/proof/SHA256SUMS names, or a vector is not what the specification gives.
 """
 
+import copy
 import json
+import random
 import struct
 import sys
 from pathlib import Path
@@ -22,9 +26,13 @@ from spec.disputes import Game
 from spec.operators import Node
 
 
+class Difference(Exception):
+    """A vector is not what the specification gives."""
+
+
 def expect(found, expected, where):
     if found != expected:
-        raise SystemExit(f"{where}: the specification gives {found!r}, the vector says {expected!r}")
+        raise Difference(f"{where}: the specification gives {found!r}, the vector says {expected!r}")
 
 
 def words(text):
@@ -143,40 +151,169 @@ def commitments(file):
         expect(found.hex(), item["genesis_root"], f"genesis {number}")
 
 
+def dispute(item):
+    ground = item["ground"]
+    for name, value in ground.items():
+        if name.endswith("root") or name == "round_seed":
+            ground[name] = bytes.fromhex(value)
+    for name in ("dataset_roots", "bases"):
+        ground[name] = [bytes.fromhex(root) for root in ground[name]]
+    attested = (item["leaf"], bytes.fromhex(item["trace_root"])) if "leaf" in item else ()
+    game = Game(ground, item["clock_slots"], item["slot"], *attested)
+    for number, move in enumerate(item["moves"]):
+        where = f"{item['name']}, move {number}"
+        before = {name: value[:] if isinstance(value, (bytearray, list)) else value for name, value in vars(game).items()}
+        try:
+            if "time_out" in move:
+                game.time_out(move["slot"])
+            else:
+                game.play(move["side"], move["kind"], bytes.fromhex(move["payload"]), move["slot"])
+            is_taken = True
+        except Malformed:
+            is_taken = False
+            vars(game).update(before)
+        expect(is_taken, move["is_taken"], where)
+        expect(game.phase, move["phase"], f"{where}, phase")
+        expect(sha256(game.position()).hex(), move["position"], f"{where}, position")
+    expect(game.outcome, item["outcome"], f"{item['name']}, outcome")
+
+
 def disputes(file):
     for item in file["disputes"]:
-        ground = item["ground"]
-        for name, value in ground.items():
-            if name.endswith("root") or name == "round_seed":
-                ground[name] = bytes.fromhex(value)
-        ground["dataset_roots"] = [bytes.fromhex(root) for root in ground["dataset_roots"]]
-        ground["bases"] = [bytes.fromhex(root) for root in ground["bases"]]
-        game = Game(ground, item["clock_slots"], item["slot"])
-        for number, move in enumerate(item["moves"]):
-            where = f"{item['name']}, move {number}"
-            before = {name: value[:] if isinstance(value, (bytearray, list)) else value for name, value in vars(game).items()}
-            try:
-                game.play(move["side"], move["kind"], bytes.fromhex(move["payload"]), move["slot"])
-                is_taken = True
-            except Malformed:
-                is_taken = False
-                vars(game).update(before)
-            expect(is_taken, move["is_taken"], where)
-            expect(game.phase, move["phase"], f"{where}, phase")
-            expect(sha256(game.position()).hex(), move["position"], f"{where}, position")
-        expect(game.outcome, item["outcome"], f"{item['name']}, outcome")
+        dispute(item)
 
 
-def main():
-    checks = [arithmetic, operators, trees, commitments, disputes]
-    for check in checks:
-        if len(sys.argv) > 1 and check.__name__ not in sys.argv[1:]:
+def cases(file):
+    numbers = {"aggregate": 1, "genesis": 2, "attestation": 3, "score": 4, "fault": 0}
+    expect(set(file), set(numbers), "cases")
+    for name, items in file.items():
+        for item in items:
+            expect(item["ground"]["case"], numbers[name], f"{item['name']}, case")
+            dispute(item)
+
+
+CHECKS = [arithmetic, operators, trees, commitments, disputes, cases]
+FOLDER = Path(__file__).parent / "proof"
+
+
+def checked(name, data, sums):
+    """A file's content, if it is the one that the checksums name."""
+    expect(sha256(data).hex(), sums.get(f"{name}.json"), f"{name}.json, checksum")
+    return json.loads(data)
+
+
+# What a vector says that follows from the rest of it. Inputs are not listed: another input may well have the same result.
+RESULTS = {"output", "partials", "is_node", "root", "nodes_root", "outputs_root", "tables_root", "openings", "preimage",
+           "accumulator_root", "domain", "offset", "tip", "is_drawn", "next_seed", "end_root", "scores", "commitment", "median",
+           "mean", "genesis_root"}  # fmt: skip
+
+
+def places(value, key=None):
+    """The container and the key of every text, number and truth value in a part of a vector."""
+    if isinstance(value, (dict, list)):
+        for inner in value if isinstance(value, dict) else range(len(value)):
+            yield from ([(value, inner)] if not isinstance(value[inner], (dict, list)) else places(value[inner], inner))
+
+
+def results(item):
+    """Everything in a vector that cannot be changed without making it false."""
+    if isinstance(item, list):
+        return [(item, len(item) - 1)]
+    if "moves" not in item:
+        found = []
+        for name in RESULTS & set(item):
+            # An opening is a place and a path; only the path follows from it.
+            if name == "openings":
+                found += [(opening, 1) for opening in item[name]]
+            elif name == "accumulator_root" and "leaves" not in item:
+                continue  # an input of draws and scores
+            else:
+                found += places(item[name]) if isinstance(item[name], list) else [(item, name)]
+        return sorted(found, key=lambda place: str(place[1]))
+    found = [*places(item["ground"]), (item, "clock_slots"), (item, "slot"), (item, "outcome")]
+    for move in item["moves"]:
+        found += [(move, name) for name in ("is_taken", "phase", "position")]
+        # A refused payload may be refused with any other bytes, and more than one may decide the game.
+        if move["is_taken"] and move.get("payload") and move is not item["moves"][-1]:
+            found.append((move, "payload"))
+    return found
+
+
+def spoil(chance, container, key):
+    """Changes one value; false where there is nothing to change."""
+    value = container[key]
+    if isinstance(value, bool):
+        container[key] = not value
+    elif isinstance(value, int):
+        container[key] = value ^ 1 << chance.randrange(8)
+    elif isinstance(value, str) and value:
+        at = chance.randrange(len(value))
+        container[key] = value[:at] + f"{int(value[at], 16) ^ 1 << chance.randrange(4):x}" + value[at + 1 :]
+    else:
+        return False
+    return True
+
+
+def self_test(seed, rounds=12):
+    """Spoilt files and vectors, which must all be refused."""
+    chance, sums, refused = random.Random(seed), checksums(), 0
+
+    def must_be_refused(attempt, what):
+        try:
+            attempt()
+        except (Difference, Malformed, ValueError, IndexError, KeyError, ArithmeticError, struct.error):
+            return 1
+        raise SystemExit(f"{what} was spoilt (seed {seed}), and nothing was noticed")
+
+    for check in CHECKS:
+        name = check.__name__
+        data = (FOLDER / f"{name}.json").read_bytes()
+        for _ in range(rounds):
+            spoilt = bytearray(data)
+            at = chance.randrange(len(spoilt))
+            spoilt[at] ^= 1 << chance.randrange(8)
+            refused += must_be_refused(lambda: checked(name, bytes(spoilt), sums), f"{name}.json, byte {at}")
+        file = json.loads(data)
+        empty = {entry: [] for entry in file}
+        for entry, items in file.items():
+            for _ in range(rounds):
+                number = chance.randrange(len(items))
+                item = copy.deepcopy(items[number])
+                container, key = chance.choice(results(item))
+                if spoil(chance, container, key):
+                    alone = {**copy.deepcopy(empty), entry: [item]}
+                    refused += must_be_refused(lambda: check(alone), f"{name}.json, {entry} {number}, {key}")
+    print(f"self-test: {refused} spoilt files and vectors were refused (seed {seed})")
+
+
+def checksums():
+    """By name of a file, its SHA-256."""
+    lines = (FOLDER / "SHA256SUMS").read_text().splitlines()
+    return {name: digest for digest, name in (line.split("  ") for line in lines)}
+
+
+def main(arguments):
+    if arguments[:1] == ["--self-test"]:
+        return self_test(int(arguments[1]) if len(arguments) > 1 else random.randrange(1 << 32))
+    unknown = set(arguments) - {check.__name__ for check in CHECKS}
+    if unknown:
+        raise SystemExit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(c.__name__ for c in CHECKS)}")
+    sums = checksums()
+    for check in CHECKS:
+        name = check.__name__
+        if arguments and name not in arguments:
             continue
-        path = Path(__file__).parent / "proof" / f"{check.__name__}.json"
-        file = json.loads(path.read_text())
+        file = checked(name, (FOLDER / f"{name}.json").read_bytes(), sums)
         count = sum(len(item.get("moves", "1")) if isinstance(item, dict) else 1 for items in file.values() for item in items)
-        check(file)
-        print(f"{check.__name__}: {count} vectors hold")
+        try:
+            check(file)
+        except Malformed as error:
+            raise Difference(f"{name}.json holds something malformed: {error}") from error
+        print(f"{name}: {count} vectors hold")
 
 
-main()
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except Difference as difference:
+        raise SystemExit(str(difference)) from None

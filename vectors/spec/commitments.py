@@ -169,6 +169,16 @@ def window(seed, place, step, row, mixture_bps, tokens, window_tokens):
     raise Malformed("the mixture has no such domain")
 
 
+def held_out_window(step, row, windows, rows, tokens, window_tokens):
+    """What a row of a scoring run's batch reads."""
+    require(rows > 0 and row < rows and windows % rows == 0)
+    steps = windows // rows
+    domain = step // steps
+    require(domain < len(tokens) and tokens[domain] >= window_tokens)
+    number = step % steps * rows + row
+    return domain, number * (tokens[domain] - window_tokens) // max(1, windows - 1)
+
+
 def f32(value):
     return struct.unpack("<I", struct.pack("<f", value))[0]
 

@@ -4,7 +4,7 @@ import struct
 
 from . import require
 from .arithmetic import INF, MASK
-from .commitments import (chunk_value, chunks_of, depth, folded, leaf_preimage, merkle_leaf, merkle_root, opened_blob,
+from .commitments import (chunk_value, chunks_of, depth, folded, held_out_window, leaf_preimage, merkle_leaf, merkle_root, opened_blob,
                           opened_merkle, padding, parent_value, u32, width, window)  # fmt: skip
 from .operators import GATHER, INPUT, Node
 
@@ -36,9 +36,11 @@ class Payload:
 
 
 class Game:
-    def __init__(self, ground, clock_slots, slot):
+    def __init__(self, ground, clock_slots, slot, leaf=0, trace_root=bytes(32)):
+        """`leaf` and `trace_root` are those of an attestation."""
         self.ground = ground
-        self.start_root = self.batch_root = self.end_root = self.trace_root = self.output_root = bytes(32)
+        self.start_root = self.batch_root = self.end_root = self.output_root = bytes(32)
+        self.trace_root = trace_root
         self.value = ground["accumulator_root"]
         self.clocks, self.moved_slot, self.outcome = [clock_slots, clock_slots], slot, 0
         self.leaves = -(-ground["inner_steps"] // ground["leaf_interval"])
@@ -48,7 +50,8 @@ class Game:
             self.value, self.height, self.phase, self.end_root = bytes(32), 0, POST_TRACE, ground["end_root"]
         elif ground["case"] == 3:
             self.value, self.height, self.phase = bytes(32), 0, SHOW_LEAF
-        self.index = self.leaf = self.step = self.node = self.element = self.piece = self.piece_start = self.claim = 0
+        self.leaf = leaf
+        self.index = self.step = self.node = self.element = self.piece = self.piece_start = self.claim = 0
         self.table_len = self.node_len = 0
         self.table, self.node_bytes, self.trace_path = bytearray(2056), bytearray(880), bytearray(768)
 
@@ -60,7 +63,7 @@ class Game:
         ground += b"".join(g["dataset_roots"]) + struct.pack("<8Q8H", *g["token_counts"], *g["mixture_bps"])
         ground += struct.pack("<14I", g["node_count"], g["state_count"], g["table_count"], g["inner_steps"],
                               g["leaf_interval"], g["first_step"], g["place"], g["rows"], g["row_tokens"], g["case"],
-                              g["carried"], g["base_entries"], len(g["bases"]), 0)  # fmt: skip
+                              g["carried"], g["base_entries"], len(g["bases"]), g["windows"])  # fmt: skip
         ground += b"".join(g["bases"]).ljust(16 * 32, b"\0") + struct.pack("<4I", *g["settings"])
         roots = self.start_root + self.batch_root + self.end_root + self.trace_root + self.value + self.output_root
         clocks = struct.pack("<3Q", *self.clocks, self.moved_slot)
@@ -113,10 +116,19 @@ class Game:
     def opens(self, root, count, index, data, path):
         require(opened_merkle(count, index, merkle_leaf(data), path) == root, "the opening is false")
 
+    def side(self):
+        return TRAINER if self.phase in TRAINERS_PHASES else CHALLENGER
+
+    def time_out(self, slot):
+        require(self.phase != OVER and slot - self.moved_slot > self.clocks[self.side()], "the clock runs")
+        side = self.side()
+        self.clocks[side] = 0
+        self.finish(CONVICTED if side == TRAINER else ACQUITTED)
+
     # -- the moves
 
     def play(self, side, kind, payload, slot):
-        require(self.phase != OVER and side == (TRAINER if self.phase in TRAINERS_PHASES else CHALLENGER), "not on move")
+        require(self.phase != OVER and side == self.side(), "not on move")
         elapsed = slot - self.moved_slot
         require(elapsed <= self.clocks[side], "the clock has run out")
         self.clocks[side] -= elapsed
@@ -359,7 +371,10 @@ class Game:
     def prove_token(self, p):
         g = self.ground
         row = self.element // g["row_tokens"]
-        domain, offset = window(g["round_seed"], g["place"], self.step, row, g["mixture_bps"], g["token_counts"], g["row_tokens"])
+        if g["case"] == 4:
+            domain, offset = held_out_window(self.step, row, g["windows"], g["rows"], g["token_counts"], g["row_tokens"])
+        else:
+            domain, offset = window(g["round_seed"], g["place"], self.step, row, g["mixture_bps"], g["token_counts"], g["row_tokens"])
         position = offset + self.element % g["row_tokens"]
         length = 4 * g["token_counts"][domain]
         index = position // 256

@@ -5,8 +5,12 @@
 //!
 //! A case that fails prints its seed; `SIP_SWEEP_SEED=<seed> SIP_SWEEP_CASES=1` and the name of its test play it again.
 
+#[path = "sweep/claims.rs"]
+mod claims;
+mod court;
 mod sweep;
 
+use claims::{Claims, SUBJECTS};
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::dispute::{Game, MoveKind, Outcome, Phase, Side};
 use sip_protocol::segment;
@@ -84,27 +88,46 @@ fn from_environment(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text}; it must be a number")))
 }
 
-/// Runs so many cases over all shapes; each has a seed of its own.
-fn sweep(test: &str, cases: u64, seed: u64, mut case: impl FnMut(&mut Bench, &mut Random, &mut Tally)) -> Tally {
+/// Runs so many cases; each has a seed of its own.
+fn repeat(test: &str, cases: u64, seed: u64, mut case: impl FnMut(&mut Random, &mut Tally)) -> Tally {
     let seed = from_environment("SIP_SWEEP_SEED").unwrap_or(seed);
     let cases = from_environment("SIP_SWEEP_CASES").unwrap_or(cases);
-    let mut benches: BTreeMap<usize, Bench> = BTreeMap::new();
     let mut tally = Tally::default();
     for number in 0..cases {
         let mut random = Random::new(seed + number);
-        let shape = random.below(SHAPES.len() as u32) as usize;
-        let bench = benches.entry(shape).or_insert_with(|| Bench::new(SHAPES[shape]));
         let _on_failure = OnFailure(format!(
             "again: SIP_SWEEP_SEED={} SIP_SWEEP_CASES=1 cargo test --release -p sip-client --test fraud_sweep {test} -- --include-ignored",
             seed + number
         ));
-        case(bench, &mut random, &mut tally);
+        case(&mut random, &mut tally);
     }
     println!("{test}: {cases} cases from seed {seed}, {} transactions", tally.transactions);
     for (subject, count) in &tally.subjects {
         println!("  {count:>5}  {subject}");
     }
     tally
+}
+
+/// Runs so many cases about segments of all shapes.
+fn sweep(test: &str, cases: u64, seed: u64, mut case: impl FnMut(&mut Bench, &mut Random, &mut Tally)) -> Tally {
+    let mut benches: BTreeMap<usize, Bench> = BTreeMap::new();
+    repeat(test, cases, seed, |random, tally| {
+        let shape = random.below(SHAPES.len() as u32) as usize;
+        let bench = benches.entry(shape).or_insert_with(|| Bench::new(SHAPES[shape]));
+        case(bench, random, tally);
+    })
+}
+
+/// Runs so many cases about votes, attestations, genesis states and scoring runs.
+fn sweep_claims(test: &str, cases: u64, seed: u64, is_false: impl Fn(&mut Random) -> bool) -> Tally {
+    let mut claims = Claims::new();
+    repeat(test, cases, seed, |random, tally| {
+        let subject = random.pick(&SUBJECTS);
+        let is_false = is_false(random);
+        let what = claims.play(subject, is_false, random);
+        tally.transactions += claims.transactions(subject);
+        tally.count(format!("{what}: {}", if is_false { "convicted" } else { "acquitted" }));
+    })
 }
 
 /// What the cases were about.
@@ -326,6 +349,36 @@ fn frauds_of_trainers_that_play_garbage_are_convicted() {
 fn honest_trainers_are_acquitted() {
     let tally = sweep("honest_trainers_are_acquitted", 20, 2_000_001, acquit);
     assert!(tally.transactions > 0);
+}
+
+#[test]
+fn false_claims_of_every_other_case_are_convicted() {
+    let tally = sweep_claims("false_claims_of_every_other_case_are_convicted", 60, 4_000_001, |_| true);
+    assert!(tally.transactions > 0);
+}
+
+#[test]
+fn true_claims_of_every_other_case_are_acquitted() {
+    let tally = sweep_claims("true_claims_of_every_other_case_are_acquitted", 50, 5_000_001, |_| false);
+    assert!(tally.transactions > 0);
+}
+
+/// A thousand and a half; minutes.
+#[test]
+#[ignore = "takes minutes; see the head of the file"]
+fn many_claims() {
+    let tally = sweep_claims("many_claims", 1_500, 6_000_001, |random| random.percent(60));
+    if from_environment("SIP_SWEEP_CASES").is_some() {
+        return;
+    }
+    let operators = ["Contract:", "Map:", "ReduceAdd:", "ReduceMax:", "Gather:"].map(|kind| format!("score, {kind}"));
+    let others = ["vote, Map:", "vote, another end:", "genesis, Map:", "attestation, node 6:", "attestation, node 10:"];
+    for subject in operators.iter().map(String::as_str).chain(others) {
+        assert!(tally.subjects.keys().any(|known| known.starts_with(subject)), "no case of {subject}");
+    }
+    for subject in SUBJECTS {
+        assert!(tally.subjects.contains_key(&format!("{subject}: acquitted")), "no true {subject}");
+    }
 }
 
 /// About two thousand cases; minutes.

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::run::settings::{Exchange, Fraud, MixtureRule, Settings};
 use crate::run::{Run, Stop, prepare};
 use crate::store::Store;
-use crate::summary::Summary;
+use crate::summary::{DemandSummary, Summary};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -27,8 +27,9 @@ pub(crate) struct Arguments {
     /// Steps of each trainer in each round
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     steps: Option<u32>,
-    /// Frauds to stage, separated by commas: flip-bit, lazy, poison, wrong-data, wrong-setting (a trainer's), false-accusation
-    /// (an auditor's), lying-evaluator; "none" for an honest run
+    /// Frauds to stage, separated by commas: flip-bit, lazy, poison, wrong-data, wrong-setting, withhold,
+    /// late (a trainer's); false-accusation, vote, attest (an auditor's); lying-evaluator, score (an evaluator's); genesis (the creator's);
+    /// "none" for an honest run
     #[arg(long, value_name = "KIND", default_value = "flip-bit,false-accusation,lying-evaluator")]
     cheat: String,
     /// How the mixture follows stake
@@ -97,6 +98,7 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
     let Some(model) = LlamaConfig::preset(preset) else { bail!("there is no model size {preset}") };
     let inner_steps = arguments.steps.unwrap_or(if quick { 12 } else { 50 });
     let rounds = arguments.rounds.unwrap_or(if quick { 4 } else { 12 });
+    let cheats = frauds(&arguments.cheat)?;
     let settings = Settings {
         seed: arguments.seed,
         preset: preset.to_string(),
@@ -106,16 +108,20 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         leaf_interval: if quick { 5 } else { 16 }.min(inner_steps),
         rounds,
         learning_rate: 2e-3,
-        // Few rounds give a draw few chances: then everything is audited.
-        audit_rate: if rounds < 6 { 1.0 } else { 0.5 },
+        // Few rounds give a draw few chances: then everything is audited, unless something is to be found late.
+        audit_rate: if rounds < 6 && !cheats.contains(&Fraud::Late) { 1.0 } else { 0.5 },
         windows: if quick { 8 } else { 32 },
-        cheats: frauds(&arguments.cheat)?,
+        cheats,
         mixture: arguments.mixture,
         domains: Vec::new(),
         updates: arguments.updates,
     };
     let trainers = settings.cheats.iter().filter(|fraud| fraud.is_trainers()).count();
     ensure!(trainers <= 2, "at most two of the three trainers can cheat; leave one of them honest");
+    ensure!(
+        settings.updates == Exchange::Whole || !settings.cheats.contains(&Fraud::Late),
+        "the fraud late is staged with whole states only; leave --updates compressed or --cheat late out"
+    );
     Ok(settings)
 }
 
@@ -146,14 +152,36 @@ fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> R
     for dispute in &summary.disputes {
         writeln!(
             out,
-            "\n{} accused {} in round {}: {}. {}",
-            dispute.challenger, dispute.defendant, dispute.round, dispute.outcome, dispute.verdict
+            "\n{} accused {} ({}) {}: {}. {}",
+            dispute.challenger,
+            dispute.defendant,
+            dispute.subject,
+            if dispute.round == 0 { "before the first round".into() } else { format!("in round {}", dispute.round) },
+            dispute.outcome,
+            dispute.verdict
         )?;
         writeln!(
             out,
-            "  {} transactions of the trainer, {} of the challenger, {} compute units",
+            "  {} transactions of the defendant, {} of the challenger, {} compute units",
             dispute.defendant_transactions, dispute.challenger_transactions, dispute.compute_units
         )?;
+    }
+    for demand in &summary.demands {
+        let DemandSummary { round, defendant, demander, entry, chunk, outcome, .. } = demand;
+        writeln!(
+            out,
+            "\n{demander} demanded chunk {chunk} of entry {entry} of {defendant} in round {round}: {outcome}"
+        )?;
+    }
+    for undone in &summary.undone {
+        writeln!(out, "\nRound {} was undone and played again: {}", undone.round, undone.why)?;
+        for segment in &undone.segments {
+            writeln!(
+                out,
+                "  {:<22} {}, {:.2} SIP out of the insurance",
+                segment.trainer, segment.status, segment.reward
+            )?;
+        }
     }
     let chain = &summary.chain;
     writeln!(

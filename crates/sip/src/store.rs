@@ -11,6 +11,7 @@
 //!     journal-N.json  what the chain does not say: who did what, in words
 //!     base-N.state    the state that round N starts from
 //!     update-N-P.state  with compressed updates, the update that the trainer of place P goes on from
+//!     undone-N.state  the state that a round ended in which was undone, by its number on chain
 //!     data/           tokenizer, and token files by domain
 //! ```
 
@@ -131,6 +132,11 @@ impl Store {
     /// Where trainers publish the ends of their segments, as files of any name that ends in `.state`.
     pub(crate) fn states(&self) -> PathBuf {
         self.run().join("states")
+    }
+
+    /// The state that an undone round ended in, by its number on chain.
+    pub(crate) fn undone(&self, index: u32) -> PathBuf {
+        self.run().join(format!("undone-{index}.state"))
     }
 
     /// The number of rounds after which everything is there to go on: the journal is written last.

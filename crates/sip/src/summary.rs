@@ -40,6 +40,12 @@ pub(crate) struct Summary {
     /// What segments hand over: "whole" states or "compressed" updates.
     #[serde(default)]
     pub(crate) updates: String,
+    /// Demands for states on chain, in order.
+    #[serde(default)]
+    pub(crate) demands: Vec<DemandSummary>,
+    /// Rounds that were undone, in order.
+    #[serde(default)]
+    pub(crate) undone: Vec<UndoneRound>,
 }
 
 impl Summary {
@@ -48,6 +54,38 @@ impl Summary {
         let segments: usize = self.rounds.iter().map(|round| round.segments.len()).sum();
         self.rounds.iter().map(|round| round.exchanged_bytes).sum::<u64>() as f64 / segments.max(1) as f64
     }
+}
+
+/// A demand for a chunk of a state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DemandSummary {
+    /// Round of the segment.
+    pub(crate) round: u32,
+    /// Whose segment it is.
+    pub(crate) defendant: String,
+    /// Who demanded.
+    pub(crate) demander: String,
+    /// Entry of the state.
+    pub(crate) entry: u32,
+    /// Chunk of the entry.
+    pub(crate) chunk: u32,
+    /// What came of it, in one sentence.
+    pub(crate) outcome: String,
+    /// Compute units.
+    pub(crate) compute_units: u64,
+}
+
+/// A round that was undone after it was scored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct UndoneRound {
+    /// Number of the round, from 1; it was played again.
+    pub(crate) round: u32,
+    /// Its number on chain, from 0.
+    pub(crate) index: u32,
+    /// Why, in one sentence.
+    pub(crate) why: String,
+    /// Its segments; what honest ones earned came out of the insurance.
+    pub(crate) segments: Vec<SegmentSummary>,
 }
 
 /// The model that was trained.
@@ -164,9 +202,9 @@ pub(crate) struct Participant {
 /// One dispute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DisputeSummary {
-    /// Round of the disputed segment.
+    /// Round of what is disputed; 0 before the first.
     pub(crate) round: u32,
-    /// Whose segment it is.
+    /// Whose claim it is.
     pub(crate) defendant: String,
     /// Who accused.
     pub(crate) challenger: String,
@@ -176,12 +214,15 @@ pub(crate) struct DisputeSummary {
     pub(crate) verdict: String,
     /// The path down, level by level.
     pub(crate) path: Vec<DisputeLevel>,
-    /// Transactions sent by the trainer.
+    /// Transactions sent by the defendant.
     pub(crate) defendant_transactions: u32,
     /// Transactions sent by the challenger.
     pub(crate) challenger_transactions: u32,
     /// Compute units of all of them.
     pub(crate) compute_units: u64,
+    /// What is disputed: "segment", "vote", "attestation", "scoring run" or "genesis state".
+    #[serde(default)]
+    pub(crate) subject: String,
 }
 
 /// One move of a dispute.

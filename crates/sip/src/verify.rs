@@ -1,16 +1,20 @@
 //! `sip verify`: replays what a run committed, and confirms it or names the first difference.
 
 use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
 use sip_model::export::load_pretrained;
 use sip_model::params;
 use sip_node::{SegmentTask, State, Worker, scoring};
 use sip_proof::{HostSha256, Leaf, Sha256};
 use sip_protocol::evaluation;
+use sip_protocol::finality::availability::{self, Demand};
 use sip_protocol::finality::{NO_ROUND, seed};
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
 use sip_protocol::segment::{self, SegmentClaim};
+use sip_protocol::{Account, AccountKind};
 use solana_address::Address;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,7 +49,41 @@ struct Replayed {
     segments: u32,
     convicted: u32,
     attestations: u32,
+    /// Attestations that the replay contradicts, of auditors who were convicted.
+    false_attestations: u32,
     steps: u64,
+    /// Segments of rounds that were undone.
+    undone: Vec<Undone>,
+}
+
+/// What the replay says of a segment whose round was undone.
+struct Undone {
+    /// The round's number on chain, from 1.
+    round: u32,
+    trainer: String,
+    is_false: bool,
+    /// Whether the round is built on another that was undone.
+    has_undone_ancestor: bool,
+}
+
+impl Undone {
+    fn finding(&self) -> &'static str {
+        match (self.is_false, self.has_undone_ancestor) {
+            (true, _) => "false: a cause of the undoing",
+            (false, true) => "honest: undone with the round that it was built on",
+            (false, false) => "honest: undone with its round",
+        }
+    }
+}
+
+/// What the replay of a segment gives.
+struct Replay {
+    /// The first thing that is not as it should be.
+    difference: Difference,
+    /// The state that an honest segment ends in.
+    end: Arc<State>,
+    /// Whether the segment is not what the rules give.
+    is_false: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -61,7 +99,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             "segments": replayed.segments,
             "convicted_segments": replayed.convicted,
             "attestations": replayed.attestations,
+            "false_attestations": replayed.false_attestations,
             "steps": replayed.steps,
+            "undone_segments": replayed.undone.iter().map(|undone| serde_json::json!({
+                "round": undone.round, "trainer": undone.trainer, "false": undone.is_false, "finding": undone.finding(),
+            })).collect::<Vec<_>>(),
         });
         writeln!(out, "{finding:#}")?;
     } else {
@@ -74,6 +116,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             count(replayed.steps, "step"),
             count(replayed.attestations, "attestation")
         )?;
+        for undone in &replayed.undone {
+            writeln!(out, "Undone round {}, {}: {}.", undone.round, undone.trainer, undone.finding())?;
+        }
         match &difference {
             None => writeln!(
                 out,
@@ -128,6 +173,8 @@ impl Verifier {
         let mut applied = Applied::new();
         let mut seed = job.spec.seed;
         let mut head = NO_ROUND;
+        // The rounds that were undone after they had a result.
+        let mut undone: BTreeSet<u32> = BTreeSet::new();
         let bar = self.progress.bar(self.journal.published.len() as u64, "replaying segments");
         for index in 0..job.next_round {
             // People count rounds from 1, as the demo and the report do.
@@ -137,9 +184,25 @@ impl Verifier {
             if round.seed != seed {
                 return Ok(Some(format!("round {number} has another seed than the draws before it give")));
             }
-            if round.is_undone != 0 && round.parent != head {
-                // What it built on is false, and its trainer's alone.
-                self.progress.line(&format!("round {number} builds on one that was undone, and was undone with it"));
+            if round.is_undone != 0 && undone.contains(&round.parent) {
+                // What it built on is false, and its trainer's alone: each segment is replayed from that.
+                let path = self.store.undone(round.parent);
+                let Ok(false_base) = State::load(&path, &self.machine.threads) else {
+                    return Ok(Some(format!(
+                        "round {number} builds on a base that was undone, and {} does not hold it",
+                        path.display()
+                    )));
+                };
+                if round.base_root != false_base.root() {
+                    return Ok(Some(format!("round {number} starts from another base than {} holds", path.display())));
+                }
+                undone.insert(index);
+                replayed.rounds += 1;
+                let replay =
+                    self.segments(&mut worker, (&Arc::new(false_base), &applied), &round, &address, replayed, &bar)?;
+                if let Err(difference) = replay {
+                    return Ok(Some(difference));
+                }
                 seed = round.following_seed::<HostSha256>();
                 continue;
             }
@@ -149,28 +212,19 @@ impl Verifier {
             if round.base_root != base.root() {
                 return Ok(Some(format!("round {number} starts from another base than the round before ended with")));
             }
-            let mut accepted = Vec::new();
-            for trainer in self.world.with_role(TRAINER) {
-                let place = self.world.people[trainer].place;
-                if round.committed & bit(place) == 0 {
-                    continue;
-                }
-                let from = (&base, &applied);
-                let (difference, result) = self.segment(&mut worker, from, &round, &address, trainer, replayed)?;
-                bar.inc(1);
-                if difference.is_some() {
-                    return Ok(difference);
-                }
-                if round.accepted & bit(place) != 0 {
-                    accepted.push((place, result));
-                }
-            }
+            let accepted = match self.segments(&mut worker, (&base, &applied), &round, &address, replayed, &bar)? {
+                Ok(accepted) => accepted,
+                Err(difference) => return Ok(Some(difference)),
+            };
             if let Some(difference) = self.reveals(&round) {
                 return Ok(Some(difference));
             }
             seed = round.following_seed::<HostSha256>();
             replayed.rounds += 1;
             if round.status == round::VOID {
+                if round.is_undone != 0 {
+                    undone.insert(index);
+                }
                 continue;
             }
             if round.status != round::FINAL {
@@ -261,8 +315,10 @@ impl Verifier {
         if summary.model_root != hex(&base.root()) {
             return Ok(Some("summary.json names another model root than the last base has".into()));
         }
-        let told = (&summary.rounds, &summary.disputes, &summary.initial_loss);
-        if told != (&self.journal.summary.rounds, &self.journal.summary.disputes, &self.journal.summary.initial_loss)
+        let told = |s: &Summary| {
+            (s.rounds.clone(), s.disputes.clone(), s.initial_loss.clone(), s.demands.clone(), s.undone.clone())
+        };
+        if told(&summary) != told(&self.journal.summary)
             || summary.participants != self.journal.participants(&self.world)
         {
             return Ok(Some("summary.json tells of rounds, disputes or people what the run's journal does not".into()));
@@ -270,7 +326,63 @@ impl Verifier {
         Ok(None)
     }
 
-    /// One segment from the base and the applied updates; also gives what it hands over by its replay.
+    /// All segments of a round, from its base and the applied updates: what those hand over that count, or the first difference.
+    fn segments(
+        &self,
+        worker: &mut Worker,
+        from: (&Arc<State>, &Applied),
+        round: &Round,
+        address: &Address,
+        replayed: &mut Replayed,
+        bar: &ProgressBar,
+    ) -> Result<std::result::Result<Vec<(u8, Arc<State>)>, String>> {
+        let is_undone = round.is_undone != 0;
+        let mut accepted = Vec::new();
+        for trainer in self.world.with_role(TRAINER) {
+            let place = self.world.people[trainer].place;
+            if round.committed & bit(place) == 0 {
+                continue;
+            }
+            let Replay { difference, end, is_false } = self.segment(worker, from, round, address, trainer, replayed)?;
+            bar.inc(1);
+            if is_undone {
+                let trainer = self.world.people[trainer].name.clone();
+                let has_undone_ancestor = self.has_undone_parent(round)?;
+                replayed.undone.push(Undone { round: round.index + 1, trainer, is_false, has_undone_ancestor });
+            }
+            // Nothing of an undone round stands: that a lie in it was not punished as well changes no result.
+            match difference {
+                Some(difference) if !(is_undone && is_false) => return Ok(Err(difference)),
+                _ => {}
+            }
+            if round.accepted & bit(place) != 0 {
+                accepted.push((place, end));
+            }
+        }
+        Ok(Ok(accepted))
+    }
+
+    /// Whether a round builds on one that was undone.
+    fn has_undone_parent(&self, round: &Round) -> Result<bool> {
+        if round.parent == NO_ROUND {
+            return Ok(false);
+        }
+        let address = self.world.program.round(&job_address(&self.world), round.parent);
+        Ok(self.world.read::<Round>(&address)?.is_undone != 0)
+    }
+
+    /// Whether a trainer was convicted of withholding what its segment ends in, rather than of what is in it.
+    fn was_silent(&self, segment: &Address) -> bool {
+        let accounts = self.world.ledger.program_accounts(&self.world.program.id);
+        accounts.iter().any(|(_, account)| {
+            let is_demand = account.data.first() == Some(&(AccountKind::Demand as u8));
+            is_demand
+                && Demand::decode(&account.data)
+                    .is_ok_and(|demand| demand.subject == segment.to_bytes() && demand.status == availability::FAILED)
+        })
+    }
+
+    /// One segment from the base and the applied updates.
     fn segment(
         &self,
         worker: &mut Worker,
@@ -279,7 +391,8 @@ impl Verifier {
         round_address: &Address,
         trainer: usize,
         replayed: &mut Replayed,
-    ) -> Result<(Difference, Arc<State>)> {
+    ) -> Result<Replay> {
+        let job: Job = self.world.read(&job_address(&self.world))?;
         let person = &self.world.people[trainer];
         let address = self.world.program.segment(round_address, &person.pool()?);
         let account: segment::Segment = self.world.read(&address)?;
@@ -309,19 +422,20 @@ impl Verifier {
         let expected =
             self.prepared.claim(SegmentClaim { start_root: start.state.root(), ..account.claim }, &start, &end);
         let committed = sip_proof::merkle::MerkleTree::new(leaves.iter().map(Leaf::preimage)).root();
+        let is_false = audit.divergence.is_some() || account.claim != expected;
+        let finding = |difference: Difference| Ok(Replay { difference, end: Arc::clone(&end), is_false });
         if committed != account.claim.accumulator_root {
-            return Ok((Some(format!("{where_}: the published leaves are not the ones that were committed")), end));
+            return finding(Some(format!("{where_}: the published leaves are not the ones that were committed")));
         }
         if account.status == segment::CONVICTED {
             replayed.convicted += 1;
-            let honest = audit.divergence.is_none() && account.claim == expected;
-            return Ok((
-                honest.then(|| format!("{where_}: convicted, although the replay gives the same leaves")),
-                end,
-            ));
+            let is_wrong = !is_false && !self.was_silent(&address);
+            return finding(
+                is_wrong.then(|| format!("{where_}: convicted, although the replay gives the same leaves")),
+            );
         }
         if account.claim.start_root != expected.start_root || account.claim.previous_root != expected.previous_root {
-            return Ok((Some(format!("{where_}: it starts from another state than base and update give")), end));
+            return finding(Some(format!("{where_}: it starts from another state than base and update give")));
         }
         if let Some(divergence) = audit.divergence {
             let leaf = divergence.leaf + 1;
@@ -334,19 +448,23 @@ impl Verifier {
                     format!("{where_}: leaf {leaf} is there, although the replay stops in it at a value not finite")
                 }
             };
-            return Ok((Some(text), end));
+            return finding(Some(text));
         }
         if account.claim.update_root != expected.update_root {
-            return Ok((Some(format!("{where_}: its update is not what its states give")), end));
+            return finding(Some(format!("{where_}: its update is not what its states give")));
         }
         for (auditor, trace_root) in auditors.iter().zip(&audit.trace_roots) {
             if account.attestations[auditor.place as usize] != *trace_root {
+                if job.excluded_auditors & bit(auditor.place) != 0 {
+                    replayed.false_attestations += 1;
+                    continue;
+                }
                 let name = &auditor.name;
-                return Ok((Some(format!("{where_}: the attestation of {name} is no trace of the replay")), end));
+                return finding(Some(format!("{where_}: the attestation of {name} is no trace of the replay")));
             }
             replayed.attestations += 1;
         }
-        Ok((None, end))
+        finding(None)
     }
 
     /// The exported model against the last base.

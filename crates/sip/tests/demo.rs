@@ -119,6 +119,68 @@ fn a_lying_evaluator_is_slashed_and_moves_no_score() {
     }
 }
 
+/// One run with everything that is not a trainer's false steps: all of it is punished, and honest work of undone rounds is paid.
+#[test]
+fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let cheats = "late,withhold,vote,attest,score,genesis,false-accusation";
+    let summary = demo(folder.path(), "1", cheats);
+    let disputes = summary["disputes"].as_array().unwrap();
+    let of = |subject: &str| -> Vec<(&str, &str)> {
+        let chosen = disputes.iter().filter(|dispute| dispute["subject"] == subject);
+        chosen.map(|d| (d["defendant"].as_str().unwrap(), d["outcome"].as_str().unwrap())).collect()
+    };
+    assert_eq!(of("genesis state"), [("creator", "convicted")]);
+    assert_eq!(of("vote"), [("auditor 4", "convicted")]);
+    assert_eq!(of("attestation"), [("auditor 3", "convicted")]);
+    assert_eq!(of("scoring run"), [("evaluator 4", "convicted")]);
+    assert_eq!(of("segment"), [("trainer 1", "acquitted"), ("trainer 3", "convicted")]);
+    for name in ["auditor 3", "auditor 4", "evaluator 4", "trainer 2", "trainer 3"] {
+        assert!(lost(&summary, name) >= 10_000.0, "{name}");
+    }
+    for name in ["auditor 1", "evaluator 1", "evaluator 2", "evaluator 3", "trainer 1"] {
+        assert_eq!(lost(&summary, name), 0.0, "{name}");
+    }
+    // A demand on chain, and silence.
+    let demands = summary["demands"].as_array().unwrap();
+    assert_eq!((demands.len(), &demands[0]["defendant"]), (1, &Value::from("trainer 2")));
+    // The fraud's round and the one built on it are undone, and played again; honest work is paid, the liar's is not.
+    let undone = summary["undone"].as_array().unwrap();
+    let rewards = |round: usize| -> Vec<f64> {
+        let segments = undone[round]["segments"].as_array().unwrap();
+        segments.iter().map(|segment| segment["reward"].as_f64().unwrap()).collect()
+    };
+    assert_eq!(undone.len(), 2);
+    for round in [0, 1] {
+        let rewards = rewards(round);
+        assert!(rewards[0] > 0.0 && rewards[1] > 0.0 && rewards[2] == 0.0, "{rewards:?}");
+    }
+    assert_eq!(summary["rounds"].as_array().unwrap().len(), 4);
+    assert_eq!(summary["chain"]["conserved"], true);
+    let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    for text in ["undone and played again", "Demands for what was committed", "accuses auditor 4, vote"] {
+        assert!(page.contains(text), "{text}");
+    }
+    // The replay names the cause, and whom it took along.
+    let verified = succeed(sip(&["verify", path(folder.path()), "--json"]).output().unwrap());
+    let finding: Value = serde_json::from_str(&verified).unwrap();
+    assert_eq!((&finding["verified"], &finding["convicted_segments"]), (&Value::Bool(true), &Value::from(2)));
+    assert!(finding["false_attestations"].as_u64().unwrap() > 0);
+    let segments = finding["undone_segments"].as_array().unwrap();
+    let is_false: Vec<bool> = segments.iter().map(|segment| segment["false"].as_bool().unwrap()).collect();
+    assert_eq!(is_false, [false, false, true, false, false, false]);
+    assert!(segments[3]["finding"].as_str().unwrap().contains("built on"));
+    // The base that is no more is needed for that, and must be the one that was built on.
+    let index = undone[0]["index"].as_u64().unwrap();
+    let file = folder.path().join(format!("run/undone-{index}.state"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let output = sip(&["verify", path(folder.path())]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("undone-"), "{}", text(&output.stdout));
+}
+
 #[test]
 fn an_honest_run_learns_pays_everyone_and_is_the_same_every_time() {
     let folder = tempfile::tempdir().unwrap();

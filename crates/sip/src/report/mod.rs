@@ -40,6 +40,8 @@ pub(crate) fn page(summary: &Summary) -> String {
     charts(&mut html, summary);
     people(&mut html, summary);
     disputes(&mut html, summary);
+    demands(&mut html, summary);
+    undone(&mut html, summary);
     rounds(&mut html, summary);
     samples(&mut html, summary);
     chain(&mut html, summary);
@@ -160,15 +162,17 @@ fn disputes(html: &mut String, s: &Summary) {
 fn dispute(html: &mut String, d: &DisputeSummary) {
     let _ = write!(
         html,
-        "<div class=\"card\"><h3>Round {}: {} accuses {}</h3><ol class=\"path\">",
-        d.round,
+        "<div class=\"card\"><h3>{}: {} accuses {}, {}</h3><ol class=\"path\">",
+        if d.round == 0 { "Before the first round".into() } else { format!("Round {}", d.round) },
         escape(&d.challenger),
-        escape(&d.defendant)
+        escape(&d.defendant),
+        escape(&d.subject)
     );
     for level in &d.path {
         let _ = write!(
             html,
-            "<li class=\"{0}\"><span class=\"who\">{0}</span>{1} <span class=\"soft\">{2} CU</span></li>",
+            "<li class=\"{0}\"><span class=\"who\">{1}</span>{2} <span class=\"soft\">{3} CU</span></li>",
+            if matches!(level.by.as_str(), "challenger" | "program") { &level.by } else { "trainer" },
             escape(&level.by),
             escape(&level.what),
             level.compute_units
@@ -176,13 +180,51 @@ fn dispute(html: &mut String, d: &DisputeSummary) {
     }
     let _ = write!(
         html,
-        "</ol><p class=\"verdict\">{}: {}</p><p class=\"soft\">{} transactions of the trainer, {} of the challenger, {} compute units in all.</p></div>",
+        "</ol><p class=\"verdict\">{}: {}</p><p class=\"soft\">{} transactions of the defendant, {} of the challenger, {} compute units in all.</p></div>",
         escape(&d.outcome),
         escape(&d.verdict),
         d.defendant_transactions,
         d.challenger_transactions,
         d.compute_units
     );
+}
+
+fn demands(html: &mut String, s: &Summary) {
+    if s.demands.is_empty() {
+        return;
+    }
+    html.push_str("<h2>Demands for what was committed</h2><div class=\"card\"><table><tr><th class=\"n\">Round<th>Who demands<th>Of whom<th>What<th>Outcome</tr>");
+    for d in &s.demands {
+        let _ = write!(
+            html,
+            "<tr><td class=\"n\">{}<td>{}<td>{}<td>chunk {} of entry {} of the state<td>{}</tr>",
+            d.round,
+            escape(&d.demander),
+            escape(&d.defendant),
+            d.chunk,
+            d.entry,
+            escape(&d.outcome)
+        );
+    }
+    html.push_str("</table></div>");
+}
+
+fn undone(html: &mut String, s: &Summary) {
+    if s.undone.is_empty() {
+        return;
+    }
+    html.push_str("<h2>Rounds that were undone and played again</h2><div class=\"card\"><table><tr><th class=\"n\">Round<th>Why<th>Segments, paid out of the insurance</tr>");
+    for round in &s.undone {
+        let segments = round.segments.iter().map(|x| format!("{}: {}, {:.2} tokens", x.trainer, x.status, x.reward));
+        let _ = write!(
+            html,
+            "<tr><td class=\"n\">{}<td>{}<td>{}</tr>",
+            round.round,
+            escape(&round.why),
+            escape(&segments.collect::<Vec<_>>().join("\n")).replace('\n', "<br>")
+        );
+    }
+    html.push_str("</table></div>");
 }
 
 fn rounds(html: &mut String, s: &Summary) {

@@ -1,14 +1,15 @@
-//! A dispute from accusation to verdict, by transactions.
+//! A dispute from accusation to verdict, by transactions: the one place where cases are opened, played and resolved.
 
 use anyhow::{Context, Result, anyhow, ensure};
-use sip_client::{Accusation, after_move};
+use sip_client::{Accusation, AttestationAccusation, GenesisAccusation, VoteAccusation, after_move};
 use sip_graph::show::kind_name;
 use sip_ledger::Ledger;
-use sip_node::dispute::{Challenger, Defender, DisputeError, FaultPlace, Move};
-use sip_node::{Cheat, Replay, WorkError, Worker};
-use sip_proof::Leaf;
+use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, FaultPlace, Move};
+use sip_node::{Cheat, Replay, Worker};
+use sip_proof::{GraphRoots, Hash, Leaf};
 use sip_protocol::dispute::{Dispute, Game, MoveKind, Outcome, Phase, Side};
 use solana_address::Address;
+use solana_instruction::Instruction;
 use std::sync::Arc;
 
 use super::Run;
@@ -28,10 +29,109 @@ pub(crate) struct View {
     pub fault: Option<FaultPlace>,
 }
 
+/// Whose claim is false, or said to be.
+pub(crate) enum Claim<'a> {
+    /// A trainer's segment, or an evaluator's scoring run.
+    Segment,
+    /// An auditor's vote for the next base: the graph that averages the accepted segments, and its path in the job's tree.
+    Vote { graph: &'a GraphRoots, path: &'a [Hash; 4], segments: &'a [Address] },
+    /// An auditor's attestation of a segment.
+    Attestation { segment: &'a Address },
+    /// The state that a job starts from.
+    Genesis,
+}
+
+/// An accusation: who accuses whom of what.
+pub(crate) struct Charge<'a> {
+    pub challenger: usize,
+    pub defendant: usize,
+    pub job: &'a Address,
+    /// The round of the claim; a genesis state has none, and names its job.
+    pub round: &'a Address,
+    /// The round as people count them, from 1; 0 before the first.
+    pub number: u32,
+    pub claim: Claim<'a>,
+}
+
+impl Charge<'_> {
+    /// What is disputed, in words.
+    fn subject(&self, role: &str) -> &'static str {
+        match self.claim {
+            Claim::Segment if role == super::setup::EVALUATOR => "scoring run",
+            Claim::Segment => "segment",
+            Claim::Vote { .. } => "vote",
+            Claim::Attestation { .. } => "attestation",
+            Claim::Genesis => "genesis state",
+        }
+    }
+}
+
 impl Run {
+    /// Opens a case; returns the dispute's address and what it took to open it.
+    fn open(&mut self, charge: &Charge<'_>) -> Result<(Address, Vec<DisputeLevel>)> {
+        let program = self.world.program;
+        let Charge { challenger, defendant, job, round, number, .. } = *charge;
+        let wallet = self.world.people[challenger].wallet();
+        let datasets: Vec<Address> =
+            self.prepared.task.domains.iter().map(|blob| program.dataset(&blob.root())).collect();
+        let subject = charge.subject(self.world.people[defendant].role);
+        let salt = salt(self.settings.seed, &format!("{wallet} accuses {round} {defendant} of a {subject}"), number);
+        let (commit, open, address) = match charge.claim {
+            Claim::Segment => {
+                let pool = self.world.people[defendant].pool()?;
+                let accusation =
+                    Accusation { challenger: &wallet, job, round, pool: &pool, datasets: &datasets, salt: &salt };
+                let dispute = program.dispute(&program.segment(round, &pool), &wallet);
+                (program.commit_accusation(&accusation), program.open_dispute(&accusation), dispute)
+            }
+            Claim::Vote { graph, path, segments } => {
+                let auditor = &self.world.people[defendant].seat()?;
+                let accusation =
+                    VoteAccusation { challenger: &wallet, job, round, auditor, graph, path, segments, salt: &salt };
+                let dispute = program.auditor_dispute(round, &wallet, auditor.place);
+                (program.commit_hidden(&accusation.hidden()), program.open_vote_dispute(&accusation), dispute)
+            }
+            Claim::Attestation { segment } => {
+                let auditor = &self.world.people[defendant].seat()?;
+                let (challenger, datasets, salt) = (&wallet, &datasets[..], &salt);
+                let accusation = AttestationAccusation { challenger, job, round, segment, auditor, datasets, salt };
+                let dispute = program.auditor_dispute(segment, &wallet, auditor.place);
+                (program.commit_hidden(&accusation.hidden()), program.open_attestation_dispute(&accusation), dispute)
+            }
+            Claim::Genesis => {
+                let accusation = GenesisAccusation { challenger: &wallet, job, salt: &salt };
+                let dispute = program.dispute(job, &wallet);
+                (program.commit_hidden(&accusation.hidden()), program.open_genesis_dispute(&accusation), dispute)
+            }
+        };
+        let hidden = self.world.send(challenger, commit)?;
+        let opened = self.world.send(challenger, open)?;
+        let level = |what: String, compute_units| DisputeLevel { by: "challenger".into(), what, compute_units };
+        let path = vec![
+            level("puts up a bond and commits an accusation, without saying of whom".into(), hidden.compute_units),
+            level(format!("opens it: accuses the {subject}"), opened.compute_units),
+        ];
+        Ok((address, path))
+    }
+
+    /// What applies the verdict and closes the account.
+    fn conclusion(&self, charge: &Charge<'_>, address: &Address) -> Result<Vec<Instruction>> {
+        let program = self.world.program;
+        let Charge { challenger, defendant, job, round, .. } = *charge;
+        let wallet = self.world.people[challenger].wallet();
+        let resolve = match charge.claim {
+            Claim::Segment => program.resolve_dispute(&wallet, job, round, &self.world.people[defendant].pool()?),
+            Claim::Vote { .. } | Claim::Attestation { .. } => {
+                program.resolve_auditor_dispute(&wallet, address, job, round, &self.world.people[defendant].pool()?)
+            }
+            Claim::Genesis => program.resolve_genesis_dispute(&wallet, job),
+        };
+        Ok(vec![resolve, program.close_dispute(&wallet, address)])
+    }
+
     /// Accuses a segment and plays both sides to the verdict: the trainer's from what it committed, the challenger's from its own
     /// view.
-    pub(crate) fn dispute(
+    pub(crate) fn dispute_segment(
         &mut self,
         challenger: usize,
         committed: &Committed,
@@ -40,33 +140,35 @@ impl Run {
         round: &Address,
         number: u32,
     ) -> Result<()> {
-        let program = self.world.program;
-        let pool = self.world.people[committed.trainer].pool()?;
-        let wallet = self.world.people[challenger].wallet();
-        let datasets: Vec<Address> =
-            self.prepared.task.domains.iter().map(|blob| program.dataset(&blob.root())).collect();
-        let salt = salt(self.settings.seed, &format!("{wallet} accuses {}", committed.address), number);
-        let accusation = Accusation { challenger: &wallet, job, round, pool: &pool, datasets: &datasets, salt: &salt };
-        let hidden = self.world.send(challenger, program.commit_accusation(&accusation))?;
-        let opened = self.world.send(challenger, program.open_dispute(&accusation))?;
-        let address = program.dispute(&committed.address, &wallet);
-        let level =
-            |what: &str, compute_units| DisputeLevel { by: "challenger".into(), what: what.into(), compute_units };
-        let mut path = vec![
-            level("puts up a bond and commits an accusation, without saying of whom", hidden.compute_units),
-            level("opens it: accuses the segment", opened.compute_units),
-        ];
-        let (mut trainer_transactions, mut challenger_transactions) = (0, 2);
-
         let graph = Arc::new(self.prepared.task.graph_evidence());
         let replay = |view: View| {
             let worker = Worker::new(self.prepared.task.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
             Replay::new(worker, committed.task.clone(), view.cheat, view.leaves).stopping_at(view.fault)
         };
         let own = View { cheat: committed.cheat.clone(), leaves: committed.work.leaves.clone(), fault: None };
-        let mut defender = Defender::new(Arc::clone(&graph), replay(own));
-        let mut accuser = Challenger::new(graph, replay(view));
+        let defender = Defender::new(Arc::clone(&graph), replay(own));
+        let accuser = Challenger::new(graph, replay(view));
+        let charge =
+            Charge { challenger, defendant: committed.trainer, job, round, number: number + 1, claim: Claim::Segment };
+        self.dispute(&charge, defender, accuser).map(|_| ())
+    }
 
+    /// Opens a case and plays both sides to the verdict; says whether it convicts.
+    pub(crate) fn dispute<D: Evidence, C: Evidence>(
+        &mut self,
+        charge: &Charge<'_>,
+        mut defender: Defender<D>,
+        mut accuser: Challenger<C>,
+    ) -> Result<bool>
+    where
+        D::Error: std::error::Error + Send + Sync + 'static,
+        C::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let program = self.world.program;
+        let Charge { challenger, defendant, number, .. } = *charge;
+        let role = self.world.people[defendant].role;
+        let (address, mut path) = self.open(charge)?;
+        let (mut defendant_transactions, mut challenger_transactions) = (0, path.len() as u32);
         let mut last = Phase::RevealLeaves;
         let (mut concluded, mut decided): (bool, Dispute) = (false, self.world.read(&address)?);
         for _ in 0..MOVES_MAX {
@@ -78,10 +180,10 @@ impl Run {
             last = phase;
             let side = phase.on_move();
             let (person, next) = match side {
-                Side::Trainer => (committed.trainer, defender.next(&before.game)),
-                Side::Challenger => (challenger, accuser.next(&before.game)),
+                Side::Trainer => (defendant, silence(defender.next(&before.game))?),
+                Side::Challenger => (challenger, silence(accuser.next(&before.game))?),
             };
-            let Some(next) = silence(next)? else {
+            let Some(next) = next else {
                 // Who has nothing to say loses by the clock.
                 self.world.ledger.advance_slots(before.game.clock_slots[side as usize] + 1)?;
                 self.world.send(challenger, program.time_out(&address))?;
@@ -94,7 +196,7 @@ impl Run {
             let is_last = after.as_ref().is_ok_and(|after| after.game.outcome() != Ok(Outcome::Open));
             concluded = is_last && side == Side::Challenger;
             if concluded {
-                instructions.extend(program.conclude_dispute(&wallet, job, round, &pool));
+                instructions.extend(self.conclusion(charge, &address)?);
             }
             let (Ok(after), Some(sent)) = (after, self.world.attempt_all(person, instructions)?) else {
                 // Who has no legal move loses by the clock as well.
@@ -104,11 +206,11 @@ impl Run {
                 continue;
             };
             match side {
-                Side::Trainer => trainer_transactions += sent.transactions,
+                Side::Trainer => defendant_transactions += sent.transactions,
                 Side::Challenger => challenger_transactions += sent.transactions,
             }
             path.push(DisputeLevel {
-                by: if side == Side::Trainer { "trainer" } else { "challenger" }.into(),
+                by: if side == Side::Trainer { role } else { "challenger" }.into(),
                 what: describe(phase, &next, &before.game, &after.game),
                 compute_units: sent.compute_units,
             });
@@ -122,50 +224,60 @@ impl Run {
         }
         let outcome = decided.game.outcome().map_err(rule)?;
         ensure!(outcome != Outcome::Open, "the dispute did not end within {MOVES_MAX} moves");
-        let verdict = verdict(outcome, last, &decided.game);
+        let verdict = verdict(outcome, last, &decided.game, role);
         let mut compute_units = 0;
         if !concluded {
-            let conclusion = program.conclude_dispute(&wallet, job, round, &pool);
-            let sent = self.world.attempt_all(challenger, conclusion.into())?.context("the verdict was refused")?;
+            let conclusion = self.conclusion(charge, &address)?;
+            let sent = self.world.attempt_all(challenger, conclusion)?.context("the verdict was refused")?;
             challenger_transactions += sent.transactions;
             compute_units = sent.compute_units;
         }
         path.push(DisputeLevel { by: "program".into(), what: verdict.clone(), compute_units });
-        let trainer = self.world.people[committed.trainer].name.clone();
+        let accused = self.world.people[defendant].name.clone();
         let accuser = self.world.people[challenger].name.clone();
         let convicted = outcome == Outcome::Convicted;
         if convicted {
-            self.journal.convicted.push(committed.task.place);
-            self.journal.book_by(&self.world, &|person| {
-                let loss = if person.name == trainer {
-                    format!("own bond, convicted in round {}", number + 1)
-                } else {
-                    format!("stake delegated to {trainer}, convicted in round {}", number + 1)
-                };
-                [format!("bounty for convicting {trainer}"), loss]
-            })?;
+            self.convicted(&accused, number)?;
         } else {
             let gain = format!("share of the bond that {accuser} lost");
-            self.journal.book(&self.world, &gain, &format!("bond of a false accusation in round {}", number + 1))?;
+            self.journal.book(&self.world, &gain, &format!("bond of a false accusation in round {number}"))?;
         }
-        self.progress.line(&format!("{trainer} is {}: {verdict}", if convicted { "convicted" } else { "acquitted" }));
+        self.progress.line(&format!("{accused} is {}: {verdict}", if convicted { "convicted" } else { "acquitted" }));
         self.journal.summary.disputes.push(DisputeSummary {
-            round: number + 1,
-            defendant: trainer,
+            round: number,
+            defendant: accused,
             challenger: accuser,
             outcome: if convicted { "convicted" } else { "acquitted" }.into(),
             verdict,
             compute_units: path.iter().map(|level| level.compute_units).sum(),
             path,
-            defendant_transactions: trainer_transactions,
+            defendant_transactions,
             challenger_transactions,
+            subject: charge.subject(role).into(),
         });
-        Ok(())
+        Ok(convicted)
+    }
+
+    /// Notes a conviction in a round as people count them: who is out, and what everyone gained or lost by it.
+    pub(crate) fn convicted(&mut self, name: &str, number: u32) -> Result<()> {
+        self.journal.convicted.push(name.to_string());
+        let when = if number == 0 { "before the first round".into() } else { format!("in round {number}") };
+        self.journal.book_by(&self.world, &|person| {
+            let loss = if person.name == name {
+                format!("own bond, convicted {when}")
+            } else {
+                format!("stake delegated to {name}, convicted {when}")
+            };
+            [format!("bounty for convicting {name}"), loss]
+        })
     }
 }
 
 /// A side whose evidence does not cover the question stays silent; a replay that fails is an error.
-fn silence(next: Result<Option<Move>, DisputeError<WorkError>>) -> Result<Option<Move>> {
+fn silence<E>(next: Result<Option<Move>, DisputeError<E>>) -> Result<Option<Move>>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
     match next {
         Ok(next) => Ok(next),
         Err(DisputeError::Missing(_)) => Ok(None),
@@ -232,13 +344,13 @@ fn node(game: &Game) -> String {
 }
 
 /// What decided, in one sentence.
-fn verdict(outcome: Outcome, last: Phase, game: &Game) -> String {
+fn verdict(outcome: Outcome, last: Phase, game: &Game, role: &str) -> String {
     let place = || format!("node {} ({}), element {}", game.node, node(game), game.element);
     match (outcome, last) {
         (Outcome::Convicted, Phase::PostValues) => {
             let terms = game.graph_node().map_or(0, |node| node.piece_terms(game.piece));
             let terms = count(terms, "term");
-            format!("the program ran {terms} of {} and got another value than the trainer claims", place())
+            format!("the program ran {terms} of {} and got another value than the {role} claims", place())
         }
         (Outcome::Convicted, Phase::PickElement) => {
             format!("a value that is not finite, where arithmetic must stop: {}", place())
@@ -263,9 +375,9 @@ fn verdict(outcome: Outcome, last: Phase, game: &Game) -> String {
             format!("node {} holds other settings than stake gave the round", game.node)
         }
         (Outcome::Convicted, phase) if phase.on_move() == Side::Trainer => {
-            "the trainer's own claims contradict each other, or it fell silent".into()
+            format!("the {role}'s own claims contradict each other, or it fell silent")
         }
-        (Outcome::Convicted, _) => "the trainer's claim was refuted".into(),
+        (Outcome::Convicted, _) => format!("the {role}'s claim was refuted"),
         (Outcome::Acquitted, _) => "the challenger could not open a single false value, and lost its bond".into(),
         (Outcome::Open, _) => "undecided".into(),
     }

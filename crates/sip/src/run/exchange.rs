@@ -4,7 +4,7 @@
 //! from the base and its trainer's previous update, hands over a new one, and the next base is the old one moved by all of them.
 
 use anyhow::Result;
-use sip_node::{State, aggregate};
+use sip_node::{Computation, State, aggregate};
 use sip_protocol::segment::SegmentClaim;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,6 +53,23 @@ impl Prepared {
             Some(updates) => updates.next_base(base, results, &machine.threads, machine.simd)?,
             None => aggregate(results, &machine.threads, machine.simd)?,
         }))
+    }
+
+    /// [`Prepared::next_base`] as evidence in a dispute about a vote for it.
+    pub(crate) fn base_evidence(
+        &self,
+        base: &Arc<State>,
+        results: &[Arc<State>],
+        machine: &Machine,
+    ) -> Result<Computation> {
+        let (threads, simd) = (&machine.threads, machine.simd);
+        Ok(match &self.updates {
+            Some(updates) => updates.base_evidence(base, results, threads, simd)?,
+            None => {
+                let graph = Arc::new(self.aggregates.graph(results.len())?);
+                Computation::new(graph, results.to_vec(), None, threads, simd)
+            }
+        })
     }
 
     /// What the next round's trainers go on from, of those that this round accepted with what they handed over.

@@ -52,8 +52,8 @@ pub(crate) struct Journal {
     pub rounds_done: u32,
     /// Draws that each auditor has revealed.
     pub draws_used: Vec<u32>,
-    /// Trainers by place that were convicted.
-    pub convicted: Vec<u8>,
+    /// Names of who was convicted.
+    pub convicted: Vec<String>,
     /// What was found out so far.
     pub summary: Summary,
     /// Compute units per instruction.

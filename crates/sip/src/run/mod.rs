@@ -9,6 +9,7 @@ pub(crate) mod prepare;
 pub(crate) mod round;
 pub(crate) mod settings;
 pub(crate) mod setup;
+pub(crate) mod staged;
 pub(crate) mod world;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -77,6 +78,8 @@ pub(crate) struct Run {
     pub base: Arc<State>,
     pub progress: Progress,
     pub stop: Stop,
+    /// Whether the round that runs is built on one that will be undone: nothing else is staged in it.
+    pub is_doomed: bool,
     started: Instant,
     /// What trainers go on from beside the base.
     pub applied: Applied,
@@ -96,6 +99,7 @@ impl Run {
         let base = Arc::clone(&prepared.genesis);
         let mut run = Run::assemble(settings, store, machine, prepared, world, journal, base, progress, stop)?;
         run.journal.begin(&run.world)?;
+        run.convict_genesis()?;
         run.journal.summary.initial_loss = run.scores(&Arc::clone(&run.base))?;
         run.save()?;
         Ok(run)
@@ -162,6 +166,7 @@ impl Run {
             base,
             progress,
             stop,
+            is_doomed: false,
             started,
             applied: Applied::new(),
         })

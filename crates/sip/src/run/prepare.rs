@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use sip_data::{Corpus, DomainTokens, TokenBlob, corpus};
+pub(crate) use sip_data::{hex, unhex};
+use sip_graph::Graph;
 use sip_kernels::{Simd, Threads};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
 use sip_model::{TrainConfig, init_base_graph, init_graph, tables, training_graph};
@@ -107,6 +109,14 @@ fn licence(texts: &[PathBuf], domain: usize) -> &'static str {
     }
 }
 
+/// The graph of the state that the job starts from.
+pub(crate) fn genesis_graph(settings: &Settings) -> Result<Graph> {
+    Ok(match settings.updates {
+        Exchange::Whole => init_graph(&settings.model, settings.seed)?,
+        Exchange::Compressed => init_base_graph(&settings.model, settings.seed, settings.codec().outer)?,
+    })
+}
+
 /// Loads the tokens and builds graph, tables and genesis state from the settings.
 pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> Result<Prepared> {
     let sequence_length = settings.sequence_length();
@@ -130,14 +140,11 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
     let graph = Arc::new(training_graph(&settings.model, &config)?.graph);
     let tables = tables(&settings.model, sequence_length as usize, &optimizer, &settings.schedule());
     let roots = Task::commit(&graph, &tables);
-    let (init, updates) = match settings.updates {
-        Exchange::Whole => (init_graph(&settings.model, settings.seed)?, None),
-        Exchange::Compressed => {
-            let codec = settings.codec();
-            let updates = Updates::new(codec, &settings.weights(), &machine.threads)?;
-            (init_base_graph(&settings.model, settings.seed, codec.outer)?, Some(updates))
-        }
+    let updates = match settings.updates {
+        Exchange::Whole => None,
+        Exchange::Compressed => Some(Updates::new(settings.codec(), &settings.weights(), &machine.threads)?),
     };
+    let init = genesis_graph(settings)?;
     let init_roots = Task::commit(&init, &[]);
     let genesis = compute(&Arc::new(init), &[], &machine.threads, machine.simd)?;
     let held_out = scoring::held_out(settings.windows, settings.batch, sequence_length);
@@ -167,21 +174,4 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
         tokenizer: Tokenizer::load(&store.data())?,
         updates,
     })
-}
-
-/// Hexadecimal digits of a hash.
-pub(crate) fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A hash from its hexadecimal digits.
-pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut hash = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(hash)
 }

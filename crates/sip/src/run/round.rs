@@ -1,18 +1,17 @@
 //! One round: mixture and seed, segments, audits, disputes, the next base, scores, settlement.
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use sip_data::Mixture;
-use sip_graph::Graph;
 use sip_ledger::Ledger;
-use sip_node::{Cheat, Segment, SegmentTask, State, WorkError};
-use sip_ops::{Kind, NodeSpec};
-use sip_proof::{HostSha256, Sha256};
+use sip_node::{Cheat, Segment, SegmentTask, State, Times, WorkError, scoring};
+use sip_proof::HostSha256;
 use sip_protocol::attestation::Shown;
 use sip_protocol::config::TOKEN;
 use sip_protocol::evaluation;
+use sip_protocol::finality::accusation::Escrow;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::pool::Pool;
-use sip_protocol::round::{self, QUALITY_ONE, Round};
+use sip_protocol::round::{self, EvaluatorSeat, QUALITY_ONE, Round};
 use sip_protocol::segment::{self, SegmentClaim};
 use solana_address::Address;
 use std::sync::Arc;
@@ -23,9 +22,8 @@ use super::exchange::Start;
 use super::journal::Published;
 use super::prepare::hex;
 use super::settings::{Fraud, STEERED};
-use super::setup::{
-    AUDITOR, Chain, EVALUATOR, PROVIDER, TRAINER, attestation_salt, job_address, lean, move_attention, salt,
-};
+use super::setup::{AUDITOR, EVALUATOR, PROVIDER, TRAINER, attestation_salt, job_address, lean, move_attention, salt};
+use super::staged::stage;
 use super::world::World;
 use super::{Run, Stopped};
 use crate::progress::count;
@@ -47,19 +45,52 @@ pub(crate) struct Committed {
     pub start: Start,
     /// What it hands over.
     pub result: Arc<State>,
+    /// What its trainer does, if it is a fraud.
+    pub fraud: Option<Fraud>,
 }
 
 /// What an auditor attested blindly, and shows after the round is closed.
-struct Attestation {
-    auditor: usize,
-    segment: Address,
-    salt: [u8; 32],
-    trace_root: [u8; 32],
+pub(crate) struct Attestation {
+    pub auditor: usize,
+    pub segment: Address,
+    pub salt: [u8; 32],
+    pub trace_root: [u8; 32],
+    /// Whether the auditor replayed nothing.
+    pub is_made_up: bool,
+}
+
+/// A round that was scored.
+pub(crate) struct Scored {
+    /// Scored rounds before it.
+    pub number: u32,
+    pub address: Address,
+    pub committed: Vec<Committed>,
+    /// The base that came out.
+    pub next: Arc<State>,
 }
 
 impl Run {
-    /// Plays the next round to its end; false if it came to nothing and has to be repeated.
+    /// Plays the next round to its end; false if it came to nothing, or was undone, and has to be repeated.
     pub(crate) fn round(&mut self) -> Result<bool> {
+        let Some(scored) = self.play_to_score()? else { return Ok(false) };
+        if self.is_late(&scored)? {
+            self.convict_late(scored)?;
+            return Ok(false);
+        }
+        let job_address = job_address(&self.world);
+        let Scored { number, address, committed, next } = scored;
+        self.finalise(&committed, &job_address, &address)?;
+        let (scored, rewards) = self.settle(&committed, &job_address, &address)?;
+        let accepted = self.world.read::<Round>(&address)?.accepted;
+        let accepted = committed.iter().filter(|segment| accepted & bit(segment.task.place) != 0);
+        self.applied = self.prepared.applied(accepted.map(|segment| (segment.task.place, &segment.result)));
+        self.base = next;
+        self.note_round(number, &committed, &rewards, &scored)?;
+        Ok(true)
+    }
+
+    /// Plays the next round until its scores are tallied; nothing if it came to nothing.
+    pub(crate) fn play_to_score(&mut self) -> Result<Option<Scored>> {
         let job_address = job_address(&self.world);
         let job: Job = self.world.read(&job_address)?;
         let number = job.rounds_scored;
@@ -108,18 +139,13 @@ impl Run {
         self.capture_seed(&closed, &job_address, &address)?;
         if closed.status == round::VOID {
             self.progress.line("no segment was accepted: the round is repeated from the same base");
-            return Ok(false);
+            return Ok(None);
         }
         self.show_attestations(&attested, &job_address, &address)?;
-        let next = self.next_base(&committed, &job_address, &address, closed.accepted)?;
+        self.accuse_attestations(&attested, &committed, (&job_address, &address), number)?;
+        let next = self.next_base(&committed, &job_address, &address, number)?;
         self.evaluate(&next, &job_address, &address, number)?;
-        self.finalise(&committed, &job_address, &address)?;
-        let (scored, rewards) = self.settle(&committed, &job_address, &address)?;
-        let accepted = committed.iter().filter(|segment| closed.accepted & bit(segment.task.place) != 0);
-        self.applied = self.prepared.applied(accepted.map(|segment| (segment.task.place, &segment.result)));
-        self.base = next;
-        self.note_round(number, &committed, &rewards, &scored)?;
-        Ok(true)
+        Ok(Some(Scored { number, address, committed, next }))
     }
 
     /// Every eligible trainer computes its segment.
@@ -135,6 +161,7 @@ impl Run {
         let steps = u64::from(self.settings.inner_steps);
         let bar = self.progress.bar(trainers.len() as u64 * steps, "training");
         let mut committed = Vec::new();
+        let mut times = Times::default();
         for trainer in trainers {
             let place = self.world.people[trainer].place;
             let start = self.prepared.start(&self.base, self.applied.get(&place), &self.machine)?;
@@ -147,19 +174,30 @@ impl Run {
                 base: Arc::clone(&start.state),
                 bases: Vec::new(),
             };
-            let cheat = self.cheat(place, number);
-            let stop = &self.stop;
-            let work = stoppable(self.worker.train(&task, cheat.as_ref(), &mut |_| {
-                bar.inc(1);
-                !stop.requested()
-            }))?;
+            let fraud = self.fraud(trainer, number);
             let address = program.segment(&round_address, &self.world.people[trainer].pool()?);
+            let compute = |run: &mut Run, attempt: u32| {
+                let cheat =
+                    fraud.and_then(|fraud| stage(fraud, &run.prepared.task.graph, &run.settings, (number, attempt)));
+                let stop = &run.stop;
+                let work = stoppable(run.worker.train(&task, cheat.as_ref(), &mut |_| {
+                    bar.inc(1);
+                    !stop.requested()
+                }))?;
+                Ok((cheat, work))
+            };
+            let (cheat, work) = match fraud {
+                Some(Fraud::Late) => self.undrawn(trainer, &address, opened.audit_rate, compute)?,
+                _ => compute(self, 0)?,
+            };
+            let trained = self.worker.take_times();
+            times.steps += trained.steps;
+            times.commitments += trained.commitments;
             let result = self.prepared.result(&start, &work.end, &self.machine)?;
             let audited_by = Vec::new();
-            committed.push(Committed { trainer, address, task, cheat, work, audited_by, start, result });
+            committed.push(Committed { trainer, address, task, cheat, work, audited_by, start, result, fraud });
         }
         bar.finish_and_clear();
-        let times = self.worker.take_times();
         self.journal.summary.timings.training_seconds += times.steps.as_secs_f64();
         self.journal.summary.timings.commitment_seconds += times.commitments.as_secs_f64();
         let trained = steps * committed.iter().filter(|c| c.cheat != Some(Cheat::Lazy)).count() as u64;
@@ -175,17 +213,9 @@ impl Run {
         Ok(committed)
     }
 
-    /// What the trainer of a place does instead of its work from some round on, until it is convicted.
-    fn cheat(&self, place: u8, number: u32) -> Option<Cheat> {
-        if self.journal.convicted.contains(&place) {
-            return None;
-        }
-        let staged = |fraud: &&Fraud| {
-            fraud.is_trainers()
-                && self.settings.staged(**fraud).is_some_and(|(from, who)| who == place && number >= from)
-        };
-        let fraud = *self.settings.cheats.iter().find(staged)?;
-        Some(stage(fraud, &self.prepared.task.graph, &self.settings, number))
+    /// What a trainer does instead of its work from some round on, until it is convicted.
+    fn fraud(&self, trainer: usize, number: u32) -> Option<Fraud> {
+        self.settings.cheats.iter().copied().find(|fraud| self.commits(*fraud, trainer, number))
     }
 
     /// Commits a segment on chain.
@@ -224,20 +254,22 @@ impl Run {
     ) -> Result<Vec<Attestation>> {
         let mut attested = Vec::new();
         let program = self.world.program;
-        let auditors = self.world.with_role(AUDITOR);
+        let auditors = self.remaining(AUDITOR);
         let mut draws = Vec::new();
-        for (position, &auditor) in auditors.iter().enumerate() {
-            let used = self.journal.draws_used[position];
-            let draw = Chain::new(&self.settings, &self.world.people[auditor].name)
-                .draw(used)
-                .with_context(|| format!("{} has used up its hash chain", self.world.people[auditor].name))?;
+        for &auditor in &auditors {
+            let draw = self.draw(auditor)?;
             let seat = self.world.people[auditor].seat()?;
             self.world.send(auditor, program.reveal_draw(&seat, job, round, &draw))?;
-            self.journal.draws_used[position] += 1;
+            self.journal.draws_used[seat.place as usize] += 1;
             draws.push(draw);
         }
-        if self.settings.staged(Fraud::FalseAccusation).is_some_and(|(at, _)| at == number) {
-            self.accuse_falsely(committed, job, round, number)?;
+        for segment in committed.iter().filter(|segment| segment.fraud == Some(Fraud::Withhold)) {
+            self.demand_state(segment, job, round, number)?;
+        }
+        for &auditor in &auditors {
+            if self.commits(Fraud::FalseAccusation, auditor, number) {
+                self.accuse_falsely(auditor, committed, job, round, number)?;
+            }
         }
         let mut drawn = Vec::new();
         let revealed: Round = self.world.read(round)?;
@@ -255,6 +287,11 @@ impl Run {
         for (auditor, draw, index) in drawn {
             let account: segment::Segment = self.world.read(&committed[index].address)?;
             if account.status == segment::CONVICTED {
+                continue;
+            }
+            if self.commits(Fraud::Attest, auditor, number) {
+                let root = self.made_up_root(auditor, &committed[index].address);
+                attested.push(self.attest(auditor, &committed[index], root, job, round)?);
                 continue;
             }
             let segment = &mut committed[index];
@@ -279,14 +316,7 @@ impl Run {
                             .line(&format!("{name} hands over another update than its steps give: no attestation"));
                         continue;
                     }
-                    let seat = self.world.people[auditor].seat()?;
-                    let (place, trace_root) = (segment.task.place, audit.trace_roots[0]);
-                    let name = &self.world.people[auditor].name;
-                    let salt = attestation_salt(self.settings.seed, name, segment.task.round, place);
-                    let shown = Shown { salt: &salt, trace_root: &trace_root };
-                    let commitment = shown.commitment::<HostSha256>(seat.pool.as_array(), segment.address.as_array());
-                    self.world.send(auditor, program.attest(&seat, job, round, &segment.address, &commitment))?;
-                    attested.push(Attestation { auditor, segment: segment.address, salt, trace_root });
+                    attested.push(self.attest(auditor, &committed[index], audit.trace_roots[0], job, round)?);
                 }
                 Some(divergence) => {
                     bar.suspend(|| {
@@ -298,7 +328,7 @@ impl Run {
                         ));
                     });
                     let evidence = View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
-                    self.dispute(auditor, &committed[index], evidence, job, round, number)?;
+                    self.dispute_segment(auditor, &committed[index], evidence, job, round, number)?;
                 }
             }
         }
@@ -308,9 +338,29 @@ impl Run {
         Ok(attested)
     }
 
+    /// An auditor attests a segment blindly with a trace root.
+    fn attest(
+        &mut self,
+        auditor: usize,
+        segment: &Committed,
+        trace_root: [u8; 32],
+        job: &Address,
+        round: &Address,
+    ) -> Result<Attestation> {
+        let seat = self.world.people[auditor].seat()?;
+        let name = &self.world.people[auditor].name;
+        let salt = attestation_salt(self.settings.seed, name, segment.task.round, segment.task.place);
+        let shown = Shown { salt: &salt, trace_root: &trace_root };
+        let commitment = shown.commitment::<HostSha256>(seat.pool.as_array(), segment.address.as_array());
+        let attest = self.world.program.attest(&seat, job, round, &segment.address, &commitment);
+        self.world.send(auditor, attest)?;
+        let is_made_up = trace_root == self.made_up_root(auditor, &segment.address);
+        Ok(Attestation { auditor, segment: segment.address, salt, trace_root, is_made_up })
+    }
+
     /// Auditors show what they attested accepted segments with.
     fn show_attestations(&mut self, attested: &[Attestation], job: &Address, round: &Address) -> Result<()> {
-        for Attestation { auditor, segment, salt, trace_root } in attested {
+        for Attestation { auditor, segment, salt, trace_root, .. } in attested {
             let account: segment::Segment = self.world.read(segment)?;
             if account.status == segment::ACCEPTED {
                 let seat = self.world.people[*auditor].seat()?;
@@ -323,17 +373,23 @@ impl Run {
     }
 
     /// An auditor accuses an honest trainer, with a replay of its own that is wrong.
-    fn accuse_falsely(&mut self, committed: &[Committed], job: &Address, round: &Address, number: u32) -> Result<()> {
-        let accuser = self.world.with_role(AUDITOR)[1];
-        let Some(victim) = committed.iter().find(|segment| segment.cheat.is_none()) else { return Ok(()) };
-        let lie = stage(Fraud::FlipBit, &self.prepared.task.graph, &self.settings, number);
-        let leaves = self.worker.train(&victim.task, Some(&lie), &mut |_| true)?.leaves;
+    fn accuse_falsely(
+        &mut self,
+        accuser: usize,
+        committed: &[Committed],
+        job: &Address,
+        round: &Address,
+        number: u32,
+    ) -> Result<()> {
+        let Some(victim) = committed.iter().find(|segment| segment.fraud.is_none()) else { return Ok(()) };
+        let lie = stage(Fraud::FlipBit, &self.prepared.task.graph, &self.settings, (number, 0));
+        let leaves = self.worker.train(&victim.task, lie.as_ref(), &mut |_| true)?.leaves;
         self.progress.line(&format!(
             "{} accuses {}, which did everything right",
             self.world.people[accuser].name, self.world.people[victim.trainer].name
         ));
-        let view = View { cheat: Some(lie), leaves, fault: None };
-        self.dispute(accuser, victim, view, job, round, number)
+        let view = View { cheat: lie, leaves, fault: None };
+        self.dispute_segment(accuser, victim, view, job, round, number)
     }
 
     /// The next base of what the accepted segments handed over, voted by the auditors.
@@ -342,18 +398,22 @@ impl Run {
         committed: &[Committed],
         job: &Address,
         round_address: &Address,
-        accepted: u16,
+        number: u32,
     ) -> Result<Arc<State>> {
-        let results: Vec<Arc<State>> = committed
-            .iter()
-            .filter(|segment| accepted & bit(segment.task.place) != 0)
-            .map(|segment| Arc::clone(&segment.result))
-            .collect();
+        let accepted = self.world.read::<Round>(round_address)?.accepted;
+        let counts = |segment: &&Committed| accepted & bit(segment.task.place) != 0;
+        let results: Vec<Arc<State>> =
+            committed.iter().filter(counts).map(|segment| Arc::clone(&segment.result)).collect();
+        let segments: Vec<Address> = committed.iter().filter(counts).map(|segment| segment.address).collect();
+        let false_votes = self.vote_falsely(&results, job, round_address, number)?;
         let next = self.prepared.next_base(&self.base, &results, &self.machine)?;
-        for auditor in self.world.with_role(AUDITOR) {
+        for auditor in self.remaining(AUDITOR) {
             let round: Round = self.world.read(round_address)?;
             if round.status != round::CLOSED {
                 break;
+            }
+            if self.commits(Fraud::Vote, auditor, number) {
+                continue;
             }
             let seat = self.world.people[auditor].seat()?;
             let vote = self.world.program.vote_base(&seat, job, round_address, &next.root());
@@ -364,6 +424,7 @@ impl Run {
             round.status == round::AGGREGATED && round.next_base == next.root(),
             "the auditors' vote did not give the aggregate; the chain holds another base"
         );
+        self.accuse_votes(false_votes, &results, &segments, (job, round_address), number)?;
         Ok(next)
     }
 
@@ -373,10 +434,15 @@ impl Run {
         let program = self.world.program;
         let spec = self.world.read::<Job>(job)?.spec;
         let mut reveals = Vec::new();
-        for evaluator in self.world.with_role(EVALUATOR) {
+        let mut false_runs = Vec::new();
+        for evaluator in self.remaining(EVALUATOR) {
             let (mut run, mut sums) = self.score(next)?;
             let place = self.world.people[evaluator].place;
-            if self.settings.staged(Fraud::LyingEvaluator) == Some((number, place)) {
+            if let Some(lie) = self.false_run(evaluator, next, number)? {
+                (run, sums) = (lie.work.clone(), scoring::sums(&lie.work.end));
+                false_runs.push(lie);
+            }
+            if self.commits(Fraud::LyingEvaluator, evaluator, number) {
                 self.progress
                     .line(&format!("{} reports a better score than it measured", self.world.people[evaluator].name));
                 let lie = u64::from(spec.score_windows) * u64::from(spec.sequence_length) * LIE_MICRO_NATS;
@@ -395,12 +461,20 @@ impl Run {
             reveals.push((evaluator, seat, sums, leaves, salt));
         }
         self.scorer.take_times();
+        if reveals.len() < self.world.with_role(EVALUATOR).len() {
+            // Whoever was convicted commits nothing any more, and is waited for until the deadline.
+            let end_slot = self.world.read::<Round>(round)?.score_deadline_slot;
+            self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
+        }
         for (evaluator, seat, sums, leaves, salt) in reveals {
             self.world.send(evaluator, program.reveal_score(&seat, job, round, (&sums, &leaves), &salt))?;
         }
+        self.accuse_runs(false_runs, next, (job, round), number)?;
         let revealed: Round = self.world.read(round)?;
-        let seats = &revealed.evaluators[..revealed.evaluator_count as usize];
-        if seats.iter().any(|seat| seat.scores != seats[0].scores) {
+        let counts = |seat: &&EvaluatorSeat| !matches!(seat.status, evaluation::ABSENT | evaluation::CONVICTED);
+        let mut seats = revealed.evaluators[..revealed.evaluator_count as usize].iter().filter(counts);
+        let first = seats.next().map(|seat| seat.scores);
+        if seats.any(|seat| Some(seat.scores) != first) {
             // Nobody disputes here: the median settles it, and the tolerance says who was off.
             let end_slot = evaluation::dispute_deadline(&revealed, &self.world.read(job)?).map_err(rule)?;
             self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
@@ -424,21 +498,52 @@ impl Run {
         let scored: Round = self.world.read(round_address)?;
         self.world.ledger.advance_slots(scored.challenge_end_slot().saturating_sub(self.world.ledger.slot()))?;
         self.world.send(0, program.finalize_round(job, round_address))?;
-        for segment in committed {
-            let account: segment::Segment = self.world.read(&segment.address)?;
-            if account.escrow.bounty > 0 {
-                let challenger = Address::new_from_array(account.escrow.challenger);
-                self.world.send(0, program.claim_bounty(&segment.address, &challenger))?;
+        self.claim_bounties(committed, round_address)
+    }
+
+    /// Whoever convicted somebody gets what waits for it: in a segment or scoring run of the round, an auditor's pool, the job whose
+    /// genesis state was false.
+    pub(crate) fn claim_bounties(&mut self, committed: &[Committed], round: &Address) -> Result<()> {
+        let program = self.world.program;
+        let mut held: Vec<(Address, Escrow)> = Vec::new();
+        let runs = self
+            .world
+            .with_role(EVALUATOR)
+            .into_iter()
+            .map(|evaluator| Ok(program.segment(round, &self.world.people[evaluator].pool()?)));
+        let segments = committed.iter().map(|segment| Ok(segment.address)).chain(runs);
+        for segment in segments.collect::<Result<Vec<Address>>>()? {
+            if self.world.ledger.account(&segment).is_some() {
+                held.push((segment, self.world.read::<segment::Segment>(&segment)?.escrow));
+            }
+        }
+        for auditor in self.world.with_role(AUDITOR) {
+            let pool = self.world.people[auditor].pool()?;
+            held.push((pool, self.world.read::<Pool>(&pool)?.escrow));
+        }
+        let false_job = program.job(&self.world.people[0].wallet(), 1);
+        if self.world.ledger.account(&false_job).is_some() {
+            held.push((false_job, self.world.read::<Job>(&false_job)?.escrow));
+        }
+        for (holder, escrow) in held {
+            if escrow.bounty > 0 {
+                let challenger = Address::new_from_array(escrow.challenger);
+                self.world.send(0, program.claim_bounty(&holder, &challenger))?;
             }
         }
         Ok(())
     }
 
     /// Pays everyone's part of the round; also gives what each segment earned, in base units.
-    fn settle(&mut self, committed: &[Committed], job: &Address, round_address: &Address) -> Result<(Round, Vec<u64>)> {
+    pub(crate) fn settle(
+        &mut self,
+        committed: &[Committed],
+        job: &Address,
+        round_address: &Address,
+    ) -> Result<(Round, Vec<u64>)> {
         let program = self.world.program;
         let scored: Round = self.world.read(round_address)?;
-        ensure!(scored.status == round::FINAL, "the round is not final");
+        ensure!(scored.status == round::FINAL || scored.is_undone == 1, "the round is not over");
         let mut rewards = Vec::new();
         for segment in committed {
             let pool = self.world.people[segment.trainer].pool()?;
@@ -450,6 +555,10 @@ impl Run {
         self.journal.book(&self.world, "training", "penalty for late work")?;
         for auditor in self.world.with_role(AUDITOR) {
             let seat = self.world.people[auditor].seat()?;
+            if scored.auditors[seat.place as usize].settled != 0 {
+                // Its conviction has settled it.
+                continue;
+            }
             self.world.send(0, program.settle_audit(job, round_address, &seat.pool, seat.place))?;
         }
         self.journal.book(&self.world, "auditing", "penalty for missed audits")?;
@@ -473,9 +582,8 @@ impl Run {
         Ok((scored, rewards))
     }
 
-    fn note_round(&mut self, number: u32, committed: &[Committed], rewards: &[u64], scored: &Round) -> Result<()> {
-        let domains = self.settings.domains.len();
-        let nats = |micro: u32| f64::from(micro) / sip_eval::MICRO_NATS;
+    /// What became of a round's segments.
+    pub(crate) fn segments(&self, committed: &[Committed], rewards: &[u64]) -> Result<Vec<SegmentSummary>> {
         let mut segments = Vec::new();
         for (segment, reward) in committed.iter().zip(rewards) {
             let account: segment::Segment = self.world.read(&segment.address)?;
@@ -498,6 +606,13 @@ impl Run {
                 reward: *reward as f64 / TOKEN as f64,
             });
         }
+        Ok(segments)
+    }
+
+    fn note_round(&mut self, number: u32, committed: &[Committed], rewards: &[u64], scored: &Round) -> Result<()> {
+        let domains = self.settings.domains.len();
+        let nats = |micro: u32| f64::from(micro) / sip_eval::MICRO_NATS;
+        let segments = self.segments(committed, rewards)?;
         let round = RoundSummary {
             index: number,
             mixture_bps: scored.mixture_bps[..domains].to_vec(),
@@ -539,47 +654,6 @@ fn steered(job: &Job, round: &Round) -> String {
 /// Work that was asked to stop ends the run as such.
 fn stoppable<T>(work: std::result::Result<T, WorkError>) -> Result<T> {
     work.map_err(|error| if matches!(error, WorkError::Stopped) { Stopped.into() } else { error.into() })
-}
-
-/// A fraud with all its details, drawn from the seed.
-fn stage(fraud: Fraud, graph: &Graph, settings: &super::settings::Settings, number: u32) -> Cheat {
-    let hash = HostSha256::hashv(&[b"sip.fraud.1", &settings.seed.to_le_bytes(), &number.to_le_bytes()]);
-    let draw = |at: usize, below: usize| {
-        let word = u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
-        (u64::from(word) % below.max(1) as u64) as u32
-    };
-    // A bit flipped just anywhere may be rounded away before it reaches the state. These are the places where it is not: the
-    // gradients of weights (but for the embedding's, most of which are zero) and the new weights themselves.
-    let (nodes, outputs) = (graph.nodes(), graph.state_outputs());
-    let weights = outputs.len() / 3;
-    let embedding = outputs.first().map_or(0, |output| nodes[*output as usize].len());
-    let moments: Vec<u32> = outputs[weights..2 * weights].to_vec();
-    let reads = |node: &NodeSpec, gradient: usize| node.operands.iter().any(|o| o.node as usize == gradient);
-    let is_gradient = |n: &usize| {
-        nodes[*n].kind == Kind::Contract
-            && nodes[*n].len() != embedding
-            && moments.iter().any(|moment| reads(&nodes[*moment as usize], *n))
-    };
-    let contracts: Vec<usize> = (0..nodes.len()).filter(is_gradient).collect();
-    let maps: Vec<usize> =
-        outputs[1..weights].iter().map(|o| *o as usize).filter(|o| nodes[*o].kind == Kind::Map).collect();
-    match fraud {
-        Fraud::Lazy | Fraud::FalseAccusation | Fraud::LyingEvaluator => Cheat::Lazy,
-        Fraud::Poison => Cheat::Poison { node: contracts.last().copied().unwrap_or(0) as u32 },
-        Fraud::WrongData => Cheat::WrongData { domain: 0 },
-        Fraud::WrongSetting => Cheat::WrongSetting { setting: 0, value: STEERED[0].upper },
-        Fraud::FlipBit => {
-            let candidates = if hash[31] & 1 == 0 { contracts } else { maps };
-            let node = candidates.get(draw(0, candidates.len()) as usize).copied().unwrap_or(0);
-            Cheat::FlipBit {
-                step: draw(4, settings.inner_steps as usize),
-                node: node as u32,
-                element: draw(8, nodes[node].len()),
-                // The highest bit of the fraction: the value changes by up to half, and stays finite.
-                bit: 22,
-            }
-        }
-    }
 }
 
 /// The reason behind an error of the protocol's pure rules.

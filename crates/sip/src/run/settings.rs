@@ -6,6 +6,8 @@ use sip_model::{LlamaConfig, Schedule, Shape, UpdateCodec, params};
 use sip_protocol::mixture::Mode;
 use sip_protocol::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 
+use super::setup::{AUDITOR, CREATOR, EVALUATOR, TRAINER};
+
 /// What a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settings {
@@ -118,6 +120,18 @@ pub(crate) enum Fraud {
     FalseAccusation,
     /// An evaluator reports scores that are not the model's
     LyingEvaluator,
+    /// A trainer flips a bit where nobody audits; it is found out after another round was built on it
+    Late,
+    /// A trainer does not hand out the state that its segment ends in
+    Withhold,
+    /// An auditor votes for a base that is not the mean of the accepted segments
+    Vote,
+    /// An auditor attests segments that it did not replay
+    Attest,
+    /// An evaluator changes a bit of its scoring run
+    Score,
+    /// The creator opens a job with a genesis state of its own making
+    Genesis,
 }
 
 impl Fraud {
@@ -131,12 +145,39 @@ impl Fraud {
             Fraud::WrongSetting => "wrong-setting",
             Fraud::FalseAccusation => "false-accusation",
             Fraud::LyingEvaluator => "lying-evaluator",
+            Fraud::Late => "late",
+            Fraud::Withhold => "withhold",
+            Fraud::Vote => "vote",
+            Fraud::Attest => "attest",
+            Fraud::Score => "score",
+            Fraud::Genesis => "genesis",
+        }
+    }
+
+    /// Who commits it.
+    pub(crate) fn role(self) -> &'static str {
+        match self {
+            Fraud::Lazy
+            | Fraud::Poison
+            | Fraud::FlipBit
+            | Fraud::WrongData
+            | Fraud::WrongSetting
+            | Fraud::Late
+            | Fraud::Withhold => TRAINER,
+            Fraud::FalseAccusation | Fraud::Vote | Fraud::Attest => AUDITOR,
+            Fraud::LyingEvaluator | Fraud::Score => EVALUATOR,
+            Fraud::Genesis => CREATOR,
         }
     }
 
     /// Whether a trainer commits it.
     pub(crate) fn is_trainers(self) -> bool {
-        !matches!(self, Fraud::FalseAccusation | Fraud::LyingEvaluator)
+        self.role() == TRAINER
+    }
+
+    /// Whether it goes on from round to round until it is convicted.
+    pub(crate) fn is_repeated(self) -> bool {
+        !matches!(self, Fraud::FalseAccusation | Fraud::LyingEvaluator | Fraud::Late)
     }
 }
 
@@ -177,14 +218,33 @@ impl Settings {
         }
     }
 
+    /// Auditors: two honest ones, and one more for each fraud after which one is out.
+    pub(crate) fn auditors(&self) -> usize {
+        2 + [Fraud::Vote, Fraud::Attest].iter().filter(|fraud| self.cheats.contains(fraud)).count()
+    }
+
+    /// Evaluators: three, and one more that is convicted.
+    pub(crate) fn evaluators(&self) -> usize {
+        3 + usize::from(self.cheats.contains(&Fraud::Score))
+    }
+
     /// The round in which a fraud happens, and who commits it (by place): frauds are spread over the run, and no trainer is asked
     /// to cheat twice, since it is out after the first time.
     pub(crate) fn staged(&self, fraud: Fraud) -> Option<(u32, u8)> {
         let position = self.cheats.iter().position(|f| *f == fraud)?;
         let earlier = self.cheats[..position].iter().filter(|f| f.is_trainers() == fraud.is_trainers()).count() as u32;
+        let last = self.rounds - 1;
         match fraud {
-            Fraud::FalseAccusation => Some((1.min(self.rounds - 1), 1)),
-            Fraud::LyingEvaluator => Some((3.min(self.rounds - 1), 2)),
+            Fraud::FalseAccusation => Some((1.min(last), 1)),
+            Fraud::LyingEvaluator => Some((3.min(last), 2)),
+            // The two honest auditors have the places 0 and 1.
+            Fraud::Attest => Some((0, 2)),
+            Fraud::Vote => Some((1.min(last), 2 + u8::from(self.cheats.contains(&Fraud::Attest)))),
+            // The others have the places 0 to 2; two of them are honest in any case.
+            Fraud::Score => Some((3.min(last), 3)),
+            Fraud::Genesis => Some((0, 0)),
+            // Another round is to be built on it.
+            Fraud::Late => Some(((2 + 2 * earlier).min(last.saturating_sub(1)), 2 - (earlier.min(2) as u8))),
             _ => Some(((2 + 2 * earlier).min(self.rounds - 1), 2 - (earlier.min(2) as u8))),
         }
     }

@@ -15,7 +15,7 @@ use solana_address::Address;
 use solana_keypair::Keypair;
 
 use super::prepare::Prepared;
-use super::settings::{STEERED, Settings};
+use super::settings::{Fraud, STEERED, Settings};
 use super::world::{Person, World};
 use crate::progress::{Progress, count};
 
@@ -70,8 +70,8 @@ pub(crate) fn people(settings: &Settings) -> Vec<Person> {
     let domains = settings.domains.len();
     add(CREATOR, 1, &|_| "creator".into());
     add(TRAINER, 3, &|n| format!("trainer {}", n + 1));
-    add(AUDITOR, 2, &|n| format!("auditor {}", n + 1));
-    add(EVALUATOR, 3, &|n| format!("evaluator {}", n + 1));
+    add(AUDITOR, settings.auditors(), &|n| format!("auditor {}", n + 1));
+    add(EVALUATOR, settings.evaluators(), &|n| format!("evaluator {}", n + 1));
     add(PROVIDER, domains, &|n| format!("{} archive", settings.domains[n].name));
     add(PATRON, domains + 1, &|n| format!("patron {}", n + 1));
     let program = sip_client::Program::default();
@@ -129,7 +129,7 @@ fn schedule() -> Schedule {
 }
 
 /// The job as it is committed.
-fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
+pub(crate) fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
     let (roots, score_roots) = (&prepared.task.roots, &prepared.scoring.roots);
     let held_out = scoring::held_out(settings.windows, settings.batch, settings.sequence_length());
     let mut spec = JobSpec {
@@ -165,7 +165,8 @@ fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         init_nodes_root: prepared.init.nodes_root,
         init_outputs_root: prepared.init.outputs_root,
         init_node_count: prepared.init.node_count,
-        challenge_slots: 10_000,
+        // A fraud that is found late is found after another round.
+        challenge_slots: if settings.cheats.contains(&Fraud::Late) { 60_000 } else { 10_000 },
         lookahead: 2,
         settings: std::array::from_fn(|number| STEERED.get(number).copied().unwrap_or_default()),
         ..JobSpec::default()
@@ -274,7 +275,9 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
     // Attention counts by time: let what is active now outweigh the order in which it came.
     world.ledger.advance_slots(1_000)?;
     progress.line(&format!(
-        "3 trainers, 2 auditors, 3 evaluators, {} and {} have staked; the job is open",
+        "3 trainers, {} auditors, {} evaluators, {} and {} have staked; the job is open",
+        settings.auditors(),
+        settings.evaluators(),
         count(settings.domains.len(), "data provider"),
         count(settings.domains.len() + 1, "patron")
     ));

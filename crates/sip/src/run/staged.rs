@@ -1,0 +1,449 @@
+//! Frauds that are not just a trainer's false steps: a state that is withheld, a false vote, an attestation that was made up, a false
+//! scoring run, a false genesis state, and a fraud that is found out only after its round was scored.
+
+use anyhow::{Context, Result, ensure};
+use sip_graph::Graph;
+use sip_ledger::Ledger;
+use sip_node::dispute::{Challenger, Defender};
+use sip_node::{Cheat, Computation, Replay, Segment, SegmentTask, State, Worker};
+use sip_ops::{Kind, NodeSpec};
+use sip_proof::{HostSha256, Sha256};
+use sip_protocol::finality::availability::Demand;
+use sip_protocol::job::{Job, bit};
+use sip_protocol::round::{self, AuditorSeat, Round};
+use sip_protocol::segment;
+use solana_address::Address;
+use std::sync::Arc;
+
+use super::Run;
+use super::court::{Charge, Claim, View};
+use super::prepare::genesis_graph;
+use super::round::{Attestation, Committed, Scored};
+use super::settings::{Fraud, STEERED, Settings};
+use super::setup::{self, AUDITOR, CREATOR, Chain, EVALUATOR};
+use crate::progress::count;
+use crate::summary::{DemandSummary, UndoneRound};
+
+/// How often a fraud is made anew so that nobody draws it; with two auditors that draw every other segment, four times do on average.
+const ATTEMPTS_MAX: u32 = 64;
+
+/// A vote for a base that is not the mean, and what the voter computed.
+pub(crate) struct FalseVote {
+    auditor: usize,
+    computation: Computation,
+}
+
+/// A scoring run with a lie in it.
+pub(crate) struct FalseRun {
+    pub evaluator: usize,
+    pub cheat: Cheat,
+    pub work: Segment,
+}
+
+impl Run {
+    /// Whether somebody was convicted, and takes no further part.
+    pub(crate) fn is_out(&self, person: usize) -> bool {
+        self.journal.convicted.contains(&self.world.people[person].name)
+    }
+
+    /// Everyone of a role who was not convicted.
+    pub(crate) fn remaining(&self, role: &str) -> Vec<usize> {
+        self.world.with_role(role).into_iter().filter(|&person| !self.is_out(person)).collect()
+    }
+
+    /// Whether somebody commits a fraud in the round with this number; until it is convicted, or once if it never is.
+    pub(crate) fn commits(&self, fraud: Fraud, person: usize, number: u32) -> bool {
+        let who = &self.world.people[person];
+        let Some((from, place)) = self.settings.staged(fraud) else { return false };
+        let is_now = if fraud.is_repeated() { number >= from } else { number == from };
+        who.role == fraud.role() && place == who.place && is_now && !self.is_doomed && !self.is_out(person)
+    }
+
+    /// What is added to a draw of frauds until one is found that no auditor will draw: whoever is convicted late had this luck.
+    pub(crate) fn undrawn(
+        &mut self,
+        trainer: usize,
+        address: &Address,
+        audit_rate: u32,
+        mut attempt: impl FnMut(&mut Run, u32) -> Result<(Option<Cheat>, Segment)>,
+    ) -> Result<(Option<Cheat>, Segment)> {
+        let mut seats: Vec<AuditorSeat> = Vec::new();
+        for auditor in self.remaining(AUDITOR) {
+            let (draw, operator) = (self.draw(auditor)?, self.world.people[auditor].wallet().to_bytes());
+            seats.push(AuditorSeat { preimage: draw, operator, ..bytemuck::Zeroable::zeroed() });
+        }
+        let mut segment: segment::Segment = bytemuck::Zeroable::zeroed();
+        segment.operator = self.world.people[trainer].wallet().to_bytes();
+        let mut number = 0;
+        loop {
+            let (cheat, work) = attempt(self, number)?;
+            segment.claim.accumulator_root = work.accumulator_root();
+            let is_drawn = |seat: &AuditorSeat| segment.is_drawn::<HostSha256>(address.as_array(), seat, audit_rate);
+            number += 1;
+            if number == ATTEMPTS_MAX || !seats.iter().any(is_drawn) {
+                return Ok((cheat, work));
+            }
+            // What did not do is not counted as training.
+            self.worker.take_times();
+        }
+    }
+
+    /// The draw that an auditor reveals next.
+    pub(crate) fn draw(&self, auditor: usize) -> Result<[u8; 32]> {
+        let person = &self.world.people[auditor];
+        let used = self.journal.draws_used[person.place as usize];
+        let chain = Chain::new(&self.settings, &person.name);
+        chain.draw(used).with_context(|| format!("{} has used up its hash chain", person.name))
+    }
+
+    /// A trainer does not hand out the state that its segment ends in: an auditor demands a chunk of it on chain, and silence convicts.
+    pub(crate) fn demand_state(
+        &mut self,
+        committed: &Committed,
+        job: &Address,
+        round: &Address,
+        number: u32,
+    ) -> Result<()> {
+        let program = self.world.program;
+        let demander = self.remaining(AUDITOR)[0];
+        let wallet = self.world.people[demander].wallet();
+        let pool = self.world.people[committed.trainer].pool()?;
+        let (name, by) = (self.world.people[committed.trainer].name.clone(), self.world.people[demander].name.clone());
+        self.progress.line(&format!(
+            "{name} does not hand out the state that its segment ends in: {by} demands a chunk of it on chain"
+        ));
+        let asked = sip_client::StateDemand { demander: &wallet, job, round, pool: &pool, entry: 0, chunk: 0 };
+        let demanded = self.world.send(demander, program.demand_state(&asked))?;
+        let demand: Demand = self.world.read(&program.demand(&committed.address, &wallet, 0, 0))?;
+        let end_slot = demand.deadline_slot + 1;
+        self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
+        let failed = self.world.send(demander, program.fail_state(&asked))?;
+        self.convicted(&name, number + 1)?;
+        let verdict = format!("silent for {} slots", demand.deadline_slot - demand.opened_slot);
+        self.progress.line(&format!("{name} is convicted: {verdict}"));
+        self.journal.summary.demands.push(DemandSummary {
+            round: number + 1,
+            defendant: name,
+            demander: by,
+            entry: demand.entry,
+            chunk: demand.chunk,
+            outcome: format!("convicted: {verdict}"),
+            compute_units: demanded.compute_units + failed.compute_units,
+        });
+        Ok(())
+    }
+
+    /// What an auditor shows that attests without replaying.
+    pub(crate) fn made_up_root(&self, auditor: usize, segment: &Address) -> [u8; 32] {
+        HostSha256::hashv(&[b"sip.demo.made-up.1", self.world.people[auditor].wallet().as_ref(), segment.as_ref()])
+    }
+
+    /// Accuses attestations that were made up.
+    pub(crate) fn accuse_attestations(
+        &mut self,
+        attested: &[Attestation],
+        committed: &[Committed],
+        (job, round): (&Address, &Address),
+        number: u32,
+    ) -> Result<()> {
+        for attestation in attested.iter().filter(|attestation| attestation.is_made_up) {
+            let account: segment::Segment = self.world.read(&attestation.segment)?;
+            let segment = committed.iter().find(|segment| segment.address == attestation.segment);
+            let (Some(segment), false) = (segment, self.is_out(attestation.auditor)) else { continue };
+            if account.shown & bit(self.world.people[attestation.auditor].place) == 0 {
+                continue;
+            }
+            let others = self.remaining(AUDITOR);
+            let challenger = others.into_iter().find(|&other| other != attestation.auditor);
+            let challenger = challenger.context("nobody is left to accuse an auditor")?;
+            self.progress.line(&format!(
+                "{} replays the step of {} that {} drew, and finds another trace than it attested",
+                self.world.people[challenger].name,
+                self.world.people[segment.trainer].name,
+                self.world.people[attestation.auditor].name
+            ));
+            let graph = Arc::new(self.prepared.task.graph_evidence());
+            let replay = || {
+                let threads = Arc::clone(&self.machine.threads);
+                let worker = Worker::new(self.prepared.task.clone(), threads, self.machine.simd);
+                Replay::new(worker, segment.task.clone(), None, segment.work.leaves.clone())
+            };
+            let (defender, accuser) = (Defender::new(Arc::clone(&graph), replay()), Challenger::new(graph, replay()));
+            let charge = Charge {
+                challenger,
+                defendant: attestation.auditor,
+                job,
+                round,
+                number: number + 1,
+                claim: Claim::Attestation { segment: &attestation.segment },
+            };
+            self.dispute(&charge, defender, accuser)?;
+        }
+        Ok(())
+    }
+
+    /// Who means to, votes for a mean with a false bit in it.
+    pub(crate) fn vote_falsely(
+        &mut self,
+        states: &[Arc<State>],
+        job: &Address,
+        round: &Address,
+        number: u32,
+    ) -> Result<Vec<FalseVote>> {
+        let mut votes = Vec::new();
+        for auditor in self.remaining(AUDITOR) {
+            if !self.commits(Fraud::Vote, auditor, number) {
+                continue;
+            }
+            let node = self.prepared.aggregates.graph(states.len())?.state_outputs()[0];
+            let cheat = Cheat::FlipBit { step: 0, node, element: 0, bit: 22 };
+            let mut computation = self.prepared.base_evidence(&self.base, states, &self.machine)?.cheating(Some(cheat));
+            let root = computation.root()?;
+            let seat = self.world.people[auditor].seat()?;
+            self.world.send(auditor, self.world.program.vote_base(&seat, job, round, &root))?;
+            votes.push(FalseVote { auditor, computation });
+        }
+        Ok(votes)
+    }
+
+    /// Accuses false votes.
+    pub(crate) fn accuse_votes(
+        &mut self,
+        votes: Vec<FalseVote>,
+        states: &[Arc<State>],
+        accepted: &[Address],
+        (job, round): (&Address, &Address),
+        number: u32,
+    ) -> Result<()> {
+        let (roots, path) = self.prepared.aggregates.opening(states.len())?;
+        for FalseVote { auditor, computation } in votes {
+            let challenger = self.remaining(AUDITOR).into_iter().find(|&other| other != auditor);
+            let challenger = challenger.context("nobody is left to accuse an auditor")?;
+            self.progress.line(&format!(
+                "{} votes for a base that is not the mean of the accepted segments; {} accuses",
+                self.world.people[auditor].name, self.world.people[challenger].name
+            ));
+            let truth = self.prepared.base_evidence(&self.base, states, &self.machine)?;
+            let evidence = Arc::new(truth.graph_evidence());
+            let defender = Defender::new(Arc::clone(&evidence), computation);
+            let charge = Charge {
+                challenger,
+                defendant: auditor,
+                job,
+                round,
+                number: number + 1,
+                claim: Claim::Vote { graph: &roots, path: &path, segments: accepted },
+            };
+            self.dispute(&charge, defender, Challenger::new(evidence, truth))?;
+        }
+        Ok(())
+    }
+
+    /// The scoring run of an evaluator that changes a bit of the sum that it reports; `None` of an honest one.
+    pub(crate) fn false_run(&mut self, evaluator: usize, next: &Arc<State>, number: u32) -> Result<Option<FalseRun>> {
+        if !self.commits(Fraud::Score, evaluator, number) {
+            return Ok(None);
+        }
+        let sum = self.prepared.scoring.graph.state_outputs()[0];
+        let cheat = Cheat::FlipBit { step: 0, node: sum, element: 0, bit: 22 };
+        let task = SegmentTask::scoring(next, &self.machine.threads)?;
+        let work = self.scorer.train(&task, Some(&cheat), &mut |_| true)?;
+        Ok(Some(FalseRun { evaluator, cheat, work }))
+    }
+
+    /// Accuses false scoring runs before the tally.
+    pub(crate) fn accuse_runs(
+        &mut self,
+        runs: Vec<FalseRun>,
+        next: &Arc<State>,
+        (job, round): (&Address, &Address),
+        number: u32,
+    ) -> Result<()> {
+        for FalseRun { evaluator, cheat, work } in runs {
+            let challenger = self.remaining(EVALUATOR).into_iter().find(|&other| other != evaluator);
+            let challenger = challenger.context("nobody is left to accuse an evaluator")?;
+            self.progress.line(&format!(
+                "{} finds that {} scored another run than the one over the held-out windows, and accuses",
+                self.world.people[challenger].name, self.world.people[evaluator].name
+            ));
+            let (honest, _) = self.score(next)?;
+            let task = SegmentTask::scoring(next, &self.machine.threads)?;
+            let replay = |cheat: Option<Cheat>, work: Segment| {
+                let threads = Arc::clone(&self.machine.threads);
+                let worker = Worker::new(self.prepared.scoring.clone(), threads, self.machine.simd);
+                Replay::new(worker, task.clone(), cheat, work.leaves)
+            };
+            let graph = Arc::new(self.prepared.scoring.graph_evidence());
+            let defender = Defender::new(Arc::clone(&graph), replay(Some(cheat), work));
+            let accuser = Challenger::new(graph, replay(None, honest));
+            let (defendant, number) = (evaluator, number + 1);
+            let charge = Charge { challenger, defendant, job, round, number, claim: Claim::Segment };
+            self.dispute(&charge, defender, accuser)?;
+        }
+        Ok(())
+    }
+
+    /// A job of the same creator whose genesis state is not what its graph gives: its creator is convicted, and nobody trains on it.
+    pub(crate) fn convict_genesis(&mut self) -> Result<()> {
+        if !self.settings.cheats.contains(&Fraud::Genesis) {
+            return Ok(());
+        }
+        let program = self.world.program;
+        let creator = self.world.with_role(CREATOR)[0];
+        let graph = Arc::new(genesis_graph(&self.settings)?);
+        let cheat = Cheat::FlipBit { step: 0, node: graph.state_outputs()[0], element: 0, bit: 22 };
+        let compute = |cheat: Option<Cheat>| {
+            Computation::new(Arc::clone(&graph), Vec::new(), cheat, &self.machine.threads, self.machine.simd)
+        };
+        let (mut claimed, truth) = (compute(Some(cheat)), compute(None));
+        let mut spec = setup::job_spec(&self.settings, &self.prepared);
+        spec.genesis_root = claimed.root()?;
+        let datasets: Vec<Address> =
+            self.prepared.task.domains.iter().map(|blob| program.dataset(&blob.root())).collect();
+        let wallet = self.world.people[creator].wallet();
+        self.world.send(creator, program.create_job(&wallet, 1, &spec, &datasets))?;
+        let job = program.job(&wallet, 1);
+        let challenger = self.world.with_role(AUDITOR)[0];
+        self.progress.stage("A job that starts from a state of its creator's own making");
+        self.progress.line(&format!("{} computes the genesis state, and accuses", self.world.people[challenger].name));
+        let evidence = Arc::new(truth.graph_evidence());
+        let defender = Defender::new(Arc::clone(&evidence), claimed);
+        let charge =
+            Charge { challenger, defendant: creator, job: &job, round: &job, number: 0, claim: Claim::Genesis };
+        let convicted = self.dispute(&charge, defender, Challenger::new(evidence, truth))?;
+        let closed = self.world.read::<Job>(&job)?.closed;
+        ensure!(convicted && closed != 0, "the job with the false genesis state is still open");
+        Ok(())
+    }
+
+    /// A fraud that nobody drew: another round builds on its round before somebody finds it. Both are undone, honest work is paid out of
+    /// the insurance, and the job goes on from the base before.
+    pub(crate) fn convict_late(&mut self, first: Scored) -> Result<()> {
+        let program = self.world.program;
+        let job_address = setup::job_address(&self.world);
+        let base = std::mem::replace(&mut self.base, Arc::clone(&first.next));
+        let job: Job = self.world.read(&job_address)?;
+        let mut undone = vec![first];
+        if job.rounds_scored < self.settings.rounds {
+            self.is_doomed = true;
+            let second = self.play_to_score();
+            self.is_doomed = false;
+            undone.extend(second?);
+        }
+        let first = &undone[0];
+        let liar = first.committed.iter().find(|segment| segment.fraud == Some(Fraud::Late));
+        let liar = liar.context("the round has no fraud to be found late")?;
+        let account: segment::Segment = self.world.read(&liar.address)?;
+        let auditor = self.remaining(AUDITOR)[0];
+        self.progress.line(&format!(
+            "{} replays what nobody drew, finds that {} lied in round {}, and accuses",
+            self.world.people[auditor].name,
+            self.world.people[liar.trainer].name,
+            first.number + 1
+        ));
+        let committed = (&liar.work.leaves[..], &account.claim.end_root);
+        let audit = self.worker.audit(&liar.task, committed, &[], &mut |_| true)?;
+        self.worker.take_times();
+        self.journal.summary.work.audited_steps += u64::from(self.settings.inner_steps);
+        let view = View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
+        self.dispute_segment(auditor, liar, view, &job_address, &first.address, first.number)?;
+        for orphan in &undone[1..] {
+            self.world.send(0, program.undo_round(&job_address, &orphan.address))?;
+        }
+        self.base = base;
+        let job: Job = self.world.read(&job_address)?;
+        ensure!(job.base_root == self.base.root(), "the job did not go back to the base before the fraud");
+        self.progress.line(&format!(
+            "{} undone; the job goes back to the base before round {}",
+            if undone.len() == 1 { "the round is".into() } else { format!("{} are", count(undone.len(), "round")) },
+            undone[0].number + 1
+        ));
+        for round in &undone {
+            self.pay_undone(round, &job_address)?;
+        }
+        Ok(())
+    }
+
+    /// Pays honest work of an undone round out of the insurance, once nobody can be accused any more.
+    fn pay_undone(&mut self, undone: &Scored, job: &Address) -> Result<()> {
+        let state: Round = self.world.read(&undone.address)?;
+        ensure!(state.status == round::VOID && state.is_undone == 1, "the round was not undone");
+        let end_slot = state.challenge_end_slot();
+        self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
+        self.claim_bounties(&undone.committed, &undone.address)?;
+        // Whoever replays the rounds that were built on it needs the base that is no more.
+        undone.next.save(&self.store.undone(state.index))?;
+        let (_, rewards) = self.settle(&undone.committed, job, &undone.address)?;
+        let segments = self.segments(&undone.committed, &rewards)?;
+        let paid: f64 = segments.iter().map(|segment| segment.reward).sum();
+        self.progress
+            .line(&format!("honest trainers of round {} get {paid:.2} SIP out of the insurance", undone.number + 1));
+        let liar = undone.committed.iter().find(|segment| segment.fraud == Some(Fraud::Late));
+        self.journal.summary.undone.push(UndoneRound {
+            round: undone.number + 1,
+            index: state.index,
+            why: match liar {
+                Some(liar) => format!("{} was convicted after it was scored", self.world.people[liar.trainer].name),
+                None => "it was built on a round that was undone".into(),
+            },
+            segments,
+        });
+        Ok(())
+    }
+
+    /// Whether a round holds a fraud that nobody noticed.
+    pub(crate) fn is_late(&self, scored: &Scored) -> Result<bool> {
+        for segment in &scored.committed {
+            if segment.fraud == Some(Fraud::Late) {
+                let account: segment::Segment = self.world.read(&segment.address)?;
+                return Ok(account.status == segment::ACCEPTED);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// What a fraud does to a trainer's steps, with all its details, drawn from the seed: of the round with this number, at this attempt.
+pub(crate) fn stage(fraud: Fraud, graph: &Graph, settings: &Settings, at: (u32, u32)) -> Option<Cheat> {
+    let (number, attempt) = at;
+    let attempt = if attempt == 0 { Vec::new() } else { attempt.to_le_bytes().to_vec() };
+    let hash = HostSha256::hashv(&[b"sip.fraud.1", &settings.seed.to_le_bytes(), &number.to_le_bytes(), &attempt]);
+    let draw = |at: usize, below: usize| {
+        let word = u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
+        (u64::from(word) % below.max(1) as u64) as u32
+    };
+    // A bit flipped just anywhere may be rounded away before it reaches the state. These are the places where it is not: the
+    // gradients of weights (but for the embedding's, most of which are zero) and the new weights themselves.
+    let (nodes, outputs) = (graph.nodes(), graph.state_outputs());
+    let weights = outputs.len() / 3;
+    let embedding = outputs.first().map_or(0, |output| nodes[*output as usize].len());
+    let moments: Vec<u32> = outputs[weights..2 * weights].to_vec();
+    let reads = |node: &NodeSpec, gradient: usize| node.operands.iter().any(|o| o.node as usize == gradient);
+    let is_gradient = |n: &usize| {
+        nodes[*n].kind == Kind::Contract
+            && nodes[*n].len() != embedding
+            && moments.iter().any(|moment| reads(&nodes[*moment as usize], *n))
+    };
+    let contracts: Vec<usize> = (0..nodes.len()).filter(is_gradient).collect();
+    let maps: Vec<usize> =
+        outputs[1..weights].iter().map(|o| *o as usize).filter(|o| nodes[*o].kind == Kind::Map).collect();
+    match fraud {
+        Fraud::Lazy => Some(Cheat::Lazy),
+        Fraud::Poison => Some(Cheat::Poison { node: contracts.last().copied().unwrap_or(0) as u32 }),
+        Fraud::WrongData => Some(Cheat::WrongData { domain: 0 }),
+        Fraud::WrongSetting => Some(Cheat::WrongSetting { setting: 0, value: STEERED[0].upper }),
+        Fraud::FlipBit | Fraud::Late => {
+            let candidates = if hash[31] & 1 == 0 { contracts } else { maps };
+            let node = candidates.get(draw(0, candidates.len()) as usize).copied().unwrap_or(0);
+            Some(Cheat::FlipBit {
+                step: draw(4, settings.inner_steps as usize),
+                node: node as u32,
+                element: draw(8, nodes[node].len()),
+                // The highest bit of the fraction: the value changes by up to half, and stays finite.
+                bit: 22,
+            })
+        }
+        // Their work is honest.
+        _ => None,
+    }
+}
