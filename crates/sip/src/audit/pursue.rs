@@ -17,6 +17,7 @@ use super::event::Event;
 use super::here::{Here, Seen, Stands};
 use super::record::Part;
 use super::watch::{Player, Watch};
+use crate::run::prepare::genesis_graph;
 use crate::run::round::rule;
 
 /// Sides of disputes that are kept ready at once; each holds states of its replay.
@@ -224,7 +225,7 @@ impl<L: Ledger> Watch<'_, L> {
         let computed = |computation: Computation| player(side, Arc::new(computation.graph_evidence()), computation);
         Ok(Some(match (claim, seen) {
             (Claim::Genesis, _) => {
-                let graph = Arc::new(self.source.init_graph()?);
+                let graph = Arc::new(genesis_graph(&self.source.settings)?);
                 computed(Computation::new(graph, Vec::new(), None, threads, simd))
             }
             (Claim::Vote { .. }, Some(seen)) => {
@@ -232,13 +233,7 @@ impl<L: Ledger> Watch<'_, L> {
                 else {
                     return Ok(None);
                 };
-                computed(match &prepared.updates {
-                    Some(updates) => updates.base_evidence(&base, &results, threads, simd)?,
-                    None => {
-                        let graph = Arc::new(prepared.aggregates.graph(results.len())?);
-                        Computation::new(graph, results, None, threads, simd)
-                    }
-                })
+                computed(prepared.base_evidence(&base, &results, self.machine)?)
             }
             (Claim::Segment { round, place } | Claim::Attestation { round, place, .. }, Some(seen)) => {
                 let claim = Claim::Segment { round, place };

@@ -1,8 +1,6 @@
 //! What a job computes with, from the folder of its run: settings, tokens, graphs, and the states that were published there.
 
 use anyhow::Result;
-use sip_graph::Graph;
-use sip_model::{init_base_graph, init_graph};
 use sip_node::State;
 use sip_protocol::job::{Job, JobSpec};
 use std::io::Read;
@@ -43,15 +41,6 @@ impl Source {
             updates.specify(&mut exchange);
         }
         Ok(Source { store, settings, prepared, exchange })
-    }
-
-    /// The graph whose outcome the genesis state is.
-    pub(super) fn init_graph(&self) -> Result<Graph> {
-        let (model, seed) = (&self.settings.model, self.settings.seed);
-        Ok(match self.prepared.updates {
-            Some(_) => init_base_graph(model, seed, self.settings.codec().outer)?,
-            None => init_graph(model, seed)?,
-        })
     }
 
     /// States that follow from the settings alone: the genesis state, and with compressed updates the reset.

@@ -295,7 +295,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let folder = tempfile::tempdir().unwrap();
     let (mut run, source, job, person) = stage(folder.path(), vec![Fraud::FlipBit], 1.0);
     let program = run.world.program;
-    let mut tower = Tower::new(&run, person, true);
+    let mut tower = Tower { is_cut: true, ..Tower::new(&run, person, true) };
     let wallet = run.world.people[person].wallet();
     let pool = run.world.people[person].pool().unwrap();
     let auditors = run.world.with_role(AUDITOR);
@@ -448,6 +448,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     assert_eq!(state.audits_attested, 4);
     assert!(run.world.is_conserved().unwrap());
     tower.assert_unrefused();
+    assert!(tower.cuts > 0, "no move took more than one transaction");
 }
 
 fn run_graph(source: &Source) -> GraphEvidence {

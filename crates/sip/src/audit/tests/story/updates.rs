@@ -133,7 +133,6 @@ fn false_starts_and_updates_are_convicted_by_a_watchtower_that_is_killed_after_e
     play_out(&mut run, &source, job, &mut tower, &mut parties);
     assert!(tower.convicted().contains(&Claim::Segment { round: index, place }), "{:?}", tower.convicted());
     assert_eq!(tower.convicted().len(), 4);
-    assert!(tower.cuts > 0, "no move took more than one transaction");
     assert!(run.world.is_conserved().unwrap());
     tower.assert_unrefused();
 }
