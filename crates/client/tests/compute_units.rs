@@ -159,7 +159,7 @@ fn every_instruction_stays_within_its_budget() {
     scene.show(0, 2);
     (0..3).for_each(|trainer| scene.show(1, trainer));
     let vote = program.vote_base(&auditor, &job, &round, &named("base"));
-    table.run(&mut scene.world, "vote_base", 900, vote, &auditor_key);
+    table.run(&mut scene.world, "vote_base", 1_300, vote, &auditor_key);
     scene.vote(1, &named("base"));
     assert_eq!(scene.round_state().status, round::AGGREGATED);
     let evaluator = scene.evaluators[0].key.insecure_clone();

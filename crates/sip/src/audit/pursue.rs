@@ -158,10 +158,10 @@ impl<L: Ledger> Watch<'_, L> {
             let start = number * sip_client::MOVE_PART_BYTES;
             // Who was killed between two parts goes on where it was.
             if dispute.buffer.get(start..start + bytes.len()) != Some(bytes) {
-                return self.send("upload a part of a move", part);
+                return self.send_part("upload a part of a move", part);
             }
         }
-        let sent = self.send("play a move", last)?;
+        let sent = self.send_part("play a move", last)?;
         if sent {
             let side = if side == Side::Challenger { "challenger" } else { "accused" };
             let (dispute, moves) = (address.to_string(), dispute.moves + 1);

@@ -205,8 +205,16 @@ impl<L: Ledger> Watch<'_, L> {
 
     /// Sends a transaction; false if it was refused, which changes nothing.
     pub(super) fn send(&mut self, what: &str, instruction: Instruction) -> Result<bool> {
-        let sent = self.ledger.send(&[compute_unit_limit(COMPUTE_UNITS), instruction], self.key, &[self.key]);
-        let error = match sent {
+        self.transact(what, &[compute_unit_limit(COMPUTE_UNITS), instruction])
+    }
+
+    /// [`Watch::send`] of a part of a move, which leaves no room for a limit beside it and stays within the one that holds by itself.
+    pub(super) fn send_part(&mut self, what: &str, part: Instruction) -> Result<bool> {
+        self.transact(what, &[part])
+    }
+
+    fn transact(&mut self, what: &str, instructions: &[Instruction]) -> Result<bool> {
+        let error = match self.ledger.send(instructions, self.key, &[self.key]) {
             Ok(_) => return Ok(true),
             Err(error @ (LedgerError::Custom { .. } | LedgerError::Transaction { .. })) => error,
             Err(error) => return Err(error.into()),
