@@ -109,7 +109,6 @@ fn votes_are_counted_again_when_an_auditor_is_convicted() {
     assert_eq!((state.status, state.next_base, job.base_root), (round::AGGREGATED, root, root));
     assert_eq!((state.auditor_stake, job.chain.open_count), (state.auditors[0].stake, 1));
     // The round goes on to its end.
-    hall.scene.show_all();
     hall.scene.to_scored(&[scores(5_000_000)]);
     hall.scene.finalise_all();
 }

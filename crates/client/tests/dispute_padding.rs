@@ -45,8 +45,8 @@ fn accumulator(court: &Court) -> MerkleTree {
 
 #[test]
 fn false_padding_of_the_leaves_convicts() {
-    // Three leaves and one of padding; 65 leaves, whose padding fills whole subtrees at the height of the first reveal.
-    for (inner_steps, steps_per_leaf, pick) in [(10, 4, 3), (65, 1, 33), (65, 1, 63)] {
+    // Three leaves and one of padding; 33 leaves and 31 of padding.
+    for (inner_steps, steps_per_leaf, pick) in [(10, 4, 3), (33, 1, 33), (33, 1, 63)] {
         let mut court = Court::new(inner_steps, steps_per_leaf, None);
         let tree = accumulator(&court);
         let mut children = tree.children(merkle::depth(tree.leaf_count()), 0);
@@ -57,6 +57,36 @@ fn false_padding_of_the_leaves_convicts() {
         court.open();
         reveal(&mut court, children);
         convicts_by_picking(&mut court, pick as u32);
+    }
+}
+
+/// A tree over 65 leaves that nobody has computed: its padding fills whole subtrees at the height of the first reveal.
+fn deep_tree() -> MerkleTree {
+    MerkleTree::new((0..65u8).map(|leaf| [leaf; 3]))
+}
+
+/// The program's rule alone: the challenger's brain would find the made-up leaves first.
+#[test]
+fn false_padding_of_whole_subtrees_convicts_and_true_padding_is_nothing_to_pick() {
+    for rubbish in [None, Some(33u32), Some(63)] {
+        let mut court = Court::new(65, 1, None);
+        let mut children = deep_tree().children(merkle::depth(65), 0);
+        if let Some(pick) = rubbish {
+            children[pick as usize * 32..][..32].copy_from_slice(&RUBBISH);
+        }
+        let root = merkle::fold::<HostSha256>(&children).unwrap();
+        commit(&mut court, RUBBISH, root);
+        court.open();
+        reveal(&mut court, children);
+        let (key, dispute) = (court.challenger_key(), court.dispute());
+        for pick in [33u32, 63].into_iter().filter(|pick| rubbish != Some(*pick)) {
+            let pick = court.scene.world.program.moves(&key.pubkey(), &dispute, MoveKind::Pick, &pick.to_le_bytes());
+            court.scene.world.refused(&pick, &[&key], Error::NothingThere);
+        }
+        if let Some(pick) = rubbish {
+            court.play(Side::Challenger, &Move { kind: MoveKind::Pick, payload: pick.to_le_bytes().to_vec() });
+            assert_eq!(court.state().game.outcome().unwrap(), Outcome::Convicted);
+        }
     }
 }
 
@@ -84,7 +114,7 @@ fn false_padding_of_a_state_convicts() {
 
 #[test]
 fn true_padding_is_nothing_to_dispute() {
-    for (inner_steps, steps_per_leaf, pick) in [(10, 4, 3u32), (65, 1, 33), (65, 1, 63)] {
+    for (inner_steps, steps_per_leaf, pick) in [(10, 4, 3u32), (33, 1, 33), (33, 1, 63)] {
         let mut court = Court::new(inner_steps, steps_per_leaf, None);
         court.open();
         let (side, next) = court.next();

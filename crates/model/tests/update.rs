@@ -7,6 +7,9 @@ use sip_model::{LlamaConfig, Outer, UpdateCodec, params};
 use sip_ops::{Kind, Node};
 use std::sync::Arc;
 
+/// The update before, the start and the end of a segment.
+type Segment = (State, State, State);
+
 type State = Vec<Vec<u32>>;
 
 fn run_with(graph: &Arc<Graph>, state: &[Vec<u32>], threads: usize, options: ExecutorOptions) -> State {
@@ -154,7 +157,7 @@ fn expected_base(codec: &UpdateCodec, lengths: &[usize], base: &State, updates: 
     next
 }
 
-fn check(codec: &UpdateCodec, lengths: &[usize], base: &State, segments: &[(State, State, State)]) {
+fn check(codec: &UpdateCodec, lengths: &[usize], base: &State, segments: &[Segment]) {
     let mut updates = Vec::new();
     for (previous, start, end) in segments {
         let state = [previous.clone(), start.clone(), end.clone()].concat();
@@ -215,7 +218,7 @@ fn codec() -> impl Strategy<Value = UpdateCodec> {
     })
 }
 
-fn case() -> impl Strategy<Value = (UpdateCodec, Vec<usize>, State, Vec<(State, State, State)>)> {
+fn case() -> impl Strategy<Value = (UpdateCodec, Vec<usize>, State, Vec<Segment>)> {
     let lengths = prop::collection::vec(prop::sample::select(vec![1usize, 7, 8, 63, 64, 65, 128, 257]), 1..4);
     (codec(), lengths, 1usize..6).prop_flat_map(|(codec, lengths, count)| {
         let states: Vec<usize> = lengths.iter().cycle().take(3 * lengths.len()).copied().collect();

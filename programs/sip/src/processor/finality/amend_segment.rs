@@ -30,9 +30,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(segment.pool == pool.address)?;
     pool.require_operator(guard::key(trainer))?;
     let pool_address = pool.address;
-    let previous_root =
-        Previous { job_address: &job.address, job: &job, round: &round, pool_address: &pool_address }
-            .root(program, previous)?;
+    let previous_root = Previous { job_address: &job.address, job: &job, round: &round, pool_address: &pool_address }
+        .root(program, previous)?;
     segment.amend(Amendment {
         config: &mut config,
         job: &job,

@@ -2,7 +2,8 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    AccountKind, Error, Result, config::Config, finality::instruction::ClaimBounty, job::Job, pool::Pool, segment::Segment,
+    AccountKind, Error, Result, config::Config, finality::instruction::ClaimBounty, job::Job, pool::Pool,
+    segment::Segment,
 };
 
 use crate::{guard, token::Vault};

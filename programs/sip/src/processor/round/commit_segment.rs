@@ -29,9 +29,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let pool = guard::load::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
     pool.require_operator(guard::key(trainer))?;
-    let previous_root =
-        Previous { job_address: &job.address, job: &job, round: &round, pool_address: &pool.address }
-            .root(program, previous)?;
+    let previous_root = Previous { job_address: &job.address, job: &job, round: &round, pool_address: &pool.address }
+        .root(program, previous)?;
     let (round_address, seed_round) = (round.address, round.address);
     let seeds: [&[u8]; 3] = [seed::SEGMENT, &seed_round, &pool.address];
     let mut segment = Creation { program, payer: trainer }.create::<Segment>(segment, &seeds)?;
