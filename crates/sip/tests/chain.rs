@@ -67,10 +67,16 @@ impl Chain {
 
     /// What a command prints with `--json`.
     fn json(&self, who: &str, arguments: &[&str]) -> Value {
-        let output = self.output(who, &[arguments, &["--json"]].concat());
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {errors}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        let mut lines = self.lines(who, arguments);
+        assert_eq!(lines.len(), 1, "{arguments:?}: {lines:?}");
+        lines.remove(0)
+    }
+
+    /// What a command prints with `--json`: a line for each transaction.
+    fn lines(&self, who: &str, arguments: &[&str]) -> Vec<Value> {
+        let said = self.text(who, &[arguments, &["--json"]].concat());
+        let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {line}"));
+        said.lines().map(line).collect()
     }
 
     fn text(&self, who: &str, arguments: &[&str]) -> String {
@@ -539,7 +545,7 @@ fn everything_works_where_the_token_lives_under_token_2022() {
 
     // Out again: a claimed exit, an operator's rewards, and the epoch's yield on the way.
     chain.advance(Schedule::DEFAULT.epoch_slots);
-    chain.json("alice", &["emission", "settle"]);
+    chain.lines("alice", &["emission", "settle"]);
     chain.json("alice", &["emission", "turn"]);
     let before = chain.tokens("alice");
     chain.json("alice", &["exit", "claim", &trainer, "0"]);
@@ -548,7 +554,7 @@ fn everything_works_where_the_token_lives_under_token_2022() {
     chain.json("authority", &["pool", "commission", &server]);
     assert!(chain.tokens("authority") > before, "what the fee brought the operator");
     chain.advance(Schedule::DEFAULT.epoch_slots);
-    chain.json("alice", &["emission", "settle"]);
+    chain.lines("alice", &["emission", "settle"]);
     chain.advance(2 * Schedule::DEFAULT.epoch_slots);
     let before = chain.tokens("alice");
     chain.json("alice", &["rewards", "claim"]);
