@@ -201,7 +201,8 @@ impl<L: Ledger> Watch<'_, L> {
         }
         // A verdict that cannot be applied yet keeps nobody from moving: who stays silent loses.
         let is_sent = is_concluded
-            || (outcome != Outcome::Open && self.read::<Dispute>(address)?.moves != dispute.moves)
+            || (outcome != Outcome::Open
+                && self.find::<Dispute>(address)?.is_none_or(|left| left.moves != dispute.moves))
             || self.send_all("play a move", parts)?;
         if is_sent {
             let side = if is_ours { "challenger" } else { "accused" };

@@ -18,7 +18,9 @@ use sip_node::dispute::Defender;
 use sip_node::{Replay, Worker};
 use sip_proof::{HostSha256, Sha256 as _};
 use sip_protocol::Account as _;
+use sip_protocol::dispute::instruction::{PlayMove, ResolveDispute};
 use sip_protocol::dispute::{Dispute, Side};
+use sip_protocol::instruction::Args as _;
 use sip_protocol::job::Job;
 use sip_protocol::round::Round;
 use sip_protocol::segment::{self, Segment};
@@ -256,6 +258,8 @@ struct Flaky<'a, L> {
     failures: std::cell::Cell<u32>,
     /// How many transactions it takes before it is out of reach for good.
     transactions: Option<u32>,
+    /// Whether it sees to it that the program refuses a transaction with a move and a verdict.
+    spoils_verdicts: bool,
 }
 
 fn unreachable() -> LedgerError {
@@ -275,7 +279,14 @@ impl<L: Ledger> Ledger for Flaky<'_, L> {
             Some(left) => *left -= 1,
             None => {}
         }
-        self.ledger.send(instructions, payer, signers)
+        let with_tag = |tag: u8| instructions.iter().find(|instruction| instruction.data.first() == Some(&tag));
+        match (with_tag(PlayMove::TAG), with_tag(ResolveDispute::TAG)) {
+            // After the last move there is none.
+            (Some(play), Some(_)) if self.spoils_verdicts => {
+                self.ledger.send(&[instructions, std::slice::from_ref(play)].concat(), payer, signers)
+            }
+            _ => self.ledger.send(instructions, payer, signers),
+        }
     }
 
     fn account(&self, address: &Address) -> Result<Option<Account>, LedgerError> {
@@ -314,7 +325,7 @@ fn a_chain_that_does_not_answer_is_asked_again() {
     let (arguments, key, stop) = (arguments(folder.path()), auditor(&run.world.people), Stop::default());
     for once in [false, true] {
         let mut folder = Folder::open(&run.store).unwrap();
-        let mut ledger = Flaky { ledger: &mut folder, failures: 1.into(), transactions: None };
+        let mut ledger = Flaky { ledger: &mut folder, failures: 1.into(), transactions: None, spoils_verdicts: false };
         let events = std::cell::RefCell::new(Vec::new());
         let mut report = |event: &Event| events.borrow_mut().push(event.clone());
         // Once it answers, that is enough.

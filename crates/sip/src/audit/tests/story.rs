@@ -31,6 +31,8 @@ struct Tower {
     /// Whether it is killed after every transaction, also between those of one move; and how often it then had more to send.
     is_cut: bool,
     cuts: u32,
+    /// Whether its verdicts are refused where they come with a move.
+    is_spoiled: bool,
     events: Vec<Event>,
 }
 
@@ -39,7 +41,7 @@ mod updates;
 impl Tower {
     fn new(run: &Run, person: usize, operator: bool) -> Tower {
         let folder = run.store.root().join(format!("audit of {person}"));
-        Tower { person, folder, operator, drawn: false, is_cut: false, cuts: 0, events: Vec::new() }
+        Tower { person, folder, operator, drawn: false, is_cut: false, cuts: 0, is_spoiled: false, events: Vec::new() }
     }
 
     /// Does one thing, as a new process would.
@@ -49,7 +51,8 @@ impl Tower {
         let operator = self.operator.then(|| Operator::of(&run.world.ledger, &program, &job, &key, None).unwrap());
         let stop = Stop::default();
         let transactions = self.is_cut.then_some(1);
-        let mut ledger = Flaky { ledger: &mut run.world.ledger, failures: 0.into(), transactions };
+        let mut ledger =
+            Flaky { ledger: &mut run.world.ledger, failures: 0.into(), transactions, spoils_verdicts: self.is_spoiled };
         let mut watch = Watch {
             ledger: &mut ledger,
             program,

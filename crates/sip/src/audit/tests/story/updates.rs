@@ -5,6 +5,12 @@ use super::*;
 use crate::run::settings::Exchange;
 use sip_graph::Buffer;
 
+/// A stage whose segments hand over updates.
+fn compressed_stage(folder: &Path) -> (Run, Source, Address, usize) {
+    let settings = settings(Vec::new());
+    stage_with(folder, Settings { rounds: 4, audit_rate: 1.0, updates: Exchange::Compressed, ..settings })
+}
+
 /// A state with one bit of it changed.
 fn flipped(state: &State, entry: usize, element: usize, run: &Run) -> Arc<State> {
     let mut entries: Vec<Buffer> = state.entries().to_vec();
@@ -44,8 +50,7 @@ fn audit(run: &mut Run, job: &Address, index: u32, number: u32, honest: &[&Commi
 #[test]
 fn false_starts_and_updates_are_convicted_by_a_watchtower_that_is_killed_after_every_transaction() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { rounds: 4, audit_rate: 1.0, updates: Exchange::Compressed, ..settings(Vec::new()) };
-    let (mut run, source, job, person) = stage_with(folder.path(), settings);
+    let (mut run, source, job, person) = compressed_stage(folder.path());
     let program = run.world.program;
     let updates = run.prepared.updates.clone().unwrap();
     let (threads, simd) = (Arc::clone(&run.machine.threads), run.machine.simd);
@@ -135,4 +140,40 @@ fn false_starts_and_updates_are_convicted_by_a_watchtower_that_is_killed_after_e
     assert_eq!(tower.convicted().len(), 4);
     assert!(run.world.is_conserved().unwrap());
     tower.assert_unrefused();
+}
+
+#[test]
+fn a_verdict_that_is_refused_keeps_nobody_from_the_last_move() {
+    for is_spoiled in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut run, source, job, _) = compressed_stage(folder.path());
+        let program = run.world.program;
+        let updates = run.prepared.updates.clone().unwrap();
+        let (index, mut committed) = train_all(&mut run, &job);
+        let round = program.round(&job, index);
+        let other_base = flipped(&run.base, 0, 7, &run);
+        start_falsely(&mut run, &mut committed[1], &other_base, None);
+        for segment in &committed {
+            run.commit(segment, &job, &round).unwrap();
+        }
+        run.world.send(0, program.close_commits(&job, &round)).unwrap();
+        let person = run.world.with_role(PATRON)[0];
+        let mut tower = Tower { is_spoiled, ..Tower::new(&run, person, false) };
+        let liar = &committed[1];
+        let (previous, threads) = (liar.start.previous.as_ref().unwrap(), &run.machine.threads);
+        let evidence = updates.start_evidence(&other_base, previous, threads, run.machine.simd);
+        let dispute = program.dispute(&liar.address, &run.world.people[person].wallet());
+        let mut parties = [Party::new(liar.trainer, Side::Trainer, dispute, evidence.graph_evidence(), evidence)];
+        play_out(&mut run, &source, job, &mut tower, &mut parties);
+        // The challenger shows which base it should be: that is the last move.
+        let moved = tower.events.iter().rev().find_map(|event| match event {
+            Event::Moved { kind, .. } => Some(kind.as_str()),
+            _ => None,
+        });
+        assert_eq!(moved, Some("ProveInput"));
+        assert_eq!(tower.convicted(), [Claim::Segment { round: index, place: liar.task.place }]);
+        assert_eq!(run.world.read::<Segment>(&liar.address).unwrap().status, segment::CONVICTED);
+        assert!(run.world.ledger.account(&dispute).is_none(), "the dispute is closed");
+        assert_eq!(tower.has_said("play the last move and apply the verdict: the program refused"), is_spoiled);
+    }
 }
