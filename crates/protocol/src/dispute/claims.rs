@@ -211,9 +211,12 @@ impl Dispute {
     fn strike(&self, job: &mut Job, round: &mut Round, case: CaseKind) -> Result<()> {
         job.excluded_auditors |= bit(self.place);
         let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
-        round.auditor_stake = int::sub(round.auditor_stake, seat.stake)?;
+        // Once it was settled its part is gone, and the others' parts are of the same whole.
+        if seat.settled == 0 {
+            round.auditor_stake = int::sub(round.auditor_stake, seat.stake)?;
+            seat.settled = 1;
+        }
         seat.stake = 0;
-        seat.settled = 1;
         if case == CaseKind::Aggregate {
             seat.is_vote_convicted = 1;
         } else {
@@ -306,3 +309,41 @@ pub fn overturn_base(round: &mut Round, job: &mut Job, config: &Config, root: &[
 }
 
 const _: () = assert!(MAX_BASES == AGGREGATE_COUNTS as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::TOKEN,
+        round::{self, AuditorSeat},
+        settlement::Settlement,
+    };
+    use bytemuck::Zeroable;
+
+    /// Attack: an auditor shows a worthless attestation, lets itself be settled once the round is final, and loses the dispute then, so
+    /// that its accomplice's part is of a smaller whole.
+    #[test]
+    fn attack_an_auditor_convicted_after_its_pay_leaves_the_others_no_more_of_the_whole() {
+        let mut config = Config::zeroed();
+        config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
+        let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+        (round.status, round.reward, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
+        round.auditor_stake = 2_000 * TOKEN;
+        let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };
+        round.auditors[..2].fill(seat);
+        let mut paid = 0;
+        for place in 0..2 {
+            let mut pool = Pool::zeroed();
+            pool.initialise(PoolKind::Auditor, &[place + 1; 32], 0, 0);
+            let mut settlement =
+                Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: 0 };
+            paid += settlement.audit(place).unwrap().paid;
+            if place == 0 {
+                Dispute::zeroed().strike(&mut job, &mut round, CaseKind::Attestation).unwrap();
+            }
+        }
+        let role = int::bps(round.reward, config.parameters.auditors_bps, int::Rounding::Down).unwrap();
+        assert_eq!(paid, role);
+        assert_eq!((job.excluded_auditors, round.auditors[0].stake), (1, 0));
+    }
+}
