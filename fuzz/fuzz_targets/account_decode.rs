@@ -4,9 +4,9 @@
 use libfuzzer_sys::fuzz_target;
 use sip_client::{kind_of, liabilities, refusal};
 use sip_protocol::{
-    Account, AccountKind, config::Config, data::Dataset, dispute::Dispute, finality::accusation::Accusation,
-    finality::availability::Demand, job::Job, pool::Pool, position::Position, position::Ticket, round::Round,
-    segment::Segment,
+    Account, AccountKind, config::Config, data::Dataset, dispute::Dispute, epoch::EmissionAccount, fees::Fees,
+    finality::accusation::Accusation, finality::availability::Demand, job::Job, pool::Pool, position::Position,
+    position::Ticket, round::Round, segment::Segment, steering::Vote,
 };
 
 /// Bytes as an account of one type: as they are, and cut or filled up to its size under its header.
@@ -69,6 +69,9 @@ fuzz_target!(|bytes: &[u8]| {
     check::<Dispute>(bytes);
     check::<Accusation>(bytes);
     check::<Demand>(bytes);
+    check::<EmissionAccount>(bytes);
+    check::<Fees>(bytes);
+    check::<Vote>(bytes);
     read(bytes);
     let mut dispute = vec![0u8; Dispute::SIZE];
     let len = bytes.len().min(Dispute::SIZE);
