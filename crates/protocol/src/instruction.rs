@@ -413,6 +413,7 @@ instructions! {
     /// Accounts: [writable] config · job · [writable] round · [writable] auditor's pool.
     ///
     /// - the round is final or void; the pool holds the place of the round; once
+    /// - no segment of the round can be convicted any more, and no dispute on a claim of the auditor is open
     SettleAudit = 29 {
         /// The auditor's place.
         place: u8,

@@ -113,6 +113,8 @@ impl Position {
             return Err(Error::ZeroAmount);
         }
         pool.require_open()?;
+        // The price is the one after the yield that is due.
+        pool.accrue(slot)?;
         let shares = int::shares_for_deposit(amount, pool.shares, pool.assets)?;
         if shares == 0 {
             return Err(Error::ZeroAmount);

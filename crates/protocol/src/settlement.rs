@@ -98,7 +98,8 @@ impl Settlement<'_> {
 
     /// Settles an auditor: Q is the part of its drawn segments that it attested and showed and that stand (1 if it drew none); P is what
     /// a draw that it never revealed, every missing attestation and every attested segment that was convicted cost. Not before no
-    /// segment of the round can be convicted any more, so that nobody is settled ahead of a verdict.
+    /// segment of the round can be convicted any more, and not while a claim of its own is disputed, so that nobody is settled ahead of
+    /// a verdict.
     pub fn audit(&mut self, place: u8) -> Result<Settled> {
         self.round.require_settleable(self.slot)?;
         if place >= self.round.auditor_count {
@@ -112,6 +113,10 @@ impl Settlement<'_> {
         }
         if !is_beyond_challenge {
             return Err(Error::ChallengeOpen);
+        }
+        // Who is accused itself waits for its own verdict, which may leave it no part.
+        if self.pool.open_disputes != 0 {
+            return Err(Error::PoolFrozen);
         }
         if seat.shown < seat.attested && self.slot < self.round.vote_deadline_slot {
             return Err(Error::TooEarly);

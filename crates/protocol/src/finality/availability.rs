@@ -19,6 +19,7 @@ use crate::{
     config::{Config, Parameters},
     data::Dataset,
     dispute::Verdict,
+    finality::accusation::REVEAL_SLOTS,
     job::Job,
     penalties::Offence,
     pool::{Pool, PoolKind},
@@ -289,10 +290,16 @@ impl Demand {
         require(slot > self.deadline_slot, Error::ClockRunning)
     }
 
+    /// As what accusation silence convicts: one that was committed as long before the answer was due as an accusation waits at most. A
+    /// demand costs next to nothing and waits longer; made by a liar's friend at the first slot, it would be before every accusation.
+    fn accused_slot(&self) -> u64 {
+        self.deadline_slot.saturating_sub(REVEAL_SLOTS).max(self.opened_slot)
+    }
+
     /// Convicts a trainer that stayed silent, as if the demand had been an accusation. Returns the fee, which goes back.
     pub fn fail_state(&mut self, verdict: &mut Verdict<'_>) -> Result<u64> {
         self.require_silence(verdict.slot)?;
-        verdict.convict(&self.demander, self.opened_slot, Offence::UnavailableState)?;
+        verdict.convict(&self.demander, self.accused_slot(), Offence::UnavailableState)?;
         verdict.segment.close_demand()?;
         verdict.close()?;
         Ok(self.end(FAILED))
@@ -409,5 +416,37 @@ mod tests {
         assert_eq!(refused, Err(Error::TooManyDemands));
         assert_eq!(Demand::zeroed().of_data(&asking(4), &mut dataset, &mut pool), Err(Error::NothingThere));
         assert_eq!(pool.open_disputes, MAX_OPEN_DEMANDS as u32);
+    }
+
+    /// Attack: a liar's friend demands a chunk at the first slot, which the liar never shows, and waits until somebody else has proved
+    /// the lie.
+    #[test]
+    fn attack_a_demand_in_advance_takes_no_bounty_from_who_found_the_lie() {
+        let (friend, honest) = ([2; 32], [3; 32]);
+        let clock = Parameters::DEFAULT.clock_slots;
+        for (accused, is_honest) in [(500, true), (clock + 100 - REVEAL_SLOTS, true), (clock + 100, false)] {
+            let mut config = Config::zeroed();
+            config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
+            let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+            let (mut segment, mut pool) = (Segment::zeroed(), Pool::zeroed());
+            pool.initialise(PoolKind::Trainer, &ANSWERER, 0, 0);
+            pool.self_bond = 1_000;
+            (round.open_challenges, segment.open_disputes, segment.open_demands) = (1, 1, 1);
+            pool.freeze().unwrap();
+            let (mut demand, _) = demand(&[5; 10], 0);
+            (demand.demander, demand.opened_slot, demand.deadline_slot) = (friend, 100, 100 + clock);
+            let mut verdict = Verdict {
+                config: &mut config,
+                job: &mut job,
+                segment: &mut segment,
+                pool: &mut pool,
+                round: &mut round,
+                slot: 101 + clock,
+            };
+            verdict.convict(&honest, accused, Offence::ConvictedSegment).unwrap();
+            demand.fail_state(&mut verdict).unwrap();
+            assert_eq!(segment.escrow.bounty, 500);
+            assert_eq!(segment.escrow.challenger, if is_honest { honest } else { friend }, "{accused}");
+        }
     }
 }

@@ -144,7 +144,7 @@ instructions! {
     /// [writable] a token account of who demanded · [writable] vault · token program.
     ///
     /// - anyone may; the demand is open and its clock has run out
-    /// - as for a conviction in a dispute, with the demand as the accusation; the fee goes back
+    /// - as for a conviction in a dispute, with the demand as an accusation that was committed 1 500 slots before its clock ran out; the fee goes back
     FailState = 92 {}
 
     /// Charges a provider that left a demand unanswered.

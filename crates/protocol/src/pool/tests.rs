@@ -259,3 +259,20 @@ fn pending_stake_that_would_be_too_many_shares_keeps_nobody_in() {
     Ticket::zeroed().cancel(&mut position, &mut pool, 200, 50).unwrap();
     assert_eq!(position.pending, 0);
 }
+
+/// Attack on a depositor: yield that is due raises the price between its look at the pool and its deposit.
+#[test]
+fn the_least_number_of_shares_holds_at_the_price_after_the_yield_that_is_due() {
+    let mut pool = Pool::zeroed();
+    pool.initialise(PoolKind::Trainer, &[1; 32], 0, 0);
+    pool.compounding = 1;
+    let mut position = Position::zeroed();
+    position.initialise(&[9; 32], &pool, &[2; 32]);
+    position.deposit(&mut pool, 1_000_000, 0, 0, 0).unwrap();
+    pool.drip(1_001_000, 100, 0).unwrap();
+    let mut other = Position::zeroed();
+    other.initialise(&[9; 32], &pool, &[3; 32]);
+    assert_eq!(other.deposit(&mut pool.clone(), 1_000, 501, 100, 0), Err(Error::SlippageExceeded));
+    other.deposit(&mut pool, 1_000, 500, 100, 0).unwrap();
+    assert_eq!(other.shares, 500);
+}
