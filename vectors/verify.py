@@ -24,6 +24,7 @@ from spec.commitments import (batches_root, blob_levels, chunks_of, genesis, lea
                               opened_blob, opened_merkle, padding, sha256, tensor_root, u32, window)  # fmt: skip
 from spec.disputes import Game
 from spec.operators import Node
+from spec.updates import Codec
 
 
 class Difference(Exception):
@@ -151,6 +152,25 @@ def commitments(file):
         expect(found.hex(), item["genesis_root"], f"genesis {number}")
 
 
+def updates(file):
+    expect(set(file), {"start", "update", "next_base"}, "updates")
+    for name, items in file.items():
+        for number, item in enumerate(items):
+            codec = Codec(item["chunk"], item["keep"], item["outer"], item["lengths"])
+            inputs = {"base", "previous", "residuals", "start", "end"} & set(item)
+            read = {key: [words(text) for text in item[key]] for key in inputs}
+            if name == "start":
+                key, found = "start_state", codec.start(read["base"], read["previous"])
+            elif name == "update":
+                key, found = "update", codec.update(read["residuals"], read["start"], read["end"])
+            else:
+                told = [[words(text) for text in update] for update in item["told"]]
+                key, found = "next_base", codec.next_base(read["base"], told)
+            expect(len(found), len(item[key]), f"{key} {number}, entries")
+            for entry, (ours, theirs) in enumerate(zip(found, item[key])):
+                expect(ours, words(theirs), f"{key} {number}, entry {entry}")
+
+
 def dispute(item):
     ground = item["ground"]
     for name, value in ground.items():
@@ -184,7 +204,7 @@ def disputes(file):
 
 
 def cases(file):
-    numbers = {"aggregate": 1, "genesis": 2, "attestation": 3, "score": 4, "fault": 0}
+    numbers = {"aggregate": 1, "genesis": 2, "attestation": 3, "score": 4, "fault": 0, "start": 5, "update": 6, "next_base": 1}
     expect(set(file), set(numbers), "cases")
     for name, items in file.items():
         for item in items:
@@ -192,7 +212,7 @@ def cases(file):
             dispute(item)
 
 
-CHECKS = [arithmetic, operators, trees, commitments, disputes, cases]
+CHECKS = [arithmetic, operators, trees, commitments, updates, disputes, cases]
 FOLDER = Path(__file__).parent / "proof"
 
 
@@ -205,7 +225,7 @@ def checked(name, data, sums):
 # What a vector says that follows from the rest of it. Inputs are not listed: another input may well have the same result.
 RESULTS = {"output", "partials", "is_node", "root", "nodes_root", "outputs_root", "tables_root", "openings", "preimage",
            "accumulator_root", "domain", "offset", "tip", "is_drawn", "next_seed", "end_root", "scores", "commitment", "median",
-           "mean", "genesis_root"}  # fmt: skip
+           "mean", "genesis_root", "start_state", "update", "next_base"}  # fmt: skip
 
 
 def places(value, key=None):

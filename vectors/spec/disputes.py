@@ -46,8 +46,9 @@ class Game:
         self.leaves = -(-ground["inner_steps"] // ground["leaf_interval"])
         self.height = depth(self.leaves)
         self.phase = REVEAL_LEAVES if self.height else OPEN_LEAF
-        if ground["case"] in (1, 2):
-            self.value, self.height, self.phase, self.end_root = bytes(32), 0, POST_TRACE, ground["end_root"]
+        if ground["case"] in (1, 2, 5, 6):
+            self.value, self.height, self.phase = bytes(32), 0, POST_TRACE
+            self.start_root, self.end_root = ground["start_root"], ground["end_root"]
         elif ground["case"] == 3:
             self.value, self.height, self.phase = bytes(32), 0, SHOW_LEAF
         self.leaf = leaf

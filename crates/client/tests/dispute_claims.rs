@@ -87,6 +87,49 @@ fn a_false_base_that_is_found_out_after_its_scores_is_taken_back_as_well() {
     assert_eq!((job.rounds_scored, job.chain.open_count), (0, 0));
 }
 
+/// Of three auditors two lie, each in its own way, so that nobody has a majority before both are convicted.
+#[test]
+fn votes_are_counted_again_when_an_auditor_is_convicted() {
+    let mut hall = Hall::closed();
+    let mut truth = staged::average(&hall.ends(), None);
+    let root = truth.root().unwrap();
+    let quotient = truth.graph_evidence().output(0).unwrap();
+    let lies = [5, 6].map(|element| staged::average(&hall.ends(), flip(quotient, element)));
+    hall.scene.vote(0, &root);
+    for (auditor, mut lie) in [1, 2].into_iter().zip(lies) {
+        assert_eq!(hall.scene.round_state().status, round::CLOSED);
+        if auditor == 1 {
+            hall.scene.vote(2, &named("another lie"));
+        }
+        let lie_root = lie.root().unwrap();
+        hall.scene.vote(auditor, &lie_root);
+        assert_eq!(hall.dispute_vote(auditor, lie).0, Outcome::Convicted);
+    }
+    let (job, state) = (hall.scene.job_state(), hall.scene.round_state());
+    assert_eq!((state.status, state.next_base, job.base_root), (round::AGGREGATED, root, root));
+    assert_eq!((state.auditor_stake, job.chain.open_count), (state.auditors[0].stake, 1));
+    // The round goes on to its end.
+    hall.scene.show_all();
+    hall.scene.to_scored(&[scores(5_000_000)]);
+    hall.scene.finalise_all();
+}
+
+/// Two of three auditors are convicted, one of them for a root that the third then votes for: all the stake that is left.
+#[test]
+fn what_a_convicted_vote_named_makes_no_base() {
+    let mut hall = Hall::closed();
+    let quotient = staged::average(&hall.ends(), None).graph_evidence().output(0).unwrap();
+    let [mut first, second] = [5, 6].map(|element| staged::average(&hall.ends(), flip(quotient, element)));
+    let false_root = first.root().unwrap();
+    assert_eq!(hall.dispute_vote(0, first).0, Outcome::Convicted);
+    assert_eq!(hall.dispute_vote(1, second).0, Outcome::Convicted);
+    hall.scene.vote(2, &false_root);
+    assert_eq!(hall.scene.round_state().status, round::CLOSED);
+    let root = staged::average(&hall.ends(), None).root().unwrap();
+    hall.scene.vote(2, &root);
+    assert_eq!((hall.scene.round_state().status, hall.scene.round_state().next_base), (round::AGGREGATED, root));
+}
+
 #[test]
 fn votes_for_stale_or_missing_states_are_convicted() {
     let mut hall = Hall::closed();

@@ -45,8 +45,8 @@ fn accumulator(court: &Court) -> MerkleTree {
 
 #[test]
 fn false_padding_of_the_leaves_convicts() {
-    // Three leaves and one of padding; 33 leaves, whose padding fills whole subtrees at the height of the first reveal.
-    for (inner_steps, steps_per_leaf, pick) in [(10, 4, 3), (33, 1, 9), (33, 1, 15)] {
+    // Three leaves and one of padding; 65 leaves, whose padding fills whole subtrees at the height of the first reveal.
+    for (inner_steps, steps_per_leaf, pick) in [(10, 4, 3), (65, 1, 33), (65, 1, 63)] {
         let mut court = Court::new(inner_steps, steps_per_leaf, None);
         let tree = accumulator(&court);
         let mut children = tree.children(merkle::depth(tree.leaf_count()), 0);
@@ -84,7 +84,7 @@ fn false_padding_of_a_state_convicts() {
 
 #[test]
 fn true_padding_is_nothing_to_dispute() {
-    for (inner_steps, steps_per_leaf, pick) in [(10, 4, 3u32), (33, 1, 9), (33, 1, 15)] {
+    for (inner_steps, steps_per_leaf, pick) in [(10, 4, 3u32), (65, 1, 33), (65, 1, 63)] {
         let mut court = Court::new(inner_steps, steps_per_leaf, None);
         court.open();
         let (side, next) = court.next();

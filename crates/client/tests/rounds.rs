@@ -441,6 +441,27 @@ fn more_than_half_of_the_auditors_stake_makes_the_next_base() {
     scene.crank_refused(void, Error::WrongRoundStatus);
 }
 
+/// The other auditor was convicted of something in an earlier round meanwhile, so that no verdict counts this round's votes again.
+#[test]
+fn a_vote_is_repeated_once_a_conviction_makes_it_the_majority() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    scene.to_closed();
+    scene.vote(0, &named("a"));
+    scene.vote(1, &named("b"));
+    let (seat, key) = (scene.auditors[0].seat, scene.auditors[0].key.insecure_clone());
+    let vote = scene.world.program.vote_base(&seat, &scene.job, &scene.round(), &named("a"));
+    scene.world.refused(std::slice::from_ref(&vote), &[&key], Error::AlreadyVoted);
+    let job = scene.job_state();
+    scene.world.overwrite(&scene.job, &Job { excluded_auditors: 0b10, ..job });
+    let voted_slot = scene.round_state().auditors[0].voted_slot;
+    scene.world.advance(1);
+    scene.world.send(&[vote], &[&key]);
+    let round = scene.round_state();
+    assert_eq!((round.status, round.next_base), (round::AGGREGATED, named("a")));
+    assert_eq!(round.auditors[0].voted_slot, voted_slot, "it is the same vote");
+}
+
 #[test]
 fn an_auditor_that_did_not_reveal_has_no_vote() {
     let mut scene = Scene::new();

@@ -30,6 +30,8 @@ struct Outcome {
     trace: Trace,
     after: Vec<Hash>,
     fault: Option<FaultPlace>,
+    /// Why the run stopped at it.
+    stopped: Option<RunError>,
 }
 
 impl Computation {
@@ -72,6 +74,20 @@ impl Computation {
         Ok(roots_tree(&self.outcome()?.after).root())
     }
 
+    /// The state that comes out.
+    ///
+    /// # Errors
+    /// An input that does not fit, or a value that does not exist.
+    pub fn state(&mut self) -> Result<State, RunError> {
+        let (graph, threads) = (Arc::clone(&self.graph), Arc::clone(&self.threads));
+        let Outcome { trace, stopped, .. } = self.outcome()?;
+        if let Some(error) = stopped {
+            return Err(error.clone());
+        }
+        let entry = |&node: &u32| Buffer::from(&trace[node as usize][..]);
+        Ok(State::new(graph.state_outputs().iter().map(entry).collect(), &threads))
+    }
+
     fn outcome(&mut self) -> Result<&Outcome, RunError> {
         let outcome = match self.outcome.take() {
             Some(known) => known,
@@ -101,12 +117,17 @@ impl Computation {
             trace[node] = output.to_vec();
         };
         let inputs = Inputs { state: &state, batch: &[], step: 0, tables: &[], settings: &[] };
-        let mut fault = None;
+        let (mut fault, mut stopped) = (None, None);
         match executor.run(&inputs, &mut next, Some(&mut observe)) {
-            Err(RunError::Fault {
-                node, fault: Fault::NotFinite { index, .. } | Fault::OutOfRange { index }, ..
-            }) => {
+            Err(
+                error @ RunError::Fault {
+                    node,
+                    fault: Fault::NotFinite { index, .. } | Fault::OutOfRange { index },
+                    ..
+                },
+            ) => {
                 fault = Some(FaultPlace { step: 0, node, element: index as u32 });
+                stopped = Some(error);
             }
             outcome => outcome?,
         }
@@ -114,7 +135,7 @@ impl Computation {
             trace.truncate(fault.node as usize);
         }
         let entries: Vec<&[u32]> = next.iter().map(|entry| &**entry).collect();
-        Ok(Outcome { trace, after: state::roots(&entries, &self.threads), fault })
+        Ok(Outcome { trace, after: state::roots(&entries, &self.threads), fault, stopped })
     }
 }
 

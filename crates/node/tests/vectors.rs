@@ -10,6 +10,8 @@ mod arithmetic;
 mod cases;
 #[path = "vectors/commitments.rs"]
 mod commitments;
+#[path = "vectors/compressed.rs"]
+mod compressed;
 #[path = "vectors/disputes.rs"]
 mod disputes;
 #[path = "vectors/operators.rs"]
@@ -18,6 +20,8 @@ mod operators;
 mod transcript;
 #[path = "vectors/trees.rs"]
 mod trees;
+#[path = "vectors/updates.rs"]
+mod updates;
 
 use serde_json::{Map, Value};
 use sip_proof::{HostSha256, Sha256};
@@ -28,11 +32,12 @@ use std::path::PathBuf;
 type Compute = fn() -> Map<String, Value>;
 
 /// The files by name.
-const FILES: [(&str, Compute); 6] = [
+const FILES: [(&str, Compute); 7] = [
     ("arithmetic", arithmetic::vectors),
     ("operators", operators::vectors),
     ("trees", trees::vectors),
     ("commitments", commitments::vectors),
+    ("updates", updates::vectors),
     ("disputes", disputes::vectors),
     ("cases", cases::vectors),
 ];

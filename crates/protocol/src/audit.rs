@@ -203,8 +203,9 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Votes for the state root that the accepted segments average to. More than half of the revealed auditors' stake for one root
-/// makes it the next base. An auditor may change its vote unless it is disputed.
+/// Votes for the state root that the accepted segments average to. More than half of the stake of the auditors that revealed and were
+/// not convicted makes it the next base. An auditor may change its vote unless it is disputed, and repeat it where convictions have
+/// since made it the majority's.
 #[inline(always)]
 pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32]) -> Result<()> {
     round.require_status(round::CLOSED)?;
@@ -217,28 +218,62 @@ pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32
     if *root == [0; 32] {
         return Err(Error::EmptyDigest);
     }
-    if seat.vote == *root {
-        return Err(Error::AlreadyVoted);
+    let is_repeated = seat.vote == *root;
+    if !is_repeated {
+        // An accused vote stands until the verdict, so that every accusation of it is of the same.
+        if seat.vote_disputes > 0 {
+            return Err(Error::ClaimDisputed);
+        }
+        seat.vote = *root;
+        seat.voted_slot = actor.slot;
     }
-    // An accused vote stands until the verdict, so that every accusation of it is of the same.
-    if seat.vote_disputes > 0 {
-        return Err(Error::ClaimDisputed);
+    if has_majority(round, job, root)? {
+        return make_base(round, job, root, actor.slot);
     }
-    seat.vote = *root;
-    seat.voted_slot = actor.slot;
-    let mut agreeing = 0u64;
-    for seat in &round.auditors {
-        if seat.vote == *root {
-            agreeing = agreeing.checked_add(seat.stake).ok_or(Error::Overflow)?;
+    if is_repeated { Err(Error::AlreadyVoted) } else { Ok(()) }
+}
+
+/// Counts the standing votes again after an auditor of the round was convicted, so that the others need not vote twice.
+#[inline(never)]
+pub(crate) fn recount(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
+    if round.status != round::CLOSED || round.require_on_chain(job).is_err() {
+        return Ok(());
+    }
+    for place in 0..round.auditor_count {
+        let root = round.auditors.get(place as usize).ok_or(Error::WrongPlace)?.vote;
+        if root != [0; 32] && has_majority(round, job, &root)? {
+            return make_base(round, job, &root, slot);
         }
     }
-    if agreeing > round.auditor_stake / 2 {
-        round.next_base = *root;
-        round.score_deadline_slot = deadline(actor.slot, job.spec.evaluation_slots)?;
-        round.reveal_deadline_slot = deadline(round.score_deadline_slot, job.spec.evaluation_slots)?;
-        round.status = round::AGGREGATED;
-        job.base_root = *root;
-        job.chain.push(round.index)?;
-    }
     Ok(())
+}
+
+/// Whether more than half of the stake of the auditors that revealed and were not convicted, in this round or another, is for a root.
+/// What a convicted vote named was found false: nobody makes it a base.
+fn has_majority(round: &Round, job: &Job, root: &[u8; 32]) -> Result<bool> {
+    let (mut whole, mut agreeing) = (0u64, 0u64);
+    for (place, seat) in round.auditors.iter().enumerate() {
+        let is_for_it = seat.vote == *root;
+        if is_for_it && seat.is_vote_convicted != 0 {
+            return Ok(false);
+        }
+        if job.excluded_auditors & bit(place as u8) != 0 {
+            continue;
+        }
+        whole = whole.checked_add(seat.stake).ok_or(Error::Overflow)?;
+        if is_for_it {
+            agreeing += seat.stake;
+        }
+    }
+    Ok(agreeing > whole / 2)
+}
+
+/// The voted root becomes the base that the next round starts from, and its evaluation begins.
+fn make_base(round: &mut Round, job: &mut Job, root: &[u8; 32], slot: u64) -> Result<()> {
+    round.next_base = *root;
+    round.score_deadline_slot = deadline(slot, job.spec.evaluation_slots)?;
+    round.reveal_deadline_slot = deadline(round.score_deadline_slot, job.spec.evaluation_slots)?;
+    round.status = round::AGGREGATED;
+    job.base_root = *root;
+    job.chain.push(round.index)
 }

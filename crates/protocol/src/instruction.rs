@@ -341,9 +341,9 @@ instructions! {
     ///
     /// Accounts: [signer] auditor · [writable] job · [writable] round · pool.
     ///
-    /// - the round is closed and on the job's chain; the signer operates the pool, which holds the place and revealed its draw; the root is not zero and
-    ///   not its present vote
-    /// - more than half of the revealed auditors' stake for one root makes it the next base
+    /// - the round is closed and on the job's chain; the signer operates the pool, which holds the place and revealed its draw; the root is not zero
+    /// - more than half of the stake of the auditors that revealed and were not convicted makes a root the next base, unless a convicted
+    ///   vote named it; a vote that changes nothing is refused
     VoteBase = 23 {
         /// State root.
         root: [u8; 32],

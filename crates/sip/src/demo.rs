@@ -118,9 +118,15 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
     };
     let trainers = settings.cheats.iter().filter(|fraud| fraud.is_trainers()).count();
     ensure!(trainers <= 2, "at most two of the three trainers can cheat; leave one of them honest");
+    let misplaced = match settings.updates {
+        Exchange::Whole => Fraud::Update,
+        Exchange::Compressed => Fraud::Late,
+    };
     ensure!(
-        settings.updates == Exchange::Whole || !settings.cheats.contains(&Fraud::Late),
-        "the fraud late is staged with whole states only; leave --updates compressed or --cheat late out"
+        !settings.cheats.contains(&misplaced),
+        "the fraud {} is not staged with --updates {}; leave one of the two out",
+        misplaced.name(),
+        settings.updates.name()
     );
     Ok(settings)
 }

@@ -82,6 +82,22 @@ fn a_cheat_is_convicted_and_left_out_and_the_run_verifies() {
 }
 
 #[test]
+fn a_false_update_is_convicted_by_its_graph_and_a_false_vote_by_that_of_the_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let cheated = summary(&demo("compressed", "update,vote", folder.path()).output().unwrap());
+    let disputes = cheated["disputes"].as_array().unwrap();
+    for (subject, defendant) in [("update", "trainer 3"), ("vote", "auditor 3")] {
+        let dispute = disputes.iter().find(|dispute| dispute["subject"] == subject).unwrap();
+        assert_eq!((&dispute["outcome"], &dispute["defendant"]), (&"convicted".into(), &defendant.into()));
+        assert!(dispute["verdict"].as_str().unwrap().contains("the program ran 1 term"), "{dispute}");
+    }
+    let verified = summary(&sip(&["verify", "--json", path(folder.path())]).output().unwrap());
+    assert_eq!((&verified["verified"], &verified["convicted_segments"]), (&Value::Bool(true), &Value::from(1)));
+    let refused = demo("whole", "update", &folder.path().join("whole")).output().unwrap();
+    assert!(refused.status.code() == Some(2) && said(&refused).contains("--updates whole"), "{}", said(&refused));
+}
+
+#[test]
 fn a_killed_run_goes_on_from_the_updates_that_were_applied() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));

@@ -222,7 +222,10 @@ impl Books {
             }
             RetirePool::TAG => pool.retire(call.slot, config.parameters.unbonding_slots).map(|()| None)?,
             WithdrawBond::TAG => Some((call.key(3), call.key(4), pool.take_bond(call.slot)?)),
-            _ => Some((call.key(3), call.key(4), pool.take_commission()?)),
+            _ => {
+                pool.accrue(call.slot)?;
+                Some((call.key(3), call.key(4), pool.take_commission()?))
+            }
         };
         self.write(&address, &pool);
         paid.map_or(Ok(()), |(from, to, amount)| self.transfer(&from, &to, amount))
@@ -302,6 +305,7 @@ impl Books {
             }
             _ => {
                 let mut position = self.position(&place, &address, &owner)?;
+                pool.accrue(slot)?;
                 let amount = position.claim(&mut pool)?;
                 self.write(&place, &position);
                 self.transfer(&call.key(4), &call.key(5), amount)?;

@@ -1,5 +1,7 @@
-//! Whole disputes of the other cases: votes, genesis states, attestations, scoring runs; and segments that stop at a fault.
+//! Whole disputes of the other cases: votes, genesis states, attestations, scoring runs; segments that stop at a fault; and, from
+//! [`compressed`], start states, updates and next bases.
 
+use crate::compressed;
 use crate::transcript::Transcript;
 use serde_json::{Map, Value};
 use sip_data::TokenBlob;
@@ -19,10 +21,12 @@ const SPOIL: u64 = 41;
 
 /// In what a side's view is false.
 #[derive(Clone)]
-enum Wrong {
+pub(crate) enum Wrong {
     /// A bit of a node's output.
     Bit(Cheat),
-    /// An element of the first entry of this base.
+    /// An element of the state that is read before the bases.
+    Carried,
+    /// An element of this base.
     Base(usize),
     /// A token of this domain.
     Token(usize),
@@ -31,7 +35,7 @@ enum Wrong {
 }
 
 impl Wrong {
-    fn cheat(wrong: &Option<Wrong>) -> Option<Cheat> {
+    pub(crate) fn cheat(wrong: &Option<Wrong>) -> Option<Cheat> {
         match wrong {
             Some(Wrong::Bit(cheat)) => Some(cheat.clone()),
             _ => None,
@@ -39,7 +43,7 @@ impl Wrong {
     }
 }
 
-fn flip(step: u32, node: u32, element: u32, bit: u32) -> Option<Wrong> {
+pub(crate) fn flip(step: u32, node: u32, element: u32, bit: u32) -> Option<Wrong> {
     Some(Wrong::Bit(Cheat::FlipBit { step, node, element, bit }))
 }
 
@@ -50,32 +54,43 @@ fn other_state(state: &State) -> Arc<State> {
     staged::state(&entries)
 }
 
-/// What an auditor or a creator claims of a graph that is run once.
-fn claim(case: CaseKind, graph: &GraphEvidence, bases: &[Arc<State>], root: [u8; 32]) -> Ground {
+/// What a graph that is run once reads, and in which case.
+pub(crate) struct Subject<'a> {
+    pub(crate) case: CaseKind,
+    /// The state that is read before the bases.
+    pub(crate) carried: Option<&'a Arc<State>>,
+    pub(crate) bases: &'a [Arc<State>],
+}
+
+/// What is claimed of it.
+fn claim(subject: &Subject<'_>, graph: &GraphEvidence, root: [u8; 32]) -> Ground {
     let roots = graph.roots();
+    let entries = |state: &Arc<State>| state.entries().len() as u32;
     let mut ground = Ground {
         nodes_root: roots.nodes_root,
         outputs_root: roots.outputs_root,
         tables_root: roots.tables_root,
         node_count: roots.node_count,
         state_count: roots.state_count,
-        base_entries: if bases.is_empty() { 0 } else { roots.state_count },
-        base_count: bases.len() as u32,
+        start_root: subject.carried.map_or([0; 32], |state| state.root()),
+        carried: subject.carried.map_or(0, entries),
+        base_entries: subject.bases.first().map_or(0, entries),
+        base_count: subject.bases.len() as u32,
         inner_steps: 1,
         steps_per_leaf: 1,
         end_root: root,
-        case: case as u32,
+        case: subject.case as u32,
         ..bytemuck::Zeroable::zeroed()
     };
-    for (place, base) in ground.bases.iter_mut().zip(bases) {
+    for (place, base) in ground.bases.iter_mut().zip(subject.bases) {
         *place = base.root();
     }
     ground
 }
 
 /// One computation against another: `claimed` and `believed` say who errs. A root may be claimed that is neither's.
-fn computed(
-    (case, bases): (CaseKind, &[Arc<State>]),
+pub(crate) fn computed(
+    subject: &Subject<'_>,
     run: &dyn Fn(Option<Wrong>) -> Computation,
     (claimed, believed): (Option<Wrong>, Option<Wrong>),
     root: Option<[u8; 32]>,
@@ -88,7 +103,7 @@ fn computed(
     let defender = Defender::new(Arc::clone(&graph), claimed);
     let challenger = Challenger::new(Arc::clone(&graph), run(believed));
     let expected = if is_true { Outcome::Acquitted } else { Outcome::Convicted };
-    let opened = Transcript::open(claim(case, &graph, bases, root), None);
+    let opened = Transcript::open(claim(subject, &graph, root), None);
     opened.play(defender, challenger, SPOIL, |_, _| ()).end(name, expected)
 }
 
@@ -109,7 +124,8 @@ fn aggregates() -> Vec<Value> {
             }
             staged::average(&states, Wrong::cheat(&wrong))
         };
-        computed((CaseKind::Aggregate, &states), &run, (claimed, believed), root, name)
+        let subject = Subject { case: CaseKind::Aggregate, carried: None, bases: &states };
+        computed(&subject, &run, (claimed, believed), root, name)
     };
     let maps = |count: u32| -> Vec<u32> {
         let graph = staged::aggregates(&states(count)[0]).graph(count as usize).expect("1 to 16 states");
@@ -139,7 +155,8 @@ fn aggregates() -> Vec<Value> {
 fn genesis() -> Vec<Value> {
     let game = |seed: u64, claimed, believed, root, name: &str| {
         let run = |wrong| staged::genesis(seed, Wrong::cheat(&wrong));
-        computed((CaseKind::Genesis, &[]), &run, (claimed, believed), root, name)
+        let subject = Subject { case: CaseKind::Genesis, carried: None, bases: &[] };
+        computed(&subject, &run, (claimed, believed), root, name)
     };
     let graph = staged::genesis_graph(1);
     let outputs = graph.state_outputs();
@@ -378,5 +395,8 @@ pub(crate) fn vectors() -> Map<String, Value> {
     file.insert("attestation".into(), attestations().into());
     file.insert("score".into(), scores().into());
     file.insert("fault".into(), faults().into());
+    file.insert("start".into(), compressed::starts().into());
+    file.insert("update".into(), compressed::updates().into());
+    file.insert("next_base".into(), compressed::next_bases().into());
     file
 }

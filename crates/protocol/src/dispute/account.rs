@@ -115,6 +115,7 @@ impl Dispute {
         self.opened_slot = slot;
         match CaseKind::from_number(case.args.case) {
             Some(CaseKind::Segment) => {
+                require(case.args.names_no_graph(), Error::WrongCase)?;
                 self.set_segment(job, round, segment)?;
                 if is_run {
                     self.set_run(job, round)?;

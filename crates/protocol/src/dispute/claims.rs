@@ -11,6 +11,7 @@ use super::{CaseKind, MAX_BASES, Outcome};
 use crate::{
     Address, Error, Result,
     attestation::attested_leaf,
+    audit::recount,
     config::{Config, Parameters},
     finality::accusation::{Convictor, Revealed},
     job::{Job, bit},
@@ -249,6 +250,8 @@ impl Dispute {
             if case == CaseKind::Aggregate {
                 overturn_base(round, job, config, &self.game.ground.end_root);
             }
+            // Less stake is left, of which another vote may be more than half.
+            recount(round, job, *slot)?;
             pool.escrow.share(config, &self.convictor(), &slashed)?;
             Payout { to_challenger: bond, burned: 0 }
         } else {

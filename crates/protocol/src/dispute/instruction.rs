@@ -14,12 +14,12 @@ instructions! {
     /// - the accusation is the signer's, of this segment, and was committed after the segment, one to 1 500 slots ago; it is closed
     /// - the segment is not convicted, or by somebody who committed later and has not got the bounty; the challenger is not its trainer
     ///   and has no other dispute on it; once its dispute is closed it may accuse anew, for another bond
-    /// - every dataset is the job's; the graph of a start state or an update opens in the job's tree of the two
+    /// - every dataset is the job's; the graph of a start state or an update opens in the job's tree of the two; a case without one names none
     /// - the bond moves from the accusation; the pool is frozen; both clocks are filled and the trainer's runs
     OpenDispute = 64 {
         /// The accusation's salt.
         salt: [u8; 32],
-        /// Nodes root of the start or update graph; of no account for a segment's steps, like all that follows but the case.
+        /// Nodes root of the start or update graph; 0 for a segment's steps, like all that follows but the case.
         nodes_root: [u8; 32],
         /// Outputs root of the graph.
         outputs_root: [u8; 32],
@@ -145,7 +145,7 @@ instructions! {
     /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
     /// - convicted: the pool is slashed, once in a job, and the bounty waits in it for whoever accused first; its vote and its stake do
     ///   not count in the round, which pays it nothing; it takes no further part in the job; a base that the vote made is taken back:
-    ///   the round is undone
+    ///   the round is undone; while the round is in its vote, the other votes are counted again
     /// - the bonds go as with [`ResolveDispute`]; the pool has one dispute less
     ResolveAuditorDispute = 73 {}
 
@@ -159,4 +159,11 @@ instructions! {
     ///   in the job for whoever accused first, the rest is insured
     /// - acquitted: half of the challenger's bond is burned, half is added to the genesis bond
     ResolveGenesisDispute = 74 {}
+}
+
+impl OpenDispute {
+    /// Whether everything that tells of a graph is 0, as it is where the case has none.
+    pub(super) fn names_no_graph(&self) -> bool {
+        [self.nodes_root, self.outputs_root, self.sibling] == [[0; 32]; 3] && self.node_count == 0
+    }
 }

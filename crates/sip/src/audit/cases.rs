@@ -1,8 +1,9 @@
 //! The instructions of an accusation, case by case: how it is committed, opened, taken back, resolved and paid.
 
 use anyhow::{Context, Result};
-use sip_client::{Accusation, AttestationAccusation, GenesisAccusation, Hidden, Program, Seat, VoteAccusation};
-use sip_node::Aggregates;
+use sip_client::{
+    Accusation, AttestationAccusation, GenesisAccusation, Hidden, Program, Seat, UpdateGraph, VoteAccusation,
+};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::finality::accusation;
 use solana_address::Address;
@@ -10,6 +11,8 @@ use solana_instruction::Instruction;
 
 use super::claim::Claim;
 use super::here::{Here, Seen};
+use super::record::Part;
+use crate::run::prepare::Prepared;
 use crate::run::round::rule;
 
 /// Who accuses, of what, in which job.
@@ -23,7 +26,7 @@ pub(super) struct Case<'a> {
     /// The round of the claim; none of a genesis state.
     pub seen: Option<&'a Seen>,
     pub claim: Claim,
-    pub aggregates: &'a Aggregates,
+    pub prepared: &'a Prepared,
 }
 
 impl Case<'_> {
@@ -157,21 +160,26 @@ impl Case<'_> {
         self.with_hidden(|hidden| self.program.expire_accusation(&self.wallet, &hidden.hash()))
     }
 
-    /// Opens it: from here on there is a dispute.
-    pub(super) fn open(&self) -> Result<Instruction> {
+    /// Opens it: from here on there is a dispute. Of a segment, about this part of it, or about its steps.
+    pub(super) fn open(&self, part: Option<Part>) -> Result<Instruction> {
         let (challenger, job, salt, datasets) = (&self.wallet, &self.job, &self.salt()?, &self.here.datasets());
         Ok(match self.claim {
-            Claim::Segment { .. } | Claim::Run { .. } => self.program.open_dispute(&Accusation {
-                challenger,
-                job,
-                round: &self.seen()?.address,
-                pool: &self.pool().context("the claim has no pool")?,
-                datasets,
-                salt,
-            }),
+            Claim::Segment { .. } | Claim::Run { .. } => {
+                let (round, pool) = (&self.seen()?.address, &self.pool().context("the claim has no pool")?);
+                let accusation = Accusation { challenger, job, round, pool, datasets, salt };
+                match part {
+                    None => self.program.open_dispute(&accusation),
+                    Some(part) => {
+                        let (updates, case) = (self.prepared.updates.as_ref(), part.case());
+                        let opening = updates.and_then(|updates| updates.opening(case));
+                        let (roots, sibling) = opening.context("the job exchanges whole states")?;
+                        self.program.open_update_dispute(&accusation, &UpdateGraph { case, roots, sibling })
+                    }
+                }
+            }
             Claim::Vote { place, .. } => {
                 let segments = &self.seen()?.accepted();
-                let (graph, path) = &self.aggregates.opening(segments.len())?;
+                let (graph, path) = &self.prepared.aggregates.opening(segments.len())?;
                 self.program.open_vote_dispute(&VoteAccusation {
                     challenger,
                     job,

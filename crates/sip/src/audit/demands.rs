@@ -57,21 +57,29 @@ fn name(seen: &Seen, stands: &Stands) -> String {
 }
 
 impl<L: Ledger> Watch<'_, L> {
-    /// Whether a segment's end is needed and not there: it cannot be replayed, or is not to be.
-    fn is_withheld(&self, here: &Here, seen: &Seen, stands: &Stands) -> Result<bool> {
+    /// What is needed of a segment and not there, since it cannot be replayed, or is not to be: what it hands over, or else the update
+    /// that it goes on from, whose entries follow those of its own. Gives the number of the first entry.
+    fn withheld(&self, here: &Here, seen: &Seen, stands: &Stands) -> Result<Option<u32>> {
         let committed = &stands.segment;
         let can_be_asked = seen.round.status != round::OPEN
             && seen.round.require_challengeable(here.slot).is_ok()
             && committed.status != segment::CONVICTED
             && committed.operator != self.wallet().to_bytes();
-        if !can_be_asked || self.knows(&committed.claim.end_root)? {
-            return Ok(false);
+        if !can_be_asked {
+            return Ok(None);
         }
         let is_judged = self.found(here, Claim::Segment { round: seen.index(), place: stands.place })?.is_some();
         if is_judged || self.is_doubtful(here, seen)? {
-            return Ok(false);
+            return Ok(None);
         }
-        Ok(!self.knows(&seen.round.base_root)? || self.is_left_to_others(here, seen, stands))
+        let is_ours = self.knows(&seen.round.base_root)? && !self.is_left_to_others(here, seen, stands);
+        let knows_previous = self.knows_previous(stands)?;
+        let knows_result = self.knows(committed.claim.result_root(&here.job.spec))?;
+        Ok(match (is_ours, knows_previous, knows_result) {
+            (true, true, _) | (false, _, true) => None,
+            (_, _, false) => Some(0),
+            (true, false, true) => Some(here.job.spec.entries_of_result()),
+        })
     }
 
     /// Whether the operator replays only what it draws, and this is not among it.
@@ -106,16 +114,16 @@ impl<L: Ledger> Watch<'_, L> {
         let name = name(seen, stands);
         let asked = match self.record.asked(&name)? {
             Some(asked) => asked,
-            None if self.is_withheld(here, seen, stands)? => {
-                let entries = self.source.prepared.genesis.entries();
+            None => {
+                let Some(first) = self.withheld(here, seen, stands)? else { return Ok(false) };
+                let entries = self.source.result().entries();
                 let entry = drawn(self.key, &stands.address, b"entry", entries.len() as u32);
                 let bytes = entries.get(entry as usize).map_or(0, |entry| entry.len() * 4);
                 let chunk = drawn(self.key, &stands.address, b"chunk", bytes.div_ceil(CHUNK_BYTES) as u32);
-                let asked = Asked { entry, chunk, ended: false };
+                let asked = Asked { entry: first + entry, chunk, ended: false };
                 self.record.ask(&name, &asked)?;
                 asked
             }
-            None => return Ok(false),
         };
         let wallet = self.wallet();
         let address = self.program.demand(&stands.address, &wallet, asked.entry, asked.chunk);
@@ -144,7 +152,7 @@ impl<L: Ledger> Watch<'_, L> {
             }
             let sent = self.send("demand a chunk of a state", self.program.demand_state(&demand))?;
             if sent {
-                (self.report)(&event("the end of the segment is nowhere to be had: a chunk of it is demanded"));
+                (self.report)(&event("what it hands over is nowhere to be had: a chunk of it is demanded"));
             }
             return Ok(sent);
         };

@@ -1,8 +1,9 @@
 //! Comparing what was claimed with what it should be.
 
 use anyhow::{Context, Result};
+use sip_graph::RunError;
 use sip_ledger::Ledger;
-use sip_node::{SegmentTask, State, aggregate, scoring};
+use sip_node::{AggregateError, SegmentTask, State, scoring};
 use sip_proof::HostSha256;
 use sip_protocol::evaluation;
 use sip_protocol::finality::NO_ROUND;
@@ -16,9 +17,10 @@ use std::time::Instant;
 use super::claim::Claim;
 use super::event::Event;
 use super::here::{Here, Seen, Stands};
-use super::record::Finding;
+use super::record::{Finding, Part};
 use super::source::Match;
 use super::watch::Watch;
+use crate::run::exchange::Start;
 use crate::run::journal::Published;
 use crate::run::prepare::hex;
 
@@ -104,19 +106,37 @@ impl<L: Ledger> Watch<'_, L> {
         Ok(parent == NO_ROUND && self.is_false(here, Claim::Genesis)?)
     }
 
-    /// The task of the trainer in a place, whose base is known.
-    pub(super) fn segment_task(&self, seen: &Seen, place: u8) -> Result<SegmentTask> {
-        let domains = self.source.prepared.task.domains.len();
-        let base = self.state(&seen.round.base_root)?;
-        Ok(SegmentTask {
+    /// The update that a segment goes on from: nothing with whole states. The chain saw to it that it is the right one.
+    fn previous(&self, stands: &Stands) -> Option<[u8; 32]> {
+        self.source.prepared.updates.as_ref().map(|_| stands.segment.claim.previous_root)
+    }
+
+    /// Whether the update that a segment goes on from is known, if it goes on from one.
+    pub(super) fn knows_previous(&self, stands: &Stands) -> Result<bool> {
+        self.previous(stands).map_or(Ok(true), |root| self.knows(&root))
+    }
+
+    /// The task of a segment whose base, and previous update, are known, and what it should start from.
+    pub(super) fn segment_task(&self, seen: &Seen, stands: &Stands) -> Result<(SegmentTask, Start)> {
+        let prepared = &self.source.prepared;
+        let domains = prepared.task.domains.len();
+        let gone = |what| move || format!("the {what} of round {} is gone", seen.index() + 1);
+        let base = self.state(&seen.round.base_root)?.with_context(gone("base"))?;
+        let previous = match self.previous(stands) {
+            Some(root) => Some(self.state(&root)?.with_context(gone("previous update of a segment"))?),
+            None => None,
+        };
+        let start = prepared.start(&base, previous.as_ref(), self.machine)?;
+        let task = SegmentTask {
             round: seen.index(),
             seed: seen.round.seed,
             mixture: sip_data::Mixture::new(&seen.round.mixture_bps[..domains])?,
             settings: seen.round.settings,
-            place,
-            base: base.with_context(|| format!("the base of round {} is gone", seen.index() + 1))?,
+            place: stands.place,
+            base: Arc::clone(&start.state),
             bases: Vec::new(),
-        })
+        };
+        Ok((task, start))
     }
 
     fn judge_segments(&mut self, here: &Here, seen: &Seen) -> Result<bool> {
@@ -125,9 +145,16 @@ impl<L: Ledger> Watch<'_, L> {
         let mut open = Vec::new();
         for stands in seen.segments.iter().filter(|_| matters) {
             let claim = Claim::Segment { round: seen.index(), place: stands.place };
-            let is_spared = self.is_left_to_others(here, seen, stands) && self.knows(&stands.segment.claim.end_root)?;
-            if !is_spared && self.found(here, claim)?.is_none() {
+            let is_spared = self.is_left_to_others(here, seen, stands)
+                && self.knows(stands.segment.claim.result_root(&here.job.spec))?;
+            if is_spared || self.found(here, claim)?.is_some() {
+                continue;
+            }
+            if self.knows_previous(stands)? {
                 open.push(stands);
+            } else {
+                let (round, root) = (seen.index(), hex(&stands.segment.claim.previous_root));
+                self.say_once(&Event::Unknown { round, root });
             }
         }
         // What we drew has a deadline.
@@ -143,16 +170,29 @@ impl<L: Ledger> Watch<'_, L> {
         let claim = Claim::Segment { round: seen.index(), place: stands.place };
         let committed = &stands.segment.claim;
         let started = Instant::now();
-        let task = self.segment_task(seen, stands.place)?;
+        let (task, start) = self.segment_task(seen, stands)?;
+        if start.state.root() != committed.start_root {
+            let finding = Finding { part: Some(Part::Start), ..Finding::default() };
+            return self.find_that(here, claim, finding, started.elapsed().as_secs_f64());
+        }
         let draws: Vec<[u8; 32]> = auditors.iter().filter_map(|auditor| seen.draw(*auditor)).collect();
         let mut worker = self.worker(&self.source.prepared.task);
         let stop = self.stop;
         let replayed = worker.replay(&task, &committed.accumulator_root, &draws, &mut |_| !stop.requested())?;
         let (end, accumulator) = (replayed.segment.end.root(), replayed.segment.accumulator_root());
-        let is_true =
+        let mut is_true =
             replayed.fault.is_none() && (end, accumulator) == (committed.end_root, committed.accumulator_root);
+        let mut part = None;
         if is_true {
-            self.record.save(&replayed.segment.end)?;
+            let result = finite(self.source.prepared.result(&start, &replayed.segment.end, self.machine))?;
+            match result.filter(|result| result.root() == *committed.result_root(&here.job.spec)) {
+                Some(result) => self.record.save(&result)?,
+                None => {
+                    // The update is accused, and what it should be follows from the end.
+                    self.record.save(&replayed.segment.end)?;
+                    (is_true, part) = (false, Some(Part::Update));
+                }
+            }
         }
         let known = self.found(here, claim)?;
         let is_known = known.is_some();
@@ -164,6 +204,7 @@ impl<L: Ledger> Watch<'_, L> {
             fault: replayed.fault.map(|fault| [fault.step, fault.node, fault.element]),
             end: Some(hex(&end)),
             traces: if is_true { traces } else { BTreeMap::new() },
+            part,
             ..Finding::default()
         };
         if is_known {
@@ -174,27 +215,31 @@ impl<L: Ledger> Watch<'_, L> {
         self.find_that(here, claim, finding, started.elapsed().as_secs_f64())
     }
 
-    /// The ends of the segments that a round accepted, in order of place, if all of them are known.
-    pub(super) fn ends(&self, seen: &Seen) -> Result<Option<Vec<Arc<State>>>> {
-        let mut ends = Vec::new();
+    /// What the segments that a round accepted hand over, in order of place, if all of it is known.
+    pub(super) fn results(&self, here: &Here, seen: &Seen) -> Result<Option<Vec<Arc<State>>>> {
+        let mut results = Vec::new();
         for stands in seen.segments.iter().filter(|stands| seen.round.accepted & bit(stands.place) != 0) {
-            let Some(end) = self.state(&stands.segment.claim.end_root)? else { return Ok(None) };
-            ends.push(end);
+            let Some(result) = self.state(stands.segment.claim.result_root(&here.job.spec))? else { return Ok(None) };
+            results.push(result);
         }
-        Ok(Some(ends))
+        Ok(Some(results))
     }
 
-    /// Computes the mean of the accepted segments, and compares the votes with it.
+    /// Computes the next base from the accepted segments, and compares the votes with it.
     fn judge_base(&mut self, here: &Here, seen: &Seen) -> Result<bool> {
         let (round, accepted) = (seen.index(), seen.round.accepted);
         if accepted == 0 {
             return Ok(false);
         }
         let Some(base) = self.record.base(round, accepted)? else {
-            let Some(ends) = self.ends(seen)? else { return Ok(false) };
-            let next = aggregate(&ends, &self.machine.threads, self.machine.simd)?;
-            self.record.save(&next)?;
-            self.record.set_base(round, seen.round.accepted, &next.root())?;
+            let (Some(results), Some(base)) = (self.results(here, seen)?, self.state(&seen.round.base_root)?) else {
+                return Ok(false);
+            };
+            let next = finite(self.source.prepared.next_base(&base, &results, self.machine))?;
+            if let Some(next) = &next {
+                self.record.save(next)?;
+            }
+            self.record.set_base(round, accepted, &next.map_or([0; 32], |next| next.root()))?;
             return Ok(true);
         };
         for place in 0..seen.round.auditor_count {
@@ -272,6 +317,16 @@ impl<L: Ledger> Watch<'_, L> {
         }
         Ok(false)
     }
+}
+
+/// A state that was computed; `None` where it would have a value that is not finite, so that whoever claims one claims something false.
+fn finite(computed: Result<Arc<State>>) -> Result<Option<Arc<State>>> {
+    let Err(error) = computed else { return computed.map(Some) };
+    let run = match error.downcast_ref::<AggregateError>() {
+        Some(AggregateError::Run(run)) => Some(run),
+        _ => error.downcast_ref::<RunError>(),
+    };
+    if matches!(run, Some(RunError::Fault { .. })) { Ok(None) } else { Err(error) }
 }
 
 /// Whether the draw of an auditor who has revealed it selects a segment.

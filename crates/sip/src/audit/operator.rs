@@ -225,7 +225,7 @@ impl<L: Ledger> Watch<'_, L> {
             }
         }
         let Some(base) = self.record.base(seen.index(), round.accepted)? else { return Ok(false) };
-        if seat.vote == base {
+        if seat.vote == base || base == [0; 32] {
             return Ok(false);
         }
         let vote = self.program.vote_base(&operator.seat, &self.job, &seen.address, &base);

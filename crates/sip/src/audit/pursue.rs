@@ -1,20 +1,23 @@
 //! Accusing what is false, and playing every dispute to its end: as challenger, and as the one who is accused.
 
 use anyhow::{Context, Result};
+use sip_client::{MOVE_PART_BYTES, after_move};
 use sip_ledger::Ledger;
-use sip_model::init_graph;
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, GraphEvidence};
 use sip_node::{Computation, Replay, SegmentTask};
 use sip_protocol::dispute::{CaseKind, Dispute, Outcome, Side};
 use sip_protocol::finality::accusation::{Accusation, REVEAL_SLOTS};
 use sip_protocol::{Account, AccountKind};
 use solana_address::Address;
+use solana_instruction::Instruction;
 use std::sync::Arc;
 
 use super::claim::Claim;
 use super::event::Event;
-use super::here::Here;
+use super::here::{Here, Seen, Stands};
+use super::record::Part;
 use super::watch::{Player, Watch};
+use crate::run::prepare::genesis_graph;
 use crate::run::round::rule;
 
 /// Sides of disputes that are kept ready at once; each holds states of its replay.
@@ -85,7 +88,8 @@ impl<L: Ledger> Watch<'_, L> {
         if !is_open {
             return Ok(false);
         }
-        let (open, dispute) = (case.open()?, case.dispute()?);
+        let part = self.record.finding(claim)?.and_then(|finding| finding.part);
+        let (open, dispute) = (case.open(part)?, case.dispute()?);
         if here.slot <= waiting.committed_slot {
             self.ledger.advance_slots(waiting.committed_slot + 1 - here.slot)?;
         }
@@ -98,23 +102,23 @@ impl<L: Ledger> Watch<'_, L> {
 
     /// The next thing in a dispute that we opened.
     fn play(&mut self, here: &Here, claim: Claim, address: &Address, dispute: &Dispute) -> Result<bool> {
-        let wallet = self.wallet();
-        if dispute.resolved != 0 {
-            self.memory.players.remove(address);
-            return self.send("close a dispute", self.program.close_dispute(&wallet, address));
-        }
         let game = &dispute.game;
         let outcome = game.outcome().map_err(rule)?;
         if outcome != Outcome::Open {
             let convicted = outcome == Outcome::Convicted;
-            let mut finding = self.record.finding(claim)?.unwrap_or_default();
-            if finding.convicted.is_none() {
-                finding.convicted = Some(convicted);
-                self.record.keep(claim, &finding)?;
-                (self.report)(&Event::Decided { claim, dispute: address.to_string(), convicted });
+            let is_news = self.note(claim, Some(convicted))?.is_none() || dispute.resolved == 0;
+            let mut conclusion = self.conclusion(here, claim, address, dispute)?;
+            if dispute.resolved != 0 {
+                conclusion.remove(0);
             }
-            let resolve = self.case(here, &[], claim).resolve(&wallet, address)?;
-            return self.send("apply a verdict", resolve);
+            let sent = self.send_all("apply a verdict", conclusion)?;
+            if sent {
+                self.memory.players.remove(address);
+                if is_news {
+                    (self.report)(&Event::Decided { claim, dispute: address.to_string(), convicted });
+                }
+            }
+            return Ok(sent);
         }
         if self.times_out(here, dispute)? {
             return self.send("end a dispute by the clock", self.program.time_out(address));
@@ -125,6 +129,25 @@ impl<L: Ledger> Watch<'_, L> {
         self.make_move(here, claim, address, dispute, Side::Challenger)
     }
 
+    /// What applies the verdict of a dispute, and closes it if it is ours.
+    fn conclusion(&self, here: &Here, claim: Claim, address: &Address, dispute: &Dispute) -> Result<Vec<Instruction>> {
+        let (wallet, challenger) = (self.wallet(), Address::new_from_array(dispute.challenger));
+        let resolve = self.case(here, &[], claim).resolve(&challenger, address)?;
+        let close = (challenger == wallet).then(|| self.program.close_dispute(&wallet, address));
+        Ok(std::iter::once(resolve).chain(close).collect())
+    }
+
+    /// Notes whether our dispute convicts a claim, before anything is sent that ends it: its account may be gone when we look again.
+    /// Returns what was noted before.
+    fn note(&self, claim: Claim, convicted: Option<bool>) -> Result<Option<bool>> {
+        let mut finding = self.record.finding(claim)?.unwrap_or_default();
+        let before = std::mem::replace(&mut finding.convicted, convicted);
+        if before != convicted {
+            self.record.keep(claim, &finding)?;
+        }
+        Ok(before)
+    }
+
     /// Whether the side on move has let its clock run out.
     fn times_out(&self, here: &Here, dispute: &Dispute) -> Result<bool> {
         let game = &dispute.game;
@@ -132,7 +155,7 @@ impl<L: Ledger> Watch<'_, L> {
         Ok(here.slot.saturating_sub(game.moved_slot) > game.clock_slots[side as usize])
     }
 
-    /// Sends the next part of a side's next move that is not in the dispute's buffer yet.
+    /// Sends a side's next move, without the parts that are in the dispute's buffer already; if it is the last one, with the verdict.
     fn make_move(
         &mut self,
         here: &Here,
@@ -151,23 +174,47 @@ impl<L: Ledger> Watch<'_, L> {
         let Some(player) = self.memory.players.get_mut(address) else { return Ok(false) };
         let Some(next) = player(&dispute.game)? else { return Ok(false) };
         let wallet = self.wallet();
-        let mut parts = self.program.moves(&wallet, address, next.kind, &next.payload);
-        let last = parts.pop().context("a move has no part")?;
-        for (part, bytes) in parts.into_iter().zip(next.payload.chunks(sip_client::MOVE_PART_BYTES).enumerate()) {
-            let (number, bytes) = bytes;
-            let start = number * sip_client::MOVE_PART_BYTES;
+        let mut uploads = self.program.moves(&wallet, address, next.kind, &next.payload);
+        let last = uploads.pop().context("a move has no part")?;
+        let mut parts = Vec::new();
+        for (upload, (number, bytes)) in uploads.into_iter().zip(next.payload.chunks(MOVE_PART_BYTES).enumerate()) {
             // Who was killed between two parts goes on where it was.
+            let start = number * MOVE_PART_BYTES;
             if dispute.buffer.get(start..start + bytes.len()) != Some(bytes) {
-                return self.send("upload a part of a move", part);
+                parts.push(upload);
             }
         }
-        let sent = self.send("play a move", last)?;
-        if sent {
-            let side = if side == Side::Challenger { "challenger" } else { "accused" };
-            let (dispute, moves) = (address.to_string(), dispute.moves + 1);
-            (self.report)(&Event::Moved { dispute, side, kind: format!("{:?}", next.kind), moves });
+        parts.push(last);
+        // What the program will find is known beforehand.
+        let after = after_move(dispute, side, next.kind, &next.payload, here.slot);
+        let outcome = after.and_then(|after| after.game.outcome()).unwrap_or(Outcome::Open);
+        let convicted = outcome == Outcome::Convicted;
+        let is_ours = side == Side::Challenger;
+        let mut is_concluded = false;
+        if outcome != Outcome::Open {
+            let before = if is_ours { self.note(claim, Some(convicted))? } else { None };
+            let all = [parts.clone(), self.conclusion(here, claim, address, dispute)?].concat();
+            is_concluded = self.send_all("play the last move and apply the verdict", all)?;
+            if is_ours && !is_concluded {
+                self.note(claim, before)?;
+            }
         }
-        Ok(sent)
+        // A verdict that cannot be applied yet keeps nobody from moving: who stays silent loses.
+        let is_sent = is_concluded
+            || (outcome != Outcome::Open && self.read::<Dispute>(address)?.moves != dispute.moves)
+            || self.send_all("play a move", parts)?;
+        if is_sent {
+            let side = if is_ours { "challenger" } else { "accused" };
+            let (kind, moves) = (format!("{:?}", next.kind), dispute.moves + 1);
+            (self.report)(&Event::Moved { dispute: address.to_string(), side, kind, moves });
+        }
+        if is_concluded {
+            self.memory.players.remove(address);
+            if is_ours {
+                (self.report)(&Event::Decided { claim, dispute: address.to_string(), convicted });
+            }
+        }
+        Ok(is_sent)
     }
 
     /// What plays a side of a dispute on a claim: from honest computation, whichever side it is. `None` if what it takes is not known.
@@ -175,23 +222,29 @@ impl<L: Ledger> Watch<'_, L> {
         let prepared = &self.source.prepared;
         let (threads, simd) = (&self.machine.threads, self.machine.simd);
         let seen = here.round_of(claim);
-        let computed = |graph, bases| {
-            let computation = Computation::new(Arc::new(graph), bases, None, threads, simd);
-            player(side, Arc::new(computation.graph_evidence()), computation)
-        };
+        let computed = |computation: Computation| player(side, Arc::new(computation.graph_evidence()), computation);
         Ok(Some(match (claim, seen) {
             (Claim::Genesis, _) => {
-                computed(init_graph(&self.source.settings.model, self.source.settings.seed)?, Vec::new())
+                let graph = Arc::new(genesis_graph(&self.source.settings)?);
+                computed(Computation::new(graph, Vec::new(), None, threads, simd))
             }
             (Claim::Vote { .. }, Some(seen)) => {
-                let Some(ends) = self.ends(seen)? else { return Ok(None) };
-                computed(prepared.aggregates.graph(ends.len())?, ends)
+                let (Some(results), Some(base)) = (self.results(here, seen)?, self.state(&seen.round.base_root)?)
+                else {
+                    return Ok(None);
+                };
+                computed(prepared.base_evidence(&base, &results, self.machine)?)
             }
             (Claim::Segment { round, place } | Claim::Attestation { round, place, .. }, Some(seen)) => {
                 let claim = Claim::Segment { round, place };
-                let Some(finding) = self.record.finding(claim)? else { return Ok(None) };
+                let (Some(finding), Some(stands)) = (self.record.finding(claim)?, seen.segment(place)) else {
+                    return Ok(None);
+                };
+                if let Some(part) = finding.part {
+                    return Ok(self.part_evidence(seen, stands, part)?.map(computed));
+                }
                 let (leaves, fault) = finding.evidence(&prepared.task, claim)?;
-                let task = self.segment_task(seen, place)?;
+                let (task, _) = self.segment_task(seen, stands)?;
                 let replay = Replay::new(self.worker(&prepared.task), task, None, leaves).stopping_at(fault);
                 player(side, Arc::new(prepared.task.graph_evidence()), replay)
             }
@@ -204,6 +257,22 @@ impl<L: Ledger> Watch<'_, L> {
                 player(side, Arc::new(prepared.scoring.graph_evidence()), replay)
             }
             (_, None) => return Ok(None),
+        }))
+    }
+
+    /// What is known of the start state, or the update, of a segment: how it follows from the base and the trainer's previous update.
+    fn part_evidence(&self, seen: &Seen, stands: &Stands, part: Part) -> Result<Option<Computation>> {
+        let (threads, simd) = (&self.machine.threads, self.machine.simd);
+        let (_, start) = self.segment_task(seen, stands)?;
+        let (Some(updates), Some(previous)) = (&self.source.prepared.updates, &start.previous) else { return Ok(None) };
+        // The base, or the segment's end.
+        let state = match part {
+            Part::Start => self.state(&seen.round.base_root)?,
+            Part::Update => self.state(&stands.segment.claim.end_root)?,
+        };
+        Ok(state.map(|state| match part {
+            Part::Start => updates.start_evidence(&state, previous, threads, simd),
+            Part::Update => updates.update_evidence(previous, [&start.state, &state], threads, simd),
         }))
     }
 
@@ -307,8 +376,9 @@ pub(super) fn claim_of(here: &Here, dispute: &Dispute) -> Option<Claim> {
         CaseKind::Aggregate => Claim::Vote { round, place: dispute.place },
         CaseKind::Attestation => Claim::Attestation { round, place: place(&seen.segments)?, auditor: dispute.place },
         CaseKind::Score => Claim::Run { round, place: place(&seen.runs)? },
-        CaseKind::Segment => Claim::Segment { round, place: place(&seen.segments)? },
-        #[allow(unreachable_patterns, reason = "cases of later versions")]
-        _ => return None,
+        CaseKind::Segment | CaseKind::Start | CaseKind::Update => {
+            Claim::Segment { round, place: place(&seen.segments)? }
+        }
+        CaseKind::Genesis => Claim::Genesis,
     })
 }

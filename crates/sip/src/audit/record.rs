@@ -3,7 +3,7 @@
 //! ```text
 //! JOB/job.json                     how many rounds nothing is left to do about
 //! JOB/round-0-segment-1.json, …    a claim, what it should be, and what became of its accusation
-//! JOB/round-0-base.json            the mean of the accepted segments
+//! JOB/round-0-base.json            the next base from the accepted segments
 //! JOB/round-0-demand-1.json        a chunk that was demanded of a trainer; JOB/data-ROOT.json of a provider
 //! JOB/ROOT.state                   a state
 //! ```
@@ -16,6 +16,7 @@ use sip_kernels::Threads;
 use sip_node::dispute::FaultPlace;
 use sip_node::{State, Task};
 use sip_proof::Leaf;
+use sip_protocol::dispute::CaseKind;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,26 @@ use super::claim::Claim;
 use crate::run::journal::Published;
 use crate::run::prepare::{hex, unhex};
 use crate::store::{read_json, write_json};
+
+/// The part of a segment with compressed updates that is false, where it is not the steps between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Part {
+    /// The state that it starts from.
+    Start,
+    /// The update that it hands over.
+    Update,
+}
+
+impl Part {
+    /// The case by which it is accused.
+    pub(super) fn case(self) -> CaseKind {
+        match self {
+            Part::Start => CaseKind::Start,
+            Part::Update => CaseKind::Update,
+        }
+    }
+}
 
 /// What was found of a claim.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +68,9 @@ pub(super) struct Finding {
     /// Whether our dispute convicted it. Nobody is accused twice of the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub convicted: Option<bool>,
+    /// Of a false segment, which part of it is accused; its steps where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 impl Finding {
@@ -63,12 +87,12 @@ impl Finding {
     }
 }
 
-/// The mean of a round's accepted segments.
+/// What follows from a round's accepted segments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Base {
     /// Which were accepted, by place.
     pub accepted: u16,
-    /// Its root.
+    /// Root of the next base; zeros if it has a value that is not finite, so that there is none.
     pub root: String,
 }
 
@@ -117,7 +141,7 @@ impl Record {
         self.write(&format!("{}.json", claim.file()), finding)
     }
 
-    /// The mean of the segments that a round accepted, if it was computed.
+    /// Root of the next base from the segments that a round accepted, if it was computed; zeros if there is none.
     pub(super) fn base(&self, round: u32, accepted: u16) -> Result<Option<[u8; 32]>> {
         let known: Option<Base> = self.read(&format!("round-{round}-base.json"))?;
         Ok(known.filter(|base| base.accepted == accepted).and_then(|base| unhex(&base.root)))
@@ -158,7 +182,7 @@ impl Record {
 /// A chunk that was demanded of what somebody committed and did not publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Asked {
-    /// Entry of the state; 0 of data.
+    /// Entry of the state or update, or beyond its entries of the previous update; 0 of data.
     pub entry: u32,
     /// Chunk of the entry.
     pub chunk: u32,

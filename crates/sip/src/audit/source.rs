@@ -1,9 +1,11 @@
 //! What a job computes with, from the folder of its run: settings, tokens, graphs, and the states that were published there.
 
-use anyhow::{Result, ensure};
-use sip_protocol::job::Job;
+use anyhow::Result;
+use sip_node::State;
+use sip_protocol::job::{Job, JobSpec};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::run::prepare::{Machine, Prepared, prepare};
 use crate::run::settings::Settings;
@@ -26,18 +28,30 @@ pub(super) struct Source {
     pub store: Store,
     pub settings: Settings,
     pub prepared: Prepared,
+    /// What a job says of compressed updates, and nothing else.
+    exchange: JobSpec,
 }
 
 impl Source {
     pub(super) fn open(store: Store, machine: &Machine) -> Result<Source> {
         let settings: Settings = read_json(&store.settings())?;
         let prepared = prepare(&settings, &store, machine)?;
-        ensure!(
-            prepared.updates.is_none(),
-            "the run in {} exchanges compressed updates, which the watchtower does not follow yet; \"sip verify\" replays them",
-            store.root().display()
-        );
-        Ok(Source { store, settings, prepared })
+        let mut exchange = JobSpec::default();
+        if let Some(updates) = &prepared.updates {
+            updates.specify(&mut exchange);
+        }
+        Ok(Source { store, settings, prepared, exchange })
+    }
+
+    /// States that follow from the settings alone: the genesis state, and with compressed updates the reset.
+    pub(super) fn given(&self) -> impl Iterator<Item = &Arc<State>> {
+        let reset = self.prepared.updates.as_ref().map(|updates| &updates.reset);
+        std::iter::once(&self.prepared.genesis).chain(reset)
+    }
+
+    /// Something of the same shape as what a segment hands over: a whole state, or an update.
+    pub(super) fn result(&self) -> &Arc<State> {
+        self.prepared.updates.as_ref().map_or(&self.prepared.genesis, |updates| &updates.reset)
     }
 
     /// Whether the folder has what a job computes with: by every commitment of the job.
@@ -51,9 +65,12 @@ impl Source {
             [spec.score_nodes_root, scoring.roots.nodes_root],
             [spec.score_outputs_root, scoring.roots.outputs_root],
             [spec.aggregates_root, aggregates],
+            [spec.update_graphs_root, self.exchange.update_graphs_root],
+            [spec.reset_update_root, self.exchange.reset_update_root],
         ];
         let is_ours = roots.iter().all(|[theirs, ours]| theirs == ours)
             && [spec.inner_steps, spec.leaf_interval] == [task.inner_steps, task.leaf_interval]
+            && [spec.update_entries, spec.base_entries] == [self.exchange.update_entries, self.exchange.base_entries]
             && Some(spec.held_out()) == scoring.held_out
             && spec.score_leaf_interval == scoring.leaf_interval
             && usize::from(spec.domain_count) == task.domains.len();

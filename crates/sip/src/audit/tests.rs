@@ -8,13 +8,15 @@ use super::*;
 use crate::progress::Progress;
 use crate::run::settings::{Fraud, MixtureRule};
 use crate::run::setup::people;
-use crate::run::world::Person;
+use crate::run::world::{PROGRAM_ELF, Person};
 use crate::run::{Run, prepare};
 use sip_data::Mixture;
-use sip_ledger::{Receipt, RemoteError, Statistics};
+use sip_ledger::{Receipt, RemoteError, Rpc, Statistics};
+use sip_localnet::{Config, Localnet};
 use sip_model::LlamaConfig;
 use sip_node::dispute::Defender;
 use sip_node::{Replay, Worker};
+use sip_proof::{HostSha256, Sha256 as _};
 use sip_protocol::Account as _;
 use sip_protocol::dispute::{Dispute, Side};
 use sip_protocol::job::Job;
@@ -248,34 +250,46 @@ fn a_silent_liar_is_convicted_by_its_clock_and_an_honest_round_is_left_alone() {
 }
 
 /// A ledger that is out of reach for a while.
-struct Flaky {
-    ledger: Folder,
+struct Flaky<'a, L> {
+    ledger: &'a mut L,
+    /// How often it is asked for its slot in vain.
     failures: std::cell::Cell<u32>,
+    /// How many transactions it takes before it is out of reach for good.
+    transactions: Option<u32>,
 }
 
-impl Ledger for Flaky {
+fn unreachable() -> LedgerError {
+    let (url, reason) = ("http://127.0.0.1:1".into(), "connection refused".into());
+    RemoteError::Unreachable { url, attempts: 5, reason }.into()
+}
+
+impl<L: Ledger> Ledger for Flaky<'_, L> {
     fn send(
         &mut self,
         instructions: &[Instruction],
         payer: &Keypair,
         signers: &[&Keypair],
     ) -> Result<Receipt, LedgerError> {
+        match &mut self.transactions {
+            Some(0) => return Err(unreachable()),
+            Some(left) => *left -= 1,
+            None => {}
+        }
         self.ledger.send(instructions, payer, signers)
     }
 
     fn account(&self, address: &Address) -> Result<Option<Account>, LedgerError> {
-        Ledger::account(&self.ledger, address)
+        self.ledger.account(address)
     }
 
     fn program_accounts(&self, program_id: &Address) -> Result<Vec<(Address, Account)>, LedgerError> {
-        Ledger::program_accounts(&self.ledger, program_id)
+        self.ledger.program_accounts(program_id)
     }
 
     fn slot(&self) -> Result<u64, LedgerError> {
         if self.failures.get() > 0 {
             self.failures.set(self.failures.get() - 1);
-            let (url, reason) = ("http://127.0.0.1:1".into(), "connection refused".into());
-            return Err(RemoteError::Unreachable { url, attempts: 5, reason }.into());
+            return Err(unreachable());
         }
         self.ledger.slot()
     }
@@ -299,7 +313,8 @@ fn a_chain_that_does_not_answer_is_asked_again() {
     let (run, _) = in_audit(folder.path(), Vec::new());
     let (arguments, key, stop) = (arguments(folder.path()), auditor(&run.world.people), Stop::default());
     for once in [false, true] {
-        let mut ledger = Flaky { ledger: Folder::open(&run.store).unwrap(), failures: 1.into() };
+        let mut folder = Folder::open(&run.store).unwrap();
+        let mut ledger = Flaky { ledger: &mut folder, failures: 1.into(), transactions: None };
         let events = std::cell::RefCell::new(Vec::new());
         let mut report = |event: &Event| events.borrow_mut().push(event.clone());
         // Once it answers, that is enough.
@@ -311,6 +326,65 @@ fn a_chain_that_does_not_answer_is_asked_again() {
         let lost = events.borrow().iter().filter(|event| is_lost(event)).count();
         assert_eq!((followed.is_err(), lost), (once, usize::from(!once)), "{:?}", events.borrow());
     }
+}
+
+/// A local chain that goes on where the ledger of a run stands.
+fn localnet(data: &Path, store: &Store) -> Localnet {
+    let config = || {
+        let mut config = Config::new(data.into(), (Program::default().id, PROGRAM_ELF.to_vec()));
+        (config.port, config.slot) = (0, Some(std::time::Duration::from_millis(10)));
+        config
+    };
+    Localnet::start(config()).unwrap().shut_down().unwrap();
+    std::fs::copy(store.ledger(0), data.join("snapshot")).unwrap();
+    // Its log begins after the transactions of the run: the header of a segment names the first one, and the hash of what it says.
+    let statistics = restore(&store.ledger(0)).unwrap().statistics();
+    let first = statistics.transactions + statistics.failed_transactions;
+    let empty = data.join(format!("log-{:016x}", 0));
+    let mut header = std::fs::read(&empty).unwrap();
+    header[12..20].copy_from_slice(&first.to_le_bytes());
+    let checksum = HostSha256::hashv(&[&header[..52]]);
+    header[52..68].copy_from_slice(&checksum[..16]);
+    std::fs::remove_file(empty).unwrap();
+    std::fs::write(data.join(format!("log-{first:016x}")), header).unwrap();
+    Localnet::start(config()).unwrap()
+}
+
+#[test]
+fn a_job_on_a_chain_elsewhere_is_followed_through_its_url() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, committed) = in_audit(folder.path(), vec![Fraud::Lazy]);
+    let localnet = localnet(&folder.path().join("chain"), &run.store);
+    let arguments = arguments(folder.path());
+    let (key, stop) = (auditor(&run.world.people), Stop::default());
+    let mut ledger = Rpc::connect(&localnet.url()).unwrap();
+    let mut events = Vec::new();
+    // Until the dispute waits for its trainer; and once more, when its time is over.
+    for _ in 0..2 {
+        let mut note = |event: &Event| events.push(event.clone());
+        let mut patrol = Patrol {
+            arguments: &arguments,
+            key: &key,
+            stop: &stop,
+            once: true,
+            report: &mut note,
+            goes_on: &mut || true,
+        };
+        patrol.follow(&mut ledger, std::slice::from_ref(&run.store)).unwrap();
+        let clock_slots = run.world.config().unwrap().parameters.clock_slots;
+        ledger.advance_slots(clock_slots + 1).unwrap();
+    }
+    let judged = |expected: bool| {
+        let is = |event: &&Event| matches!(event, Event::Judged { claim: Claim::Segment { .. }, is_true, .. } if *is_true == expected);
+        events.iter().filter(is).count()
+    };
+    assert_eq!((judged(true), judged(false)), (committed.len() - 1, 1), "{events:?}");
+    let liar = committed.iter().find(|segment| segment.cheat.is_some()).unwrap();
+    let account = ledger.account(&liar.address).unwrap().unwrap();
+    assert_eq!(Segment::decode(&account.data).unwrap().status, segment::CONVICTED, "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, Event::Refused { .. })), "{events:?}");
+    drop(ledger);
+    localnet.shut_down().unwrap();
 }
 
 #[test]

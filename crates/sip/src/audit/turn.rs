@@ -104,7 +104,7 @@ impl<L: Ledger> Watch<'_, L> {
             return Ok(false);
         }
         let accounts = self.ledger.program_accounts(&self.program.id)?;
-        for (_, account) in accounts {
+        for (address, account) in accounts {
             if account.data.first() != Some(&(AccountKind::Demand as u8)) {
                 continue;
             }
@@ -112,14 +112,19 @@ impl<L: Ledger> Watch<'_, L> {
             if demand.status != OPEN || here.slot <= demand.deadline_slot {
                 continue;
             }
-            let subject = |seen: &&Seen| seen.segments.iter().any(|s| s.address.to_bytes() == demand.subject);
-            let Some(seen) = here.rounds.iter().find(subject) else { continue };
+            let is_subject = |seen: &&Seen| seen.segments.iter().any(|s| s.address.to_bytes() == demand.subject);
+            let Some(seen) = here.rounds.iter().find(is_subject) else { continue };
+            // A demand of a previous update has its address by the entry as it was asked for.
+            let (subject, demander) = [demand.subject, demand.demander].map(Address::new_from_array).into();
+            let of = |entry| self.program.demand(&subject, &demander, entry, demand.chunk);
+            let is_plain = of(demand.entry) == address;
+            let entry = if is_plain { demand.entry } else { demand.entry.saturating_add(demand.entry_count) };
             let fail = self.program.fail_state(&sip_client::StateDemand {
-                demander: &Address::new_from_array(demand.demander),
+                demander: &demander,
                 job: &self.job,
                 round: &seen.address,
                 pool: &Address::new_from_array(demand.pool),
-                entry: demand.entry,
+                entry,
                 chunk: demand.chunk,
             });
             let (round, what) = (seen.index(), "convict whoever left a demand unanswered");

@@ -1,12 +1,12 @@
 //! Following one job, one step at a time.
 //!
-//! A step looks at the chain and at what is on disk, does the one thing that is due first, and returns: so the process may be killed
-//! between any two transactions. Which disputes are open, and whose move it is, the chain says; the next move follows from the
+//! A step looks at the chain and at what is on disk, does the one thing that is due first, and returns. The process may be killed
+//! between any two transactions, also those of one step. Which disputes are open, and whose move it is, the chain says; the next move follows from the
 //! position and a replay alone; salts follow from the key; and what was found is on disk before anything is sent because of it.
 
 use anyhow::{Context, Result, bail};
 use sip_client::Program;
-use sip_ledger::{Ledger, LedgerError, compute_unit_limit};
+use sip_ledger::{Ledger, LedgerError, MAX_TRANSACTION_BYTES, compute_unit_limit, pack, transaction_bytes};
 use sip_node::dispute::Move;
 use sip_node::{State, Worker};
 use sip_protocol::Account;
@@ -67,7 +67,7 @@ pub(super) struct Watch<'a, L> {
 }
 
 impl<L: Ledger> Watch<'_, L> {
-    /// Does the next thing that can be done now: sends one transaction, or computes one thing. False if there is none.
+    /// Does the next thing that can be done now: sends what belongs together, or computes one thing. False if there is none.
     pub(super) fn step(&mut self) -> Result<bool> {
         let here = self.look()?;
         let is_done = self.defend(&here)?
@@ -160,7 +160,7 @@ impl<L: Ledger> Watch<'_, L> {
             here,
             seen: here.round_of(claim),
             claim,
-            aggregates: &self.source.prepared.aggregates,
+            prepared: &self.source.prepared,
         }
     }
 
@@ -179,22 +179,27 @@ impl<L: Ledger> Watch<'_, L> {
         operator == Some(self.wallet().to_bytes())
     }
 
-    /// Whether a state is known: the genesis state, one that was computed, or one that somebody published, which is kept if it is what
-    /// it is called.
+    /// Whether a state or an update is known: one that the settings give, one that was computed, or one that somebody published, which
+    /// is kept if it is what it is called and of the right shape.
     pub(super) fn knows(&self, root: &[u8; 32]) -> Result<bool> {
-        if *root == self.source.prepared.genesis.root() || self.record.has_state(root) {
+        if self.source.given().any(|state| state.root() == *root) || self.record.has_state(root) {
             return Ok(true);
         }
         let published = self.source.published(root).and_then(|path| State::load(&path, &self.machine.threads).ok());
-        let Some(state) = published.filter(|state| state.root() == *root) else { return Ok(false) };
+        let is_shaped = |state: &State| {
+            let lengths = |state: &State| state.entries().iter().map(|entry| entry.len()).collect::<Vec<usize>>();
+            self.source.given().any(|given| lengths(given) == lengths(state))
+        };
+        let is_true = |state: &State| state.root() == *root && is_shaped(state);
+        let Some(state) = published.filter(is_true) else { return Ok(false) };
         self.record.save(&state)?;
         Ok(true)
     }
 
     /// A state by its root, if it is known.
     pub(super) fn state(&self, root: &[u8; 32]) -> Result<Option<Arc<State>>> {
-        if *root == self.source.prepared.genesis.root() {
-            return Ok(Some(Arc::clone(&self.source.prepared.genesis)));
+        if let Some(given) = self.source.given().find(|state| state.root() == *root) {
+            return Ok(Some(Arc::clone(given)));
         }
         if self.knows(root)? { self.record.state(root, &self.machine.threads) } else { Ok(None) }
     }
@@ -203,10 +208,27 @@ impl<L: Ledger> Watch<'_, L> {
         Worker::new(task.clone(), Arc::clone(&self.machine.threads), self.machine.simd)
     }
 
-    /// Sends a transaction; false if it was refused, which changes nothing.
+    /// Sends an instruction; false if it was refused, which changes nothing.
     pub(super) fn send(&mut self, what: &str, instruction: Instruction) -> Result<bool> {
-        let sent = self.ledger.send(&[compute_unit_limit(COMPUTE_UNITS), instruction], self.key, &[self.key]);
-        let error = match sent {
+        self.transact(what, &[instruction])
+    }
+
+    /// Sends instructions in as few transactions as they fit into; false if one was refused, and then the later ones are not sent.
+    pub(super) fn send_all(&mut self, what: &str, instructions: Vec<Instruction>) -> Result<bool> {
+        for transaction in pack(&self.wallet(), instructions) {
+            if !self.transact(what, &transaction)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends a transaction; false if it was refused.
+    fn transact(&mut self, what: &str, instructions: &[Instruction]) -> Result<bool> {
+        let limited = [&[compute_unit_limit(COMPUTE_UNITS)], instructions].concat();
+        // A part of a move may fill its transaction; it takes far less than what each instruction has without a limit.
+        let fits = transaction_bytes(&limited, &self.wallet()) <= MAX_TRANSACTION_BYTES;
+        let error = match self.ledger.send(if fits { &limited } else { instructions }, self.key, &[self.key]) {
             Ok(_) => return Ok(true),
             Err(error @ (LedgerError::Custom { .. } | LedgerError::Transaction { .. })) => error,
             Err(error) => return Err(error.into()),
@@ -226,7 +248,7 @@ impl<L: Ledger> Watch<'_, L> {
                 break;
             }
             done += 1;
-            forgotten.extend(seen.segments.iter().map(|stands| stands.segment.claim.end_root));
+            forgotten.extend(seen.segments.iter().map(|stands| *stands.segment.claim.result_root(&here.job.spec)));
             for stands in &seen.segments {
                 let claim = Claim::Segment { round: seen.index(), place: stands.place };
                 forgotten.extend(self.record.finding(claim)?.and_then(|finding| finding.end()));
@@ -240,8 +262,11 @@ impl<L: Ledger> Watch<'_, L> {
         }
         self.record.set_rounds_done(done)?;
         let is_left = |seen: &&Seen| seen.index() >= done;
-        let needed = here.rounds.iter().filter(is_left).flat_map(|seen| [seen.round.base_root, seen.round.next_base]);
-        let needed: Vec<[u8; 32]> = needed.chain([here.job.base_root]).collect();
+        let mut needed = vec![here.job.base_root];
+        for seen in here.rounds.iter().filter(is_left) {
+            needed.extend([seen.round.base_root, seen.round.next_base]);
+            needed.extend(seen.segments.iter().map(|stands| stands.segment.claim.previous_root));
+        }
         for root in forgotten.iter().filter(|root| !needed.contains(root)) {
             self.record.forget(root);
         }
@@ -251,6 +276,11 @@ impl<L: Ledger> Watch<'_, L> {
     fn is_finished(&self, here: &Here, seen: &Seen) -> Result<bool> {
         let can_be_challenged = seen.round.status == round::VOID && here.slot < seen.round.challenge_end_slot();
         if !seen.is_over() || can_be_challenged || here.slot < seen.attestation_end_slot(&here.job) {
+            return Ok(false);
+        }
+        // From its updates the next round's trainers go on, whoever of them comes back.
+        let is_later = |later: &Seen| later.index() > seen.index() && later.round.status == round::FINAL;
+        if here.job.spec.is_compressed() && seen.round.status == round::FINAL && !here.rounds.iter().any(is_later) {
             return Ok(false);
         }
         if self.operator.is_some_and(|operator| operator.is_owed(here, seen)) {

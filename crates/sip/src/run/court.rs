@@ -1,13 +1,13 @@
 //! A dispute from accusation to verdict, by transactions: the one place where cases are opened, played and resolved.
 
 use anyhow::{Context, Result, anyhow, ensure};
-use sip_client::{Accusation, AttestationAccusation, GenesisAccusation, VoteAccusation, after_move};
+use sip_client::{Accusation, AttestationAccusation, GenesisAccusation, UpdateGraph, VoteAccusation, after_move};
 use sip_graph::show::kind_name;
 use sip_ledger::Ledger;
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, FaultPlace, Move};
 use sip_node::{Cheat, Replay, Worker};
 use sip_proof::{GraphRoots, Hash, Leaf};
-use sip_protocol::dispute::{Dispute, Game, MoveKind, Outcome, Phase, Side};
+use sip_protocol::dispute::{CaseKind, Dispute, Game, MoveKind, Outcome, Phase, Side};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(crate) struct View {
 pub(crate) enum Claim<'a> {
     /// A trainer's segment, or an evaluator's scoring run.
     Segment,
+    /// What a trainer's segment starts from or hands over, with compressed updates.
+    Update(UpdateGraph),
     /// An auditor's vote for the next base: the graph that averages the accepted segments, and its path in the job's tree.
     Vote { graph: &'a GraphRoots, path: &'a [Hash; 4], segments: &'a [Address] },
     /// An auditor's attestation of a segment.
@@ -59,6 +61,8 @@ impl Charge<'_> {
         match self.claim {
             Claim::Segment if role == super::setup::EVALUATOR => "scoring run",
             Claim::Segment => "segment",
+            Claim::Update(graph) if graph.case == CaseKind::Start => "start state",
+            Claim::Update(_) => "update",
             Claim::Vote { .. } => "vote",
             Claim::Attestation { .. } => "attestation",
             Claim::Genesis => "genesis state",
@@ -77,12 +81,16 @@ impl Run {
         let subject = charge.subject(self.world.people[defendant].role);
         let salt = salt(self.settings.seed, &format!("{wallet} accuses {round} {defendant} of a {subject}"), number);
         let (commit, open, address) = match charge.claim {
-            Claim::Segment => {
+            Claim::Segment | Claim::Update(_) => {
                 let pool = self.world.people[defendant].pool()?;
                 let accusation =
                     Accusation { challenger: &wallet, job, round, pool: &pool, datasets: &datasets, salt: &salt };
                 let dispute = program.dispute(&program.segment(round, &pool), &wallet);
-                (program.commit_accusation(&accusation), program.open_dispute(&accusation), dispute)
+                let open = match &charge.claim {
+                    Claim::Update(graph) => program.open_update_dispute(&accusation, graph),
+                    _ => program.open_dispute(&accusation),
+                };
+                (program.commit_accusation(&accusation), open, dispute)
             }
             Claim::Vote { graph, path, segments } => {
                 let auditor = &self.world.people[defendant].seat()?;
@@ -120,7 +128,9 @@ impl Run {
         let Charge { challenger, defendant, job, round, .. } = *charge;
         let wallet = self.world.people[challenger].wallet();
         let resolve = match charge.claim {
-            Claim::Segment => program.resolve_dispute(&wallet, job, round, &self.world.people[defendant].pool()?),
+            Claim::Segment | Claim::Update(_) => {
+                program.resolve_dispute(&wallet, job, round, &self.world.people[defendant].pool()?)
+            }
             Claim::Vote { .. } | Claim::Attestation { .. } => {
                 program.resolve_auditor_dispute(&wallet, address, job, round, &self.world.people[defendant].pool()?)
             }

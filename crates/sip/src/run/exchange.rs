@@ -4,7 +4,9 @@
 //! from the base and its trainer's previous update, hands over a new one, and the next base is the old one moved by all of them.
 
 use anyhow::Result;
+use sip_client::UpdateGraph;
 use sip_node::{Computation, State, aggregate};
+use sip_protocol::dispute::CaseKind;
 use sip_protocol::segment::SegmentClaim;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,6 +72,20 @@ impl Prepared {
                 Computation::new(graph, results.to_vec(), None, threads, simd)
             }
         })
+    }
+
+    /// What a segment with updates hands over, as evidence in a dispute about it, and what opens its graph; nothing with whole states.
+    pub(crate) fn update_evidence(
+        &self,
+        start: &Start,
+        end: &Arc<State>,
+        machine: &Machine,
+    ) -> Option<(Computation, UpdateGraph)> {
+        let (updates, previous) = (self.updates.as_ref()?, start.previous.as_ref()?);
+        let case = CaseKind::Update;
+        let (roots, sibling) = updates.opening(case)?;
+        let evidence = updates.update_evidence(previous, [&start.state, end], &machine.threads, machine.simd);
+        Some((evidence, UpdateGraph { case, roots, sibling }))
     }
 
     /// What the next round's trainers go on from, of those that this round accepted with what they handed over.

@@ -193,7 +193,7 @@ impl Run {
             let trained = self.worker.take_times();
             times.steps += trained.steps;
             times.commitments += trained.commitments;
-            let result = self.prepared.result(&start, &work.end, &self.machine)?;
+            let result = self.handed_over(fraud, &start, &work.end)?;
             let audited_by = Vec::new();
             committed.push(Committed { trainer, address, task, cheat, work, audited_by, start, result, fraud });
         }
@@ -311,9 +311,7 @@ impl Run {
                 None => {
                     let result = self.prepared.result(&segment.start, &audit.replayed.end, &self.machine)?;
                     if self.prepared.claim(account.claim, &segment.start, &result) != account.claim {
-                        let name = &self.world.people[segment.trainer].name;
-                        self.progress
-                            .line(&format!("{name} hands over another update than its steps give: no attestation"));
+                        self.accuse_update(auditor, &committed[index], (job, round), number)?;
                         continue;
                     }
                     attested.push(self.attest(auditor, &committed[index], audit.trace_roots[0], job, round)?);

@@ -126,6 +126,8 @@ pub(crate) enum Fraud {
     Late,
     /// A trainer does not hand out the state that its segment ends in
     Withhold,
+    /// A trainer hands over another update than its steps give; with --updates compressed
+    Update,
     /// An auditor votes for a base that is not the mean of the accepted segments
     Vote,
     /// An auditor attests segments that it did not replay
@@ -149,6 +151,7 @@ impl Fraud {
             Fraud::LyingEvaluator => "lying-evaluator",
             Fraud::Late => "late",
             Fraud::Withhold => "withhold",
+            Fraud::Update => "update",
             Fraud::Vote => "vote",
             Fraud::Attest => "attest",
             Fraud::Score => "score",
@@ -165,7 +168,8 @@ impl Fraud {
             | Fraud::WrongData
             | Fraud::WrongSetting
             | Fraud::Late
-            | Fraud::Withhold => TRAINER,
+            | Fraud::Withhold
+            | Fraud::Update => TRAINER,
             Fraud::FalseAccusation | Fraud::Vote | Fraud::Attest => AUDITOR,
             Fraud::LyingEvaluator | Fraud::Score => EVALUATOR,
             Fraud::Genesis => CREATOR,

@@ -2,6 +2,7 @@
 //! scoring run, a false genesis state, and a fraud that is found out only after its round was scored.
 
 use anyhow::{Context, Result, ensure};
+use sip_client::UpdateGraph;
 use sip_graph::Graph;
 use sip_ledger::Ledger;
 use sip_node::dispute::{Challenger, Defender};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use super::Run;
 use super::court::{Charge, Claim, View};
+use super::exchange::Start;
 use super::prepare::genesis_graph;
 use super::round::{Attestation, Committed, Scored};
 use super::settings::{Fraud, STEERED, Settings};
@@ -94,6 +96,47 @@ impl Run {
         let used = self.journal.draws_used[person.place as usize];
         let chain = Chain::new(&self.settings, &person.name);
         chain.draw(used).with_context(|| format!("{} has used up its hash chain", person.name))
+    }
+
+    /// What a segment hands over, with a false bit if its trainer means to.
+    pub(crate) fn handed_over(&self, fraud: Option<Fraud>, start: &Start, end: &Arc<State>) -> Result<Arc<State>> {
+        if fraud != Some(Fraud::Update) {
+            return self.prepared.result(start, end, &self.machine);
+        }
+        let (evidence, _) = self.update_evidence(start, end)?;
+        Ok(Arc::new(evidence.cheating(Some(self.false_update()?)).state()?))
+    }
+
+    fn update_evidence(&self, start: &Start, end: &Arc<State>) -> Result<(Computation, UpdateGraph)> {
+        self.prepared.update_evidence(start, end, &self.machine).context("the run exchanges whole states")
+    }
+
+    /// A bit of the first code that an update tells.
+    fn false_update(&self) -> Result<Cheat> {
+        let updates = self.prepared.updates.as_ref().context("the run exchanges whole states")?;
+        Ok(Cheat::FlipBit { step: 0, node: updates.update.state_outputs()[0], element: 0, bit: 0 })
+    }
+
+    /// Accuses the update that a segment hands over.
+    pub(crate) fn accuse_update(
+        &mut self,
+        challenger: usize,
+        committed: &Committed,
+        (job, round): (&Address, &Address),
+        number: u32,
+    ) -> Result<()> {
+        self.progress.line(&format!(
+            "{} finds that {} hands over another update than its steps give, and accuses",
+            self.world.people[challenger].name, self.world.people[committed.trainer].name
+        ));
+        let evidence = || self.update_evidence(&committed.start, &committed.work.end);
+        let (truth, opening) = evidence()?;
+        let claimed = evidence()?.0.cheating(Some(self.false_update()?));
+        let graph = Arc::new(truth.graph_evidence());
+        let (defendant, number) = (committed.trainer, number + 1);
+        let charge = Charge { challenger, defendant, job, round, number, claim: Claim::Update(opening) };
+        self.dispute(&charge, Defender::new(Arc::clone(&graph), claimed), Challenger::new(graph, truth))?;
+        Ok(())
     }
 
     /// A trainer does not hand out the state that its segment ends in: an auditor demands a chunk of it on chain, and silence convicts.

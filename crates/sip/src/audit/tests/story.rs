@@ -28,13 +28,18 @@ struct Tower {
     folder: PathBuf,
     operator: bool,
     drawn: bool,
+    /// Whether it is killed after every transaction, also between those of one move; and how often it then had more to send.
+    is_cut: bool,
+    cuts: u32,
     events: Vec<Event>,
 }
+
+mod updates;
 
 impl Tower {
     fn new(run: &Run, person: usize, operator: bool) -> Tower {
         let folder = run.store.root().join(format!("audit of {person}"));
-        Tower { person, folder, operator, drawn: false, events: Vec::new() }
+        Tower { person, folder, operator, drawn: false, is_cut: false, cuts: 0, events: Vec::new() }
     }
 
     /// Does one thing, as a new process would.
@@ -43,8 +48,10 @@ impl Tower {
         let program = run.world.program;
         let operator = self.operator.then(|| Operator::of(&run.world.ledger, &program, &job, &key, None).unwrap());
         let stop = Stop::default();
+        let transactions = self.is_cut.then_some(1);
+        let mut ledger = Flaky { ledger: &mut run.world.ledger, failures: 0.into(), transactions };
         let mut watch = Watch {
-            ledger: &mut run.world.ledger,
+            ledger: &mut ledger,
             program,
             key: &key,
             job,
@@ -57,7 +64,13 @@ impl Tower {
             stop: &stop,
             report: &mut |event| self.events.push(event.clone()),
         };
-        let acted = watch.step().unwrap();
+        let acted = match watch.step() {
+            Err(error) if is_lost(&error) => {
+                self.cuts += 1;
+                true
+            }
+            acted => acted.unwrap(),
+        };
         run.world.ledger.advance_slots(1).unwrap();
         acted
     }
@@ -164,8 +177,11 @@ fn play_out(run: &mut Run, source: &Source, job: Address, tower: &mut Tower, par
 
 /// A stage for a story: a run with one more auditor, who is a watchtower.
 fn stage(folder: &Path, cheats: Vec<Fraud>, audit_rate: f64) -> (Run, Source, Address, usize) {
+    stage_with(folder, Settings { rounds: 4, audit_rate, ..settings(cheats) })
+}
+
+fn stage_with(folder: &Path, mut settings: Settings) -> (Run, Source, Address, usize) {
     let store = Store::new(folder);
-    let mut settings = Settings { rounds: 4, audit_rate, ..settings(cheats) };
     prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
     let mut run = Run::begin(settings, store.clone(), Progress::new(true), Stop::default()).unwrap();
     let source = Source::open(store, &run.machine).unwrap();
@@ -194,19 +210,24 @@ fn round_state(run: &Run, job: &Address, index: u32) -> Box<Round> {
 
 /// Opens a round, and every trainer commits what its fraud makes of it.
 fn commit_all(run: &mut Run, job: &Address) -> (u32, Vec<Committed>) {
+    let (index, committed) = train_all(run, job);
+    for segment in &committed {
+        run.commit(segment, job, &run.world.program.round(job, index)).unwrap();
+    }
+    (index, committed)
+}
+
+/// Opens a round, and every trainer computes what its fraud makes of it.
+fn train_all(run: &mut Run, job: &Address) -> (u32, Vec<Committed>) {
     let (program, creator) = (run.world.program, run.world.people[0].wallet());
     let state: Job = run.world.read(job).unwrap();
     let index = state.next_round;
-    run.world.send(0, program.open_round(&creator, job, index, state.spec.domain_count)).unwrap();
+    run.world.send(0, program.open_next_round(&creator, job, &state)).unwrap();
     let round = round_state(run, job, index);
     let mixture = Mixture::new(&round.mixture_bps[..usize::from(state.spec.domain_count)]).unwrap();
     // So late in the run every staged fraud is due.
     let number = run.settings.rounds;
-    let committed = run.train(&round, &mixture, number).unwrap();
-    for segment in &committed {
-        run.commit(segment, job, &program.round(job, index)).unwrap();
-    }
-    (index, committed)
+    (index, run.train(&round, &mixture, number).unwrap())
 }
 
 /// What an auditor of the run attests a segment with: the trace root of an honest replay, or of one with a lie in the attested step.
@@ -274,7 +295,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let folder = tempfile::tempdir().unwrap();
     let (mut run, source, job, person) = stage(folder.path(), vec![Fraud::FlipBit], 1.0);
     let program = run.world.program;
-    let mut tower = Tower::new(&run, person, true);
+    let mut tower = Tower { is_cut: true, ..Tower::new(&run, person, true) };
     let wallet = run.world.people[person].wallet();
     let pool = run.world.people[person].pool().unwrap();
     let auditors = run.world.with_role(AUDITOR);
@@ -427,6 +448,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     assert_eq!(state.audits_attested, 4);
     assert!(run.world.is_conserved().unwrap());
     tower.assert_unrefused();
+    assert!(tower.cuts > 0, "no move took more than one transaction");
 }
 
 fn run_graph(source: &Source) -> GraphEvidence {

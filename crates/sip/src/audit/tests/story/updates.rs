@@ -1,0 +1,138 @@
+//! Rounds of compressed updates: false start states, updates and votes are convicted by a watchtower that is killed after every
+//! transaction, and what follows from the true ones is voted and scored.
+
+use super::*;
+use crate::run::settings::Exchange;
+use sip_graph::Buffer;
+
+/// A state with one bit of it changed.
+fn flipped(state: &State, entry: usize, element: usize, run: &Run) -> Arc<State> {
+    let mut entries: Vec<Buffer> = state.entries().to_vec();
+    entries[entry][element] ^= 1 << 20;
+    Arc::new(State::new(entries, &run.machine.threads))
+}
+
+/// Lets a trainer start from the state that another base, or another previous update, gives.
+fn start_falsely(run: &mut Run, segment: &mut Committed, base: &Arc<State>, previous: Option<&Arc<State>>) {
+    let start = run.prepared.start(base, previous, &run.machine).unwrap();
+    assert_ne!(start.state.root(), segment.start.state.root());
+    segment.task.base = Arc::clone(&start.state);
+    segment.work = run.worker.train(&segment.task, None, &mut |_| true).unwrap();
+    // Which update is the previous one, the program knows.
+    segment.start.state = start.state;
+    segment.result = run.prepared.result(&segment.start, &segment.work.end, &run.machine).unwrap();
+}
+
+/// The others of a round reveal their draws, and attest and show what is true.
+fn audit(run: &mut Run, job: &Address, index: u32, number: u32, honest: &[&Committed]) -> Vec<[u8; 32]> {
+    let (program, round) = (run.world.program, run.world.program.round(job, index));
+    let mut roots = Vec::new();
+    for auditor in run.world.with_role(AUDITOR) {
+        let seat = run.world.people[auditor].seat().unwrap();
+        let draw = crate::run::setup::Chain::new(&run.settings, &run.world.people[auditor].name).draw(number).unwrap();
+        run.world.send(auditor, program.reveal_draw(&seat, job, &round, &draw)).unwrap();
+        for segment in honest {
+            let (root, ..) = trace_root(run, segment, &draw, false);
+            let digest = commitment(&seat.pool, &segment.address, &[1; 32], &root);
+            run.world.send(auditor, program.attest(&seat, job, &round, &segment.address, &digest)).unwrap();
+            roots.push(root);
+        }
+    }
+    roots
+}
+
+#[test]
+fn false_starts_and_updates_are_convicted_by_a_watchtower_that_is_killed_after_every_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { rounds: 4, audit_rate: 1.0, updates: Exchange::Compressed, ..settings(Vec::new()) };
+    let (mut run, source, job, person) = stage_with(folder.path(), settings);
+    let program = run.world.program;
+    let updates = run.prepared.updates.clone().unwrap();
+    let (threads, simd) = (Arc::clone(&run.machine.threads), run.machine.simd);
+    let mut tower = Tower { is_cut: true, ..Tower::new(&run, person, true) };
+    let wallet = run.world.people[person].wallet();
+
+    // One trainer is honest, one starts from another base, one hands over another update than its steps give.
+    let (index, mut committed) = train_all(&mut run, &job);
+    let round = program.round(&job, index);
+    let genesis = Arc::clone(&run.base);
+    let other_base = flipped(&genesis, 0, 7, &run);
+    start_falsely(&mut run, &mut committed[1], &other_base, None);
+    let previous = Arc::clone(committed[2].start.previous.as_ref().unwrap());
+    let outputs = updates.update.state_outputs();
+    let cheat = Cheat::FlipBit { step: 0, node: outputs[outputs.len() - 1], element: 3, bit: 20 };
+    let segment = [&committed[2].start.state, &committed[2].work.end];
+    let mut false_update = updates.update_evidence(&previous, segment, &threads, simd).cheating(Some(cheat));
+    committed[2].result = flipped(&committed[2].result, outputs.len() - 1, 3, &run);
+    assert_eq!(false_update.root().unwrap(), committed[2].result.root());
+    for segment in &committed {
+        run.commit(segment, &job, &round).unwrap();
+    }
+    let previous = committed[1].start.previous.as_ref().unwrap();
+    let false_start = updates.start_evidence(&other_base, previous, &threads, simd);
+    let disputes = [1, 2].map(|liar: usize| program.dispute(&committed[liar].address, &wallet));
+    let mut parties = vec![
+        Party::new(committed[1].trainer, Side::Trainer, disputes[0], false_start.graph_evidence(), false_start),
+        Party::new(committed[2].trainer, Side::Trainer, disputes[1], false_update.graph_evidence(), false_update),
+    ];
+    tower.work(&mut run, &source, job);
+    let roots = audit(&mut run, &job, index, 0, &[&committed[0]]);
+    play_out(&mut run, &source, job, &mut tower, &mut parties);
+    let places = [1, 2].map(|liar: usize| Claim::Segment { round: index, place: committed[liar].task.place });
+    let mut convicted = tower.convicted();
+    convicted.sort();
+    assert_eq!(convicted, places);
+    let place = committed[0].task.place;
+    let closed = round_state(&run, &job, index);
+    assert_eq!((closed.status, closed.accepted), (round::CLOSED, bit(place)));
+
+    // An auditor votes for a false base; another, and the tower, for what base and update give.
+    let auditors = run.world.with_role(AUDITOR);
+    let seats = [0, 1].map(|auditor| run.world.people[auditors[auditor]].seat().unwrap());
+    for (auditor, (seat, trace_root)) in seats.iter().zip(&roots).enumerate() {
+        let shown = Shown { salt: &[1; 32], trace_root };
+        let show = program.reveal_attestation(seat, &job, &round, &committed[0].address, &shown);
+        run.world.send(auditors[auditor], show).unwrap();
+    }
+    let results = [Arc::clone(&committed[0].result)];
+    let next = run.prepared.next_base(&genesis, &results, &run.machine).unwrap();
+    let graph = updates.aggregates.graph(1).unwrap();
+    let cheat = Cheat::FlipBit { step: 0, node: graph.state_outputs()[0], element: 5, bit: 20 };
+    let truth = updates.base_evidence(&genesis, &results, &threads, simd).unwrap();
+    let mut lie = truth.cheating(Some(cheat));
+    let false_root = lie.root().unwrap();
+    run.world.send(auditors[0], program.vote_base(&seats[0], &job, &round, &false_root)).unwrap();
+    let vote = program.auditor_dispute(&round, &wallet, seats[0].place);
+    parties.push(Party::new(auditors[0], Side::Trainer, vote, lie.graph_evidence(), lie));
+    tower.work(&mut run, &source, job);
+    assert_eq!(round_state(&run, &job, index).auditors[2].vote, next.root(), "the tower voted for what it computed");
+    run.world.send(auditors[1], program.vote_base(&seats[1], &job, &round, &next.root())).unwrap();
+    play_out(&mut run, &source, job, &mut tower, &mut parties);
+    assert!(tower.convicted().contains(&Claim::Vote { round: index, place: seats[0].place }));
+
+    // Its scores are those of the base.
+    evaluate(&mut run, &job, index, &next, None);
+    tower.work(&mut run, &source, job);
+    let is_true = |event: &&Event| matches!(event, Event::Judged { claim: Claim::Run { .. }, is_true: true, .. });
+    assert_eq!(tower.events.iter().filter(is_true).count(), run.world.with_role(EVALUATOR).len());
+    let end_slot = round_state(&run, &job, index).challenge_end_slot();
+    pass_slots_to(&mut run, end_slot + REVEAL_SLOTS);
+    tower.work(&mut run, &source, job);
+    assert_eq!(round_state(&run, &job, index).status, round::FINAL);
+
+    // In the next round the honest trainer forgets what it had: the tower, which has the update, does not.
+    run.base = Arc::clone(&next);
+    run.applied = run.prepared.applied([(place, &committed[0].result)].into_iter());
+    let (index, mut committed) = train_all(&mut run, &job);
+    assert_eq!(committed.len(), 1);
+    start_falsely(&mut run, &mut committed[0], &next, None);
+    run.commit(&committed[0], &job, &program.round(&job, index)).unwrap();
+    let reset = updates.start_evidence(&next, &updates.reset, &threads, simd);
+    let dispute = program.dispute(&committed[0].address, &wallet);
+    let mut parties = vec![Party::new(committed[0].trainer, Side::Trainer, dispute, reset.graph_evidence(), reset)];
+    play_out(&mut run, &source, job, &mut tower, &mut parties);
+    assert!(tower.convicted().contains(&Claim::Segment { round: index, place }), "{:?}", tower.convicted());
+    assert_eq!(tower.convicted().len(), 4);
+    assert!(run.world.is_conserved().unwrap());
+    tower.assert_unrefused();
+}
