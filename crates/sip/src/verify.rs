@@ -159,6 +159,9 @@ struct Verifier {
 /// The first difference, in words; `None` while there is none.
 type Difference = Option<String>;
 
+/// By place, what the accepted segments of a round hand over.
+type Accepted = Vec<(u8, Arc<State>)>;
+
 impl Verifier {
     fn open(arguments: &Arguments, progress: Progress) -> Result<Verifier> {
         let store = Store::new(&arguments.folder);
@@ -358,7 +361,7 @@ impl Verifier {
         address: &Address,
         replayed: &mut Replayed,
         bar: &ProgressBar,
-    ) -> Result<std::result::Result<Vec<(u8, Arc<State>)>, String>> {
+    ) -> Result<std::result::Result<Accepted, String>> {
         let is_undone = round.is_undone != 0;
         let mut accepted = Vec::new();
         for trainer in self.world.with_role(TRAINER) {
