@@ -270,7 +270,7 @@ impl UpdateCodec {
             return of;
         }
         let all = b.axis(self.chunks(len) * self.chunk);
-        let last = len as u32 - 1;
+        let last = (len - 1) as u32;
         let index = b.map(&[all], [], |p, _: [Value; 0]| {
             let (at, last) = (p.coordinate(all), p.constant_u(last));
             let beyond = p.less_u(last, at);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::progress::Progress;
-use crate::run::settings::{Exchange, Fraud, MixtureRule, Settings};
+use crate::run::settings::{Exchange, Fraud, MAX_ROUNDS, MAX_STEPS, MixtureRule, Settings};
 use crate::run::{Run, Stop, prepare};
 use crate::store::Store;
 use crate::summary::{DemandSummary, Summary};
@@ -22,10 +22,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SIZE", value_parser = ["tiny", "small", "medium"])]
     model: Option<String>,
     /// Rounds to train
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_ROUNDS)))]
     rounds: Option<u32>,
     /// Steps of each trainer in each round
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_STEPS)))]
     steps: Option<u32>,
     /// Frauds to stage, separated by commas: flip-bit, lazy, poison, wrong-data, wrong-setting, withhold,
     /// late (a trainer's); false-accusation, vote, attest (an auditor's); lying-evaluator, score (an evaluator's); genesis (the creator's);

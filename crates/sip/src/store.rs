@@ -200,3 +200,18 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is not what this version writes", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_come_back_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("floats.json");
+        let mixed = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 12;
+        let floats: Vec<f64> = (1..20_000).map(|n| f64::from_bits(0x3FF0_0000_0000_0000 | mixed(n)) * 3.7).collect();
+        write_json(&path, &floats).unwrap();
+        assert_eq!(read_json::<Vec<f64>>(&path).unwrap(), floats);
+    }
+}

@@ -23,14 +23,15 @@ use std::sync::Arc;
 use crate::progress::{Progress, count};
 use crate::run::check;
 use crate::run::exchange::Applied;
+use crate::run::finish::summarise;
 use crate::run::journal::Journal;
-use crate::run::prepare::{Machine, Prepared, hex, prepare};
-use crate::run::round::rule;
+use crate::run::prepare::{Machine, Prepared, prepare};
+use crate::run::round::{on_chain, rule};
 use crate::run::settings::Settings;
 use crate::run::setup::{AUDITOR, EVALUATOR, TRAINER, job_address, people};
 use crate::run::world::{Person, World};
 use crate::store::{Store, read_json};
-use crate::summary::Summary;
+use crate::summary::{RoundSummary, Summary};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -46,6 +47,10 @@ pub(crate) struct Arguments {
 #[derive(Default)]
 struct Replayed {
     rounds: u32,
+    /// Of them, those that stand.
+    scored: u32,
+    /// Whether the run has come to its end, and its summary and model were compared.
+    is_finished: bool,
     segments: u32,
     convicted: u32,
     attestations: u32,
@@ -95,6 +100,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let finding = serde_json::json!({
             "verified": difference.is_none(),
             "difference": difference,
+            "finished": replayed.is_finished,
             "rounds": replayed.rounds,
             "segments": replayed.segments,
             "convicted_segments": replayed.convicted,
@@ -120,6 +126,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             writeln!(out, "Undone round {}, {}: {}.", undone.round, undone.trainer, undone.finding())?;
         }
         match &difference {
+            None if !replayed.is_finished => writeln!(
+                out,
+                "Verified as far as the run goes: graph, data, seeds, every segment, aggregate, score and attestation are what was committed. It has no model yet."
+            )?,
             None => writeln!(
                 out,
                 "Verified: graph, data, seeds, every segment, aggregate, score and attestation, and the model are what was committed."
@@ -128,6 +138,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+/// Whether the journal tells of a round what the chain does; the chain does not know its segments' losses and bytes.
+fn is_of(told: &RoundSummary, number: u32, round: &Round, domains: usize) -> bool {
+    let (segments, exchanged_bytes) = (told.segments.clone(), told.exchanged_bytes);
+    *told == RoundSummary { segments, exchanged_bytes, ..on_chain(number, round, domains) }
 }
 
 struct Verifier {
@@ -143,6 +159,9 @@ struct Verifier {
 /// The first difference, in words; `None` while there is none.
 type Difference = Option<String>;
 
+/// By place, what the accepted segments of a round hand over.
+type Accepted = Vec<(u8, Arc<State>)>;
+
 impl Verifier {
     fn open(arguments: &Arguments, progress: Progress) -> Result<Verifier> {
         let store = Store::new(&arguments.folder);
@@ -151,9 +170,10 @@ impl Verifier {
         let machine = Machine::from_environment()?;
         progress.stage(&format!("Verifying {}", store.root().display()));
         let prepared = prepare(&settings, &store, &machine)?;
-        let world = World::restore(people(&settings), &store.ledger(rounds))?;
-        let journal: Journal = read_json(&store.journal(rounds))?;
+        let mut world = World::restore(people(&settings), &store.ledger(rounds))?;
+        let mut journal: Journal = read_json(&store.journal(rounds))?;
         journal.check(&world, rounds)?;
+        world.log = std::mem::take(&mut journal.log);
         Ok(Verifier { store, settings, machine, prepared, world, journal, progress })
     }
 
@@ -165,6 +185,9 @@ impl Verifier {
         let job: Job = self.world.read(&job_address)?;
         if let Some(difference) = check::job(&job, &self.settings, &self.prepared, &self.world)? {
             return Ok(Some(difference));
+        }
+        if job.rounds_scored != self.journal.rounds_done {
+            return Ok(Some("the journal and the ledger are of different rounds".into()));
         }
         let mut worker = Worker::new(self.prepared.task.clone(), Arc::clone(&self.machine.threads), self.machine.simd);
         let mut scorer =
@@ -201,6 +224,9 @@ impl Verifier {
                 let replay =
                     self.segments(&mut worker, (&Arc::new(false_base), &applied), &round, &address, replayed, &bar)?;
                 if let Err(difference) = replay {
+                    return Ok(Some(difference));
+                }
+                if let Some(difference) = self.reveals(&round) {
                     return Ok(Some(difference));
                 }
                 seed = round.following_seed::<HostSha256>();
@@ -241,17 +267,22 @@ impl Verifier {
             if let Some(difference) = self.scores(&mut scorer, &next, &job, &round, &address)? {
                 return Ok(Some(difference));
             }
+            let told = self.journal.summary.rounds.get(replayed.scored as usize);
+            if told.is_none_or(|told| !is_of(told, replayed.scored, &round, self.settings.domains.len())) {
+                return Ok(Some(format!("round {number}: the run's journal tells of another outcome than the chain")));
+            }
             base = next;
             head = index;
+            replayed.scored += 1;
         }
         bar.finish_and_clear();
         if base.root() != job.base_root {
             return Ok(Some("the job's base on chain is not the last round's".into()));
         }
         if self.journal.rounds_done < self.settings.rounds {
-            self.progress.line("the run is not finished; what it committed so far is what the replay gives");
             return Ok(None);
         }
+        replayed.is_finished = true;
         if let Some(difference) = self.summary(&base)? {
             return Ok(Some(difference));
         }
@@ -309,21 +340,16 @@ impl Verifier {
         None
     }
 
-    /// What a reader of the summary is told against what was replayed.
+    /// What a reader of the summary is told against what the run's files and the replay give; all but version and timings.
     fn summary(&self, base: &State) -> Result<Difference> {
-        let summary: Summary = read_json(&self.store.summary())?;
-        if summary.model_root != hex(&base.root()) {
-            return Ok(Some("summary.json names another model root than the last base has".into()));
-        }
-        let told = |s: &Summary| {
-            (s.rounds.clone(), s.disputes.clone(), s.initial_loss.clone(), s.demands.clone(), s.undone.clone())
-        };
-        if told(&summary) != told(&self.journal.summary)
-            || summary.participants != self.journal.participants(&self.world)
-        {
-            return Ok(Some("summary.json tells of rounds, disputes or people what the run's journal does not".into()));
-        }
-        Ok(None)
+        let told: Summary = read_json(&self.store.summary())?;
+        let given = summarise(&self.settings, &self.prepared, &self.machine, &self.world, &self.journal, base)?;
+        let given = Summary { version: told.version.clone(), timings: told.timings.clone(), ..given };
+        let (told, given) = (serde_json::to_value(&told)?, serde_json::to_value(&given)?);
+        let parts = given.as_object().into_iter().flatten();
+        let differing = parts.into_iter().find(|(part, value)| told.get(part.as_str()) != Some(*value));
+        Ok(differing
+            .map(|(part, _)| format!("summary.json tells of {} what the run's files do not", part.replace('_', " "))))
     }
 
     /// All segments of a round, from its base and the applied updates: what those hand over that count, or the first difference.
@@ -335,7 +361,7 @@ impl Verifier {
         address: &Address,
         replayed: &mut Replayed,
         bar: &ProgressBar,
-    ) -> Result<std::result::Result<Vec<(u8, Arc<State>)>, String>> {
+    ) -> Result<std::result::Result<Accepted, String>> {
         let is_undone = round.is_undone != 0;
         let mut accepted = Vec::new();
         for trainer in self.world.with_role(TRAINER) {
@@ -423,10 +449,12 @@ impl Verifier {
             self.prepared.claim(SegmentClaim { start_root: start.state.root(), ..account.claim }, &start, &end);
         let committed = sip_proof::merkle::MerkleTree::new(leaves.iter().map(Leaf::preimage)).root();
         let is_false = audit.divergence.is_some() || account.claim != expected;
-        let finding = |difference: Difference| Ok(Replay { difference, end: Arc::clone(&end), is_false });
         if committed != account.claim.accumulator_root {
-            return finding(Some(format!("{where_}: the published leaves are not the ones that were committed")));
+            // Whoever changed the files: nothing follows from them about the segment.
+            let difference = Some(format!("{where_}: the published leaves are not the ones that were committed"));
+            return Ok(Replay { difference, end, is_false: false });
         }
+        let finding = |difference: Difference| Ok(Replay { difference, end: Arc::clone(&end), is_false });
         if account.status == segment::CONVICTED {
             replayed.convicted += 1;
             let is_wrong = !is_false && !self.was_silent(&address);

@@ -175,10 +175,22 @@ fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
     let file = folder.path().join(format!("run/undone-{index}.state"));
     let mut bytes = std::fs::read(&file).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
-    std::fs::write(&file, bytes).unwrap();
+    std::fs::write(&file, &bytes).unwrap();
     let output = sip(&["verify", path(folder.path())]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("undone-"), "{}", text(&output.stdout));
+    // Changed files make no honest segment of an undone round a false one.
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let file = folder.path().join("run/journal-4.json");
+    let mut journal: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let published = journal["published"].as_array_mut().unwrap();
+    let honest = published.iter_mut().find(|p| p["round"] == index && p["place"] == 0).unwrap();
+    honest["leaves"][0][2] = Value::from("0".repeat(64));
+    std::fs::write(&file, journal.to_string()).unwrap();
+    let output = sip(&["verify", path(folder.path())]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("published leaves"), "{}", text(&output.stdout));
 }
 
 #[test]
@@ -245,7 +257,9 @@ fn a_killed_run_goes_on_and_ends_as_if_nothing_had_happened() {
             }
             let again = refused(&["demo", "--quick", "--out", path(&broken)]);
             assert!(again.contains("not finished"), "{again}");
-            succeed(sip(&["verify", path(&broken)]).output().unwrap());
+            let verified = succeed(sip(&["verify", path(&broken), "--json"]).output().unwrap());
+            let finding: Value = serde_json::from_str(&verified).unwrap();
+            assert_eq!((&finding["verified"], &finding["finished"]), (&Value::Bool(true), &Value::Bool(false)));
         }
         let resumed = sip(&["demo", "--resume", "--json", "--out", path(&broken)]).output().unwrap();
         let resumed: Value = serde_json::from_str(&succeed(resumed)).unwrap();
@@ -300,11 +314,47 @@ fn verification_names_what_was_changed() {
     });
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("summary.json"), "{said}");
-    let (code, said) = change("run/settings.json", &|bytes| {
-        let changed = text(bytes).replace("\"seed\": 10", "\"seed\": 11");
-        *bytes = changed.into_bytes();
+    let (code, said) = change("summary.json", &|bytes| {
+        let mut summary: Value = serde_json::from_slice(bytes).unwrap();
+        summary["chain"]["compute_units"] = Value::from(1);
+        *bytes = summary.to_string().into_bytes();
     });
-    assert_ne!(code, Some(0), "{said}");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("summary.json tells of chain"), "{said}");
+    let (code, said) = change("run/journal-4.json", &|bytes| {
+        let mut journal: Value = serde_json::from_slice(bytes).unwrap();
+        journal["summary"]["rounds"][1]["loss"][0] = Value::from(0.5);
+        *bytes = journal.to_string().into_bytes();
+    });
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("round 2: the run's journal tells"), "{said}");
+    for (from, to, expected) in [
+        ("\"seed\": 10", "\"seed\": 11", ""),
+        ("\"audit_rate\": 1.0", "\"audit_rate\": 0.25", "other terms"),
+        ("\"num_layers\": 2", "\"num_layers\": 4096", "another model"),
+        ("\"leaf_interval\": 5", "\"leaf_interval\": 0", "steps a leaf"),
+        ("\"rounds\": 4", "\"rounds\": 0", "rounds of"),
+    ] {
+        let (code, said) = change("run/settings.json", &|bytes| {
+            let changed = text(bytes).replace(from, to);
+            assert_ne!(changed, text(bytes), "{from}");
+            *bytes = changed.into_bytes();
+        });
+        assert!(code == Some(1) || code == Some(2), "{to}: {said}");
+        assert!(said.contains(expected), "{to}: {said}");
+    }
+    // A run that is said to be unfinished needs its model all the same.
+    for (kind, end) in [("journal", "json"), ("ledger", "bin"), ("base", "state")] {
+        std::fs::rename(out.join(format!("run/{kind}-4.{end}")), out.join(format!("run/{kind}-3.{end}"))).unwrap();
+    }
+    let (code, said) = change("run/journal-3.json", &|bytes| {
+        let mut journal: Value = serde_json::from_slice(bytes).unwrap();
+        journal["rounds_done"] = Value::from(3);
+        journal["summary"]["rounds"].as_array_mut().unwrap().pop();
+        *bytes = journal.to_string().into_bytes();
+    });
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("different rounds"), "{said}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Start an exit; until it is mature it is slashed with the pool and earns nothing
     Request {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
         /// Tokens, or "all"
@@ -33,6 +34,7 @@ enum Command {
     List,
     /// Take the tokens of a mature exit
     Claim {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
         /// The exit's number, as listed
@@ -41,6 +43,7 @@ enum Command {
     },
     /// Take an exit back: its tokens are new stake again, pending at first
     Cancel {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
         /// The exit's number, as listed

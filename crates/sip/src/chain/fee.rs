@@ -44,11 +44,13 @@ enum Command {
     },
     /// Show what fees wait for the data and the patrons of a job's domains
     Show {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
     },
     /// Pay a domain's data pool and attention pool what waits for them
     Settle {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
         /// Its name or number

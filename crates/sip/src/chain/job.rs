@@ -27,23 +27,28 @@ enum Command {
     List,
     /// Show one job in full: what is computed, by commitment, and by which rules
     Show {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
     },
     /// List the rounds of a job: phase, segments, outcome
     Rounds {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
     },
     /// List the places of a job: whose they are, with what stake, and what they did in its last round
     Seats {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
     },
     /// Take the next free place with a pool of the wallet: trainer, auditor or evaluator
     Join {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
     },

@@ -22,6 +22,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Turn active stake into share tokens, which earn by their price
     Tokenize {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
         /// What they are worth, tokens, or "all"
@@ -33,6 +34,7 @@ enum Command {
     },
     /// Turn share tokens back into stake, pending at first
     Detokenize {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
         /// What they are worth, tokens, or "all"
@@ -41,6 +43,7 @@ enum Command {
     },
     /// Show what a share token of a pool is worth, how many there are and what the wallet holds
     Show {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
     },

@@ -24,6 +24,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Lock attention on a domain: up to two and a half times the weight at four years, falling on a line to the lock's end
     Create {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
         /// Its name or number, or a side of a setting, as in "learning-rate:up"
@@ -38,6 +39,7 @@ enum Command {
     },
     /// Make a running lock longer, larger, or both
     Extend {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
         /// Its name or number, or a side of a setting, as in "learning-rate:up"

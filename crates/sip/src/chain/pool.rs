@@ -63,6 +63,7 @@ enum Command {
     },
     /// Show one pool in full
     Show {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
     },
@@ -99,6 +100,7 @@ enum Command {
     },
     /// Add to the own bond
     Bond {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
         /// Tokens
@@ -107,16 +109,19 @@ enum Command {
     },
     /// Take no stake any more; the own bond is free after the unbonding time
     Retire {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
     },
     /// Take the own bond of a retired pool
     WithdrawBond {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
     },
     /// Take what the pool owes its operator
     Commission {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
     },

@@ -55,8 +55,10 @@ enum Command {
     },
     /// Propose to pay a wallet out of treasury, reserve or insurance, a day later (authority)
     ProposeSpending {
+        /// Bucket that pays
         #[arg(value_name = "FROM")]
         from: Purse,
+        /// Address of the wallet
         #[arg(value_name = "WALLET")]
         wallet: Address,
         /// Tokens
@@ -85,6 +87,7 @@ enum Command {
     Burn,
     /// Bring an account of an older layout to the present one; anyone may
     Migrate {
+        /// Address of the account
         #[arg(value_name = "ACCOUNT")]
         account: Address,
     },

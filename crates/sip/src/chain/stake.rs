@@ -26,6 +26,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Stake tokens on a pool; they are pending at first and become active evenly over the activation time
     Deposit {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
         /// Tokens
@@ -36,6 +37,7 @@ enum Command {
     },
     /// Turn pending stake that is due into active stake, which everything else does on its way as well
     Activate {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
         /// Another wallet's stake
@@ -44,6 +46,7 @@ enum Command {
     },
     /// Take pending stake back, all of it: it leaves as an exit, through the unbonding time
     Cancel {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
     },

@@ -30,16 +30,19 @@ enum Command {
     Jobs,
     /// Show a job's domains and settings: attention, and the mixture and the values that the next round would have if it began now
     Show {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
     },
     /// Show the mixture, the settings and the score of each past round
     History {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
     },
     /// Stake attention on a domain, or on one side of a setting
     Add {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
         /// Its name or number; of a setting its name and the side, as in "learning-rate:up"
@@ -53,6 +56,7 @@ enum Command {
     },
     /// Move attention from one domain or side of a setting to another, where it is pending at first
     Move {
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
         /// Its name or number
@@ -72,6 +76,7 @@ enum Command {
         /// Where the stake is
         #[arg(value_name = "POOL")]
         pool: Address,
+        /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
         /// Its name or number
@@ -83,11 +88,13 @@ enum Command {
     },
     /// Withdraw the vote of the stake in a pool
     Withdraw {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
     },
     /// Count a vote at the present price of its shares, after rewards or a slash
     Refresh {
+        /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
         /// Another wallet's vote

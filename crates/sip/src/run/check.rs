@@ -7,6 +7,7 @@ use solana_address::Address;
 
 use super::prepare::Prepared;
 use super::settings::{STEERED, Settings};
+use super::setup::job_spec;
 use super::world::World;
 
 /// Graph, tables, genesis state and data against the job on chain: the first difference, in words.
@@ -46,6 +47,9 @@ pub(crate) fn job(job: &Job, settings: &Settings, prepared: &Prepared, world: &W
     }
     if spec.settings[..STEERED.len()] != STEERED || spec.mixture_mode != settings.mixture.mode() as u8 {
         return Ok(Some("the job on chain is steered by other rules than the run's settings say".into()));
+    }
+    if *spec != job_spec(settings, prepared) {
+        return Ok(Some("the job on chain has other terms than the run's settings give".into()));
     }
     for (number, domain) in settings.domains.iter().enumerate() {
         let dataset: Dataset = world.read(&Address::new_from_array(job.datasets[number]))?;

@@ -3,17 +3,20 @@
 use anyhow::{Context, Result};
 use sip_model::export::{TensorRef, save_pretrained};
 use sip_model::{Generator, Sampler, Sampling, params};
+use sip_node::State;
 use sip_protocol::config::{CAP, TOKEN};
 use std::sync::Arc;
 
 use super::Run;
-use super::prepare::hex;
-use super::settings::STEERED;
+use super::journal::Journal;
+use super::prepare::{Machine, Prepared, hex};
+use super::settings::{STEERED, Settings};
 use super::setup::PROVIDER;
+use super::world::World;
 use crate::report;
 use crate::setting;
 use crate::store::{write_json, write_text};
-use crate::summary::{DomainSummary, InstructionSummary, ModelSummary, Sample, SettingSummary, Summary};
+use crate::summary::{ChainSummary, DomainSummary, InstructionSummary, ModelSummary, Sample, SettingSummary, Summary};
 
 /// Tokens of a prompt and of what the model writes after it.
 const PROMPT_TOKENS: usize = 8;
@@ -22,37 +25,9 @@ const SAMPLE_TOKENS: usize = 60;
 impl Run {
     /// Writes the model, the summary and the report.
     pub(crate) fn finish(&mut self) -> Result<Summary> {
-        let weights = params(&self.settings.model).len();
-        self.export_model(weights)?;
-        let mut summary = self.journal.summary.clone();
-        summary.version = env!("CARGO_PKG_VERSION").into();
-        summary.seed = self.settings.seed;
-        summary.cheats = self.settings.cheats.iter().map(|fraud| fraud.name().to_string()).collect();
-        summary.model = self.model_summary();
-        summary.updates = self.settings.updates.name().into();
-        let providers = self.world.with_role(PROVIDER);
-        summary.domains = (self.settings.domains.iter().zip(providers).enumerate())
-            .map(|(number, (domain, provider))| DomainSummary {
-                name: domain.name.clone(),
-                provider: self.world.people[provider].name.clone(),
-                train_tokens: self.prepared.task.domains[number].token_count(),
-                heldout_tokens: self.prepared.heldout[number].token_count(),
-                root: domain.train_root.clone(),
-            })
-            .collect();
-        summary.settings = STEERED
-            .iter()
-            .map(|setting| SettingSummary {
-                name: setting::name(setting),
-                lower: setting::scale(setting.lower),
-                default: setting::scale(setting.default),
-                upper: setting::scale(setting.upper),
-            })
-            .collect();
-        summary.participants = self.journal.participants(&self.world);
-        self.chain_summary(&mut summary)?;
-        summary.model_root = hex(&self.base.root());
-        summary.samples = self.samples(weights)?;
+        self.export_model(params(&self.settings.model).len())?;
+        let mut summary =
+            summarise(&self.settings, &self.prepared, &self.machine, &self.world, &self.journal, &self.base)?;
         let timings = &mut summary.timings;
         timings.total_seconds = self.seconds();
         timings.tokens_per_second =
@@ -63,45 +38,6 @@ impl Run {
         write_json(&self.store.summary(), &summary)?;
         write_text(&self.store.report(), &report::page(&summary))?;
         Ok(summary)
-    }
-
-    fn model_summary(&self) -> ModelSummary {
-        let settings = &self.settings;
-        ModelSummary {
-            name: settings.preset.clone(),
-            parameters: params(&settings.model).iter().map(|param| param.len() as u64).sum(),
-            vocabulary: settings.model.vocab_size as u32,
-            layers: settings.model.num_layers as u32,
-            hidden: settings.model.hidden_size as u32,
-            sequence: settings.sequence_length(),
-            batch: settings.batch,
-            inner_steps: settings.inner_steps,
-            leaf_interval: settings.leaf_interval,
-            graph_nodes: self.prepared.task.graph.nodes().len() as u32,
-            graph_root: hex(&self.prepared.task.roots.root::<sip_proof::HostSha256>()),
-        }
-    }
-
-    fn chain_summary(&self, summary: &mut Summary) -> Result<()> {
-        let statistics = self.world.ledger.statistics();
-        let chain = &mut summary.chain;
-        chain.transactions = statistics.transactions;
-        chain.compute_units = statistics.compute_units;
-        chain.transaction_bytes = statistics.transaction_bytes;
-        chain.commitment_bytes_per_step =
-            self.journal.commitment_bytes as f64 / summary.work.trained_steps.max(1) as f64;
-        let burned = self.world.config()?.burned;
-        chain.burned = burned as f64 / TOKEN as f64;
-        chain.supply = (CAP - burned) as f64 / TOKEN as f64;
-        chain.instructions = (self.world.log.iter())
-            .map(|(name, units)| {
-                let mut sorted = units.clone();
-                sorted.sort_unstable();
-                let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
-                InstructionSummary { name: name.clone(), count: units.len() as u64, compute_units: median }
-            })
-            .collect();
-        Ok(())
     }
 
     fn export_model(&self, weights: usize) -> Result<()> {
@@ -116,21 +52,104 @@ impl Run {
         save_pretrained(&self.store.model(), &self.settings.model, &tensors)
             .with_context(|| format!("cannot save the model to {}", self.store.model().display()))
     }
+}
 
-    /// What the model makes of the first words of the held-out text of each domain.
-    fn samples(&self, weights: usize) -> Result<Vec<Sample>> {
-        let weights = self.base.entries()[..weights].to_vec();
-        let mut generator = Generator::new(&self.settings.model, weights, Arc::clone(&self.machine.threads))?;
-        let sampling = Sampling { top_k: 40, ..Sampling::default() };
-        let mut samples = Vec::new();
-        for (number, heldout) in self.prepared.heldout.iter().enumerate() {
-            let start = heldout.tokens().len() / 2;
-            let prompt = heldout.tokens()[start..].iter().take(PROMPT_TOKENS).copied().collect::<Vec<_>>();
-            let mut sampler = Sampler::new(sampling, self.settings.seed.wrapping_add(number as u64));
-            let written = generator.generate(&prompt, SAMPLE_TOKENS, &mut sampler, &mut |_| true)?;
-            let tokenizer = &self.prepared.tokenizer;
-            samples.push(Sample { prompt: tokenizer.decode(&prompt)?, text: tokenizer.decode(&written)? });
-        }
-        Ok(samples)
+/// A finished run's summary by its files alone, so that whoever verifies the run makes the same; of the timings what the journal has.
+pub(crate) fn summarise(
+    settings: &Settings,
+    prepared: &Prepared,
+    machine: &Machine,
+    world: &World,
+    journal: &Journal,
+    base: &State,
+) -> Result<Summary> {
+    let providers = world.with_role(PROVIDER);
+    let domains = (settings.domains.iter().zip(providers).enumerate())
+        .map(|(number, (domain, provider))| DomainSummary {
+            name: domain.name.clone(),
+            provider: world.people[provider].name.clone(),
+            train_tokens: prepared.task.domains[number].token_count(),
+            heldout_tokens: prepared.heldout[number].token_count(),
+            root: domain.train_root.clone(),
+        })
+        .collect();
+    let steered = STEERED
+        .iter()
+        .map(|setting| SettingSummary {
+            name: setting::name(setting),
+            lower: setting::scale(setting.lower),
+            default: setting::scale(setting.default),
+            upper: setting::scale(setting.upper),
+        })
+        .collect();
+    Ok(Summary {
+        version: env!("CARGO_PKG_VERSION").into(),
+        seed: settings.seed,
+        cheats: settings.cheats.iter().map(|fraud| fraud.name().to_string()).collect(),
+        model: model_summary(settings, prepared),
+        updates: settings.updates.name().into(),
+        domains,
+        settings: steered,
+        participants: journal.participants(world),
+        chain: chain_summary(world, journal)?,
+        model_root: hex(&base.root()),
+        samples: samples(settings, prepared, machine, base)?,
+        ..journal.summary.clone()
+    })
+}
+
+fn model_summary(settings: &Settings, prepared: &Prepared) -> ModelSummary {
+    ModelSummary {
+        name: settings.preset.clone(),
+        parameters: params(&settings.model).iter().map(|param| param.len() as u64).sum(),
+        vocabulary: settings.model.vocab_size as u32,
+        layers: settings.model.num_layers as u32,
+        hidden: settings.model.hidden_size as u32,
+        sequence: settings.sequence_length(),
+        batch: settings.batch,
+        inner_steps: settings.inner_steps,
+        leaf_interval: settings.leaf_interval,
+        graph_nodes: prepared.task.graph.nodes().len() as u32,
+        graph_root: hex(&prepared.task.roots.root::<sip_proof::HostSha256>()),
     }
+}
+
+fn chain_summary(world: &World, journal: &Journal) -> Result<ChainSummary> {
+    let statistics = world.ledger.statistics();
+    let burned = world.config()?.burned;
+    let instructions = (world.log.iter())
+        .map(|(name, units)| {
+            let mut sorted = units.clone();
+            sorted.sort_unstable();
+            let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+            InstructionSummary { name: name.clone(), count: units.len() as u64, compute_units: median }
+        })
+        .collect();
+    Ok(ChainSummary {
+        transactions: statistics.transactions,
+        compute_units: statistics.compute_units,
+        transaction_bytes: statistics.transaction_bytes,
+        commitment_bytes_per_step: journal.commitment_bytes as f64 / journal.summary.work.trained_steps.max(1) as f64,
+        instructions,
+        supply: CAP.saturating_sub(burned) as f64 / TOKEN as f64,
+        burned: burned as f64 / TOKEN as f64,
+        conserved: journal.summary.chain.conserved,
+    })
+}
+
+/// What the model makes of the first words of the held-out text of each domain.
+fn samples(settings: &Settings, prepared: &Prepared, machine: &Machine, base: &State) -> Result<Vec<Sample>> {
+    let weights = base.entries()[..params(&settings.model).len()].to_vec();
+    let mut generator = Generator::new(&settings.model, weights, Arc::clone(&machine.threads))?;
+    let sampling = Sampling { top_k: 40, ..Sampling::default() };
+    let mut samples = Vec::new();
+    for (number, heldout) in prepared.heldout.iter().enumerate() {
+        let start = heldout.tokens().len() / 2;
+        let prompt = heldout.tokens()[start..].iter().take(PROMPT_TOKENS).copied().collect::<Vec<_>>();
+        let mut sampler = Sampler::new(sampling, settings.seed.wrapping_add(number as u64));
+        let written = generator.generate(&prompt, SAMPLE_TOKENS, &mut sampler, &mut |_| true)?;
+        let tokenizer = &prepared.tokenizer;
+        samples.push(Sample { prompt: tokenizer.decode(&prompt)?, text: tokenizer.decode(&written)? });
+    }
+    Ok(samples)
 }

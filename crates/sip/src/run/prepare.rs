@@ -119,6 +119,7 @@ pub(crate) fn genesis_graph(settings: &Settings) -> Result<Graph> {
 
 /// Loads the tokens and builds graph, tables and genesis state from the settings.
 pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> Result<Prepared> {
+    settings.check()?;
     let sequence_length = settings.sequence_length();
     let mut domains = Vec::new();
     let mut heldout = Vec::new();
@@ -129,9 +130,6 @@ pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> 
         };
         domains.push(load("train", &domain.train_root)?);
         heldout.push(load("heldout", &domain.heldout_root)?);
-    }
-    if domains.is_empty() {
-        bail!("the run has no data");
     }
     let optimizer = settings.optimizer();
     let total_steps = settings.total_steps();

@@ -608,21 +608,12 @@ impl Run {
     }
 
     fn note_round(&mut self, number: u32, committed: &[Committed], rewards: &[u64], scored: &Round) -> Result<()> {
-        let domains = self.settings.domains.len();
-        let nats = |micro: u32| f64::from(micro) / sip_eval::MICRO_NATS;
-        let segments = self.segments(committed, rewards)?;
         let round = RoundSummary {
-            index: number,
-            mixture_bps: scored.mixture_bps[..domains].to_vec(),
-            settings: STEERED.iter().zip(scored.settings).map(|(_, value)| setting::scale(value)).collect(),
-            loss: scored.scores[..domains].iter().map(|score| nats(*score)).collect(),
-            score: nats(scored.score),
-            quality: scored.quality as f64 / QUALITY_ONE as f64,
-            segments,
-            state_root: hex(&scored.next_base),
+            segments: self.segments(committed, rewards)?,
             exchanged_bytes: (committed.iter())
                 .map(|segment| self.prepared.exchanged_bytes(&self.settings, &segment.result))
                 .sum(),
+            ..on_chain(number, scored, self.settings.domains.len())
         };
         let losses: Vec<String> = self
             .settings
@@ -635,6 +626,22 @@ impl Run {
         self.journal.summary.rounds.push(round);
         self.journal.rounds_done = number + 1;
         Ok(())
+    }
+}
+
+/// What the chain says of a scored round; its segments are left out.
+pub(crate) fn on_chain(number: u32, scored: &Round, domains: usize) -> RoundSummary {
+    let nats = |micro: u32| f64::from(micro) / sip_eval::MICRO_NATS;
+    RoundSummary {
+        index: number,
+        mixture_bps: scored.mixture_bps[..domains].to_vec(),
+        settings: STEERED.iter().zip(scored.settings).map(|(_, value)| setting::scale(value)).collect(),
+        loss: scored.scores[..domains].iter().map(|score| nats(*score)).collect(),
+        score: nats(scored.score),
+        quality: scored.quality as f64 / QUALITY_ONE as f64,
+        segments: Vec::new(),
+        state_root: hex(&scored.next_base),
+        exchanged_bytes: 0,
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a run is, in full: saved beside it, so that it can go on and be verified.
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use sip_graph::{AdamW, Steered};
 use sip_model::{LlamaConfig, Schedule, Shape, UpdateCodec, params};
+use sip_protocol::job::MAX_DOMAINS;
 use sip_protocol::mixture::Mode;
 use sip_protocol::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 
@@ -185,7 +187,41 @@ impl Fraud {
     }
 }
 
+/// Most rounds of a run, and most steps of a segment.
+pub(crate) const MAX_ROUNDS: u32 = 1_000;
+pub(crate) const MAX_STEPS: u32 = 10_000;
+
 impl Settings {
+    /// Whether a run can have these settings: a file of them may come from anybody.
+    pub(crate) fn check(&self) -> Result<()> {
+        let preset = LlamaConfig::preset(&self.preset);
+        let is_known = preset.is_some_and(|preset| {
+            let expected = LlamaConfig { vocab_size: self.model.vocab_size, ..preset.clone() };
+            self.model.vocab_size <= preset.vocab_size && self.model == expected
+        });
+        ensure!(is_known, "the settings ask for another model than the preset {} is", self.preset);
+        ensure!(
+            (1..=MAX_ROUNDS).contains(&self.rounds) && (1..=MAX_STEPS).contains(&self.inner_steps),
+            "the settings ask for {} rounds of {} steps; expected 1 to {MAX_ROUNDS} of 1 to {MAX_STEPS}",
+            self.rounds,
+            self.inner_steps
+        );
+        ensure!(
+            (1..=self.inner_steps).contains(&self.leaf_interval),
+            "the settings ask for {} steps a leaf; expected 1 to {}",
+            self.leaf_interval,
+            self.inner_steps
+        );
+        ensure!(
+            (1..=MAX_DOMAINS).contains(&self.domains.len()),
+            "the settings name {} domains; expected 1 to {MAX_DOMAINS}",
+            self.domains.len()
+        );
+        let is_once = |at: usize| !self.cheats[..at].contains(&self.cheats[at]);
+        ensure!((0..self.cheats.len()).all(is_once), "the settings stage a fraud twice; name each once");
+        Ok(())
+    }
+
     /// Tokens per sequence.
     pub(crate) fn sequence_length(&self) -> u32 {
         self.model.max_seq_len as u32
