@@ -215,7 +215,10 @@ fn codec() -> impl Strategy<Value = UpdateCodec> {
     })
 }
 
-fn case() -> impl Strategy<Value = (UpdateCodec, Vec<usize>, State, Vec<(State, State, State)>)> {
+/// A codec, lengths of weights, a base, and of each trainer three states.
+type Case = (UpdateCodec, Vec<usize>, State, Vec<(State, State, State)>);
+
+fn case() -> impl Strategy<Value = Case> {
     let lengths = prop::collection::vec(prop::sample::select(vec![1usize, 7, 8, 63, 64, 65, 128, 257]), 1..4);
     (codec(), lengths, 1usize..6).prop_flat_map(|(codec, lengths, count)| {
         let states: Vec<usize> = lengths.iter().cycle().take(3 * lengths.len()).copied().collect();
