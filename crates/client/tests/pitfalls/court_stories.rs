@@ -116,7 +116,7 @@ pub(crate) fn demands_are_answered() {
     let state: Dataset = scene.world.state(&dataset);
     scene.world.overwrite(&dataset, &Dataset { train_root: BlobTree::new(&tokens).root(), ..state });
     scene.open_round();
-    let claim = SegmentClaim { end_root: MerkleTree::new(&roots).root(), ..scene.claim(0) };
+    let claim = SegmentClaim { end_root: MerkleTree::new(roots).root(), ..scene.claim(0) };
     scene.commit_claim(0, &claim);
     for trainer in 1..3 {
         scene.commit(trainer);

@@ -15,7 +15,7 @@ impl Random {
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) as u128 * limit.max(1) as u128 >> 64) as usize
+        (((mixed ^ (mixed >> 31)) as u128 * limit.max(1) as u128) >> 64) as usize
     }
 
     fn byte(&mut self) -> u8 {
