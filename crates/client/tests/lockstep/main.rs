@@ -36,7 +36,7 @@ impl Random {
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) as u128 * limit as u128 >> 64) as u64
+        (((mixed ^ (mixed >> 31)) as u128 * limit as u128) >> 64) as u64
     }
 
     fn pick<T: Copy>(&mut self, items: &[T]) -> T {

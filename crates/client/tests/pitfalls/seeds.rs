@@ -64,7 +64,9 @@ pub(crate) fn canonical_seeds(case: &Case, address: &Address) -> (Vec<Vec<u8>>, 
             };
             candidates = candidates
                 .iter()
-                .flat_map(|start| choices.iter().map(|choice| [start.as_slice(), &[choice.clone()]].concat()))
+                .flat_map(|start| {
+                    choices.iter().map(|choice| [start.as_slice(), std::slice::from_ref(choice)].concat())
+                })
                 .collect();
         }
         for seeds in candidates {

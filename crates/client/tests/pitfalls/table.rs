@@ -134,8 +134,7 @@ pub(crate) fn simulate(ledger: &Embedded, instructions: &[Instruction]) -> Resul
         }
         Err(error) => {
             let ends = [InstructionError::ProgramFailedToComplete, InstructionError::ComputationalBudgetExceeded];
-            let is_abort =
-                matches!(error, TransactionError::InstructionError(_, error) if ends.iter().any(|end| *end == error));
+            let is_abort = matches!(error, TransactionError::InstructionError(_, error) if ends.contains(&error));
             Err(Refusal { reason: None, is_abort })
         }
     }
