@@ -23,7 +23,7 @@ use super::claim::Claim;
 use super::event::Event;
 use super::here::{Here, Seen, Stands, commitment};
 use super::judge::is_drawn;
-use super::watch::Watch;
+use super::watch::{Watch, check_places};
 use crate::run::prepare::unhex;
 
 /// A hash chain is searched this far for the draw that is due.
@@ -51,6 +51,7 @@ impl Operator {
             Ok(account.with_context(|| format!("the program has no account at {address}"))?.data)
         };
         let job: Box<Job> = decode(&read(job_address)?)?;
+        check_places(job_address, [job.auditor_count])?;
         let operator = key.pubkey();
         for place in 0..job.auditor_count {
             let address = Address::new_from_array(job.auditors[usize::from(place)]);

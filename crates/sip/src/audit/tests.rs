@@ -398,6 +398,46 @@ fn a_job_on_a_chain_elsewhere_is_followed_through_its_url() {
     localnet.shut_down().unwrap();
 }
 
+/// A chain elsewhere may answer anything: places that do not exist are an error, for a watchtower and for an operator, and no panic.
+#[test]
+fn a_chain_that_makes_up_places_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, _) = in_audit(folder.path(), Vec::new());
+    let key = auditor(&run.world.people);
+    let program = run.world.program;
+    let job = program.job(&run.world.people[0].wallet(), 0);
+    let round = program.round(&job, 0);
+    let honest = run.store.ledger(0);
+    type Change<'a> = &'a dyn Fn(&mut Job, &mut Round);
+    let forge = |run: &mut Run, address: &Address, change: Change<'_>| {
+        let (mut forged_job, mut forged_round): (Job, Round) =
+            (run.world.read(&job).unwrap(), run.world.read(&round).unwrap());
+        change(&mut forged_job, &mut forged_round);
+        let mut account = run.world.ledger.account(address).unwrap();
+        let bytes = if *address == job { bytemuck::bytes_of(&forged_job) } else { bytemuck::bytes_of(&forged_round) };
+        let original = std::mem::replace(&mut account.data, bytes.to_vec());
+        run.world.ledger.set_account(*address, account.clone()).unwrap();
+        run.world.ledger.snapshot(&honest).unwrap();
+        run.world.ledger.set_account(*address, solana_account::Account { data: original, ..account }).unwrap();
+    };
+    let changes: [(Address, Change<'_>); 5] = [
+        (job, &|job, _| job.trainer_count = 200),
+        (job, &|job, _| job.auditor_count = 17),
+        (job, &|job, _| job.evaluator_count = 255),
+        (round, &|_, round| round.auditor_count = 17),
+        (round, &|_, round| round.evaluator_count = 99),
+    ];
+    for (address, change) in changes {
+        forge(&mut run, &address, change);
+        for operator in [false, true] {
+            let arguments = Arguments { operator, ..arguments(folder.path()) };
+            let outcome = follow(&run.store, &arguments, &key, &mut |_| (), &mut || true);
+            let error = outcome.expect_err("places that do not exist").to_string();
+            assert!(error.contains("more than 16 places"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn nothing_is_sent_that_the_disk_cannot_remember() {
     let folder = tempfile::tempdir().unwrap();

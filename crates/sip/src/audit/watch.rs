@@ -4,7 +4,7 @@
 //! between any two transactions, also those of one step. Which disputes are open, and whose move it is, the chain says; the next move follows from the
 //! position and a replay alone; salts follow from the key; and what was found is on disk before anything is sent because of it.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
 use sip_ledger::{Ledger, LedgerError, MAX_TRANSACTION_BYTES, compute_unit_limit, pack, transaction_bytes};
 use sip_node::dispute::Move;
@@ -12,7 +12,7 @@ use sip_node::{State, Worker};
 use sip_protocol::Account;
 use sip_protocol::dispute::Game;
 use sip_protocol::evaluation;
-use sip_protocol::job::{Job, bit};
+use sip_protocol::job::{Job, MAX_AUDITORS, MAX_EVALUATORS, MAX_TRAINERS, bit};
 use sip_protocol::round::{self, Round};
 use sip_protocol::segment::Segment;
 use solana_address::Address;
@@ -66,6 +66,17 @@ pub(super) struct Watch<'a, L> {
     pub report: &'a mut dyn FnMut(&Event),
 }
 
+/// Checks that an account, which a chain elsewhere may have made up, tells of no more places than there are.
+pub(super) fn check_places<const N: usize>(address: &Address, counts: [u8; N]) -> Result<()> {
+    let most = MAX_TRAINERS.min(MAX_AUDITORS).min(MAX_EVALUATORS);
+    let is_possible = counts.iter().all(|count| usize::from(*count) <= most);
+    ensure!(
+        is_possible,
+        "account {address} tells of more than {most} places of a role; ask a chain that you can trust"
+    );
+    Ok(())
+}
+
 impl<L: Ledger> Watch<'_, L> {
     /// Does the next thing that can be done now: sends what belongs together, or computes one thing. False if there is none.
     pub(super) fn step(&mut self) -> Result<bool> {
@@ -112,6 +123,7 @@ impl<L: Ledger> Watch<'_, L> {
 
     fn look(&mut self) -> Result<Here> {
         let job: Box<Job> = self.read(&self.job)?;
+        check_places(&self.job, [job.trainer_count, job.auditor_count, job.evaluator_count])?;
         match self.source.describes(&job) {
             Match::No => bail!(
                 "the job at {} is not the one that the settings and data in {} describe",
@@ -133,6 +145,7 @@ impl<L: Ledger> Watch<'_, L> {
     fn seen(&self, job: &Job, index: u32) -> Result<Seen> {
         let address = self.program.round(&self.job, index);
         let round: Box<Round> = self.read(&address)?;
+        check_places(&address, [round.auditor_count, round.evaluator_count])?;
         let stands = |pools: &[[u8; 32]], place: u8| -> Result<Stands> {
             let pool = Address::new_from_array(pools[usize::from(place)]);
             let address = self.program.segment(&address, &pool);
