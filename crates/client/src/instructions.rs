@@ -459,8 +459,13 @@ impl Program {
         index: u32,
         attention: impl Iterator<Item = u32>,
     ) -> Instruction {
-        let mut accounts =
-            vec![payer(payer_wallet), writable(*job), writable(self.round(job, index)), readable(SYSTEM_PROGRAM)];
+        let mut accounts = vec![
+            payer(payer_wallet),
+            readable(self.config()),
+            writable(*job),
+            writable(self.round(job, index)),
+            readable(SYSTEM_PROGRAM),
+        ];
         accounts.extend(attention.map(|number| writable(self.attention_pool(job, number))));
         build(self, &OpenRound {}, accounts)
     }
@@ -657,9 +662,14 @@ impl Program {
 /// Settlement.
 impl Program {
     /// [`SettleSegment`] of a trainer's pool.
-    pub fn settle_segment(&self, round: &Address, pool: &Address) -> Instruction {
-        let accounts =
-            vec![writable(self.config()), writable(*round), writable(self.segment(round, pool)), writable(*pool)];
+    pub fn settle_segment(&self, job: &Address, round: &Address, pool: &Address) -> Instruction {
+        let accounts = vec![
+            writable(self.config()),
+            readable(*job),
+            writable(*round),
+            writable(self.segment(round, pool)),
+            writable(*pool),
+        ];
         build(self, &SettleSegment {}, accounts)
     }
 
@@ -696,6 +706,6 @@ impl Program {
     /// [`SettlePatrons`] of a domain.
     pub fn settle_patrons(&self, job: &Address, round: &Address, domain: u8) -> Instruction {
         let pool = self.attention_pool(job, domain as u32);
-        build(self, &SettlePatrons { domain }, vec![writable(self.config()), writable(*round), writable(pool)])
+        build(self, &SettlePatrons { domain }, self.settled(job, round, &pool))
     }
 }

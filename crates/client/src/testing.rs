@@ -764,7 +764,7 @@ impl Scene {
         let mut instructions = Vec::new();
         for trainer in &self.trainers {
             if state.committed & (1 << trainer.seat.place) != 0 {
-                instructions.push(program.settle_segment(&round, &trainer.seat.pool));
+                instructions.push(program.settle_segment(&job, &round, &trainer.seat.pool));
             }
         }
         for auditor in &self.auditors {

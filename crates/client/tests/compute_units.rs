@@ -20,7 +20,7 @@ use sip_node::dispute::Challenger;
 use sip_node::dispute::synthetic::{self, Flaw, Lie, node};
 use sip_proof::{BlobTree, merkle::MerkleTree};
 use sip_protocol::{
-    administration::{ProposalKind, TIMELOCK_SLOTS},
+    administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
     config::{Parameters, TOKEN},
     data::Dataset,
     dispute::{CaseKind, Dispute, MoveKind, Outcome},
@@ -73,11 +73,11 @@ fn every_instruction_stays_within_its_budget() {
     );
     let create = program.create_token_account(&key, &key);
     world.send(&[create], &[&authority]);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     table.run(&mut world, "apply_parameters", 1_000, program.apply_parameters(), &authority);
     let spend = program.propose_spending(&key, ProposalKind::Treasury, &key, TOKEN);
     table.run(&mut world, "propose_spending", 400, spend, &authority);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     table.run(&mut world, "apply_spending", 2_000, program.apply_spending(&key), &authority);
     table.run(&mut world, "pause", 300, program.pause(&key), &authority);
     table.run(&mut world, "unpause", 300, program.unpause(&key), &authority);
@@ -184,7 +184,7 @@ fn every_instruction_stays_within_its_budget() {
     let evaluator_pool = scene.evaluators[0].seat.pool;
     let (dataset, provider) = (scene.datasets[0], scene.providers[0].seat.pool);
     let world = &mut scene.world;
-    table.run(world, "settle_segment", 1_400, program.settle_segment(&round, &trainer_pool), &authority);
+    table.run(world, "settle_segment", 1_400, program.settle_segment(&job, &round, &trainer_pool), &authority);
     // The digest that was made up above cannot be shown.
     world.advance(50);
     table.run(world, "settle_audit", 1_600, program.settle_audit(&job, &round, &auditor.pool, 0), &authority);
@@ -262,7 +262,7 @@ fn every_instruction_of_money_stays_within_its_budget() {
     table.run(world, "burn_condemned", 9_000, program.burn_condemned(), &authority);
     let propose = program.propose_schedule(&key, &SCHEDULE);
     table.run(world, "propose_schedule", 500, propose, &authority);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     table.run(world, "apply_schedule", 600, program.apply_schedule(), &authority);
     let mut old = world.ledger.account(&server).unwrap();
     old.data.truncate(288);

@@ -207,7 +207,7 @@ fn everything_is_settled_once() {
     scene.finalise_all();
     let (program, job, round) = (scene.world.program, scene.job, scene.round());
     let settle = [
-        program.settle_segment(&round, &scene.trainers[0].seat.pool),
+        program.settle_segment(&job, &round, &scene.trainers[0].seat.pool),
         program.settle_audit(&job, &round, &scene.auditors[0].seat.pool, 0),
         program.settle_evaluation(&job, &round, &scene.evaluators[0].seat.pool, 0),
         program.settle_data(&job, &round, 0, &scene.datasets[0], &scene.providers[0].seat.pool),
@@ -226,7 +226,7 @@ fn nothing_is_settled_before_the_round_is_final_or_in_a_wrong_place() {
     let pools = (scene.auditors[0].seat.pool, scene.evaluators[0].seat.pool, scene.providers[0].seat.pool);
     let data = scene.datasets[0];
     let settle = [
-        program.settle_segment(&round, &scene.trainers[0].seat.pool),
+        program.settle_segment(&job, &round, &scene.trainers[0].seat.pool),
         program.settle_audit(&job, &round, &pools.0, 0),
         program.settle_evaluation(&job, &round, &pools.1, 0),
         program.settle_data(&job, &round, 0, &data, &pools.2),

@@ -7,7 +7,6 @@ use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Result,
-    config::Parameters,
     job::{Job, MAX_AUDITORS, bit},
     pool::{Pool, PoolKind},
     round::{self, Round, deadline},
@@ -39,7 +38,6 @@ pub fn reveal_draw<H: Sha256>(
     round: &mut Round,
     job: &Job,
     pool: &mut Pool,
-    parameters: &Parameters,
     actor: &Actor,
     preimage: &[u8; 32],
 ) -> Result<()> {
@@ -47,7 +45,7 @@ pub fn reveal_draw<H: Sha256>(
     if actor.slot >= round.audit_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
-    pool.require_bonded(parameters.minimum_self_bond)?;
+    pool.require_bonded(job.parameters.minimum_self_bond)?;
     require_seat(round, job, actor)?;
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed != 0 {

@@ -196,9 +196,11 @@ pub struct Config {
     pub administration: Administration,
     /// Base units taken by convictions that wait to be burned.
     pub condemned: u64,
+    /// Longest unbonding that was in force before the present parameters, slots.
+    pub longest_unbonding_slots: u64,
 }
 
-account!(Config, Config, 752, liabilities: |config| {
+account!(Config, Config, 760, liabilities: |config| {
     let buckets = &config.buckets;
     let mut sum = config.condemned;
     for bucket in [buckets.staking_rewards, buckets.operator_rewards, buckets.public, buckets.team, buckets.treasury,

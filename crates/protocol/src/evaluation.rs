@@ -15,7 +15,6 @@ use sip_proof::{Sha256, blake3, merkle};
 use crate::{
     Address, Error, Result,
     audit::Actor,
-    config::Config,
     job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS},
     penalties::{Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
@@ -101,19 +100,12 @@ pub fn commitment<H: Sha256>(claim: &SegmentClaim, salt: &[u8; 32], pool: &Addre
 
 /// Commits an evaluator's scores of the round's next base.
 #[inline(always)]
-pub fn commit_score(
-    round: &mut Round,
-    job: &Job,
-    pool: &Pool,
-    minimum_self_bond: u64,
-    actor: &Actor,
-    commitment: &[u8; 32],
-) -> Result<()> {
+pub fn commit_score(round: &mut Round, job: &Job, pool: &Pool, actor: &Actor, commitment: &[u8; 32]) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
     if actor.slot >= round.score_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
-    pool.require_bonded(minimum_self_bond)?;
+    pool.require_bonded(job.parameters.minimum_self_bond)?;
     if *commitment == [0; 32] {
         return Err(Error::EmptyCommitment);
     }
@@ -189,7 +181,7 @@ pub fn dispute_deadline(round: &Round, job: &Job) -> Result<u64> {
 }
 
 /// The verdict of a dispute that an evaluator lost: its pool is slashed, once for a run, and its scores do not count. Says whether the
-/// round was scored by them, so that it has to be undone. The caller shares what was taken ([`Config::share`]).
+/// round was scored by them, so that it has to be undone. The caller shares what was taken ([`crate::config::Config::share`]).
 #[inline(always)]
 pub fn convict(
     run: &mut Segment,
@@ -288,7 +280,7 @@ fn quality(improvement: u64, average: u64) -> Result<u64> {
 /// The improvement compares the previous round's and this round's scores under this round's mixture, so that a change of
 /// the mixture alone is no improvement. The first scored round has quality 1; a round that nobody scored has quality 0.
 #[inline(always)]
-pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Result<()> {
+pub fn tally(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
     round.require_on_chain(job)?;
     let is_pending = round.evaluators.iter().any(|seat| seat.status == COMMITTED);
@@ -306,7 +298,7 @@ pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Re
     let domains = round.domain_count as usize;
     if let Some(medians) = medians(round) {
         round.scores = medians;
-        judge(round, domains, config.parameters.score_tolerance)?;
+        judge(round, domains, job.parameters.score_tolerance)?;
         round.score = mixed(&round.scores, &round.mixture_bps);
         if job.last_score == 0 {
             round.quality = QUALITY_ONE;

@@ -70,7 +70,7 @@ instructions! {
         schedule: Schedule,
     }
 
-    /// Proposes new parameters, which take effect a day later at the earliest.
+    /// Proposes new parameters, which take effect a day after whoever asks to leave now has left, at the earliest.
     ///
     /// Accounts: [signer] authority · [writable] config.
     ///
@@ -267,9 +267,10 @@ instructions! {
 
     /// Opens the next round.
     ///
-    /// Accounts: [signer, writable] payer · [writable] job · [writable] round (created) · system program · [writable] the attention pool of each domain
+    /// Accounts: [signer, writable] payer · config · [writable] job · [writable] round (created) · system program · [writable] the attention pool of each domain
     /// in order · [writable] of each setting the attention pools of its sides: down, up.
     ///
+    /// - the protocol is not paused
     /// - the previous round is over and the job is not finished; there are trainers, auditors and evaluators
     /// - fewer rounds than the job's lookahead have a result that is not final; the seed is settled
     /// - the mixture is the water-filling of the time-weighted attention since the last round, which starts anew
@@ -403,9 +404,9 @@ instructions! {
 
     /// Settles a segment.
     ///
-    /// Accounts: [writable] config · [writable] round · [writable] segment · [writable] trainer's pool.
+    /// Accounts: [writable] config · job · [writable] round · [writable] segment · [writable] trainer's pool.
     ///
-    /// - the round is final or void; segment, round and pool belong together; once
+    /// - the round is final or void; segment, round, job and pool belong together; once
     SettleSegment = 28 {}
 
     /// Settles an auditor's part in a round.
@@ -441,7 +442,7 @@ instructions! {
 
     /// Settles a domain's patrons.
     ///
-    /// Accounts: [writable] config · [writable] round · [writable] the domain's attention pool.
+    /// Accounts: [writable] config · job · [writable] round · [writable] the domain's attention pool.
     ///
     /// - the round is final or void; the pool is the attention pool of this job and domain; once
     SettlePatrons = 32 {
@@ -449,7 +450,7 @@ instructions! {
         domain: u8,
     }
 
-    /// Proposes to pay out of the treasury, the reserve or the insurance, a day later at the earliest.
+    /// Proposes to pay out of the treasury, the reserve or the insurance, a day after whoever asks to leave now has left, at the earliest.
     ///
     /// Accounts: [signer] authority · [writable] config.
     ///

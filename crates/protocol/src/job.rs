@@ -214,6 +214,25 @@ impl JobSpec {
         if self.score_leaf_interval == 0 { 0 } else { self.score_steps().div_ceil(self.score_leaf_interval) }
     }
 
+    /// Slots from a claim of the job until no verdict can convict it any more, whatever anybody does.
+    pub fn exposure_slots(&self, parameters: &Parameters) -> u64 {
+        // An attestation is open to dispute longest: made when the audit begins, disputed an audit's length after the time to
+        // show it, which begins when the round is closed, a dispute on a segment later than the audit's deadline at worst.
+        let phases = [
+            self.challenge_slots,
+            self.commit_slots,
+            self.audit_slots,
+            self.audit_slots,
+            self.vote_slots,
+            self.evaluation_slots,
+        ];
+        let mut exposed_slots = parameters.longest_dispute_slots() + parameters.longest_dispute_slots();
+        for phase_slots in phases.into_iter().chain([self.evaluation_slots; 2]) {
+            exposed_slots += phase_slots as u64;
+        }
+        exposed_slots
+    }
+
     /// Step leaves of one segment: every `leaf_interval` steps, and the last step.
     pub const fn leaf_count(&self) -> u32 {
         self.inner_steps.div_ceil(self.leaf_interval)
@@ -286,9 +305,11 @@ pub struct Job {
     pub last_reward: u64,
     /// The bounty of a convicted genesis state.
     pub escrow: Escrow,
+    /// The configuration's parameters when the job was created: what they say of its claims holds until the last of them is final.
+    pub parameters: Parameters,
 }
 
-account!(Job, Job, 2648, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 2648 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -305,21 +326,7 @@ impl Job {
         slot: u64,
     ) -> Result<()> {
         spec.check()?;
-        // An attestation is open to dispute longest: made when the audit begins, disputed an audit's length after the time to
-        // show it, which begins when the round is closed, a dispute on a segment later than the audit's deadline at worst.
-        let phases = [
-            spec.challenge_slots,
-            spec.commit_slots,
-            spec.audit_slots,
-            spec.audit_slots,
-            spec.vote_slots,
-            spec.evaluation_slots,
-        ];
-        let mut exposed_slots = parameters.longest_dispute_slots() + parameters.longest_dispute_slots();
-        for phase_slots in phases.into_iter().chain([spec.evaluation_slots; 2]) {
-            exposed_slots += phase_slots as u64;
-        }
-        if exposed_slots >= parameters.unbonding_slots {
+        if spec.exposure_slots(parameters) >= parameters.unbonding_slots {
             return Err(Error::UnbondingTooShort);
         }
         self.creator = *creator;
@@ -328,6 +335,7 @@ impl Job {
         self.rewarded = rewarded as u8;
         self.genesis_bond = if spec.init_node_count > 0 { parameters.genesis_bond } else { 0 };
         self.created_slot = slot;
+        self.parameters = *parameters;
         self.base_root = spec.genesis_root;
         self.next_seed = spec.seed;
         self.chain = Chain::GENESIS;
@@ -385,8 +393,8 @@ impl Job {
 
     /// Returns the genesis bond to its creator, an unbonding time after the job was created: a genesis state that nobody
     /// disputed until then stands.
-    pub fn reclaim_genesis_bond(&mut self, slot: u64, unbonding_slots: u64) -> Result<u64> {
-        if self.genesis_disputes != 0 || slot < int::add(self.created_slot, unbonding_slots)? {
+    pub fn reclaim_genesis_bond(&mut self, slot: u64) -> Result<u64> {
+        if self.genesis_disputes != 0 || slot < int::add(self.created_slot, self.parameters.unbonding_slots)? {
             return Err(Error::BondLocked);
         }
         if self.genesis_bond == 0 {
@@ -401,8 +409,8 @@ impl Job {
     }
 
     /// Own bond that a trainer needs: the minimum for each round that the job builds ahead, since a conviction undoes them all.
-    pub fn trainer_bond(&self, parameters: &Parameters) -> Result<u64> {
-        Ok(int::mul(parameters.minimum_self_bond, self.spec.lookahead as u64)?)
+    pub fn trainer_bond(&self) -> Result<u64> {
+        Ok(int::mul(self.parameters.minimum_self_bond, self.spec.lookahead as u64)?)
     }
 
     /// Checks that a pool holds a place.

@@ -229,12 +229,12 @@ impl Pool {
 }
 
 impl Config {
-    /// Takes in what a conviction took and returns the challenger's part of it, which the caller holds or pays. The burned part waits for
+    /// Takes in what a conviction took, by the table that the claim was made under, and returns the challenger's part of it, which the caller holds or pays. The burned part waits for
     /// [`Config::take_condemned`].
-    pub fn share(&mut self, taken: &SlashOutcome) -> Result<u64> {
-        let bounty = self.parameters.penalties.bounty(taken.from_bond)?;
+    pub fn share(&mut self, penalties: &Penalties, taken: &SlashOutcome) -> Result<u64> {
+        let bounty = penalties.bounty(taken.from_bond)?;
         let rest = int::sub(taken.total()?, bounty)?;
-        let burned = int::bps(rest, self.parameters.penalties.burn_bps, Rounding::Down)?;
+        let burned = int::bps(rest, penalties.burn_bps, Rounding::Down)?;
         self.condemned = int::add(self.condemned, burned)?;
         self.insure(int::sub(rest, burned)?)?;
         Ok(bounty)
@@ -325,14 +325,14 @@ mod tests {
         config.parameters = Parameters::DEFAULT;
         let taken = pool().punish(&config.parameters.penalties, Offence::ConvictedSegment, 0).unwrap();
         // 1,633 tokens: half of the own bond to the challenger, a tenth of the rest burned, the others insured.
-        assert_eq!(config.share(&taken), Ok(500 * TOKEN));
+        assert_eq!(config.share(&Penalties::DEFAULT, &taken), Ok(500 * TOKEN));
         assert_eq!((config.condemned, config.buckets.insurance), (TOKEN * 1_133 / 10, TOKEN * 1_133 / 10 * 9));
         let burned = config.condemned;
         assert_eq!((config.take_condemned(), config.burned, config.condemned), (Ok(burned), burned, 0));
         assert_eq!(config.take_condemned(), Err(Error::NothingToBurn));
         // A rich operator's bond pays no more than the cap.
         let taken = SlashOutcome { from_bond: 1_000_000 * TOKEN, from_delegators: 0 };
-        assert_eq!(config.share(&taken), Ok(2_000 * TOKEN));
+        assert_eq!(config.share(&Penalties::DEFAULT, &taken), Ok(2_000 * TOKEN));
     }
 
     /// Values on, just inside and just outside of every bound.
@@ -403,7 +403,7 @@ mod tests {
             pool.self_bond = bond;
             (pool.assets, pool.shares) = (pool.assets + delegated, pool.shares + delegated);
             let taken = pool.punish(&penalties, Offence::ConvictedSegment, 0).unwrap();
-            let bounty = config.share(&taken).unwrap();
+            let bounty = config.share(&Penalties::DEFAULT, &taken).unwrap();
             prop_assert!(bounty <= taken.from_bond / 2 && bounty <= cap);
             prop_assert!(taken.from_bond >= bond / 2);
             prop_assert_eq!(bounty + config.condemned + config.buckets.insurance, taken.total().unwrap());

@@ -157,9 +157,11 @@ pub struct Pool {
     pub dripping: u64,
     /// From this slot on nothing drips.
     pub drip_end_slot: u64,
+    /// Longest that a claim of a job which it joined can be convicted, slots: neither its bond nor its delegators leave sooner.
+    pub exposure_slots: u64,
 }
 
-account!(Pool, Pool, 944, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
+account!(Pool, Pool, 952, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -233,6 +235,17 @@ impl Pool {
         }
         self.chain_job = *job;
         Ok(())
+    }
+
+    /// Notes that claims of a job which it joins can be convicted so long.
+    pub fn expose(&mut self, slots: u64) {
+        self.exposure_slots = self.exposure_slots.max(slots);
+    }
+
+    /// Slots from an exit's or a retirement's request to its claim: the configuration's, longer if a job that the pool joined can convict
+    /// it longer.
+    pub fn exit_slots(&self, unbonding_slots: u64) -> u64 {
+        unbonding_slots.max(self.exposure_slots)
     }
 
     /// Checks that the operator may take part: active, and bonded at least as the parameters ask.
@@ -434,7 +447,7 @@ impl Pool {
         if self.bond_release_slot != 0 {
             return Err(Error::PoolRetired);
         }
-        self.bond_release_slot = int::add(slot, unbonding_slots)?;
+        self.bond_release_slot = int::add(slot, self.exit_slots(unbonding_slots))?;
         self.accrue(slot)?;
         self.status = RETIRED;
         Ok(())

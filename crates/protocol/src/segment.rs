@@ -10,10 +10,10 @@ use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Header, Result, account,
-    config::{Config, Parameters},
+    config::Config,
     finality::accusation::Escrow,
     job::{Job, JobSpec, MAX_AUDITORS, bit},
-    penalties::{Offence, Penalties},
+    penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, AuditorSeat, Round},
 };
@@ -126,8 +126,6 @@ pub struct Commitment<'a> {
     pub pool_address: &'a Address,
     /// The trainer's pool.
     pub pool: &'a Pool,
-    /// Parameters.
-    pub parameters: &'a Parameters,
     /// What the trainer claims.
     pub claim: &'a SegmentClaim,
     /// [`previous_root`] of the trainer's segment in the round's parent.
@@ -138,7 +136,7 @@ pub struct Commitment<'a> {
 
 /// What an amendment is checked against. The caller has checked that the accounts belong together.
 pub struct Amendment<'a> {
-    /// Parameters, and the insurance that takes the fee.
+    /// The insurance, which takes the fee.
     pub config: &'a mut Config,
     /// The job.
     pub job: &'a Job,
@@ -161,11 +159,10 @@ impl Segment {
     /// are closed; after the deadline it is late.
     #[inline(always)]
     pub fn commit(&mut self, commitment: Commitment) -> Result<()> {
-        let Commitment { job, round_address, round, pool_address, pool, parameters, claim, previous_root, slot } =
-            commitment;
+        let Commitment { job, round_address, round, pool_address, pool, claim, previous_root, slot } = commitment;
         check_claim(job, round, pool_address, claim)?;
         check_updates(job, round, claim, previous_root)?;
-        pool.require_bonded(job.trainer_bond(parameters)?)?;
+        pool.require_bonded(job.trainer_bond()?)?;
         if round.committed & bit(claim.place) != 0 {
             return Err(Error::AlreadyCommitted);
         }
@@ -192,9 +189,9 @@ impl Segment {
         if self.claim == *claim {
             return Err(Error::NothingAmended);
         }
-        let charged = pool.punish(&config.parameters.penalties, Offence::AmendedSegment, slot)?;
+        let charged = pool.punish(&job.parameters.penalties, Offence::AmendedSegment, slot)?;
         config.insure_penalty(&charged)?;
-        pool.require_bonded(job.trainer_bond(&config.parameters)?)?;
+        pool.require_bonded(job.trainer_bond()?)?;
         self.claim = *claim;
         self.stake = pool.stake()?;
         self.committed_slot = slot;
@@ -242,20 +239,14 @@ impl Segment {
     /// and its trainer kept out of later rounds. A second conviction of one segment takes nothing more. The caller shares what was
     /// taken ([`Config::share`]).
     #[inline(always)]
-    pub fn convict(
-        &mut self,
-        job: &mut Job,
-        pool: &mut Pool,
-        (penalties, offence): (&Penalties, Offence),
-        slot: u64,
-    ) -> Result<SlashOutcome> {
+    pub fn convict(&mut self, job: &mut Job, pool: &mut Pool, offence: Offence, slot: u64) -> Result<SlashOutcome> {
         if self.status == CONVICTED {
             return Ok(SlashOutcome::default());
         }
         self.status = CONVICTED;
         job.exclude_trainer(self.claim.place);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
-        pool.punish(penalties, offence, slot)
+        pool.punish(&job.parameters.penalties, offence, slot)
     }
 }
 
@@ -293,7 +284,7 @@ fn check_updates(job: &Job, round: &Round, claim: &SegmentClaim, previous_root: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TOKEN;
+    use crate::config::{Parameters, TOKEN};
 
     #[test]
     fn a_conviction_slashes_once_and_excludes_the_trainer() {
@@ -307,7 +298,8 @@ mod tests {
         let mut segment = Segment::zeroed();
         segment.status = COMMITTED;
         segment.claim.place = 3;
-        let row = (&Penalties::DEFAULT, Offence::ConvictedSegment);
+        job.parameters = Parameters::DEFAULT;
+        let row = Offence::ConvictedSegment;
         segment.open_dispute(&mut pool).unwrap();
         let outcome = segment.convict(&mut job, &mut pool, row, 0).unwrap();
         assert_eq!((outcome.from_bond, outcome.from_delegators), (100 * TOKEN, 63 * TOKEN + 300));

@@ -11,6 +11,7 @@ use crate::{
     Error, Result,
     config::Config,
     evaluation,
+    job::Job,
     penalties::Offence,
     pool::Pool,
     round::{self, QUALITY_ONE, Round},
@@ -39,6 +40,8 @@ struct Claim {
 pub struct Settlement<'a> {
     /// The configuration with the operators' bucket and the insurance.
     pub config: &'a mut Config,
+    /// The job, whose parameters say what its work earns and what it costs.
+    pub job: &'a Job,
     /// The final or void round.
     pub round: &'a mut Round,
     /// The pool that is paid or charged.
@@ -87,11 +90,11 @@ impl Settlement<'_> {
             self.pool.segments_accepted = self.pool.segments_accepted.saturating_add(1);
         }
         let claim = Claim {
-            role_bps: self.config.parameters.trainers_bps,
+            role_bps: self.job.parameters.trainers_bps,
             part: segment.stake,
             whole: self.round.accepted_stake,
             quality: self.round.quality,
-            penalty: self.config.parameters.penalties.charge(Offence::LateSegment, segment.late as u64)?,
+            penalty: self.job.parameters.penalties.charge(Offence::LateSegment, segment.late as u64)?,
         };
         self.apply(&claim)
     }
@@ -136,12 +139,12 @@ impl Settlement<'_> {
         self.pool.audits_attested = self.pool.audits_attested.saturating_add(seat.shown as u32);
         let missed = missed_draws + missed_attestations;
         self.pool.audits_missed = self.pool.audits_missed.saturating_add(missed as u32);
-        let penalties = &self.config.parameters.penalties;
+        let penalties = &self.job.parameters.penalties;
         let mut penalty = penalties.charge(Offence::MissedDraw, missed_draws)?;
         penalty = int::add(penalty, penalties.charge(Offence::MissedAttestation, missed_attestations)?)?;
         penalty = int::add(penalty, penalties.charge(Offence::MisattestedSegment, seat.refuted as u64)?)?;
         let claim = Claim {
-            role_bps: self.config.parameters.auditors_bps,
+            role_bps: self.job.parameters.auditors_bps,
             part: seat.stake,
             whole: self.round.auditor_stake,
             quality,
@@ -175,7 +178,7 @@ impl Settlement<'_> {
             evaluation::WITHIN => {
                 self.pool.evaluations_accepted = self.pool.evaluations_accepted.saturating_add(1);
                 let claim = Claim {
-                    role_bps: self.config.parameters.evaluators_bps,
+                    role_bps: self.job.parameters.evaluators_bps,
                     part: seat.stake,
                     whole: self.round.evaluator_stake,
                     quality: QUALITY_ONE,
@@ -185,7 +188,7 @@ impl Settlement<'_> {
             }
             _ => {
                 self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
-                let taken = self.pool.punish(&self.config.parameters.penalties, Offence::FalseScore, self.slot)?;
+                let taken = self.pool.punish(&self.job.parameters.penalties, Offence::FalseScore, self.slot)?;
                 Ok(Settled { paid: 0, charged: self.config.insure_penalty(&taken)? })
             }
         }
@@ -193,7 +196,7 @@ impl Settlement<'_> {
 
     /// Settles a domain's data provider: its part is the domain's part of the mixture.
     pub fn data(&mut self, domain: u8) -> Result<Settled> {
-        let claim = self.domain_claim(domain, self.config.parameters.data_bps)?;
+        let claim = self.domain_claim(domain, self.job.parameters.data_bps)?;
         if self.round.settled_data & (1 << domain) != 0 {
             return Err(Error::AlreadySettled);
         }
@@ -203,7 +206,7 @@ impl Settlement<'_> {
 
     /// Settles a domain's patrons: their part is the domain's part of the mixture.
     pub fn patrons(&mut self, domain: u8) -> Result<Settled> {
-        let claim = self.domain_claim(domain, self.config.parameters.patrons_bps)?;
+        let claim = self.domain_claim(domain, self.job.parameters.patrons_bps)?;
         if self.round.settled_patrons & (1 << domain) != 0 {
             return Err(Error::AlreadySettled);
         }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use sip_client::{NewPool, Program, TOKEN_2022_PROGRAM};
 use sip_ledger::{Embedded, Ledger, LedgerError, Rpc};
 use sip_localnet::read_key;
-use sip_protocol::administration::{LIFETIME_SLOTS, TIMELOCK_SLOTS};
+use sip_protocol::administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS};
 use sip_protocol::config::{CAP, Parameters, TOKEN};
 use sip_protocol::emission::{Schedule, YEAR_SLOTS};
 use sip_protocol::instruction::RegisterDataset;
@@ -718,7 +718,7 @@ fn governance_proposes_waits_and_hands_over() {
     assert!(proposed.contains("round reward 10,000 SIP → 5,000 SIP, bounty 50.00 % → 12.50 %"), "{proposed}");
     assert!(show()["proposal"].as_str().unwrap().contains("bounty 50.00 % → 12.50 %"));
     assert!(refused("alice", &["apply"]).contains("(in about 1 day)"));
-    chain.advance(TIMELOCK_SLOTS);
+    chain.advance(DEFAULT_TIMELOCK_SLOTS);
     assert_eq!(change(&run("alice", &["apply"]), "bounty"), 1_250);
     let shown = show();
     assert_eq!((&shown["bountyBps"], &shown["roundReward"]), (&1_250.into(), &(5_000 * TOKEN).into()));
@@ -729,17 +729,17 @@ fn governance_proposes_waits_and_hands_over() {
     run("authority", &["cancel"]);
     assert!(refused("authority", &["cancel"]).contains("nothing is proposed"));
     run("authority", &["propose-spending", "treasury", &alice, "700"]);
-    chain.advance(TIMELOCK_SLOTS);
+    chain.advance(DEFAULT_TIMELOCK_SLOTS);
     run("alice", &["apply"]);
     assert_eq!(chain.tokens("alice"), before + 700 * TOKEN);
 
     run("authority", &["propose-schedule", "decay=0.2%", "nodes-reference=50"]);
-    chain.advance(TIMELOCK_SLOTS);
+    chain.advance(DEFAULT_TIMELOCK_SLOTS);
     run("alice", &["apply"]);
     let emission = chain.json("alice", &["emission", "show"]);
     assert_eq!((&emission["decayBillionths"], &emission["nodesReference"]), (&2_000_000.into(), &50.into()));
     run("authority", &["propose-schedule", "decay=0.3%"]);
-    chain.advance(TIMELOCK_SLOTS + LIFETIME_SLOTS + 1);
+    chain.advance(DEFAULT_TIMELOCK_SLOTS + LIFETIME_SLOTS + 1);
     assert!(refused("alice", &["apply"]).contains("propose it again"));
 
     assert!(refused("authority", &["claim-vested"]).contains("nothing to claim"));

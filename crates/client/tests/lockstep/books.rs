@@ -260,6 +260,7 @@ impl Books {
         let (owner, address, place) = (call.key(0), call.key(2), call.key(3));
         let config = self.config(call, 1)?;
         let parameters = config.parameters;
+        let unbonding_slots = pool.exit_slots(parameters.unbonding_slots);
         if tag == Deposit::TAG || tag == Rebond::TAG {
             config.require_running(slot)?;
         }
@@ -278,10 +279,10 @@ impl Books {
                 let mut ticket: Ticket = self.create(&call.key(4), &seeds)?;
                 ticket.position = place.to_bytes();
                 if tag == CancelDeposit::TAG {
-                    ticket.cancel(&mut position, &mut pool, slot, parameters.unbonding_slots)?;
+                    ticket.cancel(&mut position, &mut pool, slot, unbonding_slots)?;
                 } else {
                     let RequestExit { shares } = call.args();
-                    ticket.request(&mut position, &mut pool, shares, slot, parameters.unbonding_slots)?;
+                    ticket.request(&mut position, &mut pool, shares, slot, unbonding_slots)?;
                 }
                 self.write(&place, &position);
                 self.write(&call.key(4), &ticket);
@@ -474,30 +475,30 @@ impl Books {
 
     fn settle(&mut self, tag: u8, call: &Call<'_>) -> Result<()> {
         let (round_place, pool_place) = match tag {
-            SettleSegment::TAG => (1, 3),
-            SettleData::TAG => (2, 4),
-            SettlePatrons::TAG => (1, 2),
+            SettleSegment::TAG | SettleData::TAG => (2, 4),
             _ => (2, 3),
         };
         let mut config = self.config(call, 0)?;
         let mut round: Round = self.read(&call.key(round_place))?;
         let mut pool: Pool = self.read(&call.key(pool_place))?;
-        let mut settlement = Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: call.slot };
+        let job: Job = self.read(&call.key(1))?;
+        let mut settlement =
+            Settlement { config: &mut config, job: &job, round: &mut round, pool: &mut pool, slot: call.slot };
         let place = call.arguments.first().copied().unwrap_or_default();
         match tag {
             SettleSegment::TAG => {
-                let mut segment: Segment = self.read(&call.key(2))?;
+                let mut segment: Segment = self.read(&call.key(3))?;
                 settlement.segment(&mut segment)?;
-                self.write(&call.key(2), &segment);
+                self.write(&call.key(3), &segment);
             }
             SettleData::TAG => drop(settlement.data(place)?),
             SettlePatrons::TAG => drop(settlement.patrons(place)?),
             SettleAudit::TAG => {
-                self.read::<Job>(&call.key(1))?.require_place(PoolKind::Auditor, place, &call.bytes(3))?;
+                job.require_place(PoolKind::Auditor, place, &call.bytes(3))?;
                 settlement.audit(place)?;
             }
             _ => {
-                self.read::<Job>(&call.key(1))?.require_place(PoolKind::Evaluator, place, &call.bytes(3))?;
+                job.require_place(PoolKind::Evaluator, place, &call.bytes(3))?;
                 settlement.evaluation(place)?;
             }
         }

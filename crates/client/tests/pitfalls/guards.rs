@@ -11,7 +11,7 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_protocol::{
     Account, Error,
-    administration::{ProposalKind, TIMELOCK_SLOTS},
+    administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
     config::{Parameters, TOKEN},
     emission::YEAR_SLOTS,
     finality::accusation::REVEAL_SLOTS,
@@ -52,13 +52,13 @@ pub(crate) fn the_configuration_is_guarded() {
     world.send(&[program.create_token_account(&key, &key)], &[&authority]);
     send_guarded(&mut world, program.propose_parameters(&key, &Parameters::DEFAULT), &authority, &[]);
     send_guarded(&mut world, program.distribute(&key, &key, TOKEN), &authority, &[]);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     send_guarded(&mut world, program.apply_parameters(), &authority, &[]);
     let spend = program.propose_spending(&key, ProposalKind::Treasury, &key, TOKEN);
     send_guarded(&mut world, spend.clone(), &authority, &[]);
     send_guarded(&mut world, program.cancel_proposal(&key), &authority, &[]);
     world.send(&[spend], &[&authority]);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     send_guarded(&mut world, program.apply_spending(&key), &authority, &[]);
     send_guarded(&mut world, program.pause(&key), &authority, &[]);
     send_guarded(&mut world, program.unpause(&key), &authority, &[]);
@@ -194,7 +194,7 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     let patron = scene.patrons[0].insecure_clone();
     let attention = program.attention_pool(&job, 0);
     let world = &mut scene.world;
-    send_guarded(world, program.settle_segment(&round, &trainer_pool), &authority, &[]);
+    send_guarded(world, program.settle_segment(&job, &round, &trainer_pool), &authority, &[]);
     // The digests that were made up above cannot be shown.
     world.advance(50);
     send_guarded(world, program.settle_audit(&job, &round, &auditor_pool, 0), &authority, &[]);

@@ -9,7 +9,7 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
-    administration::{ProposalKind, TIMELOCK_SLOTS},
+    administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
     config::TOKEN,
     finality::accusation::REVEAL_SLOTS,
     pool::{Pool, PoolKind, RETIRED},
@@ -233,7 +233,7 @@ fn share_price_overflow_after_repeated_slashes() {
     let (key, rich) = (authority.pubkey(), whale.pubkey());
     let spend = program.propose_spending(&key, ProposalKind::Treasury, &rich, buckets.treasury);
     scene.world.send(&[program.distribute(&key, &rich, buckets.public), spend], &[&authority]);
-    scene.world.advance(TIMELOCK_SLOTS);
+    scene.world.advance(DEFAULT_TIMELOCK_SLOTS);
     scene.crank(program.apply_spending(&rich));
     let all = buckets.public + buckets.treasury;
     let clock = scene.world.config().parameters.clock_slots;

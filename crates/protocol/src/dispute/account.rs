@@ -9,7 +9,7 @@ use super::instruction::OpenDispute;
 use super::{CaseKind, MoveKind, Outcome, Side};
 use crate::{
     Address, Error, Header, Result, account,
-    config::{Config, Parameters},
+    config::Config,
     data::Dataset,
     evaluation,
     finality::accusation::{Convictor, Revealed},
@@ -75,8 +75,6 @@ pub struct Case<'a> {
     pub accusation: Revealed,
     /// Which of the segment's claims, and the graph of it.
     pub args: &'a OpenDispute,
-    /// Clocks.
-    pub parameters: &'a Parameters,
     /// The present slot.
     pub slot: u64,
 }
@@ -126,7 +124,7 @@ impl Dispute {
             }
             _ => return Err(Error::WrongCase),
         }
-        self.game.open(case.parameters.clock_slots, slot)
+        self.game.open(job.parameters.clock_slots, slot)
     }
 
     /// Notes a segment of a round as what the case is about, or as what was attested.
@@ -291,7 +289,7 @@ impl Dispute {
             }
             Payout { to_challenger: bond, burned: 0 }
         } else {
-            let (burned, kept) = forfeit(parties.config, bond)?;
+            let (burned, kept) = forfeit(parties.config, &parties.job.parameters.penalties, bond)?;
             parties.pool.credit(kept)?;
             Payout { to_challenger: 0, burned }
         };
@@ -336,8 +334,7 @@ impl Verdict<'_> {
     pub fn convict(&mut self, challenger: &Address, committed_slot: u64, offence: Offence) -> Result<()> {
         self.round.refute(self.segment)?;
         let has_counted = self.segment.status == segment::ACCEPTED;
-        let row = (&self.config.parameters.penalties, offence);
-        let slashed = self.segment.convict(self.job, self.pool, row, self.slot)?;
+        let slashed = self.segment.convict(self.job, self.pool, offence, self.slot)?;
         self.award(challenger, committed_slot, &slashed)?;
         if has_counted {
             self.round.undo(self.job, self.config);
@@ -347,7 +344,7 @@ impl Verdict<'_> {
 
     /// Convicts a scoring run, likewise; if the round was scored by it, it is undone.
     pub fn convict_run(&mut self, challenger: &Address, committed_slot: u64) -> Result<()> {
-        let penalties = &self.config.parameters.penalties;
+        let penalties = &self.job.parameters.penalties;
         let (slashed, is_scored_by_it) =
             evaluation::convict(self.segment, self.round, self.pool, penalties, self.slot)?;
         self.award(challenger, committed_slot, &slashed)?;
@@ -358,7 +355,8 @@ impl Verdict<'_> {
     }
 
     fn award(&mut self, challenger: &Address, committed_slot: u64, slashed: &SlashOutcome) -> Result<()> {
-        self.segment.escrow.share(self.config, &Convictor { challenger, committed_slot }, slashed)
+        let accuser = Convictor { challenger, committed_slot, penalties: &self.job.parameters.penalties };
+        self.segment.escrow.share(self.config, &accuser, slashed)
     }
 
     /// Ends one dispute or demand on the segment.

@@ -12,10 +12,10 @@ use crate::{
     Address, Error, Result,
     attestation::attested_leaf,
     audit::recount,
-    config::{Config, Parameters},
+    config::Config,
     finality::accusation::{Convictor, Revealed},
     job::{Job, bit},
-    penalties::Offence,
+    penalties::{Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
     segment::Segment,
@@ -27,8 +27,6 @@ pub struct Accuser<'a> {
     pub wallet: &'a Address,
     /// Its accusation, opened.
     pub accusation: Revealed,
-    /// Clocks.
-    pub parameters: &'a Parameters,
     /// The present slot.
     pub slot: u64,
 }
@@ -131,7 +129,7 @@ impl Dispute {
             ground.start_root = round.base_root;
             ground.carried = ground.state_count;
         }
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.game.open(job.parameters.clock_slots, accuser.slot)?;
         round.vote_disputes = round.vote_disputes.checked_add(1).ok_or(Error::Overflow)?;
         if let Some(seat) = round.auditors.get_mut(place as usize) {
             seat.vote_disputes = disputes;
@@ -169,7 +167,7 @@ impl Dispute {
         let leaf_count = self.game.ground.leaf_count();
         self.game.leaf = attested_leaf::<H>(&seat.preimage, &segment.claim.accumulator_root, leaf_count);
         self.game.trace_root = *trace_root;
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.game.open(job.parameters.clock_slots, accuser.slot)?;
         pool.freeze()
     }
 
@@ -188,7 +186,7 @@ impl Dispute {
         ground.inner_steps = 1;
         ground.steps_per_leaf = 1;
         ground.end_root = job.spec.genesis_root;
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.game.open(job.parameters.clock_slots, accuser.slot)?;
         job.genesis_disputes = job.genesis_disputes.checked_add(1).ok_or(Error::Overflow)?;
         Ok(())
     }
@@ -202,8 +200,8 @@ impl Dispute {
         Ok((outcome, core::mem::take(&mut self.bond)))
     }
 
-    fn convictor(&self) -> Convictor<'_> {
-        Convictor { challenger: &self.challenger, committed_slot: self.committed_slot }
+    fn convictor<'a>(&'a self, penalties: &'a Penalties) -> Convictor<'a> {
+        Convictor { challenger: &self.challenger, committed_slot: self.committed_slot, penalties }
     }
 
     /// Takes a convicted auditor out of the job's later rounds, and its stake and pay out of this one. What it claimed stays on record:
@@ -246,7 +244,7 @@ impl Dispute {
                 // Once in a job: whatever else it claimed, its own bond is gone.
                 SlashOutcome::default()
             } else {
-                pool.punish(&config.parameters.penalties, offence, *slot)?
+                pool.punish(&job.parameters.penalties, offence, *slot)?
             };
             self.strike(job, round, case)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
@@ -255,10 +253,10 @@ impl Dispute {
             }
             // Less stake is left, of which another vote may be more than half.
             recount(round, job, *slot)?;
-            pool.escrow.share(config, &self.convictor(), &slashed)?;
+            pool.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
             Payout { to_challenger: bond, burned: 0 }
         } else {
-            let (burned, kept) = forfeit(config, bond)?;
+            let (burned, kept) = forfeit(config, &job.parameters.penalties, bond)?;
             pool.credit(kept)?;
             Payout { to_challenger: 0, burned }
         };
@@ -276,13 +274,17 @@ impl Dispute {
             // What was convicted once already gives nothing more.
             let is_first = job.closed == 0;
             job.closed = 1;
-            let from_bond = config.parameters.penalties.part_of_bond(Offence::FalseGenesis, job.genesis_bond)?;
+            let from_bond = job.parameters.penalties.part_of_bond(Offence::FalseGenesis, job.genesis_bond)?;
             let from_bond = if is_first { from_bond } else { 0 };
             job.genesis_bond = int::sub(job.genesis_bond, from_bond)?;
-            job.escrow.share(config, &self.convictor(), &SlashOutcome { from_bond, from_delegators: 0 })?;
+            job.escrow.share(
+                config,
+                &self.convictor(&job.parameters.penalties),
+                &SlashOutcome { from_bond, from_delegators: 0 },
+            )?;
             return Ok(Payout { to_challenger: bond, burned: 0 });
         }
-        let (burned, kept) = forfeit(config, bond)?;
+        let (burned, kept) = forfeit(config, &job.parameters.penalties, bond)?;
         if job.closed != 0 {
             // Another dispute has closed the job: nothing goes to whoever was convicted.
             config.insure(kept)?;
@@ -294,8 +296,8 @@ impl Dispute {
 }
 
 /// A lost accusation's bond: the row's part of it is burned, the rest is the defendant's.
-pub(super) fn forfeit(config: &mut Config, bond: u64) -> Result<(u64, u64)> {
-    let burned = config.parameters.penalties.part_of_bond(Offence::LostAccusation, bond)?;
+pub(super) fn forfeit(config: &mut Config, penalties: &Penalties, bond: u64) -> Result<(u64, u64)> {
+    let burned = penalties.part_of_bond(Offence::LostAccusation, bond)?;
     config.record_burn(burned)?;
     Ok((burned, int::sub(bond, burned)?))
 }
@@ -314,7 +316,7 @@ const _: () = assert!(MAX_BASES == AGGREGATE_COUNTS as usize);
 mod tests {
     use super::*;
     use crate::{
-        config::TOKEN,
+        config::{Parameters, TOKEN},
         round::{self, AuditorSeat},
         settlement::Settlement,
     };
@@ -327,6 +329,7 @@ mod tests {
         let mut config = Config::zeroed();
         config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+        job.parameters = Parameters::DEFAULT;
         (round.status, round.reward, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
         round.auditor_stake = 2_000 * TOKEN;
         let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };
@@ -337,7 +340,8 @@ mod tests {
             pool.initialise(PoolKind::Auditor, &[place + 1; 32], 0, 0);
             // While its claim is disputed it is not settled; a dispute that opens later finds it paid.
             pool.freeze().unwrap();
-            let mut settlement = Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: 0 };
+            let mut settlement =
+                Settlement { config: &mut config, job: &job, round: &mut round, pool: &mut pool, slot: 0 };
             assert_eq!(settlement.audit(place), Err(Error::PoolFrozen));
             settlement.pool.unfreeze().unwrap();
             paid += settlement.audit(place).unwrap().paid;

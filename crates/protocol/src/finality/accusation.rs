@@ -12,7 +12,7 @@ use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
     job::{Job, bit},
-    penalties::Offence,
+    penalties::{Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{AuditorSeat, Round},
     segment::{CONVICTED, Segment},
@@ -80,7 +80,7 @@ impl Escrow {
 
     /// Shares out what a conviction took ([`Config::share`]): the bounty out of the own bond waits here.
     pub fn share(&mut self, config: &mut Config, accuser: &Convictor<'_>, slashed: &SlashOutcome) -> Result<()> {
-        let bounty = config.share(slashed)?;
+        let bounty = config.share(accuser.penalties, slashed)?;
         self.award(accuser.challenger, accuser.committed_slot, bounty)
     }
 
@@ -103,6 +103,8 @@ pub struct Convictor<'a> {
     pub challenger: &'a Address,
     /// When its accusation was committed.
     pub committed_slot: u64,
+    /// The job's table of penalties.
+    pub penalties: &'a Penalties,
 }
 
 /// A claim, as an accusation sees it.

@@ -428,6 +428,7 @@ mod tests {
             let mut config = Config::zeroed();
             config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
             let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+            job.parameters = Parameters::DEFAULT;
             let (mut segment, mut pool) = (Segment::zeroed(), Pool::zeroed());
             pool.initialise(PoolKind::Trainer, &ANSWERER, 0, 0);
             pool.self_bond = 1_000;

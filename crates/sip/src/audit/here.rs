@@ -198,7 +198,7 @@ impl Here {
     /// Whether a round can be tallied, likewise.
     pub(super) fn is_tallyable(&self, seen: &Seen) -> bool {
         let (mut round, mut job) = (seen.round.clone(), self.job.clone());
-        evaluation::tally(&mut round, &mut job, &self.config, self.slot).is_ok()
+        evaluation::tally(&mut round, &mut job, self.slot).is_ok()
     }
 }
 

@@ -28,5 +28,5 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     pool.require_operator(guard::key(auditor))?;
     let address = pool.address;
     let actor = Actor { pool: &address, place: args.place, slot: guard::slot()? };
-    audit::reveal_draw::<Syscall>(&mut round, &job, &mut pool, &config.parameters, &actor, &args.preimage)
+    audit::reveal_draw::<Syscall>(&mut round, &job, &mut pool, &actor, &args.preimage)
 }

@@ -45,7 +45,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         challenger: guard::key(challenger),
         accusation: revealed,
         args: &args,
-        parameters: &config.parameters,
         slot,
     };
     dispute.open::<Syscall>(&case, &mut segment, &mut pool)?;

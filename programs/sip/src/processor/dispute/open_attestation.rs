@@ -40,7 +40,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let seeds: [&[u8]; 4] = [seed::DISPUTE, &segment.address, guard::key(challenger), &[place]];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
     let case = AttestationCase {
-        accuser: Accuser { wallet: guard::key(challenger), accusation: revealed, parameters: &config.parameters, slot },
+        accuser: Accuser { wallet: guard::key(challenger), accusation: revealed, slot },
         job: &job,
         round: &round,
         segment: &segment,

@@ -22,9 +22,10 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     pool.require_operator(guard::key(operator))?;
-    pool.require_bonded(config.parameters.minimum_self_bond)?;
+    pool.require_bonded(job.parameters.minimum_self_bond)?;
     let kind = PoolKind::from_byte(pool.kind).ok_or(Error::WrongPoolKind)?;
     job.join(kind, &pool.address)?;
+    pool.expose(job.spec.exposure_slots(&job.parameters));
     if kind == PoolKind::Auditor {
         pool.bind_chain(&job.address)?;
     }

@@ -40,7 +40,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         round: &mut round,
         pool_address: &pool.address,
         pool: &pool,
-        parameters: &config.parameters,
         claim: &args.claim,
         previous_root: &previous_root,
         slot: guard::slot()?,
