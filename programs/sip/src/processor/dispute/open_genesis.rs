@@ -29,8 +29,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let revealed = opening.reveal(accusation, &Claim::of_genesis(&job_address, &job))?;
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &job_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
-    let accuser =
-        Accuser { wallet: guard::key(challenger), accusation: revealed, slot };
+    let accuser = Accuser { wallet: guard::key(challenger), accusation: revealed, slot };
     dispute.open_genesis(&accuser, &job_address, &mut job)?;
     guard::close(accusation, challenger)
 }

@@ -38,8 +38,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let revealed = opening.reveal(accusation, &claim)?;
     let seeds: [&[u8]; 4] = [seed::DISPUTE, &round_address, guard::key(challenger), &[place]];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
-    let accuser =
-        Accuser { wallet: guard::key(challenger), accusation: revealed, slot };
+    let accuser = Accuser { wallet: guard::key(challenger), accusation: revealed, slot };
     let case = VoteCase { accuser, job: &job, round_address: &round_address, pool_address: &pool_address, args: &args };
     dispute.open_vote::<Syscall>(&case, &mut round, &mut pool)?;
     let mut segments = segments.iter();

@@ -2,7 +2,13 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result, config::Config, epoch::{EmissionAccount, RoundWork}, evaluation, instruction::Tally, job::Job, round::Round,
+    Error, Result,
+    config::Config,
+    epoch::{EmissionAccount, RoundWork},
+    evaluation,
+    instruction::Tally,
+    job::Job,
+    round::Round,
 };
 
 use crate::guard;
