@@ -43,9 +43,10 @@ fn scores_are_committed_once_and_in_time() {
     let wrong = program.commit_score(&late.seat, &job, &round, &named("scores"));
     scene.world.refused(&[wrong], &[&late.key], Error::WrongPlace);
     let higher = Parameters { minimum_self_bond: 5_000 * TOKEN, ..Parameters::DEFAULT };
-    scene.world.set_parameters(&higher);
+    let before = scene.job_state();
+    scene.world.overwrite(&job, &Job { parameters: higher, ..before });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
-    scene.world.set_parameters(&Parameters::DEFAULT);
+    scene.world.overwrite(&job, &before);
     scene.world.send(std::slice::from_ref(&commit), &[&key]);
     scene.world.refused(&[commit], &[&key], Error::AlreadyCommitted);
     scene.world.advance(50);
