@@ -34,6 +34,10 @@ use crate::{NewPool, Program, Seat, liabilities, refusal};
 pub const WALLET_TOKENS: u64 = 100_000;
 /// Own bond of every operator, tokens.
 pub const BOND_TOKENS: u64 = 2_000;
+/// Slice of that bond behind each claim in the usual scene, tokens: the bond backs as many rounds as a test builds before it settles.
+pub const SLICE_TOKENS: u64 = 100;
+/// The usual scene's parameters: the default, but the least own bond is one slice.
+pub const PARAMETERS: Parameters = Parameters { minimum_self_bond: SLICE_TOKENS * TOKEN, ..Parameters::DEFAULT };
 /// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.
 pub const SCHEDULE: Schedule = Schedule { utilisation_floor: ONE / 2, unit_reward: CAP / 10, ..Schedule::DEFAULT };
 /// Length of every auditor's hash chain.
@@ -281,9 +285,11 @@ impl Default for Cast {
             init_node_count: 10,
             end_padding: 0,
             settings: [Setting::default(); MAX_SETTINGS],
+            slice: SLICE_TOKENS * TOKEN,
+            round_reward: Parameters::DEFAULT.round_reward,
             ..JobSpec::default()
         };
-        Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT, schedule: SCHEDULE }
+        Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: PARAMETERS, schedule: SCHEDULE }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     evaluation,
     job::Job,
-    penalties::Offence,
+    penalties::{Convicted, Offence},
     pool::Pool,
     round::{self, QUALITY_ONE, Round},
     segment::{self, Segment},
@@ -80,7 +80,12 @@ impl Settlement<'_> {
         if segment.settled != 0 {
             return Err(Error::AlreadySettled);
         }
+        // Also of a round that came to nothing a segment can be challenged, and its slice answers for it.
+        if !self.round.is_beyond_challenge(self.slot) {
+            return Err(Error::ChallengeOpen);
+        }
         segment.settled = 1;
+        self.pool.release(&mut segment.slice);
         // What a slash paid for goes to nobody who was slashed.
         let is_liars = self.round.status == round::VOID && self.pool.segments_convicted > 0;
         if segment.status != segment::ACCEPTED || is_liars {
@@ -111,7 +116,9 @@ impl Settlement<'_> {
         let ended_unclosed = self.round.ended_unclosed();
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
-        if seat.settled != 0 {
+        let is_settled = seat.settled != 0;
+        // Who was convicted of one claim still has the other's slice to free.
+        if is_settled && seat.vote_slice == 0 && seat.attestation_slice == 0 {
             return Err(Error::AlreadySettled);
         }
         if !is_beyond_challenge {
@@ -125,6 +132,11 @@ impl Settlement<'_> {
             return Err(Error::TooEarly);
         }
         seat.settled = 1;
+        self.pool.release(&mut seat.vote_slice);
+        self.pool.release(&mut seat.attestation_slice);
+        if is_settled {
+            return Ok(Settled::default());
+        }
         let is_revealed = seat.revealed != 0;
         let (missed_draws, missed_attestations) = match (ended_unclosed, is_revealed) {
             (true, _) => (0, 0),
@@ -161,12 +173,24 @@ impl Settlement<'_> {
             return Err(Error::WrongPlace);
         }
         // Before the tally nobody can be said to have hidden a score.
+        let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let is_tallied = self.round.status == round::FINAL || self.round.void_from == round::SCORED;
         let seat = self.round.evaluators.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         if seat.settled != 0 {
             return Err(Error::AlreadySettled);
         }
+        if !is_beyond_challenge {
+            return Err(Error::ChallengeOpen);
+        }
         seat.settled = 1;
+        let mut slice = core::mem::take(&mut seat.slice);
+        if is_tallied && matches!(seat.status, evaluation::COMMITTED | evaluation::OFF) {
+            self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
+            let claim = Convicted { slice: &mut slice, made_slot: seat.committed_slot, slot: self.slot };
+            let taken = self.pool.fine(&self.job.parameters.penalties, Offence::FalseScore, claim)?;
+            return Ok(Settled { paid: 0, charged: self.config.insure_penalty(&taken)? });
+        }
+        self.pool.release(&mut slice);
         match seat.status {
             _ if !is_tallied => Ok(Settled::default()),
             evaluation::ABSENT => Ok(Settled::default()),
@@ -186,11 +210,7 @@ impl Settlement<'_> {
                 };
                 self.apply(&claim)
             }
-            _ => {
-                self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
-                let taken = self.pool.punish(&self.job.parameters.penalties, Offence::FalseScore, self.slot)?;
-                Ok(Settled { paid: 0, charged: self.config.insure_penalty(&taken)? })
-            }
+            _ => Ok(Settled::default()),
         }
     }
 

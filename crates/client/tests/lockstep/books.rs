@@ -260,11 +260,11 @@ impl Books {
         let (owner, address, place) = (call.key(0), call.key(2), call.key(3));
         let config = self.config(call, 1)?;
         let parameters = config.parameters;
-        let unbonding_slots = pool.exit_slots(parameters.unbonding_slots);
         if tag == Deposit::TAG || tag == Rebond::TAG {
             config.require_running(slot)?;
         }
         let mut pool: Pool = self.read(&address)?;
+        let exit_slots = pool.exit_slots(parameters.unbonding_slots);
         match tag {
             Deposit::TAG => {
                 let args: Deposit = call.args();
@@ -279,10 +279,10 @@ impl Books {
                 let mut ticket: Ticket = self.create(&call.key(4), &seeds)?;
                 ticket.position = place.to_bytes();
                 if tag == CancelDeposit::TAG {
-                    ticket.cancel(&mut position, &mut pool, slot, unbonding_slots)?;
+                    ticket.cancel(&mut position, &mut pool, slot, exit_slots)?;
                 } else {
                     let RequestExit { shares } = call.args();
-                    ticket.request(&mut position, &mut pool, shares, slot, unbonding_slots)?;
+                    ticket.request(&mut position, &mut pool, shares, slot, exit_slots)?;
                 }
                 self.write(&place, &position);
                 self.write(&call.key(4), &ticket);

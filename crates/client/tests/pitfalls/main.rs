@@ -62,7 +62,7 @@ const PITFALLS: [&str; 24] = [
 /// Instructions that take up an account again that is there already.
 const TAKES_UP_AGAIN: [&str; 4] = ["Deposit", "MoveAttention", "PayFee", "DetokenizeShares"];
 /// What a pause stops: whatever brings something new.
-const STOPPED_BY_A_PAUSE: [&str; 12] = [
+const STOPPED_BY_A_PAUSE: [&str; 13] = [
     "Distribute",
     "CreatePool",
     "CreateAttentionPool",
@@ -73,6 +73,7 @@ const STOPPED_BY_A_PAUSE: [&str; 12] = [
     "RegisterDataset",
     "CreateJob",
     "JoinJob",
+    "OpenRound",
     "PayFee",
     "TokenizeShares",
 ];
