@@ -12,7 +12,6 @@ use sip_node::dispute::synthetic::{self, Flaw, Lie, Run, node};
 use sip_node::dispute::{Challenger, Defender, Evidence, staged};
 use sip_node::{Cheat, Computation};
 use sip_proof::Hash;
-use sip_protocol::config::Parameters;
 use sip_protocol::dispute::{Dispute, MoveKind, Outcome};
 use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::pool::PoolKind;
@@ -414,8 +413,10 @@ fn a_bit_of_a_genesis_weight_closes_the_job() {
 fn a_true_genesis_is_acquitted_and_its_bond_returned_after_an_unbonding_time() {
     let (mut scene, challenger, claimed) = genesis(None);
     // Longer than the scene took so far.
-    let parameters = Parameters { unbonding_slots: 2_000_000, ..scene.world.config().parameters };
-    scene.world.set_parameters(&parameters);
+    let mut job = scene.job_state();
+    job.parameters.unbonding_slots = 2_000_000;
+    let (address, parameters) = (scene.job, job.parameters);
+    scene.world.overwrite(&address, &job);
     let (program, wallet) = (scene.world.program, challenger.key.pubkey());
     let authority = scene.world.authority.insecure_clone();
     let own = commit_genesis(&mut scene, &authority);

@@ -5,7 +5,6 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::testing::{BOND_TOKENS, Cast, Scene, World, scores};
-use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
     administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_SLOTS, TIMELOCK_SLOTS},
@@ -133,12 +132,12 @@ fn a_fault_in_the_rules_stops_the_opening_of_rounds_at_once_for_a_bounded_time_a
     let authority = scene.world.authority.insecure_clone();
     scene.whole_round(&scores(5_000_000));
     scene.capture_seed();
+    let (round, patron) = (scene.round(), scene.patrons[0].insecure_clone());
+    let accuser = Accuser::new(&mut scene, "accuser", &round, 1);
     scene.world.send(&[program.pause(&authority.pubkey())], &[&authority]);
     let open = program.open_round(&authority.pubkey(), &scene.job, 1, 3);
     scene.crank_refused(open.clone(), Error::Paused);
     // What was claimed is disputed, undone or made final, and settled.
-    let (round, patron) = (scene.round(), scene.patrons[0].insecure_clone());
-    let accuser = Accuser::new(&mut scene, "accuser", &round, 1);
     accuser.commit(&mut scene);
     accuser.open(&mut scene);
     accuser.win(&mut scene);

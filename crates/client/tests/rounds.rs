@@ -164,9 +164,10 @@ fn a_segment_outside_the_rules_is_refused() {
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::PoolRetired);
     scene.world.overwrite(&pool, &state);
     let higher = Parameters { minimum_self_bond: 5_000 * TOKEN, ..Parameters::DEFAULT };
-    scene.world.set_parameters(&higher);
+    let (address, before) = (scene.job, scene.job_state());
+    scene.world.overwrite(&address, &Job { parameters: higher, ..before });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
-    scene.world.set_parameters(&Parameters::DEFAULT);
+    scene.world.overwrite(&address, &before);
     let job: Job = scene.job_state();
     scene.world.overwrite(&scene.job, &Job { excluded_trainers: 1, ..job });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::Excluded);
