@@ -130,7 +130,13 @@ fn every_instruction_stays_within_its_budget() {
     table.run(&mut scene.world, "create_attention_pool", 11_000, create, &authority);
     let trainer = scene.trainers[0].key.insecure_clone();
     let seat = scene.trainers[0].seat;
-    table.run(&mut scene.world, "join_job", 800, program.join_job_with(&seat.operator, &another, &seat.pool, 0), &trainer);
+    table.run(
+        &mut scene.world,
+        "join_job",
+        800,
+        program.join_job_with(&seat.operator, &another, &seat.pool, 0),
+        &trainer,
+    );
     let allot = program.allot_stake(&seat, &scene.job, 10_000);
     table.run(&mut scene.world, "allot_stake", 300, allot, &trainer);
 

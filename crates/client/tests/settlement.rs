@@ -1,12 +1,12 @@
 //! Scores, quality, and who is paid or charged for a round.
 
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
 use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
     config::{Parameters, TOKEN},
     evaluation,
-    job::Job,
+    job::{Job, JobSpec},
     pool::{PoolKind, SEED_SHARES},
     position::Position,
     round::{self, QUALITY_ONE},
@@ -42,10 +42,11 @@ fn scores_are_committed_once_and_in_time() {
     let late = scene.join("late", PoolKind::Evaluator, 3);
     let wrong = program.commit_score(&late.seat, &job, &round, &named("scores"));
     scene.world.refused(&[wrong], &[&late.key], Error::WrongPlace);
-    let higher = Parameters { minimum_self_bond: 5_000 * TOKEN, ..Parameters::DEFAULT };
-    scene.world.set_parameters(&higher);
+    let before = scene.job_state();
+    let spec = JobSpec { slice: 5_000 * TOKEN, ..before.spec };
+    scene.world.overwrite(&job, &Job { spec, ..before });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
-    scene.world.set_parameters(&Parameters::DEFAULT);
+    scene.world.overwrite(&job, &before);
     scene.world.send(std::slice::from_ref(&commit), &[&key]);
     scene.world.refused(&[commit], &[&key], Error::AlreadyCommitted);
     scene.world.advance(50);
@@ -275,7 +276,7 @@ fn a_late_segment_pays_its_penalty_out_of_its_reward() {
 
 #[test]
 fn a_penalty_above_the_reward_is_taken_from_stake() {
-    let parameters = Parameters { round_reward: 0, ..Parameters::DEFAULT };
+    let parameters = Parameters { round_reward: 0, ..PARAMETERS };
     let mut scene = Scene::with(&Cast { parameters, ..Cast::default() });
     scene.open_round();
     scene.world.advance(101);
@@ -341,9 +342,9 @@ fn a_lying_evaluator_changes_nothing_and_is_slashed() {
     );
     scene.settle_all();
     let liar = scene.pool_state(&scene.evaluators[1].seat.pool);
-    assert_eq!(liar.self_bond, BOND_TOKENS * TOKEN / 10 * 9);
+    assert_eq!(liar.self_bond, BOND_TOKENS * TOKEN - SLICE / 10);
     assert_eq!((liar.commission_owed, liar.evaluations_rejected), (0, 1));
-    assert_eq!(scene.world.config().buckets.insurance, BOND_TOKENS * TOKEN / 10 + SEED_SHARES / 10);
+    assert_eq!(scene.world.config().buckets.insurance, SLICE / 10 + SEED_SHARES / 10);
     let honest = scene.pool_state(&scene.evaluators[0].seat.pool);
     assert!(honest.commission_owed.abs_diff(round.reward / 20) < 10_000, "the two honest ones share");
 }
@@ -360,7 +361,7 @@ fn an_evaluator_that_hides_its_score_is_slashed_and_an_absent_one_gets_nothing()
     scene.settle_all();
     let pool = |evaluator: usize| scene.pool_state(&scene.evaluators[evaluator].seat.pool);
     assert_eq!(pool(0).evaluations_accepted, 1);
-    assert_eq!((pool(1).self_bond, pool(1).evaluations_rejected), (BOND_TOKENS * TOKEN / 10 * 9, 1));
+    assert_eq!((pool(1).self_bond, pool(1).evaluations_rejected), (BOND_TOKENS * TOKEN - SLICE / 10, 1));
     assert_eq!((pool(2).self_bond, pool(2).commission_owed), (BOND_TOKENS * TOKEN, 0));
 }
 
