@@ -3,8 +3,8 @@
 
 mod court;
 
-use sip_client::testing::SLICE;
 use court::{Court, Record};
+use sip_client::testing::SLICE;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::config::TOKEN;
 use sip_protocol::dispute::{MoveKind, Outcome, Side};

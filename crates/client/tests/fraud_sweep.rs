@@ -10,8 +10,8 @@ mod claims;
 mod court;
 mod sweep;
 
-use sip_client::testing::SLICE;
 use claims::{Claims, SUBJECTS};
+use sip_client::testing::SLICE;
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::dispute::{Game, MoveKind, Outcome, Phase, Side};
 use sip_protocol::segment;

@@ -220,6 +220,49 @@ fn everything_is_settled_once() {
     }
 }
 
+/// Attack: add to the own bond in the transaction that settles, and take what delegators earned.
+#[test]
+fn bond_that_is_added_after_the_commitment_takes_nothing_from_those_whose_stake_did_the_work() {
+    let [honest, greedy] = [0, 50_000].map(|added| {
+        let mut scene = Scene::new();
+        let (program, job) = (scene.world.program, scene.job);
+        let (seat, key) = (scene.trainers[0].seat, scene.trainers[0].key.insecure_clone());
+        let patron = scene.world.wallet("delegator");
+        scene.world.stake(&patron, &seat.pool, 20_000 * TOKEN);
+        scene.whole_round(&scores(5_000_000));
+        scene.finalise_all();
+        let settle = program.settle_segment(&job, &scene.round(), &seat.pool);
+        let add = program.add_bond(&seat.operator, &seat.pool, added * TOKEN);
+        let all = if added == 0 { vec![settle] } else { vec![add, settle] };
+        scene.world.send(&all, &[&key]);
+        let pool = scene.pool_state(&seat.pool);
+        (pool.commission_owed, pool.rewards_owed)
+    });
+    assert_eq!(honest, greedy);
+    assert!(honest.1 > 4 * honest.0, "ten elevenths are delegated, of which a tenth is commission: {honest:?}");
+}
+
+/// Attack: stake one base unit on a domain that has had no patron for many rounds, and take all that it was paid.
+#[test]
+fn what_a_domain_without_patrons_is_paid_stays_in_the_bucket_and_no_dust_takes_it() {
+    let mut scene = Scene::new();
+    let (program, job) = (scene.world.program, scene.job);
+    let attention = program.attention_pool(&job, 2);
+    let patron = scene.patrons[2].insecure_clone();
+    let shares = scene.pool_state(&attention).shares - SEED_SHARES;
+    let exit = program.request_exit(&patron.pubkey(), &attention, 0, shares);
+    scene.world.send(&[exit], &[&patron]);
+    scene.whole_round(&scores(5_000_000));
+    scene.finalise_all();
+    let round = scene.round();
+    let before = scene.world.config().buckets.operator_rewards;
+    scene.crank(program.settle_patrons(&job, &round, 2));
+    let pool = scene.pool_state(&attention);
+    assert_eq!((pool.rewards_owed, pool.rewards_held), (0, 0));
+    assert_eq!(scene.world.config().buckets.operator_rewards, before);
+    assert_eq!(scene.round_state().paid, 0);
+}
+
 #[test]
 fn nothing_is_settled_before_the_round_is_final_or_in_a_wrong_place() {
     let mut scene = aggregated();

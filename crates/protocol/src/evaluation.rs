@@ -113,7 +113,8 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor
         return Err(Error::AlreadyCommitted);
     }
     seat.commitment = *commitment;
-    seat.stake = pool.allotted(job.allotment(PoolKind::Evaluator, actor.place, actor.pool))?;
+    let stakes = pool.allotted(job.allotment(PoolKind::Evaluator, actor.place, actor.pool))?;
+    (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);
     seat.slice = job.spec.slice;
     seat.committed_slot = actor.slot;
     pool.pledge(seat.slice)?;

@@ -93,7 +93,7 @@ pub struct Pool {
     pub survival: u64,
     /// Base units owed to positions, spread by the index or held.
     pub rewards_owed: u64,
-    /// Of those, earned while nobody held a share; spread with the next reward.
+    /// Of those, earned while nobody held a share: nobody's, until it goes back to where it came from ([`Pool::take_unowned`]).
     pub rewards_held: u64,
     /// Base units owed to the operator.
     pub commission_owed: u64,
@@ -183,6 +183,15 @@ impl SlashOutcome {
     pub fn total(&self) -> Result<u64> {
         Ok(int::add(self.from_bond, self.from_delegators)?)
     }
+}
+
+/// Stake behind a claim when it was made, base units: who earned what it is paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stakes {
+    /// Own bond and delegated stake.
+    pub whole: u64,
+    /// The operator's part.
+    pub own: u64,
 }
 
 impl Pool {
@@ -275,9 +284,10 @@ impl Pool {
         Ok(())
     }
 
-    /// S_i of a place: its part of the stake that counts.
-    pub fn allotted(&self, allotted_bps: u16) -> Result<u64> {
-        Ok(int::bps(self.stake()?, allotted_bps, Rounding::Down)?)
+    /// S_i of a place: its part of the stake that counts, and the operator's own part of it.
+    pub fn allotted(&self, allotted_bps: u16) -> Result<Stakes> {
+        let whole = int::bps(self.stake()?, allotted_bps, Rounding::Down)?;
+        Ok(Stakes { whole, own: int::bps(self.self_bond, allotted_bps, Rounding::Down)?.min(whole) })
     }
 
     /// Notes that claims of a job which it joins can be convicted so long.
@@ -384,30 +394,39 @@ impl Pool {
     /// Takes in a reward that the vault holds already: the own bond's part and the commission go to the operator, the
     /// rest to the shares: to be claimed, or, in a compounding pool, as a higher price.
     pub fn credit(&mut self, reward: u64) -> Result<()> {
-        let stake = self.stake()?;
-        let own = if stake == 0 { 0 } else { mul_div(reward, self.self_bond, stake, Rounding::Down)? };
+        self.credit_by(reward, &Stakes { whole: self.stake()?, own: self.self_bond })
+    }
+
+    /// Likewise, split between operator and shares by the stake that earned it, whatever was staked since.
+    pub fn credit_by(&mut self, reward: u64, stakes: &Stakes) -> Result<()> {
+        let own = if stakes.whole == 0 { 0 } else { mul_div(reward, stakes.own, stakes.whole, Rounding::Down)? };
         let delegated = int::sub(reward, own)?;
         let commission = int::bps(delegated, self.commission_bps, Rounding::Down)?;
         let spread = int::sub(delegated, commission)?;
         let rewards_owed = int::add(self.rewards_owed, spread)?;
         let commission_owed = int::add(self.commission_owed, int::add(own, commission)?)?;
-        let held = int::add(self.rewards_held, spread)?;
         let owners = self.shares.saturating_sub(SEED_SHARES);
         if owners == 0 {
-            self.rewards_held = held;
+            self.rewards_held = int::add(self.rewards_held, spread)?;
         } else if self.compounding != 0 {
-            self.assets = int::add(self.assets, held)?;
-            self.rewards_held = 0;
-            self.rewards_owed = int::sub(rewards_owed, held)?;
+            self.assets = int::add(self.assets, spread)?;
+            self.rewards_owed = int::sub(rewards_owed, spread)?;
             self.commission_owed = commission_owed;
             return Ok(());
         } else {
-            self.reward_index.add(held, owners, &mut self.reward_remainder)?;
-            self.rewards_held = 0;
+            self.reward_index.add(spread, owners, &mut self.reward_remainder)?;
         }
         self.rewards_owed = rewards_owed;
         self.commission_owed = commission_owed;
         Ok(())
+    }
+
+    /// Takes what was earned while nobody held a share; the caller returns it to the stream that it came from. Whoever is first to stake
+    /// has not earned it.
+    pub fn take_unowned(&mut self) -> Result<u64> {
+        let unowned = core::mem::take(&mut self.rewards_held);
+        self.rewards_owed = int::sub(self.rewards_owed, unowned)?;
+        Ok(unowned)
     }
 
     /// Takes the operator's earnings.

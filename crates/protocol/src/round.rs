@@ -69,6 +69,8 @@ pub struct AuditorSeat {
     pub vote_slice: u64,
     /// The least own bond, behind its attestations, base units; 0 once it is free.
     pub attestation_slice: u64,
+    /// The operator's own part of `stake`, base units.
+    pub own_stake: u64,
 }
 
 /// An evaluator's part in a round.
@@ -91,6 +93,8 @@ pub struct EvaluatorSeat {
     pub slice: u64,
     /// When it committed.
     pub committed_slot: u64,
+    /// The operator's own part of `stake`, base units.
+    pub own_stake: u64,
 }
 
 /// Address: "round", job (32), index (u32).
@@ -197,7 +201,7 @@ pub struct Round {
     pub settings: [u32; MAX_SETTINGS],
 }
 
-account!(Round, Round, 4352);
+account!(Round, Round, 4608);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from

@@ -112,9 +112,11 @@ pub struct Segment {
     pub unused: [u8; 6],
     /// Slice of the trainer's own bond behind it, base units; 0 once it is free.
     pub slice: u64,
+    /// The operator's own part of `stake`, base units.
+    pub own_stake: u64,
 }
 
-account!(Segment, Segment, 912, liabilities: |segment| Ok(segment.escrow.bounty));
+account!(Segment, Segment, 920, liabilities: |segment| Ok(segment.escrow.bounty));
 
 /// What a commitment is checked against.
 pub struct Commitment<'a> {
@@ -175,7 +177,8 @@ impl Segment {
         self.pool = *pool_address;
         self.operator = pool.scope;
         self.claim = *claim;
-        self.stake = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
+        let stakes = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
+        (self.stake, self.own_stake) = (stakes.whole, stakes.own);
         self.committed_slot = slot;
         self.status = COMMITTED;
         self.late = (slot > round.commit_deadline_slot) as u8;
@@ -196,7 +199,8 @@ impl Segment {
         config.insure_penalty(&charged)?;
         pool.require_bonded(pool.frozen_bond)?;
         self.claim = *claim;
-        self.stake = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
+        let stakes = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
+        (self.stake, self.own_stake) = (stakes.whole, stakes.own);
         self.committed_slot = slot;
         self.late = (slot > round.commit_deadline_slot) as u8;
         Ok(())

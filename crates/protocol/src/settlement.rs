@@ -13,7 +13,7 @@ use crate::{
     evaluation,
     job::Job,
     penalties::{Convicted, Offence},
-    pool::Pool,
+    pool::{Pool, Stakes},
     round::{self, QUALITY_ONE, Round},
     segment::{self, Segment},
 };
@@ -34,6 +34,8 @@ struct Claim {
     whole: u64,
     quality: u64,
     penalty: u64,
+    /// The operator's own part of `part`; `None` if the pool's present stake says whose the pay is.
+    own: Option<u64>,
 }
 
 /// What a settlement works on. The caller has checked that the accounts belong together.
@@ -68,8 +70,15 @@ impl Settlement<'_> {
         let left = int::sub(self.round.reward, self.round.paid)?;
         let paid = (earned - claim.penalty).min(*bucket).min(left);
         *bucket -= paid;
+        match claim.own {
+            Some(own) => self.pool.credit_by(paid, &Stakes { whole: claim.part, own })?,
+            None => self.pool.credit(paid)?,
+        }
+        // What nobody holds stays where it was.
+        let unowned = self.pool.take_unowned()?;
+        *bucket = int::add(*bucket, unowned)?;
+        let paid = paid.saturating_sub(unowned);
         self.round.paid = int::add(self.round.paid, paid)?;
-        self.pool.credit(paid)?;
         Ok(Settled { paid, charged: 0 })
     }
 
@@ -100,6 +109,7 @@ impl Settlement<'_> {
             whole: self.round.accepted_stake,
             quality: self.round.quality,
             penalty: self.job.parameters.penalties.charge(Offence::LateSegment, segment.late as u64)?,
+            own: Some(segment.own_stake),
         };
         self.apply(&claim)
     }
@@ -161,6 +171,7 @@ impl Settlement<'_> {
             whole: self.round.auditor_stake,
             quality,
             penalty,
+            own: Some(seat.own_stake),
         };
         self.apply(&claim)
     }
@@ -207,6 +218,7 @@ impl Settlement<'_> {
                     whole: self.round.evaluator_stake,
                     quality: QUALITY_ONE,
                     penalty: 0,
+                    own: Some(seat.own_stake),
                 };
                 self.apply(&claim)
             }
@@ -241,6 +253,6 @@ impl Settlement<'_> {
             return Err(Error::WrongPlace);
         }
         let part = *self.round.mixture_bps.get(domain as usize).ok_or(Error::WrongPlace)? as u64;
-        Ok(Claim { role_bps, part, whole: int::BPS_ONE as u64, quality: self.round.quality, penalty: 0 })
+        Ok(Claim { role_bps, part, whole: int::BPS_ONE as u64, quality: self.round.quality, penalty: 0, own: None })
     }
 }
