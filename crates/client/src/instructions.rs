@@ -1,5 +1,6 @@
 //! One builder per instruction. What each checks and changes: [`sip_protocol::instruction`].
 
+use sip_arith::int::BPS_ONE;
 use sip_protocol::{
     administration::ProposalKind,
     attestation::Shown,
@@ -415,7 +416,7 @@ impl Program {
             readable(self.token_program),
         ];
         accounts.extend(datasets.iter().copied().map(readable));
-        build(self, &CreateJob { spec: *spec, nonce }, accounts)
+        build(self, &CreateJob { spec: *spec, nonce, reserved: 0 }, accounts)
     }
 
     /// [`ReclaimGenesisBond`].
@@ -434,9 +435,27 @@ impl Program {
         )
     }
 
-    /// [`JoinJob`].
+    /// [`JoinJob`] with the whole of the pool's stake.
     pub fn join_job(&self, operator: &Address, job: &Address, pool: &Address) -> Instruction {
-        build(self, &JoinJob {}, vec![signer(operator), readable(self.config()), writable(*job), writable(*pool)])
+        self.join_job_with(operator, job, pool, BPS_ONE)
+    }
+
+    /// [`JoinJob`] with a part of the pool's stake, basis points.
+    pub fn join_job_with(&self, operator: &Address, job: &Address, pool: &Address, allotted_bps: u16) -> Instruction {
+        build(
+            self,
+            &JoinJob { allotted_bps },
+            vec![signer(operator), readable(self.config()), writable(*job), writable(*pool)],
+        )
+    }
+
+    /// [`AllotStake`].
+    pub fn allot_stake(&self, seat: &Seat, job: &Address, allotted_bps: u16) -> Instruction {
+        build(
+            self,
+            &AllotStake { place: seat.place.into(), allotted_bps },
+            vec![signer(&seat.operator), writable(*job), writable(seat.pool)],
+        )
     }
 }
 
@@ -487,7 +506,7 @@ impl Program {
                 readable(self.config()),
                 readable(*job),
                 writable(*round),
-                readable(*pool),
+                writable(*pool),
                 writable(self.segment(round, pool)),
                 readable(SYSTEM_PROGRAM),
             ],
@@ -623,7 +642,7 @@ impl Program {
                 readable(self.config()),
                 readable(*job),
                 writable(*round),
-                readable(evaluator.pool),
+                writable(evaluator.pool),
             ],
         )
     }

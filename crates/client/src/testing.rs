@@ -34,6 +34,12 @@ use crate::{NewPool, Program, Seat, liabilities, refusal};
 pub const WALLET_TOKENS: u64 = 100_000;
 /// Own bond of every operator, tokens.
 pub const BOND_TOKENS: u64 = 2_000;
+/// Slice of that bond behind each claim in the usual scene, tokens: the bond backs as many rounds as a test builds before it settles.
+pub const SLICE_TOKENS: u64 = 100;
+/// [`SLICE_TOKENS`], base units.
+pub const SLICE: u64 = SLICE_TOKENS * TOKEN;
+/// The usual scene's parameters: the default, but the least own bond is one slice.
+pub const PARAMETERS: Parameters = Parameters { minimum_self_bond: SLICE_TOKENS * TOKEN, ..Parameters::DEFAULT };
 /// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.
 pub const SCHEDULE: Schedule = Schedule { utilisation_floor: ONE / 2, unit_reward: CAP / 10, ..Schedule::DEFAULT };
 /// Length of every auditor's hash chain.
@@ -281,9 +287,11 @@ impl Default for Cast {
             init_node_count: 10,
             end_padding: 0,
             settings: [Setting::default(); MAX_SETTINGS],
+            slice: SLICE_TOKENS * TOKEN,
+            round_reward: Parameters::DEFAULT.round_reward,
             ..JobSpec::default()
         };
-        Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT, schedule: SCHEDULE }
+        Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: PARAMETERS, schedule: SCHEDULE }
     }
 }
 
@@ -332,7 +340,8 @@ impl Scene {
         }
         let creator = world.authority.insecure_clone();
         let job = program.job(&creator.pubkey(), 0);
-        let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &cast.spec, &datasets)];
+        let spec = JobSpec { round_reward: cast.spec.round_reward.min(cast.parameters.round_reward), ..cast.spec };
+        let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &spec, &datasets)];
         instructions
             .extend(cast.spec.attention_numbers().map(|n| program.create_attention_pool(&creator.pubkey(), &job, n)));
         for instruction in instructions {

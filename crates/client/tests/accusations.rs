@@ -3,7 +3,7 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::testing::{Cast, Scene, WALLET_TOKENS};
+use sip_client::testing::{Cast, SLICE, Scene, WALLET_TOKENS};
 use sip_protocol::{
     Error,
     config::{Parameters, TOKEN},
@@ -128,7 +128,7 @@ fn convicting_oneself_through_a_friend_loses_money() {
     };
     let friend = Accuser::new(&mut scene, "friend", &round, 1);
     let before = wealth(&scene, &friend);
-    let own_bond = scene.world.state::<Pool>(&pool).self_bond;
+    let own_bond = SLICE;
     // The earliest accusation there is, and nobody else's.
     friend.commit(&mut scene);
     friend.open(&mut scene);

@@ -5,7 +5,7 @@ mod court;
 
 use common::send_guarded;
 use court::hall::Hall;
-use sip_client::testing::{WALLET_TOKENS, named};
+use sip_client::testing::{BOND_TOKENS, SLICE, WALLET_TOKENS, named};
 use sip_client::{GenesisAccusation, Program};
 use sip_node::dispute::Challenger;
 use sip_protocol::{
@@ -168,7 +168,7 @@ impl Bench {
         let parameters = self.hall.scene.world.config().parameters;
         let bond = match claim {
             Claim::Genesis => parameters.genesis_bond,
-            _ => self.hall.scene.pool_state(&self.hall.scene.auditors[0].seat.pool).self_bond,
+            _ => SLICE,
         };
         (bond / 2).min(parameters.penalties.bounty_cap)
     }
@@ -330,5 +330,5 @@ fn a_lesser_confession_saves_neither_the_base_nor_the_bounty() {
     let tokens = [&honest, &friend, &other].map(|wallet| bench.tokens(wallet));
     assert_eq!(tokens, [FULL + bounty, FULL, FULL]);
     let pool = bench.hall.scene.pool_state(&bench.hall.scene.auditors[0].seat.pool);
-    assert_eq!((pool.self_bond, pool.open_disputes, pool.claims_convicted), (0, 0, 3));
+    assert_eq!((pool.self_bond, pool.open_disputes, pool.claims_convicted), (BOND_TOKENS * TOKEN - SLICE, 0, 3));
 }

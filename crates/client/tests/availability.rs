@@ -1,7 +1,7 @@
 //! Demands for what was committed: answered, answered wrongly, left unanswered.
 
 use sip_client::StateDemand;
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, WALLET_TOKENS};
+use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS};
 use sip_node::availability::{data_answer, state_answer};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::{BlobTree, Hash};
@@ -224,7 +224,6 @@ fn silence_convicts_and_undoes_the_round() {
     let key = library.scene.trainers[0].key.insecure_clone();
     let late = library.answer(6, 9, &library.truth(6, 9)).remove(0);
     library.scene.world.refused(&[late], &[&key], Error::ClockRunOut);
-    let own_bond = library.scene.pool_state(&library.pool()).self_bond;
     library.scene.crank(fail.clone());
     library.scene.world.advance(1);
     library.scene.crank_refused(fail, Error::DemandOver);
@@ -232,7 +231,7 @@ fn silence_convicts_and_undoes_the_round() {
     let segment = library.scene.segment_state(0);
     assert_eq!((segment.status, segment.open_disputes, segment.open_demands), (CONVICTED, 0, 0));
     let (escrow, reader) = (segment.escrow, library.reader.pubkey().to_bytes());
-    assert_eq!((escrow.bounty, escrow.challenger), (own_bond / 2, reader));
+    assert_eq!((escrow.bounty, escrow.challenger), (SLICE / 2, reader));
     assert_eq!(library.scene.round_state().status, round::VOID);
     assert_eq!(library.scene.world.tokens(&library.reader.pubkey()), FULL);
     // The demand is its accusation: the bounty waits for whoever accused before it.

@@ -130,7 +130,15 @@ fn every_instruction_stays_within_its_budget() {
     table.run(&mut scene.world, "create_attention_pool", 11_000, create, &authority);
     let trainer = scene.trainers[0].key.insecure_clone();
     let seat = scene.trainers[0].seat;
-    table.run(&mut scene.world, "join_job", 800, program.join_job(&seat.operator, &another, &seat.pool), &trainer);
+    table.run(
+        &mut scene.world,
+        "join_job",
+        800,
+        program.join_job_with(&seat.operator, &another, &seat.pool, 0),
+        &trainer,
+    );
+    let allot = program.allot_stake(&seat, &scene.job, 10_000);
+    table.run(&mut scene.world, "allot_stake", 300, allot, &trainer);
 
     let job = scene.job;
     table.run(&mut scene.world, "open_round (3 domains)", 9_500, program.open_round(&key, &job, 0, 3), &authority);

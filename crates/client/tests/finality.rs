@@ -7,13 +7,14 @@ mod court;
 use accuser::Accuser;
 use court::Court;
 use sip_client::SLOT_HASHES;
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Error,
     config::{Parameters, TOKEN},
     dispute::Outcome,
     finality::{NO_ROUND, seed},
+    pool::Pool,
     round::{self, QUALITY_ONE, Round},
     segment::{self, SegmentClaim},
 };
@@ -25,7 +26,6 @@ fn scene() -> Scene {
     let mut cast = Cast::default();
     cast.spec.lookahead = 4;
     cast.spec.challenge_slots = 5_000;
-    cast.parameters = Parameters { minimum_self_bond: 500 * TOKEN, ..Parameters::DEFAULT };
     Scene::with(&cast)
 }
 
@@ -63,7 +63,7 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     assert_eq!((after.chain.head(), after.base_root), (NO_ROUND, after.spec.genesis_root));
     assert_eq!((after.rounds_scored, after.last_score, after.improvement_average), (0, 0, 0));
     assert!(after.is_excluded(1));
-    assert_eq!(scene.pool_state(&liar).self_bond, 0);
+    assert_eq!(scene.pool_state(&liar).self_bond, before.self_bond - SLICE);
 
     // Descendants, in any order; each once.
     for index in [2, 1] {
@@ -97,7 +97,7 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     assert!(charged > 0);
     assert_eq!(config.buckets.insurance, insured + charged - paid);
     // The slash, less the bounty and the tenth that is burned, is all that there is to pay from here.
-    let rest = before.self_bond / 2 + (before.assets - scene.pool_state(&liar).assets);
+    let rest = SLICE / 2 + (before.assets - scene.pool_state(&liar).assets);
     assert_eq!((config.condemned, insured), (rest / 10, rest - rest / 10));
     assert_eq!(config.buckets.insurance, 0);
     assert_eq!(scene.pool_state(&liar).commission_owed, 0);
@@ -114,7 +114,7 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
 #[test]
 fn honest_work_in_an_undone_round_earns_what_the_round_would_have_paid() {
     // Little to pay, so that the insurance covers it.
-    let parameters = Parameters { round_reward: 100 * TOKEN, ..Parameters::DEFAULT };
+    let parameters = Parameters { round_reward: 100 * TOKEN, ..PARAMETERS };
     let mut scene = Scene::with(&Cast { parameters, ..Cast::default() });
     scene.whole_round(&scores(5_000_000));
     convict(&mut scene, 0, 1);
@@ -345,8 +345,11 @@ fn a_segment_is_amended_for_a_fee_while_no_draw_can_be_known() {
     let elsewhere = SegmentClaim { start_root: named("elsewhere"), ..right };
     scene.world.refused(&[amend(&elsewhere)], &[&key], Error::WrongStartRoot);
     scene.world.refused(&[amend(&SegmentClaim { place: 1, ..right })], &[&key], Error::WrongPlace);
-    // The fee comes out of the own bond, which must cover the job still.
+    // The fee comes out of the own bond, which must cover what is open still.
+    let state = scene.pool_state(&seat.pool);
+    scene.world.overwrite(&seat.pool, &Pool { frozen_bond: state.self_bond, ..state });
     scene.world.refused(&[amend(&right)], &[&key], Error::SelfBondTooSmall);
+    scene.world.overwrite(&seat.pool, &state);
     let add = program.add_bond(&seat.operator, &seat.pool, 10 * TOKEN);
     scene.world.send(&[add], &[&key]);
     scene.world.advance(101);

@@ -4,7 +4,7 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, World, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, World, scores};
 use sip_protocol::{
     Error,
     administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_SLOTS, TIMELOCK_SLOTS},
@@ -49,7 +49,7 @@ fn a_liars_bond_and_its_delegators_stay_until_its_job_can_convict_it_no_more_how
     accuser.commit(&mut scene);
     accuser.open(&mut scene);
     accuser.win(&mut scene);
-    assert_eq!(scene.pool_state(&liar.pool).self_bond, 0);
+    assert_eq!(scene.pool_state(&liar.pool).self_bond, BOND_TOKENS * TOKEN - SLICE);
     let ticket: Ticket = scene.world.state(&program.ticket(&program.position(&liar.pool, &patron.pubkey()), 0));
     let due = scene.pool_state(&liar.pool).unbonding_assets;
     assert!(ticket.assets > due && due > 0, "the exit was slashed: {} of {}", due, ticket.assets);
@@ -59,7 +59,7 @@ fn a_liars_bond_and_its_delegators_stay_until_its_job_can_convict_it_no_more_how
 fn bounties_penalties_and_shares_are_those_of_the_jobs_creation() {
     let mut scene = Scene::new();
     let before = scene.job_state().parameters;
-    assert_eq!(before, Parameters::DEFAULT);
+    assert_eq!(before, PARAMETERS);
     scene.whole_round(&scores(5_000_000));
     let penalties = Penalties {
         bounty_bps: 0,
@@ -78,7 +78,7 @@ fn bounties_penalties_and_shares_are_those_of_the_jobs_creation() {
     accuser.open(&mut scene);
     accuser.win(&mut scene);
     let segment: sip_protocol::segment::Segment = scene.world.state(&accuser.segment(&scene));
-    assert_eq!((scene.pool_state(&pool).self_bond, segment.escrow.bounty), (0, BOND_TOKENS * TOKEN / 2));
+    assert_eq!((scene.pool_state(&pool).self_bond, segment.escrow.bounty), (BOND_TOKENS * TOKEN - SLICE, SLICE / 2));
 
     // And what is final is paid by the split that stood then.
     let first = scene.world.program.round(&scene.job, 0);

@@ -163,9 +163,8 @@ fn a_segment_outside_the_rules_is_refused() {
     scene.world.overwrite(&pool, &Pool { status: RETIRED, ..state });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::PoolRetired);
     scene.world.overwrite(&pool, &state);
-    let higher = Parameters { minimum_self_bond: 5_000 * TOKEN, ..Parameters::DEFAULT };
     let (address, before) = (scene.job, scene.job_state());
-    scene.world.overwrite(&address, &Job { parameters: higher, ..before });
+    scene.world.overwrite(&address, &Job { spec: JobSpec { slice: 5_000 * TOKEN, ..before.spec }, ..before });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
     scene.world.overwrite(&address, &before);
     let job: Job = scene.job_state();

@@ -1,12 +1,12 @@
 //! Scores, quality, and who is paid or charged for a round.
 
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
 use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
     config::{Parameters, TOKEN},
     evaluation,
-    job::Job,
+    job::{Job, JobSpec},
     pool::{PoolKind, SEED_SHARES},
     position::Position,
     round::{self, QUALITY_ONE},
@@ -42,9 +42,9 @@ fn scores_are_committed_once_and_in_time() {
     let late = scene.join("late", PoolKind::Evaluator, 3);
     let wrong = program.commit_score(&late.seat, &job, &round, &named("scores"));
     scene.world.refused(&[wrong], &[&late.key], Error::WrongPlace);
-    let higher = Parameters { minimum_self_bond: 5_000 * TOKEN, ..Parameters::DEFAULT };
     let before = scene.job_state();
-    scene.world.overwrite(&job, &Job { parameters: higher, ..before });
+    let spec = JobSpec { slice: 5_000 * TOKEN, ..before.spec };
+    scene.world.overwrite(&job, &Job { spec, ..before });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
     scene.world.overwrite(&job, &before);
     scene.world.send(std::slice::from_ref(&commit), &[&key]);
@@ -220,6 +220,49 @@ fn everything_is_settled_once() {
     }
 }
 
+/// Attack: add to the own bond in the transaction that settles, and take what delegators earned.
+#[test]
+fn bond_that_is_added_after_the_commitment_takes_nothing_from_those_whose_stake_did_the_work() {
+    let [honest, greedy] = [0, 50_000].map(|added| {
+        let mut scene = Scene::new();
+        let (program, job) = (scene.world.program, scene.job);
+        let (seat, key) = (scene.trainers[0].seat, scene.trainers[0].key.insecure_clone());
+        let patron = scene.world.wallet("delegator");
+        scene.world.stake(&patron, &seat.pool, 20_000 * TOKEN);
+        scene.whole_round(&scores(5_000_000));
+        scene.finalise_all();
+        let settle = program.settle_segment(&job, &scene.round(), &seat.pool);
+        let add = program.add_bond(&seat.operator, &seat.pool, added * TOKEN);
+        let all = if added == 0 { vec![settle] } else { vec![add, settle] };
+        scene.world.send(&all, &[&key]);
+        let pool = scene.pool_state(&seat.pool);
+        (pool.commission_owed, pool.rewards_owed)
+    });
+    assert_eq!(honest, greedy);
+    assert!(honest.1 > 4 * honest.0, "ten elevenths are delegated, of which a tenth is commission: {honest:?}");
+}
+
+/// Attack: stake one base unit on a domain that has had no patron for many rounds, and take all that it was paid.
+#[test]
+fn what_a_domain_without_patrons_is_paid_stays_in_the_bucket_and_no_dust_takes_it() {
+    let mut scene = Scene::new();
+    let (program, job) = (scene.world.program, scene.job);
+    let attention = program.attention_pool(&job, 2);
+    let patron = scene.patrons[2].insecure_clone();
+    let shares = scene.pool_state(&attention).shares - SEED_SHARES;
+    let exit = program.request_exit(&patron.pubkey(), &attention, 0, shares);
+    scene.world.send(&[exit], &[&patron]);
+    scene.whole_round(&scores(5_000_000));
+    scene.finalise_all();
+    let round = scene.round();
+    let before = scene.world.config().buckets.operator_rewards;
+    scene.crank(program.settle_patrons(&job, &round, 2));
+    let pool = scene.pool_state(&attention);
+    assert_eq!((pool.rewards_owed, pool.rewards_held), (0, 0));
+    assert_eq!(scene.world.config().buckets.operator_rewards, before);
+    assert_eq!(scene.round_state().paid, 0);
+}
+
 #[test]
 fn nothing_is_settled_before_the_round_is_final_or_in_a_wrong_place() {
     let mut scene = aggregated();
@@ -276,7 +319,7 @@ fn a_late_segment_pays_its_penalty_out_of_its_reward() {
 
 #[test]
 fn a_penalty_above_the_reward_is_taken_from_stake() {
-    let parameters = Parameters { round_reward: 0, ..Parameters::DEFAULT };
+    let parameters = Parameters { round_reward: 0, ..PARAMETERS };
     let mut scene = Scene::with(&Cast { parameters, ..Cast::default() });
     scene.open_round();
     scene.world.advance(101);
@@ -342,9 +385,9 @@ fn a_lying_evaluator_changes_nothing_and_is_slashed() {
     );
     scene.settle_all();
     let liar = scene.pool_state(&scene.evaluators[1].seat.pool);
-    assert_eq!(liar.self_bond, BOND_TOKENS * TOKEN / 10 * 9);
+    assert_eq!(liar.self_bond, BOND_TOKENS * TOKEN - SLICE / 10);
     assert_eq!((liar.commission_owed, liar.evaluations_rejected), (0, 1));
-    assert_eq!(scene.world.config().buckets.insurance, BOND_TOKENS * TOKEN / 10 + SEED_SHARES / 10);
+    assert_eq!(scene.world.config().buckets.insurance, SLICE / 10 + SEED_SHARES / 10);
     let honest = scene.pool_state(&scene.evaluators[0].seat.pool);
     assert!(honest.commission_owed.abs_diff(round.reward / 20) < 10_000, "the two honest ones share");
 }
@@ -361,7 +404,7 @@ fn an_evaluator_that_hides_its_score_is_slashed_and_an_absent_one_gets_nothing()
     scene.settle_all();
     let pool = |evaluator: usize| scene.pool_state(&scene.evaluators[evaluator].seat.pool);
     assert_eq!(pool(0).evaluations_accepted, 1);
-    assert_eq!((pool(1).self_bond, pool(1).evaluations_rejected), (BOND_TOKENS * TOKEN / 10 * 9, 1));
+    assert_eq!((pool(1).self_bond, pool(1).evaluations_rejected), (BOND_TOKENS * TOKEN - SLICE / 10, 1));
     assert_eq!((pool(2).self_bond, pool(2).commission_owed), (BOND_TOKENS * TOKEN, 0));
 }
 

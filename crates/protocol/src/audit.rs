@@ -45,7 +45,6 @@ pub fn reveal_draw<H: Sha256>(
     if actor.slot >= round.audit_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
-    pool.require_bonded(job.parameters.minimum_self_bond)?;
     require_seat(round, job, actor)?;
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed != 0 {
@@ -54,13 +53,15 @@ pub fn reveal_draw<H: Sha256>(
     if H::hashv(&[preimage]) != pool.chain_tip {
         return Err(Error::WrongPreimage);
     }
-    let stake = pool.stake()?;
+    let stakes = pool.allotted(job.allotment(PoolKind::Auditor, actor.place, actor.pool))?;
+    (seat.vote_slice, seat.attestation_slice) = (job.spec.slice, job.parameters.minimum_self_bond);
+    pool.pledge(job.round_bond(PoolKind::Auditor)?)?;
     seat.preimage = *preimage;
     seat.operator = pool.scope;
-    seat.stake = stake;
+    (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);
     seat.revealed = 1;
     pool.chain_tip = *preimage;
-    round.auditor_stake = round.auditor_stake.checked_add(stake).ok_or(Error::Overflow)?;
+    round.auditor_stake = round.auditor_stake.checked_add(stakes.whole).ok_or(Error::Overflow)?;
     Ok(())
 }
 

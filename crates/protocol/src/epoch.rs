@@ -9,7 +9,7 @@ use sip_arith::int;
 use crate::{
     Header, Result, account,
     config::Config,
-    emission::{Emission, NODES, Standing},
+    emission::{Emission, NODES, STAKING, Standing},
     pool::Pool,
 };
 
@@ -54,6 +54,8 @@ impl Emission {
         pool.accrue(slot)?;
         let span = slot.saturating_sub(pool.yield_share.slot);
         let present = Standing { stake: pool.yielding()?, integral: pool.stake_integral, slot };
+        let unowned = pool.take_unowned()?;
+        self.streams[STAKING].released[0] = int::add(self.streams[STAKING].released[0], unowned)?;
         let earned = self.settle(&mut pool.yield_share, &present)?;
         pool.drip(earned, span, slot)?;
         Ok(earned)

@@ -16,7 +16,7 @@ use crate::{
     Address, Error, Result,
     audit::Actor,
     job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS},
-    penalties::{Offence, Penalties},
+    penalties::{Convicted, Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, EvaluatorSeat, QUALITY_ONE, Round},
     segment::{self, Segment, SegmentClaim},
@@ -100,12 +100,11 @@ pub fn commitment<H: Sha256>(claim: &SegmentClaim, salt: &[u8; 32], pool: &Addre
 
 /// Commits an evaluator's scores of the round's next base.
 #[inline(always)]
-pub fn commit_score(round: &mut Round, job: &Job, pool: &Pool, actor: &Actor, commitment: &[u8; 32]) -> Result<()> {
+pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor, commitment: &[u8; 32]) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
     if actor.slot >= round.score_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
-    pool.require_bonded(job.parameters.minimum_self_bond)?;
     if *commitment == [0; 32] {
         return Err(Error::EmptyCommitment);
     }
@@ -114,7 +113,11 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &Pool, actor: &Actor, co
         return Err(Error::AlreadyCommitted);
     }
     seat.commitment = *commitment;
-    seat.stake = pool.stake()?;
+    let stakes = pool.allotted(job.allotment(PoolKind::Evaluator, actor.place, actor.pool))?;
+    (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);
+    seat.slice = job.spec.slice;
+    seat.committed_slot = actor.slot;
+    pool.pledge(seat.slice)?;
     seat.status = COMMITTED;
     Ok(())
 }
@@ -201,7 +204,9 @@ pub fn convict(
     }
     seat.status = CONVICTED;
     let is_scored_by_it = round.status == round::SCORED && medians(round) != Some(round.scores);
-    Ok((pool.punish(penalties, Offence::ConvictedRun, slot)?, is_scored_by_it))
+    let seat = round.evaluators.get_mut(run.claim.place as usize).ok_or(Error::WrongPlace)?;
+    let claim = Convicted { slice: &mut seat.slice, made_slot: seat.committed_slot, slot };
+    Ok((pool.convict(penalties, Offence::ConvictedRun, claim)?, is_scored_by_it))
 }
 
 /// Whether all who revealed, and were not convicted, found the same.

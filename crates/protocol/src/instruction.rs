@@ -255,6 +255,8 @@ instructions! {
         spec: JobSpec,
         /// Third seed of the address.
         nonce: u32,
+        /// Always 0.
+        reserved: u32,
     }
 
     /// Takes the next place of a job for a trainer's, auditor's or evaluator's pool.
@@ -263,7 +265,25 @@ instructions! {
     ///
     /// - the signer operates the pool, which is in good standing; it holds no place yet; a place is free
     /// - an auditor's chain serves one job only: it is tied to the job
-    JoinJob = 16 {}
+    /// - its own bond covers as many rounds as the job builds ahead: a slice each, and of an auditor the least own bond beside it
+    /// - the part of its stake that counts in the place is free: all its places have the whole at most
+    JoinJob = 16 {
+        /// Part of the pool's stake that counts in this place.
+        allotted_bps: u16,
+    }
+
+    /// Changes the part of a pool's stake that counts in its place of a job.
+    ///
+    /// Accounts: [signer] operator · [writable] job · [writable] pool.
+    ///
+    /// - the signer operates the pool, which holds the place; all its places have the whole of its stake at most
+    /// - less than before only while no claim of the pool is open: what was made with the stake is settled
+    AllotStake = 117 {
+        /// The place.
+        place: u16,
+        /// Part of the pool's stake that counts in it from now on.
+        allotted_bps: u16,
+    }
 
     /// Opens the next round.
     ///
@@ -280,7 +300,7 @@ instructions! {
 
     /// Commits a trainer's segment.
     ///
-    /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · pool · [writable] segment (created) · system program ·
+    /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · [writable] pool · [writable] segment (created) · system program ·
     /// with compressed updates the trainer's segment of the round's parent, whether it exists or not.
     ///
     /// - the round is open and of this job; the signer operates the pool, which holds the place and is not excluded, and whose own
@@ -361,7 +381,7 @@ instructions! {
 
     /// Commits an evaluator's scores of the next base.
     ///
-    /// Accounts: [signer] evaluator · config · job · [writable] round · pool.
+    /// Accounts: [signer] evaluator · config · job · [writable] round · [writable] pool.
     ///
     /// - the round is aggregated and the deadline not reached; the signer operates the pool, which holds the place of the round and is in
     ///   good standing; once; not zero

@@ -115,6 +115,10 @@ pub struct JobSpec {
     pub base_entries: u32,
     /// What patrons steer beside the mixture; those that exist come first.
     pub settings: [Setting; MAX_SETTINGS],
+    /// Slice of an operator's own bond behind each segment, vote and scoring run, base units: what its conviction takes.
+    pub slice: u64,
+    /// Most that one round draws for all roles, base units.
+    pub round_reward: u64,
 }
 
 impl JobSpec {
@@ -307,9 +311,15 @@ pub struct Job {
     pub escrow: Escrow,
     /// The configuration's parameters when the job was created: what they say of its claims holds until the last of them is final.
     pub parameters: Parameters,
+    /// Part of its trainers' stake that counts in their places, basis points.
+    pub trainer_allotments: [u16; MAX_TRAINERS],
+    /// See `trainer_allotments`.
+    pub auditor_allotments: [u16; MAX_AUDITORS],
+    /// See `trainer_allotments`.
+    pub evaluator_allotments: [u16; MAX_EVALUATORS],
 }
 
-account!(Job, Job, 2648 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 2760 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -328,6 +338,9 @@ impl Job {
         spec.check()?;
         if spec.exposure_slots(parameters) >= parameters.unbonding_slots {
             return Err(Error::UnbondingTooShort);
+        }
+        if spec.slice < parameters.minimum_self_bond || spec.round_reward > parameters.round_reward {
+            return Err(Error::WrongSlice);
         }
         self.creator = *creator;
         self.nonce = nonce;
@@ -408,9 +421,40 @@ impl Job {
         self.escrow.claim(self.genesis_disputes != 0, slot)
     }
 
-    /// Own bond that a trainer needs: the minimum for each round that the job builds ahead, since a conviction undoes them all.
-    pub fn trainer_bond(&self) -> Result<u64> {
-        Ok(int::mul(self.parameters.minimum_self_bond, self.spec.lookahead as u64)?)
+    /// What an operator of a role puts up for one round: a slice, and an auditor the least own bond beside it for its attestations.
+    pub fn round_bond(&self, kind: PoolKind) -> Result<u64> {
+        let attestations = if kind as u8 == PoolKind::Auditor as u8 { self.parameters.minimum_self_bond } else { 0 };
+        Ok(int::add(self.spec.slice, attestations)?)
+    }
+
+    /// Own bond that a place needs: what one round needs, for each round that the job builds ahead.
+    pub fn place_bond(&self, kind: PoolKind) -> Result<u64> {
+        Ok(int::mul(self.round_bond(kind)?, self.spec.lookahead as u64)?)
+    }
+
+    /// Part of a pool's stake that counts in a place; 0 if it does not hold it.
+    pub fn allotment(&self, kind: PoolKind, place: u8, pool: &Address) -> u16 {
+        if self.require_place(kind, place, pool).is_err() {
+            return 0;
+        }
+        let parts = match kind {
+            PoolKind::Trainer => &self.trainer_allotments,
+            PoolKind::Auditor => &self.auditor_allotments,
+            _ => &self.evaluator_allotments,
+        };
+        parts.get(place as usize).copied().unwrap_or(0)
+    }
+
+    /// Sets the part of a pool's stake that counts in the place that it holds.
+    pub fn set_allotment(&mut self, kind: PoolKind, place: u8, allotted_bps: u16) -> Result<()> {
+        let parts = match kind {
+            PoolKind::Trainer => &mut self.trainer_allotments,
+            PoolKind::Auditor => &mut self.auditor_allotments,
+            PoolKind::Evaluator => &mut self.evaluator_allotments,
+            _ => return Err(Error::WrongPoolKind),
+        };
+        *parts.get_mut(place as usize).ok_or(Error::WrongPlace)? = allotted_bps;
+        Ok(())
     }
 
     /// Checks that a pool holds a place.

@@ -220,7 +220,38 @@ impl Penalties {
     }
 }
 
+/// A claim that is convicted, as its pool sees it.
+pub struct Convicted<'a> {
+    /// The slice of the own bond behind it.
+    pub slice: &'a mut u64,
+    /// When it was made.
+    pub made_slot: u64,
+    /// Present slot.
+    pub slot: u64,
+}
+
 impl Pool {
+    /// Takes what the conviction of one claim costs: of the own bond its own slice only, the others stay with theirs, and of what is
+    /// delegated once for all claims that were made before a conviction. Frees the slice. The caller shares what was taken.
+    #[inline(always)]
+    pub fn convict(&mut self, penalties: &Penalties, offence: Offence, claim: Convicted<'_>) -> Result<SlashOutcome> {
+        let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
+        let from_bond = int::bps(*claim.slice, bond_bps, Rounding::Up)?.min(self.self_bond);
+        let is_repeated = self.convicted_slot != 0 && claim.made_slot <= self.convicted_slot;
+        self.release(claim.slice);
+        self.convicted_slot = claim.slot;
+        self.slash(from_bond, if is_repeated { 0 } else { delegated_bps }, claim.slot)
+    }
+
+    /// Takes what an offence costs of the slice behind one claim and of what is delegated; no conviction. Frees the slice.
+    #[inline(always)]
+    pub fn fine(&mut self, penalties: &Penalties, offence: Offence, claim: Convicted<'_>) -> Result<SlashOutcome> {
+        let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
+        let from_bond = int::bps(*claim.slice, bond_bps, Rounding::Up)?.min(self.self_bond);
+        self.release(claim.slice);
+        self.slash(from_bond, delegated_bps, claim.slot)
+    }
+
     /// Takes from the pool what an offence costs; the caller shares or insures it.
     pub fn punish(&mut self, penalties: &Penalties, offence: Offence, slot: u64) -> Result<SlashOutcome> {
         let Penalty { flat, bond_bps, delegated_bps } = penalties.of(offence);

@@ -65,6 +65,12 @@ pub struct AuditorSeat {
     pub refuted: u8,
     /// Always 0.
     pub reserved: [u8; 5],
+    /// Slice of its own bond behind its vote, base units; 0 once it is free.
+    pub vote_slice: u64,
+    /// The least own bond, behind its attestations, base units; 0 once it is free.
+    pub attestation_slice: u64,
+    /// The operator's own part of `stake`, base units.
+    pub own_stake: u64,
 }
 
 /// An evaluator's part in a round.
@@ -83,6 +89,12 @@ pub struct EvaluatorSeat {
     pub settled: u8,
     /// Always 0.
     pub reserved: [u8; 6],
+    /// Slice of its own bond behind its scoring run, base units; 0 once it is free.
+    pub slice: u64,
+    /// When it committed.
+    pub committed_slot: u64,
+    /// The operator's own part of `stake`, base units.
+    pub own_stake: u64,
 }
 
 /// Address: "round", job (32), index (u32).
@@ -189,7 +201,7 @@ pub struct Round {
     pub settings: [u32; MAX_SETTINGS],
 }
 
-account!(Round, Round, 3840);
+account!(Round, Round, 4608);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from

@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     finality::accusation::Escrow,
     job::{Job, JobSpec, MAX_AUDITORS, bit},
-    penalties::Offence,
+    penalties::{Convicted, Offence},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, AuditorSeat, Round},
 };
@@ -110,9 +110,13 @@ pub struct Segment {
     pub open_demands: u16,
     /// Always 0.
     pub unused: [u8; 6],
+    /// Slice of the trainer's own bond behind it, base units; 0 once it is free.
+    pub slice: u64,
+    /// The operator's own part of `stake`, base units.
+    pub own_stake: u64,
 }
 
-account!(Segment, Segment, 904, liabilities: |segment| Ok(segment.escrow.bounty));
+account!(Segment, Segment, 920, liabilities: |segment| Ok(segment.escrow.bounty));
 
 /// What a commitment is checked against.
 pub struct Commitment<'a> {
@@ -125,7 +129,7 @@ pub struct Commitment<'a> {
     /// The address of the trainer's pool.
     pub pool_address: &'a Address,
     /// The trainer's pool.
-    pub pool: &'a Pool,
+    pub pool: &'a mut Pool,
     /// What the trainer claims.
     pub claim: &'a SegmentClaim,
     /// [`previous_root`] of the trainer's segment in the round's parent.
@@ -162,17 +166,19 @@ impl Segment {
         let Commitment { job, round_address, round, pool_address, pool, claim, previous_root, slot } = commitment;
         check_claim(job, round, pool_address, claim)?;
         check_updates(job, round, claim, previous_root)?;
-        pool.require_bonded(job.trainer_bond()?)?;
         if round.committed & bit(claim.place) != 0 {
             return Err(Error::AlreadyCommitted);
         }
         round.committed |= bit(claim.place);
+        self.slice = job.spec.slice;
+        pool.pledge(self.slice)?;
         self.job = round.job;
         self.round = *round_address;
         self.pool = *pool_address;
         self.operator = pool.scope;
         self.claim = *claim;
-        self.stake = pool.stake()?;
+        let stakes = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
+        (self.stake, self.own_stake) = (stakes.whole, stakes.own);
         self.committed_slot = slot;
         self.status = COMMITTED;
         self.late = (slot > round.commit_deadline_slot) as u8;
@@ -191,9 +197,10 @@ impl Segment {
         }
         let charged = pool.punish(&job.parameters.penalties, Offence::AmendedSegment, slot)?;
         config.insure_penalty(&charged)?;
-        pool.require_bonded(job.trainer_bond()?)?;
+        pool.require_bonded(pool.frozen_bond)?;
         self.claim = *claim;
-        self.stake = pool.stake()?;
+        let stakes = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
+        (self.stake, self.own_stake) = (stakes.whole, stakes.own);
         self.committed_slot = slot;
         self.late = (slot > round.commit_deadline_slot) as u8;
         Ok(())
@@ -246,7 +253,8 @@ impl Segment {
         self.status = CONVICTED;
         job.exclude_trainer(self.claim.place);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
-        pool.punish(&job.parameters.penalties, offence, slot)
+        let claim = Convicted { slice: &mut self.slice, made_slot: self.committed_slot, slot };
+        pool.convict(&job.parameters.penalties, offence, claim)
     }
 }
 
@@ -298,6 +306,7 @@ mod tests {
         let mut segment = Segment::zeroed();
         segment.status = COMMITTED;
         segment.claim.place = 3;
+        segment.slice = 100 * TOKEN;
         job.parameters = Parameters::DEFAULT;
         let row = Offence::ConvictedSegment;
         segment.open_dispute(&mut pool).unwrap();

@@ -195,6 +195,8 @@ fn job_on(chain: &Chain, program: Program) -> Address {
         score_windows: 1,
         score_rows: 1,
         score_leaf_interval: 1,
+        slice: Parameters::DEFAULT.minimum_self_bond,
+        round_reward: Parameters::DEFAULT.round_reward,
         settings: [RATE, Setting::default(), Setting::default(), Setting::default()],
         ..JobSpec::default()
     };

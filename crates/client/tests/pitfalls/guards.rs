@@ -134,7 +134,9 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     }
     let trainer = scene.trainers[0].key.insecure_clone();
     let seat = scene.trainers[0].seat;
-    send_guarded(world, program.join_job(&seat.operator, &another, &seat.pool), &trainer, &[]);
+    send_guarded(world, program.allot_stake(&seat, &job, 4_000), &trainer, &[]);
+    send_guarded(world, program.join_job_with(&seat.operator, &another, &seat.pool, 6_000), &trainer, &[]);
+    world.refused(&[program.allot_stake(&seat, &job, 4_001)], &[&trainer], Error::AllotmentTooLarge);
 
     // Anyone may pay for a round.
     send_guarded(world, program.open_round(&key, &job, 0, 3), &authority, &[0]);

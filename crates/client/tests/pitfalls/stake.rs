@@ -4,7 +4,7 @@ use crate::accuser::Accuser;
 use crate::table::{simulate, stranger};
 use sip_client::{
     NewModel, NewPool, Service, TOKEN_PROGRAM,
-    testing::{BOND_TOKENS, Scene, World, named, scores},
+    testing::{BOND_TOKENS, SLICE, Scene, World, named, scores},
 };
 use sip_ledger::Ledger;
 use sip_protocol::{
@@ -354,7 +354,7 @@ fn late_depositors_absorbing_known_fraud() {
     ] {
         assert!(was > 0 && is.abs_diff(left(was)) < 10_000, "{was} {is}");
     }
-    assert_eq!(after.self_bond, 0);
+    assert_eq!(after.self_bond, before.self_bond - SLICE);
     // Whoever comes now buys at the price after it, and loses nothing.
     scene.world.stake(&late, &pool, 100 * TOKEN);
     let held = position(&scene.world, &pool, &late.pubkey());

@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     finality::accusation::{Convictor, Revealed},
     job::{Job, bit},
-    penalties::{Offence, Penalties},
+    penalties::{Convicted, Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
     segment::Segment,
@@ -240,11 +240,14 @@ impl Dispute {
                 CaseKind::Aggregate => Offence::ConvictedVote,
                 _ => Offence::ConvictedAttestation,
             };
-            let slashed = if job.excluded_auditors & bit(self.place) != 0 {
-                // Once in a job: whatever else it claimed, its own bond is gone.
+            let made_slot = round.opened_slot;
+            let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
+            let slice = if case == CaseKind::Aggregate { &mut seat.vote_slice } else { &mut seat.attestation_slice };
+            // A claim that was convicted already has no slice any more, and nothing more is taken of it.
+            let slashed = if *slice == 0 {
                 SlashOutcome::default()
             } else {
-                pool.punish(&job.parameters.penalties, offence, *slot)?
+                pool.convict(&job.parameters.penalties, offence, Convicted { slice, made_slot, slot: *slot })?
             };
             self.strike(job, round, case)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);

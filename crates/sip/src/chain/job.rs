@@ -1,6 +1,7 @@
 //! `sip job`: what is trained, how far it is, who takes part; and taking a place in it.
 
 use anyhow::{Result, ensure};
+use sip_arith::int::BPS_ONE;
 use sip_protocol::AccountKind;
 use sip_protocol::evaluation;
 use sip_protocol::job::{Job, bit};
@@ -92,7 +93,9 @@ fn join(desk: &mut Desk, job: &Address, pool: &Address) -> Result<ExitCode> {
         state.scope == wallet.to_bytes(),
         "the pool {pool} is not the wallet's; \"sip pool list --mine\" lists those that are"
     );
-    let instruction = desk.program.join_job(&wallet, job, pool);
+    // What its places in other jobs leave of the pool's stake counts here.
+    let free_bps = BPS_ONE.saturating_sub(state.allotted_bps);
+    let instruction = desk.program.join_job_with(&wallet, job, pool, free_bps);
     desk.act(&format!("join the job as {kind}"), &[instruction], &[("job", *job), ("pool", *pool)])
 }
 
@@ -125,6 +128,8 @@ fn full(address: &Address, job: &Job) -> Row {
     row.extend([
         ("creator", Cell::text(Address::new_from_array(job.creator))),
         ("genesis bond", Cell::Tokens(job.genesis_bond)),
+        ("slice of a bond", Cell::Tokens(spec.slice)),
+        ("most of a round", Cell::Tokens(spec.round_reward)),
         ("genesis root", root(&spec.genesis_root)),
         ("base root", root(&job.base_root)),
         ("nodes root", root(&spec.nodes_root)),

@@ -19,7 +19,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let args: RevealDraw = guard::args(data)?;
     let [auditor, config, job, round, pool, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(auditor)?;
-    let config = guard::load::<Config>(program, config)?;
+    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;

@@ -21,7 +21,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config)?;
+    guard::load::<Config>(program, config)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let job_address = job.address;
     let slot = guard::slot()?;

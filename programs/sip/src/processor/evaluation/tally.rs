@@ -28,7 +28,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         let work = RoundWork {
             nodes: round.accepted.count_ones() as u64,
             steps_per_node: job.spec.inner_steps as u64,
-            most: job.parameters.round_reward,
+            most: job.spec.round_reward,
         };
         round.reward = account.emission.reward_round(&mut config, &work)?;
         job.last_reward = round.reward;
