@@ -270,6 +270,9 @@ impl Round {
     /// Trainers by place that were convicted since, in this round or another.
     pub fn excluded_trainers(&self, job: &Job) -> u16 {
         let mut excluded = job.excluded_trainers;
+        if excluded == 0 {
+            return 0;
+        }
         for place in 0..MAX_TRAINERS {
             if excluded & bit(place as u8) != 0 && job.trainers.get(place) != self.trainers.get(place) {
                 excluded &= !bit(place as u8);
@@ -281,6 +284,9 @@ impl Round {
     /// Auditors by place that were convicted since, in this round or another.
     pub fn excluded_auditors(&self, job: &Job) -> u16 {
         let mut excluded = job.excluded_auditors;
+        if excluded == 0 {
+            return 0;
+        }
         for (place, seat) in self.auditors.iter().enumerate() {
             if excluded & bit(place as u8) != 0 && job.auditors.get(place) != Some(&seat.pool) {
                 excluded &= !bit(place as u8);

@@ -11,7 +11,7 @@ use sip_protocol::finality::availability::{self, Demand};
 use sip_protocol::finality::{NO_ROUND, seed};
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
-use sip_protocol::segment::SegmentClaim;
+use sip_protocol::segment::{self, SegmentClaim};
 use sip_protocol::{Account, AccountKind};
 use solana_address::Address;
 use std::collections::BTreeSet;
