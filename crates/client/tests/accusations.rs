@@ -43,7 +43,7 @@ fn who_copies_an_open_accusation_earns_nothing() {
     copier.open(&mut scene);
     copier.win(&mut scene);
     let bounty = state(&scene, &copier).escrow.bounty;
-    assert_eq!(bounty, 1_000 * TOKEN);
+    assert_eq!(bounty, SLICE / 2);
     assert_eq!(state(&scene, &copier).escrow.challenger, copier.key.pubkey().to_bytes());
     scene.world.advance(REVEAL_SLOTS);
     let claim = copier.claim_instruction(&scene);
@@ -80,7 +80,7 @@ fn a_friend_to_whom_the_liar_concedes_first_loses_the_bounty_to_whoever_committe
     scene.crank_refused(friend.claim_instruction(&scene), Error::BountyHeld);
     honest.outwait(&mut scene);
     scene.crank(honest.claim_instruction(&scene));
-    assert_eq!((honest.tokens(&scene), friend.tokens(&scene)), (FULL + 1_000 * TOKEN, FULL));
+    assert_eq!((honest.tokens(&scene), friend.tokens(&scene)), (FULL + SLICE / 2, FULL));
     assert_eq!(scene.pool_state(&scene.trainers[1].seat.pool).segments_convicted, 1);
 }
 
@@ -97,7 +97,7 @@ fn an_acquittal_or_a_loss_of_the_earliest_leaves_the_bounty_to_the_next() {
     scene.world.advance(REVEAL_SLOTS + 1);
     first.open_refused(&mut scene, Error::AccusationExpired);
     scene.crank(second.claim_instruction(&scene));
-    assert_eq!(second.tokens(&scene), FULL + 1_000 * TOKEN);
+    assert_eq!(second.tokens(&scene), FULL + SLICE / 2);
     let insured = scene.world.config().buckets.insurance;
     let (rent, before) = (lamports(&scene, &accusation(&scene, &first)), lamports(&scene, &first.key.pubkey()));
     scene.crank(first.expire_instruction(&scene));

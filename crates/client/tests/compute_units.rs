@@ -138,7 +138,7 @@ fn every_instruction_stays_within_its_budget() {
         &trainer,
     );
     let allot = program.allot_stake(&seat, &scene.job, 10_000);
-    table.run(&mut scene.world, "allot_stake", 300, allot, &trainer);
+    table.run(&mut scene.world, "allot_stake", 400, allot, &trainer);
 
     let job = scene.job;
     table.run(&mut scene.world, "open_round (3 domains)", 9_500, program.open_round(&key, &job, 0, 3), &authority);

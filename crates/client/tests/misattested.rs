@@ -3,7 +3,7 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_protocol::{Error, config::TOKEN, penalties::Penalties, pool::Pool, round, segment};
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -193,8 +193,8 @@ fn the_condemned_part_of_a_conviction_is_burned() {
     scene.crank_refused(burn.clone(), Error::NothingToBurn);
     convict(&mut scene);
     let before = scene.world.config();
-    // 2,000 tokens of own bond, half of them the challenger's; with the seed's part, a tenth of the rest.
-    assert!(before.condemned.abs_diff(FULL / 2 / 10) < 1_000, "{}", before.condemned);
+    // One slice of the own bond, half of it the challenger's; with the seed's part, a tenth of the rest.
+    assert!(before.condemned.abs_diff(SLICE / 2 / 10) < 1_000, "{}", before.condemned);
     let supply = |scene: &Scene| {
         let mint = scene.world.ledger.account(&scene.world.program.mint()).unwrap();
         u64::from_le_bytes(mint.data[36..44].try_into().unwrap())

@@ -4,7 +4,7 @@ use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
+    config::TOKEN,
     job::{Job, JobSpec},
     mixture::Mode,
     pool::{Pool, PoolKind, RETIRED},

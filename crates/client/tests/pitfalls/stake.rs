@@ -211,7 +211,7 @@ fn self_conviction() {
     scene.world.advance(REVEAL_SLOTS + 1);
     scene.crank(claim);
     let lost = before - together(&scene);
-    assert!(lost >= BOND / 2, "they lost {lost}, less than half of the bond");
+    assert!(lost >= SLICE / 2, "they lost {lost}, less than half of the slice");
     assert_eq!(forfeited(&scene) - nobodys, lost, "what they lost is insured or waits to be burned");
 }
 
