@@ -156,7 +156,10 @@ fn a_whole_round_pays_every_role_its_part() {
     assert_eq!(round.reward, parameters.round_reward);
     assert_eq!(round.quality, QUALITY_ONE, "the first round has no predecessor");
     assert_eq!(bucket - scene.world.config().buckets.operator_rewards, round.paid);
-    assert!(round.paid <= round.reward && round.reward - round.paid < 100, "only rounding is left");
+    assert!(
+        round.paid <= round.reward && round.reward - round.paid < 100_000,
+        "only rounding is left, and what the seed shares of pools without delegators earned"
+    );
     let trainer = scene.pool_state(&scene.trainers[0].seat.pool);
     let earned = round.reward / 10_000 * 5_500 / 3;
     // Without delegators the seed's part of the stake is next to nothing.
@@ -416,7 +419,7 @@ fn a_round_that_nobody_scores_pays_only_for_the_audit() {
     scene.settle_all();
     let round = scene.round_state();
     assert_eq!((round.quality, round.score), (0, 0));
-    assert_eq!(round.paid, round.reward / 10_000 * 1_500);
+    assert!(round.paid.abs_diff(round.reward / 10_000 * 1_500) < 10_000);
     scene.whole_round(&scores(5_000_000));
     assert_eq!(scene.round_state().quality, QUALITY_ONE, "the first score has no predecessor");
 }

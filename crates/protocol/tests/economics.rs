@@ -143,6 +143,7 @@ fn the_reward_of_a_round_follows_its_formula() {
         (round.status, round.reward, round.accepted_stake, round.quality) =
             (round::FINAL, 1_000 * TOKEN, whole, quality);
         (segment.status, segment.stake, segment.late) = (ACCEPTED, stake, late);
+        segment.own_stake = stake;
         let mut job = Job::zeroed();
         job.parameters = parameters;
         let mut settlement = Settlement { config: &mut config, job: &job, round: &mut round, pool: &mut pool, slot: 1 };

@@ -15,6 +15,7 @@ use sip_protocol::{
     finality::availability::{Asking, Demand},
     finality::instruction::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData},
     instruction::*,
+    job::Job,
     money::*,
     pool::{ACTIVE, Pool, PoolKind, SEED_SHARES},
     position::{Position, Ticket},

@@ -339,7 +339,7 @@ mod tests {
         job.auditor_count = 2;
         (round.status, round.reward, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
         round.auditor_stake = 2_000 * TOKEN;
-        let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };
+        let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, own_stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };
         round.auditors[..2].fill(seat);
         let mut paid = 0;
         for place in 0..2 {

@@ -431,6 +431,7 @@ mod tests {
             let (mut segment, mut pool) = (Segment::zeroed(), Pool::zeroed());
             pool.initialise(PoolKind::Trainer, &ANSWERER, 0, 0);
             pool.self_bond = 1_000;
+            segment.slice = 1_000;
             (round.open_challenges, segment.open_disputes, segment.open_demands) = (1, 1, 1);
             pool.freeze().unwrap();
             let (mut demand, _) = demand(&[5; 10], 0);
