@@ -547,7 +547,7 @@ impl Run {
             let pool = self.world.people[segment.trainer].pool()?;
             let held = |world: &World| world.read::<Pool>(&pool)?.held().map_err(rule);
             let before = held(&self.world)?;
-            self.world.send(0, program.settle_segment(&self.job, round_address, &pool))?;
+            self.world.send(0, program.settle_segment(job, round_address, &pool))?;
             rewards.push(held(&self.world)?.saturating_sub(before));
         }
         self.journal.book(&self.world, "training", "penalty for late work")?;

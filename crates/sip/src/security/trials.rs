@@ -90,6 +90,7 @@ struct Played {
 
 fn play(setting: &Setting, penalties: &Penalties, seed: &Hash) -> sip_protocol::Result<Played> {
     let mut job = Job::zeroed();
+    job.parameters.penalties = *penalties;
     let mut pool = Pool::zeroed();
     pool.initialise(PoolKind::Trainer, &[1; 32], 0, 0);
     pool.add_bond((setting.stake * TOKEN as f64) as u64, 0)?;
@@ -106,6 +107,7 @@ fn play(setting: &Setting, penalties: &Penalties, seed: &Hash) -> sip_protocol::
         let address = HostSha256::hashv(&[seed, b"segment", &round.to_le_bytes()]);
         let mut segment = Segment::zeroed();
         segment.status = segment::COMMITTED;
+        segment.slice = pool.self_bond;
         segment.claim.accumulator_root = HostSha256::hashv(&[seed, b"leaves", &round.to_le_bytes()]);
         let mut is_drawn = false;
         for chain in &mut chains {
@@ -114,7 +116,7 @@ fn play(setting: &Setting, penalties: &Penalties, seed: &Hash) -> sip_protocol::
             is_drawn |= segment.is_drawn::<HostSha256>(&address, &seat, threshold(setting.audit_rate));
         }
         if is_drawn {
-            let slashed = segment.convict(&mut job, &mut pool, (penalties, Offence::ConvictedSegment), 0)?;
+            let slashed = segment.convict(&mut job, &mut pool, Offence::ConvictedSegment, 0)?;
             let earned = penalties.bounty(slashed.from_bond)?;
             let sip = |amount: u64| amount as f64 / TOKEN as f64;
             return Ok(Played { segments: round + 1, taken: Some((sip(slashed.from_bond), sip(earned))) });
