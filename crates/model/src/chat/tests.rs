@@ -76,7 +76,7 @@ fn what_templates_use_of_python_and_jinja_works() {
         ),
         ("{{ messages[1] | tojson }}", "{\"role\": \"user\", \"content\": \"a</think>b\"}"),
         ("{{ 'x' if tools is none else 'y' }}{{ 'z' if messages[0].tool_calls is defined }}", "x"),
-        ("{%- for m in messages if m.role != 'system' %}{{ m['content'] ~ loop.last }}{% endfor %}", "a</think>btrue"),
+        ("{%- for m in messages if m.role != 'system' %}{{ m['content'] ~ loop.last }}{% endfor %}", "a</think>bTrue"),
         (
             "{{ messages | map(attribute='role') | join(',') }} {{ messages | selectattr('role', 'equalto', 'user') | list | length }}",
             "system,user 1",
