@@ -1,9 +1,7 @@
 //! Gives notice that a dataset will not be answered for any more.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{
-    Error, Result, config::Config, data::Dataset, finality::instruction::RetireDataset, pool::Pool,
-};
+use sip_protocol::{Error, Result, config::Config, data::Dataset, finality::instruction::RetireDataset, pool::Pool};
 
 use crate::guard;
 
