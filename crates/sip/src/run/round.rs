@@ -512,7 +512,12 @@ impl Run {
         let segments = committed.iter().map(|segment| Ok(segment.address)).chain(runs);
         for segment in segments.collect::<Result<Vec<Address>>>()? {
             if self.world.ledger.account(&segment).is_some() {
-                held.push((segment, self.world.read::<segment::Segment>(&segment)?.escrow));
+                let mut state: segment::Segment = self.world.read(&segment)?;
+                held.push((segment, state.escrow));
+                // What silence left is insured, once nobody can accuse any more.
+                if state.release_bounty(&self.world.read::<Round>(round)?, self.world.ledger.slot()).is_ok() {
+                    self.world.send(0, program.release_bounty(round, &segment))?;
+                }
             }
         }
         for auditor in self.world.with_role(AUDITOR) {
@@ -524,7 +529,7 @@ impl Run {
             held.push((false_job, self.world.read::<Job>(&false_job)?.escrow));
         }
         for (holder, escrow) in held {
-            if escrow.bounty > 0 {
+            if escrow.bounty > 0 && !escrow.is_nobodys() {
                 let challenger = Address::new_from_array(escrow.challenger);
                 self.world.send(0, program.claim_bounty(&holder, &challenger))?;
             }
