@@ -99,7 +99,7 @@ impl<L: Ledger> Watch<'_, L> {
 
     /// Convicts whoever left a demand unanswered, whoever demanded.
     fn end_demands(&mut self, here: &Here) -> Result<bool> {
-        let is_demanded = |seen: &&Seen| seen.segments.iter().any(|stands| stands.segment.open_demands > 0);
+        let is_demanded = |seen: &&Seen| seen.segments.iter().any(|stands| stands.state.open_demands > 0);
         if !here.rounds.iter().any(|seen| is_demanded(&seen)) {
             return Ok(false);
         }
@@ -145,7 +145,7 @@ impl<L: Ledger> Watch<'_, L> {
         }
         for seen in &here.rounds {
             for stands in &seen.segments {
-                let is_due = stands.segment.clone().release_bounty(&seen.round, here.slot).is_ok();
+                let is_due = stands.state.clone().release_bounty(&seen.round, here.slot).is_ok();
                 let release = self.program.release_bounty(&seen.address, &stands.address);
                 if is_due && self.send("insure what silence left", release)? {
                     return Ok(true);
