@@ -24,12 +24,12 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     pool.require_operator(guard::key(operator))?;
     let kind = PoolKind::from_byte(pool.kind).ok_or(Error::WrongPoolKind)?;
     let place = job.join(kind, &pool.address)?;
+    if kind == PoolKind::Auditor {
+        pool.bind_chain(&job.address)?;
+    }
     pool.require_bonded(job.place_bond(kind)?)?;
     pool.allot(0, args.allotted_bps)?;
     job.set_allotment(kind, place, args.allotted_bps)?;
     pool.expose(job.spec.exposure_slots(&job.parameters));
-    if kind == PoolKind::Auditor {
-        pool.bind_chain(&job.address)?;
-    }
     Ok(())
 }
