@@ -410,7 +410,7 @@ mod tests {
         let taken = SlashOutcome { from_bond: 80, from_delegators: 0 };
         let mut escrow = Escrow::default();
         assert_eq!(escrow.release(), Err(Error::BountyOwned));
-        escrow.share_silence(&mut config, &taken, 500).unwrap();
+        escrow.share_silence(&mut config, &Penalties::DEFAULT, &taken, 500).unwrap();
         assert_eq!((escrow.bounty, escrow.slot), (40, 500));
         assert_eq!(escrow.claim(false, u64::MAX), Err(Error::BountyHeld));
         // However late it was committed, an accusation takes it; an earlier one takes it over.
