@@ -57,11 +57,18 @@ impl Program {
     /// [`WithdrawAccusation`] of a segment.
     pub fn withdraw_accusation(&self, accusation: &Accusation<'_>) -> Instruction {
         let segment = self.segment(accusation.round, accusation.pool);
-        self.withdraw_hidden(&accusation.hidden(&segment), None)
+        self.withdraw_hidden(&accusation.hidden(&segment), accusation.job, Some(accusation.round), None)
     }
 
-    /// [`WithdrawAccusation`] of any claim; of an auditor's claim, with its job, round and pool.
-    pub fn withdraw_hidden(&self, hidden: &Hidden<'_>, auditor: Option<[&Address; 3]>) -> Instruction {
+    /// [`WithdrawAccusation`] of any claim of a job: with its round, unless it is the genesis state, and of an auditor's claim with its
+    /// pool.
+    pub fn withdraw_hidden(
+        &self,
+        hidden: &Hidden<'_>,
+        job: &Address,
+        round: Option<&Address>,
+        auditor: Option<&Address>,
+    ) -> Instruction {
         let mut accounts = vec![
             payer(hidden.challenger),
             readable(self.config()),
@@ -69,9 +76,12 @@ impl Program {
             writable(self.token_account(hidden.challenger)),
             writable(self.vault()),
             readable(self.token_program),
-            readable(*hidden.subject),
+            readable(*job),
         ];
-        accounts.extend(auditor.into_iter().flatten().map(|account| readable(*account)));
+        if let Some(round) = round {
+            accounts.extend([readable(*hidden.subject), readable(*round)]);
+        }
+        accounts.extend(auditor.map(|pool| readable(*pool)));
         build(self, &WithdrawAccusation { salt: *hidden.salt, place: hidden.place }, accounts)
     }
 

@@ -77,7 +77,7 @@ impl Bench {
                 [
                     program.commit_hidden(&hidden),
                     program.open_genesis_dispute(&accusation),
-                    program.withdraw_hidden(&hidden, None),
+                    program.withdraw_hidden(&hidden, &hall.scene.job, None, None),
                 ]
             }
         }

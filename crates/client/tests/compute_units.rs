@@ -176,7 +176,7 @@ fn every_instruction_stays_within_its_budget() {
     let due = scene.round_state().seed_slots[1] + 1;
     scene.advance_to(due);
     table.run(&mut scene.world, "capture_seed", 1_100, program.capture_seed(&job, &round), &authority);
-    let deadline = scene.round_state().challenge_deadline_slot;
+    let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
     table.run(&mut scene.world, "finalize_round", 400, program.finalize_round(&job, &round), &authority);
 

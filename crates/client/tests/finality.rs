@@ -69,7 +69,7 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     for index in [2, 1] {
         let (address, _) = round(&scene, index);
         let finalise = scene.world.program.finalize_round(&scene.job, &address);
-        scene.advance_to(round(&scene, index).1.challenge_deadline_slot);
+        scene.advance_to(round(&scene, index).1.final_slot());
         scene.crank_refused(finalise, Error::ParentNotFinal);
         let undo = scene.world.program.undo_round(&scene.job, &address);
         scene.crank(undo.clone());
@@ -84,7 +84,7 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     let bucket = scene.world.config().buckets.operator_rewards;
     for index in 0..3 {
         let (address, state) = round(&scene, index);
-        scene.advance_to(state.challenge_deadline_slot);
+        scene.advance_to(state.final_slot());
         scene.settle_round(&address);
     }
     let config = scene.world.config();
@@ -118,7 +118,7 @@ fn honest_work_in_an_undone_round_earns_what_the_round_would_have_paid() {
     let mut scene = Scene::with(&Cast { parameters, ..Cast::default() });
     scene.whole_round(&scores(5_000_000));
     convict(&mut scene, 0, 1);
-    scene.advance_to(round(&scene, 0).1.challenge_deadline_slot);
+    scene.advance_to(round(&scene, 0).1.final_slot());
     scene.settle_round(&round(&scene, 0).0);
     let owed = |pool: &Address| scene.pool_state(pool).commission_owed;
     let reward = 100 * TOKEN;
@@ -156,7 +156,7 @@ fn a_round_that_runs_on_a_false_base_ends_and_only_its_auditors_have_earned() {
     assert_eq!(round(&scene, 1).1.void_from, round::CLOSED);
     let settle = program.settle_audit(&job, &running, &seat.pool, 0);
     scene.crank_refused(settle, Error::ChallengeOpen);
-    scene.advance_to(round(&scene, 1).1.challenge_deadline_slot);
+    scene.advance_to(round(&scene, 1).1.final_slot());
     scene.settle_round(&running);
     let state = round(&scene, 1).1;
     assert!(state.reward > 0 && state.paid.abs_diff(state.reward / 10_000 * 1_500) < 10_000);
@@ -179,7 +179,7 @@ fn a_round_that_ends_before_its_draws_charges_nobody_and_the_seed_moves_on() {
     let running = scene.round();
     convict(&mut scene, 0, 1);
     scene.crank(scene.world.program.undo_round(&scene.job, &running));
-    scene.advance_to(round(&scene, 1).1.challenge_deadline_slot);
+    scene.advance_to(round(&scene, 1).1.final_slot());
     scene.settle_round(&running);
     assert_eq!(round(&scene, 1).1.paid, 0);
     assert_eq!(scene.pool_state(&scene.auditors[0].seat.pool).self_bond, BOND_TOKENS * TOKEN);
@@ -254,7 +254,7 @@ fn a_bogus_dispute_ejects_nobody_and_delays_no_round() {
     court.scene.open_round();
     let state: Round = court.scene.world.state(&court.round);
     assert_eq!((state.accepted, state.open_challenges), (0b11, 1));
-    court.scene.advance_to(state.challenge_deadline_slot);
+    court.scene.advance_to(state.final_slot());
     let finalise = court.scene.world.program.finalize_round(&court.scene.job, &court.round);
     court.scene.crank_refused(finalise.clone(), Error::ChallengeOpen);
     assert_eq!(court.fight().0, Outcome::Acquitted);
@@ -303,7 +303,7 @@ fn rounds_are_built_ahead_to_the_jobs_bound_and_become_final_in_order() {
     scene.world.refused(std::slice::from_ref(&open), &[&authority], Error::TooFarAhead);
     let [first, second] = [0, 1].map(|index| program.finalize_round(&scene.job, &round(&scene, index).0));
     scene.crank_refused(first.clone(), Error::ChallengeOpen);
-    let deadline = round(&scene, 3).1.challenge_deadline_slot;
+    let deadline = round(&scene, 3).1.final_slot();
     scene.advance_to(deadline);
     scene.crank_refused(second.clone(), Error::ParentNotFinal);
     scene.crank(first.clone());

@@ -87,7 +87,7 @@ fn after_the_closing_it_costs_the_same_whether_the_attestation_was_shown_or_not(
     let [first, second] = [0, 1].map(|auditor| settle(&scene, &address, auditor));
     scene.crank_refused(first.clone(), Error::ChallengeOpen);
     let insured = scene.world.config().buckets.insurance;
-    scene.advance_to(state.challenge_deadline_slot);
+    scene.advance_to(state.final_slot());
     scene.crank(first);
     scene.crank(second);
     for number in 0..2 {
@@ -113,7 +113,7 @@ fn attack_nobody_is_settled_ahead_of_a_verdict() {
     let hasty = settle(&scene, &address, 0);
     scene.crank_refused(hasty.clone(), Error::ChallengeOpen);
     convict(&mut scene);
-    let deadline = scene.round_state().challenge_deadline_slot;
+    let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
     scene.crank(hasty.clone());
     assert_eq!(auditor(&scene, 0).self_bond, FULL - PENALTY);

@@ -191,7 +191,7 @@ impl<'a> Closing<'a> {
         }
         round.reveals = H::hashv(&preimages);
         round.await_seed(job, slot)?;
-        let challenged = deadline(slot, job.spec.challenge_slots)?;
+        let challenged = deadline(slot, job.spec.window_slots())?;
         round.challenge_deadline_slot = round.challenge_deadline_slot.min(challenged);
         if round.accepted == 0 || revealed == 0 {
             round.void(job);
@@ -203,13 +203,17 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Votes for the state root that the accepted segments average to. More than half of the stake of the auditors that revealed and were
+/// Votes for the state root that the accepted segments average to, until the vote's deadline. More than half of the stake of the auditors that revealed and were
 /// not convicted makes it the next base. An auditor may change its vote unless it is disputed, and repeat it where convictions have
 /// since made it the majority's.
 #[inline(always)]
 pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32]) -> Result<()> {
     round.require_status(round::CLOSED)?;
     round.require_on_chain(job)?;
+    // A vote that came later could not be accused for as long.
+    if actor.slot >= round.vote_deadline_slot {
+        return Err(Error::WrongRoundStatus);
+    }
     require_seat(round, job, actor)?;
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed == 0 {

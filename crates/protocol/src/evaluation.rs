@@ -325,6 +325,7 @@ pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Re
         job.last_score = round.score;
     }
     round.status = round::SCORED;
+    round.scored_slot = slot;
     job.rounds_scored = job.rounds_scored.checked_add(1).ok_or(Error::Overflow)?;
     job.round_live = 0;
     Ok(())

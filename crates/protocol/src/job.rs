@@ -10,7 +10,10 @@ use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
 use crate::{
     Address, Error, Header, Result, account,
     config::Parameters,
-    finality::{Chain, MAX_LOOKAHEAD, accusation::Escrow},
+    finality::{
+        Chain, MAX_LOOKAHEAD,
+        accusation::{Escrow, REVEAL_SLOTS},
+    },
     mixture,
     pool::PoolKind,
     setting::{self, MAX_SETTINGS, Setting},
@@ -78,7 +81,7 @@ pub struct JobSpec {
     pub vote_slots: u32,
     /// Slots for committing scores, and again for revealing them.
     pub evaluation_slots: u32,
-    /// Slots from the closing of a round in which its segments can still be challenged.
+    /// Slots from the closing of a round in which its segments can be accused, if more than `audit_slots`.
     pub challenge_slots: u32,
     /// sha256 Merkle root over the nodes of the scoring run's step graph; its tables are the job's.
     pub score_nodes_root: [u8; 32],
@@ -142,6 +145,25 @@ impl JobSpec {
         let is_whole = roots.iter().all(|root| (**root != [0; 32]) == is_compressed)
             && counts.iter().all(|count| (*count != 0) == is_compressed && *count <= 1 << 24);
         if is_whole { Ok(()) } else { Err(Error::WrongJobShape) }
+    }
+
+    /// Slots from the closing of a round in which its segments can be accused: `challenge_slots`, and an audit's length at least.
+    pub const fn window_slots(&self) -> u32 {
+        if self.challenge_slots > self.audit_slots { self.challenge_slots } else { self.audit_slots }
+    }
+
+    /// How long a claim of the job can still cost its operator, in slots from when it was made: the phases until it cannot be accused any
+    /// more, the time to open the last accusation, and the longest dispute. Unbonding takes longer.
+    pub fn exposure_slots(&self, parameters: &Parameters) -> u64 {
+        let [commit, audit, vote, evaluation, window] =
+            [self.commit_slots, self.audit_slots, self.vote_slots, self.evaluation_slots, self.window_slots()]
+                .map(u64::from);
+        let segment = commit + audit + window.max(vote + audit);
+        // An attestation is made when the audit begins, a vote later.
+        let attestation = audit + vote + audit;
+        // Where scores differ, the tally is a third time later than the commitments and reveals.
+        let run = evaluation + evaluation + evaluation + audit;
+        segment.max(attestation).max(run) + REVEAL_SLOTS + parameters.longest_dispute_slots()
     }
 
     /// Checks all sizes.
@@ -305,21 +327,7 @@ impl Job {
         slot: u64,
     ) -> Result<()> {
         spec.check()?;
-        // An attestation is open to dispute longest: made when the audit begins, disputed an audit's length after the time to
-        // show it, which begins when the round is closed, a dispute on a segment later than the audit's deadline at worst.
-        let phases = [
-            spec.challenge_slots,
-            spec.commit_slots,
-            spec.audit_slots,
-            spec.audit_slots,
-            spec.vote_slots,
-            spec.evaluation_slots,
-        ];
-        let mut exposed_slots = parameters.longest_dispute_slots() + parameters.longest_dispute_slots();
-        for phase_slots in phases.into_iter().chain([spec.evaluation_slots; 2]) {
-            exposed_slots += phase_slots as u64;
-        }
-        if exposed_slots >= parameters.unbonding_slots {
+        if spec.exposure_slots(parameters) >= parameters.unbonding_slots {
             return Err(Error::UnbondingTooShort);
         }
         self.creator = *creator;
@@ -383,10 +391,10 @@ impl Job {
         first_bits(count) & !self.excluded_auditors
     }
 
-    /// Returns the genesis bond to its creator, an unbonding time after the job was created: a genesis state that nobody
-    /// disputed until then stands.
+    /// Returns the genesis bond to its creator, an unbonding time after the job was created and as much later as an accusation may wait: a
+    /// genesis state that nobody disputed until then stands.
     pub fn reclaim_genesis_bond(&mut self, slot: u64, unbonding_slots: u64) -> Result<u64> {
-        if self.genesis_disputes != 0 || slot < int::add(self.created_slot, unbonding_slots)? {
+        if self.genesis_disputes != 0 || slot <= self.genesis_disputable_until(unbonding_slots) {
             return Err(Error::BondLocked);
         }
         if self.genesis_bond == 0 {

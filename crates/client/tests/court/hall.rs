@@ -148,7 +148,7 @@ impl Hall {
     pub(crate) fn vote_withdrawal(&self, auditor: usize) -> Instruction {
         let (job, round, pool) = self.auditor_accounts(auditor);
         self.with_vote(auditor, |program, accusation| {
-            program.withdraw_hidden(&accusation.hidden(), Some([&job, &round, &pool]))
+            program.withdraw_hidden(&accusation.hidden(), &job, Some(&round), Some(&pool))
         })
     }
 
@@ -175,7 +175,7 @@ impl Hall {
     pub(crate) fn attestation_withdrawal(&self, auditor: usize, trainer: usize) -> Instruction {
         let (job, round, pool) = self.auditor_accounts(auditor);
         self.with_attestation(auditor, trainer, |program, accusation| {
-            program.withdraw_hidden(&accusation.hidden(), Some([&job, &round, &pool]))
+            program.withdraw_hidden(&accusation.hidden(), &job, Some(&round), Some(&pool))
         })
     }
 

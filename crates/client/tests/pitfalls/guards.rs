@@ -184,7 +184,7 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     let due = scene.round_state().seed_slots[1] + 1;
     scene.advance_to(due);
     send_guarded(&mut scene.world, program.capture_seed(&job, &round), &authority, &[]);
-    let deadline = scene.round_state().challenge_deadline_slot;
+    let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
     send_guarded(&mut scene.world, program.finalize_round(&job, &round), &authority, &[]);
 

@@ -65,7 +65,7 @@ account!(Dispute, Dispute, 232 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |
 pub struct Case<'a> {
     /// The job.
     pub job: &'a Job,
-    /// The round, whose segments can be challenged.
+    /// The round.
     pub round: &'a Round,
     /// The segment's address.
     pub segment_address: &'a Address,
@@ -91,17 +91,13 @@ pub struct Payout {
 }
 
 impl Dispute {
-    /// Opens a dispute on a segment that can be challenged. The bond comes out of the accusation; the caller counts the dispute in the
+    /// Opens a dispute on a segment that was accused in time. The bond comes out of the accusation; the caller counts the dispute in the
     /// round ([`Round::open_challenge`]); the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open<H: Sha256>(&mut self, case: &Case<'_>, segment: &mut Segment, pool: &mut Pool) -> Result<()> {
         let Case { job, round, slot, .. } = *case;
         // An evaluator's segment is a scoring run: no pool is of two kinds.
         let is_run = job.require_place(PoolKind::Evaluator, segment.claim.place, &segment.pool).is_ok();
-        if is_run {
-            round.require_run_challengeable(job, slot)?;
-        } else {
-            round.require_challengeable(slot)?;
-        }
+        round.require_disputable()?;
         require(segment.operator != *case.challenger, Error::OwnSegment)?;
         segment.open_dispute(pool)?;
         self.subject = *case.segment_address;

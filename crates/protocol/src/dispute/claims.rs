@@ -17,7 +17,7 @@ use crate::{
     job::{Job, bit},
     penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
-    round::Round,
+    round::{self, Round},
     segment::Segment,
 };
 
@@ -91,8 +91,7 @@ impl Dispute {
         Ok(())
     }
 
-    /// Opens a dispute on an auditor's vote of a round that is closed, until it could be final ([`Round::is_vote_challengeable`]). The
-    /// bond comes out of the accusation; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
+    /// Opens a dispute on an auditor's vote of a round that is not final, and was accused in time. The bond comes out of the accusation; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
     pub fn open_vote<H: Sha256>(&mut self, case: &VoteCase<'_>, round: &mut Round, pool: &mut Pool) -> Result<()> {
         let VoteCase { accuser, job, args, .. } = case;
         let place = args.place as u8;
@@ -100,7 +99,7 @@ impl Dispute {
         job.require_place(PoolKind::Auditor, place, case.pool_address)?;
         let seat = round.auditors.get(place as usize).ok_or(Error::WrongPlace)?;
         let (vote, disputes) = (seat.vote, seat.vote_disputes.checked_add(1).ok_or(Error::Overflow)?);
-        require(round.is_vote_challengeable(accuser.slot) && vote != [0; 32], Error::NoClaim)?;
+        require(round.status != round::FINAL && vote != [0; 32], Error::NoClaim)?;
         self.begin(accuser, CaseKind::Aggregate, &pool.scope)?;
 
         let count = round.accepted.count_ones();
@@ -149,13 +148,12 @@ impl Dispute {
         Ok(())
     }
 
-    /// Opens a dispute on an attestation that was shown, until an audit's length after the time to show it is over. The bond
+    /// Opens a dispute on an attestation that was shown, and was accused in time. The bond
     /// comes out of the accusation; the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open_attestation<H: Sha256>(&mut self, case: &AttestationCase<'_>, pool: &mut Pool) -> Result<()> {
         let AttestationCase { accuser, job, round, segment, place, .. } = case;
         job.require_place(PoolKind::Auditor, *place, case.pool_address)?;
-        let deadline = int::add(round.vote_deadline_slot, job.spec.audit_slots as u64)?;
-        require(segment.shown & bit(*place) != 0 && accuser.slot < deadline, Error::NoClaim)?;
+        require(segment.shown & bit(*place) != 0, Error::NoClaim)?;
         self.begin(accuser, CaseKind::Attestation, &pool.scope)?;
 
         let seat = round.auditors.get(*place as usize).ok_or(Error::WrongPlace)?;
@@ -313,11 +311,7 @@ const _: () = assert!(MAX_BASES == AGGREGATE_COUNTS as usize);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::TOKEN,
-        round::{self, AuditorSeat},
-        settlement::Settlement,
-    };
+    use crate::{config::TOKEN, round::AuditorSeat, settlement::Settlement};
     use bytemuck::Zeroable;
 
     /// Attack: an auditor shows a worthless attestation, lets itself be settled once the round is final, and loses the dispute then, so

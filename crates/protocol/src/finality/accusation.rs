@@ -11,6 +11,7 @@ use sip_proof::Sha256;
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
+    dispute::CaseKind,
     job::{Job, bit},
     penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
@@ -114,6 +115,8 @@ pub struct Claim {
     pub place: u8,
     /// When it was made, or could be at the earliest: what accused it before accuses something else.
     pub made_slot: u64,
+    /// The last slot in which an accusation of it may be committed: see [`crate::finality::window`].
+    pub accusable_until: u64,
     /// Whether it was convicted.
     pub is_convicted: bool,
     /// Where its bounty waits.
@@ -121,12 +124,17 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// A trainer's segment or an evaluator's scoring run, whatever in it is accused.
-    pub fn of_segment(address: &Address, segment: &Segment) -> Claim {
+    /// A trainer's segment or an evaluator's scoring run of a round, whatever in it is accused.
+    pub fn of_segment(address: &Address, segment: &Segment, round: &Round, job: &Job) -> Claim {
+        let is_run = job.require_place(PoolKind::Evaluator, segment.claim.place, &segment.pool).is_ok();
         Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: segment.committed_slot,
+            accusable_until: match is_run {
+                true => round.accusable_until(CaseKind::Score),
+                false => round.segment_accusable_until(segment),
+            },
             is_convicted: segment.status == CONVICTED,
             escrow: segment.escrow,
         }
@@ -139,6 +147,7 @@ impl Claim {
             subject: *address,
             place: auditor.place,
             made_slot: seat.voted_slot,
+            accusable_until: round.accusable_until(CaseKind::Aggregate),
             is_convicted: seat.is_vote_convicted != 0,
             escrow: auditor.pool.escrow,
         })
@@ -151,6 +160,7 @@ impl Claim {
             subject: *address,
             place: auditor.place,
             made_slot: round.vote_deadline_slot.saturating_sub(auditor.job.spec.vote_slots as u64),
+            accusable_until: round.accusable_until(CaseKind::Attestation),
             is_convicted: seat.convicted_attestations & bit(segment.claim.place) != 0,
             escrow: auditor.pool.escrow,
         })
@@ -162,6 +172,8 @@ impl Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: job.created_slot,
+            // As long as its bond is there.
+            accusable_until: u64::MAX,
             is_convicted: job.closed != 0,
             escrow: job.escrow,
         }
@@ -229,7 +241,7 @@ impl Accusation {
         Ok(())
     }
 
-    /// Opens it, between a slot and [`REVEAL_SLOTS`] later. What it accuses was claimed before it, and stands.
+    /// Opens it, between a slot and [`REVEAL_SLOTS`] later. What it accuses was claimed before it, could be accused then, and stands.
     #[inline(always)]
     pub fn reveal<H: Sha256>(&mut self, reveal: &Reveal<'_>, slot: u64) -> Result<Revealed> {
         self.check::<H>(reveal)?;
@@ -241,6 +253,9 @@ impl Accusation {
         }
         if self.committed_slot < reveal.claim.made_slot {
             return Err(Error::AccusationTooOld);
+        }
+        if self.committed_slot > reveal.claim.accusable_until {
+            return Err(Error::NoClaim);
         }
         if !reveal.claim.stands(self.committed_slot) {
             return Err(Error::ClaimConvicted);
@@ -282,7 +297,9 @@ mod tests {
     const SALT: [u8; 32] = [3; 32];
 
     fn claim() -> Claim {
-        Claim { subject: [1; 32], place: 4, made_slot: 100, is_convicted: false, escrow: Escrow::default() }
+        let (made_slot, accusable_until) = (100, 120);
+        let (is_convicted, escrow) = (false, Escrow::default());
+        Claim { subject: [1; 32], place: 4, made_slot, accusable_until, is_convicted, escrow }
     }
 
     fn accusation() -> Accusation {

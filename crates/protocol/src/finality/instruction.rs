@@ -20,8 +20,8 @@ instructions! {
     /// Takes an accusation back whole that has nothing left to accuse.
     ///
     /// Accounts: [signer, writable] challenger · config · [writable] accusation · [writable] a token account of the challenger ·
-    /// [writable] vault · token program · the subject: segment, of a vote the round, of a genesis state the job · and of an auditor's
-    /// claim its job · its round · its pool.
+    /// [writable] vault · token program · job · and unless it is of the genesis state: the subject: segment, of a vote the round · its
+    /// round · and of an auditor's claim its pool.
     ///
     /// - the accusation is the signer's, of this claim
     /// - the claim is convicted and its bounty another's who committed earlier; or it was made after the accusation
@@ -55,8 +55,8 @@ instructions! {
     ///
     /// Accounts: [writable] job · [writable] round.
     ///
-    /// - anyone may; the round is scored and the oldest that is not final; its challenge deadline and the deadline for revealing
-    ///   scores are reached; no dispute (on segments, votes or scoring runs) and no demand is open
+    /// - anyone may; the round is scored and the oldest that is not final; the last slot for opening a dispute on any of its claims is over
+    ///   ([`super::window`]); no dispute (on segments, votes or scoring runs) and no demand is open
     FinalizeRound = 84 {}
 
     /// Undoes a round that builds on one that was undone.

@@ -11,6 +11,7 @@ pub mod accusation;
 pub mod availability;
 pub mod instruction;
 pub mod seed;
+pub mod window;
 
 use bytemuck::{Pod, Zeroable};
 use sip_proof::Sha256;
@@ -18,7 +19,7 @@ use sip_proof::Sha256;
 use crate::{
     Error, Result,
     config::Config,
-    evaluation,
+    dispute::CaseKind,
     job::{Job, MAX_DOMAINS},
     round::{self, Round},
 };
@@ -131,33 +132,18 @@ impl Standing {
 }
 
 impl Round {
-    /// Checks that a segment of the round may still be challenged: from the end of the commitments to the challenge deadline,
-    /// whatever became of the round.
+    /// Checks that what the round's segments hand over may be demanded, and a segment of it accused, in this slot: from the end of the
+    /// commitments until nobody can accuse one any more, whatever became of the round.
     pub fn require_challengeable(&self, slot: u64) -> Result<()> {
         let has_segments = self.status != round::OPEN && self.status != round::FINAL;
-        if has_segments && slot < self.challenge_deadline_slot { Ok(()) } else { Err(Error::WrongRoundStatus) }
+        let is_open = slot <= self.accusable_until(CaseKind::Segment);
+        if has_segments && is_open { Ok(()) } else { Err(Error::WrongRoundStatus) }
     }
 
-    /// From this slot on it can be final: its segments cannot be challenged any more, and the time to reveal scores of its next base is
-    /// over. Votes for that base can be challenged until then.
-    pub fn challenge_end_slot(&self) -> u64 {
-        self.challenge_deadline_slot.max(self.reveal_deadline_slot)
-    }
-
-    /// Whether a vote for its next base may still be challenged.
-    pub fn is_vote_challengeable(&self, slot: u64) -> bool {
-        self.status >= round::CLOSED && self.status != round::FINAL && slot < self.challenge_end_slot()
-    }
-
-    /// Checks that a scoring run of its next base may still be challenged: before the tally until the time for it is over, after it until
-    /// the round can be final.
-    pub fn require_run_challengeable(&self, job: &Job, slot: u64) -> Result<()> {
-        let end_slot = match self.status {
-            round::AGGREGATED => evaluation::dispute_deadline(self, job)?,
-            round::SCORED => self.challenge_end_slot(),
-            _ => 0,
-        };
-        if slot < end_slot { Ok(()) } else { Err(Error::WrongRoundStatus) }
+    /// Checks that a dispute on a claim of the round may be opened as far as its phase goes: its segments are committed for good, it is
+    /// not final. Whether the accusation came in time, the accusation checks ([`accusation::Accusation::reveal`]).
+    pub fn require_disputable(&self) -> Result<()> {
+        if self.status != round::OPEN && self.status != round::FINAL { Ok(()) } else { Err(Error::WrongRoundStatus) }
     }
 
     /// A dispute on a scoring run begins.
@@ -196,7 +182,7 @@ impl Round {
     #[inline(always)]
     pub fn finalise(&mut self, job: &mut Job, slot: u64) -> Result<()> {
         self.require_status(round::SCORED)?;
-        if slot < self.challenge_end_slot() || self.open_challenges != 0 || self.vote_disputes != 0 {
+        if !self.is_beyond_challenge(slot) {
             return Err(Error::ChallengeOpen);
         }
         job.chain.finalise(self.index)?;
@@ -243,21 +229,15 @@ impl Round {
         Ok(())
     }
 
-    /// Checks that everyone may be settled: the round is final; or void, and if it was undone nobody can be challenged any
-    /// more.
+    /// Checks that everyone may be settled: the round is final; or void, and nobody can be challenged any more.
     #[inline(always)]
     pub fn require_settleable(&self, slot: u64) -> Result<()> {
         match self.status {
             round::FINAL => Ok(()),
-            round::VOID if self.is_undone == 0 || self.is_beyond_challenge(slot) => Ok(()),
+            round::VOID if self.is_beyond_challenge(slot) => Ok(()),
             round::VOID => Err(Error::ChallengeOpen),
             _ => Err(Error::NotFinal),
         }
-    }
-
-    /// Whether none of its segments can be convicted any more.
-    pub fn is_beyond_challenge(&self, slot: u64) -> bool {
-        self.status == round::FINAL || (slot >= self.challenge_deadline_slot && self.open_challenges == 0)
     }
 
     /// Whether the round was undone before its segments were frozen: then nobody earned and nobody missed anything.
@@ -324,7 +304,7 @@ mod tests {
                         let is_parent_final = parent == NO_ROUND
                             || rounds.iter().any(|round| round.index == parent && round.status == round::FINAL);
                         let may = rounds[place].status == round::SCORED && is_parent_final;
-                        prop_assert_eq!(rounds[place].finalise(&mut job, 0).is_ok(), may);
+                        prop_assert_eq!(rounds[place].finalise(&mut job, accusation::REVEAL_SLOTS + 1).is_ok(), may);
                     }
                     _ => {}
                 }

@@ -91,12 +91,14 @@ impl Case<'_> {
         Ok(match self.claim {
             Claim::Genesis => accusation::Claim::of_genesis(subject.as_array(), job),
             Claim::Segment { place, .. } => {
-                let stands = self.seen()?.segment(place).with_context(missing)?;
-                accusation::Claim::of_segment(subject.as_array(), &stands.segment)
+                let seen = self.seen()?;
+                let stands = seen.segment(place).with_context(missing)?;
+                accusation::Claim::of_segment(subject.as_array(), &stands.segment, &seen.round, job)
             }
             Claim::Run { place, .. } => {
-                let stands = self.seen()?.run(place).with_context(missing)?;
-                accusation::Claim::of_segment(subject.as_array(), &stands.segment)
+                let seen = self.seen()?;
+                let stands = seen.run(place).with_context(missing)?;
+                accusation::Claim::of_segment(subject.as_array(), &stands.segment, &seen.round, job)
             }
             Claim::Vote { place, .. } => {
                 let round = &self.seen()?.round;
@@ -145,14 +147,12 @@ impl Case<'_> {
 
     /// Takes it back.
     pub(super) fn withdraw(&self) -> Result<Instruction> {
+        let round = if self.claim == Claim::Genesis { None } else { Some(self.seen()?.address) };
         let auditor = match self.claim {
-            Claim::Vote { .. } | Claim::Attestation { .. } => {
-                Some((self.seen()?.address, self.pool().context("the claim has no pool")?))
-            }
+            Claim::Vote { .. } | Claim::Attestation { .. } => Some(self.pool().context("the claim has no pool")?),
             _ => None,
         };
-        let auditor = auditor.as_ref().map(|(round, pool)| [&self.job, round, pool]);
-        self.with_hidden(|hidden| self.program.withdraw_hidden(hidden, auditor))
+        self.with_hidden(|hidden| self.program.withdraw_hidden(hidden, &self.job, round.as_ref(), auditor.as_ref()))
     }
 
     /// Ends one that was not opened in time.

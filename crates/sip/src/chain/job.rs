@@ -174,7 +174,7 @@ fn end_slot(round: &Round) -> u64 {
         round::COMMITS_CLOSED => round.audit_deadline_slot,
         round::CLOSED => round.vote_deadline_slot,
         round::AGGREGATED => round.reveal_deadline_slot,
-        round::SCORED => round.challenge_end_slot(),
+        round::SCORED => round.disputable_until(),
         _ => 0,
     }
 }

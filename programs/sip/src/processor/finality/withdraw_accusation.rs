@@ -15,7 +15,7 @@ use sip_protocol::{
 };
 
 use crate::{
-    guard::{self, Syscall},
+    guard::{self, Loaded, Syscall},
     token::Vault,
 };
 
@@ -23,13 +23,15 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: WithdrawAccusation = guard::args(data)?;
-    let [challenger, config_view, accusation_view, destination, vault, token_program, claim @ ..] = accounts else {
+    let [challenger, config_view, accusation_view, destination, vault, token_program, job, claim @ ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
     let config = guard::load::<Config>(program, config_view)?;
+    let job = guard::load::<Job>(program, job)?;
     let mut accusation = guard::load_mut::<Accusation>(program, accusation_view)?;
-    let claim = load_claim(program, claim, args.place)?;
+    let named = Named { program, job: &job, accounts: claim, place: args.place };
+    let claim = named.claim()?;
     let reveal = Reveal { claim: &claim, challenger: guard::key(challenger), salt: &args.salt };
     let amount = accusation.withdraw::<Syscall>(&reveal)?;
     drop(accusation);
@@ -38,24 +40,35 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::close(accusation_view, challenger)
 }
 
-/// The claim that these accounts are: its subject, and of an auditor's claim job, round and pool.
-#[inline(never)]
-fn load_claim(program: &Address, accounts: &[AccountView], place: u8) -> Result<Claim> {
-    let [subject, auditor @ ..] = accounts else { return Err(Error::MissingAccount) };
-    if place == NO_PLACE {
-        if guard::kind(subject)? == AccountKind::Job as u8 {
-            let job = guard::load::<Job>(program, subject)?;
-            return Ok(Claim::of_genesis(&job.address, &job));
-        }
-        let segment = guard::load::<Segment>(program, subject)?;
-        return Ok(Claim::of_segment(&segment.address, &segment));
-    }
-    let [job, round, pool, ..] = auditor else { return Err(Error::MissingAccount) };
-    let job = guard::load::<Job>(program, job)?;
+/// A claim of a job by its accounts: its subject and round, of an auditor's claim its pool; none of a genesis state.
+struct Named<'a> {
+    program: &'a Address,
+    job: &'a Loaded<'a, Job>,
+    accounts: &'a [AccountView],
+    place: u8,
+}
+
+impl Named<'_> {
+    #[inline(never)]
+    fn claim(&self) -> Result<Claim> {
+    let Named { program, job, accounts, place } = *self;
+    let [subject, round, pool @ ..] = accounts else {
+        return if place == NO_PLACE && accounts.is_empty() {
+            Ok(Claim::of_genesis(&job.address, job))
+        } else {
+            Err(Error::MissingAccount)
+        };
+    };
     let round = guard::load::<Round>(program, round)?;
-    let pool = guard::load::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
-    let auditor = Auditor { job: &job, pool_address: &pool.address, pool: &pool, place };
+    if place == NO_PLACE {
+        let segment = guard::load::<Segment>(program, subject)?;
+        guard::related(segment.round == round.address)?;
+        return Ok(Claim::of_segment(&segment.address, &segment, &round, job));
+    }
+    let [pool, ..] = pool else { return Err(Error::MissingAccount) };
+    let pool = guard::load::<Pool>(program, pool)?;
+    let auditor = Auditor { job, pool_address: &pool.address, pool: &pool, place };
     if guard::kind(subject)? == AccountKind::Round as u8 {
         guard::related(*guard::key(subject) == round.address)?;
         return Claim::of_vote(&round.address, &round, &auditor);
@@ -63,4 +76,5 @@ fn load_claim(program: &Address, accounts: &[AccountView], place: u8) -> Result<
     let segment = guard::load::<Segment>(program, subject)?;
     guard::related(segment.round == round.address)?;
     Claim::of_attestation(&segment.address, &segment, &round, &auditor)
+}
 }
