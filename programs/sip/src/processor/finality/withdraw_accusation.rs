@@ -23,7 +23,8 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: WithdrawAccusation = guard::args(data)?;
-    let [challenger, config_view, accusation_view, destination, vault, token_program, job, claim @ ..] = accounts else {
+    let [challenger, config_view, accusation_view, destination, vault, token_program, job, claim @ ..] = accounts
+    else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
@@ -51,30 +52,30 @@ struct Named<'a> {
 impl Named<'_> {
     #[inline(never)]
     fn claim(&self) -> Result<Claim> {
-    let Named { program, job, accounts, place } = *self;
-    let [subject, round, pool @ ..] = accounts else {
-        return if place == NO_PLACE && accounts.is_empty() {
-            Ok(Claim::of_genesis(&job.address, job))
-        } else {
-            Err(Error::MissingAccount)
+        let Named { program, job, accounts, place } = *self;
+        let [subject, round, pool @ ..] = accounts else {
+            return if place == NO_PLACE && accounts.is_empty() {
+                Ok(Claim::of_genesis(&job.address, job))
+            } else {
+                Err(Error::MissingAccount)
+            };
         };
-    };
-    let round = guard::load::<Round>(program, round)?;
-    guard::related(round.job == job.address)?;
-    if place == NO_PLACE {
+        let round = guard::load::<Round>(program, round)?;
+        guard::related(round.job == job.address)?;
+        if place == NO_PLACE {
+            let segment = guard::load::<Segment>(program, subject)?;
+            guard::related(segment.round == round.address)?;
+            return Ok(Claim::of_segment(&segment.address, &segment, &round, job));
+        }
+        let [pool, ..] = pool else { return Err(Error::MissingAccount) };
+        let pool = guard::load::<Pool>(program, pool)?;
+        let auditor = Auditor { job, pool_address: &pool.address, pool: &pool, place };
+        if guard::kind(subject)? == AccountKind::Round as u8 {
+            guard::related(*guard::key(subject) == round.address)?;
+            return Claim::of_vote(&round.address, &round, &auditor);
+        }
         let segment = guard::load::<Segment>(program, subject)?;
         guard::related(segment.round == round.address)?;
-        return Ok(Claim::of_segment(&segment.address, &segment, &round, job));
+        Claim::of_attestation(&segment.address, &segment, &round, &auditor)
     }
-    let [pool, ..] = pool else { return Err(Error::MissingAccount) };
-    let pool = guard::load::<Pool>(program, pool)?;
-    let auditor = Auditor { job, pool_address: &pool.address, pool: &pool, place };
-    if guard::kind(subject)? == AccountKind::Round as u8 {
-        guard::related(*guard::key(subject) == round.address)?;
-        return Claim::of_vote(&round.address, &round, &auditor);
-    }
-    let segment = guard::load::<Segment>(program, subject)?;
-    guard::related(segment.round == round.address)?;
-    Claim::of_attestation(&segment.address, &segment, &round, &auditor)
-}
 }
