@@ -50,6 +50,7 @@ impl Program {
                 writable(self.vault()),
                 readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
+                writable(*hidden.job),
             ],
         )
     }
@@ -57,7 +58,7 @@ impl Program {
     /// [`WithdrawAccusation`] of a segment.
     pub fn withdraw_accusation(&self, accusation: &Accusation<'_>) -> Instruction {
         let segment = self.segment(accusation.round, accusation.pool);
-        self.withdraw_hidden(&accusation.hidden(&segment), accusation.job, Some(accusation.round), None)
+        self.withdraw_hidden(&accusation.hidden(&segment), Some(accusation.round), None)
     }
 
     /// [`WithdrawAccusation`] of any claim of a job: with its round, unless it is the genesis state, and of an auditor's claim with its
@@ -65,7 +66,6 @@ impl Program {
     pub fn withdraw_hidden(
         &self,
         hidden: &Hidden<'_>,
-        job: &Address,
         round: Option<&Address>,
         auditor: Option<&Address>,
     ) -> Instruction {
@@ -76,7 +76,7 @@ impl Program {
             writable(self.token_account(hidden.challenger)),
             writable(self.vault()),
             readable(self.token_program),
-            readable(*job),
+            writable(*hidden.job),
         ];
         if let Some(round) = round {
             accounts.extend([readable(*hidden.subject), readable(*round)]);
@@ -85,8 +85,8 @@ impl Program {
         build(self, &WithdrawAccusation { salt: *hidden.salt, place: hidden.place }, accounts)
     }
 
-    /// [`ExpireAccusation`] of a wallet's accusation by its hash.
-    pub fn expire_accusation(&self, challenger: &Address, hash: &[u8; 32]) -> Instruction {
+    /// [`ExpireAccusation`] of a wallet's accusation in a job by its hash.
+    pub fn expire_accusation(&self, challenger: &Address, job: &Address, hash: &[u8; 32]) -> Instruction {
         build(
             self,
             &ExpireAccusation {},
@@ -97,6 +97,7 @@ impl Program {
                 writable(self.token_account(challenger)),
                 writable(self.vault()),
                 readable(self.token_program),
+                writable(*job),
             ],
         )
     }

@@ -183,7 +183,7 @@ pub fn reveal_score<H: Sha256>(segment: &mut Segment, reveal: Reveal) -> Result<
     Ok(())
 }
 
-/// Until when scoring runs of a round may be disputed before its tally: the time for reveals once more.
+/// From when on a round is scored whose scoring runs differ: the time for reveals once more.
 pub fn dispute_deadline(round: &Round, job: &Job) -> Result<u64> {
     round::deadline(round.reveal_deadline_slot, job.spec.evaluation_slots)
 }
@@ -209,7 +209,24 @@ pub fn convict(
     }
     seat.status = CONVICTED;
     let is_scored_by_it = round.status == round::SCORED && medians(round) != Some(round.scores);
+    if is_scored_by_it {
+        rejudge(round, tolerance)?;
+    }
     Ok((pool.punish(penalties, Offence::ConvictedRun, slot)?, is_scored_by_it))
+}
+
+/// Judges again whoever is left, once what a round was scored by was convicted: who found the truth was off only beside it.
+#[inline(never)]
+fn rejudge(round: &mut Round, tolerance: u32) -> Result<()> {
+    let Some(medians) = medians(round) else { return Ok(()) };
+    round.scores = medians;
+    round.evaluator_stake = 0;
+    for seat in &mut round.evaluators {
+        if matches!(seat.status, WITHIN | OFF) {
+            seat.status = REVEALED;
+        }
+    }
+    judge(round, round.domain_count as usize, tolerance)
 }
 
 /// Whether all who revealed, and were not convicted, found the same.
@@ -281,8 +298,8 @@ fn quality(improvement: u64, average: u64) -> Result<u64> {
     Ok(mul_div(QUALITY_ONE, improvement, average, Rounding::Down)?)
 }
 
-/// Ends the evaluation once every commitment is revealed, or at the deadline; if the scoring runs differ, not before they can no more be
-/// disputed, and never while one is: medians, score, who was within the tolerance, and
+/// Ends the evaluation once every commitment is revealed, or at the deadline; if the scoring runs differ, one more time for reveals later,
+/// whatever is disputed: medians, score, who was within the tolerance, and
 /// quality. The caller draws the round's reward.
 ///
 /// The improvement compares the previous round's and this round's scores under this round's mixture, so that a change of
@@ -296,10 +313,7 @@ pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Re
     if !is_ready && slot < round.reveal_deadline_slot {
         return Err(Error::TooEarly);
     }
-    // Whoever found something else has the time to prove it.
-    if round.run_disputes != 0 {
-        return Err(Error::DisputeOpen);
-    }
+    // Whoever found something else has the time to prove it; a run that is disputed counts as it stands.
     if !is_unanimous(round) && slot < dispute_deadline(round, job)? {
         return Err(Error::TooEarly);
     }

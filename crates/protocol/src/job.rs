@@ -28,6 +28,9 @@ pub const MAX_EVALUATORS: usize = 16;
 /// Most domains of a job.
 pub const MAX_DOMAINS: usize = 8;
 
+/// Most bonds that one accusation takes, however many are open in the job.
+pub const MAX_BONDS: u64 = 16;
+
 /// What a creator fixes for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -163,7 +166,7 @@ impl JobSpec {
         let attestation = audit + vote + audit;
         // Where scores differ, the tally is a third time later than the commitments and reveals.
         let run = evaluation + evaluation + evaluation + audit;
-        segment.max(attestation).max(run) + REVEAL_SLOTS + parameters.longest_dispute_slots()
+        segment.max(attestation).max(run) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
     }
 
     /// Checks all sizes.
@@ -308,9 +311,11 @@ pub struct Job {
     pub last_reward: u64,
     /// The bounty of a convicted genesis state.
     pub escrow: Escrow,
+    /// Accusations of claims of the job that are committed and neither taken back, ended nor decided.
+    pub open_accusations: u64,
 }
 
-account!(Job, Job, 2648, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 2656, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -401,6 +406,24 @@ impl Job {
             return Err(Error::NothingToClaim);
         }
         Ok(core::mem::take(&mut self.genesis_bond))
+    }
+
+    /// The bond of the next accusation in the job: one more `dispute_bond` for each that is open, [`MAX_BONDS`] at most. Who would delay
+    /// verdicts by many accusations pays for it, and nobody can make one unaffordable.
+    pub fn accusation_bond(&self, dispute_bond: u64) -> Result<u64> {
+        Ok(int::mul(dispute_bond, self.open_accusations.saturating_add(1).min(MAX_BONDS))?)
+    }
+
+    /// One more accusation is open in the job.
+    pub(crate) fn open_accusation(&mut self) -> Result<()> {
+        self.open_accusations = int::add(self.open_accusations, 1)?;
+        Ok(())
+    }
+
+    /// One accusation less is open in the job.
+    pub(crate) fn close_accusation(&mut self) -> Result<()> {
+        self.open_accusations = int::sub(self.open_accusations, 1)?;
+        Ok(())
     }
 
     /// Takes the bounty of its genesis state: see [`Escrow::claim`].

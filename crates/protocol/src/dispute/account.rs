@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use sip_proof::{GraphRoots, Sha256, merkle};
 
 use super::claims::forfeit;
+use super::clock;
 use super::game::{Game, MAX_PAYLOAD, Turn, require};
 use super::instruction::OpenDispute;
 use super::{CaseKind, MoveKind, Outcome, Side};
@@ -57,9 +58,11 @@ pub struct Dispute {
     pub round: Address,
     /// When its accusation was committed.
     pub committed_slot: u64,
+    /// What both clocks began with, and hold at most.
+    pub full_clock_slots: u64,
 }
 
-account!(Dispute, Dispute, 232 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
+account!(Dispute, Dispute, 240 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
 
 /// What an accusation is made from.
 pub struct Case<'a> {
@@ -122,7 +125,8 @@ impl Dispute {
             }
             _ => return Err(Error::WrongCase),
         }
-        self.game.open(case.parameters.clock_slots, slot)
+        self.full_clock_slots = job.spec.clock_slots(case.parameters);
+        self.game.open(self.full_clock_slots, slot)
     }
 
     /// Notes a segment of a round as what the case is about, or as what was attested.
@@ -258,6 +262,8 @@ impl Dispute {
         let payload = self.buffer.get(..end).ok_or(Error::PastBuffer)?;
         let kind = MoveKind::from_number(play.kind).ok_or(Error::WrongMove)?;
         self.game.play::<S, A>(&Turn { side: play.side, kind, payload, slot: play.slot })?;
+        let left = &mut self.game.clock_slots[play.side as usize];
+        *left = clock::after_move(*left, self.full_clock_slots);
         self.moves = self.moves.wrapping_add(1);
         Ok(())
     }
@@ -276,6 +282,7 @@ impl Dispute {
         let is_segment = matches!(case, CaseKind::Segment | CaseKind::Score | CaseKind::Start | CaseKind::Update);
         require(is_segment, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
+        parties.job.close_accusation()?;
         if case == CaseKind::Score {
             parties.round.run_disputes = parties.round.run_disputes.checked_sub(1).ok_or(Error::Underflow)?;
         }

@@ -14,7 +14,7 @@ use crate::{
     audit::recount,
     config::{Config, Parameters},
     finality::accusation::{Convictor, Revealed},
-    job::{Job, bit},
+    job::{Job, JobSpec, bit},
     penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, Round},
@@ -91,6 +91,11 @@ impl Dispute {
         Ok(())
     }
 
+    fn begin_clocks(&mut self, spec: &JobSpec, accuser: &Accuser<'_>) -> Result<()> {
+        self.full_clock_slots = spec.clock_slots(accuser.parameters);
+        self.game.open(self.full_clock_slots, accuser.slot)
+    }
+
     /// Opens a dispute on an auditor's vote of a round that is not final, and was accused in time. The bond comes out of the accusation; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
     pub fn open_vote<H: Sha256>(&mut self, case: &VoteCase<'_>, round: &mut Round, pool: &mut Pool) -> Result<()> {
         let VoteCase { accuser, job, args, .. } = case;
@@ -130,7 +135,7 @@ impl Dispute {
             ground.start_root = round.base_root;
             ground.carried = ground.state_count;
         }
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.begin_clocks(&job.spec, accuser)?;
         round.vote_disputes = round.vote_disputes.checked_add(1).ok_or(Error::Overflow)?;
         if let Some(seat) = round.auditors.get_mut(place as usize) {
             seat.vote_disputes = disputes;
@@ -167,7 +172,7 @@ impl Dispute {
         let leaf_count = self.game.ground.leaf_count();
         self.game.leaf = attested_leaf::<H>(&seat.preimage, &segment.claim.accumulator_root, leaf_count);
         self.game.trace_root = *trace_root;
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.begin_clocks(&job.spec, accuser)?;
         pool.freeze()
     }
 
@@ -186,7 +191,7 @@ impl Dispute {
         ground.inner_steps = 1;
         ground.steps_per_leaf = 1;
         ground.end_root = job.spec.genesis_root;
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.begin_clocks(&job.spec, accuser)?;
         job.genesis_disputes = job.genesis_disputes.checked_add(1).ok_or(Error::Overflow)?;
         Ok(())
     }
@@ -230,6 +235,7 @@ impl Dispute {
         require(matches!(case, CaseKind::Aggregate | CaseKind::Attestation), Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
         let AuditorVerdict { config, job, round, pool, slot } = parties;
+        job.close_accusation()?;
         if case == CaseKind::Aggregate {
             round.vote_disputes = round.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
             let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
@@ -270,6 +276,7 @@ impl Dispute {
         require(self.game.ground.case()? == CaseKind::Genesis, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
         job.genesis_disputes = job.genesis_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        job.close_accusation()?;
         if outcome == Outcome::Convicted {
             // What was convicted once already gives nothing more.
             let is_first = job.closed == 0;

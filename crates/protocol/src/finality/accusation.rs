@@ -40,9 +40,11 @@ pub struct Accusation {
     pub bond: u64,
     /// When it was committed.
     pub committed_slot: u64,
+    /// The job of the claim, whose open accusations it counts among.
+    pub job: Address,
 }
 
-account!(Accusation, Accusation, 88, liabilities: |accusation| Ok(accusation.bond));
+account!(Accusation, Accusation, 120, liabilities: |accusation| Ok(accusation.bond));
 
 /// What an accusation commits: sha256("sip.accuse.2" ‖ subject ‖ place ‖ challenger ‖ salt). The subject is the segment that is accused
 /// or was attested, of a vote the round, of a genesis state the job; the place is the auditor's, or [`NO_PLACE`].
@@ -218,24 +220,43 @@ pub struct Revealed {
 pub struct Reveal<'a> {
     /// What it accuses.
     pub claim: &'a Claim,
+    /// The claim's job.
+    pub job: &'a Address,
     /// Who opens.
     pub challenger: &'a Address,
     /// The salt.
     pub salt: &'a [u8; 32],
 }
 
+/// What is committed.
+pub struct Commitment<'a> {
+    /// Who accuses.
+    pub challenger: &'a Address,
+    /// See [`hash`].
+    pub hash: &'a [u8; 32],
+    /// The address of the job of the claim.
+    pub job_address: &'a Address,
+    /// The bond of one.
+    pub parameters: &'a Parameters,
+    /// The present slot.
+    pub slot: u64,
+}
+
 impl Accusation {
-    /// Commits; the bond comes into the vault by the caller.
-    pub fn commit(&mut self, challenger: &Address, hash: &[u8; 32], parameters: &Parameters, slot: u64) {
-        self.challenger = *challenger;
-        self.hash = *hash;
-        self.bond = parameters.dispute_bond;
-        self.committed_slot = slot;
+    /// Commits; the bond ([`Job::accusation_bond`]) comes into the vault by the caller.
+    #[inline(always)]
+    pub fn commit(&mut self, commitment: &Commitment<'_>, job: &mut Job) -> Result<()> {
+        self.challenger = *commitment.challenger;
+        self.hash = *commitment.hash;
+        self.job = *commitment.job_address;
+        self.bond = job.accusation_bond(commitment.parameters.dispute_bond)?;
+        self.committed_slot = commitment.slot;
+        job.open_accusation()
     }
 
     fn check<H: Sha256>(&self, reveal: &Reveal<'_>) -> Result<()> {
-        let Reveal { claim, challenger, salt } = *reveal;
-        if self.challenger != *challenger || hash::<H>(&claim.subject, claim.place, challenger, salt) != self.hash {
+        let Reveal { claim, job, challenger, salt } = *reveal;
+        if self.job != *job || self.challenger != *challenger || hash::<H>(&claim.subject, claim.place, challenger, salt) != self.hash {
             return Err(Error::WrongAccusation);
         }
         Ok(())
@@ -266,20 +287,22 @@ impl Accusation {
     /// Takes it back whole, because nothing is left to accuse: the claim is convicted and its bounty another's, or what it
     /// accused was replaced. Returns the bond.
     #[inline(always)]
-    pub fn withdraw<H: Sha256>(&mut self, reveal: &Reveal<'_>) -> Result<u64> {
+    pub fn withdraw<H: Sha256>(&mut self, reveal: &Reveal<'_>, job: &mut Job) -> Result<u64> {
         self.check::<H>(reveal)?;
         if reveal.claim.stands(self.committed_slot) && self.committed_slot >= reveal.claim.made_slot {
             return Err(Error::AccusationStands);
         }
+        job.close_accusation()?;
         Ok(core::mem::take(&mut self.bond))
     }
 
     /// Ends one that was not opened in time. Returns what is left of the bond.
     #[inline(always)]
-    pub fn expire(&mut self, config: &mut Config, slot: u64) -> Result<u64> {
+    pub fn expire(&mut self, config: &mut Config, job: &mut Job, slot: u64) -> Result<u64> {
         if slot.saturating_sub(self.committed_slot) <= REVEAL_SLOTS {
             return Err(Error::AccusationRunning);
         }
+        job.close_accusation()?;
         let bond = core::mem::take(&mut self.bond);
         let forfeited = config.parameters.penalties.part_of_bond(Offence::ExpiredAccusation, bond)?;
         config.insure(forfeited)?;
@@ -295,6 +318,7 @@ mod tests {
 
     const CHALLENGER: Address = [2; 32];
     const SALT: [u8; 32] = [3; 32];
+    const JOB: Address = [4; 32];
 
     fn claim() -> Claim {
         let (made_slot, accusable_until) = (100, 120);
@@ -305,14 +329,17 @@ mod tests {
     fn accusation() -> Accusation {
         let mut accusation = Accusation::zeroed();
         let committed = hash::<HostSha256>(&[1; 32], 4, &CHALLENGER, &SALT);
-        accusation.commit(&CHALLENGER, &committed, &Parameters::DEFAULT, 100);
+        let parameters = &Parameters::DEFAULT;
+        let commitment =
+            Commitment { challenger: &CHALLENGER, hash: &committed, job_address: &JOB, parameters, slot: 100 };
+        accusation.commit(&commitment, &mut Job::zeroed()).unwrap();
         accusation
     }
 
     #[test]
     fn an_accusation_is_opened_in_its_time_by_its_challenger_on_its_claim() {
         let (accusation, claim) = (accusation(), claim());
-        let reveal = Reveal { claim: &claim, challenger: &CHALLENGER, salt: &SALT };
+        let reveal = Reveal { claim: &claim, job: &JOB, challenger: &CHALLENGER, salt: &SALT };
         let at = |reveal: &Reveal<'_>, slot| {
             let mut copy = accusation;
             copy.reveal::<HostSha256>(reveal, slot)
@@ -324,6 +351,7 @@ mod tests {
         let other = [9; 32];
         assert_eq!(at(&Reveal { challenger: &other, ..reveal }, 101), Err(Error::WrongAccusation));
         assert_eq!(at(&Reveal { salt: &other, ..reveal }, 101), Err(Error::WrongAccusation));
+        assert_eq!(at(&Reveal { job: &other, ..reveal }, 101), Err(Error::WrongAccusation));
         // Neither another subject nor another place of the same one: an attestation is not the segment, nor another's attestation.
         for claim in
             [Claim { subject: other, ..claim }, Claim { place: 5, ..claim }, Claim { place: NO_PLACE, ..claim }]
@@ -343,20 +371,41 @@ mod tests {
         config.parameters = Parameters::DEFAULT;
         let accusation = accusation();
         let mut expired = accusation;
-        assert_eq!(expired.expire(&mut config, 100 + REVEAL_SLOTS), Err(Error::AccusationRunning));
-        assert_eq!(expired.expire(&mut config, 101 + REVEAL_SLOTS), Ok(75 * TOKEN));
+        let mut job = Job::zeroed();
+        job.open_accusations = 1;
+        assert_eq!(expired.expire(&mut config, &mut job, 100 + REVEAL_SLOTS), Err(Error::AccusationRunning));
+        assert_eq!(expired.expire(&mut config, &mut job, 101 + REVEAL_SLOTS), Ok(75 * TOKEN));
+        assert_eq!(job.open_accusations, 0);
         assert_eq!((config.buckets.insurance, expired.bond), (25 * TOKEN, 0));
         let back = |is_convicted, bounty, slot, made_slot| {
             let escrow = Escrow { bounty, slot, challenger: [7; 32] };
             let claim = Claim { is_convicted, escrow, made_slot, ..claim() };
             let mut copy = accusation;
-            copy.withdraw::<HostSha256>(&Reveal { claim: &claim, challenger: &CHALLENGER, salt: &SALT })
+            let mut job = Job::zeroed();
+            job.open_accusations = 1;
+            let reveal = Reveal { claim: &claim, job: &JOB, challenger: &CHALLENGER, salt: &SALT };
+            copy.withdraw::<HostSha256>(&reveal, &mut job)
         };
         assert_eq!(back(false, 0, 0, 100), Err(Error::AccusationStands));
         assert_eq!(back(true, 5, 101, 100), Err(Error::AccusationStands));
         assert_eq!(back(true, 5, 100, 100), Ok(100 * TOKEN));
         assert_eq!(back(true, 0, 101, 100), Ok(100 * TOKEN));
         assert_eq!(back(false, 0, 0, 101), Ok(100 * TOKEN));
+    }
+
+    #[test]
+    fn each_accusation_that_is_open_in_a_job_raises_the_next_ones_bond_up_to_sixteen() {
+        let mut job = Job::zeroed();
+        let hash = [9; 32];
+        for number in 1..=40u64 {
+            let parameters = &Parameters::DEFAULT;
+            let commitment = Commitment { challenger: &CHALLENGER, hash: &hash, job_address: &JOB, parameters, slot: 1 };
+            let mut accusation = Accusation::zeroed();
+            accusation.commit(&commitment, &mut job).unwrap();
+            assert_eq!((accusation.bond, job.open_accusations), (number.min(16) * 100 * TOKEN, number));
+        }
+        job.open_accusations = 0;
+        assert_eq!(job.close_accusation(), Err(Error::Underflow));
     }
 
     #[test]

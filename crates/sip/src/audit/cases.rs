@@ -124,7 +124,8 @@ impl Case<'_> {
     /// Lets something be made of the accusation before it is opened.
     fn with_hidden<T>(&self, make: impl FnOnce(&Hidden<'_>) -> T) -> Result<T> {
         let (subject, salt) = (self.subject()?, self.salt()?);
-        Ok(make(&Hidden { challenger: &self.wallet, subject: &subject, place: self.place(), salt: &salt }))
+        let (challenger, job) = (&self.wallet, &self.job);
+        Ok(make(&Hidden { challenger, job, subject: &subject, place: self.place(), salt: &salt }))
     }
 
     /// The account that the accusation waits in.
@@ -140,9 +141,10 @@ impl Case<'_> {
     /// Whether an accusation that waits has nothing left to accuse, so that it comes back whole.
     pub(super) fn is_moot(&self, waiting: &accusation::Accusation) -> Result<bool> {
         let (claim, salt) = (self.accused()?, self.salt()?);
-        let reveal = accusation::Reveal { claim: &claim, challenger: self.wallet.as_array(), salt: &salt };
-        let mut copy = *waiting;
-        Ok(copy.withdraw::<HostSha256>(&reveal).is_ok())
+        let (job, challenger) = (self.job.as_array(), self.wallet.as_array());
+        let reveal = accusation::Reveal { claim: &claim, job, challenger, salt: &salt };
+        let (mut copy, mut job) = (*waiting, *self.here.job);
+        Ok(copy.withdraw::<HostSha256>(&reveal, &mut job).is_ok())
     }
 
     /// Takes it back.
@@ -152,12 +154,12 @@ impl Case<'_> {
             Claim::Vote { .. } | Claim::Attestation { .. } => Some(self.pool().context("the claim has no pool")?),
             _ => None,
         };
-        self.with_hidden(|hidden| self.program.withdraw_hidden(hidden, &self.job, round.as_ref(), auditor.as_ref()))
+        self.with_hidden(|hidden| self.program.withdraw_hidden(hidden, round.as_ref(), auditor.as_ref()))
     }
 
     /// Ends one that was not opened in time.
     pub(super) fn expire(&self) -> Result<Instruction> {
-        self.with_hidden(|hidden| self.program.expire_accusation(&self.wallet, &hidden.hash()))
+        self.with_hidden(|hidden| self.program.expire_accusation(&self.wallet, &self.job, &hidden.hash()))
     }
 
     /// Opens it: from here on there is a dispute. Of a segment, about this part of it, or about its steps.

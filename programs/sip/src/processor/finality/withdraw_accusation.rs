@@ -15,7 +15,7 @@ use sip_protocol::{
 };
 
 use crate::{
-    guard::{self, Loaded, Syscall},
+    guard::{self, LoadedMut, Syscall},
     token::Vault,
 };
 
@@ -29,12 +29,13 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     };
     guard::signer(challenger)?;
     let config = guard::load::<Config>(program, config_view)?;
-    let job = guard::load::<Job>(program, job)?;
+    let mut job = guard::load_mut::<Job>(program, job)?;
     let mut accusation = guard::load_mut::<Accusation>(program, accusation_view)?;
     let named = Named { program, job: &job, accounts: claim, place: args.place };
     let claim = named.claim()?;
-    let reveal = Reveal { claim: &claim, challenger: guard::key(challenger), salt: &args.salt };
-    let amount = accusation.withdraw::<Syscall>(&reveal)?;
+    let job_address = job.address;
+    let reveal = Reveal { claim: &claim, job: &job_address, challenger: guard::key(challenger), salt: &args.salt };
+    let amount = accusation.withdraw::<Syscall>(&reveal, &mut job)?;
     drop(accusation);
     let vault = Vault::new(&config, config_view, vault, token_program)?;
     vault.pay_to(guard::key(challenger), destination, amount)?;
@@ -44,7 +45,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
 /// A claim of a job by its accounts: its subject and round, of an auditor's claim its pool; none of a genesis state.
 struct Named<'a> {
     program: &'a Address,
-    job: &'a Loaded<'a, Job>,
+    job: &'a LoadedMut<'a, Job>,
     accounts: &'a [AccountView],
     place: u8,
 }
