@@ -170,7 +170,6 @@ impl Parameters {
         each("burned fee", self.burn_fee_bps as u64, 500, 5_000);
         self.penalties.bounds(self.minimum_self_bond, each);
     }
-
 }
 
 /// Address: [`crate::account::seed::CONFIG`].

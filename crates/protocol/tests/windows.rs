@@ -8,10 +8,10 @@ use sip_protocol::{
     audit::{Actor, Closing, attest, reveal_draw, vote_base},
     config::{Config, Parameters},
     dispute::CaseKind,
-    evaluation::{self, commit_score, reveal_score, tally},
+    evaluation::{self, ScoringRun, commit_score, reveal_score, tally},
     finality::{
         Chain,
-        accusation::{Accusation, Auditor, Claim, REVEAL_SLOTS, Reveal, hash},
+        accusation::{Accusation, Auditor, Claim, Commitment, REVEAL_SLOTS, Reveal, hash},
     },
     job::{Job, JobSpec, MAX_DOMAINS},
     pool::{Pool, PoolKind},
@@ -22,6 +22,7 @@ use sip_protocol::{
 const JOB: [u8; 32] = [1; 32];
 const ROUND: [u8; 32] = [2; 32];
 const SEGMENT: [u8; 32] = [3; 32];
+const RUN: [u8; 32] = [6; 32];
 const POOLS: [[u8; 32]; 3] = [[10; 32], [11; 32], [12; 32]];
 const CHALLENGER: [u8; 32] = [4; 32];
 const SALT: [u8; 32] = [5; 32];
@@ -89,9 +90,9 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
     let sums = [5; MAX_DOMAINS];
     let claim = evaluation::claim::<HostSha256>(spec, &sums, &[6; 32], 0);
     let commitment = evaluation::commitment::<HostSha256>(&claim, &SALT, &POOLS[2], &ROUND);
-    commit_score(&mut round, &job, &evaluator, 0, &at(2, slot), &commitment).unwrap();
+    commit_score(&mut round, &evaluator, 0, &at(2, slot), &commitment).unwrap();
     slot += pace.reveal as u64 % (round.reveal_deadline_slot - slot);
-    let mut run = Segment::zeroed();
+    let mut run = ScoringRun::zeroed();
     reveal_score::<HostSha256>(
         &mut run,
         evaluation::Reveal {
@@ -111,7 +112,7 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
     tally(&mut round, &mut job, &config, slot).unwrap();
 
     let seat = Auditor { job: &job, pool_address: &POOLS[1], pool: &auditor, place: 0 };
-    let of_segment = Claim::of_segment(&SEGMENT, &segment, &round, &job);
+    let of_segment = Claim::of_segment(&SEGMENT, &segment, &round);
     let mut made: Vec<Made> = [CaseKind::Segment, CaseKind::Start, CaseKind::Update]
         .map(|kind| Made { kind, slot: closed_slot, claim: of_segment })
         .into();
@@ -119,7 +120,7 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
     made.push(Made { kind: CaseKind::Attestation, slot: round.vote_deadline_slot - 1, claim: attestation });
     let vote = Claim::of_vote(&ROUND, &round, &seat).unwrap();
     made.push(Made { kind: CaseKind::Aggregate, slot: voted_slot, claim: vote });
-    let score = Claim::of_segment(&SEGMENT, &run, &round, &job);
+    let score = Claim::of_run(&RUN, &run, &round);
     // Not before the tally can anybody tell that everyone agrees.
     made.push(Made { kind: CaseKind::Score, slot: slot.max(revealed_slot), claim: score });
     let genesis = Claim::of_genesis(&JOB, &job);
@@ -130,8 +131,16 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
 fn opens(claim: &Claim, committed_slot: u64, slot: u64) -> Result<(), Error> {
     let mut accusation = Accusation::zeroed();
     let hash = hash::<HostSha256>(&claim.subject, claim.place, &CHALLENGER, &SALT);
-    accusation.commit(&CHALLENGER, &hash, &Parameters::DEFAULT, committed_slot);
-    accusation.reveal::<HostSha256>(&Reveal { claim, challenger: &CHALLENGER, salt: &SALT }, slot).map(|_| ())
+    let commitment = Commitment {
+        challenger: &CHALLENGER,
+        hash: &hash,
+        job_address: &JOB,
+        parameters: &Parameters::DEFAULT,
+        slot: committed_slot,
+    };
+    accusation.commit(&commitment, &mut Job::zeroed())?;
+    let reveal = Reveal { claim, job: &JOB, challenger: &CHALLENGER, salt: &SALT };
+    accusation.reveal::<HostSha256>(&reveal, slot).map(|_| ())
 }
 
 prop_compose! {
@@ -187,7 +196,7 @@ proptest! {
     fn no_claim_outlives_its_exposure(spec in spec(), pace in pace()) {
         let pace = Pace { tally: pace.tally % spec.evaluation_slots, ..pace };
         let (round, _, made) = play(&spec, &pace);
-        let most = spec.exposure_slots(&Parameters::DEFAULT) - Parameters::DEFAULT.longest_dispute_slots();
+        let most = spec.exposure_slots(&Parameters::DEFAULT) - spec.longest_dispute_slots(&Parameters::DEFAULT);
         for made in made.iter().filter(|made| made.kind != CaseKind::Genesis) {
             let first = match made.kind {
                 CaseKind::Segment | CaseKind::Start | CaseKind::Update => round.opened_slot,

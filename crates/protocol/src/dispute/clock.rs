@@ -9,7 +9,7 @@ use crate::{config::Parameters, job::JobSpec};
 /// What a move gives back to the clock of the side that played it.
 pub const MOVE_SLOTS: u64 = 100;
 /// Most moves of a game of any kind, over the largest job that there can be.
-pub const MAX_MOVES: u64 = 38;
+pub const MAX_MOVES: u64 = 36;
 
 impl JobSpec {
     /// What both clocks of a dispute in the job begin with: the parameters' slots, and an audit's length at least.

@@ -12,6 +12,7 @@ use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
     dispute::CaseKind,
+    evaluation::run::{self, ScoringRun},
     job::{Job, bit},
     penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
@@ -47,13 +48,13 @@ pub struct Accusation {
 account!(Accusation, Accusation, 120, liabilities: |accusation| Ok(accusation.bond));
 
 /// What an accusation commits: sha256("sip.accuse.2" ‖ subject ‖ place ‖ challenger ‖ salt). The subject is the segment that is accused
-/// or was attested, of a vote the round, of a genesis state the job; the place is the auditor's, or [`NO_PLACE`].
+/// or was attested, the scoring run, of a vote the round, of a genesis state the job; the place is the auditor's, or [`NO_PLACE`].
 pub fn hash<H: Sha256>(subject: &Address, place: u8, challenger: &Address, salt: &[u8; 32]) -> [u8; 32] {
     H::hashv(&[TAG, subject, &[place], challenger, salt])
 }
 
-/// A bounty that waits until it is certain whose it is. It lies where the bond was taken that it comes from: a segment's (and a scoring
-/// run's) in the segment; an auditor's, who is slashed once in a job, in its pool; a creator's in the job.
+/// A bounty that waits until it is certain whose it is. It lies where the bond was taken that it comes from: a segment's in the
+/// segment, a scoring run's in the run; an auditor's, who is slashed once in a job, in its pool; a creator's in the job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Escrow {
@@ -126,19 +127,27 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// A trainer's segment or an evaluator's scoring run of a round, whatever in it is accused.
-    pub fn of_segment(address: &Address, segment: &Segment, round: &Round, job: &Job) -> Claim {
-        let is_run = job.require_place(PoolKind::Evaluator, segment.claim.place, &segment.pool).is_ok();
+    /// A trainer's segment of a round, whatever in it is accused.
+    pub fn of_segment(address: &Address, segment: &Segment, round: &Round) -> Claim {
         Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: segment.committed_slot,
-            accusable_until: match is_run {
-                true => round.accusable_until(CaseKind::Score),
-                false => round.segment_accusable_until(segment),
-            },
+            accusable_until: round.segment_accusable_until(segment),
             is_convicted: segment.status == CONVICTED,
             escrow: segment.escrow,
+        }
+    }
+
+    /// An evaluator's scoring run of a round.
+    pub fn of_run(address: &Address, run: &ScoringRun, round: &Round) -> Claim {
+        Claim {
+            subject: *address,
+            place: NO_PLACE,
+            made_slot: run.revealed_slot,
+            accusable_until: round.accusable_until(CaseKind::Score),
+            is_convicted: run.status == run::CONVICTED,
+            escrow: run.escrow,
         }
     }
 
@@ -202,7 +211,7 @@ pub struct Auditor<'a> {
 
 impl Auditor<'_> {
     fn seat<'a>(&self, round: &'a Round) -> Result<&'a AuditorSeat> {
-        self.job.require_place(PoolKind::Auditor, self.place, self.pool_address)?;
+        round.require_holder(PoolKind::Auditor, self.place, self.pool_address)?;
         round.auditors.get(self.place as usize).ok_or(Error::WrongPlace)
     }
 }
@@ -256,7 +265,10 @@ impl Accusation {
 
     fn check<H: Sha256>(&self, reveal: &Reveal<'_>) -> Result<()> {
         let Reveal { claim, job, challenger, salt } = *reveal;
-        if self.job != *job || self.challenger != *challenger || hash::<H>(&claim.subject, claim.place, challenger, salt) != self.hash {
+        if self.job != *job
+            || self.challenger != *challenger
+            || hash::<H>(&claim.subject, claim.place, challenger, salt) != self.hash
+        {
             return Err(Error::WrongAccusation);
         }
         Ok(())
@@ -399,7 +411,8 @@ mod tests {
         let hash = [9; 32];
         for number in 1..=40u64 {
             let parameters = &Parameters::DEFAULT;
-            let commitment = Commitment { challenger: &CHALLENGER, hash: &hash, job_address: &JOB, parameters, slot: 1 };
+            let commitment =
+                Commitment { challenger: &CHALLENGER, hash: &hash, job_address: &JOB, parameters, slot: 1 };
             let mut accusation = Accusation::zeroed();
             accusation.commit(&commitment, &mut job).unwrap();
             assert_eq!((accusation.bond, job.open_accusations), (number.min(16) * 100 * TOKEN, number));

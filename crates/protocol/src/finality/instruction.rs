@@ -20,8 +20,8 @@ instructions! {
     /// Takes an accusation back whole that has nothing left to accuse.
     ///
     /// Accounts: [signer, writable] challenger · config · [writable] accusation · [writable] a token account of the challenger ·
-    /// [writable] vault · token program · [writable] job · and unless it is of the genesis state: the subject: segment, of a vote the round · its
-    /// round · and of an auditor's claim its pool.
+    /// [writable] vault · token program · [writable] job · and unless it is of the genesis state: the subject: segment, scoring run, of a vote
+    /// the round · its round · and of an auditor's claim its pool.
     ///
     /// - the accusation is the signer's, of this claim, and was committed in its job
     /// - the claim is convicted and its bounty another's who committed earlier; or it was made after the accusation
@@ -44,7 +44,7 @@ instructions! {
 
     /// Pays the bounty of a conviction.
     ///
-    /// Accounts: config · [writable] segment, of an auditor's claim its pool, of a genesis state the job · [writable] a token account of
+    /// Accounts: config · [writable] segment or scoring run, of an auditor's claim its pool, of a genesis state the job · [writable] a token account of
     /// who has the bounty · [writable] vault · token program.
     ///
     /// - anyone may; no dispute and no demand on the segment, pool or genesis state is open, and no accusation that was committed

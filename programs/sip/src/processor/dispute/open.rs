@@ -5,7 +5,7 @@ use sip_protocol::{
     Error, Result,
     account::seed,
     config::Config,
-    dispute::{Case, CaseKind, Dispute, instruction::OpenDispute},
+    dispute::{Case, Dispute, instruction::OpenDispute},
     finality::accusation::Claim,
     job::Job,
     pool::Pool,
@@ -35,7 +35,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let segment_address = segment.address;
     let slot = guard::slot()?;
     let opening = Opening { program, job: &job.address, challenger: guard::key(challenger), salt: &args.salt, slot };
-    let revealed = opening.reveal(accusation_view, &Claim::of_segment(&segment_address, &segment, &round, &job))?;
+    let revealed = opening.reveal(accusation_view, &Claim::of_segment(&segment_address, &segment, &round))?;
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &segment_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
     let case = Case {
@@ -49,11 +49,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         slot,
     };
     dispute.open::<Syscall>(&case, &mut segment, &mut pool)?;
-    if dispute.game.ground.case()? == CaseKind::Score {
-        round.open_run_dispute()?;
-    } else {
-        round.open_challenge()?;
-    }
+    round.open_challenge()?;
     set_datasets(program, &mut dispute, &job, datasets)?;
     guard::close(accusation_view, challenger)
 }

@@ -4,6 +4,7 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{
     AccountKind, Error, Result,
     config::Config,
+    evaluation::ScoringRun,
     finality::{
         accusation::{Accusation, Auditor, Claim, NO_PLACE, Reveal},
         instruction::WithdrawAccusation,
@@ -63,20 +64,26 @@ impl Named<'_> {
         };
         let round = guard::load::<Round>(program, round)?;
         guard::related(round.job == job.address)?;
-        if place == NO_PLACE {
+        let kind = guard::kind(subject)?;
+        if place != NO_PLACE {
+            let [pool, ..] = pool else { return Err(Error::MissingAccount) };
+            let pool = guard::load::<Pool>(program, pool)?;
+            let auditor = Auditor { job, pool_address: &pool.address, pool: &pool, place };
+            if kind == AccountKind::Round as u8 {
+                guard::related(*guard::key(subject) == round.address)?;
+                return Claim::of_vote(&round.address, &round, &auditor);
+            }
             let segment = guard::load::<Segment>(program, subject)?;
             guard::related(segment.round == round.address)?;
-            return Ok(Claim::of_segment(&segment.address, &segment, &round, job));
+            return Claim::of_attestation(&segment.address, &segment, &round, &auditor);
         }
-        let [pool, ..] = pool else { return Err(Error::MissingAccount) };
-        let pool = guard::load::<Pool>(program, pool)?;
-        let auditor = Auditor { job, pool_address: &pool.address, pool: &pool, place };
-        if guard::kind(subject)? == AccountKind::Round as u8 {
-            guard::related(*guard::key(subject) == round.address)?;
-            return Claim::of_vote(&round.address, &round, &auditor);
+        if kind == AccountKind::ScoringRun as u8 {
+            let run = guard::load::<ScoringRun>(program, subject)?;
+            guard::related(run.round == round.address)?;
+            return Ok(Claim::of_run(&run.address, &run, &round));
         }
         let segment = guard::load::<Segment>(program, subject)?;
         guard::related(segment.round == round.address)?;
-        Claim::of_attestation(&segment.address, &segment, &round, &auditor)
+        Ok(Claim::of_segment(&segment.address, &segment, &round))
     }
 }
