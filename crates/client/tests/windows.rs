@@ -5,11 +5,13 @@ mod accuser;
 mod court;
 
 use accuser::Accuser;
+use court::Court;
 use court::chamber::Chamber;
 use court::hall::Hall;
 use sip_client::testing::{Cast, Scene, named, scores};
 use sip_client::{Accusation, GenesisAccusation};
-use sip_protocol::dispute::{CaseKind, MoveKind};
+use sip_protocol::dispute::clock::{MOVE_SLOTS, longest_dispute_slots};
+use sip_protocol::dispute::{CaseKind, MoveKind, Phase, Side};
 use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::{Error, round};
 use solana_instruction::Instruction;
@@ -71,14 +73,14 @@ fn evaluators_who_all_agree_and_reveal_in_the_last_slot_are_convicted_after_the_
         salt: &named("salt"),
     };
     let program = scene.world.program;
-    let halves = [program.commit_accusation(&accusation), program.open_dispute(&accusation)];
+    let halves = [program.commit_run_accusation(&accusation), program.open_run_dispute(&accusation)];
     open_last(&mut scene, &key, halves, last);
     // The liar says nothing.
     let clock = scene.world.config().parameters.clock_slots.max(10_000);
     scene.world.advance(clock + 1);
-    let dispute = program.dispute(&program.segment(&round, &pool), &key.pubkey());
+    let dispute = program.dispute(&program.run(&round, &pool), &key.pubkey());
     scene.crank(program.time_out(&dispute));
-    scene.crank(program.resolve_dispute(&key.pubkey(), &scene.job, &round, &pool));
+    scene.crank(program.resolve_run_dispute(&key.pubkey(), &scene.job, &round, &pool));
     assert_eq!(scene.pool_state(&pool).self_bond, 0);
     // The other made the same scores: the round stands with them until it is accused as well, or nobody does.
     assert_eq!(scene.round_state().status, round::SCORED);
@@ -183,4 +185,80 @@ fn a_genesis_bond_waits_for_an_accusation_of_the_last_slot() {
     scene.world.send(&[program.open_genesis_dispute(&accusation)], &[&key]);
     scene.world.advance(1);
     scene.world.refused(&[reclaim], &[&creator], Error::BondLocked);
+}
+
+/// What docs/security.md says: a griefer who accuses in the last slot, and thinks as long as it may, delays the round's finality by so much;
+/// the rounds go on meanwhile.
+#[test]
+fn a_griefers_bond_delays_finality_by_no_more_than_its_own_clock_and_what_its_moves_give_back() {
+    let mut court = Court::new(10, 3, None);
+    court.scene.reveal(0);
+    (0..2).for_each(|trainer| court.scene.attest(0, trainer));
+    court.scene.close_round();
+    court.scene.to_aggregated();
+    court.scene.to_scored(&[scores(5_000_000)]);
+    court.scene.capture_seed();
+    let state = court.scene.round_state();
+    let (key, program) = (court.challenger_key(), court.scene.world.program);
+    let halves = [court.commit_instruction(), court.open_instruction()];
+    open_last(&mut court.scene, &key, halves, state.accusable_until(CaseKind::Segment));
+    court.scene.open_round();
+    let opened_slot = court.state().opened_slot;
+    let mut own_moves = 0;
+    loop {
+        let game = court.state().game;
+        if game.on_move().unwrap() == Side::Trainer {
+            // Whoever is right answers at once.
+            let (key, next) = (court.trainer_key(), court.next().1);
+            for part in program.moves(&key.pubkey(), &court.dispute(), next.kind, &next.payload) {
+                court.scene.world.send(&[part], &[&key]);
+            }
+            continue;
+        }
+        if matches!(game.phase().unwrap(), Phase::ProveInput | Phase::ProveOperand | Phase::ProveOutput | Phase::ProveToken) {
+            break;
+        }
+        // As long as the move gives back.
+        court.scene.world.advance(MOVE_SLOTS);
+        let pick = program.moves(&key.pubkey(), &court.dispute(), MoveKind::Pick, &0u32.to_le_bytes());
+        court.scene.world.send(&pick, &[&key]);
+        own_moves += 1;
+    }
+    let clock = court.state().full_clock_slots;
+    assert_eq!((court.state().game.clock_slots, clock), ([clock; 2], 9_000));
+    court.scene.world.advance(clock + 1);
+    court.scene.crank(program.time_out(&court.dispute()));
+    court.resolve();
+    let delay = court.scene.world.ledger.slot() - opened_slot;
+    assert!(own_moves > 3 && delay <= clock + own_moves * MOVE_SLOTS + 2, "{own_moves} moves, {delay} slots");
+    assert!(delay <= longest_dispute_slots(clock));
+    let finalise = program.finalize_round(&court.scene.job, &court.round);
+    court.scene.crank(finalise);
+}
+
+#[test]
+fn each_open_accusation_of_a_job_raises_the_next_ones_bond_and_a_closed_one_lowers_it() {
+    let mut scene = Scene::with(&demo());
+    scene.to_committed();
+    let round = scene.round();
+    let one = scene.world.config().parameters.dispute_bond;
+    let [first, second, third] = ["first", "second", "third"].map(|name| Accuser::new(&mut scene, name, &round, 1));
+    let open = |scene: &Scene| scene.job_state().open_accusations;
+    let full = first.tokens(&scene);
+    first.commit(&mut scene);
+    second.commit(&mut scene);
+    assert_eq!((full - first.tokens(&scene), full - second.tokens(&scene), open(&scene)), (one, 2 * one, 2));
+    // A dispute counts until it is resolved, an accusation until it expired or was taken back.
+    first.open(&mut scene);
+    assert_eq!(open(&scene), 2);
+    first.win(&mut scene);
+    assert_eq!((open(&scene), first.tokens(&scene)), (1, full));
+    let back = second.withdraw_instruction(&scene);
+    scene.world.send(&[back], &[&second.key]);
+    assert_eq!((open(&scene), second.tokens(&scene)), (0, full));
+    third.commit(&mut scene);
+    scene.world.advance(REVEAL_SLOTS);
+    let expire = third.expire_instruction(&scene);
+    scene.crank(expire);
+    assert_eq!((open(&scene), full - third.tokens(&scene)), (0, one / 4));
 }
