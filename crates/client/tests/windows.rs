@@ -215,7 +215,10 @@ fn a_griefers_bond_delays_finality_by_no_more_than_its_own_clock_and_what_its_mo
             }
             continue;
         }
-        if matches!(game.phase().unwrap(), Phase::ProveInput | Phase::ProveOperand | Phase::ProveOutput | Phase::ProveToken) {
+        if matches!(
+            game.phase().unwrap(),
+            Phase::ProveInput | Phase::ProveOperand | Phase::ProveOutput | Phase::ProveToken
+        ) {
             break;
         }
         // As long as the move gives back.
