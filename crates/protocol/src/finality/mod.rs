@@ -246,6 +246,11 @@ impl Round {
         }
     }
 
+    /// Whether no accusation of a claim of the round can be opened any more, not one that was committed in the last slot for it either.
+    pub fn is_beyond_accusation(&self, slot: u64) -> Result<bool> {
+        Ok(self.status == round::FINAL || slot > self.disputable_until())
+    }
+
     /// Whether the round was undone before its segments were frozen: then nobody earned and nobody missed anything.
     pub fn ended_unclosed(&self) -> bool {
         self.is_undone != 0 && self.void_from < round::CLOSED
