@@ -380,7 +380,7 @@ fn every_challenge_stays_within_its_budget() {
     let retire = program.retire_dataset(&provider.pubkey(), &dataset, &pool);
     table.run(&mut scene.world, "retire_dataset", 600, retire, &provider);
     let segment = program.segment(&round, &seat.pool);
-    let deadline = scene.world.state::<Round>(&round).disputable_until();
+    let deadline = scene.world.state::<Round>(&round).disputable_until() - REVEAL_SLOTS;
     scene.advance_to(deadline + REVEAL_SLOTS + 1);
     table.run(&mut scene.world, "release_bounty", 600, program.release_bounty(&round, &segment), &authority);
     table.check();

@@ -247,7 +247,7 @@ pub(crate) fn accusations_demands_and_undone_rounds_are_guarded() {
     send_guarded(&mut scene.world, program.fail_data(&wallet, &dataset, &provider, 2), &authority, &[]);
     let key = scene.providers[0].key.insecure_clone();
     send_guarded(&mut scene.world, program.retire_dataset(&key.pubkey(), &dataset, &provider), &key, &[]);
-    let deadline = scene.world.state::<Round>(&round).disputable_until();
+    let deadline = scene.world.state::<Round>(&round).disputable_until() - REVEAL_SLOTS;
     scene.advance_to(deadline + REVEAL_SLOTS + 1);
     let release = program.release_bounty(&round, &program.segment(&round, &pool));
     send_guarded(&mut scene.world, release, &authority, &[]);
