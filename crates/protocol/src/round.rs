@@ -189,7 +189,7 @@ pub struct Round {
     pub settings: [u32; MAX_SETTINGS],
 }
 
-account!(Round, Round, 3840);
+account!(Round, Round, 3872);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
