@@ -14,6 +14,7 @@ use sip_protocol::{
     config::{Parameters, TOKEN},
     dispute::Outcome,
     finality::{NO_ROUND, seed},
+    quality::Fit,
     round::{self, QUALITY_ONE, Round},
     segment::{self, SegmentClaim},
 };
@@ -61,7 +62,7 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     let (first, state) = round(&scene, 0);
     assert_eq!((state.status, state.is_undone, state.void_from), (round::VOID, 1, round::SCORED));
     assert_eq!((after.chain.head(), after.base_root), (NO_ROUND, after.spec.genesis_root));
-    assert_eq!((after.rounds_scored, after.last_score, after.improvement_average), (0, 0, 0));
+    assert_eq!((after.rounds_scored, after.last_score, after.fit), (0, 0, Fit::default()));
     assert!(after.is_excluded(1));
     assert_eq!(scene.pool_state(&liar).self_bond, 0);
 
@@ -109,6 +110,32 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     assert_eq!((state.committed, scene.job_state().rounds_scored), (0b101, 1));
     scene.settle_all();
     assert_eq!(scene.job_state().chain.last_final, 3);
+}
+
+#[test]
+fn what_the_job_remembers_of_its_curve_is_the_chains_and_no_round_without_a_result_changes_it() {
+    let mut scene = scene();
+    for score in [5_000_000, 4_900_000, 4_850_000] {
+        scene.whole_round(&scores(score));
+    }
+    let mut fit = Fit::default();
+    fit.judge(100_000);
+    let before = fit;
+    fit.judge(50_000);
+    assert_eq!(scene.job_state().fit, fit);
+    // The last round is undone: what it taught is forgotten with it.
+    convict(&mut scene, 2, 1);
+    assert_eq!(round(&scene, 2).1.status, round::VOID);
+    assert_eq!(scene.job_state().fit, before);
+    // Nobody attests: the round is void, and has taught nothing.
+    scene.to_committed();
+    scene.world.advance(200);
+    scene.close_round();
+    assert_eq!(scene.round_state().status, round::VOID);
+    assert_eq!(scene.job_state().fit, before);
+    // The repeat of the same improvement is judged as it was the first time.
+    scene.whole_round(&scores(4_850_000));
+    assert_eq!((scene.round_state().quality, scene.job_state().fit), (QUALITY_ONE, fit));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::{
     },
     mixture,
     pool::PoolKind,
+    quality::Fit,
     setting::{self, MAX_SETTINGS, Setting},
 };
 
@@ -283,8 +284,8 @@ pub struct Job {
     pub last_scores: [u32; MAX_DOMAINS],
     /// Mixture-weighted score of the last scored round, micro-nats per token.
     pub last_score: u32,
-    /// Moving average of improvements, micro-nats per token; 0 before the first.
-    pub improvement_average: u64,
+    /// What it remembers of its curve, against which the next improvement is judged.
+    pub fit: Fit,
     /// Dataset accounts by domain.
     pub datasets: [Address; MAX_DOMAINS],
     /// Trainer pools by place.
@@ -315,7 +316,7 @@ pub struct Job {
     pub open_accusations: u64,
 }
 
-account!(Job, Job, 2656, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 2688, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.

@@ -199,7 +199,7 @@ pub struct Round {
     pub scored_slot: u64,
 }
 
-account!(Round, Round, 5384);
+account!(Round, Round, 5416);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from

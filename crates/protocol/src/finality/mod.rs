@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     dispute::CaseKind,
     job::{Job, MAX_DOMAINS},
+    quality::Fit,
     round::{self, Round},
 };
 
@@ -108,8 +109,8 @@ pub struct Standing {
     pub last_score: u32,
     /// Scored rounds on the chain.
     pub rounds_scored: u32,
-    /// Moving average of improvements, micro-nats per token.
-    pub improvement_average: u64,
+    /// What the job remembered of its curve.
+    pub fit: Fit,
 }
 
 impl Standing {
@@ -119,7 +120,7 @@ impl Standing {
             last_scores: job.last_scores,
             last_score: job.last_score,
             rounds_scored: job.rounds_scored,
-            improvement_average: job.improvement_average,
+            fit: job.fit,
         }
     }
 
@@ -127,7 +128,7 @@ impl Standing {
         job.last_scores = self.last_scores;
         job.last_score = self.last_score;
         job.rounds_scored = self.rounds_scored;
-        job.improvement_average = self.improvement_average;
+        job.fit = self.fit;
     }
 }
 
