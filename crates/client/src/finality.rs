@@ -36,6 +36,12 @@ impl Program {
         self.commit_hidden(&accusation.hidden(&segment))
     }
 
+    /// [`CommitAccusation`] of a scoring run: the first half of [`Program::open_run_dispute`].
+    pub fn commit_run_accusation(&self, accusation: &Accusation<'_>) -> Instruction {
+        let run = self.run(accusation.round, accusation.pool);
+        self.commit_hidden(&accusation.hidden(&run))
+    }
+
     /// [`CommitAccusation`] of any claim.
     pub fn commit_hidden(&self, hidden: &Hidden<'_>) -> Instruction {
         let hash = hidden.hash();
@@ -91,7 +97,7 @@ impl Program {
         )
     }
 
-    /// [`ClaimBounty`] for the wallet that the account names in which it waits: a segment, an auditor's pool, or a job.
+    /// [`ClaimBounty`] for the wallet that the account names in which it waits: a segment, a scoring run, an auditor's pool, or a job.
     pub fn claim_bounty(&self, holder: &Address, challenger: &Address) -> Instruction {
         build(
             self,
@@ -104,6 +110,11 @@ impl Program {
                 readable(self.token_program),
             ],
         )
+    }
+
+    /// [`ReleaseBounty`] of a segment that silence convicted.
+    pub fn release_bounty(&self, round: &Address, segment: &Address) -> Instruction {
+        build(self, &ReleaseBounty {}, vec![writable(self.config()), readable(*round), writable(*segment)])
     }
 }
 
@@ -295,6 +306,15 @@ impl Program {
                 writable(self.vault()),
                 readable(self.token_program),
             ],
+        )
+    }
+
+    /// [`RetireDataset`] by its provider, or of a retired pool by anyone.
+    pub fn retire_dataset(&self, provider: &Address, dataset: &Address, pool: &Address) -> Instruction {
+        build(
+            self,
+            &RetireDataset {},
+            vec![signer(provider), readable(self.config()), writable(*dataset), readable(*pool)],
         )
     }
 

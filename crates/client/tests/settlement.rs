@@ -5,7 +5,7 @@ use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
     config::{Parameters, TOKEN},
-    evaluation,
+    evaluation::{self, ScoringRun},
     job::Job,
     pool::{PoolKind, SEED_SHARES},
     position::Position,
@@ -72,14 +72,14 @@ fn scores_are_revealed_once_as_committed_and_after_all_commitments() {
     // Another's commitment cannot be copied: it binds the pool.
     scene.world.send(std::slice::from_ref(&reveal), &[&key]);
     scene.world.refused(&[reveal], &[&key], Error::AlreadyInitialised);
-    // The run stands as a segment that starts at zero sums and ends at those revealed.
+    // The run stands: it starts at zero sums and ends at those revealed.
     let (seat, spec) = (scene.evaluators[0].seat, scene.job_state().spec);
-    let run: Segment = scene.world.state(&scene.world.program.segment(&scene.round(), &seat.pool));
+    let run: ScoringRun = scene.world.state(&scene.world.program.run(&scene.round(), &seat.pool));
     let (sums, leaves) = scene.scoring_run(&scores(5_000_000));
     assert_eq!(run.claim, evaluation::claim::<HostSha256>(&spec, &sums, &leaves, 0));
     assert_eq!(run.claim.leaf_count, (3 * spec.score_windows / spec.score_rows).div_ceil(spec.score_leaf_interval));
     assert_eq!((run.pool, run.operator), (seat.pool.to_bytes(), seat.operator.to_bytes()));
-    assert_eq!((run.status, run.stake), (segment::COMMITTED, scene.round_state().evaluators[0].stake));
+    assert_eq!((run.status, run.stake), (evaluation::run::REVEALED, scene.round_state().evaluators[0].stake));
     scene.world.advance(50);
     let other = scene.evaluators[1].key.insecure_clone();
     let late = scene.reveal_score_instruction(1, &scores(5_000_000));
@@ -101,22 +101,31 @@ fn a_copied_commitment_cannot_be_revealed() {
     scene.world.refused(&[reveal], &[&key], Error::WrongReveal);
 }
 
+/// Whatever the creator's graph ends in, honest evaluators reveal, and none of them is charged.
 #[test]
-fn sums_that_give_no_score_are_refused() {
+fn a_scoring_graph_that_writes_what_no_score_is_costs_its_evaluators_nothing() {
     let mut scene = aggregated();
-    let (seat, key, spec) =
-        (scene.evaluators[0].seat, scene.evaluators[0].key.insecure_clone(), scene.job_state().spec);
+    let spec = scene.job_state().spec;
     let (round, salt, program) = (scene.round(), Scene::salt(0), scene.world.program);
     let (mut sums, leaves) = scene.scoring_run(&scores(5_000_000));
-    // A domain that the job does not have.
-    sums[3] = 1;
-    let claim = evaluation::claim::<HostSha256>(&spec, &sums, &leaves, 0);
-    let commitment = evaluation::commitment::<HostSha256>(&claim, &salt, seat.pool.as_array(), round.as_array());
-    scene.world.send(&[program.commit_score(&seat, &scene.job, &round, &commitment)], &[&key]);
-    scene.commit_score(1, &scores(5_000_000));
-    scene.commit_score(2, &scores(5_000_000));
-    let reveal = program.reveal_score(&seat, &scene.job, &round, (&sums, &leaves), &salt);
-    scene.world.refused(&[reveal], &[&key], Error::WrongScore);
+    // A domain that the job does not have, and a mean that no score can be.
+    (sums[3], sums[1]) = (1, u64::MAX);
+    let seats: Vec<_> = scene.evaluators.iter().map(|it| (it.seat, it.key.insecure_clone())).collect();
+    for (seat, key) in &seats {
+        let claim = evaluation::claim::<HostSha256>(&spec, &sums, &leaves, seat.place);
+        let commitment = evaluation::commitment::<HostSha256>(&claim, &salt, seat.pool.as_array(), round.as_array());
+        scene.world.send(&[program.commit_score(seat, &scene.job, &round, &commitment)], &[key]);
+    }
+    for (seat, key) in &seats {
+        let reveal = program.reveal_score(seat, &scene.job, &round, (&sums, &leaves), &salt);
+        scene.world.send(&[reveal], &[key]);
+    }
+    scene.tally();
+    assert_eq!(scene.round_state().scores, [5_000_000, u32::MAX, 5_000_000, 0, 0, 0, 0, 0]);
+    let bonds = |scene: &Scene| seats.iter().map(|(seat, _)| scene.pool_state(&seat.pool).self_bond).sum::<u64>();
+    let before = bonds(&scene);
+    scene.settle_all();
+    assert_eq!(bonds(&scene), before);
 }
 
 #[test]

@@ -185,6 +185,8 @@ fn instructions_have_the_tags_names_and_arguments_of_the_pages() {
         size::<court::OpenGenesisDispute>(),
         size::<court::ResolveAuditorDispute>(),
         size::<court::ResolveGenesisDispute>(),
+        size::<court::OpenRunDispute>(),
+        size::<court::ResolveRunDispute>(),
         size::<finality::CommitAccusation>(),
         size::<finality::WithdrawAccusation>(),
         size::<finality::ExpireAccusation>(),
@@ -201,6 +203,8 @@ fn instructions_have_the_tags_names_and_arguments_of_the_pages() {
         size::<finality::FailData>(),
         size::<finality::CloseDemand>(),
         size::<finality::CaptureSeed>(),
+        size::<finality::RetireDataset>(),
+        size::<finality::ReleaseBounty>(),
     ];
     let columns = "| tag | name | data | signer |";
     let rows = [rows(DISPUTES, columns), rows(FINALITY, columns)].concat();

@@ -13,9 +13,8 @@ use sip_protocol::{
     fees::{Fees, Payment},
     finality::accusation::Accusation,
     finality::availability::{Asking, Demand},
-    finality::instruction::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData},
+    finality::instruction::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData, RetireDataset},
     instruction::*,
-    job::Job,
     money::*,
     pool::{ACTIVE, Pool, PoolKind, SEED_SHARES},
     position::{Position, Ticket},
@@ -153,9 +152,12 @@ impl Books {
             SettleSegment::TAG | SettleAudit::TAG | SettleEvaluation::TAG | SettleData::TAG | SettlePatrons::TAG => {
                 self.settle(tag, call)
             }
-            DemandData::TAG | FailData::TAG | CloseDemand::TAG | CommitAccusation::TAG | ExpireAccusation::TAG => {
-                self.challenge(tag, call)
-            }
+            RetireDataset::TAG
+            | DemandData::TAG
+            | FailData::TAG
+            | CloseDemand::TAG
+            | CommitAccusation::TAG
+            | ExpireAccusation::TAG => self.challenge(tag, call),
             _ => Err(Error::UnknownInstruction),
         }
     }
@@ -482,6 +484,7 @@ impl Books {
         let mut config = self.config(call, 0)?;
         let mut round: Round = self.read(&call.key(round_place))?;
         let mut pool: Pool = self.read(&call.key(pool_place))?;
+        let round_before = round;
         let mut settlement = Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: call.slot };
         let place = call.arguments.first().copied().unwrap_or_default();
         match tag {
@@ -490,14 +493,14 @@ impl Books {
                 settlement.segment(&mut segment)?;
                 self.write(&call.key(2), &segment);
             }
-            SettleData::TAG => drop(settlement.data(place)?),
+            SettleData::TAG => drop(settlement.data(place, &self.read::<Dataset>(&call.key(3))?)?),
             SettlePatrons::TAG => drop(settlement.patrons(place)?),
             SettleAudit::TAG => {
-                self.read::<Job>(&call.key(1))?.require_place(PoolKind::Auditor, place, &call.bytes(3))?;
+                round_before.require_holder(PoolKind::Auditor, place, &call.bytes(3))?;
                 settlement.audit(place)?;
             }
             _ => {
-                self.read::<Job>(&call.key(1))?.require_place(PoolKind::Evaluator, place, &call.bytes(3))?;
+                round_before.require_holder(PoolKind::Evaluator, place, &call.bytes(3))?;
                 settlement.evaluation(place)?;
             }
         }
@@ -540,6 +543,13 @@ impl Books {
                 self.write(&call.key(2), &pool);
                 self.write(&call.key(3), &demand);
                 self.transfer(&call.key(5), &call.key(4), fee)
+            }
+            RetireDataset::TAG => {
+                let config = self.config(call, 1)?;
+                let (mut dataset, pool): (Dataset, Pool) = (self.read(&call.key(2))?, self.read(&call.key(3))?);
+                dataset.retire(&pool, &call.bytes(0), config.parameters.unbonding_slots, call.slot)?;
+                self.write(&call.key(2), &dataset);
+                Ok(())
             }
             CloseDemand::TAG => {
                 self.read::<Demand>(&call.key(1))?.require_closable(&call.bytes(0))?;

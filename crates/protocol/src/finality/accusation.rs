@@ -11,6 +11,7 @@ use sip_proof::Sha256;
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
+    evaluation::run::{self, ScoringRun},
     job::{Job, bit},
     penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
@@ -44,33 +45,39 @@ pub struct Accusation {
 account!(Accusation, Accusation, 88, liabilities: |accusation| Ok(accusation.bond));
 
 /// What an accusation commits: sha256("sip.accuse.2" ‖ subject ‖ place ‖ challenger ‖ salt). The subject is the segment that is accused
-/// or was attested, of a vote the round, of a genesis state the job; the place is the auditor's, or [`NO_PLACE`].
+/// or was attested, the scoring run, of a vote the round, of a genesis state the job; the place is the auditor's, or [`NO_PLACE`].
 pub fn hash<H: Sha256>(subject: &Address, place: u8, challenger: &Address, salt: &[u8; 32]) -> [u8; 32] {
     H::hashv(&[TAG, subject, &[place], challenger, salt])
 }
 
-/// A bounty that waits until it is certain whose it is. It lies where the bond was taken that it comes from: a segment's (and a scoring
-/// run's) in the segment; an auditor's, who is slashed once in a job, in its pool; a creator's in the job.
+/// A bounty that waits until it is certain whose it is; nobody's where silence convicted, for whoever accuses while that is possible. It lies
+/// where the bond was taken that it comes from: a segment's in the segment, a scoring run's in the run; an auditor's, who is slashed once
+/// in a job, in its pool; a creator's in the job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Escrow {
     /// Bounty that nobody has claimed yet, base units.
     pub bounty: u64,
-    /// When the accusation was committed that has it.
+    /// When the accusation was committed that has it; of nobody's, when silence convicted.
     pub slot: u64,
-    /// Who committed it; zero before a conviction.
+    /// Who committed it; zero before an accusation convicted.
     pub challenger: Address,
 }
 
 impl Escrow {
     /// Whether an accusation committed in this slot would take the bounty over.
     pub fn is_contestable(&self, committed_slot: u64) -> bool {
-        self.bounty > 0 && committed_slot < self.slot
+        self.bounty > 0 && (self.is_nobodys() || committed_slot < self.slot)
+    }
+
+    /// Whether no accusation has convicted yet.
+    pub fn is_nobodys(&self) -> bool {
+        self.challenger == [0; 32]
     }
 
     /// Holds a bounty for whoever convicted, or for whoever did so with an accusation that was committed earlier.
     pub fn award(&mut self, challenger: &Address, committed_slot: u64, bounty: u64) -> Result<()> {
-        if self.challenger == [0; 32] || committed_slot < self.slot {
+        if self.is_nobodys() || committed_slot < self.slot {
             self.challenger = *challenger;
             self.slot = committed_slot;
         }
@@ -84,13 +91,31 @@ impl Escrow {
         self.award(accuser.challenger, accuser.committed_slot, bounty)
     }
 
+    /// Shares out what a conviction by silence took: what would be a bounty waits here, nobody's.
+    pub fn share_silence(&mut self, config: &mut Config, slashed: &SlashOutcome, slot: u64) -> Result<()> {
+        let bounty = config.share(slashed)?;
+        self.bounty = int::add(self.bounty, bounty)?;
+        if self.is_nobodys() {
+            self.slot = slot;
+        }
+        Ok(())
+    }
+
+    /// Takes a bounty that is nobody's, once no accusation can be opened any more that would have it.
+    pub fn release(&mut self) -> Result<u64> {
+        if self.bounty == 0 || !self.is_nobodys() {
+            return Err(Error::BountyOwned);
+        }
+        Ok(core::mem::take(&mut self.bounty))
+    }
+
     /// Takes the bounty once nobody can take it over: no dispute is open, and what was committed earlier can be opened no more.
     /// Returns whose it is, and how much.
     pub fn claim(&mut self, is_disputed: bool, slot: u64) -> Result<(Address, u64)> {
         if self.bounty == 0 {
             return Err(Error::NothingToClaim);
         }
-        if is_disputed || slot.saturating_sub(self.slot) <= REVEAL_SLOTS {
+        if self.is_nobodys() || is_disputed || slot.saturating_sub(self.slot) <= REVEAL_SLOTS {
             return Err(Error::BountyHeld);
         }
         Ok((self.challenger, core::mem::take(&mut self.bounty)))
@@ -121,7 +146,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// A trainer's segment or an evaluator's scoring run, whatever in it is accused.
+    /// A trainer's segment, whatever in it is accused.
     pub fn of_segment(address: &Address, segment: &Segment) -> Claim {
         Claim {
             subject: *address,
@@ -129,6 +154,17 @@ impl Claim {
             made_slot: segment.committed_slot,
             is_convicted: segment.status == CONVICTED,
             escrow: segment.escrow,
+        }
+    }
+
+    /// An evaluator's scoring run.
+    pub fn of_run(address: &Address, run: &ScoringRun) -> Claim {
+        Claim {
+            subject: *address,
+            place: NO_PLACE,
+            made_slot: run.revealed_slot,
+            is_convicted: run.status == run::CONVICTED,
+            escrow: run.escrow,
         }
     }
 
@@ -188,7 +224,7 @@ pub struct Auditor<'a> {
 
 impl Auditor<'_> {
     fn seat<'a>(&self, round: &'a Round) -> Result<&'a AuditorSeat> {
-        self.job.require_place(PoolKind::Auditor, self.place, self.pool_address)?;
+        round.require_holder(PoolKind::Auditor, self.place, self.pool_address)?;
         round.auditors.get(self.place as usize).ok_or(Error::WrongPlace)
     }
 }
@@ -357,5 +393,27 @@ mod tests {
         assert_eq!(escrow.claim(false, 500 + REVEAL_SLOTS), Ok(([9; 32], 40)));
         assert_eq!(escrow.claim(false, u64::MAX), Err(Error::NothingToClaim));
         assert!(!escrow.is_contestable(0));
+    }
+
+    #[test]
+    fn what_silence_left_is_nobodys_until_an_accusation_convicts_and_then_its_as_ever() {
+        let mut config = Config::zeroed();
+        config.parameters = Parameters::DEFAULT;
+        let taken = SlashOutcome { from_bond: 80, from_delegators: 0 };
+        let mut escrow = Escrow::default();
+        assert_eq!(escrow.release(), Err(Error::BountyOwned));
+        escrow.share_silence(&mut config, &taken, 500).unwrap();
+        assert_eq!((escrow.bounty, escrow.slot), (40, 500));
+        assert_eq!(escrow.claim(false, u64::MAX), Err(Error::BountyHeld));
+        // However late it was committed, an accusation takes it; an earlier one takes it over.
+        assert!(escrow.is_contestable(499) && escrow.is_contestable(9_000));
+        let mut unclaimed = escrow;
+        assert_eq!((unclaimed.release(), unclaimed.release()), (Ok(40), Err(Error::BountyOwned)));
+        for (challenger, slot, owner) in [([7; 32], 9_000, [7; 32]), ([8; 32], 9_001, [7; 32]), ([9; 32], 400, [9; 32])]
+        {
+            escrow.award(&challenger, slot, 0).unwrap();
+            assert_eq!((escrow.challenger, escrow.release()), (owner, Err(Error::BountyOwned)));
+        }
+        assert_eq!(escrow.claim(false, 401 + REVEAL_SLOTS), Ok(([9; 32], 40)));
     }
 }
