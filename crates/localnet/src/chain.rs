@@ -139,7 +139,7 @@ impl Chain {
             }
             segments.push_back(Segment { first, bytes: scan.end });
             if is_last {
-                log = Some(Log::open(path, first, scan.end)?);
+                log = Some(Log::open(path, &scan)?);
             }
         }
         let log = log.ok_or_else(|| missing(saved))?;
