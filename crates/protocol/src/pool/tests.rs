@@ -81,7 +81,7 @@ proptest! {
                 Step::Activate(owner) => {
                     let (mut position, mut changed) = (positions[owner], pool);
                     let line = (position.ramp_end_slot.saturating_sub(slot) as u128 * position.pending as u128)
-                        / (position.ramp_end_slot - position.ramp_slot).max(1) as u128;
+                        / position.ramp_end_slot.saturating_sub(position.ramp_slot).max(1) as u128;
                     let line = surviving(line, &position, &changed);
                     position.activate(&mut changed, slot).unwrap();
                     prop_assert!(position.pending as u128 >= line, "active stake lies above the line");
