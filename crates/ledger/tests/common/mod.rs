@@ -2,7 +2,7 @@
 
 /// The smallest Solana program: its result is the first four bytes of its instruction data, so 0 is success and
 /// everything else its own error code.
-pub fn echo_elf() -> Vec<u8> {
+pub(crate) fn echo_elf() -> Vec<u8> {
     // With no accounts the input is: number of accounts (8), bytes of data (8), data.
     let load_result: [u8; 8] = [0x61, 0x10, 16, 0, 0, 0, 0, 0]; // r0 = *(u32*)(r1 + 16)
     let exit: [u8; 8] = [0x95, 0, 0, 0, 0, 0, 0, 0];
