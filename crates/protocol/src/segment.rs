@@ -253,7 +253,7 @@ impl Segment {
             return Ok(SlashOutcome::default());
         }
         self.status = CONVICTED;
-        job.exclude_trainer(self.claim.place);
+        job.exclude(PoolKind::Trainer, self.claim.place, &self.pool);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
         pool.punish(penalties, offence, slot)
     }
@@ -262,8 +262,8 @@ impl Segment {
 /// Checks that a trainer may claim this in an open round: its place, the number of leaves.
 fn check_claim(job: &Job, round: &Round, pool_address: &Address, claim: &SegmentClaim) -> Result<()> {
     round.require_status(round::OPEN)?;
-    job.require_place(PoolKind::Trainer, claim.place, pool_address)?;
-    if round.eligible & bit(claim.place) == 0 || job.is_excluded(claim.place) {
+    round.require_holder(PoolKind::Trainer, claim.place, pool_address)?;
+    if round.eligible & !round.excluded_trainers(job) & bit(claim.place) == 0 {
         return Err(Error::Excluded);
     }
     if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {
@@ -304,8 +304,9 @@ mod tests {
         pool.shares += 200 * TOKEN;
         pool.unbonding_assets = 10 * TOKEN;
         let mut job = Job::zeroed();
+        (job.trainer_count, job.trainers[3]) = (4, [5; 32]);
         let mut segment = Segment::zeroed();
-        segment.status = COMMITTED;
+        (segment.status, segment.pool) = (COMMITTED, [5; 32]);
         segment.claim.place = 3;
         let row = (&Penalties::DEFAULT, Offence::ConvictedSegment);
         segment.open_dispute(&mut pool).unwrap();
@@ -314,6 +315,11 @@ mod tests {
         assert_eq!((pool.self_bond, pool.segments_convicted), (0, 1));
         assert!(job.is_excluded(3) && !job.is_excluded(2));
         assert_eq!(segment.convict(&mut job, &mut pool, row, 0), Ok(SlashOutcome::default()));
+        // Whoever holds the place by then is not kept out for its predecessor.
+        let mut moved = Job { excluded_trainers: 0, ..job };
+        moved.trainers[3] = [6; 32];
+        Segment { status: COMMITTED, ..segment }.convict(&mut moved, &mut pool, row, 0).unwrap();
+        assert!(!moved.is_excluded(3));
         segment.close_dispute(&mut pool).unwrap();
         assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));
     }
