@@ -111,6 +111,11 @@ impl Program {
             ],
         )
     }
+
+    /// [`ReleaseBounty`] of a segment that silence convicted.
+    pub fn release_bounty(&self, round: &Address, segment: &Address) -> Instruction {
+        build(self, &ReleaseBounty {}, vec![writable(self.config()), readable(*round), writable(*segment)])
+    }
 }
 
 /// Finality, seeds, amendments.
@@ -301,6 +306,15 @@ impl Program {
                 writable(self.vault()),
                 readable(self.token_program),
             ],
+        )
+    }
+
+    /// [`RetireDataset`] by its provider, or of a retired pool by anyone.
+    pub fn retire_dataset(&self, provider: &Address, dataset: &Address, pool: &Address) -> Instruction {
+        build(
+            self,
+            &RetireDataset {},
+            vec![signer(provider), readable(self.config()), writable(*dataset), readable(*pool)],
         )
     }
 

@@ -231,14 +231,14 @@ fn silence_convicts_and_undoes_the_round() {
     assert_eq!(library.scene.world.state::<Demand>(&demand).status, FAILED);
     let segment = library.scene.segment_state(0);
     assert_eq!((segment.status, segment.open_disputes, segment.open_demands), (CONVICTED, 0, 0));
-    let (escrow, reader) = (segment.escrow, library.reader.pubkey().to_bytes());
-    assert_eq!((escrow.bounty, escrow.challenger), (own_bond / 2, reader));
+    // Whoever asked in vain has its fee back and five more; a bounty it has not: that waits for an accusation.
+    let escrow = segment.escrow;
+    assert_eq!((escrow.bounty, escrow.challenger), ((own_bond - 5 * FEE) / 2, [0; 32]));
     assert_eq!(library.scene.round_state().status, round::VOID);
-    assert_eq!(library.scene.world.tokens(&library.reader.pubkey()), FULL);
-    // The demand is its accusation: the bounty waits for whoever accused before it.
+    assert_eq!(library.scene.world.tokens(&library.reader.pubkey()), FULL + 5 * FEE);
     let claim = library.scene.world.program.claim_bounty(&library.scene.segment(0), &library.reader.pubkey());
-    assert!(slots > REVEAL_SLOTS);
-    library.scene.crank(claim);
+    library.scene.world.advance(REVEAL_SLOTS + 1);
+    library.scene.crank_refused(claim, Error::BountyHeld);
     let before = library.scene.world.ledger.account(&library.reader.pubkey()).unwrap().lamports;
     let rent = library.scene.world.ledger.account(&demand).unwrap().lamports;
     let stranger = library.scene.world.wallet("stranger");
@@ -325,5 +325,7 @@ fn a_provider_answers_for_its_tokens_or_loses_a_tenth() {
     // A tenth of the own bond and of the seed, and half of three fees.
     assert_eq!(scene.world.config().buckets.insurance, BOND_TOKENS * TOKEN / 10 + 100 + 3 * FEE / 2);
     assert_eq!(scene.world.state::<Dataset>(&address).open_demands, 0);
-    assert_eq!(scene.world.tokens(&wallet), FULL - 3 * FEE);
+    // Half of the fee is burned.
+    assert_eq!(scene.world.tokens(&wallet), FULL - 3 * FEE - FEE / 2);
+    assert_eq!(scene.world.config().condemned, FEE / 2);
 }

@@ -25,8 +25,9 @@ use sip_protocol::{
     data::Dataset,
     dispute::{CaseKind, Dispute, MoveKind, Outcome},
     emission::YEAR_SLOTS,
+    finality::accusation::REVEAL_SLOTS,
     pool::PoolKind,
-    round,
+    round::{self, Round},
     segment::SegmentClaim,
     setting::{SETTING_ONE, Setting},
 };
@@ -376,6 +377,12 @@ fn every_challenge_stays_within_its_budget() {
     table.run(&mut scene.world, "fail_state", 3_600, program.fail_state(&demand), &authority);
     let fail = program.fail_data(&wallet, &dataset, &pool, 201);
     table.run(&mut scene.world, "fail_data", 2_800, fail, &authority);
+    let retire = program.retire_dataset(&provider.pubkey(), &dataset, &pool);
+    table.run(&mut scene.world, "retire_dataset", 600, retire, &provider);
+    let segment = program.segment(&round, &seat.pool);
+    let deadline = scene.world.state::<Round>(&round).challenge_deadline_slot;
+    scene.advance_to(deadline + REVEAL_SLOTS + 1);
+    table.run(&mut scene.world, "release_bounty", 600, program.release_bounty(&round, &segment), &authority);
     table.check();
 }
 

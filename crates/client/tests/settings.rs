@@ -4,6 +4,7 @@ use sip_client::testing::{Cast, Scene, scores};
 use sip_protocol::{
     Error,
     config::TOKEN,
+    lock::TICK_SLOTS,
     setting::{LEARNING_RATE, SETTING_ONE, Setting, Side, WEIGHT_DECAY, attention_number},
 };
 use solana_address::Address;
@@ -168,6 +169,8 @@ fn attention_moves_from_a_domain_to_a_setting_and_is_locked_there() {
     scene.world.activate(&[(to, key)]);
     scene.world.send(&[program.lock_shares(&key, &to, 1_000 * TOKEN, 48)], &[&patron]);
     scene.whole_round(&scores(5_000_000));
+    // What a lock adds is counted from one tick to the next.
+    scene.world.advance(TICK_SLOTS);
     scene.open_round();
     let value = scene.round_state().settings[0];
     // A thousand tokens alone go half of the way, to 0.75; locked for four years they weigh two and a half times as much.

@@ -100,22 +100,31 @@ fn a_copied_commitment_cannot_be_revealed() {
     scene.world.refused(&[reveal], &[&key], Error::WrongReveal);
 }
 
+/// Whatever the creator's graph ends in, honest evaluators reveal, and none of them is charged.
 #[test]
-fn sums_that_give_no_score_are_refused() {
+fn a_scoring_graph_that_writes_what_no_score_is_costs_its_evaluators_nothing() {
     let mut scene = aggregated();
-    let (seat, key, spec) =
-        (scene.evaluators[0].seat, scene.evaluators[0].key.insecure_clone(), scene.job_state().spec);
+    let spec = scene.job_state().spec;
     let (round, salt, program) = (scene.round(), Scene::salt(0), scene.world.program);
     let (mut sums, leaves) = scene.scoring_run(&scores(5_000_000));
-    // A domain that the job does not have.
-    sums[3] = 1;
-    let claim = evaluation::claim::<HostSha256>(&spec, &sums, &leaves, 0);
-    let commitment = evaluation::commitment::<HostSha256>(&claim, &salt, seat.pool.as_array(), round.as_array());
-    scene.world.send(&[program.commit_score(&seat, &scene.job, &round, &commitment)], &[&key]);
-    scene.commit_score(1, &scores(5_000_000));
-    scene.commit_score(2, &scores(5_000_000));
-    let reveal = program.reveal_score(&seat, &scene.job, &round, (&sums, &leaves), &salt);
-    scene.world.refused(&[reveal], &[&key], Error::WrongScore);
+    // A domain that the job does not have, and a mean that no score can be.
+    (sums[3], sums[1]) = (1, u64::MAX);
+    let seats: Vec<_> = scene.evaluators.iter().map(|it| (it.seat, it.key.insecure_clone())).collect();
+    for (seat, key) in &seats {
+        let claim = evaluation::claim::<HostSha256>(&spec, &sums, &leaves, seat.place);
+        let commitment = evaluation::commitment::<HostSha256>(&claim, &salt, seat.pool.as_array(), round.as_array());
+        scene.world.send(&[program.commit_score(seat, &scene.job, &round, &commitment)], &[key]);
+    }
+    for (seat, key) in &seats {
+        let reveal = program.reveal_score(seat, &scene.job, &round, (&sums, &leaves), &salt);
+        scene.world.send(&[reveal], &[key]);
+    }
+    scene.tally();
+    assert_eq!(scene.round_state().scores, [5_000_000, u32::MAX, 5_000_000, 0, 0, 0, 0, 0]);
+    let bonds = |scene: &Scene| seats.iter().map(|(seat, _)| scene.pool_state(&seat.pool).self_bond).sum::<u64>();
+    let before = bonds(&scene);
+    scene.settle_all();
+    assert_eq!(bonds(&scene), before);
 }
 
 #[test]

@@ -113,6 +113,7 @@ errors! {
     MissingName = 301, "a dataset needs a domain name and a licence";
     DatasetTooLarge = 302, "a part of the dataset has more tokens than a dispute can open; split it into several datasets";
     DatasetTooShort = 303, "the dataset is shorter than one sequence of the job and its target; use shorter sequences";
+    DatasetRetired = 304, "the dataset's provider has given notice; new jobs train on another one";
 
     // Jobs.
     WrongJobShape = 400, "a size of the job is zero or above its limit";
@@ -168,7 +169,6 @@ errors! {
     NothingCommitted = 702, "the evaluator has committed no scores in this round";
     RevealNotOpen = 703, "scores are revealed after all commitments or their deadline";
     EmptyCommitment = 704, "a commitment of zero bytes is no commitment";
-    WrongScore = 705, "a revealed sum is not of a domain of the job, or too large for a score";
 
     // Settlement.
     AlreadySettled = 800, "this was settled already; each is settled once";
@@ -204,6 +204,8 @@ errors! {
     DemandRunning = 942, "the demand is open; wait for the answer or for the end of its clock";
     ClaimConvicted = 943, "the claim is convicted, and whoever accused it earlier has the bounty; withdraw the accusation";
     ClaimDisputed = 944, "the claim is disputed and stands until the verdict; wait for it";
+    DutyOver = 945, "the time for which the provider answers for the dataset is over; ask who has copied it";
+    BountyOwned = 946, "the bounty is somebody's, or there is none; it is claimed, not released";
 
     // Compressed updates (1000..=1019).
     WrongPreviousUpdate = 1000, "the segment names another previous update than its trainer's in the round that its round builds on; where that has none, name the job's reset";

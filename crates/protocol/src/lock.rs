@@ -50,6 +50,8 @@ pub struct Boost {
     pub snapshot: TimeIntegral,
     /// Tick of the last snapshot.
     pub snapshot_tick: u64,
+    /// What the last snapshot found, shares.
+    pub snapshot_average: u64,
     /// Slopes that end at each period, by the period's number modulo the number of places.
     pub ends: [u64; PLACES],
 }
@@ -84,14 +86,16 @@ impl Boost {
         Ok(())
     }
 
-    /// Time-weighted average of the boost since the last call, shares, rounded down.
+    /// Time-weighted average of the boost since the last call, shares, rounded down; within one tick what that call gave.
     pub fn take_snapshot(&mut self, slot: u64) -> Result<u64> {
         self.advance(slot)?;
         let span = self.tick.saturating_sub(self.snapshot_tick);
-        let average = if span == 0 { self.value } else { self.integral.average(self.snapshot, span + span)? };
-        self.snapshot = self.integral;
-        self.snapshot_tick = self.tick;
-        Ok(average)
+        if span > 0 {
+            self.snapshot_average = self.integral.average(self.snapshot, span + span)?;
+            self.snapshot = self.integral;
+            self.snapshot_tick = self.tick;
+        }
+        Ok(self.snapshot_average)
     }
 
     fn add(&mut self, slope: u64, end_tick: u64) -> Result<()> {

@@ -235,9 +235,15 @@ impl Config {
         let bounty = self.parameters.penalties.bounty(taken.from_bond)?;
         let rest = int::sub(taken.total()?, bounty)?;
         let burned = int::bps(rest, self.parameters.penalties.burn_bps, Rounding::Down)?;
-        self.condemned = int::add(self.condemned, burned)?;
+        self.condemn(burned)?;
         self.insure(int::sub(rest, burned)?)?;
         Ok(bounty)
+    }
+
+    /// Takes in what waits to be burned ([`Config::take_condemned`]).
+    pub fn condemn(&mut self, amount: u64) -> Result<()> {
+        self.condemned = int::add(self.condemned, amount)?;
+        Ok(())
     }
 
     /// Takes in what a flat or partial penalty took: all of it is insured. Returns how much, base units.

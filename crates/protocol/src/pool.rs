@@ -157,9 +157,13 @@ pub struct Pool {
     pub dripping: u64,
     /// From this slot on nothing drips.
     pub drip_end_slot: u64,
+    /// The last slot of the last absence that was charged: a demand that was made by then charges nothing more (data pools).
+    pub absent_until_slot: u64,
+    /// What the last snapshot found (attention pools).
+    pub snapshot_average: u64,
 }
 
-account!(Pool, Pool, 944, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
+account!(Pool, Pool, 968, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -276,16 +280,31 @@ impl Pool {
     }
 
     /// Time-weighted average of delegated assets, steering votes and locks' boost since the last call, which is also the
-    /// start of the next span. The seed's base units are left out.
+    /// start of the next span. The seed's base units are left out. A second call in one slot gives what the first gave: what is there
+    /// at the moment, for a slot perhaps, never counts.
     pub fn take_snapshot(&mut self, slot: u64) -> Result<u64> {
         self.accrue(slot)?;
         let span = slot.saturating_sub(self.snapshot_slot);
-        let present = int::add(self.assets, self.steered)?;
-        let average = if span == 0 { present } else { self.integral.average(self.snapshot, span)? };
-        self.snapshot = self.integral;
-        self.snapshot_slot = slot;
-        // An attention pool is never slashed and never compounds: a share is worth one base unit.
-        Ok(int::add(average.saturating_sub(SEED_SHARES), self.boost.take_snapshot(slot)?)?)
+        if span > 0 {
+            let average = self.integral.average(self.snapshot, span)?;
+            self.snapshot = self.integral;
+            self.snapshot_slot = slot;
+            // An attention pool is never slashed and never compounds: a share is worth one base unit.
+            let boost = self.boost.take_snapshot(slot)?;
+            self.snapshot_average = int::add(average.saturating_sub(SEED_SHARES), boost)?;
+        }
+        Ok(self.snapshot_average)
+    }
+
+    /// A demand that was made in `opened_slot` was not answered by `deadline_slot`: says whether that is an absence of its own, and notes
+    /// it. One that began while the last charged one lasted is part of that.
+    pub fn is_absence(&mut self, opened_slot: u64, deadline_slot: u64) -> bool {
+        // Slot 0 is the genesis: nobody demands anything in it.
+        let is_new = opened_slot > self.absent_until_slot;
+        if is_new {
+            self.absent_until_slot = deadline_slot;
+        }
+        is_new
     }
 
     /// Checks that the pool takes stake.

@@ -233,9 +233,18 @@ impl Segment {
         Ok(())
     }
 
-    /// Takes the bounty: see [`Escrow::claim`].
+    /// Takes the bounty: see [`Escrow::claim`]. A demand that is open holds nothing up: its failure takes no bounty.
     pub fn claim_bounty(&mut self, slot: u64) -> Result<(Address, u64)> {
-        self.escrow.claim(self.open_disputes != 0, slot)
+        self.escrow.claim(self.is_disputed(), slot)
+    }
+
+    /// Takes a bounty that silence left and that no accusation can have any more: none on a segment of its round can be opened, and no
+    /// dispute on it is open. The caller insures it.
+    pub fn release_bounty(&mut self, round: &Round, slot: u64) -> Result<u64> {
+        if self.is_disputed() || !round.is_beyond_accusation(slot)? {
+            return Err(Error::BountyHeld);
+        }
+        self.escrow.release()
     }
 
     /// The verdict of a dispute that the trainer lost, or of its silence: the segment is convicted, its pool slashed by the offence's row

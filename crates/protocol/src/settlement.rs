@@ -10,6 +10,7 @@ use sip_arith::int::{self, Rounding, mul_div};
 use crate::{
     Error, Result,
     config::Config,
+    data::Dataset,
     evaluation,
     penalties::Offence,
     pool::Pool,
@@ -191,9 +192,13 @@ impl Settlement<'_> {
         }
     }
 
-    /// Settles a domain's data provider: its part is the domain's part of the mixture.
-    pub fn data(&mut self, domain: u8) -> Result<Settled> {
-        let claim = self.domain_claim(domain, self.config.parameters.data_bps)?;
+    /// Settles a domain's data provider: its part is the domain's part of the mixture, nothing if nobody answered for the dataset any
+    /// more when the round was opened.
+    pub fn data(&mut self, domain: u8, dataset: &Dataset) -> Result<Settled> {
+        let mut claim = self.domain_claim(domain, self.config.parameters.data_bps)?;
+        if !dataset.is_answered_for(self.pool, self.round.opened_slot) {
+            claim.part = 0;
+        }
         if self.round.settled_data & (1 << domain) != 0 {
             return Err(Error::AlreadySettled);
         }

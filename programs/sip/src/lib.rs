@@ -117,7 +117,7 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         ReclaimGenesisBond::TAG => job::reclaim_genesis_bond::process(program, accounts, data),
         BurnCondemned::TAG => money::burn_condemned::process(program, accounts, data),
         64..=79 => dispute::process(tag, program, accounts, data),
-        80..=95 => finality::process(tag, program, accounts, data),
+        80..=99 => finality::process(tag, program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
 }

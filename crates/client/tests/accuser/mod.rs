@@ -23,6 +23,11 @@ impl Accuser {
         Accuser { key: scene.world.wallet(name), round: *round, trainer, salt: named(&format!("salt of {name}")) }
     }
 
+    /// The same accuser on another copy of the chain.
+    pub(crate) fn copy(&self) -> Accuser {
+        Accuser { key: self.key.insecure_clone(), ..*self }
+    }
+
     fn with<T>(&self, scene: &Scene, make: impl FnOnce(&Accusation<'_>) -> T) -> T {
         make(&Accusation {
             challenger: &self.key.pubkey(),

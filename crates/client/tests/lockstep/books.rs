@@ -13,7 +13,7 @@ use sip_protocol::{
     fees::{Fees, Payment},
     finality::accusation::Accusation,
     finality::availability::{Asking, Demand},
-    finality::instruction::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData},
+    finality::instruction::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData, RetireDataset},
     instruction::*,
     money::*,
     pool::{ACTIVE, Pool, PoolKind, SEED_SHARES},
@@ -152,9 +152,12 @@ impl Books {
             SettleSegment::TAG | SettleAudit::TAG | SettleEvaluation::TAG | SettleData::TAG | SettlePatrons::TAG => {
                 self.settle(tag, call)
             }
-            DemandData::TAG | FailData::TAG | CloseDemand::TAG | CommitAccusation::TAG | ExpireAccusation::TAG => {
-                self.challenge(tag, call)
-            }
+            RetireDataset::TAG
+            | DemandData::TAG
+            | FailData::TAG
+            | CloseDemand::TAG
+            | CommitAccusation::TAG
+            | ExpireAccusation::TAG => self.challenge(tag, call),
             _ => Err(Error::UnknownInstruction),
         }
     }
@@ -490,7 +493,7 @@ impl Books {
                 settlement.segment(&mut segment)?;
                 self.write(&call.key(2), &segment);
             }
-            SettleData::TAG => drop(settlement.data(place)?),
+            SettleData::TAG => drop(settlement.data(place, &self.read::<Dataset>(&call.key(3))?)?),
             SettlePatrons::TAG => drop(settlement.patrons(place)?),
             SettleAudit::TAG => {
                 round_before.require_holder(PoolKind::Auditor, place, &call.bytes(3))?;
@@ -540,6 +543,13 @@ impl Books {
                 self.write(&call.key(2), &pool);
                 self.write(&call.key(3), &demand);
                 self.transfer(&call.key(5), &call.key(4), fee)
+            }
+            RetireDataset::TAG => {
+                let config = self.config(call, 1)?;
+                let (mut dataset, pool): (Dataset, Pool) = (self.read(&call.key(2))?, self.read(&call.key(3))?);
+                dataset.retire(&pool, &call.bytes(0), config.parameters.unbonding_slots, call.slot)?;
+                self.write(&call.key(2), &dataset);
+                Ok(())
             }
             CloseDemand::TAG => {
                 self.read::<Demand>(&call.key(1))?.require_closable(&call.bytes(0))?;

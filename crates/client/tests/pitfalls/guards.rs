@@ -17,6 +17,7 @@ use sip_protocol::{
     finality::accusation::REVEAL_SLOTS,
     pool::{Pool, PoolKind},
     position::Position,
+    round::Round,
     segment::SegmentClaim,
     setting::{LEARNING_RATE, SETTING_ONE, Setting},
 };
@@ -243,6 +244,12 @@ pub(crate) fn accusations_demands_and_undone_rounds_are_guarded() {
     scene.world.advance(slots + 1);
     send_guarded(&mut scene.world, program.fail_state(&demand), &authority, &[]);
     send_guarded(&mut scene.world, program.fail_data(&wallet, &dataset, &provider, 2), &authority, &[]);
+    let key = scene.providers[0].key.insecure_clone();
+    send_guarded(&mut scene.world, program.retire_dataset(&key.pubkey(), &dataset, &provider), &key, &[]);
+    let deadline = scene.world.state::<Round>(&round).challenge_deadline_slot;
+    scene.advance_to(deadline + REVEAL_SLOTS + 1);
+    let release = program.release_bounty(&round, &program.segment(&round, &pool));
+    send_guarded(&mut scene.world, release, &authority, &[]);
     for address in
         [program.demand(&program.segment(&round, &pool), &wallet, 3, 0), program.demand(&dataset, &wallet, 0, 2)]
     {
@@ -265,7 +272,7 @@ pub(crate) fn a_round_without_a_majority_is_voided_under_guard() {
 fn unknown_instructions_are_refused() {
     let mut world = World::new();
     let authority = world.authority.insecure_clone();
-    for tag in [43u8, 63, 79, 96, 255] {
+    for tag in [43u8, 63, 79, 99, 255] {
         let instruction = Instruction { program_id: world.program.id, accounts: vec![], data: vec![tag] };
         world.refused(&[instruction], &[&authority], Error::UnknownInstruction);
     }

@@ -309,6 +309,22 @@ impl Verdict<'_> {
         Ok(())
     }
 
+    /// Convicts a segment whose state was withheld, likewise, but for no bounty: what would be one waits, nobody's, for an accusation.
+    /// Returns what of the own bond's slash goes to who asked in vain, at most `most`: nothing if the segment was convicted before.
+    pub fn convict_silence(&mut self, most: u64) -> Result<u64> {
+        self.round.refute(self.segment)?;
+        let has_counted = self.segment.status == segment::ACCEPTED;
+        let row = (&self.config.parameters.penalties, Offence::UnavailableState);
+        let mut slashed = self.segment.convict(self.job, self.pool, row, self.slot)?;
+        let compensated = most.min(slashed.from_bond / 2);
+        slashed.from_bond -= compensated;
+        self.segment.escrow.share_silence(self.config, &slashed, self.slot)?;
+        if has_counted {
+            self.round.undo(self.job, self.config);
+        }
+        Ok(compensated)
+    }
+
     fn award(&mut self, challenger: &Address, committed_slot: u64, slashed: &SlashOutcome) -> Result<()> {
         self.segment.escrow.share(self.config, &Convictor { challenger, committed_slot }, slashed)
     }

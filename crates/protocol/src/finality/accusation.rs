@@ -50,28 +50,34 @@ pub fn hash<H: Sha256>(subject: &Address, place: u8, challenger: &Address, salt:
     H::hashv(&[TAG, subject, &[place], challenger, salt])
 }
 
-/// A bounty that waits until it is certain whose it is. It lies where the bond was taken that it comes from: a segment's in the
-/// segment, a scoring run's in the run; an auditor's, who is slashed once in a job, in its pool; a creator's in the job.
+/// A bounty that waits until it is certain whose it is; nobody's where silence convicted, for whoever accuses while that is possible. It lies
+/// where the bond was taken that it comes from: a segment's in the segment, a scoring run's in the run; an auditor's, who is slashed once
+/// in a job, in its pool; a creator's in the job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Escrow {
     /// Bounty that nobody has claimed yet, base units.
     pub bounty: u64,
-    /// When the accusation was committed that has it.
+    /// When the accusation was committed that has it; of nobody's, when silence convicted.
     pub slot: u64,
-    /// Who committed it; zero before a conviction.
+    /// Who committed it; zero before an accusation convicted.
     pub challenger: Address,
 }
 
 impl Escrow {
     /// Whether an accusation committed in this slot would take the bounty over.
     pub fn is_contestable(&self, committed_slot: u64) -> bool {
-        self.bounty > 0 && committed_slot < self.slot
+        self.bounty > 0 && (self.is_nobodys() || committed_slot < self.slot)
+    }
+
+    /// Whether no accusation has convicted yet.
+    pub fn is_nobodys(&self) -> bool {
+        self.challenger == [0; 32]
     }
 
     /// Holds a bounty for whoever convicted, or for whoever did so with an accusation that was committed earlier.
     pub fn award(&mut self, challenger: &Address, committed_slot: u64, bounty: u64) -> Result<()> {
-        if self.challenger == [0; 32] || committed_slot < self.slot {
+        if self.is_nobodys() || committed_slot < self.slot {
             self.challenger = *challenger;
             self.slot = committed_slot;
         }
@@ -85,13 +91,31 @@ impl Escrow {
         self.award(accuser.challenger, accuser.committed_slot, bounty)
     }
 
+    /// Shares out what a conviction by silence took: what would be a bounty waits here, nobody's.
+    pub fn share_silence(&mut self, config: &mut Config, slashed: &SlashOutcome, slot: u64) -> Result<()> {
+        let bounty = config.share(slashed)?;
+        self.bounty = int::add(self.bounty, bounty)?;
+        if self.is_nobodys() {
+            self.slot = slot;
+        }
+        Ok(())
+    }
+
+    /// Takes a bounty that is nobody's, once no accusation can be opened any more that would have it.
+    pub fn release(&mut self) -> Result<u64> {
+        if self.bounty == 0 || !self.is_nobodys() {
+            return Err(Error::BountyOwned);
+        }
+        Ok(core::mem::take(&mut self.bounty))
+    }
+
     /// Takes the bounty once nobody can take it over: no dispute is open, and what was committed earlier can be opened no more.
     /// Returns whose it is, and how much.
     pub fn claim(&mut self, is_disputed: bool, slot: u64) -> Result<(Address, u64)> {
         if self.bounty == 0 {
             return Err(Error::NothingToClaim);
         }
-        if is_disputed || slot.saturating_sub(self.slot) <= REVEAL_SLOTS {
+        if self.is_nobodys() || is_disputed || slot.saturating_sub(self.slot) <= REVEAL_SLOTS {
             return Err(Error::BountyHeld);
         }
         Ok((self.challenger, core::mem::take(&mut self.bounty)))
@@ -369,5 +393,27 @@ mod tests {
         assert_eq!(escrow.claim(false, 500 + REVEAL_SLOTS), Ok(([9; 32], 40)));
         assert_eq!(escrow.claim(false, u64::MAX), Err(Error::NothingToClaim));
         assert!(!escrow.is_contestable(0));
+    }
+
+    #[test]
+    fn what_silence_left_is_nobodys_until_an_accusation_convicts_and_then_its_as_ever() {
+        let mut config = Config::zeroed();
+        config.parameters = Parameters::DEFAULT;
+        let taken = SlashOutcome { from_bond: 80, from_delegators: 0 };
+        let mut escrow = Escrow::default();
+        assert_eq!(escrow.release(), Err(Error::BountyOwned));
+        escrow.share_silence(&mut config, &taken, 500).unwrap();
+        assert_eq!((escrow.bounty, escrow.slot), (40, 500));
+        assert_eq!(escrow.claim(false, u64::MAX), Err(Error::BountyHeld));
+        // However late it was committed, an accusation takes it; an earlier one takes it over.
+        assert!(escrow.is_contestable(499) && escrow.is_contestable(9_000));
+        let mut unclaimed = escrow;
+        assert_eq!((unclaimed.release(), unclaimed.release()), (Ok(40), Err(Error::BountyOwned)));
+        for (challenger, slot, owner) in [([7; 32], 9_000, [7; 32]), ([8; 32], 9_001, [7; 32]), ([9; 32], 400, [9; 32])]
+        {
+            escrow.award(&challenger, slot, 0).unwrap();
+            assert_eq!((escrow.challenger, escrow.release()), (owner, Err(Error::BountyOwned)));
+        }
+        assert_eq!(escrow.claim(false, 401 + REVEAL_SLOTS), Ok(([9; 32], 40)));
     }
 }

@@ -4,7 +4,8 @@
 //! previous one that it goes on from: whoever replays it needs both, and the round of the previous one may be final by then; of a dataset, a chunk of its training tokens,
 //! from its provider. The demand brings a fee, half of it for the answer, half for the insurance. It grows with the number of demands that are
 //! open: so asking costs more than answering, and a trainer cannot keep others from asking by asking itself. A trainer that stays
-//! silent is convicted as if the demand had been an accusation; a provider loses a bounded part of its pool's stake.
+//! silent is convicted, without a bounty: what would be one waits for whoever accuses ([`crate::finality::accusation::Escrow`]). A provider loses a
+//! bounded part of its pool's stake, once for an absence, however many demands it leaves unanswered meanwhile.
 //!
 //! Invariants: at most [`MAX_OPEN_DEMANDS`] are open on a segment or dataset; only who must answer writes the buffer; a demand ends
 //! once, answered or failed; its fee leaves it then.
@@ -19,7 +20,6 @@ use crate::{
     config::{Config, Parameters},
     data::Dataset,
     dispute::Verdict,
-    finality::accusation::REVEAL_SLOTS,
     job::Job,
     penalties::Offence,
     pool::{Pool, PoolKind},
@@ -31,6 +31,10 @@ use crate::{
 pub const MAX_OPEN_DEMANDS: u16 = 64;
 /// The fee of a demand while no other is open, of an accusation's bond. Each that is open raises the next one's by as much.
 pub const FEE_BPS: u16 = 100;
+/// The part of its fee that a demand costs whose failure charged a provider; it is burned.
+pub const FAILED_FEE_BURN_BPS: u16 = 5_000;
+/// So many times the fee of a demand while no other is open, whoever asked for a withheld state in vain gets out of the slash.
+pub const VAIN_FEES: u64 = 5;
 /// Most bytes of an answer: two numbers, an entry's root and path, a chunk and its path.
 pub const MAX_ANSWER: usize = 8 + 32 + 32 * 32 + CHUNK_BYTES + 31 * 32;
 
@@ -172,9 +176,10 @@ impl Demand {
         Ok(())
     }
 
-    /// Demands a chunk of a dataset's training tokens. The fee comes into the vault by the caller.
+    /// Demands a chunk of a dataset's training tokens, as long as its provider answers for it. The fee comes into the vault by the caller.
     #[inline(always)]
     pub fn of_data(&mut self, asking: &Asking<'_>, dataset: &mut Dataset, pool: &mut Pool) -> Result<()> {
+        require(dataset.is_answered_for(pool, asking.slot), Error::DutyOver)?;
         let bytes = int::mul(dataset.train_tokens, 4)?;
         let chunks = chunk_count(bytes).ok_or(Error::DatasetTooLarge)?;
         require(asking.entry == 0 && asking.chunk < chunks, Error::NothingThere)?;
@@ -289,29 +294,32 @@ impl Demand {
         require(slot > self.deadline_slot, Error::ClockRunning)
     }
 
-    /// As what accusation silence convicts: one that was committed as long before the answer was due as an accusation waits at most. A
-    /// demand costs next to nothing and waits longer; made by a liar's friend at the first slot, it would be before every accusation.
-    fn accused_slot(&self) -> u64 {
-        self.deadline_slot.saturating_sub(REVEAL_SLOTS).max(self.opened_slot)
-    }
-
-    /// Convicts a trainer that stayed silent, as if the demand had been an accusation. Returns the fee, which goes back.
+    /// Convicts a trainer that stayed silent, for no bounty: a demand costs next to nothing, and finds nothing. Returns what goes to
+    /// who asked: the fee, and if it was this that convicted a few fees out of the slash.
     pub fn fail_state(&mut self, verdict: &mut Verdict<'_>) -> Result<u64> {
         self.require_silence(verdict.slot)?;
-        verdict.convict(&self.demander, self.accused_slot(), Offence::UnavailableState)?;
+        let fee = int::bps(verdict.config.parameters.dispute_bond, FEE_BPS, Rounding::Up)?;
+        let compensated = verdict.convict_silence(int::mul(fee, VAIN_FEES)?)?;
         verdict.segment.close_demand()?;
         verdict.close()?;
-        Ok(self.end(FAILED))
+        Ok(int::add(self.end(FAILED), compensated)?)
     }
 
-    /// Charges a provider that stayed silent, into the insurance. Returns the fee, which goes back.
+    /// Ends a demand that a provider left unanswered: its absence is charged once, into the insurance, and then a part of the fee is
+    /// burned. Returns what of the fee goes back.
     pub fn fail_data(&mut self, config: &mut Config, dataset: &mut Dataset, pool: &mut Pool, slot: u64) -> Result<u64> {
         self.require_silence(slot)?;
-        let charged = pool.punish(&config.parameters.penalties, Offence::UnavailableData, slot)?;
-        config.insure_penalty(&charged)?;
+        let mut returned = self.end(FAILED);
+        if pool.is_absence(self.opened_slot, self.deadline_slot) {
+            let charged = pool.punish(&config.parameters.penalties, Offence::UnavailableData, slot)?;
+            config.insure_penalty(&charged)?;
+            let burned = int::bps(returned, FAILED_FEE_BURN_BPS, Rounding::Up)?;
+            config.condemn(burned)?;
+            returned -= burned;
+        }
         dataset.open_demands = dataset.open_demands.checked_sub(1).ok_or(Error::Underflow)?;
         pool.unfreeze()?;
-        Ok(self.end(FAILED))
+        Ok(returned)
     }
 
     /// Checks that the account may be closed: the signer made the demand, and it is over.
@@ -331,6 +339,7 @@ impl Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TOKEN;
     use crate::pool::PoolKind;
     use proptest::prelude::*;
     use sip_proof::merkle::MerkleTree;
@@ -417,19 +426,18 @@ mod tests {
         assert_eq!(pool.open_disputes, MAX_OPEN_DEMANDS as u32);
     }
 
-    /// Attack: a liar's friend demands a chunk at the first slot, which the liar never shows, and waits until somebody else has proved
-    /// the lie.
+    /// Attack: a liar's friend demands a chunk which the liar never shows, so that silence convicts before, or after, somebody else does.
     #[test]
-    fn attack_a_demand_in_advance_takes_no_bounty_from_who_found_the_lie() {
+    fn attack_silence_takes_no_bounty_from_who_found_the_lie() {
         let (friend, honest) = ([2; 32], [3; 32]);
         let clock = Parameters::DEFAULT.clock_slots;
-        for (accused, is_honest) in [(500, true), (clock + 100 - REVEAL_SLOTS, true), (clock + 100, false)] {
+        for (accused, is_later) in [(500, false), (clock + 100, false), (500, true), (clock + 300, true)] {
             let mut config = Config::zeroed();
             config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
             let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
             let (mut segment, mut pool) = (Segment::zeroed(), Pool::zeroed());
             pool.initialise(PoolKind::Trainer, &ANSWERER, 0, 0);
-            pool.self_bond = 1_000;
+            pool.self_bond = 1_000 * TOKEN;
             (round.open_challenges, segment.open_disputes, segment.open_demands) = (1, 1, 1);
             pool.freeze().unwrap();
             let (mut demand, _) = demand(&[5; 10], 0);
@@ -442,10 +450,76 @@ mod tests {
                 round: &mut round,
                 slot: 101 + clock,
             };
-            verdict.convict(&honest, accused, Offence::ConvictedSegment).unwrap();
-            demand.fail_state(&mut verdict).unwrap();
-            assert_eq!(segment.escrow.bounty, 500);
-            assert_eq!(segment.escrow.challenger, if is_honest { honest } else { friend }, "{accused}");
+            let mut compensated = 0;
+            for is_accusation in [!is_later, is_later] {
+                if is_accusation {
+                    verdict.convict(&honest, accused, Offence::ConvictedSegment).unwrap();
+                } else {
+                    compensated = demand.fail_state(&mut verdict).unwrap();
+                }
+            }
+            // If it is the silence that convicts, it costs five fees, which are not part of what the bounty is a half of.
+            let fees = if is_later { 5 * TOKEN } else { 0 };
+            assert_eq!(compensated, fees);
+            assert_eq!((segment.escrow.bounty, segment.escrow.challenger), ((1_000 * TOKEN - fees) / 2, honest));
         }
+    }
+
+    #[test]
+    fn an_absence_is_charged_once_for_all_that_was_asked_while_it_lasted() {
+        let mut config = Config::zeroed();
+        config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
+        let clock = Parameters::DEFAULT.clock_slots;
+        let (mut dataset, mut pool) = (Dataset::zeroed(), Pool::zeroed());
+        pool.initialise(PoolKind::Data, &ANSWERER, 0, 0);
+        pool.self_bond = 1_000 * TOKEN;
+        // Asked within one clock, in any order; then anew.
+        for (opened, fee, returned, bond) in [
+            (100, 8, 4, 900),
+            (101, 8, 8, 900),
+            (100, 8, 8, 900),
+            (100 + clock, 8, 8, 900),
+            (101 + clock, 7, 3, 810),
+            (100 + clock, 8, 8, 810),
+        ] {
+            let mut demand = Demand { fee, opened_slot: opened, status: OPEN, ..Demand::zeroed() };
+            demand.deadline_slot = opened + clock;
+            dataset.open_demands += 1;
+            pool.freeze().unwrap();
+            let slot = opened + clock + 1;
+            assert_eq!(demand.fail_data(&mut config, &mut dataset, &mut pool, slot), Ok(returned), "{opened}");
+            assert_eq!((pool.self_bond, demand.fee), (bond * TOKEN, 0), "{opened}");
+        }
+        assert_eq!(config.condemned, 4 + 4);
+        assert_eq!((pool.open_disputes, dataset.open_demands), (0, 0));
+    }
+
+    #[test]
+    fn a_provider_that_gave_notice_answers_until_it_runs_out_and_no_longer() {
+        let (mut dataset, mut pool) = (Dataset::zeroed(), Pool::zeroed());
+        pool.initialise(PoolKind::Data, &ANSWERER, 0, 0);
+        dataset.train_tokens = 1000;
+        let ask = |dataset: &Dataset, pool: &Pool, slot| {
+            let asking = Asking {
+                subject: &[1; 32],
+                demander: &[2; 32],
+                parameters: &Parameters::DEFAULT,
+                entry: 0,
+                chunk: 0,
+                slot,
+            };
+            Demand::zeroed().of_data(&asking, &mut { *dataset }, &mut { *pool })
+        };
+        assert_eq!(dataset.retire(&pool, &[9; 32], 50, 100), Err(Error::NotAuthority));
+        assert_eq!((dataset.require_offered(), ask(&dataset, &pool, u64::MAX / 2)), (Ok(()), Ok(())));
+        dataset.retire(&pool, &ANSWERER, 50, 100).unwrap();
+        assert_eq!(dataset.require_offered(), Err(Error::DatasetRetired));
+        assert_eq!(dataset.retire(&pool, &ANSWERER, 50, 120), Err(Error::DatasetRetired));
+        assert_eq!((ask(&dataset, &pool, 149), ask(&dataset, &pool, 150)), (Ok(()), Err(Error::DutyOver)));
+        // A retired pool answers until its bond may leave; anyone gives notice then.
+        let mut dataset = Dataset { duty_end_slot: 0, ..dataset };
+        pool.retire(200, 70).unwrap();
+        assert_eq!((ask(&dataset, &pool, 269), ask(&dataset, &pool, 270)), (Ok(()), Err(Error::DutyOver)));
+        assert_eq!(dataset.retire(&pool, &[9; 32], 50, 210), Ok(()));
     }
 }

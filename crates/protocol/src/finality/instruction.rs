@@ -1,4 +1,4 @@
-//! The instructions of accusations, finality, seeds and availability: tags 80 to 95. See [`crate::instruction`] for the form.
+//! The instructions of accusations, finality, seeds and availability: tags 80 to 99. See [`crate::instruction`] for the form.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -47,8 +47,8 @@ instructions! {
     /// Accounts: config · [writable] segment or scoring run, of an auditor's claim its pool, of a genesis state the job · [writable] a token account of
     /// who has the bounty · [writable] vault · token program.
     ///
-    /// - anyone may; no dispute and no demand on the segment, pool or genesis state is open, and no accusation that was committed
-    ///   earlier can still be opened
+    /// - anyone may; no dispute on the segment, pool or genesis state is open, and no accusation that was committed earlier can still
+    ///   be opened; a bounty that silence left is nobody's, and waits
     ClaimBounty = 83 {}
 
     /// Makes a round final.
@@ -99,7 +99,7 @@ instructions! {
     /// Accounts: [signer, writable] who demands and pays · config · [writable] dataset · [writable] provider's pool · [writable] demand
     /// (created) · [writable] token account · [writable] vault · token program · system program.
     ///
-    /// - the chunk exists; fewer than 64 demands on the dataset are open
+    /// - the chunk exists; fewer than 64 demands on the dataset are open; neither the dataset's notice nor its pool's has run out
     /// - the fee moves into the vault; the pool is frozen; the clock runs
     DemandData = 88 {
         /// The chunk.
@@ -144,7 +144,8 @@ instructions! {
     /// [writable] a token account of who demanded · [writable] vault · token program.
     ///
     /// - anyone may; the demand is open and its clock has run out
-    /// - as for a conviction in a dispute, with the demand as an accusation that was committed 1 500 slots before its clock ran out; the fee goes back
+    /// - as for a conviction in a dispute, but what would be the bounty waits for an accusation; the fee goes back, and if the segment
+    ///   was not convicted before, five fees out of the own bond's slash
     FailState = 92 {}
 
     /// Charges a provider that left a demand unanswered.
@@ -153,7 +154,8 @@ instructions! {
     /// demanded · [writable] vault · token program.
     ///
     /// - anyone may; the demand is open and its clock has run out
-    /// - what the penalties take of own bond and delegated stake is insured; the fee goes back
+    /// - if the demand was made after the last absence that was charged to the pool: what the penalties take of own bond and delegated
+    ///   stake is insured, and half of the fee burned; the rest of the fee goes back
     FailData = 93 {}
 
     /// Closes a demand that is over and returns its rent.
@@ -168,4 +170,20 @@ instructions! {
     /// - anyone may; the round is closed and its seed is not settled; both of its slots have passed
     /// - mixes the hashes of both slots, or zeros if the ledger's window has left one behind: then the next round is audited whole
     CaptureSeed = 95 {}
+
+    /// Gives notice that a dataset will not be answered for any more.
+    ///
+    /// Accounts: [signer] provider · config · [writable] dataset · provider's pool.
+    ///
+    /// - the signer operates the pool, or the pool is retired; no notice was given before
+    /// - no job that is created from now on trains on it; an unbonding time from now no demand for it can be made any more, and no round
+    ///   that is opened later pays for it
+    RetireDataset = 96 {}
+
+    /// Insures a bounty that silence left and that no accusation can have any more.
+    ///
+    /// Accounts: [writable] config · round · [writable] segment.
+    ///
+    /// - anyone may; the bounty is nobody's; no dispute on the segment is open, and none can be opened
+    ReleaseBounty = 97 {}
 }

@@ -13,6 +13,7 @@ pub mod instruction;
 pub mod seed;
 
 use bytemuck::{Pod, Zeroable};
+use sip_arith::int;
 use sip_proof::Sha256;
 
 use crate::{
@@ -264,6 +265,12 @@ impl Round {
     /// Whether none of its segments can be convicted any more.
     pub fn is_beyond_challenge(&self, slot: u64) -> bool {
         self.status == round::FINAL || (slot >= self.challenge_deadline_slot && self.open_challenges == 0)
+    }
+
+    /// Whether no accusation of one of its segments can be opened any more, not one that was committed in the last slot for it either.
+    pub fn is_beyond_accusation(&self, slot: u64) -> Result<bool> {
+        let deadline = int::add(self.challenge_deadline_slot, accusation::REVEAL_SLOTS)?;
+        Ok(self.status == round::FINAL || slot > deadline)
     }
 
     /// Whether the round was undone before its segments were frozen: then nobody earned and nobody missed anything.

@@ -136,11 +136,20 @@ impl<L: Ledger> Watch<'_, L> {
         Ok(false)
     }
 
-    /// Pays the bounties of others.
+    /// Pays the bounties of others, and insures those that silence left.
     fn pay_bounties(&mut self, here: &Here) -> Result<bool> {
         for (holder, challenger, _) in here.due_bounties() {
             if self.send("pay a bounty", self.program.claim_bounty(&holder, &challenger))? {
                 return Ok(true);
+            }
+        }
+        for seen in &here.rounds {
+            for stands in &seen.segments {
+                let is_due = stands.state.clone().release_bounty(&seen.round, here.slot).is_ok();
+                let release = self.program.release_bounty(&seen.address, &stands.address);
+                if is_due && self.send("insure what silence left", release)? {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)

@@ -13,6 +13,8 @@ mod expire_accusation;
 mod fail_data;
 mod fail_state;
 mod finalize_round;
+mod release_bounty;
+mod retire_dataset;
 mod undo_round;
 mod upload_answer;
 mod withdraw_accusation;
@@ -40,6 +42,8 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         FailData::TAG => fail_data::process(program, accounts, data),
         CloseDemand::TAG => close_demand::process(program, accounts, data),
         CaptureSeed::TAG => capture_seed::process(program, accounts, data),
+        RetireDataset::TAG => retire_dataset::process(program, accounts, data),
+        ReleaseBounty::TAG => release_bounty::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
 }

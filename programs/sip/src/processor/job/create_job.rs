@@ -25,6 +25,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     job.initialise(guard::key(creator), args.nonce, &args.spec, is_rewarded, &config.parameters, slot)?;
     for domain in 0..args.spec.domain_count as usize {
         let dataset = guard::load::<Dataset>(program, datasets.get(domain).ok_or(Error::MissingAccount)?)?;
+        dataset.require_offered()?;
         job.set_dataset(domain, &dataset.address, dataset.train_tokens.min(dataset.held_out_tokens))?;
     }
     Vault::new(&config, config_view, vault, token_program)?.deposit(creator, source, job.genesis_bond)
