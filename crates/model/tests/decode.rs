@@ -5,7 +5,7 @@ use sip_arith::{Arith, Native, max_total};
 use sip_graph::{Buffer, Executor, ExecutorOptions, Inputs};
 use sip_kernels::{Simd, Threads};
 use sip_model::tables::inference_tables;
-use sip_model::{Decoder, GenerateError, Generator, LlamaConfig, Sampler, Sampling, logits_graph, params};
+use sip_model::{Decoder, GenerateError, Generator, LlamaConfig, Sampler, Sampling, Variant, logits_graph, params};
 use std::sync::Arc;
 
 fn config(seed: u64, max_seq_len: usize) -> LlamaConfig {
@@ -22,6 +22,13 @@ fn config(seed: u64, max_seq_len: usize) -> LlamaConfig {
         num_kv_heads,
         max_seq_len,
         tie_embeddings: pick(&[0, 1]) == 0,
+        variant: Variant {
+            query_bias: pick(&[0, 1]) == 0,
+            output_bias: pick(&[0, 1]) == 0,
+            mlp_bias: pick(&[0, 1]) == 0,
+            head_norm: pick(&[0, 1]) == 0,
+            window: Some(pick(&[0, 1, 3, 8])).filter(|&window| window > 0),
+        },
         ..LlamaConfig::preset("tiny").expect("preset")
     }
 }

@@ -16,6 +16,7 @@ mod security;
 mod setting;
 mod store;
 mod summary;
+mod tokenize;
 mod train;
 mod verify;
 
@@ -75,6 +76,8 @@ enum Command {
     Stake(chain::stake::Arguments),
     /// Decide with stake what a job trains on
     Steer(chain::steer::Arguments),
+    /// List the tokens of a text, ids and pieces
+    Tokenize(tokenize::Arguments),
     /// Train a model on this machine alone, to the same bits as on every other
     Train(train::Arguments),
     /// Replay what a run committed, and confirm it or name the first difference
@@ -105,6 +108,7 @@ fn main() -> std::process::ExitCode {
         Command::Security(arguments) => security::run(&arguments),
         Command::Stake(arguments) => chain::stake::run(&arguments),
         Command::Steer(arguments) => chain::steer::run(&arguments),
+        Command::Tokenize(arguments) => tokenize::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Wallet(arguments) => chain::wallet::run(&arguments),
