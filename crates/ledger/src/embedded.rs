@@ -133,7 +133,8 @@ impl Embedded {
     /// [`LedgerError::Program`] where the virtual machine's loader refuses the binary.
     pub fn begin(genesis: &Genesis) -> Result<Self, LedgerError> {
         let &Genesis { program_id, program_elf, upgrade_authority, features, name } = genesis;
-        let refused = |error: litesvm::error::LiteSVMError| LedgerError::Program { program_id, reason: error.to_string() };
+        let refused =
+            |error: litesvm::error::LiteSVMError| LedgerError::Program { program_id, reason: error.to_string() };
         // `LiteSVM::new` would add a faucet with a random key. Signatures and block hashes are checked by no one but us.
         let mut vm = LiteSVM::default()
             .with_feature_set(features.set())

@@ -1,8 +1,8 @@
 //! The threads around the chain: one lets slots pass, one flushes the log, one writes snapshots, two listen.
 
 use crate::chain::{Chain, Refusal, Snapshot, now_unix_seconds};
-pub(crate) use crate::connections::Place;
 use crate::connections::Connections;
+pub(crate) use crate::connections::Place;
 use crate::genesis::{Genesis, reset};
 use crate::{Config, Limits, LocalnetError, http, websocket};
 use sip_ledger::{Embedded, program_data, upgrade_authority};
@@ -56,8 +56,19 @@ impl Localnet {
     /// # Errors
     /// [`LocalnetError`] where the folder, the files in it or the ports are not to be had.
     pub fn start(config: Config) -> Result<Self, LocalnetError> {
-        let Config { data, host, port, slot, program, more_programs, faucet, authority, reset: is_reset, limits, allow_web_pages } =
-            config;
+        let Config {
+            data,
+            host,
+            port,
+            slot,
+            program,
+            more_programs,
+            faucet,
+            authority,
+            reset: is_reset,
+            limits,
+            allow_web_pages,
+        } = config;
         // A program that does not load is found before anything is removed or written.
         if !more_programs.is_empty() {
             let mut trial = Embedded::new(program.0, &program.1)?;

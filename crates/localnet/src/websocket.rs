@@ -131,7 +131,9 @@ fn converse(stream: &TcpStream, shared: &Shared, place: &Place<'_>) -> Result<()
 fn deliver(outbox: &Outbox, writer: &Mutex<TcpStream>, timeout: Duration) -> io::Result<()> {
     loop {
         let (frame, is_last) = match outbox.next() {
-            Next::Write(message) => (Frame::message(message.text().into_bytes(), OpCode::Data(Data::Text), true), false),
+            Next::Write(message) => {
+                (Frame::message(message.text().into_bytes(), OpCode::Data(Data::Text), true), false)
+            }
             Next::Cut => {
                 let reason = CloseFrame { code: CloseCode::Policy, reason: TOO_SLOW.into() };
                 (Frame::close(Some(reason)), true)

@@ -246,9 +246,8 @@ fn idle_sockets_keep_nobody_out_and_are_closed_in_seconds() {
     let chain = start_still(folder.path(), limits);
     let (url, websocket) = (&chain.url(), &chain.websocket_url());
     let start = Instant::now();
-    let idle: Vec<TcpStream> = (0..256)
-        .flat_map(|_| [url, websocket].map(|url| TcpStream::connect(authority(url)).unwrap()))
-        .collect();
+    let idle: Vec<TcpStream> =
+        (0..256).flat_map(|_| [url, websocket].map(|url| TcpStream::connect(authority(url)).unwrap())).collect();
     // Connections that have asked before and rest now hold no place against a newcomer either.
     let mut asked: Vec<TcpStream> = Vec::new();
     for _ in 0..100 {

@@ -2,8 +2,8 @@
 
 /// The address of loader v3, which deploys programs that can be upgraded.
 pub const LOADER: [u8; 32] = [
-    2, 168, 246, 145, 78, 136, 161, 176, 226, 16, 21, 62, 247, 99, 174, 43, 0, 194, 185, 61, 22, 193,
-    36, 210, 192, 83, 122, 16, 4, 128, 0, 0,
+    2, 168, 246, 145, 78, 136, 161, 176, 226, 16, 21, 62, 247, 99, 174, 43, 0, 194, 185, 61, 22, 193, 36, 210, 192, 83,
+    122, 16, 4, 128, 0, 0,
 ];
 
 /// Before the code: the state's number (4, little-endian), the slot of the deployment (8), whether there is an upgrade

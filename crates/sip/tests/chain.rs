@@ -42,7 +42,8 @@ impl Chain {
         // Whoever begins the protocol has deployed the program.
         let authority = folder.path().join("authority");
         if !authority.exists() {
-            let made = Command::new(env!("CARGO_BIN_EXE_sip")).args(["wallet", "new"]).arg(&authority).output().unwrap();
+            let made =
+                Command::new(env!("CARGO_BIN_EXE_sip")).args(["wallet", "new"]).arg(&authority).output().unwrap();
             assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         }
         let mut process = Command::new(env!("CARGO_BIN_EXE_sip"))
