@@ -6,7 +6,7 @@ use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
     audit::{Actor, Closing, attest, reveal_draw, vote_base},
-    config::{Config, Parameters},
+    config::Parameters,
     dispute::CaseKind,
     evaluation::{self, ScoringRun, commit_score, reveal_score, tally},
     finality::{
@@ -54,16 +54,16 @@ fn pool(kind: PoolKind) -> Pool {
 
 /// Plays a round, each step as late as the pace says, and gives its end, its job and every claim.
 fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
-    let mut config = Config::zeroed();
-    config.parameters = Parameters::DEFAULT;
     let (mut job, mut round, mut segment) = (Job::zeroed(), Round::zeroed(), Segment::zeroed());
     job.spec = *spec;
+    job.parameters = Parameters::DEFAULT;
+    (job.auditor_allotments[0], job.evaluator_allotments[0]) = (10_000, 10_000);
     job.chain = Chain::GENESIS;
     job.created_slot = 7;
     for (kind, address) in [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator].into_iter().zip(&POOLS) {
         job.join(kind, address).unwrap();
     }
-    let (mut auditor, evaluator) = (pool(PoolKind::Auditor), pool(PoolKind::Evaluator));
+    let (mut auditor, mut evaluator) = (pool(PoolKind::Auditor), pool(PoolKind::Evaluator));
     auditor.chain_tip = <HostSha256 as sip_proof::Sha256>::hashv(&[&[9; 32]]);
     let mut slot = 1_000;
     round.open(&JOB, &mut job, &Default::default(), slot).unwrap();
@@ -75,7 +75,7 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
 
     slot += pace.audit as u64 % spec.audit_slots as u64;
     let at = |role: usize, slot| Actor { pool: &POOLS[role], place: 0, slot };
-    reveal_draw::<HostSha256>(&mut round, &job, &mut auditor, &config.parameters, &at(1, slot), &[9; 32]).unwrap();
+    reveal_draw::<HostSha256>(&mut round, &job, &mut auditor, &at(1, slot), &[9; 32]).unwrap();
     attest::<HostSha256>(&round, &job, &SEGMENT, &mut segment, &at(1, slot), &[8; 32]).unwrap();
     let mut closing = Closing::begin(&ROUND, &mut round, &mut job, slot).unwrap();
     closing.segment::<HostSha256>(&SEGMENT, &mut segment).unwrap();
@@ -90,7 +90,7 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
     let sums = [5; MAX_DOMAINS];
     let claim = evaluation::claim::<HostSha256>(spec, &sums, &[6; 32], 0);
     let commitment = evaluation::commitment::<HostSha256>(&claim, &SALT, &POOLS[2], &ROUND);
-    commit_score(&mut round, &evaluator, 0, &at(2, slot), &commitment).unwrap();
+    commit_score(&mut round, &job, &mut evaluator, &at(2, slot), &commitment).unwrap();
     slot += pace.reveal as u64 % (round.reveal_deadline_slot - slot);
     let mut run = ScoringRun::zeroed();
     reveal_score::<HostSha256>(
@@ -109,7 +109,7 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
     .unwrap();
     let revealed_slot = slot;
     slot += pace.tally as u64;
-    tally(&mut round, &mut job, &config, slot).unwrap();
+    tally(&mut round, &mut job, slot).unwrap();
 
     let seat = Auditor { job: &job, pool_address: &POOLS[1], pool: &auditor, place: 0 };
     let of_segment = Claim::of_segment(&SEGMENT, &segment, &round);
@@ -176,8 +176,8 @@ proptest! {
             prop_assert_eq!(opens(claim, last, last + REVEAL_SLOTS + 1), Err(Error::AccusationExpired));
             if *kind == CaseKind::Genesis {
                 job.genesis_bond = 1;
-                prop_assert_eq!(job.reclaim_genesis_bond(last + REVEAL_SLOTS, unbonding), Err(Error::BondLocked));
-                prop_assert_eq!(job.reclaim_genesis_bond(last + REVEAL_SLOTS + 1, unbonding), Ok(1));
+                prop_assert_eq!(job.reclaim_genesis_bond(last + REVEAL_SLOTS), Err(Error::BondLocked));
+                prop_assert_eq!(job.reclaim_genesis_bond(last + REVEAL_SLOTS + 1), Ok(1));
                 continue;
             }
             prop_assert_eq!(opens(claim, last + 1, last + 2), Err(Error::NoClaim), "{:?}", kind);

@@ -29,12 +29,12 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let seeds: [&[u8]; 3] = [seed::ACCUSATION, guard::key(challenger), &args.hash];
     let mut accusation = Creation { program, payer: challenger }.create::<Accusation>(accusation, &seeds)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
-    let job_address = job.address;
+    let (job_address, parameters) = (job.address, job.parameters);
     let commitment = Commitment {
         challenger: guard::key(challenger),
         hash: &args.hash,
         job_address: &job_address,
-        parameters: &job.parameters,
+        parameters: &parameters,
         slot: guard::slot()?,
     };
     accusation.commit(&commitment, &mut job)?;
