@@ -141,7 +141,7 @@ fn a_fault_in_the_rules_stops_the_opening_of_rounds_at_once_for_a_bounded_time_a
     accuser.commit(&mut scene);
     accuser.open(&mut scene);
     accuser.win(&mut scene);
-    let deadline = scene.round_state().challenge_deadline_slot;
+    let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
     scene.settle_round(&round);
     let domain = program.attention_pool(&scene.job, 0);

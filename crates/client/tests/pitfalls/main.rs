@@ -77,7 +77,7 @@ const CHOICES: [(&str, usize); 14] = [
     ("SettleAudit", 2),
     ("SettleEvaluation", 2),
     ("SettleData", 2),
-    ("SettlePatrons", 1),
+    ("SettlePatrons", 2),
     // Anybody makes a model of any job, and pays any server.
     ("CreateModelPool", 2),
     ("PayFee", 11),
