@@ -136,7 +136,8 @@ fn missing_owner() {
             let moved = case.changed(|changed| changed.accounts[place].pubkey = elsewhere);
             let result = simulate(&case.chain_with([(elsewhere, copy.clone())]), &[moved]);
             findings.refused(case, result, || format!("account {place} is a copy of another owner"));
-            if meta.pubkey == SLOT_HASHES {
+            // What the runtime itself keeps at an address has no other owner there.
+            if [SLOT_HASHES, case.program().program_data()].contains(&meta.pubkey) {
                 continue;
             }
             let result = simulate(&case.chain_with([(meta.pubkey, copy)]), std::slice::from_ref(&case.instruction));
