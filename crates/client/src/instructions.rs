@@ -74,7 +74,7 @@ impl Program {
         }
     }
 
-    /// [`Initialize`] with the default schedule of emission.
+    /// [`Initialize`] by the key that may upgrade the program, with the default schedule of emission.
     pub fn initialize(&self, authority: &Address, parameters: &Parameters) -> Instruction {
         self.initialize_with(authority, parameters, &Schedule::DEFAULT)
     }
@@ -92,6 +92,7 @@ impl Program {
                 readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
                 writable(self.emission()),
+                readable(self.program_data()),
             ],
         )
     }

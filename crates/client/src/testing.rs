@@ -8,7 +8,7 @@ mod money;
 
 use std::path::Path;
 
-use sip_ledger::{Embedded, Ledger, LedgerError, Receipt};
+use sip_ledger::{Embedded, Genesis, Ledger, LedgerError, Receipt};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Account, Error,
@@ -55,13 +55,14 @@ pub struct World {
 }
 
 impl World {
-    /// A ledger with the compiled program, and nothing else but a funded authority.
+    /// A ledger with the compiled program, and nothing else but a funded authority, who deployed the program.
     pub fn uninitialised() -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so");
         let elf = std::fs::read(&path).expect("programs/sip/sip.so is there; build it with programs/sip/build");
         let program = Program::default();
-        let mut ledger = Embedded::new(program.id, &elf).expect("the program loads");
         let authority = Keypair::new_from_array(named("authority"));
+        let genesis = Genesis::new(program.id, &elf).deployed_by(authority.pubkey());
+        let mut ledger = Embedded::begin(&genesis).expect("the program loads");
         ledger.airdrop(&authority.pubkey(), 1_000_000_000_000).expect("lamports");
         World { ledger, program, authority }
     }

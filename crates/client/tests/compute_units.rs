@@ -64,7 +64,7 @@ fn every_instruction_stays_within_its_budget() {
     let mut world = World::uninitialised();
     let authority = world.authority.insecure_clone();
     let key = authority.pubkey();
-    table.run(&mut world, "initialize", 22_000, program.initialize(&key, &Parameters::DEFAULT), &authority);
+    table.run(&mut world, "initialize", 24_500, program.initialize(&key, &Parameters::DEFAULT), &authority);
     table.run(
         &mut world,
         "propose_parameters",

@@ -217,6 +217,9 @@ errors! {
 
     // Penalties (1040..=1059).
     NothingToBurn = 1040, "convictions have left nothing to burn";
+
+    // Deployment (1060..=1079).
+    NotUpgradeAuthority = 1060, "the protocol is begun by the key that may upgrade the program; sign with it, before the program is made immutable";
 }
 
 impl core::fmt::Display for Error {

@@ -56,8 +56,9 @@ instructions! {
     /// Creates the configuration, the emission, the mint and the vault, and mints the cap into the vault.
     ///
     /// Accounts: [signer, writable] authority and payer · [writable] config · [writable] mint · [writable] vault · token program ·
-    /// system program · [writable] emission.
+    /// system program · [writable] emission · the program's data account.
     ///
+    /// - the authority may upgrade the program: the data account, at the address that loader v3 derives from the program's, names it
     /// - once only; all four at their canonical addresses, even if someone sent lamports there first
     /// - parameters and schedule within their hard bounds
     /// - the token program is SPL Token or Token-2022; the mint has 9 decimals, the config account as authority, no freeze authority

@@ -14,6 +14,7 @@ pub mod attestation;
 pub mod audit;
 pub mod config;
 pub mod data;
+pub mod deployment;
 pub mod dispute;
 pub mod emission;
 pub mod epoch;

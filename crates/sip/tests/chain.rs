@@ -39,9 +39,17 @@ impl Chain {
 
     /// The chain in a folder goes on, or begins.
     fn start_in(folder: tempfile::TempDir) -> Chain {
+        // Whoever begins the protocol has deployed the program.
+        let authority = folder.path().join("authority");
+        if !authority.exists() {
+            let made =
+                Command::new(env!("CARGO_BIN_EXE_sip")).args(["wallet", "new"]).arg(&authority).output().unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        }
         let mut process = Command::new(env!("CARGO_BIN_EXE_sip"))
             .args(["localnet", "--port", "0", "--slot-ms", "10", "--json", "--data"])
             .arg(folder.path().join("chain"))
+            .args(["--authority", &wallet(&authority).pubkey().to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -109,9 +117,11 @@ impl Chain {
 
     /// A wallet with SOL.
     fn person(&self, name: &str) -> String {
-        let made = self.json("-", &["wallet", "new", self.key(name).to_str().unwrap()]);
+        if !self.key(name).exists() {
+            self.json("-", &["wallet", "new", self.key(name).to_str().unwrap()]);
+        }
         self.json(name, &["wallet", "airdrop", "100"]);
-        made["address"].as_str().unwrap().into()
+        wallet(&self.key(name)).pubkey().to_string()
     }
 }
 

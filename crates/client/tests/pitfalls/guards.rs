@@ -48,8 +48,7 @@ pub(crate) fn the_configuration_is_guarded() {
     let authority = world.authority.insecure_clone();
     let key = authority.pubkey();
     let program = world.program;
-    // Anyone may be first to initialise; on a real cluster that is the deployer, in the deployment's transaction.
-    send_guarded(&mut world, program.initialize(&key, &Parameters::DEFAULT), &authority, &[0]);
+    send_guarded(&mut world, program.initialize(&key, &Parameters::DEFAULT), &authority, &[]);
     world.send(&[program.create_token_account(&key, &key)], &[&authority]);
     send_guarded(&mut world, program.propose_parameters(&key, &Parameters::DEFAULT), &authority, &[]);
     send_guarded(&mut world, program.distribute(&key, &key, TOKEN), &authority, &[]);
