@@ -738,7 +738,7 @@ impl Scene {
     /// Makes the oldest round with a result final, once nobody can challenge it any more.
     pub fn finalise_oldest(&mut self) {
         let round = self.world.program.round(&self.job, self.job_state().chain.open[0]);
-        let deadline = self.world.state::<Round>(&round).challenge_end_slot();
+        let deadline = self.world.state::<Round>(&round).final_slot();
         self.advance_to(deadline);
         let instruction = self.world.program.finalize_round(&self.job, &round);
         self.crank(instruction);

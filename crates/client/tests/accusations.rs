@@ -148,7 +148,7 @@ fn an_accusation_tells_nobody_whom_it_accuses_and_is_opened_in_its_time() {
     let accuser = Accuser::new(&mut scene, "accuser", &round, 1);
     let commit = accuser.commit_instruction(&scene);
     let named: Vec<Address> = commit.accounts.iter().map(|account| account.pubkey).collect();
-    for secret in [scene.job, round, accuser.segment(&scene), scene.trainers[1].seat.pool] {
+    for secret in [round, accuser.segment(&scene), scene.trainers[1].seat.pool] {
         assert!(!named.contains(&secret) && !commit.data.windows(32).any(|bytes| bytes == secret.as_ref()));
     }
     scene.world.send(std::slice::from_ref(&commit), &[&accuser.key]);

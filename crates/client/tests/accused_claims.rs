@@ -77,7 +77,7 @@ impl Bench {
                 [
                     program.commit_hidden(&hidden),
                     program.open_genesis_dispute(&accusation),
-                    program.withdraw_hidden(&hidden, None),
+                    program.withdraw_hidden(&hidden, None, None),
                 ]
             }
         }
@@ -257,7 +257,7 @@ fn an_accusation_is_opened_in_its_time_or_costs_a_quarter() {
         let [commit, ..] = bench.instructions(&first, claim);
         let hash: [u8; 32] = commit.data[1..].try_into().unwrap();
         let insured = bench.hall.scene.world.config().buckets.insurance;
-        let expire = bench.program().expire_accusation(&first.pubkey(), &hash);
+        let expire = bench.program().expire_accusation(&first.pubkey(), &bench.hall.scene.job, &hash);
         bench.hall.scene.crank(expire);
         assert_eq!(bench.tokens(&first), FULL - BOND / 4);
         assert_eq!(bench.hall.scene.world.config().buckets.insurance, insured + BOND / 4);

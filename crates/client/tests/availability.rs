@@ -273,7 +273,7 @@ fn demands_are_bounded_and_end_with_the_time_to_challenge() {
         library.scene.world.send(&[part], &[&key]);
     }
     library.scene.world.send(&[one_more], &[&library.reader]);
-    let deadline = library.scene.round_state().challenge_deadline_slot;
+    let deadline = library.scene.round_state().final_slot();
     library.scene.advance_to(deadline);
     let late = library.with(8, 101, |demand| program.demand_state(demand));
     library.scene.world.refused(&[late], &[&library.reader], Error::WrongRoundStatus);

@@ -288,7 +288,7 @@ fn what_silence_left_is_insured_once_no_accusation_can_be_opened_any_more() {
     play.fail(3);
     let bounty = play.segment().escrow.bounty;
     let release = play.scene.world.program.release_bounty(&play.round, &play.scene.segment(0));
-    let deadline = play.scene.round_state().challenge_deadline_slot;
+    let deadline = play.scene.round_state().disputable_until() - REVEAL_SLOTS;
     // The last accusation of all is committed in the last slot, opened in its last, and lost.
     play.scene.advance_to(deadline + REVEAL_SLOTS);
     play.scene.crank_refused(release.clone(), Error::BountyHeld);

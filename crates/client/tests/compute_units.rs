@@ -177,7 +177,7 @@ fn every_instruction_stays_within_its_budget() {
     let due = scene.round_state().seed_slots[1] + 1;
     scene.advance_to(due);
     table.run(&mut scene.world, "capture_seed", 1_100, program.capture_seed(&job, &round), &authority);
-    let deadline = scene.round_state().challenge_deadline_slot;
+    let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
     table.run(&mut scene.world, "finalize_round", 400, program.finalize_round(&job, &round), &authority);
 
@@ -297,6 +297,34 @@ fn a_round_of_a_job_that_is_steered_in_full_stays_within_its_budget() {
     table.check();
 }
 
+#[test]
+fn a_tally_that_remembers_eight_improvements_stays_within_its_budget() {
+    let mut cast = Cast::default();
+    cast.spec.rounds = 12;
+    let mut scene = Scene::with(&cast);
+    let mut score = 5_000_000;
+    for round in 0..10 {
+        scene.whole_round(&scores(score));
+        scene.settle_all();
+        // Each improvement is greater than the one before: the ratios come in the dearest order to sort.
+        score -= 10_000 + 1_000 * (10 - round) * (10 - round);
+    }
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    for evaluator in 0..3 {
+        scene.commit_score(evaluator, &scores(score));
+    }
+    for evaluator in 0..3 {
+        scene.reveal_score(evaluator, &scores(score));
+    }
+    let mut table = Table(Vec::new());
+    let authority = scene.world.authority.insecure_clone();
+    let tally = scene.world.program.tally(&scene.job, &scene.round());
+    table.run(&mut scene.world, "tally (8 improvements)", 4_500, tally, &authority);
+    table.check();
+}
+
 /// A round that is challenged: accusations, amendments, demands.
 #[test]
 fn every_challenge_stays_within_its_budget() {
@@ -380,7 +408,7 @@ fn every_challenge_stays_within_its_budget() {
     let retire = program.retire_dataset(&provider.pubkey(), &dataset, &pool);
     table.run(&mut scene.world, "retire_dataset", 600, retire, &provider);
     let segment = program.segment(&round, &seat.pool);
-    let deadline = scene.world.state::<Round>(&round).challenge_deadline_slot;
+    let deadline = scene.world.state::<Round>(&round).disputable_until() - REVEAL_SLOTS;
     scene.advance_to(deadline + REVEAL_SLOTS + 1);
     table.run(&mut scene.world, "release_bounty", 600, program.release_bounty(&round, &segment), &authority);
     table.check();

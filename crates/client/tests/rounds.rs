@@ -401,7 +401,7 @@ fn a_round_without_segments_or_without_auditors_is_void_and_repeated() {
     scene.close_round();
     assert_eq!(scene.round_state().status, round::VOID);
     // Nobody is paid for it; who did not reveal its draw is charged, once no segment of it can be convicted any more.
-    let deadline = scene.round_state().challenge_deadline_slot;
+    let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
     scene.settle_all();
     let penalty = scene.world.config().parameters.penalties.missed_draw;

@@ -9,6 +9,7 @@ use sip_protocol::{
     job::Job,
     pool::{PoolKind, SEED_SHARES},
     position::Position,
+    quality::Fit,
     round::{self, QUALITY_ONE},
     segment::{self, Segment},
 };
@@ -387,19 +388,41 @@ fn a_round_that_nobody_scores_pays_only_for_the_audit() {
 }
 
 #[test]
-fn quality_is_the_improvement_over_its_moving_average() {
+fn quality_is_the_improvement_against_what_was_expected_at_this_point_of_the_curve() {
     let mut scene = Scene::new();
     let mut qualities = Vec::new();
-    for score in [5_000_000, 4_900_000, 4_850_000, 4_900_000, 4_700_000] {
+    for score in [5_000_000, 4_900_000, 4_850_000, 4_840_000, 4_900_000, 4_700_000] {
         scene.whole_round(&scores(score));
         scene.settle_all();
         qualities.push(scene.round_state().quality);
     }
-    // Averages after each: none, 100 000, 87 500, 65 625, 99 219.
-    assert_eq!(qualities, [QUALITY_ONE, QUALITY_ONE, QUALITY_ONE / 2, 0, QUALITY_ONE]);
-    assert_eq!(scene.job_state().improvement_average, 65_625 - 65_625 / 4 + 50_000);
-    let round = scene.round_state();
-    assert_eq!(scene.job_state().last_score, round.score);
+    // Half of the improvement is the usual pace after the third score, so 25 000 are expected of the fourth, of which 18 750 are paid fully.
+    let part = (10_000 * QUALITY_ONE).div_ceil(18_750);
+    assert!(qualities[3].abs_diff(part) < 1_000, "{}", qualities[3]);
+    assert_eq!(
+        [qualities[0], qualities[1], qualities[2], qualities[4], qualities[5]].map(|q| q / QUALITY_ONE),
+        [1, 1, 1, 0, 1]
+    );
+    let mut fit = Fit::default();
+    for (improvement, quality) in [100_000, 50_000, 10_000, 0, 200_000].into_iter().zip(&qualities[1..]) {
+        assert_eq!(fit.judge(improvement), *quality);
+    }
+    assert_eq!(scene.job_state().fit, fit);
+    assert_eq!(scene.job_state().last_score, scene.round_state().score);
+}
+
+#[test]
+fn honest_work_on_a_curve_that_flattens_is_paid_fully() {
+    let mut scene = Scene::new();
+    let mut score = 7_650_000;
+    let mut improvement = 900_000;
+    for round in 0..8 {
+        scene.whole_round(&scores(score));
+        scene.settle_all();
+        assert_eq!(scene.round_state().quality, QUALITY_ONE, "round {round}");
+        score -= improvement;
+        improvement = improvement * 7 / 10;
+    }
 }
 
 #[test]

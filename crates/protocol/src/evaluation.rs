@@ -8,7 +8,7 @@
 //! Invariants: a score is revealed only when no score can be committed any more; an evaluator commits and reveals once; a score follows
 //! from the end state that was committed; quality lies in [0, 1]; the median is a value that an evaluator revealed.
 
-use sip_arith::int::{BPS_ONE, Rounding, mul_div};
+use sip_arith::int::BPS_ONE;
 
 use sip_proof::{Sha256, blake3, merkle};
 
@@ -38,9 +38,6 @@ pub const OFF: u8 = 4;
 
 /// A dispute convicted its scoring run: its scores do not count.
 pub const CONVICTED: u8 = 5;
-
-/// The moving average of improvements moves by 1 / 2^this of the difference.
-const AVERAGE_SHIFT: u32 = 2;
 
 fn seat<'a>(round: &'a mut Round, actor: &Actor) -> Result<&'a mut EvaluatorSeat> {
     round.require_holder(PoolKind::Evaluator, actor.place, actor.pool)?;
@@ -174,6 +171,20 @@ pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<(
     Ok(())
 }
 
+/// Judges again whoever is left, once what a round was scored by was convicted: who found the truth was off only beside it.
+#[inline(never)]
+pub(crate) fn rejudge(round: &mut Round, tolerance: u32) -> Result<()> {
+    let Some(medians) = medians(round) else { return Ok(()) };
+    round.scores = medians;
+    round.evaluator_stake = 0;
+    for seat in &mut round.evaluators {
+        if matches!(seat.status, WITHIN | OFF) {
+            seat.status = REVEALED;
+        }
+    }
+    judge(round, round.domain_count as usize, tolerance)
+}
+
 /// Whether all who revealed, and were not convicted, found the same.
 fn is_unanimous(round: &Round) -> bool {
     let mut revealed = round.evaluators.iter().filter(|seat| seat.status == REVEALED);
@@ -232,23 +243,12 @@ fn mixed(scores: &[u32; MAX_DOMAINS], mixture_bps: &[u16; MAX_DOMAINS]) -> u32 {
     (sum / BPS_ONE as u64) as u32
 }
 
-/// Quality of an improvement: its part of the moving average of improvements, at most 1.
-fn quality(improvement: u64, average: u64) -> Result<u64> {
-    if improvement == 0 {
-        return Ok(0);
-    }
-    if average <= improvement {
-        return Ok(QUALITY_ONE);
-    }
-    Ok(mul_div(QUALITY_ONE, improvement, average, Rounding::Down)?)
-}
-
-/// Ends the evaluation once every commitment is revealed, or at the deadline; if the scoring runs differ, not before they can no more be
-/// disputed, and never while one is: medians, score, who was within the tolerance, and
+/// Ends the evaluation once every commitment is revealed, or at the deadline; if the scoring runs differ, one more time for reveals later,
+/// whatever is disputed: medians, score, who was within the tolerance, and
 /// quality. The caller draws the round's reward.
 ///
 /// The improvement compares the previous round's and this round's scores under this round's mixture, so that a change of
-/// the mixture alone is no improvement. The first scored round has quality 1; a round that nobody scored has quality 0.
+/// the mixture alone is no improvement; [`crate::quality`] judges it. The first scored round has quality 1; a round that nobody scored has quality 0.
 #[inline(always)]
 pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
@@ -258,10 +258,7 @@ pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Re
     if !is_ready && slot < round.reveal_deadline_slot {
         return Err(Error::TooEarly);
     }
-    // Whoever found something else has the time to prove it.
-    if round.run_disputes != 0 {
-        return Err(Error::DisputeOpen);
-    }
+    // Whoever found something else has the time to prove it; a run that is disputed counts as it stands.
     if !is_unanimous(round) && slot < dispute_deadline(round, job)? {
         return Err(Error::TooEarly);
     }
@@ -274,19 +271,14 @@ pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Re
             round.quality = QUALITY_ONE;
         } else {
             let before = mixed(&job.last_scores, &round.mixture_bps);
-            let improvement = before.saturating_sub(round.score) as u64;
-            round.quality = quality(improvement, job.improvement_average)?;
-            let average = job.improvement_average;
-            job.improvement_average = if average == 0 {
-                improvement
-            } else {
-                average - (average >> AVERAGE_SHIFT) + (improvement >> AVERAGE_SHIFT)
-            };
+            let improvement = before.saturating_sub(round.score);
+            round.quality = job.fit.judge(improvement);
         }
         job.last_scores = round.scores;
         job.last_score = round.score;
     }
     round.status = round::SCORED;
+    round.scored_slot = slot;
     job.rounds_scored = job.rounds_scored.checked_add(1).ok_or(Error::Overflow)?;
     job.round_live = 0;
     Ok(())
@@ -344,14 +336,6 @@ mod tests {
         let tensor: Vec<u32> = sums.iter().flat_map(|sum: &u64| [*sum as u32, (*sum >> 32) as u32]).collect();
         let state = sip_proof::roots_tree(&[sip_proof::tensor_root(&tensor)]).root();
         assert_eq!(sums_root::<sip_proof::HostSha256>(&sums), state);
-    }
-
-    #[test]
-    fn quality_is_the_clamped_ratio() {
-        assert_eq!(quality(0, 0), Ok(0));
-        assert_eq!(quality(5, 0), Ok(QUALITY_ONE));
-        assert_eq!(quality(5, 10), Ok(QUALITY_ONE / 2));
-        assert_eq!(quality(50, 10), Ok(QUALITY_ONE));
     }
 
     proptest! {

@@ -32,6 +32,7 @@ pub mod money;
 pub mod penalties;
 pub mod pool;
 pub mod position;
+pub mod quality;
 pub mod round;
 pub mod segment;
 pub mod setting;

@@ -156,8 +156,8 @@ pub struct Round {
     pub scores: [u32; MAX_DOMAINS],
     /// Mixture-weighted score, micro-nats per token.
     pub score: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The job's `audit_slots`: how long its last claims can be accused at least.
+    pub audit_slots: u32,
     /// By place.
     pub auditors: [AuditorSeat; MAX_AUDITORS],
     /// By place.
@@ -172,7 +172,8 @@ pub struct Round {
     pub parent: u32,
     /// Chance of an auditor to draw a segment, of 2³²: the job's, or everything after a seed that nobody captured.
     pub audit_rate: u32,
-    /// From this slot on its segments cannot be challenged any more; 0 before the commits are closed.
+    /// The last slot in which its segments are accused, unless its vote ends so late that it is a later one
+    /// ([`Round::accusable_until`]); 0 before the commits are closed.
     pub challenge_deadline_slot: u64,
     /// Slots whose hashes the next seed waits for; 0 before it is closed.
     pub seed_slots: [u64; 2],
@@ -194,9 +195,11 @@ pub struct Round {
     pub settings: [u32; MAX_SETTINGS],
     /// Pools of the trainers by place: who held the places when the round was opened; zero for nobody.
     pub trainers: [Address; MAX_TRAINERS],
+    /// When it was scored; 0 before.
+    pub scored_slot: u64,
 }
 
-account!(Round, Round, 5376);
+account!(Round, Round, 5416);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
@@ -234,6 +237,7 @@ impl Round {
         self.opened_slot = slot;
         self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
         self.eligible = eligible;
+        self.audit_slots = job.spec.audit_slots;
         // From here on the round's own record says whose place is whose, whoever holds it in the job by then.
         self.trainers = job.trainers;
         for (seat, pool) in self.evaluators.iter_mut().zip(&job.evaluators) {
@@ -310,7 +314,7 @@ impl Round {
             return Err(Error::TooEarly);
         }
         self.audit_deadline_slot = deadline(slot, job.spec.audit_slots)?;
-        self.challenge_deadline_slot = deadline(self.audit_deadline_slot, job.spec.challenge_slots)?;
+        self.challenge_deadline_slot = deadline(self.audit_deadline_slot, job.spec.window_slots())?;
         self.status = COMMITS_CLOSED;
         Ok(())
     }

@@ -10,6 +10,7 @@ mod generate;
 mod graph;
 mod localnet;
 mod progress;
+mod quality;
 mod report;
 mod run;
 mod security;
@@ -68,6 +69,8 @@ enum Command {
     Pool(chain::pool::Arguments),
     /// Begin the protocol on a chain, see its supply, buckets and parameters, and govern it
     Protocol(chain::protocol::Arguments),
+    /// What is paid for quality on loss curves, and what a coalition of trainers could make of it
+    Quality(quality::Arguments),
     /// See and take what stake has earned
     Rewards(chain::rewards::Arguments),
     /// What audits by chance and stake deter, by formula and by playing it through
@@ -104,6 +107,7 @@ fn main() -> std::process::ExitCode {
         Command::Lock(arguments) => chain::lock::run(&arguments),
         Command::Pool(arguments) => chain::pool::run(&arguments),
         Command::Protocol(arguments) => chain::protocol::run(&arguments),
+        Command::Quality(arguments) => quality::run(&arguments),
         Command::Rewards(arguments) => chain::rewards::run(&arguments),
         Command::Security(arguments) => security::run(&arguments),
         Command::Stake(arguments) => chain::stake::run(&arguments),

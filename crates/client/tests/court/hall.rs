@@ -146,14 +146,14 @@ impl Hall {
 
     /// Takes it back.
     pub(crate) fn vote_withdrawal(&self, auditor: usize) -> Instruction {
-        let (job, round, pool) = self.auditor_accounts(auditor);
+        let (round, pool) = self.auditor_accounts(auditor);
         self.with_vote(auditor, |program, accusation| {
-            program.withdraw_hidden(&accusation.hidden(), Some([&job, &round, &pool]))
+            program.withdraw_hidden(&accusation.hidden(), Some(&round), Some(&pool))
         })
     }
 
-    fn auditor_accounts(&self, auditor: usize) -> (Address, Address, Address) {
-        (self.scene.job, self.scene.round(), self.scene.auditors[auditor].seat.pool)
+    fn auditor_accounts(&self, auditor: usize) -> (Address, Address) {
+        (self.scene.round(), self.scene.auditors[auditor].seat.pool)
     }
 
     pub(crate) fn vote_dispute(&self, auditor: usize) -> Address {
@@ -173,9 +173,9 @@ impl Hall {
 
     /// Takes it back.
     pub(crate) fn attestation_withdrawal(&self, auditor: usize, trainer: usize) -> Instruction {
-        let (job, round, pool) = self.auditor_accounts(auditor);
+        let (round, pool) = self.auditor_accounts(auditor);
         self.with_attestation(auditor, trainer, |program, accusation| {
-            program.withdraw_hidden(&accusation.hidden(), Some([&job, &round, &pool]))
+            program.withdraw_hidden(&accusation.hidden(), Some(&round), Some(&pool))
         })
     }
 

@@ -11,10 +11,11 @@ use sip_protocol::{
     data::Dataset,
     epoch::EmissionAccount,
     fees::{Fees, Payment},
-    finality::accusation::Accusation,
+    finality::accusation::{Accusation, Commitment},
     finality::availability::{Asking, Demand},
     finality::instruction::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData, RetireDataset},
     instruction::*,
+    job::Job,
     money::*,
     pool::{ACTIVE, Pool, PoolKind, SEED_SHARES},
     position::{Position, Ticket},
@@ -561,14 +562,25 @@ impl Books {
                 let config = self.config(call, 1)?;
                 let seeds: [&[u8]; 3] = [seed::ACCUSATION, call.accounts[0].as_ref(), &hash];
                 let mut accusation: Accusation = self.create(&call.key(2), &seeds)?;
-                accusation.commit(&call.bytes(0), &hash, &config.parameters, call.slot);
+                let mut job: Job = self.read(&call.key(7))?;
+                let commitment = Commitment {
+                    challenger: &call.bytes(0),
+                    hash: &hash,
+                    job_address: &call.bytes(7),
+                    parameters: &config.parameters,
+                    slot: call.slot,
+                };
+                accusation.commit(&commitment, &mut job)?;
+                self.write(&call.key(7), &job);
                 self.write(&call.key(2), &accusation);
                 self.transfer(&call.key(3), &call.key(4), accusation.bond)
             }
             _ => {
                 let mut config = self.config(call, 0)?;
                 let mut accusation: Accusation = self.read(&call.key(1))?;
-                let amount = accusation.expire(&mut config, call.slot)?;
+                let mut job: Job = self.read(&call.key(6))?;
+                let amount = accusation.expire(&mut config, &mut job, call.slot)?;
+                self.write(&call.key(6), &job);
                 self.write(&call.key(0), &config);
                 self.states.remove(&call.key(1));
                 self.transfer(&call.key(4), &call.key(3), amount)

@@ -316,6 +316,7 @@ impl Play {
                     AccountMeta::new(program.vault(), false),
                     AccountMeta::new_readonly(TOKEN_PROGRAM, false),
                     AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
+                    AccountMeta::new(self.scene.job, false),
                 ];
                 build(&program, &CommitAccusation { hash }, accounts)
             }
@@ -325,7 +326,7 @@ impl Play {
                 if !self.books.states.contains_key(&program.accusation(&challenger, &hash)) {
                     return;
                 }
-                program.expire_accusation(&challenger, &hash)
+                program.expire_accusation(&challenger, &self.scene.job, &hash)
             }
             _ => return,
         };

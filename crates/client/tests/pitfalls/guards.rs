@@ -184,7 +184,7 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     let due = scene.round_state().seed_slots[1] + 1;
     scene.advance_to(due);
     send_guarded(&mut scene.world, program.capture_seed(&job, &round), &authority, &[]);
-    let deadline = scene.round_state().challenge_deadline_slot;
+    let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
     send_guarded(&mut scene.world, program.finalize_round(&job, &round), &authority, &[]);
 
@@ -246,7 +246,7 @@ pub(crate) fn accusations_demands_and_undone_rounds_are_guarded() {
     send_guarded(&mut scene.world, program.fail_data(&wallet, &dataset, &provider, 2), &authority, &[]);
     let key = scene.providers[0].key.insecure_clone();
     send_guarded(&mut scene.world, program.retire_dataset(&key.pubkey(), &dataset, &provider), &key, &[]);
-    let deadline = scene.world.state::<Round>(&round).challenge_deadline_slot;
+    let deadline = scene.world.state::<Round>(&round).disputable_until() - REVEAL_SLOTS;
     scene.advance_to(deadline + REVEAL_SLOTS + 1);
     let release = program.release_bounty(&round, &program.segment(&round, &pool));
     send_guarded(&mut scene.world, release, &authority, &[]);

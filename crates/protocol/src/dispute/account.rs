@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use sip_proof::{GraphRoots, Sha256, merkle};
 
 use super::claims::forfeit;
+use super::clock;
 use super::game::{Game, MAX_PAYLOAD, Turn, require};
 use super::instruction::OpenDispute;
 use super::{CaseKind, MoveKind, Outcome, Side};
@@ -56,15 +57,17 @@ pub struct Dispute {
     pub round: Address,
     /// When its accusation was committed.
     pub committed_slot: u64,
+    /// What both clocks began with, and hold at most.
+    pub full_clock_slots: u64,
 }
 
-account!(Dispute, Dispute, 232 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
+account!(Dispute, Dispute, 240 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
 
 /// What an accusation is made from.
 pub struct Case<'a> {
     /// The job.
     pub job: &'a Job,
-    /// The round, whose segments can be challenged.
+    /// The round.
     pub round: &'a Round,
     /// The segment's address.
     pub segment_address: &'a Address,
@@ -90,12 +93,12 @@ pub struct Payout {
 }
 
 impl Dispute {
-    /// Opens a dispute on a segment that can be challenged. The bond comes out of the accusation; the caller counts the dispute in the
+    /// Opens a dispute on a segment that was accused in time. The bond comes out of the accusation; the caller counts the dispute in the
     /// round ([`Round::open_challenge`]); the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open<H: Sha256>(&mut self, case: &Case<'_>, segment: &mut Segment, pool: &mut Pool) -> Result<()> {
         let Case { job, round, slot, .. } = *case;
         round.require_holder(PoolKind::Trainer, segment.claim.place, &segment.pool)?;
-        round.require_challengeable(slot)?;
+        round.require_disputable()?;
         require(segment.operator != *case.challenger, Error::OwnSegment)?;
         segment.open_dispute(pool)?;
         self.subject = *case.segment_address;
@@ -117,7 +120,8 @@ impl Dispute {
             }
             _ => return Err(Error::WrongCase),
         }
-        self.game.open(case.parameters.clock_slots, slot)
+        self.full_clock_slots = job.spec.clock_slots(case.parameters);
+        self.game.open(self.full_clock_slots, slot)
     }
 
     /// Notes a segment of a round as what the case is about, or as what was attested.
@@ -233,6 +237,8 @@ impl Dispute {
         let payload = self.buffer.get(..end).ok_or(Error::PastBuffer)?;
         let kind = MoveKind::from_number(play.kind).ok_or(Error::WrongMove)?;
         self.game.play::<S, A>(&Turn { side: play.side, kind, payload, slot: play.slot })?;
+        let left = &mut self.game.clock_slots[play.side as usize];
+        *left = clock::after_move(*left, self.full_clock_slots);
         self.moves = self.moves.wrapping_add(1);
         Ok(())
     }
@@ -251,6 +257,7 @@ impl Dispute {
         let is_segment = matches!(case, CaseKind::Segment | CaseKind::Start | CaseKind::Update);
         require(is_segment, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
+        parties.job.close_accusation()?;
         let payout = if outcome == Outcome::Convicted {
             parties.convict(&self.challenger, self.committed_slot, Offence::ConvictedSegment)?;
             Payout { to_challenger: bond, burned: 0 }

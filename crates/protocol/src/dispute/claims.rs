@@ -14,10 +14,10 @@ use crate::{
     audit::recount,
     config::{Config, Parameters},
     finality::accusation::{Convictor, Revealed},
-    job::{Job, bit},
+    job::{Job, JobSpec, bit},
     penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
-    round::Round,
+    round::{self, Round},
     segment::{self, Segment},
 };
 
@@ -91,8 +91,12 @@ impl Dispute {
         Ok(())
     }
 
-    /// Opens a dispute on an auditor's vote of a round that is closed, until it could be final ([`Round::is_vote_challengeable`]). The
-    /// bond comes out of the accusation; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
+    pub(super) fn begin_clocks(&mut self, spec: &JobSpec, accuser: &Accuser<'_>) -> Result<()> {
+        self.full_clock_slots = spec.clock_slots(accuser.parameters);
+        self.game.open(self.full_clock_slots, accuser.slot)
+    }
+
+    /// Opens a dispute on an auditor's vote of a round that is not final, and was accused in time. The bond comes out of the accusation; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
     pub fn open_vote<H: Sha256>(&mut self, case: &VoteCase<'_>, round: &mut Round, pool: &mut Pool) -> Result<()> {
         let VoteCase { accuser, job, args, .. } = case;
         let place = args.place as u8;
@@ -100,7 +104,7 @@ impl Dispute {
         round.require_holder(PoolKind::Auditor, place, case.pool_address)?;
         let seat = round.auditors.get(place as usize).ok_or(Error::WrongPlace)?;
         let (vote, disputes) = (seat.vote, seat.vote_disputes.checked_add(1).ok_or(Error::Overflow)?);
-        require(round.is_vote_challengeable(accuser.slot) && vote != [0; 32], Error::NoClaim)?;
+        require(round.status != round::FINAL && vote != [0; 32], Error::NoClaim)?;
         self.begin(accuser, CaseKind::Aggregate, &pool.scope)?;
 
         let count = round.accepted.count_ones();
@@ -131,7 +135,7 @@ impl Dispute {
             ground.start_root = round.base_root;
             ground.carried = ground.state_count;
         }
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.begin_clocks(&job.spec, accuser)?;
         round.vote_disputes = round.vote_disputes.checked_add(1).ok_or(Error::Overflow)?;
         if let Some(seat) = round.auditors.get_mut(place as usize) {
             seat.vote_disputes = disputes;
@@ -152,13 +156,12 @@ impl Dispute {
         Ok(())
     }
 
-    /// Opens a dispute on an attestation that was shown, until an audit's length after the time to show it is over. The bond
+    /// Opens a dispute on an attestation that was shown, and was accused in time. The bond
     /// comes out of the accusation; the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open_attestation<H: Sha256>(&mut self, case: &AttestationCase<'_>, pool: &mut Pool) -> Result<()> {
         let AttestationCase { accuser, job, round, segment, place, .. } = case;
         round.require_holder(PoolKind::Auditor, *place, case.pool_address)?;
-        let deadline = int::add(round.vote_deadline_slot, job.spec.audit_slots as u64)?;
-        require(segment.shown & bit(*place) != 0 && accuser.slot < deadline, Error::NoClaim)?;
+        require(segment.shown & bit(*place) != 0, Error::NoClaim)?;
         self.begin(accuser, CaseKind::Attestation, &pool.scope)?;
 
         let seat = round.auditors.get(*place as usize).ok_or(Error::WrongPlace)?;
@@ -172,7 +175,7 @@ impl Dispute {
         let leaf_count = self.game.ground.leaf_count();
         self.game.leaf = attested_leaf::<H>(&seat.preimage, &segment.claim.accumulator_root, leaf_count);
         self.game.trace_root = *trace_root;
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.begin_clocks(&job.spec, accuser)?;
         pool.freeze()
     }
 
@@ -191,7 +194,7 @@ impl Dispute {
         ground.inner_steps = 1;
         ground.steps_per_leaf = 1;
         ground.end_root = job.spec.genesis_root;
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.begin_clocks(&job.spec, accuser)?;
         job.genesis_disputes = job.genesis_disputes.checked_add(1).ok_or(Error::Overflow)?;
         Ok(())
     }
@@ -235,6 +238,7 @@ impl Dispute {
         require(matches!(case, CaseKind::Aggregate | CaseKind::Attestation), Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
         let AuditorVerdict { config, job, round, pool, slot } = parties;
+        job.close_accusation()?;
         if case == CaseKind::Aggregate {
             round.vote_disputes = round.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
             let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
@@ -275,6 +279,7 @@ impl Dispute {
         require(self.game.ground.case()? == CaseKind::Genesis, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
         job.genesis_disputes = job.genesis_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        job.close_accusation()?;
         if outcome == Outcome::Convicted {
             // What was convicted once already gives nothing more.
             let is_first = job.closed == 0;
@@ -316,11 +321,7 @@ const _: () = assert!(MAX_BASES == AGGREGATE_COUNTS as usize);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::TOKEN,
-        round::{self, AuditorSeat},
-        settlement::Settlement,
-    };
+    use crate::{config::TOKEN, round::AuditorSeat, settlement::Settlement};
     use bytemuck::Zeroable;
 
     /// Attack: an auditor shows a worthless attestation, lets itself be settled once the round is final, and loses the dispute then, so

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use super::pool::kind_name;
 use super::{Cell, Connection, Desk, Row};
 use crate::run::prepare::hex;
+use crate::security::formulas::{replays, survival, survival_with_one_colluding};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -121,6 +122,8 @@ fn summary(address: &Address, job: &Job) -> Row {
 fn full(address: &Address, job: &Job) -> Row {
     let spec = &job.spec;
     let root = |root: &[u8; 32]| if *root == [0; 32] { Cell::Nothing } else { Cell::text(hex(root)) };
+    let (audit_rate, auditors) = (f64::from(spec.audit_rate) / 2f64.powi(32), job.auditor_count.into());
+    let billionths = |part: f64| (part * 1e9) as u64;
     let mut row = summary(address, job);
     row.extend([
         ("creator", Cell::text(Address::new_from_array(job.creator))),
@@ -141,6 +144,12 @@ fn full(address: &Address, job: &Job) -> Row {
         ("tokens of a sequence", Cell::Number(spec.sequence_length.into())),
         ("windows scored", Cell::Number(spec.score_windows.into())),
         ("audit rate", Cell::Billionths((u64::from(spec.audit_rate) * 1_000_000_000) >> 32)),
+        ("a lie survives", Cell::Billionths(billionths(survival(audit_rate, 0.0, auditors)))),
+        (
+            "a lie survives, one auditor colluding",
+            Cell::Billionths(billionths(survival_with_one_colluding(audit_rate, auditors))),
+        ),
+        ("replays of a segment", Cell::Billionths(billionths(replays(audit_rate, 0.0, auditors)))),
         ("least mixture", Cell::BasisPoints(spec.mixture_floor_bps.into())),
         ("most mixture", Cell::BasisPoints(spec.mixture_cap_bps.into())),
         ("rounds ahead", Cell::Number(spec.lookahead.into())),
@@ -174,7 +183,7 @@ fn end_slot(round: &Round) -> u64 {
         round::COMMITS_CLOSED => round.audit_deadline_slot,
         round::CLOSED => round.vote_deadline_slot,
         round::AGGREGATED => round.reveal_deadline_slot,
-        round::SCORED => round.challenge_end_slot(),
+        round::SCORED => round.disputable_until(),
         _ => 0,
     }
 }

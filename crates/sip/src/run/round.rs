@@ -494,7 +494,7 @@ impl Run {
     fn finalise(&mut self, committed: &[Committed], job: &Address, round_address: &Address) -> Result<()> {
         let program = self.world.program;
         let scored: Round = self.world.read(round_address)?;
-        self.world.ledger.advance_slots(scored.challenge_end_slot().saturating_sub(self.world.ledger.slot()))?;
+        self.world.ledger.advance_slots(scored.final_slot().saturating_sub(self.world.ledger.slot()))?;
         self.world.send(0, program.finalize_round(job, round_address))?;
         self.claim_bounties(committed, round_address)
     }

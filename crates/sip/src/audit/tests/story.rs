@@ -390,7 +390,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     assert_eq!(round_state(&run, &job, index).status, round::SCORED, "the tower tallied the scores");
 
     // All is paid: the bounties, and the audit of the round.
-    let end_slot = round_state(&run, &job, index).challenge_end_slot();
+    let end_slot = round_state(&run, &job, index).final_slot();
     pass_slots_to(&mut run, end_slot);
     let held = run.world.read::<Pool>(&pool).unwrap().held().unwrap();
     let later = run.world.ledger.slot() + REVEAL_SLOTS;
@@ -442,7 +442,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     tower.work(&mut run, &source, job);
     let scored = round_state(&run, &job, index);
     assert_eq!((scored.status, scored.quality <= QUALITY_ONE), (round::SCORED, true));
-    pass_slots_to(&mut run, scored.challenge_end_slot());
+    pass_slots_to(&mut run, scored.final_slot());
     tower.work(&mut run, &source, job);
     let end = round_state(&run, &job, index);
     assert_eq!((end.status, end.auditors[2].settled), (round::FINAL, 1));

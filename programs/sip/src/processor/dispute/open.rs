@@ -34,8 +34,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(segment.round == round.address && segment.pool == pool.address)?;
     let segment_address = segment.address;
     let slot = guard::slot()?;
-    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
-    let revealed = opening.reveal(accusation_view, &Claim::of_segment(&segment_address, &segment))?;
+    let opening = Opening { program, job: &job.address, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let revealed = opening.reveal(accusation_view, &Claim::of_segment(&segment_address, &segment, &round))?;
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &segment_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
     let case = Case {

@@ -35,7 +35,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let slot = guard::slot()?;
     let auditor = Auditor { job: &job, pool_address: &pool_address, pool: &pool, place };
     let claim = Claim::of_attestation(&segment.address, &segment, &round, &auditor)?;
-    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let opening = Opening { program, job: &job.address, challenger: guard::key(challenger), salt: &args.salt, slot };
     let revealed = opening.reveal(accusation, &claim)?;
     let seeds: [&[u8]; 4] = [seed::DISPUTE, &segment.address, guard::key(challenger), &[place]];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;

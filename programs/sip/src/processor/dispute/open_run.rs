@@ -33,8 +33,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(run.round == round.address && run.pool == pool.address)?;
     let run_address = run.address;
     let slot = guard::slot()?;
-    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
-    let revealed = opening.reveal(accusation_view, &Claim::of_run(&run_address, &run))?;
+    let opening = Opening { program, job: &job.address, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let revealed = opening.reveal(accusation_view, &Claim::of_run(&run_address, &run, &round))?;
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &run_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
     let accuser =
