@@ -50,6 +50,22 @@ struct Queue {
     is_closed: bool,
 }
 
+impl Queue {
+    /// The message that waited longest. A text that the next one holds too goes on to be counted there.
+    fn take(&mut self) -> Option<Message> {
+        let (message, mut bytes) = self.messages.pop_front()?;
+        if let (Message::Notification { result, .. }, Some((Message::Notification { result: next, .. }, next_bytes))) =
+            (&message, self.messages.front_mut())
+            && Arc::ptr_eq(result, next)
+        {
+            *next_bytes += bytes - MESSAGE_BYTES;
+            bytes = MESSAGE_BYTES;
+        }
+        self.waiting_bytes -= bytes;
+        Some(message)
+    }
+}
+
 impl Outbox {
     pub(crate) fn new(limit_bytes: usize) -> Self {
         Self { queue: Mutex::default(), changed: Condvar::new(), limit_bytes }
@@ -106,8 +122,7 @@ impl Outbox {
             if queue.is_cut {
                 return Next::Cut;
             }
-            if let Some((message, bytes)) = queue.messages.pop_front() {
-                queue.waiting_bytes -= bytes;
+            if let Some(message) = queue.take() {
                 return Next::Write(message);
             }
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);

@@ -526,7 +526,29 @@ fn log_sum_parts(b: &mut Builder, logits: Tensor, vocabulary: Axis, token: Axis)
         let difference = p.sub(logit, greatest);
         p.exp(difference)
     });
-    [greatest, b.reduce_add(&[token], &[vocabulary], powers.read(&all))]
+    [greatest, sum_of(b, powers, vocabulary, token)]
+}
+
+/// The sum over the vocabulary, of a large one in pieces as in [`greatest_of`], but that none overlap.
+fn sum_of(b: &mut Builder, powers: Tensor, vocabulary: Axis, token: Axis) -> Tensor {
+    let (rows, tokens) = (vocabulary.size(), token.size());
+    if rows <= MAX_TERMS {
+        return b.reduce_add(&[token], &[vocabulary], powers.read(&[vocabulary, token]));
+    }
+    let mut total = None;
+    for start in (0..rows).step_by(MAX_TERMS as usize) {
+        let piece = b.axis(MAX_TERMS.min(rows - start) as usize);
+        let view = powers.strided((start * tokens) as i32, &[(piece, tokens as i32), (token, 1)]);
+        let sum = b.reduce_add(&[token], &[piece], view);
+        total = Some(match total {
+            None => sum,
+            Some(before) => {
+                let before: Tensor = before;
+                b.map(&[token], [before.read(&[token]), sum.read(&[token])], |p, [one, other]| p.add(one, other))
+            }
+        });
+    }
+    total.unwrap_or(powers)
 }
 
 /// The maximum over the vocabulary. One chain is at most [`MAX_TERMS`] long: of a larger vocabulary, pieces that cover it, the last two

@@ -216,3 +216,37 @@ fn generating_is_drawing_from_the_logits_one_by_one() {
         tokens.push(token);
     }
 }
+
+#[test]
+fn a_vocabulary_of_more_rows_than_a_chain_has_terms_is_scored_by_definition() {
+    let base = LlamaConfig::preset("tiny").expect("preset");
+    let config = LlamaConfig {
+        vocab_size: (1 << 16) + 1,
+        hidden_size: 4,
+        num_heads: 2,
+        num_kv_heads: 1,
+        num_layers: 1,
+        max_seq_len: 8,
+        ..base
+    };
+    let mut random = Random(9);
+    let weights: Vec<Buffer> = params(&config)
+        .iter()
+        .map(|spec| {
+            let values: Vec<f32> = (0..spec.len()).map(|_| random.below(2000) as f32 / 1000.0 - 1.0).collect();
+            Buffer::from(&values[..])
+        })
+        .collect();
+    let mut decoder = Decoder::new(&config, weights, 8, Arc::new(Threads::new(1)), Simd::detect()).expect("decoder");
+    let tokens = [65_536, 3, 0];
+    let found = decoder.log_likelihoods(&tokens[..2], &tokens[1..]).expect("likelihoods");
+    for (at, found) in found.into_iter().enumerate() {
+        decoder.truncate(0);
+        let logits: Vec<f64> =
+            decoder.feed(&tokens[..=at]).expect("logits").iter().map(|&bits| f64::from(f32::from_bits(bits))).collect();
+        let greatest = logits.iter().copied().fold(f64::MIN, f64::max);
+        let sum: f64 = logits.iter().map(|logit| (logit - greatest).exp()).sum();
+        let expected = logits[tokens[at + 1] as usize] - greatest - sum.ln();
+        assert!((f64::from(found) - expected).abs() < 1e-4, "{found} {expected}");
+    }
+}

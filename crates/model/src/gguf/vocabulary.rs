@@ -117,10 +117,18 @@ fn sentence_pieces(
     tokens: &[String],
     types: &[u32],
 ) -> Result<Result<Tokenizer, TokenizerError>, String> {
-    let scores = match container.metadata.get("tokenizer.ggml.scores") {
-        Some(Value::Floats(scores)) if scores.len() == tokens.len() && scores.iter().all(|score| score.is_finite()) => {
+    let given = match container.metadata.get("tokenizer.ggml.merges") {
+        Some(Value::Texts(merges)) => Some(merges),
+        _ => None,
+    };
+    let scores: &[f32] = match (container.metadata.get("tokenizer.ggml.scores"), given) {
+        (Some(Value::Floats(scores)), _)
+            if scores.len() == tokens.len() && scores.iter().all(|score| score.is_finite()) =>
+        {
             scores
         }
+        // Some writers keep the merges themselves.
+        (None, Some(_)) => &[],
         _ => return Err(format!("tokenizer.ggml.scores is missing or not {} numbers", tokens.len())),
     };
     let flag = |key: &str| match container.metadata.get(key) {
@@ -170,7 +178,13 @@ fn sentence_pieces(
         decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
     }
     let vocab: Map<String, Json> = tokens.iter().enumerate().map(|(id, token)| (token.clone(), id.into())).collect();
-    let pairs: Vec<[&str; 2]> = merges.into_iter().map(|(_, _, pair)| pair).collect();
+    let mut pairs: Vec<[&str; 2]> = merges.into_iter().map(|(_, _, pair)| pair).collect();
+    if let Some(given) = given.filter(|_| scores.is_empty()) {
+        if given.iter().any(|merge| !merge.contains(' ')) {
+            return Err("a merge is not two tokens with a space between".to_owned());
+        }
+        pairs = given.iter().filter_map(|merge| merge.split_once(' ')).map(|(left, right)| [left, right]).collect();
+    }
     let file = json!({
         "version": "1.0",
         "truncation": null,
