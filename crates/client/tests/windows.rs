@@ -8,8 +8,9 @@ use accuser::Accuser;
 use court::Court;
 use court::chamber::Chamber;
 use court::hall::Hall;
-use sip_client::testing::{Cast, Scene, named, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_client::{Accusation, GenesisAccusation};
+use sip_protocol::config::TOKEN;
 use sip_protocol::dispute::clock::{MOVE_SLOTS, longest_dispute_slots};
 use sip_protocol::dispute::{CaseKind, MoveKind, Phase, Side};
 use sip_protocol::finality::accusation::REVEAL_SLOTS;
@@ -81,7 +82,7 @@ fn evaluators_who_all_agree_and_reveal_in_the_last_slot_are_convicted_after_the_
     let dispute = program.dispute(&program.run(&round, &pool), &key.pubkey());
     scene.crank(program.time_out(&dispute));
     scene.crank(program.resolve_run_dispute(&key.pubkey(), &scene.job, &round, &pool));
-    assert_eq!(scene.pool_state(&pool).self_bond, 0);
+    assert_eq!(scene.pool_state(&pool).self_bond, BOND_TOKENS * TOKEN - SLICE);
     // The other made the same scores: the round stands with them until it is accused as well, or nobody does.
     assert_eq!(scene.round_state().status, round::SCORED);
 }

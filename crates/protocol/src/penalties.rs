@@ -440,7 +440,7 @@ mod tests {
             pool.self_bond = bond;
             (pool.assets, pool.shares) = (pool.assets + delegated, pool.shares + delegated);
             let taken = pool.punish(&penalties, Offence::ConvictedSegment, 0).unwrap();
-            let bounty = config.share(&Penalties::DEFAULT, &taken).unwrap();
+            let bounty = config.share(&penalties, &taken).unwrap();
             prop_assert!(bounty <= taken.from_bond / 2 && bounty <= cap);
             prop_assert!(taken.from_bond >= bond / 2);
             prop_assert_eq!(bounty + config.condemned + config.buckets.insurance, taken.total().unwrap());
