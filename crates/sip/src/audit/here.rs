@@ -7,7 +7,7 @@ use sip_protocol::dispute::CaseKind;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::pool::Pool;
 use sip_protocol::round::{self, Round};
-use sip_protocol::segment::Segment;
+use sip_protocol::segment::{self, Segment};
 use sip_protocol::{
     attestation,
     evaluation::{self, ScoringRun},
@@ -97,6 +97,12 @@ impl Here {
 
     pub(super) fn round(&self, index: u32) -> Option<&Seen> {
         self.rounds.iter().find(|seen| seen.index() == index)
+    }
+
+    /// Whether somebody was convicted of a segment, as far as the rounds tell that are not over.
+    pub(super) fn has_convicted(&self, operator: &[u8; 32]) -> bool {
+        let mut segments = self.rounds.iter().flat_map(|seen| &seen.segments).map(|stands| &stands.state);
+        segments.any(|segment| segment.status == segment::CONVICTED && segment.operator == *operator)
     }
 
     /// The round of a claim.

@@ -657,3 +657,76 @@ fn withheld_ends_and_tokens_are_demanded_on_chain() {
         follow(&run.store, &arguments(folder.path()), &key, &mut |event| said.push(event.to_string()), &mut || true);
     assert!(said.iter().any(|line| line.contains("its provider is charged")), "{said:?}");
 }
+
+/// The ends of a round's segments as their trainers publish them, the draws of its other auditors, and a base that one of them and the
+/// tower vote for, who both look at nothing; its scores.
+fn unseen_round(run: &mut Run, source: &Source, job: Address, tower: &mut Tower) -> (u32, Vec<Committed>) {
+    let program = run.world.program;
+    let (index, committed) = commit_all(run, &job);
+    let round = program.round(&job, index);
+    std::fs::create_dir_all(run.store.states()).unwrap();
+    for (number, segment) in committed.iter().enumerate() {
+        segment.work.end.save(&run.store.states().join(format!("{index}-{number}.state"))).unwrap();
+    }
+    run.world.send(0, program.close_commits(&job, &round)).unwrap();
+    let auditors = run.world.with_role(AUDITOR);
+    for auditor in &auditors {
+        let seat = run.world.people[*auditor].seat().unwrap();
+        let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[*auditor].name);
+        let draw = chain.draw(index).unwrap();
+        run.world.send(*auditor, program.reveal_draw(&seat, &job, &round, &draw)).unwrap();
+    }
+    tower.work(run, source, job);
+    (index, committed)
+}
+
+#[test]
+fn after_a_conviction_an_auditor_opens_the_liars_past_that_nobody_drew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, source, job, person) = stage(folder.path(), vec![Fraud::FlipBit], 0.0);
+    let program = run.world.program;
+    let mut tower = Tower { drawn: true, ..Tower::new(&run, person, true) };
+    let auditor = run.world.with_role(AUDITOR)[0];
+
+    // The first lie is in a base that two of three auditors vote for.
+    let (index, first) = unseen_round(&mut run, &source, job, &mut tower);
+    let ends: Vec<Arc<State>> = first.iter().map(|segment| Arc::clone(&segment.work.end)).collect();
+    let base = run.prepared.next_base(&run.base, &ends, &run.machine).unwrap();
+    let seat = run.world.people[auditor].seat().unwrap();
+    let round = program.round(&job, index);
+    run.world.attempt_all(auditor, vec![program.vote_base(&seat, &job, &round, &base.root())]).unwrap();
+    tower.work(&mut run, &source, job);
+    evaluate(&mut run, &job, index, &base, None);
+    let due = round_state(&run, &job, index).seed_slots[1] + 1;
+    pass_slots_to(&mut run, due);
+    tower.work(&mut run, &source, job);
+    assert_eq!(round_state(&run, &job, index).status, round::SCORED);
+    run.base = base;
+    let past = first.iter().find(|segment| segment.cheat.is_some()).unwrap();
+    assert!(tower.convicted().is_empty() && !tower.has_said("false"), "nobody drew it: {:?}", tower.events);
+
+    // Another auditor convicts its trainer of the second one.
+    let (index, second) = unseen_round(&mut run, &source, job, &mut tower);
+    let lie = second.iter().find(|segment| segment.cheat.is_some()).unwrap();
+    let account: Segment = run.world.read(&lie.address).unwrap();
+    let committed = (&lie.work.leaves[..], &account.claim.end_root);
+    let audit = run.worker.audit(&lie.task, committed, &[], &mut |_| true).unwrap();
+    let view = crate::run::court::View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
+    run.dispute_segment(auditor, lie, view, &job, &program.round(&job, index), 1).unwrap();
+
+    // Then the tower replays what that trainer did before, accuses it, and wins against its silence.
+    tower.work(&mut run, &source, job);
+    let dispute = program.dispute(&past.address, &run.world.people[person].wallet());
+    let clock_slots = run.world.read::<Dispute>(&dispute).unwrap().game.clock_slots;
+    run.world.ledger.advance_slots(clock_slots[0].max(clock_slots[1]) + 1).unwrap();
+    tower.work(&mut run, &source, job);
+    let state: Segment = run.world.read(&past.address).unwrap();
+    assert_eq!(state.status, segment::CONVICTED, "{:?}", tower.events);
+    let undone = round_state(&run, &job, 0);
+    assert_eq!((undone.status, undone.is_undone), (round::VOID, 1));
+    assert_eq!(run.world.read::<Job>(&job).unwrap().base_root, run.prepared.genesis.root());
+    // Of the others it still replays nothing.
+    let judged =
+        tower.events.iter().filter(|event| matches!(event, Event::Judged { claim: Claim::Segment { .. }, .. }));
+    assert!(judged.count() <= 2, "{:?}", tower.events);
+}
