@@ -125,8 +125,11 @@ fn honest(jobs: u64) -> Vec<Honest> {
     rows
 }
 
-/// Strategies that have a name: what they do in a round, and whether the rest can be put in later.
-const NAMED: [(&str, bool, fn(usize) -> f64); 7] = [
+/// A strategy: its name, whether the rest of a round's work can be put in later, and which part of it a round gets.
+type Strategy = (&'static str, bool, fn(usize) -> f64);
+
+/// Strategies that have a name.
+const NAMED: [Strategy; 7] = [
     ("holds a round's work back", true, |round| if round == 10 { 0.0 } else { 1.0 }),
     ("hands its work in every second round", true, |round| (round % 2) as f64),
     ("holds half of what is outstanding back", true, |_| 0.5),
