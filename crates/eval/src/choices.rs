@@ -3,7 +3,7 @@
 use crate::likelihood::{Judge, LikelihoodError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sip_data::read::read_records;
+use sip_data::{DataError, read::read_records};
 use std::path::Path;
 
 /// A file of questions is read up to this size.
@@ -34,7 +34,10 @@ impl Question {
     /// A file that cannot be read or is too large, and the first line that is no question.
     pub fn load(path: &Path) -> Result<Vec<Question>, LikelihoodError> {
         let fail = |reason: String| LikelihoodError::File { path: path.to_owned(), reason };
-        let records = read_records(path, FILE_LIMIT_BYTES, EXPECTED).map_err(|error| fail(error.to_string()))?;
+        let records = match read_records(path, FILE_LIMIT_BYTES, EXPECTED) {
+            Err(DataError::Empty { .. }) => Vec::new(),
+            read => read.map_err(|error| fail(error.to_string()))?,
+        };
         let lines = records.into_iter().map(|record| (record.line, Value::Object(record.keys)));
         Question::from_lines(lines).map_err(|error| fail(error.to_string()))
     }

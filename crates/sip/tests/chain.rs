@@ -253,7 +253,7 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     assert_eq!((&done["sent"], &done["computeUnits"]), (&true.into(), &would["computeUnits"]));
     assert_eq!(chain.tokens("alice"), before - 1_000 * TOKEN);
     let text = chain.text("alice", &["stake", "list"]);
-    assert!(text.contains("all active at slot") && text.contains("(in about 1 day)"), "{text}");
+    assert!(text.contains("all active at slot") && text.contains("(in about 3 days)"), "{text}");
 
     // All of it is pending, then half, then nothing.
     let parts = || {
@@ -619,7 +619,7 @@ fn begin_round(chain: &Chain, job: &Address, trainer: &Address) {
 /// The same on a deployment of any token program.
 fn begin_round_on(chain: &Chain, program: Program, job: &Address, trainer: &Address) {
     for kind in ["auditor", "evaluator"] {
-        chain.json("authority", &["pool", "create", "--kind", kind, "--bond", "1000"]);
+        chain.json("authority", &["pool", "create", "--kind", kind, "--bond", "2000"]);
     }
     let authority = wallet(&chain.key("authority"));
     let me = authority.pubkey();
@@ -653,7 +653,7 @@ fn jobs_are_listed_shown_and_joined() {
     assert!(chain.text("alice", &["job", "seats", &name]).contains("nobody has joined"));
     assert!(chain.text("alice", &["job", "rounds", &name]).contains("no round has begun"));
 
-    chain.json("alice", &["pool", "create", "--kind", "auditor", "--bond", "1000"]);
+    chain.json("alice", &["pool", "create", "--kind", "auditor", "--bond", "2000"]);
     let pools = chain.json("alice", &["pool", "list", "--mine"]);
     let pool = pools[0]["pool"].as_str().unwrap();
     let dry = chain.json("alice", &["job", "join", &name, pool, "--dry-run"]);
@@ -729,7 +729,7 @@ fn governance_proposes_waits_and_hands_over() {
     let proposed = String::from_utf8(proposed.stdout).unwrap();
     assert!(proposed.contains("round reward 10,000 SIP → 5,000 SIP, bounty 50.00 % → 12.50 %"), "{proposed}");
     assert!(show()["proposal"].as_str().unwrap().contains("bounty 50.00 % → 12.50 %"));
-    assert!(refused("alice", &["apply"]).contains("(in about 1 day)"));
+    assert!(refused("alice", &["apply"]).contains("(in about 3 days)"));
     chain.advance(DEFAULT_TIMELOCK_SLOTS);
     assert_eq!(change(&run("alice", &["apply"]), "bounty"), 1_250);
     let shown = show();

@@ -142,9 +142,10 @@ impl Run {
             return Ok(None);
         }
         self.show_attestations(&attested, &job_address, &address)?;
-        self.accuse_attestations(&attested, &committed, (&job_address, &address), number)?;
         let next = self.next_base(&committed, &job_address, &address, number)?;
         self.evaluate(&next, &job_address, &address, number)?;
+        // Nobody waits for a dispute, which may last longer than a vote.
+        self.accuse_attestations(&attested, &committed, (&job_address, &address), number)?;
         Ok(Some(Scored { number, address, committed, next }))
     }
 

@@ -376,7 +376,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let cheat = Cheat::FlipBit { step: 1, node: sum, element: 0, bit: 16 };
     evaluate(&mut run, &job, index, &next, Some((1, cheat.clone())));
     let evaluator = run.world.with_role(EVALUATOR)[1];
-    let run_address = program.segment(&round, &run.world.people[evaluator].pool().unwrap());
+    let run_address = program.run(&round, &run.world.people[evaluator].pool().unwrap());
     let task = SegmentTask::scoring(&next, &run.machine.threads).unwrap();
     let leaves = run.scorer.train(&task, Some(&cheat), &mut |_| true).unwrap().leaves;
     let worker = Worker::new(run.prepared.scoring.clone(), Arc::clone(&run.machine.threads), run.machine.simd);
