@@ -253,7 +253,7 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     assert_eq!((&done["sent"], &done["computeUnits"]), (&true.into(), &would["computeUnits"]));
     assert_eq!(chain.tokens("alice"), before - 1_000 * TOKEN);
     let text = chain.text("alice", &["stake", "list"]);
-    assert!(text.contains("all active at slot") && text.contains("(in about 3 days)"), "{text}");
+    assert!(text.contains("all active at slot") && text.contains("(in about 1 day)"), "{text}");
 
     // All of it is pending, then half, then nothing.
     let parts = || {
