@@ -399,9 +399,10 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let end = round_state(&run, &job, index);
     assert_eq!((end.status, end.auditors[2].settled, end.auditors[2].shown), (round::FINAL, 1, end.auditors[2].drawn));
     assert!(run.world.read::<Pool>(&pool).unwrap().held().unwrap() > held, "the audit is paid");
-    for address in [committed[liar].address, run_address] {
-        let state: Segment = run.world.read(&address).unwrap();
-        assert_eq!((state.escrow.bounty, Address::new_from_array(state.escrow.challenger)), (0, wallet));
+    let segment: Segment = run.world.read(&committed[liar].address).unwrap();
+    let scoring: evaluation::ScoringRun = run.world.read(&run_address).unwrap();
+    for escrow in [segment.escrow, scoring.escrow] {
+        assert_eq!((escrow.bounty, Address::new_from_array(escrow.challenger)), (0, wallet));
     }
     assert!(run.world.is_conserved().unwrap());
 
