@@ -187,8 +187,8 @@ mod tests {
 
     /// Quality of a second improvement by the rule's words.
     fn second_quality(first: u64, second: u64) -> u64 {
-        let forecast = (first << 8) * PACE_LEAST as u64 >> 16;
-        (((second << 8) * 4) << 20) / (forecast * 3) * QUALITY_ONE >> 20
+        let forecast = ((first << 8) * PACE_LEAST as u64) >> 16;
+        ((((second << 8) * 4) << 20) / (forecast * 3) * QUALITY_ONE) >> 20
     }
 
     proptest! {
