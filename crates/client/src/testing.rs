@@ -38,6 +38,8 @@ pub const BOND_TOKENS: u64 = 2_000;
 pub const SLICE_TOKENS: u64 = 100;
 /// [`SLICE_TOKENS`], base units.
 pub const SLICE: u64 = SLICE_TOKENS * TOKEN;
+/// Most that a round of the usual scene draws, base units: as much as a slice outweighs (`Job::initialise`).
+pub const ROUND_REWARD: u64 = 65 * TOKEN;
 /// The usual scene's parameters: the default, but the least own bond is one slice.
 pub const PARAMETERS: Parameters = Parameters { minimum_self_bond: SLICE_TOKENS * TOKEN, ..Parameters::DEFAULT };
 /// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.
@@ -288,7 +290,7 @@ impl Default for Cast {
             init_node_count: 10,
             settings: [Setting::default(); MAX_SETTINGS],
             slice: SLICE_TOKENS * TOKEN,
-            round_reward: Parameters::DEFAULT.round_reward,
+            round_reward: ROUND_REWARD,
             ..JobSpec::default()
         };
         Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: PARAMETERS, schedule: SCHEDULE }

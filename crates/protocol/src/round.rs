@@ -217,9 +217,11 @@ pub struct Round {
     pub scored_slot: u64,
     /// The end of the second draw's attestations; 0 before it is closed, and in a job without a second draw.
     pub second_deadline_slot: u64,
+    /// What convictions left for its honest work, after it was undone, base units: of it, `paid` is gone. See [`Round::compensate`].
+    pub compensation: u64,
 }
 
-account!(Round, Round, 6704);
+account!(Round, Round, 6712, liabilities: |round| round.uncollected());
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
