@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use sip_client::{kind_of, liabilities, refusal};
 use sip_protocol::{
-    Account, AccountKind, config::Config, data::Dataset, dispute::Dispute, epoch::EmissionAccount, fees::Fees,
-    finality::accusation::Accusation, finality::availability::Demand, job::Job, pool::Pool, position::Position,
+    Account, AccountKind, config::Config, data::Dataset, dispute::Dispute, epoch::EmissionAccount,
+    evaluation::ScoringRun, fees::Fees, finality::accusation::Accusation, finality::availability::Demand, job::Job, pool::Pool, position::Position,
     position::Ticket, round::Round, segment::Segment, steering::Vote,
 };
 
@@ -66,6 +66,7 @@ fuzz_target!(|bytes: &[u8]| {
     check::<Job>(bytes);
     check::<Round>(bytes);
     check::<Segment>(bytes);
+    check::<ScoringRun>(bytes);
     check::<Dispute>(bytes);
     check::<Accusation>(bytes);
     check::<Demand>(bytes);

@@ -123,6 +123,11 @@ impl Program {
         self.derive(&[seed::SEGMENT, round.as_ref(), pool.as_ref()])
     }
 
+    /// An evaluator's scoring run of a round.
+    pub fn run(&self, round: &Address, pool: &Address) -> Address {
+        self.derive(&[seed::RUN, round.as_ref(), pool.as_ref()])
+    }
+
     /// An accusation of a wallet by its hash.
     pub fn accusation(&self, challenger: &Address, hash: &[u8; 32]) -> Address {
         self.derive(&[seed::ACCUSATION, challenger.as_ref(), hash])

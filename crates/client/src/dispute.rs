@@ -17,7 +17,7 @@ use crate::{Program, SYSTEM_PROGRAM, Seat, build};
 /// Bytes of a payload that one transaction carries whose only signer plays and pays, beside nothing else: 1232 in all.
 pub const MOVE_PART_BYTES: usize = 1024;
 
-/// The accounts of an accusation.
+/// The accounts of an accusation of a segment or a scoring run.
 #[derive(Clone, Copy, Debug)]
 pub struct Accusation<'a> {
     /// Wallet that accuses.
@@ -26,11 +26,11 @@ pub struct Accusation<'a> {
     pub job: &'a Address,
     /// The round.
     pub round: &'a Address,
-    /// The trainer's pool.
+    /// The trainer's or evaluator's pool.
     pub pool: &'a Address,
     /// The job's datasets by domain.
     pub datasets: &'a [Address],
-    /// Hides the segment until the dispute is opened.
+    /// Hides the claim until the dispute is opened.
     pub salt: &'a [u8; 32],
 }
 
@@ -46,12 +46,12 @@ pub struct UpdateGraph {
 }
 
 impl Accusation<'_> {
-    /// What is committed before the dispute is opened.
+    /// What is committed before the dispute on the segment or the run is opened.
     pub fn hash(&self, segment: &Address) -> [u8; 32] {
         self.hidden(segment).hash()
     }
 
-    /// What it hides: the segment, whose address follows from round and pool.
+    /// What it hides: the segment or the run, whose address follows from round and pool.
     pub fn hidden<'a>(&'a self, segment: &'a Address) -> Hidden<'a> {
         Hidden { challenger: self.challenger, subject: segment, place: accusation::NO_PLACE, salt: self.salt }
     }
@@ -62,7 +62,7 @@ impl Accusation<'_> {
 pub struct Hidden<'a> {
     /// Wallet that accuses.
     pub challenger: &'a Address,
-    /// The segment that is accused or was attested; of a vote the round, of a genesis state the job.
+    /// The segment that is accused or was attested; the scoring run; of a vote the round, of a genesis state the job.
     pub subject: &'a Address,
     /// The auditor's place, or [`accusation::NO_PLACE`].
     pub place: u8,
@@ -169,7 +169,7 @@ pub fn after_move(
 
 /// Disputes.
 impl Program {
-    /// The dispute that a wallet opened on a segment, or on the genesis state of a job.
+    /// The dispute that a wallet opened on a segment, a scoring run, or the genesis state of a job.
     pub fn dispute(&self, subject: &Address, challenger: &Address) -> Address {
         self.derive(&[seed::DISPUTE, subject.as_ref(), challenger.as_ref()])
     }
@@ -180,7 +180,7 @@ impl Program {
         self.derive(&[seed::DISPUTE, subject.as_ref(), challenger.as_ref(), &[place]])
     }
 
-    /// [`OpenDispute`] of a segment's steps, or of a scoring run.
+    /// [`OpenDispute`] of a segment's steps.
     pub fn open_dispute(&self, accusation: &Accusation<'_>) -> Instruction {
         self.open_segment(accusation, OpenDispute { case: CaseKind::Segment as u32, ..OpenDispute::zeroed() })
     }
@@ -196,21 +196,31 @@ impl Program {
     }
 
     fn open_segment(&self, accusation: &Accusation<'_>, args: OpenDispute) -> Instruction {
-        let Accusation { challenger, job, round, pool, datasets, salt } = *accusation;
-        let segment = self.segment(round, pool);
+        let segment = self.segment(accusation.round, accusation.pool);
+        self.open_replay(accusation, &segment, &OpenDispute { salt: *accusation.salt, ..args })
+    }
+
+    /// [`OpenRunDispute`].
+    pub fn open_run_dispute(&self, accusation: &Accusation<'_>) -> Instruction {
+        let run = self.run(accusation.round, accusation.pool);
+        self.open_replay(accusation, &run, &OpenRunDispute { salt: *accusation.salt })
+    }
+
+    fn open_replay<A: Args>(&self, accusation: &Accusation<'_>, subject: &Address, args: &A) -> Instruction {
+        let Accusation { challenger, job, round, pool, datasets, .. } = *accusation;
         let mut accounts = vec![
             AccountMeta::new(*challenger, true),
             AccountMeta::new_readonly(self.config(), false),
             AccountMeta::new_readonly(*job, false),
             AccountMeta::new(*round, false),
-            AccountMeta::new(segment, false),
+            AccountMeta::new(*subject, false),
             AccountMeta::new(*pool, false),
-            AccountMeta::new(self.dispute(&segment, challenger), false),
-            AccountMeta::new(self.accusation(challenger, &accusation.hash(&segment)), false),
+            AccountMeta::new(self.dispute(subject, challenger), false),
+            AccountMeta::new(self.accusation(challenger, &accusation.hash(subject)), false),
             AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
         ];
         accounts.extend(datasets.iter().map(|dataset| AccountMeta::new_readonly(*dataset, false)));
-        build(self, &OpenDispute { salt: *salt, ..args }, accounts)
+        build(self, args, accounts)
     }
 
     /// [`Upload`].
@@ -296,6 +306,33 @@ impl Program {
                 AccountMeta::new(self.mint(), false),
                 AccountMeta::new_readonly(self.token_program, false),
                 AccountMeta::new(*round, false),
+            ],
+        )
+    }
+
+    /// [`ResolveRunDispute`] of the run of an evaluator's pool.
+    pub fn resolve_run_dispute(
+        &self,
+        challenger: &Address,
+        job: &Address,
+        round: &Address,
+        pool: &Address,
+    ) -> Instruction {
+        let run = self.run(round, pool);
+        build(
+            self,
+            &ResolveRunDispute {},
+            vec![
+                AccountMeta::new(self.config(), false),
+                AccountMeta::new(*job, false),
+                AccountMeta::new(*round, false),
+                AccountMeta::new(run, false),
+                AccountMeta::new(*pool, false),
+                AccountMeta::new(self.dispute(&run, challenger), false),
+                AccountMeta::new(self.token_account(challenger), false),
+                AccountMeta::new(self.vault(), false),
+                AccountMeta::new(self.mint(), false),
+                AccountMeta::new_readonly(self.token_program, false),
             ],
         )
     }

@@ -36,6 +36,12 @@ impl Program {
         self.commit_hidden(&accusation.hidden(&segment))
     }
 
+    /// [`CommitAccusation`] of a scoring run: the first half of [`Program::open_run_dispute`].
+    pub fn commit_run_accusation(&self, accusation: &Accusation<'_>) -> Instruction {
+        let run = self.run(accusation.round, accusation.pool);
+        self.commit_hidden(&accusation.hidden(&run))
+    }
+
     /// [`CommitAccusation`] of any claim.
     pub fn commit_hidden(&self, hidden: &Hidden<'_>) -> Instruction {
         let hash = hidden.hash();
@@ -91,7 +97,7 @@ impl Program {
         )
     }
 
-    /// [`ClaimBounty`] for the wallet that the account names in which it waits: a segment, an auditor's pool, or a job.
+    /// [`ClaimBounty`] for the wallet that the account names in which it waits: a segment, a scoring run, an auditor's pool, or a job.
     pub fn claim_bounty(&self, holder: &Address, challenger: &Address) -> Instruction {
         build(
             self,

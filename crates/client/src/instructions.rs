@@ -641,7 +641,7 @@ impl Program {
                 readable(*job),
                 writable(*round),
                 readable(evaluator.pool),
-                writable(self.segment(round, &evaluator.pool)),
+                writable(self.run(round, &evaluator.pool)),
                 readable(SYSTEM_PROGRAM),
             ],
         )

@@ -6,6 +6,7 @@ use sip_protocol::{
     data::Dataset,
     dispute::Dispute,
     epoch::EmissionAccount,
+    evaluation::ScoringRun,
     fees::Fees,
     finality::{accusation::Accusation, availability::Demand},
     job::Job,
@@ -33,6 +34,7 @@ pub fn kind_of(data: &[u8]) -> Option<AccountKind> {
         AccountKind::Vote,
         AccountKind::Accusation,
         AccountKind::Demand,
+        AccountKind::ScoringRun,
     ]
     .into_iter()
     .find(|kind| data.first() == Some(&(*kind as u8)))
@@ -59,6 +61,7 @@ pub fn liabilities<'a>(accounts: impl IntoIterator<Item = &'a [u8]>) -> Result<u
             AccountKind::Vote => Vote::decode(data)?.liabilities()?,
             AccountKind::Accusation => Accusation::decode(data)?.liabilities()?,
             AccountKind::Demand => Demand::decode(data)?.liabilities()?,
+            AccountKind::ScoringRun => ScoringRun::decode(data)?.liabilities()?,
         };
         sum = sum.checked_add(owed).ok_or(Error::Overflow)?;
     }

@@ -16,7 +16,10 @@ use sip_protocol::config::Parameters;
 use sip_protocol::dispute::{Dispute, MoveKind, Outcome};
 use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::pool::PoolKind;
-use sip_protocol::{Error, round, segment};
+use sip_protocol::{
+    Error, round,
+    segment::{self, Segment},
+};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -145,6 +148,40 @@ fn votes_for_stale_or_missing_states_are_convicted() {
     let alone = staged::average(&ends[..1], None);
     let (outcome, moves) = hall.dispute_vote(2, alone);
     assert_eq!((outcome, moves), (Outcome::Convicted, vec![]));
+}
+
+/// Attack: an honest auditor's vote is accused over an evaluator's scoring run, which stands in the place of a trainer's segment.
+#[test]
+fn attack_an_evaluators_scoring_run_is_no_base_of_a_vote() {
+    let mut hall = Hall::closed();
+    let root = staged::average(&hall.ends(), None).root().unwrap();
+    (0..2).for_each(|auditor| hall.scene.vote(auditor, &root));
+    hall.scene.commit_score(0, &scores(5_000_000));
+    hall.scene.reveal_score(0, &scores(5_000_000));
+    let run = hall.scene.world.program.run(&hall.scene.round(), &hall.scene.evaluators[0].seat.pool);
+    hall.send(hall.vote_commitment(0));
+    let key = hall.challenger.key.insecure_clone();
+    // It is revealed in the first trainer's place; and where segments of other kinds stand, none of them is a base.
+    let mut accusation = hall.vote_accusation(0);
+    let first = accusation.accounts.iter().position(|meta| meta.pubkey == hall.scene.segment(0)).unwrap();
+    accusation.accounts[first].pubkey = run;
+    hall.scene.world.refused(&[accusation.clone()], &[&key], Error::WrongKind);
+    accusation.accounts[first].pubkey = hall.scene.segment(1);
+    hall.scene.world.refused(&[accusation.clone()], &[&key], Error::WrongSegments);
+    // Nor is a segment whose pool did not hold the place when the round was opened, nor one that did not count.
+    let state = hall.scene.segment_state(0);
+    accusation.accounts[first].pubkey = hall.scene.segment(0);
+    for (wrong, error) in [
+        (Segment { pool: hall.scene.evaluators[0].seat.pool.to_bytes(), ..state }, Error::WrongPlace),
+        (Segment { status: segment::COMMITTED, ..state }, Error::WrongSegments),
+    ] {
+        let address = hall.scene.segment(0);
+        hall.scene.world.overwrite(&address, &wrong);
+        hall.scene.world.refused(&[accusation.clone()], &[&key], error);
+    }
+    let address = hall.scene.segment(0);
+    hall.scene.world.overwrite(&address, &state);
+    hall.scene.world.send(&[accusation], &[&key]);
 }
 
 #[test]

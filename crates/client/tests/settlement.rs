@@ -5,7 +5,7 @@ use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
     config::{Parameters, TOKEN},
-    evaluation,
+    evaluation::{self, ScoringRun},
     job::Job,
     pool::{PoolKind, SEED_SHARES},
     position::Position,
@@ -71,14 +71,14 @@ fn scores_are_revealed_once_as_committed_and_after_all_commitments() {
     // Another's commitment cannot be copied: it binds the pool.
     scene.world.send(std::slice::from_ref(&reveal), &[&key]);
     scene.world.refused(&[reveal], &[&key], Error::AlreadyInitialised);
-    // The run stands as a segment that starts at zero sums and ends at those revealed.
+    // The run stands: it starts at zero sums and ends at those revealed.
     let (seat, spec) = (scene.evaluators[0].seat, scene.job_state().spec);
-    let run: Segment = scene.world.state(&scene.world.program.segment(&scene.round(), &seat.pool));
+    let run: ScoringRun = scene.world.state(&scene.world.program.run(&scene.round(), &seat.pool));
     let (sums, leaves) = scene.scoring_run(&scores(5_000_000));
     assert_eq!(run.claim, evaluation::claim::<HostSha256>(&spec, &sums, &leaves, 0));
     assert_eq!(run.claim.leaf_count, (3 * spec.score_windows / spec.score_rows).div_ceil(spec.score_leaf_interval));
     assert_eq!((run.pool, run.operator), (seat.pool.to_bytes(), seat.operator.to_bytes()));
-    assert_eq!((run.status, run.stake), (segment::COMMITTED, scene.round_state().evaluators[0].stake));
+    assert_eq!((run.status, run.stake), (evaluation::run::REVEALED, scene.round_state().evaluators[0].stake));
     scene.world.advance(50);
     let other = scene.evaluators[1].key.insecure_clone();
     let late = scene.reveal_score_instruction(1, &scores(5_000_000));

@@ -374,16 +374,20 @@ fn a_scoring_run_has_no_start_and_no_update() {
         salt: &named("salt"),
     };
     let program = chamber.scene.world.program;
+    let run = program.run(&chamber.scene.round(), &chamber.scene.evaluators[0].seat.pool);
     let opened = [CaseKind::Start, CaseKind::Update].map(|case| chamber.graph(case).unwrap());
-    let opened = opened.map(|graph| program.open_update_dispute(&accusation, &graph));
+    let opened = opened.map(|graph| {
+        let mut open = program.open_update_dispute(&accusation, &graph);
+        open.accounts[4].pubkey = run;
+        open
+    });
     let world = &mut chamber.scene.world;
-    world.send(&[program.commit_accusation(&accusation)], &[&key]);
+    world.send(&[program.commit_run_accusation(&accusation)], &[&key]);
     world.advance(1);
     for open in opened {
-        world.refused(&[open], &[&key], Error::WrongCase);
+        world.refused(&[open], &[&key], Error::WrongKind);
     }
-    world.send(&[program.open_dispute(&accusation)], &[&key]);
-    let run = program.segment(&chamber.scene.round(), &chamber.scene.evaluators[0].seat.pool);
+    world.send(&[program.open_run_dispute(&accusation)], &[&key]);
     let ground = chamber.state(&program.dispute(&run, &key.pubkey())).game.ground;
     assert_eq!((ground.case(), ground.base_entries), (Ok(CaseKind::Score), compressed::BASE_ENTRIES as u32));
     assert_eq!((ground.bases[0], ground.base_count), (next.root(), 1));

@@ -29,6 +29,8 @@ pub enum AccountKind {
     Segment = 8,
     /// [`crate::dispute`]
     Dispute = 9,
+    /// [`crate::evaluation::ScoringRun`]
+    ScoringRun = 10,
     /// [`crate::finality::accusation::Accusation`]
     Accusation = 11,
     /// [`crate::finality::availability::Demand`]
@@ -132,6 +134,8 @@ pub mod seed {
     pub const ROUND: &[u8] = b"round";
     /// round (32), trainer pool (32).
     pub const SEGMENT: &[u8] = b"segment";
+    /// round (32), evaluator's pool (32).
+    pub const RUN: &[u8] = b"run";
     /// See [`crate::dispute`].
     pub const DISPUTE: &[u8] = b"dispute";
     /// The one emission: no further seeds.

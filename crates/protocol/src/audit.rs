@@ -8,7 +8,7 @@ use sip_proof::Sha256;
 use crate::{
     Address, Error, Result,
     config::Parameters,
-    job::{Job, MAX_AUDITORS, bit},
+    job::{Job, MAX_AUDITORS, bit, first_bits},
     pool::{Pool, PoolKind},
     round::{self, Round, deadline},
     segment::{self, Segment},
@@ -26,11 +26,8 @@ pub struct Actor<'a> {
 
 /// Checks that the actor is an auditor that takes part in the round.
 pub(crate) fn require_seat(round: &Round, job: &Job, actor: &Actor) -> Result<()> {
-    job.require_place(PoolKind::Auditor, actor.place, actor.pool)?;
-    if job.excluded_auditors & bit(actor.place) != 0 {
-        return Err(Error::Excluded);
-    }
-    if actor.place < round.auditor_count { Ok(()) } else { Err(Error::WrongPlace) }
+    round.require_holder(PoolKind::Auditor, actor.place, actor.pool)?;
+    if round.excluded_auditors(job) & bit(actor.place) != 0 { Err(Error::Excluded) } else { Ok(()) }
 }
 
 /// Reveals an auditor's draw of this round: the preimage of its chain tip, which becomes the tip.
@@ -180,7 +177,7 @@ impl<'a> Closing<'a> {
                 revealed |= bit(place);
             }
         }
-        let expected = job.active_auditors(round.auditor_count);
+        let expected = first_bits(round.auditor_count) & !round.excluded_auditors(job);
         let is_complete = is_attested && revealed & expected == expected;
         if !is_complete && slot < round.audit_deadline_slot {
             return Err(Error::TooEarly);
@@ -251,13 +248,14 @@ pub(crate) fn recount(round: &mut Round, job: &mut Job, slot: u64) -> Result<()>
 /// Whether more than half of the stake of the auditors that revealed and were not convicted, in this round or another, is for a root.
 /// What a convicted vote named was found false: nobody makes it a base.
 fn has_majority(round: &Round, job: &Job, root: &[u8; 32]) -> Result<bool> {
+    let excluded = round.excluded_auditors(job);
     let (mut whole, mut agreeing) = (0u64, 0u64);
     for (place, seat) in round.auditors.iter().enumerate() {
         let is_for_it = seat.vote == *root;
         if is_for_it && seat.is_vote_convicted != 0 {
             return Ok(false);
         }
-        if job.excluded_auditors & bit(place as u8) != 0 {
+        if excluded & bit(place as u8) != 0 {
             continue;
         }
         whole = whole.checked_add(seat.stake).ok_or(Error::Overflow)?;

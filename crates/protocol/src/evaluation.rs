@@ -8,7 +8,7 @@
 //! Invariants: a score is revealed only when no score can be committed any more; an evaluator commits and reveals once; a score follows
 //! from the end state that was committed; quality lies in [0, 1]; the median is a value that an evaluator revealed.
 
-use sip_arith::int::{self, BPS_ONE, Rounding, mul_div};
+use sip_arith::int::{BPS_ONE, Rounding, mul_div};
 
 use sip_proof::{Sha256, blake3, merkle};
 
@@ -17,11 +17,13 @@ use crate::{
     audit::Actor,
     config::Config,
     job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS},
-    penalties::{Offence, Penalties},
-    pool::{Pool, PoolKind, SlashOutcome},
+    pool::{Pool, PoolKind},
     round::{self, EvaluatorSeat, QUALITY_ONE, Round},
-    segment::{self, Segment, SegmentClaim},
 };
+
+pub mod run;
+
+pub use run::{RunClaim, ScoringRun, dispute_deadline};
 
 /// The evaluator has done nothing.
 pub const ABSENT: u8 = 0;
@@ -40,11 +42,8 @@ pub const CONVICTED: u8 = 5;
 /// The moving average of improvements moves by 1 / 2^this of the difference.
 const AVERAGE_SHIFT: u32 = 2;
 
-fn seat<'a>(round: &'a mut Round, job: &Job, actor: &Actor) -> Result<&'a mut EvaluatorSeat> {
-    job.require_place(PoolKind::Evaluator, actor.place, actor.pool)?;
-    if actor.place >= round.evaluator_count {
-        return Err(Error::WrongPlace);
-    }
+fn seat<'a>(round: &'a mut Round, actor: &Actor) -> Result<&'a mut EvaluatorSeat> {
+    round.require_holder(PoolKind::Evaluator, actor.place, actor.pool)?;
     round.evaluators.get_mut(actor.place as usize).ok_or(Error::WrongPlace)
 }
 
@@ -81,19 +80,19 @@ pub fn claim<H: Sha256>(
     sums: &[u64; MAX_DOMAINS],
     accumulator_root: &[u8; 32],
     place: u8,
-) -> SegmentClaim {
-    SegmentClaim {
+) -> RunClaim {
+    RunClaim {
         start_root: sums_root::<H>(&[0; MAX_DOMAINS]),
         end_root: sums_root::<H>(sums),
         accumulator_root: *accumulator_root,
         leaf_count: spec.score_leaf_count(),
         place,
-        ..SegmentClaim::default()
+        ..RunClaim::default()
     }
 }
 
 /// The commitment to a scoring run: sha256(end root ‖ accumulator root ‖ leaf count (u32) ‖ salt ‖ evaluator pool ‖ round).
-pub fn commitment<H: Sha256>(claim: &SegmentClaim, salt: &[u8; 32], pool: &Address, round: &Address) -> [u8; 32] {
+pub fn commitment<H: Sha256>(claim: &RunClaim, salt: &[u8; 32], pool: &Address, round: &Address) -> [u8; 32] {
     H::hashv(&[&claim.end_root, &claim.accumulator_root, &claim.leaf_count.to_le_bytes(), salt, pool, round])
 }
 
@@ -101,7 +100,6 @@ pub fn commitment<H: Sha256>(claim: &SegmentClaim, salt: &[u8; 32], pool: &Addre
 #[inline(always)]
 pub fn commit_score(
     round: &mut Round,
-    job: &Job,
     pool: &Pool,
     minimum_self_bond: u64,
     actor: &Actor,
@@ -115,7 +113,7 @@ pub fn commit_score(
     if *commitment == [0; 32] {
         return Err(Error::EmptyCommitment);
     }
-    let seat = seat(round, job, actor)?;
+    let seat = seat(round, actor)?;
     if seat.status != ABSENT {
         return Err(Error::AlreadyCommitted);
     }
@@ -146,9 +144,9 @@ pub struct Reveal<'a> {
 }
 
 /// Reveals a committed scoring run, once no further commitment is possible: the scores count in the round, and the run stands
-/// as a segment.
+/// in an account of its own.
 #[inline(always)]
-pub fn reveal_score<H: Sha256>(segment: &mut Segment, reveal: Reveal) -> Result<()> {
+pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<()> {
     let Reveal { job, round, round_address, pool, actor, sums, accumulator_root, salt } = reveal;
     round.require_status(round::AGGREGATED)?;
     if actor.slot < round.score_deadline_slot && !all_committed(round) {
@@ -158,7 +156,7 @@ pub fn reveal_score<H: Sha256>(segment: &mut Segment, reveal: Reveal) -> Result<
         return Err(Error::WrongRoundStatus);
     }
     let round_job = round.job;
-    let seat = seat(round, job, actor)?;
+    let seat = seat(round, actor)?;
     match seat.status {
         COMMITTED => {}
         ABSENT => return Err(Error::NothingCommitted),
@@ -170,44 +168,15 @@ pub fn reveal_score<H: Sha256>(segment: &mut Segment, reveal: Reveal) -> Result<
     }
     seat.scores = scores(&job.spec, sums)?;
     seat.status = REVEALED;
-    segment.job = round_job;
-    segment.round = *round_address;
-    segment.pool = *actor.pool;
-    segment.operator = pool.scope;
-    segment.claim = claim;
-    segment.stake = seat.stake;
-    segment.committed_slot = actor.slot;
-    segment.status = segment::COMMITTED;
+    run.job = round_job;
+    run.round = *round_address;
+    run.pool = *actor.pool;
+    run.operator = pool.scope;
+    run.claim = claim;
+    run.stake = seat.stake;
+    run.revealed_slot = actor.slot;
+    run.status = run::REVEALED;
     Ok(())
-}
-
-/// Until when scoring runs of a round may be disputed before its tally: the time for reveals once more.
-pub fn dispute_deadline(round: &Round, job: &Job) -> Result<u64> {
-    round::deadline(round.reveal_deadline_slot, job.spec.evaluation_slots)
-}
-
-/// The verdict of a dispute that an evaluator lost: its pool is slashed, once for a run, and its scores do not count. Says whether the
-/// round was scored by them, so that it has to be undone. The caller shares what was taken ([`Config::share`]).
-#[inline(always)]
-pub fn convict(
-    run: &mut Segment,
-    round: &mut Round,
-    pool: &mut Pool,
-    penalties: &Penalties,
-    slot: u64,
-) -> Result<(SlashOutcome, bool)> {
-    if run.status == segment::CONVICTED {
-        return Ok((SlashOutcome::default(), false));
-    }
-    run.status = segment::CONVICTED;
-    pool.claims_convicted = pool.claims_convicted.saturating_add(1);
-    let seat = round.evaluators.get_mut(run.claim.place as usize).ok_or(Error::WrongPlace)?;
-    if seat.status == WITHIN {
-        round.evaluator_stake = int::sub(round.evaluator_stake, seat.stake)?;
-    }
-    seat.status = CONVICTED;
-    let is_scored_by_it = round.status == round::SCORED && medians(round) != Some(round.scores);
-    Ok((pool.punish(penalties, Offence::ConvictedRun, slot)?, is_scored_by_it))
 }
 
 /// Whether all who revealed, and were not convicted, found the same.
@@ -218,7 +187,7 @@ fn is_unanimous(round: &Round) -> bool {
 }
 
 /// Stake-weighted median of each domain over the evaluators that revealed and were not convicted; `None` without any.
-fn medians(round: &Round) -> Option<[u32; MAX_DOMAINS]> {
+pub(crate) fn medians(round: &Round) -> Option<[u32; MAX_DOMAINS]> {
     let mut values = [(0u32, 0u64); MAX_EVALUATORS];
     let mut medians = [0; MAX_DOMAINS];
     for (domain, median) in medians.iter_mut().enumerate().take(round.domain_count as usize) {

@@ -373,12 +373,12 @@ instructions! {
 
     /// Reveals a committed scoring run: the sums in its last state, from which the scores follow.
     ///
-    /// Accounts: [signer, writable] evaluator and payer · job · [writable] round · pool · [writable] segment · system program.
+    /// Accounts: [signer, writable] evaluator and payer · job · [writable] round · pool · [writable] scoring run (created) · system program.
     ///
     /// - every evaluator has committed or the commitments' deadline is reached; the reveals' deadline is not reached
     /// - the state root of the sums, the accumulator root and the salt hash to the commitment; once
     /// - sums are of domains of the job and give scores of 32 bits
-    /// - the run stands from now on as a segment at its address of round and pool: it starts at the state of zero sums
+    /// - the run stands from now on at its address of round and pool ([`crate::evaluation::ScoringRun`]): it starts at the state of zero sums
     RevealScore = 26 {
         /// Micro-nats over all held-out tokens by domain; 0 for missing domains.
         sums: [u64; MAX_DOMAINS],

@@ -373,9 +373,16 @@ impl Job {
         self.excluded_trainers & bit(place) != 0
     }
 
-    /// Keeps a trainer out of all later rounds.
-    pub fn exclude_trainer(&mut self, place: u8) {
-        self.excluded_trainers |= bit(place);
+    /// Keeps a convicted trainer or auditor out of all later rounds, if its pool still holds the place.
+    pub fn exclude(&mut self, kind: PoolKind, place: u8, pool: &Address) {
+        if self.require_place(kind, place, pool).is_err() {
+            return;
+        }
+        match kind {
+            PoolKind::Trainer => self.excluded_trainers |= bit(place),
+            PoolKind::Auditor => self.excluded_auditors |= bit(place),
+            _ => {}
+        }
     }
 
     /// The first so many auditors by place, less those that were convicted.
@@ -405,7 +412,8 @@ impl Job {
         Ok(int::mul(parameters.minimum_self_bond, self.spec.lookahead as u64)?)
     }
 
-    /// Checks that a pool holds a place.
+    /// Checks that a pool holds a place now. What was done in a round is judged by the round's own record of who held its places:
+    /// [`Round::require_holder`](crate::round::Round::require_holder).
     pub fn require_place(&self, kind: PoolKind, place: u8, pool: &Address) -> Result<()> {
         let (places, count) = match kind {
             PoolKind::Trainer => (&self.trainers, self.trainer_count),

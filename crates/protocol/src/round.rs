@@ -8,7 +8,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::{
     Address, Error, Header, Result, account,
     finality::Standing,
-    job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, bit, first_bits},
+    job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, bit, first_bits},
+    pool::PoolKind,
     segment::{self, Segment},
     setting::{MAX_SETTINGS, Snapshot},
 };
@@ -35,6 +36,8 @@ pub const QUALITY_ONE: u64 = 1_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct AuditorSeat {
+    /// Its pool: who held the place when the round was opened; zero for nobody.
+    pub pool: Address,
     /// Its wallet.
     pub operator: Address,
     /// The revealed draw.
@@ -71,6 +74,8 @@ pub struct AuditorSeat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct EvaluatorSeat {
+    /// Its pool: who held the place when the round was opened; zero for nobody.
+    pub pool: Address,
     /// [`crate::evaluation::commitment`]; zero before.
     pub commitment: [u8; 32],
     /// Revealed scores by domain, micro-nats per token.
@@ -187,9 +192,11 @@ pub struct Round {
     pub unused: u8,
     /// Steered settings, multiples of 2⁻¹⁶: what the graph reads as `Source::Setting`; 0 where the job has none.
     pub settings: [u32; MAX_SETTINGS],
+    /// Pools of the trainers by place: who held the places when the round was opened; zero for nobody.
+    pub trainers: [Address; MAX_TRAINERS],
 }
 
-account!(Round, Round, 3840);
+account!(Round, Round, 5376);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
@@ -227,8 +234,14 @@ impl Round {
         self.opened_slot = slot;
         self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
         self.eligible = eligible;
+        // From here on the round's own record says whose place is whose, whoever holds it in the job by then.
+        self.trainers = job.trainers;
+        for (seat, pool) in self.evaluators.iter_mut().zip(&job.evaluators) {
+            seat.pool = *pool;
+        }
         // A convicted auditor has nothing to reveal any more, and nothing to be paid or charged for.
-        for (place, seat) in self.auditors.iter_mut().enumerate() {
+        for (place, (seat, pool)) in self.auditors.iter_mut().zip(&job.auditors).enumerate() {
+            seat.pool = *pool;
             seat.settled = (job.excluded_auditors & bit(place as u8) != 0) as u8;
         }
         self.parent = job.chain.head();
@@ -237,6 +250,49 @@ impl Round {
         job.next_round = job.next_round.checked_add(1).ok_or(Error::Overflow)?;
         job.round_live = 1;
         Ok(())
+    }
+
+    /// Checks that a pool held a place when the round was opened.
+    pub fn require_holder(&self, kind: PoolKind, place: u8, pool: &Address) -> Result<()> {
+        let index = place as usize;
+        let holder = match kind {
+            PoolKind::Trainer => self.trainers.get(index),
+            PoolKind::Auditor => self.auditors.get(index).map(|seat| &seat.pool),
+            PoolKind::Evaluator => self.evaluators.get(index).map(|seat| &seat.pool),
+            _ => return Err(Error::WrongPoolKind),
+        };
+        match holder {
+            Some(holder) if holder == pool && *pool != [0; 32] => Ok(()),
+            _ => Err(Error::WrongPlace),
+        }
+    }
+
+    /// Trainers by place that were convicted since, in this round or another.
+    pub fn excluded_trainers(&self, job: &Job) -> u16 {
+        let mut excluded = job.excluded_trainers;
+        if excluded == 0 {
+            return 0;
+        }
+        for place in 0..MAX_TRAINERS {
+            if excluded & bit(place as u8) != 0 && job.trainers.get(place) != self.trainers.get(place) {
+                excluded &= !bit(place as u8);
+            }
+        }
+        excluded
+    }
+
+    /// Auditors by place that were convicted since, in this round or another.
+    pub fn excluded_auditors(&self, job: &Job) -> u16 {
+        let mut excluded = job.excluded_auditors;
+        if excluded == 0 {
+            return 0;
+        }
+        for (place, seat) in self.auditors.iter().enumerate() {
+            if excluded & bit(place as u8) != 0 && job.auditors.get(place) != Some(&seat.pool) {
+                excluded &= !bit(place as u8);
+            }
+        }
+        excluded
     }
 
     /// Checks the phase.
@@ -249,7 +305,7 @@ impl Round {
     pub fn close_commits(&mut self, job: &Job, slot: u64) -> Result<()> {
         self.require_status(OPEN)?;
         // Who was convicted meanwhile commits nothing any more, and nobody waits for it.
-        let awaited = self.eligible & !job.excluded_trainers & !self.committed;
+        let awaited = self.eligible & !self.excluded_trainers(job) & !self.committed;
         if awaited != 0 && slot < self.commit_deadline_slot {
             return Err(Error::TooEarly);
         }

@@ -262,7 +262,7 @@ impl Segment {
             return Ok(SlashOutcome::default());
         }
         self.status = CONVICTED;
-        job.exclude_trainer(self.claim.place);
+        job.exclude(PoolKind::Trainer, self.claim.place, &self.pool);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
         pool.punish(penalties, offence, slot)
     }
@@ -271,8 +271,8 @@ impl Segment {
 /// Checks that a trainer may claim this in an open round: its place, the number of leaves.
 fn check_claim(job: &Job, round: &Round, pool_address: &Address, claim: &SegmentClaim) -> Result<()> {
     round.require_status(round::OPEN)?;
-    job.require_place(PoolKind::Trainer, claim.place, pool_address)?;
-    if round.eligible & bit(claim.place) == 0 || job.is_excluded(claim.place) {
+    round.require_holder(PoolKind::Trainer, claim.place, pool_address)?;
+    if round.eligible & !round.excluded_trainers(job) & bit(claim.place) == 0 {
         return Err(Error::Excluded);
     }
     if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {

@@ -185,6 +185,8 @@ fn instructions_have_the_tags_names_and_arguments_of_the_pages() {
         size::<court::OpenGenesisDispute>(),
         size::<court::ResolveAuditorDispute>(),
         size::<court::ResolveGenesisDispute>(),
+        size::<court::OpenRunDispute>(),
+        size::<court::ResolveRunDispute>(),
         size::<finality::CommitAccusation>(),
         size::<finality::WithdrawAccusation>(),
         size::<finality::ExpireAccusation>(),

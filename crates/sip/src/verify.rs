@@ -6,7 +6,7 @@ use sip_model::export::load_pretrained;
 use sip_model::params;
 use sip_node::{SegmentTask, State, Worker, scoring};
 use sip_proof::{HostSha256, Leaf, Sha256};
-use sip_protocol::evaluation;
+use sip_protocol::evaluation::{self, ScoringRun};
 use sip_protocol::finality::availability::{self, Demand};
 use sip_protocol::finality::{NO_ROUND, seed};
 use sip_protocol::job::{Job, bit};
@@ -315,8 +315,7 @@ impl Verifier {
             if round.evaluators[person.place as usize].status != evaluation::WITHIN {
                 continue;
             }
-            let account: segment::Segment =
-                self.world.read(&self.world.program.segment(round_address, &person.pool()?))?;
+            let account: ScoringRun = self.world.read(&self.world.program.run(round_address, &person.pool()?))?;
             let claim = evaluation::claim::<HostSha256>(&job.spec, &sums, &run.accumulator_root(), person.place);
             if account.claim != claim {
                 let name = &person.name;

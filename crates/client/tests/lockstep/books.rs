@@ -15,7 +15,6 @@ use sip_protocol::{
     finality::availability::{Asking, Demand},
     finality::instruction::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData, RetireDataset},
     instruction::*,
-    job::Job,
     money::*,
     pool::{ACTIVE, Pool, PoolKind, SEED_SHARES},
     position::{Position, Ticket},
@@ -485,6 +484,7 @@ impl Books {
         let mut config = self.config(call, 0)?;
         let mut round: Round = self.read(&call.key(round_place))?;
         let mut pool: Pool = self.read(&call.key(pool_place))?;
+        let round_before = round;
         let mut settlement = Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: call.slot };
         let place = call.arguments.first().copied().unwrap_or_default();
         match tag {
@@ -496,11 +496,11 @@ impl Books {
             SettleData::TAG => drop(settlement.data(place, &self.read::<Dataset>(&call.key(3))?)?),
             SettlePatrons::TAG => drop(settlement.patrons(place)?),
             SettleAudit::TAG => {
-                self.read::<Job>(&call.key(1))?.require_place(PoolKind::Auditor, place, &call.bytes(3))?;
+                round_before.require_holder(PoolKind::Auditor, place, &call.bytes(3))?;
                 settlement.audit(place)?;
             }
             _ => {
-                self.read::<Job>(&call.key(1))?.require_place(PoolKind::Evaluator, place, &call.bytes(3))?;
+                round_before.require_holder(PoolKind::Evaluator, place, &call.bytes(3))?;
                 settlement.evaluation(place)?;
             }
         }

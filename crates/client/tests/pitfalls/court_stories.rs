@@ -3,8 +3,8 @@
 use crate::court::{Court, hall::Hall};
 use crate::table::{send_guarded, send_unread};
 use sip_client::{
-    GenesisAccusation, StateDemand,
-    testing::{Cast, Scene, named},
+    Accusation, GenesisAccusation, StateDemand,
+    testing::{Cast, Scene, named, scores},
 };
 use sip_node::availability::{data_answer, state_answer};
 use sip_node::dispute::synthetic::{Lie, node};
@@ -74,6 +74,39 @@ pub(crate) fn auditors_are_disputed() {
         let resolve = hall.resolve_instruction(&dispute, 0);
         send_unread(&mut hall.scene.world, resolve, &challenger, &[], &[unread]);
     }
+}
+
+pub(crate) fn a_scoring_run_is_disputed() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    (0..3).for_each(|evaluator| scene.commit_score(evaluator, &scores(5_000_000)));
+    (0..3).for_each(|evaluator| scene.reveal_score(evaluator, &scores(5_000_000)));
+    let (program, job, round, pool) = (scene.world.program, scene.job, scene.round(), scene.evaluators[0].seat.pool);
+    let (run, datasets) = (program.run(&round, &pool), scene.datasets.clone());
+    let [first, second] = ["accuser", "late accuser"].map(|name| scene.world.wallet(name));
+    let wallets = [first.pubkey(), second.pubkey()];
+    let accusations = [&wallets[0], &wallets[1]].map(|challenger| Accusation {
+        challenger,
+        job: &job,
+        round: &round,
+        pool: &pool,
+        datasets: &datasets,
+        salt: &[9; 32],
+    });
+    send_guarded(&mut scene.world, program.commit_run_accusation(&accusations[0]), &first, &[]);
+    scene.world.advance(1);
+    scene.world.send(&[program.commit_run_accusation(&accusations[1])], &[&second]);
+    send_guarded(&mut scene.world, program.open_run_dispute(&accusations[0]), &first, &[]);
+    scene.world.advance(Parameters::DEFAULT.clock_slots + 1);
+    scene.crank(program.time_out(&program.dispute(&run, &wallets[0])));
+    // A conviction burns nothing.
+    let resolve = program.resolve_run_dispute(&wallets[0], &job, &round, &pool);
+    send_unread(&mut scene.world, resolve, &first, &[], &[8]);
+    let withdraw = program.withdraw_hidden(&accusations[1].hidden(&run), None);
+    send_guarded(&mut scene.world, withdraw, &second, &[]);
+    send_guarded(&mut scene.world, program.claim_bounty(&run, &wallets[0]), &first, &[]);
 }
 
 pub(crate) fn a_genesis_state_is_disputed() {

@@ -253,6 +253,7 @@ fn seed_collision() {
         seed::JOB,
         seed::ROUND,
         seed::SEGMENT,
+        seed::RUN,
         seed::DISPUTE,
         seed::EMISSION,
         seed::FEES,

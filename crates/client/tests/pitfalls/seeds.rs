@@ -30,6 +30,7 @@ fn forms(kind: Option<AccountKind>) -> Vec<(&'static [u8], Vec<Part>)> {
         Some(AccountKind::Job) => vec![(seed::JOB, vec![Key, Number(4)])],
         Some(AccountKind::Round) => vec![(seed::ROUND, vec![Key, Number(4)])],
         Some(AccountKind::Segment) => vec![(seed::SEGMENT, vec![Key, Key])],
+        Some(AccountKind::ScoringRun) => vec![(seed::RUN, vec![Key, Key])],
         Some(AccountKind::Dispute) => {
             vec![(seed::DISPUTE, vec![Key, Key]), (seed::DISPUTE, vec![Key, Key, Number(1)])]
         }

@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use crate::{court_stories, guards, money_stories, yes::yes_program};
 
 /// Every part of the protocol's life that brings instructions into the table.
-const STORIES: [fn(); 14] = [
+const STORIES: [fn(); 15] = [
     guards::settings_are_guarded,
     guards::the_configuration_is_guarded,
     guards::stake_is_guarded,
@@ -27,6 +27,7 @@ const STORIES: [fn(); 14] = [
     guards::a_round_without_a_majority_is_voided_under_guard,
     court_stories::a_segment_is_disputed,
     court_stories::auditors_are_disputed,
+    court_stories::a_scoring_run_is_disputed,
     court_stories::a_genesis_state_is_disputed,
     court_stories::demands_are_answered,
     money_stories::a_model_is_paid_for,

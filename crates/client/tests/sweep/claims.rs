@@ -323,11 +323,11 @@ impl Claims {
         let accusation =
             Accusation { challenger: &wallet, job: &job, round: &round, pool: &pool, datasets: &datasets, salt: &SALT };
         let keys = [evaluators[0].0.insecure_clone(), self.scores_challenger.key.insecure_clone()];
-        scene.world.send(&[program.commit_accusation(&accusation)], &[&keys[1]]);
+        scene.world.send(&[program.commit_run_accusation(&accusation)], &[&keys[1]]);
         scene.world.advance(1);
-        scene.world.send(&[program.open_dispute(&accusation)], &[&keys[1]]);
-        let dispute = program.dispute(&program.segment(&round, &pool), &wallet);
-        let resolve = program.resolve_dispute(&wallet, &job, &round, &pool);
+        scene.world.send(&[program.open_run_dispute(&accusation)], &[&keys[1]]);
+        let dispute = program.dispute(&program.run(&round, &pool), &wallet);
+        let resolve = program.resolve_run_dispute(&wallet, &job, &round, &pool);
         let graph = Arc::new(self.scoring.task.graph_evidence());
         let (defender, challenger) = (Defender::new(graph.clone(), defence), Challenger::new(graph, view));
         judge(scene, Opened { dispute, keys, resolve }, is_false, random, defender, challenger);

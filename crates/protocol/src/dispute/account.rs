@@ -11,7 +11,6 @@ use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
     data::Dataset,
-    evaluation,
     finality::accusation::{Convictor, Revealed},
     job::{Job, MAX_DOMAINS},
     penalties::Offence,
@@ -27,7 +26,7 @@ use crate::{
 pub struct Dispute {
     /// Kind, version, bump.
     pub header: Header,
-    /// The segment that is accused or was attested; of a vote the round, of a genesis state the job.
+    /// The segment that is accused or was attested; a scoring run; of a vote the round, of a genesis state the job.
     pub subject: Address,
     /// Its job.
     pub job: Address,
@@ -95,13 +94,8 @@ impl Dispute {
     /// round ([`Round::open_challenge`]); the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open<H: Sha256>(&mut self, case: &Case<'_>, segment: &mut Segment, pool: &mut Pool) -> Result<()> {
         let Case { job, round, slot, .. } = *case;
-        // An evaluator's segment is a scoring run: no pool is of two kinds.
-        let is_run = job.require_place(PoolKind::Evaluator, segment.claim.place, &segment.pool).is_ok();
-        if is_run {
-            round.require_run_challengeable(job, slot)?;
-        } else {
-            round.require_challengeable(slot)?;
-        }
+        round.require_holder(PoolKind::Trainer, segment.claim.place, &segment.pool)?;
+        round.require_challengeable(slot)?;
         require(segment.operator != *case.challenger, Error::OwnSegment)?;
         segment.open_dispute(pool)?;
         self.subject = *case.segment_address;
@@ -117,11 +111,8 @@ impl Dispute {
             Some(CaseKind::Segment) => {
                 require(case.args.names_no_graph(), Error::WrongCase)?;
                 self.set_segment(job, round, segment)?;
-                if is_run {
-                    self.set_run(job, round)?;
-                }
             }
-            Some(CaseKind::Start | CaseKind::Update) if !is_run && job.spec.is_compressed() => {
+            Some(CaseKind::Start | CaseKind::Update) if job.spec.is_compressed() => {
                 self.set_graph::<H>(case.args, job, round, &segment.claim)?;
             }
             _ => return Err(Error::WrongCase),
@@ -151,26 +142,6 @@ impl Dispute {
         ground.accumulator_root = segment.claim.accumulator_root;
         ground.trainer = segment.claim.place as u32;
         ground.carried = job.spec.state_count;
-        Ok(())
-    }
-
-    /// Notes that the segment is a scoring run: another graph, held-out windows, and as its base the one that is scored.
-    fn set_run(&mut self, job: &Job, round: &Round) -> Result<()> {
-        let ground = &mut self.game.ground;
-        ground.case = CaseKind::Score as u32;
-        ground.nodes_root = job.spec.score_nodes_root;
-        ground.outputs_root = job.spec.score_outputs_root;
-        ground.node_count = job.spec.score_node_count;
-        ground.state_count = 1;
-        ground.carried = 1;
-        ground.base_entries = job.spec.entries_of_base();
-        ground.base_count = 1;
-        *ground.bases.first_mut().ok_or(Error::WrongCase)? = round.next_base;
-        ground.inner_steps = job.spec.score_steps();
-        ground.steps_per_leaf = job.spec.score_leaf_interval;
-        ground.batch_rows = job.spec.score_rows;
-        ground.windows = job.spec.score_windows;
-        ground.first_step = 0;
         Ok(())
     }
 
@@ -277,18 +248,11 @@ impl Dispute {
     /// accusation's bond is burned.
     pub fn resolve(&mut self, parties: &mut Verdict<'_>) -> Result<Payout> {
         let case = self.game.ground.case()?;
-        let is_segment = matches!(case, CaseKind::Segment | CaseKind::Score | CaseKind::Start | CaseKind::Update);
+        let is_segment = matches!(case, CaseKind::Segment | CaseKind::Start | CaseKind::Update);
         require(is_segment, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
-        if case == CaseKind::Score {
-            parties.round.run_disputes = parties.round.run_disputes.checked_sub(1).ok_or(Error::Underflow)?;
-        }
         let payout = if outcome == Outcome::Convicted {
-            if case == CaseKind::Score {
-                parties.convict_run(&self.challenger, self.committed_slot)?;
-            } else {
-                parties.convict(&self.challenger, self.committed_slot, Offence::ConvictedSegment)?;
-            }
+            parties.convict(&self.challenger, self.committed_slot, Offence::ConvictedSegment)?;
             Payout { to_challenger: bond, burned: 0 }
         } else {
             let (burned, kept) = forfeit(parties.config, bond)?;
@@ -345,6 +309,7 @@ impl Verdict<'_> {
         Ok(())
     }
 
+<<<<<<< HEAD
     /// Convicts a segment whose state was withheld, likewise, but for no bounty: what would be one waits, nobody's, for an accusation.
     /// Returns what of the own bond's slash goes to who asked in vain, at most `most`: nothing if the segment was convicted before.
     pub fn convict_silence(&mut self, most: u64) -> Result<u64> {
@@ -373,6 +338,8 @@ impl Verdict<'_> {
         Ok(())
     }
 
+=======
+>>>>>>> holders
     fn award(&mut self, challenger: &Address, committed_slot: u64, slashed: &SlashOutcome) -> Result<()> {
         self.segment.escrow.share(self.config, &Convictor { challenger, committed_slot }, slashed)
     }

@@ -18,7 +18,7 @@ use crate::{
     penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
-    segment::Segment,
+    segment::{self, Segment},
 };
 
 /// Who accuses, and by which rules.
@@ -80,7 +80,7 @@ pub struct AuditorVerdict<'a> {
 }
 
 impl Dispute {
-    fn begin(&mut self, accuser: &Accuser<'_>, case: CaseKind, defendant: &Address) -> Result<()> {
+    pub(super) fn begin(&mut self, accuser: &Accuser<'_>, case: CaseKind, defendant: &Address) -> Result<()> {
         require(defendant != accuser.wallet, Error::OwnClaim)?;
         self.defendant = *defendant;
         self.challenger = *accuser.wallet;
@@ -97,7 +97,7 @@ impl Dispute {
         let VoteCase { accuser, job, args, .. } = case;
         let place = args.place as u8;
         require(args.place < round.auditor_count as u32, Error::WrongPlace)?;
-        job.require_place(PoolKind::Auditor, place, case.pool_address)?;
+        round.require_holder(PoolKind::Auditor, place, case.pool_address)?;
         let seat = round.auditors.get(place as usize).ok_or(Error::WrongPlace)?;
         let (vote, disputes) = (seat.vote, seat.vote_disputes.checked_add(1).ok_or(Error::Overflow)?);
         require(round.is_vote_challengeable(accuser.slot) && vote != [0; 32], Error::NoClaim)?;
@@ -139,9 +139,12 @@ impl Dispute {
         pool.freeze()
     }
 
-    /// Notes what the next accepted segment handed over, of the trainer in this place.
-    pub fn set_base(&mut self, job: &Job, segment: &Segment, place: u8) -> Result<()> {
+    /// Notes what the next accepted segment handed over: that of the trainer who held this place in the round. It counted at the closing,
+    /// whatever was found out about it since; the round is the dispute's.
+    pub fn set_base(&mut self, job: &Job, round: &Round, segment: &Segment, place: u8) -> Result<()> {
         require(segment.round == self.round && segment.claim.place == place, Error::WrongSegments)?;
+        require(round.accepted & bit(place) != 0 && segment.status != segment::COMMITTED, Error::WrongSegments)?;
+        round.require_holder(PoolKind::Trainer, place, &segment.pool)?;
         let ground = &mut self.game.ground;
         let base = ground.bases.get_mut(ground.base_count as usize).ok_or(Error::WrongSegments)?;
         *base = *segment.claim.result_root(&job.spec);
@@ -153,7 +156,7 @@ impl Dispute {
     /// comes out of the accusation; the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open_attestation<H: Sha256>(&mut self, case: &AttestationCase<'_>, pool: &mut Pool) -> Result<()> {
         let AttestationCase { accuser, job, round, segment, place, .. } = case;
-        job.require_place(PoolKind::Auditor, *place, case.pool_address)?;
+        round.require_holder(PoolKind::Auditor, *place, case.pool_address)?;
         let deadline = int::add(round.vote_deadline_slot, job.spec.audit_slots as u64)?;
         require(segment.shown & bit(*place) != 0 && accuser.slot < deadline, Error::NoClaim)?;
         self.begin(accuser, CaseKind::Attestation, &pool.scope)?;
@@ -202,14 +205,14 @@ impl Dispute {
         Ok((outcome, core::mem::take(&mut self.bond)))
     }
 
-    fn convictor(&self) -> Convictor<'_> {
+    pub(super) fn convictor(&self) -> Convictor<'_> {
         Convictor { challenger: &self.challenger, committed_slot: self.committed_slot }
     }
 
     /// Takes a convicted auditor out of the job's later rounds, and its stake and pay out of this one. What it claimed stays on record:
     /// an accusation of the same claim that was committed earlier may still be opened, and one of another claim.
     fn strike(&self, job: &mut Job, round: &mut Round, case: CaseKind) -> Result<()> {
-        job.excluded_auditors |= bit(self.place);
+        job.exclude(PoolKind::Auditor, self.place, &self.pool);
         let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
         // Once it was settled its part is gone, and the others' parts are of the same whole.
         if seat.settled == 0 {
@@ -242,8 +245,8 @@ impl Dispute {
                 CaseKind::Aggregate => Offence::ConvictedVote,
                 _ => Offence::ConvictedAttestation,
             };
-            let slashed = if job.excluded_auditors & bit(self.place) != 0 {
-                // Once in a job: whatever else it claimed, its own bond is gone.
+            let slashed = if pool.claims_convicted != 0 {
+                // Once: whatever else it claimed, its own bond is gone.
                 SlashOutcome::default()
             } else {
                 pool.punish(&config.parameters.penalties, offence, *slot)?

@@ -1,11 +1,11 @@
-//! The instructions of a dispute: tags 64 to 74. See [`crate::instruction`] for the form.
+//! The instructions of a dispute: tags 64 to 74, 77 and 78. See [`crate::instruction`] for the form.
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::instruction::{Args, instructions};
 
 instructions! {
-    /// Accuses a segment or a scoring run.
+    /// Accuses a segment.
     ///
     /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · [writable] segment · [writable] trainer's
     /// pool · [writable] dispute · [writable] accusation · system program · the job's datasets in order.
@@ -27,8 +27,8 @@ instructions! {
         sibling: [u8; 32],
         /// Nodes of the graph.
         node_count: u32,
-        /// Which of the segment's claims is false, a [`super::CaseKind`]: its steps (0, of a scoring run too), or in a job with compressed
-        /// updates the state that it starts from (5), or its update (6).
+        /// Which of the segment's claims is false, a [`super::CaseKind`]: its steps (0), or in a job with compressed updates the
+        /// state that it starts from (5), or its update (6).
         case: u32,
     }
 
@@ -160,6 +160,32 @@ instructions! {
     /// - acquitted: the penalties' part of the challenger's bond is burned, the rest is added to the genesis bond, or insured if the job
     ///   is closed
     ResolveGenesisDispute = 74 {}
+
+    /// Accuses a scoring run.
+    ///
+    /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · [writable] scoring run · [writable]
+    /// evaluator's pool · [writable] dispute · [writable] accusation · system program · the job's datasets in order.
+    ///
+    /// - round, run, pool and job belong together; the pool held the place when the round was opened; before the tally the time to dispute
+    ///   scores is not over, after it the round cannot be final yet
+    /// - as for [`OpenDispute`], the accusation is of this run, and was committed after it was revealed; the challenger is not its
+    ///   evaluator and has no other dispute on it; every dataset is the job's
+    /// - the bond moves from the accusation; the pool is frozen; both clocks are filled and the evaluator's runs
+    OpenRunDispute = 77 {
+        /// The accusation's salt.
+        salt: [u8; 32],
+    }
+
+    /// Applies the verdict of a dispute on a scoring run.
+    ///
+    /// Accounts: [writable] config · [writable] job · [writable] round · [writable] scoring run · [writable] evaluator's pool ·
+    /// [writable] dispute · [writable] a token account of the challenger · [writable] vault · [writable] mint · token program.
+    ///
+    /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
+    /// - convicted: the run's scores do not count, the pool is slashed, once for a run, and the bounty waits in the run for whoever
+    ///   accused first; if the round was scored by it, the round is undone
+    /// - the bonds go as with [`ResolveDispute`]; the pool has one dispute less
+    ResolveRunDispute = 78 {}
 }
 
 impl OpenDispute {

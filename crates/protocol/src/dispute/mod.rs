@@ -18,6 +18,7 @@ mod game;
 mod ground;
 pub mod instruction;
 mod phase;
+mod run;
 mod trainer;
 
 pub use account::{Case, Dispute, Payout, Play, Verdict};
@@ -26,6 +27,7 @@ pub use claims::{Accuser, AttestationCase, AuditorVerdict, VoteCase, overturn_ba
 pub use game::{Game, MAX_NODE, MAX_PAYLOAD, MAX_PINNED, MAX_TRACE_PATH, Turn};
 pub use ground::{Ground, MAX_BASES, StateInput};
 pub use phase::{CaseKind, MoveKind, Outcome, Phase, Side};
+pub use run::{RunCase, RunVerdict};
 
 /// Most pieces of a chain.
 pub const MAX_PIECES: u32 = 256;

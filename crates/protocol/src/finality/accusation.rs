@@ -11,6 +11,7 @@ use sip_proof::Sha256;
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
+    evaluation::run::{self, ScoringRun},
     job::{Job, bit},
     penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
@@ -44,13 +45,18 @@ pub struct Accusation {
 account!(Accusation, Accusation, 88, liabilities: |accusation| Ok(accusation.bond));
 
 /// What an accusation commits: sha256("sip.accuse.2" ‖ subject ‖ place ‖ challenger ‖ salt). The subject is the segment that is accused
-/// or was attested, of a vote the round, of a genesis state the job; the place is the auditor's, or [`NO_PLACE`].
+/// or was attested, the scoring run, of a vote the round, of a genesis state the job; the place is the auditor's, or [`NO_PLACE`].
 pub fn hash<H: Sha256>(subject: &Address, place: u8, challenger: &Address, salt: &[u8; 32]) -> [u8; 32] {
     H::hashv(&[TAG, subject, &[place], challenger, salt])
 }
 
+<<<<<<< HEAD
 /// A bounty that waits until it is certain whose it is; nobody's where silence convicted, for whoever accuses while that is possible. It lies where the bond was taken that it comes from: a segment's (and a scoring
 /// run's) in the segment; an auditor's, who is slashed once in a job, in its pool; a creator's in the job.
+=======
+/// A bounty that waits until it is certain whose it is. It lies where the bond was taken that it comes from: a segment's in the
+/// segment, a scoring run's in the run; an auditor's, who is slashed once in a job, in its pool; a creator's in the job.
+>>>>>>> holders
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Escrow {
@@ -144,7 +150,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// A trainer's segment or an evaluator's scoring run, whatever in it is accused.
+    /// A trainer's segment, whatever in it is accused.
     pub fn of_segment(address: &Address, segment: &Segment) -> Claim {
         Claim {
             subject: *address,
@@ -152,6 +158,17 @@ impl Claim {
             made_slot: segment.committed_slot,
             is_convicted: segment.status == CONVICTED,
             escrow: segment.escrow,
+        }
+    }
+
+    /// An evaluator's scoring run.
+    pub fn of_run(address: &Address, run: &ScoringRun) -> Claim {
+        Claim {
+            subject: *address,
+            place: NO_PLACE,
+            made_slot: run.revealed_slot,
+            is_convicted: run.status == run::CONVICTED,
+            escrow: run.escrow,
         }
     }
 
@@ -211,7 +228,7 @@ pub struct Auditor<'a> {
 
 impl Auditor<'_> {
     fn seat<'a>(&self, round: &'a Round) -> Result<&'a AuditorSeat> {
-        self.job.require_place(PoolKind::Auditor, self.place, self.pool_address)?;
+        round.require_holder(PoolKind::Auditor, self.place, self.pool_address)?;
         round.auditors.get(self.place as usize).ok_or(Error::WrongPlace)
     }
 }

@@ -158,8 +158,7 @@ impl Demand {
         segment: &mut Segment,
         pool: &mut Pool,
     ) -> Result<()> {
-        // What an evaluator commits is a scoring run, whose state everybody knows.
-        job.require_place(PoolKind::Trainer, segment.claim.place, &segment.pool)?;
+        round.require_holder(PoolKind::Trainer, segment.claim.place, &segment.pool)?;
         round.require_challengeable(asking.slot)?;
         let entry_count = job.spec.entries_of_result();
         let is_previous = job.spec.is_compressed() && asking.entry >= entry_count;

@@ -20,7 +20,7 @@ instructions! {
     /// Takes an accusation back whole that has nothing left to accuse.
     ///
     /// Accounts: [signer, writable] challenger · config · [writable] accusation · [writable] a token account of the challenger ·
-    /// [writable] vault · token program · the subject: segment, of a vote the round, of a genesis state the job · and of an auditor's
+    /// [writable] vault · token program · the subject: segment, scoring run, of a vote the round, of a genesis state the job · and of an auditor's
     /// claim its job · its round · its pool.
     ///
     /// - the accusation is the signer's, of this claim
@@ -44,7 +44,7 @@ instructions! {
 
     /// Pays the bounty of a conviction.
     ///
-    /// Accounts: config · [writable] segment, of an auditor's claim its pool, of a genesis state the job · [writable] a token account of
+    /// Accounts: config · [writable] segment or scoring run, of an auditor's claim its pool, of a genesis state the job · [writable] a token account of
     /// who has the bounty · [writable] vault · token program.
     ///
     /// - anyone may; no dispute on the segment, pool or genesis state is open, and no accusation that was committed earlier can still

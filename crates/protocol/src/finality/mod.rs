@@ -167,6 +167,12 @@ impl Round {
         self.open_challenge()
     }
 
+    /// A dispute on a scoring run ends.
+    pub fn close_run_dispute(&mut self) -> Result<()> {
+        self.run_disputes = self.run_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        self.close_challenge()
+    }
+
     /// A dispute or a demand on one of its segments begins.
     pub fn open_challenge(&mut self) -> Result<()> {
         self.open_challenges = self.open_challenges.checked_add(1).ok_or(Error::Overflow)?;

@@ -49,15 +49,16 @@ impl Case<'_> {
 
     /// The pool that answers for the claim; none of a genesis state.
     pub(super) fn pool(&self) -> Option<Address> {
-        let job = &self.here.job;
-        let (pools, place) = match self.claim {
+        let round = &self.seen?.round;
+        let pool = match self.claim {
             Claim::Genesis => return None,
-            Claim::Segment { place, .. } => (&job.trainers, place),
-            Claim::Run { place, .. } => (&job.evaluators, place),
-            Claim::Vote { place, .. } => (&job.auditors, place),
-            Claim::Attestation { auditor, .. } => (&job.auditors, auditor),
+            Claim::Segment { place, .. } => *round.trainers.get(usize::from(place))?,
+            Claim::Run { place, .. } => round.evaluators.get(usize::from(place))?.pool,
+            Claim::Vote { place, .. } | Claim::Attestation { auditor: place, .. } => {
+                round.auditors.get(usize::from(place))?.pool
+            }
         };
-        pools.get(usize::from(place)).copied().map(Address::new_from_array)
+        Some(Address::new_from_array(pool))
     }
 
     /// Our dispute on the claim.
@@ -84,7 +85,8 @@ impl Case<'_> {
     pub(super) fn accused(&self) -> Result<accusation::Claim> {
         let (job, subject) = (&self.here.job, self.subject()?);
         let auditor = |place: u8| {
-            let (pool_address, pool) = self.here.auditors.get(usize::from(place)).context("the claim has no pool")?;
+            let holder = self.pool().context("the claim has no pool")?;
+            let (pool_address, pool) = self.here.auditor(&holder).context("the claim's pool is not known")?;
             Ok::<_, anyhow::Error>(accusation::Auditor { job, pool_address: pool_address.as_array(), pool, place })
         };
         let missing = || format!("{}: it has no account", self.claim);
@@ -92,11 +94,11 @@ impl Case<'_> {
             Claim::Genesis => accusation::Claim::of_genesis(subject.as_array(), job),
             Claim::Segment { place, .. } => {
                 let stands = self.seen()?.segment(place).with_context(missing)?;
-                accusation::Claim::of_segment(subject.as_array(), &stands.segment)
+                accusation::Claim::of_segment(subject.as_array(), &stands.state)
             }
             Claim::Run { place, .. } => {
                 let stands = self.seen()?.run(place).with_context(missing)?;
-                accusation::Claim::of_segment(subject.as_array(), &stands.segment)
+                accusation::Claim::of_run(subject.as_array(), &stands.state)
             }
             Claim::Vote { place, .. } => {
                 let round = &self.seen()?.round;
@@ -104,7 +106,7 @@ impl Case<'_> {
             }
             Claim::Attestation { place, auditor: by, .. } => {
                 let (seen, by) = (self.seen()?, auditor(by)?);
-                let segment = &seen.segment(place).with_context(missing)?.segment;
+                let segment = &seen.segment(place).with_context(missing)?.state;
                 accusation::Claim::of_attestation(subject.as_array(), segment, &seen.round, &by).map_err(rule)?
             }
         })
@@ -164,7 +166,11 @@ impl Case<'_> {
     pub(super) fn open(&self, part: Option<Part>) -> Result<Instruction> {
         let (challenger, job, salt, datasets) = (&self.wallet, &self.job, &self.salt()?, &self.here.datasets());
         Ok(match self.claim {
-            Claim::Segment { .. } | Claim::Run { .. } => {
+            Claim::Run { .. } => {
+                let (round, pool) = (&self.seen()?.address, &self.pool().context("the claim has no pool")?);
+                self.program.open_run_dispute(&Accusation { challenger, job, round, pool, datasets, salt })
+            }
+            Claim::Segment { .. } => {
                 let (round, pool) = (&self.seen()?.address, &self.pool().context("the claim has no pool")?);
                 let accusation = Accusation { challenger, job, round, pool, datasets, salt };
                 match part {
@@ -208,8 +214,11 @@ impl Case<'_> {
     pub(super) fn resolve(&self, challenger: &Address, dispute: &Address) -> Result<Instruction> {
         let pool = || self.pool().context("the claim has no pool");
         Ok(match self.claim {
-            Claim::Segment { .. } | Claim::Run { .. } => {
+            Claim::Segment { .. } => {
                 self.program.resolve_dispute(challenger, &self.job, &self.seen()?.address, &pool()?)
+            }
+            Claim::Run { .. } => {
+                self.program.resolve_run_dispute(challenger, &self.job, &self.seen()?.address, &pool()?)
             }
             Claim::Vote { .. } | Claim::Attestation { .. } => {
                 let round = &self.seen()?.address;

@@ -60,7 +60,7 @@ impl<L: Ledger> Watch<'_, L> {
     /// What is needed of a segment and not there, since it cannot be replayed, or is not to be: what it hands over, or else the update
     /// that it goes on from, whose entries follow those of its own. Gives the number of the first entry.
     fn withheld(&self, here: &Here, seen: &Seen, stands: &Stands) -> Result<Option<u32>> {
-        let committed = &stands.segment;
+        let committed = &stands.state;
         let can_be_asked = seen.round.status != round::OPEN
             && seen.round.require_challengeable(here.slot).is_ok()
             && committed.status != segment::CONVICTED
@@ -127,7 +127,7 @@ impl<L: Ledger> Watch<'_, L> {
         };
         let wallet = self.wallet();
         let address = self.program.demand(&stands.address, &wallet, asked.entry, asked.chunk);
-        let pool = Address::new_from_array(stands.segment.pool);
+        let pool = Address::new_from_array(stands.state.pool);
         let demand = StateDemand {
             demander: &wallet,
             job: &self.job,
@@ -146,7 +146,7 @@ impl<L: Ledger> Watch<'_, L> {
             if asked.ended {
                 return Ok(false);
             }
-            if seen.round.require_challengeable(here.slot).is_err() || stands.segment.status == segment::CONVICTED {
+            if seen.round.require_challengeable(here.slot).is_err() || stands.state.status == segment::CONVICTED {
                 self.record.ask(&name, &Asked { ended: true, ..asked })?;
                 return Ok(false);
             }

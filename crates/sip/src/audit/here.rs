@@ -7,17 +7,17 @@ use sip_protocol::job::{Job, bit};
 use sip_protocol::pool::Pool;
 use sip_protocol::round::{self, Round};
 use sip_protocol::segment::Segment;
-use sip_protocol::{attestation, evaluation};
+use sip_protocol::{attestation, evaluation::{self, ScoringRun}};
 use solana_address::Address;
 
 use super::claim::Claim;
 use crate::run::prepare::hex;
 
 /// A segment, or a scoring run, where it stands.
-pub(super) struct Stands {
+pub(super) struct Stands<T = Segment> {
     pub address: Address,
     pub place: u8,
-    pub segment: Box<Segment>,
+    pub state: Box<T>,
 }
 
 /// A round with what was committed in it.
@@ -25,9 +25,9 @@ pub(super) struct Seen {
     pub address: Address,
     pub round: Box<Round>,
     /// By place.
-    pub segments: Vec<Stands>,
+    pub segments: Vec<Stands<Segment>>,
     /// Scoring runs that were revealed, by place.
-    pub runs: Vec<Stands>,
+    pub runs: Vec<Stands<ScoringRun>>,
 }
 
 /// A job and its rounds.
@@ -37,7 +37,7 @@ pub(super) struct Here {
     pub slot: u64,
     pub config: Box<Config>,
     pub job: Box<Job>,
-    /// The auditors' pools by place.
+    /// The pools of the auditors of the job and of all these rounds.
     pub auditors: Vec<(Address, Box<Pool>)>,
     /// In order; those that nothing is left to do about are left out.
     pub rounds: Vec<Seen>,
@@ -48,17 +48,17 @@ impl Seen {
         self.round.index
     }
 
-    pub(super) fn segment(&self, place: u8) -> Option<&Stands> {
+    pub(super) fn segment(&self, place: u8) -> Option<&Stands<Segment>> {
         self.segments.iter().find(|stands| stands.place == place)
     }
 
-    pub(super) fn run(&self, place: u8) -> Option<&Stands> {
+    pub(super) fn run(&self, place: u8) -> Option<&Stands<ScoringRun>> {
         self.runs.iter().find(|stands| stands.place == place)
     }
 
     /// The addresses of the accepted segments in order of place.
     pub(super) fn accepted(&self) -> Vec<Address> {
-        let is_accepted = |stands: &&Stands| self.round.accepted & bit(stands.place) != 0;
+        let is_accepted = |stands: &&Stands<Segment>| self.round.accepted & bit(stands.place) != 0;
         self.segments.iter().filter(is_accepted).map(|stands| stands.address).collect()
     }
 
@@ -89,6 +89,11 @@ impl Here {
         self.job.datasets.iter().take(count).copied().map(Address::new_from_array).collect()
     }
 
+    /// An auditor's pool.
+    pub(super) fn auditor(&self, pool: &Address) -> Option<&(Address, Box<Pool>)> {
+        self.auditors.iter().find(|(address, _)| address == pool)
+    }
+
     pub(super) fn round(&self, index: u32) -> Option<&Seen> {
         self.rounds.iter().find(|seen| seen.index() == index)
     }
@@ -115,7 +120,7 @@ impl Here {
         claims.extend(seen.runs.iter().map(|stands| Claim::Run { round, place: stands.place }));
         for stands in &seen.segments {
             let place = stands.place;
-            let shown = (0..seen.round.auditor_count).filter(|auditor| stands.segment.shown & bit(*auditor) != 0);
+            let shown = (0..seen.round.auditor_count).filter(|auditor| stands.state.shown & bit(*auditor) != 0);
             claims.extend(shown.map(|auditor| Claim::Attestation { round, place, auditor }));
         }
         claims
@@ -126,11 +131,11 @@ impl Here {
         let seen = self.round_of(claim);
         let root = match claim {
             Claim::Genesis => self.job.spec.genesis_root,
-            Claim::Segment { place, .. } => return seen?.segment(place).map(digest),
-            Claim::Run { place, .. } => return seen?.run(place).map(digest),
+            Claim::Segment { place, .. } => return seen?.segment(place).map(|stands| (&stands.state.claim.end_root, &stands.state.claim.accumulator_root)).map(digest),
+            Claim::Run { place, .. } => return seen?.run(place).map(|stands| (&stands.state.claim.end_root, &stands.state.claim.accumulator_root)).map(digest),
             Claim::Vote { place, .. } => seen?.round.auditors.get(usize::from(place))?.vote,
             Claim::Attestation { place, auditor, .. } => {
-                *seen?.segment(place)?.segment.attestations.get(usize::from(auditor))?
+                *seen?.segment(place)?.state.attestations.get(usize::from(auditor))?
             }
         };
         (root != [0; 32]).then(|| hex(&root))
@@ -148,7 +153,7 @@ impl Here {
             Claim::Vote { .. } => seen.round.is_vote_challengeable(self.slot) && self.claimed(claim).is_some(),
             Claim::Attestation { place, auditor, .. } => {
                 self.slot < seen.attestation_end_slot(&self.job)
-                    && seen.segment(place).is_some_and(|stands| stands.segment.shown & bit(auditor) != 0)
+                    && seen.segment(place).is_some_and(|stands| stands.state.shown & bit(auditor) != 0)
             }
         }
     }
@@ -159,9 +164,11 @@ impl Here {
             (Claim::Vote { place, .. }, Some(seen)) => {
                 let makes_base =
                     seen.round.auditors.get(usize::from(place)).is_some_and(|seat| seat.vote == seen.round.next_base);
-                self.job.excluded_auditors & bit(place) != 0 && !makes_base
+                seen.round.excluded_auditors(&self.job) & bit(place) != 0 && !makes_base
             }
-            (Claim::Attestation { auditor, .. }, _) => self.job.excluded_auditors & bit(auditor) != 0,
+            (Claim::Attestation { auditor, .. }, Some(seen)) => {
+                seen.round.excluded_auditors(&self.job) & bit(auditor) != 0
+            }
             _ => false,
         }
     }
@@ -172,8 +179,13 @@ impl Here {
         let mut note = |holder: Address, claimed: sip_protocol::Result<([u8; 32], u64)>| {
             due.extend(claimed.map(|(whose, base_units)| (holder, Address::new_from_array(whose), base_units)));
         };
-        for stands in self.rounds.iter().flat_map(|seen| seen.segments.iter().chain(&seen.runs)) {
-            note(stands.address, stands.segment.clone().claim_bounty(self.slot));
+        for seen in &self.rounds {
+            for stands in &seen.segments {
+                note(stands.address, stands.state.clone().claim_bounty(self.slot));
+            }
+            for stands in &seen.runs {
+                note(stands.address, stands.state.clone().claim_bounty(self.slot));
+            }
         }
         for (address, pool) in &self.auditors {
             note(*address, pool.clone().claim_bounty(self.slot));
@@ -189,7 +201,7 @@ impl Here {
             return false;
         };
         let all = seen.segments.iter().all(|stands| {
-            let mut copy = stands.segment.clone();
+            let mut copy = stands.state.clone();
             closing.segment::<HostSha256>(stands.address.as_array(), &mut copy).is_ok()
         });
         all && closing.finish::<HostSha256>().is_ok()
@@ -203,9 +215,8 @@ impl Here {
 }
 
 /// What a segment or a scoring run claims, as text.
-fn digest(stands: &Stands) -> String {
-    let claim = &stands.segment.claim;
-    hex(&claim.end_root) + &hex(&claim.accumulator_root)
+fn digest((end_root, accumulator_root): (&[u8; 32], &[u8; 32])) -> String {
+    hex(end_root) + &hex(accumulator_root)
 }
 
 /// What an auditor attests a segment with.

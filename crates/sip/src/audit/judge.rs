@@ -108,7 +108,7 @@ impl<L: Ledger> Watch<'_, L> {
 
     /// The update that a segment goes on from: nothing with whole states. The chain saw to it that it is the right one.
     fn previous(&self, stands: &Stands) -> Option<[u8; 32]> {
-        self.source.prepared.updates.as_ref().map(|_| stands.segment.claim.previous_root)
+        self.source.prepared.updates.as_ref().map(|_| stands.state.claim.previous_root)
     }
 
     /// Whether the update that a segment goes on from is known, if it goes on from one.
@@ -146,14 +146,14 @@ impl<L: Ledger> Watch<'_, L> {
         for stands in seen.segments.iter().filter(|_| matters) {
             let claim = Claim::Segment { round: seen.index(), place: stands.place };
             let is_spared = self.is_left_to_others(here, seen, stands)
-                && self.knows(stands.segment.claim.result_root(&here.job.spec))?;
+                && self.knows(stands.state.claim.result_root(&here.job.spec))?;
             if is_spared || self.found(here, claim)?.is_some() {
                 continue;
             }
             if self.knows_previous(stands)? {
                 open.push(stands);
             } else {
-                let (round, root) = (seen.index(), hex(&stands.segment.claim.previous_root));
+                let (round, root) = (seen.index(), hex(&stands.state.claim.previous_root));
                 self.say_once(&Event::Unknown { round, root });
             }
         }
@@ -168,7 +168,7 @@ impl<L: Ledger> Watch<'_, L> {
     /// Replays a segment, with the traces that these auditors' draws pick.
     fn replay(&mut self, here: &Here, seen: &Seen, stands: &Stands, auditors: Vec<u8>) -> Result<()> {
         let claim = Claim::Segment { round: seen.index(), place: stands.place };
-        let committed = &stands.segment.claim;
+        let committed = &stands.state.claim;
         let started = Instant::now();
         let (task, start) = self.segment_task(seen, stands)?;
         if start.state.root() != committed.start_root {
@@ -219,7 +219,7 @@ impl<L: Ledger> Watch<'_, L> {
     pub(super) fn results(&self, here: &Here, seen: &Seen) -> Result<Option<Vec<Arc<State>>>> {
         let mut results = Vec::new();
         for stands in seen.segments.iter().filter(|stands| seen.round.accepted & bit(stands.place) != 0) {
-            let Some(result) = self.state(stands.segment.claim.result_root(&here.job.spec))? else { return Ok(None) };
+            let Some(result) = self.state(stands.state.claim.result_root(&here.job.spec))? else { return Ok(None) };
             results.push(result);
         }
         Ok(Some(results))
@@ -277,7 +277,7 @@ impl<L: Ledger> Watch<'_, L> {
         for stands in open {
             let own = evaluation::claim::<HostSha256>(&here.job.spec, &sums, &leaves, stands.place);
             let finding = Finding {
-                is_true: replayed.fault.is_none() && stands.segment.claim == own,
+                is_true: replayed.fault.is_none() && stands.state.claim == own,
                 leaves: Some(Published::new(round, stands.place, &replayed.segment.leaves)),
                 fault: replayed.fault.map(|fault| [fault.step, fault.node, fault.element]),
                 ..Finding::default()
@@ -294,7 +294,7 @@ impl<L: Ledger> Watch<'_, L> {
         for stands in &seen.segments {
             let place = stands.place;
             let mut missing = Vec::new();
-            for auditor in (0..seen.round.auditor_count).filter(|auditor| stands.segment.shown & bit(*auditor) != 0) {
+            for auditor in (0..seen.round.auditor_count).filter(|auditor| stands.state.shown & bit(*auditor) != 0) {
                 let claim = Claim::Attestation { round, place, auditor };
                 let is_open = here.is_open(claim) && !here.is_spent(claim) && !self.is_own(here, claim);
                 if !is_open || self.found(here, claim)?.is_some() {
@@ -332,7 +332,7 @@ fn finite(computed: Result<Arc<State>>) -> Result<Option<Arc<State>>> {
 /// Whether the draw of an auditor who has revealed it selects a segment.
 pub(super) fn is_drawn(seen: &Seen, stands: &Stands, auditor: u8) -> bool {
     let Some(seat) = seen.round.auditors.get(usize::from(auditor)) else { return false };
-    let is_open = stands.segment.status != segment::CONVICTED;
+    let is_open = stands.state.status != segment::CONVICTED;
     let address = stands.address.as_array();
-    is_open && seat.revealed != 0 && stands.segment.is_drawn::<HostSha256>(address, seat, seen.round.audit_rate)
+    is_open && seat.revealed != 0 && stands.state.is_drawn::<HostSha256>(address, seat, seen.round.audit_rate)
 }

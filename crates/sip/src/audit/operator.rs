@@ -165,7 +165,7 @@ impl<L: Ledger> Watch<'_, L> {
             return Ok(false);
         }
         for stands in &seen.segments {
-            let is_open = stands.segment.status == segment::COMMITTED && stands.segment.attested & bit(auditor) == 0;
+            let is_open = stands.state.status == segment::COMMITTED && stands.state.attested & bit(auditor) == 0;
             if !is_open || !operator.draws(here, seen, stands) {
                 continue;
             }
@@ -186,7 +186,7 @@ impl<L: Ledger> Watch<'_, L> {
             return Ok(false);
         }
         for stands in &seen.segments {
-            let segment = &stands.segment;
+            let segment = &stands.state;
             let is_due = segment.attested & bit(auditor) != 0 && segment.shown & bit(auditor) == 0;
             if segment.status != segment::ACCEPTED || !is_due {
                 continue;

@@ -269,7 +269,7 @@ impl<L: Ledger> Watch<'_, L> {
         // The base, or the segment's end.
         let state = match part {
             Part::Start => self.state(&seen.round.base_root)?,
-            Part::Update => self.state(&stands.segment.claim.end_root)?,
+            Part::Update => self.state(&stands.state.claim.end_root)?,
         };
         Ok(state.map(|state| match part {
             Part::Start => updates.start_evidence(&state, previous, threads, simd),
@@ -370,15 +370,15 @@ pub(super) fn claim_of(here: &Here, dispute: &Dispute) -> Option<Claim> {
     }
     let seen = here.rounds.iter().find(|seen| seen.address.to_bytes() == dispute.round)?;
     let round = seen.index();
-    let place = |stands: &[super::here::Stands]| {
-        stands.iter().find(|stands| stands.address.to_bytes() == dispute.subject).map(|stands| stands.place)
-    };
+    let subject = Address::new_from_array(dispute.subject);
+    let segment = || seen.segments.iter().find(|stands| stands.address == subject).map(|stands| stands.place);
+    let run = || seen.runs.iter().find(|stands| stands.address == subject).map(|stands| stands.place);
     Some(match case {
         CaseKind::Aggregate => Claim::Vote { round, place: dispute.place },
-        CaseKind::Attestation => Claim::Attestation { round, place: place(&seen.segments)?, auditor: dispute.place },
-        CaseKind::Score => Claim::Run { round, place: place(&seen.runs)? },
+        CaseKind::Attestation => Claim::Attestation { round, place: segment()?, auditor: dispute.place },
+        CaseKind::Score => Claim::Run { round, place: run()? },
         CaseKind::Segment | CaseKind::Start | CaseKind::Update => {
-            Claim::Segment { round, place: place(&seen.segments)? }
+            Claim::Segment { round, place: segment()? }
         }
         CaseKind::Genesis => Claim::Genesis,
     })

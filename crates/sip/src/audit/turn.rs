@@ -99,7 +99,7 @@ impl<L: Ledger> Watch<'_, L> {
 
     /// Convicts whoever left a demand unanswered, whoever demanded.
     fn end_demands(&mut self, here: &Here) -> Result<bool> {
-        let is_demanded = |seen: &&Seen| seen.segments.iter().any(|stands| stands.segment.open_demands > 0);
+        let is_demanded = |seen: &&Seen| seen.segments.iter().any(|stands| stands.state.open_demands > 0);
         if !here.rounds.iter().any(|seen| is_demanded(&seen)) {
             return Ok(false);
         }

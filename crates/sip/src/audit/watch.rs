@@ -11,10 +11,10 @@ use sip_node::dispute::Move;
 use sip_node::{State, Worker};
 use sip_protocol::Account;
 use sip_protocol::dispute::Game;
-use sip_protocol::evaluation;
+use sip_protocol::evaluation::{self, ScoringRun};
+use sip_protocol::finality::accusation::Escrow;
 use sip_protocol::job::{Job, MAX_AUDITORS, MAX_EVALUATORS, MAX_TRAINERS, bit};
 use sip_protocol::round::{self, Round};
-use sip_protocol::segment::Segment;
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -136,30 +136,36 @@ impl<L: Ledger> Watch<'_, L> {
         self.say_once(&Event::Follows { job: self.job.to_string(), round: index, rounds });
         let config = self.read(&self.program.config())?;
         let first = self.record.rounds_done()?;
-        let rounds = (first..job.next_round).map(|index| self.seen(&job, index)).collect::<Result<Vec<Seen>>>()?;
-        let pools = job.auditors.iter().take(job.auditor_count.into()).copied().map(Address::new_from_array);
-        let auditors = pools.map(|pool| Ok((pool, self.read(&pool)?))).collect::<Result<_>>()?;
+        let rounds = (first..job.next_round).map(|index| self.seen(index)).collect::<Result<Vec<Seen>>>()?;
+        let seats = rounds.iter().flat_map(|seen| seen.round.auditors.iter().map(|seat| seat.pool));
+        let pools: BTreeSet<[u8; 32]> = job.auditors.iter().copied().chain(seats).filter(|pool| *pool != [0; 32]).collect();
+        let auditors = pools.into_iter().map(Address::new_from_array).map(|pool| Ok((pool, self.read(&pool)?))).collect::<Result<_>>()?;
         Ok(Here { address: self.job, slot: self.ledger.slot()?, config, job, auditors, rounds })
     }
 
-    fn seen(&self, job: &Job, index: u32) -> Result<Seen> {
+    fn seen(&self, index: u32) -> Result<Seen> {
         let address = self.program.round(&self.job, index);
         let round: Box<Round> = self.read(&address)?;
         check_places(&address, [round.auditor_count, round.evaluator_count])?;
-        let stands = |pools: &[[u8; 32]], place: u8| -> Result<Stands> {
-            let pool = Address::new_from_array(pools[usize::from(place)]);
+        let segment = |place: u8| -> Result<Stands> {
+            let pool = Address::new_from_array(round.trainers[usize::from(place)]);
             let address = self.program.segment(&address, &pool);
-            Ok(Stands { address, place, segment: self.read::<Segment>(&address)? })
+            Ok(Stands { address, place, state: self.read(&address)? })
         };
-        let trainers = (0..job.trainer_count).filter(|place| round.committed & bit(*place) != 0);
-        let segments = trainers.map(|place| stands(&job.trainers, place)).collect::<Result<_>>()?;
+        let run = |place: u8| -> Result<Stands<ScoringRun>> {
+            let pool = Address::new_from_array(round.evaluators[usize::from(place)].pool);
+            let address = self.program.run(&address, &pool);
+            Ok(Stands { address, place, state: self.read(&address)? })
+        };
+        let trainers = (0..MAX_TRAINERS as u8).filter(|place| round.committed & bit(*place) != 0);
+        let segments = trainers.map(segment).collect::<Result<_>>()?;
         let has_revealed = |place: &u8| {
             // Who committed and never revealed is COMMITTED after the tally as well.
             let status = round.evaluators[usize::from(*place)].status;
             status != evaluation::ABSENT && status != evaluation::COMMITTED
         };
-        let evaluators = (0..round.evaluator_count.min(job.evaluator_count)).filter(has_revealed);
-        let runs = evaluators.map(|place| stands(&job.evaluators, place)).collect::<Result<_>>()?;
+        let evaluators = (0..round.evaluator_count).filter(has_revealed);
+        let runs = evaluators.map(run).collect::<Result<_>>()?;
         Ok(Seen { address, round, segments, runs })
     }
 
@@ -184,8 +190,8 @@ impl<L: Ledger> Watch<'_, L> {
             |place: u8| seen.and_then(|seen| seen.round.auditors.get(usize::from(place))).map(|seat| seat.operator);
         let operator = match claim {
             Claim::Genesis => Some(here.job.creator),
-            Claim::Segment { place, .. } => seen.and_then(|seen| seen.segment(place)).map(|s| s.segment.operator),
-            Claim::Run { place, .. } => seen.and_then(|seen| seen.run(place)).map(|s| s.segment.operator),
+            Claim::Segment { place, .. } => seen.and_then(|seen| seen.segment(place)).map(|s| s.state.operator),
+            Claim::Run { place, .. } => seen.and_then(|seen| seen.run(place)).map(|s| s.state.operator),
             Claim::Vote { place, .. } => seat(place),
             Claim::Attestation { auditor, .. } => seat(auditor),
         };
@@ -261,7 +267,7 @@ impl<L: Ledger> Watch<'_, L> {
                 break;
             }
             done += 1;
-            forgotten.extend(seen.segments.iter().map(|stands| *stands.segment.claim.result_root(&here.job.spec)));
+            forgotten.extend(seen.segments.iter().map(|stands| *stands.state.claim.result_root(&here.job.spec)));
             for stands in &seen.segments {
                 let claim = Claim::Segment { round: seen.index(), place: stands.place };
                 forgotten.extend(self.record.finding(claim)?.and_then(|finding| finding.end()));
@@ -278,7 +284,7 @@ impl<L: Ledger> Watch<'_, L> {
         let mut needed = vec![here.job.base_root];
         for seen in here.rounds.iter().filter(is_left) {
             needed.extend([seen.round.base_root, seen.round.next_base]);
-            needed.extend(seen.segments.iter().map(|stands| stands.segment.claim.previous_root));
+            needed.extend(seen.segments.iter().map(|stands| stands.state.claim.previous_root));
         }
         for root in forgotten.iter().filter(|root| !needed.contains(root)) {
             self.record.forget(root);
@@ -300,8 +306,10 @@ impl<L: Ledger> Watch<'_, L> {
             return Ok(false);
         }
         let wallet = self.wallet().to_bytes();
-        let is_ours = |stands: &Stands| stands.segment.escrow.bounty > 0 && stands.segment.escrow.challenger == wallet;
-        if seen.segments.iter().chain(&seen.runs).any(is_ours) || self.has_demands(seen)? {
+        let is_ours = |escrow: &Escrow| escrow.bounty > 0 && escrow.challenger == wallet;
+        let mut escrows = seen.segments.iter().map(|stands| &stands.state.escrow);
+        let mut of_runs = seen.runs.iter().map(|stands| &stands.state.escrow);
+        if escrows.any(is_ours) || of_runs.any(is_ours) || self.has_demands(seen)? {
             return Ok(false);
         }
         for claim in here.claims(seen) {

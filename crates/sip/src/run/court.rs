@@ -31,8 +31,10 @@ pub(crate) struct View {
 
 /// Whose claim is false, or said to be.
 pub(crate) enum Claim<'a> {
-    /// A trainer's segment, or an evaluator's scoring run.
+    /// A trainer's segment.
     Segment,
+    /// An evaluator's scoring run.
+    Run,
     /// What a trainer's segment starts from or hands over, with compressed updates.
     Update(UpdateGraph),
     /// An auditor's vote for the next base: the graph that averages the accepted segments, and its path in the job's tree.
@@ -57,10 +59,10 @@ pub(crate) struct Charge<'a> {
 
 impl Charge<'_> {
     /// What is disputed, in words.
-    fn subject(&self, role: &str) -> &'static str {
+    fn subject(&self) -> &'static str {
         match self.claim {
-            Claim::Segment if role == super::setup::EVALUATOR => "scoring run",
             Claim::Segment => "segment",
+            Claim::Run => "scoring run",
             Claim::Update(graph) if graph.case == CaseKind::Start => "start state",
             Claim::Update(_) => "update",
             Claim::Vote { .. } => "vote",
@@ -78,7 +80,7 @@ impl Run {
         let wallet = self.world.people[challenger].wallet();
         let datasets: Vec<Address> =
             self.prepared.task.domains.iter().map(|blob| program.dataset(&blob.root())).collect();
-        let subject = charge.subject(self.world.people[defendant].role);
+        let subject = charge.subject();
         let salt = salt(self.settings.seed, &format!("{wallet} accuses {round} {defendant} of a {subject}"), number);
         let (commit, open, address) = match charge.claim {
             Claim::Segment | Claim::Update(_) => {
@@ -91,6 +93,13 @@ impl Run {
                     _ => program.open_dispute(&accusation),
                 };
                 (program.commit_accusation(&accusation), open, dispute)
+            }
+            Claim::Run => {
+                let pool = self.world.people[defendant].pool()?;
+                let accusation =
+                    Accusation { challenger: &wallet, job, round, pool: &pool, datasets: &datasets, salt: &salt };
+                let dispute = program.dispute(&program.run(round, &pool), &wallet);
+                (program.commit_run_accusation(&accusation), program.open_run_dispute(&accusation), dispute)
             }
             Claim::Vote { graph, path, segments } => {
                 let auditor = &self.world.people[defendant].seat()?;
@@ -130,6 +139,9 @@ impl Run {
         let resolve = match charge.claim {
             Claim::Segment | Claim::Update(_) => {
                 program.resolve_dispute(&wallet, job, round, &self.world.people[defendant].pool()?)
+            }
+            Claim::Run => {
+                program.resolve_run_dispute(&wallet, job, round, &self.world.people[defendant].pool()?)
             }
             Claim::Vote { .. } | Claim::Attestation { .. } => {
                 program.resolve_auditor_dispute(&wallet, address, job, round, &self.world.people[defendant].pool()?)
@@ -263,7 +275,7 @@ impl Run {
             path,
             defendant_transactions,
             challenger_transactions,
-            subject: charge.subject(role).into(),
+            subject: charge.subject().into(),
         });
         Ok(convicted)
     }

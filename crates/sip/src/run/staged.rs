@@ -320,7 +320,7 @@ impl Run {
             let defender = Defender::new(Arc::clone(&graph), replay(Some(cheat), work));
             let accuser = Challenger::new(graph, replay(None, honest));
             let (defendant, number) = (evaluator, number + 1);
-            let charge = Charge { challenger, defendant, job, round, number, claim: Claim::Segment };
+            let charge = Charge { challenger, defendant, job, round, number, claim: Claim::Run };
             self.dispute(&charge, defender, accuser)?;
         }
         Ok(())

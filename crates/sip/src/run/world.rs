@@ -5,6 +5,7 @@ use sip_client::Program;
 use sip_ledger::{
     Embedded, Ledger, LedgerError, MAX_TRANSACTION_BYTES, Receipt, compute_unit_limit, pack, transaction_bytes,
 };
+use sip_protocol::evaluation::ScoringRun;
 use sip_protocol::finality::{accusation::Accusation, availability::Demand};
 use sip_protocol::pool::PoolKind;
 use sip_protocol::segment::Segment;
@@ -187,6 +188,10 @@ impl World {
                 Some(kind) if kind == AccountKind::Demand as u8 => {
                     let demand: Demand = decode(&account.data)?;
                     add(&demand.demander, demand.fee);
+                }
+                Some(kind) if kind == AccountKind::ScoringRun as u8 => {
+                    let run: ScoringRun = decode(&account.data)?;
+                    add(&run.escrow.challenger, run.escrow.bounty);
                 }
                 Some(kind) if kind == AccountKind::Segment as u8 => {
                     let segment: Segment = decode(&account.data)?;

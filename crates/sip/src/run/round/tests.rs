@@ -71,9 +71,9 @@ fn fight(
     let salt = [accused as u8; 32];
     let accusation =
         Accusation { challenger: &wallet, job: &job, round: &round, pool: &pool, datasets: &datasets, salt: &salt };
-    run.world.send(accuser, program.commit_accusation(&accusation)).unwrap();
-    run.world.send(accuser, program.open_dispute(&accusation)).unwrap();
-    let address = program.dispute(&program.segment(&round, &pool), &wallet);
+    run.world.send(accuser, program.commit_run_accusation(&accusation)).unwrap();
+    run.world.send(accuser, program.open_run_dispute(&accusation)).unwrap();
+    let address = program.dispute(&program.run(&round, &pool), &wallet);
     let task = SegmentTask::scoring(base, &run.machine.threads).unwrap();
     let graph = Arc::new(run.prepared.scoring.graph_evidence());
     let replay = |cheat: Option<Cheat>| {
@@ -99,7 +99,7 @@ fn fight(
             run.world.send(person, instruction).unwrap();
         }
     };
-    run.world.send(accuser, program.resolve_dispute(&wallet, &job, &round, &pool)).unwrap();
+    run.world.send(accuser, program.resolve_run_dispute(&wallet, &job, &round, &pool)).unwrap();
     run.world.send(accuser, program.close_dispute(&wallet, &address)).unwrap();
     assert!(run.world.is_conserved().unwrap());
     outcome

@@ -4,11 +4,13 @@ mod close;
 mod open;
 mod open_attestation;
 mod open_genesis;
+mod open_run;
 mod open_vote;
 mod play;
 mod resolve;
 mod resolve_auditor;
 mod resolve_genesis;
+mod resolve_run;
 mod timeout;
 mod upload;
 
@@ -34,6 +36,8 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         OpenGenesisDispute::TAG => open_genesis::process(program, accounts, data),
         ResolveAuditorDispute::TAG => resolve_auditor::process(program, accounts, data),
         ResolveGenesisDispute::TAG => resolve_genesis::process(program, accounts, data),
+        OpenRunDispute::TAG => open_run::process(program, accounts, data),
+        ResolveRunDispute::TAG => resolve_run::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
 }

@@ -5,7 +5,7 @@ use sip_protocol::{
     Error, Result,
     account::seed,
     config::Config,
-    dispute::{Case, CaseKind, Dispute, instruction::OpenDispute},
+    dispute::{Case, Dispute, instruction::OpenDispute},
     finality::accusation::Claim,
     job::Job,
     pool::Pool,
@@ -49,11 +49,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         slot,
     };
     dispute.open::<Syscall>(&case, &mut segment, &mut pool)?;
-    if dispute.game.ground.case()? == CaseKind::Score {
-        round.open_run_dispute()?;
-    } else {
-        round.open_challenge()?;
-    }
+    round.open_challenge()?;
     set_datasets(program, &mut dispute, &job, datasets)?;
     guard::close(accusation_view, challenger)
 }

@@ -45,7 +45,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut segments = segments.iter();
     for place in (0..MAX_TRAINERS as u8).filter(|place| round.accepted & bit(*place) != 0) {
         let segment = guard::load::<Segment>(program, segments.next().ok_or(Error::MissingAccount)?)?;
-        dispute.set_base(&job, &segment, place)?;
+        dispute.set_base(&job, &round, &segment, place)?;
     }
     guard::close(accusation, challenger)
 }

@@ -22,5 +22,5 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     pool.require_operator(guard::key(evaluator))?;
     let actor = Actor { pool: &pool.address, place: args.place, slot: guard::slot()? };
     let minimum = config.parameters.minimum_self_bond;
-    evaluation::commit_score(&mut round, &job, &pool, minimum, &actor, &args.commitment)
+    evaluation::commit_score(&mut round, &pool, minimum, &actor, &args.commitment)
 }

@@ -5,12 +5,11 @@ use sip_protocol::{
     Error, Result,
     account::seed,
     audit::Actor,
-    evaluation::{self, Reveal},
+    evaluation::{self, Reveal, ScoringRun},
     instruction::RevealScore,
     job::Job,
     pool::Pool,
     round::Round,
-    segment::Segment,
 };
 
 use crate::guard::{self, Creation, Syscall};
@@ -22,7 +21,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     if args.reserved != [0; 7] {
         return Err(Error::WrongArguments);
     }
-    let [evaluator, job, round, pool, segment, _system, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [evaluator, job, round, pool, run, _system, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(evaluator)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
@@ -30,11 +29,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(round.job == job.address)?;
     pool.require_operator(guard::key(evaluator))?;
     let round_address = round.address;
-    let seeds: [&[u8]; 3] = [seed::SEGMENT, &round_address, &pool.address];
-    let mut segment = Creation { program, payer: evaluator }.create::<Segment>(segment, &seeds)?;
+    let seeds: [&[u8]; 3] = [seed::RUN, &round_address, &pool.address];
+    let mut run = Creation { program, payer: evaluator }.create::<ScoringRun>(run, &seeds)?;
     let actor = Actor { pool: &pool.address, place: args.place, slot: guard::slot()? };
     evaluation::reveal_score::<Syscall>(
-        &mut segment,
+        &mut run,
         Reveal {
             job: &job,
             round: &mut round,

@@ -2,7 +2,7 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    AccountKind, Error, Result, config::Config, finality::instruction::ClaimBounty, job::Job, pool::Pool,
+    AccountKind, Error, Result, config::Config, evaluation::ScoringRun, finality::instruction::ClaimBounty, job::Job, pool::Pool,
     segment::Segment,
 };
 
@@ -20,6 +20,9 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let (challenger, amount) = match guard::kind(holder)? {
         kind if kind == AccountKind::Pool as u8 => guard::load_mut::<Pool>(program, holder)?.claim_bounty(slot)?,
         kind if kind == AccountKind::Job as u8 => guard::load_mut::<Job>(program, holder)?.claim_bounty(slot)?,
+        kind if kind == AccountKind::ScoringRun as u8 => {
+            guard::load_mut::<ScoringRun>(program, holder)?.claim_bounty(slot)?
+        }
         _ => guard::load_mut::<Segment>(program, holder)?.claim_bounty(slot)?,
     };
     Vault::new(&config, config_view, vault, token_program)?.pay_to(&challenger, destination, amount)

@@ -4,6 +4,7 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{
     AccountKind, Error, Result,
     config::Config,
+    evaluation::ScoringRun,
     finality::{
         accusation::{Accusation, Auditor, Claim, NO_PLACE, Reveal},
         instruction::WithdrawAccusation,
@@ -43,9 +44,14 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
 fn load_claim(program: &Address, accounts: &[AccountView], place: u8) -> Result<Claim> {
     let [subject, auditor @ ..] = accounts else { return Err(Error::MissingAccount) };
     if place == NO_PLACE {
-        if guard::kind(subject)? == AccountKind::Job as u8 {
+        let kind = guard::kind(subject)?;
+        if kind == AccountKind::Job as u8 {
             let job = guard::load::<Job>(program, subject)?;
             return Ok(Claim::of_genesis(&job.address, &job));
+        }
+        if kind == AccountKind::ScoringRun as u8 {
+            let run = guard::load::<ScoringRun>(program, subject)?;
+            return Ok(Claim::of_run(&run.address, &run));
         }
         let segment = guard::load::<Segment>(program, subject)?;
         return Ok(Claim::of_segment(&segment.address, &segment));
