@@ -309,7 +309,6 @@ impl Verdict<'_> {
         Ok(())
     }
 
-<<<<<<< HEAD
     /// Convicts a segment whose state was withheld, likewise, but for no bounty: what would be one waits, nobody's, for an accusation.
     /// Returns what of the own bond's slash goes to who asked in vain, at most `most`: nothing if the segment was convicted before.
     pub fn convict_silence(&mut self, most: u64) -> Result<u64> {
@@ -326,20 +325,6 @@ impl Verdict<'_> {
         Ok(compensated)
     }
 
-    /// Convicts a scoring run, likewise; if the round was scored by it, it is undone.
-    pub fn convict_run(&mut self, challenger: &Address, committed_slot: u64) -> Result<()> {
-        let penalties = &self.config.parameters.penalties;
-        let (slashed, is_scored_by_it) =
-            evaluation::convict(self.segment, self.round, self.pool, penalties, self.slot)?;
-        self.award(challenger, committed_slot, &slashed)?;
-        if is_scored_by_it {
-            self.round.undo(self.job, self.config);
-        }
-        Ok(())
-    }
-
-=======
->>>>>>> holders
     fn award(&mut self, challenger: &Address, committed_slot: u64, slashed: &SlashOutcome) -> Result<()> {
         self.segment.escrow.share(self.config, &Convictor { challenger, committed_slot }, slashed)
     }

@@ -50,13 +50,9 @@ pub fn hash<H: Sha256>(subject: &Address, place: u8, challenger: &Address, salt:
     H::hashv(&[TAG, subject, &[place], challenger, salt])
 }
 
-<<<<<<< HEAD
-/// A bounty that waits until it is certain whose it is; nobody's where silence convicted, for whoever accuses while that is possible. It lies where the bond was taken that it comes from: a segment's (and a scoring
-/// run's) in the segment; an auditor's, who is slashed once in a job, in its pool; a creator's in the job.
-=======
-/// A bounty that waits until it is certain whose it is. It lies where the bond was taken that it comes from: a segment's in the
-/// segment, a scoring run's in the run; an auditor's, who is slashed once in a job, in its pool; a creator's in the job.
->>>>>>> holders
+/// A bounty that waits until it is certain whose it is; nobody's where silence convicted, for whoever accuses while that is possible. It lies
+/// where the bond was taken that it comes from: a segment's in the segment, a scoring run's in the run; an auditor's, who is slashed once
+/// in a job, in its pool; a creator's in the job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Escrow {
