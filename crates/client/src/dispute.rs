@@ -369,7 +369,7 @@ impl Program {
             AccountMeta::new(*challenger, true),
             AccountMeta::new_readonly(self.config(), false),
             AccountMeta::new_readonly(*job, false),
-            AccountMeta::new_readonly(*round, false),
+            AccountMeta::new(*round, false),
             AccountMeta::new_readonly(*segment, false),
             AccountMeta::new(auditor.pool, false),
             AccountMeta::new(self.auditor_dispute(segment, challenger, auditor.place), false),
@@ -440,9 +440,13 @@ impl Program {
         )
     }
 
-    /// [`CloseDispute`].
+    /// [`CloseDispute`]; without the challenger's signature once an unbonding time has passed.
     pub fn close_dispute(&self, challenger: &Address, dispute: &Address) -> Instruction {
-        let accounts = vec![AccountMeta::new(*challenger, true), AccountMeta::new(*dispute, false)];
+        let accounts = vec![
+            AccountMeta::new(*challenger, true),
+            AccountMeta::new(*dispute, false),
+            AccountMeta::new_readonly(self.config(), false),
+        ];
         build(self, &CloseDispute {}, accounts)
     }
 }

@@ -75,12 +75,7 @@ pub fn scores(spec: &JobSpec, sums: &[u64; MAX_DOMAINS]) -> Result<[u32; MAX_DOM
 }
 
 /// What an evaluator claims of a scoring run that ended with these sums.
-pub fn claim<H: Sha256>(
-    spec: &JobSpec,
-    sums: &[u64; MAX_DOMAINS],
-    accumulator_root: &[u8; 32],
-    place: u8,
-) -> RunClaim {
+pub fn claim<H: Sha256>(spec: &JobSpec, sums: &[u64; MAX_DOMAINS], accumulator_root: &[u8; 32], place: u8) -> RunClaim {
     RunClaim {
         start_root: sums_root::<H>(&[0; MAX_DOMAINS]),
         end_root: sums_root::<H>(sums),
@@ -168,6 +163,7 @@ pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<(
     }
     seat.scores = scores(&job.spec, sums)?;
     seat.status = REVEALED;
+    round.open_account()?;
     run.job = round_job;
     run.round = *round_address;
     run.pool = *actor.pool;

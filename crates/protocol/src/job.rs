@@ -286,9 +286,11 @@ pub struct Job {
     pub last_reward: u64,
     /// The bounty of a convicted genesis state.
     pub escrow: Escrow,
+    /// What came out of the final rounds, one after the other: see [`history`](crate::finality::closing::history).
+    pub history: [u8; 32],
 }
 
-account!(Job, Job, 2648, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 2680, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.

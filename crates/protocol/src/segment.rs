@@ -170,6 +170,7 @@ impl Segment {
             return Err(Error::AlreadyCommitted);
         }
         round.committed |= bit(claim.place);
+        round.open_account()?;
         self.job = round.job;
         self.round = *round_address;
         self.pool = *pool_address;

@@ -11,7 +11,10 @@ use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
     data::Dataset,
-    finality::accusation::{Convictor, Revealed},
+    finality::{
+        accusation::{Convictor, Revealed},
+        closing::Rest,
+    },
     job::{Job, MAX_DOMAINS},
     penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
@@ -237,10 +240,12 @@ impl Dispute {
         Ok(())
     }
 
-    /// Checks that the account may be closed: the signer is its challenger and nothing is left to decide or to pay.
-    pub fn require_closable(&self, signer: &Address) -> Result<()> {
-        require(self.challenger == *signer, Error::NotParty)?;
-        require(self.resolved == 1, Error::DisputeNotOver)
+    /// Checks that the account may be closed and its rent go back to `challenger`, who opened the dispute: nothing is left to decide or to
+    /// pay, and the challenger signed, or an unbonding time has passed since it was opened.
+    pub fn require_closable(&self, challenger: &Address, is_signed: bool, rest: &Rest) -> Result<()> {
+        require(self.challenger == *challenger, Error::NotParty)?;
+        require(self.resolved == 1, Error::DisputeNotOver)?;
+        require(is_signed || rest.require_since(self.opened_slot).is_ok(), Error::MissingSigner)
     }
 
     /// Ends a decided dispute: slashes or acquits the trainer and says where the money goes. The pool's operator cannot

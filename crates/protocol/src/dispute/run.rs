@@ -1,9 +1,9 @@
 //! Disputes on scoring runs: how they open, and what their verdicts do.
 
-use super::{CaseKind, Outcome};
 use super::account::{Dispute, Payout};
 use super::claims::{Accuser, forfeit};
 use super::game::require;
+use super::{CaseKind, Outcome};
 use crate::{
     Address, Error, Result,
     config::Config,

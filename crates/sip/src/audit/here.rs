@@ -7,7 +7,10 @@ use sip_protocol::job::{Job, bit};
 use sip_protocol::pool::Pool;
 use sip_protocol::round::{self, Round};
 use sip_protocol::segment::Segment;
-use sip_protocol::{attestation, evaluation::{self, ScoringRun}};
+use sip_protocol::{
+    attestation,
+    evaluation::{self, ScoringRun},
+};
 use solana_address::Address;
 
 use super::claim::Claim;
@@ -131,8 +134,18 @@ impl Here {
         let seen = self.round_of(claim);
         let root = match claim {
             Claim::Genesis => self.job.spec.genesis_root,
-            Claim::Segment { place, .. } => return seen?.segment(place).map(|stands| (&stands.state.claim.end_root, &stands.state.claim.accumulator_root)).map(digest),
-            Claim::Run { place, .. } => return seen?.run(place).map(|stands| (&stands.state.claim.end_root, &stands.state.claim.accumulator_root)).map(digest),
+            Claim::Segment { place, .. } => {
+                return seen?
+                    .segment(place)
+                    .map(|stands| (&stands.state.claim.end_root, &stands.state.claim.accumulator_root))
+                    .map(digest);
+            }
+            Claim::Run { place, .. } => {
+                return seen?
+                    .run(place)
+                    .map(|stands| (&stands.state.claim.end_root, &stands.state.claim.accumulator_root))
+                    .map(digest);
+            }
             Claim::Vote { place, .. } => seen?.round.auditors.get(usize::from(place))?.vote,
             Claim::Attestation { place, auditor, .. } => {
                 *seen?.segment(place)?.state.attestations.get(usize::from(auditor))?

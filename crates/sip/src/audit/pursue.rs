@@ -377,9 +377,7 @@ pub(super) fn claim_of(here: &Here, dispute: &Dispute) -> Option<Claim> {
         CaseKind::Aggregate => Claim::Vote { round, place: dispute.place },
         CaseKind::Attestation => Claim::Attestation { round, place: segment()?, auditor: dispute.place },
         CaseKind::Score => Claim::Run { round, place: run()? },
-        CaseKind::Segment | CaseKind::Start | CaseKind::Update => {
-            Claim::Segment { round, place: segment()? }
-        }
+        CaseKind::Segment | CaseKind::Start | CaseKind::Update => Claim::Segment { round, place: segment()? },
         CaseKind::Genesis => Claim::Genesis,
     })
 }

@@ -138,8 +138,13 @@ impl<L: Ledger> Watch<'_, L> {
         let first = self.record.rounds_done()?;
         let rounds = (first..job.next_round).map(|index| self.seen(index)).collect::<Result<Vec<Seen>>>()?;
         let seats = rounds.iter().flat_map(|seen| seen.round.auditors.iter().map(|seat| seat.pool));
-        let pools: BTreeSet<[u8; 32]> = job.auditors.iter().copied().chain(seats).filter(|pool| *pool != [0; 32]).collect();
-        let auditors = pools.into_iter().map(Address::new_from_array).map(|pool| Ok((pool, self.read(&pool)?))).collect::<Result<_>>()?;
+        let pools: BTreeSet<[u8; 32]> =
+            job.auditors.iter().copied().chain(seats).filter(|pool| *pool != [0; 32]).collect();
+        let auditors = pools
+            .into_iter()
+            .map(Address::new_from_array)
+            .map(|pool| Ok((pool, self.read(&pool)?)))
+            .collect::<Result<_>>()?;
         Ok(Here { address: self.job, slot: self.ledger.slot()?, config, job, auditors, rounds })
     }
 

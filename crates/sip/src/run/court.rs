@@ -140,9 +140,7 @@ impl Run {
             Claim::Segment | Claim::Update(_) => {
                 program.resolve_dispute(&wallet, job, round, &self.world.people[defendant].pool()?)
             }
-            Claim::Run => {
-                program.resolve_run_dispute(&wallet, job, round, &self.world.people[defendant].pool()?)
-            }
+            Claim::Run => program.resolve_run_dispute(&wallet, job, round, &self.world.people[defendant].pool()?),
             Claim::Vote { .. } | Claim::Attestation { .. } => {
                 program.resolve_auditor_dispute(&wallet, address, job, round, &self.world.people[defendant].pool()?)
             }

@@ -3,7 +3,9 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
+    config::Config,
     dispute::{Dispute, instruction::CloseDispute},
+    finality::closing::Rest,
 };
 
 use crate::guard;
@@ -12,8 +14,9 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let CloseDispute {} = guard::args(data)?;
-    let [challenger, dispute, ..] = accounts else { return Err(Error::MissingAccount) };
-    guard::signer(challenger)?;
-    guard::load::<Dispute>(program, dispute)?.require_closable(guard::key(challenger))?;
-    guard::close(dispute, challenger)
+    let [payer, dispute, config, ..] = accounts else { return Err(Error::MissingAccount) };
+    let unbonding_slots = guard::load::<Config>(program, config)?.parameters.unbonding_slots;
+    let rest = Rest { unbonding_slots, slot: guard::slot()? };
+    guard::load::<Dispute>(program, dispute)?.require_closable(guard::key(payer), payer.is_signer(), &rest)?;
+    guard::close(dispute, payer)
 }
