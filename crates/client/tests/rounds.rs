@@ -176,7 +176,7 @@ fn a_segment_outside_the_rules_is_refused() {
     scene.trainers.push(late);
     let commit_late = scene.commit_instruction(3, &scene.claim(3));
     let late = scene.trainers[3].key.insecure_clone();
-    scene.world.refused(&[commit_late], &[&late], Error::Excluded);
+    scene.world.refused(&[commit_late], &[&late], Error::WrongPlace);
     // The round remembers who has committed even if the segment's account were gone.
     let (round, state) = (scene.round(), scene.round_state());
     scene.world.overwrite(&round, &Round { committed: 1, ..state });

@@ -314,8 +314,9 @@ mod tests {
         pool.shares += 200 * TOKEN;
         pool.unbonding_assets = 10 * TOKEN;
         let mut job = Job::zeroed();
+        (job.trainer_count, job.trainers[3]) = (4, [5; 32]);
         let mut segment = Segment::zeroed();
-        segment.status = COMMITTED;
+        (segment.status, segment.pool) = (COMMITTED, [5; 32]);
         segment.claim.place = 3;
         let row = (&Penalties::DEFAULT, Offence::ConvictedSegment);
         segment.open_dispute(&mut pool).unwrap();
@@ -324,6 +325,11 @@ mod tests {
         assert_eq!((pool.self_bond, pool.segments_convicted), (0, 1));
         assert!(job.is_excluded(3) && !job.is_excluded(2));
         assert_eq!(segment.convict(&mut job, &mut pool, row, 0), Ok(SlashOutcome::default()));
+        // Whoever holds the place by then is not kept out for its predecessor.
+        let mut moved = Job { excluded_trainers: 0, ..job };
+        moved.trainers[3] = [6; 32];
+        Segment { status: COMMITTED, ..segment }.convict(&mut moved, &mut pool, row, 0).unwrap();
+        assert!(!moved.is_excluded(3));
         segment.close_dispute(&mut pool).unwrap();
         assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));
     }

@@ -332,6 +332,7 @@ mod tests {
         let mut config = Config::zeroed();
         config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+        job.auditor_count = 2;
         (round.status, round.reward, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
         round.auditor_stake = 2_000 * TOKEN;
         let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };

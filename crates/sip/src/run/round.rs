@@ -7,7 +7,7 @@ use sip_node::{Cheat, Segment, SegmentTask, State, Times, WorkError, scoring};
 use sip_proof::HostSha256;
 use sip_protocol::attestation::Shown;
 use sip_protocol::config::TOKEN;
-use sip_protocol::evaluation;
+use sip_protocol::evaluation::{self, ScoringRun};
 use sip_protocol::finality::accusation::Escrow;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::pool::Pool;
@@ -504,20 +504,18 @@ impl Run {
     pub(crate) fn claim_bounties(&mut self, committed: &[Committed], round: &Address) -> Result<()> {
         let program = self.world.program;
         let mut held: Vec<(Address, Escrow)> = Vec::new();
-        let runs = self
-            .world
-            .with_role(EVALUATOR)
-            .into_iter()
-            .map(|evaluator| Ok(program.segment(round, &self.world.people[evaluator].pool()?)));
-        let segments = committed.iter().map(|segment| Ok(segment.address)).chain(runs);
-        for segment in segments.collect::<Result<Vec<Address>>>()? {
-            if self.world.ledger.account(&segment).is_some() {
-                let mut state: segment::Segment = self.world.read(&segment)?;
-                held.push((segment, state.escrow));
-                // What silence left is insured, once nobody can accuse any more.
-                if state.release_bounty(&self.world.read::<Round>(round)?, self.world.ledger.slot()).is_ok() {
-                    self.world.send(0, program.release_bounty(round, &segment))?;
-                }
+        for segment in committed.iter().map(|segment| segment.address) {
+            let mut state: segment::Segment = self.world.read(&segment)?;
+            held.push((segment, state.escrow));
+            // What silence left is insured, once nobody can accuse any more.
+            if state.release_bounty(&self.world.read::<Round>(round)?, self.world.ledger.slot()).is_ok() {
+                self.world.send(0, program.release_bounty(round, &segment))?;
+            }
+        }
+        for evaluator in self.world.with_role(EVALUATOR) {
+            let run = program.run(round, &self.world.people[evaluator].pool()?);
+            if self.world.ledger.account(&run).is_some() {
+                held.push((run, self.world.read::<ScoringRun>(&run)?.escrow));
             }
         }
         for auditor in self.world.with_role(AUDITOR) {

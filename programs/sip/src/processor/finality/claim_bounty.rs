@@ -2,8 +2,8 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    AccountKind, Error, Result, config::Config, evaluation::ScoringRun, finality::instruction::ClaimBounty, job::Job, pool::Pool,
-    segment::Segment,
+    AccountKind, Error, Result, config::Config, evaluation::ScoringRun, finality::instruction::ClaimBounty, job::Job,
+    pool::Pool, segment::Segment,
 };
 
 use crate::{guard, token::Vault};
