@@ -163,13 +163,13 @@ pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<(
     }
     seat.scores = scores(&job.spec, sums)?;
     seat.status = REVEALED;
-    round.open_account()?;
     run.job = round_job;
     run.round = *round_address;
     run.pool = *actor.pool;
     run.operator = pool.scope;
     run.claim = claim;
     run.stake = seat.stake;
+    round.open_account()?;
     run.revealed_slot = actor.slot;
     run.status = run::REVEALED;
     Ok(())
