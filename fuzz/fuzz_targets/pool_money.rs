@@ -117,7 +117,8 @@ impl World {
                 let (bond_bps, delegated_bps) = (input.int_in_range(0..=10_000)?, input.int_in_range(0..=10_000)?);
                 let slashed = pool.slash_bps(bond_bps, delegated_bps, slot).expect("a slash never fails");
                 // The accuser's part leaves the vault, the rest is insured.
-                let bounty = config.share(&slashed).expect("a part of the bond");
+                let penalties = config.parameters.penalties;
+                let bounty = config.share(&penalties, &slashed).expect("a part of the bond");
                 assert!(bounty <= slashed.from_bond);
                 outside += bounty;
                 Ok(())

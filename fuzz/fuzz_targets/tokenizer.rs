@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use sip_fuzz::edited;
 use sip_model::ChatTemplate;
 use sip_model::tokenizer::Tokenizer;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// Normalizers as files have them, each in a file of its own.
@@ -33,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
     } else {
         edited(WHOLE[(first >> 1) as usize % WHOLE.len()].as_bytes(), rest)
     };
-    let _ = ChatTemplate::recognise(&String::from_utf8_lossy(rest));
+    let _ = ChatTemplate::new(&String::from_utf8_lossy(rest), BTreeMap::new());
     let Ok(tokenizer) = Tokenizer::from_json(&json) else { return };
     for text in ["", "It's the 12th — naïve\n\n  <|document|> then", &String::from_utf8_lossy(rest)] {
         if let Ok(ids) = tokenizer.encode(text) {

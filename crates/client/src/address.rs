@@ -1,6 +1,6 @@
 //! Where accounts are.
 
-use sip_protocol::{account::seed, pool::PoolKind};
+use sip_protocol::{account::seed, deployment::LOADER, pool::PoolKind};
 use solana_address::Address;
 
 /// The program's address on the embedded ledger and, until a deployment says otherwise, everywhere.
@@ -46,6 +46,11 @@ impl Program {
     /// The address of a set of seeds, at its canonical bump.
     pub fn derive(&self, seeds: &[&[u8]]) -> Address {
         Address::find_program_address(seeds, &self.id).0
+    }
+
+    /// Where loader v3 keeps the program's code, and who may upgrade it.
+    pub fn program_data(&self) -> Address {
+        Address::find_program_address(&[self.id.as_array()], &Address::new_from_array(LOADER)).0
     }
 
     /// The configuration.

@@ -53,7 +53,8 @@ impl Accusation<'_> {
 
     /// What it hides: the segment or the run, whose address follows from round and pool.
     pub fn hidden<'a>(&'a self, segment: &'a Address) -> Hidden<'a> {
-        Hidden { challenger: self.challenger, subject: segment, place: accusation::NO_PLACE, salt: self.salt }
+        let (challenger, job) = (self.challenger, self.job);
+        Hidden { challenger, job, subject: segment, place: accusation::NO_PLACE, salt: self.salt }
     }
 }
 
@@ -62,6 +63,8 @@ impl Accusation<'_> {
 pub struct Hidden<'a> {
     /// Wallet that accuses.
     pub challenger: &'a Address,
+    /// The job, which is no secret.
+    pub job: &'a Address,
     /// The segment that is accused or was attested; the scoring run; of a vote the round, of a genesis state the job.
     pub subject: &'a Address,
     /// The auditor's place, or [`accusation::NO_PLACE`].
@@ -73,7 +76,7 @@ pub struct Hidden<'a> {
 impl Hidden<'_> {
     /// What is committed before the dispute is opened.
     pub fn hash(&self) -> [u8; 32] {
-        let Hidden { challenger, subject, place, salt } = *self;
+        let Hidden { challenger, subject, place, salt, .. } = *self;
         accusation::hash::<HostSha256>(subject.as_array(), place, challenger.as_array(), salt)
     }
 }
@@ -102,7 +105,8 @@ pub struct VoteAccusation<'a> {
 impl VoteAccusation<'_> {
     /// What is committed before.
     pub fn hidden(&self) -> Hidden<'_> {
-        Hidden { challenger: self.challenger, subject: self.round, place: self.auditor.place, salt: self.salt }
+        let VoteAccusation { challenger, job, round, auditor, salt, .. } = *self;
+        Hidden { challenger, job, subject: round, place: auditor.place, salt }
     }
 }
 
@@ -128,7 +132,8 @@ pub struct AttestationAccusation<'a> {
 impl AttestationAccusation<'_> {
     /// What is committed before.
     pub fn hidden(&self) -> Hidden<'_> {
-        Hidden { challenger: self.challenger, subject: self.segment, place: self.auditor.place, salt: self.salt }
+        let AttestationAccusation { challenger, job, segment, auditor, salt, .. } = *self;
+        Hidden { challenger, job, subject: segment, place: auditor.place, salt }
     }
 }
 
@@ -146,7 +151,8 @@ pub struct GenesisAccusation<'a> {
 impl GenesisAccusation<'_> {
     /// What is committed before.
     pub fn hidden(&self) -> Hidden<'_> {
-        Hidden { challenger: self.challenger, subject: self.job, place: accusation::NO_PLACE, salt: self.salt }
+        let GenesisAccusation { challenger, job, salt } = *self;
+        Hidden { challenger, job, subject: job, place: accusation::NO_PLACE, salt }
     }
 }
 

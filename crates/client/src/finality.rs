@@ -56,6 +56,7 @@ impl Program {
                 writable(self.vault()),
                 readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
+                writable(*hidden.job),
             ],
         )
     }
@@ -63,11 +64,17 @@ impl Program {
     /// [`WithdrawAccusation`] of a segment.
     pub fn withdraw_accusation(&self, accusation: &Accusation<'_>) -> Instruction {
         let segment = self.segment(accusation.round, accusation.pool);
-        self.withdraw_hidden(&accusation.hidden(&segment), None)
+        self.withdraw_hidden(&accusation.hidden(&segment), Some(accusation.round), None)
     }
 
-    /// [`WithdrawAccusation`] of any claim; of an auditor's claim, with its job, round and pool.
-    pub fn withdraw_hidden(&self, hidden: &Hidden<'_>, auditor: Option<[&Address; 3]>) -> Instruction {
+    /// [`WithdrawAccusation`] of any claim of a job: with its round, unless it is the genesis state, and of an auditor's claim with its
+    /// pool.
+    pub fn withdraw_hidden(
+        &self,
+        hidden: &Hidden<'_>,
+        round: Option<&Address>,
+        auditor: Option<&Address>,
+    ) -> Instruction {
         let mut accounts = vec![
             payer(hidden.challenger),
             readable(self.config()),
@@ -75,14 +82,17 @@ impl Program {
             writable(self.token_account(hidden.challenger)),
             writable(self.vault()),
             readable(self.token_program),
-            readable(*hidden.subject),
+            writable(*hidden.job),
         ];
-        accounts.extend(auditor.into_iter().flatten().map(|account| readable(*account)));
+        if let Some(round) = round {
+            accounts.extend([readable(*hidden.subject), readable(*round)]);
+        }
+        accounts.extend(auditor.map(|pool| readable(*pool)));
         build(self, &WithdrawAccusation { salt: *hidden.salt, place: hidden.place }, accounts)
     }
 
-    /// [`ExpireAccusation`] of a wallet's accusation by its hash.
-    pub fn expire_accusation(&self, challenger: &Address, hash: &[u8; 32]) -> Instruction {
+    /// [`ExpireAccusation`] of a wallet's accusation in a job by its hash.
+    pub fn expire_accusation(&self, challenger: &Address, job: &Address, hash: &[u8; 32]) -> Instruction {
         build(
             self,
             &ExpireAccusation {},
@@ -93,6 +103,7 @@ impl Program {
                 writable(self.token_account(challenger)),
                 writable(self.vault()),
                 readable(self.token_program),
+                writable(*job),
             ],
         )
     }

@@ -1,5 +1,6 @@
 //! One builder per instruction. What each checks and changes: [`sip_protocol::instruction`].
 
+use sip_arith::int::BPS_ONE;
 use sip_protocol::{
     administration::ProposalKind,
     attestation::Shown,
@@ -74,7 +75,7 @@ impl Program {
         }
     }
 
-    /// [`Initialize`] with the default schedule of emission.
+    /// [`Initialize`] by the key that may upgrade the program, with the default schedule of emission.
     pub fn initialize(&self, authority: &Address, parameters: &Parameters) -> Instruction {
         self.initialize_with(authority, parameters, &Schedule::DEFAULT)
     }
@@ -92,6 +93,7 @@ impl Program {
                 readable(self.token_program),
                 readable(SYSTEM_PROGRAM),
                 writable(self.emission()),
+                readable(self.program_data()),
             ],
         )
     }
@@ -415,7 +417,7 @@ impl Program {
             readable(self.token_program),
         ];
         accounts.extend(datasets.iter().copied().map(readable));
-        build(self, &CreateJob { spec: *spec, nonce }, accounts)
+        build(self, &CreateJob { spec: *spec, nonce, reserved: 0 }, accounts)
     }
 
     /// [`ReclaimGenesisBond`].
@@ -434,9 +436,27 @@ impl Program {
         )
     }
 
-    /// [`JoinJob`].
+    /// [`JoinJob`] with the whole of the pool's stake.
     pub fn join_job(&self, operator: &Address, job: &Address, pool: &Address) -> Instruction {
-        build(self, &JoinJob {}, vec![signer(operator), readable(self.config()), writable(*job), writable(*pool)])
+        self.join_job_with(operator, job, pool, BPS_ONE)
+    }
+
+    /// [`JoinJob`] with a part of the pool's stake, basis points.
+    pub fn join_job_with(&self, operator: &Address, job: &Address, pool: &Address, allotted_bps: u16) -> Instruction {
+        build(
+            self,
+            &JoinJob { allotted_bps },
+            vec![signer(operator), readable(self.config()), writable(*job), writable(*pool)],
+        )
+    }
+
+    /// [`AllotStake`].
+    pub fn allot_stake(&self, seat: &Seat, job: &Address, allotted_bps: u16) -> Instruction {
+        build(
+            self,
+            &AllotStake { place: seat.place.into(), allotted_bps },
+            vec![signer(&seat.operator), writable(*job), writable(seat.pool)],
+        )
     }
 }
 
@@ -459,8 +479,13 @@ impl Program {
         index: u32,
         attention: impl Iterator<Item = u32>,
     ) -> Instruction {
-        let mut accounts =
-            vec![payer(payer_wallet), writable(*job), writable(self.round(job, index)), readable(SYSTEM_PROGRAM)];
+        let mut accounts = vec![
+            payer(payer_wallet),
+            readable(self.config()),
+            writable(*job),
+            writable(self.round(job, index)),
+            readable(SYSTEM_PROGRAM),
+        ];
         accounts.extend(attention.map(|number| writable(self.attention_pool(job, number))));
         build(self, &OpenRound {}, accounts)
     }
@@ -482,7 +507,7 @@ impl Program {
                 readable(self.config()),
                 readable(*job),
                 writable(*round),
-                readable(*pool),
+                writable(*pool),
                 writable(self.segment(round, pool)),
                 readable(SYSTEM_PROGRAM),
             ],
@@ -618,7 +643,7 @@ impl Program {
                 readable(self.config()),
                 readable(*job),
                 writable(*round),
-                readable(evaluator.pool),
+                writable(evaluator.pool),
             ],
         )
     }
@@ -657,9 +682,14 @@ impl Program {
 /// Settlement.
 impl Program {
     /// [`SettleSegment`] of a trainer's pool.
-    pub fn settle_segment(&self, round: &Address, pool: &Address) -> Instruction {
-        let accounts =
-            vec![writable(self.config()), writable(*round), writable(self.segment(round, pool)), writable(*pool)];
+    pub fn settle_segment(&self, job: &Address, round: &Address, pool: &Address) -> Instruction {
+        let accounts = vec![
+            writable(self.config()),
+            readable(*job),
+            writable(*round),
+            writable(self.segment(round, pool)),
+            writable(*pool),
+        ];
         build(self, &SettleSegment {}, accounts)
     }
 
@@ -696,6 +726,6 @@ impl Program {
     /// [`SettlePatrons`] of a domain.
     pub fn settle_patrons(&self, job: &Address, round: &Address, domain: u8) -> Instruction {
         let pool = self.attention_pool(job, domain as u32);
-        build(self, &SettlePatrons { domain }, vec![writable(self.config()), writable(*round), writable(pool)])
+        build(self, &SettlePatrons { domain }, self.settled(job, round, &pool))
     }
 }

@@ -8,7 +8,7 @@ mod money;
 
 use std::path::Path;
 
-use sip_ledger::{Embedded, Ledger, LedgerError, Receipt};
+use sip_ledger::{Embedded, Genesis, Ledger, LedgerError, Receipt};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Account, Error,
@@ -34,6 +34,12 @@ use crate::{NewPool, Program, Seat, liabilities, refusal};
 pub const WALLET_TOKENS: u64 = 100_000;
 /// Own bond of every operator, tokens.
 pub const BOND_TOKENS: u64 = 2_000;
+/// Slice of that bond behind each claim in the usual scene, tokens: the bond backs as many rounds as a test builds before it settles.
+pub const SLICE_TOKENS: u64 = 100;
+/// [`SLICE_TOKENS`], base units.
+pub const SLICE: u64 = SLICE_TOKENS * TOKEN;
+/// The usual scene's parameters: the default, but the least own bond is one slice.
+pub const PARAMETERS: Parameters = Parameters { minimum_self_bond: SLICE_TOKENS * TOKEN, ..Parameters::DEFAULT };
 /// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.
 pub const SCHEDULE: Schedule = Schedule { utilisation_floor: ONE / 2, unit_reward: CAP / 10, ..Schedule::DEFAULT };
 /// Length of every auditor's hash chain.
@@ -55,13 +61,14 @@ pub struct World {
 }
 
 impl World {
-    /// A ledger with the compiled program, and nothing else but a funded authority.
+    /// A ledger with the compiled program, and nothing else but a funded authority, who deployed the program.
     pub fn uninitialised() -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so");
         let elf = std::fs::read(&path).expect("programs/sip/sip.so is there; build it with programs/sip/build");
         let program = Program::default();
-        let mut ledger = Embedded::new(program.id, &elf).expect("the program loads");
         let authority = Keypair::new_from_array(named("authority"));
+        let genesis = Genesis::new(program.id, &elf).deployed_by(authority.pubkey());
+        let mut ledger = Embedded::begin(&genesis).expect("the program loads");
         ledger.airdrop(&authority.pubkey(), 1_000_000_000_000).expect("lamports");
         World { ledger, program, authority }
     }
@@ -281,9 +288,11 @@ impl Default for Cast {
             init_node_count: 10,
             end_padding: 0,
             settings: [Setting::default(); MAX_SETTINGS],
+            slice: SLICE_TOKENS * TOKEN,
+            round_reward: Parameters::DEFAULT.round_reward,
             ..JobSpec::default()
         };
-        Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: Parameters::DEFAULT, schedule: SCHEDULE }
+        Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: PARAMETERS, schedule: SCHEDULE }
     }
 }
 
@@ -332,7 +341,8 @@ impl Scene {
         }
         let creator = world.authority.insecure_clone();
         let job = program.job(&creator.pubkey(), 0);
-        let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &cast.spec, &datasets)];
+        let spec = JobSpec { round_reward: cast.spec.round_reward.min(cast.parameters.round_reward), ..cast.spec };
+        let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &spec, &datasets)];
         instructions
             .extend(cast.spec.attention_numbers().map(|n| program.create_attention_pool(&creator.pubkey(), &job, n)));
         for instruction in instructions {
@@ -737,7 +747,7 @@ impl Scene {
     /// Makes the oldest round with a result final, once nobody can challenge it any more.
     pub fn finalise_oldest(&mut self) {
         let round = self.world.program.round(&self.job, self.job_state().chain.open[0]);
-        let deadline = self.world.state::<Round>(&round).challenge_end_slot();
+        let deadline = self.world.state::<Round>(&round).final_slot();
         self.advance_to(deadline);
         let instruction = self.world.program.finalize_round(&self.job, &round);
         self.crank(instruction);
@@ -764,7 +774,7 @@ impl Scene {
         let mut instructions = Vec::new();
         for trainer in &self.trainers {
             if state.committed & (1 << trainer.seat.place) != 0 {
-                instructions.push(program.settle_segment(&round, &trainer.seat.pool));
+                instructions.push(program.settle_segment(&job, &round, &trainer.seat.pool));
             }
         }
         for auditor in &self.auditors {

@@ -3,7 +3,7 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::testing::{Cast, Scene, WALLET_TOKENS};
+use sip_client::testing::{Cast, SLICE, Scene, WALLET_TOKENS};
 use sip_protocol::{
     Error,
     config::{Parameters, TOKEN},
@@ -43,7 +43,7 @@ fn who_copies_an_open_accusation_earns_nothing() {
     copier.open(&mut scene);
     copier.win(&mut scene);
     let bounty = state(&scene, &copier).escrow.bounty;
-    assert_eq!(bounty, 1_000 * TOKEN);
+    assert_eq!(bounty, SLICE / 2);
     assert_eq!(state(&scene, &copier).escrow.challenger, copier.key.pubkey().to_bytes());
     scene.world.advance(REVEAL_SLOTS);
     let claim = copier.claim_instruction(&scene);
@@ -80,7 +80,7 @@ fn a_friend_to_whom_the_liar_concedes_first_loses_the_bounty_to_whoever_committe
     scene.crank_refused(friend.claim_instruction(&scene), Error::BountyHeld);
     honest.outwait(&mut scene);
     scene.crank(honest.claim_instruction(&scene));
-    assert_eq!((honest.tokens(&scene), friend.tokens(&scene)), (FULL + 1_000 * TOKEN, FULL));
+    assert_eq!((honest.tokens(&scene), friend.tokens(&scene)), (FULL + SLICE / 2, FULL));
     assert_eq!(scene.pool_state(&scene.trainers[1].seat.pool).segments_convicted, 1);
 }
 
@@ -97,7 +97,7 @@ fn an_acquittal_or_a_loss_of_the_earliest_leaves_the_bounty_to_the_next() {
     scene.world.advance(REVEAL_SLOTS + 1);
     first.open_refused(&mut scene, Error::AccusationExpired);
     scene.crank(second.claim_instruction(&scene));
-    assert_eq!(second.tokens(&scene), FULL + 1_000 * TOKEN);
+    assert_eq!(second.tokens(&scene), FULL + SLICE / 2);
     let insured = scene.world.config().buckets.insurance;
     let (rent, before) = (lamports(&scene, &accusation(&scene, &first)), lamports(&scene, &first.key.pubkey()));
     scene.crank(first.expire_instruction(&scene));
@@ -128,7 +128,7 @@ fn convicting_oneself_through_a_friend_loses_money() {
     };
     let friend = Accuser::new(&mut scene, "friend", &round, 1);
     let before = wealth(&scene, &friend);
-    let own_bond = scene.world.state::<Pool>(&pool).self_bond;
+    let own_bond = SLICE;
     // The earliest accusation there is, and nobody else's.
     friend.commit(&mut scene);
     friend.open(&mut scene);
@@ -148,7 +148,7 @@ fn an_accusation_tells_nobody_whom_it_accuses_and_is_opened_in_its_time() {
     let accuser = Accuser::new(&mut scene, "accuser", &round, 1);
     let commit = accuser.commit_instruction(&scene);
     let named: Vec<Address> = commit.accounts.iter().map(|account| account.pubkey).collect();
-    for secret in [scene.job, round, accuser.segment(&scene), scene.trainers[1].seat.pool] {
+    for secret in [round, accuser.segment(&scene), scene.trainers[1].seat.pool] {
         assert!(!named.contains(&secret) && !commit.data.windows(32).any(|bytes| bytes == secret.as_ref()));
     }
     scene.world.send(std::slice::from_ref(&commit), &[&accuser.key]);

@@ -5,7 +5,7 @@ mod court;
 
 use common::send_guarded;
 use court::hall::Hall;
-use sip_client::testing::{WALLET_TOKENS, named};
+use sip_client::testing::{BOND_TOKENS, SLICE, WALLET_TOKENS, named};
 use sip_client::{GenesisAccusation, Program};
 use sip_node::dispute::Challenger;
 use sip_protocol::{
@@ -77,7 +77,7 @@ impl Bench {
                 [
                     program.commit_hidden(&hidden),
                     program.open_genesis_dispute(&accusation),
-                    program.withdraw_hidden(&hidden, None),
+                    program.withdraw_hidden(&hidden, None, None),
                 ]
             }
         }
@@ -168,7 +168,7 @@ impl Bench {
         let parameters = self.hall.scene.world.config().parameters;
         let bond = match claim {
             Claim::Genesis => parameters.genesis_bond,
-            _ => self.hall.scene.pool_state(&self.hall.scene.auditors[0].seat.pool).self_bond,
+            _ => SLICE,
         };
         (bond / 2).min(parameters.penalties.bounty_cap)
     }
@@ -257,7 +257,7 @@ fn an_accusation_is_opened_in_its_time_or_costs_a_quarter() {
         let [commit, ..] = bench.instructions(&first, claim);
         let hash: [u8; 32] = commit.data[1..].try_into().unwrap();
         let insured = bench.hall.scene.world.config().buckets.insurance;
-        let expire = bench.program().expire_accusation(&first.pubkey(), &hash);
+        let expire = bench.program().expire_accusation(&first.pubkey(), &bench.hall.scene.job, &hash);
         bench.hall.scene.crank(expire);
         assert_eq!(bench.tokens(&first), FULL - BOND / 4);
         assert_eq!(bench.hall.scene.world.config().buckets.insurance, insured + BOND / 4);
@@ -328,7 +328,8 @@ fn a_lesser_confession_saves_neither_the_base_nor_the_bounty() {
     let claimed = bench.claim(&honest, Claim::Vote);
     bench.hall.scene.crank(claimed);
     let tokens = [&honest, &friend, &other].map(|wallet| bench.tokens(wallet));
-    assert_eq!(tokens, [FULL + bounty, FULL, FULL]);
+    // Both claims were convicted, each of its own slice; the earliest accusation of the auditor has both bounties.
+    assert_eq!(tokens, [FULL + 2 * bounty, FULL, FULL]);
     let pool = bench.hall.scene.pool_state(&bench.hall.scene.auditors[0].seat.pool);
-    assert_eq!((pool.self_bond, pool.open_disputes, pool.claims_convicted), (0, 0, 3));
+    assert_eq!((pool.self_bond, pool.open_disputes, pool.claims_convicted), (BOND_TOKENS * TOKEN - 2 * SLICE, 0, 3));
 }

@@ -3,7 +3,7 @@
 use sip_client::testing::{Scene, World, scores};
 use sip_protocol::{
     Error,
-    administration::{LIFETIME_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS, ProposalKind, TIMELOCK_SLOTS},
+    administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS, ProposalKind},
     config::{CAP, Parameters, TOKEN},
     emission::YEAR_SLOTS,
     pool::{Pool, PoolKind},
@@ -20,7 +20,7 @@ fn parameters_change_a_day_after_they_were_proposed() {
     world.refused(&[program.apply_parameters()], &[&authority], Error::NoProposal);
     let changed = Parameters { round_reward: TOKEN, ..Parameters::DEFAULT };
     world.send(&[program.propose_parameters(&key, &changed)], &[&authority]);
-    world.advance(TIMELOCK_SLOTS - 1);
+    world.advance(DEFAULT_TIMELOCK_SLOTS - 1);
     world.refused(&[program.apply_parameters()], &[&authority], Error::ProposalNotReady);
     world.advance(1);
     // Anyone may turn the key.
@@ -30,7 +30,7 @@ fn parameters_change_a_day_after_they_were_proposed() {
     world.refused(&[program.apply_parameters()], &[&anyone], Error::NoProposal);
 
     world.send(&[program.propose_parameters(&key, &Parameters::DEFAULT)], &[&authority]);
-    world.advance(TIMELOCK_SLOTS + LIFETIME_SLOTS + 1);
+    world.advance(DEFAULT_TIMELOCK_SLOTS + LIFETIME_SLOTS + 1);
     world.refused(&[program.apply_parameters()], &[&anyone], Error::ProposalExpired);
     world.refused(&[program.cancel_proposal(&anyone.pubkey())], &[&anyone], Error::NotAuthority);
     world.send(&[program.cancel_proposal(&key)], &[&authority]);
@@ -48,7 +48,7 @@ fn the_treasury_pays_what_was_proposed_to_whom_it_was_proposed() {
     let grant = program.propose_spending(&key, ProposalKind::Treasury, &grantee.pubkey(), 70 * TOKEN);
     world.send(&[grant], &[&authority]);
     world.refused(&[program.apply_spending(&grantee.pubkey())], &[&grantee], Error::ProposalNotReady);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     world.refused(&[program.apply_spending(&thief.pubkey())], &[&thief], Error::WrongTokenAccount);
     world.refused(&[program.apply_parameters()], &[&thief], Error::WrongProposal);
     world.send(&[program.apply_spending(&grantee.pubkey())], &[&grantee]);
@@ -61,7 +61,7 @@ fn the_treasury_pays_what_was_proposed_to_whom_it_was_proposed() {
     world.refused(&[wrong], &[&authority], Error::WrongProposal);
     let all = program.propose_spending(&key, ProposalKind::Insurance, &grantee.pubkey(), 1);
     world.send(&[all], &[&authority]);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     world.refused(&[program.apply_spending(&grantee.pubkey())], &[&grantee], Error::BucketEmpty);
 }
 
@@ -134,7 +134,7 @@ fn exits_and_claims_go_on_under_pause() {
     scene.finalise_all();
     let world = &mut scene.world;
     let trainer = scene.trainers[0].seat;
-    world.send(&[program.settle_segment(&round, &trainer.pool)], &[&authority]);
+    world.send(&[program.settle_segment(&scene.job, &round, &trainer.pool)], &[&authority]);
     world.send(&[program.settle_patrons(&scene.job, &round, 0)], &[&authority]);
     world.send(&[program.claim_commission(&trainer.operator, &trainer.pool)], &[&scene.trainers[0].key]);
     let attention = program.attention_pool(&scene.job, 0);

@@ -1,7 +1,7 @@
 //! Demands for what was committed: answered, answered wrongly, left unanswered.
 
 use sip_client::StateDemand;
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, WALLET_TOKENS};
+use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS};
 use sip_node::availability::{data_answer, state_answer};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::{BlobTree, Hash};
@@ -224,7 +224,6 @@ fn silence_convicts_and_undoes_the_round() {
     let key = library.scene.trainers[0].key.insecure_clone();
     let late = library.answer(6, 9, &library.truth(6, 9)).remove(0);
     library.scene.world.refused(&[late], &[&key], Error::ClockRunOut);
-    let own_bond = library.scene.pool_state(&library.pool()).self_bond;
     library.scene.crank(fail.clone());
     library.scene.world.advance(1);
     library.scene.crank_refused(fail, Error::DemandOver);
@@ -233,7 +232,7 @@ fn silence_convicts_and_undoes_the_round() {
     assert_eq!((segment.status, segment.open_disputes, segment.open_demands), (CONVICTED, 0, 0));
     // Whoever asked in vain has its fee back and five more; a bounty it has not: that waits for an accusation.
     let escrow = segment.escrow;
-    assert_eq!((escrow.bounty, escrow.challenger), ((own_bond - 5 * FEE) / 2, [0; 32]));
+    assert_eq!((escrow.bounty, escrow.challenger), ((SLICE - 5 * FEE) / 2, [0; 32]));
     assert_eq!(library.scene.round_state().status, round::VOID);
     assert_eq!(library.scene.world.tokens(&library.reader.pubkey()), FULL + 5 * FEE);
     let claim = library.scene.world.program.claim_bounty(&library.scene.segment(0), &library.reader.pubkey());
@@ -273,7 +272,7 @@ fn demands_are_bounded_and_end_with_the_time_to_challenge() {
         library.scene.world.send(&[part], &[&key]);
     }
     library.scene.world.send(&[one_more], &[&library.reader]);
-    let deadline = library.scene.round_state().challenge_deadline_slot;
+    let deadline = library.scene.round_state().final_slot();
     library.scene.advance_to(deadline);
     let late = library.with(8, 101, |demand| program.demand_state(demand));
     library.scene.world.refused(&[late], &[&library.reader], Error::WrongRoundStatus);

@@ -4,7 +4,7 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::StateDemand;
-use sip_client::testing::{Cast, Scene, WALLET_TOKENS, World};
+use sip_client::testing::{Cast, SLICE, Scene, WALLET_TOKENS, World};
 use sip_node::availability::state_answer;
 use sip_proof::{BlobTree, Hash, merkle::MerkleTree};
 use sip_protocol::{
@@ -212,7 +212,7 @@ impl Play {
     fn friend_takes(&mut self, seed: u64) -> u64 {
         let begin = self.scene.world.ledger.slot();
         let mut random = Random(seed);
-        let bond = self.scene.pool_state(&self.scene.trainers[0].seat.pool).self_bond;
+        let bond = SLICE;
         for (slot, event) in Play::schedule(&mut random) {
             self.scene.advance_to(begin + slot);
             self.play(event);
@@ -288,7 +288,7 @@ fn what_silence_left_is_insured_once_no_accusation_can_be_opened_any_more() {
     play.fail(3);
     let bounty = play.segment().escrow.bounty;
     let release = play.scene.world.program.release_bounty(&play.round, &play.scene.segment(0));
-    let deadline = play.scene.round_state().challenge_deadline_slot;
+    let deadline = play.scene.round_state().disputable_until() - REVEAL_SLOTS;
     // The last accusation of all is committed in the last slot, opened in its last, and lost.
     play.scene.advance_to(deadline + REVEAL_SLOTS);
     play.scene.crank_refused(release.clone(), Error::BountyHeld);

@@ -20,7 +20,7 @@ use sip_node::dispute::Challenger;
 use sip_node::dispute::synthetic::{self, Flaw, Lie, node};
 use sip_proof::{BlobTree, merkle::MerkleTree};
 use sip_protocol::{
-    administration::{ProposalKind, TIMELOCK_SLOTS},
+    administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
     config::{Parameters, TOKEN},
     data::Dataset,
     dispute::{CaseKind, Dispute, MoveKind, Outcome},
@@ -64,7 +64,7 @@ fn every_instruction_stays_within_its_budget() {
     let mut world = World::uninitialised();
     let authority = world.authority.insecure_clone();
     let key = authority.pubkey();
-    table.run(&mut world, "initialize", 22_000, program.initialize(&key, &Parameters::DEFAULT), &authority);
+    table.run(&mut world, "initialize", 24_500, program.initialize(&key, &Parameters::DEFAULT), &authority);
     table.run(
         &mut world,
         "propose_parameters",
@@ -74,11 +74,11 @@ fn every_instruction_stays_within_its_budget() {
     );
     let create = program.create_token_account(&key, &key);
     world.send(&[create], &[&authority]);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     table.run(&mut world, "apply_parameters", 1_000, program.apply_parameters(), &authority);
     let spend = program.propose_spending(&key, ProposalKind::Treasury, &key, TOKEN);
     table.run(&mut world, "propose_spending", 400, spend, &authority);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     table.run(&mut world, "apply_spending", 2_000, program.apply_spending(&key), &authority);
     table.run(&mut world, "pause", 300, program.pause(&key), &authority);
     table.run(&mut world, "unpause", 300, program.unpause(&key), &authority);
@@ -131,7 +131,15 @@ fn every_instruction_stays_within_its_budget() {
     table.run(&mut scene.world, "create_attention_pool", 11_000, create, &authority);
     let trainer = scene.trainers[0].key.insecure_clone();
     let seat = scene.trainers[0].seat;
-    table.run(&mut scene.world, "join_job", 600, program.join_job(&seat.operator, &another, &seat.pool), &trainer);
+    table.run(
+        &mut scene.world,
+        "join_job",
+        800,
+        program.join_job_with(&seat.operator, &another, &seat.pool, 0),
+        &trainer,
+    );
+    let allot = program.allot_stake(&seat, &scene.job, 10_000);
+    table.run(&mut scene.world, "allot_stake", 400, allot, &trainer);
 
     let job = scene.job;
     table.run(&mut scene.world, "open_round (3 domains)", 9_500, program.open_round(&key, &job, 0, 3), &authority);
@@ -177,7 +185,7 @@ fn every_instruction_stays_within_its_budget() {
     let due = scene.round_state().seed_slots[1] + 1;
     scene.advance_to(due);
     table.run(&mut scene.world, "capture_seed", 1_100, program.capture_seed(&job, &round), &authority);
-    let deadline = scene.round_state().challenge_deadline_slot;
+    let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
     table.run(&mut scene.world, "finalize_round", 400, program.finalize_round(&job, &round), &authority);
 
@@ -185,7 +193,7 @@ fn every_instruction_stays_within_its_budget() {
     let evaluator_pool = scene.evaluators[0].seat.pool;
     let (dataset, provider) = (scene.datasets[0], scene.providers[0].seat.pool);
     let world = &mut scene.world;
-    table.run(world, "settle_segment", 1_400, program.settle_segment(&round, &trainer_pool), &authority);
+    table.run(world, "settle_segment", 1_400, program.settle_segment(&job, &round, &trainer_pool), &authority);
     // The digest that was made up above cannot be shown.
     world.advance(50);
     table.run(world, "settle_audit", 1_600, program.settle_audit(&job, &round, &auditor.pool, 0), &authority);
@@ -263,7 +271,7 @@ fn every_instruction_of_money_stays_within_its_budget() {
     table.run(world, "burn_condemned", 9_000, program.burn_condemned(), &authority);
     let propose = program.propose_schedule(&key, &SCHEDULE);
     table.run(world, "propose_schedule", 500, propose, &authority);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     table.run(world, "apply_schedule", 600, program.apply_schedule(), &authority);
     let mut old = world.ledger.account(&server).unwrap();
     old.data.truncate(288);
@@ -294,6 +302,34 @@ fn a_round_of_a_job_that_is_steered_in_full_stays_within_its_budget() {
     table.run(&mut scene.world, "create_job (8 domains, 4 settings)", 15_000, create, &authority);
     let open = scene.world.program.open_next_round(&key, &scene.job, &scene.job_state());
     table.run(&mut scene.world, "open_round (8 domains, 4 settings)", 40_000, open, &authority);
+    table.check();
+}
+
+#[test]
+fn a_tally_that_remembers_eight_improvements_stays_within_its_budget() {
+    let mut cast = Cast::default();
+    cast.spec.rounds = 12;
+    let mut scene = Scene::with(&cast);
+    let mut score = 5_000_000;
+    for round in 0..10 {
+        scene.whole_round(&scores(score));
+        scene.settle_all();
+        // Each improvement is greater than the one before: the ratios come in the dearest order to sort.
+        score -= 10_000 + 1_000 * (10 - round) * (10 - round);
+    }
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    for evaluator in 0..3 {
+        scene.commit_score(evaluator, &scores(score));
+    }
+    for evaluator in 0..3 {
+        scene.reveal_score(evaluator, &scores(score));
+    }
+    let mut table = Table(Vec::new());
+    let authority = scene.world.authority.insecure_clone();
+    let tally = scene.world.program.tally(&scene.job, &scene.round());
+    table.run(&mut scene.world, "tally (8 improvements)", 4_500, tally, &authority);
     table.check();
 }
 
@@ -400,7 +436,7 @@ fn every_challenge_stays_within_its_budget() {
     let retire = program.retire_dataset(&provider.pubkey(), &dataset, &pool);
     table.run(&mut scene.world, "retire_dataset", 600, retire, &provider);
     let segment = program.segment(&round, &seat.pool);
-    let deadline = scene.world.state::<Round>(&round).challenge_deadline_slot;
+    let deadline = scene.world.state::<Round>(&round).disputable_until() - REVEAL_SLOTS;
     scene.advance_to(deadline + REVEAL_SLOTS + 1);
     table.run(&mut scene.world, "release_bounty", 600, program.release_bounty(&round, &segment), &authority);
     table.check();

@@ -1,6 +1,7 @@
 //! Genesis, parameters, distribution.
 
 use sip_client::testing::World;
+use sip_protocol::dispute::clock::longest_dispute_slots;
 use sip_protocol::{
     Error,
     config::{CAP, Parameters, TOKEN},
@@ -61,7 +62,7 @@ fn parameters_stay_within_their_hard_bounds() {
         (Parameters { genesis_bond: TOKEN - 1, ..good }, Error::ParameterOutOfBounds),
         (Parameters { genesis_bond: CAP, ..good }, Error::ParameterOutOfBounds),
         (Parameters { trainers_bps: good.trainers_bps + 1, ..good }, Error::SplitNotWhole),
-        (Parameters { unbonding_slots: 6 * good.clock_slots, ..good }, Error::UnbondingTooShort),
+        (Parameters { unbonding_slots: 2 * longest_dispute_slots(good.clock_slots), ..good }, Error::UnbondingTooShort),
     ];
     for (parameters, expected) in bad {
         let set = program.propose_parameters(&authority.pubkey(), &parameters);

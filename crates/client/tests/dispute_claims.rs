@@ -12,8 +12,7 @@ use sip_node::dispute::synthetic::{self, Flaw, Lie, Run, node};
 use sip_node::dispute::{Challenger, Defender, Evidence, staged};
 use sip_node::{Cheat, Computation};
 use sip_proof::Hash;
-use sip_protocol::config::Parameters;
-use sip_protocol::dispute::{Dispute, MoveKind, Outcome};
+use sip_protocol::dispute::{CaseKind, Dispute, MoveKind, Outcome};
 use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::pool::PoolKind;
 use sip_protocol::{
@@ -198,6 +197,9 @@ fn a_vote_for_no_average_is_convicted_by_the_state_and_stands_while_it_is_accuse
     let (seat, job, round) = (hall.scene.auditors[0].seat, hall.scene.job, hall.scene.round());
     let change = hall.scene.world.program.vote_base(&seat, &job, &round, &root);
     hall.scene.world.refused(&[change], &[&keys[0]], Error::ClaimDisputed);
+    // The others decide.
+    hall.scene.vote(1, &root);
+    hall.scene.vote(2, &root);
     let (defender, challenger) = (Defender::new(graph.clone(), own), Challenger::new(graph, other));
     let (outcome, moves) = fight(&mut hall.scene, &dispute, &keys, defender, challenger);
     assert_eq!((outcome, moves), (Outcome::Convicted, vec![MoveKind::PostTrace, MoveKind::DisputeState]));
@@ -205,9 +207,6 @@ fn a_vote_for_no_average_is_convicted_by_the_state_and_stands_while_it_is_accuse
     hall.scene.crank(resolve);
     let seat = hall.scene.round_state().auditors[0];
     assert_eq!((seat.is_vote_convicted, seat.stake, seat.vote_disputes), (1, 0, 0));
-    // The others decide.
-    hall.scene.vote(1, &root);
-    hall.scene.vote(2, &root);
     assert_eq!(hall.scene.round_state().status, round::AGGREGATED);
 }
 
@@ -226,7 +225,7 @@ fn a_true_vote_is_acquitted_and_its_round_final_after_the_verdict_only() {
     // The round goes on, and waits at its end.
     let tally = hall.scene.world.program.tally(&hall.scene.job, &hall.scene.round());
     hall.scene.crank(tally);
-    let end_slot = hall.scene.round_state().challenge_end_slot();
+    let end_slot = hall.scene.round_state().final_slot();
     let other = staged::average(&hall.ends(), None);
     let (defender, challenger) = (Defender::new(graph.clone(), truth), Challenger::new(graph, other));
     let (outcome, moves) = fight(&mut hall.scene, &dispute, &keys, defender, challenger);
@@ -451,8 +450,10 @@ fn a_bit_of_a_genesis_weight_closes_the_job() {
 fn a_true_genesis_is_acquitted_and_its_bond_returned_after_an_unbonding_time() {
     let (mut scene, challenger, claimed) = genesis(None);
     // Longer than the scene took so far.
-    let parameters = Parameters { unbonding_slots: 2_000_000, ..scene.world.config().parameters };
-    scene.world.set_parameters(&parameters);
+    let mut job = scene.job_state();
+    job.parameters.unbonding_slots = 2_000_000;
+    let (address, parameters) = (scene.job, job.parameters);
+    scene.world.overwrite(&address, &job);
     let (program, wallet) = (scene.world.program, challenger.key.pubkey());
     let authority = scene.world.authority.insecure_clone();
     let own = commit_genesis(&mut scene, &authority);
@@ -465,8 +466,9 @@ fn a_true_genesis_is_acquitted_and_its_bond_returned_after_an_unbonding_time() {
     let burned = scene.world.config().burned;
     let resolve = program.resolve_genesis_dispute(&wallet, &scene.job);
     scene.crank(resolve);
-    assert_eq!(scene.world.config().burned, burned + parameters.dispute_bond / 2);
-    let bond = parameters.genesis_bond + parameters.dispute_bond / 2;
+    // The creator's own accusation is still open, so that this one took two bonds.
+    assert_eq!(scene.world.config().burned, burned + parameters.dispute_bond);
+    let bond = parameters.genesis_bond + parameters.dispute_bond;
     assert_eq!((scene.job_state().closed, scene.job_state().genesis_bond), (0, bond));
     let stranger = scene.world.wallet("stranger");
     let foreign = program.reclaim_genesis_bond(&stranger.pubkey(), &scene.job);
@@ -596,7 +598,8 @@ fn votes_are_accused_in_time_by_others_and_with_the_rounds_own_graph_and_segment
     hall.scene.world.refused(&[foreign], &[&auditor], Error::WrongAccusation);
 
     hall.scene.vote(1, &named("no average"));
-    hall.scene.advance_to(hall.scene.round_state().challenge_end_slot());
+    let last = hall.scene.round_state().accusable_until(CaseKind::Aggregate);
+    hall.scene.advance_to(last + 1);
     hall.salt = named("another salt");
     hall.send(hall.vote_commitment(0));
     hall.scene.world.refused(&[accuse(&hall)], &[&challenger], Error::NoClaim);

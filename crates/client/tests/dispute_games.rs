@@ -4,6 +4,7 @@
 mod court;
 
 use court::{Court, Record};
+use sip_client::testing::SLICE;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::config::TOKEN;
 use sip_protocol::dispute::{MoveKind, Outcome, Side};
@@ -39,7 +40,7 @@ fn convict(title: &str, (inner_steps, steps_per_leaf): (u32, u32), lie: Lie, las
     println!("  open {} and resolve {} compute units", opened.compute_units, resolved.compute_units);
 
     // The bond comes back at once, the bounty when nobody can turn out to have accused earlier.
-    let bounty = (pool.self_bond / 2).min(parameters.penalties.bounty_cap);
+    let bounty = (SLICE / 2).min(parameters.penalties.bounty_cap);
     assert_eq!(court.challenger_tokens(), tokens);
     assert_eq!(court.scene.segment_state(court.trainer).escrow.bounty, bounty);
     let claim = court.claim_bounty_instruction();
@@ -48,10 +49,10 @@ fn convict(title: &str, (inner_steps, steps_per_leaf): (u32, u32), lie: Lie, las
     court.scene.crank(claim);
     assert_eq!(court.challenger_tokens(), tokens + bounty);
     let after = court.scene.pool_state(&court.pool());
-    assert_eq!((after.self_bond, after.open_disputes, after.segments_convicted), (0, 0, 1));
+    assert_eq!((after.self_bond, after.open_disputes, after.segments_convicted), (pool.self_bond - SLICE, 0, 1));
     let lost = pool.assets - after.assets;
     // Of what the challenger does not get a tenth is burned, the rest insured.
-    let (rest, config) = (pool.self_bond - bounty + lost, court.scene.world.config());
+    let (rest, config) = (SLICE - bounty + lost, court.scene.world.config());
     assert_eq!((config.condemned, config.buckets.insurance), (rest / 10, rest - rest / 10));
     assert_eq!(court.scene.segment_state(court.trainer).status, segment::CONVICTED);
     assert!(court.scene.job_state().is_excluded(court.trainer as u8));

@@ -6,7 +6,7 @@ use court::Court;
 use sip_node::dispute::Move;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::Error;
-use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Side};
+use sip_protocol::dispute::{CaseKind, Dispute, MoveKind, Outcome, Side};
 use sip_protocol::pool::PoolKind;
 use solana_instruction::Instruction;
 use solana_signer::Signer;
@@ -142,13 +142,13 @@ fn an_accusation_names_accounts_that_belong_together() {
 }
 
 #[test]
-fn an_accusation_comes_before_the_challenge_deadline() {
+fn an_accusation_is_committed_no_later_than_the_challenge_deadline() {
     let mut court = court();
+    let last = court.scene.round_state().accusable_until(CaseKind::Segment);
+    court.scene.advance_to(last + 1);
     court.commit();
     let (open, key) = (court.open_instruction(), court.challenger_key());
-    let deadline = court.scene.round_state().challenge_deadline_slot;
-    court.scene.advance_to(deadline);
-    court.scene.world.refused(&[open], &[&key], Error::WrongRoundStatus);
+    court.scene.world.refused(&[open], &[&key], Error::NoClaim);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod court;
 mod sweep;
 
 use claims::{Claims, SUBJECTS};
+use sip_client::testing::SLICE;
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::dispute::{Game, MoveKind, Outcome, Phase, Side};
 use sip_protocol::segment;
@@ -214,9 +215,9 @@ fn convict_of(bench: &mut Bench, random: &mut Random, tally: &mut Tally, noise: 
     assert_eq!(bench.outcome(), Outcome::Convicted, "{fraud:?}");
     bench.stage.settle();
     let parameters = bench.stage.scene.world.config().parameters;
-    let bounty = parameters.penalties.bounty(bond).unwrap();
+    let bounty = parameters.penalties.bounty(SLICE).unwrap();
     assert_eq!(bench.stage.segment_status(), segment::CONVICTED);
-    assert_eq!(bench.stage.pool_state().self_bond, 0);
+    assert_eq!(bench.stage.pool_state().self_bond, bond - SLICE);
     assert_eq!(bench.stage.challenger_tokens(), tokens + parameters.dispute_bond + bounty);
     tally.transactions += bench.stage.scene.world.ledger.statistics().transactions;
     tally.count(format!(

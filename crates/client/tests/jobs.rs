@@ -1,5 +1,6 @@
 //! Datasets, jobs, joining.
 
+use sip_client::NewPool;
 use sip_client::testing::{Cast, Scene, World, dataset, named};
 use sip_protocol::{
     Error,
@@ -178,13 +179,18 @@ fn a_pool_joins_once_and_in_good_standing() {
     let join = program.join_job(&provider_seat.operator, &job, &seat.pool);
     scene.world.refused(&[join], &[&provider_key], Error::NotAuthority);
 
+    // The least bond is that of the job's creation, whatever later pools may begin with.
     let newcomer = scene.world.operator("newcomer", PoolKind::Trainer);
-    let join = program.join_job(&newcomer.seat.operator, &job, &newcomer.seat.pool);
     let parameters = scene.world.config().parameters;
-    let higher = sip_protocol::config::Parameters { minimum_self_bond: 3_000 * TOKEN, ..parameters };
-    scene.world.set_parameters(&higher);
-    scene.world.refused(std::slice::from_ref(&join), &[&newcomer.key], Error::SelfBondTooSmall);
-    scene.world.set_parameters(&parameters);
+    let lower = sip_protocol::config::Parameters { minimum_self_bond: 150 * TOKEN, ..parameters };
+    scene.world.set_parameters(&lower);
+    let poor = NewPool { index: 1, self_bond: 150 * TOKEN, ..NewPool::default() };
+    let create = program.create_pool(&newcomer.seat.operator, PoolKind::Trainer, &poor);
+    scene.world.send(&[create], &[&newcomer.key]);
+    let poor = program.pool(PoolKind::Trainer, &newcomer.seat.operator, 1);
+    let join = program.join_job(&newcomer.seat.operator, &job, &poor);
+    scene.world.refused(&[join], &[&newcomer.key], Error::SelfBondTooSmall);
+    let join = program.join_job(&newcomer.seat.operator, &job, &newcomer.seat.pool);
     scene.world.send(&[program.retire_pool(&newcomer.seat.operator, &newcomer.seat.pool)], &[&newcomer.key]);
     scene.world.refused(&[join], &[&newcomer.key], Error::PoolRetired);
 }
@@ -205,7 +211,7 @@ fn an_auditors_chain_serves_one_job() {
     assert_eq!(scene.pool_state(&seat.pool).chain_job, *scene.job.as_array());
     // A trainer's stake may back several jobs.
     let (trainer, key) = (scene.trainers[0].seat, scene.trainers[0].key.insecure_clone());
-    scene.world.send(&[program.join_job(&trainer.operator, &sham, &trainer.pool)], &[&key]);
+    scene.world.send(&[program.join_job_with(&trainer.operator, &sham, &trainer.pool, 0)], &[&key]);
     assert_eq!(scene.pool_state(&trainer.pool).chain_job, [0; 32]);
 }
 

@@ -10,7 +10,7 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
-    administration::TIMELOCK_SLOTS,
+    administration::DEFAULT_TIMELOCK_SLOTS,
     config::{Config, TOKEN},
     emission::{ONE, Schedule, VINTAGES},
     fees::Fees,
@@ -583,7 +583,7 @@ fn a_schedule_waits_a_day_and_keeps_its_bounds() {
     let next = Schedule { utilisation_floor: ONE / 4, ..SCHEDULE };
     world.send(&[program.propose_schedule(&key, &next)], &[&authority]);
     world.refused(&[program.apply_schedule()], &[&authority], Error::ProposalNotReady);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     world.refused(&[program.apply_parameters()], &[&authority], Error::WrongProposal);
     world.send(&[program.apply_schedule()], &[&authority]);
     assert_eq!(world.emission().schedule, next);
@@ -665,7 +665,7 @@ fn everything_new_is_guarded() {
     send_guarded(world, program.refresh_vote(&owner, &trainer, &target), &authority, &[]);
     send_guarded(world, program.unsteer(&owner, &trainer, &target), &patron, &[]);
     send_guarded(world, program.propose_schedule(&key, &SCHEDULE), &authority, &[]);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     send_guarded(world, program.apply_schedule(), &authority, &[]);
     world.advance(SCHEDULE.epoch_slots);
     send_guarded(world, program.turn_epoch(), &authority, &[]);

@@ -4,7 +4,7 @@ use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
+    config::TOKEN,
     job::{Job, JobSpec},
     mixture::Mode,
     pool::{Pool, PoolKind, RETIRED},
@@ -163,10 +163,10 @@ fn a_segment_outside_the_rules_is_refused() {
     scene.world.overwrite(&pool, &Pool { status: RETIRED, ..state });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::PoolRetired);
     scene.world.overwrite(&pool, &state);
-    let higher = Parameters { minimum_self_bond: 5_000 * TOKEN, ..Parameters::DEFAULT };
-    scene.world.set_parameters(&higher);
+    let (address, before) = (scene.job, scene.job_state());
+    scene.world.overwrite(&address, &Job { spec: JobSpec { slice: 5_000 * TOKEN, ..before.spec }, ..before });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
-    scene.world.set_parameters(&Parameters::DEFAULT);
+    scene.world.overwrite(&address, &before);
     let job: Job = scene.job_state();
     scene.world.overwrite(&scene.job, &Job { excluded_trainers: 1, ..job });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::Excluded);
@@ -401,7 +401,7 @@ fn a_round_without_segments_or_without_auditors_is_void_and_repeated() {
     scene.close_round();
     assert_eq!(scene.round_state().status, round::VOID);
     // Nobody is paid for it; who did not reveal its draw is charged, once no segment of it can be convicted any more.
-    let deadline = scene.round_state().challenge_deadline_slot;
+    let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
     scene.settle_all();
     let penalty = scene.world.config().parameters.penalties.missed_draw;

@@ -118,7 +118,7 @@ fn only_the_settings_own_pools_open_a_round_and_nothing_else_pays_them() {
     refuse(&|open| open.accounts.truncate(up), Error::MissingAccount);
     refuse(&|open| open.accounts.truncate(down), Error::MissingAccount);
     refuse(&|open| open.accounts[up] = open.accounts[down].clone(), Error::WrongAccount);
-    refuse(&|open| open.accounts[up] = open.accounts[4].clone(), Error::WrongAccount);
+    refuse(&|open| open.accounts[up] = open.accounts[5].clone(), Error::WrongAccount);
     let trainer = scene.trainers[0].seat.pool;
     refuse(&|open| open.accounts[up].pubkey = trainer, Error::WrongPoolKind);
     refuse(&|open| open.accounts[up].is_writable = false, Error::NotWritable);

@@ -2,7 +2,7 @@
 
 use sip_client::{
     NewPool,
-    testing::{BOND_TOKENS, Cast, Scene, World, named, scores},
+    testing::{BOND_TOKENS, Cast, SLICE, SLICE_TOKENS, Scene, World, named, scores},
 };
 use sip_protocol::{
     Error,
@@ -285,11 +285,11 @@ fn a_slash_takes_the_same_part_of_delegated_stake_and_of_exits_under_way() {
     let insurance = scene.world.config().buckets.insurance;
     scene.settle_all();
     let state = scene.pool_state(&pool);
-    assert_eq!(state.self_bond, BOND_TOKENS * TOKEN / 10 * 9);
+    assert_eq!(state.self_bond, BOND_TOKENS * TOKEN - SLICE / 10);
     assert_eq!(state.assets, (300 * TOKEN + SEED_SHARES) / 10 * 9);
     assert_eq!(state.unbonding_assets, 270 * TOKEN);
     assert_eq!(state.evaluations_rejected, 1);
-    let taken = (BOND_TOKENS / 10 + 30 + 30) * TOKEN + SEED_SHARES / 10;
+    let taken = (SLICE_TOKENS / 10 + 30 + 30) * TOKEN + SEED_SHARES / 10;
     assert_eq!(scene.world.config().buckets.insurance - insurance, taken);
     // A newcomer buys at the new price, whoever left gets what is left, and one who leaves later gets the same.
     let newcomer = scene.patrons[2].insecure_clone();

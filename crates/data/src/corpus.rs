@@ -1,12 +1,11 @@
 //! One text per domain: the three that are built in, or the user's own.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::{DOMAINS_MAX, DataError, hex};
+use crate::read::read_all;
+use crate::{DOCUMENT_SEPARATOR, DOMAINS_MAX, DataError, hex};
 
 /// Bytes of text used of each domain when nobody asks for another number.
 pub const MAX_BYTES_DEFAULT: usize = 4_000_000;
@@ -24,6 +23,7 @@ pub struct Domain {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Corpus {
     domains: Vec<Domain>,
+    notes: Vec<String>,
 }
 
 /// A text built into the program: origin and licence are in `data/README.md`.
@@ -63,24 +63,32 @@ impl Corpus {
     /// [`DataError::Damaged`] when a text is not the one that was packed.
     pub fn shipped(max_bytes: usize) -> Result<Self, DataError> {
         let domains = SHIPPED.iter().map(|shipped| unpack(shipped, max_bytes)).collect::<Result<_, _>>()?;
-        Ok(Corpus { domains })
+        Ok(Corpus { domains, notes: Vec::new() })
     }
 
-    /// The texts at `paths`, the first `max_bytes` of each. A folder stands for its `.txt` files in the order of
-    /// their names (folders inside it are not entered); every file is one domain, named by its file name without
-    /// the extension.
+    /// The texts at `paths`, the first `max_bytes` of each. A folder stands for the files in it and below it in the order of
+    /// their paths; every file is one domain, named by its file name without the extension. Of records the texts count, with
+    /// [`DOCUMENT_SEPARATOR`] between them.
     ///
     /// # Errors
     /// No path, a path that is missing or cannot be read, a folder without texts, a file that is empty or not
     /// UTF-8, more than [`DOMAINS_MAX`] files.
     pub fn read(paths: &[PathBuf], max_bytes: usize) -> Result<Self, DataError> {
-        let mut files = Vec::new();
+        let (mut files, mut notes, mut bad) = (Vec::new(), Vec::new(), Vec::new());
         for path in paths {
-            if fs::metadata(path).map_err(io_error(path))?.is_dir() {
-                files.extend(texts_in(path)?);
-            } else {
-                files.push(path.clone());
+            match read_all(path, max_bytes) {
+                Ok(found) => {
+                    files.extend(found.files);
+                    notes.extend(found.notes);
+                }
+                Err(DataError::Several(errors)) => bad.extend(errors),
+                Err(error) => bad.push(error),
             }
+        }
+        match bad.len() {
+            0 => {}
+            1 => return Err(bad.remove(0)),
+            _ => return Err(DataError::Several(bad)),
         }
         if files.is_empty() {
             return Err(DataError::NoPaths);
@@ -89,23 +97,26 @@ impl Corpus {
             return Err(DataError::TooManyDomains { found: files.len() });
         }
         let mut domains: Vec<Domain> = Vec::with_capacity(files.len());
-        for file in &files {
-            let text = read_text(file, max_bytes)?;
-            let name = unique_name(file, &|name| domains.iter().any(|domain| domain.name == name));
+        for (path, content) in files {
+            let text = content.documents(&path)?.join(DOCUMENT_SEPARATOR);
+            if text.is_empty() {
+                return Err(DataError::Empty { path });
+            }
+            let name = unique_name(&path, &|name| domains.iter().any(|domain| domain.name == name));
             domains.push(Domain { name, text });
         }
-        Ok(Corpus { domains })
+        Ok(Corpus { domains, notes })
+    }
+
+    /// What was skipped or cut, in words.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The domains, in the order that gives them their index.
     pub fn domains(&self) -> &[Domain] {
         &self.domains
     }
-}
-
-fn io_error(path: &Path) -> impl Fn(io::Error) -> DataError {
-    let path = path.to_owned();
-    move |source| DataError::Io { path: path.clone(), source }
 }
 
 fn unpack(shipped: &Shipped, max_bytes: usize) -> Result<Domain, DataError> {
@@ -121,62 +132,23 @@ fn unpack(shipped: &Shipped, max_bytes: usize) -> Result<Domain, DataError> {
     Ok(Domain { name: shipped.name.to_owned(), text })
 }
 
-/// The `.txt` files of a folder in the order of their names; folders inside it are not entered.
-///
-/// # Errors
-/// [`DataError::Io`], and [`DataError::NoTexts`] where there is none.
-pub fn texts_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io_error(folder))? {
-        let path = entry.map_err(io_error(folder))?.path();
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt")) && path.is_file() {
-            files.push(path);
-        }
-    }
-    if files.is_empty() {
-        return Err(DataError::NoTexts { path: folder.to_owned() });
-    }
-    files.sort_unstable();
-    Ok(files)
-}
-
-/// The first `max_bytes` of a file, cut where a character ends.
-fn read_text(path: &Path, max_bytes: usize) -> Result<String, DataError> {
-    let file = File::open(path).map_err(io_error(path))?;
-    let mut bytes = Vec::new();
-    // One byte more tells a character cut by the limit from one cut by the end of the file.
-    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).map_err(io_error(path))?;
-    let longer = bytes.len() > max_bytes;
-    bytes.truncate(max_bytes);
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let utf8_error = error.utf8_error();
-            let offset = utf8_error.valid_up_to();
-            let cut_by_limit = longer && utf8_error.error_len().is_none();
-            if !cut_by_limit {
-                return Err(DataError::NotUtf8 { path: path.to_owned(), offset });
-            }
-            let mut bytes = error.into_bytes();
-            bytes.truncate(offset);
-            String::from_utf8(bytes).map_err(|_| DataError::NotUtf8 { path: path.to_owned(), offset })?
-        }
-    };
-    if text.trim().is_empty() {
-        return Err(DataError::Empty { path: path.to_owned() });
-    }
-    Ok(text)
-}
-
 /// The file name without extension; a name that is taken gets the next free number.
 pub fn unique_name(path: &Path, is_taken: &dyn Fn(&str) -> bool) -> String {
     let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    // notes.txt.gz are the notes.
+    let is_packed = path.extension().is_some_and(|extension| extension == "gz" || extension == "zst");
+    let stem = match Path::new(&stem).file_stem() {
+        Some(inner) if is_packed => inner.to_string_lossy().into_owned(),
+        _ => stem,
+    };
     let numbered = (2..).map(|number: usize| format!("{stem}-{number}"));
     std::iter::once(stem.clone()).chain(numbered).find(|name| !is_taken(name)).unwrap_or(stem)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn folder_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -213,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_folder_gives_its_texts_by_name_and_equal_names_get_numbers() {
-        let folder = folder_with(&[("b.txt", b"bee"), ("a.TXT", b"ay"), ("c.md", b"not a text"), ("a.txt", b"eh")]);
+        let folder = folder_with(&[("b.txt", b"bee"), ("a.TXT", b"ay"), ("c.bin", b"\0"), ("a.txt", b"eh")]);
         let again = folder_with(&[("b.log", b"be")]);
         let paths = [folder.path().to_owned(), again.path().join("b.log")];
         let corpus = Corpus::read(&paths, 100).unwrap();
@@ -249,7 +221,7 @@ mod tests {
         assert!(matches!(Corpus::read(&[], 10), Err(DataError::NoPaths)));
         assert!(matches!(read_one(b"", 10), Err(DataError::Empty { .. })));
         assert!(matches!(read_one(b" \n\n ", 10), Err(DataError::Empty { .. })));
-        let empty = folder_with(&[("readme.md", b"x")]);
+        let empty = folder_with(&[("readme.bin", b"\0")]);
         assert!(matches!(Corpus::read(&[empty.path().to_owned()], 10), Err(DataError::NoTexts { .. })));
         let nine: Vec<String> = (0..9).map(|number| format!("{number}.txt")).collect();
         let files: Vec<(&str, &[u8])> = nine.iter().map(|name| (name.as_str(), b"text".as_slice())).collect();

@@ -19,10 +19,10 @@ pub enum DataError {
         source: io::Error,
     },
     /// No path was given.
-    #[error("no text was given: name a folder of .txt files, or one file per domain")]
+    #[error("no text was given: name a folder of texts, or one file per domain")]
     NoPaths,
     /// A folder holds no text.
-    #[error("{path} holds no .txt file", path = path.display())]
+    #[error("{path} holds no text", path = path.display())]
     NoTexts {
         /// The folder.
         path: PathBuf,
@@ -34,13 +34,34 @@ pub enum DataError {
         path: PathBuf,
     },
     /// A file is not UTF-8.
-    #[error("{path} is not UTF-8 at byte {offset}: convert the file to UTF-8", path = path.display())]
+    #[error("{path} is not UTF-8 at byte {offset}: convert the file to UTF-8, for example with \"iconv -f latin1 -t utf-8\"", path = path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
         /// Offset of the first byte that does not belong to a character.
         offset: usize,
     },
+    /// A file is no text.
+    #[error("{path} is {what}", path = path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        what: String,
+    },
+    /// A line is not what the lines before it are, or not what was expected.
+    #[error("{path}, line {line}: {reason}", path = path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Several files cannot be used.
+    #[error("{} files cannot be used:\n  {}", .0.len(), .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
+    Several(Vec<DataError>),
     /// More domains than a mixture has places.
     #[error("{found} domains, expected 1 to {DOMAINS_MAX}: join files, or name fewer")]
     TooManyDomains {

@@ -2,18 +2,21 @@
 
 use crate::likelihood::{Judge, LikelihoodError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sip_data::{DataError, read::read_records};
 use std::path::Path;
 
 /// A file of questions is read up to this size.
-const FILE_LIMIT_BYTES: u64 = 256 << 20;
+const FILE_LIMIT_BYTES: usize = 256 << 20;
 /// Most choices of a question.
 const MAX_CHOICES: usize = 1000;
+/// What a line holds.
+const EXPECTED: &str = "{\"context\": text, \"choices\": [text, …], \"answer\": number}";
 /// Stands between context and choice.
 const DELIMITER: &str = " ";
 
-/// A question: which choice continues the context?
+/// A question: which choice continues the context? Other keys of its line do not matter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Question {
     /// What the model reads first; may be empty.
     pub context: String,
@@ -31,12 +34,12 @@ impl Question {
     /// A file that cannot be read or is too large, and the first line that is no question.
     pub fn load(path: &Path) -> Result<Vec<Question>, LikelihoodError> {
         let fail = |reason: String| LikelihoodError::File { path: path.to_owned(), reason };
-        let size_bytes = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
-        if size_bytes > FILE_LIMIT_BYTES {
-            return Err(fail(format!("{size_bytes} bytes, expected at most {FILE_LIMIT_BYTES}")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-        Question::parse(&text).map_err(|error| fail(error.to_string()))
+        let records = match read_records(path, FILE_LIMIT_BYTES, EXPECTED) {
+            Err(DataError::Empty { .. }) => Vec::new(),
+            read => read.map_err(|error| fail(error.to_string()))?,
+        };
+        let lines = records.into_iter().map(|record| (record.line, Value::Object(record.keys)));
+        Question::from_lines(lines).map_err(|error| fail(error.to_string()))
     }
 
     /// The questions of a text, see [`Question::load`].
@@ -44,15 +47,22 @@ impl Question {
     /// # Errors
     /// The first line that is no question, or no question at all.
     pub fn parse(text: &str) -> Result<Vec<Question>, LikelihoodError> {
+        let lines = (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty());
+        let parsed: Result<Vec<(usize, Value)>, LikelihoodError> = lines
+            .map(|(line, text)| match serde_json::from_str(text) {
+                Ok(value) => Ok((line, value)),
+                Err(error) => Err(LikelihoodError::Question { line, reason: format!("expected {EXPECTED}: {error}") }),
+            })
+            .collect();
+        Question::from_lines(parsed?.into_iter())
+    }
+
+    fn from_lines(lines: impl Iterator<Item = (usize, Value)>) -> Result<Vec<Question>, LikelihoodError> {
         let mut questions = Vec::new();
-        for (line, text) in (1..).zip(text.lines()) {
-            if text.trim().is_empty() {
-                continue;
-            }
+        for (line, value) in lines {
             let fail = |reason: String| LikelihoodError::Question { line, reason };
-            let question: Question = serde_json::from_str(text).map_err(|error| {
-                fail(format!("expected {{\"context\": text, \"choices\": [text, …], \"answer\": number}}: {error}"))
-            })?;
+            let question =
+                Question::deserialize(value).map_err(|error| fail(format!("expected {EXPECTED}: {error}")))?;
             let count = question.choices.len();
             if !(2..=MAX_CHOICES).contains(&count) {
                 return Err(fail(format!("{count} choices, expected 2 to {MAX_CHOICES}")));

@@ -3,7 +3,7 @@
 use crate::execution::{Execution, Simulation, signatures};
 use crate::snapshot::State;
 use crate::transaction::sign;
-use crate::{Ledger, LedgerError, Receipt, SnapshotError, Statistics};
+use crate::{Features, Ledger, LedgerError, Receipt, SnapshotError, Statistics};
 use litesvm::LiteSVM;
 use litesvm::types::TransactionMetadata;
 use sha2::{Digest, Sha256};
@@ -47,6 +47,49 @@ const RUNTIME_OWNERS: [Address; 8] = [
     config::ID,
 ];
 
+/// Where the upgrade authority stands in a program's data account of loader v3, after the state's number (4), the slot (8) and
+/// whether there is one (1).
+const AUTHORITY_OFFSET: usize = 13;
+
+/// How a ledger begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Genesis<'a> {
+    /// The program's address.
+    pub program_id: Address,
+    /// Its binary.
+    pub program_elf: &'a [u8],
+    /// Whoever deployed the program and may upgrade it, as its data account under loader v3 says.
+    pub upgrade_authority: Option<Address>,
+    /// Whose rules the virtual machine has.
+    pub features: Features,
+    /// Ledgers of different names share no block hash, so a transaction that was signed for one is worth nothing on another.
+    pub name: &'a [u8],
+}
+
+impl<'a> Genesis<'a> {
+    /// A program that nobody can upgrade, under mainnet's rules.
+    pub fn new(program_id: Address, program_elf: &'a [u8]) -> Self {
+        Self { program_id, program_elf, upgrade_authority: None, features: Features::default(), name: b"" }
+    }
+
+    /// The same program with an upgrade authority.
+    #[must_use]
+    pub fn deployed_by(self, authority: Address) -> Self {
+        Self { upgrade_authority: Some(authority), ..self }
+    }
+}
+
+/// Where loader v3 keeps a program's code and its upgrade authority.
+pub fn program_data(program_id: &Address) -> Address {
+    Address::find_program_address(&[program_id.as_array()], &bpf_loader_upgradeable::ID).0
+}
+
+/// Who may upgrade a program, by the bytes of its data account; `None` where nobody may.
+pub fn upgrade_authority(data: &[u8]) -> Option<Address> {
+    let is_held = data.first() == Some(&3) && data.get(AUTHORITY_OFFSET - 1) == Some(&1);
+    is_held.then(|| data.get(AUTHORITY_OFFSET..)?.first_chunk().copied().map(Address::new_from_array)).flatten()
+}
+
 /// One program on a Solana virtual machine in this process, beside the system and the SPL token program.
 ///
 /// Each transaction gets a block hash of its own, from a chain over all signatures so far: a transaction sent twice is two
@@ -58,6 +101,9 @@ pub struct Embedded {
     vm: LiteSVM,
     program_id: Address,
     program_hash: [u8; 32],
+    /// As the ledger began; the program's data account says who it is now.
+    upgrade_authority: Option<Address>,
+    features: Features,
     /// Hash over the signatures of all executed transactions.
     entropy: [u8; 32],
     slot: u64,
@@ -73,23 +119,25 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// A new ledger at [`FIRST_SLOT`] with a program's binary at its address, and no other account that anyone could own.
+    /// A new ledger with a program that nobody can upgrade, and no other account that anyone could own.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn new(program_id: Address, program_elf: &[u8]) -> Result<Self, LedgerError> {
+        Self::begin(&Genesis::new(program_id, program_elf))
+    }
+
+    /// A new ledger at [`FIRST_SLOT`].
     ///
     /// # Errors
     /// [`LedgerError::Program`] where the virtual machine's loader refuses the binary.
-    pub fn new(program_id: Address, program_elf: &[u8]) -> Result<Self, LedgerError> {
-        Self::with_genesis(program_id, program_elf, b"")
-    }
-
-    /// A new ledger as by [`Self::new`], whose hashes are its own: ledgers with different `genesis` bytes share no block
-    /// hash, so a transaction that was signed for one of them is worth nothing on another.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn with_genesis(program_id: Address, program_elf: &[u8], genesis: &[u8]) -> Result<Self, LedgerError> {
+    pub fn begin(genesis: &Genesis) -> Result<Self, LedgerError> {
+        let &Genesis { program_id, program_elf, upgrade_authority, features, name } = genesis;
+        let refused =
+            |error: litesvm::error::LiteSVMError| LedgerError::Program { program_id, reason: error.to_string() };
         // `LiteSVM::new` would add a faucet with a random key. Signatures and block hashes are checked by no one but us.
         let mut vm = LiteSVM::default()
-            .with_mainnet_features()
+            .with_feature_set(features.set())
             .with_builtins()
             .with_sysvars()
             .with_feature_accounts()
@@ -99,13 +147,19 @@ impl Embedded {
         // A program is usable from the slot that it is loaded in.
         vm.set_sysvar(&Clock::default());
         let mut vm = vm.with_default_programs();
-        vm.add_program(program_id, program_elf)
-            .map_err(|error| LedgerError::Program { program_id, reason: error.to_string() })?;
+        vm.add_program(program_id, program_elf).map_err(refused)?;
+        if let (Some(authority), Some(mut code)) = (upgrade_authority, vm.get_account(&program_data(&program_id))) {
+            code.data[AUTHORITY_OFFSET - 1] = 1;
+            code.data[AUTHORITY_OFFSET..AUTHORITY_OFFSET + 32].copy_from_slice(authority.as_array());
+            vm.set_account(program_data(&program_id), code).map_err(refused)?;
+        }
         let mut ledger = Self {
             vm,
             program_id,
             program_hash: Sha256::digest(program_elf).into(),
-            entropy: chain(&[b"genesis", program_id.as_array(), genesis]),
+            upgrade_authority,
+            features,
+            entropy: chain(&[b"genesis", program_id.as_array(), name]),
             slot: 0,
             slot_hashes: Vec::new(),
             unix_seconds: unix_seconds(0),
@@ -374,6 +428,8 @@ impl Embedded {
         State {
             program_id: self.program_id,
             program_hash: self.program_hash,
+            upgrade_authority: self.upgrade_authority,
+            features: self.features,
             slot: self.slot,
             entropy: self.entropy,
             unix_seconds: self.unix_seconds,
@@ -409,7 +465,8 @@ impl Embedded {
             let path = path.into();
             return Err(SnapshotError::OtherProgram { path, found: state.program_id, expected: program_id }.into());
         }
-        let mut ledger = Self::new(program_id, program_elf)?;
+        let State { upgrade_authority, features, .. } = state;
+        let mut ledger = Self::begin(&Genesis { program_id, program_elf, upgrade_authority, features, name: b"" })?;
         if state.program_hash != ledger.program_hash {
             return Err(SnapshotError::OtherBuild { path: path.into() }.into());
         }
@@ -417,10 +474,11 @@ impl Embedded {
             ledger.set_account(address, account)?;
         }
         for (address, account) in state.programs {
-            ledger
-                .vm
-                .set_account(address, account)
-                .map_err(|error| LedgerError::Program { program_id: address, reason: error.to_string() })?;
+            ledger.set_runtime_account(address, account)?;
+        }
+        // One that was upgraded points to new code without a change of its own.
+        if let Some(program) = ledger.account(&program_id) {
+            ledger.set_runtime_account(program_id, program)?;
         }
         ledger.slot = state.slot;
         ledger.entropy = state.entropy;
@@ -430,6 +488,11 @@ impl Embedded {
         ledger.statistics = state.statistics;
         ledger.publish_slot();
         Ok(ledger)
+    }
+
+    fn set_runtime_account(&mut self, address: Address, account: Account) -> Result<(), LedgerError> {
+        let refused = |reason| LedgerError::Program { program_id: address, reason };
+        self.vm.set_account(address, account).map_err(|error| refused(error.to_string()))
     }
 
     /// Shows programs the slot, its time and the hashes of the slots before it.

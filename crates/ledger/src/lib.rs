@@ -12,13 +12,16 @@
 mod embedded;
 mod error;
 mod execution;
+mod features;
+pub mod loader;
 mod rpc;
 mod snapshot;
 mod transaction;
 
-pub use embedded::{Embedded, FIRST_SLOT};
+pub use embedded::{Embedded, FIRST_SLOT, Genesis, program_data, upgrade_authority};
 pub use error::{Failure, LedgerError, RemoteError, SnapshotError};
 pub use execution::{Execution, Simulation};
+pub use features::Features;
 pub use rpc::Rpc;
 pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit, pack, transaction_bytes};
 

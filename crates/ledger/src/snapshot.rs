@@ -1,18 +1,19 @@
 //! The state of an embedded ledger as bytes.
 //!
-//! Little-endian: magic (8), format (4), program (32), sha256 of its binary (32), slot (8), entropy (32), time
+//! Little-endian: magic (8), format (4), program (32), sha256 of its binary (32), its upgrade authority at genesis
+//! (1 + 32, zero without one), features (1: 0 mainnet's, 1 all), slot (8), entropy (32), time
 //! (8), issued lamports (8), statistics (5 × 8), slot hashes (4, then 8 + 32 each, newest first), accounts (8, then address 32,
 //! lamports 8, owner 32, rent epoch 8, executable 1, data 8 + n each, by address), accounts of the runtime that differ from those of a new ledger (alike), sha256
 //! of everything before (32).
 
-use crate::{SnapshotError, Statistics};
+use crate::{Features, SnapshotError, Statistics};
 use sha2::{Digest, Sha256};
 use solana_account::Account;
 use solana_address::Address;
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"SIPLEDGR";
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const CHECKSUM_BYTES: usize = 32;
 
 /// Everything that an embedded ledger needs to go on as if it had never stopped.
@@ -20,6 +21,8 @@ const CHECKSUM_BYTES: usize = 32;
 pub(crate) struct State {
     pub(crate) program_id: Address,
     pub(crate) program_hash: [u8; 32],
+    pub(crate) upgrade_authority: Option<Address>,
+    pub(crate) features: Features,
     pub(crate) slot: u64,
     pub(crate) entropy: [u8; 32],
     pub(crate) unix_seconds: i64,
@@ -52,6 +55,9 @@ impl State {
         out.extend_from_slice(&FORMAT.to_le_bytes());
         out.extend_from_slice(self.program_id.as_array());
         out.extend_from_slice(&self.program_hash);
+        out.push(u8::from(self.upgrade_authority.is_some()));
+        out.extend_from_slice(self.upgrade_authority.unwrap_or_default().as_array());
+        out.push(u8::from(self.features == Features::All));
         out.extend_from_slice(&self.slot.to_le_bytes());
         out.extend_from_slice(&self.entropy);
         out.extend_from_slice(&self.unix_seconds.to_le_bytes());
@@ -126,6 +132,20 @@ impl<'a> Reader<'a> {
         self.array().map(Address::new_from_array)
     }
 
+    fn authority(&mut self) -> Option<Option<Address>> {
+        let [is_some] = self.array()?;
+        let authority = self.address()?;
+        Some((is_some != 0).then_some(authority))
+    }
+
+    fn features(&mut self) -> Option<Features> {
+        match self.array()? {
+            [0] => Some(Features::Mainnet),
+            [1] => Some(Features::All),
+            _ => None,
+        }
+    }
+
     fn account(&mut self) -> Option<(Address, Account)> {
         let address = self.address()?;
         let lamports = self.u64()?;
@@ -141,6 +161,8 @@ impl<'a> Reader<'a> {
         let state = State {
             program_id: self.address()?,
             program_hash: self.array()?,
+            upgrade_authority: self.authority()?,
+            features: self.features()?,
             slot: self.u64()?,
             entropy: self.array()?,
             unix_seconds: self.u64()?.cast_signed(),
@@ -175,6 +197,8 @@ mod tests {
         State {
             program_id: Address::new_from_array([1; 32]),
             program_hash: [2; 32],
+            upgrade_authority: Some(Address::new_from_array([10; 32])),
+            features: Features::All,
             slot: 777,
             entropy: [3; 32],
             unix_seconds: -4,
@@ -236,6 +260,6 @@ mod tests {
         assert!(matches!(State::from_bytes(b"{}", Path::new("x")), Err(SnapshotError::Foreign { .. })));
         bytes[8] = 1;
         let error = State::from_bytes(&bytes, Path::new("x")).unwrap_err();
-        assert!(matches!(error, SnapshotError::Version { found: 1, expected: 2, .. }));
+        assert!(matches!(error, SnapshotError::Version { found: 1, expected: 3, .. }));
     }
 }

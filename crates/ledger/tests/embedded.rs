@@ -1,6 +1,9 @@
 //! The embedded ledger through its public face.
 
-use sip_ledger::{Embedded, FIRST_SLOT, Ledger, LedgerError, SnapshotError, TOKEN_PROGRAM, compute_unit_limit};
+mod common;
+
+use common::echo_elf;
+use sip_ledger::{Embedded, FIRST_SLOT, Ledger, LedgerError, SnapshotError, TOKEN_PROGRAM, compute_unit_limit, loader};
 use solana_account::Account;
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
@@ -12,40 +15,6 @@ use solana_transaction_error::TransactionError;
 const PROGRAM: Address = Address::new_from_array([0x51; 32]);
 const SOL: u64 = 1_000_000_000;
 const SIGNATURE_FEE_LAMPORTS: u64 = 5_000;
-
-/// The smallest Solana program: its result is the first four bytes of its instruction data, so 0 is success and
-/// everything else its own error code.
-fn echo_elf() -> Vec<u8> {
-    // With no accounts the input is: number of accounts (8), bytes of data (8), data.
-    let load_result: [u8; 8] = [0x61, 0x10, 16, 0, 0, 0, 0, 0]; // r0 = *(u32*)(r1 + 16)
-    let exit: [u8; 8] = [0x95, 0, 0, 0, 0, 0, 0, 0];
-    let names = b"\0.text\0.shstrtab\0";
-    let (text_offset, text_bytes) = (64u64, 16u64);
-    let names_offset = text_offset + text_bytes;
-    let sections_offset = (names_offset + names.len() as u64).next_multiple_of(8);
-
-    let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
-    elf.resize(16, 0);
-    elf.extend([3u16, 247].map(u16::to_le_bytes).concat()); // shared object, BPF
-    elf.extend(1u32.to_le_bytes());
-    elf.extend([text_offset, 0, sections_offset].map(u64::to_le_bytes).concat()); // entry, no segments, sections
-    elf.extend(0u32.to_le_bytes());
-    elf.extend([64u16, 56, 0, 64, 3, 2].map(u16::to_le_bytes).concat());
-    elf.extend([load_result, exit].concat());
-    elf.extend(names);
-    elf.resize(sections_offset as usize, 0);
-    let section = |name: u32, kind: u32, flags: u64, address: u64, offset: u64, size: u64| {
-        [
-            &[name, kind].map(u32::to_le_bytes).concat()[..],
-            &[flags, address, offset, size, 0, 1, 0].map(u64::to_le_bytes).concat(),
-        ]
-        .concat()
-    };
-    elf.extend(section(0, 0, 0, 0, 0, 0));
-    elf.extend(section(1, 1, 6, text_offset, text_offset, text_bytes));
-    elf.extend(section(7, 3, 0, 0, names_offset, names.len() as u64));
-    elf
-}
 
 fn ledger() -> Embedded {
     Embedded::new(PROGRAM, &echo_elf()).unwrap()
@@ -322,46 +291,11 @@ fn accounts_of_the_runtime_cannot_be_written() {
     assert_lamports_are_conserved(&ledger);
 }
 
-/// A program of an own address, deployed by transactions as anyone would; its address.
-fn deploy(ledger: &mut Embedded, payer: &Keypair) -> Address {
-    let loader = solana_sdk_ids::bpf_loader_upgradeable::ID;
-    let (program, buffer) = (key(30), key(31));
-    let elf = echo_elf();
-    let code = Address::find_program_address(&[program.pubkey().as_array()], &loader).0;
-    let instruction = |data: Vec<u8>, accounts: Vec<AccountMeta>| Instruction { program_id: loader, accounts, data };
-    let create = |keypair: &Keypair, bytes: usize, ledger: &Embedded| {
-        let lamports = ledger.minimum_balance(bytes);
-        system::create_account(&payer.pubkey(), &keypair.pubkey(), lamports, bytes as u64, &loader)
-    };
-    let authority = AccountMeta::new_readonly(payer.pubkey(), true);
-    let writable = |address: Address| AccountMeta::new(address, false);
-    let readonly = |address: Address| AccountMeta::new_readonly(address, false);
-    let initialize = instruction(vec![0, 0, 0, 0], vec![writable(buffer.pubkey()), readonly(payer.pubkey())]);
-    let write = [&[1, 0, 0, 0, 0, 0, 0, 0][..], &(elf.len() as u64).to_le_bytes(), &elf].concat();
-    let write = instruction(write, vec![writable(buffer.pubkey()), authority.clone()]);
-    let create_buffer = create(&buffer, 37 + elf.len(), ledger);
-    ledger.send(&[create_buffer, initialize, write], payer, &[&buffer]).unwrap();
-    let deploy = [&[2, 0, 0, 0][..], &(elf.len() as u64).to_le_bytes()].concat();
-    let accounts = vec![
-        AccountMeta::new(payer.pubkey(), true),
-        writable(code),
-        writable(program.pubkey()),
-        writable(buffer.pubkey()),
-        readonly(solana_sdk_ids::sysvar::rent::ID),
-        readonly(solana_sdk_ids::sysvar::clock::ID),
-        readonly(system_program::ID),
-        authority,
-    ];
-    let create_program = create(&program, 36, ledger);
-    ledger.send(&[create_program, instruction(deploy, accounts)], payer, &[&program]).unwrap();
-    ledger.advance_slots(1).unwrap();
-    program.pubkey()
-}
-
 #[test]
 fn deployed_programs_and_what_programs_were_paid_survive_a_snapshot() {
     let (mut ledger, payer) = funded();
-    let deployed = deploy(&mut ledger, &payer);
+    loader::deploy(&mut ledger, &echo_elf(), &payer, &key(30), &key(31)).unwrap();
+    let deployed = key(30).pubkey();
     ledger.send(&[system::transfer(&payer.pubkey(), &PROGRAM, SOL)], &payer, &[]).unwrap();
     ledger.advance_to(1_000, 1_900_000_000).unwrap();
     let folder = tempfile::tempdir().unwrap();

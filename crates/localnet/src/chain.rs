@@ -104,7 +104,7 @@ impl Chain {
             if scan.first != history.next() {
                 return Err(missing(history.next()));
             }
-            for span in scan.records {
+            for &span in &scan.records {
                 let damaged = |reason| LocalnetError::Damaged { path: path.clone(), offset: span.offset, reason };
                 let payload = &scan.bytes[span.offset as usize..][..span.bytes as usize];
                 match Record::decode(payload).ok_or_else(|| damaged("the record says nothing known"))? {
@@ -139,7 +139,7 @@ impl Chain {
             }
             segments.push_back(Segment { first, bytes: scan.end });
             if is_last {
-                log = Some(Log::open(path, first, scan.end)?);
+                log = Some(Log::open(path, &scan)?);
             }
         }
         let log = log.ok_or_else(|| missing(saved))?;

@@ -23,7 +23,7 @@ pub(crate) enum Encoding {
 }
 
 /// How an account is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AccountFormat {
     pub(crate) encoding: Encoding,
     /// Offset and length of the part of the data that is wanted.

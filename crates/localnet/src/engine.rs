@@ -1,16 +1,18 @@
 //! The threads around the chain: one lets slots pass, one flushes the log, one writes snapshots, two listen.
 
 use crate::chain::{Chain, Refusal, Snapshot, now_unix_seconds};
+use crate::connections::Connections;
+pub(crate) use crate::connections::Place;
 use crate::genesis::{Genesis, reset};
 use crate::{Config, Limits, LocalnetError, http, websocket};
-use sip_ledger::Embedded;
+use sip_ledger::{Embedded, program_data, upgrade_authority};
+use solana_account::ReadableAccount;
 use solana_address::Address;
 use solana_signature::Signature;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
-use std::collections::BTreeMap;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -54,8 +56,19 @@ impl Localnet {
     /// # Errors
     /// [`LocalnetError`] where the folder, the files in it or the ports are not to be had.
     pub fn start(config: Config) -> Result<Self, LocalnetError> {
-        let Config { data, host, port, slot, program, more_programs, faucet, reset: is_reset, limits, allow_web_pages } =
-            config;
+        let Config {
+            data,
+            host,
+            port,
+            slot,
+            program,
+            more_programs,
+            faucet,
+            authority,
+            reset: is_reset,
+            limits,
+            allow_web_pages,
+        } = config;
         // A program that does not load is found before anything is removed or written.
         if !more_programs.is_empty() {
             let mut trial = Embedded::new(program.0, &program.1)?;
@@ -68,7 +81,7 @@ impl Localnet {
         if is_reset {
             reset(&data)?;
         }
-        let genesis = Genesis::open(&data, program.0, &program.1, faucet)?;
+        let genesis = Genesis::open(&data, program.0, &program.1, faucet, authority)?;
         let other_program = (genesis.program_id, &genesis.program_elf) != (program.0, &program.1);
         let mut chain = Chain::open(genesis, limits)?;
         let mut is_changed = false;
@@ -100,8 +113,8 @@ impl Localnet {
             snapshots: Mutex::new(Some(sender)),
             slot,
             limits,
-            http: Connections::new(limits.connections),
-            websocket: Connections::new(limits.connections),
+            http: Connections::new(limits.connections, limits.connections_per_peer),
+            websocket: Connections::new(limits.connections, limits.connections_per_peer),
             address: addresses[0],
             allow_web_pages,
         });
@@ -144,6 +157,13 @@ impl Localnet {
     /// Where airdrops come from.
     pub fn faucet(&self) -> Address {
         self.faucet
+    }
+
+    /// Whoever may upgrade the program, and begin the protocol; `None` once it is immutable.
+    pub fn authority(&self) -> Option<Address> {
+        let chain = self.shared.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        let data = chain.ledger.shared_account(&program_data(&self.program_id))?;
+        upgrade_authority(data.data())
     }
 
     /// The current slot, and how many transactions the chain has executed.
@@ -364,52 +384,5 @@ impl Shared {
             // A machine that slept does not make up for it.
             next = if now > next + 10 * slot { now + slot } else { next + slot };
         }
-    }
-}
-
-/// Open connections, so that there are not too many, and so that they can be hung up on.
-pub(crate) struct Connections {
-    open: Mutex<(u64, BTreeMap<u64, TcpStream>)>,
-    limit: usize,
-}
-
-/// A connection's place; dropping it gives the place back.
-pub(crate) struct Place<'a> {
-    connections: &'a Connections,
-    number: u64,
-}
-
-impl Connections {
-    fn new(limit: usize) -> Self {
-        Self { open: Mutex::default(), limit }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, TcpStream>)> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A place for one more connection; `None` where all are taken.
-    pub(crate) fn take(&self, stream: &TcpStream) -> Option<Place<'_>> {
-        let stream = stream.try_clone().ok()?;
-        let mut open = self.lock();
-        if open.1.len() >= self.limit {
-            return None;
-        }
-        open.0 += 1;
-        let number = open.0;
-        open.1.insert(number, stream);
-        Some(Place { connections: self, number })
-    }
-
-    fn close(&self) {
-        for stream in self.lock().1.values() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.connections.lock().1.remove(&self.number);
     }
 }

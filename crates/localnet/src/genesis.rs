@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// What the faucet has in the beginning: 500 million SOL.
 const FAUCET_LAMPORTS: u64 = 500_000_000_000_000_000;
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const FAUCET: &str = "faucet.json";
 const PROGRAM: &str = "program.so";
@@ -43,6 +43,8 @@ struct GenesisFile {
     genesis_hash: String,
     program_id: String,
     faucet: String,
+    /// Whoever deployed the program.
+    authority: String,
 }
 
 impl Genesis {
@@ -52,13 +54,14 @@ impl Genesis {
         program_id: Address,
         program_elf: &[u8],
         faucet: Option<Keypair>,
+        authority: Option<Address>,
     ) -> Result<Self, LocalnetError> {
         std::fs::create_dir_all(folder).map_err(LocalnetError::file("create", folder))?;
         refuse_foreign(folder)?;
         let lock = lock(folder)?;
         let path = folder.join(GENESIS);
         if !path.exists() {
-            begin(folder, program_id, program_elf, faucet)?;
+            begin(folder, (program_id, program_elf), faucet, authority)?;
         }
         let text = read(&path)?;
         let damaged = |reason| LocalnetError::Damaged { path: path.clone(), offset: 0, reason };
@@ -69,7 +72,8 @@ impl Genesis {
         let program_id = file.program_id.parse().map_err(|_| damaged("the program's address is none"))?;
         let faucet = read_key(&folder.join(FAUCET))?;
         let program_elf = read(&folder.join(PROGRAM))?;
-        let hash = genesis_hash(&faucet.pubkey(), &program_id, &program_elf);
+        let authority = file.authority.parse().map_err(|_| damaged("the upgrade authority's address is none"))?;
+        let hash = genesis_hash(&faucet.pubkey(), &authority, &program_id, &program_elf);
         if file.genesis_hash != bs58::encode(hash).into_string() {
             return Err(damaged("its hash does not fit the program and the faucet beside it"));
         }
@@ -122,15 +126,22 @@ pub fn read_key(path: &Path) -> Result<Keypair, LocalnetError> {
     Keypair::try_from(&bytes[..]).map_err(|_| wrong())
 }
 
-fn begin(folder: &Path, program_id: Address, program_elf: &[u8], faucet: Option<Keypair>) -> Result<(), LocalnetError> {
+fn begin(
+    folder: &Path,
+    (program_id, program_elf): (Address, &[u8]),
+    faucet: Option<Keypair>,
+    authority: Option<Address>,
+) -> Result<(), LocalnetError> {
     let faucet_path = folder.join(FAUCET);
     let faucet = match faucet {
         Some(faucet) => faucet,
         None if faucet_path.exists() => read_key(&faucet_path)?,
         None => Keypair::new(),
     };
-    let hash = genesis_hash(&faucet.pubkey(), &program_id, program_elf);
-    let mut ledger = Embedded::with_genesis(program_id, program_elf, &hash)?;
+    let authority = authority.unwrap_or_else(|| faucet.pubkey());
+    let hash = genesis_hash(&faucet.pubkey(), &authority, &program_id, program_elf);
+    let program = sip_ledger::Genesis::new(program_id, program_elf).deployed_by(authority);
+    let mut ledger = Embedded::begin(&sip_ledger::Genesis { name: &hash, ..program })?;
     ledger.airdrop(&faucet.pubkey(), FAUCET_LAMPORTS)?;
     // Leftovers of a beginning that was cut short.
     for name in names(folder)?.into_iter().filter(|name| segment_number(name).is_some()) {
@@ -142,6 +153,7 @@ fn begin(folder: &Path, program_id: Address, program_elf: &[u8], faucet: Option<
         genesis_hash: bs58::encode(hash).into_string(),
         program_id: program_id.to_string(),
         faucet: faucet.pubkey().to_string(),
+        authority: authority.to_string(),
     };
     let key = serde_json::to_vec(&faucet.to_bytes().to_vec()).map_err(std::io::Error::from);
     let genesis = serde_json::to_vec_pretty(&file).map_err(std::io::Error::from);
@@ -152,9 +164,10 @@ fn begin(folder: &Path, program_id: Address, program_elf: &[u8], faucet: Option<
     write(&folder.join(GENESIS), &genesis.map_err(LocalnetError::file("write", folder))?)
 }
 
-fn genesis_hash(faucet: &Address, program_id: &Address, program_elf: &[u8]) -> [u8; 32] {
+fn genesis_hash(faucet: &Address, authority: &Address, program_id: &Address, program_elf: &[u8]) -> [u8; 32] {
     Sha256::new_with_prefix(b"sip localnet genesis: ")
         .chain_update(faucet.as_array())
+        .chain_update(authority.as_array())
         .chain_update(program_id.as_array())
         .chain_update(program_elf)
         .finalize()

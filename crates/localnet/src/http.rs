@@ -1,6 +1,6 @@
 //! HTTP/1.1, as much of it as JSON-RPC needs: one thread per connection, a limit on everything.
 
-use crate::engine::Shared;
+use crate::engine::{Place, Shared};
 use crate::rpc;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -48,14 +48,14 @@ pub(crate) fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
         let shared = shared.clone();
         // Where no thread is to be had, the connection is closed.
         let _ = std::thread::Builder::new().name("http connection".into()).spawn(move || {
-            let Some(_place) = shared.http.take(&stream) else {
+            let Some(place) = shared.http.take(&stream) else {
                 let deadline = Instant::now() + LINGER;
                 let _ = write(&stream, &Response::text(503, "too many connections"), false, deadline);
                 linger(&stream, deadline);
                 return;
             };
             // The peer's errors are the peer's.
-            let _ = converse(&stream, &shared);
+            let _ = converse(&stream, &shared, &place);
         });
     }
 }
@@ -124,12 +124,13 @@ struct Head {
 #[derive(Debug, PartialEq, Eq)]
 struct Reject(u16, &'static str);
 
-fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+fn converse(stream: &TcpStream, shared: &Shared, place: &Place<'_>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(shared.limits.transfer_timeout))?;
     let mut buffer = Vec::new();
+    let mut patience = shared.limits.first_request_timeout;
     loop {
-        let (head, body) = match request(stream, shared, &mut buffer)? {
+        let (head, body) = match request(stream, &Waiting { shared, place, patience }, &mut buffer)? {
             Some(Ok(request)) => request,
             Some(Err(Reject(status, reason))) => {
                 let deadline = Instant::now() + shared.limits.transfer_timeout;
@@ -161,13 +162,23 @@ fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         if !keep_alive {
             return Ok(());
         }
+        patience = shared.limits.idle_timeout;
+        place.rest();
     }
+}
+
+/// What waits for a request, and how long before its first byte.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    place: &'a Place<'a>,
+    patience: Duration,
 }
 
 type Request = Result<(Head, Vec<u8>), Reject>;
 
 /// The next request. `buffer` holds what has arrived beyond the last one. `None` when the peer is done.
-fn request(stream: &TcpStream, shared: &Shared, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
+fn request(stream: &TcpStream, waiting: &Waiting<'_>, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
+    let &Waiting { shared, place, patience } = waiting;
     let mut deadline = None;
     if !buffer.is_empty() {
         deadline = Some(Instant::now() + shared.limits.transfer_timeout);
@@ -175,7 +186,7 @@ fn request(stream: &TcpStream, shared: &Shared, buffer: &mut Vec<u8>) -> io::Res
     let mut fill = |buffer: &mut Vec<u8>| -> io::Result<bool> {
         // Before the first byte the peer may rest; from then on the whole request has its time.
         let timeout = match deadline {
-            None => shared.limits.idle_timeout,
+            None => patience,
             Some(deadline) => deadline.saturating_duration_since(Instant::now()),
         };
         if timeout.is_zero() {
@@ -184,6 +195,7 @@ fn request(stream: &TcpStream, shared: &Shared, buffer: &mut Vec<u8>) -> io::Res
         stream.set_read_timeout(Some(timeout))?;
         let mut chunk = [0; 16 << 10];
         let count = (&*stream).read(&mut chunk)?;
+        place.work();
         buffer.extend_from_slice(&chunk[..count]);
         deadline.get_or_insert_with(|| Instant::now() + shared.limits.transfer_timeout);
         Ok(count > 0)
@@ -261,7 +273,7 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Head, usize)>, Reject> {
 }
 
 /// Writes an answer whole, until the deadline: a peer that takes it byte by byte does not keep the thread.
-fn write(mut stream: &TcpStream, response: &Response, keep_alive: bool, deadline: Instant) -> io::Result<()> {
+fn write(stream: &TcpStream, response: &Response, keep_alive: bool, deadline: Instant) -> io::Result<()> {
     let Response { status, content_type, body, more_headers } = response;
     let reason = match status {
         200 => "OK",
@@ -283,7 +295,11 @@ fn write(mut stream: &TcpStream, response: &Response, keep_alive: bool, deadline
     let mut message =
         format!("HTTP/1.1 {status} {reason}\r\n{content}{CORS}{more_headers}connection: {connection}\r\n\r\n");
     message.push_str(body);
-    let mut rest = message.as_bytes();
+    write_until(stream, message.as_bytes(), deadline)
+}
+
+/// Writes bytes, all of them before the deadline.
+pub(crate) fn write_until(mut stream: &TcpStream, mut rest: &[u8], deadline: Instant) -> io::Result<()> {
     while !rest.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {

@@ -2,6 +2,7 @@
 
 use crate::Limits;
 use crate::encode::AccountFormat;
+use crate::outbox::{Message, Outbox};
 use crate::rpc::accounts::Filter;
 use serde_json::{Value, json};
 use sip_ledger::Embedded;
@@ -10,7 +11,7 @@ use solana_address::Address;
 use solana_signature::Signature;
 use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpStream};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::Arc;
 
 /// A transaction that was executed, as far as subscribers care.
 pub(crate) struct Event {
@@ -53,26 +54,17 @@ struct Subscription {
     topic: Topic,
 }
 
-/// A connection's way out. Its queue is bounded: who does not read is cut off.
-struct Outbox {
-    messages: SyncSender<String>,
+/// A connection that subscribes.
+struct Subscriber {
+    outbox: Arc<Outbox>,
     stream: TcpStream,
     subscriptions: usize,
-}
-
-impl Outbox {
-    fn send(&self, message: String) {
-        if let Err(TrySendError::Full(_)) = self.messages.try_send(message) {
-            // The reader's thread sees the end and removes the connection.
-            let _ = self.stream.shutdown(Shutdown::Both);
-        }
-    }
 }
 
 /// All subscriptions. It lives in the chain, behind its lock, so nothing happens between a look and a subscription.
 pub(crate) struct Hub {
     limits: Limits,
-    connections: BTreeMap<u64, Outbox>,
+    connections: BTreeMap<u64, Subscriber>,
     subscriptions: BTreeMap<u64, Subscription>,
     next: u64,
 }
@@ -87,21 +79,24 @@ impl Hub {
     }
 
     /// A new connection: its number.
-    pub(crate) fn connect(&mut self, messages: SyncSender<String>, stream: TcpStream) -> u64 {
+    pub(crate) fn connect(&mut self, outbox: Arc<Outbox>, stream: TcpStream) -> u64 {
         let connection = self.number();
-        self.connections.insert(connection, Outbox { messages, stream, subscriptions: 0 });
+        self.connections.insert(connection, Subscriber { outbox, stream, subscriptions: 0 });
         connection
     }
 
     pub(crate) fn disconnect(&mut self, connection: u64) {
-        self.connections.remove(&connection);
+        if let Some(subscriber) = self.connections.remove(&connection) {
+            subscriber.outbox.close();
+        }
         self.subscriptions.retain(|_, subscription| subscription.connection != connection);
     }
 
     /// Hangs up on everyone.
     pub(crate) fn close(&mut self) {
-        for outbox in self.connections.values() {
-            let _ = outbox.stream.shutdown(Shutdown::Both);
+        for subscriber in self.connections.values() {
+            subscriber.outbox.close();
+            let _ = subscriber.stream.shutdown(Shutdown::Both);
         }
         self.connections.clear();
         self.subscriptions.clear();
@@ -115,8 +110,8 @@ impl Hub {
     /// A new subscription's number; `None` where the connection has as many as it may.
     pub(crate) fn subscribe(&mut self, connection: u64, topic: Topic) -> Option<u64> {
         let limit = self.limits.subscriptions_per_connection;
-        let outbox = self.connections.get_mut(&connection).filter(|outbox| outbox.subscriptions < limit)?;
-        outbox.subscriptions += 1;
+        let subscriber = self.connections.get_mut(&connection).filter(|found| found.subscriptions < limit)?;
+        subscriber.subscriptions += 1;
         let number = self.number();
         self.subscriptions.insert(number, Subscription { connection, topic });
         Some(number)
@@ -144,34 +139,46 @@ impl Hub {
 
     fn remove(&mut self, number: u64) {
         if let Some(subscription) = self.subscriptions.remove(&number)
-            && let Some(outbox) = self.connections.get_mut(&subscription.connection)
+            && let Some(subscriber) = self.connections.get_mut(&subscription.connection)
         {
-            outbox.subscriptions -= 1;
+            subscriber.subscriptions -= 1;
         }
     }
 
     /// Sends a message to a connection, after all that was sent to it before.
     pub(crate) fn send(&self, connection: u64, message: String) {
-        if let Some(outbox) = self.connections.get(&connection) {
-            outbox.send(message);
+        if let Some(subscriber) = self.connections.get(&connection) {
+            subscriber.outbox.send(Message::Answer(message));
         }
     }
 
-    fn notify(&self, number: u64, result: Value) {
-        if let Some(subscription) = self.subscriptions.get(&number) {
-            let method = subscription.topic.notification();
-            let params = json!({ "result": result, "subscription": number });
-            let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
-            self.send(subscription.connection, message.to_string());
+    /// How many topics a connection hears of.
+    pub(crate) fn subscriptions(&self, connection: u64) -> usize {
+        self.connections.get(&connection).map_or(0, |subscriber| subscriber.subscriptions)
+    }
+
+    /// The way out of a subscription, unless it has been cut.
+    fn outbox(&self, subscription: &Subscription) -> Option<&Outbox> {
+        let subscriber = self.connections.get(&subscription.connection)?;
+        Some(&*subscriber.outbox).filter(|outbox| outbox.is_open())
+    }
+
+    fn notify(&self, number: u64, result: &Arc<str>) {
+        let Some(subscription) = self.subscriptions.get(&number) else { return };
+        if let Some(outbox) = self.outbox(subscription) {
+            let (method, result) = (subscription.topic.notification(), result.clone());
+            outbox.send(Message::Notification { method, result, subscription: number });
         }
     }
 
     /// A new slot.
     pub(crate) fn slot(&self, slot: u64, parent: u64) {
+        let whole: Arc<str> = json!({ "slot": slot, "parent": parent, "root": parent }).to_string().into();
+        let root: Arc<str> = parent.to_string().into();
         for (number, subscription) in &self.subscriptions {
             match subscription.topic {
-                Topic::Slot => self.notify(*number, json!({ "slot": slot, "parent": parent, "root": parent })),
-                Topic::Root => self.notify(*number, parent.into()),
+                Topic::Slot => self.notify(*number, &whole),
+                Topic::Root => self.notify(*number, &root),
                 _ => {}
             }
         }
@@ -179,39 +186,44 @@ impl Hub {
 
     /// A transaction's end, after which nobody asks for it again.
     pub(crate) fn finish(&mut self, number: u64, slot: u64, error: &Value) {
-        self.notify(number, json!({ "context": { "slot": slot }, "value": { "err": error } }));
+        self.notify(number, &in_slot(slot, &json!({ "err": error })));
         self.remove(number);
     }
 
     /// A transaction that is on the disk.
     pub(crate) fn publish(&mut self, ledger: &Embedded, event: &Event) {
-        let context = json!({ "slot": event.slot });
-        let tell = |number: &u64, value: Value| {
-            self.notify(*number, json!({ "context": context, "value": value }));
-        };
         // Only jsonParsed looks at the ledger, and falls back where the mint is gone; only base58 of large data fails,
         // and then there is nothing to tell.
         let mut finished = Vec::new();
-        for (number, Subscription { topic, .. }) in &self.subscriptions {
-            match topic {
+        let mut logs = None;
+        let mut encoded = Encoded { ledger, event, last: None };
+        for (number, subscription) in &self.subscriptions {
+            if self.outbox(subscription).is_none() {
+                continue;
+            }
+            match &subscription.topic {
                 Topic::Signature { signature } if *signature == event.signature => finished.push(*number),
                 Topic::Logs { mentions } if mentions.is_none_or(|address| event.addresses.contains(&address)) => {
-                    let (signature, error) = (event.signature.to_string(), &event.error);
-                    tell(number, json!({ "signature": signature, "err": error, "logs": event.logs }));
+                    let text = logs.get_or_insert_with(|| {
+                        let signature = event.signature.to_string();
+                        in_slot(event.slot, &json!({ "signature": signature, "err": event.error, "logs": event.logs }))
+                    });
+                    self.notify(*number, text);
                 }
                 Topic::Account { address, format } => {
-                    let change = event.changes.iter().find(|(changed, _)| changed == address);
-                    if let Some(Ok(value)) = change.map(|(_, account)| format.account(ledger, account)) {
-                        tell(number, value);
+                    if let Some(change) = event.changes.iter().position(|(changed, _)| changed == address)
+                        && let Some(text) = encoded.text(change, *format, false)
+                    {
+                        self.notify(*number, &text);
                     }
                 }
                 Topic::Program { program_id, format, filters } => {
-                    let of_program = |account: &AccountSharedData| {
-                        account.owner() == program_id && filters.iter().all(|filter| filter.fits(account))
-                    };
-                    for (address, account) in event.changes.iter().filter(|(_, account)| of_program(account)) {
-                        if let Ok(value) = format.account(ledger, account) {
-                            tell(number, json!({ "pubkey": address.to_string(), "account": value }));
+                    for (change, (_, account)) in event.changes.iter().enumerate() {
+                        if account.owner() == program_id
+                            && filters.iter().all(|filter| filter.fits(account))
+                            && let Some(text) = encoded.text(change, *format, true)
+                        {
+                            self.notify(*number, &text);
                         }
                     }
                 }
@@ -221,5 +233,40 @@ impl Hub {
         for number in finished {
             self.finish(number, event.slot, &event.error);
         }
+    }
+}
+
+/// What is told of a slot.
+fn in_slot(slot: u64, value: &Value) -> Arc<str> {
+    json!({ "context": { "slot": slot }, "value": value }).to_string().into()
+}
+
+/// What an account is written as: which change, how, and whether its address stands beside it.
+type Shape = (usize, AccountFormat, bool);
+
+/// Changed accounts as text, the last one kept: subscriptions that want the same mostly follow each other, and many texts that nobody
+/// shares take no memory beyond what waits for their readers.
+struct Encoded<'a> {
+    ledger: &'a Embedded,
+    event: &'a Event,
+    last: Option<(Shape, Option<Arc<str>>)>,
+}
+
+impl Encoded<'_> {
+    fn text(&mut self, change: usize, format: AccountFormat, has_address: bool) -> Option<Arc<str>> {
+        let shape = (change, format, has_address);
+        if let Some((last, text)) = &self.last
+            && *last == shape
+        {
+            return text.clone();
+        }
+        let (address, account) = self.event.changes.get(change)?;
+        let value = format.account(self.ledger, account).ok().map(|value| match has_address {
+            true => json!({ "pubkey": address.to_string(), "account": value }),
+            false => value,
+        });
+        let text = value.map(|value| in_slot(self.event.slot, &value));
+        self.last = Some((shape, text.clone()));
+        text
     }
 }

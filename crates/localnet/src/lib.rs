@@ -30,6 +30,7 @@
 //!   pages only where [`Config::allow_web_pages`] says so. An answer has at most 64 MB.
 
 mod chain;
+mod connections;
 mod encode;
 mod engine;
 mod error;
@@ -39,6 +40,7 @@ mod http;
 mod hub;
 mod log;
 mod meta;
+mod outbox;
 mod record;
 mod rpc;
 mod token;
@@ -70,6 +72,8 @@ pub struct Config {
     pub more_programs: Vec<(Address, Vec<u8>)>,
     /// The faucet's key of a new chain; a new key where there is none.
     pub faucet: Option<Keypair>,
+    /// Whoever has deployed the program of a new chain, and may upgrade it and begin the protocol; the faucet's key where none is given.
+    pub authority: Option<Address>,
     /// Removes the chain in the data directory, and begins another.
     pub reset: bool,
     /// How much of everything.
@@ -89,6 +93,7 @@ impl Config {
             program,
             more_programs: Vec::new(),
             faucet: None,
+            authority: None,
             reset: false,
             limits: Limits::default(),
             allow_web_pages: false,
@@ -103,15 +108,21 @@ pub struct Limits {
     pub snapshot_transactions: u64,
     /// Logs of past transactions beyond this are removed, oldest first.
     pub history_bytes: u64,
-    /// Open connections, HTTP and WebSocket each.
+    /// Open connections, HTTP and WebSocket each. Where there are as many, the next one takes the place of the one that has rested
+    /// longest: that waits for a request, and is subscribed to nothing.
     pub connections: usize,
     /// Subscriptions of one connection.
     pub subscriptions_per_connection: usize,
-    /// Messages that wait for a subscriber who does not read. Beyond them it is cut off.
-    pub waiting_messages: usize,
+    /// Connections of one peer, an address (IPv6: its first 64 bits), HTTP and WebSocket each. Where it has as many, its next one takes the place of
+    /// the one that has rested longest.
+    pub connections_per_peer: usize,
+    /// Bytes that wait for a subscriber who does not read. Beyond them it is cut off.
+    pub waiting_bytes: usize,
     /// How long a request may take to arrive, and an answer to be taken.
     pub transfer_timeout: Duration,
-    /// How long a connection may be silent.
+    /// How long a connection may be silent before its first request.
+    pub first_request_timeout: Duration,
+    /// How long it may be silent afterwards.
     pub idle_timeout: Duration,
 }
 
@@ -121,9 +132,11 @@ impl Default for Limits {
             snapshot_transactions: 10_000,
             history_bytes: 1 << 30,
             connections: 256,
+            connections_per_peer: 128,
             subscriptions_per_connection: 1_000,
-            waiting_messages: 4_096,
+            waiting_bytes: 16 << 20,
             transfer_timeout: Duration::from_secs(10),
+            first_request_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(600),
         }
     }

@@ -145,7 +145,7 @@ fn wrong_messages_get_answers_and_wrong_frames_an_end() {
 #[test]
 fn subscriptions_have_a_limit_and_whoever_does_not_read_is_cut_off() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { subscriptions_per_connection: 3, waiting_messages: 16, ..Limits::default() };
+    let limits = Limits { subscriptions_per_connection: 3, waiting_bytes: 8 << 20, ..Limits::default() };
     let chain = start_still(folder.path(), limits);
     let url = &chain.url();
     let mut client = Client::connect(&chain);
@@ -167,10 +167,14 @@ fn subscriptions_have_a_limit_and_whoever_does_not_read_is_cut_off() {
         get(url, "requestAirdrop", json!([code, SOL]));
     }
     let mut told = 0;
-    while deaf.0.read().is_ok() {
-        told += 1;
-    }
+    let reason = loop {
+        match deaf.0.read().unwrap() {
+            Message::Close(reason) => break reason.unwrap(),
+            _ => told += 1,
+        }
+    };
     assert!(told < 60, "{told}");
+    assert!(reason.reason.contains("more waits for this connection"), "{reason}");
     // The other subscriber did not notice.
     client.send("slotUnsubscribe", json!([numbers[1]]));
     assert_eq!(client.next()["result"], true);
@@ -209,27 +213,72 @@ fn http_peers_that_send_nonsense_or_nothing_or_too_much_harm_nobody() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(ended && start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
 
-    // All places taken: the next one is told so, and gets in when one leaves.
-    let mut guests = Vec::new();
-    wait_until("all places are taken", || {
-        let mut guest = TcpStream::connect(authority(url)).unwrap();
-        guest.write_all(b"GET /health HTTP/1.1\r\n\r\n").unwrap();
-        let mut status = [0; 12];
-        guest.read_exact(&mut status).unwrap();
-        // A connection of the tests above may be on its way out still.
-        if status.ends_with(b"200") {
-            guests.push(guest);
-        }
-        guests.len() == 4
+#[test]
+fn whoever_comes_when_all_places_are_at_work_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { connections: 4, transfer_timeout: Duration::from_secs(3), ..Limits::default() };
+    let chain = start_still(folder.path(), limits);
+    let url = &chain.url();
+    let guests: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut guest = TcpStream::connect(authority(url)).unwrap();
+            guest.write_all(b"GET /hea").unwrap();
+            guest
+        })
+        .collect();
+    wait_until("all places are at work", || {
+        raw(url, b"GET /health HTTP/1.0\r\n\r\n").is_ok_and(|answer| answer.contains(" 503 "))
     });
-    for request in ["GET /health HTTP/1.0\r\n\r\n".into(), format!("POST / HTTP/1.1\r\n{}", "x".repeat(100_000))] {
-        let answer = raw(url, request.as_bytes()).unwrap();
-        assert!(answer.contains(" 503 "), "{answer}");
-    }
+    let answer = raw(url, format!("POST / HTTP/1.1\r\n{}", "x".repeat(100_000)).as_bytes()).unwrap();
+    assert!(answer.contains(" 503 "), "{answer}");
     drop(guests);
     wait_until("there is a place", || {
         raw(url, b"GET /health HTTP/1.0\r\n\r\n").is_ok_and(|answer| answer.contains(" 200 "))
+    });
+}
+
+#[test]
+fn idle_sockets_keep_nobody_out_and_are_closed_in_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { first_request_timeout: Duration::from_secs(4), ..Limits::default() };
+    let chain = start_still(folder.path(), limits);
+    let (url, websocket) = (&chain.url(), &chain.websocket_url());
+    let start = Instant::now();
+    let idle: Vec<TcpStream> =
+        (0..256).flat_map(|_| [url, websocket].map(|url| TcpStream::connect(authority(url)).unwrap())).collect();
+    // Connections that have asked before and rest now hold no place against a newcomer either.
+    let mut asked: Vec<TcpStream> = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(authority(url)).unwrap();
+        stream.write_all(b"GET /health HTTP/1.1\r\n\r\n").unwrap();
+        stream.read_exact(&mut [0; 12]).unwrap();
+        asked.push(stream);
+    }
+    assert_eq!(get(url, "getHealth", json!([])), "ok");
+    Client::connect(&chain).subscribe("slotSubscribe", json!([]));
+    assert!(start.elapsed() < Duration::from_secs(3), "nobody waited: {:?}", start.elapsed());
+    for mut stream in idle {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+}
+
+#[test]
+fn one_peer_has_no_more_places_than_it_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits { connections_per_peer: 2, ..Limits::default() });
+    let mut clients: Vec<Client> = (0..2).map(|_| Client::connect(&chain)).collect();
+    clients.iter_mut().for_each(|client| _ = client.subscribe("slotSubscribe", json!([])));
+    // Both hear of something, so neither makes room for a third of this peer.
+    let stream = TcpStream::connect(authority(&chain.websocket_url())).unwrap();
+    assert!(tungstenite::client(chain.websocket_url(), stream).is_err());
+    clients.pop();
+    wait_until("there is a place", || {
+        let stream = TcpStream::connect(authority(&chain.websocket_url())).unwrap();
+        tungstenite::client(chain.websocket_url(), stream).is_ok()
     });
 }
 

@@ -1,22 +1,30 @@
 //! Conversations as the text that an instruction-tuned model was trained on.
 //!
-//! Model files say how in Jinja, a programming language. It is not run here: the templates that are known are
-//! recognised by their text, and written out by a function.
+//! Model files say how in Jinja, which is run here under limits: it sees the messages and the names of special tokens, nothing else. It
+//! does not know the date, so that the same conversation gives the same text on every day; a template that asks for one without having a
+//! date of its own is refused, as is every template that cannot be run.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
+use serde_json::Value as Json;
+use sip_data::{shown, shown_up_to};
 
 use thiserror::Error;
 
-/// Where the default system message stands in the template of SmolLM2-Instruct.
-const SYSTEM_BEFORE: &str =
-    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n";
-const SYSTEM_AFTER: &str = "<|im_end|>\n' }}{% endif %}";
-/// The rest of that template, and all of it in ChatML without a default.
-const MESSAGES: &str =
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}";
-const GENERATION: &str = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
-const LOOP: &str = "{% for message in messages %}";
-
-/// An error shows this much of a template.
-const CHARS_SHOWN: usize = 80;
+/// A template is at most so long; the longest of published models have some 30 thousand bytes.
+const SOURCE_BYTES_MAX: usize = 1 << 20;
+/// Instructions that a conversation may take; a message takes some hundred.
+const FUEL: u64 = 20_000_000;
+/// A conversation is at most so much longer than its messages.
+const OUTPUT_BYTES_MAX: usize = 16 << 20;
+/// An error shows this much of what Jinja says.
+const REASON_CHARS_SHOWN: usize = 300;
+/// The name of the template that is meant when nobody names one.
+pub const DEFAULT_TEMPLATE: &str = "default";
 
 /// Who wrote a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,124 +69,253 @@ impl Message {
     }
 }
 
-/// How a conversation becomes text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChatTemplate {
-    /// `<|im_start|>role\ncontent<|im_end|>\n` for every message.
-    ChatMl {
-        /// Stands before conversations that begin without a system message.
-        default_system: Option<String>,
-    },
-}
-
 /// Why conversations cannot be written for a model.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ChatError {
     /// The model's files have no template.
     #[error("the model has no chat template: give it plain text, or use an instruction-tuned model")]
     Missing,
-    /// The template is none of those that are known.
-    #[error("the model's chat template is not known here, expected ChatML as in SmolLM2-Instruct; it begins {0:?}")]
-    Unknown(String),
+    /// The model's files have several templates, but none of this name.
+    #[error("the model has no chat template {name}; it has {known}: name one with --template", name = shown(name))]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// The template cannot be run.
+    #[error("the model's chat template cannot be run: {}", shown_up_to(.0, REASON_CHARS_SHOWN))]
+    Unusable(String),
 }
 
-impl ChatTemplate {
-    /// Recognises a template by its text in Jinja.
+/// The templates of a model's files by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChatTemplates {
+    named: BTreeMap<String, String>,
+    /// What templates call the special tokens, such as `bos_token`, and their texts.
+    tokens: BTreeMap<String, String>,
+}
+
+impl ChatTemplates {
+    /// Templates in Jinja by name, and the texts of special tokens by what templates call them.
+    pub fn new(named: BTreeMap<String, String>, tokens: BTreeMap<String, String>) -> ChatTemplates {
+        ChatTemplates { named, tokens }
+    }
+
+    /// The templates that `chat_template` in a file of JSON stands for: one text, a list of names and texts, or an object of them.
     ///
     /// # Errors
-    /// [`ChatError::Unknown`] with the beginning of the text.
-    pub fn recognise(jinja: &str) -> Result<ChatTemplate, ChatError> {
-        let unknown = || ChatError::Unknown(jinja.chars().take(CHARS_SHOWN).collect());
-        // Some writers keep line ends as the two characters of an escape.
-        let text = jinja.replace("\\n", "\n");
-        let text = text.trim_end().strip_suffix(GENERATION).ok_or_else(unknown)?;
-        let text = text.strip_suffix(MESSAGES).ok_or_else(unknown)?;
-        if text == LOOP {
-            return Ok(ChatTemplate::ChatMl { default_system: None });
-        }
-        let system = text.strip_prefix(SYSTEM_BEFORE).and_then(|text| text.strip_suffix(SYSTEM_AFTER));
-        match system {
-            Some(system) if !system.contains(['\'', '\\', '{', '}']) => {
-                Ok(ChatTemplate::ChatMl { default_system: Some(system.to_owned()) })
-            }
-            _ => Err(unknown()),
+    /// A value of another kind.
+    pub(crate) fn named_in(value: &Json) -> Result<BTreeMap<String, String>, String> {
+        let one = |name: &str, text: &Json| match text.as_str() {
+            Some(text) => Ok((name.to_owned(), text.to_owned())),
+            None => Err(format!("chat_template {} is no text", shown(name))),
+        };
+        match value {
+            Json::Null => Ok(BTreeMap::new()),
+            Json::String(_) => Ok(BTreeMap::from([one(DEFAULT_TEMPLATE, value)?])),
+            Json::Object(named) => named.iter().map(|(name, text)| one(name, text)).collect(),
+            Json::Array(list) => list
+                .iter()
+                .map(|entry| {
+                    let name = entry.get("name").and_then(Json::as_str).ok_or("a chat_template has no name")?;
+                    one(name, entry.get("template").unwrap_or(&Json::Null))
+                })
+                .collect(),
+            _ => Err("chat_template is no text, list or object".to_owned()),
         }
     }
 
-    /// The template in Jinja, for other tools.
-    pub fn to_jinja(&self) -> String {
-        let ChatTemplate::ChatMl { default_system } = self;
-        let text = match default_system {
-            Some(system) => format!("{SYSTEM_BEFORE}{system}{SYSTEM_AFTER}{MESSAGES}{GENERATION}"),
-            None => format!("{LOOP}{MESSAGES}{GENERATION}"),
+    /// The names, and whether there are any.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.named.keys().map(String::as_str)
+    }
+
+    /// The template of this name, or the one named `default`.
+    ///
+    /// # Errors
+    /// None of the name, or one that is no Jinja.
+    pub fn get(&self, name: Option<&str>) -> Result<ChatTemplate, ChatError> {
+        if self.named.is_empty() {
+            return Err(ChatError::Missing);
+        }
+        let name = name.unwrap_or(DEFAULT_TEMPLATE);
+        let Some(source) = self.named.get(name) else {
+            let known = self.names().map(shown).collect::<Vec<_>>().join(", ");
+            return Err(ChatError::Unknown { name: name.to_owned(), known });
         };
-        text.replace('\n', "\\n")
+        ChatTemplate::new(source, self.tokens.clone())
+    }
+}
+
+/// How a conversation becomes text.
+#[derive(Clone, Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    tokens: BTreeMap<String, String>,
+}
+
+impl ChatTemplate {
+    /// A template in Jinja, as `transformers` reads it; `tokens` are the texts of special tokens by what templates call them.
+    ///
+    /// # Errors
+    /// [`ChatError::Unusable`] where it is no Jinja or too long.
+    pub fn new(jinja: &str, tokens: BTreeMap<String, String>) -> Result<ChatTemplate, ChatError> {
+        if jinja.len() > SOURCE_BYTES_MAX {
+            let bytes = jinja.len();
+            return Err(ChatError::Unusable(format!("it has {bytes} bytes, expected at most {SOURCE_BYTES_MAX}")));
+        }
+        let mut environment = Environment::new();
+        environment.remove_global("debug");
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(unusable)?;
+        environment.set_syntax(syntax);
+        environment.set_fuel(Some(FUEL));
+        environment.set_formatter(python_format);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |reason: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, reason))
+        });
+        environment.add_filter("tojson", to_json);
+        // A block that marks the model's words for training writes them like any other.
+        let source = without_generation_marks(jinja);
+        environment.add_template_owned(DEFAULT_TEMPLATE, source).map_err(unusable)?;
+        Ok(ChatTemplate { environment, tokens })
     }
 
     /// The text of a conversation; with `answer`, it ends where the model's answer begins.
     ///
     /// Contents are taken as they are: markers in them count as markers, as in `transformers`.
-    pub fn render(&self, messages: &[Message], answer: bool) -> String {
-        let ChatTemplate::ChatMl { default_system } = self;
-        let mut text = String::new();
-        let mut add = |role: Role, content: &str| {
-            text.push_str(&format!("<|im_start|>{}\n{content}<|im_end|>\n", role.name()));
+    ///
+    /// # Errors
+    /// [`ChatError::Unusable`] with what Jinja or the template itself says.
+    pub fn render(&self, messages: &[Message], answer: bool) -> Result<String, ChatError> {
+        let message = |message: &Message| {
+            let pairs = [("role", message.role.name()), ("content", message.content.as_str())];
+            Value::from_pairs(pairs.map(|(key, text)| (key, Value::from(text))))
         };
-        let first = messages.first().map(|message| message.role);
-        if let (Some(system), Some(Role::User | Role::Assistant)) = (default_system, first) {
-            add(Role::System, system);
-        }
-        for message in messages {
-            add(message.role, &message.content);
-        }
-        if answer {
-            text.push_str("<|im_start|>assistant\n");
-        }
-        text
+        let mut context: Vec<(&str, Value)> = vec![
+            ("messages", messages.iter().map(message).collect()),
+            ("add_generation_prompt", answer.into()),
+            ("tools", ().into()),
+            ("documents", ().into()),
+        ];
+        context.extend(self.tokens.iter().map(|(name, text)| (name.as_str(), Value::from(text.as_str()))));
+        let given: usize = messages.iter().map(|message| message.content.len()).sum();
+        let mut text = Bounded { bytes: Vec::new(), limit: OUTPUT_BYTES_MAX.saturating_add(given.saturating_mul(2)) };
+        let template = self.environment.get_template(DEFAULT_TEMPLATE).map_err(unusable)?;
+        template.render_captured_to(Value::from_pairs(context), &mut text).map_err(unusable)?;
+        String::from_utf8(text.bytes).map_err(|error| ChatError::Unusable(error.to_string()))
     }
+}
+
+/// A text that may not grow without end.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.limit {
+            return Err(io::Error::other(format!("its text is longer than {} bytes", self.limit)));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn unusable(error: Error) -> ChatError {
+    let mut said = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        said += &format!(": {cause}");
+        source = cause.source();
+    }
+    ChatError::Unusable(said)
+}
+
+/// `{% generation %}` and its end, which change no text, as blocks that Jinja knows.
+fn without_generation_marks(jinja: &str) -> String {
+    let mut source = String::with_capacity(jinja.len());
+    let mut rest = jinja;
+    while let Some(start) = rest.find("{%") {
+        let Some(length) = rest[start..].find("%}") else { break };
+        let (before, block) = (&rest[..start], &rest[start..start + length + 2]);
+        source.push_str(before);
+        match block.trim_matches(['{', '}', '%', '-', '+']).trim() {
+            "generation" => source.push_str(&block.replace("generation", "if true")),
+            "endgeneration" => source.push_str(&block.replace("endgeneration", "endif")),
+            _ => source.push_str(block),
+        }
+        rest = &rest[start + length + 2..];
+    }
+    source.push_str(rest);
+    source
+}
+
+/// Values as Python writes them.
+fn python_format(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let written = match value.kind() {
+        ValueKind::None => out.write_str("None"),
+        ValueKind::Bool => out.write_str(if value.is_true() { "True" } else { "False" }),
+        ValueKind::Undefined => Ok(()),
+        _ => write!(out, "{value}"),
+    };
+    written.map_err(|error| Error::new(ErrorKind::WriteFailure, error.to_string()))
+}
+
+/// A value in JSON as Python's `json.dumps` writes it, with spaces behind commas and colons, or indented.
+fn to_json(value: &Value, options: Kwargs) -> Result<Value, Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    let mut text = String::new();
+    write_json(value, indent.map(|spaces| (spaces.min(16), 0)), &mut text)?;
+    Ok(Value::from_safe_string(text))
+}
+
+fn write_json(value: &Value, indent: Option<(usize, usize)>, text: &mut String) -> Result<(), Error> {
+    let inner = indent.map(|(spaces, depth)| (spaces, depth + 1));
+    let line = |text: &mut String, indent: Option<(usize, usize)>| {
+        if let Some((spaces, depth)) = indent {
+            text.push('\n');
+            text.extend(std::iter::repeat_n(' ', spaces * depth));
+        }
+    };
+    let is_map = value.kind() == ValueKind::Map;
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
+            text.push(if is_map { '{' } else { '[' });
+            let mut is_empty = true;
+            for item in value.try_iter()? {
+                if !is_empty {
+                    text.push_str(if indent.is_some() { "," } else { ", " });
+                }
+                is_empty = false;
+                line(text, inner);
+                if is_map {
+                    text.push_str(&Json::from(item.to_string()).to_string());
+                    text.push_str(": ");
+                    write_json(&value.get_item(&item)?, inner, text)?;
+                } else {
+                    write_json(&item, inner, text)?;
+                }
+            }
+            if !is_empty {
+                line(text, indent);
+            }
+            text.push(if is_map { '}' } else { ']' });
+        }
+        ValueKind::Undefined | ValueKind::None => text.push_str("null"),
+        ValueKind::Bool => text.push_str(if value.is_true() { "true" } else { "false" }),
+        ValueKind::Number => text.push_str(&value.to_string()),
+        _ => text.push_str(&Json::from(value.to_string()).to_string()),
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SMOLLM2: &str = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}\
-        {{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}\
-        {% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}\
-        {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
-
-    #[test]
-    fn the_template_of_smollm2_is_recognised_and_written_as_transformers_does() {
-        let template = ChatTemplate::recognise(SMOLLM2).unwrap();
-        let greeting = [Message::new(Role::User, "Hello")];
-        assert_eq!(
-            template.render(&greeting, true),
-            "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n\
-             <|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
-        );
-        let talk = [Message::new(Role::System, "Be brief."), Message::new(Role::Assistant, "Yes.")];
-        assert_eq!(
-            template.render(&talk, false),
-            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>assistant\nYes.<|im_end|>\n"
-        );
-        assert_eq!(ChatTemplate::recognise(&template.to_jinja()), Ok(template));
-    }
-
-    #[test]
-    fn chatml_without_a_default_is_recognised() {
-        let template = ChatTemplate::ChatMl { default_system: None };
-        assert_eq!(ChatTemplate::recognise(&template.to_jinja()), Ok(template.clone()));
-        assert_eq!(template.render(&[Message::new(Role::User, "a")], false), "<|im_start|>user\na<|im_end|>\n");
-        assert_eq!(template.render(&[], true), "<|im_start|>assistant\n");
-    }
-
-    #[test]
-    fn other_templates_are_refused_with_their_beginning() {
-        let changed = SMOLLM2.replace("'<|im_end|>' +", "eos_token +");
-        let code = SMOLLM2.replace("trained by", "' + raise_exception('no') + '");
-        for other in ["", "{{ bos_token }}{% for m in messages %}", &changed, &code] {
-            let error = ChatTemplate::recognise(other).unwrap_err();
-            assert!(matches!(&error, ChatError::Unknown(text) if other.starts_with(text.as_str())), "{error}");
-        }
-    }
-}
+mod tests;

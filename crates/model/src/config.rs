@@ -41,6 +41,36 @@ pub struct LlamaConfig {
     pub rope_scaling: Option<RopeScaling>,
     /// Whether the output layer is the embedding itself.
     pub tie_embeddings: bool,
+    /// In what it differs from a plain Llama.
+    #[serde(default, skip_serializing_if = "Variant::is_plain")]
+    pub variant: Variant,
+}
+
+/// In what a model differs from a plain Llama: families that are the same graph but for a bias, a norm or a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variant {
+    /// Queries, keys and values have biases (Qwen 2).
+    #[serde(default)]
+    pub query_bias: bool,
+    /// The output projection of attention has a bias.
+    #[serde(default)]
+    pub output_bias: bool,
+    /// The gated layers have biases.
+    #[serde(default)]
+    pub mlp_bias: bool,
+    /// Every head's queries and keys are normalised before they are rotated (Qwen 3).
+    #[serde(default)]
+    pub head_norm: bool,
+    /// Positions that a token attends to, itself included, where they are not all before it (Mistral).
+    #[serde(default)]
+    pub window: Option<usize>,
+}
+
+impl Variant {
+    /// Whether it is a plain Llama.
+    pub fn is_plain(&self) -> bool {
+        *self == Variant::default()
+    }
 }
 
 /// How rotary frequencies are changed for sequences longer than those of the first training.
@@ -127,6 +157,9 @@ impl LlamaConfig {
         if !(self.rope_theta > 1.0 && self.rope_theta.is_finite()) {
             return Err(config_error("rope_theta", format!("is {}, expected a number above 1", self.rope_theta)));
         }
+        if self.variant.window == Some(0) {
+            return Err(config_error("sliding_window", "is 0, expected at least 1".to_owned()));
+        }
         self.rope_scaling.map_or(Ok(()), RopeScaling::validate)
     }
 
@@ -146,28 +179,54 @@ impl LlamaConfig {
     /// Matrices are `[out, in]`, row-major; norms are `[hidden_size]`. `lm_head.weight` exists only when the
     /// embedding is not tied.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
-        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
-        let (attention, kv) = (self.attention_width(), self.head_dim() * self.num_kv_heads);
+        let hidden = self.hidden_size;
         let mut all = vec![("model.embed_tokens.weight".to_owned(), vec![self.vocab_size, hidden])];
         for layer in 0..self.num_layers {
-            let parts = [
-                ("input_layernorm", vec![hidden]),
-                ("self_attn.q_proj", vec![attention, hidden]),
-                ("self_attn.k_proj", vec![kv, hidden]),
-                ("self_attn.v_proj", vec![kv, hidden]),
-                ("self_attn.o_proj", vec![hidden, attention]),
-                ("post_attention_layernorm", vec![hidden]),
-                ("mlp.gate_proj", vec![inner, hidden]),
-                ("mlp.up_proj", vec![inner, hidden]),
-                ("mlp.down_proj", vec![hidden, inner]),
-            ];
-            all.extend(parts.map(|(part, shape)| (format!("model.layers.{layer}.{part}.weight"), shape)));
+            let parts = self.layer_parts();
+            all.extend(parts.into_iter().map(|(part, shape)| (format!("model.layers.{layer}.{part}"), shape)));
         }
         all.push(("model.norm.weight".to_owned(), vec![hidden]));
         if !self.tie_embeddings {
             all.push(("lm_head.weight".to_owned(), vec![self.vocab_size, hidden]));
         }
         all
+    }
+
+    /// The parameters of one layer, in the order of the forward pass.
+    fn layer_parts(&self) -> Vec<(String, Vec<usize>)> {
+        let (hidden, inner, variant) = (self.hidden_size, self.intermediate_size, self.variant);
+        let (attention, kv) = (self.attention_width(), self.head_dim() * self.num_kv_heads);
+        let mut parts = Vec::new();
+        let mut matrix = |name: &str, rows: usize, columns: usize, bias: bool| {
+            parts.push((format!("{name}.weight"), vec![rows, columns]));
+            if bias {
+                parts.push((format!("{name}.bias"), vec![rows]));
+            }
+        };
+        matrix("self_attn.q_proj", attention, hidden, variant.query_bias);
+        matrix("self_attn.k_proj", kv, hidden, variant.query_bias);
+        matrix("self_attn.v_proj", kv, hidden, variant.query_bias);
+        matrix("self_attn.o_proj", hidden, attention, variant.output_bias);
+        matrix("mlp.gate_proj", inner, hidden, variant.mlp_bias);
+        matrix("mlp.up_proj", inner, hidden, variant.mlp_bias);
+        matrix("mlp.down_proj", hidden, inner, variant.mlp_bias);
+        let place = |parts: &[(String, Vec<usize>)], name: &str| parts.iter().position(|(part, _)| part == name);
+        if variant.head_norm {
+            let at = place(&parts, "self_attn.o_proj.weight").unwrap_or(parts.len());
+            let norm = |name: &str| (format!("self_attn.{name}.weight"), vec![self.head_dim()]);
+            parts.splice(at..at, [norm("q_norm"), norm("k_norm")]);
+        }
+        let at = place(&parts, "mlp.gate_proj.weight").unwrap_or(parts.len());
+        parts.insert(at, ("post_attention_layernorm.weight".to_owned(), vec![hidden]));
+        parts.insert(0, ("input_layernorm.weight".to_owned(), vec![hidden]));
+        parts
+    }
+
+    /// Parameters of a layer, and those of them that come before the output projection of attention.
+    pub(crate) fn layer_counts(&self) -> [usize; 2] {
+        let parts = self.layer_parts();
+        let before = parts.iter().take_while(|(part, _)| !part.contains("o_proj")).count();
+        [parts.len(), before]
     }
 
     /// Number of trained values. Needs a valid configuration.

@@ -15,7 +15,7 @@ use crate::export::LlamaConfig;
 use crate::llama::{COSINE_TABLE, MASKED, Model, ModelError, ParamSpec, SINE_TABLE, params};
 use crate::tables::inference_tables;
 use sip_arith::Native;
-use sip_graph::{Axis, Buffer, Builder, Executor, ExecutorOptions, Graph, Inputs, RunError, Tensor};
+use sip_graph::{Axis, Buffer, Builder, Executor, ExecutorOptions, Graph, Inputs, Program, RunError, Tensor, Value};
 use sip_kernels::{Simd, Threads};
 use sip_ops::{MAX_TERMS, Source, Type, log};
 use std::sync::Arc;
@@ -28,10 +28,6 @@ const PASS_SCORES: usize = 1 << 24;
 const SPAN_STEP: usize = 64;
 /// Tokens whose log-likelihoods are computed at once.
 const SCORED_TOKENS: usize = 32;
-/// Parameters of a layer, see [`LlamaConfig::parameters`].
-const LAYER_PARAMETERS: usize = 9;
-/// Those of them that come before the output projection: norm, queries, keys, values.
-const PROJECTION_PARAMETERS: usize = 4;
 
 // Further tables of the graphs of a pass, behind the ones of every model.
 /// f32 [width, tokens].
@@ -96,6 +92,8 @@ pub enum GenerateError {
 /// A model with the keys and values of the tokens it has seen.
 pub struct Decoder {
     config: LlamaConfig,
+    /// Tensors of a layer.
+    layer_parameters: usize,
     weights: Vec<Buffer>,
     threads: Arc<Threads>,
     options: ExecutorOptions,
@@ -151,6 +149,7 @@ impl Decoder {
         let head = Executor::new(Arc::new(head_graph(config, 1)?), Arc::clone(&threads), options);
         let cached = config.num_kv_heads * config.head_dim() * context;
         Ok(Decoder {
+            layer_parameters: config.layer_counts()[0],
             rotary: inference_tables(config, context),
             caches: (0..config.num_layers).map(|_| [Buffer::new(cached), Buffer::new(cached)]).collect(),
             hidden: hidden_table(config.hidden_size),
@@ -314,7 +313,7 @@ impl Decoder {
                 to[row * count..][..count].copy_from_slice(&from[row * self.context + start..][..count]);
             }
         }
-        let layers = self.weights[1..].chunks_exact(LAYER_PARAMETERS);
+        let layers = self.weights[1..].chunks_exact(self.layer_parameters);
         for (layer, (weights, cache)) in layers.zip(&mut self.caches).enumerate() {
             let head = self.config.head_dim();
             let done = pass.run_layer(weights, cache, Place { start, context: self.context, head });
@@ -421,7 +420,7 @@ fn attend_executor(decoder: &Decoder, tokens: usize, span: usize) -> Result<Exec
 
 /// The parameters of one layer: the same for all.
 fn layer_parameters(config: &LlamaConfig) -> Vec<ParamSpec> {
-    params(config).into_iter().skip(1).take(LAYER_PARAMETERS).collect()
+    params(config).into_iter().skip(1).take(config.layer_counts()[0]).collect()
 }
 
 fn stream_input(b: &mut Builder, config: &LlamaConfig, tokens: usize) -> Tensor {
@@ -441,7 +440,7 @@ fn project_graph(config: &LlamaConfig, tokens: usize) -> Result<Graph, ModelErro
 fn attend_graph(config: &LlamaConfig, tokens: usize, span: usize, context: usize) -> Result<Graph, ModelError> {
     let mut b = Builder::new();
     let mut model = Model::new(&mut b, config, &layer_parameters(config), 1, tokens);
-    model.next_weight = PROJECTION_PARAMETERS;
+    model.next_weight = config.layer_counts()[1];
     let stream = stream_input(&mut b, config, tokens);
     let (token, group, member, dimension) = (model.token, model.group, model.member, model.dimension);
     let source = b.axis(span);
@@ -459,20 +458,28 @@ fn attend_graph(config: &LlamaConfig, tokens: usize, span: usize, context: usize
     let per_token = [group, member, token];
     let scores = b.contract(&square, &[dimension], keys, query.read(&[group, member, dimension, token]));
     // Later positions have no say in the maximum: nothing is below the least number.
-    let present = b.map(&square, [scores.read(&square), start.clone()], |p, [score, start]| {
-        let (position, offset, least) = (p.coordinate(source), p.coordinate(token), p.constant(f32::MIN));
+    let window = config.variant.window.filter(|&window| window < context as usize);
+    // A position that is masked, from the window or from what comes later: `masked` instead of `x`.
+    let mask = |p: &mut Program, [x, masked, start]: [Value; 3]| {
+        let (position, offset) = (p.coordinate(source), p.coordinate(token));
         let at = p.add_u(start, offset);
         let later = p.less_u(at, position);
-        p.select(later, least, score)
+        let present = p.select(later, masked, x);
+        let Some(window) = window else { return present };
+        let window = p.constant_u(window as u32);
+        let end = p.add_u(position, window);
+        let inside = p.less_u(at, end);
+        p.select(inside, present, masked)
+    };
+    let present = b.map(&square, [scores.read(&square), start.clone()], |p, [score, start]| {
+        let least = p.constant(f32::MIN);
+        mask(p, [score, least, start])
     });
     let greatest = b.reduce_max(&per_token, &[source], present.read(&square), None);
     let operands = [present.read(&square), greatest.read(&per_token), start];
     let powers = b.map(&square, operands, |p, [score, greatest, start]| {
-        let (position, offset) = (p.coordinate(source), p.coordinate(token));
-        let at = p.add_u(start, offset);
-        let later = p.less_u(at, position);
         let (difference, masked) = (p.sub(score, greatest), p.constant(MASKED));
-        let exponent = p.select(later, masked, difference);
+        let exponent = mask(p, [difference, masked, start]);
         p.exp(exponent)
     });
     // A sum as a product with ones is one chain at any length; a plain sum of few outputs would be cut in two levels.
@@ -497,7 +504,7 @@ fn head_graph(config: &LlamaConfig, tokens: usize) -> Result<Graph, ModelError> 
     let params = params(config);
     let mut b = Builder::new();
     let mut model = Model::new(&mut b, config, &params, 1, tokens);
-    model.next_weight = 1 + config.num_layers * LAYER_PARAMETERS;
+    model.next_weight = 1 + config.num_layers * config.layer_counts()[0];
     let stream = stream_input(&mut b, config, tokens);
     let (token, width, vocabulary) = (model.token, model.width, model.vocabulary);
     let hidden = model.norm(&mut b, stream);
@@ -514,10 +521,54 @@ fn head_graph(config: &LlamaConfig, tokens: usize) -> Result<Graph, ModelError> 
 /// The greatest logit of each token, and Σ exp(logit − greatest).
 fn log_sum_parts(b: &mut Builder, logits: Tensor, vocabulary: Axis, token: Axis) -> [Tensor; 2] {
     let all = [vocabulary, token];
-    let greatest = b.reduce_max(&[token], &[vocabulary], logits.read(&all), None);
+    let greatest = greatest_of(b, logits, vocabulary, token);
     let powers = b.map(&all, [logits.read(&all), greatest.read(&[token])], |p, [logit, greatest]| {
         let difference = p.sub(logit, greatest);
         p.exp(difference)
     });
-    [greatest, b.reduce_add(&[token], &[vocabulary], powers.read(&all))]
+    [greatest, sum_of(b, powers, vocabulary, token)]
+}
+
+/// The sum over the vocabulary, of a large one in pieces as in [`greatest_of`], but that none overlap.
+fn sum_of(b: &mut Builder, powers: Tensor, vocabulary: Axis, token: Axis) -> Tensor {
+    let (rows, tokens) = (vocabulary.size(), token.size());
+    if rows <= MAX_TERMS {
+        return b.reduce_add(&[token], &[vocabulary], powers.read(&[vocabulary, token]));
+    }
+    let mut total = None;
+    for start in (0..rows).step_by(MAX_TERMS as usize) {
+        let piece = b.axis(MAX_TERMS.min(rows - start) as usize);
+        let view = powers.strided((start * tokens) as i32, &[(piece, tokens as i32), (token, 1)]);
+        let sum = b.reduce_add(&[token], &[piece], view);
+        total = Some(match total {
+            None => sum,
+            Some(before) => {
+                let before: Tensor = before;
+                b.map(&[token], [before.read(&[token]), sum.read(&[token])], |p, [one, other]| p.add(one, other))
+            }
+        });
+    }
+    total.unwrap_or(powers)
+}
+
+/// The maximum over the vocabulary. One chain is at most [`MAX_TERMS`] long: of a larger vocabulary, pieces that cover it, the last two
+/// overlapping, have their maxima first.
+fn greatest_of(b: &mut Builder, logits: Tensor, vocabulary: Axis, token: Axis) -> Tensor {
+    let (rows, tokens) = (vocabulary.size(), token.size());
+    if rows <= MAX_TERMS {
+        return b.reduce_max(&[token], &[vocabulary], logits.read(&[vocabulary, token]), None);
+    }
+    let piece = b.axis(MAX_TERMS as usize);
+    let starts = (0..rows - MAX_TERMS).step_by(MAX_TERMS as usize).chain([rows - MAX_TERMS]);
+    let maximum = |start: u32| {
+        let view = logits.strided((start * tokens) as i32, &[(piece, tokens as i32), (token, 1)]);
+        b.reduce_max(&[token], &[piece], view, None)
+    };
+    let maxima: Vec<Tensor> = starts.map(maximum).collect();
+    let mut greatest = maxima[0];
+    for &other in &maxima[1..] {
+        greatest =
+            b.map(&[token], [greatest.read(&[token]), other.read(&[token])], |p, [one, other]| p.max(one, other));
+    }
+    greatest
 }

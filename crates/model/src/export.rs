@@ -6,6 +6,8 @@
 mod config_file;
 pub(crate) mod elements;
 mod hugging_face;
+pub(crate) mod other_files;
+mod rope;
 mod safetensors;
 
 use std::fs;
@@ -15,16 +17,17 @@ use std::path::{Path, PathBuf};
 use sip_data::{shown, shown_up_to};
 use thiserror::Error;
 
-use crate::tokenizer::{SPECIAL_TOKENS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
+use crate::side::is_carried;
 
 pub use crate::config::LlamaConfig;
 pub use config_file::load_config;
-pub(crate) use config_file::{ConfigFile, GenerationConfigFile, YARN_BETA_FAST, YARN_BETA_SLOW, yarn_attention_factor};
+pub(crate) use config_file::{ConfigFile, GenerationConfigFile};
 pub use elements::ElementType;
 pub(crate) use elements::{Widened, check_finite, f16_to_f32};
 pub use hugging_face::{SaveOptions, load_pretrained, save_pretrained, save_pretrained_with};
-pub(crate) use hugging_face::{commit_model, read_weights, stage_model};
-pub(crate) use safetensors::header;
+pub(crate) use hugging_face::{canonical, commit_model, read_weights, stage_model};
+pub(crate) use rope::{YARN_BETA_FAST, YARN_BETA_SLOW, yarn_attention_factor};
+pub(crate) use safetensors::{WeightsFile, header};
 
 /// File name of the model's shape.
 pub const CONFIG_FILE: &str = "config.json";
@@ -37,11 +40,9 @@ pub const INDEX_FILE: &str = "model.safetensors.index.json";
 /// File name in which newer model folders keep the chat template.
 pub(crate) const CHAT_TEMPLATE_FILE: &str = "chat_template.jinja";
 
-/// Whether a file of a model's folder has a name that is written here: weights, shape, tokenizer, chat template.
+/// Whether a file of a model's folder has a name that is written here: weights, shape, tokenizer, chat template, and what is carried along.
 pub fn is_file_of_model(name: &str) -> bool {
-    let beside = [CONFIG_FILE, GENERATION_CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE, CHAT_TEMPLATE_FILE];
-    let tokenizer = [TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SPECIAL_TOKENS_FILE];
-    beside.contains(&name) || tokenizer.contains(&name) || hugging_face::is_part(name)
+    [CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE].contains(&name) || hugging_face::is_part(name) || is_carried(name)
 }
 
 /// A JSON file of a model is read up to this size; the index of a model of 4096 layers is smaller.
@@ -99,7 +100,7 @@ pub enum ExportError {
         source: io::Error,
     },
     /// A folder holds files of a model, but not the one that says what they are.
-    #[error("{path} holds files of a model, but no config.json: a save was cut off here; save the model again", path = path.display())]
+    #[error("{path} holds files of a model, but no config.json: a save or a download was cut off here; save the model again, or fetch config.json", path = path.display())]
     Unfinished {
         /// The folder.
         path: PathBuf,
@@ -128,11 +129,37 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
         /// The key in the file.
-        key: &'static str,
+        key: String,
         /// Its value.
         found: String,
         /// The values that work here.
         expected: String,
+    },
+    /// A file or folder is something else than a model, or than the part of one that its name says.
+    #[error("{path} is {what}", path = path.display())]
+    SomethingElse {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is, and what to do.
+        what: String,
+    },
+    /// Two keys that say the same thing say it differently.
+    #[error("{path}: {reason}: they contradict each other; remove what does not hold", path = path.display(), reason = shown_up_to(reason, REASON_CHARS_SHOWN))]
+    Contradiction {
+        /// The file.
+        path: PathBuf,
+        /// Both keys with what they say.
+        reason: String,
+    },
+    /// A key that would change what the model computes is not read.
+    #[error("{path}: {key} is not read: {reason}; remove it if it has no effect", path = path.display(), key = shown(key))]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Why not.
+        reason: String,
     },
     /// A tensor that the configuration asks for is not there.
     #[error("{origin}: tensor {name} with shape {expected:?} is missing")]
@@ -214,6 +241,9 @@ pub(crate) fn read_file(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, Export
     let size_bytes = size_bytes.max(bytes.len() as u64);
     if size_bytes > limit_bytes {
         return Err(ExportError::TooLarge { path: path.to_owned(), size_bytes, limit_bytes });
+    }
+    if let Some(what) = other_files::recognise(&bytes[..bytes.len().min(512)]) {
+        return Err(ExportError::SomethingElse { path: path.to_owned(), what: what.to_owned() });
     }
     Ok(bytes)
 }

@@ -105,22 +105,30 @@ pub struct TextStream {
     out: usize,
 }
 
-/// No character spans more tokens: it has at most 4 bytes. After as many, what is no character yet will be none.
-const CHARACTER_TOKENS: usize = 4;
-
 impl TextStream {
-    /// The text that this token completes; empty while a character is incomplete.
+    /// The text that this token completes; empty while what follows might still change it: within a character, and among byte tokens,
+    /// which are characters only as a whole.
     ///
     /// # Errors
     /// An id that the tokenizer does not have.
     pub fn push(&mut self, tokenizer: &Tokenizer, token: u32) -> Result<String, TokenizerError> {
         self.ids.push(token);
-        let before = tokenizer.decode(&self.ids[..self.out])?;
-        let all = tokenizer.decode(&self.ids)?;
-        if all.ends_with('\u{FFFD}') && self.ids.len() - self.out < CHARACTER_TOKENS {
+        if tokenizer.is_byte(token) {
             return Ok(String::new());
         }
-        Ok(self.flush(&before, &all))
+        let all = tokenizer.decode(&self.ids)?;
+        if all.ends_with('\u{FFFD}') {
+            return Ok(String::new());
+        }
+        let before = tokenizer.decode(&self.ids[..self.out])?;
+        match all.strip_prefix(&before) {
+            Some(new) => {
+                self.ids.drain(..self.out);
+                self.out = self.ids.len();
+                Ok(new.to_owned())
+            }
+            None => Ok(String::new()),
+        }
     }
 
     /// What is left, complete or not.
@@ -130,13 +138,10 @@ impl TextStream {
     pub fn finish(&mut self, tokenizer: &Tokenizer) -> Result<String, TokenizerError> {
         let before = tokenizer.decode(&self.ids[..self.out])?;
         let all = tokenizer.decode(&self.ids)?;
-        Ok(self.flush(&before, &all))
-    }
-
-    fn flush(&mut self, before: &str, all: &str) -> String {
-        self.ids.drain(..self.out);
-        self.out = self.ids.len();
-        all.strip_prefix(before).unwrap_or_default().to_owned()
+        *self = TextStream::default();
+        let shared: usize =
+            all.chars().zip(before.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
+        Ok(all[shared..].to_owned())
     }
 }
 
@@ -172,5 +177,60 @@ mod tests {
             assert!(text.contains('\u{FFFD}'), "{ids:?} gives {text:?}");
         }
         assert!(TextStream::default().push(&tokenizer, 1 << 20).is_err());
+    }
+
+    /// Tokenizers of every kind that is read.
+    fn kinds() -> Vec<Tokenizer> {
+        let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).into();
+        tokens.extend((0..=255).map(|byte| format!("<0x{byte:02X}>")));
+        tokens.extend(["▁", "a", "b", "é", "\u{FFFD}", "▁a", "ab", "▁ab", "▁▁"].map(str::to_owned));
+        let vocab: serde_json::Map<String, serde_json::Value> =
+            tokens.iter().enumerate().map(|(id, token)| (token.clone(), id.into())).collect();
+        let replace = serde_json::json!({ "type": "Replace", "pattern": { "String": "▁" }, "content": " " });
+        let decoders = [
+            serde_json::json!({ "type": "Sequence", "decoders": [
+                replace, { "type": "ByteFallback" }, { "type": "Fuse" }, { "type": "Strip", "content": " ", "start": 1, "stop": 0 },
+            ] }),
+            serde_json::json!({ "type": "Sequence", "decoders": [{ "type": "ByteFallback" }, { "type": "Fuse" }, replace] }),
+            serde_json::json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true }),
+            serde_json::json!({ "type": "Sequence", "decoders": [
+                { "type": "ByteFallback" }, { "type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false },
+            ] }),
+        ];
+        let mut all = vec![
+            Tokenizer::train(&["the people 🙂 süß the people"], 300).expect("tokenizer"),
+            Tokenizer::train(&[], 257).expect("tokenizer"),
+        ];
+        for decoder in decoders {
+            let file = serde_json::json!({
+                "added_tokens": [{ "id": 1, "content": "<s>", "special": true, "single_word": false, "lstrip": false,
+                    "rstrip": false, "normalized": false }],
+                "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": decoder,
+                "model": { "type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true, "vocab": vocab, "merges": [] },
+            });
+            all.push(Tokenizer::from_json(file.to_string().as_bytes()).expect("tokenizer"));
+        }
+        all
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn streamed_text_is_the_text_decoded_at_once(picks in proptest::collection::vec((0u32..5, 0u32..1 << 16), 0..40)) {
+            for tokenizer in kinds() {
+                let size = tokenizer.vocab_size() as u32;
+                // Bytes that begin and continue characters, and single tokens of all kinds, often next to each other.
+                let bytes: Vec<u32> = (0..size).filter(|&id| tokenizer.is_byte(id)).collect();
+                let ids: Vec<u32> = picks.iter().map(|&(kind, pick)| match (kind, bytes.len()) {
+                    (0..=1, 1..) => bytes[(0x80 + pick as usize % 0x80) % bytes.len()],
+                    (2, 1..) => bytes[[0xE2, 0x80, 0xB0, 0xF0, 0x9F, 0x99, 0x82][pick as usize % 7]],
+                    (3, _) => size - 1 - pick % 9,
+                    _ => pick % size,
+                }).collect();
+                let mut stream = TextStream::default();
+                let mut text: String = ids.iter().map(|&id| stream.push(&tokenizer, id).unwrap()).collect();
+                text += &stream.finish(&tokenizer).unwrap();
+                proptest::prop_assert_eq!(text, tokenizer.decode(&ids).unwrap());
+            }
+        }
     }
 }

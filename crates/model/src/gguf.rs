@@ -6,21 +6,23 @@
 
 mod blocks;
 mod container;
+mod parts;
 mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sip_graph::Buffer;
 
 pub use blocks::BlockType;
 pub use container::{Container, TensorInfo, Value};
 
-use crate::config::{LlamaConfig, RopeScaling};
+use crate::chat::{ChatTemplates, DEFAULT_TEMPLATE};
+use crate::config::{LlamaConfig, RopeScaling, Variant};
 use crate::export::{ExportError, Widened, YARN_BETA_FAST, YARN_BETA_SLOW, check_finite, yarn_attention_factor};
-use crate::loaded::{LoadError, LoadedModel, recognise, unique};
+use crate::loaded::{LoadError, LoadedModel, Text, synthetic, unique};
 use crate::tables::rotary_frequencies;
 use crate::tokenizer::{SpecialTokens, TokenizerError};
 
@@ -31,37 +33,57 @@ const DEFAULT_ROPE_THETA: f32 = 10_000.0;
 /// The tensor that some files hold in place of the parameters of Llama 3's rope scaling.
 const ROPE_FACTORS: &str = "rope_freqs.weight";
 
-/// A `.gguf` file that is open for reading.
+/// A `.gguf` file that is open for reading, with the other parts where the model is in several.
 struct Gguf<'a> {
     path: &'a Path,
-    file: File,
+    /// Metadata of the first part, and tensors of all.
     container: Container,
+    parts: Vec<Part>,
+    /// The part of every tensor.
+    places: BTreeMap<String, usize>,
+}
+
+/// One file.
+struct Part {
+    path: PathBuf,
+    file: File,
+    /// First byte of the tensors' data.
+    data_start: u64,
 }
 
 /// Opens a `.gguf` file.
 pub(crate) fn open(path: &Path) -> Result<LoadedModel, LoadError> {
-    let io_error = |source| ExportError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io_error)?;
-    let size_bytes = file.metadata().map_err(io_error)?.len();
-    let container = Container::read(BufReader::with_capacity(PART_BYTES, &file), size_bytes)
-        .map_err(|reason| ExportError::Format { path: path.to_owned(), reason })?;
-    let mut gguf = Gguf { path, file, container };
+    let mut gguf = Gguf::open(path)?;
     let config = gguf.config()?;
-    let tokenizer = vocabulary::tokenizer(&gguf.container)
-        .map_err(|error| TokenizerError::File { path: path.to_owned(), source: Box::new(error) })?;
-    let special = gguf.special(&config, tokenizer.begin()?);
-    let chat = recognise(gguf.container.text("tokenizer.chat_template"));
+    let Text { tokenizer, special, chat, side } = gguf.text(&config)?;
     let weights = gguf.weights(&config)?;
-    Ok(LoadedModel { config, weights, tokenizer, special, chat })
+    Ok(LoadedModel { config, weights, tokenizer, special, chat, side })
+}
+
+/// What a `.gguf` file says about texts, and the rows of its embedding.
+pub(crate) fn open_tokenizer(path: &Path) -> Result<(Text, usize), LoadError> {
+    let mut gguf = Gguf::open(path)?;
+    let config = gguf.config()?;
+    Ok((gguf.text(&config)?, config.vocab_size))
 }
 
 impl Gguf<'_> {
+    fn text(&self, config: &LlamaConfig) -> Result<Text, LoadError> {
+        let tokenizer = vocabulary::tokenizer(&self.container)
+            .map_err(|error| TokenizerError::File { path: self.path.to_owned(), source: Box::new(error) })?;
+        let special = self.special(config, tokenizer.begin()?);
+        let (roles, templates) = (self.roles(), self.templates());
+        let side = synthetic(&roles, &templates, config.max_seq_len);
+        Ok(Text { tokenizer, special, chat: ChatTemplates::new(templates, roles), side })
+    }
+
     fn format_error(&self, reason: String) -> ExportError {
         ExportError::Format { path: self.path.to_owned(), reason }
     }
 
     fn unsupported(&self, key: &'static str, found: String, expected: &str) -> ExportError {
-        ExportError::Unsupported { path: self.path.to_owned(), key, found, expected: expected.to_owned() }
+        let (path, key, expected) = (self.path.to_owned(), key.to_owned(), expected.to_owned());
+        ExportError::Unsupported { path, key, found, expected }
     }
 
     fn size(&self, key: &'static str) -> Result<Option<usize>, ExportError> {
@@ -86,9 +108,18 @@ impl Gguf<'_> {
 
     /// The shape that metadata and the embedding's rows give.
     fn config(&mut self) -> Result<LlamaConfig, ExportError> {
-        let architecture = self.container.text("general.architecture").unwrap_or("unnamed");
-        if architecture != "llama" {
-            return Err(self.unsupported("general.architecture", architecture.to_owned(), "llama"));
+        let architecture = self.container.text("general.architecture").unwrap_or("unnamed").to_owned();
+        if !["llama", "qwen2", "qwen3"].contains(&architecture.as_str()) {
+            return Err(self.unsupported("general.architecture", architecture, "llama, qwen2 or qwen3"));
+        }
+        // The keys of all architectures are those of llama under another name.
+        let prefix = format!("{architecture}.");
+        let keys: Vec<String> =
+            self.container.metadata.keys().filter(|key| key.starts_with(&prefix)).cloned().collect();
+        for key in keys.iter().filter(|_| architecture != "llama") {
+            if let Some(value) = self.container.metadata.remove(key) {
+                self.container.metadata.insert(format!("llama.{}", &key[prefix.len()..]), value);
+            }
         }
         if let Some(experts @ 1..) = self.size("llama.expert_count")? {
             return Err(self.unsupported("llama.expert_count", experts.to_string(), "0"));
@@ -118,6 +149,13 @@ impl Gguf<'_> {
             rope_theta: self.number("llama.rope.freq_base")?.unwrap_or(DEFAULT_ROPE_THETA),
             rope_scaling: None,
             tie_embeddings: !self.container.tensors.contains_key("output.weight"),
+            variant: Variant {
+                query_bias: self.container.tensors.contains_key("blk.0.attn_q.bias"),
+                output_bias: self.container.tensors.contains_key("blk.0.attn_output.bias"),
+                mlp_bias: self.container.tensors.contains_key("blk.0.ffn_gate.bias"),
+                head_norm: self.container.tensors.contains_key("blk.0.attn_q_norm.weight"),
+                window: self.size("llama.attention.sliding_window")?.filter(|&window| window > 0),
+            },
         };
         config.validate()?;
         for key in ["llama.rope.dimension_count", "llama.attention.value_length"] {
@@ -194,7 +232,38 @@ impl Gguf<'_> {
         };
         let end = ["eos", "eot", "eom"].into_iter().filter_map(|role| id(&format!("tokenizer.ggml.{role}_token_id")));
         let begin = begin.filter(|&id| (id as usize) < config.vocab_size);
-        SpecialTokens { begin, bos: id("tokenizer.ggml.bos_token_id"), end: unique(end.collect(), config) }
+        SpecialTokens { begin, bos: id("tokenizer.ggml.bos_token_id"), end: unique(end.collect(), config.vocab_size) }
+    }
+
+    /// The texts of the special tokens by their roles in other files.
+    fn roles(&self) -> BTreeMap<String, String> {
+        let Some(Value::Texts(tokens)) = self.container.metadata.get("tokenizer.ggml.tokens") else {
+            return BTreeMap::new();
+        };
+        let roles = [
+            ("bos", "bos"),
+            ("eos", "eos"),
+            ("unknown", "unk"),
+            ("seperator", "sep"),
+            ("padding", "pad"),
+            ("mask", "mask"),
+        ];
+        let token = |(key, role): (&str, &str)| {
+            let id = self.container.metadata.get(&format!("tokenizer.ggml.{key}_token_id"))?.as_u64()?;
+            Some((format!("{role}_token"), tokens.get(usize::try_from(id).ok()?)?.clone()))
+        };
+        roles.into_iter().filter_map(token).collect()
+    }
+
+    /// The chat templates by name.
+    fn templates(&self) -> BTreeMap<String, String> {
+        const KEY: &str = "tokenizer.chat_template";
+        let named = self.container.metadata.iter().filter_map(|(key, value)| match (key.strip_prefix(KEY)?, value) {
+            ("", Value::Text(text)) => Some((DEFAULT_TEMPLATE.to_owned(), text.clone())),
+            (name, Value::Text(text)) => Some((name.strip_prefix('.')?.to_owned(), text.clone())),
+            _ => None,
+        });
+        named.collect()
     }
 
     fn tensor(&self, name: &str) -> Result<&TensorInfo, ExportError> {
@@ -224,8 +293,10 @@ impl Gguf<'_> {
         for (name, info) in found {
             let mut bits = Buffer::new(info.shape.iter().product());
             self.read(&name, &info, &mut bits)?;
-            if name.ends_with("attn_q.weight") || name.ends_with("attn_k.weight") {
-                bits = halves_apart(&bits, config.head_dim(), config.hidden_size);
+            let is_rotated = ["attn_q.", "attn_k."].iter().any(|part| name.contains(part));
+            // Only this architecture has them in pairs.
+            if is_rotated && self.container.text("general.architecture") == Some("llama") {
+                bits = halves_apart(&bits, config.head_dim(), info.shape.get(1).copied().unwrap_or(1));
             }
             weights.push(bits);
         }
@@ -234,26 +305,28 @@ impl Gguf<'_> {
 
     /// Reads a tensor as the bits of f32.
     fn read(&mut self, name: &str, info: &TensorInfo, out: &mut [u32]) -> Result<(), ExportError> {
-        let io_error = |source| ExportError::Io { path: self.path.to_owned(), source };
-        let origin = self.path.display().to_string();
+        let part = &mut self.parts[self.places.get(name).copied().unwrap_or(0)];
+        let io_error = |source| ExportError::Io { path: part.path.clone(), source };
+        let origin = part.path.display().to_string();
         let Some(block) = BlockType::from_id(info.type_id) else {
             return Err(ExportError::ElementType {
-                path: self.path.to_owned(),
+                path: part.path.clone(),
                 name: name.to_owned(),
-                found: format!("number {}", info.type_id),
+                found: BlockType::name_of(info.type_id),
                 expected: BlockType::NAMES,
             });
         };
-        self.file.seek(SeekFrom::Start(self.container.data_start + info.offset)).map_err(io_error)?;
+        let (file, data_start) = (&mut part.file, part.data_start);
+        file.seek(SeekFrom::Start(data_start + info.offset)).map_err(io_error)?;
         let per_part = (PART_BYTES / block.size_bytes()) * block.len();
         let mut bytes = Vec::new();
-        for (number, part) in out.chunks_mut(per_part).enumerate() {
-            bytes.resize(part.len() / block.len() * block.size_bytes(), 0);
-            self.file.read_exact(&mut bytes).map_err(io_error)?;
-            block.dequantise(&bytes, part);
+        for (number, out) in out.chunks_mut(per_part).enumerate() {
+            bytes.resize(out.len() / block.len() * block.size_bytes(), 0);
+            file.read_exact(&mut bytes).map_err(io_error)?;
+            block.dequantise(&bytes, out);
             let start = number * per_part;
-            let range = start..start + part.len();
-            check_finite(&Widened { origin: &origin, name, range }, part.iter().copied())?;
+            let range = start..start + out.len();
+            check_finite(&Widened { origin: &origin, name, range }, out.iter().copied())?;
         }
         Ok(())
     }
@@ -261,14 +334,14 @@ impl Gguf<'_> {
 
 /// The name in GGUF of a parameter of the Hugging Face layout.
 fn gguf_name(parameter: &str) -> String {
-    let name = parameter.strip_suffix(".weight").unwrap_or(parameter);
+    let (name, kind) = parameter.rsplit_once('.').unwrap_or((parameter, "weight"));
     let Some((layer, part)) = name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.')) else {
         let name = match name {
             "model.embed_tokens" => "token_embd",
             "model.norm" => "output_norm",
             _ => "output",
         };
-        return format!("{name}.weight");
+        return format!("{name}.{kind}");
     };
     let part = match part {
         "input_layernorm" => "attn_norm",
@@ -276,12 +349,14 @@ fn gguf_name(parameter: &str) -> String {
         "self_attn.k_proj" => "attn_k",
         "self_attn.v_proj" => "attn_v",
         "self_attn.o_proj" => "attn_output",
+        "self_attn.q_norm" => "attn_q_norm",
+        "self_attn.k_norm" => "attn_k_norm",
         "post_attention_layernorm" => "ffn_norm",
         "mlp.gate_proj" => "ffn_gate",
         "mlp.up_proj" => "ffn_up",
         _ => "ffn_down",
     };
-    format!("blk.{layer}.{part}.weight")
+    format!("blk.{layer}.{part}.{kind}")
 }
 
 /// GGUF keeps the two rows that rotate together side by side; here the first halves of a head stand before the second.

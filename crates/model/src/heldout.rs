@@ -8,7 +8,7 @@
 //! sums stay below 2²⁴ and are exact in any order.
 
 use crate::export::LlamaConfig;
-use crate::llama::{Model, ModelError, Share, check, inputs, params};
+use crate::llama::{Model, ModelError, Share, check, check_vocabulary, inputs, params};
 use sip_graph::{Builder, Graph, Tensor};
 use sip_ops::{Source, Type};
 
@@ -33,6 +33,7 @@ const BYTES: usize = 4;
 /// A shape or size that is out of range.
 pub fn eval_graph(config: &LlamaConfig, batch: usize, seq_len: usize) -> Result<Graph, ModelError> {
     check(config, batch, seq_len)?;
+    check_vocabulary(config)?;
     let mut b = Builder::new();
     let weights = inputs(&mut b, &params(config), Source::State);
     let mut model = Model::over(&mut b, config, weights, batch, seq_len);
@@ -76,6 +77,7 @@ pub fn held_out_graph(
     steps_per_domain: u32,
 ) -> Result<Graph, ModelError> {
     check(config, rows, seq_len)?;
+    check_vocabulary(config)?;
     if rows * seq_len > STEP_TOKENS_MAX {
         let expected = format!("at most {} for sequences of {seq_len} tokens", STEP_TOKENS_MAX / seq_len);
         return Err(ModelError::Size { field: "rows", value: rows, expected });

@@ -1,5 +1,6 @@
 //! Llama-family models: graph builder, tokenizer, Hugging Face layout in and out, sampling.
 
+pub mod adapter;
 pub mod aggregate;
 pub mod chat;
 pub mod checkpoint;
@@ -17,13 +18,14 @@ mod loaded;
 pub mod lora;
 pub mod preset;
 pub mod sampler;
+mod side;
 pub mod tables;
 pub mod tokenizer;
 pub mod update;
 
 pub use aggregate::aggregate_graph;
-pub use chat::{ChatError, ChatTemplate, Message, Role};
-pub use config::{LlamaConfig, RopeScaling};
+pub use chat::{ChatError, ChatTemplate, ChatTemplates, Message, Role};
+pub use config::{LlamaConfig, RopeScaling, Variant};
 pub use decode::{Decoder, GenerateError};
 pub use generate::{Generator, TextStream};
 pub use heldout::{eval_graph, held_out_graph};
@@ -32,7 +34,8 @@ pub use llama::{
     ModelError, Objective, ParamSpec, TrainConfig, Trained, TrainingGraph, gradient_graph, logits_graph, params,
     score_graph, step_graph, training_graph,
 };
-pub use loaded::{LoadError, LoadedModel};
+pub use loaded::{LoadError, LoadedModel, Text};
 pub use sampler::{Sampler, Sampling};
+pub use side::SideFiles;
 pub use tables::{Schedule, Shape, inference_tables, tables};
 pub use update::{Outer, UpdateCodec};

@@ -263,6 +263,21 @@ pub fn logits_graph(config: &LlamaConfig, window: usize) -> Result<Graph, ModelE
     Ok(b.finish(&[], &[("logits", logits)])?)
 }
 
+/// What sums over a whole vocabulary in one chain, as every training step does, has a bound on it.
+pub(crate) fn check_vocabulary(config: &LlamaConfig) -> Result<(), ModelError> {
+    match config.vocab_size {
+        0..=STEP_TOKENS_MAX => Ok(()),
+        value => Err(ModelError::Size {
+            field: "vocab_size",
+            value,
+            expected: format!(
+                "at most {STEP_TOKENS_MAX} for training and for scoring runs (no referee takes longer chains yet); \
+                 generate and eval take larger ones"
+            ),
+        }),
+    }
+}
+
 pub(crate) fn check(config: &LlamaConfig, batch: usize, seq_len: usize) -> Result<(), ModelError> {
     config.validate()?;
     if batch == 0 || batch > 1 << 16 {
@@ -376,6 +391,7 @@ impl<'a> Model<'a> {
         seq_len: usize,
     ) -> Result<(Model<'a>, Vec<Tensor>, Vec<ParamSpec>), ModelError> {
         check(config, batch, seq_len)?;
+        check_vocabulary(config)?;
         let all = params(config);
         Ok(match trained {
             Trained::Weights => {
@@ -476,6 +492,25 @@ impl<'a> Model<'a> {
 
     /// `start` + W x for the next weight, and what its adapter adds; `out` are the axes of the weight's rows, x is
     /// [input, row, token].
+    /// With `bias` the weight behind it is its bias.
+    fn linear_with(
+        &mut self,
+        b: &mut Builder,
+        out: &[Axis],
+        input: Axis,
+        x: View,
+        start: Option<View>,
+        bias: bool,
+    ) -> Tensor {
+        let product = self.linear(b, out, input, x, start);
+        if !bias {
+            return product;
+        }
+        let all: Vec<Axis> = out.iter().chain(&[self.row, self.token]).copied().collect();
+        let bias = self.weight();
+        b.map(&all, [product.read(&all), bias.read(out)], |p, [x, bias]| p.add(x, bias))
+    }
+
     fn linear(&mut self, b: &mut Builder, out: &[Axis], input: Axis, x: View, start: Option<View>) -> Tensor {
         let adapter = self.adapters.get(self.next_weight).copied().flatten();
         let with = |last: &[Axis]| -> Vec<Axis> { out.iter().chain(last).copied().collect() };
@@ -568,11 +603,35 @@ impl<'a> Model<'a> {
         let (group, dimension) = (self.group, self.dimension);
         let normed = self.norm(b, stream).read(&[width, row, token]);
         let heads = b.axis(self.config.num_heads);
-        let query = self.linear(b, &[heads, dimension], width, normed.clone(), None);
-        let key = self.linear(b, &[group, dimension], width, normed.clone(), None);
-        let value = self.linear(b, &[group, dimension], width, normed, None);
+        let variant = self.config.variant;
+        let mut project = |b: &mut Builder, heads| {
+            self.linear_with(b, &[heads, dimension], width, normed.clone(), None, variant.query_bias)
+        };
+        let (mut query, mut key, value) = (project(b, heads), project(b, group), project(b, group));
+        if variant.head_norm {
+            (query, key) = (self.head_norm(b, query, heads), self.head_norm(b, key, group));
+        }
         let scale = 1.0 / (self.config.head_dim() as f32).sqrt();
         [self.rotate(b, query, heads, scale), self.rotate(b, key, group, 1.0), value]
+    }
+
+    /// x · g / √(mean x² + ε) within every head.
+    fn head_norm(&mut self, b: &mut Builder, x: Tensor, heads: Axis) -> Tensor {
+        let (row, token, dimension) = (self.row, self.token, self.dimension);
+        let (all, each) = ([heads, dimension, row, token], [heads, row, token]);
+        let squares = b.contract(&each, &[dimension], x.read(&all), x.read(&all));
+        let (count, epsilon) = (self.config.head_dim() as f32, self.config.rms_norm_eps);
+        let inverse = b.map(&each, [squares.read(&each)], |p, [squares]| {
+            let (share, epsilon, one) = (p.constant(1.0 / count), p.constant(epsilon), p.constant(1.0));
+            let mean = p.fma(squares, share, epsilon);
+            let root = p.sqrt(mean);
+            p.div(one, root)
+        });
+        let gain = self.weight();
+        b.map(&all, [x.read(&all), inverse.read(&each), gain.read(&[dimension])], |p, [x, inverse, gain]| {
+            let scaled = p.mul(x, inverse);
+            p.mul(scaled, gain)
+        })
     }
 
     /// stream + the output projection of what was attended to, [heads, dimension, row, token].
@@ -580,7 +639,8 @@ impl<'a> Model<'a> {
         let (row, token, width) = (self.row, self.token, self.width);
         let joined = b.axis(self.config.attention_width());
         let attended = attended.read(&[joined, row, token]);
-        self.linear(b, &[width], joined, attended, Some(stream.read(&[width, row, token])))
+        let bias = self.config.variant.output_bias;
+        self.linear_with(b, &[width], joined, attended, Some(stream.read(&[width, row, token])), bias)
     }
 
     fn attention(&mut self, b: &mut Builder, stream: Tensor) -> Tensor {
@@ -598,6 +658,16 @@ impl<'a> Model<'a> {
             start: None,
             only: skip,
         });
+        let scores = match self.config.variant.window {
+            Some(window) if window < token.size() as usize => b.map(&square, [scores.read(&square)], |p, [score]| {
+                let (position, at) = (p.coordinate(source), p.coordinate(token));
+                let window = p.constant_u(window as u32);
+                let end = p.add_u(position, window);
+                let (inside, masked) = (p.less_u(at, end), p.constant(MASKED));
+                p.select(inside, score, masked)
+            }),
+            _ => scores,
+        };
         let per_token = [row, group, member, token];
         let greatest = b.reduce_max(&per_token, &[source], scores.read(&square), causal);
         let powers = b.map(&square, [scores.read(&square), greatest.read(&per_token)], |p, [score, greatest]| {
@@ -631,8 +701,9 @@ impl<'a> Model<'a> {
         let (row, token, width, inner) = (self.row, self.token, self.width, self.inner);
         let normed = self.norm(b, stream).read(&[width, row, token]);
         let all = [inner, row, token];
-        let gate = self.linear(b, &[inner], width, normed.clone(), None);
-        let up = self.linear(b, &[inner], width, normed, None);
+        let bias = self.config.variant.mlp_bias;
+        let gate = self.linear_with(b, &[inner], width, normed.clone(), None, bias);
+        let up = self.linear_with(b, &[inner], width, normed, None, bias);
         // SiLU is gate / (1 + e⁻ᵍᵃᵗᵉ). The power is a tensor of its own because the backward pass needs it twice; the bound
         // keeps it finite.
         let power = b.map(&all, [gate.read(&all)], |p, [gate]| {
@@ -647,7 +718,7 @@ impl<'a> Model<'a> {
             p.div(product, denominator)
         });
         let (active, stream) = (active.read(&all), stream.read(&[width, row, token]));
-        self.linear(b, &[width], inner, active, Some(stream))
+        self.linear_with(b, &[width], inner, active, Some(stream), bias)
     }
 
     /// Cross-entropy of the next token times its share, per position.

@@ -31,6 +31,7 @@ impl LlamaConfig {
             rope_theta: 10_000.0,
             rope_scaling: None,
             tie_embeddings: true,
+            variant: crate::config::Variant::default(),
         })
     }
 }

@@ -3,6 +3,7 @@
 //! Training is exact across machines and thread counts: the same texts give the same file. Datasets are committed as
 //! token ids, so the tokenizer stays outside the proofs.
 
+pub(crate) mod added;
 mod foreign;
 mod merges;
 
@@ -24,7 +25,7 @@ use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer
 use crate::export::{CHAT_TEMPLATE_FILE, REASON_CHARS_SHOWN};
 
 /// The special token between documents; it begins and ends every text.
-pub const DOCUMENT_TOKEN: &str = "<|document|>";
+pub const DOCUMENT_TOKEN: &str = sip_data::DOCUMENT_SEPARATOR;
 /// The id of [`DOCUMENT_TOKEN`].
 pub const DOCUMENT_ID: u32 = 0;
 /// Tokens of a vocabulary when nobody asks for another number.
@@ -77,6 +78,16 @@ pub enum TokenizerError {
     /// The `tokenizers` library refused a text.
     #[error("tokenizer: {0}")]
     Library(String),
+    /// A token of the text is one that the model has no row for.
+    #[error("the text holds the token {token} (id {id}), for which the model has no row: it has {rows}; take the token out of the text, or give the model a row for it", token = sip_data::shown(token))]
+    NoRow {
+        /// Its text.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// Rows of the model's embedding.
+        rows: usize,
+    },
     /// An id is outside the vocabulary.
     #[error("token id {id} is outside the vocabulary of {vocab_size} tokens")]
     UnknownId {
@@ -113,6 +124,10 @@ pub struct Tokenizer {
     vocab_size: usize,
     /// Whether texts may be cut at the places that [`parts`] finds.
     divisible: bool,
+    /// Ids from here on have no row in the model: added tokens that were never trained.
+    rows: usize,
+    /// Whether tokens such as `<0xE2>` are bytes, which are put together over neighbouring tokens.
+    byte_tokens: bool,
 }
 
 impl Tokenizer {
@@ -208,7 +223,15 @@ impl Tokenizer {
                 self.inner.encode_fast(part, false).map_err(|error| TokenizerError::Library(error.to_string()))?;
             Ok(encoding.get_ids().to_vec())
         })?;
-        Ok(encoded.concat())
+        let ids = encoded.concat();
+        match ids.iter().find(|&&id| id as usize >= self.rows) {
+            Some(&id) => Err(self.no_row(id)),
+            None => Ok(ids),
+        }
+    }
+
+    fn no_row(&self, id: u32) -> TokenizerError {
+        TokenizerError::NoRow { token: self.token(id).unwrap_or_default(), id, rows: self.rows }
     }
 
     /// The text of token ids, special tokens included. Bytes that are not UTF-8 (an id sequence may be cut within a
@@ -241,6 +264,27 @@ impl Tokenizer {
         self.inner.id_to_token(id)
     }
 
+    /// One more than the largest id of a token that was not added: no model has fewer rows.
+    pub(crate) fn trained_size(&self) -> usize {
+        let added = self.inner.get_added_tokens_decoder();
+        let ids = self.inner.get_vocab(false).into_values();
+        ids.filter(|id| !added.contains_key(id)).max().map_or(0, |id| id as usize + 1)
+    }
+
+    /// Says how many rows the model has: texts with tokens beyond them are refused.
+    pub(crate) fn set_rows(&mut self, rows: usize) {
+        self.rows = rows;
+    }
+
+    /// Whether a token is a byte that is put together with its neighbours to characters.
+    pub(crate) fn is_byte(&self, id: u32) -> bool {
+        let hexadecimal = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        self.byte_tokens
+            && self.token(id).is_some_and(|token| {
+                token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>')).is_some_and(hexadecimal)
+            })
+    }
+
     /// Whether texts are documents that begin and end with [`DOCUMENT_TOKEN`], as in every tokenizer trained here.
     pub fn has_documents(&self) -> bool {
         self.id(DOCUMENT_TOKEN) == Some(DOCUMENT_ID)
@@ -265,16 +309,26 @@ impl Tokenizer {
     /// [`TokenizerError::Format`] when it is not a BPE tokenizer of the kinds that [`foreign`] lists, or has ids twice or
     /// none; [`TokenizerError::VocabSize`].
     pub fn from_json(json: &[u8]) -> Result<Self, TokenizerError> {
-        let divisible = foreign::check(json)?;
+        Self::from_json_with(json, &[])
+    }
+
+    /// As [`Tokenizer::from_json`], with tokens that other files add to it.
+    pub(crate) fn from_json_with(json: &[u8], beside: &[added::Beside]) -> Result<Self, TokenizerError> {
+        let foreign::Checked { divisible, byte_tokens } = foreign::check(json)?;
         let mut inner =
             tokenizers::Tokenizer::from_bytes(json).map_err(|error| TokenizerError::Format(error.to_string()))?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| TokenizerError::Format(error.to_string()))?;
+        added::add(&mut inner, beside)?;
+        let plain = |token: &tokenizers::AddedToken| {
+            !(token.single_word || token.lstrip || token.rstrip || token.content.contains(char::is_whitespace))
+        };
+        let divisible = divisible && inner.get_added_tokens_decoder().values().all(plain);
         let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         if !(VOCAB_SIZE_MIN..=VOCAB_SIZE_MAX).contains(&vocab_size) {
             return Err(TokenizerError::VocabSize(vocab_size));
         }
-        Ok(Tokenizer { inner, vocab_size, divisible })
+        Ok(Tokenizer { inner, vocab_size, divisible, rows: usize::MAX, byte_tokens })
     }
 
     /// Writes the three files that `transformers.AutoTokenizer.from_pretrained(folder)` reads into `folder` (created

@@ -5,7 +5,7 @@ use sip_arith::{Arith, Native, max_total};
 use sip_graph::{Buffer, Executor, ExecutorOptions, Inputs};
 use sip_kernels::{Simd, Threads};
 use sip_model::tables::inference_tables;
-use sip_model::{Decoder, GenerateError, Generator, LlamaConfig, Sampler, Sampling, logits_graph, params};
+use sip_model::{Decoder, GenerateError, Generator, LlamaConfig, Sampler, Sampling, Variant, logits_graph, params};
 use std::sync::Arc;
 
 fn config(seed: u64, max_seq_len: usize) -> LlamaConfig {
@@ -22,6 +22,13 @@ fn config(seed: u64, max_seq_len: usize) -> LlamaConfig {
         num_kv_heads,
         max_seq_len,
         tie_embeddings: pick(&[0, 1]) == 0,
+        variant: Variant {
+            query_bias: pick(&[0, 1]) == 0,
+            output_bias: pick(&[0, 1]) == 0,
+            mlp_bias: pick(&[0, 1]) == 0,
+            head_norm: pick(&[0, 1]) == 0,
+            window: Some(pick(&[0, 1, 3, 8])).filter(|&window| window > 0),
+        },
         ..LlamaConfig::preset("tiny").expect("preset")
     }
 }
@@ -207,5 +214,39 @@ fn generating_is_drawing_from_the_logits_one_by_one() {
     for token in found {
         assert_eq!(token, sampler.draw(&full(&config, &weights, &tokens)));
         tokens.push(token);
+    }
+}
+
+#[test]
+fn a_vocabulary_of_more_rows_than_a_chain_has_terms_is_scored_by_definition() {
+    let base = LlamaConfig::preset("tiny").expect("preset");
+    let config = LlamaConfig {
+        vocab_size: (1 << 16) + 1,
+        hidden_size: 4,
+        num_heads: 2,
+        num_kv_heads: 1,
+        num_layers: 1,
+        max_seq_len: 8,
+        ..base
+    };
+    let mut random = Random(9);
+    let weights: Vec<Buffer> = params(&config)
+        .iter()
+        .map(|spec| {
+            let values: Vec<f32> = (0..spec.len()).map(|_| random.below(2000) as f32 / 1000.0 - 1.0).collect();
+            Buffer::from(&values[..])
+        })
+        .collect();
+    let mut decoder = Decoder::new(&config, weights, 8, Arc::new(Threads::new(1)), Simd::detect()).expect("decoder");
+    let tokens = [65_536, 3, 0];
+    let found = decoder.log_likelihoods(&tokens[..2], &tokens[1..]).expect("likelihoods");
+    for (at, found) in found.into_iter().enumerate() {
+        decoder.truncate(0);
+        let logits: Vec<f64> =
+            decoder.feed(&tokens[..=at]).expect("logits").iter().map(|&bits| f64::from(f32::from_bits(bits))).collect();
+        let greatest = logits.iter().copied().fold(f64::MIN, f64::max);
+        let sum: f64 = logits.iter().map(|logit| (logit - greatest).exp()).sum();
+        let expected = logits[tokens[at + 1] as usize] - greatest - sum.ln();
+        assert!((f64::from(found) - expected).abs() < 1e-4, "{found} {expected}");
     }
 }

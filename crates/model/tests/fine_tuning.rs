@@ -36,6 +36,7 @@ fn config() -> LlamaConfig {
         rms_norm_eps: 1e-5,
         rope_theta: 100.0,
         tie_embeddings: false,
+        variant: sip_model::Variant::default(),
         ..LlamaConfig::preset("tiny").expect("preset")
     }
 }

@@ -117,6 +117,7 @@ fn config(num_kv_heads: usize, tie_embeddings: bool) -> LlamaConfig {
         rope_theta: 100.0,
         rope_scaling: None,
         tie_embeddings,
+        variant: sip_model::Variant::default(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Who may change the rules, and how slowly: everything that governance decides waits long enough for those who disagree to leave.
 //!
 //! Invariants:
-//! - Nothing takes effect earlier than [`TIMELOCK_SLOTS`] after it was proposed, and never later than [`LIFETIME_SLOTS`] after that; a
-//!   new proposal takes the place of the old one and waits anew.
+//! - Nothing takes effect earlier than [`Config::timelock_slots`] after it was proposed, and never later than [`LIFETIME_SLOTS`] after
+//!   that; a new proposal takes the place of the old one and waits anew. Whoever asks to leave when it is proposed has left by then.
 //! - Parameters are within their hard bounds when proposed and when they take effect.
-//! - A pause stops new stake, pools, datasets and jobs, never exits, claims, disputes or settlements; it ends by itself, and
+//! - A pause stops new stake, pools, datasets, jobs and rounds, never exits, claims, disputes or settlements; it ends by itself, and
 //!   the next one has to wait.
 //! - The authority changes only if the new one agrees.
 
@@ -17,8 +17,10 @@ use crate::{
     emission::{Emission, Schedule, vested},
 };
 
-/// From a proposal to when it can take effect: a day.
+/// How much longer than every exit a proposal waits: a day.
 pub const TIMELOCK_SLOTS: u64 = 216_000;
+/// From a proposal to when it can take effect, as long as no unbonding was longer than the default's: three days.
+pub const DEFAULT_TIMELOCK_SLOTS: u64 = TIMELOCK_SLOTS + Parameters::DEFAULT.unbonding_slots;
 /// How long it can take effect from then on: a week.
 pub const LIFETIME_SLOTS: u64 = 1_512_000;
 /// Length of a pause: three days.
@@ -140,8 +142,16 @@ impl Config {
         self.propose(Proposal { kind, amount, destination: *destination, ..Proposal::default() }, slot)
     }
 
+    /// From a proposal to when it can take effect: a day longer than the longest unbonding that ever was in force, or that is proposed.
+    /// Jobs keep exits waiting no longer: their claims' exposure was below an unbonding that was in force.
+    pub fn timelock_slots(&self, proposed: &Parameters) -> u64 {
+        let unbonding = self.longest_unbonding_slots.max(self.parameters.unbonding_slots);
+        TIMELOCK_SLOTS + unbonding.max(proposed.unbonding_slots)
+    }
+
     fn propose(&mut self, proposal: Proposal, slot: u64) -> Result<()> {
-        self.administration.proposal = Proposal { ready_slot: int::add(slot, TIMELOCK_SLOTS)?, ..proposal };
+        let ready_slot = int::add(slot, self.timelock_slots(&proposal.parameters))?;
+        self.administration.proposal = Proposal { ready_slot, ..proposal };
         Ok(())
     }
 
@@ -177,6 +187,7 @@ impl Config {
             return Err(Error::WrongProposal);
         }
         proposal.parameters.check()?;
+        self.longest_unbonding_slots = self.longest_unbonding_slots.max(self.parameters.unbonding_slots);
         self.parameters = proposal.parameters;
         Ok(())
     }
@@ -269,7 +280,7 @@ mod tests {
             let mut config = config();
             let changed = Parameters { round_reward: TOKEN, ..Parameters::DEFAULT };
             config.propose_parameters(&changed, proposed).unwrap();
-            let ready = proposed + TIMELOCK_SLOTS;
+            let ready = proposed + DEFAULT_TIMELOCK_SLOTS;
             let result = config.apply_parameters(slot);
             let expected = if slot < ready {
                 Err(Error::ProposalNotReady)
@@ -315,20 +326,20 @@ mod tests {
         config.propose_spending(ProposalKind::Treasury as u8, 5, &[3; 32], 0).unwrap();
         config.propose_spending(ProposalKind::Treasury as u8, 7, &[3; 32], 100).unwrap();
         let mut attempt = config;
-        assert_eq!(attempt.apply_spending(&[3; 32], TIMELOCK_SLOTS + 99), Err(Error::ProposalNotReady));
+        assert_eq!(attempt.apply_spending(&[3; 32], DEFAULT_TIMELOCK_SLOTS + 99), Err(Error::ProposalNotReady));
         let mut attempt = config;
-        assert_eq!(attempt.apply_spending(&[4; 32], TIMELOCK_SLOTS + 100), Err(Error::WrongTokenAccount));
+        assert_eq!(attempt.apply_spending(&[4; 32], DEFAULT_TIMELOCK_SLOTS + 100), Err(Error::WrongTokenAccount));
         let mut attempt = config;
-        assert_eq!(attempt.apply_parameters(TIMELOCK_SLOTS + 100), Err(Error::WrongProposal));
+        assert_eq!(attempt.apply_parameters(DEFAULT_TIMELOCK_SLOTS + 100), Err(Error::WrongProposal));
         let mut handed = config;
         handed.nominate(&[9; 32]);
         assert_eq!(handed.accept_authority(&[8; 32]), Err(Error::NotNominated));
         handed.accept_authority(&[9; 32]).unwrap();
         assert_eq!(handed.authority, [9; 32]);
-        assert_eq!(handed.apply_spending(&[3; 32], TIMELOCK_SLOTS + 100), Err(Error::NoProposal));
+        assert_eq!(handed.apply_spending(&[3; 32], DEFAULT_TIMELOCK_SLOTS + 100), Err(Error::NoProposal));
         assert_eq!(handed.accept_authority(&[0; 32]), Err(Error::NotNominated));
-        assert_eq!(config.apply_spending(&[3; 32], TIMELOCK_SLOTS + 100), Ok(7));
+        assert_eq!(config.apply_spending(&[3; 32], DEFAULT_TIMELOCK_SLOTS + 100), Ok(7));
         assert_eq!(config.buckets.treasury, CAP / 10 - 7);
-        assert_eq!(config.apply_spending(&[3; 32], TIMELOCK_SLOTS + 100), Err(Error::NoProposal));
+        assert_eq!(config.apply_spending(&[3; 32], DEFAULT_TIMELOCK_SLOTS + 100), Err(Error::NoProposal));
     }
 }

@@ -7,7 +7,6 @@ use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Result,
-    config::Parameters,
     job::{Job, MAX_AUDITORS, bit, first_bits},
     pool::{Pool, PoolKind},
     round::{self, Round, deadline},
@@ -36,7 +35,6 @@ pub fn reveal_draw<H: Sha256>(
     round: &mut Round,
     job: &Job,
     pool: &mut Pool,
-    parameters: &Parameters,
     actor: &Actor,
     preimage: &[u8; 32],
 ) -> Result<()> {
@@ -44,7 +42,6 @@ pub fn reveal_draw<H: Sha256>(
     if actor.slot >= round.audit_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
-    pool.require_bonded(parameters.minimum_self_bond)?;
     require_seat(round, job, actor)?;
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed != 0 {
@@ -53,13 +50,15 @@ pub fn reveal_draw<H: Sha256>(
     if H::hashv(&[preimage]) != pool.chain_tip {
         return Err(Error::WrongPreimage);
     }
-    let stake = pool.stake()?;
+    let stakes = pool.allotted(job.allotment(PoolKind::Auditor, actor.place, actor.pool))?;
+    (seat.vote_slice, seat.attestation_slice) = (job.spec.slice, job.parameters.minimum_self_bond);
+    pool.pledge(job.round_bond(PoolKind::Auditor)?)?;
     seat.preimage = *preimage;
     seat.operator = pool.scope;
-    seat.stake = stake;
+    (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);
     seat.revealed = 1;
     pool.chain_tip = *preimage;
-    round.auditor_stake = round.auditor_stake.checked_add(stake).ok_or(Error::Overflow)?;
+    round.auditor_stake = round.auditor_stake.checked_add(stakes.whole).ok_or(Error::Overflow)?;
     Ok(())
 }
 
@@ -120,8 +119,8 @@ impl<'a> Closing<'a> {
         Ok(Closing { round_address, round, job, slot, seen: 0, is_attested: true })
     }
 
-    /// Takes in one segment of the round: it counts unless it was convicted, or is disputed while less than half of the stake that drew it
-    /// attests it. Nobody misses the attestation of a disputed segment: whoever found it false has accused it instead.
+    /// Takes in one segment of the round: it counts unless it was convicted, also while it is disputed. Nobody misses the attestation of a
+    /// disputed segment: whoever found it false has accused it instead.
     pub fn segment<H: Sha256>(&mut self, address: &Address, segment: &mut Segment) -> Result<()> {
         let place = bit(segment.claim.place);
         if segment.round != *self.round_address || self.seen & place != 0 {
@@ -131,32 +130,18 @@ impl<'a> Closing<'a> {
         if segment.status != segment::COMMITTED {
             return Ok(());
         }
-        let (mut drawn_stake, mut attested_stake) = (0u64, 0u64);
         for place in 0..self.round.auditor_count {
             let seat = &mut self.round.auditors[place as usize];
             if seat.revealed == 0 || !segment.is_drawn::<H>(address, seat, self.round.audit_rate) {
                 continue;
             }
-            drawn_stake = drawn_stake.checked_add(seat.stake).ok_or(Error::Overflow)?;
             if segment.attested & bit(place) != 0 {
-                attested_stake += seat.stake;
                 seat.drawn += 1;
                 seat.attested += 1;
             } else {
                 self.is_attested = false;
                 seat.drawn += !segment.is_disputed() as u8;
             }
-        }
-        if segment.is_disputed() && attested_stake < drawn_stake.div_ceil(2) {
-            // It does not count, so that its attestations can never be shown: they are nobody's fault either.
-            for place in 0..self.round.auditor_count {
-                if segment.attested & bit(place) != 0 {
-                    let seat = &mut self.round.auditors[place as usize];
-                    seat.drawn = seat.drawn.saturating_sub(1);
-                    seat.attested = seat.attested.saturating_sub(1);
-                }
-            }
-            return Ok(());
         }
         segment.status = segment::ACCEPTED;
         self.round.accepted |= place;
@@ -188,7 +173,7 @@ impl<'a> Closing<'a> {
         }
         round.reveals = H::hashv(&preimages);
         round.await_seed(job, slot)?;
-        let challenged = deadline(slot, job.spec.challenge_slots)?;
+        let challenged = deadline(slot, job.spec.window_slots())?;
         round.challenge_deadline_slot = round.challenge_deadline_slot.min(challenged);
         if round.accepted == 0 || revealed == 0 {
             round.void(job);
@@ -200,13 +185,17 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Votes for the state root that the accepted segments average to. More than half of the stake of the auditors that revealed and were
+/// Votes for the state root that the accepted segments average to, until the vote's deadline. More than half of the stake of the auditors that revealed and were
 /// not convicted makes it the next base. An auditor may change its vote unless it is disputed, and repeat it where convictions have
 /// since made it the majority's.
 #[inline(always)]
 pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32]) -> Result<()> {
     round.require_status(round::CLOSED)?;
     round.require_on_chain(job)?;
+    // A vote that came later could not be accused for as long.
+    if actor.slot >= round.vote_deadline_slot {
+        return Err(Error::WrongRoundStatus);
+    }
     require_seat(round, job, actor)?;
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed == 0 {

@@ -6,7 +6,10 @@
 use bytemuck::{Pod, Zeroable};
 use sip_arith::int::{self, BPS_ONE, Rounding};
 
-use crate::{Address, Error, Header, Result, account, administration::Administration, penalties::Penalties};
+use crate::{
+    Address, Error, Header, Result, account, administration::Administration, dispute::clock::longest_dispute_slots,
+    penalties::Penalties,
+};
 
 /// Decimals of the token.
 pub const DECIMALS: u8 = 9;
@@ -51,7 +54,7 @@ pub struct Parameters {
     pub dispute_bond: u64,
     /// Least own bond of an operator, base units.
     pub minimum_self_bond: u64,
-    /// Thinking time of each side of a dispute, over the whole dispute.
+    /// What each side's clock of a dispute begins with, for all its moves, if an audit is not longer.
     pub clock_slots: u64,
     /// From an exit's request to its claim.
     pub unbonding_slots: u64,
@@ -142,9 +145,10 @@ impl Parameters {
         if !within {
             return Err(Error::ParameterOutOfBounds);
         }
-        // Both clocks of a dispute run out one after the other at worst; twice that leaves room for the round's own
-        // deadlines.
-        if self.unbonding_slots <= self.longest_dispute_slots() + self.longest_dispute_slots() {
+        // Both clocks of a dispute run out one after the other at worst, and moves give time back; twice that leaves room for
+        // the round's own deadlines.
+        let dispute_slots = longest_dispute_slots(self.clock_slots);
+        if self.unbonding_slots <= dispute_slots + dispute_slots {
             return Err(Error::UnbondingTooShort);
         }
         Ok(())
@@ -165,12 +169,6 @@ impl Parameters {
         each("treasury fee", self.treasury_fee_bps as u64, 0, 2_000);
         each("burned fee", self.burn_fee_bps as u64, 500, 5_000);
         self.penalties.bounds(self.minimum_self_bond, each);
-    }
-
-    /// Slots after which a dispute has ended, whatever its parties do: both clocks and one of them once more for the last
-    /// move.
-    pub fn longest_dispute_slots(&self) -> u64 {
-        self.clock_slots + self.clock_slots + self.clock_slots
     }
 }
 
@@ -196,9 +194,11 @@ pub struct Config {
     pub administration: Administration,
     /// Base units taken by convictions that wait to be burned.
     pub condemned: u64,
+    /// Longest unbonding that was in force before the present parameters, slots.
+    pub longest_unbonding_slots: u64,
 }
 
-account!(Config, Config, 752, liabilities: |config| {
+account!(Config, Config, 760, liabilities: |config| {
     let buckets = &config.buckets;
     let mut sum = config.condemned;
     for bucket in [buckets.staking_rewards, buckets.operator_rewards, buckets.public, buckets.team, buckets.treasury,

@@ -9,7 +9,7 @@ use sip_arith::int;
 use crate::{
     Header, Result, account,
     config::Config,
-    emission::{Emission, NODES, Standing},
+    emission::{Emission, NODES, STAKING, Standing},
     pool::Pool,
 };
 
@@ -25,13 +25,24 @@ pub struct EmissionAccount {
 
 account!(EmissionAccount, Emission, 352, liabilities: |account| account.emission.held());
 
+/// What a scored round draws for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoundWork {
+    /// Trainers whose segments counted.
+    pub nodes: u64,
+    /// Training steps of each.
+    pub steps_per_node: u64,
+    /// Most that the round draws, base units.
+    pub most: u64,
+}
+
 impl Emission {
     /// Records a scored round's verified work, one unit per accepted training step, and draws its reward out of the node
     /// stream into the bucket that pays rounds.
-    pub fn reward_round(&mut self, config: &mut Config, nodes: u64, steps_per_node: u64) -> Result<u64> {
-        let work = int::mul(nodes, steps_per_node)?;
-        self.record_round(nodes, work);
-        let drawn = self.draw_at_most(config, work, config.parameters.round_reward)?;
+    pub fn reward_round(&mut self, config: &mut Config, work: &RoundWork) -> Result<u64> {
+        let steps = int::mul(work.nodes, work.steps_per_node)?;
+        self.record_round(work.nodes, steps);
+        let drawn = self.draw_at_most(config, steps, work.most)?;
         config.buckets.operator_rewards = int::add(config.buckets.operator_rewards, drawn)?;
         Ok(drawn)
     }
@@ -43,6 +54,8 @@ impl Emission {
         pool.accrue(slot)?;
         let span = slot.saturating_sub(pool.yield_share.slot);
         let present = Standing { stake: pool.yielding()?, integral: pool.stake_integral, slot };
+        let unowned = pool.take_unowned()?;
+        self.streams[STAKING].released[0] = int::add(self.streams[STAKING].released[0], unowned)?;
         let earned = self.settle(&mut pool.yield_share, &present)?;
         pool.drip(earned, span, slot)?;
         Ok(earned)
@@ -73,22 +86,30 @@ mod tests {
         (config, emission)
     }
 
+    fn work(nodes: u64, steps_per_node: u64) -> RoundWork {
+        RoundWork { nodes, steps_per_node, most: Parameters::DEFAULT.round_reward }
+    }
+
     #[test]
     fn a_round_draws_by_its_work_and_no_more_than_its_cap_or_the_stream() {
         let (mut config, mut emission) = start();
         emission.total_stake = 100_000_000 * TOKEN;
-        assert_eq!(emission.reward_round(&mut config, 3, 20), Ok(0), "nothing is released before the first epoch ends");
+        assert_eq!(
+            emission.reward_round(&mut config, &work(3, 20)),
+            Ok(0),
+            "nothing is released before the first epoch ends"
+        );
         emission.turn(&mut config, 432_000).unwrap();
         let bucket = config.buckets.operator_rewards;
         // u · S_t / T_s · unit · work = 0.1 · 0.1 · 100 · 60.
-        assert_eq!(emission.reward_round(&mut config, 3, 20), Ok(60 * TOKEN));
+        assert_eq!(emission.reward_round(&mut config, &work(3, 20)), Ok(60 * TOKEN));
         assert_eq!(config.buckets.operator_rewards, bucket + 60 * TOKEN);
-        assert_eq!(emission.reward_round(&mut config, 1_000, 1_000), Ok(config.parameters.round_reward));
+        assert_eq!(emission.reward_round(&mut config, &work(1_000, 1_000)), Ok(config.parameters.round_reward));
         while emission.drawable().unwrap() > 0 {
-            emission.reward_round(&mut config, 1_000, 1_000).unwrap();
+            emission.reward_round(&mut config, &work(1_000, 1_000)).unwrap();
         }
         assert_eq!(config.buckets.operator_rewards, bucket + 54_000 * TOKEN);
-        assert_eq!(emission.reward_round(&mut config, u64::MAX, 2), Err(Error::Overflow));
+        assert_eq!(emission.reward_round(&mut config, &work(u64::MAX, 2)), Err(Error::Overflow));
     }
 
     #[test]

@@ -91,6 +91,8 @@ errors! {
     NotCompounding = 119, "only shares of a compounding pool can be tokens; others earn to their position";
     WrongExtension = 122, "the token account has an extension that the protocol does not take; use another account";
     WrongRoyalty = 121, "a model with a parent passes on a part of its fees to it, and only such a model does";
+    AllotmentTooLarge = 123, "a pool's places have ten thousand basis points of its stake at most; allot less to this one";
+    AllotmentInUse = 124, "claims that were made with the stake are still open; settle them before taking it from the place";
     WrongSteering = 120, "delegated stake steers attention pools of jobs, and an attention pool's own stake steers there";
 
     // Configuration.
@@ -124,6 +126,7 @@ errors! {
     WrongPlace = 405, "the pool does not hold this place of the job";
     DuplicateDomain = 406, "a dataset is named twice in one job";
     AuditorsMissing = 407, "a job needs at least one trainer, one auditor and one evaluator before its first round";
+    WrongSlice = 421, "the slice of a bond behind one claim is below the least own bond, or the round's reward above the configuration's";
     JobClosed = 420, "the job's genesis state was convicted; no further round of it is opened";
 
     // Rounds and segments.
@@ -219,6 +222,9 @@ errors! {
 
     // Penalties (1040..=1059).
     NothingToBurn = 1040, "convictions have left nothing to burn";
+
+    // Deployment (1060..=1079).
+    NotUpgradeAuthority = 1060, "the protocol is begun by the key that may upgrade the program; sign with it, before the program is made immutable";
 }
 
 impl core::fmt::Display for Error {

@@ -8,14 +8,13 @@
 //! Invariants: a score is revealed only when no score can be committed any more; an evaluator commits and reveals once; a score follows
 //! from the end state that was committed; quality lies in [0, 1]; the median is a value that an evaluator revealed.
 
-use sip_arith::int::{BPS_ONE, Rounding, mul_div};
+use sip_arith::int::BPS_ONE;
 
 use sip_proof::{Sha256, blake3, merkle};
 
 use crate::{
     Address, Error, Result,
     audit::Actor,
-    config::Config,
     job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS},
     pool::{Pool, PoolKind},
     round::{self, EvaluatorSeat, QUALITY_ONE, Round},
@@ -38,9 +37,6 @@ pub const OFF: u8 = 4;
 
 /// A dispute convicted its scoring run: its scores do not count.
 pub const CONVICTED: u8 = 5;
-
-/// The moving average of improvements moves by 1 / 2^this of the difference.
-const AVERAGE_SHIFT: u32 = 2;
 
 fn seat<'a>(round: &'a mut Round, actor: &Actor) -> Result<&'a mut EvaluatorSeat> {
     round.require_holder(PoolKind::Evaluator, actor.place, actor.pool)?;
@@ -93,18 +89,11 @@ pub fn commitment<H: Sha256>(claim: &RunClaim, salt: &[u8; 32], pool: &Address, 
 
 /// Commits an evaluator's scores of the round's next base.
 #[inline(always)]
-pub fn commit_score(
-    round: &mut Round,
-    pool: &Pool,
-    minimum_self_bond: u64,
-    actor: &Actor,
-    commitment: &[u8; 32],
-) -> Result<()> {
+pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor, commitment: &[u8; 32]) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
     if actor.slot >= round.score_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
-    pool.require_bonded(minimum_self_bond)?;
     if *commitment == [0; 32] {
         return Err(Error::EmptyCommitment);
     }
@@ -113,7 +102,11 @@ pub fn commit_score(
         return Err(Error::AlreadyCommitted);
     }
     seat.commitment = *commitment;
-    seat.stake = pool.stake()?;
+    let stakes = pool.allotted(job.allotment(PoolKind::Evaluator, actor.place, actor.pool))?;
+    (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);
+    seat.slice = job.spec.slice;
+    seat.committed_slot = actor.slot;
+    pool.pledge(seat.slice)?;
     seat.status = COMMITTED;
     Ok(())
 }
@@ -175,6 +168,20 @@ pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<(
     Ok(())
 }
 
+/// Judges again whoever is left, once what a round was scored by was convicted: who found the truth was off only beside it.
+#[inline(never)]
+pub(crate) fn rejudge(round: &mut Round, tolerance: u32) -> Result<()> {
+    let Some(medians) = medians(round) else { return Ok(()) };
+    round.scores = medians;
+    round.evaluator_stake = 0;
+    for seat in &mut round.evaluators {
+        if matches!(seat.status, WITHIN | OFF) {
+            seat.status = REVEALED;
+        }
+    }
+    judge(round, round.domain_count as usize, tolerance)
+}
+
 /// Whether all who revealed, and were not convicted, found the same.
 fn is_unanimous(round: &Round) -> bool {
     let mut revealed = round.evaluators.iter().filter(|seat| seat.status == REVEALED);
@@ -233,25 +240,14 @@ fn mixed(scores: &[u32; MAX_DOMAINS], mixture_bps: &[u16; MAX_DOMAINS]) -> u32 {
     (sum / BPS_ONE as u64) as u32
 }
 
-/// Quality of an improvement: its part of the moving average of improvements, at most 1.
-fn quality(improvement: u64, average: u64) -> Result<u64> {
-    if improvement == 0 {
-        return Ok(0);
-    }
-    if average <= improvement {
-        return Ok(QUALITY_ONE);
-    }
-    Ok(mul_div(QUALITY_ONE, improvement, average, Rounding::Down)?)
-}
-
-/// Ends the evaluation once every commitment is revealed, or at the deadline; if the scoring runs differ, not before they can no more be
-/// disputed, and never while one is: medians, score, who was within the tolerance, and
+/// Ends the evaluation once every commitment is revealed, or at the deadline; if the scoring runs differ, one more time for reveals later,
+/// whatever is disputed: medians, score, who was within the tolerance, and
 /// quality. The caller draws the round's reward.
 ///
 /// The improvement compares the previous round's and this round's scores under this round's mixture, so that a change of
-/// the mixture alone is no improvement. The first scored round has quality 1; a round that nobody scored has quality 0.
+/// the mixture alone is no improvement; [`crate::quality`] judges it. The first scored round has quality 1; a round that nobody scored has quality 0.
 #[inline(always)]
-pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Result<()> {
+pub fn tally(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
     round.require_on_chain(job)?;
     let is_pending = round.evaluators.iter().any(|seat| seat.status == COMMITTED);
@@ -259,35 +255,27 @@ pub fn tally(round: &mut Round, job: &mut Job, config: &Config, slot: u64) -> Re
     if !is_ready && slot < round.reveal_deadline_slot {
         return Err(Error::TooEarly);
     }
-    // Whoever found something else has the time to prove it.
-    if round.run_disputes != 0 {
-        return Err(Error::DisputeOpen);
-    }
+    // Whoever found something else has the time to prove it; a run that is disputed counts as it stands.
     if !is_unanimous(round) && slot < dispute_deadline(round, job)? {
         return Err(Error::TooEarly);
     }
     let domains = round.domain_count as usize;
     if let Some(medians) = medians(round) {
         round.scores = medians;
-        judge(round, domains, config.parameters.score_tolerance)?;
+        judge(round, domains, job.parameters.score_tolerance)?;
         round.score = mixed(&round.scores, &round.mixture_bps);
         if job.last_score == 0 {
             round.quality = QUALITY_ONE;
         } else {
             let before = mixed(&job.last_scores, &round.mixture_bps);
-            let improvement = before.saturating_sub(round.score) as u64;
-            round.quality = quality(improvement, job.improvement_average)?;
-            let average = job.improvement_average;
-            job.improvement_average = if average == 0 {
-                improvement
-            } else {
-                average - (average >> AVERAGE_SHIFT) + (improvement >> AVERAGE_SHIFT)
-            };
+            let improvement = before.saturating_sub(round.score);
+            round.quality = job.fit.judge(improvement);
         }
         job.last_scores = round.scores;
         job.last_score = round.score;
     }
     round.status = round::SCORED;
+    round.scored_slot = slot;
     job.rounds_scored = job.rounds_scored.checked_add(1).ok_or(Error::Overflow)?;
     job.round_live = 0;
     Ok(())
@@ -345,14 +333,6 @@ mod tests {
         let tensor: Vec<u32> = sums.iter().flat_map(|sum: &u64| [*sum as u32, (*sum >> 32) as u32]).collect();
         let state = sip_proof::roots_tree(&[sip_proof::tensor_root(&tensor)]).root();
         assert_eq!(sums_root::<sip_proof::HostSha256>(&sums), state);
-    }
-
-    #[test]
-    fn quality_is_the_clamped_ratio() {
-        assert_eq!(quality(0, 0), Ok(0));
-        assert_eq!(quality(5, 0), Ok(QUALITY_ONE));
-        assert_eq!(quality(5, 10), Ok(QUALITY_ONE / 2));
-        assert_eq!(quality(50, 10), Ok(QUALITY_ONE));
     }
 
     proptest! {

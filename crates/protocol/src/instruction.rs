@@ -56,8 +56,9 @@ instructions! {
     /// Creates the configuration, the emission, the mint and the vault, and mints the cap into the vault.
     ///
     /// Accounts: [signer, writable] authority and payer · [writable] config · [writable] mint · [writable] vault · token program ·
-    /// system program · [writable] emission.
+    /// system program · [writable] emission · the program's data account.
     ///
+    /// - the authority may upgrade the program: the data account, at the address that loader v3 derives from the program's, names it
     /// - once only; all four at their canonical addresses, even if someone sent lamports there first
     /// - parameters and schedule within their hard bounds
     /// - the token program is SPL Token or Token-2022; the mint has 9 decimals, the config account as authority, no freeze authority
@@ -70,7 +71,7 @@ instructions! {
         schedule: Schedule,
     }
 
-    /// Proposes new parameters, which take effect a day later at the earliest.
+    /// Proposes new parameters, which take effect a day after whoever asks to leave now has left, at the earliest.
     ///
     /// Accounts: [signer] authority · [writable] config.
     ///
@@ -255,6 +256,8 @@ instructions! {
         spec: JobSpec,
         /// Third seed of the address.
         nonce: u32,
+        /// Always 0.
+        reserved: u32,
     }
 
     /// Takes the next place of a job for a trainer's, auditor's or evaluator's pool.
@@ -263,13 +266,32 @@ instructions! {
     ///
     /// - the signer operates the pool, which is in good standing; it holds no place yet; a place is free
     /// - an auditor's chain serves one job only: it is tied to the job
-    JoinJob = 16 {}
+    /// - its own bond covers as many rounds as the job builds ahead: a slice each, and of an auditor the least own bond beside it
+    /// - the part of its stake that counts in the place is free: all its places have the whole at most
+    JoinJob = 16 {
+        /// Part of the pool's stake that counts in this place.
+        allotted_bps: u16,
+    }
+
+    /// Changes the part of a pool's stake that counts in its place of a job.
+    ///
+    /// Accounts: [signer] operator · [writable] job · [writable] pool.
+    ///
+    /// - the signer operates the pool, which holds the place; all its places have the whole of its stake at most
+    /// - less than before only while no claim of the pool is open: what was made with the stake is settled
+    AllotStake = 117 {
+        /// The place.
+        place: u16,
+        /// Part of the pool's stake that counts in it from now on.
+        allotted_bps: u16,
+    }
 
     /// Opens the next round.
     ///
-    /// Accounts: [signer, writable] payer · [writable] job · [writable] round (created) · system program · [writable] the attention pool of each domain
+    /// Accounts: [signer, writable] payer · config · [writable] job · [writable] round (created) · system program · [writable] the attention pool of each domain
     /// in order · [writable] of each setting the attention pools of its sides: down, up.
     ///
+    /// - the protocol is not paused
     /// - the previous round is over and the job is not finished; there are trainers, auditors and evaluators
     /// - fewer rounds than the job's lookahead have a result that is not final; the seed is settled
     /// - the mixture is the water-filling of the time-weighted attention since the last round, which starts anew
@@ -279,7 +301,7 @@ instructions! {
 
     /// Commits a trainer's segment.
     ///
-    /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · pool · [writable] segment (created) · system program ·
+    /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · [writable] pool · [writable] segment (created) · system program ·
     /// with compressed updates the trainer's segment of the round's parent, whether it exists or not.
     ///
     /// - the round is open and of this job; the signer operates the pool, which holds the place and is not excluded, and whose own
@@ -360,7 +382,7 @@ instructions! {
 
     /// Commits an evaluator's scores of the next base.
     ///
-    /// Accounts: [signer] evaluator · config · job · [writable] round · pool.
+    /// Accounts: [signer] evaluator · config · job · [writable] round · [writable] pool.
     ///
     /// - the round is aggregated and the deadline not reached; the signer operates the pool, which holds the place of the round and is in
     ///   good standing; once; not zero
@@ -403,9 +425,9 @@ instructions! {
 
     /// Settles a segment.
     ///
-    /// Accounts: [writable] config · [writable] round · [writable] segment · [writable] trainer's pool.
+    /// Accounts: [writable] config · job · [writable] round · [writable] segment · [writable] trainer's pool.
     ///
-    /// - the round is final or void; segment, round and pool belong together; once
+    /// - the round is final or void; segment, round, job and pool belong together; once
     SettleSegment = 28 {}
 
     /// Settles an auditor's part in a round.
@@ -441,7 +463,7 @@ instructions! {
 
     /// Settles a domain's patrons.
     ///
-    /// Accounts: [writable] config · [writable] round · [writable] the domain's attention pool.
+    /// Accounts: [writable] config · job · [writable] round · [writable] the domain's attention pool.
     ///
     /// - the round is final or void; the pool is the attention pool of this job and domain; once
     SettlePatrons = 32 {
@@ -449,7 +471,7 @@ instructions! {
         domain: u8,
     }
 
-    /// Proposes to pay out of the treasury, the reserve or the insurance, a day later at the earliest.
+    /// Proposes to pay out of the treasury, the reserve or the insurance, a day after whoever asks to leave now has left, at the earliest.
     ///
     /// Accounts: [signer] authority · [writable] config.
     ///

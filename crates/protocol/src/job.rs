@@ -10,9 +10,13 @@ use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
 use crate::{
     Address, Error, Header, Result, account,
     config::Parameters,
-    finality::{Chain, MAX_LOOKAHEAD, accusation::Escrow},
+    finality::{
+        Chain, MAX_LOOKAHEAD,
+        accusation::{Escrow, REVEAL_SLOTS},
+    },
     mixture,
     pool::PoolKind,
+    quality::Fit,
     setting::{self, MAX_SETTINGS, Setting},
 };
 
@@ -24,6 +28,9 @@ pub const MAX_AUDITORS: usize = 16;
 pub const MAX_EVALUATORS: usize = 16;
 /// Most domains of a job.
 pub const MAX_DOMAINS: usize = 8;
+
+/// Most bonds that one accusation takes, however many are open in the job.
+pub const MAX_BONDS: u64 = 16;
 
 /// What a creator fixes for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -78,7 +85,7 @@ pub struct JobSpec {
     pub vote_slots: u32,
     /// Slots for committing scores, and again for revealing them.
     pub evaluation_slots: u32,
-    /// Slots from the closing of a round in which its segments can still be challenged.
+    /// Slots from the closing of a round in which its segments can be accused, if more than `audit_slots`.
     pub challenge_slots: u32,
     /// sha256 Merkle root over the nodes of the scoring run's step graph; its tables are the job's.
     pub score_nodes_root: [u8; 32],
@@ -115,6 +122,10 @@ pub struct JobSpec {
     pub base_entries: u32,
     /// What patrons steer beside the mixture; those that exist come first.
     pub settings: [Setting; MAX_SETTINGS],
+    /// Slice of an operator's own bond behind each segment, vote and scoring run, base units: what its conviction takes.
+    pub slice: u64,
+    /// Most that one round draws for all roles, base units.
+    pub round_reward: u64,
 }
 
 impl JobSpec {
@@ -142,6 +153,25 @@ impl JobSpec {
         let is_whole = roots.iter().all(|root| (**root != [0; 32]) == is_compressed)
             && counts.iter().all(|count| (*count != 0) == is_compressed && *count <= 1 << 24);
         if is_whole { Ok(()) } else { Err(Error::WrongJobShape) }
+    }
+
+    /// Slots from the closing of a round in which its segments can be accused: `challenge_slots`, and an audit's length at least.
+    pub const fn window_slots(&self) -> u32 {
+        if self.challenge_slots > self.audit_slots { self.challenge_slots } else { self.audit_slots }
+    }
+
+    /// How long a claim of the job can still cost its operator, in slots from when it was made: the phases until it cannot be accused any
+    /// more, the time to open the last accusation, and the longest dispute. Unbonding takes longer.
+    pub fn exposure_slots(&self, parameters: &Parameters) -> u64 {
+        let [commit, audit, vote, evaluation, window] =
+            [self.commit_slots, self.audit_slots, self.vote_slots, self.evaluation_slots, self.window_slots()]
+                .map(u64::from);
+        let segment = commit + audit + window.max(vote + audit);
+        // An attestation is made when the audit begins, a vote later.
+        let attestation = audit + vote + audit;
+        // Where scores differ, the tally is a third time later than the commitments and reveals.
+        let run = evaluation + evaluation + evaluation + audit;
+        segment.max(attestation).max(run) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
     }
 
     /// Checks all sizes.
@@ -258,8 +288,8 @@ pub struct Job {
     pub last_scores: [u32; MAX_DOMAINS],
     /// Mixture-weighted score of the last scored round, micro-nats per token.
     pub last_score: u32,
-    /// Moving average of improvements, micro-nats per token; 0 before the first.
-    pub improvement_average: u64,
+    /// What it remembers of its curve, against which the next improvement is judged.
+    pub fit: Fit,
     /// Dataset accounts by domain.
     pub datasets: [Address; MAX_DOMAINS],
     /// Trainer pools by place.
@@ -288,9 +318,19 @@ pub struct Job {
     pub escrow: Escrow,
     /// What came out of the final rounds, one after the other: see [`history`](crate::finality::closing::history).
     pub history: [u8; 32],
+    /// The configuration's parameters when the job was created: what they say of its claims holds until the last of them is final.
+    pub parameters: Parameters,
+    /// Part of its trainers' stake that counts in their places, basis points.
+    pub trainer_allotments: [u16; MAX_TRAINERS],
+    /// See `trainer_allotments`.
+    pub auditor_allotments: [u16; MAX_AUDITORS],
+    /// See `trainer_allotments`.
+    pub evaluator_allotments: [u16; MAX_EVALUATORS],
+    /// Accusations of claims of the job that are committed and neither taken back, ended nor decided.
+    pub open_accusations: u64,
 }
 
-account!(Job, Job, 2680, liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 2832 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -307,22 +347,11 @@ impl Job {
         slot: u64,
     ) -> Result<()> {
         spec.check()?;
-        // An attestation is open to dispute longest: made when the audit begins, disputed an audit's length after the time to
-        // show it, which begins when the round is closed, a dispute on a segment later than the audit's deadline at worst.
-        let phases = [
-            spec.challenge_slots,
-            spec.commit_slots,
-            spec.audit_slots,
-            spec.audit_slots,
-            spec.vote_slots,
-            spec.evaluation_slots,
-        ];
-        let mut exposed_slots = parameters.longest_dispute_slots() + parameters.longest_dispute_slots();
-        for phase_slots in phases.into_iter().chain([spec.evaluation_slots; 2]) {
-            exposed_slots += phase_slots as u64;
-        }
-        if exposed_slots >= parameters.unbonding_slots {
+        if spec.exposure_slots(parameters) >= parameters.unbonding_slots {
             return Err(Error::UnbondingTooShort);
+        }
+        if spec.slice < parameters.minimum_self_bond || spec.round_reward > parameters.round_reward {
+            return Err(Error::WrongSlice);
         }
         self.creator = *creator;
         self.nonce = nonce;
@@ -330,6 +359,7 @@ impl Job {
         self.rewarded = rewarded as u8;
         self.genesis_bond = if spec.init_node_count > 0 { parameters.genesis_bond } else { 0 };
         self.created_slot = slot;
+        self.parameters = *parameters;
         self.base_root = spec.genesis_root;
         self.next_seed = spec.seed;
         self.chain = Chain::GENESIS;
@@ -392,10 +422,10 @@ impl Job {
         first_bits(count) & !self.excluded_auditors
     }
 
-    /// Returns the genesis bond to its creator, an unbonding time after the job was created: a genesis state that nobody
-    /// disputed until then stands.
-    pub fn reclaim_genesis_bond(&mut self, slot: u64, unbonding_slots: u64) -> Result<u64> {
-        if self.genesis_disputes != 0 || slot < int::add(self.created_slot, unbonding_slots)? {
+    /// Returns the genesis bond to its creator, an unbonding time after the job was created and as much later as an accusation may wait: a
+    /// genesis state that nobody disputed until then stands.
+    pub fn reclaim_genesis_bond(&mut self, slot: u64) -> Result<u64> {
+        if self.genesis_disputes != 0 || slot <= self.genesis_disputable_until(self.parameters.unbonding_slots) {
             return Err(Error::BondLocked);
         }
         if self.genesis_bond == 0 {
@@ -404,14 +434,63 @@ impl Job {
         Ok(core::mem::take(&mut self.genesis_bond))
     }
 
+    /// The bond of the next accusation in the job: one more `dispute_bond` for each that is open, [`MAX_BONDS`] at most. Who would delay
+    /// verdicts by many accusations pays for it, and nobody can make one unaffordable.
+    pub fn accusation_bond(&self, dispute_bond: u64) -> Result<u64> {
+        Ok(int::mul(dispute_bond, self.open_accusations.saturating_add(1).min(MAX_BONDS))?)
+    }
+
+    /// One more accusation is open in the job.
+    pub(crate) fn open_accusation(&mut self) -> Result<()> {
+        self.open_accusations = int::add(self.open_accusations, 1)?;
+        Ok(())
+    }
+
+    /// One accusation less is open in the job.
+    pub(crate) fn close_accusation(&mut self) -> Result<()> {
+        self.open_accusations = int::sub(self.open_accusations, 1)?;
+        Ok(())
+    }
+
     /// Takes the bounty of its genesis state: see [`Escrow::claim`].
     pub fn claim_bounty(&mut self, slot: u64) -> Result<(Address, u64)> {
         self.escrow.claim(self.genesis_disputes != 0, slot)
     }
 
-    /// Own bond that a trainer needs: the minimum for each round that the job builds ahead, since a conviction undoes them all.
-    pub fn trainer_bond(&self, parameters: &Parameters) -> Result<u64> {
-        Ok(int::mul(parameters.minimum_self_bond, self.spec.lookahead as u64)?)
+    /// What an operator of a role puts up for one round: a slice, and an auditor the least own bond beside it for its attestations.
+    pub fn round_bond(&self, kind: PoolKind) -> Result<u64> {
+        let attestations = if kind as u8 == PoolKind::Auditor as u8 { self.parameters.minimum_self_bond } else { 0 };
+        Ok(int::add(self.spec.slice, attestations)?)
+    }
+
+    /// Own bond that a place needs: what one round needs, for each round that the job builds ahead.
+    pub fn place_bond(&self, kind: PoolKind) -> Result<u64> {
+        Ok(int::mul(self.round_bond(kind)?, self.spec.lookahead as u64)?)
+    }
+
+    /// Part of a pool's stake that counts in a place; 0 if it does not hold it.
+    pub fn allotment(&self, kind: PoolKind, place: u8, pool: &Address) -> u16 {
+        if self.require_place(kind, place, pool).is_err() {
+            return 0;
+        }
+        let parts = match kind {
+            PoolKind::Trainer => &self.trainer_allotments,
+            PoolKind::Auditor => &self.auditor_allotments,
+            _ => &self.evaluator_allotments,
+        };
+        parts.get(place as usize).copied().unwrap_or(0)
+    }
+
+    /// Sets the part of a pool's stake that counts in the place that it holds.
+    pub fn set_allotment(&mut self, kind: PoolKind, place: u8, allotted_bps: u16) -> Result<()> {
+        let parts = match kind {
+            PoolKind::Trainer => &mut self.trainer_allotments,
+            PoolKind::Auditor => &mut self.auditor_allotments,
+            PoolKind::Evaluator => &mut self.evaluator_allotments,
+            _ => return Err(Error::WrongPoolKind),
+        };
+        *parts.get_mut(place as usize).ok_or(Error::WrongPlace)? = allotted_bps;
+        Ok(())
     }
 
     /// Checks that a pool holds a place now. What was done in a round is judged by the round's own record of who held its places:

@@ -220,7 +220,38 @@ impl Penalties {
     }
 }
 
+/// A claim that is convicted, as its pool sees it.
+pub struct Convicted<'a> {
+    /// The slice of the own bond behind it.
+    pub slice: &'a mut u64,
+    /// When it was made.
+    pub made_slot: u64,
+    /// Present slot.
+    pub slot: u64,
+}
+
 impl Pool {
+    /// Takes what the conviction of one claim costs: of the own bond its own slice only, the others stay with theirs, and of what is
+    /// delegated once for all claims that were made before a conviction. Frees the slice. The caller shares what was taken.
+    #[inline(always)]
+    pub fn convict(&mut self, penalties: &Penalties, offence: Offence, claim: Convicted<'_>) -> Result<SlashOutcome> {
+        let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
+        let from_bond = int::bps(*claim.slice, bond_bps, Rounding::Up)?.min(self.self_bond);
+        let is_repeated = self.convicted_slot != 0 && claim.made_slot <= self.convicted_slot;
+        self.release(claim.slice);
+        self.convicted_slot = claim.slot;
+        self.slash(from_bond, if is_repeated { 0 } else { delegated_bps }, claim.slot)
+    }
+
+    /// Takes what an offence costs of the slice behind one claim and of what is delegated; no conviction. Frees the slice.
+    #[inline(always)]
+    pub fn fine(&mut self, penalties: &Penalties, offence: Offence, claim: Convicted<'_>) -> Result<SlashOutcome> {
+        let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
+        let from_bond = int::bps(*claim.slice, bond_bps, Rounding::Up)?.min(self.self_bond);
+        self.release(claim.slice);
+        self.slash(from_bond, delegated_bps, claim.slot)
+    }
+
     /// Takes from the pool what an offence costs; the caller shares or insures it.
     pub fn punish(&mut self, penalties: &Penalties, offence: Offence, slot: u64) -> Result<SlashOutcome> {
         let Penalty { flat, bond_bps, delegated_bps } = penalties.of(offence);
@@ -229,12 +260,12 @@ impl Pool {
 }
 
 impl Config {
-    /// Takes in what a conviction took and returns the challenger's part of it, which the caller holds or pays. The burned part waits for
+    /// Takes in what a conviction took, by the table that the claim was made under, and returns the challenger's part of it, which the caller holds or pays. The burned part waits for
     /// [`Config::take_condemned`].
-    pub fn share(&mut self, taken: &SlashOutcome) -> Result<u64> {
-        let bounty = self.parameters.penalties.bounty(taken.from_bond)?;
+    pub fn share(&mut self, penalties: &Penalties, taken: &SlashOutcome) -> Result<u64> {
+        let bounty = penalties.bounty(taken.from_bond)?;
         let rest = int::sub(taken.total()?, bounty)?;
-        let burned = int::bps(rest, self.parameters.penalties.burn_bps, Rounding::Down)?;
+        let burned = int::bps(rest, penalties.burn_bps, Rounding::Down)?;
         self.condemn(burned)?;
         self.insure(int::sub(rest, burned)?)?;
         Ok(bounty)
@@ -331,14 +362,14 @@ mod tests {
         config.parameters = Parameters::DEFAULT;
         let taken = pool().punish(&config.parameters.penalties, Offence::ConvictedSegment, 0).unwrap();
         // 1,633 tokens: half of the own bond to the challenger, a tenth of the rest burned, the others insured.
-        assert_eq!(config.share(&taken), Ok(500 * TOKEN));
+        assert_eq!(config.share(&Penalties::DEFAULT, &taken), Ok(500 * TOKEN));
         assert_eq!((config.condemned, config.buckets.insurance), (TOKEN * 1_133 / 10, TOKEN * 1_133 / 10 * 9));
         let burned = config.condemned;
         assert_eq!((config.take_condemned(), config.burned, config.condemned), (Ok(burned), burned, 0));
         assert_eq!(config.take_condemned(), Err(Error::NothingToBurn));
         // A rich operator's bond pays no more than the cap.
         let taken = SlashOutcome { from_bond: 1_000_000 * TOKEN, from_delegators: 0 };
-        assert_eq!(config.share(&taken), Ok(2_000 * TOKEN));
+        assert_eq!(config.share(&Penalties::DEFAULT, &taken), Ok(2_000 * TOKEN));
     }
 
     /// Values on, just inside and just outside of every bound.
@@ -409,7 +440,7 @@ mod tests {
             pool.self_bond = bond;
             (pool.assets, pool.shares) = (pool.assets + delegated, pool.shares + delegated);
             let taken = pool.punish(&penalties, Offence::ConvictedSegment, 0).unwrap();
-            let bounty = config.share(&taken).unwrap();
+            let bounty = config.share(&penalties, &taken).unwrap();
             prop_assert!(bounty <= taken.from_bond / 2 && bounty <= cap);
             prop_assert!(taken.from_bond >= bond / 2);
             prop_assert_eq!(bounty + config.condemned + config.buckets.insurance, taken.total().unwrap());

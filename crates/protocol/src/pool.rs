@@ -93,7 +93,7 @@ pub struct Pool {
     pub survival: u64,
     /// Base units owed to positions, spread by the index or held.
     pub rewards_owed: u64,
-    /// Of those, earned while nobody held a share; spread with the next reward.
+    /// Of those, earned while nobody held a share: nobody's, until it goes back to where it came from ([`Pool::take_unowned`]).
     pub rewards_held: u64,
     /// Base units owed to the operator.
     pub commission_owed: u64,
@@ -148,7 +148,9 @@ pub struct Pool {
     /// 1 if rewards raise the price of a share instead of being claimed, else 0.
     pub compounding: u8,
     /// Always 0.
-    pub padding: [u8; 5],
+    pub padding: [u8; 3],
+    /// Part of its stake that is allotted to places, over all jobs, at most [`BPS_ONE`].
+    pub allotted_bps: u16,
     /// The bounty of an auditor's conviction, which happens once in a job.
     pub escrow: Escrow,
     /// Σ stake that yields · slots up to `integral_slot`; see [`Pool::yielding`].
@@ -157,13 +159,19 @@ pub struct Pool {
     pub dripping: u64,
     /// From this slot on nothing drips.
     pub drip_end_slot: u64,
+    /// Σ slices of the own bond behind claims that a verdict can still convict; see [`Pool::pledge`].
+    pub frozen_bond: u64,
+    /// Slot of the last conviction of one of its claims; 0 before the first.
+    pub convicted_slot: u64,
+    /// Longest that a claim of a job which it joined can be convicted, slots: neither its bond nor its delegators leave sooner.
+    pub exposure_slots: u64,
     /// The last slot of the last absence that was charged: a demand that was made by then charges nothing more (data pools).
     pub absent_until_slot: u64,
     /// What the last snapshot found (attention pools).
     pub snapshot_average: u64,
 }
 
-account!(Pool, Pool, 968, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
+account!(Pool, Pool, 992, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -179,6 +187,15 @@ impl SlashOutcome {
     pub fn total(&self) -> Result<u64> {
         Ok(int::add(self.from_bond, self.from_delegators)?)
     }
+}
+
+/// Stake behind a claim when it was made, base units: who earned what it is paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stakes {
+    /// Own bond and delegated stake.
+    pub whole: u64,
+    /// The operator's part.
+    pub own: u64,
 }
 
 impl Pool {
@@ -237,6 +254,55 @@ impl Pool {
         }
         self.chain_job = *job;
         Ok(())
+    }
+
+    /// Puts a slice of the own bond behind a claim: no other claim has it, in whatever job, until [`Pool::release`].
+    pub fn pledge(&mut self, slice: u64) -> Result<()> {
+        if self.status != ACTIVE {
+            return Err(Error::PoolRetired);
+        }
+        let frozen_bond = int::add(self.frozen_bond, slice)?;
+        if self.self_bond < frozen_bond {
+            return Err(Error::SelfBondTooSmall);
+        }
+        self.frozen_bond = frozen_bond;
+        Ok(())
+    }
+
+    /// Frees the slice of a claim that no verdict can convict any more, or that one has convicted. What lies in `slice` leaves it.
+    pub fn release(&mut self, slice: &mut u64) {
+        self.frozen_bond = self.frozen_bond.saturating_sub(core::mem::take(slice));
+    }
+
+    /// Allots a part of the stake to a place instead of what it had there. All places together have the whole at most, so that no stake
+    /// counts twice; and a part that is taken back counts elsewhere only when no claim is open that was made with it.
+    pub fn allot(&mut self, before_bps: u16, after_bps: u16) -> Result<()> {
+        if after_bps < before_bps && self.frozen_bond != 0 {
+            return Err(Error::AllotmentInUse);
+        }
+        let allotted_bps = self.allotted_bps.saturating_sub(before_bps).saturating_add(after_bps);
+        if allotted_bps > BPS_ONE {
+            return Err(Error::AllotmentTooLarge);
+        }
+        self.allotted_bps = allotted_bps;
+        Ok(())
+    }
+
+    /// S_i of a place: its part of the stake that counts, and the operator's own part of it.
+    pub fn allotted(&self, allotted_bps: u16) -> Result<Stakes> {
+        let whole = int::bps(self.stake()?, allotted_bps, Rounding::Down)?;
+        Ok(Stakes { whole, own: int::bps(self.self_bond, allotted_bps, Rounding::Down)?.min(whole) })
+    }
+
+    /// Notes that claims of a job which it joins can be convicted so long.
+    pub fn expose(&mut self, slots: u64) {
+        self.exposure_slots = self.exposure_slots.max(slots);
+    }
+
+    /// Slots from an exit's or a retirement's request to its claim: the configuration's, longer if a job that the pool joined can convict
+    /// it longer.
+    pub fn exit_slots(&self, unbonding_slots: u64) -> u64 {
+        unbonding_slots.max(self.exposure_slots)
     }
 
     /// Checks that the operator may take part: active, and bonded at least as the parameters ask.
@@ -347,30 +413,39 @@ impl Pool {
     /// Takes in a reward that the vault holds already: the own bond's part and the commission go to the operator, the
     /// rest to the shares: to be claimed, or, in a compounding pool, as a higher price.
     pub fn credit(&mut self, reward: u64) -> Result<()> {
-        let stake = self.stake()?;
-        let own = if stake == 0 { 0 } else { mul_div(reward, self.self_bond, stake, Rounding::Down)? };
+        self.credit_by(reward, &Stakes { whole: self.stake()?, own: self.self_bond })
+    }
+
+    /// Likewise, split between operator and shares by the stake that earned it, whatever was staked since.
+    pub fn credit_by(&mut self, reward: u64, stakes: &Stakes) -> Result<()> {
+        let own = if stakes.whole == 0 { 0 } else { mul_div(reward, stakes.own, stakes.whole, Rounding::Down)? };
         let delegated = int::sub(reward, own)?;
         let commission = int::bps(delegated, self.commission_bps, Rounding::Down)?;
         let spread = int::sub(delegated, commission)?;
         let rewards_owed = int::add(self.rewards_owed, spread)?;
         let commission_owed = int::add(self.commission_owed, int::add(own, commission)?)?;
-        let held = int::add(self.rewards_held, spread)?;
         let owners = self.shares.saturating_sub(SEED_SHARES);
         if owners == 0 {
-            self.rewards_held = held;
+            self.rewards_held = int::add(self.rewards_held, spread)?;
         } else if self.compounding != 0 {
-            self.assets = int::add(self.assets, held)?;
-            self.rewards_held = 0;
-            self.rewards_owed = int::sub(rewards_owed, held)?;
+            self.assets = int::add(self.assets, spread)?;
+            self.rewards_owed = int::sub(rewards_owed, spread)?;
             self.commission_owed = commission_owed;
             return Ok(());
         } else {
-            self.reward_index.add(held, owners, &mut self.reward_remainder)?;
-            self.rewards_held = 0;
+            self.reward_index.add(spread, owners, &mut self.reward_remainder)?;
         }
         self.rewards_owed = rewards_owed;
         self.commission_owed = commission_owed;
         Ok(())
+    }
+
+    /// Takes what was earned while nobody held a share; the caller returns it to the stream that it came from. Whoever is first to stake
+    /// has not earned it.
+    pub fn take_unowned(&mut self) -> Result<u64> {
+        let unowned = core::mem::take(&mut self.rewards_held);
+        self.rewards_owed = int::sub(self.rewards_owed, unowned)?;
+        Ok(unowned)
     }
 
     /// Takes the operator's earnings.
@@ -384,11 +459,16 @@ impl Pool {
     /// Takes `bond_bps` of the own bond and `delegated_bps` of delegated assets, of exits under way and of pending stake,
     /// rounded up; a pool whose share falls below the minimum price is retired.
     pub fn slash_bps(&mut self, bond_bps: u16, delegated_bps: u16, slot: u64) -> Result<SlashOutcome> {
-        if bond_bps > BPS_ONE || delegated_bps > BPS_ONE {
+        let from_bond = int::bps(self.self_bond, bond_bps, Rounding::Up)?;
+        self.slash(from_bond, delegated_bps, slot)
+    }
+
+    /// Takes base units of the own bond, and `delegated_bps` of what is delegated.
+    pub(crate) fn slash(&mut self, from_bond: u64, delegated_bps: u16, slot: u64) -> Result<SlashOutcome> {
+        if delegated_bps > BPS_ONE {
             return Err(Error::ParameterOutOfBounds);
         }
         self.accrue(slot)?;
-        let from_bond = int::bps(self.self_bond, bond_bps, Rounding::Up)?;
         let from_assets = int::bps(self.assets, delegated_bps, Rounding::Up)?;
         // What remains of exits is rounded up and what each exit may claim is rounded down, so that claims never exceed it.
         let from_unbonding = int::bps(self.unbonding_assets, delegated_bps, Rounding::Down)?;
@@ -453,13 +533,13 @@ impl Pool {
         if self.bond_release_slot != 0 {
             return Err(Error::PoolRetired);
         }
-        self.bond_release_slot = int::add(slot, unbonding_slots)?;
+        self.bond_release_slot = int::add(slot, self.exit_slots(unbonding_slots))?;
         self.accrue(slot)?;
         self.status = RETIRED;
         Ok(())
     }
 
-    /// The operator takes what is left of the bond.
+    /// The operator takes what is left of the bond and free.
     pub fn take_bond(&mut self, slot: u64) -> Result<u64> {
         if self.bond_release_slot == 0 {
             return Err(Error::PoolNotRetired);
@@ -467,11 +547,14 @@ impl Pool {
         if slot < self.bond_release_slot || self.open_disputes != 0 {
             return Err(Error::BondLocked);
         }
-        if self.self_bond == 0 {
-            return Err(Error::NothingToClaim);
+        // What is behind open claims stays until they are settled.
+        let free = self.self_bond.saturating_sub(self.frozen_bond);
+        if free == 0 {
+            return Err(if self.self_bond == 0 { Error::NothingToClaim } else { Error::BondLocked });
         }
         self.accrue(slot)?;
-        Ok(core::mem::take(&mut self.self_bond))
+        self.self_bond -= free;
+        Ok(free)
     }
 }
 

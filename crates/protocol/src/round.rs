@@ -68,6 +68,12 @@ pub struct AuditorSeat {
     pub refuted: u8,
     /// Always 0.
     pub reserved: [u8; 5],
+    /// Slice of its own bond behind its vote, base units; 0 once it is free.
+    pub vote_slice: u64,
+    /// The least own bond, behind its attestations, base units; 0 once it is free.
+    pub attestation_slice: u64,
+    /// The operator's own part of `stake`, base units.
+    pub own_stake: u64,
 }
 
 /// An evaluator's part in a round.
@@ -88,6 +94,12 @@ pub struct EvaluatorSeat {
     pub settled: u8,
     /// Always 0.
     pub reserved: [u8; 6],
+    /// Slice of its own bond behind its scoring run, base units; 0 once it is free.
+    pub slice: u64,
+    /// When it committed.
+    pub committed_slot: u64,
+    /// The operator's own part of `stake`, base units.
+    pub own_stake: u64,
 }
 
 /// Address: "round", job (32), index (u32).
@@ -156,8 +168,8 @@ pub struct Round {
     pub scores: [u32; MAX_DOMAINS],
     /// Mixture-weighted score, micro-nats per token.
     pub score: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The job's `audit_slots`: how long its last claims can be accused at least.
+    pub audit_slots: u32,
     /// By place.
     pub auditors: [AuditorSeat; MAX_AUDITORS],
     /// By place.
@@ -172,7 +184,8 @@ pub struct Round {
     pub parent: u32,
     /// Chance of an auditor to draw a segment, of 2³²: the job's, or everything after a seed that nobody captured.
     pub audit_rate: u32,
-    /// From this slot on its segments cannot be challenged any more; 0 before the commits are closed.
+    /// The last slot in which its segments are accused, unless its vote ends so late that it is a later one
+    /// ([`Round::accusable_until`]); 0 before the commits are closed.
     pub challenge_deadline_slot: u64,
     /// Slots whose hashes the next seed waits for; 0 before it is closed.
     pub seed_slots: [u64; 2],
@@ -204,9 +217,11 @@ pub struct Round {
     pub attestation_disputes: u16,
     /// Always 0.
     pub end_padding: [u8; 4],
+    /// When it was scored; 0 before.
+    pub scored_slot: u64,
 }
 
-account!(Round, Round, 5424);
+account!(Round, Round, 6232);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
@@ -244,6 +259,7 @@ impl Round {
         self.opened_slot = slot;
         self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
         self.eligible = eligible;
+        self.audit_slots = job.spec.audit_slots;
         // From here on the round's own record says whose place is whose, whoever holds it in the job by then.
         self.trainers = job.trainers;
         for (seat, pool) in self.evaluators.iter_mut().zip(&job.evaluators) {
@@ -320,7 +336,7 @@ impl Round {
             return Err(Error::TooEarly);
         }
         self.audit_deadline_slot = deadline(slot, job.spec.audit_slots)?;
-        self.challenge_deadline_slot = deadline(self.audit_deadline_slot, job.spec.challenge_slots)?;
+        self.challenge_deadline_slot = deadline(self.audit_deadline_slot, job.spec.window_slots())?;
         self.status = COMMITS_CLOSED;
         Ok(())
     }

@@ -10,10 +10,10 @@ use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Header, Result, account,
-    config::{Config, Parameters},
+    config::Config,
     finality::accusation::Escrow,
     job::{Job, JobSpec, MAX_AUDITORS, bit},
-    penalties::{Offence, Penalties},
+    penalties::{Convicted, Offence},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, AuditorSeat, Round},
 };
@@ -110,9 +110,13 @@ pub struct Segment {
     pub open_demands: u16,
     /// Always 0.
     pub unused: [u8; 6],
+    /// Slice of the trainer's own bond behind it, base units; 0 once it is free.
+    pub slice: u64,
+    /// The operator's own part of `stake`, base units.
+    pub own_stake: u64,
 }
 
-account!(Segment, Segment, 904, liabilities: |segment| Ok(segment.escrow.bounty));
+account!(Segment, Segment, 920, liabilities: |segment| Ok(segment.escrow.bounty));
 
 /// What a commitment is checked against.
 pub struct Commitment<'a> {
@@ -125,9 +129,7 @@ pub struct Commitment<'a> {
     /// The address of the trainer's pool.
     pub pool_address: &'a Address,
     /// The trainer's pool.
-    pub pool: &'a Pool,
-    /// Parameters.
-    pub parameters: &'a Parameters,
+    pub pool: &'a mut Pool,
     /// What the trainer claims.
     pub claim: &'a SegmentClaim,
     /// [`previous_root`] of the trainer's segment in the round's parent.
@@ -138,7 +140,7 @@ pub struct Commitment<'a> {
 
 /// What an amendment is checked against. The caller has checked that the accounts belong together.
 pub struct Amendment<'a> {
-    /// Parameters, and the insurance that takes the fee.
+    /// The insurance, which takes the fee.
     pub config: &'a mut Config,
     /// The job.
     pub job: &'a Job,
@@ -161,22 +163,23 @@ impl Segment {
     /// are closed; after the deadline it is late.
     #[inline(always)]
     pub fn commit(&mut self, commitment: Commitment) -> Result<()> {
-        let Commitment { job, round_address, round, pool_address, pool, parameters, claim, previous_root, slot } =
-            commitment;
+        let Commitment { job, round_address, round, pool_address, pool, claim, previous_root, slot } = commitment;
         check_claim(job, round, pool_address, claim)?;
         check_updates(job, round, claim, previous_root)?;
-        pool.require_bonded(job.trainer_bond(parameters)?)?;
         if round.committed & bit(claim.place) != 0 {
             return Err(Error::AlreadyCommitted);
         }
         round.committed |= bit(claim.place);
         round.open_account()?;
+        self.slice = job.spec.slice;
+        pool.pledge(self.slice)?;
         self.job = round.job;
         self.round = *round_address;
         self.pool = *pool_address;
         self.operator = pool.scope;
         self.claim = *claim;
-        self.stake = pool.stake()?;
+        let stakes = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
+        (self.stake, self.own_stake) = (stakes.whole, stakes.own);
         self.committed_slot = slot;
         self.status = COMMITTED;
         self.late = (slot > round.commit_deadline_slot) as u8;
@@ -193,11 +196,12 @@ impl Segment {
         if self.claim == *claim {
             return Err(Error::NothingAmended);
         }
-        let charged = pool.punish(&config.parameters.penalties, Offence::AmendedSegment, slot)?;
+        let charged = pool.punish(&job.parameters.penalties, Offence::AmendedSegment, slot)?;
         config.insure_penalty(&charged)?;
-        pool.require_bonded(job.trainer_bond(&config.parameters)?)?;
+        pool.require_bonded(pool.frozen_bond)?;
         self.claim = *claim;
-        self.stake = pool.stake()?;
+        let stakes = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
+        (self.stake, self.own_stake) = (stakes.whole, stakes.own);
         self.committed_slot = slot;
         self.late = (slot > round.commit_deadline_slot) as u8;
         Ok(())
@@ -252,20 +256,15 @@ impl Segment {
     /// and its trainer kept out of later rounds. A second conviction of one segment takes nothing more. The caller shares what was
     /// taken ([`Config::share`]).
     #[inline(always)]
-    pub fn convict(
-        &mut self,
-        job: &mut Job,
-        pool: &mut Pool,
-        (penalties, offence): (&Penalties, Offence),
-        slot: u64,
-    ) -> Result<SlashOutcome> {
+    pub fn convict(&mut self, job: &mut Job, pool: &mut Pool, offence: Offence, slot: u64) -> Result<SlashOutcome> {
         if self.status == CONVICTED {
             return Ok(SlashOutcome::default());
         }
         self.status = CONVICTED;
         job.exclude(PoolKind::Trainer, self.claim.place, &self.pool);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
-        pool.punish(penalties, offence, slot)
+        let claim = Convicted { slice: &mut self.slice, made_slot: self.committed_slot, slot };
+        pool.convict(&job.parameters.penalties, offence, claim)
     }
 }
 
@@ -303,7 +302,7 @@ fn check_updates(job: &Job, round: &Round, claim: &SegmentClaim, previous_root: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TOKEN;
+    use crate::config::{Parameters, TOKEN};
 
     #[test]
     fn a_conviction_slashes_once_and_excludes_the_trainer() {
@@ -318,7 +317,9 @@ mod tests {
         let mut segment = Segment::zeroed();
         (segment.status, segment.pool) = (COMMITTED, [5; 32]);
         segment.claim.place = 3;
-        let row = (&Penalties::DEFAULT, Offence::ConvictedSegment);
+        segment.slice = 100 * TOKEN;
+        job.parameters = Parameters::DEFAULT;
+        let row = Offence::ConvictedSegment;
         segment.open_dispute(&mut pool).unwrap();
         let outcome = segment.convict(&mut job, &mut pool, row, 0).unwrap();
         assert_eq!((outcome.from_bond, outcome.from_delegators), (100 * TOKEN, 63 * TOKEN + 300));

@@ -12,8 +12,9 @@ use crate::{
     config::Config,
     data::Dataset,
     evaluation,
-    penalties::Offence,
-    pool::Pool,
+    job::Job,
+    penalties::{Convicted, Offence},
+    pool::{Pool, Stakes},
     round::{self, QUALITY_ONE, Round},
     segment::{self, Segment},
 };
@@ -34,12 +35,16 @@ struct Claim {
     whole: u64,
     quality: u64,
     penalty: u64,
+    /// The operator's own part of `part`; `None` if the pool's present stake says whose the pay is.
+    own: Option<u64>,
 }
 
 /// What a settlement works on. The caller has checked that the accounts belong together.
 pub struct Settlement<'a> {
     /// The configuration with the operators' bucket and the insurance.
     pub config: &'a mut Config,
+    /// The job, whose parameters say what its work earns and what it costs.
+    pub job: &'a Job,
     /// The final or void round.
     pub round: &'a mut Round,
     /// The pool that is paid or charged.
@@ -73,8 +78,15 @@ impl Settlement<'_> {
         let left = int::sub(self.round.reward, self.round.paid)?;
         let paid = (earned - claim.penalty).min(*bucket).min(left);
         *bucket -= paid;
+        match claim.own {
+            Some(own) => self.pool.credit_by(paid, &Stakes { whole: claim.part, own })?,
+            None => self.pool.credit(paid)?,
+        }
+        // What nobody holds stays where it was.
+        let unowned = self.pool.take_unowned()?;
+        *bucket = int::add(*bucket, unowned)?;
+        let paid = paid.saturating_sub(unowned);
         self.round.paid = int::add(self.round.paid, paid)?;
-        self.pool.credit(paid)?;
         Ok(Settled { paid, charged: 0 })
     }
 
@@ -85,7 +97,12 @@ impl Settlement<'_> {
         if segment.settled != 0 {
             return Err(Error::AlreadySettled);
         }
+        // Also of a round that came to nothing a segment can be challenged, and its slice answers for it.
+        if !self.round.is_beyond_challenge(self.slot) {
+            return Err(Error::ChallengeOpen);
+        }
         segment.settled = 1;
+        self.pool.release(&mut segment.slice);
         // What a slash paid for goes to nobody who was slashed.
         let is_liars = self.round.status == round::VOID && self.pool.segments_convicted > 0;
         if segment.status != segment::ACCEPTED || is_liars {
@@ -95,11 +112,12 @@ impl Settlement<'_> {
             self.pool.segments_accepted = self.pool.segments_accepted.saturating_add(1);
         }
         let claim = Claim {
-            role_bps: self.config.parameters.trainers_bps,
+            role_bps: self.job.parameters.trainers_bps,
             part: segment.stake,
             whole: self.round.accepted_stake,
             quality: self.round.quality,
-            penalty: self.config.parameters.penalties.charge(Offence::LateSegment, segment.late as u64)?,
+            penalty: self.job.parameters.penalties.charge(Offence::LateSegment, segment.late as u64)?,
+            own: Some(segment.own_stake),
         };
         self.apply(&claim)
     }
@@ -116,7 +134,9 @@ impl Settlement<'_> {
         let ended_unclosed = self.round.ended_unclosed();
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
-        if seat.settled != 0 {
+        let is_settled = seat.settled != 0;
+        // Who was convicted of one claim still has the other's slice to free.
+        if is_settled && seat.vote_slice == 0 && seat.attestation_slice == 0 {
             return Err(Error::AlreadySettled);
         }
         if !is_beyond_challenge {
@@ -130,6 +150,11 @@ impl Settlement<'_> {
             return Err(Error::TooEarly);
         }
         seat.settled = 1;
+        self.pool.release(&mut seat.vote_slice);
+        self.pool.release(&mut seat.attestation_slice);
+        if is_settled {
+            return Ok(Settled::default());
+        }
         let is_revealed = seat.revealed != 0;
         let (missed_draws, missed_attestations) = match (ended_unclosed, is_revealed) {
             (true, _) => (0, 0),
@@ -144,16 +169,17 @@ impl Settlement<'_> {
         self.pool.audits_attested = self.pool.audits_attested.saturating_add(seat.shown as u32);
         let missed = missed_draws + missed_attestations;
         self.pool.audits_missed = self.pool.audits_missed.saturating_add(missed as u32);
-        let penalties = &self.config.parameters.penalties;
+        let penalties = &self.job.parameters.penalties;
         let mut penalty = penalties.charge(Offence::MissedDraw, missed_draws)?;
         penalty = int::add(penalty, penalties.charge(Offence::MissedAttestation, missed_attestations)?)?;
         penalty = int::add(penalty, penalties.charge(Offence::MisattestedSegment, seat.refuted as u64)?)?;
         let claim = Claim {
-            role_bps: self.config.parameters.auditors_bps,
+            role_bps: self.job.parameters.auditors_bps,
             part: seat.stake,
             whole: self.round.auditor_stake,
             quality,
             penalty,
+            own: Some(seat.own_stake),
         };
         self.apply(&claim)
     }
@@ -166,12 +192,24 @@ impl Settlement<'_> {
             return Err(Error::WrongPlace);
         }
         // Before the tally nobody can be said to have hidden a score.
+        let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let is_tallied = self.round.status == round::FINAL || self.round.void_from == round::SCORED;
         let seat = self.round.evaluators.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         if seat.settled != 0 {
             return Err(Error::AlreadySettled);
         }
+        if !is_beyond_challenge {
+            return Err(Error::ChallengeOpen);
+        }
         seat.settled = 1;
+        let mut slice = core::mem::take(&mut seat.slice);
+        if is_tallied && matches!(seat.status, evaluation::COMMITTED | evaluation::OFF) {
+            self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
+            let claim = Convicted { slice: &mut slice, made_slot: seat.committed_slot, slot: self.slot };
+            let taken = self.pool.fine(&self.job.parameters.penalties, Offence::FalseScore, claim)?;
+            return Ok(Settled { paid: 0, charged: self.config.insure_penalty(&taken)? });
+        }
+        self.pool.release(&mut slice);
         match seat.status {
             _ if !is_tallied => Ok(Settled::default()),
             evaluation::ABSENT => Ok(Settled::default()),
@@ -183,26 +221,23 @@ impl Settlement<'_> {
             evaluation::WITHIN => {
                 self.pool.evaluations_accepted = self.pool.evaluations_accepted.saturating_add(1);
                 let claim = Claim {
-                    role_bps: self.config.parameters.evaluators_bps,
+                    role_bps: self.job.parameters.evaluators_bps,
                     part: seat.stake,
                     whole: self.round.evaluator_stake,
                     quality: QUALITY_ONE,
                     penalty: 0,
+                    own: Some(seat.own_stake),
                 };
                 self.apply(&claim)
             }
-            _ => {
-                self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
-                let taken = self.pool.punish(&self.config.parameters.penalties, Offence::FalseScore, self.slot)?;
-                Ok(Settled { paid: 0, charged: self.config.insure_penalty(&taken)? })
-            }
+            _ => Ok(Settled::default()),
         }
     }
 
     /// Settles a domain's data provider: its part is the domain's part of the mixture, nothing if nobody answered for the dataset any
     /// more when the round was opened.
     pub fn data(&mut self, domain: u8, dataset: &Dataset) -> Result<Settled> {
-        let mut claim = self.domain_claim(domain, self.config.parameters.data_bps)?;
+        let mut claim = self.domain_claim(domain, self.job.parameters.data_bps)?;
         if !dataset.is_answered_for(self.pool, self.round.opened_slot) {
             claim.part = 0;
         }
@@ -215,7 +250,7 @@ impl Settlement<'_> {
 
     /// Settles a domain's patrons: their part is the domain's part of the mixture.
     pub fn patrons(&mut self, domain: u8) -> Result<Settled> {
-        let claim = self.domain_claim(domain, self.config.parameters.patrons_bps)?;
+        let claim = self.domain_claim(domain, self.job.parameters.patrons_bps)?;
         if self.round.settled_patrons & (1 << domain) != 0 {
             return Err(Error::AlreadySettled);
         }
@@ -230,6 +265,6 @@ impl Settlement<'_> {
             return Err(Error::WrongPlace);
         }
         let part = *self.round.mixture_bps.get(domain as usize).ok_or(Error::WrongPlace)? as u64;
-        Ok(Claim { role_bps, part, whole: int::BPS_ONE as u64, quality: self.round.quality, penalty: 0 })
+        Ok(Claim { role_bps, part, whole: int::BPS_ONE as u64, quality: self.round.quality, penalty: 0, own: None })
     }
 }

@@ -3,10 +3,11 @@
 use bytemuck::Zeroable;
 use sip_protocol::{
     Error,
-    administration::{PAUSE_REST_SLOTS, PAUSE_SLOTS, TIMELOCK_SLOTS},
+    administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS},
     config::{CAP, Config, MINIMUM_ACTIVATION_SLOTS, Parameters, TOKEN},
     emission::{Emission, NODES, ONE, STAKING, Schedule, VINTAGES, YEAR_SLOTS, vested},
     fees::split,
+    job::Job,
     lock::{MAXIMUM_TICKS, PERIOD_TICKS, TICK_SLOTS},
     pool::{Pool, PoolKind},
     position::Position,
@@ -142,7 +143,10 @@ fn the_reward_of_a_round_follows_its_formula() {
         (round.status, round.reward, round.accepted_stake, round.quality) =
             (round::FINAL, 1_000 * TOKEN, whole, quality);
         (segment.status, segment.stake, segment.late) = (ACCEPTED, stake, late);
-        let mut settlement = Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: 1 };
+        segment.own_stake = stake;
+        let mut job = Job::zeroed();
+        job.parameters = parameters;
+        let mut settlement = Settlement { config: &mut config, job: &job, round: &mut round, pool: &mut pool, slot: 1 };
         let settled = settlement.segment(&mut segment).unwrap();
         let role = 1_000 * TOKEN / 10_000 * parameters.trainers_bps as u64;
         let share = (role as u128 * stake as u128 / whole as u128) as u64;
@@ -272,7 +276,9 @@ fn fees_are_split_as_the_table_says() {
 #[test]
 fn changes_wait_and_pauses_end_as_the_chapter_says() {
     let text = chapter();
-    assert!(text.contains("take effect a day after they were proposed") && TIMELOCK_SLOTS == DAY_SLOTS);
+    assert!(
+        text.contains("take effect three days after they were proposed") && DEFAULT_TIMELOCK_SLOTS == 3 * DAY_SLOTS
+    );
     assert!(text.contains("A pause lasts three days at most and leaves a week until the next"));
     assert_eq!((PAUSE_SLOTS, PAUSE_REST_SLOTS), (3 * DAY_SLOTS, 7 * DAY_SLOTS));
 }

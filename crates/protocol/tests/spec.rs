@@ -92,6 +92,7 @@ fn the_fields_of_a_dispute_stand_where_the_page_says() {
         offset_of!(Dispute, buffer),
         offset_of!(Dispute, round),
         offset_of!(Dispute, committed_slot),
+        offset_of!(Dispute, full_clock_slots),
     ];
     let rows = rows(DISPUTES, "| offset | bytes | field |");
     let said: Vec<usize> = rows.iter().map(|row| number(row[0]) as usize).collect();

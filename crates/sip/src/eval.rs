@@ -5,25 +5,29 @@ use serde_json::{Value, json};
 use sip_eval::{ChoiceScore, Judge, Question, TextScore};
 use sip_model::Decoder;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::generate::{MachineOptions, open};
 use crate::progress::Progress;
+use crate::train::all_of;
 
 /// Tokens that the model sees at once unless more or fewer are asked for.
 const CONTEXT_DEFAULT: usize = 2048;
 /// A text is read up to this size.
-const TEXT_LIMIT_BYTES: u64 = 1 << 30;
+const TEXT_LIMIT_BYTES: usize = 1 << 30;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Texts to score: loss, perplexity and bits per byte
+    /// Texts to score: loss, perplexity and bits per byte. Files, also packed or with {"text": …} on every line, or folders
     texts: Vec<PathBuf>,
     /// Hugging Face folder, or .gguf file
     #[arg(long, value_name = "PATH", default_value = "sip-out/model")]
     model: PathBuf,
+    /// Folder of an adapter (of peft, or one made here) that is merged into the model
+    #[arg(long, value_name = "FOLDER")]
+    adapter: Option<PathBuf>,
     /// Questions to answer, one a line: {"context": "…", "choices": ["…", "…"], "answer": 0}
     #[arg(long, value_name = "FILE")]
     choices: Vec<PathBuf>,
@@ -45,27 +49,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("nothing to score: give text files, or questions with --choices");
     }
     // What is wrong with the files is said before the model is loaded.
-    let texts = arguments.texts.iter().map(|path| Ok((path, read(path)?))).collect::<Result<Vec<_>>>()?;
+    let progress = Progress::new(arguments.json);
+    let texts = read(&arguments.texts, progress)?;
     let questions =
         arguments.choices.iter().map(|path| Ok((path, Question::load(path)?))).collect::<Result<Vec<_>>>()?;
     let machine = arguments.machine.machine()?;
-    let model = open(&arguments.model)?;
+    let model = open(&arguments.model, arguments.adapter.as_deref())?;
     let context = arguments.context.unwrap_or(CONTEXT_DEFAULT.min(model.config.max_seq_len));
     let stride = arguments.stride.unwrap_or(context);
     let decoder = Decoder::new(&model.config, model.weights, context, machine.threads, machine.simd)?;
     let mut judge = Judge::new(decoder, model.tokenizer, &model.special);
 
-    let progress = Progress::new(arguments.json);
     let mut out = std::io::stdout();
     let (mut total, mut lines) = (TextScore::default(), Vec::new());
-    for (path, text) in &texts {
+    for (path, documents) in &texts {
         let (bar, started) = (progress.bar(1, &format!("scoring {}", path.display())), Instant::now());
-        let score = judge.score(text, stride, &mut |done, count| {
-            bar.set_length(count as u64);
-            bar.set_position(done as u64);
-        });
+        let mut score = TextScore::default();
+        for text in documents {
+            let part = judge.score(text, stride, &mut |done, count| {
+                bar.set_length(count as u64);
+                bar.set_position(done as u64);
+            });
+            score += part.with_context(|| format!("cannot score {}", path.display()))?;
+        }
         bar.finish_and_clear();
-        let score = score.with_context(|| format!("cannot score {}", path.display()))?;
         total += score;
         let seconds = started.elapsed().as_secs_f64();
         if !arguments.json {
@@ -111,12 +118,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> Result<String> {
-    let size_bytes = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    if size_bytes > TEXT_LIMIT_BYTES {
-        bail!("{} has {size_bytes} bytes, expected at most {TEXT_LIMIT_BYTES}", path.display());
+/// The documents of every file.
+fn read(paths: &[PathBuf], progress: Progress) -> Result<Vec<(PathBuf, Vec<String>)>> {
+    let mut texts = Vec::new();
+    for found in all_of(paths, TEXT_LIMIT_BYTES, progress)? {
+        for (path, content) in found.files {
+            if content.is_cut {
+                bail!("{} has more than {TEXT_LIMIT_BYTES} bytes", path.display());
+            }
+            let documents = content.documents(&path)?;
+            texts.push((path, documents));
+        }
     }
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {} as UTF-8 text", path.display()))
+    Ok(texts)
 }
 
 fn line(score: &TextScore) -> String {

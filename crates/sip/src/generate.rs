@@ -14,11 +14,11 @@ use crate::run::prepare::Machine;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Text to continue, or with --chat what to answer
-    #[arg(required_unless_present = "prompt_option")]
+    /// Text to continue, or with --chat what to answer; "-" reads it from standard input
+    #[arg(required_unless_present = "prompt_option", allow_negative_numbers = true)]
     prompt: Option<String>,
-    /// The same as an option
-    #[arg(long = "prompt", value_name = "TEXT", conflicts_with = "prompt")]
+    /// The same as an option; may begin with a hyphen
+    #[arg(long = "prompt", value_name = "TEXT", conflicts_with = "prompt", allow_hyphen_values = true)]
     prompt_option: Option<String>,
     /// Hugging Face folder, or .gguf file
     #[arg(long, value_name = "PATH", default_value = "sip-out/model")]
@@ -27,8 +27,14 @@ pub(crate) struct Arguments {
     #[arg(long)]
     chat: bool,
     /// System message before it
-    #[arg(long, value_name = "TEXT", requires = "chat")]
+    #[arg(long, value_name = "TEXT", requires = "chat", allow_hyphen_values = true)]
     system: Option<String>,
+    /// Chat template of the model, where it has several
+    #[arg(long, value_name = "NAME", requires = "chat")]
+    template: Option<String>,
+    /// Folder of an adapter (of peft, or one made here) that is merged into the model
+    #[arg(long, value_name = "FOLDER")]
+    adapter: Option<PathBuf>,
     /// Tokens to write at most
     #[arg(long, alias = "tokens", value_name = "N", default_value_t = 120)]
     max_tokens: usize,
@@ -64,9 +70,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(problem) = sampling.problem() {
         bail!("{problem}");
     }
-    let text = arguments.prompt.as_ref().or(arguments.prompt_option.as_ref()).cloned().unwrap_or_default();
+    let text = match (&arguments.prompt, &arguments.prompt_option) {
+        (Some(dash), _) if dash == "-" => {
+            std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?
+        }
+        (prompt, option) => prompt.as_ref().or(option.as_ref()).cloned().unwrap_or_default(),
+    };
     let machine = arguments.machine.machine()?;
-    let model = open(&arguments.model)?;
+    let model = open(&arguments.model, arguments.adapter.as_deref())?;
     let prompt = prompt(&model, arguments, &text)?;
     ensure!(!prompt.is_empty(), "the prompt has no token: give a text");
     // No more of the cache than this text can fill.
@@ -160,27 +171,27 @@ impl MachineOptions {
     }
 }
 
-pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
+/// Opens a model, with an adapter merged into it.
+pub(crate) fn open(path: &Path, adapter: Option<&Path>) -> Result<LoadedModel> {
     ensure!(
         path.exists(),
         "there is no model in {}; name one with --model, or make one with \"sip demo\"",
         path.display()
     );
-    LoadedModel::open(path).with_context(|| format!("cannot load the model in {}", path.display()))
+    LoadedModel::open_with(path, adapter).with_context(|| format!("cannot load the model in {}", path.display()))
 }
 
-/// The tokens of a text, or of a conversation that begins with it.
+/// The tokens of a text, or of a conversation that begins with it: there the template says what stands before it.
 fn prompt(model: &LoadedModel, arguments: &Arguments, text: &str) -> Result<Vec<u32>> {
-    let mut tokens: Vec<u32> = model.special.begin.into_iter().collect();
     if !arguments.chat {
+        let mut tokens: Vec<u32> = model.special.begin.into_iter().collect();
         tokens.extend(model.tokenizer.encode(text)?);
         return Ok(tokens);
     }
-    let template = model.chat.as_ref().map_err(Clone::clone)?;
+    let template = model.chat.get(arguments.template.as_deref())?;
     let system = arguments.system.iter().map(|text| Message::new(Role::System, text.clone()));
     let messages: Vec<Message> = system.chain([Message::new(Role::User, text)]).collect();
-    tokens.extend(model.tokenizer.encode(&template.render(&messages, true))?);
-    Ok(tokens)
+    Ok(model.tokenizer.encode(&template.render(&messages, true)?)?)
 }
 
 /// `None` (null in JSON) where nothing was measured.

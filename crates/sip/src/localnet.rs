@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// Key file of the faucet of a new chain; a new key where none is given
     #[arg(long, value_name = "FILE")]
     faucet: Option<PathBuf>,
+    /// Who has deployed the program of a new chain: the key that "sip protocol init" is signed with; the faucet's where none is given
+    #[arg(long, value_name = "ADDRESS")]
+    authority: Option<Address>,
     /// Let web pages from elsewhere speak to the chain; pages of this machine and extensions of the browser always may
     #[arg(long)]
     allow_web_pages: bool,
@@ -65,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     config.reset = arguments.reset;
     config.allow_web_pages = arguments.allow_web_pages;
     config.faucet = arguments.faucet.as_deref().map(read_key).transpose()?;
+    config.authority = arguments.authority;
     for (address, file) in &arguments.program {
         let elf = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         config.more_programs.push((*address, elf));
@@ -91,6 +95,7 @@ fn report(arguments: &Arguments, localnet: &Localnet) -> Result<()> {
             "websocketUrl": localnet.websocket_url(),
             "programId": localnet.program_id().to_string(),
             "faucet": localnet.faucet().to_string(),
+            "authority": localnet.authority().map(|address| address.to_string()),
             "data": arguments.data,
             "slot": slot,
             "transactions": transactions,
@@ -103,6 +108,8 @@ fn report(arguments: &Arguments, localnet: &Localnet) -> Result<()> {
     writeln!(out, "WebSocket  {}", localnet.websocket_url())?;
     writeln!(out, "program    {}", localnet.program_id())?;
     writeln!(out, "faucet     {}", localnet.faucet())?;
+    let authority = localnet.authority().map_or("nobody: the program is immutable".into(), |a| a.to_string());
+    writeln!(out, "authority  {authority}")?;
     writeln!(out, "data       {}, at slot {slot} after {transactions} transactions", arguments.data.display())?;
     if localnet.runs_other_program() {
         writeln!(

@@ -10,12 +10,14 @@ mod generate;
 mod graph;
 mod localnet;
 mod progress;
+mod quality;
 mod report;
 mod run;
 mod security;
 mod setting;
 mod store;
 mod summary;
+mod tokenize;
 mod train;
 mod verify;
 
@@ -67,6 +69,8 @@ enum Command {
     Pool(chain::pool::Arguments),
     /// Begin the protocol on a chain, see its supply, buckets and parameters, and govern it
     Protocol(chain::protocol::Arguments),
+    /// What is paid for quality on loss curves, and what a coalition of trainers could make of it
+    Quality(quality::Arguments),
     /// See and take what stake has earned
     Rewards(chain::rewards::Arguments),
     /// What audits by chance and stake deter, by formula and by playing it through
@@ -75,6 +79,8 @@ enum Command {
     Stake(chain::stake::Arguments),
     /// Decide with stake what a job trains on
     Steer(chain::steer::Arguments),
+    /// List the tokens of a text, ids and pieces
+    Tokenize(tokenize::Arguments),
     /// Train a model on this machine alone, to the same bits as on every other
     Train(train::Arguments),
     /// Replay what a run committed, and confirm it or name the first difference
@@ -101,10 +107,12 @@ fn main() -> std::process::ExitCode {
         Command::Lock(arguments) => chain::lock::run(&arguments),
         Command::Pool(arguments) => chain::pool::run(&arguments),
         Command::Protocol(arguments) => chain::protocol::run(&arguments),
+        Command::Quality(arguments) => quality::run(&arguments),
         Command::Rewards(arguments) => chain::rewards::run(&arguments),
         Command::Security(arguments) => security::run(&arguments),
         Command::Stake(arguments) => chain::stake::run(&arguments),
         Command::Steer(arguments) => chain::steer::run(&arguments),
+        Command::Tokenize(arguments) => tokenize::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Wallet(arguments) => chain::wallet::run(&arguments),

@@ -46,6 +46,30 @@ pub(crate) struct Summary {
     /// Rounds that were undone, in order.
     #[serde(default)]
     pub(crate) undone: Vec<UndoneRound>,
+    /// What was checked of what is in the model.
+    #[serde(default)]
+    pub(crate) checked: CheckedSummary,
+}
+
+/// What auditors replayed of the segments that are in the model, and what escapes them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CheckedSummary {
+    /// Segments in the model.
+    pub(crate) segments: u32,
+    /// Of them, those that an auditor replayed.
+    pub(crate) replayed: u32,
+    /// How many each auditor replayed of them.
+    pub(crate) by_auditor: std::collections::BTreeMap<String, u32>,
+    /// Staged lies among them, which only this run's author knows of.
+    pub(crate) false_segments: u32,
+    /// Chance that a single lie survives, 0 to 1.
+    pub(crate) survival: f64,
+    /// The same if one auditor is the liar's.
+    pub(crate) survival_with_one_colluding: f64,
+    /// Replays that auditors do for a segment of honest work, on average.
+    pub(crate) replays_per_segment: f64,
+    /// All of it in one sentence.
+    pub(crate) sentence: String,
 }
 
 impl Summary {

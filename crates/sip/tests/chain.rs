@@ -4,7 +4,7 @@ use serde_json::Value;
 use sip_client::{NewPool, Program, TOKEN_2022_PROGRAM};
 use sip_ledger::{Embedded, Ledger, LedgerError, Rpc};
 use sip_localnet::read_key;
-use sip_protocol::administration::{LIFETIME_SLOTS, TIMELOCK_SLOTS};
+use sip_protocol::administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS};
 use sip_protocol::config::{CAP, Parameters, TOKEN};
 use sip_protocol::emission::{Schedule, YEAR_SLOTS};
 use sip_protocol::instruction::RegisterDataset;
@@ -39,9 +39,17 @@ impl Chain {
 
     /// The chain in a folder goes on, or begins.
     fn start_in(folder: tempfile::TempDir) -> Chain {
+        // Whoever begins the protocol has deployed the program.
+        let authority = folder.path().join("authority");
+        if !authority.exists() {
+            let made =
+                Command::new(env!("CARGO_BIN_EXE_sip")).args(["wallet", "new"]).arg(&authority).output().unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        }
         let mut process = Command::new(env!("CARGO_BIN_EXE_sip"))
             .args(["localnet", "--port", "0", "--slot-ms", "10", "--json", "--data"])
             .arg(folder.path().join("chain"))
+            .args(["--authority", &wallet(&authority).pubkey().to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -109,9 +117,11 @@ impl Chain {
 
     /// A wallet with SOL.
     fn person(&self, name: &str) -> String {
-        let made = self.json("-", &["wallet", "new", self.key(name).to_str().unwrap()]);
+        if !self.key(name).exists() {
+            self.json("-", &["wallet", "new", self.key(name).to_str().unwrap()]);
+        }
         self.json(name, &["wallet", "airdrop", "100"]);
-        made["address"].as_str().unwrap().into()
+        wallet(&self.key(name)).pubkey().to_string()
     }
 }
 
@@ -195,6 +205,8 @@ fn job_on(chain: &Chain, program: Program) -> Address {
         score_windows: 1,
         score_rows: 1,
         score_leaf_interval: 1,
+        slice: Parameters::DEFAULT.minimum_self_bond,
+        round_reward: Parameters::DEFAULT.round_reward,
         settings: [RATE, Setting::default(), Setting::default(), Setting::default()],
         ..JobSpec::default()
     };
@@ -607,7 +619,7 @@ fn begin_round(chain: &Chain, job: &Address, trainer: &Address) {
 /// The same on a deployment of any token program.
 fn begin_round_on(chain: &Chain, program: Program, job: &Address, trainer: &Address) {
     for kind in ["auditor", "evaluator"] {
-        chain.json("authority", &["pool", "create", "--kind", kind, "--bond", "1000"]);
+        chain.json("authority", &["pool", "create", "--kind", kind, "--bond", "2000"]);
     }
     let authority = wallet(&chain.key("authority"));
     let me = authority.pubkey();
@@ -641,7 +653,7 @@ fn jobs_are_listed_shown_and_joined() {
     assert!(chain.text("alice", &["job", "seats", &name]).contains("nobody has joined"));
     assert!(chain.text("alice", &["job", "rounds", &name]).contains("no round has begun"));
 
-    chain.json("alice", &["pool", "create", "--kind", "auditor", "--bond", "1000"]);
+    chain.json("alice", &["pool", "create", "--kind", "auditor", "--bond", "2000"]);
     let pools = chain.json("alice", &["pool", "list", "--mine"]);
     let pool = pools[0]["pool"].as_str().unwrap();
     let dry = chain.json("alice", &["job", "join", &name, pool, "--dry-run"]);
@@ -717,8 +729,8 @@ fn governance_proposes_waits_and_hands_over() {
     let proposed = String::from_utf8(proposed.stdout).unwrap();
     assert!(proposed.contains("round reward 10,000 SIP → 5,000 SIP, bounty 50.00 % → 12.50 %"), "{proposed}");
     assert!(show()["proposal"].as_str().unwrap().contains("bounty 50.00 % → 12.50 %"));
-    assert!(refused("alice", &["apply"]).contains("(in about 1 day)"));
-    chain.advance(TIMELOCK_SLOTS);
+    assert!(refused("alice", &["apply"]).contains("(in about 3 days)"));
+    chain.advance(DEFAULT_TIMELOCK_SLOTS);
     assert_eq!(change(&run("alice", &["apply"]), "bounty"), 1_250);
     let shown = show();
     assert_eq!((&shown["bountyBps"], &shown["roundReward"]), (&1_250.into(), &(5_000 * TOKEN).into()));
@@ -729,17 +741,17 @@ fn governance_proposes_waits_and_hands_over() {
     run("authority", &["cancel"]);
     assert!(refused("authority", &["cancel"]).contains("nothing is proposed"));
     run("authority", &["propose-spending", "treasury", &alice, "700"]);
-    chain.advance(TIMELOCK_SLOTS);
+    chain.advance(DEFAULT_TIMELOCK_SLOTS);
     run("alice", &["apply"]);
     assert_eq!(chain.tokens("alice"), before + 700 * TOKEN);
 
     run("authority", &["propose-schedule", "decay=0.2%", "nodes-reference=50"]);
-    chain.advance(TIMELOCK_SLOTS);
+    chain.advance(DEFAULT_TIMELOCK_SLOTS);
     run("alice", &["apply"]);
     let emission = chain.json("alice", &["emission", "show"]);
     assert_eq!((&emission["decayBillionths"], &emission["nodesReference"]), (&2_000_000.into(), &50.into()));
     run("authority", &["propose-schedule", "decay=0.3%"]);
-    chain.advance(TIMELOCK_SLOTS + LIFETIME_SLOTS + 1);
+    chain.advance(DEFAULT_TIMELOCK_SLOTS + LIFETIME_SLOTS + 1);
     assert!(refused("alice", &["apply"]).contains("propose it again"));
 
     assert!(refused("authority", &["claim-vested"]).contains("nothing to claim"));

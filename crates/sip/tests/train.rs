@@ -326,7 +326,7 @@ fn bad_input_is_told_what_was_expected() {
     let tune = |arguments: &[&str]| refused(folder, &[&["finetune", "--out", "x"], arguments].concat());
     assert!(tune(&["--model", "none", "--data", "text.txt"]).starts_with("cannot load the model none: "));
     let model = ["--model", "whole/model"];
-    assert!(tune(&[&model[..], &["--data", "none.jsonl"]].concat()).starts_with("cannot read none.jsonl"));
+    assert!(tune(&[&model[..], &["--data", "none.jsonl"]].concat()).starts_with("none.jsonl: "));
     fs::write(folder.join("odd.jsonl"), "{\"prompt\": \"a\", \"response\": \"b\"}\n\n{\"prompt\": 5}\n").unwrap();
     let said = tune(&[&model[..], &["--data", "odd.jsonl"]].concat());
     assert!(said.starts_with("odd.jsonl, line 3: expected {\"prompt\": …, \"response\": …}: "), "{said}");

@@ -57,7 +57,7 @@ impl Accuser {
     /// The instruction that ends it unopened.
     pub(crate) fn expire_instruction(&self, scene: &Scene) -> Instruction {
         let hash = self.with(scene, |accusation| accusation.hash(&self.segment(scene)));
-        scene.world.program.expire_accusation(&self.key.pubkey(), &hash)
+        scene.world.program.expire_accusation(&self.key.pubkey(), &scene.job, &hash)
     }
 
     /// The instruction that pays this wallet the bounty.

@@ -11,11 +11,12 @@ use sip_protocol::{
     data::Dataset,
     epoch::EmissionAccount,
     fees::{Fees, Payment},
-    finality::accusation::Accusation,
+    finality::accusation::{Accusation, Commitment},
     finality::availability::{Asking, Demand},
     finality::closing::Rest,
     finality::instruction::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData, RetireDataset},
     instruction::*,
+    job::Job,
     money::*,
     pool::{ACTIVE, Pool, PoolKind, SEED_SHARES},
     position::{Position, Ticket},
@@ -267,6 +268,7 @@ impl Books {
             config.require_running(slot)?;
         }
         let mut pool: Pool = self.read(&address)?;
+        let exit_slots = pool.exit_slots(parameters.unbonding_slots);
         match tag {
             Deposit::TAG => {
                 let args: Deposit = call.args();
@@ -281,10 +283,10 @@ impl Books {
                 let mut ticket: Ticket = self.create(&call.key(4), &seeds)?;
                 ticket.position = place.to_bytes();
                 if tag == CancelDeposit::TAG {
-                    ticket.cancel(&mut position, &mut pool, slot, parameters.unbonding_slots)?;
+                    ticket.cancel(&mut position, &mut pool, slot, exit_slots)?;
                 } else {
                     let RequestExit { shares } = call.args();
-                    ticket.request(&mut position, &mut pool, shares, slot, parameters.unbonding_slots)?;
+                    ticket.request(&mut position, &mut pool, shares, slot, exit_slots)?;
                 }
                 self.write(&place, &position);
                 self.write(&call.key(4), &ticket);
@@ -477,22 +479,22 @@ impl Books {
 
     fn settle(&mut self, tag: u8, call: &Call<'_>) -> Result<()> {
         let (round_place, pool_place) = match tag {
-            SettleSegment::TAG => (1, 3),
-            SettleData::TAG => (2, 4),
-            SettlePatrons::TAG => (1, 2),
+            SettleSegment::TAG | SettleData::TAG => (2, 4),
             _ => (2, 3),
         };
         let mut config = self.config(call, 0)?;
         let mut round: Round = self.read(&call.key(round_place))?;
         let mut pool: Pool = self.read(&call.key(pool_place))?;
         let round_before = round;
-        let mut settlement = Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: call.slot };
+        let job: Job = self.read(&call.key(1))?;
+        let mut settlement =
+            Settlement { config: &mut config, job: &job, round: &mut round, pool: &mut pool, slot: call.slot };
         let place = call.arguments.first().copied().unwrap_or_default();
         match tag {
             SettleSegment::TAG => {
-                let mut segment: Segment = self.read(&call.key(2))?;
+                let mut segment: Segment = self.read(&call.key(3))?;
                 settlement.segment(&mut segment)?;
-                self.write(&call.key(2), &segment);
+                self.write(&call.key(3), &segment);
             }
             SettleData::TAG => drop(settlement.data(place, &self.read::<Dataset>(&call.key(3))?)?),
             SettlePatrons::TAG => drop(settlement.patrons(place)?),
@@ -564,14 +566,25 @@ impl Books {
                 let config = self.config(call, 1)?;
                 let seeds: [&[u8]; 3] = [seed::ACCUSATION, call.accounts[0].as_ref(), &hash];
                 let mut accusation: Accusation = self.create(&call.key(2), &seeds)?;
-                accusation.commit(&call.bytes(0), &hash, &config.parameters, call.slot);
+                let mut job: Job = self.read(&call.key(7))?;
+                let commitment = Commitment {
+                    challenger: &call.bytes(0),
+                    hash: &hash,
+                    job_address: &call.bytes(7),
+                    parameters: &config.parameters,
+                    slot: call.slot,
+                };
+                accusation.commit(&commitment, &mut job)?;
+                self.write(&call.key(7), &job);
                 self.write(&call.key(2), &accusation);
                 self.transfer(&call.key(3), &call.key(4), accusation.bond)
             }
             _ => {
                 let mut config = self.config(call, 0)?;
                 let mut accusation: Accusation = self.read(&call.key(1))?;
-                let amount = accusation.expire(&mut config, call.slot)?;
+                let mut job: Job = self.read(&call.key(6))?;
+                let amount = accusation.expire(&mut config, &mut job, call.slot)?;
+                self.write(&call.key(6), &job);
                 self.write(&call.key(0), &config);
                 self.states.remove(&call.key(1));
                 self.transfer(&call.key(4), &call.key(3), amount)

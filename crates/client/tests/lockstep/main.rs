@@ -281,7 +281,7 @@ impl Play {
             }
             3 | 4 => program.turn_epoch(),
             5 | 6 => program.settle_yield(pool),
-            7 => program.settle_segment(&round, &self.scene.trainers[place].seat.pool),
+            7 => program.settle_segment(&job, &round, &self.scene.trainers[place].seat.pool),
             8 => program.settle_evaluation(&job, &round, &self.scene.evaluators[place].seat.pool, place as u8),
             9 => program.settle_audit(&job, &round, &self.scene.auditors[place % 2].seat.pool, (place % 2) as u8),
             10 if random.below(2) == 0 => program.settle_data(&job, &round, domain, &dataset, &provider),
@@ -316,6 +316,7 @@ impl Play {
                     AccountMeta::new(program.vault(), false),
                     AccountMeta::new_readonly(TOKEN_PROGRAM, false),
                     AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
+                    AccountMeta::new(self.scene.job, false),
                 ];
                 build(&program, &CommitAccusation { hash }, accounts)
             }
@@ -325,7 +326,7 @@ impl Play {
                 if !self.books.states.contains_key(&program.accusation(&challenger, &hash)) {
                     return;
                 }
-                program.expire_accusation(&challenger, &hash)
+                program.expire_accusation(&challenger, &self.scene.job, &hash)
             }
             _ => return,
         };
@@ -379,7 +380,8 @@ impl Play {
         let is_over = self.scene.job_state().next_round >= self.scene.job_state().spec.rounds;
         let operators = [&self.scene.trainers[0], &self.scene.evaluators[0]];
         let all_active = operators.iter().all(|operator| self.scene.pool_state(&operator.seat.pool).status == ACTIVE);
-        if random.below(12) == 0 && !is_over && all_active {
+        let is_running = self.scene.world.config().require_running(self.scene.world.ledger.slot()).is_ok();
+        if random.below(12) == 0 && !is_over && all_active && is_running {
             // What a round does is tested elsewhere; its rewards are settled here.
             self.scene.whole_round(&scores(5_000_000));
             self.scene.finalise_all();

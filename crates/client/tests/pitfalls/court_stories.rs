@@ -104,7 +104,7 @@ pub(crate) fn a_scoring_run_is_disputed() {
     // A conviction burns nothing.
     let resolve = program.resolve_run_dispute(&wallets[0], &job, &round, &pool);
     send_unread(&mut scene.world, resolve, &first, &[], &[8]);
-    let withdraw = program.withdraw_hidden(&accusations[1].hidden(&run), None);
+    let withdraw = program.withdraw_hidden(&accusations[1].hidden(&run), Some(accusations[1].round), None);
     send_guarded(&mut scene.world, withdraw, &second, &[]);
     send_guarded(&mut scene.world, program.claim_bounty(&run, &wallets[0]), &first, &[]);
 }

@@ -11,7 +11,7 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_protocol::{
     Account, Error,
-    administration::{ProposalKind, TIMELOCK_SLOTS},
+    administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
     config::{Parameters, TOKEN},
     emission::YEAR_SLOTS,
     finality::accusation::REVEAL_SLOTS,
@@ -48,18 +48,17 @@ pub(crate) fn the_configuration_is_guarded() {
     let authority = world.authority.insecure_clone();
     let key = authority.pubkey();
     let program = world.program;
-    // Anyone may be first to initialise; on a real cluster that is the deployer, in the deployment's transaction.
-    send_guarded(&mut world, program.initialize(&key, &Parameters::DEFAULT), &authority, &[0]);
+    send_guarded(&mut world, program.initialize(&key, &Parameters::DEFAULT), &authority, &[]);
     world.send(&[program.create_token_account(&key, &key)], &[&authority]);
     send_guarded(&mut world, program.propose_parameters(&key, &Parameters::DEFAULT), &authority, &[]);
     send_guarded(&mut world, program.distribute(&key, &key, TOKEN), &authority, &[]);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     send_guarded(&mut world, program.apply_parameters(), &authority, &[]);
     let spend = program.propose_spending(&key, ProposalKind::Treasury, &key, TOKEN);
     send_guarded(&mut world, spend.clone(), &authority, &[]);
     send_guarded(&mut world, program.cancel_proposal(&key), &authority, &[]);
     world.send(&[spend], &[&authority]);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     send_guarded(&mut world, program.apply_spending(&key), &authority, &[]);
     send_guarded(&mut world, program.pause(&key), &authority, &[]);
     send_guarded(&mut world, program.unpause(&key), &authority, &[]);
@@ -135,7 +134,9 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     }
     let trainer = scene.trainers[0].key.insecure_clone();
     let seat = scene.trainers[0].seat;
-    send_guarded(world, program.join_job(&seat.operator, &another, &seat.pool), &trainer, &[]);
+    send_guarded(world, program.allot_stake(&seat, &job, 4_000), &trainer, &[]);
+    send_guarded(world, program.join_job_with(&seat.operator, &another, &seat.pool, 6_000), &trainer, &[]);
+    world.refused(&[program.allot_stake(&seat, &job, 4_001)], &[&trainer], Error::AllotmentTooLarge);
 
     // Anyone may pay for a round.
     send_guarded(world, program.open_round(&key, &job, 0, 3), &authority, &[0]);
@@ -185,7 +186,7 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     let due = scene.round_state().seed_slots[1] + 1;
     scene.advance_to(due);
     send_guarded(&mut scene.world, program.capture_seed(&job, &round), &authority, &[]);
-    let deadline = scene.round_state().challenge_deadline_slot;
+    let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
     send_guarded(&mut scene.world, program.finalize_round(&job, &round), &authority, &[]);
 
@@ -195,7 +196,7 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     let patron = scene.patrons[0].insecure_clone();
     let attention = program.attention_pool(&job, 0);
     let world = &mut scene.world;
-    send_guarded(world, program.settle_segment(&round, &trainer_pool), &authority, &[]);
+    send_guarded(world, program.settle_segment(&job, &round, &trainer_pool), &authority, &[]);
     // The digests that were made up above cannot be shown.
     world.advance(50);
     send_guarded(world, program.settle_audit(&job, &round, &auditor_pool, 0), &authority, &[]);
@@ -247,7 +248,7 @@ pub(crate) fn accusations_demands_and_undone_rounds_are_guarded() {
     send_guarded(&mut scene.world, program.fail_data(&wallet, &dataset, &provider, 2), &authority, &[]);
     let key = scene.providers[0].key.insecure_clone();
     send_guarded(&mut scene.world, program.retire_dataset(&key.pubkey(), &dataset, &provider), &key, &[]);
-    let deadline = scene.world.state::<Round>(&round).challenge_deadline_slot;
+    let deadline = scene.world.state::<Round>(&round).disputable_until() - REVEAL_SLOTS;
     scene.advance_to(deadline + REVEAL_SLOTS + 1);
     let release = program.release_bounty(&round, &program.segment(&round, &pool));
     send_guarded(&mut scene.world, release, &authority, &[]);

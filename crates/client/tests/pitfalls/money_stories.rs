@@ -6,7 +6,7 @@ use sip_client::{
     testing::{BOND_TOKENS, SCHEDULE, Scene, named, scores},
 };
 use sip_protocol::{
-    administration::TIMELOCK_SLOTS,
+    administration::DEFAULT_TIMELOCK_SLOTS,
     config::TOKEN,
     pool::{Pool, PoolKind},
 };
@@ -52,7 +52,7 @@ pub(crate) fn a_model_is_paid_for() {
     send_unread(world, pay, &user, &[12], &[7]);
     send_guarded(world, program.settle_fees(&job, 0, &dataset, &provider), &authority, &[]);
     send_guarded(world, program.propose_schedule(&key, &SCHEDULE), &authority, &[]);
-    world.advance(TIMELOCK_SLOTS);
+    world.advance(DEFAULT_TIMELOCK_SLOTS);
     send_guarded(world, program.apply_schedule(), &authority, &[]);
     world.advance(SCHEDULE.epoch_slots);
     send_guarded(world, program.turn_epoch(), &authority, &[]);

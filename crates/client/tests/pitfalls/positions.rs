@@ -62,7 +62,7 @@ impl Crowd {
         self.scene.to_scored(&[scores(5_000_000); 3]);
         let round = self.scene.round();
         self.scene.finalise_all();
-        let settle = program.settle_segment(&round, &self.trainer);
+        let settle = program.settle_segment(&self.scene.job, &round, &self.trainer);
         costs.push(("settle_segment", self.scene.crank(settle).compute_units));
         let settle = program.settle_patrons(&self.scene.job, &round, 0);
         costs.push(("settle_patrons", self.scene.crank(settle).compute_units));

@@ -4,12 +4,12 @@ use crate::accuser::Accuser;
 use crate::table::{simulate, stranger};
 use sip_client::{
     NewModel, NewPool, Service, TOKEN_PROGRAM,
-    testing::{BOND_TOKENS, Scene, World, named, scores},
+    testing::{BOND_TOKENS, SLICE, Scene, World, named, scores},
 };
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
-    administration::{ProposalKind, TIMELOCK_SLOTS},
+    administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
     config::TOKEN,
     finality::accusation::REVEAL_SLOTS,
     pool::{Pool, PoolKind, RETIRED},
@@ -211,7 +211,7 @@ fn self_conviction() {
     scene.world.advance(REVEAL_SLOTS + 1);
     scene.crank(claim);
     let lost = before - together(&scene);
-    assert!(lost >= BOND / 2, "they lost {lost}, less than half of the bond");
+    assert!(lost >= SLICE / 2, "they lost {lost}, less than half of the slice");
     assert_eq!(forfeited(&scene) - nobodys, lost, "what they lost is insured or waits to be burned");
 }
 
@@ -233,7 +233,7 @@ fn share_price_overflow_after_repeated_slashes() {
     let (key, rich) = (authority.pubkey(), whale.pubkey());
     let spend = program.propose_spending(&key, ProposalKind::Treasury, &rich, buckets.treasury);
     scene.world.send(&[program.distribute(&key, &rich, buckets.public), spend], &[&authority]);
-    scene.world.advance(TIMELOCK_SLOTS);
+    scene.world.advance(DEFAULT_TIMELOCK_SLOTS);
     scene.crank(program.apply_spending(&rich));
     let all = buckets.public + buckets.treasury;
     let clock = scene.world.config().parameters.clock_slots;
@@ -354,7 +354,7 @@ fn late_depositors_absorbing_known_fraud() {
     ] {
         assert!(was > 0 && is.abs_diff(left(was)) < 10_000, "{was} {is}");
     }
-    assert_eq!(after.self_bond, 0);
+    assert_eq!(after.self_bond, before.self_bond - SLICE);
     // Whoever comes now buys at the price after it, and loses nothing.
     scene.world.stake(&late, &pool, 100 * TOKEN);
     let held = position(&scene.world, &pool, &late.pubkey());

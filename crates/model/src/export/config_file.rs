@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::other_files::instead_of_model;
+use super::rope;
 use super::{CONFIG_FILE, ElementType, ExportError, JSON_LIMIT_BYTES, is_file_of_model, read_file};
-use crate::config::{LlamaConfig, RopeScaling};
+use crate::config::{LlamaConfig, RopeScaling, Variant};
 use crate::tokenizer::SpecialTokens;
-
-/// What a Llama file without `rope_theta` means.
-const DEFAULT_ROPE_THETA: f32 = 10_000.0;
 
 /// Reads the shape of the model in `folder` from its `config.json`.
 ///
@@ -43,8 +42,8 @@ pub(crate) struct ConfigFile {
     head_dim: Option<usize>,
     max_position_embeddings: usize,
     rms_norm_eps: f32,
-    /// Newer files keep it inside `rope_parameters`; the first Llama has neither.
-    rope_theta: Option<f32>,
+    #[serde(default)]
+    rope_theta: Value,
     #[serde(default)]
     rope_scaling: Value,
     #[serde(default, skip_serializing)]
@@ -52,6 +51,8 @@ pub(crate) struct ConfigFile {
     /// The share of a head that is rotated, in files that do not say it with the rope.
     #[serde(default, skip_serializing)]
     partial_rotary_factor: Value,
+    #[serde(default, skip_serializing)]
+    original_max_position_embeddings: Value,
     #[serde(default)]
     tie_word_embeddings: bool,
     #[serde(default = "silu")]
@@ -69,6 +70,14 @@ pub(crate) struct ConfigFile {
     #[serde(default)]
     eos_token_id: Value,
     #[serde(default, skip_serializing_if = "Value::is_null")]
+    sliding_window: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    use_sliding_window: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_window_layers: Option<usize>,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    layer_types: Value,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     quantization_config: Value,
     #[serde(default)]
     torch_dtype: Option<String>,
@@ -81,10 +90,18 @@ fn silu() -> String {
 impl ConfigFile {
     /// The file of a model.
     pub(crate) fn new(config: &LlamaConfig, special: &SpecialTokens, element: ElementType) -> ConfigFile {
+        let variant = config.variant;
+        let (family, class) = match variant {
+            Variant { head_norm: true, .. } => ("qwen3", "Qwen3"),
+            Variant { query_bias: true, output_bias: false, .. } => ("qwen2", "Qwen2"),
+            Variant { window: Some(_), .. } => ("mistral", "Mistral"),
+            _ => ("llama", "Llama"),
+        };
+        let switches = ["qwen2", "qwen3"].contains(&family) && variant.window.is_some();
         let dtype = if element == ElementType::Bf16 { "bfloat16" } else { "float32" };
         ConfigFile {
-            architectures: Some(vec!["LlamaForCausalLM".to_owned()]),
-            model_type: "llama".to_owned(),
+            architectures: Some(vec![format!("{class}ForCausalLM")]),
+            model_type: family.to_owned(),
             vocab_size: config.vocab_size,
             hidden_size: config.hidden_size,
             intermediate_size: config.intermediate_size,
@@ -94,25 +111,59 @@ impl ConfigFile {
             head_dim: Some(config.head_dim()),
             max_position_embeddings: config.max_seq_len,
             rms_norm_eps: config.rms_norm_eps,
-            rope_theta: Some(config.rope_theta),
+            rope_theta: config.rope_theta.into(),
             rope_scaling: config.rope_scaling.map_or(Value::Null, scaling_value),
             rope_parameters: Value::Null,
             partial_rotary_factor: Value::Null,
+            original_max_position_embeddings: Value::Null,
             tie_word_embeddings: config.tie_embeddings,
             hidden_act: silu(),
-            attention_bias: false,
-            mlp_bias: false,
+            attention_bias: variant.query_bias,
+            mlp_bias: variant.mlp_bias,
             attention_dropout: 0.0,
             initializer_range: 0.02,
             bos_token_id: special.bos.into(),
             eos_token_id: ids_value(&special.end),
+            sliding_window: variant.window.map_or(Value::Null, Value::from),
+            use_sliding_window: switches.then_some(true),
+            max_window_layers: switches.then_some(0),
+            layer_types: Value::Null,
             quantization_config: Value::Null,
             torch_dtype: Some(dtype.to_owned()),
         }
     }
 
+    /// The file of a model that was read with the keys `before`: they stay, but for what training changes.
+    pub(crate) fn over(&self, before: Option<&Map<String, Value>>) -> Result<Value, ExportError> {
+        let new = serde_json::to_value(self)
+            .map_err(|error| ExportError::Format { path: CONFIG_FILE.into(), reason: error.to_string() })?;
+        let Some(before) = before else { return Ok(new) };
+        let mut keys = before.clone();
+        let dtype = if keys.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+        for key in ["dtype", "torch_dtype"] {
+            if key == dtype || keys.contains_key(key) {
+                keys.insert(key.to_owned(), new["torch_dtype"].clone());
+            }
+        }
+        if keys.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false) != self.tie_word_embeddings {
+            keys.insert("tie_word_embeddings".to_owned(), self.tie_word_embeddings.into());
+        }
+        // A base model is written with its output layer.
+        if let Some(Value::Array(names)) = keys.get_mut("architectures") {
+            for name in names {
+                if let Some(family) = name.as_str().and_then(|name| name.strip_suffix("Model")) {
+                    *name = format!("{family}ForCausalLM").into();
+                }
+            }
+        }
+        Ok(Value::Object(keys))
+    }
+
     pub(crate) fn load(path: &Path) -> Result<ConfigFile, ExportError> {
         let bytes = read_file(path, JSON_LIMIT_BYTES).map_err(|error| match path.parent() {
+            Some(folder) if !path.exists() && instead_of_model(folder).is_some() => {
+                instead_of_model(folder).unwrap_or(error)
+            }
             Some(folder) if !path.exists() && has_other_files(folder) => {
                 ExportError::Unfinished { path: folder.into() }
             }
@@ -127,26 +178,73 @@ impl ConfigFile {
         (token_ids(&self.bos_token_id).first().copied(), token_ids(&self.eos_token_id))
     }
 
-    /// The shape, if the model is a plain Llama.
+    /// The width of a head that the file names, or that its family has without naming it.
+    fn head_width(&self) -> Option<usize> {
+        self.head_dim.or((self.model_type == "qwen3").then_some(128))
+    }
+
+    /// In what the model differs from a plain Llama.
+    fn variant(&self, path: &Path) -> Result<Variant, ExportError> {
+        let is = |family: &str| self.model_type == family;
+        let bias = self.attention_bias;
+        Ok(Variant {
+            query_bias: is("qwen2") || (bias && !is("mistral")),
+            output_bias: bias && (is("llama") || is("qwen3")),
+            mlp_bias: self.mlp_bias && is("llama"),
+            head_norm: is("qwen3"),
+            window: if is("llama") { None } else { self.window(path)? },
+        })
+    }
+
+    /// How far back every layer looks; layers that differ in it are refused.
+    fn window(&self, path: &Path) -> Result<Option<usize>, ExportError> {
+        let unsupported = |key: &str, found: &Value, expected: &str| {
+            let (path, key, expected) = (path.to_owned(), key.to_owned(), expected.to_owned());
+            Err(ExportError::Unsupported { path, key, found: found.to_string(), expected })
+        };
+        let window = match &self.sliding_window {
+            Value::Null => None,
+            value => match value.as_u64().and_then(|window| usize::try_from(window).ok()) {
+                Some(window) if window > 0 => Some(window),
+                _ => return unsupported("sliding_window", value, "a number of tokens"),
+            },
+        };
+        if self.model_type == "mistral" {
+            return Ok(window);
+        }
+        let Some(window) = window.filter(|_| self.use_sliding_window == Some(true)) else { return Ok(None) };
+        if let Value::Array(kinds) = &self.layer_types {
+            let slides = kinds.iter().filter(|kind| *kind == "sliding_attention").count();
+            return match slides {
+                0 => Ok(None),
+                count if count == kinds.len() => Ok(Some(window)),
+                _ => unsupported("layer_types", &self.layer_types, "the same type of attention in all layers"),
+            };
+        }
+        match self.max_window_layers {
+            Some(0) => Ok(Some(window)),
+            Some(first) if first >= self.num_hidden_layers => Ok(None),
+            other => unsupported("max_window_layers", &other.into(), "0 or the number of layers (all attend alike)"),
+        }
+    }
+
+    /// The shape, if the model is a Llama or of a family that is close to it.
     pub(crate) fn into_config(self, path: &Path) -> Result<LlamaConfig, ExportError> {
-        let unsupported = |key: &'static str, found: String, expected: &str| ExportError::Unsupported {
+        let unsupported = |key: &str, found: String, expected: &str| ExportError::Unsupported {
             path: path.to_owned(),
-            key,
+            key: key.to_owned(),
             found,
             expected: expected.to_owned(),
         };
         let quantization = &self.quantization_config;
         let rules = [
-            ("model_type", self.model_type == "llama", self.model_type.clone(), "llama"),
-            ("hidden_act", self.hidden_act == "silu", self.hidden_act.clone(), "silu"),
-            ("attention_bias", !self.attention_bias, "true".to_owned(), "false"),
-            ("mlp_bias", !self.mlp_bias, "true".to_owned(), "false"),
             (
-                "partial_rotary_factor",
-                is_whole(&self.partial_rotary_factor),
-                self.partial_rotary_factor.to_string(),
-                "1",
+                "model_type",
+                ["llama", "mistral", "qwen2", "qwen3"].contains(&self.model_type.as_str()),
+                self.model_type.clone(),
+                "llama, mistral, qwen2 or qwen3",
             ),
+            ("hidden_act", self.hidden_act == "silu", self.hidden_act.clone(), "silu"),
             ("quantization_config", quantization.is_null(), quantization.to_string(), "null"),
         ];
         for (key, holds, found, expected) in rules {
@@ -154,15 +252,18 @@ impl ConfigFile {
                 return Err(unsupported(key, found, expected));
             }
         }
-        // Older files say it in `rope_scaling`, newer ones in `rope_parameters`.
-        let (key, rope) = match self.rope_scaling.is_null() {
-            false => ("rope_scaling", &self.rope_scaling),
-            true => ("rope_parameters", &self.rope_parameters),
+        let rope = rope::Keys {
+            path,
+            theta: &self.rope_theta,
+            scaling: &self.rope_scaling,
+            parameters: &self.rope_parameters,
+            partial: &self.partial_rotary_factor,
+            original: &self.original_max_position_embeddings,
+            max_seq_len: self.max_position_embeddings,
         };
-        let rope_scaling = rope_scaling(rope, self.max_position_embeddings)
-            .map_err(|expected| unsupported(key, rope.to_string(), expected))?;
-        let nested_theta = self.rope_parameters.get("rope_theta").and_then(Value::as_f64).map(|theta| theta as f32);
-        let derived = self.num_attention_heads.checked_mul(self.head_dim.unwrap_or(0)) == Some(self.hidden_size);
+        let rope = rope.resolve()?;
+        let (variant, head_dim) = (self.variant(path)?, self.head_width());
+        let derived = self.num_attention_heads.checked_mul(head_dim.unwrap_or(0)) == Some(self.hidden_size);
         let config = LlamaConfig {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
@@ -170,79 +271,16 @@ impl ConfigFile {
             num_layers: self.num_hidden_layers,
             num_heads: self.num_attention_heads,
             num_kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
-            head_dim: self.head_dim.filter(|_| !derived),
+            head_dim: head_dim.filter(|_| !derived),
             max_seq_len: self.max_position_embeddings,
             rms_norm_eps: self.rms_norm_eps,
-            rope_theta: self.rope_theta.or(nested_theta).unwrap_or(DEFAULT_ROPE_THETA),
-            rope_scaling,
+            rope_theta: rope.theta,
+            rope_scaling: rope.scaling,
             tie_embeddings: self.tie_word_embeddings,
+            variant,
         };
         config.validate()?;
         Ok(config)
-    }
-}
-
-/// What a `rope_scaling` or `rope_parameters` value asks for; in the error, what would be supported.
-fn rope_scaling(value: &Value, max_seq_len: usize) -> Result<Option<RopeScaling>, &'static str> {
-    let number = |key: &str| value.get(key).and_then(Value::as_f64).map(|number| number as f32);
-    let kind = value.get("rope_type").or_else(|| value.get("type"));
-    if !is_whole(value.get("partial_rotary_factor").unwrap_or(&Value::Null)) {
-        return Err("partial_rotary_factor 1");
-    }
-    // Without a type there may be the base, and no scaling.
-    let is_plain = |key: &String| ["rope_theta", "partial_rotary_factor"].contains(&key.as_str());
-    if value.is_null() || (kind.is_none() && value.as_object().is_some_and(|keys| keys.keys().all(is_plain))) {
-        return Ok(None);
-    }
-    let factor = || number("factor").ok_or("a rope with a factor");
-    let original = match value.get("original_max_position_embeddings").and_then(Value::as_u64) {
-        Some(length) => usize::try_from(length).map_err(|_| "an original length that fits in memory")?,
-        None => max_seq_len,
-    };
-    match kind.and_then(Value::as_str) {
-        Some("default") => Ok(None),
-        Some("linear") => Ok(Some(RopeScaling::Linear { factor: factor()? })),
-        Some("llama3") => Ok(Some(RopeScaling::Llama3 {
-            factor: factor()?,
-            low_freq_factor: number("low_freq_factor").ok_or("a rope with a low_freq_factor")?,
-            high_freq_factor: number("high_freq_factor").ok_or("a rope with a high_freq_factor")?,
-            original_max_seq_len: original,
-        })),
-        Some("yarn") => {
-            let factor = factor()?;
-            let scales = [number("mscale"), number("mscale_all_dim")];
-            Ok(Some(RopeScaling::Yarn {
-                factor,
-                attention_factor: number("attention_factor").unwrap_or_else(|| yarn_attention_factor(factor, scales)),
-                beta_fast: number("beta_fast").unwrap_or(YARN_BETA_FAST),
-                beta_slow: number("beta_slow").unwrap_or(YARN_BETA_SLOW),
-                original_max_seq_len: original,
-                truncate: value.get("truncate").and_then(Value::as_bool).unwrap_or(true),
-            }))
-        }
-        _ => Err("rope_type default, linear, llama3 or yarn"),
-    }
-}
-
-/// Whether a share that is rotated is the whole head, or not given.
-fn is_whole(share: &Value) -> bool {
-    share.is_null() || share.as_f64() == Some(1.0)
-}
-
-/// What a file without `beta_fast` means.
-pub(crate) const YARN_BETA_FAST: f32 = 32.0;
-/// What a file without `beta_slow` means.
-pub(crate) const YARN_BETA_SLOW: f32 = 1.0;
-
-/// The factor of cosines and sines that the paper suggests; `scales` are `mscale` and `mscale_all_dim`.
-pub(crate) fn yarn_attention_factor(factor: f32, scales: [Option<f32>; 2]) -> f32 {
-    let scale = |weight: f32| match factor > 1.0 {
-        true => 0.1 * f64::from(weight) * libm::log(f64::from(factor)) + 1.0,
-        false => 1.0,
-    };
-    match scales {
-        [Some(one), Some(all)] if one != 0.0 && all != 0.0 => (scale(one) / scale(all)) as f32,
-        _ => scale(1.0) as f32,
     }
 }
 

@@ -14,13 +14,15 @@ use sip_data::shown;
 use sip_graph::Buffer;
 
 use super::elements::f32_to_bf16;
+use super::other_files::instead_of_model;
 use super::safetensors::{WeightsFile, write};
 use super::{
     CHAT_TEMPLATE_FILE, CONFIG_FILE, ConfigFile, ElementType, ExportError, GENERATION_CONFIG_FILE,
     GenerationConfigFile, INDEX_FILE, JSON_LIMIT_BYTES, LlamaConfig, Tensor, TensorRef, WEIGHTS_FILE, Widened,
     check_finite, load_config, read_file,
 };
-use crate::tokenizer::{SpecialTokens, TOKENIZER_FILE};
+use crate::side::{ADDED_TOKENS_FILE, MORE_TEMPLATES_FOLDER, SideFiles};
+use crate::tokenizer::{SPECIAL_TOKENS_FILE, SpecialTokens, TOKENIZER_FILE};
 
 /// How weights are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,7 @@ pub fn save_pretrained_with(
     tensors: &[TensorRef<'_>],
     options: SaveOptions,
 ) -> Result<(), ExportError> {
-    commit_model(folder, stage_model(folder, config, special, tensors, options)?)
+    commit_model(folder, stage_model(folder, config, special, tensors, options, &SideFiles::default())?)
 }
 
 /// The files of a model, on the disk but without their names; `config.json` is the last.
@@ -87,6 +89,7 @@ pub(crate) fn stage_model(
     special: &SpecialTokens,
     tensors: &[TensorRef<'_>],
     options: SaveOptions,
+    side: &SideFiles,
 ) -> Result<Vec<Staged>, ExportError> {
     config.validate()?;
     let ordered = check_tensors(config, tensors, options.element)?;
@@ -108,18 +111,28 @@ pub(crate) fn stage_model(
         index.metadata.total_size = total_bytes.into();
         staged.push(stage_json(&folder.join(INDEX_FILE), &index)?);
     }
-    let generation = GenerationConfigFile::new(special);
-    staged.push(stage_json(&folder.join(GENERATION_CONFIG_FILE), &generation)?);
-    staged.push(stage_json(&folder.join(CONFIG_FILE), &ConfigFile::new(config, special, options.element))?);
+    if side.get(GENERATION_CONFIG_FILE).is_none() {
+        let generation = GenerationConfigFile::new(special);
+        staged.push(stage_json(&folder.join(GENERATION_CONFIG_FILE), &generation)?);
+    }
+    let file = ConfigFile::new(config, special, options.element);
+    staged.push(stage_json(&folder.join(CONFIG_FILE), &file.over(side.config.as_ref())?)?);
     Ok(staged)
 }
 
 /// Gives the files of [`stage_model`], and others before them, their names; what an earlier model left and would be read in
 /// place of one of them goes.
 pub(crate) fn commit_model(folder: &Path, staged: Vec<Staged>) -> Result<(), ExportError> {
-    let is_written = |name: &str| staged.iter().any(|file| file.path().ends_with(name));
-    let mut stale = vec![if is_written(INDEX_FILE) { WEIGHTS_FILE } else { INDEX_FILE }];
-    stale.extend(is_written(TOKENIZER_FILE).then_some(CHAT_TEMPLATE_FILE));
+    let is_written = |name: &str| staged.iter().any(|file| file.path() == folder.join(name));
+    let mut stale = vec![if is_written(INDEX_FILE) { WEIGHTS_FILE } else { INDEX_FILE }.to_owned()];
+    if is_written(TOKENIZER_FILE) {
+        let beside = [CHAT_TEMPLATE_FILE, ADDED_TOKENS_FILE, SPECIAL_TOKENS_FILE, "chat_template.json"];
+        stale.extend(beside.into_iter().filter(|name| !is_written(name)).map(str::to_owned));
+        let more = fs::read_dir(folder.join(MORE_TEMPLATES_FOLDER)).into_iter().flatten().flatten();
+        let names = more.filter_map(|entry| entry.file_name().into_string().ok());
+        let paths = names.filter(|name| name.ends_with(".jinja")).map(|name| format!("{MORE_TEMPLATES_FOLDER}/{name}"));
+        stale.extend(paths.filter(|path| !is_written(path)));
+    }
     let stale: Vec<PathBuf> = stale.into_iter().map(|name| folder.join(name)).collect();
     commit_together(&stale, staged).map_err(|(path, source)| ExportError::Io { path, source })
 }
@@ -131,31 +144,34 @@ pub(crate) fn commit_model(folder: &Path, staged: Vec<Staged>) -> Result<(), Exp
 /// # Errors
 /// Every variant of [`ExportError`] but `Length`; a hostile file costs at most the memory of the weights that it holds.
 pub fn load_pretrained(folder: &Path) -> Result<(LlamaConfig, Vec<Tensor>), ExportError> {
-    let config = load_config(folder)?;
-    let weights = read_weights(folder, &config)?;
+    let mut config = load_config(folder)?;
+    let weights = read_weights(folder, &mut config)?;
     let tensors = config.parameters().into_iter().zip(weights);
     let tensors = tensors.map(|((name, shape), bits)| Tensor { name, shape, data: bits.to_f32() }).collect();
     Ok((config, tensors))
 }
 
 /// Reads the parameters in `folder`, in the order of [`LlamaConfig::parameters`].
-pub(crate) fn read_weights(folder: &Path, config: &LlamaConfig) -> Result<Vec<Buffer>, ExportError> {
+///
+/// A model whose configuration ties the output layer to the embedding, but whose files hold another output layer, has that one: the
+/// configuration is put right.
+pub(crate) fn read_weights(folder: &Path, config: &mut LlamaConfig) -> Result<Vec<Buffer>, ExportError> {
     let (origin, mut files) = open_weights(folder)?;
     let parameters = config.parameters();
 
     // Everything is looked up before memory is asked for.
-    let known: BTreeSet<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    let known: BTreeSet<&str> = parameters.iter().map(|(name, _)| name.as_str()).chain([HEAD]).collect();
     let mut places = BTreeMap::new();
     for (number, file) in files.iter().enumerate() {
         for (name, entry) in &file.table.entries {
             let origin = || file.path.display().to_string();
-            if !known.contains(name.as_str()) {
-                if is_derived(name, config) {
+            let Some(parameter) = canonical(name, &known) else {
+                if name.ends_with(".rotary_emb.inv_freq") {
                     continue;
                 }
                 return Err(ExportError::Unexpected { origin: origin(), name: name.clone() });
-            }
-            if places.insert(name.clone(), (number, entry.clone())).is_some() {
+            };
+            if places.insert(parameter, (number, name.clone(), entry.clone())).is_some() {
                 return Err(ExportError::Unexpected { origin: origin(), name: name.clone() });
             }
             if ElementType::from_name(&entry.dtype).is_none() {
@@ -163,13 +179,16 @@ pub(crate) fn read_weights(folder: &Path, config: &LlamaConfig) -> Result<Vec<Bu
             }
         }
     }
-    for (name, expected) in &parameters {
-        match places.get(name) {
+    let head = (HEAD.to_owned(), parameters[0].1.clone());
+    let has_own_head = config.tie_embeddings && places.contains_key(HEAD);
+    let wanted: Vec<&(String, Vec<usize>)> = parameters.iter().chain(has_own_head.then_some(&head)).collect();
+    for (name, expected) in &wanted {
+        match places.get(name.as_str()) {
             None => {
                 let (name, expected) = (name.clone(), expected.clone());
                 return Err(ExportError::Missing { origin: origin.display().to_string(), name, expected });
             }
-            Some((number, entry)) if entry.shape != *expected => {
+            Some((number, _, entry)) if entry.shape != *expected => {
                 return Err(ExportError::Shape {
                     origin: files[*number].path.display().to_string(),
                     name: name.clone(),
@@ -180,25 +199,45 @@ pub(crate) fn read_weights(folder: &Path, config: &LlamaConfig) -> Result<Vec<Bu
             Some(_) => {}
         }
     }
-    let mut weights = Vec::with_capacity(parameters.len());
-    for (name, shape) in &parameters {
+    let mut weights = Vec::with_capacity(wanted.len());
+    for (name, shape) in wanted {
         let mut bits = Buffer::new(shape.iter().product());
-        if let Some((number, entry)) = places.get(name) {
-            files[*number].read(name, entry, &mut bits)?;
+        if let Some((number, stored, entry)) = places.get(name.as_str()) {
+            files[*number].read(stored, entry, &mut bits)?;
         }
         weights.push(bits);
+    }
+    if has_own_head {
+        // The same numbers again, or an output layer of its own.
+        match weights.last().map(|head| head[..] == weights[0][..]) {
+            Some(false) => config.tie_embeddings = false,
+            _ => drop(weights.pop()),
+        }
     }
     Ok(weights)
 }
 
-/// What older writers store beside the weights and what follows from the configuration.
-fn is_derived(name: &str, config: &LlamaConfig) -> bool {
-    name.ends_with(".rotary_emb.inv_freq") || (config.tie_embeddings && name == "lm_head.weight")
+/// The output layer.
+const HEAD: &str = "lm_head.weight";
+/// What wrappers set before the names of a model's tensors.
+const WRAPPERS: [&str; 3] = ["_orig_mod.", "module.", "base_model.model."];
+
+/// The parameter that a tensor of this name is: files of base models leave out `model.` before it, and wrappers set something before it.
+pub(crate) fn canonical(name: &str, known: &BTreeSet<&str>) -> Option<String> {
+    let mut bare = name;
+    while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
+        bare = rest;
+    }
+    let within = format!("model.{bare}");
+    [bare, within.as_str()].into_iter().find(|name| known.contains(name)).map(str::to_owned)
 }
 
 /// The files of weights in a folder, and the file that speaks for all of them.
 fn open_weights(folder: &Path) -> Result<(PathBuf, Vec<WeightsFile>), ExportError> {
     let (single, path) = (folder.join(WEIGHTS_FILE), folder.join(INDEX_FILE));
+    if let Some(error) = instead_of_model(folder) {
+        return Err(error);
+    }
     if single.exists() || !path.exists() {
         let file = WeightsFile::open(&single)?;
         return Ok((single, vec![file]));
@@ -216,6 +255,13 @@ fn open_weights(folder: &Path) -> Result<(PathBuf, Vec<WeightsFile>), ExportErro
         )));
     }
     let mut files = Vec::with_capacity(names.len());
+    let missing: Vec<&str> = names.iter().copied().filter(|name| !folder.join(name).exists()).collect();
+    if let Some(first) = missing.first() {
+        let (count, all) = (missing.len(), names.len());
+        let what =
+            format!("a model in {all} parts, of which {count} are missing ({first} is the first): fetch them as well");
+        return Err(ExportError::SomethingElse { path: folder.to_owned(), what });
+    }
     for name in names {
         let file = WeightsFile::open(&folder.join(name))?;
         let placed = |tensor: &String| index.weight_map.get(tensor).is_some_and(|place| place == name);

@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::elements::{ElementType, Widened, check_finite, f32_to_bf16};
-use super::{ExportError, TensorRef};
+use super::{ExportError, TensorRef, other_files};
 use sip_data::shown;
 
 /// Larger tables are refused by other readers as well.
@@ -149,6 +149,7 @@ impl WeightsFile {
             return Err(io_error(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, expected a file")));
         }
         let size_bytes = metadata.len();
+        other_files::refuse_other(path)?;
         let table = Table::read(&mut file, size_bytes)
             .map_err(|reason| ExportError::Format { path: path.to_owned(), reason })?;
         Ok(WeightsFile { path: path.to_owned(), file, table })

@@ -24,6 +24,7 @@ fn small(tie_embeddings: bool) -> LlamaConfig {
         rope_theta: 10_000.0,
         rope_scaling: None,
         tie_embeddings,
+        variant: crate::config::Variant::default(),
     }
 }
 
@@ -190,7 +191,12 @@ fn files_cut_anywhere_are_refused() {
         for length in 0..whole.len() - 1 {
             fs::write(&path, &whole[..length]).unwrap();
             let error = load_pretrained(folder.path()).unwrap_err();
-            assert!(matches!(&error, ExportError::Format { path: found, .. } if *found == path), "{error}");
+            match &error {
+                ExportError::SomethingElse { .. } if length == 0 => {
+                    assert!(error.to_string().contains("is empty"), "{error}")
+                }
+                _ => assert!(matches!(&error, ExportError::Format { path: found, .. } if *found == path), "{error}"),
+            }
         }
         fs::remove_file(&path).unwrap();
         let gone = load_pretrained(folder.path());
@@ -215,10 +221,8 @@ fn oversized_files_are_refused_unread() {
 #[test]
 fn models_that_are_no_plain_llama_are_refused() {
     let cases = [
-        ("model_type", "mistral".into()),
+        ("model_type", "gemma".into()),
         ("hidden_act", "gelu".into()),
-        ("attention_bias", true.into()),
-        ("mlp_bias", true.into()),
         ("quantization_config", json!({ "bits": 4 })),
         ("rope_scaling", json!({ "type": "dynamic", "factor": 2.0 })),
         ("rope_scaling", json!({ "rope_type": "llama3", "factor": 8.0 })),
@@ -231,7 +235,7 @@ fn models_that_are_no_plain_llama_are_refused() {
     ];
     for (expected, value) in cases {
         let error = load_after(|folder| set_key(folder, expected, value));
-        assert!(matches!(error, ExportError::Unsupported { key, .. } if key == expected), "{error}");
+        assert!(error.to_string().contains(&format!(": {expected}")), "{error}");
     }
     for (key, value) in [("vocab_size", "many".into()), ("hidden_size", (-8).into()), ("rms_norm_eps", false.into())] {
         let error = load_after(|folder| set_key(folder, key, value));
@@ -430,7 +434,7 @@ fn an_index_that_is_wrong_is_refused() {
     let error = change(&|map| drop(map.as_object_mut().unwrap().remove("model.norm.weight")));
     assert!(matches!(&error, ExportError::Format { .. }), "{error}");
     let error = change(&|map| map["model.norm.weight"] = "gone.safetensors".into());
-    assert!(matches!(&error, ExportError::Io { path, .. } if path.ends_with("gone.safetensors")), "{error}");
+    assert!(error.to_string().contains("in 7 parts, of which 1 are missing (gone.safetensors"), "{error}");
     let error = change(&|map| *map = json!({}));
     assert!(matches!(&error, ExportError::Missing { .. }), "{error}");
 }
@@ -536,7 +540,7 @@ proptest! {
         }
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(WEIGHTS_FILE), bytes).unwrap();
-        let _ = read_weights(folder.path(), &config);
+        let _ = read_weights(folder.path(), &mut config.clone());
     }
 
     #[test]

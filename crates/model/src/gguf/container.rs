@@ -36,6 +36,8 @@ pub enum Value {
     Texts(Vec<String>),
     /// An array of whole numbers of 32 bits, signed or not; their bits.
     Words(Vec<u32>),
+    /// An array of numbers of 32 bits with a fraction.
+    Floats(Vec<f32>),
     /// An array of anything else, which is checked, but not kept. Its length.
     Other(u64),
 }
@@ -70,6 +72,7 @@ impl fmt::Display for Value {
             Value::Text(text) => write!(f, "\"{}\"", shown(text)),
             Value::Texts(texts) => write!(f, "an array of {} texts", texts.len()),
             Value::Words(words) => write!(f, "an array of {} numbers", words.len()),
+            Value::Floats(floats) => write!(f, "an array of {} numbers", floats.len()),
             Value::Other(len) => write!(f, "an array of {len}"),
         }
     }
@@ -293,6 +296,13 @@ impl<R: Read> Tables<R> {
                 }
                 Ok(Value::Words(words))
             }
+            6 => {
+                let mut floats = Vec::new();
+                for _ in 0..len {
+                    floats.push(f32::from_bits(self.u32()?));
+                }
+                Ok(Value::Floats(floats))
+            }
             8 => {
                 let mut texts = Vec::new();
                 for _ in 0..len {
@@ -306,11 +316,10 @@ impl<R: Read> Tables<R> {
                 }
                 Ok(Value::Other(len))
             }
-            0 | 1 | 2 | 3 | 6 | 7 | 10 | 11 | 12 => {
+            0 | 1 | 2 | 3 | 7 | 10 | 11 | 12 => {
                 let size_bytes = match kind {
                     0 | 1 | 7 => 1,
                     2 | 3 => 2,
-                    6 => 4,
                     _ => 8,
                 };
                 self.skip(len.checked_mul(size_bytes).ok_or("an array is longer than any file")?)?;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use super::*;
-use crate::chat::{ChatError, ChatTemplate};
+use crate::chat::{ChatError, Message, Role};
 
 const U32: u32 = 4;
 const F32_KIND: u32 = 6;
@@ -102,6 +102,7 @@ fn config() -> LlamaConfig {
         rope_theta: 500.0,
         rope_scaling: None,
         tie_embeddings: false,
+        variant: crate::config::Variant::default(),
     }
 }
 
@@ -132,8 +133,7 @@ fn model() -> Parts {
     parts.set("llama.attention.layer_norm_rms_epsilon", F32_KIND, config.rms_norm_eps.to_le_bytes());
     parts.set("tokenizer.ggml.model", TEXT, text("gpt2"));
     parts.set("tokenizer.ggml.pre", TEXT, text("smollm"));
-    let template = ChatTemplate::ChatMl { default_system: None }.to_jinja();
-    parts.set("tokenizer.chat_template", TEXT, text(&template));
+    parts.set("tokenizer.chat_template", TEXT, text("{{ bos_token }}{{ messages[0].content }}"));
 
     let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
     alphabet.sort_unstable();
@@ -178,7 +178,8 @@ fn a_whole_model_is_read_in_the_order_of_the_hugging_face_layout() {
             }
         }
         assert_eq!(loaded.special, SpecialTokens { begin: None, bos: Some(0), end: vec![1] });
-        assert_eq!(loaded.chat, Ok(ChatTemplate::ChatMl { default_system: None }));
+        let said = loaded.chat.get(None).unwrap().render(&[Message::new(Role::User, "a")], true);
+        assert_eq!(said.as_deref(), Ok("<|im_start|>a"));
         let ids = loaded.tokenizer.encode("<|im_start|>in the12\n").unwrap();
         // The pieces are "in", " the", "1", "2" and the line end: digits stand alone.
         assert_eq!(ids.len(), 1 + 2 + 1 + 2 + 1);
@@ -201,7 +202,7 @@ fn what_the_metadata_says_of_the_tokenizer_counts() {
         assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()).unwrap(), text);
     }
     parts.remove("tokenizer.chat_template");
-    assert_eq!(parts.open().unwrap().chat, Err(ChatError::Missing));
+    assert_eq!(parts.open().unwrap().chat.get(None).err(), Some(ChatError::Missing));
 }
 
 #[test]
@@ -258,7 +259,7 @@ fn models_and_tokenizers_of_other_kinds_are_refused_by_name() {
         }),
         ("num_kv_heads 3", |parts| parts.set("llama.attention.head_count_kv", U32, 3u32.to_le_bytes())),
         ("general.alignment is 3", |parts| parts.set("general.alignment", U32, 3u32.to_le_bytes())),
-        ("tokenizer.ggml.model is llama", |parts| parts.set("tokenizer.ggml.model", TEXT, text("llama"))),
+        ("tokenizer.ggml.model is t5", |parts| parts.set("tokenizer.ggml.model", TEXT, text("t5"))),
         ("tokenizer.ggml.pre is new", |parts| parts.set("tokenizer.ggml.pre", TEXT, text("new"))),
         ("tokenizer.ggml.merges is missing", |parts| parts.remove("tokenizer.ggml.merges")),
         ("token \"x\" is there twice", |parts| {
@@ -282,8 +283,8 @@ fn tensors_that_do_not_fit_are_named() {
     const NAME: &str = "blk.1.ffn_up.weight";
     let cases: [(&str, Change); 11] = [
         ("blk.1.ffn_up.weight with shape [64, 32] is missing", |parts| parts.tensors.retain(|(name, ..)| name != NAME)),
-        ("blk.0.attn_q.bias is unexpected", |parts| {
-            parts.tensors.push(("blk.0.attn_q.bias".to_owned(), vec![32], 0, vec![0; 128]));
+        ("blk.0.attn_q.extra is unexpected", |parts| {
+            parts.tensors.push(("blk.0.attn_q.extra".to_owned(), vec![32], 0, vec![0; 128]));
         }),
         ("has shape [32, 64], expected [64, 32]", |parts| parts.tensor(NAME).1.reverse()),
         ("tensor blk.1.ffn_up.weight is there twice", |parts| {
@@ -345,7 +346,7 @@ fn files_cut_anywhere_are_refused() {
     let mut parts = model();
     let whole = parts.bytes();
     let tables = whole.len() - parts.tensors.iter().map(|tensor| tensor.3.len()).sum::<usize>();
-    for length in (0..tables).step_by(5).chain([whole.len() - 1]) {
+    for length in (5..tables).step_by(5).chain([whole.len() - 1]) {
         let error = open_bytes(&whole[..length]).unwrap_err();
         assert!(matches!(error, LoadError::Weights(ExportError::Format { .. })), "{length}: {error}");
     }
@@ -426,4 +427,105 @@ proptest! {
             let _ = model.tokenizer.encode("It's the 12th\n").and_then(|ids| model.tokenizer.decode(&ids));
         }
     }
+}
+
+#[test]
+fn blocks_of_few_bits_are_dequantised_to_the_bits_of_the_reference() {
+    // Bytes of a linear congruential generator, and what the package gguf 0.17 makes of them, as a polynomial of its bits.
+    for (id, halves, expected) in [
+        (10, &[80, 82][..], 0x34e2_5ff9_ce0c_ec91u64),
+        (11, &[108], 0x238a_e380_1220_8bc0),
+        (20, &[0], 0xad1c_30a6_9b49_bcc0),
+        (23, &[0], 0x845d_fe1d_4d31_45bc),
+        (39, &[], 0xe7bb_3ad3_b060_0000),
+    ] {
+        let block = BlockType::from_id(id).unwrap();
+        let mut state = block.size_bytes() as u64;
+        let mut bytes: Vec<u8> = (0..16 * block.size_bytes())
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 56) as u8
+            })
+            .collect();
+        for block in bytes.chunks_mut(block.size_bytes()) {
+            halves.iter().for_each(|&at| block[at + 1] &= 0xBB);
+        }
+        let mut out = vec![0u32; 16 * block.len()];
+        block.dequantise(&bytes, &mut out);
+        let found = out.iter().fold(0u64, |sum, &bits| sum.wrapping_mul(1_099_511_628_211).wrapping_add(bits.into()));
+        assert_eq!(found, expected, "type {id}");
+    }
+    assert_eq!(BlockType::name_of(16), "IQ2_XXS");
+}
+
+#[test]
+fn a_model_in_parts_is_read_from_any_of_them_and_what_is_missing_is_named() {
+    let whole = model();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |no: u32| folder.path().join(format!("model-{:05}-of-00003.gguf", no + 1));
+    for no in 0..3u32 {
+        let mut part = if no == 0 { whole.clone() } else { Parts { metadata: Vec::new(), ..whole.clone() } };
+        part.tensors = whole.tensors.iter().skip(no as usize).step_by(3).cloned().collect();
+        part.set("split.count", 2, 3u16.to_le_bytes());
+        part.set("split.no", 2, (no as u16).to_le_bytes());
+        fs::write(path(no), part.bytes()).unwrap();
+    }
+    let expected = whole.open().unwrap().weights;
+    for no in 0..3 {
+        assert!(LoadedModel::open(&path(no)).unwrap().weights == expected, "{no}");
+    }
+    fs::copy(path(1), path(2)).unwrap();
+    assert!(LoadedModel::open(&path(0)).unwrap_err().to_string().contains("not part 3 of 3"));
+    fs::remove_file(path(2)).unwrap();
+    let said = LoadedModel::open(&path(0)).unwrap_err().to_string();
+    assert!(said.contains("part 1 of 3") && said.contains("model-00003-of-00003.gguf"), "{said}");
+    let other = folder.path().join("x.gguf");
+    fs::rename(path(0), &other).unwrap();
+    assert!(LoadedModel::open(&other).unwrap_err().to_string().contains("rename it"));
+}
+
+#[test]
+fn a_sentence_piece_tokenizer_merges_the_likeliest_neighbours_first() {
+    let mut parts = model();
+    let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).into();
+    tokens.extend((0..=255).map(|byte| format!("<0x{byte:02X}>")));
+    let pieces = [("▁", -9.0), ("a", -8.0), ("b", -7.0), ("ab", -2.0), ("▁a", -1.0), ("▁ab", -5.0)];
+    tokens.extend(pieces.iter().map(|(piece, _)| (*piece).to_owned()));
+    let rows = tokens.len();
+    let scores =
+        tokens.iter().map(|token| pieces.iter().find(|(piece, _)| piece == token).map_or(0f32, |&(_, score)| score));
+    let scores: Vec<Vec<u8>> = scores.map(|score| score.to_le_bytes().to_vec()).collect();
+    let kind = |id: usize| match id {
+        0 => 2u32,
+        1 | 2 => 3,
+        3..259 => 6,
+        _ => 1,
+    };
+    parts.set("tokenizer.ggml.model", TEXT, text("llama"));
+    parts.set("tokenizer.ggml.scores", ARRAY, array(F32_KIND, &scores));
+    parts.set(
+        "tokenizer.ggml.token_type",
+        ARRAY,
+        array(5, &(0..rows).map(|id| kind(id).to_le_bytes().to_vec()).collect::<Vec<_>>()),
+    );
+    parts.set("tokenizer.ggml.tokens", ARRAY, array(TEXT, &tokens.iter().map(|token| text(token)).collect::<Vec<_>>()));
+    parts.set("tokenizer.ggml.bos_token_id", U32, 1u32.to_le_bytes());
+    parts.set("tokenizer.ggml.eos_token_id", U32, 2u32.to_le_bytes());
+    for name in ["token_embd.weight", "output.weight"] {
+        if let Some(tensor) = parts.tensors.iter_mut().find(|(found, ..)| found == name) {
+            tensor.1[1] = rows as u64;
+            tensor.3 = vec![0; rows * tensor.1[0] as usize * 4];
+        }
+    }
+    let loaded = parts.open().unwrap();
+    let pieces = |text: &str| -> Vec<String> {
+        loaded.tokenizer.encode(text).unwrap().into_iter().map(|id| loaded.tokenizer.token(id).unwrap()).collect()
+    };
+    // "▁a" is likelier than "ab", and then they make "▁ab".
+    assert_eq!(pieces("ab"), ["▁ab"]);
+    assert_eq!(pieces("a bab"), ["▁a", "▁", "b", "ab"]);
+    assert_eq!(pieces("é"), ["▁", "<0xC3>", "<0xA9>"]);
+    assert_eq!(pieces("</s>a"), ["</s>", "▁a"]);
+    assert_eq!(loaded.tokenizer.decode(&loaded.tokenizer.encode("a bé ab").unwrap()).unwrap(), "a bé ab");
+    assert_eq!(loaded.special, SpecialTokens { begin: Some(1), bos: Some(1), end: vec![2] });
 }

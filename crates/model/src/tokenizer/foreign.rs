@@ -62,8 +62,16 @@ struct Model {
     end_of_word_suffix: Option<String>,
 }
 
-/// Checks that every part of the file is of a known kind; says whether texts may be cut before whitespace.
-pub(super) fn check(json: &[u8]) -> Result<bool, TokenizerError> {
+/// What is known of a file that was checked.
+pub(super) struct Checked {
+    /// Whether texts may be cut before whitespace.
+    pub divisible: bool,
+    /// Whether tokens such as `<0xE2>` are bytes.
+    pub byte_tokens: bool,
+}
+
+/// Checks that every part of the file is of a known kind.
+pub(super) fn check(json: &[u8]) -> Result<Checked, TokenizerError> {
     let refuse = |reason: String| Err(TokenizerError::Format(reason));
     let file: File = serde_json::from_slice(json).map_err(|error| TokenizerError::Format(error.to_string()))?;
     let kind = file.model.kind.as_deref().unwrap_or("BPE");
@@ -81,17 +89,7 @@ pub(super) fn check(json: &[u8]) -> Result<bool, TokenizerError> {
             return refuse(format!("its model has a {key}, which is not supported"));
         }
     }
-    if file.added_tokens.iter().any(|token| token.content.is_empty()) {
-        return refuse("an added token is the empty text".to_owned());
-    }
-    if let Some(long) = file.added_tokens.iter().find(|token| token.content.len() > ADDED_BYTES_MAX) {
-        let (token, bytes) = (shown(&long.content), long.content.len());
-        return refuse(format!("its added token {token} has {bytes} bytes, expected at most {ADDED_BYTES_MAX}"));
-    }
-    let sum: usize = file.added_tokens.iter().map(|token| token.content.len()).sum();
-    if sum > ADDED_BYTES_SUM_MAX {
-        return refuse(format!("its added tokens have {sum} bytes, expected at most {ADDED_BYTES_SUM_MAX}"));
-    }
+    check_added(file.added_tokens.iter().map(|token| token.content.as_str()))?;
     for (part, value, list, known) in [
         ("normalizer", &file.normalizer, "normalizers", &NORMALIZERS[..]),
         ("pre_tokenizer", &file.pre_tokenizer, "pretokenizers", &PRE_TOKENIZERS),
@@ -121,7 +119,42 @@ pub(super) fn check(json: &[u8]) -> Result<bool, TokenizerError> {
             return refuse(format!("its {part} can make a text {growth} times as long, expected at most {GROWTH_MAX}"));
         }
     }
-    Ok(is_divisible(&file))
+    let kind = |value: &Value| value.get("type").and_then(Value::as_str).map(str::to_owned);
+    let decoders: Vec<Option<String>> = members(&file.decoder, "decoders").iter().map(kind).collect();
+    let place = |wanted: &str| decoders.iter().position(|kind| kind.as_deref() == Some(wanted));
+    // What is replaced after the tokens were put together may span them, and no text could be written before the last token.
+    if let Some(fuse) = place("Fuse") {
+        let one_character = |value: &Value| {
+            let pattern = value.pointer("/pattern/String").and_then(Value::as_str);
+            pattern.is_some_and(|pattern| pattern.chars().count() == 1)
+        };
+        let late = members(&file.decoder, "decoders")[fuse..].iter().find_map(|value| match kind(value).as_deref() {
+            Some("Fuse" | "Strip") => None,
+            Some("Replace") if one_character(value) => None,
+            other => Some(other.unwrap_or("unnamed").to_owned()),
+        });
+        if let Some(late) = late {
+            return refuse(format!("its decoder has {late} after Fuse, which is not supported"));
+        }
+    }
+    Ok(Checked { divisible: is_divisible(&file), byte_tokens: place("ByteFallback").is_some() })
+}
+
+/// Checks that added tokens are such that finding them in a text takes little time.
+pub(super) fn check_added<'a>(tokens: impl Iterator<Item = &'a str> + Clone) -> Result<(), TokenizerError> {
+    let refuse = |reason: String| Err(TokenizerError::Format(reason));
+    if tokens.clone().any(str::is_empty) {
+        return refuse("an added token is the empty text".to_owned());
+    }
+    if let Some(long) = tokens.clone().find(|token| token.len() > ADDED_BYTES_MAX) {
+        let (token, bytes) = (shown(long), long.len());
+        return refuse(format!("its added token {token} has {bytes} bytes, expected at most {ADDED_BYTES_MAX}"));
+    }
+    let sum: usize = tokens.map(str::len).sum();
+    if sum > ADDED_BYTES_SUM_MAX {
+        return refuse(format!("its added tokens have {sum} bytes, expected at most {ADDED_BYTES_SUM_MAX}"));
+    }
+    Ok(())
 }
 
 /// How many times as long a part may make a text; in the error, what in it the library would not survive.

@@ -4,12 +4,13 @@ use bytemuck::{Pod, Zeroable};
 use sip_proof::{GraphRoots, Sha256, merkle};
 
 use super::claims::forfeit;
+use super::clock;
 use super::game::{Game, MAX_PAYLOAD, Turn, require};
 use super::instruction::OpenDispute;
 use super::{CaseKind, MoveKind, Outcome, Side};
 use crate::{
     Address, Error, Header, Result, account,
-    config::{Config, Parameters},
+    config::Config,
     data::Dataset,
     finality::{
         accusation::{Convictor, Revealed},
@@ -59,15 +60,17 @@ pub struct Dispute {
     pub round: Address,
     /// When its accusation was committed.
     pub committed_slot: u64,
+    /// What both clocks began with, and hold at most.
+    pub full_clock_slots: u64,
 }
 
-account!(Dispute, Dispute, 232 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
+account!(Dispute, Dispute, 240 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));
 
 /// What an accusation is made from.
 pub struct Case<'a> {
     /// The job.
     pub job: &'a Job,
-    /// The round, whose segments can be challenged.
+    /// The round.
     pub round: &'a Round,
     /// The segment's address.
     pub segment_address: &'a Address,
@@ -77,8 +80,6 @@ pub struct Case<'a> {
     pub accusation: Revealed,
     /// Which of the segment's claims, and the graph of it.
     pub args: &'a OpenDispute,
-    /// Clocks.
-    pub parameters: &'a Parameters,
     /// The present slot.
     pub slot: u64,
 }
@@ -93,12 +94,12 @@ pub struct Payout {
 }
 
 impl Dispute {
-    /// Opens a dispute on a segment that can be challenged. The bond comes out of the accusation; the caller counts the dispute in the
+    /// Opens a dispute on a segment that was accused in time. The bond comes out of the accusation; the caller counts the dispute in the
     /// round ([`Round::open_challenge`]); the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open<H: Sha256>(&mut self, case: &Case<'_>, segment: &mut Segment, pool: &mut Pool) -> Result<()> {
         let Case { job, round, slot, .. } = *case;
         round.require_holder(PoolKind::Trainer, segment.claim.place, &segment.pool)?;
-        round.require_challengeable(slot)?;
+        round.require_disputable()?;
         require(segment.operator != *case.challenger, Error::OwnSegment)?;
         segment.open_dispute(pool)?;
         self.subject = *case.segment_address;
@@ -120,7 +121,8 @@ impl Dispute {
             }
             _ => return Err(Error::WrongCase),
         }
-        self.game.open(case.parameters.clock_slots, slot)
+        self.full_clock_slots = job.spec.clock_slots(&job.parameters);
+        self.game.open(self.full_clock_slots, slot)
     }
 
     /// Notes a segment of a round as what the case is about, or as what was attested.
@@ -236,6 +238,8 @@ impl Dispute {
         let payload = self.buffer.get(..end).ok_or(Error::PastBuffer)?;
         let kind = MoveKind::from_number(play.kind).ok_or(Error::WrongMove)?;
         self.game.play::<S, A>(&Turn { side: play.side, kind, payload, slot: play.slot })?;
+        let left = &mut self.game.clock_slots[play.side as usize];
+        *left = clock::after_move(*left, self.full_clock_slots);
         self.moves = self.moves.wrapping_add(1);
         Ok(())
     }
@@ -256,11 +260,12 @@ impl Dispute {
         let is_segment = matches!(case, CaseKind::Segment | CaseKind::Start | CaseKind::Update);
         require(is_segment, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
+        parties.job.close_accusation()?;
         let payout = if outcome == Outcome::Convicted {
             parties.convict(&self.challenger, self.committed_slot, Offence::ConvictedSegment)?;
             Payout { to_challenger: bond, burned: 0 }
         } else {
-            let (burned, kept) = forfeit(parties.config, bond)?;
+            let (burned, kept) = forfeit(parties.config, &parties.job.parameters.penalties, bond)?;
             parties.pool.credit(kept)?;
             Payout { to_challenger: 0, burned }
         };
@@ -305,8 +310,7 @@ impl Verdict<'_> {
     pub fn convict(&mut self, challenger: &Address, committed_slot: u64, offence: Offence) -> Result<()> {
         self.round.refute(self.segment)?;
         let has_counted = self.segment.status == segment::ACCEPTED;
-        let row = (&self.config.parameters.penalties, offence);
-        let slashed = self.segment.convict(self.job, self.pool, row, self.slot)?;
+        let slashed = self.segment.convict(self.job, self.pool, offence, self.slot)?;
         self.award(challenger, committed_slot, &slashed)?;
         if has_counted {
             self.round.undo(self.job, self.config);
@@ -319,11 +323,10 @@ impl Verdict<'_> {
     pub fn convict_silence(&mut self, most: u64) -> Result<u64> {
         self.round.refute(self.segment)?;
         let has_counted = self.segment.status == segment::ACCEPTED;
-        let row = (&self.config.parameters.penalties, Offence::UnavailableState);
-        let mut slashed = self.segment.convict(self.job, self.pool, row, self.slot)?;
+        let mut slashed = self.segment.convict(self.job, self.pool, Offence::UnavailableState, self.slot)?;
         let compensated = most.min(slashed.from_bond / 2);
         slashed.from_bond -= compensated;
-        self.segment.escrow.share_silence(self.config, &slashed, self.slot)?;
+        self.segment.escrow.share_silence(self.config, &self.job.parameters.penalties, &slashed, self.slot)?;
         if has_counted {
             self.round.undo(self.job, self.config);
         }
@@ -331,7 +334,8 @@ impl Verdict<'_> {
     }
 
     fn award(&mut self, challenger: &Address, committed_slot: u64, slashed: &SlashOutcome) -> Result<()> {
-        self.segment.escrow.share(self.config, &Convictor { challenger, committed_slot }, slashed)
+        let accuser = Convictor { challenger, committed_slot, penalties: &self.job.parameters.penalties };
+        self.segment.escrow.share(self.config, &accuser, slashed)
     }
 
     /// Ends one dispute or demand on the segment.

@@ -12,12 +12,12 @@ use crate::{
     Address, Error, Result,
     attestation::attested_leaf,
     audit::recount,
-    config::{Config, Parameters},
+    config::Config,
     finality::accusation::{Convictor, Revealed},
     job::{Job, bit},
-    penalties::Offence,
+    penalties::{Convicted, Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
-    round::Round,
+    round::{self, Round},
     segment::{self, Segment},
 };
 
@@ -27,8 +27,6 @@ pub struct Accuser<'a> {
     pub wallet: &'a Address,
     /// Its accusation, opened.
     pub accusation: Revealed,
-    /// Clocks.
-    pub parameters: &'a Parameters,
     /// The present slot.
     pub slot: u64,
 }
@@ -91,8 +89,12 @@ impl Dispute {
         Ok(())
     }
 
-    /// Opens a dispute on an auditor's vote of a round that is closed, until it could be final ([`Round::is_vote_challengeable`]). The
-    /// bond comes out of the accusation; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
+    pub(super) fn begin_clocks(&mut self, job: &Job, accuser: &Accuser<'_>) -> Result<()> {
+        self.full_clock_slots = job.spec.clock_slots(&job.parameters);
+        self.game.open(self.full_clock_slots, accuser.slot)
+    }
+
+    /// Opens a dispute on an auditor's vote of a round that is not final, and was accused in time. The bond comes out of the accusation; the accepted segments follow by [`Dispute::set_base`], all of them in order of place.
     pub fn open_vote<H: Sha256>(&mut self, case: &VoteCase<'_>, round: &mut Round, pool: &mut Pool) -> Result<()> {
         let VoteCase { accuser, job, args, .. } = case;
         let place = args.place as u8;
@@ -100,7 +102,7 @@ impl Dispute {
         round.require_holder(PoolKind::Auditor, place, case.pool_address)?;
         let seat = round.auditors.get(place as usize).ok_or(Error::WrongPlace)?;
         let (vote, disputes) = (seat.vote, seat.vote_disputes.checked_add(1).ok_or(Error::Overflow)?);
-        require(round.is_vote_challengeable(accuser.slot) && vote != [0; 32], Error::NoClaim)?;
+        require(round.status != round::FINAL && vote != [0; 32], Error::NoClaim)?;
         self.begin(accuser, CaseKind::Aggregate, &pool.scope)?;
 
         let count = round.accepted.count_ones();
@@ -131,7 +133,7 @@ impl Dispute {
             ground.start_root = round.base_root;
             ground.carried = ground.state_count;
         }
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.begin_clocks(job, accuser)?;
         round.vote_disputes = round.vote_disputes.checked_add(1).ok_or(Error::Overflow)?;
         if let Some(seat) = round.auditors.get_mut(place as usize) {
             seat.vote_disputes = disputes;
@@ -152,13 +154,12 @@ impl Dispute {
         Ok(())
     }
 
-    /// Opens a dispute on an attestation that was shown, until an audit's length after the time to show it is over. The bond
+    /// Opens a dispute on an attestation that was shown, and was accused in time. The bond
     /// comes out of the accusation; the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open_attestation<H: Sha256>(&mut self, case: &AttestationCase<'_>, pool: &mut Pool) -> Result<()> {
         let AttestationCase { accuser, job, round, segment, place, .. } = case;
         round.require_holder(PoolKind::Auditor, *place, case.pool_address)?;
-        let deadline = int::add(round.vote_deadline_slot, job.spec.audit_slots as u64)?;
-        require(segment.shown & bit(*place) != 0 && accuser.slot < deadline, Error::NoClaim)?;
+        require(segment.shown & bit(*place) != 0, Error::NoClaim)?;
         self.begin(accuser, CaseKind::Attestation, &pool.scope)?;
 
         let seat = round.auditors.get(*place as usize).ok_or(Error::WrongPlace)?;
@@ -172,7 +173,7 @@ impl Dispute {
         let leaf_count = self.game.ground.leaf_count();
         self.game.leaf = attested_leaf::<H>(&seat.preimage, &segment.claim.accumulator_root, leaf_count);
         self.game.trace_root = *trace_root;
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.begin_clocks(job, accuser)?;
         pool.freeze()
     }
 
@@ -191,7 +192,7 @@ impl Dispute {
         ground.inner_steps = 1;
         ground.steps_per_leaf = 1;
         ground.end_root = job.spec.genesis_root;
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.begin_clocks(job, accuser)?;
         job.genesis_disputes = job.genesis_disputes.checked_add(1).ok_or(Error::Overflow)?;
         Ok(())
     }
@@ -205,8 +206,8 @@ impl Dispute {
         Ok((outcome, core::mem::take(&mut self.bond)))
     }
 
-    pub(super) fn convictor(&self) -> Convictor<'_> {
-        Convictor { challenger: &self.challenger, committed_slot: self.committed_slot }
+    pub(super) fn convictor<'a>(&'a self, penalties: &'a Penalties) -> Convictor<'a> {
+        Convictor { challenger: &self.challenger, committed_slot: self.committed_slot, penalties }
     }
 
     /// Takes a convicted auditor out of the job's later rounds, and its stake and pay out of this one. What it claimed stays on record:
@@ -235,6 +236,7 @@ impl Dispute {
         require(matches!(case, CaseKind::Aggregate | CaseKind::Attestation), Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
         let AuditorVerdict { config, job, round, pool, slot } = parties;
+        job.close_accusation()?;
         if case == CaseKind::Aggregate {
             round.vote_disputes = round.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
             let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
@@ -247,11 +249,14 @@ impl Dispute {
                 CaseKind::Aggregate => Offence::ConvictedVote,
                 _ => Offence::ConvictedAttestation,
             };
-            let slashed = if pool.claims_convicted != 0 {
-                // Once: whatever else it claimed, its own bond is gone.
+            let made_slot = round.opened_slot;
+            let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
+            let slice = if case == CaseKind::Aggregate { &mut seat.vote_slice } else { &mut seat.attestation_slice };
+            // A claim that was convicted already has no slice any more, and nothing more is taken of it.
+            let slashed = if *slice == 0 {
                 SlashOutcome::default()
             } else {
-                pool.punish(&config.parameters.penalties, offence, *slot)?
+                pool.convict(&job.parameters.penalties, offence, Convicted { slice, made_slot, slot: *slot })?
             };
             self.strike(job, round, case)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
@@ -260,10 +265,10 @@ impl Dispute {
             }
             // Less stake is left, of which another vote may be more than half.
             recount(round, job, *slot)?;
-            pool.escrow.share(config, &self.convictor(), &slashed)?;
+            pool.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
             Payout { to_challenger: bond, burned: 0 }
         } else {
-            let (burned, kept) = forfeit(config, bond)?;
+            let (burned, kept) = forfeit(config, &job.parameters.penalties, bond)?;
             pool.credit(kept)?;
             Payout { to_challenger: 0, burned }
         };
@@ -277,17 +282,22 @@ impl Dispute {
         require(self.game.ground.case()? == CaseKind::Genesis, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
         job.genesis_disputes = job.genesis_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        job.close_accusation()?;
         if outcome == Outcome::Convicted {
             // What was convicted once already gives nothing more.
             let is_first = job.closed == 0;
             job.closed = 1;
-            let from_bond = config.parameters.penalties.part_of_bond(Offence::FalseGenesis, job.genesis_bond)?;
+            let from_bond = job.parameters.penalties.part_of_bond(Offence::FalseGenesis, job.genesis_bond)?;
             let from_bond = if is_first { from_bond } else { 0 };
             job.genesis_bond = int::sub(job.genesis_bond, from_bond)?;
-            job.escrow.share(config, &self.convictor(), &SlashOutcome { from_bond, from_delegators: 0 })?;
+            job.escrow.share(
+                config,
+                &self.convictor(&job.parameters.penalties),
+                &SlashOutcome { from_bond, from_delegators: 0 },
+            )?;
             return Ok(Payout { to_challenger: bond, burned: 0 });
         }
-        let (burned, kept) = forfeit(config, bond)?;
+        let (burned, kept) = forfeit(config, &job.parameters.penalties, bond)?;
         if job.closed != 0 {
             // Another dispute has closed the job: nothing goes to whoever was convicted.
             config.insure(kept)?;
@@ -299,8 +309,8 @@ impl Dispute {
 }
 
 /// A lost accusation's bond: the row's part of it is burned, the rest is the defendant's.
-pub(super) fn forfeit(config: &mut Config, bond: u64) -> Result<(u64, u64)> {
-    let burned = config.parameters.penalties.part_of_bond(Offence::LostAccusation, bond)?;
+pub(super) fn forfeit(config: &mut Config, penalties: &Penalties, bond: u64) -> Result<(u64, u64)> {
+    let burned = penalties.part_of_bond(Offence::LostAccusation, bond)?;
     config.record_burn(burned)?;
     Ok((burned, int::sub(bond, burned)?))
 }
@@ -319,8 +329,8 @@ const _: () = assert!(MAX_BASES == AGGREGATE_COUNTS as usize);
 mod tests {
     use super::*;
     use crate::{
-        config::TOKEN,
-        round::{self, AuditorSeat},
+        config::{Parameters, TOKEN},
+        round::AuditorSeat,
         settlement::Settlement,
     };
     use bytemuck::Zeroable;
@@ -332,10 +342,11 @@ mod tests {
         let mut config = Config::zeroed();
         config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+        job.parameters = Parameters::DEFAULT;
         job.auditor_count = 2;
         (round.status, round.reward, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
         round.auditor_stake = 2_000 * TOKEN;
-        let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };
+        let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, own_stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };
         round.auditors[..2].fill(seat);
         let mut paid = 0;
         for place in 0..2 {
@@ -343,7 +354,8 @@ mod tests {
             pool.initialise(PoolKind::Auditor, &[place + 1; 32], 0, 0);
             // While its claim is disputed it is not settled; a dispute that opens later finds it paid.
             pool.freeze().unwrap();
-            let mut settlement = Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: 0 };
+            let mut settlement =
+                Settlement { config: &mut config, job: &job, round: &mut round, pool: &mut pool, slot: 0 };
             assert_eq!(settlement.audit(place), Err(Error::PoolFrozen));
             settlement.pool.unfreeze().unwrap();
             paid += settlement.audit(place).unwrap().paid;

@@ -6,7 +6,8 @@
 //! leaf → step → node of the graph → chunk of its output → element → piece of the element's chain. At the bottom the
 //! trainer posts the operand values of at most 256 terms and the chain is run here; if it gives what the trainer claims,
 //! the challenger opens one value that is false. Claims are single-sided: the trainer's are pinned, what the challenger
-//! holds for true is never said, only used. Each side has one clock for all its moves; silence loses.
+//! holds for true is never said, only used. Each side has one clock for all its moves
+//! ([`clock`]); silence loses.
 //!
 //! Invariants: the trace root is set once; a move only ever narrows the place; whoever is on move has the only right to
 //! write the buffer; an outcome never changes.
@@ -14,6 +15,7 @@
 mod account;
 mod challenger;
 mod claims;
+pub mod clock;
 mod game;
 mod ground;
 pub mod instruction;

@@ -40,7 +40,7 @@ pub struct RunVerdict<'a> {
 }
 
 impl Dispute {
-    /// Opens a dispute on a scoring run that can be challenged. The bond comes out of the accusation; the caller counts the dispute in
+    /// Opens a dispute on a scoring run that was accused in time. The bond comes out of the accusation; the caller counts the dispute in
     /// the round ([`Round::open_run_dispute`]); the datasets follow by [`Dispute::set_dataset`], all of them.
     pub fn open_run(
         &mut self,
@@ -51,7 +51,7 @@ impl Dispute {
     ) -> Result<()> {
         let RunCase { accuser, job, .. } = case;
         round.require_holder(PoolKind::Evaluator, run.claim.place, &run.pool)?;
-        round.require_run_challengeable(job, accuser.slot)?;
+        round.require_disputable()?;
         self.begin(accuser, CaseKind::Score, &run.operator)?;
         run.open_dispute(pool)?;
         self.subject = *case.run_address;
@@ -59,7 +59,7 @@ impl Dispute {
         self.job = run.job;
         self.pool = run.pool;
         self.set_run(job, round, run)?;
-        self.game.open(accuser.parameters.clock_slots, accuser.slot)?;
+        self.begin_clocks(job, accuser)?;
         round.open_run_dispute()
     }
 
@@ -97,16 +97,17 @@ impl Dispute {
         require(self.game.ground.case()? == CaseKind::Score, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
         let RunVerdict { config, job, round, run, pool, slot } = parties;
+        job.close_accusation()?;
         round.close_run_dispute()?;
         let payout = if outcome == Outcome::Convicted {
-            let (slashed, is_scored_by_it) = run.convict(round, pool, &config.parameters.penalties, *slot)?;
-            run.escrow.share(config, &self.convictor(), &slashed)?;
+            let (slashed, is_scored_by_it) = run.convict(round, pool, &job.parameters, *slot)?;
+            run.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
             if is_scored_by_it {
                 round.undo(job, config);
             }
             Payout { to_challenger: bond, burned: 0 }
         } else {
-            let (burned, kept) = forfeit(config, bond)?;
+            let (burned, kept) = forfeit(config, &job.parameters.penalties, bond)?;
             pool.credit(kept)?;
             Payout { to_challenger: 0, burned }
         };

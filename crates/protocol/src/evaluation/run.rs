@@ -7,10 +7,12 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
-    Address, Error, Header, Result, account, evaluation,
+    Address, Error, Header, Result, account,
+    config::Parameters,
+    evaluation,
     finality::accusation::Escrow,
     job::Job,
-    penalties::{Offence, Penalties},
+    penalties::{Convicted, Offence},
     pool::{Pool, SlashOutcome},
     round::{self, Round},
 };
@@ -98,7 +100,7 @@ impl ScoringRun {
         &mut self,
         round: &mut Round,
         pool: &mut Pool,
-        penalties: &Penalties,
+        parameters: &Parameters,
         slot: u64,
     ) -> Result<(SlashOutcome, bool)> {
         if self.status == CONVICTED {
@@ -112,11 +114,16 @@ impl ScoringRun {
         }
         seat.status = evaluation::CONVICTED;
         let is_scored_by_it = round.status == round::SCORED && evaluation::medians(round) != Some(round.scores);
-        Ok((pool.punish(penalties, Offence::ConvictedRun, slot)?, is_scored_by_it))
+        if is_scored_by_it {
+            evaluation::rejudge(round, parameters.score_tolerance)?;
+        }
+        let seat = round.evaluators.get_mut(self.claim.place as usize).ok_or(Error::WrongPlace)?;
+        let claim = Convicted { slice: &mut seat.slice, made_slot: seat.committed_slot, slot };
+        Ok((pool.convict(&parameters.penalties, Offence::ConvictedRun, claim)?, is_scored_by_it))
     }
 }
 
-/// Until when scoring runs of a round may be disputed before its tally: the time for reveals once more.
+/// From when on a round is scored whose scoring runs differ: the time for reveals once more.
 pub fn dispute_deadline(round: &Round, job: &Job) -> Result<u64> {
     round::deadline(round.reveal_deadline_slot, job.spec.evaluation_slots)
 }

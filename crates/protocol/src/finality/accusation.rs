@@ -11,9 +11,10 @@ use sip_proof::Sha256;
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
+    dispute::CaseKind,
     evaluation::run::{self, ScoringRun},
     job::{Job, bit},
-    penalties::Offence,
+    penalties::{Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{AuditorSeat, Round},
     segment::{CONVICTED, Segment},
@@ -40,9 +41,11 @@ pub struct Accusation {
     pub bond: u64,
     /// When it was committed.
     pub committed_slot: u64,
+    /// The job of the claim, whose open accusations it counts among.
+    pub job: Address,
 }
 
-account!(Accusation, Accusation, 88, liabilities: |accusation| Ok(accusation.bond));
+account!(Accusation, Accusation, 120, liabilities: |accusation| Ok(accusation.bond));
 
 /// What an accusation commits: sha256("sip.accuse.2" ‖ subject ‖ place ‖ challenger ‖ salt). The subject is the segment that is accused
 /// or was attested, the scoring run, of a vote the round, of a genesis state the job; the place is the auditor's, or [`NO_PLACE`].
@@ -87,13 +90,19 @@ impl Escrow {
 
     /// Shares out what a conviction took ([`Config::share`]): the bounty out of the own bond waits here.
     pub fn share(&mut self, config: &mut Config, accuser: &Convictor<'_>, slashed: &SlashOutcome) -> Result<()> {
-        let bounty = config.share(slashed)?;
+        let bounty = config.share(accuser.penalties, slashed)?;
         self.award(accuser.challenger, accuser.committed_slot, bounty)
     }
 
     /// Shares out what a conviction by silence took: what would be a bounty waits here, nobody's.
-    pub fn share_silence(&mut self, config: &mut Config, slashed: &SlashOutcome, slot: u64) -> Result<()> {
-        let bounty = config.share(slashed)?;
+    pub fn share_silence(
+        &mut self,
+        config: &mut Config,
+        penalties: &Penalties,
+        slashed: &SlashOutcome,
+        slot: u64,
+    ) -> Result<()> {
+        let bounty = config.share(penalties, slashed)?;
         self.bounty = int::add(self.bounty, bounty)?;
         if self.is_nobodys() {
             self.slot = slot;
@@ -128,6 +137,8 @@ pub struct Convictor<'a> {
     pub challenger: &'a Address,
     /// When its accusation was committed.
     pub committed_slot: u64,
+    /// The job's table of penalties.
+    pub penalties: &'a Penalties,
 }
 
 /// A claim, as an accusation sees it.
@@ -139,6 +150,8 @@ pub struct Claim {
     pub place: u8,
     /// When it was made, or could be at the earliest: what accused it before accuses something else.
     pub made_slot: u64,
+    /// The last slot in which an accusation of it may be committed: see [`crate::finality::window`].
+    pub accusable_until: u64,
     /// Whether it was convicted.
     pub is_convicted: bool,
     /// Where its bounty waits.
@@ -146,23 +159,25 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// A trainer's segment, whatever in it is accused.
-    pub fn of_segment(address: &Address, segment: &Segment) -> Claim {
+    /// A trainer's segment of a round, whatever in it is accused.
+    pub fn of_segment(address: &Address, segment: &Segment, round: &Round) -> Claim {
         Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: segment.committed_slot,
+            accusable_until: round.segment_accusable_until(segment),
             is_convicted: segment.status == CONVICTED,
             escrow: segment.escrow,
         }
     }
 
-    /// An evaluator's scoring run.
-    pub fn of_run(address: &Address, run: &ScoringRun) -> Claim {
+    /// An evaluator's scoring run of a round.
+    pub fn of_run(address: &Address, run: &ScoringRun, round: &Round) -> Claim {
         Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: run.revealed_slot,
+            accusable_until: round.accusable_until(CaseKind::Score),
             is_convicted: run.status == run::CONVICTED,
             escrow: run.escrow,
         }
@@ -175,6 +190,7 @@ impl Claim {
             subject: *address,
             place: auditor.place,
             made_slot: seat.voted_slot,
+            accusable_until: round.accusable_until(CaseKind::Aggregate),
             is_convicted: seat.is_vote_convicted != 0,
             escrow: auditor.pool.escrow,
         })
@@ -187,6 +203,7 @@ impl Claim {
             subject: *address,
             place: auditor.place,
             made_slot: round.vote_deadline_slot.saturating_sub(auditor.job.spec.vote_slots as u64),
+            accusable_until: round.accusable_until(CaseKind::Attestation),
             is_convicted: seat.convicted_attestations & bit(segment.claim.place) != 0,
             escrow: auditor.pool.escrow,
         })
@@ -198,6 +215,8 @@ impl Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: job.created_slot,
+            // As long as its bond is there.
+            accusable_until: u64::MAX,
             is_convicted: job.closed != 0,
             escrow: job.escrow,
         }
@@ -242,30 +261,52 @@ pub struct Revealed {
 pub struct Reveal<'a> {
     /// What it accuses.
     pub claim: &'a Claim,
+    /// The claim's job.
+    pub job: &'a Address,
     /// Who opens.
     pub challenger: &'a Address,
     /// The salt.
     pub salt: &'a [u8; 32],
 }
 
+/// What is committed.
+pub struct Commitment<'a> {
+    /// Who accuses.
+    pub challenger: &'a Address,
+    /// See [`hash`].
+    pub hash: &'a [u8; 32],
+    /// The address of the job of the claim.
+    pub job_address: &'a Address,
+    /// The bond of one.
+    pub parameters: &'a Parameters,
+    /// The present slot.
+    pub slot: u64,
+}
+
 impl Accusation {
-    /// Commits; the bond comes into the vault by the caller.
-    pub fn commit(&mut self, challenger: &Address, hash: &[u8; 32], parameters: &Parameters, slot: u64) {
-        self.challenger = *challenger;
-        self.hash = *hash;
-        self.bond = parameters.dispute_bond;
-        self.committed_slot = slot;
+    /// Commits; the bond ([`Job::accusation_bond`]) comes into the vault by the caller.
+    #[inline(always)]
+    pub fn commit(&mut self, commitment: &Commitment<'_>, job: &mut Job) -> Result<()> {
+        self.challenger = *commitment.challenger;
+        self.hash = *commitment.hash;
+        self.job = *commitment.job_address;
+        self.bond = job.accusation_bond(commitment.parameters.dispute_bond)?;
+        self.committed_slot = commitment.slot;
+        job.open_accusation()
     }
 
     fn check<H: Sha256>(&self, reveal: &Reveal<'_>) -> Result<()> {
-        let Reveal { claim, challenger, salt } = *reveal;
-        if self.challenger != *challenger || hash::<H>(&claim.subject, claim.place, challenger, salt) != self.hash {
+        let Reveal { claim, job, challenger, salt } = *reveal;
+        if self.job != *job
+            || self.challenger != *challenger
+            || hash::<H>(&claim.subject, claim.place, challenger, salt) != self.hash
+        {
             return Err(Error::WrongAccusation);
         }
         Ok(())
     }
 
-    /// Opens it, between a slot and [`REVEAL_SLOTS`] later. What it accuses was claimed before it, and stands.
+    /// Opens it, between a slot and [`REVEAL_SLOTS`] later. What it accuses was claimed before it, could be accused then, and stands.
     #[inline(always)]
     pub fn reveal<H: Sha256>(&mut self, reveal: &Reveal<'_>, slot: u64) -> Result<Revealed> {
         self.check::<H>(reveal)?;
@@ -278,6 +319,9 @@ impl Accusation {
         if self.committed_slot < reveal.claim.made_slot {
             return Err(Error::AccusationTooOld);
         }
+        if self.committed_slot > reveal.claim.accusable_until {
+            return Err(Error::NoClaim);
+        }
         if !reveal.claim.stands(self.committed_slot) {
             return Err(Error::ClaimConvicted);
         }
@@ -287,20 +331,22 @@ impl Accusation {
     /// Takes it back whole, because nothing is left to accuse: the claim is convicted and its bounty another's, or what it
     /// accused was replaced. Returns the bond.
     #[inline(always)]
-    pub fn withdraw<H: Sha256>(&mut self, reveal: &Reveal<'_>) -> Result<u64> {
+    pub fn withdraw<H: Sha256>(&mut self, reveal: &Reveal<'_>, job: &mut Job) -> Result<u64> {
         self.check::<H>(reveal)?;
         if reveal.claim.stands(self.committed_slot) && self.committed_slot >= reveal.claim.made_slot {
             return Err(Error::AccusationStands);
         }
+        job.close_accusation()?;
         Ok(core::mem::take(&mut self.bond))
     }
 
     /// Ends one that was not opened in time. Returns what is left of the bond.
     #[inline(always)]
-    pub fn expire(&mut self, config: &mut Config, slot: u64) -> Result<u64> {
+    pub fn expire(&mut self, config: &mut Config, job: &mut Job, slot: u64) -> Result<u64> {
         if slot.saturating_sub(self.committed_slot) <= REVEAL_SLOTS {
             return Err(Error::AccusationRunning);
         }
+        job.close_accusation()?;
         let bond = core::mem::take(&mut self.bond);
         let forfeited = config.parameters.penalties.part_of_bond(Offence::ExpiredAccusation, bond)?;
         config.insure(forfeited)?;
@@ -316,22 +362,28 @@ mod tests {
 
     const CHALLENGER: Address = [2; 32];
     const SALT: [u8; 32] = [3; 32];
+    const JOB: Address = [4; 32];
 
     fn claim() -> Claim {
-        Claim { subject: [1; 32], place: 4, made_slot: 100, is_convicted: false, escrow: Escrow::default() }
+        let (made_slot, accusable_until) = (100, 120);
+        let (is_convicted, escrow) = (false, Escrow::default());
+        Claim { subject: [1; 32], place: 4, made_slot, accusable_until, is_convicted, escrow }
     }
 
     fn accusation() -> Accusation {
         let mut accusation = Accusation::zeroed();
         let committed = hash::<HostSha256>(&[1; 32], 4, &CHALLENGER, &SALT);
-        accusation.commit(&CHALLENGER, &committed, &Parameters::DEFAULT, 100);
+        let parameters = &Parameters::DEFAULT;
+        let commitment =
+            Commitment { challenger: &CHALLENGER, hash: &committed, job_address: &JOB, parameters, slot: 100 };
+        accusation.commit(&commitment, &mut Job::zeroed()).unwrap();
         accusation
     }
 
     #[test]
     fn an_accusation_is_opened_in_its_time_by_its_challenger_on_its_claim() {
         let (accusation, claim) = (accusation(), claim());
-        let reveal = Reveal { claim: &claim, challenger: &CHALLENGER, salt: &SALT };
+        let reveal = Reveal { claim: &claim, job: &JOB, challenger: &CHALLENGER, salt: &SALT };
         let at = |reveal: &Reveal<'_>, slot| {
             let mut copy = accusation;
             copy.reveal::<HostSha256>(reveal, slot)
@@ -343,6 +395,7 @@ mod tests {
         let other = [9; 32];
         assert_eq!(at(&Reveal { challenger: &other, ..reveal }, 101), Err(Error::WrongAccusation));
         assert_eq!(at(&Reveal { salt: &other, ..reveal }, 101), Err(Error::WrongAccusation));
+        assert_eq!(at(&Reveal { job: &other, ..reveal }, 101), Err(Error::WrongAccusation));
         // Neither another subject nor another place of the same one: an attestation is not the segment, nor another's attestation.
         for claim in
             [Claim { subject: other, ..claim }, Claim { place: 5, ..claim }, Claim { place: NO_PLACE, ..claim }]
@@ -362,20 +415,42 @@ mod tests {
         config.parameters = Parameters::DEFAULT;
         let accusation = accusation();
         let mut expired = accusation;
-        assert_eq!(expired.expire(&mut config, 100 + REVEAL_SLOTS), Err(Error::AccusationRunning));
-        assert_eq!(expired.expire(&mut config, 101 + REVEAL_SLOTS), Ok(75 * TOKEN));
+        let mut job = Job::zeroed();
+        job.open_accusations = 1;
+        assert_eq!(expired.expire(&mut config, &mut job, 100 + REVEAL_SLOTS), Err(Error::AccusationRunning));
+        assert_eq!(expired.expire(&mut config, &mut job, 101 + REVEAL_SLOTS), Ok(75 * TOKEN));
+        assert_eq!(job.open_accusations, 0);
         assert_eq!((config.buckets.insurance, expired.bond), (25 * TOKEN, 0));
         let back = |is_convicted, bounty, slot, made_slot| {
             let escrow = Escrow { bounty, slot, challenger: [7; 32] };
             let claim = Claim { is_convicted, escrow, made_slot, ..claim() };
             let mut copy = accusation;
-            copy.withdraw::<HostSha256>(&Reveal { claim: &claim, challenger: &CHALLENGER, salt: &SALT })
+            let mut job = Job::zeroed();
+            job.open_accusations = 1;
+            let reveal = Reveal { claim: &claim, job: &JOB, challenger: &CHALLENGER, salt: &SALT };
+            copy.withdraw::<HostSha256>(&reveal, &mut job)
         };
         assert_eq!(back(false, 0, 0, 100), Err(Error::AccusationStands));
         assert_eq!(back(true, 5, 101, 100), Err(Error::AccusationStands));
         assert_eq!(back(true, 5, 100, 100), Ok(100 * TOKEN));
         assert_eq!(back(true, 0, 101, 100), Ok(100 * TOKEN));
         assert_eq!(back(false, 0, 0, 101), Ok(100 * TOKEN));
+    }
+
+    #[test]
+    fn each_accusation_that_is_open_in_a_job_raises_the_next_ones_bond_up_to_sixteen() {
+        let mut job = Job::zeroed();
+        let hash = [9; 32];
+        for number in 1..=40u64 {
+            let parameters = &Parameters::DEFAULT;
+            let commitment =
+                Commitment { challenger: &CHALLENGER, hash: &hash, job_address: &JOB, parameters, slot: 1 };
+            let mut accusation = Accusation::zeroed();
+            accusation.commit(&commitment, &mut job).unwrap();
+            assert_eq!((accusation.bond, job.open_accusations), (number.min(16) * 100 * TOKEN, number));
+        }
+        job.open_accusations = 0;
+        assert_eq!(job.close_accusation(), Err(Error::Underflow));
     }
 
     #[test]
@@ -402,7 +477,7 @@ mod tests {
         let taken = SlashOutcome { from_bond: 80, from_delegators: 0 };
         let mut escrow = Escrow::default();
         assert_eq!(escrow.release(), Err(Error::BountyOwned));
-        escrow.share_silence(&mut config, &taken, 500).unwrap();
+        escrow.share_silence(&mut config, &Penalties::DEFAULT, &taken, 500).unwrap();
         assert_eq!((escrow.bounty, escrow.slot), (40, 500));
         assert_eq!(escrow.claim(false, u64::MAX), Err(Error::BountyHeld));
         // However late it was committed, an accusation takes it; an earlier one takes it over.

@@ -295,7 +295,7 @@ impl Demand {
     /// who asked: the fee, and if it was this that convicted a few fees out of the slash.
     pub fn fail_state(&mut self, verdict: &mut Verdict<'_>) -> Result<u64> {
         self.require_silence(verdict.slot)?;
-        let fee = int::bps(verdict.config.parameters.dispute_bond, FEE_BPS, Rounding::Up)?;
+        let fee = int::bps(verdict.job.parameters.dispute_bond, FEE_BPS, Rounding::Up)?;
         let compensated = verdict.convict_silence(int::mul(fee, VAIN_FEES)?)?;
         verdict.segment.close_demand()?;
         verdict.close()?;
@@ -434,9 +434,11 @@ mod tests {
             let mut config = Config::zeroed();
             config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
             let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+            job.parameters = Parameters::DEFAULT;
             let (mut segment, mut pool) = (Segment::zeroed(), Pool::zeroed());
             pool.initialise(PoolKind::Trainer, &ANSWERER, 0, 0);
             pool.self_bond = 1_000 * TOKEN;
+            segment.slice = pool.self_bond;
             (round.open_challenges, segment.open_disputes, segment.open_demands) = (1, 1, 1);
             pool.freeze().unwrap();
             let (mut demand, _) = demand(&[5; 10], 0);

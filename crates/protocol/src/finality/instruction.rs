@@ -9,9 +9,9 @@ instructions! {
     /// Commits an accusation: its bond and a hash that does not tell whom it accuses.
     ///
     /// Accounts: [signer, writable] challenger and payer · config · [writable] accusation (created) · [writable] challenger's token account ·
-    /// [writable] vault · token program · system program.
+    /// [writable] vault · token program · system program · [writable] job of the claim.
     ///
-    /// - one account per challenger and hash; the bond moves into the vault
+    /// - one account per challenger and hash; the bond moves into the vault: one more for each accusation that is open in the job, 16 at most
     CommitAccusation = 80 {
         /// See [`super::accusation::hash`].
         hash: [u8; 32],
@@ -20,10 +20,10 @@ instructions! {
     /// Takes an accusation back whole that has nothing left to accuse.
     ///
     /// Accounts: [signer, writable] challenger · config · [writable] accusation · [writable] a token account of the challenger ·
-    /// [writable] vault · token program · the subject: segment, scoring run, of a vote the round, of a genesis state the job · and of an auditor's
-    /// claim its job · its round · its pool.
+    /// [writable] vault · token program · [writable] job · and unless it is of the genesis state: the subject: segment, scoring run, of a vote
+    /// the round · its round · and of an auditor's claim its pool.
     ///
-    /// - the accusation is the signer's, of this claim
+    /// - the accusation is the signer's, of this claim, and was committed in its job
     /// - the claim is convicted and its bounty another's who committed earlier; or it was made after the accusation
     /// - the account is closed to the challenger
     WithdrawAccusation = 81 {
@@ -36,7 +36,7 @@ instructions! {
     /// Ends an accusation that was not opened in time.
     ///
     /// Accounts: [writable] config · [writable] accusation · [writable] challenger · [writable] a token account of the challenger · [writable]
-    /// vault · token program.
+    /// vault · token program · [writable] job.
     ///
     /// - anyone may; 1 500 slots have passed; the penalties' part of the bond is insured, the rest goes back
     /// - the account is closed to the challenger
@@ -55,8 +55,8 @@ instructions! {
     ///
     /// Accounts: [writable] job · [writable] round.
     ///
-    /// - anyone may; the round is scored and the oldest that is not final; its challenge deadline and the deadline for revealing
-    ///   scores are reached; no dispute (on segments, votes or scoring runs) and no demand is open
+    /// - anyone may; the round is scored and the oldest that is not final; the last slot for opening a dispute on any of its claims is over
+    ///   ([`super::window`]); no dispute (on segments, votes or scoring runs) and no demand is open
     FinalizeRound = 84 {}
 
     /// Undoes a round that builds on one that was undone.

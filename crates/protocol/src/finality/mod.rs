@@ -12,16 +12,17 @@ pub mod availability;
 pub mod closing;
 pub mod instruction;
 pub mod seed;
+pub mod window;
 
 use bytemuck::{Pod, Zeroable};
-use sip_arith::int;
 use sip_proof::Sha256;
 
 use crate::{
     Error, Result,
     config::Config,
-    evaluation,
+    dispute::CaseKind,
     job::{Job, MAX_DOMAINS},
+    quality::Fit,
     round::{self, Round},
 };
 
@@ -113,8 +114,8 @@ pub struct Standing {
     pub last_score: u32,
     /// Scored rounds on the chain.
     pub rounds_scored: u32,
-    /// Moving average of improvements, micro-nats per token.
-    pub improvement_average: u64,
+    /// What the job remembered of its curve.
+    pub fit: Fit,
 }
 
 impl Standing {
@@ -124,7 +125,7 @@ impl Standing {
             last_scores: job.last_scores,
             last_score: job.last_score,
             rounds_scored: job.rounds_scored,
-            improvement_average: job.improvement_average,
+            fit: job.fit,
         }
     }
 
@@ -132,38 +133,23 @@ impl Standing {
         job.last_scores = self.last_scores;
         job.last_score = self.last_score;
         job.rounds_scored = self.rounds_scored;
-        job.improvement_average = self.improvement_average;
+        job.fit = self.fit;
     }
 }
 
 impl Round {
-    /// Checks that a segment of the round may still be challenged: from the end of the commitments to the challenge deadline,
-    /// whatever became of the round.
+    /// Checks that what the round's segments hand over may be demanded, and a segment of it accused, in this slot: from the end of the
+    /// commitments until nobody can accuse one any more, whatever became of the round.
     pub fn require_challengeable(&self, slot: u64) -> Result<()> {
         let has_segments = self.status != round::OPEN && self.status != round::FINAL;
-        if has_segments && slot < self.challenge_deadline_slot { Ok(()) } else { Err(Error::WrongRoundStatus) }
+        let is_open = slot <= self.accusable_until(CaseKind::Segment);
+        if has_segments && is_open { Ok(()) } else { Err(Error::WrongRoundStatus) }
     }
 
-    /// From this slot on it can be final: its segments cannot be challenged any more, and the time to reveal scores of its next base is
-    /// over. Votes for that base can be challenged until then.
-    pub fn challenge_end_slot(&self) -> u64 {
-        self.challenge_deadline_slot.max(self.reveal_deadline_slot)
-    }
-
-    /// Whether a vote for its next base may still be challenged.
-    pub fn is_vote_challengeable(&self, slot: u64) -> bool {
-        self.status >= round::CLOSED && self.status != round::FINAL && slot < self.challenge_end_slot()
-    }
-
-    /// Checks that a scoring run of its next base may still be challenged: before the tally until the time for it is over, after it until
-    /// the round can be final.
-    pub fn require_run_challengeable(&self, job: &Job, slot: u64) -> Result<()> {
-        let end_slot = match self.status {
-            round::AGGREGATED => evaluation::dispute_deadline(self, job)?,
-            round::SCORED => self.challenge_end_slot(),
-            _ => 0,
-        };
-        if slot < end_slot { Ok(()) } else { Err(Error::WrongRoundStatus) }
+    /// Checks that a dispute on a claim of the round may be opened as far as its phase goes: its segments are committed for good, it is
+    /// not final. Whether the accusation came in time, the accusation checks ([`accusation::Accusation::reveal`]).
+    pub fn require_disputable(&self) -> Result<()> {
+        if self.status != round::OPEN && self.status != round::FINAL { Ok(()) } else { Err(Error::WrongRoundStatus) }
     }
 
     /// A dispute on a scoring run begins.
@@ -214,7 +200,7 @@ impl Round {
     #[inline(always)]
     pub fn finalise<H: Sha256>(&mut self, job: &mut Job, slot: u64) -> Result<()> {
         self.require_status(round::SCORED)?;
-        if slot < self.challenge_end_slot() || self.open_challenges != 0 || self.vote_disputes != 0 {
+        if !self.is_beyond_challenge(slot) {
             return Err(Error::ChallengeOpen);
         }
         job.chain.finalise(self.index)?;
@@ -262,27 +248,20 @@ impl Round {
         Ok(())
     }
 
-    /// Checks that everyone may be settled: the round is final; or void, and if it was undone nobody can be challenged any
-    /// more.
+    /// Checks that everyone may be settled: the round is final; or void, and nobody can be challenged any more.
     #[inline(always)]
     pub fn require_settleable(&self, slot: u64) -> Result<()> {
         match self.status {
             round::FINAL => Ok(()),
-            round::VOID if self.is_undone == 0 || self.is_beyond_challenge(slot) => Ok(()),
+            round::VOID if self.is_beyond_challenge(slot) => Ok(()),
             round::VOID => Err(Error::ChallengeOpen),
             _ => Err(Error::NotFinal),
         }
     }
 
-    /// Whether none of its segments can be convicted any more.
-    pub fn is_beyond_challenge(&self, slot: u64) -> bool {
-        self.status == round::FINAL || (slot >= self.challenge_deadline_slot && self.open_challenges == 0)
-    }
-
-    /// Whether no accusation of one of its segments can be opened any more, not one that was committed in the last slot for it either.
+    /// Whether no accusation of a claim of the round can be opened any more, not one that was committed in the last slot for it either.
     pub fn is_beyond_accusation(&self, slot: u64) -> Result<bool> {
-        let deadline = int::add(self.challenge_deadline_slot, accusation::REVEAL_SLOTS)?;
-        Ok(self.status == round::FINAL || slot > deadline)
+        Ok(self.status == round::FINAL || slot > self.disputable_until())
     }
 
     /// Whether the round was undone before its segments were frozen: then nobody earned and nobody missed anything.
@@ -349,7 +328,8 @@ mod tests {
                         let is_parent_final = parent == NO_ROUND
                             || rounds.iter().any(|round| round.index == parent && round.status == round::FINAL);
                         let may = rounds[place].status == round::SCORED && is_parent_final;
-                        prop_assert_eq!(rounds[place].finalise::<sip_proof::HostSha256>(&mut job, 0).is_ok(), may);
+                        let slot = accusation::REVEAL_SLOTS + 1;
+                        prop_assert_eq!(rounds[place].finalise::<sip_proof::HostSha256>(&mut job, slot).is_ok(), may);
                     }
                     _ => {}
                 }

@@ -213,7 +213,7 @@ fn activating_often_takes_nothing_by_rounding() {
 }
 
 #[test]
-fn rewards_without_holders_wait_for_the_next_holder() {
+fn rewards_without_holders_are_nobodys_and_go_back() {
     let mut pool = Pool::zeroed();
     pool.initialise(PoolKind::Attention, &[1; 32], 0, 0);
     pool.credit(500).unwrap();
@@ -223,7 +223,8 @@ fn rewards_without_holders_wait_for_the_next_holder() {
     position.deposit(&mut pool, 1_000, 0, 0, 0).unwrap();
     assert_eq!(position.claim(&mut pool), Err(Error::NothingToClaim));
     pool.credit(500).unwrap();
-    assert_eq!(position.claim(&mut pool), Ok(1_000));
+    assert_eq!(position.claim(&mut pool), Ok(500));
+    assert_eq!((pool.take_unowned(), pool.take_unowned()), (Ok(500), Ok(0)));
     assert_eq!(pool.rewards_owed, 0);
 }
 

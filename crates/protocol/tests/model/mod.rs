@@ -8,6 +8,7 @@ use sip_protocol::{
     Account, Error, Result,
     config::{CAP, Config, Parameters, TOKEN},
     emission::{Emission, Schedule},
+    epoch::RoundWork,
     fees::{Fees, Payment},
     penalties::{Offence, Penalties},
     pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
@@ -207,7 +208,7 @@ impl World {
                 };
                 let taken = pool.punish(&penalties, offence, slot)?;
                 if matches!(offence, Offence::ConvictedSegment | Offence::UnavailableState) {
-                    let bounty = self.config.share(&taken)?;
+                    let bounty = self.config.share(&penalties, &taken)?;
                     assert!(bounty <= taken.from_bond / 2, "convicting oneself would pay");
                     *wallet += bounty;
                 } else {
@@ -263,8 +264,11 @@ impl World {
             }
             22 => self.emission.settle_pool(pool, slot).map(|_| ()),
             23 => {
-                let drawn =
-                    self.emission.reward_round(&mut self.config, 1 + source.below(9), 1 + source.below(5_000))?;
+                let drawn = {
+                    let (nodes, steps_per_node) = (1 + source.below(9), 1 + source.below(5_000));
+                    let most = self.config.parameters.round_reward;
+                    self.emission.reward_round(&mut self.config, &RoundWork { nodes, steps_per_node, most })?
+                };
                 let paid = amount(source, drawn);
                 self.config.buckets.operator_rewards -= paid;
                 pool.credit(paid)

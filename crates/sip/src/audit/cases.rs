@@ -93,12 +93,14 @@ impl Case<'_> {
         Ok(match self.claim {
             Claim::Genesis => accusation::Claim::of_genesis(subject.as_array(), job),
             Claim::Segment { place, .. } => {
-                let stands = self.seen()?.segment(place).with_context(missing)?;
-                accusation::Claim::of_segment(subject.as_array(), &stands.state)
+                let seen = self.seen()?;
+                let stands = seen.segment(place).with_context(missing)?;
+                accusation::Claim::of_segment(subject.as_array(), &stands.state, &seen.round)
             }
             Claim::Run { place, .. } => {
-                let stands = self.seen()?.run(place).with_context(missing)?;
-                accusation::Claim::of_run(subject.as_array(), &stands.state)
+                let seen = self.seen()?;
+                let stands = seen.run(place).with_context(missing)?;
+                accusation::Claim::of_run(subject.as_array(), &stands.state, &seen.round)
             }
             Claim::Vote { place, .. } => {
                 let round = &self.seen()?.round;
@@ -124,7 +126,8 @@ impl Case<'_> {
     /// Lets something be made of the accusation before it is opened.
     fn with_hidden<T>(&self, make: impl FnOnce(&Hidden<'_>) -> T) -> Result<T> {
         let (subject, salt) = (self.subject()?, self.salt()?);
-        Ok(make(&Hidden { challenger: &self.wallet, subject: &subject, place: self.place(), salt: &salt }))
+        let (challenger, job) = (&self.wallet, &self.job);
+        Ok(make(&Hidden { challenger, job, subject: &subject, place: self.place(), salt: &salt }))
     }
 
     /// The account that the accusation waits in.
@@ -140,26 +143,25 @@ impl Case<'_> {
     /// Whether an accusation that waits has nothing left to accuse, so that it comes back whole.
     pub(super) fn is_moot(&self, waiting: &accusation::Accusation) -> Result<bool> {
         let (claim, salt) = (self.accused()?, self.salt()?);
-        let reveal = accusation::Reveal { claim: &claim, challenger: self.wallet.as_array(), salt: &salt };
-        let mut copy = *waiting;
-        Ok(copy.withdraw::<HostSha256>(&reveal).is_ok())
+        let (job, challenger) = (self.job.as_array(), self.wallet.as_array());
+        let reveal = accusation::Reveal { claim: &claim, job, challenger, salt: &salt };
+        let (mut copy, mut job) = (*waiting, *self.here.job);
+        Ok(copy.withdraw::<HostSha256>(&reveal, &mut job).is_ok())
     }
 
     /// Takes it back.
     pub(super) fn withdraw(&self) -> Result<Instruction> {
+        let round = if self.claim == Claim::Genesis { None } else { Some(self.seen()?.address) };
         let auditor = match self.claim {
-            Claim::Vote { .. } | Claim::Attestation { .. } => {
-                Some((self.seen()?.address, self.pool().context("the claim has no pool")?))
-            }
+            Claim::Vote { .. } | Claim::Attestation { .. } => Some(self.pool().context("the claim has no pool")?),
             _ => None,
         };
-        let auditor = auditor.as_ref().map(|(round, pool)| [&self.job, round, pool]);
-        self.with_hidden(|hidden| self.program.withdraw_hidden(hidden, auditor))
+        self.with_hidden(|hidden| self.program.withdraw_hidden(hidden, round.as_ref(), auditor.as_ref()))
     }
 
     /// Ends one that was not opened in time.
     pub(super) fn expire(&self) -> Result<Instruction> {
-        self.with_hidden(|hidden| self.program.expire_accusation(&self.wallet, &hidden.hash()))
+        self.with_hidden(|hidden| self.program.expire_accusation(&self.wallet, &self.job, &hidden.hash()))
     }
 
     /// Opens it: from here on there is a dispute. Of a segment, about this part of it, or about its steps.

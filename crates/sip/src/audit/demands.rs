@@ -82,10 +82,13 @@ impl<L: Ledger> Watch<'_, L> {
         })
     }
 
-    /// Whether the operator replays only what it draws, and this is not among it.
+    /// Whether the operator replays only what it draws, and this is not among it: nor is it by somebody who was convicted, whose
+    /// whole past is opened as far as it can be accused.
     pub(super) fn is_left_to_others(&self, here: &Here, seen: &Seen, stands: &Stands) -> bool {
         let Some(operator) = self.operator.filter(|_| self.drawn_only) else { return false };
-        operator.has_revealed(seen) && !operator.draws(here, seen, stands)
+        let is_suspect =
+            here.has_convicted(&stands.state.operator) && seen.round.require_challengeable(here.slot).is_ok();
+        operator.has_revealed(seen) && !operator.draws(here, seen, stands) && !is_suspect
     }
 
     /// Whether a demand of ours on a round's segments runs.

@@ -3,10 +3,11 @@
 use sip_proof::HostSha256;
 use sip_protocol::audit::Closing;
 use sip_protocol::config::Config;
+use sip_protocol::dispute::CaseKind;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::pool::Pool;
 use sip_protocol::round::{self, Round};
-use sip_protocol::segment::Segment;
+use sip_protocol::segment::{self, Segment};
 use sip_protocol::{
     attestation,
     evaluation::{self, ScoringRun},
@@ -65,6 +66,11 @@ impl Seen {
         self.segments.iter().filter(is_accepted).map(|stands| stands.address).collect()
     }
 
+    /// Whether an accusation of its claims of a kind can be committed in this slot.
+    pub(super) fn is_accusable(&self, kind: CaseKind, slot: u64) -> bool {
+        self.round.require_disputable().is_ok() && slot <= self.round.accusable_until(kind)
+    }
+
     /// Whether nothing more can come of it.
     pub(super) fn is_over(&self) -> bool {
         self.round.status == round::FINAL || self.round.status == round::VOID
@@ -74,14 +80,6 @@ impl Seen {
     pub(super) fn draw(&self, auditor: u8) -> Option<[u8; 32]> {
         let seat = self.round.auditors.get(usize::from(auditor))?;
         (seat.revealed != 0).then_some(seat.preimage)
-    }
-
-    /// Until when attestations can be accused.
-    pub(super) fn attestation_end_slot(&self, job: &Job) -> u64 {
-        match self.round.vote_deadline_slot {
-            0 => 0,
-            deadline => deadline.saturating_add(job.spec.audit_slots.into()),
-        }
     }
 }
 
@@ -99,6 +97,12 @@ impl Here {
 
     pub(super) fn round(&self, index: u32) -> Option<&Seen> {
         self.rounds.iter().find(|seen| seen.index() == index)
+    }
+
+    /// Whether somebody was convicted of a segment, as far as the rounds tell that are not over.
+    pub(super) fn has_convicted(&self, operator: &[u8; 32]) -> bool {
+        let mut segments = self.rounds.iter().flat_map(|seen| &seen.segments).map(|stands| &stands.state);
+        segments.any(|segment| segment.status == segment::CONVICTED && segment.operator == *operator)
     }
 
     /// The round of a claim.
@@ -162,10 +166,10 @@ impl Here {
         match claim {
             Claim::Genesis => false,
             Claim::Segment { .. } => seen.round.require_challengeable(self.slot).is_ok(),
-            Claim::Run { .. } => seen.round.require_run_challengeable(&self.job, self.slot).is_ok(),
-            Claim::Vote { .. } => seen.round.is_vote_challengeable(self.slot) && self.claimed(claim).is_some(),
+            Claim::Run { .. } => seen.is_accusable(CaseKind::Score, self.slot),
+            Claim::Vote { .. } => seen.is_accusable(CaseKind::Aggregate, self.slot) && self.claimed(claim).is_some(),
             Claim::Attestation { place, auditor, .. } => {
-                self.slot < seen.attestation_end_slot(&self.job)
+                seen.is_accusable(CaseKind::Attestation, self.slot)
                     && seen.segment(place).is_some_and(|stands| stands.state.shown & bit(auditor) != 0)
             }
         }
@@ -223,7 +227,7 @@ impl Here {
     /// Whether a round can be tallied, likewise.
     pub(super) fn is_tallyable(&self, seen: &Seen) -> bool {
         let (mut round, mut job) = (seen.round.clone(), self.job.clone());
-        evaluation::tally(&mut round, &mut job, &self.config, self.slot).is_ok()
+        evaluation::tally(&mut round, &mut job, self.slot).is_ok()
     }
 }
 

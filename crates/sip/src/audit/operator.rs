@@ -242,7 +242,7 @@ impl<L: Ledger> Watch<'_, L> {
         let (mut config, mut round): (Box<Config>, Box<Round>) = (here.config.clone(), seen.round.clone());
         let mut pool: Box<Pool> = self.read(&operator.seat.pool)?;
         let slot = here.slot;
-        let mut trial = Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot };
+        let mut trial = Settlement { config: &mut config, job: &here.job, round: &mut round, pool: &mut pool, slot };
         if trial.audit(place).is_err() {
             return Ok(false);
         }

@@ -348,14 +348,15 @@ fn localnet(data: &Path, store: &Store) -> Localnet {
     };
     Localnet::start(config()).unwrap().shut_down().unwrap();
     std::fs::copy(store.ledger(0), data.join("snapshot")).unwrap();
-    // Its log begins after the transactions of the run: the header of a segment names the first one, and the hash of what it says.
+    // Its log begins after the transactions of the run: the header of a segment names the first one, then genesis and key, and the hash
+    // of all that.
     let statistics = restore(&store.ledger(0)).unwrap().statistics();
     let first = statistics.transactions + statistics.failed_transactions;
     let empty = data.join(format!("log-{:016x}", 0));
     let mut header = std::fs::read(&empty).unwrap();
     header[12..20].copy_from_slice(&first.to_le_bytes());
-    let checksum = HostSha256::hashv(&[&header[..52]]);
-    header[52..68].copy_from_slice(&checksum[..16]);
+    let checksum = HostSha256::hashv(&[&header[..84]]);
+    header[84..100].copy_from_slice(&checksum[..16]);
     std::fs::remove_file(empty).unwrap();
     std::fs::write(data.join(format!("log-{first:016x}")), header).unwrap();
     Localnet::start(config()).unwrap()
@@ -382,8 +383,8 @@ fn a_job_on_a_chain_elsewhere_is_followed_through_its_url() {
             goes_on: &mut || true,
         };
         patrol.follow(&mut ledger, std::slice::from_ref(&run.store)).unwrap();
-        let clock_slots = run.world.config().unwrap().parameters.clock_slots;
-        ledger.advance_slots(clock_slots + 1).unwrap();
+        let job: Job = run.world.read(&run.world.program.job(&run.world.people[0].wallet(), 0)).unwrap();
+        ledger.advance_slots(job.spec.clock_slots(&job.parameters) + 1).unwrap();
     }
     let judged = |expected: bool| {
         let is = |event: &&Event| matches!(event, Event::Judged { claim: Claim::Segment { .. }, is_true, .. } if *is_true == expected);

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use sip_ledger::Ledger;
 use sip_proof::HostSha256;
-use sip_protocol::dispute::Outcome;
+use sip_protocol::dispute::{CaseKind, Outcome};
 use sip_protocol::evaluation::ScoringRun;
+use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::finality::availability::{Demand, OPEN};
 use sip_protocol::finality::closing::Rest;
 use sip_protocol::finality::seed;
@@ -75,7 +76,12 @@ impl<L: Ledger> Watch<'_, L> {
     fn end_disputes(&mut self, here: &Here) -> Result<bool> {
         let is_disputed =
             |seen: &Seen| seen.round.open_challenges > 0 || seen.round.vote_disputes > 0 || seen.round.run_disputes > 0;
-        let attested = here.rounds.iter().any(|seen| here.slot < seen.attestation_end_slot(&here.job));
+        // Until the last dispute on an attestation has ended, whatever its parties do.
+        let lasting = REVEAL_SLOTS + here.job.spec.longest_dispute_slots(&here.config.parameters);
+        let attested = here.rounds.iter().any(|seen| match seen.round.accusable_until(CaseKind::Attestation) {
+            0 => false,
+            last => here.slot <= last + lasting,
+        });
         if !attested && here.job.genesis_disputes == 0 && !here.rounds.iter().any(is_disputed) {
             return Ok(false);
         }

@@ -298,8 +298,7 @@ impl<L: Ledger> Watch<'_, L> {
     }
 
     fn is_finished(&self, here: &Here, seen: &Seen) -> Result<bool> {
-        let can_be_challenged = seen.round.status == round::VOID && here.slot < seen.round.challenge_end_slot();
-        if !seen.is_over() || can_be_challenged || here.slot < seen.attestation_end_slot(&here.job) {
+        if !seen.is_over() || !seen.round.is_beyond_challenge(here.slot) {
             return Ok(false);
         }
         // From its updates the next round's trainers go on, whoever of them comes back.

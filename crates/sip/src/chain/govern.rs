@@ -1,4 +1,4 @@
-//! Proposals: what governance changes, a day after it said so.
+//! Proposals: what governance changes, a day after everyone could leave.
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_protocol::administration::{LIFETIME_SLOTS, Proposal, ProposalKind};

@@ -1,6 +1,7 @@
 //! `sip job`: what is trained, how far it is, who takes part; and taking a place in it.
 
 use anyhow::{Result, ensure};
+use sip_arith::int::BPS_ONE;
 use sip_protocol::AccountKind;
 use sip_protocol::evaluation;
 use sip_protocol::job::{Job, bit};
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use super::pool::kind_name;
 use super::{Cell, Connection, Desk, Row};
 use crate::run::prepare::hex;
+use crate::security::formulas::{replays, survival, survival_with_one_colluding};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -92,7 +94,9 @@ fn join(desk: &mut Desk, job: &Address, pool: &Address) -> Result<ExitCode> {
         state.scope == wallet.to_bytes(),
         "the pool {pool} is not the wallet's; \"sip pool list --mine\" lists those that are"
     );
-    let instruction = desk.program.join_job(&wallet, job, pool);
+    // What its places in other jobs leave of the pool's stake counts here.
+    let free_bps = BPS_ONE.saturating_sub(state.allotted_bps);
+    let instruction = desk.program.join_job_with(&wallet, job, pool, free_bps);
     desk.act(&format!("join the job as {kind}"), &[instruction], &[("job", *job), ("pool", *pool)])
 }
 
@@ -121,10 +125,14 @@ fn summary(address: &Address, job: &Job) -> Row {
 fn full(address: &Address, job: &Job) -> Row {
     let spec = &job.spec;
     let root = |root: &[u8; 32]| if *root == [0; 32] { Cell::Nothing } else { Cell::text(hex(root)) };
+    let (audit_rate, auditors) = (f64::from(spec.audit_rate) / 2f64.powi(32), job.auditor_count.into());
+    let billionths = |part: f64| (part * 1e9) as u64;
     let mut row = summary(address, job);
     row.extend([
         ("creator", Cell::text(Address::new_from_array(job.creator))),
         ("genesis bond", Cell::Tokens(job.genesis_bond)),
+        ("slice of a bond", Cell::Tokens(spec.slice)),
+        ("most of a round", Cell::Tokens(spec.round_reward)),
         ("genesis root", root(&spec.genesis_root)),
         ("base root", root(&job.base_root)),
         ("nodes root", root(&spec.nodes_root)),
@@ -141,6 +149,12 @@ fn full(address: &Address, job: &Job) -> Row {
         ("tokens of a sequence", Cell::Number(spec.sequence_length.into())),
         ("windows scored", Cell::Number(spec.score_windows.into())),
         ("audit rate", Cell::Billionths((u64::from(spec.audit_rate) * 1_000_000_000) >> 32)),
+        ("a lie survives", Cell::Billionths(billionths(survival(audit_rate, 0.0, auditors)))),
+        (
+            "a lie survives, one auditor colluding",
+            Cell::Billionths(billionths(survival_with_one_colluding(audit_rate, auditors))),
+        ),
+        ("replays of a segment", Cell::Billionths(billionths(replays(audit_rate, 0.0, auditors)))),
         ("least mixture", Cell::BasisPoints(spec.mixture_floor_bps.into())),
         ("most mixture", Cell::BasisPoints(spec.mixture_cap_bps.into())),
         ("rounds ahead", Cell::Number(spec.lookahead.into())),
@@ -174,7 +188,7 @@ fn end_slot(round: &Round) -> u64 {
         round::COMMITS_CLOSED => round.audit_deadline_slot,
         round::CLOSED => round.vote_deadline_slot,
         round::AGGREGATED => round.reveal_deadline_slot,
-        round::SCORED => round.challenge_end_slot(),
+        round::SCORED => round.disputable_until(),
         _ => 0,
     }
 }

@@ -41,19 +41,19 @@ enum Command {
     Pause,
     /// End a pause (authority)
     Unpause,
-    /// Propose other parameters; they can take effect a day later (authority)
+    /// Propose other parameters; they can take effect a day after every exit (authority)
     ProposeParameters {
         /// Changes such as round-reward=5000, bounty=12.5% or activation-slots=432000, by the names that "show" gives
         #[arg(value_name = "NAME=VALUE", required = true)]
         changes: Vec<String>,
     },
-    /// Propose another schedule of emission; it can take effect a day later (authority)
+    /// Propose another schedule of emission; it can take effect a day after every exit (authority)
     ProposeSchedule {
         /// Changes such as decay=0.2% or target-for-nodes=500000, by the names that "sip emission show" gives
         #[arg(value_name = "NAME=VALUE", required = true)]
         changes: Vec<String>,
     },
-    /// Propose to pay a wallet out of treasury, reserve or insurance, a day later (authority)
+    /// Propose to pay a wallet out of treasury, reserve or insurance, a day after every exit (authority)
     ProposeSpending {
         /// Bucket that pays
         #[arg(value_name = "FROM")]

@@ -154,7 +154,7 @@ pub(super) fn check<T: Bounded>(state: &T) -> Result<()> {
         sip_protocol::Error::SplitNotWhole => anyhow!(
             "trainers, auditors, evaluators, data and patrons must add up to 100 %, and so must the six parts of a fee"
         ),
-        error => anyhow!("{error}: unbonding-slots must be more than six times clock-slots"),
+        error => anyhow!("{error}: unbonding-slots must be more than four times clock-slots and 7,200 slots"),
     })
 }
 
@@ -290,7 +290,7 @@ mod tests {
             ("convicted-vote=49.99%", "convicted-vote is 49.99 %, expected 50.00 % to 100.00 %"),
             ("burned-fee=51%", "burned-fee is 51.00 %, expected 5.00 % to 50.00 %"),
             ("trainers=56%", "must add up to 100 %"),
-            ("unbonding-slots=54000", "unbonding-slots must be more than six times clock-slots"),
+            ("unbonding-slots=43200", "unbonding-slots must be more than four times clock-slots and 7,200 slots"),
             ("target-for-nodes=900000", "nine tenths of demand-reference"),
             ("nodes-reference=0", "nodes-reference is 0, expected 1 to 4,294,967,296"),
         ] {

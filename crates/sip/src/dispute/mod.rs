@@ -234,6 +234,7 @@ mod tests {
         mut challenger: Challenger<C>,
     ) -> Vec<Dispute> {
         dispute.header = Header::new(AccountKind::Dispute, 255);
+        dispute.full_clock_slots = 1000;
         dispute.game.open(1000, 5).unwrap();
         let mut positions = vec![*dispute];
         while dispute.game.outcome().unwrap() == Outcome::Open {

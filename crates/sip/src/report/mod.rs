@@ -84,7 +84,7 @@ fn head(html: &mut String, s: &Summary) {
     ] {
         let _ = write!(html, "<div><b>{value}</b>{name}</div>");
     }
-    html.push_str("</div>");
+    let _ = write!(html, "</div><p>{}</p>", escape(&s.checked.sentence));
 }
 
 fn mean(values: &[f64]) -> Option<f64> {

@@ -8,6 +8,7 @@ use sip_protocol::config::{CAP, TOKEN};
 use std::sync::Arc;
 
 use super::Run;
+use super::checked::checked;
 use super::journal::Journal;
 use super::prepare::{Machine, Prepared, hex};
 use super::settings::{STEERED, Settings};
@@ -91,6 +92,7 @@ pub(crate) fn summarise(
         domains,
         settings: steered,
         participants: journal.participants(world),
+        checked: checked(settings, journal),
         chain: chain_summary(world, journal)?,
         model_root: hex(&base.root()),
         samples: samples(settings, prepared, machine, base)?,

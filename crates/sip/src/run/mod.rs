@@ -1,6 +1,7 @@
 //! A run: people on an embedded ledger train a model, round by round, and what they do is saved after each.
 
 pub(crate) mod check;
+pub(crate) mod checked;
 pub(crate) mod court;
 pub(crate) mod exchange;
 pub(crate) mod finish;

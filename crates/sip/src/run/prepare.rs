@@ -59,6 +59,7 @@ pub(crate) fn tokenize(
     } else {
         Corpus::read(texts, max_bytes.min(corpus::MAX_BYTES_DEFAULT))?
     };
+    corpus.notes().iter().for_each(|note| progress.line(note));
     let all: Vec<&str> = corpus.domains().iter().map(|domain| domain.text.as_str()).collect();
     let tokenizer = Tokenizer::train(&all, settings.model.vocab_size)?;
     let mut domains = Vec::new();

@@ -142,9 +142,10 @@ impl Run {
             return Ok(None);
         }
         self.show_attestations(&attested, &job_address, &address)?;
-        self.accuse_attestations(&attested, &committed, (&job_address, &address), number)?;
         let next = self.next_base(&committed, &job_address, &address, number)?;
         self.evaluate(&next, &job_address, &address, number)?;
+        // Nobody waits for a dispute, which may last longer than a vote.
+        self.accuse_attestations(&attested, &committed, (&job_address, &address), number)?;
         Ok(Some(Scored { number, address, committed, next }))
     }
 
@@ -494,7 +495,7 @@ impl Run {
     fn finalise(&mut self, committed: &[Committed], job: &Address, round_address: &Address) -> Result<()> {
         let program = self.world.program;
         let scored: Round = self.world.read(round_address)?;
-        self.world.ledger.advance_slots(scored.challenge_end_slot().saturating_sub(self.world.ledger.slot()))?;
+        self.world.ledger.advance_slots(scored.final_slot().saturating_sub(self.world.ledger.slot()))?;
         self.world.send(0, program.finalize_round(job, round_address))?;
         self.claim_bounties(committed, round_address)
     }
@@ -550,7 +551,7 @@ impl Run {
             let pool = self.world.people[segment.trainer].pool()?;
             let held = |world: &World| world.read::<Pool>(&pool)?.held().map_err(rule);
             let before = held(&self.world)?;
-            self.world.send(0, program.settle_segment(round_address, &pool))?;
+            self.world.send(0, program.settle_segment(job, round_address, &pool))?;
             rewards.push(held(&self.world)?.saturating_sub(before));
         }
         self.journal.book(&self.world, "training", "penalty for late work")?;

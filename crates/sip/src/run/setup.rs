@@ -35,6 +35,9 @@ const ATTENTION: u64 = 40_000 * TOKEN;
 /// Stake that each patron delegates to each trainer.
 const DELEGATION: u64 = 10_000 * TOKEN;
 
+/// Own bond behind each claim that can undo a round: what convictions of one cost others is at most twice what it costs the convicted.
+const SLICE: u64 = 8_500 * TOKEN;
+
 /// A secret of a person, from the run's seed.
 fn secret(seed: u64, purpose: &str, name: &str) -> [u8; 32] {
     Sha256::new()
@@ -168,6 +171,8 @@ pub(crate) fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         // A fraud that is found late is found after another round.
         challenge_slots: if settings.cheats.contains(&Fraud::Late) { 60_000 } else { 10_000 },
         lookahead: 2,
+        slice: SLICE,
+        round_reward: parameters().round_reward,
         settings: std::array::from_fn(|number| STEERED.get(number).copied().unwrap_or_default()),
         ..JobSpec::default()
     };
@@ -217,8 +222,7 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
         let tip =
             if kind == PoolKind::Auditor { Chain::new(settings, &world.people[person].name).tip() } else { [0; 32] };
         let self_bond = match kind {
-            PoolKind::Trainer => 20_000 * TOKEN,
-            PoolKind::Auditor | PoolKind::Evaluator => 10_000 * TOKEN,
+            PoolKind::Trainer | PoolKind::Auditor | PoolKind::Evaluator => 20_000 * TOKEN,
             _ => 5_000 * TOKEN,
         };
         let new = NewPool { index: 0, self_bond, commission_bps: COMMISSION_BPS, chain_tip: tip };

@@ -411,7 +411,7 @@ impl Run {
     fn pay_undone(&mut self, undone: &Scored, job: &Address) -> Result<()> {
         let state: Round = self.world.read(&undone.address)?;
         ensure!(state.status == round::VOID && state.is_undone == 1, "the round was not undone");
-        let end_slot = state.challenge_end_slot();
+        let end_slot = state.final_slot();
         self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
         self.claim_bounties(&undone.committed, &undone.address)?;
         // Whoever replays the rounds that were built on it needs the base that is no more.

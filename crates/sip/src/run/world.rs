@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use sip_client::Program;
 use sip_ledger::{
-    Embedded, Ledger, LedgerError, MAX_TRANSACTION_BYTES, Receipt, compute_unit_limit, pack, transaction_bytes,
+    Embedded, Genesis, Ledger, LedgerError, MAX_TRANSACTION_BYTES, Receipt, compute_unit_limit, pack, transaction_bytes,
 };
 use sip_protocol::evaluation::ScoringRun;
 use sip_protocol::finality::{accusation::Accusation, availability::Demand};
@@ -70,10 +70,12 @@ pub(crate) struct Sent {
 }
 
 impl World {
-    /// An empty ledger with the program.
+    /// An empty ledger with the program, which the first person deployed.
     pub(crate) fn new(people: Vec<Person>) -> Result<World> {
         let program = Program::default();
-        let ledger = Embedded::new(program.id, PROGRAM_ELF)?;
+        let genesis = Genesis::new(program.id, PROGRAM_ELF);
+        let deployer = people.first().map(Person::wallet);
+        let ledger = Embedded::begin(&Genesis { upgrade_authority: deployer, ..genesis })?;
         Ok(World { ledger, program, people, log: InstructionLog::new() })
     }
 

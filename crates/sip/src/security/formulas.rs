@@ -5,6 +5,8 @@
 pub(crate) struct Setting {
     /// Part of the segments that one auditor draws, 0 to 1.
     pub(crate) audit_rate: f64,
+    /// Part of what nobody drew that one auditor draws again, 0 to 1.
+    pub(crate) second_rate: f64,
     /// Auditors of the job.
     pub(crate) auditors: u32,
     /// Auditors among them that say nothing.
@@ -21,10 +23,69 @@ pub(crate) struct Setting {
     pub(crate) rounds: u32,
 }
 
+/// Probability that one lie survives in a job where every auditor replays what it draws: (1 − q)^A · (1 − q₂)^A.
+pub(crate) fn survival(audit_rate: f64, second_rate: f64, auditors: u32) -> f64 {
+    ((1.0 - audit_rate) * (1.0 - second_rate)).powi(auditors as i32)
+}
+
+/// The same where one of the auditors is the liar's, which shields what it draws from the second draw: (1 − q)^(A − 1).
+pub(crate) fn survival_with_one_colluding(audit_rate: f64, auditors: u32) -> f64 {
+    (1.0 - audit_rate).powi(auditors.saturating_sub(1) as i32)
+}
+
+/// Replays that auditors do for one segment of honest work, in segments: A · q + (1 − q)^A · A · q₂.
+pub(crate) fn replays(audit_rate: f64, second_rate: f64, auditors: u32) -> f64 {
+    let of_all = f64::from(auditors);
+    of_all * audit_rate + (1.0 - audit_rate).powi(auditors as i32) * of_all * second_rate
+}
+
 impl Setting {
-    /// Probability that an honest auditor draws a given segment: 1 − (1 − q)^(A − C).
+    /// Auditors that replay what they draw.
+    fn honest(&self) -> i32 {
+        self.auditors.saturating_sub(self.colluding) as i32
+    }
+
+    /// Probability that one lie, a given false segment, survives: no honest auditor draws it, nor draws it again. Again drawn is only
+    /// what nobody drew; and a liar with a colluding auditor tries lies until that auditor draws one: then nobody else looks.
+    pub(crate) fn survival(&self) -> f64 {
+        let can_shield = self.colluding > 0 && self.audit_rate > 0.0;
+        let second_rate = if can_shield { 0.0 } else { self.second_rate };
+        survival(self.audit_rate, second_rate, self.honest() as u32)
+    }
+
+    /// The same where the liar takes what chance gives, and its auditors draw as they draw.
+    pub(crate) fn survival_by_chance(&self) -> f64 {
+        let undrawn = (1.0 - self.audit_rate).powi(self.honest());
+        let undrawn_by_liars = (1.0 - self.audit_rate).powi(self.colluding as i32);
+        let missed_again = (1.0 - self.second_rate).powi(self.honest());
+        undrawn * (1.0 - undrawn_by_liars + undrawn_by_liars * missed_again)
+    }
+
+    /// Probability that a given false segment is found by an honest auditor.
     pub(crate) fn detection(&self) -> f64 {
-        1.0 - (1.0 - self.audit_rate).powi(self.auditors.saturating_sub(self.colluding) as i32)
+        1.0 - self.survival()
+    }
+
+    /// Probability that a lie of a rational liar is in the model: it lies only where that pays on average, one at a time, and the first lie
+    /// decides, since a conviction ends its work and opens its past.
+    pub(crate) fn survival_of_a_rational_liar(&self) -> f64 {
+        if self.profit_of_a_lie(self.stake - self.bounty()) > 0.0 { self.survival() } else { 0.0 }
+    }
+
+    /// What a lie has to bring from elsewhere for it to pay, beside its gain here: SIP; 0 where it pays as it is, infinite where every lie
+    /// is found.
+    pub(crate) fn bribe(&self) -> f64 {
+        let lost = -self.profit_of_a_lie(self.stake - self.bounty());
+        if lost <= 0.0 { 0.0 } else { lost / self.survival() }
+    }
+
+    fn profit_of_a_lie(&self, loss: f64) -> f64 {
+        self.survival() * self.gain - self.detection() * loss
+    }
+
+    /// Replays for one segment of honest work: [`replays`].
+    pub(crate) fn replays(&self) -> f64 {
+        replays(self.audit_rate, self.second_rate, self.auditors)
     }
 
     /// Probability that the cheat is convicted before the job ends: 1 − (1 − p)^R.
@@ -78,6 +139,7 @@ mod tests {
 
     const SETTING: Setting = Setting {
         audit_rate: 0.25,
+        second_rate: 0.0,
         auditors: 4,
         colluding: 1,
         stake: 2_000.0,
@@ -92,6 +154,27 @@ mod tests {
         assert!((SETTING.detection() - (1.0 - 0.75f64.powi(3))).abs() < 1e-15);
         assert_eq!(Setting { colluding: 4, ..SETTING }.detection(), 0.0);
         assert_eq!(Setting { audit_rate: 1.0, ..SETTING }.detection(), 1.0);
+    }
+
+    #[test]
+    fn a_second_draw_leaves_what_both_miss_and_costs_what_it_replays() {
+        let demo = Setting { audit_rate: 0.5, second_rate: 0.95, auditors: 2, colluding: 0, ..SETTING };
+        assert!((demo.survival() - 0.25 * 0.05 * 0.05).abs() < 1e-15);
+        assert!((demo.replays() - (1.0 + 0.25 * 1.9)).abs() < 1e-15);
+        let colluding = Setting { colluding: 1, ..demo };
+        assert!((colluding.survival() - 0.5).abs() < 1e-15, "what its own auditor drew nobody draws again");
+        assert!((colluding.survival_by_chance() - 0.5 * (0.5 + 0.5 * 0.05)).abs() < 1e-15);
+        assert_eq!(demo.survival(), demo.survival_by_chance());
+    }
+
+    #[test]
+    fn a_rational_liar_lies_only_where_it_pays() {
+        assert_eq!(SETTING.survival_of_a_rational_liar(), 0.0);
+        let greedy = Setting { gain: 1e6, ..SETTING };
+        assert_eq!((greedy.survival_of_a_rational_liar(), greedy.bribe()), (greedy.survival(), 0.0));
+        let bribed = Setting { gain: SETTING.gain + SETTING.bribe() * 1.001, ..SETTING };
+        assert!(SETTING.bribe() > 0.0 && bribed.survival_of_a_rational_liar() > 0.0);
+        assert_eq!(Setting { audit_rate: 1.0, ..SETTING }.bribe(), f64::INFINITY);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `sip security`: what audits and stake deter, by formula and by the protocol's own transitions.
 
-mod formulas;
+pub(crate) mod formulas;
 mod trials;
 
 use anyhow::{Result, ensure};
@@ -12,13 +12,19 @@ use sip_protocol::penalties::Penalties;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
-use trials::{Measured, Outcome};
+use trials::{Measured, Outcome, Survivors, survivors};
+
+/// Seeds that tell one lie each.
+const LIES: u32 = 1_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Part of the segments that each auditor draws, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 50.0)]
     audit_rate: f64,
+    /// Part of what nobody drew that each auditor draws again, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
+    second_rate: f64,
     /// Auditors of the job
     #[arg(long, value_name = "N", default_value_t = 2)]
     auditors: u32,
@@ -54,6 +60,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     fn setting(&self) -> Result<Setting> {
         ensure!((0.0..=100.0).contains(&self.audit_rate), "--audit-rate must be 0 to 100 percent");
+        ensure!((0.0..=100.0).contains(&self.second_rate), "--second-rate must be 0 to 100 percent");
         ensure!((0.0..=100.0).contains(&self.bounty), "--bounty must be 0 to 100 percent");
         ensure!((1..=MAX_AUDITORS as u32).contains(&self.auditors), "--auditors must be 1 to {MAX_AUDITORS}");
         ensure!(self.colluding <= self.auditors, "--colluding must be at most --auditors");
@@ -64,6 +71,7 @@ impl Arguments {
         }
         Ok(Setting {
             audit_rate: f64::from(trials::threshold(self.audit_rate / 100.0)) / 2f64.powi(32),
+            second_rate: f64::from(trials::threshold(self.second_rate / 100.0)) / 2f64.powi(32),
             auditors: self.auditors,
             colluding: self.colluding,
             stake: self.stake,
@@ -86,8 +94,12 @@ impl Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let setting = arguments.setting()?;
     let outcome = trials::run(&setting, &arguments.penalties(), arguments.trials, arguments.seed)?;
-    let text =
-        if arguments.json { json_text(&setting, &outcome, arguments)? } else { table(&setting, &outcome, arguments) };
+    let lies = survivors(&setting, LIES, arguments.seed);
+    let text = if arguments.json {
+        json_text(&setting, (&outcome, &lies), arguments)?
+    } else {
+        table(&setting, &outcome, arguments) + &survival_table(&setting, arguments.seed)
+    };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -102,12 +114,16 @@ fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-fn json_text(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> Result<String> {
+fn json_text(setting: &Setting, played: (&Outcome, &Survivors), arguments: &Arguments) -> Result<String> {
     let collusion: Vec<_> = by_collusion(setting)
         .map(|setting| {
             json!({
                 "colluding": setting.colluding,
                 "detection": setting.detection(),
+                "survival": setting.survival(),
+                "survival_by_chance": setting.survival_by_chance(),
+                "survival_of_a_rational_liar": setting.survival_of_a_rational_liar(),
+                "bribe": finite(setting.bribe()),
                 "least_stake": finite(setting.least_stake()),
                 "least_stake_with_accomplice": finite(setting.least_stake_with_accomplice()),
                 "expected_profit": setting.expected_profit(),
@@ -115,18 +131,21 @@ fn json_text(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> Res
         })
         .collect();
     let value = json!({
-        "audit_rate": setting.audit_rate, "auditors": setting.auditors, "colluding": setting.colluding,
+        "audit_rate": setting.audit_rate, "second_rate": setting.second_rate, "auditors": setting.auditors, "colluding": setting.colluding,
         "stake": setting.stake, "bounty": setting.bounty(), "gain": setting.gain, "rounds": setting.rounds,
         "trials": arguments.trials, "seed": arguments.seed,
         "formula": {
             "detection": setting.detection(),
+            "survival": setting.survival(),
+            "replays": setting.replays(),
             "detection_over_the_job": setting.detection_over_the_job(),
             "expected_profit": setting.expected_profit(),
             "expected_profit_with_accomplice": setting.expected_profit_with_accomplice(),
             "least_stake": finite(setting.least_stake()),
             "least_stake_with_accomplice": finite(setting.least_stake_with_accomplice()),
         },
-        "measured": outcome,
+        "measured": played.0,
+        "lies": played.1,
         "by_colluding_auditors": collusion,
     });
     Ok(serde_json::to_string_pretty(&value)? + "\n")
@@ -134,12 +153,13 @@ fn json_text(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> Res
 
 fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String {
     let mut text = format!(
-        "{} auditors, of whom {} keep silent; each draws {:.2} % of the segments. The cheat has bonded {} SIP, gains {} SIP\n\
+        "{} auditors, of whom {} keep silent; each draws {:.2} % of the segments, and {:.2} % of what nobody drew. The cheat has bonded {} SIP, gains {} SIP\n\
          from each false segment that counts, and commits one in each of {} rounds until it is convicted.\n\n\
          {:<54} {:>12} {:>24}\n",
         setting.auditors,
         setting.colluding,
         setting.audit_rate * 100.0,
+        setting.second_rate * 100.0,
         setting.stake,
         setting.gain,
         setting.rounds,
@@ -149,7 +169,7 @@ fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String 
     );
     let percent = |Measured { mean, error }| Measured { mean: mean * 100.0, error: error * 100.0 };
     let rows = [
-        ("a false segment is drawn, percent", setting.detection() * 100.0, percent(outcome.detection)),
+        ("a false segment is found, percent", setting.detection() * 100.0, percent(outcome.detection)),
         (
             "the cheat is convicted within the job, percent",
             setting.detection_over_the_job() * 100.0,
@@ -165,7 +185,7 @@ fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String 
     for (name, formula, Measured { mean, error }) in rows {
         let _ = writeln!(text, "{name:<54} {formula:>12.3} {:>24}", format!("{mean:.3} ± {error:.3}"));
     }
-    text += "\nLeast own bond that deters, in SIP\n  silent auditors    drawn    against a stranger    against an accomplice    profit now\n";
+    text += "\nLeast own bond that deters, in SIP\n  silent auditors    found    against a stranger    against an accomplice    profit now\n";
     for setting in by_collusion(setting) {
         let _ = writeln!(
             text,
@@ -177,6 +197,46 @@ fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String 
             setting.expected_profit(),
         );
     }
+    text
+}
+
+/// What survives of lies, with none and one of the auditors on the liar's side, and what looking costs.
+fn survival_table(setting: &Setting, seed: u64) -> String {
+    let mut text = format!(
+        "\nA lie that survives, percent\n  {:<40} {:>9} {:>32} {:>15} {:>22}\n",
+        "colluding auditors",
+        "formula",
+        format!("99 % bound over {LIES} seeds"),
+        "rational liar",
+        "bribe that would do"
+    );
+    for colluding in 0..=1.min(setting.auditors) {
+        let setting = Setting { colluding, ..*setting };
+        let lies = survivors(&setting, LIES, seed);
+        let _ = writeln!(
+            text,
+            "  {:<40} {:>9.4} {:>32} {:>15.4} {:>22}",
+            if colluding == 0 { "none" } else { "one, which shields what it draws" },
+            setting.survival() * 100.0,
+            format!("{:.4} ({} of {LIES})", lies.at_most * 100.0, lies.survived),
+            setting.survival_of_a_rational_liar() * 100.0,
+            amount(setting.bribe())
+        );
+        if colluding == 1 {
+            let _ = writeln!(
+                text,
+                "  {:<40} {:>9.4}",
+                "one, which draws as it draws",
+                setting.survival_by_chance() * 100.0
+            );
+        }
+    }
+    let _ = writeln!(
+        text,
+        "Replays for a segment: {:.3} by formula, {:.3} over these seeds",
+        setting.replays(),
+        survivors(setting, LIES, seed).replays
+    );
     text
 }
 

@@ -80,6 +80,110 @@ pub(crate) fn run(setting: &Setting, penalties: &Penalties, trials: u32, seed: u
     })
 }
 
+/// Lies told once each, one a seed, and how many of them nobody found.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Survivors {
+    pub(crate) lies: u32,
+    pub(crate) survived: u32,
+    /// With 99 % confidence the chance that a lie survives is at most this.
+    pub(crate) at_most: f64,
+    /// Replays of honest auditors for a segment of honest work, on average.
+    pub(crate) replays: f64,
+}
+
+/// Tells one lie by each of so many seeds.
+pub(crate) fn survivors(setting: &Setting, lies: u32, seed: u64) -> Survivors {
+    let (mut survived, mut replays) = (0, 0);
+    for lie in 0..lies {
+        let seed = HostSha256::hashv(&[b"sip security lie", &seed.to_le_bytes(), &lie.to_le_bytes()]);
+        let mut draws = Draws::new(setting, &seed, 1);
+        survived += u32::from(!draws.find(setting, &seed, 0));
+        // The same round without a lie and without a liar.
+        let honest = Setting { colluding: 0, ..*setting };
+        let mut draws = Draws::new(&honest, &seed, 1);
+        draws.find(&honest, &seed, 0);
+        replays += draws.replays;
+    }
+    let at_most = upper_bound(survived, lies);
+    Survivors { lies, survived, at_most, replays: f64::from(replays) / f64::from(lies.max(1)) }
+}
+
+/// The greatest chance at which so few of so many still happen in one of a hundred cases: the exact one-sided bound.
+fn upper_bound(happened: u32, of: u32) -> f64 {
+    let few = |chance: f64| {
+        let (mut term, mut sum) = ((1.0 - chance).powi(of as i32), 0.0);
+        for count in 0..=happened {
+            sum += term;
+            term *= f64::from(of - count) / f64::from(count + 1) * chance / (1.0 - chance);
+        }
+        sum
+    };
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        if few(middle) > 0.01 { low = middle } else { high = middle }
+    }
+    high
+}
+
+/// The hash chains of a job's auditors, honest ones first, and what these have replayed.
+struct Draws {
+    chains: Vec<Vec<Hash>>,
+    honest: usize,
+    replays: u32,
+}
+
+/// Lies that a liar tries until its own auditor draws one.
+const TRIES: u32 = 200;
+
+impl Draws {
+    /// Chains for so many rounds: two preimages each, the second for what nobody drew.
+    fn new(setting: &Setting, seed: &Hash, rounds: u32) -> Draws {
+        let chain = |auditor: u32| {
+            let first = HostSha256::hashv(&[seed, b"auditor", &auditor.to_le_bytes()]);
+            std::iter::successors(Some(first), |last| Some(HostSha256::hashv(&[last])))
+                .take(2 * rounds as usize)
+                .collect()
+        };
+        let honest = setting.auditors.saturating_sub(setting.colluding) as usize;
+        Draws { chains: (0..setting.auditors).map(chain).collect(), honest, replays: 0 }
+    }
+
+    /// Whether an honest auditor replays the round's false segment. The liar knows its own auditors' preimages, and makes a lie that one
+    /// of them draws, so that nobody draws it again.
+    fn find(&mut self, setting: &Setting, seed: &Hash, round: u32) -> bool {
+        let address = HostSha256::hashv(&[seed, b"segment", &round.to_le_bytes()]);
+        let mut next = || self.chains.iter_mut().map(|chain| chain.pop().unwrap_or_default()).collect::<Vec<Hash>>();
+        let (first, second) = (next(), next());
+        let mut segment = Segment::zeroed();
+        segment.status = segment::COMMITTED;
+        let is_drawn = |segment: &Segment, preimage: &Hash| {
+            let mut seat = AuditorSeat::zeroed();
+            (seat.operator, seat.preimage) = ([2; 32], *preimage);
+            segment.is_drawn::<HostSha256>(&address, &seat, threshold(setting.audit_rate))
+        };
+        for lie in 0..TRIES {
+            segment.claim.accumulator_root =
+                HostSha256::hashv(&[seed, b"leaves", &round.to_le_bytes(), &lie.to_le_bytes()]);
+            if first[self.honest..].iter().any(|preimage| is_drawn(&segment, preimage)) || self.honest == first.len() {
+                break;
+            }
+        }
+        let drawn = |preimages: &[Hash]| preimages.iter().filter(|preimage| is_drawn(&segment, preimage)).count();
+        let (by_honest, by_anyone) = (drawn(&first[..self.honest]), drawn(&first));
+        let again = |preimage: &&Hash| is_drawn_again(preimage, &address, threshold(setting.second_rate));
+        let second = if by_anyone > 0 { 0 } else { second[..self.honest].iter().filter(again).count() };
+        self.replays += (by_honest + second) as u32;
+        by_honest + second > 0
+    }
+}
+
+/// Whether an auditor draws a segment that nobody drew, by the preimage that it brings with its vote.
+fn is_drawn_again(preimage: &Hash, address: &Hash, rate: u32) -> bool {
+    let hash = HostSha256::hashv(&[preimage, address, &[0]]);
+    u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]]) < rate
+}
+
 /// How one job went for the cheat.
 struct Played {
     /// Segments that it committed.
@@ -90,31 +194,17 @@ struct Played {
 
 fn play(setting: &Setting, penalties: &Penalties, seed: &Hash) -> sip_protocol::Result<Played> {
     let mut job = Job::zeroed();
+    job.parameters.penalties = *penalties;
     let mut pool = Pool::zeroed();
     pool.initialise(PoolKind::Trainer, &[1; 32], 0, 0);
     pool.add_bond((setting.stake * TOKEN as f64) as u64, 0)?;
-    // Each honest auditor's chain, whose end it has committed: preimages come from the back.
-    let honest = setting.auditors.saturating_sub(setting.colluding);
-    let chain = |auditor: u32| {
-        let first = HostSha256::hashv(&[seed, b"auditor", &auditor.to_le_bytes()]);
-        std::iter::successors(Some(first), |last| Some(HostSha256::hashv(&[last])))
-            .take(setting.rounds as usize)
-            .collect()
-    };
-    let mut chains: Vec<Vec<Hash>> = (0..honest).map(chain).collect();
+    let mut draws = Draws::new(setting, seed, setting.rounds);
     for round in 0..setting.rounds {
-        let address = HostSha256::hashv(&[seed, b"segment", &round.to_le_bytes()]);
-        let mut segment = Segment::zeroed();
-        segment.status = segment::COMMITTED;
-        segment.claim.accumulator_root = HostSha256::hashv(&[seed, b"leaves", &round.to_le_bytes()]);
-        let mut is_drawn = false;
-        for chain in &mut chains {
-            let mut seat = AuditorSeat::zeroed();
-            (seat.operator, seat.preimage) = ([2; 32], chain.pop().unwrap_or_default());
-            is_drawn |= segment.is_drawn::<HostSha256>(&address, &seat, threshold(setting.audit_rate));
-        }
-        if is_drawn {
-            let slashed = segment.convict(&mut job, &mut pool, (penalties, Offence::ConvictedSegment), 0)?;
+        if draws.find(setting, seed, round) {
+            let mut segment = Segment::zeroed();
+            segment.status = segment::COMMITTED;
+            segment.slice = pool.self_bond;
+            let slashed = segment.convict(&mut job, &mut pool, Offence::ConvictedSegment, 0)?;
             let earned = penalties.bounty(slashed.from_bond)?;
             let sip = |amount: u64| amount as f64 / TOKEN as f64;
             return Ok(Played { segments: round + 1, taken: Some((sip(slashed.from_bond), sip(earned))) });
@@ -127,11 +217,41 @@ fn play(setting: &Setting, penalties: &Penalties, seed: &Hash) -> sip_protocol::
 mod tests {
     use super::*;
 
+    #[test]
+    fn at_the_demos_rates_one_lie_of_a_hundred_survives_at_most() {
+        let demo = Setting {
+            audit_rate: 0.5,
+            second_rate: 0.95,
+            auditors: 2,
+            colluding: 0,
+            stake: 2_000.0,
+            bounty_share: 0.5,
+            bounty_cap: 2_000.0,
+            gain: 500.0,
+            rounds: 12,
+        };
+        let Survivors { at_most, replays, .. } = survivors(&demo, 1_000, 1);
+        assert!(demo.survival() <= 0.01 && at_most <= 0.01, "{at_most}");
+        assert!((replays - demo.replays()).abs() < 0.1, "{replays} replays, predicted {}", demo.replays());
+        let colluding = Setting { colluding: 1, ..demo };
+        let measured = survivors(&colluding, 1_000, 1);
+        let predicted = colluding.survival() * 1_000.0;
+        assert!((f64::from(measured.survived) - predicted).abs() < 64.0, "{measured:?}, predicted {predicted}");
+    }
+
+    #[test]
+    fn the_bound_is_the_exact_one() {
+        // Nothing in a thousand: 1 − 0.01^(1/1000).
+        assert!((upper_bound(0, 1_000) - (1.0 - 0.01f64.powf(1e-3))).abs() < 1e-9);
+        assert!((upper_bound(1, 10) - 0.5044).abs() < 1e-3);
+    }
+
     /// Four standard errors hold in all but 6 of 100,000 cases; the seed is fixed.
     #[test]
     fn the_transitions_do_what_the_formulas_say() {
         let base = Setting {
             audit_rate: 0.5,
+            second_rate: 0.0,
             auditors: 2,
             colluding: 0,
             stake: 2_000.0,
@@ -143,7 +263,8 @@ mod tests {
         let settings = [
             base,
             Setting { colluding: 1, ..base },
-            Setting { audit_rate: 0.05, auditors: 8, colluding: 3, gain: 40.0, ..base },
+            Setting { audit_rate: 0.2, second_rate: 0.3, ..base },
+            Setting { audit_rate: 0.05, second_rate: 0.2, auditors: 8, colluding: 3, gain: 40.0, ..base },
             Setting { audit_rate: 0.1, auditors: 1, rounds: 3, stake: 9_000.0, ..base },
         ];
         for setting in settings {

@@ -3,14 +3,15 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sip_model::LoadedModel;
+use serde_json::Value;
+use sip_data::read::{Content, Record, read_records};
 use sip_model::example::Example;
-use sip_model::{Message, Role};
+use sip_model::{ChatError, ChatTemplate, LoadedModel, Message, Role};
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file of examples is read up to this size.
-const FILE_LIMIT_BYTES: u64 = 4 << 30;
+const FILE_LIMIT_BYTES: usize = 4 << 30;
 /// One example of this many is held out, and no more than the second number in all.
 const HELD_OUT: (usize, usize) = (20, 64);
 
@@ -18,6 +19,7 @@ const HELD_OUT: (usize, usize) = (20, 64);
 #[derive(Deserialize)]
 struct Answer {
     prompt: String,
+    #[serde(alias = "completion")]
     response: String,
 }
 
@@ -27,6 +29,37 @@ struct Preference {
     prompt: String,
     chosen: String,
     rejected: String,
+}
+
+/// What a file of records is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `text` in every record, or a text.
+    Text,
+    /// Prompts and answers.
+    Answers,
+}
+
+/// What a file is for, by its first record.
+pub(crate) fn kind(path: &Path, content: &Content) -> Result<Kind> {
+    let Content::Records(records) = content else { return Ok(Kind::Text) };
+    let first = records.first().context("no record")?;
+    let has = |key: &str| first.keys.contains_key(key);
+    if has("chosen") && has("rejected") {
+        bail!("{} holds preferences: give it with --dpo instead of --data", path.display());
+    }
+    if has("prompt") || has("response") {
+        return Ok(Kind::Answers);
+    }
+    if has("messages") {
+        bail!(
+            "{}, line {}: conversations (messages) are not read: give every answer as {{\"prompt\": …, \"response\": …}}",
+            path.display(),
+            first.line
+        );
+    }
+    // What has neither is refused with its keys when its texts are asked for.
+    Ok(Kind::Text)
 }
 
 /// Examples to learn from, and those set aside: the last ones, if there are enough.
@@ -43,10 +76,14 @@ impl<T> Split<T> {
     }
 }
 
-/// Reads `{"prompt": …, "response": …}` on every line.
-pub(crate) fn answers(path: &Path, format: &Format<'_>) -> Result<Split<Example>> {
+/// Reads `{"prompt": …, "response": …}` on every line of all files.
+pub(crate) fn answers(paths: &[PathBuf], format: &Format<'_>) -> Result<Split<Example>> {
     let example = |answer: Answer| format.example(&answer.prompt, &answer.response);
-    read(path, "{\"prompt\": …, \"response\": …}", example).map(Split::new)
+    let mut all = Vec::new();
+    for path in paths {
+        all.extend(read(path, "{\"prompt\": …, \"response\": …}", example)?);
+    }
+    Ok(Split::new(all))
 }
 
 /// Reads `{"prompt": …, "chosen": …, "rejected": …}` on every line.
@@ -59,47 +96,69 @@ pub(crate) fn preferences(path: &Path, format: &Format<'_>) -> Result<Split<[Exa
 
 fn read<L: DeserializeOwned, T>(path: &Path, expected: &str, make: impl Fn(L) -> Result<T>) -> Result<Vec<T>> {
     let name = path.display();
-    let bytes = std::fs::metadata(path).with_context(|| format!("cannot read {name}"))?.len();
-    ensure!(bytes <= FILE_LIMIT_BYTES, "{name} has {bytes} bytes, expected at most {FILE_LIMIT_BYTES}");
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    let mut all = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    let records = read_records(path, FILE_LIMIT_BYTES, expected)?;
+    let mut all = Vec::with_capacity(records.len());
+    for Record { line, keys } in records {
         let parsed =
-            serde_json::from_str(line).with_context(|| format!("{name}, line {}: expected {expected}", number + 1))?;
-        all.push(make(parsed).with_context(|| format!("{name}, line {}", number + 1))?);
-    }
-    if all.is_empty() {
-        bail!("{name} holds no example, expected {expected} on every line");
+            L::deserialize(Value::Object(keys)).with_context(|| format!("{name}, line {line}: expected {expected}"))?;
+        all.push(make(parsed).with_context(|| format!("{name}, line {line}"))?);
     }
     Ok(all)
 }
 
 /// How a prompt and its answer become tokens.
 pub(crate) struct Format<'a> {
-    pub model: &'a LoadedModel,
-    /// Whether the model's chat template is left out.
-    pub plain: bool,
+    model: &'a LoadedModel,
+    /// What conversations are written with; without one, the answer follows the prompt.
+    template: Option<ChatTemplate>,
 }
 
-impl Format<'_> {
+impl<'a> Format<'a> {
+    /// The model's own format, with its template of a name, or with `plain` none.
+    ///
+    /// # Errors
+    /// A template that cannot be run: it is never left out without being asked for.
+    pub(crate) fn new(model: &'a LoadedModel, plain: bool, template: Option<&str>) -> Result<Format<'a>> {
+        let template = match model.chat.get(template) {
+            _ if plain => None,
+            Ok(template) => Some(template),
+            Err(ChatError::Missing) if template.is_none() => None,
+            Err(error) => {
+                return Err(error)
+                    .context("answers are not learned without the model's format unless --plain asks for it");
+            }
+        };
+        Ok(Format { model, template })
+    }
+
     /// With a chat template the prompt is what the person says and the answer what the model says; without one the answer
-    /// follows the prompt and ends with the model's end token.
+    /// follows the prompt and ends with the model's end token. Prompt and answer are encoded together: the answer begins behind as many
+    /// tokens as the prompt alone has.
     fn example(&self, prompt: &str, answer: &str) -> Result<Example> {
         ensure!(!answer.is_empty(), "the answer is empty");
-        let mut tokens: Vec<u32> = self.model.special.begin.into_iter().collect();
         let encode = |text: &str| self.model.tokenizer.encode(text);
-        if let (Ok(template), false) = (&self.model.chat, self.plain) {
-            let question = Message::new(Role::User, prompt);
-            let given = template.render(std::slice::from_ref(&question), true);
-            let whole = template.render(&[question, Message::new(Role::Assistant, answer)], false);
-            let said = whole.strip_prefix(&given).context("the chat template does not go on from the prompt")?;
-            tokens.extend(encode(&given)?);
-            return Ok(Example { prompt: tokens, response: encode(said)? });
+        let (mut given, mut whole): (Vec<u32>, Vec<u32>);
+        match &self.template {
+            Some(template) => {
+                let question = Message::new(Role::User, prompt);
+                let asked = template.render(std::slice::from_ref(&question), true)?;
+                let all = template.render(&[question, Message::new(Role::Assistant, answer)], false)?;
+                ensure!(
+                    all.starts_with(&asked),
+                    "the chat template writes an answer otherwise than it begins one; use --plain"
+                );
+                (given, whole) = (encode(&asked)?, encode(&all)?);
+            }
+            None => {
+                let begin = self.model.special.begin;
+                (given, whole) = (begin.into_iter().collect(), begin.into_iter().collect());
+                given.extend(encode(prompt)?);
+                whole.extend(encode(&format!("{prompt}{answer}"))?);
+                whole.extend(self.model.special.end.first());
+            }
         }
-        tokens.extend(encode(prompt)?);
-        let mut response = encode(answer)?;
-        response.extend(self.model.special.end.first());
-        Ok(Example { prompt: tokens, response })
+        let response = whole.split_off(given.len().min(whole.len()));
+        Ok(Example { prompt: whole, response })
     }
 }
 

@@ -1,31 +1,39 @@
 //! From texts to tokens by domain.
 
 use anyhow::{Context, Result, bail, ensure};
-use sip_data::corpus::{texts_in, unique_name};
-use sip_data::{Corpus, DOMAINS_MAX, Domain, DomainTokens, Mixture, TokenBlob, sampler};
-use sip_model::tokenizer::DOCUMENT_TOKEN;
+use sip_data::corpus::unique_name;
+use sip_data::read::{Found, read_all};
+use sip_data::{Corpus, DOMAINS_MAX, DataError, DomainTokens, Mixture, TokenBlob, sampler};
+use sip_model::tokenizer::{SpecialTokens, Tokenizer};
 use sip_proof::Hash;
 use std::path::{Path, PathBuf};
 
 use crate::progress::Progress;
 
-/// The built-in texts with these names, then the files; a folder is one text, its `.txt` files in the order of their names
-/// with the document token between them.
-pub(crate) fn texts(builtin: &[&str], files: &[PathBuf], max_bytes: usize) -> Result<Vec<Domain>> {
-    let mut texts: Vec<Domain> = Vec::new();
+/// A text to learn from: documents that follow each other.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Text {
+    pub name: String,
+    pub documents: Vec<String>,
+}
+
+/// The built-in texts with these names, then the files; a folder is one text, the files in it and below it in the order of their paths.
+pub(crate) fn texts(builtin: &[&str], files: &[PathBuf], max_bytes: usize, progress: Progress) -> Result<Vec<Text>> {
+    let mut texts: Vec<Text> = Vec::new();
     if !builtin.is_empty() {
         let corpus = Corpus::shipped(max_bytes)?;
         for name in builtin {
             let domain = corpus.domains().iter().find(|domain| domain.name == *name);
             let domain = domain.with_context(|| format!("there is no built-in text {name}"))?;
-            texts.push(domain.clone());
+            texts.push(Text { name: domain.name.clone(), documents: vec![domain.text.clone()] });
         }
     }
-    for path in files {
-        let text = if path.is_dir() { folder(path, max_bytes)? } else { file(path, max_bytes)? };
-        let name = unique_name(path, &|name| texts.iter().any(|text| text.name == name));
-        texts.push(Domain { name, text });
+    let mut found = Vec::new();
+    for (path, file) in files.iter().zip(all_of(files, max_bytes, progress)?) {
+        let name = unique_name(path, &|name| texts.iter().chain(&found).any(|text: &Text| text.name == name));
+        found.push(Text { name, documents: documents(path, file, max_bytes, progress)? });
     }
+    texts.extend(found);
     ensure!(!texts.is_empty(), "there is no text to train on");
     ensure!(
         texts.len() <= DOMAINS_MAX,
@@ -35,40 +43,79 @@ pub(crate) fn texts(builtin: &[&str], files: &[PathBuf], max_bytes: usize) -> Re
     Ok(texts)
 }
 
-fn file(path: &Path, max_bytes: usize) -> Result<String> {
-    let corpus = Corpus::read(&[path.to_owned()], max_bytes)?;
-    Ok(corpus.domains().iter().map(|domain| domain.text.as_str()).collect())
+/// What is at every path; all that is bad is said at once, and so is what was skipped or cut.
+pub(crate) fn all_of(paths: &[PathBuf], max_bytes: usize, progress: Progress) -> Result<Vec<Found>> {
+    let (mut all, mut bad) = (Vec::new(), Vec::new());
+    for path in paths {
+        match read_all(path, max_bytes) {
+            Ok(found) => all.push(found),
+            Err(DataError::Several(errors)) => bad.extend(errors),
+            Err(error) => bad.push(error),
+        }
+    }
+    match bad.len() {
+        0 => {}
+        1 => return Err(bad.remove(0).into()),
+        _ => return Err(DataError::Several(bad).into()),
+    }
+    all.iter().flat_map(|found| &found.notes).for_each(|note| progress.line(note));
+    Ok(all)
 }
 
-fn folder(path: &Path, max_bytes: usize) -> Result<String> {
-    let mut text = String::new();
-    for path in texts_in(path)? {
-        let room = max_bytes.saturating_sub(text.len());
-        if room == 0 {
-            break;
+/// The documents of a file or folder, the first `max_bytes` of all.
+fn documents(path: &Path, found: Found, max_bytes: usize, progress: Progress) -> Result<Vec<String>> {
+    let (mut all, mut room, mut is_cut) = (Vec::new(), max_bytes, false);
+    for (file, content) in found.files {
+        for mut document in content.documents(&file)? {
+            is_cut |= document.len() > room;
+            document.truncate(document.floor_char_boundary(room));
+            room -= document.len();
+            if !document.is_empty() {
+                all.push(document);
+            }
         }
-        if !text.is_empty() {
-            text += DOCUMENT_TOKEN;
-        }
-        text += &file(&path, room)?;
     }
-    Ok(text)
+    if is_cut {
+        progress.line(&format!("{} is cut: its first {max_bytes} bytes are used", path.display()));
+    }
+    ensure!(!all.is_empty(), "{} holds no text", path.display());
+    Ok(all)
+}
+
+/// Documents as tokens, one behind the other: before each what begins a text, and between them what ends one.
+pub(crate) fn joined(tokenizer: &Tokenizer, special: &SpecialTokens, documents: &[String]) -> Result<Vec<u32>> {
+    let end = special.end.first();
+    ensure!(
+        documents.len() < 2 || end.is_some(),
+        "the model's files name no token that ends a text, so nothing can stand between documents: give every document as a text of \
+         its own, or name an eos_token in tokenizer_config.json"
+    );
+    let mut tokens: Vec<u32> = Vec::new();
+    for (number, document) in documents.iter().enumerate() {
+        tokens.extend(end.filter(|_| number > 0));
+        // One token may be both.
+        tokens.extend(special.begin.filter(|begin| number == 0 || tokens.last() != Some(begin)));
+        tokens.extend(tokenizer.encode(document)?);
+    }
+    Ok(tokens)
 }
 
 /// Encodes texts and sets the end of each aside.
 pub(crate) fn tokens(
-    texts: Vec<Domain>,
-    encode: &dyn Fn(&str) -> Result<Vec<u32>>,
+    texts: Vec<Text>,
+    tokenizer: &Tokenizer,
+    special: &SpecialTokens,
     sequence: usize,
     progress: Progress,
 ) -> Result<Vec<DomainTokens>> {
     let mut domains = Vec::new();
-    for Domain { name, text } in texts {
-        let parts = DomainTokens::split(&name, encode(&text)?, sequence)?;
+    for Text { name, documents } in texts {
+        let parts = DomainTokens::split(&name, joined(tokenizer, special, &documents)?, sequence)?;
         let (train, held_out) = (parts.train.token_count(), parts.heldout.token_count());
+        let characters: usize = documents.iter().map(|document| document.chars().count()).sum();
         progress.line(&format!(
             "{name:<12} {train:>9} tokens to train on, {held_out:>7} held out, {:.2} characters per token",
-            text.chars().count() as f64 / (train + held_out) as f64
+            characters as f64 / (train + held_out) as f64
         ));
         domains.push(parts);
     }
@@ -149,7 +196,8 @@ mod tests {
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, "text").unwrap();
         }
-        let names: Vec<String> = texts(&[], &files, 100).unwrap().into_iter().map(|text| text.name).collect();
+        let names: Vec<String> =
+            texts(&[], &files, 100, Progress::new(true)).unwrap().into_iter().map(|text| text.name).collect();
         assert_eq!(names, ["a", "a-2", "a-3", "a-2-2"]);
     }
 
@@ -159,16 +207,20 @@ mod tests {
         for name in ["b.txt", "a.txt", "c.md"] {
             std::fs::write(scratch.path().join(name), name).unwrap();
         }
-        let found = texts(&[], &[scratch.path().to_owned()], 1000).unwrap();
+        let found = texts(&[], &[scratch.path().to_owned()], 1000, Progress::new(true)).unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].text, "a.txt<|document|>b.txt");
+        assert_eq!(found[0].documents, ["a.txt", "b.txt", "c.md"]);
         let many = vec![scratch.path().join("a.txt"); 9];
         assert!(
-            texts(&[], &many, 1000).err().unwrap().to_string().starts_with("there are 9 texts, expected at most 8")
+            texts(&[], &many, 1000, Progress::new(true))
+                .err()
+                .unwrap()
+                .to_string()
+                .starts_with("there are 9 texts, expected at most 8")
         );
-        assert!(texts(&[], &[scratch.path().join("none.txt")], 1000).is_err());
+        assert!(texts(&[], &[scratch.path().join("none.txt")], 1000, Progress::new(true)).is_err());
         let empty = scratch.path().join("empty");
         std::fs::create_dir(&empty).unwrap();
-        assert!(texts(&[], &[empty], 1000).err().unwrap().to_string().ends_with("holds no .txt file"));
+        assert!(texts(&[], &[empty], 1000, Progress::new(true)).err().unwrap().to_string().ends_with("holds no text"));
     }
 }

@@ -56,8 +56,9 @@ pub(crate) struct Settings {
     /// Model to start from: a Hugging Face folder or a .gguf file
     #[arg(long, value_name = "PATH", required_unless_present = "resume")]
     model: Option<PathBuf>,
-    /// Texts (.txt files, folders of them), or one .jsonl file with {"prompt": …, "response": …} on every line, of which
-    /// the responses are learned. The end of every text is held out, of lines 1 in 20, at most 64
+    /// Texts (files, also packed with gzip or zstd, JSON lines with {"text": …}, or folders), or JSON lines with
+    /// {"prompt": …, "response": …}, of which the responses are learned. The end of every text is held out, of answers 1 in 20,
+    /// at most 64
     #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present_any = ["dpo", "resume"])]
     pub data: Vec<PathBuf>,
     /// Learn preferences (DPO) from a .jsonl file with {"prompt": …, "chosen": …, "rejected": …} on every line
@@ -81,6 +82,14 @@ pub(crate) struct Settings {
     /// Give prompts to the model as they are, even if it has a chat template
     #[arg(long)]
     pub plain: bool,
+    /// Chat template of the model, where it has several
+    #[arg(long, value_name = "NAME")]
+    #[serde(default)]
+    pub template: Option<String>,
+    /// Folder of an adapter (of peft, or one made here) that is merged into the model first
+    #[arg(long, value_name = "FOLDER")]
+    #[serde(default)]
+    adapter: Option<PathBuf>,
     /// Steps to train
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     steps: u32,
@@ -187,7 +196,8 @@ fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result
     let optimizer = Optimizer { weight_decay: settings.weight_decay, beta2: 0.999, ..Optimizer::default() }.adamw()?;
     ensure!(settings.beta > 0.0 && settings.beta.is_finite(), "--beta is {}, expected a number above 0", settings.beta);
     progress.stage(&format!("Model {}", path.display()));
-    let mut model = LoadedModel::open(path).with_context(|| format!("cannot load the model {}", path.display()))?;
+    let mut model = LoadedModel::open_with(path, settings.adapter.as_deref())
+        .with_context(|| format!("cannot load the model {}", path.display()))?;
     let config = model.config.clone();
     progress.line(&format!("{:.1} million weights", config.parameter_count() as f64 / 1e6));
     let sequence = settings.sequence.unwrap_or(SEQUENCE.min(config.max_seq_len));

@@ -1,6 +1,6 @@
 //! What `sip finetune` learns: preferences, answers or texts as rows of tokens and marks.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use sip_data::{TokenBlob, heldout_batches};
 use sip_model::dpo::Preference;
 use sip_model::example::{Example, text_row};
@@ -8,7 +8,7 @@ use sip_model::{LoadedModel, Objective};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::answers::{Format, Order, Split, answers, preferences};
+use super::answers::{Format, Kind, Order, Split, answers, kind, preferences};
 use super::data::{self, Windows};
 use super::finetune::Settings;
 use super::session::BatchOf;
@@ -37,14 +37,28 @@ pub(crate) fn lessons(
     sequence: usize,
     progress: Progress,
 ) -> Result<Lessons> {
-    let format = Format { model, plain: settings.plain };
+    let format = || Format::new(model, settings.plain, settings.template.as_deref());
     if let Some(path) = &settings.dpo {
-        return of_preferences(path, settings, &format, sequence, progress);
+        return of_preferences(path, settings, &format()?, sequence, progress);
     }
-    let is_lines = |path: &PathBuf| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"));
-    match settings.data.iter().find(|path| is_lines(path)) {
-        Some(path) => of_answers(path, settings, &format, sequence, progress),
-        None => of_texts(settings, model, sequence, progress),
+    let mut files = Vec::new();
+    for found in data::all_of(&settings.data, settings.max_bytes, Progress::new(true))? {
+        for (path, file) in found.files {
+            files.push((kind(&path, &file.content)?, path));
+        }
+    }
+    let (answers, texts): (Vec<_>, Vec<_>) = files.into_iter().partition(|(kind, _)| *kind == Kind::Answers);
+    match (answers.first(), texts.first()) {
+        (Some((_, answers)), Some((_, text))) => bail!(
+            "{} holds prompts with answers and {} is a text: give one kind of data at a time",
+            answers.display(),
+            text.display()
+        ),
+        (Some(_), None) => {
+            let paths: Vec<PathBuf> = answers.into_iter().map(|(_, path)| path).collect();
+            of_answers(&paths, settings, &format()?, sequence, progress)
+        }
+        _ => of_texts(settings, model, sequence, progress),
     }
 }
 
@@ -76,25 +90,20 @@ fn of_preferences(
 }
 
 fn of_answers(
-    path: &Path,
+    paths: &[PathBuf],
     settings: &Settings,
     format: &Format<'_>,
     sequence: usize,
     progress: Progress,
 ) -> Result<Lessons> {
     let batch = u64::from(settings.batch);
-    ensure!(
-        settings.data.len() == 1,
-        "--data has {} beside other files; give one .jsonl file, or texts",
-        path.display()
-    );
-    let Split { train, held_out } = answers(path, format)?;
+    let Split { train, held_out } = answers(paths, format)?;
     progress.line(&format!("{} to learn from, {} held out", count(train.len(), "answer"), held_out.len()));
     told_what_is_cut(train.iter(), sequence, progress);
     ensure!(
         train.iter().any(|example| example.counted(sequence) > 0),
         "no answer in {} has a token to learn",
-        path.display()
+        paths[0].display()
     );
     let parts = BTreeMap::from([part("answers", train.iter().chain(&held_out))]);
     let held_out = vec![("answers".to_string(), rows_of(held_out.iter(), sequence))];
@@ -107,13 +116,8 @@ fn of_answers(
 }
 
 fn of_texts(settings: &Settings, model: &LoadedModel, sequence: usize, progress: Progress) -> Result<Lessons> {
-    let encode = |text: &str| {
-        let mut tokens: Vec<u32> = model.special.begin.into_iter().collect();
-        tokens.extend(model.tokenizer.encode(text)?);
-        Ok(tokens)
-    };
-    let texts = data::texts(&[], &settings.data, settings.max_bytes)?;
-    let domains = data::tokens(texts, &encode, sequence, progress)?;
+    let texts = data::texts(&[], &settings.data, settings.max_bytes, progress)?;
+    let domains = data::tokens(texts, &model.tokenizer, &model.special, sequence, progress)?;
     let mixture = data::mixture(&[], domains.len())?;
     let text_rows = move |windows: &[u32]| {
         let mut rows = Vec::new();

@@ -14,11 +14,10 @@ mod tensorboard;
 use anyhow::{Result, ensure};
 use sip_eval::{Benchmark, Scorer};
 use sip_graph::{Buffer, ExecutorOptions};
-use sip_model::ChatError;
-use sip_model::LoadedModel;
 use sip_model::export::SaveOptions;
 use sip_model::llama::STEP_TOKENS_MAX;
-use sip_model::tokenizer::{DOCUMENT_ID, SpecialTokens, Tokenizer};
+use sip_model::tokenizer::{DOCUMENT_TOKEN, SpecialTokens, Tokenizer};
+use sip_model::{ChatTemplates, LoadedModel, SideFiles};
 use sip_model::{LlamaConfig, TrainConfig, init, tables, training_graph};
 use sip_node::Task;
 use sip_proof::HostSha256;
@@ -34,6 +33,7 @@ use crate::run::Stop;
 use crate::run::prepare::{Machine, hex};
 use crate::store::read_json;
 use data::Windows;
+pub(crate) use data::all_of;
 use folder::Folder;
 use session::{Job, Saved, conclude};
 use settings::Settings;
@@ -111,11 +111,12 @@ fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result
         rows * sequence
     );
     progress.stage("Data");
-    let texts = data::texts(&settings.builtin(), &settings.data.files, settings.data.max_bytes)?;
+    let texts = data::texts(&settings.builtin(), &settings.data.files, settings.data.max_bytes, progress)?;
     let tokenizer = match &settings.data.tokenizer {
         Some(folder) => Tokenizer::load(folder)?,
         None => {
-            let all: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
+            let whole: Vec<String> = texts.iter().map(|text| text.documents.join(DOCUMENT_TOKEN)).collect();
+            let all: Vec<&str> = whole.iter().map(String::as_str).collect();
             let vocabulary = config.vocab_size;
             Tokenizer::train(&all, vocabulary)?
         }
@@ -126,12 +127,7 @@ fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result
          leave the key out to learn one"
     );
     config.vocab_size = tokenizer.vocab_size();
-    let encode = |text: &str| {
-        let mut tokens = vec![DOCUMENT_ID];
-        tokens.extend(tokenizer.encode(text)?);
-        Ok(tokens)
-    };
-    let domains = data::tokens(texts, &encode, sequence, progress)?;
+    let domains = data::tokens(texts, &tokenizer, &SpecialTokens::document(), sequence, progress)?;
     let mixture = data::mixture(&settings.data.weights, domains.len())?;
 
     let (optimizer, rates) = (settings.optimizer.adamw()?, settings.rates()?);
@@ -178,8 +174,9 @@ fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result
         batch: Box::new(move |step| windows.batch(step)),
         measure: measure(&config, rows, sequence, &tables, benchmarks, machine)?,
         export: Box::new(move |weights, folder| {
-            let (weights, special, chat) = (weights.to_vec(), SpecialTokens::document(), Err(ChatError::Missing));
-            let model = LoadedModel { config, weights, tokenizer, special, chat };
+            let (weights, special) = (weights.to_vec(), SpecialTokens::document());
+            let (chat, side) = (ChatTemplates::default(), SideFiles::default());
+            let model = LoadedModel { config, weights, tokenizer, special, chat, side };
             Ok(model.save(&folder.model(), SaveOptions::default())?)
         }),
         tables: Rc::new(tables),

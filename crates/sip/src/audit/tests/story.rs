@@ -198,10 +198,10 @@ fn stage_with(folder: &Path, mut settings: Settings) -> (Run, Source, Address, u
     let person = run.world.people.len() - 1;
     run.world.ledger.airdrop(&wallet, 1_000_000_000_000).unwrap();
     run.world.send(0, program.create_token_account(&creator, &wallet)).unwrap();
-    run.world.send(0, program.distribute(&creator, &wallet, 20_000 * TOKEN)).unwrap();
+    run.world.send(0, program.distribute(&creator, &wallet, 30_000 * TOKEN)).unwrap();
     let secret = crate::chain::pool::draw_secret(&run.world.people[person].keypair, 0);
     let chain_tip = crate::run::setup::Chain::from_secret(secret, 65).tip();
-    let new = NewPool { index: 0, self_bond: 10_000 * TOKEN, commission_bps: 0, chain_tip };
+    let new = NewPool { index: 0, self_bond: 20_000 * TOKEN, commission_bps: 0, chain_tip };
     run.world.send(person, program.create_pool(&wallet, PoolKind::Auditor, &new)).unwrap();
     run.world.send(person, program.join_job(&wallet, &job, &pool)).unwrap();
     (run, source, job, person)
@@ -376,7 +376,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let cheat = Cheat::FlipBit { step: 1, node: sum, element: 0, bit: 16 };
     evaluate(&mut run, &job, index, &next, Some((1, cheat.clone())));
     let evaluator = run.world.with_role(EVALUATOR)[1];
-    let run_address = program.segment(&round, &run.world.people[evaluator].pool().unwrap());
+    let run_address = program.run(&round, &run.world.people[evaluator].pool().unwrap());
     let task = SegmentTask::scoring(&next, &run.machine.threads).unwrap();
     let leaves = run.scorer.train(&task, Some(&cheat), &mut |_| true).unwrap().leaves;
     let worker = Worker::new(run.prepared.scoring.clone(), Arc::clone(&run.machine.threads), run.machine.simd);
@@ -390,7 +390,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     assert_eq!(round_state(&run, &job, index).status, round::SCORED, "the tower tallied the scores");
 
     // All is paid: the bounties, and the audit of the round.
-    let end_slot = round_state(&run, &job, index).challenge_end_slot();
+    let end_slot = round_state(&run, &job, index).final_slot();
     pass_slots_to(&mut run, end_slot);
     let held = run.world.read::<Pool>(&pool).unwrap().held().unwrap();
     let later = run.world.ledger.slot() + REVEAL_SLOTS;
@@ -399,9 +399,10 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let end = round_state(&run, &job, index);
     assert_eq!((end.status, end.auditors[2].settled, end.auditors[2].shown), (round::FINAL, 1, end.auditors[2].drawn));
     assert!(run.world.read::<Pool>(&pool).unwrap().held().unwrap() > held, "the audit is paid");
-    for address in [committed[liar].address, run_address] {
-        let state: Segment = run.world.read(&address).unwrap();
-        assert_eq!((state.escrow.bounty, Address::new_from_array(state.escrow.challenger)), (0, wallet));
+    let segment: Segment = run.world.read(&committed[liar].address).unwrap();
+    let scoring: evaluation::ScoringRun = run.world.read(&run_address).unwrap();
+    for escrow in [segment.escrow, scoring.escrow] {
+        assert_eq!((escrow.bounty, Address::new_from_array(escrow.challenger)), (0, wallet));
     }
     assert!(run.world.is_conserved().unwrap());
 
@@ -442,7 +443,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     tower.work(&mut run, &source, job);
     let scored = round_state(&run, &job, index);
     assert_eq!((scored.status, scored.quality <= QUALITY_ONE), (round::SCORED, true));
-    pass_slots_to(&mut run, scored.challenge_end_slot());
+    pass_slots_to(&mut run, scored.final_slot());
     tower.work(&mut run, &source, job);
     let end = round_state(&run, &job, index);
     assert_eq!((end.status, end.auditors[2].settled), (round::FINAL, 1));
@@ -656,4 +657,77 @@ fn withheld_ends_and_tokens_are_demanded_on_chain() {
     let _ =
         follow(&run.store, &arguments(folder.path()), &key, &mut |event| said.push(event.to_string()), &mut || true);
     assert!(said.iter().any(|line| line.contains("its provider is charged")), "{said:?}");
+}
+
+/// The ends of a round's segments as their trainers publish them, the draws of its other auditors, and a base that one of them and the
+/// tower vote for, who both look at nothing; its scores.
+fn unseen_round(run: &mut Run, source: &Source, job: Address, tower: &mut Tower) -> (u32, Vec<Committed>) {
+    let program = run.world.program;
+    let (index, committed) = commit_all(run, &job);
+    let round = program.round(&job, index);
+    std::fs::create_dir_all(run.store.states()).unwrap();
+    for (number, segment) in committed.iter().enumerate() {
+        segment.work.end.save(&run.store.states().join(format!("{index}-{number}.state"))).unwrap();
+    }
+    run.world.send(0, program.close_commits(&job, &round)).unwrap();
+    let auditors = run.world.with_role(AUDITOR);
+    for auditor in &auditors {
+        let seat = run.world.people[*auditor].seat().unwrap();
+        let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[*auditor].name);
+        let draw = chain.draw(index).unwrap();
+        run.world.send(*auditor, program.reveal_draw(&seat, &job, &round, &draw)).unwrap();
+    }
+    tower.work(run, source, job);
+    (index, committed)
+}
+
+#[test]
+fn after_a_conviction_an_auditor_opens_the_liars_past_that_nobody_drew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, source, job, person) = stage(folder.path(), vec![Fraud::FlipBit], 0.0);
+    let program = run.world.program;
+    let mut tower = Tower { drawn: true, ..Tower::new(&run, person, true) };
+    let auditor = run.world.with_role(AUDITOR)[0];
+
+    // The first lie is in a base that two of three auditors vote for.
+    let (index, first) = unseen_round(&mut run, &source, job, &mut tower);
+    let ends: Vec<Arc<State>> = first.iter().map(|segment| Arc::clone(&segment.work.end)).collect();
+    let base = run.prepared.next_base(&run.base, &ends, &run.machine).unwrap();
+    let seat = run.world.people[auditor].seat().unwrap();
+    let round = program.round(&job, index);
+    run.world.attempt_all(auditor, vec![program.vote_base(&seat, &job, &round, &base.root())]).unwrap();
+    tower.work(&mut run, &source, job);
+    evaluate(&mut run, &job, index, &base, None);
+    let due = round_state(&run, &job, index).seed_slots[1] + 1;
+    pass_slots_to(&mut run, due);
+    tower.work(&mut run, &source, job);
+    assert_eq!(round_state(&run, &job, index).status, round::SCORED);
+    run.base = base;
+    let past = first.iter().find(|segment| segment.cheat.is_some()).unwrap();
+    assert!(tower.convicted().is_empty() && !tower.has_said("false"), "nobody drew it: {:?}", tower.events);
+
+    // Another auditor convicts its trainer of the second one.
+    let (index, second) = unseen_round(&mut run, &source, job, &mut tower);
+    let lie = second.iter().find(|segment| segment.cheat.is_some()).unwrap();
+    let account: Segment = run.world.read(&lie.address).unwrap();
+    let committed = (&lie.work.leaves[..], &account.claim.end_root);
+    let audit = run.worker.audit(&lie.task, committed, &[], &mut |_| true).unwrap();
+    let view = crate::run::court::View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
+    run.dispute_segment(auditor, lie, view, &job, &program.round(&job, index), 1).unwrap();
+
+    // Then the tower replays what that trainer did before, accuses it, and wins against its silence.
+    tower.work(&mut run, &source, job);
+    let dispute = program.dispute(&past.address, &run.world.people[person].wallet());
+    let clock_slots = run.world.read::<Dispute>(&dispute).unwrap().game.clock_slots;
+    run.world.ledger.advance_slots(clock_slots[0].max(clock_slots[1]) + 1).unwrap();
+    tower.work(&mut run, &source, job);
+    let state: Segment = run.world.read(&past.address).unwrap();
+    assert_eq!(state.status, segment::CONVICTED, "{:?}", tower.events);
+    let undone = round_state(&run, &job, 0);
+    assert_eq!((undone.status, undone.is_undone), (round::VOID, 1));
+    assert_eq!(run.world.read::<Job>(&job).unwrap().base_root, run.prepared.genesis.root());
+    // Of the others it still replays nothing.
+    let judged =
+        tower.events.iter().filter(|event| matches!(event, Event::Judged { claim: Claim::Segment { .. }, .. }));
+    assert!(judged.count() <= 2, "{:?}", tower.events);
 }

@@ -19,7 +19,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let args: RevealDraw = guard::args(data)?;
     let [auditor, config, job, round, pool, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(auditor)?;
-    let config = guard::load::<Config>(program, config)?;
+    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
@@ -28,5 +28,5 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     pool.require_operator(guard::key(auditor))?;
     let address = pool.address;
     let actor = Actor { pool: &address, place: args.place, slot: guard::slot()? };
-    audit::reveal_draw::<Syscall>(&mut round, &job, &mut pool, &config.parameters, &actor, &args.preimage)
+    audit::reveal_draw::<Syscall>(&mut round, &job, &mut pool, &actor, &args.preimage)
 }

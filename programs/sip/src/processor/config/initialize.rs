@@ -9,6 +9,7 @@ use sip_protocol::{
     Error, Result,
     account::seed,
     config::{CAP, Config, DECIMALS},
+    deployment::{LOADER, upgrade_authority},
     epoch::EmissionAccount,
     instruction::Initialize,
     token::ACCOUNT_BYTES,
@@ -26,10 +27,11 @@ const MINT_BYTES: usize = 82;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: Initialize = guard::args(data)?;
-    let [authority, config, mint, vault, token_program, _system, emission, ..] = accounts else {
+    let [authority, config, mint, vault, token_program, _system, emission, program_data, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(authority)?;
+    check_deployer(program, program_data, authority)?;
     let token = check_program(token_program)?;
     let config_view = *config;
     let creation = Creation { program, payer: authority };
@@ -43,6 +45,20 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     config.mint = *guard::key(mint);
     config.vault = *guard::key(vault);
     mint_cap(&Supply { config: &config_view, mint, vault, token, bump: config.header.bump })
+}
+
+/// Checks that whoever signs may upgrade the program: else the first to call would choose the authority and the token program.
+#[inline(never)]
+fn check_deployer(program: &Address, program_data: &AccountView, authority: &AccountView) -> Result<()> {
+    let loader = Address::new_from_array(LOADER);
+    if *guard::key(program_data) != guard::derive(&loader, &[program.as_array()])? {
+        return Err(Error::WrongAddress);
+    }
+    if !program_data.owned_by(&loader) {
+        return Err(Error::WrongOwner);
+    }
+    let data = program_data.try_borrow().map_err(|_| Error::DuplicateAccount)?;
+    if upgrade_authority(&data) == Some(guard::key(authority)) { Ok(()) } else { Err(Error::NotUpgradeAuthority) }
 }
 
 /// What minting needs.

@@ -45,6 +45,7 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
 /// Who opens an accusation, and how.
 struct Opening<'a> {
     program: &'a Address,
+    job: &'a [u8; 32],
     challenger: &'a [u8; 32],
     salt: &'a [u8; 32],
     slot: u64,
@@ -55,7 +56,8 @@ impl Opening<'_> {
     #[inline(never)]
     fn reveal(&self, accusation: &mut AccountView, claim: &Claim) -> Result<Revealed> {
         let mut accusation = guard::load_mut::<Accusation>(self.program, accusation)?;
-        accusation.reveal::<Syscall>(&Reveal { claim, challenger: self.challenger, salt: self.salt }, self.slot)
+        let reveal = Reveal { claim, job: self.job, challenger: self.challenger, salt: self.salt };
+        accusation.reveal::<Syscall>(&reveal, self.slot)
     }
 }
 

@@ -25,7 +25,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config)?;
+    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut segment = guard::load_mut::<Segment>(program, segment)?;
@@ -34,8 +34,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(segment.round == round.address && segment.pool == pool.address)?;
     let segment_address = segment.address;
     let slot = guard::slot()?;
-    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
-    let revealed = opening.reveal(accusation_view, &Claim::of_segment(&segment_address, &segment))?;
+    let opening = Opening { program, job: &job.address, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let revealed = opening.reveal(accusation_view, &Claim::of_segment(&segment_address, &segment, &round))?;
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &segment_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
     let case = Case {
@@ -45,7 +45,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         challenger: guard::key(challenger),
         accusation: revealed,
         args: &args,
-        parameters: &config.parameters,
         slot,
     };
     dispute.open::<Syscall>(&case, &mut segment, &mut pool)?;

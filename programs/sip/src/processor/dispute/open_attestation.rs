@@ -24,7 +24,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config)?;
+    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let segment = guard::load::<Segment>(program, segment)?;
@@ -35,12 +35,12 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let slot = guard::slot()?;
     let auditor = Auditor { job: &job, pool_address: &pool_address, pool: &pool, place };
     let claim = Claim::of_attestation(&segment.address, &segment, &round, &auditor)?;
-    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let opening = Opening { program, job: &job.address, challenger: guard::key(challenger), salt: &args.salt, slot };
     let revealed = opening.reveal(accusation, &claim)?;
     let seeds: [&[u8]; 4] = [seed::DISPUTE, &segment.address, guard::key(challenger), &[place]];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
     let case = AttestationCase {
-        accuser: Accuser { wallet: guard::key(challenger), accusation: revealed, parameters: &config.parameters, slot },
+        accuser: Accuser { wallet: guard::key(challenger), accusation: revealed, slot },
         job: &job,
         round: &round,
         segment: &segment,

@@ -21,16 +21,15 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config)?;
+    guard::load::<Config>(program, config)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let job_address = job.address;
     let slot = guard::slot()?;
-    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let opening = Opening { program, job: &job_address, challenger: guard::key(challenger), salt: &args.salt, slot };
     let revealed = opening.reveal(accusation, &Claim::of_genesis(&job_address, &job))?;
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &job_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
-    let accuser =
-        Accuser { wallet: guard::key(challenger), accusation: revealed, parameters: &config.parameters, slot };
+    let accuser = Accuser { wallet: guard::key(challenger), accusation: revealed, slot };
     dispute.open_genesis(&accuser, &job_address, &mut job)?;
     guard::close(accusation, challenger)
 }

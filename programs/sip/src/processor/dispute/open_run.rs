@@ -24,7 +24,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config)?;
+    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut run = guard::load_mut::<ScoringRun>(program, run)?;
@@ -33,12 +33,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(run.round == round.address && run.pool == pool.address)?;
     let run_address = run.address;
     let slot = guard::slot()?;
-    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
-    let revealed = opening.reveal(accusation_view, &Claim::of_run(&run_address, &run))?;
+    let opening = Opening { program, job: &job.address, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let revealed = opening.reveal(accusation_view, &Claim::of_run(&run_address, &run, &round))?;
     let seeds: [&[u8]; 3] = [seed::DISPUTE, &run_address, guard::key(challenger)];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
-    let accuser =
-        Accuser { wallet: guard::key(challenger), accusation: revealed, parameters: &config.parameters, slot };
+    let accuser = Accuser { wallet: guard::key(challenger), accusation: revealed, slot };
     let case = RunCase { accuser, job: &job, run_address: &run_address };
     dispute.open_run(&case, &mut round, &mut run, &mut pool)?;
     set_datasets(program, &mut dispute, &job, datasets)?;

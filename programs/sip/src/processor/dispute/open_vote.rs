@@ -24,7 +24,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config)?;
+    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
@@ -34,12 +34,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let slot = guard::slot()?;
     let auditor = Auditor { job: &job, pool_address: &pool_address, pool: &pool, place };
     let claim = Claim::of_vote(&round_address, &round, &auditor)?;
-    let opening = Opening { program, challenger: guard::key(challenger), salt: &args.salt, slot };
+    let opening = Opening { program, job: &job.address, challenger: guard::key(challenger), salt: &args.salt, slot };
     let revealed = opening.reveal(accusation, &claim)?;
     let seeds: [&[u8]; 4] = [seed::DISPUTE, &round_address, guard::key(challenger), &[place]];
     let mut dispute = Creation { program, payer: challenger }.create::<Dispute>(dispute, &seeds)?;
-    let accuser =
-        Accuser { wallet: guard::key(challenger), accusation: revealed, parameters: &config.parameters, slot };
+    let accuser = Accuser { wallet: guard::key(challenger), accusation: revealed, slot };
     let case = VoteCase { accuser, job: &job, round_address: &round_address, pool_address: &pool_address, args: &args };
     dispute.open_vote::<Syscall>(&case, &mut round, &mut pool)?;
     let mut segments = segments.iter();

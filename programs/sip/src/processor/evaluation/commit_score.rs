@@ -14,13 +14,13 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let args: CommitScore = guard::args(data)?;
     let [evaluator, config, job, round, pool, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(evaluator)?;
-    let config = guard::load::<Config>(program, config)?;
+    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
-    let pool = guard::load::<Pool>(program, pool)?;
+    let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
     pool.require_operator(guard::key(evaluator))?;
-    let actor = Actor { pool: &pool.address, place: args.place, slot: guard::slot()? };
-    let minimum = config.parameters.minimum_self_bond;
-    evaluation::commit_score(&mut round, &pool, minimum, &actor, &args.commitment)
+    let address = pool.address;
+    let actor = Actor { pool: &address, place: args.place, slot: guard::slot()? };
+    evaluation::commit_score(&mut round, &job, &mut pool, &actor, &args.commitment)
 }

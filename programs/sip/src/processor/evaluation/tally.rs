@@ -2,7 +2,13 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result, config::Config, epoch::EmissionAccount, evaluation, instruction::Tally, job::Job, round::Round,
+    Error, Result,
+    config::Config,
+    epoch::{EmissionAccount, RoundWork},
+    evaluation,
+    instruction::Tally,
+    job::Job,
+    round::Round,
 };
 
 use crate::guard;
@@ -17,10 +23,14 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut round = guard::load_mut::<Round>(program, round)?;
     guard::related(round.job == job.address)?;
     let mut account = guard::load_mut::<EmissionAccount>(program, emission)?;
-    evaluation::tally(&mut round, &mut job, &config, guard::slot()?)?;
+    evaluation::tally(&mut round, &mut job, guard::slot()?)?;
     if job.rewarded != 0 {
-        let nodes = round.accepted.count_ones() as u64;
-        round.reward = account.emission.reward_round(&mut config, nodes, job.spec.inner_steps as u64)?;
+        let work = RoundWork {
+            nodes: round.accepted.count_ones() as u64,
+            steps_per_node: job.spec.inner_steps as u64,
+            most: job.spec.round_reward,
+        };
+        round.reward = account.emission.reward_round(&mut config, &work)?;
         job.last_reward = round.reward;
     }
     Ok(())

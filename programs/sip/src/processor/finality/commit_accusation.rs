@@ -5,7 +5,11 @@ use sip_protocol::{
     Error, Result,
     account::seed,
     config::Config,
-    finality::{accusation::Accusation, instruction::CommitAccusation},
+    finality::{
+        accusation::{Accusation, Commitment},
+        instruction::CommitAccusation,
+    },
+    job::Job,
 };
 
 use crate::{
@@ -17,13 +21,22 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: CommitAccusation = guard::args(data)?;
-    let [challenger, config_view, accusation, source, vault, token_program, _system, ..] = accounts else {
+    let [challenger, config_view, accusation, source, vault, token_program, _system, job, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
     let config = guard::load::<Config>(program, config_view)?;
     let seeds: [&[u8]; 3] = [seed::ACCUSATION, guard::key(challenger), &args.hash];
     let mut accusation = Creation { program, payer: challenger }.create::<Accusation>(accusation, &seeds)?;
-    accusation.commit(guard::key(challenger), &args.hash, &config.parameters, guard::slot()?);
+    let mut job = guard::load_mut::<Job>(program, job)?;
+    let (job_address, parameters) = (job.address, job.parameters);
+    let commitment = Commitment {
+        challenger: guard::key(challenger),
+        hash: &args.hash,
+        job_address: &job_address,
+        parameters: &parameters,
+        slot: guard::slot()?,
+    };
+    accusation.commit(&commitment, &mut job)?;
     Vault::new(&config, config_view, vault, token_program)?.deposit(challenger, source, accusation.bond)
 }

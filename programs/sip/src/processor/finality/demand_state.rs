@@ -43,7 +43,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let asking = Asking {
         subject: &subject,
         demander: guard::key(demander),
-        parameters: &config.parameters,
+        parameters: &job.parameters,
         entry: args.entry,
         chunk: args.chunk,
         slot: guard::slot()?,

@@ -16,7 +16,7 @@ use sip_protocol::{
 };
 
 use crate::{
-    guard::{self, Syscall},
+    guard::{self, LoadedMut, Syscall},
     token::Vault,
 };
 
@@ -24,49 +24,66 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: WithdrawAccusation = guard::args(data)?;
-    let [challenger, config_view, accusation_view, destination, vault, token_program, claim @ ..] = accounts else {
+    let [challenger, config_view, accusation_view, destination, vault, token_program, job, claim @ ..] = accounts
+    else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
     let config = guard::load::<Config>(program, config_view)?;
+    let mut job = guard::load_mut::<Job>(program, job)?;
     let mut accusation = guard::load_mut::<Accusation>(program, accusation_view)?;
-    let claim = load_claim(program, claim, args.place)?;
-    let reveal = Reveal { claim: &claim, challenger: guard::key(challenger), salt: &args.salt };
-    let amount = accusation.withdraw::<Syscall>(&reveal)?;
+    let named = Named { program, job: &job, accounts: claim, place: args.place };
+    let claim = named.claim()?;
+    let job_address = job.address;
+    let reveal = Reveal { claim: &claim, job: &job_address, challenger: guard::key(challenger), salt: &args.salt };
+    let amount = accusation.withdraw::<Syscall>(&reveal, &mut job)?;
     drop(accusation);
     let vault = Vault::new(&config, config_view, vault, token_program)?;
     vault.pay_to(guard::key(challenger), destination, amount)?;
     guard::close(accusation_view, challenger)
 }
 
-/// The claim that these accounts are: its subject, and of an auditor's claim job, round and pool.
-#[inline(never)]
-fn load_claim(program: &Address, accounts: &[AccountView], place: u8) -> Result<Claim> {
-    let [subject, auditor @ ..] = accounts else { return Err(Error::MissingAccount) };
-    if place == NO_PLACE {
+/// A claim of a job by its accounts: its subject and round, of an auditor's claim its pool; none of a genesis state.
+struct Named<'a> {
+    program: &'a Address,
+    job: &'a LoadedMut<'a, Job>,
+    accounts: &'a [AccountView],
+    place: u8,
+}
+
+impl Named<'_> {
+    #[inline(never)]
+    fn claim(&self) -> Result<Claim> {
+        let Named { program, job, accounts, place } = *self;
+        let [subject, round, pool @ ..] = accounts else {
+            return if place == NO_PLACE && accounts.is_empty() {
+                Ok(Claim::of_genesis(&job.address, job))
+            } else {
+                Err(Error::MissingAccount)
+            };
+        };
+        let round = guard::load::<Round>(program, round)?;
+        guard::related(round.job == job.address)?;
         let kind = guard::kind(subject)?;
-        if kind == AccountKind::Job as u8 {
-            let job = guard::load::<Job>(program, subject)?;
-            return Ok(Claim::of_genesis(&job.address, &job));
+        if place != NO_PLACE {
+            let [pool, ..] = pool else { return Err(Error::MissingAccount) };
+            let pool = guard::load::<Pool>(program, pool)?;
+            let auditor = Auditor { job, pool_address: &pool.address, pool: &pool, place };
+            if kind == AccountKind::Round as u8 {
+                guard::related(*guard::key(subject) == round.address)?;
+                return Claim::of_vote(&round.address, &round, &auditor);
+            }
+            let segment = guard::load::<Segment>(program, subject)?;
+            guard::related(segment.round == round.address)?;
+            return Claim::of_attestation(&segment.address, &segment, &round, &auditor);
         }
         if kind == AccountKind::ScoringRun as u8 {
             let run = guard::load::<ScoringRun>(program, subject)?;
-            return Ok(Claim::of_run(&run.address, &run));
+            guard::related(run.round == round.address)?;
+            return Ok(Claim::of_run(&run.address, &run, &round));
         }
         let segment = guard::load::<Segment>(program, subject)?;
-        return Ok(Claim::of_segment(&segment.address, &segment));
+        guard::related(segment.round == round.address)?;
+        Ok(Claim::of_segment(&segment.address, &segment, &round))
     }
-    let [job, round, pool, ..] = auditor else { return Err(Error::MissingAccount) };
-    let job = guard::load::<Job>(program, job)?;
-    let round = guard::load::<Round>(program, round)?;
-    let pool = guard::load::<Pool>(program, pool)?;
-    guard::related(round.job == job.address)?;
-    let auditor = Auditor { job: &job, pool_address: &pool.address, pool: &pool, place };
-    if guard::kind(subject)? == AccountKind::Round as u8 {
-        guard::related(*guard::key(subject) == round.address)?;
-        return Claim::of_vote(&round.address, &round, &auditor);
-    }
-    let segment = guard::load::<Segment>(program, subject)?;
-    guard::related(segment.round == round.address)?;
-    Claim::of_attestation(&segment.address, &segment, &round, &auditor)
 }

@@ -12,6 +12,9 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: CreateJob = guard::args(data)?;
+    if args.reserved != 0 {
+        return Err(Error::WrongArguments);
+    }
     let [creator, config_view, job, _system, source, vault, token_program, datasets @ ..] = accounts else {
         return Err(Error::MissingAccount);
     };

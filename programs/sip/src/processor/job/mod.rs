@@ -1,5 +1,6 @@
 //! Jobs.
 
+pub mod allot_stake;
 pub mod create_job;
 pub mod join_job;
 pub mod reclaim_genesis_bond;

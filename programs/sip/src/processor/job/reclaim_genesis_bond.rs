@@ -18,6 +18,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     if job.creator != *guard::key(creator) {
         return Err(Error::NotAuthority);
     }
-    let amount = job.reclaim_genesis_bond(guard::slot()?, config.parameters.unbonding_slots)?;
+    let amount = job.reclaim_genesis_bond(guard::slot()?)?;
     Vault::new(&config, config_view, vault, token_program)?.pay(destination, amount)
 }

@@ -4,6 +4,7 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
     account::seed,
+    config::Config,
     instruction::OpenRound,
     job::Job,
     pool::{Pool, PoolKind},
@@ -17,10 +18,12 @@ use crate::guard::{self, Creation};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let OpenRound {} = guard::args(data)?;
-    let [payer, job, round, _system, pools @ ..] = accounts else { return Err(Error::MissingAccount) };
+    let [payer, config, job, round, _system, pools @ ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(payer)?;
+    let config = guard::load::<Config>(program, config)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let slot = guard::slot()?;
+    config.require_running(slot)?;
     let mut weights = [0u64; MAX_ATTENTION_POOLS];
     for (place, number) in job.spec.attention_numbers().enumerate() {
         let mut pool = guard::load_mut::<Pool>(program, pools.get_mut(place).ok_or(Error::MissingAccount)?)?;

@@ -24,6 +24,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
     round.require_holder(PoolKind::Auditor, args.place, &pool.address)?;
-    Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: guard::slot()? }.audit(args.place)?;
+    Settlement { config: &mut config, job: &job, round: &mut round, pool: &mut pool, slot: guard::slot()? }
+        .audit(args.place)?;
     Ok(())
 }

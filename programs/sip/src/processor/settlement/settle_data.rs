@@ -20,7 +20,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     let registered = job.datasets.get(args.domain as usize).ok_or(Error::WrongPlace)?;
     guard::related(round.job == job.address && *registered == dataset.address && dataset.pool == pool.address)?;
-    Settlement { config: &mut config, round: &mut round, pool: &mut pool, slot: guard::slot()? }
+    Settlement { config: &mut config, job: &job, round: &mut round, pool: &mut pool, slot: guard::slot()? }
         .data(args.domain, &dataset)?;
     Ok(())
 }

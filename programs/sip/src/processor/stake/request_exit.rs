@@ -19,8 +19,9 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let config = guard::load::<Config>(program, config)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     let mut position = load_position(program, position, &pool, owner)?;
+    let unbonding_slots = pool.exit_slots(config.parameters.unbonding_slots);
     let seeds: [&[u8]; 3] = [seed::TICKET, &position.address, &position.tickets.to_le_bytes()];
     let mut ticket = Creation { program, payer: owner }.create::<Ticket>(ticket, &seeds)?;
     ticket.position = position.address;
-    ticket.request(&mut position, &mut pool, args.shares, guard::slot()?, config.parameters.unbonding_slots)
+    ticket.request(&mut position, &mut pool, args.shares, guard::slot()?, unbonding_slots)
 }

@@ -120,7 +120,7 @@ fn false_starts_and_updates_are_convicted_by_a_watchtower_that_is_killed_after_e
     tower.work(&mut run, &source, job);
     let is_true = |event: &&Event| matches!(event, Event::Judged { claim: Claim::Run { .. }, is_true: true, .. });
     assert_eq!(tower.events.iter().filter(is_true).count(), run.world.with_role(EVALUATOR).len());
-    let end_slot = round_state(&run, &job, index).challenge_end_slot();
+    let end_slot = round_state(&run, &job, index).final_slot();
     pass_slots_to(&mut run, end_slot + REVEAL_SLOTS);
     tower.work(&mut run, &source, job);
     assert_eq!(round_state(&run, &job, index).status, round::FINAL);

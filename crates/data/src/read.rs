@@ -1,0 +1,296 @@
+//! Files of texts and records, judged by what they hold and not by their names.
+//!
+//! A file may be packed (gzip, zstd). It holds records if it is JSON lines or a JSON array of objects, else it is one text in UTF-8. A
+//! byte-order mark is no part of it, and line ends of Windows become plain ones.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::DataError;
+
+/// Folders within folders that are entered at most.
+const DEPTH_MAX: usize = 16;
+/// A zero byte among so many first ones says that a file is no text.
+const SNIFFED_BYTES: usize = 8 << 10;
+
+/// An object in JSON, and the line that it is on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// From 1; in an array, the number of the object.
+    pub line: usize,
+    /// Its keys.
+    pub keys: Map<String, Value>,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// A text, not empty.
+    Text(String),
+    /// Objects, at least one.
+    Records(Vec<Record>),
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileContent {
+    /// What it holds.
+    pub content: Content,
+    /// Whether it goes on behind what was asked for.
+    pub is_cut: bool,
+}
+
+impl FileContent {
+    /// The documents in a file: its text, or the `text` of every record.
+    ///
+    /// # Errors
+    /// Records without a `text`.
+    pub fn documents(self, path: &Path) -> Result<Vec<String>, DataError> {
+        match self.content {
+            Content::Text(text) => Ok(vec![text]),
+            Content::Records(records) => records
+                .into_iter()
+                .map(|mut record| match record.keys.remove("text") {
+                    Some(Value::String(text)) => Ok(text),
+                    _ => Err(line_error(path, record.line, expected_text(&record))),
+                })
+                .filter(|text| !text.as_ref().is_ok_and(|text| text.trim().is_empty()))
+                .collect(),
+        }
+    }
+}
+
+fn expected_text(record: &Record) -> String {
+    let keys: Vec<String> = record.keys.keys().take(8).map(|key| crate::shown(key)).collect();
+    let hint = match ["prompt", "messages", "chosen"].into_iter().find(|key| record.keys.contains_key(*key)) {
+        Some(_) => "; prompts with answers are for \"sip finetune\", as its only data",
+        None => "",
+    };
+    format!("expected {{\"text\": …}}, found the keys {}{hint}", keys.join(", "))
+}
+
+fn line_error(path: &Path, line: usize, reason: String) -> DataError {
+    DataError::Line { path: path.to_owned(), line, reason }
+}
+
+/// Reads a file up to `max_bytes` of what it unpacks to.
+///
+/// # Errors
+/// A file that is missing, damaged, empty, no text, or has a line that is no object among lines that are.
+pub fn read(path: &Path, max_bytes: usize) -> Result<FileContent, DataError> {
+    let (bytes, is_cut) = unpacked(path, max_bytes)?;
+    let text = decoded(path, bytes, is_cut)?;
+    if text.trim().is_empty() {
+        return Err(DataError::Empty { path: path.to_owned() });
+    }
+    let content = match records(path, &text, is_cut)? {
+        Some(records) if records.is_empty() => return Err(DataError::Empty { path: path.to_owned() }),
+        Some(records) => Content::Records(records),
+        None => Content::Text(text),
+    };
+    Ok(FileContent { content, is_cut })
+}
+
+/// Reads a file of records alone.
+///
+/// # Errors
+/// As [`read`], and a file that is a text.
+pub fn read_records(path: &Path, max_bytes: usize, expected: &str) -> Result<Vec<Record>, DataError> {
+    match read(path, max_bytes)? {
+        FileContent { is_cut: true, .. } => {
+            let what = format!("larger than {max_bytes} bytes");
+            Err(DataError::NotText { path: path.to_owned(), what })
+        }
+        FileContent { content: Content::Records(records), .. } => Ok(records),
+        FileContent { content: Content::Text(text), .. } => {
+            let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let reason =
+                serde_json::from_str::<Map<String, Value>>(first).err().map_or(String::new(), |e| e.to_string());
+            Err(line_error(path, 1, format!("expected {expected}: {reason}")))
+        }
+    }
+}
+
+/// The bytes of a file, unpacked; whether there are more than were asked for.
+fn unpacked(path: &Path, max_bytes: usize) -> Result<(Vec<u8>, bool), DataError> {
+    let io_error = |source: io::Error| DataError::Io { path: path.to_owned(), source };
+    let mut file = BufReader::new(File::open(path).map_err(io_error)?);
+    let head = file.fill_buf().map_err(io_error)?;
+    let (gzip, zstandard) = (head.starts_with(b"\x1f\x8b"), head.starts_with(b"\x28\xb5\x2f\xfd"));
+    let mut reader: Box<dyn Read> = match (gzip, zstandard) {
+        (true, _) => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        (_, true) => Box::new(zstd::stream::read::Decoder::with_buffer(file).map_err(io_error)?),
+        _ => Box::new(file),
+    };
+    let mut bytes = Vec::new();
+    // One byte more tells a character cut by the limit from one cut by the end of the file.
+    reader.by_ref().take((max_bytes as u64).saturating_add(1)).read_to_end(&mut bytes).map_err(io_error)?;
+    let is_cut = bytes.len() > max_bytes;
+    bytes.truncate(max_bytes);
+    Ok((bytes, is_cut))
+}
+
+/// Bytes as text, without a byte-order mark, with plain line ends, and cut where a character ends.
+fn decoded(path: &Path, mut bytes: Vec<u8>, is_cut: bool) -> Result<String, DataError> {
+    let not_text = |what: &str| DataError::NotText { path: path.to_owned(), what: what.to_owned() };
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(not_text("text in UTF-16: convert it, for example with \"iconv -f utf-16 -t utf-8\""));
+    }
+    let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    if bytes[..bytes.len().min(SNIFFED_BYTES)].contains(&0)
+        || bytes.starts_with(b"PK\x03\x04")
+        || bytes.starts_with(b"%PDF-")
+    {
+        return Err(not_text("no text"));
+    }
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err(not_text("a git-lfs pointer: fetch the file itself with \"git lfs pull\""));
+    }
+    bytes.drain(..mark);
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let (utf8, offset) = (error.utf8_error(), error.utf8_error().valid_up_to());
+            if !(is_cut && utf8.error_len().is_none()) {
+                return Err(DataError::NotUtf8 { path: path.to_owned(), offset: offset + mark });
+            }
+            let mut bytes = error.into_bytes();
+            bytes.truncate(offset);
+            String::from_utf8(bytes).map_err(|_| DataError::NotUtf8 { path: path.to_owned(), offset })?
+        }
+    };
+    Ok(if text.contains("\r\n") { text.replace("\r\n", "\n") } else { text })
+}
+
+/// The records of a text that is JSON lines or an array; `None` for any other text.
+fn records(path: &Path, text: &str, is_cut: bool) -> Result<Option<Vec<Record>>, DataError> {
+    let start = text.trim_start();
+    if start.starts_with('[') {
+        let Ok(objects) = serde_json::from_str::<Vec<Map<String, Value>>>(text) else { return Ok(None) };
+        return Ok(Some((1..).zip(objects).map(|(line, keys)| Record { line, keys }).collect()));
+    }
+    let is_object = |line: &str| serde_json::from_str::<Map<String, Value>>(line);
+    let first = start.lines().next().unwrap_or_default();
+    match (start.starts_with('{'), is_object(first)) {
+        (true, Ok(keys)) if !keys.is_empty() => {}
+        // One object over several lines is no text either.
+        (true, _) if is_object(text).is_ok_and(|keys| !keys.is_empty()) => {
+            let reason = "one object in JSON over several lines, expected an object on every line, or an array of them";
+            return Err(line_error(path, 1, reason.to_owned()));
+        }
+        (true, Err(error)) if is_called_json(path) => return Err(line_error(path, 1, error.to_string())),
+        _ => return Ok(None),
+    }
+    let mut records = Vec::new();
+    let mut lines = text.lines().enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        match is_object(line) {
+            Ok(keys) => records.push(Record { line: number + 1, keys }),
+            // The limit may have cut the last line.
+            Err(_) if is_cut && lines.peek().is_none() => {}
+            Err(error) => return Err(line_error(path, number + 1, error.to_string())),
+        }
+    }
+    Ok(Some(records))
+}
+
+fn is_called_json(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let bare = name.trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".txt");
+    [".json", ".jsonl", ".ndjson"].iter().any(|ending| bare.ends_with(ending))
+}
+
+/// A file that was found in a folder and is not used, and why.
+pub type Skipped = (PathBuf, &'static str);
+
+/// The files of a folder and of those within it, in the order of their paths; hidden ones, links to folders and what is no file are skipped.
+///
+/// # Errors
+/// [`DataError::Io`]
+pub fn files_in(folder: &Path) -> Result<(Vec<PathBuf>, Vec<Skipped>), DataError> {
+    let (mut files, mut skipped) = (Vec::new(), Vec::new());
+    walk(folder, 0, &mut files, &mut skipped)?;
+    files.sort_unstable();
+    skipped.sort_unstable();
+    Ok((files, skipped))
+}
+
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, skipped: &mut Vec<Skipped>) -> Result<(), DataError> {
+    let io_error = |source| DataError::Io { path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(io_error)? {
+        let entry = entry.map_err(io_error)?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(io_error)?);
+        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+        match fs::metadata(&path) {
+            _ if is_hidden => skipped.push((path, "hidden")),
+            Err(_) => skipped.push((path, "a link to nothing")),
+            Ok(found) if found.is_file() => files.push(path),
+            Ok(found) if found.is_dir() && !kind.is_symlink() && depth < DEPTH_MAX => {
+                walk(&path, depth + 1, files, skipped)?;
+            }
+            Ok(found) if found.is_dir() => skipped.push((path, "a folder by a link, or too deep")),
+            Ok(_) => skipped.push((path, "no file")),
+        }
+    }
+    Ok(())
+}
+
+/// What was found at a path, which may be a folder.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The files that were read, with what they hold.
+    pub files: Vec<(PathBuf, FileContent)>,
+    /// What was not used, in words.
+    pub notes: Vec<String>,
+}
+
+/// Reads a file, or all files of a folder, up to `max_bytes` of each. In a folder, what is empty or no text is skipped.
+///
+/// # Errors
+/// All files that are damaged, in one error; a folder without a text.
+pub fn read_all(path: &Path, max_bytes: usize) -> Result<Found, DataError> {
+    let is_folder = fs::metadata(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?.is_dir();
+    if !is_folder {
+        let content = read(path, max_bytes)?;
+        let notes = content.is_cut.then(|| cut_note(path, max_bytes));
+        return Ok(Found { notes: notes.into_iter().collect(), files: vec![(path.to_owned(), content)] });
+    }
+    let (paths, skipped) = files_in(path)?;
+    let mut found = Found::default();
+    let mut note = |file: &Path, why: &str| found.notes.push(format!("{} is skipped: {why}", file.display()));
+    skipped.iter().for_each(|(file, why)| note(file, why));
+    let mut bad = Vec::new();
+    for file in paths {
+        match read(&file, max_bytes) {
+            Ok(content) => {
+                found.notes.extend(content.is_cut.then(|| cut_note(&file, max_bytes)));
+                found.files.push((file, content));
+            }
+            Err(DataError::Empty { .. }) => found.notes.push(format!("{} is skipped: it is empty", file.display())),
+            Err(DataError::NotText { what, .. }) if what == "no text" => {
+                found.notes.push(format!("{} is skipped: it is no text", file.display()));
+            }
+            Err(error) => bad.push(error),
+        }
+    }
+    match (bad.len(), found.files.is_empty()) {
+        (0, true) => Err(DataError::NoTexts { path: path.to_owned() }),
+        (0, false) => Ok(found),
+        (1, _) => Err(bad.remove(0)),
+        _ => Err(DataError::Several(bad)),
+    }
+}
+
+fn cut_note(path: &Path, max_bytes: usize) -> String {
+    let size = fs::metadata(path).map_or(0, |metadata| metadata.len());
+    format!("{} is cut: the first {max_bytes} bytes are used (the file has {size})", path.display())
+}
+
+#[cfg(test)]
+mod tests;

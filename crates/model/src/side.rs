@@ -1,0 +1,170 @@
+//! The files beside the weights that training does not change: they survive it as they were read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use sip_data::files::Staged;
+
+use crate::chat::{ChatTemplates, DEFAULT_TEMPLATE};
+use crate::export::{CHAT_TEMPLATE_FILE, CONFIG_FILE, ExportError, GENERATION_CONFIG_FILE, read_file};
+use crate::tokenizer::{SPECIAL_TOKENS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
+
+/// File name in which older folders keep tokens that were added to a vocabulary: an object of texts and ids.
+pub(crate) const ADDED_TOKENS_FILE: &str = "added_tokens.json";
+/// Folder in which newer folders keep further chat templates.
+pub(crate) const MORE_TEMPLATES_FOLDER: &str = "additional_chat_templates";
+/// What is read here is read up to this size.
+const FILE_LIMIT_BYTES: u64 = 16 << 20;
+/// A `tokenizer.json` is read up to this size.
+const TOKENIZER_LIMIT_BYTES: u64 = 256 << 20;
+/// Further templates at most.
+const MORE_TEMPLATES_MAX: usize = 64;
+
+/// Files that are carried along, whatever is in them.
+const CARRIED: [&str; 17] = [
+    TOKENIZER_FILE,
+    TOKENIZER_CONFIG_FILE,
+    SPECIAL_TOKENS_FILE,
+    ADDED_TOKENS_FILE,
+    CHAT_TEMPLATE_FILE,
+    GENERATION_CONFIG_FILE,
+    "tokenizer.model",
+    "spiece.model",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.json",
+    "LICENSE",
+    "LICENSE.txt",
+    "LICENSE.md",
+    "NOTICE",
+    "NOTICE.txt",
+    "USE_POLICY.md",
+];
+
+/// The roles of special tokens in files, which are also what chat templates call them.
+pub(crate) const ROLES: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+/// Further special tokens in files: lists, or objects of names and tokens.
+pub(crate) const MORE_SPECIAL: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
+
+/// Whether a name is one of a file that is carried along and read by nobody but other tools.
+pub(crate) fn is_carried(name: &str) -> bool {
+    CARRIED.contains(&name)
+}
+
+/// The files of a model beside its weights, as they were read; empty for a model that was made here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SideFiles {
+    /// Contents by path within the folder.
+    files: BTreeMap<String, Arc<[u8]>>,
+    /// The keys of `config.json`.
+    pub(crate) config: Option<Map<String, Value>>,
+}
+
+impl SideFiles {
+    /// Reads what there is in a folder.
+    ///
+    /// # Errors
+    /// A file that is too large or cannot be read, or a `config.json` that is no object.
+    pub(crate) fn read(folder: &Path) -> Result<SideFiles, ExportError> {
+        let mut side = SideFiles::default();
+        for name in CARRIED {
+            let limit = if name == TOKENIZER_FILE { TOKENIZER_LIMIT_BYTES } else { FILE_LIMIT_BYTES };
+            let path = folder.join(name);
+            if path.is_file() {
+                side.files.insert(name.to_owned(), read_file(&path, limit)?.into());
+            }
+        }
+        let more = fs::read_dir(folder.join(MORE_TEMPLATES_FOLDER)).into_iter().flatten().flatten();
+        for entry in more.take(MORE_TEMPLATES_MAX) {
+            if let Some(name) = entry.file_name().to_str().filter(|name| name.ends_with(".jinja")) {
+                let bytes = read_file(&entry.path(), FILE_LIMIT_BYTES)?;
+                side.files.insert(format!("{MORE_TEMPLATES_FOLDER}/{name}"), bytes.into());
+            }
+        }
+        let path = folder.join(CONFIG_FILE);
+        if path.is_file() {
+            let config = serde_json::from_slice(&read_file(&path, FILE_LIMIT_BYTES)?);
+            side.config = Some(config.map_err(|error| ExportError::Format { path, reason: error.to_string() })?);
+        }
+        Ok(side)
+    }
+
+    /// A side file that a model from elsewhere would have.
+    pub(crate) fn insert(&mut self, name: &str, content: &Value) {
+        self.files.insert(name.to_owned(), format!("{content:#}\n").into_bytes().into());
+    }
+
+    /// These files where there are any, else those of `other`.
+    pub(crate) fn or(mut self, other: SideFiles) -> SideFiles {
+        for (name, bytes) in other.files {
+            self.files.entry(name).or_insert(bytes);
+        }
+        self.config = other.config.or(self.config);
+        self
+    }
+
+    /// The content of a file.
+    pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(AsRef::as_ref)
+    }
+
+    /// The names of the files.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// The content of a file as JSON; null where there is none.
+    ///
+    /// # Errors
+    /// A file that is no JSON; `folder` is for the error.
+    pub(crate) fn json(&self, folder: &Path, name: &str) -> Result<Value, ExportError> {
+        let Some(bytes) = self.get(name) else { return Ok(Value::Null) };
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        serde_json::from_slice(bytes)
+            .map_err(|error| ExportError::Format { path: folder.join(name), reason: error.to_string() })
+    }
+
+    /// The chat templates of all files: those of files of their own come before those within another file.
+    ///
+    /// # Errors
+    /// Files that are not of their format; `folder` is for the error.
+    pub(crate) fn templates(&self, folder: &Path) -> Result<BTreeMap<String, String>, ExportError> {
+        let mut named = BTreeMap::new();
+        for name in [TOKENIZER_CONFIG_FILE, "chat_template.json"] {
+            let value = self.json(folder, name)?;
+            let found = ChatTemplates::named_in(value.get("chat_template").unwrap_or(&Value::Null));
+            named.extend(found.map_err(|reason| ExportError::Format { path: folder.join(name), reason })?);
+        }
+        for (path, bytes) in &self.files {
+            let text = || String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).into_owned();
+            if path == CHAT_TEMPLATE_FILE {
+                named.insert(DEFAULT_TEMPLATE.to_owned(), text());
+            } else if let Some(name) = path.strip_prefix(MORE_TEMPLATES_FOLDER) {
+                let name = name.trim_start_matches('/').trim_end_matches(".jinja");
+                named.insert(name.to_owned(), text());
+            }
+        }
+        Ok(named)
+    }
+
+    /// Writes the files under temporary names; `tokenizer.json` is the last.
+    pub(crate) fn stage(&self, folder: &Path) -> Result<Vec<Staged>, ExportError> {
+        let mut staged = Vec::new();
+        let order = |name: &&String| name.as_str() == TOKENIZER_FILE;
+        let (last, first): (Vec<&String>, Vec<&String>) = self.files.keys().partition(order);
+        for name in first.into_iter().chain(last) {
+            let path = folder.join(name);
+            let io_error = |source| ExportError::Io { path: path.clone(), source };
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(io_error)?;
+            }
+            let bytes = &self.files[name];
+            staged.push(Staged::write(&path, |temporary| fs::write(temporary, bytes)).map_err(io_error)?);
+        }
+        Ok(staged)
+    }
+}

@@ -1,0 +1,209 @@
+//! Every claim has a full window, whatever slot it was made in and however long the job's phases are.
+
+use bytemuck::Zeroable;
+use proptest::prelude::*;
+use sip_proof::HostSha256;
+use sip_protocol::{
+    Error,
+    audit::{Actor, Closing, attest, reveal_draw, vote_base},
+    config::Parameters,
+    dispute::CaseKind,
+    evaluation::{self, ScoringRun, commit_score, reveal_score, tally},
+    finality::{
+        Chain,
+        accusation::{Accusation, Auditor, Claim, Commitment, REVEAL_SLOTS, Reveal, hash},
+    },
+    job::{Job, JobSpec, MAX_DOMAINS},
+    pool::{Pool, PoolKind},
+    round::{self, Round},
+    segment::{self, Segment},
+};
+
+const JOB: [u8; 32] = [1; 32];
+const ROUND: [u8; 32] = [2; 32];
+const SEGMENT: [u8; 32] = [3; 32];
+const RUN: [u8; 32] = [6; 32];
+const POOLS: [[u8; 32]; 3] = [[10; 32], [11; 32], [12; 32]];
+const CHALLENGER: [u8; 32] = [4; 32];
+const SALT: [u8; 32] = [5; 32];
+
+/// A claim with the slot that it was made in for good.
+struct Made {
+    kind: CaseKind,
+    slot: u64,
+    claim: Claim,
+}
+
+/// How long after the earliest slot of each step somebody takes it: what is left of its phase, or later where nobody ends the phase.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    commit: u32,
+    audit: u32,
+    vote: u32,
+    score: u32,
+    reveal: u32,
+    tally: u32,
+}
+
+fn pool(kind: PoolKind) -> Pool {
+    let mut pool = Pool::zeroed();
+    pool.initialise(kind, &[kind as u8; 32], 0, 0);
+    pool.self_bond = 8 * Parameters::DEFAULT.minimum_self_bond;
+    pool
+}
+
+/// Plays a round, each step as late as the pace says, and gives its end, its job and every claim.
+fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
+    let (mut job, mut round, mut segment) = (Job::zeroed(), Round::zeroed(), Segment::zeroed());
+    job.spec = *spec;
+    job.parameters = Parameters::DEFAULT;
+    (job.auditor_allotments[0], job.evaluator_allotments[0]) = (10_000, 10_000);
+    job.chain = Chain::GENESIS;
+    job.created_slot = 7;
+    for (kind, address) in [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator].into_iter().zip(&POOLS) {
+        job.join(kind, address).unwrap();
+    }
+    let (mut auditor, mut evaluator) = (pool(PoolKind::Auditor), pool(PoolKind::Evaluator));
+    auditor.chain_tip = <HostSha256 as sip_proof::Sha256>::hashv(&[&[9; 32]]);
+    let mut slot = 1_000;
+    round.open(&JOB, &mut job, &Default::default(), slot).unwrap();
+
+    slot += pace.commit as u64 % spec.commit_slots as u64;
+    (segment.round, segment.pool, segment.status) = (ROUND, POOLS[0], segment::COMMITTED);
+    (segment.committed_slot, segment.stake, round.committed) = (slot, 1, 1);
+    round.close_commits(&job, slot).unwrap();
+
+    slot += pace.audit as u64 % spec.audit_slots as u64;
+    let at = |role: usize, slot| Actor { pool: &POOLS[role], place: 0, slot };
+    reveal_draw::<HostSha256>(&mut round, &job, &mut auditor, &at(1, slot), &[9; 32]).unwrap();
+    attest::<HostSha256>(&round, &job, &SEGMENT, &mut segment, &at(1, slot), &[8; 32]).unwrap();
+    let mut closing = Closing::begin(&ROUND, &mut round, &mut job, slot).unwrap();
+    closing.segment::<HostSha256>(&SEGMENT, &mut segment).unwrap();
+    closing.finish::<HostSha256>().unwrap();
+    let closed_slot = slot;
+
+    slot += pace.vote as u64 % spec.vote_slots as u64;
+    vote_base(&mut round, &mut job, &at(1, slot), &[7; 32]).unwrap();
+    let voted_slot = slot;
+
+    slot += pace.score as u64 % spec.evaluation_slots as u64;
+    let sums = [5; MAX_DOMAINS];
+    let claim = evaluation::claim::<HostSha256>(spec, &sums, &[6; 32], 0);
+    let commitment = evaluation::commitment::<HostSha256>(&claim, &SALT, &POOLS[2], &ROUND);
+    commit_score(&mut round, &job, &mut evaluator, &at(2, slot), &commitment).unwrap();
+    slot += pace.reveal as u64 % (round.reveal_deadline_slot - slot);
+    let mut run = ScoringRun::zeroed();
+    reveal_score::<HostSha256>(
+        &mut run,
+        evaluation::Reveal {
+            job: &job,
+            round: &mut round,
+            round_address: &ROUND,
+            pool: &evaluator,
+            actor: &at(2, slot),
+            sums: &sums,
+            accumulator_root: &[6; 32],
+            salt: &SALT,
+        },
+    )
+    .unwrap();
+    let revealed_slot = slot;
+    slot += pace.tally as u64;
+    tally(&mut round, &mut job, slot).unwrap();
+
+    let seat = Auditor { job: &job, pool_address: &POOLS[1], pool: &auditor, place: 0 };
+    let of_segment = Claim::of_segment(&SEGMENT, &segment, &round);
+    let mut made: Vec<Made> = [CaseKind::Segment, CaseKind::Start, CaseKind::Update]
+        .map(|kind| Made { kind, slot: closed_slot, claim: of_segment })
+        .into();
+    let attestation = Claim::of_attestation(&SEGMENT, &segment, &round, &seat).unwrap();
+    made.push(Made { kind: CaseKind::Attestation, slot: round.vote_deadline_slot - 1, claim: attestation });
+    let vote = Claim::of_vote(&ROUND, &round, &seat).unwrap();
+    made.push(Made { kind: CaseKind::Aggregate, slot: voted_slot, claim: vote });
+    let score = Claim::of_run(&RUN, &run, &round);
+    // Not before the tally can anybody tell that everyone agrees.
+    made.push(Made { kind: CaseKind::Score, slot: slot.max(revealed_slot), claim: score });
+    let genesis = Claim::of_genesis(&JOB, &job);
+    made.push(Made { kind: CaseKind::Genesis, slot: job.created_slot, claim: genesis });
+    (round, job, made)
+}
+
+fn opens(claim: &Claim, committed_slot: u64, slot: u64) -> Result<(), Error> {
+    let mut accusation = Accusation::zeroed();
+    let hash = hash::<HostSha256>(&claim.subject, claim.place, &CHALLENGER, &SALT);
+    let commitment = Commitment {
+        challenger: &CHALLENGER,
+        hash: &hash,
+        job_address: &JOB,
+        parameters: &Parameters::DEFAULT,
+        slot: committed_slot,
+    };
+    accusation.commit(&commitment, &mut Job::zeroed())?;
+    let reveal = Reveal { claim, job: &JOB, challenger: &CHALLENGER, salt: &SALT };
+    accusation.reveal::<HostSha256>(&reveal, slot).map(|_| ())
+}
+
+prop_compose! {
+    fn spec()(slots in [1u32..60_000, 1..60_000, 1..60_000, 1..60_000, 1..60_000]) -> JobSpec {
+        let [commit_slots, audit_slots, vote_slots, evaluation_slots, challenge_slots] = slots;
+        JobSpec {
+            commit_slots, audit_slots, vote_slots, evaluation_slots, challenge_slots,
+            rounds: 8, lookahead: 4, domain_count: 8, score_windows: 1, sequence_length: 1,
+            audit_rate: u32::MAX, ..JobSpec::default()
+        }
+    }
+}
+
+prop_compose! {
+    fn pace()(steps in [any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>()], tally in 0u32..100_000) -> Pace {
+        let [commit, audit, vote, score, reveal] = steps;
+        Pace { commit, audit, vote, score, reveal, tally }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_claim_has_a_full_window_and_finality_waits_for_its_last_slot(spec in spec(), pace in pace()) {
+        let (round, mut job, made) = play(&spec, &pace);
+        prop_assert_eq!(round.status, round::SCORED);
+        for Made { kind, slot, claim } in &made {
+            // A genesis state can be accused as long as its bond is there.
+            let unbonding = Parameters::DEFAULT.unbonding_slots;
+            let last = claim.accusable_until.min(claim.made_slot + unbonding);
+            prop_assert!(last >= slot + spec.audit_slots as u64, "{:?}: {} after {}", kind, last, slot);
+            // The last accusation is opened in its last slot, and one that comes later never.
+            prop_assert_eq!(opens(claim, last, last + REVEAL_SLOTS), Ok(()), "{:?}", kind);
+            prop_assert_eq!(opens(claim, last, last + REVEAL_SLOTS + 1), Err(Error::AccusationExpired));
+            if *kind == CaseKind::Genesis {
+                job.genesis_bond = 1;
+                prop_assert_eq!(job.reclaim_genesis_bond(last + REVEAL_SLOTS), Err(Error::BondLocked));
+                prop_assert_eq!(job.reclaim_genesis_bond(last + REVEAL_SLOTS + 1), Ok(1));
+                continue;
+            }
+            prop_assert_eq!(opens(claim, last + 1, last + 2), Err(Error::NoClaim), "{:?}", kind);
+            prop_assert_eq!(round.accusable_until(*kind), last);
+            let (mut early, mut chain) = (round, job);
+            prop_assert_eq!(early.finalise(&mut chain, last + REVEAL_SLOTS), Err(Error::ChallengeOpen), "{:?}", kind);
+        }
+        // And no longer than for the last of them.
+        let last = made.iter().filter(|made| made.kind != CaseKind::Genesis).map(|made| made.claim.accusable_until).max();
+        let (mut ready, mut chain) = (round, job);
+        prop_assert_eq!(ready.finalise(&mut chain, last.unwrap() + REVEAL_SLOTS + 1), Ok(()));
+    }
+
+    /// The end of a claim's exposure is before the end of an exit that was asked for when it was made.
+    #[test]
+    fn no_claim_outlives_its_exposure(spec in spec(), pace in pace()) {
+        let pace = Pace { tally: pace.tally % spec.evaluation_slots, ..pace };
+        let (round, _, made) = play(&spec, &pace);
+        let most = spec.exposure_slots(&Parameters::DEFAULT) - spec.longest_dispute_slots(&Parameters::DEFAULT);
+        for made in made.iter().filter(|made| made.kind != CaseKind::Genesis) {
+            let first = match made.kind {
+                CaseKind::Segment | CaseKind::Start | CaseKind::Update => round.opened_slot,
+                CaseKind::Attestation => round.audit_deadline_slot - spec.audit_slots as u64,
+                _ => made.claim.made_slot,
+            };
+            prop_assert!(made.claim.accusable_until + REVEAL_SLOTS - first <= most, "{:?}", made.kind);
+        }
+    }
+}
