@@ -134,13 +134,13 @@ impl Program {
     /// [`ReclaimClaim`] of a segment or scoring run, whose operator gets the rent.
     pub fn reclaim_claim(&self, job: &Address, round: &Address, claim: &Address, operator: &Address) -> Instruction {
         let accounts =
-            vec![readable(self.config()), readable(*job), writable(*round), writable(*claim), writable(*operator)];
+            vec![writable(self.config()), readable(*job), writable(*round), writable(*claim), writable(*operator)];
         build(self, &ReclaimClaim {}, accounts)
     }
 
     /// [`ReclaimRound`]; whoever paid for it gets the rent.
     pub fn reclaim_round(&self, job: &Address, round: &Address, payer: &Address) -> Instruction {
-        let accounts = vec![readable(self.config()), readable(*job), writable(*round), writable(*payer)];
+        let accounts = vec![writable(self.config()), readable(*job), writable(*round), writable(*payer)];
         build(self, &ReclaimRound {}, accounts)
     }
 

@@ -187,7 +187,7 @@ fn every_instruction_stays_within_its_budget() {
     table.run(&mut scene.world, "capture_seed", 1_100, program.capture_seed(&job, &round), &authority);
     let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
-    table.run(&mut scene.world, "finalize_round", 400, program.finalize_round(&job, &round), &authority);
+    table.run(&mut scene.world, "finalize_round", 800, program.finalize_round(&job, &round), &authority);
 
     let trainer_pool = scene.trainers[0].seat.pool;
     let evaluator_pool = scene.evaluators[0].seat.pool;
@@ -532,7 +532,7 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
             let resolved = court.resolve();
             table.0.push(("resolve_dispute", resolved.compute_units, 3_500, resolved.transaction_bytes));
             let (key, dispute) = (court.challenger_key(), court.dispute());
-            let close = court.scene.world.program.close_dispute(&key.pubkey(), &dispute);
+            let close = court.scene.world.program.close_dispute(&court.scene.job, &key.pubkey(), &dispute);
             table.run(&mut court.scene.world, "close_dispute", 400, close, &key);
         }
     }

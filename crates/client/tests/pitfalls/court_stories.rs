@@ -45,7 +45,7 @@ pub(crate) fn a_segment_is_disputed() {
     let resolve = court.resolve_instruction();
     // A conviction burns nothing.
     send_unread(&mut court.scene.world, resolve, &challenger, &[], &[7]);
-    let close = program.close_dispute(&challenger.pubkey(), &dispute);
+    let close = program.close_dispute(&court.scene.job, &challenger.pubkey(), &dispute);
     send_guarded(&mut court.scene.world, close, &challenger, &[]);
 }
 

@@ -76,11 +76,10 @@ instructions! {
 
     /// Closes a resolved dispute and returns its rent.
     ///
-    /// Accounts: [signer, writable] challenger · [writable] dispute · config.
+    /// Accounts: [signer, writable] challenger · [writable] dispute · job.
     ///
-    /// - anyone may, without the signature, an unbonding time after the dispute was opened
-    ///
-    /// - the signer is its challenger; the dispute is resolved
+    /// - the signer is its challenger; the dispute is the job's and resolved
+    /// - anyone may, without the signature, an unbonding time after the longest game from its opening would have ended
     CloseDispute = 69 {}
 
     /// Accuses an auditor's vote for the next base.

@@ -320,11 +320,11 @@ impl Demand {
     }
 
     /// Checks that the account may be closed and its rent go back to `demander`, who made the demand: it is over, and the demander signed, or
-    /// an unbonding time has passed since it was made.
+    /// an unbonding time has passed since the end of its clock.
     pub fn require_closable(&self, demander: &Address, is_signed: bool, rest: &Rest) -> Result<()> {
         require(self.demander == *demander, Error::NotParty)?;
         require(self.status != OPEN, Error::DemandRunning)?;
-        require(is_signed || rest.require_since(self.opened_slot).is_ok(), Error::MissingSigner)
+        require(is_signed || rest.require_since(self.deadline_slot).is_ok(), Error::MissingSigner)
     }
 
     /// The chunk, once answered.

@@ -1,5 +1,5 @@
 //! What is left of a round, and when: its accounts close an unbonding time after the last of it was settled, by anyone's call, and the
-//! rent goes back to whoever paid it. What came out of a final round stays in the job, as a chain of hashes that archives can verify.
+//! rent goes back to whoever paid it; money that nobody collected meanwhile is insured. What came out of a final round stays in the job, as a chain of hashes that archives can verify.
 //!
 //! Invariants: nothing closes that a rule may still read: the last final round and what was committed in it stay for the next one, a round
 //! stays as long as one of its segments, runs or disputes does, and whatever holds money, or still earns or owes it, stays. A closed account never
@@ -52,6 +52,11 @@ pub struct Rest {
 }
 
 impl Rest {
+    /// As a job's own rules say.
+    pub const fn of(job: &Job, slot: u64) -> Rest {
+        Rest { unbonding_slots: job.parameters.unbonding_slots, slot }
+    }
+
     /// Checks that so many slots have passed.
     pub fn require_since(&self, slot: u64) -> Result<()> {
         require(self.slot.saturating_sub(slot) >= self.unbonding_slots, Error::StillResting)
@@ -75,7 +80,7 @@ impl Round {
         let domains = ((1u16 << self.domain_count.min(8)) - 1) as u8;
         let auditors = self.auditors.iter().take(self.auditor_count as usize);
         let evaluators = self.evaluators.iter().take(self.evaluator_count as usize);
-        auditors.into_iter().all(|seat| seat.settled != 0)
+        auditors.into_iter().all(|seat| seat.settled != 0 && seat.vote_slice == 0 && seat.attestation_slice == 0)
             && evaluators.into_iter().all(|seat| seat.settled != 0)
             && self.settled_data == domains
             && self.settled_patrons == domains
@@ -83,36 +88,42 @@ impl Round {
 
     /// Checks that the round is over for an unbonding time, and that nothing builds on it that is not: it is not the last final one, whose
     /// segments the next round's may go on from.
-    fn require_rested(&self, job: &Job, rest: &Rest) -> Result<()> {
+    fn require_rested(&self, job: &Job, slot: u64) -> Result<()> {
         require(self.status == round::FINAL || self.status == round::VOID, Error::NotFinal)?;
         require(self.index != job.chain.last_final, Error::StillNeeded)?;
-        require(self.settled_slot != 0 && self.is_beyond_accusation(rest.slot)?, Error::StillResting)?;
-        rest.require_since(self.settled_slot)
+        require(self.settled_slot != 0 && self.is_beyond_accusation(slot)?, Error::StillResting)?;
+        Rest::of(job, slot).require_since(self.settled_slot)
     }
 
-    /// Takes a segment off the round, which may close then. The caller has checked that it is the round's.
-    pub fn release_segment(&mut self, job: &Job, segment: &Segment, rest: &Rest) -> Result<()> {
-        self.require_rested(job, rest)?;
-        let is_over = segment.settled != 0 && segment.open_disputes == 0 && segment.liabilities()? == 0;
+    /// Takes a segment off the round, which closes then. The caller has checked that it is the round's. Returns what of its money nobody
+    /// collected in all that time, for the insurance.
+    pub fn release_segment(&mut self, job: &Job, segment: &Segment, slot: u64) -> Result<u64> {
+        self.require_rested(job, slot)?;
+        require(slot > self.segment_disputable_until(segment), Error::StillResting)?;
+        let is_over = segment.settled != 0 && segment.open_disputes == 0 && segment.escrow.bounty == 0;
         require(is_over, Error::StillNeeded)?;
-        self.close_account()
+        self.close_account()?;
+        segment.liabilities()
     }
 
-    /// Takes a scoring run off the round, which may close then. The caller has checked that it is the round's.
-    pub fn release_run(&mut self, job: &Job, run: &ScoringRun, rest: &Rest) -> Result<()> {
-        self.require_rested(job, rest)?;
+    /// Takes a scoring run off the round, likewise.
+    pub fn release_run(&mut self, job: &Job, run: &ScoringRun, slot: u64) -> Result<u64> {
+        self.require_rested(job, slot)?;
         let seat = self.evaluators.get(run.claim.place as usize).ok_or(Error::WrongPlace)?;
-        let is_over = seat.settled != 0 && run.open_disputes == 0 && run.liabilities()? == 0;
+        let is_over = seat.settled != 0 && run.open_disputes == 0 && run.escrow.bounty == 0;
         require(is_over, Error::StillNeeded)?;
-        self.close_account()
+        self.close_account()?;
+        run.liabilities()
     }
 
-    /// Checks that the round may close: everyone of it is settled, no segment, run or dispute of it is left.
-    pub fn require_reclaimable(&self, job: &Job, rest: &Rest) -> Result<()> {
-        self.require_rested(job, rest)?;
+    /// Checks that the round may close: everyone of it is settled, no segment, run or dispute of it is left. Returns what of its money
+    /// nobody collected in all that time, for the insurance.
+    pub fn release(&self, job: &Job, slot: u64) -> Result<u64> {
+        self.require_rested(job, slot)?;
         let disputes = self.vote_disputes | self.run_disputes | self.attestation_disputes;
         let is_alone = self.open_accounts == 0 && self.open_challenges == 0 && disputes == 0;
-        require(is_alone && self.is_settled() && self.liabilities()? == 0, Error::StillNeeded)
+        require(is_alone && self.is_settled(), Error::StillNeeded)?;
+        self.liabilities()
     }
 }
 
@@ -125,6 +136,7 @@ mod tests {
     fn round() -> (Job, Round) {
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
         job.chain.last_final = 8;
+        job.parameters.unbonding_slots = 50;
         (round.index, round.status, round.domain_count) = (7, round::FINAL, 3);
         (round.auditor_count, round.evaluator_count) = (2, 1);
         for place in 0..2 {
@@ -141,10 +153,10 @@ mod tests {
         let at = |job: &Job, change: &dyn Fn(&mut Round), slot| {
             let mut changed = round;
             change(&mut changed);
-            changed.require_reclaimable(job, &Rest { unbonding_slots: 50, slot })
+            changed.release(job, slot)
         };
         assert_eq!(at(&job, &|_| (), 1_049), Err(Error::StillResting));
-        assert_eq!(at(&job, &|_| (), 1_050), Ok(()));
+        assert_eq!(at(&job, &|_| (), 1_050), Ok(0));
         for (change, expected) in [
             (&(|round: &mut Round| round.status = round::SCORED) as &dyn Fn(&mut Round), Error::NotFinal),
             (&|round| round.index = 8, Error::StillNeeded),
@@ -154,6 +166,8 @@ mod tests {
             (&|round| round.vote_disputes = 1, Error::StillNeeded),
             (&|round| round.open_challenges = 1, Error::StillNeeded),
             (&|round| round.auditors[1].settled = 0, Error::StillNeeded),
+            (&|round| round.auditors[0].vote_slice = 1, Error::StillNeeded),
+            (&|round| round.auditors[0].attestation_slice = 1, Error::StillNeeded),
             (&|round| round.evaluators[0].settled = 0, Error::StillNeeded),
             (&|round| round.settled_data = 3, Error::StillNeeded),
             (&|round| round.settled_patrons = 6, Error::StillNeeded),
@@ -163,30 +177,32 @@ mod tests {
         // Of a round that came to nothing, an accusation may still be opened for long.
         let void = |round: &mut Round| (round.status, round.challenge_deadline_slot) = (round::VOID, 5_000);
         assert_eq!(at(&job, &void, 6_500), Err(Error::StillResting));
-        assert_eq!(at(&job, &void, 6_501), Ok(()));
+        assert_eq!(at(&job, &void, 6_501), Ok(0));
     }
 
     #[test]
     fn a_segment_or_run_closes_once_it_is_settled_and_owes_nothing() {
         let (job, mut round) = round();
-        round.open_accounts = 2;
-        let rest = Rest { unbonding_slots: 50, slot: 1_050 };
         let (mut segment, mut run) = (Segment::zeroed(), ScoringRun::zeroed());
-        assert_eq!(round.release_segment(&job, &segment, &rest), Err(Error::StillNeeded));
+        // One of a round that was undone while it was open, which has no deadlines of its own.
+        (round.status, round.audit_slots, segment.committed_slot, segment.settled) = (round::VOID, 60, 950, 1);
+        assert_eq!({ round }.release_segment(&job, &segment, 2_510), Err(Error::StillResting));
+        assert_eq!({ round }.release_segment(&job, &segment, 2_511), Err(Error::Underflow));
+        (round.status, segment.settled) = (round::FINAL, 0);
+        round.open_accounts = 2;
+        let slot = 2_511;
+        assert_eq!(round.release_segment(&job, &segment, slot), Err(Error::StillNeeded));
         segment.settled = 1;
         for (disputes, bounty) in [(1, 0), (0, 1)] {
             (segment.open_disputes, segment.escrow.bounty) = (disputes, bounty);
             (run.open_disputes, run.escrow.bounty) = (disputes, bounty);
-            assert_eq!(round.release_segment(&job, &segment, &rest), Err(Error::StillNeeded));
-            assert_eq!(round.release_run(&job, &run, &rest), Err(Error::StillNeeded));
+            assert_eq!(round.release_segment(&job, &segment, slot), Err(Error::StillNeeded));
+            assert_eq!(round.release_run(&job, &run, slot), Err(Error::StillNeeded));
         }
         (segment.escrow.bounty, run.escrow.bounty) = (0, 0);
-        assert_eq!(round.require_reclaimable(&job, &rest), Err(Error::StillNeeded));
-        assert_eq!(
-            (round.release_segment(&job, &segment, &rest), round.release_run(&job, &run, &rest)),
-            (Ok(()), Ok(()))
-        );
-        assert_eq!(round.require_reclaimable(&job, &rest), Ok(()));
+        assert_eq!(round.release(&job, slot), Err(Error::StillNeeded));
+        assert_eq!((round.release_segment(&job, &segment, slot), round.release_run(&job, &run, slot)), (Ok(0), Ok(0)));
+        assert_eq!(round.release(&job, slot), Ok(0));
     }
 
     #[test]

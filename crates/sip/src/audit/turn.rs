@@ -11,7 +11,6 @@ use sip_protocol::dispute::{CaseKind, Outcome};
 use sip_protocol::evaluation::ScoringRun;
 use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::finality::availability::{Demand, OPEN};
-use sip_protocol::finality::closing::Rest;
 use sip_protocol::finality::seed;
 use sip_protocol::round::Round;
 use sip_protocol::segment::Segment;
@@ -155,7 +154,6 @@ impl<L: Ledger> Watch<'_, L> {
         if here.job.chain.final_count < 2 {
             return Ok(false);
         }
-        let rest = Rest { unbonding_slots: here.config.parameters.unbonding_slots, slot: here.slot };
         let mut due = Vec::new();
         let accounts = self.ledger.program_accounts(&self.program.id)?;
         let rounds: BTreeMap<Address, Round> = accounts
@@ -164,7 +162,7 @@ impl<L: Ledger> Watch<'_, L> {
             .filter(|(_, round)| round.job == self.job.to_bytes())
             .collect();
         for (address, round) in &rounds {
-            if round.require_reclaimable(&here.job, &rest).is_ok() {
+            if round.release(&here.job, here.slot).is_ok() {
                 let payer = Address::new_from_array(round.payer);
                 due.push(self.program.reclaim_round(&self.job, address, &payer));
             }
@@ -173,11 +171,11 @@ impl<L: Ledger> Watch<'_, L> {
             let (round, operator) = if let Ok(segment) = Segment::decode(&account.data) {
                 let round = Address::new_from_array(segment.round);
                 let Some(mut state) = rounds.get(&round).copied() else { continue };
-                (state.release_segment(&here.job, &segment, &rest).is_ok().then_some(round), segment.operator)
+                (state.release_segment(&here.job, &segment, here.slot).is_ok().then_some(round), segment.operator)
             } else if let Ok(run) = ScoringRun::decode(&account.data) {
                 let round = Address::new_from_array(run.round);
                 let Some(mut state) = rounds.get(&round).copied() else { continue };
-                (state.release_run(&here.job, &run, &rest).is_ok().then_some(round), run.operator)
+                (state.release_run(&here.job, &run, here.slot).is_ok().then_some(round), run.operator)
             } else {
                 continue;
             };

@@ -3,9 +3,9 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
     dispute::{Dispute, instruction::CloseDispute},
     finality::closing::Rest,
+    job::Job,
 };
 
 use crate::guard;
@@ -14,9 +14,13 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let CloseDispute {} = guard::args(data)?;
-    let [payer, dispute, config, ..] = accounts else { return Err(Error::MissingAccount) };
-    let unbonding_slots = guard::load::<Config>(program, config)?.parameters.unbonding_slots;
-    let rest = Rest { unbonding_slots, slot: guard::slot()? };
-    guard::load::<Dispute>(program, dispute)?.require_closable(guard::key(payer), payer.is_signer(), &rest)?;
-    guard::close(dispute, payer)
+    let [payer, dispute_view, job, ..] = accounts else { return Err(Error::MissingAccount) };
+    let job = guard::load::<Job>(program, job)?;
+    {
+        let dispute = guard::load::<Dispute>(program, dispute_view)?;
+        guard::related(dispute.job == job.address)?;
+        let rest = Rest::of(&job, guard::slot()?);
+        dispute.require_closable(guard::key(payer), payer.is_signer(), &rest)?;
+    }
+    guard::close(dispute_view, payer)
 }

@@ -5,7 +5,7 @@ use sip_protocol::{
     AccountKind, Error, Result,
     config::Config,
     evaluation::ScoringRun,
-    finality::{closing::Rest, instruction::ReclaimClaim},
+    finality::instruction::ReclaimClaim,
     job::Job,
     round::Round,
     segment::Segment,
@@ -18,19 +18,20 @@ use crate::guard;
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let ReclaimClaim {} = guard::args(data)?;
     let [config, job, round, claim, payer, ..] = accounts else { return Err(Error::MissingAccount) };
-    let unbonding_slots = guard::load::<Config>(program, config)?.parameters.unbonding_slots;
-    let rest = Rest { unbonding_slots, slot: guard::slot()? };
+    let slot = guard::slot()?;
+    let mut config = guard::load_mut::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     guard::related(round.job == job.address)?;
-    if guard::kind(claim)? == AccountKind::ScoringRun as u8 {
+    let uncollected = if guard::kind(claim)? == AccountKind::ScoringRun as u8 {
         let run = guard::load::<ScoringRun>(program, claim)?;
         guard::related(run.round == round.address && run.operator == *guard::key(payer))?;
-        round.release_run(&job, &run, &rest)?;
+        round.release_run(&job, &run, slot)?
     } else {
         let segment = guard::load::<Segment>(program, claim)?;
         guard::related(segment.round == round.address && segment.operator == *guard::key(payer))?;
-        round.release_segment(&job, &segment, &rest)?;
-    }
+        round.release_segment(&job, &segment, slot)?
+    };
+    config.insure(uncollected)?;
     guard::close(claim, payer)
 }

@@ -4,7 +4,7 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
     config::Config,
-    finality::{closing::Rest, instruction::ReclaimRound},
+    finality::instruction::ReclaimRound,
     job::Job,
     round::Round,
 };
@@ -16,13 +16,13 @@ use crate::guard;
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let ReclaimRound {} = guard::args(data)?;
     let [config, job, round_view, payer, ..] = accounts else { return Err(Error::MissingAccount) };
-    let unbonding_slots = guard::load::<Config>(program, config)?.parameters.unbonding_slots;
-    let rest = Rest { unbonding_slots, slot: guard::slot()? };
+    let mut config = guard::load_mut::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
-    {
+    let uncollected = {
         let round = guard::load::<Round>(program, round_view)?;
         guard::related(round.job == job.address && round.payer == *guard::key(payer))?;
-        round.require_reclaimable(&job, &rest)?;
-    }
+        round.release(&job, guard::slot()?)?
+    };
+    config.insure(uncollected)?;
     guard::close(round_view, payer)
 }
