@@ -245,14 +245,8 @@ fn schedules(seeds: std::ops::Range<u64>) {
 }
 
 #[test]
-fn a_liars_friend_takes_no_bounty_in_forty_schedules_of_demands_and_accusations() {
-    schedules(0..40);
-}
-
-#[test]
-#[ignore = "a minute"]
 fn a_liars_friend_takes_no_bounty_in_two_hundred_schedules_of_demands_and_accusations() {
-    schedules(1_000..1_200);
+    schedules(0..200);
 }
 
 /// Attack: the liar's friend asks for what the liar never shows; who finds the lie comes later.

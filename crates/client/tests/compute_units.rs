@@ -149,7 +149,7 @@ fn every_instruction_stays_within_its_budget() {
     scene.commit(1);
     scene.commit(2);
     table.run(&mut scene.world, "close_commits", 400, program.close_commits(&job, &round), &authority);
-    let preimage = scene.auditors[0].chain.pop().unwrap();
+    let preimage = scene.next_draw(0);
     let (auditor, auditor_key) = (scene.auditors[0].seat, scene.auditors[0].key.insecure_clone());
     let reveal = program.reveal_draw(&auditor, &job, &round, &preimage);
     table.run(&mut scene.world, "reveal_draw", 900, reveal, &auditor_key);
@@ -167,7 +167,7 @@ fn every_instruction_stays_within_its_budget() {
     table.run(&mut scene.world, "reveal_attestation", 1_000, show, &auditor_key);
     scene.show(0, 2);
     (0..3).for_each(|trainer| scene.show(1, trainer));
-    let vote = program.vote_base(&auditor, &job, &round, &named("base"));
+    let vote = scene.vote_instruction(0, &named("base"));
     table.run(&mut scene.world, "vote_base", 1_400, vote, &auditor_key);
     scene.vote(1, &named("base"));
     assert_eq!(scene.round_state().status, round::AGGREGATED);

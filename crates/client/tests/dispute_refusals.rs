@@ -137,7 +137,7 @@ fn an_accusation_names_accounts_that_belong_together() {
     long.data.push(0);
     court.scene.world.refused(&[long], &[&key], Error::WrongArguments);
     let mut unknown = court.open_instruction();
-    unknown.data = vec![79];
+    unknown.data = vec![u8::MAX];
     court.scene.world.refused(&[unknown], &[&key], Error::UnknownInstruction);
 }
 

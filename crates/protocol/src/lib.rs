@@ -34,6 +34,7 @@ pub mod pool;
 pub mod position;
 pub mod quality;
 pub mod round;
+pub mod second_draw;
 pub mod segment;
 pub mod setting;
 pub mod settlement;

@@ -66,14 +66,20 @@ pub struct AuditorSeat {
     pub vote_disputes: u16,
     /// Segments that it attested and that were convicted; they count in `drawn`, and neither in `attested` nor in `shown`.
     pub refuted: u8,
-    /// Always 0.
-    pub reserved: [u8; 5],
+    /// Of what its second draw selects, what it attested.
+    pub attested_again: u8,
+    /// Accepted segments, by place of the trainer, that its first draw passed by and that are not its own: what its second draw selects from.
+    pub undrawn: u16,
+    /// Of those, the ones that its second draw selects: see [`crate::second_draw`].
+    pub drawn_again: u16,
     /// Slice of its own bond behind its vote, base units; 0 once it is free.
     pub vote_slice: u64,
     /// The least own bond, behind its attestations, base units; 0 once it is free.
     pub attestation_slice: u64,
     /// The operator's own part of `stake`, base units.
     pub own_stake: u64,
+    /// The second draw, which came with its first vote; zero before.
+    pub second_preimage: [u8; 32],
 }
 
 /// An evaluator's part in a round.
@@ -219,9 +225,11 @@ pub struct Round {
     pub end_padding: [u8; 4],
     /// When it was scored; 0 before.
     pub scored_slot: u64,
+    /// The end of the second draw's attestations; 0 before it is closed, and in a job without a second draw.
+    pub second_deadline_slot: u64,
 }
 
-account!(Round, Round, 6232);
+account!(Round, Round, 6752);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from

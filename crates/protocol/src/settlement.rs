@@ -125,8 +125,10 @@ impl Settlement<'_> {
         self.apply(&claim)
     }
 
-    /// Settles an auditor: Q is the part of its drawn segments that it attested and showed and that stand (1 if it drew none); P is what
-    /// a draw that it never revealed, every missing attestation and every attested segment that was convicted cost. Not before no
+    /// Settles an auditor: Q is the part of the segments of its first and its second draw that it attested and showed and that stand (1 if
+    /// it drew none); P is what
+    /// a draw that it never revealed, every missing attestation and every attested segment that was convicted cost. What the second draw
+    /// asks for is missing in a final round only: one that came to nothing may have ended before its time. Not before no
     /// segment of the round can be convicted any more, and not while a claim of its own is disputed, so that nobody is settled ahead of
     /// a verdict.
     pub fn audit(&mut self, place: u8) -> Result<Settled> {
@@ -135,6 +137,7 @@ impl Settlement<'_> {
             return Err(Error::WrongPlace);
         }
         let ended_unclosed = self.round.ended_unclosed();
+        let is_final = self.round.status == round::FINAL;
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         let is_settled = seat.settled != 0;
@@ -159,12 +162,15 @@ impl Settlement<'_> {
             return Ok(Settled::default());
         }
         let is_revealed = seat.revealed != 0;
+        let done_again = seat.attested_again as u32;
+        let due_again = if is_final { seat.due_again(self.job.spec.second_audit_rate) } else { done_again };
+        let drawn = due_again.saturating_add(seat.drawn as u32);
         let (missed_draws, missed_attestations) = match (ended_unclosed, is_revealed) {
             (true, _) => (0, 0),
             (false, false) => (1, 0),
-            (false, true) => (0, seat.drawn.saturating_sub(seat.shown).saturating_sub(seat.refuted) as u64),
+            (false, true) => (0, drawn.saturating_sub(seat.shown as u32).saturating_sub(seat.refuted as u32) as u64),
         };
-        let quality = match (is_revealed && !ended_unclosed, seat.drawn) {
+        let quality = match (is_revealed && !ended_unclosed, drawn) {
             (false, _) => 0,
             (_, 0) => QUALITY_ONE,
             (_, drawn) => mul_div(QUALITY_ONE, seat.shown as u64, drawn as u64, Rounding::Down)?,
