@@ -2,13 +2,8 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    AccountKind, Error, Result,
-    config::Config,
-    evaluation::ScoringRun,
-    finality::instruction::ReclaimClaim,
-    job::Job,
-    round::Round,
-    segment::Segment,
+    AccountKind, Error, Result, config::Config, evaluation::ScoringRun, finality::instruction::ReclaimClaim, job::Job,
+    round::Round, segment::Segment,
 };
 
 use crate::guard;
