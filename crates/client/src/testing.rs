@@ -39,13 +39,13 @@ pub const SLICE_TOKENS: u64 = 100;
 /// [`SLICE_TOKENS`], base units.
 pub const SLICE: u64 = SLICE_TOKENS * TOKEN;
 /// Most that a round of the usual scene draws, base units: as much as a slice outweighs (`Job::initialise`).
-pub const ROUND_REWARD: u64 = 65 * TOKEN;
+pub const ROUND_REWARD: u64 = 54 * TOKEN;
 /// The usual scene's parameters: the default, but the least own bond is one slice.
 pub const PARAMETERS: Parameters = Parameters { minimum_self_bond: SLICE_TOKENS * TOKEN, ..Parameters::DEFAULT };
 /// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.
 pub const SCHEDULE: Schedule = Schedule { utilisation_floor: ONE / 2, unit_reward: CAP / 10, ..Schedule::DEFAULT };
 /// Length of every auditor's hash chain.
-const CHAIN_LENGTH: usize = 128;
+const CHAIN_LENGTH: usize = 2_400;
 
 /// A hash of a name, for keys and roots that tests make up.
 pub fn named(name: &str) -> [u8; 32] {
@@ -342,7 +342,11 @@ impl Scene {
         }
         let creator = world.authority.insecure_clone();
         let job = program.job(&creator.pubkey(), 0);
-        let spec = JobSpec { round_reward: cast.spec.round_reward.min(cast.parameters.round_reward), ..cast.spec };
+        // As much as the parameters allow and the slices outweigh.
+        let outweighed =
+            ROUND_REWARD as u128 * 2 * cast.spec.slice as u128 / SLICE as u128 / cast.spec.lookahead as u128;
+        let most = cast.spec.round_reward.min(cast.parameters.round_reward).min(outweighed as u64);
+        let spec = JobSpec { round_reward: most, ..cast.spec };
         let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &spec, &datasets)];
         instructions
             .extend(cast.spec.attention_numbers().map(|n| program.create_attention_pool(&creator.pubkey(), &job, n)));
@@ -818,6 +822,21 @@ impl Scene {
         for instruction in instructions {
             self.crank(instruction);
         }
+    }
+
+    /// The instructions that close a round and what was committed in it, in order.
+    pub fn reclaim_instructions(&self, round: &Address) -> Vec<Instruction> {
+        let (program, job) = (self.world.program, self.job);
+        let mut instructions = Vec::new();
+        let trainers = self.trainers.iter().map(|it| (program.segment(round, &it.seat.pool), it.seat.operator));
+        let evaluators = self.evaluators.iter().map(|it| (program.run(round, &it.seat.pool), it.seat.operator));
+        for (claim, operator) in trainers.chain(evaluators) {
+            if self.world.ledger.account(&claim).is_some() {
+                instructions.push(program.reclaim_claim(&job, round, &claim, &operator));
+            }
+        }
+        instructions.push(program.reclaim_round(&job, round, &self.world.authority.pubkey()));
+        instructions
     }
 }
 

@@ -54,6 +54,13 @@ pub struct Settlement<'a> {
 }
 
 impl Settlement<'_> {
+    /// Checks that the round's parts may be settled, and notes when the last one was.
+    fn begin(&mut self) -> Result<()> {
+        self.round.require_settleable(self.slot)?;
+        self.round.settled_slot = self.slot;
+        Ok(())
+    }
+
     /// Pays or charges the pool what one claim comes to.
     fn apply(&mut self, claim: &Claim) -> Result<Settled> {
         let is_void = self.round.status == round::VOID;
@@ -74,12 +81,15 @@ impl Settlement<'_> {
             Some(own) => self.pool.credit_by(paid, &Stakes { whole: claim.part, own })?,
             None => self.pool.credit(paid)?,
         }
-        // What nobody holds stays where it was.
+        // What nobody holds stays where it was, or goes back there if the pool held it from before.
         let unowned = self.pool.take_unowned()?;
-        let paid = paid.saturating_sub(unowned);
-        if !is_void {
-            self.config.buckets.operator_rewards = int::sub(self.config.buckets.operator_rewards, paid)?;
+        if is_void {
+            self.config.insure(unowned.saturating_sub(paid))?;
+        } else {
+            let bucket = &mut self.config.buckets.operator_rewards;
+            *bucket = int::add(int::sub(*bucket, paid)?, unowned)?;
         }
+        let paid = paid.saturating_sub(unowned);
         self.round.paid = int::add(self.round.paid, paid)?;
         Ok(Settled { paid, charged: 0 })
     }
@@ -87,12 +97,15 @@ impl Settlement<'_> {
     /// Settles a trainer's segment: its part of the accepted stake times the round's quality, less the penalty for
     /// lateness.
     pub fn segment(&mut self, segment: &mut Segment) -> Result<Settled> {
-        self.round.require_settleable(self.slot)?;
+        self.begin()?;
         if segment.settled != 0 {
             return Err(Error::AlreadySettled);
         }
         // Also of a round that came to nothing a segment can be challenged, and its slice answers for it.
-        if !self.round.is_beyond_challenge(self.slot) {
+        let is_undone = self.round.status == round::VOID;
+        if !self.round.is_beyond_challenge(self.slot)
+            || (is_undone && self.slot <= self.round.segment_disputable_until(segment))
+        {
             return Err(Error::ChallengeOpen);
         }
         segment.settled = 1;
@@ -123,7 +136,7 @@ impl Settlement<'_> {
     /// segment of the round can be convicted any more, and not while a claim of its own is disputed, so that nobody is settled ahead of
     /// a verdict.
     pub fn audit(&mut self, place: u8) -> Result<Settled> {
-        self.round.require_settleable(self.slot)?;
+        self.begin()?;
         if place >= self.round.auditor_count {
             return Err(Error::WrongPlace);
         }
@@ -187,7 +200,7 @@ impl Settlement<'_> {
     /// Settles an evaluator: Q is 1 within the tolerance; an evaluator that was off or did not reveal what it committed
     /// is slashed into the insurance; one that never committed gets nothing.
     pub fn evaluation(&mut self, place: u8) -> Result<Settled> {
-        self.round.require_settleable(self.slot)?;
+        self.begin()?;
         if place >= self.round.evaluator_count {
             return Err(Error::WrongPlace);
         }
@@ -259,8 +272,8 @@ impl Settlement<'_> {
     }
 
     /// The claim of one domain on a role's reward.
-    fn domain_claim(&self, domain: u8, role_bps: u16) -> Result<Claim> {
-        self.round.require_settleable(self.slot)?;
+    fn domain_claim(&mut self, domain: u8, role_bps: u16) -> Result<Claim> {
+        self.begin()?;
         if domain >= self.round.domain_count {
             return Err(Error::WrongPlace);
         }
