@@ -140,6 +140,8 @@ fn every_instruction_stays_within_its_budget() {
     );
     let allot = program.allot_stake(&seat, &scene.job, 10_000);
     table.run(&mut scene.world, "allot_stake", 400, allot, &trainer);
+    let leave = program.leave_job(&sip_client::Seat { place: 0, ..seat }, &another);
+    table.run(&mut scene.world, "leave_job", 500, leave, &trainer);
 
     let job = scene.job;
     table.run(&mut scene.world, "open_round (3 domains)", 9_500, program.open_round(&key, &job, 0, 3), &authority);

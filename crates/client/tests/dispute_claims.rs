@@ -240,7 +240,7 @@ fn a_true_vote_is_acquitted_and_its_round_final_after_the_verdict_only() {
     hall.scene.finalise_all();
     let state = hall.scene.round_state();
     assert_eq!((state.status, state.next_base, state.vote_disputes), (round::FINAL, root, 0));
-    assert_eq!(hall.scene.job_state().excluded_auditors, 0);
+    assert_eq!(hall.scene.round_state().excluded_auditors(&hall.scene.job_state()), 0);
 }
 
 #[test]

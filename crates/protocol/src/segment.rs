@@ -302,6 +302,7 @@ fn check_updates(job: &Job, round: &Round, claim: &SegmentClaim, previous_root: 
 mod tests {
     use super::*;
     use crate::config::{Parameters, TOKEN};
+    use crate::seats::{AWAKE, Seat};
 
     #[test]
     fn a_conviction_slashes_once_and_excludes_the_trainer() {
@@ -312,7 +313,8 @@ mod tests {
         pool.shares += 200 * TOKEN;
         pool.unbonding_assets = 10 * TOKEN;
         let mut job = Job::zeroed();
-        (job.trainer_count, job.trainers[3]) = (4, [5; 32]);
+        job.trainers[3] = Seat { pool: [5; 32], state: AWAKE, ..Seat::default() };
+        job.next_round = 1;
         let mut segment = Segment::zeroed();
         (segment.status, segment.pool) = (COMMITTED, [5; 32]);
         segment.claim.place = 3;
@@ -326,10 +328,10 @@ mod tests {
         assert!(job.is_excluded(3) && !job.is_excluded(2));
         assert_eq!(segment.convict(&mut job, &mut pool, row, 0), Ok(SlashOutcome::default()));
         // Whoever holds the place by then is not kept out for its predecessor.
-        let mut moved = Job { excluded_trainers: 0, ..job };
-        moved.trainers[3] = [6; 32];
+        let mut moved = Job { struck_trainers: 0, ..job };
+        moved.trainers[3] = Seat { pool: [6; 32], state: AWAKE, ..Seat::default() };
         Segment { status: COMMITTED, ..segment }.convict(&mut moved, &mut pool, row, 0).unwrap();
-        assert!(!moved.is_excluded(3));
+        assert!(!moved.is_excluded(3) && moved.struck_trainers == 0);
         segment.close_dispute(&mut pool).unwrap();
         assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));
     }
