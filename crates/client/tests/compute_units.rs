@@ -134,7 +134,7 @@ fn every_instruction_stays_within_its_budget() {
     table.run(
         &mut scene.world,
         "join_job",
-        800,
+        1_000,
         program.join_job_with(&seat.operator, &another, &seat.pool, 0),
         &trainer,
     );
@@ -560,7 +560,7 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
         hall.scene.crank(program.time_out(&dispute));
     }
     let resolve = hall.resolve_instruction(&vote, 0);
-    table.run(&mut hall.scene.world, "resolve_auditor_dispute", 3_400, resolve, &challenger);
+    table.run(&mut hall.scene.world, "resolve_auditor_dispute", 3_800, resolve, &challenger);
     let resolve = program.resolve_genesis_dispute(&challenger.pubkey(), &hall.scene.job);
     table.run(&mut hall.scene.world, "resolve_genesis_dispute", 2_200, resolve, &challenger);
 

@@ -69,7 +69,8 @@ fn a_wrong_average_is_convicted_and_its_base_taken_back() {
     let (job, round) = (hall.scene.job, hall.scene.round());
     let convicted = hall.scene.auditors[0].seat;
     let settle = hall.scene.world.program.settle_audit(&job, &round, &convicted.pool, 0);
-    hall.scene.crank_refused(settle, Error::AlreadySettled);
+    // The round never awaited it.
+    hall.scene.crank_refused(settle, Error::WrongPlace);
 }
 
 #[test]

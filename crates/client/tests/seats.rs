@@ -122,7 +122,9 @@ fn nobody_waits_for_a_seat_that_missed_two_rounds_until_its_holder_wakes_it() {
         for missed in 1..=2 {
             scene.open_round();
             let skip = |here: PoolKind, place: usize| here == kind && place == absent;
-            (0..3).filter(|place| !skip(PoolKind::Trainer, *place)).for_each(|place| drop(scene.commit(place)));
+            (0..3).filter(|place| !skip(PoolKind::Trainer, *place)).for_each(|place| {
+                scene.commit(place);
+            });
             if kind == PoolKind::Trainer {
                 let deadline = scene.round_state().commit_deadline_slot;
                 scene.advance_to(deadline);
@@ -159,7 +161,9 @@ fn nobody_waits_for_a_seat_that_missed_two_rounds_until_its_holder_wakes_it() {
             .filter(|place| scene.is_awaited(PoolKind::Trainer, &scene.trainers[*place]))
             .collect::<Vec<_>>()
             .into_iter()
-            .for_each(|place| drop(scene.commit(place)));
+            .for_each(|place| {
+                scene.commit(place);
+            });
         scene.close_commits();
         scene.to_closed();
         scene.to_aggregated();

@@ -23,53 +23,53 @@ impl AuditorSeat {
 }
 
 impl Round {
-    /// Notes who was there when the round is closed.
-    pub(crate) fn note_closing(&self, job: &mut Job, slot: u64) {
-        let awaited = self.eligible & !self.excluded_trainers(job);
-        for (place, pool) in self.trainers.iter().enumerate() {
-            let place = place as u8;
-            if awaited & bit(place) != 0 {
-                job.note(PoolKind::Trainer, place, pool, self.committed & bit(place) != 0, slot);
+    /// Notes who was there when the round is closed: the trainers that committed, and those of the `auditors` that did not reveal.
+    pub(crate) fn note_closing(&self, job: &mut Job, auditors: u16, slot: u64) {
+        let trainers = self.eligible & !self.excluded_trainers(job);
+        for (place, pool) in here(trainers, &self.trainers) {
+            job.note(PoolKind::Trainer, place, pool, self.committed & bit(place) != 0, slot);
+        }
+        for (place, seat) in here(auditors, &self.auditors) {
+            if seat.revealed == 0 {
+                job.note(PoolKind::Auditor, place, &seat.pool, false, slot);
             }
         }
-        self.note_auditors(job, slot, |seat| if seat.revealed == 0 { Some(false) } else { None });
     }
 
     /// Notes that the auditors who revealed have done their part of a round that has nothing to vote on.
     pub(crate) fn note_draws(&self, job: &mut Job, slot: u64) {
-        self.note_auditors(job, slot, |seat| if seat.revealed != 0 { Some(true) } else { None });
+        for (place, seat) in here(self.awaited_auditors, &self.auditors) {
+            if seat.revealed != 0 {
+                job.note(PoolKind::Auditor, place, &seat.pool, true, slot);
+            }
+        }
     }
 
-    /// Notes who voted, once there was time to.
+    /// Notes who of the auditors that revealed voted, once there was time to.
     pub(crate) fn note_votes(&self, job: &mut Job, slot: u64) {
         let is_over = slot >= self.vote_deadline_slot;
-        self.note_auditors(job, slot, |seat| match (seat.revealed != 0, seat.has_voted()) {
-            (true, true) => Some(true),
-            (true, false) if is_over => Some(false),
-            _ => None,
-        });
+        for (place, seat) in here(self.awaited_auditors, &self.auditors) {
+            let has_voted = seat.has_voted();
+            if seat.revealed != 0 && (has_voted || is_over) {
+                job.note(PoolKind::Auditor, place, &seat.pool, has_voted, slot);
+            }
+        }
     }
 
     /// Notes who scored.
     pub(crate) fn note_scores(&self, job: &mut Job, slot: u64) {
-        for (place, seat) in self.evaluators.iter().enumerate() {
-            if seat.pool != [0; 32] {
-                let is_present = !matches!(seat.status, evaluation::ABSENT | evaluation::COMMITTED);
-                job.note(PoolKind::Evaluator, place as u8, &seat.pool, is_present, slot);
-            }
+        for (place, seat) in here(self.awaited_evaluators, &self.evaluators) {
+            let is_present = !matches!(seat.status, evaluation::ABSENT | evaluation::COMMITTED);
+            job.note(PoolKind::Evaluator, place, &seat.pool, is_present, slot);
         }
     }
+}
 
-    #[inline(always)]
-    fn note_auditors(&self, job: &mut Job, slot: u64, is_present: impl Fn(&AuditorSeat) -> Option<bool>) {
-        let awaited = self.awaited_auditors() & !self.excluded_auditors(job);
-        for (place, seat) in self.auditors.iter().enumerate() {
-            if awaited & bit(place as u8) == 0 {
-                continue;
-            }
-            if let Some(is_present) = is_present(seat) {
-                job.note(PoolKind::Auditor, place as u8, &seat.pool, is_present, slot);
-            }
-        }
-    }
+/// What there is at the places of a bitmap.
+#[inline(always)]
+pub(crate) fn here<T>(places: u16, all: &[T]) -> impl Iterator<Item = (u8, &T)> {
+    (0u8..)
+        .zip(all)
+        .take_while(move |(place, _)| places >> *place != 0)
+        .filter(move |(place, _)| places & bit(*place) != 0)
 }

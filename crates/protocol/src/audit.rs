@@ -26,7 +26,7 @@ pub struct Actor<'a> {
 /// Checks that the actor is an auditor that takes part in the round.
 pub(crate) fn require_seat(round: &Round, job: &Job, actor: &Actor) -> Result<()> {
     round.require_holder(PoolKind::Auditor, actor.place, actor.pool)?;
-    if round.excluded_auditors(job) & bit(actor.place) != 0 { Err(Error::Excluded) } else { Ok(()) }
+    if round.is_auditor_excluded(job, actor.place) { Err(Error::Excluded) } else { Ok(()) }
 }
 
 /// Reveals an auditor's draw of this round: the preimage of its chain tip, which becomes the tip.
@@ -169,7 +169,7 @@ impl<'a> Closing<'a> {
                 revealed |= bit(place);
             }
         }
-        let expected = round.awaited_auditors() & !round.excluded_auditors(job);
+        let expected = round.awaited_auditors & !round.excluded_auditors(job);
         let is_complete = is_attested && revealed & expected == expected;
         if !is_complete && slot < round.audit_deadline_slot {
             return Err(Error::TooEarly);
@@ -179,7 +179,7 @@ impl<'a> Closing<'a> {
             *part = &seat.preimage;
         }
         round.reveals = H::hashv(&preimages);
-        round.note_closing(job, slot);
+        round.note_closing(job, expected, slot);
         round.await_seed(job, slot)?;
         let challenged = deadline(slot, job.spec.window_slots())?;
         round.challenge_deadline_slot = round.challenge_deadline_slot.min(challenged);

@@ -15,7 +15,7 @@ use sip_proof::{Sha256, blake3, merkle};
 use crate::{
     Address, Error, Result,
     audit::Actor,
-    job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS},
+    job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS, bit},
     pool::{Pool, PoolKind},
     round::{self, EvaluatorSeat, QUALITY_ONE, Round},
 };
@@ -45,7 +45,8 @@ fn seat<'a>(round: &'a mut Round, actor: &Actor) -> Result<&'a mut EvaluatorSeat
 
 /// Whether all evaluators that the round awaits have committed.
 fn all_committed(round: &Round) -> bool {
-    round.evaluators.iter().all(|seat| seat.status != ABSENT || seat.pool == [0; 32])
+    let awaited = round.awaited_evaluators;
+    !round.evaluators.iter().enumerate().any(|(place, seat)| awaited & bit(place as u8) != 0 && seat.status == ABSENT)
 }
 
 /// State root of a scoring run whose sums are these.

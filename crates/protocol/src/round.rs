@@ -7,6 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     Address, Error, Header, Result, account,
+    attendance::here,
     finality::Standing,
     job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, bit},
     pool::PoolKind,
@@ -214,8 +215,10 @@ pub struct Round {
     pub struck_auditors: u16,
     /// Trainers by place that committed nothing and were settled.
     pub settled_absent: u16,
-    /// Always 0.
-    pub end_reserved: [u8; 4],
+    /// Auditors by place that were awaited when it was opened.
+    pub awaited_auditors: u16,
+    /// Evaluators by place that were awaited when it was opened.
+    pub awaited_evaluators: u16,
 }
 
 account!(Round, Round, 6192);
@@ -240,7 +243,8 @@ impl Round {
             return Err(Error::TooFarAhead);
         }
         let eligible = job.awake(PoolKind::Trainer);
-        if eligible == 0 || job.awake(PoolKind::Auditor) == 0 || job.awake(PoolKind::Evaluator) == 0 {
+        let (auditors, evaluators) = (job.awake(PoolKind::Auditor), job.awake(PoolKind::Evaluator));
+        if eligible == 0 || auditors == 0 || evaluators == 0 {
             return Err(Error::AuditorsMissing);
         }
         self.job = *job_address;
@@ -255,7 +259,7 @@ impl Round {
         self.settings = snapshot.settings;
         self.opened_slot = slot;
         self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
-        self.eligible = eligible;
+        (self.eligible, self.awaited_auditors, self.awaited_evaluators) = (eligible, auditors, evaluators);
         self.audit_slots = job.spec.audit_slots;
         // From here on the round's own record says whose place is whose, whoever holds it in the job by then.
         for (pool, seat) in self.trainers.iter_mut().zip(&job.trainers) {
@@ -302,12 +306,31 @@ impl Round {
         self.index.checked_add(1) == Some(job.next_round)
     }
 
+    /// Whether a trainer that the round awaits was convicted since: see [`Round::excluded_trainers`].
+    pub fn is_trainer_excluded(&self, job: &Job, place: u8) -> bool {
+        let is_convicted = match (job.trainers.get(place as usize), self.trainers.get(place as usize)) {
+            (Some(seat), Some(pool)) => seat.state == CONVICTED && seat.pool == *pool,
+            _ => true,
+        };
+        is_convicted || (self.is_latest(job) && job.struck_trainers & bit(place) != 0)
+    }
+
+    /// Whether an auditor that the round awaits was convicted since: see [`Round::excluded_auditors`].
+    pub fn is_auditor_excluded(&self, job: &Job, place: u8) -> bool {
+        let is_convicted = match (job.auditors.get(place as usize), self.auditors.get(place as usize)) {
+            (Some(seat), Some(here)) => seat.state == CONVICTED && seat.pool == here.pool,
+            _ => true,
+        };
+        let struck = self.struck_auditors | if self.is_latest(job) { job.struck_auditors } else { 0 };
+        is_convicted || struck & bit(place) != 0
+    }
+
     /// Trainers by place that were convicted since, in this round or another, whether they hold their places any more or not.
     pub fn excluded_trainers(&self, job: &Job) -> u16 {
         let mut excluded = if self.is_latest(job) { job.struck_trainers } else { 0 };
-        for (place, (seat, pool)) in job.trainers.iter().zip(&self.trainers).enumerate() {
-            if seat.state == CONVICTED && seat.pool == *pool {
-                excluded |= bit(place as u8);
+        for (place, seat) in here(self.eligible, &job.trainers) {
+            if seat.state == CONVICTED && self.trainers.get(place as usize) == Some(&seat.pool) {
+                excluded |= bit(place);
             }
         }
         excluded
@@ -316,23 +339,13 @@ impl Round {
     /// Auditors by place that were convicted since, likewise.
     pub fn excluded_auditors(&self, job: &Job) -> u16 {
         let mut excluded = self.struck_auditors | if self.is_latest(job) { job.struck_auditors } else { 0 };
-        for (place, (seat, here)) in job.auditors.iter().zip(&self.auditors).enumerate() {
-            if seat.state == CONVICTED && seat.pool == here.pool {
-                excluded |= bit(place as u8);
+        for (place, seat) in here(self.awaited_auditors, &job.auditors) {
+            let is_convicted = seat.state == CONVICTED;
+            if is_convicted && self.auditors.get(place as usize).is_some_and(|here| here.pool == seat.pool) {
+                excluded |= bit(place);
             }
         }
         excluded
-    }
-
-    /// Auditors by place that were awaited when the round was opened.
-    pub fn awaited_auditors(&self) -> u16 {
-        let mut awaited = 0;
-        for (place, seat) in self.auditors.iter().enumerate() {
-            if seat.pool != [0; 32] {
-                awaited |= bit(place as u8);
-            }
-        }
-        awaited
     }
 
     /// Checks the phase.
@@ -345,8 +358,8 @@ impl Round {
     pub fn close_commits(&mut self, job: &Job, slot: u64) -> Result<()> {
         self.require_status(OPEN)?;
         // Who was convicted meanwhile commits nothing any more, and nobody waits for it.
-        let awaited = self.eligible & !self.excluded_trainers(job) & !self.committed;
-        if awaited != 0 && slot < self.commit_deadline_slot {
+        let missing = self.eligible & !self.committed;
+        if slot < self.commit_deadline_slot && missing != 0 && missing & !self.excluded_trainers(job) != 0 {
             return Err(Error::TooEarly);
         }
         self.audit_deadline_slot = deadline(slot, job.spec.audit_slots)?;

@@ -271,7 +271,7 @@ impl Segment {
 fn check_claim(job: &Job, round: &Round, pool_address: &Address, claim: &SegmentClaim) -> Result<()> {
     round.require_status(round::OPEN)?;
     round.require_holder(PoolKind::Trainer, claim.place, pool_address)?;
-    if round.eligible & !round.excluded_trainers(job) & bit(claim.place) == 0 {
+    if round.eligible & bit(claim.place) == 0 || round.is_trainer_excluded(job, claim.place) {
         return Err(Error::Excluded);
     }
     if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {
