@@ -648,12 +648,41 @@ impl Program {
         )
     }
 
-    /// [`VoteBase`].
-    pub fn vote_base(&self, auditor: &Seat, job: &Address, round: &Address, root: &[u8; 32]) -> Instruction {
+    /// [`VoteBase`], with the auditor's second draw in the round.
+    pub fn vote_base(
+        &self,
+        auditor: &Seat,
+        job: &Address,
+        round: &Address,
+        root: &[u8; 32],
+        preimage: &[u8; 32],
+    ) -> Instruction {
         build(
             self,
-            &VoteBase { root: *root, place: auditor.place },
-            vec![signer(&auditor.operator), writable(*job), writable(*round), readable(auditor.pool)],
+            &VoteBase { root: *root, preimage: *preimage, place: auditor.place },
+            vec![signer(&auditor.operator), writable(*job), writable(*round), writable(auditor.pool)],
+        )
+    }
+
+    /// [`AttestSecond`], of the step that the auditor's second draw picks.
+    pub fn attest_second(
+        &self,
+        auditor: &Seat,
+        job: &Address,
+        round: &Address,
+        segment: &Address,
+        trace_root: &[u8; 32],
+    ) -> Instruction {
+        build(
+            self,
+            &AttestSecond { trace_root: *trace_root, place: auditor.place },
+            vec![
+                signer(&auditor.operator),
+                readable(*job),
+                writable(*round),
+                readable(auditor.pool),
+                writable(*segment),
+            ],
         )
     }
 

@@ -53,7 +53,7 @@ fn a_wrong_average_is_convicted_and_its_base_taken_back() {
     hall.scene.to_committed();
     assert_eq!(hall.scene.round_state().base_root, base);
     let (seat, key) = (hall.scene.auditors[0].seat, hall.key(0));
-    let preimage = *hall.scene.auditors[0].chain.last().unwrap();
+    let preimage = hall.scene.next_draw(0);
     let reveal = hall.scene.world.program.reveal_draw(&seat, &hall.scene.job, &hall.scene.round(), &preimage);
     // Its own bond is gone, so that it is refused for more than one reason.
     assert!(hall.scene.world.fails(&[reveal], &[&key]).custom_code().is_some());
@@ -195,8 +195,7 @@ fn a_vote_for_no_average_is_convicted_by_the_state_and_stands_while_it_is_accuse
     let keys = [hall.key(0), hall.challenger.key.insecure_clone()];
     hall.accuse_vote(0);
     // Too late to have voted otherwise.
-    let (seat, job, round) = (hall.scene.auditors[0].seat, hall.scene.job, hall.scene.round());
-    let change = hall.scene.world.program.vote_base(&seat, &job, &round, &root);
+    let change = hall.scene.vote_instruction(0, &root);
     hall.scene.world.refused(&[change], &[&keys[0]], Error::ClaimDisputed);
     // The others decide.
     hall.scene.vote(1, &root);

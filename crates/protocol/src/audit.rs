@@ -1,7 +1,7 @@
 //! The audit of a round: draws, attestations, the segments that count, and the vote on their aggregate.
 //!
-//! Invariants: an auditor commits its draws (a hash chain) before segments exist; it reveals once per round; it attests only what
-//! its draw selects; a round is closed before the deadline only when every drawn segment is attested, and whatever is disputed.
+//! Invariants: an auditor commits its draws (a hash chain) before segments exist; it reveals one per round and one more with its vote
+//! ([`crate::second_draw`]); it attests only what a draw of its own selects; a round is closed before the deadline only when every drawn segment is attested, and whatever is disputed.
 
 use sip_proof::Sha256;
 
@@ -10,6 +10,7 @@ use crate::{
     job::{Job, MAX_AUDITORS, bit},
     pool::{Pool, PoolKind},
     round::{self, Round, deadline},
+    second_draw,
     segment::{self, Segment},
 };
 
@@ -139,7 +140,11 @@ impl<'a> Closing<'a> {
         }
         for place in 0..self.round.auditor_count {
             let seat = &mut self.round.auditors[place as usize];
-            if seat.revealed == 0 || !segment.is_drawn::<H>(address, seat, self.round.audit_rate) {
+            if seat.revealed == 0 || seat.operator == segment.operator {
+                continue;
+            }
+            if !segment.is_drawn::<H>(address, seat, self.round.audit_rate) {
+                seat.undrawn |= bit(segment.claim.place);
                 continue;
             }
             if segment.attested & bit(place) != 0 {
@@ -189,31 +194,59 @@ impl<'a> Closing<'a> {
             return Ok(());
         }
         round.vote_deadline_slot = deadline(slot, job.spec.vote_slots)?;
+        if job.spec.second_audit_rate != 0 {
+            round.second_deadline_slot = deadline(round.vote_deadline_slot, job.spec.audit_slots)?;
+        }
         round.status = round::CLOSED;
         Ok(())
     }
 }
 
+/// What an auditor votes with.
+pub struct Vote<'a> {
+    /// The round's address.
+    pub round: &'a Address,
+    /// The root that it votes for.
+    pub root: &'a [u8; 32],
+    /// The preimage of its chain tip, which becomes the tip with its first vote in the round: its second draw.
+    pub preimage: &'a [u8; 32],
+}
+
 /// Votes for the state root that the accepted segments average to, until the vote's deadline. More than half of the stake of the auditors that revealed and were
 /// not convicted makes it the next base. An auditor may change its vote unless it is disputed, and repeat it where convictions have
-/// since made it the majority's.
+/// since made it the majority's. Once a base was made, whoever has not voted yet still votes, and nobody changes anything. The first vote brings the second draw ([`crate::second_draw`]).
 #[inline(always)]
-pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32]) -> Result<()> {
-    round.require_status(round::CLOSED)?;
+pub fn vote_base<H: Sha256>(
+    round: &mut Round,
+    job: &mut Job,
+    pool: &mut Pool,
+    actor: &Actor,
+    vote: &Vote<'_>,
+) -> Result<()> {
+    if !matches!(round.status, round::CLOSED | round::AGGREGATED | round::SCORED) {
+        return Err(Error::WrongRoundStatus);
+    }
     round.require_on_chain(job)?;
     // A vote that came later could not be accused for as long.
     if actor.slot >= round.vote_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
     require_seat(round, job, actor)?;
+    let (accepted, is_running) = (round.accepted, round.status == round::CLOSED);
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed == 0 {
         return Err(Error::NotRevealed);
     }
+    let root = vote.root;
     if *root == [0; 32] {
         return Err(Error::EmptyDigest);
     }
-    let is_repeated = seat.vote == *root;
+    let (is_first, is_repeated) = (seat.vote == [0; 32], seat.vote == *root);
+    if !is_first && !is_running {
+        // The base stands on the votes that made it.
+        return Err(if is_repeated { Error::AlreadyVoted } else { Error::WrongRoundStatus });
+    }
+    second_draw::reveal::<H>(seat, pool, vote, accepted, job.spec.second_audit_rate)?;
     if !is_repeated {
         // An accused vote stands until the verdict, so that every accusation of it is of the same.
         if seat.vote_disputes > 0 {
@@ -222,7 +255,7 @@ pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32
         seat.vote = *root;
         seat.voted_slot = actor.slot;
     }
-    if has_majority(round, job, root)? {
+    if is_running && has_majority(round, job, root)? {
         return make_base(round, job, root, actor.slot);
     }
     if is_repeated { Err(Error::AlreadyVoted) } else { Ok(()) }

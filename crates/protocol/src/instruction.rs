@@ -381,21 +381,25 @@ instructions! {
     /// Accounts: [writable] job · [writable] round · [writable] every committed segment of the round, each once.
     ///
     /// - the commits are closed; before the audit's deadline: all auditors have revealed and all drawn segments are attested
-    /// - segments that were not convicted are accepted, provisionally; one that is disputed only if at least half of the stake
-    ///   that drew it attests it; without any, or without an auditor, the round is void
+    /// - segments that were not convicted are accepted, provisionally, disputed or not; without any, or without an auditor, the round is
+    ///   void
     /// - the draws are fixed, and two slots to come whose hashes the next seed waits for
     CloseRound = 22 {}
 
     /// Votes for the aggregate of the accepted segments.
     ///
-    /// Accounts: [signer] auditor · [writable] job · [writable] round · pool.
+    /// Accounts: [signer] auditor · [writable] job · [writable] round · [writable] pool.
     ///
-    /// - the round is closed and on the job's chain; the signer operates the pool, which holds the place and revealed its draw; the root is not zero
+    /// - the round is closed, not void and on the job's chain, and the vote's deadline not reached; the signer operates the pool, which holds the place and revealed its draw; the root is not zero
+    /// - with the first vote the preimage hashes to the pool's tip and becomes it; any other vote brings the same preimage
+    /// - once a base was made nobody changes a vote, and who has not voted yet still may
     /// - more than half of the stake of the auditors that revealed and were not convicted makes a root the next base, unless a convicted
     ///   vote named it; a vote that changes nothing is refused
     VoteBase = 23 {
         /// State root.
         root: [u8; 32],
+        /// The auditor's second draw in the round: the next preimage of its hash chain.
+        preimage: [u8; 32],
         /// The auditor's place.
         place: u8,
     }
@@ -608,6 +612,21 @@ instructions! {
     ///
     /// - the signer created the job; an unbonding time has passed since; no dispute on the genesis state is open; the bond is there
     ReclaimGenesisBond = 76 {}
+
+    /// Attests openly a segment that an auditor's second draw selects.
+    ///
+    /// Accounts: [signer] auditor · job · [writable] round · pool · [writable] segment.
+    ///
+    /// - round, segment and job belong together; the signer operates the pool, which holds the place and was not convicted
+    /// - the round is closed and not void; the end of the second draw's attestations, `audit_slots` after the vote's deadline, is not reached
+    /// - the segment is accepted, the second draw that came with the auditor's vote selects it, and it is not attested by the place; the
+    ///   trace root is not zero
+    AttestSecond = 79 {
+        /// Root of the trace of the first step of the leaf that the second draw picks: see [`crate::attestation`].
+        trace_root: [u8; 32],
+        /// The auditor's place.
+        place: u8,
+    }
 }
 
 #[cfg(test)]

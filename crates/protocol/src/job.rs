@@ -108,8 +108,8 @@ pub struct JobSpec {
     pub init_outputs_root: [u8; 32],
     /// Its nodes; 0 if the genesis state is an import, which nobody can dispute.
     pub init_node_count: u32,
-    /// Always 0.
-    pub end_padding: u32,
+    /// Chance of an auditor to draw, before the round is final, a segment that its first draw passed by, of 2³²; 0 for no second draw.
+    pub second_audit_rate: u32,
     // Compressed updates: all of these, or none. See [`JobSpec::is_compressed`].
     /// sha256 Merkle root over two graphs, leaves as of [`sip_proof::GraphRoots::aggregate_leaf`]: the start graph, which gives the state
     /// that a segment starts from and reads the round's base, then the trainer's previous update; the update graph, which gives a segment's
@@ -168,8 +168,9 @@ impl JobSpec {
             [self.commit_slots, self.audit_slots, self.vote_slots, self.evaluation_slots, self.window_slots()]
                 .map(u64::from);
         let segment = commit + audit + window.max(vote + audit);
-        // An attestation is made when the audit begins, a vote later.
-        let attestation = audit + vote + audit;
+        // An attestation is made when the audit begins, and can be accused as long as those of the second draw.
+        let again = if self.second_audit_rate == 0 { 0 } else { audit };
+        let attestation = audit + vote + audit + again;
         // Where scores differ, the tally is a third time later than the commitments and reveals.
         let run = evaluation + evaluation + evaluation + audit;
         segment.max(attestation).max(run) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
@@ -206,7 +207,6 @@ impl JobSpec {
             || self.score_leaf_interval > MAX_STEPS_PER_LEAF
             || score_steps > 1 << 20
             || self.score_node_count > 1 << 24
-            || self.end_padding != 0
             || self.init_node_count > 1 << 24
             || (self.init_node_count == 0 && (self.init_nodes_root != [0; 32] || self.init_outputs_root != [0; 32]))
             || self.lookahead == 0
@@ -305,6 +305,8 @@ pub struct Job {
     pub last_reward: u64,
     /// The bounty of a convicted genesis state.
     pub escrow: Escrow,
+    /// What came out of the final rounds, one after the other: see [`history`](crate::finality::closing::history).
+    pub history: [u8; 32],
     /// The configuration's parameters when the job was created: what they say of its claims holds until the last of them is final.
     pub parameters: Parameters,
     /// Trainers by place.
@@ -317,7 +319,7 @@ pub struct Job {
     pub open_accusations: u64,
 }
 
-account!(Job, Job, 3472 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 3504 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.

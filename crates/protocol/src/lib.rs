@@ -36,6 +36,7 @@ pub mod position;
 pub mod quality;
 pub mod round;
 pub mod seats;
+pub mod second_draw;
 pub mod segment;
 pub mod setting;
 pub mod settlement;

@@ -68,14 +68,20 @@ pub struct AuditorSeat {
     pub vote_disputes: u16,
     /// Segments that it attested and that were convicted; they count in `drawn`, and neither in `attested` nor in `shown`.
     pub refuted: u8,
-    /// Always 0.
-    pub reserved: [u8; 5],
+    /// Of what its second draw selects, what it attested.
+    pub attested_again: u8,
+    /// Accepted segments, by place of the trainer, that its first draw passed by and that are not its own: what its second draw selects from.
+    pub undrawn: u16,
+    /// Of those, the ones that its second draw selects: see [`crate::second_draw`].
+    pub drawn_again: u16,
     /// Slice of its own bond behind its vote, base units; 0 once it is free.
     pub vote_slice: u64,
     /// The least own bond, behind its attestations, base units; 0 once it is free.
     pub attestation_slice: u64,
     /// The operator's own part of `stake`, base units.
     pub own_stake: u64,
+    /// The second draw, which came with its first vote; zero before.
+    pub second_preimage: [u8; 32],
 }
 
 /// An evaluator's part in a round.
@@ -209,8 +215,20 @@ pub struct Round {
     pub settings: [u32; MAX_SETTINGS],
     /// Pools of the trainers by place: who held the places when the round was opened; zero for nobody, or for a seat that was not awake.
     pub trainers: [Address; MAX_TRAINERS],
+    /// Wallet that paid the rent.
+    pub payer: Address,
+    /// Slot of the last settlement of somebody's part; 0 before the first.
+    pub settled_slot: u64,
+    /// Segments and scoring runs of the round that are not closed.
+    pub open_accounts: u16,
+    /// Disputes open on attestations of its segments.
+    pub attestation_disputes: u16,
+    /// Always 0.
+    pub end_padding: [u8; 4],
     /// When it was scored; 0 before.
     pub scored_slot: u64,
+    /// The end of the second draw's attestations; 0 before it is closed, and in a job without a second draw.
+    pub second_deadline_slot: u64,
     /// Auditors by place of whose claims of this round one was convicted.
     pub struck_auditors: u16,
     /// Trainers by place that committed nothing and were settled.
@@ -221,7 +239,7 @@ pub struct Round {
     pub awaited_evaluators: u16,
 }
 
-account!(Round, Round, 6192);
+account!(Round, Round, 6760);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from

@@ -118,6 +118,7 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         OpenShareMint::TAG => stake::open_share_mint::process(program, accounts, data),
         RevealAttestation::TAG => audit::reveal_attestation::process(program, accounts, data),
         ReclaimGenesisBond::TAG => job::reclaim_genesis_bond::process(program, accounts, data),
+        AttestSecond::TAG => audit::attest_second::process(program, accounts, data),
         BurnCondemned::TAG => money::burn_condemned::process(program, accounts, data),
         64..=79 => dispute::process(tag, program, accounts, data),
         80..=99 => finality::process(tag, program, accounts, data),

@@ -9,8 +9,7 @@ use super::game::require;
 use super::instruction::OpenVoteDispute;
 use super::{CaseKind, MAX_BASES, Outcome};
 use crate::{
-    Address, Error, Result,
-    attestation::attested_leaf,
+    Address, Error, Result, attestation,
     audit::recount,
     config::Config,
     finality::accusation::{Convictor, Revealed},
@@ -162,7 +161,6 @@ impl Dispute {
         require(segment.shown & bit(*place) != 0, Error::NoClaim)?;
         self.begin(accuser, CaseKind::Attestation, &pool.scope)?;
 
-        let seat = round.auditors.get(*place as usize).ok_or(Error::WrongPlace)?;
         let trace_root = segment.attestations.get(*place as usize).ok_or(Error::WrongPlace)?;
         self.subject = *case.segment_address;
         self.round = segment.round;
@@ -171,7 +169,7 @@ impl Dispute {
         self.place = *place;
         self.set_segment(job, round, segment)?;
         let leaf_count = self.game.ground.leaf_count();
-        self.game.leaf = attested_leaf::<H>(&seat.preimage, &segment.claim.accumulator_root, leaf_count);
+        self.game.leaf = attestation::leaf::<H>(round, segment, *place, leaf_count);
         self.game.trace_root = *trace_root;
         self.begin_clocks(job, accuser)?;
         pool.freeze()
@@ -242,6 +240,8 @@ impl Dispute {
             round.vote_disputes = round.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
             let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
             seat.vote_disputes = seat.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        } else {
+            round.attestation_disputes = round.attestation_disputes.checked_sub(1).ok_or(Error::Underflow)?;
         }
         let payout = if outcome == Outcome::Convicted {
             let offence = match case {

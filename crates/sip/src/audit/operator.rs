@@ -138,13 +138,17 @@ impl<L: Ledger> Watch<'_, L> {
         }
         let pool: Box<Pool> = self.read(&operator.seat.pool)?;
         let Some(draw) = operator.draw(&pool.chain_tip) else {
-            let what = "reveal a draw".to_owned();
-            let reason = "the hash chain does not lead to the pool's tip; give its secret with --chain".to_owned();
-            self.say_once(&Event::Refused { what, reason });
-            return Ok(false);
+            return Ok(self.say_that_the_chain_is_lost("reveal a draw"));
         };
         let reveal = self.program.reveal_draw(&operator.seat, &self.job, &seen.address, &draw);
         Ok(self.send("reveal a draw", reveal)? && self.acted(seen, "draw revealed", None)?)
+    }
+
+    fn say_that_the_chain_is_lost(&mut self, what: &str) -> bool {
+        let what = what.to_owned();
+        let reason = "the hash chain does not lead to the pool's tip; give its secret with --chain".to_owned();
+        self.say_once(&Event::Refused { what, reason });
+        false
     }
 
     /// The salt of the attestation of a segment: nobody else knows it, and after a restart we still do.
@@ -217,7 +221,14 @@ impl<L: Ledger> Watch<'_, L> {
     fn vote(&mut self, operator: &Operator, here: &Here, seen: &Seen) -> Result<bool> {
         let round = &seen.round;
         let seat = &round.auditors[usize::from(operator.seat.place)];
-        if round.status != round::CLOSED || seat.revealed == 0 || round.require_on_chain(&here.job).is_err() {
+        // Once a base was made, who has not voted yet still owes its second draw.
+        let may_vote = match round.status {
+            round::CLOSED => true,
+            round::AGGREGATED | round::SCORED => seat.vote == [0; 32],
+            _ => false,
+        };
+        let is_due = may_vote && here.slot < round.vote_deadline_slot && seat.revealed != 0;
+        if !is_due || round.require_on_chain(&here.job).is_err() {
             return Ok(false);
         }
         for stands in seen.segments.iter().filter(|stands| round.accepted & bit(stands.place) != 0) {
@@ -231,7 +242,10 @@ impl<L: Ledger> Watch<'_, L> {
         if seat.vote == base || base == [0; 32] {
             return Ok(false);
         }
-        let vote = self.program.vote_base(&operator.seat, &self.job, &seen.address, &base);
+        let pool: Box<Pool> = self.read(&operator.seat.pool)?;
+        let draw = if seat.vote == [0; 32] { operator.draw(&pool.chain_tip) } else { Some(seat.second_preimage) };
+        let Some(draw) = draw else { return Ok(self.say_that_the_chain_is_lost("vote for the next base")) };
+        let vote = self.program.vote_base(&operator.seat, &self.job, &seen.address, &base, &draw);
         Ok(self.send("vote for the next base", vote)? && self.acted(seen, "voted for the next base", None)?)
     }
 
