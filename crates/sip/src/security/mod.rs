@@ -12,6 +12,7 @@ use sip_protocol::penalties::Penalties;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
+pub(crate) use trials::threshold;
 use trials::{Measured, Outcome, Survivors, survivors};
 
 /// Seeds that tell one lie each.
