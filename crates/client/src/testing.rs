@@ -43,7 +43,7 @@ pub const PARAMETERS: Parameters = Parameters { minimum_self_bond: SLICE_TOKENS 
 /// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.
 pub const SCHEDULE: Schedule = Schedule { utilisation_floor: ONE / 2, unit_reward: CAP / 10, ..Schedule::DEFAULT };
 /// Length of every auditor's hash chain.
-const CHAIN_LENGTH: usize = 128;
+const CHAIN_LENGTH: usize = 2_400;
 
 /// A hash of a name, for keys and roots that tests make up.
 pub fn named(name: &str) -> [u8; 32] {
@@ -816,6 +816,21 @@ impl Scene {
         for instruction in instructions {
             self.crank(instruction);
         }
+    }
+
+    /// The instructions that close a round and what was committed in it, in order.
+    pub fn reclaim_instructions(&self, round: &Address) -> Vec<Instruction> {
+        let (program, job) = (self.world.program, self.job);
+        let mut instructions = Vec::new();
+        let trainers = self.trainers.iter().map(|it| (program.segment(round, &it.seat.pool), it.seat.operator));
+        let evaluators = self.evaluators.iter().map(|it| (program.run(round, &it.seat.pool), it.seat.operator));
+        for (claim, operator) in trainers.chain(evaluators) {
+            if self.world.ledger.account(&claim).is_some() {
+                instructions.push(program.reclaim_claim(&job, round, &claim, &operator));
+            }
+        }
+        instructions.push(program.reclaim_round(&job, round, &self.world.authority.pubkey()));
+        instructions
     }
 }
 

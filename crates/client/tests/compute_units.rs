@@ -187,7 +187,7 @@ fn every_instruction_stays_within_its_budget() {
     table.run(&mut scene.world, "capture_seed", 1_100, program.capture_seed(&job, &round), &authority);
     let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
-    table.run(&mut scene.world, "finalize_round", 400, program.finalize_round(&job, &round), &authority);
+    table.run(&mut scene.world, "finalize_round", 800, program.finalize_round(&job, &round), &authority);
 
     let trainer_pool = scene.trainers[0].seat.pool;
     let evaluator_pool = scene.evaluators[0].seat.pool;
@@ -335,6 +335,26 @@ fn a_tally_that_remembers_eight_improvements_stays_within_its_budget() {
 
 /// A round that is challenged: accusations, amendments, demands.
 #[test]
+fn closing_what_is_over_stays_within_its_budget() {
+    let mut table = Table(Vec::new());
+    let mut scene = Scene::new();
+    let authority = scene.world.authority.insecure_clone();
+    scene.whole_round(&scores(5_000_000));
+    scene.finalise_all();
+    let round = scene.round();
+    scene.settle_round(&round);
+    scene.whole_round(&scores(4_000_000));
+    scene.finalise_all();
+    let slots = scene.world.config().parameters.unbonding_slots;
+    scene.world.advance(slots);
+    for instruction in scene.reclaim_instructions(&round) {
+        let name = if instruction.accounts.len() == 5 { "reclaim_claim" } else { "reclaim_round" };
+        table.run(&mut scene.world, name, 900, instruction, &authority);
+    }
+    table.check();
+}
+
+#[test]
 fn every_challenge_stays_within_its_budget() {
     let mut table = Table(Vec::new());
     let mut cast = Cast::default();
@@ -379,7 +399,7 @@ fn every_challenge_stays_within_its_budget() {
         table.run(&mut scene.world, "upload_answer", 1_000, part, &trainer);
     }
     table.run(&mut scene.world, "answer_state", 63_000, last, &trainer);
-    table.run(&mut scene.world, "close_demand", 200, program.close_demand(&wallet, &address), &reader);
+    table.run(&mut scene.world, "close_demand", 400, program.close_demand(&wallet, &address), &reader);
     let (pool, provider) = (scene.providers[0].seat.pool, scene.providers[0].key.insecure_clone());
     table.run(&mut scene.world, "demand_data", 12_000, program.demand_data(&wallet, &dataset, &pool, 200), &reader);
     let address = program.demand(&dataset, &wallet, 0, 200);
@@ -512,8 +532,8 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
             let resolved = court.resolve();
             table.0.push(("resolve_dispute", resolved.compute_units, 3_500, resolved.transaction_bytes));
             let (key, dispute) = (court.challenger_key(), court.dispute());
-            let close = court.scene.world.program.close_dispute(&key.pubkey(), &dispute);
-            table.run(&mut court.scene.world, "close_dispute", 200, close, &key);
+            let close = court.scene.world.program.close_dispute(&court.scene.job, &key.pubkey(), &dispute);
+            table.run(&mut court.scene.world, "close_dispute", 400, close, &key);
         }
     }
     let mut court =

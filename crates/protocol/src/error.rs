@@ -209,6 +209,8 @@ errors! {
     ClaimDisputed = 944, "the claim is disputed and stands until the verdict; wait for it";
     DutyOver = 945, "the time for which the provider answers for the dataset is over; ask who has copied it";
     BountyOwned = 946, "the bounty is somebody's, or there is none; it is claimed, not released";
+    StillResting = 947, "it is over for less than an unbonding time, or an accusation may still be opened; wait";
+    StillNeeded = 948, "something still refers to it, or it holds or earns money; settle, claim and close that first";
 
     // Compressed updates (1000..=1019).
     WrongPreviousUpdate = 1000, "the segment names another previous update than its trainer's in the round that its round builds on; where that has none, name the job's reset";

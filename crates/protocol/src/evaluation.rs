@@ -162,6 +162,7 @@ pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<(
     run.operator = pool.scope;
     run.claim = claim;
     run.stake = seat.stake;
+    round.open_account()?;
     run.revealed_slot = actor.slot;
     run.status = run::REVEALED;
     Ok(())

@@ -316,6 +316,8 @@ pub struct Job {
     pub last_reward: u64,
     /// The bounty of a convicted genesis state.
     pub escrow: Escrow,
+    /// What came out of the final rounds, one after the other: see [`history`](crate::finality::closing::history).
+    pub history: [u8; 32],
     /// The configuration's parameters when the job was created: what they say of its claims holds until the last of them is final.
     pub parameters: Parameters,
     /// Part of its trainers' stake that counts in their places, basis points.
@@ -328,7 +330,7 @@ pub struct Job {
     pub open_accusations: u64,
 }
 
-account!(Job, Job, 2800 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 2832 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.

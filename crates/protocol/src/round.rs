@@ -213,13 +213,23 @@ pub struct Round {
     pub settings: [u32; MAX_SETTINGS],
     /// Pools of the trainers by place: who held the places when the round was opened; zero for nobody.
     pub trainers: [Address; MAX_TRAINERS],
+    /// Wallet that paid the rent.
+    pub payer: Address,
+    /// Slot of the last settlement of somebody's part; 0 before the first.
+    pub settled_slot: u64,
+    /// Segments and scoring runs of the round that are not closed.
+    pub open_accounts: u16,
+    /// Disputes open on attestations of its segments.
+    pub attestation_disputes: u16,
+    /// Always 0.
+    pub end_padding: [u8; 4],
     /// When it was scored; 0 before.
     pub scored_slot: u64,
     /// The end of the second draw's attestations; 0 before it is closed, and in a job without a second draw.
     pub second_deadline_slot: u64,
 }
 
-account!(Round, Round, 6704);
+account!(Round, Round, 6752);
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from

@@ -165,11 +165,14 @@ impl Segment {
     pub fn commit(&mut self, commitment: Commitment) -> Result<()> {
         let Commitment { job, round_address, round, pool_address, pool, claim, previous_root, slot } = commitment;
         check_claim(job, round, pool_address, claim)?;
+        // What it would go on from may be closed by then, and the round comes to nothing.
+        round.require_on_chain(job)?;
         check_updates(job, round, claim, previous_root)?;
         if round.committed & bit(claim.place) != 0 {
             return Err(Error::AlreadyCommitted);
         }
         round.committed |= bit(claim.place);
+        round.open_account()?;
         self.slice = job.spec.slice;
         pool.pledge(self.slice)?;
         self.job = round.job;

@@ -54,6 +54,13 @@ pub struct Settlement<'a> {
 }
 
 impl Settlement<'_> {
+    /// Checks that the round's parts may be settled, and notes when the last one was.
+    fn begin(&mut self) -> Result<()> {
+        self.round.require_settleable(self.slot)?;
+        self.round.settled_slot = self.slot;
+        Ok(())
+    }
+
     /// Pays or charges the pool what one claim comes to.
     fn apply(&mut self, claim: &Claim) -> Result<Settled> {
         let role = int::bps(self.round.reward, claim.role_bps, Rounding::Down)?;
@@ -86,12 +93,15 @@ impl Settlement<'_> {
     /// Settles a trainer's segment: its part of the accepted stake times the round's quality, less the penalty for
     /// lateness.
     pub fn segment(&mut self, segment: &mut Segment) -> Result<Settled> {
-        self.round.require_settleable(self.slot)?;
+        self.begin()?;
         if segment.settled != 0 {
             return Err(Error::AlreadySettled);
         }
         // Also of a round that came to nothing a segment can be challenged, and its slice answers for it.
-        if !self.round.is_beyond_challenge(self.slot) {
+        let is_undone = self.round.status == round::VOID;
+        if !self.round.is_beyond_challenge(self.slot)
+            || (is_undone && self.slot <= self.round.segment_disputable_until(segment))
+        {
             return Err(Error::ChallengeOpen);
         }
         segment.settled = 1;
@@ -122,7 +132,7 @@ impl Settlement<'_> {
     /// segment of the round can be convicted any more, and not while a claim of its own is disputed, so that nobody is settled ahead of
     /// a verdict.
     pub fn audit(&mut self, place: u8) -> Result<Settled> {
-        self.round.require_settleable(self.slot)?;
+        self.begin()?;
         if place >= self.round.auditor_count {
             return Err(Error::WrongPlace);
         }
@@ -186,7 +196,7 @@ impl Settlement<'_> {
     /// Settles an evaluator: Q is 1 within the tolerance; an evaluator that was off or did not reveal what it committed
     /// is slashed into the insurance; one that never committed gets nothing.
     pub fn evaluation(&mut self, place: u8) -> Result<Settled> {
-        self.round.require_settleable(self.slot)?;
+        self.begin()?;
         if place >= self.round.evaluator_count {
             return Err(Error::WrongPlace);
         }
@@ -258,8 +268,8 @@ impl Settlement<'_> {
     }
 
     /// The claim of one domain on a role's reward.
-    fn domain_claim(&self, domain: u8, role_bps: u16) -> Result<Claim> {
-        self.round.require_settleable(self.slot)?;
+    fn domain_claim(&mut self, domain: u8, role_bps: u16) -> Result<Claim> {
+        self.begin()?;
         if domain >= self.round.domain_count {
             return Err(Error::WrongPlace);
         }

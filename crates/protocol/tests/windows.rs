@@ -199,12 +199,12 @@ proptest! {
             prop_assert_eq!(opens(claim, last + 1, last + 2), Err(Error::NoClaim), "{:?}", kind);
             prop_assert_eq!(round.accusable_until(*kind), last);
             let (mut early, mut chain) = (round, job);
-            prop_assert_eq!(early.finalise(&mut chain, last + REVEAL_SLOTS), Err(Error::ChallengeOpen), "{:?}", kind);
+            prop_assert_eq!(early.finalise::<HostSha256>(&mut chain, last + REVEAL_SLOTS), Err(Error::ChallengeOpen), "{:?}", kind);
         }
         // And no longer than for the last of them.
         let last = made.iter().filter(|made| made.kind != CaseKind::Genesis).map(|made| made.claim.accusable_until).max();
         let (mut ready, mut chain) = (round, job);
-        prop_assert_eq!(ready.finalise(&mut chain, last.unwrap() + REVEAL_SLOTS + 1), Ok(()));
+        prop_assert_eq!(ready.finalise::<HostSha256>(&mut chain, last.unwrap() + REVEAL_SLOTS + 1), Ok(()));
     }
 
     /// The end of a claim's exposure is before the end of an exit that was asked for when it was made.

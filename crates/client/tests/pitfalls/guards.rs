@@ -287,7 +287,7 @@ pub(crate) fn a_round_without_a_majority_is_voided_under_guard() {
 fn unknown_instructions_are_refused() {
     let mut world = World::new();
     let authority = world.authority.insecure_clone();
-    for tag in [43u8, 63, 99, 255] {
+    for tag in [43u8, 63, 199, 255] {
         let instruction = Instruction { program_id: world.program.id, accounts: vec![], data: vec![tag] };
         world.refused(&[instruction], &[&authority], Error::UnknownInstruction);
     }

@@ -239,6 +239,8 @@ impl Dispute {
             round.vote_disputes = round.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
             let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
             seat.vote_disputes = seat.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        } else {
+            round.attestation_disputes = round.attestation_disputes.checked_sub(1).ok_or(Error::Underflow)?;
         }
         let payout = if outcome == Outcome::Convicted {
             let offence = match case {

@@ -62,6 +62,11 @@ impl Round {
         self.accusable_until(CaseKind::Segment).max(self.audited_until(segment.committed_slot))
     }
 
+    /// The last slot in which a dispute on a segment may be opened.
+    pub fn segment_disputable_until(&self, segment: &Segment) -> u64 {
+        self.segment_accusable_until(segment).saturating_add(REVEAL_SLOTS)
+    }
+
     /// Whether no dispute on a claim of the round is open, and none can be opened any more. A demand counts as a dispute.
     pub fn is_beyond_challenge(&self, slot: u64) -> bool {
         let is_quiet = self.open_challenges == 0 && self.vote_disputes == 0;
