@@ -225,6 +225,10 @@ fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> R
     for sample in &summary.samples {
         writeln!(out, "\n  [{}]{}", sample.prompt.trim(), sample.text.replace('\n', "\n  "))?;
     }
+    writeln!(out, "\nWhat audits are worth")?;
+    for line in &summary.checked.lines {
+        writeln!(out, "  {line}")?;
+    }
     writeln!(out, "\n{}", summary.checked.sentence)?;
     writeln!(out, "\nModel root {}", summary.model_root)?;
     writeln!(

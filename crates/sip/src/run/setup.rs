@@ -123,7 +123,7 @@ impl Chain {
 }
 
 /// The rules of a run.
-fn parameters() -> Parameters {
+pub(crate) fn parameters() -> Parameters {
     Parameters { round_reward: 6_000 * TOKEN, activation_slots: 100, ..Parameters::DEFAULT }
 }
 
