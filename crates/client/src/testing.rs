@@ -490,6 +490,17 @@ impl Scene {
         self.segment(trainer)
     }
 
+    /// Whether the last round awaits an operator and it may act in it.
+    pub fn is_awaited(&self, kind: PoolKind, operator: &Operator) -> bool {
+        let (round, job, place) = (self.round_state(), self.job_state(), operator.seat.place);
+        let excluded = match kind {
+            PoolKind::Trainer => round.excluded_trainers(&job),
+            PoolKind::Auditor => round.excluded_auditors(&job),
+            _ => 0,
+        };
+        round.require_holder(kind, place, operator.seat.pool.as_array()).is_ok() && excluded & (1 << place) == 0
+    }
+
     /// Ends the commitments.
     pub fn close_commits(&mut self) {
         let instruction = self.world.program.close_commits(&self.job, &self.round());
@@ -688,7 +699,7 @@ impl Scene {
     pub fn to_committed(&mut self) {
         self.open_round();
         for trainer in 0..self.trainers.len() {
-            if !self.job_state().is_excluded(self.trainers[trainer].seat.place) {
+            if self.is_awaited(PoolKind::Trainer, &self.trainers[trainer]) {
                 self.commit(trainer);
             }
         }
@@ -699,7 +710,9 @@ impl Scene {
     pub fn to_closed(&mut self) {
         let rate = self.job_state().spec.audit_rate;
         for auditor in 0..self.auditors.len() {
-            self.reveal(auditor);
+            if self.is_awaited(PoolKind::Auditor, &self.auditors[auditor]) {
+                self.reveal(auditor);
+            }
         }
         for trainer in 0..self.trainers.len() {
             let address = self.segment(trainer);
@@ -708,6 +721,9 @@ impl Scene {
             }
             for auditor in 0..self.auditors.len() {
                 let seat = self.round_state().auditors[auditor];
+                if seat.revealed == 0 {
+                    continue;
+                }
                 let segment: Segment = self.world.state(&address);
                 if segment.status == sip_protocol::segment::COMMITTED
                     && segment.is_drawn::<HostSha256>(address.as_array(), &seat, rate)
@@ -724,7 +740,8 @@ impl Scene {
     pub fn to_aggregated(&mut self) {
         let root = named(&format!("base {}", self.round_state().index));
         for auditor in 0..self.auditors.len() {
-            if self.round_state().status == sip_protocol::round::CLOSED {
+            let state = self.round_state();
+            if state.status == sip_protocol::round::CLOSED && state.auditors[auditor].revealed != 0 {
                 self.vote(auditor, &root);
             }
         }
@@ -803,9 +820,15 @@ impl Scene {
             }
         }
         for auditor in &self.auditors {
+            if state.auditors[usize::from(auditor.seat.place)].pool != auditor.seat.pool.to_bytes() {
+                continue;
+            }
             instructions.push(program.settle_audit(&job, &round, &auditor.seat.pool, auditor.seat.place));
         }
         for evaluator in &self.evaluators {
+            if state.evaluators[usize::from(evaluator.seat.place)].pool != evaluator.seat.pool.to_bytes() {
+                continue;
+            }
             instructions.push(program.settle_evaluation(&job, &round, &evaluator.seat.pool, evaluator.seat.place));
         }
         for domain in 0..state.domain_count {

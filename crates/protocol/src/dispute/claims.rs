@@ -212,6 +212,7 @@ impl Dispute {
     /// an accusation of the same claim that was committed earlier may still be opened, and one of another claim.
     fn strike(&self, job: &mut Job, round: &mut Round, case: CaseKind) -> Result<()> {
         job.exclude(PoolKind::Auditor, self.place, &self.pool);
+        round.struck_auditors |= bit(self.place);
         let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
         // Once it was settled its part is gone, and the others' parts are of the same whole.
         if seat.settled == 0 {
@@ -341,7 +342,6 @@ mod tests {
         config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
         job.parameters = Parameters::DEFAULT;
-        job.auditor_count = 2;
         (round.status, round.reward, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
         round.auditor_stake = 2_000 * TOKEN;
         let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, own_stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };
@@ -363,6 +363,6 @@ mod tests {
         }
         let role = int::bps(round.reward, config.parameters.auditors_bps, int::Rounding::Down).unwrap();
         assert_eq!(paid, role);
-        assert_eq!((job.excluded_auditors, round.auditors[0].stake), (1, 0));
+        assert_eq!((round.excluded_auditors(&job), round.auditors[0].stake), (1, 0));
     }
 }

@@ -7,7 +7,7 @@
 
 use sip_proof::Sha256;
 
-use super::require;
+use super::{require, seed};
 use crate::{
     Account, Error, Result,
     evaluation::ScoringRun,
@@ -87,10 +87,12 @@ impl Round {
     }
 
     /// Checks that the round is over for an unbonding time, and that nothing builds on it that is not: it is not the last final one, whose
-    /// segments the next round's may go on from.
+    /// segments the next round's may go on from, and no seed waits for it.
     fn require_rested(&self, job: &Job, slot: u64) -> Result<()> {
         require(self.status == round::FINAL || self.status == round::VOID, Error::NotFinal)?;
-        require(self.index != job.chain.last_final, Error::StillNeeded)?;
+        // Without it the job could never have its next seed.
+        let is_awaited = self.seed_status == seed::PENDING;
+        require(self.index != job.chain.last_final && !is_awaited, Error::StillNeeded)?;
         require(self.settled_slot != 0 && self.is_beyond_accusation(slot)?, Error::StillResting)?;
         Rest::of(job, slot).require_since(self.settled_slot)
     }
@@ -160,6 +162,7 @@ mod tests {
         for (change, expected) in [
             (&(|round: &mut Round| round.status = round::SCORED) as &dyn Fn(&mut Round), Error::NotFinal),
             (&|round| round.index = 8, Error::StillNeeded),
+            (&|round| round.seed_status = seed::PENDING, Error::StillNeeded),
             (&|round| round.settled_slot = 0, Error::StillResting),
             (&|round| round.open_accounts = 1, Error::StillNeeded),
             (&|round| round.attestation_disputes = 1, Error::StillNeeded),

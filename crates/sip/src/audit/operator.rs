@@ -11,8 +11,9 @@ use sip_proof::{HostSha256, Sha256 as _};
 use sip_protocol::attestation::Shown;
 use sip_protocol::config::Config;
 use sip_protocol::job::{Job, bit};
-use sip_protocol::pool::Pool;
+use sip_protocol::pool::{Pool, PoolKind};
 use sip_protocol::round::{self, Round};
+use sip_protocol::seats;
 use sip_protocol::segment;
 use sip_protocol::settlement::Settlement;
 use solana_address::Address;
@@ -23,7 +24,7 @@ use super::claim::Claim;
 use super::event::Event;
 use super::here::{Here, Seen, Stands, commitment};
 use super::judge::is_drawn;
-use super::watch::{Watch, check_places};
+use super::watch::Watch;
 use crate::run::prepare::unhex;
 
 /// A hash chain is searched this far for the draw that is due.
@@ -51,10 +52,9 @@ impl Operator {
             Ok(account.with_context(|| format!("the program has no account at {address}"))?.data)
         };
         let job: Box<Job> = decode(&read(job_address)?)?;
-        check_places(job_address, [job.auditor_count])?;
         let operator = key.pubkey();
-        for place in 0..job.auditor_count {
-            let address = Address::new_from_array(job.auditors[usize::from(place)]);
+        for (place, seat) in (0..).zip(&job.auditors).filter(|(_, seat)| seat.state != seats::FREE) {
+            let address = Address::new_from_array(seat.pool);
             let pool: Box<Pool> = decode(&read(&address)?)?;
             if pool.scope == operator.to_bytes() {
                 let chain = chain.unwrap_or_else(|| crate::chain::pool::draw_secret(key, pool.index));
@@ -82,7 +82,9 @@ impl Operator {
 
     /// Whether it has a seat in a round.
     fn sits(&self, here: &Here, seen: &Seen) -> bool {
-        self.seat.place < seen.round.auditor_count && here.job.excluded_auditors & bit(self.seat.place) == 0
+        let (kind, place) = (PoolKind::Auditor, self.seat.place);
+        let holds = seen.round.require_holder(kind, place, &self.seat.pool.to_bytes()).is_ok();
+        holds && seen.round.excluded_auditors(&here.job) & bit(place) == 0
     }
 
     /// Whether it was not settled for a round yet.
