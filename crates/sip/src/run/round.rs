@@ -555,8 +555,9 @@ impl Run {
         self.journal.book(&self.world, "training", "penalty for late work")?;
         for auditor in self.world.with_role(AUDITOR) {
             let seat = self.world.people[auditor].seat()?;
-            if scored.auditors[seat.place as usize].settled != 0 {
-                // Its conviction has settled it.
+            let recorded = &scored.auditors[seat.place as usize];
+            if recorded.settled != 0 || recorded.pool != seat.pool.to_bytes() {
+                // Its conviction has settled it, or it had no part in the round.
                 continue;
             }
             self.world.send(0, program.settle_audit(job, round_address, &seat.pool, seat.place))?;
@@ -564,6 +565,9 @@ impl Run {
         self.journal.book(&self.world, "auditing", "penalty for missed audits")?;
         for evaluator in self.world.with_role(EVALUATOR) {
             let seat = self.world.people[evaluator].seat()?;
+            if scored.evaluators[seat.place as usize].pool != seat.pool.to_bytes() {
+                continue;
+            }
             self.world.send(0, program.settle_evaluation(job, round_address, &seat.pool, seat.place))?;
         }
         self.journal.book(&self.world, "evaluating", "slashed for a false score")?;
