@@ -131,6 +131,11 @@ fn a_job_outside_the_limits_is_refused() {
         (JobSpec { audit_slots: u32::MAX, ..good }, Error::UnbondingTooShort),
         (JobSpec { challenge_slots: 432_000, ..good }, Error::UnbondingTooShort),
         (JobSpec { commit_slots: 432_000, ..good }, Error::UnbondingTooShort),
+        // A conviction that costs a slice undoes what so many rounds would have paid.
+        (JobSpec { slice: good.slice - 1, ..good }, Error::WrongSlice),
+        (JobSpec { round_reward: Parameters::DEFAULT.round_reward + 1, ..good }, Error::WrongSlice),
+        (JobSpec { round_reward: good.slice, ..good }, Error::WrongSlice),
+        (JobSpec { lookahead: 3, ..good }, Error::WrongSlice),
     ] {
         let create = program.create_job(&key, 1, &spec, &datasets);
         scene.world.refused(&[create], &[&authority], expected);
