@@ -307,6 +307,7 @@ fn an_accusation_that_waits_to_be_opened_keeps_all_of_a_round_that_came_to_nothi
     scene.crank_refused(instructions[1].clone(), Error::StillNeeded);
     let claim = finder.claim_instruction(&scene);
     scene.crank(claim);
+    scene.capture_seed();
     for instruction in instructions {
         scene.crank(instruction);
     }
