@@ -168,7 +168,7 @@ fn a_segment_outside_the_rules_is_refused() {
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
     scene.world.overwrite(&address, &before);
     let job: Job = scene.job_state();
-    scene.world.overwrite(&scene.job, &Job { excluded_trainers: 1, ..job });
+    scene.world.overwrite(&scene.job, &Job { struck_trainers: 1, ..job });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::Excluded);
     scene.world.overwrite(&scene.job, &job);
     // Someone who joins while the round runs takes part from the next one.
@@ -457,7 +457,7 @@ fn a_vote_is_repeated_once_a_conviction_makes_it_the_majority() {
     let vote = scene.vote_instruction(0, &named("a"));
     scene.world.refused(std::slice::from_ref(&vote), &[&key], Error::AlreadyVoted);
     let job = scene.job_state();
-    scene.world.overwrite(&scene.job, &Job { excluded_auditors: 0b10, ..job });
+    scene.world.overwrite(&scene.job, &Job { struck_auditors: 0b10, ..job });
     let voted_slot = scene.round_state().auditors[0].voted_slot;
     scene.world.advance(1);
     scene.world.send(&[vote], &[&key]);

@@ -70,6 +70,8 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         RegisterDataset::TAG => data::register_dataset::process(program, accounts, data),
         CreateJob::TAG => job::create_job::process(program, accounts, data),
         AllotStake::TAG => job::allot_stake::process(program, accounts, data),
+        LeaveJob::TAG => job::leave_job::process(program, accounts, data),
+        CheckSeat::TAG => job::check_seat::process(program, accounts, data),
         JoinJob::TAG => job::join_job::process(program, accounts, data),
         OpenRound::TAG => round::open_round::process(program, accounts, data),
         CommitSegment::TAG => round::commit_segment::process(program, accounts, data),

@@ -137,6 +137,12 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     send_guarded(world, program.allot_stake(&seat, &job, 4_000), &trainer, &[]);
     send_guarded(world, program.join_job_with(&seat.operator, &another, &seat.pool, 6_000), &trainer, &[]);
     world.refused(&[program.allot_stake(&seat, &job, 4_001)], &[&trainer], Error::AllotmentTooLarge);
+    let mut leaver = world.operator("leaver", PoolKind::Trainer);
+    leaver.seat.place = 1;
+    world.send(&[program.join_job(&leaver.seat.operator, &another, &leaver.seat.pool)], &[&leaver.key]);
+    world.send(&[program.retire_pool(&leaver.seat.operator, &leaver.seat.pool)], &[&leaver.key]);
+    send_guarded(world, program.check_seat(&another, &leaver.seat.pool, 1), &authority, &[]);
+    send_guarded(world, program.leave_job(&leaver.seat, &another), &leaver.key, &[]);
 
     // Anyone may pay for a round.
     send_guarded(world, program.open_round(&key, &job, 0, 3), &authority, &[0]);
