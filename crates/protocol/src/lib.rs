@@ -12,6 +12,7 @@ pub mod account;
 pub mod administration;
 pub mod attestation;
 pub mod audit;
+pub mod cohort;
 pub mod config;
 pub mod data;
 pub mod deployment;
