@@ -287,7 +287,7 @@ impl Program {
         pool: &Address,
     ) -> [Instruction; 2] {
         let dispute = self.dispute(&self.segment(round, pool), challenger);
-        [self.resolve_dispute(challenger, job, round, pool), self.close_dispute(challenger, &dispute)]
+        [self.resolve_dispute(challenger, job, round, pool), self.close_dispute(job, challenger, &dispute)]
     }
 
     /// [`TimeOut`].
@@ -375,7 +375,7 @@ impl Program {
             AccountMeta::new(*challenger, true),
             AccountMeta::new_readonly(self.config(), false),
             AccountMeta::new_readonly(*job, false),
-            AccountMeta::new_readonly(*round, false),
+            AccountMeta::new(*round, false),
             AccountMeta::new_readonly(*segment, false),
             AccountMeta::new(auditor.pool, false),
             AccountMeta::new(self.auditor_dispute(segment, challenger, auditor.place), false),
@@ -446,9 +446,13 @@ impl Program {
         )
     }
 
-    /// [`CloseDispute`].
-    pub fn close_dispute(&self, challenger: &Address, dispute: &Address) -> Instruction {
-        let accounts = vec![AccountMeta::new(*challenger, true), AccountMeta::new(*dispute, false)];
+    /// [`CloseDispute`]; without the challenger's signature once an unbonding time has passed.
+    pub fn close_dispute(&self, job: &Address, challenger: &Address, dispute: &Address) -> Instruction {
+        let accounts = vec![
+            AccountMeta::new(*challenger, true),
+            AccountMeta::new(*dispute, false),
+            AccountMeta::new_readonly(*job, false),
+        ];
         build(self, &CloseDispute {}, accounts)
     }
 }

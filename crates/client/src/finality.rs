@@ -129,8 +129,21 @@ impl Program {
     }
 }
 
-/// Finality, seeds, amendments.
+/// Finality, seeds, amendments, and what closes.
 impl Program {
+    /// [`ReclaimClaim`] of a segment or scoring run, whose operator gets the rent.
+    pub fn reclaim_claim(&self, job: &Address, round: &Address, claim: &Address, operator: &Address) -> Instruction {
+        let accounts =
+            vec![writable(self.config()), readable(*job), writable(*round), writable(*claim), writable(*operator)];
+        build(self, &ReclaimClaim {}, accounts)
+    }
+
+    /// [`ReclaimRound`]; whoever paid for it gets the rent.
+    pub fn reclaim_round(&self, job: &Address, round: &Address, payer: &Address) -> Instruction {
+        let accounts = vec![writable(self.config()), readable(*job), writable(*round), writable(*payer)];
+        build(self, &ReclaimRound {}, accounts)
+    }
+
     /// [`FinalizeRound`].
     pub fn finalize_round(&self, job: &Address, round: &Address) -> Instruction {
         build(self, &FinalizeRound {}, vec![writable(*job), writable(*round)])
@@ -329,9 +342,9 @@ impl Program {
         )
     }
 
-    /// [`CloseDemand`].
+    /// [`CloseDemand`]; without the demander's signature once an unbonding time has passed.
     pub fn close_demand(&self, demander: &Address, demand: &Address) -> Instruction {
-        build(self, &CloseDemand {}, vec![payer(demander), writable(*demand)])
+        build(self, &CloseDemand {}, vec![payer(demander), writable(*demand), readable(self.config())])
     }
 }
 

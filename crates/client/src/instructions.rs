@@ -450,6 +450,30 @@ impl Program {
         )
     }
 
+    /// [`JoinJob`] with a part of the pool's stake, basis points, in the place that `displaced` loses.
+    pub fn take_seat(
+        &self,
+        operator: &Address,
+        job: &Address,
+        pool: &Address,
+        displaced: &Address,
+        allotted_bps: u16,
+    ) -> Instruction {
+        let mut instruction = self.join_job_with(operator, job, pool, allotted_bps);
+        instruction.accounts.push(writable(*displaced));
+        instruction
+    }
+
+    /// [`LeaveJob`].
+    pub fn leave_job(&self, seat: &Seat, job: &Address) -> Instruction {
+        build(self, &LeaveJob { place: seat.place }, vec![signer(&seat.operator), writable(*job), writable(seat.pool)])
+    }
+
+    /// [`CheckSeat`].
+    pub fn check_seat(&self, job: &Address, pool: &Address, place: u8) -> Instruction {
+        build(self, &CheckSeat { place }, vec![writable(*job), readable(*pool)])
+    }
+
     /// [`AllotStake`].
     pub fn allot_stake(&self, seat: &Seat, job: &Address, allotted_bps: u16) -> Instruction {
         build(
@@ -624,12 +648,41 @@ impl Program {
         )
     }
 
-    /// [`VoteBase`].
-    pub fn vote_base(&self, auditor: &Seat, job: &Address, round: &Address, root: &[u8; 32]) -> Instruction {
+    /// [`VoteBase`], with the auditor's second draw in the round.
+    pub fn vote_base(
+        &self,
+        auditor: &Seat,
+        job: &Address,
+        round: &Address,
+        root: &[u8; 32],
+        preimage: &[u8; 32],
+    ) -> Instruction {
         build(
             self,
-            &VoteBase { root: *root, place: auditor.place },
-            vec![signer(&auditor.operator), writable(*job), writable(*round), readable(auditor.pool)],
+            &VoteBase { root: *root, preimage: *preimage, place: auditor.place },
+            vec![signer(&auditor.operator), writable(*job), writable(*round), writable(auditor.pool)],
+        )
+    }
+
+    /// [`AttestSecond`], of the step that the auditor's second draw picks.
+    pub fn attest_second(
+        &self,
+        auditor: &Seat,
+        job: &Address,
+        round: &Address,
+        segment: &Address,
+        trace_root: &[u8; 32],
+    ) -> Instruction {
+        build(
+            self,
+            &AttestSecond { trace_root: *trace_root, place: auditor.place },
+            vec![
+                signer(&auditor.operator),
+                readable(*job),
+                writable(*round),
+                readable(auditor.pool),
+                writable(*segment),
+            ],
         )
     }
 

@@ -43,7 +43,7 @@ pub const PARAMETERS: Parameters = Parameters { minimum_self_bond: SLICE_TOKENS 
 /// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.
 pub const SCHEDULE: Schedule = Schedule { utilisation_floor: ONE / 2, unit_reward: CAP / 10, ..Schedule::DEFAULT };
 /// Length of every auditor's hash chain.
-const CHAIN_LENGTH: usize = 64;
+const CHAIN_LENGTH: usize = 2_400;
 
 /// A hash of a name, for keys and roots that tests make up.
 pub fn named(name: &str) -> [u8; 32] {
@@ -227,7 +227,7 @@ pub struct Operator {
     pub key: Keypair,
     /// Wallet, pool and place.
     pub seat: Seat,
-    /// What remains of an auditor's hash chain: the last one is the next preimage.
+    /// An auditor's hash chain from its secret on, without the tip that it began with.
     pub chain: Vec<[u8; 32]>,
 }
 
@@ -286,7 +286,6 @@ impl Default for Cast {
             init_nodes_root: named("init nodes"),
             init_outputs_root: named("init outputs"),
             init_node_count: 10,
-            end_padding: 0,
             settings: [Setting::default(); MAX_SETTINGS],
             slice: SLICE_TOKENS * TOKEN,
             round_reward: Parameters::DEFAULT.round_reward,
@@ -491,17 +490,34 @@ impl Scene {
         self.segment(trainer)
     }
 
+    /// Whether the last round awaits an operator and it may act in it.
+    pub fn is_awaited(&self, kind: PoolKind, operator: &Operator) -> bool {
+        let (round, job, place) = (self.round_state(), self.job_state(), operator.seat.place);
+        let excluded = match kind {
+            PoolKind::Trainer => round.excluded_trainers(&job),
+            PoolKind::Auditor => round.excluded_auditors(&job),
+            _ => 0,
+        };
+        round.require_holder(kind, place, operator.seat.pool.as_array()).is_ok() && excluded & (1 << place) == 0
+    }
+
     /// Ends the commitments.
     pub fn close_commits(&mut self) {
         let instruction = self.world.program.close_commits(&self.job, &self.round());
         self.crank(instruction);
     }
 
+    /// The link of an auditor's hash chain that is next: the one that hashes to its pool's tip.
+    pub fn next_draw(&self, auditor: usize) -> [u8; 32] {
+        let operator = &self.auditors[auditor];
+        let tip = self.pool_state(&operator.seat.pool).chain_tip;
+        *operator.chain.iter().find(|link| HostSha256::hashv(&[*link]) == tip).expect("the chain is long enough")
+    }
+
     /// Reveals an auditor's draw of the last round.
     pub fn reveal(&mut self, auditor: usize) {
         let (job, round) = (self.job, self.round());
-        let operator = &mut self.auditors[auditor];
-        let preimage = operator.chain.pop().expect("the chain is long enough");
+        let (operator, preimage) = (&self.auditors[auditor], self.next_draw(auditor));
         let key = operator.key.insecure_clone();
         let instruction = self.world.program.reveal_draw(&operator.seat, &job, &round, &preimage);
         self.world.send(&[instruction], &[&key]);
@@ -573,11 +589,31 @@ impl Scene {
         self.crank(instruction);
     }
 
-    /// An auditor's vote for a root.
+    /// An auditor's vote for a root, with its second draw in the last round: the one that it has brought, or the next link of its chain.
+    pub fn vote_instruction(&self, auditor: usize, root: &[u8; 32]) -> Instruction {
+        let (operator, round) = (&self.auditors[auditor], self.round_state());
+        let seat = &round.auditors[operator.seat.place as usize];
+        let preimage = if seat.vote == [0; 32] { self.next_draw(auditor) } else { seat.second_preimage };
+        self.world.program.vote_base(&operator.seat, &self.job, &self.round(), root, &preimage)
+    }
+
+    /// Sends an auditor's vote for a root.
     pub fn vote(&mut self, auditor: usize, root: &[u8; 32]) {
-        let operator = &self.auditors[auditor];
-        let instruction = self.world.program.vote_base(&operator.seat, &self.job, &self.round(), root);
-        let key = operator.key.insecure_clone();
+        let instruction = self.vote_instruction(auditor, root);
+        let key = self.auditors[auditor].key.insecure_clone();
+        self.world.send(&[instruction], &[&key]);
+    }
+
+    /// The instruction with which an auditor attests a trainer's segment that its second draw selects.
+    pub fn attest_second_instruction(&self, auditor: usize, trainer: usize, trace_root: &[u8; 32]) -> Instruction {
+        let (seat, segment) = (self.auditors[auditor].seat, self.segment(trainer));
+        self.world.program.attest_second(&seat, &self.job, &self.round(), &segment, trace_root)
+    }
+
+    /// Attests a trainer's segment that an auditor's second draw selects.
+    pub fn attest_second(&mut self, auditor: usize, trainer: usize) {
+        let instruction = self.attest_second_instruction(auditor, trainer, &Self::trace_root(auditor, trainer));
+        let key = self.auditors[auditor].key.insecure_clone();
         self.world.send(&[instruction], &[&key]);
     }
 
@@ -663,7 +699,7 @@ impl Scene {
     pub fn to_committed(&mut self) {
         self.open_round();
         for trainer in 0..self.trainers.len() {
-            if !self.job_state().is_excluded(self.trainers[trainer].seat.place) {
+            if self.is_awaited(PoolKind::Trainer, &self.trainers[trainer]) {
                 self.commit(trainer);
             }
         }
@@ -674,7 +710,9 @@ impl Scene {
     pub fn to_closed(&mut self) {
         let rate = self.job_state().spec.audit_rate;
         for auditor in 0..self.auditors.len() {
-            self.reveal(auditor);
+            if self.is_awaited(PoolKind::Auditor, &self.auditors[auditor]) {
+                self.reveal(auditor);
+            }
         }
         for trainer in 0..self.trainers.len() {
             let address = self.segment(trainer);
@@ -683,6 +721,9 @@ impl Scene {
             }
             for auditor in 0..self.auditors.len() {
                 let seat = self.round_state().auditors[auditor];
+                if seat.revealed == 0 {
+                    continue;
+                }
                 let segment: Segment = self.world.state(&address);
                 if segment.status == sip_protocol::segment::COMMITTED
                     && segment.is_drawn::<HostSha256>(address.as_array(), &seat, rate)
@@ -699,7 +740,8 @@ impl Scene {
     pub fn to_aggregated(&mut self) {
         let root = named(&format!("base {}", self.round_state().index));
         for auditor in 0..self.auditors.len() {
-            if self.round_state().status == sip_protocol::round::CLOSED {
+            let state = self.round_state();
+            if state.status == sip_protocol::round::CLOSED && state.auditors[auditor].revealed != 0 {
                 self.vote(auditor, &root);
             }
         }
@@ -778,9 +820,15 @@ impl Scene {
             }
         }
         for auditor in &self.auditors {
+            if state.auditors[usize::from(auditor.seat.place)].pool != auditor.seat.pool.to_bytes() {
+                continue;
+            }
             instructions.push(program.settle_audit(&job, &round, &auditor.seat.pool, auditor.seat.place));
         }
         for evaluator in &self.evaluators {
+            if state.evaluators[usize::from(evaluator.seat.place)].pool != evaluator.seat.pool.to_bytes() {
+                continue;
+            }
             instructions.push(program.settle_evaluation(&job, &round, &evaluator.seat.pool, evaluator.seat.place));
         }
         for domain in 0..state.domain_count {
@@ -791,6 +839,21 @@ impl Scene {
         for instruction in instructions {
             self.crank(instruction);
         }
+    }
+
+    /// The instructions that close a round and what was committed in it, in order.
+    pub fn reclaim_instructions(&self, round: &Address) -> Vec<Instruction> {
+        let (program, job) = (self.world.program, self.job);
+        let mut instructions = Vec::new();
+        let trainers = self.trainers.iter().map(|it| (program.segment(round, &it.seat.pool), it.seat.operator));
+        let evaluators = self.evaluators.iter().map(|it| (program.run(round, &it.seat.pool), it.seat.operator));
+        for (claim, operator) in trainers.chain(evaluators) {
+            if self.world.ledger.account(&claim).is_some() {
+                instructions.push(program.reclaim_claim(&job, round, &claim, &operator));
+            }
+        }
+        instructions.push(program.reclaim_round(&job, round, &self.world.authority.pubkey()));
+        instructions
     }
 }
 

@@ -134,12 +134,14 @@ fn every_instruction_stays_within_its_budget() {
     table.run(
         &mut scene.world,
         "join_job",
-        800,
+        1_000,
         program.join_job_with(&seat.operator, &another, &seat.pool, 0),
         &trainer,
     );
     let allot = program.allot_stake(&seat, &scene.job, 10_000);
     table.run(&mut scene.world, "allot_stake", 400, allot, &trainer);
+    let leave = program.leave_job(&sip_client::Seat { place: 0, ..seat }, &another);
+    table.run(&mut scene.world, "leave_job", 500, leave, &trainer);
 
     let job = scene.job;
     table.run(&mut scene.world, "open_round (3 domains)", 9_500, program.open_round(&key, &job, 0, 3), &authority);
@@ -149,7 +151,7 @@ fn every_instruction_stays_within_its_budget() {
     scene.commit(1);
     scene.commit(2);
     table.run(&mut scene.world, "close_commits", 400, program.close_commits(&job, &round), &authority);
-    let preimage = scene.auditors[0].chain.pop().unwrap();
+    let preimage = scene.next_draw(0);
     let (auditor, auditor_key) = (scene.auditors[0].seat, scene.auditors[0].key.insecure_clone());
     let reveal = program.reveal_draw(&auditor, &job, &round, &preimage);
     table.run(&mut scene.world, "reveal_draw", 900, reveal, &auditor_key);
@@ -167,8 +169,8 @@ fn every_instruction_stays_within_its_budget() {
     table.run(&mut scene.world, "reveal_attestation", 1_000, show, &auditor_key);
     scene.show(0, 2);
     (0..3).for_each(|trainer| scene.show(1, trainer));
-    let vote = program.vote_base(&auditor, &job, &round, &named("base"));
-    table.run(&mut scene.world, "vote_base", 1_400, vote, &auditor_key);
+    let vote = scene.vote_instruction(0, &named("base"));
+    table.run(&mut scene.world, "vote_base", 1_500, vote, &auditor_key);
     scene.vote(1, &named("base"));
     assert_eq!(scene.round_state().status, round::AGGREGATED);
     let evaluator = scene.evaluators[0].key.insecure_clone();
@@ -187,7 +189,7 @@ fn every_instruction_stays_within_its_budget() {
     table.run(&mut scene.world, "capture_seed", 1_100, program.capture_seed(&job, &round), &authority);
     let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
-    table.run(&mut scene.world, "finalize_round", 400, program.finalize_round(&job, &round), &authority);
+    table.run(&mut scene.world, "finalize_round", 800, program.finalize_round(&job, &round), &authority);
 
     let trainer_pool = scene.trainers[0].seat.pool;
     let evaluator_pool = scene.evaluators[0].seat.pool;
@@ -335,6 +337,26 @@ fn a_tally_that_remembers_eight_improvements_stays_within_its_budget() {
 
 /// A round that is challenged: accusations, amendments, demands.
 #[test]
+fn closing_what_is_over_stays_within_its_budget() {
+    let mut table = Table(Vec::new());
+    let mut scene = Scene::new();
+    let authority = scene.world.authority.insecure_clone();
+    scene.whole_round(&scores(5_000_000));
+    scene.finalise_all();
+    let round = scene.round();
+    scene.settle_round(&round);
+    scene.whole_round(&scores(4_000_000));
+    scene.finalise_all();
+    let slots = scene.world.config().parameters.unbonding_slots;
+    scene.world.advance(slots);
+    for instruction in scene.reclaim_instructions(&round) {
+        let name = if instruction.accounts.len() == 5 { "reclaim_claim" } else { "reclaim_round" };
+        table.run(&mut scene.world, name, 900, instruction, &authority);
+    }
+    table.check();
+}
+
+#[test]
 fn every_challenge_stays_within_its_budget() {
     let mut table = Table(Vec::new());
     let mut cast = Cast::default();
@@ -379,7 +401,7 @@ fn every_challenge_stays_within_its_budget() {
         table.run(&mut scene.world, "upload_answer", 1_000, part, &trainer);
     }
     table.run(&mut scene.world, "answer_state", 63_000, last, &trainer);
-    table.run(&mut scene.world, "close_demand", 200, program.close_demand(&wallet, &address), &reader);
+    table.run(&mut scene.world, "close_demand", 400, program.close_demand(&wallet, &address), &reader);
     let (pool, provider) = (scene.providers[0].seat.pool, scene.providers[0].key.insecure_clone());
     table.run(&mut scene.world, "demand_data", 12_000, program.demand_data(&wallet, &dataset, &pool, 200), &reader);
     let address = program.demand(&dataset, &wallet, 0, 200);
@@ -512,8 +534,8 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
             let resolved = court.resolve();
             table.0.push(("resolve_dispute", resolved.compute_units, 3_500, resolved.transaction_bytes));
             let (key, dispute) = (court.challenger_key(), court.dispute());
-            let close = court.scene.world.program.close_dispute(&key.pubkey(), &dispute);
-            table.run(&mut court.scene.world, "close_dispute", 200, close, &key);
+            let close = court.scene.world.program.close_dispute(&court.scene.job, &key.pubkey(), &dispute);
+            table.run(&mut court.scene.world, "close_dispute", 400, close, &key);
         }
     }
     let mut court =
@@ -558,7 +580,7 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
         hall.scene.crank(program.time_out(&dispute));
     }
     let resolve = hall.resolve_instruction(&vote, 0);
-    table.run(&mut hall.scene.world, "resolve_auditor_dispute", 3_400, resolve, &challenger);
+    table.run(&mut hall.scene.world, "resolve_auditor_dispute", 3_800, resolve, &challenger);
     let resolve = program.resolve_genesis_dispute(&challenger.pubkey(), &hall.scene.job);
     table.run(&mut hall.scene.world, "resolve_genesis_dispute", 2_200, resolve, &challenger);
 

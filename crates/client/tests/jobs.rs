@@ -105,7 +105,6 @@ fn a_job_outside_the_limits_is_refused() {
         JobSpec { score_leaf_interval: 0, ..good },
         JobSpec { score_leaf_interval: 17, ..good },
         JobSpec { score_windows: 4, score_rows: 4, score_leaf_interval: 4, ..good },
-        JobSpec { end_padding: 1, ..good },
         JobSpec { init_node_count: (1 << 24) + 1, ..good },
         // An import has no graph.
         JobSpec { init_node_count: 0, ..good },

@@ -168,7 +168,7 @@ fn a_segment_outside_the_rules_is_refused() {
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
     scene.world.overwrite(&address, &before);
     let job: Job = scene.job_state();
-    scene.world.overwrite(&scene.job, &Job { excluded_trainers: 1, ..job });
+    scene.world.overwrite(&scene.job, &Job { struck_trainers: 1, ..job });
     scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::Excluded);
     scene.world.overwrite(&scene.job, &job);
     // Someone who joins while the round runs takes part from the next one.
@@ -216,7 +216,7 @@ fn draws_are_revealed_once_and_in_time() {
     let program = scene.world.program;
     let key = scene.auditors[0].key.insecure_clone();
     let seat = scene.auditors[0].seat;
-    let preimage = *scene.auditors[0].chain.last().unwrap();
+    let preimage = scene.next_draw(0);
     let reveal = program.reveal_draw(&seat, &job, &round, &preimage);
     scene.world.refused(std::slice::from_ref(&reveal), &[&key], Error::WrongRoundStatus);
     for trainer in 0..3 {
@@ -239,11 +239,11 @@ fn draws_are_revealed_once_and_in_time() {
     scene.world.refused(&[wrong], &[&late.key], Error::WrongPlace);
     scene.reveal(0);
     assert_eq!(scene.pool_state(&seat.pool).chain_tip, preimage);
-    let next = program.reveal_draw(&seat, &job, &round, scene.auditors[0].chain.last().unwrap());
+    let next = program.reveal_draw(&seat, &job, &round, &scene.next_draw(0));
     scene.world.refused(&[next], &[&key], Error::AlreadyRevealed);
     scene.world.advance(200);
     let other = scene.auditors[1].key.insecure_clone();
-    let late = program.reveal_draw(&scene.auditors[1].seat, &job, &round, scene.auditors[1].chain.last().unwrap());
+    let late = program.reveal_draw(&scene.auditors[1].seat, &job, &round, &scene.next_draw(1));
     scene.world.refused(&[late], &[&other], Error::WrongRoundStatus);
 }
 
@@ -423,10 +423,14 @@ fn more_than_half_of_the_auditors_stake_makes_the_next_base() {
     scene.to_committed();
     let (job, round, program) = (scene.job, scene.round(), scene.world.program);
     let (seat, key) = (scene.auditors[0].seat, scene.auditors[0].key.insecure_clone());
-    let vote = program.vote_base(&seat, &job, &round, &named("a"));
-    scene.world.refused(std::slice::from_ref(&vote), &[&key], Error::WrongRoundStatus);
+    let early = scene.vote_instruction(0, &named("a"));
+    scene.world.refused(&[early], &[&key], Error::WrongRoundStatus);
     scene.to_closed();
-    scene.world.refused(&[program.vote_base(&seat, &job, &round, &[0; 32])], &[&key], Error::EmptyDigest);
+    let vote = scene.vote_instruction(0, &named("a"));
+    let empty = scene.vote_instruction(0, &[0; 32]);
+    scene.world.refused(&[empty], &[&key], Error::EmptyDigest);
+    let unknown = program.vote_base(&seat, &job, &round, &named("a"), &named("no link"));
+    scene.world.refused(&[unknown], &[&key], Error::WrongPreimage);
     let void = program.void_round(&job, &round);
     scene.crank_refused(void.clone(), Error::NoMajorityYet);
     scene.world.send(std::slice::from_ref(&vote), &[&key]);
@@ -449,11 +453,11 @@ fn a_vote_is_repeated_once_a_conviction_makes_it_the_majority() {
     scene.to_closed();
     scene.vote(0, &named("a"));
     scene.vote(1, &named("b"));
-    let (seat, key) = (scene.auditors[0].seat, scene.auditors[0].key.insecure_clone());
-    let vote = scene.world.program.vote_base(&seat, &scene.job, &scene.round(), &named("a"));
+    let key = scene.auditors[0].key.insecure_clone();
+    let vote = scene.vote_instruction(0, &named("a"));
     scene.world.refused(std::slice::from_ref(&vote), &[&key], Error::AlreadyVoted);
     let job = scene.job_state();
-    scene.world.overwrite(&scene.job, &Job { excluded_auditors: 0b10, ..job });
+    scene.world.overwrite(&scene.job, &Job { struck_auditors: 0b10, ..job });
     let voted_slot = scene.round_state().auditors[0].voted_slot;
     scene.world.advance(1);
     scene.world.send(&[vote], &[&key]);
@@ -469,8 +473,8 @@ fn an_auditor_that_did_not_reveal_has_no_vote() {
     scene.reveal(0);
     scene.world.advance(200);
     scene.close_round();
-    let (seat, key) = (scene.auditors[1].seat, scene.auditors[1].key.insecure_clone());
-    let vote = scene.world.program.vote_base(&seat, &scene.job, &scene.round(), &named("a"));
+    let key = scene.auditors[1].key.insecure_clone();
+    let vote = scene.vote_instruction(1, &named("a"));
     scene.world.refused(&[vote], &[&key], Error::NotRevealed);
     scene.vote(0, &named("a"));
     assert_eq!(scene.round_state().status, round::AGGREGATED);

@@ -157,8 +157,7 @@ fn a_vote_after_the_deadline_would_have_a_shorter_window_and_is_refused() {
     let mut hall = Hall::closed();
     let deadline = hall.scene.round_state().vote_deadline_slot;
     hall.scene.advance_to(deadline);
-    let (seat, job, round) = (hall.scene.auditors[0].seat, hall.scene.job, hall.scene.round());
-    let vote = hall.scene.world.program.vote_base(&seat, &job, &round, &named("late"));
+    let vote = hall.scene.vote_instruction(0, &named("late"));
     let key = hall.key(0);
     hall.scene.world.refused(&[vote], &[&key], Error::WrongRoundStatus);
 }

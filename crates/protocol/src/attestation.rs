@@ -11,17 +11,30 @@ use crate::{
     audit::{Actor, require_seat},
     job::{Job, bit},
     round::Round,
+    second_draw,
     segment::{self, Segment},
 };
 
 const ATTESTATION_TAG: &[u8] = b"sip.attestation.1";
 
-/// The leaf whose first step an auditor attests: u32LE(sha256(tag ‖ its draw ‖ the segment's accumulator root)[0..4]) mod the
+/// The leaf whose first step an auditor attests by its first draw: u32LE(sha256(tag ‖ its draw ‖ the segment's accumulator root)[0..4]) mod the
 /// number of leaves.
 #[inline(always)]
 pub fn attested_leaf<H: Sha256>(draw: &[u8; 32], accumulator_root: &Hash, leaf_count: u32) -> u32 {
     let digest = H::hashv(&[ATTESTATION_TAG, draw, accumulator_root]);
     u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]) % leaf_count.max(1)
+}
+
+/// The leaf whose first step an auditor attests in a segment: by the draw that selected it.
+#[inline(always)]
+pub fn leaf<H: Sha256>(round: &Round, segment: &Segment, auditor: u8, leaf_count: u32) -> u32 {
+    match round.auditors.get(auditor as usize) {
+        Some(seat) if seat.drawn_again & bit(segment.claim.place) != 0 => {
+            second_draw::leaf::<H>(round, segment, auditor, leaf_count)
+        }
+        Some(seat) => attested_leaf::<H>(&seat.preimage, &segment.claim.accumulator_root, leaf_count),
+        None => 0,
+    }
 }
 
 /// What an auditor shows.

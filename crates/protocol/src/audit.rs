@@ -1,15 +1,16 @@
 //! The audit of a round: draws, attestations, the segments that count, and the vote on their aggregate.
 //!
-//! Invariants: an auditor commits its draws (a hash chain) before segments exist; it reveals once per round; it attests only what
-//! its draw selects; a round is closed before the deadline only when every drawn segment is attested, and whatever is disputed.
+//! Invariants: an auditor commits its draws (a hash chain) before segments exist; it reveals one per round and one more with its vote
+//! ([`crate::second_draw`]); it attests only what a draw of its own selects; a round is closed before the deadline only when every drawn segment is attested, and whatever is disputed.
 
 use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Result,
-    job::{Job, MAX_AUDITORS, bit, first_bits},
+    job::{Job, MAX_AUDITORS, bit},
     pool::{Pool, PoolKind},
     round::{self, Round, deadline},
+    second_draw,
     segment::{self, Segment},
 };
 
@@ -26,7 +27,7 @@ pub struct Actor<'a> {
 /// Checks that the actor is an auditor that takes part in the round.
 pub(crate) fn require_seat(round: &Round, job: &Job, actor: &Actor) -> Result<()> {
     round.require_holder(PoolKind::Auditor, actor.place, actor.pool)?;
-    if round.excluded_auditors(job) & bit(actor.place) != 0 { Err(Error::Excluded) } else { Ok(()) }
+    if round.is_auditor_excluded(job, actor.place) { Err(Error::Excluded) } else { Ok(()) }
 }
 
 /// Reveals an auditor's draw of this round: the preimage of its chain tip, which becomes the tip.
@@ -43,6 +44,9 @@ pub fn reveal_draw<H: Sha256>(
         return Err(Error::WrongRoundStatus);
     }
     require_seat(round, job, actor)?;
+    if pool.is_convicted() {
+        return Err(Error::Excluded);
+    }
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed != 0 {
         return Err(Error::AlreadyRevealed);
@@ -51,6 +55,10 @@ pub fn reveal_draw<H: Sha256>(
         return Err(Error::WrongPreimage);
     }
     let stakes = pool.allotted(job.allotment(PoolKind::Auditor, actor.place, actor.pool))?;
+    // Who has left its place, or has nothing in it, would have no say: a vote that nobody has is a round that comes to nothing.
+    if stakes.whole == 0 {
+        return Err(Error::NothingAllotted);
+    }
     (seat.vote_slice, seat.attestation_slice) = (job.spec.slice, job.parameters.minimum_self_bond);
     pool.pledge(job.round_bond(PoolKind::Auditor)?)?;
     seat.preimage = *preimage;
@@ -132,7 +140,11 @@ impl<'a> Closing<'a> {
         }
         for place in 0..self.round.auditor_count {
             let seat = &mut self.round.auditors[place as usize];
-            if seat.revealed == 0 || !segment.is_drawn::<H>(address, seat, self.round.audit_rate) {
+            if seat.revealed == 0 || seat.operator == segment.operator {
+                continue;
+            }
+            if !segment.is_drawn::<H>(address, seat, self.round.audit_rate) {
+                seat.undrawn |= bit(segment.claim.place);
                 continue;
             }
             if segment.attested & bit(place) != 0 {
@@ -162,7 +174,7 @@ impl<'a> Closing<'a> {
                 revealed |= bit(place);
             }
         }
-        let expected = first_bits(round.auditor_count) & !round.excluded_auditors(job);
+        let expected = round.awaited_auditors & !round.excluded_auditors(job);
         let is_complete = is_attested && revealed & expected == expected;
         if !is_complete && slot < round.audit_deadline_slot {
             return Err(Error::TooEarly);
@@ -172,39 +184,69 @@ impl<'a> Closing<'a> {
             *part = &seat.preimage;
         }
         round.reveals = H::hashv(&preimages);
+        round.note_closing(job, expected, slot);
         round.await_seed(job, slot)?;
         let challenged = deadline(slot, job.spec.window_slots())?;
         round.challenge_deadline_slot = round.challenge_deadline_slot.min(challenged);
         if round.accepted == 0 || revealed == 0 {
+            round.note_draws(job, slot);
             round.void(job);
             return Ok(());
         }
         round.vote_deadline_slot = deadline(slot, job.spec.vote_slots)?;
+        if job.spec.second_audit_rate != 0 {
+            round.second_deadline_slot = deadline(round.vote_deadline_slot, job.spec.audit_slots)?;
+        }
         round.status = round::CLOSED;
         Ok(())
     }
 }
 
+/// What an auditor votes with.
+pub struct Vote<'a> {
+    /// The round's address.
+    pub round: &'a Address,
+    /// The root that it votes for.
+    pub root: &'a [u8; 32],
+    /// The preimage of its chain tip, which becomes the tip with its first vote in the round: its second draw.
+    pub preimage: &'a [u8; 32],
+}
+
 /// Votes for the state root that the accepted segments average to, until the vote's deadline. More than half of the stake of the auditors that revealed and were
 /// not convicted makes it the next base. An auditor may change its vote unless it is disputed, and repeat it where convictions have
-/// since made it the majority's.
+/// since made it the majority's. Once a base was made, whoever has not voted yet still votes, and nobody changes anything. The first vote brings the second draw ([`crate::second_draw`]).
 #[inline(always)]
-pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32]) -> Result<()> {
-    round.require_status(round::CLOSED)?;
+pub fn vote_base<H: Sha256>(
+    round: &mut Round,
+    job: &mut Job,
+    pool: &mut Pool,
+    actor: &Actor,
+    vote: &Vote<'_>,
+) -> Result<()> {
+    if !matches!(round.status, round::CLOSED | round::AGGREGATED | round::SCORED) {
+        return Err(Error::WrongRoundStatus);
+    }
     round.require_on_chain(job)?;
     // A vote that came later could not be accused for as long.
     if actor.slot >= round.vote_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
     require_seat(round, job, actor)?;
+    let (accepted, is_running) = (round.accepted, round.status == round::CLOSED);
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed == 0 {
         return Err(Error::NotRevealed);
     }
+    let root = vote.root;
     if *root == [0; 32] {
         return Err(Error::EmptyDigest);
     }
-    let is_repeated = seat.vote == *root;
+    let (is_first, is_repeated) = (seat.vote == [0; 32], seat.vote == *root);
+    if !is_first && !is_running {
+        // The base stands on the votes that made it.
+        return Err(if is_repeated { Error::AlreadyVoted } else { Error::WrongRoundStatus });
+    }
+    second_draw::reveal::<H>(seat, pool, vote, accepted, job.spec.second_audit_rate)?;
     if !is_repeated {
         // An accused vote stands until the verdict, so that every accusation of it is of the same.
         if seat.vote_disputes > 0 {
@@ -213,7 +255,7 @@ pub fn vote_base(round: &mut Round, job: &mut Job, actor: &Actor, root: &[u8; 32
         seat.vote = *root;
         seat.voted_slot = actor.slot;
     }
-    if has_majority(round, job, root)? {
+    if is_running && has_majority(round, job, root)? {
         return make_base(round, job, root, actor.slot);
     }
     if is_repeated { Err(Error::AlreadyVoted) } else { Ok(()) }

@@ -127,6 +127,10 @@ errors! {
     DuplicateDomain = 406, "a dataset is named twice in one job";
     AuditorsMissing = 407, "a job needs at least one trainer, one auditor and one evaluator before its first round";
     WrongSlice = 421, "the slice of a bond behind one claim is below the least own bond, or the round's reward above the configuration's";
+    NothingAllotted = 430, "none of the pool's stake counts in its place, so it has no say in the round; allot some before the round is opened, and leave after your part";
+    SeatInOrder = 431, "the seat is as its pool has it; there is nothing to change";
+    CureRunning = 432, "the operator still has time to bring its bond up to what the place needs; ask again when it is over";
+    PoolConvicted = 433, "a claim of the pool was convicted; it takes no place any more";
     JobClosed = 420, "the job's genesis state was convicted; no further round of it is opened";
 
     // Rounds and segments.
@@ -209,6 +213,8 @@ errors! {
     ClaimDisputed = 944, "the claim is disputed and stands until the verdict; wait for it";
     DutyOver = 945, "the time for which the provider answers for the dataset is over; ask who has copied it";
     BountyOwned = 946, "the bounty is somebody's, or there is none; it is claimed, not released";
+    StillResting = 947, "it is over for less than an unbonding time, or an accusation may still be opened; wait";
+    StillNeeded = 948, "something still refers to it, or it holds or earns money; settle, claim and close that first";
 
     // Compressed updates (1000..=1019).
     WrongPreviousUpdate = 1000, "the segment names another previous update than its trainer's in the round that its round builds on; where that has none, name the job's reset";

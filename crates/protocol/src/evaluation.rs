@@ -15,7 +15,7 @@ use sip_proof::{Sha256, blake3, merkle};
 use crate::{
     Address, Error, Result,
     audit::Actor,
-    job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS},
+    job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS, bit},
     pool::{Pool, PoolKind},
     round::{self, EvaluatorSeat, QUALITY_ONE, Round},
 };
@@ -43,9 +43,10 @@ fn seat<'a>(round: &'a mut Round, actor: &Actor) -> Result<&'a mut EvaluatorSeat
     round.evaluators.get_mut(actor.place as usize).ok_or(Error::WrongPlace)
 }
 
-/// Whether all evaluators of the round have committed.
+/// Whether all evaluators that the round awaits have committed.
 fn all_committed(round: &Round) -> bool {
-    round.evaluators.iter().take(round.evaluator_count as usize).all(|seat| seat.status != ABSENT)
+    let awaited = round.awaited_evaluators;
+    !round.evaluators.iter().enumerate().any(|(place, seat)| awaited & bit(place as u8) != 0 && seat.status == ABSENT)
 }
 
 /// State root of a scoring run whose sums are these.
@@ -103,6 +104,10 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor
     }
     seat.commitment = *commitment;
     let stakes = pool.allotted(job.allotment(PoolKind::Evaluator, actor.place, actor.pool))?;
+    // A score without weight is none: see [`crate::audit::reveal_draw`].
+    if stakes.whole == 0 {
+        return Err(Error::NothingAllotted);
+    }
     (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);
     seat.slice = job.spec.slice;
     seat.committed_slot = actor.slot;
@@ -162,6 +167,7 @@ pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<(
     run.operator = pool.scope;
     run.claim = claim;
     run.stake = seat.stake;
+    round.open_account()?;
     run.revealed_slot = actor.slot;
     run.status = run::REVEALED;
     Ok(())
@@ -258,6 +264,8 @@ pub fn tally(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
     if !is_unanimous(round) && slot < dispute_deadline(round, job)? {
         return Err(Error::TooEarly);
     }
+    round.note_votes(job, slot);
+    round.note_scores(job, slot);
     let domains = round.domain_count as usize;
     if let Some(medians) = medians(round) {
         round.scores = medians;

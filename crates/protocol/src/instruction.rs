@@ -260,17 +260,44 @@ instructions! {
         reserved: u32,
     }
 
-    /// Takes the next place of a job for a trainer's, auditor's or evaluator's pool.
+    /// Takes a place of a job for a trainer's, auditor's or evaluator's pool, or wakes the seat that the pool holds: see [`crate::seats`].
     ///
-    /// Accounts: [signer] operator · config · [writable] job · [writable] pool.
+    /// Accounts: [signer] operator · config · [writable] job · [writable] pool · where somebody loses the place, [writable] that pool.
     ///
-    /// - the signer operates the pool, which is in good standing; it holds no place yet; a place is free
+    /// - the signer operates the pool, which is in good standing, was never convicted, and holds no awake seat of the job; the protocol is not paused
+    /// - a place is free, or dormant long enough, or its holder was convicted; the first such place is taken, a free one before others
     /// - an auditor's chain serves one job only: it is tied to the job
     /// - its own bond covers as many rounds as the job builds ahead: a slice each, and of an auditor the least own bond beside it
     /// - the part of its stake that counts in the place is free: all its places have the whole at most
+    /// - the rounds that are opened from now on await it
     JoinJob = 16 {
         /// Part of the pool's stake that counts in this place.
         allotted_bps: u16,
+    }
+
+    /// Leaves a place of a job, at any time and without anybody's help.
+    ///
+    /// Accounts: [signer] operator · [writable] job · [writable] pool.
+    ///
+    /// - the signer operates the pool, which holds the place
+    /// - the place is free for the rounds that are opened from now on; what the pool owes the running one it still owes, and has no weight
+    ///   any more in what it has not done yet; its slices stay frozen until their claims are settled, and its bond as long as they can cost it
+    /// - what was allotted to the place counts elsewhere once no claim of the pool is open
+    LeaveJob = 118 {
+        /// The place.
+        place: u8,
+    }
+
+    /// Brings a seat in line with the pool that holds it: see [`crate::seats`].
+    ///
+    /// Accounts: [writable] job · pool.
+    ///
+    /// - the pool holds the place; anybody may call it
+    /// - a seat whose pool was convicted or is retired is awaited no more; where the own bond is below what the place needs the first call
+    ///   begins the time to cure, and one after it puts the seat to sleep; a bond that was topped up ends it; else there is nothing to do
+    CheckSeat = 119 {
+        /// The place.
+        place: u8,
     }
 
     /// Changes the part of a pool's stake that counts in its place of a job.
@@ -354,21 +381,25 @@ instructions! {
     /// Accounts: [writable] job · [writable] round · [writable] every committed segment of the round, each once.
     ///
     /// - the commits are closed; before the audit's deadline: all auditors have revealed and all drawn segments are attested
-    /// - segments that were not convicted are accepted, provisionally; one that is disputed only if at least half of the stake
-    ///   that drew it attests it; without any, or without an auditor, the round is void
+    /// - segments that were not convicted are accepted, provisionally, disputed or not; without any, or without an auditor, the round is
+    ///   void
     /// - the draws are fixed, and two slots to come whose hashes the next seed waits for
     CloseRound = 22 {}
 
     /// Votes for the aggregate of the accepted segments.
     ///
-    /// Accounts: [signer] auditor · [writable] job · [writable] round · pool.
+    /// Accounts: [signer] auditor · [writable] job · [writable] round · [writable] pool.
     ///
-    /// - the round is closed and on the job's chain; the signer operates the pool, which holds the place and revealed its draw; the root is not zero
+    /// - the round is closed, not void and on the job's chain, and the vote's deadline not reached; the signer operates the pool, which holds the place and revealed its draw; the root is not zero
+    /// - with the first vote the preimage hashes to the pool's tip and becomes it; any other vote brings the same preimage
+    /// - once a base was made nobody changes a vote, and who has not voted yet still may
     /// - more than half of the stake of the auditors that revealed and were not convicted makes a root the next base, unless a convicted
     ///   vote named it; a vote that changes nothing is refused
     VoteBase = 23 {
         /// State root.
         root: [u8; 32],
+        /// The auditor's second draw in the round: the next preimage of its hash chain.
+        preimage: [u8; 32],
         /// The auditor's place.
         place: u8,
     }
@@ -581,6 +612,21 @@ instructions! {
     ///
     /// - the signer created the job; an unbonding time has passed since; no dispute on the genesis state is open; the bond is there
     ReclaimGenesisBond = 76 {}
+
+    /// Attests openly a segment that an auditor's second draw selects.
+    ///
+    /// Accounts: [signer] auditor · job · [writable] round · pool · [writable] segment.
+    ///
+    /// - round, segment and job belong together; the signer operates the pool, which holds the place and was not convicted
+    /// - the round is closed and not void; the end of the second draw's attestations, `audit_slots` after the vote's deadline, is not reached
+    /// - the segment is accepted, the second draw that came with the auditor's vote selects it, and it is not attested by the place; the
+    ///   trace root is not zero
+    AttestSecond = 79 {
+        /// Root of the trace of the first step of the leaf that the second draw picks: see [`crate::attestation`].
+        trace_root: [u8; 32],
+        /// The auditor's place.
+        place: u8,
+    }
 }
 
 #[cfg(test)]

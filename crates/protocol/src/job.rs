@@ -1,7 +1,7 @@
 //! A training job: what is computed (by commitment), on which domains, by whom, and how far it is.
 //!
-//! Invariants: places are only ever filled, never reassigned; a pool holds at most one place; the round index grows by one with
-//! every round opened; `base_root` changes only when a round is aggregated, and goes back when it is undone.
+//! Invariants: the round index grows by one with every round opened; `base_root` changes only when a round is aggregated, and goes back
+//! when it is undone. Who holds its places: [`crate::seats`].
 
 use bytemuck::{Pod, Zeroable};
 use sip_arith::int;
@@ -17,15 +17,16 @@ use crate::{
     mixture,
     pool::PoolKind,
     quality::Fit,
+    seats::{PLACES, Seat},
     setting::{self, MAX_SETTINGS, Setting},
 };
 
 /// Most trainers of a job.
-pub const MAX_TRAINERS: usize = 16;
+pub const MAX_TRAINERS: usize = PLACES;
 /// Most auditors of a job.
-pub const MAX_AUDITORS: usize = 16;
+pub const MAX_AUDITORS: usize = PLACES;
 /// Most evaluators of a job.
-pub const MAX_EVALUATORS: usize = 16;
+pub const MAX_EVALUATORS: usize = PLACES;
 /// Most domains of a job.
 pub const MAX_DOMAINS: usize = 8;
 
@@ -107,8 +108,8 @@ pub struct JobSpec {
     pub init_outputs_root: [u8; 32],
     /// Its nodes; 0 if the genesis state is an import, which nobody can dispute.
     pub init_node_count: u32,
-    /// Always 0.
-    pub end_padding: u32,
+    /// Chance of an auditor to draw, before the round is final, a segment that its first draw passed by, of 2³²; 0 for no second draw.
+    pub second_audit_rate: u32,
     // Compressed updates: all of these, or none. See [`JobSpec::is_compressed`].
     /// sha256 Merkle root over two graphs, leaves as of [`sip_proof::GraphRoots::aggregate_leaf`]: the start graph, which gives the state
     /// that a segment starts from and reads the round's base, then the trainer's previous update; the update graph, which gives a segment's
@@ -167,8 +168,9 @@ impl JobSpec {
             [self.commit_slots, self.audit_slots, self.vote_slots, self.evaluation_slots, self.window_slots()]
                 .map(u64::from);
         let segment = commit + audit + window.max(vote + audit);
-        // An attestation is made when the audit begins, a vote later.
-        let attestation = audit + vote + audit;
+        // An attestation is made when the audit begins, and can be accused as long as those of the second draw.
+        let again = if self.second_audit_rate == 0 { 0 } else { audit };
+        let attestation = audit + vote + audit + again;
         // Where scores differ, the tally is a third time later than the commitments and reveals.
         let run = evaluation + evaluation + evaluation + audit;
         segment.max(attestation).max(run) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
@@ -205,7 +207,6 @@ impl JobSpec {
             || self.score_leaf_interval > MAX_STEPS_PER_LEAF
             || score_steps > 1 << 20
             || self.score_node_count > 1 << 24
-            || self.end_padding != 0
             || self.init_node_count > 1 << 24
             || (self.init_node_count == 0 && (self.init_nodes_root != [0; 32] || self.init_outputs_root != [0; 32]))
             || self.lookahead == 0
@@ -270,16 +271,10 @@ pub struct Job {
     pub round_live: u8,
     /// Whether its rounds pay from the operators' bucket: 1 if the configuration's authority created it, else 0.
     pub rewarded: u8,
-    /// Trainers that joined.
-    pub trainer_count: u8,
-    /// Auditors that joined.
-    pub auditor_count: u8,
-    /// Evaluators that joined.
-    pub evaluator_count: u8,
     /// Always 0.
-    pub reserved: u8,
-    /// Trainers by place that were convicted.
-    pub excluded_trainers: u16,
+    pub reserved: [u8; 4],
+    /// Trainers by place of the round opened last that were convicted since.
+    pub struck_trainers: u16,
     /// State root that the next round starts from.
     pub base_root: [u8; 32],
     /// Seed of the next round ([`Round::following_seed`](crate::round::Round::following_seed)), at first the job's seed.
@@ -292,18 +287,12 @@ pub struct Job {
     pub fit: Fit,
     /// Dataset accounts by domain.
     pub datasets: [Address; MAX_DOMAINS],
-    /// Trainer pools by place.
-    pub trainers: [Address; MAX_TRAINERS],
-    /// Auditor pools by place.
-    pub auditors: [Address; MAX_AUDITORS],
-    /// Evaluator pools by place.
-    pub evaluators: [Address; MAX_EVALUATORS],
     /// What the creator put up for the genesis state, base units; 0 once it was taken or returned.
     pub genesis_bond: u64,
     /// When the job was created.
     pub created_slot: u64,
-    /// Auditors by place that were convicted.
-    pub excluded_auditors: u16,
+    /// Auditors by place of the round opened last that were convicted since.
+    pub struck_auditors: u16,
     /// Disputes open on the genesis state.
     pub genesis_disputes: u16,
     /// Whether the genesis state was convicted, which closes the job for good: 1, else 0.
@@ -316,19 +305,21 @@ pub struct Job {
     pub last_reward: u64,
     /// The bounty of a convicted genesis state.
     pub escrow: Escrow,
+    /// What came out of the final rounds, one after the other: see [`history`](crate::finality::closing::history).
+    pub history: [u8; 32],
     /// The configuration's parameters when the job was created: what they say of its claims holds until the last of them is final.
     pub parameters: Parameters,
-    /// Part of its trainers' stake that counts in their places, basis points.
-    pub trainer_allotments: [u16; MAX_TRAINERS],
-    /// See `trainer_allotments`.
-    pub auditor_allotments: [u16; MAX_AUDITORS],
-    /// See `trainer_allotments`.
-    pub evaluator_allotments: [u16; MAX_EVALUATORS],
+    /// Trainers by place.
+    pub trainers: [Seat; MAX_TRAINERS],
+    /// Auditors by place.
+    pub auditors: [Seat; MAX_AUDITORS],
+    /// Evaluators by place.
+    pub evaluators: [Seat; MAX_EVALUATORS],
     /// Accusations of claims of the job that are committed and neither taken back, ended nor decided.
     pub open_accusations: u64,
 }
 
-account!(Job, Job, 2800 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 3504 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -380,46 +371,6 @@ impl Job {
         Ok(())
     }
 
-    /// Gives a pool the next free place of its role and returns the place. A pool that joins while a round runs takes part from the
-    /// next one.
-    pub fn join(&mut self, kind: PoolKind, pool: &Address) -> Result<u8> {
-        let (places, count) = match kind {
-            PoolKind::Trainer => (&mut self.trainers, &mut self.trainer_count),
-            PoolKind::Auditor => (&mut self.auditors, &mut self.auditor_count),
-            PoolKind::Evaluator => (&mut self.evaluators, &mut self.evaluator_count),
-            _ => return Err(Error::WrongPoolKind),
-        };
-        let place = *count as usize;
-        if places[..place.min(16)].contains(pool) {
-            return Err(Error::AlreadyJoined);
-        }
-        *places.get_mut(place).ok_or(Error::JobFull)? = *pool;
-        *count += 1;
-        Ok(place as u8)
-    }
-
-    /// Whether the trainer of a place was convicted.
-    pub const fn is_excluded(&self, place: u8) -> bool {
-        self.excluded_trainers & bit(place) != 0
-    }
-
-    /// Keeps a convicted trainer or auditor out of all later rounds, if its pool still holds the place.
-    pub fn exclude(&mut self, kind: PoolKind, place: u8, pool: &Address) {
-        if self.require_place(kind, place, pool).is_err() {
-            return;
-        }
-        match kind {
-            PoolKind::Trainer => self.excluded_trainers |= bit(place),
-            PoolKind::Auditor => self.excluded_auditors |= bit(place),
-            _ => {}
-        }
-    }
-
-    /// The first so many auditors by place, less those that were convicted.
-    pub const fn active_auditors(&self, count: u8) -> u16 {
-        first_bits(count) & !self.excluded_auditors
-    }
-
     /// Returns the genesis bond to its creator, an unbonding time after the job was created and as much later as an accusation may wait: a
     /// genesis state that nobody disputed until then stands.
     pub fn reclaim_genesis_bond(&mut self, slot: u64) -> Result<u64> {
@@ -465,56 +416,11 @@ impl Job {
     pub fn place_bond(&self, kind: PoolKind) -> Result<u64> {
         Ok(int::mul(self.round_bond(kind)?, self.spec.lookahead as u64)?)
     }
-
-    /// Part of a pool's stake that counts in a place; 0 if it does not hold it.
-    pub fn allotment(&self, kind: PoolKind, place: u8, pool: &Address) -> u16 {
-        if self.require_place(kind, place, pool).is_err() {
-            return 0;
-        }
-        let parts = match kind {
-            PoolKind::Trainer => &self.trainer_allotments,
-            PoolKind::Auditor => &self.auditor_allotments,
-            _ => &self.evaluator_allotments,
-        };
-        parts.get(place as usize).copied().unwrap_or(0)
-    }
-
-    /// Sets the part of a pool's stake that counts in the place that it holds.
-    pub fn set_allotment(&mut self, kind: PoolKind, place: u8, allotted_bps: u16) -> Result<()> {
-        let parts = match kind {
-            PoolKind::Trainer => &mut self.trainer_allotments,
-            PoolKind::Auditor => &mut self.auditor_allotments,
-            PoolKind::Evaluator => &mut self.evaluator_allotments,
-            _ => return Err(Error::WrongPoolKind),
-        };
-        *parts.get_mut(place as usize).ok_or(Error::WrongPlace)? = allotted_bps;
-        Ok(())
-    }
-
-    /// Checks that a pool holds a place now. What was done in a round is judged by the round's own record of who held its places:
-    /// [`Round::require_holder`](crate::round::Round::require_holder).
-    pub fn require_place(&self, kind: PoolKind, place: u8, pool: &Address) -> Result<()> {
-        let (places, count) = match kind {
-            PoolKind::Trainer => (&self.trainers, self.trainer_count),
-            PoolKind::Auditor => (&self.auditors, self.auditor_count),
-            PoolKind::Evaluator => (&self.evaluators, self.evaluator_count),
-            _ => return Err(Error::WrongPoolKind),
-        };
-        match places.get(place as usize) {
-            Some(holder) if place < count && holder == pool => Ok(()),
-            _ => Err(Error::WrongPlace),
-        }
-    }
 }
 
 /// The bit of a place in a bitmap; 0 for no place.
 pub const fn bit(place: u8) -> u16 {
     if place < 16 { 1u16 << place } else { 0 }
-}
-
-/// The bits of the first `count` places.
-pub const fn first_bits(count: u8) -> u16 {
-    if count < 16 { (1u16 << count) - 1 } else { u16::MAX }
 }
 
 #[cfg(test)]

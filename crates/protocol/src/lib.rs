@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod administration;
+pub mod attendance;
 pub mod attestation;
 pub mod audit;
 pub mod cohort;
@@ -35,6 +36,8 @@ pub mod pool;
 pub mod position;
 pub mod quality;
 pub mod round;
+pub mod seats;
+pub mod second_draw;
 pub mod segment;
 pub mod setting;
 pub mod settlement;

@@ -156,7 +156,9 @@ pub struct Pool {
     /// 1 if rewards raise the price of a share instead of being claimed, else 0.
     pub compounding: u8,
     /// Always 0.
-    pub padding: [u8; 3],
+    pub padding: [u8; 1],
+    /// Of `allotted_bps`, what was allotted to places that it left while claims were open: free once none is.
+    pub left_bps: u16,
     /// Part of its stake that is allotted to places, over all jobs, at most [`BPS_ONE`].
     pub allotted_bps: u16,
     /// The bounty of an auditor's conviction, which happens once in a job.
@@ -296,12 +298,25 @@ impl Pool {
         if after_bps < before_bps && self.frozen_bond != 0 {
             return Err(Error::AllotmentInUse);
         }
+        self.free_left();
         let allotted_bps = self.allotted_bps.saturating_sub(before_bps).saturating_add(after_bps);
         if allotted_bps > BPS_ONE {
             return Err(Error::AllotmentTooLarge);
         }
         self.allotted_bps = allotted_bps;
         Ok(())
+    }
+
+    /// It has a place no more to which so much was allotted. That counts elsewhere once no claim is open.
+    pub fn vacate(&mut self, allotted_bps: u16) {
+        self.left_bps = self.left_bps.saturating_add(allotted_bps);
+        self.free_left();
+    }
+
+    fn free_left(&mut self) {
+        if self.frozen_bond == 0 {
+            self.allotted_bps = self.allotted_bps.saturating_sub(core::mem::take(&mut self.left_bps));
+        }
     }
 
     /// S_i of a place: its part of the stake that counts, and the operator's own part of it.

@@ -56,6 +56,13 @@ pub struct Settlement<'a> {
 }
 
 impl Settlement<'_> {
+    /// Checks that the round's parts may be settled, and notes when the last one was.
+    fn begin(&mut self) -> Result<()> {
+        self.round.require_settleable(self.slot)?;
+        self.round.settled_slot = self.slot;
+        Ok(())
+    }
+
     /// Pays or charges the pool what one claim comes to.
     fn apply(&mut self, claim: &Claim) -> Result<Settled> {
         let role = int::bps(self.round.reward, claim.role_bps, Rounding::Down)?;
@@ -85,12 +92,15 @@ impl Settlement<'_> {
     /// Settles a trainer's segment: its part of the accepted stake times the round's quality, less the penalty for
     /// lateness.
     pub fn segment(&mut self, segment: &mut Segment) -> Result<Settled> {
-        self.round.require_settleable(self.slot)?;
+        self.begin()?;
         if segment.settled != 0 {
             return Err(Error::AlreadySettled);
         }
         // Also of a round that came to nothing a segment can be challenged, and its slice answers for it.
-        if !self.round.is_beyond_challenge(self.slot) {
+        let is_undone = self.round.status == round::VOID;
+        if !self.round.is_beyond_challenge(self.slot)
+            || (is_undone && self.slot <= self.round.segment_disputable_until(segment))
+        {
             return Err(Error::ChallengeOpen);
         }
         segment.settled = 1;
@@ -115,16 +125,19 @@ impl Settlement<'_> {
         self.apply(&claim)
     }
 
-    /// Settles an auditor: Q is the part of its drawn segments that it attested and showed and that stand (1 if it drew none); P is what
-    /// a draw that it never revealed, every missing attestation and every attested segment that was convicted cost. Not before no
+    /// Settles an auditor: Q is the part of the segments of its first and its second draw that it attested and showed and that stand (1 if
+    /// it drew none); P is what
+    /// a draw that it never revealed, every missing attestation and every attested segment that was convicted cost. What the second draw
+    /// asks for is missing in a final round only: one that came to nothing may have ended before its time. Not before no
     /// segment of the round can be convicted any more, and not while a claim of its own is disputed, so that nobody is settled ahead of
     /// a verdict.
     pub fn audit(&mut self, place: u8) -> Result<Settled> {
-        self.round.require_settleable(self.slot)?;
+        self.begin()?;
         if place >= self.round.auditor_count {
             return Err(Error::WrongPlace);
         }
         let ended_unclosed = self.round.ended_unclosed();
+        let is_final = self.round.status == round::FINAL;
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         let is_settled = seat.settled != 0;
@@ -149,12 +162,15 @@ impl Settlement<'_> {
             return Ok(Settled::default());
         }
         let is_revealed = seat.revealed != 0;
+        let done_again = seat.attested_again as u32;
+        let due_again = if is_final { seat.due_again(self.job.spec.second_audit_rate) } else { done_again };
+        let drawn = due_again.saturating_add(seat.drawn as u32);
         let (missed_draws, missed_attestations) = match (ended_unclosed, is_revealed) {
             (true, _) => (0, 0),
             (false, false) => (1, 0),
-            (false, true) => (0, seat.drawn.saturating_sub(seat.shown).saturating_sub(seat.refuted) as u64),
+            (false, true) => (0, drawn.saturating_sub(seat.shown as u32).saturating_sub(seat.refuted as u32) as u64),
         };
-        let quality = match (is_revealed && !ended_unclosed, seat.drawn) {
+        let quality = match (is_revealed && !ended_unclosed, drawn) {
             (false, _) => 0,
             (_, 0) => QUALITY_ONE,
             (_, drawn) => mul_div(QUALITY_ONE, seat.shown as u64, drawn as u64, Rounding::Down)?,
@@ -182,7 +198,7 @@ impl Settlement<'_> {
     /// Settles an evaluator: Q is 1 within the tolerance; an evaluator that was off or did not reveal what it committed
     /// is slashed into the insurance; one that never committed gets nothing.
     pub fn evaluation(&mut self, place: u8) -> Result<Settled> {
-        self.round.require_settleable(self.slot)?;
+        self.begin()?;
         if place >= self.round.evaluator_count {
             return Err(Error::WrongPlace);
         }
@@ -257,8 +273,8 @@ impl Settlement<'_> {
     }
 
     /// The claim of one domain on a role's reward: for being there when the round was opened.
-    fn domain_claim(&self, domain: u8, role_bps: u16) -> Result<Claim> {
-        self.round.require_settleable(self.slot)?;
+    fn domain_claim(&mut self, domain: u8, role_bps: u16) -> Result<Claim> {
+        self.begin()?;
         if domain >= self.round.domain_count {
             return Err(Error::WrongPlace);
         }

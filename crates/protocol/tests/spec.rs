@@ -206,6 +206,8 @@ fn instructions_have_the_tags_names_and_arguments_of_the_pages() {
         size::<finality::CaptureSeed>(),
         size::<finality::RetireDataset>(),
         size::<finality::ReleaseBounty>(),
+        size::<finality::ReclaimClaim>(),
+        size::<finality::ReclaimRound>(),
     ];
     let columns = "| tag | name | data | signer |";
     let rows = [rows(DISPUTES, columns), rows(FINALITY, columns)].concat();

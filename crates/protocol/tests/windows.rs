@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
-    audit::{Actor, Closing, attest, reveal_draw, vote_base},
+    audit::{Actor, Closing, Vote, attest, reveal_draw, vote_base},
     config::Parameters,
     dispute::CaseKind,
     evaluation::{self, ScoringRun, commit_score, reveal_score, tally},
@@ -16,6 +16,7 @@ use sip_protocol::{
     job::{Job, JobSpec, MAX_DOMAINS},
     pool::{Pool, PoolKind},
     round::{self, Round},
+    second_draw,
     segment::{self, Segment},
 };
 
@@ -57,14 +58,16 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
     let (mut job, mut round, mut segment) = (Job::zeroed(), Round::zeroed(), Segment::zeroed());
     job.spec = *spec;
     job.parameters = Parameters::DEFAULT;
-    (job.auditor_allotments[0], job.evaluator_allotments[0]) = (10_000, 10_000);
     job.chain = Chain::GENESIS;
     job.created_slot = 7;
     for (kind, address) in [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator].into_iter().zip(&POOLS) {
-        job.join(kind, address).unwrap();
+        job.join(kind, address, 1).unwrap();
+        job.set_allotment(kind, 0, 10_000).unwrap();
     }
     let (mut auditor, mut evaluator) = (pool(PoolKind::Auditor), pool(PoolKind::Evaluator));
-    auditor.chain_tip = <HostSha256 as sip_proof::Sha256>::hashv(&[&[9; 32]]);
+    let hash = |link: &[u8; 32]| <HostSha256 as sip_proof::Sha256>::hashv(&[link]);
+    let draw = hash(&[9; 32]);
+    auditor.chain_tip = hash(&draw);
     let mut slot = 1_000;
     round.open(&JOB, &mut job, &Default::default(), slot).unwrap();
 
@@ -75,16 +78,28 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
 
     slot += pace.audit as u64 % spec.audit_slots as u64;
     let at = |role: usize, slot| Actor { pool: &POOLS[role], place: 0, slot };
-    reveal_draw::<HostSha256>(&mut round, &job, &mut auditor, &at(1, slot), &[9; 32]).unwrap();
-    attest::<HostSha256>(&round, &job, &SEGMENT, &mut segment, &at(1, slot), &[8; 32]).unwrap();
+    reveal_draw::<HostSha256>(&mut round, &job, &mut auditor, &at(1, slot), &draw).unwrap();
+    // Where there is a second draw, the first one passes the segment by.
+    let is_first = spec.second_audit_rate == 0;
+    let attested = attest::<HostSha256>(&round, &job, &SEGMENT, &mut segment, &at(1, slot), &[8; 32]);
+    assert_eq!(attested, if is_first { Ok(()) } else { Err(Error::NotDrawn) });
     let mut closing = Closing::begin(&ROUND, &mut round, &mut job, slot).unwrap();
     closing.segment::<HostSha256>(&SEGMENT, &mut segment).unwrap();
     closing.finish::<HostSha256>().unwrap();
     let closed_slot = slot;
 
     slot += pace.vote as u64 % spec.vote_slots as u64;
-    vote_base(&mut round, &mut job, &at(1, slot), &[7; 32]).unwrap();
+    let vote = Vote { round: &ROUND, root: &[7; 32], preimage: &[9; 32] };
+    vote_base::<HostSha256>(&mut round, &mut job, &mut auditor, &at(1, slot), &vote).unwrap();
     let voted_slot = slot;
+    let mut attested_slot = round.vote_deadline_slot - 1;
+    if !is_first {
+        let end = round.second_deadline_slot;
+        let late = second_draw::attest(&mut round, &job, &mut segment, &at(1, end), &[8; 32]);
+        assert_eq!(late, Err(Error::WrongRoundStatus));
+        attested_slot = end - 1;
+        second_draw::attest(&mut round, &job, &mut segment, &at(1, attested_slot), &[8; 32]).unwrap();
+    }
 
     slot += pace.score as u64 % spec.evaluation_slots as u64;
     let sums = [5; MAX_DOMAINS];
@@ -117,7 +132,7 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
         .map(|kind| Made { kind, slot: closed_slot, claim: of_segment })
         .into();
     let attestation = Claim::of_attestation(&SEGMENT, &segment, &round, &seat).unwrap();
-    made.push(Made { kind: CaseKind::Attestation, slot: round.vote_deadline_slot - 1, claim: attestation });
+    made.push(Made { kind: CaseKind::Attestation, slot: attested_slot, claim: attestation });
     let vote = Claim::of_vote(&ROUND, &round, &seat).unwrap();
     made.push(Made { kind: CaseKind::Aggregate, slot: voted_slot, claim: vote });
     let score = Claim::of_run(&RUN, &run, &round);
@@ -144,12 +159,13 @@ fn opens(claim: &Claim, committed_slot: u64, slot: u64) -> Result<(), Error> {
 }
 
 prop_compose! {
-    fn spec()(slots in [1u32..60_000, 1..60_000, 1..60_000, 1..60_000, 1..60_000]) -> JobSpec {
+    fn spec()(slots in [1u32..60_000, 1..60_000, 1..60_000, 1..60_000, 1..60_000], is_again in any::<bool>()) -> JobSpec {
         let [commit_slots, audit_slots, vote_slots, evaluation_slots, challenge_slots] = slots;
         JobSpec {
             commit_slots, audit_slots, vote_slots, evaluation_slots, challenge_slots,
             rounds: 8, lookahead: 4, domain_count: 8, score_windows: 1, sequence_length: 1,
-            audit_rate: u32::MAX, ..JobSpec::default()
+            audit_rate: if is_again { 0 } else { u32::MAX }, second_audit_rate: if is_again { u32::MAX } else { 0 },
+            ..JobSpec::default()
         }
     }
 }
@@ -183,12 +199,12 @@ proptest! {
             prop_assert_eq!(opens(claim, last + 1, last + 2), Err(Error::NoClaim), "{:?}", kind);
             prop_assert_eq!(round.accusable_until(*kind), last);
             let (mut early, mut chain) = (round, job);
-            prop_assert_eq!(early.finalise(&mut chain, last + REVEAL_SLOTS), Err(Error::ChallengeOpen), "{:?}", kind);
+            prop_assert_eq!(early.finalise::<HostSha256>(&mut chain, last + REVEAL_SLOTS), Err(Error::ChallengeOpen), "{:?}", kind);
         }
         // And no longer than for the last of them.
         let last = made.iter().filter(|made| made.kind != CaseKind::Genesis).map(|made| made.claim.accusable_until).max();
         let (mut ready, mut chain) = (round, job);
-        prop_assert_eq!(ready.finalise(&mut chain, last.unwrap() + REVEAL_SLOTS + 1), Ok(()));
+        prop_assert_eq!(ready.finalise::<HostSha256>(&mut chain, last.unwrap() + REVEAL_SLOTS + 1), Ok(()));
     }
 
     /// The end of a claim's exposure is before the end of an exit that was asked for when it was made.

@@ -482,7 +482,7 @@ impl Verifier {
         }
         for (auditor, trace_root) in auditors.iter().zip(&audit.trace_roots) {
             if account.attestations[auditor.place as usize] != *trace_root {
-                if job.excluded_auditors & bit(auditor.place) != 0 {
+                if round.excluded_auditors(&job) & bit(auditor.place) != 0 {
                     replayed.false_attestations += 1;
                     continue;
                 }

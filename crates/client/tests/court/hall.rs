@@ -8,7 +8,7 @@ use sip_node::dispute::synthetic::{self, Run};
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, Move, staged};
 use sip_node::{Aggregates, Computation, State};
 use sip_proof::{Hash, HostSha256};
-use sip_protocol::attestation::attested_leaf;
+use sip_protocol::attestation;
 use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Phase, Side};
 use sip_protocol::pool::PoolKind;
 use solana_address::Address;
@@ -34,10 +34,16 @@ pub(crate) struct Hall {
 impl Hall {
     /// Segments of two trainers, committed; three auditors have revealed their draws.
     pub(crate) fn new(inner_steps: u32, steps_per_leaf: u32) -> Hall {
+        Hall::drawn(inner_steps, steps_per_leaf, [u32::MAX, 0])
+    }
+
+    /// The same where the first and the second draw select so much of 2³².
+    fn drawn(inner_steps: u32, steps_per_leaf: u32, rates: [u32; 2]) -> Hall {
         let story = synthetic::Scene::new(inner_steps, steps_per_leaf);
         let aggregates = staged::aggregates(&staged::state(story.run(None).start_state()));
         let mut cast = Cast { trainers: 2, auditors: 3, evaluators: 1, ..Cast::default() };
         cast.spec.aggregates_root = aggregates.root();
+        [cast.spec.audit_rate, cast.spec.second_audit_rate] = rates;
         let mut scene = stage(&story, cast);
         scene.open_round();
         let run = |trainer| Arc::new(placed(&story, &scene, trainer).run(None));
@@ -61,11 +67,17 @@ impl Hall {
         hall
     }
 
+    /// A hall whose round is closed, nobody having drawn anything, with a second draw of everything.
+    pub(crate) fn unseen() -> Hall {
+        let mut hall = Hall::drawn(20, 1, [0, u32::MAX]);
+        hall.scene.close_round();
+        hall
+    }
+
     /// The leaf that an auditor's draw picks in a segment.
     pub(crate) fn leaf(&self, auditor: usize, trainer: usize) -> u32 {
-        let draw = self.scene.round_state().auditors[auditor].preimage;
-        let leaves = self.scene.job_state().spec.leaf_count();
-        attested_leaf::<HostSha256>(&draw, &self.runs[trainer].accumulator_root(), leaves)
+        let (round, leaves) = (self.scene.round_state(), self.scene.job_state().spec.leaf_count());
+        attestation::leaf::<HostSha256>(&round, &self.scene.segment_state(trainer), auditor as u8, leaves)
     }
 
     /// What an auditor should attest.
@@ -228,7 +240,7 @@ impl Hall {
         let parameters = self.scene.world.config().parameters;
         let after = self.scene.pool_state(&pool_address);
         let gained = self.scene.world.tokens(&keys[1].pubkey()) as i64 - tokens as i64;
-        let excluded = self.scene.job_state().excluded_auditors >> auditor & 1 == 1;
+        let excluded = self.scene.job_state().auditors[auditor].state == sip_protocol::seats::CONVICTED;
         assert_eq!(after.open_disputes, pool.open_disputes - 1);
         match outcome {
             Outcome::Convicted => {

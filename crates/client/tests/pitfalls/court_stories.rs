@@ -45,7 +45,7 @@ pub(crate) fn a_segment_is_disputed() {
     let resolve = court.resolve_instruction();
     // A conviction burns nothing.
     send_unread(&mut court.scene.world, resolve, &challenger, &[], &[7]);
-    let close = program.close_dispute(&challenger.pubkey(), &dispute);
+    let close = program.close_dispute(&court.scene.job, &challenger.pubkey(), &dispute);
     send_guarded(&mut court.scene.world, close, &challenger, &[]);
 }
 
@@ -176,4 +176,21 @@ pub(crate) fn demands_are_answered() {
         scene.world.send(&[part], &[&provider]);
     }
     send_guarded(&mut scene.world, last, &provider, &[]);
+}
+
+pub(crate) fn what_is_over_is_closed() {
+    let mut scene = Scene::new();
+    let authority = scene.world.authority.insecure_clone();
+    scene.whole_round(&scores(5_000_000));
+    scene.finalise_all();
+    let round = scene.round();
+    scene.settle_round(&round);
+    scene.whole_round(&scores(4_000_000));
+    scene.finalise_all();
+    let slots = scene.world.config().parameters.unbonding_slots;
+    scene.world.advance(slots);
+    for instruction in scene.reclaim_instructions(&round) {
+        // The other segments and runs of an operator are other rounds'; this is its only one here.
+        send_guarded(&mut scene.world, instruction, &authority, &[]);
+    }
 }

@@ -137,6 +137,12 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     send_guarded(world, program.allot_stake(&seat, &job, 4_000), &trainer, &[]);
     send_guarded(world, program.join_job_with(&seat.operator, &another, &seat.pool, 6_000), &trainer, &[]);
     world.refused(&[program.allot_stake(&seat, &job, 4_001)], &[&trainer], Error::AllotmentTooLarge);
+    let mut leaver = world.operator("leaver", PoolKind::Trainer);
+    leaver.seat.place = 1;
+    world.send(&[program.join_job(&leaver.seat.operator, &another, &leaver.seat.pool)], &[&leaver.key]);
+    world.send(&[program.retire_pool(&leaver.seat.operator, &leaver.seat.pool)], &[&leaver.key]);
+    send_guarded(world, program.check_seat(&another, &leaver.seat.pool, 1), &authority, &[]);
+    send_guarded(world, program.leave_job(&leaver.seat, &another), &leaver.key, &[]);
 
     // Anyone may pay for a round.
     send_guarded(world, program.open_round(&key, &job, 0, 3), &authority, &[0]);
@@ -155,7 +161,7 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     send_guarded(&mut scene.world, program.close_commits(&job, &round), &authority, &[]);
     for place in 0..2 {
         let auditor = scene.auditors[place].key.insecure_clone();
-        let preimage = scene.auditors[place].chain.pop().unwrap();
+        let preimage = scene.next_draw(place);
         let reveal = program.reveal_draw(&scene.auditors[place].seat, &job, &round, &preimage);
         send_guarded(&mut scene.world, reveal, &auditor, &[]);
         for trainer in 0..3 {
@@ -169,7 +175,7 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     send_guarded(&mut scene.world, close, &authority, &[]);
     for place in 0..2 {
         let auditor = scene.auditors[place].key.insecure_clone();
-        let vote = program.vote_base(&scene.auditors[place].seat, &job, &round, &named("base"));
+        let vote = scene.vote_instruction(place, &named("base"));
         send_guarded(&mut scene.world, vote, &auditor, &[]);
     }
     for place in 0..3 {
@@ -205,6 +211,19 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     send_guarded(world, program.settle_patrons(&job, &round, 0), &authority, &[]);
     send_guarded(world, program.claim_rewards(&patron.pubkey(), &attention), &patron, &[]);
     send_guarded(world, program.claim_commission(&seat.operator, &trainer_pool), &trainer, &[]);
+}
+
+pub(crate) fn second_draws_are_guarded() {
+    let mut cast = Cast::default();
+    (cast.spec.audit_rate, cast.spec.second_audit_rate) = (0, u32::MAX);
+    let mut scene = Scene::with(&cast);
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    let auditor = scene.auditors[0].key.insecure_clone();
+    let attest = scene.attest_second_instruction(0, 0, &named("replay"));
+    // An auditor that draws everything may attest another segment instead.
+    send_guarded(&mut scene.world, attest, &auditor, &[4]);
 }
 
 pub(crate) fn accusations_demands_and_undone_rounds_are_guarded() {
@@ -274,7 +293,7 @@ pub(crate) fn a_round_without_a_majority_is_voided_under_guard() {
 fn unknown_instructions_are_refused() {
     let mut world = World::new();
     let authority = world.authority.insecure_clone();
-    for tag in [43u8, 63, 79, 99, 255] {
+    for tag in [43u8, 63, 199, 255] {
         let instruction = Instruction { program_id: world.program.id, accounts: vec![], data: vec![tag] };
         world.refused(&[instruction], &[&authority], Error::UnknownInstruction);
     }

@@ -18,11 +18,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use crate::{court_stories, guards, money_stories, yes::yes_program};
 
 /// Every part of the protocol's life that brings instructions into the table.
-const STORIES: [fn(); 15] = [
+const STORIES: [fn(); 17] = [
     guards::settings_are_guarded,
     guards::the_configuration_is_guarded,
     guards::stake_is_guarded,
     guards::jobs_rounds_and_settlements_are_guarded,
+    guards::second_draws_are_guarded,
     guards::accusations_demands_and_undone_rounds_are_guarded,
     guards::a_round_without_a_majority_is_voided_under_guard,
     court_stories::a_segment_is_disputed,
@@ -30,6 +31,7 @@ const STORIES: [fn(); 15] = [
     court_stories::a_scoring_run_is_disputed,
     court_stories::a_genesis_state_is_disputed,
     court_stories::demands_are_answered,
+    court_stories::what_is_over_is_closed,
     money_stories::a_model_is_paid_for,
     money_stories::attention_is_locked_and_steered,
     money_stories::shares_become_tokens,

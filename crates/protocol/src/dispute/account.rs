@@ -12,7 +12,10 @@ use crate::{
     Address, Error, Header, Result, account,
     config::Config,
     data::Dataset,
-    finality::accusation::{Convictor, Revealed},
+    finality::{
+        accusation::{Convictor, Revealed},
+        closing::Rest,
+    },
     job::{Job, MAX_DOMAINS},
     penalties::Offence,
     pool::{Pool, PoolKind, SlashOutcome},
@@ -241,10 +244,13 @@ impl Dispute {
         Ok(())
     }
 
-    /// Checks that the account may be closed: the signer is its challenger and nothing is left to decide or to pay.
-    pub fn require_closable(&self, signer: &Address) -> Result<()> {
-        require(self.challenger == *signer, Error::NotParty)?;
-        require(self.resolved == 1, Error::DisputeNotOver)
+    /// Checks that the account may be closed and its rent go back to `challenger`, who opened the dispute: nothing is left to decide or to
+    /// pay, and the challenger signed, or an unbonding time has passed since the longest game from its opening was over.
+    pub fn require_closable(&self, challenger: &Address, is_signed: bool, rest: &Rest) -> Result<()> {
+        require(self.challenger == *challenger, Error::NotParty)?;
+        require(self.resolved == 1, Error::DisputeNotOver)?;
+        let ended_slot = self.opened_slot.saturating_add(clock::longest_dispute_slots(self.full_clock_slots));
+        require(is_signed || rest.require_since(ended_slot).is_ok(), Error::MissingSigner)
     }
 
     /// Ends a decided dispute: slashes or acquits the trainer and says where the money goes. The pool's operator cannot

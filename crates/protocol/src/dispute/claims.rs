@@ -9,8 +9,7 @@ use super::game::require;
 use super::instruction::OpenVoteDispute;
 use super::{CaseKind, MAX_BASES, Outcome};
 use crate::{
-    Address, Error, Result,
-    attestation::attested_leaf,
+    Address, Error, Result, attestation,
     audit::recount,
     config::Config,
     finality::accusation::{Convictor, Revealed},
@@ -162,7 +161,6 @@ impl Dispute {
         require(segment.shown & bit(*place) != 0, Error::NoClaim)?;
         self.begin(accuser, CaseKind::Attestation, &pool.scope)?;
 
-        let seat = round.auditors.get(*place as usize).ok_or(Error::WrongPlace)?;
         let trace_root = segment.attestations.get(*place as usize).ok_or(Error::WrongPlace)?;
         self.subject = *case.segment_address;
         self.round = segment.round;
@@ -171,7 +169,7 @@ impl Dispute {
         self.place = *place;
         self.set_segment(job, round, segment)?;
         let leaf_count = self.game.ground.leaf_count();
-        self.game.leaf = attested_leaf::<H>(&seat.preimage, &segment.claim.accumulator_root, leaf_count);
+        self.game.leaf = attestation::leaf::<H>(round, segment, *place, leaf_count);
         self.game.trace_root = *trace_root;
         self.begin_clocks(job, accuser)?;
         pool.freeze()
@@ -214,6 +212,7 @@ impl Dispute {
     /// an accusation of the same claim that was committed earlier may still be opened, and one of another claim.
     fn strike(&self, job: &mut Job, round: &mut Round, case: CaseKind) -> Result<()> {
         job.exclude(PoolKind::Auditor, self.place, &self.pool);
+        round.struck_auditors |= bit(self.place);
         let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
         // Once it was settled its part is gone, and the others' parts are of the same whole.
         if seat.settled == 0 {
@@ -241,6 +240,8 @@ impl Dispute {
             round.vote_disputes = round.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
             let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
             seat.vote_disputes = seat.vote_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        } else {
+            round.attestation_disputes = round.attestation_disputes.checked_sub(1).ok_or(Error::Underflow)?;
         }
         let payout = if outcome == Outcome::Convicted {
             let offence = match case {
@@ -341,7 +342,6 @@ mod tests {
         config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
         job.parameters = Parameters::DEFAULT;
-        job.auditor_count = 2;
         (round.status, round.reward, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
         round.auditor_stake = 2_000 * TOKEN;
         let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, own_stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };
@@ -363,6 +363,6 @@ mod tests {
         }
         let role = int::bps(round.reward, config.parameters.auditors_bps, int::Rounding::Down).unwrap();
         assert_eq!(paid, role);
-        assert_eq!((job.excluded_auditors, round.auditors[0].stake), (1, 0));
+        assert_eq!((round.excluded_auditors(&job), round.auditors[0].stake), (1, 0));
     }
 }

@@ -76,9 +76,10 @@ instructions! {
 
     /// Closes a resolved dispute and returns its rent.
     ///
-    /// Accounts: [signer, writable] challenger · [writable] dispute.
+    /// Accounts: [signer, writable] challenger · [writable] dispute · job.
     ///
-    /// - the signer is its challenger; the dispute is resolved
+    /// - the signer is its challenger; the dispute is the job's and resolved
+    /// - anyone may, without the signature, an unbonding time after the longest game from its opening would have ended
     CloseDispute = 69 {}
 
     /// Accuses an auditor's vote for the next base.
@@ -109,7 +110,7 @@ instructions! {
 
     /// Accuses an attestation that was shown.
     ///
-    /// Accounts: [signer, writable] challenger and payer · config · job · round · segment · [writable] auditor's pool · [writable]
+    /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · segment · [writable] auditor's pool · [writable]
     /// dispute · [writable] accusation · system program · the job's datasets in order.
     ///
     /// - round, segment and job belong together; the pool holds the place and has shown its attestation of the segment; the time to

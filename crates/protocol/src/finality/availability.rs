@@ -15,6 +15,7 @@ use sip_arith::int::{self, Rounding};
 use sip_proof::blake3::{CHUNK_BYTES, ChunkOpening, chunk_count, path_len};
 use sip_proof::{Sha256, merkle};
 
+use super::{closing::Rest, require};
 use crate::{
     Address, Error, Header, Result, account,
     config::{Config, Parameters},
@@ -118,10 +119,6 @@ pub struct Part<'a> {
     pub bytes: &'a [u8],
     /// The present slot.
     pub slot: u64,
-}
-
-fn require(condition: bool, error: Error) -> Result<()> {
-    if condition { Ok(()) } else { Err(error) }
 }
 
 /// One more demand on something; returns how many are open with it.
@@ -322,10 +319,12 @@ impl Demand {
         Ok(returned)
     }
 
-    /// Checks that the account may be closed: the signer made the demand, and it is over.
-    pub fn require_closable(&self, signer: &Address) -> Result<()> {
-        require(self.demander == *signer, Error::NotParty)?;
-        require(self.status != OPEN, Error::DemandRunning)
+    /// Checks that the account may be closed and its rent go back to `demander`, who made the demand: it is over, and the demander signed, or
+    /// an unbonding time has passed since the end of its clock.
+    pub fn require_closable(&self, demander: &Address, is_signed: bool, rest: &Rest) -> Result<()> {
+        require(self.demander == *demander, Error::NotParty)?;
+        require(self.status != OPEN, Error::DemandRunning)?;
+        require(is_signed || rest.require_since(self.deadline_slot).is_ok(), Error::MissingSigner)
     }
 
     /// The chunk, once answered.

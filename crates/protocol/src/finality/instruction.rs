@@ -160,7 +160,9 @@ instructions! {
 
     /// Closes a demand that is over and returns its rent.
     ///
-    /// Accounts: [signer, writable] who demanded · [writable] demand.
+    /// Accounts: [signer, writable] who demanded · [writable] demand · config.
+    ///
+    /// - anyone may, without the signature, an unbonding time after the end of the demand's clock
     CloseDemand = 94 {}
 
     /// Settles the next round's seed.
@@ -186,4 +188,19 @@ instructions! {
     ///
     /// - anyone may; the bounty is nobody's; no dispute on the segment is open, and none can be opened
     ReleaseBounty = 97 {}
+
+    /// Closes a segment or a scoring run and returns its rent.
+    ///
+    /// Accounts: [writable] config · job · [writable] round · [writable] segment or scoring run · [writable] its operator, who paid.
+    ///
+    /// - anyone may; the round is final or void, not the last final one, and everything of it that was settled is so for an unbonding time
+    /// - what closes is settled; no dispute or demand on it is open or can be opened, and it holds no bounty; other money goes to the insurance
+    ReclaimClaim = 98 {}
+
+    /// Closes a round and returns its rent.
+    ///
+    /// Accounts: [writable] config · job · [writable] round · [writable] who paid for it.
+    ///
+    /// - anyone may; as for `ReclaimClaim`; everyone of it is settled; its segments and scoring runs are closed, its disputes resolved
+    ReclaimRound = 99 {}
 }

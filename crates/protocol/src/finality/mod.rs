@@ -9,6 +9,7 @@
 
 pub mod accusation;
 pub mod availability;
+pub mod closing;
 pub mod instruction;
 pub mod seed;
 pub mod window;
@@ -24,6 +25,10 @@ use crate::{
     quality::Fit,
     round::{self, Round},
 };
+
+fn require(condition: bool, error: Error) -> Result<()> {
+    if condition { Ok(()) } else { Err(error) }
+}
 
 /// Most rounds with a result that is not final.
 pub const MAX_LOOKAHEAD: usize = 8;
@@ -159,6 +164,12 @@ impl Round {
         self.close_challenge()
     }
 
+    /// A dispute on an attestation begins: the round stays until it is resolved.
+    pub fn open_attestation_dispute(&mut self) -> Result<()> {
+        self.attestation_disputes = self.attestation_disputes.checked_add(1).ok_or(Error::Overflow)?;
+        Ok(())
+    }
+
     /// A dispute or a demand on one of its segments begins.
     pub fn open_challenge(&mut self) -> Result<()> {
         self.open_challenges = self.open_challenges.checked_add(1).ok_or(Error::Overflow)?;
@@ -187,13 +198,14 @@ impl Round {
 
     /// Makes a scored round final: everything that it builds on is, nobody can challenge it any more, and no challenge is open.
     #[inline(always)]
-    pub fn finalise(&mut self, job: &mut Job, slot: u64) -> Result<()> {
+    pub fn finalise<H: Sha256>(&mut self, job: &mut Job, slot: u64) -> Result<()> {
         self.require_status(round::SCORED)?;
         if !self.is_beyond_challenge(slot) {
             return Err(Error::ChallengeOpen);
         }
         job.chain.finalise(self.index)?;
         self.status = round::FINAL;
+        job.history = closing::history::<H>(&job.history, self);
         Ok(())
     }
 
@@ -316,7 +328,8 @@ mod tests {
                         let is_parent_final = parent == NO_ROUND
                             || rounds.iter().any(|round| round.index == parent && round.status == round::FINAL);
                         let may = rounds[place].status == round::SCORED && is_parent_final;
-                        prop_assert_eq!(rounds[place].finalise(&mut job, accusation::REVEAL_SLOTS + 1).is_ok(), may);
+                        let slot = accusation::REVEAL_SLOTS + 1;
+                        prop_assert_eq!(rounds[place].finalise::<sip_proof::HostSha256>(&mut job, slot).is_ok(), may);
                     }
                     _ => {}
                 }

@@ -7,7 +7,8 @@
 //! | claim | the last slot for an accusation, counted with `audit_slots` from | made no later than |
 //! |---|---|---|
 //! | segment, its start state, its update | its round's closing, or `challenge_slots` if that is more; the end of the vote | the closing |
-//! | attestation, vote | the end of the vote | that end |
+//! | vote | the end of the vote | that end |
+//! | attestation | the end of the second draw's attestations, or of the vote where there is none | that end |
 //! | scoring run | the tally; before it there is none; of a round undone before it the end of the reveals | those |
 //! | genesis state | none while its bond is there, which returns [`REVEAL_SLOTS`] after an unbonding at the earliest | the job's creation |
 
@@ -31,7 +32,8 @@ impl Round {
         let vote = self.audited_until(self.vote_deadline_slot);
         match kind {
             CaseKind::Segment | CaseKind::Start | CaseKind::Update => self.challenge_deadline_slot.max(vote),
-            CaseKind::Attestation | CaseKind::Aggregate => vote,
+            CaseKind::Aggregate => vote,
+            CaseKind::Attestation => self.audited_until(self.second_deadline_slot).max(vote),
             // Whoever did not agree has time to prove it before the tally, and everybody after it.
             CaseKind::Score if self.status == round::AGGREGATED => u64::MAX,
             CaseKind::Score if self.scored_slot != 0 => self.audited_until(self.scored_slot),
@@ -43,7 +45,7 @@ impl Round {
     /// The last slot in which a dispute on any claim of the round may be opened.
     pub fn disputable_until(&self) -> u64 {
         let mut until = 0;
-        for kind in [CaseKind::Segment, CaseKind::Aggregate, CaseKind::Score] {
+        for kind in [CaseKind::Segment, CaseKind::Attestation, CaseKind::Score] {
             until = self.accusable_until(kind).max(until);
         }
         until.saturating_add(REVEAL_SLOTS)
@@ -58,6 +60,11 @@ impl Round {
     /// which sets no deadline, an audit's length after the commitment.
     pub fn segment_accusable_until(&self, segment: &Segment) -> u64 {
         self.accusable_until(CaseKind::Segment).max(self.audited_until(segment.committed_slot))
+    }
+
+    /// The last slot in which a dispute on a segment may be opened.
+    pub fn segment_disputable_until(&self, segment: &Segment) -> u64 {
+        self.segment_accusable_until(segment).saturating_add(REVEAL_SLOTS)
     }
 
     /// Whether no dispute on a claim of the round is open, and none can be opened any more. A demand counts as a dispute.

@@ -11,8 +11,9 @@ use sip_proof::{HostSha256, Sha256 as _};
 use sip_protocol::attestation::Shown;
 use sip_protocol::config::Config;
 use sip_protocol::job::{Job, bit};
-use sip_protocol::pool::Pool;
+use sip_protocol::pool::{Pool, PoolKind};
 use sip_protocol::round::{self, Round};
+use sip_protocol::seats;
 use sip_protocol::segment;
 use sip_protocol::settlement::Settlement;
 use solana_address::Address;
@@ -23,7 +24,7 @@ use super::claim::Claim;
 use super::event::Event;
 use super::here::{Here, Seen, Stands, commitment};
 use super::judge::is_drawn;
-use super::watch::{Watch, check_places};
+use super::watch::Watch;
 use crate::run::prepare::unhex;
 
 /// A hash chain is searched this far for the draw that is due.
@@ -51,10 +52,9 @@ impl Operator {
             Ok(account.with_context(|| format!("the program has no account at {address}"))?.data)
         };
         let job: Box<Job> = decode(&read(job_address)?)?;
-        check_places(job_address, [job.auditor_count])?;
         let operator = key.pubkey();
-        for place in 0..job.auditor_count {
-            let address = Address::new_from_array(job.auditors[usize::from(place)]);
+        for (place, seat) in (0..).zip(&job.auditors).filter(|(_, seat)| seat.state != seats::FREE) {
+            let address = Address::new_from_array(seat.pool);
             let pool: Box<Pool> = decode(&read(&address)?)?;
             if pool.scope == operator.to_bytes() {
                 let chain = chain.unwrap_or_else(|| crate::chain::pool::draw_secret(key, pool.index));
@@ -82,7 +82,9 @@ impl Operator {
 
     /// Whether it has a seat in a round.
     fn sits(&self, here: &Here, seen: &Seen) -> bool {
-        self.seat.place < seen.round.auditor_count && here.job.excluded_auditors & bit(self.seat.place) == 0
+        let (kind, place) = (PoolKind::Auditor, self.seat.place);
+        let holds = seen.round.require_holder(kind, place, &self.seat.pool.to_bytes()).is_ok();
+        holds && seen.round.excluded_auditors(&here.job) & bit(place) == 0
     }
 
     /// Whether it was not settled for a round yet.
@@ -136,13 +138,17 @@ impl<L: Ledger> Watch<'_, L> {
         }
         let pool: Box<Pool> = self.read(&operator.seat.pool)?;
         let Some(draw) = operator.draw(&pool.chain_tip) else {
-            let what = "reveal a draw".to_owned();
-            let reason = "the hash chain does not lead to the pool's tip; give its secret with --chain".to_owned();
-            self.say_once(&Event::Refused { what, reason });
-            return Ok(false);
+            return Ok(self.say_that_the_chain_is_lost("reveal a draw"));
         };
         let reveal = self.program.reveal_draw(&operator.seat, &self.job, &seen.address, &draw);
         Ok(self.send("reveal a draw", reveal)? && self.acted(seen, "draw revealed", None)?)
+    }
+
+    fn say_that_the_chain_is_lost(&mut self, what: &str) -> bool {
+        let what = what.to_owned();
+        let reason = "the hash chain does not lead to the pool's tip; give its secret with --chain".to_owned();
+        self.say_once(&Event::Refused { what, reason });
+        false
     }
 
     /// The salt of the attestation of a segment: nobody else knows it, and after a restart we still do.
@@ -215,7 +221,14 @@ impl<L: Ledger> Watch<'_, L> {
     fn vote(&mut self, operator: &Operator, here: &Here, seen: &Seen) -> Result<bool> {
         let round = &seen.round;
         let seat = &round.auditors[usize::from(operator.seat.place)];
-        if round.status != round::CLOSED || seat.revealed == 0 || round.require_on_chain(&here.job).is_err() {
+        // Once a base was made, who has not voted yet still owes its second draw.
+        let may_vote = match round.status {
+            round::CLOSED => true,
+            round::AGGREGATED | round::SCORED => seat.vote == [0; 32],
+            _ => false,
+        };
+        let is_due = may_vote && here.slot < round.vote_deadline_slot && seat.revealed != 0;
+        if !is_due || round.require_on_chain(&here.job).is_err() {
             return Ok(false);
         }
         for stands in seen.segments.iter().filter(|stands| round.accepted & bit(stands.place) != 0) {
@@ -229,7 +242,10 @@ impl<L: Ledger> Watch<'_, L> {
         if seat.vote == base || base == [0; 32] {
             return Ok(false);
         }
-        let vote = self.program.vote_base(&operator.seat, &self.job, &seen.address, &base);
+        let pool: Box<Pool> = self.read(&operator.seat.pool)?;
+        let draw = if seat.vote == [0; 32] { operator.draw(&pool.chain_tip) } else { Some(seat.second_preimage) };
+        let Some(draw) = draw else { return Ok(self.say_that_the_chain_is_lost("vote for the next base")) };
+        let vote = self.program.vote_base(&operator.seat, &self.job, &seen.address, &base, &draw);
         Ok(self.send("vote for the next base", vote)? && self.acted(seen, "voted for the next base", None)?)
     }
 

@@ -123,7 +123,6 @@ impl<L: Ledger> Watch<'_, L> {
 
     fn look(&mut self) -> Result<Here> {
         let job: Box<Job> = self.read(&self.job)?;
-        check_places(&self.job, [job.trainer_count, job.auditor_count, job.evaluator_count])?;
         match self.source.describes(&job) {
             Match::No => bail!(
                 "the job at {} is not the one that the settings and data in {} describe",
@@ -139,7 +138,7 @@ impl<L: Ledger> Watch<'_, L> {
         let rounds = (first..job.next_round).map(|index| self.seen(index)).collect::<Result<Vec<Seen>>>()?;
         let seats = rounds.iter().flat_map(|seen| seen.round.auditors.iter().map(|seat| seat.pool));
         let pools: BTreeSet<[u8; 32]> =
-            job.auditors.iter().copied().chain(seats).filter(|pool| *pool != [0; 32]).collect();
+            job.auditors.iter().map(|seat| seat.pool).chain(seats).filter(|pool| *pool != [0; 32]).collect();
         let auditors = pools
             .into_iter()
             .map(Address::new_from_array)

@@ -407,16 +407,9 @@ impl Run {
         let false_votes = self.vote_falsely(&results, job, round_address, number)?;
         let next = self.prepared.next_base(&self.base, &results, &self.machine)?;
         for auditor in self.remaining(AUDITOR) {
-            let round: Round = self.world.read(round_address)?;
-            if round.status != round::CLOSED {
-                break;
+            if !self.commits(Fraud::Vote, auditor, number) {
+                self.vote(auditor, (job, round_address), &next.root())?;
             }
-            if self.commits(Fraud::Vote, auditor, number) {
-                continue;
-            }
-            let seat = self.world.people[auditor].seat()?;
-            let vote = self.world.program.vote_base(&seat, job, round_address, &next.root());
-            self.world.send(auditor, vote)?;
         }
         let round: Round = self.world.read(round_address)?;
         ensure!(

@@ -91,7 +91,8 @@ pub(crate) fn people(settings: &Settings) -> Vec<Person> {
     people
 }
 
-/// An auditor's hash chain: a draw hashes to the one revealed before it, the first one to the tip.
+/// An auditor's hash chain: a draw hashes to the one revealed before it, the first one to the tip. A round takes two: one for the audit,
+/// one with the vote.
 pub(crate) struct Chain {
     /// From the secret end on.
     links: Vec<[u8; 32]>,
@@ -99,7 +100,7 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn new(settings: &Settings, name: &str) -> Chain {
-        Chain::from_secret(secret(settings.seed, "chain", name), settings.rounds as usize * 2 + 16)
+        Chain::from_secret(secret(settings.seed, "chain", name), settings.rounds as usize * 4 + 32)
     }
 
     /// A chain of `length` links, at least one, of which the first is a secret.

@@ -98,6 +98,14 @@ impl Run {
         chain.draw(used).with_context(|| format!("{} has used up its hash chain", person.name))
     }
 
+    /// An auditor votes for the next base, and brings its second draw.
+    pub(crate) fn vote(&mut self, auditor: usize, (job, round): (&Address, &Address), root: &[u8; 32]) -> Result<()> {
+        let (seat, draw) = (self.world.people[auditor].seat()?, self.draw(auditor)?);
+        self.world.send(auditor, self.world.program.vote_base(&seat, job, round, root, &draw))?;
+        self.journal.draws_used[seat.place as usize] += 1;
+        Ok(())
+    }
+
     /// What a segment hands over, with a false bit if its trainer means to.
     pub(crate) fn handed_over(&self, fraud: Option<Fraud>, start: &Start, end: &Arc<State>) -> Result<Arc<State>> {
         if fraud != Some(Fraud::Update) {
@@ -242,8 +250,7 @@ impl Run {
             let cheat = Cheat::FlipBit { step: 0, node, element: 0, bit: 22 };
             let mut computation = self.prepared.base_evidence(&self.base, states, &self.machine)?.cheating(Some(cheat));
             let root = computation.root()?;
-            let seat = self.world.people[auditor].seat()?;
-            self.world.send(auditor, self.world.program.vote_base(&seat, job, round, &root))?;
+            self.vote(auditor, (job, round), &root)?;
             votes.push(FalseVote { auditor, computation });
         }
         Ok(votes)

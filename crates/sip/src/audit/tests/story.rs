@@ -11,7 +11,7 @@ use sip_data::Mixture;
 use sip_model::init_graph;
 use sip_node::dispute::{Challenger, DisputeError, Evidence, GraphEvidence, Move};
 use sip_node::{Cheat, Computation, SegmentTask, State, scoring};
-use sip_proof::{HostSha256, roots_tree};
+use sip_proof::{HostSha256, Sha256 as _, roots_tree};
 use sip_protocol::Account as _;
 use sip_protocol::attestation::{Shown, attested_leaf};
 use sip_protocol::config::TOKEN;
@@ -280,6 +280,21 @@ fn evaluate(run: &mut Run, job: &Address, index: u32, base: &Arc<State>, liar: O
     }
 }
 
+/// An auditor of the run votes, with the link of its chain that is next.
+fn cast_vote(run: &mut Run, auditor: usize, (job, round): (&Address, &Address), root: &[u8; 32]) {
+    let person = run.world.with_role(AUDITOR)[auditor];
+    let seat = run.world.people[person].seat().unwrap();
+    let vote = run.world.program.vote_base(&seat, job, round, root, &next_draw(run, person));
+    run.world.send(person, vote).unwrap();
+}
+
+/// The link of an auditor's chain that is next.
+fn next_draw(run: &Run, person: usize) -> [u8; 32] {
+    let tip = run.world.read::<Pool>(&run.world.people[person].pool().unwrap()).unwrap().chain_tip;
+    let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[person].name);
+    (0..).map_while(|number| chain.draw(number)).find(|link| HostSha256::hashv(&[link]) == tip).unwrap()
+}
+
 fn pass_slots_to(run: &mut Run, slot: u64) {
     let now = run.world.ledger.slot();
     run.world.ledger.advance_slots(slot.saturating_sub(now)).unwrap();
@@ -350,7 +365,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let mut lie = mean(&run, &ends, true);
     let seats = [0, 1].map(|auditor| run.world.people[auditors[auditor]].seat().unwrap());
     let false_root = lie.root().unwrap();
-    run.world.send(auditors[0], program.vote_base(&seats[0], &job, &round, &false_root)).unwrap();
+    cast_vote(&mut run, 0, (&job, &round), &false_root);
     let vote = program.auditor_dispute(&round, &wallet, seats[0].place);
     let graph_of_mean = lie.graph_evidence();
     parties.push(Party::new(auditors[0], Side::Trainer, vote, graph_of_mean, lie));
@@ -361,7 +376,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     tower.work(&mut run, &source, job);
     let next = Arc::new(sip_node::aggregate(&ends, &run.machine.threads, run.machine.simd).unwrap());
     assert_eq!(round_state(&run, &job, index).auditors[2].vote, next.root(), "the tower voted for what it computed");
-    run.world.send(auditors[1], program.vote_base(&seats[1], &job, &round, &next.root())).unwrap();
+    cast_vote(&mut run, 1, (&job, &round), &next.root());
     play_out(&mut run, &source, job, &mut tower, &mut parties);
     let attested_place = committed.iter().find(|committed| committed.address == segment).unwrap().task.place;
     let lies = [
@@ -369,7 +384,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
         Claim::Attestation { round: index, place: attested_place, auditor: seats[1].place },
     ];
     assert!(lies.iter().all(|lie| tower.convicted().contains(lie)), "{:?}", tower.convicted());
-    assert_eq!(run.world.read::<Job>(&job).unwrap().excluded_auditors, 0b011);
+    assert_eq!(round_state(&run, &job, index).struck_auditors, 0b011);
 
     // An evaluator lies.
     let sum = run.prepared.scoring.graph.state_outputs()[0];
@@ -673,8 +688,7 @@ fn unseen_round(run: &mut Run, source: &Source, job: Address, tower: &mut Tower)
     let auditors = run.world.with_role(AUDITOR);
     for auditor in &auditors {
         let seat = run.world.people[*auditor].seat().unwrap();
-        let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[*auditor].name);
-        let draw = chain.draw(index).unwrap();
+        let draw = next_draw(run, *auditor);
         run.world.send(*auditor, program.reveal_draw(&seat, &job, &round, &draw)).unwrap();
     }
     tower.work(run, source, job);
@@ -693,9 +707,7 @@ fn after_a_conviction_an_auditor_opens_the_liars_past_that_nobody_drew() {
     let (index, first) = unseen_round(&mut run, &source, job, &mut tower);
     let ends: Vec<Arc<State>> = first.iter().map(|segment| Arc::clone(&segment.work.end)).collect();
     let base = run.prepared.next_base(&run.base, &ends, &run.machine).unwrap();
-    let seat = run.world.people[auditor].seat().unwrap();
-    let round = program.round(&job, index);
-    run.world.attempt_all(auditor, vec![program.vote_base(&seat, &job, &round, &base.root())]).unwrap();
+    cast_vote(&mut run, 0, (&job, &program.round(&job, index)), &base.root());
     tower.work(&mut run, &source, job);
     evaluate(&mut run, &job, index, &base, None);
     let due = round_state(&run, &job, index).seed_slots[1] + 1;

@@ -3,14 +3,14 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    audit::{self, Actor},
+    audit::{self, Actor, Vote},
     instruction::VoteBase,
     job::Job,
     pool::Pool,
     round::Round,
 };
 
-use crate::guard;
+use crate::guard::{self, Syscall};
 
 /// Implements [`VoteBase`].
 #[inline(never)]
@@ -20,9 +20,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::signer(auditor)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
-    let pool = guard::load::<Pool>(program, pool)?;
+    let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
     pool.require_operator(guard::key(auditor))?;
-    let actor = Actor { pool: &pool.address, place: args.place, slot: guard::slot()? };
-    audit::vote_base(&mut round, &mut job, &actor, &args.root)
+    let (address, round_address) = (pool.address, round.address);
+    let actor = Actor { pool: &address, place: args.place, slot: guard::slot()? };
+    let vote = Vote { round: &round_address, root: &args.root, preimage: &args.preimage };
+    audit::vote_base::<Syscall>(&mut round, &mut job, &mut pool, &actor, &vote)
 }

@@ -4,6 +4,8 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
     dispute::{Dispute, instruction::CloseDispute},
+    finality::closing::Rest,
+    job::Job,
 };
 
 use crate::guard;
@@ -12,8 +14,13 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let CloseDispute {} = guard::args(data)?;
-    let [challenger, dispute, ..] = accounts else { return Err(Error::MissingAccount) };
-    guard::signer(challenger)?;
-    guard::load::<Dispute>(program, dispute)?.require_closable(guard::key(challenger))?;
-    guard::close(dispute, challenger)
+    let [payer, dispute_view, job, ..] = accounts else { return Err(Error::MissingAccount) };
+    let job = guard::load::<Job>(program, job)?;
+    {
+        let dispute = guard::load::<Dispute>(program, dispute_view)?;
+        guard::related(dispute.job == job.address)?;
+        let rest = Rest::of(&job, guard::slot()?);
+        dispute.require_closable(guard::key(payer), payer.is_signer(), &rest)?;
+    }
+    guard::close(dispute_view, payer)
 }

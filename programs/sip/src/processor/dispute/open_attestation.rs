@@ -26,7 +26,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::signer(challenger)?;
     guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
-    let round = guard::load::<Round>(program, round)?;
+    let mut round = guard::load_mut::<Round>(program, round)?;
     let segment = guard::load::<Segment>(program, segment)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(round.job == job.address && segment.round == round.address)?;
@@ -49,6 +49,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         place,
     };
     dispute.open_attestation::<Syscall>(&case, &mut pool)?;
+    round.open_attestation_dispute()?;
     set_datasets(program, &mut dispute, &job, datasets)?;
     guard::close(accusation, challenger)
 }

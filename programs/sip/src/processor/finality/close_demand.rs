@@ -3,7 +3,8 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    finality::{availability::Demand, instruction::CloseDemand},
+    config::Config,
+    finality::{availability::Demand, closing::Rest, instruction::CloseDemand},
 };
 
 use crate::guard;
@@ -12,8 +13,9 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let CloseDemand {} = guard::args(data)?;
-    let [demander, demand, ..] = accounts else { return Err(Error::MissingAccount) };
-    guard::signer(demander)?;
-    guard::load::<Demand>(program, demand)?.require_closable(guard::key(demander))?;
-    guard::close(demand, demander)
+    let [payer, demand, config, ..] = accounts else { return Err(Error::MissingAccount) };
+    let unbonding_slots = guard::load::<Config>(program, config)?.parameters.unbonding_slots;
+    let rest = Rest { unbonding_slots, slot: guard::slot()? };
+    guard::load::<Demand>(program, demand)?.require_closable(guard::key(payer), payer.is_signer(), &rest)?;
+    guard::close(demand, payer)
 }

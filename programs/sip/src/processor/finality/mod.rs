@@ -13,6 +13,8 @@ mod expire_accusation;
 mod fail_data;
 mod fail_state;
 mod finalize_round;
+mod reclaim_claim;
+mod reclaim_round;
 mod release_bounty;
 mod retire_dataset;
 mod undo_round;
@@ -44,6 +46,8 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         CaptureSeed::TAG => capture_seed::process(program, accounts, data),
         RetireDataset::TAG => retire_dataset::process(program, accounts, data),
         ReleaseBounty::TAG => release_bounty::process(program, accounts, data),
+        ReclaimClaim::TAG => reclaim_claim::process(program, accounts, data),
+        ReclaimRound::TAG => reclaim_round::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
 }

@@ -38,5 +38,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let seeds: [&[u8]; 3] = [seed::ROUND, &job.address, &job.next_round.to_le_bytes()];
     let mut round = Creation { program, payer }.create::<Round>(round, &seeds)?;
     let job_address = job.address;
+    round.payer = *guard::key(payer);
     round.open(&job_address, &mut job, &snapshot, slot)
 }

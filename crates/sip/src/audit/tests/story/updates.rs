@@ -106,12 +106,12 @@ fn false_starts_and_updates_are_convicted_by_a_watchtower_that_is_killed_after_e
     let truth = updates.base_evidence(&genesis, &results, &threads, simd).unwrap();
     let mut lie = truth.cheating(Some(cheat));
     let false_root = lie.root().unwrap();
-    run.world.send(auditors[0], program.vote_base(&seats[0], &job, &round, &false_root)).unwrap();
+    cast_vote(&mut run, 0, (&job, &round), &false_root);
     let vote = program.auditor_dispute(&round, &wallet, seats[0].place);
     parties.push(Party::new(auditors[0], Side::Trainer, vote, lie.graph_evidence(), lie));
     tower.work(&mut run, &source, job);
     assert_eq!(round_state(&run, &job, index).auditors[2].vote, next.root(), "the tower voted for what it computed");
-    run.world.send(auditors[1], program.vote_base(&seats[1], &job, &round, &next.root())).unwrap();
+    cast_vote(&mut run, 1, (&job, &round), &next.root());
     play_out(&mut run, &source, job, &mut tower, &mut parties);
     assert!(tower.convicted().contains(&Claim::Vote { round: index, place: seats[0].place }));
 
