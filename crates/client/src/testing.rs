@@ -38,6 +38,8 @@ pub const BOND_TOKENS: u64 = 2_000;
 pub const SLICE_TOKENS: u64 = 100;
 /// [`SLICE_TOKENS`], base units.
 pub const SLICE: u64 = SLICE_TOKENS * TOKEN;
+/// Most that a round of the usual scene draws, base units: as much as a slice outweighs (`Job::initialise`).
+pub const ROUND_REWARD: u64 = 54 * TOKEN;
 /// The usual scene's parameters: the default, but the least own bond is one slice.
 pub const PARAMETERS: Parameters = Parameters { minimum_self_bond: SLICE_TOKENS * TOKEN, ..Parameters::DEFAULT };
 /// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.
@@ -288,7 +290,7 @@ impl Default for Cast {
             init_node_count: 10,
             settings: [Setting::default(); MAX_SETTINGS],
             slice: SLICE_TOKENS * TOKEN,
-            round_reward: Parameters::DEFAULT.round_reward,
+            round_reward: ROUND_REWARD,
             ..JobSpec::default()
         };
         Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: PARAMETERS, schedule: SCHEDULE }
@@ -340,7 +342,11 @@ impl Scene {
         }
         let creator = world.authority.insecure_clone();
         let job = program.job(&creator.pubkey(), 0);
-        let spec = JobSpec { round_reward: cast.spec.round_reward.min(cast.parameters.round_reward), ..cast.spec };
+        // As much as the parameters allow and the slices outweigh.
+        let outweighed =
+            ROUND_REWARD as u128 * 2 * cast.spec.slice as u128 / SLICE as u128 / cast.spec.lookahead as u128;
+        let most = cast.spec.round_reward.min(cast.parameters.round_reward).min(outweighed as u64);
+        let spec = JobSpec { round_reward: most, ..cast.spec };
         let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &spec, &datasets)];
         instructions
             .extend(cast.spec.attention_numbers().map(|n| program.create_attention_pool(&creator.pubkey(), &job, n)));

@@ -56,6 +56,23 @@ impl Table {
     }
 }
 
+/// Each segment that a second draw may select costs its vote one hash.
+#[test]
+fn a_vote_with_a_second_draw_and_its_attestation_stay_within_their_budgets() {
+    let mut cast = Cast::default();
+    (cast.spec.audit_rate, cast.spec.second_audit_rate) = (0, u32::MAX);
+    let mut scene = Scene::with(&cast);
+    scene.to_committed();
+    scene.to_closed();
+    let key = scene.auditors[0].key.insecure_clone();
+    let mut table = Table(Vec::new());
+    let vote = scene.vote_instruction(0, &named("base"));
+    table.run(&mut scene.world, "vote_base (3 segments)", 2_100, vote, &key);
+    let attest = scene.attest_second_instruction(0, 1, &named("replay"));
+    table.run(&mut scene.world, "attest_second", 1_000, attest, &key);
+    table.check();
+}
+
 #[test]
 fn every_instruction_stays_within_its_budget() {
     let mut table = Table(Vec::new());

@@ -1,6 +1,6 @@
 //! Scores, quality, and who is paid or charged for a round.
 
-use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, ROUND_REWARD, SLICE, Scene, named, scores};
 use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
@@ -8,6 +8,7 @@ use sip_protocol::{
     config::{Parameters, TOKEN},
     evaluation::{self, ScoringRun},
     job::{Job, JobSpec},
+    penalties::Penalties,
     pool::{PoolKind, SEED_SHARES},
     position::Position,
     quality::Fit,
@@ -163,8 +164,7 @@ fn a_whole_round_pays_every_role_its_part() {
     let attention = scene.world.program.attention_pool(&scene.job, 0);
     scene.settle_all();
     let round = scene.round_state();
-    let parameters = scene.world.config().parameters;
-    assert_eq!(round.reward, parameters.round_reward);
+    assert_eq!((round.reward, scene.job_state().spec.round_reward), (ROUND_REWARD, ROUND_REWARD));
     assert_eq!(round.quality, QUALITY_ONE, "the first round has no predecessor");
     assert_eq!(bucket - scene.world.config().buckets.operator_rewards, round.paid);
     assert!(
@@ -315,7 +315,8 @@ fn nothing_is_settled_before_the_round_is_final_or_in_a_wrong_place() {
 
 #[test]
 fn a_late_segment_pays_its_penalty_out_of_its_reward() {
-    let mut scene = Scene::new();
+    let penalties = Penalties { late_segment: TOKEN, ..PARAMETERS.penalties };
+    let mut scene = Scene::with(&Cast { parameters: Parameters { penalties, ..PARAMETERS }, ..Cast::default() });
     scene.open_round();
     scene.commit(0);
     scene.commit(1);
@@ -361,7 +362,8 @@ fn a_penalty_above_the_reward_is_taken_from_stake() {
 
 #[test]
 fn an_attestation_that_is_not_shown_is_a_missing_one() {
-    let mut scene = Scene::new();
+    let penalties = Penalties { missed_attestation: TOKEN / 2, ..PARAMETERS.penalties };
+    let mut scene = Scene::with(&Cast { parameters: Parameters { penalties, ..PARAMETERS }, ..Cast::default() });
     scene.to_committed();
     for auditor in 0..2 {
         scene.reveal(auditor);

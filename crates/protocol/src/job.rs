@@ -13,8 +13,10 @@ use crate::{
     finality::{
         Chain, MAX_LOOKAHEAD,
         accusation::{Escrow, REVEAL_SLOTS},
+        availability::most_for_vain_demand,
     },
     mixture,
+    penalties::Offence,
     pool::PoolKind,
     quality::Fit,
     seats::{PLACES, Seat},
@@ -32,6 +34,9 @@ pub const MAX_DOMAINS: usize = 8;
 
 /// Most bonds that one accusation takes, however many are open in the job.
 pub const MAX_BONDS: u64 = 16;
+
+/// Others' unpaid work is at most so many times what it costs whoever has it undone: see [`JobSpec`].
+pub const SABOTAGE_RATIO: u64 = 2;
 
 /// What a creator fixes for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -174,6 +179,29 @@ impl JobSpec {
         // Where scores differ, the tally is a third time later than the commitments and reveals.
         let run = evaluation + evaluation + evaluation + audit;
         segment.max(attestation).max(run) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
+    }
+
+    /// Checks that nobody undoes others' work for little: what a conviction leaves unpaid, at most the rewards of all rounds that may be
+    /// undone less the compensation, is at most [`SABOTAGE_RATIO`] times what whoever let itself be convicted loses, a friend's bounty or
+    /// a friend's part of the fee for a withheld state being no loss.
+    fn check_sabotage(&self, parameters: &Parameters) -> Result<()> {
+        let penalties = &parameters.penalties;
+        let undoing = [
+            (Offence::ConvictedSegment, 0),
+            (Offence::ConvictedVote, 0),
+            (Offence::ConvictedRun, 0),
+            (Offence::UnavailableState, most_for_vain_demand(parameters.dispute_bond)?),
+        ];
+        let worked = int::mul(self.round_reward, self.lookahead as u64)?;
+        for (offence, to_asker) in undoing {
+            let slashed = penalties.part_of_bond(offence, self.slice)?.saturating_sub(to_asker);
+            let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
+            let unpaid = worked.saturating_sub(penalties.compensation(slashed)?.min(self.round_reward));
+            if unpaid > int::mul(lost, SABOTAGE_RATIO)? {
+                return Err(Error::WrongSlice);
+            }
+        }
+        Ok(())
     }
 
     /// Checks all sizes.
@@ -341,6 +369,9 @@ impl Job {
         }
         if spec.slice < parameters.minimum_self_bond || spec.round_reward > parameters.round_reward {
             return Err(Error::WrongSlice);
+        }
+        if rewarded {
+            spec.check_sabotage(parameters)?;
         }
         self.creator = *creator;
         self.nonce = nonce;

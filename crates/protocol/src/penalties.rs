@@ -187,6 +187,12 @@ impl Penalties {
         Ok(int::bps(from_bond, self.bounty_bps, Rounding::Down)?.min(self.bounty_cap))
     }
 
+    /// What is left of a conviction's part of the own bond, without bounty and burn: most that it compensates others' undone work with.
+    pub fn compensation(&self, from_bond: u64) -> Result<u64> {
+        let rest = int::sub(from_bond, self.bounty(from_bond)?)?;
+        Ok(int::sub(rest, int::bps(rest, self.burn_bps, Rounding::Down)?)?)
+    }
+
     /// Tells each value with its name and its hard bounds, least and most. A flat row is at most the least own bond.
     #[inline(always)]
     pub fn bounds(&self, minimum_self_bond: u64, each: &mut impl FnMut(&'static str, u64, u64, u64)) {

@@ -229,6 +229,8 @@ pub struct Round {
     pub scored_slot: u64,
     /// The end of the second draw's attestations; 0 before it is closed, and in a job without a second draw.
     pub second_deadline_slot: u64,
+    /// What convictions left for its honest work, after it was undone, base units: of it, `paid` is gone. See [`Round::compensate`].
+    pub compensation: u64,
     /// Auditors by place of whose claims of this round one was convicted.
     pub struck_auditors: u16,
     /// Trainers by place that committed nothing and were settled.
@@ -239,7 +241,7 @@ pub struct Round {
     pub awaited_evaluators: u16,
 }
 
-account!(Round, Round, 6760);
+account!(Round, Round, 6768, liabilities: |round| round.uncollected());
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from

@@ -1,5 +1,5 @@
 //! Who is paid for a round, once it is final: reward_i = (S_i / S_total) · R_role · Q_i − P_i, rounded down. Of a round that a conviction
-//! undid, honest work is paid the same, out of the insurance, which holds the liar's slash; of one that came to nothing by itself,
+//! undid, honest work is paid the same way, out of what is left of the liar's own slice ([`Round::compensate`]), and out of nothing else; of one that came to nothing by itself,
 //! nobody is paid, and what was missed is charged.
 //!
 //! Invariants: everything is settled once; what a round pays never exceeds its reward nor the bucket; S_i counts only stake
@@ -65,7 +65,9 @@ impl Settlement<'_> {
 
     /// Pays or charges the pool what one claim comes to.
     fn apply(&mut self, claim: &Claim) -> Result<Settled> {
-        let role = int::bps(self.round.reward, claim.role_bps, Rounding::Down)?;
+        let is_void = self.round.status == round::VOID;
+        let whole = if is_void { self.round.compensation } else { self.round.reward };
+        let role = int::bps(whole, claim.role_bps, Rounding::Down)?;
         let share = if claim.whole == 0 { 0 } else { mul_div(role, claim.part, claim.whole, Rounding::Down)? };
         let earned = mul_div(share, claim.quality, QUALITY_ONE, Rounding::Down)?;
         if earned < claim.penalty {
@@ -73,17 +75,19 @@ impl Settlement<'_> {
             let charged = self.config.insure_penalty(&charged)?;
             return Ok(Settled { paid: 0, charged });
         }
-        let buckets = &mut self.config.buckets;
-        let is_void = self.round.status == round::VOID;
-        let bucket = if is_void { &mut buckets.insurance } else { &mut buckets.operator_rewards };
+        let left = int::sub(whole, self.round.paid)?;
         // Rounds of several jobs share the bucket: what is gone is not paid.
-        let left = int::sub(self.round.reward, self.round.paid)?;
-        let paid = (earned - claim.penalty).min(*bucket).min(left);
-        *bucket -= paid;
+        let bucket = if is_void { left } else { self.config.buckets.operator_rewards };
+        let paid = (earned - claim.penalty).min(bucket).min(left);
         self.pool.credit_by(paid, &claim.stakes, claim.made_slot)?;
-        // What nobody holds stays where it was.
+        // What nobody holds stays where it was, or goes back there if the pool held it from before.
         let unowned = self.pool.take_unowned()?;
-        *bucket = int::add(*bucket, unowned)?;
+        if is_void {
+            self.config.insure(unowned.saturating_sub(paid))?;
+        } else {
+            let bucket = &mut self.config.buckets.operator_rewards;
+            *bucket = int::add(int::sub(*bucket, paid)?, unowned)?;
+        }
         let paid = paid.saturating_sub(unowned);
         self.round.paid = int::add(self.round.paid, paid)?;
         Ok(Settled { paid, charged: 0 })

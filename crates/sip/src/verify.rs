@@ -6,6 +6,7 @@ use sip_model::export::load_pretrained;
 use sip_model::params;
 use sip_node::{SegmentTask, State, Worker, scoring};
 use sip_proof::{HostSha256, Leaf, Sha256};
+use sip_protocol::attestation;
 use sip_protocol::evaluation::{self, ScoringRun};
 use sip_protocol::finality::availability::{self, Demand};
 use sip_protocol::finality::{NO_ROUND, seed};
@@ -439,8 +440,10 @@ impl Verifier {
         let attested = |a: &usize| account.shown & bit(self.world.people[*a].place) != 0;
         let auditors: Vec<&Person> =
             self.world.with_role(AUDITOR).into_iter().filter(attested).map(|a| &self.world.people[a]).collect();
-        let draws: Vec<_> = auditors.iter().map(|a| round.auditors[a.place as usize].preimage).collect();
-        let audit = worker.audit(&task, (&leaves, &account.claim.end_root), &draws, &mut |_| true)?;
+        let count = job.spec.leaf_count();
+        let leaf = |place: u8| attestation::leaf::<HostSha256>(&round, &account, place, count);
+        let attested: Vec<u32> = auditors.iter().map(|auditor| leaf(auditor.place)).collect();
+        let audit = worker.audit(&task, (&leaves, &account.claim.end_root), &attested, &mut |_| true)?;
         replayed.segments += 1;
         replayed.steps += u64::from(self.settings.inner_steps);
         let end = self.prepared.result(&start, &audit.replayed.end, &self.machine)?;

@@ -260,11 +260,12 @@ impl Dispute {
             self.strike(job, round, case)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
             if case == CaseKind::Aggregate {
-                overturn_base(round, job, config, &self.game.ground.end_root);
+                overturn_base(round, job, &self.game.ground.end_root);
             }
             // Less stake is left, of which another vote may be more than half.
             recount(round, job, *slot)?;
             pool.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
+            round.compensate(config, &job.parameters.penalties, slashed.from_bond)?;
             Payout { to_challenger: bond, burned: 0 }
         } else {
             let (burned, kept) = forfeit(config, &job.parameters.penalties, bond)?;
@@ -316,9 +317,9 @@ pub(super) fn forfeit(config: &mut Config, penalties: &Penalties, bond: u64) -> 
 
 /// Takes back a base that was voted and is false: the round is undone, with all that builds on it, and the next one starts from what it
 /// was built on.
-pub fn overturn_base(round: &mut Round, job: &mut Job, config: &Config, root: &[u8; 32]) {
+pub fn overturn_base(round: &mut Round, job: &mut Job, root: &[u8; 32]) {
     if round.next_base == *root {
-        round.undo(job, config);
+        round.undo(job);
     }
 }
 

@@ -46,6 +46,7 @@ fn settings(cheats: Vec<Fraud>) -> Settings {
         rounds: 1,
         learning_rate: 2e-3,
         audit_rate: 0.0,
+        second_audit_rate: 0.0,
         windows: 2,
         cheats,
         mixture: MixtureRule::default(),

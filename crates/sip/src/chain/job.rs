@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use sip_arith::int::BPS_ONE;
 use sip_protocol::AccountKind;
+use sip_protocol::config::TOKEN;
 use sip_protocol::evaluation;
 use sip_protocol::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::pool::{Pool, PoolKind};
@@ -14,7 +15,8 @@ use std::process::ExitCode;
 use super::pool::kind_name;
 use super::{Cell, Connection, Desk, Row};
 use crate::run::prepare::hex;
-use crate::security::formulas::{replays, survival, survival_with_one_colluding};
+use crate::security::formulas::Setting;
+use crate::security::odds::Odds;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -173,9 +175,6 @@ fn summary(address: &Address, job: &Job) -> Row {
 fn full(address: &Address, job: &Job) -> Row {
     let spec = &job.spec;
     let root = |root: &[u8; 32]| if *root == [0; 32] { Cell::Nothing } else { Cell::text(hex(root)) };
-    let (audit_rate, auditors) =
-        (f64::from(spec.audit_rate) / 2f64.powi(32), job.awake(PoolKind::Auditor).count_ones());
-    let billionths = |part: f64| (part * 1e9) as u64;
     let mut row = summary(address, job);
     row.extend([
         ("creator", Cell::text(Address::new_from_array(job.creator))),
@@ -198,12 +197,7 @@ fn full(address: &Address, job: &Job) -> Row {
         ("tokens of a sequence", Cell::Number(spec.sequence_length.into())),
         ("windows scored", Cell::Number(spec.score_windows.into())),
         ("audit rate", Cell::Billionths((u64::from(spec.audit_rate) * 1_000_000_000) >> 32)),
-        ("a lie survives", Cell::Billionths(billionths(survival(audit_rate, 0.0, auditors)))),
-        (
-            "a lie survives, one auditor colluding",
-            Cell::Billionths(billionths(survival_with_one_colluding(audit_rate, auditors))),
-        ),
-        ("replays of a segment", Cell::Billionths(billionths(replays(audit_rate, 0.0, auditors)))),
+        ("second audit rate", Cell::Billionths((u64::from(spec.second_audit_rate) * 1_000_000_000) >> 32)),
         ("least mixture", Cell::BasisPoints(spec.mixture_floor_bps.into())),
         ("most mixture", Cell::BasisPoints(spec.mixture_cap_bps.into())),
         ("rounds ahead", Cell::Number(spec.lookahead.into())),
@@ -213,8 +207,30 @@ fn full(address: &Address, job: &Job) -> Row {
         ("evaluation time", Cell::Slots(spec.evaluation_slots.into())),
         ("challenge time", Cell::Slots(spec.challenge_slots.into())),
     ]);
+    let [trainers, auditors] = [PoolKind::Trainer, PoolKind::Auditor].map(|kind| job.awake(kind).count_ones());
+    let setting = Setting::of_job(spec, &job.parameters, trainers, auditors);
+    row.push(("replays of a segment", Cell::Billionths((setting.replays() * 1e9) as u64)));
+    let names = [
+        ["a lie survives", "99 percent bound", "a rational lie survives", "bribe for a lie"],
+        [
+            "a lie survives with one colluding",
+            "99 percent bound with one colluding",
+            "a rational lie survives with one colluding",
+            "bribe for a lie with one colluding",
+        ],
+    ];
+    for (odds, [single, bound, rational, bribe]) in setting.odds(ODDS_SEED).iter().zip(names) {
+        let Odds { survival, at_most, rational: of_rational, .. } = odds;
+        let billionths = |part: &f64| Cell::Billionths((part * 1e9) as u64);
+        let tokens = |sip: f64| Cell::Tokens((sip * TOKEN as f64) as u64);
+        row.extend([(single, billionths(survival)), (bound, billionths(at_most)), (rational, billionths(of_rational))]);
+        row.push((bribe, odds.bribe.map_or(Cell::Nothing, tokens)));
+    }
     row
 }
+
+/// Seed of the thousand lies behind the bounds of a job's page.
+const ODDS_SEED: u64 = 1;
 
 fn phase_name(round: &Round) -> &'static str {
     match (round.status, round.is_undone) {

@@ -84,7 +84,11 @@ fn head(html: &mut String, s: &Summary) {
     ] {
         let _ = write!(html, "<div><b>{value}</b>{name}</div>");
     }
-    let _ = write!(html, "</div><p>{}</p>", escape(&s.checked.sentence));
+    let _ = write!(html, "</div><p>{}</p><ul class=\"soft\">", escape(&s.checked.sentence));
+    for line in &s.checked.lines {
+        let _ = write!(html, "<li>{}</li>", escape(line));
+    }
+    html.push_str("</ul>");
 }
 
 fn mean(values: &[f64]) -> Option<f64> {

@@ -77,6 +77,7 @@ impl Run {
             self.convict_late(scored)?;
             return Ok(false);
         }
+        let Some(scored) = self.audit_again(scored)? else { return Ok(false) };
         let job_address = job_address(&self.world);
         let Scored { number, address, committed, next } = scored;
         self.finalise(&committed, &job_address, &address)?;
@@ -188,7 +189,10 @@ impl Run {
                 Ok((cheat, work))
             };
             let (cheat, work) = match fraud {
-                Some(Fraud::Late) => self.undrawn(trainer, &address, opened.audit_rate, compute)?,
+                Some(Fraud::Late) => self.lie_until(false, trainer, (&address, opened.audit_rate), compute)?,
+                _ if self.doomed == Some(trainer) => {
+                    self.lie_until(true, trainer, (&address, opened.audit_rate), compute)?
+                }
                 _ => compute(self, 0)?,
             };
             let trained = self.worker.take_times();
@@ -216,6 +220,9 @@ impl Run {
 
     /// What a trainer does instead of its work from some round on, until it is convicted.
     fn fraud(&self, trainer: usize, number: u32) -> Option<Fraud> {
+        if self.doomed == Some(trainer) {
+            return Some(Fraud::FlipBit);
+        }
         self.settings.cheats.iter().copied().find(|fraud| self.commits(*fraud, trainer, number))
     }
 
@@ -256,13 +263,11 @@ impl Run {
         let mut attested = Vec::new();
         let program = self.world.program;
         let auditors = self.remaining(AUDITOR);
-        let mut draws = Vec::new();
         for &auditor in &auditors {
             let draw = self.draw(auditor)?;
             let seat = self.world.people[auditor].seat()?;
             self.world.send(auditor, program.reveal_draw(&seat, job, round, &draw))?;
             self.journal.draws_used[seat.place as usize] += 1;
-            draws.push(draw);
         }
         for segment in committed.iter().filter(|segment| segment.fraud == Some(Fraud::Withhold)) {
             self.demand_state(segment, job, round, number)?;
@@ -274,18 +279,18 @@ impl Run {
         }
         let mut drawn = Vec::new();
         let revealed: Round = self.world.read(round)?;
-        for (&auditor, draw) in auditors.iter().zip(&draws) {
+        for &auditor in &auditors {
             let seat = &revealed.auditors[self.world.people[auditor].place as usize];
             for (index, segment) in committed.iter().enumerate() {
                 let account: segment::Segment = self.world.read(&segment.address)?;
                 if account.is_drawn::<HostSha256>(segment.address.as_array(), seat, revealed.audit_rate) {
-                    drawn.push((auditor, *draw, index));
+                    drawn.push((auditor, self.leaf(&revealed, &account, auditor), index));
                 }
             }
         }
         let bar = self.progress.bar(drawn.len() as u64 * u64::from(self.settings.inner_steps), "auditing");
         let started = Instant::now();
-        for (auditor, draw, index) in drawn {
+        for (auditor, leaf, index) in drawn {
             let account: segment::Segment = self.world.read(&committed[index].address)?;
             if account.status == segment::CONVICTED {
                 continue;
@@ -300,7 +305,7 @@ impl Run {
             let audit = stoppable(self.worker.audit(
                 &segment.task,
                 (&segment.work.leaves, &account.claim.end_root),
-                &[draw],
+                &[leaf],
                 &mut |_| {
                     bar.inc(1);
                     !stop.requested()
@@ -550,8 +555,9 @@ impl Run {
         self.journal.book(&self.world, "training", "penalty for late work")?;
         for auditor in self.world.with_role(AUDITOR) {
             let seat = self.world.people[auditor].seat()?;
-            if scored.auditors[seat.place as usize].settled != 0 {
-                // Its conviction has settled it.
+            let recorded = &scored.auditors[seat.place as usize];
+            if recorded.settled != 0 || recorded.pool != seat.pool.to_bytes() {
+                // Its conviction has settled it, or it had no part in the round.
                 continue;
             }
             self.world.send(0, program.settle_audit(job, round_address, &seat.pool, seat.place))?;
@@ -559,6 +565,9 @@ impl Run {
         self.journal.book(&self.world, "auditing", "penalty for missed audits")?;
         for evaluator in self.world.with_role(EVALUATOR) {
             let seat = self.world.people[evaluator].seat()?;
+            if scored.evaluators[seat.place as usize].pool != seat.pool.to_bytes() {
+                continue;
+            }
             self.world.send(0, program.settle_evaluation(job, round_address, &seat.pool, seat.place))?;
         }
         self.journal.book(&self.world, "evaluating", "slashed for a false score")?;
@@ -654,7 +663,7 @@ fn steered(job: &Job, round: &Round) -> String {
 }
 
 /// Work that was asked to stop ends the run as such.
-fn stoppable<T>(work: std::result::Result<T, WorkError>) -> Result<T> {
+pub(crate) fn stoppable<T>(work: std::result::Result<T, WorkError>) -> Result<T> {
     work.map_err(|error| if matches!(error, WorkError::Stopped) { Stopped.into() } else { error.into() })
 }
 

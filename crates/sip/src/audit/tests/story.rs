@@ -36,6 +36,7 @@ struct Tower {
     events: Vec<Event>,
 }
 
+mod second;
 mod updates;
 
 impl Tower {
