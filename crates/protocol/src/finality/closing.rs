@@ -10,6 +10,7 @@ use sip_proof::Sha256;
 use super::{require, seed};
 use crate::{
     Account, Error, Result,
+    attendance::here,
     evaluation::ScoringRun,
     job::Job,
     round::{self, Round},
@@ -78,10 +79,10 @@ impl Round {
     /// Whether everyone of the round was settled.
     pub fn is_settled(&self) -> bool {
         let domains = ((1u16 << self.domain_count.min(8)) - 1) as u8;
-        let auditors = self.auditors.iter().take(self.auditor_count as usize);
-        let evaluators = self.evaluators.iter().take(self.evaluator_count as usize);
-        auditors.into_iter().all(|seat| seat.settled != 0 && seat.vote_slice == 0 && seat.attestation_slice == 0)
-            && evaluators.into_iter().all(|seat| seat.settled != 0)
+        here(self.awaited_auditors, &self.auditors)
+            .all(|(_, seat)| seat.settled != 0 && seat.vote_slice == 0 && seat.attestation_slice == 0)
+            && here(self.awaited_evaluators, &self.evaluators).all(|(_, seat)| seat.settled != 0)
+            && self.settled_absent == self.eligible & !self.committed
             && self.settled_data == domains
             && self.settled_patrons == domains
     }
@@ -141,6 +142,8 @@ mod tests {
         job.parameters.unbonding_slots = 50;
         (round.index, round.status, round.domain_count) = (7, round::FINAL, 3);
         (round.auditor_count, round.evaluator_count) = (2, 1);
+        (round.awaited_auditors, round.awaited_evaluators, round.eligible, round.settled_absent) = (3, 1, 5, 4);
+        round.committed = 1;
         for place in 0..2 {
             round.auditors[place].settled = 1;
         }
@@ -172,6 +175,7 @@ mod tests {
             (&|round| round.auditors[0].vote_slice = 1, Error::StillNeeded),
             (&|round| round.auditors[0].attestation_slice = 1, Error::StillNeeded),
             (&|round| round.evaluators[0].settled = 0, Error::StillNeeded),
+            (&|round| round.settled_absent = 0, Error::StillNeeded),
             (&|round| round.settled_data = 3, Error::StillNeeded),
             (&|round| round.settled_patrons = 6, Error::StillNeeded),
         ] {
