@@ -421,7 +421,8 @@ fn an_evaluator_that_hides_its_score_is_slashed_and_an_absent_one_pays_what_it_w
     assert_eq!(pool(0).evaluations_accepted, 1);
     assert_eq!((pool(1).self_bond, pool(1).evaluations_rejected), (BOND_TOKENS * TOKEN - SLICE / 10, 1));
     // A third of the role's part.
-    let part = (scene.round_state().expected_reward / 10).div_ceil(3);
+    let least = scene.job_state().parameters.penalties.missed_score;
+    let part = (scene.round_state().expected_reward / 10).div_ceil(3).max(least);
     assert_eq!((pool(2).self_bond, pool(2).commission_owed), (BOND_TOKENS * TOKEN - part, 0));
 }
 
