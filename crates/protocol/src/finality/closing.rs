@@ -84,6 +84,7 @@ impl Round {
             (here(self.awaited_auditors, &self.auditors), here(self.awaited_evaluators, &self.evaluators));
         auditors.all(|(_, seat)| seat.settled != 0 && seat.vote_slice == 0 && seat.attestation_slice == 0)
             && evaluators.all(|(_, seat)| seat.settled != 0)
+            && self.settled_absent == self.eligible & !self.committed
             && self.settled_data == domains
             && self.settled_patrons == domains
     }
@@ -145,6 +146,7 @@ mod tests {
         (round.auditor_count, round.evaluator_count) = (3, 2);
         // The place between them was nobody's.
         (round.awaited_auditors, round.awaited_evaluators) = (0b101, 0b10);
+        (round.committed, round.eligible, round.settled_absent) = (1, 0b101, 0b100);
         for place in [0, 2] {
             round.auditors[place].settled = 1;
         }
@@ -176,6 +178,7 @@ mod tests {
             (&|round| round.auditors[0].vote_slice = 1, Error::StillNeeded),
             (&|round| round.auditors[0].attestation_slice = 1, Error::StillNeeded),
             (&|round| round.evaluators[1].settled = 0, Error::StillNeeded),
+            (&|round| round.settled_absent = 0, Error::StillNeeded),
             (&|round| round.settled_data = 3, Error::StillNeeded),
             (&|round| round.settled_patrons = 6, Error::StillNeeded),
         ] {
