@@ -4,7 +4,7 @@ use sip_client::NewPool;
 use sip_client::testing::{Cast, Scene, World, dataset, named};
 use sip_protocol::{
     Error,
-    config::TOKEN,
+    config::{Parameters, TOKEN},
     data::{Dataset, MAX_TOKENS},
     instruction::RegisterDataset,
     job::JobSpec,
@@ -186,7 +186,7 @@ fn a_pool_joins_once_and_in_good_standing() {
     // The least bond is that of the job's creation, whatever later pools may begin with.
     let newcomer = scene.world.operator("newcomer", PoolKind::Trainer);
     let parameters = scene.world.config().parameters;
-    let lower = sip_protocol::config::Parameters { minimum_self_bond: 150 * TOKEN, ..parameters };
+    let lower = Parameters { minimum_self_bond: 150 * TOKEN, ..parameters };
     scene.world.set_parameters(&lower);
     let poor = NewPool { index: 1, self_bond: 150 * TOKEN, ..NewPool::default() };
     let create = program.create_pool(&newcomer.seat.operator, PoolKind::Trainer, &poor);
