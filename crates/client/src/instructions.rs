@@ -746,6 +746,11 @@ impl Program {
         build(self, &SettleSegment {}, accounts)
     }
 
+    /// [`SettleAbsent`].
+    pub fn settle_absent(&self, job: &Address, round: &Address, pool: &Address, place: u8) -> Instruction {
+        build(self, &SettleAbsent { place }, self.settled(job, round, pool))
+    }
+
     /// [`SettleAudit`].
     pub fn settle_audit(&self, job: &Address, round: &Address, pool: &Address, place: u8) -> Instruction {
         build(self, &SettleAudit { place }, self.settled(job, round, pool))

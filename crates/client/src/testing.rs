@@ -823,6 +823,8 @@ impl Scene {
         for trainer in &self.trainers {
             if state.committed & (1 << trainer.seat.place) != 0 {
                 instructions.push(program.settle_segment(&job, &round, &trainer.seat.pool));
+            } else if state.trainers[usize::from(trainer.seat.place)] == trainer.seat.pool.to_bytes() {
+                instructions.push(program.settle_absent(&job, &round, &trainer.seat.pool, trainer.seat.place));
             }
         }
         for auditor in &self.auditors {

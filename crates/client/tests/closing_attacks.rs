@@ -307,6 +307,7 @@ fn an_accusation_that_waits_to_be_opened_keeps_all_of_a_round_that_came_to_nothi
     scene.crank_refused(instructions[1].clone(), Error::StillNeeded);
     let claim = finder.claim_instruction(&scene);
     scene.crank(claim);
+    scene.capture_seed();
     for instruction in instructions {
         scene.crank(instruction);
     }
@@ -340,6 +341,57 @@ fn nobody_keeps_anothers_rent_by_leaving_its_own_part_unsettled() {
         }
         scene.crank(instruction);
     }
+    assert!(!is_there(&scene, &first));
+}
+
+#[test]
+fn a_place_that_nobody_held_keeps_no_round_on_chain() {
+    let mut scene = Scene::new();
+    let gone = scene.evaluators.remove(0);
+    let leave = scene.world.program.leave_job(&gone.seat, &scene.job);
+    scene.world.send(&[leave], &[&gone.key]);
+    scene.whole_round(&scores(5_000_000));
+    scene.finalise_all();
+    let first = scene.round();
+    let state: Round = scene.world.state(&first);
+    assert_eq!((state.evaluator_count, state.awaited_evaluators), (3, 0b110));
+    scene.settle_round(&first);
+    scene.whole_round(&scores(4_000_000));
+    scene.finalise_all();
+    let slots = unbonding(&scene);
+    scene.world.advance(slots);
+    for instruction in scene.reclaim_instructions(&first) {
+        scene.crank(instruction);
+    }
+    assert!(!is_there(&scene, &first));
+}
+
+#[test]
+fn compensation_that_nobody_collects_is_insured_when_its_round_closes() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    scene.to_scored(&[scores(5_000_000); 3]);
+    let first = scene.round();
+    let accuser = Accuser::new(&mut scene, "accuser", &first, 1);
+    accuser.commit(&mut scene);
+    accuser.open(&mut scene);
+    accuser.win(&mut scene);
+    scene.advance_to(scene.world.state::<Round>(&first).final_slot());
+    scene.capture_seed();
+    scene.settle_round(&first);
+    let left = scene.world.state::<Round>(&first).uncollected().expect("a balance");
+    assert!(left > 0);
+    let slots = unbonding(&scene);
+    scene.world.advance(slots);
+    let claim = accuser.claim_instruction(&scene);
+    scene.crank(claim);
+    let before = scene.world.config().buckets.insurance;
+    for instruction in scene.reclaim_instructions(&first) {
+        scene.crank(instruction);
+    }
+    assert_eq!(scene.world.config().buckets.insurance, before + left);
     assert!(!is_there(&scene, &first));
 }
 

@@ -175,7 +175,8 @@ impl<'a> Closing<'a> {
             }
         }
         let expected = round.awaited_auditors & !round.excluded_auditors(job);
-        let is_complete = is_attested && revealed & expected == expected;
+        // Where nobody committed there is nothing to draw.
+        let is_complete = seen == 0 || is_attested && revealed & expected == expected;
         if !is_complete && slot < round.audit_deadline_slot {
             return Err(Error::TooEarly);
         }

@@ -250,7 +250,8 @@ fn mixed(scores: &[u32; MAX_DOMAINS], mixture_bps: &[u16; MAX_DOMAINS]) -> u32 {
 /// quality. The caller draws the round's reward.
 ///
 /// The improvement compares the previous round's and this round's scores under this round's mixture, so that a change of
-/// the mixture alone is no improvement; [`crate::quality`] judges it. The first scored round has quality 1; a round that nobody scored has quality 0.
+/// the mixture alone is no improvement; [`crate::quality`] judges it. The first scored round has quality 1. A round without
+/// a score that stands is void.
 #[inline(always)]
 pub fn tally(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
@@ -266,21 +267,22 @@ pub fn tally(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
     }
     round.note_votes(job, slot);
     round.note_scores(job, slot);
-    let domains = round.domain_count as usize;
-    if let Some(medians) = medians(round) {
-        round.scores = medians;
-        judge(round, domains, job.parameters.score_tolerance)?;
-        round.score = mixed(&round.scores, &round.mixture_bps);
-        if job.last_score == 0 {
-            round.quality = QUALITY_ONE;
-        } else {
-            let before = mixed(&job.last_scores, &round.mixture_bps);
-            let improvement = before.saturating_sub(round.score);
-            round.quality = job.fit.judge(improvement);
-        }
-        job.last_scores = round.scores;
-        job.last_score = round.score;
+    let Some(medians) = medians(round) else {
+        round.void_without_score(job);
+        return Ok(());
+    };
+    round.scores = medians;
+    judge(round, round.domain_count as usize, job.parameters.score_tolerance)?;
+    round.score = mixed(&round.scores, &round.mixture_bps);
+    if job.last_score == 0 {
+        round.quality = QUALITY_ONE;
+    } else {
+        let before = mixed(&job.last_scores, &round.mixture_bps);
+        let improvement = before.saturating_sub(round.score);
+        round.quality = job.fit.judge(improvement);
     }
+    job.last_scores = round.scores;
+    job.last_score = round.score;
     round.status = round::SCORED;
     round.scored_slot = slot;
     job.rounds_scored = job.rounds_scored.checked_add(1).ok_or(Error::Overflow)?;

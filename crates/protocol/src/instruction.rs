@@ -461,6 +461,17 @@ instructions! {
     /// - the round is final or void; segment, round, job and pool belong together; once
     SettleSegment = 28 {}
 
+    /// Charges a trainer that the round awaited and that committed nothing.
+    ///
+    /// Accounts: [writable] config · job · [writable] round · [writable] pool.
+    ///
+    /// - the round is final or void and beyond challenge, and of this job; the pool held the place when it was opened; once
+    /// - it costs the row `missed_segment`, and no less than the seat's part of what the round could expect ([`crate::attendance`])
+    SettleAbsent = 120 {
+        /// The trainer's place.
+        place: u8,
+    }
+
     /// Settles an auditor's part in a round.
     ///
     /// Accounts: [writable] config · job · [writable] round · [writable] auditor's pool.

@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     Address, Error, Header, Result, account,
-    attendance::here,
+    attendance::{expected_reward, here},
     finality::Standing,
     job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, bit},
     pool::PoolKind,
@@ -26,7 +26,7 @@ pub const CLOSED: u8 = 3;
 pub const AGGREGATED: u8 = 4;
 /// Scored.
 pub const SCORED: u8 = 5;
-/// Nothing came of it: no segment accepted, no majority, or undone by a conviction. Pays no reward.
+/// Nothing came of it: no segment accepted, no majority, no score, or undone by a conviction. Pays no reward.
 pub const VOID: u8 = 6;
 /// Nothing can undo it any more; everyone is settled.
 pub const FINAL: u8 = 7;
@@ -207,7 +207,7 @@ pub struct Round {
     pub seed_status: u8,
     /// Whether a conviction undid it: 1, else 0.
     pub is_undone: u8,
-    /// The status that it had then; else 0.
+    /// The status that it had then, or when no score of it stood; else 0.
     pub void_from: u8,
     /// Always 0.
     pub unused: u8,
@@ -239,9 +239,11 @@ pub struct Round {
     pub awaited_auditors: u16,
     /// Evaluators by place that were awaited when it was opened.
     pub awaited_evaluators: u16,
+    /// What it could expect to draw, base units: see [`crate::attendance`].
+    pub expected_reward: u64,
 }
 
-account!(Round, Round, 6768, liabilities: |round| round.uncollected());
+account!(Round, Round, 6776, liabilities: |round| round.uncollected());
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
@@ -298,6 +300,7 @@ impl Round {
             }
         }
         (job.struck_trainers, job.struck_auditors) = (0, 0);
+        self.expected_reward = expected_reward(job);
         self.parent = job.chain.head();
         self.before = Standing::of(job);
         self.audit_rate = if job.chain.is_seed_missed != 0 { u32::MAX } else { job.spec.audit_rate };
@@ -415,6 +418,17 @@ impl Round {
     pub(crate) fn void(&mut self, job: &mut Job) {
         self.status = VOID;
         job.round_live = 0;
+    }
+
+    /// Ends a round of whose next base no score stands: nobody knows what its work is worth. The next round repeats it from the same base,
+    /// and it is not one of the job's scored rounds.
+    pub(crate) fn void_without_score(&mut self, job: &mut Job) {
+        if job.chain.cut(self.index) {
+            self.before.restore(job);
+            job.base_root = self.base_root;
+        }
+        self.void_from = self.status;
+        self.void(job);
     }
 
     /// Ends a round whose vote found no majority by its deadline.

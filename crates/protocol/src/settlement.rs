@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     data::Dataset,
     evaluation,
-    job::Job,
+    job::{Job, bit},
     penalties::{Convicted, Offence},
     pool::{Pool, Stakes},
     round::{self, QUALITY_ONE, Round},
@@ -142,6 +142,8 @@ impl Settlement<'_> {
         }
         let ended_unclosed = self.round.ended_unclosed();
         let is_final = self.round.status == round::FINAL;
+        // Who was convicted has paid more, and could do nothing more.
+        let missed_audit = if self.pool.is_convicted() { 0 } else { self.round.missed_audit(self.job, place)? };
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         let is_settled = seat.settled != 0;
@@ -183,8 +185,7 @@ impl Settlement<'_> {
         let missed = missed_draws + missed_attestations;
         self.pool.audits_missed = self.pool.audits_missed.saturating_add(missed as u32);
         let penalties = &self.job.parameters.penalties;
-        let mut penalty = penalties.charge(Offence::MissedDraw, missed_draws)?;
-        penalty = int::add(penalty, penalties.charge(Offence::MissedAttestation, missed_attestations)?)?;
+        let mut penalty = int::add(missed_audit, penalties.charge(Offence::MissedAttestation, missed_attestations)?)?;
         penalty = int::add(penalty, penalties.charge(Offence::MisattestedSegment, seat.refuted as u64)?)?;
         let claim = Claim {
             role_bps: self.job.parameters.auditors_bps,
@@ -197,8 +198,28 @@ impl Settlement<'_> {
         self.apply(&claim)
     }
 
+    /// Settles a trainer that was awaited and committed nothing.
+    pub fn absent(&mut self, place: u8) -> Result<Settled> {
+        self.begin()?;
+        let here = bit(place);
+        if self.round.eligible & !self.round.committed & here == 0 {
+            return Err(Error::WrongPlace);
+        }
+        if self.round.settled_absent & here != 0 {
+            return Err(Error::AlreadySettled);
+        }
+        self.round.settled_absent |= here;
+        let cost = if self.pool.is_convicted() { 0 } else { self.round.missed_segment(self.job)? };
+        self.charge(cost)
+    }
+
+    fn charge(&mut self, amount: u64) -> Result<Settled> {
+        let taken = self.pool.charge(amount, self.slot)?;
+        Ok(Settled { paid: 0, charged: self.config.insure_penalty(&taken)? })
+    }
+
     /// Settles an evaluator: Q is 1 within the tolerance; an evaluator that was off or did not reveal what it committed
-    /// is slashed into the insurance; one that never committed gets nothing.
+    /// is slashed into the insurance; one that never committed is charged for its absence, and where no score stands so is one that hid it.
     pub fn evaluation(&mut self, place: u8) -> Result<Settled> {
         self.begin()?;
         if place >= self.round.evaluator_count {
@@ -206,7 +227,13 @@ impl Settlement<'_> {
         }
         // Before the tally nobody can be said to have hidden a score.
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
-        let is_tallied = self.round.status == round::FINAL || self.round.void_from == round::SCORED;
+        let is_scoreless = self.round.is_scoreless();
+        let is_tallied = is_scoreless || self.round.status == round::FINAL || self.round.void_from == round::SCORED;
+        let status = self.round.evaluators.get(place as usize).ok_or(Error::WrongPlace)?.status;
+        let missed_score = match is_tallied && !self.pool.is_convicted() {
+            true => self.round.missed_score(self.job, status)?,
+            false => 0,
+        };
         let seat = self.round.evaluators.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         if seat.settled != 0 {
             return Err(Error::AlreadySettled);
@@ -220,12 +247,17 @@ impl Settlement<'_> {
             self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
             let claim = Convicted { slice: &mut slice, made_slot: seat.committed_slot, slot: self.slot };
             let taken = self.pool.fine(&self.job.parameters.penalties, Offence::FalseScore, claim)?;
-            return Ok(Settled { paid: 0, charged: self.config.insure_penalty(&taken)? });
+            let charged = self.config.insure_penalty(&taken)?;
+            let missed = self.charge(missed_score)?;
+            return Ok(Settled { paid: 0, charged: int::add(charged, missed.charged)? });
         }
         self.pool.release(&mut slice);
         match seat.status {
             _ if !is_tallied => Ok(Settled::default()),
-            evaluation::ABSENT => Ok(Settled::default()),
+            evaluation::ABSENT => {
+                self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
+                self.charge(missed_score)
+            }
             evaluation::CONVICTED => {
                 // Its dispute has slashed it.
                 self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);

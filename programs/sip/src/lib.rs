@@ -85,6 +85,7 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         RevealScore::TAG => evaluation::reveal_score::process(program, accounts, data),
         Tally::TAG => evaluation::tally::process(program, accounts, data),
         SettleSegment::TAG => settlement::settle_segment::process(program, accounts, data),
+        SettleAbsent::TAG => settlement::settle_absent::process(program, accounts, data),
         SettleAudit::TAG => settlement::settle_audit::process(program, accounts, data),
         SettleEvaluation::TAG => settlement::settle_evaluation::process(program, accounts, data),
         SettleData::TAG => settlement::settle_data::process(program, accounts, data),

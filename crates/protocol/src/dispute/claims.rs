@@ -345,7 +345,13 @@ mod tests {
         job.parameters = Parameters::DEFAULT;
         (round.status, round.reward, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
         round.auditor_stake = 2_000 * TOKEN;
-        let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, own_stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };
+        let seat = AuditorSeat {
+            revealed: 1,
+            vote: [1; 32],
+            stake: 1_000 * TOKEN,
+            own_stake: 1_000 * TOKEN,
+            ..AuditorSeat::zeroed()
+        };
         round.auditors[..2].fill(seat);
         let mut paid = 0;
         for place in 0..2 {

@@ -131,7 +131,7 @@ impl Standing {
         }
     }
 
-    fn restore(&self, job: &mut Job) {
+    pub(crate) fn restore(&self, job: &mut Job) {
         job.last_scores = self.last_scores;
         job.last_score = self.last_score;
         job.rounds_scored = self.rounds_scored;

@@ -70,7 +70,10 @@ impl World {
         let mut config = Config::zeroed();
         let penalties = Penalties {
             late_segment: TOKEN,
+            missed_segment: TOKEN,
             missed_draw: TOKEN,
+            missed_vote: TOKEN,
+            missed_score: TOKEN,
             missed_attestation: TOKEN,
             misattested_segment: TOKEN,
             amended_segment: TOKEN,

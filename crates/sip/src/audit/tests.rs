@@ -1,5 +1,6 @@
 //! A watchtower that is killed between any two moves convicts all the same.
 
+mod closed;
 mod story;
 
 use super::claim::Claim;

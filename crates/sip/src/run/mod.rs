@@ -217,7 +217,7 @@ impl Run {
     }
 
     /// Saves ledger, base and journal, the journal last: it says that the others are there.
-    fn save(&mut self) -> Result<()> {
+    pub(crate) fn save(&mut self) -> Result<()> {
         let rounds = self.journal.rounds_done;
         self.base.save(&self.store.base(rounds))?;
         for (place, update) in &self.applied {

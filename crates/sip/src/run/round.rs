@@ -552,6 +552,14 @@ impl Run {
             self.world.send(0, program.settle_segment(job, round_address, &pool))?;
             rewards.push(held(&self.world)?.saturating_sub(before));
         }
+        for trainer in self.world.with_role(TRAINER) {
+            let Ok(seat) = self.world.people[trainer].seat() else { continue };
+            let place = usize::from(seat.place);
+            let is_awaited = scored.eligible & !scored.committed & !scored.settled_absent & (1 << place) != 0;
+            if is_awaited && scored.trainers[place] == seat.pool.to_bytes() {
+                self.world.send(0, program.settle_absent(job, round_address, &seat.pool, seat.place))?;
+            }
+        }
         self.journal.book(&self.world, "training", "penalty for late work")?;
         for auditor in self.world.with_role(AUDITOR) {
             let seat = self.world.people[auditor].seat()?;
