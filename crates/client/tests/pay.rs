@@ -175,6 +175,31 @@ fn patrons_are_paid_for_what_was_there_when_the_round_was_opened() {
     scene.world.send(&[program.claim_rewards(&leaver.pubkey(), &from)], &[&leaver]);
 }
 
+/// The stated bound for patrons: who comes after the opening takes no more than the part of its stake that is active when the pay comes.
+#[test]
+fn who_comes_to_a_domain_after_the_opening_takes_at_most_its_active_part() {
+    let mut scene = Scene::new();
+    let (program, job) = (scene.world.program, scene.job);
+    let pool = program.attention_pool(&job, 0);
+    scene.to_committed();
+    let whale = scene.world.wallet("whale");
+    let before = scene.pool_state(&pool).shares - SEED_SHARES;
+    scene.world.send(&[program.deposit(&whale.pubkey(), &pool, 90_000 * TOKEN, 0)], &[&whale]);
+    let deposited = scene.world.ledger.slot();
+    scene.to_closed();
+    scene.to_aggregated();
+    scene.to_scored(&[scores(5_000_000); 3]);
+    scene.finalise_all();
+    scene.crank(program.activate(&pool, &whale.pubkey()));
+    let round = scene.round();
+    scene.crank(program.settle_patrons(&job, &round, 0));
+    let passed = (scene.world.ledger.slot() - deposited) as u128;
+    let active = 90_000 * TOKEN as u128 * passed / scene.world.config().parameters.activation_slots as u128;
+    let most = scene.pool_state(&pool).rewards_owed as u128 * active / (active + before as u128);
+    let taken = claimable(&scene, &pool, &whale) as u128;
+    assert!(taken > 0 && taken <= most + 1, "{taken} of at most {most}");
+}
+
 /// The stated bound: who left less than a cohort before the commitment is paid too; who left earlier is not.
 #[test]
 fn who_left_a_cohort_before_the_commitment_takes_nothing() {

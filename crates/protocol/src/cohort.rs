@@ -2,7 +2,8 @@
 //!
 //! Pay comes long after its work. It is spread evenly over the shares that are in the pool when it comes and those that left since the work was
 //! done. Who leaves within the same time is a *cohort*: an index of its own says what a share of it earns after it has left. Stake that comes
-//! in takes no part: it has to wait ([`Pool::waiting_slots`]) until everything is paid that was committed before.
+//! into an operator's pool takes no part: it has to wait ([`Pool::waiting_slots`]) until everything is paid that was committed before. In an
+//! attention pool, where stake steers as soon as it is active, it takes part as far as it is active when the pay comes.
 //!
 //! Invariants: what cohorts can still collect is part of the pool's `rewards_owed`; a share is paid once for a piece of work; who leaves up to one
 //! [`Pool::cohort_slots`] before the work is paid for it too (its stake answers for it as long as it is on its way out), nobody else is.
@@ -55,7 +56,7 @@ impl Pool {
     }
 
     /// Slots from a deposit in which nothing of it becomes active: until all work is paid that was committed before, and no share can
-    /// be in the pool that left with a cohort which is paid for the same work. None in a pool that works for no job.
+    /// be in the pool that left with a cohort which is paid for the same work. None in a pool that works for no job, as an attention pool never does.
     pub fn waiting_slots(&self) -> u64 {
         if self.exposure_slots == 0 { 0 } else { self.exposure_slots.saturating_add(self.cohort_slots()) }
     }

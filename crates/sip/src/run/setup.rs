@@ -9,7 +9,7 @@ use sip_protocol::config::{CAP, Parameters, TOKEN};
 use sip_protocol::emission::{ONE, Schedule};
 use sip_protocol::instruction::RegisterDataset;
 use sip_protocol::job::JobSpec;
-use sip_protocol::pool::{Pool, PoolKind};
+use sip_protocol::pool::PoolKind;
 use sip_protocol::setting::{Side, attention_number};
 use solana_address::Address;
 use solana_keypair::Keypair;
@@ -306,15 +306,6 @@ fn activate(world: &mut World, settings: &Settings, job: &Address) -> Result<()>
     Ok(())
 }
 
-/// Lets new stake become active: nothing of it is before all work is paid that was done earlier.
-fn await_activation(world: &mut World, patron: usize, address: &Address) -> Result<()> {
-    let pool: Pool = world.read(address)?;
-    world.ledger.advance_slots(parameters().activation_slots.max(pool.waiting_slots()))?;
-    let activate = world.program.activate(address, &world.people[patron].wallet());
-    world.send(patron, activate)?;
-    Ok(())
-}
-
 /// The last patron moves its attention from the last domain to the one before.
 pub(crate) fn move_attention(world: &mut World, settings: &Settings) -> Result<Option<String>> {
     let domains = settings.domains.len() as u32;
@@ -323,7 +314,8 @@ pub(crate) fn move_attention(world: &mut World, settings: &Settings) -> Result<O
     let (from, to) = (program.attention_pool(&job, domains - 1), program.attention_pool(&job, domains - 2));
     let position: sip_protocol::position::Position = world.read(&program.position(&from, &wallet))?;
     world.send(patron, program.move_attention(&wallet, &from, &to, position.shares, 1))?;
-    await_activation(world, patron, &to)?;
+    world.ledger.advance_slots(parameters().activation_slots)?;
+    world.send(patron, program.activate(&to, &wallet))?;
     let name = |domain: u32| settings.domains[domain as usize].name.clone();
     Ok(Some(format!(
         "{} moves {} SIP of attention from {} to {}, which counts from the next round on",
@@ -340,7 +332,8 @@ pub(crate) fn lean(world: &mut World) -> Result<Option<String>> {
     let (program, wallet) = (world.program, world.people[patron].wallet());
     let pool = program.attention_pool(&job_address(world), attention_number(0, Side::Up));
     world.send(patron, program.deposit(&wallet, &pool, ATTENTION, 1))?;
-    await_activation(world, patron, &pool)?;
+    world.ledger.advance_slots(parameters().activation_slots)?;
+    world.send(patron, program.activate(&pool, &wallet))?;
     Ok(Some(format!(
         "{} stakes {} SIP on a higher learning rate, which counts from the next round on",
         world.people[patron].name,

@@ -24,15 +24,12 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut job = guard::load_mut::<Job>(program, job)?;
     let slot = guard::slot()?;
     config.require_running(slot)?;
-    let exposure_slots = job.spec.exposure_slots(&job.parameters);
     let mut weights = [0u64; MAX_ATTENTION_POOLS];
     for (place, number) in job.spec.attention_numbers().enumerate() {
         let mut pool = guard::load_mut::<Pool>(program, pools.get_mut(place).ok_or(Error::MissingAccount)?)?;
         pool.require_kind(PoolKind::Attention)?;
         guard::related(pool.scope == job.address && pool.index == number)?;
         *weights.get_mut(number as usize).ok_or(Error::WrongPlace)? = pool.take_snapshot(slot)?;
-        // From now on new stake waits until the pay of this round is out.
-        pool.expose(exposure_slots);
     }
     let snapshot = job.spec.snapshot(&weights)?;
     let seeds: [&[u8]; 3] = [seed::ROUND, &job.address, &job.next_round.to_le_bytes()];
