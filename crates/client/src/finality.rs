@@ -151,7 +151,7 @@ impl Program {
 
     /// [`UndoRound`].
     pub fn undo_round(&self, job: &Address, round: &Address) -> Instruction {
-        build(self, &UndoRound {}, vec![readable(self.config()), writable(*job), writable(*round)])
+        build(self, &UndoRound {}, vec![writable(*job), writable(*round)])
     }
 
     /// [`CaptureSeed`].

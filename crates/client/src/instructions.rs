@@ -450,6 +450,30 @@ impl Program {
         )
     }
 
+    /// [`JoinJob`] with a part of the pool's stake, basis points, in the place that `displaced` loses.
+    pub fn take_seat(
+        &self,
+        operator: &Address,
+        job: &Address,
+        pool: &Address,
+        displaced: &Address,
+        allotted_bps: u16,
+    ) -> Instruction {
+        let mut instruction = self.join_job_with(operator, job, pool, allotted_bps);
+        instruction.accounts.push(writable(*displaced));
+        instruction
+    }
+
+    /// [`LeaveJob`].
+    pub fn leave_job(&self, seat: &Seat, job: &Address) -> Instruction {
+        build(self, &LeaveJob { place: seat.place }, vec![signer(&seat.operator), writable(*job), writable(seat.pool)])
+    }
+
+    /// [`CheckSeat`].
+    pub fn check_seat(&self, job: &Address, pool: &Address, place: u8) -> Instruction {
+        build(self, &CheckSeat { place }, vec![writable(*job), readable(*pool)])
+    }
+
     /// [`AllotStake`].
     pub fn allot_stake(&self, seat: &Seat, job: &Address, allotted_bps: u16) -> Instruction {
         build(
@@ -720,6 +744,11 @@ impl Program {
             writable(*pool),
         ];
         build(self, &SettleSegment {}, accounts)
+    }
+
+    /// [`SettleAbsent`].
+    pub fn settle_absent(&self, job: &Address, round: &Address, pool: &Address, place: u8) -> Instruction {
+        build(self, &SettleAbsent { place }, self.settled(job, round, pool))
     }
 
     /// [`SettleAudit`].

@@ -5,6 +5,7 @@
 //! are decoded by [`sip_protocol::Account::decode`]; [`liabilities`] adds up what a set of accounts says that the vault owes.
 
 mod address;
+mod archive;
 mod dispute;
 mod finality;
 mod instructions;
@@ -17,6 +18,7 @@ pub mod testing;
 pub use address::{
     ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
 };
+pub use archive::{HistoryError, check_history};
 pub use dispute::{
     Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, UpdateGraph, VoteAccusation,
     after_move,

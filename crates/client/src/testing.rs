@@ -38,6 +38,8 @@ pub const BOND_TOKENS: u64 = 2_000;
 pub const SLICE_TOKENS: u64 = 100;
 /// [`SLICE_TOKENS`], base units.
 pub const SLICE: u64 = SLICE_TOKENS * TOKEN;
+/// Most that a round of the usual scene draws, base units: as much as a slice outweighs (`Job::initialise`).
+pub const ROUND_REWARD: u64 = 54 * TOKEN;
 /// The usual scene's parameters: the default, but the least own bond is one slice.
 pub const PARAMETERS: Parameters = Parameters { minimum_self_bond: SLICE_TOKENS * TOKEN, ..Parameters::DEFAULT };
 /// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.
@@ -288,7 +290,7 @@ impl Default for Cast {
             init_node_count: 10,
             settings: [Setting::default(); MAX_SETTINGS],
             slice: SLICE_TOKENS * TOKEN,
-            round_reward: Parameters::DEFAULT.round_reward,
+            round_reward: ROUND_REWARD,
             ..JobSpec::default()
         };
         Cast { trainers: 3, auditors: 2, evaluators: 3, spec, parameters: PARAMETERS, schedule: SCHEDULE }
@@ -340,7 +342,16 @@ impl Scene {
         }
         let creator = world.authority.insecure_clone();
         let job = program.job(&creator.pubkey(), 0);
-        let spec = JobSpec { round_reward: cast.spec.round_reward.min(cast.parameters.round_reward), ..cast.spec };
+        // As much as the parameters allow and the slices outweigh.
+        let outweighed =
+            ROUND_REWARD as u128 * 2 * cast.spec.slice as u128 / SLICE as u128 / cast.spec.lookahead as u128;
+        let most = cast
+            .spec
+            .round_reward
+            .min(cast.parameters.round_reward)
+            .min(outweighed as u64)
+            .min(cast.spec.slice / 10 * 9);
+        let spec = JobSpec { round_reward: most, ..cast.spec };
         let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &spec, &datasets)];
         instructions
             .extend(cast.spec.attention_numbers().map(|n| program.create_attention_pool(&creator.pubkey(), &job, n)));
@@ -488,6 +499,17 @@ impl Scene {
         let key = self.trainers[trainer].key.insecure_clone();
         self.world.send(&[instruction], &[&key]);
         self.segment(trainer)
+    }
+
+    /// Whether the last round awaits an operator and it may act in it.
+    pub fn is_awaited(&self, kind: PoolKind, operator: &Operator) -> bool {
+        let (round, job, place) = (self.round_state(), self.job_state(), operator.seat.place);
+        let excluded = match kind {
+            PoolKind::Trainer => round.excluded_trainers(&job),
+            PoolKind::Auditor => round.excluded_auditors(&job),
+            _ => 0,
+        };
+        round.require_holder(kind, place, operator.seat.pool.as_array()).is_ok() && excluded & (1 << place) == 0
     }
 
     /// Ends the commitments.
@@ -688,7 +710,7 @@ impl Scene {
     pub fn to_committed(&mut self) {
         self.open_round();
         for trainer in 0..self.trainers.len() {
-            if !self.job_state().is_excluded(self.trainers[trainer].seat.place) {
+            if self.is_awaited(PoolKind::Trainer, &self.trainers[trainer]) {
                 self.commit(trainer);
             }
         }
@@ -699,7 +721,9 @@ impl Scene {
     pub fn to_closed(&mut self) {
         let rate = self.job_state().spec.audit_rate;
         for auditor in 0..self.auditors.len() {
-            self.reveal(auditor);
+            if self.is_awaited(PoolKind::Auditor, &self.auditors[auditor]) {
+                self.reveal(auditor);
+            }
         }
         for trainer in 0..self.trainers.len() {
             let address = self.segment(trainer);
@@ -708,6 +732,9 @@ impl Scene {
             }
             for auditor in 0..self.auditors.len() {
                 let seat = self.round_state().auditors[auditor];
+                if seat.revealed == 0 {
+                    continue;
+                }
                 let segment: Segment = self.world.state(&address);
                 if segment.status == sip_protocol::segment::COMMITTED
                     && segment.is_drawn::<HostSha256>(address.as_array(), &seat, rate)
@@ -724,7 +751,8 @@ impl Scene {
     pub fn to_aggregated(&mut self) {
         let root = named(&format!("base {}", self.round_state().index));
         for auditor in 0..self.auditors.len() {
-            if self.round_state().status == sip_protocol::round::CLOSED {
+            let state = self.round_state();
+            if state.status == sip_protocol::round::CLOSED && state.auditors[auditor].revealed != 0 {
                 self.vote(auditor, &root);
             }
         }
@@ -800,12 +828,20 @@ impl Scene {
         for trainer in &self.trainers {
             if state.committed & (1 << trainer.seat.place) != 0 {
                 instructions.push(program.settle_segment(&job, &round, &trainer.seat.pool));
+            } else if state.trainers[usize::from(trainer.seat.place)] == trainer.seat.pool.to_bytes() {
+                instructions.push(program.settle_absent(&job, &round, &trainer.seat.pool, trainer.seat.place));
             }
         }
         for auditor in &self.auditors {
+            if state.auditors[usize::from(auditor.seat.place)].pool != auditor.seat.pool.to_bytes() {
+                continue;
+            }
             instructions.push(program.settle_audit(&job, &round, &auditor.seat.pool, auditor.seat.place));
         }
         for evaluator in &self.evaluators {
+            if state.evaluators[usize::from(evaluator.seat.place)].pool != evaluator.seat.pool.to_bytes() {
+                continue;
+            }
             instructions.push(program.settle_evaluation(&job, &round, &evaluator.seat.pool, evaluator.seat.place));
         }
         for domain in 0..state.domain_count {

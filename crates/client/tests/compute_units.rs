@@ -56,6 +56,23 @@ impl Table {
     }
 }
 
+/// Each segment that a second draw may select costs its vote one hash.
+#[test]
+fn a_vote_with_a_second_draw_and_its_attestation_stay_within_their_budgets() {
+    let mut cast = Cast::default();
+    (cast.spec.audit_rate, cast.spec.second_audit_rate) = (0, u32::MAX);
+    let mut scene = Scene::with(&cast);
+    scene.to_committed();
+    scene.to_closed();
+    let key = scene.auditors[0].key.insecure_clone();
+    let mut table = Table(Vec::new());
+    let vote = scene.vote_instruction(0, &named("base"));
+    table.run(&mut scene.world, "vote_base (3 segments)", 2_100, vote, &key);
+    let attest = scene.attest_second_instruction(0, 1, &named("replay"));
+    table.run(&mut scene.world, "attest_second", 1_000, attest, &key);
+    table.check();
+}
+
 #[test]
 fn every_instruction_stays_within_its_budget() {
     let mut table = Table(Vec::new());
@@ -134,12 +151,14 @@ fn every_instruction_stays_within_its_budget() {
     table.run(
         &mut scene.world,
         "join_job",
-        800,
+        1_000,
         program.join_job_with(&seat.operator, &another, &seat.pool, 0),
         &trainer,
     );
     let allot = program.allot_stake(&seat, &scene.job, 10_000);
     table.run(&mut scene.world, "allot_stake", 400, allot, &trainer);
+    let leave = program.leave_job(&sip_client::Seat { place: 0, ..seat }, &another);
+    table.run(&mut scene.world, "leave_job", 500, leave, &trainer);
 
     let job = scene.job;
     table.run(&mut scene.world, "open_round (3 domains)", 9_500, program.open_round(&key, &job, 0, 3), &authority);
@@ -168,7 +187,7 @@ fn every_instruction_stays_within_its_budget() {
     scene.show(0, 2);
     (0..3).for_each(|trainer| scene.show(1, trainer));
     let vote = scene.vote_instruction(0, &named("base"));
-    table.run(&mut scene.world, "vote_base", 1_400, vote, &auditor_key);
+    table.run(&mut scene.world, "vote_base", 1_500, vote, &auditor_key);
     scene.vote(1, &named("base"));
     assert_eq!(scene.round_state().status, round::AGGREGATED);
     let evaluator = scene.evaluators[0].key.insecure_clone();
@@ -282,7 +301,7 @@ fn every_instruction_of_money_stays_within_its_budget() {
         let receipt = world.ledger.send(&[migrate], &authority, &[&authority]).unwrap();
         (receipt.compute_units, receipt.transaction_bytes)
     };
-    table.0.push(("migrate_account", units, 700, bytes));
+    table.0.push(("migrate_account", units, 1_300, bytes));
     table.check();
 }
 
@@ -578,7 +597,7 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
         hall.scene.crank(program.time_out(&dispute));
     }
     let resolve = hall.resolve_instruction(&vote, 0);
-    table.run(&mut hall.scene.world, "resolve_auditor_dispute", 3_400, resolve, &challenger);
+    table.run(&mut hall.scene.world, "resolve_auditor_dispute", 3_800, resolve, &challenger);
     let resolve = program.resolve_genesis_dispute(&challenger.pubkey(), &hall.scene.job);
     table.run(&mut hall.scene.world, "resolve_genesis_dispute", 2_200, resolve, &challenger);
 

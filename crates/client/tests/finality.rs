@@ -80,7 +80,8 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     let undo = scene.world.program.undo_round(&scene.job, &first);
     scene.crank_refused(undo, Error::NotOrphaned);
 
-    // What the honest ones would have earned comes out of the insurance; the liar earns nothing, not even where it did not lie.
+    // What is left of the liar's slice pays for the honest work in the round of the lie, and nothing else does for any of the three; the
+    // liar earns nothing, not even where it did not lie.
     let insured = scene.world.config().buckets.insurance;
     let bucket = scene.world.config().buckets.operator_rewards;
     for index in 0..3 {
@@ -90,17 +91,18 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     }
     let config = scene.world.config();
     assert_eq!(config.buckets.operator_rewards, bucket);
-    let paid: u64 = (0..3).map(|index| round(&scene, index).1.paid).sum();
-    assert!(paid > 0);
+    let [first, second, third] = [0, 1, 2].map(|index| round(&scene, index).1);
+    assert_eq!(first.compensation, (SLICE / 2 - SLICE / 2 / 10).min(first.reward));
+    assert!(first.paid > 0 && first.paid <= first.compensation);
+    assert_eq!([second, third].map(|round| (round.compensation, round.paid)), [(0, 0); 2]);
     // Its auditors attested the false segment, and are charged for that what their part of the round does not cover.
     let charged: u64 =
         scene.auditors.iter().map(|a| BOND_TOKENS * TOKEN - scene.pool_state(&a.seat.pool).self_bond).sum();
     assert!(charged > 0);
-    assert_eq!(config.buckets.insurance, insured + charged - paid);
-    // The slash, less the bounty and the tenth that is burned, is all that there is to pay from here.
+    assert_eq!(config.buckets.insurance, insured + charged);
+    // The rest of the slash, less the bounty and the tenth that is burned, is insured.
     let rest = SLICE / 2 + (before.assets - scene.pool_state(&liar).assets);
-    assert_eq!((config.condemned, insured), (rest / 10, rest - rest / 10));
-    assert!(config.buckets.insurance <= charged);
+    assert_eq!((config.condemned, insured), (rest / 10, rest - rest / 10 - first.compensation));
     assert_eq!(scene.pool_state(&liar).commission_owed, 0);
 
     // The job goes on.
@@ -140,7 +142,7 @@ fn what_the_job_remembers_of_its_curve_is_the_chains_and_no_round_without_a_resu
 
 #[test]
 fn honest_work_in_an_undone_round_earns_what_the_round_would_have_paid() {
-    // Little to pay, so that the insurance covers it.
+    // Little to pay, so that what is left of a slice covers it.
     let parameters = Parameters { round_reward: 40 * TOKEN, ..PARAMETERS };
     let mut scene = Scene::with(&Cast { parameters, ..Cast::default() });
     scene.whole_round(&scores(5_000_000));
@@ -162,7 +164,7 @@ fn honest_work_in_an_undone_round_earns_what_the_round_would_have_paid() {
 }
 
 #[test]
-fn a_round_that_runs_on_a_false_base_ends_and_only_its_auditors_have_earned() {
+fn a_round_that_runs_on_a_false_base_ends_and_is_paid_by_nobody_since_no_lie_was_told_in_it() {
     let mut scene = scene();
     scene.whole_round(&scores(5_000_000));
     scene.to_committed();
@@ -186,7 +188,8 @@ fn a_round_that_runs_on_a_false_base_ends_and_only_its_auditors_have_earned() {
     scene.advance_to(round(&scene, 1).1.final_slot());
     scene.settle_round(&running);
     let state = round(&scene, 1).1;
-    assert!(state.reward > 0 && state.paid.abs_diff(state.reward / 10_000 * 1_500) < 10_000);
+    assert!(state.reward > 0);
+    assert_eq!((state.compensation, state.paid), (0, 0));
     assert_eq!(state.quality, 0);
     for evaluator in &scene.evaluators {
         assert_eq!(scene.pool_state(&evaluator.seat.pool).self_bond, BOND_TOKENS * TOKEN);

@@ -12,7 +12,12 @@ const FULL: u64 = BOND_TOKENS * TOKEN;
 const PENALTY: u64 = Penalties::DEFAULT.misattested_segment;
 
 fn scene() -> Scene {
+    scene_where_it_costs(PENALTY)
+}
+
+fn scene_where_it_costs(misattested_segment: u64) -> Scene {
     let mut cast = Cast::default();
+    cast.parameters.penalties.misattested_segment = misattested_segment;
     cast.spec.challenge_slots = 5_000;
     Scene::with(&cast)
 }
@@ -38,7 +43,9 @@ fn settle(scene: &Scene, round: &Address, auditor: usize) -> Instruction {
 
 #[test]
 fn before_the_closing_it_costs_the_penalty_and_the_part_of_the_reward() {
-    let mut scene = scene();
+    // Less than what the honest part of its work earns.
+    let penalty = TOKEN;
+    let mut scene = scene_where_it_costs(penalty);
     scene.to_committed();
     for auditor in 0..2 {
         scene.reveal(auditor);
@@ -59,7 +66,7 @@ fn before_the_closing_it_costs_the_penalty_and_the_part_of_the_reward() {
     let [careless, careful] = [0, 1].map(|number| auditor(&scene, number));
     let whole = scene.round_state().reward / 10_000 * 750;
     assert!(careful.commission_owed.abs_diff(whole) < 10_000, "{}", careful.commission_owed);
-    assert!(careless.commission_owed.abs_diff(whole / 3 * 2 - PENALTY) < 10_000, "{}", careless.commission_owed);
+    assert!(careless.commission_owed.abs_diff(whole / 3 * 2 - penalty) < 10_000, "{}", careless.commission_owed);
     // Neither missed anything; what the penalty took out of the reward was never paid.
     assert_eq!([careless.audits_missed, careful.audits_missed], [0, 0]);
     assert_eq!((careless.self_bond, scene.world.config().buckets.insurance), (FULL, insured));

@@ -1,12 +1,14 @@
 //! Scores, quality, and who is paid or charged for a round.
 
-use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, ROUND_REWARD, SLICE, Scene, named, scores};
 use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
+    cohort::COHORT_SLOTS,
     config::{Parameters, TOKEN},
     evaluation::{self, ScoringRun},
     job::{Job, JobSpec},
+    penalties::Penalties,
     pool::{PoolKind, SEED_SHARES},
     position::Position,
     quality::Fit,
@@ -162,8 +164,7 @@ fn a_whole_round_pays_every_role_its_part() {
     let attention = scene.world.program.attention_pool(&scene.job, 0);
     scene.settle_all();
     let round = scene.round_state();
-    let parameters = scene.world.config().parameters;
-    assert_eq!(round.reward, parameters.round_reward);
+    assert_eq!((round.reward, scene.job_state().spec.round_reward), (ROUND_REWARD, ROUND_REWARD));
     assert_eq!(round.quality, QUALITY_ONE, "the first round has no predecessor");
     assert_eq!(bucket - scene.world.config().buckets.operator_rewards, round.paid);
     assert!(
@@ -265,6 +266,7 @@ fn what_a_domain_without_patrons_is_paid_stays_in_the_bucket_and_no_dust_takes_i
     let shares = scene.pool_state(&attention).shares - SEED_SHARES;
     let exit = program.request_exit(&patron.pubkey(), &attention, 0, shares);
     scene.world.send(&[exit], &[&patron]);
+    scene.world.advance(COHORT_SLOTS);
     scene.whole_round(&scores(5_000_000));
     scene.finalise_all();
     let round = scene.round();
@@ -313,7 +315,8 @@ fn nothing_is_settled_before_the_round_is_final_or_in_a_wrong_place() {
 
 #[test]
 fn a_late_segment_pays_its_penalty_out_of_its_reward() {
-    let mut scene = Scene::new();
+    let penalties = Penalties { late_segment: TOKEN, ..PARAMETERS.penalties };
+    let mut scene = Scene::with(&Cast { parameters: Parameters { penalties, ..PARAMETERS }, ..Cast::default() });
     scene.open_round();
     scene.commit(0);
     scene.commit(1);
@@ -359,7 +362,8 @@ fn a_penalty_above_the_reward_is_taken_from_stake() {
 
 #[test]
 fn an_attestation_that_is_not_shown_is_a_missing_one() {
-    let mut scene = Scene::new();
+    let penalties = Penalties { missed_attestation: TOKEN / 2, ..PARAMETERS.penalties };
+    let mut scene = Scene::with(&Cast { parameters: Parameters { penalties, ..PARAMETERS }, ..Cast::default() });
     scene.to_committed();
     for auditor in 0..2 {
         scene.reveal(auditor);
@@ -406,7 +410,7 @@ fn a_lying_evaluator_changes_nothing_and_is_slashed() {
 }
 
 #[test]
-fn an_evaluator_that_hides_its_score_is_slashed_and_an_absent_one_gets_nothing() {
+fn an_evaluator_that_hides_its_score_is_slashed_and_an_absent_one_pays_what_it_would_have_earned() {
     let mut scene = aggregated();
     scene.commit_score(0, &scores(5_000_000));
     scene.commit_score(1, &scores(5_000_000));
@@ -418,20 +422,55 @@ fn an_evaluator_that_hides_its_score_is_slashed_and_an_absent_one_gets_nothing()
     let pool = |evaluator: usize| scene.pool_state(&scene.evaluators[evaluator].seat.pool);
     assert_eq!(pool(0).evaluations_accepted, 1);
     assert_eq!((pool(1).self_bond, pool(1).evaluations_rejected), (BOND_TOKENS * TOKEN - SLICE / 10, 1));
-    assert_eq!((pool(2).self_bond, pool(2).commission_owed), (BOND_TOKENS * TOKEN, 0));
+    // A third of the role's part.
+    let least = scene.job_state().parameters.penalties.missed_score;
+    let part = (scene.round_state().expected_reward / 10).div_ceil(3).max(least);
+    assert_eq!((pool(2).self_bond, pool(2).commission_owed), (BOND_TOKENS * TOKEN - part, 0));
 }
 
 #[test]
-fn a_round_that_nobody_scores_pays_only_for_the_audit() {
-    let mut scene = aggregated();
-    scene.world.advance(50);
-    scene.tally();
-    scene.settle_all();
-    let round = scene.round_state();
-    assert_eq!((round.quality, round.score), (0, 0));
-    assert!(round.paid.abs_diff(round.reward / 10_000 * 1_500) < 10_000);
+fn a_round_that_nobody_scores_is_void_restores_everything_and_is_not_used_up() {
+    let mut scene = Scene::new();
     scene.whole_round(&scores(5_000_000));
-    assert_eq!(scene.round_state().quality, QUALITY_ONE, "the first score has no predecessor");
+    let before = scene.job_state();
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    assert_ne!(scene.job_state().base_root, before.base_root);
+    scene.world.advance(100);
+    scene.tally();
+    let (job, state, round) = (scene.job_state(), scene.round_state(), scene.round());
+    assert_eq!((state.status, state.is_undone, state.reward), (round::VOID, 0, 0));
+    assert_eq!((job.base_root, job.chain.open_rounds()), (before.base_root, before.chain.open_rounds()));
+    assert_eq!((job.chain.head(), job.round_live), (before.chain.head(), 0));
+    assert_eq!((job.rounds_scored, job.last_score, job.last_scores), (1, before.last_score, before.last_scores));
+    assert_eq!((job.fit, job.last_reward), (before.fit, before.last_reward));
+    // The next round repeats it.
+    scene.whole_round(&scores(4_000_000));
+    let next = scene.round_state();
+    assert_eq!((next.status, next.base_root, next.parent), (round::SCORED, before.base_root, 0));
+    assert_eq!(scene.job_state().rounds_scored, 2);
+    scene.advance_to(state.final_slot());
+    scene.settle_round(&round);
+    assert_eq!(scene.world.state::<round::Round>(&round).paid, 0);
+}
+
+#[test]
+fn scores_that_all_are_hidden_make_the_round_void_and_are_paid_for() {
+    let mut scene = aggregated();
+    (0..3).for_each(|evaluator| scene.commit_score(evaluator, &scores(5_000_000)));
+    scene.world.advance(100);
+    scene.tally();
+    let (round, state) = (scene.round(), scene.round_state());
+    assert_eq!((state.status, scene.job_state().rounds_scored), (round::VOID, 0));
+    scene.advance_to(state.final_slot());
+    scene.settle_round(&round);
+    // A tenth of the slice each, and together all that the round could have drawn.
+    let each = (SLICE / 10 + state.expected_reward.div_ceil(3)).min(BOND_TOKENS * TOKEN);
+    for evaluator in 0..3 {
+        let pool = scene.pool_state(&scene.evaluators[evaluator].seat.pool);
+        assert_eq!((pool.self_bond, pool.evaluations_rejected), (BOND_TOKENS * TOKEN - each, 1));
+    }
 }
 
 #[test]

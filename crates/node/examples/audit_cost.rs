@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let short = worker.train(&segment, None, &mut |_| true)?;
     let times = worker.take_times();
     let started = Instant::now();
-    let _digests = worker.audit(&segment, (&short.leaves, &short.end.root()), &[[1; 32]], &mut |_| true)?;
+    let _digests = worker.audit(&segment, (&short.leaves, &short.end.root()), &[0], &mut |_| true)?;
     let audit = started.elapsed();
     let count = short.leaves.len() as u32;
     let cost = Cost {
@@ -89,9 +89,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let trained = worker.train(&segment, None, &mut |_| true)?;
     let training = timed(started);
     let mut audits = Vec::new();
-    for draws in [&[][..], &[[1; 32]]] {
+    for attested in [&[][..], &[0]] {
         let started = Instant::now();
-        let audit = worker.audit(&segment, (&trained.leaves, &trained.end.root()), draws, &mut |_| true)?;
+        let audit = worker.audit(&segment, (&trained.leaves, &trained.end.root()), attested, &mut |_| true)?;
         audits.push(timed(started));
         if audit.divergence.is_some() {
             return Err("the audit found another segment than was trained".into());

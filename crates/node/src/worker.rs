@@ -3,8 +3,7 @@
 use sip_graph::{Buffer, DoubleState, Executor, ExecutorOptions, Inputs, Observer, RunError};
 use sip_kernels::{Fault, Simd, Threads};
 use sip_ops::{Kind, Source};
-use sip_proof::{Hash, HostSha256, Leaf, merkle::MerkleTree, tensor_root};
-use sip_protocol::attestation::attested_leaf;
+use sip_proof::{Hash, Leaf, tensor_root};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +40,7 @@ pub struct Divergence {
 pub struct Audit {
     /// The segment as it should be.
     pub replayed: Segment,
-    /// For each draw, the trace root that its auditor attests with if nothing differs: see [`sip_protocol::attestation`].
+    /// For each attested leaf, the trace root that its auditor attests with if nothing differs: see [`sip_protocol::attestation`].
     pub trace_roots: Vec<Hash>,
     /// The first leaf that differs.
     pub divergence: Option<Divergence>,
@@ -54,7 +53,7 @@ pub struct Audit {
 pub struct Replayed {
     /// As far as it goes.
     pub segment: Segment,
-    /// For each draw, the trace root that its auditor attests with, if the segment does not stop.
+    /// For each attested leaf, the trace root that its auditor attests with, if the segment does not stop.
     pub trace_roots: Vec<Hash>,
     /// Where the segment stops, if it does: no honest trainer commits one. What was replayed ends with the leaf before.
     pub fault: Option<FaultPlace>,
@@ -243,8 +242,8 @@ impl Worker {
     /// Replays a segment and compares it with what was committed: the leaves that the trainer published, which must fold to
     /// the accumulator on chain (the caller's to check), and the end that stands on chain.
     ///
-    /// For every draw that an auditor revealed, the trace root is what it attests with: that of the first step of the leaf that the
-    /// draw picks, which only a replay yields.
+    /// For every leaf of `attested`, the trace root is what its auditor attests with: that of the leaf's first step, which only a replay
+    /// yields. Which leaf that is, [`sip_protocol::attestation::leaf`] says.
     ///
     /// # Errors
     /// As of [`Worker::train`].
@@ -252,12 +251,10 @@ impl Worker {
         &mut self,
         segment: &SegmentTask,
         committed: (&[Leaf], &Hash),
-        draws: &[Hash],
+        attested: &[u32],
         progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Audit, WorkError> {
-        let accumulator_root = MerkleTree::new(committed.0.iter().map(Leaf::preimage)).root();
-        let Replayed { segment: replayed, trace_roots, fault } =
-            self.replay(segment, &accumulator_root, draws, progress)?;
+        let Replayed { segment: replayed, trace_roots, fault } = self.replay(segment, attested, progress)?;
         let leaf_count = self.task.leaves().count();
         let differs = |(number, expected): (usize, &Leaf)| {
             let false_end = number + 1 == leaf_count && expected.end_root != *committed.1;
@@ -269,22 +266,17 @@ impl Worker {
         Ok(Audit { replayed, trace_roots, divergence, fault })
     }
 
-    /// Replays a segment of which only what stands on chain is known: its accumulator, which with each draw picks the leaf whose first
-    /// step's trace an auditor attests.
+    /// Replays a segment of which only what stands on chain is known, with the traces of the first steps of some of its leaves.
     ///
     /// # Errors
     /// As of [`Worker::train`], but for a fault.
     pub fn replay(
         &mut self,
         segment: &SegmentTask,
-        accumulator_root: &Hash,
-        draws: &[Hash],
+        attested: &[u32],
         progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Replayed, WorkError> {
-        let leaf_count = self.task.leaves().count() as u32;
-        let first_step =
-            |draw: &Hash| attested_leaf::<HostSha256>(draw, accumulator_root, leaf_count) * self.task.leaf_interval;
-        let steps: Vec<u32> = draws.iter().map(first_step).collect();
+        let steps: Vec<u32> = attested.iter().map(|leaf| leaf * self.task.leaf_interval).collect();
         // Of a step that is never reached, it is the root over nothing.
         let mut traces: BTreeMap<u32, Hash> = steps.iter().map(|step| (*step, Trace::new().root())).collect();
         let mut done = Done::default();

@@ -9,7 +9,6 @@ use sip_node::{Aggregates, Cheat, Computation, Keep, Replay, SegmentTask, State,
 use sip_ops::Kind;
 use sip_proof::merkle::Opening;
 use sip_proof::{Hash, HostSha256, roots_tree, tensor_root};
-use sip_protocol::attestation::attested_leaf;
 use std::sync::Arc;
 
 fn task() -> (Task, SegmentTask, Arc<Threads>) {
@@ -62,12 +61,12 @@ fn a_replay_gives_the_same_leaves_and_the_same_digest_on_every_machine() {
     assert_eq!(committed.losses.len(), 7);
     let audit = |count: usize, simd: Simd| {
         let mut worker = Worker::new(task.clone(), Arc::new(Threads::new(count)), simd);
-        worker.audit(&segment, (&committed.leaves, &committed.end.root()), &[[2; 32]], &mut |_| true).unwrap()
+        worker.audit(&segment, (&committed.leaves, &committed.end.root()), &[2], &mut |_| true).unwrap()
     };
     let (first, second) = (audit(1, Simd::Scalar), audit(3, Simd::detect()));
     assert_eq!((first.divergence, second.divergence), (None, None));
     assert_eq!(first.trace_roots, second.trace_roots);
-    let drawn = attested_leaf::<HostSha256>(&[2; 32], &committed.accumulator_root(), 3) * 3;
+    let drawn = 2 * 3;
     let before = trainer.advance(&segment, None, 0, drawn, &segment.base).unwrap();
     let (trace, fault) = trainer.trace(&segment, None, drawn, &before, Keep::Bytes(usize::MAX)).unwrap();
     let nodes = 0..task.graph.nodes().len() as u32;
@@ -91,8 +90,7 @@ fn every_cheat_is_found_in_the_first_leaf_that_it_touches() {
     ];
     for (cheat, leaf) in cheats {
         let committed = worker.train(&segment, Some(&cheat), &mut |_| true).unwrap();
-        let audit =
-            worker.audit(&segment, (&committed.leaves, &committed.end.root()), &[[2; 32]], &mut |_| true).unwrap();
+        let audit = worker.audit(&segment, (&committed.leaves, &committed.end.root()), &[2], &mut |_| true).unwrap();
         assert_eq!(audit.divergence.map(|d| d.leaf), Some(leaf), "{cheat:?}");
     }
 }

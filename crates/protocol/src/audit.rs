@@ -7,7 +7,7 @@ use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Result,
-    job::{Job, MAX_AUDITORS, bit, first_bits},
+    job::{Job, MAX_AUDITORS, bit},
     pool::{Pool, PoolKind},
     round::{self, Round, deadline},
     second_draw,
@@ -27,7 +27,7 @@ pub struct Actor<'a> {
 /// Checks that the actor is an auditor that takes part in the round.
 pub(crate) fn require_seat(round: &Round, job: &Job, actor: &Actor) -> Result<()> {
     round.require_holder(PoolKind::Auditor, actor.place, actor.pool)?;
-    if round.excluded_auditors(job) & bit(actor.place) != 0 { Err(Error::Excluded) } else { Ok(()) }
+    if round.is_auditor_excluded(job, actor.place) { Err(Error::Excluded) } else { Ok(()) }
 }
 
 /// Reveals an auditor's draw of this round: the preimage of its chain tip, which becomes the tip.
@@ -44,6 +44,9 @@ pub fn reveal_draw<H: Sha256>(
         return Err(Error::WrongRoundStatus);
     }
     require_seat(round, job, actor)?;
+    if pool.is_convicted() {
+        return Err(Error::Excluded);
+    }
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed != 0 {
         return Err(Error::AlreadyRevealed);
@@ -52,6 +55,10 @@ pub fn reveal_draw<H: Sha256>(
         return Err(Error::WrongPreimage);
     }
     let stakes = pool.allotted(job.allotment(PoolKind::Auditor, actor.place, actor.pool))?;
+    // Who has left its place, or has nothing in it, would have no say: a vote that nobody has is a round that comes to nothing.
+    if stakes.whole == 0 {
+        return Err(Error::NothingAllotted);
+    }
     (seat.vote_slice, seat.attestation_slice) = (job.spec.slice, job.parameters.minimum_self_bond);
     pool.pledge(job.round_bond(PoolKind::Auditor)?)?;
     seat.preimage = *preimage;
@@ -167,8 +174,9 @@ impl<'a> Closing<'a> {
                 revealed |= bit(place);
             }
         }
-        let expected = first_bits(round.auditor_count) & !round.excluded_auditors(job);
-        let is_complete = is_attested && revealed & expected == expected;
+        let expected = round.awaited_auditors & !round.excluded_auditors(job);
+        // Where nobody committed there is nothing to draw.
+        let is_complete = seen == 0 || is_attested && revealed & expected == expected;
         if !is_complete && slot < round.audit_deadline_slot {
             return Err(Error::TooEarly);
         }
@@ -177,10 +185,12 @@ impl<'a> Closing<'a> {
             *part = &seat.preimage;
         }
         round.reveals = H::hashv(&preimages);
+        round.note_closing(job, expected, slot);
         round.await_seed(job, slot)?;
         let challenged = deadline(slot, job.spec.window_slots())?;
         round.challenge_deadline_slot = round.challenge_deadline_slot.min(challenged);
         if round.accepted == 0 || revealed == 0 {
+            round.note_draws(job, slot);
             round.void(job);
             return Ok(());
         }

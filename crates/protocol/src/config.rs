@@ -198,7 +198,7 @@ pub struct Config {
     pub longest_unbonding_slots: u64,
 }
 
-account!(Config, Config, 760, liabilities: |config| {
+account!(Config, Config, 808, liabilities: |config| {
     let buckets = &config.buckets;
     let mut sum = config.condemned;
     for bucket in [buckets.staking_rewards, buckets.operator_rewards, buckets.public, buckets.team, buckets.treasury,

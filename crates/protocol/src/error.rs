@@ -126,7 +126,11 @@ errors! {
     WrongPlace = 405, "the pool does not hold this place of the job";
     DuplicateDomain = 406, "a dataset is named twice in one job";
     AuditorsMissing = 407, "a job needs at least one trainer, one auditor and one evaluator before its first round";
-    WrongSlice = 421, "the slice of a bond behind one claim is below the least own bond, or the round's reward above the configuration's";
+    WrongSlice = 421, "the slice of a bond behind one claim is below the least own bond, the round's reward above the configuration's, or the slice too small for what its conviction would undo: raise slice, or lower round_reward or lookahead";
+    NothingAllotted = 430, "none of the pool's stake counts in its place, so it has no say in the round; allot some before the round is opened, and leave after your part";
+    SeatInOrder = 431, "the seat is as its pool has it; there is nothing to change";
+    CureRunning = 432, "the operator still has time to bring its bond up to what the place needs; ask again when it is over";
+    PoolConvicted = 433, "a claim of the pool was convicted; it takes no place any more";
     JobClosed = 420, "the job's genesis state was convicted; no further round of it is opened";
 
     // Rounds and segments.

@@ -15,7 +15,7 @@ use sip_proof::{Sha256, blake3, merkle};
 use crate::{
     Address, Error, Result,
     audit::Actor,
-    job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS},
+    job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS, bit},
     pool::{Pool, PoolKind},
     round::{self, EvaluatorSeat, QUALITY_ONE, Round},
 };
@@ -43,9 +43,10 @@ fn seat<'a>(round: &'a mut Round, actor: &Actor) -> Result<&'a mut EvaluatorSeat
     round.evaluators.get_mut(actor.place as usize).ok_or(Error::WrongPlace)
 }
 
-/// Whether all evaluators of the round have committed.
+/// Whether all evaluators that the round awaits have committed.
 fn all_committed(round: &Round) -> bool {
-    round.evaluators.iter().take(round.evaluator_count as usize).all(|seat| seat.status != ABSENT)
+    let awaited = round.awaited_evaluators;
+    !round.evaluators.iter().enumerate().any(|(place, seat)| awaited & bit(place as u8) != 0 && seat.status == ABSENT)
 }
 
 /// State root of a scoring run whose sums are these.
@@ -103,6 +104,10 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor
     }
     seat.commitment = *commitment;
     let stakes = pool.allotted(job.allotment(PoolKind::Evaluator, actor.place, actor.pool))?;
+    // A score without weight is none: see [`crate::audit::reveal_draw`].
+    if stakes.whole == 0 {
+        return Err(Error::NothingAllotted);
+    }
     (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);
     seat.slice = job.spec.slice;
     seat.committed_slot = actor.slot;
@@ -245,7 +250,8 @@ fn mixed(scores: &[u32; MAX_DOMAINS], mixture_bps: &[u16; MAX_DOMAINS]) -> u32 {
 /// quality. The caller draws the round's reward.
 ///
 /// The improvement compares the previous round's and this round's scores under this round's mixture, so that a change of
-/// the mixture alone is no improvement; [`crate::quality`] judges it. The first scored round has quality 1; a round that nobody scored has quality 0.
+/// the mixture alone is no improvement; [`crate::quality`] judges it. The first scored round has quality 1. A round without
+/// a score that stands is void.
 #[inline(always)]
 pub fn tally(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
@@ -259,21 +265,24 @@ pub fn tally(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
     if !is_unanimous(round) && slot < dispute_deadline(round, job)? {
         return Err(Error::TooEarly);
     }
-    let domains = round.domain_count as usize;
-    if let Some(medians) = medians(round) {
-        round.scores = medians;
-        judge(round, domains, job.parameters.score_tolerance)?;
-        round.score = mixed(&round.scores, &round.mixture_bps);
-        if job.last_score == 0 {
-            round.quality = QUALITY_ONE;
-        } else {
-            let before = mixed(&job.last_scores, &round.mixture_bps);
-            let improvement = before.saturating_sub(round.score);
-            round.quality = job.fit.judge(improvement);
-        }
-        job.last_scores = round.scores;
-        job.last_score = round.score;
+    round.note_votes(job, slot);
+    round.note_scores(job, slot);
+    let Some(medians) = medians(round) else {
+        round.void_without_score(job);
+        return Ok(());
+    };
+    round.scores = medians;
+    judge(round, round.domain_count as usize, job.parameters.score_tolerance)?;
+    round.score = mixed(&round.scores, &round.mixture_bps);
+    if job.last_score == 0 {
+        round.quality = QUALITY_ONE;
+    } else {
+        let before = mixed(&job.last_scores, &round.mixture_bps);
+        let improvement = before.saturating_sub(round.score);
+        round.quality = job.fit.judge(improvement);
     }
+    job.last_scores = round.scores;
+    job.last_score = round.score;
     round.status = round::SCORED;
     round.scored_slot = slot;
     job.rounds_scored = job.rounds_scored.checked_add(1).ok_or(Error::Overflow)?;

@@ -260,17 +260,44 @@ instructions! {
         reserved: u32,
     }
 
-    /// Takes the next place of a job for a trainer's, auditor's or evaluator's pool.
+    /// Takes a place of a job for a trainer's, auditor's or evaluator's pool, or wakes the seat that the pool holds: see [`crate::seats`].
     ///
-    /// Accounts: [signer] operator · config · [writable] job · [writable] pool.
+    /// Accounts: [signer] operator · config · [writable] job · [writable] pool · where somebody loses the place, [writable] that pool.
     ///
-    /// - the signer operates the pool, which is in good standing; it holds no place yet; a place is free
+    /// - the signer operates the pool, which is in good standing, was never convicted, and holds no awake seat of the job; the protocol is not paused
+    /// - a place is free, or dormant long enough, or its holder was convicted; the first such place is taken, a free one before others
     /// - an auditor's chain serves one job only: it is tied to the job
     /// - its own bond covers as many rounds as the job builds ahead: a slice each, and of an auditor the least own bond beside it
     /// - the part of its stake that counts in the place is free: all its places have the whole at most
+    /// - the rounds that are opened from now on await it
     JoinJob = 16 {
         /// Part of the pool's stake that counts in this place.
         allotted_bps: u16,
+    }
+
+    /// Leaves a place of a job, at any time and without anybody's help.
+    ///
+    /// Accounts: [signer] operator · [writable] job · [writable] pool.
+    ///
+    /// - the signer operates the pool, which holds the place
+    /// - the place is free for the rounds that are opened from now on; what the pool owes the running one it still owes, and has no weight
+    ///   any more in what it has not done yet; its slices stay frozen until their claims are settled, and its bond as long as they can cost it
+    /// - what was allotted to the place counts elsewhere once no claim of the pool is open
+    LeaveJob = 118 {
+        /// The place.
+        place: u8,
+    }
+
+    /// Brings a seat in line with the pool that holds it: see [`crate::seats`].
+    ///
+    /// Accounts: [writable] job · pool.
+    ///
+    /// - the pool holds the place; anybody may call it
+    /// - a seat whose pool was convicted or is retired is awaited no more; where the own bond is below what the place needs the first call
+    ///   begins the time to cure, and one after it puts the seat to sleep; a bond that was topped up ends it; else there is nothing to do
+    CheckSeat = 119 {
+        /// The place.
+        place: u8,
     }
 
     /// Changes the part of a pool's stake that counts in its place of a job.
@@ -433,6 +460,17 @@ instructions! {
     ///
     /// - the round is final or void; segment, round, job and pool belong together; once
     SettleSegment = 28 {}
+
+    /// Charges a trainer that the round awaited and that committed nothing.
+    ///
+    /// Accounts: [writable] config · job · [writable] round · [writable] pool.
+    ///
+    /// - the round is final or void and beyond challenge, and of this job; the pool held the place when it was opened; once
+    /// - it costs the row `missed_segment`, and no less than the seat's part of what the round could expect ([`crate::attendance`])
+    SettleAbsent = 120 {
+        /// The trainer's place.
+        place: u8,
+    }
 
     /// Settles an auditor's part in a round.
     ///

@@ -1,7 +1,7 @@
 //! A training job: what is computed (by commitment), on which domains, by whom, and how far it is.
 //!
-//! Invariants: places are only ever filled, never reassigned; a pool holds at most one place; the round index grows by one with
-//! every round opened; `base_root` changes only when a round is aggregated, and goes back when it is undone.
+//! Invariants: the round index grows by one with every round opened; `base_root` changes only when a round is aggregated, and goes back
+//! when it is undone. Who holds its places: [`crate::seats`].
 
 use bytemuck::{Pod, Zeroable};
 use sip_arith::int;
@@ -13,24 +13,30 @@ use crate::{
     finality::{
         Chain, MAX_LOOKAHEAD,
         accusation::{Escrow, REVEAL_SLOTS},
+        availability::most_for_vain_demand,
     },
     mixture,
+    penalties::Offence,
     pool::PoolKind,
     quality::Fit,
+    seats::{PLACES, Seat},
     setting::{self, MAX_SETTINGS, Setting},
 };
 
 /// Most trainers of a job.
-pub const MAX_TRAINERS: usize = 16;
+pub const MAX_TRAINERS: usize = PLACES;
 /// Most auditors of a job.
-pub const MAX_AUDITORS: usize = 16;
+pub const MAX_AUDITORS: usize = PLACES;
 /// Most evaluators of a job.
-pub const MAX_EVALUATORS: usize = 16;
+pub const MAX_EVALUATORS: usize = PLACES;
 /// Most domains of a job.
 pub const MAX_DOMAINS: usize = 8;
 
 /// Most bonds that one accusation takes, however many are open in the job.
 pub const MAX_BONDS: u64 = 16;
+
+/// Others' unpaid work is at most so many times what it costs whoever has it undone: see [`JobSpec`].
+pub const SABOTAGE_RATIO: u64 = 2;
 
 /// What a creator fixes for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -175,6 +181,30 @@ impl JobSpec {
         segment.max(attestation).max(run) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
     }
 
+    /// Checks that nobody undoes others' work for little: what a conviction leaves unpaid, at most the rewards of all rounds that may be
+    /// undone less the compensation, is at most [`SABOTAGE_RATIO`] times what whoever let itself be convicted loses, a friend's bounty or
+    /// a friend's part of the fee for a withheld state being no loss.
+    fn check_sabotage(&self, parameters: &Parameters) -> Result<()> {
+        let penalties = &parameters.penalties;
+        let undoing = [
+            (Offence::ConvictedSegment, 0),
+            (Offence::ConvictedVote, 0),
+            (Offence::ConvictedRun, 0),
+            (Offence::UnavailableState, most_for_vain_demand(parameters.dispute_bond)?),
+        ];
+        let worked = int::mul(self.round_reward, self.lookahead as u64)?;
+        for (offence, to_asker) in undoing {
+            let slashed = penalties.part_of_bond(offence, self.slice)?.saturating_sub(to_asker);
+            let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
+            let unpaid = worked.saturating_sub(penalties.compensation(slashed)?.min(self.round_reward));
+            // The round that runs was not scored, and a compensation reaches its auditors only.
+            if unpaid.max(self.round_reward) > int::mul(lost, SABOTAGE_RATIO)? {
+                return Err(Error::WrongSlice);
+            }
+        }
+        Ok(())
+    }
+
     /// Checks all sizes.
     pub fn check(&self) -> Result<()> {
         if self.domain_count == 0 || self.domain_count as usize > MAX_DOMAINS {
@@ -270,16 +300,10 @@ pub struct Job {
     pub round_live: u8,
     /// Whether its rounds pay from the operators' bucket: 1 if the configuration's authority created it, else 0.
     pub rewarded: u8,
-    /// Trainers that joined.
-    pub trainer_count: u8,
-    /// Auditors that joined.
-    pub auditor_count: u8,
-    /// Evaluators that joined.
-    pub evaluator_count: u8,
     /// Always 0.
-    pub reserved: u8,
-    /// Trainers by place that were convicted.
-    pub excluded_trainers: u16,
+    pub reserved: [u8; 4],
+    /// Trainers by place of the round opened last that were convicted since.
+    pub struck_trainers: u16,
     /// State root that the next round starts from.
     pub base_root: [u8; 32],
     /// Seed of the next round ([`Round::following_seed`](crate::round::Round::following_seed)), at first the job's seed.
@@ -292,18 +316,12 @@ pub struct Job {
     pub fit: Fit,
     /// Dataset accounts by domain.
     pub datasets: [Address; MAX_DOMAINS],
-    /// Trainer pools by place.
-    pub trainers: [Address; MAX_TRAINERS],
-    /// Auditor pools by place.
-    pub auditors: [Address; MAX_AUDITORS],
-    /// Evaluator pools by place.
-    pub evaluators: [Address; MAX_EVALUATORS],
     /// What the creator put up for the genesis state, base units; 0 once it was taken or returned.
     pub genesis_bond: u64,
     /// When the job was created.
     pub created_slot: u64,
-    /// Auditors by place that were convicted.
-    pub excluded_auditors: u16,
+    /// Auditors by place of the round opened last that were convicted since.
+    pub struck_auditors: u16,
     /// Disputes open on the genesis state.
     pub genesis_disputes: u16,
     /// Whether the genesis state was convicted, which closes the job for good: 1, else 0.
@@ -320,17 +338,17 @@ pub struct Job {
     pub history: [u8; 32],
     /// The configuration's parameters when the job was created: what they say of its claims holds until the last of them is final.
     pub parameters: Parameters,
-    /// Part of its trainers' stake that counts in their places, basis points.
-    pub trainer_allotments: [u16; MAX_TRAINERS],
-    /// See `trainer_allotments`.
-    pub auditor_allotments: [u16; MAX_AUDITORS],
-    /// See `trainer_allotments`.
-    pub evaluator_allotments: [u16; MAX_EVALUATORS],
+    /// Trainers by place.
+    pub trainers: [Seat; MAX_TRAINERS],
+    /// Auditors by place.
+    pub auditors: [Seat; MAX_AUDITORS],
+    /// Evaluators by place.
+    pub evaluators: [Seat; MAX_EVALUATORS],
     /// Accusations of claims of the job that are committed and neither taken back, ended nor decided.
     pub open_accusations: u64,
 }
 
-account!(Job, Job, 2832 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 3504 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -352,6 +370,9 @@ impl Job {
         }
         if spec.slice < parameters.minimum_self_bond || spec.round_reward > parameters.round_reward {
             return Err(Error::WrongSlice);
+        }
+        if rewarded {
+            spec.check_sabotage(parameters)?;
         }
         self.creator = *creator;
         self.nonce = nonce;
@@ -380,46 +401,6 @@ impl Job {
         }
         self.datasets[domain] = *dataset;
         Ok(())
-    }
-
-    /// Gives a pool the next free place of its role and returns the place. A pool that joins while a round runs takes part from the
-    /// next one.
-    pub fn join(&mut self, kind: PoolKind, pool: &Address) -> Result<u8> {
-        let (places, count) = match kind {
-            PoolKind::Trainer => (&mut self.trainers, &mut self.trainer_count),
-            PoolKind::Auditor => (&mut self.auditors, &mut self.auditor_count),
-            PoolKind::Evaluator => (&mut self.evaluators, &mut self.evaluator_count),
-            _ => return Err(Error::WrongPoolKind),
-        };
-        let place = *count as usize;
-        if places[..place.min(16)].contains(pool) {
-            return Err(Error::AlreadyJoined);
-        }
-        *places.get_mut(place).ok_or(Error::JobFull)? = *pool;
-        *count += 1;
-        Ok(place as u8)
-    }
-
-    /// Whether the trainer of a place was convicted.
-    pub const fn is_excluded(&self, place: u8) -> bool {
-        self.excluded_trainers & bit(place) != 0
-    }
-
-    /// Keeps a convicted trainer or auditor out of all later rounds, if its pool still holds the place.
-    pub fn exclude(&mut self, kind: PoolKind, place: u8, pool: &Address) {
-        if self.require_place(kind, place, pool).is_err() {
-            return;
-        }
-        match kind {
-            PoolKind::Trainer => self.excluded_trainers |= bit(place),
-            PoolKind::Auditor => self.excluded_auditors |= bit(place),
-            _ => {}
-        }
-    }
-
-    /// The first so many auditors by place, less those that were convicted.
-    pub const fn active_auditors(&self, count: u8) -> u16 {
-        first_bits(count) & !self.excluded_auditors
     }
 
     /// Returns the genesis bond to its creator, an unbonding time after the job was created and as much later as an accusation may wait: a
@@ -467,46 +448,6 @@ impl Job {
     pub fn place_bond(&self, kind: PoolKind) -> Result<u64> {
         Ok(int::mul(self.round_bond(kind)?, self.spec.lookahead as u64)?)
     }
-
-    /// Part of a pool's stake that counts in a place; 0 if it does not hold it.
-    pub fn allotment(&self, kind: PoolKind, place: u8, pool: &Address) -> u16 {
-        if self.require_place(kind, place, pool).is_err() {
-            return 0;
-        }
-        let parts = match kind {
-            PoolKind::Trainer => &self.trainer_allotments,
-            PoolKind::Auditor => &self.auditor_allotments,
-            _ => &self.evaluator_allotments,
-        };
-        parts.get(place as usize).copied().unwrap_or(0)
-    }
-
-    /// Sets the part of a pool's stake that counts in the place that it holds.
-    pub fn set_allotment(&mut self, kind: PoolKind, place: u8, allotted_bps: u16) -> Result<()> {
-        let parts = match kind {
-            PoolKind::Trainer => &mut self.trainer_allotments,
-            PoolKind::Auditor => &mut self.auditor_allotments,
-            PoolKind::Evaluator => &mut self.evaluator_allotments,
-            _ => return Err(Error::WrongPoolKind),
-        };
-        *parts.get_mut(place as usize).ok_or(Error::WrongPlace)? = allotted_bps;
-        Ok(())
-    }
-
-    /// Checks that a pool holds a place now. What was done in a round is judged by the round's own record of who held its places:
-    /// [`Round::require_holder`](crate::round::Round::require_holder).
-    pub fn require_place(&self, kind: PoolKind, place: u8, pool: &Address) -> Result<()> {
-        let (places, count) = match kind {
-            PoolKind::Trainer => (&self.trainers, self.trainer_count),
-            PoolKind::Auditor => (&self.auditors, self.auditor_count),
-            PoolKind::Evaluator => (&self.evaluators, self.evaluator_count),
-            _ => return Err(Error::WrongPoolKind),
-        };
-        match places.get(place as usize) {
-            Some(holder) if place < count && holder == pool => Ok(()),
-            _ => Err(Error::WrongPlace),
-        }
-    }
 }
 
 /// The bit of a place in a bitmap; 0 for no place.
@@ -514,14 +455,10 @@ pub const fn bit(place: u8) -> u16 {
     if place < 16 { 1u16 << place } else { 0 }
 }
 
-/// The bits of the first `count` places.
-pub const fn first_bits(count: u8) -> u16 {
-    if count < 16 { (1u16 << count) - 1 } else { u16::MAX }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TOKEN;
 
     /// A job of the least sizes.
     fn plain() -> JobSpec {
@@ -547,6 +484,22 @@ mod tests {
             score_leaf_interval: 1,
             ..JobSpec::default()
         }
+    }
+
+    /// What a round may draw at most for a slice of 1,000 tokens, by how far the job builds ahead, in tokens.
+    #[test]
+    fn nobody_undoes_others_work_worth_more_than_twice_what_it_costs_to_be_convicted() {
+        let accepts = |slice: u64, lookahead: u8, tokens: u64| {
+            let spec = JobSpec { slice: slice * TOKEN, lookahead, round_reward: tokens * TOKEN, ..plain() };
+            spec.check_sabotage(&Parameters::DEFAULT).is_ok()
+        };
+        // A slice brings 500 to a friend and leaves 450 for the undone, of which silence costs five fees.
+        for (lookahead, most) in [(1, 995), (2, 721), (3, 480), (4, 331), (8, 142)] {
+            assert!(accepts(1_000, lookahead, most), "{lookahead}");
+            assert!(!accepts(1_000, lookahead, most + 1), "{lookahead}");
+        }
+        // The demonstration's job, whose bounty is capped.
+        assert!(accepts(8_500, 2, 6_000) && !accepts(8_000, 2, 10_000));
     }
 
     #[test]

@@ -10,8 +10,10 @@
 
 pub mod account;
 pub mod administration;
+pub mod attendance;
 pub mod attestation;
 pub mod audit;
+pub mod cohort;
 pub mod config;
 pub mod data;
 pub mod deployment;
@@ -34,6 +36,7 @@ pub mod pool;
 pub mod position;
 pub mod quality;
 pub mod round;
+pub mod seats;
 pub mod second_draw;
 pub mod segment;
 pub mod setting;

@@ -50,7 +50,10 @@ impl FirstParameters {
         let conviction = Slash { bond_bps: 10_000, delegated_bps: self.slash_bps };
         let penalties = Penalties {
             late_segment: flat,
+            missed_segment: flat,
             missed_draw: flat,
+            missed_vote: flat,
+            missed_score: flat,
             missed_attestation: flat,
             amended_segment: flat,
             misattested_segment: Penalties::DEFAULT.misattested_segment.min(self.minimum_self_bond),

@@ -24,8 +24,14 @@ use crate::{
 pub enum Offence {
     /// A segment committed after its deadline.
     LateSegment,
+    /// A segment that was awaited and never committed.
+    MissedSegment,
     /// A draw that was not revealed.
     MissedDraw,
+    /// No vote for the next base by who revealed its draw.
+    MissedVote,
+    /// A score that was awaited and never committed, or without which there was none.
+    MissedScore,
     /// A drawn segment that was not attested, or whose attestation was not shown.
     MissedAttestation,
     /// A segment that the auditor attested and that was convicted.
@@ -81,7 +87,7 @@ pub struct Penalty {
 pub struct Penalties {
     /// [`Offence::LateSegment`], base units.
     pub late_segment: u64,
-    /// [`Offence::MissedDraw`], base units.
+    /// [`Offence::MissedDraw`], base units at least: see [`crate::attendance`].
     pub missed_draw: u64,
     /// [`Offence::MissedAttestation`], base units each.
     pub missed_attestation: u64,
@@ -91,6 +97,12 @@ pub struct Penalties {
     pub amended_segment: u64,
     /// Most that the challenger of one conviction earns, base units.
     pub bounty_cap: u64,
+    /// [`Offence::MissedSegment`], base units at least: see [`crate::attendance`].
+    pub missed_segment: u64,
+    /// [`Offence::MissedVote`], base units at least.
+    pub missed_vote: u64,
+    /// [`Offence::MissedScore`], base units at least.
+    pub missed_score: u64,
     /// [`Offence::FalseScore`].
     pub false_score: Slash,
     /// [`Offence::ConvictedSegment`].
@@ -131,6 +143,9 @@ impl Penalties {
         misattested_segment: 100 * TOKEN,
         amended_segment: 10 * TOKEN,
         bounty_cap: 2_000 * TOKEN,
+        missed_segment: 10 * TOKEN,
+        missed_vote: 10 * TOKEN,
+        missed_score: 10 * TOKEN,
         false_score: Slash { bond_bps: 1_000, delegated_bps: 1_000 },
         convicted_segment: CONVICTION,
         convicted_run: CONVICTION,
@@ -154,7 +169,10 @@ impl Penalties {
         let part = |bond_bps| Penalty { bond_bps, ..Penalty::default() };
         match offence {
             Offence::LateSegment => flat(self.late_segment),
+            Offence::MissedSegment => flat(self.missed_segment),
             Offence::MissedDraw => flat(self.missed_draw),
+            Offence::MissedVote => flat(self.missed_vote),
+            Offence::MissedScore => flat(self.missed_score),
             Offence::MissedAttestation => flat(self.missed_attestation),
             Offence::MisattestedSegment => flat(self.misattested_segment),
             Offence::AmendedSegment => flat(self.amended_segment),
@@ -187,11 +205,20 @@ impl Penalties {
         Ok(int::bps(from_bond, self.bounty_bps, Rounding::Down)?.min(self.bounty_cap))
     }
 
+    /// What is left of a conviction's part of the own bond, without bounty and burn: most that it compensates others' undone work with.
+    pub fn compensation(&self, from_bond: u64) -> Result<u64> {
+        let rest = int::sub(from_bond, self.bounty(from_bond)?)?;
+        Ok(int::sub(rest, int::bps(rest, self.burn_bps, Rounding::Down)?)?)
+    }
+
     /// Tells each value with its name and its hard bounds, least and most. A flat row is at most the least own bond.
     #[inline(always)]
     pub fn bounds(&self, minimum_self_bond: u64, each: &mut impl FnMut(&'static str, u64, u64, u64)) {
         each("late segment", self.late_segment, 0, minimum_self_bond);
+        each("missed segment", self.missed_segment, 0, minimum_self_bond);
         each("missed draw", self.missed_draw, 0, minimum_self_bond);
+        each("missed vote", self.missed_vote, 0, minimum_self_bond);
+        each("missed score", self.missed_score, 0, minimum_self_bond);
         each("missed attestation", self.missed_attestation, 0, minimum_self_bond);
         each("misattested segment", self.misattested_segment, 0, minimum_self_bond);
         each("amended segment", self.amended_segment, 0, minimum_self_bond);
@@ -317,7 +344,10 @@ mod tests {
     fn every_row_takes_what_the_table_says() {
         for (offence, from_bond, from_delegators) in [
             (Offence::LateSegment, 10, 0),
+            (Offence::MissedSegment, 10, 0),
             (Offence::MissedDraw, 10, 0),
+            (Offence::MissedVote, 10, 0),
+            (Offence::MissedScore, 10, 0),
             (Offence::MissedAttestation, 10, 0),
             (Offence::MisattestedSegment, 100, 0),
             (Offence::AmendedSegment, 10, 0),
@@ -381,7 +411,7 @@ mod tests {
             assert!(least <= value && value <= most, "{name}: the default lies outside");
             rows.push((name, least, most));
         });
-        assert_eq!(rows.len(), 25, "one for every value of the table");
+        assert_eq!(rows.len(), 28, "one for every value of the table");
         let parameters = |penalties| Parameters { penalties, ..Parameters::DEFAULT };
         let outside = |change: fn(&mut Penalties)| {
             let mut penalties = Penalties::DEFAULT;
@@ -390,7 +420,10 @@ mod tests {
         };
         for change in [
             (|p: &mut Penalties| p.late_segment = 1_001 * TOKEN) as fn(&mut Penalties),
+            |p| p.missed_segment = 1_001 * TOKEN,
             |p| p.missed_draw = 1_001 * TOKEN,
+            |p| p.missed_vote = 1_001 * TOKEN,
+            |p| p.missed_score = 1_001 * TOKEN,
             |p| p.missed_attestation = 1_001 * TOKEN,
             |p| p.misattested_segment = 1_001 * TOKEN,
             |p| p.amended_segment = 1_001 * TOKEN,

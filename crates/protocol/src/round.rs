@@ -7,9 +7,11 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     Address, Error, Header, Result, account,
+    attendance::{expected_reward, here},
     finality::Standing,
-    job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, bit, first_bits},
+    job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, bit},
     pool::PoolKind,
+    seats::{AWAKE, CONVICTED},
     segment::{self, Segment},
     setting::{MAX_SETTINGS, Snapshot},
 };
@@ -24,7 +26,7 @@ pub const CLOSED: u8 = 3;
 pub const AGGREGATED: u8 = 4;
 /// Scored.
 pub const SCORED: u8 = 5;
-/// Nothing came of it: no segment accepted, no majority, or undone by a conviction. Pays no reward.
+/// Nothing came of it: no segment accepted, no majority, no score, or undone by a conviction. Pays no reward.
 pub const VOID: u8 = 6;
 /// Nothing can undo it any more; everyone is settled.
 pub const FINAL: u8 = 7;
@@ -36,7 +38,7 @@ pub const QUALITY_ONE: u64 = 1_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct AuditorSeat {
-    /// Its pool: who held the place when the round was opened; zero for nobody.
+    /// Its pool: who held the place when the round was opened; zero for nobody, or for a seat that was not awake.
     pub pool: Address,
     /// Its wallet.
     pub operator: Address,
@@ -86,7 +88,7 @@ pub struct AuditorSeat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct EvaluatorSeat {
-    /// Its pool: who held the place when the round was opened; zero for nobody.
+    /// Its pool: who held the place when the round was opened; zero for nobody, or for a seat that was not awake.
     pub pool: Address,
     /// [`crate::evaluation::commitment`]; zero before.
     pub commitment: [u8; 32],
@@ -122,9 +124,9 @@ pub struct Round {
     pub status: u8,
     /// Domains of the job.
     pub domain_count: u8,
-    /// Auditors that take part: the first places of the job when it was opened.
+    /// Places of auditors, those among them that nobody holds awake.
     pub auditor_count: u8,
-    /// Evaluators that take part.
+    /// Places of evaluators, likewise.
     pub evaluator_count: u8,
     /// Seed of its batches.
     pub seed: [u8; 32],
@@ -205,13 +207,13 @@ pub struct Round {
     pub seed_status: u8,
     /// Whether a conviction undid it: 1, else 0.
     pub is_undone: u8,
-    /// The status that it had then; else 0.
+    /// The status that it had then, or when no score of it stood; else 0.
     pub void_from: u8,
     /// Always 0.
     pub unused: u8,
     /// Steered settings, multiples of 2⁻¹⁶: what the graph reads as `Source::Setting`; 0 where the job has none.
     pub settings: [u32; MAX_SETTINGS],
-    /// Pools of the trainers by place: who held the places when the round was opened; zero for nobody.
+    /// Pools of the trainers by place: who held the places when the round was opened; zero for nobody, or for a seat that was not awake.
     pub trainers: [Address; MAX_TRAINERS],
     /// Wallet that paid the rent.
     pub payer: Address,
@@ -227,9 +229,21 @@ pub struct Round {
     pub scored_slot: u64,
     /// The end of the second draw's attestations; 0 before it is closed, and in a job without a second draw.
     pub second_deadline_slot: u64,
+    /// What convictions left for its honest work, after it was undone, base units: of it, `paid` is gone. See [`Round::compensate`].
+    pub compensation: u64,
+    /// Auditors by place of whose claims of this round one was convicted.
+    pub struck_auditors: u16,
+    /// Trainers by place that committed nothing and were settled.
+    pub settled_absent: u16,
+    /// Auditors by place that were awaited when it was opened.
+    pub awaited_auditors: u16,
+    /// Evaluators by place that were awaited when it was opened.
+    pub awaited_evaluators: u16,
+    /// What it could expect to draw, base units: see [`crate::attendance`].
+    pub expected_reward: u64,
 }
 
-account!(Round, Round, 6752);
+account!(Round, Round, 6776, liabilities: |round| round.uncollected());
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
@@ -250,34 +264,43 @@ impl Round {
         if job.chain.open_count >= job.spec.lookahead {
             return Err(Error::TooFarAhead);
         }
-        let eligible = first_bits(job.trainer_count) & !job.excluded_trainers;
-        if eligible == 0 || job.active_auditors(job.auditor_count) == 0 || job.evaluator_count == 0 {
+        let eligible = job.awake(PoolKind::Trainer);
+        let (auditors, evaluators) = (job.awake(PoolKind::Auditor), job.awake(PoolKind::Evaluator));
+        if eligible == 0 || auditors == 0 || evaluators == 0 {
             return Err(Error::AuditorsMissing);
         }
         self.job = *job_address;
         self.index = job.next_round;
         self.status = OPEN;
         self.domain_count = job.spec.domain_count;
-        self.auditor_count = job.auditor_count;
-        self.evaluator_count = job.evaluator_count;
+        self.auditor_count = job.places(PoolKind::Auditor);
+        self.evaluator_count = job.places(PoolKind::Evaluator);
         self.seed = job.next_seed;
         self.base_root = job.base_root;
         self.mixture_bps = snapshot.mixture_bps;
         self.settings = snapshot.settings;
         self.opened_slot = slot;
         self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
-        self.eligible = eligible;
+        (self.eligible, self.awaited_auditors, self.awaited_evaluators) = (eligible, auditors, evaluators);
         self.audit_slots = job.spec.audit_slots;
         // From here on the round's own record says whose place is whose, whoever holds it in the job by then.
-        self.trainers = job.trainers;
-        for (seat, pool) in self.evaluators.iter_mut().zip(&job.evaluators) {
-            seat.pool = *pool;
+        for (pool, seat) in self.trainers.iter_mut().zip(&job.trainers) {
+            if seat.state == AWAKE {
+                *pool = seat.pool;
+            }
         }
-        // A convicted auditor has nothing to reveal any more, and nothing to be paid or charged for.
-        for (place, (seat, pool)) in self.auditors.iter_mut().zip(&job.auditors).enumerate() {
-            seat.pool = *pool;
-            seat.settled = (job.excluded_auditors & bit(place as u8) != 0) as u8;
+        for (here, seat) in self.evaluators.iter_mut().zip(&job.evaluators) {
+            if seat.state == AWAKE {
+                here.pool = seat.pool;
+            }
         }
+        for (here, seat) in self.auditors.iter_mut().zip(&job.auditors) {
+            if seat.state == AWAKE {
+                here.pool = seat.pool;
+            }
+        }
+        (job.struck_trainers, job.struck_auditors) = (0, 0);
+        self.expected_reward = expected_reward(job);
         self.parent = job.chain.head();
         self.before = Standing::of(job);
         self.audit_rate = if job.chain.is_seed_missed != 0 { u32::MAX } else { job.spec.audit_rate };
@@ -301,29 +324,48 @@ impl Round {
         }
     }
 
-    /// Trainers by place that were convicted since, in this round or another.
+    /// Whether the job has opened none after it: the one round that may run.
+    fn is_latest(&self, job: &Job) -> bool {
+        self.index.checked_add(1) == Some(job.next_round)
+    }
+
+    /// Whether a trainer that the round awaits was convicted since: see [`Round::excluded_trainers`].
+    pub fn is_trainer_excluded(&self, job: &Job, place: u8) -> bool {
+        let is_convicted = match (job.trainers.get(place as usize), self.trainers.get(place as usize)) {
+            (Some(seat), Some(pool)) => seat.state == CONVICTED && seat.pool == *pool,
+            _ => true,
+        };
+        is_convicted || (self.is_latest(job) && job.struck_trainers & bit(place) != 0)
+    }
+
+    /// Whether an auditor that the round awaits was convicted since: see [`Round::excluded_auditors`].
+    pub fn is_auditor_excluded(&self, job: &Job, place: u8) -> bool {
+        let is_convicted = match (job.auditors.get(place as usize), self.auditors.get(place as usize)) {
+            (Some(seat), Some(here)) => seat.state == CONVICTED && seat.pool == here.pool,
+            _ => true,
+        };
+        let struck = self.struck_auditors | if self.is_latest(job) { job.struck_auditors } else { 0 };
+        is_convicted || struck & bit(place) != 0
+    }
+
+    /// Trainers by place that were convicted since, in this round or another, whether they hold their places any more or not.
     pub fn excluded_trainers(&self, job: &Job) -> u16 {
-        let mut excluded = job.excluded_trainers;
-        if excluded == 0 {
-            return 0;
-        }
-        for place in 0..MAX_TRAINERS {
-            if excluded & bit(place as u8) != 0 && job.trainers.get(place) != self.trainers.get(place) {
-                excluded &= !bit(place as u8);
+        let mut excluded = if self.is_latest(job) { job.struck_trainers } else { 0 };
+        for (place, seat) in here(self.eligible, &job.trainers) {
+            if seat.state == CONVICTED && self.trainers.get(place as usize) == Some(&seat.pool) {
+                excluded |= bit(place);
             }
         }
         excluded
     }
 
-    /// Auditors by place that were convicted since, in this round or another.
+    /// Auditors by place that were convicted since, likewise.
     pub fn excluded_auditors(&self, job: &Job) -> u16 {
-        let mut excluded = job.excluded_auditors;
-        if excluded == 0 {
-            return 0;
-        }
-        for (place, seat) in self.auditors.iter().enumerate() {
-            if excluded & bit(place as u8) != 0 && job.auditors.get(place) != Some(&seat.pool) {
-                excluded &= !bit(place as u8);
+        let mut excluded = self.struck_auditors | if self.is_latest(job) { job.struck_auditors } else { 0 };
+        for (place, seat) in here(self.awaited_auditors, &job.auditors) {
+            let is_convicted = seat.state == CONVICTED;
+            if is_convicted && self.auditors.get(place as usize).is_some_and(|here| here.pool == seat.pool) {
+                excluded |= bit(place);
             }
         }
         excluded
@@ -339,8 +381,8 @@ impl Round {
     pub fn close_commits(&mut self, job: &Job, slot: u64) -> Result<()> {
         self.require_status(OPEN)?;
         // Who was convicted meanwhile commits nothing any more, and nobody waits for it.
-        let awaited = self.eligible & !self.excluded_trainers(job) & !self.committed;
-        if awaited != 0 && slot < self.commit_deadline_slot {
+        let missing = self.eligible & !self.committed;
+        if slot < self.commit_deadline_slot && missing != 0 && missing & !self.excluded_trainers(job) != 0 {
             return Err(Error::TooEarly);
         }
         self.audit_deadline_slot = deadline(slot, job.spec.audit_slots)?;
@@ -378,6 +420,17 @@ impl Round {
         job.round_live = 0;
     }
 
+    /// Ends a round of whose next base no score stands: nobody knows what its work is worth. The next round repeats it from the same base,
+    /// and it is not one of the job's scored rounds.
+    pub(crate) fn void_without_score(&mut self, job: &mut Job) {
+        if job.chain.cut(self.index) {
+            self.before.restore(job);
+            job.base_root = self.base_root;
+        }
+        self.void_from = self.status;
+        self.void(job);
+    }
+
     /// Ends a round whose vote found no majority by its deadline.
     pub fn void_without_majority(&mut self, job: &mut Job, slot: u64) -> Result<()> {
         self.require_status(CLOSED)?;
@@ -385,6 +438,7 @@ impl Round {
         if slot < self.vote_deadline_slot {
             return Err(Error::NoMajorityYet);
         }
+        self.note_votes(job, slot);
         self.void(job);
         Ok(())
     }

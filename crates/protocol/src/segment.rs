@@ -274,7 +274,7 @@ impl Segment {
 fn check_claim(job: &Job, round: &Round, pool_address: &Address, claim: &SegmentClaim) -> Result<()> {
     round.require_status(round::OPEN)?;
     round.require_holder(PoolKind::Trainer, claim.place, pool_address)?;
-    if round.eligible & !round.excluded_trainers(job) & bit(claim.place) == 0 {
+    if round.eligible & bit(claim.place) == 0 || round.is_trainer_excluded(job, claim.place) {
         return Err(Error::Excluded);
     }
     if claim.leaf_count != job.spec.leaf_count() || claim.reserved != [0; 3] {
@@ -305,6 +305,7 @@ fn check_updates(job: &Job, round: &Round, claim: &SegmentClaim, previous_root: 
 mod tests {
     use super::*;
     use crate::config::{Parameters, TOKEN};
+    use crate::seats::{AWAKE, Seat};
 
     #[test]
     fn a_conviction_slashes_once_and_excludes_the_trainer() {
@@ -315,7 +316,8 @@ mod tests {
         pool.shares += 200 * TOKEN;
         pool.unbonding_assets = 10 * TOKEN;
         let mut job = Job::zeroed();
-        (job.trainer_count, job.trainers[3]) = (4, [5; 32]);
+        job.trainers[3] = Seat { pool: [5; 32], state: AWAKE, ..Seat::default() };
+        job.next_round = 1;
         let mut segment = Segment::zeroed();
         (segment.status, segment.pool) = (COMMITTED, [5; 32]);
         segment.claim.place = 3;
@@ -329,10 +331,10 @@ mod tests {
         assert!(job.is_excluded(3) && !job.is_excluded(2));
         assert_eq!(segment.convict(&mut job, &mut pool, row, 0), Ok(SlashOutcome::default()));
         // Whoever holds the place by then is not kept out for its predecessor.
-        let mut moved = Job { excluded_trainers: 0, ..job };
-        moved.trainers[3] = [6; 32];
+        let mut moved = Job { struck_trainers: 0, ..job };
+        moved.trainers[3] = Seat { pool: [6; 32], state: AWAKE, ..Seat::default() };
         Segment { status: COMMITTED, ..segment }.convict(&mut moved, &mut pool, row, 0).unwrap();
-        assert!(!moved.is_excluded(3));
+        assert!(!moved.is_excluded(3) && moved.struck_trainers == 0);
         segment.close_dispute(&mut pool).unwrap();
         assert_eq!(segment.close_dispute(&mut pool), Err(Error::PoolNotFrozen));
     }

@@ -1,5 +1,5 @@
 //! Who is paid for a round, once it is final: reward_i = (S_i / S_total) · R_role · Q_i − P_i, rounded down. Of a round that a conviction
-//! undid, honest work is paid the same, out of the insurance, which holds the liar's slash; of one that came to nothing by itself,
+//! undid, honest work is paid the same way, out of what is left of the liar's own slice ([`Round::compensate`]), and out of nothing else; of one that came to nothing by itself,
 //! nobody is paid, and what was missed is charged.
 //!
 //! Invariants: everything is settled once; what a round pays never exceeds its reward nor the bucket; S_i counts only stake
@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     data::Dataset,
     evaluation,
-    job::Job,
+    job::{Job, bit},
     penalties::{Convicted, Offence},
     pool::{Pool, Stakes},
     round::{self, QUALITY_ONE, Round},
@@ -35,8 +35,10 @@ struct Claim {
     whole: u64,
     quality: u64,
     penalty: u64,
-    /// The operator's own part of `part`; `None` if the pool's present stake says whose the pay is.
-    own: Option<u64>,
+    /// Whose the pay is.
+    stakes: Stakes,
+    /// When the work was done.
+    made_slot: u64,
 }
 
 /// What a settlement works on. The caller has checked that the accounts belong together.
@@ -63,7 +65,9 @@ impl Settlement<'_> {
 
     /// Pays or charges the pool what one claim comes to.
     fn apply(&mut self, claim: &Claim) -> Result<Settled> {
-        let role = int::bps(self.round.reward, claim.role_bps, Rounding::Down)?;
+        let is_void = self.round.status == round::VOID;
+        let whole = if is_void { self.round.compensation } else { self.round.reward };
+        let role = int::bps(whole, claim.role_bps, Rounding::Down)?;
         let share = if claim.whole == 0 { 0 } else { mul_div(role, claim.part, claim.whole, Rounding::Down)? };
         let earned = mul_div(share, claim.quality, QUALITY_ONE, Rounding::Down)?;
         if earned < claim.penalty {
@@ -71,20 +75,19 @@ impl Settlement<'_> {
             let charged = self.config.insure_penalty(&charged)?;
             return Ok(Settled { paid: 0, charged });
         }
-        let buckets = &mut self.config.buckets;
-        let is_void = self.round.status == round::VOID;
-        let bucket = if is_void { &mut buckets.insurance } else { &mut buckets.operator_rewards };
+        let left = int::sub(whole, self.round.paid)?;
         // Rounds of several jobs share the bucket: what is gone is not paid.
-        let left = int::sub(self.round.reward, self.round.paid)?;
-        let paid = (earned - claim.penalty).min(*bucket).min(left);
-        *bucket -= paid;
-        match claim.own {
-            Some(own) => self.pool.credit_by(paid, &Stakes { whole: claim.part, own })?,
-            None => self.pool.credit(paid)?,
-        }
-        // What nobody holds stays where it was.
+        let bucket = if is_void { left } else { self.config.buckets.operator_rewards };
+        let paid = (earned - claim.penalty).min(bucket).min(left);
+        self.pool.credit_by(paid, &claim.stakes, claim.made_slot)?;
+        // What nobody holds stays where it was, or goes back there if the pool held it from before.
         let unowned = self.pool.take_unowned()?;
-        *bucket = int::add(*bucket, unowned)?;
+        if is_void {
+            self.config.insure(unowned.saturating_sub(paid))?;
+        } else {
+            let bucket = &mut self.config.buckets.operator_rewards;
+            *bucket = int::add(int::sub(*bucket, paid)?, unowned)?;
+        }
         let paid = paid.saturating_sub(unowned);
         self.round.paid = int::add(self.round.paid, paid)?;
         Ok(Settled { paid, charged: 0 })
@@ -120,7 +123,8 @@ impl Settlement<'_> {
             whole: self.round.accepted_stake,
             quality: self.round.quality,
             penalty: self.job.parameters.penalties.charge(Offence::LateSegment, segment.late as u64)?,
-            own: Some(segment.own_stake),
+            stakes: Stakes { whole: segment.stake, own: segment.own_stake },
+            made_slot: segment.committed_slot,
         };
         self.apply(&claim)
     }
@@ -138,6 +142,8 @@ impl Settlement<'_> {
         }
         let ended_unclosed = self.round.ended_unclosed();
         let is_final = self.round.status == round::FINAL;
+        // Who was convicted has paid more, and could do nothing more.
+        let missed_audit = if self.pool.is_convicted() { 0 } else { self.round.missed_audit(self.job, place)? };
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         let is_settled = seat.settled != 0;
@@ -179,8 +185,7 @@ impl Settlement<'_> {
         let missed = missed_draws + missed_attestations;
         self.pool.audits_missed = self.pool.audits_missed.saturating_add(missed as u32);
         let penalties = &self.job.parameters.penalties;
-        let mut penalty = penalties.charge(Offence::MissedDraw, missed_draws)?;
-        penalty = int::add(penalty, penalties.charge(Offence::MissedAttestation, missed_attestations)?)?;
+        let mut penalty = int::add(missed_audit, penalties.charge(Offence::MissedAttestation, missed_attestations)?)?;
         penalty = int::add(penalty, penalties.charge(Offence::MisattestedSegment, seat.refuted as u64)?)?;
         let claim = Claim {
             role_bps: self.job.parameters.auditors_bps,
@@ -188,13 +193,35 @@ impl Settlement<'_> {
             whole: self.round.auditor_stake,
             quality,
             penalty,
-            own: Some(seat.own_stake),
+            stakes: Stakes { whole: seat.stake, own: seat.own_stake },
+            // It revealed its draw after the closing of the commitments.
+            made_slot: self.round.audit_deadline_slot.saturating_sub(self.round.audit_slots as u64),
         };
         self.apply(&claim)
     }
 
+    /// Settles a trainer that was awaited and committed nothing.
+    pub fn absent(&mut self, place: u8) -> Result<Settled> {
+        self.begin()?;
+        let here = bit(place);
+        if self.round.eligible & !self.round.committed & here == 0 {
+            return Err(Error::WrongPlace);
+        }
+        if self.round.settled_absent & here != 0 {
+            return Err(Error::AlreadySettled);
+        }
+        self.round.settled_absent |= here;
+        let cost = if self.pool.is_convicted() { 0 } else { self.round.missed_segment(self.job)? };
+        self.charge(cost)
+    }
+
+    fn charge(&mut self, amount: u64) -> Result<Settled> {
+        let taken = self.pool.charge(amount, self.slot)?;
+        Ok(Settled { paid: 0, charged: self.config.insure_penalty(&taken)? })
+    }
+
     /// Settles an evaluator: Q is 1 within the tolerance; an evaluator that was off or did not reveal what it committed
-    /// is slashed into the insurance; one that never committed gets nothing.
+    /// is slashed into the insurance; one that never committed is charged for its absence, and where no score stands so is one that hid it.
     pub fn evaluation(&mut self, place: u8) -> Result<Settled> {
         self.begin()?;
         if place >= self.round.evaluator_count {
@@ -202,7 +229,13 @@ impl Settlement<'_> {
         }
         // Before the tally nobody can be said to have hidden a score.
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
-        let is_tallied = self.round.status == round::FINAL || self.round.void_from == round::SCORED;
+        let is_scoreless = self.round.is_scoreless();
+        let is_tallied = is_scoreless || self.round.status == round::FINAL || self.round.void_from == round::SCORED;
+        let status = self.round.evaluators.get(place as usize).ok_or(Error::WrongPlace)?.status;
+        let missed_score = match is_tallied && !self.pool.is_convicted() {
+            true => self.round.missed_score(self.job, status)?,
+            false => 0,
+        };
         let seat = self.round.evaluators.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         if seat.settled != 0 {
             return Err(Error::AlreadySettled);
@@ -216,12 +249,17 @@ impl Settlement<'_> {
             self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
             let claim = Convicted { slice: &mut slice, made_slot: seat.committed_slot, slot: self.slot };
             let taken = self.pool.fine(&self.job.parameters.penalties, Offence::FalseScore, claim)?;
-            return Ok(Settled { paid: 0, charged: self.config.insure_penalty(&taken)? });
+            let charged = self.config.insure_penalty(&taken)?;
+            let missed = self.charge(missed_score)?;
+            return Ok(Settled { paid: 0, charged: int::add(charged, missed.charged)? });
         }
         self.pool.release(&mut slice);
         match seat.status {
             _ if !is_tallied => Ok(Settled::default()),
-            evaluation::ABSENT => Ok(Settled::default()),
+            evaluation::ABSENT => {
+                self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
+                self.charge(missed_score)
+            }
             evaluation::CONVICTED => {
                 // Its dispute has slashed it.
                 self.pool.evaluations_rejected = self.pool.evaluations_rejected.saturating_add(1);
@@ -235,7 +273,8 @@ impl Settlement<'_> {
                     whole: self.round.evaluator_stake,
                     quality: QUALITY_ONE,
                     penalty: 0,
-                    own: Some(seat.own_stake),
+                    stakes: Stakes { whole: seat.stake, own: seat.own_stake },
+                    made_slot: seat.committed_slot,
                 };
                 self.apply(&claim)
             }
@@ -247,6 +286,11 @@ impl Settlement<'_> {
     /// more when the round was opened.
     pub fn data(&mut self, domain: u8, dataset: &Dataset) -> Result<Settled> {
         let mut claim = self.domain_claim(domain, self.job.parameters.data_bps)?;
+        // From its first pay on it is a pool of the job's: new stake waits until what was done before is paid. A job that pays nothing,
+        // which anyone creates with any dataset, keeps nobody waiting.
+        if self.job.rewarded != 0 {
+            self.pool.expose(self.job.spec.exposure_slots(&self.job.parameters));
+        }
         if !dataset.is_answered_for(self.pool, self.round.opened_slot) {
             claim.part = 0;
         }
@@ -267,13 +311,21 @@ impl Settlement<'_> {
         self.apply(&claim)
     }
 
-    /// The claim of one domain on a role's reward.
+    /// The claim of one domain on a role's reward: for being there when the round was opened.
     fn domain_claim(&mut self, domain: u8, role_bps: u16) -> Result<Claim> {
         self.begin()?;
         if domain >= self.round.domain_count {
             return Err(Error::WrongPlace);
         }
         let part = *self.round.mixture_bps.get(domain as usize).ok_or(Error::WrongPlace)? as u64;
-        Ok(Claim { role_bps, part, whole: int::BPS_ONE as u64, quality: self.round.quality, penalty: 0, own: None })
+        Ok(Claim {
+            role_bps,
+            part,
+            whole: int::BPS_ONE as u64,
+            quality: self.round.quality,
+            penalty: 0,
+            stakes: self.pool.seasoned(self.slot)?,
+            made_slot: self.round.opened_slot,
+        })
     }
 }

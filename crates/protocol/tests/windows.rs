@@ -58,11 +58,11 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
     let (mut job, mut round, mut segment) = (Job::zeroed(), Round::zeroed(), Segment::zeroed());
     job.spec = *spec;
     job.parameters = Parameters::DEFAULT;
-    (job.auditor_allotments[0], job.evaluator_allotments[0]) = (10_000, 10_000);
     job.chain = Chain::GENESIS;
     job.created_slot = 7;
     for (kind, address) in [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator].into_iter().zip(&POOLS) {
-        job.join(kind, address).unwrap();
+        job.join(kind, address, 1).unwrap();
+        job.set_allotment(kind, 0, 10_000).unwrap();
     }
     let (mut auditor, mut evaluator) = (pool(PoolKind::Auditor), pool(PoolKind::Evaluator));
     let hash = |link: &[u8; 32]| <HostSha256 as sip_proof::Sha256>::hashv(&[link]);

@@ -110,6 +110,8 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         learning_rate: 2e-3,
         // Few rounds give a draw few chances: then everything is audited, unless something is to be found late.
         audit_rate: if rounds < 6 && !cheats.contains(&Fraud::Late) { 1.0 } else { 0.5 },
+        // What one auditor passed by it draws again before the round is final, so that one lie of 1,600 survives.
+        second_audit_rate: 0.95,
         windows: if quick { 8 } else { 32 },
         cheats,
         mixture: arguments.mixture,
@@ -184,7 +186,7 @@ fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> R
         for segment in &undone.segments {
             writeln!(
                 out,
-                "  {:<22} {}, {:.2} SIP out of the insurance",
+                "  {:<22} {}, {:.2} SIP out of the liar's slice",
                 segment.trainer, segment.status, segment.reward
             )?;
         }
@@ -222,6 +224,10 @@ fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> R
     )?;
     for sample in &summary.samples {
         writeln!(out, "\n  [{}]{}", sample.prompt.trim(), sample.text.replace('\n', "\n  "))?;
+    }
+    writeln!(out, "\nWhat audits are worth")?;
+    for line in &summary.checked.lines {
+        writeln!(out, "  {line}")?;
     }
     writeln!(out, "\n{}", summary.checked.sentence)?;
     writeln!(out, "\nModel root {}", summary.model_root)?;

@@ -1,5 +1,6 @@
 //! The command line of the Staked Intelligence Protocol.
 
+mod archive;
 mod audit;
 mod chain;
 mod demo;

@@ -12,6 +12,7 @@
 //!     base-N.state    the state that round N starts from
 //!     update-N-P.state  with compressed updates, the update that the trainer of place P goes on from
 //!     undone-N.state  the state that a round ended in which was undone, by its number on chain
+//!     archive/        accounts of the chain that may be closed there, by address
 //!     data/           tokenizer, and token files by domain
 //! ```
 
@@ -127,6 +128,11 @@ impl Store {
     }
     pub(crate) fn base(&self, rounds: u32) -> PathBuf {
         self.run().join(format!("base-{rounds}.state"))
+    }
+
+    /// Where copies of accounts lie that may be closed on chain.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.run().join("archive")
     }
 
     /// Where trainers publish the ends of their segments, as files of any name that ends in `.state`.

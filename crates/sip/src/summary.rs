@@ -62,12 +62,12 @@ pub(crate) struct CheckedSummary {
     pub(crate) by_auditor: std::collections::BTreeMap<String, u32>,
     /// Staged lies among them, which only this run's author knows of.
     pub(crate) false_segments: u32,
-    /// Chance that a single lie survives, 0 to 1.
-    pub(crate) survival: f64,
-    /// The same if one auditor is the liar's.
-    pub(crate) survival_with_one_colluding: f64,
+    /// What of lies survives if no auditor is the liar's, and if one is.
+    pub(crate) odds: Vec<crate::security::odds::Odds>,
     /// Replays that auditors do for a segment of honest work, on average.
     pub(crate) replays_per_segment: f64,
+    /// These numbers in words, a line each.
+    pub(crate) lines: Vec<String>,
     /// All of it in one sentence.
     pub(crate) sentence: String,
 }
@@ -108,7 +108,7 @@ pub(crate) struct UndoneRound {
     pub(crate) index: u32,
     /// Why, in one sentence.
     pub(crate) why: String,
-    /// Its segments; what honest ones earned came out of the insurance.
+    /// Its segments; what honest ones earned came out of the liar's slice.
     pub(crate) segments: Vec<SegmentSummary>,
 }
 

@@ -2,17 +2,18 @@
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
+use sip_client::check_history;
 use sip_model::export::load_pretrained;
 use sip_model::params;
 use sip_node::{SegmentTask, State, Worker, scoring};
 use sip_proof::{HostSha256, Leaf, Sha256};
+use sip_protocol::attestation;
 use sip_protocol::evaluation::{self, ScoringRun};
 use sip_protocol::finality::availability::{self, Demand};
 use sip_protocol::finality::{NO_ROUND, seed};
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::{self, Round};
 use sip_protocol::segment::{self, SegmentClaim};
-use sip_protocol::{Account, AccountKind};
 use solana_address::Address;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::archive::Archive;
 use crate::progress::{Progress, count};
 use crate::run::check;
 use crate::run::exchange::Applied;
@@ -57,6 +59,8 @@ struct Replayed {
     /// Attestations that the replay contradicts, of auditors who were convicted.
     false_attestations: u32,
     steps: u64,
+    /// Accounts that are closed on chain, of which copies were read.
+    closed: u32,
     /// Segments of rounds that were undone.
     undone: Vec<Undone>,
 }
@@ -107,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             "attestations": replayed.attestations,
             "false_attestations": replayed.false_attestations,
             "steps": replayed.steps,
+            "closed_accounts": replayed.closed,
             "undone_segments": replayed.undone.iter().map(|undone| serde_json::json!({
                 "round": undone.round, "trainer": undone.trainer, "false": undone.is_false, "finding": undone.finding(),
             })).collect::<Vec<_>>(),
@@ -122,6 +127,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             count(replayed.steps, "step"),
             count(replayed.attestations, "attestation")
         )?;
+        if replayed.closed > 0 {
+            writeln!(
+                out,
+                "{} closed on chain: copies in run/archive were read instead, and those of final rounds compared with the job's history there.",
+                match replayed.closed {
+                    1 => "1 account is".into(),
+                    many => format!("{many} accounts are"),
+                }
+            )?;
+        }
         for undone in &replayed.undone {
             writeln!(out, "Undone round {}, {}: {}.", undone.round, undone.trainer, undone.finding())?;
         }
@@ -140,6 +155,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
+/// What `sip verify` finds of a folder: accounts that it took from the archive, and the first difference.
+#[cfg(test)]
+pub(crate) fn finding(folder: &std::path::Path) -> Result<(u32, Option<String>)> {
+    let arguments = Arguments { folder: folder.into(), json: true };
+    let mut replayed = Replayed::default();
+    let difference = Verifier::open(&arguments, Progress::new(true))?.verify(&mut replayed)?;
+    Ok((replayed.closed, difference))
+}
+
 /// Whether the journal tells of a round what the chain does; the chain does not know its segments' losses and bytes.
 fn is_of(told: &RoundSummary, number: u32, round: &Round, domains: usize) -> bool {
     let (segments, exchanged_bytes) = (told.segments.clone(), told.exchanged_bytes);
@@ -154,6 +178,7 @@ struct Verifier {
     world: World,
     journal: Journal,
     progress: Progress,
+    archive: Archive,
 }
 
 /// The first difference, in words; `None` while there is none.
@@ -174,7 +199,14 @@ impl Verifier {
         let mut journal: Journal = read_json(&store.journal(rounds))?;
         journal.check(&world, rounds)?;
         world.log = std::mem::take(&mut journal.log);
-        Ok(Verifier { store, settings, machine, prepared, world, journal, progress })
+        let archive = Archive::of(&store);
+        Ok(Verifier { store, settings, machine, prepared, world, journal, progress, archive })
+    }
+
+    /// Whether the rounds of which copies were read are those that became final, by the job's history on chain.
+    fn history(&self, job: &Job, rounds: &[Round]) -> Difference {
+        let error = check_history(job, rounds).err()?;
+        Some(format!("the final rounds on chain and in {}: {error}", self.store.archive().display()))
     }
 
     fn verify(&mut self, replayed: &mut Replayed) -> Result<Difference> {
@@ -196,6 +228,7 @@ impl Verifier {
         let mut applied = Applied::new();
         let mut seed = job.spec.seed;
         let mut head = NO_ROUND;
+        let mut finals = Vec::new();
         // The rounds that were undone after they had a result.
         let mut undone: BTreeSet<u32> = BTreeSet::new();
         let bar = self.progress.bar(self.journal.published.len() as u64, "replaying segments");
@@ -203,7 +236,7 @@ impl Verifier {
             // People count rounds from 1, as the demo and the report do.
             let number = index + 1;
             let address = self.world.program.round(&job_address, index);
-            let round: Round = self.world.read(&address)?;
+            let round: Round = self.archive.read(&self.world, &address)?;
             if round.seed != seed {
                 return Ok(Some(format!("round {number} has another seed than the draws before it give")));
             }
@@ -273,9 +306,14 @@ impl Verifier {
             }
             base = next;
             head = index;
+            finals.push(round);
             replayed.scored += 1;
         }
         bar.finish_and_clear();
+        replayed.closed = self.archive.taken();
+        if let Some(difference) = self.history(&job, &finals) {
+            return Ok(Some(difference));
+        }
         if base.root() != job.base_root {
             return Ok(Some("the job's base on chain is not the last round's".into()));
         }
@@ -315,7 +353,8 @@ impl Verifier {
             if round.evaluators[person.place as usize].status != evaluation::WITHIN {
                 continue;
             }
-            let account: ScoringRun = self.world.read(&self.world.program.run(round_address, &person.pool()?))?;
+            let account: ScoringRun =
+                self.archive.read(&self.world, &self.world.program.run(round_address, &person.pool()?))?;
             let claim = evaluation::claim::<HostSha256>(&job.spec, &sums, &run.accumulator_root(), person.place);
             if account.claim != claim {
                 let name = &person.name;
@@ -393,18 +432,14 @@ impl Verifier {
             return Ok(false);
         }
         let address = self.world.program.round(&job_address(&self.world), round.parent);
-        Ok(self.world.read::<Round>(&address)?.is_undone != 0)
+        Ok(self.archive.read::<Round>(&self.world, &address)?.is_undone != 0)
     }
 
     /// Whether a trainer was convicted of withholding what its segment ends in, rather than of what is in it.
     fn was_silent(&self, segment: &Address) -> bool {
-        let accounts = self.world.ledger.program_accounts(&self.world.program.id);
-        accounts.iter().any(|(_, account)| {
-            let is_demand = account.data.first() == Some(&(AccountKind::Demand as u8));
-            is_demand
-                && Demand::decode(&account.data)
-                    .is_ok_and(|demand| demand.subject == segment.to_bytes() && demand.status == availability::FAILED)
-        })
+        let is_silence =
+            |demand: &Demand| demand.subject == segment.to_bytes() && demand.status == availability::FAILED;
+        self.archive.all::<Demand>(&self.world).iter().any(is_silence)
     }
 
     /// One segment from the base and the applied updates.
@@ -420,7 +455,7 @@ impl Verifier {
         let job: Job = self.world.read(&job_address(&self.world))?;
         let person = &self.world.people[trainer];
         let address = self.world.program.segment(round_address, &person.pool()?);
-        let account: segment::Segment = self.world.read(&address)?;
+        let account: segment::Segment = self.archive.read(&self.world, &address)?;
         let start = self.prepared.start(base, applied.get(&person.place), &self.machine)?;
         let task = SegmentTask {
             round: round.index,
@@ -439,8 +474,10 @@ impl Verifier {
         let attested = |a: &usize| account.shown & bit(self.world.people[*a].place) != 0;
         let auditors: Vec<&Person> =
             self.world.with_role(AUDITOR).into_iter().filter(attested).map(|a| &self.world.people[a]).collect();
-        let draws: Vec<_> = auditors.iter().map(|a| round.auditors[a.place as usize].preimage).collect();
-        let audit = worker.audit(&task, (&leaves, &account.claim.end_root), &draws, &mut |_| true)?;
+        let count = job.spec.leaf_count();
+        let leaf = |place: u8| attestation::leaf::<HostSha256>(&round, &account, place, count);
+        let attested: Vec<u32> = auditors.iter().map(|auditor| leaf(auditor.place)).collect();
+        let audit = worker.audit(&task, (&leaves, &account.claim.end_root), &attested, &mut |_| true)?;
         replayed.segments += 1;
         replayed.steps += u64::from(self.settings.inner_steps);
         let end = self.prepared.result(&start, &audit.replayed.end, &self.machine)?;
@@ -482,7 +519,7 @@ impl Verifier {
         }
         for (auditor, trace_root) in auditors.iter().zip(&audit.trace_roots) {
             if account.attestations[auditor.place as usize] != *trace_root {
-                if job.excluded_auditors & bit(auditor.place) != 0 {
+                if round.excluded_auditors(&job) & bit(auditor.place) != 0 {
                     replayed.false_attestations += 1;
                     continue;
                 }

@@ -119,6 +119,44 @@ fn a_lying_evaluator_is_slashed_and_moves_no_score() {
     }
 }
 
+/// Nobody draws the first lie in the audit of this seed's third round. Before the round is final an auditor draws it again, and the model that comes
+/// out carries none of it.
+#[test]
+fn a_lie_that_no_first_draw_selects_is_found_before_its_round_is_final() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["demo", "--quick", "--json", "--rounds", "8", "--seed", "3", "--out", path(folder.path())];
+    let summary: Value = serde_json::from_str(&succeed(sip(&arguments).output().unwrap())).unwrap();
+    let undone = summary["undone"].as_array().unwrap();
+    assert_eq!((undone.len(), &undone[0]["round"]), (1, &Value::from(3)));
+    let liar = &undone[0]["segments"][2];
+    assert_eq!((&liar["trainer"], &liar["status"]), (&Value::from("trainer 3"), &Value::from("convicted")));
+    assert_eq!(undone[0]["segments"][0]["status"], "accepted", "the round was closed with the lie in it");
+    assert!(undone[0]["segments"][0]["reward"].as_f64().unwrap() > 0.0, "honest work is paid");
+    assert!(lost(&summary, "trainer 3") >= 8_500.0);
+    assert_eq!(summary["rounds"][2]["segments"].as_array().unwrap().len(), 2, "it is played again without the liar");
+    for auditor in ["auditor 1", "auditor 2"] {
+        let reasons = participant(&summary, auditor)["reasons"].to_string();
+        assert!(!reasons.contains("missed"), "{reasons}");
+    }
+    // What is in the model was checked, and the run says by whom, and what it is worth.
+    let checked = &summary["checked"];
+    assert_eq!(checked["false_segments"], 0);
+    assert!((checked["replays_per_segment"].as_f64().unwrap() - 1.95).abs() < 1e-6);
+    let odds = checked["odds"].as_array().unwrap();
+    assert_eq!((odds.len(), &odds[1]["colluding"]), (2, &Value::from(1)));
+    assert!(odds[0]["survival"].as_f64().unwrap() <= 0.01 && odds[0]["at_most"].as_f64().unwrap() <= 0.01);
+    let sentence = checked["sentence"].as_str().unwrap();
+    assert!(sentence.contains("with a chance of 0.0625 % if no auditor colluded, of 2.5 % if one did"), "{sentence}");
+    let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(
+        page.contains("1.950 replays for a segment") && page.contains("If one auditor colludes a single lie"),
+        "{sentence}"
+    );
+    let verified = succeed(sip(&["verify", path(folder.path()), "--json"]).output().unwrap());
+    let finding: Value = serde_json::from_str(&verified).unwrap();
+    assert_eq!(finding["verified"], Value::Bool(true));
+}
+
 /// One run with everything that is not a trainer's false steps: all of it is punished, and honest work of undone rounds is paid.
 #[test]
 fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
@@ -134,7 +172,9 @@ fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
     assert_eq!(of("vote"), [("auditor 4", "convicted")]);
     assert_eq!(of("attestation"), [("auditor 3", "convicted")]);
     assert_eq!(of("scoring run"), [("evaluator 4", "convicted")]);
-    assert_eq!(of("segment"), [("trainer 1", "acquitted"), ("trainer 3", "convicted")]);
+    // The late one lies again, is convicted of that, and then of what it did before.
+    let segments = [("trainer 1", "acquitted"), ("trainer 3", "convicted"), ("trainer 3", "convicted")];
+    assert_eq!(of("segment"), segments);
     // What cannot undo a round stands on the least bond, everything else on a slice.
     assert!(lost(&summary, "auditor 3") >= 1_000.0);
     for name in ["auditor 4", "evaluator 4", "trainer 2", "trainer 3"] {
@@ -153,10 +193,10 @@ fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
         segments.iter().map(|segment| segment["reward"].as_f64().unwrap()).collect()
     };
     assert_eq!(undone.len(), 2);
-    for round in [0, 1] {
-        let rewards = rewards(round);
-        assert!(rewards[0] > 0.0 && rewards[1] > 0.0 && rewards[2] == 0.0, "{rewards:?}");
-    }
+    // The liar's slice pays for the round that its lie was in, and nobody for the one that was built on it.
+    let paid = rewards(0);
+    assert!(paid[0] > 0.0 && paid[1] > 0.0 && paid[2] == 0.0, "{paid:?}");
+    assert_eq!(rewards(1), [0.0; 3]);
     assert_eq!(summary["rounds"].as_array().unwrap().len(), 4);
     assert_eq!(summary["chain"]["conserved"], true);
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
@@ -166,11 +206,11 @@ fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
     // The replay names the cause, and whom it took along.
     let verified = succeed(sip(&["verify", path(folder.path()), "--json"]).output().unwrap());
     let finding: Value = serde_json::from_str(&verified).unwrap();
-    assert_eq!((&finding["verified"], &finding["convicted_segments"]), (&Value::Bool(true), &Value::from(2)));
+    assert_eq!((&finding["verified"], &finding["convicted_segments"]), (&Value::Bool(true), &Value::from(3)));
     assert!(finding["false_attestations"].as_u64().unwrap() > 0);
     let segments = finding["undone_segments"].as_array().unwrap();
     let is_false: Vec<bool> = segments.iter().map(|segment| segment["false"].as_bool().unwrap()).collect();
-    assert_eq!(is_false, [false, false, true, false, false, false]);
+    assert_eq!(is_false, [false, false, true, false, false, true]);
     assert!(segments[3]["finding"].as_str().unwrap().contains("built on"));
     // The base that is no more is needed for that, and must be the one that was built on.
     let index = undone[0]["index"].as_u64().unwrap();
@@ -333,6 +373,7 @@ fn verification_names_what_was_changed() {
     for (from, to, expected) in [
         ("\"seed\": 10", "\"seed\": 11", ""),
         ("\"audit_rate\": 1.0", "\"audit_rate\": 0.25", "other terms"),
+        ("\"second_audit_rate\": 0.95", "\"second_audit_rate\": 0.25", "other terms"),
         ("\"num_layers\": 2", "\"num_layers\": 4096", "another model"),
         ("\"leaf_interval\": 5", "\"leaf_interval\": 0", "steps a leaf"),
         ("\"rounds\": 4", "\"rounds\": 0", "rounds of"),

@@ -240,7 +240,7 @@ impl Hall {
         let parameters = self.scene.world.config().parameters;
         let after = self.scene.pool_state(&pool_address);
         let gained = self.scene.world.tokens(&keys[1].pubkey()) as i64 - tokens as i64;
-        let excluded = self.scene.job_state().excluded_auditors >> auditor & 1 == 1;
+        let excluded = self.scene.job_state().auditors[auditor].state == sip_protocol::seats::CONVICTED;
         assert_eq!(after.open_disputes, pool.open_disputes - 1);
         match outcome {
             Outcome::Convicted => {

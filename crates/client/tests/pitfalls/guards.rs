@@ -137,6 +137,12 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     send_guarded(world, program.allot_stake(&seat, &job, 4_000), &trainer, &[]);
     send_guarded(world, program.join_job_with(&seat.operator, &another, &seat.pool, 6_000), &trainer, &[]);
     world.refused(&[program.allot_stake(&seat, &job, 4_001)], &[&trainer], Error::AllotmentTooLarge);
+    let mut leaver = world.operator("leaver", PoolKind::Trainer);
+    leaver.seat.place = 1;
+    world.send(&[program.join_job(&leaver.seat.operator, &another, &leaver.seat.pool)], &[&leaver.key]);
+    world.send(&[program.retire_pool(&leaver.seat.operator, &leaver.seat.pool)], &[&leaver.key]);
+    send_guarded(world, program.check_seat(&another, &leaver.seat.pool, 1), &authority, &[]);
+    send_guarded(world, program.leave_job(&leaver.seat, &another), &leaver.key, &[]);
 
     // Anyone may pay for a round.
     send_guarded(world, program.open_round(&key, &job, 0, 3), &authority, &[0]);
@@ -203,6 +209,7 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     send_guarded(world, program.settle_evaluation(&job, &round, &evaluator_pool, 0), &authority, &[]);
     send_guarded(world, program.settle_data(&job, &round, 0, &datasets[0], &provider), &authority, &[]);
     send_guarded(world, program.settle_patrons(&job, &round, 0), &authority, &[]);
+    absences_are_guarded();
     send_guarded(world, program.claim_rewards(&patron.pubkey(), &attention), &patron, &[]);
     send_guarded(world, program.claim_commission(&seat.operator, &trainer_pool), &trainer, &[]);
 }
@@ -404,4 +411,20 @@ pub(crate) fn one_account_in_two_places_is_refused() {
     let mut distribute = program.distribute(&authority.pubkey(), &authority.pubkey(), TOKEN);
     distribute.accounts[3] = distribute.accounts[2].clone();
     scene.world.refused(&[distribute], &[&authority], Error::WrongTokenAccount);
+}
+
+/// A trainer that is awaited and commits nothing.
+fn absences_are_guarded() {
+    let mut scene = Scene::new();
+    let authority = scene.world.authority.insecure_clone();
+    scene.open_round();
+    let deadline = scene.round_state().commit_deadline_slot;
+    scene.advance_to(deadline);
+    scene.close_commits();
+    scene.close_round();
+    let end = scene.round_state().final_slot();
+    scene.advance_to(end);
+    let absent = scene.trainers[2].seat;
+    let settle = scene.world.program.settle_absent(&scene.job, &scene.round(), &absent.pool, absent.place);
+    send_guarded(&mut scene.world, settle, &authority, &[]);
 }

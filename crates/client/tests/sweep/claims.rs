@@ -204,7 +204,11 @@ impl Claims {
         let graph = Arc::new(truth.graph_evidence());
         let (defender, challenger) = (Defender::new(graph.clone(), claimed), Challenger::new(graph, view));
         judge(&mut self.hall.scene, Opened { dispute, keys, resolve }, is_false, random, defender, challenger);
-        assert_eq!(self.hall.scene.job_state().excluded_auditors >> auditor & 1 == 1, is_false, "{what}");
+        assert_eq!(
+            (self.hall.scene.job_state().auditors[auditor].state == sip_protocol::seats::CONVICTED),
+            is_false,
+            "{what}"
+        );
         what
     }
 
@@ -248,7 +252,11 @@ impl Claims {
         let graph = honest.graph();
         let (defender, challenger) = (Defender::new(graph.clone(), claimed), Challenger::new(graph, view));
         judge(&mut self.hall.scene, Opened { dispute, keys, resolve }, is_false, random, defender, challenger);
-        assert_eq!(self.hall.scene.job_state().excluded_auditors >> auditor & 1 == 1, is_false, "{what}");
+        assert_eq!(
+            (self.hall.scene.job_state().auditors[auditor].state == sip_protocol::seats::CONVICTED),
+            is_false,
+            "{what}"
+        );
         what
     }
 

@@ -313,10 +313,7 @@ impl Verdict<'_> {
         let has_counted = self.segment.status == segment::ACCEPTED;
         let slashed = self.segment.convict(self.job, self.pool, offence, self.slot)?;
         self.award(challenger, committed_slot, &slashed)?;
-        if has_counted {
-            self.round.undo(self.job, self.config);
-        }
-        Ok(())
+        self.undo(has_counted, &slashed)
     }
 
     /// Convicts a segment whose state was withheld, likewise, but for no bounty: what would be one waits, nobody's, for an accusation.
@@ -328,10 +325,16 @@ impl Verdict<'_> {
         let compensated = most.min(slashed.from_bond / 2);
         slashed.from_bond -= compensated;
         self.segment.escrow.share_silence(self.config, &self.job.parameters.penalties, &slashed, self.slot)?;
-        if has_counted {
-            self.round.undo(self.job, self.config);
-        }
+        self.undo(has_counted, &slashed)?;
         Ok(compensated)
+    }
+
+    /// Undoes the round of a segment that counted in it; what was taken of its slice is for the work that is undone.
+    fn undo(&mut self, has_counted: bool, slashed: &SlashOutcome) -> Result<()> {
+        if has_counted {
+            self.round.undo(self.job);
+        }
+        self.round.compensate(self.config, &self.job.parameters.penalties, slashed.from_bond)
     }
 
     fn award(&mut self, challenger: &Address, committed_slot: u64, slashed: &SlashOutcome) -> Result<()> {

@@ -212,6 +212,7 @@ impl Dispute {
     /// an accusation of the same claim that was committed earlier may still be opened, and one of another claim.
     fn strike(&self, job: &mut Job, round: &mut Round, case: CaseKind) -> Result<()> {
         job.exclude(PoolKind::Auditor, self.place, &self.pool);
+        round.struck_auditors |= bit(self.place);
         let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
         // Once it was settled its part is gone, and the others' parts are of the same whole.
         if seat.settled == 0 {
@@ -259,11 +260,12 @@ impl Dispute {
             self.strike(job, round, case)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
             if case == CaseKind::Aggregate {
-                overturn_base(round, job, config, &self.game.ground.end_root);
+                overturn_base(round, job, &self.game.ground.end_root);
             }
             // Less stake is left, of which another vote may be more than half.
             recount(round, job, *slot)?;
             pool.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
+            round.compensate(config, &job.parameters.penalties, slashed.from_bond)?;
             Payout { to_challenger: bond, burned: 0 }
         } else {
             let (burned, kept) = forfeit(config, &job.parameters.penalties, bond)?;
@@ -315,9 +317,9 @@ pub(super) fn forfeit(config: &mut Config, penalties: &Penalties, bond: u64) -> 
 
 /// Takes back a base that was voted and is false: the round is undone, with all that builds on it, and the next one starts from what it
 /// was built on.
-pub fn overturn_base(round: &mut Round, job: &mut Job, config: &Config, root: &[u8; 32]) {
+pub fn overturn_base(round: &mut Round, job: &mut Job, root: &[u8; 32]) {
     if round.next_base == *root {
-        round.undo(job, config);
+        round.undo(job);
     }
 }
 
@@ -341,10 +343,15 @@ mod tests {
         config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
         job.parameters = Parameters::DEFAULT;
-        job.auditor_count = 2;
         (round.status, round.reward, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
         round.auditor_stake = 2_000 * TOKEN;
-        let seat = AuditorSeat { revealed: 1, stake: 1_000 * TOKEN, own_stake: 1_000 * TOKEN, ..AuditorSeat::zeroed() };
+        let seat = AuditorSeat {
+            revealed: 1,
+            vote: [1; 32],
+            stake: 1_000 * TOKEN,
+            own_stake: 1_000 * TOKEN,
+            ..AuditorSeat::zeroed()
+        };
         round.auditors[..2].fill(seat);
         let mut paid = 0;
         for place in 0..2 {
@@ -363,6 +370,6 @@ mod tests {
         }
         let role = int::bps(round.reward, config.parameters.auditors_bps, int::Rounding::Down).unwrap();
         assert_eq!(paid, role);
-        assert_eq!((job.excluded_auditors, round.auditors[0].stake), (1, 0));
+        assert_eq!((round.excluded_auditors(&job), round.auditors[0].stake), (1, 0));
     }
 }

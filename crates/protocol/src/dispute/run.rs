@@ -103,8 +103,9 @@ impl Dispute {
             let (slashed, is_scored_by_it) = run.convict(round, pool, &job.parameters, *slot)?;
             run.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
             if is_scored_by_it {
-                round.undo(job, config);
+                round.undo(job);
             }
+            round.compensate(config, &job.parameters.penalties, slashed.from_bond)?;
             Payout { to_challenger: bond, burned: 0 }
         } else {
             let (burned, kept) = forfeit(config, &job.parameters.penalties, bond)?;

@@ -46,6 +46,11 @@ pub const ANSWERED: u8 = 2;
 /// The clock ran out.
 pub const FAILED: u8 = 3;
 
+/// Most that whoever asked for a withheld state in vain gets out of the slash, base units.
+pub fn most_for_vain_demand(dispute_bond: u64) -> Result<u64> {
+    Ok(int::mul(int::bps(dispute_bond, FEE_BPS, Rounding::Up)?, VAIN_FEES)?)
+}
+
 /// Address: "demand", segment or dataset (32), who demands (32), entry and chunk (u32 each).
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
@@ -295,8 +300,8 @@ impl Demand {
     /// who asked: the fee, and if it was this that convicted a few fees out of the slash.
     pub fn fail_state(&mut self, verdict: &mut Verdict<'_>) -> Result<u64> {
         self.require_silence(verdict.slot)?;
-        let fee = int::bps(verdict.job.parameters.dispute_bond, FEE_BPS, Rounding::Up)?;
-        let compensated = verdict.convict_silence(int::mul(fee, VAIN_FEES)?)?;
+        let most = most_for_vain_demand(verdict.job.parameters.dispute_bond)?;
+        let compensated = verdict.convict_silence(most)?;
         verdict.segment.close_demand()?;
         verdict.close()?;
         Ok(int::add(self.end(FAILED), compensated)?)

@@ -7,9 +7,10 @@
 
 use sip_proof::Sha256;
 
-use super::require;
+use super::{require, seed};
 use crate::{
     Account, Error, Result,
+    attendance::here,
     evaluation::ScoringRun,
     job::Job,
     round::{self, Round},
@@ -78,19 +79,23 @@ impl Round {
     /// Whether everyone of the round was settled.
     pub fn is_settled(&self) -> bool {
         let domains = ((1u16 << self.domain_count.min(8)) - 1) as u8;
-        let auditors = self.auditors.iter().take(self.auditor_count as usize);
-        let evaluators = self.evaluators.iter().take(self.evaluator_count as usize);
-        auditors.into_iter().all(|seat| seat.settled != 0 && seat.vote_slice == 0 && seat.attestation_slice == 0)
-            && evaluators.into_iter().all(|seat| seat.settled != 0)
+        // Whoever was not awake when it was opened has no part in it.
+        let (mut auditors, mut evaluators) =
+            (here(self.awaited_auditors, &self.auditors), here(self.awaited_evaluators, &self.evaluators));
+        auditors.all(|(_, seat)| seat.settled != 0 && seat.vote_slice == 0 && seat.attestation_slice == 0)
+            && evaluators.all(|(_, seat)| seat.settled != 0)
+            && self.settled_absent == self.eligible & !self.committed
             && self.settled_data == domains
             && self.settled_patrons == domains
     }
 
     /// Checks that the round is over for an unbonding time, and that nothing builds on it that is not: it is not the last final one, whose
-    /// segments the next round's may go on from.
+    /// segments the next round's may go on from, and no seed waits for it.
     fn require_rested(&self, job: &Job, slot: u64) -> Result<()> {
         require(self.status == round::FINAL || self.status == round::VOID, Error::NotFinal)?;
-        require(self.index != job.chain.last_final, Error::StillNeeded)?;
+        // Without it the job could never have its next seed.
+        let is_awaited = self.seed_status == seed::PENDING;
+        require(self.index != job.chain.last_final && !is_awaited, Error::StillNeeded)?;
         require(self.settled_slot != 0 && self.is_beyond_accusation(slot)?, Error::StillResting)?;
         Rest::of(job, slot).require_since(self.settled_slot)
     }
@@ -138,11 +143,14 @@ mod tests {
         job.chain.last_final = 8;
         job.parameters.unbonding_slots = 50;
         (round.index, round.status, round.domain_count) = (7, round::FINAL, 3);
-        (round.auditor_count, round.evaluator_count) = (2, 1);
-        for place in 0..2 {
+        (round.auditor_count, round.evaluator_count) = (3, 2);
+        // The place between them was nobody's.
+        (round.awaited_auditors, round.awaited_evaluators) = (0b101, 0b10);
+        (round.committed, round.eligible, round.settled_absent) = (1, 0b101, 0b100);
+        for place in [0, 2] {
             round.auditors[place].settled = 1;
         }
-        round.evaluators[0].settled = 1;
+        round.evaluators[1].settled = 1;
         (round.settled_data, round.settled_patrons, round.settled_slot) = (7, 7, 1_000);
         (job, round)
     }
@@ -160,20 +168,25 @@ mod tests {
         for (change, expected) in [
             (&(|round: &mut Round| round.status = round::SCORED) as &dyn Fn(&mut Round), Error::NotFinal),
             (&|round| round.index = 8, Error::StillNeeded),
+            (&|round| round.seed_status = seed::PENDING, Error::StillNeeded),
             (&|round| round.settled_slot = 0, Error::StillResting),
             (&|round| round.open_accounts = 1, Error::StillNeeded),
             (&|round| round.attestation_disputes = 1, Error::StillNeeded),
             (&|round| round.vote_disputes = 1, Error::StillNeeded),
             (&|round| round.open_challenges = 1, Error::StillNeeded),
-            (&|round| round.auditors[1].settled = 0, Error::StillNeeded),
+            (&|round| round.auditors[2].settled = 0, Error::StillNeeded),
             (&|round| round.auditors[0].vote_slice = 1, Error::StillNeeded),
             (&|round| round.auditors[0].attestation_slice = 1, Error::StillNeeded),
-            (&|round| round.evaluators[0].settled = 0, Error::StillNeeded),
+            (&|round| round.evaluators[1].settled = 0, Error::StillNeeded),
+            (&|round| round.settled_absent = 0, Error::StillNeeded),
             (&|round| round.settled_data = 3, Error::StillNeeded),
             (&|round| round.settled_patrons = 6, Error::StillNeeded),
         ] {
             assert_eq!(at(&job, change, 1_050), Err(expected));
         }
+        // What convictions left for work that nobody did, or that collected less, is insured.
+        let pot = |round: &mut Round| (round.is_undone, round.compensation, round.paid) = (1, 70, 30);
+        assert_eq!(at(&job, &pot, 1_050), Ok(40));
         // Of a round that came to nothing, an accusation may still be opened for long.
         let void = |round: &mut Round| (round.status, round.challenge_deadline_slot) = (round::VOID, 5_000);
         assert_eq!(at(&job, &void, 6_500), Err(Error::StillResting));
@@ -184,6 +197,7 @@ mod tests {
     fn a_segment_or_run_closes_once_it_is_settled_and_owes_nothing() {
         let (job, mut round) = round();
         let (mut segment, mut run) = (Segment::zeroed(), ScoringRun::zeroed());
+        run.claim.place = 1;
         // One of a round that was undone while it was open, which has no deadlines of its own.
         (round.status, round.audit_slots, segment.committed_slot, segment.settled) = (round::VOID, 60, 950, 1);
         assert_eq!({ round }.release_segment(&job, &segment, 2_510), Err(Error::StillResting));

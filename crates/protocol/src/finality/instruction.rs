@@ -61,7 +61,7 @@ instructions! {
 
     /// Undoes a round that builds on one that was undone.
     ///
-    /// Accounts: config · [writable] job · [writable] round.
+    /// Accounts: [writable] job · [writable] round.
     ///
     /// - anyone may; the round, or what it builds on, is no longer on the job's chain
     UndoRound = 85 {}

@@ -15,6 +15,7 @@ pub mod seed;
 pub mod window;
 
 use bytemuck::{Pod, Zeroable};
+use sip_arith::int;
 use sip_proof::Sha256;
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     config::Config,
     dispute::CaseKind,
     job::{Job, MAX_DOMAINS},
+    penalties::Penalties,
     quality::Fit,
     round::{self, Round},
 };
@@ -129,7 +131,7 @@ impl Standing {
         }
     }
 
-    fn restore(&self, job: &mut Job) {
+    pub(crate) fn restore(&self, job: &mut Job) {
         job.last_scores = self.last_scores;
         job.last_score = self.last_score;
         job.rounds_scored = self.rounds_scored;
@@ -210,9 +212,9 @@ impl Round {
     }
 
     /// Undoes the round, because a segment that counts or the base that was voted is false here or further down the chain. The job goes on from what the
-    /// round was built on. What honest work would have earned stays on record: [`crate::settlement`] pays it out of the insurance,
-    /// which holds the liar's slash. A round that was not scored has no quality, so only its auditors have earned.
-    pub(crate) fn undo(&mut self, job: &mut Job, config: &Config) {
+    /// round was built on. What honest work would have earned stays on record as the reward, and [`Round::compensate`] says how much of it
+    /// there is. A round that was not scored has no quality, so only its auditors have earned.
+    pub(crate) fn undo(&mut self, job: &mut Job) {
         if self.status == round::VOID || self.status == round::FINAL {
             return;
         }
@@ -227,21 +229,38 @@ impl Round {
                 self.reward = job.last_reward;
             }
         }
-        // Where the insurance falls short, all parts of the round do alike.
-        self.reward = self.reward.min(config.buckets.insurance);
         self.void_from = self.status;
         self.is_undone = 1;
         self.status = round::VOID;
     }
 
+    /// Keeps for the honest work of an undone round, out of what the conviction of a claim of its own just took of a liar's slice and the
+    /// insurance took in, what is neither bounty nor burned, up to what the round would have paid. Nothing else ever pays for undone work:
+    /// neither the insurance, nor delegators, nor the operators' bucket, which pays the repeat.
+    pub(crate) fn compensate(&mut self, config: &mut Config, penalties: &Penalties, from_bond: u64) -> Result<()> {
+        if self.is_undone == 0 {
+            return Ok(());
+        }
+        let room = self.reward.saturating_sub(self.compensation);
+        let kept = penalties.compensation(from_bond)?.min(room);
+        config.buckets.insurance = int::sub(config.buckets.insurance, kept)?;
+        self.compensation = int::add(self.compensation, kept)?;
+        Ok(())
+    }
+
+    /// What its honest work has not collected of its compensation, base units.
+    pub fn uncollected(&self) -> Result<u64> {
+        if self.is_undone == 0 { Ok(0) } else { Ok(int::sub(self.compensation, self.paid)?) }
+    }
+
     /// Undoes a round that builds on one that was undone. One call per round, in any order.
     #[inline(always)]
-    pub fn undo_orphan<H: Sha256>(&mut self, job: &mut Job, config: &Config) -> Result<()> {
+    pub fn undo_orphan<H: Sha256>(&mut self, job: &mut Job) -> Result<()> {
         if !self.is_orphan(&job.chain) {
             return Err(Error::NotOrphaned);
         }
         let has_seed = self.status != round::OPEN && self.status != round::COMMITS_CLOSED;
-        self.undo(job, config);
+        self.undo(job);
         if !has_seed {
             job.next_seed = self.following_seed::<H>();
         }
@@ -295,7 +314,6 @@ mod tests {
         fn the_chain_is_the_path_to_the_last_good_round(steps in prop::collection::vec((0u8..4, any::<u32>()), 1..200)) {
             let mut job = Job::zeroed();
             job.chain = Chain::GENESIS;
-            let config = Config::zeroed();
             // Every round that ever had a result.
             let mut rounds: Vec<Round> = Vec::new();
             let mut next = 0u32;
@@ -316,7 +334,7 @@ mod tests {
                         let place = number as usize % rounds.len();
                         let (status, base) = (rounds[place].status, rounds[place].base_root);
                         let was_on = job.chain.open_rounds().contains(&rounds[place].index);
-                        rounds[place].undo(&mut job, &config);
+                        rounds[place].undo(&mut job);
                         if was_on {
                             prop_assert_eq!((job.base_root, job.chain.head()), (base, rounds[place].parent));
                         }

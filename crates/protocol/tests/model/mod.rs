@@ -70,7 +70,10 @@ impl World {
         let mut config = Config::zeroed();
         let penalties = Penalties {
             late_segment: TOKEN,
+            missed_segment: TOKEN,
             missed_draw: TOKEN,
+            missed_vote: TOKEN,
+            missed_score: TOKEN,
             missed_attestation: TOKEN,
             misattested_segment: TOKEN,
             amended_segment: TOKEN,
@@ -187,7 +190,7 @@ impl World {
                 pool.require_kind(PoolKind::Attention).map_or(Ok(()), |()| Err(Error::NotAuthority))?;
                 let amount = amount(source, *wallet);
                 *wallet -= amount;
-                pool.add_bond(amount, slot)
+                pool.add_bond(amount, slot, ACTIVATION_SLOTS)
             }
             11 => self.move_attention(owner, source),
             12 => match source.below(3) {

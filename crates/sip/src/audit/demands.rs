@@ -23,6 +23,7 @@ use super::event::Event;
 use super::here::{Here, Seen, Stands};
 use super::record::Asked;
 use super::watch::Watch;
+use crate::archive::Archive;
 use crate::run::prepare::unhex;
 use crate::run::settings::Settings;
 use crate::store::Store;
@@ -175,6 +176,8 @@ impl<L: Ledger> Watch<'_, L> {
                         (self.report)(&event("the demand was answered"));
                     }
                 }
+                // That a trainer was silent is what its conviction stands on.
+                Archive::of(&self.source.store).keep(&address, bytemuck::bytes_of(&*account))?;
                 self.send("close a demand", self.program.close_demand(&wallet, &address))
             }
         }

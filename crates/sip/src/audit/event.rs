@@ -52,6 +52,8 @@ pub(crate) enum Event {
     Turned { round: u32, what: &'static str },
     /// Data that should be there was demanded, or a demand came to its end.
     Demanded { round: Option<u32>, place: u8, demand: String, what: &'static str },
+    /// A round is closed on chain: nobody can accuse anything of it, and what it was an archive tells.
+    Closed { round: u32 },
     /// The program refused a transaction. It is tried again where it may succeed later.
     Refused { what: String, reason: String },
     /// A round cannot be replayed: the state that it starts from is not known.
@@ -91,6 +93,9 @@ impl fmt::Display for Event {
             }
             Event::Demanded { round: None, place, demand, what } => {
                 write!(f, "data of domain {}: {what} in {demand}", u32::from(*place) + 1)
+            }
+            Event::Closed { round } => {
+                write!(f, "round {}: its account is closed on chain, and nothing of it is judged any more", round + 1)
             }
             Event::Refused { what, reason } => write!(f, "{what}: the program refused: {reason}"),
             Event::Unknown { round, root } => {

@@ -76,10 +76,9 @@ impl Seen {
         self.round.status == round::FINAL || self.round.status == round::VOID
     }
 
-    /// The leaf of a segment that an auditor's draw picks to attest.
-    pub(super) fn draw(&self, auditor: u8) -> Option<[u8; 32]> {
-        let seat = self.round.auditors.get(usize::from(auditor))?;
-        (seat.revealed != 0).then_some(seat.preimage)
+    /// Whether an auditor has revealed its draw.
+    pub(super) fn has_revealed(&self, auditor: u8) -> bool {
+        self.round.auditors.get(usize::from(auditor)).is_some_and(|seat| seat.revealed != 0)
     }
 }
 
@@ -103,6 +102,11 @@ impl Here {
     pub(super) fn has_convicted(&self, operator: &[u8; 32]) -> bool {
         let mut segments = self.rounds.iter().flat_map(|seen| &seen.segments).map(|stands| &stands.state);
         segments.any(|segment| segment.status == segment::CONVICTED && segment.operator == *operator)
+    }
+
+    /// The leaf of a segment that an auditor attests, if one of its draws selects it.
+    pub(super) fn leaf(&self, seen: &Seen, stands: &Stands, auditor: u8) -> u32 {
+        attestation::leaf::<HostSha256>(&seen.round, &stands.state, auditor, self.job.spec.leaf_count())
     }
 
     /// The round of a claim.

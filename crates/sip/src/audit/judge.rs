@@ -160,13 +160,14 @@ impl<L: Ledger> Watch<'_, L> {
         // What we drew has a deadline.
         open.sort_by_key(|stands| !self.operator.is_some_and(|operator| operator.draws(here, seen, stands)));
         let Some(stands) = open.first() else { return Ok(false) };
-        let auditors = (0..seen.round.auditor_count).filter(|auditor| is_drawn(seen, stands, *auditor)).collect();
-        self.replay(here, seen, stands, auditors)?;
+        let auditors = (0..seen.round.auditor_count).filter(|auditor| is_drawn(seen, stands, *auditor));
+        let leaves = auditors.map(|auditor| here.leaf(seen, stands, auditor)).collect();
+        self.replay(here, seen, stands, leaves)?;
         Ok(true)
     }
 
-    /// Replays a segment, with the traces that these auditors' draws pick.
-    fn replay(&mut self, here: &Here, seen: &Seen, stands: &Stands, auditors: Vec<u8>) -> Result<()> {
+    /// Replays a segment, with the traces of the first steps of these leaves.
+    pub(super) fn replay(&mut self, here: &Here, seen: &Seen, stands: &Stands, attested: Vec<u32>) -> Result<()> {
         let claim = Claim::Segment { round: seen.index(), place: stands.place };
         let committed = &stands.state.claim;
         let started = Instant::now();
@@ -175,10 +176,9 @@ impl<L: Ledger> Watch<'_, L> {
             let finding = Finding { part: Some(Part::Start), ..Finding::default() };
             return self.find_that(here, claim, finding, started.elapsed().as_secs_f64());
         }
-        let draws: Vec<[u8; 32]> = auditors.iter().filter_map(|auditor| seen.draw(*auditor)).collect();
         let mut worker = self.worker(&self.source.prepared.task);
         let stop = self.stop;
-        let replayed = worker.replay(&task, &committed.accumulator_root, &draws, &mut |_| !stop.requested())?;
+        let replayed = worker.replay(&task, &attested, &mut |_| !stop.requested())?;
         let (end, accumulator) = (replayed.segment.end.root(), replayed.segment.accumulator_root());
         let mut is_true =
             replayed.fault.is_none() && (end, accumulator) == (committed.end_root, committed.accumulator_root);
@@ -197,7 +197,7 @@ impl<L: Ledger> Watch<'_, L> {
         let known = self.found(here, claim)?;
         let is_known = known.is_some();
         let mut traces = known.map(|known| known.traces).unwrap_or_default();
-        traces.extend(auditors.into_iter().zip(replayed.trace_roots.iter().map(|root| hex(root))));
+        traces.extend(attested.into_iter().zip(replayed.trace_roots.iter().map(|root| hex(root))));
         let finding = Finding {
             is_true,
             leaves: Some(Published::new(seen.index(), stands.place, &replayed.segment.leaves)),
@@ -271,7 +271,7 @@ impl<L: Ledger> Watch<'_, L> {
         let task = SegmentTask::scoring(&base, &self.machine.threads)?;
         let mut worker = self.worker(&self.source.prepared.scoring);
         let stop = self.stop;
-        let replayed = worker.replay(&task, &[0; 32], &[], &mut |_| !stop.requested())?;
+        let replayed = worker.replay(&task, &[], &mut |_| !stop.requested())?;
         let (sums, leaves) = (scoring::sums(&replayed.segment.end), replayed.segment.accumulator_root());
         let seconds = started.elapsed().as_secs_f64() / open.len() as f64;
         for stands in open {
@@ -302,8 +302,9 @@ impl<L: Ledger> Watch<'_, L> {
                 }
                 let known = self.found(here, Claim::Segment { round, place })?.filter(|finding| finding.is_true);
                 let Some(known) = known else { continue };
-                let Some(trace) = known.traces.get(&auditor) else {
-                    missing.push(auditor);
+                let leaf = here.leaf(seen, stands, auditor);
+                let Some(trace) = known.traces.get(&leaf) else {
+                    missing.push(leaf);
                     continue;
                 };
                 let is_true = here.claimed(claim).as_ref() == Some(trace);
@@ -329,9 +330,12 @@ fn finite(computed: Result<Arc<State>>) -> Result<Option<Arc<State>>> {
     if matches!(run, Some(RunError::Fault { .. })) { Ok(None) } else { Err(error) }
 }
 
-/// Whether the draw of an auditor who has revealed it selects a segment.
+/// Whether a draw of an auditor who has revealed it selects a segment.
 pub(super) fn is_drawn(seen: &Seen, stands: &Stands, auditor: u8) -> bool {
     let Some(seat) = seen.round.auditors.get(usize::from(auditor)) else { return false };
+    if seat.drawn_again & bit(stands.place) != 0 {
+        return true;
+    }
     let is_open = stands.state.status != segment::CONVICTED;
     let address = stands.address.as_array();
     is_open && seat.revealed != 0 && stands.state.is_drawn::<HostSha256>(address, seat, seen.round.audit_rate)

@@ -2,6 +2,7 @@
 
 mod cases;
 mod claim;
+mod closing;
 mod demands;
 mod event;
 mod folder;

@@ -11,8 +11,9 @@ use sip_proof::{HostSha256, Sha256 as _};
 use sip_protocol::attestation::Shown;
 use sip_protocol::config::Config;
 use sip_protocol::job::{Job, bit};
-use sip_protocol::pool::Pool;
+use sip_protocol::pool::{Pool, PoolKind};
 use sip_protocol::round::{self, Round};
+use sip_protocol::seats;
 use sip_protocol::segment;
 use sip_protocol::settlement::Settlement;
 use solana_address::Address;
@@ -23,7 +24,7 @@ use super::claim::Claim;
 use super::event::Event;
 use super::here::{Here, Seen, Stands, commitment};
 use super::judge::is_drawn;
-use super::watch::{Watch, check_places};
+use super::watch::Watch;
 use crate::run::prepare::unhex;
 
 /// A hash chain is searched this far for the draw that is due.
@@ -51,10 +52,9 @@ impl Operator {
             Ok(account.with_context(|| format!("the program has no account at {address}"))?.data)
         };
         let job: Box<Job> = decode(&read(job_address)?)?;
-        check_places(job_address, [job.auditor_count])?;
         let operator = key.pubkey();
-        for place in 0..job.auditor_count {
-            let address = Address::new_from_array(job.auditors[usize::from(place)]);
+        for (place, seat) in (0..).zip(&job.auditors).filter(|(_, seat)| seat.state != seats::FREE) {
+            let address = Address::new_from_array(seat.pool);
             let pool: Box<Pool> = decode(&read(&address)?)?;
             if pool.scope == operator.to_bytes() {
                 let chain = chain.unwrap_or_else(|| crate::chain::pool::draw_secret(key, pool.index));
@@ -82,7 +82,9 @@ impl Operator {
 
     /// Whether it has a seat in a round.
     fn sits(&self, here: &Here, seen: &Seen) -> bool {
-        self.seat.place < seen.round.auditor_count && here.job.excluded_auditors & bit(self.seat.place) == 0
+        let (kind, place) = (PoolKind::Auditor, self.seat.place);
+        let holds = seen.round.require_holder(kind, place, &self.seat.pool.to_bytes()).is_ok();
+        holds && seen.round.excluded_auditors(&here.job) & bit(place) == 0
     }
 
     /// Whether it was not settled for a round yet.
@@ -92,10 +94,10 @@ impl Operator {
 
     /// Whether it has revealed its draw of a round.
     pub(super) fn has_revealed(&self, seen: &Seen) -> bool {
-        seen.draw(self.seat.place).is_some()
+        seen.has_revealed(self.seat.place)
     }
 
-    /// Whether its draw selects a segment.
+    /// Whether a draw of it selects a segment.
     pub(super) fn draws(&self, here: &Here, seen: &Seen, stands: &Stands) -> bool {
         self.sits(here, seen) && is_drawn(seen, stands, self.seat.place)
     }
@@ -114,6 +116,7 @@ impl<L: Ledger> Watch<'_, L> {
                 || self.attest(operator, here, seen)?
                 || self.show(operator, here, seen)?
                 || self.vote(operator, here, seen)?
+                || self.attest_again(operator, here, seen)?
                 || self.settle(operator, here, seen)?;
             if is_done {
                 return Ok(true);
@@ -158,7 +161,8 @@ impl<L: Ledger> Watch<'_, L> {
     fn trace_root(&self, here: &Here, seen: &Seen, stands: &Stands, auditor: u8) -> Result<Option<[u8; 32]>> {
         let found = self.found(here, Claim::Segment { round: seen.index(), place: stands.place })?;
         let finding = found.filter(|finding| finding.is_true);
-        Ok(finding.and_then(|finding| finding.traces.get(&auditor).and_then(|root| unhex(root))))
+        Ok(finding
+            .and_then(|finding| finding.traces.get(&here.leaf(seen, stands, auditor)).and_then(|root| unhex(root))))
     }
 
     /// Attests what was drawn, replayed and found true.
@@ -245,6 +249,36 @@ impl<L: Ledger> Watch<'_, L> {
         let Some(draw) = draw else { return Ok(self.say_that_the_chain_is_lost("vote for the next base")) };
         let vote = self.program.vote_base(&operator.seat, &self.job, &seen.address, &base, &draw);
         Ok(self.send("vote for the next base", vote)? && self.acted(seen, "voted for the next base", None)?)
+    }
+
+    /// Attests openly what its second draw selects, once it was replayed and found true. What was replayed before the draw was known is
+    /// replayed once more for the leaf that is to be shown.
+    fn attest_again(&mut self, operator: &Operator, here: &Here, seen: &Seen) -> Result<bool> {
+        let auditor = operator.seat.place;
+        let (round, seat) = (&seen.round, &seen.round.auditors[usize::from(auditor)]);
+        if round.status == round::VOID || here.slot >= round.second_deadline_slot {
+            return Ok(false);
+        }
+        for stands in &seen.segments {
+            let is_open = stands.state.status == segment::ACCEPTED && stands.state.attested & bit(auditor) == 0;
+            if !is_open || seat.drawn_again & bit(stands.place) == 0 {
+                continue;
+            }
+            let found = self.found(here, Claim::Segment { round: seen.index(), place: stands.place })?;
+            if !found.is_some_and(|finding| finding.is_true) {
+                continue;
+            }
+            let Some(trace_root) = self.trace_root(here, seen, stands, auditor)? else {
+                self.replay(here, seen, stands, vec![here.leaf(seen, stands, auditor)])?;
+                return Ok(true);
+            };
+            let attest =
+                self.program.attest_second(&operator.seat, &self.job, &seen.address, &stands.address, &trace_root);
+            if self.send("attest a segment of the second draw", attest)? {
+                return self.acted(seen, "attested by the second draw", Some(stands.place));
+            }
+        }
+        Ok(false)
     }
 
     /// Takes its pay for a round.

@@ -62,9 +62,9 @@ pub(super) struct Finding {
     /// Root of the state at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
-    /// Of a segment, by auditor's place: the trace root that its attestation should show.
+    /// Of a segment, by leaf: the trace root that an attestation of it should show.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub traces: BTreeMap<u8, String>,
+    pub traces: BTreeMap<u32, String>,
     /// Whether our dispute convicted it. Nobody is accused twice of the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub convicted: Option<bool>,

@@ -2,18 +2,13 @@
 //!
 //! Whether something is due, the program's own rules say, on copies of the accounts.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use sip_ledger::Ledger;
 use sip_proof::HostSha256;
 use sip_protocol::dispute::{CaseKind, Outcome};
-use sip_protocol::evaluation::ScoringRun;
 use sip_protocol::finality::accusation::REVEAL_SLOTS;
 use sip_protocol::finality::availability::{Demand, OPEN};
 use sip_protocol::finality::seed;
-use sip_protocol::round::Round;
-use sip_protocol::segment::Segment;
 use sip_protocol::{Account, AccountKind};
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -142,50 +137,6 @@ impl<L: Ledger> Watch<'_, L> {
             let (round, what) = (seen.index(), "convict whoever left a demand unanswered");
             if self.send(what, fail)? {
                 (self.report)(&Event::Turned { round, what });
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Gives the rent of what is over for long back to whoever paid it: the job's old segments and scoring runs, then their rounds.
-    fn close_old(&mut self, here: &Here) -> Result<bool> {
-        // Every final round but the last one is closed once it is old; before two there is nothing to look for.
-        if here.job.chain.final_count < 2 {
-            return Ok(false);
-        }
-        let mut due = Vec::new();
-        let accounts = self.ledger.program_accounts(&self.program.id)?;
-        let rounds: BTreeMap<Address, Round> = accounts
-            .iter()
-            .filter_map(|(address, account)| Some((*address, Round::decode(&account.data).ok()?)))
-            .filter(|(_, round)| round.job == self.job.to_bytes())
-            .collect();
-        for (address, round) in &rounds {
-            if round.release(&here.job, here.slot).is_ok() {
-                let payer = Address::new_from_array(round.payer);
-                due.push(self.program.reclaim_round(&self.job, address, &payer));
-            }
-        }
-        for (address, account) in &accounts {
-            let (round, operator) = if let Ok(segment) = Segment::decode(&account.data) {
-                let round = Address::new_from_array(segment.round);
-                let Some(mut state) = rounds.get(&round).copied() else { continue };
-                (state.release_segment(&here.job, &segment, here.slot).is_ok().then_some(round), segment.operator)
-            } else if let Ok(run) = ScoringRun::decode(&account.data) {
-                let round = Address::new_from_array(run.round);
-                let Some(mut state) = rounds.get(&round).copied() else { continue };
-                (state.release_run(&here.job, &run, here.slot).is_ok().then_some(round), run.operator)
-            } else {
-                continue;
-            };
-            if let Some(round) = round {
-                let operator = Address::new_from_array(operator);
-                due.push(self.program.reclaim_claim(&self.job, &round, address, &operator));
-            }
-        }
-        for instruction in due {
-            if self.send("give back the rent of what is over", instruction)? {
                 return Ok(true);
             }
         }

@@ -29,6 +29,7 @@ use super::here::{Here, Seen, Stands};
 use super::operator::Operator;
 use super::record::Record;
 use super::source::{Match, Source};
+use crate::archive::Archive;
 use crate::run::Stop;
 use crate::run::prepare::Machine;
 
@@ -45,6 +46,8 @@ pub(super) struct Memory {
     pub players: BTreeMap<Address, Player>,
     /// What was said and need not be said again.
     pub said: BTreeSet<String>,
+    /// When it looks again for what may be closed.
+    pub closing_slot: u64,
 }
 
 /// A job, and whoever follows it.
@@ -123,7 +126,6 @@ impl<L: Ledger> Watch<'_, L> {
 
     fn look(&mut self) -> Result<Here> {
         let job: Box<Job> = self.read(&self.job)?;
-        check_places(&self.job, [job.trainer_count, job.auditor_count, job.evaluator_count])?;
         match self.source.describes(&job) {
             Match::No => bail!(
                 "the job at {} is not the one that the settings and data in {} describe",
@@ -135,11 +137,12 @@ impl<L: Ledger> Watch<'_, L> {
         let (index, rounds) = (job.next_round, job.spec.rounds);
         self.say_once(&Event::Follows { job: self.job.to_string(), round: index, rounds });
         let config = self.read(&self.program.config())?;
-        let first = self.record.rounds_done()?;
-        let rounds = (first..job.next_round).map(|index| self.seen(index)).collect::<Result<Vec<Seen>>>()?;
+        let first = self.first_round(&job)?;
+        let rounds = (first..job.next_round).map(|index| self.seen(index)).collect::<Result<Vec<Option<Seen>>>>()?;
+        let rounds: Vec<Seen> = rounds.into_iter().flatten().collect();
         let seats = rounds.iter().flat_map(|seen| seen.round.auditors.iter().map(|seat| seat.pool));
         let pools: BTreeSet<[u8; 32]> =
-            job.auditors.iter().copied().chain(seats).filter(|pool| *pool != [0; 32]).collect();
+            job.auditors.iter().map(|seat| seat.pool).chain(seats).filter(|pool| *pool != [0; 32]).collect();
         let auditors = pools
             .into_iter()
             .map(Address::new_from_array)
@@ -148,30 +151,46 @@ impl<L: Ledger> Watch<'_, L> {
         Ok(Here { address: self.job, slot: self.ledger.slot()?, config, job, auditors, rounds })
     }
 
-    fn seen(&self, index: u32) -> Result<Seen> {
+    /// The first round that something may be left to do about: after those that are done, and those whose accounts are closed.
+    fn first_round(&mut self, job: &Job) -> Result<u32> {
+        let done = self.record.rounds_done()?;
+        let mut first = done;
+        while first < job.next_round && self.data(&self.program.round(&self.job, first))?.is_none() {
+            self.say_once(&Event::Closed { round: first });
+            first += 1;
+        }
+        if first > done {
+            self.record.set_rounds_done(first)?;
+        }
+        Ok(first)
+    }
+
+    /// A round with what stands in it; none if it is closed.
+    fn seen(&self, index: u32) -> Result<Option<Seen>> {
         let address = self.program.round(&self.job, index);
-        let round: Box<Round> = self.read(&address)?;
+        let Some(round) = self.find::<Round>(&address)? else { return Ok(None) };
         check_places(&address, [round.auditor_count, round.evaluator_count])?;
-        let segment = |place: u8| -> Result<Stands> {
+        // What is closed of a round that still stands is over.
+        let segment = |place: u8| -> Result<Option<Stands>> {
             let pool = Address::new_from_array(round.trainers[usize::from(place)]);
             let address = self.program.segment(&address, &pool);
-            Ok(Stands { address, place, state: self.read(&address)? })
+            Ok(self.find(&address)?.map(|state| Stands { address, place, state }))
         };
-        let run = |place: u8| -> Result<Stands<ScoringRun>> {
+        let run = |place: u8| -> Result<Option<Stands<ScoringRun>>> {
             let pool = Address::new_from_array(round.evaluators[usize::from(place)].pool);
             let address = self.program.run(&address, &pool);
-            Ok(Stands { address, place, state: self.read(&address)? })
+            Ok(self.find(&address)?.map(|state| Stands { address, place, state }))
         };
         let trainers = (0..MAX_TRAINERS as u8).filter(|place| round.committed & bit(*place) != 0);
-        let segments = trainers.map(segment).collect::<Result<_>>()?;
+        let segments = trainers.filter_map(|place| segment(place).transpose()).collect::<Result<_>>()?;
         let has_revealed = |place: &u8| {
             // Who committed and never revealed is COMMITTED after the tally as well.
             let status = round.evaluators[usize::from(*place)].status;
             status != evaluation::ABSENT && status != evaluation::COMMITTED
         };
         let evaluators = (0..round.evaluator_count).filter(has_revealed);
-        let runs = evaluators.map(run).collect::<Result<_>>()?;
-        Ok(Seen { address, round, segments, runs })
+        let runs = evaluators.filter_map(|place| run(place).transpose()).collect::<Result<_>>()?;
+        Ok(Some(Seen { address, round, segments, runs }))
     }
 
     /// A claim as it is accused.
@@ -271,7 +290,8 @@ impl<L: Ledger> Watch<'_, L> {
             if !self.is_finished(here, seen)? {
                 break;
             }
-            done += 1;
+            self.archive(seen)?;
+            done = seen.index() + 1;
             forgotten.extend(seen.segments.iter().map(|stands| *stands.state.claim.result_root(&here.job.spec)));
             for stands in &seen.segments {
                 let claim = Claim::Segment { round: seen.index(), place: stands.place };
@@ -293,6 +313,19 @@ impl<L: Ledger> Watch<'_, L> {
         }
         for root in forgotten.iter().filter(|root| !needed.contains(root)) {
             self.record.forget(root);
+        }
+        Ok(())
+    }
+
+    /// Keeps what a round came to, which anybody may close on chain from an unbonding time later on.
+    fn archive(&self, seen: &Seen) -> Result<()> {
+        let archive = Archive::of(&self.source.store);
+        archive.keep(&seen.address, bytemuck::bytes_of(&*seen.round))?;
+        for stands in &seen.segments {
+            archive.keep(&stands.address, bytemuck::bytes_of(&*stands.state))?;
+        }
+        for stands in &seen.runs {
+            archive.keep(&stands.address, bytemuck::bytes_of(&*stands.state))?;
         }
         Ok(())
     }

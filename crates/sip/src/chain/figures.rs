@@ -9,7 +9,7 @@ use sip_protocol::epoch::EmissionAccount;
 use sip_protocol::fees::Fees;
 use sip_protocol::job::Job;
 use sip_protocol::lock::TICK_SLOTS;
-use sip_protocol::pool::{Pool, RETIRED};
+use sip_protocol::pool::{Pool, PoolKind, RETIRED};
 use sip_protocol::position::{Position, Ticket};
 use sip_protocol::steering::Vote;
 use solana_address::Address;
@@ -103,9 +103,9 @@ pub(super) fn figures(program: &Program, account: &solana_account::Account) -> F
     } else if let Ok(vote) = Vote::decode(data) {
         say("weight", vote.weight, Tokens);
     } else if let Ok(job) = Job::decode(data) {
-        say("trainers", job.trainer_count.into(), Plain);
-        say("auditors", job.auditor_count.into(), Plain);
-        say("evaluators", job.evaluator_count.into(), Plain);
+        say("trainers", job.awake(PoolKind::Trainer).count_ones().into(), Plain);
+        say("auditors", job.awake(PoolKind::Auditor).count_ones().into(), Plain);
+        say("evaluators", job.awake(PoolKind::Evaluator).count_ones().into(), Plain);
     } else if let Ok(fees) = Fees::decode(data) {
         say("paid", fees.paid, Tokens);
         say("owed to domains", fees.liabilities().unwrap_or(0), Tokens);

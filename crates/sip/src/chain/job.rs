@@ -1,19 +1,22 @@
 //! `sip job`: what is trained, how far it is, who takes part; and taking a place in it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sip_arith::int::BPS_ONE;
 use sip_protocol::AccountKind;
+use sip_protocol::config::TOKEN;
 use sip_protocol::evaluation;
-use sip_protocol::job::{Job, bit};
+use sip_protocol::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::pool::{Pool, PoolKind};
 use sip_protocol::round::{self, QUALITY_ONE, Round};
+use sip_protocol::seats;
 use solana_address::Address;
 use std::process::ExitCode;
 
 use super::pool::kind_name;
 use super::{Cell, Connection, Desk, Row};
 use crate::run::prepare::hex;
-use crate::security::formulas::{replays, survival, survival_with_one_colluding};
+use crate::security::formulas::Setting;
+use crate::security::odds::{ODDS_SEED, Odds};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -45,8 +48,26 @@ enum Command {
         #[arg(value_name = "JOB")]
         job: Address,
     },
-    /// Take the next free place with a pool of the wallet: trainer, auditor or evaluator
+    /// Take a place with a pool of the wallet, or wake its seat: trainer, auditor or evaluator
     Join {
+        /// Address of the job
+        #[arg(value_name = "JOB")]
+        job: Address,
+        /// Address of the pool
+        #[arg(value_name = "POOL")]
+        pool: Address,
+    },
+    /// Leave the place that a pool of the wallet holds; what it owes the running round it still owes
+    Leave {
+        /// Address of the job
+        #[arg(value_name = "JOB")]
+        job: Address,
+        /// Address of the pool
+        #[arg(value_name = "POOL")]
+        pool: Address,
+    },
+    /// Put to sleep the seat of a pool that was convicted, is retired, or whose own bond stays too small: anybody may
+    Check {
         /// Address of the job
         #[arg(value_name = "JOB")]
         job: Address,
@@ -80,24 +101,53 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Seats { job } => seats(&desk, job),
         Command::Join { job, pool } => join(&mut desk, job, pool),
+        Command::Leave { job, pool } => {
+            let place = place(&desk, job, pool)?;
+            let seat = sip_client::Seat { operator: desk.wallet()?, pool: *pool, place };
+            let leave = desk.program.leave_job(&seat, job);
+            desk.act("leave the job", &[leave], &[("job", *job), ("pool", *pool)])
+        }
+        Command::Check { job, pool } => {
+            let place = place(&desk, job, pool)?;
+            let check = desk.program.check_seat(job, pool, place);
+            desk.act("check the seat", &[check], &[("job", *job), ("pool", *pool)])
+        }
     }
 }
 
 fn join(desk: &mut Desk, job: &Address, pool: &Address) -> Result<ExitCode> {
     let (wallet, state): (Address, Pool) = (desk.wallet()?, desk.read(pool)?);
     let kind = kind_name(state.kind);
-    ensure!(
-        matches!(PoolKind::from_byte(state.kind), Some(PoolKind::Trainer | PoolKind::Auditor | PoolKind::Evaluator)),
-        "{pool} is a pool for {kind}s; a job has places for trainers, auditors and evaluators"
-    );
+    let role = PoolKind::from_byte(state.kind);
+    let role = role.filter(|role| matches!(role, PoolKind::Trainer | PoolKind::Auditor | PoolKind::Evaluator));
+    let role = role.with_context(|| {
+        format!("{pool} is a pool for {kind}s; a job has places for trainers, auditors and evaluators")
+    })?;
     ensure!(
         state.scope == wallet.to_bytes(),
         "the pool {pool} is not the wallet's; \"sip pool list --mine\" lists those that are"
     );
     // What its places in other jobs leave of the pool's stake counts here.
     let free_bps = BPS_ONE.saturating_sub(state.allotted_bps);
-    let instruction = desk.program.join_job_with(&wallet, job, pool, free_bps);
+    let mut instruction = desk.program.join_job_with(&wallet, job, pool, free_bps);
+    let places: Job = desk.read(job)?;
+    if place(desk, job, pool).is_err() {
+        let seat = &places.seats(role)?[usize::from(places.takeable(role, desk.slot()?)?)];
+        if seat.state != seats::FREE {
+            let displaced = Address::new_from_array(seat.pool);
+            instruction = desk.program.take_seat(&wallet, job, pool, &displaced, free_bps);
+        }
+    }
     desk.act(&format!("join the job as {kind}"), &[instruction], &[("job", *job), ("pool", *pool)])
+}
+
+/// The place that a pool holds.
+fn place(desk: &Desk, job: &Address, pool: &Address) -> Result<u8> {
+    let (job, state): (Job, Pool) = (desk.read(job)?, desk.read(pool)?);
+    let kind = PoolKind::from_byte(state.kind).context("the pool is of no known kind")?;
+    (0..MAX_TRAINERS as u8)
+        .find(|place| job.require_place(kind, *place, &pool.to_bytes()).is_ok())
+        .with_context(|| format!("{pool} holds no place of the job"))
 }
 
 fn state_name(job: &Job) -> &'static str {
@@ -114,9 +164,9 @@ fn summary(address: &Address, job: &Job) -> Row {
         ("job", Cell::text(address)),
         ("state", Cell::text(state_name(job))),
         ("rounds", Cell::text(format!("{} of {}", job.rounds_scored, job.spec.rounds))),
-        ("trainers", Cell::Number(job.trainer_count.into())),
-        ("auditors", Cell::Number(job.auditor_count.into())),
-        ("evaluators", Cell::Number(job.evaluator_count.into())),
+        ("trainers", Cell::Number(job.awake(PoolKind::Trainer).count_ones().into())),
+        ("auditors", Cell::Number(job.awake(PoolKind::Auditor).count_ones().into())),
+        ("evaluators", Cell::Number(job.awake(PoolKind::Evaluator).count_ones().into())),
         ("domains", Cell::Number(job.spec.domain_count.into())),
         ("rewarded", Cell::text(if job.rewarded == 0 { "no" } else { "yes" })),
     ]
@@ -125,8 +175,6 @@ fn summary(address: &Address, job: &Job) -> Row {
 fn full(address: &Address, job: &Job) -> Row {
     let spec = &job.spec;
     let root = |root: &[u8; 32]| if *root == [0; 32] { Cell::Nothing } else { Cell::text(hex(root)) };
-    let (audit_rate, auditors) = (f64::from(spec.audit_rate) / 2f64.powi(32), job.auditor_count.into());
-    let billionths = |part: f64| (part * 1e9) as u64;
     let mut row = summary(address, job);
     row.extend([
         ("creator", Cell::text(Address::new_from_array(job.creator))),
@@ -149,12 +197,7 @@ fn full(address: &Address, job: &Job) -> Row {
         ("tokens of a sequence", Cell::Number(spec.sequence_length.into())),
         ("windows scored", Cell::Number(spec.score_windows.into())),
         ("audit rate", Cell::Billionths((u64::from(spec.audit_rate) * 1_000_000_000) >> 32)),
-        ("a lie survives", Cell::Billionths(billionths(survival(audit_rate, 0.0, auditors)))),
-        (
-            "a lie survives, one auditor colluding",
-            Cell::Billionths(billionths(survival_with_one_colluding(audit_rate, auditors))),
-        ),
-        ("replays of a segment", Cell::Billionths(billionths(replays(audit_rate, 0.0, auditors)))),
+        ("second audit rate", Cell::Billionths((u64::from(spec.second_audit_rate) * 1_000_000_000) >> 32)),
         ("least mixture", Cell::BasisPoints(spec.mixture_floor_bps.into())),
         ("most mixture", Cell::BasisPoints(spec.mixture_cap_bps.into())),
         ("rounds ahead", Cell::Number(spec.lookahead.into())),
@@ -164,6 +207,25 @@ fn full(address: &Address, job: &Job) -> Row {
         ("evaluation time", Cell::Slots(spec.evaluation_slots.into())),
         ("challenge time", Cell::Slots(spec.challenge_slots.into())),
     ]);
+    let [trainers, auditors] = [PoolKind::Trainer, PoolKind::Auditor].map(|kind| job.awake(kind).count_ones());
+    let setting = Setting::of_job(spec, &job.parameters, trainers, auditors);
+    row.push(("replays of a segment", Cell::Billionths((setting.replays() * 1e9) as u64)));
+    let names = [
+        ["a lie survives", "99 percent bound", "a rational lie survives", "bribe for a lie"],
+        [
+            "a lie survives with one colluding",
+            "99 percent bound with one colluding",
+            "a rational lie survives with one colluding",
+            "bribe for a lie with one colluding",
+        ],
+    ];
+    for (odds, [single, bound, rational, bribe]) in setting.odds(ODDS_SEED).iter().zip(names) {
+        let Odds { survival, at_most, rational: of_rational, .. } = odds;
+        let billionths = |part: &f64| Cell::Billionths((part * 1e9) as u64);
+        let tokens = |sip: f64| Cell::Tokens((sip * TOKEN as f64) as u64);
+        row.extend([(single, billionths(survival)), (bound, billionths(at_most)), (rational, billionths(of_rational))]);
+        row.push((bribe, odds.bribe.map_or(Cell::Nothing, tokens)));
+    }
     row
 }
 
@@ -218,14 +280,10 @@ fn seats(desk: &Desk, address: &Address) -> Result<ExitCode> {
     let last = job.next_round.checked_sub(1);
     let round: Option<Round> = last.map(|index| desk.read(&desk.program.round(address, index))).transpose()?;
     let mut rows = Vec::new();
-    let roles = [
-        ("trainer", &job.trainers, job.trainer_count),
-        ("auditor", &job.auditors, job.auditor_count),
-        ("evaluator", &job.evaluators, job.evaluator_count),
-    ];
-    for (role, pools, count) in roles {
-        for (place, pool) in (0..count).zip(pools) {
-            let at = Address::new_from_array(*pool);
+    let roles = [("trainer", PoolKind::Trainer), ("auditor", PoolKind::Auditor), ("evaluator", PoolKind::Evaluator)];
+    for (role, kind) in roles {
+        for (place, seat) in (0..).zip(job.seats(kind)?).filter(|(_, seat)| seat.state != seats::FREE) {
+            let at = Address::new_from_array(seat.pool);
             let state: Pool = desk.read(&at)?;
             let did = match (role, &round) {
                 (_, None) => "no round has begun",
@@ -237,6 +295,7 @@ fn seats(desk: &Desk, address: &Address) -> Result<ExitCode> {
                 ("role", Cell::text(role)),
                 ("place", Cell::Number(place.into())),
                 ("pool", Cell::text(at)),
+                ("seat", Cell::text(seat_name(seat))),
                 ("operator", Cell::text(Address::new_from_array(state.scope))),
                 ("own bond", Cell::Tokens(state.self_bond)),
                 ("delegated", Cell::Tokens(state.assets)),
@@ -247,21 +306,31 @@ fn seats(desk: &Desk, address: &Address) -> Result<ExitCode> {
     desk.list(&rows, "nobody has joined; \"sip job join\" takes a place")
 }
 
+fn seat_name(seat: &seats::Seat) -> &'static str {
+    match (seat.state, seat.changed_slot) {
+        (seats::AWAKE, 0) => "awake",
+        (seats::AWAKE, _) => "awake, bond too small",
+        (seats::DORMANT, _) => "dormant",
+        (seats::CONVICTED, _) => "convicted",
+        _ => "free",
+    }
+}
+
 fn trainer_did(job: &Job, round: &Round, place: u8) -> &'static str {
     match bit(place) {
-        here if job.excluded_trainers & here != 0 => "convicted",
+        here if round.excluded_trainers(job) & here != 0 => "convicted",
         here if round.accepted & here != 0 => "accepted",
         here if round.committed & here != 0 => "committed",
         here if round.eligible & here != 0 => "not committed",
-        _ => "joins with the next round",
+        _ => "not awaited",
     }
 }
 
 fn auditor_did(job: &Job, round: &Round, place: u8) -> &'static str {
-    let Some(seat) = round.auditors.get(usize::from(place)).filter(|_| place < round.auditor_count) else {
-        return "joins with the next round";
+    let Some(seat) = round.auditors.get(usize::from(place)).filter(|seat| seat.pool != [0; 32]) else {
+        return "not awaited";
     };
-    match (job.excluded_auditors & bit(place) != 0, seat.revealed, seat.vote != [0; 32]) {
+    match (round.excluded_auditors(job) & bit(place) != 0, seat.revealed, seat.vote != [0; 32]) {
         (true, ..) => "convicted",
         (_, 0, _) => "not revealed",
         (_, _, false) => "revealed",
@@ -270,8 +339,8 @@ fn auditor_did(job: &Job, round: &Round, place: u8) -> &'static str {
 }
 
 fn evaluator_did(round: &Round, place: u8) -> &'static str {
-    let Some(seat) = round.evaluators.get(usize::from(place)).filter(|_| place < round.evaluator_count) else {
-        return "joins with the next round";
+    let Some(seat) = round.evaluators.get(usize::from(place)).filter(|seat| seat.pool != [0; 32]) else {
+        return "not awaited";
     };
     match seat.status {
         evaluation::ABSENT => "not committed",

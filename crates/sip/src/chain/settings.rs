@@ -29,7 +29,7 @@ const fn setting<T>(name: &'static str, field: fn(&mut T) -> Field<'_>) -> Setti
 }
 
 /// All parameters.
-pub(super) const PARAMETERS: [Setting<Parameters>; 45] = [
+pub(super) const PARAMETERS: [Setting<Parameters>; 48] = [
     setting("round reward", |p| Field::Tokens(&mut p.round_reward)),
     setting("dispute bond", |p| Field::Tokens(&mut p.dispute_bond)),
     setting("minimum own bond", |p| Field::Tokens(&mut p.minimum_self_bond)),
@@ -52,7 +52,10 @@ pub(super) const PARAMETERS: [Setting<Parameters>; 45] = [
     setting("burned fee", |p| Field::BasisPoints(&mut p.burn_fee_bps)),
     // What each offence costs: tokens; parts of the own bond, and of what is delegated; parts of a bond at stake.
     setting("late segment", |p| Field::Tokens(&mut p.penalties.late_segment)),
+    setting("missed segment", |p| Field::Tokens(&mut p.penalties.missed_segment)),
     setting("missed draw", |p| Field::Tokens(&mut p.penalties.missed_draw)),
+    setting("missed vote", |p| Field::Tokens(&mut p.penalties.missed_vote)),
+    setting("missed score", |p| Field::Tokens(&mut p.penalties.missed_score)),
     setting("missed attestation", |p| Field::Tokens(&mut p.penalties.missed_attestation)),
     setting("misattested segment", |p| Field::Tokens(&mut p.penalties.misattested_segment)),
     setting("amended segment", |p| Field::Tokens(&mut p.penalties.amended_segment)),

@@ -5,7 +5,7 @@ use sip_protocol::AccountKind;
 use sip_protocol::data::Dataset;
 use sip_protocol::job::Job;
 use sip_protocol::mixture::Mode;
-use sip_protocol::pool::Pool;
+use sip_protocol::pool::{Pool, PoolKind};
 use sip_protocol::round::{self, Round};
 use sip_protocol::setting::{MAX_ATTENTION_POOLS, Side, attention_number};
 use solana_address::Address;
@@ -174,9 +174,9 @@ fn job_row(address: &Address, job: &Job) -> Row {
         ("rounds scored", Cell::Number(job.rounds_scored.into())),
         ("of", Cell::Number(job.spec.rounds.into())),
         ("domains", Cell::Number(job.spec.domain_count.into())),
-        ("trainers", Cell::Number(job.trainer_count.into())),
-        ("auditors", Cell::Number(job.auditor_count.into())),
-        ("evaluators", Cell::Number(job.evaluator_count.into())),
+        ("trainers", Cell::Number(job.awake(PoolKind::Trainer).count_ones().into())),
+        ("auditors", Cell::Number(job.awake(PoolKind::Auditor).count_ones().into())),
+        ("evaluators", Cell::Number(job.awake(PoolKind::Evaluator).count_ones().into())),
         ("score", Cell::text(nats(job.last_score))),
     ]
 }

@@ -84,7 +84,11 @@ fn head(html: &mut String, s: &Summary) {
     ] {
         let _ = write!(html, "<div><b>{value}</b>{name}</div>");
     }
-    let _ = write!(html, "</div><p>{}</p>", escape(&s.checked.sentence));
+    let _ = write!(html, "</div><p>{}</p><ul class=\"soft\">", escape(&s.checked.sentence));
+    for line in &s.checked.lines {
+        let _ = write!(html, "<li>{}</li>", escape(line));
+    }
+    html.push_str("</ul>");
 }
 
 fn mean(values: &[f64]) -> Option<f64> {
@@ -213,7 +217,7 @@ fn undone(html: &mut String, s: &Summary) {
     if s.undone.is_empty() {
         return;
     }
-    html.push_str("<h2>Rounds that were undone and played again</h2><div class=\"card\"><table><tr><th class=\"n\">Round<th>Why<th>Segments, paid out of the insurance</tr>");
+    html.push_str("<h2>Rounds that were undone and played again</h2><div class=\"card\"><table><tr><th class=\"n\">Round<th>Why<th>Segments, paid out of the liar's slice</tr>");
     for round in &s.undone {
         let segments = round.segments.iter().map(|x| format!("{}: {}, {:.2} tokens", x.trainer, x.status, x.reward));
         let _ = write!(

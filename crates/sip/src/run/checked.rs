@@ -2,14 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use sip_protocol::config::Parameters;
+use sip_protocol::job::JobSpec;
+
 use super::journal::Journal;
 use super::settings::Settings;
 use crate::progress::count;
-use crate::security::formulas::{replays, survival, survival_with_one_colluding};
+use crate::security::formulas::Setting;
+use crate::security::odds::{ODDS_SEED, percent};
 use crate::summary::CheckedSummary;
 
-/// Counts what was replayed of the segments that are in the model, and says it.
-pub(crate) fn checked(settings: &Settings, journal: &Journal) -> CheckedSummary {
+/// Counts what was replayed of the segments that are in the model, and says it. The job and its parameters say what escapes.
+pub(crate) fn checked(
+    settings: &Settings,
+    journal: &Journal,
+    spec: &JobSpec,
+    parameters: &Parameters,
+) -> CheckedSummary {
     let mut by_auditor: BTreeMap<String, u32> = BTreeMap::new();
     let (mut segments, mut replayed, mut false_segments) = (0, 0, 0);
     let counts = journal.summary.rounds.iter().flat_map(|round| &round.segments);
@@ -21,26 +30,39 @@ pub(crate) fn checked(settings: &Settings, journal: &Journal) -> CheckedSummary 
             *by_auditor.entry(auditor.clone()).or_default() += 1;
         }
     }
-    let auditors = settings.auditors() as u32;
+    let setting = Setting::of_job(spec, parameters, TRAINERS, settings.auditors() as u32);
+    let odds = setting.odds(ODDS_SEED);
+    let mut lines = vec![format!(
+        "Each of {} auditors replays {} of the segments by its first draw, {} of the others by its second: {:.3} replays for a segment",
+        setting.auditors,
+        percent(setting.audit_rate),
+        percent(setting.second_rate),
+        setting.replays()
+    )];
+    lines.extend(odds.iter().map(|odds| {
+        let line = odds.line();
+        line[..1].to_uppercase() + &line[1..]
+    }));
     let mut checked = CheckedSummary {
         segments,
         replayed,
         by_auditor,
         false_segments,
-        survival: survival(settings.audit_rate, SECOND_RATE, auditors),
-        survival_with_one_colluding: survival_with_one_colluding(settings.audit_rate, auditors),
-        replays_per_segment: replays(settings.audit_rate, SECOND_RATE, auditors),
+        odds,
+        replays_per_segment: setting.replays(),
+        lines,
         sentence: String::new(),
     };
     checked.sentence = sentence(&checked);
     checked
 }
 
-/// Part of what nobody drew that an auditor draws again.
-const SECOND_RATE: f64 = 0.0;
+/// Trainers of a run.
+const TRAINERS: u32 = 3;
 
 fn sentence(checked: &CheckedSummary) -> String {
-    let CheckedSummary { segments, replayed, by_auditor, survival, survival_with_one_colluding, .. } = checked;
+    let CheckedSummary { segments, replayed, by_auditor, odds, .. } = checked;
+    let chance = |colluding: usize| percent(odds.get(colluding).map_or(1.0, |odds| odds.survival));
     let by: Vec<String> = by_auditor.iter().map(|(name, segments)| format!("{name} {segments}")).collect();
     let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
     let rest = match segments - replayed {
@@ -52,20 +74,15 @@ fn sentence(checked: &CheckedSummary) -> String {
         "Of {} in the model, auditors replayed {replayed}{by} and {rest}; a single lie survived with a chance of {} if no auditor colluded, \
          of {} if one did.",
         count(*segments as usize, "segment"),
-        percent(*survival),
-        percent(*survival_with_one_colluding)
+        chance(0),
+        chance(1)
     )
-}
-
-fn percent(part: f64) -> String {
-    let text = format!("{:.4}", part * 100.0);
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text} %")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::security::odds::Odds;
 
     #[test]
     fn the_sentence_says_who_checked_what_and_what_nobody_did() {
@@ -74,15 +91,13 @@ mod tests {
             segments: 6,
             replayed: 4,
             by_auditor,
-            survival: 0.000625,
-            survival_with_one_colluding: 0.5,
+            odds: [0.000625, 0.025].map(|survival| Odds { survival, ..Odds::default() }).into(),
             ..CheckedSummary::default()
         };
         assert_eq!(
             sentence(&checked),
             "Of 6 segments in the model, auditors replayed 4 (auditor 1 3, auditor 2 2) and 2 were replayed by nobody; a single lie \
-             survived with a chance of 0.0625 % if no auditor colluded, of 50 % if one did."
+             survived with a chance of 0.0625 % if no auditor colluded, of 2.5 % if one did."
         );
-        assert_eq!((percent(0.0), percent(1.0)), ("0 %".into(), "100 %".into()));
     }
 }

@@ -12,7 +12,7 @@ use super::checked::checked;
 use super::journal::Journal;
 use super::prepare::{Machine, Prepared, hex};
 use super::settings::{STEERED, Settings};
-use super::setup::PROVIDER;
+use super::setup::{PROVIDER, job_spec, parameters};
 use super::world::World;
 use crate::report;
 use crate::setting;
@@ -92,7 +92,7 @@ pub(crate) fn summarise(
         domains,
         settings: steered,
         participants: journal.participants(world),
-        checked: checked(settings, journal),
+        checked: checked(settings, journal, &job_spec(settings, prepared), &parameters()),
         chain: chain_summary(world, journal)?,
         model_root: hex(&base.root()),
         samples: samples(settings, prepared, machine, base)?,

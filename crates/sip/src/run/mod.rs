@@ -1,7 +1,8 @@
 //! A run: people on an embedded ledger train a model, round by round, and what they do is saved after each.
 
+pub(crate) mod again;
 pub(crate) mod check;
-pub(crate) mod checked;
+mod checked;
 pub(crate) mod court;
 pub(crate) mod exchange;
 pub(crate) mod finish;
@@ -79,8 +80,8 @@ pub(crate) struct Run {
     pub base: Arc<State>,
     pub progress: Progress,
     pub stop: Stop,
-    /// Whether the round that runs is built on one that will be undone: nothing else is staged in it.
-    pub is_doomed: bool,
+    /// Whose lie the round that runs is built on, so that it will be undone: it lies again, and nothing else is staged.
+    pub doomed: Option<usize>,
     started: Instant,
     /// What trainers go on from beside the base.
     pub applied: Applied,
@@ -167,7 +168,7 @@ impl Run {
             base,
             progress,
             stop,
-            is_doomed: false,
+            doomed: None,
             started,
             applied: Applied::new(),
         })
@@ -216,7 +217,7 @@ impl Run {
     }
 
     /// Saves ledger, base and journal, the journal last: it says that the others are there.
-    fn save(&mut self) -> Result<()> {
+    pub(crate) fn save(&mut self) -> Result<()> {
         let rounds = self.journal.rounds_done;
         self.base.save(&self.store.base(rounds))?;
         for (place, update) in &self.applied {

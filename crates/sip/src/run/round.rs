@@ -17,6 +17,7 @@ use solana_address::Address;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::again::Finding;
 use super::court::View;
 use super::exchange::Start;
 use super::journal::Published;
@@ -77,6 +78,7 @@ impl Run {
             self.convict_late(scored)?;
             return Ok(false);
         }
+        let Some(scored) = self.audit_again(scored)? else { return Ok(false) };
         let job_address = job_address(&self.world);
         let Scored { number, address, committed, next } = scored;
         self.finalise(&committed, &job_address, &address)?;
@@ -188,7 +190,10 @@ impl Run {
                 Ok((cheat, work))
             };
             let (cheat, work) = match fraud {
-                Some(Fraud::Late) => self.undrawn(trainer, &address, opened.audit_rate, compute)?,
+                Some(Fraud::Late) => self.lie_until(false, trainer, (&address, opened.audit_rate), compute)?,
+                _ if self.doomed == Some(trainer) => {
+                    self.lie_until(true, trainer, (&address, opened.audit_rate), compute)?
+                }
                 _ => compute(self, 0)?,
             };
             let trained = self.worker.take_times();
@@ -216,6 +221,9 @@ impl Run {
 
     /// What a trainer does instead of its work from some round on, until it is convicted.
     fn fraud(&self, trainer: usize, number: u32) -> Option<Fraud> {
+        if self.doomed == Some(trainer) {
+            return Some(Fraud::FlipBit);
+        }
         self.settings.cheats.iter().copied().find(|fraud| self.commits(*fraud, trainer, number))
     }
 
@@ -256,13 +264,11 @@ impl Run {
         let mut attested = Vec::new();
         let program = self.world.program;
         let auditors = self.remaining(AUDITOR);
-        let mut draws = Vec::new();
         for &auditor in &auditors {
             let draw = self.draw(auditor)?;
             let seat = self.world.people[auditor].seat()?;
             self.world.send(auditor, program.reveal_draw(&seat, job, round, &draw))?;
             self.journal.draws_used[seat.place as usize] += 1;
-            draws.push(draw);
         }
         for segment in committed.iter().filter(|segment| segment.fraud == Some(Fraud::Withhold)) {
             self.demand_state(segment, job, round, number)?;
@@ -272,62 +278,55 @@ impl Run {
                 self.accuse_falsely(auditor, committed, job, round, number)?;
             }
         }
-        let mut drawn = Vec::new();
         let revealed: Round = self.world.read(round)?;
-        for (&auditor, draw) in auditors.iter().zip(&draws) {
-            let seat = &revealed.auditors[self.world.people[auditor].place as usize];
-            for (index, segment) in committed.iter().enumerate() {
-                let account: segment::Segment = self.world.read(&segment.address)?;
-                if account.is_drawn::<HostSha256>(segment.address.as_array(), seat, revealed.audit_rate) {
-                    drawn.push((auditor, *draw, index));
-                }
-            }
+        let mut drawn = Vec::new();
+        for (index, segment) in committed.iter().enumerate() {
+            let account: segment::Segment = self.world.read(&segment.address)?;
+            let draws = |auditor: &usize| {
+                let seat = &revealed.auditors[self.world.people[*auditor].place as usize];
+                account.is_drawn::<HostSha256>(segment.address.as_array(), seat, revealed.audit_rate)
+            };
+            let by: Vec<usize> = auditors.iter().copied().filter(draws).collect();
+            let (lazy, careful): (Vec<usize>, Vec<usize>) =
+                by.into_iter().partition(|auditor| self.commits(Fraud::Attest, *auditor, number));
+            drawn.push((index, lazy, careful));
         }
-        let bar = self.progress.bar(drawn.len() as u64 * u64::from(self.settings.inner_steps), "auditing");
+        let replays = drawn.iter().filter(|(.., careful)| !careful.is_empty()).count() as u64;
+        let bar = self.progress.bar(replays * u64::from(self.settings.inner_steps), "auditing");
         let started = Instant::now();
-        for (auditor, draw, index) in drawn {
+        for (index, lazy, careful) in drawn {
             let account: segment::Segment = self.world.read(&committed[index].address)?;
             if account.status == segment::CONVICTED {
                 continue;
             }
-            if self.commits(Fraud::Attest, auditor, number) {
+            for auditor in lazy {
                 let root = self.made_up_root(auditor, &committed[index].address);
                 attested.push(self.attest(auditor, &committed[index], root, job, round)?);
-                continue;
             }
-            let segment = &mut committed[index];
-            let stop = &self.stop;
-            let audit = stoppable(self.worker.audit(
-                &segment.task,
-                (&segment.work.leaves, &account.claim.end_root),
-                &[draw],
-                &mut |_| {
-                    bar.inc(1);
-                    !stop.requested()
-                },
-            ))?;
-            self.journal.summary.work.audited_steps += u64::from(self.settings.inner_steps);
-            segment.audited_by.push(auditor);
-            match audit.divergence {
-                None => {
-                    let result = self.prepared.result(&segment.start, &audit.replayed.end, &self.machine)?;
-                    if self.prepared.claim(account.claim, &segment.start, &result) != account.claim {
-                        self.accuse_update(auditor, &committed[index], (job, round), number)?;
-                        continue;
+            let Some(&first) = careful.first() else { continue };
+            let leaves: Vec<u32> = careful.iter().map(|auditor| self.leaf(&revealed, &account, *auditor)).collect();
+            match self.replayed(&committed[index], &leaves, &bar)? {
+                Finding::True(trace_roots) => {
+                    committed[index].audited_by.extend(&careful);
+                    for (auditor, trace_root) in careful.into_iter().zip(trace_roots) {
+                        attested.push(self.attest(auditor, &committed[index], trace_root, job, round)?);
                     }
-                    attested.push(self.attest(auditor, &committed[index], audit.trace_roots[0], job, round)?);
                 }
-                Some(divergence) => {
+                Finding::FalseUpdate => {
+                    committed[index].audited_by.push(first);
+                    self.accuse_update(first, &committed[index], (job, round), number)?;
+                }
+                Finding::FalseSteps { leaf, view } => {
+                    committed[index].audited_by.push(first);
                     bar.suspend(|| {
                         self.progress.line(&format!(
                             "{} finds that {} committed something else from leaf {} on, and accuses",
-                            self.world.people[auditor].name,
-                            self.world.people[segment.trainer].name,
-                            divergence.leaf + 1
+                            self.world.people[first].name,
+                            self.world.people[committed[index].trainer].name,
+                            leaf + 1
                         ));
                     });
-                    let evidence = View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
-                    self.dispute_segment(auditor, &committed[index], evidence, job, round, number)?;
+                    self.dispute_segment(first, &committed[index], view, job, round, number)?;
                 }
             }
         }
@@ -547,11 +546,20 @@ impl Run {
             self.world.send(0, program.settle_segment(job, round_address, &pool))?;
             rewards.push(held(&self.world)?.saturating_sub(before));
         }
+        for trainer in self.world.with_role(TRAINER) {
+            let Ok(seat) = self.world.people[trainer].seat() else { continue };
+            let place = usize::from(seat.place);
+            let is_awaited = scored.eligible & !scored.committed & !scored.settled_absent & (1 << place) != 0;
+            if is_awaited && scored.trainers[place] == seat.pool.to_bytes() {
+                self.world.send(0, program.settle_absent(job, round_address, &seat.pool, seat.place))?;
+            }
+        }
         self.journal.book(&self.world, "training", "penalty for late work")?;
         for auditor in self.world.with_role(AUDITOR) {
             let seat = self.world.people[auditor].seat()?;
-            if scored.auditors[seat.place as usize].settled != 0 {
-                // Its conviction has settled it.
+            let recorded = &scored.auditors[seat.place as usize];
+            if recorded.settled != 0 || recorded.pool != seat.pool.to_bytes() {
+                // Its conviction has settled it, or it had no part in the round.
                 continue;
             }
             self.world.send(0, program.settle_audit(job, round_address, &seat.pool, seat.place))?;
@@ -559,6 +567,9 @@ impl Run {
         self.journal.book(&self.world, "auditing", "penalty for missed audits")?;
         for evaluator in self.world.with_role(EVALUATOR) {
             let seat = self.world.people[evaluator].seat()?;
+            if scored.evaluators[seat.place as usize].pool != seat.pool.to_bytes() {
+                continue;
+            }
             self.world.send(0, program.settle_evaluation(job, round_address, &seat.pool, seat.place))?;
         }
         self.journal.book(&self.world, "evaluating", "slashed for a false score")?;
@@ -654,7 +665,7 @@ fn steered(job: &Job, round: &Round) -> String {
 }
 
 /// Work that was asked to stop ends the run as such.
-fn stoppable<T>(work: std::result::Result<T, WorkError>) -> Result<T> {
+pub(crate) fn stoppable<T>(work: std::result::Result<T, WorkError>) -> Result<T> {
     work.map_err(|error| if matches!(error, WorkError::Stopped) { Stopped.into() } else { error.into() })
 }
 

@@ -31,6 +31,9 @@ pub(crate) struct Settings {
     pub learning_rate: f64,
     /// Chance of each auditor to draw each segment.
     pub audit_rate: f64,
+    /// Chance of each auditor to draw again each segment that it did not draw.
+    #[serde(default)]
+    pub second_audit_rate: f64,
     /// Windows per domain on which checkpoints are scored.
     pub windows: u32,
     /// Staged frauds.

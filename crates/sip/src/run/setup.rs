@@ -18,6 +18,7 @@ use super::prepare::Prepared;
 use super::settings::{Fraud, STEERED, Settings};
 use super::world::{Person, World};
 use crate::progress::{Progress, count};
+use crate::security::threshold;
 
 pub(crate) const TRAINER: &str = "trainer";
 pub(crate) const AUDITOR: &str = "auditor";
@@ -122,7 +123,7 @@ impl Chain {
 }
 
 /// The rules of a run.
-fn parameters() -> Parameters {
+pub(crate) fn parameters() -> Parameters {
     Parameters { round_reward: 6_000 * TOKEN, activation_slots: 100, ..Parameters::DEFAULT }
 }
 
@@ -150,7 +151,8 @@ pub(crate) fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         batch: settings.batch,
         sequence_length: settings.sequence_length(),
         rounds: settings.rounds,
-        audit_rate: (settings.audit_rate * 4_294_967_296.0) as u32,
+        audit_rate: threshold(settings.audit_rate),
+        second_audit_rate: threshold(settings.second_audit_rate),
         domain_count: settings.domains.len() as u8,
         mixture_mode: settings.mixture.mode() as u8,
         mixture_floor_bps: 500.min(10_000 / settings.domains.len() as u16),

@@ -26,7 +26,7 @@ use super::setup::{self, AUDITOR, CREATOR, Chain, EVALUATOR};
 use crate::progress::count;
 use crate::summary::{DemandSummary, UndoneRound};
 
-/// How often a fraud is made anew so that nobody draws it; with two auditors that draw every other segment, four times do on average.
+/// How often a fraud is made anew so that nobody draws it in the first draw, or somebody does; with two auditors that draw every other segment, four times do on average.
 const ATTEMPTS_MAX: u32 = 64;
 
 /// A vote for a base that is not the mean, and what the voter computed.
@@ -58,15 +58,15 @@ impl Run {
         let who = &self.world.people[person];
         let Some((from, place)) = self.settings.staged(fraud) else { return false };
         let is_now = if fraud.is_repeated() { number >= from } else { number == from };
-        who.role == fraud.role() && place == who.place && is_now && !self.is_doomed && !self.is_out(person)
+        who.role == fraud.role() && place == who.place && is_now && self.doomed.is_none() && !self.is_out(person)
     }
 
-    /// What is added to a draw of frauds until one is found that no auditor will draw: whoever is convicted late had this luck.
-    pub(crate) fn undrawn(
+    /// A fraud that is made anew until an auditor's first draw selects it, or until none does: whoever is convicted late had this luck.
+    pub(crate) fn lie_until(
         &mut self,
+        is_drawn: bool,
         trainer: usize,
-        address: &Address,
-        audit_rate: u32,
+        (address, audit_rate): (&Address, u32),
         mut attempt: impl FnMut(&mut Run, u32) -> Result<(Option<Cheat>, Segment)>,
     ) -> Result<(Option<Cheat>, Segment)> {
         let mut seats: Vec<AuditorSeat> = Vec::new();
@@ -80,9 +80,9 @@ impl Run {
         loop {
             let (cheat, work) = attempt(self, number)?;
             segment.claim.accumulator_root = work.accumulator_root();
-            let is_drawn = |seat: &AuditorSeat| segment.is_drawn::<HostSha256>(address.as_array(), seat, audit_rate);
+            let draws = |seat: &AuditorSeat| segment.is_drawn::<HostSha256>(address.as_array(), seat, audit_rate);
             number += 1;
-            if number == ATTEMPTS_MAX || !seats.iter().any(is_drawn) {
+            if number == ATTEMPTS_MAX || seats.iter().any(draws) == is_drawn {
                 return Ok((cheat, work));
             }
             // What did not do is not counted as training.
@@ -366,31 +366,39 @@ impl Run {
         Ok(())
     }
 
-    /// A fraud that nobody drew: another round builds on its round before somebody finds it. Both are undone, honest work is paid out of
-    /// the insurance, and the job goes on from the base before.
+    /// A fraud that nobody drew: another round builds on its round, in which its trainer lies again and is convicted. That opens its past, as
+    /// far as it is not final: an auditor replays what nobody drew and accuses. Both rounds are undone, honest work of the first is paid out of the liar's slice, and the job goes on
+    /// from the base before. Where the run ends before another round, the second draw finds it.
     pub(crate) fn convict_late(&mut self, first: Scored) -> Result<()> {
         let program = self.world.program;
         let job_address = setup::job_address(&self.world);
         let base = std::mem::replace(&mut self.base, Arc::clone(&first.next));
         let job: Job = self.world.read(&job_address)?;
         let mut undone = vec![first];
+        let liar = undone[0].committed.iter().find(|segment| segment.fraud == Some(Fraud::Late));
+        let trainer = liar.context("the round has no fraud to be found late")?.trainer;
         if job.rounds_scored < self.settings.rounds {
-            self.is_doomed = true;
+            self.doomed = Some(trainer);
             let second = self.play_to_score();
-            self.is_doomed = false;
+            self.doomed = None;
             undone.extend(second?);
         }
         let first = &undone[0];
-        let liar = first.committed.iter().find(|segment| segment.fraud == Some(Fraud::Late));
+        let liar = first.committed.iter().find(|segment| segment.trainer == trainer);
         let liar = liar.context("the round has no fraud to be found late")?;
         let account: segment::Segment = self.world.read(&liar.address)?;
         let auditor = self.remaining(AUDITOR)[0];
-        self.progress.line(&format!(
-            "{} replays what nobody drew, finds that {} lied in round {}, and accuses",
-            self.world.people[auditor].name,
-            self.world.people[liar.trainer].name,
-            first.number + 1
-        ));
+        let name = &self.world.people[trainer].name;
+        let why = match self.is_out(trainer) {
+            true => format!(
+                "opens the past of {name}: replays its segment of round {}, which nobody drew,",
+                first.number + 1
+            ),
+            false => {
+                format!("replays what its second draw picks, finds that {name} lied in round {},", first.number + 1)
+            }
+        };
+        self.progress.line(&format!("{} {why} and accuses", self.world.people[auditor].name));
         let committed = (&liar.work.leaves[..], &account.claim.end_root);
         let audit = self.worker.audit(&liar.task, committed, &[], &mut |_| true)?;
         self.worker.take_times();
@@ -414,8 +422,8 @@ impl Run {
         Ok(())
     }
 
-    /// Pays honest work of an undone round out of the insurance, once nobody can be accused any more.
-    fn pay_undone(&mut self, undone: &Scored, job: &Address) -> Result<()> {
+    /// Pays honest work of an undone round out of the liar's slice, once nobody can be accused any more.
+    pub(crate) fn pay_undone(&mut self, undone: &Scored, job: &Address) -> Result<()> {
         let state: Round = self.world.read(&undone.address)?;
         ensure!(state.status == round::VOID && state.is_undone == 1, "the round was not undone");
         let end_slot = state.final_slot();
@@ -427,8 +435,14 @@ impl Run {
         let segments = self.segments(&undone.committed, &rewards)?;
         let paid: f64 = segments.iter().map(|segment| segment.reward).sum();
         self.progress
-            .line(&format!("honest trainers of round {} get {paid:.2} SIP out of the insurance", undone.number + 1));
-        let liar = undone.committed.iter().find(|segment| segment.fraud == Some(Fraud::Late));
+            .line(&format!("honest trainers of round {} get {paid:.2} SIP out of the liar's slice", undone.number + 1));
+        let mut liar = None;
+        for segment in undone.committed.iter().filter(|segment| segment.cheat.is_some()) {
+            let account: segment::Segment = self.world.read(&segment.address)?;
+            if account.status == segment::CONVICTED && state.accepted & bit(segment.task.place) != 0 {
+                liar = Some(segment);
+            }
+        }
         self.journal.summary.undone.push(UndoneRound {
             round: undone.number + 1,
             index: state.index,

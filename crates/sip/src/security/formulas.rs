@@ -5,7 +5,7 @@
 pub(crate) struct Setting {
     /// Part of the segments that one auditor draws, 0 to 1.
     pub(crate) audit_rate: f64,
-    /// Part of what nobody drew that one auditor draws again, 0 to 1.
+    /// Part of what one auditor did not draw that it draws again, 0 to 1.
     pub(crate) second_rate: f64,
     /// Auditors of the job.
     pub(crate) auditors: u32,
@@ -23,42 +23,21 @@ pub(crate) struct Setting {
     pub(crate) rounds: u32,
 }
 
-/// Probability that one lie survives in a job where every auditor replays what it draws: (1 − q)^A · (1 − q₂)^A.
-pub(crate) fn survival(audit_rate: f64, second_rate: f64, auditors: u32) -> f64 {
-    ((1.0 - audit_rate) * (1.0 - second_rate)).powi(auditors as i32)
+/// Probability that one lie survives where so many auditors replay what they draw: ((1 − q) · (1 − q₂))^honest.
+pub(crate) fn survival(audit_rate: f64, second_rate: f64, honest: u32) -> f64 {
+    ((1.0 - audit_rate) * (1.0 - second_rate)).powi(honest as i32)
 }
 
-/// The same where one of the auditors is the liar's, which shields what it draws from the second draw: (1 − q)^(A − 1).
-pub(crate) fn survival_with_one_colluding(audit_rate: f64, auditors: u32) -> f64 {
-    (1.0 - audit_rate).powi(auditors.saturating_sub(1) as i32)
-}
-
-/// Replays that auditors do for one segment of honest work, in segments: A · q + (1 − q)^A · A · q₂.
+/// Replays that auditors do for one segment of honest work, in segments: A · (q + (1 − q) · q₂).
 pub(crate) fn replays(audit_rate: f64, second_rate: f64, auditors: u32) -> f64 {
-    let of_all = f64::from(auditors);
-    of_all * audit_rate + (1.0 - audit_rate).powi(auditors as i32) * of_all * second_rate
+    f64::from(auditors) * (audit_rate + (1.0 - audit_rate) * second_rate)
 }
 
 impl Setting {
-    /// Auditors that replay what they draw.
-    fn honest(&self) -> i32 {
-        self.auditors.saturating_sub(self.colluding) as i32
-    }
-
-    /// Probability that one lie, a given false segment, survives: no honest auditor draws it, nor draws it again. Again drawn is only
-    /// what nobody drew; and a liar with a colluding auditor tries lies until that auditor draws one: then nobody else looks.
+    /// Probability that one lie, a given false segment, survives: no honest auditor draws it, nor draws it again. What colluding auditors
+    /// draw changes nothing: each honest one draws again among what it did not draw itself.
     pub(crate) fn survival(&self) -> f64 {
-        let can_shield = self.colluding > 0 && self.audit_rate > 0.0;
-        let second_rate = if can_shield { 0.0 } else { self.second_rate };
-        survival(self.audit_rate, second_rate, self.honest() as u32)
-    }
-
-    /// The same where the liar takes what chance gives, and its auditors draw as they draw.
-    pub(crate) fn survival_by_chance(&self) -> f64 {
-        let undrawn = (1.0 - self.audit_rate).powi(self.honest());
-        let undrawn_by_liars = (1.0 - self.audit_rate).powi(self.colluding as i32);
-        let missed_again = (1.0 - self.second_rate).powi(self.honest());
-        undrawn * (1.0 - undrawn_by_liars + undrawn_by_liars * missed_again)
+        survival(self.audit_rate, self.second_rate, self.auditors.saturating_sub(self.colluding))
     }
 
     /// Probability that a given false segment is found by an honest auditor.
@@ -159,12 +138,11 @@ mod tests {
     #[test]
     fn a_second_draw_leaves_what_both_miss_and_costs_what_it_replays() {
         let demo = Setting { audit_rate: 0.5, second_rate: 0.95, auditors: 2, colluding: 0, ..SETTING };
-        assert!((demo.survival() - 0.25 * 0.05 * 0.05).abs() < 1e-15);
-        assert!((demo.replays() - (1.0 + 0.25 * 1.9)).abs() < 1e-15);
+        assert!((demo.survival() - 0.025f64.powi(2)).abs() < 1e-15);
+        assert!((demo.replays() - 1.95).abs() < 1e-15);
         let colluding = Setting { colluding: 1, ..demo };
-        assert!((colluding.survival() - 0.5).abs() < 1e-15, "what its own auditor drew nobody draws again");
-        assert!((colluding.survival_by_chance() - 0.5 * (0.5 + 0.5 * 0.05)).abs() < 1e-15);
-        assert_eq!(demo.survival(), demo.survival_by_chance());
+        assert!((colluding.survival() - 0.025).abs() < 1e-15, "one that draws and says nothing shields nothing");
+        assert_eq!(colluding.replays(), demo.replays(), "nobody knows who colludes");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! `sip security`: what audits and stake deter, by formula and by the protocol's own transitions.
 
 pub(crate) mod formulas;
+pub(crate) mod odds;
 mod trials;
 
 use anyhow::{Result, ensure};
 use formulas::Setting;
+use odds::LIES;
 use serde_json::json;
 use sip_protocol::config::TOKEN;
 use sip_protocol::job::MAX_AUDITORS;
@@ -12,17 +14,15 @@ use sip_protocol::penalties::Penalties;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
+pub(crate) use trials::threshold;
 use trials::{Measured, Outcome, Survivors, survivors};
-
-/// Seeds that tell one lie each.
-const LIES: u32 = 1_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Part of the segments that each auditor draws, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 50.0)]
     audit_rate: f64,
-    /// Part of what nobody drew that each auditor draws again, in percent
+    /// Part of what an auditor did not draw that it draws again, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
     second_rate: f64,
     /// Auditors of the job
@@ -121,7 +121,6 @@ fn json_text(setting: &Setting, played: (&Outcome, &Survivors), arguments: &Argu
                 "colluding": setting.colluding,
                 "detection": setting.detection(),
                 "survival": setting.survival(),
-                "survival_by_chance": setting.survival_by_chance(),
                 "survival_of_a_rational_liar": setting.survival_of_a_rational_liar(),
                 "bribe": finite(setting.bribe()),
                 "least_stake": finite(setting.least_stake()),
@@ -146,6 +145,7 @@ fn json_text(setting: &Setting, played: (&Outcome, &Survivors), arguments: &Argu
         },
         "measured": played.0,
         "lies": played.1,
+        "odds": setting.odds(arguments.seed),
         "by_colluding_auditors": collusion,
     });
     Ok(serde_json::to_string_pretty(&value)? + "\n")
@@ -153,7 +153,7 @@ fn json_text(setting: &Setting, played: (&Outcome, &Survivors), arguments: &Argu
 
 fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String {
     let mut text = format!(
-        "{} auditors, of whom {} keep silent; each draws {:.2} % of the segments, and {:.2} % of what nobody drew. The cheat has bonded {} SIP, gains {} SIP\n\
+        "{} auditors, of whom {} keep silent; each draws {:.2} % of the segments, and again {:.2} % of what it did not draw. The cheat has bonded {} SIP, gains {} SIP\n\
          from each false segment that counts, and commits one in each of {} rounds until it is convicted.\n\n\
          {:<54} {:>12} {:>24}\n",
         setting.auditors,
@@ -203,33 +203,23 @@ fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String 
 /// What survives of lies, with none and one of the auditors on the liar's side, and what looking costs.
 fn survival_table(setting: &Setting, seed: u64) -> String {
     let mut text = format!(
-        "\nA lie that survives, percent\n  {:<40} {:>9} {:>32} {:>15} {:>22}\n",
+        "\nA lie that survives, percent\n  {:<24} {:>9} {:>32} {:>15} {:>22}\n",
         "colluding auditors",
         "formula",
         format!("99 % bound over {LIES} seeds"),
         "rational liar",
         "bribe that would do"
     );
-    for colluding in 0..=1.min(setting.auditors) {
-        let setting = Setting { colluding, ..*setting };
-        let lies = survivors(&setting, LIES, seed);
+    for odds in setting.odds(seed) {
         let _ = writeln!(
             text,
-            "  {:<40} {:>9.4} {:>32} {:>15.4} {:>22}",
-            if colluding == 0 { "none" } else { "one, which shields what it draws" },
-            setting.survival() * 100.0,
-            format!("{:.4} ({} of {LIES})", lies.at_most * 100.0, lies.survived),
-            setting.survival_of_a_rational_liar() * 100.0,
-            amount(setting.bribe())
+            "  {:<24} {:>9.4} {:>32} {:>15.4} {:>22}",
+            if odds.colluding == 0 { "none" } else { "one" },
+            odds.survival * 100.0,
+            format!("{:.4} ({} of {LIES})", odds.at_most * 100.0, odds.survived),
+            odds.rational * 100.0,
+            amount(odds.bribe.unwrap_or(f64::INFINITY))
         );
-        if colluding == 1 {
-            let _ = writeln!(
-                text,
-                "  {:<40} {:>9.4}",
-                "one, which draws as it draws",
-                setting.survival_by_chance() * 100.0
-            );
-        }
     }
     let _ = writeln!(
         text,

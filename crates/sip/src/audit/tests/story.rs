@@ -36,6 +36,7 @@ struct Tower {
     events: Vec<Event>,
 }
 
+mod second;
 mod updates;
 
 impl Tower {
@@ -384,7 +385,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
         Claim::Attestation { round: index, place: attested_place, auditor: seats[1].place },
     ];
     assert!(lies.iter().all(|lie| tower.convicted().contains(lie)), "{:?}", tower.convicted());
-    assert_eq!(run.world.read::<Job>(&job).unwrap().excluded_auditors, 0b011);
+    assert_eq!(round_state(&run, &job, index).struck_auditors, 0b011);
 
     // An evaluator lies.
     let sum = run.prepared.scoring.graph.state_outputs()[0];

@@ -27,6 +27,7 @@ fn aggregated(folder: &std::path::Path) -> (Run, Address, Address, Arc<State>) {
         rounds: 1,
         learning_rate: 2e-3,
         audit_rate: 1.0,
+        second_audit_rate: 0.0,
         windows: 4,
         cheats: Vec::new(),
         mixture: MixtureRule::default(),

@@ -8,7 +8,7 @@ use sip_protocol::{
     evaluation,
     instruction::Tally,
     job::Job,
-    round::Round,
+    round::{self, Round},
 };
 
 use crate::guard;
@@ -24,7 +24,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(round.job == job.address)?;
     let mut account = guard::load_mut::<EmissionAccount>(program, emission)?;
     evaluation::tally(&mut round, &mut job, guard::slot()?)?;
-    if job.rewarded != 0 {
+    if job.rewarded != 0 && round.status == round::SCORED {
         let work = RoundWork {
             nodes: round.accepted.count_ones() as u64,
             steps_per_node: job.spec.inner_steps as u64,

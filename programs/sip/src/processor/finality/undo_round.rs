@@ -1,7 +1,7 @@
 //! Undoes a round that builds on one that was undone.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, finality::instruction::UndoRound, job::Job, round::Round};
+use sip_protocol::{Error, Result, finality::instruction::UndoRound, job::Job, round::Round};
 
 use crate::guard::{self, Syscall};
 
@@ -9,10 +9,9 @@ use crate::guard::{self, Syscall};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let UndoRound {} = guard::args(data)?;
-    let [config, job, round, ..] = accounts else { return Err(Error::MissingAccount) };
-    let config = guard::load::<Config>(program, config)?;
+    let [job, round, ..] = accounts else { return Err(Error::MissingAccount) };
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     guard::related(round.job == job.address)?;
-    round.undo_orphan::<Syscall>(&mut job, &config)
+    round.undo_orphan::<Syscall>(&mut job)
 }

@@ -1,4 +1,4 @@
-//! Takes the next place of a job.
+//! Takes a place of a job, or wakes a seat.
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
@@ -15,21 +15,30 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: JoinJob = guard::args(data)?;
-    let [operator, config, job, pool, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [operator, config, job, pool, rest @ ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(operator)?;
     let config = guard::load::<Config>(program, config)?;
-    config.require_running(guard::slot()?)?;
+    let slot = guard::slot()?;
+    config.require_running(slot)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     pool.require_operator(guard::key(operator))?;
     let kind = PoolKind::from_byte(pool.kind).ok_or(Error::WrongPoolKind)?;
-    let place = job.join(kind, &pool.address)?;
+    if pool.is_convicted() {
+        return Err(Error::PoolConvicted);
+    }
+    let taken = job.join(kind, &pool.address, slot)?;
+    if taken.displaced != [0; 32] {
+        let mut displaced = guard::load_mut::<Pool>(program, rest.first_mut().ok_or(Error::MissingAccount)?)?;
+        guard::related(displaced.address == taken.displaced)?;
+        displaced.vacate(taken.displaced_bps);
+    }
     if kind == PoolKind::Auditor {
         pool.bind_chain(&job.address)?;
     }
     pool.require_bonded(job.place_bond(kind)?)?;
-    pool.allot(0, args.allotted_bps)?;
-    job.set_allotment(kind, place, args.allotted_bps)?;
+    pool.allot(taken.own_bps, args.allotted_bps)?;
+    job.set_allotment(kind, taken.place, args.allotted_bps)?;
     pool.expose(job.spec.exposure_slots(&job.parameters));
     Ok(())
 }

@@ -1,0 +1,261 @@
+//! Seats that move: nobody waits for a dead one, any can be left at any time, and who left still answers for what it did.
+
+use sip_client::testing::{BOND_TOKENS, Cast, Operator, SLICE, Scene, scores};
+use sip_protocol::{
+    Error,
+    config::TOKEN,
+    pool::{PoolKind, RETIRED},
+    seats::{AWAKE, CONVICTED, CURE_SLOTS, DORMANT, FREE, Seat},
+};
+use solana_address::Address;
+use solana_instruction::Instruction;
+
+const ROLES: [PoolKind; 3] = [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator];
+
+fn seat(scene: &Scene, kind: PoolKind, place: usize) -> Seat {
+    scene.job_state().seats(kind).unwrap()[place]
+}
+
+fn operator(scene: &Scene, kind: PoolKind, place: usize) -> &Operator {
+    match kind {
+        PoolKind::Trainer => &scene.trainers[place],
+        PoolKind::Auditor => &scene.auditors[place],
+        _ => &scene.evaluators[place],
+    }
+}
+
+fn leave(scene: &mut Scene, kind: PoolKind, place: usize) {
+    let here = operator(scene, kind, place);
+    let (leave, key) = (scene.world.program.leave_job(&here.seat, &scene.job), here.key.insecure_clone());
+    scene.world.send(&[leave], &[&key]);
+}
+
+fn join(scene: &Scene, joining: &Operator) -> Instruction {
+    scene.world.program.join_job(&joining.seat.operator, &scene.job, &joining.seat.pool)
+}
+
+fn check(scene: &Scene, kind: PoolKind, place: usize) -> Instruction {
+    let pool = operator(scene, kind, place).seat.pool;
+    scene.world.program.check_seat(&scene.job, &pool, place as u8)
+}
+
+#[test]
+fn a_place_of_an_idle_job_is_left_without_anybodys_help_and_the_next_operator_takes_it() {
+    for kind in ROLES {
+        let mut scene = Scene::new();
+        leave(&mut scene, kind, 1);
+        let pool = operator(&scene, kind, 1).seat.pool;
+        assert_eq!((seat(&scene, kind, 1).state, scene.pool_state(&pool).allotted_bps), (FREE, 0));
+        // The round that opens now awaits it no more.
+        scene.open_round();
+        assert_eq!(scene.round_state().require_holder(kind, 1, pool.as_array()), Err(Error::WrongPlace));
+        let newcomer = scene.join("newcomer", kind, 1);
+        let next = seat(&scene, kind, 1);
+        assert_eq!((next.pool, next.state, next.since_round), (newcomer.seat.pool.to_bytes(), AWAKE, 1));
+        assert_eq!(scene.round_state().require_holder(kind, 1, &next.pool), Err(Error::WrongPlace));
+    }
+}
+
+#[test]
+fn who_leaves_in_a_round_is_paid_and_answers_for_what_it_did_and_its_place_goes_to_a_newcomer() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    (0..3).for_each(|evaluator| scene.commit_score(evaluator, &scores(5_000_000)));
+    let mut newcomers = Vec::new();
+    for kind in ROLES {
+        leave(&mut scene, kind, 1);
+        let pool = scene.pool_state(&operator(&scene, kind, 1).seat.pool);
+        // Its claims stand on their slices, and what stands behind them counts nowhere else.
+        assert!(pool.frozen_bond >= SLICE && pool.allotted_bps == 10_000 && pool.left_bps == 10_000);
+        newcomers.push(scene.join(&format!("newcomer {kind:?}"), kind, 1));
+    }
+    (0..3).for_each(|evaluator| scene.reveal_score(evaluator, &scores(5_000_000)));
+    scene.tally();
+    let round = scene.round();
+    let mut newcomers = newcomers.into_iter();
+    let mut changed: Vec<Operator> = Vec::new();
+    for people in [&mut scene.trainers, &mut scene.auditors, &mut scene.evaluators] {
+        changed.push(std::mem::replace(&mut people[1], newcomers.next().unwrap()));
+    }
+    // The next round is the newcomers'.
+    scene.whole_round(&scores(4_000_000));
+    for (people, left) in [&mut scene.trainers, &mut scene.auditors, &mut scene.evaluators].into_iter().zip(changed) {
+        people[1] = left;
+    }
+    scene.finalise_all();
+    scene.settle_round(&round);
+    for kind in ROLES {
+        let (pool_address, key) = (operator(&scene, kind, 1).seat.pool, operator(&scene, kind, 1).key.insecure_clone());
+        let pool = scene.pool_state(&pool_address);
+        assert!(pool.commission_owed > 0 && pool.frozen_bond == 0, "{kind:?}");
+        assert_eq!(pool.self_bond, BOND_TOKENS * TOKEN);
+        // It comes back when there is room: once its claims are settled, its stake is free.
+        let again = scene.world.program.join_job(&operator(&scene, kind, 1).seat.operator, &scene.job, &pool_address);
+        scene.world.send(&[again], &[&key]);
+        assert_eq!(scene.pool_state(&pool_address).allotted_bps, 10_000);
+    }
+}
+
+#[test]
+fn who_leaves_before_its_part_has_no_say_in_it() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    leave(&mut scene, PoolKind::Auditor, 1);
+    let (job, round) = (scene.job, scene.round());
+    let auditor = &mut scene.auditors[1];
+    let (preimage, key) = (*auditor.chain.last().unwrap(), auditor.key.insecure_clone());
+    let reveal = scene.world.program.reveal_draw(&auditor.seat, &job, &round, &preimage);
+    scene.world.refused(&[reveal], &[&key], Error::NothingAllotted);
+}
+
+#[test]
+fn nobody_waits_for_a_seat_that_missed_two_rounds_until_its_holder_wakes_it() {
+    for kind in ROLES {
+        let mut scene = Scene::new();
+        // All others of the role are there.
+        let absent = match kind {
+            PoolKind::Auditor => 1,
+            _ => 2,
+        };
+        for missed in 1..=2 {
+            scene.open_round();
+            let skip = |here: PoolKind, place: usize| here == kind && place == absent;
+            (0..3).filter(|place| !skip(PoolKind::Trainer, *place)).for_each(|place| {
+                scene.commit(place);
+            });
+            if kind == PoolKind::Trainer {
+                let deadline = scene.round_state().commit_deadline_slot;
+                scene.advance_to(deadline);
+            }
+            scene.close_commits();
+            for auditor in (0..2).filter(|place| !skip(PoolKind::Auditor, *place)) {
+                scene.reveal(auditor);
+                for trainer in (0..3).filter(|place| !skip(PoolKind::Trainer, *place)) {
+                    scene.attest(auditor, trainer);
+                }
+            }
+            if kind == PoolKind::Auditor {
+                let deadline = scene.round_state().audit_deadline_slot;
+                scene.advance_to(deadline);
+            }
+            scene.close_round();
+            scene.show_all();
+            scene.to_aggregated();
+            let there: Vec<usize> = (0..3).filter(|place| !skip(PoolKind::Evaluator, *place)).collect();
+            there.iter().for_each(|place| scene.commit_score(*place, &scores(5_000_000)));
+            if kind == PoolKind::Evaluator {
+                let deadline = scene.round_state().score_deadline_slot;
+                scene.advance_to(deadline);
+            }
+            there.iter().for_each(|place| scene.reveal_score(*place, &scores(5_000_000)));
+            scene.tally();
+            assert_eq!(seat(&scene, kind, absent).missed, missed);
+        }
+        assert_eq!(seat(&scene, kind, absent).state, DORMANT);
+        // The third round waits for no deadline.
+        scene.open_round();
+        let opened = scene.world.ledger.slot();
+        (0..3)
+            .filter(|place| scene.is_awaited(PoolKind::Trainer, &scene.trainers[*place]))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|place| {
+                scene.commit(place);
+            });
+        scene.close_commits();
+        scene.to_closed();
+        scene.to_aggregated();
+        let there: Vec<usize> =
+            (0..3).filter(|place| scene.is_awaited(PoolKind::Evaluator, &scene.evaluators[*place])).collect();
+        there.iter().for_each(|place| scene.commit_score(*place, &scores(4_000_000)));
+        there.iter().for_each(|place| scene.reveal_score(*place, &scores(4_000_000)));
+        scene.tally();
+        assert!(scene.world.ledger.slot() < opened + 40, "{kind:?}");
+        // Its holder wakes it, and is there from the next round.
+        let here = operator(&scene, kind, absent);
+        let (wake, key) = (join(&scene, here), here.key.insecure_clone());
+        scene.world.send(&[wake], &[&key]);
+        assert_eq!((seat(&scene, kind, absent).state, seat(&scene, kind, absent).missed), (AWAKE, 0));
+        scene.whole_round(&scores(3_000_000));
+    }
+}
+
+#[test]
+fn a_seat_that_sleeps_an_audits_length_is_another_operators_to_take() {
+    let mut scene = Scene::with(&Cast { trainers: 3, auditors: 16, evaluators: 3, ..Cast::default() });
+    let mut job = scene.job_state();
+    let slot = scene.world.ledger.slot();
+    (job.auditors[5].state, job.auditors[5].changed_slot) = (DORMANT, slot);
+    let (job_address, holder) = (scene.job, scene.auditors[5].seat.pool);
+    scene.world.overwrite(&job_address, &job);
+    let newcomer = scene.world.operator("newcomer", PoolKind::Auditor);
+    let program = scene.world.program;
+    let take = |displaced: &Address| {
+        program.take_seat(&newcomer.seat.operator, &job_address, &newcomer.seat.pool, displaced, 10_000)
+    };
+    scene.world.refused(&[take(&holder)], &[&newcomer.key], Error::JobFull);
+    scene.advance_to(slot + u64::from(job.spec.audit_slots));
+    let without = join(&scene, &newcomer);
+    scene.world.refused(&[without], &[&newcomer.key], Error::MissingAccount);
+    let other = scene.auditors[4].seat.pool;
+    scene.world.refused(&[take(&other)], &[&newcomer.key], Error::WrongAccount);
+    scene.world.send(&[take(&holder)], &[&newcomer.key]);
+    assert_eq!(seat(&scene, PoolKind::Auditor, 5).pool, newcomer.seat.pool.to_bytes());
+    assert_eq!(scene.pool_state(&holder).allotted_bps, 0);
+}
+
+#[test]
+fn anybody_puts_the_seat_of_a_retired_or_convicted_pool_to_sleep_and_a_short_bond_has_a_day_to_cure() {
+    for kind in ROLES {
+        let mut scene = Scene::new();
+        let nothing = check(&scene, kind, 1);
+        scene.crank_refused(nothing.clone(), Error::SeatInOrder);
+        let address = operator(&scene, kind, 1).seat.pool;
+        let fit = scene.pool_state(&address);
+        let (job_address, slice) = (scene.job, scene.job_state().spec.slice);
+        // The bond is as it was, the place needs more.
+        let needs = |scene: &mut Scene, slice: u64| {
+            let mut job = scene.job_state();
+            job.spec.slice = slice;
+            scene.world.overwrite(&job_address, &job);
+        };
+        // A bond that falls short, and is topped up in time.
+        needs(&mut scene, fit.self_bond);
+        scene.crank(nothing.clone());
+        let advance = scene.world.ledger.slot() + 1;
+        scene.advance_to(advance);
+        scene.crank_refused(nothing.clone(), Error::CureRunning);
+        needs(&mut scene, slice);
+        scene.crank(nothing.clone());
+        assert_eq!((seat(&scene, kind, 1).state, seat(&scene, kind, 1).changed_slot), (AWAKE, 0));
+        // One that is not.
+        needs(&mut scene, fit.self_bond);
+        let found = scene.world.ledger.slot() + 1;
+        scene.advance_to(found);
+        scene.crank(nothing.clone());
+        scene.advance_to(found + CURE_SLOTS + 2);
+        scene.crank(nothing.clone());
+        assert_eq!(seat(&scene, kind, 1).state, DORMANT);
+        let here = operator(&scene, kind, 1);
+        let (wake, key) = (join(&scene, here), here.key.insecure_clone());
+        scene.world.refused(&[wake.clone()], &[&key], Error::SelfBondTooSmall);
+        needs(&mut scene, slice);
+        scene.world.send(&[wake.clone()], &[&key]);
+        assert_eq!(seat(&scene, kind, 1).state, AWAKE);
+        // A retired pool.
+        let mut retired = fit;
+        (retired.status, retired.allotted_bps) = (RETIRED, 10_000);
+        scene.world.overwrite(&address, &retired);
+        scene.crank(nothing.clone());
+        assert_eq!(seat(&scene, kind, 1).state, DORMANT);
+        // A convicted one, which is not woken again.
+        let mut convicted = fit;
+        convicted.claims_convicted = 1;
+        scene.world.overwrite(&address, &convicted);
+        scene.crank(nothing);
+        assert_eq!(seat(&scene, kind, 1).state, CONVICTED);
+        scene.world.refused(&[wake], &[&key], Error::PoolConvicted);
+    }
+}

@@ -1,0 +1,153 @@
+//! Attack: sixteen wallets take all places of a role of a new job and do nothing, or as little as keeps it from going on. The job is delayed
+//! by two rounds, and they lose what those rounds could have paid everybody.
+
+use sip_client::testing::{Cast, Operator, Scene, scores};
+use sip_protocol::{
+    config::TOKEN,
+    pool::PoolKind,
+    round,
+    seats::{AWAKE, DORMANT},
+};
+use solana_address::Address;
+
+/// How far the squatters go along.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Silence {
+    /// They do nothing.
+    Whole,
+    /// They begin and do not end: a draw without a vote, a score that is never revealed.
+    Half,
+}
+
+fn people(scene: &Scene, kind: PoolKind) -> &Vec<Operator> {
+    match kind {
+        PoolKind::Trainer => &scene.trainers,
+        PoolKind::Auditor => &scene.auditors,
+        _ => &scene.evaluators,
+    }
+}
+
+/// A round of which a role keeps silent, to its end.
+fn silenced(scene: &mut Scene, kind: PoolKind, silence: Silence) {
+    scene.open_round();
+    if kind == PoolKind::Trainer {
+        let deadline = scene.round_state().commit_deadline_slot;
+        scene.advance_to(deadline);
+        scene.close_commits();
+        return scene.close_round();
+    }
+    (0..scene.trainers.len()).for_each(|trainer| {
+        scene.commit(trainer);
+    });
+    scene.close_commits();
+    if kind == PoolKind::Auditor && silence == Silence::Whole {
+        let deadline = scene.round_state().audit_deadline_slot;
+        scene.advance_to(deadline);
+        return scene.close_round();
+    }
+    scene.to_closed();
+    if kind == PoolKind::Auditor {
+        let deadline = scene.round_state().vote_deadline_slot;
+        scene.advance_to(deadline);
+        let void = scene.world.program.void_round(&scene.job, &scene.round());
+        scene.crank(void);
+        return;
+    }
+    scene.to_aggregated();
+    if silence == Silence::Half {
+        (0..scene.evaluators.len()).for_each(|evaluator| scene.commit_score(evaluator, &scores(5_000_000)));
+    }
+    let deadline = scene.round_state().reveal_deadline_slot;
+    scene.advance_to(deadline);
+    scene.tally();
+}
+
+fn bonds(scene: &Scene, pools: &[Address]) -> u64 {
+    pools.iter().map(|pool| scene.pool_state(pool).self_bond).sum()
+}
+
+fn squat(kind: PoolKind, silence: Silence) {
+    let mut cast = Cast { trainers: 3, auditors: 2, evaluators: 3, ..Cast::default() };
+    match kind {
+        PoolKind::Trainer => cast.trainers = 16,
+        PoolKind::Auditor => cast.auditors = 16,
+        _ => cast.evaluators = 16,
+    }
+    // Bonds as large and rewards as high as they may be beside each other.
+    (cast.spec.slice, cast.spec.round_reward) = (550 * TOKEN, cast.parameters.round_reward);
+    let mut scene = Scene::with(&cast);
+    let squatters: Vec<Address> = people(&scene, kind).iter().map(|operator| operator.seat.pool).collect();
+    let before = bonds(&scene, &squatters);
+    let mut rounds = Vec::new();
+    for _ in 0..2 {
+        silenced(&mut scene, kind, silence);
+        let state = scene.round_state();
+        assert_eq!((state.status, scene.job_state().rounds_scored), (round::VOID, 0));
+        rounds.push((scene.round(), state.expected_reward));
+    }
+    let job = scene.job_state();
+    assert!(job.seats(kind).unwrap().iter().all(|seat| seat.state == DORMANT));
+
+    // Honest people take the places at once, and the third round is theirs.
+    let mut newcomers = Vec::new();
+    for (place, squatter) in squatters.iter().enumerate().take(2) {
+        let mut newcomer = scene.world.operator(&format!("newcomer {place}"), kind);
+        newcomer.seat.place = place as u8;
+        let wait = u64::from(job.spec.audit_slots) * (place > 0) as u64;
+        scene.world.advance(wait);
+        let seat = newcomer.seat;
+        let take = scene.world.program.take_seat(&seat.operator, &scene.job, &seat.pool, squatter, 10_000);
+        scene.world.send(&[take], &[&newcomer.key]);
+        assert_eq!(scene.job_state().seats(kind).unwrap()[place].state, AWAKE);
+        newcomers.push(newcomer);
+    }
+    let old = match kind {
+        PoolKind::Trainer => std::mem::replace(&mut scene.trainers, newcomers),
+        PoolKind::Auditor => std::mem::replace(&mut scene.auditors, newcomers),
+        _ => std::mem::replace(&mut scene.evaluators, newcomers),
+    };
+    scene.whole_round(&scores(4_000_000));
+    assert_eq!((scene.round_state().status, scene.job_state().rounds_scored), (round::SCORED, 1));
+
+    // What they destroyed they pay.
+    match kind {
+        PoolKind::Trainer => scene.trainers = old,
+        PoolKind::Auditor => scene.auditors = old,
+        _ => scene.evaluators = old,
+    }
+    let mut destroyed = 0;
+    for (round, expected) in rounds {
+        let end = scene.world.state::<round::Round>(&round).final_slot();
+        scene.advance_to(end);
+        scene.settle_round(&round);
+        destroyed += expected;
+    }
+    assert!(destroyed / 32 > scene.job_state().parameters.penalties.missed_vote, "it is no flat row that counts");
+    let lost = before - bonds(&scene, &squatters);
+    assert!(destroyed > 0 && lost >= destroyed, "{kind:?}, {silence:?}: {lost} of {destroyed}");
+}
+
+#[test]
+fn sixteen_trainers_that_commit_nothing_delay_a_job_by_two_rounds_and_pay_for_them() {
+    squat(PoolKind::Trainer, Silence::Whole);
+}
+
+#[test]
+fn sixteen_auditors_that_reveal_nothing_delay_a_job_by_two_rounds_and_pay_for_them() {
+    squat(PoolKind::Auditor, Silence::Whole);
+}
+
+#[test]
+fn sixteen_auditors_that_do_not_vote_delay_a_job_by_two_rounds_and_pay_for_them() {
+    squat(PoolKind::Auditor, Silence::Half);
+}
+
+#[test]
+fn sixteen_evaluators_that_score_nothing_delay_a_job_by_two_rounds_and_pay_for_them() {
+    squat(PoolKind::Evaluator, Silence::Whole);
+}
+
+#[test]
+fn sixteen_evaluators_that_hide_their_scores_delay_a_job_by_two_rounds_and_pay_for_them() {
+    squat(PoolKind::Evaluator, Silence::Half);
+}
