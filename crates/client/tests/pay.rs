@@ -6,6 +6,7 @@ use sip_protocol::{
     Error,
     cohort::COHORT_SLOTS,
     config::TOKEN,
+    job::Job,
     pool::{Pool, SEED_SHARES},
     position::Position,
 };
@@ -143,6 +144,23 @@ fn attack_bond_that_is_added_before_the_pay_takes_nothing_from_a_data_pools_dele
     });
     assert_eq!(honest, greedy);
     assert!(honest.0 > 0);
+}
+
+/// Attack: create a long job that pays nothing with somebody's dataset, so that whoever delegates to its provider waits longer.
+#[test]
+fn attack_a_job_that_pays_nothing_keeps_no_providers_delegators_waiting() {
+    for rewarded in [0, 1] {
+        let mut scene = Scene::new();
+        let (program, job) = (scene.world.program, scene.job);
+        let pool = scene.providers[0].seat.pool;
+        let state = scene.job_state();
+        scene.world.overwrite(&job, &Job { rewarded, ..state });
+        scene.whole_round(&scores(5_000_000));
+        scene.finalise_all();
+        let round = scene.round();
+        scene.crank(program.settle_data(&job, &round, 0, &scene.datasets[0], &pool));
+        assert_eq!(scene.pool_state(&pool).waiting_slots() > 0, rewarded != 0);
+    }
 }
 
 /// Patrons are paid for the attention that was there when the round was opened: who moves away afterwards keeps its part, and who comes gets none.

@@ -286,8 +286,11 @@ impl Settlement<'_> {
     /// more when the round was opened.
     pub fn data(&mut self, domain: u8, dataset: &Dataset) -> Result<Settled> {
         let mut claim = self.domain_claim(domain, self.job.parameters.data_bps)?;
-        // From its first pay on it is a pool of the job's: new stake waits until what was done before is paid.
-        self.pool.expose(self.job.spec.exposure_slots(&self.job.parameters));
+        // From its first pay on it is a pool of the job's: new stake waits until what was done before is paid. A job that pays nothing,
+        // which anyone creates with any dataset, keeps nobody waiting.
+        if self.job.rewarded != 0 {
+            self.pool.expose(self.job.spec.exposure_slots(&self.job.parameters));
+        }
         if !dataset.is_answered_for(self.pool, self.round.opened_slot) {
             claim.part = 0;
         }
