@@ -192,7 +192,7 @@ fn every_instruction_stays_within_its_budget() {
     assert_eq!(scene.round_state().status, round::AGGREGATED);
     let evaluator = scene.evaluators[0].key.insecure_clone();
     let commit = scene.commit_score_instruction(0, &scores(5_000_000));
-    table.run(&mut scene.world, "commit_score", 700, commit, &evaluator);
+    table.run(&mut scene.world, "commit_score", 900, commit, &evaluator);
     scene.commit_score(1, &scores(5_000_000));
     scene.commit_score(2, &scores(5_000_000));
     let reveal = scene.reveal_score_instruction(0, &scores(5_000_000));
