@@ -1,12 +1,32 @@
 //! Tokens that were added to a vocabulary, wherever tools write them: in `tokenizer.json` itself, in `tokenizer_config.json`
 //! (`added_tokens_decoder`), in `added_tokens.json`, and as special tokens that are named by their role.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use serde_json::Value;
-use tokenizers::AddedToken;
+use sip_json::Budget;
+use tokenizers::{AddedToken, NormalizedString, Normalizer};
 
 use super::TokenizerError;
+use super::file::Inner;
 use super::foreign::check_added;
 use crate::side::{MORE_SPECIAL, ROLES};
+
+/// Memory of an added token beside its text and the automaton: the library keeps it in six places.
+pub(super) const TOKEN_BYTES: usize = 640;
+/// Copies of the text of an added token.
+const TEXTS: usize = 8;
+/// Memory of a byte of a text while it is normalized.
+const NORMALIZED_BYTES: usize = 64;
+/// Memory of a state of an automaton, both of its forms and room to grow.
+const STATE_BYTES: usize = 160;
+/// Memory of a kind of byte in a state that has a table of them.
+const DENSE_BYTES: usize = 12;
+/// Up to so many tokens every state has a table.
+const DENSE_TOKENS_MAX: usize = 100;
+/// The first states always have one.
+const DENSE_DEPTH: usize = 3;
 
 /// A token beside `tokenizer.json`, and the id that it is said to have.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,19 +101,48 @@ fn token_of(value: &Value, special: bool) -> Option<AddedToken> {
     )
 }
 
-/// Adds the tokens that a tokenizer does not have as added ones yet.
+/// Checks the added tokens of a tokenizer before it gets them: those of its file, and those that other files name beside it and that
+/// it does not have. The latter are what is returned.
 ///
 /// # Errors
-/// A token that gets another id than the file says.
-pub(super) fn add(inner: &mut tokenizers::Tokenizer, beside: &[Beside]) -> Result<(), TokenizerError> {
-    check_added(beside.iter().map(|beside| beside.token.content.as_str()))?;
+/// Tokens that could not be found in a text in little time and memory.
+pub(super) fn check(
+    inner: &Inner,
+    own: &[AddedToken],
+    beside: &[Beside],
+    budget: &mut Budget,
+) -> Result<Vec<AddedToken>, TokenizerError> {
+    let mut known: HashSet<&str> = own.iter().map(|token| token.content.as_str()).collect();
+    let new: Vec<AddedToken> =
+        beside.iter().map(|beside| &beside.token).filter(|token| known.insert(&token.content)).cloned().collect();
+    budget.take(new.len() * TOKEN_BYTES)?;
+    let all = || own.iter().chain(&new);
+    check_added(all().map(|token| token.content.as_str()))?;
+    budget.take(all().map(|token| TEXTS * token.content.len()).sum())?;
+    let plain = all().filter(|token| !token.normalized).map(|token| Cow::Borrowed(token.content.as_str()));
+    budget.take(automaton_bytes(plain.collect()))?;
+    let mut normalized = Vec::new();
+    for token in all().filter(|token| token.normalized) {
+        let Some(normalizer) = inner.get_normalizer() else {
+            normalized.push(Cow::Borrowed(token.content.as_str()));
+            continue;
+        };
+        budget.take(NORMALIZED_BYTES * token.content.len())?;
+        let mut text = NormalizedString::from(token.content.as_str());
+        normalizer.normalize(&mut text).map_err(|error| TokenizerError::Format(error.to_string()))?;
+        normalized.push(Cow::Owned(text.get().to_owned()));
+    }
+    budget.take(automaton_bytes(normalized))?;
+    Ok(new)
+}
+
+/// Checks that tokens have the ids that files beside the tokenizer say.
+///
+/// # Errors
+/// A token that has another id.
+pub(super) fn check_ids(inner: &Inner, beside: &[Beside]) -> Result<(), TokenizerError> {
     for Beside { token, id, file } in beside {
-        let known = inner.get_added_vocabulary().get_vocab().contains_key(&token.content);
-        if !known {
-            inner.add_tokens(std::slice::from_ref(token));
-        }
-        let found = inner.token_to_id(&token.content);
-        if let (Some(said), Some(found)) = (*id, found)
+        if let (Some(said), Some(found)) = (*id, inner.token_to_id(&token.content))
             && said != found
         {
             let token = sip_data::shown(&token.content);
@@ -103,4 +152,24 @@ pub(super) fn add(inner: &mut tokenizers::Tokenizer, beside: &[Beside]) -> Resul
         }
     }
     Ok(())
+}
+
+/// What the automaton takes at most that finds tokens in a text, while it is built.
+fn automaton_bytes(mut tokens: Vec<Cow<'_, str>>) -> usize {
+    tokens.sort_unstable();
+    tokens.dedup();
+    let mut seen = [false; 256];
+    tokens.iter().flat_map(|token| token.bytes()).for_each(|byte| seen[usize::from(byte)] = true);
+    // Bytes that are in no token are one kind.
+    let kinds = (seen.into_iter().filter(|seen| *seen).count() + 1).next_power_of_two();
+    let (mut states, mut first_states) = (3, 3);
+    let mut before: &[u8] = b"";
+    for token in tokens.iter().map(|token| token.as_bytes()) {
+        let common = token.iter().zip(before).take_while(|(a, b)| a == b).count();
+        states += token.len() - common;
+        first_states += DENSE_DEPTH.min(token.len()).saturating_sub(common);
+        before = token;
+    }
+    let dense = if tokens.len() <= DENSE_TOKENS_MAX { states } else { first_states };
+    states * STATE_BYTES + dense * kinds * DENSE_BYTES
 }

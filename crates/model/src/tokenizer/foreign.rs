@@ -3,11 +3,13 @@
 //! Everything else that the `tokenizers` library knows is refused by name. The list is also what keeps hostile files
 //! out of code that trusts its input.
 
-use serde::Deserialize;
 use serde_json::Value;
+use sip_data::shown;
+use tokenizers::AddedToken;
 
 use super::TokenizerError;
-use sip_data::shown;
+use super::bpe::Settings;
+use super::pattern::compiled_bytes;
 
 /// Kinds of each part; a `Sequence` may hold several of the same part.
 const NORMALIZERS: [&str; 6] = ["NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace"];
@@ -26,40 +28,12 @@ const ADDED_BYTES_MAX: usize = 512;
 /// Bytes of all added tokens together; models have some hundreds of tokens of ten bytes.
 const ADDED_BYTES_SUM_MAX: usize = 1 << 20;
 
-/// The parts of the file but its vocabulary.
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    added_tokens: Vec<AddedToken>,
-    #[serde(default)]
-    normalizer: Value,
-    #[serde(default)]
-    pre_tokenizer: Value,
-    #[serde(default)]
-    post_processor: Value,
-    #[serde(default)]
-    decoder: Value,
-    model: Model,
-}
-
-#[derive(Deserialize)]
-struct AddedToken {
-    content: String,
-    #[serde(default)]
-    single_word: bool,
-    #[serde(default)]
-    lstrip: bool,
-    #[serde(default)]
-    rstrip: bool,
-}
-
-#[derive(Deserialize)]
-struct Model {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    dropout: Option<f32>,
-    continuing_subword_prefix: Option<String>,
-    end_of_word_suffix: Option<String>,
+/// The parts of the file but its model and its added tokens; null where there is none.
+pub(super) struct Parts {
+    pub(super) normalizer: Value,
+    pub(super) pre_tokenizer: Value,
+    pub(super) post_processor: Value,
+    pub(super) decoder: Value,
 }
 
 /// What is known of a file that was checked.
@@ -70,26 +44,27 @@ pub(super) struct Checked {
     pub byte_tokens: bool,
 }
 
-/// Checks that every part of the file is of a known kind.
-pub(super) fn check(json: &[u8]) -> Result<Checked, TokenizerError> {
+/// Checks that the model of a file is of a known kind.
+pub(super) fn check_model(kind: Option<&str>, settings: &Settings) -> Result<(), TokenizerError> {
     let refuse = |reason: String| Err(TokenizerError::Format(reason));
-    let file: File = serde_json::from_slice(json).map_err(|error| TokenizerError::Format(error.to_string()))?;
-    let kind = file.model.kind.as_deref().unwrap_or("BPE");
+    let kind = kind.unwrap_or("BPE");
     if kind != "BPE" {
         return refuse(format!("its model is {}, but only BPE is supported", shown(kind)));
     }
-    if file.model.dropout.is_some_and(|share| share != 0.0) {
+    if settings.dropout.is_some_and(|share| share != 0.0) {
         return refuse("its model has dropout, which would make the tokens of a text random".to_owned());
     }
-    for (key, affix) in [
-        ("continuing_subword_prefix", &file.model.continuing_subword_prefix),
-        ("end_of_word_suffix", &file.model.end_of_word_suffix),
-    ] {
+    for (key, affix) in [("continuing_subword_prefix", &settings.prefix), ("end_of_word_suffix", &settings.suffix)] {
         if affix.as_deref().is_some_and(|affix| !affix.is_empty()) {
             return refuse(format!("its model has a {key}, which is not supported"));
         }
     }
-    check_added(file.added_tokens.iter().map(|token| token.content.as_str()))?;
+    Ok(())
+}
+
+/// Checks that every part of the file is of a known kind.
+pub(super) fn check_parts(file: &Parts) -> Result<(), TokenizerError> {
+    let refuse = |reason: String| Err(TokenizerError::Format(reason));
     for (part, value, list, known) in [
         ("normalizer", &file.normalizer, "normalizers", &NORMALIZERS[..]),
         ("pre_tokenizer", &file.pre_tokenizer, "pretokenizers", &PRE_TOKENIZERS),
@@ -119,25 +94,36 @@ pub(super) fn check(json: &[u8]) -> Result<Checked, TokenizerError> {
             return refuse(format!("its {part} can make a text {growth} times as long, expected at most {GROWTH_MAX}"));
         }
     }
-    let kind = |value: &Value| value.get("type").and_then(Value::as_str).map(str::to_owned);
-    let decoders: Vec<Option<String>> = members(&file.decoder, "decoders").iter().map(kind).collect();
-    let place = |wanted: &str| decoders.iter().position(|kind| kind.as_deref() == Some(wanted));
     // What is replaced after the tokens were put together may span them, and no text could be written before the last token.
-    if let Some(fuse) = place("Fuse") {
+    if let Some(fuse) = decoder_place(file, "Fuse") {
         let one_character = |value: &Value| {
             let pattern = value.pointer("/pattern/String").and_then(Value::as_str);
             pattern.is_some_and(|pattern| pattern.chars().count() == 1)
         };
-        let late = members(&file.decoder, "decoders")[fuse..].iter().find_map(|value| match kind(value).as_deref() {
+        let late = members(&file.decoder, "decoders")[fuse..].iter().find_map(|value| match kind(value) {
             Some("Fuse" | "Strip") => None,
             Some("Replace") if one_character(value) => None,
-            other => Some(other.unwrap_or("unnamed").to_owned()),
+            other => Some(other.unwrap_or("unnamed")),
         });
         if let Some(late) = late {
             return refuse(format!("its decoder has {late} after Fuse, which is not supported"));
         }
     }
-    Ok(Checked { divisible: is_divisible(&file), byte_tokens: place("ByteFallback").is_some() })
+    Ok(())
+}
+
+fn kind(value: &Value) -> Option<&str> {
+    value.get("type").and_then(Value::as_str)
+}
+
+/// The place of a decoder among those of the file.
+fn decoder_place(file: &Parts, wanted: &str) -> Option<usize> {
+    members(&file.decoder, "decoders").iter().position(|value| kind(value) == Some(wanted))
+}
+
+/// What is known of a file whose parts are in order.
+pub(super) fn checked(file: &Parts, added: &[AddedToken]) -> Checked {
+    Checked { divisible: is_divisible(file, added), byte_tokens: decoder_place(file, "ByteFallback").is_some() }
 }
 
 /// Checks that added tokens are such that finding them in a text takes little time.
@@ -155,6 +141,13 @@ pub(super) fn check_added<'a>(tokens: impl Iterator<Item = &'a str> + Clone) -> 
         return refuse(format!("its added tokens have {sum} bytes, expected at most {ADDED_BYTES_SUM_MAX}"));
     }
     Ok(())
+}
+
+/// What the patterns that cut texts take in memory at most.
+pub(super) fn pattern_bytes(file: &Parts) -> usize {
+    let patterns = members(&file.pre_tokenizer, "pretokenizers").iter();
+    let patterns = patterns.filter_map(|value| value.pointer("/pattern/Regex").and_then(Value::as_str));
+    patterns.map(compiled_bytes).fold(0, usize::saturating_add)
 }
 
 /// How many times as long a part may make a text; in the error, what in it the library would not survive.
@@ -187,14 +180,14 @@ fn members<'a>(value: &'a Value, list: &str) -> &'a [Value] {
 
 /// Whether a piece never holds whitespace but at its start, or only whitespace: then a text may be cut between a visible
 /// character and whitespace. So it is with the pattern of GPT-2, also after digits were set apart.
-fn is_divisible(file: &File) -> bool {
+fn is_divisible(file: &Parts, added: &[AddedToken]) -> bool {
     let plain = |token: &AddedToken| {
         !(token.single_word || token.lstrip || token.rstrip || token.content.contains(char::is_whitespace))
     };
     let Some((last, before)) = members(&file.pre_tokenizer, "pretokenizers").split_last() else { return false };
     let is = |value: &Value, kind: &str| value.get("type").is_some_and(|found| found == kind);
     file.normalizer.is_null()
-        && file.added_tokens.iter().all(plain)
+        && added.iter().all(plain)
         && before.iter().all(|value| is(value, "Digits"))
         && is(last, "ByteLevel")
         && last.get("add_prefix_space") == Some(&Value::Bool(false))
