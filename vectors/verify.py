@@ -127,6 +127,16 @@ def commitments(file):
         expect(sha256(draw).hex(), item["tip"], f"draw {number}, tip")
         value = sha256(draw, unhex(item["segment"]), unhex(item["accumulator_root"]))[:4]
         expect(int.from_bytes(value, "little") < item["audit_rate"], item["is_drawn"], f"draw {number}")
+    for number, item in enumerate(file["second_draws"]):
+        value = sha256(unhex(item["second_draw"]), unhex(item["round"]), bytes([item["place"]]))[:4]
+        expect(int.from_bytes(value, "little") < item["second_audit_rate"], item["is_drawn"], f"second draw {number}")
+        root, leaves = unhex(item["accumulator_root"]), range(item["leaf_count"])
+        first = [sha256(b"sip.attestation.1", unhex(draw), root)[:4] for draw in item["first_draws"]]
+        taken = {int.from_bytes(value, "little") % len(leaves) for value in first}
+        free = [leaf for leaf in leaves if leaf not in taken] or list(leaves)
+        value = sha256(b"sip.attestation.2", unhex(item["reveals"]), root)[:4]
+        found = free[(int.from_bytes(value, "little") + item["auditor"]) % len(free)]
+        expect(found, item["leaf"], f"second draw {number}, leaf")
     for number, item in enumerate(file["seeds"]):
         draws = [unhex(draw) for draw in item["draws"]]
         reveals = sha256(*draws, bytes(32 * (16 - len(draws))))
@@ -225,7 +235,7 @@ def checked(name, data, sums):
 # What a vector says that follows from the rest of it. Inputs are not listed: another input may well have the same result.
 RESULTS = {"output", "partials", "is_node", "root", "nodes_root", "outputs_root", "tables_root", "openings", "preimage",
            "accumulator_root", "domain", "offset", "tip", "is_drawn", "next_seed", "end_root", "scores", "commitment", "median",
-           "mean", "genesis_root", "start_state", "update", "next_base"}  # fmt: skip
+           "mean", "genesis_root", "start_state", "update", "next_base", "leaf"}  # fmt: skip
 
 
 def places(value, key=None):

@@ -63,7 +63,7 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         AddBond::TAG => {
-            let _ = pool.add_bond(read::<AddBond>(data).amount, seed);
+            let _ = pool.add_bond(read::<AddBond>(data).amount, seed, seed);
         }
         CommitSegment::TAG => drop(read::<CommitSegment>(data)),
         AmendSegment::TAG => drop(read::<AmendSegment>(data)),

@@ -134,7 +134,7 @@ impl World {
             11 => {
                 let paid = amount(input, outside)?;
                 outside -= paid;
-                pool.add_bond(paid, slot)
+                pool.add_bond(paid, slot, ACTIVATION_SLOTS)
             }
             12 => pool.take_commission().map(|paid| outside += paid),
             13 => match input.int_in_range(0..=9u8)? {

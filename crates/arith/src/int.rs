@@ -249,6 +249,13 @@ impl RewardIndex {
         Ok(())
     }
 
+    /// Adds the growth of another index. Nothing changes on failure.
+    pub fn grow(&mut self, growth: RewardIndex) -> Result<(), MathError> {
+        let (high, low) = wide_add((self.high, self.low), (growth.high, growth.low))?;
+        *self = RewardIndex { high, low };
+        Ok(())
+    }
+
     /// Base units that `shares` have earned since the index stood at `since`, rounded down.
     pub fn owed(&self, shares: u64, since: RewardIndex) -> Result<u64, MathError> {
         let (high, low) = wide_sub((self.high, self.low), (since.high, since.low))?;

@@ -345,7 +345,12 @@ impl Scene {
         // As much as the parameters allow and the slices outweigh.
         let outweighed =
             ROUND_REWARD as u128 * 2 * cast.spec.slice as u128 / SLICE as u128 / cast.spec.lookahead as u128;
-        let most = cast.spec.round_reward.min(cast.parameters.round_reward).min(outweighed as u64);
+        let most = cast
+            .spec
+            .round_reward
+            .min(cast.parameters.round_reward)
+            .min(outweighed as u64)
+            .min(cast.spec.slice / 10 * 9);
         let spec = JobSpec { round_reward: most, ..cast.spec };
         let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &spec, &datasets)];
         instructions

@@ -4,7 +4,7 @@ use sip_client::NewPool;
 use sip_client::testing::{Cast, Scene, World, dataset, named};
 use sip_protocol::{
     Error,
-    config::TOKEN,
+    config::{Parameters, TOKEN},
     data::{Dataset, MAX_TOKENS},
     instruction::RegisterDataset,
     job::JobSpec,
@@ -131,6 +131,11 @@ fn a_job_outside_the_limits_is_refused() {
         (JobSpec { audit_slots: u32::MAX, ..good }, Error::UnbondingTooShort),
         (JobSpec { challenge_slots: 432_000, ..good }, Error::UnbondingTooShort),
         (JobSpec { commit_slots: 432_000, ..good }, Error::UnbondingTooShort),
+        // A conviction that costs a slice undoes what so many rounds would have paid.
+        (JobSpec { slice: good.slice - 1, ..good }, Error::WrongSlice),
+        (JobSpec { round_reward: Parameters::DEFAULT.round_reward + 1, ..good }, Error::WrongSlice),
+        (JobSpec { round_reward: good.slice, ..good }, Error::WrongSlice),
+        (JobSpec { lookahead: 3, ..good }, Error::WrongSlice),
     ] {
         let create = program.create_job(&key, 1, &spec, &datasets);
         scene.world.refused(&[create], &[&authority], expected);
@@ -181,7 +186,7 @@ fn a_pool_joins_once_and_in_good_standing() {
     // The least bond is that of the job's creation, whatever later pools may begin with.
     let newcomer = scene.world.operator("newcomer", PoolKind::Trainer);
     let parameters = scene.world.config().parameters;
-    let lower = sip_protocol::config::Parameters { minimum_self_bond: 150 * TOKEN, ..parameters };
+    let lower = Parameters { minimum_self_bond: 150 * TOKEN, ..parameters };
     scene.world.set_parameters(&lower);
     let poor = NewPool { index: 1, self_bond: 150 * TOKEN, ..NewPool::default() };
     let create = program.create_pool(&newcomer.seat.operator, PoolKind::Trainer, &poor);

@@ -4,6 +4,7 @@ use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, ROUND_REWARD, SLICE, Sc
 use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
+    cohort::COHORT_SLOTS,
     config::{Parameters, TOKEN},
     evaluation::{self, ScoringRun},
     job::{Job, JobSpec},
@@ -265,6 +266,7 @@ fn what_a_domain_without_patrons_is_paid_stays_in_the_bucket_and_no_dust_takes_i
     let shares = scene.pool_state(&attention).shares - SEED_SHARES;
     let exit = program.request_exit(&patron.pubkey(), &attention, 0, shares);
     scene.world.send(&[exit], &[&patron]);
+    scene.world.advance(COHORT_SLOTS);
     scene.whole_round(&scores(5_000_000));
     scene.finalise_all();
     let round = scene.round();

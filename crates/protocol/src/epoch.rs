@@ -166,7 +166,7 @@ mod tests {
         let mut earned = [0; 4];
         earned[1] += emission.settle_pool(&mut pools[1], EPOCH + EPOCH / 4).unwrap();
         pools[3].retire(EPOCH + EPOCH / 4, 0).unwrap();
-        pools[2].add_bond(1_000 * TOKEN, EPOCH + EPOCH / 4 * 3).unwrap();
+        pools[2].add_bond(1_000 * TOKEN, EPOCH + EPOCH / 4 * 3, EPOCH).unwrap();
         earned[2] += emission.settle_pool(&mut pools[2], EPOCH + EPOCH / 4 * 3).unwrap();
         for (earned, pool) in earned.iter_mut().zip(&mut pools) {
             *earned += emission.settle_pool(pool, 2 * EPOCH).unwrap();
@@ -186,7 +186,7 @@ mod tests {
         let mut pools = [Pool::zeroed(); 2];
         let (mut config, mut emission) = spreading(&mut pools);
         let before = 2 * EPOCH - 1;
-        pools[1].add_bond(1_000_000 * TOKEN, before).unwrap();
+        pools[1].add_bond(1_000_000 * TOKEN, before, EPOCH).unwrap();
         let honest = emission.settle_pool(&mut pools[1], before).unwrap();
         emission.turn(&mut config, 2 * EPOCH).unwrap();
         let after = 2 * EPOCH + 1;

@@ -197,7 +197,8 @@ impl JobSpec {
             let slashed = penalties.part_of_bond(offence, self.slice)?.saturating_sub(to_asker);
             let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
             let unpaid = worked.saturating_sub(penalties.compensation(slashed)?.min(self.round_reward));
-            if unpaid > int::mul(lost, SABOTAGE_RATIO)? {
+            // The round that runs was not scored, and a compensation reaches its auditors only.
+            if unpaid.max(self.round_reward) > int::mul(lost, SABOTAGE_RATIO)? {
                 return Err(Error::WrongSlice);
             }
         }
@@ -457,6 +458,7 @@ pub const fn bit(place: u8) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TOKEN;
 
     /// A job of the least sizes.
     fn plain() -> JobSpec {
@@ -482,6 +484,22 @@ mod tests {
             score_leaf_interval: 1,
             ..JobSpec::default()
         }
+    }
+
+    /// What a round may draw at most for a slice of 1,000 tokens, by how far the job builds ahead, in tokens.
+    #[test]
+    fn nobody_undoes_others_work_worth_more_than_twice_what_it_costs_to_be_convicted() {
+        let accepts = |slice: u64, lookahead: u8, tokens: u64| {
+            let spec = JobSpec { slice: slice * TOKEN, lookahead, round_reward: tokens * TOKEN, ..plain() };
+            spec.check_sabotage(&Parameters::DEFAULT).is_ok()
+        };
+        // A slice brings 500 to a friend and leaves 450 for the undone, of which silence costs five fees.
+        for (lookahead, most) in [(1, 995), (2, 721), (3, 480), (4, 331), (8, 142)] {
+            assert!(accepts(1_000, lookahead, most), "{lookahead}");
+            assert!(!accepts(1_000, lookahead, most + 1), "{lookahead}");
+        }
+        // The demonstration's job, whose bounty is capped.
+        assert!(accepts(8_500, 2, 6_000) && !accepts(8_000, 2, 10_000));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod administration;
 pub mod attendance;
 pub mod attestation;
 pub mod audit;
+pub mod cohort;
 pub mod config;
 pub mod data;
 pub mod deployment;

@@ -42,11 +42,13 @@ impl Position {
         if shares > pool.liquid_shares {
             return Err(Error::NotEnoughShares);
         }
+        self.activate(pool, slot)?;
         pool.liquid_shares -= shares;
         let amount = pool.remove_shares(shares, slot)?;
         if amount == 0 {
             return Err(Error::ZeroAmount);
         }
+        self.leave(pool, shares, slot)?;
         self.add_pending(pool, amount, slot, activation_slots)?;
         Ok(amount)
     }

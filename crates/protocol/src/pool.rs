@@ -12,12 +12,20 @@
 use bytemuck::{Pod as Plain, Zeroable};
 use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, TimeIntegral, mul_div};
 
-use crate::{Address, Error, Header, Result, account, emission::YieldShare, finality::accusation::Escrow, lock::Boost};
+use crate::{
+    Address, Error, Header, Result, account,
+    cohort::{Cohort, MAX_COHORTS},
+    emission::YieldShare,
+    finality::accusation::Escrow,
+    lock::Boost,
+};
 
 /// Shares (and, at first, base units) that belong to nobody. The pool's creator pays them.
 pub const SEED_SHARES: u64 = 1_000;
 /// A pool whose share is worth less than 1 / this of its first price is retired.
 pub const MINIMUM_PRICE_DIVISOR: u64 = 100;
+/// A slot that nobody has left after: the reward is for those who are there.
+pub const NOBODY_LEFT: u64 = u64::MAX;
 /// One, as [`Pool::survival`] counts.
 pub const SURVIVAL_ONE: u64 = 1_000_000_000_000_000_000;
 
@@ -171,9 +179,17 @@ pub struct Pool {
     pub absent_until_slot: u64,
     /// What the last snapshot found (attention pools).
     pub snapshot_average: u64,
+    /// Of the own bond, what was added so late that it takes no part yet of what is split by present stake; see [`Pool::seasoned`].
+    pub young_bond: u64,
+    /// From this slot on nothing of it is young.
+    pub young_until_slot: u64,
+    /// Cohorts of leavers so far: the number of the newest one.
+    pub cohort_count: u64,
+    /// The last of them, by number modulo their count; see [`crate::cohort`].
+    pub cohorts: [Cohort; MAX_COHORTS],
 }
 
-account!(Pool, Pool, 992, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
+account!(Pool, Pool, 2296, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -309,6 +325,13 @@ impl Pool {
         Ok(Stakes { whole, own: int::bps(self.self_bond, allotted_bps, Rounding::Down)?.min(whole) })
     }
 
+    /// By what pay is split that no claim has recorded stake for: present stake, without the own bond that is young.
+    pub fn seasoned(&self, slot: u64) -> Result<Stakes> {
+        let young = if slot < self.young_until_slot { self.young_bond } else { 0 };
+        let own = self.self_bond.saturating_sub(young);
+        Ok(Stakes { whole: int::add(own, self.assets)?, own })
+    }
+
     /// Notes that claims of a job which it joins can be convicted so long.
     pub fn expose(&mut self, slots: u64) {
         self.exposure_slots = self.exposure_slots.max(slots);
@@ -426,32 +449,34 @@ impl Pool {
     }
 
     /// Takes in a reward that the vault holds already: the own bond's part and the commission go to the operator, the
-    /// rest to the shares: to be claimed, or, in a compounding pool, as a higher price.
+    /// rest to the shares: to be claimed, or, in a compounding pool, as a higher price. Bond that was young at the last [`Pool::accrue`] takes
+    /// nothing.
     pub fn credit(&mut self, reward: u64) -> Result<()> {
-        self.credit_by(reward, &Stakes { whole: self.stake()?, own: self.self_bond })
+        let stakes = self.seasoned(self.integral_slot)?;
+        self.credit_by(reward, &stakes, NOBODY_LEFT)
     }
 
-    /// Likewise, split between operator and shares by the stake that earned it, whatever was staked since.
-    pub fn credit_by(&mut self, reward: u64, stakes: &Stakes) -> Result<()> {
+    /// Likewise, split between operator and shares by the stake that earned it, whatever was staked since. Of the shares
+    /// those take part as well that left after `made_slot`, when the work was done.
+    pub fn credit_by(&mut self, reward: u64, stakes: &Stakes, made_slot: u64) -> Result<()> {
         let own = if stakes.whole == 0 { 0 } else { mul_div(reward, stakes.own, stakes.whole, Rounding::Down)? };
         let delegated = int::sub(reward, own)?;
         let commission = int::bps(delegated, self.commission_bps, Rounding::Down)?;
         let spread = int::sub(delegated, commission)?;
-        let rewards_owed = int::add(self.rewards_owed, spread)?;
-        let commission_owed = int::add(self.commission_owed, int::add(own, commission)?)?;
+        self.commission_owed = int::add(self.commission_owed, int::add(own, commission)?)?;
         let owners = self.shares.saturating_sub(SEED_SHARES);
+        let is_compounded = owners != 0 && self.compounding != 0;
+        // A higher price is the seed's as well.
+        let left = self.credit_leavers(spread, if is_compounded { self.shares } else { owners }, made_slot)?;
+        let present = int::sub(spread, left)?;
+        self.rewards_owed = int::add(self.rewards_owed, if is_compounded { left } else { spread })?;
         if owners == 0 {
-            self.rewards_held = int::add(self.rewards_held, spread)?;
-        } else if self.compounding != 0 {
-            self.assets = int::add(self.assets, spread)?;
-            self.rewards_owed = int::sub(rewards_owed, spread)?;
-            self.commission_owed = commission_owed;
-            return Ok(());
+            self.rewards_held = int::add(self.rewards_held, present)?;
+        } else if is_compounded {
+            self.assets = int::add(self.assets, present)?;
         } else {
-            self.reward_index.add(spread, owners, &mut self.reward_remainder)?;
+            self.reward_index.add(present, owners, &mut self.reward_remainder)?;
         }
-        self.rewards_owed = rewards_owed;
-        self.commission_owed = commission_owed;
         Ok(())
     }
 
@@ -530,8 +555,9 @@ impl Pool {
         Ok(())
     }
 
-    /// The operator adds to the own bond.
-    pub fn add_bond(&mut self, amount: u64, slot: u64) -> Result<()> {
+    /// The operator adds to the own bond. It takes no part of what is split by present stake until new stake of delegators would be active
+    /// and everything is paid that was done before.
+    pub fn add_bond(&mut self, amount: u64, slot: u64, activation_slots: u64) -> Result<()> {
         if amount == 0 {
             return Err(Error::ZeroAmount);
         }
@@ -539,6 +565,9 @@ impl Pool {
             return Err(Error::PoolRetired);
         }
         self.accrue(slot)?;
+        let young = if slot < self.young_until_slot { self.young_bond } else { 0 };
+        self.young_bond = int::add(young, amount)?;
+        self.young_until_slot = int::add(slot, activation_slots.max(self.waiting_slots()))?;
         self.self_bond = int::add(self.self_bond, amount)?;
         Ok(())
     }

@@ -14,7 +14,11 @@
 use bytemuck::{Pod as Plain, Zeroable};
 use sip_arith::int::{self, RewardIndex, Rounding, TimeIntegral, mul_div};
 
-use crate::{Address, Error, Header, Result, account, pool::Pool};
+use crate::{
+    Address, Error, Header, Result, account,
+    cohort::{Leaving, MAX_LEAVINGS},
+    pool::Pool,
+};
 
 /// Address: "position", pool (32), owner (32).
 #[derive(Clone, Copy, Debug, Plain, Zeroable)]
@@ -52,9 +56,11 @@ pub struct Position {
     pub lock_end_tick: u64,
     /// Shares that steer a domain and stay until the vote is withdrawn.
     pub steering_shares: u64,
+    /// Shares that left, and may still be paid for work that was done before; see [`crate::cohort`].
+    pub leavings: [Leaving; MAX_LEAVINGS],
 }
 
-account!(Position, Position, 176);
+account!(Position, Position, 304);
 
 /// An exit under way. Address: "ticket", position (32), nonce (u32).
 #[derive(Clone, Copy, Debug, Plain, Zeroable)]
@@ -90,9 +96,10 @@ impl Position {
         self.checkpoint = pool.reward_index;
     }
 
-    /// Settles what the shares have earned.
-    pub fn settle(&mut self, pool: &Pool) -> Result<()> {
+    /// Settles what the shares have earned, those that left too.
+    pub fn settle(&mut self, pool: &mut Pool) -> Result<()> {
         let earned = pool.reward_index.owed(self.shares, self.checkpoint)?;
+        let earned = int::add(earned, self.collect(pool)?)?;
         self.claimable = int::add(self.claimable, earned)?;
         self.checkpoint = pool.reward_index;
         Ok(())
@@ -132,16 +139,18 @@ impl Position {
         if pending == 0 {
             return Err(Error::ZeroAmount);
         }
-        // Pending base units times slots add up, rounded up: nobody gains by joining what is nearly active.
+        // Pending base units times slots add up, rounded up: nobody gains by joining what is nearly active. And nothing becomes active
+        // before all is paid that was done until now.
+        let waiting_slots = pool.waiting_slots();
         let mut area = TimeIntegral::default();
         area.accumulate(self.pending, self.ramp_end_slot.saturating_sub(slot))?;
-        area.accumulate(amount, activation_slots)?;
+        area.accumulate(amount, activation_slots.max(waiting_slots))?;
         area.accumulate(pending - 1, 1)?;
-        let slots = area.average(TimeIntegral::default(), pending)?;
+        let slots = area.average(TimeIntegral::default(), pending)?.max(waiting_slots);
         pool.pending_assets = int::add(pool.pending_assets, amount)?;
         self.pending = pending;
         self.pending_survival = pool.survival;
-        self.ramp_slot = slot;
+        self.ramp_slot = int::add(slot, waiting_slots)?;
         self.ramp_end_slot = int::add(slot, slots)?;
         self.activate(pool, slot)?;
         Ok(())
@@ -165,6 +174,8 @@ impl Position {
         }
         let due = if slot >= self.ramp_end_slot {
             self.pending
+        } else if slot <= self.ramp_slot {
+            0
         } else {
             let passed = slot.saturating_sub(self.ramp_slot);
             mul_div(self.pending, passed, self.ramp_end_slot - self.ramp_slot, Rounding::Down)?
@@ -196,6 +207,7 @@ impl Position {
         }
         let amount = pool.remove_shares(shares, slot)?;
         self.shares -= shares;
+        self.leave(pool, shares, slot)?;
         Ok(amount)
     }
 

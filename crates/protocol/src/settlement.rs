@@ -35,8 +35,10 @@ struct Claim {
     whole: u64,
     quality: u64,
     penalty: u64,
-    /// The operator's own part of `part`; `None` if the pool's present stake says whose the pay is.
-    own: Option<u64>,
+    /// Whose the pay is.
+    stakes: Stakes,
+    /// When the work was done.
+    made_slot: u64,
 }
 
 /// What a settlement works on. The caller has checked that the accounts belong together.
@@ -77,10 +79,7 @@ impl Settlement<'_> {
         // Rounds of several jobs share the bucket: what is gone is not paid.
         let bucket = if is_void { left } else { self.config.buckets.operator_rewards };
         let paid = (earned - claim.penalty).min(bucket).min(left);
-        match claim.own {
-            Some(own) => self.pool.credit_by(paid, &Stakes { whole: claim.part, own })?,
-            None => self.pool.credit(paid)?,
-        }
+        self.pool.credit_by(paid, &claim.stakes, claim.made_slot)?;
         // What nobody holds stays where it was, or goes back there if the pool held it from before.
         let unowned = self.pool.take_unowned()?;
         if is_void {
@@ -124,7 +123,8 @@ impl Settlement<'_> {
             whole: self.round.accepted_stake,
             quality: self.round.quality,
             penalty: self.job.parameters.penalties.charge(Offence::LateSegment, segment.late as u64)?,
-            own: Some(segment.own_stake),
+            stakes: Stakes { whole: segment.stake, own: segment.own_stake },
+            made_slot: segment.committed_slot,
         };
         self.apply(&claim)
     }
@@ -193,7 +193,9 @@ impl Settlement<'_> {
             whole: self.round.auditor_stake,
             quality,
             penalty,
-            own: Some(seat.own_stake),
+            stakes: Stakes { whole: seat.stake, own: seat.own_stake },
+            // It revealed its draw after the closing of the commitments.
+            made_slot: self.round.audit_deadline_slot.saturating_sub(self.round.audit_slots as u64),
         };
         self.apply(&claim)
     }
@@ -271,7 +273,8 @@ impl Settlement<'_> {
                     whole: self.round.evaluator_stake,
                     quality: QUALITY_ONE,
                     penalty: 0,
-                    own: Some(seat.own_stake),
+                    stakes: Stakes { whole: seat.stake, own: seat.own_stake },
+                    made_slot: seat.committed_slot,
                 };
                 self.apply(&claim)
             }
@@ -283,6 +286,11 @@ impl Settlement<'_> {
     /// more when the round was opened.
     pub fn data(&mut self, domain: u8, dataset: &Dataset) -> Result<Settled> {
         let mut claim = self.domain_claim(domain, self.job.parameters.data_bps)?;
+        // From its first pay on it is a pool of the job's: new stake waits until what was done before is paid. A job that pays nothing,
+        // which anyone creates with any dataset, keeps nobody waiting.
+        if self.job.rewarded != 0 {
+            self.pool.expose(self.job.spec.exposure_slots(&self.job.parameters));
+        }
         if !dataset.is_answered_for(self.pool, self.round.opened_slot) {
             claim.part = 0;
         }
@@ -303,13 +311,21 @@ impl Settlement<'_> {
         self.apply(&claim)
     }
 
-    /// The claim of one domain on a role's reward.
+    /// The claim of one domain on a role's reward: for being there when the round was opened.
     fn domain_claim(&mut self, domain: u8, role_bps: u16) -> Result<Claim> {
         self.begin()?;
         if domain >= self.round.domain_count {
             return Err(Error::WrongPlace);
         }
         let part = *self.round.mixture_bps.get(domain as usize).ok_or(Error::WrongPlace)? as u64;
-        Ok(Claim { role_bps, part, whole: int::BPS_ONE as u64, quality: self.round.quality, penalty: 0, own: None })
+        Ok(Claim {
+            role_bps,
+            part,
+            whole: int::BPS_ONE as u64,
+            quality: self.round.quality,
+            penalty: 0,
+            stakes: self.pool.seasoned(self.slot)?,
+            made_slot: self.round.opened_slot,
+        })
     }
 }

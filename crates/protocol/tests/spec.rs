@@ -300,3 +300,32 @@ fn accusations_and_demands_have_the_limits_of_the_page() {
     assert!(rows.iter().filter(|row| !is_auditors(row)).all(|row| number(row[2]) == accusation::NO_PLACE.into()));
     assert_eq!((MAX_TRAINERS, MAX_AUDITORS, MAX_DOMAINS), (16, 16, 8));
 }
+
+/// The names of all functions in the Rust files below a folder.
+fn functions(folder: &std::path::Path, names: &mut std::collections::HashSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() && entry.file_name() != "target" {
+            functions(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = std::fs::read_to_string(&path).unwrap();
+            let found = source.lines().filter_map(|line| line.trim_start().strip_prefix("fn "));
+            names.extend(found.filter_map(|rest| rest.split_once('(')).map(|(name, _)| name.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn every_attack_that_was_tried_names_tests_that_exist() {
+    let mut names = std::collections::HashSet::new();
+    functions(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")), &mut names);
+    let page = include_str!("../../../docs/security.md");
+    let table = rows(page, "| attack | costs the attacker | costs the victim | test |");
+    assert!(table.len() > 40, "{}", table.len());
+    for row in table {
+        let tests: Vec<&str> = row[3].split(',').map(|test| test.trim().trim_matches('`')).collect();
+        for test in tests {
+            assert!(names.contains(test), "{}: there is no test {test}", row[0]);
+        }
+    }
+}

@@ -186,7 +186,7 @@ fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> R
         for segment in &undone.segments {
             writeln!(
                 out,
-                "  {:<22} {}, {:.2} SIP out of the insurance",
+                "  {:<22} {}, {:.2} SIP out of the liar's slice",
                 segment.trainer, segment.status, segment.reward
             )?;
         }

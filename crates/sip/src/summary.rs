@@ -108,7 +108,7 @@ pub(crate) struct UndoneRound {
     pub(crate) index: u32,
     /// Why, in one sentence.
     pub(crate) why: String,
-    /// Its segments; what honest ones earned came out of the insurance.
+    /// Its segments; what honest ones earned came out of the liar's slice.
     pub(crate) segments: Vec<SegmentSummary>,
 }
 

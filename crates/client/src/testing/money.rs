@@ -1,6 +1,6 @@
 //! What tests need of stake that becomes active and of emission.
 
-use sip_protocol::{emission::Emission, epoch::EmissionAccount};
+use sip_protocol::{emission::Emission, epoch::EmissionAccount, pool::Pool};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
@@ -20,10 +20,13 @@ impl World {
         self.activate(&[(*pool, owner.pubkey())]);
     }
 
-    /// Lets the activation time pass and activates positions, given by pool and owner.
+    /// Lets the activation time pass, or how long new stake of these pools waits if that is longer, and activates positions, given by pool and owner.
     pub fn activate(&mut self, positions: &[(Address, Address)]) {
         let (program, authority) = (self.program, self.authority.insecure_clone());
-        let slots = self.config().parameters.activation_slots;
+        let mut slots = self.config().parameters.activation_slots;
+        for (pool, _) in positions {
+            slots = slots.max(self.state::<Pool>(pool).waiting_slots());
+        }
         self.advance(slots);
         for (pool, owner) in positions {
             self.send(&[program.activate(pool, owner)], &[&authority]);

@@ -220,7 +220,7 @@ impl Books {
         let paid = match tag {
             AddBond::TAG => {
                 let AddBond { amount } = call.args();
-                pool.add_bond(amount, call.slot)?;
+                pool.add_bond(amount, call.slot, config.parameters.activation_slots)?;
                 Some((call.key(3), call.key(4), amount))
             }
             RetirePool::TAG => pool.retire(call.slot, config.parameters.unbonding_slots).map(|()| None)?,
@@ -239,8 +239,9 @@ impl Books {
         match tag {
             Activate::TAG => {
                 let (mut pool, mut position): (Pool, Position) = (self.read(&call.key(0))?, self.read(&call.key(1))?);
-                pool.require_open()?;
-                if position.activate(&mut pool, slot)? == 0 {
+                let claimable = position.claimable;
+                if position.activate(&mut pool, slot)? == 0 && position.claimable == claimable {
+                    pool.require_open()?;
                     return Err(Error::NothingPending);
                 }
                 self.write(&call.key(0), &pool);

@@ -9,9 +9,11 @@ use sip_node::{State, aggregate};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{GraphRoots, Hash, HostSha256, Leaf, Sha256, settings_root, step_root};
+use sip_protocol::attestation;
 use sip_protocol::evaluation;
 use sip_protocol::job::JobSpec;
-use sip_protocol::round::AuditorSeat;
+use sip_protocol::round::{AuditorSeat, Round};
+use sip_protocol::second_draw;
 use sip_protocol::segment::Segment;
 use std::sync::Arc;
 
@@ -97,6 +99,37 @@ fn draws(random: &mut Random) -> Value {
             "draw": hex(&seat.preimage), "tip": hex(&tip), "segment": hex(&address),
             "accumulator_root": hex(&segment.claim.accumulator_root), "audit_rate": rate,
             "is_drawn": segment.is_drawn::<HostSha256>(&address, &seat, rate),
+        })
+    };
+    (0..40).map(draw).collect()
+}
+
+/// Second draws, and the leaves that they are shown by.
+fn second_draws(random: &mut Random) -> Value {
+    let draw = |_| {
+        let (mut round, mut segment): (Round, Segment) = (bytemuck::Zeroable::zeroed(), bytemuck::Zeroable::zeroed());
+        let (second, address, place) = (random.hash(), random.hash(), random.below(16) as u8);
+        let rate = (random.next() as u32) >> random.below(3);
+        (segment.claim.place, segment.claim.accumulator_root) = (place, random.hash());
+        (round.reveals, segment.attested) = (random.hash(), 0);
+        let (auditor, leaf_count) = (random.below(16) as u8, 1 + random.below(20));
+        // Some of the others attested by their first draw.
+        let mut first = Vec::new();
+        for (other, seat) in round.auditors.iter_mut().enumerate() {
+            seat.preimage = random.hash();
+            if other as u8 == auditor {
+                seat.drawn_again = 1 << place;
+            } else if random.below(3) == 0 {
+                segment.attested |= 1 << other;
+                first.push(hex(&seat.preimage));
+            }
+        }
+        json!({
+            "second_draw": hex(&second), "round": hex(&address), "place": place, "second_audit_rate": rate,
+            "is_drawn": second_draw::selects::<HostSha256>(&second, &address, place, rate),
+            "reveals": hex(&round.reveals), "accumulator_root": hex(&segment.claim.accumulator_root),
+            "first_draws": first, "auditor": auditor, "leaf_count": leaf_count,
+            "leaf": attestation::leaf::<HostSha256>(&round, &segment, auditor, leaf_count),
         })
     };
     (0..40).map(draw).collect()
@@ -199,5 +232,6 @@ pub(crate) fn vectors() -> Map<String, Value> {
     file.insert("medians".into(), medians(random));
     file.insert("means".into(), means(random));
     file.insert("genesis".into(), genesis());
+    file.insert("second_draws".into(), second_draws(random));
     file
 }

@@ -140,7 +140,7 @@ proptest! {
                     may_fall = true;
                 }
                 Step::Bond(amount) => {
-                    if pool.add_bond(amount, slot).is_ok() {
+                    if pool.add_bond(amount, slot, 40).is_ok() {
                         held += amount as u128;
                     }
                 }
@@ -191,7 +191,7 @@ fn repeated_slashes_retire_a_pool_before_its_shares_overflow() {
         assert!(slashes < 20);
     }
     assert_eq!(position.deposit(&mut pool, 1 << 40, 0, 100, 0), Err(Error::PoolRetired));
-    assert_eq!(pool.add_bond(1, 100), Err(Error::PoolRetired));
+    assert_eq!(pool.add_bond(1, 100, 40), Err(Error::PoolRetired));
     let all = position.shares;
     assert!(position.withdraw(&mut pool, all, 100).unwrap() > 0, "exits go on");
 }

@@ -190,7 +190,7 @@ impl World {
                 pool.require_kind(PoolKind::Attention).map_or(Ok(()), |()| Err(Error::NotAuthority))?;
                 let amount = amount(source, *wallet);
                 *wallet -= amount;
-                pool.add_bond(amount, slot)
+                pool.add_bond(amount, slot, ACTIVATION_SLOTS)
             }
             11 => self.move_attention(owner, source),
             12 => match source.below(3) {

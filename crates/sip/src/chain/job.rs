@@ -16,7 +16,7 @@ use super::pool::kind_name;
 use super::{Cell, Connection, Desk, Row};
 use crate::run::prepare::hex;
 use crate::security::formulas::Setting;
-use crate::security::odds::Odds;
+use crate::security::odds::{ODDS_SEED, Odds};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -228,9 +228,6 @@ fn full(address: &Address, job: &Job) -> Row {
     }
     row
 }
-
-/// Seed of the thousand lies behind the bounds of a job's page.
-const ODDS_SEED: u64 = 1;
 
 fn phase_name(round: &Round) -> &'static str {
     match (round.status, round.is_undone) {

@@ -239,7 +239,7 @@ pub(super) fn holdings(desk: &Desk, owner: &Address) -> Result<Vec<Holding>> {
     let mut holdings = Vec::new();
     for (_, mut position) in desk.all::<Position>(AccountKind::Position)? {
         let pool_address = Address::new_from_array(position.pool);
-        if let Some(pool) = pools.get(&pool_address).filter(|_| position.owner == owner.to_bytes()) {
+        if let Some(pool) = pools.get_mut(&pool_address).filter(|_| position.owner == owner.to_bytes()) {
             position.settle(pool)?;
             holdings.push(Holding { pool_address, pool: *pool, position });
         }

@@ -217,7 +217,7 @@ fn undone(html: &mut String, s: &Summary) {
     if s.undone.is_empty() {
         return;
     }
-    html.push_str("<h2>Rounds that were undone and played again</h2><div class=\"card\"><table><tr><th class=\"n\">Round<th>Why<th>Segments, paid out of the insurance</tr>");
+    html.push_str("<h2>Rounds that were undone and played again</h2><div class=\"card\"><table><tr><th class=\"n\">Round<th>Why<th>Segments, paid out of the liar's slice</tr>");
     for round in &s.undone {
         let segments = round.segments.iter().map(|x| format!("{}: {}, {:.2} tokens", x.trainer, x.status, x.reward));
         let _ = write!(

@@ -1,7 +1,8 @@
 //! The second draw of a round: what an auditor did not draw in the audit, it may draw with its vote, before the round is final.
 
-use anyhow::Result;
-use sip_proof::HostSha256;
+use anyhow::{Result, ensure};
+use indicatif::ProgressBar;
+use sip_proof::{Hash, HostSha256};
 use sip_protocol::attestation;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::round::Round;
@@ -12,9 +13,18 @@ use std::time::Instant;
 
 use super::Run;
 use super::court::View;
-use super::round::{Scored, stoppable};
-use super::settings::Fraud;
+use super::round::{Committed, Scored, stoppable};
 use super::setup::{AUDITOR, job_address};
+
+/// What a replay found of a segment.
+pub(crate) enum Finding {
+    /// All of it is true: the trace roots that its auditors attest with.
+    True(Vec<Hash>),
+    /// Its steps are true, and the update that it hands over is not what they give.
+    FalseUpdate,
+    /// Its steps are false from a leaf on.
+    FalseSteps { leaf: u32, view: View },
+}
 
 impl Run {
     /// The leaf of a segment that an auditor attests.
@@ -23,9 +33,31 @@ impl Run {
         attestation::leaf::<HostSha256>(round, segment, self.world.people[auditor].place, leaf_count)
     }
 
+    /// Replays a segment and compares it with what was committed; with the trace roots of these leaves. All auditors of a demonstration
+    /// share a machine: what several draw it computes once, and each attests a leaf of its own from that.
+    pub(crate) fn replayed(&mut self, committed: &Committed, leaves: &[u32], bar: &ProgressBar) -> Result<Finding> {
+        let account: segment::Segment = self.world.read(&committed.address)?;
+        let stop = &self.stop;
+        let audit = stoppable(self.worker.audit(
+            &committed.task,
+            (&committed.work.leaves, &account.claim.end_root),
+            leaves,
+            &mut |_| {
+                bar.inc(1);
+                !stop.requested()
+            },
+        ))?;
+        self.journal.summary.work.audited_steps += u64::from(self.settings.inner_steps);
+        if let Some(divergence) = audit.divergence {
+            let view = View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
+            return Ok(Finding::FalseSteps { leaf: divergence.leaf, view });
+        }
+        let result = self.prepared.result(&committed.start, &audit.replayed.end, &self.machine)?;
+        let is_true = self.prepared.claim(account.claim, &committed.start, &result) == account.claim;
+        Ok(if is_true { Finding::True(audit.trace_roots) } else { Finding::FalseUpdate })
+    }
+
     /// Auditors replay what their second draws select, and attest it or accuse. Nothing if one was convicted, which undoes the round.
-    ///
-    /// All auditors of a demonstration share a machine: what several draw again it computes once, and each attests from that.
     pub(crate) fn audit_again(&mut self, mut scored: Scored) -> Result<Option<Scored>> {
         let (job, address) = (job_address(&self.world), scored.address);
         let round: Round = self.world.read(&address)?;
@@ -45,33 +77,21 @@ impl Run {
         let bar = self.progress.bar(steps, "auditing the second draw");
         let mut liar = None;
         for (index, auditors) in drawn {
-            let committed = &mut scored.committed[index];
-            let account: segment::Segment = self.world.read(&committed.address)?;
+            let account: segment::Segment = self.world.read(&scored.committed[index].address)?;
             let leaves: Vec<u32> = auditors.iter().map(|auditor| self.leaf(&round, &account, *auditor)).collect();
-            let stop = &self.stop;
-            let audit = stoppable(self.worker.audit(
-                &committed.task,
-                (&committed.work.leaves, &account.claim.end_root),
-                &leaves,
-                &mut |_| {
-                    bar.inc(1);
-                    !stop.requested()
-                },
-            ))?;
-            self.journal.summary.work.audited_steps += u64::from(self.settings.inner_steps);
-            committed.audited_by.extend(&auditors);
-            let result = match audit.divergence {
-                None => Some(self.prepared.result(&committed.start, &audit.replayed.end, &self.machine)?),
-                Some(_) => None,
+            let trace_roots = match self.replayed(&scored.committed[index], &leaves, &bar)? {
+                Finding::True(trace_roots) => trace_roots,
+                Finding::FalseUpdate => {
+                    liar = Some((index, auditors[0], None));
+                    break;
+                }
+                Finding::FalseSteps { view, .. } => {
+                    liar = Some((index, auditors[0], Some(view)));
+                    break;
+                }
             };
-            let is_true = result
-                .is_some_and(|result| self.prepared.claim(account.claim, &committed.start, &result) == account.claim);
-            if !is_true {
-                liar =
-                    Some((index, auditors[0], View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault }));
-                break;
-            }
-            for (auditor, trace_root) in auditors.into_iter().zip(audit.trace_roots) {
+            scored.committed[index].audited_by.extend(&auditors);
+            for (auditor, trace_root) in auditors.into_iter().zip(trace_roots) {
                 self.attest_again(auditor, index, &scored, &trace_root)?;
             }
         }
@@ -97,7 +117,7 @@ impl Run {
         auditor: usize,
         index: usize,
         scored: &Scored,
-        view: View,
+        view: Option<View>,
         job: &Address,
     ) -> Result<()> {
         let committed = &scored.committed[index];
@@ -106,13 +126,12 @@ impl Run {
             self.world.people[committed.trainer].name, self.world.people[auditor].name
         ));
         let base = Arc::clone(&self.base);
-        if committed.fraud == Some(Fraud::Update) {
-            self.accuse_update(auditor, committed, (job, &scored.address), scored.number)?;
-        } else {
-            self.dispute_segment(auditor, committed, view, job, &scored.address, scored.number)?;
+        match view {
+            Some(view) => self.dispute_segment(auditor, committed, view, job, &scored.address, scored.number)?,
+            None => self.accuse_update(auditor, committed, (job, &scored.address), scored.number)?,
         }
         let state: Job = self.world.read(job)?;
-        anyhow::ensure!(state.base_root == base.root(), "the job did not go back to the base before the fraud");
+        ensure!(state.base_root == base.root(), "the job did not go back to the base before the fraud");
         self.progress.line(&format!("round {} is undone, and played again from the base before", scored.number + 1));
         self.pay_undone(scored, job)
     }

@@ -9,7 +9,7 @@ use super::journal::Journal;
 use super::settings::Settings;
 use crate::progress::count;
 use crate::security::formulas::Setting;
-use crate::security::odds::percent;
+use crate::security::odds::{ODDS_SEED, percent};
 use crate::summary::CheckedSummary;
 
 /// Counts what was replayed of the segments that are in the model, and says it. The job and its parameters say what escapes.
@@ -31,7 +31,7 @@ pub(crate) fn checked(
         }
     }
     let setting = Setting::of_job(spec, parameters, TRAINERS, settings.auditors() as u32);
-    let odds = setting.odds(settings.seed);
+    let odds = setting.odds(ODDS_SEED);
     let mut lines = vec![format!(
         "Each of {} auditors replays {} of the segments by its first draw, {} of the others by its second: {:.3} replays for a segment",
         setting.auditors,

@@ -17,6 +17,7 @@ use solana_address::Address;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::again::Finding;
 use super::court::View;
 use super::exchange::Start;
 use super::journal::Published;
@@ -277,62 +278,55 @@ impl Run {
                 self.accuse_falsely(auditor, committed, job, round, number)?;
             }
         }
-        let mut drawn = Vec::new();
         let revealed: Round = self.world.read(round)?;
-        for &auditor in &auditors {
-            let seat = &revealed.auditors[self.world.people[auditor].place as usize];
-            for (index, segment) in committed.iter().enumerate() {
-                let account: segment::Segment = self.world.read(&segment.address)?;
-                if account.is_drawn::<HostSha256>(segment.address.as_array(), seat, revealed.audit_rate) {
-                    drawn.push((auditor, self.leaf(&revealed, &account, auditor), index));
-                }
-            }
+        let mut drawn = Vec::new();
+        for (index, segment) in committed.iter().enumerate() {
+            let account: segment::Segment = self.world.read(&segment.address)?;
+            let draws = |auditor: &usize| {
+                let seat = &revealed.auditors[self.world.people[*auditor].place as usize];
+                account.is_drawn::<HostSha256>(segment.address.as_array(), seat, revealed.audit_rate)
+            };
+            let by: Vec<usize> = auditors.iter().copied().filter(draws).collect();
+            let (lazy, careful): (Vec<usize>, Vec<usize>) =
+                by.into_iter().partition(|auditor| self.commits(Fraud::Attest, *auditor, number));
+            drawn.push((index, lazy, careful));
         }
-        let bar = self.progress.bar(drawn.len() as u64 * u64::from(self.settings.inner_steps), "auditing");
+        let replays = drawn.iter().filter(|(.., careful)| !careful.is_empty()).count() as u64;
+        let bar = self.progress.bar(replays * u64::from(self.settings.inner_steps), "auditing");
         let started = Instant::now();
-        for (auditor, leaf, index) in drawn {
+        for (index, lazy, careful) in drawn {
             let account: segment::Segment = self.world.read(&committed[index].address)?;
             if account.status == segment::CONVICTED {
                 continue;
             }
-            if self.commits(Fraud::Attest, auditor, number) {
+            for auditor in lazy {
                 let root = self.made_up_root(auditor, &committed[index].address);
                 attested.push(self.attest(auditor, &committed[index], root, job, round)?);
-                continue;
             }
-            let segment = &mut committed[index];
-            let stop = &self.stop;
-            let audit = stoppable(self.worker.audit(
-                &segment.task,
-                (&segment.work.leaves, &account.claim.end_root),
-                &[leaf],
-                &mut |_| {
-                    bar.inc(1);
-                    !stop.requested()
-                },
-            ))?;
-            self.journal.summary.work.audited_steps += u64::from(self.settings.inner_steps);
-            segment.audited_by.push(auditor);
-            match audit.divergence {
-                None => {
-                    let result = self.prepared.result(&segment.start, &audit.replayed.end, &self.machine)?;
-                    if self.prepared.claim(account.claim, &segment.start, &result) != account.claim {
-                        self.accuse_update(auditor, &committed[index], (job, round), number)?;
-                        continue;
+            let Some(&first) = careful.first() else { continue };
+            let leaves: Vec<u32> = careful.iter().map(|auditor| self.leaf(&revealed, &account, *auditor)).collect();
+            match self.replayed(&committed[index], &leaves, &bar)? {
+                Finding::True(trace_roots) => {
+                    committed[index].audited_by.extend(&careful);
+                    for (auditor, trace_root) in careful.into_iter().zip(trace_roots) {
+                        attested.push(self.attest(auditor, &committed[index], trace_root, job, round)?);
                     }
-                    attested.push(self.attest(auditor, &committed[index], audit.trace_roots[0], job, round)?);
                 }
-                Some(divergence) => {
+                Finding::FalseUpdate => {
+                    committed[index].audited_by.push(first);
+                    self.accuse_update(first, &committed[index], (job, round), number)?;
+                }
+                Finding::FalseSteps { leaf, view } => {
+                    committed[index].audited_by.push(first);
                     bar.suspend(|| {
                         self.progress.line(&format!(
                             "{} finds that {} committed something else from leaf {} on, and accuses",
-                            self.world.people[auditor].name,
-                            self.world.people[segment.trainer].name,
-                            divergence.leaf + 1
+                            self.world.people[first].name,
+                            self.world.people[committed[index].trainer].name,
+                            leaf + 1
                         ));
                     });
-                    let evidence = View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
-                    self.dispute_segment(auditor, &committed[index], evidence, job, round, number)?;
+                    self.dispute_segment(first, &committed[index], view, job, round, number)?;
                 }
             }
         }

@@ -367,7 +367,7 @@ impl Run {
     }
 
     /// A fraud that nobody drew: another round builds on its round, in which its trainer lies again and is convicted. That opens its past, as
-    /// far as it is not final: an auditor replays what nobody drew and accuses. Both rounds are undone, honest work is paid out of the insurance, and the job goes on
+    /// far as it is not final: an auditor replays what nobody drew and accuses. Both rounds are undone, honest work of the first is paid out of the liar's slice, and the job goes on
     /// from the base before. Where the run ends before another round, the second draw finds it.
     pub(crate) fn convict_late(&mut self, first: Scored) -> Result<()> {
         let program = self.world.program;
@@ -422,7 +422,7 @@ impl Run {
         Ok(())
     }
 
-    /// Pays honest work of an undone round out of the insurance, once nobody can be accused any more.
+    /// Pays honest work of an undone round out of the liar's slice, once nobody can be accused any more.
     pub(crate) fn pay_undone(&mut self, undone: &Scored, job: &Address) -> Result<()> {
         let state: Round = self.world.read(&undone.address)?;
         ensure!(state.status == round::VOID && state.is_undone == 1, "the round was not undone");
@@ -435,7 +435,7 @@ impl Run {
         let segments = self.segments(&undone.committed, &rewards)?;
         let paid: f64 = segments.iter().map(|segment| segment.reward).sum();
         self.progress
-            .line(&format!("honest trainers of round {} get {paid:.2} SIP out of the insurance", undone.number + 1));
+            .line(&format!("honest trainers of round {} get {paid:.2} SIP out of the liar's slice", undone.number + 1));
         let mut liar = None;
         for segment in undone.committed.iter().filter(|segment| segment.cheat.is_some()) {
             let account: segment::Segment = self.world.read(&segment.address)?;

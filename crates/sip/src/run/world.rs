@@ -162,7 +162,7 @@ impl World {
             match account.data.first().copied() {
                 Some(kind) if kind == AccountKind::Position as u8 => {
                     let mut position: Position = decode(&account.data)?;
-                    if let Some(pool) = pools.get(&position.pool) {
+                    if let Some(pool) = pools.get_mut(&position.pool) {
                         position.settle(pool).map_err(|error| anyhow!("{error}"))?;
                         let worth =
                             u128::from(position.shares) * u128::from(pool.assets) / u128::from(pool.shares.max(1));

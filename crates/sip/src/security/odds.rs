@@ -11,6 +11,9 @@ use super::trials::survivors;
 /// Seeds that tell one lie each.
 pub(crate) const LIES: u32 = 1_000;
 
+/// The first of these seeds on a job's page and in a run's report, so that both say the same.
+pub(crate) const ODDS_SEED: u64 = 1;
+
 /// Chances of lies, 0 to 1, where so many auditors are the liar's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Odds {

@@ -184,7 +184,7 @@ fn play(setting: &Setting, penalties: &Penalties, seed: &Hash) -> sip_protocol::
     job.parameters.penalties = *penalties;
     let mut pool = Pool::zeroed();
     pool.initialise(PoolKind::Trainer, &[1; 32], 0, 0);
-    pool.add_bond((setting.stake * TOKEN as f64) as u64, 0)?;
+    pool.add_bond((setting.stake * TOKEN as f64) as u64, 0, 0)?;
     let mut draws = Draws::new(setting, seed, setting.rounds);
     for round in 0..setting.rounds {
         if draws.find(setting, seed, round) {

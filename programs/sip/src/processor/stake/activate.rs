@@ -13,6 +13,10 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     let mut position = guard::load_mut::<Position>(program, position)?;
     guard::related(position.pool == pool.address)?;
-    pool.require_open()?;
-    if position.activate(&mut pool, guard::slot()?)? == 0 { Err(Error::NothingPending) } else { Ok(()) }
+    let claimable = position.claimable;
+    if position.activate(&mut pool, guard::slot()?)? == 0 && position.claimable == claimable {
+        pool.require_open()?;
+        return Err(Error::NothingPending);
+    }
+    Ok(())
 }

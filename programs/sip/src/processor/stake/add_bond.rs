@@ -18,6 +18,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     config.require_running(slot)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     pool.require_operator(guard::key(operator))?;
-    pool.add_bond(args.amount, slot)?;
+    pool.add_bond(args.amount, slot, config.parameters.activation_slots)?;
     Vault::new(&config, config_view, vault, token_program)?.deposit(operator, source, args.amount)
 }
