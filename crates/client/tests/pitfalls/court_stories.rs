@@ -184,7 +184,7 @@ pub(crate) fn an_old_demand_is_closed() {
     let authority = scene.world.authority.insecure_clone();
     scene.to_committed();
     let (round, pool, job) = (scene.round(), scene.trainers[0].seat.pool, scene.job);
-    let reader = scene.world.wallet("reader");
+    let reader = scene.world.wallet("forgetful reader");
     let demand = StateDemand { demander: &reader.pubkey(), job: &job, round: &round, pool: &pool, entry: 3, chunk: 0 };
     scene.world.send(&[program.demand_state(&demand)], &[&reader]);
     let clock = scene.job_state().parameters.clock_slots;
