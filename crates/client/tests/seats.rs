@@ -248,9 +248,9 @@ fn anybody_puts_the_seat_of_a_retired_or_convicted_pool_to_sleep_and_a_short_bon
         assert_eq!(seat(&scene, kind, 1).state, DORMANT);
         let here = operator(&scene, kind, 1);
         let (wake, key) = (join(&scene, here), here.key.insecure_clone());
-        scene.world.refused(&[wake.clone()], &[&key], Error::SelfBondTooSmall);
+        scene.world.refused(std::slice::from_ref(&wake), &[&key], Error::SelfBondTooSmall);
         needs(&mut scene, slice);
-        scene.world.send(&[wake.clone()], &[&key]);
+        scene.world.send(std::slice::from_ref(&wake), &[&key]);
         assert_eq!(seat(&scene, kind, 1).state, AWAKE);
         // A retired pool.
         let mut retired = fit;
