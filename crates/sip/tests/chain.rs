@@ -206,7 +206,8 @@ fn job_on(chain: &Chain, program: Program) -> Address {
         score_rows: 1,
         score_leaf_interval: 1,
         slice: Parameters::DEFAULT.minimum_self_bond,
-        round_reward: Parameters::DEFAULT.round_reward,
+        // What that outweighs.
+        round_reward: 900 * TOKEN,
         settings: [RATE, Setting::default(), Setting::default(), Setting::default()],
         ..JobSpec::default()
     };

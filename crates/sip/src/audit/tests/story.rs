@@ -325,7 +325,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     let liar = committed.iter().position(|segment| segment.cheat.is_some()).unwrap();
     tower.work(&mut run, &source, job);
     assert_eq!(round_state(&run, &job, index).status, round::COMMITS_CLOSED, "the tower closed the commits");
-    let mut attested = Vec::new();
+    let (mut attested, mut last) = (Vec::new(), None);
     for (position, auditor) in auditors.iter().copied().enumerate() {
         let seat = run.world.people[auditor].seat().unwrap();
         let chain = crate::run::setup::Chain::new(&run.settings, &run.world.people[auditor].name);
@@ -336,8 +336,13 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
             let (root, replay, _) = trace_root(&run, segment, &draw, lies);
             let salt = [number as u8 + 1; 32];
             let digest = commitment(&seat.pool, &segment.address, &salt, &root);
-            run.world.send(auditor, program.attest(&seat, &job, &round, &segment.address, &digest)).unwrap();
+            last = Some((auditor, program.attest(&seat, &job, &round, &segment.address, &digest)));
             attested.push((auditor, seat, segment.address, salt, root, lies.then_some(replay)));
+            // The very last attestation keeps the audit open until the verdict: a lie that counts undoes its round.
+            if attested.len() < auditors.len() * (committed.len() - 1) {
+                let (auditor, attest) = last.take().unwrap();
+                run.world.send(auditor, attest).unwrap();
+            }
         }
     }
     let graph = || run_graph(&source);
@@ -352,6 +357,9 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     play_out(&mut run, &source, job, &mut tower, &mut parties);
     let place = committed[liar].task.place;
     assert_eq!(tower.convicted(), [Claim::Segment { round: index, place }]);
+    let (auditor, attest) = last.unwrap();
+    run.world.send(auditor, attest).unwrap();
+    tower.work(&mut run, &source, job);
     let closed = round_state(&run, &job, index);
     assert_eq!(closed.status, round::CLOSED, "the tower attested what it drew and closed the round");
     assert_eq!((closed.accepted, closed.accepted & bit(place)), (0b111 & !bit(place), 0));

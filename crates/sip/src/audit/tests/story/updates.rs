@@ -4,6 +4,7 @@
 use super::*;
 use crate::run::settings::Exchange;
 use sip_graph::Buffer;
+use solana_instruction::Instruction;
 
 /// A stage whose segments hand over updates.
 fn compressed_stage(folder: &Path) -> (Run, Source, Address, usize) {
@@ -29,10 +30,17 @@ fn start_falsely(run: &mut Run, segment: &mut Committed, base: &Arc<State>, prev
     segment.result = run.prepared.result(&segment.start, &segment.work.end, &run.machine).unwrap();
 }
 
-/// The others of a round reveal their draws, and attest and show what is true.
-fn audit(run: &mut Run, job: &Address, index: u32, number: u32, honest: &[&Committed]) -> Vec<[u8; 32]> {
+/// The others of a round reveal their draws, and attest what is true.
+/// All but the last attestation, which is returned: it keeps the audit open until it is sent, and a lie that counts undoes its round.
+fn audit(
+    run: &mut Run,
+    job: &Address,
+    index: u32,
+    number: u32,
+    honest: &[&Committed],
+) -> (Vec<[u8; 32]>, (usize, Instruction)) {
     let (program, round) = (run.world.program, run.world.program.round(job, index));
-    let mut roots = Vec::new();
+    let (mut roots, mut last) = (Vec::new(), None);
     for auditor in run.world.with_role(AUDITOR) {
         let seat = run.world.people[auditor].seat().unwrap();
         let draw = crate::run::setup::Chain::new(&run.settings, &run.world.people[auditor].name).draw(number).unwrap();
@@ -40,11 +48,15 @@ fn audit(run: &mut Run, job: &Address, index: u32, number: u32, honest: &[&Commi
         for segment in honest {
             let (root, ..) = trace_root(run, segment, &draw, false);
             let digest = commitment(&seat.pool, &segment.address, &[1; 32], &root);
-            run.world.send(auditor, program.attest(&seat, job, &round, &segment.address, &digest)).unwrap();
+            if let Some((auditor, attest)) =
+                last.replace((auditor, program.attest(&seat, job, &round, &segment.address, &digest)))
+            {
+                run.world.send(auditor, attest).unwrap();
+            }
             roots.push(root);
         }
     }
-    roots
+    (roots, last.unwrap())
 }
 
 #[test]
@@ -81,12 +93,14 @@ fn false_starts_and_updates_are_convicted_by_a_watchtower_that_is_killed_after_e
         Party::new(committed[2].trainer, Side::Trainer, disputes[1], false_update.graph_evidence(), false_update),
     ];
     tower.work(&mut run, &source, job);
-    let roots = audit(&mut run, &job, index, 0, &[&committed[0]]);
+    let (roots, (auditor, attest)) = audit(&mut run, &job, index, 0, &[&committed[0]]);
     play_out(&mut run, &source, job, &mut tower, &mut parties);
     let places = [1, 2].map(|liar: usize| Claim::Segment { round: index, place: committed[liar].task.place });
     let mut convicted = tower.convicted();
     convicted.sort();
     assert_eq!(convicted, places);
+    run.world.send(auditor, attest).unwrap();
+    tower.work(&mut run, &source, job);
     let place = committed[0].task.place;
     let closed = round_state(&run, &job, index);
     assert_eq!((closed.status, closed.accepted), (round::CLOSED, bit(place)));
