@@ -103,6 +103,8 @@ fn a_thousand_rounds_leave_as_many_bytes_as_one() {
     let begin = bytes(&scene);
     let left = play(&mut scene, &mut Vec::new(), 1_000) - begin;
     println!("a thousand rounds leave {left} bytes");
+    let told = format!("{} {:03} bytes left after a thousand rounds", left / 1_000, left % 1_000);
+    assert!(include_str!("../../../docs/spec/costs.md").contains(&told), "docs/spec/costs.md: {told}");
     assert_eq!(left, size_of::<Round>() + size_of::<Segment>() + size_of::<ScoringRun>());
 }
 

@@ -206,7 +206,7 @@ fn every_instruction_stays_within_its_budget() {
     table.run(&mut scene.world, "capture_seed", 1_100, program.capture_seed(&job, &round), &authority);
     let deadline = scene.round_state().final_slot();
     scene.advance_to(deadline);
-    table.run(&mut scene.world, "finalize_round", 800, program.finalize_round(&job, &round), &authority);
+    table.run(&mut scene.world, "finalize_round", 730, program.finalize_round(&job, &round), &authority);
 
     let trainer_pool = scene.trainers[0].seat.pool;
     let evaluator_pool = scene.evaluators[0].seat.pool;
