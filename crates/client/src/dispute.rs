@@ -287,7 +287,7 @@ impl Program {
         pool: &Address,
     ) -> [Instruction; 2] {
         let dispute = self.dispute(&self.segment(round, pool), challenger);
-        [self.resolve_dispute(challenger, job, round, pool), self.close_dispute(job, challenger, &dispute)]
+        [self.resolve_dispute(challenger, job, round, pool), self.close_dispute(challenger, &dispute)]
     }
 
     /// [`TimeOut`].
@@ -446,10 +446,15 @@ impl Program {
         )
     }
 
-    /// [`CloseDispute`]; without the challenger's signature once an unbonding time has passed.
-    pub fn close_dispute(&self, job: &Address, challenger: &Address, dispute: &Address) -> Instruction {
+    /// [`CloseDispute`] by its challenger.
+    pub fn close_dispute(&self, challenger: &Address, dispute: &Address) -> Instruction {
+        build(self, &CloseDispute {}, vec![AccountMeta::new(*challenger, true), AccountMeta::new(*dispute, false)])
+    }
+
+    /// [`CloseDispute`] by anyone, once it is old.
+    pub fn close_old_dispute(&self, job: &Address, challenger: &Address, dispute: &Address) -> Instruction {
         let accounts = vec![
-            AccountMeta::new(*challenger, true),
+            AccountMeta::new(*challenger, false),
             AccountMeta::new(*dispute, false),
             AccountMeta::new_readonly(*job, false),
         ];

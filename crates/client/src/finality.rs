@@ -342,9 +342,14 @@ impl Program {
         )
     }
 
-    /// [`CloseDemand`]; without the demander's signature once an unbonding time has passed.
+    /// [`CloseDemand`] by who made it.
     pub fn close_demand(&self, demander: &Address, demand: &Address) -> Instruction {
-        build(self, &CloseDemand {}, vec![payer(demander), writable(*demand), readable(self.config())])
+        build(self, &CloseDemand {}, vec![payer(demander), writable(*demand)])
+    }
+
+    /// [`CloseDemand`] by anyone, once it is old.
+    pub fn close_old_demand(&self, demander: &Address, demand: &Address) -> Instruction {
+        build(self, &CloseDemand {}, vec![writable(*demander), writable(*demand), readable(self.config())])
     }
 }
 

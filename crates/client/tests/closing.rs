@@ -183,13 +183,9 @@ fn an_undone_round_closes_when_its_bounty_is_paid_and_its_disputes_when_they_are
     let (first, second) = (program.segment(&round, &pool), accuser.segment(&scene));
     let dispute = program.dispute(&second, &accuser.key.pubkey());
     let asked = program.demand(&first, &reader.pubkey(), 3, 0);
-    let unsigned = |mut instruction: solana_instruction::Instruction| {
-        instruction.accounts[0].is_signer = false;
-        instruction
-    };
     let closes = [
-        unsigned(program.close_dispute(&job, &accuser.key.pubkey(), &dispute)),
-        unsigned(program.close_demand(&reader.pubkey(), &asked)),
+        program.close_old_dispute(&job, &accuser.key.pubkey(), &dispute),
+        program.close_old_demand(&reader.pubkey(), &asked),
     ];
     for close in &closes {
         scene.crank_refused(close.clone(), Error::MissingSigner);

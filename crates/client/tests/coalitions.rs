@@ -70,7 +70,7 @@ fn average() -> GraphRoots {
 fn averages() -> MerkleTree {
     let graph = average();
     let leaf = GraphRoots::leaf_of_aggregate(&graph.nodes_root, &graph.outputs_root, graph.node_count);
-    MerkleTree::new(&[leaf; 16])
+    MerkleTree::new([leaf; 16])
 }
 
 /// The score after so many rounds of honest work.
@@ -251,10 +251,10 @@ impl Play {
     }
 
     /// Plays a plot until the job's last round is final and everyone is settled.
-    fn to_the_end(&mut self, plot: &Plot) -> BTreeMap<String, u64> {
+    fn play_to_the_end(&mut self, plot: &Plot) -> BTreeMap<String, u64> {
         if plot.leaves {
             plot.confessions.iter().for_each(|confession| self.leave(*confession));
-            return self.work_to_the_end();
+            return self.work_play_to_the_end();
         }
         (0..plot.lookahead).for_each(|_| self.work());
         let index = if plot.is_oldest { 0 } else { u32::from(plot.lookahead) - 1 };
@@ -292,10 +292,10 @@ impl Play {
         assert!(taken >= insured && config.buckets.insurance >= taken, "the insurance never pays: {plot:?}");
         assert_eq!(config.buckets.operator_rewards, bucket, "{plot:?}: nor does the bucket");
         plot.confessions.iter().for_each(|confession| self.collect(*confession, &accused));
-        self.work_to_the_end()
+        self.work_play_to_the_end()
     }
 
-    fn work_to_the_end(&mut self) -> BTreeMap<String, u64> {
+    fn work_play_to_the_end(&mut self) -> BTreeMap<String, u64> {
         while self.scene.job_state().rounds_scored < self.scene.job_state().spec.rounds {
             self.work();
         }
@@ -358,7 +358,7 @@ fn confessions() -> Vec<Vec<Confession>> {
 /// no cost, so that a coalition without them is compared with one that leaves.
 fn no_coalition_gains(lookahead: u8, delegated: &[u64], plots: &[(Vec<Confession>, bool)]) {
     for delegated_tokens in delegated.iter().copied() {
-        let play = |plot: &Plot| Play::new(lookahead, delegated_tokens).to_the_end(plot);
+        let play = |plot: &Plot| Play::new(lookahead, delegated_tokens).play_to_the_end(plot);
         let honest = Plot { lookahead, confessions: Vec::new(), is_oldest: true, leaves: false };
         let stayed = play(&honest);
         for (confessions, is_oldest) in plots {
@@ -392,11 +392,11 @@ fn nor_does_one_where_a_job_builds_one_round_or_many_ahead_or_only_the_last_is_u
 fn a_conceded_vote_that_undoes_eight_rounds_takes_nothing_from_the_insurance_and_makes_its_coalition_poorer() {
     let lookahead = 8;
     let plot = |confessions| Plot { lookahead, confessions, is_oldest: true, leaves: false };
-    let before = Play::new(lookahead, 0).to_the_end(&plot(Vec::new()));
+    let before = Play::new(lookahead, 0).play_to_the_end(&plot(Vec::new()));
     let mut play = Play::new(lookahead, 0);
     let insured = play.scene.world.config().buckets.insurance;
     let plot = plot(vec![Vote]);
-    let after = play.to_the_end(&plot);
+    let after = play.play_to_the_end(&plot);
     assert!(play.scene.world.config().buckets.insurance >= insured);
     // The auditor loses its slice and its pay of the rounds to come, the friend has half of the slice.
     assert!(best_gain(&plot, true, &before, &after) < 0);

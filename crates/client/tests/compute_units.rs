@@ -192,7 +192,7 @@ fn every_instruction_stays_within_its_budget() {
     assert_eq!(scene.round_state().status, round::AGGREGATED);
     let evaluator = scene.evaluators[0].key.insecure_clone();
     let commit = scene.commit_score_instruction(0, &scores(5_000_000));
-    table.run(&mut scene.world, "commit_score", 700, commit, &evaluator);
+    table.run(&mut scene.world, "commit_score", 900, commit, &evaluator);
     scene.commit_score(1, &scores(5_000_000));
     scene.commit_score(2, &scores(5_000_000));
     let reveal = scene.reveal_score_instruction(0, &scores(5_000_000));
@@ -418,7 +418,7 @@ fn every_challenge_stays_within_its_budget() {
         table.run(&mut scene.world, "upload_answer", 1_000, part, &trainer);
     }
     table.run(&mut scene.world, "answer_state", 63_000, last, &trainer);
-    table.run(&mut scene.world, "close_demand", 400, program.close_demand(&wallet, &address), &reader);
+    table.run(&mut scene.world, "close_demand", 220, program.close_demand(&wallet, &address), &reader);
     let (pool, provider) = (scene.providers[0].seat.pool, scene.providers[0].key.insecure_clone());
     table.run(&mut scene.world, "demand_data", 12_000, program.demand_data(&wallet, &dataset, &pool, 200), &reader);
     let address = program.demand(&dataset, &wallet, 0, 200);
@@ -551,8 +551,8 @@ fn every_move_of_a_dispute_stays_within_its_budget() {
             let resolved = court.resolve();
             table.0.push(("resolve_dispute", resolved.compute_units, 3_500, resolved.transaction_bytes));
             let (key, dispute) = (court.challenger_key(), court.dispute());
-            let close = court.scene.world.program.close_dispute(&court.scene.job, &key.pubkey(), &dispute);
-            table.run(&mut court.scene.world, "close_dispute", 400, close, &key);
+            let close = court.scene.world.program.close_dispute(&key.pubkey(), &dispute);
+            table.run(&mut court.scene.world, "close_dispute", 220, close, &key);
         }
     }
     let mut court =

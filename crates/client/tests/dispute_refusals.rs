@@ -325,10 +325,8 @@ fn a_verdict_is_applied_once_and_to_the_accounts_of_the_dispute() {
         resolve.accounts[place].pubkey = account;
         court.scene.crank_refused(resolve, expected);
     }
-    let (close, challenger) = (
-        program.close_dispute(&court.scene.job, &court.challenger.key.pubkey(), &court.dispute()),
-        court.challenger_key(),
-    );
+    let (close, challenger) =
+        (program.close_dispute(&court.challenger.key.pubkey(), &court.dispute()), court.challenger_key());
     court.scene.world.refused(std::slice::from_ref(&close), &[&challenger], Error::DisputeNotOver);
     court.resolve();
     court.scene.world.advance(1);

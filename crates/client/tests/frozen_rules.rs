@@ -9,6 +9,7 @@ use sip_protocol::{
     Error,
     administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_SLOTS, TIMELOCK_SLOTS},
     config::{Parameters, TOKEN},
+    finality::accusation::REVEAL_SLOTS,
     penalties::Penalties,
     pool::PoolKind,
     position::Ticket,
@@ -89,6 +90,23 @@ fn bounties_penalties_and_shares_are_those_of_the_jobs_creation() {
     scene.crank(scene.world.program.settle_segment(&scene.job, &first, &earner));
     let paid = scene.pool_state(&earner).held().expect("it adds up") - held;
     assert!(paid.abs_diff(reward / 10_000 * u64::from(Parameters::DEFAULT.trainers_bps) / 3) < 10_000);
+}
+
+#[test]
+fn an_accusation_that_was_never_opened_costs_what_its_job_was_created_with() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    let round = scene.round();
+    let accuser = Accuser::new(&mut scene, "accuser", &round, 1);
+    let before = accuser.tokens(&scene);
+    accuser.commit(&mut scene);
+    let penalties = Penalties { expired_accusation_bps: 5_000, ..Penalties::DEFAULT };
+    scene.world.set_parameters(&Parameters { penalties, ..Parameters::DEFAULT });
+    scene.world.advance(REVEAL_SLOTS + 1);
+    let expire = accuser.expire_instruction(&scene);
+    scene.world.send(&[expire], &[&accuser.key]);
+    let part = u64::from(PARAMETERS.penalties.expired_accusation_bps);
+    assert_eq!(before - accuser.tokens(&scene), PARAMETERS.dispute_bond / 10_000 * part);
 }
 
 #[test]

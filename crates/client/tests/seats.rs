@@ -121,7 +121,10 @@ fn nobody_waits_for_a_seat_that_missed_two_rounds_until_its_holder_wakes_it() {
         };
         for missed in 1..=2 {
             scene.open_round();
-            let skip = |here: PoolKind, place: usize| here == kind && place == absent;
+            // Without two thirds no phase of scores ends early, and nobody is shut out.
+            let skip = |here: PoolKind, place: usize| {
+                here == kind && (place == absent || (kind == PoolKind::Evaluator && place == 1))
+            };
             (0..3).filter(|place| !skip(PoolKind::Trainer, *place)).for_each(|place| {
                 scene.commit(place);
             });
@@ -177,6 +180,11 @@ fn nobody_waits_for_a_seat_that_missed_two_rounds_until_its_holder_wakes_it() {
         let here = operator(&scene, kind, absent);
         let (wake, key) = (join(&scene, here), here.key.insecure_clone());
         scene.world.send(&[wake], &[&key]);
+        if kind == PoolKind::Evaluator {
+            let other = operator(&scene, kind, 1);
+            let (wake, key) = (join(&scene, other), other.key.insecure_clone());
+            scene.world.send(&[wake], &[&key]);
+        }
         assert_eq!((seat(&scene, kind, absent).state, seat(&scene, kind, absent).missed), (AWAKE, 0));
         scene.whole_round(&scores(3_000_000));
     }
@@ -240,9 +248,9 @@ fn anybody_puts_the_seat_of_a_retired_or_convicted_pool_to_sleep_and_a_short_bon
         assert_eq!(seat(&scene, kind, 1).state, DORMANT);
         let here = operator(&scene, kind, 1);
         let (wake, key) = (join(&scene, here), here.key.insecure_clone());
-        scene.world.refused(&[wake.clone()], &[&key], Error::SelfBondTooSmall);
+        scene.world.refused(std::slice::from_ref(&wake), &[&key], Error::SelfBondTooSmall);
         needs(&mut scene, slice);
-        scene.world.send(&[wake.clone()], &[&key]);
+        scene.world.send(std::slice::from_ref(&wake), &[&key]);
         assert_eq!(seat(&scene, kind, 1).state, AWAKE);
         // A retired pool.
         let mut retired = fit;
@@ -257,5 +265,60 @@ fn anybody_puts_the_seat_of_a_retired_or_convicted_pool_to_sleep_and_a_short_bon
         scene.crank(nothing);
         assert_eq!(seat(&scene, kind, 1).state, CONVICTED);
         scene.world.refused(&[wake], &[&key], Error::PoolConvicted);
+    }
+}
+
+#[test]
+fn one_dead_seat_does_not_cost_the_whole_deadline_and_whoever_is_shut_out_was_there() {
+    let mut scene = Scene::new();
+    scene.open_round();
+    let state = scene.round_state();
+    (0..2).for_each(|trainer| {
+        scene.commit(trainer);
+    });
+    // Two thirds are in at once: the others have half of the phase all the same.
+    let half = state.opened_slot + u64::from(scene.job_state().spec.commit_slots) / 2;
+    assert_eq!(scene.round_state().early_close_slot, half);
+    scene.advance_to(half - 1);
+    let close = scene.world.program.close_commits(&scene.job, &scene.round());
+    scene.crank_refused(close, Error::TooEarly);
+    scene.advance_to(half);
+    scene.close_commits();
+    assert_eq!(scene.round_state().shut_out_trainers, 0b100);
+    scene.to_closed();
+    assert_eq!(seat(&scene, PoolKind::Trainer, 2).missed, 0);
+    scene.to_aggregated();
+    let state = scene.round_state();
+    (0..2).for_each(|evaluator| scene.commit_score(evaluator, &scores(5_000_000)));
+    let half = state.aggregated_slot + u64::from(scene.job_state().spec.evaluation_slots) / 2;
+    assert_eq!(scene.round_state().score_deadline_slot, half);
+    scene.advance_to(half);
+    let late = scene.commit_score_instruction(2, &scores(5_000_000));
+    let key = scene.evaluators[2].key.insecure_clone();
+    scene.world.refused(&[late], &[&key], Error::WrongRoundStatus);
+    (0..2).for_each(|evaluator| scene.reveal_score(evaluator, &scores(5_000_000)));
+    scene.tally();
+    assert_eq!(seat(&scene, PoolKind::Evaluator, 2).missed, 0);
+    scene.settle_all();
+    for pool in [scene.trainers[2].seat.pool, scene.evaluators[2].seat.pool] {
+        assert_eq!(scene.pool_state(&pool).self_bond, BOND_TOKENS * TOKEN);
+    }
+}
+
+#[test]
+fn the_grace_is_half_as_long_again_as_two_thirds_took_and_ends_with_the_phase() {
+    for (taken, expected) in [(10, 50), (40, 60), (60, 90), (90, 100)] {
+        let mut scene = Scene::new();
+        scene.open_round();
+        let opened = scene.round_state().opened_slot;
+        scene.commit(0);
+        assert_eq!(scene.round_state().early_close_slot, 0);
+        scene.advance_to(opened + taken);
+        scene.commit(1);
+        assert_eq!(scene.round_state().early_close_slot, opened + expected);
+        // A third that comes before the closing counts, and moves nothing.
+        scene.commit(2);
+        assert_eq!(scene.round_state().early_close_slot, opened + expected);
+        scene.close_commits();
     }
 }

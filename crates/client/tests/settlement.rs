@@ -422,10 +422,22 @@ fn an_evaluator_that_hides_its_score_is_slashed_and_an_absent_one_pays_what_it_w
     let pool = |evaluator: usize| scene.pool_state(&scene.evaluators[evaluator].seat.pool);
     assert_eq!(pool(0).evaluations_accepted, 1);
     assert_eq!((pool(1).self_bond, pool(1).evaluations_rejected), (BOND_TOKENS * TOKEN - SLICE / 10, 1));
-    // A third of the role's part.
+    // Two thirds were in, so that the phase ended early: whoever it shut out pays nothing, and earns nothing.
+    assert_eq!((pool(2).self_bond, pool(2).commission_owed), (BOND_TOKENS * TOKEN, 0));
+
+    // With one of three it lasts to its deadline, and each of the others pays a third of the role's part.
+    let mut scene = aggregated();
+    scene.commit_score(0, &scores(5_000_000));
+    scene.world.advance(50);
+    scene.reveal_score(0, &scores(5_000_000));
+    scene.tally();
+    scene.settle_all();
     let least = scene.job_state().parameters.penalties.missed_score;
     let part = (scene.round_state().expected_reward / 10).div_ceil(3).max(least);
-    assert_eq!((pool(2).self_bond, pool(2).commission_owed), (BOND_TOKENS * TOKEN - part, 0));
+    for evaluator in 1..3 {
+        let pool = scene.pool_state(&scene.evaluators[evaluator].seat.pool);
+        assert_eq!((pool.self_bond, pool.commission_owed), (BOND_TOKENS * TOKEN - part, 0));
+    }
 }
 
 #[test]

@@ -12,6 +12,11 @@
 //! all that were awaited; of votes that are missing to a majority it is by stake, one of the stake that did not vote. What a round could
 //! expect is what the job's last one drew, and before the first one the most that it may draw.
 //!
+//! A phase of commitments is over when everybody is in, at its deadline, and without the last third earlier: once two thirds of the seats
+//! that were awaited are in, half as long again as they took, and no earlier than at half of the phase ([`early_end`]). One dead seat does not cost
+//! the whole deadline, and whoever needs no more than half of a phase is shut out by nobody. Whoever is shut out so was there: it is neither
+//! charged nor counted.
+//!
 //! Of a round that is undone before its closing nothing is counted, and of whoever was convicted, which costs more, neither.
 
 use sip_arith::int::{self, Rounding, mul_div};
@@ -34,7 +39,7 @@ impl AuditorSeat {
 impl Round {
     /// Notes who was there when the round is closed: the trainers that committed, and those of the `auditors` that did not reveal.
     pub(crate) fn note_closing(&self, job: &mut Job, auditors: u16, slot: u64) {
-        let trainers = self.eligible & !self.excluded_trainers(job);
+        let trainers = self.eligible & !self.shut_out_trainers & !self.excluded_trainers(job);
         for (place, pool) in here(trainers, &self.trainers) {
             job.note(PoolKind::Trainer, place, pool, self.committed & bit(place) != 0, slot);
         }
@@ -68,6 +73,9 @@ impl Round {
     /// Notes who scored.
     pub(crate) fn note_scores(&self, job: &mut Job, slot: u64) {
         for (place, seat) in here(self.awaited_evaluators, &self.evaluators) {
+            if self.is_shut_out(seat.status) {
+                continue;
+            }
             let is_present = !matches!(seat.status, evaluation::ABSENT | evaluation::COMMITTED);
             job.note(PoolKind::Evaluator, place, &seat.pool, is_present, slot);
         }
@@ -81,6 +89,18 @@ pub(crate) fn expected_reward(job: &Job) -> u64 {
         (_, 0) if job.last_reward == 0 => job.spec.round_reward,
         _ => job.last_reward,
     }
+}
+
+/// When a phase that began in `start` and ends at `deadline` may end early: 0 unless the commitment in `slot` is the one with which two
+/// thirds of those `awaited` are in.
+pub(crate) fn early_end([start, deadline]: [u64; 2], committed: u16, awaited: u16, slot: u64) -> u64 {
+    let needed = awaited.count_ones().wrapping_mul(2).div_ceil(3);
+    if committed.count_ones() != needed {
+        return 0;
+    }
+    let grace = slot.saturating_add(slot.saturating_sub(start) / 2);
+    let half = start.saturating_add(deadline.saturating_sub(start) / 2);
+    grace.max(half).min(deadline)
 }
 
 /// What an absence costs.
@@ -114,9 +134,14 @@ impl Round {
         self.came_to_nothing() && self.void_from == round::AGGREGATED
     }
 
+    /// Whether an evaluator of this status was shut out: it had committed nothing when the phase ended early.
+    fn is_shut_out(&self, status: u8) -> bool {
+        status == evaluation::ABSENT && self.is_score_early != 0
+    }
+
     /// What a trainer of the round that committed nothing is charged, base units.
-    pub(crate) fn missed_segment(&self, job: &Job) -> Result<u64> {
-        if self.ended_unclosed() {
+    pub(crate) fn missed_segment(&self, job: &Job, place: u8) -> Result<u64> {
+        if self.ended_unclosed() || self.shut_out_trainers & bit(place) != 0 {
             return Ok(0);
         }
         let absence = Absence {
@@ -124,7 +149,7 @@ impl Round {
             role_bps: job.parameters.trainers_bps,
             is_destroyed: self.came_to_nothing() && self.accepted == 0,
             part: 1,
-            whole: self.eligible.count_ones() as u64,
+            whole: (self.eligible & !self.shut_out_trainers).count_ones() as u64,
         };
         absence.cost(job, self.expected_reward)
     }
@@ -166,15 +191,20 @@ impl Round {
     /// What an evaluator of a round that was tallied is charged for having no score in it, base units.
     pub(crate) fn missed_score(&self, job: &Job, status: u8) -> Result<u64> {
         let is_scoreless = self.is_scoreless();
-        if !(status == evaluation::ABSENT || (is_scoreless && status == evaluation::COMMITTED)) {
+        if self.is_shut_out(status)
+            || !(status == evaluation::ABSENT || (is_scoreless && status == evaluation::COMMITTED))
+        {
             return Ok(0);
         }
+        // Who was shut out leaves the whole to the others.
+        let counted =
+            here(self.awaited_evaluators, &self.evaluators).filter(|(_, seat)| !self.is_shut_out(seat.status));
         let absence = Absence {
             offence: Offence::MissedScore,
             role_bps: job.parameters.evaluators_bps,
             is_destroyed: is_scoreless,
             part: 1,
-            whole: self.awaited_evaluators.count_ones() as u64,
+            whole: counted.count() as u64,
         };
         absence.cost(job, self.expected_reward)
     }

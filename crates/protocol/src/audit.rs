@@ -151,7 +151,8 @@ impl<'a> Closing<'a> {
                 seat.drawn += 1;
                 seat.attested += 1;
             } else {
-                self.is_attested = false;
+                // Whoever found it false has accused it instead.
+                self.is_attested &= segment.is_disputed();
                 seat.drawn += !segment.is_disputed() as u8;
             }
         }
@@ -303,6 +304,7 @@ fn make_base(round: &mut Round, job: &mut Job, root: &[u8; 32], slot: u64) -> Re
     round.next_base = *root;
     round.score_deadline_slot = deadline(slot, job.spec.evaluation_slots)?;
     round.reveal_deadline_slot = deadline(round.score_deadline_slot, job.spec.evaluation_slots)?;
+    round.aggregated_slot = slot;
     round.status = round::AGGREGATED;
     job.base_root = *root;
     job.chain.push(round.index)

@@ -14,6 +14,7 @@ use sip_proof::{Sha256, blake3, merkle};
 
 use crate::{
     Address, Error, Result,
+    attendance::{early_end, here},
     audit::Actor,
     job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS, bit},
     pool::{Pool, PoolKind},
@@ -113,6 +114,25 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor
     seat.committed_slot = actor.slot;
     pool.pledge(seat.slice)?;
     seat.status = COMMITTED;
+    if round.is_score_early == 0 {
+        end_early(round, job, actor.slot)?;
+    }
+    Ok(())
+}
+
+/// Brings the end of the commitments forward once two thirds are in, and with it that of the reveals.
+fn end_early(round: &mut Round, job: &Job, slot: u64) -> Result<()> {
+    let mut committed = 0;
+    for (place, seat) in here(round.awaited_evaluators, &round.evaluators) {
+        committed |= if seat.status == ABSENT { 0 } else { bit(place) };
+    }
+    let phase = [round.aggregated_slot, round.score_deadline_slot];
+    let end = early_end(phase, committed, round.awaited_evaluators, slot);
+    if end != 0 && end < round.score_deadline_slot {
+        round.is_score_early = 1;
+        round.score_deadline_slot = end;
+        round.reveal_deadline_slot = round::deadline(end, job.spec.evaluation_slots)?;
+    }
     Ok(())
 }
 

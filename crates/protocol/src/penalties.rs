@@ -266,7 +266,10 @@ impl Pool {
         let from_bond = int::bps(*claim.slice, bond_bps, Rounding::Up)?.min(self.self_bond);
         let is_repeated = self.convicted_slot != 0 && claim.made_slot <= self.convicted_slot;
         self.release(claim.slice);
-        self.convicted_slot = claim.slot;
+        // A conviction that took nothing of them covers no claim that came after the one that did.
+        if !is_repeated {
+            self.convicted_slot = claim.slot;
+        }
         self.slash(from_bond, if is_repeated { 0 } else { delegated_bps }, claim.slot)
     }
 
@@ -373,6 +376,24 @@ mod tests {
             assert_eq!(Penalties::DEFAULT.part_of_bond(offence, bond * TOKEN), Ok(lost * TOKEN), "{offence:?}");
         }
         assert_eq!(Penalties::DEFAULT.charge(Offence::MissedAttestation, 3), Ok(30 * TOKEN));
+    }
+
+    /// Attack: a pool that paid for its first conviction lies again elsewhere, and has an old claim convicted before that lie is, so that
+    /// the lie seems as old and its delegators, the operator's own wallets, pay nothing for it.
+    #[test]
+    fn attack_the_conviction_of_an_old_claim_excuses_no_lie_that_came_after_the_first() {
+        let mut pool = pool();
+        pool.self_bond = 3_000 * TOKEN;
+        let mut delegators_pay = |made_slot, slot| {
+            let mut slice = 1_000 * TOKEN;
+            let claim = Convicted { slice: &mut slice, made_slot, slot };
+            pool.convict(&Penalties::DEFAULT, Offence::ConvictedSegment, claim).unwrap().from_delegators != 0
+        };
+        assert!(delegators_pay(10, 100));
+        // Claims that were open then: nothing more, whenever they are convicted.
+        assert!(!delegators_pay(20, 200));
+        // Made after the first conviction, before the second: neither paid for it.
+        assert!(delegators_pay(150, 300));
     }
 
     #[test]

@@ -171,7 +171,7 @@ pub struct Pool {
     pub drip_end_slot: u64,
     /// Σ slices of the own bond behind claims that a verdict can still convict; see [`Pool::pledge`].
     pub frozen_bond: u64,
-    /// Slot of the last conviction of one of its claims; 0 before the first.
+    /// Slot of the last conviction that took something of its delegators; 0 before the first. Claims made by then take nothing more of them.
     pub convicted_slot: u64,
     /// Longest that a claim of a job which it joined can be convicted, slots: neither its bond nor its delegators leave sooner.
     pub exposure_slots: u64,

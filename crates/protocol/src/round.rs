@@ -241,9 +241,19 @@ pub struct Round {
     pub awaited_evaluators: u16,
     /// What it could expect to draw, base units: see [`crate::attendance`].
     pub expected_reward: u64,
+    /// From when on its commitments may be closed without everybody; 0 before two thirds are in.
+    pub early_close_slot: u64,
+    /// When it was aggregated; 0 before.
+    pub aggregated_slot: u64,
+    /// Trainers by place that had committed nothing when the commitments were closed early.
+    pub shut_out_trainers: u16,
+    /// Whether the commitments of scores end early: 1, else 0.
+    pub is_score_early: u8,
+    /// Always 0.
+    pub early_reserved: [u8; 5],
 }
 
-account!(Round, Round, 6776, liabilities: |round| round.uncollected());
+account!(Round, Round, 6800, liabilities: |round| round.uncollected());
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
@@ -377,13 +387,17 @@ impl Round {
         if self.status == status { Ok(()) } else { Err(Error::WrongRoundStatus) }
     }
 
-    /// Ends the commitments once every trainer has committed or the deadline is reached.
+    /// Ends the commitments once every trainer has committed, the deadline is reached, or two thirds have committed and the grace for the
+    /// others is over: see [`crate::attendance`].
     pub fn close_commits(&mut self, job: &Job, slot: u64) -> Result<()> {
         self.require_status(OPEN)?;
         // Who was convicted meanwhile commits nothing any more, and nobody waits for it.
         let missing = self.eligible & !self.committed;
         if slot < self.commit_deadline_slot && missing != 0 && missing & !self.excluded_trainers(job) != 0 {
-            return Err(Error::TooEarly);
+            if self.early_close_slot == 0 || slot < self.early_close_slot {
+                return Err(Error::TooEarly);
+            }
+            self.shut_out_trainers = missing;
         }
         self.audit_deadline_slot = deadline(slot, job.spec.audit_slots)?;
         self.challenge_deadline_slot = deadline(self.audit_deadline_slot, job.spec.window_slots())?;

@@ -10,6 +10,7 @@ use sip_proof::Sha256;
 
 use crate::{
     Address, Error, Header, Result, account,
+    attendance::early_end,
     config::Config,
     finality::accusation::Escrow,
     job::{Job, JobSpec, MAX_AUDITORS, bit},
@@ -172,6 +173,10 @@ impl Segment {
             return Err(Error::AlreadyCommitted);
         }
         round.committed |= bit(claim.place);
+        if round.early_close_slot == 0 {
+            let phase = [round.opened_slot, round.commit_deadline_slot];
+            round.early_close_slot = early_end(phase, round.committed, round.eligible, slot);
+        }
         round.open_account()?;
         self.slice = job.spec.slice;
         pool.pledge(self.slice)?;

@@ -211,7 +211,7 @@ impl Settlement<'_> {
             return Err(Error::AlreadySettled);
         }
         self.round.settled_absent |= here;
-        let cost = if self.pool.is_convicted() { 0 } else { self.round.missed_segment(self.job)? };
+        let cost = if self.pool.is_convicted() { 0 } else { self.round.missed_segment(self.job, place)? };
         self.charge(cost)
     }
 

@@ -475,7 +475,7 @@ impl Verifier {
         let auditors: Vec<&Person> =
             self.world.with_role(AUDITOR).into_iter().filter(attested).map(|a| &self.world.people[a]).collect();
         let count = job.spec.leaf_count();
-        let leaf = |place: u8| attestation::leaf::<HostSha256>(&round, &account, place, count);
+        let leaf = |place: u8| attestation::leaf::<HostSha256>(round, &account, place, count);
         let attested: Vec<u32> = auditors.iter().map(|auditor| leaf(auditor.place)).collect();
         let audit = worker.audit(&task, (&leaves, &account.claim.end_root), &attested, &mut |_| true)?;
         replayed.segments += 1;

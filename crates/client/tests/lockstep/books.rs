@@ -13,7 +13,6 @@ use sip_protocol::{
     fees::{Fees, Payment},
     finality::accusation::{Accusation, Commitment},
     finality::availability::{Asking, Demand},
-    finality::closing::Rest,
     finality::instruction::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData, RetireDataset},
     instruction::*,
     job::Job,
@@ -556,9 +555,7 @@ impl Books {
                 Ok(())
             }
             CloseDemand::TAG => {
-                let unbonding_slots = self.config(call, 2)?.parameters.unbonding_slots;
-                let rest = Rest { unbonding_slots, slot: call.slot };
-                self.read::<Demand>(&call.key(1))?.require_closable(&call.bytes(0), true, &rest)?;
+                self.read::<Demand>(&call.key(1))?.require_closable(&call.bytes(0))?;
                 self.states.remove(&call.key(1));
                 Ok(())
             }

@@ -45,7 +45,7 @@ pub(crate) fn a_segment_is_disputed() {
     let resolve = court.resolve_instruction();
     // A conviction burns nothing.
     send_unread(&mut court.scene.world, resolve, &challenger, &[], &[7]);
-    let close = program.close_dispute(&court.scene.job, &challenger.pubkey(), &dispute);
+    let close = program.close_dispute(&challenger.pubkey(), &dispute);
     send_guarded(&mut court.scene.world, close, &challenger, &[]);
 }
 
@@ -176,6 +176,24 @@ pub(crate) fn demands_are_answered() {
         scene.world.send(&[part], &[&provider]);
     }
     send_guarded(&mut scene.world, last, &provider, &[]);
+}
+
+pub(crate) fn an_old_demand_is_closed() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let authority = scene.world.authority.insecure_clone();
+    scene.to_committed();
+    let (round, pool, job) = (scene.round(), scene.trainers[0].seat.pool, scene.job);
+    let reader = scene.world.wallet("forgetful reader");
+    let demand = StateDemand { demander: &reader.pubkey(), job: &job, round: &round, pool: &pool, entry: 3, chunk: 0 };
+    scene.world.send(&[program.demand_state(&demand)], &[&reader]);
+    let clock = scene.job_state().parameters.clock_slots;
+    scene.world.advance(clock + 1);
+    scene.crank(program.fail_state(&demand));
+    let slots = scene.world.config().parameters.unbonding_slots;
+    scene.world.advance(slots);
+    let address = program.demand(&program.segment(&round, &pool), &reader.pubkey(), 3, 0);
+    send_guarded(&mut scene.world, program.close_old_demand(&reader.pubkey(), &address), &authority, &[]);
 }
 
 pub(crate) fn what_is_over_is_closed() {

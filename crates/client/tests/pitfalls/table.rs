@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use crate::{court_stories, guards, money_stories, yes::yes_program};
 
 /// Every part of the protocol's life that brings instructions into the table.
-const STORIES: [fn(); 17] = [
+const STORIES: [fn(); 18] = [
     guards::settings_are_guarded,
     guards::the_configuration_is_guarded,
     guards::stake_is_guarded,
@@ -31,6 +31,7 @@ const STORIES: [fn(); 17] = [
     court_stories::a_scoring_run_is_disputed,
     court_stories::a_genesis_state_is_disputed,
     court_stories::demands_are_answered,
+    court_stories::an_old_demand_is_closed,
     court_stories::what_is_over_is_closed,
     money_stories::a_model_is_paid_for,
     money_stories::attention_is_locked_and_steered,

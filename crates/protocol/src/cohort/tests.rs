@@ -205,8 +205,8 @@ struct Work {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1_500, ..ProptestConfig::default() })]
 
-    /// Against books that remember everything: nothing is created or lost; who was there when the work was done gets its part of
-    /// the shares of then and of those who left a cohort before or were on their way in; who deposited later gets nothing.
+    /// In any order of steps nothing is created or lost, what all can claim is owed, and two owners whose shares of the work's slot are all
+    /// there or have left since get the same for each share, up to rounding and a millionth.
     #[test]
     fn work_is_paid_to_who_was_there(
         steps in prop::collection::vec((step(), 0u64..9_000), 1..80), compounding in any::<bool>(), own in 0u64..1 << 40,

@@ -244,13 +244,18 @@ impl Dispute {
         Ok(())
     }
 
-    /// Checks that the account may be closed and its rent go back to `challenger`, who opened the dispute: nothing is left to decide or to
-    /// pay, and the challenger signed, or an unbonding time has passed since the longest game from its opening was over.
-    pub fn require_closable(&self, challenger: &Address, is_signed: bool, rest: &Rest) -> Result<()> {
+    /// Checks that the account may be closed and its rent go back to `challenger`, who opened the dispute and signs: nothing is left to
+    /// decide or to pay.
+    pub fn require_closable(&self, challenger: &Address) -> Result<()> {
         require(self.challenger == *challenger, Error::NotParty)?;
-        require(self.resolved == 1, Error::DisputeNotOver)?;
+        require(self.resolved == 1, Error::DisputeNotOver)
+    }
+
+    /// Checks likewise that anyone may close it: an unbonding time has passed since the longest game from its opening was over.
+    pub fn require_old(&self, challenger: &Address, rest: &Rest) -> Result<()> {
+        self.require_closable(challenger)?;
         let ended_slot = self.opened_slot.saturating_add(clock::longest_dispute_slots(self.full_clock_slots));
-        require(is_signed || rest.require_since(ended_slot).is_ok(), Error::MissingSigner)
+        rest.require_since(ended_slot).map_err(|_| Error::MissingSigner)
     }
 
     /// Ends a decided dispute: slashes or acquits the trainer and says where the money goes. The pool's operator cannot

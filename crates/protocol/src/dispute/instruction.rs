@@ -76,9 +76,9 @@ instructions! {
 
     /// Closes a resolved dispute and returns its rent.
     ///
-    /// Accounts: [signer, writable] challenger · [writable] dispute · job.
+    /// Accounts: [signer, writable] challenger · [writable] dispute · without the signature its job.
     ///
-    /// - the signer is its challenger; the dispute is the job's and resolved
+    /// - the signer is its challenger; the dispute is resolved
     /// - anyone may, without the signature, an unbonding time after the longest game from its opening would have ended
     CloseDispute = 69 {}
 

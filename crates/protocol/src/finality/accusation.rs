@@ -340,7 +340,7 @@ impl Accusation {
         Ok(core::mem::take(&mut self.bond))
     }
 
-    /// Ends one that was not opened in time. Returns what is left of the bond.
+    /// Ends one that was not opened in time, by the table that its job was created with. Returns what is left of the bond.
     #[inline(always)]
     pub fn expire(&mut self, config: &mut Config, job: &mut Job, slot: u64) -> Result<u64> {
         if slot.saturating_sub(self.committed_slot) <= REVEAL_SLOTS {
@@ -348,7 +348,7 @@ impl Accusation {
         }
         job.close_accusation()?;
         let bond = core::mem::take(&mut self.bond);
-        let forfeited = config.parameters.penalties.part_of_bond(Offence::ExpiredAccusation, bond)?;
+        let forfeited = job.parameters.penalties.part_of_bond(Offence::ExpiredAccusation, bond)?;
         config.insure(forfeited)?;
         Ok(int::sub(bond, forfeited)?)
     }
@@ -416,7 +416,9 @@ mod tests {
         let accusation = accusation();
         let mut expired = accusation;
         let mut job = Job::zeroed();
-        job.open_accusations = 1;
+        (job.open_accusations, job.parameters) = (1, Parameters::DEFAULT);
+        // What governance has made of the table since is not what the job was created with.
+        config.parameters.penalties.expired_accusation_bps = 5_000;
         assert_eq!(expired.expire(&mut config, &mut job, 100 + REVEAL_SLOTS), Err(Error::AccusationRunning));
         assert_eq!(expired.expire(&mut config, &mut job, 101 + REVEAL_SLOTS), Ok(75 * TOKEN));
         assert_eq!(job.open_accusations, 0);

@@ -324,12 +324,16 @@ impl Demand {
         Ok(returned)
     }
 
-    /// Checks that the account may be closed and its rent go back to `demander`, who made the demand: it is over, and the demander signed, or
-    /// an unbonding time has passed since the end of its clock.
-    pub fn require_closable(&self, demander: &Address, is_signed: bool, rest: &Rest) -> Result<()> {
+    /// Checks that the account may be closed and its rent go back to `demander`, who made the demand and signs: it is over.
+    pub fn require_closable(&self, demander: &Address) -> Result<()> {
         require(self.demander == *demander, Error::NotParty)?;
-        require(self.status != OPEN, Error::DemandRunning)?;
-        require(is_signed || rest.require_since(self.deadline_slot).is_ok(), Error::MissingSigner)
+        require(self.status != OPEN, Error::DemandRunning)
+    }
+
+    /// Checks likewise that anyone may close it: an unbonding time has passed since the end of its clock.
+    pub fn require_old(&self, demander: &Address, rest: &Rest) -> Result<()> {
+        self.require_closable(demander)?;
+        rest.require_since(self.deadline_slot).map_err(|_| Error::MissingSigner)
     }
 
     /// The chunk, once answered.

@@ -160,7 +160,7 @@ instructions! {
 
     /// Closes a demand that is over and returns its rent.
     ///
-    /// Accounts: [signer, writable] who demanded · [writable] demand · config.
+    /// Accounts: [signer, writable] who demanded · [writable] demand · without the signature the config.
     ///
     /// - anyone may, without the signature, an unbonding time after the end of the demand's clock
     CloseDemand = 94 {}

@@ -95,25 +95,17 @@ impl<L: Ledger> Watch<'_, L> {
         if data.first() == Some(&(AccountKind::Dispute as u8)) {
             let dispute = Dispute::decode(data).ok().filter(|dispute| dispute.job == self.job.to_bytes())?;
             let rest = Rest::of(&here.job, here.slot);
-            dispute.require_closable(&dispute.challenger, false, &rest).ok()?;
+            dispute.require_old(&dispute.challenger, &rest).ok()?;
             let challenger = Address::new_from_array(dispute.challenger);
-            return Some(unsigned(self.program.close_dispute(&self.job, &challenger, address)));
+            return Some(self.program.close_old_dispute(&self.job, &challenger, address));
         }
         if data.first() == Some(&(AccountKind::Demand as u8)) {
             let demand = Demand::decode(data).ok()?;
             let rest = Rest { unbonding_slots: here.config.parameters.unbonding_slots, slot: here.slot };
-            demand.require_closable(&demand.demander, false, &rest).ok()?;
+            demand.require_old(&demand.demander, &rest).ok()?;
             let demander = Address::new_from_array(demand.demander);
-            return Some(unsigned(self.program.close_demand(&demander, address)));
+            return Some(self.program.close_old_demand(&demander, address));
         }
         None
     }
-}
-
-/// An instruction without its first account's signature, which is not asked for once an account is old.
-fn unsigned(mut instruction: Instruction) -> Instruction {
-    if let Some(first) = instruction.accounts.first_mut() {
-        first.is_signer = false;
-    }
-    instruction
 }

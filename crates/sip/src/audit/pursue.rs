@@ -133,7 +133,7 @@ impl<L: Ledger> Watch<'_, L> {
     fn conclusion(&self, here: &Here, claim: Claim, address: &Address, dispute: &Dispute) -> Result<Vec<Instruction>> {
         let (wallet, challenger) = (self.wallet(), Address::new_from_array(dispute.challenger));
         let resolve = self.case(here, &[], claim).resolve(&challenger, address)?;
-        let close = (challenger == wallet).then(|| self.program.close_dispute(&self.job, &wallet, address));
+        let close = (challenger == wallet).then(|| self.program.close_dispute(&wallet, address));
         Ok(std::iter::once(resolve).chain(close).collect())
     }
 

@@ -146,7 +146,7 @@ impl Run {
             }
             Claim::Genesis => program.resolve_genesis_dispute(&wallet, job),
         };
-        Ok(vec![resolve, program.close_dispute(job, &wallet, address)])
+        Ok(vec![resolve, program.close_dispute(&wallet, address)])
     }
 
     /// Accuses a segment and plays both sides to the verdict: the trainer's from what it committed, the challenger's from its own

@@ -2,7 +2,7 @@
 //! run's report state.
 
 use serde::{Deserialize, Serialize};
-use sip_protocol::config::{Parameters, TOKEN};
+use sip_protocol::config::{CAP, Parameters, TOKEN};
 use sip_protocol::job::JobSpec;
 
 use super::formulas::Setting;
@@ -10,6 +10,9 @@ use super::trials::survivors;
 
 /// Seeds that tell one lie each.
 pub(crate) const LIES: u32 = 1_000;
+
+/// All SIP that there can be: no bribe is more.
+const ALL_SIP: f64 = (CAP / TOKEN) as f64;
 
 /// The first of these seeds on a job's page and in a run's report, so that both say the same.
 pub(crate) const ODDS_SEED: u64 = 1;
@@ -27,7 +30,7 @@ pub(crate) struct Odds {
     pub(crate) at_most: f64,
     /// Chance that a lie of a rational liar is in the model, who lies only where that pays on average.
     pub(crate) rational: f64,
-    /// What a rational liar must get from elsewhere for a lie to pay, SIP; none where no sum does.
+    /// What a rational liar must get from elsewhere for a lie to pay, SIP; none where all that there is would not do.
     pub(crate) bribe: Option<f64>,
 }
 
@@ -64,7 +67,7 @@ impl Setting {
                 survived: lies.survived,
                 at_most: lies.at_most,
                 rational: setting.survival_of_a_rational_liar(),
-                bribe: bribe.is_finite().then_some(bribe),
+                bribe: (bribe <= ALL_SIP).then_some(bribe),
             }
         };
         (0..=self.auditors.min(1)).map(of).collect()

@@ -21,12 +21,13 @@ fn closed_rounds_are_verified_from_the_archive_and_no_other_copy_of_a_final_one_
 
     let key = auditor(&run.world.people);
     let mut said = Vec::new();
-    follow(&store, &arguments(folder.path()), &key, &mut |event| said.push(event.to_string()), &mut || true).unwrap();
+    let operator = Arguments { operator: true, ..arguments(folder.path()) };
+    follow(&store, &operator, &key, &mut |event| said.push(event.to_string()), &mut || true).unwrap();
     assert!(!said.iter().any(|line| line.contains("refused")), "{said:?}");
     let ledger = restore(&store.ledger(2)).unwrap();
     let program = Program::default();
     let [first, last] = [0, 1].map(|index| program.round(&job_address(&run.world), index));
-    assert!(ledger.account(&first).is_none() && ledger.account(&last).is_some());
+    assert!(ledger.account(&first).is_none() && ledger.account(&last).is_some(), "{said:?}");
     let left = ledger.program_accounts(&program.id);
     assert_eq!(left.iter().filter(|(_, account)| Round::decode(&account.data).is_ok()).count(), 1);
     let is_of_first = |account: &Account| {

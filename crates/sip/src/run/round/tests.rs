@@ -101,7 +101,7 @@ fn fight(
         }
     };
     run.world.send(accuser, program.resolve_run_dispute(&wallet, &job, &round, &pool)).unwrap();
-    run.world.send(accuser, program.close_dispute(&job, &wallet, &address)).unwrap();
+    run.world.send(accuser, program.close_dispute(&wallet, &address)).unwrap();
     assert!(run.world.is_conserved().unwrap());
     outcome
 }

@@ -14,13 +14,16 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let CloseDispute {} = guard::args(data)?;
-    let [payer, dispute_view, job, ..] = accounts else { return Err(Error::MissingAccount) };
-    let job = guard::load::<Job>(program, job)?;
+    let [payer, dispute_view, rest @ ..] = accounts else { return Err(Error::MissingAccount) };
     {
         let dispute = guard::load::<Dispute>(program, dispute_view)?;
-        guard::related(dispute.job == job.address)?;
-        let rest = Rest::of(&job, guard::slot()?);
-        dispute.require_closable(guard::key(payer), payer.is_signer(), &rest)?;
+        if payer.is_signer() {
+            dispute.require_closable(guard::key(payer))?;
+        } else {
+            let job = guard::load::<Job>(program, rest.first().ok_or(Error::MissingSigner)?)?;
+            guard::related(dispute.job == job.address)?;
+            dispute.require_old(guard::key(payer), &Rest::of(&job, guard::slot()?))?;
+        }
     }
     guard::close(dispute_view, payer)
 }

@@ -13,9 +13,16 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let CloseDemand {} = guard::args(data)?;
-    let [payer, demand, config, ..] = accounts else { return Err(Error::MissingAccount) };
-    let unbonding_slots = guard::load::<Config>(program, config)?.parameters.unbonding_slots;
-    let rest = Rest { unbonding_slots, slot: guard::slot()? };
-    guard::load::<Demand>(program, demand)?.require_closable(guard::key(payer), payer.is_signer(), &rest)?;
-    guard::close(demand, payer)
+    let [payer, demand_view, rest @ ..] = accounts else { return Err(Error::MissingAccount) };
+    {
+        let demand = guard::load::<Demand>(program, demand_view)?;
+        if payer.is_signer() {
+            demand.require_closable(guard::key(payer))?;
+        } else {
+            let config = guard::load::<Config>(program, rest.first().ok_or(Error::MissingSigner)?)?;
+            let unbonding_slots = config.parameters.unbonding_slots;
+            demand.require_old(guard::key(payer), &Rest { unbonding_slots, slot: guard::slot()? })?;
+        }
+    }
+    guard::close(demand_view, payer)
 }
