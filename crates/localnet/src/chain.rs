@@ -120,7 +120,7 @@ impl Chain {
                                 .ok_or_else(|| LocalnetError::Diverged { path: path.clone(), number })?;
                         }
                         let meta: Value =
-                            serde_json::from_slice(meta).map_err(|_| damaged("the result cannot be read"))?;
+                            sip_json::fields_from_slice(meta).map_err(|_| damaged("the result cannot be read"))?;
                         let error = Some(&meta["err"]).filter(|error| !error.is_null());
                         let entry = Entry {
                             signature: transaction.signatures[0],
@@ -378,7 +378,7 @@ impl Chain {
         match Record::decode(&payload) {
             Some(Record::Transaction { wire, meta, .. }) => {
                 let transaction = wincode::deserialize(wire).map_err(|_| invalid())?;
-                Ok((transaction, wire.to_vec(), serde_json::from_slice(meta)?))
+                Ok((transaction, wire.to_vec(), sip_json::fields_from_slice(meta)?))
             }
             _ => Err(invalid()),
         }

@@ -65,7 +65,7 @@ impl Genesis {
         }
         let text = read(&path)?;
         let damaged = |reason| LocalnetError::Damaged { path: path.clone(), offset: 0, reason };
-        let file: GenesisFile = serde_json::from_slice(&text).map_err(|_| damaged("it is no genesis file"))?;
+        let file: GenesisFile = sip_json::from_slice(&text).map_err(|_| damaged("it is no genesis file"))?;
         if file.format != FORMAT {
             return Err(damaged("it has the format of another version"));
         }
@@ -122,7 +122,7 @@ pub(crate) fn reset(folder: &Path) -> Result<(), LocalnetError> {
 /// [`LocalnetError::File`] where it cannot be read, [`LocalnetError::Key`] where it is something else.
 pub fn read_key(path: &Path) -> Result<Keypair, LocalnetError> {
     let wrong = || LocalnetError::Key { path: path.into() };
-    let bytes: Vec<u8> = serde_json::from_slice(&read(path)?).map_err(|_| wrong())?;
+    let bytes: Vec<u8> = sip_json::fields_from_slice(&read(path)?).map_err(|_| wrong())?;
     Keypair::try_from(&bytes[..]).map_err(|_| wrong())
 }
 

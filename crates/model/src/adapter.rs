@@ -17,7 +17,7 @@ use crate::export::{ExportError, LlamaConfig, WeightsFile, canonical, read_file}
 use crate::lora::{ADAPTER_CONFIG_FILE, ADAPTER_FILE};
 
 /// The configuration is read up to this size.
-const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
+const CONFIG_LIMIT_BYTES: u64 = 1 << 20;
 
 /// Why an adapter cannot be used.
 #[derive(Debug, Error)]
@@ -64,7 +64,7 @@ struct Settings {
 impl Settings {
     fn read(folder: &Path) -> Result<Settings, AdapterError> {
         let path = folder.join(ADAPTER_CONFIG_FILE);
-        let keys = serde_json::from_slice(&read_file(&path, CONFIG_LIMIT_BYTES)?)
+        let keys = sip_json::from_slice(&read_file(&path, CONFIG_LIMIT_BYTES)?)
             .map_err(|error| ExportError::Format { path: path.clone(), reason: error.to_string() })?;
         Ok(Settings { path, keys })
     }

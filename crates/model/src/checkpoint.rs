@@ -155,8 +155,8 @@ impl Checkpoint {
         let mut header = length.to_vec();
         header.resize(8 + header_bytes as usize, 0);
         file.read_exact(&mut header[8..]).map_err(|_| damaged("is cut short"))?;
-        let found: Header = serde_json::from_slice(&header[8..])
-            .map_err(|error| damaged(&format!("is no safetensors file: {error}")))?;
+        let found: Header =
+            sip_json::from_slice(&header[8..]).map_err(|error| damaged(&format!("is no safetensors file: {error}")))?;
         let known = &found.metadata;
         let text = |key: &str| known.get(key).map(String::as_str).unwrap_or_default();
         if text("format_of_checkpoint") != FORMAT {

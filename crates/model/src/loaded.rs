@@ -15,7 +15,7 @@ use crate::export::{
     TensorRef, commit_model, read_weights, stage_model,
 };
 use crate::lora::ADAPTER_CONFIG_FILE;
-use crate::side::{ADDED_TOKENS_FILE, ROLES, SideFiles};
+use crate::side::{ADDED_TOKENS_FILE, ADDED_TOKENS_KEY, ROLES, SideFiles};
 use crate::tokenizer::{
     SPECIAL_TOKENS_FILE, SpecialTokens, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, Tokenizer, TokenizerError, added,
 };
@@ -208,7 +208,7 @@ pub struct Text {
 
 /// The tokenizer's word comes before that of the model's configuration.
 fn read_text(folder: &Path, side: SideFiles, rows: usize, ids: TokenIds) -> Result<Text, LoadError> {
-    let settings = side.json(folder, TOKENIZER_CONFIG_FILE)?;
+    let (settings, decoder) = side.json_but(folder, TOKENIZER_CONFIG_FILE, ADDED_TOKENS_KEY)?;
     let map = side.json(folder, SPECIAL_TOKENS_FILE)?;
     let added = side.json(folder, ADDED_TOKENS_FILE)?;
     let path = folder.join(TOKENIZER_FILE);
@@ -226,7 +226,7 @@ fn read_text(folder: &Path, side: SideFiles, rows: usize, ids: TokenIds) -> Resu
         return Err(ExportError::SomethingElse { path, what }.into());
     };
     let in_file = |error| TokenizerError::File { path: path.clone(), source: Box::new(error) };
-    let beside = added::beside(&settings, &map, &added).map_err(in_file)?;
+    let beside = added::beside(&settings, decoder, &map, &added).map_err(in_file)?;
     let tokenizer = Tokenizer::from_json_with(json, &beside).map_err(in_file)?;
 
     let role = |name: &str| -> Option<String> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sip_data::files::Staged;
+use sip_json::{Budget, MemberError, Weight, members};
 
 use crate::chat::{ChatTemplates, DEFAULT_TEMPLATE};
 use crate::export::{CHAT_TEMPLATE_FILE, CONFIG_FILE, ExportError, GENERATION_CONFIG_FILE, read_file};
@@ -20,6 +21,10 @@ pub(crate) const MORE_TEMPLATES_FOLDER: &str = "additional_chat_templates";
 const FILE_LIMIT_BYTES: u64 = 16 << 20;
 /// A `tokenizer.json` is read up to this size.
 const TOKENIZER_LIMIT_BYTES: u64 = 256 << 20;
+/// The key of `tokenizer_config.json` that holds the tokens which were added to a vocabulary; in some models most of the file.
+pub(crate) const ADDED_TOKENS_KEY: &str = "added_tokens_decoder";
+/// Memory of a key of an object.
+const KEY_BYTES: usize = 160;
 /// Further templates at most.
 const MORE_TEMPLATES_MAX: usize = 64;
 
@@ -87,7 +92,7 @@ impl SideFiles {
         }
         let path = folder.join(CONFIG_FILE);
         if path.is_file() {
-            let config = serde_json::from_slice(&read_file(&path, FILE_LIMIT_BYTES)?);
+            let config = sip_json::from_slice(&read_file(&path, FILE_LIMIT_BYTES)?);
             side.config = Some(config.map_err(|error| ExportError::Format { path, reason: error.to_string() })?);
         }
         Ok(side)
@@ -124,8 +129,35 @@ impl SideFiles {
     pub(crate) fn json(&self, folder: &Path, name: &str) -> Result<Value, ExportError> {
         let Some(bytes) = self.get(name) else { return Ok(Value::Null) };
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        serde_json::from_slice(bytes)
+        sip_json::from_slice(bytes)
             .map_err(|error| ExportError::Format { path: folder.join(name), reason: error.to_string() })
+    }
+
+    /// The keys of a file but one, and the text of that one: of a large file the part that is read piece by piece.
+    ///
+    /// # Errors
+    /// A file that is no object in JSON; `folder` is for the error.
+    pub(crate) fn json_but(
+        &self,
+        folder: &Path,
+        name: &str,
+        apart: &str,
+    ) -> Result<(Value, Option<&[u8]>), ExportError> {
+        let Some(bytes) = self.get(name) else { return Ok((Value::Null, None)) };
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let (mut keys, mut found) = (Map::new(), None);
+        let mut budget = Budget::new(bytes.len(), sip_json::FLOOR_BYTES);
+        let read = members::<MemberError>(bytes, |key, value| {
+            if key == apart {
+                found = Some(value);
+                return Ok(false);
+            }
+            budget.take(KEY_BYTES + key.len() + Weight::of(value).values_bytes())?;
+            keys.insert(key.into_owned(), sip_json::from_slice(value)?);
+            Ok(true)
+        });
+        read.map_err(|error| ExportError::Format { path: folder.join(name), reason: error.to_string() })?;
+        Ok((Value::Object(keys), found))
     }
 
     /// The chat templates of all files: those of files of their own come before those within another file.
@@ -135,7 +167,7 @@ impl SideFiles {
     pub(crate) fn templates(&self, folder: &Path) -> Result<BTreeMap<String, String>, ExportError> {
         let mut named = BTreeMap::new();
         for name in [TOKENIZER_CONFIG_FILE, "chat_template.json"] {
-            let value = self.json(folder, name)?;
+            let (value, _) = self.json_but(folder, name, ADDED_TOKENS_KEY)?;
             let found = ChatTemplates::named_in(value.get("chat_template").unwrap_or(&Value::Null));
             named.extend(found.map_err(|reason| ExportError::Format { path: folder.join(name), reason })?);
         }

@@ -2,10 +2,12 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write as _;
-use std::sync::Mutex;
+use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sip_model::tokenizer::Tokenizer;
+use sip_model::{LlamaConfig, LoadedModel};
 
 /// The system's memory, with what is in use and was at most.
 struct Counted;
@@ -43,12 +45,15 @@ unsafe impl GlobalAlloc for Counted {
 #[global_allocator]
 static ALLOCATOR: Counted = Counted;
 
-/// Measurements are made one after the other.
+/// Tests run one after the other, so that nobody else's memory is measured.
 static ONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What a function takes at most beyond what was in use before it.
 fn peak_bytes<T>(function: impl FnOnce() -> T) -> (T, usize) {
-    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let before = IN_USE.load(Relaxed);
     PEAK.store(before, Relaxed);
     let result = function();
@@ -212,6 +217,7 @@ fn tokenizer_files() -> Vec<(&'static str, Vec<u8>, bool)> {
 
 #[test]
 fn a_tokenizer_takes_at_most_four_bytes_of_memory_a_byte_of_its_file() {
+    let _alone = alone();
     for (name, text, is_fine) in tokenizer_files() {
         let (result, peak) = peak_bytes(|| Tokenizer::from_json(&text));
         // The text itself is the first byte.
@@ -224,5 +230,108 @@ fn a_tokenizer_takes_at_most_four_bytes_of_memory_a_byte_of_its_file() {
         );
         assert!(peak <= allowed, "{name}: {peak} bytes, allowed {allowed}: {said}");
         assert!(result.is_ok() || !is_fine, "{name}: {said}");
+    }
+}
+
+/// Values that are small on the disk and large in memory.
+fn hostile_values() -> Vec<String> {
+    vec![
+        list("[]", LARGE),
+        list("{}", LARGE),
+        list("{\"a\":{}}", LARGE),
+        list("0", LARGE),
+        list("\"\"", LARGE),
+        "[".repeat(LARGE / 2) + &"]".repeat(LARGE / 2),
+        "9".repeat(LARGE),
+        format!("\"{}\"", "\\n".repeat(LARGE / 2)),
+        object(|_| "0".to_owned(), LARGE / 10),
+        object(|_| "\"\"".to_owned(), LARGE / 10),
+        object(|_| "{\"content\":\"a\"}".to_owned(), LARGE / 20),
+    ]
+}
+
+#[test]
+fn no_file_beside_the_weights_takes_more() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    Tokenizer::train(&[], 257).unwrap().save(folder.path(), 16).unwrap();
+    let config = r#"{"model_type":"llama","vocab_size":257,"hidden_size":8,"intermediate_size":12,"num_hidden_layers":1,"num_attention_heads":2,"max_position_embeddings":16,"rms_norm_eps":1e-5}"#;
+    fs::write(folder.path().join("config.json"), config).unwrap();
+    let keys = [
+        ("tokenizer_config.json", "added_tokens_decoder"),
+        ("tokenizer_config.json", "chat_template"),
+        ("tokenizer_config.json", "extra_special_tokens"),
+        ("special_tokens_map.json", "additional_special_tokens"),
+        ("added_tokens.json", "a"),
+        ("chat_template.json", "chat_template"),
+        ("config.json", "rope_scaling"),
+        ("generation_config.json", "eos_token_id"),
+        ("model.safetensors.index.json", "weight_map"),
+    ];
+    for (name, key) in keys {
+        for value in hostile_values() {
+            for text in [format!("{{\"{key}\":{value}}}"), value] {
+                let path = folder.path().join(name);
+                let before = fs::read(&path).ok();
+                fs::write(&path, &text).unwrap();
+                let (result, peak) = peak_bytes(|| match name {
+                    "model.safetensors.index.json" | "config.json" => LoadedModel::open(folder.path()).map(|_| ()),
+                    "generation_config.json" => LoadedModel::open(folder.path()).map(|_| ()),
+                    _ => LoadedModel::open_tokenizer(folder.path()).map(|_| ()),
+                });
+                let allowed = FACTOR * text.len() + FLOOR_BYTES;
+                let said = result.map_or_else(|error| error.to_string(), |()| "read".to_owned());
+                let start: String = text.chars().take(30).collect();
+                assert!(peak <= allowed, "{name} {start}: {peak} bytes, allowed {allowed}: {said}");
+                match before {
+                    Some(bytes) => fs::write(&path, bytes).unwrap(),
+                    None => fs::remove_file(&path).unwrap(),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn many_added_tokens_beside_a_tokenizer_are_read() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    Tokenizer::train(&[], 257).unwrap().save(folder.path(), 16).unwrap();
+    let token = |at: usize| {
+        format!(
+            "\n      \"{}\": {{\n        \"content\": \"<unused{at}>\",\n        \"lstrip\": false,\n        \"normalized\": false,\n        \"rstrip\": false,\n        \"single_word\": false,\n        \"special\": true\n      }}",
+            at + 257
+        )
+    };
+    let tokens: Vec<String> = (0..6400).map(token).collect();
+    let text = format!("{{ \"bos_token\": \"<|document|>\", \"added_tokens_decoder\": {{{}\n  }} }}", tokens.join(","));
+    fs::write(folder.path().join("tokenizer_config.json"), &text).unwrap();
+    let (read, peak) = peak_bytes(|| LoadedModel::open_tokenizer(folder.path()).unwrap());
+    assert!(peak <= FACTOR * text.len() + FLOOR_BYTES, "{peak} of {}", text.len());
+    assert_eq!(read.tokenizer.vocab_size(), 257 + 6400);
+    assert_eq!(read.tokenizer.encode("<unused6399>").unwrap(), [257 + 6399]);
+}
+
+#[test]
+fn no_table_of_weights_takes_more() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let entry = |_: usize| "{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}".to_owned();
+    let ones = format!("{{\"dtype\":\"F32\",\"shape\":{},\"data_offsets\":[0,0]}}", list("1", LARGE));
+    let mut tables = hostile_values();
+    tables.push(object(entry, 60_000));
+    tables.push(format!("{{\"a\":{ones}}}"));
+    for table in tables {
+        let path = folder.path().join("adapter_model.safetensors");
+        let file = [&(table.len() as u64).to_le_bytes()[..], table.as_bytes()].concat();
+        fs::write(&path, &file).unwrap();
+        fs::write(folder.path().join("adapter_config.json"), "{\"peft_type\":\"LORA\",\"r\":1,\"lora_alpha\":1}")
+            .unwrap();
+        let config = LlamaConfig::preset("small").unwrap();
+        let mut weights = Vec::new();
+        let (result, peak) = peak_bytes(|| sip_model::adapter::merge(folder.path(), &config, &mut weights));
+        let said = result.map_or_else(|error| error.to_string(), |()| "read".to_owned());
+        let start: String = table.chars().take(30).collect();
+        assert!(peak <= FACTOR * file.len() + FLOOR_BYTES, "{start}: {peak} bytes of {}: {said}", file.len());
     }
 }

@@ -204,7 +204,8 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
 /// Reads a value from JSON.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not what this version writes", path.display()))
+    sip_json::fields_from_slice(text.as_bytes())
+        .with_context(|| format!("{} is not what this version writes", path.display()))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::chain::Chain;
 use crate::engine::Shared;
 use error::RpcError;
 use params::Params;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 /// Requests in one batch.
@@ -30,34 +31,49 @@ type Method<'a> = dyn Fn(&str, Params<'_>) -> Result<Value, RpcError> + 'a;
 
 /// The same for any set of methods.
 fn respond(body: &[u8], call: &Method<'_>) -> Option<String> {
-    // The parser stops at a depth of 128.
-    let Ok(request) = serde_json::from_slice::<Value>(body) else {
-        return Some(envelope(Value::Null, Err(RpcError::parse())).to_string());
-    };
-    match request {
-        Value::Array(batch) if (1..=MAX_BATCH).contains(&batch.len()) => {
-            // Each answer becomes text before the next is asked for, so that no two are in memory as values.
-            let mut answers = String::new();
-            let too_large = |_: &str, _: Params<'_>| {
-                let message =
-                    format!("the answers before this one have {MAX_ANSWER_BYTES} bytes: send smaller batches");
-                Err(RpcError::invalid_request(message))
-            };
-            for request in &batch {
-                let call: &Method<'_> = if answers.len() < MAX_ANSWER_BYTES { call } else { &too_large };
-                if let Some(answer) = one(request, call) {
-                    answers.push(if answers.is_empty() { '[' } else { ',' });
-                    answers.push_str(&answer.to_string());
-                }
-            }
-            (!answers.is_empty()).then(|| answers + "]")
-        }
-        Value::Array(_) => {
-            let message = format!("a batch has 1 to {MAX_BATCH} requests");
-            Some(envelope(Value::Null, Err(RpcError::invalid_request(message))).to_string())
-        }
-        request => one(&request, call).map(|answer| answer.to_string()),
+    let refused = |error: RpcError| Some(envelope(Value::Null, Err(error)).to_string());
+    if !body.trim_ascii_start().starts_with(b"[") {
+        return match sip_json::from_slice::<Value>(body) {
+            Ok(request) => one(&request, call).map(|answer| answer.to_string()),
+            Err(_) => refused(RpcError::parse()),
+        };
     }
+    let Some(batch) = requests(body) else { return refused(RpcError::parse()) };
+    if !(1..=MAX_BATCH).contains(&batch.len()) {
+        return refused(RpcError::invalid_request(format!("a batch has 1 to {MAX_BATCH} requests")));
+    }
+    // A request is a value only while it is answered, and its answer becomes text before the next is asked for, so that no two are in
+    // memory as values.
+    let mut answers = String::new();
+    let too_large = |_: &str, _: Params<'_>| {
+        let message = format!("the answers before this one have {MAX_ANSWER_BYTES} bytes: send smaller batches");
+        Err(RpcError::invalid_request(message))
+    };
+    for request in batch {
+        let call: &Method<'_> = if answers.len() < MAX_ANSWER_BYTES { call } else { &too_large };
+        let answer = match sip_json::from_slice::<Value>(request) {
+            Ok(request) => one(&request, call),
+            Err(_) => Some(envelope(Value::Null, Err(RpcError::parse()))),
+        };
+        if let Some(answer) = answer {
+            answers.push(if answers.is_empty() { '[' } else { ',' });
+            answers.push_str(&answer.to_string());
+        }
+    }
+    (!answers.is_empty()).then(|| answers + "]")
+}
+
+/// The texts of the requests of a batch, at most one more than a batch may have; `None` where it is no JSON.
+fn requests(body: &[u8]) -> Option<Vec<&[u8]>> {
+    serde_json::from_slice::<IgnoredAny>(body).ok()?;
+    let mut requests = Vec::new();
+    let read = sip_json::elements::<sip_json::MemberError>(body, |request| {
+        if requests.len() <= MAX_BATCH {
+            requests.push(request);
+        }
+        Ok(())
+    });
+    read.ok().map(|()| requests)
 }
 
 fn one(request: &Value, call: &Method<'_>) -> Option<Value> {

@@ -169,7 +169,7 @@ impl ConfigFile {
             }
             _ => error,
         })?;
-        serde_json::from_slice(&bytes)
+        sip_json::from_slice(&bytes)
             .map_err(|error| ExportError::Format { path: path.to_owned(), reason: error.to_string() })
     }
 
@@ -337,7 +337,7 @@ impl GenerationConfigFile {
             return Ok(None);
         }
         let bytes = read_file(path, JSON_LIMIT_BYTES)?;
-        serde_json::from_slice(&bytes)
+        sip_json::from_slice(&bytes)
             .map(Some)
             .map_err(|error| ExportError::Format { path: path.to_owned(), reason: error.to_string() })
     }

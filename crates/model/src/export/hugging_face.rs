@@ -8,10 +8,12 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::Error as _;
 use sip_data::files::{Staged, commit_together};
 use sip_data::shown;
 use sip_graph::Buffer;
+use sip_json::{Budget, FLOOR_BYTES, MemberError, members};
 
 use super::elements::f32_to_bf16;
 use super::other_files::instead_of_model;
@@ -41,16 +43,14 @@ impl Default for SaveOptions {
 }
 
 /// Which file holds which weight.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Index {
-    #[serde(default)]
     metadata: IndexMetadata,
     weight_map: BTreeMap<String, String>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize)]
 struct IndexMetadata {
-    #[serde(default)]
     total_size: serde_json::Value,
 }
 
@@ -219,6 +219,10 @@ pub(crate) fn read_weights(folder: &Path, config: &mut LlamaConfig) -> Result<Ve
 
 /// The output layer.
 const HEAD: &str = "lm_head.weight";
+/// Memory of a tensor in an index, but for its name.
+const PLACE_BYTES: usize = 80;
+/// Memory of the name of a file.
+const NAME_BYTES: usize = 128;
 /// What wrappers set before the names of a model's tensors.
 const WRAPPERS: [&str; 3] = ["_orig_mod.", "module.", "base_model.model."];
 
@@ -232,6 +236,43 @@ pub(crate) fn canonical(name: &str, known: &BTreeSet<&str>) -> Option<String> {
     [bare, within.as_str()].into_iter().find(|name| known.contains(name)).map(str::to_owned)
 }
 
+/// Which file holds which tensor, by an index.
+struct Places {
+    files: Vec<String>,
+    /// By tensor, the number of its file among `files`.
+    tensors: BTreeMap<String, usize>,
+}
+
+impl Places {
+    fn read(index: &[u8]) -> Result<Places, MemberError> {
+        let mut map = None;
+        members::<MemberError>(index, |key, value| {
+            map = if key == "weight_map" { Some(value) } else { map };
+            Ok(key == "weight_map")
+        })?;
+        let map = map.ok_or_else(|| serde_json::Error::custom("missing field `weight_map`"))?;
+        let mut budget = Budget::new(index.len(), FLOOR_BYTES);
+        let mut files = BTreeSet::new();
+        members::<MemberError>(map, |_, name| {
+            let name: String = serde_json::from_slice(name)?;
+            if !files.contains(&name) {
+                budget.take(NAME_BYTES + name.len())?;
+                files.insert(name);
+            }
+            Ok(true)
+        })?;
+        let files: Vec<String> = files.into_iter().collect();
+        let mut tensors = BTreeMap::new();
+        members::<MemberError>(map, |tensor, name| {
+            budget.take(PLACE_BYTES + tensor.len())?;
+            let name: String = serde_json::from_slice(name)?;
+            tensors.extend(files.binary_search(&name).ok().map(|number| (tensor.into_owned(), number)));
+            Ok(true)
+        })?;
+        Ok(Places { files, tensors })
+    }
+}
+
 /// The files of weights in a folder, and the file that speaks for all of them.
 fn open_weights(folder: &Path) -> Result<(PathBuf, Vec<WeightsFile>), ExportError> {
     let (single, path) = (folder.join(WEIGHTS_FILE), folder.join(INDEX_FILE));
@@ -243,9 +284,8 @@ fn open_weights(folder: &Path) -> Result<(PathBuf, Vec<WeightsFile>), ExportErro
         return Ok((single, vec![file]));
     }
     let format_error = |reason: String| ExportError::Format { path: path.clone(), reason };
-    let index: Index = serde_json::from_slice(&read_file(&path, JSON_LIMIT_BYTES)?)
-        .map_err(|error| format_error(error.to_string()))?;
-    let names: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
+    let places = Places::read(&read_file(&path, JSON_LIMIT_BYTES)?).map_err(|error| format_error(error.to_string()))?;
+    let names: Vec<&str> = places.files.iter().map(String::as_str).collect();
     // Files beside the index, and none elsewhere on the disk.
     let plain = |name: &str| name.ends_with(".safetensors") && !name.contains(['/', '\\']) && !name.starts_with('.');
     if let Some(name) = names.iter().find(|name| !plain(name)) {
@@ -262,9 +302,9 @@ fn open_weights(folder: &Path) -> Result<(PathBuf, Vec<WeightsFile>), ExportErro
             format!("a model in {all} parts, of which {count} are missing ({first} is the first): fetch them as well");
         return Err(ExportError::SomethingElse { path: folder.to_owned(), what });
     }
-    for name in names {
+    for (number, name) in names.into_iter().enumerate() {
         let file = WeightsFile::open(&folder.join(name))?;
-        let placed = |tensor: &String| index.weight_map.get(tensor).is_some_and(|place| place == name);
+        let placed = |tensor: &String| places.tensors.get(tensor) == Some(&number);
         if let Some(tensor) = file.table.entries.keys().find(|tensor| !placed(tensor)) {
             return Err(format_error(format!("it does not say that tensor {} is in {name}, but it is", shown(tensor))));
         }

@@ -2,14 +2,14 @@
 //!
 //! Read tensor by tensor, so that a model is in memory once; and checked before anything is allocated for it.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, btree_map};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
+use sip_json::{Budget, FLOOR_BYTES, MemberError, members};
 
 use super::elements::{ElementType, Widened, check_finite, f32_to_bf16};
 use super::{ExportError, TensorRef, other_files};
@@ -21,6 +21,10 @@ const HEADER_LIMIT_BYTES: u64 = 100_000_000;
 const PART_BYTES: usize = 1 << 20;
 /// Sides of a tensor at most; parameters have one or two.
 const SIDES_MAX: usize = 8;
+/// Memory of a tensor of a table, but for its name.
+const ENTRY_BYTES: usize = 280;
+/// What a table says of a tensor has some eighty bytes.
+const ENTRY_TEXT_BYTES_MAX: usize = 4096;
 /// The key of the table that is no tensor.
 const METADATA_KEY: &str = "__metadata__";
 
@@ -56,12 +60,12 @@ impl Table {
         if length > limit {
             return Err(format!("its table has {length} bytes, expected at most {limit}"));
         }
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(length as usize);
         file.take(length).read_to_end(&mut text).map_err(|error| error.to_string())?;
         if text.len() as u64 != length {
             return Err(format!("its table is cut short after {} of {length} bytes", text.len()));
         }
-        let Entries(entries) = serde_json::from_slice(&text).map_err(|error| format!("its table is wrong: {error}"))?;
+        let entries = entries(&text).map_err(|error| format!("its table is wrong: {error}"))?;
         let table = Table { entries, data_start: 8 + length };
         table.check(size_bytes - table.data_start)?;
         Ok(table)
@@ -99,37 +103,29 @@ impl Table {
     }
 }
 
-/// The JSON object of a table; a name that occurs twice is an error.
-struct Entries(BTreeMap<String, Entry>);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entries, D::Error> {
-        struct TableVisitor;
-        impl<'de> Visitor<'de> for TableVisitor {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of tensors")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Entries, M::Error> {
-                let mut entries = BTreeMap::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    if name == METADATA_KEY {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    }
-                    let entry: Entry = map.next_value()?;
-                    if entries.contains_key(&name) {
-                        return Err(M::Error::custom(format!("tensor {name} is named twice")));
-                    }
-                    entries.insert(name, entry);
-                }
-                Ok(Entries(entries))
-            }
+/// The tensors of a table, each read by itself; a name that occurs twice is an error.
+fn entries(text: &[u8]) -> Result<BTreeMap<String, Entry>, MemberError> {
+    let wrong = |reason: String| MemberError::from(serde_json::Error::custom(reason));
+    let mut entries = BTreeMap::new();
+    let mut budget = Budget::new(text.len(), FLOOR_BYTES);
+    members::<MemberError>(text, |name, value| {
+        if name == METADATA_KEY {
+            return Ok(false);
         }
-        deserializer.deserialize_map(TableVisitor)
-    }
+        budget.take(ENTRY_BYTES + name.len())?;
+        if value.len() > ENTRY_TEXT_BYTES_MAX {
+            return Err(wrong(format!("tensor {} has {} bytes of settings", shown(&name), value.len())));
+        }
+        let entry: Entry = serde_json::from_slice(value)?;
+        match entries.entry(name.into_owned()) {
+            btree_map::Entry::Vacant(place) => place.insert(entry),
+            btree_map::Entry::Occupied(place) => {
+                return Err(wrong(format!("tensor {} is named twice", shown(place.key()))));
+            }
+        };
+        Ok(true)
+    })?;
+    Ok(entries)
 }
 
 /// An open file of weights.

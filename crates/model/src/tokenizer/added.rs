@@ -2,19 +2,21 @@
 //! (`added_tokens_decoder`), in `added_tokens.json`, and as special tokens that are named by their role.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::Value;
-use sip_json::Budget;
+use sip_json::{Budget, members};
 use tokenizers::{AddedToken, NormalizedString, Normalizer};
 
 use super::TokenizerError;
 use super::file::Inner;
 use super::foreign::check_added;
-use crate::side::{MORE_SPECIAL, ROLES};
+use crate::side::{ADDED_TOKENS_KEY, MORE_SPECIAL, ROLES};
 
 /// Memory of an added token beside its text and the automaton: the library keeps it in six places.
 pub(super) const TOKEN_BYTES: usize = 640;
+/// Memory of a token beside the tokenizer, but for its text.
+const BESIDE_BYTES: usize = 320;
 /// Copies of the text of an added token.
 const TEXTS: usize = 8;
 /// Memory of a byte of a text while it is normalized.
@@ -38,26 +40,42 @@ pub(crate) struct Beside {
 }
 
 /// The tokens that `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` (null where missing) name, those with ids first
-/// and in their order.
-pub(crate) fn beside(config: &Value, special: &Value, added: &Value) -> Result<Vec<Beside>, TokenizerError> {
+/// and in their order; `decoder` is the text of `added_tokens_decoder` in the first.
+pub(crate) fn beside(
+    config: &Value,
+    decoder: Option<&[u8]>,
+    special: &Value,
+    added: &Value,
+) -> Result<Vec<Beside>, TokenizerError> {
     let mut found: Vec<Beside> = Vec::new();
+    let mut known: BTreeSet<(String, Option<u32>)> = BTreeSet::new();
     let mut add = |token: Option<AddedToken>, id: Option<u32>, file: &'static str| {
         let Some(token) = token.filter(|token| !token.content.is_empty()) else { return };
-        let known = found.iter().any(|other| other.token.content == token.content && (id.is_none() || other.id == id));
-        if !known {
+        let key = (token.content.clone(), id);
+        // Whoever names no id means any.
+        let is_known = match id {
+            Some(_) => known.contains(&key),
+            None => known.range(key.clone()..).next().is_some_and(|(content, _)| *content == key.0),
+        };
+        if !is_known {
+            known.insert(key);
             found.push(Beside { token, id, file });
         }
     };
-    if let Some(tokens) = config.get("added_tokens_decoder").and_then(Value::as_object) {
-        for (id, token) in tokens {
+    if let Some(text) = decoder.filter(|text| text.starts_with(b"{")) {
+        let mut budget = Budget::new(text.len(), sip_json::FLOOR_BYTES);
+        members::<TokenizerError>(text, |id, token| {
+            budget.take(BESIDE_BYTES)?;
             let number = id.parse().map_err(|_| {
                 TokenizerError::Format(format!(
-                    "added_tokens_decoder has the key {}, expected an id",
-                    sip_data::shown(id)
+                    "{ADDED_TOKENS_KEY} has the key {}, expected an id",
+                    sip_data::shown(&id)
                 ))
             })?;
-            add(token_of(token, false), Some(number), "tokenizer_config.json");
-        }
+            let token: Value = sip_json::from_slice(token)?;
+            add(token_of(&token, false), Some(number), "tokenizer_config.json");
+            Ok(true)
+        })?;
     }
     if let Some(tokens) = added.as_object() {
         for (text, id) in tokens {

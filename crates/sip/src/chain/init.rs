@@ -71,7 +71,7 @@ impl Values {
     }
 
     fn parse(text: &str, is_json: bool) -> Result<Values> {
-        let file: toml::Table = if is_json { serde_json::from_str(text)? } else { toml::from_str(text)? };
+        let file: toml::Table = if is_json { sip_json::from_str(text)? } else { toml::from_str(text)? };
         let mut values = Values::DEFAULT;
         for (section, content) in &file {
             let Some(content) = content.as_table() else {

@@ -104,7 +104,7 @@ fn file(path: &Path) -> Result<Vec<u8>> {
         return Ok(bytes);
     }
     let parsed: serde_json::Value =
-        serde_json::from_slice(&bytes).with_context(|| format!("{} is not JSON", path.display()))?;
+        sip_json::from_slice(&bytes).with_context(|| format!("{} is not JSON", path.display()))?;
     let data = [&parsed["account"]["data"], &parsed["data"]].into_iter().find_map(|data| data[0].as_str());
     let Some(text) = data else {
         bail!("{} has no account.data; expected the JSON of `solana account --output json`", path.display())
