@@ -1,7 +1,7 @@
 //! Instructions of accusations, finality, seeds and availability. What each checks and changes:
 //! [`sip_protocol::finality::instruction`].
 
-use sip_protocol::{finality::instruction::*, segment::SegmentClaim};
+use sip_protocol::{dispute::CaseKind, finality::instruction::*, segment::SegmentClaim};
 use solana_address::Address;
 use solana_instruction::Instruction;
 
@@ -108,11 +108,26 @@ impl Program {
         )
     }
 
-    /// [`ClaimBounty`] for the wallet that the account names in which it waits: a segment, a scoring run, an auditor's pool, or a job.
+    /// [`ClaimBounty`] for the wallet that the account names in which it waits: a segment, a scoring run, or a job.
     pub fn claim_bounty(&self, holder: &Address, challenger: &Address) -> Instruction {
+        self.claim_bounty_by(&ClaimBounty { place: 0, case: 0 }, holder, challenger)
+    }
+
+    /// [`ClaimBounty`] of a vote or an attestation of a round's auditor for the wallet that its seat names.
+    pub fn claim_auditors_bounty(
+        &self,
+        round: &Address,
+        place: u8,
+        case: CaseKind,
+        challenger: &Address,
+    ) -> Instruction {
+        self.claim_bounty_by(&ClaimBounty { place, case: case as u8 }, round, challenger)
+    }
+
+    fn claim_bounty_by(&self, args: &ClaimBounty, holder: &Address, challenger: &Address) -> Instruction {
         build(
             self,
-            &ClaimBounty {},
+            args,
             vec![
                 readable(self.config()),
                 writable(*holder),

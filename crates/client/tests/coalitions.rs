@@ -6,7 +6,7 @@ use sip_client::{Accusation, Hidden, StateDemand, VoteAccusation};
 use sip_proof::{GraphRoots, merkle::MerkleTree};
 use sip_protocol::{
     config::TOKEN,
-    dispute::MoveKind,
+    dispute::{CaseKind, MoveKind},
     finality::accusation::REVEAL_SLOTS,
     job::SABOTAGE_RATIO,
     round::{self, Round},
@@ -211,7 +211,11 @@ impl Play {
         let holder = match confession {
             Segment => program.segment(round, &trainer),
             Run => program.run(round, &self.scene.evaluators[LIAR].seat.pool),
-            Vote => self.scene.auditors[LIAR].seat.pool,
+            Vote => {
+                let place = self.scene.auditors[LIAR].seat.place;
+                self.scene.crank(program.claim_auditors_bounty(round, place, CaseKind::Aggregate, &friend));
+                return;
+            }
             Silence => {
                 self.scene.crank(program.release_bounty(round, &program.segment(round, &trainer)));
                 return;

@@ -16,7 +16,6 @@ use crate::{
     Address, Error, Header, Result, account,
     cohort::{Cohort, MAX_COHORTS},
     emission::YieldShare,
-    finality::accusation::Escrow,
     lock::Boost,
 };
 
@@ -161,8 +160,6 @@ pub struct Pool {
     pub left_bps: u16,
     /// Part of its stake that is allotted to places, over all jobs, at most [`BPS_ONE`].
     pub allotted_bps: u16,
-    /// The bounty of an auditor's conviction, which happens once in a job.
-    pub escrow: Escrow,
     /// Σ stake that yields · slots up to `integral_slot`; see [`Pool::yielding`].
     pub stake_integral: TimeIntegral,
     /// Yield that is passed on evenly until `drip_end_slot`, base units.
@@ -189,7 +186,7 @@ pub struct Pool {
     pub cohorts: [Cohort; MAX_COHORTS],
 }
 
-account!(Pool, Pool, 2296, liabilities: |pool| Ok(int::add(pool.held()?, pool.escrow.bounty)?));
+account!(Pool, Pool, 2248, liabilities: |pool| pool.held());
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -247,11 +244,6 @@ impl Pool {
     /// Stake that yields: what counts, nothing once the pool is retired.
     pub fn yielding(&self) -> Result<u64> {
         if self.status == ACTIVE { self.stake() } else { Ok(0) }
-    }
-
-    /// Takes an auditor's bounty: see [`Escrow::claim`].
-    pub fn claim_bounty(&mut self, slot: u64) -> Result<(Address, u64)> {
-        self.escrow.claim(self.open_disputes != 0, slot)
     }
 
     /// Checks the kind.

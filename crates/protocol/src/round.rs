@@ -4,11 +4,12 @@
 //! is accepted; a round without accepted segments is void and the next one repeats it from the same base.
 
 use bytemuck::{Pod, Zeroable};
+use sip_arith::int;
 
 use crate::{
     Address, Error, Header, Result, account,
     attendance::{expected_reward, here},
-    finality::Standing,
+    finality::{Standing, accusation::Escrow},
     job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, bit},
     pool::PoolKind,
     seats::{AWAKE, CONVICTED},
@@ -82,6 +83,14 @@ pub struct AuditorSeat {
     pub own_stake: u64,
     /// The second draw, which came with its first vote; zero before.
     pub second_preimage: [u8; 32],
+    /// The bounty of its vote.
+    pub vote_escrow: Escrow,
+    /// The bounty of the attestation of the segment of `bounty_place`.
+    pub attestation_escrow: Escrow,
+    /// Place of the trainer whose segment it was whose attestation was convicted first.
+    pub bounty_place: u8,
+    /// Always 0.
+    pub end_reserved: [u8; 7],
 }
 
 /// An evaluator's part in a round.
@@ -253,7 +262,7 @@ pub struct Round {
     pub early_reserved: [u8; 5],
 }
 
-account!(Round, Round, 6800, liabilities: |round| round.uncollected());
+account!(Round, Round, 8464, liabilities: |round| Ok(int::add(round.uncollected()?, round.bounties()?)?));
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from

@@ -233,6 +233,7 @@ impl Hall {
         let pool_address = self.scene.auditors[auditor].seat.pool;
         let (pool, tokens) = (self.scene.pool_state(&pool_address), self.scene.world.tokens(&keys[1].pubkey()));
         let bond = self.scene.world.state::<Dispute>(&dispute).bond;
+        let bounties = self.scene.round_state().bounties().unwrap();
         let (outcome, moves) = fight(&mut self.scene, &dispute, &keys, defender, challenger);
         let resolve = self.resolve_instruction(&dispute, auditor);
         self.scene.crank(resolve);
@@ -250,8 +251,9 @@ impl Hall {
                 assert!([0, SLICE].contains(&taken));
                 assert_eq!(gained as u64, bond);
                 assert_eq!(after.claims_convicted, pool.claims_convicted + 1);
-                assert_eq!(after.escrow.bounty, pool.escrow.bounty + bounty);
-                let seat = self.scene.round_state().auditors[auditor];
+                let round = self.scene.round_state();
+                let seat = round.auditors[auditor];
+                assert_eq!(round.bounties().unwrap(), bounties + bounty);
                 assert_eq!((excluded, seat.stake, seat.settled), (true, 0, 1));
                 assert!(seat.is_vote_convicted != 0 || seat.convicted_attestations != 0);
             }

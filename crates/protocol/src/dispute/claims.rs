@@ -252,10 +252,11 @@ impl Dispute {
             let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
             let slice = if case == CaseKind::Aggregate { &mut seat.vote_slice } else { &mut seat.attestation_slice };
             // A claim that was convicted already has no slice any more, and nothing more is taken of it.
-            let slashed = if *slice == 0 {
-                SlashOutcome::default()
-            } else {
+            let is_first = *slice != 0;
+            let slashed = if is_first {
                 pool.convict(&job.parameters.penalties, offence, Convicted { slice, made_slot, slot: *slot })?
+            } else {
+                SlashOutcome::default()
             };
             self.strike(job, round, case)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
@@ -264,7 +265,10 @@ impl Dispute {
             }
             // Less stake is left, of which another vote may be more than half.
             recount(round, job, *slot)?;
-            pool.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
+            let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
+            if let Some(escrow) = seat.escrow_mut(case, self.game.ground.trainer as u8, is_first) {
+                escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
+            }
             round.compensate(config, &job.parameters.penalties, slashed.from_bond)?;
             Payout { to_challenger: bond, burned: 0 }
         } else {

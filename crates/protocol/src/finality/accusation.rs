@@ -192,7 +192,7 @@ impl Claim {
             made_slot: seat.voted_slot,
             accusable_until: round.accusable_until(CaseKind::Aggregate),
             is_convicted: seat.is_vote_convicted != 0,
-            escrow: auditor.pool.escrow,
+            escrow: seat.vote_escrow,
         })
     }
 
@@ -205,7 +205,7 @@ impl Claim {
             made_slot: round.vote_deadline_slot.saturating_sub(auditor.job.spec.vote_slots as u64),
             accusable_until: round.accusable_until(CaseKind::Attestation),
             is_convicted: seat.convicted_attestations & bit(segment.claim.place) != 0,
-            escrow: auditor.pool.escrow,
+            escrow: seat.attestation_escrow_of(segment.claim.place),
         })
     }
 

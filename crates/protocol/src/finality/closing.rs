@@ -127,8 +127,8 @@ impl Round {
         self.require_rested(job, slot)?;
         let disputes = self.vote_disputes | self.run_disputes | self.attestation_disputes;
         let is_alone = self.open_accounts == 0 && self.open_challenges == 0 && disputes == 0;
-        require(is_alone && self.is_settled(), Error::StillNeeded)?;
-        self.liabilities()
+        require(is_alone && self.is_settled() && self.bounties()? == 0, Error::StillNeeded)?;
+        self.uncollected()
     }
 }
 
@@ -174,6 +174,8 @@ mod tests {
             (&|round| round.attestation_disputes = 1, Error::StillNeeded),
             (&|round| round.vote_disputes = 1, Error::StillNeeded),
             (&|round| round.open_challenges = 1, Error::StillNeeded),
+            (&|round| round.auditors[1].vote_escrow.bounty = 1, Error::StillNeeded),
+            (&|round| round.auditors[0].attestation_escrow.bounty = 1, Error::StillNeeded),
             (&|round| round.auditors[2].settled = 0, Error::StillNeeded),
             (&|round| round.auditors[0].vote_slice = 1, Error::StillNeeded),
             (&|round| round.auditors[0].attestation_slice = 1, Error::StillNeeded),

@@ -44,12 +44,17 @@ instructions! {
 
     /// Pays the bounty of a conviction.
     ///
-    /// Accounts: config · [writable] segment or scoring run, of an auditor's claim its pool, of a genesis state the job · [writable] a token account of
+    /// Accounts: config · [writable] segment or scoring run, of an auditor's claim its round, of a genesis state the job · [writable] a token account of
     /// who has the bounty · [writable] vault · token program.
     ///
-    /// - anyone may; no dispute on the segment, pool or genesis state is open, and no accusation that was committed earlier can still
-    ///   be opened; a bounty that silence left is nobody's, and waits
-    ClaimBounty = 83 {}
+    /// - anyone may; no dispute on the claim is open (of attestations: none in the round), and no accusation that was committed earlier can
+    ///   still be opened; a bounty that silence left is nobody's, and waits
+    ClaimBounty = 83 {
+        /// Place of the auditor; 0 for another's claim.
+        place: u8,
+        /// A [`CaseKind`](crate::dispute::CaseKind): aggregate for a vote, attestation; 0 for another's claim.
+        case: u8,
+    }
 
     /// Makes a round final.
     ///

@@ -9,6 +9,7 @@
 
 pub mod accusation;
 pub mod availability;
+mod bounty;
 pub mod closing;
 pub mod instruction;
 pub mod seed;

@@ -1,5 +1,6 @@
 //! The chain as it stands: a job, its rounds that something is left to do about, and what was committed in them.
 
+use sip_client::Program;
 use sip_proof::HostSha256;
 use sip_protocol::audit::Closing;
 use sip_protocol::config::Config;
@@ -13,6 +14,7 @@ use sip_protocol::{
     evaluation::{self, ScoringRun},
 };
 use solana_address::Address;
+use solana_instruction::Instruction;
 
 use super::claim::Claim;
 use crate::run::prepare::hex;
@@ -79,6 +81,28 @@ impl Seen {
     /// Whether an auditor has revealed its draw.
     pub(super) fn has_revealed(&self, auditor: u8) -> bool {
         self.round.auditors.get(usize::from(auditor)).is_some_and(|seat| seat.revealed != 0)
+    }
+}
+
+/// A bounty that nobody can take over any more.
+pub(super) struct DueBounty {
+    /// The account in which it waits.
+    pub(super) holder: Address,
+    /// Of a round: whose claim, and which.
+    part: Option<(u8, CaseKind)>,
+    /// Whose it is.
+    pub(super) whose: Address,
+    /// How much, base units.
+    pub(super) base_units: u64,
+}
+
+impl DueBounty {
+    /// The instruction that pays it.
+    pub(super) fn payment(&self, program: &Program) -> Instruction {
+        match self.part {
+            Some((place, case)) => program.claim_auditors_bounty(&self.holder, place, case, &self.whose),
+            None => program.claim_bounty(&self.holder, &self.whose),
+        }
     }
 }
 
@@ -194,24 +218,31 @@ impl Here {
         }
     }
 
-    /// The bounties that nobody can take over any more: where they wait, whose they are, and how much, base units.
-    pub(super) fn due_bounties(&self) -> Vec<(Address, Address, u64)> {
+    /// The bounties that nobody can take over any more.
+    pub(super) fn due_bounties(&self) -> Vec<DueBounty> {
         let mut due = Vec::new();
-        let mut note = |holder: Address, claimed: sip_protocol::Result<([u8; 32], u64)>| {
-            due.extend(claimed.map(|(whose, base_units)| (holder, Address::new_from_array(whose), base_units)));
+        let mut note = |holder: Address, part, claimed: sip_protocol::Result<([u8; 32], u64)>| {
+            let due_bounty =
+                |(whose, base_units)| DueBounty { holder, part, whose: Address::new_from_array(whose), base_units };
+            due.extend(claimed.map(due_bounty));
         };
         for seen in &self.rounds {
             for stands in &seen.segments {
-                note(stands.address, stands.state.clone().claim_bounty(self.slot));
+                note(stands.address, None, stands.state.clone().claim_bounty(self.slot));
             }
             for stands in &seen.runs {
-                note(stands.address, stands.state.clone().claim_bounty(self.slot));
+                note(stands.address, None, stands.state.clone().claim_bounty(self.slot));
             }
         }
-        for (address, pool) in &self.auditors {
-            note(*address, pool.clone().claim_bounty(self.slot));
+        for seen in &self.rounds {
+            let mut round = seen.round.clone();
+            for place in 0..round.auditors.len() as u8 {
+                for case in [CaseKind::Aggregate, CaseKind::Attestation] {
+                    note(seen.address, Some((place, case)), round.claim_bounty(place, case, self.slot));
+                }
+            }
         }
-        note(self.address, self.job.clone().claim_bounty(self.slot));
+        note(self.address, None, self.job.clone().claim_bounty(self.slot));
         due
     }
 

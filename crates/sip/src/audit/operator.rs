@@ -87,9 +87,11 @@ impl Operator {
         holds && seen.round.excluded_auditors(&here.job) & bit(place) == 0
     }
 
-    /// Whether it was not settled for a round yet.
+    /// Whether it was not settled for a round yet, or a slice of its bond waits there, as after a conviction of another claim.
     pub(super) fn is_owed(&self, here: &Here, seen: &Seen) -> bool {
-        self.sits(here, seen) && seen.round.auditors[usize::from(self.seat.place)].settled == 0
+        let seat = &seen.round.auditors[usize::from(self.seat.place)];
+        let is_its_own = seat.pool == self.seat.pool.to_bytes();
+        (self.sits(here, seen) && seat.settled == 0) || (is_its_own && (seat.vote_slice | seat.attestation_slice) != 0)
     }
 
     /// Whether it has revealed its draw of a round.

@@ -324,10 +324,9 @@ impl<L: Ledger> Watch<'_, L> {
     /// Takes the bounties that are ours and that nobody can take over any more.
     pub(super) fn bounties(&mut self, here: &Here) -> Result<bool> {
         let wallet = self.wallet();
-        for (holder, whose, base_units) in here.due_bounties() {
-            let is_ours = whose == wallet;
-            if is_ours && self.send("claim a bounty", self.program.claim_bounty(&holder, &wallet))? {
-                (self.report)(&Event::Bounty { holder: holder.to_string(), base_units });
+        for due in here.due_bounties().into_iter().filter(|due| due.whose == wallet) {
+            if self.send("claim a bounty", due.payment(&self.program))? {
+                (self.report)(&Event::Bounty { holder: due.holder.to_string(), base_units: due.base_units });
                 return Ok(true);
             }
         }

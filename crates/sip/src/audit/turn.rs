@@ -145,8 +145,8 @@ impl<L: Ledger> Watch<'_, L> {
 
     /// Pays the bounties of others, and insures those that silence left.
     fn pay_bounties(&mut self, here: &Here) -> Result<bool> {
-        for (holder, challenger, _) in here.due_bounties() {
-            if self.send("pay a bounty", self.program.claim_bounty(&holder, &challenger))? {
+        for due in here.due_bounties() {
+            if self.send("pay a bounty", due.payment(&self.program))? {
                 return Ok(true);
             }
         }

@@ -346,7 +346,8 @@ impl<L: Ledger> Watch<'_, L> {
         let is_ours = |escrow: &Escrow| escrow.bounty > 0 && escrow.challenger == wallet;
         let mut escrows = seen.segments.iter().map(|stands| &stands.state.escrow);
         let mut of_runs = seen.runs.iter().map(|stands| &stands.state.escrow);
-        if escrows.any(is_ours) || of_runs.any(is_ours) || self.has_demands(seen)? {
+        let mut of_auditors = seen.round.auditors.iter().flat_map(|seat| [&seat.vote_escrow, &seat.attestation_escrow]);
+        if escrows.any(is_ours) || of_runs.any(is_ours) || of_auditors.any(is_ours) || self.has_demands(seen)? {
             return Ok(false);
         }
         for claim in here.claims(seen) {

@@ -7,6 +7,7 @@ use sip_node::{Cheat, Segment, SegmentTask, State, Times, WorkError, scoring};
 use sip_proof::HostSha256;
 use sip_protocol::attestation::Shown;
 use sip_protocol::config::TOKEN;
+use sip_protocol::dispute::CaseKind;
 use sip_protocol::evaluation::{self, ScoringRun};
 use sip_protocol::finality::accusation::Escrow;
 use sip_protocol::job::{Job, bit};
@@ -492,14 +493,14 @@ impl Run {
         self.claim_bounties(committed, round_address)
     }
 
-    /// Whoever convicted somebody gets what waits for it: in a segment or scoring run of the round, an auditor's pool, the job whose
-    /// genesis state was false.
+    /// Whoever convicted somebody gets what waits for it: in a segment or scoring run of the round, in the round for an auditor's claim, in the
+    /// job whose genesis state was false.
     pub(crate) fn claim_bounties(&mut self, committed: &[Committed], round: &Address) -> Result<()> {
         let program = self.world.program;
-        let mut held: Vec<(Address, Escrow)> = Vec::new();
+        let mut held: Vec<(Address, Option<(u8, CaseKind)>, Escrow)> = Vec::new();
         for segment in committed.iter().map(|segment| segment.address) {
             let mut state: segment::Segment = self.world.read(&segment)?;
-            held.push((segment, state.escrow));
+            held.push((segment, None, state.escrow));
             // What silence left is insured, once nobody can accuse any more.
             if state.release_bounty(&self.world.read::<Round>(round)?, self.world.ledger.slot()).is_ok() {
                 self.world.send(0, program.release_bounty(round, &segment))?;
@@ -508,21 +509,25 @@ impl Run {
         for evaluator in self.world.with_role(EVALUATOR) {
             let run = program.run(round, &self.world.people[evaluator].pool()?);
             if self.world.ledger.account(&run).is_some() {
-                held.push((run, self.world.read::<ScoringRun>(&run)?.escrow));
+                held.push((run, None, self.world.read::<ScoringRun>(&run)?.escrow));
             }
         }
-        for auditor in self.world.with_role(AUDITOR) {
-            let pool = self.world.people[auditor].pool()?;
-            held.push((pool, self.world.read::<Pool>(&pool)?.escrow));
+        for (place, seat) in (0u8..).zip(&self.world.read::<Round>(round)?.auditors) {
+            held.push((*round, Some((place, CaseKind::Aggregate)), seat.vote_escrow));
+            held.push((*round, Some((place, CaseKind::Attestation)), seat.attestation_escrow));
         }
         let false_job = program.job(&self.world.people[0].wallet(), 1);
         if self.world.ledger.account(&false_job).is_some() {
-            held.push((false_job, self.world.read::<Job>(&false_job)?.escrow));
+            held.push((false_job, None, self.world.read::<Job>(&false_job)?.escrow));
         }
-        for (holder, escrow) in held {
+        for (holder, part, escrow) in held {
             if escrow.bounty > 0 && !escrow.is_nobodys() {
                 let challenger = Address::new_from_array(escrow.challenger);
-                self.world.send(0, program.claim_bounty(&holder, &challenger))?;
+                let claim = match part {
+                    Some((place, case)) => program.claim_auditors_bounty(&holder, place, case, &challenger),
+                    None => program.claim_bounty(&holder, &challenger),
+                };
+                self.world.send(0, claim)?;
             }
         }
         Ok(())
@@ -558,8 +563,9 @@ impl Run {
         for auditor in self.world.with_role(AUDITOR) {
             let seat = self.world.people[auditor].seat()?;
             let recorded = &scored.auditors[seat.place as usize];
-            if recorded.settled != 0 || recorded.pool != seat.pool.to_bytes() {
-                // Its conviction has settled it, or it had no part in the round.
+            let is_over = recorded.settled != 0 && (recorded.vote_slice | recorded.attestation_slice) == 0;
+            if is_over || recorded.pool != seat.pool.to_bytes() {
+                // It had no part in the round, or its conviction has settled it and left no slice to free.
                 continue;
             }
             self.world.send(0, program.settle_audit(job, round_address, &seat.pool, seat.place))?;

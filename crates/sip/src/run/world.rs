@@ -8,6 +8,7 @@ use sip_ledger::{
 use sip_protocol::evaluation::ScoringRun;
 use sip_protocol::finality::{accusation::Accusation, availability::Demand};
 use sip_protocol::pool::PoolKind;
+use sip_protocol::round::Round;
 use sip_protocol::segment::Segment;
 use sip_protocol::{Account, AccountKind};
 use sip_protocol::{config::Config, dispute::Dispute, job::Job, pool::Pool, position::Position, position::Ticket};
@@ -156,7 +157,6 @@ impl World {
         };
         for pool in pools.values() {
             add(&pool.scope, pool.self_bond.saturating_add(pool.commission_owed));
-            add(&pool.escrow.challenger, pool.escrow.bounty);
         }
         for (_, account) in &accounts {
             match account.data.first().copied() {
@@ -173,6 +173,13 @@ impl World {
                 Some(kind) if kind == AccountKind::Ticket as u8 => {
                     let ticket: Ticket = decode(&account.data)?;
                     add(&ticket.owner, ticket.assets);
+                }
+                Some(kind) if kind == AccountKind::Round as u8 => {
+                    let round: Round = decode(&account.data)?;
+                    for seat in &round.auditors {
+                        add(&seat.vote_escrow.challenger, seat.vote_escrow.bounty);
+                        add(&seat.attestation_escrow.challenger, seat.attestation_escrow.bounty);
+                    }
                 }
                 Some(kind) if kind == AccountKind::Job as u8 => {
                     let job: Job = decode(&account.data)?;

@@ -2,8 +2,8 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    AccountKind, Error, Result, config::Config, evaluation::ScoringRun, finality::instruction::ClaimBounty, job::Job,
-    pool::Pool, segment::Segment,
+    AccountKind, Error, Result, config::Config, dispute::CaseKind, evaluation::ScoringRun,
+    finality::instruction::ClaimBounty, job::Job, round::Round, segment::Segment,
 };
 
 use crate::{guard, token::Vault};
@@ -11,14 +11,21 @@ use crate::{guard, token::Vault};
 /// Implements [`ClaimBounty`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
-    let ClaimBounty {} = guard::args(data)?;
+    let ClaimBounty { place, case } = guard::args(data)?;
     let [config_view, holder, destination, vault, token_program, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     let config = guard::load::<Config>(program, config_view)?;
     let slot = guard::slot()?;
-    let (challenger, amount) = match guard::kind(holder)? {
-        kind if kind == AccountKind::Pool as u8 => guard::load_mut::<Pool>(program, holder)?.claim_bounty(slot)?,
+    let kind = guard::kind(holder)?;
+    if kind != AccountKind::Round as u8 && (place, case) != (0, 0) {
+        return Err(Error::WrongPlace);
+    }
+    let (challenger, amount) = match kind {
+        kind if kind == AccountKind::Round as u8 => {
+            let case = CaseKind::from_number(case as u32).ok_or(Error::WrongCase)?;
+            guard::load_mut::<Round>(program, holder)?.claim_bounty(place, case, slot)?
+        }
         kind if kind == AccountKind::Job as u8 => guard::load_mut::<Job>(program, holder)?.claim_bounty(slot)?,
         kind if kind == AccountKind::ScoringRun as u8 => {
             guard::load_mut::<ScoringRun>(program, holder)?.claim_bounty(slot)?
