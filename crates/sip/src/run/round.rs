@@ -15,6 +15,7 @@ use sip_protocol::pool::Pool;
 use sip_protocol::round::{self, EvaluatorSeat, QUALITY_ONE, Round};
 use sip_protocol::segment::{self, SegmentClaim};
 use solana_address::Address;
+use solana_instruction::Instruction;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -497,10 +498,12 @@ impl Run {
     /// job whose genesis state was false.
     pub(crate) fn claim_bounties(&mut self, committed: &[Committed], round: &Address) -> Result<()> {
         let program = self.world.program;
-        let mut held: Vec<(Address, Option<(u8, CaseKind)>, Escrow)> = Vec::new();
+        let mut held: Vec<(Escrow, Instruction)> = Vec::new();
+        let whose = |escrow: &Escrow| Address::new_from_array(escrow.challenger);
+        let by = |holder: &Address, escrow: Escrow| (escrow, program.claim_bounty(holder, &whose(&escrow)));
         for segment in committed.iter().map(|segment| segment.address) {
             let mut state: segment::Segment = self.world.read(&segment)?;
-            held.push((segment, None, state.escrow));
+            held.push(by(&segment, state.escrow));
             // What silence left is insured, once nobody can accuse any more.
             if state.release_bounty(&self.world.read::<Round>(round)?, self.world.ledger.slot()).is_ok() {
                 self.world.send(0, program.release_bounty(round, &segment))?;
@@ -509,24 +512,22 @@ impl Run {
         for evaluator in self.world.with_role(EVALUATOR) {
             let run = program.run(round, &self.world.people[evaluator].pool()?);
             if self.world.ledger.account(&run).is_some() {
-                held.push((run, None, self.world.read::<ScoringRun>(&run)?.escrow));
+                held.push(by(&run, self.world.read::<ScoringRun>(&run)?.escrow));
             }
         }
         for (place, seat) in (0u8..).zip(&self.world.read::<Round>(round)?.auditors) {
-            held.push((*round, Some((place, CaseKind::Aggregate)), seat.vote_escrow));
-            held.push((*round, Some((place, CaseKind::Attestation)), seat.attestation_escrow));
+            for (case, escrow) in
+                [(CaseKind::Aggregate, seat.vote_escrow), (CaseKind::Attestation, seat.attestation_escrow)]
+            {
+                held.push((escrow, program.claim_auditors_bounty(round, place, case, &whose(&escrow))));
+            }
         }
         let false_job = program.job(&self.world.people[0].wallet(), 1);
         if self.world.ledger.account(&false_job).is_some() {
-            held.push((false_job, None, self.world.read::<Job>(&false_job)?.escrow));
+            held.push(by(&false_job, self.world.read::<Job>(&false_job)?.escrow));
         }
-        for (holder, part, escrow) in held {
+        for (escrow, claim) in held {
             if escrow.bounty > 0 && !escrow.is_nobodys() {
-                let challenger = Address::new_from_array(escrow.challenger);
-                let claim = match part {
-                    Some((place, case)) => program.claim_auditors_bounty(&holder, place, case, &challenger),
-                    None => program.claim_bounty(&holder, &challenger),
-                };
                 self.world.send(0, claim)?;
             }
         }
