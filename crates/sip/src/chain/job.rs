@@ -13,6 +13,7 @@ use solana_address::Address;
 use std::process::ExitCode;
 
 use super::pool::kind_name;
+use super::tokens::Percent;
 use super::{Cell, Connection, Desk, Row};
 use crate::run::prepare::hex;
 use crate::security::formulas::Setting;
@@ -66,6 +67,18 @@ enum Command {
         #[arg(value_name = "POOL")]
         pool: Address,
     },
+    /// Set the part of a pool's stake that counts in its place, of what its other places leave
+    Allot {
+        /// Address of the job
+        #[arg(value_name = "JOB")]
+        job: Address,
+        /// Address of the pool
+        #[arg(value_name = "POOL")]
+        pool: Address,
+        /// The part, in percent; less than now only while no claim of the pool is open
+        #[arg(value_name = "PART")]
+        part: Percent,
+    },
     /// Put to sleep the seat of a pool that was convicted, is retired, or whose own bond stays too small: anybody may
     Check {
         /// Address of the job
@@ -106,6 +119,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let seat = sip_client::Seat { operator: desk.wallet()?, pool: *pool, place };
             let leave = desk.program.leave_job(&seat, job);
             desk.act("leave the job", &[leave], &[("job", *job), ("pool", *pool)])
+        }
+        Command::Allot { job, pool, part } => {
+            let place = place(&desk, job, pool)?;
+            let seat = sip_client::Seat { operator: desk.wallet()?, pool: *pool, place };
+            let allot = desk.program.allot_stake(&seat, job, part.0);
+            desk.act("allot stake to the place", &[allot], &[("job", *job), ("pool", *pool)])
         }
         Command::Check { job, pool } => {
             let place = place(&desk, job, pool)?;
@@ -299,6 +318,7 @@ fn seats(desk: &Desk, address: &Address) -> Result<ExitCode> {
                 ("operator", Cell::text(Address::new_from_array(state.scope))),
                 ("own bond", Cell::Tokens(state.self_bond)),
                 ("delegated", Cell::Tokens(state.assets)),
+                ("allotted", Cell::BasisPoints(seat.allotted_bps.into())),
                 ("last round", Cell::text(did)),
             ]);
         }

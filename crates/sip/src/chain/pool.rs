@@ -2,7 +2,6 @@
 
 use anyhow::{Result, bail, ensure};
 use sha2::{Digest, Sha256};
-use sip_arith::int::BPS_ONE;
 use sip_client::{NewModel, NewPool};
 use sip_protocol::AccountKind;
 use sip_protocol::pool::{self, Pool, PoolKind};
@@ -10,7 +9,7 @@ use solana_address::Address;
 use std::process::ExitCode;
 
 use super::figures::Unit;
-use super::tokens::{self, Amount};
+use super::tokens::{Amount, Percent};
 use super::{Cell, Connection, Desk, Row};
 use crate::run::setup::Chain;
 
@@ -125,20 +124,6 @@ enum Command {
         #[arg(value_name = "POOL")]
         pool: Address,
     },
-}
-
-/// A percentage with at most two decimals, in basis points.
-#[derive(Clone, Copy)]
-struct Percent(u16);
-
-impl std::str::FromStr for Percent {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Percent, String> {
-        let wrong = || format!("\"{text}\" is no percentage; expected 0 to 100 with at most two decimals");
-        let points = tokens::decimal(text, 2).ok_or_else(wrong)?;
-        if points > u64::from(BPS_ONE) { Err(wrong()) } else { Ok(Percent(points as u16)) }
-    }
 }
 
 /// A hash in hexadecimal digits.

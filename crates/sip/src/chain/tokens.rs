@@ -1,5 +1,6 @@
 //! Amounts as people write them.
 
+use sip_arith::int::BPS_ONE;
 use sip_protocol::config::{DECIMALS, TOKEN};
 use std::str::FromStr;
 
@@ -109,6 +110,20 @@ pub(crate) fn grouped(number: u64) -> String {
 pub(crate) fn worth(shares: u64, pool_shares: u64, pool_assets: u64) -> u64 {
     let worth = u128::from(shares) * u128::from(pool_assets) / u128::from(pool_shares.max(1));
     u64::try_from(worth).unwrap_or(u64::MAX)
+}
+
+/// A percentage with at most two decimals, in basis points.
+#[derive(Clone, Copy)]
+pub(super) struct Percent(pub(super) u16);
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Percent, String> {
+        let wrong = || format!("\"{text}\" is no percentage; expected 0 to 100 with at most two decimals");
+        let points = decimal(text, 2).ok_or_else(wrong)?;
+        if points > u64::from(BPS_ONE) { Err(wrong()) } else { Ok(Percent(points as u16)) }
+    }
 }
 
 #[cfg(test)]
