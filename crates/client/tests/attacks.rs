@@ -233,6 +233,33 @@ fn attack_accusations_of_what_is_not_there_yet_make_no_bond_dearer_than_sixteen(
     assert_eq!(scene.job_state().open_accusations, 1);
 }
 
+/// Attack: the same of an accomplice's segment that is there, and is amended afterwards, so that all of it is taken back. It costs the
+/// amendment and a quarter of what the bonds were dearer for the others: 2,625 SIP for fifteen.
+#[test]
+fn attack_accusations_of_what_is_amended_afterwards_cost_a_quarter_of_what_they_raised() {
+    let mut scene = long();
+    let round = scene.open_round();
+    (0..3).for_each(|trainer| {
+        scene.commit(trainer);
+    });
+    let names = (0..MAX_BONDS - 1).map(|number| format!("friend {number}"));
+    let friends: Vec<Accuser> = names.map(|name| Accuser::new(&mut scene, &name, &round, 1)).collect();
+    friends.iter().for_each(|friend| friend.commit(&mut scene));
+    let claim = SegmentClaim { end_root: named("amended"), ..scene.claim(1) };
+    let (seat, key) = (scene.trainers[1].seat, scene.trainers[1].key.insecure_clone());
+    let amend = scene.world.program.amend_segment(&seat.operator, &scene.job, &round, &seat.pool, &claim);
+    scene.world.send(&[amend], &[&key]);
+    scene.close_commits();
+    for friend in &friends {
+        let back = friend.withdraw_instruction(&scene);
+        scene.world.send(&[back], &[&friend.key]);
+    }
+    let lost: u64 = friends.iter().map(|friend| FULL - friend.tokens(&scene)).sum();
+    assert_eq!(lost, BOND * (1..MAX_BONDS - 1).sum::<u64>() / 4);
+    // Who accuses alone and is deceived so has all back.
+    assert_eq!(friends[0].tokens(&scene), FULL);
+}
+
 /// Attack: governance makes what expires dearer while accusations of a running job wait. They cost what the job's own table says.
 #[test]
 fn attack_a_table_that_changes_makes_no_waiting_accusation_dearer() {
