@@ -216,7 +216,6 @@ impl Program {
         let Accusation { challenger, job, round, pool, datasets, .. } = *accusation;
         let mut accounts = vec![
             AccountMeta::new(*challenger, true),
-            AccountMeta::new_readonly(self.config(), false),
             AccountMeta::new_readonly(*job, false),
             AccountMeta::new(*round, false),
             AccountMeta::new(*subject, false),
@@ -348,7 +347,6 @@ impl Program {
         let VoteAccusation { challenger, job, round, auditor, graph, path, segments, salt } = *accusation;
         let mut accounts = vec![
             AccountMeta::new(*challenger, true),
-            AccountMeta::new_readonly(self.config(), false),
             AccountMeta::new_readonly(*job, false),
             AccountMeta::new(*round, false),
             AccountMeta::new(auditor.pool, false),
@@ -373,7 +371,6 @@ impl Program {
         let AttestationAccusation { challenger, job, round, segment, auditor, datasets, salt } = *accusation;
         let mut accounts = vec![
             AccountMeta::new(*challenger, true),
-            AccountMeta::new_readonly(self.config(), false),
             AccountMeta::new_readonly(*job, false),
             AccountMeta::new(*round, false),
             AccountMeta::new_readonly(*segment, false),
@@ -394,7 +391,6 @@ impl Program {
             &OpenGenesisDispute { salt: *salt },
             vec![
                 AccountMeta::new(*challenger, true),
-                AccountMeta::new_readonly(self.config(), false),
                 AccountMeta::new(*job, false),
                 AccountMeta::new(self.dispute(job, challenger), false),
                 AccountMeta::new(self.accusation(challenger, &accusation.hidden().hash()), false),

@@ -528,7 +528,6 @@ impl Program {
             &CommitSegment { claim: *claim },
             vec![
                 payer(trainer),
-                readable(self.config()),
                 readable(*job),
                 writable(*round),
                 writable(*pool),
@@ -594,13 +593,7 @@ impl Program {
         build(
             self,
             &RevealDraw { preimage: *preimage, place: auditor.place },
-            vec![
-                signer(&auditor.operator),
-                readable(self.config()),
-                readable(*job),
-                writable(*round),
-                writable(auditor.pool),
-            ],
+            vec![signer(&auditor.operator), readable(*job), writable(*round), writable(auditor.pool)],
         )
     }
 
@@ -691,13 +684,7 @@ impl Program {
         build(
             self,
             &CommitScore { commitment: *commitment, place: evaluator.place },
-            vec![
-                signer(&evaluator.operator),
-                readable(self.config()),
-                readable(*job),
-                writable(*round),
-                writable(evaluator.pool),
-            ],
+            vec![signer(&evaluator.operator), readable(*job), writable(*round), writable(evaluator.pool)],
         )
     }
 

@@ -164,7 +164,7 @@ fn an_accusation_tells_nobody_whom_it_accuses_and_is_opened_in_its_time() {
     scene.world.refused(&[elsewhere], &[&accuser.key], Error::WrongAccusation);
     let other = Accuser::new(&mut scene, "other", &round, 0);
     let mut elsewhere = other.open_instruction(&scene);
-    elsewhere.accounts[7].pubkey = named[2];
+    elsewhere.accounts[6].pubkey = named[2];
     scene.world.refused(&[elsewhere], &[&other.key], Error::WrongAccusation);
     accuser.open(&mut scene);
     assert!(scene.world.ledger.account(&named[2]).is_none_or(|account| account.data.is_empty()));
@@ -184,5 +184,5 @@ fn an_accusation_from_before_the_segment_stands_for_nothing() {
     accuser.open_refused(&mut scene, Error::AccusationTooOld);
     let withdraw = accuser.withdraw_instruction(&scene);
     scene.world.send(&[withdraw], &[&accuser.key]);
-    assert_eq!(accuser.tokens(&scene), FULL);
+    assert_eq!(accuser.tokens(&scene), FULL - BOND / 4);
 }

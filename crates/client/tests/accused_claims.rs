@@ -280,11 +280,11 @@ fn an_accusation_of_one_claim_opens_no_other() {
         for opened in CLAIMS.into_iter().filter(|opened| *opened != committed) {
             let [_, mut open, mut withdraw] = bench.instructions(&wallet, opened);
             let place = if opened == Claim::Genesis {
-                4
+                3
             } else if opened == Claim::Vote {
-                6
+                5
             } else {
-                7
+                6
             };
             open.accounts[place].pubkey = accusation;
             bench.hall.scene.world.refused(&[open], &[&wallet], Error::WrongAccusation);

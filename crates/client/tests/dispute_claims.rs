@@ -559,12 +559,12 @@ fn votes_are_accused_in_time_by_others_and_with_the_rounds_own_graph_and_segment
     let (other_pool, segments) = (hall.scene.auditors[1].seat.pool, [hall.scene.segment(0), hall.scene.segment(1)]);
     let stranger = named("stranger's dispute").into();
     let cases = [
-        (with(4, other_pool), Error::WrongPlace),
-        (with(4, hall.scene.trainers[0].seat.pool), Error::WrongPlace),
-        (with(5, stranger), Error::WrongAddress),
-        (with(8, segments[1]), Error::WrongSegments),
-        (with(9, segments[0]), Error::WrongSegments),
-        (with(9, hall.scene.job), Error::WrongKind),
+        (with(3, other_pool), Error::WrongPlace),
+        (with(3, hall.scene.trainers[0].seat.pool), Error::WrongPlace),
+        (with(4, stranger), Error::WrongAddress),
+        (with(7, segments[1]), Error::WrongSegments),
+        (with(8, segments[0]), Error::WrongSegments),
+        (with(8, hall.scene.job), Error::WrongKind),
     ];
     for (accusation, expected) in cases {
         hall.scene.world.refused(&[accusation], &[&challenger], expected);

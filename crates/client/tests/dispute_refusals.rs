@@ -114,17 +114,16 @@ fn an_accusation_names_accounts_that_belong_together() {
     court.commit();
     let key = court.challenger_key();
     let (other_pool, other_segment) = (court.scene.trainers[0].seat.pool, court.scene.segment(0));
-    let (datasets, job) = (court.scene.datasets.clone(), court.scene.job);
+    let datasets = court.scene.datasets.clone();
     let cases = [
-        (1, job, Error::WrongKind),
-        (2, court.scene.round(), Error::WrongKind),
-        (3, other_segment, Error::WrongKind),
-        (4, other_segment, Error::WrongAccount),
-        (5, other_pool, Error::WrongAccount),
-        (6, court.scene.trainers[0].seat.operator, Error::WrongAddress),
-        (7, other_segment, Error::WrongKind),
-        (9, datasets[1], Error::WrongAccount),
-        (10, datasets[0], Error::WrongAccount),
+        (1, court.scene.round(), Error::WrongKind),
+        (2, other_segment, Error::WrongKind),
+        (3, other_segment, Error::WrongAccount),
+        (4, other_pool, Error::WrongAccount),
+        (5, court.scene.trainers[0].seat.operator, Error::WrongAddress),
+        (6, other_segment, Error::WrongKind),
+        (8, datasets[1], Error::WrongAccount),
+        (9, datasets[0], Error::WrongAccount),
     ];
     for (place, account, expected) in cases {
         let open = open_with(&court, place, account);

@@ -4,7 +4,7 @@
 use sip_client::testing::{Cast, Operator, Scene, scores};
 use sip_protocol::{
     config::TOKEN,
-    pool::PoolKind,
+    pool::{Pool, PoolKind},
     round,
     seats::{AWAKE, DORMANT},
 };
@@ -67,6 +67,11 @@ fn bonds(scene: &Scene, pools: &[Address]) -> u64 {
 }
 
 fn squat(kind: PoolKind, silence: Silence) {
+    squat_after(kind, silence, |_, _| {});
+}
+
+/// The same after something that the squatters did.
+fn squat_after(kind: PoolKind, silence: Silence, prepare: impl Fn(&mut Scene, &[Address])) {
     let mut cast = Cast { trainers: 3, auditors: 2, evaluators: 3, ..Cast::default() };
     match kind {
         PoolKind::Trainer => cast.trainers = 16,
@@ -77,6 +82,7 @@ fn squat(kind: PoolKind, silence: Silence) {
     (cast.spec.slice, cast.spec.round_reward) = (550 * TOKEN, cast.parameters.round_reward);
     let mut scene = Scene::with(&cast);
     let squatters: Vec<Address> = people(&scene, kind).iter().map(|operator| operator.seat.pool).collect();
+    prepare(&mut scene, &squatters);
     let before = bonds(&scene, &squatters);
     let mut rounds = Vec::new();
     for _ in 0..2 {
@@ -150,4 +156,19 @@ fn sixteen_evaluators_that_score_nothing_delay_a_job_by_two_rounds_and_pay_for_t
 #[test]
 fn sixteen_evaluators_that_hide_their_scores_delay_a_job_by_two_rounds_and_pay_for_them() {
     squat(PoolKind::Evaluator, Silence::Half);
+}
+
+/// Attack: the squatters have themselves convicted before, in a job of their own, where it costs one small slice, since who was
+/// convicted has paid more than an absence.
+#[test]
+fn a_conviction_in_another_job_excuses_no_squatter() {
+    let convicted = |scene: &mut Scene, squatters: &[Address]| {
+        for pool in squatters {
+            let state = scene.pool_state(pool);
+            let convicted = Pool { segments_convicted: 1, claims_convicted: 1, ..state };
+            scene.world.overwrite(pool, &convicted);
+        }
+    };
+    squat_after(PoolKind::Trainer, Silence::Whole, convicted);
+    squat_after(PoolKind::Evaluator, Silence::Whole, convicted);
 }

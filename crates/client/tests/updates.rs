@@ -242,10 +242,10 @@ fn a_segment_names_the_update_that_was_applied_or_the_reset() {
     refused(&mut chamber, SegmentClaim { previous_root: reset, ..honest }, Error::WrongPreviousUpdate);
     refused(&mut chamber, SegmentClaim { previous_root: other, ..honest }, Error::WrongPreviousUpdate);
     let mut commit = chamber.scene.commit_instruction(LIAR, &honest);
-    commit.accounts[7].pubkey = named("where nothing is").into();
+    commit.accounts[6].pubkey = named("where nothing is").into();
     chamber.scene.world.refused(&[commit.clone()], &[&key], Error::WrongAddress);
     let foreign = chamber.scene.trainers[0].seat.pool;
-    commit.accounts[7].pubkey = chamber.scene.world.program.previous_segment(&chamber.scene.job, 0, &foreign);
+    commit.accounts[6].pubkey = chamber.scene.world.program.previous_segment(&chamber.scene.job, 0, &foreign);
     chamber.scene.world.refused(&[commit.clone()], &[&key], Error::WrongAccount);
     commit.accounts.pop();
     chamber.scene.world.refused(&[commit], &[&key], Error::MissingAccount);
@@ -263,7 +263,7 @@ fn a_segment_names_the_update_that_was_applied_or_the_reset() {
     refused(&mut chamber, SegmentClaim { previous_root: stale, ..honest }, Error::WrongPreviousUpdate);
     let mut commit = chamber.scene.commit_instruction(LIAR, &SegmentClaim { previous_root: stale, ..honest });
     let seat = chamber.scene.trainers[LIAR].seat;
-    commit.accounts[7].pubkey = chamber.scene.world.program.previous_segment(&chamber.scene.job, 0, &seat.pool);
+    commit.accounts[6].pubkey = chamber.scene.world.program.previous_segment(&chamber.scene.job, 0, &seat.pool);
     chamber.scene.world.refused(&[commit], &[&key], Error::WrongAccount);
     chamber.scene.commit_claim(LIAR, &honest);
     assert_eq!(chamber.scene.segment_state(LIAR).claim, honest);
@@ -379,7 +379,7 @@ fn a_scoring_run_has_no_start_and_no_update() {
     let opened = [CaseKind::Start, CaseKind::Update].map(|case| chamber.graph(case).unwrap());
     let opened = opened.map(|graph| {
         let mut open = program.open_update_dispute(&accusation, &graph);
-        open.accounts[4].pubkey = run;
+        open.accounts[3].pubkey = run;
         open
     });
     let world = &mut chamber.scene.world;

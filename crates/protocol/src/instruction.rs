@@ -328,7 +328,7 @@ instructions! {
 
     /// Commits a trainer's segment.
     ///
-    /// Accounts: [signer, writable] trainer and payer · config · job · [writable] round · [writable] pool · [writable] segment (created) · system program ·
+    /// Accounts: [signer, writable] trainer and payer · job · [writable] round · [writable] pool · [writable] segment (created) · system program ·
     /// with compressed updates the trainer's segment of the round's parent, whether it exists or not.
     ///
     /// - the round is open and of this job; the signer operates the pool, which holds the place and is not excluded, and whose own
@@ -351,7 +351,7 @@ instructions! {
 
     /// Reveals an auditor's draw.
     ///
-    /// Accounts: [signer] auditor · config · job · [writable] round · [writable] pool.
+    /// Accounts: [signer] auditor · job · [writable] round · [writable] pool.
     ///
     /// - the commits are closed and the audit's deadline is not reached; the signer operates the pool, which holds the place of the round and
     ///   is in good standing
@@ -413,7 +413,7 @@ instructions! {
 
     /// Commits an evaluator's scores of the next base.
     ///
-    /// Accounts: [signer] evaluator · config · job · [writable] round · [writable] pool.
+    /// Accounts: [signer] evaluator · job · [writable] round · [writable] pool.
     ///
     /// - the round is aggregated and the deadline not reached; the signer operates the pool, which holds the place of the round and is in
     ///   good standing; once; not zero

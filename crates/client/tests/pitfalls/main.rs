@@ -10,6 +10,7 @@ mod court;
 mod court_stories;
 mod guards;
 mod money_stories;
+mod needed;
 mod noise;
 mod positions;
 mod seeds;

@@ -8,6 +8,7 @@ use sip_client::{
 use sip_protocol::{
     administration::DEFAULT_TIMELOCK_SLOTS,
     config::TOKEN,
+    emission::Schedule,
     pool::{Pool, PoolKind},
 };
 use solana_signer::Signer;
@@ -51,10 +52,11 @@ pub(crate) fn a_model_is_paid_for() {
     // Once the fees are open nothing is created and no system program is needed.
     send_unread(world, pay, &user, &[12], &[7]);
     send_guarded(world, program.settle_fees(&job, 0, &dataset, &provider), &authority, &[]);
-    send_guarded(world, program.propose_schedule(&key, &SCHEDULE), &authority, &[]);
+    let schedule = Schedule { epoch_slots: SCHEDULE.epoch_slots + 1, ..SCHEDULE };
+    send_guarded(world, program.propose_schedule(&key, &schedule), &authority, &[]);
     world.advance(DEFAULT_TIMELOCK_SLOTS);
     send_guarded(world, program.apply_schedule(), &authority, &[]);
-    world.advance(SCHEDULE.epoch_slots);
+    world.advance(schedule.epoch_slots);
     send_guarded(world, program.turn_epoch(), &authority, &[]);
     // Any pool may be settled.
     send_guarded(world, program.settle_yield(&server), &authority, &[1]);

@@ -138,15 +138,15 @@ fn tables(
     let text = |value: Option<&[u8]>| -> Result<Option<String>, TokenizerError> {
         match given(value) {
             Some(text) if text.len() > PART_BYTES_MAX => refuse("a token that its model names is too long"),
-            Some(text) => Ok(Some(serde_json::from_slice(text)?)),
+            Some(text) => Ok(Some(sip_json::text(text)?.into_owned())),
             None => Ok(None),
         }
     };
     let flag = |value: Option<&[u8]>| -> Result<bool, TokenizerError> {
-        given(value).map_or(Ok(false), |text| Ok(serde_json::from_slice(text)?))
+        given(value).map_or(Ok(false), |text| Ok(sip_json::fields_from_slice(text)?))
     };
     let settings = Settings {
-        dropout: given(dropout).map(serde_json::from_slice).transpose()?,
+        dropout: given(dropout).map(sip_json::fields_from_slice).transpose()?,
         unknown: text(unknown)?,
         prefix: text(prefix)?,
         suffix: text(suffix)?,
@@ -358,7 +358,7 @@ fn added_tokens(text: Option<&[u8]>, budget: &mut Budget) -> Result<Vec<AddedTok
         if element.len() > PART_BYTES_MAX {
             return refuse(format!("an added token has {} bytes of settings", element.len()));
         }
-        let entry: AddedEntry = serde_json::from_slice(element)?;
+        let entry: AddedEntry = sip_json::fields_from_slice(element)?;
         let token = AddedToken::from(entry.content, entry.special);
         let token = token.single_word(entry.single_word).lstrip(entry.lstrip).rstrip(entry.rstrip);
         tokens.push(token.normalized(entry.normalized));

@@ -7,7 +7,7 @@ use crate::instruction::{Args, instructions};
 instructions! {
     /// Accuses a segment.
     ///
-    /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · [writable] segment · [writable] trainer's
+    /// Accounts: [signer, writable] challenger and payer · job · [writable] round · [writable] segment · [writable] trainer's
     /// pool · [writable] dispute · [writable] accusation · system program · the job's datasets in order.
     ///
     /// - the commits are closed and the challenge deadline is not reached; round, segment, pool and job belong together
@@ -84,7 +84,7 @@ instructions! {
 
     /// Accuses an auditor's vote for the next base.
     ///
-    /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · [writable] auditor's pool · [writable]
+    /// Accounts: [signer, writable] challenger and payer · job · [writable] round · [writable] auditor's pool · [writable]
     /// dispute · [writable] accusation · system program · the round's accepted segments in order of place.
     ///
     /// - the round is closed; once its base is voted, the time for revealing scores of it is not over
@@ -110,7 +110,7 @@ instructions! {
 
     /// Accuses an attestation that was shown.
     ///
-    /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · segment · [writable] auditor's pool · [writable]
+    /// Accounts: [signer, writable] challenger and payer · job · [writable] round · segment · [writable] auditor's pool · [writable]
     /// dispute · [writable] accusation · system program · the job's datasets in order.
     ///
     /// - round, segment and job belong together; the pool holds the place and has shown its attestation of the segment; the time to
@@ -127,7 +127,7 @@ instructions! {
 
     /// Accuses a job's genesis state.
     ///
-    /// Accounts: [signer, writable] challenger and payer · config · [writable] job · [writable] dispute · [writable] accusation · system
+    /// Accounts: [signer, writable] challenger and payer · [writable] job · [writable] dispute · [writable] accusation · system
     /// program.
     ///
     /// - as for [`OpenDispute`], the accusation is of this genesis state, whose bond was not returned; the challenger is not the creator
@@ -164,7 +164,7 @@ instructions! {
 
     /// Accuses a scoring run.
     ///
-    /// Accounts: [signer, writable] challenger and payer · config · job · [writable] round · [writable] scoring run · [writable]
+    /// Accounts: [signer, writable] challenger and payer · job · [writable] round · [writable] scoring run · [writable]
     /// evaluator's pool · [writable] dispute · [writable] accusation · system program · the job's datasets in order.
     ///
     /// - round, run, pool and job belong together; the pool held the place when the round was opened; before the tally the time to dispute

@@ -22,6 +22,8 @@ use crate::{
 
 /// How long an accusation may wait to be opened.
 pub const REVEAL_SLOTS: u64 = 1_500;
+/// How long after a conviction an accuser may not have known of it: its accusation was on the way.
+pub const NEWS_SLOTS: u64 = 150;
 /// Begins what is hashed.
 pub const TAG: &[u8] = b"sip.accuse.2";
 /// The place of a claim that is no auditor's.
@@ -150,6 +152,10 @@ pub struct Claim {
     pub place: u8,
     /// When it was made, or could be at the earliest: what accused it before accuses something else.
     pub made_slot: u64,
+    /// When what stood in its place first was made: what accused it before accused nothing.
+    pub first_slot: u64,
+    /// The last slot in which somebody may have accused it without knowing that it is convicted.
+    pub unknown_until: u64,
     /// The last slot in which an accusation of it may be committed: see [`crate::finality::window`].
     pub accusable_until: u64,
     /// Whether it was convicted.
@@ -165,6 +171,8 @@ impl Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: segment.committed_slot,
+            first_slot: segment.committed_slot.saturating_sub(segment.amended_slots as u64),
+            unknown_until: news(segment.status == CONVICTED, segment.committed_slot, segment.convicted_slots),
             accusable_until: round.segment_accusable_until(segment),
             is_convicted: segment.status == CONVICTED,
             escrow: segment.escrow,
@@ -177,6 +185,8 @@ impl Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: run.revealed_slot,
+            first_slot: run.revealed_slot,
+            unknown_until: news(run.status == run::CONVICTED, run.revealed_slot, run.convicted_slots),
             accusable_until: round.accusable_until(CaseKind::Score),
             is_convicted: run.status == run::CONVICTED,
             escrow: run.escrow,
@@ -190,6 +200,8 @@ impl Claim {
             subject: *address,
             place: auditor.place,
             made_slot: seat.voted_slot,
+            first_slot: seat.voted_slot.saturating_sub(seat.changed_slots as u64),
+            unknown_until: news(seat.is_vote_convicted != 0, round.opened_slot, round.struck_slots),
             accusable_until: round.accusable_until(CaseKind::Aggregate),
             is_convicted: seat.is_vote_convicted != 0,
             escrow: seat.vote_escrow,
@@ -199,12 +211,16 @@ impl Claim {
     /// An auditor's attestation of a segment. None can be shown before the round is closed.
     pub fn of_attestation(address: &Address, segment: &Segment, round: &Round, auditor: &Auditor<'_>) -> Result<Claim> {
         let seat = auditor.seat(round)?;
+        let made_slot = round.vote_deadline_slot.saturating_sub(auditor.job.spec.vote_slots as u64);
+        let is_convicted = seat.convicted_attestations & bit(segment.claim.place) != 0;
         Ok(Claim {
             subject: *address,
             place: auditor.place,
-            made_slot: round.vote_deadline_slot.saturating_sub(auditor.job.spec.vote_slots as u64),
+            made_slot,
+            first_slot: made_slot,
+            unknown_until: news(is_convicted, round.opened_slot, round.struck_slots),
             accusable_until: round.accusable_until(CaseKind::Attestation),
-            is_convicted: seat.convicted_attestations & bit(segment.claim.place) != 0,
+            is_convicted,
             escrow: seat.attestation_escrow_of(segment.claim.place),
         })
     }
@@ -215,6 +231,9 @@ impl Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: job.created_slot,
+            first_slot: job.created_slot,
+            // Its conviction closes the job, in which nobody else accuses anything later.
+            unknown_until: u64::MAX,
             // As long as its bond is there.
             accusable_until: u64::MAX,
             is_convicted: job.closed != 0,
@@ -222,11 +241,21 @@ impl Claim {
         }
     }
 
+    /// Whether an accusation that was committed in this slot was of something, as far as its challenger could know.
+    fn was_there(&self, committed_slot: u64) -> bool {
+        committed_slot >= self.first_slot && committed_slot <= self.unknown_until
+    }
+
     /// Whether an accusation that was committed in this slot has something to gain here: a claim that was convicted is accused by who
     /// was earlier than whoever has the bounty.
     fn stands(&self, committed_slot: u64) -> bool {
         !self.is_convicted || self.escrow.is_contestable(committed_slot)
     }
+}
+
+/// Until when a conviction that came so many slots after this one may not have been known; for ever where there is none.
+fn news(is_convicted: bool, slot: u64, slots: u32) -> u64 {
+    if is_convicted { slot.saturating_add(slots as u64).saturating_add(NEWS_SLOTS) } else { u64::MAX }
 }
 
 /// An auditor of a job.
@@ -328,13 +357,21 @@ impl Accusation {
         Ok(Revealed { bond: core::mem::take(&mut self.bond), committed_slot: self.committed_slot })
     }
 
-    /// Takes it back whole, because nothing is left to accuse: the claim is convicted and its bounty another's, or what it
-    /// accused was replaced. Returns the bond.
-    #[inline(always)]
-    pub fn withdraw<H: Sha256>(&mut self, reveal: &Reveal<'_>, job: &mut Job) -> Result<u64> {
+    /// Whether it has nothing left to accuse: the claim is convicted and its bounty another's, or what it accused was replaced.
+    pub fn is_moot<H: Sha256>(&self, reveal: &Reveal<'_>) -> Result<bool> {
         self.check::<H>(reveal)?;
-        if reveal.claim.stands(self.committed_slot) && self.committed_slot >= reveal.claim.made_slot {
+        Ok(!reveal.claim.stands(self.committed_slot) || self.committed_slot < reveal.claim.made_slot)
+    }
+
+    /// Takes it back, because it is [moot](Accusation::is_moot). Returns the bond: whole, unless there was nothing to accuse when it was committed; then it costs what one costs
+    /// that is never opened, so that nobody raises the bonds of others in the job for nothing.
+    #[inline(always)]
+    pub fn withdraw<H: Sha256>(&mut self, reveal: &Reveal<'_>, config: &mut Config, job: &mut Job) -> Result<u64> {
+        if !self.is_moot::<H>(reveal)? {
             return Err(Error::AccusationStands);
+        }
+        if !reveal.claim.was_there(self.committed_slot) {
+            return self.forfeit(config, job);
         }
         job.close_accusation()?;
         Ok(core::mem::take(&mut self.bond))
@@ -346,6 +383,11 @@ impl Accusation {
         if slot.saturating_sub(self.committed_slot) <= REVEAL_SLOTS {
             return Err(Error::AccusationRunning);
         }
+        self.forfeit(config, job)
+    }
+
+    /// Ends it for the part of the bond that its row takes; returns the rest.
+    fn forfeit(&mut self, config: &mut Config, job: &mut Job) -> Result<u64> {
         job.close_accusation()?;
         let bond = core::mem::take(&mut self.bond);
         let forfeited = job.parameters.penalties.part_of_bond(Offence::ExpiredAccusation, bond)?;
@@ -365,9 +407,16 @@ mod tests {
     const JOB: Address = [4; 32];
 
     fn claim() -> Claim {
-        let (made_slot, accusable_until) = (100, 120);
-        let (is_convicted, escrow) = (false, Escrow::default());
-        Claim { subject: [1; 32], place: 4, made_slot, accusable_until, is_convicted, escrow }
+        Claim {
+            subject: [1; 32],
+            place: 4,
+            made_slot: 100,
+            first_slot: 100,
+            unknown_until: u64::MAX,
+            accusable_until: 120,
+            is_convicted: false,
+            escrow: Escrow::default(),
+        }
     }
 
     fn accusation() -> Accusation {
@@ -430,13 +479,32 @@ mod tests {
             let mut job = Job::zeroed();
             job.open_accusations = 1;
             let reveal = Reveal { claim: &claim, job: &JOB, challenger: &CHALLENGER, salt: &SALT };
-            copy.withdraw::<HostSha256>(&reveal, &mut job)
+            copy.withdraw::<HostSha256>(&reveal, &mut Config::zeroed(), &mut job)
         };
         assert_eq!(back(false, 0, 0, 100), Err(Error::AccusationStands));
         assert_eq!(back(true, 5, 101, 100), Err(Error::AccusationStands));
         assert_eq!(back(true, 5, 100, 100), Ok(100 * TOKEN));
         assert_eq!(back(true, 0, 101, 100), Ok(100 * TOKEN));
         assert_eq!(back(false, 0, 0, 101), Ok(100 * TOKEN));
+    }
+
+    #[test]
+    fn what_accused_nothing_costs_a_quarter_to_take_back_and_what_was_replaced_or_convicted_since_nothing() {
+        let back = |first_slot, made_slot, unknown_until: u64| {
+            let is_convicted = unknown_until != u64::MAX;
+            let claim = Claim { first_slot, made_slot, unknown_until, is_convicted, ..claim() };
+            let (mut copy, mut job, mut config) = (accusation(), Job::zeroed(), Config::zeroed());
+            (job.open_accusations, job.parameters) = (1, Parameters::DEFAULT);
+            let reveal = Reveal { claim: &claim, job: &JOB, challenger: &CHALLENGER, salt: &SALT };
+            let back = copy.withdraw::<HostSha256>(&reveal, &mut config, &mut job).unwrap();
+            assert_eq!((back + config.buckets.insurance, job.open_accusations), (100 * TOKEN, 0));
+            back / TOKEN
+        };
+        // Made, or made first, after the accusation; replaced since; convicted before, of which there was news; and since.
+        assert_eq!((back(101, 101, u64::MAX), back(100, 105, u64::MAX)), (75, 100));
+        assert_eq!((back(90, 90, 99), back(90, 90, 100)), (75, 100));
+        assert_eq!(news(true, 10, 20), 30 + NEWS_SLOTS);
+        assert_eq!(news(false, 10, 20), u64::MAX);
     }
 
     #[test]

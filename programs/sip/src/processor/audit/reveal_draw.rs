@@ -4,7 +4,6 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
     audit::{self, Actor},
-    config::Config,
     instruction::RevealDraw,
     job::Job,
     pool::{Pool, PoolKind},
@@ -17,9 +16,8 @@ use crate::guard::{self, Syscall};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: RevealDraw = guard::args(data)?;
-    let [auditor, config, job, round, pool, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [auditor, job, round, pool, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(auditor)?;
-    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;

@@ -4,7 +4,6 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
     account::seed,
-    config::Config,
     dispute::{Accuser, AttestationCase, Dispute, instruction::OpenAttestationDispute},
     finality::accusation::{Auditor, Claim},
     job::Job,
@@ -20,11 +19,10 @@ use crate::guard::{self, Creation, Syscall};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: OpenAttestationDispute = guard::args(data)?;
-    let [challenger, config, job, round, segment, pool, dispute, accusation, _system, datasets @ ..] = accounts else {
+    let [challenger, job, round, segment, pool, dispute, accusation, _system, datasets @ ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let segment = guard::load::<Segment>(program, segment)?;

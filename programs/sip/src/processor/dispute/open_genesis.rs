@@ -4,7 +4,6 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
     account::seed,
-    config::Config,
     dispute::{Accuser, Dispute, instruction::OpenGenesisDispute},
     finality::accusation::Claim,
     job::Job,
@@ -17,11 +16,10 @@ use crate::guard::{self, Creation};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: OpenGenesisDispute = guard::args(data)?;
-    let [challenger, config, job, dispute, accusation, _system, ..] = accounts else {
+    let [challenger, job, dispute, accusation, _system, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    guard::load::<Config>(program, config)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let job_address = job.address;
     let slot = guard::slot()?;

@@ -4,7 +4,6 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
     account::seed,
-    config::Config,
     dispute::{Accuser, Dispute, RunCase, instruction::OpenRunDispute},
     evaluation::ScoringRun,
     finality::accusation::Claim,
@@ -20,11 +19,10 @@ use crate::guard::{self, Creation};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: OpenRunDispute = guard::args(data)?;
-    let [challenger, config, job, round, run, pool, dispute, accusation_view, _system, datasets @ ..] = accounts else {
+    let [challenger, job, round, run, pool, dispute, accusation_view, _system, datasets @ ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut run = guard::load_mut::<ScoringRun>(program, run)?;

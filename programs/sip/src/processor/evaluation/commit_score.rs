@@ -2,8 +2,7 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result, audit::Actor, config::Config, evaluation, instruction::CommitScore, job::Job, pool::Pool,
-    round::Round,
+    Error, Result, audit::Actor, evaluation, instruction::CommitScore, job::Job, pool::Pool, round::Round,
 };
 
 use crate::guard;
@@ -12,9 +11,8 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: CommitScore = guard::args(data)?;
-    let [evaluator, config, job, round, pool, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [evaluator, job, round, pool, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(evaluator)?;
-    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;

@@ -4,7 +4,6 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
     account::seed,
-    config::Config,
     instruction::CommitSegment,
     job::Job,
     pool::Pool,
@@ -19,11 +18,10 @@ use crate::guard::{self, Creation};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: CommitSegment = guard::args(data)?;
-    let [trainer, config, job, round, pool, segment, _system, previous @ ..] = accounts else {
+    let [trainer, job, round, pool, segment, _system, previous @ ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(trainer)?;
-    guard::load::<Config>(program, config)?;
     let job = guard::load::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
