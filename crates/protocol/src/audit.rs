@@ -192,7 +192,7 @@ impl<'a> Closing<'a> {
         round.challenge_deadline_slot = round.challenge_deadline_slot.min(challenged);
         if round.accepted == 0 || revealed == 0 {
             round.note_draws(job, slot);
-            round.void(job);
+            round.void(job, slot);
             return Ok(());
         }
         round.vote_deadline_slot = deadline(slot, job.spec.vote_slots)?;

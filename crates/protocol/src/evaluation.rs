@@ -288,7 +288,7 @@ pub fn tally(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
     round.note_votes(job, slot);
     round.note_scores(job, slot);
     let Some(medians) = medians(round) else {
-        round.void_without_score(job);
+        round.void_without_score(job, slot);
         return Ok(());
     };
     round.scores = medians;

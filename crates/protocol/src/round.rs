@@ -439,21 +439,24 @@ impl Round {
         Ok(())
     }
 
-    /// Ends a round without result; the next one repeats it from the same base.
-    pub(crate) fn void(&mut self, job: &mut Job) {
+    /// Ends a round without result; the next one repeats it from the same base. Nothing builds on what was done in it, so that its segments are
+    /// accused for an audit's length more and no longer: the bonds behind them are needed for the repeat.
+    pub(crate) fn void(&mut self, job: &mut Job, slot: u64) {
+        let audited = slot.saturating_add(self.audit_slots as u64);
+        self.challenge_deadline_slot = self.challenge_deadline_slot.min(audited);
         self.status = VOID;
         job.round_live = 0;
     }
 
     /// Ends a round of whose next base no score stands: nobody knows what its work is worth. The next round repeats it from the same base,
     /// and it is not one of the job's scored rounds.
-    pub(crate) fn void_without_score(&mut self, job: &mut Job) {
+    pub(crate) fn void_without_score(&mut self, job: &mut Job, slot: u64) {
         if job.chain.cut(self.index) {
             self.before.restore(job);
             job.base_root = self.base_root;
         }
         self.void_from = self.status;
-        self.void(job);
+        self.void(job, slot);
     }
 
     /// Ends a round whose vote found no majority by its deadline.
@@ -464,7 +467,7 @@ impl Round {
             return Err(Error::NoMajorityYet);
         }
         self.note_votes(job, slot);
-        self.void(job);
+        self.void(job, slot);
         Ok(())
     }
 }
