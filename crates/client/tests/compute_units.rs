@@ -52,8 +52,23 @@ impl Table {
         }
         for (name, units, most, _) in &self.0 {
             assert!(units <= most, "{name} takes {units} compute units; its budget is {most}");
+            if let Some(before) = cost_before(name) {
+                assert!(
+                    units * 10 <= before * 13,
+                    "{name} takes {units} compute units; before the rules were stricter {before}"
+                );
+            }
         }
     }
+}
+
+/// What an instruction cost before claims had slices, if that is in the table of `docs/spec/costs.md`: | name | before | since | ratio | why |.
+fn cost_before(name: &str) -> Option<u64> {
+    let costs = include_str!("../../../docs/spec/costs.md");
+    let (_, table) = costs.split_once("## What stricter rules cost").expect("the section");
+    let cells = table.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let row = cells.take_while(|cells| !cells[0].starts_with("##")).find(|cells| cells.get(1) == Some(&name))?;
+    Some(row[2].replace(' ', "").parse().expect("compute units"))
 }
 
 /// Each segment that a second draw may select costs its vote one hash.

@@ -164,12 +164,15 @@ pub fn lengthen(account: &mut AccountView, size: usize) -> Result<()> {
     if added > MAX_PERMITTED_DATA_INCREASE {
         return Err(Error::WrongSize);
     }
-    #[cfg(target_arch = "bpf")]
     // SAFETY: the account is the runtime's, which leaves room for that many bytes after the data that it gave, and nothing has
-    // lengthened it in this instruction before: it has no borrow, and is of an older layout. The call writes zeros into that room only.
-    // (`Resize` of pinocchio does the same word by word, at three compute units each.)
+    // lengthened it in this instruction before: it has no borrow, and is of an older layout. Zeros are written into that room only.
+    // (pinocchio's own `resize` writes them word by word, at three compute units each.)
     unsafe {
-        pinocchio::syscalls::sol_memset_(account.data_mut_ptr().add(account.data_len()), 0, added as u64);
+        let end = account.data_mut_ptr().add(account.data_len());
+        #[cfg(target_arch = "bpf")]
+        pinocchio::syscalls::sol_memset_(end, 0, added as u64);
+        #[cfg(not(target_arch = "bpf"))]
+        end.write_bytes(0, added);
         (*(account.account_ptr() as *mut RuntimeAccount)).data_len = size as u64;
     }
     Ok(())
