@@ -77,7 +77,7 @@ impl Program {
     ) -> Instruction {
         let mut accounts = vec![
             payer(hidden.challenger),
-            readable(self.config()),
+            writable(self.config()),
             writable(self.accusation(hidden.challenger, &hidden.hash())),
             writable(self.token_account(hidden.challenger)),
             writable(self.vault()),

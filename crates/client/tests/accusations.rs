@@ -184,5 +184,5 @@ fn an_accusation_from_before_the_segment_stands_for_nothing() {
     accuser.open_refused(&mut scene, Error::AccusationTooOld);
     let withdraw = accuser.withdraw_instruction(&scene);
     scene.world.send(&[withdraw], &[&accuser.key]);
-    assert_eq!(accuser.tokens(&scene), FULL);
+    assert_eq!(accuser.tokens(&scene), FULL - BOND / 4);
 }

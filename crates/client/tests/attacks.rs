@@ -195,8 +195,8 @@ fn attack_whoever_takes_every_demand_of_a_segment_pays_for_it_and_stops_no_accus
 }
 
 /// Attack: accuse an accomplice's segment before it is there, many times, so that everybody else's accusation needs a dearer bond; once it is
-/// there, all of it is taken back whole. It costs nothing but what is locked meanwhile, 12,000 SIP at sixteen bonds; an honest accuser then
-/// locks sixteen bonds instead of one, never more, and has them back.
+/// there, they are taken back, each less the quarter that an accusation costs which is never opened: 3,000 SIP for fifteen. An honest accuser
+/// then locks sixteen bonds instead of one, never more, and has them back.
 #[test]
 fn attack_accusations_of_what_is_not_there_yet_make_no_bond_dearer_than_sixteen() {
     let mut scene = long();
@@ -220,8 +220,9 @@ fn attack_accusations_of_what_is_not_there_yet_make_no_bond_dearer_than_sixteen(
         friend.open_refused(&mut scene, Error::AccusationTooOld);
         let back = friend.withdraw_instruction(&scene);
         scene.world.send(&[back], &[&friend.key]);
-        assert_eq!(friend.tokens(&scene), FULL);
     }
+    let lost: u64 = friends.iter().map(|friend| FULL - friend.tokens(&scene)).sum();
+    assert_eq!(lost, locked / 4);
     // The bond comes down with them for whoever is next, and the honest one has all of it back.
     let next = Accuser::new(&mut scene, "next", &round, 0);
     next.commit(&mut scene);
@@ -230,6 +231,33 @@ fn attack_accusations_of_what_is_not_there_yet_make_no_bond_dearer_than_sixteen(
     honest.win(&mut scene);
     assert_eq!(honest.tokens(&scene), FULL);
     assert_eq!(scene.job_state().open_accusations, 1);
+}
+
+/// Attack: the same of an accomplice's segment that is there, and is amended afterwards, so that all of it is taken back. It costs the
+/// amendment and a quarter of what the bonds were dearer for the others: 2,625 SIP for fifteen.
+#[test]
+fn attack_accusations_of_what_is_amended_afterwards_cost_a_quarter_of_what_they_raised() {
+    let mut scene = long();
+    let round = scene.open_round();
+    (0..3).for_each(|trainer| {
+        scene.commit(trainer);
+    });
+    let names = (0..MAX_BONDS - 1).map(|number| format!("friend {number}"));
+    let friends: Vec<Accuser> = names.map(|name| Accuser::new(&mut scene, &name, &round, 1)).collect();
+    friends.iter().for_each(|friend| friend.commit(&mut scene));
+    let claim = SegmentClaim { end_root: named("amended"), ..scene.claim(1) };
+    let (seat, key) = (scene.trainers[1].seat, scene.trainers[1].key.insecure_clone());
+    let amend = scene.world.program.amend_segment(&seat.operator, &scene.job, &round, &seat.pool, &claim);
+    scene.world.send(&[amend], &[&key]);
+    scene.close_commits();
+    for friend in &friends {
+        let back = friend.withdraw_instruction(&scene);
+        scene.world.send(&[back], &[&friend.key]);
+    }
+    let lost: u64 = friends.iter().map(|friend| FULL - friend.tokens(&scene)).sum();
+    assert_eq!(lost, BOND * (1..MAX_BONDS - 1).sum::<u64>() / 4);
+    // Who accuses alone and is deceived so has all back.
+    assert_eq!(friends[0].tokens(&scene), FULL);
 }
 
 /// Attack: governance makes what expires dearer while accusations of a running job wait. They cost what the job's own table says.

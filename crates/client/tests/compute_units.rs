@@ -456,7 +456,7 @@ fn every_challenge_stays_within_its_budget() {
     second.open(&mut scene);
     second.win(&mut scene);
     let withdraw = third.withdraw_instruction(&scene);
-    table.run(&mut scene.world, "withdraw_accusation", 2_300, withdraw, &third.key);
+    table.run(&mut scene.world, "withdraw_accusation", 2_400, withdraw, &third.key);
     let slots = scene.world.config().parameters.clock_slots;
     scene.world.advance(slots + 1);
     let expire = first.expire_instruction(&scene);

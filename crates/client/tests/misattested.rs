@@ -9,10 +9,11 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 
 const FULL: u64 = BOND_TOKENS * TOKEN;
-const PENALTY: u64 = Penalties::DEFAULT.misattested_segment;
+/// What a trainer loses that a friend convicts, divided by the two auditors: less than the row.
+const PENALTY: u64 = SLICE / 2 / 2;
 
 fn scene() -> Scene {
-    scene_where_it_costs(PENALTY)
+    scene_where_it_costs(Penalties::DEFAULT.misattested_segment)
 }
 
 fn scene_where_it_costs(misattested_segment: u64) -> Scene {
@@ -206,4 +207,24 @@ fn the_condemned_part_of_a_conviction_is_burned() {
     assert_eq!(supply(&scene), minted - before.condemned);
     assert_eq!(scene.world.emission().fees_burned, 0, "no demand");
     scene.crank_refused(burn, Error::NothingToBurn);
+}
+
+/// Attack: a trainer concedes a true segment to a friend, so that everybody who attested it is charged.
+#[test]
+fn who_concedes_a_true_segment_costs_its_auditors_no_more_than_itself() {
+    let mut cast = Cast { auditors: 16, ..Cast::default() };
+    cast.spec.challenge_slots = 5_000;
+    let mut scene = Scene::with(&cast);
+    scene.to_committed();
+    scene.to_closed();
+    convict(&mut scene);
+    let address = scene.round();
+    let deadline = scene.round_state().final_slot();
+    scene.advance_to(deadline);
+    let settlements: Vec<Instruction> = (0..16).map(|number| settle(&scene, &address, number)).collect();
+    settlements.into_iter().for_each(|settlement| {
+        scene.crank(settlement);
+    });
+    let charged: u64 = (0..16).map(|number| FULL - auditor(&scene, number).self_bond).sum();
+    assert!(charged > SLICE / 4 && charged <= SLICE / 2, "{charged}");
 }

@@ -1,10 +1,10 @@
 //! Attack: sixteen wallets take all places of a role of a new job and do nothing, or as little as keeps it from going on. The job is delayed
 //! by two rounds, and they lose what those rounds could have paid everybody.
 
-use sip_client::testing::{Cast, Operator, Scene, scores};
+use sip_client::testing::{Cast, Operator, Scene, named, scores};
 use sip_protocol::{
     config::TOKEN,
-    pool::PoolKind,
+    pool::{Pool, PoolKind},
     round,
     seats::{AWAKE, DORMANT},
 };
@@ -67,6 +67,11 @@ fn bonds(scene: &Scene, pools: &[Address]) -> u64 {
 }
 
 fn squat(kind: PoolKind, silence: Silence) {
+    squat_after(kind, silence, |_, _| {});
+}
+
+/// The same after something that the squatters did.
+fn squat_after(kind: PoolKind, silence: Silence, prepare: impl Fn(&mut Scene, &[Address])) {
     let mut cast = Cast { trainers: 3, auditors: 2, evaluators: 3, ..Cast::default() };
     match kind {
         PoolKind::Trainer => cast.trainers = 16,
@@ -77,6 +82,7 @@ fn squat(kind: PoolKind, silence: Silence) {
     (cast.spec.slice, cast.spec.round_reward) = (550 * TOKEN, cast.parameters.round_reward);
     let mut scene = Scene::with(&cast);
     let squatters: Vec<Address> = people(&scene, kind).iter().map(|operator| operator.seat.pool).collect();
+    prepare(&mut scene, &squatters);
     let before = bonds(&scene, &squatters);
     let mut rounds = Vec::new();
     for _ in 0..2 {
@@ -150,4 +156,119 @@ fn sixteen_evaluators_that_score_nothing_delay_a_job_by_two_rounds_and_pay_for_t
 #[test]
 fn sixteen_evaluators_that_hide_their_scores_delay_a_job_by_two_rounds_and_pay_for_them() {
     squat(PoolKind::Evaluator, Silence::Half);
+}
+
+/// Attack: the squatters have themselves convicted before, in a job of their own, where it costs one small slice, since who was
+/// convicted has paid more than an absence.
+#[test]
+fn a_conviction_in_another_job_excuses_no_squatter() {
+    let convicted = |scene: &mut Scene, squatters: &[Address]| {
+        for pool in squatters {
+            let state = scene.pool_state(pool);
+            let convicted = Pool { segments_convicted: 1, claims_convicted: 1, ..state };
+            scene.world.overwrite(pool, &convicted);
+        }
+    };
+    squat_after(PoolKind::Trainer, Silence::Whole, convicted);
+    squat_after(PoolKind::Evaluator, Silence::Whole, convicted);
+}
+
+/// Attack: thirteen squatters beside three honest people of a role. The rounds go on with the three, at the deadlines of two rounds, and
+/// the thirteen pay their part of what their role could have earned.
+#[test]
+fn thirteen_squatters_beside_three_honest_seats_cost_two_rounds_their_deadlines_and_pay_their_part() {
+    for (kind, silence) in [
+        (PoolKind::Trainer, Silence::Whole),
+        (PoolKind::Auditor, Silence::Whole),
+        (PoolKind::Evaluator, Silence::Whole),
+        (PoolKind::Evaluator, Silence::Half),
+    ] {
+        let mut cast = Cast::default();
+        match kind {
+            PoolKind::Trainer => cast.trainers = 16,
+            PoolKind::Auditor => cast.auditors = 16,
+            _ => cast.evaluators = 16,
+        }
+        (cast.spec.slice, cast.spec.round_reward) = (550 * TOKEN, cast.parameters.round_reward);
+        let mut scene = Scene::with(&cast);
+        let squatters: Vec<Address> = people(&scene, kind).iter().take(13).map(|it| it.seat.pool).collect();
+        let honest: Vec<Address> = people(&scene, kind).iter().skip(13).map(|it| it.seat.pool).collect();
+        let [before, honest_before] = [&squatters, &honest].map(|pools| bonds(&scene, pools));
+        let mut rounds = Vec::new();
+        for number in 0..3u32 {
+            let took = beside_squatters(&mut scene, kind, silence, 5_000_000 - 100_000 * number);
+            assert_eq!(scene.round_state().status, round::SCORED, "{kind:?}, {silence:?}");
+            assert!(number < 2 || took < 120, "{kind:?}, {silence:?}: {took} slots");
+            rounds.push((scene.round(), scene.round_state().expected_reward));
+        }
+        let job = scene.job_state();
+        let asleep = job.seats(kind).unwrap().iter().filter(|seat| seat.state == DORMANT).count();
+        assert_eq!(asleep, 13, "{kind:?}, {silence:?}");
+        scene.finalise_all();
+        let (mut owed, parameters) = (0, job.parameters);
+        let role = match kind {
+            PoolKind::Trainer => parameters.trainers_bps,
+            PoolKind::Auditor => parameters.auditors_bps,
+            _ => parameters.evaluators_bps,
+        };
+        for (number, (round, expected)) in rounds.iter().enumerate() {
+            scene.settle_round(round);
+            owed += if number < 2 { expected / 10_000 * u64::from(role) / 16 * 13 } else { 0 };
+        }
+        let [lost, honest_lost] = [before - bonds(&scene, &squatters), honest_before - bonds(&scene, &honest)];
+        assert!(lost >= owed && owed > 0 && honest_lost == 0, "{kind:?}, {silence:?}: {lost} of {owed}, {honest_lost}");
+        let earned: Vec<u64> = honest.iter().map(|pool| scene.pool_state(pool).commission_owed).collect();
+        assert!(earned.iter().all(|earned| *earned > 0), "{kind:?}, {silence:?}: {earned:?}");
+    }
+}
+
+/// A round in which the first thirteen of a role are silent, as long as anybody awaits them; returns how many slots it took.
+fn beside_squatters(scene: &mut Scene, kind: PoolKind, silence: Silence, score: u32) -> u64 {
+    scene.open_round();
+    let opened = scene.world.ledger.slot();
+    let acts = |scene: &Scene, here: PoolKind| -> Vec<usize> {
+        let operators = people(scene, here);
+        let is_there = |place: &usize| scene.is_awaited(here, &operators[*place]) && (here != kind || *place >= 13);
+        (0..operators.len()).filter(is_there).collect()
+    };
+    let trainers = acts(scene, PoolKind::Trainer);
+    for trainer in &trainers {
+        scene.commit(*trainer);
+    }
+    let is_awaited = |scene: &Scene| scene.is_awaited(kind, &people(scene, kind)[0]);
+    if kind == PoolKind::Trainer && is_awaited(scene) {
+        let deadline = scene.round_state().commit_deadline_slot;
+        scene.advance_to(deadline);
+    }
+    scene.close_commits();
+    for auditor in acts(scene, PoolKind::Auditor) {
+        scene.reveal(auditor);
+        trainers.iter().for_each(|trainer| scene.attest(auditor, *trainer));
+    }
+    if kind == PoolKind::Auditor && is_awaited(scene) {
+        let deadline = scene.round_state().audit_deadline_slot;
+        scene.advance_to(deadline);
+    }
+    scene.close_round();
+    scene.show_all();
+    for auditor in acts(scene, PoolKind::Auditor) {
+        scene.vote(auditor, &named(&format!("base {score}")));
+    }
+    let is_hidden = kind == PoolKind::Evaluator && silence == Silence::Half && is_awaited(scene);
+    if is_hidden {
+        (0..13).for_each(|squatter| scene.commit_score(squatter, &scores(score)));
+    }
+    let evaluators = acts(scene, PoolKind::Evaluator);
+    evaluators.iter().for_each(|evaluator| scene.commit_score(*evaluator, &scores(score)));
+    if kind == PoolKind::Evaluator && is_awaited(scene) && !is_hidden {
+        let deadline = scene.round_state().score_deadline_slot;
+        scene.advance_to(deadline);
+    }
+    evaluators.iter().for_each(|evaluator| scene.reveal_score(*evaluator, &scores(score)));
+    if is_hidden {
+        let deadline = scene.round_state().reveal_deadline_slot;
+        scene.advance_to(deadline);
+    }
+    scene.tally();
+    scene.world.ledger.slot() - opened
 }

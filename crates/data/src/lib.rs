@@ -7,6 +7,7 @@
 
 pub mod blob;
 pub mod corpus;
+mod documents;
 mod error;
 pub mod files;
 pub mod read;
@@ -15,6 +16,7 @@ pub mod split;
 
 pub use blob::TokenBlob;
 pub use corpus::{Corpus, Domain};
+pub use documents::Documents;
 pub use error::DataError;
 pub use sampler::{Location, Mixture, batch, batch_root, locate};
 pub use split::{DomainTokens, heldout_batch, heldout_batches};

@@ -7,23 +7,19 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use crate::{DataError, Documents};
+use records::{key_count, records};
 
-use crate::DataError;
+pub use records::{Record, Records};
+
+mod records;
 
 /// Folders within folders that are entered at most.
 const DEPTH_MAX: usize = 16;
+/// The shortest record of a text.
+const RECORD_BYTES_MIN: usize = r#"{"text":"a"}"#.len();
 /// A zero byte among so many first ones says that a file is no text.
 const SNIFFED_BYTES: usize = 8 << 10;
-
-/// An object in JSON, and the line that it is on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// From 1; in an array, the number of the object.
-    pub line: usize,
-    /// Its keys.
-    pub keys: Map<String, Value>,
-}
 
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +27,7 @@ pub enum Content {
     /// A text, not empty.
     Text(String),
     /// Objects, at least one.
-    Records(Vec<Record>),
+    Records(Records),
 }
 
 /// A file that was read.
@@ -48,24 +44,27 @@ impl FileContent {
     ///
     /// # Errors
     /// Records without a `text`.
-    pub fn documents(self, path: &Path) -> Result<Vec<String>, DataError> {
-        match self.content {
-            Content::Text(text) => Ok(vec![text]),
-            Content::Records(records) => records
-                .into_iter()
-                .map(|mut record| match record.keys.remove("text") {
-                    Some(Value::String(text)) => Ok(text),
-                    _ => Err(line_error(path, record.line, expected_text(&record))),
-                })
-                .filter(|text| !text.as_ref().is_ok_and(|text| text.trim().is_empty()))
-                .collect(),
+    pub fn documents(self, path: &Path) -> Result<Documents, DataError> {
+        let records = match self.content {
+            Content::Text(text) => return Ok(Documents::from(text)),
+            Content::Records(records) => records,
+        };
+        let bytes = records.text().len();
+        let mut documents = Documents::with_capacity(records.len().min(bytes / RECORD_BYTES_MIN), bytes);
+        for record in records.iter() {
+            let text = record.text("text").map_err(|_| line_error(path, record.line, expected_text(&record)))?;
+            if !text.trim().is_empty() {
+                documents.push(&text);
+            }
         }
+        documents.shrink();
+        Ok(documents)
     }
 }
 
-fn expected_text(record: &Record) -> String {
-    let keys: Vec<String> = record.keys.keys().take(8).map(|key| crate::shown(key)).collect();
-    let hint = match ["prompt", "messages", "chosen"].into_iter().find(|key| record.keys.contains_key(*key)) {
+fn expected_text(record: &Record<'_>) -> String {
+    let keys: Vec<String> = record.keys(8).iter().map(|key| crate::shown(key)).collect();
+    let hint = match ["prompt", "messages", "chosen"].into_iter().find(|key| record.has(key)) {
         Some(_) => "; prompts with answers are for \"sip finetune\", as its only data",
         None => "",
     };
@@ -86,10 +85,10 @@ pub fn read(path: &Path, max_bytes: usize) -> Result<FileContent, DataError> {
     if text.trim().is_empty() {
         return Err(DataError::Empty { path: path.to_owned() });
     }
-    let content = match records(path, &text, is_cut)? {
-        Some(records) if records.is_empty() => return Err(DataError::Empty { path: path.to_owned() }),
-        Some(records) => Content::Records(records),
-        None => Content::Text(text),
+    let content = match records(path, text, is_cut)? {
+        Ok(records) if records.is_empty() => return Err(DataError::Empty { path: path.to_owned() }),
+        Ok(records) => Content::Records(records),
+        Err(text) => Content::Text(text),
     };
     Ok(FileContent { content, is_cut })
 }
@@ -98,7 +97,7 @@ pub fn read(path: &Path, max_bytes: usize) -> Result<FileContent, DataError> {
 ///
 /// # Errors
 /// As [`read`], and a file that is a text.
-pub fn read_records(path: &Path, max_bytes: usize, expected: &str) -> Result<Vec<Record>, DataError> {
+pub fn read_records(path: &Path, max_bytes: usize, expected: &str) -> Result<Records, DataError> {
     match read(path, max_bytes)? {
         FileContent { is_cut: true, .. } => {
             let what = format!("larger than {max_bytes} bytes");
@@ -107,8 +106,7 @@ pub fn read_records(path: &Path, max_bytes: usize, expected: &str) -> Result<Vec
         FileContent { content: Content::Records(records), .. } => Ok(records),
         FileContent { content: Content::Text(text), .. } => {
             let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-            let reason =
-                serde_json::from_str::<Map<String, Value>>(first).err().map_or(String::new(), |e| e.to_string());
+            let reason = key_count(first).err().map_or(String::new(), |error| error.to_string());
             Err(line_error(path, 1, format!("expected {expected}: {reason}")))
         }
     }
@@ -117,7 +115,9 @@ pub fn read_records(path: &Path, max_bytes: usize, expected: &str) -> Result<Vec
 /// The bytes of a file, unpacked; whether there are more than were asked for.
 fn unpacked(path: &Path, max_bytes: usize) -> Result<(Vec<u8>, bool), DataError> {
     let io_error = |source: io::Error| DataError::Io { path: path.to_owned(), source };
-    let mut file = BufReader::new(File::open(path).map_err(io_error)?);
+    let file = File::open(path).map_err(io_error)?;
+    let size = file.metadata().map_or(0, |found| usize::try_from(found.len()).unwrap_or(usize::MAX));
+    let mut file = BufReader::new(file);
     let head = file.fill_buf().map_err(io_error)?;
     let (gzip, zstandard) = (head.starts_with(b"\x1f\x8b"), head.starts_with(b"\x28\xb5\x2f\xfd"));
     let mut reader: Box<dyn Read> = match (gzip, zstandard) {
@@ -125,11 +125,16 @@ fn unpacked(path: &Path, max_bytes: usize) -> Result<(Vec<u8>, bool), DataError>
         (_, true) => Box::new(zstd::stream::read::Decoder::with_buffer(file).map_err(io_error)?),
         _ => Box::new(file),
     };
-    let mut bytes = Vec::new();
+    // What is not packed is never there twice; what is, at most three times while it grows.
+    let known = if gzip || zstandard { 0 } else { size.min(max_bytes).saturating_add(1) };
+    let mut bytes = Vec::with_capacity(known);
     // One byte more tells a character cut by the limit from one cut by the end of the file.
     reader.by_ref().take((max_bytes as u64).saturating_add(1)).read_to_end(&mut bytes).map_err(io_error)?;
     let is_cut = bytes.len() > max_bytes;
     bytes.truncate(max_bytes);
+    if bytes.capacity() > bytes.len() + bytes.len() / 4 {
+        bytes.shrink_to_fit();
+    }
     Ok((bytes, is_cut))
 }
 
@@ -162,48 +167,26 @@ fn decoded(path: &Path, mut bytes: Vec<u8>, is_cut: bool) -> Result<String, Data
             String::from_utf8(bytes).map_err(|_| DataError::NotUtf8 { path: path.to_owned(), offset })?
         }
     };
-    Ok(if text.contains("\r\n") { text.replace("\r\n", "\n") } else { text })
+    if !text.contains("\r\n") {
+        return Ok(text);
+    }
+    let mut bytes = text.into_bytes();
+    plain_line_ends(&mut bytes);
+    // A line end is a character of its own, so what is left is UTF-8 as before.
+    String::from_utf8(bytes)
+        .map_err(|error| DataError::NotUtf8 { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })
 }
 
-/// The records of a text that is JSON lines or an array; `None` for any other text.
-fn records(path: &Path, text: &str, is_cut: bool) -> Result<Option<Vec<Record>>, DataError> {
-    let start = text.trim_start();
-    if start.starts_with('[') {
-        let Ok(objects) = serde_json::from_str::<Vec<Map<String, Value>>>(text) else { return Ok(None) };
-        return Ok(Some((1..).zip(objects).map(|(line, keys)| Record { line, keys }).collect()));
-    }
-    let is_object = |line: &str| serde_json::from_str::<Map<String, Value>>(line);
-    let first = start.lines().next().unwrap_or_default();
-    match (start.starts_with('{'), is_object(first)) {
-        (true, Ok(keys)) if !keys.is_empty() => {}
-        // One object over several lines is no text either.
-        (true, _) if is_object(text).is_ok_and(|keys| !keys.is_empty()) => {
-            let reason = "one object in JSON over several lines, expected an object on every line, or an array of them";
-            return Err(line_error(path, 1, reason.to_owned()));
-        }
-        (true, Err(error)) if is_called_json(path) => return Err(line_error(path, 1, error.to_string())),
-        _ => return Ok(None),
-    }
-    let mut records = Vec::new();
-    let mut lines = text.lines().enumerate().peekable();
-    while let Some((number, line)) = lines.next() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        match is_object(line) {
-            Ok(keys) => records.push(Record { line: number + 1, keys }),
-            // The limit may have cut the last line.
-            Err(_) if is_cut && lines.peek().is_none() => {}
-            Err(error) => return Err(line_error(path, number + 1, error.to_string())),
+/// Bytes with the line ends of Windows as plain ones, in the memory that they have.
+fn plain_line_ends(bytes: &mut Vec<u8>) {
+    let mut kept = 0;
+    for at in 0..bytes.len() {
+        if !(bytes[at] == b'\r' && bytes.get(at + 1) == Some(&b'\n')) {
+            bytes[kept] = bytes[at];
+            kept += 1;
         }
     }
-    Ok(Some(records))
-}
-
-fn is_called_json(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let bare = name.trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".txt");
-    [".json", ".jsonl", ".ndjson"].iter().any(|ending| bare.ends_with(ending))
+    bytes.truncate(kept);
 }
 
 /// A file that was found in a folder and is not used, and why.

@@ -1,9 +1,11 @@
 //! Multiple-choice questions in the normalisation of the LM Evaluation Harness.
 
 use crate::likelihood::{Judge, LikelihoodError};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sip_data::{DataError, read::read_records};
+use serde::Serialize;
+use sip_data::DataError;
+use sip_data::read::{Record, Records, read_records};
+use sip_json::Elements;
+use std::borrow::Borrow;
 use std::path::Path;
 
 /// A file of questions is read up to this size.
@@ -16,7 +18,7 @@ const EXPECTED: &str = "{\"context\": text, \"choices\": [text, …], \"answer\"
 const DELIMITER: &str = " ";
 
 /// A question: which choice continues the context? Other keys of its line do not matter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Question {
     /// What the model reads first; may be empty.
     pub context: String,
@@ -27,58 +29,87 @@ pub struct Question {
 }
 
 impl Question {
+    fn read(record: &Record<'_>) -> Result<Question, String> {
+        let expected = |reason: String| format!("expected {EXPECTED}: {reason}");
+        let context = record.text("context").map_err(expected)?.into_owned();
+        let (mut choices, mut count) = (Vec::new(), 0);
+        let list = Elements::new(record.value("choices").map_err(expected)?);
+        for choice in list.map_err(|error| expected(format!("choices: {error}")))? {
+            count += 1;
+            let choice = choice.map_err(|error| expected(format!("choices: {error}")))?;
+            let choice = sip_json::text(choice).map_err(|error| expected(format!("choices: {error}")))?;
+            if count <= MAX_CHOICES {
+                choices.push(choice.into_owned());
+            }
+        }
+        let answer = record.value("answer").map_err(expected)?;
+        let answer: usize =
+            sip_json::fields_from_slice(answer).map_err(|error| expected(format!("answer: {error}")))?;
+        if !(2..=MAX_CHOICES).contains(&count) {
+            return Err(format!("{count} choices, expected 2 to {MAX_CHOICES}"));
+        }
+        if answer >= count {
+            return Err(format!("the answer is choice {answer}, expected 0 to {}", count - 1));
+        }
+        if let Some(empty) = choices.iter().position(String::is_empty) {
+            return Err(format!("choice {empty} is empty"));
+        }
+        Ok(Question { context, choices, answer })
+    }
+}
+
+/// Questions in the text of their file, each of which is read when it is its turn.
+#[derive(Clone, Debug)]
+pub struct Questions(Records);
+
+impl Questions {
     /// Reads a file with one JSON object a line, such as `{"context": "…", "choices": ["…", "…"], "answer": 0}`; empty lines are
     /// skipped.
     ///
     /// # Errors
     /// A file that cannot be read or is too large, and the first line that is no question.
-    pub fn load(path: &Path) -> Result<Vec<Question>, LikelihoodError> {
+    pub fn load(path: &Path) -> Result<Questions, LikelihoodError> {
         let fail = |reason: String| LikelihoodError::File { path: path.to_owned(), reason };
         let records = match read_records(path, FILE_LIMIT_BYTES, EXPECTED) {
-            Err(DataError::Empty { .. }) => Vec::new(),
+            Err(DataError::Empty { .. }) => Records::lines(String::new()),
             read => read.map_err(|error| fail(error.to_string()))?,
         };
-        let lines = records.into_iter().map(|record| (record.line, Value::Object(record.keys)));
-        Question::from_lines(lines).map_err(|error| fail(error.to_string()))
+        Questions::new(records).map_err(|error| fail(error.to_string()))
     }
 
-    /// The questions of a text, see [`Question::load`].
+    /// The questions of a text, see [`Questions::load`].
     ///
     /// # Errors
     /// The first line that is no question, or no question at all.
-    pub fn parse(text: &str) -> Result<Vec<Question>, LikelihoodError> {
-        let lines = (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty());
-        let parsed: Result<Vec<(usize, Value)>, LikelihoodError> = lines
-            .map(|(line, text)| match serde_json::from_str(text) {
-                Ok(value) => Ok((line, value)),
-                Err(error) => Err(LikelihoodError::Question { line, reason: format!("expected {EXPECTED}: {error}") }),
-            })
-            .collect();
-        Question::from_lines(parsed?.into_iter())
+    pub fn parse(text: &str) -> Result<Questions, LikelihoodError> {
+        Questions::new(Records::lines(text.to_owned()))
     }
 
-    fn from_lines(lines: impl Iterator<Item = (usize, Value)>) -> Result<Vec<Question>, LikelihoodError> {
-        let mut questions = Vec::new();
-        for (line, value) in lines {
-            let fail = |reason: String| LikelihoodError::Question { line, reason };
-            let question =
-                Question::deserialize(value).map_err(|error| fail(format!("expected {EXPECTED}: {error}")))?;
-            let count = question.choices.len();
-            if !(2..=MAX_CHOICES).contains(&count) {
-                return Err(fail(format!("{count} choices, expected 2 to {MAX_CHOICES}")));
-            }
-            if question.answer >= count {
-                return Err(fail(format!("the answer is choice {}, expected 0 to {}", question.answer, count - 1)));
-            }
-            if let Some(empty) = question.choices.iter().position(String::is_empty) {
-                return Err(fail(format!("choice {empty} is empty")));
-            }
-            questions.push(question);
-        }
-        if questions.is_empty() {
+    /// All are questions before the first is asked.
+    fn new(records: Records) -> Result<Questions, LikelihoodError> {
+        if records.is_empty() {
             return Err(LikelihoodError::NoQuestion);
         }
-        Ok(questions)
+        for record in records.iter() {
+            Question::read(&record).map_err(|reason| LikelihoodError::Question { line: record.line, reason })?;
+        }
+        Ok(Questions(records))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none; there always is one.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One after the other, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = Question> {
+        // Every one was read before.
+        self.0.iter().filter_map(|record| Question::read(&record).ok())
     }
 }
 
@@ -117,13 +148,14 @@ impl Judge {
     ///
     /// # Errors
     /// No likelihood for a choice, with the number of the question.
-    pub fn answer(
+    pub fn answer<Q: Borrow<Question>>(
         &mut self,
-        questions: &[Question],
+        questions: impl IntoIterator<Item = Q>,
         on_question: &mut dyn FnMut(usize),
     ) -> Result<ChoiceScore, LikelihoodError> {
         let mut score = ChoiceScore::default();
         for (number, question) in (1..).zip(questions) {
+            let question = question.borrow();
             let found = self
                 .log_likelihoods(&question.context, &question.choices)
                 .map_err(|source| LikelihoodError::Answer { question: number, source: Box::new(source) })?;

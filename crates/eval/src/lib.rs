@@ -6,7 +6,7 @@
 mod choices;
 mod likelihood;
 
-pub use choices::{ChoiceScore, Question};
+pub use choices::{ChoiceScore, Question, Questions};
 pub use likelihood::{Judge, LikelihoodError, TextScore};
 
 use sip_data::{DataError, TokenBlob, heldout_batches};

@@ -1,6 +1,6 @@
 //! Scores of texts and of choices against slow definitions.
 
-use sip_eval::{Judge, LikelihoodError, Question, TextScore};
+use sip_eval::{Judge, LikelihoodError, Question, Questions, TextScore};
 use sip_graph::Buffer;
 use sip_kernels::{Simd, Threads};
 use sip_model::tokenizer::{SpecialTokens, Tokenizer};
@@ -184,21 +184,21 @@ fn what_cannot_be_scored_is_named() {
         ),
         ("{\"context\": \"a\", \"choices\": [\"b\", \"\"], \"answer\": 0}", "line 1: choice 1 is empty"),
     ] {
-        let error = Question::parse(text).expect_err(text).to_string();
+        let error = Questions::parse(text).expect_err(text).to_string();
         assert!(error.contains(expected), "{error}");
     }
     let more = "{\"id\": 7, \"context\": \"a\", \"choices\": [\"b\", \"c\"], \"answer\": 0}";
-    assert_eq!(Question::parse(more).map(|questions| questions.len()).ok(), Some(1), "other keys do not matter");
-    let error = Question::load(std::path::Path::new("no such file")).expect_err("no file").to_string();
+    assert_eq!(Questions::parse(more).map(|questions| questions.len()).ok(), Some(1), "other keys do not matter");
+    let error = Questions::load(std::path::Path::new("no such file")).expect_err("no file").to_string();
     assert!(error.starts_with("no such file: "), "{error}");
 }
 
 #[test]
 fn the_committed_questions_are_questions() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/next_sentence.jsonl");
-    let questions = Question::load(&path).expect("questions");
+    let questions = Questions::load(&path).expect("questions");
     assert_eq!(questions.len(), 193);
-    for question in &questions {
+    for question in questions.iter() {
         assert_eq!(question.choices.len(), 4);
         let mut choices = question.choices.clone();
         choices.sort();

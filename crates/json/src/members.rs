@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
+use crate::text::text;
 use crate::weight::{DEPTH_MAX, Overweight, Weight, closing_quote};
 
 /// Why an object or a list is not one.
@@ -71,10 +72,7 @@ impl<'a> Reader<'a> {
         let end = closing_quote(self.text, self.at + 1);
         let quoted = &self.text[self.at..(end + 1).min(self.text.len())];
         self.at += quoted.len();
-        Ok(match serde_json::from_slice::<&str>(quoted) {
-            Ok(plain) => Cow::Borrowed(plain),
-            Err(_) => Cow::Owned(serde_json::from_slice(quoted)?),
-        })
+        Ok(text(quoted)?)
     }
 
     /// The text of a value: up to the comma or bracket behind it. Whoever reads the value finds what is wrong within it.
@@ -125,6 +123,49 @@ pub fn members<'a, E: From<MemberError>>(
     Ok(reader.end()?)
 }
 
+/// The texts of the elements of a list, one after the other. Whoever reads an element finds what is wrong within it.
+///
+/// Ends with the first error.
+pub struct Elements<'a> {
+    reader: Reader<'a>,
+    /// Whether the list has ended.
+    is_over: bool,
+}
+
+impl<'a> Elements<'a> {
+    /// Those of the list that `text` is.
+    ///
+    /// # Errors
+    /// A text that begins no list or is nested too deeply.
+    pub fn new(text: &'a [u8]) -> Result<Elements<'a>, MemberError> {
+        let mut reader = Reader::new(text)?;
+        reader.expect(b'[', "a list")?;
+        let is_over = reader.eat(b']');
+        if is_over {
+            reader.end()?;
+        }
+        Ok(Elements { reader, is_over })
+    }
+
+    fn advance(&mut self) -> Result<&'a [u8], MemberError> {
+        let element = self.reader.value();
+        if !self.reader.eat(b',') {
+            self.is_over = true;
+            self.reader.expect(b']', "a comma or the end of the list")?;
+            self.reader.end()?;
+        }
+        Ok(element)
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Result<&'a [u8], MemberError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.is_over).then(|| self.advance())
+    }
+}
+
 /// Calls `each` with the text of every element of the list that `text` is.
 ///
 /// # Errors
@@ -133,18 +174,10 @@ pub fn elements<'a, E: From<MemberError>>(
     text: &'a [u8],
     mut each: impl FnMut(&'a [u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut reader = Reader::new(text)?;
-    reader.expect(b'[', "a list")?;
-    if !reader.eat(b']') {
-        loop {
-            each(reader.value())?;
-            if !reader.eat(b',') {
-                break;
-            }
-        }
-        reader.expect(b']', "a comma or the end of the list")?;
+    for element in Elements::new(text)? {
+        each(element?)?;
     }
-    Ok(reader.end()?)
+    Ok(())
 }
 
 const _: () = assert!(DEPTH_MAX < 128, "a parser goes no deeper");

@@ -20,6 +20,9 @@ const FIELD_BYTES: usize = 24;
 /// Of fields: what a text has beside its letters, while its list grows.
 const FIELD_TEXT_BYTES: usize = 48;
 
+/// Of records: a name in a map of such, in nodes that are half full.
+const RECORD_KEY_BYTES: usize = 48;
+
 /// Why a text is not read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Overweight {
@@ -115,6 +118,11 @@ impl Weight {
             (self.text_bytes, 1),
             (self.escaped_bytes, 3),
         ])
+    }
+
+    /// As [`Weight::fields_bytes`], where names may be kept: as keys of maps within the fields.
+    pub fn records_bytes(&self) -> usize {
+        sum(&[(self.fields_bytes(), 1), (self.keys, RECORD_KEY_BYTES)])
     }
 
     /// # Errors

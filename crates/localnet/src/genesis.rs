@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 /// What the faucet has in the beginning: 500 million SOL.
 const FAUCET_LAMPORTS: u64 = 500_000_000_000_000_000;
 const FORMAT: u32 = 2;
+/// Keys and genesis files have some hundred bytes.
+const JSON_LIMIT_BYTES: usize = 64 << 10;
 
 const FAUCET: &str = "faucet.json";
 const PROGRAM: &str = "program.so";
@@ -63,7 +65,7 @@ impl Genesis {
         if !path.exists() {
             begin(folder, (program_id, program_elf), faucet, authority)?;
         }
-        let text = read(&path)?;
+        let text = read_json(&path)?;
         let damaged = |reason| LocalnetError::Damaged { path: path.clone(), offset: 0, reason };
         let file: GenesisFile = sip_json::from_slice(&text).map_err(|_| damaged("it is no genesis file"))?;
         if file.format != FORMAT {
@@ -122,7 +124,7 @@ pub(crate) fn reset(folder: &Path) -> Result<(), LocalnetError> {
 /// [`LocalnetError::File`] where it cannot be read, [`LocalnetError::Key`] where it is something else.
 pub fn read_key(path: &Path) -> Result<Keypair, LocalnetError> {
     let wrong = || LocalnetError::Key { path: path.into() };
-    let bytes: Vec<u8> = sip_json::fields_from_slice(&read(path)?).map_err(|_| wrong())?;
+    let bytes: Vec<u8> = sip_json::fields_from_slice(&read_json(path)?).map_err(|_| wrong())?;
     Keypair::try_from(&bytes[..]).map_err(|_| wrong())
 }
 
@@ -209,6 +211,11 @@ fn lock(folder: &Path) -> Result<File, LocalnetError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(LocalnetError::InUse { folder: folder.into() }),
         Err(std::fs::TryLockError::Error(error)) => Err(LocalnetError::file("lock", &path)(error)),
     }
+}
+
+/// A key or a genesis file.
+fn read_json(path: &Path) -> Result<Vec<u8>, LocalnetError> {
+    sip_json::read_file(path, JSON_LIMIT_BYTES).map_err(LocalnetError::file("read", path))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LocalnetError> {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use sip_graph::Buffer;
 
 pub use blocks::BlockType;
-pub use container::{Container, TensorInfo, Value};
+pub use container::{Container, TensorInfo, Texts, Value};
 
 use crate::chat::{ChatTemplates, DEFAULT_TEMPLATE};
 use crate::config::{LlamaConfig, RopeScaling, Variant};
@@ -28,6 +28,8 @@ use crate::tokenizer::{SpecialTokens, TokenizerError};
 
 /// Blocks are read in parts of about this many bytes.
 const PART_BYTES: usize = 1 << 20;
+/// Chat templates of a file have at most so many bytes together; the longest have some 30 thousand.
+const TEMPLATES_BYTES_MAX: usize = 256 << 10;
 /// The base of the rotary frequencies of a file that does not name one.
 const DEFAULT_ROPE_THETA: f32 = 10_000.0;
 /// The tensor that some files hold in place of the parameters of Llama 3's rope scaling.
@@ -69,6 +71,12 @@ pub(crate) fn open_tokenizer(path: &Path) -> Result<(Text, usize), LoadError> {
 
 impl Gguf<'_> {
     fn text(&self, config: &LlamaConfig) -> Result<Text, LoadError> {
+        let template_bytes: usize = self.template_texts().map(|(_, text)| text.len()).sum();
+        if template_bytes > TEMPLATES_BYTES_MAX {
+            let reason =
+                format!("its chat templates have {template_bytes} bytes, expected at most {TEMPLATES_BYTES_MAX}");
+            return Err(self.format_error(reason).into());
+        }
         let tokenizer = vocabulary::tokenizer(&self.container)
             .map_err(|error| TokenizerError::File { path: self.path.to_owned(), source: Box::new(error) })?;
         let special = self.special(config, tokenizer.begin()?);
@@ -250,20 +258,23 @@ impl Gguf<'_> {
         ];
         let token = |(key, role): (&str, &str)| {
             let id = self.container.metadata.get(&format!("tokenizer.ggml.{key}_token_id"))?.as_u64()?;
-            Some((format!("{role}_token"), tokens.get(usize::try_from(id).ok()?)?.clone()))
+            Some((format!("{role}_token"), tokens.get(usize::try_from(id).ok()?)?.to_owned()))
         };
         roles.into_iter().filter_map(token).collect()
     }
 
     /// The chat templates by name.
     fn templates(&self) -> BTreeMap<String, String> {
+        self.template_texts().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
+    }
+
+    fn template_texts(&self) -> impl Iterator<Item = (&str, &str)> {
         const KEY: &str = "tokenizer.chat_template";
-        let named = self.container.metadata.iter().filter_map(|(key, value)| match (key.strip_prefix(KEY)?, value) {
-            ("", Value::Text(text)) => Some((DEFAULT_TEMPLATE.to_owned(), text.clone())),
-            (name, Value::Text(text)) => Some((name.strip_prefix('.')?.to_owned(), text.clone())),
+        self.container.metadata.iter().filter_map(|(key, value)| match (key.strip_prefix(KEY)?, value) {
+            ("", Value::Text(text)) => Some((DEFAULT_TEMPLATE, text.as_str())),
+            (name, Value::Text(text)) => Some((name.strip_prefix('.')?, text.as_str())),
             _ => None,
-        });
-        named.collect()
+        })
     }
 
     fn tensor(&self, name: &str) -> Result<&TensorInfo, ExportError> {

@@ -17,8 +17,13 @@ mod table;
 mod tests;
 mod training;
 
+pub(crate) use bpe::{Settings, Tables};
 pub use error::TokenizerError;
+pub(crate) use file::{FLOOR_BYTES, MERGES_MAX, merge_of};
+pub(crate) use foreign::Parts;
 use parallel::{in_parallel, parts, thread_count};
+use sip_json::Budget;
+pub(crate) use table::{MERGE_BYTES, Merge, Merges, Vocabulary};
 
 /// The special token between documents; it begins and ends every text.
 pub const DOCUMENT_TOKEN: &str = sip_data::DOCUMENT_SEPARATOR;
@@ -195,7 +200,21 @@ impl Tokenizer {
 
     /// As [`Tokenizer::from_json`], with tokens that other files add to it.
     pub(crate) fn from_json_with(json: &[u8], beside: &[added::Beside]) -> Result<Self, TokenizerError> {
-        let (inner, foreign::Checked { divisible, byte_tokens }) = file::read(json, beside)?;
+        Self::of(file::read(json, beside)?)
+    }
+
+    /// The tokenizer of a file that is no `tokenizer.json`, within what is left of a budget.
+    pub(crate) fn from_tables(
+        parts: Parts,
+        tables: Tables,
+        added: &[tokenizers::AddedToken],
+        budget: &mut Budget,
+    ) -> Result<Self, TokenizerError> {
+        Self::of(file::of_parts(parts, tables, added, budget)?)
+    }
+
+    fn of((inner, checked): (file::Inner, foreign::Checked)) -> Result<Self, TokenizerError> {
+        let foreign::Checked { divisible, byte_tokens } = checked;
         let plain = |token: &tokenizers::AddedToken| {
             !(token.single_word || token.lstrip || token.rstrip || token.content.contains(char::is_whitespace))
         };

@@ -1,67 +1,15 @@
 //! No file of JSON takes more than four bytes of memory a byte, and a floor, whatever is in it: measured.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../../json/tests/counted/mod.rs"]
+mod counted;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use counted::*;
 use sip_model::tokenizer::Tokenizer;
 use sip_model::{LlamaConfig, LoadedModel};
 
-/// The system's memory, with what is in use and was at most.
-struct Counted;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-fn taken(bytes: usize) {
-    PEAK.fetch_max(IN_USE.fetch_add(bytes, Relaxed) + bytes, Relaxed);
-}
-
-// SAFETY: every call goes to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counted {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        taken(layout.size());
-        // SAFETY: the caller's promises are those that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Old and new are there together while one is copied into the other.
-        taken(size);
-        IN_USE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counted = Counted;
-
-/// Tests run one after the other, so that nobody else's memory is measured.
-static ONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What a function takes at most beyond what was in use before it.
-fn peak_bytes<T>(function: impl FnOnce() -> T) -> (T, usize) {
-    let before = IN_USE.load(Relaxed);
-    PEAK.store(before, Relaxed);
-    let result = function();
-    (result, PEAK.load(Relaxed) - before)
-}
-
-/// Bytes of memory a byte of file, the file's own bytes among them.
-const FACTOR: usize = 4;
 /// What a reader may take beyond that.
 const FLOOR_BYTES: usize = 8 << 20;
 
@@ -130,19 +78,6 @@ fn added(count: usize, content: impl Fn(usize) -> String) -> String {
     }
     list + "]"
 }
-
-/// A list of the same elements, of about so many bytes.
-fn list(element: &str, bytes: usize) -> String {
-    let count = bytes / (element.len() + 1) + 1;
-    format!("[{}]", vec![element; count].join(","))
-}
-
-fn object(value: impl Fn(usize) -> String, count: usize) -> String {
-    let members: Vec<String> = (0..count).map(|at| format!("\"{at:x}\":{}", value(at))).collect();
-    format!("{{{}}}", members.join(","))
-}
-
-const LARGE: usize = 3_000_000;
 
 /// Files of many kinds by name.
 fn tokenizer_files() -> Vec<(&'static str, Vec<u8>, bool)> {
@@ -233,23 +168,6 @@ fn a_tokenizer_takes_at_most_four_bytes_of_memory_a_byte_of_its_file() {
     }
 }
 
-/// Values that are small on the disk and large in memory.
-fn hostile_values() -> Vec<String> {
-    vec![
-        list("[]", LARGE),
-        list("{}", LARGE),
-        list("{\"a\":{}}", LARGE),
-        list("0", LARGE),
-        list("\"\"", LARGE),
-        "[".repeat(LARGE / 2) + &"]".repeat(LARGE / 2),
-        "9".repeat(LARGE),
-        format!("\"{}\"", "\\n".repeat(LARGE / 2)),
-        object(|_| "0".to_owned(), LARGE / 10),
-        object(|_| "\"\"".to_owned(), LARGE / 10),
-        object(|_| "{\"content\":\"a\"}".to_owned(), LARGE / 20),
-    ]
-}
-
 #[test]
 fn no_file_beside_the_weights_takes_more() {
     let _alone = alone();
@@ -333,5 +251,169 @@ fn no_table_of_weights_takes_more() {
         let said = result.map_or_else(|error| error.to_string(), |()| "read".to_owned());
         let start: String = table.chars().take(30).collect();
         assert!(peak <= FACTOR * file.len() + FLOOR_BYTES, "{start}: {peak} bytes of {}: {said}", file.len());
+    }
+}
+
+/// A GGUF file in parts: metadata of a small model, and what a test adds.
+struct Gguf {
+    keys: Vec<Vec<u8>>,
+    rows: usize,
+}
+
+fn length_and(text: &[u8]) -> Vec<u8> {
+    [&(text.len() as u64).to_le_bytes(), text].concat()
+}
+
+impl Gguf {
+    fn new(kind: &str) -> Gguf {
+        let mut file = Gguf { keys: Vec::new(), rows: 257 };
+        file.text("general.architecture", "llama");
+        file.text("tokenizer.ggml.model", kind);
+        file.text("tokenizer.ggml.pre", "gpt-2");
+        let sizes = [
+            ("context_length", 16),
+            ("embedding_length", 8),
+            ("feed_forward_length", 12),
+            ("block_count", 1),
+            ("attention.head_count", 2),
+        ];
+        for (key, size) in sizes {
+            file.key(&format!("llama.{key}"), 4, &u32::to_le_bytes(size));
+        }
+        file.key("llama.attention.layer_norm_rms_epsilon", 6, &1e-5f32.to_le_bytes());
+        file
+    }
+
+    fn key(&mut self, name: &str, kind: u32, value: &[u8]) {
+        self.keys.push([&length_and(name.as_bytes())[..], &kind.to_le_bytes(), value].concat());
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.key(name, 8, &length_and(text.as_bytes()));
+    }
+
+    fn array(&mut self, name: &str, kind: u32, elements: impl ExactSizeIterator<Item = Vec<u8>>) {
+        let mut value = [&kind.to_le_bytes()[..], &(elements.len() as u64).to_le_bytes()].concat();
+        elements.for_each(|element| value.extend(element));
+        self.key(name, 9, &value);
+    }
+
+    fn tokens(&mut self, tokens: &[String]) -> &mut Gguf {
+        self.rows = tokens.len();
+        self.array("tokenizer.ggml.tokens", 8, tokens.iter().map(|token| length_and(token.as_bytes())));
+        self.array("tokenizer.ggml.token_type", 5, tokens.iter().map(|_| 1u32.to_le_bytes().to_vec()));
+        self
+    }
+
+    fn scores(&mut self, score: impl Fn(usize) -> f32) -> &mut Gguf {
+        self.array("tokenizer.ggml.scores", 6, (0..self.rows).map(|id| score(id).to_le_bytes().to_vec()));
+        self
+    }
+
+    fn merges(&mut self, merges: &[String]) -> &mut Gguf {
+        self.array("tokenizer.ggml.merges", 8, merges.iter().map(|merge| length_and(merge.as_bytes())));
+        self
+    }
+
+    /// The tables; behind them is room for a tensor.
+    fn tables(&self) -> Vec<u8> {
+        let mut bytes = [&b"GGUF"[..], &3u32.to_le_bytes(), &1u64.to_le_bytes()].concat();
+        bytes.extend((self.keys.len() as u64).to_le_bytes());
+        bytes.extend(self.keys.concat());
+        bytes.extend(length_and(b"token_embd.weight"));
+        bytes.extend(2u32.to_le_bytes());
+        bytes.extend([8, self.rows as u64].iter().flat_map(|side| side.to_le_bytes()));
+        bytes.extend(0u32.to_le_bytes());
+        bytes.extend(0u64.to_le_bytes());
+        bytes
+    }
+}
+
+fn gguf_files() -> Vec<(&'static str, Gguf, bool)> {
+    let mut files = Vec::new();
+    let letters: Vec<String> =
+        ('!'..='~').chain('\u{a1}'..='\u{ac}').chain('\u{ae}'..='\u{143}').map(String::from).collect();
+    let numbered = |count: usize, token: &dyn Fn(usize) -> String| -> Vec<String> {
+        letters.iter().cloned().chain((0..count).map(|at| format!("\u{160}{}", token(at)))).collect()
+    };
+    let with = |kind: &str, tokens: &[String]| {
+        let mut file = Gguf::new(kind);
+        file.tokens(tokens).scores(|id| -(id as f32));
+        if kind == "gpt2" {
+            file.merges(&[]);
+        }
+        file
+    };
+    let (tokens, merges) = vocabulary(30_000);
+    let mut honest = Gguf::new("gpt2");
+    let merges: Vec<String> = merges.iter().map(|[left, right]| format!("{left} {right}")).collect();
+    honest.tokens(&tokens).merges(&merges);
+    files.push(("a large vocabulary with its merges", honest, true));
+    // Tokens that spell each other in two ways, as those of models do.
+    let mut spelled: Vec<String> = letters.clone();
+    let pairs = letters.iter().flat_map(|left| letters.iter().map(move |right| format!("{left}{right}")));
+    spelled.extend(pairs.take(30_000));
+    let thirds: Vec<String> = spelled[letters.len()..].iter().map(|pair| format!("{pair}e")).take(30_000).collect();
+    spelled.extend(thirds);
+    spelled.sort_unstable();
+    spelled.dedup();
+    files.push(("a large vocabulary with scores", with("llama", &spelled), true));
+    let growing = |count: usize| -> Vec<String> { (1..=count).map(|length| "a".repeat(length)).collect() };
+    files.push(("tokens that spell each other in every way", with("llama", &growing(512)), true));
+    let many = numbered(8000, &|at| format!("{}{}", "ab".repeat(at % 200), "a".repeat(at / 200)));
+    let mut many: Vec<String> = many.into_iter().collect();
+    many.sort_unstable();
+    many.dedup();
+    files.push(("tokens that spell each other in many ways", with("llama", &many), false));
+    files.push(("a token without an end", with("llama", &numbered(1, &|_| "a".repeat(LARGE))), false));
+    files.push((
+        "tokens of control characters",
+        with("llama", &numbered(20_000, &|at| format!("{at}{}", "\u{1}".repeat(100)))),
+        false,
+    ));
+    for kind in ["gpt2", "llama"] {
+        files.push(("short tokens", with(kind, &numbered(150_000, &|at| format!("{at:x}"))), false));
+        let mut added = with(kind, &numbered(50_000, &|at| format!("{at:x}")));
+        let kinds = added.keys.iter().position(|key| key[8..].starts_with(b"tokenizer.ggml.token_type")).unwrap();
+        added.keys.remove(kinds);
+        added.array("tokenizer.ggml.token_type", 5, (0..added.rows).map(|_| 3u32.to_le_bytes().to_vec()));
+        files.push(("every token an added one", added, false));
+    }
+    let mut file = Gguf::new("gpt2");
+    file.tokens(&letters).merges(&vec!["! !".to_owned(); LARGE / 11]);
+    files.push(("merges that repeat", file, false));
+    let mut file = Gguf::new("gpt2");
+    file.tokens(&letters).merges(&vec![String::new(); LARGE / 8]);
+    files.push(("empty merges", file, false));
+    let mut file = Gguf::new("gpt2");
+    file.tokens(&vec![String::new(); LARGE / 12]).merges(&[]);
+    files.push(("empty tokens", file, false));
+    for (name, text) in [("a long template", "a".repeat(LARGE)), ("a template of escapes", "\u{1}".repeat(200 << 10))] {
+        let mut file = with("gpt2", &numbered(2000, &|at| format!("{at:x}")));
+        file.text("tokenizer.chat_template", &text);
+        files.push((name, file, false));
+    }
+    let mut file = with("gpt2", &numbered(200, &|at| format!("{at:x}")));
+    (0..4000).for_each(|at| file.key(&format!("{at:x}"), 0, &[0]));
+    files.push(("many keys", file, true));
+    files
+}
+
+#[test]
+fn a_vocabulary_in_a_gguf_file_takes_at_most_four_bytes_of_memory_a_byte_of_the_tables() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    for (name, file, is_fine) in gguf_files() {
+        let tables = file.tables();
+        let bytes = tables.len();
+        fs::write(&path, tables).unwrap();
+        let tensor_bytes = (file.rows * 8 * 4 + 64) as u64;
+        fs::File::options().write(true).open(&path).unwrap().set_len(bytes as u64 + tensor_bytes).unwrap();
+        let (result, peak) = peak_bytes(|| LoadedModel::open_tokenizer(&path).map(|_| ()));
+        let said = result.as_ref().map_or_else(ToString::to_string, |()| "read".to_owned());
+        let said = said.rsplit(": ").next().unwrap_or_default();
+        assert_bounded(name, bytes, peak, FLOOR_BYTES, said);
+        assert!(result.is_ok() || !is_fine, "{name}: {said}");
     }
 }

@@ -46,7 +46,13 @@ pub struct Audit {
     pub divergence: Option<Divergence>,
     /// Where the segment stops, if it does: no honest trainer commits one. What was replayed ends with the leaf before.
     pub fault: Option<FaultPlace>,
+    /// States on the way: see [`Worker::keep_checkpoints`].
+    pub checkpoints: Checkpoints,
 }
+
+/// States of a replay, each before a step at which a leaf starts, in the order of steps: none, unless a worker was asked to keep them.
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoints(Vec<(u32, Arc<State>)>);
 
 /// A segment as it should be.
 #[derive(Clone)]
@@ -57,6 +63,8 @@ pub struct Replayed {
     pub trace_roots: Vec<Hash>,
     /// Where the segment stops, if it does: no honest trainer commits one. What was replayed ends with the leaf before.
     pub fault: Option<FaultPlace>,
+    /// States on the way: see [`Worker::keep_checkpoints`].
+    pub checkpoints: Checkpoints,
 }
 
 /// What was computed of a segment.
@@ -66,6 +74,9 @@ struct Done {
     losses: Vec<f32>,
     /// `None` until the last step is done, and where it is the base.
     end: Option<Arc<State>>,
+    /// One every so many steps; none at 0.
+    checkpoint_steps: u32,
+    checkpoints: Checkpoints,
 }
 
 impl Done {
@@ -81,6 +92,7 @@ pub struct Worker {
     threads: Arc<Threads>,
     simd: Simd,
     times: Times,
+    checkpoint_steps: u32,
 }
 
 impl Worker {
@@ -88,7 +100,7 @@ impl Worker {
     pub fn new(task: Task, threads: Arc<Threads>, simd: Simd) -> Worker {
         let options = ExecutorOptions { simd, ..ExecutorOptions::default() };
         let executor = Executor::new(Arc::clone(&task.graph), Arc::clone(&threads), options);
-        Worker { task, executor, threads, simd, times: Times::default() }
+        Worker { task, executor, threads, simd, times: Times::default(), checkpoint_steps: 0 }
     }
 
     /// The task.
@@ -99,6 +111,12 @@ impl Worker {
     /// Where the time went since the last call.
     pub fn take_times(&mut self) -> Times {
         std::mem::take(&mut self.times)
+    }
+
+    /// From now on a replay keeps a state every so many steps, at the start of a leaf, so that [`Worker::trace_root`] need not start from
+    /// the base; none at 0. Each takes as much memory as the job's state.
+    pub fn keep_checkpoints(&mut self, every_steps: u32) {
+        self.checkpoint_steps = every_steps;
     }
 
     /// Computes a segment. `progress` is called after every step and says whether to go on.
@@ -163,6 +181,13 @@ impl Worker {
                 end_root,
             });
             start_root = end_root;
+            let next_step = first_step + count;
+            let kept = done.checkpoints.0.last().map_or(0, |(step, _)| *step);
+            let is_due = done.checkpoint_steps != 0 && next_step - kept >= done.checkpoint_steps;
+            if is_due && next_step < self.task.inner_steps {
+                let entries = state.entries()[..carried].to_vec();
+                done.checkpoints.0.push((next_step, Arc::new(State::with_root(entries, start_root))));
+            }
         }
         if cheat != Some(&Cheat::Lazy) {
             done.end = Some(Arc::new(State::with_root(self.carried(state), start_root)));
@@ -254,7 +279,8 @@ impl Worker {
         attested: &[u32],
         progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Audit, WorkError> {
-        let Replayed { segment: replayed, trace_roots, fault } = self.replay(segment, attested, progress)?;
+        let Replayed { segment: replayed, trace_roots, fault, checkpoints } =
+            self.replay(segment, attested, progress)?;
         let leaf_count = self.task.leaves().count();
         let differs = |(number, expected): (usize, &Leaf)| {
             let false_end = number + 1 == leaf_count && expected.end_root != *committed.1;
@@ -263,7 +289,7 @@ impl Worker {
         };
         let stopped = fault.map(|_| Divergence { leaf: replayed.leaves.len() as u32, expected: None });
         let divergence = replayed.leaves.iter().enumerate().find_map(differs).or(stopped);
-        Ok(Audit { replayed, trace_roots, divergence, fault })
+        Ok(Audit { replayed, trace_roots, divergence, fault, checkpoints })
     }
 
     /// Replays a segment of which only what stands on chain is known, with the traces of the first steps of some of its leaves.
@@ -279,13 +305,14 @@ impl Worker {
         let steps: Vec<u32> = attested.iter().map(|leaf| leaf * self.task.leaf_interval).collect();
         // Of a step that is never reached, it is the root over nothing.
         let mut traces: BTreeMap<u32, Hash> = steps.iter().map(|step| (*step, Trace::new().root())).collect();
-        let mut done = Done::default();
+        let mut done = Done { checkpoint_steps: self.checkpoint_steps, ..Done::default() };
         let fault = match self.compute(segment, None, &mut traces, &mut done, progress) {
             Err(WorkError::Run { step, source: RunError::Fault { .. } }) => self.locate_fault(segment, step)?,
             outcome => outcome.map(|()| None)?,
         };
         let trace_roots = steps.iter().filter_map(|step| traces.get(step).copied()).collect();
-        Ok(Replayed { segment: done.segment(&segment.base), trace_roots, fault })
+        let checkpoints = std::mem::take(&mut done.checkpoints);
+        Ok(Replayed { segment: done.segment(&segment.base), trace_roots, fault, checkpoints })
     }
 
     /// The first fault of a step at which the segment stops.
@@ -320,6 +347,23 @@ impl Worker {
             }
             outcome => outcome.map(|()| (trace, None)),
         }
+    }
+
+    /// What an auditor of the leaf that starts with a step attests with, for a segment that a replay has found true and left checkpoints
+    /// of; and the steps that it took. The same as that replay would have given for the leaf.
+    ///
+    /// # Errors
+    /// As of [`Worker::train`].
+    pub fn trace_root(
+        &mut self,
+        segment: &SegmentTask,
+        step: u32,
+        checkpoints: &Checkpoints,
+    ) -> Result<(Hash, u32), WorkError> {
+        let nearest = checkpoints.0.iter().rev().find(|(kept, _)| *kept <= step);
+        let (from, state) = nearest.map_or((0, &segment.base), |(kept, state)| (*kept, state));
+        let before = self.advance(segment, None, from, step, state)?;
+        Ok((self.trace(segment, None, step, &before, Keep::Nothing)?.0.root(), step - from + 1))
     }
 
     /// The state before step `to`, from the one before step `from`.

@@ -77,6 +77,26 @@ fn a_replay_gives_the_same_leaves_and_the_same_digest_on_every_machine() {
 }
 
 #[test]
+fn a_leaf_is_attested_from_a_checkpoint_as_by_a_whole_replay() {
+    let (task, segment, threads) = task();
+    let mut worker = Worker::new(task, threads, Simd::detect());
+    let committed = worker.train(&segment, None, &mut |_| true).unwrap();
+    let leaves = [0, 1, 2];
+    for (every_steps, computed) in [(0, [1, 4, 7]), (1, [1, 1, 1]), (4, [1, 4, 1])] {
+        worker.keep_checkpoints(every_steps);
+        let audit = worker.audit(&segment, (&committed.leaves, &committed.end.root()), &leaves, &mut |_| true).unwrap();
+        for leaf in leaves {
+            let (root, steps) = worker.trace_root(&segment, leaf * 3, &audit.checkpoints).unwrap();
+            assert_eq!(
+                (root, steps),
+                (audit.trace_roots[leaf as usize], computed[leaf as usize]),
+                "every {every_steps}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_cheat_is_found_in_the_first_leaf_that_it_touches() {
     let (task, segment, threads) = task();
     let mut worker = Worker::new(task.clone(), threads, Simd::detect());

@@ -14,10 +14,11 @@
 //!
 //! A phase of commitments is over when everybody is in, at its deadline, and without the last third earlier: once two thirds of the seats
 //! that were awaited are in, half as long again as they took, and no earlier than at half of the phase ([`early_end`]). One dead seat does not cost
-//! the whole deadline, and whoever needs no more than half of a phase is shut out by nobody. Whoever is shut out so was there: it is neither
-//! charged nor counted.
+//! the whole deadline, and whoever needs no more than half of a phase is shut out by nobody. Whoever is shut out so is not
+//! charged. A seat that is shut out of one round after the other falls asleep, since each waits half a phase for it.
 //!
-//! Of a round that is undone before its closing nothing is counted, and of whoever was convicted, which costs more, neither.
+//! Of a round that is undone before its closing nothing is counted, and of whoever a verdict keeps out of the job, which costs more,
+//! neither. A conviction in another job excuses nobody: else who has itself convicted where it is cheap would squat here for nothing.
 
 use sip_arith::int::{self, Rounding, mul_div};
 
@@ -27,6 +28,7 @@ use crate::{
     penalties::Offence,
     pool::PoolKind,
     round::{self, AuditorSeat, Round},
+    seats::Attendance::{Missed, ShutOut, There},
 };
 
 impl AuditorSeat {
@@ -39,13 +41,18 @@ impl AuditorSeat {
 impl Round {
     /// Notes who was there when the round is closed: the trainers that committed, and those of the `auditors` that did not reveal.
     pub(crate) fn note_closing(&self, job: &mut Job, auditors: u16, slot: u64) {
-        let trainers = self.eligible & !self.shut_out_trainers & !self.excluded_trainers(job);
+        let trainers = self.eligible & !self.excluded_trainers(job);
         for (place, pool) in here(trainers, &self.trainers) {
-            job.note(PoolKind::Trainer, place, pool, self.committed & bit(place) != 0, slot);
+            let was = match (self.committed & bit(place), self.shut_out_trainers & bit(place)) {
+                (0, 0) => Missed,
+                (0, _) => ShutOut,
+                _ => There,
+            };
+            job.note(PoolKind::Trainer, place, pool, was, slot);
         }
         for (place, seat) in here(auditors, &self.auditors) {
             if seat.revealed == 0 && self.committed != 0 {
-                job.note(PoolKind::Auditor, place, &seat.pool, false, slot);
+                job.note(PoolKind::Auditor, place, &seat.pool, Missed, slot);
             }
         }
     }
@@ -54,7 +61,7 @@ impl Round {
     pub(crate) fn note_draws(&self, job: &mut Job, slot: u64) {
         for (place, seat) in here(self.awaited_auditors, &self.auditors) {
             if seat.revealed != 0 {
-                job.note(PoolKind::Auditor, place, &seat.pool, true, slot);
+                job.note(PoolKind::Auditor, place, &seat.pool, There, slot);
             }
         }
     }
@@ -65,7 +72,7 @@ impl Round {
         for (place, seat) in here(self.awaited_auditors, &self.auditors) {
             let has_voted = seat.has_voted();
             if seat.revealed != 0 && (has_voted || is_over) {
-                job.note(PoolKind::Auditor, place, &seat.pool, has_voted, slot);
+                job.note(PoolKind::Auditor, place, &seat.pool, if has_voted { There } else { Missed }, slot);
             }
         }
     }
@@ -73,11 +80,12 @@ impl Round {
     /// Notes who scored.
     pub(crate) fn note_scores(&self, job: &mut Job, slot: u64) {
         for (place, seat) in here(self.awaited_evaluators, &self.evaluators) {
-            if self.is_shut_out(seat.status) {
-                continue;
-            }
-            let is_present = !matches!(seat.status, evaluation::ABSENT | evaluation::COMMITTED);
-            job.note(PoolKind::Evaluator, place, &seat.pool, is_present, slot);
+            let was = match seat.status {
+                status if self.is_shut_out(status) => ShutOut,
+                evaluation::ABSENT | evaluation::COMMITTED => Missed,
+                _ => There,
+            };
+            job.note(PoolKind::Evaluator, place, &seat.pool, was, slot);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     pool::{Pool, PoolKind},
     round::{self, Round, deadline},
     second_draw,
-    segment::{self, Segment},
+    segment::{self, Segment, slots_since},
 };
 
 /// Who acts, when, and in which place of the job.
@@ -253,6 +253,9 @@ pub fn vote_base<H: Sha256>(
         // An accused vote stands until the verdict, so that every accusation of it is of the same.
         if seat.vote_disputes > 0 {
             return Err(Error::ClaimDisputed);
+        }
+        if !is_first {
+            seat.changed_slots = seat.changed_slots.saturating_add(slots_since(seat.voted_slot, actor.slot));
         }
         seat.vote = *root;
         seat.voted_slot = actor.slot;

@@ -449,6 +449,17 @@ impl Job {
         Ok(int::add(self.spec.slice, attestations)?)
     }
 
+    /// What an auditor is charged for each segment that it attested and that was convicted, where so many auditors are awaited, base
+    /// units: the row, and no more than what the trainer lost by it, a friend's bounty apart, divided by them all. So whoever lets a true
+    /// segment of its own be convicted costs its auditors no more than itself.
+    pub fn misattested_segment(&self, awaited_auditors: u16) -> Result<u64> {
+        let penalties = &self.parameters.penalties;
+        let slashed = penalties.part_of_bond(Offence::ConvictedSegment, self.spec.slice)?;
+        let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
+        let most = lost / awaited_auditors.count_ones().max(1) as u64;
+        Ok(penalties.of(Offence::MisattestedSegment).flat.min(most))
+    }
+
     /// Own bond that a place needs: what one round needs, for each round that the job builds ahead.
     pub fn place_bond(&self, kind: PoolKind) -> Result<u64> {
         Ok(int::mul(self.round_bond(kind)?, self.spec.lookahead as u64)?)

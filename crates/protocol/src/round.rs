@@ -90,7 +90,9 @@ pub struct AuditorSeat {
     /// Place of the trainer whose segment it was whose attestation was convicted first.
     pub bounty_place: u8,
     /// Always 0.
-    pub end_reserved: [u8; 7],
+    pub end_reserved: [u8; 3],
+    /// Slots from its first vote to the last change of it.
+    pub changed_slots: u32,
 }
 
 /// An evaluator's part in a round.
@@ -232,8 +234,8 @@ pub struct Round {
     pub open_accounts: u16,
     /// Disputes open on attestations of its segments.
     pub attestation_disputes: u16,
-    /// Always 0.
-    pub end_padding: [u8; 4],
+    /// Slots from the opening to the last conviction of a claim of one of its auditors; 0 before the first.
+    pub struck_slots: u32,
     /// When it was scored; 0 before.
     pub scored_slot: u64,
     /// The end of the second draw's attestations; 0 before it is closed, and in a job without a second draw.

@@ -7,7 +7,8 @@
 //! | dormant | no | its holder wakes it; others once it was dormant for the job's `audit_slots`, at once where no seat of the role is awake |
 //! | convicted | no | anybody but its holder |
 //!
-//! A seat falls dormant when its holder missed [`MISSED_ROUNDS`] rounds in a row, when its pool is retired, and when the pool's own bond is
+//! A seat falls dormant when its holder missed [`MISSED_ROUNDS`] rounds in a row or was shut out of [`SHUT_OUT_ROUNDS`], when its pool is
+//! retired or was convicted in another job, and when the pool's own bond is
 //! [`CURE_SLOTS`] after it was found short still below what the place needs. Misses are counted where a phase ends; the pool's account is
 //! shown by whoever asks ([`Job::check_seat`]). Whoever takes, wakes or leaves a seat does so for the rounds that are opened from then on: a
 //! running one goes by its own record of who held its places.
@@ -26,6 +27,10 @@ use crate::{
 pub const PLACES: usize = 16;
 /// Rounds missed in a row after which nobody waits for a seat.
 pub const MISSED_ROUNDS: u8 = 2;
+/// Rounds in a row that ended without it, before their deadlines, after which nobody waits for a seat: see [`Attendance::ShutOut`].
+pub const SHUT_OUT_ROUNDS: u8 = 8;
+/// What one missed round counts, in rounds that a seat was shut out of.
+pub const MISSED: u8 = SHUT_OUT_ROUNDS / MISSED_ROUNDS;
 /// Slots from when a pool's own bond was found below what its place needs until its seat may be called dormant: a day.
 pub const CURE_SLOTS: u64 = 216_000;
 
@@ -46,7 +51,7 @@ pub struct Seat {
     pub pool: Address,
     /// The first round that could await this holder.
     pub since_round: u32,
-    /// Rounds that it missed in a row.
+    /// Rounds since its holder was there last: those that it was shut out of once each, those that it missed [`MISSED`] times.
     pub missed: u8,
     /// [`FREE`], [`AWAKE`], [`DORMANT`] or [`CONVICTED`].
     pub state: u8,
@@ -54,6 +59,17 @@ pub struct Seat {
     pub allotted_bps: u16,
     /// Of a dormant seat: since when. Of an awake one: when its pool's own bond was found short; 0 if it was not.
     pub changed_slot: u64,
+}
+
+/// Whether the holder of a seat was there when a round awaited it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attendance {
+    /// It did its part.
+    There,
+    /// It did nothing until the deadline.
+    Missed,
+    /// It had done nothing when the phase ended early, for which it is not charged.
+    ShutOut,
 }
 
 impl Seat {
@@ -194,14 +210,10 @@ impl Job {
     pub fn check_seat(&mut self, kind: PoolKind, place: u8, address: &Address, pool: &Pool, slot: u64) -> Result<()> {
         let place_bond = self.place_bond(kind)?;
         let seat = self.held_mut(kind, place, address)?;
-        if pool.is_convicted() && seat.state != CONVICTED {
-            seat.state = CONVICTED;
-            return Ok(());
-        }
         if seat.state != AWAKE {
             return Err(Error::SeatInOrder);
         }
-        if pool.status != ACTIVE {
+        if pool.status != ACTIVE || pool.is_convicted() {
             seat.sleep(slot);
             return Ok(());
         }
@@ -216,14 +228,18 @@ impl Job {
     }
 
     /// Notes whether the holder of a place was there when the round awaited it, unless the place is another's by now.
-    pub(crate) fn note(&mut self, kind: PoolKind, place: u8, pool: &Address, is_present: bool, slot: u64) {
+    pub(crate) fn note(&mut self, kind: PoolKind, place: u8, pool: &Address, was: Attendance, slot: u64) {
         let Ok(seats) = self.seats_mut(kind) else { return };
         let Some(seat) = seats.get_mut(place as usize) else { return };
         if seat.state != AWAKE || seat.pool != *pool {
             return;
         }
-        seat.missed = if is_present { 0 } else { seat.missed.saturating_add(1) };
-        if seat.missed >= MISSED_ROUNDS {
+        seat.missed = match was {
+            Attendance::There => 0,
+            Attendance::Missed => seat.missed.saturating_add(MISSED),
+            Attendance::ShutOut => seat.missed.saturating_add(1),
+        };
+        if seat.missed >= SHUT_OUT_ROUNDS {
             seat.sleep(slot);
         }
     }

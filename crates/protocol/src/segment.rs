@@ -104,13 +104,17 @@ pub struct Segment {
     /// Auditors by place that have shown their attestation.
     pub shown: u16,
     /// Always 0.
-    pub padding: [u8; 6],
+    pub padding: [u8; 2],
+    /// Slots from `committed_slot` to its conviction; 0 before.
+    pub convicted_slots: u32,
     /// The bounty of its conviction.
     pub escrow: Escrow,
     /// Demands for its end state that are open.
     pub open_demands: u16,
     /// Always 0.
-    pub unused: [u8; 6],
+    pub unused: [u8; 2],
+    /// Slots from its first commitment to the last amendment.
+    pub amended_slots: u32,
     /// Slice of the trainer's own bond behind it, base units; 0 once it is free.
     pub slice: u64,
     /// The operator's own part of `stake`, base units.
@@ -209,6 +213,7 @@ impl Segment {
         self.claim = *claim;
         let stakes = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
         (self.stake, self.own_stake) = (stakes.whole, stakes.own);
+        self.amended_slots = self.amended_slots.saturating_add(slots_since(self.committed_slot, slot));
         self.committed_slot = slot;
         self.late = (slot > round.commit_deadline_slot) as u8;
         Ok(())
@@ -268,11 +273,17 @@ impl Segment {
             return Ok(SlashOutcome::default());
         }
         self.status = CONVICTED;
+        self.convicted_slots = slots_since(self.committed_slot, slot);
         job.exclude(PoolKind::Trainer, self.claim.place, &self.pool);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
         let claim = Convicted { slice: &mut self.slice, made_slot: self.committed_slot, slot };
         pool.convict(&job.parameters.penalties, offence, claim)
     }
+}
+
+/// Slots from one to a later one, as far as they can be counted here.
+pub(crate) fn slots_since(from_slot: u64, slot: u64) -> u32 {
+    slot.saturating_sub(from_slot).min(u32::MAX as u64) as u32
 }
 
 /// Checks that a trainer may claim this in an open round: its place, the number of leaves.

@@ -144,6 +144,7 @@ impl Settlement<'_> {
         let is_final = self.round.status == round::FINAL;
         // Who was convicted has paid more, and could do nothing more.
         let missed_audit = if self.pool.is_convicted() { 0 } else { self.round.missed_audit(self.job, place)? };
+        let misattested = self.job.misattested_segment(self.round.awaited_auditors)?;
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         let is_settled = seat.settled != 0;
@@ -186,7 +187,7 @@ impl Settlement<'_> {
         self.pool.audits_missed = self.pool.audits_missed.saturating_add(missed as u32);
         let penalties = &self.job.parameters.penalties;
         let mut penalty = int::add(missed_audit, penalties.charge(Offence::MissedAttestation, missed_attestations)?)?;
-        penalty = int::add(penalty, penalties.charge(Offence::MisattestedSegment, seat.refuted as u64)?)?;
+        penalty = int::add(penalty, int::mul(misattested, seat.refuted as u64)?)?;
         let claim = Claim {
             role_bps: self.job.parameters.auditors_bps,
             part: seat.stake,
@@ -211,7 +212,8 @@ impl Settlement<'_> {
             return Err(Error::AlreadySettled);
         }
         self.round.settled_absent |= here;
-        let cost = if self.pool.is_convicted() { 0 } else { self.round.missed_segment(self.job, place)? };
+        let is_excluded = self.round.is_trainer_excluded(self.job, place);
+        let cost = if is_excluded { 0 } else { self.round.missed_segment(self.job, place)? };
         self.charge(cost)
     }
 
@@ -232,10 +234,7 @@ impl Settlement<'_> {
         let is_scoreless = self.round.is_scoreless();
         let is_tallied = is_scoreless || self.round.status == round::FINAL || self.round.void_from == round::SCORED;
         let status = self.round.evaluators.get(place as usize).ok_or(Error::WrongPlace)?.status;
-        let missed_score = match is_tallied && !self.pool.is_convicted() {
-            true => self.round.missed_score(self.job, status)?,
-            false => 0,
-        };
+        let missed_score = if is_tallied { self.round.missed_score(self.job, status)? } else { 0 };
         let seat = self.round.evaluators.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         if seat.settled != 0 {
             return Err(Error::AlreadySettled);

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use sip_eval::{ChoiceScore, Judge, Question, TextScore};
+use sip_data::Documents;
+use sip_eval::{ChoiceScore, Judge, Questions, TextScore};
 use sip_model::Decoder;
 use std::io::Write;
 use std::path::PathBuf;
@@ -52,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::new(arguments.json);
     let texts = read(&arguments.texts, progress)?;
     let questions =
-        arguments.choices.iter().map(|path| Ok((path, Question::load(path)?))).collect::<Result<Vec<_>>>()?;
+        arguments.choices.iter().map(|path| Ok((path, Questions::load(path)?))).collect::<Result<Vec<_>>>()?;
     let machine = arguments.machine.machine()?;
     let model = open(&arguments.model, arguments.adapter.as_deref())?;
     let context = arguments.context.unwrap_or(CONTEXT_DEFAULT.min(model.config.max_seq_len));
@@ -65,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     for (path, documents) in &texts {
         let (bar, started) = (progress.bar(1, &format!("scoring {}", path.display())), Instant::now());
         let mut score = TextScore::default();
-        for text in documents {
+        for text in documents.iter() {
             let part = judge.score(text, stride, &mut |done, count| {
                 bar.set_length(count as u64);
                 bar.set_position(done as u64);
@@ -87,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     for (path, questions) in &questions {
         let length = questions.len() as u64;
         let (bar, started) = (progress.bar(length, &format!("answering {}", path.display())), Instant::now());
-        let score = judge.answer(questions, &mut |done| bar.set_position(done as u64));
+        let score = judge.answer(questions.iter(), &mut |done| bar.set_position(done as u64));
         bar.finish_and_clear();
         let score = score.with_context(|| format!("cannot answer {}", path.display()))?;
         let seconds = started.elapsed().as_secs_f64();
@@ -119,7 +120,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// The documents of every file.
-fn read(paths: &[PathBuf], progress: Progress) -> Result<Vec<(PathBuf, Vec<String>)>> {
+fn read(paths: &[PathBuf], progress: Progress) -> Result<Vec<(PathBuf, Documents)>> {
     let mut texts = Vec::new();
     for found in all_of(paths, TEXT_LIMIT_BYTES, progress)? {
         for (path, content) in found.files {

@@ -46,7 +46,7 @@ impl Store {
             return refuse("run.json");
         }
         if self.settings().exists() {
-            let settings: Option<serde_json::Value> = read_json(&self.settings()).ok();
+            let settings: Option<serde_json::Value> = read_values(&self.settings()).ok();
             if !settings.is_some_and(|settings| ["preset", "domains"].iter().all(|key| settings.get(key).is_some())) {
                 return refuse("run/settings.json");
             }
@@ -201,11 +201,23 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     write_text(path, &(serde_json::to_string_pretty(value)? + "\n"))
 }
 
-/// Reads a value from JSON.
+/// A file of JSON in the folder of a run has at most so many bytes; the journal of a thousand rounds has some millions.
+const JSON_LIMIT_BYTES: usize = 64 << 20;
+
+/// Reads a value from JSON: fields of its own, and no tree of [`serde_json::Value`].
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    sip_json::fields_from_slice(text.as_bytes())
-        .with_context(|| format!("{} is not what this version writes", path.display()))
+    let text = json_file(path)?;
+    sip_json::records_from_slice(&text).with_context(|| format!("{} is not what this version writes", path.display()))
+}
+
+/// As [`read_json`], where some of it is a tree of [`serde_json::Value`].
+pub(crate) fn read_values<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = json_file(path)?;
+    sip_json::from_slice(&text).with_context(|| format!("{} is not what this version writes", path.display()))
+}
+
+fn json_file(path: &Path) -> Result<Vec<u8>> {
+    sip_json::read_file(path, JSON_LIMIT_BYTES).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

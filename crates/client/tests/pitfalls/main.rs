@@ -8,6 +8,7 @@ mod accuser;
 #[path = "../court/mod.rs"]
 mod court;
 mod court_stories;
+mod extremes;
 mod guards;
 mod money_stories;
 mod needed;

@@ -2,6 +2,8 @@
 
 use crate::RemoteError;
 use serde_json::{Value, json};
+use sip_json::{MemberError, members};
+use std::io::Read;
 use std::time::Duration;
 
 /// How often a question is asked before the endpoint counts as lost.
@@ -10,8 +12,12 @@ const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long one attempt may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest answer that is read: all accounts of a program.
-const MAX_ANSWER_BYTES: u64 = 1 << 30;
+/// The longest answer that is read, in MiB: an account has at most 10, which are 14 as text.
+const MAX_ANSWER_MIB: usize = 32;
+/// The same of all accounts of a program, which are read one by one.
+const MAX_ACCOUNTS_MIB: usize = 256;
+/// Letters of an answer that an error shows.
+const SHOWN_CHARS: usize = 200;
 
 /// "Node is behind" and "minimum context slot has not been reached": true a moment later.
 const NOT_YET: [i64; 2] = [-32005, -32016];
@@ -55,17 +61,36 @@ impl Endpoint {
     /// The result of a method, or the endpoint's refusal to look into. A question may reach the endpoint more than
     /// once, so only those may be asked that change nothing the second time.
     pub(crate) fn call(&self, method: &'static str, params: Value) -> Result<Result<Value, Refusal>, RemoteError> {
+        self.read(method, params, &|result| {
+            sip_json::from_slice(result).map_err(|error| self.unexpected(method, error))
+        })
+    }
+
+    /// As [`Endpoint::call`], with what `read` makes of the text of the result: so that nothing long is built as a whole.
+    pub(crate) fn read<T>(
+        &self,
+        method: &'static str,
+        params: Value,
+        read: &dyn Fn(&[u8]) -> Result<T, RemoteError>,
+    ) -> Result<Result<T, Refusal>, RemoteError> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+        let limit_mib = if method == "getProgramAccounts" { MAX_ACCOUNTS_MIB } else { MAX_ANSWER_MIB };
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         loop {
-            let reason = match self.attempt(&body) {
-                Ok((200, text)) => match self.answer(method, &text)? {
+            let reason = match self.attempt(&body, limit_mib << 20) {
+                Ok((_, text)) if text.len() > limit_mib << 20 => {
+                    let reason = format!("an answer of more than {limit_mib} MiB, as many as are read of this method");
+                    return Err(self.unexpected(method, reason));
+                }
+                Ok((200, text)) => match self.answer(method, &text, read)? {
                     Err(refusal) if NOT_YET.contains(&refusal.code) && attempt < ATTEMPTS => refusal.message,
                     answer => return Ok(answer),
                 },
                 Ok((status, text)) => {
-                    let reason = format!("HTTP status {status}: {}", text.chars().take(200).collect::<String>());
+                    let start = String::from_utf8_lossy(&text[..text.len().min(4 * SHOWN_CHARS)]);
+                    let start: String = start.chars().take(SHOWN_CHARS).collect();
+                    let reason = format!("HTTP status {status}: {start}");
                     // Too many requests, and whatever the server blames itself for, may pass.
                     if status != 429 && status < 500 {
                         return Err(RemoteError::Answer { url: self.url.clone(), method, reason });
@@ -83,24 +108,39 @@ impl Endpoint {
         }
     }
 
-    fn attempt(&self, body: &str) -> Result<(u16, String), ureq::Error> {
+    /// Asks once; of the answer at most one byte more than the limit is read.
+    fn attempt(&self, body: &str, limit_bytes: usize) -> Result<(u16, Vec<u8>), ureq::Error> {
         let mut response = self.agent.post(&self.url).header("content-type", "application/json").send(body)?;
-        let text = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_string()?;
+        let mut text = Vec::new();
+        response.body_mut().as_reader().take(limit_bytes as u64 + 1).read_to_end(&mut text)?;
+        text.shrink_to_fit();
         Ok((response.status().as_u16(), text))
     }
 
-    fn answer(&self, method: &'static str, text: &str) -> Result<Result<Value, Refusal>, RemoteError> {
-        let mut answer: Value = serde_json::from_str(text).map_err(|error| self.unexpected(method, error))?;
-        let error = answer["error"].take();
-        if !error.is_null() {
+    fn answer<T>(
+        &self,
+        method: &'static str,
+        text: &[u8],
+        read: &dyn Fn(&[u8]) -> Result<T, RemoteError>,
+    ) -> Result<Result<T, Refusal>, RemoteError> {
+        let (mut result, mut error) = (None, None);
+        let parts = members::<MemberError>(text, |key, value| {
+            match &*key {
+                "result" => result = Some(value),
+                "error" => error = Some(value).filter(|error| error != b"null"),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        });
+        parts.map_err(|error| self.unexpected(method, error))?;
+        if let Some(error) = error {
+            let error: Value = sip_json::from_slice(error).map_err(|error| self.unexpected(method, error))?;
             let code = error["code"].as_i64().ok_or_else(|| self.unexpected(method, "an error without a code"))?;
             let message = error["message"].as_str().unwrap_or("no reason given").into();
             return Ok(Err(Refusal { code, message, data: error["data"].clone() }));
         }
-        match answer.get_mut("result") {
-            Some(result) => Ok(Ok(result.take())),
-            None => Err(self.unexpected(method, "neither a result nor an error")),
-        }
+        let result = result.ok_or_else(|| self.unexpected(method, "neither a result nor an error"))?;
+        read(result).map(Ok)
     }
 
     pub(crate) fn refused(&self, method: &'static str, refusal: Refusal) -> RemoteError {

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use endpoint::{Endpoint, Refusal};
 use serde_json::{Value, json};
+use sip_json::Elements;
 use solana_account::Account;
 use solana_address::Address;
 use solana_hash::Hash;
@@ -34,6 +35,8 @@ const BLOCKHASH_ATTEMPTS: u32 = 5;
 const RECORD_ATTEMPTS: u32 = 20;
 /// What Solana takes for each signature.
 const LAMPORTS_PER_SIGNATURE: u64 = 5_000;
+/// An account takes more than this in an answer, its two addresses alone.
+const ACCOUNT_TEXT_BYTES: usize = 100;
 /// Solana's targeted pace.
 const SLOT: Duration = Duration::from_millis(400);
 
@@ -369,15 +372,21 @@ impl Ledger for Rpc {
         const METHOD: &str = "getProgramAccounts";
         let options =
             json!({ "encoding": "base64", "commitment": COMMITMENT, "minContextSlot": self.min_context_slot });
-        let answer = self.endpoint.ask(METHOD, json!([program_id.to_string(), options]))?;
-        let list = answer.as_array().ok_or_else(|| self.endpoint.unexpected(METHOD, "no list"))?;
-        let mut accounts = list
-            .iter()
-            .map(|entry| {
+        // Account by account, so that no more than one is in memory as JSON beside the text.
+        let read = |list: &[u8]| -> Result<Vec<(Address, Account)>, RemoteError> {
+            let unexpected = |error: String| self.endpoint.unexpected(METHOD, error);
+            let elements = || Elements::new(list).map_err(|error| unexpected(error.to_string()));
+            let mut accounts = Vec::with_capacity(elements()?.count().min(list.len() / ACCOUNT_TEXT_BYTES));
+            for entry in elements()? {
+                let entry = entry.map_err(|error| unexpected(error.to_string()))?;
+                let entry: Value = sip_json::from_slice(entry).map_err(|error| unexpected(error.to_string()))?;
                 let address = self.parse(METHOD, entry["pubkey"].as_str().unwrap_or_default())?;
-                Ok((address, self.decode_account(METHOD, &entry["account"])?))
-            })
-            .collect::<Result<Vec<_>, RemoteError>>()?;
+                accounts.push((address, self.decode_account(METHOD, &entry["account"])?));
+            }
+            Ok(accounts)
+        };
+        let answer = self.endpoint.read(METHOD, json!([program_id.to_string(), options]), &read)?;
+        let mut accounts = answer.map_err(|refusal| self.endpoint.refused(METHOD, refusal))?;
         accounts.sort_unstable_by_key(|(address, _)| *address);
         Ok(accounts)
     }

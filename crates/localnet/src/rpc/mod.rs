@@ -12,7 +12,6 @@ use crate::chain::Chain;
 use crate::engine::Shared;
 use error::RpcError;
 use params::Params;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 /// Requests in one batch.
@@ -65,7 +64,7 @@ fn respond(body: &[u8], call: &Method<'_>) -> Option<String> {
 
 /// The texts of the requests of a batch, at most one more than a batch may have; `None` where it is no JSON.
 fn requests(body: &[u8]) -> Option<Vec<&[u8]>> {
-    serde_json::from_slice::<IgnoredAny>(body).ok()?;
+    sip_json::check(body).ok()?;
     let mut requests = Vec::new();
     let read = sip_json::elements::<sip_json::MemberError>(body, |request| {
         if requests.len() <= MAX_BATCH {

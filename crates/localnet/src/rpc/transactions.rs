@@ -125,7 +125,7 @@ pub(super) fn simulate(chain: &Chain, params: Params<'_>) -> Result<Value, RpcEr
 
 /// The error of a logged transaction as JSON.
 pub(super) fn logged_error(entry: &Entry) -> Value {
-    entry.error.as_ref().and_then(|error| serde_json::from_str(error).ok()).unwrap_or(Value::Null)
+    entry.error.as_ref().and_then(|error| sip_json::from_str(error).ok()).unwrap_or(Value::Null)
 }
 
 pub(super) fn statuses(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {

@@ -254,10 +254,10 @@ impl Places {
         let mut budget = Budget::new(index.len(), FLOOR_BYTES);
         let mut files = BTreeSet::new();
         members::<MemberError>(map, |_, name| {
-            let name: String = serde_json::from_slice(name)?;
-            if !files.contains(&name) {
+            let name = sip_json::text(name)?;
+            if !files.contains(&*name) {
                 budget.take(NAME_BYTES + name.len())?;
-                files.insert(name);
+                files.insert(name.into_owned());
             }
             Ok(true)
         })?;
@@ -265,8 +265,13 @@ impl Places {
         let mut tensors = BTreeMap::new();
         members::<MemberError>(map, |tensor, name| {
             budget.take(PLACE_BYTES + tensor.len())?;
-            let name: String = serde_json::from_slice(name)?;
-            tensors.extend(files.binary_search(&name).ok().map(|number| (tensor.into_owned(), number)));
+            let name = sip_json::text(name)?;
+            tensors.extend(
+                files
+                    .binary_search_by(|file| file.as_str().cmp(&name))
+                    .ok()
+                    .map(|number| (tensor.into_owned(), number)),
+            );
             Ok(true)
         })?;
         Ok(Places { files, tensors })

@@ -116,7 +116,7 @@ fn entries(text: &[u8]) -> Result<BTreeMap<String, Entry>, MemberError> {
         if value.len() > ENTRY_TEXT_BYTES_MAX {
             return Err(wrong(format!("tensor {} has {} bytes of settings", shown(&name), value.len())));
         }
-        let entry: Entry = serde_json::from_slice(value)?;
+        let entry: Entry = sip_json::fields_from_slice(value)?;
         match entries.entry(name.into_owned()) {
             btree_map::Entry::Vacant(place) => place.insert(entry),
             btree_map::Entry::Occupied(place) => {

@@ -19,6 +19,59 @@ const KEY_BYTES_MAX: u64 = (1 << 16) - 1;
 /// Arrays within arrays; no model has any.
 const NESTING_MAX: u32 = 4;
 
+/// Keys of the metadata at most; models have some dozen.
+const KEYS_MAX: u64 = 1 << 12;
+/// Tensors at most; the largest models have some thousand.
+const TENSORS_MAX: u64 = 1 << 15;
+
+/// Texts, one behind the other: of a short one little more is kept than the file has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    text: String,
+    /// Where each ends.
+    ends: Vec<u32>,
+}
+
+impl Texts {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The text at a place.
+    pub fn get(&self, at: usize) -> Option<&str> {
+        let end = *self.ends.get(at)? as usize;
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        self.text.get(start..end)
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &str> + Clone {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+
+    fn bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Texts {
+    /// Texts of at most 4 GiB in all.
+    fn from_iter<I: IntoIterator<Item = &'a str>>(list: I) -> Texts {
+        let mut texts = Texts::default();
+        for text in list {
+            texts.text.push_str(text);
+            texts.ends.push(texts.text.len() as u32);
+        }
+        texts
+    }
+}
+
 /// A value of the metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -33,7 +86,7 @@ pub enum Value {
     /// A text.
     Text(String),
     /// An array of texts.
-    Texts(Vec<String>),
+    Texts(Texts),
     /// An array of whole numbers of 32 bits, signed or not; their bits.
     Words(Vec<u32>),
     /// An array of numbers of 32 bits with a fraction.
@@ -100,6 +153,8 @@ pub struct Container {
     pub data_start: u64,
 }
 
+const _: () = assert!(TABLES_LIMIT_BYTES <= u32::MAX as u64, "the ends of texts are numbers of 32 bits");
+
 impl Container {
     /// Reads the tables of a file of `size_bytes`. Tensors of known types lie within the file, in blocks that are whole.
     ///
@@ -119,6 +174,11 @@ impl Container {
             version => return Err(format!("it is of version {version}, expected 2 or 3")),
         }
         let (tensor_count, key_count) = (tables.u64()?, tables.u64()?);
+        for (count, limit, what) in [(tensor_count, TENSORS_MAX, "tensors"), (key_count, KEYS_MAX, "keys")] {
+            if count > limit {
+                return Err(format!("it announces {count} {what}, expected at most {limit}"));
+            }
+        }
         let mut metadata = BTreeMap::new();
         // A count costs nothing until its entries arrive: the loops end with the file.
         for _ in 0..key_count {
@@ -158,6 +218,18 @@ impl Container {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         }
+    }
+
+    /// What the metadata takes in memory, but for its keys.
+    pub(crate) fn metadata_bytes(&self) -> usize {
+        let bytes = |value: &Value| match value {
+            Value::Text(text) => text.capacity(),
+            Value::Texts(texts) => texts.bytes(),
+            Value::Words(words) => words.capacity() * size_of::<u32>(),
+            Value::Floats(floats) => floats.capacity() * size_of::<f32>(),
+            _ => 0,
+        };
+        self.metadata.values().map(bytes).sum()
     }
 
     fn check(&self, alignment: u64, size_bytes: u64) -> Result<(), String> {
@@ -237,17 +309,26 @@ impl<R: Read> Tables<R> {
     }
 
     fn text(&mut self, limit: u64) -> Result<String, String> {
+        let mut bytes = Vec::new();
+        self.text_into(&mut bytes, limit)?;
+        bytes.shrink_to_fit();
+        String::from_utf8(bytes).map_err(|error| format!("a text is not UTF-8: {error}"))
+    }
+
+    /// Puts a text behind others.
+    fn text_into(&mut self, bytes: &mut Vec<u8>, limit: u64) -> Result<(), String> {
         let length = self.u64()?;
         if length > limit {
             return Err(format!("a text of {length} bytes is announced, expected at most {limit}"));
         }
         self.advance(length)?;
-        let mut bytes = Vec::new();
-        self.reader.by_ref().take(length).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-        if bytes.len() as u64 != length {
+        let start = bytes.len();
+        self.reader.by_ref().take(length).read_to_end(bytes).map_err(|error| error.to_string())?;
+        if (bytes.len() - start) as u64 != length {
             return Err("it is cut short within a text".to_owned());
         }
-        String::from_utf8(bytes).map_err(|error| format!("a text is not UTF-8: {error}"))
+        std::str::from_utf8(&bytes[start..]).map_err(|error| format!("a text is not UTF-8: {error}"))?;
+        Ok(())
     }
 
     fn skip(&mut self, count: u64) -> Result<(), String> {
@@ -294,6 +375,7 @@ impl<R: Read> Tables<R> {
                 for _ in 0..len {
                     words.push(self.u32()?);
                 }
+                words.shrink_to_fit();
                 Ok(Value::Words(words))
             }
             6 => {
@@ -301,14 +383,20 @@ impl<R: Read> Tables<R> {
                 for _ in 0..len {
                     floats.push(f32::from_bits(self.u32()?));
                 }
+                floats.shrink_to_fit();
                 Ok(Value::Floats(floats))
             }
             8 => {
-                let mut texts = Vec::new();
+                let (mut bytes, mut ends) = (Vec::new(), Vec::new());
                 for _ in 0..len {
-                    texts.push(self.text(TABLES_LIMIT_BYTES)?);
+                    self.text_into(&mut bytes, TABLES_LIMIT_BYTES)?;
+                    ends.push(bytes.len() as u32);
                 }
-                Ok(Value::Texts(texts))
+                bytes.shrink_to_fit();
+                ends.shrink_to_fit();
+                // Each is UTF-8, so all are.
+                let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+                Ok(Value::Texts(Texts { text, ends }))
             }
             9 => {
                 for _ in 0..len {

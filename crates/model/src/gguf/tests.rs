@@ -359,11 +359,13 @@ fn lengths_that_lie_cost_no_memory() {
     let huge = u64::MAX.to_le_bytes();
     let start = |counts: [[u8; 8]; 2]| [b"GGUF", &3u32.to_le_bytes()[..], &counts[0], &counts[1]].concat();
     let one = 1u64.to_le_bytes();
-    let key = [start([huge, one]), text("key")].concat();
+    let key = [start([one, one]), text("key")].concat();
     let of = |kind: u32, value: &[u8]| [&key[..], &kind.to_le_bytes(), value].concat();
     let nested = (0..100).flat_map(|_| [ARRAY.to_le_bytes().to_vec(), 1u64.to_le_bytes().to_vec()].concat());
     for (expected, bytes) in [
-        ("cut short", start([huge, huge])),
+        ("expected at most 32768", start([huge, one])),
+        ("expected at most 4096", start([one, huge])),
+        ("cut short", start([one, one])),
         ("at most 65535", [start([one, one]), huge.to_vec()].concat()),
         ("expected at most", of(TEXT, &huge)),
         ("longer than any file", of(ARRAY, &[&10u32.to_le_bytes()[..], &huge].concat())),

@@ -1,12 +1,21 @@
-//! The tokenizer in a GGUF file's metadata, as a `tokenizer.json`.
+//! The tokenizer in a GGUF file's metadata: its vocabulary and merges go from the file's tables into those of the tokenizer, and are no JSON
+//! on the way; only the small parts around them are written as in a `tokenizer.json`.
 
-use std::collections::HashMap;
-
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use sip_data::shown;
+use sip_json::Budget;
+use tokenizers::AddedToken;
 
-use super::container::{Container, Value};
-use crate::tokenizer::{Tokenizer, TokenizerError, VOCAB_SIZE_MAX};
+use super::container::{Container, Texts, Value};
+use crate::tokenizer::{
+    FLOOR_BYTES, MERGE_BYTES, MERGES_MAX, Merge, Merges, Parts, Settings, Tables, Tokenizer, TokenizerError,
+    VOCAB_SIZE_MAX, Vocabulary, merge_of,
+};
+
+/// Bytes of a token at most; the longest of models are some hundred spaces.
+const TOKEN_BYTES_MAX: usize = 4 << 10;
+/// The same where all ways to spell it are tried.
+const SPLIT_BYTES_MAX: usize = 512;
 
 /// Kinds of tokens in `tokenizer.ggml.token_type`.
 const UNKNOWN: u32 = 2;
@@ -25,151 +34,170 @@ const DEFAULT: [&str; 4] = [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9
 
 /// The tokenizer that the metadata describes.
 ///
+/// Tables are counted before they are made, within three bytes of memory a byte of the file's tables, what is read of them among that.
+///
 /// # Errors
 /// Metadata that is missing or contradicts itself, and kinds other than BPE.
 pub(super) fn tokenizer(container: &Container) -> Result<Tokenizer, TokenizerError> {
-    let format_error = |reason: String| TokenizerError::Format(format!("tokenizer of the GGUF file: {reason}"));
+    let table_bytes = usize::try_from(container.data_start).unwrap_or(usize::MAX);
+    let mut budget = Budget::new(table_bytes, FLOOR_BYTES);
+    budget.take(container.metadata_bytes())?;
+    build(container, &mut budget).map_err(|error| match error {
+        TokenizerError::Format(reason) => TokenizerError::Format(format!("tokenizer of the GGUF file: {reason}")),
+        other => other,
+    })
+}
+
+fn refuse<T>(reason: impl Into<String>) -> Result<T, TokenizerError> {
+    Err(TokenizerError::Format(reason.into()))
+}
+
+/// Tokens of a file with what is said of each.
+struct Tokens<'a> {
+    container: &'a Container,
+    texts: &'a Texts,
+    /// By token, or empty.
+    kinds: &'a [u32],
+}
+
+impl<'a> Tokens<'a> {
+    fn read(container: &'a Container) -> Result<Tokens<'a>, TokenizerError> {
+        let texts = texts(container, "tokenizer.ggml.tokens")?;
+        if texts.len() > VOCAB_SIZE_MAX {
+            return Err(TokenizerError::VocabSize(texts.len()));
+        }
+        if let Some(long) = texts.iter().find(|token| token.len() > TOKEN_BYTES_MAX) {
+            return refuse(format!("a token has {} bytes, expected at most {TOKEN_BYTES_MAX}", long.len()));
+        }
+        let kinds: &[u32] = match container.metadata.get("tokenizer.ggml.token_type") {
+            Some(Value::Words(kinds)) if kinds.len() == texts.len() => kinds,
+            None => &[],
+            Some(other) => {
+                return refuse(format!("tokenizer.ggml.token_type is {other}, expected {} numbers", texts.len()));
+            }
+        };
+        Ok(Tokens { container, texts, kinds })
+    }
+
+    fn kind(&self, id: usize) -> u32 {
+        self.kinds.get(id).copied().unwrap_or(0)
+    }
+
+    /// Tokens of some kinds, which are found in a text before it is cut into pieces.
+    fn added(&self, kinds: &'a [u32], budget: &mut Budget) -> Result<Vec<AddedToken>, TokenizerError> {
+        let chosen = || self.texts.iter().enumerate().filter(|&(id, _)| kinds.contains(&self.kind(id)));
+        budget.take(chosen().map(|(_, token)| size_of::<AddedToken>() + token.len()).sum())?;
+        let mut added = Vec::with_capacity(chosen().count());
+        added.extend(
+            chosen().map(|(id, token)| AddedToken::from(token, self.kind(id) != USER_DEFINED).normalized(false)),
+        );
+        Ok(added)
+    }
+
+    /// The token that a key of the metadata names by its id.
+    fn named(&self, key: &str) -> Option<(u64, &'a str)> {
+        let id = self.container.metadata.get(key).and_then(Value::as_u64)?;
+        Some((id, self.texts.get(usize::try_from(id).ok()?)?))
+    }
+
+    fn flag(&self, key: &str) -> Option<bool> {
+        match self.container.metadata.get(key) {
+            Some(Value::Bool(flag)) => Some(*flag),
+            _ => None,
+        }
+    }
+}
+
+fn texts<'a>(container: &'a Container, key: &str) -> Result<&'a Texts, TokenizerError> {
+    match container.metadata.get(key) {
+        Some(Value::Texts(texts)) => Ok(texts),
+        _ => refuse(format!("{key} is missing or no array of texts")),
+    }
+}
+
+fn build(container: &Container, budget: &mut Budget) -> Result<Tokenizer, TokenizerError> {
     let kind = container.text("tokenizer.ggml.model").unwrap_or("unnamed");
     if !["gpt2", "llama"].contains(&kind) {
-        return Err(format_error(format!(
+        return refuse(format!(
             "tokenizer.ggml.model is {}, but only gpt2 (byte-level BPE) and llama (SentencePiece BPE) are supported",
             shown(kind)
-        )));
+        ));
     }
-    let texts = |key: &str| match container.metadata.get(key) {
-        Some(Value::Texts(texts)) => Ok(texts),
-        _ => Err(format_error(format!("{key} is missing or no array of texts"))),
-    };
-    let tokens = texts("tokenizer.ggml.tokens")?;
-    if tokens.len() > VOCAB_SIZE_MAX {
-        return Err(TokenizerError::VocabSize(tokens.len()));
-    }
-    let types: &[u32] = match container.metadata.get("tokenizer.ggml.token_type") {
-        Some(Value::Words(types)) if types.len() == tokens.len() => types,
-        None => &[],
-        Some(other) => {
-            return Err(format_error(format!(
-                "tokenizer.ggml.token_type is {other}, expected {} numbers",
-                tokens.len()
-            )));
-        }
-    };
+    let tokens = Tokens::read(container)?;
     if kind == "llama" {
-        return sentence_pieces(container, tokens, types).map_err(format_error)?;
+        return sentence_pieces(&tokens, budget);
     }
-    let merges = texts("tokenizer.ggml.merges")?;
+    let merges = texts(container, "tokenizer.ggml.merges")?;
     let name = container.text("tokenizer.ggml.pre");
-    let (pre_tokenizer, whole_words) = pre_tokenizer(name).ok_or_else(|| {
+    let Some((pre_tokenizer, whole_words)) = pre_tokenizer(name) else {
         let name = shown(name.unwrap_or("unnamed"));
-        format_error(format!("tokenizer.ggml.pre is {name}, expected smollm, gpt-2, llama-bpe, qwen2 or default"))
-    })?;
-
-    let mut vocab = Map::new();
-    let mut added = Vec::new();
-    for (id, token) in tokens.iter().enumerate() {
-        if vocab.insert(token.clone(), id.into()).is_some() {
-            return Err(format_error(format!("token \"{}\" is there twice", shown(token))));
-        }
-        let kind = types.get(id).copied().unwrap_or(0);
-        if kind == CONTROL || kind == USER_DEFINED {
-            added.push(json!({
-                "id": id, "content": token, "special": kind == CONTROL,
-                "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-            }));
-        }
-    }
-    let pairs: Option<Vec<[&str; 2]>> = merges
-        .iter()
-        // Tokens hold no space: the byte-level alphabet has another character for it.
-        .map(|merge| merge.split_once(' ').map(|(left, right)| [left, right]))
-        .collect();
-    let pairs = pairs.ok_or_else(|| format_error("a merge is not two tokens with a space between".to_owned()))?;
-
-    let begin = match container.metadata.get("tokenizer.ggml.add_bos_token") {
-        Some(Value::Bool(add)) => *add,
-        // What the models with this name expect.
-        _ => whole_words,
+        return refuse(format!("tokenizer.ggml.pre is {name}, expected smollm, gpt-2, llama-bpe, qwen2 or default"));
     };
-    let bos = container.metadata.get("tokenizer.ggml.bos_token_id").and_then(Value::as_u64).filter(|_| begin);
-    let bos = bos.and_then(|id| Some((id, tokens.get(usize::try_from(id).ok()?)?)));
-    let file = json!({
-        "version": "1.0",
-        "truncation": null,
-        "padding": null,
-        "added_tokens": added,
-        "normalizer": null,
-        "pre_tokenizer": pre_tokenizer,
-        "post_processor": bos.map_or(Json::Null, |(id, token)| before_texts(id, token)),
-        "decoder": { "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true },
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": whole_words,
-            "vocab": vocab, "merges": pairs,
-        },
-    });
-    Tokenizer::from_json(file.to_string().as_bytes())
+    let vocabulary = Vocabulary::of(tokens.texts.iter(), budget)?;
+    let merges = given_merges(merges, &vocabulary, budget)?;
+    let added = tokens.added(&[CONTROL, USER_DEFINED], budget)?;
+    // Without the flag, what the models with this name expect.
+    let begin = tokens.flag("tokenizer.ggml.add_bos_token").unwrap_or(whole_words);
+    let bos = tokens.named("tokenizer.ggml.bos_token_id").filter(|_| begin);
+    let parts = Parts {
+        normalizer: Json::Null,
+        pre_tokenizer,
+        post_processor: bos.map_or(Json::Null, |(id, token)| before_texts(id, token)),
+        decoder: json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true }),
+    };
+    let settings = Settings { ignore_merges: whole_words, ..Settings::default() };
+    Tokenizer::from_tables(parts, Tables { vocabulary, merges, settings }, &added, budget)
+}
+
+/// Merges as files have them: two tokens with a space between. Tokens hold no space: both alphabets have another character for it.
+fn given_merges(merges: &Texts, vocabulary: &Vocabulary, budget: &mut Budget) -> Result<Merges, TokenizerError> {
+    if merges.len() > MERGES_MAX {
+        return refuse(format!("it has {} merges, expected at most {MERGES_MAX}", merges.len()));
+    }
+    budget.take(merges.len() * MERGE_BYTES)?;
+    let mut rows = Vec::with_capacity(merges.len());
+    let mut whole = String::new();
+    for merge in merges.iter() {
+        let Some((left, right)) = merge.split_once(' ') else {
+            return refuse("a merge is not two tokens with a space between");
+        };
+        rows.push(merge_of(left, right, vocabulary, &mut whole).map_err(TokenizerError::Format)?);
+    }
+    Ok(Merges::from_rows(rows))
 }
 
 /// The tokenizer of SentencePiece: two neighbours become the token that they spell, the likeliest token first. As a list of merges, in
 /// the order in which `transformers` makes it.
-fn sentence_pieces(
-    container: &Container,
-    tokens: &[String],
-    types: &[u32],
-) -> Result<Result<Tokenizer, TokenizerError>, String> {
-    let given = match container.metadata.get("tokenizer.ggml.merges") {
+fn sentence_pieces(tokens: &Tokens<'_>, budget: &mut Budget) -> Result<Tokenizer, TokenizerError> {
+    let given = match tokens.container.metadata.get("tokenizer.ggml.merges") {
         Some(Value::Texts(merges)) => Some(merges),
         _ => None,
     };
-    let scores: &[f32] = match (container.metadata.get("tokenizer.ggml.scores"), given) {
+    let scores: &[f32] = match (tokens.container.metadata.get("tokenizer.ggml.scores"), given) {
         (Some(Value::Floats(scores)), _)
-            if scores.len() == tokens.len() && scores.iter().all(|score| score.is_finite()) =>
+            if scores.len() == tokens.texts.len() && scores.iter().all(|score| score.is_finite()) =>
         {
             scores
         }
         // Some writers keep the merges themselves.
         (None, Some(_)) => &[],
-        _ => return Err(format!("tokenizer.ggml.scores is missing or not {} numbers", tokens.len())),
-    };
-    let flag = |key: &str| match container.metadata.get(key) {
-        Some(Value::Bool(flag)) => *flag,
-        _ => true,
-    };
-    let mut ids: HashMap<&str, usize> = HashMap::new();
-    for (id, token) in tokens.iter().enumerate() {
-        if ids.insert(token, id).is_some() {
-            return Err(format!("token \"{}\" is there twice", shown(token)));
+        _ => {
+            let count = tokens.texts.len();
+            return refuse(format!("tokenizer.ggml.scores is missing or not {count} numbers"));
         }
-    }
-    let mut merges: Vec<(f32, [usize; 2], [&str; 2])> = Vec::new();
-    for (token, &score) in tokens.iter().zip(scores) {
-        let splits = token.char_indices().skip(1).map(|(at, _)| token.split_at(at));
-        let mut own: Vec<([usize; 2], [&str; 2])> =
-            splits.filter_map(|(left, right)| Some(([*ids.get(left)?, *ids.get(right)?], [left, right]))).collect();
-        own.sort_unstable_by_key(|&(ids, _)| ids);
-        merges.extend(own.into_iter().map(|(_, pair)| (score, pair.map(|part| part.chars().count()), pair)));
-    }
-    merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
-    let kind = |id: usize| types.get(id).copied().unwrap_or(0);
-    let added: Vec<Json> = tokens
-        .iter()
-        .enumerate()
-        .filter(|&(id, _)| [UNKNOWN, CONTROL, USER_DEFINED].contains(&kind(id)))
-        .map(|(id, token)| {
-            json!({
-                "id": id, "content": token, "special": kind(id) != USER_DEFINED,
-                "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-            })
-        })
-        .collect();
-    let id = |key: &str| container.metadata.get(key).and_then(Value::as_u64);
-    let named = |id: u64| Some((id, tokens.get(usize::try_from(id).ok()?)?));
-    let unknown = id("tokenizer.ggml.unknown_token_id").and_then(named).map(|(_, token)| token);
-    let unknown =
-        unknown.or_else(|| tokens.iter().enumerate().find(|&(id, _)| kind(id) == UNKNOWN).map(|(_, token)| token));
-    let begin = flag("tokenizer.ggml.add_bos_token");
-    let bos = id("tokenizer.ggml.bos_token_id").filter(|_| begin).and_then(named);
-    let spaced = flag("tokenizer.ggml.add_space_prefix");
+    };
+    let vocabulary = Vocabulary::of(tokens.texts.iter(), budget)?;
+    let merges = match given.filter(|_| scores.is_empty()) {
+        Some(given) => given_merges(given, &vocabulary, budget)?,
+        None => scored_merges(tokens.texts, scores, &vocabulary, budget)?,
+    };
+    let added = tokens.added(&[UNKNOWN, CONTROL, USER_DEFINED], budget)?;
+    let unknown = tokens.named("tokenizer.ggml.unknown_token_id").map(|(_, token)| token);
+    let of_kind = || tokens.texts.iter().enumerate().find(|&(id, _)| tokens.kind(id) == UNKNOWN);
+    let unknown = unknown.or_else(|| of_kind().map(|(_, token)| token));
+    let begin = tokens.flag("tokenizer.ggml.add_bos_token").unwrap_or(true);
+    let bos = tokens.named("tokenizer.ggml.bos_token_id").filter(|_| begin);
+    let spaced = tokens.flag("tokenizer.ggml.add_space_prefix").unwrap_or(true);
     let replaced = |from: &str, to: &str| json!({ "type": "Replace", "pattern": { "String": from }, "content": to });
     let mut normalizers = vec![replaced(" ", "\u{2581}")];
     let mut decoders = vec![replaced("\u{2581}", " "), json!({ "type": "ByteFallback" }), json!({ "type": "Fuse" })];
@@ -177,30 +205,52 @@ fn sentence_pieces(
         normalizers.insert(0, json!({ "type": "Prepend", "prepend": "\u{2581}" }));
         decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
     }
-    let vocab: Map<String, Json> = tokens.iter().enumerate().map(|(id, token)| (token.clone(), id.into())).collect();
-    let mut pairs: Vec<[&str; 2]> = merges.into_iter().map(|(_, _, pair)| pair).collect();
-    if let Some(given) = given.filter(|_| scores.is_empty()) {
-        if given.iter().any(|merge| !merge.contains(' ')) {
-            return Err("a merge is not two tokens with a space between".to_owned());
-        }
-        pairs = given.iter().filter_map(|merge| merge.split_once(' ')).map(|(left, right)| [left, right]).collect();
+    let parts = Parts {
+        normalizer: json!({ "type": "Sequence", "normalizers": normalizers }),
+        pre_tokenizer: Json::Null,
+        post_processor: bos.map_or(Json::Null, |(id, token)| before_texts(id, token)),
+        decoder: json!({ "type": "Sequence", "decoders": decoders }),
+    };
+    let unknown = unknown.map(str::to_owned);
+    let settings = Settings { unknown, fuse_unknown: true, byte_fallback: true, ..Settings::default() };
+    Tokenizer::from_tables(parts, Tables { vocabulary, merges, settings }, &added, budget)
+}
+
+/// Every way in which two tokens spell a third, the likeliest third first; of equally likely ones first that whose parts are longest, then
+/// in the order of the ids.
+fn scored_merges(
+    texts: &Texts,
+    scores: &[f32],
+    vocabulary: &Vocabulary,
+    budget: &mut Budget,
+) -> Result<Merges, TokenizerError> {
+    if let Some(long) = texts.iter().find(|token| token.len() > SPLIT_BYTES_MAX) {
+        return refuse(format!("a token has {} bytes, expected at most {SPLIT_BYTES_MAX}", long.len()));
     }
-    let file = json!({
-        "version": "1.0",
-        "truncation": null,
-        "padding": null,
-        "added_tokens": added,
-        "normalizer": { "type": "Sequence", "normalizers": normalizers },
-        "pre_tokenizer": null,
-        "post_processor": bos.map_or(Json::Null, |(id, token)| before_texts(id, token)),
-        "decoder": { "type": "Sequence", "decoders": decoders },
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
-            "vocab": vocab, "merges": pairs,
-        },
+    let all = || {
+        texts.iter().zip(0..).flat_map(|(token, id)| {
+            let splits = token.char_indices().skip(1).map(|(at, _)| token.split_at(at));
+            splits.filter_map(move |(left, right)| {
+                Some(Merge { left: vocabulary.id(left)?, right: vocabulary.id(right)?, id })
+            })
+        })
+    };
+    // Counted first, so that the list is made in its size; no longer than it may be.
+    let count = all().take(MERGES_MAX + 1).count();
+    if count > MERGES_MAX {
+        return refuse(format!("its tokens spell each other in more than {MERGES_MAX} ways"));
+    }
+    budget.take(count * MERGE_BYTES)?;
+    let mut rows: Vec<Merge> = Vec::with_capacity(count);
+    rows.extend(all());
+    let length = |id: u32| texts.get(id as usize).map_or(0, |token| token.chars().count());
+    let lengths = |merge: &Merge| (length(merge.left), length(merge.right));
+    rows.sort_unstable_by(|a, b| {
+        let by_score = scores[b.id as usize].total_cmp(&scores[a.id as usize]);
+        let by_length = || lengths(b).cmp(&lengths(a));
+        by_score.then_with(by_length).then_with(|| (a.id, a.left, a.right).cmp(&(b.id, b.left, b.right)))
     });
-    Ok(Tokenizer::from_json(file.to_string().as_bytes()))
+    Ok(Merges::from_rows(rows))
 }
 
 /// How texts are cut into pieces by the name in the metadata, and whether a piece that is a token is one without merging.
@@ -234,4 +284,52 @@ fn before_texts(id: u64, token: &str) -> Json {
         "pair": [special(0), text("A", 0), special(1), text("B", 1)],
         "special_tokens": { token: { "id": token, "ids": [id], "tokens": [token] } },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The order in which `transformers` makes merges: token after token, the ways of each by the ids of its parts, then by score and length
+    /// with a sort that keeps the order of equals.
+    fn slow(tokens: &[String], scores: &[f32]) -> Vec<Merge> {
+        let ids: BTreeMap<&str, u32> = tokens.iter().map(String::as_str).zip(0..).collect();
+        let mut merges = Vec::new();
+        for (token, id) in tokens.iter().zip(0..) {
+            let splits = token.char_indices().skip(1).map(|(at, _)| token.split_at(at));
+            let mut own: Vec<Merge> = splits
+                .filter_map(|(left, right)| Some(Merge { left: *ids.get(left)?, right: *ids.get(right)?, id }))
+                .collect();
+            own.sort_by_key(|merge| (merge.left, merge.right));
+            merges.extend(own);
+        }
+        let chars = |id: u32| tokens[id as usize].chars().count();
+        let lengths = |merge: &Merge| (chars(merge.left), chars(merge.right));
+        merges.sort_by(|a, b| {
+            let scores = scores[b.id as usize].total_cmp(&scores[a.id as usize]);
+            scores.then(lengths(b).cmp(&lengths(a)))
+        });
+        merges
+    }
+
+    proptest! {
+        #[test]
+        fn merges_by_score_have_the_order_of_transformers(
+            tokens in prop::collection::btree_set("[a\u{e9}]{1,5}", 1..40),
+            seed in prop::collection::vec(0u8..4, 40),
+        ) {
+            let mut tokens: Vec<String> = tokens.into_iter().collect();
+            tokens.sort_by_key(|token| token.bytes().map(u64::from).fold(0, |sum, byte| sum * 31 + byte) % 97);
+            let scores: Vec<f32> = tokens.iter().zip(&seed).map(|(_, &score)| -f32::from(score)).collect();
+            let texts: Texts = tokens.iter().map(String::as_str).collect();
+            let mut budget = Budget::new(0, 1 << 20);
+            let vocabulary = Vocabulary::of(texts.iter(), &mut budget).unwrap();
+            let found = scored_merges(&texts, &scores, &vocabulary, &mut budget).unwrap();
+            prop_assert_eq!(found.iter().collect::<Vec<_>>(), slow(&tokens, &scores));
+        }
+    }
 }

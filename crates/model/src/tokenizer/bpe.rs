@@ -22,22 +22,22 @@ const REMEMBERED_BYTES_MAX: usize = 256;
 
 /// What a file says about its model beside the tables.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    pub(super) dropout: Option<f32>,
-    pub(super) unknown: Option<String>,
-    pub(super) prefix: Option<String>,
-    pub(super) suffix: Option<String>,
-    pub(super) fuse_unknown: bool,
-    pub(super) byte_fallback: bool,
-    pub(super) ignore_merges: bool,
+pub(crate) struct Settings {
+    pub(crate) dropout: Option<f32>,
+    pub(crate) unknown: Option<String>,
+    pub(crate) prefix: Option<String>,
+    pub(crate) suffix: Option<String>,
+    pub(crate) fuse_unknown: bool,
+    pub(crate) byte_fallback: bool,
+    pub(crate) ignore_merges: bool,
 }
 
 /// A vocabulary with its merges.
 #[derive(Debug)]
-pub(super) struct Tables {
-    pub(super) vocabulary: Vocabulary,
-    pub(super) merges: Merges,
-    pub(super) settings: Settings,
+pub(crate) struct Tables {
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) merges: Merges,
+    pub(crate) settings: Settings,
 }
 
 /// A model of the `tokenizers` library that answers with ids alone: its tokens have no text and no place.

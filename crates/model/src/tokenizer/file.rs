@@ -24,11 +24,11 @@ pub(super) type Inner =
     TokenizerImpl<Bpe, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
 /// What a tokenizer may take beyond three bytes of memory a byte of its file.
-pub(super) const FLOOR_BYTES: usize = 8 << 20;
+pub(crate) const FLOOR_BYTES: usize = 8 << 20;
 /// A part that is neither the vocabulary nor the added tokens has at most so many bytes; those of models have some thousand.
 const PART_BYTES_MAX: usize = 64 << 10;
 /// Merges of a vocabulary; large models have two for each token.
-const MERGES_MAX: usize = 4 * VOCAB_SIZE_MAX;
+pub(crate) const MERGES_MAX: usize = 4 * VOCAB_SIZE_MAX;
 
 impl From<MemberError> for TokenizerError {
     fn from(error: MemberError) -> TokenizerError {
@@ -99,14 +99,38 @@ pub(super) fn read(json: &[u8], beside: &[Beside]) -> Result<(Inner, Checked), T
     })?;
     budget.take(foreign::pattern_bytes(&parts))?;
     let added = added_tokens(added, &mut budget)?;
-    let checked = foreign::checked(&parts, &added);
+    assembled(parts, tables, &added, beside, &mut budget)
+}
+
+/// The tokenizer of a file that is no `tokenizer.json`: parts, tables and added tokens that were made elsewhere within a budget.
+pub(super) fn of_parts(
+    parts: Parts,
+    tables: Tables,
+    added: &[AddedToken],
+    budget: &mut Budget,
+) -> Result<(Inner, Checked), TokenizerError> {
+    foreign::check_model(None, &tables.settings)?;
+    foreign::check_parts(&parts)?;
+    budget.take(foreign::pattern_bytes(&parts))?;
+    budget.take(added.len() * added::TOKEN_BYTES)?;
+    assembled(parts, tables, added, &[], budget)
+}
+
+fn assembled(
+    parts: Parts,
+    tables: Tables,
+    added: &[AddedToken],
+    beside: &[Beside],
+    budget: &mut Budget,
+) -> Result<(Inner, Checked), TokenizerError> {
+    let checked = foreign::checked(&parts, added);
     let mut inner = Inner::new(Bpe::new(tables));
     inner.with_normalizer(built::<NormalizerWrapper>(parts.normalizer)?);
     inner.with_pre_tokenizer(built::<PreTokenizerWrapper>(parts.pre_tokenizer)?);
     inner.with_post_processor(built::<PostProcessorWrapper>(parts.post_processor)?);
     inner.with_decoder(built::<DecoderWrapper>(parts.decoder)?);
-    let new = added::check(&inner, &added, beside, &mut budget)?;
-    inner.add_tokens(&[added, new].concat());
+    let new = added::check(&inner, added, beside, budget)?;
+    inner.add_tokens(&[added, &new].concat());
     added::check_ids(&inner, beside)?;
     Ok((inner, checked))
 }
@@ -138,15 +162,15 @@ fn tables(
     let text = |value: Option<&[u8]>| -> Result<Option<String>, TokenizerError> {
         match given(value) {
             Some(text) if text.len() > PART_BYTES_MAX => refuse("a token that its model names is too long"),
-            Some(text) => Ok(Some(serde_json::from_slice(text)?)),
+            Some(text) => Ok(Some(sip_json::text(text)?.into_owned())),
             None => Ok(None),
         }
     };
     let flag = |value: Option<&[u8]>| -> Result<bool, TokenizerError> {
-        given(value).map_or(Ok(false), |text| Ok(serde_json::from_slice(text)?))
+        given(value).map_or(Ok(false), |text| Ok(sip_json::fields_from_slice(text)?))
     };
     let settings = Settings {
-        dropout: given(dropout).map(serde_json::from_slice).transpose()?,
+        dropout: given(dropout).map(sip_json::fields_from_slice).transpose()?,
         unknown: text(unknown)?,
         prefix: text(prefix)?,
         suffix: text(suffix)?,
@@ -198,18 +222,21 @@ fn merges_of(text: &[u8], vocabulary: &Vocabulary, budget: &mut Budget) -> Resul
     let mut merges = Merges::with_capacity(count);
     let mut whole = String::new();
     each_merge(text, &mut |left, right| {
-        whole.clear();
-        whole.push_str(left);
-        whole.push_str(right);
-        let id = |token: &str| {
-            vocabulary
-                .id(token)
-                .ok_or_else(|| format!("a merge has the token {}, which its vocab has not", shown(token)))
-        };
-        merges.push(Merge { left: id(left)?, right: id(right)?, id: id(&whole)? });
+        merges.push(merge_of(left, right, vocabulary, &mut whole)?);
         Ok(())
     })?;
     Ok(merges)
+}
+
+/// The merge of two tokens; `whole` is a place for what they become.
+pub(crate) fn merge_of(left: &str, right: &str, vocabulary: &Vocabulary, whole: &mut String) -> Result<Merge, String> {
+    whole.clear();
+    whole.push_str(left);
+    whole.push_str(right);
+    let id = |token: &str| {
+        vocabulary.id(token).ok_or_else(|| format!("a merge has the token {}, which its vocab has not", shown(token)))
+    };
+    Ok(Merge { left: id(left)?, right: id(right)?, id: id(whole)? })
 }
 
 type EachToken<'f> = &'f mut dyn FnMut(&str, u32) -> Result<(), String>;
@@ -358,7 +385,7 @@ fn added_tokens(text: Option<&[u8]>, budget: &mut Budget) -> Result<Vec<AddedTok
         if element.len() > PART_BYTES_MAX {
             return refuse(format!("an added token has {} bytes of settings", element.len()));
         }
-        let entry: AddedEntry = serde_json::from_slice(element)?;
+        let entry: AddedEntry = sip_json::fields_from_slice(element)?;
         let token = AddedToken::from(entry.content, entry.special);
         let token = token.single_word(entry.single_word).lstrip(entry.lstrip).rstrip(entry.rstrip);
         tokens.push(token.normalized(entry.normalized));

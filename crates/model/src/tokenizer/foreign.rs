@@ -29,11 +29,11 @@ const ADDED_BYTES_MAX: usize = 512;
 const ADDED_BYTES_SUM_MAX: usize = 1 << 20;
 
 /// The parts of the file but its model and its added tokens; null where there is none.
-pub(super) struct Parts {
-    pub(super) normalizer: Value,
-    pub(super) pre_tokenizer: Value,
-    pub(super) post_processor: Value,
-    pub(super) decoder: Value,
+pub(crate) struct Parts {
+    pub(crate) normalizer: Value,
+    pub(crate) pre_tokenizer: Value,
+    pub(crate) post_processor: Value,
+    pub(crate) decoder: Value,
 }
 
 /// What is known of a file that was checked.

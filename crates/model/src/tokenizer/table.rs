@@ -4,10 +4,15 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use sip_data::shown;
+use sip_json::Budget;
+
+use super::{TokenizerError, VOCAB_SIZE_MAX};
+
 /// Bytes of memory of a token beside its text.
 pub(super) const TOKEN_BYTES: usize = size_of::<Row>() + INDEX_BYTES;
 /// Bytes of memory of a merge.
-pub(super) const MERGE_BYTES: usize = size_of::<Merge>() + INDEX_BYTES;
+pub(crate) const MERGE_BYTES: usize = size_of::<Merge>() + INDEX_BYTES;
 /// Bytes of an index for a row: three of four places are taken.
 const INDEX_BYTES: usize = 6;
 
@@ -48,7 +53,7 @@ struct Row {
 
 /// Tokens by text and by id.
 #[derive(Clone, Debug)]
-pub(super) struct Vocabulary {
+pub(crate) struct Vocabulary {
     texts: String,
     /// By id.
     rows: Vec<Row>,
@@ -73,11 +78,31 @@ impl Vocabulary {
         self.texts.push_str(text);
     }
 
+    /// The tokens of a list, whose ids are their places in it.
+    ///
+    /// # Errors
+    /// More tokens than a vocabulary has, and more memory than is left; a token that stands there twice.
+    pub(crate) fn of<'a>(
+        tokens: impl Iterator<Item = &'a str> + Clone,
+        budget: &mut Budget,
+    ) -> Result<Vocabulary, TokenizerError> {
+        let (count, bytes) = tokens.clone().fold((0, 0), |(count, bytes), token| (count + 1, bytes + token.len()));
+        if count > VOCAB_SIZE_MAX {
+            return Err(TokenizerError::VocabSize(count));
+        }
+        budget.take(bytes + count * TOKEN_BYTES)?;
+        let mut vocabulary = Vocabulary::with_capacity(count, bytes);
+        tokens.zip(0..).for_each(|(token, id)| vocabulary.push(token, id));
+        let twice = |token: String| TokenizerError::Format(format!("token \"{}\" is there twice", shown(&token)));
+        vocabulary.finish().map_err(twice)?;
+        Ok(vocabulary)
+    }
+
     /// Makes the tokens findable.
     ///
     /// # Errors
     /// A text that stands there twice.
-    pub(super) fn finish(&mut self) -> Result<(), String> {
+    pub(crate) fn finish(&mut self) -> Result<(), String> {
         // The order of the texts is that of the file: of two tokens with one id, the later is the one that is written.
         self.rows.sort_unstable_by_key(|row| (row.id, std::cmp::Reverse((row.start, row.length))));
         let mut index = Index::new(self.rows.len());
@@ -97,7 +122,7 @@ impl Vocabulary {
         &self.texts[start as usize..(start + length) as usize]
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
@@ -106,12 +131,12 @@ impl Vocabulary {
         (0..self.rows.len()).map(|row| (self.text(row), self.rows[row].id))
     }
 
-    pub(super) fn id(&self, text: &str) -> Option<u32> {
+    pub(crate) fn id(&self, text: &str) -> Option<u32> {
         let (_, row) = self.index.find(self.hasher.hash_one(text), |row| self.text(row) == text);
         row.map(|row| self.rows[row].id)
     }
 
-    pub(super) fn token(&self, id: u32) -> Option<&str> {
+    pub(crate) fn token(&self, id: u32) -> Option<&str> {
         let row = match self.rows.get(id as usize) {
             // A vocabulary without holes.
             Some(row) if row.id == id && (id == 0 || self.rows[id as usize - 1].id != id) => id as usize,
@@ -122,16 +147,16 @@ impl Vocabulary {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Merge {
-    pub(super) left: u32,
-    pub(super) right: u32,
+pub(crate) struct Merge {
+    pub(crate) left: u32,
+    pub(crate) right: u32,
     /// The token that they become.
-    pub(super) id: u32,
+    pub(crate) id: u32,
 }
 
 /// Merges by their parts; the rank of a merge is its row.
 #[derive(Clone, Debug)]
-pub(super) struct Merges {
+pub(crate) struct Merges {
     rows: Vec<Merge>,
     index: Index,
     keys: [u64; 2],
@@ -142,6 +167,17 @@ impl Merges {
         let hasher = RandomState::new();
         let keys = [hasher.hash_one(0), hasher.hash_one(1) | 1];
         Merges { rows: Vec::with_capacity(merges), index: Index::new(merges), keys }
+    }
+
+    /// Merges in the order of their ranks; of two with the same parts the later counts.
+    pub(crate) fn from_rows(rows: Vec<Merge>) -> Merges {
+        let mut merges = Merges { index: Index::new(rows.len()), rows, ..Merges::with_capacity(0) };
+        for row in 0..merges.rows.len() {
+            let Merge { left, right, .. } = merges.rows[row];
+            let (place, _) = merges.find(left, right);
+            merges.index.places[place] = row as u32 + 1;
+        }
+        merges
     }
 
     /// Adds a merge of the next rank; of two with the same parts the later counts. There are as many as was said.
@@ -169,7 +205,7 @@ impl Merges {
     }
 
     /// Merges in the order of their ranks, without those that a later one replaced.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Merge> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Merge> {
         let counts = |&(rank, merge): &(usize, Merge)| self.find(merge.left, merge.right).1 == Some(rank);
         self.rows.iter().copied().enumerate().filter(counts).map(|(_, merge)| merge)
     }

@@ -306,3 +306,25 @@ fn a_crowd_of_newcomers_changes_nothing_for_who_was_there() {
     pay(&mut pool, 1_001_000, WORK);
     assert_eq!(claimed(&mut early, &mut pool), 1_000_000);
 }
+
+#[test]
+fn nobody_is_kept_from_leaving_by_shares_that_came_and_went_beyond_counting() {
+    let (mut pool, [mut stays, mut comes_and_goes]) = world([1_000_000, 1_000_000], 0);
+    pool.exposure_slots = 0;
+    // What is left of the pool's worth makes a share cost next to nothing.
+    for _ in 0..2 {
+        pool.slash_bps(0, 9_990, WORK).unwrap();
+        pool.status = crate::pool::ACTIVE;
+    }
+    for _ in 0..100 {
+        comes_and_goes.deposit(&mut pool, 1 << 43, 0, WORK, 0).unwrap();
+        let shares = comes_and_goes.shares;
+        exit(&mut comes_and_goes, &mut pool, shares, WORK);
+    }
+    let newest = pool.cohort_count;
+    assert_eq!(pool.cohort(newest).map(|cohort| cohort.shares), Some(u64::MAX));
+    // Pay of work done before is counted out to the unit, however it falls.
+    pay(&mut pool, 1_000_000, WORK - 1);
+    let paid = claimed(&mut stays, &mut pool) + claimed(&mut comes_and_goes, &mut pool);
+    assert!(paid <= 1_000_000 && pool.rewards_owed + paid == 1_000_000);
+}

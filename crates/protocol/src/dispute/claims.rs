@@ -17,7 +17,7 @@ use crate::{
     penalties::{Convicted, Offence, Penalties},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, Round},
-    segment::{self, Segment},
+    segment::{self, Segment, slots_since},
 };
 
 /// Who accuses, and by which rules.
@@ -210,9 +210,10 @@ impl Dispute {
 
     /// Takes a convicted auditor out of the job's later rounds, and its stake and pay out of this one. What it claimed stays on record:
     /// an accusation of the same claim that was committed earlier may still be opened, and one of another claim.
-    fn strike(&self, job: &mut Job, round: &mut Round, case: CaseKind) -> Result<()> {
+    fn strike(&self, job: &mut Job, round: &mut Round, case: CaseKind, slot: u64) -> Result<()> {
         job.exclude(PoolKind::Auditor, self.place, &self.pool);
         round.struck_auditors |= bit(self.place);
+        round.struck_slots = slots_since(round.opened_slot, slot);
         let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
         // Once it was settled its part is gone, and the others' parts are of the same whole.
         if seat.settled == 0 {
@@ -258,7 +259,7 @@ impl Dispute {
             } else {
                 SlashOutcome::default()
             };
-            self.strike(job, round, case)?;
+            self.strike(job, round, case, *slot)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
             if case == CaseKind::Aggregate {
                 overturn_base(round, job, &self.game.ground.end_root);
@@ -369,7 +370,7 @@ mod tests {
             settlement.pool.unfreeze().unwrap();
             paid += settlement.audit(place).unwrap().paid;
             if place == 0 {
-                Dispute::zeroed().strike(&mut job, &mut round, CaseKind::Attestation).unwrap();
+                Dispute::zeroed().strike(&mut job, &mut round, CaseKind::Attestation, 0).unwrap();
             }
         }
         let role = int::bps(round.reward, config.parameters.auditors_bps, int::Rounding::Down).unwrap();

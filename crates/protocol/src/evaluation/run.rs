@@ -15,6 +15,7 @@ use crate::{
     penalties::{Convicted, Offence},
     pool::{Pool, SlashOutcome},
     round::{self, Round},
+    segment::slots_since,
 };
 use sip_arith::int;
 
@@ -64,9 +65,11 @@ pub struct ScoringRun {
     /// [`REVEALED`] or [`CONVICTED`].
     pub status: u8,
     /// Always 0.
-    pub reserved: [u8; 5],
+    pub reserved: u8,
     /// Disputes open on it.
     pub open_disputes: u16,
+    /// Slots from the reveal to its conviction; 0 before.
+    pub convicted_slots: u32,
     /// The bounty of its conviction.
     pub escrow: Escrow,
 }
@@ -107,6 +110,7 @@ impl ScoringRun {
             return Ok((SlashOutcome::default(), false));
         }
         self.status = CONVICTED;
+        self.convicted_slots = slots_since(self.revealed_slot, slot);
         pool.claims_convicted = pool.claims_convicted.saturating_add(1);
         let seat = round.evaluators.get_mut(self.claim.place as usize).ok_or(Error::WrongPlace)?;
         if seat.status == evaluation::WITHIN {

@@ -22,6 +22,8 @@ use crate::{
 
 /// How long an accusation may wait to be opened.
 pub const REVEAL_SLOTS: u64 = 1_500;
+/// How long after a conviction an accuser may not have known of it: its accusation was on the way.
+pub const NEWS_SLOTS: u64 = 150;
 /// Begins what is hashed.
 pub const TAG: &[u8] = b"sip.accuse.2";
 /// The place of a claim that is no auditor's.
@@ -150,6 +152,10 @@ pub struct Claim {
     pub place: u8,
     /// When it was made, or could be at the earliest: what accused it before accuses something else.
     pub made_slot: u64,
+    /// When what stood in its place first was made: what accused it before accused nothing.
+    pub first_slot: u64,
+    /// The last slot in which somebody may have accused it without knowing that it is convicted.
+    pub unknown_until: u64,
     /// The last slot in which an accusation of it may be committed: see [`crate::finality::window`].
     pub accusable_until: u64,
     /// Whether it was convicted.
@@ -165,6 +171,8 @@ impl Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: segment.committed_slot,
+            first_slot: segment.committed_slot.saturating_sub(segment.amended_slots as u64),
+            unknown_until: news(segment.status == CONVICTED, segment.committed_slot, segment.convicted_slots),
             accusable_until: round.segment_accusable_until(segment),
             is_convicted: segment.status == CONVICTED,
             escrow: segment.escrow,
@@ -177,6 +185,8 @@ impl Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: run.revealed_slot,
+            first_slot: run.revealed_slot,
+            unknown_until: news(run.status == run::CONVICTED, run.revealed_slot, run.convicted_slots),
             accusable_until: round.accusable_until(CaseKind::Score),
             is_convicted: run.status == run::CONVICTED,
             escrow: run.escrow,
@@ -190,6 +200,8 @@ impl Claim {
             subject: *address,
             place: auditor.place,
             made_slot: seat.voted_slot,
+            first_slot: seat.voted_slot.saturating_sub(seat.changed_slots as u64),
+            unknown_until: news(seat.is_vote_convicted != 0, round.opened_slot, round.struck_slots),
             accusable_until: round.accusable_until(CaseKind::Aggregate),
             is_convicted: seat.is_vote_convicted != 0,
             escrow: seat.vote_escrow,
@@ -199,12 +211,16 @@ impl Claim {
     /// An auditor's attestation of a segment. None can be shown before the round is closed.
     pub fn of_attestation(address: &Address, segment: &Segment, round: &Round, auditor: &Auditor<'_>) -> Result<Claim> {
         let seat = auditor.seat(round)?;
+        let made_slot = round.vote_deadline_slot.saturating_sub(auditor.job.spec.vote_slots as u64);
+        let is_convicted = seat.convicted_attestations & bit(segment.claim.place) != 0;
         Ok(Claim {
             subject: *address,
             place: auditor.place,
-            made_slot: round.vote_deadline_slot.saturating_sub(auditor.job.spec.vote_slots as u64),
+            made_slot,
+            first_slot: made_slot,
+            unknown_until: news(is_convicted, round.opened_slot, round.struck_slots),
             accusable_until: round.accusable_until(CaseKind::Attestation),
-            is_convicted: seat.convicted_attestations & bit(segment.claim.place) != 0,
+            is_convicted,
             escrow: seat.attestation_escrow_of(segment.claim.place),
         })
     }
@@ -215,6 +231,9 @@ impl Claim {
             subject: *address,
             place: NO_PLACE,
             made_slot: job.created_slot,
+            first_slot: job.created_slot,
+            // Its conviction closes the job, in which nobody else accuses anything later.
+            unknown_until: u64::MAX,
             // As long as its bond is there.
             accusable_until: u64::MAX,
             is_convicted: job.closed != 0,
@@ -222,11 +241,21 @@ impl Claim {
         }
     }
 
+    /// Whether an accusation that was committed in this slot was of something, as far as its challenger could know.
+    fn was_there(&self, committed_slot: u64) -> bool {
+        committed_slot >= self.first_slot && committed_slot <= self.unknown_until
+    }
+
     /// Whether an accusation that was committed in this slot has something to gain here: a claim that was convicted is accused by who
     /// was earlier than whoever has the bounty.
     fn stands(&self, committed_slot: u64) -> bool {
         !self.is_convicted || self.escrow.is_contestable(committed_slot)
     }
+}
+
+/// Until when a conviction that came so many slots after this one may not have been known; for ever where there is none.
+fn news(is_convicted: bool, slot: u64, slots: u32) -> u64 {
+    if is_convicted { slot.saturating_add(slots as u64).saturating_add(NEWS_SLOTS) } else { u64::MAX }
 }
 
 /// An auditor of a job.
@@ -328,16 +357,28 @@ impl Accusation {
         Ok(Revealed { bond: core::mem::take(&mut self.bond), committed_slot: self.committed_slot })
     }
 
-    /// Takes it back whole, because nothing is left to accuse: the claim is convicted and its bounty another's, or what it
-    /// accused was replaced. Returns the bond.
-    #[inline(always)]
-    pub fn withdraw<H: Sha256>(&mut self, reveal: &Reveal<'_>, job: &mut Job) -> Result<u64> {
+    /// Whether it has nothing left to accuse: the claim is convicted and its bounty another's, or what it accused was replaced.
+    pub fn is_moot<H: Sha256>(&self, reveal: &Reveal<'_>) -> Result<bool> {
         self.check::<H>(reveal)?;
-        if reveal.claim.stands(self.committed_slot) && self.committed_slot >= reveal.claim.made_slot {
+        Ok(!reveal.claim.stands(self.committed_slot) || self.committed_slot < reveal.claim.made_slot)
+    }
+
+    /// Takes it back, because it is [moot](Accusation::is_moot). Returns the bond: whole, unless there was nothing to accuse when it was committed; then it costs what one costs
+    /// that is never opened. Of what was replaced it costs that part of what the bond is beyond a single one. So nobody raises the bonds of others
+    /// in the job for nothing.
+    #[inline(always)]
+    pub fn withdraw<H: Sha256>(&mut self, reveal: &Reveal<'_>, config: &mut Config, job: &mut Job) -> Result<u64> {
+        if !self.is_moot::<H>(reveal)? {
             return Err(Error::AccusationStands);
         }
-        job.close_accusation()?;
-        Ok(core::mem::take(&mut self.bond))
+        let is_replaced = self.committed_slot < reveal.claim.made_slot;
+        let at_stake = match (reveal.claim.was_there(self.committed_slot), is_replaced) {
+            (false, _) => self.bond,
+            // Its bond alone was dearer for others that were open: a friend's claim that is replaced afterwards raises none for nothing.
+            (true, true) => self.bond.saturating_sub(job.parameters.dispute_bond),
+            (true, false) => 0,
+        };
+        self.forfeit(config, job, at_stake)
     }
 
     /// Ends one that was not opened in time, by the table that its job was created with. Returns what is left of the bond.
@@ -346,151 +387,18 @@ impl Accusation {
         if slot.saturating_sub(self.committed_slot) <= REVEAL_SLOTS {
             return Err(Error::AccusationRunning);
         }
+        self.forfeit(config, job, self.bond)
+    }
+
+    /// Ends it for the part that its row takes of what is at stake of the bond; returns the rest of the bond.
+    fn forfeit(&mut self, config: &mut Config, job: &mut Job, at_stake: u64) -> Result<u64> {
         job.close_accusation()?;
         let bond = core::mem::take(&mut self.bond);
-        let forfeited = job.parameters.penalties.part_of_bond(Offence::ExpiredAccusation, bond)?;
+        let forfeited = job.parameters.penalties.part_of_bond(Offence::ExpiredAccusation, at_stake)?;
         config.insure(forfeited)?;
         Ok(int::sub(bond, forfeited)?)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::TOKEN;
-    use sip_proof::HostSha256;
-
-    const CHALLENGER: Address = [2; 32];
-    const SALT: [u8; 32] = [3; 32];
-    const JOB: Address = [4; 32];
-
-    fn claim() -> Claim {
-        let (made_slot, accusable_until) = (100, 120);
-        let (is_convicted, escrow) = (false, Escrow::default());
-        Claim { subject: [1; 32], place: 4, made_slot, accusable_until, is_convicted, escrow }
-    }
-
-    fn accusation() -> Accusation {
-        let mut accusation = Accusation::zeroed();
-        let committed = hash::<HostSha256>(&[1; 32], 4, &CHALLENGER, &SALT);
-        let parameters = &Parameters::DEFAULT;
-        let commitment =
-            Commitment { challenger: &CHALLENGER, hash: &committed, job_address: &JOB, parameters, slot: 100 };
-        accusation.commit(&commitment, &mut Job::zeroed()).unwrap();
-        accusation
-    }
-
-    #[test]
-    fn an_accusation_is_opened_in_its_time_by_its_challenger_on_its_claim() {
-        let (accusation, claim) = (accusation(), claim());
-        let reveal = Reveal { claim: &claim, job: &JOB, challenger: &CHALLENGER, salt: &SALT };
-        let at = |reveal: &Reveal<'_>, slot| {
-            let mut copy = accusation;
-            copy.reveal::<HostSha256>(reveal, slot)
-        };
-        assert_eq!(at(&reveal, 100), Err(Error::AccusationTooFresh));
-        assert_eq!(at(&reveal, 101), Ok(Revealed { bond: 100 * TOKEN, committed_slot: 100 }));
-        assert!(at(&reveal, 100 + REVEAL_SLOTS).is_ok());
-        assert_eq!(at(&reveal, 101 + REVEAL_SLOTS), Err(Error::AccusationExpired));
-        let other = [9; 32];
-        assert_eq!(at(&Reveal { challenger: &other, ..reveal }, 101), Err(Error::WrongAccusation));
-        assert_eq!(at(&Reveal { salt: &other, ..reveal }, 101), Err(Error::WrongAccusation));
-        assert_eq!(at(&Reveal { job: &other, ..reveal }, 101), Err(Error::WrongAccusation));
-        // Neither another subject nor another place of the same one: an attestation is not the segment, nor another's attestation.
-        for claim in
-            [Claim { subject: other, ..claim }, Claim { place: 5, ..claim }, Claim { place: NO_PLACE, ..claim }]
-        {
-            assert_eq!(at(&Reveal { claim: &claim, ..reveal }, 101), Err(Error::WrongAccusation));
-        }
-        let replaced = Claim { made_slot: 101, ..claim };
-        assert_eq!(at(&Reveal { claim: &replaced, ..reveal }, 102), Err(Error::AccusationTooOld));
-        let won = |slot| Claim { is_convicted: true, escrow: Escrow { bounty: 5, slot, challenger: other }, ..claim };
-        assert_eq!(at(&Reveal { claim: &won(100), ..reveal }, 102), Err(Error::ClaimConvicted));
-        assert!(at(&Reveal { claim: &won(101), ..reveal }, 102).is_ok());
-    }
-
-    #[test]
-    fn what_was_never_opened_costs_a_quarter_and_what_came_too_late_nothing() {
-        let mut config = Config::zeroed();
-        config.parameters = Parameters::DEFAULT;
-        let accusation = accusation();
-        let mut expired = accusation;
-        let mut job = Job::zeroed();
-        (job.open_accusations, job.parameters) = (1, Parameters::DEFAULT);
-        // What governance has made of the table since is not what the job was created with.
-        config.parameters.penalties.expired_accusation_bps = 5_000;
-        assert_eq!(expired.expire(&mut config, &mut job, 100 + REVEAL_SLOTS), Err(Error::AccusationRunning));
-        assert_eq!(expired.expire(&mut config, &mut job, 101 + REVEAL_SLOTS), Ok(75 * TOKEN));
-        assert_eq!(job.open_accusations, 0);
-        assert_eq!((config.buckets.insurance, expired.bond), (25 * TOKEN, 0));
-        let back = |is_convicted, bounty, slot, made_slot| {
-            let escrow = Escrow { bounty, slot, challenger: [7; 32] };
-            let claim = Claim { is_convicted, escrow, made_slot, ..claim() };
-            let mut copy = accusation;
-            let mut job = Job::zeroed();
-            job.open_accusations = 1;
-            let reveal = Reveal { claim: &claim, job: &JOB, challenger: &CHALLENGER, salt: &SALT };
-            copy.withdraw::<HostSha256>(&reveal, &mut job)
-        };
-        assert_eq!(back(false, 0, 0, 100), Err(Error::AccusationStands));
-        assert_eq!(back(true, 5, 101, 100), Err(Error::AccusationStands));
-        assert_eq!(back(true, 5, 100, 100), Ok(100 * TOKEN));
-        assert_eq!(back(true, 0, 101, 100), Ok(100 * TOKEN));
-        assert_eq!(back(false, 0, 0, 101), Ok(100 * TOKEN));
-    }
-
-    #[test]
-    fn each_accusation_that_is_open_in_a_job_raises_the_next_ones_bond_up_to_sixteen() {
-        let mut job = Job::zeroed();
-        let hash = [9; 32];
-        for number in 1..=40u64 {
-            let parameters = &Parameters::DEFAULT;
-            let commitment =
-                Commitment { challenger: &CHALLENGER, hash: &hash, job_address: &JOB, parameters, slot: 1 };
-            let mut accusation = Accusation::zeroed();
-            accusation.commit(&commitment, &mut job).unwrap();
-            assert_eq!((accusation.bond, job.open_accusations), (number.min(16) * 100 * TOKEN, number));
-        }
-        job.open_accusations = 0;
-        assert_eq!(job.close_accusation(), Err(Error::Underflow));
-    }
-
-    #[test]
-    fn the_bounty_is_the_earliest_accusers_and_is_held_until_nobody_can_be_earlier() {
-        let mut escrow = Escrow::default();
-        assert_eq!(escrow.claim(false, u64::MAX), Err(Error::NothingToClaim));
-        escrow.award(&[7; 32], 500, 40).unwrap();
-        assert!(escrow.is_contestable(499) && !escrow.is_contestable(500));
-        escrow.award(&[8; 32], 500, 0).unwrap();
-        assert_eq!(escrow.challenger, [7; 32]);
-        escrow.award(&[9; 32], 499, 0).unwrap();
-        assert_eq!((escrow.challenger, escrow.slot), ([9; 32], 499));
-        assert_eq!(escrow.claim(true, u64::MAX), Err(Error::BountyHeld));
-        assert_eq!(escrow.claim(false, 499 + REVEAL_SLOTS), Err(Error::BountyHeld));
-        assert_eq!(escrow.claim(false, 500 + REVEAL_SLOTS), Ok(([9; 32], 40)));
-        assert_eq!(escrow.claim(false, u64::MAX), Err(Error::NothingToClaim));
-        assert!(!escrow.is_contestable(0));
-    }
-
-    #[test]
-    fn what_silence_left_is_nobodys_until_an_accusation_convicts_and_then_its_as_ever() {
-        let mut config = Config::zeroed();
-        config.parameters = Parameters::DEFAULT;
-        let taken = SlashOutcome { from_bond: 80, from_delegators: 0 };
-        let mut escrow = Escrow::default();
-        assert_eq!(escrow.release(), Err(Error::BountyOwned));
-        escrow.share_silence(&mut config, &Penalties::DEFAULT, &taken, 500).unwrap();
-        assert_eq!((escrow.bounty, escrow.slot), (40, 500));
-        assert_eq!(escrow.claim(false, u64::MAX), Err(Error::BountyHeld));
-        // However late it was committed, an accusation takes it; an earlier one takes it over.
-        assert!(escrow.is_contestable(499) && escrow.is_contestable(9_000));
-        let mut unclaimed = escrow;
-        assert_eq!((unclaimed.release(), unclaimed.release()), (Ok(40), Err(Error::BountyOwned)));
-        for (challenger, slot, owner) in [([7; 32], 9_000, [7; 32]), ([8; 32], 9_001, [7; 32]), ([9; 32], 400, [9; 32])]
-        {
-            escrow.award(&challenger, slot, 0).unwrap();
-            assert_eq!((escrow.challenger, escrow.release()), (owner, Err(Error::BountyOwned)));
-        }
-        assert_eq!(escrow.claim(false, 401 + REVEAL_SLOTS), Ok(([9; 32], 40)));
-    }
-}
+mod tests;

@@ -140,13 +140,12 @@ impl Case<'_> {
         self.with_hidden(|hidden| self.program.commit_hidden(hidden))
     }
 
-    /// Whether an accusation that waits has nothing left to accuse, so that it comes back whole.
+    /// Whether an accusation that waits has nothing left to accuse, so that it comes back.
     pub(super) fn is_moot(&self, waiting: &accusation::Accusation) -> Result<bool> {
         let (claim, salt) = (self.accused()?, self.salt()?);
         let (job, challenger) = (self.job.as_array(), self.wallet.as_array());
         let reveal = accusation::Reveal { claim: &claim, job, challenger, salt: &salt };
-        let (mut copy, mut job) = (*waiting, *self.here.job);
-        Ok(copy.withdraw::<HostSha256>(&reveal, &mut job).is_ok())
+        Ok(waiting.is_moot::<HostSha256>(&reveal).unwrap_or(false))
     }
 
     /// Takes it back.

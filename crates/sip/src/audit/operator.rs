@@ -3,7 +3,7 @@
 //! Nothing is signed twice with different contents: a draw is the one that the chain's tip asks for, a salt follows from the key and
 //! the segment, a trace root and a base from a replay that is on disk before anything about it is sent.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use sip_client::{Program, Seat};
 use sip_ledger::Ledger;
@@ -303,8 +303,7 @@ impl<L: Ledger> Watch<'_, L> {
 
 /// The secret of a hash chain in a file: 64 hexadecimal digits.
 pub(super) fn read_chain(path: &std::path::Path) -> Result<[u8; 32]> {
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    ensure!(size <= 1024, "{} holds {size} bytes; expected 64 hexadecimal digits", path.display());
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = sip_json::read_text(path, 1024)
+        .with_context(|| format!("cannot read {}; expected 64 hexadecimal digits", path.display()))?;
     unhex(text.trim()).with_context(|| format!("{} does not hold 64 hexadecimal digits", path.display()))
 }

@@ -1,6 +1,6 @@
 //! `sip protocol init`: the values that a deployment begins with, from a file or as they are by default.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use sip_client::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use sip_protocol::config::{Config, Parameters};
 use sip_protocol::emission::Schedule;
@@ -16,7 +16,7 @@ use super::settings::{Bounded, assign, check};
 use super::table::Cell;
 
 /// Most bytes of a file of values.
-const MOST_BYTES: u64 = 1 << 20;
+const MOST_BYTES: usize = 1 << 20;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -63,9 +63,7 @@ impl Values {
     const DEFAULT: Values = Values { parameters: Parameters::DEFAULT, schedule: Schedule::DEFAULT };
 
     fn read(path: &Path) -> Result<Values> {
-        let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-        ensure!(size <= MOST_BYTES, "{} has {size} bytes; expected at most {MOST_BYTES}", path.display());
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = sip_json::read_text(path, MOST_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
         let is_json = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("json"));
         Values::parse(&text, is_json).with_context(|| path.display().to_string())
     }

@@ -19,7 +19,7 @@ use crate::store::{Store, write_text};
 use path::{Level, awaits, path};
 
 /// Longest file that may hold an account.
-const FILE_LIMIT_BYTES: u64 = 1 << 20;
+const FILE_LIMIT_BYTES: usize = 1 << 20;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -96,10 +96,9 @@ fn read(show: &Show) -> Result<(Dispute, Option<u64>)> {
 
 /// The bytes of an account in a file.
 fn file(path: &Path) -> Result<Vec<u8>> {
-    let size =
-        std::fs::metadata(path).with_context(|| format!("{} is neither an address nor a file", path.display()))?.len();
-    ensure!(size <= FILE_LIMIT_BYTES, "{} has {size} bytes, more than any account of a dispute", path.display());
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(path.exists(), "{} is neither an address nor a file", path.display());
+    let bytes =
+        sip_json::read_file(path, FILE_LIMIT_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
     if bytes.first() != Some(&b'{') {
         return Ok(bytes);
     }

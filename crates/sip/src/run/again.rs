@@ -34,8 +34,20 @@ impl Run {
     }
 
     /// Replays a segment and compares it with what was committed; with the trace roots of these leaves. All auditors of a demonstration
-    /// share a machine: what several draw it computes once, and each attests a leaf of its own from that.
-    pub(crate) fn replayed(&mut self, committed: &Committed, leaves: &[u32], bar: &ProgressBar) -> Result<Finding> {
+    /// share a machine: what several draw it computes once, and each attests a leaf of its own from that. Of what another draws again it
+    /// computes the leaf alone.
+    pub(crate) fn replayed(&mut self, committed: &mut Committed, leaves: &[u32], bar: &ProgressBar) -> Result<Finding> {
+        if let Some(checkpoints) = &committed.checkpoints {
+            let mut trace_roots = Vec::new();
+            for leaf in leaves {
+                let first_step = leaf * self.settings.leaf_interval;
+                let (trace_root, steps) = self.worker.trace_root(&committed.task, first_step, checkpoints)?;
+                self.journal.summary.work.audited_steps += u64::from(steps);
+                trace_roots.push(trace_root);
+                bar.inc(1);
+            }
+            return Ok(Finding::True(trace_roots));
+        }
         let account: segment::Segment = self.world.read(&committed.address)?;
         let stop = &self.stop;
         let audit = stoppable(self.worker.audit(
@@ -54,7 +66,11 @@ impl Run {
         }
         let result = self.prepared.result(&committed.start, &audit.replayed.end, &self.machine)?;
         let is_true = self.prepared.claim(account.claim, &committed.start, &result) == account.claim;
-        Ok(if is_true { Finding::True(audit.trace_roots) } else { Finding::FalseUpdate })
+        if !is_true {
+            return Ok(Finding::FalseUpdate);
+        }
+        committed.checkpoints = Some(audit.checkpoints);
+        Ok(Finding::True(audit.trace_roots))
     }
 
     /// Auditors replay what their second draws select, and attest it or accuse. Nothing if one was convicted, which undoes the round.
@@ -73,13 +89,19 @@ impl Run {
                 drawn.push((index, auditors));
             }
         }
-        let steps = drawn.len() as u64 * u64::from(self.settings.inner_steps);
+        let inner_steps = u64::from(self.settings.inner_steps);
+        let steps = (drawn.iter())
+            .map(|(index, auditors)| match scored.committed[*index].checkpoints {
+                Some(_) => auditors.len() as u64,
+                None => inner_steps,
+            })
+            .sum();
         let bar = self.progress.bar(steps, "auditing the second draw");
         let mut liar = None;
         for (index, auditors) in drawn {
             let account: segment::Segment = self.world.read(&scored.committed[index].address)?;
             let leaves: Vec<u32> = auditors.iter().map(|auditor| self.leaf(&round, &account, *auditor)).collect();
-            let trace_roots = match self.replayed(&scored.committed[index], &leaves, &bar)? {
+            let trace_roots = match self.replayed(&mut scored.committed[index], &leaves, &bar)? {
                 Finding::True(trace_roots) => trace_roots,
                 Finding::FalseUpdate => {
                     liar = Some((index, auditors[0], None));

@@ -87,6 +87,17 @@ pub(crate) struct Run {
     pub applied: Applied,
 }
 
+/// What a replay may keep of a segment, bytes.
+const CHECKPOINT_BYTES: usize = 256 << 20;
+
+/// Steps from one state that a replay keeps to the next, so that what is drawn again needs few; 0 if not even one state may be kept.
+fn checkpoint_steps(state_bytes: usize, inner_steps: u32) -> u32 {
+    match (CHECKPOINT_BYTES / state_bytes.max(1)) as u32 {
+        0 => 0,
+        states => (inner_steps / states.saturating_add(1)).max(8),
+    }
+}
+
 impl Run {
     /// Builds the ledger, with everyone on it, and saves it as round 0.
     pub(crate) fn begin(settings: Settings, store: Store, progress: Progress, stop: Stop) -> Result<Run> {
@@ -153,7 +164,11 @@ impl Run {
         progress: Progress,
         stop: Stop,
     ) -> Result<Run> {
-        let worker = Worker::new(prepared.task.clone(), Arc::clone(&machine.threads), machine.simd);
+        let mut worker = Worker::new(prepared.task.clone(), Arc::clone(&machine.threads), machine.simd);
+        worker.keep_checkpoints(checkpoint_steps(
+            base.entries().iter().map(|entry| 4 * entry.len()).sum(),
+            settings.inner_steps,
+        ));
         let scorer = Worker::new(prepared.scoring.clone(), Arc::clone(&machine.threads), machine.simd);
         let started = Instant::now();
         Ok(Run {

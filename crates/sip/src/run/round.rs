@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow, ensure};
 use sip_data::Mixture;
 use sip_ledger::Ledger;
-use sip_node::{Cheat, Segment, SegmentTask, State, Times, WorkError, scoring};
+use sip_node::{Cheat, Checkpoints, Segment, SegmentTask, State, Times, WorkError, scoring};
 use sip_proof::HostSha256;
 use sip_protocol::attestation::Shown;
 use sip_protocol::config::TOKEN;
@@ -44,6 +44,8 @@ pub(crate) struct Committed {
     pub cheat: Option<Cheat>,
     pub work: Segment,
     pub audited_by: Vec<usize>,
+    /// What the first replay kept, if it found the segment true.
+    pub checkpoints: Option<Checkpoints>,
     /// What it starts from.
     pub start: Start,
     /// What it hands over.
@@ -202,8 +204,18 @@ impl Run {
             times.steps += trained.steps;
             times.commitments += trained.commitments;
             let result = self.handed_over(fraud, &start, &work.end)?;
-            let audited_by = Vec::new();
-            committed.push(Committed { trainer, address, task, cheat, work, audited_by, start, result, fraud });
+            committed.push(Committed {
+                trainer,
+                address,
+                task,
+                cheat,
+                work,
+                audited_by: Vec::new(),
+                checkpoints: None,
+                start,
+                result,
+                fraud,
+            });
         }
         bar.finish_and_clear();
         self.journal.summary.timings.training_seconds += times.steps.as_secs_f64();
@@ -307,7 +319,7 @@ impl Run {
             }
             let Some(&first) = careful.first() else { continue };
             let leaves: Vec<u32> = careful.iter().map(|auditor| self.leaf(&revealed, &account, *auditor)).collect();
-            match self.replayed(&committed[index], &leaves, &bar)? {
+            match self.replayed(&mut committed[index], &leaves, &bar)? {
                 Finding::True(trace_roots) => {
                     committed[index].audited_by.extend(&careful);
                     for (auditor, trace_root) in careful.into_iter().zip(trace_roots) {

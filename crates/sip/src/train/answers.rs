@@ -1,12 +1,10 @@
 //! Prompts with answers, and pairs of answers, from JSON lines; and the order in which examples are taken.
 
-use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use sip_data::read::{Content, Record, read_records};
 use sip_model::example::Example;
 use sip_model::{ChatError, ChatTemplate, LoadedModel, Message, Role};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
@@ -14,22 +12,6 @@ use std::path::{Path, PathBuf};
 const FILE_LIMIT_BYTES: usize = 4 << 30;
 /// One example of this many is held out, and no more than the second number in all.
 const HELD_OUT: (usize, usize) = (20, 64);
-
-/// A line of a file of answers; other keys do not matter.
-#[derive(Deserialize)]
-struct Answer {
-    prompt: String,
-    #[serde(alias = "completion")]
-    response: String,
-}
-
-/// A line of a file of preferences.
-#[derive(Deserialize)]
-struct Preference {
-    prompt: String,
-    chosen: String,
-    rejected: String,
-}
 
 /// What a file of records is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +25,8 @@ pub(crate) enum Kind {
 /// What a file is for, by its first record.
 pub(crate) fn kind(path: &Path, content: &Content) -> Result<Kind> {
     let Content::Records(records) = content else { return Ok(Kind::Text) };
-    let first = records.first().context("no record")?;
-    let has = |key: &str| first.keys.contains_key(key);
+    let first = records.iter().next().context("no record")?;
+    let has = |key: &str| first.has(key);
     if has("chosen") && has("rejected") {
         bail!("{} holds preferences: give it with --dpo instead of --data", path.display());
     }
@@ -78,32 +60,37 @@ impl<T> Split<T> {
 
 /// Reads `{"prompt": …, "response": …}` on every line of all files.
 pub(crate) fn answers(paths: &[PathBuf], format: &Format<'_>) -> Result<Split<Example>> {
-    let example = |answer: Answer| format.example(&answer.prompt, &answer.response);
     let mut all = Vec::new();
     for path in paths {
-        all.extend(read(path, "{\"prompt\": …, \"response\": …}", example)?);
+        all.extend(read(path, "{\"prompt\": …, \"response\": …}", |record, expected| {
+            let key = if record.has("completion") { "completion" } else { "response" };
+            format.example(&text(record, "prompt", expected)?, &text(record, key, expected)?)
+        })?);
     }
     Ok(Split::new(all))
 }
 
 /// Reads `{"prompt": …, "chosen": …, "rejected": …}` on every line.
 pub(crate) fn preferences(path: &Path, format: &Format<'_>) -> Result<Split<[Example; 2]>> {
-    let example = |pair: Preference| {
-        Ok([format.example(&pair.prompt, &pair.chosen)?, format.example(&pair.prompt, &pair.rejected)?])
+    let pair = |record: &Record<'_>, expected: &str| {
+        let prompt = text(record, "prompt", expected)?;
+        let example = |key: &str| format.example(&prompt, &text(record, key, expected)?);
+        Ok([example("chosen")?, example("rejected")?])
     };
-    read(path, "{\"prompt\": …, \"chosen\": …, \"rejected\": …}", example).map(Split::new)
+    read(path, "{\"prompt\": …, \"chosen\": …, \"rejected\": …}", pair).map(Split::new)
 }
 
-fn read<L: DeserializeOwned, T>(path: &Path, expected: &str, make: impl Fn(L) -> Result<T>) -> Result<Vec<T>> {
-    let name = path.display();
+fn text<'a>(record: &Record<'a>, key: &str, expected: &str) -> Result<Cow<'a, str>> {
+    record.text(key).map_err(|reason| anyhow!("expected {expected}: {reason}"))
+}
+
+/// What `make` makes of every record; one at a time is read.
+fn read<T>(path: &Path, expected: &str, make: impl Fn(&Record<'_>, &str) -> Result<T>) -> Result<Vec<T>> {
     let records = read_records(path, FILE_LIMIT_BYTES, expected)?;
-    let mut all = Vec::with_capacity(records.len());
-    for Record { line, keys } in records {
-        let parsed =
-            L::deserialize(Value::Object(keys)).with_context(|| format!("{name}, line {line}: expected {expected}"))?;
-        all.push(make(parsed).with_context(|| format!("{name}, line {line}"))?);
-    }
-    Ok(all)
+    let numbered = |record: Record<'_>| {
+        make(&record, expected).with_context(|| format!("{}, line {}", path.display(), record.line))
+    };
+    records.iter().map(numbered).collect()
 }
 
 /// How a prompt and its answer become tokens.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use sip_data::corpus::unique_name;
 use sip_data::read::{Found, read_all};
-use sip_data::{Corpus, DOMAINS_MAX, DataError, DomainTokens, Mixture, TokenBlob, sampler};
+use sip_data::{Corpus, DOMAINS_MAX, DataError, Documents, DomainTokens, Mixture, TokenBlob, sampler};
 use sip_model::tokenizer::{SpecialTokens, Tokenizer};
 use sip_proof::Hash;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::progress::Progress;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Text {
     pub name: String,
-    pub documents: Vec<String>,
+    pub documents: Documents,
 }
 
 /// The built-in texts with these names, then the files; a folder is one text, the files in it and below it in the order of their paths.
@@ -25,7 +25,7 @@ pub(crate) fn texts(builtin: &[&str], files: &[PathBuf], max_bytes: usize, progr
         for name in builtin {
             let domain = corpus.domains().iter().find(|domain| domain.name == *name);
             let domain = domain.with_context(|| format!("there is no built-in text {name}"))?;
-            texts.push(Text { name: domain.name.clone(), documents: vec![domain.text.clone()] });
+            texts.push(Text { name: domain.name.clone(), documents: Documents::from(domain.text.clone()) });
         }
     }
     let mut found = Vec::new();
@@ -63,12 +63,12 @@ pub(crate) fn all_of(paths: &[PathBuf], max_bytes: usize, progress: Progress) ->
 }
 
 /// The documents of a file or folder, the first `max_bytes` of all.
-fn documents(path: &Path, found: Found, max_bytes: usize, progress: Progress) -> Result<Vec<String>> {
-    let (mut all, mut room, mut is_cut) = (Vec::new(), max_bytes, false);
+fn documents(path: &Path, found: Found, max_bytes: usize, progress: Progress) -> Result<Documents> {
+    let (mut all, mut room, mut is_cut) = (Documents::default(), max_bytes, false);
     for (file, content) in found.files {
-        for mut document in content.documents(&file)? {
+        for document in content.documents(&file)?.iter() {
             is_cut |= document.len() > room;
-            document.truncate(document.floor_char_boundary(room));
+            let document = &document[..document.floor_char_boundary(room)];
             room -= document.len();
             if !document.is_empty() {
                 all.push(document);
@@ -83,7 +83,7 @@ fn documents(path: &Path, found: Found, max_bytes: usize, progress: Progress) ->
 }
 
 /// Documents as tokens, one behind the other: before each what begins a text, and between them what ends one.
-pub(crate) fn joined(tokenizer: &Tokenizer, special: &SpecialTokens, documents: &[String]) -> Result<Vec<u32>> {
+pub(crate) fn joined(tokenizer: &Tokenizer, special: &SpecialTokens, documents: &Documents) -> Result<Vec<u32>> {
     let end = special.end.first();
     ensure!(
         documents.len() < 2 || end.is_some(),
@@ -209,7 +209,7 @@ mod tests {
         }
         let found = texts(&[], &[scratch.path().to_owned()], 1000, Progress::new(true)).unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].documents, ["a.txt", "b.txt", "c.md"]);
+        assert_eq!(found[0].documents.iter().collect::<Vec<_>>(), ["a.txt", "b.txt", "c.md"]);
         let many = vec![scratch.path().join("a.txt"); 9];
         assert!(
             texts(&[], &many, 1000, Progress::new(true))

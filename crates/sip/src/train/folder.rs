@@ -20,7 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::session::Saved;
-use crate::store::{clear, read_json};
+use crate::store::{clear, read_values};
 
 /// TensorBoard's events.
 const EVENTS_FILE: &str = "events.out.tfevents.0.sip";
@@ -48,7 +48,7 @@ impl Folder {
             bail!("{root} holds {found}, which no \"sip {command}\" wrote; choose another folder with --out")
         };
         if self.settings().exists() {
-            let saved: Option<Saved<serde_json::Value>> = read_json(&self.settings()).ok();
+            let saved: Option<Saved<serde_json::Value>> = read_values(&self.settings()).ok();
             let Some(saved) = saved.filter(|saved| ["train", "finetune"].contains(&saved.command.as_str())) else {
                 return refuse(&self.settings());
             };

@@ -13,6 +13,11 @@ use crate::report::chart::{Series, lines_over};
 use crate::report::open_page;
 use crate::store::write_text;
 
+/// A file of rows has at most so many bytes: those of a million steps.
+const LIMIT_BYTES: usize = 256 << 20;
+/// What rows may take in memory beyond three bytes a byte of their file; a row that names what was held out takes about so many.
+const FLOOR_BYTES: usize = 8 << 20;
+
 /// Points of a line in the picture at most.
 const POINTS: usize = 120;
 
@@ -40,6 +45,15 @@ pub(crate) struct Row {
     pub held_out: BTreeMap<String, f64>,
 }
 
+impl Row {
+    /// What the names take, at most: a map's first node has 11 places, and later ones are half full.
+    fn held_bytes(&self) -> usize {
+        const PLACE_BYTES: usize = size_of::<(String, f64)>();
+        let names = self.held_out.keys().map(String::len).sum::<usize>();
+        names + self.held_out.len() * 2 * PLACE_BYTES + usize::from(!self.held_out.is_empty()) * 12 * PLACE_BYTES
+    }
+}
+
 /// Seconds since 1970.
 pub(crate) fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
@@ -58,13 +72,14 @@ impl Metrics {
     pub(crate) fn open(folder: &Folder, step: u64) -> Result<Metrics> {
         let path = folder.metrics();
         let text = if path.exists() {
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?
+            sip_json::read_text(&path, LIMIT_BYTES).with_context(|| format!("cannot read {}", path.display()))?
         } else {
             String::new()
         };
         // A line that a crash cut short is no row.
-        let rows = text.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(|row: &Row| row.step <= step);
-        let rows: Vec<Row> = rows.collect();
+        let mut rows = sip_json::lines(&text, FLOOR_BYTES, Row::held_bytes)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        rows.retain(|row: &Row| row.step <= step);
         let mut kept = String::new();
         let mut records = tensorboard::first_record(rows.first().map_or_else(unix_seconds, |row| row.unix_seconds));
         for row in &rows {

@@ -31,7 +31,7 @@ use crate::generate::MachineOptions;
 use crate::progress::{Progress, count};
 use crate::run::Stop;
 use crate::run::prepare::{Machine, hex};
-use crate::store::read_json;
+use crate::store::read_values;
 use data::Windows;
 pub(crate) use data::all_of;
 use folder::Folder;
@@ -91,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// What a run of `command` was asked for.
 fn saved_settings<S: serde::de::DeserializeOwned>(folder: &Folder, command: &str) -> Result<S> {
-    let saved: Saved<serde_json::Value> = read_json(&folder.settings())?;
+    let saved: Saved<serde_json::Value> = read_values(&folder.settings())?;
     ensure!(
         saved.command == command,
         "{} holds a run of \"sip {1}\"; go on with \"sip {1} --resume {0}\"",
@@ -115,7 +115,7 @@ fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result
     let tokenizer = match &settings.data.tokenizer {
         Some(folder) => Tokenizer::load(folder)?,
         None => {
-            let whole: Vec<String> = texts.iter().map(|text| text.documents.join(DOCUMENT_TOKEN)).collect();
+            let whole: Vec<String> = texts.iter().map(|text| text.documents.clone().join(DOCUMENT_TOKEN)).collect();
             let all: Vec<&str> = whole.iter().map(String::as_str).collect();
             let vocabulary = config.vocab_size;
             Tokenizer::train(&all, vocabulary)?

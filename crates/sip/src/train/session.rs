@@ -17,7 +17,7 @@ use super::settings::Checkpoints;
 use crate::progress::Progress;
 use crate::run::Stop;
 use crate::run::prepare::{Machine, hex};
-use crate::store::{read_json, write_json};
+use crate::store::{read_values, write_json};
 
 /// The batch of a step, counted from 0: a function of nothing but the run and the step.
 pub(crate) type BatchOf = Box<dyn Fn(u32) -> Result<Vec<u32>>>;
@@ -130,7 +130,7 @@ impl Job {
         progress: Progress,
         stop: &Stop,
     ) -> Result<Summary> {
-        let saved: Saved<serde_json::Value> = read_json(&folder.settings())?;
+        let saved: Saved<serde_json::Value> = read_values(&folder.settings())?;
         for name in self.parts.keys().chain(saved.parts.keys()) {
             if saved.parts.get(name) != self.parts.get(name) {
                 bail!(

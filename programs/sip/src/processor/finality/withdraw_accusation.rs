@@ -29,16 +29,17 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;
-    let config = guard::load::<Config>(program, config_view)?;
+    let read = *config_view;
+    let mut config = guard::load_mut::<Config>(program, config_view)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut accusation = guard::load_mut::<Accusation>(program, accusation_view)?;
     let named = Named { program, job: &job, accounts: claim, place: args.place };
     let claim = named.claim()?;
     let job_address = job.address;
     let reveal = Reveal { claim: &claim, job: &job_address, challenger: guard::key(challenger), salt: &args.salt };
-    let amount = accusation.withdraw::<Syscall>(&reveal, &mut job)?;
+    let amount = accusation.withdraw::<Syscall>(&reveal, &mut config, &mut job)?;
     drop(accusation);
-    let vault = Vault::new(&config, config_view, vault, token_program)?;
+    let vault = Vault::new(&config, &read, vault, token_program)?;
     vault.pay_to(guard::key(challenger), destination, amount)?;
     guard::close(accusation_view, challenger)
 }
