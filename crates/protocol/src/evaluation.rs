@@ -14,7 +14,7 @@ use sip_proof::{Sha256, blake3, merkle};
 
 use crate::{
     Address, Error, Result,
-    attendance::{early_end, here},
+    attendance::early_end,
     audit::Actor,
     job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS, bit},
     pool::{Pool, PoolKind},
@@ -46,8 +46,7 @@ fn seat<'a>(round: &'a mut Round, actor: &Actor) -> Result<&'a mut EvaluatorSeat
 
 /// Whether all evaluators that the round awaits have committed.
 fn all_committed(round: &Round) -> bool {
-    let awaited = round.awaited_evaluators;
-    !round.evaluators.iter().enumerate().any(|(place, seat)| awaited & bit(place as u8) != 0 && seat.status == ABSENT)
+    round.awaited_evaluators & !round.committed_scores == 0
 }
 
 /// State root of a scoring run whose sums are these.
@@ -114,6 +113,7 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor
     seat.committed_slot = actor.slot;
     pool.pledge(seat.slice)?;
     seat.status = COMMITTED;
+    round.committed_scores |= bit(actor.place);
     if round.is_score_early == 0 {
         end_early(round, job, actor.slot)?;
     }
@@ -122,12 +122,8 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor
 
 /// Brings the end of the commitments forward once two thirds are in, and with it that of the reveals.
 fn end_early(round: &mut Round, job: &Job, slot: u64) -> Result<()> {
-    let mut committed = 0;
-    for (place, seat) in here(round.awaited_evaluators, &round.evaluators) {
-        committed |= if seat.status == ABSENT { 0 } else { bit(place) };
-    }
     let phase = [round.aggregated_slot, round.score_deadline_slot];
-    let end = early_end(phase, committed, round.awaited_evaluators, slot);
+    let end = early_end(phase, round.committed_scores, round.awaited_evaluators, slot);
     if end != 0 && end < round.score_deadline_slot {
         round.is_score_early = 1;
         round.score_deadline_slot = end;

@@ -451,7 +451,7 @@ instructions! {
     ///
     /// - the round is aggregated; all commitments are revealed and no more can come, or the reveals' deadline is reached
     /// - sets medians, score, who was within the tolerance and quality; a rewarded job's round draws its reward out of what the
-    ///   emission has released for nodes
+    ///   emission has released for nodes; what came out of the round extends the history of the job's chain
     Tally = 27 {}
 
     /// Settles a segment.

@@ -336,6 +336,8 @@ pub struct Job {
     pub escrow: Escrow,
     /// What came out of the final rounds, one after the other: see [`history`](crate::finality::closing::history).
     pub history: [u8; 32],
+    /// The same with the scored rounds after them, which may still be undone.
+    pub head_history: [u8; 32],
     /// The configuration's parameters when the job was created: what they say of its claims holds until the last of them is final.
     pub parameters: Parameters,
     /// Trainers by place.
@@ -346,9 +348,11 @@ pub struct Job {
     pub evaluators: [Seat; MAX_EVALUATORS],
     /// Accusations of claims of the job that are committed and neither taken back, ended nor decided.
     pub open_accusations: u64,
+    /// How long a claim of it can cost its operator: [`JobSpec::exposure_slots`] by its parameters.
+    pub exposure_slots: u64,
 }
 
-account!(Job, Job, 3504 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 3544 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -365,7 +369,8 @@ impl Job {
         slot: u64,
     ) -> Result<()> {
         spec.check()?;
-        if spec.exposure_slots(parameters) >= parameters.unbonding_slots {
+        self.exposure_slots = spec.exposure_slots(parameters);
+        if self.exposure_slots >= parameters.unbonding_slots {
             return Err(Error::UnbondingTooShort);
         }
         if spec.slice < parameters.minimum_self_bond || spec.round_reward > parameters.round_reward {

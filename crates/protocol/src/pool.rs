@@ -306,7 +306,7 @@ impl Pool {
     }
 
     fn free_left(&mut self) {
-        if self.frozen_bond == 0 {
+        if self.left_bps != 0 && self.frozen_bond == 0 {
             self.allotted_bps = self.allotted_bps.saturating_sub(core::mem::take(&mut self.left_bps));
         }
     }

@@ -258,13 +258,17 @@ pub struct Round {
     pub aggregated_slot: u64,
     /// Trainers by place that had committed nothing when the commitments were closed early.
     pub shut_out_trainers: u16,
+    /// Evaluators by place that committed a score.
+    pub committed_scores: u16,
     /// Whether the commitments of scores end early: 1, else 0.
     pub is_score_early: u8,
     /// Always 0.
-    pub early_reserved: [u8; 5],
+    pub early_reserved: [u8; 3],
+    /// What [`Job::history`] is once the round is final; zeros before it is scored.
+    pub history: [u8; 32],
 }
 
-account!(Round, Round, 8464, liabilities: |round| Ok(int::add(round.uncollected()?, round.bounties()?)?));
+account!(Round, Round, 8528, liabilities: |round| Ok(int::add(round.uncollected()?, round.bounties()?)?));
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from

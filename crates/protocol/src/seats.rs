@@ -72,23 +72,22 @@ pub enum Attendance {
     ShutOut,
 }
 
-/// What [`Job::join`] gives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// The place.
-    pub place: u8,
-    /// What the pool itself had allotted to it: it woke its own seat.
-    pub own_bps: u16,
-    /// Who lost the place; zero for nobody.
-    pub displaced: Address,
-    /// What that pool had allotted to it.
-    pub displaced_bps: u16,
-}
-
 impl Seat {
     /// Whether a pool holds it.
     fn is_held_by(&self, pool: &Address) -> bool {
         self.state != FREE && self.pool == *pool
+    }
+
+    /// A pool takes the seat, or wakes in it, with so much of its stake; the rounds that are opened from `next_round` on await it. The
+    /// caller has checked that [the place](Job::place_for) is the pool's to take and that it is fit for it, and settles the allotments
+    /// of the pool and of the one that lost the place.
+    #[inline(always)]
+    pub fn take(&mut self, pool: &Address, next_round: u32, allotted_bps: u16) {
+        // Who held the place in the running round already is still answered for in it.
+        if self.pool != *pool {
+            (self.pool, self.since_round) = (*pool, next_round);
+        }
+        (self.missed, self.state, self.allotted_bps, self.changed_slot) = (0, AWAKE, allotted_bps, 0);
     }
 
     fn sleep(&mut self, slot: u64) {
@@ -162,50 +161,41 @@ impl Job {
     }
 
     /// The place that the next pool of a role would take: the first free one, else the first that its holder has lost.
+    #[inline(never)]
     pub fn takeable(&self, kind: PoolKind, slot: u64) -> Result<u8> {
-        let seats = self.seats(kind)?;
-        let is_nobody_awake = self.awake(kind) == 0;
-        let mut lost = None;
-        for (place, seat) in seats.iter().enumerate() {
-            let is_lost = match seat.state {
-                FREE => return Ok(place as u8),
-                CONVICTED => true,
-                DORMANT => is_nobody_awake || slot >= seat.changed_slot.saturating_add(self.spec.audit_slots as u64),
-                _ => false,
-            };
-            if is_lost && lost.is_none() {
-                lost = Some(place as u8);
-            }
+        match self.seats(kind)?.iter().position(|seat| seat.state == FREE) {
+            Some(place) => Ok(place as u8),
+            None => self.lost(kind, slot),
         }
-        lost.ok_or(Error::JobFull)
     }
 
-    /// Gives a pool a place of its role, or wakes the one that it holds. The rounds that are opened from now on await it. The caller has
-    /// checked that the pool is fit for it, and settles the allotments of the pool and of the one that lost the place.
-    pub fn join(&mut self, kind: PoolKind, pool: &Address, slot: u64) -> Result<Taken> {
-        let mut own = None;
+    /// The first place that its holder has lost.
+    #[inline(never)]
+    fn lost(&self, kind: PoolKind, slot: u64) -> Result<u8> {
+        let is_nobody_awake = self.awake(kind) == 0;
+        let is_lost = |seat: &Seat| match seat.state {
+            CONVICTED => true,
+            DORMANT => is_nobody_awake || slot >= seat.changed_slot.saturating_add(self.spec.audit_slots as u64),
+            _ => false,
+        };
+        let place = self.seats(kind)?.iter().position(is_lost).ok_or(Error::JobFull)?;
+        Ok(place as u8)
+    }
+
+    /// The place that a pool gets: its own, if that is dormant, else the one that is [takeable](Job::takeable).
+    #[inline(never)]
+    pub fn place_for(&self, kind: PoolKind, pool: &Address, slot: u64) -> Result<u8> {
         for (place, seat) in self.seats(kind)?.iter().enumerate() {
             if seat.is_held_by(pool) {
-                own = Some(place as u8);
+                return if seat.state == DORMANT { Ok(place as u8) } else { Err(Error::AlreadyJoined) };
             }
         }
-        let place = match own {
-            Some(place) => place,
-            None => self.takeable(kind, slot)?,
-        };
-        let next_round = self.next_round;
-        let seat = self.seats_mut(kind)?.get_mut(place as usize).ok_or(Error::WrongPlace)?;
-        let mut taken = Taken { place, ..Taken::default() };
-        match (own, seat.state) {
-            (Some(_), DORMANT) => taken.own_bps = seat.allotted_bps,
-            (Some(_), _) => return Err(Error::AlreadyJoined),
-            (None, FREE) => {}
-            (None, _) => (taken.displaced, taken.displaced_bps) = (seat.pool, seat.allotted_bps),
-        }
-        // Who held the place in the running round already is still answered for in it.
-        let since_round = if seat.pool == *pool { seat.since_round } else { next_round };
-        *seat = Seat { pool: *pool, since_round, state: AWAKE, ..Seat::default() };
-        Ok(taken)
+        self.takeable(kind, slot)
+    }
+
+    /// The seat at a place of a role.
+    pub fn seat_mut(&mut self, kind: PoolKind, place: u8) -> Result<&mut Seat> {
+        self.seats_mut(kind)?.get_mut(place as usize).ok_or(Error::WrongPlace)
     }
 
     /// A pool leaves its place, whatever it still owes the running round. Returns what it had allotted to it.
@@ -286,7 +276,7 @@ impl Job {
 
     /// Sets the part of a pool's stake that counts in the place that it holds.
     pub fn set_allotment(&mut self, kind: PoolKind, place: u8, allotted_bps: u16) -> Result<()> {
-        self.seats_mut(kind)?.get_mut(place as usize).ok_or(Error::WrongPlace)?.allotted_bps = allotted_bps;
+        self.seat_mut(kind, place)?.allotted_bps = allotted_bps;
         Ok(())
     }
 

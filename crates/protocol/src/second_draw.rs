@@ -15,7 +15,7 @@ use crate::{
     Address, Error, Result,
     attestation::attested_leaf,
     audit::{Actor, Vote, require_seat},
-    job::{Job, MAX_AUDITORS, bit},
+    job::{Job, MAX_AUDITORS, MAX_TRAINERS, bit},
     pool::Pool,
     round::{self, AuditorSeat, Round},
     segment::{self, Segment},
@@ -46,11 +46,9 @@ pub(crate) fn reveal<H: Sha256>(
     }
     seat.second_preimage = *vote.preimage;
     pool.chain_tip = *vote.preimage;
-    let mut left = if rate == 0 { 0 } else { seat.undrawn & accepted };
-    while left != 0 {
-        let place = left.trailing_zeros() as u8;
-        left &= left.wrapping_sub(1);
-        if selects::<H>(vote.preimage, vote.round, place, rate) {
+    let left = if rate == 0 { 0 } else { seat.undrawn & accepted };
+    for place in (0..MAX_TRAINERS as u8).take_while(|place| left >> *place != 0) {
+        if left & bit(place) != 0 && selects::<H>(vote.preimage, vote.round, place, rate) {
             seat.drawn_again |= bit(place);
         }
     }

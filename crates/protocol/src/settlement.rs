@@ -288,7 +288,7 @@ impl Settlement<'_> {
         // From its first pay on it is a pool of the job's: new stake waits until what was done before is paid. A job that pays nothing,
         // which anyone creates with any dataset, keeps nobody waiting.
         if self.job.rewarded != 0 {
-            self.pool.expose(self.job.spec.exposure_slots(&self.job.parameters));
+            self.pool.expose(self.job.exposure_slots);
         }
         if !dataset.is_answered_for(self.pool, self.round.opened_slot) {
             claim.part = 0;

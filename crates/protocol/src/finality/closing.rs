@@ -43,6 +43,18 @@ pub fn history<H: Sha256>(before: &[u8; 32], round: &Round) -> [u8; 32] {
     ])
 }
 
+impl Round {
+    /// Keeps, once everything of its score is decided, what came out of the round as the head of the job's history. Of a round that is not
+    /// scored there is nothing to keep.
+    #[inline(always)]
+    pub fn record<H: Sha256>(&mut self, job: &mut Job) {
+        if self.status == round::SCORED {
+            self.history = history::<H>(&job.head_history, self);
+            job.head_history = self.history;
+        }
+    }
+}
+
 /// When something may close: an unbonding time after it is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Rest {

@@ -60,7 +60,7 @@ impl<L: Ledger> Watch<'_, L> {
         if here.is_tallyable(seen) {
             due.push(("tally the scores", program.tally(&self.job, address)));
         }
-        if round.clone().finalise::<HostSha256>(&mut job.clone(), slot).is_ok() {
+        if round.clone().finalise(&mut job.clone(), slot).is_ok() {
             due.push(("make the round final", program.finalize_round(&self.job, address)));
         }
         due

@@ -11,7 +11,7 @@ use sip_protocol::{
     round::{self, Round},
 };
 
-use crate::guard;
+use crate::guard::{self, Syscall};
 
 /// Implements [`Tally`].
 #[inline(never)]
@@ -33,5 +33,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         round.reward = account.emission.reward_round(&mut config, &work)?;
         job.last_reward = round.reward;
     }
+    round.record::<Syscall>(&mut job);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{Error, Result, finality::instruction::FinalizeRound, job::Job, round::Round};
 
-use crate::guard::{self, Syscall};
+use crate::guard;
 
 /// Implements [`FinalizeRound`].
 #[inline(never)]
@@ -13,5 +13,5 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     guard::related(round.job == job.address)?;
-    round.finalise::<Syscall>(&mut job, guard::slot()?)
+    round.finalise(&mut job, guard::slot()?)
 }

@@ -7,6 +7,7 @@ use sip_protocol::{
     instruction::JoinJob,
     job::Job,
     pool::{Pool, PoolKind},
+    seats::FREE,
 };
 
 use crate::guard;
@@ -27,18 +28,23 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     if pool.is_convicted() {
         return Err(Error::PoolConvicted);
     }
-    let taken = job.join(kind, &pool.address, slot)?;
-    if taken.displaced != [0; 32] {
-        let mut displaced = guard::load_mut::<Pool>(program, rest.first_mut().ok_or(Error::MissingAccount)?)?;
-        guard::related(displaced.address == taken.displaced)?;
-        displaced.vacate(taken.displaced_bps);
-    }
     if kind == PoolKind::Auditor {
         pool.bind_chain(&job.address)?;
     }
     pool.require_bonded(job.place_bond(kind)?)?;
-    pool.allot(taken.own_bps, args.allotted_bps)?;
-    job.set_allotment(kind, taken.place, args.allotted_bps)?;
-    pool.expose(job.spec.exposure_slots(&job.parameters));
-    Ok(())
+    pool.expose(job.exposure_slots);
+    let (place, next_round) = (job.place_for(kind, &pool.address, slot)?, job.next_round);
+    let seat = job.seat_mut(kind, place)?;
+    let mut own_bps = 0;
+    if seat.state != FREE {
+        if seat.pool == pool.address {
+            own_bps = seat.allotted_bps;
+        } else {
+            let mut displaced = guard::load_mut::<Pool>(program, rest.first_mut().ok_or(Error::MissingAccount)?)?;
+            guard::related(displaced.address == seat.pool)?;
+            displaced.vacate(seat.allotted_bps);
+        }
+    }
+    seat.take(&pool.address, next_round, args.allotted_bps);
+    pool.allot(own_bps, args.allotted_bps)
 }

@@ -1,7 +1,7 @@
 //! Lengthens an account of an older layout.
 
 use pinocchio::{
-    AccountView, Address, Resize,
+    AccountView, Address,
     sysvars::{Sysvar, rent::Rent},
 };
 use pinocchio_system::instructions::Transfer;
@@ -28,6 +28,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     if missing > 0 {
         Transfer { from: payer, to: account, lamports: missing }.invoke().map_err(|_| Error::CallFailed)?;
     }
-    account.resize(size).map_err(|_| Error::CallFailed)?;
+    guard::lengthen(account, size)?;
     migration::migrate(&mut account.try_borrow_mut().map_err(|_| Error::DuplicateAccount)?)
 }
