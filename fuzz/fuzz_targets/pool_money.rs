@@ -5,7 +5,7 @@
 use arbitrary::{Result, Unstructured};
 use bytemuck::Zeroable;
 use libfuzzer_sys::fuzz_target;
-use sip_protocol::config::{CAP, Config, Parameters};
+use sip_protocol::{units::CAP, config::{Config, Parameters}};
 use sip_protocol::pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES};
 use sip_protocol::position::{Position, Ticket};
 use sip_protocol::{Account, Error};

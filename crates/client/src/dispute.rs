@@ -3,12 +3,7 @@
 use bytemuck::Zeroable;
 use sip_arith::Soft;
 use sip_proof::{GraphRoots, HostSha256};
-use sip_protocol::{
-    account::seed,
-    dispute::{CaseKind, Dispute, MoveKind, Play, Side, instruction::*},
-    finality::accusation,
-    instruction::Args,
-};
+use sip_protocol::{account::seed, case::CaseKind, dispute::{Dispute, MoveKind, Play, Side, instruction::*}, finality::accusation, instruction::Args};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 

@@ -1,7 +1,7 @@
 //! Instructions of accusations, finality, seeds and availability. What each checks and changes:
 //! [`sip_protocol::finality::instruction`].
 
-use sip_protocol::{dispute::CaseKind, finality::instruction::*, segment::SegmentClaim};
+use sip_protocol::{case::CaseKind, finality::instruction::*, segment::SegmentClaim};
 use solana_address::Address;
 use solana_instruction::Instruction;
 

@@ -1,16 +1,7 @@
 //! One builder per instruction. What each checks and changes: [`sip_protocol::instruction`].
 
 use sip_arith::int::BPS_ONE;
-use sip_protocol::{
-    administration::ProposalKind,
-    attestation::Shown,
-    config::Parameters,
-    emission::Schedule,
-    instruction::*,
-    job::{Job, JobSpec, MAX_DOMAINS},
-    pool::PoolKind,
-    segment::SegmentClaim,
-};
+use sip_protocol::{administration::ProposalKind, attestation::Shown, config::Parameters, schedule::Schedule, instruction::*, job::{Job, JobSpec, MAX_DOMAINS}, pool::PoolKind, segment::SegmentClaim};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 

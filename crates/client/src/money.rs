@@ -1,6 +1,6 @@
 //! Builders of the instructions of stake and money. What each checks and changes: [`sip_protocol::money`].
 
-use sip_protocol::{emission::Schedule, money::*, pool::PoolKind};
+use sip_protocol::{schedule::Schedule, money::*, pool::PoolKind};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 

@@ -10,19 +10,7 @@ use std::path::Path;
 
 use sip_ledger::{Embedded, Genesis, Ledger, LedgerError, Receipt};
 use sip_proof::{HostSha256, Sha256};
-use sip_protocol::{
-    Account, Error,
-    attestation::Shown,
-    config::{CAP, Config, Parameters, TOKEN},
-    emission::{ONE, Schedule},
-    evaluation,
-    instruction::RegisterDataset,
-    job::{Job, JobSpec, MAX_DOMAINS},
-    pool::{Pool, PoolKind},
-    round::Round,
-    segment::{Segment, SegmentClaim, previous_root},
-    setting::{MAX_SETTINGS, Setting},
-};
+use sip_protocol::{Account, Error, attestation::Shown, units::{CAP, TOKEN}, config::{Config, Parameters}, schedule::{ONE, Schedule}, evaluation, instruction::RegisterDataset, job::{Job, JobSpec, MAX_DOMAINS}, pool::{Pool, PoolKind}, round::Round, segment::{Segment, SegmentClaim, previous_root}, setting::{MAX_SETTINGS, Setting}};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -1,13 +1,7 @@
 //! A provider's absence: charged once, however much was asked meanwhile; and how its duty ends.
 
 use sip_client::testing::{BOND_TOKENS, Cast, Scene, WALLET_TOKENS, scores};
-use sip_protocol::{
-    Error,
-    config::{Parameters, TOKEN},
-    data::Dataset,
-    finality::availability::MAX_OPEN_DEMANDS,
-    pool::Pool,
-};
+use sip_protocol::{Error, config::Parameters, units::TOKEN, data::Dataset, finality::availability::MAX_OPEN_DEMANDS, pool::Pool};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 

@@ -4,13 +4,7 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::testing::{Cast, SLICE, Scene, WALLET_TOKENS};
-use sip_protocol::{
-    Error,
-    config::{Parameters, TOKEN},
-    finality::accusation::{Accusation, REVEAL_SLOTS},
-    pool::Pool,
-    segment::{CONVICTED, Segment},
-};
+use sip_protocol::{Error, config::Parameters, units::TOKEN, finality::accusation::Accusation, escrow::REVEAL_SLOTS, pool::Pool, segment::{CONVICTED, Segment}};
 use solana_address::Address;
 use solana_signer::Signer;
 

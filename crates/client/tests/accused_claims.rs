@@ -8,13 +8,7 @@ use court::hall::Hall;
 use sip_client::testing::{BOND_TOKENS, SLICE, WALLET_TOKENS, named};
 use sip_client::{GenesisAccusation, Program};
 use sip_node::dispute::Challenger;
-use sip_protocol::{
-    Error,
-    config::{Parameters, TOKEN},
-    dispute::{CaseKind, Dispute, MoveKind, Side},
-    finality::accusation::{Escrow, REVEAL_SLOTS},
-    round,
-};
+use sip_protocol::{Error, config::Parameters, units::TOKEN, case::CaseKind, dispute::{Dispute, MoveKind, Side}, escrow::{Escrow, REVEAL_SLOTS}, round};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

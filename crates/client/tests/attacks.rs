@@ -6,18 +6,7 @@ mod accuser;
 use accuser::Accuser;
 use sip_client::StateDemand;
 use sip_client::testing::{Cast, PARAMETERS, SLICE, Scene, WALLET_TOKENS, named, scores};
-use sip_protocol::{
-    Error,
-    config::{Parameters, TOKEN},
-    dispute::MoveKind,
-    finality::{accusation::REVEAL_SLOTS, availability::MAX_OPEN_DEMANDS},
-    job::{Job, MAX_BONDS},
-    penalties::Penalties,
-    pool::PoolKind,
-    round::Round,
-    segment::{CONVICTED, Segment, SegmentClaim},
-    token::ACCOUNT_BYTES,
-};
+use sip_protocol::{Error, config::Parameters, units::TOKEN, dispute::MoveKind, escrow::REVEAL_SLOTS, finality::availability::MAX_OPEN_DEMANDS, job::{Job, MAX_BONDS}, offence::Penalties, pool::PoolKind, round::Round, segment::{CONVICTED, Segment, SegmentClaim}, token::ACCOUNT_BYTES};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;

@@ -7,10 +7,7 @@ use sip_client::{
     HistoryError, StateDemand, check_history,
     testing::{Cast, Scene, scores},
 };
-use sip_protocol::{
-    Error, dispute::clock::longest_dispute_slots, evaluation::ScoringRun, finality::accusation::REVEAL_SLOTS, job::Job,
-    round::Round, segment::Segment,
-};
+use sip_protocol::{Error, clock::longest_dispute_slots, evaluation::ScoringRun, escrow::REVEAL_SLOTS, job::Job, round::Round, segment::Segment};
 use solana_address::Address;
 use solana_signer::Signer;
 

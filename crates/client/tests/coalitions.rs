@@ -4,13 +4,7 @@
 use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_client::{Accusation, Hidden, StateDemand, VoteAccusation};
 use sip_proof::{GraphRoots, merkle::MerkleTree};
-use sip_protocol::{
-    config::TOKEN,
-    dispute::{CaseKind, MoveKind},
-    finality::accusation::REVEAL_SLOTS,
-    job::SABOTAGE_RATIO,
-    round::{self, Round},
-};
+use sip_protocol::{units::TOKEN, case::CaseKind, dispute::MoveKind, escrow::REVEAL_SLOTS, job::SABOTAGE_RATIO, round::{self, Round}};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

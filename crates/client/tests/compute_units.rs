@@ -19,18 +19,7 @@ use sip_node::availability::{data_answer, state_answer};
 use sip_node::dispute::Challenger;
 use sip_node::dispute::synthetic::{self, Flaw, Lie, node};
 use sip_proof::{BlobTree, merkle::MerkleTree};
-use sip_protocol::{
-    administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
-    config::{Parameters, TOKEN},
-    data::Dataset,
-    dispute::{CaseKind, Dispute, MoveKind, Outcome},
-    emission::YEAR_SLOTS,
-    finality::accusation::REVEAL_SLOTS,
-    pool::PoolKind,
-    round::{self, Round},
-    segment::SegmentClaim,
-    setting::{SETTING_ONE, Setting},
-};
+use sip_protocol::{administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind}, config::Parameters, units::TOKEN, data::Dataset, case::CaseKind, dispute::{Dispute, MoveKind, Outcome}, schedule::YEAR_SLOTS, escrow::REVEAL_SLOTS, pool::PoolKind, round::{self, Round}, segment::SegmentClaim, setting::{SETTING_ONE, Setting}};
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;

@@ -1,12 +1,8 @@
 //! Genesis, parameters, distribution.
 
 use sip_client::testing::World;
-use sip_protocol::dispute::clock::longest_dispute_slots;
-use sip_protocol::{
-    Error,
-    config::{CAP, Parameters, TOKEN},
-    penalties::Penalties,
-};
+use sip_protocol::clock::longest_dispute_slots;
+use sip_protocol::{Error, units::{CAP, TOKEN}, config::Parameters, offence::Penalties};
 use solana_signer::Signer;
 
 #[test]

@@ -6,13 +6,7 @@ use sip_client::testing::{Cast, Operator, SLICE, Scene, named, scores};
 use sip_client::{Accusation, StateDemand, VoteAccusation};
 use sip_ledger::Ledger;
 use sip_proof::{GraphRoots, merkle::MerkleTree};
-use sip_protocol::{
-    dispute::{CaseKind, MoveKind},
-    finality::accusation::REVEAL_SLOTS,
-    pool::PoolKind,
-    round::{self, Round},
-    segment::SegmentClaim,
-};
+use sip_protocol::{case::CaseKind, dispute::MoveKind, escrow::REVEAL_SLOTS, pool::PoolKind, round::{self, Round}, segment::SegmentClaim};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -12,8 +12,8 @@ use sip_node::dispute::synthetic::{self, Flaw, Lie, Run, node};
 use sip_node::dispute::{Challenger, Defender, Evidence, staged};
 use sip_node::{Cheat, Computation};
 use sip_proof::Hash;
-use sip_protocol::dispute::{CaseKind, Dispute, MoveKind, Outcome};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
+use sip_protocol::{case::CaseKind, dispute::{Dispute, MoveKind, Outcome}};
+use sip_protocol::escrow::REVEAL_SLOTS;
 use sip_protocol::pool::PoolKind;
 use sip_protocol::{
     Error, round,

@@ -6,9 +6,9 @@ mod court;
 use court::{Court, Record};
 use sip_client::testing::SLICE;
 use sip_node::dispute::synthetic::{Lie, node};
-use sip_protocol::config::TOKEN;
+use sip_protocol::units::TOKEN;
 use sip_protocol::dispute::{MoveKind, Outcome, Side};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
+use sip_protocol::escrow::REVEAL_SLOTS;
 use sip_protocol::segment;
 
 fn print(title: &str, record: &Record) {

@@ -6,7 +6,7 @@ use court::Court;
 use sip_node::dispute::Move;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::Error;
-use sip_protocol::dispute::{CaseKind, Dispute, MoveKind, Outcome, Side};
+use sip_protocol::{case::CaseKind, dispute::{Dispute, MoveKind, Outcome, Side}};
 use sip_protocol::pool::PoolKind;
 use solana_instruction::Instruction;
 use solana_signer::Signer;

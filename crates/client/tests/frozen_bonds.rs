@@ -2,12 +2,7 @@
 
 use sip_client::testing::{BOND_TOKENS, Cast, Scene};
 use sip_ledger::Ledger;
-use sip_protocol::{
-    Error,
-    config::TOKEN,
-    finality::accusation::REVEAL_SLOTS,
-    round::{self, Round},
-};
+use sip_protocol::{Error, units::TOKEN, escrow::REVEAL_SLOTS, round::{self, Round}};
 
 /// A round of which no auditor reveals anything.
 fn silenced(scene: &mut Scene) {

@@ -5,15 +5,7 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, World, scores};
-use sip_protocol::{
-    Error,
-    administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_SLOTS, TIMELOCK_SLOTS},
-    config::{Parameters, TOKEN},
-    finality::accusation::REVEAL_SLOTS,
-    penalties::Penalties,
-    pool::PoolKind,
-    position::Ticket,
-};
+use sip_protocol::{Error, administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_SLOTS, TIMELOCK_SLOTS}, config::Parameters, units::TOKEN, escrow::REVEAL_SLOTS, offence::Penalties, pool::PoolKind, position::Ticket};
 use solana_signer::Signer;
 
 /// A job whose segments can be challenged for half of the default's unbonding.
@@ -64,7 +56,7 @@ fn bounties_penalties_and_shares_are_those_of_the_jobs_creation() {
     scene.whole_round(&scores(5_000_000));
     let penalties = Penalties {
         bounty_bps: 0,
-        convicted_segment: sip_protocol::penalties::Slash { bond_bps: 5_000, delegated_bps: 0 },
+        convicted_segment: sip_protocol::offence::Slash { bond_bps: 5_000, delegated_bps: 0 },
         ..Penalties::DEFAULT
     };
     let changed =
@@ -119,7 +111,7 @@ fn who_asks_to_leave_when_a_change_is_proposed_has_left_before_it_takes_effect()
     let pool = world.operator("operator", PoolKind::Trainer).seat.pool;
     world.stake(&patron, &pool, 500 * TOKEN);
     let harsher = Penalties {
-        convicted_segment: sip_protocol::penalties::Slash { bond_bps: 10_000, delegated_bps: 5_000 },
+        convicted_segment: sip_protocol::offence::Slash { bond_bps: 10_000, delegated_bps: 5_000 },
         ..Penalties::DEFAULT
     };
     let changed = Parameters { penalties: harsher, unbonding_slots: 1_000_000, ..Parameters::DEFAULT };

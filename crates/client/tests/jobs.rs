@@ -2,15 +2,7 @@
 
 use sip_client::NewPool;
 use sip_client::testing::{Cast, Scene, World, dataset, named};
-use sip_protocol::{
-    Error,
-    config::{Parameters, TOKEN},
-    data::{Dataset, MAX_TOKENS},
-    instruction::RegisterDataset,
-    job::JobSpec,
-    pool::{Pool, PoolKind, RETIRED},
-    setting::Setting,
-};
+use sip_protocol::{Error, config::Parameters, units::TOKEN, data::{Dataset, MAX_TOKENS}, instruction::RegisterDataset, job::JobSpec, pool::{Pool, PoolKind, RETIRED}, setting::Setting};
 use solana_signer::Signer;
 
 #[test]

@@ -8,17 +8,7 @@ use sip_client::{
     testing::{BOND_TOKENS, Cast, SCHEDULE, Scene, World, named, scores},
 };
 use sip_ledger::Ledger;
-use sip_protocol::{
-    Error,
-    administration::DEFAULT_TIMELOCK_SLOTS,
-    config::{Config, TOKEN},
-    emission::{ONE, Schedule, VINTAGES},
-    fees::Fees,
-    lock::{PERIOD_TICKS, TICK_SLOTS},
-    pool::{Pool, PoolKind, SEED_SHARES},
-    position::{Position, Ticket},
-    steering::Vote,
-};
+use sip_protocol::{Error, administration::DEFAULT_TIMELOCK_SLOTS, config::Config, units::TOKEN, schedule::{ONE, Schedule}, emission::VINTAGES, fees::Fees, lock::{PERIOD_TICKS, TICK_SLOTS}, pool::{Pool, PoolKind, SEED_SHARES}, position::{Position, Ticket}, steering::Vote};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;

@@ -11,15 +11,7 @@ use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, named,
 use sip_ledger::Ledger;
 use sip_node::availability::state_answer;
 use sip_proof::{BlobTree, merkle::MerkleTree};
-use sip_protocol::{
-    config::TOKEN,
-    dispute::MoveKind,
-    finality::accusation::REVEAL_SLOTS,
-    pool::PoolKind,
-    round::{self, Round},
-    seats::FREE,
-    segment::{ACCEPTED, CONVICTED, SegmentClaim},
-};
+use sip_protocol::{units::TOKEN, dispute::MoveKind, escrow::REVEAL_SLOTS, pool::PoolKind, round::{self, Round}, seats::FREE, segment::{ACCEPTED, CONVICTED, SegmentClaim}};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::collections::{BTreeMap, BTreeSet};

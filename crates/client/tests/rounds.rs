@@ -2,15 +2,7 @@
 
 use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use sip_proof::{HostSha256, Sha256};
-use sip_protocol::{
-    Error,
-    config::TOKEN,
-    job::{Job, JobSpec},
-    mixture::Mode,
-    pool::{Pool, PoolKind, RETIRED},
-    round::{self, Round},
-    segment::{self, Segment, SegmentClaim},
-};
+use sip_protocol::{Error, units::TOKEN, job::{Job, JobSpec}, mixture::Mode, pool::{Pool, PoolKind, RETIRED}, round::{self, Round}, segment::{self, Segment, SegmentClaim}};
 use solana_signer::Signer;
 
 fn spec(change: impl FnOnce(&mut JobSpec)) -> Cast {

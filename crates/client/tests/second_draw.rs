@@ -8,10 +8,10 @@ use court::hall::Hall;
 use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_node::dispute::{Challenger, Defender};
 use sip_proof::HostSha256;
-use sip_protocol::config::TOKEN;
-use sip_protocol::dispute::{CaseKind, MoveKind, Outcome};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
-use sip_protocol::penalties::Penalties;
+use sip_protocol::units::TOKEN;
+use sip_protocol::{case::CaseKind, dispute::{MoveKind, Outcome}};
+use sip_protocol::escrow::REVEAL_SLOTS;
+use sip_protocol::offence::Penalties;
 use sip_protocol::second_draw::selects;
 use sip_protocol::{Error, round, segment};
 

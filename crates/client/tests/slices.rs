@@ -5,14 +5,7 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
-use sip_protocol::{
-    Error,
-    config::{Parameters, TOKEN},
-    job::Job,
-    pool::PoolKind,
-    round::Round,
-    segment::{Segment, SegmentClaim},
-};
+use sip_protocol::{Error, config::Parameters, units::TOKEN, job::Job, pool::PoolKind, round::Round, segment::{Segment, SegmentClaim}};
 use solana_address::Address;
 use solana_signer::Signer;
 

@@ -7,10 +7,7 @@ use sip_client::{
     Accusation, AttestationAccusation, Hidden, NewPool, Program, Seat, StateDemand, VoteAccusation, instruction_name,
 };
 use sip_proof::{GraphRoots, HostSha256, Sha256, merkle::MerkleTree};
-use sip_protocol::{
-    attestation::Shown, config::TOKEN, dispute::CaseKind, finality::accusation::REVEAL_SLOTS, pool::PoolKind,
-    round::Round, segment::SegmentClaim,
-};
+use sip_protocol::{attestation::Shown, units::TOKEN, case::CaseKind, escrow::REVEAL_SLOTS, pool::PoolKind, round::Round, segment::SegmentClaim};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_instruction::Instruction;

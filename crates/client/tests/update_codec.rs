@@ -9,7 +9,7 @@ use sip_model::{Outer, UpdateCodec};
 use sip_node::dispute::compressed;
 use sip_node::{Cheat, State, Updates};
 use sip_ops::{Kind, Type};
-use sip_protocol::dispute::{CaseKind, MoveKind, Outcome};
+use sip_protocol::{case::CaseKind, dispute::{MoveKind, Outcome}};
 use sip_protocol::segment::SegmentClaim;
 use std::sync::Arc;
 

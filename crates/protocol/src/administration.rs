@@ -13,8 +13,9 @@ use sip_arith::int;
 
 use crate::{
     Address, Error, Result,
-    config::{CAP, Config, GENESIS_BPS, Parameters},
-    emission::{Emission, Schedule, vested},
+    config::{Config, GENESIS_BPS, Parameters},
+    schedule::{Schedule, vested},
+    units::CAP,
 };
 
 /// How much longer than every exit a proposal waits: a day.
@@ -121,15 +122,6 @@ impl Config {
         self.propose(Proposal { kind, schedule: *schedule, ..Proposal::default() }, slot)
     }
 
-    /// Puts a proposed schedule into effect.
-    pub fn apply_schedule(&mut self, emission: &mut Emission, slot: u64) -> Result<()> {
-        let proposal = self.take_proposal(slot)?;
-        if proposal.kind != ProposalKind::Schedule as u8 {
-            return Err(Error::WrongProposal);
-        }
-        emission.set_schedule(&proposal.schedule)
-    }
-
     /// Proposes to pay out of the treasury, the reserve or the insurance.
     pub fn propose_spending(&mut self, kind: u8, amount: u64, destination: &Address, slot: u64) -> Result<()> {
         if amount == 0 {
@@ -165,7 +157,7 @@ impl Config {
     }
 
     /// Takes the proposal if it is ready, and returns it.
-    fn take_proposal(&mut self, slot: u64) -> Result<Proposal> {
+    pub(crate) fn take_proposal(&mut self, slot: u64) -> Result<Proposal> {
         let proposal = self.administration.proposal;
         if proposal.kind == 0 {
             return Err(Error::NoProposal);
@@ -263,7 +255,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TOKEN;
+    use crate::units::TOKEN;
     use proptest::prelude::*;
 
     fn config() -> Config {

@@ -25,7 +25,7 @@ use sip_arith::int::{self, Rounding, mul_div};
 use crate::{
     Result, evaluation,
     job::{Job, bit},
-    penalties::Offence,
+    offence::Offence,
     pool::PoolKind,
     round::{self, AuditorSeat, Round},
     seats::Attendance::{Missed, ShutOut, There},

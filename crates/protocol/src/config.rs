@@ -7,16 +7,12 @@ use bytemuck::{Pod, Zeroable};
 use sip_arith::int::{self, BPS_ONE, Rounding};
 
 use crate::{
-    Address, Error, Header, Result, account, administration::Administration, dispute::clock::longest_dispute_slots,
-    penalties::Penalties,
+    Address, Error, Header, Result, account,
+    administration::Administration,
+    clock::longest_dispute_slots,
+    offence::Penalties,
+    units::{CAP, TOKEN},
 };
-
-/// Decimals of the token.
-pub const DECIMALS: u8 = 9;
-/// Base units of one token.
-pub const TOKEN: u64 = 1_000_000_000;
-/// Base units that are minted, once: 10⁹ tokens.
-pub const CAP: u64 = 1_000_000_000 * TOKEN;
 
 /// The genesis distribution of [`CAP`], in basis points: staking rewards, operator rewards, public, team, treasury, reserve.
 pub const GENESIS_BPS: [u16; 6] = [2_000, 3_000, 2_000, 1_500, 1_000, 500];

@@ -9,8 +9,9 @@ use sip_arith::int;
 use crate::{
     Header, Result, account,
     config::Config,
-    emission::{Emission, NODES, STAKING, Standing},
+    emission::{Emission, Standing},
     pool::Pool,
+    schedule::{NODES, STAKING},
 };
 
 /// Address: [`crate::account::seed::EMISSION`].
@@ -70,13 +71,7 @@ impl Emission {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Error,
-        config::{Parameters, TOKEN},
-        emission::Schedule,
-        pool::PoolKind,
-        position::Position,
-    };
+    use crate::{Error, config::Parameters, pool::PoolKind, position::Position, schedule::Schedule, units::TOKEN};
 
     fn start() -> (Config, Emission) {
         let mut config = Config::zeroed();

@@ -163,7 +163,7 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::TOKEN, emission::Schedule};
+    use crate::{schedule::Schedule, units::TOKEN};
     use proptest::prelude::*;
 
     #[test]

@@ -8,8 +8,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     config::Parameters,
-    emission::Schedule,
     job::{JobSpec, MAX_DOMAINS},
+    schedule::Schedule,
     segment::SegmentClaim,
 };
 

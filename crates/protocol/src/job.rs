@@ -10,13 +10,11 @@ use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
 use crate::{
     Address, Error, Header, Result, account,
     config::Parameters,
-    finality::{
-        Chain, MAX_LOOKAHEAD,
-        accusation::{Escrow, REVEAL_SLOTS},
-        availability::most_for_vain_demand,
-    },
+    escrow::{Escrow, REVEAL_SLOTS},
+    finality::{Chain, MAX_LOOKAHEAD},
     mixture,
-    penalties::Offence,
+    offence::Offence,
+    penalties::most_for_vain_demand,
     pool::PoolKind,
     quality::Fit,
     seats::{PLACES, Seat},
@@ -474,7 +472,7 @@ pub const fn bit(place: u8) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TOKEN;
+    use crate::units::TOKEN;
 
     /// A job of the least sizes.
     fn plain() -> JobSpec {

@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable, bytes_of, pod_read_unaligned};
 use crate::{
     AccountKind, Error, Header, Result,
     config::{Config, Parameters},
-    penalties::{Penalties, Slash},
+    offence::{Penalties, Slash},
     pool::Pool,
     position::Position,
 };
@@ -144,7 +144,7 @@ mod tests {
     use crate::{
         Account,
         administration::{Administration, Proposal, ProposalKind},
-        config::TOKEN,
+        units::TOKEN,
     };
     use bytemuck::Zeroable;
     use std::vec::Vec;

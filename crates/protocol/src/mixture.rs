@@ -180,7 +180,7 @@ mod tests {
     /// The worked examples of docs/economics.md: 100, 400 and 2 500 tokens.
     #[test]
     fn the_documented_examples_are_what_the_rule_gives() {
-        let stake = [100, 400, 2_500].map(|tokens| tokens * crate::config::TOKEN);
+        let stake = [100, 400, 2_500].map(|tokens| tokens * crate::units::TOKEN);
         let fill = |mode, floor, cap| fill_by(mode, &stake, [floor, cap]).unwrap()[..3].to_vec();
         assert_eq!(fill(Mode::Linear, 0, 10_000), [334, 1_333, 8_333]);
         assert_eq!(fill(Mode::Linear, 500, 10_000), [501, 1_310, 8_189]);

@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::emission::Schedule;
 use crate::instruction::{Args, instructions};
+use crate::schedule::Schedule;
 
 instructions! {
     /// Turns pending stake of a position that is due into shares.

@@ -15,8 +15,8 @@ use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, TimeIntegral, mul_div
 use crate::{
     Address, Error, Header, Result, account,
     cohort::{Cohort, MAX_COHORTS},
-    emission::YieldShare,
     lock::Boost,
+    yield_share::YieldShare,
 };
 
 /// Shares (and, at first, base units) that belong to nobody. The pool's creator pays them.

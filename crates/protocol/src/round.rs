@@ -9,7 +9,8 @@ use sip_arith::int;
 use crate::{
     Address, Error, Header, Result, account,
     attendance::{expected_reward, here},
-    finality::{Standing, accusation::Escrow},
+    escrow::Escrow,
+    finality::Standing,
     job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, bit},
     pool::PoolKind,
     seats::{AWAKE, CONVICTED},

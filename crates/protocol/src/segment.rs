@@ -12,9 +12,10 @@ use crate::{
     Address, Error, Header, Result, account,
     attendance::early_end,
     config::Config,
-    finality::accusation::Escrow,
+    escrow::Escrow,
     job::{Job, JobSpec, MAX_AUDITORS, bit},
-    penalties::{Convicted, Offence},
+    offence::Offence,
+    penalties::Convicted,
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, AuditorSeat, Round},
 };
@@ -320,8 +321,8 @@ fn check_updates(job: &Job, round: &Round, claim: &SegmentClaim, previous_root: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Parameters, TOKEN};
     use crate::seats::{AWAKE, Seat};
+    use crate::{config::Parameters, units::TOKEN};
 
     #[test]
     fn a_conviction_slashes_once_and_excludes_the_trainer() {

@@ -12,8 +12,8 @@ use sip_arith::int;
 
 use crate::{
     Error, Result,
-    config::{CAP, TOKEN},
     job::{JobSpec, MAX_DOMAINS},
+    units::{CAP, TOKEN},
 };
 
 /// Most settings of a job.

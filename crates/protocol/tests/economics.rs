@@ -4,16 +4,18 @@ use bytemuck::Zeroable;
 use sip_protocol::{
     Error,
     administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS},
-    config::{CAP, Config, MINIMUM_ACTIVATION_SLOTS, Parameters, TOKEN},
-    emission::{Emission, NODES, ONE, STAKING, Schedule, VINTAGES, YEAR_SLOTS, vested},
+    config::{Config, MINIMUM_ACTIVATION_SLOTS, Parameters},
+    emission::{Emission, VINTAGES},
     fees::split,
     job::Job,
     lock::{MAXIMUM_TICKS, PERIOD_TICKS, TICK_SLOTS},
     pool::{Pool, PoolKind},
     position::Position,
     round::{self, QUALITY_ONE, Round},
+    schedule::{NODES, ONE, STAKING, Schedule, YEAR_SLOTS, vested},
     segment::{ACCEPTED, Segment},
     settlement::Settlement,
+    units::{CAP, TOKEN},
 };
 
 /// Slots of a day, at 0.4 seconds.

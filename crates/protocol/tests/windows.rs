@@ -6,12 +6,13 @@ use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
     audit::{Actor, Closing, Vote, attest, reveal_draw, vote_base},
+    case::CaseKind,
     config::Parameters,
-    dispute::CaseKind,
+    escrow::REVEAL_SLOTS,
     evaluation::{self, ScoringRun, commit_score, reveal_score, tally},
     finality::{
         Chain,
-        accusation::{Accusation, Auditor, Claim, Commitment, REVEAL_SLOTS, Reveal, hash},
+        accusation::{Accusation, Auditor, Claim, Commitment, Reveal, hash},
     },
     job::{Job, JobSpec, MAX_DOMAINS},
     pool::{Pool, PoolKind},

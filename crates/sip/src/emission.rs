@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
-use sip_protocol::config::{CAP, Config, Parameters, TOKEN};
-use sip_protocol::emission::{Emission, NODES, ONE, STAKING, Schedule, Standing, YEAR_SLOTS, YieldShare, vested};
+use sip_protocol::{units::{CAP, TOKEN}, config::{Config, Parameters}};
+use sip_protocol::{emission::{Emission, Standing}, schedule::{NODES, ONE, STAKING, Schedule, YEAR_SLOTS, vested}, yield_share::YieldShare};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;

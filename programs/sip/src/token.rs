@@ -8,12 +8,7 @@ use pinocchio::{
     cpi::{Seed, Signer},
 };
 use pinocchio_token::instructions::{Burn, InitializeMint2, MintTo, Transfer};
-use sip_protocol::{
-    Account, Error, Result,
-    account::seed,
-    config::{Config, DECIMALS},
-    token::check_account,
-};
+use sip_protocol::{Account, Error, Result, account::seed, config::Config, units::DECIMALS, token::check_account};
 
 use crate::guard::{self, Creation};
 

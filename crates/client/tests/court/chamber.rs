@@ -12,7 +12,7 @@ use sip_node::dispute::{
 };
 use sip_node::{Computation, State, Updates};
 use sip_proof::{Hash, Leaf, roots_tree};
-use sip_protocol::dispute::{CaseKind, Dispute, MoveKind, Outcome};
+use sip_protocol::{case::CaseKind, dispute::{Dispute, MoveKind, Outcome}};
 use sip_protocol::segment::{Segment, SegmentClaim};
 use solana_address::Address;
 use solana_instruction::Instruction;

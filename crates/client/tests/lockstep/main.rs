@@ -11,15 +11,7 @@ use sip_client::{
     testing::{BOND_TOKENS, Scene, named, scores},
 };
 use sip_ledger::Ledger;
-use sip_protocol::{
-    Error,
-    administration::ProposalKind,
-    config::{CAP, Config, TOKEN},
-    finality::instruction::CommitAccusation,
-    pool::{ACTIVE, Pool, PoolKind},
-    position::Position,
-    steering::Vote,
-};
+use sip_protocol::{Error, administration::ProposalKind, units::{CAP, TOKEN}, config::Config, finality::instruction::CommitAccusation, pool::{ACTIVE, Pool, PoolKind}, position::Position, steering::Vote};
 use solana_account::ReadableAccount;
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};

@@ -9,18 +9,7 @@ use sip_client::{
     testing::{Cast, Scene, World, dataset, named, scores},
 };
 use sip_ledger::Ledger;
-use sip_protocol::{
-    Account, Error,
-    administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
-    config::{Parameters, TOKEN},
-    emission::YEAR_SLOTS,
-    finality::accusation::REVEAL_SLOTS,
-    pool::{Pool, PoolKind},
-    position::Position,
-    round::Round,
-    segment::SegmentClaim,
-    setting::{LEARNING_RATE, SETTING_ONE, Setting},
-};
+use sip_protocol::{Account, Error, administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind}, config::Parameters, units::TOKEN, schedule::YEAR_SLOTS, escrow::REVEAL_SLOTS, pool::{Pool, PoolKind}, position::Position, round::Round, segment::SegmentClaim, setting::{LEARNING_RATE, SETTING_ONE, Setting}};
 use solana_account::Account as LedgerAccount;
 use solana_instruction::Instruction;
 use solana_signer::Signer;

@@ -3,11 +3,7 @@
 use crate::accuser::Accuser;
 use sip_client::testing::{Scene, named, scores};
 use sip_ledger::Ledger;
-use sip_protocol::{
-    config::TOKEN,
-    pool::{Pool, SEED_SHARES},
-    position::Position,
-};
+use sip_protocol::{units::TOKEN, pool::{Pool, SEED_SHARES}, position::Position};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;

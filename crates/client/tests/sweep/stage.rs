@@ -6,7 +6,7 @@ use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, pack};
 use sip_node::dispute::Move;
 use sip_protocol::data::Dataset;
 use sip_protocol::dispute::{Dispute, Ground, Outcome, Side};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
+use sip_protocol::escrow::REVEAL_SLOTS;
 use sip_protocol::job::JobSpec;
 use sip_protocol::pool::{Pool, PoolKind};
 use sip_protocol::segment::{Segment, SegmentClaim};

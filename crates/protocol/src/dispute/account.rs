@@ -4,20 +4,18 @@ use bytemuck::{Pod, Zeroable};
 use sip_proof::{GraphRoots, Sha256, merkle};
 
 use super::claims::forfeit;
-use super::clock;
 use super::game::{Game, MAX_PAYLOAD, Turn, require};
 use super::instruction::OpenDispute;
 use super::{CaseKind, MoveKind, Outcome, Side};
+use crate::clock;
 use crate::{
     Address, Error, Header, Result, account,
     config::Config,
     data::Dataset,
-    finality::{
-        accusation::{Convictor, Revealed},
-        closing::Rest,
-    },
+    finality::{accusation::Revealed, closing::Rest},
     job::{Job, MAX_DOMAINS},
-    penalties::Offence,
+    offence::Offence,
+    penalties::Convictor,
     pool::{Pool, PoolKind, SlashOutcome},
     round::Round,
     segment::{self, Segment, SegmentClaim},

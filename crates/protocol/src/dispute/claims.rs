@@ -12,9 +12,10 @@ use crate::{
     Address, Error, Result, attestation,
     audit::recount,
     config::Config,
-    finality::accusation::{Convictor, Revealed},
+    finality::accusation::Revealed,
     job::{Job, bit},
-    penalties::{Convicted, Offence, Penalties},
+    offence::{Offence, Penalties},
+    penalties::{Convicted, Convictor},
     pool::{Pool, PoolKind, SlashOutcome},
     round::{self, Round},
     segment::{self, Segment, slots_since},
@@ -333,11 +334,7 @@ const _: () = assert!(MAX_BASES == AGGREGATE_COUNTS as usize);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::{Parameters, TOKEN},
-        round::AuditorSeat,
-        settlement::Settlement,
-    };
+    use crate::{config::Parameters, round::AuditorSeat, settlement::Settlement, units::TOKEN};
     use bytemuck::Zeroable;
 
     /// Attack: an auditor shows a worthless attestation, lets itself be settled once the round is final, and loses the dispute then, so

@@ -7,7 +7,7 @@
 //! trainer posts the operand values of at most 256 terms and the chain is run here; if it gives what the trainer claims,
 //! the challenger opens one value that is false. Claims are single-sided: the trainer's are pinned, what the challenger
 //! holds for true is never said, only used. Each side has one clock for all its moves
-//! ([`clock`]); silence loses.
+//! ([`crate::clock`]); silence loses.
 //!
 //! Invariants: the trace root is set once; a move only ever narrows the place; whoever is on move has the only right to
 //! write the buffer; an outcome never changes.
@@ -15,7 +15,6 @@
 mod account;
 mod challenger;
 mod claims;
-pub mod clock;
 mod game;
 mod ground;
 pub mod instruction;
@@ -23,12 +22,13 @@ mod phase;
 mod run;
 mod trainer;
 
+pub use crate::case::CaseKind;
 pub use account::{Case, Dispute, Payout, Play, Verdict};
 pub use challenger::OperandPlace;
 pub use claims::{Accuser, AttestationCase, AuditorVerdict, VoteCase, overturn_base};
 pub use game::{Game, MAX_NODE, MAX_PAYLOAD, MAX_PINNED, MAX_TRACE_PATH, Turn};
 pub use ground::{Ground, MAX_BASES, StateInput};
-pub use phase::{CaseKind, MoveKind, Outcome, Phase, Side};
+pub use phase::{MoveKind, Outcome, Phase, Side};
 pub use run::{RunCase, RunVerdict};
 
 /// Most pieces of a chain.

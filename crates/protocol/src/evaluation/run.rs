@@ -9,10 +9,11 @@ use bytemuck::{Pod, Zeroable};
 use crate::{
     Address, Error, Header, Result, account,
     config::Parameters,
+    escrow::Escrow,
     evaluation,
-    finality::accusation::Escrow,
     job::Job,
-    penalties::{Convicted, Offence},
+    offence::Offence,
+    penalties::Convicted,
     pool::{Pool, SlashOutcome},
     round::{self, Round},
     segment::slots_since,

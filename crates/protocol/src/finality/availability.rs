@@ -4,7 +4,7 @@
 //! previous one that it goes on from: whoever replays it needs both, and the round of the previous one may be final by then; of a dataset, a chunk of its training tokens,
 //! from its provider. The demand brings a fee, half of it for the answer, half for the insurance. It grows with the number of demands that are
 //! open: so asking costs more than answering, and a trainer cannot keep others from asking by asking itself. A trainer that stays
-//! silent is convicted, without a bounty: what would be one waits for whoever accuses ([`crate::finality::accusation::Escrow`]). A provider loses a
+//! silent is convicted, without a bounty: what would be one waits for whoever accuses ([`crate::escrow::Escrow`]). A provider loses a
 //! bounded part of its pool's stake, once for an absence, however many demands it leaves unanswered meanwhile.
 //!
 //! Invariants: at most [`MAX_OPEN_DEMANDS`] are open on a segment or dataset; only who must answer writes the buffer; a demand ends
@@ -22,7 +22,8 @@ use crate::{
     data::Dataset,
     dispute::Verdict,
     job::Job,
-    penalties::Offence,
+    offence::Offence,
+    penalties::{FEE_BPS, most_for_vain_demand},
     pool::{Pool, PoolKind},
     round::Round,
     segment::{CONVICTED, Segment},
@@ -30,12 +31,8 @@ use crate::{
 
 /// Most demands that are open on one segment or dataset: what one can answer within the clock.
 pub const MAX_OPEN_DEMANDS: u16 = 64;
-/// The fee of a demand while no other is open, of an accusation's bond. Each that is open raises the next one's by as much.
-pub const FEE_BPS: u16 = 100;
 /// The part of its fee that a demand costs whose failure charged a provider; it is burned.
 pub const FAILED_FEE_BURN_BPS: u16 = 5_000;
-/// So many times the fee of a demand while no other is open, whoever asked for a withheld state in vain gets out of the slash.
-pub const VAIN_FEES: u64 = 5;
 /// Most bytes of an answer: two numbers, an entry's root and path, a chunk and its path.
 pub const MAX_ANSWER: usize = 8 + 32 + 32 * 32 + CHUNK_BYTES + 31 * 32;
 
@@ -45,11 +42,6 @@ pub const OPEN: u8 = 1;
 pub const ANSWERED: u8 = 2;
 /// The clock ran out.
 pub const FAILED: u8 = 3;
-
-/// Most that whoever asked for a withheld state in vain gets out of the slash, base units.
-pub fn most_for_vain_demand(dispute_bond: u64) -> Result<u64> {
-    Ok(int::mul(int::bps(dispute_bond, FEE_BPS, Rounding::Up)?, VAIN_FEES)?)
-}
 
 /// Address: "demand", segment or dataset (32), who demands (32), entry and chunk (u32 each).
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -347,8 +339,8 @@ impl Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TOKEN;
     use crate::pool::PoolKind;
+    use crate::units::TOKEN;
     use proptest::prelude::*;
     use sip_proof::merkle::MerkleTree;
     use sip_proof::{BlobTree, HostSha256};

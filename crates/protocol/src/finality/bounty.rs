@@ -7,10 +7,10 @@
 
 use sip_arith::int;
 
-use super::accusation::Escrow;
+use crate::escrow::Escrow;
 use crate::{
     Address, Error, Result,
-    dispute::CaseKind,
+    case::CaseKind,
     round::{AuditorSeat, Round},
 };
 
@@ -70,7 +70,7 @@ mod tests {
         let mut round = Round::zeroed();
         round.auditors[4] = seat;
         assert_eq!(round.bounties(), Ok(16));
-        let slot = 20 + super::super::accusation::REVEAL_SLOTS;
+        let slot = 20 + crate::escrow::REVEAL_SLOTS;
         assert_eq!(round.claim_bounty(4, CaseKind::Attestation, slot), Err(Error::BountyHeld));
         round.auditors[4].vote_disputes = 1;
         assert_eq!(round.claim_bounty(4, CaseKind::Aggregate, slot + 1), Err(Error::BountyHeld));

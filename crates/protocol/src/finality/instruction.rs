@@ -52,7 +52,7 @@ instructions! {
     ClaimBounty = 83 {
         /// Place of the auditor; 0 for another's claim.
         place: u8,
-        /// A [`CaseKind`](crate::dispute::CaseKind): aggregate for a vote, attestation; 0 for another's claim.
+        /// A [`CaseKind`](crate::case::CaseKind): aggregate for a vote, attestation; 0 for another's claim.
         case: u8,
     }
 

@@ -21,10 +21,10 @@ use sip_proof::Sha256;
 
 use crate::{
     Error, Result,
+    case::CaseKind,
     config::Config,
-    dispute::CaseKind,
     job::{Job, MAX_DOMAINS},
-    penalties::Penalties,
+    offence::Penalties,
     quality::Fit,
     round::{self, Round},
 };
@@ -351,7 +351,7 @@ mod tests {
                         let is_parent_final = parent == NO_ROUND
                             || rounds.iter().any(|round| round.index == parent && round.status == round::FINAL);
                         let may = rounds[place].status == round::SCORED && is_parent_final;
-                        let slot = accusation::REVEAL_SLOTS + 1;
+                        let slot = crate::escrow::REVEAL_SLOTS + 1;
                         prop_assert_eq!(rounds[place].finalise(&mut job, slot).is_ok(), may);
                     }
                     _ => {}

@@ -13,12 +13,26 @@
 //! | genesis state | none while its bond is there, which returns [`REVEAL_SLOTS`] after an unbonding at the earliest | the job's creation |
 
 use crate::{
-    dispute::CaseKind,
-    finality::accusation::REVEAL_SLOTS,
-    job::Job,
+    case::CaseKind,
+    clock::longest_dispute_slots,
+    config::Parameters,
+    escrow::REVEAL_SLOTS,
+    job::{Job, JobSpec},
     round::{self, Round},
     segment::Segment,
 };
+
+impl JobSpec {
+    /// What both clocks of a dispute in the job begin with: the parameters' slots, and an audit's length at least.
+    pub fn clock_slots(&self, parameters: &Parameters) -> u64 {
+        parameters.clock_slots.max(self.audit_slots as u64)
+    }
+
+    /// Slots after which a dispute in the job has ended, whatever its parties do: both clocks, and what all moves give back.
+    pub fn longest_dispute_slots(&self, parameters: &Parameters) -> u64 {
+        longest_dispute_slots(self.clock_slots(parameters))
+    }
+}
 
 impl Round {
     /// An audit's length after a slot; 0 for a slot that has not come.

@@ -1,8 +1,8 @@
 //! Pools, positions and tickets in any order of steps.
 
 use super::*;
-use crate::config::CAP;
 use crate::position::{Position, Ticket};
+use crate::units::CAP;
 use proptest::prelude::*;
 
 const OWNERS: usize = 4;

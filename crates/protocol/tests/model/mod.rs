@@ -6,14 +6,16 @@
 use bytemuck::Zeroable;
 use sip_protocol::{
     Account, Error, Result,
-    config::{CAP, Config, Parameters, TOKEN},
-    emission::{Emission, Schedule},
+    config::{Config, Parameters},
+    emission::Emission,
     epoch::RoundWork,
     fees::{Fees, Payment},
-    penalties::{Offence, Penalties},
+    offence::{Offence, Penalties},
     pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
     position::{Position, Ticket},
+    schedule::Schedule,
     steering::Vote,
+    units::{CAP, TOKEN},
 };
 
 /// Where choices come from.

@@ -4,7 +4,7 @@ use sip_client::Program;
 use sip_proof::HostSha256;
 use sip_protocol::audit::Closing;
 use sip_protocol::config::Config;
-use sip_protocol::dispute::CaseKind;
+use sip_protocol::case::CaseKind;
 use sip_protocol::job::{Job, bit};
 use sip_protocol::pool::Pool;
 use sip_protocol::round::{self, Round};

@@ -5,8 +5,8 @@
 use anyhow::Result;
 use sip_ledger::Ledger;
 use sip_proof::HostSha256;
-use sip_protocol::dispute::{CaseKind, Outcome};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
+use sip_protocol::{case::CaseKind, dispute::Outcome};
+use sip_protocol::escrow::REVEAL_SLOTS;
 use sip_protocol::finality::availability::{Demand, OPEN};
 use sip_protocol::finality::seed;
 use sip_protocol::{Account, AccountKind};

@@ -12,7 +12,7 @@ use sip_node::{State, Worker};
 use sip_protocol::Account;
 use sip_protocol::dispute::Game;
 use sip_protocol::evaluation::{self, ScoringRun};
-use sip_protocol::finality::accusation::Escrow;
+use sip_protocol::escrow::Escrow;
 use sip_protocol::job::{Job, MAX_AUDITORS, MAX_EVALUATORS, MAX_TRAINERS, bit};
 use sip_protocol::round::{self, Round};
 use solana_address::Address;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use sip_protocol::AccountKind;
-use sip_protocol::emission::{NODES, Phase, STAKING};
+use sip_protocol::{schedule::{NODES, STAKING}, emission::Phase};
 use sip_protocol::epoch::EmissionAccount;
 use sip_protocol::pool::{ACTIVE, Pool};
 use solana_address::Address;

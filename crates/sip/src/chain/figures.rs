@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sip_client::Program;
 use sip_protocol::Account;
 use sip_protocol::config::Config;
-use sip_protocol::emission::{NODES, STAKING};
+use sip_protocol::schedule::{NODES, STAKING};
 use sip_protocol::epoch::EmissionAccount;
 use sip_protocol::fees::Fees;
 use sip_protocol::job::Job;

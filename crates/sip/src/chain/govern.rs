@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use sip_protocol::administration::{LIFETIME_SLOTS, Proposal, ProposalKind};
 use sip_protocol::config::{Config, Parameters};
-use sip_protocol::emission::Schedule;
+use sip_protocol::schedule::Schedule;
 use sip_protocol::epoch::EmissionAccount;
 use solana_address::Address;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use sip_arith::int::BPS_ONE;
 use sip_protocol::AccountKind;
-use sip_protocol::config::TOKEN;
+use sip_protocol::units::TOKEN;
 use sip_protocol::evaluation;
 use sip_protocol::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::pool::{Pool, PoolKind};

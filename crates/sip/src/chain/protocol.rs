@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use sip_client::Program;
-use sip_protocol::config::{CAP, Config};
+use sip_protocol::{units::CAP, config::Config};
 use sip_protocol::migration::present_size;
 use solana_address::Address;
 use std::process::ExitCode;

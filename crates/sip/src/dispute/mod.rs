@@ -8,7 +8,7 @@ use base64::Engine;
 use sip_client::Program;
 use sip_ledger::{Embedded, Ledger, Rpc};
 use sip_protocol::Account;
-use sip_protocol::dispute::{CaseKind, Dispute, Game, Side};
+use sip_protocol::{case::CaseKind, dispute::{Dispute, Game, Side}};
 use solana_address::Address;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@
 use anyhow::Result;
 use sip_client::UpdateGraph;
 use sip_node::{Computation, State, aggregate};
-use sip_protocol::dispute::CaseKind;
+use sip_protocol::case::CaseKind;
 use sip_protocol::segment::SegmentClaim;
 use std::collections::BTreeMap;
 use std::sync::Arc;

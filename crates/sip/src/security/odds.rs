@@ -2,7 +2,7 @@
 //! run's report state.
 
 use serde::{Deserialize, Serialize};
-use sip_protocol::config::{CAP, Parameters, TOKEN};
+use sip_protocol::{units::{CAP, TOKEN}, config::Parameters};
 use sip_protocol::job::JobSpec;
 
 use super::formulas::Setting;

@@ -1,5 +1,6 @@
 use super::*;
-use crate::config::TOKEN;
+use crate::units::TOKEN;
+use crate::{offence::Penalties, pool::SlashOutcome};
 use sip_proof::HostSha256;
 
 const CHALLENGER: Address = [2; 32];

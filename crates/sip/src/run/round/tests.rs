@@ -11,7 +11,7 @@ use sip_model::LlamaConfig;
 use sip_node::dispute::{Challenger, Defender};
 use sip_node::{Replay, Worker, scoring};
 use sip_ops::Kind;
-use sip_protocol::dispute::{CaseKind, Dispute, Outcome, Side};
+use sip_protocol::{case::CaseKind, dispute::{Dispute, Outcome, Side}};
 use sip_protocol::job::MAX_DOMAINS;
 
 /// A run at the end of its first round's vote, with the base to be scored.

@@ -5,15 +5,7 @@ use pinocchio::{
     cpi::{Seed, Signer},
 };
 use pinocchio_token::instructions::{InitializeAccount3, InitializeMint2, MintTo};
-use sip_protocol::{
-    Error, Result,
-    account::seed,
-    config::{CAP, Config, DECIMALS},
-    deployment::{LOADER, upgrade_authority},
-    epoch::EmissionAccount,
-    instruction::Initialize,
-    token::ACCOUNT_BYTES,
-};
+use sip_protocol::{Error, Result, account::seed, units::{CAP, DECIMALS}, config::Config, deployment::{LOADER, upgrade_authority}, epoch::EmissionAccount, instruction::Initialize, token::ACCOUNT_BYTES};
 
 use crate::{
     guard::{self, Creation},

@@ -1,10 +1,7 @@
 //! Pays the bounty of a conviction.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{
-    AccountKind, Error, Result, config::Config, dispute::CaseKind, evaluation::ScoringRun,
-    finality::instruction::ClaimBounty, job::Job, round::Round, segment::Segment,
-};
+use sip_protocol::{AccountKind, Error, Result, config::Config, case::CaseKind, evaluation::ScoringRun, finality::instruction::ClaimBounty, job::Job, round::Round, segment::Segment};
 
 use crate::{guard, token::Vault};
 
