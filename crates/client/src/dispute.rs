@@ -1,9 +1,13 @@
-//! Instructions of disputes. What each checks and changes: [`sip_protocol::dispute::instruction`].
+//! Instructions of disputes. What each checks and changes: [`sip_protocol::instructions`].
 
 use bytemuck::Zeroable;
 use sip_arith::Soft;
 use sip_proof::{GraphRoots, HostSha256};
-use sip_protocol::{account::seed, case::CaseKind, dispute::{Dispute, MoveKind, Play, Side, instruction::*}, finality::accusation, instruction::Args};
+use sip_protocol::{
+    court::{Dispute, MoveKind, Play, Side, accusation},
+    ground::{account::seed, case::CaseKind, declare::Args},
+    instructions::*,
+};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
@@ -240,7 +244,7 @@ impl Program {
         self.move_part(party, dispute, &PlayMove { kind: kind as u8, offset: offset.to_le_bytes() }, bytes)
     }
 
-    /// A whole move, for a payload of at most [`sip_protocol::dispute::MAX_PAYLOAD`] bytes: all but the last instruction fill a
+    /// A whole move, for a payload of at most [`sip_protocol::court::MAX_PAYLOAD`] bytes: all but the last instruction fill a
     /// transaction each.
     pub fn moves(&self, party: &Address, dispute: &Address, kind: MoveKind, payload: &[u8]) -> Vec<Instruction> {
         self.moves_in_parts(party, dispute, kind, payload, MOVE_PART_BYTES)

@@ -1,7 +1,7 @@
 //! Instructions of accusations, finality, seeds and availability. What each checks and changes:
-//! [`sip_protocol::finality::instruction`].
+//! [`sip_protocol::instructions`].
 
-use sip_protocol::{case::CaseKind, finality::instruction::*, segment::SegmentClaim};
+use sip_protocol::{ground::case::CaseKind, instructions::*, training::segment::SegmentClaim};
 use solana_address::Address;
 use solana_instruction::Instruction;
 

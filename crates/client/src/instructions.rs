@@ -1,7 +1,17 @@
-//! One builder per instruction. What each checks and changes: [`sip_protocol::instruction`].
+//! One builder per instruction. What each checks and changes: [`sip_protocol::instructions`].
 
 use sip_arith::int::BPS_ONE;
-use sip_protocol::{administration::ProposalKind, attestation::Shown, config::Parameters, schedule::Schedule, instruction::*, job::{Job, JobSpec, MAX_DOMAINS}, pool::PoolKind, segment::SegmentClaim};
+use sip_protocol::{
+    admin::{administration::ProposalKind, config::Parameters},
+    ground::schedule::Schedule,
+    instructions::*,
+    stake::pool::PoolKind,
+    training::{
+        attestation::Shown,
+        job::{Job, JobSpec, MAX_DOMAINS},
+        segment::SegmentClaim,
+    },
+};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
@@ -610,7 +620,7 @@ impl Program {
         )
     }
 
-    /// [`RevealAttestation`], of what [`sip_protocol::attestation::Shown::commitment`] was attested with.
+    /// [`RevealAttestation`], of what [`sip_protocol::training::attestation::Shown::commitment`] was attested with.
     pub fn reveal_attestation(
         &self,
         auditor: &Seat,
@@ -670,7 +680,7 @@ impl Program {
         )
     }
 
-    /// [`CommitScore`]; the commitment is [`sip_protocol::evaluation::commitment`].
+    /// [`CommitScore`]; the commitment is [`sip_protocol::training::evaluation::commitment`].
     pub fn commit_score(&self, evaluator: &Seat, job: &Address, round: &Address, commitment: &[u8; 32]) -> Instruction {
         build(
             self,

@@ -26,5 +26,5 @@ pub use dispute::{
 pub use finality::StateDemand;
 pub use instructions::{NewPool, Seat, build};
 pub use money::{NewModel, Service};
-pub use sip_protocol::instruction::name as instruction_name;
+pub use sip_protocol::instructions::name as instruction_name;
 pub use state::{kind_of, liabilities, refusal};

@@ -1,6 +1,6 @@
-//! Builders of the instructions of stake and money. What each checks and changes: [`sip_protocol::money`].
+//! Builders of the instructions of stake and money. What each checks and changes: [`sip_protocol::instructions`].
 
-use sip_protocol::{schedule::Schedule, money::*, pool::PoolKind};
+use sip_protocol::{ground::schedule::Schedule, instructions::*, stake::pool::PoolKind};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
@@ -58,7 +58,7 @@ impl Program {
         build(self, &CancelDeposit {}, accounts)
     }
 
-    /// [`sip_protocol::instruction::CreatePool`] of a pool whose rewards compound.
+    /// [`sip_protocol::instructions::CreatePool`] of a pool whose rewards compound.
     pub fn create_compounding_pool(&self, operator: &Address, kind: PoolKind, new: &NewPool) -> Instruction {
         let mut instruction = self.create_pool(operator, kind, new);
         // The last byte of the arguments.

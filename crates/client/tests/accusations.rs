@@ -4,7 +4,14 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::testing::{Cast, SLICE, Scene, WALLET_TOKENS};
-use sip_protocol::{Error, config::Parameters, units::TOKEN, finality::accusation::Accusation, escrow::REVEAL_SLOTS, pool::Pool, segment::{CONVICTED, Segment}};
+use sip_protocol::{
+    Error,
+    admin::config::Parameters,
+    court::accusation::Accusation,
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::pool::Pool,
+    training::segment::{CONVICTED, Segment},
+};
 use solana_address::Address;
 use solana_signer::Signer;
 

@@ -8,7 +8,17 @@ use court::hall::Hall;
 use sip_client::testing::{BOND_TOKENS, SLICE, WALLET_TOKENS, named};
 use sip_client::{GenesisAccusation, Program};
 use sip_node::dispute::Challenger;
-use sip_protocol::{Error, config::Parameters, units::TOKEN, case::CaseKind, dispute::{Dispute, MoveKind, Side}, escrow::{Escrow, REVEAL_SLOTS}, round};
+use sip_protocol::{
+    Error,
+    admin::config::Parameters,
+    court::{Dispute, MoveKind, Side},
+    ground::{
+        case::CaseKind,
+        escrow::{Escrow, REVEAL_SLOTS},
+        units::TOKEN,
+    },
+    training::round,
+};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

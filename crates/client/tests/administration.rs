@@ -1,7 +1,21 @@
 //! Timelock, pause, handover of authority, vesting, and exits taken back.
 
 use sip_client::testing::{Scene, World, scores};
-use sip_protocol::{Error, administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS, ProposalKind}, units::{CAP, TOKEN}, config::Parameters, schedule::YEAR_SLOTS, pool::{Pool, PoolKind}, position::Position};
+use sip_protocol::{
+    Error,
+    admin::{
+        administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS, ProposalKind},
+        config::Parameters,
+    },
+    ground::{
+        schedule::YEAR_SLOTS,
+        units::{CAP, TOKEN},
+    },
+    stake::{
+        pool::{Pool, PoolKind},
+        position::Position,
+    },
+};
 use solana_signer::Signer;
 
 #[test]

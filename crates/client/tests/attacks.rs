@@ -6,7 +6,19 @@ mod accuser;
 use accuser::Accuser;
 use sip_client::StateDemand;
 use sip_client::testing::{Cast, PARAMETERS, SLICE, Scene, WALLET_TOKENS, named, scores};
-use sip_protocol::{Error, config::Parameters, units::TOKEN, dispute::MoveKind, escrow::REVEAL_SLOTS, finality::availability::MAX_OPEN_DEMANDS, job::{Job, MAX_BONDS}, offence::Penalties, pool::PoolKind, round::Round, segment::{CONVICTED, Segment, SegmentClaim}, token::ACCOUNT_BYTES};
+use sip_protocol::{
+    Error,
+    admin::config::Parameters,
+    court::{MoveKind, availability::MAX_OPEN_DEMANDS},
+    ground::{escrow::REVEAL_SLOTS, offence::Penalties, units::TOKEN},
+    money::token::ACCOUNT_BYTES,
+    stake::pool::PoolKind,
+    training::{
+        job::{Job, MAX_BONDS},
+        round::Round,
+        segment::{CONVICTED, Segment, SegmentClaim},
+    },
+};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;

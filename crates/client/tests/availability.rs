@@ -5,7 +5,18 @@ use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS};
 use sip_node::availability::{data_answer, state_answer};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::{BlobTree, Hash};
-use sip_protocol::{Error, config::Parameters, units::TOKEN, data::Dataset, escrow::REVEAL_SLOTS, finality::availability::{ANSWERED, Demand, FAILED, MAX_OPEN_DEMANDS}, pool::Pool, round, segment::{CONVICTED, SegmentClaim}};
+use sip_protocol::{
+    Error,
+    admin::config::Parameters,
+    court::availability::{ANSWERED, Demand, FAILED, MAX_OPEN_DEMANDS},
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::pool::Pool,
+    training::{
+        data::Dataset,
+        round,
+        segment::{CONVICTED, SegmentClaim},
+    },
+};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -7,7 +7,15 @@ use sip_client::StateDemand;
 use sip_client::testing::{Cast, SLICE, Scene, WALLET_TOKENS, World};
 use sip_node::availability::state_answer;
 use sip_proof::{BlobTree, Hash, merkle::MerkleTree};
-use sip_protocol::{Error, config::Parameters, units::TOKEN, escrow::REVEAL_SLOTS, round, segment::{CONVICTED, Segment, SegmentClaim}};
+use sip_protocol::{
+    Error,
+    admin::config::Parameters,
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    training::{
+        round,
+        segment::{CONVICTED, Segment, SegmentClaim},
+    },
+};
 use solana_address::Address;
 use solana_signer::Signer;
 

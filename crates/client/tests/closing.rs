@@ -7,7 +7,11 @@ use sip_client::{
     HistoryError, StateDemand, check_history,
     testing::{Cast, Scene, scores},
 };
-use sip_protocol::{Error, clock::longest_dispute_slots, evaluation::ScoringRun, escrow::REVEAL_SLOTS, job::Job, round::Round, segment::Segment};
+use sip_protocol::{
+    Error,
+    ground::{clock::longest_dispute_slots, escrow::REVEAL_SLOTS},
+    training::{evaluation::ScoringRun, job::Job, round::Round, segment::Segment},
+};
 use solana_address::Address;
 use solana_signer::Signer;
 

@@ -4,7 +4,15 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::testing::{Cast, Scene, named, scores};
-use sip_protocol::{Account, Error, escrow::REVEAL_SLOTS, job::Job, round::{self, Round}, segment::Segment};
+use sip_protocol::{
+    Account, Error,
+    ground::escrow::REVEAL_SLOTS,
+    training::{
+        job::Job,
+        round::{self, Round},
+        segment::Segment,
+    },
+};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_signer::Signer;

@@ -19,7 +19,21 @@ use sip_node::availability::{data_answer, state_answer};
 use sip_node::dispute::Challenger;
 use sip_node::dispute::synthetic::{self, Flaw, Lie, node};
 use sip_proof::{BlobTree, merkle::MerkleTree};
-use sip_protocol::{administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind}, config::Parameters, units::TOKEN, data::Dataset, case::CaseKind, dispute::{Dispute, MoveKind, Outcome}, schedule::YEAR_SLOTS, escrow::REVEAL_SLOTS, pool::PoolKind, round::{self, Round}, segment::SegmentClaim, setting::{SETTING_ONE, Setting}};
+use sip_protocol::{
+    admin::{
+        administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
+        config::Parameters,
+    },
+    court::{Dispute, MoveKind, Outcome},
+    ground::{case::CaseKind, escrow::REVEAL_SLOTS, schedule::YEAR_SLOTS, units::TOKEN},
+    stake::pool::PoolKind,
+    training::{
+        data::Dataset,
+        round::{self, Round},
+        segment::SegmentClaim,
+        setting::{SETTING_ONE, Setting},
+    },
+};
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;

@@ -1,8 +1,15 @@
 //! Genesis, parameters, distribution.
 
 use sip_client::testing::World;
-use sip_protocol::clock::longest_dispute_slots;
-use sip_protocol::{Error, units::{CAP, TOKEN}, config::Parameters, offence::Penalties};
+use sip_protocol::ground::clock::longest_dispute_slots;
+use sip_protocol::{
+    Error,
+    admin::config::Parameters,
+    ground::{
+        offence::Penalties,
+        units::{CAP, TOKEN},
+    },
+};
 use solana_signer::Signer;
 
 #[test]

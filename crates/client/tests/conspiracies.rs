@@ -6,7 +6,15 @@ use sip_client::testing::{Cast, Operator, SLICE, Scene, named, scores};
 use sip_client::{Accusation, StateDemand, VoteAccusation};
 use sip_ledger::Ledger;
 use sip_proof::{GraphRoots, merkle::MerkleTree};
-use sip_protocol::{case::CaseKind, dispute::MoveKind, escrow::REVEAL_SLOTS, pool::PoolKind, round::{self, Round}, segment::SegmentClaim};
+use sip_protocol::{
+    court::MoveKind,
+    ground::{case::CaseKind, escrow::REVEAL_SLOTS},
+    stake::pool::PoolKind,
+    training::{
+        round::{self, Round},
+        segment::SegmentClaim,
+    },
+};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -231,7 +239,7 @@ impl Plot {
                 if state && (choice == "blindly" || (choice == "all" && !is_false)) {
                     let segment = self.scene.segment(trainer);
                     let (salt, trace_root) = (Scene::salt(auditor), Scene::trace_root(auditor, trainer));
-                    let shown = sip_protocol::attestation::Shown { salt: &salt, trace_root: &trace_root };
+                    let shown = sip_protocol::training::attestation::Shown { salt: &salt, trace_root: &trace_root };
                     let commitment =
                         shown.commitment::<sip_proof::HostSha256>(seat.pool.as_array(), segment.as_array());
                     let attest = program.attest(&seat, &self.scene.job, &self.scene.round(), &segment, &commitment);

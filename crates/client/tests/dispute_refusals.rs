@@ -6,8 +6,11 @@ use court::Court;
 use sip_node::dispute::Move;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::Error;
-use sip_protocol::{case::CaseKind, dispute::{Dispute, MoveKind, Outcome, Side}};
-use sip_protocol::pool::PoolKind;
+use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::{
+    court::{Dispute, MoveKind, Outcome, Side},
+    ground::case::CaseKind,
+};
 use solana_instruction::Instruction;
 use solana_signer::Signer;
 

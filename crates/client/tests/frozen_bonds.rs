@@ -2,7 +2,11 @@
 
 use sip_client::testing::{BOND_TOKENS, Cast, Scene};
 use sip_ledger::Ledger;
-use sip_protocol::{Error, units::TOKEN, escrow::REVEAL_SLOTS, round::{self, Round}};
+use sip_protocol::{
+    Error,
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    training::round::{self, Round},
+};
 
 /// A round of which no auditor reveals anything.
 fn silenced(scene: &mut Scene) {
@@ -29,7 +33,7 @@ fn a_bond_that_rounds_without_a_result_froze_is_free_an_audits_length_after_thei
     cast.evaluators = 1;
     let mut scene = Scene::with(&cast);
     let auditor = {
-        let mut auditor = scene.world.operator("auditor", sip_protocol::pool::PoolKind::Auditor);
+        let mut auditor = scene.world.operator("auditor", sip_protocol::stake::pool::PoolKind::Auditor);
         auditor.seat.place = 0;
         let program = scene.world.program;
         let bond = program.add_bond(&auditor.seat.operator, &auditor.seat.pool, 1_000 * TOKEN);

@@ -11,7 +11,16 @@ use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, named,
 use sip_ledger::Ledger;
 use sip_node::availability::state_answer;
 use sip_proof::{BlobTree, merkle::MerkleTree};
-use sip_protocol::{units::TOKEN, dispute::MoveKind, escrow::REVEAL_SLOTS, pool::PoolKind, round::{self, Round}, seats::FREE, segment::{ACCEPTED, CONVICTED, SegmentClaim}};
+use sip_protocol::{
+    court::MoveKind,
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::pool::PoolKind,
+    training::{
+        round::{self, Round},
+        seats::FREE,
+        segment::{ACCEPTED, CONVICTED, SegmentClaim},
+    },
+};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,7 +117,7 @@ fn of_two_accusations_of_one_slot_order_decides_whose_the_bounty_is_and_nothing_
         sent("undo", program.undo_round(&job, &round), &authority),
     ];
     play(&scene, &all, |mut end| {
-        let segment: sip_protocol::segment::Segment = end.scene.world.state(&honest.segment(&end.scene));
+        let segment: sip_protocol::training::segment::Segment = end.scene.world.state(&honest.segment(&end.scene));
         assert_eq!(segment.status, CONVICTED);
         let first =
             if end.has("honest wins") && !end.is_before("friend wins", "honest wins") { &honest } else { &friend };

@@ -6,7 +6,11 @@ mod accuser;
 use accuser::Accuser;
 use sip_client::StateDemand;
 use sip_client::testing::{Cast, PARAMETERS, Scene, scores};
-use sip_protocol::{config::Parameters, escrow::REVEAL_SLOTS, round::{self, Round}};
+use sip_protocol::{
+    admin::config::Parameters,
+    ground::escrow::REVEAL_SLOTS,
+    training::round::{self, Round},
+};
 use solana_signer::Signer;
 use std::collections::BTreeMap;
 

@@ -2,7 +2,16 @@
 //! compiled program. The world checks after every transaction that the vault holds what all accounts are owed.
 
 use sip_client::testing::{Scene, scores};
-use sip_protocol::{Error, cohort::COHORT_SLOTS, units::TOKEN, job::Job, pool::{Pool, SEED_SHARES}, position::Position};
+use sip_protocol::{
+    Error,
+    ground::units::TOKEN,
+    stake::{
+        cohort::COHORT_SLOTS,
+        pool::{Pool, SEED_SHARES},
+        position::Position,
+    },
+    training::job::Job,
+};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;

@@ -2,7 +2,14 @@
 //! by two rounds, and they lose what those rounds could have paid everybody.
 
 use sip_client::testing::{Cast, Operator, Scene, named, scores};
-use sip_protocol::{units::TOKEN, pool::{Pool, PoolKind}, round, seats::{AWAKE, DORMANT}};
+use sip_protocol::{
+    ground::units::TOKEN,
+    stake::pool::{Pool, PoolKind},
+    training::{
+        round,
+        seats::{AWAKE, DORMANT},
+    },
+};
 use solana_address::Address;
 
 /// How far the squatters go along.

@@ -4,7 +4,15 @@ use sip_client::{
     NewPool,
     testing::{BOND_TOKENS, Cast, SLICE, SLICE_TOKENS, Scene, World, named, scores},
 };
-use sip_protocol::{Error, config::Parameters, units::TOKEN, pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES}, position::{Position, Ticket}};
+use sip_protocol::{
+    Error,
+    admin::config::Parameters,
+    ground::units::TOKEN,
+    stake::{
+        pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
+        position::{Position, Ticket},
+    },
+};
 use solana_signer::Signer;
 
 const NEW: NewPool = NewPool { index: 0, self_bond: BOND_TOKENS * TOKEN, commission_bps: 1_000, chain_tip: [0; 32] };

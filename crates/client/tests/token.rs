@@ -5,7 +5,12 @@ use sip_client::{
     testing::{BOND_TOKENS, World},
 };
 use sip_ledger::Ledger;
-use sip_protocol::{Error, config::Parameters, units::TOKEN, pool::{PoolKind, SEED_SHARES}};
+use sip_protocol::{
+    Error,
+    admin::config::Parameters,
+    ground::units::TOKEN,
+    stake::pool::{PoolKind, SEED_SHARES},
+};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;

@@ -7,7 +7,11 @@ use sip_client::{
     Accusation, AttestationAccusation, Hidden, NewPool, Program, Seat, StateDemand, VoteAccusation, instruction_name,
 };
 use sip_proof::{GraphRoots, HostSha256, Sha256, merkle::MerkleTree};
-use sip_protocol::{attestation::Shown, units::TOKEN, case::CaseKind, escrow::REVEAL_SLOTS, pool::PoolKind, round::Round, segment::SegmentClaim};
+use sip_protocol::{
+    ground::{case::CaseKind, escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::pool::PoolKind,
+    training::{attestation::Shown, round::Round, segment::SegmentClaim},
+};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -391,7 +395,7 @@ fn convict(twins: &mut Twins) {
     twins.both(&[segment], |scene| {
         accusation(scene, segment, &trainer(scene), |it| scene.world.program.open_dispute(it))
     });
-    twins.of(0).world.advance(sip_protocol::config::Parameters::DEFAULT.clock_slots + 1);
+    twins.of(0).world.advance(sip_protocol::admin::config::Parameters::DEFAULT.clock_slots + 1);
     let disputes = |scene: &Scene| {
         let program = scene.world.program;
         [
@@ -439,7 +443,7 @@ fn demand(twins: &mut Twins) {
         make(&scene.world.program, &demand)
     };
     twins.both(&[&reader], |scene| demand(scene, |program, demand| program.demand_state(demand)));
-    twins.of(0).world.advance(sip_protocol::config::Parameters::DEFAULT.clock_slots + 1);
+    twins.of(0).world.advance(sip_protocol::admin::config::Parameters::DEFAULT.clock_slots + 1);
     twins.both(&[], |scene| demand(scene, |program, demand| program.fail_state(demand)));
 }
 

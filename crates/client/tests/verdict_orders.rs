@@ -9,7 +9,15 @@ use sip_client::VoteAccusation;
 use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, named, scores};
 use sip_ledger::Ledger;
 use sip_proof::{GraphRoots, merkle::MerkleTree};
-use sip_protocol::{units::TOKEN, dispute::MoveKind, pool::PoolKind, round::{self, Round}, seats::{AWAKE, FREE}};
+use sip_protocol::{
+    court::MoveKind,
+    ground::units::TOKEN,
+    stake::pool::PoolKind,
+    training::{
+        round::{self, Round},
+        seats::{AWAKE, FREE},
+    },
+};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::collections::BTreeSet;

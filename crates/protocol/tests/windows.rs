@@ -5,20 +5,19 @@ use proptest::prelude::*;
 use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
-    audit::{Actor, Closing, Vote, attest, reveal_draw, vote_base},
-    case::CaseKind,
-    config::Parameters,
-    escrow::REVEAL_SLOTS,
-    evaluation::{self, ScoringRun, commit_score, reveal_score, tally},
-    finality::{
-        Chain,
-        accusation::{Accusation, Auditor, Claim, Commitment, Reveal, hash},
+    admin::config::Parameters,
+    court::accusation::{Accusation, Auditor, Claim, Commitment, Reveal, hash},
+    ground::{case::CaseKind, escrow::REVEAL_SLOTS},
+    stake::pool::{Pool, PoolKind},
+    training::{
+        audit::{Actor, Closing, Vote, attest, reveal_draw, vote_base},
+        evaluation::{self, ScoringRun, commit_score, reveal_score, tally},
+        finality::Chain,
+        job::{Job, JobSpec, MAX_DOMAINS},
+        round::{self, Round},
+        second_draw,
+        segment::{self, Segment},
     },
-    job::{Job, JobSpec, MAX_DOMAINS},
-    pool::{Pool, PoolKind},
-    round::{self, Round},
-    second_draw,
-    segment::{self, Segment},
 };
 
 const JOB: [u8; 32] = [1; 32];

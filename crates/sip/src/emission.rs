@@ -2,8 +2,15 @@
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
-use sip_protocol::{units::{CAP, TOKEN}, config::{Config, Parameters}};
-use sip_protocol::{emission::{Emission, Standing}, schedule::{NODES, ONE, STAKING, Schedule, YEAR_SLOTS, vested}, yield_share::YieldShare};
+use sip_protocol::{
+    admin::config::{Config, Parameters},
+    ground::units::{CAP, TOKEN},
+};
+use sip_protocol::{
+    ground::schedule::{NODES, ONE, STAKING, Schedule, YEAR_SLOTS, vested},
+    money::emission::{Emission, Standing},
+    stake::yield_share::YieldShare,
+};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -9,7 +9,10 @@ use pinocchio::{
     sysvars::{Sysvar, clock::Clock},
 };
 use pinocchio_system::create_account_with_minimum_balance_signed;
-use sip_protocol::{Account, Error, Header, Result, account::check_header, instruction::Args};
+use sip_protocol::{
+    Account, Error, Header, Result,
+    ground::{account::check_header, declare::Args},
+};
 
 /// State that is read.
 pub struct Loaded<'a, T> {

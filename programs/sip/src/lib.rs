@@ -10,11 +10,11 @@
 //! - tokens: one vault, whose address the configuration stores; the exact SPL token program; balances are never read
 //! - time: from the clock system call, never from an account; slot hashes from the sysvar's account at its one address
 //!
-//! Instructions and what each checks: `sip_protocol::instruction`.
+//! Instructions and what each checks: `sip_protocol::instructions`.
 #![no_std]
 
 use pinocchio::{AccountView, Address, ProgramResult, error::ProgramError};
-use sip_protocol::{Error, instruction::*, money::*};
+use sip_protocol::{Error, instructions::*};
 
 pub mod guard;
 pub mod processor;

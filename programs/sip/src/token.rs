@@ -8,7 +8,12 @@ use pinocchio::{
     cpi::{Seed, Signer},
 };
 use pinocchio_token::instructions::{Burn, InitializeMint2, MintTo, Transfer};
-use sip_protocol::{Account, Error, Result, account::seed, config::Config, units::DECIMALS, token::check_account};
+use sip_protocol::{
+    Account, Error, Result,
+    admin::config::Config,
+    ground::{account::seed, units::DECIMALS},
+    money::token::check_account,
+};
 
 use crate::guard::{self, Creation};
 

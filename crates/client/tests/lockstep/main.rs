@@ -11,7 +11,17 @@ use sip_client::{
     testing::{BOND_TOKENS, Scene, named, scores},
 };
 use sip_ledger::Ledger;
-use sip_protocol::{Error, administration::ProposalKind, units::{CAP, TOKEN}, config::Config, finality::instruction::CommitAccusation, pool::{ACTIVE, Pool, PoolKind}, position::Position, steering::Vote};
+use sip_protocol::{
+    Error,
+    admin::{administration::ProposalKind, config::Config},
+    ground::units::{CAP, TOKEN},
+    instructions::CommitAccusation,
+    stake::{
+        pool::{ACTIVE, Pool, PoolKind},
+        position::Position,
+        steering::Vote,
+    },
+};
 use solana_account::ReadableAccount;
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
@@ -436,7 +446,7 @@ fn histories(seeds: std::ops::Range<u64>, steps: usize) -> BTreeMap<&'static str
         play.scene.world.check_conservation();
         for (pool, _) in &play.pools {
             let state: Pool = play.books.read(pool).expect("the pool");
-            assert!(state.shares >= sip_protocol::pool::SEED_SHARES);
+            assert!(state.shares >= sip_protocol::stake::pool::SEED_SHARES);
         }
         for (name, (accepted, refused)) in play.done {
             let sum = done.entry(name).or_default();

@@ -9,7 +9,12 @@ use sip_client::{
 use sip_node::availability::{data_answer, state_answer};
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_proof::{BlobTree, merkle::MerkleTree};
-use sip_protocol::{config::Parameters, data::Dataset, dispute::{MoveKind, Side}, escrow::REVEAL_SLOTS, segment::SegmentClaim};
+use sip_protocol::{
+    admin::config::Parameters,
+    court::{MoveKind, Side},
+    ground::escrow::REVEAL_SLOTS,
+    training::{data::Dataset, segment::SegmentClaim},
+};
 use solana_signer::Signer;
 
 const LIE: Lie = Lie::Output { step: 4, node: node::CONTRACTED, element: 300, bit: 12 };

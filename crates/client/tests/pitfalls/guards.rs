@@ -9,7 +9,23 @@ use sip_client::{
     testing::{Cast, Scene, World, dataset, named, scores},
 };
 use sip_ledger::Ledger;
-use sip_protocol::{Account, Error, administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind}, config::Parameters, units::TOKEN, schedule::YEAR_SLOTS, escrow::REVEAL_SLOTS, pool::{Pool, PoolKind}, position::Position, round::Round, segment::SegmentClaim, setting::{LEARNING_RATE, SETTING_ONE, Setting}};
+use sip_protocol::{
+    Account, Error,
+    admin::{
+        administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
+        config::Parameters,
+    },
+    ground::{escrow::REVEAL_SLOTS, schedule::YEAR_SLOTS, units::TOKEN},
+    stake::{
+        pool::{Pool, PoolKind},
+        position::Position,
+    },
+    training::{
+        round::Round,
+        segment::SegmentClaim,
+        setting::{LEARNING_RATE, SETTING_ONE, Setting},
+    },
+};
 use solana_account::Account as LedgerAccount;
 use solana_instruction::Instruction;
 use solana_signer::Signer;

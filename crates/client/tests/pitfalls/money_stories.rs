@@ -5,7 +5,11 @@ use sip_client::{
     NewModel, NewPool, Service,
     testing::{BOND_TOKENS, SCHEDULE, Scene, named, scores},
 };
-use sip_protocol::{administration::DEFAULT_TIMELOCK_SLOTS, units::TOKEN, schedule::Schedule, pool::{Pool, PoolKind}};
+use sip_protocol::{
+    admin::administration::DEFAULT_TIMELOCK_SLOTS,
+    ground::{schedule::Schedule, units::TOKEN},
+    stake::pool::{Pool, PoolKind},
+};
 use solana_signer::Signer;
 
 const BOND: u64 = BOND_TOKENS * TOKEN;

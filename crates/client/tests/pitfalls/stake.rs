@@ -7,7 +7,15 @@ use sip_client::{
     testing::{BOND_TOKENS, SLICE, Scene, World, named, scores},
 };
 use sip_ledger::Ledger;
-use sip_protocol::{Error, administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind}, units::TOKEN, escrow::REVEAL_SLOTS, pool::{Pool, PoolKind, RETIRED}, position::{Position, Ticket}};
+use sip_protocol::{
+    Error,
+    admin::administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::{
+        pool::{Pool, PoolKind, RETIRED},
+        position::{Position, Ticket},
+    },
+};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;

@@ -4,7 +4,12 @@ use crate::TOKEN_2022;
 use crate::table::{After, Case, Findings, simulate, table};
 use sip_client::{ASSOCIATED_TOKEN_PROGRAM, NewPool, TOKEN_PROGRAM, liabilities, testing::World};
 use sip_ledger::token_amount;
-use sip_protocol::{Account, Error, units::{CAP, TOKEN}, config::{Config, Parameters}, pool::PoolKind};
+use sip_protocol::{
+    Account, Error,
+    admin::config::{Config, Parameters},
+    ground::units::{CAP, TOKEN},
+    stake::pool::PoolKind,
+};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_instruction::Instruction;

@@ -6,16 +6,22 @@
 use bytemuck::Zeroable;
 use sip_protocol::{
     Account, Error, Result,
-    config::{Config, Parameters},
-    emission::Emission,
-    epoch::RoundWork,
-    fees::{Fees, Payment},
-    offence::{Offence, Penalties},
-    pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
-    position::{Position, Ticket},
-    schedule::Schedule,
-    steering::Vote,
-    units::{CAP, TOKEN},
+    admin::config::{Config, Parameters},
+    ground::{
+        offence::{Offence, Penalties},
+        schedule::Schedule,
+        units::{CAP, TOKEN},
+    },
+    money::{
+        emission::Emission,
+        epoch::RoundWork,
+        fees::{Fees, Payment},
+    },
+    stake::{
+        pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
+        position::{Position, Ticket},
+        steering::Vote,
+    },
 };
 
 /// Where choices come from.

@@ -5,11 +5,11 @@
 use anyhow::Result;
 use sip_ledger::Ledger;
 use sip_proof::HostSha256;
-use sip_protocol::{case::CaseKind, dispute::Outcome};
-use sip_protocol::escrow::REVEAL_SLOTS;
-use sip_protocol::finality::availability::{Demand, OPEN};
-use sip_protocol::finality::seed;
+use sip_protocol::court::availability::{Demand, OPEN};
+use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::training::seed;
 use sip_protocol::{Account, AccountKind};
+use sip_protocol::{court::Outcome, ground::case::CaseKind};
 use solana_address::Address;
 use solana_instruction::Instruction;
 

@@ -1,6 +1,6 @@
 //! One file per instruction: load and relate the accounts, apply the rule, move the tokens.
 //!
-//! Each file implements the specification on the arguments' struct in `sip_protocol::instruction`.
+//! Each file implements the specification on the arguments' struct in `sip_protocol::instructions`.
 
 pub mod audit;
 pub mod config;

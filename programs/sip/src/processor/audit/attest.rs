@@ -3,12 +3,14 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    audit::{self, Actor},
-    instruction::Attest,
-    job::Job,
-    pool::Pool,
-    round::Round,
-    segment::Segment,
+    instructions::Attest,
+    stake::pool::Pool,
+    training::{
+        audit::{self, Actor},
+        job::Job,
+        round::Round,
+        segment::Segment,
+    },
 };
 
 use crate::guard::{self, Syscall};

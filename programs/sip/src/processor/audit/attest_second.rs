@@ -2,8 +2,10 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result, audit::Actor, instruction::AttestSecond, job::Job, pool::Pool, round::Round, second_draw,
-    segment::Segment,
+    Error, Result,
+    instructions::AttestSecond,
+    stake::pool::Pool,
+    training::{audit::Actor, job::Job, round::Round, second_draw, segment::Segment},
 };
 
 use crate::guard;

@@ -3,13 +3,15 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    attestation::{self, Shown},
-    audit::Actor,
-    instruction::RevealAttestation,
-    job::Job,
-    pool::Pool,
-    round::Round,
-    segment::Segment,
+    instructions::RevealAttestation,
+    stake::pool::Pool,
+    training::{
+        attestation::{self, Shown},
+        audit::Actor,
+        job::Job,
+        round::Round,
+        segment::Segment,
+    },
 };
 
 use crate::guard::{self, Syscall};

@@ -3,11 +3,13 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    audit::{self, Actor},
-    instruction::RevealDraw,
-    job::Job,
-    pool::{Pool, PoolKind},
-    round::Round,
+    instructions::RevealDraw,
+    stake::pool::{Pool, PoolKind},
+    training::{
+        audit::{self, Actor},
+        job::Job,
+        round::Round,
+    },
 };
 
 use crate::guard::{self, Syscall};

@@ -3,11 +3,13 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    audit::{self, Actor, Vote},
-    instruction::VoteBase,
-    job::Job,
-    pool::Pool,
-    round::Round,
+    instructions::VoteBase,
+    stake::pool::Pool,
+    training::{
+        audit::{self, Actor, Vote},
+        job::Job,
+        round::Round,
+    },
 };
 
 use crate::guard::{self, Syscall};

@@ -1,7 +1,7 @@
 //! The nominated wallet becomes the authority.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::AcceptAuthority};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::AcceptAuthority};
 
 use crate::guard;
 

@@ -1,7 +1,7 @@
 //! Puts proposed parameters into effect.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::ApplyParameters};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::ApplyParameters};
 
 use crate::guard;
 

@@ -1,7 +1,7 @@
 //! Puts a proposed schedule of emission into effect.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, epoch::EmissionAccount, money::ApplySchedule};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::ApplySchedule, money::epoch::EmissionAccount};
 
 use crate::guard;
 

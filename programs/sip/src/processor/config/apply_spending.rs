@@ -1,7 +1,7 @@
 //! Pays what was proposed.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::ApplySpending};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::ApplySpending};
 
 use crate::{guard, token::Vault};
 

@@ -1,7 +1,7 @@
 //! Withdraws the proposal.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::CancelProposal};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::CancelProposal};
 
 use crate::guard;
 

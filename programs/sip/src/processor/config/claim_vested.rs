@@ -1,7 +1,7 @@
 //! Pays what has vested of the team's part.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::ClaimVested};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::ClaimVested};
 
 use crate::{guard, token::Vault};
 

@@ -1,7 +1,7 @@
 //! Pays out of the public bucket.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::Distribute};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::Distribute};
 
 use crate::{guard, token::Vault};
 

@@ -5,7 +5,19 @@ use pinocchio::{
     cpi::{Seed, Signer},
 };
 use pinocchio_token::instructions::{InitializeAccount3, InitializeMint2, MintTo};
-use sip_protocol::{Error, Result, account::seed, units::{CAP, DECIMALS}, config::Config, deployment::{LOADER, upgrade_authority}, epoch::EmissionAccount, instruction::Initialize, token::ACCOUNT_BYTES};
+use sip_protocol::{
+    Error, Result,
+    admin::{
+        config::Config,
+        deployment::{LOADER, upgrade_authority},
+    },
+    ground::{
+        account::seed,
+        units::{CAP, DECIMALS},
+    },
+    instructions::Initialize,
+    money::{epoch::EmissionAccount, token::ACCOUNT_BYTES},
+};
 
 use crate::{
     guard::{self, Creation},

@@ -1,7 +1,7 @@
 //! Nominates the next authority.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::NominateAuthority};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::NominateAuthority};
 
 use crate::guard;
 

@@ -1,7 +1,7 @@
 //! Pauses the protocol.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::Pause};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::Pause};
 
 use crate::guard;
 

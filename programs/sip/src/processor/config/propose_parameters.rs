@@ -1,7 +1,7 @@
 //! Proposes new parameters.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::ProposeParameters};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::ProposeParameters};
 
 use crate::guard;
 

@@ -1,7 +1,7 @@
 //! Proposes another schedule of emission.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, money::ProposeSchedule};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::ProposeSchedule};
 
 use crate::guard;
 

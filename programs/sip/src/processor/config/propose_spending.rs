@@ -1,7 +1,7 @@
 //! Proposes to pay out of a bucket.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::ProposeSpending};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::ProposeSpending};
 
 use crate::guard;
 

@@ -1,7 +1,7 @@
 //! Ends a pause.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::Unpause};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::Unpause};
 
 use crate::guard;
 

@@ -3,11 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    config::Config,
-    data::Dataset,
-    instruction::RegisterDataset,
-    pool::{Pool, PoolKind},
+    admin::config::Config,
+    ground::account::seed,
+    instructions::RegisterDataset,
+    stake::pool::{Pool, PoolKind},
+    training::data::Dataset,
 };
 
 use crate::guard::{self, Creation};

@@ -3,9 +3,9 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    dispute::{Dispute, instruction::CloseDispute},
-    finality::closing::Rest,
-    job::Job,
+    court::Dispute,
+    instructions::CloseDispute,
+    training::{closing::Rest, job::Job},
 };
 
 use crate::guard;

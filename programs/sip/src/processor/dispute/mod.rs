@@ -1,4 +1,4 @@
-//! Disputes: thin guards around the game in `sip_protocol::dispute`.
+//! Disputes: thin guards around the game in `sip_protocol::court`.
 
 mod close;
 mod open;
@@ -15,9 +15,16 @@ mod timeout;
 mod upload;
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::dispute::{Dispute, Payout, instruction::*};
-use sip_protocol::finality::accusation::{Accusation, Claim, Reveal, Revealed};
-use sip_protocol::{Error, Result, data::Dataset, instruction::Args, job::Job};
+use sip_protocol::court::accusation::{Accusation, Claim, Reveal, Revealed};
+use sip_protocol::{
+    Error, Result,
+    ground::declare::Args,
+    training::{data::Dataset, job::Job},
+};
+use sip_protocol::{
+    court::{Dispute, Payout},
+    instructions::*,
+};
 
 use crate::guard::{Syscall, args_and_bytes};
 use crate::{guard, token::Vault};

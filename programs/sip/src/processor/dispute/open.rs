@@ -3,13 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    dispute::{Case, Dispute, instruction::OpenDispute},
-    finality::accusation::Claim,
-    job::Job,
-    pool::Pool,
-    round::Round,
-    segment::Segment,
+    court::{Case, Dispute, accusation::Claim},
+    ground::account::seed,
+    instructions::OpenDispute,
+    stake::pool::Pool,
+    training::{job::Job, round::Round, segment::Segment},
 };
 
 use super::{Opening, set_datasets};

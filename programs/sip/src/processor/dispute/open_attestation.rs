@@ -3,13 +3,14 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    dispute::{Accuser, AttestationCase, Dispute, instruction::OpenAttestationDispute},
-    finality::accusation::{Auditor, Claim},
-    job::Job,
-    pool::Pool,
-    round::Round,
-    segment::Segment,
+    court::{
+        Accuser, AttestationCase, Dispute,
+        accusation::{Auditor, Claim},
+    },
+    ground::account::seed,
+    instructions::OpenAttestationDispute,
+    stake::pool::Pool,
+    training::{job::Job, round::Round, segment::Segment},
 };
 
 use super::{Opening, set_datasets};

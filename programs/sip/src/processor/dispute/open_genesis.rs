@@ -3,10 +3,10 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    dispute::{Accuser, Dispute, instruction::OpenGenesisDispute},
-    finality::accusation::Claim,
-    job::Job,
+    court::{Accuser, Dispute, accusation::Claim},
+    ground::account::seed,
+    instructions::OpenGenesisDispute,
+    training::job::Job,
 };
 
 use super::Opening;

@@ -3,13 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    dispute::{Accuser, Dispute, RunCase, instruction::OpenRunDispute},
-    evaluation::ScoringRun,
-    finality::accusation::Claim,
-    job::Job,
-    pool::Pool,
-    round::Round,
+    court::{Accuser, Dispute, RunCase, accusation::Claim},
+    ground::account::seed,
+    instructions::OpenRunDispute,
+    stake::pool::Pool,
+    training::{evaluation::ScoringRun, job::Job, round::Round},
 };
 
 use super::{Opening, set_datasets};

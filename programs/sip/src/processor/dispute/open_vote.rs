@@ -3,13 +3,18 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    dispute::{Accuser, Dispute, VoteCase, instruction::OpenVoteDispute},
-    finality::accusation::{Auditor, Claim},
-    job::{Job, MAX_TRAINERS, bit},
-    pool::Pool,
-    round::Round,
-    segment::Segment,
+    court::{
+        Accuser, Dispute, VoteCase,
+        accusation::{Auditor, Claim},
+    },
+    ground::account::seed,
+    instructions::OpenVoteDispute,
+    stake::pool::Pool,
+    training::{
+        job::{Job, MAX_TRAINERS, bit},
+        round::Round,
+        segment::Segment,
+    },
 };
 
 use super::Opening;

@@ -4,7 +4,8 @@ use pinocchio::{AccountView, Address};
 use sip_arith::Soft;
 use sip_protocol::{
     Error, Result,
-    dispute::{Dispute, Play, instruction::PlayMove},
+    court::{Dispute, Play},
+    instructions::PlayMove,
 };
 
 use super::args_and_bytes;

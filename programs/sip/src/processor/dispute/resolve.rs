@@ -3,12 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    dispute::{Dispute, Verdict, instruction::ResolveDispute},
-    job::Job,
-    pool::Pool,
-    round::Round,
-    segment::Segment,
+    admin::config::Config,
+    court::{Dispute, Verdict},
+    instructions::ResolveDispute,
+    stake::pool::Pool,
+    training::{job::Job, round::Round, segment::Segment},
 };
 
 use super::pay;

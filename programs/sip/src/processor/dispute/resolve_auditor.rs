@@ -3,11 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    dispute::{AuditorVerdict, Dispute, instruction::ResolveAuditorDispute},
-    job::Job,
-    pool::Pool,
-    round::Round,
+    admin::config::Config,
+    court::{AuditorVerdict, Dispute},
+    instructions::ResolveAuditorDispute,
+    stake::pool::Pool,
+    training::{job::Job, round::Round},
 };
 
 use super::pay;

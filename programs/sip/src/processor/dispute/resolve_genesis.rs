@@ -2,10 +2,7 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result,
-    config::Config,
-    dispute::{Dispute, instruction::ResolveGenesisDispute},
-    job::Job,
+    Error, Result, admin::config::Config, court::Dispute, instructions::ResolveGenesisDispute, training::job::Job,
 };
 
 use super::pay;

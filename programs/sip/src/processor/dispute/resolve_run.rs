@@ -3,12 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    dispute::{Dispute, RunVerdict, instruction::ResolveRunDispute},
-    evaluation::ScoringRun,
-    job::Job,
-    pool::Pool,
-    round::Round,
+    admin::config::Config,
+    court::{Dispute, RunVerdict},
+    instructions::ResolveRunDispute,
+    stake::pool::Pool,
+    training::{evaluation::ScoringRun, job::Job, round::Round},
 };
 
 use super::pay;

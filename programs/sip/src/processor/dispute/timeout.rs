@@ -1,10 +1,7 @@
 //! Ends a dispute whose clock has run out.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{
-    Error, Result,
-    dispute::{Dispute, instruction::TimeOut},
-};
+use sip_protocol::{Error, Result, court::Dispute, instructions::TimeOut};
 
 use crate::guard;
 

@@ -1,10 +1,7 @@
 //! Collects a large payload.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{
-    Error, Result,
-    dispute::{Dispute, instruction::Upload},
-};
+use sip_protocol::{Error, Result, court::Dispute, instructions::Upload};
 
 use super::args_and_bytes;
 use crate::guard;

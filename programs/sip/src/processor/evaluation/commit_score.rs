@@ -2,7 +2,10 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result, audit::Actor, evaluation, instruction::CommitScore, job::Job, pool::Pool, round::Round,
+    Error, Result,
+    instructions::CommitScore,
+    stake::pool::Pool,
+    training::{audit::Actor, evaluation, job::Job, round::Round},
 };
 
 use crate::guard;

@@ -3,13 +3,15 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    audit::Actor,
-    evaluation::{self, Reveal, ScoringRun},
-    instruction::RevealScore,
-    job::Job,
-    pool::Pool,
-    round::Round,
+    ground::account::seed,
+    instructions::RevealScore,
+    stake::pool::Pool,
+    training::{
+        audit::Actor,
+        evaluation::{self, Reveal, ScoringRun},
+        job::Job,
+        round::Round,
+    },
 };
 
 use crate::guard::{self, Creation, Syscall};

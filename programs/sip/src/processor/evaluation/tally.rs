@@ -3,12 +3,14 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    epoch::{EmissionAccount, RoundWork},
-    evaluation,
-    instruction::Tally,
-    job::Job,
-    round::{self, Round},
+    admin::config::Config,
+    instructions::Tally,
+    money::epoch::{EmissionAccount, RoundWork},
+    training::{
+        evaluation,
+        job::Job,
+        round::{self, Round},
+    },
 };
 
 use crate::guard::{self, Syscall};

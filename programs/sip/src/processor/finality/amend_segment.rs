@@ -3,12 +3,14 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    finality::instruction::AmendSegment,
-    job::Job,
-    pool::Pool,
-    round::Round,
-    segment::{Amendment, Segment},
+    admin::config::Config,
+    instructions::AmendSegment,
+    stake::pool::Pool,
+    training::{
+        job::Job,
+        round::Round,
+        segment::{Amendment, Segment},
+    },
 };
 
 use crate::{guard, processor::round::previous::Previous};

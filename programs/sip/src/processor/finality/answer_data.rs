@@ -3,13 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    data::Dataset,
-    finality::{
-        availability::{Demand, Part},
-        instruction::AnswerData,
-    },
-    pool::Pool,
+    admin::config::Config,
+    court::availability::{Demand, Part},
+    instructions::AnswerData,
+    stake::pool::Pool,
+    training::data::Dataset,
 };
 
 use crate::guard::{self, Syscall};

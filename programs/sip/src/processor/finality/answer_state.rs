@@ -3,14 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    finality::{
-        availability::{Demand, Part},
-        instruction::AnswerState,
-    },
-    pool::Pool,
-    round::Round,
-    segment::Segment,
+    admin::config::Config,
+    court::availability::{Demand, Part},
+    instructions::AnswerState,
+    stake::pool::Pool,
+    training::{round::Round, segment::Segment},
 };
 
 use crate::guard::{self, Syscall};

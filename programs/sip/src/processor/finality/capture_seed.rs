@@ -1,7 +1,11 @@
 //! Settles the next round's seed.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, finality::instruction::CaptureSeed, job::Job, round::Round};
+use sip_protocol::{
+    Error, Result,
+    instructions::CaptureSeed,
+    training::{job::Job, round::Round},
+};
 
 use crate::guard::{self, SLOT_HASHES, Syscall};
 

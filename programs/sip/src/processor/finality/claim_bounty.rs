@@ -1,7 +1,13 @@
 //! Pays the bounty of a conviction.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{AccountKind, Error, Result, config::Config, case::CaseKind, evaluation::ScoringRun, finality::instruction::ClaimBounty, job::Job, round::Round, segment::Segment};
+use sip_protocol::{
+    AccountKind, Error, Result,
+    admin::config::Config,
+    ground::case::CaseKind,
+    instructions::ClaimBounty,
+    training::{evaluation::ScoringRun, job::Job, round::Round, segment::Segment},
+};
 
 use crate::{guard, token::Vault};
 

@@ -2,9 +2,8 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result,
-    config::Config,
-    finality::{availability::Demand, closing::Rest, instruction::CloseDemand},
+    Error, Result, admin::config::Config, court::availability::Demand, instructions::CloseDemand,
+    training::closing::Rest,
 };
 
 use crate::guard;

@@ -3,13 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    config::Config,
-    finality::{
-        accusation::{Accusation, Commitment},
-        instruction::CommitAccusation,
-    },
-    job::Job,
+    admin::config::Config,
+    court::accusation::{Accusation, Commitment},
+    ground::account::seed,
+    instructions::CommitAccusation,
+    training::job::Job,
 };
 
 use crate::{

@@ -3,14 +3,12 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    config::Config,
-    data::Dataset,
-    finality::{
-        availability::{Asking, Demand},
-        instruction::DemandData,
-    },
-    pool::Pool,
+    admin::config::Config,
+    court::availability::{Asking, Demand},
+    ground::account::seed,
+    instructions::DemandData,
+    stake::pool::Pool,
+    training::data::Dataset,
 };
 
 use crate::{

@@ -3,16 +3,12 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    config::Config,
-    finality::{
-        availability::{Asking, Demand},
-        instruction::DemandState,
-    },
-    job::Job,
-    pool::Pool,
-    round::Round,
-    segment::Segment,
+    admin::config::Config,
+    court::availability::{Asking, Demand},
+    ground::account::seed,
+    instructions::DemandState,
+    stake::pool::Pool,
+    training::{job::Job, round::Round, segment::Segment},
 };
 
 use crate::{

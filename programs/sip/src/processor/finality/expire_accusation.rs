@@ -2,10 +2,8 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result,
-    config::Config,
-    finality::{accusation::Accusation, instruction::ExpireAccusation},
-    job::Job,
+    Error, Result, admin::config::Config, court::accusation::Accusation, instructions::ExpireAccusation,
+    training::job::Job,
 };
 
 use crate::{guard, token::Vault};

@@ -2,11 +2,8 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result,
-    config::Config,
-    data::Dataset,
-    finality::{availability::Demand, instruction::FailData},
-    pool::Pool,
+    Error, Result, admin::config::Config, court::availability::Demand, instructions::FailData, stake::pool::Pool,
+    training::data::Dataset,
 };
 
 use crate::{guard, token::Vault};

@@ -3,13 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    dispute::Verdict,
-    finality::{availability::Demand, instruction::FailState},
-    job::Job,
-    pool::Pool,
-    round::Round,
-    segment::Segment,
+    admin::config::Config,
+    court::{Verdict, availability::Demand},
+    instructions::FailState,
+    stake::pool::Pool,
+    training::{job::Job, round::Round, segment::Segment},
 };
 
 use crate::{guard, token::Vault};

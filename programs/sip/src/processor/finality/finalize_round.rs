@@ -1,7 +1,11 @@
 //! Makes a round final.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, finality::instruction::FinalizeRound, job::Job, round::Round};
+use sip_protocol::{
+    Error, Result,
+    instructions::FinalizeRound,
+    training::{job::Job, round::Round},
+};
 
 use crate::guard;
 

@@ -1,4 +1,4 @@
-//! Accusations, finality, seeds, amendments and availability: thin guards around `sip_protocol::finality`.
+//! Accusations, finality, seeds, amendments and availability: thin guards around `sip_protocol::training::finality`.
 
 mod amend_segment;
 mod answer_data;
@@ -22,8 +22,8 @@ mod upload_answer;
 mod withdraw_accusation;
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::finality::instruction::*;
-use sip_protocol::{Error, Result, instruction::Args};
+use sip_protocol::instructions::*;
+use sip_protocol::{Error, Result, ground::declare::Args};
 
 /// Executes one instruction of this room.
 pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {

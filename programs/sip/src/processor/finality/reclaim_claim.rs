@@ -2,8 +2,10 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    AccountKind, Error, Result, config::Config, evaluation::ScoringRun, finality::instruction::ReclaimClaim, job::Job,
-    round::Round, segment::Segment,
+    AccountKind, Error, Result,
+    admin::config::Config,
+    instructions::ReclaimClaim,
+    training::{evaluation::ScoringRun, job::Job, round::Round, segment::Segment},
 };
 
 use crate::guard;

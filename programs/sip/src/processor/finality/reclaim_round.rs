@@ -1,7 +1,12 @@
 //! Closes a round.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, finality::instruction::ReclaimRound, job::Job, round::Round};
+use sip_protocol::{
+    Error, Result,
+    admin::config::Config,
+    instructions::ReclaimRound,
+    training::{job::Job, round::Round},
+};
 
 use crate::guard;
 

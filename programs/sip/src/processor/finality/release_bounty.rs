@@ -2,7 +2,10 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result, config::Config, finality::instruction::ReleaseBounty, round::Round, segment::Segment,
+    Error, Result,
+    admin::config::Config,
+    instructions::ReleaseBounty,
+    training::{round::Round, segment::Segment},
 };
 
 use crate::guard;

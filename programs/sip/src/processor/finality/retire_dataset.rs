@@ -1,7 +1,9 @@
 //! Gives notice that a dataset will not be answered for any more.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, data::Dataset, finality::instruction::RetireDataset, pool::Pool};
+use sip_protocol::{
+    Error, Result, admin::config::Config, instructions::RetireDataset, stake::pool::Pool, training::data::Dataset,
+};
 
 use crate::guard;
 

@@ -1,7 +1,11 @@
 //! Undoes a round that builds on one that was undone.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, finality::instruction::UndoRound, job::Job, round::Round};
+use sip_protocol::{
+    Error, Result,
+    instructions::UndoRound,
+    training::{job::Job, round::Round},
+};
 
 use crate::guard::{self, Syscall};
 

@@ -3,10 +3,8 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    finality::{
-        availability::{Demand, Part},
-        instruction::UploadAnswer,
-    },
+    court::availability::{Demand, Part},
+    instructions::UploadAnswer,
 };
 
 use crate::guard;

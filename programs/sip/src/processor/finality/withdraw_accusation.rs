@@ -3,16 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     AccountKind, Error, Result,
-    config::Config,
-    evaluation::ScoringRun,
-    finality::{
-        accusation::{Accusation, Auditor, Claim, NO_PLACE, Reveal},
-        instruction::WithdrawAccusation,
-    },
-    job::Job,
-    pool::Pool,
-    round::Round,
-    segment::Segment,
+    admin::config::Config,
+    court::accusation::{Accusation, Auditor, Claim, NO_PLACE, Reveal},
+    instructions::WithdrawAccusation,
+    stake::pool::Pool,
+    training::{evaluation::ScoringRun, job::Job, round::Round, segment::Segment},
 };
 
 use crate::{

@@ -1,7 +1,13 @@
 //! Creates a job.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, account::seed, config::Config, data::Dataset, instruction::CreateJob, job::Job};
+use sip_protocol::{
+    Error, Result,
+    admin::config::Config,
+    ground::account::seed,
+    instructions::CreateJob,
+    training::{data::Dataset, job::Job},
+};
 
 use crate::{
     guard::{self, Creation},

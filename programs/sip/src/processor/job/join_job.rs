@@ -3,11 +3,10 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    instruction::JoinJob,
-    job::Job,
-    pool::{Pool, PoolKind},
-    seats::FREE,
+    admin::config::Config,
+    instructions::JoinJob,
+    stake::pool::{Pool, PoolKind},
+    training::{job::Job, seats::FREE},
 };
 
 use crate::guard;

@@ -3,9 +3,9 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    instruction::LeaveJob,
-    job::Job,
-    pool::{Pool, PoolKind},
+    instructions::LeaveJob,
+    stake::pool::{Pool, PoolKind},
+    training::job::Job,
 };
 
 use crate::guard;

@@ -1,7 +1,7 @@
 //! Returns the bond of a genesis state.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::ReclaimGenesisBond, job::Job};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::ReclaimGenesisBond, training::job::Job};
 
 use crate::{guard, token::Vault};
 

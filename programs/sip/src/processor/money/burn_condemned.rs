@@ -1,7 +1,7 @@
 //! Burns what convictions have left to burn.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, money::BurnCondemned};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::BurnCondemned};
 
 use crate::{guard, token::Vault};
 

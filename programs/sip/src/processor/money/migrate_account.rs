@@ -5,7 +5,7 @@ use pinocchio::{
     sysvars::{Sysvar, rent::Rent},
 };
 use pinocchio_system::instructions::Transfer;
-use sip_protocol::{Error, Result, migration, money::MigrateAccount};
+use sip_protocol::{Error, Result, admin::migration, instructions::MigrateAccount};
 
 use crate::guard;
 

@@ -3,14 +3,15 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    config::Config,
-    epoch::EmissionAccount,
-    fees::{Fees, MAXIMUM_ANCESTORS, Payment},
-    job::Job,
-    money::PayFee,
-    pool::{ACTIVE, Pool},
-    round::Round,
+    admin::config::Config,
+    ground::account::seed,
+    instructions::PayFee,
+    money::{
+        epoch::EmissionAccount,
+        fees::{Fees, MAXIMUM_ANCESTORS, Payment},
+    },
+    stake::pool::{ACTIVE, Pool},
+    training::{job::Job, round::Round},
 };
 
 use crate::{

@@ -3,11 +3,10 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    data::Dataset,
-    fees::Fees,
-    job::Job,
-    money::SettleFees,
-    pool::{Pool, PoolKind},
+    instructions::SettleFees,
+    money::fees::Fees,
+    stake::pool::{Pool, PoolKind},
+    training::{data::Dataset, job::Job},
 };
 
 use crate::guard;

@@ -1,7 +1,7 @@
 //! Pays a pool its part of the staking yield.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, epoch::EmissionAccount, money::SettleYield, pool::Pool};
+use sip_protocol::{Error, Result, instructions::SettleYield, money::epoch::EmissionAccount, stake::pool::Pool};
 
 use crate::guard;
 

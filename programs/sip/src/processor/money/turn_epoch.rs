@@ -1,7 +1,7 @@
 //! Ends an epoch of the emission.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, epoch::EmissionAccount, money::TurnEpoch};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::TurnEpoch, money::epoch::EmissionAccount};
 
 use crate::guard;
 

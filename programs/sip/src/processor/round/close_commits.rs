@@ -1,7 +1,11 @@
 //! Ends the commitments of a round.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, instruction::CloseCommits, job::Job, round::Round};
+use sip_protocol::{
+    Error, Result,
+    instructions::CloseCommits,
+    training::{job::Job, round::Round},
+};
 
 use crate::guard;
 

@@ -1,7 +1,11 @@
 //! Freezes which segments of a round count.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, audit::Closing, instruction::CloseRound, job::Job, round::Round, segment::Segment};
+use sip_protocol::{
+    Error, Result,
+    instructions::CloseRound,
+    training::{audit::Closing, job::Job, round::Round, segment::Segment},
+};
 
 use crate::guard::{self, Syscall};
 

@@ -3,12 +3,14 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    instruction::CommitSegment,
-    job::Job,
-    pool::Pool,
-    round::Round,
-    segment::{Commitment, Segment},
+    ground::account::seed,
+    instructions::CommitSegment,
+    stake::pool::Pool,
+    training::{
+        job::Job,
+        round::Round,
+        segment::{Commitment, Segment},
+    },
 };
 
 use super::previous::Previous;

@@ -3,13 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    config::Config,
-    instruction::OpenRound,
-    job::Job,
-    pool::{Pool, PoolKind},
-    round::Round,
-    setting::MAX_ATTENTION_POOLS,
+    admin::config::Config,
+    ground::account::seed,
+    instructions::OpenRound,
+    stake::pool::{Pool, PoolKind},
+    training::{job::Job, round::Round, setting::MAX_ATTENTION_POOLS},
 };
 
 use crate::guard::{self, Creation};

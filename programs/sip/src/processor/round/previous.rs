@@ -3,10 +3,12 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    job::Job,
-    round::Round,
-    segment::{Segment, previous_root},
+    ground::account::seed,
+    training::{
+        job::Job,
+        round::Round,
+        segment::{Segment, previous_root},
+    },
 };
 
 use crate::guard;

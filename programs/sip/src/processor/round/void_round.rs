@@ -1,7 +1,11 @@
 //! Ends a round whose vote found no majority.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, instruction::VoidRound, job::Job, round::Round};
+use sip_protocol::{
+    Error, Result,
+    instructions::VoidRound,
+    training::{job::Job, round::Round},
+};
 
 use crate::guard;
 

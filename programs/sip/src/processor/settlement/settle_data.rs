@@ -2,8 +2,12 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result, config::Config, data::Dataset, instruction::SettleData, job::Job, pool::Pool, round::Round,
-    settlement::Settlement,
+    Error, Result,
+    admin::config::Config,
+    instructions::SettleData,
+    money::settlement::Settlement,
+    stake::pool::Pool,
+    training::{data::Dataset, job::Job, round::Round},
 };
 
 use crate::guard;

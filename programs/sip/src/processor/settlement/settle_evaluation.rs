@@ -3,12 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    instruction::SettleEvaluation,
-    job::Job,
-    pool::{Pool, PoolKind},
-    round::Round,
-    settlement::Settlement,
+    admin::config::Config,
+    instructions::SettleEvaluation,
+    money::settlement::Settlement,
+    stake::pool::{Pool, PoolKind},
+    training::{job::Job, round::Round},
 };
 
 use crate::guard;

@@ -2,8 +2,12 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result, config::Config, instruction::SettleSegment, job::Job, pool::Pool, round::Round, segment::Segment,
-    settlement::Settlement,
+    Error, Result,
+    admin::config::Config,
+    instructions::SettleSegment,
+    money::settlement::Settlement,
+    stake::pool::Pool,
+    training::{job::Job, round::Round, segment::Segment},
 };
 
 use crate::guard;

@@ -1,7 +1,11 @@
 //! Turns pending stake that is due into shares.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, money::Activate, pool::Pool, position::Position};
+use sip_protocol::{
+    Error, Result,
+    instructions::Activate,
+    stake::{pool::Pool, position::Position},
+};
 
 use crate::guard;
 

@@ -1,7 +1,7 @@
 //! Adds to an operator's own bond.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::AddBond, pool::Pool};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::AddBond, stake::pool::Pool};
 
 use crate::{guard, token::Vault};
 

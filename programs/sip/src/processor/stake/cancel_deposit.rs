@@ -1,7 +1,13 @@
 //! Turns pending stake into a ticket.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, account::seed, config::Config, money::CancelDeposit, pool::Pool, position::Ticket};
+use sip_protocol::{
+    Error, Result,
+    admin::config::Config,
+    ground::account::seed,
+    instructions::CancelDeposit,
+    stake::{pool::Pool, position::Ticket},
+};
 
 use crate::{
     guard::{self, Creation},

@@ -1,7 +1,7 @@
 //! Pays what an operator has earned.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::ClaimCommission, pool::Pool};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::ClaimCommission, stake::pool::Pool};
 
 use crate::{guard, token::Vault};
 

@@ -1,7 +1,12 @@
 //! Pays a mature ticket.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::ClaimExit, pool::Pool, position::Ticket};
+use sip_protocol::{
+    Error, Result,
+    admin::config::Config,
+    instructions::ClaimExit,
+    stake::{pool::Pool, position::Ticket},
+};
 
 use crate::{guard, token::Vault};
 

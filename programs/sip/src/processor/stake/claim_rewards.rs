@@ -1,7 +1,7 @@
 //! Pays what a position has earned.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::ClaimRewards, pool::Pool};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::ClaimRewards, stake::pool::Pool};
 
 use crate::{guard, processor::stake::load_position, token::Vault};
 

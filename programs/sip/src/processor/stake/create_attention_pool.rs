@@ -3,11 +3,11 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    config::Config,
-    instruction::CreateAttentionPool,
-    job::Job,
-    pool::{Pool, PoolKind, SEED_SHARES},
+    admin::config::Config,
+    ground::account::seed,
+    instructions::CreateAttentionPool,
+    stake::pool::{Pool, PoolKind, SEED_SHARES},
+    training::job::Job,
 };
 
 use crate::{

@@ -4,11 +4,11 @@ use pinocchio::{AccountView, Address};
 use sip_arith::int::BPS_ONE;
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    config::Config,
-    job::Job,
-    money::CreateModelPool,
-    pool::{Pool, PoolKind, SEED_SHARES},
+    admin::config::Config,
+    ground::account::seed,
+    instructions::CreateModelPool,
+    stake::pool::{Pool, PoolKind, SEED_SHARES},
+    training::job::Job,
 };
 
 use crate::{

@@ -3,10 +3,10 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    account::seed,
-    config::Config,
-    instruction::CreatePool,
-    pool::{Pool, PoolKind, SEED_SHARES},
+    admin::config::Config,
+    ground::account::seed,
+    instructions::CreatePool,
+    stake::pool::{Pool, PoolKind, SEED_SHARES},
 };
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Stakes into a pool.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::Deposit, pool::Pool};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::Deposit, stake::pool::Pool};
 
 use crate::{
     guard::{self, Creation},

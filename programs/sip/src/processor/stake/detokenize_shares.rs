@@ -1,7 +1,7 @@
 //! Turns tokens back into stake.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, money::DetokenizeShares, pool::Pool};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::DetokenizeShares, stake::pool::Pool};
 
 use crate::{
     guard::{self, Creation},

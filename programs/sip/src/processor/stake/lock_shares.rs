@@ -1,7 +1,7 @@
 //! Locks shares of an attention pool.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, money::LockShares, pool::Pool};
+use sip_protocol::{Error, Result, instructions::LockShares, stake::pool::Pool};
 
 use crate::{guard, processor::stake::load_position};
 

@@ -24,7 +24,11 @@ pub mod unsteer;
 pub mod withdraw_bond;
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, account::seed, pool::Pool, position::Position};
+use sip_protocol::{
+    Error, Result,
+    ground::account::seed,
+    stake::{pool::Pool, position::Position},
+};
 
 use crate::guard::{self, Creation, LoadedMut};
 

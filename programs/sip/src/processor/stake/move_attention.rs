@@ -3,9 +3,9 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
-    config::Config,
-    instruction::MoveAttention,
-    pool::{Pool, PoolKind},
+    admin::config::Config,
+    instructions::MoveAttention,
+    stake::pool::{Pool, PoolKind},
 };
 
 use crate::{

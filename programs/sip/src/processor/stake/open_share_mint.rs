@@ -1,7 +1,7 @@
 //! Creates the mint of a pool's liquid shares.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, money::OpenShareMint, pool::Pool};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::OpenShareMint, stake::pool::Pool};
 
 use crate::{
     guard::{self, Creation},

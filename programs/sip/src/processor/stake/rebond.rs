@@ -1,7 +1,12 @@
 //! Takes an exit back.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::Rebond, pool::Pool, position::Ticket};
+use sip_protocol::{
+    Error, Result,
+    admin::config::Config,
+    instructions::Rebond,
+    stake::{pool::Pool, position::Ticket},
+};
 
 use crate::{guard, processor::stake::load_position};
 

@@ -1,7 +1,11 @@
 //! Counts a vote at the present price of its shares.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, money::RefreshVote, pool::Pool, steering::Vote};
+use sip_protocol::{
+    Error, Result,
+    instructions::RefreshVote,
+    stake::{pool::Pool, steering::Vote},
+};
 
 use crate::guard;
 

@@ -2,7 +2,11 @@
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
-    Error, Result, account::seed, config::Config, instruction::RequestExit, pool::Pool, position::Ticket,
+    Error, Result,
+    admin::config::Config,
+    ground::account::seed,
+    instructions::RequestExit,
+    stake::{pool::Pool, position::Ticket},
 };
 
 use crate::{

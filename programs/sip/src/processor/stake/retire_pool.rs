@@ -1,7 +1,7 @@
 //! Stops a pool for good.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::RetirePool, pool::Pool};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::RetirePool, stake::pool::Pool};
 
 use crate::guard;
 

@@ -1,7 +1,12 @@
 //! Steers a domain with delegated stake.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, account::seed, money::Steer, pool::Pool, steering::Vote};
+use sip_protocol::{
+    Error, Result,
+    ground::account::seed,
+    instructions::Steer,
+    stake::{pool::Pool, steering::Vote},
+};
 
 use crate::{
     guard::{self, Creation},

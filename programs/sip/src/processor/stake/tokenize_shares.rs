@@ -1,7 +1,7 @@
 //! Turns shares into tokens.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, money::TokenizeShares, pool::Pool};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::TokenizeShares, stake::pool::Pool};
 
 use crate::{guard, processor::stake::load_position, token::ShareMint};
 

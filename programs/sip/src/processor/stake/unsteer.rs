@@ -1,7 +1,11 @@
 //! Withdraws a vote.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, money::Unsteer, pool::Pool, position::Position, steering::Vote};
+use sip_protocol::{
+    Error, Result,
+    instructions::Unsteer,
+    stake::{pool::Pool, position::Position, steering::Vote},
+};
 
 use crate::guard;
 

@@ -1,7 +1,7 @@
 //! Pays a retired operator's remaining bond.
 
 use pinocchio::{AccountView, Address};
-use sip_protocol::{Error, Result, config::Config, instruction::WithdrawBond, pool::Pool};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::WithdrawBond, stake::pool::Pool};
 
 use crate::{guard, token::Vault};
 
