@@ -1,4 +1,4 @@
-//! The instructions of parameters, proposals, spending and migration. See [`crate::ground::declare`] for the form.
+//! The instructions of parameters, proposals, spending and migration. Tags 0x20 to 0x3F. See [`crate::ground::declare`] for the form.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -20,7 +20,7 @@ instructions! {
     /// - the token program is SPL Token or Token-2022; the mint has 9 decimals, the config account as authority, no freeze authority
     ///   and no extension
     /// - 10⁹ tokens are minted into the vault and split over the buckets
-    Initialize = 0 {
+    Initialize = 0x20 {
         /// First parameters.
         parameters: Parameters,
         /// First schedule of emission.
@@ -33,7 +33,7 @@ instructions! {
     ///
     /// - the signer is the configuration's authority
     /// - parameters within their hard bounds; what was proposed before is withdrawn
-    ProposeParameters = 1 {
+    ProposeParameters = 0x21 {
         /// New parameters.
         parameters: Parameters,
     }
@@ -43,7 +43,7 @@ instructions! {
     /// Accounts: [writable] config.
     ///
     /// - anyone may; the proposal is one of parameters, its slot is reached and not a week past
-    ApplyParameters = 34 {}
+    ApplyParameters = 0x22 {}
 
     /// Proposes another schedule of emission, which takes effect a day later at the earliest.
     ///
@@ -51,7 +51,7 @@ instructions! {
     ///
     /// - the signer is the configuration's authority
     /// - within its hard bounds; what was proposed before is withdrawn
-    ProposeSchedule = 104 {
+    ProposeSchedule = 0x23 {
         /// The schedule.
         schedule: Schedule,
     }
@@ -61,7 +61,7 @@ instructions! {
     /// Accounts: [writable] config · [writable] emission.
     ///
     /// - anyone may; the proposal is one of a schedule, its slot is reached and not a week past
-    ApplySchedule = 105 {}
+    ApplySchedule = 0x24 {}
 
     /// Proposes to pay out of the treasury, the reserve or the insurance, a day after whoever asks to leave now has left, at the earliest.
     ///
@@ -69,7 +69,7 @@ instructions! {
     ///
     /// - the signer is the configuration's authority
     /// - the kind pays, the amount is not zero; what was proposed before is withdrawn
-    ProposeSpending = 33 {
+    ProposeSpending = 0x25 {
         /// Base units.
         amount: u64,
         /// The token account that is paid.
@@ -85,21 +85,21 @@ instructions! {
     /// Accounts: [writable] config · [writable] vault · [writable] the proposed token account · token program.
     ///
     /// - anyone may; the proposal is one of spending, its slot is reached and not a week past; the bucket holds the amount
-    ApplySpending = 35 {}
+    ApplySpending = 0x26 {}
 
     /// Withdraws the proposal.
     ///
     /// Accounts: [signer] authority · [writable] config.
     ///
     /// - the signer is the configuration's authority; there is a proposal
-    CancelProposal = 36 {}
+    CancelProposal = 0x27 {}
 
     /// Nominates the next authority.
     ///
     /// Accounts: [signer] authority · [writable] config.
     ///
     /// - the signer is the configuration's authority; nothing changes until the nominated wallet accepts
-    NominateAuthority = 37 {
+    NominateAuthority = 0x28 {
         /// The wallet, or zero to nominate nobody.
         wallet: [u8; 32],
     }
@@ -109,7 +109,7 @@ instructions! {
     /// Accounts: [signer] nominated wallet · [writable] config.
     ///
     /// - the signer is nominated; what is proposed is withdrawn
-    AcceptAuthority = 38 {}
+    AcceptAuthority = 0x29 {}
 
     /// Pauses: for three days no new stake, bonds, pools, datasets, jobs, places or distributions. Exits, claims, rounds, disputes
     /// and settlements go on.
@@ -117,21 +117,21 @@ instructions! {
     /// Accounts: [signer] authority · [writable] config.
     ///
     /// - the signer is the configuration's authority; the last pause ended a week ago
-    Pause = 39 {}
+    Pause = 0x2A {}
 
     /// Ends a pause.
     ///
     /// Accounts: [signer] authority · [writable] config.
     ///
     /// - the signer is the configuration's authority; the protocol is paused
-    Unpause = 40 {}
+    Unpause = 0x2B {}
 
     /// Pays what has vested of the team's part: nothing for a year, then evenly over four.
     ///
     /// Accounts: [signer] authority · [writable] config · [writable] vault · [writable] destination token account · token program.
     ///
     /// - the signer is the configuration's authority; something has vested that was not paid
-    ClaimVested = 41 {}
+    ClaimVested = 0x2C {}
 
     /// Pays out of the public bucket.
     ///
@@ -139,7 +139,7 @@ instructions! {
     ///
     /// - the signer is the configuration's authority
     /// - the amount is not zero and within the public bucket
-    Distribute = 2 {
+    Distribute = 0x2D {
         /// Base units.
         amount: u64,
     }
@@ -149,5 +149,5 @@ instructions! {
     /// Accounts: [signer, writable] payer · [writable] account · system program.
     ///
     /// - anyone may; the account is a configuration, pool or position of the layout before; new fields are zero
-    MigrateAccount = 115 {}
+    MigrateAccount = 0x2E {}
 }

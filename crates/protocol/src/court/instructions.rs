@@ -1,4 +1,4 @@
-//! The instructions of accusations, demands and disputes. See [`crate::ground::declare`] for the form.
+//! The instructions of accusations, demands and disputes. Tags 0x60 to 0x7F. See [`crate::ground::declare`] for the form.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -11,7 +11,7 @@ instructions! {
     /// [writable] vault · token program · system program · [writable] job of the claim.
     ///
     /// - one account per challenger and hash; the bond moves into the vault: one more for each accusation that is open in the job, 16 at most
-    CommitAccusation = 80 {
+    CommitAccusation = 0x60 {
         /// See [`super::accusation::hash`].
         hash: [u8; 32],
     }
@@ -25,7 +25,7 @@ instructions! {
     /// - the accusation is the signer's, of this claim, and was committed in its job
     /// - the claim is convicted and its bounty another's who committed earlier; or it was made after the accusation
     /// - the account is closed to the challenger
-    WithdrawAccusation = 81 {
+    WithdrawAccusation = 0x61 {
         /// The salt.
         salt: [u8; 32],
         /// The auditor's place, or [`super::accusation::NO_PLACE`].
@@ -39,7 +39,7 @@ instructions! {
     ///
     /// - anyone may; 1 500 slots have passed; the penalties' part of the bond is insured, the rest goes back
     /// - the account is closed to the challenger
-    ExpireAccusation = 82 {}
+    ExpireAccusation = 0x62 {}
 
     /// Pays the bounty of a conviction.
     ///
@@ -48,7 +48,7 @@ instructions! {
     ///
     /// - anyone may; no dispute on the claim is open (of attestations: none in the round), and no accusation that was committed earlier can
     ///   still be opened; a bounty that silence left is nobody's, and waits
-    ClaimBounty = 83 {
+    ClaimBounty = 0x63 {
         /// Place of the auditor; 0 for another's claim.
         place: u8,
         /// A [`CaseKind`](crate::ground::case::CaseKind): aggregate for a vote, attestation; 0 for another's claim.
@@ -60,7 +60,7 @@ instructions! {
     /// Accounts: [writable] config · round · [writable] segment.
     ///
     /// - anyone may; the bounty is nobody's; no dispute on the segment is open, and none can be opened
-    ReleaseBounty = 97 {}
+    ReleaseBounty = 0x64 {}
 
     /// Demands a chunk of an entry of what a segment hands over: its end state, or with compressed updates its update, and after the
     /// update's entries those of the previous update, from which it goes on.
@@ -70,7 +70,7 @@ instructions! {
     ///
     /// - the segment can be challenged and is not convicted; the entry exists; fewer than 64 demands on the segment are open
     /// - the fee moves into the vault; the pool is frozen; the clock runs
-    DemandState = 87 {
+    DemandState = 0x65 {
         /// Entry of the state or update; from the number of an update's entries on, of the previous update.
         entry: u32,
         /// Chunk of the entry.
@@ -84,7 +84,7 @@ instructions! {
     ///
     /// - the chunk exists; fewer than 64 demands on the dataset are open; neither the dataset's notice nor its pool's has run out
     /// - the fee moves into the vault; the pool is frozen; the clock runs
-    DemandData = 88 {
+    DemandData = 0x66 {
         /// The chunk.
         chunk: u32,
     }
@@ -94,7 +94,7 @@ instructions! {
     /// Accounts: [signer] who must answer · [writable] demand.
     ///
     /// - the signer must answer and has time left; the bytes end within the buffer
-    UploadAnswer = 89 {
+    UploadAnswer = 0x67 {
         /// Where the bytes go.
         offset: u32,
     }
@@ -106,7 +106,7 @@ instructions! {
     ///
     /// - as for `UploadAnswer`; the opening proves the chunk, or that the entry ends before it
     /// - half of the fee goes to the pool, which is unfrozen, half is insured
-    AnswerState = 90 {
+    AnswerState = 0x68 {
         /// Where the bytes go.
         offset: u32,
     }
@@ -116,7 +116,7 @@ instructions! {
     /// Accounts: [signer] provider · [writable] demand · [writable] config · [writable] dataset · [writable] provider's pool.
     ///
     /// - as for `AnswerState`
-    AnswerData = 91 {
+    AnswerData = 0x69 {
         /// Where the bytes go.
         offset: u32,
     }
@@ -129,7 +129,7 @@ instructions! {
     /// - anyone may; the demand is open and its clock has run out
     /// - as for a conviction in a dispute, but what would be the bounty waits for an accusation; the fee goes back, and if the segment
     ///   was not convicted before, five fees out of the own bond's slash
-    FailState = 92 {}
+    FailState = 0x6A {}
 
     /// Charges a provider that left a demand unanswered.
     ///
@@ -139,14 +139,14 @@ instructions! {
     /// - anyone may; the demand is open and its clock has run out
     /// - if the demand was made after the last absence that was charged to the pool: what the penalties take of own bond and delegated
     ///   stake is insured, and half of the fee burned; the rest of the fee goes back
-    FailData = 93 {}
+    FailData = 0x6B {}
 
     /// Closes a demand that is over and returns its rent.
     ///
     /// Accounts: [signer, writable] who demanded · [writable] demand · without the signature the config.
     ///
     /// - anyone may, without the signature, an unbonding time after the end of the demand's clock
-    CloseDemand = 94 {}
+    CloseDemand = 0x6C {}
 
     /// Accuses a segment.
     ///
@@ -159,7 +159,7 @@ instructions! {
     ///   and has no other dispute on it; once its dispute is closed it may accuse anew, for another bond
     /// - every dataset is the job's; the graph of a start state or an update opens in the job's tree of the two; a case without one names none
     /// - the bond moves from the accusation; the pool is frozen; both clocks are filled and the trainer's runs
-    OpenDispute = 64 {
+    OpenDispute = 0x6D {
         /// The accusation's salt.
         salt: [u8; 32],
         /// Nodes root of the start or update graph; 0 for a segment's steps, like all that follows but the case.
@@ -186,7 +186,7 @@ instructions! {
     /// - the graph opens in the job's tree of averages at the number of accepted segments, all of which are passed
     /// - the bond moves from the accusation; the pool is frozen, the round is not final before the verdict, and the vote stands until
     ///   then; the game begins with the trace
-    OpenVoteDispute = 70 {
+    OpenVoteDispute = 0x6E {
         /// The accusation's salt.
         salt: [u8; 32],
         /// Nodes root of the graph.
@@ -211,7 +211,7 @@ instructions! {
     /// - as for [`OpenDispute`], the accusation is of this attestation, and was committed after the round's closing; the challenger is
     ///   not the pool's operator and has no other dispute on this attestation; every dataset is the job's
     /// - the bond moves from the accusation; the pool is frozen; the trace root is pinned; the challenger is on move and opens the leaf
-    OpenAttestationDispute = 71 {
+    OpenAttestationDispute = 0x6F {
         /// The accusation's salt.
         salt: [u8; 32],
         /// The auditor's place.
@@ -226,7 +226,7 @@ instructions! {
     /// - as for [`OpenDispute`], the accusation is of this genesis state, whose bond was not returned; the challenger is not the creator
     ///   and has no other dispute on it
     /// - the bond moves from the accusation; the genesis bond is locked; the game begins with the trace
-    OpenGenesisDispute = 72 {
+    OpenGenesisDispute = 0x70 {
         /// The accusation's salt.
         salt: [u8; 32],
     }
@@ -241,7 +241,7 @@ instructions! {
     /// - as for [`OpenDispute`], the accusation is of this run, and was committed after it was revealed; the challenger is not its
     ///   evaluator and has no other dispute on it; every dataset is the job's
     /// - the bond moves from the accusation; the pool is frozen; both clocks are filled and the evaluator's runs
-    OpenRunDispute = 77 {
+    OpenRunDispute = 0x71 {
         /// The accusation's salt.
         salt: [u8; 32],
     }
@@ -251,7 +251,7 @@ instructions! {
     /// Accounts: [signer] party on move · [writable] dispute.
     ///
     /// - the signer is the party on move; the bytes end within the buffer
-    Upload = 65 {
+    Upload = 0x72 {
         /// Where the bytes go, little-endian.
         offset: [u8; 2],
     }
@@ -261,7 +261,7 @@ instructions! {
     /// Accounts: [signer] party on move · [writable] dispute.
     ///
     /// - the signer is the party on move and has time left; the move is one of the phase; see [`super::MoveKind`]
-    PlayMove = 66 {
+    PlayMove = 0x73 {
         /// A [`super::MoveKind`].
         kind: u8,
         /// Where the bytes go, little-endian.
@@ -273,7 +273,7 @@ instructions! {
     /// Accounts: [writable] dispute.
     ///
     /// - the dispute is not over; the clock of the party on move has run out
-    TimeOut = 67 {}
+    TimeOut = 0x74 {}
 
     /// Applies the verdict.
     ///
@@ -286,7 +286,7 @@ instructions! {
     ///   counted, the round is undone
     /// - acquitted: the penalties' part of the challenger's bond is burned, the rest goes to the trainer's pool
     /// - either way the pool has one dispute less
-    ResolveDispute = 68 {}
+    ResolveDispute = 0x75 {}
 
     /// Applies the verdict of a dispute on a vote or an attestation.
     ///
@@ -298,7 +298,7 @@ instructions! {
     ///   not count in the round, which pays it nothing; it takes no further part in the job; a base that the vote made is taken back:
     ///   the round is undone; while the round is in its vote, the other votes are counted again
     /// - the bonds go as with [`ResolveDispute`]; the pool has one dispute less
-    ResolveAuditorDispute = 73 {}
+    ResolveAuditorDispute = 0x76 {}
 
     /// Applies the verdict of a dispute on a genesis state.
     ///
@@ -310,7 +310,7 @@ instructions! {
     ///   in the job for whoever accused first, the rest is insured
     /// - acquitted: the penalties' part of the challenger's bond is burned, the rest is added to the genesis bond, or insured if the job
     ///   is closed
-    ResolveGenesisDispute = 74 {}
+    ResolveGenesisDispute = 0x77 {}
 
     /// Applies the verdict of a dispute on a scoring run.
     ///
@@ -321,7 +321,7 @@ instructions! {
     /// - convicted: the run's scores do not count, the pool is slashed, once for a run, and the bounty waits in the run for whoever
     ///   accused first; if the round was scored by it, the round is undone
     /// - the bonds go as with [`ResolveDispute`]; the pool has one dispute less
-    ResolveRunDispute = 78 {}
+    ResolveRunDispute = 0x78 {}
 
     /// Closes a resolved dispute and returns its rent.
     ///
@@ -329,7 +329,7 @@ instructions! {
     ///
     /// - the signer is its challenger; the dispute is resolved
     /// - anyone may, without the signature, an unbonding time after the longest game from its opening would have ended
-    CloseDispute = 69 {}
+    CloseDispute = 0x79 {}
 }
 
 impl OpenDispute {

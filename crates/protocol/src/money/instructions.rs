@@ -1,4 +1,4 @@
-//! The instructions of emission, fees and settlement. See [`crate::ground::declare`] for the form.
+//! The instructions of emission, fees and settlement. Tags 0x80 to 0x9F. See [`crate::ground::declare`] for the form.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -10,14 +10,14 @@ instructions! {
     /// Accounts: [writable] config · [writable] emission.
     ///
     /// - anyone may, once the epoch's slots are over; see [`crate::money::emission`]
-    TurnEpoch = 102 {}
+    TurnEpoch = 0x80 {}
 
     /// Pays a pool its part of the staking yield, and counts its active stake from now on.
     ///
     /// Accounts: [writable] emission · [writable] pool.
     ///
     /// - anyone may at any time; see [`crate::money::epoch`]
-    SettleYield = 103 {}
+    SettleYield = 0x81 {}
 
     /// Pays for a model's service.
     ///
@@ -27,7 +27,7 @@ instructions! {
     ///
     /// - the protocol is not paused; job, round, model and ancestors belong together; server and model are active
     /// - the amount is split by the parameters; the burned part is burned, and counts as demand
-    PayFee = 107 {
+    PayFee = 0x82 {
         /// What the payment is for: the hash of a request or an invoice, for the server to find it.
         receipt: [u8; 32],
         /// Base units.
@@ -39,7 +39,7 @@ instructions! {
     /// Accounts: [writable] fees · job · dataset · [writable] data pool · [writable] attention pool.
     ///
     /// - anyone may; all belong to the job and the domain; something is owed
-    SettleFees = 108 {
+    SettleFees = 0x83 {
         /// The domain.
         domain: u8,
     }
@@ -49,14 +49,14 @@ instructions! {
     /// Accounts: [writable] config · [writable] mint · [writable] vault · token program.
     ///
     /// - anyone may; there is something to burn; it counts as no demand
-    BurnCondemned = 160 {}
+    BurnCondemned = 0x84 {}
 
     /// Settles a segment.
     ///
     /// Accounts: [writable] config · job · [writable] round · [writable] segment · [writable] trainer's pool.
     ///
     /// - the round is final or void; segment, round, job and pool belong together; once
-    SettleSegment = 28 {}
+    SettleSegment = 0x85 {}
 
     /// Charges a trainer that the round awaited and that committed nothing.
     ///
@@ -64,7 +64,7 @@ instructions! {
     ///
     /// - the round is final or void and beyond challenge, and of this job; the pool held the place when it was opened; once
     /// - it costs the row `missed_segment`, and no less than the seat's part of what the round could expect ([`crate::training::attendance`])
-    SettleAbsent = 120 {
+    SettleAbsent = 0x86 {
         /// The trainer's place.
         place: u8,
     }
@@ -75,7 +75,7 @@ instructions! {
     ///
     /// - the round is final or void; the pool holds the place of the round; once
     /// - no segment of the round can be convicted any more, and no dispute on a claim of the auditor is open
-    SettleAudit = 29 {
+    SettleAudit = 0x87 {
         /// The auditor's place.
         place: u8,
     }
@@ -85,7 +85,7 @@ instructions! {
     /// Accounts: [writable] config · job · [writable] round · [writable] evaluator's pool.
     ///
     /// - the round is final or void; the pool holds the place of the round; once
-    SettleEvaluation = 30 {
+    SettleEvaluation = 0x88 {
         /// The evaluator's place.
         place: u8,
     }
@@ -95,7 +95,7 @@ instructions! {
     /// Accounts: [writable] config · job · [writable] round · dataset · [writable] provider's pool.
     ///
     /// - the round is final or void; the dataset is the domain's and the pool is the dataset's; once
-    SettleData = 31 {
+    SettleData = 0x89 {
         /// The domain.
         domain: u8,
     }
@@ -105,7 +105,7 @@ instructions! {
     /// Accounts: [writable] config · job · [writable] round · [writable] the domain's attention pool.
     ///
     /// - the round is final or void; the pool is the attention pool of this job and domain; once
-    SettlePatrons = 32 {
+    SettlePatrons = 0x8A {
         /// The domain.
         domain: u8,
     }

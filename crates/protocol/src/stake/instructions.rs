@@ -1,4 +1,4 @@
-//! The instructions of stake and positions in pools. See [`crate::ground::declare`] for the form.
+//! The instructions of stake and positions in pools. Tags 0x00 to 0x1F. See [`crate::ground::declare`] for the form.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -14,7 +14,7 @@ instructions! {
     /// - own bond at least the minimum, commission at most the maximum
     /// - an auditor gives the tip of its hash chain, nobody else does
     /// - own bond and the seed of the shares move into the vault
-    CreatePool = 3 {
+    CreatePool = 0x00 {
         /// sha256 chain tip of an auditor, else zero.
         chain_tip: [u8; 32],
         /// Own bond, base units.
@@ -36,7 +36,7 @@ instructions! {
     ///
     /// - the domain or the setting exists; one pool per job and number
     /// - the seed of the shares moves into the vault
-    CreateAttentionPool = 4 {
+    CreateAttentionPool = 0x01 {
         /// The domain's number in the job, or [`attention_number`](crate::training::setting::attention_number) of a setting's side.
         domain: u32,
     }
@@ -49,7 +49,7 @@ instructions! {
     /// - the signer created the job, which trains the model; one pool per operator and index
     /// - own bond and commission as for `CreatePool`; a royalty if and only if there is a parent, which is a model's pool
     /// - own bond and the seed of the shares move into the vault
-    CreateModelPool = 106 {
+    CreateModelPool = 0x02 {
         /// Own bond, base units.
         self_bond: u64,
         /// Third seed of the address.
@@ -69,7 +69,7 @@ instructions! {
     /// Accounts: [signer] operator · config · [writable] pool · [writable] operator's token account · [writable] vault · token program.
     ///
     /// - the signer operates the pool; the pool is active; the amount is not zero
-    AddBond = 5 {
+    AddBond = 0x03 {
         /// Base units.
         amount: u64,
     }
@@ -80,14 +80,14 @@ instructions! {
     ///
     /// - the signer operates the pool; it was not stopped before
     /// - the bond stays first-loss and is released after the unbonding time
-    RetirePool = 6 {}
+    RetirePool = 0x04 {}
 
     /// Pays a retired operator's remaining bond.
     ///
     /// Accounts: [signer] operator · config · [writable] pool · [writable] vault · [writable] destination token account · token program.
     ///
     /// - the signer operates the pool; it is retired; the release slot is reached; no dispute is open; something is left
-    WithdrawBond = 7 {}
+    WithdrawBond = 0x05 {}
 
     /// Stakes into a pool; into an attention pool this is stake attention.
     ///
@@ -97,7 +97,7 @@ instructions! {
     /// - the pool is active and not frozen; the position is the owner's in this pool
     /// - the amount buys at least one share and at least the minimum asked for, at the present price
     /// - the stake is pending and becomes active over the activation time; see [`crate::stake::position`]
-    Deposit = 8 {
+    Deposit = 0x06 {
         /// Base units.
         amount: u64,
         /// Least number of shares to accept.
@@ -109,7 +109,7 @@ instructions! {
     /// Accounts: [writable] pool · [writable] position.
     ///
     /// - anyone may; the position is one in this pool; the pool is active and not frozen; at least one share is due
-    Activate = 100 {}
+    Activate = 0x07 {}
 
     /// Turns everything that a position has pending into a ticket.
     ///
@@ -118,7 +118,7 @@ instructions! {
     ///
     /// - the position is the signer's in this pool and has pending stake
     /// - as for `RequestExit`; works while the pool is frozen or retired
-    CancelDeposit = 101 {}
+    CancelDeposit = 0x08 {}
 
     /// Starts an exit: turns shares into a ticket.
     ///
@@ -128,7 +128,7 @@ instructions! {
     /// - the position is the signer's in this pool and holds the shares; they are worth at least one base unit
     /// - the ticket is slashed with the pool, earns nothing, and matures after the unbonding time; other tickets are untouched
     /// - works while the pool is frozen or retired
-    RequestExit = 9 {
+    RequestExit = 0x09 {
         /// Shares to sell.
         shares: u64,
     }
@@ -140,7 +140,7 @@ instructions! {
     ///
     /// - the ticket is the signer's and of this pool; its slot is reached
     /// - the ticket's account is closed to the owner
-    ClaimExit = 10 {}
+    ClaimExit = 0x0A {}
 
     /// Takes an exit back: its base units, less the slashes since, are new stake.
     ///
@@ -148,7 +148,7 @@ instructions! {
     ///
     /// - ticket and position are the signer's and of this pool; the pool is active and not frozen; the protocol is not paused
     /// - at least the minimum of shares would be bought at the present price; the ticket's account is closed to the owner; other tickets are untouched
-    Rebond = 42 {
+    Rebond = 0x0B {
         /// Least number of shares to accept.
         minimum_shares: u64,
     }
@@ -159,14 +159,14 @@ instructions! {
     /// token program.
     ///
     /// - the position is the signer's in this pool; something is claimable
-    ClaimRewards = 11 {}
+    ClaimRewards = 0x0C {}
 
     /// Pays what an operator has earned.
     ///
     /// Accounts: [signer] operator · config · [writable] pool · [writable] vault · [writable] destination token account · token program.
     ///
     /// - the signer operates the pool; something is owed
-    ClaimCommission = 12 {}
+    ClaimCommission = 0x0D {}
 
     /// Moves attention from one domain of a job to another, where it is new stake.
     ///
@@ -175,7 +175,7 @@ instructions! {
     ///
     /// - both pools are attention pools of one job, and differ; locked shares stay
     /// - the position is the signer's and holds the shares; they buy at least the minimum asked for
-    MoveAttention = 13 {
+    MoveAttention = 0x0E {
         /// Shares to sell in the first pool.
         shares: u64,
         /// Least number of shares to accept in the second.
@@ -188,7 +188,7 @@ instructions! {
     ///
     /// - the position is the signer's in this attention pool and holds the shares
     /// - 1 to 48 periods of a twelfth of a year, from the end of the present one; a running lock is only made larger or longer
-    LockShares = 111 {
+    LockShares = 0x0F {
         /// Shares that are locked in all.
         shares: u64,
         /// Periods.
@@ -201,7 +201,7 @@ instructions! {
     /// vote (created if missing) · system program.
     ///
     /// - the position is the signer's in this pool, which is not one of attention, and votes for nothing else
-    Steer = 112 {
+    Steer = 0x10 {
         /// Shares that vote.
         shares: u64,
     }
@@ -211,14 +211,14 @@ instructions! {
     /// Accounts: [signer, writable] owner · [writable] position · [writable] the domain's attention pool · [writable] vote.
     ///
     /// - the position is the signer's; vote, position and domain belong together; works at any time
-    Unsteer = 113 {}
+    Unsteer = 0x11 {}
 
     /// Counts a vote at the present price of its shares.
     ///
     /// Accounts: pool · [writable] the domain's attention pool · [writable] vote.
     ///
     /// - anyone may; the three belong together
-    RefreshVote = 114 {}
+    RefreshVote = 0x12 {}
 
     /// Creates the mint of a pool's liquid shares.
     ///
@@ -226,7 +226,7 @@ instructions! {
     /// the protocol's mint.
     ///
     /// - anyone may, once; the pool compounds; the token program is the one of the protocol's mint; the mint has 9 decimals, the config account as authority and no freeze authority
-    OpenShareMint = 116 {}
+    OpenShareMint = 0x13 {}
 
     /// Turns active shares of a position into tokens.
     ///
@@ -235,7 +235,7 @@ instructions! {
     ///
     /// - the protocol is not paused; the position is the signer's in this pool, which compounds, is active and not frozen
     /// - the shares are there, and neither locked nor steering
-    TokenizeShares = 109 {
+    TokenizeShares = 0x14 {
         /// Shares.
         shares: u64,
     }
@@ -246,7 +246,7 @@ instructions! {
     /// pool's share mint · [writable] source token account · token program · system program.
     ///
     /// - the pool is not frozen; a retired pool's stake can then only leave; works under a pause
-    DetokenizeShares = 110 {
+    DetokenizeShares = 0x15 {
         /// Shares.
         shares: u64,
     }

@@ -5,7 +5,7 @@ use sip_protocol::{Error, Result, admin::config::Config, instructions::Detokeniz
 
 use crate::{
     guard::{self, Creation},
-    processor::stake::open_position,
+    stake::open_position,
     token::ShareMint,
 };
 

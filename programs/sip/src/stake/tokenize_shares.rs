@@ -3,7 +3,7 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{Error, Result, admin::config::Config, instructions::TokenizeShares, stake::pool::Pool};
 
-use crate::{guard, processor::stake::load_position, token::ShareMint};
+use crate::{guard, stake::load_position, token::ShareMint};
 
 /// Implements [`TokenizeShares`].
 #[inline(never)]

@@ -3,7 +3,7 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{Error, Result, instructions::LockShares, stake::pool::Pool};
 
-use crate::{guard, processor::stake::load_position};
+use crate::{guard, stake::load_position};
 
 /// Implements [`LockShares`].
 #[inline(never)]

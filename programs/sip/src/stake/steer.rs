@@ -10,7 +10,7 @@ use sip_protocol::{
 
 use crate::{
     guard::{self, Creation},
-    processor::stake::load_position,
+    stake::load_position,
 };
 
 /// Implements [`Steer`].

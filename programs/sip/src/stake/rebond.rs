@@ -8,7 +8,7 @@ use sip_protocol::{
     stake::{pool::Pool, position::Ticket},
 };
 
-use crate::{guard, processor::stake::load_position};
+use crate::{guard, stake::load_position};
 
 /// Implements [`Rebond`].
 #[inline(never)]

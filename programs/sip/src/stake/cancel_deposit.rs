@@ -1,23 +1,23 @@
-//! Starts an exit.
+//! Turns pending stake into a ticket.
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{
     Error, Result,
     admin::config::Config,
     ground::account::seed,
-    instructions::RequestExit,
+    instructions::CancelDeposit,
     stake::{pool::Pool, position::Ticket},
 };
 
 use crate::{
     guard::{self, Creation},
-    processor::stake::load_position,
+    stake::load_position,
 };
 
-/// Implements [`RequestExit`].
+/// Implements [`CancelDeposit`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
-    let args: RequestExit = guard::args(data)?;
+    let CancelDeposit {} = guard::args(data)?;
     let [owner, config, pool, position, ticket, _system, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(owner)?;
     let config = guard::load::<Config>(program, config)?;
@@ -27,5 +27,5 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let seeds: [&[u8]; 3] = [seed::TICKET, &position.address, &position.tickets.to_le_bytes()];
     let mut ticket = Creation { program, payer: owner }.create::<Ticket>(ticket, &seeds)?;
     ticket.position = position.address;
-    ticket.request(&mut position, &mut pool, args.shares, guard::slot()?, unbonding_slots)
+    ticket.cancel(&mut position, &mut pool, guard::slot()?, unbonding_slots)
 }

@@ -3,7 +3,7 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{Error, Result, admin::config::Config, instructions::ClaimRewards, stake::pool::Pool};
 
-use crate::{guard, processor::stake::load_position, token::Vault};
+use crate::{guard, stake::load_position, token::Vault};
 
 /// Implements [`ClaimRewards`].
 #[inline(never)]

@@ -13,7 +13,7 @@ use sip_protocol::{
     },
 };
 
-use crate::{guard, processor::round::previous::Previous};
+use crate::{guard, training::previous::Previous};
 
 /// Implements [`AmendSegment`].
 #[inline(never)]
