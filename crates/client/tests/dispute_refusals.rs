@@ -5,8 +5,8 @@ mod court;
 use court::Court;
 use sip_node::dispute::Move;
 use sip_node::dispute::synthetic::{Lie, node};
-use sip_protocol::instructions::{Args, PlayMove};
 use sip_protocol::Error;
+use sip_protocol::instructions::{Args, PlayMove};
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::{
     court::{Dispute, MoveKind, Outcome, Side},

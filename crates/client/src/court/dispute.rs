@@ -11,7 +11,7 @@ use sip_protocol::{
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
-use crate::{Program, SYSTEM_PROGRAM, Seat, build};
+use crate::{Program, SYSTEM_PROGRAM, Seat, build::build};
 
 /// Bytes of a payload that one transaction carries whose only signer plays and pays, beside nothing else: 1232 in all.
 pub const MOVE_PART_BYTES: usize = 1024;
