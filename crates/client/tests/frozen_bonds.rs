@@ -1,7 +1,6 @@
 //! Attack: rounds come to nothing one after the other, so that the bonds of those who worked in them are frozen and back nothing more.
 
 use sip_client::testing::{BOND_TOKENS, Cast, Scene};
-use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
     ground::{escrow::REVEAL_SLOTS, units::TOKEN},

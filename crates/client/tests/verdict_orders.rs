@@ -7,7 +7,6 @@ use accuser::Accuser;
 use ordered::{Sent, play, sent};
 use sip_client::VoteAccusation;
 use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, named, scores};
-use sip_ledger::Ledger;
 use sip_proof::{GraphRoots, merkle::MerkleTree};
 use sip_protocol::{
     court::MoveKind,

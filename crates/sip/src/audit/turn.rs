@@ -4,7 +4,6 @@
 
 use anyhow::Result;
 use sip_ledger::Ledger;
-use sip_proof::HostSha256;
 use sip_protocol::court::availability::{Demand, OPEN};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
 use sip_protocol::training::seed;
