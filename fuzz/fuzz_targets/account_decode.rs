@@ -3,11 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sip_client::{kind_of, liabilities, refusal};
-use sip_protocol::{
-    Account, AccountKind, config::Config, data::Dataset, dispute::Dispute, epoch::EmissionAccount,
-    evaluation::ScoringRun, fees::Fees, finality::accusation::Accusation, finality::availability::Demand, job::Job,
-    pool::Pool, position::Position, position::Ticket, round::Round, segment::Segment, steering::Vote,
-};
+use sip_protocol::{Account, AccountKind, admin::config::Config, training::{data::Dataset, evaluation::ScoringRun, job::Job, round::Round, segment::Segment}, court::{Dispute, accusation::Accusation, availability::Demand}, money::{epoch::EmissionAccount, fees::Fees}, stake::{pool::Pool, position::{Position, Ticket}, steering::Vote}};
 
 /// Bytes as an account of one type: as they are, and cut or filled up to its size under its header.
 fn check<T: Account>(bytes: &[u8]) {

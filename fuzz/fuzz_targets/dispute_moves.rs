@@ -12,7 +12,7 @@ use sip_fuzz::{node_bytes, take};
 use sip_ops::{Kind, Source};
 use sip_proof::blake3::{ChunkOpening, chunk_count, chunk_value, path_len};
 use sip_proof::{Hash, Sha256, merkle, sampler, settings_root, step_root};
-use sip_protocol::dispute::{CaseKind, Game, MAX_BASES, MAX_PAYLOAD, MoveKind, Outcome, Phase, Side, StateInput, Turn};
+use sip_protocol::{ground::case::CaseKind, court::{Game, MAX_BASES, MAX_PAYLOAD, MoveKind, Outcome, Phase, Side, StateInput, Turn}};
 
 /// More moves than any game has.
 const MOST_MOVES: u32 = 100;
@@ -26,7 +26,7 @@ impl Sha256 for Zero {
     }
 }
 
-/// A game at its start, over a job that [`sip_protocol::job::JobSpec::check`] would let pass.
+/// A game at its start, over a job that [`sip_protocol::training::job::JobSpec::check`] would let pass.
 fn open(input: &mut Unstructured<'_>) -> Result<Game> {
     let mut game = Game::zeroed();
     let ground = &mut game.ground;

@@ -4,15 +4,7 @@
 
 use bytemuck::Zeroable;
 use libfuzzer_sys::fuzz_target;
-use sip_protocol::{
-    dispute::{MoveKind, instruction::*},
-    finality::instruction::*,
-    instruction::{Args, *},
-    mixture,
-    money::*,
-    pool::{Pool, PoolKind},
-    token::check_account,
-};
+use sip_protocol::{court::MoveKind, instructions::*, ground::declare::Args, training::mixture, stake::pool::{Pool, PoolKind}, money::token::check_account};
 
 /// The arguments of one instruction: read from the bytes cut or filled up to their length, and written back the same.
 fn read<A: Args>(data: &[u8]) -> A {

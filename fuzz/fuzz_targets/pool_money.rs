@@ -5,9 +5,9 @@
 use arbitrary::{Result, Unstructured};
 use bytemuck::Zeroable;
 use libfuzzer_sys::fuzz_target;
-use sip_protocol::config::{CAP, Config, Parameters};
-use sip_protocol::pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES};
-use sip_protocol::position::{Position, Ticket};
+use sip_protocol::{ground::units::CAP, admin::config::{Config, Parameters}};
+use sip_protocol::stake::pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES};
+use sip_protocol::stake::position::{Position, Ticket};
 use sip_protocol::{Account, Error};
 
 const OWNERS: usize = 4;

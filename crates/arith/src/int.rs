@@ -66,6 +66,10 @@ pub const fn sub(a: u64, b: u64) -> Result<u64, MathError> {
 /// a · b
 #[inline]
 pub fn mul(a: u64, b: u64) -> Result<u64, MathError> {
+    // What is multiplied is mostly an amount and a count, whose product fits.
+    if (a >> 48) | (b >> 16) == 0 {
+        return Ok(a.wrapping_mul(b));
+    }
     match widening_mul(a, b) {
         (0, product) => Ok(product),
         _ => Err(MathError::Overflow),
@@ -159,7 +163,14 @@ pub fn mul_div(a: u64, b: u64, divisor: u64, rounding: Rounding) -> Result<u64, 
 
 /// `bps` ten-thousandths of an amount; more than [`BPS_ONE`] is more than the whole.
 pub fn bps(amount: u64, bps: u16, rounding: Rounding) -> Result<u64, MathError> {
-    mul_div(amount, bps as u64, BPS_ONE as u64, rounding)
+    if bps > BPS_ONE {
+        return mul_div(amount, bps as u64, BPS_ONE as u64, rounding);
+    }
+    // Whole ten-thousands and the rest apart: neither product is greater than its 64-bit word, nor the sum than the amount.
+    let (whole, one) = (amount / BPS_ONE as u64, BPS_ONE as u64);
+    let of_rest = (amount - whole.wrapping_mul(one)).wrapping_mul(bps as u64);
+    let up = if rounding == Rounding::Up { one - 1 } else { 0 };
+    Ok(whole.wrapping_mul(bps as u64).wrapping_add((of_rest + up) / one))
 }
 
 /// The greatest integer whose square is at most `value`.
@@ -446,6 +457,16 @@ mod tests {
             }
             prop_assert!(paid <= funded);
             prop_assert!(funded - paid <= settlements + 1);
+        }
+
+        #[test]
+        fn basis_points_are_the_exact_quotient(amount in word(), part in 0..=u16::MAX) {
+            for rounding in [Rounding::Down, Rounding::Up] {
+                for part in [part, part % (BPS_ONE + 1)] {
+                    let exact = mul_div(amount, part as u64, BPS_ONE as u64, rounding);
+                    prop_assert_eq!(bps(amount, part, rounding), exact);
+                }
+            }
         }
 
         #[test]

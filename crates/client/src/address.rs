@@ -1,6 +1,6 @@
 //! Where accounts are.
 
-use sip_protocol::{account::seed, deployment::LOADER, pool::PoolKind};
+use sip_protocol::{admin::deployment::LOADER, ground::account::seed, stake::pool::PoolKind};
 use solana_address::Address;
 
 /// The program's address on the embedded ledger and, until a deployment says otherwise, everywhere.

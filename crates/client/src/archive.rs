@@ -1,8 +1,9 @@
 //! What archives are checked against: accounts of old rounds close, and the job keeps a hash over all that became final.
 
 use sip_proof::HostSha256;
-use sip_protocol::{
-    finality::{NO_ROUND, closing::history},
+use sip_protocol::training::{
+    closing::history,
+    finality::NO_ROUND,
     job::Job,
     round::{FINAL, Round},
 };

@@ -5,12 +5,14 @@
 //! are decoded by [`sip_protocol::Account::decode`]; [`liabilities`] adds up what a set of accounts says that the vault owes.
 
 mod address;
+mod admin;
 mod archive;
-mod dispute;
-mod finality;
-mod instructions;
+mod build;
+mod court;
 mod money;
+mod stake;
 mod state;
+mod training;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -19,12 +21,12 @@ pub use address::{
     ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
 };
 pub use archive::{HistoryError, check_history};
-pub use dispute::{
-    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, UpdateGraph, VoteAccusation,
-    after_move,
+pub use build::{Seat, build};
+pub use court::{
+    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, StateDemand, UpdateGraph,
+    VoteAccusation, after_move,
 };
-pub use finality::StateDemand;
-pub use instructions::{NewPool, Seat, build};
-pub use money::{NewModel, Service};
-pub use sip_protocol::instruction::name as instruction_name;
+pub use money::Service;
+pub use sip_protocol::instructions::name as instruction_name;
+pub use stake::{NewModel, NewPool};
 pub use state::{kind_of, liabilities, refusal};

@@ -2,19 +2,15 @@
 
 use sip_protocol::{
     Account, AccountKind, Error, Result,
-    config::Config,
-    data::Dataset,
-    dispute::Dispute,
-    epoch::EmissionAccount,
-    evaluation::ScoringRun,
-    fees::Fees,
-    finality::{accusation::Accusation, availability::Demand},
-    job::Job,
-    pool::Pool,
-    position::{Position, Ticket},
-    round::Round,
-    segment::Segment,
-    steering::Vote,
+    admin::config::Config,
+    court::{Dispute, accusation::Accusation, availability::Demand},
+    money::{epoch::EmissionAccount, fees::Fees},
+    stake::{
+        pool::Pool,
+        position::{Position, Ticket},
+        steering::Vote,
+    },
+    training::{data::Dataset, evaluation::ScoringRun, job::Job, round::Round, segment::Segment},
 };
 
 /// The kind of an account's data, if it is one of the protocol's.

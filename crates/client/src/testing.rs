@@ -12,16 +12,21 @@ use sip_ledger::{Embedded, Genesis, Ledger, LedgerError, Receipt};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Account, Error,
-    attestation::Shown,
-    config::{CAP, Config, Parameters, TOKEN},
-    emission::{ONE, Schedule},
-    evaluation,
-    instruction::RegisterDataset,
-    job::{Job, JobSpec, MAX_DOMAINS},
-    pool::{Pool, PoolKind},
-    round::Round,
-    segment::{Segment, SegmentClaim, previous_root},
-    setting::{MAX_SETTINGS, Setting},
+    admin::config::{Config, Parameters},
+    ground::{
+        schedule::{ONE, Schedule},
+        units::{CAP, TOKEN},
+    },
+    instructions::RegisterDataset,
+    stake::pool::{Pool, PoolKind},
+    training::{
+        attestation::Shown,
+        evaluation,
+        job::{Job, JobSpec, MAX_DOMAINS},
+        round::Round,
+        segment::{Segment, SegmentClaim, previous_root},
+        setting::{MAX_SETTINGS, Setting},
+    },
 };
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -577,7 +582,7 @@ impl Scene {
             for auditor in 0..self.auditors.len() {
                 let segment = self.segment_state(trainer);
                 let hidden = segment.attested & !segment.shown;
-                if segment.status == sip_protocol::segment::ACCEPTED && hidden & (1 << auditor) != 0 {
+                if segment.status == sip_protocol::training::segment::ACCEPTED && hidden & (1 << auditor) != 0 {
                     self.show(auditor, trainer);
                 }
             }
@@ -736,7 +741,7 @@ impl Scene {
                     continue;
                 }
                 let segment: Segment = self.world.state(&address);
-                if segment.status == sip_protocol::segment::COMMITTED
+                if segment.status == sip_protocol::training::segment::COMMITTED
                     && segment.is_drawn::<HostSha256>(address.as_array(), &seat, rate)
                 {
                     self.attest(auditor, trainer);
@@ -752,7 +757,7 @@ impl Scene {
         let root = named(&format!("base {}", self.round_state().index));
         for auditor in 0..self.auditors.len() {
             let state = self.round_state();
-            if state.status == sip_protocol::round::CLOSED && state.auditors[auditor].revealed != 0 {
+            if state.status == sip_protocol::training::round::CLOSED && state.auditors[auditor].revealed != 0 {
                 self.vote(auditor, &root);
             }
         }

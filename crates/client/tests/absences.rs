@@ -2,11 +2,8 @@
 
 use sip_client::testing::{BOND_TOKENS, Cast, Scene, WALLET_TOKENS, scores};
 use sip_protocol::{
-    Error,
-    config::{Parameters, TOKEN},
-    data::Dataset,
-    finality::availability::MAX_OPEN_DEMANDS,
-    pool::Pool,
+    Error, admin::config::Parameters, court::availability::MAX_OPEN_DEMANDS, ground::units::TOKEN, stake::pool::Pool,
+    training::data::Dataset,
 };
 use solana_keypair::Keypair;
 use solana_signer::Signer;

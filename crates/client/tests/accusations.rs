@@ -6,10 +6,11 @@ use accuser::Accuser;
 use sip_client::testing::{Cast, SLICE, Scene, WALLET_TOKENS};
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
-    finality::accusation::{Accusation, REVEAL_SLOTS},
-    pool::Pool,
-    segment::{CONVICTED, Segment},
+    admin::config::Parameters,
+    court::accusation::Accusation,
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::pool::Pool,
+    training::segment::{CONVICTED, Segment},
 };
 use solana_address::Address;
 use solana_signer::Signer;

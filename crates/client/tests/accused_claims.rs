@@ -10,10 +10,14 @@ use sip_client::{GenesisAccusation, Program};
 use sip_node::dispute::Challenger;
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
-    dispute::{CaseKind, Dispute, MoveKind, Side},
-    finality::accusation::{Escrow, REVEAL_SLOTS},
-    round,
+    admin::config::Parameters,
+    court::{Dispute, MoveKind, Side},
+    ground::{
+        case::CaseKind,
+        escrow::{Escrow, REVEAL_SLOTS},
+        units::TOKEN,
+    },
+    training::round,
 };
 use solana_address::Address;
 use solana_instruction::Instruction;

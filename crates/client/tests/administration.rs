@@ -3,11 +3,18 @@
 use sip_client::testing::{Scene, World, scores};
 use sip_protocol::{
     Error,
-    administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS, ProposalKind},
-    config::{CAP, Parameters, TOKEN},
-    emission::YEAR_SLOTS,
-    pool::{Pool, PoolKind},
-    position::Position,
+    admin::{
+        administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS, ProposalKind},
+        config::Parameters,
+    },
+    ground::{
+        schedule::YEAR_SLOTS,
+        units::{CAP, TOKEN},
+    },
+    stake::{
+        pool::{Pool, PoolKind},
+        position::Position,
+    },
 };
 use solana_signer::Signer;
 

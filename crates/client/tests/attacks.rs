@@ -8,15 +8,16 @@ use sip_client::StateDemand;
 use sip_client::testing::{Cast, PARAMETERS, SLICE, Scene, WALLET_TOKENS, named, scores};
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
-    dispute::MoveKind,
-    finality::{accusation::REVEAL_SLOTS, availability::MAX_OPEN_DEMANDS},
-    job::{Job, MAX_BONDS},
-    penalties::Penalties,
-    pool::PoolKind,
-    round::Round,
-    segment::{CONVICTED, Segment, SegmentClaim},
-    token::ACCOUNT_BYTES,
+    admin::config::Parameters,
+    court::{MoveKind, availability::MAX_OPEN_DEMANDS},
+    ground::{escrow::REVEAL_SLOTS, offence::Penalties, units::TOKEN},
+    money::token::ACCOUNT_BYTES,
+    stake::pool::PoolKind,
+    training::{
+        job::{Job, MAX_BONDS},
+        round::Round,
+        segment::{CONVICTED, Segment, SegmentClaim},
+    },
 };
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};

@@ -7,15 +7,15 @@ use sip_proof::merkle::MerkleTree;
 use sip_proof::{BlobTree, Hash};
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
-    data::Dataset,
-    finality::{
-        accusation::REVEAL_SLOTS,
-        availability::{ANSWERED, Demand, FAILED, MAX_OPEN_DEMANDS},
+    admin::config::Parameters,
+    court::availability::{ANSWERED, Demand, FAILED, MAX_OPEN_DEMANDS},
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::pool::Pool,
+    training::{
+        data::Dataset,
+        round,
+        segment::{CONVICTED, SegmentClaim},
     },
-    pool::Pool,
-    round,
-    segment::{CONVICTED, SegmentClaim},
 };
 use solana_address::Address;
 use solana_instruction::Instruction;

@@ -9,10 +9,12 @@ use sip_node::availability::state_answer;
 use sip_proof::{BlobTree, Hash, merkle::MerkleTree};
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
-    finality::accusation::REVEAL_SLOTS,
-    round,
-    segment::{CONVICTED, Segment, SegmentClaim},
+    admin::config::Parameters,
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    training::{
+        round,
+        segment::{CONVICTED, Segment, SegmentClaim},
+    },
 };
 use solana_address::Address;
 use solana_signer::Signer;

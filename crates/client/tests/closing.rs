@@ -8,8 +8,9 @@ use sip_client::{
     testing::{Cast, Scene, scores},
 };
 use sip_protocol::{
-    Error, dispute::clock::longest_dispute_slots, evaluation::ScoringRun, finality::accusation::REVEAL_SLOTS, job::Job,
-    round::Round, segment::Segment,
+    Error,
+    ground::{clock::longest_dispute_slots, escrow::REVEAL_SLOTS},
+    training::{evaluation::ScoringRun, job::Job, round::Round, segment::Segment},
 };
 use solana_address::Address;
 use solana_signer::Signer;
@@ -155,6 +156,30 @@ fn rent_goes_back_to_whoever_paid_it_an_unbonding_time_after_the_last_settlement
         scene.crank(instruction);
     }
     assert!(scene.world.ledger.account(&second).is_none());
+}
+
+#[test]
+fn what_was_undone_leaves_no_trace_in_the_history() {
+    let mut cast = Cast::default();
+    (cast.spec.lookahead, cast.spec.challenge_slots) = (4, 5_000);
+    let mut scene = Scene::with(&cast);
+    for score in [5_000_000, 4_900_000, 4_850_000] {
+        scene.whole_round(&scores(score));
+    }
+    let [kept, undone] = [0, 1].map(|index| scene.world.program.round(&scene.job, index));
+    let history = scene.world.state::<Round>(&kept).history;
+    assert_ne!(scene.job_state().head_history, history);
+    let accuser = Accuser::new(&mut scene, "accuser", &undone, 1);
+    accuser.commit(&mut scene);
+    accuser.open(&mut scene);
+    accuser.win(&mut scene);
+    assert_eq!((scene.job_state().head_history, scene.job_state().history), (history, [0; 32]));
+    scene.whole_round(&scores(4_800_000));
+    let last = scene.round();
+    scene.finalise_all();
+    let archive = [kept, last].map(|address| scene.world.state::<Round>(&address));
+    let job = scene.job_state();
+    assert_eq!((check_history(&job, &archive), job.head_history), (Ok(()), job.history));
 }
 
 #[test]

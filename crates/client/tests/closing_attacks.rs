@@ -6,10 +6,12 @@ use accuser::Accuser;
 use sip_client::testing::{Cast, Scene, named, scores};
 use sip_protocol::{
     Account, Error,
-    finality::accusation::REVEAL_SLOTS,
-    job::Job,
-    round::{self, Round},
-    segment::Segment,
+    ground::escrow::REVEAL_SLOTS,
+    training::{
+        job::Job,
+        round::{self, Round},
+        segment::Segment,
+    },
 };
 use solana_address::Address;
 use solana_instruction::Instruction;

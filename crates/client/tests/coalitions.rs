@@ -5,11 +5,12 @@ use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_client::{Accusation, Hidden, StateDemand, VoteAccusation};
 use sip_proof::{GraphRoots, merkle::MerkleTree};
 use sip_protocol::{
-    config::TOKEN,
-    dispute::{CaseKind, MoveKind},
-    finality::accusation::REVEAL_SLOTS,
-    job::SABOTAGE_RATIO,
-    round::{self, Round},
+    court::MoveKind,
+    ground::{case::CaseKind, escrow::REVEAL_SLOTS, units::TOKEN},
+    training::{
+        job::SABOTAGE_RATIO,
+        round::{self, Round},
+    },
 };
 use solana_address::Address;
 use solana_instruction::Instruction;

@@ -1,11 +1,14 @@
 //! Genesis, parameters, distribution.
 
 use sip_client::testing::World;
-use sip_protocol::dispute::clock::longest_dispute_slots;
+use sip_protocol::ground::clock::longest_dispute_slots;
 use sip_protocol::{
     Error,
-    config::{CAP, Parameters, TOKEN},
-    penalties::Penalties,
+    admin::config::Parameters,
+    ground::{
+        offence::Penalties,
+        units::{CAP, TOKEN},
+    },
 };
 use solana_signer::Signer;
 

@@ -2,7 +2,7 @@
 
 use sip_client::{Program, refusal, testing::World};
 use sip_ledger::{Embedded, Ledger, loader};
-use sip_protocol::{Error, config::Parameters};
+use sip_protocol::{Error, admin::config::Parameters};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 

@@ -12,12 +12,18 @@ use sip_node::dispute::synthetic::{self, Flaw, Lie, Run, node};
 use sip_node::dispute::{Challenger, Defender, Evidence, staged};
 use sip_node::{Cheat, Computation};
 use sip_proof::Hash;
-use sip_protocol::dispute::{CaseKind, Dispute, MoveKind, Outcome};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
-use sip_protocol::pool::PoolKind;
+use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::{
-    Error, round,
-    segment::{self, Segment},
+    Error,
+    training::{
+        round,
+        segment::{self, Segment},
+    },
+};
+use sip_protocol::{
+    court::{Dispute, MoveKind, Outcome},
+    ground::case::CaseKind,
 };
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -628,7 +634,7 @@ fn attestations_are_shown_once_as_committed_and_accused_in_time() {
     hall.scene.world.overwrite(&address, &state);
     let seat = hall.scene.auditors[1].seat;
     let salt = Scene::salt(0);
-    let shown = sip_protocol::attestation::Shown { salt: &salt, trace_root: &root };
+    let shown = sip_protocol::training::attestation::Shown { salt: &salt, trace_root: &root };
     let (job, round) = (hall.scene.job, hall.scene.round());
     let copy = hall.scene.world.program.reveal_attestation(&seat, &job, &round, &address, &shown);
     hall.scene.world.refused(&[copy], &[&other], Error::WrongAttestation);

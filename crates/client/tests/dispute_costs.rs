@@ -9,7 +9,7 @@ use sip_graph::AdamW;
 use sip_ledger::MAX_TRANSACTION_BYTES;
 use sip_model::{LlamaConfig, TrainConfig, training_graph};
 use sip_ops::{Instruction, Kind, NodeSpec, Opcode, Operand, Source, Type};
-use sip_protocol::dispute::{MoveKind, Side};
+use sip_protocol::court::{MoveKind, Side};
 use std::collections::BTreeMap;
 use sweep::lazy::{Dispute, Lie, Model, dispute};
 use sweep::random::Random;

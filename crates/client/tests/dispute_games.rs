@@ -6,10 +6,10 @@ mod court;
 use court::{Court, Record};
 use sip_client::testing::SLICE;
 use sip_node::dispute::synthetic::{Lie, node};
-use sip_protocol::config::TOKEN;
-use sip_protocol::dispute::{MoveKind, Outcome, Side};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
-use sip_protocol::segment;
+use sip_protocol::court::{MoveKind, Outcome, Side};
+use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::ground::units::TOKEN;
+use sip_protocol::training::segment;
 
 fn print(title: &str, record: &Record) {
     let sides = [Side::Trainer, Side::Challenger].map(|side| record.transactions(side));

@@ -8,8 +8,8 @@ use sip_node::dispute::{Evidence, Move};
 use sip_proof::merkle::{self, MerkleTree};
 use sip_proof::{Hash, HostSha256, Leaf};
 use sip_protocol::Error;
-use sip_protocol::dispute::{MoveKind, Outcome, Side};
-use sip_protocol::segment::{self, Segment};
+use sip_protocol::court::{MoveKind, Outcome, Side};
+use sip_protocol::training::segment::{self, Segment};
 use solana_signer::Signer;
 
 const RUBBISH: Hash = [7; 32];

@@ -6,8 +6,12 @@ use court::Court;
 use sip_node::dispute::Move;
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::Error;
-use sip_protocol::dispute::{CaseKind, Dispute, MoveKind, Outcome, Side};
-use sip_protocol::pool::PoolKind;
+use sip_protocol::instructions::{Args, PlayMove};
+use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::{
+    court::{Dispute, MoveKind, Outcome, Side},
+    ground::case::CaseKind,
+};
 use solana_instruction::Instruction;
 use solana_signer::Signer;
 
@@ -221,7 +225,7 @@ fn every_turn_takes_its_own_move_only() {
                 &court.challenger.key.pubkey(),
             );
             for instruction in world.program.moves(&key.pubkey(), &dispute, longer.kind, &longer.payload) {
-                let is_play = instruction.data[0] == 66;
+                let is_play = instruction.data[0] == PlayMove::TAG;
                 if is_play {
                     let error = world.fails(&[instruction], &[&key]);
                     assert!(error.custom_code().is_some(), "{error}");

@@ -11,13 +11,17 @@ use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, sc
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
-    dispute::Outcome,
-    finality::{NO_ROUND, seed},
-    pool::Pool,
-    quality::Fit,
-    round::{self, QUALITY_ONE, Round},
-    segment::{self, SegmentClaim},
+    admin::config::Parameters,
+    court::Outcome,
+    ground::units::TOKEN,
+    stake::pool::Pool,
+    training::{
+        finality::NO_ROUND,
+        quality::Fit,
+        round::{self, QUALITY_ONE, Round},
+        seed,
+        segment::{self, SegmentClaim},
+    },
 };
 use solana_address::Address;
 use solana_signer::Signer;

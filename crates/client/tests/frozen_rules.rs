@@ -7,12 +7,12 @@ use accuser::Accuser;
 use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, World, scores};
 use sip_protocol::{
     Error,
-    administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_SLOTS, TIMELOCK_SLOTS},
-    config::{Parameters, TOKEN},
-    finality::accusation::REVEAL_SLOTS,
-    penalties::Penalties,
-    pool::PoolKind,
-    position::Ticket,
+    admin::{
+        administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_SLOTS, TIMELOCK_SLOTS},
+        config::Parameters,
+    },
+    ground::{escrow::REVEAL_SLOTS, offence::Penalties, units::TOKEN},
+    stake::{pool::PoolKind, position::Ticket},
 };
 use solana_signer::Signer;
 
@@ -64,7 +64,7 @@ fn bounties_penalties_and_shares_are_those_of_the_jobs_creation() {
     scene.whole_round(&scores(5_000_000));
     let penalties = Penalties {
         bounty_bps: 0,
-        convicted_segment: sip_protocol::penalties::Slash { bond_bps: 5_000, delegated_bps: 0 },
+        convicted_segment: sip_protocol::ground::offence::Slash { bond_bps: 5_000, delegated_bps: 0 },
         ..Penalties::DEFAULT
     };
     let changed =
@@ -78,13 +78,13 @@ fn bounties_penalties_and_shares_are_those_of_the_jobs_creation() {
     accuser.commit(&mut scene);
     accuser.open(&mut scene);
     accuser.win(&mut scene);
-    let segment: sip_protocol::segment::Segment = scene.world.state(&accuser.segment(&scene));
+    let segment: sip_protocol::training::segment::Segment = scene.world.state(&accuser.segment(&scene));
     assert_eq!((scene.pool_state(&pool).self_bond, segment.escrow.bounty), (BOND_TOKENS * TOKEN - SLICE, SLICE / 2));
 
     // And what is final is paid by the split that stood then.
     let first = scene.world.program.round(&scene.job, 0);
     scene.finalise_oldest();
-    let reward = scene.world.state::<sip_protocol::round::Round>(&first).reward;
+    let reward = scene.world.state::<sip_protocol::training::round::Round>(&first).reward;
     let earner = scene.trainers[0].seat.pool;
     let held = scene.pool_state(&earner).held().expect("it adds up");
     scene.crank(scene.world.program.settle_segment(&scene.job, &first, &earner));
@@ -119,7 +119,7 @@ fn who_asks_to_leave_when_a_change_is_proposed_has_left_before_it_takes_effect()
     let pool = world.operator("operator", PoolKind::Trainer).seat.pool;
     world.stake(&patron, &pool, 500 * TOKEN);
     let harsher = Penalties {
-        convicted_segment: sip_protocol::penalties::Slash { bond_bps: 10_000, delegated_bps: 5_000 },
+        convicted_segment: sip_protocol::ground::offence::Slash { bond_bps: 10_000, delegated_bps: 5_000 },
         ..Penalties::DEFAULT
     };
     let changed = Parameters { penalties: harsher, unbonding_slots: 1_000_000, ..Parameters::DEFAULT };

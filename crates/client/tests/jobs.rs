@@ -4,12 +4,15 @@ use sip_client::NewPool;
 use sip_client::testing::{Cast, Scene, World, dataset, named};
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
-    data::{Dataset, MAX_TOKENS},
-    instruction::RegisterDataset,
-    job::JobSpec,
-    pool::{Pool, PoolKind, RETIRED},
-    setting::Setting,
+    admin::config::Parameters,
+    ground::units::TOKEN,
+    instructions::RegisterDataset,
+    stake::pool::{Pool, PoolKind, RETIRED},
+    training::{
+        data::{Dataset, MAX_TOKENS},
+        job::JobSpec,
+        setting::Setting,
+    },
 };
 use solana_signer::Signer;
 
@@ -162,7 +165,7 @@ fn only_the_authoritys_jobs_are_rewarded() {
     let spec = scene.job_state().spec;
     let create = program.create_job(&creator.pubkey(), 0, &spec, &scene.datasets);
     scene.world.send(&[create], &[&creator]);
-    let job: sip_protocol::job::Job = scene.world.state(&program.job(&creator.pubkey(), 0));
+    let job: sip_protocol::training::job::Job = scene.world.state(&program.job(&creator.pubkey(), 0));
     assert_eq!(job.rewarded, 0);
     assert_eq!((job.base_root, job.next_seed), (spec.genesis_root, spec.seed));
 }

@@ -4,7 +4,12 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
-use sip_protocol::{Error, config::TOKEN, penalties::Penalties, pool::Pool, round, segment};
+use sip_protocol::{
+    Error,
+    ground::{offence::Penalties, units::TOKEN},
+    stake::pool::Pool,
+    training::{round, segment},
+};
 use solana_address::Address;
 use solana_instruction::Instruction;
 

@@ -10,14 +10,18 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
-    administration::DEFAULT_TIMELOCK_SLOTS,
-    config::{Config, TOKEN},
-    emission::{ONE, Schedule, VINTAGES},
-    fees::Fees,
-    lock::{PERIOD_TICKS, TICK_SLOTS},
-    pool::{Pool, PoolKind, SEED_SHARES},
-    position::{Position, Ticket},
-    steering::Vote,
+    admin::{administration::DEFAULT_TIMELOCK_SLOTS, config::Config},
+    ground::{
+        schedule::{ONE, Schedule},
+        units::TOKEN,
+    },
+    money::{emission::VINTAGES, fees::Fees},
+    stake::{
+        lock::{PERIOD_TICKS, TICK_SLOTS},
+        pool::{Pool, PoolKind, SEED_SHARES},
+        position::{Position, Ticket},
+        steering::Vote,
+    },
 };
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
@@ -185,7 +189,7 @@ fn rounds_draw_by_their_work_and_what_nobody_earns_returns_to_the_reserve() {
 fn a_job_that_is_not_rewarded_draws_nothing_and_measures_nothing() {
     let mut scene = Scene::new();
     let job = scene.job_state();
-    scene.world.overwrite(&scene.job, &sip_protocol::job::Job { rewarded: 0, ..job });
+    scene.world.overwrite(&scene.job, &sip_protocol::training::job::Job { rewarded: 0, ..job });
     let before = scene.world.emission();
     scene.whole_round(&scores(5_000_000));
     assert_eq!(scene.world.emission(), before);

@@ -1,139 +1,32 @@
 //! Transactions that land in the same slot, in every order: what order decides, and that none pays an attacker more or convicts anybody else.
-//! Each story is brought to one slot, then its transactions are sent in every permutation, each on its own copy of the chain; what was
-//! refused is tried again afterwards, as whoever sent it would, and the story is played to its end.
+//! Each story is brought to one slot, sent in every permutation ([`ordered`]), and played to its end.
 
 mod accuser;
+mod ordered;
 
 use accuser::Accuser;
+use ordered::{Sent, play, sent};
 use sip_client::StateDemand;
-use sip_client::testing::{BOND_TOKENS, Cast, Operator, SLICE, Scene, WALLET_TOKENS, World, named, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, named, scores};
 use sip_ledger::Ledger;
 use sip_node::availability::state_answer;
 use sip_proof::{BlobTree, merkle::MerkleTree};
 use sip_protocol::{
-    config::TOKEN,
-    dispute::MoveKind,
-    finality::accusation::REVEAL_SLOTS,
-    pool::PoolKind,
-    round::{self, Round},
-    seats::FREE,
-    segment::{ACCEPTED, CONVICTED, SegmentClaim},
+    court::MoveKind,
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::pool::PoolKind,
+    training::{
+        round::{self, Round},
+        seats::FREE,
+        segment::{ACCEPTED, CONVICTED, SegmentClaim},
+    },
 };
 use solana_address::Address;
-use solana_instruction::Instruction;
-use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::collections::{BTreeMap, BTreeSet};
 
 const FULL: u64 = WALLET_TOKENS * TOKEN;
 const BOND: u64 = BOND_TOKENS * TOKEN;
-
-/// What somebody sends in the slot.
-struct Sent {
-    name: &'static str,
-    instructions: Vec<Instruction>,
-    signer: Keypair,
-}
-
-fn sent(name: &'static str, instruction: Instruction, signer: &Keypair) -> Sent {
-    Sent { name, instructions: vec![instruction], signer: signer.insecure_clone() }
-}
-
-/// What came of one order.
-struct End {
-    scene: Scene,
-    /// The names in their order.
-    order: Vec<&'static str>,
-    /// Those that were accepted in the slot, as they were.
-    accepted: Vec<&'static str>,
-}
-
-impl End {
-    /// Whether both were accepted, the first before the second.
-    fn is_before(&self, first: &str, second: &str) -> bool {
-        let place = |name: &str| self.accepted.iter().position(|it| *it == name);
-        place(first).zip(place(second)).is_some_and(|(first, second)| first < second)
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.accepted.contains(&name)
-    }
-
-    fn bond(&self, operator: &Operator) -> u64 {
-        self.scene.pool_state(&operator.seat.pool).self_bond
-    }
-}
-
-fn copy(scene: &Scene) -> Scene {
-    let again = |operators: &[Operator]| {
-        let copy = |it: &Operator| Operator { key: it.key.insecure_clone(), seat: it.seat, chain: it.chain.clone() };
-        operators.iter().map(copy).collect()
-    };
-    let world = &scene.world;
-    Scene {
-        world: World {
-            ledger: world.ledger.clone(),
-            program: world.program,
-            authority: world.authority.insecure_clone(),
-        },
-        job: scene.job,
-        trainers: again(&scene.trainers),
-        auditors: again(&scene.auditors),
-        evaluators: again(&scene.evaluators),
-        providers: again(&scene.providers),
-        datasets: scene.datasets.clone(),
-        patrons: scene.patrons.iter().map(Keypair::insecure_clone).collect(),
-    }
-}
-
-fn send(scene: &mut Scene, sent: &Sent) -> bool {
-    let authority = scene.world.authority.insecure_clone();
-    let signers: Vec<&Keypair> = match sent.signer.pubkey() == authority.pubkey() {
-        true => vec![&authority],
-        false => vec![&authority, &sent.signer],
-    };
-    let is_accepted = scene.world.ledger.send(&sent.instructions, &authority, &signers).is_ok();
-    scene.world.check_conservation();
-    is_accepted
-}
-
-/// All orders of so many.
-fn permutations(count: usize) -> Vec<Vec<usize>> {
-    if count == 0 {
-        return vec![Vec::new()];
-    }
-    let mut all = Vec::new();
-    for shorter in permutations(count - 1) {
-        for place in 0..count {
-            let mut order = shorter.clone();
-            order.insert(place, count - 1);
-            all.push(order);
-        }
-    }
-    all
-}
-
-/// Plays every order; what is refused is tried again in the same slot until nothing more is accepted, and once more a slot later.
-fn play(scene: &Scene, all: &[Sent], mut judge: impl FnMut(End)) {
-    for order in permutations(all.len()) {
-        let mut scene = copy(scene);
-        let begin = scene.world.ledger.slot();
-        let mut accepted = Vec::new();
-        for _ in 0..all.len() {
-            for at in order.iter().filter(|at| !accepted.contains(&all[**at].name)).copied().collect::<Vec<_>>() {
-                if send(&mut scene, &all[at]) {
-                    accepted.push(all[at].name);
-                }
-            }
-        }
-        assert_eq!(scene.world.ledger.slot(), begin, "all of it is one slot");
-        scene.world.advance(1);
-        for at in order.iter().filter(|at| !accepted.contains(&all[**at].name)).copied().collect::<Vec<_>>() {
-            send(&mut scene, &all[at]);
-        }
-        judge(End { scene, order: order.iter().map(|at| all[*at].name).collect(), accepted });
-    }
-}
 
 /// The end of a round that is over: settled, if it is not settled yet.
 fn settle(scene: &mut Scene, round: &Address) {
@@ -224,7 +117,7 @@ fn of_two_accusations_of_one_slot_order_decides_whose_the_bounty_is_and_nothing_
         sent("undo", program.undo_round(&job, &round), &authority),
     ];
     play(&scene, &all, |mut end| {
-        let segment: sip_protocol::segment::Segment = end.scene.world.state(&honest.segment(&end.scene));
+        let segment: sip_protocol::training::segment::Segment = end.scene.world.state(&honest.segment(&end.scene));
         assert_eq!(segment.status, CONVICTED);
         let first =
             if end.has("honest wins") && !end.is_before("friend wins", "honest wins") { &honest } else { &friend };

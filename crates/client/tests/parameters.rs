@@ -7,9 +7,9 @@ use accuser::Accuser;
 use sip_client::StateDemand;
 use sip_client::testing::{Cast, PARAMETERS, Scene, scores};
 use sip_protocol::{
-    config::Parameters,
-    finality::accusation::REVEAL_SLOTS,
-    round::{self, Round},
+    admin::config::Parameters,
+    ground::escrow::REVEAL_SLOTS,
+    training::round::{self, Round},
 };
 use solana_signer::Signer;
 use std::collections::BTreeMap;

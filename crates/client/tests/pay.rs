@@ -4,11 +4,13 @@
 use sip_client::testing::{Scene, scores};
 use sip_protocol::{
     Error,
-    cohort::COHORT_SLOTS,
-    config::TOKEN,
-    job::Job,
-    pool::{Pool, SEED_SHARES},
-    position::Position,
+    ground::units::TOKEN,
+    stake::{
+        cohort::COHORT_SLOTS,
+        pool::{Pool, SEED_SHARES},
+        position::Position,
+    },
+    training::job::Job,
 };
 use solana_address::Address;
 use solana_keypair::Keypair;

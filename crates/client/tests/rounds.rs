@@ -4,12 +4,14 @@ use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Error,
-    config::TOKEN,
-    job::{Job, JobSpec},
-    mixture::Mode,
-    pool::{Pool, PoolKind, RETIRED},
-    round::{self, Round},
-    segment::{self, Segment, SegmentClaim},
+    ground::units::TOKEN,
+    stake::pool::{Pool, PoolKind, RETIRED},
+    training::{
+        job::{Job, JobSpec},
+        mixture::Mode,
+        round::{self, Round},
+        segment::{self, Segment, SegmentClaim},
+    },
 };
 use solana_signer::Signer;
 
@@ -404,11 +406,11 @@ fn a_round_without_segments_or_without_auditors_is_void_and_repeated() {
     scene.whole_round(&scores(5_000_000));
     assert_eq!((scene.job_state().rounds_scored, scene.round_state().index), (1, 2));
     // Nobody is paid for it; who did not reveal its draw is charged, once no segment of it can be convicted any more.
-    let state = scene.world.state::<sip_protocol::round::Round>(&void);
+    let state = scene.world.state::<sip_protocol::training::round::Round>(&void);
     scene.advance_to(state.final_slot());
     scene.settle_round(&void);
     // Each a half of what the round could have drawn, for lack of both.
-    assert_eq!(scene.world.state::<sip_protocol::round::Round>(&void).paid, 0);
+    assert_eq!(scene.world.state::<sip_protocol::training::round::Round>(&void).paid, 0);
     let bond = (BOND_TOKENS * TOKEN).saturating_sub(state.expected_reward / 2);
     for auditor in 0..2 {
         let pool = scene.pool_state(&scene.auditors[auditor].seat.pool);

@@ -3,9 +3,9 @@
 use sip_client::testing::{BOND_TOKENS, Cast, Operator, SLICE, Scene, scores};
 use sip_protocol::{
     Error,
-    config::TOKEN,
-    pool::{PoolKind, RETIRED},
-    seats::{AWAKE, CURE_SLOTS, DORMANT, FREE, MISSED, SHUT_OUT_ROUNDS, Seat},
+    ground::units::TOKEN,
+    stake::pool::{PoolKind, RETIRED},
+    training::seats::{AWAKE, CURE_SLOTS, DORMANT, FREE, MISSED, SHUT_OUT_ROUNDS, Seat},
 };
 use solana_address::Address;
 use solana_instruction::Instruction;

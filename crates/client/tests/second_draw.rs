@@ -8,12 +8,18 @@ use court::hall::Hall;
 use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_node::dispute::{Challenger, Defender};
 use sip_proof::HostSha256;
-use sip_protocol::config::TOKEN;
-use sip_protocol::dispute::{CaseKind, MoveKind, Outcome};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
-use sip_protocol::penalties::Penalties;
-use sip_protocol::second_draw::selects;
-use sip_protocol::{Error, round, segment};
+use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::ground::offence::Penalties;
+use sip_protocol::ground::units::TOKEN;
+use sip_protocol::training::second_draw::selects;
+use sip_protocol::{
+    Error,
+    training::{round, segment},
+};
+use sip_protocol::{
+    court::{MoveKind, Outcome},
+    ground::case::CaseKind,
+};
 
 const FULL: u64 = BOND_TOKENS * TOKEN;
 const MISSED: u64 = Penalties::DEFAULT.missed_attestation;

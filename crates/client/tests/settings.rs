@@ -3,9 +3,9 @@
 use sip_client::testing::{Cast, Scene, scores};
 use sip_protocol::{
     Error,
-    config::TOKEN,
-    lock::TICK_SLOTS,
-    setting::{LEARNING_RATE, SETTING_ONE, Setting, Side, WEIGHT_DECAY, attention_number},
+    ground::units::TOKEN,
+    stake::lock::TICK_SLOTS,
+    training::setting::{LEARNING_RATE, SETTING_ONE, Setting, Side, WEIGHT_DECAY, attention_number},
 };
 use solana_address::Address;
 use solana_instruction::Instruction;

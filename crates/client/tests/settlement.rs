@@ -4,16 +4,20 @@ use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, ROUND_REWARD, SLICE, Sc
 use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
-    cohort::COHORT_SLOTS,
-    config::{Parameters, TOKEN},
-    evaluation::{self, ScoringRun},
-    job::{Job, JobSpec},
-    penalties::Penalties,
-    pool::{PoolKind, SEED_SHARES},
-    position::Position,
-    quality::Fit,
-    round::{self, QUALITY_ONE},
-    segment::{self, Segment},
+    admin::config::Parameters,
+    ground::{offence::Penalties, units::TOKEN},
+    stake::{
+        cohort::COHORT_SLOTS,
+        pool::{PoolKind, SEED_SHARES},
+        position::Position,
+    },
+    training::{
+        evaluation::{self, ScoringRun},
+        job::{Job, JobSpec},
+        quality::Fit,
+        round::{self, QUALITY_ONE},
+        segment::{self, Segment},
+    },
 };
 use solana_signer::Signer;
 

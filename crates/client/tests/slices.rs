@@ -7,11 +7,14 @@ use accuser::Accuser;
 use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
-    job::Job,
-    pool::PoolKind,
-    round::Round,
-    segment::{Segment, SegmentClaim},
+    admin::config::Parameters,
+    ground::units::TOKEN,
+    stake::pool::PoolKind,
+    training::{
+        job::Job,
+        round::Round,
+        segment::{Segment, SegmentClaim},
+    },
 };
 use solana_address::Address;
 use solana_signer::Signer;
@@ -133,7 +136,7 @@ fn a_slice_is_free_once_its_claim_is_settled_and_not_before() {
     scene.advance_to(deadline);
     scene.close_round();
     let round = scene.round();
-    assert_eq!(scene.round_state().status, sip_protocol::round::VOID);
+    assert_eq!(scene.round_state().status, sip_protocol::training::round::VOID);
     let settle = scene.world.program.settle_segment(&scene.job, &round, &pools[0]);
     scene.crank_refused(settle.clone(), Error::ChallengeOpen);
     let end = scene.round_state().challenge_deadline_slot + 2_000;

@@ -3,10 +3,12 @@
 
 use sip_client::testing::{Cast, Operator, Scene, named, scores};
 use sip_protocol::{
-    config::TOKEN,
-    pool::{Pool, PoolKind},
-    round,
-    seats::{AWAKE, DORMANT},
+    ground::units::TOKEN,
+    stake::pool::{Pool, PoolKind},
+    training::{
+        round,
+        seats::{AWAKE, DORMANT},
+    },
 };
 use solana_address::Address;
 

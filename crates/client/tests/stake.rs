@@ -6,9 +6,12 @@ use sip_client::{
 };
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
-    pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
-    position::{Position, Ticket},
+    admin::config::Parameters,
+    ground::units::TOKEN,
+    stake::{
+        pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
+        position::{Position, Ticket},
+    },
 };
 use solana_signer::Signer;
 

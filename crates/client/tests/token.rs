@@ -7,8 +7,9 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
-    config::{Parameters, TOKEN},
-    pool::{PoolKind, SEED_SHARES},
+    admin::config::Parameters,
+    ground::units::TOKEN,
+    stake::pool::{PoolKind, SEED_SHARES},
 };
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};

@@ -8,8 +8,9 @@ use sip_client::{
 };
 use sip_proof::{GraphRoots, HostSha256, Sha256, merkle::MerkleTree};
 use sip_protocol::{
-    attestation::Shown, config::TOKEN, dispute::CaseKind, finality::accusation::REVEAL_SLOTS, pool::PoolKind,
-    round::Round, segment::SegmentClaim,
+    ground::{case::CaseKind, escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::pool::PoolKind,
+    training::{attestation::Shown, round::Round, segment::SegmentClaim},
 };
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
@@ -394,7 +395,7 @@ fn convict(twins: &mut Twins) {
     twins.both(&[segment], |scene| {
         accusation(scene, segment, &trainer(scene), |it| scene.world.program.open_dispute(it))
     });
-    twins.of(0).world.advance(sip_protocol::config::Parameters::DEFAULT.clock_slots + 1);
+    twins.of(0).world.advance(sip_protocol::admin::config::Parameters::DEFAULT.clock_slots + 1);
     let disputes = |scene: &Scene| {
         let program = scene.world.program;
         [
@@ -442,7 +443,7 @@ fn demand(twins: &mut Twins) {
         make(&scene.world.program, &demand)
     };
     twins.both(&[&reader], |scene| demand(scene, |program, demand| program.demand_state(demand)));
-    twins.of(0).world.advance(sip_protocol::config::Parameters::DEFAULT.clock_slots + 1);
+    twins.of(0).world.advance(sip_protocol::admin::config::Parameters::DEFAULT.clock_slots + 1);
     twins.both(&[], |scene| demand(scene, |program, demand| program.fail_state(demand)));
 }
 

@@ -9,8 +9,11 @@ use sip_model::{Outer, UpdateCodec};
 use sip_node::dispute::compressed;
 use sip_node::{Cheat, State, Updates};
 use sip_ops::{Kind, Type};
-use sip_protocol::dispute::{CaseKind, MoveKind, Outcome};
-use sip_protocol::segment::SegmentClaim;
+use sip_protocol::training::segment::SegmentClaim;
+use sip_protocol::{
+    court::{MoveKind, Outcome},
+    ground::case::CaseKind,
+};
 use std::sync::Arc;
 
 /// The trainer that lies.

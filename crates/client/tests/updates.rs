@@ -13,11 +13,14 @@ use sip_node::dispute::compressed::{self, Work, entry, flipped};
 use sip_node::{Cheat, Computation};
 use sip_ops::Kind;
 use sip_proof::tensor_bytes;
-use sip_protocol::config::TOKEN;
-use sip_protocol::dispute::{CaseKind, MoveKind, Outcome};
-use sip_protocol::finality::availability::{ANSWERED, Demand};
-use sip_protocol::segment::{self, SegmentClaim};
-use sip_protocol::{Error, round};
+use sip_protocol::court::availability::{ANSWERED, Demand};
+use sip_protocol::ground::units::TOKEN;
+use sip_protocol::training::segment::{self, SegmentClaim};
+use sip_protocol::{Error, training::round};
+use sip_protocol::{
+    court::{MoveKind, Outcome},
+    ground::case::CaseKind,
+};
 use solana_signer::Signer;
 use std::sync::Arc;
 

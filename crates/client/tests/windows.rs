@@ -10,11 +10,14 @@ use court::chamber::Chamber;
 use court::hall::Hall;
 use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_client::{Accusation, GenesisAccusation};
-use sip_protocol::config::TOKEN;
-use sip_protocol::dispute::clock::{MOVE_SLOTS, longest_dispute_slots};
-use sip_protocol::dispute::{CaseKind, MoveKind, Phase, Side};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
-use sip_protocol::{Error, round};
+use sip_protocol::ground::clock::{MOVE_SLOTS, longest_dispute_slots};
+use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::ground::units::TOKEN;
+use sip_protocol::{Error, training::round};
+use sip_protocol::{
+    court::{MoveKind, Phase, Side},
+    ground::case::CaseKind,
+};
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;

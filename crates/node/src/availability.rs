@@ -1,4 +1,4 @@
-//! Answers to demands for what one committed: see [`sip_protocol::finality::availability`].
+//! Answers to demands for what one committed: see [`sip_protocol::court::availability`].
 
 use sip_proof::blake3::CHUNK_BYTES;
 use sip_proof::merkle::MerkleTree;

@@ -5,7 +5,7 @@ use sip_graph::Buffer;
 use sip_kernels::Threads;
 use sip_model::{LlamaConfig, ModelError, held_out_graph, heldout};
 use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
-use sip_protocol::setting::MAX_SETTINGS;
+use sip_protocol::training::setting::MAX_SETTINGS;
 use std::sync::Arc;
 
 use crate::{SegmentTask, State, Task};

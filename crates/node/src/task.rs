@@ -4,7 +4,7 @@ use sip_data::{DataError, Mixture, TokenBlob, heldout_batch, sampler};
 use sip_graph::{Buffer, Graph, RunError};
 use sip_ops::{Kind, Source};
 use sip_proof::{GraphRoots, Hash, Leaf, merkle::MerkleTree, sampler::HeldOut, tensor_root};
-use sip_protocol::setting::MAX_SETTINGS;
+use sip_protocol::training::setting::MAX_SETTINGS;
 use std::sync::Arc;
 
 use crate::{Cheat, State};

@@ -8,7 +8,7 @@ use sip_kernels::{Simd, Threads};
 use sip_model::{ModelError, UpdateCodec};
 use sip_proof::merkle::{self, MerkleTree};
 use sip_proof::{GraphRoots, Hash, HostSha256};
-use sip_protocol::{dispute::CaseKind, job::JobSpec};
+use sip_protocol::{ground::case::CaseKind, training::job::JobSpec};
 use std::sync::Arc;
 
 use crate::{AggregateError, Aggregates, Computation, State, Task, compute};

@@ -40,7 +40,7 @@ pub struct Divergence {
 pub struct Audit {
     /// The segment as it should be.
     pub replayed: Segment,
-    /// For each attested leaf, the trace root that its auditor attests with if nothing differs: see [`sip_protocol::attestation`].
+    /// For each attested leaf, the trace root that its auditor attests with if nothing differs: see [`sip_protocol::training::attestation`].
     pub trace_roots: Vec<Hash>,
     /// The first leaf that differs.
     pub divergence: Option<Divergence>,
@@ -268,7 +268,7 @@ impl Worker {
     /// the accumulator on chain (the caller's to check), and the end that stands on chain.
     ///
     /// For every leaf of `attested`, the trace root is what its auditor attests with: that of the leaf's first step, which only a replay
-    /// yields. Which leaf that is, [`sip_protocol::attestation::leaf`] says.
+    /// yields. Which leaf that is, [`sip_protocol::training::attestation::leaf`] says.
     ///
     /// # Errors
     /// As of [`Worker::train`].

@@ -9,8 +9,8 @@ use sip_node::scoring::{self, ScoringError};
 use sip_node::{SegmentTask, State, Task, Worker};
 use sip_proof::HostSha256;
 use sip_proof::sampler::HeldOut;
-use sip_protocol::evaluation;
-use sip_protocol::job::JobSpec;
+use sip_protocol::training::evaluation;
+use sip_protocol::training::job::JobSpec;
 use std::sync::Arc;
 
 const LEN: u32 = 16;

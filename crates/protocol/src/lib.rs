@@ -8,41 +8,13 @@
 //! per token. Rounding always favours the pool.
 #![cfg_attr(not(test), no_std)]
 
-pub mod account;
-pub mod administration;
-pub mod attendance;
-pub mod attestation;
-pub mod audit;
-pub mod cohort;
-pub mod config;
-pub mod data;
-pub mod deployment;
-pub mod dispute;
-pub mod emission;
-pub mod epoch;
-pub mod error;
-pub mod evaluation;
-pub mod fees;
-pub mod finality;
-pub mod instruction;
-pub mod job;
-pub mod liquid;
-pub mod lock;
-pub mod migration;
-pub mod mixture;
+pub mod admin;
+pub mod court;
+pub mod ground;
+pub mod instructions;
 pub mod money;
-pub mod penalties;
-pub mod pool;
-pub mod position;
-pub mod quality;
-pub mod round;
-pub mod seats;
-pub mod second_draw;
-pub mod segment;
-pub mod setting;
-pub mod settlement;
-pub mod steering;
-pub mod token;
+pub mod stake;
+pub mod training;
 
-pub use account::{Account, AccountKind, Address, Header};
-pub use error::{Error, Result};
+pub use ground::account::{Account, AccountKind, Address, Header};
+pub use ground::error::{Error, Result};

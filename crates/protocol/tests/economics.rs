@@ -3,17 +3,29 @@
 use bytemuck::Zeroable;
 use sip_protocol::{
     Error,
-    administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS},
-    config::{CAP, Config, MINIMUM_ACTIVATION_SLOTS, Parameters, TOKEN},
-    emission::{Emission, NODES, ONE, STAKING, Schedule, VINTAGES, YEAR_SLOTS, vested},
-    fees::split,
-    job::Job,
-    lock::{MAXIMUM_TICKS, PERIOD_TICKS, TICK_SLOTS},
-    pool::{Pool, PoolKind},
-    position::Position,
-    round::{self, QUALITY_ONE, Round},
-    segment::{ACCEPTED, Segment},
-    settlement::Settlement,
+    admin::{
+        administration::{DEFAULT_TIMELOCK_SLOTS, PAUSE_REST_SLOTS, PAUSE_SLOTS},
+        config::{Config, MINIMUM_ACTIVATION_SLOTS, Parameters},
+    },
+    ground::{
+        schedule::{NODES, ONE, STAKING, Schedule, YEAR_SLOTS, vested},
+        units::{CAP, TOKEN},
+    },
+    money::{
+        emission::{Emission, VINTAGES},
+        fees::split,
+        settlement::Settlement,
+    },
+    stake::{
+        lock::{MAXIMUM_TICKS, PERIOD_TICKS, TICK_SLOTS},
+        pool::{Pool, PoolKind},
+        position::Position,
+    },
+    training::{
+        job::Job,
+        round::{self, QUALITY_ONE, Round},
+        segment::{ACCEPTED, Segment},
+    },
 };
 
 /// Slots of a day, at 0.4 seconds.

@@ -1,7 +1,7 @@
 //! Attack: trainers who agree hold improvement back and give it out later, so that what is expected of them is less than what they can.
 //! Strategies are searched by hill climbing from many starts, over curves of many shapes, on the rule that the program runs.
 
-use sip_protocol::{quality::Fit, round::QUALITY_ONE};
+use sip_protocol::training::{quality::Fit, round::QUALITY_ONE};
 
 /// Rounds of a job.
 const ROUNDS: usize = 24;

@@ -5,13 +5,14 @@ use sip_ops::{Kind, Opcode};
 use sip_proof::{LEAF_BYTES, Leaf};
 use sip_protocol::{
     AccountKind,
-    dispute::{
-        CaseKind, Dispute, MAX_BASES, MAX_NODE, MAX_PAYLOAD, MAX_PINNED, MoveKind, Phase, Side, instruction as court,
+    court::{Dispute, MAX_BASES, MAX_NODE, MAX_PAYLOAD, MAX_PINNED, MoveKind, Phase, Side, accusation, availability},
+    ground::{case::CaseKind, declare::Args},
+    instructions as court, instructions as finality,
+    instructions::name,
+    training::{
+        job::{MAX_AUDITORS, MAX_DOMAINS, MAX_TRAINERS},
+        segment::{Segment, SegmentClaim},
     },
-    finality::{accusation, availability, instruction as finality},
-    instruction::{Args, name},
-    job::{MAX_AUDITORS, MAX_DOMAINS, MAX_TRAINERS},
-    segment::{Segment, SegmentClaim},
 };
 
 /// The integers of arguments.
@@ -287,10 +288,10 @@ fn accusations_and_demands_have_the_limits_of_the_page() {
     let tag = core::str::from_utf8(accusation::TAG).expect("text");
     for words in [
         format!("sha256(\"{tag}\" ‖ subject ‖ place u8"),
-        format!("1 to {} slots later", accusation::REVEAL_SLOTS),
+        format!("1 to {} slots later", sip_protocol::ground::escrow::REVEAL_SLOTS),
         format!("of which there are at most {}", availability::MAX_OPEN_DEMANDS),
         format!("account's buffer of {} bytes", availability::MAX_ANSWER),
-        format!("{} % of `dispute_bond`", availability::FEE_BPS / 100),
+        format!("{} % of `dispute_bond`", sip_protocol::admin::penalties::FEE_BPS / 100),
     ] {
         assert!(said.contains(&words), "the page does not say \"{words}\"");
     }

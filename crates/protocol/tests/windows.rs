@@ -5,19 +5,19 @@ use proptest::prelude::*;
 use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
-    audit::{Actor, Closing, Vote, attest, reveal_draw, vote_base},
-    config::Parameters,
-    dispute::CaseKind,
-    evaluation::{self, ScoringRun, commit_score, reveal_score, tally},
-    finality::{
-        Chain,
-        accusation::{Accusation, Auditor, Claim, Commitment, REVEAL_SLOTS, Reveal, hash},
+    admin::config::Parameters,
+    court::accusation::{Accusation, Auditor, Claim, Commitment, Reveal, hash},
+    ground::{case::CaseKind, escrow::REVEAL_SLOTS},
+    stake::pool::{Pool, PoolKind},
+    training::{
+        audit::{Actor, Closing, Vote, attest, reveal_draw, vote_base},
+        evaluation::{self, ScoringRun, commit_score, reveal_score, tally},
+        finality::Chain,
+        job::{Job, JobSpec, MAX_DOMAINS},
+        round::{self, Round},
+        second_draw,
+        segment::{self, Segment},
     },
-    job::{Job, JobSpec, MAX_DOMAINS},
-    pool::{Pool, PoolKind},
-    round::{self, Round},
-    second_draw,
-    segment::{self, Segment},
 };
 
 const JOB: [u8; 32] = [1; 32];
@@ -61,8 +61,8 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
     job.chain = Chain::GENESIS;
     job.created_slot = 7;
     for (kind, address) in [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator].into_iter().zip(&POOLS) {
-        job.join(kind, address, 1).unwrap();
-        job.set_allotment(kind, 0, 10_000).unwrap();
+        let place = job.place_for(kind, address, 1).unwrap();
+        job.seat_mut(kind, place).unwrap().take(address, 0, 10_000);
     }
     let (mut auditor, mut evaluator) = (pool(PoolKind::Auditor), pool(PoolKind::Evaluator));
     let hash = |link: &[u8; 32]| <HostSha256 as sip_proof::Sha256>::hashv(&[link]);
@@ -199,12 +199,12 @@ proptest! {
             prop_assert_eq!(opens(claim, last + 1, last + 2), Err(Error::NoClaim), "{:?}", kind);
             prop_assert_eq!(round.accusable_until(*kind), last);
             let (mut early, mut chain) = (round, job);
-            prop_assert_eq!(early.finalise::<HostSha256>(&mut chain, last + REVEAL_SLOTS), Err(Error::ChallengeOpen), "{:?}", kind);
+            prop_assert_eq!(early.finalise(&mut chain, last + REVEAL_SLOTS), Err(Error::ChallengeOpen), "{:?}", kind);
         }
         // And no longer than for the last of them.
         let last = made.iter().filter(|made| made.kind != CaseKind::Genesis).map(|made| made.claim.accusable_until).max();
         let (mut ready, mut chain) = (round, job);
-        prop_assert_eq!(ready.finalise::<HostSha256>(&mut chain, last.unwrap() + REVEAL_SLOTS + 1), Ok(()));
+        prop_assert_eq!(ready.finalise(&mut chain, last.unwrap() + REVEAL_SLOTS + 1), Ok(()));
     }
 
     /// The end of a claim's exposure is before the end of an exit that was asked for when it was made.

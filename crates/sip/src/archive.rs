@@ -87,7 +87,10 @@ impl Archive {
 mod tests {
     use super::*;
     use bytemuck::Zeroable;
-    use sip_protocol::{AccountKind, Header, round::Round, segment::Segment};
+    use sip_protocol::{
+        AccountKind, Header,
+        training::{round::Round, segment::Segment},
+    };
     use std::path::Path;
 
     #[test]

@@ -2,8 +2,15 @@
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
-use sip_protocol::config::{CAP, Config, Parameters, TOKEN};
-use sip_protocol::emission::{Emission, NODES, ONE, STAKING, Schedule, Standing, YEAR_SLOTS, YieldShare, vested};
+use sip_protocol::{
+    admin::config::{Config, Parameters},
+    ground::units::{CAP, TOKEN},
+};
+use sip_protocol::{
+    ground::schedule::{NODES, ONE, STAKING, Schedule, YEAR_SLOTS, vested},
+    money::emission::{Emission, Standing},
+    stake::yield_share::YieldShare,
+};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;

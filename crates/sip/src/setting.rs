@@ -1,6 +1,6 @@
 //! Steered settings as people read them.
 
-use sip_protocol::setting::{SETTING_ONE, Setting};
+use sip_protocol::training::setting::{SETTING_ONE, Setting};
 
 /// A setting's name, with hyphens; one that only the job's graph knows is named by its number.
 pub(crate) fn name(setting: &Setting) -> String {

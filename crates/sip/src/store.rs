@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Serialize, de::DeserializeOwned};
 use sip_data::files::{remove_cut_off, write_atomically};
 use sip_model::export::is_file_of_model;
-use sip_protocol::job::MAX_TRAINERS;
+use sip_protocol::training::job::MAX_TRAINERS;
 use std::fs;
 use std::path::{Path, PathBuf};
 

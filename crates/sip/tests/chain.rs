@@ -4,15 +4,18 @@ use serde_json::Value;
 use sip_client::{NewPool, Program, TOKEN_2022_PROGRAM};
 use sip_ledger::{Embedded, Ledger, LedgerError, Rpc};
 use sip_localnet::read_key;
-use sip_protocol::administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS};
-use sip_protocol::config::{CAP, Parameters, TOKEN};
-use sip_protocol::emission::{Schedule, YEAR_SLOTS};
-use sip_protocol::instruction::RegisterDataset;
-use sip_protocol::job::{Job, JobSpec};
-use sip_protocol::lock::{PERIOD_TICKS, TICK_SLOTS};
-use sip_protocol::pool::PoolKind;
-use sip_protocol::setting::{LEARNING_RATE, SETTING_ONE, Setting};
+use sip_protocol::admin::administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS};
+use sip_protocol::ground::schedule::{Schedule, YEAR_SLOTS};
+use sip_protocol::instructions::RegisterDataset;
+use sip_protocol::stake::lock::{PERIOD_TICKS, TICK_SLOTS};
+use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::training::job::{Job, JobSpec};
+use sip_protocol::training::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 use sip_protocol::{Account, Error};
+use sip_protocol::{
+    admin::config::Parameters,
+    ground::units::{CAP, TOKEN},
+};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::io::{BufRead, BufReader};

@@ -10,9 +10,9 @@ use pinocchio::{
 use pinocchio_token::instructions::{Burn, InitializeMint2, MintTo, Transfer};
 use sip_protocol::{
     Account, Error, Result,
-    account::seed,
-    config::{Config, DECIMALS},
-    token::check_account,
+    admin::config::Config,
+    ground::{account::seed, units::DECIMALS},
+    money::token::check_account,
 };
 
 use crate::guard::{self, Creation};

@@ -1,6 +1,9 @@
 //! What tests need of stake that becomes active and of emission.
 
-use sip_protocol::{emission::Emission, epoch::EmissionAccount, pool::Pool};
+use sip_protocol::{
+    money::{emission::Emission, epoch::EmissionAccount},
+    stake::pool::Pool,
+};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;

@@ -3,7 +3,7 @@
 
 use sip_client::Accusation;
 use sip_client::testing::{Scene, named};
-use sip_protocol::{Error, dispute::MoveKind};
+use sip_protocol::{Error, court::MoveKind};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -12,8 +12,11 @@ use sip_node::dispute::{
 };
 use sip_node::{Computation, State, Updates};
 use sip_proof::{Hash, Leaf, roots_tree};
-use sip_protocol::dispute::{CaseKind, Dispute, MoveKind, Outcome};
-use sip_protocol::segment::{Segment, SegmentClaim};
+use sip_protocol::training::segment::{Segment, SegmentClaim};
+use sip_protocol::{
+    court::{Dispute, MoveKind, Outcome},
+    ground::case::CaseKind,
+};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -8,9 +8,9 @@ use sip_node::dispute::synthetic::{self, Run};
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, Move, staged};
 use sip_node::{Aggregates, Computation, State};
 use sip_proof::{Hash, HostSha256};
-use sip_protocol::attestation;
-use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Phase, Side};
-use sip_protocol::pool::PoolKind;
+use sip_protocol::court::{Dispute, MoveKind, Outcome, Phase, Side};
+use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::training::attestation;
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -241,7 +241,7 @@ impl Hall {
         let parameters = self.scene.world.config().parameters;
         let after = self.scene.pool_state(&pool_address);
         let gained = self.scene.world.tokens(&keys[1].pubkey()) as i64 - tokens as i64;
-        let excluded = self.scene.job_state().auditors[auditor].state == sip_protocol::seats::CONVICTED;
+        let excluded = self.scene.job_state().auditors[auditor].state == sip_protocol::training::seats::CONVICTED;
         assert_eq!(after.open_disputes, pool.open_disputes - 1);
         match outcome {
             Outcome::Convicted => {

@@ -6,23 +6,24 @@ use bytemuck::{Pod, Zeroable, bytes_of};
 use sip_client::Program;
 use sip_protocol::{
     Account, Error, Header, Result,
-    account::seed,
-    config::Config,
-    data::Dataset,
-    epoch::EmissionAccount,
-    fees::{Fees, Payment},
-    finality::accusation::{Accusation, Commitment},
-    finality::availability::{Asking, Demand},
-    finality::instruction::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData, RetireDataset},
-    instruction::*,
-    job::Job,
-    money::*,
-    pool::{ACTIVE, Pool, PoolKind, SEED_SHARES},
-    position::{Position, Ticket},
-    round::Round,
-    segment::Segment,
-    settlement::Settlement,
-    steering::Vote,
+    admin::config::Config,
+    court::{
+        accusation::{Accusation, Commitment},
+        availability::{Asking, Demand},
+    },
+    ground::account::seed,
+    instructions::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData, RetireDataset, *},
+    money::{
+        epoch::EmissionAccount,
+        fees::{Fees, Payment},
+        settlement::Settlement,
+    },
+    stake::{
+        pool::{ACTIVE, Pool, PoolKind, SEED_SHARES},
+        position::{Position, Ticket},
+        steering::Vote,
+    },
+    training::{data::Dataset, job::Job, round::Round, segment::Segment},
 };
 use solana_address::Address;
 use solana_instruction::Instruction;

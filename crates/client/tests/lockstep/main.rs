@@ -13,12 +13,14 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
-    administration::ProposalKind,
-    config::{CAP, Config, TOKEN},
-    finality::instruction::CommitAccusation,
-    pool::{ACTIVE, Pool, PoolKind},
-    position::Position,
-    steering::Vote,
+    admin::{administration::ProposalKind, config::Config},
+    ground::units::{CAP, TOKEN},
+    instructions::CommitAccusation,
+    stake::{
+        pool::{ACTIVE, Pool, PoolKind},
+        position::Position,
+        steering::Vote,
+    },
 };
 use solana_account::ReadableAccount;
 use solana_address::Address;
@@ -444,7 +446,7 @@ fn histories(seeds: std::ops::Range<u64>, steps: usize) -> BTreeMap<&'static str
         play.scene.world.check_conservation();
         for (pool, _) in &play.pools {
             let state: Pool = play.books.read(pool).expect("the pool");
-            assert!(state.shares >= sip_protocol::pool::SEED_SHARES);
+            assert!(state.shares >= sip_protocol::stake::pool::SEED_SHARES);
         }
         for (name, (accepted, refused)) in play.done {
             let sum = done.entry(name).or_default();

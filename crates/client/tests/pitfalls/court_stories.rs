@@ -10,11 +10,10 @@ use sip_node::availability::{data_answer, state_answer};
 use sip_node::dispute::synthetic::{Lie, node};
 use sip_proof::{BlobTree, merkle::MerkleTree};
 use sip_protocol::{
-    config::Parameters,
-    data::Dataset,
-    dispute::{MoveKind, Side},
-    finality::accusation::REVEAL_SLOTS,
-    segment::SegmentClaim,
+    admin::config::Parameters,
+    court::{MoveKind, Side},
+    ground::escrow::REVEAL_SLOTS,
+    training::{data::Dataset, segment::SegmentClaim},
 };
 use solana_signer::Signer;
 

@@ -11,15 +11,20 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_protocol::{
     Account, Error,
-    administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
-    config::{Parameters, TOKEN},
-    emission::YEAR_SLOTS,
-    finality::accusation::REVEAL_SLOTS,
-    pool::{Pool, PoolKind},
-    position::Position,
-    round::Round,
-    segment::SegmentClaim,
-    setting::{LEARNING_RATE, SETTING_ONE, Setting},
+    admin::{
+        administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
+        config::Parameters,
+    },
+    ground::{escrow::REVEAL_SLOTS, schedule::YEAR_SLOTS, units::TOKEN},
+    stake::{
+        pool::{Pool, PoolKind},
+        position::Position,
+    },
+    training::{
+        round::Round,
+        segment::SegmentClaim,
+        setting::{LEARNING_RATE, SETTING_ONE, Setting},
+    },
 };
 use solana_account::Account as LedgerAccount;
 use solana_instruction::Instruction;
@@ -294,7 +299,7 @@ pub(crate) fn a_round_without_a_majority_is_voided_under_guard() {
 fn unknown_instructions_are_refused() {
     let mut world = World::new();
     let authority = world.authority.insecure_clone();
-    for tag in [43u8, 63, 199, 255] {
+    for tag in [0x1F, 0x3F, 0x5F, 0x7F, 0x9F, 0xA0, 0xFF] {
         let instruction = Instruction { program_id: world.program.id, accounts: vec![], data: vec![tag] };
         world.refused(&[instruction], &[&authority], Error::UnknownInstruction);
     }

@@ -22,7 +22,7 @@ mod yes;
 
 use seeds::canonical_seeds;
 use sip_client::{SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, instruction_name, kind_of};
-use sip_protocol::{Account, Error, account::seed, config::Config};
+use sip_protocol::{Account, Error, admin::config::Config, ground::account::seed};
 use solana_account::{AccountSharedData, ReadableAccount, WritableAccount};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};

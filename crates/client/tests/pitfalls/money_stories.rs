@@ -6,10 +6,9 @@ use sip_client::{
     testing::{BOND_TOKENS, SCHEDULE, Scene, named, scores},
 };
 use sip_protocol::{
-    administration::DEFAULT_TIMELOCK_SLOTS,
-    config::TOKEN,
-    emission::Schedule,
-    pool::{Pool, PoolKind},
+    admin::administration::DEFAULT_TIMELOCK_SLOTS,
+    ground::{schedule::Schedule, units::TOKEN},
+    stake::pool::{Pool, PoolKind},
 };
 use solana_signer::Signer;
 

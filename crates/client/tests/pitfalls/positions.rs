@@ -4,9 +4,11 @@ use crate::accuser::Accuser;
 use sip_client::testing::{Scene, named, scores};
 use sip_ledger::Ledger;
 use sip_protocol::{
-    config::TOKEN,
-    pool::{Pool, SEED_SHARES},
-    position::Position,
+    ground::units::TOKEN,
+    stake::{
+        pool::{Pool, SEED_SHARES},
+        position::Position,
+    },
 };
 use solana_address::Address;
 use solana_keypair::Keypair;
@@ -96,7 +98,7 @@ fn split(scene: &mut Scene, pool: &Address, first: &Keypair, count: usize) -> Ve
         let shares = if number + 1 == count { left } else { STAKE / count as u64 - 7 * (number as u64 % 5) };
         left -= shares;
         let (address, bump) = Address::find_program_address(
-            &[sip_protocol::account::seed::POSITION, pool.as_ref(), owner.pubkey().as_ref()],
+            &[sip_protocol::ground::account::seed::POSITION, pool.as_ref(), owner.pubkey().as_ref()],
             &program.id,
         );
         let header = sip_protocol::Header { bump, ..whole.header };

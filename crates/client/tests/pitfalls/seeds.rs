@@ -2,7 +2,7 @@
 
 use crate::table::Case;
 use sip_client::kind_of;
-use sip_protocol::{AccountKind, account::seed};
+use sip_protocol::{AccountKind, ground::account::seed};
 use solana_account::ReadableAccount;
 use solana_address::Address;
 

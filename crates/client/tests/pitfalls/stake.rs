@@ -9,11 +9,12 @@ use sip_client::{
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
-    administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
-    config::TOKEN,
-    finality::accusation::REVEAL_SLOTS,
-    pool::{Pool, PoolKind, RETIRED},
-    position::{Position, Ticket},
+    admin::administration::{DEFAULT_TIMELOCK_SLOTS, ProposalKind},
+    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::{
+        pool::{Pool, PoolKind, RETIRED},
+        position::{Position, Ticket},
+    },
 };
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};

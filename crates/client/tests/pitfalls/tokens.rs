@@ -6,8 +6,9 @@ use sip_client::{ASSOCIATED_TOKEN_PROGRAM, NewPool, TOKEN_PROGRAM, liabilities, 
 use sip_ledger::token_amount;
 use sip_protocol::{
     Account, Error,
-    config::{CAP, Config, Parameters, TOKEN},
-    pool::PoolKind,
+    admin::config::{Config, Parameters},
+    ground::units::{CAP, TOKEN},
+    stake::pool::PoolKind,
 };
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;

@@ -13,11 +13,11 @@ use sip_node::dispute::{Challenger, Defender, Evidence, Move};
 use sip_node::{Cheat, Computation, State, scoring};
 use sip_ops::{Kind, NodeSpec};
 use sip_proof::HostSha256;
-use sip_protocol::data::Dataset;
-use sip_protocol::dispute::{Dispute, MoveKind, Outcome, Phase, Side};
-use sip_protocol::evaluation;
-use sip_protocol::job::Job;
-use sip_protocol::pool::PoolKind;
+use sip_protocol::court::{Dispute, MoveKind, Outcome, Phase, Side};
+use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::training::data::Dataset;
+use sip_protocol::training::evaluation;
+use sip_protocol::training::job::Job;
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -205,7 +205,7 @@ impl Claims {
         let (defender, challenger) = (Defender::new(graph.clone(), claimed), Challenger::new(graph, view));
         judge(&mut self.hall.scene, Opened { dispute, keys, resolve }, is_false, random, defender, challenger);
         assert_eq!(
-            (self.hall.scene.job_state().auditors[auditor].state == sip_protocol::seats::CONVICTED),
+            (self.hall.scene.job_state().auditors[auditor].state == sip_protocol::training::seats::CONVICTED),
             is_false,
             "{what}"
         );
@@ -253,7 +253,7 @@ impl Claims {
         let (defender, challenger) = (Defender::new(graph.clone(), claimed), Challenger::new(graph, view));
         judge(&mut self.hall.scene, Opened { dispute, keys, resolve }, is_false, random, defender, challenger);
         assert_eq!(
-            (self.hall.scene.job_state().auditors[auditor].state == sip_protocol::seats::CONVICTED),
+            (self.hall.scene.job_state().auditors[auditor].state == sip_protocol::training::seats::CONVICTED),
             is_false,
             "{what}"
         );

@@ -9,8 +9,8 @@ use sip_ops::{Kind, MAX_LABELS, Node, NodeSpec, Source, Type};
 use sip_proof::blake3::{ChunkOpening, Subtree, chunk_count, chunk_value, path_len};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::{Hash, HostSha256, Leaf, Sha256, hash_at, roots_tree, tensor_bytes};
-use sip_protocol::dispute::{Game, Ground, MoveKind, Phase, Side};
-use sip_protocol::segment::CONVICTED;
+use sip_protocol::court::{Game, Ground, MoveKind, Phase, Side};
+use sip_protocol::training::segment::CONVICTED;
 use std::convert::Infallible;
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use super::story::Claim;
 use sip_node::dispute::{Defender, GraphEvidence, Move};
 use sip_ops::Kind;
 use sip_proof::{Leaf, tensor_bytes};
-use sip_protocol::dispute::{Game, MoveKind, Phase};
+use sip_protocol::court::{Game, MoveKind, Phase};
 use std::sync::Arc;
 
 /// A trainer that opens its commitment, whatever it is, as far as it can be opened.
@@ -114,7 +114,7 @@ pub(crate) fn garbage(random: &mut Random, sensible: Option<Move>) -> Move {
         2 => {
             let more = 1 + random.below(64) as usize;
             payload.extend(random.bytes(more));
-            payload.truncate(sip_protocol::dispute::MAX_PAYLOAD);
+            payload.truncate(sip_protocol::court::MAX_PAYLOAD);
         }
         3 if payload.len() >= 64 => {
             // Two hashes change places.

@@ -4,13 +4,13 @@ use sip_client::testing::{Cast, Operator, Scene, named};
 use sip_client::{Accusation, after_move};
 use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, pack};
 use sip_node::dispute::Move;
-use sip_protocol::data::Dataset;
-use sip_protocol::dispute::{Dispute, Ground, Outcome, Side};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
-use sip_protocol::job::JobSpec;
-use sip_protocol::pool::{Pool, PoolKind};
-use sip_protocol::segment::{Segment, SegmentClaim};
-use sip_protocol::setting::{LEARNING_RATE, SETTING_ONE, Setting};
+use sip_protocol::court::{Dispute, Ground, Outcome, Side};
+use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::stake::pool::{Pool, PoolKind};
+use sip_protocol::training::data::Dataset;
+use sip_protocol::training::job::JobSpec;
+use sip_protocol::training::segment::{Segment, SegmentClaim};
+use sip_protocol::training::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -119,7 +119,7 @@ impl Stage {
         self.scene.pool_state(&self.pool())
     }
 
-    /// What became of the segment: a status of [`sip_protocol::segment`].
+    /// What became of the segment: a status of [`sip_protocol::training::segment`].
     pub(crate) fn segment_status(&self) -> u8 {
         self.scene.segment_state(TRAINER).status
     }

@@ -8,7 +8,7 @@ use sip_node::dispute::{Evidence, GraphEvidence, StepRoots};
 use sip_ops::{Kind, Node, NodeSpec, Source, evaluate};
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{Hash, HostSha256, Leaf, merkle::MerkleTree, roots_tree, tensor_root};
-use sip_protocol::dispute::Ground;
+use sip_protocol::court::Ground;
 use std::convert::Infallible;
 use std::sync::Arc;
 

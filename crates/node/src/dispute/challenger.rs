@@ -6,7 +6,10 @@ use sip_ops::{Kind, Source};
 use sip_proof::blake3::CHUNK_BYTES;
 use sip_proof::merkle::{self, MerkleTree};
 use sip_proof::{Hash, HostSha256, hash_at, roots_tree, tensor_bytes};
-use sip_protocol::dispute::{CaseKind, Game, MoveKind, Phase, Side, StateInput};
+use sip_protocol::{
+    court::{Game, MoveKind, Phase, Side, StateInput},
+    ground::case::CaseKind,
+};
 use std::sync::Arc;
 
 /// Elements of a chunk.

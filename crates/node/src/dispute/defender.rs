@@ -4,7 +4,7 @@ use super::evidence::{Accumulator, Evidence, GraphEvidence, Library, partial_sum
 use super::{DisputeError, Move, missing};
 use sip_proof::blake3::CHUNK_BYTES;
 use sip_proof::{Leaf, merkle, tensor_bytes};
-use sip_protocol::dispute::{Game, MoveKind, Phase, Side};
+use sip_protocol::court::{Game, MoveKind, Phase, Side};
 use std::sync::Arc;
 
 /// Defends a claim with the evidence that it was made from.

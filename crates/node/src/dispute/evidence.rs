@@ -5,7 +5,7 @@ use sip_arith::Native;
 use sip_ops::{Kind, MAX_LABELS, Node};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::{BlobTree, GraphRoots, Hash, HostSha256, Leaf, outputs_tree, roots_tree, tensor_bytes};
-use sip_protocol::dispute::{Game, Ground};
+use sip_protocol::court::{Game, Ground};
 use std::sync::Arc;
 
 /// What a replay yields, on demand. Steps count within the segment; an aggregate and a genesis state have the one step 0 and no
@@ -113,7 +113,7 @@ impl GraphEvidence {
     }
 
     /// A node's path in the tree over the nodes, then its canonical bytes: the payload of
-    /// [`sip_protocol::dispute::MoveKind::ProveBeyond`].
+    /// [`sip_protocol::court::MoveKind::ProveBeyond`].
     ///
     /// # Panics
     /// If there is no such node.

@@ -20,7 +20,7 @@ pub use challenger::Challenger;
 pub use defender::Defender;
 pub use evidence::{Evidence, FaultPlace, GraphEvidence, StepRoots};
 
-use sip_protocol::dispute::MoveKind;
+use sip_protocol::court::MoveKind;
 
 /// A move to play: its kind and its payload as [`MoveKind`] describes it. Payloads longer than one transaction are uploaded
 /// in parts.

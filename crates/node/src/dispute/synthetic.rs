@@ -6,7 +6,7 @@ use sip_arith::{Native, is_fault};
 use sip_ops::{Instruction, Kind, Node, NodeSpec, Opcode, Operand, Source, Type, evaluate_element};
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{Hash, HostSha256, Leaf, roots_tree, tensor_root};
-use sip_protocol::dispute::Ground;
+use sip_protocol::court::Ground;
 use std::convert::Infallible;
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use super::{Challenger, Defender, Evidence, Move};
 use sip_arith::Soft;
 use sip_proof::HostSha256;
 use sip_protocol::Error;
-use sip_protocol::dispute::{Game, MoveKind, Outcome, Phase, Side, Turn};
+use sip_protocol::court::{Game, MoveKind, Outcome, Phase, Side, Turn};
 use std::sync::Arc;
 
 /// A game that has begun.

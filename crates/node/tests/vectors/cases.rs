@@ -13,7 +13,10 @@ use sip_node::dispute::{
 };
 use sip_node::{Cheat, Computation, Replay, SegmentTask, State};
 use sip_ops::{Kind, Source};
-use sip_protocol::dispute::{CaseKind, Game, Ground, MoveKind, Outcome, Phase};
+use sip_protocol::{
+    court::{Game, Ground, MoveKind, Outcome, Phase},
+    ground::case::CaseKind,
+};
 use std::sync::Arc;
 
 /// Few moves that must be refused are tried in these games: `disputes.json` has them all.

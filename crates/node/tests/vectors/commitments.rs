@@ -9,12 +9,12 @@ use sip_node::{State, aggregate};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{GraphRoots, Hash, HostSha256, Leaf, Sha256, settings_root, step_root};
-use sip_protocol::attestation;
-use sip_protocol::evaluation;
-use sip_protocol::job::JobSpec;
-use sip_protocol::round::{AuditorSeat, Round};
-use sip_protocol::second_draw;
-use sip_protocol::segment::Segment;
+use sip_protocol::training::attestation;
+use sip_protocol::training::evaluation;
+use sip_protocol::training::job::JobSpec;
+use sip_protocol::training::round::{AuditorSeat, Round};
+use sip_protocol::training::second_draw;
+use sip_protocol::training::segment::Segment;
 use std::sync::Arc;
 
 fn graphs(random: &mut Random) -> Value {

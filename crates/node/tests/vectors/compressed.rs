@@ -10,7 +10,7 @@ use sip_model::{Outer, UpdateCodec};
 use sip_node::dispute::compressed::{self, entry, flipped};
 use sip_node::dispute::staged;
 use sip_node::{State, Updates};
-use sip_protocol::dispute::CaseKind;
+use sip_protocol::ground::case::CaseKind;
 use std::sync::Arc;
 
 /// A segment of a trainer, whatever its steps were.

@@ -4,7 +4,7 @@ use crate::transcript::Transcript;
 use serde_json::{Map, Value};
 use sip_node::dispute::synthetic::{Lie, Run, Scene, node};
 use sip_node::dispute::{Challenger, Defender, Move};
-use sip_protocol::dispute::{Game, MoveKind, Outcome};
+use sip_protocol::court::{Game, MoveKind, Outcome};
 use std::sync::Arc;
 
 /// A dispute over a lie.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sip_arith::Soft;
 use sip_node::dispute::{Challenger, Defender, Evidence, Move};
 use sip_proof::{HostSha256, Sha256};
-use sip_protocol::dispute::{Game, Ground, MoveKind, Outcome, Side, Turn};
+use sip_protocol::court::{Game, Ground, MoveKind, Outcome, Side, Turn};
 use std::fmt::Debug;
 
 const CLOCK_SLOTS: u64 = 1_000;

@@ -6,14 +6,22 @@
 use bytemuck::Zeroable;
 use sip_protocol::{
     Account, Error, Result,
-    config::{CAP, Config, Parameters, TOKEN},
-    emission::{Emission, Schedule},
-    epoch::RoundWork,
-    fees::{Fees, Payment},
-    penalties::{Offence, Penalties},
-    pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
-    position::{Position, Ticket},
-    steering::Vote,
+    admin::config::{Config, Parameters},
+    ground::{
+        offence::{Offence, Penalties},
+        schedule::Schedule,
+        units::{CAP, TOKEN},
+    },
+    money::{
+        emission::Emission,
+        epoch::RoundWork,
+        fees::{Fees, Payment},
+    },
+    stake::{
+        pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
+        position::{Position, Ticket},
+        steering::Vote,
+    },
 };
 
 /// Where choices come from.

@@ -5,7 +5,7 @@ use sip_client::{
     Accusation, AttestationAccusation, GenesisAccusation, Hidden, Program, Seat, UpdateGraph, VoteAccusation,
 };
 use sip_proof::{HostSha256, Sha256};
-use sip_protocol::finality::accusation;
+use sip_protocol::court::accusation;
 use solana_address::Address;
 use solana_instruction::Instruction;
 

@@ -3,12 +3,12 @@
 
 use anyhow::Result;
 use sip_ledger::Ledger;
-use sip_protocol::dispute::Dispute;
-use sip_protocol::evaluation::ScoringRun;
-use sip_protocol::finality::availability::Demand;
-use sip_protocol::finality::closing::Rest;
-use sip_protocol::round::Round;
-use sip_protocol::segment::Segment;
+use sip_protocol::court::Dispute;
+use sip_protocol::court::availability::Demand;
+use sip_protocol::training::closing::Rest;
+use sip_protocol::training::evaluation::ScoringRun;
+use sip_protocol::training::round::Round;
+use sip_protocol::training::segment::Segment;
 use sip_protocol::{Account as _, AccountKind};
 use solana_account::Account;
 use solana_address::Address;

@@ -2,14 +2,14 @@
 
 use sip_client::Program;
 use sip_proof::HostSha256;
-use sip_protocol::audit::Closing;
-use sip_protocol::config::Config;
-use sip_protocol::dispute::CaseKind;
-use sip_protocol::job::{Job, bit};
-use sip_protocol::pool::Pool;
-use sip_protocol::round::{self, Round};
-use sip_protocol::segment::{self, Segment};
-use sip_protocol::{
+use sip_protocol::admin::config::Config;
+use sip_protocol::ground::case::CaseKind;
+use sip_protocol::stake::pool::Pool;
+use sip_protocol::training::audit::Closing;
+use sip_protocol::training::job::{Job, bit};
+use sip_protocol::training::round::{self, Round};
+use sip_protocol::training::segment::{self, Segment};
+use sip_protocol::training::{
     attestation,
     evaluation::{self, ScoringRun},
 };

@@ -20,7 +20,7 @@ use sip_client::Program;
 use sip_ledger::{Ledger, LedgerError, Rpc};
 use sip_localnet::read_key;
 use sip_node::WorkError;
-use sip_protocol::job::Job;
+use sip_protocol::training::job::Job;
 use sip_protocol::{Account, AccountKind};
 use solana_address::Address;
 use solana_keypair::Keypair;

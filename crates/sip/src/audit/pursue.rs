@@ -5,9 +5,12 @@ use sip_client::{MOVE_PART_BYTES, after_move};
 use sip_ledger::Ledger;
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, GraphEvidence};
 use sip_node::{Computation, Replay, SegmentTask};
-use sip_protocol::dispute::{CaseKind, Dispute, Outcome, Side};
-use sip_protocol::finality::accusation::{Accusation, REVEAL_SLOTS};
 use sip_protocol::{Account, AccountKind};
+use sip_protocol::{court::accusation::Accusation, ground::escrow::REVEAL_SLOTS};
+use sip_protocol::{
+    court::{Dispute, Outcome, Side},
+    ground::case::CaseKind,
+};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use std::sync::Arc;
@@ -280,7 +283,7 @@ impl<L: Ledger> Watch<'_, L> {
     /// The next thing in the defence of what the operator itself claimed, if somebody accuses it.
     pub(super) fn defend(&mut self, here: &Here) -> Result<bool> {
         let Some(operator) = self.operator else { return Ok(false) };
-        let pool: Box<sip_protocol::pool::Pool> = self.read(&operator.seat.pool)?;
+        let pool: Box<sip_protocol::stake::pool::Pool> = self.read(&operator.seat.pool)?;
         if pool.open_disputes == 0 {
             return Ok(false);
         }

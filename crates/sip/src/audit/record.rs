@@ -16,7 +16,7 @@ use sip_kernels::Threads;
 use sip_node::dispute::FaultPlace;
 use sip_node::{State, Task};
 use sip_proof::Leaf;
-use sip_protocol::dispute::CaseKind;
+use sip_protocol::ground::case::CaseKind;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use sip_node::State;
-use sip_protocol::job::{Job, JobSpec};
+use sip_protocol::training::job::{Job, JobSpec};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -4,12 +4,11 @@
 
 use anyhow::Result;
 use sip_ledger::Ledger;
-use sip_proof::HostSha256;
-use sip_protocol::dispute::{CaseKind, Outcome};
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
-use sip_protocol::finality::availability::{Demand, OPEN};
-use sip_protocol::finality::seed;
+use sip_protocol::court::availability::{Demand, OPEN};
+use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::training::seed;
 use sip_protocol::{Account, AccountKind};
+use sip_protocol::{court::Outcome, ground::case::CaseKind};
 use solana_address::Address;
 use solana_instruction::Instruction;
 
@@ -60,7 +59,7 @@ impl<L: Ledger> Watch<'_, L> {
         if here.is_tallyable(seen) {
             due.push(("tally the scores", program.tally(&self.job, address)));
         }
-        if round.clone().finalise::<HostSha256>(&mut job.clone(), slot).is_ok() {
+        if round.clone().finalise(&mut job.clone(), slot).is_ok() {
             due.push(("make the round final", program.finalize_round(&self.job, address)));
         }
         due

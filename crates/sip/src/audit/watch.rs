@@ -10,11 +10,11 @@ use sip_ledger::{Ledger, LedgerError, MAX_TRANSACTION_BYTES, compute_unit_limit,
 use sip_node::dispute::Move;
 use sip_node::{State, Worker};
 use sip_protocol::Account;
-use sip_protocol::dispute::Game;
-use sip_protocol::evaluation::{self, ScoringRun};
-use sip_protocol::finality::accusation::Escrow;
-use sip_protocol::job::{Job, MAX_AUDITORS, MAX_EVALUATORS, MAX_TRAINERS, bit};
-use sip_protocol::round::{self, Round};
+use sip_protocol::court::Game;
+use sip_protocol::ground::escrow::Escrow;
+use sip_protocol::training::evaluation::{self, ScoringRun};
+use sip_protocol::training::job::{Job, MAX_AUDITORS, MAX_EVALUATORS, MAX_TRAINERS, bit};
+use sip_protocol::training::round::{self, Round};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

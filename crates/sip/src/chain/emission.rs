@@ -2,9 +2,12 @@
 
 use anyhow::{Result, bail, ensure};
 use sip_protocol::AccountKind;
-use sip_protocol::emission::{NODES, Phase, STAKING};
-use sip_protocol::epoch::EmissionAccount;
-use sip_protocol::pool::{ACTIVE, Pool};
+use sip_protocol::money::epoch::EmissionAccount;
+use sip_protocol::stake::pool::{ACTIVE, Pool};
+use sip_protocol::{
+    ground::schedule::{NODES, STAKING},
+    money::emission::Phase,
+};
 use solana_address::Address;
 use std::process::ExitCode;
 

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use sip_protocol::AccountKind;
-use sip_protocol::pool::Pool;
-use sip_protocol::position::Ticket;
+use sip_protocol::stake::pool::Pool;
+use sip_protocol::stake::position::Ticket;
 use solana_address::Address;
 use std::process::ExitCode;
 

@@ -3,10 +3,10 @@
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use sip_client::Service;
-use sip_protocol::data::Dataset;
-use sip_protocol::fees::{Fees, MAXIMUM_ANCESTORS};
-use sip_protocol::job::Job;
-use sip_protocol::pool::{Pool, PoolKind};
+use sip_protocol::money::fees::{Fees, MAXIMUM_ANCESTORS};
+use sip_protocol::stake::pool::{Pool, PoolKind};
+use sip_protocol::training::data::Dataset;
+use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::process::ExitCode;
 

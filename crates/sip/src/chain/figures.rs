@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 use sip_client::Program;
 use sip_protocol::Account;
-use sip_protocol::config::Config;
-use sip_protocol::emission::{NODES, STAKING};
-use sip_protocol::epoch::EmissionAccount;
-use sip_protocol::fees::Fees;
-use sip_protocol::job::Job;
-use sip_protocol::lock::TICK_SLOTS;
-use sip_protocol::pool::{Pool, PoolKind, RETIRED};
-use sip_protocol::position::{Position, Ticket};
-use sip_protocol::steering::Vote;
+use sip_protocol::admin::config::Config;
+use sip_protocol::ground::schedule::{NODES, STAKING};
+use sip_protocol::money::epoch::EmissionAccount;
+use sip_protocol::money::fees::Fees;
+use sip_protocol::stake::lock::TICK_SLOTS;
+use sip_protocol::stake::pool::{Pool, PoolKind, RETIRED};
+use sip_protocol::stake::position::{Position, Ticket};
+use sip_protocol::stake::steering::Vote;
+use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! Proposals: what governance changes, a day after everyone could leave.
 
 use anyhow::{Context, Result, bail, ensure};
-use sip_protocol::administration::{LIFETIME_SLOTS, Proposal, ProposalKind};
-use sip_protocol::config::{Config, Parameters};
-use sip_protocol::emission::Schedule;
-use sip_protocol::epoch::EmissionAccount;
+use sip_protocol::admin::administration::{LIFETIME_SLOTS, Proposal, ProposalKind};
+use sip_protocol::admin::config::{Config, Parameters};
+use sip_protocol::ground::schedule::Schedule;
+use sip_protocol::money::epoch::EmissionAccount;
 use solana_address::Address;
 use std::process::ExitCode;
 

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use sip_client::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
-use sip_protocol::config::{Config, Parameters};
-use sip_protocol::emission::Schedule;
+use sip_protocol::admin::config::{Config, Parameters};
+use sip_protocol::ground::schedule::Schedule;
 use solana_address::Address;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -162,7 +162,7 @@ pub(super) fn run(desk: &mut Desk, arguments: &Arguments) -> Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sip_protocol::config::TOKEN;
+    use sip_protocol::ground::units::TOKEN;
 
     #[test]
     fn the_example_is_the_defaults() {

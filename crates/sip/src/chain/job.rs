@@ -3,12 +3,12 @@
 use anyhow::{Context, Result, ensure};
 use sip_arith::int::BPS_ONE;
 use sip_protocol::AccountKind;
-use sip_protocol::config::TOKEN;
-use sip_protocol::evaluation;
-use sip_protocol::job::{Job, MAX_TRAINERS, bit};
-use sip_protocol::pool::{Pool, PoolKind};
-use sip_protocol::round::{self, QUALITY_ONE, Round};
-use sip_protocol::seats;
+use sip_protocol::ground::units::TOKEN;
+use sip_protocol::stake::pool::{Pool, PoolKind};
+use sip_protocol::training::evaluation;
+use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
+use sip_protocol::training::round::{self, QUALITY_ONE, Round};
+use sip_protocol::training::seats;
 use solana_address::Address;
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use sip_ledger::Ledger;
-use sip_protocol::pool::Pool;
+use sip_protocol::stake::pool::Pool;
 use solana_address::Address;
 use std::process::ExitCode;
 

@@ -1,10 +1,10 @@
 //! `sip lock`: attention that stays for months, and weighs more for it.
 
 use anyhow::{Result, bail, ensure};
-use sip_protocol::job::Job;
-use sip_protocol::lock::{MAXIMUM_PERIODS, PERIOD_TICKS, TICK_SLOTS, tick_of};
-use sip_protocol::pool::Pool;
-use sip_protocol::position::Position;
+use sip_protocol::stake::lock::{MAXIMUM_PERIODS, PERIOD_TICKS, TICK_SLOTS, tick_of};
+use sip_protocol::stake::pool::Pool;
+use sip_protocol::stake::position::Position;
+use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::process::ExitCode;
 

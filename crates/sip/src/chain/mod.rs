@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use sip_client::{Program, TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use sip_ledger::{Ledger, LedgerError, Rpc};
 use sip_localnet::read_key;
-use sip_protocol::migration::present_size;
+use sip_protocol::admin::migration::present_size;
 use sip_protocol::{Account, AccountKind, Error};
 use solana_address::Address;
 use solana_instruction::Instruction;

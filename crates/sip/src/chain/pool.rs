@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use sip_client::{NewModel, NewPool};
 use sip_protocol::AccountKind;
-use sip_protocol::pool::{self, Pool, PoolKind};
+use sip_protocol::stake::pool::{self, Pool, PoolKind};
 use solana_address::Address;
 use std::process::ExitCode;
 

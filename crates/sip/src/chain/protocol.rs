@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use sip_client::Program;
-use sip_protocol::config::{CAP, Config};
-use sip_protocol::migration::present_size;
+use sip_protocol::admin::migration::present_size;
+use sip_protocol::{admin::config::Config, ground::units::CAP};
 use solana_address::Address;
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
 //! What governance may set, by name: the parameters and the schedule of emission.
 
 use anyhow::{Result, anyhow, bail};
-use sip_protocol::config::Parameters;
-use sip_protocol::emission::{NODES, STAKING, Schedule};
+use sip_protocol::admin::config::Parameters;
+use sip_protocol::ground::schedule::{NODES, STAKING, Schedule};
 
 use super::figures::Unit;
 use super::tokens::{self, Amount};
@@ -224,7 +224,7 @@ pub(super) fn differences<T: Copy>(settings: &[Setting<T>], before: &T, after: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sip_protocol::config::TOKEN;
+    use sip_protocol::ground::units::TOKEN;
 
     #[test]
     fn every_setting_is_another_and_is_set_by_its_name() {

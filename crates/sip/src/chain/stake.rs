@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, bail, ensure};
 use sip_arith::int::shares_for_deposit;
 use sip_protocol::AccountKind;
-use sip_protocol::lock::TICK_SLOTS;
-use sip_protocol::pool::Pool;
-use sip_protocol::position::Position;
+use sip_protocol::stake::lock::TICK_SLOTS;
+use sip_protocol::stake::pool::Pool;
+use sip_protocol::stake::position::Position;
 use solana_address::Address;
 use std::collections::BTreeMap;
 use std::process::ExitCode;

@@ -2,12 +2,12 @@
 
 use anyhow::{Result, bail, ensure};
 use sip_protocol::AccountKind;
-use sip_protocol::data::Dataset;
-use sip_protocol::job::Job;
-use sip_protocol::mixture::Mode;
-use sip_protocol::pool::{Pool, PoolKind};
-use sip_protocol::round::{self, Round};
-use sip_protocol::setting::{MAX_ATTENTION_POOLS, Side, attention_number};
+use sip_protocol::stake::pool::{Pool, PoolKind};
+use sip_protocol::training::data::Dataset;
+use sip_protocol::training::job::Job;
+use sip_protocol::training::mixture::Mode;
+use sip_protocol::training::round::{self, Round};
+use sip_protocol::training::setting::{MAX_ATTENTION_POOLS, Side, attention_number};
 use solana_address::Address;
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! Amounts as people write them.
 
 use sip_arith::int::BPS_ONE;
-use sip_protocol::config::{DECIMALS, TOKEN};
+use sip_protocol::ground::units::{DECIMALS, TOKEN};
 use std::str::FromStr;
 
 /// An amount in base units, read from tokens.

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use sip_protocol::AccountKind;
-use sip_protocol::job::Job;
-use sip_protocol::pool::Pool;
-use sip_protocol::steering::Vote;
+use sip_protocol::stake::pool::Pool;
+use sip_protocol::stake::steering::Vote;
+use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::process::ExitCode;
 

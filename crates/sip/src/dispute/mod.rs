@@ -8,7 +8,10 @@ use base64::Engine;
 use sip_client::Program;
 use sip_ledger::{Embedded, Ledger, Rpc};
 use sip_protocol::Account;
-use sip_protocol::dispute::{CaseKind, Dispute, Game, Side};
+use sip_protocol::{
+    court::{Dispute, Game, Side},
+    ground::case::CaseKind,
+};
 use solana_address::Address;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -222,7 +225,7 @@ mod tests {
     use sip_proof::HostSha256;
     use sip_protocol::AccountKind;
     use sip_protocol::Header;
-    use sip_protocol::dispute::{MoveKind, Outcome, Phase, Play};
+    use sip_protocol::court::{MoveKind, Outcome, Phase, Play};
     use std::fmt::Debug;
     use std::sync::Arc;
 

@@ -5,7 +5,10 @@ use sip_graph::show::kind_name;
 use sip_ops::Kind;
 use sip_proof::Hash;
 use sip_proof::blake3::CHUNK_BYTES;
-use sip_protocol::dispute::{CaseKind, Dispute, Game, Outcome, Phase, Side};
+use sip_protocol::{
+    court::{Dispute, Game, Outcome, Phase, Side},
+    ground::case::CaseKind,
+};
 
 use crate::run::prepare::hex;
 

@@ -3,10 +3,10 @@
 use anyhow::{Result, ensure};
 use indicatif::ProgressBar;
 use sip_proof::{Hash, HostSha256};
-use sip_protocol::attestation;
-use sip_protocol::job::{Job, bit};
-use sip_protocol::round::Round;
-use sip_protocol::segment;
+use sip_protocol::training::attestation;
+use sip_protocol::training::job::{Job, bit};
+use sip_protocol::training::round::Round;
+use sip_protocol::training::segment;
 use solana_address::Address;
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,8 +1,8 @@
 //! Whether the files of a run are what its ledger committed.
 
 use anyhow::Result;
-use sip_protocol::data::Dataset;
-use sip_protocol::job::Job;
+use sip_protocol::training::data::Dataset;
+use sip_protocol::training::job::Job;
 use solana_address::Address;
 
 use super::prepare::Prepared;

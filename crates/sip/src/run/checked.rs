@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sip_protocol::config::Parameters;
-use sip_protocol::job::JobSpec;
+use sip_protocol::admin::config::Parameters;
+use sip_protocol::training::job::JobSpec;
 
 use super::journal::Journal;
 use super::settings::Settings;

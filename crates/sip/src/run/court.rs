@@ -7,7 +7,10 @@ use sip_ledger::Ledger;
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, FaultPlace, Move};
 use sip_node::{Cheat, Replay, Worker};
 use sip_proof::{GraphRoots, Hash, Leaf};
-use sip_protocol::dispute::{CaseKind, Dispute, Game, MoveKind, Outcome, Phase, Side};
+use sip_protocol::{
+    court::{Dispute, Game, MoveKind, Outcome, Phase, Side},
+    ground::case::CaseKind,
+};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use std::sync::Arc;

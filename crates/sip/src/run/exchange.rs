@@ -6,8 +6,8 @@
 use anyhow::Result;
 use sip_client::UpdateGraph;
 use sip_node::{Computation, State, aggregate};
-use sip_protocol::dispute::CaseKind;
-use sip_protocol::segment::SegmentClaim;
+use sip_protocol::ground::case::CaseKind;
+use sip_protocol::training::segment::SegmentClaim;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

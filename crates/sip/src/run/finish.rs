@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use sip_model::export::{TensorRef, save_pretrained};
 use sip_model::{Generator, Sampler, Sampling, params};
 use sip_node::State;
-use sip_protocol::config::{CAP, TOKEN};
+use sip_protocol::ground::units::{CAP, TOKEN};
 use std::sync::Arc;
 
 use super::Run;

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use sip_node::Task;
 use sip_proof::Leaf;
-use sip_protocol::config::TOKEN;
+use sip_protocol::ground::units::TOKEN;
 use std::collections::BTreeMap;
 
 use super::prepare::{hex, unhex};

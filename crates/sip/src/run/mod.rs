@@ -17,7 +17,7 @@ pub(crate) mod world;
 use anyhow::{Context, Result, bail, ensure};
 use sip_node::scoring::{self, Sums};
 use sip_node::{Segment, SegmentTask, State, Worker};
-use sip_protocol::job::Job;
+use sip_protocol::training::job::Job;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -201,7 +201,7 @@ impl Run {
     fn scores(&mut self, base: &Arc<State>) -> Result<Vec<f64>> {
         let (_, sums) = self.score(base)?;
         let job: Job = self.world.read(&setup::job_address(&self.world))?;
-        let scores = sip_protocol::evaluation::scores(&job.spec, &sums).map_err(round::rule)?;
+        let scores = sip_protocol::training::evaluation::scores(&job.spec, &sums).map_err(round::rule)?;
         let domains = &scores[..self.settings.domains.len()];
         Ok(domains.iter().map(|score| f64::from(*score) / sip_eval::MICRO_NATS).collect())
     }

@@ -4,9 +4,9 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use sip_graph::{AdamW, Steered};
 use sip_model::{LlamaConfig, Schedule, Shape, UpdateCodec, params};
-use sip_protocol::job::MAX_DOMAINS;
-use sip_protocol::mixture::Mode;
-use sip_protocol::setting::{LEARNING_RATE, SETTING_ONE, Setting};
+use sip_protocol::training::job::MAX_DOMAINS;
+use sip_protocol::training::mixture::Mode;
+use sip_protocol::training::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 
 use super::setup::{AUDITOR, CREATOR, EVALUATOR, TRAINER};
 

@@ -5,12 +5,15 @@ use sha2::{Digest, Sha256};
 use sip_client::NewPool;
 use sip_ledger::Ledger;
 use sip_node::scoring;
-use sip_protocol::config::{CAP, Parameters, TOKEN};
-use sip_protocol::emission::{ONE, Schedule};
-use sip_protocol::instruction::RegisterDataset;
-use sip_protocol::job::JobSpec;
-use sip_protocol::pool::PoolKind;
-use sip_protocol::setting::{Side, attention_number};
+use sip_protocol::ground::schedule::{ONE, Schedule};
+use sip_protocol::instructions::RegisterDataset;
+use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::training::job::JobSpec;
+use sip_protocol::training::setting::{Side, attention_number};
+use sip_protocol::{
+    admin::config::Parameters,
+    ground::units::{CAP, TOKEN},
+};
 use solana_address::Address;
 use solana_keypair::Keypair;
 
@@ -312,7 +315,7 @@ pub(crate) fn move_attention(world: &mut World, settings: &Settings) -> Result<O
     let (Some(patron), true) = (world.with_role(PATRON).pop(), domains > 1) else { return Ok(None) };
     let (program, job, wallet) = (world.program, job_address(world), world.people[patron].wallet());
     let (from, to) = (program.attention_pool(&job, domains - 1), program.attention_pool(&job, domains - 2));
-    let position: sip_protocol::position::Position = world.read(&program.position(&from, &wallet))?;
+    let position: sip_protocol::stake::position::Position = world.read(&program.position(&from, &wallet))?;
     world.send(patron, program.move_attention(&wallet, &from, &to, position.shares, 1))?;
     world.ledger.advance_slots(parameters().activation_slots)?;
     world.send(patron, program.activate(&to, &wallet))?;

@@ -9,10 +9,10 @@ use sip_node::dispute::{Challenger, Defender};
 use sip_node::{Cheat, Computation, Replay, Segment, SegmentTask, State, Worker};
 use sip_ops::{Kind, NodeSpec};
 use sip_proof::{HostSha256, Sha256};
-use sip_protocol::finality::availability::Demand;
-use sip_protocol::job::{Job, bit};
-use sip_protocol::round::{self, AuditorSeat, Round};
-use sip_protocol::segment;
+use sip_protocol::court::availability::Demand;
+use sip_protocol::training::job::{Job, bit};
+use sip_protocol::training::round::{self, AuditorSeat, Round};
+use sip_protocol::training::segment;
 use solana_address::Address;
 use std::sync::Arc;
 

@@ -5,13 +5,21 @@ use sip_client::Program;
 use sip_ledger::{
     Embedded, Genesis, Ledger, LedgerError, MAX_TRANSACTION_BYTES, Receipt, compute_unit_limit, pack, transaction_bytes,
 };
-use sip_protocol::evaluation::ScoringRun;
-use sip_protocol::finality::{accusation::Accusation, availability::Demand};
-use sip_protocol::pool::PoolKind;
-use sip_protocol::round::Round;
-use sip_protocol::segment::Segment;
+use sip_protocol::court::{accusation::Accusation, availability::Demand};
+use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::training::evaluation::ScoringRun;
+use sip_protocol::training::round::Round;
+use sip_protocol::training::segment::Segment;
 use sip_protocol::{Account, AccountKind};
-use sip_protocol::{config::Config, dispute::Dispute, job::Job, pool::Pool, position::Position, position::Ticket};
+use sip_protocol::{
+    admin::config::Config,
+    court::Dispute,
+    stake::{
+        pool::Pool,
+        position::{Position, Ticket},
+    },
+    training::job::Job,
+};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

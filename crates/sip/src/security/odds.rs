@@ -2,8 +2,11 @@
 //! run's report state.
 
 use serde::{Deserialize, Serialize};
-use sip_protocol::config::{CAP, Parameters, TOKEN};
-use sip_protocol::job::JobSpec;
+use sip_protocol::training::job::JobSpec;
+use sip_protocol::{
+    admin::config::Parameters,
+    ground::units::{CAP, TOKEN},
+};
 
 use super::formulas::Setting;
 use super::trials::survivors;

@@ -5,13 +5,13 @@ use anyhow::{Result, anyhow};
 use bytemuck::Zeroable;
 use serde::Serialize;
 use sip_proof::{Hash, HostSha256, Sha256};
-use sip_protocol::config::TOKEN;
-use sip_protocol::job::Job;
-use sip_protocol::penalties::{Offence, Penalties};
-use sip_protocol::pool::{Pool, PoolKind};
-use sip_protocol::round::AuditorSeat;
-use sip_protocol::second_draw;
-use sip_protocol::segment::{self, Segment};
+use sip_protocol::ground::offence::{Offence, Penalties};
+use sip_protocol::ground::units::TOKEN;
+use sip_protocol::stake::pool::{Pool, PoolKind};
+use sip_protocol::training::job::Job;
+use sip_protocol::training::round::AuditorSeat;
+use sip_protocol::training::second_draw;
+use sip_protocol::training::segment::{self, Segment};
 
 /// A mean over trials with its standard error.
 #[derive(Clone, Copy, Debug, Default, Serialize)]

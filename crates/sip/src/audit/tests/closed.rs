@@ -4,7 +4,7 @@
 use super::*;
 use crate::run::setup::job_address;
 use crate::verify::finding;
-use sip_protocol::evaluation::ScoringRun;
+use sip_protocol::training::evaluation::ScoringRun;
 
 #[test]
 fn closed_rounds_are_verified_from_the_archive_and_no_other_copy_of_a_final_one_is_believed() {

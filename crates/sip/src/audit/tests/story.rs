@@ -13,13 +13,13 @@ use sip_node::dispute::{Challenger, DisputeError, Evidence, GraphEvidence, Move}
 use sip_node::{Cheat, Computation, SegmentTask, State, scoring};
 use sip_proof::{HostSha256, Sha256 as _, roots_tree};
 use sip_protocol::Account as _;
-use sip_protocol::attestation::{Shown, attested_leaf};
-use sip_protocol::config::TOKEN;
-use sip_protocol::evaluation;
-use sip_protocol::finality::accusation::REVEAL_SLOTS;
-use sip_protocol::job::{JobSpec, bit};
-use sip_protocol::pool::{Pool, PoolKind};
-use sip_protocol::round::{self, QUALITY_ONE};
+use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::ground::units::TOKEN;
+use sip_protocol::stake::pool::{Pool, PoolKind};
+use sip_protocol::training::attestation::{Shown, attested_leaf};
+use sip_protocol::training::evaluation;
+use sip_protocol::training::job::{JobSpec, bit};
+use sip_protocol::training::round::{self, QUALITY_ONE};
 use solana_instruction::Instruction;
 
 /// A watchtower that remembers nothing between two steps but what is on disk.
@@ -109,7 +109,7 @@ impl Tower {
 }
 
 /// The next move from a position; none where there is nothing to say.
-type Brain = Box<dyn FnMut(&sip_protocol::dispute::Game) -> Option<Move>>;
+type Brain = Box<dyn FnMut(&sip_protocol::court::Game) -> Option<Move>>;
 
 /// Somebody in a dispute who plays from this evidence.
 struct Party {
@@ -459,7 +459,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     play_out(&mut run, &source, job, &mut tower, &mut parties);
     for dispute in [vote, attestation] {
         let state: Dispute = run.world.read(&dispute).unwrap();
-        assert_eq!((state.game.outcome(), state.resolved), (Ok(sip_protocol::dispute::Outcome::Acquitted), 1));
+        assert_eq!((state.game.outcome(), state.resolved), (Ok(sip_protocol::court::Outcome::Acquitted), 1));
         assert!(state.moves > 4, "{}", state.moves);
     }
     let next = Arc::new(sip_node::aggregate(&ends, &run.machine.threads, run.machine.simd).unwrap());

@@ -11,8 +11,11 @@ use sip_model::LlamaConfig;
 use sip_node::dispute::{Challenger, Defender};
 use sip_node::{Replay, Worker, scoring};
 use sip_ops::Kind;
-use sip_protocol::dispute::{CaseKind, Dispute, Outcome, Side};
-use sip_protocol::job::MAX_DOMAINS;
+use sip_protocol::training::job::MAX_DOMAINS;
+use sip_protocol::{
+    court::{Dispute, Outcome, Side},
+    ground::case::CaseKind,
+};
 
 /// A run at the end of its first round's vote, with the base to be scored.
 fn aggregated(folder: &std::path::Path) -> (Run, Address, Address, Arc<State>) {

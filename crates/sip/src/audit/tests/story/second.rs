@@ -30,7 +30,7 @@ fn an_auditor_attests_what_its_second_draw_selects_and_accuses_what_is_false_of_
                 let account: Segment = run.world.read(&honest.address).unwrap();
                 let leaves = run.prepared.task.leaves().count() as u32;
                 let state = round_state(&run, &job, index);
-                let leaf = sip_protocol::attestation::leaf::<HostSha256>(&state, &account, 2, leaves);
+                let leaf = sip_protocol::training::attestation::leaf::<HostSha256>(&state, &account, 2, leaves);
                 let task = run.prepared.task.clone();
                 let step = leaf * task.leaf_interval;
                 let worker = Worker::new(task, Arc::clone(&run.machine.threads), run.machine.simd);

@@ -1,0 +1,11 @@
+//! Builders of the court's instructions.
+
+mod accusation;
+mod demand;
+mod dispute;
+
+pub use demand::StateDemand;
+pub use dispute::{
+    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, UpdateGraph, VoteAccusation,
+    after_move,
+};

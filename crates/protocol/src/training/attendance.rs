@@ -1,0 +1,231 @@
+//! Who was there when a round awaited it: what counts towards the sleep of its seat ([`crate::training::seats`]), and what an absence costs.
+//!
+//! | role | there is who | counted at | row |
+//! |---|---|---|---|
+//! | trainer | committed a segment | the closing | missed segment |
+//! | auditor | revealed its draw, where there was a segment | the closing | missed draw |
+//! | auditor that revealed | voted until the vote's deadline, for whatever root | the end of the round | missed vote |
+//! | evaluator | revealed a scoring run | the tally | missed score |
+//!
+//! An absence costs its row, and no less than what it destroyed. Where the round went on, that is the seat's part of its role's part of the
+//! reward that the round could expect; where it came to nothing because of the role, its part of the whole reward. A seat's part is one of
+//! all that were awaited; of votes that are missing to a majority it is by stake, one of the stake that did not vote. What a round could
+//! expect is what the job's last one drew, and before the first one the most that it may draw.
+//!
+//! A phase of commitments is over when everybody is in, at its deadline, and without the last third earlier: once two thirds of the seats
+//! that were awaited are in, half as long again as they took, and no earlier than at half of the phase ([`early_end`]). One dead seat does not cost
+//! the whole deadline, and whoever needs no more than half of a phase is shut out by nobody. Whoever is shut out so is not
+//! charged. A seat that is shut out of one round after the other falls asleep, since each waits half a phase for it.
+//!
+//! Of a round that is undone before its closing nothing is counted, and of whoever a verdict keeps out of the job, which costs more,
+//! neither. A conviction in another job excuses nobody: else who has itself convicted where it is cheap would squat here for nothing.
+
+use sip_arith::int::{self, Rounding, mul_div};
+
+use crate::{
+    Result,
+    ground::offence::Offence,
+    stake::pool::PoolKind,
+    training::{
+        evaluation,
+        job::{Job, bit},
+        round::{self, AuditorSeat, Round},
+        seats::Attendance::{Missed, ShutOut, There},
+    },
+};
+
+impl AuditorSeat {
+    /// Whether it voted.
+    pub fn has_voted(&self) -> bool {
+        self.vote != [0; 32]
+    }
+}
+
+impl Round {
+    /// Notes who was there when the round is closed: the trainers that committed, and those of the `auditors` that did not reveal.
+    pub(crate) fn note_closing(&self, job: &mut Job, auditors: u16, slot: u64) {
+        let trainers = self.eligible & !self.excluded_trainers(job);
+        for (place, pool) in here(trainers, &self.trainers) {
+            let was = match (self.committed & bit(place), self.shut_out_trainers & bit(place)) {
+                (0, 0) => Missed,
+                (0, _) => ShutOut,
+                _ => There,
+            };
+            job.note(PoolKind::Trainer, place, pool, was, slot);
+        }
+        for (place, seat) in here(auditors, &self.auditors) {
+            if seat.revealed == 0 && self.committed != 0 {
+                job.note(PoolKind::Auditor, place, &seat.pool, Missed, slot);
+            }
+        }
+    }
+
+    /// Notes that the auditors who revealed have done their part of a round that has nothing to vote on.
+    pub(crate) fn note_draws(&self, job: &mut Job, slot: u64) {
+        for (place, seat) in here(self.awaited_auditors, &self.auditors) {
+            if seat.revealed != 0 {
+                job.note(PoolKind::Auditor, place, &seat.pool, There, slot);
+            }
+        }
+    }
+
+    /// Notes who of the auditors that revealed voted, once there was time to.
+    pub(crate) fn note_votes(&self, job: &mut Job, slot: u64) {
+        let is_over = slot >= self.vote_deadline_slot;
+        for (place, seat) in here(self.awaited_auditors, &self.auditors) {
+            let has_voted = seat.has_voted();
+            if seat.revealed != 0 && (has_voted || is_over) {
+                job.note(PoolKind::Auditor, place, &seat.pool, if has_voted { There } else { Missed }, slot);
+            }
+        }
+    }
+
+    /// Notes who scored.
+    pub(crate) fn note_scores(&self, job: &mut Job, slot: u64) {
+        for (place, seat) in here(self.awaited_evaluators, &self.evaluators) {
+            let was = match seat.status {
+                status if self.is_shut_out(status) => ShutOut,
+                evaluation::ABSENT | evaluation::COMMITTED => Missed,
+                _ => There,
+            };
+            job.note(PoolKind::Evaluator, place, &seat.pool, was, slot);
+        }
+    }
+}
+
+/// What a round could expect to draw when it is opened, base units: see the module.
+pub(crate) fn expected_reward(job: &Job) -> u64 {
+    match (job.rewarded, job.rounds_scored) {
+        (0, _) => 0,
+        (_, 0) if job.last_reward == 0 => job.spec.round_reward,
+        _ => job.last_reward,
+    }
+}
+
+/// When a phase that began in `start` and ends at `deadline` may end early: 0 unless the commitment in `slot` is the one with which two
+/// thirds of those `awaited` are in.
+pub(crate) fn early_end([start, deadline]: [u64; 2], committed: u16, awaited: u16, slot: u64) -> u64 {
+    let needed = awaited.count_ones().wrapping_mul(2).div_ceil(3);
+    if committed.count_ones() != needed {
+        return 0;
+    }
+    let grace = slot.saturating_add(slot.saturating_sub(start) / 2);
+    let half = start.saturating_add(deadline.saturating_sub(start) / 2);
+    grace.max(half).min(deadline)
+}
+
+/// What an absence costs.
+struct Absence {
+    offence: Offence,
+    role_bps: u16,
+    /// Whether the round came to nothing because of it and others of its kind.
+    is_destroyed: bool,
+    /// The seat's part, of `whole`.
+    part: u64,
+    whole: u64,
+}
+
+impl Absence {
+    fn cost(&self, job: &Job, expected_reward: u64) -> Result<u64> {
+        let role = int::bps(expected_reward, self.role_bps, Rounding::Up)?;
+        let reward = if self.is_destroyed { expected_reward } else { role };
+        let lost = if self.whole == 0 { 0 } else { mul_div(reward, self.part, self.whole, Rounding::Up)? };
+        Ok(lost.max(job.parameters.penalties.of(self.offence).flat))
+    }
+}
+
+impl Round {
+    /// Whether it came to nothing by itself: no segment, no draw, no majority or no score.
+    fn came_to_nothing(&self) -> bool {
+        self.status == round::VOID && self.is_undone == 0
+    }
+
+    /// Whether it came to nothing because no score of its next base stood.
+    pub(crate) fn is_scoreless(&self) -> bool {
+        self.came_to_nothing() && self.void_from == round::AGGREGATED
+    }
+
+    /// Whether an evaluator of this status was shut out: it had committed nothing when the phase ended early.
+    fn is_shut_out(&self, status: u8) -> bool {
+        status == evaluation::ABSENT && self.is_score_early != 0
+    }
+
+    /// What a trainer of the round that committed nothing is charged, base units.
+    pub(crate) fn missed_segment(&self, job: &Job, place: u8) -> Result<u64> {
+        if self.ended_unclosed() || self.shut_out_trainers & bit(place) != 0 {
+            return Ok(0);
+        }
+        let absence = Absence {
+            offence: Offence::MissedSegment,
+            role_bps: job.parameters.trainers_bps,
+            is_destroyed: self.came_to_nothing() && self.accepted == 0,
+            part: 1,
+            whole: (self.eligible & !self.shut_out_trainers).count_ones() as u64,
+        };
+        absence.cost(job, self.expected_reward)
+    }
+
+    /// What an auditor of the round is charged for a draw that it did not reveal, or a vote that it did not cast, base units.
+    #[inline(never)]
+    pub(crate) fn missed_audit(&self, job: &Job, place: u8) -> Result<u64> {
+        let Some(seat) = self.auditors.get(place as usize) else { return Ok(0) };
+        let role_bps = job.parameters.auditors_bps;
+        if seat.revealed == 0 {
+            if self.ended_unclosed() || self.committed == 0 {
+                return Ok(0);
+            }
+            let absence = Absence {
+                offence: Offence::MissedDraw,
+                role_bps,
+                is_destroyed: self.came_to_nothing() && self.auditors.iter().all(|seat| seat.revealed == 0),
+                part: 1,
+                whole: self.awaited_auditors.count_ones() as u64,
+            };
+            return absence.cost(job, self.expected_reward);
+        }
+        let has_no_majority = self.came_to_nothing() && self.vote_deadline_slot != 0 && self.next_base == [0; 32];
+        if seat.has_voted() || !(self.status == round::FINAL || has_no_majority) {
+            return Ok(0);
+        }
+        let (mut whole, mut silent) = (0u64, 0u64);
+        for seat in &self.auditors {
+            whole = int::add(whole, seat.stake)?;
+            silent = int::add(silent, if seat.has_voted() { 0 } else { seat.stake })?;
+        }
+        // Without them even all others together were no majority.
+        let is_destroyed = has_no_majority && silent >= whole.div_ceil(2);
+        let whole = if is_destroyed { silent } else { whole };
+        Absence { offence: Offence::MissedVote, role_bps, is_destroyed, part: seat.stake, whole }
+            .cost(job, self.expected_reward)
+    }
+
+    /// What an evaluator of a round that was tallied is charged for having no score in it, base units.
+    pub(crate) fn missed_score(&self, job: &Job, status: u8) -> Result<u64> {
+        let is_scoreless = self.is_scoreless();
+        if self.is_shut_out(status)
+            || !(status == evaluation::ABSENT || (is_scoreless && status == evaluation::COMMITTED))
+        {
+            return Ok(0);
+        }
+        // Who was shut out leaves the whole to the others.
+        let counted =
+            here(self.awaited_evaluators, &self.evaluators).filter(|(_, seat)| !self.is_shut_out(seat.status));
+        let absence = Absence {
+            offence: Offence::MissedScore,
+            role_bps: job.parameters.evaluators_bps,
+            is_destroyed: is_scoreless,
+            part: 1,
+            whole: counted.count() as u64,
+        };
+        absence.cost(job, self.expected_reward)
+    }
+}
+
+/// What there is at the places of a bitmap.
+#[inline(always)]
+pub(crate) fn here<T>(places: u16, all: &[T]) -> impl Iterator<Item = (u8, &T)> {
+    (0u8..)
+        .zip(all)
+        .take_while(move |(place, _)| places >> *place != 0)
+        .filter(move |(place, _)| places & bit(*place) != 0)
+}

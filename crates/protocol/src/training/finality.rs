@@ -1,0 +1,369 @@
+//! What makes a round's result final, and what undoes it: accusations, challenges, the chain of rounds, seeds, and the
+//! availability of what was committed.
+//!
+//! Rounds form a tree: each names the round whose result it builds on. Closing a round waits for no dispute; a segment that
+//! counts is provisional until the round is final. A conviction undoes the round and all that builds on it.
+//!
+//! Invariants: [`Chain`] lists the rounds with a result that is not final, oldest first, each the parent of the next; at most
+//! [`MAX_LOOKAHEAD`] of them; a final round never changes again; nothing is paid for a round before it is final or void.
+
+use bytemuck::{Pod, Zeroable};
+use sip_arith::int;
+use sip_proof::Sha256;
+
+use crate::{
+    Error, Result,
+    admin::config::Config,
+    ground::{case::CaseKind, offence::Penalties},
+    training::{
+        job::{Job, MAX_DOMAINS},
+        quality::Fit,
+        round::{self, Round},
+    },
+};
+
+pub(crate) fn require(condition: bool, error: Error) -> Result<()> {
+    if condition { Ok(()) } else { Err(error) }
+}
+
+/// Most rounds with a result that is not final.
+pub const MAX_LOOKAHEAD: usize = 8;
+/// The index that stands for no round: what the first round builds on.
+pub const NO_ROUND: u32 = u32::MAX;
+
+/// The rounds that a job's next round builds on, as far as they are not settled history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Chain {
+    /// Indices of the rounds that have a result which is not final, oldest first.
+    pub open: [u32; MAX_LOOKAHEAD],
+    /// Index of the last final round; [`NO_ROUND`] before the first.
+    pub last_final: u32,
+    /// Final rounds so far.
+    pub final_count: u32,
+    /// How many of `open` count.
+    pub open_count: u8,
+    /// Whether the next seed waits for its slot hashes: 1, else 0. See [`seed`].
+    pub is_seed_pending: u8,
+    /// Whether nobody captured the last seed's slot hashes in time: 1, else 0.
+    pub is_seed_missed: u8,
+    /// Always 0.
+    pub reserved: [u8; 5],
+}
+
+impl Chain {
+    /// The chain of a new job.
+    pub const GENESIS: Chain = Chain {
+        open: [0; MAX_LOOKAHEAD],
+        last_final: NO_ROUND,
+        final_count: 0,
+        open_count: 0,
+        is_seed_pending: 0,
+        is_seed_missed: 0,
+        reserved: [0; 5],
+    };
+
+    /// The rounds that have a result which is not final.
+    pub fn open_rounds(&self) -> &[u32] {
+        &self.open[..(self.open_count as usize).min(MAX_LOOKAHEAD)]
+    }
+
+    /// What the next round builds on.
+    pub fn head(&self) -> u32 {
+        self.open_rounds().last().copied().unwrap_or(self.last_final)
+    }
+
+    /// Adds a round that has a result.
+    pub fn push(&mut self, index: u32) -> Result<()> {
+        *self.open.get_mut(self.open_count as usize).ok_or(Error::TooFarAhead)? = index;
+        self.open_count += 1;
+        Ok(())
+    }
+
+    /// Takes a round, and all that builds on it, off the chain; says whether it was there.
+    pub fn cut(&mut self, index: u32) -> bool {
+        let Some(place) = self.open_rounds().iter().position(|open| *open == index) else { return false };
+        self.open_count = place as u8;
+        true
+    }
+
+    /// Makes the oldest round final.
+    pub fn finalise(&mut self, index: u32) -> Result<()> {
+        if self.open_rounds().first() != Some(&index) {
+            return Err(Error::ParentNotFinal);
+        }
+        self.open.copy_within(1.., 0);
+        self.open_count -= 1;
+        self.last_final = index;
+        self.final_count = self.final_count.checked_add(1).ok_or(Error::Overflow)?;
+        Ok(())
+    }
+}
+
+/// What a job had measured when a round was opened: what it goes back to if the round is undone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Standing {
+    /// Score per domain, micro-nats per token.
+    pub last_scores: [u32; MAX_DOMAINS],
+    /// Mixture-weighted score, micro-nats per token.
+    pub last_score: u32,
+    /// Scored rounds on the chain.
+    pub rounds_scored: u32,
+    /// What the job remembered of its curve.
+    pub fit: Fit,
+    /// What came out of the rounds on the chain.
+    pub history: [u8; 32],
+}
+
+impl Standing {
+    /// The present standing of a job.
+    pub fn of(job: &Job) -> Standing {
+        Standing {
+            last_scores: job.last_scores,
+            last_score: job.last_score,
+            rounds_scored: job.rounds_scored,
+            fit: job.fit,
+            history: job.head_history,
+        }
+    }
+
+    pub(crate) fn restore(&self, job: &mut Job) {
+        job.last_scores = self.last_scores;
+        job.last_score = self.last_score;
+        job.rounds_scored = self.rounds_scored;
+        job.fit = self.fit;
+        job.head_history = self.history;
+    }
+}
+
+impl Round {
+    /// Checks that what the round's segments hand over may be demanded, and a segment of it accused, in this slot: from the end of the
+    /// commitments until nobody can accuse one any more, whatever became of the round.
+    pub fn require_challengeable(&self, slot: u64) -> Result<()> {
+        let has_segments = self.status != round::OPEN && self.status != round::FINAL;
+        let is_open = slot <= self.accusable_until(CaseKind::Segment);
+        if has_segments && is_open { Ok(()) } else { Err(Error::WrongRoundStatus) }
+    }
+
+    /// Checks that a dispute on a claim of the round may be opened as far as its phase goes: its segments are committed for good, it is
+    /// not final. Whether the accusation came in time, the accusation checks ([`accusation::Accusation::reveal`]).
+    pub fn require_disputable(&self) -> Result<()> {
+        if self.status != round::OPEN && self.status != round::FINAL { Ok(()) } else { Err(Error::WrongRoundStatus) }
+    }
+
+    /// A dispute on a scoring run begins.
+    pub fn open_run_dispute(&mut self) -> Result<()> {
+        self.run_disputes = self.run_disputes.checked_add(1).ok_or(Error::Overflow)?;
+        self.open_challenge()
+    }
+
+    /// A dispute on a scoring run ends.
+    pub fn close_run_dispute(&mut self) -> Result<()> {
+        self.run_disputes = self.run_disputes.checked_sub(1).ok_or(Error::Underflow)?;
+        self.close_challenge()
+    }
+
+    /// A dispute on an attestation begins: the round stays until it is resolved.
+    pub fn open_attestation_dispute(&mut self) -> Result<()> {
+        self.attestation_disputes = self.attestation_disputes.checked_add(1).ok_or(Error::Overflow)?;
+        Ok(())
+    }
+
+    /// A dispute or a demand on one of its segments begins.
+    pub fn open_challenge(&mut self) -> Result<()> {
+        self.open_challenges = self.open_challenges.checked_add(1).ok_or(Error::Overflow)?;
+        Ok(())
+    }
+
+    /// A dispute or a demand on one of its segments ends.
+    pub fn close_challenge(&mut self) -> Result<()> {
+        self.open_challenges = self.open_challenges.checked_sub(1).ok_or(Error::Underflow)?;
+        Ok(())
+    }
+
+    /// Whether what the round builds on, or the round itself, is no longer on the job's chain.
+    pub fn is_orphan(&self, chain: &Chain) -> bool {
+        match self.status {
+            round::OPEN | round::COMMITS_CLOSED | round::CLOSED => self.parent != chain.head(),
+            round::AGGREGATED | round::SCORED => !chain.open_rounds().contains(&self.index),
+            _ => false,
+        }
+    }
+
+    /// Checks that the round builds on the job's chain.
+    pub fn require_on_chain(&self, job: &Job) -> Result<()> {
+        if self.is_orphan(&job.chain) { Err(Error::Orphaned) } else { Ok(()) }
+    }
+
+    /// Makes a scored round final: everything that it builds on is, nobody can challenge it any more, and no challenge is open.
+    #[inline(always)]
+    pub fn finalise(&mut self, job: &mut Job, slot: u64) -> Result<()> {
+        self.require_status(round::SCORED)?;
+        if !self.is_beyond_challenge(slot) {
+            return Err(Error::ChallengeOpen);
+        }
+        job.chain.finalise(self.index)?;
+        self.status = round::FINAL;
+        job.history = self.history;
+        Ok(())
+    }
+
+    /// Undoes the round, because a segment that counts or the base that was voted is false here or further down the chain. The job goes on from what the
+    /// round was built on. What honest work would have earned stays on record as the reward, and [`Round::compensate`] says how much of it
+    /// there is. A round that was not scored has no quality, so only its auditors have earned.
+    pub(crate) fn undo(&mut self, job: &mut Job) {
+        if self.status == round::VOID || self.status == round::FINAL {
+            return;
+        }
+        if job.chain.cut(self.index) {
+            self.before.restore(job);
+            job.base_root = self.base_root;
+        }
+        if self.status != round::SCORED {
+            // The one round that runs.
+            job.round_live = 0;
+            if self.status == round::CLOSED || self.status == round::AGGREGATED {
+                self.reward = job.last_reward;
+            }
+        }
+        self.void_from = self.status;
+        self.is_undone = 1;
+        self.status = round::VOID;
+    }
+
+    /// Keeps for the honest work of an undone round, out of what the conviction of a claim of its own just took of a liar's slice and the
+    /// insurance took in, what is neither bounty nor burned, up to what the round would have paid. Nothing else ever pays for undone work:
+    /// neither the insurance, nor delegators, nor the operators' bucket, which pays the repeat.
+    pub(crate) fn compensate(&mut self, config: &mut Config, penalties: &Penalties, from_bond: u64) -> Result<()> {
+        if self.is_undone == 0 {
+            return Ok(());
+        }
+        let room = self.reward.saturating_sub(self.compensation);
+        let kept = penalties.compensation(from_bond)?.min(room);
+        config.buckets.insurance = int::sub(config.buckets.insurance, kept)?;
+        self.compensation = int::add(self.compensation, kept)?;
+        Ok(())
+    }
+
+    /// What its honest work has not collected of its compensation, base units.
+    pub fn uncollected(&self) -> Result<u64> {
+        if self.is_undone == 0 { Ok(0) } else { Ok(int::sub(self.compensation, self.paid)?) }
+    }
+
+    /// Undoes a round that builds on one that was undone. One call per round, in any order.
+    #[inline(always)]
+    pub fn undo_orphan<H: Sha256>(&mut self, job: &mut Job) -> Result<()> {
+        if !self.is_orphan(&job.chain) {
+            return Err(Error::NotOrphaned);
+        }
+        let has_seed = self.status != round::OPEN && self.status != round::COMMITS_CLOSED;
+        self.undo(job);
+        if !has_seed {
+            job.next_seed = self.following_seed::<H>();
+        }
+        Ok(())
+    }
+
+    /// Checks that everyone may be settled: the round is final; or void, and nobody can be challenged any more.
+    #[inline(always)]
+    pub fn require_settleable(&self, slot: u64) -> Result<()> {
+        match self.status {
+            round::FINAL => Ok(()),
+            round::VOID if self.is_beyond_challenge(slot) => Ok(()),
+            round::VOID => Err(Error::ChallengeOpen),
+            _ => Err(Error::NotFinal),
+        }
+    }
+
+    /// Whether no accusation of a claim of the round can be opened any more, not one that was committed in the last slot for it either.
+    pub fn is_beyond_accusation(&self, slot: u64) -> Result<bool> {
+        Ok(self.status == round::FINAL || slot > self.disputable_until())
+    }
+
+    /// Whether the round was undone before its segments were frozen: then nobody earned and nobody missed anything.
+    pub fn ended_unclosed(&self) -> bool {
+        self.is_undone != 0 && self.void_from < round::CLOSED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_the_oldest_round_becomes_final() {
+        let mut chain = Chain::GENESIS;
+        assert_eq!(chain.head(), NO_ROUND);
+        for index in [0, 2, 3] {
+            chain.push(index).unwrap();
+        }
+        assert_eq!((chain.finalise(2), chain.finalise(0)), (Err(Error::ParentNotFinal), Ok(())));
+        assert_eq!((chain.open_rounds(), chain.last_final), (&[2, 3][..], 0));
+        assert!(chain.cut(2) && !chain.cut(3));
+        assert_eq!(chain.head(), 0);
+        assert_eq!(chain.finalise(2), Err(Error::ParentNotFinal));
+    }
+
+    proptest! {
+        /// Random histories of opening, scoring, convicting and finalising against the tree kept in full.
+        #[test]
+        fn the_chain_is_the_path_to_the_last_good_round(steps in prop::collection::vec((0u8..4, any::<u32>()), 1..200)) {
+            let mut job = Job::zeroed();
+            job.chain = Chain::GENESIS;
+            // Every round that ever had a result.
+            let mut rounds: Vec<Round> = Vec::new();
+            let mut next = 0u32;
+            for (kind, number) in steps {
+                match kind {
+                    0 | 1 if (job.chain.open_count as usize) < MAX_LOOKAHEAD => {
+                        let mut round = Round::zeroed();
+                        (round.index, round.parent, round.status) = (next, job.chain.head(), round::SCORED);
+                        round.before = Standing::of(&job);
+                        round.base_root = job.base_root;
+                        next += 1;
+                        job.chain.push(round.index).unwrap();
+                        job.rounds_scored += 1;
+                        job.base_root = [next as u8; 32];
+                        rounds.push(round);
+                    }
+                    2 if !rounds.is_empty() => {
+                        let place = number as usize % rounds.len();
+                        let (status, base) = (rounds[place].status, rounds[place].base_root);
+                        let was_on = job.chain.open_rounds().contains(&rounds[place].index);
+                        rounds[place].undo(&mut job);
+                        if was_on {
+                            prop_assert_eq!((job.base_root, job.chain.head()), (base, rounds[place].parent));
+                        }
+                        prop_assert_eq!(rounds[place].status == round::FINAL, status == round::FINAL);
+                    }
+                    3 if !rounds.is_empty() => {
+                        let place = number as usize % rounds.len();
+                        let parent = rounds[place].parent;
+                        let is_parent_final = parent == NO_ROUND
+                            || rounds.iter().any(|round| round.index == parent && round.status == round::FINAL);
+                        let may = rounds[place].status == round::SCORED && is_parent_final;
+                        let slot = crate::ground::escrow::REVEAL_SLOTS + 1;
+                        prop_assert_eq!(rounds[place].finalise(&mut job, slot).is_ok(), may);
+                    }
+                    _ => {}
+                }
+                // From the head by parents one comes through exactly the open rounds to the last final one.
+                let mut at = job.chain.head();
+                for index in job.chain.open_rounds().iter().rev() {
+                    prop_assert_eq!(at, *index);
+                    let round = rounds.iter().find(|round| round.index == at).unwrap();
+                    prop_assert_eq!(round.status, round::SCORED);
+                    at = round.parent;
+                }
+                prop_assert_eq!(at, job.chain.last_final);
+                prop_assert_eq!(job.rounds_scored, job.chain.final_count + job.chain.open_count as u32);
+                for round in &rounds {
+                    let is_child_of_void = rounds.iter().any(|up| up.index == round.parent && up.status == round::VOID);
+                    prop_assert!(!is_child_of_void || round.status == round::VOID || round.is_orphan(&job.chain));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Withdraws the proposal.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::CancelProposal};
+
+use crate::guard;
+
+/// Implements [`CancelProposal`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let CancelProposal {} = guard::args(data)?;
+    let [authority, config, ..] = accounts else { return Err(Error::MissingAccount) };
+    guard::signer(authority)?;
+    let mut config = guard::load_mut::<Config>(program, config)?;
+    config.require_authority(guard::key(authority))?;
+    config.cancel_proposal()
+}

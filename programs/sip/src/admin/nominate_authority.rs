@@ -1,0 +1,18 @@
+//! Nominates the next authority.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::NominateAuthority};
+
+use crate::guard;
+
+/// Implements [`NominateAuthority`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let args: NominateAuthority = guard::args(data)?;
+    let [authority, config, ..] = accounts else { return Err(Error::MissingAccount) };
+    guard::signer(authority)?;
+    let mut config = guard::load_mut::<Config>(program, config)?;
+    config.require_authority(guard::key(authority))?;
+    config.nominate(&args.wallet);
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! Pauses the protocol.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::Pause};
+
+use crate::guard;
+
+/// Implements [`Pause`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let Pause {} = guard::args(data)?;
+    let [authority, config, ..] = accounts else { return Err(Error::MissingAccount) };
+    guard::signer(authority)?;
+    let mut config = guard::load_mut::<Config>(program, config)?;
+    config.require_authority(guard::key(authority))?;
+    config.pause(guard::slot()?)
+}

@@ -1,0 +1,17 @@
+//! Ends a pause.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{Error, Result, admin::config::Config, instructions::Unpause};
+
+use crate::guard;
+
+/// Implements [`Unpause`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let Unpause {} = guard::args(data)?;
+    let [authority, config, ..] = accounts else { return Err(Error::MissingAccount) };
+    guard::signer(authority)?;
+    let mut config = guard::load_mut::<Config>(program, config)?;
+    config.require_authority(guard::key(authority))?;
+    config.unpause(guard::slot()?)
+}

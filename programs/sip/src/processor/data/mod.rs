@@ -1,3 +1,0 @@
-//! Datasets.
-
-pub mod register_dataset;

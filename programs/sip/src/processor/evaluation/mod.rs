@@ -1,5 +1,0 @@
-//! Scores of evaluators.
-
-pub mod commit_score;
-pub mod reveal_score;
-pub mod tally;

@@ -1,0 +1,21 @@
+//! Undoes a round that builds on one that was undone.
+
+use pinocchio::{AccountView, Address};
+use sip_protocol::{
+    Error, Result,
+    instructions::UndoRound,
+    training::{job::Job, round::Round},
+};
+
+use crate::guard::{self, Syscall};
+
+/// Implements [`UndoRound`].
+#[inline(never)]
+pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
+    let UndoRound {} = guard::args(data)?;
+    let [job, round, ..] = accounts else { return Err(Error::MissingAccount) };
+    let mut job = guard::load_mut::<Job>(program, job)?;
+    let mut round = guard::load_mut::<Round>(program, round)?;
+    guard::related(round.job == job.address)?;
+    round.undo_orphan::<Syscall>(&mut job)
+}
