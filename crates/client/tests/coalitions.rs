@@ -193,12 +193,12 @@ impl Play {
         }
     }
 
-    /// Gives up its place instead. An evaluator that is convicted keeps its own.
+    /// Gives up its place instead.
     fn leave(&mut self, confession: Confession) {
         let operator = match confession {
             Segment | Silence => &self.scene.trainers[LIAR],
             Vote => &self.scene.auditors[LIAR],
-            Run => return,
+            Run => &self.scene.evaluators[LIAR],
         };
         let key = operator.key.insecure_clone();
         let leave = self.scene.world.program.leave_job(&operator.seat, &self.scene.job);

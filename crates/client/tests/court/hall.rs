@@ -254,7 +254,7 @@ impl Hall {
                 let round = self.scene.round_state();
                 let seat = round.auditors[auditor];
                 assert_eq!(round.bounties().unwrap(), bounties + bounty);
-                assert_eq!((excluded, seat.stake, seat.settled), (true, 0, 1));
+                assert!(excluded && round.is_struck(auditor as u8));
                 assert!(seat.is_vote_convicted != 0 || seat.convicted_attestations != 0);
             }
             _ => {

@@ -215,18 +215,18 @@ impl Dispute {
     }
 
     /// Takes a convicted auditor out of the job's later rounds, and its stake and pay out of this one. What it claimed stays on record:
-    /// an accusation of the same claim that was committed earlier may still be opened, and one of another claim.
+    /// an accusation of the same claim that was committed earlier may still be opened, and one of another claim; and so does the stake by
+    /// which it owes what it missed.
     fn strike(&self, job: &mut Job, round: &mut Round, case: CaseKind, slot: u64) -> Result<()> {
-        job.exclude(PoolKind::Auditor, self.place, &self.pool);
+        job.exclude(PoolKind::Auditor, &self.pool);
+        let is_first = !round.is_struck(self.place);
         round.struck_auditors |= bit(self.place);
         round.struck_slots = slots_since(round.opened_slot, slot);
         let seat = round.auditors.get_mut(self.place as usize).ok_or(Error::WrongPlace)?;
         // Once it was settled its part is gone, and the others' parts are of the same whole.
-        if seat.settled == 0 {
+        if is_first && seat.settled == 0 {
             round.auditor_stake = int::sub(round.auditor_stake, seat.stake)?;
-            seat.settled = 1;
         }
-        seat.stake = 0;
         if case == CaseKind::Aggregate {
             seat.is_vote_convicted = 1;
         } else {
@@ -379,6 +379,6 @@ mod tests {
         }
         let role = int::bps(round.reward, config.parameters.auditors_bps, int::Rounding::Down).unwrap();
         assert_eq!(paid, role);
-        assert_eq!((round.excluded_auditors(&job), round.auditors[0].stake), (1, 0));
+        assert_eq!((round.excluded_auditors(&job), round.auditor_stake), (1, 2_000 * TOKEN));
     }
 }

@@ -99,6 +99,7 @@ impl Dispute {
         round.close_run_dispute()?;
         let payout = if outcome == Outcome::Convicted {
             let (slashed, is_scored_by_it) = run.convict(round, pool, &job.parameters, *slot)?;
+            job.exclude(PoolKind::Evaluator, &run.pool);
             run.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
             if is_scored_by_it {
                 round.undo(job);

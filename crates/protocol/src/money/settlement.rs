@@ -133,7 +133,8 @@ impl Settlement<'_> {
 
     /// Settles an auditor: Q is the part of the segments of its first and its second draw that it attested and showed and that stand (1 if
     /// it drew none); P is what
-    /// a draw that it never revealed, every missing attestation and every attested segment that was convicted cost. What the second draw
+    /// a draw that it never revealed, every missing attestation and every attested segment that was convicted cost. Who was convicted of a claim of
+    /// the round earns nothing and owes what it owed. What the second draw
     /// asks for is missing in a final round only: one that came to nothing may have ended before its time. Not before no
     /// segment of the round can be convicted any more, and not while a claim of its own is disputed, so that nobody is settled ahead of
     /// a verdict.
@@ -144,8 +145,9 @@ impl Settlement<'_> {
         }
         let ended_unclosed = self.round.ended_unclosed();
         let is_final = self.round.status == round::FINAL;
-        // Who was convicted has paid more, and could do nothing more.
-        let missed_audit = if self.pool.is_convicted() { 0 } else { self.round.missed_audit(self.job, place)? };
+        let is_struck = self.round.is_struck(place);
+        // A verdict excuses nobody: it may have cost less than the absence.
+        let missed_audit = self.round.missed_audit(self.job, place)?;
         let misattested = self.job.misattested_segment(self.round.awaited_auditors)?;
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
@@ -172,7 +174,9 @@ impl Settlement<'_> {
         }
         let is_revealed = seat.revealed != 0;
         let done_again = seat.attested_again as u32;
-        let due_again = if is_final { seat.due_again(self.job.spec.second_audit_rate) } else { done_again };
+        // Who was convicted could do no more.
+        let is_due = is_final && !is_struck;
+        let due_again = if is_due { seat.due_again(self.job.spec.second_audit_rate) } else { done_again };
         let drawn = due_again.saturating_add(seat.drawn as u32);
         let (missed_draws, missed_attestations) = match (ended_unclosed, is_revealed) {
             (true, _) => (0, 0),
@@ -192,7 +196,7 @@ impl Settlement<'_> {
         penalty = int::add(penalty, int::mul(misattested, seat.refuted as u64)?)?;
         let claim = Claim {
             role_bps: self.job.parameters.auditors_bps,
-            part: seat.stake,
+            part: if is_struck { 0 } else { seat.stake },
             whole: self.round.auditor_stake,
             quality,
             penalty,
@@ -203,7 +207,7 @@ impl Settlement<'_> {
         self.apply(&claim)
     }
 
-    /// Settles a trainer that was awaited and committed nothing.
+    /// Settles a trainer that was awaited and committed nothing, whatever it was convicted of since.
     pub fn absent(&mut self, place: u8) -> Result<Settled> {
         self.begin()?;
         let here = bit(place);
@@ -214,9 +218,7 @@ impl Settlement<'_> {
             return Err(Error::AlreadySettled);
         }
         self.round.settled_absent |= here;
-        let is_excluded = self.round.is_trainer_excluded(self.job, place);
-        let cost = if is_excluded { 0 } else { self.round.missed_segment(self.job, place)? };
-        self.charge(cost)
+        self.charge(self.round.missed_segment(self.job, place)?)
     }
 
     fn charge(&mut self, amount: u64) -> Result<Settled> {

@@ -17,8 +17,9 @@
 //! the whole deadline, and whoever needs no more than half of a phase is shut out by nobody. Whoever is shut out so is not
 //! charged. A seat that is shut out of one round after the other falls asleep, since each waits half a phase for it.
 //!
-//! Of a round that is undone before its closing nothing is counted, and of whoever a verdict keeps out of the job, which costs more,
-//! neither. A conviction in another job excuses nobody: else who has itself convicted where it is cheap would squat here for nothing.
+//! Of a round that is undone before its closing nothing is counted. A conviction excuses nobody, in this job neither than in another: it keeps
+//! the seat out of the rounds that are opened after it, and whoever a round awaited at its opening owes it. Else who has itself convicted where that is
+//! cheap would squat here for nothing. Only no seat falls asleep that a verdict took already.
 
 use sip_arith::int::{self, Rounding, mul_div};
 
@@ -188,7 +189,11 @@ impl Round {
             return Ok(0);
         }
         let (mut whole, mut silent) = (0u64, 0u64);
-        for seat in &self.auditors {
+        for (place, seat) in (0u8..).zip(&self.auditors) {
+            // Nobody's vote counts that was convicted.
+            if seat.has_voted() && self.is_struck(place) {
+                continue;
+            }
             whole = int::add(whole, seat.stake)?;
             silent = int::add(silent, if seat.has_voted() { 0 } else { seat.stake })?;
         }

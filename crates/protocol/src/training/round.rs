@@ -357,6 +357,11 @@ impl Round {
         self.index.checked_add(1) == Some(job.next_round)
     }
 
+    /// Whether a claim that the auditor of a place made in the round was convicted: it has no part in the round's pay.
+    pub fn is_struck(&self, place: u8) -> bool {
+        self.struck_auditors & bit(place) != 0
+    }
+
     /// Whether a trainer that the round awaits was convicted since: see [`Round::excluded_trainers`].
     pub fn is_trainer_excluded(&self, job: &Job, place: u8) -> bool {
         let is_convicted = match (job.trainers.get(place as usize), self.trainers.get(place as usize)) {

@@ -244,24 +244,26 @@ impl Job {
         }
     }
 
-    /// Keeps a convicted pool out of all later rounds, if it still holds the place, and of the running one, if nobody has taken the place
-    /// since that was opened.
-    pub fn exclude(&mut self, kind: PoolKind, place: u8, pool: &Address) {
+    /// Keeps a convicted pool out of all later rounds, whatever place it holds by now, and a trainer or auditor out of the running one, if
+    /// nobody has taken its place since that was opened. What it owes for its absence is owed.
+    pub fn exclude(&mut self, kind: PoolKind, pool: &Address) {
         let next_round = self.next_round;
         let Ok(seats) = self.seats_mut(kind) else { return };
-        let Some(seat) = seats.get_mut(place as usize) else { return };
-        if seat.pool != *pool {
-            return;
-        }
-        if seat.state != FREE {
-            seat.state = CONVICTED;
-        }
-        if seat.since_round >= next_round {
-            return;
+        let mut struck = 0;
+        for (place, seat) in seats.iter_mut().enumerate() {
+            if seat.pool != *pool {
+                continue;
+            }
+            if seat.state != FREE {
+                seat.state = CONVICTED;
+            }
+            if seat.since_round < next_round {
+                struck |= bit(place as u8);
+            }
         }
         match kind {
-            PoolKind::Trainer => self.struck_trainers |= bit(place),
-            PoolKind::Auditor => self.struck_auditors |= bit(place),
+            PoolKind::Trainer => self.struck_trainers |= struck,
+            PoolKind::Auditor => self.struck_auditors |= struck,
             _ => {}
         }
     }

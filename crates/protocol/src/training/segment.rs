@@ -275,7 +275,7 @@ impl Segment {
         }
         self.status = CONVICTED;
         self.convicted_slots = slots_since(self.committed_slot, slot);
-        job.exclude(PoolKind::Trainer, self.claim.place, &self.pool);
+        job.exclude(PoolKind::Trainer, &self.pool);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
         let claim = Convicted { slice: &mut self.slice, made_slot: self.committed_slot, slot };
         pool.convict(&job.parameters.penalties, offence, claim)
