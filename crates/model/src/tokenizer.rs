@@ -1,29 +1,34 @@
-//! Byte-level BPE, as every other tool reads it (`tokenizer.json`).
+//! Tokenizers: byte-level BPE as it is trained here, and BPE and Unigram as other tools write them (`tokenizer.json`).
 //!
 //! Training is exact across machines and thread counts: the same texts give the same file. Datasets are committed as
 //! token ids, so the tokenizer stays outside the proofs.
 
 pub(crate) mod added;
 mod bpe;
+mod charsmap;
 mod error;
 mod file;
 mod folder;
 mod foreign;
 mod merges;
+mod model;
 mod parallel;
 mod pattern;
 mod table;
 #[cfg(test)]
 mod tests;
 mod training;
+mod unigram;
 
 pub(crate) use bpe::{Settings, Tables};
 pub use error::TokenizerError;
 pub(crate) use file::{FLOOR_BYTES, MERGES_MAX, merge_of};
 pub(crate) use foreign::Parts;
+pub(crate) use model::Pieces;
 use parallel::{in_parallel, parts, thread_count};
 use sip_json::Budget;
 pub(crate) use table::{MERGE_BYTES, Merge, Merges, Vocabulary};
+pub(crate) use unigram::{SCORED_BYTES, Scored};
 
 /// The special token between documents; it begins and ends every text.
 pub const DOCUMENT_TOKEN: &str = sip_data::DOCUMENT_SEPARATOR;
@@ -61,7 +66,7 @@ impl SpecialTokens {
     }
 }
 
-/// A BPE tokenizer: one trained here, whose token 0 is [`DOCUMENT_TOKEN`], or that of a model from elsewhere.
+/// A tokenizer: one trained here, whose token 0 is [`DOCUMENT_TOKEN`], or that of a model from elsewhere.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: file::Inner,
@@ -192,7 +197,7 @@ impl Tokenizer {
     /// Truncation and padding that the file asks for are left out.
     ///
     /// # Errors
-    /// [`TokenizerError::Format`] when it is not a BPE tokenizer of the kinds that [`foreign`] lists, or has ids twice or
+    /// [`TokenizerError::Format`] when it is not a tokenizer of the kinds that [`foreign`] lists, or has ids twice or
     /// none; [`TokenizerError::VocabSize`].
     pub fn from_json(json: &[u8]) -> Result<Self, TokenizerError> {
         Self::from_json_with(json, &[])
@@ -204,13 +209,13 @@ impl Tokenizer {
     }
 
     /// The tokenizer of a file that is no `tokenizer.json`, within what is left of a budget.
-    pub(crate) fn from_tables(
+    pub(crate) fn from_pieces(
         parts: Parts,
-        tables: Tables,
+        pieces: Pieces,
         added: &[tokenizers::AddedToken],
         budget: &mut Budget,
     ) -> Result<Self, TokenizerError> {
-        Self::of(file::of_parts(parts, tables, added, budget)?)
+        Self::of(file::of_parts(parts, pieces, added, budget)?)
     }
 
     fn of((inner, checked): (file::Inner, foreign::Checked)) -> Result<Self, TokenizerError> {

@@ -22,6 +22,8 @@ const NESTING_MAX: u32 = 4;
 /// Keys of the metadata at most; models have some dozen.
 const KEYS_MAX: u64 = 1 << 12;
 /// Tensors at most; the largest models have some thousand.
+/// Bytes that are kept of an array of them; the table of characters of SentencePiece has 240 thousand.
+const BYTES_MAX: u64 = 1 << 20;
 const TENSORS_MAX: u64 = 1 << 15;
 
 /// Texts, one behind the other: of a short one little more is kept than the file has.
@@ -91,6 +93,8 @@ pub enum Value {
     Words(Vec<u32>),
     /// An array of numbers of 32 bits with a fraction.
     Floats(Vec<f32>),
+    /// An array of whole numbers of 8 bits, signed or not; their bits. A longer one than tokenizers have is not kept.
+    Bytes(Vec<u8>),
     /// An array of anything else, which is checked, but not kept. Its length.
     Other(u64),
 }
@@ -124,6 +128,7 @@ impl fmt::Display for Value {
             Value::Bool(value) => write!(f, "{value}"),
             Value::Text(text) => write!(f, "\"{}\"", shown(text)),
             Value::Texts(texts) => write!(f, "an array of {} texts", texts.len()),
+            Value::Bytes(bytes) => write!(f, "an array of {} numbers", bytes.len()),
             Value::Words(words) => write!(f, "an array of {} numbers", words.len()),
             Value::Floats(floats) => write!(f, "an array of {} numbers", floats.len()),
             Value::Other(len) => write!(f, "an array of {len}"),
@@ -225,6 +230,7 @@ impl Container {
         let bytes = |value: &Value| match value {
             Value::Text(text) => text.capacity(),
             Value::Texts(texts) => texts.bytes(),
+            Value::Bytes(bytes) => bytes.capacity(),
             Value::Words(words) => words.capacity() * size_of::<u32>(),
             Value::Floats(floats) => floats.capacity() * size_of::<f32>(),
             _ => 0,
@@ -403,6 +409,12 @@ impl<R: Read> Tables<R> {
                     self.array(nesting + 1)?;
                 }
                 Ok(Value::Other(len))
+            }
+            0 | 1 if len <= BYTES_MAX => {
+                self.advance(len)?;
+                let mut bytes = vec![0; len as usize];
+                self.reader.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+                Ok(Value::Bytes(bytes))
             }
             0 | 1 | 2 | 3 | 7 | 10 | 11 | 12 => {
                 let size_bytes = match kind {

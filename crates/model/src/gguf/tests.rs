@@ -259,7 +259,7 @@ fn models_and_tokenizers_of_other_kinds_are_refused_by_name() {
         }),
         ("num_kv_heads 3", |parts| parts.set("llama.attention.head_count_kv", U32, 3u32.to_le_bytes())),
         ("general.alignment is 3", |parts| parts.set("general.alignment", U32, 3u32.to_le_bytes())),
-        ("tokenizer.ggml.model is t5", |parts| parts.set("tokenizer.ggml.model", TEXT, text("t5"))),
+        ("tokenizer.ggml.model is bert", |parts| parts.set("tokenizer.ggml.model", TEXT, text("bert"))),
         ("tokenizer.ggml.pre is new", |parts| parts.set("tokenizer.ggml.pre", TEXT, text("new"))),
         ("tokenizer.ggml.merges is missing", |parts| parts.remove("tokenizer.ggml.merges")),
         ("token \"x\" is there twice", |parts| {
@@ -530,4 +530,51 @@ fn a_sentence_piece_tokenizer_merges_the_likeliest_neighbours_first() {
     assert_eq!(pieces("</s>a"), ["</s>", "▁a"]);
     assert_eq!(loaded.tokenizer.decode(&loaded.tokenizer.encode("a bé ab").unwrap()).unwrap(), "a bé ab");
     assert_eq!(loaded.special, SpecialTokens { begin: Some(1), bos: Some(1), end: vec![2] });
+}
+
+#[test]
+fn a_sentence_piece_tokenizer_without_scores_is_read() {
+    // As writers of few keys leave it: no scores, no merges, no tokens for bytes.
+    let mut parts = model();
+    parts.set("tokenizer.ggml.model", TEXT, text("llama"));
+    parts.remove("tokenizer.ggml.merges");
+    parts.remove("tokenizer.ggml.scores");
+    let loaded = parts.open().unwrap();
+    let a = loaded.tokenizer.id("a").unwrap();
+    assert_eq!(loaded.tokenizer.encode("a").unwrap().last(), Some(&a));
+    parts.set("tokenizer.ggml.scores", ARRAY, array(F32_KIND, &[1f32.to_le_bytes().to_vec()]));
+    assert!(
+        parts.refusal().contains("tokenizer.ggml.scores is an array of 1 numbers, expected 262"),
+        "{}",
+        parts.refusal()
+    );
+}
+
+#[test]
+fn a_unigram_tokenizer_takes_the_likeliest_tokens() {
+    let mut parts = model();
+    let mut tokens: Vec<String> = ["<pad>", "</s>", "<unk>"].map(str::to_owned).into();
+    let pieces = [("▁", -9f32), ("a", -8.0), ("b", -7.0), ("ab", -2.0), ("▁a", -1.0), ("▁ab", -5.0)];
+    tokens.extend(pieces.iter().map(|(piece, _)| (*piece).to_owned()));
+    tokens.extend((0x4E00..).filter_map(char::from_u32).map(String::from).take(262 - tokens.len()));
+    let score = |token: &String| pieces.iter().find(|(piece, _)| piece == token).map_or(-30f32, |&(_, score)| score);
+    let scores: Vec<Vec<u8>> = tokens.iter().map(|token| score(token).to_le_bytes().to_vec()).collect();
+    let kinds = (0..tokens.len()).map(|id| [3u32, 3, 2, 1][id.min(3)].to_le_bytes().to_vec());
+    parts.set("tokenizer.ggml.model", TEXT, text("t5"));
+    parts.set("tokenizer.ggml.scores", ARRAY, array(F32_KIND, &scores));
+    parts.set("tokenizer.ggml.token_type", ARRAY, array(5, &kinds.collect::<Vec<_>>()));
+    parts.set("tokenizer.ggml.tokens", ARRAY, array(TEXT, &tokens.iter().map(|token| text(token)).collect::<Vec<_>>()));
+    parts.set("tokenizer.ggml.remove_extra_whitespaces", 7, [1]);
+    let loaded = parts.open().unwrap();
+    let pieces = |text: &str| -> Vec<String> {
+        loaded.tokenizer.encode(text).unwrap().into_iter().map(|id| loaded.tokenizer.token(id).unwrap()).collect()
+    };
+    // −5 is likelier than −1 − 7 and than −9 − 2.
+    assert_eq!(pieces("ab"), ["▁ab"]);
+    assert_eq!(pieces("  ab   aab "), ["▁ab", "▁a", "ab"]);
+    assert_eq!(pieces("axyb"), ["▁a", "<unk>", "b"]);
+    parts.set("tokenizer.ggml.precompiled_charsmap", ARRAY, array(0, &[vec![9], vec![0], vec![0], vec![0]]));
+    assert!(parts.refusal().contains("Precompiled in its normalizer is cut short"), "{}", parts.refusal());
+    parts.remove("tokenizer.ggml.scores");
+    assert!(parts.refusal().contains("tokenizer.ggml.scores is missing"), "{}", parts.refusal());
 }

@@ -1,6 +1,7 @@
 //! The tokenizer in a GGUF file's metadata: its vocabulary and merges go from the file's tables into those of the tokenizer, and are no JSON
 //! on the way; only the small parts around them are written as in a `tokenizer.json`.
 
+use base64::Engine;
 use serde_json::{Value as Json, json};
 use sip_data::shown;
 use sip_json::Budget;
@@ -8,8 +9,8 @@ use tokenizers::AddedToken;
 
 use super::container::{Container, Texts, Value};
 use crate::tokenizer::{
-    FLOOR_BYTES, MERGE_BYTES, MERGES_MAX, Merge, Merges, Parts, Settings, Tables, Tokenizer, TokenizerError,
-    VOCAB_SIZE_MAX, Vocabulary, merge_of,
+    FLOOR_BYTES, MERGE_BYTES, MERGES_MAX, Merge, Merges, Parts, Pieces, SCORED_BYTES, Scored, Settings, Tables,
+    Tokenizer, TokenizerError, VOCAB_SIZE_MAX, Vocabulary, merge_of,
 };
 
 /// Bytes of a token at most; the longest of models are some hundred spaces.
@@ -37,7 +38,7 @@ const DEFAULT: [&str; 4] = [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9
 /// Tables are counted before they are made, within three bytes of memory a byte of the file's tables, what is read of them among that.
 ///
 /// # Errors
-/// Metadata that is missing or contradicts itself, and kinds other than BPE.
+/// Metadata that is missing or contradicts itself, and kinds other than BPE and Unigram.
 pub(super) fn tokenizer(container: &Container) -> Result<Tokenizer, TokenizerError> {
     let table_bytes = usize::try_from(container.data_start).unwrap_or(usize::MAX);
     let mut budget = Budget::new(table_bytes, FLOOR_BYTES);
@@ -100,6 +101,24 @@ impl<'a> Tokens<'a> {
         Some((id, self.texts.get(usize::try_from(id).ok()?)?))
     }
 
+    /// The token of characters that are no token, by the file's word or by its kind.
+    fn unknown(&self) -> Option<(u64, &'a str)> {
+        let of_kind = || self.texts.iter().enumerate().find(|&(id, _)| self.kind(id) == UNKNOWN);
+        self.named("tokenizer.ggml.unknown_token_id").or_else(|| of_kind().map(|(id, token)| (id as u64, token)))
+    }
+
+    /// How likely each token is, where the file says it.
+    fn scores(&self) -> Result<Option<&'a [f32]>, TokenizerError> {
+        let count = self.texts.len();
+        match self.container.metadata.get("tokenizer.ggml.scores") {
+            None => Ok(None),
+            Some(Value::Floats(scores)) if scores.len() == count && scores.iter().all(|score| score.is_finite()) => {
+                Ok(Some(scores))
+            }
+            Some(other) => refuse(format!("tokenizer.ggml.scores is {other}, expected {count} finite numbers")),
+        }
+    }
+
     fn flag(&self, key: &str) -> Option<bool> {
         match self.container.metadata.get(key) {
             Some(Value::Bool(flag)) => Some(*flag),
@@ -117,15 +136,18 @@ fn texts<'a>(container: &'a Container, key: &str) -> Result<&'a Texts, Tokenizer
 
 fn build(container: &Container, budget: &mut Budget) -> Result<Tokenizer, TokenizerError> {
     let kind = container.text("tokenizer.ggml.model").unwrap_or("unnamed");
-    if !["gpt2", "llama"].contains(&kind) {
+    if !["gpt2", "llama", "t5"].contains(&kind) {
         return refuse(format!(
-            "tokenizer.ggml.model is {}, but only gpt2 (byte-level BPE) and llama (SentencePiece BPE) are supported",
+            "tokenizer.ggml.model is {}, but only gpt2 (byte-level BPE), llama (SentencePiece BPE) and t5 (Unigram) are supported",
             shown(kind)
         ));
     }
     let tokens = Tokens::read(container)?;
     if kind == "llama" {
         return sentence_pieces(&tokens, budget);
+    }
+    if kind == "t5" {
+        return unigram(&tokens, budget);
     }
     let merges = texts(container, "tokenizer.ggml.merges")?;
     let name = container.text("tokenizer.ggml.pre");
@@ -146,7 +168,7 @@ fn build(container: &Container, budget: &mut Budget) -> Result<Tokenizer, Tokeni
         decoder: json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true }),
     };
     let settings = Settings { ignore_merges: whole_words, ..Settings::default() };
-    Tokenizer::from_tables(parts, Tables { vocabulary, merges, settings }, &added, budget)
+    Tokenizer::from_pieces(parts, Pieces::Merged(Tables { vocabulary, merges, settings }), &added, budget)
 }
 
 /// Merges as files have them: two tokens with a space between. Tokens hold no space: both alphabets have another character for it.
@@ -173,28 +195,15 @@ fn sentence_pieces(tokens: &Tokens<'_>, budget: &mut Budget) -> Result<Tokenizer
         Some(Value::Texts(merges)) => Some(merges),
         _ => None,
     };
-    let scores: &[f32] = match (tokens.container.metadata.get("tokenizer.ggml.scores"), given) {
-        (Some(Value::Floats(scores)), _)
-            if scores.len() == tokens.texts.len() && scores.iter().all(|score| score.is_finite()) =>
-        {
-            scores
-        }
-        // Some writers keep the merges themselves.
-        (None, Some(_)) => &[],
-        _ => {
-            let count = tokens.texts.len();
-            return refuse(format!("tokenizer.ggml.scores is missing or not {count} numbers"));
-        }
-    };
+    // Some writers keep the merges themselves; others neither, and then all tokens are equally likely.
+    let scores = tokens.scores()?.unwrap_or(&[]);
     let vocabulary = Vocabulary::of(tokens.texts.iter(), budget)?;
     let merges = match given.filter(|_| scores.is_empty()) {
         Some(given) => given_merges(given, &vocabulary, budget)?,
         None => scored_merges(tokens.texts, scores, &vocabulary, budget)?,
     };
     let added = tokens.added(&[UNKNOWN, CONTROL, USER_DEFINED], budget)?;
-    let unknown = tokens.named("tokenizer.ggml.unknown_token_id").map(|(_, token)| token);
-    let of_kind = || tokens.texts.iter().enumerate().find(|&(id, _)| tokens.kind(id) == UNKNOWN);
-    let unknown = unknown.or_else(|| of_kind().map(|(_, token)| token));
+    let unknown = tokens.unknown().map(|(_, token)| token);
     let begin = tokens.flag("tokenizer.ggml.add_bos_token").unwrap_or(true);
     let bos = tokens.named("tokenizer.ggml.bos_token_id").filter(|_| begin);
     let spaced = tokens.flag("tokenizer.ggml.add_space_prefix").unwrap_or(true);
@@ -213,7 +222,45 @@ fn sentence_pieces(tokens: &Tokens<'_>, budget: &mut Budget) -> Result<Tokenizer
     };
     let unknown = unknown.map(str::to_owned);
     let settings = Settings { unknown, fuse_unknown: true, byte_fallback: true, ..Settings::default() };
-    Tokenizer::from_tables(parts, Tables { vocabulary, merges, settings }, &added, budget)
+    Tokenizer::from_pieces(parts, Pieces::Merged(Tables { vocabulary, merges, settings }), &added, budget)
+}
+
+/// The Unigram tokenizer of SentencePiece: of all ways to write a text as tokens, the likeliest.
+fn unigram(tokens: &Tokens<'_>, budget: &mut Budget) -> Result<Tokenizer, TokenizerError> {
+    let Some(scores) = tokens.scores()? else { return refuse("tokenizer.ggml.scores is missing") };
+    let vocabulary = Vocabulary::of(tokens.texts.iter(), budget)?;
+    budget.take(tokens.texts.len() * SCORED_BYTES)?;
+    let mut exact = Vec::with_capacity(scores.len());
+    exact.extend(scores.iter().copied().map(f64::from));
+    let added = tokens.added(&[UNKNOWN, CONTROL, USER_DEFINED], budget)?;
+    let mut normalizers = Vec::new();
+    match tokens.container.metadata.get("tokenizer.ggml.precompiled_charsmap") {
+        Some(Value::Bytes(table)) if !table.is_empty() => {
+            budget.take(2 * table.len())?;
+            let table = base64::engine::general_purpose::STANDARD.encode(table);
+            normalizers.push(json!({ "type": "Precompiled", "precompiled_charsmap": table }));
+        }
+        None | Some(Value::Bytes(_)) => {}
+        Some(other) => return refuse(format!("tokenizer.ggml.precompiled_charsmap is {other}, expected bytes")),
+    }
+    if tokens.flag("tokenizer.ggml.remove_extra_whitespaces").unwrap_or(false) {
+        normalizers.push(json!({ "type": "Strip", "strip_left": true, "strip_right": true }));
+        normalizers.push(json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": " " }));
+    }
+    let spaced = tokens.flag("tokenizer.ggml.add_space_prefix").unwrap_or(true);
+    let scheme = if spaced { "always" } else { "never" };
+    let metaspace = json!({ "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false });
+    let begin = tokens.flag("tokenizer.ggml.add_bos_token").unwrap_or(false);
+    let bos = tokens.named("tokenizer.ggml.bos_token_id").filter(|_| begin);
+    let parts = Parts {
+        normalizer: json!({ "type": "Sequence", "normalizers": normalizers }),
+        pre_tokenizer: metaspace.clone(),
+        post_processor: bos.map_or(Json::Null, |(id, token)| before_texts(id, token)),
+        decoder: metaspace,
+    };
+    let unknown = tokens.unknown().and_then(|(id, _)| u32::try_from(id).ok());
+    let scored = Scored { vocabulary, scores: exact, unknown, byte_fallback: false };
+    Tokenizer::from_pieces(parts, Pieces::Scored(scored), &added, budget)
 }
 
 /// Every way in which two tokens spell a third, the likeliest third first; of equally likely ones first that whose parts are longest, then
@@ -244,9 +291,10 @@ fn scored_merges(
     let mut rows: Vec<Merge> = Vec::with_capacity(count);
     rows.extend(all());
     let length = |id: u32| texts.get(id as usize).map_or(0, |token| token.chars().count());
+    let score = |merge: &Merge| scores.get(merge.id as usize).copied().unwrap_or(0.0);
     let lengths = |merge: &Merge| (length(merge.left), length(merge.right));
     rows.sort_unstable_by(|a, b| {
-        let by_score = scores[b.id as usize].total_cmp(&scores[a.id as usize]);
+        let by_score = score(b).total_cmp(&score(a));
         let by_length = || lengths(b).cmp(&lengths(a));
         by_score.then_with(by_length).then_with(|| (a.id, a.left, a.right).cmp(&(b.id, b.left, b.right)))
     });

@@ -14,19 +14,23 @@ use tokenizers::{
 };
 
 use super::added::{self, Beside};
-use super::bpe::{Bpe, Settings, Tables};
+use super::bpe::{Settings, Tables};
 use super::foreign::{self, Checked, Parts};
+use super::model::{AnyModel, Pieces};
 use super::table::{MERGE_BYTES, Merge, Merges, TOKEN_BYTES, Vocabulary};
+use super::unigram::{SCORED_BYTES, Scored};
 use super::{TokenizerError, VOCAB_SIZE_MAX};
 
 /// The library's pieces around our own model.
 pub(super) type Inner =
-    TokenizerImpl<Bpe, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+    TokenizerImpl<AnyModel, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
 /// What a tokenizer may take beyond three bytes of memory a byte of its file.
 pub(crate) const FLOOR_BYTES: usize = 8 << 20;
 /// A part that is neither the vocabulary nor the added tokens has at most so many bytes; those of models have some thousand.
 const PART_BYTES_MAX: usize = 64 << 10;
+/// A normalizer may hold a table of what characters become; that of SentencePiece has 320 thousand bytes.
+const NORMALIZER_BYTES_MAX: usize = 1 << 20;
 /// Merges of a vocabulary; large models have two for each token.
 pub(crate) const MERGES_MAX: usize = 4 * VOCAB_SIZE_MAX;
 
@@ -81,8 +85,9 @@ pub(super) fn read(json: &[u8], beside: &[Beside]) -> Result<(Inner, Checked), T
     let Some(model) = model else { return refuse("missing field `model`") };
     let mut part = |name: &str, text: Option<&[u8]>| -> Result<Value, TokenizerError> {
         let text = text.unwrap_or(b"null");
-        if text.len() > PART_BYTES_MAX {
-            return refuse(format!("its {name} has {} bytes, expected at most {PART_BYTES_MAX}", text.len()));
+        let bytes_max = if name == "normalizer" { NORMALIZER_BYTES_MAX } else { PART_BYTES_MAX };
+        if text.len() > bytes_max {
+            return refuse(format!("its {name} has {} bytes, expected at most {bytes_max}", text.len()));
         }
         budget.take(Weight::of(text).values_bytes())?;
         Ok(sip_json::from_slice(text)?)
@@ -93,38 +98,35 @@ pub(super) fn read(json: &[u8], beside: &[Beside]) -> Result<(Inner, Checked), T
         post_processor: part("post_processor", post_processor)?,
         decoder: part("decoder", decoder)?,
     };
-    let tables = tables(model, &mut budget, |settings, kind| {
-        foreign::check_model(kind, settings)?;
-        foreign::check_parts(&parts)
-    })?;
-    budget.take(foreign::pattern_bytes(&parts))?;
+    budget.take(foreign::part_bytes(&parts))?;
+    foreign::check_parts(&parts)?;
+    let pieces = pieces(model, &mut budget)?;
     let added = added_tokens(added, &mut budget)?;
-    assembled(parts, tables, &added, beside, &mut budget)
+    assembled(parts, pieces, &added, beside, &mut budget)
 }
 
 /// The tokenizer of a file that is no `tokenizer.json`: parts, tables and added tokens that were made elsewhere within a budget.
 pub(super) fn of_parts(
     parts: Parts,
-    tables: Tables,
+    pieces: Pieces,
     added: &[AddedToken],
     budget: &mut Budget,
 ) -> Result<(Inner, Checked), TokenizerError> {
-    foreign::check_model(None, &tables.settings)?;
+    budget.take(foreign::part_bytes(&parts))?;
     foreign::check_parts(&parts)?;
-    budget.take(foreign::pattern_bytes(&parts))?;
     budget.take(added.len() * added::TOKEN_BYTES)?;
-    assembled(parts, tables, added, &[], budget)
+    assembled(parts, pieces, added, &[], budget)
 }
 
 fn assembled(
     parts: Parts,
-    tables: Tables,
+    pieces: Pieces,
     added: &[AddedToken],
     beside: &[Beside],
     budget: &mut Budget,
 ) -> Result<(Inner, Checked), TokenizerError> {
     let checked = foreign::checked(&parts, added);
-    let mut inner = Inner::new(Bpe::new(tables));
+    let mut inner = Inner::new(AnyModel::from(pieces));
     inner.with_normalizer(built::<NormalizerWrapper>(parts.normalizer)?);
     inner.with_pre_tokenizer(built::<PreTokenizerWrapper>(parts.pre_tokenizer)?);
     inner.with_post_processor(built::<PostProcessorWrapper>(parts.post_processor)?);
@@ -140,14 +142,57 @@ fn built<T: for<'de> Deserialize<'de>>(part: Value) -> Result<Option<T>, Tokeniz
     Ok(if part.is_null() { None } else { Some(serde_json::from_value(part)?) })
 }
 
-/// The model of a file; `check` sees what it says of itself before tables are made.
-fn tables(
-    text: &[u8],
-    budget: &mut Budget,
-    check: impl FnOnce(&Settings, Option<&str>) -> Result<(), TokenizerError>,
-) -> Result<Tables, TokenizerError> {
+/// The model of a file.
+fn pieces(text: &[u8], budget: &mut Budget) -> Result<Pieces, TokenizerError> {
+    let [kind, vocab] = values(text, ["type", "vocab"])?;
+    let kind =
+        given(kind).map(|kind| if kind.len() > PART_BYTES_MAX { Ok(Cow::from("")) } else { sip_json::text(kind) });
+    match kind.transpose()?.as_deref() {
+        Some("BPE") => tables(text, budget).map(Pieces::Merged),
+        Some("Unigram") => scored(text, budget).map(Pieces::Scored),
+        // Old files do not say it; only one of the two has a list of tokens.
+        None if given(vocab).is_some_and(|vocab| vocab.starts_with(b"[")) => scored(text, budget).map(Pieces::Scored),
+        None => tables(text, budget).map(Pieces::Merged),
+        Some(other) => refuse(format!("its model is {}, but only BPE and Unigram are supported", shown(other))),
+    }
+}
+
+/// A Unigram model: a list of tokens with their scores.
+fn scored(text: &[u8], budget: &mut Budget) -> Result<Scored, TokenizerError> {
+    let [unknown, fallback, vocab] = values(text, ["unk_id", "byte_fallback", "vocab"])?;
+    let Some(vocab) = given(vocab) else { return refuse("its model has no vocab") };
+    let unknown: Option<u32> = given(unknown).map(sip_json::fields_from_slice).transpose()?;
+    let byte_fallback = given(fallback).map_or(Ok(false), sip_json::fields_from_slice)?;
+    let (mut tokens, mut text_bytes) = (0usize, 0usize);
+    each_scored(vocab, &mut |token, _| {
+        tokens += 1;
+        text_bytes += token.len();
+        Ok(())
+    })?;
+    if tokens > VOCAB_SIZE_MAX {
+        return Err(TokenizerError::VocabSize(tokens));
+    }
+    if let Some(id) = unknown.filter(|&id| id as usize >= tokens) {
+        return refuse(format!("its unk_id is {id}, but it has {tokens} tokens"));
+    }
+    budget.take(text_bytes + tokens * (TOKEN_BYTES + SCORED_BYTES))?;
+    let (mut vocabulary, mut scores) = (Vocabulary::with_capacity(tokens, text_bytes), Vec::with_capacity(tokens));
+    each_scored(vocab, &mut |token, score| {
+        vocabulary.push(token, scores.len() as u32);
+        scores.push(score);
+        Ok(())
+    })?;
+    vocabulary.finish().map_err(twice)?;
+    Ok(Scored { vocabulary, scores, unknown, byte_fallback })
+}
+
+fn twice(token: String) -> TokenizerError {
+    TokenizerError::Format(format!("its token {} is there twice", shown(&token)))
+}
+
+/// A BPE model: tokens and their merges.
+fn tables(text: &[u8], budget: &mut Budget) -> Result<Tables, TokenizerError> {
     let keys = [
-        "type",
         "dropout",
         "unk_token",
         "continuing_subword_prefix",
@@ -158,7 +203,7 @@ fn tables(
         "vocab",
         "merges",
     ];
-    let [kind, dropout, unknown, prefix, suffix, fuse, fallback, ignore, vocab, merges] = values(text, keys)?;
+    let [dropout, unknown, prefix, suffix, fuse, fallback, ignore, vocab, merges] = values(text, keys)?;
     let text = |value: Option<&[u8]>| -> Result<Option<String>, TokenizerError> {
         match given(value) {
             Some(text) if text.len() > PART_BYTES_MAX => refuse("a token that its model names is too long"),
@@ -178,7 +223,7 @@ fn tables(
         byte_fallback: flag(fallback)?,
         ignore_merges: flag(ignore)?,
     };
-    check(&settings, text(kind)?.as_deref())?;
+    foreign::check_settings(&settings)?;
     let (Some(vocab), Some(merges)) = (given(vocab), given(merges)) else {
         return refuse("its model has no vocab or no merges");
     };
@@ -204,7 +249,6 @@ fn vocabulary(text: &[u8], budget: &mut Budget) -> Result<Vocabulary, TokenizerE
         vocabulary.push(token, id);
         Ok(())
     })?;
-    let twice = |token: String| TokenizerError::Format(format!("its token {} is there twice", shown(&token)));
     vocabulary.finish().map_err(twice)?;
     Ok(vocabulary)
 }
@@ -237,6 +281,17 @@ pub(crate) fn merge_of(left: &str, right: &str, vocabulary: &Vocabulary, whole: 
         vocabulary.id(token).ok_or_else(|| format!("a merge has the token {}, which its vocab has not", shown(token)))
     };
     Ok(Merge { left: id(left)?, right: id(right)?, id: id(whole)? })
+}
+
+/// Calls `each` with every token of a list and its score.
+fn each_scored(
+    text: &[u8],
+    each: &mut dyn FnMut(&str, f64) -> Result<(), TokenizerError>,
+) -> Result<(), TokenizerError> {
+    elements::<TokenizerError>(text, |element| {
+        let (Text(token), score) = serde_json::from_slice(element)?;
+        each(&token, score)
+    })
 }
 
 type EachToken<'f> = &'f mut dyn FnMut(&str, u32) -> Result<(), String>;

@@ -1,4 +1,4 @@
-//! Which parts of a `tokenizer.json` are used here: BPE and what Llama models set around it.
+//! Which parts of a `tokenizer.json` are used here: BPE and Unigram, and what models set around them.
 //!
 //! Everything else that the `tokenizers` library knows is refused by name. The list is also what keeps hostile files
 //! out of code that trusts its input.
@@ -9,11 +9,14 @@ use tokenizers::AddedToken;
 
 use super::TokenizerError;
 use super::bpe::Settings;
+use super::charsmap;
 use super::pattern::compiled_bytes;
 
 /// Kinds of each part; a `Sequence` may hold several of the same part.
-const NORMALIZERS: [&str; 6] = ["NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace"];
-const PRE_TOKENIZERS: [&str; 4] = ["ByteLevel", "Split", "Digits", "Metaspace"];
+const NORMALIZERS: [&str; 11] =
+    ["NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace", "Precompiled", "Lowercase", "StripAccents", "Strip", "Nmt"];
+const PRE_TOKENIZERS: [&str; 7] =
+    ["ByteLevel", "Split", "Digits", "Metaspace", "WhitespaceSplit", "Whitespace", "Punctuation"];
 const POST_PROCESSORS: [&str; 2] = ["ByteLevel", "TemplateProcessing"];
 const DECODERS: [&str; 6] = ["ByteLevel", "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace"];
 
@@ -23,6 +26,10 @@ const MEMBERS_MAX: usize = 8;
 const GROWTH_MAX: usize = 16;
 /// Bytes that `Prepend` may set before a text.
 const PREPEND_BYTES_MAX: usize = 16;
+/// The key of a table of what characters become.
+const CHARSMAP: &str = "precompiled_charsmap";
+/// Memory of a character of such a table: its bytes, and the places of its tree as numbers of 64 bits.
+const CHARSMAP_BYTES: usize = 4;
 /// Bytes of an added token: the library's matcher takes time that grows with the square.
 const ADDED_BYTES_MAX: usize = 512;
 /// Bytes of all added tokens together; models have some hundreds of tokens of ten bytes.
@@ -44,13 +51,9 @@ pub(super) struct Checked {
     pub byte_tokens: bool,
 }
 
-/// Checks that the model of a file is of a known kind.
-pub(super) fn check_model(kind: Option<&str>, settings: &Settings) -> Result<(), TokenizerError> {
+/// Checks that a BPE model asks for nothing that is not known.
+pub(super) fn check_settings(settings: &Settings) -> Result<(), TokenizerError> {
     let refuse = |reason: String| Err(TokenizerError::Format(reason));
-    let kind = kind.unwrap_or("BPE");
-    if kind != "BPE" {
-        return refuse(format!("its model is {}, but only BPE is supported", shown(kind)));
-    }
     if settings.dropout.is_some_and(|share| share != 0.0) {
         return refuse("its model has dropout, which would make the tokens of a text random".to_owned());
     }
@@ -85,7 +88,7 @@ pub(super) fn check_parts(file: &Parts) -> Result<(), TokenizerError> {
                     shown(kind)
                 ));
             }
-            match growth_of(kind, value) {
+            match growth_of(part, kind, value) {
                 Ok(more) => growth = growth.saturating_mul(more),
                 Err(reason) => return refuse(format!("{kind} in its {part} {reason}")),
             }
@@ -143,15 +146,20 @@ pub(super) fn check_added<'a>(tokens: impl Iterator<Item = &'a str> + Clone) -> 
     Ok(())
 }
 
-/// What the patterns that cut texts take in memory at most.
-pub(super) fn pattern_bytes(file: &Parts) -> usize {
-    let patterns = members(&file.pre_tokenizer, "pretokenizers").iter();
-    let patterns = patterns.filter_map(|value| value.pointer("/pattern/Regex").and_then(Value::as_str));
-    patterns.map(compiled_bytes).fold(0, usize::saturating_add)
+/// What the patterns and tables of a file take in memory at most.
+pub(super) fn part_bytes(file: &Parts) -> usize {
+    let cutting = members(&file.pre_tokenizer, "pretokenizers").iter();
+    let all = cutting.chain(members(&file.normalizer, "normalizers"));
+    let of_part = |value: &Value| {
+        let pattern = value.pointer("/pattern/Regex").and_then(Value::as_str);
+        let charsmap = value.get(CHARSMAP).and_then(Value::as_str);
+        pattern.map_or(0, compiled_bytes).saturating_add(charsmap.map_or(0, |map| CHARSMAP_BYTES * map.len()))
+    };
+    all.map(of_part).fold(0, usize::saturating_add)
 }
 
-/// How many times as long a part may make a text; in the error, what in it the library would not survive.
-fn growth_of(kind: &str, value: &Value) -> Result<usize, String> {
+/// How many times as long a member of a part may make a text; in the error, what in it the library would not survive.
+fn growth_of(part: &str, kind: &str, value: &Value) -> Result<usize, String> {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     match kind {
         "Prepend" => match text("prepend").len() {
@@ -160,11 +168,17 @@ fn growth_of(kind: &str, value: &Value) -> Result<usize, String> {
         },
         "Replace" => match value.pointer("/pattern/String").and_then(Value::as_str) {
             Some(pattern) if !pattern.is_empty() => Ok(text("content").len().div_ceil(pattern.len()).max(1)),
+            // A pattern may be found at every place of a text, between characters too.
+            None if part == "normalizer" && value.pointer("/pattern/Regex").is_some_and(Value::is_string) => {
+                Ok(text("content").len() + 1)
+            }
             _ => Err("has another pattern than a text that is not empty".to_owned()),
         },
         "Strip" if value.get("stop").is_some_and(|stop| *stop != 0) => {
             Err("takes characters from the end of a token, which is not supported".to_owned())
         }
+        // How much longer a text may become by it is bounded where it is checked.
+        "Precompiled" => charsmap::check(&charsmap::bytes_of_base64(text(CHARSMAP))?).map(|()| 1),
         _ => Ok(1),
     }
 }

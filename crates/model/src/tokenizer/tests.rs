@@ -186,12 +186,13 @@ fn the_normalizer_of_llama_is_read_and_what_stands_behind_a_text_is_no_beginning
 #[test]
 fn parts_that_are_not_supported_are_refused_by_name() {
     for (expected, pointer, value) in [
-        ("its model is Unigram", "/model/type", json!("Unigram")),
+        ("its model is WordPiece", "/model/type", json!("WordPiece")),
+        ("expected a list", "/model/type", json!("Unigram")),
         ("dropout", "/model/dropout", json!(0.1)),
         ("continuing_subword_prefix", "/model/continuing_subword_prefix", json!("##")),
         ("end_of_word_suffix", "/model/end_of_word_suffix", json!("</w>")),
         ("its normalizer is BertNormalizer", "/normalizer", json!({ "type": "BertNormalizer" })),
-        ("its pre_tokenizer is Whitespace", "/pre_tokenizer", json!({ "type": "Whitespace" })),
+        ("its pre_tokenizer is BertPreTokenizer", "/pre_tokenizer", json!({ "type": "BertPreTokenizer" })),
         ("its decoder is CTC", "/decoder", json!({ "type": "Sequence", "decoders": [{ "type": "CTC" }] })),
         ("its post_processor is unnamed", "/post_processor", json!(5)),
         ("empty text", "/added_tokens/0/content", json!("")),
@@ -199,7 +200,9 @@ fn parts_that_are_not_supported_are_refused_by_name() {
         ("Prepend in its normalizer sets 0 bytes", "/normalizer", json!({ "type": "Prepend", "prepend": "" })),
         ("sets 17 bytes", "/normalizer", json!({ "type": "Prepend", "prepend": "x".repeat(17) })),
         ("Replace in its normalizer has another pattern", "/normalizer", replace(json!({ "String": "" }), "b")),
-        ("has another pattern", "/normalizer", replace(json!({ "Regex": "x*" }), "b")),
+        ("18 times as long", "/normalizer", replace(json!({ "Regex": "x*" }), &"b".repeat(17))),
+        ("is no base64", "/normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": "?" })),
+        ("is cut short", "/normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": "AAQAAA==" })),
         ("has another pattern", "/decoder", replace(json!({ "Regex": "x*" }), "b")),
         ("can make a text 17 times as long", "/normalizer", replace(json!({ "String": "." }), &"a".repeat(17))),
         ("100 times as long", "/normalizer", normalizers(vec![replace(json!({ "String": "." }), &"a".repeat(10)); 2])),
