@@ -777,12 +777,16 @@ impl Scene {
         self.tally();
     }
 
-    /// One whole round in which all evaluators find the same scores.
+    /// One whole round in which all evaluators that it awaits find the same scores.
     pub fn whole_round(&mut self, scores: &[u32; MAX_DOMAINS]) {
         self.to_committed();
         self.to_closed();
         self.to_aggregated();
-        self.to_scored(&vec![*scores; self.evaluators.len()]);
+        let is_awaited = |evaluator: &usize| self.is_awaited(PoolKind::Evaluator, &self.evaluators[*evaluator]);
+        let awaited: Vec<usize> = (0..self.evaluators.len()).filter(is_awaited).collect();
+        awaited.iter().for_each(|evaluator| self.commit_score(*evaluator, scores));
+        awaited.iter().for_each(|evaluator| self.reveal_score(*evaluator, scores));
+        self.tally();
     }
 
     /// Settles the last closed round's seed, if it waits.

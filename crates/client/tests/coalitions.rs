@@ -7,6 +7,7 @@ use sip_proof::{GraphRoots, merkle::MerkleTree};
 use sip_protocol::{
     court::MoveKind,
     ground::{case::CaseKind, escrow::REVEAL_SLOTS, units::TOKEN},
+    stake::pool::PoolKind,
     training::{
         job::SABOTAGE_RATIO,
         round::{self, Round},
@@ -89,6 +90,10 @@ impl Play {
         cast.parameters.penalties.misattested_segment = 0;
         let mut scene = Scene::with(&cast);
         let friend = scene.world.wallet("friend");
+        // Whoever works in place of an evaluator that is convicted.
+        let mut spare = scene.world.operator("spare evaluator", PoolKind::Evaluator);
+        spare.seat.place = 1;
+        scene.evaluators.push(spare);
         let pools: Vec<Address> = Self::operators(&scene).map(|(_, pool)| pool).collect();
         if delegated_tokens > 0 {
             let delegator = scene.world.wallet("delegator");
@@ -157,6 +162,7 @@ impl Play {
                 self.send(program.open_run_dispute(&accusation));
                 self.concede(&program.dispute(&program.run(round, &seat.pool), &friend), &key);
                 self.scene.crank(program.resolve_run_dispute(&friend, &job, round, &seat.pool));
+                self.replace_evaluator();
             }
             Vote => {
                 let state: Round = self.scene.world.state(round);
@@ -193,6 +199,14 @@ impl Play {
         }
     }
 
+    /// The spare evaluator joins, so that the job goes on.
+    fn replace_evaluator(&mut self) {
+        let spare = &self.scene.evaluators[1];
+        let join = self.scene.world.program.join_job(&spare.seat.operator, &self.scene.job, &spare.seat.pool);
+        let key = spare.key.insecure_clone();
+        self.scene.world.send(&[join], &[&key]);
+    }
+
     /// Gives up its place instead.
     fn leave(&mut self, confession: Confession) {
         let operator = match confession {
@@ -203,6 +217,11 @@ impl Play {
         let key = operator.key.insecure_clone();
         let leave = self.scene.world.program.leave_job(&operator.seat, &self.scene.job);
         self.scene.world.send(&[leave], &[&key]);
+        if confession == Run {
+            // The place that was left is the first that is free.
+            self.scene.evaluators[1].seat.place = 0;
+            self.replace_evaluator();
+        }
     }
 
     /// Takes the friend's bounty of what was confessed; what silence left is insured in the end.
