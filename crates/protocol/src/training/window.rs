@@ -83,7 +83,7 @@ impl Round {
 
     /// Whether no dispute on a claim of the round is open, and none can be opened any more. A demand counts as a dispute.
     pub fn is_beyond_challenge(&self, slot: u64) -> bool {
-        let is_quiet = self.open_challenges == 0 && self.vote_disputes == 0;
+        let is_quiet = self.open_challenges == 0 && self.vote_disputes | self.attestation_disputes == 0;
         self.status == round::FINAL || (is_quiet && slot >= self.final_slot())
     }
 }
