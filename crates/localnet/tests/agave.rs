@@ -328,3 +328,42 @@ fn transactions_are_told_in_words_where_they_are_asked_for_in_words() {
         "{inner:?}"
     );
 }
+
+#[test]
+fn programs_and_nonces_are_told_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let url = &chain.url();
+    let alice = funded(url);
+    let data = |address: &Address| {
+        get(url, "getAccountInfo", json!([address.to_string(), { "encoding": "jsonParsed" }]))["value"]["data"].clone()
+    };
+    let code = sip_ledger::program_data(&PROGRAM).to_string();
+    let parsed = json!({ "type": "program", "info": { "programData": code } });
+    assert_eq!(data(&PROGRAM), json!({ "program": "bpf-upgradeable-loader", "parsed": parsed, "space": 36 }));
+
+    let nonce = Keypair::new();
+    let rent = get(url, "getMinimumBalanceForRentExemption", json!([80])).as_u64().unwrap();
+    let (key, system) = (alice.pubkey(), solana_system_interface::program::ID);
+    let create = solana_system_interface::instruction::create_account(&key, &nonce.pubkey(), rent, 80, &system);
+    let sysvar = |name: &str| AccountMeta::new_readonly(name.parse().unwrap(), false);
+    let initialize = Instruction {
+        program_id: system,
+        accounts: vec![
+            AccountMeta::new(nonce.pubkey(), false),
+            sysvar("SysvarRecentB1ockHashes11111111111111111111"),
+            sysvar("SysvarRent111111111111111111111111111111111"),
+        ],
+        data: [&6u32.to_le_bytes()[..], key.as_array()].concat(),
+    };
+    send(url, &sign(url, &[create, initialize], &[&alice, &nonce])).unwrap();
+    let told = data(&nonce.pubkey());
+    assert_eq!(
+        (&told["program"], &told["parsed"]["type"], &told["space"]),
+        (&json!("nonce"), &json!("initialized"), &json!(80))
+    );
+    let info = &told["parsed"]["info"];
+    assert_eq!(info["authority"], key.to_string());
+    assert_eq!(info["feeCalculator"], json!({ "lamportsPerSignature": "5000" }));
+    assert!(info["blockhash"].as_str().unwrap().parse::<solana_hash::Hash>().is_ok());
+}
