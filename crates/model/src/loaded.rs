@@ -236,12 +236,8 @@ fn read_text(folder: &Path, side: SideFiles, rows: usize, ids: TokenIds) -> Resu
     let named = |name: &str| role(name).and_then(|text| tokenizer.id(&text));
     let bos = named("bos_token").or(ids.bos);
     let end: Vec<u32> = named("eos_token").into_iter().chain(ids.end).collect();
-    let begin = match (tokenizer.has_documents(), settings.get("add_bos_token").and_then(Value::as_bool)) {
-        (true, _) => bos,
-        (false, None) => tokenizer.begin()?,
-        (false, Some(true)) => bos.or(tokenizer.begin()?),
-        (false, Some(false)) => None,
-    };
+    // As in `transformers`, what tokenizer.json sets before texts counts; add_bos_token is for tokenizers without one.
+    let begin = if tokenizer.has_documents() { bos } else { tokenizer.begin()? };
     let is_row = |id: &u32| (*id as usize) < rows;
     let special = SpecialTokens { begin: begin.filter(is_row), bos: bos.filter(is_row), end: unique(end, rows) };
     let tokens = ROLES.iter().filter_map(|name| Some(((*name).to_owned(), role(name)?))).collect();
