@@ -11,8 +11,8 @@ use crate::adapter;
 use crate::chat::ChatTemplates;
 use crate::export::other_files::{head, refuse_other};
 use crate::export::{
-    CONFIG_FILE, ConfigFile, ExportError, GENERATION_CONFIG_FILE, GenerationConfigFile, LlamaConfig, SaveOptions,
-    TensorRef, commit_model, read_weights, stage_model,
+    BYTE_ORDER_MARK, CONFIG_FILE, ConfigFile, ExportError, GENERATION_CONFIG_FILE, GenerationConfigFile, LlamaConfig,
+    SaveOptions, TensorRef, commit_model, read_weights, stage_model,
 };
 use crate::lora::ADAPTER_CONFIG_FILE;
 use crate::side::{ADDED_TOKENS_FILE, ADDED_TOKENS_KEY, ROLES, SideFiles};
@@ -227,7 +227,8 @@ fn read_text(folder: &Path, side: SideFiles, rows: usize, ids: TokenIds) -> Resu
     };
     let in_file = |error| TokenizerError::File { path: path.clone(), source: Box::new(error) };
     let beside = added::beside(&settings, decoder, &map, &added).map_err(in_file)?;
-    let tokenizer = Tokenizer::from_json_with(json, &beside).map_err(in_file)?;
+    let tokenizer =
+        Tokenizer::from_json_with(json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json), &beside).map_err(in_file)?;
 
     let role = |name: &str| -> Option<String> {
         let text = |value: &Value| value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned);

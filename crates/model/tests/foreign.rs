@@ -154,6 +154,20 @@ fn a_begin_token_stands_before_texts_where_the_tokenizers_file_sets_it() {
 }
 
 #[test]
+fn a_byte_order_mark_before_a_file_of_json_is_no_part_of_it() {
+    let folder = folder();
+    let expected = open(folder.path());
+    for name in ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"] {
+        let path = folder.path().join(name);
+        let text = fs::read(&path).unwrap_or_else(|_| b"{}".to_vec());
+        fs::write(path, [b"\xef\xbb\xbf", &text[..]].concat()).unwrap();
+    }
+    let found = open(folder.path());
+    assert_eq!(found.config, expected.config);
+    assert_eq!(found.tokenizer.to_json().unwrap(), expected.tokenizer.to_json().unwrap());
+}
+
+#[test]
 fn what_training_does_not_change_survives_a_save() {
     let folder = folder();
     let path = folder.path();

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::other_files::instead_of_model;
 use super::rope;
-use super::{CONFIG_FILE, ElementType, ExportError, JSON_LIMIT_BYTES, is_file_of_model, read_file};
+use super::{CONFIG_FILE, ElementType, ExportError, JSON_LIMIT_BYTES, is_file_of_model, read_json};
 use crate::config::{LlamaConfig, RopeScaling, Variant};
 use crate::tokenizer::SpecialTokens;
 
@@ -171,7 +171,7 @@ impl ConfigFile {
     }
 
     pub(crate) fn load(path: &Path) -> Result<ConfigFile, ExportError> {
-        let bytes = read_file(path, JSON_LIMIT_BYTES).map_err(|error| match path.parent() {
+        let bytes = read_json(path, JSON_LIMIT_BYTES).map_err(|error| match path.parent() {
             Some(folder) if !path.exists() && instead_of_model(folder).is_some() => {
                 instead_of_model(folder).unwrap_or(error)
             }
@@ -347,7 +347,7 @@ impl GenerationConfigFile {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = read_file(path, JSON_LIMIT_BYTES)?;
+        let bytes = read_json(path, JSON_LIMIT_BYTES)?;
         sip_json::from_slice(&bytes)
             .map(Some)
             .map_err(|error| ExportError::Format { path: path.to_owned(), reason: error.to_string() })
