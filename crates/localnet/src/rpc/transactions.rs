@@ -158,7 +158,11 @@ pub(super) fn of_address(chain: &Chain, params: Params<'_>) -> Result<Value, Rpc
     }
     let number = |name| -> Result<Option<u64>, RpcError> {
         let signature: Option<Signature> = options.base58(name)?;
-        Ok(signature.and_then(|signature| chain.history.number(&signature)))
+        let known = |signature| {
+            let number = chain.history.number(&signature);
+            number.ok_or_else(|| RpcError::filter_transaction_not_found(&signature))
+        };
+        signature.map(known).transpose()
     };
     let (before, until) = (number("before")?, number("until")?);
     let entries = chain
@@ -166,14 +170,16 @@ pub(super) fn of_address(chain: &Chain, params: Params<'_>) -> Result<Value, Rpc
         .of_address(&address)
         .skip_while(|number| before.is_some_and(|before| *number >= before))
         .take_while(|number| until.is_none_or(|until| *number > until))
-        .filter_map(|number| chain.history.get(number))
+        .filter_map(|number| Some((number, chain.history.get(number)?)))
+        .filter(|(_, entry)| confirmation(chain, entry) == "finalized")
         .take(limit as usize);
-    let entry = |entry: &Entry| {
+    let entry = |(number, entry): (u64, &Entry)| {
         json!({
             "signature": entry.signature.to_string(),
             "slot": entry.slot,
             "err": logged_error(entry),
-            "memo": null,
+            "memo": entry.memo.as_deref(),
+            "transactionIndex": chain.history.index_in_slot(number),
             "blockTime": entry.unix_seconds,
             "confirmationStatus": confirmation(chain, entry),
         })
