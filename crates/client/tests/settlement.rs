@@ -271,7 +271,13 @@ fn what_a_domain_without_patrons_is_paid_stays_in_the_bucket_and_no_dust_takes_i
     let exit = program.request_exit(&patron.pubkey(), &attention, 0, shares);
     scene.world.send(&[exit], &[&patron]);
     scene.world.advance(COHORT_SLOTS);
-    scene.whole_round(&scores(5_000_000));
+    scene.to_committed();
+    // While the round runs.
+    let dust = scene.world.wallet("dust");
+    scene.world.send(&[program.deposit(&dust.pubkey(), &attention, 1, 0)], &[&dust]);
+    scene.to_closed();
+    scene.to_aggregated();
+    scene.to_scored(&[scores(5_000_000); 3]);
     scene.finalise_all();
     let round = scene.round();
     let before = scene.world.config().buckets.operator_rewards;
@@ -280,6 +286,15 @@ fn what_a_domain_without_patrons_is_paid_stays_in_the_bucket_and_no_dust_takes_i
     assert_eq!((pool.rewards_owed, pool.rewards_held), (0, 0));
     assert_eq!(scene.world.config().buckets.operator_rewards, before);
     assert_eq!(scene.round_state().paid, 0);
+    // The dust is active at last, and finds nothing that was held for whoever comes.
+    let slots = scene.world.config().parameters.activation_slots;
+    scene.world.advance(slots);
+    scene.crank(program.activate(&attention, &dust.pubkey()));
+    let position: Position = scene.world.state(&program.position(&attention, &dust.pubkey()));
+    let pool = scene.pool_state(&attention);
+    assert_eq!((position.shares, pool.shares - SEED_SHARES), (1, 1), "it is all that the domain has");
+    assert_eq!((position.claimable, pool.rewards_owed, pool.rewards_held), (0, 0, 0));
+    scene.world.refused(&[program.claim_rewards(&dust.pubkey(), &attention)], &[&dust], Error::NothingToClaim);
 }
 
 #[test]

@@ -171,8 +171,9 @@ fn a_conviction_in_another_job_excuses_no_squatter() {
             scene.world.overwrite(pool, &convicted);
         }
     };
-    squat_after(PoolKind::Trainer, Silence::Whole, convicted);
-    squat_after(PoolKind::Evaluator, Silence::Whole, convicted);
+    for kind in [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator] {
+        squat_after(kind, Silence::Whole, convicted);
+    }
 }
 
 /// Attack: thirteen squatters beside three honest people of a role. The rounds go on with the three, at the deadlines of two rounds, and

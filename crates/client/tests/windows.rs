@@ -32,19 +32,29 @@ fn demo() -> Cast {
 }
 
 /// Commits an accusation in a slot and opens it in its last one; the round cannot be final before.
-fn open_last(scene: &mut Scene, key: &Keypair, [commit, open]: [Instruction; 2], last: u64) {
+fn open_last(scene: &mut Scene, key: &Keypair, halves: [Instruction; 2], last: u64) {
+    open_all_last(scene, key, &[halves], last);
+}
+
+/// The same of several accusations.
+fn open_all_last(scene: &mut Scene, key: &Keypair, accusations: &[[Instruction; 2]], last: u64) {
     scene.advance_to(last);
     assert_eq!(scene.world.ledger.slot(), last);
-    scene.world.send(&[commit], &[key]);
+    for [commit, _] in accusations {
+        scene.world.send(std::slice::from_ref(commit), &[key]);
+    }
     scene.world.advance(REVEAL_SLOTS);
-    if scene.round_state().status == round::SCORED {
-        let finalise = scene.world.program.finalize_round(&scene.job, &scene.round());
+    let finalise = scene.world.program.finalize_round(&scene.job, &scene.round());
+    let is_scored = scene.round_state().status == round::SCORED;
+    if is_scored {
         scene.crank_refused(finalise.clone(), Error::ChallengeOpen);
-        scene.world.send(&[open], &[key]);
+    }
+    for [_, open] in accusations {
+        scene.world.send(std::slice::from_ref(open), &[key]);
+    }
+    if is_scored {
         scene.world.advance(1);
         scene.crank_refused(finalise, Error::ChallengeOpen);
-    } else {
-        scene.world.send(&[open], &[key]);
     }
 }
 
@@ -67,27 +77,31 @@ fn evaluators_who_all_agree_and_reveal_in_the_last_slot_are_convicted_after_the_
     let last = scene.world.ledger.slot() + scene.job_state().spec.audit_slots as u64;
     assert_eq!(scene.round_state().accusable_until(CaseKind::Score), last);
     let key = scene.world.wallet("reader");
-    let (round, pool) = (scene.round(), scene.evaluators[0].seat.pool);
-    let accusation = Accusation {
-        challenger: &key.pubkey(),
-        job: &scene.job,
-        round: &round,
-        pool: &pool,
-        datasets: &scene.datasets,
-        salt: &named("salt"),
-    };
-    let program = scene.world.program;
-    let halves = [program.commit_run_accusation(&accusation), program.open_run_dispute(&accusation)];
-    open_last(&mut scene, &key, halves, last);
-    // The liar says nothing.
+    let (round, program, challenger) = (scene.round(), scene.world.program, key.pubkey());
+    let pools = [0, 1].map(|evaluator: usize| scene.evaluators[evaluator].seat.pool);
+    let accusations = pools.map(|pool| {
+        let accusation = Accusation {
+            challenger: &challenger,
+            job: &scene.job,
+            round: &round,
+            pool: &pool,
+            datasets: &scene.datasets,
+            salt: &named("salt"),
+        };
+        [program.commit_run_accusation(&accusation), program.open_run_dispute(&accusation)]
+    });
+    open_all_last(&mut scene, &key, &accusations, last);
+    // The liars say nothing.
     let clock = scene.world.config().parameters.clock_slots.max(10_000);
     scene.world.advance(clock + 1);
-    let dispute = program.dispute(&program.run(&round, &pool), &key.pubkey());
-    scene.crank(program.time_out(&dispute));
-    scene.crank(program.resolve_run_dispute(&key.pubkey(), &scene.job, &round, &pool));
-    assert_eq!(scene.pool_state(&pool).self_bond, BOND_TOKENS * TOKEN - SLICE);
-    // The other made the same scores: the round stands with them until it is accused as well, or nobody does.
-    assert_eq!(scene.round_state().status, round::SCORED);
+    // The other made the same scores: the round stands with them until that run is convicted as well.
+    for (pool, status) in pools.iter().zip([round::SCORED, round::VOID]) {
+        scene.crank(program.time_out(&program.dispute(&program.run(&round, pool), &challenger)));
+        scene.crank(program.resolve_run_dispute(&challenger, &scene.job, &round, pool));
+        assert_eq!(scene.pool_state(pool).self_bond, BOND_TOKENS * TOKEN - SLICE);
+        assert_eq!(scene.round_state().status, status);
+    }
+    assert_eq!((scene.round_state().is_undone, scene.job_state().rounds_scored), (1, 0));
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn search(seed: u64, curves: usize, starts: usize, steps: usize) -> [[f64; 2]; 4
 fn the_best_strategy_that_holds_improvement_back_gains_little() {
     let gains = search(1, 30, 4, 1_500);
     println!("gains in whole rounds of {ROUNDS}, where honest work is paid nearly fully and otherwise: {gains:.2?}");
-    for [full, _] in gains {
-        assert!(full <= 0.03 * ROUNDS as f64, "{gains:?}");
-    }
+    // As docs/security.md and docs/economics.md say: half of a round's pay, and four rounds' where chance takes much of honest pay.
+    let most = |is_short: usize| gains.iter().map(|gain| gain[is_short]).fold(0.0, f64::max);
+    assert_eq!([most(0), most(1)].map(|gain| format!("{gain:.1}")), ["0.5", "4.0"], "{gains:?}");
 }

@@ -4,8 +4,8 @@
 //! - Nothing takes effect earlier than [`Config::timelock_slots`] after it was proposed, and never later than [`LIFETIME_SLOTS`] after
 //!   that; a new proposal takes the place of the old one and waits anew. Whoever asks to leave when it is proposed has left by then.
 //! - Parameters are within their hard bounds when proposed and when they take effect.
-//! - A pause stops new stake, pools, datasets, jobs and rounds, never exits, claims, disputes or settlements; it ends by itself, and
-//!   the next one has to wait.
+//! - A pause stops new stake, pools, datasets, jobs, places, rounds, fees and distributions, never exits, claims, rounds that run, disputes
+//!   or settlements; it ends by itself, and the next one has to wait.
 //! - The authority changes only if the new one agrees.
 
 use bytemuck::{Pod, Zeroable};

@@ -45,7 +45,7 @@ instructions! {
     /// - anyone may; the proposal is one of parameters, its slot is reached and not a week past
     ApplyParameters = 0x22 {}
 
-    /// Proposes another schedule of emission, which takes effect a day later at the earliest.
+    /// Proposes another schedule of emission, which takes effect a day after whoever asks to leave now has left, at the earliest.
     ///
     /// Accounts: [signer] authority · [writable] config.
     ///
@@ -111,8 +111,8 @@ instructions! {
     /// - the signer is nominated; what is proposed is withdrawn
     AcceptAuthority = 0x29 {}
 
-    /// Pauses: for three days no new stake, bonds, pools, datasets, jobs, places or distributions. Exits, claims, rounds, disputes
-    /// and settlements go on.
+    /// Pauses for three days: no deposits, bonds, exits taken back or shares made tokens; no new pools, datasets, jobs, places or rounds;
+    /// no fees and no distributions. Exits, claims, rounds that run, disputes and settlements go on.
     ///
     /// Accounts: [signer] authority · [writable] config.
     ///

@@ -144,8 +144,9 @@ impl Settlement<'_> {
         }
         let ended_unclosed = self.round.ended_unclosed();
         let is_final = self.round.status == round::FINAL;
-        // Who was convicted has paid more, and could do nothing more.
-        let missed_audit = if self.pool.is_convicted() { 0 } else { self.round.missed_audit(self.job, place)? };
+        // Whom a verdict of the job kept out of the round has paid more, and could do nothing more.
+        let is_excluded = self.round.is_auditor_excluded(self.job, place);
+        let missed_audit = if is_excluded { 0 } else { self.round.missed_audit(self.job, place)? };
         let misattested = self.job.misattested_segment(self.round.awaited_auditors)?;
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;

@@ -129,9 +129,10 @@ pub struct JobSpec {
     pub base_entries: u32,
     /// What patrons steer beside the mixture; those that exist come first.
     pub settings: [Setting; MAX_SETTINGS],
-    /// Slice of an operator's own bond behind each segment, vote and scoring run, base units: what its conviction takes.
+    /// Slice of an operator's own bond behind each segment, vote and scoring run, base units: what its conviction takes. At least the
+    /// parameters' `minimum_self_bond`.
     pub slice: u64,
-    /// Most that one round draws for all roles, base units.
+    /// Most that one round draws for all roles, base units; at most the parameters' `round_reward`, and no more than the slice bears.
     pub round_reward: u64,
 }
 
@@ -517,6 +518,11 @@ mod tests {
         }
         // The demonstration's job, whose bounty is capped.
         assert!(accepts(8_500, 2, 6_000) && !accepts(8_000, 2, 10_000));
+        // The most that a round may draw by default needs more than the least own bond.
+        let most = Parameters::DEFAULT.round_reward / TOKEN;
+        for (lookahead, slice) in [(1, 7_005), (2, 8_902)] {
+            assert!(accepts(slice, lookahead, most) && !accepts(slice - 1, lookahead, most), "{lookahead}");
+        }
     }
 
     #[test]

@@ -37,7 +37,8 @@ enum Command {
         #[arg(value_name = "TOKENS")]
         amount: Amount,
     },
-    /// Stop new stake, pools, datasets and jobs for three days; exits, claims and disputes go on (authority)
+    /// Stop new stake, pools, datasets, jobs, places, rounds and fees for three days; exits, claims, running rounds and disputes go on
+    /// (authority)
     Pause,
     /// End a pause (authority)
     Unpause,

@@ -6,7 +6,7 @@ mod trials;
 
 use anyhow::{Result, ensure};
 use formulas::Setting;
-use odds::LIES;
+use odds::{LIES, percent};
 use serde_json::json;
 use sip_protocol::ground::offence::Penalties;
 use sip_protocol::ground::units::TOKEN;
@@ -203,7 +203,7 @@ fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String 
 /// What survives of lies, with none and one of the auditors on the liar's side, and what looking costs.
 fn survival_table(setting: &Setting, seed: u64) -> String {
     let mut text = format!(
-        "\nA lie that survives, percent\n  {:<24} {:>9} {:>32} {:>15} {:>22}\n",
+        "\nA lie that survives\n  {:<24} {:>11} {:>32} {:>15} {:>22}\n",
         "colluding auditors",
         "formula",
         format!("99 % bound over {LIES} seeds"),
@@ -213,12 +213,15 @@ fn survival_table(setting: &Setting, seed: u64) -> String {
     for odds in setting.odds(seed) {
         let _ = writeln!(
             text,
-            "  {:<24} {:>9.4} {:>32} {:>15.4} {:>22}",
+            "  {:<24} {:>11} {:>32} {:>15} {:>22}",
             if odds.colluding == 0 { "none" } else { "one" },
-            odds.survival * 100.0,
-            format!("{:.4} ({} of {LIES})", odds.at_most * 100.0, odds.survived),
-            odds.rational * 100.0,
-            amount(odds.bribe.unwrap_or(f64::INFINITY))
+            percent(odds.survival),
+            format!("{} ({} of {LIES})", percent(odds.at_most), odds.survived),
+            percent(odds.rational),
+            match odds.bribe {
+                None if odds.survival > 0.0 => "more than the supply".into(),
+                bribe => amount(bribe.unwrap_or(f64::INFINITY)),
+            }
         );
     }
     let _ = writeln!(

@@ -83,7 +83,8 @@ impl Odds {
         let bribe = match self.bribe {
             Some(0.0) => "lying pays".into(),
             Some(sip) => format!("lying pays from a bribe of {sip:.0} SIP on"),
-            None => "no bribe makes lying pay".into(),
+            None if self.survival == 0.0 => "no bribe makes lying pay".into(),
+            None => "no bribe within the supply makes lying pay".into(),
         };
         format!(
             "{} a single lie survives with {}, at most {} ({} of {LIES} seeds, 99 % confidence); a rational liar's with {}: {bribe}",
@@ -96,11 +97,15 @@ impl Odds {
     }
 }
 
-/// A part of one in percent, with four decimals at most.
+/// A part of one in percent, with four decimals at most. What is not nothing is not said to be nothing, nor what is not all to be all.
 pub(crate) fn percent(part: f64) -> String {
     let text = format!("{:.4}", part * 100.0);
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text} %")
+    match text.as_str() {
+        "0.0000" if part > 0.0 => return "< 0.0001 %".into(),
+        "100.0000" if part < 1.0 => return "> 99.9999 %".into(),
+        _ => {}
+    }
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 #[cfg(test)]
@@ -133,5 +138,35 @@ mod tests {
     #[test]
     fn parts_are_told_in_percent() {
         assert_eq!((percent(0.0), percent(1.0), percent(0.000625)), ("0 %".into(), "100 %".into(), "0.0625 %".into()));
+        assert_eq!(
+            (percent(0.1), percent(0.00000051), percent(0.5)),
+            ("10 %".into(), "0.0001 %".into(), "50 %".into())
+        );
+    }
+
+    /// Eight auditors with the demo's rates: a lie survives with less than what is printed, and only more than the supply would make it pay.
+    #[test]
+    fn what_hardly_ever_survives_is_not_said_to_survive_never() {
+        assert_eq!((percent(1e-9), percent(1.0 - 1e-9)), ("< 0.0001 %".into(), "> 99.9999 %".into()));
+        let setting = Setting {
+            audit_rate: 0.5,
+            second_rate: 0.95,
+            auditors: 8,
+            colluding: 0,
+            stake: 2_000.0,
+            bounty_share: 0.5,
+            bounty_cap: 2_000.0,
+            gain: 500.0,
+            rounds: 12,
+        };
+        let odds = &setting.odds(1)[0];
+        assert!(odds.survival > 0.0 && odds.bribe.is_none() && setting.bribe().is_finite());
+        let line = odds.line();
+        assert!(
+            line.contains("survives with < 0.0001 %") && line.ends_with("no bribe within the supply makes lying pay"),
+            "{line}"
+        );
+        let all = Setting { audit_rate: 1.0, ..setting }.odds(1)[0].line();
+        assert!(all.contains("survives with 0 %") && all.ends_with(": no bribe makes lying pay"), "{all}");
     }
 }
