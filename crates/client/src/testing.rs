@@ -777,12 +777,13 @@ impl Scene {
         self.tally();
     }
 
-    /// One whole round in which all evaluators find the same scores.
+    /// One whole round in which all evaluators find the same scores, up to the first that the round does not await.
     pub fn whole_round(&mut self, scores: &[u32; MAX_DOMAINS]) {
         self.to_committed();
         self.to_closed();
         self.to_aggregated();
-        self.to_scored(&vec![*scores; self.evaluators.len()]);
+        let awaited = self.evaluators.iter().take_while(|it| self.is_awaited(PoolKind::Evaluator, it)).count();
+        self.to_scored(&vec![*scores; awaited]);
     }
 
     /// Settles the last closed round's seed, if it waits.

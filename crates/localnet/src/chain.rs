@@ -2,7 +2,7 @@
 
 use crate::genesis::{Genesis, names};
 use crate::history::{Entry, History};
-use crate::hub::{Event, Hub};
+use crate::hub::{Event, Hub, Stage};
 use crate::log::{self, Log, segment_number, segment_path};
 use crate::record::{Record, check};
 use crate::{Limits, LocalnetError, meta};
@@ -33,6 +33,17 @@ struct Segment {
     bytes: u64,
 }
 
+/// How sure someone wants to be of what is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Commitment {
+    /// The open slot counts.
+    Processed,
+    /// Closed slots count: they have blocks, and stand among the slot hashes.
+    Confirmed,
+    /// The same: nobody votes here.
+    Finalized,
+}
+
 /// The chain. It lives behind one lock.
 pub(crate) struct Chain {
     pub(crate) ledger: Embedded,
@@ -54,6 +65,10 @@ pub(crate) struct Chain {
     saved: u64,
     /// What subscribers hear as soon as it is on the disk.
     events: VecDeque<Event>,
+    /// What is on the disk, and is told as confirmed when its slot closes.
+    closing: VecDeque<Event>,
+    /// Slots pass by themselves, so that what is to be confirmed can wait until its slot closes.
+    pub(crate) has_clock: bool,
     /// Why nothing is executed any more: the log could not be written.
     pub(crate) halted: Option<String>,
 }
@@ -127,6 +142,7 @@ impl Chain {
                             slot,
                             unix_seconds,
                             error: error.map(|error| error.to_string().into()),
+                            memo: meta::memo(&transaction.message),
                             segment: first,
                             span,
                             position: 0,
@@ -162,8 +178,19 @@ impl Chain {
             appended: 0,
             durable: 0,
             events: VecDeque::new(),
+            closing: VecDeque::new(),
+            has_clock: false,
             halted: None,
         })
+    }
+
+    /// The newest slot that counts: the open one, or the last one that has closed. Where slots pass only when asked, the open
+    /// one is as good, since it may never close.
+    pub(crate) fn slot_of(&self, commitment: Commitment) -> u64 {
+        match commitment {
+            Commitment::Confirmed | Commitment::Finalized if self.has_clock => self.ledger.slot().saturating_sub(1),
+            _ => self.ledger.slot(),
+        }
     }
 
     /// The newest block hash, and the last block height at which it is recent.
@@ -223,6 +250,7 @@ impl Chain {
                 "the local chain cannot write its log ({error}); nothing was executed. Make room on the disk and send again"
             ))
         })?;
+        let memo = meta::memo(&transaction.message);
         let execution = self.ledger.execute(transaction, wire.len());
         if !execution.executed {
             let error = execution.result.err().unwrap_or(TransactionError::SanitizeFailure);
@@ -231,7 +259,7 @@ impl Chain {
                 ..Simulation::refused(error)
             })));
         }
-        self.record(execution, wire).map_err(|error| {
+        self.record(execution, wire, memo).map_err(|error| {
             let reason =
                 format!("the local chain's log failed ({error}); it executes nothing more until it is restarted");
             self.halted = Some(reason.clone());
@@ -239,7 +267,7 @@ impl Chain {
         })
     }
 
-    fn record(&mut self, execution: Execution, wire: &[u8]) -> std::io::Result<u64> {
+    fn record(&mut self, execution: Execution, wire: &[u8], memo: Option<Box<str>>) -> std::io::Result<u64> {
         let meta = meta::of(&self.ledger, &execution);
         let text = meta.to_string();
         let record = Record::Transaction {
@@ -256,6 +284,7 @@ impl Chain {
             slot: self.ledger.slot(),
             unix_seconds: self.ledger.unix_seconds(),
             error: error.as_ref().map(|error| error.to_string().into()),
+            memo,
             segment: self.log.first,
             span,
             position: self.appended,
@@ -327,7 +356,17 @@ impl Chain {
             self.log.durable = self.log.durable.max(unsynced.end);
         }
         while let Some(event) = self.events.pop_front_if(|event| event.position <= self.durable) {
-            self.hub.publish(&self.ledger, &event);
+            self.hub.publish(&self.ledger, &event, Stage::Executed);
+            self.closing.push_back(event);
+        }
+        self.publish_closed();
+    }
+
+    /// Tells what is on the disk in slots that have closed.
+    fn publish_closed(&mut self) {
+        let closed = self.slot_of(Commitment::Confirmed);
+        while let Some(event) = self.closing.pop_front_if(|event| event.slot <= closed) {
+            self.hub.publish(&self.ledger, &event, Stage::Closed);
         }
     }
 
@@ -350,6 +389,7 @@ impl Chain {
                 self.lease = lease;
             }
         }
+        self.publish_closed();
         self.hub.slot(slot, from);
     }
 
@@ -457,7 +497,11 @@ pub(crate) fn now_unix_seconds() -> i64 {
     i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The status of a transaction as JSON: "confirmed" and "finalized" from the moment when it is on the disk.
+/// The status of a transaction as JSON: "confirmed" and "finalized" from the moment when it is on the disk and its slot has closed.
 pub(crate) fn confirmation(chain: &Chain, entry: &Entry) -> &'static str {
-    if entry.position <= chain.durable { "finalized" } else { "processed" }
+    if entry.position <= chain.durable && entry.slot <= chain.slot_of(Commitment::Finalized) {
+        "finalized"
+    } else {
+        "processed"
+    }
 }

@@ -1,6 +1,6 @@
 //! The threads around the chain: one lets slots pass, one flushes the log, one writes snapshots, two listen.
 
-use crate::chain::{Chain, Refusal, Snapshot, now_unix_seconds};
+use crate::chain::{Chain, Commitment, Refusal, Snapshot, now_unix_seconds};
 use crate::connections::Connections;
 pub(crate) use crate::connections::Place;
 use crate::genesis::{Genesis, reset};
@@ -84,6 +84,7 @@ impl Localnet {
         let genesis = Genesis::open(&data, program.0, &program.1, faucet, authority)?;
         let other_program = (genesis.program_id, &genesis.program_elf) != (program.0, &program.1);
         let mut chain = Chain::open(genesis, limits)?;
+        chain.has_clock = slot.is_some();
         let mut is_changed = false;
         for (program_id, elf) in more_programs {
             if chain.ledger.account(&program_id).is_none() {
@@ -294,12 +295,12 @@ impl Shared {
     /// Lets slots pass at a client's wish, and waits until no crash can take them back.
     pub(crate) fn advance_to(&self, slot: u64) -> Result<u64, Refusal> {
         let mut chain = self.chain()?;
-        let slots = slot.saturating_sub(chain.ledger.slot());
+        let slots = slot.saturating_sub(chain.slot_of(Commitment::Finalized));
         if slots > 0 {
             let time = self.slot.map(|_| now_unix_seconds());
             chain.advance(slots, time);
         }
-        let (position, slot) = (chain.appended(), chain.ledger.slot());
+        let (position, slot) = (chain.appended(), chain.slot_of(Commitment::Finalized));
         self.wait(chain, position)?;
         Ok(slot)
     }

@@ -8,6 +8,7 @@ use crate::log::segment_number;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sip_ledger::Embedded;
+use solana_account::Account;
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
@@ -16,6 +17,18 @@ use std::path::{Path, PathBuf};
 
 /// What the faucet has in the beginning: 500 million SOL.
 const FAUCET_LAMPORTS: u64 = 500_000_000_000_000_000;
+/// The mints of wrapped SOL, and the token program of each: every cluster has them from its first slot.
+const NATIVE_MINTS: [(Address, Address); 2] = [
+    (Address::from_str_const("So11111111111111111111111111111111111111112"), sip_ledger::TOKEN_PROGRAM),
+    (
+        Address::from_str_const("9pan9bMn5HatX4EJdBwg9VgCa7Uz5HL8N1m5D3NdXejP"),
+        Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"),
+    ),
+];
+const NATIVE_MINT_LAMPORTS: u64 = 1_000_000_000;
+const MINT_BYTES: usize = 82;
+/// After the authority (4 + 32) and the supply (8); whether the mint is initialised follows it.
+const MINT_DECIMALS_OFFSET: usize = 44;
 const FORMAT: u32 = 2;
 /// Keys and genesis files have some hundred bytes.
 const JSON_LIMIT_BYTES: usize = 64 << 10;
@@ -145,6 +158,9 @@ fn begin(
     let program = sip_ledger::Genesis::new(program_id, program_elf).deployed_by(authority);
     let mut ledger = Embedded::begin(&sip_ledger::Genesis { name: &hash, ..program })?;
     ledger.airdrop(&faucet.pubkey(), FAUCET_LAMPORTS)?;
+    for (mint, program) in NATIVE_MINTS {
+        ledger.set_account(mint, native_mint(program))?;
+    }
     // Leftovers of a beginning that was cut short.
     for name in names(folder)?.into_iter().filter(|name| segment_number(name).is_some()) {
         let path = folder.join(name);
@@ -164,6 +180,14 @@ fn begin(
     write(&folder.join(SNAPSHOT), &ledger.snapshot_bytes())?;
     crate::log::Log::create(folder, 0, &hash)?;
     write(&folder.join(GENESIS), &genesis.map_err(LocalnetError::file("write", folder))?)
+}
+
+/// The mint that wraps SOL: nine decimals, nobody's, and no supply of its own.
+fn native_mint(program: Address) -> Account {
+    let mut data = vec![0; MINT_BYTES];
+    data[MINT_DECIMALS_OFFSET] = 9;
+    data[MINT_DECIMALS_OFFSET + 1] = 1;
+    Account { lamports: NATIVE_MINT_LAMPORTS, data, owner: program, executable: false, rent_epoch: u64::MAX }
 }
 
 fn genesis_hash(faucet: &Address, authority: &Address, program_id: &Address, program_elf: &[u8]) -> [u8; 32] {

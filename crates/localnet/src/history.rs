@@ -13,6 +13,8 @@ pub(crate) struct Entry {
     pub(crate) unix_seconds: i64,
     /// Its error as JSON, where it failed.
     pub(crate) error: Option<Box<str>>,
+    /// What its memos say.
+    pub(crate) memo: Option<Box<str>>,
     /// First transaction of the segment that it lies in.
     pub(crate) segment: u64,
     pub(crate) span: Span,
@@ -76,6 +78,13 @@ impl History {
         self.entries.range(start..).take_while(move |entry| entry.slot <= last)
     }
 
+    /// How many transactions stand before one in its slot.
+    pub(crate) fn index_in_slot(&self, number: u64) -> Option<u64> {
+        let slot = self.get(number)?.slot;
+        let start = self.entries.partition_point(|entry| entry.slot < slot) as u64;
+        number.checked_sub(self.first)?.checked_sub(start)
+    }
+
     /// The oldest transaction that is still known.
     pub(crate) fn oldest(&self) -> Option<&Entry> {
         self.entries.front()
@@ -113,6 +122,7 @@ mod tests {
                 slot: number / 2,
                 unix_seconds: 0,
                 error: None,
+                memo: None,
                 segment: 10,
                 span: Span { offset: 0, bytes: 0 },
                 position: 0,

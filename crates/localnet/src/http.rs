@@ -11,8 +11,8 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
 /// How long an answer to a request that is not read to its end is given to arrive.
 const LINGER: Duration = Duration::from_secs(1);
-/// A batch of a hundred transactions stays below it.
-const MAX_BODY_BYTES: usize = 512 << 10;
+/// What a validator reads, unless it is told otherwise.
+const MAX_BODY_BYTES: usize = 50 << 10;
 
 /// What wallets in a browser need to be told before they may ask.
 const CORS: &str = "access-control-allow-origin: *\r\naccess-control-allow-methods: POST, GET, OPTIONS\r\n\

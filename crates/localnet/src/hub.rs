@@ -1,6 +1,7 @@
 //! Who wants to hear about what.
 
 use crate::Limits;
+use crate::chain::Commitment;
 use crate::encode::AccountFormat;
 use crate::outbox::{Message, Outbox};
 use crate::rpc::accounts::Filter;
@@ -12,6 +13,7 @@ use solana_signature::Signature;
 use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A transaction that was executed, as far as subscribers care.
 pub(crate) struct Event {
@@ -26,6 +28,15 @@ pub(crate) struct Event {
     pub(crate) changes: Vec<(Address, AccountSharedData)>,
 }
 
+/// How far a transaction has come that is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It was executed: news for whoever asked for what is processed.
+    Executed,
+    /// Its slot has closed: news for all others.
+    Closed,
+}
+
 /// What someone wants to hear about.
 pub(crate) enum Topic {
     Account { address: Address, format: AccountFormat },
@@ -33,6 +44,7 @@ pub(crate) enum Topic {
     Signature { signature: Signature },
     Logs { mentions: Option<Address> },
     Slot,
+    SlotsUpdates,
     Root,
 }
 
@@ -44,6 +56,7 @@ impl Topic {
             Self::Signature { .. } => "signatureNotification",
             Self::Logs { .. } => "logsNotification",
             Self::Slot => "slotNotification",
+            Self::SlotsUpdates => "slotsUpdatesNotification",
             Self::Root => "rootNotification",
         }
     }
@@ -51,6 +64,7 @@ impl Topic {
 
 struct Subscription {
     connection: u64,
+    stage: Stage,
     topic: Topic,
 }
 
@@ -108,19 +122,24 @@ impl Hub {
     }
 
     /// A new subscription's number; `None` where the connection has as many as it may.
-    pub(crate) fn subscribe(&mut self, connection: u64, topic: Topic) -> Option<u64> {
+    pub(crate) fn subscribe(&mut self, connection: u64, topic: Topic, commitment: Commitment) -> Option<u64> {
         let limit = self.limits.subscriptions_per_connection;
         let subscriber = self.connections.get_mut(&connection).filter(|found| found.subscriptions < limit)?;
         subscriber.subscriptions += 1;
         let number = self.number();
-        self.subscriptions.insert(number, Subscription { connection, topic });
+        let stage = match commitment {
+            Commitment::Processed => Stage::Executed,
+            Commitment::Confirmed | Commitment::Finalized => Stage::Closed,
+        };
+        self.subscriptions.insert(number, Subscription { connection, stage, topic });
         Some(number)
     }
 
-    /// The transaction that a subscription waits for.
-    pub(crate) fn signature(&self, number: u64) -> Option<Signature> {
-        match self.subscriptions.get(&number)?.topic {
-            Topic::Signature { signature } => Some(signature),
+    /// The transaction that a subscription waits for, and how far it must have come.
+    pub(crate) fn signature(&self, number: u64) -> Option<(Signature, Stage)> {
+        let subscription = self.subscriptions.get(&number)?;
+        match subscription.topic {
+            Topic::Signature { signature } => Some((signature, subscription.stage)),
             _ => None,
         }
     }
@@ -175,10 +194,17 @@ impl Hub {
     pub(crate) fn slot(&self, slot: u64, parent: u64) {
         let whole: Arc<str> = json!({ "slot": slot, "parent": parent, "root": parent }).to_string().into();
         let root: Arc<str> = parent.to_string().into();
+        let updates =
+            if self.subscriptions.values().any(|subscription| matches!(subscription.topic, Topic::SlotsUpdates)) {
+                slots_updates(slot, parent)
+            } else {
+                Vec::new()
+            };
         for (number, subscription) in &self.subscriptions {
             match subscription.topic {
                 Topic::Slot => self.notify(*number, &whole),
                 Topic::Root => self.notify(*number, &root),
+                Topic::SlotsUpdates => updates.iter().for_each(|update| self.notify(*number, update)),
                 _ => {}
             }
         }
@@ -190,15 +216,15 @@ impl Hub {
         self.remove(number);
     }
 
-    /// A transaction that is on the disk.
-    pub(crate) fn publish(&mut self, ledger: &Embedded, event: &Event) {
+    /// A transaction that is on the disk, for those who wait for it to come so far.
+    pub(crate) fn publish(&mut self, ledger: &Embedded, event: &Event, stage: Stage) {
         // Only jsonParsed looks at the ledger, and falls back where the mint is gone; only base58 of large data fails,
         // and then there is nothing to tell.
         let mut finished = Vec::new();
         let mut logs = None;
         let mut encoded = Encoded { ledger, event, last: None };
         for (number, subscription) in &self.subscriptions {
-            if self.outbox(subscription).is_none() {
+            if subscription.stage != stage || self.outbox(subscription).is_none() {
                 continue;
             }
             match &subscription.topic {
@@ -227,13 +253,30 @@ impl Hub {
                         }
                     }
                 }
-                Topic::Signature { .. } | Topic::Logs { .. } | Topic::Slot | Topic::Root => {}
+                Topic::Signature { .. } | Topic::Logs { .. } | Topic::Slot | Topic::SlotsUpdates | Topic::Root => {}
             }
         }
         for number in finished {
             self.finish(number, event.slot, &event.error);
         }
     }
+}
+
+/// What becomes of slots, in the order of a validator: the old one is frozen, confirmed and rooted, the new one begins.
+fn slots_updates(slot: u64, parent: u64) -> Vec<Arc<str>> {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let timestamp = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let told = |kind: &str, slot: u64| json!({ "slot": slot, "timestamp": timestamp, "type": kind });
+    let mut frozen = told("frozen", parent);
+    // Nothing else is known of a slot that has passed.
+    frozen["stats"] = json!({
+        "numTransactionEntries": 0, "numSuccessfulTransactions": 0, "numFailedTransactions": 0, "maxTransactionsPerEntry": 0,
+    });
+    let mut begun = told("createdBank", slot);
+    begun["parent"] = parent.into();
+    [frozen, told("optimisticConfirmation", parent), told("root", parent), begun]
+        .map(|told| told.to_string().into())
+        .into()
 }
 
 /// What is told of a slot.

@@ -8,7 +8,10 @@
 //! says, or only when asked: `sip_advanceToSlot`). A block hash is recent for 150 slots; a transaction is executed once.
 //! Signatures are verified always.
 //!
-//! There is one commitment: what is on the disk is final. "processed", "confirmed" and "finalized" all read the same state.
+//! There is one state, and all commitments read it. They differ in what they call done: "processed" counts the open slot, "confirmed" and
+//! "finalized" the last one that has closed, which has a block and stands among the slot hashes. A transaction is confirmed and finalized
+//! when it is on the disk and its slot has closed. Where slots pass only when asked, the open slot counts as closed, since
+//! nobody may ever close it; it has no block yet.
 //!
 //! # What is promised
 //!

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sip_ledger::{Embedded, Execution};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
+use solana_message::VersionedMessage;
 use solana_message::inner_instruction::InnerInstructionsList;
 use solana_transaction_error::TransactionError;
 
@@ -43,6 +44,27 @@ pub(crate) fn of(ledger: &Embedded, execution: &Execution) -> Value {
 pub(crate) fn error(error: &TransactionError) -> Value {
     // An enum of numbers and names always has JSON.
     serde_json::to_value(error).unwrap_or_else(|_| Value::from(error.to_string()))
+}
+
+/// The programs whose instructions are memos.
+pub(crate) const MEMO_PROGRAMS: [Address; 2] = [
+    Address::from_str_const("Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo"),
+    Address::from_str_const("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"),
+];
+
+/// What the memos of a message say, each after its size in bytes; `None` where it has none.
+pub(crate) fn memo(message: &VersionedMessage) -> Option<Box<str>> {
+    let keys = message.static_account_keys();
+    let memos: Vec<String> = (message.instructions().iter())
+        .filter(|instruction| {
+            keys.get(usize::from(instruction.program_id_index)).is_some_and(|key| MEMO_PROGRAMS.contains(key))
+        })
+        .map(|instruction| {
+            let text = std::str::from_utf8(&instruction.data).unwrap_or("(unparseable)");
+            format!("[{}] {text}", instruction.data.len())
+        })
+        .collect();
+    (!memos.is_empty()).then(|| memos.join("; ").into())
 }
 
 pub(crate) fn return_data(data: Option<&(Address, Vec<u8>)>) -> Value {

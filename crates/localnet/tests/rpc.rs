@@ -30,6 +30,9 @@ fn a_transfer_is_simulated_executed_and_found_again() {
     assert_eq!(balance(url, &bob), SOL);
     assert_eq!(balance(url, &alice.pubkey()), 99 * SOL - 5_000);
 
+    let is_final =
+        || get(url, "getSignatureStatuses", json!([[signature]]))["value"][0]["confirmationStatus"] == "finalized";
+    wait_until("the slot closes", is_final);
     let status =
         &get(url, "getSignatureStatuses", json!([[signature, Keypair::new().sign_message(b"").to_string()]]))["value"];
     assert_eq!((&status[0]["confirmationStatus"], &status[0]["err"]), (&json!("finalized"), &json!(null)));
@@ -233,7 +236,9 @@ fn tokens_of_both_programs_are_told_in_words() {
         let found = &get(url, "getProgramAccounts", json!([program.to_string(), options]))["value"];
         assert_eq!(found.as_array().unwrap().len(), 1);
         assert_eq!(found[0]["account"]["data"], json!(["YOMWAAAAAAA=", "base64"]));
-        let signature = &get(url, "getSignaturesForAddress", json!([mint.to_string()]))[0]["signature"];
+        let of_mint = || get(url, "getSignaturesForAddress", json!([mint.to_string()]));
+        wait_until("the slot closes", || of_mint()[0].is_object());
+        let signature = &of_mint()[0]["signature"];
         let meta = &get(url, "getTransaction", json!([signature]))["meta"];
         assert_eq!(meta["postTokenBalances"][0]["uiTokenAmount"], *balance);
         assert_eq!(meta["preTokenBalances"], json!([]));
@@ -298,13 +303,14 @@ fn the_cluster_is_told_in_the_shapes_that_clients_expect() {
         get(url, method, params);
     }
     let info = get(url, "getEpochInfo", json!([]));
-    assert!(info["absoluteSlot"].as_u64().unwrap() >= 513);
+    assert!(info["absoluteSlot"].as_u64().unwrap() >= 512);
     assert_eq!(get(url, "getBlocks", json!([500, 503])), json!([500, 501, 502, 503]));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let time = get(url, "getBlockTime", json!([info["absoluteSlot"]])).as_u64().unwrap();
     assert!(now.abs_diff(time) < 60, "{now} {time}");
     let supply = &get(url, "getSupply", json!([]))["value"];
-    assert_eq!(supply["circulating"], 0);
+    // What the two mints of wrapped SOL hold.
+    assert_eq!(supply["circulating"], 2 * SOL);
 }
 
 #[test]

@@ -91,6 +91,58 @@ fn subscribers_hear_of_accounts_programs_logs_and_signatures() {
 }
 
 #[test]
+fn updates_of_slots_tell_how_each_is_frozen_confirmed_and_rooted() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start(folder.path());
+    let mut client = Client::connect(&chain);
+    let updates = client.subscribe("slotsUpdatesSubscribe", json!([]));
+    let told: Vec<Value> = (0..8).map(|_| client.next()).collect();
+    for update in &told {
+        assert_eq!(
+            (&update["method"], &update["params"]["subscription"]),
+            (&json!("slotsUpdatesNotification"), &json!(updates))
+        );
+        assert!(update["params"]["result"]["timestamp"].as_u64().unwrap() > 1_700_000_000_000);
+    }
+    let of = |index: usize| &told[index]["params"]["result"];
+    for (index, kind) in ["frozen", "optimisticConfirmation", "root", "createdBank"].into_iter().enumerate() {
+        assert_eq!((&of(index)["type"], &of(index + 4)["type"]), (&json!(kind), &json!(kind)));
+    }
+    let slot = of(0)["slot"].as_u64().unwrap();
+    assert_eq!((&of(3)["slot"], &of(3)["parent"], &of(4)["slot"]), (&json!(slot + 1), &json!(slot), &json!(slot + 1)));
+    client.send("slotsUpdatesUnsubscribe", json!([updates]));
+    while client.next()["result"] != true {}
+}
+
+#[test]
+fn a_subscriber_hears_of_a_transaction_at_the_commitment_that_it_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.slot = Some(Duration::from_millis(500));
+    let chain = Localnet::start(config).unwrap();
+    let url = &chain.url();
+    let alice = funded(url);
+    let transaction = sign(url, &[transfer(&alice, &alice.pubkey(), 1)], &[&alice]);
+    let signature = transaction.signatures[0].to_string();
+    let mut client = Client::connect(&chain);
+    let closed = client.subscribe("signatureSubscribe", json!([signature]));
+    let executed = client.subscribe("signatureSubscribe", json!([signature, { "commitment": "processed" }]));
+    send(url, &transaction).unwrap();
+    let [first, second] = [client.next(), client.next()];
+    assert_eq!(
+        (&first["params"]["subscription"], &second["params"]["subscription"]),
+        (&json!(executed), &json!(closed))
+    );
+    let slot = &second["params"]["result"]["context"]["slot"];
+    assert!(
+        get(url, "getBlock", json!([slot, { "transactionDetails": "signatures" }]))["signatures"]
+            .as_array()
+            .unwrap()
+            .contains(&json!(signature))
+    );
+}
+
+#[test]
 fn slots_are_told_as_they_pass() {
     let folder = tempfile::tempdir().unwrap();
     let chain = start(folder.path());

@@ -4,7 +4,7 @@ use super::error::RpcError;
 use super::params::Params;
 use super::transactions::recent_slots;
 use super::{API_VERSION, with_context};
-use crate::chain::Chain;
+use crate::chain::{Chain, Commitment};
 use crate::engine::Shared;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -14,6 +14,11 @@ use solana_signer::Signer;
 
 /// Slots in one answer.
 const MAX_SLOTS: u64 = 50_000;
+/// Samples of the chain's pace in one answer.
+const MAX_SAMPLES: u64 = 720;
+/// What a sample spans: a minute at Solana's pace.
+const SAMPLE_SLOTS: u64 = 150;
+const SAMPLE_SECONDS: u64 = 60;
 /// Slots that one request lets pass.
 const MAX_ADVANCE: u64 = 1 << 32;
 /// Beyond this, slots are no exact numbers in JavaScript.
@@ -36,7 +41,7 @@ pub(super) fn slot_time(chain: &Chain, slot: u64) -> i64 {
 /// Lets slots pass until one is reached, and waits until no crash can take them back. Ours alone; tests need not wait.
 pub(super) fn advance_to_slot(shared: &Shared, params: Params<'_>) -> Result<Value, RpcError> {
     let slot = params.number(0, "a slot")?;
-    let current = shared.chain()?.ledger.slot();
+    let current = shared.chain()?.slot_of(Commitment::Finalized);
     if slot > LAST_SLOT || slot.saturating_sub(current) > MAX_ADVANCE {
         return Err(RpcError::invalid(format!("slot {slot} is too far from {current}")));
     }
@@ -52,9 +57,81 @@ fn blocks(chain: &Chain, first: u64, last: u64) -> Result<Value, RpcError> {
     Ok((first..=last).map(Value::from).collect())
 }
 
+/// Who leads in an epoch: this node in every slot. `null` for an epoch that is too far ahead, as with Solana.
+fn leader_schedule(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
+    // The options may stand in the place of the slot.
+    let is_options = params.get(0).is_some_and(Value::is_object);
+    let asked = if is_options || params.get(0).is_none() { None } else { Some(params.number(0, "a slot")?) };
+    let options = params.options(if is_options { 0 } else { 1 })?;
+    let schedule = chain.ledger.epoch_schedule();
+    let epoch = schedule.get_epoch(asked.unwrap_or_else(|| chain.slot_of(params.commitment())));
+    if epoch > schedule.get_leader_schedule_epoch(chain.ledger.slot()) {
+        return Ok(Value::Null);
+    }
+    let name = identity(chain).to_string();
+    let wanted: Option<Address> = options.base58("identity")?;
+    if wanted.is_some_and(|wanted| wanted.to_string() != name) {
+        return Ok(json!({}));
+    }
+    let slots: Value = (0..schedule.get_slots_in_epoch(epoch)).map(Value::from).collect();
+    Ok(json!({ name: slots }))
+}
+
+/// Blocks of this epoch, or of a range of its slots: this node was the leader of all, and missed none.
+fn block_production(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
+    let options = params.options(0)?;
+    let newest = chain.slot_of(params.commitment());
+    let schedule = chain.ledger.epoch_schedule();
+    let (mut first, mut last) = (schedule.get_first_slot_in_epoch(schedule.get_epoch(newest)), newest);
+    if let Some(range) = options.get("range") {
+        let wrong = || RpcError::invalid("\"range\" needs the number \"firstSlot\"");
+        first = range["firstSlot"].as_u64().ok_or_else(wrong)?;
+        last = range["lastSlot"].as_u64().unwrap_or(newest);
+        if last < first {
+            return Err(RpcError::invalid(format!("lastSlot, {last}, cannot be less than firstSlot, {first}")));
+        }
+        if last > newest {
+            return Err(RpcError::invalid(format!("lastSlot, {last}, is too large; max {newest}")));
+        }
+    }
+    let name = identity(chain).to_string();
+    let wanted: Option<Address> = options.base58("identity")?;
+    let count = last - first + 1;
+    let by_identity = match wanted.is_some_and(|wanted| wanted.to_string() != name) {
+        true => json!({}),
+        false => json!({ name: [count, count] }),
+    };
+    Ok(with_context(chain, json!({ "byIdentity": by_identity, "range": { "firstSlot": first, "lastSlot": last } })))
+}
+
+/// Transactions of the last minutes, newest first, a sample for each [`SAMPLE_SLOTS`] that have passed.
+fn performance_samples(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
+    let limit = match params.get(0) {
+        None => MAX_SAMPLES,
+        Some(_) => params.number(0, "a limit")?,
+    };
+    if limit > MAX_SAMPLES {
+        return Err(RpcError::invalid(format!("Invalid limit; max {MAX_SAMPLES}")));
+    }
+    let newest = chain.slot_of(Commitment::Finalized) / SAMPLE_SLOTS;
+    let oldest = sip_ledger::FIRST_SLOT.div_ceil(SAMPLE_SLOTS);
+    let sample = |number: u64| {
+        let end = number * SAMPLE_SLOTS;
+        let transactions = chain.history.in_slots(end - SAMPLE_SLOTS, end - 1).count();
+        json!({
+            "slot": end,
+            "numTransactions": transactions,
+            "numNonVoteTransactions": transactions,
+            "numSlots": SAMPLE_SLOTS,
+            "samplePeriodSecs": SAMPLE_SECONDS,
+        })
+    };
+    Ok((oldest + 1..=newest).rev().take(limit as usize).map(sample).collect())
+}
+
 pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Params<'_>) -> Result<Value, RpcError> {
     let ledger = &chain.ledger;
-    let slot = ledger.slot();
+    let slot = chain.slot_of(params.commitment());
     let first_block = ledger.slot_hashes().last().map_or(slot, |(slot, _)| *slot) + 1;
     Ok(match method {
         "getHealth" => json!("ok"),
@@ -75,7 +152,20 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
             let limit = params.number(1, "a limit")?.min(5_000);
             json!(vec![identity(chain).to_string(); limit as usize])
         }
-        "getLeaderSchedule" => Value::Null,
+        "getLeaderSchedule" => leader_schedule(chain, params)?,
+        "getBlockProduction" => block_production(chain, params)?,
+        "getBlockCommitment" => {
+            params.number(0, "a slot")?;
+            // Nobody votes, so no stake stands behind any block.
+            json!({ "commitment": null, "totalStake": 0 })
+        }
+        // Snapshots are for this process alone.
+        "getHighestSnapshotSlot" => return Err(RpcError::no_snapshot()),
+        "getStakeMinimumDelegation" => {
+            params.options(0)?;
+            // As long as the feature that raises it to 1 SOL is not active on mainnet.
+            with_context(chain, 1.into())
+        }
         "getBlocks" => {
             let first = params.number(0, "a slot")?;
             let last = params.get(1).and_then(Value::as_u64);
@@ -89,7 +179,7 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
             }
         }
         "getBlockTime" => match params.number(0, "a slot")? {
-            asked if asked > slot => return Err(RpcError::block_not_available(asked)),
+            asked if asked > chain.slot_of(Commitment::Finalized) => return Err(RpcError::block_not_available(asked)),
             asked => slot_time(chain, asked).into(),
         },
         "getEpochInfo" => {
@@ -119,7 +209,7 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
             // Nobody has to outbid anyone here.
             recent_slots(chain).map(|slot| json!({ "slot": slot, "prioritizationFee": 0 })).collect()
         }
-        "getRecentPerformanceSamples" => json!([]),
+        "getRecentPerformanceSamples" => performance_samples(chain, params)?,
         "getSupply" => {
             let faucet = chain.genesis.faucet.pubkey();
             let total = ledger.issued_lamports().saturating_sub(ledger.statistics().fee_lamports);

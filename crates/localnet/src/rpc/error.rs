@@ -4,6 +4,7 @@ use crate::chain::Refusal;
 use crate::meta;
 use serde_json::{Value, json};
 use sip_ledger::Simulation;
+use solana_signature::Signature;
 
 /// An error of JSON-RPC.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,14 @@ impl RpcError {
 
     pub(crate) fn block_not_available(slot: u64) -> Self {
         Self::new(-32004, format!("Block not available for slot {slot}"))
+    }
+
+    pub(crate) fn no_snapshot() -> Self {
+        Self::new(-32008, "No snapshot")
+    }
+
+    pub(crate) fn filter_transaction_not_found(signature: &Signature) -> Self {
+        Self::new(-32020, format!("Transaction {signature} not found"))
     }
 
     pub(crate) fn unsupported_version(version: u8) -> Self {

@@ -4,20 +4,22 @@ pub(crate) mod accounts;
 mod cluster;
 pub(crate) mod error;
 mod params;
+mod parsed;
 pub(crate) mod subscriptions;
 mod tokens;
 mod transactions;
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Commitment};
 use crate::engine::Shared;
 use error::RpcError;
 use params::Params;
 use serde_json::{Value, json};
 
-/// Requests in one batch.
-const MAX_BATCH: usize = 100;
 /// Answers grow no larger than this: one by what it may tell of accounts, a batch by stopping.
 pub(crate) const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// Methods about blocks: what is open still is none.
+const NEEDS_BLOCKS: [&str; 5] =
+    ["getBlock", "getBlocks", "getBlocksWithLimit", "getSignaturesForAddress", "getTransaction"];
 /// What clients take for the version of the validator: that of the virtual machine.
 const API_VERSION: &str = "4.2.2";
 
@@ -38,8 +40,8 @@ fn respond(body: &[u8], call: &Method<'_>) -> Option<String> {
         };
     }
     let Some(batch) = requests(body) else { return refused(RpcError::parse()) };
-    if !(1..=MAX_BATCH).contains(&batch.len()) {
-        return refused(RpcError::invalid_request(format!("a batch has 1 to {MAX_BATCH} requests")));
+    if batch.is_empty() {
+        return refused(RpcError::invalid_request("Invalid request"));
     }
     // A request is a value only while it is answered, and its answer becomes text before the next is asked for, so that no two are in
     // memory as values.
@@ -62,14 +64,12 @@ fn respond(body: &[u8], call: &Method<'_>) -> Option<String> {
     (!answers.is_empty()).then(|| answers + "]")
 }
 
-/// The texts of the requests of a batch, at most one more than a batch may have; `None` where it is no JSON.
+/// The texts of the requests of a batch, as many as its bytes hold; `None` where it is no JSON.
 fn requests(body: &[u8]) -> Option<Vec<&[u8]>> {
     sip_json::check(body).ok()?;
     let mut requests = Vec::new();
     let read = sip_json::elements::<sip_json::MemberError>(body, |request| {
-        if requests.len() <= MAX_BATCH {
-            requests.push(request);
-        }
+        requests.push(request);
         Ok(())
     });
     read.ok().map(|()| requests)
@@ -98,7 +98,7 @@ fn envelope(id: Value, result: Result<Value, RpcError>) -> Value {
     }
 }
 
-/// A result with the slot that it is of.
+/// A result with the newest slot; [`dispatch`] says the one that was asked for.
 fn with_context(chain: &Chain, value: Value) -> Value {
     json!({ "context": { "slot": chain.ledger.slot(), "apiVersion": API_VERSION }, "value": value })
 }
@@ -112,7 +112,22 @@ fn dispatch(shared: &Shared, method: &str, params: Params<'_>) -> Result<Value, 
         _ => {}
     }
     let chain = &*shared.chain()?;
-    params.check_min_context_slot(chain.ledger.slot())?;
+    // A signature's status says itself how far it has come.
+    let commitment = if method == "getSignatureStatuses" { Commitment::Processed } else { params.commitment() };
+    if commitment == Commitment::Processed && NEEDS_BLOCKS.contains(&method) {
+        return Err(RpcError::invalid("Method does not support commitment below `confirmed`"));
+    }
+    let slot = chain.slot_of(commitment);
+    params.check_min_context_slot(slot)?;
+    let mut result = read(shared, chain, method, params)?;
+    if let Some(context) = result.get_mut("context") {
+        context["slot"] = slot.into();
+    }
+    Ok(result)
+}
+
+/// The answer of a method that only reads the chain.
+fn read(shared: &Shared, chain: &Chain, method: &str, params: Params<'_>) -> Result<Value, RpcError> {
     match method {
         "getAccountInfo" => accounts::info(chain, params),
         "getBalance" => accounts::balance(chain, params),
@@ -182,14 +197,12 @@ mod tests {
     #[test]
     fn wrong_requests_get_the_numbers_of_the_standard() {
         let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        let batch = format!("[{}1]", "1,".repeat(MAX_BATCH));
         for (body, code) in [
             ("", -32700),
             ("{", -32700),
             (nested.as_str(), -32700),
             ("[]", -32600),
             ("1", -32600),
-            (batch.as_str(), -32600),
             (r#"{ "jsonrpc": "2.0", "id": {}, "method": "m" }"#, -32600),
             (r#"{ "jsonrpc": "1.0", "id": 1, "method": "m" }"#, -32600),
             (r#"{ "jsonrpc": "2.0", "id": 1, "method": 5 }"#, -32600),

@@ -1,6 +1,7 @@
 //! The parameters of a request.
 
 use super::error::RpcError;
+use crate::chain::Commitment;
 use serde_json::{Map, Value};
 use std::str::FromStr;
 
@@ -63,6 +64,16 @@ impl<'a> Params<'a> {
         if wanted.is_some_and(|wanted| wanted > slot) { Err(RpcError::min_context_slot(slot)) } else { Ok(()) }
     }
 
+    /// The commitment that is asked for, wherever the options stand; finalized where none is, as with Solana.
+    pub(crate) fn commitment(&self) -> Commitment {
+        let named = self.0.iter().find_map(|param| param.get("commitment")?.as_str());
+        match named {
+            Some("processed" | "recent") => Commitment::Processed,
+            Some("confirmed" | "single" | "singleGossip") => Commitment::Confirmed,
+            _ => Commitment::Finalized,
+        }
+    }
+
     pub(crate) fn options(&self, index: usize) -> Result<Options<'a>, RpcError> {
         match self.get(index) {
             None => Ok(Options(None)),
@@ -83,7 +94,7 @@ pub(crate) fn parse<T: FromStr>(text: &str, what: &str) -> Result<T, RpcError> {
 
 impl<'a> Options<'a> {
     fn checked(self) -> Result<Self, RpcError> {
-        // Everything that is read is final; the levels are accepted, old names included.
+        // Old names of the levels included.
         for name in ["commitment", "preflightCommitment"] {
             match self.text(name)? {
                 None | Some("processed" | "confirmed" | "finalized") => {}

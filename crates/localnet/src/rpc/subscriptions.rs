@@ -5,10 +5,11 @@ use super::error::RpcError;
 use super::params::{Params, parse};
 use super::respond;
 use super::transactions::logged_error;
-use crate::chain::Chain;
+use crate::chain::{Chain, confirmation};
 use crate::encode::AccountFormat;
 use crate::engine::Shared;
-use crate::hub::Topic;
+use crate::history::Entry;
+use crate::hub::{Stage, Topic};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 
@@ -39,8 +40,12 @@ pub(crate) fn handle(shared: &Shared, connection: u64, message: &[u8]) {
 
 /// A transaction that is on the disk before anyone subscribes to it is told at once.
 fn tell_if_done(chain: &mut Chain, number: u64) {
-    let Some(signature) = chain.hub.signature(number) else { return };
-    let Some(entry) = chain.history.find(&signature).filter(|entry| entry.position <= chain.durable) else { return };
+    let Some((signature, stage)) = chain.hub.signature(number) else { return };
+    let is_there = |entry: &&Entry| match stage {
+        Stage::Executed => entry.position <= chain.durable,
+        Stage::Closed => confirmation(chain, entry) == "finalized",
+    };
+    let Some(entry) = chain.history.find(&signature).filter(is_there) else { return };
     let (slot, error) = (entry.slot, logged_error(entry));
     chain.hub.finish(number, slot, &error);
 }
@@ -68,6 +73,7 @@ fn dispatch(chain: &mut Chain, connection: u64, method: &str, params: Params<'_>
             Topic::Logs { mentions: mentions(params.get(0))? }
         }
         "slotSubscribe" => Topic::Slot,
+        "slotsUpdatesSubscribe" => Topic::SlotsUpdates,
         "rootSubscribe" => Topic::Root,
         _ => {
             let notification = match method {
@@ -76,6 +82,7 @@ fn dispatch(chain: &mut Chain, connection: u64, method: &str, params: Params<'_>
                 "signatureUnsubscribe" => "signatureNotification",
                 "logsUnsubscribe" => "logsNotification",
                 "slotUnsubscribe" => "slotNotification",
+                "slotsUpdatesUnsubscribe" => "slotsUpdatesNotification",
                 "rootUnsubscribe" => "rootNotification",
                 _ => return Err(RpcError::unknown_method()),
             };
@@ -86,7 +93,7 @@ fn dispatch(chain: &mut Chain, connection: u64, method: &str, params: Params<'_>
             };
         }
     };
-    let number = chain.hub.subscribe(connection, topic);
+    let number = chain.hub.subscribe(connection, topic, params.commitment());
     Ok(number.ok_or_else(|| RpcError::internal("this connection has as many subscriptions as it may have"))?.into())
 }
 

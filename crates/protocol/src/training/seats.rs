@@ -244,8 +244,8 @@ impl Job {
         }
     }
 
-    /// Keeps a convicted pool out of all later rounds, if it still holds the place, and of the running one, if nobody has taken the place
-    /// since that was opened.
+    /// Keeps a convicted pool out of all later rounds, if it still holds the place. A trainer or an auditor is kept out of the running one
+    /// too, if nobody has taken the place since that was opened; an evaluator may still score it.
     pub fn exclude(&mut self, kind: PoolKind, place: u8, pool: &Address) {
         let next_round = self.next_round;
         let Ok(seats) = self.seats_mut(kind) else { return };
