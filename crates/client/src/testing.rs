@@ -777,16 +777,13 @@ impl Scene {
         self.tally();
     }
 
-    /// One whole round in which all evaluators that it awaits find the same scores.
+    /// One whole round in which all evaluators find the same scores, up to the first that the round does not await.
     pub fn whole_round(&mut self, scores: &[u32; MAX_DOMAINS]) {
         self.to_committed();
         self.to_closed();
         self.to_aggregated();
-        let is_awaited = |evaluator: &usize| self.is_awaited(PoolKind::Evaluator, &self.evaluators[*evaluator]);
-        let awaited: Vec<usize> = (0..self.evaluators.len()).filter(is_awaited).collect();
-        awaited.iter().for_each(|evaluator| self.commit_score(*evaluator, scores));
-        awaited.iter().for_each(|evaluator| self.reveal_score(*evaluator, scores));
-        self.tally();
+        let awaited = self.evaluators.iter().take_while(|it| self.is_awaited(PoolKind::Evaluator, it)).count();
+        self.to_scored(&vec![*scores; awaited]);
     }
 
     /// Settles the last closed round's seed, if it waits.

@@ -1,7 +1,7 @@
 //! Coalitions that have their own claims convicted, their rounds undone and repeated, played on the compiled program to the last settlement:
 //! none ends richer than by honest work, and nobody pays for what is undone but the liars' own slices.
 
-use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
+use sip_client::testing::{BOND_TOKENS, Cast, Operator, SLICE, Scene, named, scores};
 use sip_client::{Accusation, Hidden, StateDemand, VoteAccusation};
 use sip_proof::{GraphRoots, merkle::MerkleTree};
 use sip_protocol::{
@@ -19,7 +19,7 @@ use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::collections::BTreeMap;
 
-/// The trainer, auditor and evaluator that lie, by place.
+/// The trainer and auditor that lie, by place. Of the evaluators the last one lies.
 const LIAR: usize = 0;
 /// Everybody's delegated stake, tokens.
 const DELEGATED: [u64; 3] = [0, 1_000, 1_000_000];
@@ -55,6 +55,8 @@ struct Plot {
 struct Play {
     scene: Scene,
     friend: Keypair,
+    /// An honest evaluator that waits for a place.
+    newcomer: Option<Operator>,
 }
 
 /// The graph that averages, of which only the commitment matters here: every number of states has the same.
@@ -90,10 +92,7 @@ impl Play {
         cast.parameters.penalties.misattested_segment = 0;
         let mut scene = Scene::with(&cast);
         let friend = scene.world.wallet("friend");
-        // Whoever works in place of an evaluator that is convicted.
-        let mut spare = scene.world.operator("spare evaluator", PoolKind::Evaluator);
-        spare.seat.place = 1;
-        scene.evaluators.push(spare);
+        let newcomer = Some(scene.world.operator("newcomer", PoolKind::Evaluator));
         let pools: Vec<Address> = Self::operators(&scene).map(|(_, pool)| pool).collect();
         if delegated_tokens > 0 {
             let delegator = scene.world.wallet("delegator");
@@ -104,16 +103,31 @@ impl Play {
                 scene.world.stake(&delegator, pool, delegated_tokens * TOKEN);
             }
         }
-        Play { scene, friend }
+        Play { scene, friend, newcomer }
     }
 
     fn operators(scene: &Scene) -> impl Iterator<Item = (String, Address)> + '_ {
-        let named = |role: &'static str| {
-            move |(place, it): (usize, &sip_client::testing::Operator)| (format!("{role} {place}"), it.seat.pool)
-        };
+        let named =
+            |role: &'static str| move |(place, it): (usize, &Operator)| (format!("{role} {place}"), it.seat.pool);
+        let evaluators = scene.evaluators.iter().rev().enumerate().map(named("evaluator"));
         let trainers = scene.trainers.iter().enumerate().map(named("trainer"));
         let auditors = scene.auditors.iter().enumerate().map(named("auditor"));
-        trainers.chain(auditors).chain(scene.evaluators.iter().enumerate().map(named("evaluator")))
+        trainers.chain(auditors).chain(evaluators)
+    }
+
+    fn lying_evaluator(&self) -> &Operator {
+        self.scene.evaluators.last().expect("there is one")
+    }
+
+    /// The newcomer takes a place of an evaluator; who had one has none any more.
+    fn replace_evaluator(&mut self) {
+        let Some(mut newcomer) = self.newcomer.take() else { return };
+        let job = self.scene.job_state();
+        newcomer.seat.place = job.takeable(PoolKind::Evaluator, self.scene.world.ledger.slot()).expect("a place");
+        let seat = newcomer.seat;
+        let join = self.scene.world.program.join_job(&seat.operator, &self.scene.job, &seat.pool);
+        self.scene.world.send(&[join], &[&newcomer.key]);
+        self.scene.evaluators.insert(0, newcomer);
     }
 
     fn round(&self, index: u32) -> (Address, Round) {
@@ -145,7 +159,7 @@ impl Play {
         let operator = match confession {
             Segment | Silence => &self.scene.trainers[LIAR],
             Vote => &self.scene.auditors[LIAR],
-            Run => &self.scene.evaluators[LIAR],
+            Run => self.lying_evaluator(),
         };
         let (seat, key) = (operator.seat, operator.key.insecure_clone());
         let accusation =
@@ -162,7 +176,6 @@ impl Play {
                 self.send(program.open_run_dispute(&accusation));
                 self.concede(&program.dispute(&program.run(round, &seat.pool), &friend), &key);
                 self.scene.crank(program.resolve_run_dispute(&friend, &job, round, &seat.pool));
-                self.replace_evaluator();
             }
             Vote => {
                 let state: Round = self.scene.world.state(round);
@@ -199,27 +212,17 @@ impl Play {
         }
     }
 
-    /// The spare evaluator joins, so that the job goes on.
-    fn replace_evaluator(&mut self) {
-        let spare = &self.scene.evaluators[1];
-        let join = self.scene.world.program.join_job(&spare.seat.operator, &self.scene.job, &spare.seat.pool);
-        let key = spare.key.insecure_clone();
-        self.scene.world.send(&[join], &[&key]);
-    }
-
     /// Gives up its place instead.
     fn leave(&mut self, confession: Confession) {
         let operator = match confession {
             Segment | Silence => &self.scene.trainers[LIAR],
             Vote => &self.scene.auditors[LIAR],
-            Run => &self.scene.evaluators[LIAR],
+            Run => self.lying_evaluator(),
         };
         let key = operator.key.insecure_clone();
         let leave = self.scene.world.program.leave_job(&operator.seat, &self.scene.job);
         self.scene.world.send(&[leave], &[&key]);
         if confession == Run {
-            // The place that was left is the first that is free.
-            self.scene.evaluators[1].seat.place = 0;
             self.replace_evaluator();
         }
     }
@@ -230,7 +233,7 @@ impl Play {
         let trainer = self.scene.trainers[LIAR].seat.pool;
         let holder = match confession {
             Segment => program.segment(round, &trainer),
-            Run => program.run(round, &self.scene.evaluators[LIAR].seat.pool),
+            Run => program.run(round, &self.lying_evaluator().seat.pool),
             Vote => {
                 let place = self.scene.auditors[LIAR].seat.place;
                 self.scene.crank(program.claim_auditors_bounty(round, place, CaseKind::Aggregate, &friend));
@@ -258,7 +261,8 @@ impl Play {
     /// Everyone's part in the end, base units: an operator's own, its delegators', the friend's, and of data and domains.
     fn wealth(&self) -> BTreeMap<String, u64> {
         let mut wealth = BTreeMap::from([("friend".into(), self.scene.world.tokens(&self.friend.pubkey()))]);
-        for (name, pool) in Self::operators(&self.scene) {
+        let waits = self.newcomer.iter().map(|it| ("evaluator 1".into(), it.seat.pool));
+        for (name, pool) in Self::operators(&self.scene).chain(waits) {
             let pool = self.scene.pool_state(&pool);
             let own = pool.self_bond + pool.commission_owed;
             wealth.insert(format!("delegators of {name}"), pool.held().expect("it adds up") - own);
@@ -286,6 +290,9 @@ impl Play {
         let insured = self.scene.world.config().buckets.insurance;
         let bucket = self.scene.world.config().buckets.operator_rewards;
         plot.confessions.iter().for_each(|confession| self.confess(*confession, &accused));
+        if plot.confessions.contains(&Run) {
+            self.replace_evaluator();
+        }
         self.undo_orphans();
         if plot.confessions.len() == 1 {
             let states = (0..self.scene.job_state().next_round).map(|index| self.round(index).1);

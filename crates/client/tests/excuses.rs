@@ -177,7 +177,10 @@ fn a_pool_that_moved_to_another_place_loses_that_seat_to_its_conviction() {
     assert_eq!(seats(&scene).map(|seat| seat.state), [AWAKE, FREE]);
     accuser.open(&mut scene);
     accuser.win(&mut scene);
-    assert_eq!(seats(&scene).map(|seat| (seat.state, seat.pool)), [CONVICTED, FREE].map(|it| (it, liar.pool.to_bytes())));
+    assert_eq!(
+        seats(&scene).map(|seat| (seat.state, seat.pool)),
+        [CONVICTED, FREE].map(|it| (it, liar.pool.to_bytes()))
+    );
 }
 
 #[test]

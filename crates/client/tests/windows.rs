@@ -13,7 +13,10 @@ use sip_client::{Accusation, GenesisAccusation};
 use sip_protocol::ground::clock::{MOVE_SLOTS, longest_dispute_slots};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
 use sip_protocol::ground::units::TOKEN;
-use sip_protocol::{Error, training::round};
+use sip_protocol::{
+    Error,
+    training::{round, seats::CONVICTED},
+};
 use sip_protocol::{
     court::{MoveKind, Phase, Side},
     ground::case::CaseKind,
@@ -95,11 +98,13 @@ fn evaluators_who_all_agree_and_reveal_in_the_last_slot_are_convicted_after_the_
     let clock = scene.world.config().parameters.clock_slots.max(10_000);
     scene.world.advance(clock + 1);
     // The other made the same scores: the round stands with them until that run is convicted as well.
-    for (pool, status) in pools.iter().zip([round::SCORED, round::VOID]) {
+    for (place, (pool, status)) in pools.iter().zip([round::SCORED, round::VOID]).enumerate() {
         scene.crank(program.time_out(&program.dispute(&program.run(&round, pool), &challenger)));
         scene.crank(program.resolve_run_dispute(&challenger, &scene.job, &round, pool));
         assert_eq!(scene.pool_state(pool).self_bond, BOND_TOKENS * TOKEN - SLICE);
         assert_eq!(scene.round_state().status, status);
+        // Nobody waits for it any more.
+        assert_eq!(scene.job_state().evaluators[place].state, CONVICTED);
     }
     assert_eq!((scene.round_state().is_undone, scene.job_state().rounds_scored), (1, 0));
 }

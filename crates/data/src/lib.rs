@@ -46,11 +46,18 @@ pub fn unhex(text: &str) -> Option<[u8; 32]> {
 
 /// Characters of somebody else's name or value that an error shows.
 const SHOWN_CHARS: usize = 80;
+/// Paths are shown up to this length.
+const PATH_SHOWN_CHARS: usize = 1000;
 
 /// A name or value out of somebody else's file, as an error may show it: what a terminal would obey as escapes, and cut after 80
 /// characters.
 pub fn shown(text: &str) -> String {
     shown_up_to(text, SHOWN_CHARS)
+}
+
+/// A path for people, whatever characters its names have.
+pub fn shown_path(path: &std::path::Path) -> String {
+    shown_up_to(&path.to_string_lossy(), PATH_SHOWN_CHARS)
 }
 
 /// As [`shown`], with another limit: for what a parser says, which may quote the file.

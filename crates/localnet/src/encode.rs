@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 use sip_ledger::Embedded;
 use solana_account::{AccountSharedData, ReadableAccount};
+use solana_address::Address;
 
 /// Base58 takes time that grows with the square, so only this many bytes are encoded.
 const MAX_BASE58_BYTES: usize = 128;
@@ -99,10 +100,33 @@ impl AccountFormat {
     }
 }
 
-/// Token accounts and mints in words.
+const SYSTEM: Address = Address::from_str_const("11111111111111111111111111111111");
+const UPGRADEABLE_LOADER: Address = Address::from_str_const("BPFLoaderUpgradeab1e11111111111111111111111");
+const NONCE_BYTES: usize = 80;
+/// The state of a nonce account that is in use, after the number of the newest version.
+const NONCE_IN_USE: [u8; 8] = [1, 0, 0, 0, 1, 0, 0, 0];
+const LOADER_PROGRAM_BYTES: usize = 36;
+const LOADER_PROGRAM: [u8; 4] = [2, 0, 0, 0];
+
+/// Token accounts and mints, nonces, and programs of the upgradeable loader in words.
 fn parsed(ledger: &Embedded, account: &AccountSharedData) -> Option<Value> {
-    let program = program_name(account.owner())?;
     let data = account.data();
+    let address =
+        |offset: usize| data.get(offset..)?.first_chunk().map(|bytes| Address::new_from_array(*bytes).to_string());
+    if *account.owner() == SYSTEM && data.len() == NONCE_BYTES && data.starts_with(&NONCE_IN_USE) {
+        let fee = data.last_chunk().map(|bytes| u64::from_le_bytes(*bytes).to_string())?;
+        let fee = json!({ "lamportsPerSignature": fee });
+        let info = json!({ "authority": address(8)?, "blockhash": address(40)?, "feeCalculator": fee });
+        return Some(
+            json!({ "program": "nonce", "parsed": { "info": info, "type": "initialized" }, "space": data.len() }),
+        );
+    }
+    if *account.owner() == UPGRADEABLE_LOADER && data.len() == LOADER_PROGRAM_BYTES && data.starts_with(&LOADER_PROGRAM)
+    {
+        let parsed = json!({ "info": { "programData": address(4)? }, "type": "program" });
+        return Some(json!({ "program": "bpf-upgradeable-loader", "parsed": parsed, "space": data.len() }));
+    }
+    let program = program_name(account.owner())?;
     let (kind, info) = if let Some(token) = TokenAccount::decode(data) {
         let mint = Mint::decode(ledger.shared_account(&token.mint)?.data())?;
         ("account", token.info(mint.decimals))

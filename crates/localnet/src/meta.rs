@@ -47,7 +47,7 @@ pub(crate) fn error(error: &TransactionError) -> Value {
 }
 
 /// The programs whose instructions are memos.
-const MEMO_PROGRAMS: [Address; 2] = [
+pub(crate) const MEMO_PROGRAMS: [Address; 2] = [
     Address::from_str_const("Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo"),
     Address::from_str_const("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"),
 ];

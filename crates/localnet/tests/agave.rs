@@ -255,3 +255,115 @@ fn sol_is_wrapped_by_both_token_programs() {
         assert_eq!(wrapped["value"]["amount"], "100000000", "{program}: {wrapped}");
     }
 }
+
+#[test]
+fn transactions_are_told_in_words_where_they_are_asked_for_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let url = &chain.url();
+    let alice = funded(url);
+    let (key, bob) = (alice.pubkey(), Keypair::new().pubkey());
+    let associated = Address::from_str_const("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
+    let token = sip_ledger::TOKEN_PROGRAM;
+    let (account, _) =
+        Address::find_program_address(&[key.as_array(), token.as_array(), NATIVE_MINT.as_array()], &associated);
+    let create = Instruction {
+        program_id: associated,
+        accounts: vec![
+            AccountMeta::new(key, true),
+            AccountMeta::new(account, false),
+            AccountMeta::new_readonly(key, false),
+            AccountMeta::new_readonly(NATIVE_MINT, false),
+            AccountMeta::new_readonly(solana_system_interface::program::ID, false),
+            AccountMeta::new_readonly(token, false),
+        ],
+        data: vec![],
+    };
+    let move_none = |data: Vec<u8>, mint: Option<Address>| {
+        let accounts = [Some(account), mint, Some(account)].into_iter().flatten();
+        let mut accounts: Vec<AccountMeta> = accounts.map(|address| AccountMeta::new(address, false)).collect();
+        accounts.push(AccountMeta::new_readonly(key, true));
+        Instruction { program_id: token, accounts, data }
+    };
+    let plain = move_none([&[3][..], &0u64.to_le_bytes()].concat(), None);
+    let checked = move_none([&[12][..], &0u64.to_le_bytes(), &[9]].concat(), Some(NATIVE_MINT));
+    let memo = Instruction { program_id: MEMO, accounts: vec![], data: b"invoice 42".to_vec() };
+    let transaction = sign(url, &[transfer(&alice, &bob, SOL), memo, create, plain, checked], &[&alice]);
+    let signature = send(url, &transaction).unwrap();
+    let options = json!({ "encoding": "jsonParsed", "maxSupportedTransactionVersion": 0 });
+    let told = get(url, "getTransaction", json!([signature, options]));
+    let [key, account, mint] = [key, account, NATIVE_MINT].map(|address| address.to_string());
+    let system = solana_system_interface::program::ID.to_string();
+    let none = json!({ "amount": "0", "decimals": 9, "uiAmount": 0.0, "uiAmountString": "0" });
+    let info = json!({
+        "source": key, "account": account, "wallet": key, "mint": mint, "systemProgram": system, "tokenProgram": token.to_string(),
+    });
+    let expected = [
+        (
+            "system",
+            json!({ "type": "transfer", "info": { "source": key, "destination": bob.to_string(), "lamports": SOL } }),
+        ),
+        ("spl-memo", json!("invoice 42")),
+        ("spl-associated-token-account", json!({ "type": "create", "info": info })),
+        (
+            "spl-token",
+            json!({ "type": "transfer", "info": { "source": account, "destination": account, "amount": "0", "authority": key } }),
+        ),
+        (
+            "spl-token",
+            json!({ "type": "transferChecked", "info": {
+                "source": account, "mint": mint, "destination": account, "tokenAmount": none, "authority": key,
+            } }),
+        ),
+    ];
+    let instructions = told["transaction"]["message"]["instructions"].as_array().unwrap();
+    assert_eq!(instructions.len(), expected.len());
+    for (instruction, (program, parsed)) in instructions.iter().zip(expected) {
+        assert_eq!((&instruction["program"], &instruction["parsed"]), (&json!(program), &parsed));
+        assert_eq!(instruction["stackHeight"], 1);
+    }
+    let inner = told["meta"]["innerInstructions"][0]["instructions"].as_array().unwrap();
+    assert!(
+        inner.iter().any(|inner| inner["parsed"]["type"] == "initializeAccount3" && inner["stackHeight"] == 2),
+        "{inner:?}"
+    );
+}
+
+#[test]
+fn programs_and_nonces_are_told_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let url = &chain.url();
+    let alice = funded(url);
+    let data = |address: &Address| {
+        get(url, "getAccountInfo", json!([address.to_string(), { "encoding": "jsonParsed" }]))["value"]["data"].clone()
+    };
+    let code = sip_ledger::program_data(&PROGRAM).to_string();
+    let parsed = json!({ "type": "program", "info": { "programData": code } });
+    assert_eq!(data(&PROGRAM), json!({ "program": "bpf-upgradeable-loader", "parsed": parsed, "space": 36 }));
+
+    let nonce = Keypair::new();
+    let rent = get(url, "getMinimumBalanceForRentExemption", json!([80])).as_u64().unwrap();
+    let (key, system) = (alice.pubkey(), solana_system_interface::program::ID);
+    let create = solana_system_interface::instruction::create_account(&key, &nonce.pubkey(), rent, 80, &system);
+    let sysvar = |name: &str| AccountMeta::new_readonly(name.parse().unwrap(), false);
+    let initialize = Instruction {
+        program_id: system,
+        accounts: vec![
+            AccountMeta::new(nonce.pubkey(), false),
+            sysvar("SysvarRecentB1ockHashes11111111111111111111"),
+            sysvar("SysvarRent111111111111111111111111111111111"),
+        ],
+        data: [&6u32.to_le_bytes()[..], key.as_array()].concat(),
+    };
+    send(url, &sign(url, &[create, initialize], &[&alice, &nonce])).unwrap();
+    let told = data(&nonce.pubkey());
+    assert_eq!(
+        (&told["program"], &told["parsed"]["type"], &told["space"]),
+        (&json!("nonce"), &json!("initialized"), &json!(80))
+    );
+    let info = &told["parsed"]["info"];
+    assert_eq!(info["authority"], key.to_string());
+    assert_eq!(info["feeCalculator"], json!({ "lamportsPerSignature": "5000" }));
+    assert!(info["blockhash"].as_str().unwrap().parse::<solana_hash::Hash>().is_ok());
+}

@@ -13,7 +13,7 @@ use sip_graph::Buffer;
 use thiserror::Error;
 
 use crate::export::other_files::refuse_other;
-use crate::export::{ExportError, LlamaConfig, WeightsFile, canonical, read_file};
+use crate::export::{ExportError, LlamaConfig, WeightsFile, canonical, read_json};
 use crate::lora::{ADAPTER_CONFIG_FILE, ADAPTER_FILE};
 
 /// The configuration is read up to this size.
@@ -64,7 +64,7 @@ struct Settings {
 impl Settings {
     fn read(folder: &Path) -> Result<Settings, AdapterError> {
         let path = folder.join(ADAPTER_CONFIG_FILE);
-        let keys = sip_json::from_slice(&read_file(&path, CONFIG_LIMIT_BYTES)?)
+        let keys = sip_json::from_slice(&read_json(&path, CONFIG_LIMIT_BYTES)?)
             .map_err(|error| ExportError::Format { path: path.clone(), reason: error.to_string() })?;
         Ok(Settings { path, keys })
     }

@@ -248,5 +248,17 @@ pub(crate) fn read_file(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, Export
     Ok(bytes)
 }
 
+/// As [`read_file`], for JSON: without the byte-order mark that some editors set before it.
+pub(crate) fn read_json(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, ExportError> {
+    let mut bytes = read_file(path, limit_bytes)?;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(bytes)
+}
+
+/// What some editors set before a text in UTF-8.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 #[cfg(test)]
 mod tests;

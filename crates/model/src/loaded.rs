@@ -11,8 +11,8 @@ use crate::adapter;
 use crate::chat::ChatTemplates;
 use crate::export::other_files::{head, refuse_other};
 use crate::export::{
-    CONFIG_FILE, ConfigFile, ExportError, GENERATION_CONFIG_FILE, GenerationConfigFile, LlamaConfig, SaveOptions,
-    TensorRef, commit_model, read_weights, stage_model,
+    BYTE_ORDER_MARK, CONFIG_FILE, ConfigFile, ExportError, GENERATION_CONFIG_FILE, GenerationConfigFile, LlamaConfig,
+    SaveOptions, TensorRef, commit_model, read_weights, stage_model,
 };
 use crate::lora::ADAPTER_CONFIG_FILE;
 use crate::side::{ADDED_TOKENS_FILE, ADDED_TOKENS_KEY, ROLES, SideFiles};
@@ -227,7 +227,8 @@ fn read_text(folder: &Path, side: SideFiles, rows: usize, ids: TokenIds) -> Resu
     };
     let in_file = |error| TokenizerError::File { path: path.clone(), source: Box::new(error) };
     let beside = added::beside(&settings, decoder, &map, &added).map_err(in_file)?;
-    let tokenizer = Tokenizer::from_json_with(json, &beside).map_err(in_file)?;
+    let tokenizer =
+        Tokenizer::from_json_with(json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json), &beside).map_err(in_file)?;
 
     let role = |name: &str| -> Option<String> {
         let text = |value: &Value| value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned);
@@ -236,12 +237,8 @@ fn read_text(folder: &Path, side: SideFiles, rows: usize, ids: TokenIds) -> Resu
     let named = |name: &str| role(name).and_then(|text| tokenizer.id(&text));
     let bos = named("bos_token").or(ids.bos);
     let end: Vec<u32> = named("eos_token").into_iter().chain(ids.end).collect();
-    let begin = match (tokenizer.has_documents(), settings.get("add_bos_token").and_then(Value::as_bool)) {
-        (true, _) => bos,
-        (false, None) => tokenizer.begin()?,
-        (false, Some(true)) => bos.or(tokenizer.begin()?),
-        (false, Some(false)) => None,
-    };
+    // As in `transformers`, what tokenizer.json sets before texts counts; add_bos_token is for tokenizers without one.
+    let begin = if tokenizer.has_documents() { bos } else { tokenizer.begin()? };
     let is_row = |id: &u32| (*id as usize) < rows;
     let special = SpecialTokens { begin: begin.filter(is_row), bos: bos.filter(is_row), end: unique(end, rows) };
     let tokens = ROLES.iter().filter_map(|name| Some(((*name).to_owned(), role(name)?))).collect();

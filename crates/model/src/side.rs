@@ -10,7 +10,9 @@ use sip_data::files::Staged;
 use sip_json::{Budget, MemberError, Weight, members};
 
 use crate::chat::{ChatTemplates, DEFAULT_TEMPLATE};
-use crate::export::{CHAT_TEMPLATE_FILE, CONFIG_FILE, ExportError, GENERATION_CONFIG_FILE, read_file};
+use crate::export::{
+    BYTE_ORDER_MARK, CHAT_TEMPLATE_FILE, CONFIG_FILE, ExportError, GENERATION_CONFIG_FILE, read_file, read_json,
+};
 use crate::tokenizer::{SPECIAL_TOKENS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
 
 /// File name in which older folders keep tokens that were added to a vocabulary: an object of texts and ids.
@@ -92,7 +94,7 @@ impl SideFiles {
         }
         let path = folder.join(CONFIG_FILE);
         if path.is_file() {
-            let config = sip_json::from_slice(&read_file(&path, FILE_LIMIT_BYTES)?);
+            let config = sip_json::from_slice(&read_json(&path, FILE_LIMIT_BYTES)?);
             side.config = Some(config.map_err(|error| ExportError::Format { path, reason: error.to_string() })?);
         }
         Ok(side)
@@ -128,7 +130,7 @@ impl SideFiles {
     /// A file that is no JSON; `folder` is for the error.
     pub(crate) fn json(&self, folder: &Path, name: &str) -> Result<Value, ExportError> {
         let Some(bytes) = self.get(name) else { return Ok(Value::Null) };
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         sip_json::from_slice(bytes)
             .map_err(|error| ExportError::Format { path: folder.join(name), reason: error.to_string() })
     }
@@ -144,7 +146,7 @@ impl SideFiles {
         apart: &str,
     ) -> Result<(Value, Option<&[u8]>), ExportError> {
         let Some(bytes) = self.get(name) else { return Ok((Value::Null, None)) };
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let (mut keys, mut found) = (Map::new(), None);
         let mut budget = Budget::new(bytes.len(), sip_json::FLOOR_BYTES);
         let read = members::<MemberError>(bytes, |key, value| {
@@ -172,7 +174,7 @@ impl SideFiles {
             named.extend(found.map_err(|reason| ExportError::Format { path: folder.join(name), reason })?);
         }
         for (path, bytes) in &self.files {
-            let text = || String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).into_owned();
+            let text = || String::from_utf8_lossy(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)).into_owned();
             if path == CHAT_TEMPLATE_FILE {
                 named.insert(DEFAULT_TEMPLATE.to_owned(), text());
             } else if let Some(name) = path.strip_prefix(MORE_TEMPLATES_FOLDER) {

@@ -114,6 +114,24 @@ fn tokenizer_files() -> Vec<(&'static str, Vec<u8>, bool)> {
     hostile("merges of two that repeat", File { merges: list("[\"!\",\"!\"]", LARGE), ..honest() });
     hostile("merges that are empty lists", File { merges: list("[]", LARGE), ..honest() });
     hostile("merges that are numbers", File { merges: list("0", LARGE), ..honest() });
+    let unigram = |vocab: String, normalizer: &str| {
+        let normalizer = format!(r#""normalizer":{normalizer}"#);
+        let head = r#"{"version":"1.0","model":{"type":"Unigram","unk_id":0,"byte_fallback":false,"vocab":"#;
+        format!("{head}{vocab}}},{normalizer}}}").into_bytes()
+    };
+    let scored = |count: usize, entry: &dyn Fn(usize) -> String| {
+        format!("[{}]", (0..count).map(entry).collect::<Vec<_>>().join(","))
+    };
+    let common = |at: usize| format!(r#"["\u2581word{at}",-{}.{}]"#, at % 19, at * 7919 % 100_000);
+    // A table of characters with 180,224 places that all are free.
+    let table = format!("AAAL{}", "AAAA".repeat(240_299));
+    let table = format!(r#"{{"type":"Precompiled","precompiled_charsmap":"{table}"}}"#);
+    files.push(("a Unigram vocabulary", unigram(scored(60_000, &common), "null"), true));
+    files.push(("a Unigram vocabulary with a table of characters", unigram(scored(60_000, &common), &table), true));
+    files.push(("a large table of characters", unigram(scored(300, &common), &table), true));
+    files.push(("short Unigram tokens", unigram(scored(900_000, &|at| format!(r#"["{at:x}",0]"#)), "null"), false));
+    files.push(("Unigram tokens that are empty lists", unigram(list("[]", LARGE), "null"), false));
+    files.push(("Unigram tokens that are texts", unigram(list("\"\"", LARGE), "null"), false));
     for (name, value) in [
         ("empty lists", list("[]", LARGE)),
         ("empty objects", list("{}", LARGE)),

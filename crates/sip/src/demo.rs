@@ -1,11 +1,13 @@
 //! `sip demo`: the whole protocol on one machine.
 
 use anyhow::{Result, bail, ensure};
+use sip_data::shown_path;
 use sip_model::LlamaConfig;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::place::{hold, keep_apart, quoted};
 use crate::progress::Progress;
 use crate::run::settings::{Exchange, Fraud, MAX_ROUNDS, MAX_STEPS, MixtureRule, Settings};
 use crate::run::{Run, Stop, prepare};
@@ -62,14 +64,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::new(arguments.json);
     let stop = Stop::on_interrupt()?;
     let store = Store::new(&arguments.out);
+    if !arguments.resume {
+        keep_apart(store.root(), arguments.data.iter().map(|path| ("--data", path.as_path())))?;
+        store.refuse_foreign()?;
+    } else if !store.run().exists() {
+        // Says that there is no run, and makes no folder.
+        store.latest()?;
+    }
+    let _held = hold(store.root(), "demo")?;
     let mut run = if arguments.resume {
         Run::resume(store, progress, stop)?
     } else {
         let mut settings = settings(arguments)?;
-        store.refuse_foreign()?;
-        let out = arguments.out.display();
+        let (out, option) = (shown_path(&arguments.out), quoted(&arguments.out));
         if !arguments.overwrite && Run::is_unfinished(&store) {
-            bail!("{out} holds a run that is not finished; go on with --resume, or begin anew with --overwrite");
+            bail!(
+                "{out} holds a run that is not finished; go on with \"sip demo --resume --out {option}\", or begin anew with --overwrite"
+            );
         }
         // A run that was stopped before its chain began is no loss.
         if !arguments.overwrite && store.latest().is_ok() {

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::place::keep_apart;
 use crate::run::prepare::hex;
 use crate::store::write_text;
 
@@ -114,7 +115,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Format::Json => format!("{:#}\n", shown.json()),
     };
     match &show.out {
-        Some(path) => write_text(path, &text)?,
+        Some(path) => {
+            keep_apart(path, [("--model", show.model.as_ref())])?;
+            write_text(path, &text)?;
+        }
         None => std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())?,
     }
     Ok(ExitCode::SUCCESS)

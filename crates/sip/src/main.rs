@@ -10,6 +10,7 @@ mod eval;
 mod generate;
 mod graph;
 mod localnet;
+mod place;
 mod progress;
 mod quality;
 mod report;

@@ -19,10 +19,13 @@
 use anyhow::{Context, Result, bail};
 use serde::{Serialize, de::DeserializeOwned};
 use sip_data::files::{remove_cut_off, write_atomically};
+use sip_data::shown_path;
 use sip_model::export::is_file_of_model;
 use sip_protocol::training::job::MAX_TRAINERS;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::place::foreign;
 
 /// The folder of a run.
 #[derive(Clone)]
@@ -38,7 +41,7 @@ impl Store {
 
     /// Refuses a folder that holds what no `sip demo` wrote.
     pub(crate) fn refuse_foreign(&self) -> Result<()> {
-        let (root, run) = (self.root.display(), self.run());
+        let (root, run) = (shown_path(&self.root), self.run());
         let refuse = |found: &str| -> Result<()> {
             bail!("{root} holds {found}, which no \"sip demo\" wrote; choose another folder with --out")
         };
@@ -52,18 +55,11 @@ impl Store {
             }
             return Ok(());
         }
-        for (found, path) in [("model", self.model()), ("report.html", self.report()), ("summary.json", self.summary())]
-        {
-            if path.exists() {
-                return refuse(found);
-            }
-        }
         // What a run that was killed at once leaves.
-        let names = fs::read_dir(&run).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        match names.into_iter().find(|name| name != "data") {
-            Some(name) => refuse(&format!("run/{}", name.to_string_lossy())),
-            None => Ok(()),
+        if let Some(found) = foreign(&run, &|name| name == "data" || name.starts_with(".settings.json.")) {
+            return refuse(&format!("run/{found}"));
         }
+        foreign(&self.root, &|name| name == "run").map_or(Ok(()), |found| refuse(&found))
     }
 
     /// Removes what an earlier run wrote, so that no file of one run stands beside another's, and makes the run's folder.

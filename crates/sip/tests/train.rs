@@ -267,6 +267,71 @@ fn what_another_wrote_is_never_removed() {
 }
 
 #[test]
+fn results_never_go_onto_what_they_are_made_of() {
+    let (folder, _) = trained();
+    let folder = folder.path();
+    fs::create_dir(folder.join("texts")).unwrap();
+    fs::copy(folder.join("text.txt"), folder.join("texts/a.txt")).unwrap();
+    let config = CONFIG.replace("\"text.txt\"", "\"texts\"");
+    fs::write(folder.join("texts.toml"), config).unwrap();
+    let model = fs::read(folder.join("whole/model/model.safetensors")).unwrap();
+    let tune = ["finetune", "--model", "whole/model", "--data", "texts"];
+    for (arguments, out, expected) in [
+        (&tune[..], "whole", "--out whole holds whole/model, which --model names and the run reads"),
+        (&tune, "whole/model", "--out whole/model is whole/model, which --model names"),
+        (&tune, "whole/model/new", "--out whole/model/new lies in whole/model, which --model names"),
+        (&tune, "texts", "--out texts is texts, which --data names"),
+        (&["train", "--config", "texts.toml"], "texts/new", "--out texts/new lies in texts, which data.files names"),
+        (&["train", "--config", "texts.toml"], ".", "--out . holds texts.toml, which --config names"),
+        (&["demo", "--quick", "--data", "texts/a.txt"], "texts", "--out texts holds texts/a.txt, which --data names"),
+        (
+            &["graph", "show", "--model", "whole/model/config.json"],
+            "whole/model/config.json",
+            "--out whole/model/config.json is ",
+        ),
+    ] {
+        for more in [&[][..], &["--overwrite"]] {
+            if arguments[0] == "graph" && !more.is_empty() {
+                continue;
+            }
+            let said = refused(folder, &[arguments, &["--out", out], more].concat());
+            assert!(said.starts_with(expected), "{said}");
+        }
+    }
+    // A folder of somebody's files is no place for results either, whether they are a model's or not.
+    fs::create_dir_all(folder.join("mine")).unwrap();
+    fs::write(folder.join("mine/thesis.txt"), "all my work").unwrap();
+    fs::rename(folder.join("whole/model"), folder.join("base")).unwrap();
+    for (out, found) in [("mine", "thesis.txt"), ("base", "config.json")] {
+        for command in [&["train", "--config", "run.toml"][..], &["demo", "--quick"]] {
+            let said = refused(folder, &[command, &["--out", out, "--overwrite"]].concat());
+            assert!(said.starts_with(&format!("{out} holds {found}")), "{said}");
+        }
+        assert!(!folder.join(out).join(".lock").exists());
+    }
+    assert_eq!(fs::read(folder.join("base/model.safetensors")).unwrap(), model);
+}
+
+#[test]
+fn one_process_at_a_time_writes_into_a_folder() {
+    let folder = scratch();
+    let folder = folder.path();
+    fs::write(folder.join("run.toml"), CONFIG.replace("steps = 30", "steps = 100000")).unwrap();
+    let mut child = started(folder, "whole", &["train", "--config", "run.toml"]);
+    let others: [&[&str]; 2] = [&["train", "--config", "run.toml", "--overwrite"], &["train", "--resume", "whole"]];
+    for arguments in others {
+        let said = refused(folder, arguments);
+        assert!(said.starts_with("another process runs \"sip train\" in whole; "), "{said}");
+    }
+    assert!(child.try_wait().unwrap().is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Its lock ends with it.
+    fs::write(folder.join("run.toml"), CONFIG).unwrap();
+    succeed(sip(folder, &["train", "--config", "run.toml", "--overwrite"]).output().unwrap());
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn output_that_nobody_takes_is_no_panic() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 mod cluster;
 pub(crate) mod error;
 mod params;
+mod parsed;
 pub(crate) mod subscriptions;
 mod tokens;
 mod transactions;

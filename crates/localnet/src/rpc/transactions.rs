@@ -221,6 +221,9 @@ impl<'a> Format<'a> {
                     "signatures": transaction.signatures.iter().map(Signature::to_string).collect::<Vec<_>>(),
                     "message": message(&transaction.message, &meta, is_parsed),
                 });
+                if is_parsed {
+                    parse_inner(&transaction.message, &mut meta);
+                }
                 if is_parsed && let Some(meta) = meta.as_object_mut() {
                     // The addresses stand among the keys of the message already.
                     meta.remove("loadedAddresses");
@@ -233,6 +236,27 @@ impl<'a> Format<'a> {
             written["version"] = version;
         }
         Ok(written)
+    }
+}
+
+/// Writes the inner instructions in words too.
+fn parse_inner(message: &VersionedMessage, meta: &mut Value) {
+    let mut names: Vec<String> = message.static_account_keys().iter().map(Address::to_string).collect();
+    for kind in ["writable", "readonly"] {
+        let loaded = meta["loadedAddresses"][kind].as_array().into_iter().flatten();
+        names.extend(loaded.map(|name| name.as_str().unwrap_or_default().to_owned()));
+    }
+    let name = |index: &Value| {
+        let index = index.as_u64().and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| names.get(index)).cloned().unwrap_or_default()
+    };
+    for group in meta["innerInstructions"].as_array_mut().into_iter().flatten() {
+        for inner in group["instructions"].as_array_mut().into_iter().flatten() {
+            let accounts: Vec<String> = inner["accounts"].as_array().into_iter().flatten().map(name).collect();
+            let data = bs58::decode(inner["data"].as_str().unwrap_or_default()).into_vec().unwrap_or_default();
+            let height = inner["stackHeight"].as_u64().and_then(|height| u32::try_from(height).ok());
+            *inner = super::parsed::instruction(&name(&inner["programIdIndex"]), &accounts, &data, height);
+        }
     }
 }
 
@@ -250,12 +274,8 @@ fn message(message: &VersionedMessage, meta: &Value, is_parsed: bool) -> Value {
             });
         }
         let name = |index: &u8| names.get(usize::from(*index)).cloned().unwrap_or_default();
-        json!({
-            "programId": name(&instruction.program_id_index),
-            "accounts": instruction.accounts.iter().map(name).collect::<Vec<_>>(),
-            "data": data,
-            "stackHeight": 1,
-        })
+        let accounts: Vec<String> = instruction.accounts.iter().map(name).collect();
+        super::parsed::instruction(&name(&instruction.program_id_index), &accounts, &instruction.data, Some(1))
     };
     let header = message.header();
     let mut written = json!({ "recentBlockhash": message.recent_blockhash().to_string() });

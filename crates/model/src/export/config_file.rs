@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::other_files::instead_of_model;
 use super::rope;
-use super::{CONFIG_FILE, ElementType, ExportError, JSON_LIMIT_BYTES, is_file_of_model, read_file};
+use super::{CONFIG_FILE, ElementType, ExportError, JSON_LIMIT_BYTES, is_file_of_model, read_json};
 use crate::config::{LlamaConfig, RopeScaling, Variant};
 use crate::tokenizer::SpecialTokens;
 
@@ -41,6 +41,7 @@ pub(crate) struct ConfigFile {
     num_key_value_heads: Option<usize>,
     head_dim: Option<usize>,
     max_position_embeddings: usize,
+    #[serde(default = "least_square")]
     rms_norm_eps: f32,
     #[serde(default)]
     rope_theta: Value,
@@ -53,15 +54,15 @@ pub(crate) struct ConfigFile {
     partial_rotary_factor: Value,
     #[serde(default, skip_serializing)]
     original_max_position_embeddings: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_none")]
     tie_word_embeddings: bool,
     #[serde(default = "silu")]
     hidden_act: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_none")]
     attention_bias: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_none")]
     mlp_bias: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_none")]
     attention_dropout: f32,
     #[serde(default)]
     initializer_range: f32,
@@ -85,6 +86,16 @@ pub(crate) struct ConfigFile {
 
 fn silu() -> String {
     "silu".to_owned()
+}
+
+/// What every family adds under the root where its file does not say.
+fn least_square() -> f32 {
+    1e-6
+}
+
+/// A key that is null is as one that is missing.
+fn null_as_none<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl ConfigFile {
@@ -160,7 +171,7 @@ impl ConfigFile {
     }
 
     pub(crate) fn load(path: &Path) -> Result<ConfigFile, ExportError> {
-        let bytes = read_file(path, JSON_LIMIT_BYTES).map_err(|error| match path.parent() {
+        let bytes = read_json(path, JSON_LIMIT_BYTES).map_err(|error| match path.parent() {
             Some(folder) if !path.exists() && instead_of_model(folder).is_some() => {
                 instead_of_model(folder).unwrap_or(error)
             }
@@ -244,7 +255,7 @@ impl ConfigFile {
                 self.model_type.clone(),
                 "llama, mistral, qwen2 or qwen3",
             ),
-            ("hidden_act", self.hidden_act == "silu", self.hidden_act.clone(), "silu"),
+            ("hidden_act", ["silu", "swish"].contains(&self.hidden_act.as_str()), self.hidden_act.clone(), "silu"),
             ("quantization_config", quantization.is_null(), quantization.to_string(), "null"),
         ];
         for (key, holds, found, expected) in rules {
@@ -336,7 +347,7 @@ impl GenerationConfigFile {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = read_file(path, JSON_LIMIT_BYTES)?;
+        let bytes = read_json(path, JSON_LIMIT_BYTES)?;
         sip_json::from_slice(&bytes)
             .map(Some)
             .map_err(|error| ExportError::Format { path: path.to_owned(), reason: error.to_string() })

@@ -21,7 +21,7 @@ use super::safetensors::{WeightsFile, write};
 use super::{
     CHAT_TEMPLATE_FILE, CONFIG_FILE, ConfigFile, ElementType, ExportError, GENERATION_CONFIG_FILE,
     GenerationConfigFile, INDEX_FILE, JSON_LIMIT_BYTES, LlamaConfig, Tensor, TensorRef, WEIGHTS_FILE, Widened,
-    check_finite, load_config, read_file,
+    check_finite, load_config, read_json,
 };
 use crate::side::{ADDED_TOKENS_FILE, MORE_TEMPLATES_FOLDER, SideFiles};
 use crate::tokenizer::{SPECIAL_TOKENS_FILE, SpecialTokens, TOKENIZER_FILE};
@@ -289,7 +289,7 @@ fn open_weights(folder: &Path) -> Result<(PathBuf, Vec<WeightsFile>), ExportErro
         return Ok((single, vec![file]));
     }
     let format_error = |reason: String| ExportError::Format { path: path.clone(), reason };
-    let places = Places::read(&read_file(&path, JSON_LIMIT_BYTES)?).map_err(|error| format_error(error.to_string()))?;
+    let places = Places::read(&read_json(&path, JSON_LIMIT_BYTES)?).map_err(|error| format_error(error.to_string()))?;
     let names: Vec<&str> = places.files.iter().map(String::as_str).collect();
     // Files beside the index, and none elsewhere on the disk.
     let plain = |name: &str| name.ends_with(".safetensors") && !name.contains(['/', '\\']) && !name.starts_with('.');

@@ -80,7 +80,8 @@ pub(crate) fn beside(
     if let Some(tokens) = added.as_object() {
         for (text, id) in tokens {
             let number = id.as_u64().and_then(|id| u32::try_from(id).ok());
-            add(Some(plain(text, false)), number, "added_tokens.json");
+            // Found in a text as it is given: a normalizer might set something before the token, and it would be found nowhere.
+            add(Some(plain(text, false).normalized(false)), number, "added_tokens.json");
         }
     }
     for (file, value) in [("tokenizer_config.json", config), ("special_tokens_map.json", special)] {

@@ -28,8 +28,8 @@ const GROWTH_MAX: usize = 16;
 const PREPEND_BYTES_MAX: usize = 16;
 /// The key of a table of what characters become.
 const CHARSMAP: &str = "precompiled_charsmap";
-/// Memory of a character of such a table: its bytes, and the places of its tree as numbers of 64 bits.
-const CHARSMAP_BYTES: usize = 4;
+/// Memory of a character of such a table: copies of it while it is read, its bytes, and the places of its tree as numbers of 64 bits.
+const CHARSMAP_BYTES: usize = 6;
 /// Bytes of an added token: the library's matcher takes time that grows with the square.
 const ADDED_BYTES_MAX: usize = 512;
 /// Bytes of all added tokens together; models have some hundreds of tokens of ten bytes.

@@ -34,7 +34,7 @@ pub(crate) struct Scored {
 pub(super) struct Unigram {
     scored: Arc<Scored>,
     /// The ids in the order of the tokens' bytes.
-    sorted: Arc<[u32]>,
+    sorted: Arc<Vec<u32>>,
     /// The tokens `<0x00>` to `<0xFF>`.
     bytes: Arc<[Option<u32>; 256]>,
     unknown_score: f64,
@@ -54,13 +54,13 @@ const NOWHERE: u32 = u32::MAX;
 impl Unigram {
     pub(super) fn new(scored: Scored) -> Unigram {
         let vocabulary = &scored.vocabulary;
-        let mut sorted: Vec<(&str, u32)> = vocabulary.iter().collect();
-        sorted.sort_unstable();
-        let sorted = sorted.into_iter().map(|(_, id)| id).collect();
+        let mut sorted = Vec::with_capacity(vocabulary.len());
+        sorted.extend(0..vocabulary.len() as u32);
+        sorted.sort_unstable_by_key(|&id| vocabulary.token(id));
         let bytes = std::array::from_fn(|byte| vocabulary.id(&format!("<0x{byte:02X}>")));
         let least = scored.scores.iter().copied().fold(f64::INFINITY, f64::min);
         let unknown_score = least - UNKNOWN_PENALTY;
-        Unigram { scored: Arc::new(scored), sorted, bytes: Arc::new(bytes), unknown_score }
+        Unigram { scored: Arc::new(scored), sorted: Arc::new(sorted), bytes: Arc::new(bytes), unknown_score }
     }
 
     pub(super) fn vocabulary(&self) -> &Vocabulary {

@@ -366,12 +366,10 @@ mod tests {
         for place in 0..2 {
             let mut pool = Pool::zeroed();
             pool.initialise(PoolKind::Auditor, &[place + 1; 32], 0, 0);
-            // While its claim is disputed it is not settled; a dispute that opens later finds it paid.
+            // A dispute on a claim of another round keeps nobody from its pay here.
             pool.freeze().unwrap();
             let mut settlement =
                 Settlement { config: &mut config, job: &job, round: &mut round, pool: &mut pool, slot: 0 };
-            assert_eq!(settlement.audit(place), Err(Error::PoolFrozen));
-            settlement.pool.unfreeze().unwrap();
             paid += settlement.audit(place).unwrap().paid;
             if place == 0 {
                 Dispute::zeroed().strike(&mut job, &mut round, CaseKind::Attestation, 0).unwrap();

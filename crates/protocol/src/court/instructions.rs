@@ -319,7 +319,7 @@ instructions! {
     ///
     /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
     /// - convicted: the run's scores do not count, the pool is slashed, once for a run, and the bounty waits in the run for whoever
-    ///   accused first; if the round was scored by it, the round is undone
+    ///   accused first; if the round was scored by it, the round is undone; the evaluator's seat in the job ends
     /// - the bonds go as with [`ResolveDispute`]; the pool has one dispute less
     ResolveRunDispute = 0x78 {}
 

@@ -25,7 +25,7 @@ pub struct RunCase<'a> {
 pub struct RunVerdict<'a> {
     /// Insurance and burned supply.
     pub config: &'a mut Config,
-    /// Goes back to what it had measured, if the round is undone.
+    /// Keeps a convicted evaluator out of its later rounds, and goes back to what it had measured, if the round is undone.
     pub job: &'a mut Job,
     /// Is undone if the run scored it, and has one dispute less.
     pub round: &'a mut Round,
@@ -90,7 +90,7 @@ impl Dispute {
     }
 
     /// Ends a decided dispute on a scoring run: slashes or acquits the evaluator. The money goes as with [`Dispute::resolve`]; if the
-    /// round was scored by the run, it is undone.
+    /// round was scored by the run, it is undone. A convicted evaluator's seat is awaited no more.
     pub fn resolve_run(&mut self, parties: &mut RunVerdict<'_>) -> Result<Payout> {
         require(self.game.ground.case()? == CaseKind::Score, Error::WrongCase)?;
         let (outcome, bond) = self.decide()?;
@@ -99,8 +99,8 @@ impl Dispute {
         round.close_run_dispute()?;
         let payout = if outcome == Outcome::Convicted {
             let (slashed, is_scored_by_it) = run.convict(round, pool, &job.parameters, *slot)?;
-            job.exclude(PoolKind::Evaluator, &run.pool);
             run.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
+            job.exclude(PoolKind::Evaluator, &run.pool);
             if is_scored_by_it {
                 round.undo(job);
             }

@@ -159,10 +159,6 @@ impl Settlement<'_> {
         if !is_beyond_challenge {
             return Err(Error::ChallengeOpen);
         }
-        // Who is accused itself waits for its own verdict, which may leave it no part.
-        if self.pool.open_disputes != 0 {
-            return Err(Error::PoolFrozen);
-        }
         if seat.shown < seat.attested && self.slot < self.round.vote_deadline_slot {
             return Err(Error::TooEarly);
         }

@@ -70,9 +70,14 @@ impl Round {
         }
     }
 
-    /// Notes who of the auditors that revealed voted, once there was time to.
+    /// Whether something of the round is disputed or demanded: until the verdict nobody can be said to be absent because nothing came of it.
+    fn is_contested(&self) -> bool {
+        self.open_challenges != 0 || self.vote_disputes != 0
+    }
+
+    /// Notes who of the auditors that revealed voted, once there was time to, and nothing stood in the way.
     pub(crate) fn note_votes(&self, job: &mut Job, slot: u64) {
-        let is_over = slot >= self.vote_deadline_slot;
+        let is_over = slot >= self.vote_deadline_slot && !(self.next_base == [0; 32] && self.is_contested());
         for (place, seat) in here(self.awaited_auditors, &self.auditors) {
             let has_voted = seat.has_voted();
             if seat.revealed != 0 && (has_voted || is_over) {
@@ -81,10 +86,12 @@ impl Round {
         }
     }
 
-    /// Notes who scored.
+    /// Notes who scored; where no score stands and what was to be scored is disputed, who did not is not noted.
     pub(crate) fn note_scores(&self, job: &mut Job, slot: u64) {
+        let is_excused = self.is_contested() && evaluation::medians(self).is_none();
         for (place, seat) in here(self.awaited_evaluators, &self.evaluators) {
             let was = match seat.status {
+                evaluation::ABSENT | evaluation::COMMITTED if is_excused => continue,
                 status if self.is_shut_out(status) => ShutOut,
                 evaluation::ABSENT | evaluation::COMMITTED => Missed,
                 _ => There,

@@ -212,8 +212,18 @@ impl Round {
     /// Undoes the round, because a segment that counts or the base that was voted is false here or further down the chain. The job goes on from what the
     /// round was built on. What honest work would have earned stays on record as the reward, and [`Round::compensate`] says how much of it
     /// there is. A round that was not scored has no quality, so only its auditors have earned.
+    ///
+    /// A round that had come to nothing by itself, since nobody could vote on or score what a liar handed over, is undone from then on: it was
+    /// the liar's doing, for which nobody else is charged, and the work on it is compensated.
     pub(crate) fn undo(&mut self, job: &mut Job) {
-        if self.status == round::VOID || self.status == round::FINAL {
+        if self.status == round::FINAL || self.is_undone != 0 {
+            return;
+        }
+        if self.status == round::VOID {
+            if self.void_from == round::CLOSED || self.void_from == round::AGGREGATED {
+                self.reward = job.last_reward;
+                self.is_undone = 1;
+            }
             return;
         }
         if job.chain.cut(self.index) {
@@ -291,6 +301,33 @@ impl Round {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Attack: an auditor with the majority votes for what nobody can score, and stays silent in its dispute until the round has come to
+    /// nothing. The evaluators were charged the whole round.
+    #[test]
+    fn attack_nobody_pays_for_a_score_of_a_base_that_was_false() {
+        use bytemuck::Zeroable;
+        let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+        job.parameters = crate::admin::config::Parameters::DEFAULT;
+        (job.rewarded, job.last_reward) = (1, 1_000);
+        job.chain = Chain::GENESIS;
+        job.chain.push(0).unwrap();
+        (round.status, round.awaited_evaluators, round.expected_reward) = (round::AGGREGATED, 1, 1_000);
+        (round.next_base, round.vote_disputes) = ([7; 32], 1);
+        round.void_without_score(&mut job, 10);
+        let charged = round.missed_score(&job, crate::training::evaluation::ABSENT).unwrap();
+        assert!(round.is_scoreless() && charged >= 1_000);
+        round.undo(&mut job);
+        assert!(!round.is_scoreless());
+        assert_eq!(
+            (round.status, round.is_undone, round.void_from, round.reward),
+            (round::VOID, 1, round::AGGREGATED, 1_000)
+        );
+        // A second conviction changes nothing.
+        job.last_reward = 5;
+        round.undo(&mut job);
+        assert_eq!(round.reward, 1_000);
+    }
 
     #[test]
     fn only_the_oldest_round_becomes_final() {

@@ -479,6 +479,7 @@ impl Round {
             return Err(Error::NoMajorityYet);
         }
         self.note_votes(job, slot);
+        self.void_from = CLOSED;
         self.void(job, slot);
         Ok(())
     }

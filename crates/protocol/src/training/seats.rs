@@ -244,8 +244,8 @@ impl Job {
         }
     }
 
-    /// Keeps a convicted pool out of all later rounds, whatever place it holds by now, and a trainer or auditor out of the running one, if
-    /// nobody has taken its place since that was opened. What it owes for its absence is owed.
+    /// Keeps a convicted pool out of all later rounds, whatever place it holds by now. A trainer or an auditor is kept out of the running one
+    /// too, if nobody has taken its place since that was opened; an evaluator may still score it. What it owes for its absence is owed.
     pub fn exclude(&mut self, kind: PoolKind, pool: &Address) {
         let next_round = self.next_round;
         let Ok(seats) = self.seats_mut(kind) else { return };

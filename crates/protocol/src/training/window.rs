@@ -9,7 +9,7 @@
 //! | segment, its start state, its update | its round's closing, or `challenge_slots` if that is more; the end of the vote | the closing |
 //! | vote | the end of the vote | that end |
 //! | attestation | the end of the second draw's attestations, or of the vote where there is none | that end |
-//! | scoring run | the tally; before it there is none; of a round undone before it the end of the reveals | those |
+//! | scoring run | the tally; until then there is no last slot; of a round undone before it the end of the reveals | those |
 //! | genesis state | none while its bond is there, which returns [`REVEAL_SLOTS`] after an unbonding at the earliest | the job's creation |
 
 use crate::{
@@ -83,7 +83,7 @@ impl Round {
 
     /// Whether no dispute on a claim of the round is open, and none can be opened any more. A demand counts as a dispute.
     pub fn is_beyond_challenge(&self, slot: u64) -> bool {
-        let is_quiet = self.open_challenges == 0 && self.vote_disputes == 0;
+        let is_quiet = self.open_challenges == 0 && self.vote_disputes | self.attestation_disputes == 0;
         self.status == round::FINAL || (is_quiet && slot >= self.final_slot())
     }
 }

@@ -466,9 +466,10 @@ impl Run {
             reveals.push((evaluator, seat, sums, leaves, salt));
         }
         self.scorer.take_times();
-        if reveals.len() < self.world.with_role(EVALUATOR).len() {
-            // Whoever was convicted commits nothing any more, and is waited for until the deadline.
-            let end_slot = self.world.read::<Round>(round)?.score_deadline_slot;
+        let awaits: Round = self.world.read(round)?;
+        if reveals.len() < awaits.awaited_evaluators.count_ones() as usize {
+            // Whoever was convicted since the round was opened commits nothing, and is waited for until the deadline.
+            let end_slot = awaits.score_deadline_slot;
             self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
         }
         for (evaluator, seat, sums, leaves, salt) in reveals {

@@ -63,6 +63,10 @@ pub(crate) fn answers(paths: &[PathBuf], format: &Format<'_>) -> Result<Split<Ex
     let mut all = Vec::new();
     for path in paths {
         all.extend(read(path, "{\"prompt\": …, \"response\": …}", |record, expected| {
+            ensure!(
+                !(record.has("completion") && record.has("response")),
+                "it has both a response and a completion: leave one of them out"
+            );
             let key = if record.has("completion") { "completion" } else { "response" };
             format.example(&text(record, "prompt", expected)?, &text(record, key, expected)?)
         })?);

@@ -12,7 +12,7 @@ use sip_model::tables::inference_tables;
 use sip_model::{LlamaConfig, TrainConfig, Trained, step_graph, tables};
 use sip_node::Task;
 use sip_proof::HostSha256;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use super::scorer::{Scorer, measure};
 use super::session::{Job, conclude};
 use super::settings::{Checkpoints, Optimizer, Rates, ShapeName, nearest};
 use crate::generate::MachineOptions;
+use crate::place::{hold, keep_apart};
 use crate::progress::{Progress, count};
 use crate::run::Stop;
 use crate::run::prepare::{Machine, hex};
@@ -146,11 +147,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(root) = &arguments.resume {
         let folder = Folder::new(root);
         let settings: Settings = saved_settings(&folder, "finetune")?;
+        let _held = hold(root, "finetune")?;
         let summary = prepare(&settings, &machine, progress)?.resume(&folder, &machine, progress, &stop)?;
         return conclude(&summary, arguments.json);
     }
     let folder = Folder::new(&arguments.settings.out);
+    keep_apart(folder.root(), arguments.settings.inputs())?;
     folder.refuse_run(arguments.overwrite, "finetune")?;
+    let _held = hold(folder.root(), "finetune")?;
     // Nothing of an earlier run is touched before everything that can be wrong was found out.
     let job = prepare(&arguments.settings, &machine, progress)?;
     folder.begin()?;
@@ -159,6 +163,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 impl Settings {
+    /// All that the run reads, each with the option that names it.
+    fn inputs(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let model = self.model.iter().map(|path| ("--model", path.as_path()));
+        let adapter = self.adapter.iter().map(|path| ("--adapter", path.as_path()));
+        let data = self.data.iter().map(|path| ("--data", path.as_path()));
+        let pairs = self.dpo.iter().map(|path| ("--dpo", path.as_path()));
+        model.chain(adapter).chain(data).chain(pairs)
+    }
+
     fn trained(&self) -> Result<Trained> {
         if !self.lora {
             return Ok(Trained::Weights);

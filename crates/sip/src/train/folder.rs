@@ -14,12 +14,14 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_data::files::remove_cut_off;
+use sip_data::shown_path;
 use sip_model::export::is_file_of_model;
 use sip_model::lora::{ADAPTER_CONFIG_FILE, ADAPTER_FILE};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::session::Saved;
+use crate::place::{foreign, quoted};
 use crate::store::{clear, read_values};
 
 /// TensorBoard's events.
@@ -42,35 +44,32 @@ impl Folder {
 
     /// Refuses a folder that holds what no run of training wrote, and one that holds a run unless it may be overwritten.
     pub(crate) fn refuse_run(&self, overwrite: bool, command: &str) -> Result<()> {
-        let root = self.root.display();
-        let refuse = |found: &Path| -> Result<()> {
-            let found = found.strip_prefix(&self.root).unwrap_or(found).display();
+        let root = shown_path(&self.root);
+        let refuse = |found: &str| -> Result<()> {
             bail!("{root} holds {found}, which no \"sip {command}\" wrote; choose another folder with --out")
         };
         if self.settings().exists() {
             let saved: Option<Saved<serde_json::Value>> = read_values(&self.settings()).ok();
             let Some(saved) = saved.filter(|saved| ["train", "finetune"].contains(&saved.command.as_str())) else {
-                return refuse(&self.settings());
+                return refuse("run.json");
             };
             ensure!(
                 overwrite,
-                "{root} holds a run already; go on with \"sip {} --resume {root}\", begin anew with --overwrite, or choose \
+                "{root} holds a run already; go on with \"sip {} --resume {}\", begin anew with --overwrite, or choose \
                  another folder with --out",
-                saved.command
+                saved.command,
+                quoted(&self.root)
             );
             return Ok(());
         }
-        let demo = self.root.join("run");
-        for path in [demo, self.model(), self.adapter(), self.summary(), self.metrics(), self.plot()] {
-            if path.exists() {
-                return refuse(&path);
-            }
-        }
-        // A run that was killed at once leaves them empty.
-        for folder in [self.checkpoints(), self.tensorboard()] {
-            if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
-                return refuse(&folder);
-            }
+        // A run that was killed at once leaves these, empty.
+        let is_empty = |path: PathBuf| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+        let is_left = |name: &str| {
+            name.starts_with(".run.json.")
+                || (["checkpoints", "tensorboard"].contains(&name) && is_empty(self.root.join(name)))
+        };
+        if let Some(found) = foreign(&self.root, &is_left) {
+            return refuse(&found);
         }
         Ok(())
     }

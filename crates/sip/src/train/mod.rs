@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use crate::generate::MachineOptions;
+use crate::place::{hold, keep_apart};
 use crate::progress::{Progress, count};
 use crate::run::Stop;
 use crate::run::prepare::{Machine, hex};
@@ -73,6 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(root) = &arguments.resume {
         let folder = Folder::new(root);
         let settings: Settings = saved_settings(&folder, "train")?;
+        let _held = hold(root, "train")?;
         let summary = prepare(&settings, &machine, progress)?.resume(&folder, &machine, progress, &stop)?;
         return conclude(&summary, arguments.json);
     }
@@ -81,7 +83,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         settings.run.out.clone_from(out);
     }
     let folder = Folder::new(&settings.run.out);
+    let config = arguments.config.iter().map(|path| ("--config", path.as_path()));
+    let files = settings.data.files.iter().map(|path| ("data.files", path.as_path()));
+    let tokenizer = settings.data.tokenizer.iter().map(|path| ("data.tokenizer", path.as_path()));
+    keep_apart(folder.root(), config.chain(files).chain(tokenizer))?;
     folder.refuse_run(arguments.overwrite, "train")?;
+    let _held = hold(folder.root(), "train")?;
     // Nothing of an earlier run is touched before everything that can be wrong was found out.
     let job = prepare(&settings, &machine, progress)?;
     folder.begin()?;
@@ -94,9 +101,10 @@ fn saved_settings<S: serde::de::DeserializeOwned>(folder: &Folder, command: &str
     let saved: Saved<serde_json::Value> = read_values(&folder.settings())?;
     ensure!(
         saved.command == command,
-        "{} holds a run of \"sip {1}\"; go on with \"sip {1} --resume {0}\"",
-        folder.root().display(),
-        saved.command
+        "{} holds a run of \"sip {1}\"; go on with \"sip {1} --resume {2}\"",
+        sip_data::shown_path(folder.root()),
+        saved.command,
+        crate::place::quoted(folder.root())
     );
     Ok(serde_json::from_value(saved.settings)?)
 }

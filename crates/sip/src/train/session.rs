@@ -348,7 +348,9 @@ pub(crate) fn conclude(summary: &Summary, json: bool) -> Result<std::process::Ex
     }
     eprintln!(
         "stopped after step {}, which is saved; go on with: sip {} --resume {}",
-        summary.step, summary.command, summary.folder
+        summary.step,
+        summary.command,
+        crate::place::quoted(summary.folder.as_ref())
     );
     Ok(std::process::ExitCode::from(130))
 }
