@@ -88,7 +88,7 @@ impl Operator {
     }
 
     /// Whether it was not settled for a round yet, or a slice of its bond waits there, as after a conviction of another claim.
-    pub(super) fn is_owed(&self, here: &Here, seen: &Seen) -> bool {
+    pub(super) fn is_owed(&self, seen: &Seen) -> bool {
         let seat = &seen.round.auditors[usize::from(self.seat.place)];
         let is_its_own = seat.pool == self.seat.pool.to_bytes();
         is_its_own && (seat.settled == 0 || (seat.vote_slice | seat.attestation_slice) != 0)
@@ -286,7 +286,7 @@ impl<L: Ledger> Watch<'_, L> {
     /// Takes its pay for a round.
     fn settle(&mut self, operator: &Operator, here: &Here, seen: &Seen) -> Result<bool> {
         let place = operator.seat.place;
-        if !seen.is_over() || !operator.is_owed(here, seen) {
+        if !seen.is_over() || !operator.is_owed(seen) {
             return Ok(false);
         }
         let (mut config, mut round): (Box<Config>, Box<Round>) = (here.config.clone(), seen.round.clone());

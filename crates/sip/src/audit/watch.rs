@@ -339,7 +339,7 @@ impl<L: Ledger> Watch<'_, L> {
         if here.job.spec.is_compressed() && seen.round.status == round::FINAL && !here.rounds.iter().any(is_later) {
             return Ok(false);
         }
-        if self.operator.is_some_and(|operator| operator.is_owed(here, seen)) {
+        if self.operator.is_some_and(|operator| operator.is_owed(seen)) {
             return Ok(false);
         }
         let wallet = self.wallet().to_bytes();
