@@ -16,7 +16,7 @@ instructions! {
         hash: [u8; 32],
     }
 
-    /// Takes an accusation back whole that has nothing left to accuse.
+    /// Takes an accusation back that has nothing left to accuse: whole, or less a part of what it should not have cost others.
     ///
     /// Accounts: [signer, writable] challenger · config · [writable] accusation · [writable] a token account of the challenger ·
     /// [writable] vault · token program · [writable] job · and unless it is of the genesis state: the subject: segment, scoring run, of a vote

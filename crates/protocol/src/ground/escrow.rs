@@ -11,8 +11,8 @@ use crate::{Address, Error, Result};
 pub const REVEAL_SLOTS: u64 = 1_500;
 
 /// A bounty that waits until it is certain whose it is; nobody's where silence convicted, for whoever accuses while that is possible. It lies
-/// where the bond was taken that it comes from: a segment's in the segment, a scoring run's in the run; an auditor's, who is slashed once
-/// in a job, in its pool; a creator's in the job.
+/// where the bond was taken that it comes from: a segment's in the segment, a scoring run's in the run; of an auditor's vote and of its
+/// attestations in its seat of the round; a creator's in the job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Escrow {

@@ -217,7 +217,7 @@ pub struct Round {
     pub before: Standing,
     /// Disputes and demands open on its segments.
     pub open_challenges: u32,
-    /// A [`finality::seed`](crate::training::seed) status.
+    /// A [`seed`](crate::training::seed) status.
     pub seed_status: u8,
     /// Whether a conviction undid it: 1, else 0.
     pub is_undone: u8,
