@@ -88,6 +88,7 @@ fn arguments(folder: &Path) -> Arguments {
         operator: false,
         chain: None,
         drawn: false,
+        demand_data: false,
         state: None,
         once: true,
         json: true,
