@@ -7,6 +7,7 @@ mod demo;
 mod dispute;
 mod emission;
 mod eval;
+mod failure;
 mod generate;
 mod graph;
 mod localnet;

@@ -154,7 +154,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Some(difference) => writeln!(out, "Not verified. First difference: {difference}")?,
         }
     }
-    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(crate::failure::NOT_VERIFIED) })
 }
 
 /// What `sip verify` finds of a folder: accounts that it took from the archive, and the first difference.
