@@ -90,6 +90,7 @@ fn arguments(folder: &Path) -> Arguments {
         operator: false,
         chain: None,
         drawn: false,
+        demand_data: false,
         state: None,
         once: true,
         json: true,
