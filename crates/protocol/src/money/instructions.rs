@@ -133,7 +133,7 @@ macro_rules! money_instructions {
                 /// The trainer's pool.
                 pool: writes(Pool),
             }
-            budget { 1_400 }
+            budget { 1_100 }
         }
 
         /// Settles an auditor's part in a round.
