@@ -4,7 +4,7 @@
 
 use sip_client::{ASSOCIATED_TOKEN_PROGRAM, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM};
 use sip_protocol::{
-    AccountKind, Error,
+    Error,
     accounts::{self, AccountLayout},
     ground::{
         account::{Derivation, derivation},
@@ -262,10 +262,7 @@ fn default_value(program: &Program, spec: &InstructionSpec, account: &AccountSpe
     let seed = |name: &str, value: Json| node("pdaSeedValueNode", [("name", camel(name).into()), ("value", value)]);
     match (&account.place, account.objects) {
         _ if account.count != Count::One => None,
-        (Place::Single, [Object::State(AccountKind::Config)]) => Some(derived("config", vec![])),
-        (Place::Single, [Object::State(_)]) => Some(derived("emission", vec![])),
-        (Place::Single, [Object::Mint]) => Some(derived("mint", vec![])),
-        (Place::Single, [Object::Vault]) => Some(derived("vault", vec![])),
+        (Place::Single, [object]) if object.single().is_some() => object.single().map(|of| derived(of.name, vec![])),
         (Place::Single, [Object::TokenProgram]) => Some(public_key(&TOKEN_PROGRAM)),
         (Place::Single, [Object::SystemProgram]) => Some(public_key(&SYSTEM_PROGRAM)),
         (Place::Single, [Object::SlotHashes]) => Some(public_key(&SLOT_HASHES)),

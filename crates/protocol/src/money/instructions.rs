@@ -58,7 +58,7 @@ macro_rules! money_instructions {
                 /// The job that trains the model.
                 job: reads(Job),
                 /// The job's last.
-                round: reads(Round) from round(job, job.next_round),
+                round: reads(Round),
                 fees: ensures(Fees) at fees(job),
                 /// The server's pool.
                 server: writes(Pool),
