@@ -1,6 +1,6 @@
-//! `sip emission`: the protocol's own transitions over years of assumed demand; with a subcommand, those of a chain.
+//! Emission, yield and fees over years of assumed demand.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde::Serialize;
 use sip_protocol::{
     admin::config::{Config, Parameters},
@@ -8,59 +8,22 @@ use sip_protocol::{
 };
 use sip_protocol::{
     ground::schedule::{NODES, ONE, STAKING, Schedule, YEAR_SLOTS, vested},
-    money::emission::{Emission, Standing},
+    money::emission::{Emission, Phase, Standing},
     stake::yield_share::YieldShare,
 };
+use sip_report::chart::{Series, escape, lines_over};
+use sip_report::open_page;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::ExitCode;
-
-use crate::chain::emission::phase_name;
-use crate::report::chart::{Series, escape, lines_over};
-use crate::report::open_page;
-use crate::store::write_text;
-
-#[derive(clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    simulation: Simulation,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(clap::Subcommand)]
-enum Command {
-    /// Simulate emission, yield and fees over years, as without a subcommand
-    Simulate(Simulation),
-    #[command(flatten)]
-    Chain(crate::chain::emission::Command),
-}
-
-#[derive(clap::Args)]
-struct Simulation {
-    /// Years to simulate
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    years: u32,
-    /// Part of the supply that is staked, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 30)]
-    staked: u64,
-    /// Page with the plots
-    #[arg(long, value_name = "FILE", default_value = "emission.html")]
-    out: PathBuf,
-    /// Print one JSON object instead of tables
-    #[arg(long)]
-    json: bool,
-}
 
 /// Demand for one assumed future: fees burned per epoch, of D_ref, by the year.
-struct Scenario {
-    name: &'static str,
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
     demand: fn(f64) -> f64,
 }
 
-const SCENARIOS: [Scenario; 3] = [
+/// The futures.
+pub const SCENARIOS: [Scenario; 3] = [
     Scenario { name: "little demand", demand: |year| 0.03 * (year / 2.0).min(1.0) },
     Scenario { name: "steady growth", demand: |year| 0.5 / (1.0 + (-(year - 4.0)).exp()) },
     Scenario {
@@ -75,56 +38,44 @@ const SCENARIOS: [Scenario; 3] = [
 
 /// Sums of one year; tokens unless it says otherwise.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Year {
-    year: u32,
-    released_staking: f64,
-    released_nodes: f64,
-    paid_to_stake: f64,
-    paid_to_nodes: f64,
-    fees_burned: f64,
-    returned_to_reserve: f64,
+pub struct Year {
+    /// From 1.
+    pub year: u32,
+    /// Released to the stream for stake.
+    pub released_staking: f64,
+    /// Released to the stream for nodes.
+    pub released_nodes: f64,
+    /// Earned by stake.
+    pub paid_to_stake: f64,
+    /// Earned by nodes.
+    pub paid_to_nodes: f64,
+    /// Burned out of fees.
+    pub fees_burned: f64,
+    /// What expired.
+    pub returned_to_reserve: f64,
     /// What a staked token earned in the year, in percent.
-    yield_percent: f64,
+    pub yield_percent: f64,
     /// Mean over the year's epochs, in percent.
-    utilisation_percent: f64,
+    pub utilisation_percent: f64,
     /// At the end of the year: minted less burned.
-    supply: f64,
-    team_vested: f64,
-    phase: &'static str,
+    pub supply: f64,
+    /// Vested of the bucket of the team.
+    pub team_vested: f64,
+    /// The phase at the end of the year.
+    pub phase: &'static str,
 }
 
+/// What became of a future.
 #[derive(Serialize)]
-struct Outcome {
-    scenario: &'static str,
-    years: Vec<Year>,
+pub struct Outcome {
+    /// Its name.
+    pub scenario: &'static str,
+    /// Year by year.
+    pub years: Vec<Year>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    match &arguments.command {
-        None => run_simulation(&arguments.simulation),
-        Some(Command::Simulate(simulation)) => run_simulation(simulation),
-        Some(Command::Chain(command)) => crate::chain::emission::run(command),
-    }
-}
-
-fn run_simulation(arguments: &Simulation) -> Result<ExitCode> {
-    ensure!((1..=50).contains(&arguments.years), "--years must be 1 to 50");
-    ensure!((1..=90).contains(&arguments.staked), "--staked must be 1 to 90 percent");
-    let outcomes = SCENARIOS
-        .iter()
-        .map(|scenario| simulate(scenario, arguments.years, arguments.staked))
-        .collect::<Result<Vec<_>>>()?;
-    write_text(&arguments.out, &page(&outcomes, arguments.staked))?;
-    let text = if arguments.json {
-        serde_json::to_string_pretty(&outcomes)? + "\n"
-    } else {
-        tables(&outcomes) + &format!("Plots: {}\n", arguments.out.display())
-    };
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn tables(outcomes: &[Outcome]) -> String {
+/// Years in rows, for a terminal.
+pub fn tables(outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     for outcome in outcomes {
         text += outcome.scenario;
@@ -149,11 +100,25 @@ fn tables(outcomes: &[Outcome]) -> String {
     text
 }
 
+/// What a phase is called.
+pub fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::LowDemand => "low demand",
+        Phase::Growing => "growing",
+        Phase::HighEfficiency => "high efficiency",
+        Phase::FeeDominated => "fee-dominated",
+    }
+}
+
 fn tokens(amount: u64) -> f64 {
     amount as f64 / TOKEN as f64
 }
 
-fn simulate(scenario: &Scenario, years: u32, staked_percent: u64) -> Result<Outcome> {
+/// Plays a future over years, with so many percent of the supply staked.
+///
+/// # Errors
+/// Where the rules refuse a step, which they do for no share of 1 to 90 percent.
+pub fn simulate(scenario: &Scenario, years: u32, staked_percent: u64) -> Result<Outcome> {
     let schedule = Schedule::DEFAULT;
     let mut config: Config = bytemuck::Zeroable::zeroed();
     config.genesis(&[0; 32], &Parameters::DEFAULT)?;
@@ -204,7 +169,8 @@ fn simulate(scenario: &Scenario, years: u32, staked_percent: u64) -> Result<Outc
     Ok(Outcome { scenario: scenario.name, years: sums })
 }
 
-fn page(outcomes: &[Outcome], staked: u64) -> String {
+/// The plots as a page.
+pub fn page(outcomes: &[Outcome], staked: u64) -> String {
     let mut html = open_page("SIP emission");
     let _ = write!(
         html,

@@ -12,14 +12,11 @@ mod generate;
 mod graph;
 mod localnet;
 mod place;
-mod progress;
 mod quality;
-mod report;
 mod run;
 mod security;
 mod setting;
 mod store;
-mod summary;
 mod tokenize;
 mod train;
 mod verify;
@@ -123,7 +120,7 @@ fn main() -> std::process::ExitCode {
     match result {
         Ok(code) => code,
         Err(error) if error.is::<run::Stopped>() => {
-            progress::say(&error.to_string());
+            sip_report::say(&error.to_string());
             std::process::ExitCode::from(130)
         }
         // Whoever read our output has seen enough.
@@ -131,7 +128,7 @@ fn main() -> std::process::ExitCode {
             std::process::ExitCode::SUCCESS
         }
         Err(error) => {
-            progress::say(&format!("error: {}", sentence(&error)));
+            sip_report::say(&format!("error: {}", sentence(&error)));
             std::process::ExitCode::FAILURE
         }
     }
