@@ -22,7 +22,7 @@ pub use embedded::{Embedded, FIRST_SLOT, Genesis, program_data, upgrade_authorit
 pub use error::{Failure, LedgerError, RemoteError, SnapshotError};
 pub use execution::{Execution, Simulation};
 pub use features::Features;
-pub use rpc::Rpc;
+pub use rpc::{Effect, Past, Rpc, endpoint_url};
 pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit, pack, transaction_bytes};
 
 use solana_account::Account;
