@@ -5,7 +5,7 @@ mod first_hour;
 
 use serde_json::Value;
 use sip_client::{NewPool, Program, TOKEN_2022_PROGRAM};
-use sip_ledger::{Embedded, Ledger, LedgerError, Rpc};
+use sip_ledger::{Ledger, LedgerError};
 use sip_localnet::read_key;
 use sip_protocol::admin::administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS};
 use sip_protocol::ground::schedule::{Schedule, YEAR_SLOTS};
@@ -19,6 +19,8 @@ use sip_protocol::{
     admin::config::Parameters,
     ground::units::{CAP, TOKEN},
 };
+use sip_rpc::Rpc;
+use sip_svm::{Embedded, PROGRAM_ELF};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::io::{BufRead, BufReader};
@@ -838,8 +840,7 @@ fn an_account_of_an_older_layout_is_named_and_migrated() {
     let stopped = Command::new("kill").args(["-INT", &chain.process.id().to_string()]).status().unwrap();
     assert!(stopped.success() && chain.process.wait().unwrap().success());
     let path = chain.folder.path().join("chain/snapshot");
-    let elf = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so")).unwrap();
-    let mut ledger = Embedded::restore(&path, Program::default().id, &elf).unwrap();
+    let mut ledger = Embedded::restore(&path, Program::default().id, PROGRAM_ELF).unwrap();
     let address: Address = pool.parse().unwrap();
     let mut account = ledger.account(&address).unwrap();
     account.data.truncate(288);

@@ -123,7 +123,7 @@ fn performance_samples(chain: &Chain, slot: Option<Duration>, params: Params<'_>
     }
     let (seconds, slots) = sample_span(slot);
     let newest = chain.slot_of(Commitment::Finalized) / slots;
-    let oldest = sip_ledger::FIRST_SLOT.div_ceil(slots);
+    let oldest = sip_svm::FIRST_SLOT.div_ceil(slots);
     let sample = |number: u64| {
         let end = number * slots;
         let transactions = chain.history.in_slots(end - slots, end - 1).count();

@@ -17,11 +17,12 @@ mod watch;
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
-use sip_ledger::{Ledger, LedgerError, Rpc};
+use sip_ledger::{Ledger, LedgerError};
 use sip_localnet::read_key;
 use sip_node::WorkError;
 use sip_protocol::training::job::Job;
 use sip_protocol::{Account, AccountKind};
+use sip_rpc::Rpc;
 use solana_address::Address;
 use solana_keypair::Keypair;
 use std::io::Write;

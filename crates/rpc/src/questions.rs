@@ -1,8 +1,8 @@
 //! What else a chain elsewhere can be asked: several accounts at once, its pace, the past of an address.
 
 use super::{COMMITMENT, Rpc};
-use crate::RemoteError;
 use serde_json::{Value, json};
+use sip_ledger::RemoteError;
 use solana_account::Account;
 use solana_address::Address;
 use solana_signature::Signature;

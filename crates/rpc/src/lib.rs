@@ -3,8 +3,6 @@
 mod endpoint;
 mod questions;
 
-use crate::transaction::sign;
-use crate::{Failure, Ledger, LedgerError, Receipt, RemoteError, Statistics};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 pub use endpoint::endpoint_url;
@@ -12,6 +10,7 @@ use endpoint::{Endpoint, Refusal};
 pub use questions::{Effect, Past};
 use serde_json::{Value, json};
 use sip_json::Elements;
+use sip_ledger::{Failure, Ledger, LedgerError, Receipt, RemoteError, Statistics, sign};
 use solana_account::Account;
 use solana_address::Address;
 use solana_hash::Hash;
