@@ -39,7 +39,7 @@ fn errors_are_objects_with_stable_codes_and_exit_codes() {
         assert_eq!(error["retryable"], false);
     }
     let (refused, _) = error(&chain, "poor", &["protocol", "pause"]);
-    assert_eq!(refused["programError"]["name"], "WrongAuthority", "{refused}");
+    assert_eq!(refused["programError"]["name"], "NotAuthority", "{refused}");
     let lost = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_sip")).args(arguments).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
