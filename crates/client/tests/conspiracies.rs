@@ -2,7 +2,6 @@
 //! nothing, score beside the truth, concede to their friend before anybody else accuses, withhold states. Everybody else is
 //! honest, and whoever watches accuses what is false. No conspiracy ends richer than by honest work.
 
-use sip_client::testing::{Cast, Operator, SLICE, Scene, named, scores};
 use sip_client::{Accusation, StateDemand, VoteAccusation};
 use sip_ledger::Ledger;
 use sip_proof::{GraphRoots, merkle::MerkleTree};
@@ -15,6 +14,7 @@ use sip_protocol::{
         segment::SegmentClaim,
     },
 };
+use sip_testing::{Cast, Operator, SLICE, Scene, named, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -4,13 +4,13 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::AttestationAccusation;
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use sip_protocol::{
     court::CaseKind,
     ground::units::TOKEN,
     stake::pool::PoolKind,
     training::{round, segment},
 };
+use sip_testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use solana_signer::Signer;
 
 const FULL: u64 = BOND_TOKENS * TOKEN;

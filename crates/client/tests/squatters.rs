@@ -1,7 +1,6 @@
 //! Attack: sixteen wallets take all places of a role of a new job and do nothing, or as little as keeps it from going on. The job is delayed
 //! by two rounds, and they lose what those rounds could have paid everybody.
 
-use sip_client::testing::{Cast, Operator, Scene, named, scores};
 use sip_protocol::{
     ground::units::TOKEN,
     stake::pool::{Pool, PoolKind},
@@ -10,6 +9,7 @@ use sip_protocol::{
         seats::{AWAKE, DORMANT},
     },
 };
+use sip_testing::{Cast, Operator, Scene, named, scores};
 use solana_address::Address;
 
 /// How far the squatters go along.

@@ -8,7 +8,6 @@ use accuser::Accuser;
 use court::Court;
 use court::chamber::Chamber;
 use court::hall::Hall;
-use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_client::{Accusation, GenesisAccusation};
 use sip_protocol::ground::clock::{MOVE_SLOTS, longest_dispute_slots};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
@@ -21,6 +20,7 @@ use sip_protocol::{
     court::{MoveKind, Phase, Side},
     ground::case::CaseKind,
 };
+use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
