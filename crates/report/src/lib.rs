@@ -5,6 +5,7 @@ pub mod dispute;
 pub mod odds;
 mod progress;
 pub mod summary;
+pub mod terminal;
 
 pub use indicatif::ProgressBar;
 pub use progress::{Progress, count, say};
