@@ -129,20 +129,5 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Wallet(arguments) => chain::wallet::run(&arguments),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) if error.is::<run::Stopped>() => {
-            sip_report::say(&error.to_string());
-            std::process::ExitCode::from(130)
-        }
-        // Whoever read our output has seen enough.
-        Err(error) if error.downcast_ref().is_some_and(|e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe) => {
-            std::process::ExitCode::SUCCESS
-        }
-        Err(error) => {
-            sip_report::say(&format!("error: {}", sentence(&error)));
-            std::process::ExitCode::FAILURE
-        }
     }
 }
