@@ -344,7 +344,7 @@ impl Program {
         build(self, &ReclaimClaim {}, accounts)
     }
 
-    /// [`ReclaimRound`]; whoever paid for it gets the rent.
+    /// [`ReclaimRound`]; the wallet that paid for it gets the rent.
     pub fn reclaim_round(&self, job: &Address, round: &Address, payer: &Address) -> Instruction {
         let accounts = vec![writable(self.config()), readable(*job), writable(*round), writable(*payer)];
         build(self, &ReclaimRound {}, accounts)

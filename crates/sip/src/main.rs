@@ -126,7 +126,7 @@ fn main() -> std::process::ExitCode {
             progress::say(&error.to_string());
             std::process::ExitCode::from(130)
         }
-        // Whoever read our output has seen enough.
+        // The reader of our output has seen enough.
         Err(error) if error.downcast_ref().is_some_and(|e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe) => {
             std::process::ExitCode::SUCCESS
         }

@@ -14,7 +14,7 @@ pub(crate) fn count(number: impl std::fmt::Display, noun: &str) -> String {
 /// A line of progress shows no more than this.
 const LINE_CHARS: usize = 2000;
 
-/// Writes a line to standard error. Whoever no longer reads needs none: a run goes on without a reader.
+/// Writes a line to standard error. A reader that is gone needs none: a run goes on without one.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
