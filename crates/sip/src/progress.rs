@@ -5,6 +5,8 @@ use sip_data::shown_up_to;
 use std::io::Write;
 use std::time::Duration;
 
+use crate::terminal::{Stream, columns, fitted};
+
 /// A number with its noun: "1 segment", "3 segments".
 pub(crate) fn count(number: impl std::fmt::Display, noun: &str) -> String {
     let number = number.to_string();
@@ -13,6 +15,10 @@ pub(crate) fn count(number: impl std::fmt::Display, noun: &str) -> String {
 
 /// A line of progress shows no more than this.
 const LINE_CHARS: usize = 2000;
+
+/// Columns from which on a bar says all that it can, and from which on it says when it will be full.
+const WIDE: usize = 100;
+const NARROW: usize = 60;
 
 /// Writes a line to standard error. A reader that is gone needs none: a run goes on without one.
 pub(crate) fn say(text: &str) {
@@ -34,14 +40,14 @@ impl Progress {
     /// A headline: what begins now.
     pub(crate) fn stage(&self, text: &str) {
         if !self.quiet {
-            say(&format!("\n{}", shown_up_to(text, LINE_CHARS)));
+            say(&format!("\n{}", fitted(&shown_up_to(text, LINE_CHARS), Stream::Error, 2)));
         }
     }
 
     /// A fact under the headline.
     pub(crate) fn line(&self, text: &str) {
         if !self.quiet {
-            say(&format!("  {}", shown_up_to(text, LINE_CHARS)));
+            say(&fitted(&format!("  {}", shown_up_to(text, LINE_CHARS)), Stream::Error, 2));
         }
     }
 
@@ -51,7 +57,13 @@ impl Progress {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::new(length);
-        if let Ok(style) = ProgressStyle::with_template("  {msg:34} [{bar:28}] {pos}/{len} {elapsed} left {eta}") {
+        // No line is longer than the terminal: what is wrapped is not taken away again.
+        let template = match columns(Stream::Error).unwrap_or(WIDE) {
+            WIDE.. => "  {msg:34} [{bar:28}] {pos}/{len} {elapsed} left {eta}",
+            NARROW.. => "  {msg:24!} [{wide_bar}] {pos}/{len} left {eta}",
+            _ => "  {msg:12!} [{wide_bar}] {pos}/{len}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(message.to_string());
