@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::place::{hold, keep_apart, quoted};
-use crate::progress::Progress;
 use crate::run::settings::{Exchange, Fraud, MAX_ROUNDS, MAX_STEPS, MixtureRule, Settings};
 use crate::run::{Run, Stop, prepare};
 use crate::store::Store;
-use crate::summary::{DemandSummary, Summary};
+use sip_report::Progress;
+use sip_report::summary::{DemandSummary, Summary};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -6,8 +6,8 @@ use sip_ledger::{LedgerError, RemoteError};
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use crate::progress::say;
 use crate::run::Stopped;
+use sip_report::say;
 
 /// An error shows no more than this, whatever it quotes.
 const ERROR_CHARS_SHOWN: usize = 2000;

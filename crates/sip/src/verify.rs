@@ -1,7 +1,6 @@
 //! `sip verify`: replays what a run committed, and confirms it or names the first difference.
 
 use anyhow::{Context, Result, bail};
-use indicatif::ProgressBar;
 use sip_client::check_history;
 use sip_model::export::load_pretrained;
 use sip_model::params;
@@ -14,6 +13,7 @@ use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::segment::{self, SegmentClaim};
 use sip_protocol::training::{finality::NO_ROUND, seed};
+use sip_report::ProgressBar;
 use solana_address::Address;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -22,7 +22,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::archive::Archive;
-use crate::progress::{Progress, count};
 use crate::run::check;
 use crate::run::exchange::Applied;
 use crate::run::finish::summarise;
@@ -33,7 +32,8 @@ use crate::run::settings::Settings;
 use crate::run::setup::{AUDITOR, EVALUATOR, TRAINER, job_address, people};
 use crate::run::world::{Person, World};
 use crate::store::{Store, read_json};
-use crate::summary::{RoundSummary, Summary};
+use sip_report::summary::{RoundSummary, Summary};
+use sip_report::{Progress, count};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

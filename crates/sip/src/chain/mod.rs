@@ -45,8 +45,8 @@ pub(crate) use act::Consent;
 pub(crate) use address::AddressText;
 
 use crate::failure::{Code, fault};
-use crate::terminal::{Stream, columns, fitted};
 use names::Names;
+use sip_report::terminal::{Stream, columns, fitted};
 use table::{Cell, Row};
 
 /// Where the chain is and who acts on it.

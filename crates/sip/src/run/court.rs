@@ -18,8 +18,8 @@ use std::sync::Arc;
 use super::Run;
 use super::round::{Committed, rule};
 use super::setup::salt;
-use crate::progress::count;
-use crate::summary::{DisputeLevel, DisputeSummary};
+use sip_report::count;
+use sip_report::summary::{DisputeLevel, DisputeSummary};
 
 /// No dispute needs more moves.
 const MOVES_MAX: usize = 200;

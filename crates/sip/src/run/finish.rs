@@ -14,10 +14,11 @@ use super::prepare::{Machine, Prepared, hex};
 use super::settings::{STEERED, Settings};
 use super::setup::{PROVIDER, job_spec, parameters};
 use super::world::World;
-use crate::report;
 use crate::setting;
 use crate::store::{write_json, write_text};
-use crate::summary::{ChainSummary, DomainSummary, InstructionSummary, ModelSummary, Sample, SettingSummary, Summary};
+use sip_report::summary::{
+    ChainSummary, DomainSummary, InstructionSummary, ModelSummary, Sample, SettingSummary, Summary,
+};
 
 /// Tokens of a prompt and of what the model writes after it.
 const PROMPT_TOKENS: usize = 8;
@@ -37,7 +38,7 @@ impl Run {
         timings.simd = self.machine.simd.to_string();
         timings.threads = self.machine.threads.count() as u32;
         write_json(&self.store.summary(), &summary)?;
-        write_text(&self.store.report(), &report::page(&summary))?;
+        write_text(&self.store.report(), &sip_report::page(&summary))?;
         Ok(summary)
     }
 

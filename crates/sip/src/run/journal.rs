@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::prepare::{hex, unhex};
 use super::setup::AUDITOR;
 use super::world::{Person, World};
-use crate::summary::{Participant, Summary};
+use sip_report::summary::{Participant, Summary};
 
 /// The leaves behind a committed segment, which auditors compare with their replay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

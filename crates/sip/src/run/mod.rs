@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::progress::Progress;
 use crate::store::{Store, read_json, write_json};
 use exchange::Applied;
 use journal::Journal;
 use prepare::{Machine, Prepared};
 use settings::Settings;
+use sip_report::Progress;
 use world::World;
 
 /// A run was asked to stop, and did.
@@ -55,7 +55,7 @@ impl Stop {
             if flag.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            crate::progress::say("stopping; Ctrl-C again stops at once");
+            sip_report::say("stopping; Ctrl-C again stops at once");
         })
         .context("cannot listen to Ctrl-C")?;
         Ok(stop)

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::settings::{DomainSettings, Exchange, Fraud, Settings};
-use crate::progress::Progress;
 use crate::store::Store;
+use sip_report::Progress;
 
 /// The machine's part: threads and instruction set.
 #[derive(Clone)]

@@ -29,9 +29,9 @@ use super::setup::{AUDITOR, EVALUATOR, PROVIDER, TRAINER, attestation_salt, job_
 use super::staged::stage;
 use super::world::World;
 use super::{Run, Stopped};
-use crate::progress::count;
 use crate::setting;
-use crate::summary::{RoundSummary, SegmentSummary};
+use sip_report::count;
+use sip_report::summary::{RoundSummary, SegmentSummary};
 
 /// How far below the truth a lying evaluator reports, in micro-nats per token.
 const LIE_MICRO_NATS: u64 = 400_000;

@@ -20,8 +20,8 @@ use solana_keypair::Keypair;
 use super::prepare::Prepared;
 use super::settings::{Fraud, STEERED, Settings};
 use super::world::{Person, World};
-use crate::progress::{Progress, count};
-use crate::security::threshold;
+use sip_report::{Progress, count};
+use sip_sim::deterrence::threshold;
 
 pub(crate) const TRAINER: &str = "trainer";
 pub(crate) const AUDITOR: &str = "auditor";

@@ -23,8 +23,8 @@ use super::prepare::genesis_graph;
 use super::round::{Attestation, Committed, Scored};
 use super::settings::{Fraud, STEERED, Settings};
 use super::setup::{self, AUDITOR, CREATOR, Chain, EVALUATOR};
-use crate::progress::count;
-use crate::summary::{DemandSummary, UndoneRound};
+use sip_report::count;
+use sip_report::summary::{DemandSummary, UndoneRound};
 
 /// How often a fraud is made anew so that nobody draws it in the first draw, or somebody does; with two auditors that draw every other segment, four times do on average.
 const ATTEMPTS_MAX: u32 = 64;

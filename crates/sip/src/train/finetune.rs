@@ -25,9 +25,9 @@ use super::session::{Job, conclude};
 use super::settings::{Checkpoints, Optimizer, Rates, ShapeName, nearest};
 use crate::generate::MachineOptions;
 use crate::place::{hold, keep_apart};
-use crate::progress::{Progress, count};
 use crate::run::Stop;
 use crate::run::prepare::{Machine, hex};
+use sip_report::{Progress, count};
 
 /// Bytes of a text that are used unless the user says otherwise.
 const MAX_BYTES: usize = 100_000_000;

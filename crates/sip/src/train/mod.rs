@@ -29,7 +29,6 @@ use std::rc::Rc;
 
 use crate::generate::MachineOptions;
 use crate::place::{hold, keep_apart};
-use crate::progress::{Progress, count};
 use crate::run::Stop;
 use crate::run::prepare::{Machine, hex};
 use crate::store::read_values;
@@ -38,6 +37,7 @@ pub(crate) use data::all_of;
 use folder::Folder;
 use session::{Job, Saved, conclude};
 use settings::Settings;
+use sip_report::{Progress, count};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

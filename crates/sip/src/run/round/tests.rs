@@ -1,7 +1,6 @@
 //! Evaluators in court: one honest one against a lying majority.
 
 use super::*;
-use crate::progress::Progress;
 use crate::run::settings::{MixtureRule, Settings};
 use crate::run::setup::PATRON;
 use crate::run::{Stop, prepare};
@@ -16,6 +15,7 @@ use sip_protocol::{
     court::{Dispute, Outcome, Side},
     ground::case::CaseKind,
 };
+use sip_report::Progress;
 
 /// A run at the end of its first round's vote, with the base to be scored.
 fn aggregated(folder: &std::path::Path) -> (Run, Address, Address, Arc<State>) {
