@@ -129,23 +129,5 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Wallet(arguments) => chain::wallet::run(&arguments),
-<<<<<<< HEAD
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) if error.is::<run::Stopped>() => {
-            progress::say(&error.to_string());
-            std::process::ExitCode::from(130)
-        }
-        // The reader of our output has seen enough.
-        Err(error) if error.downcast_ref().is_some_and(|e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe) => {
-            std::process::ExitCode::SUCCESS
-        }
-        Err(error) => {
-            progress::say(&format!("error: {}", sentence(&error)));
-            std::process::ExitCode::FAILURE
-        }
-=======
->>>>>>> main
     }
 }
