@@ -73,10 +73,7 @@ pub(super) struct Watch<'a, L> {
 pub(super) fn check_places<const N: usize>(address: &Address, counts: [u8; N]) -> Result<()> {
     let most = MAX_TRAINERS.min(MAX_AUDITORS).min(MAX_EVALUATORS);
     let is_possible = counts.iter().all(|count| usize::from(*count) <= most);
-    ensure!(
-        is_possible,
-        "account {address} has more than {most} places of a role; ask a chain that you can trust"
-    );
+    ensure!(is_possible, "account {address} has more than {most} places of a role; ask a chain that you can trust");
     Ok(())
 }
 
