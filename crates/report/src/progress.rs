@@ -20,7 +20,7 @@ const LINE_CHARS: usize = 2000;
 const WIDE: usize = 100;
 const NARROW: usize = 60;
 
-/// Writes a line to standard error. Whoever no longer reads needs none: a run goes on without a reader.
+/// Writes a line to standard error. A reader that is gone needs none: a run goes on without one.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -168,7 +168,7 @@ pub(crate) fn finding(folder: &std::path::Path) -> Result<(u32, Option<String>)>
     Ok((replayed.closed, difference))
 }
 
-/// Whether the journal tells of a round what the chain does; the chain does not know its segments' losses and bytes.
+/// Whether the journal says of a round what the chain says; the chain does not know its segments' losses and bytes.
 fn is_of(told: &RoundSummary, number: u32, round: &Round, domains: usize) -> bool {
     let (segments, exchanged_bytes) = (told.segments.clone(), told.exchanged_bytes);
     *told == RoundSummary { segments, exchanged_bytes, ..on_chain(number, round, domains) }
@@ -310,7 +310,7 @@ impl Verifier {
             }
             let told = self.journal.summary.rounds.get(replayed.scored as usize);
             if told.is_none_or(|told| !is_of(told, replayed.scored, &round, self.settings.domains.len())) {
-                return Ok(Some(format!("round {number}: the run's journal tells of another outcome than the chain")));
+                return Ok(Some(format!("round {number}: the run's journal has another outcome than the chain")));
             }
             base = next;
             head = index;
@@ -395,7 +395,7 @@ impl Verifier {
         let parts = given.as_object().into_iter().flatten();
         let differing = parts.into_iter().find(|(part, value)| told.get(part.as_str()) != Some(*value));
         Ok(differing
-            .map(|(part, _)| format!("summary.json tells of {} what the run's files do not", part.replace('_', " "))))
+            .map(|(part, _)| format!("summary.json says of {} what the run's files do not", part.replace('_', " "))))
     }
 
     /// All segments of a round, from its base and the applied updates: what those hand over that count, or the first difference.
@@ -494,7 +494,7 @@ impl Verifier {
         let committed = sip_proof::merkle::MerkleTree::new(leaves.iter().map(Leaf::preimage)).root();
         let is_false = audit.divergence.is_some() || account.claim != expected;
         if committed != account.claim.accumulator_root {
-            // Whoever changed the files: nothing follows from them about the segment.
+            // Somebody changed the files: nothing follows from them about the segment.
             let difference = Some(format!("{where_}: the published leaves are not the ones that were committed"));
             return Ok(Replay { difference, end, is_false: false });
         }

@@ -156,7 +156,7 @@ impl<L: Ledger> Watch<'_, L> {
             }
             let sent = self.send("demand a chunk of a state", self.program.demand_state(&demand))?;
             if sent {
-                (self.report)(&event("what it hands over is nowhere to be had: a chunk of it is demanded"));
+                (self.report)(&event("nobody has what it should hand over: a chunk of it is demanded"));
             }
             return Ok(sent);
         };

@@ -1,4 +1,4 @@
-//! `sip audit`: a watchtower that follows jobs, replays what was claimed, convicts whoever lied, and acts for an auditor.
+//! `sip audit`: a watchtower that follows jobs, replays what was claimed, convicts liars, and acts for an auditor.
 
 mod cases;
 mod claim;
@@ -72,7 +72,7 @@ pub(crate) struct Arguments {
     /// missing or false demand them on chain
     #[arg(long, requires = "operator")]
     drawn: bool,
-    /// Where tokens of a job's data are nowhere to be had: demand a chunk of them on chain, which charges a provider that is silent.
+    /// Where nobody hands over tokens of a job's data: demand a chunk of them on chain, which charges a provider that is silent.
     /// Without this nothing is demanded for a file that is missing or damaged here
     #[arg(long)]
     demand_data: bool,
@@ -110,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn print(event: &Event, json: bool) {
     let mut out = std::io::stdout().lock();
-    // Whoever no longer reads needs no line.
+    // A reader that is gone needs no line.
     let _ = match serde_json::to_string(event) {
         Ok(object) if json => writeln!(out, "{object}"),
         _ => writeln!(out, "{event}"),

@@ -109,7 +109,7 @@ pub(crate) struct Anyway {
     anyway: bool,
 }
 
-/// A chain, and whoever acts on it.
+/// A chain, and the wallet that acts on it.
 pub(crate) struct Desk {
     pub(crate) ledger: Rpc,
     pub(crate) program: Program,

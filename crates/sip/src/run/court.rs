@@ -24,7 +24,7 @@ use sip_report::summary::{DisputeLevel, DisputeSummary};
 /// No dispute needs more moves.
 const MOVES_MAX: usize = 200;
 
-/// What a side runs again, and which leaves it holds for true: honestly, or with a lie.
+/// What a side runs again, and which leaves it believes true: honestly, or with a lie.
 pub(crate) struct View {
     pub cheat: Option<Cheat>,
     pub leaves: Vec<Leaf>,

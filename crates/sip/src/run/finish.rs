@@ -59,7 +59,7 @@ impl Run {
     }
 }
 
-/// A finished run's summary by its files alone, so that whoever verifies the run makes the same; of the timings what the journal has.
+/// A finished run's summary by its files alone, so that a verifier of the run makes the same; of the timings what the journal has.
 pub(crate) fn summarise(
     settings: &Settings,
     prepared: &Prepared,

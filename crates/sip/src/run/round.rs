@@ -470,7 +470,7 @@ impl Run {
         self.scorer.take_times();
         let awaits: Round = self.world.read(round)?;
         if reveals.len() < awaits.awaited_evaluators.count_ones() as usize {
-            // Whoever was convicted since the round was opened commits nothing, and is waited for until the deadline.
+            // A trainer that was convicted since the round was opened commits nothing, and is waited for until the deadline.
             let end_slot = awaits.score_deadline_slot;
             self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
         }
@@ -500,7 +500,7 @@ impl Run {
         Ok(())
     }
 
-    /// Nobody can challenge the round any more: it is final, and whoever convicted somebody has the bounty.
+    /// Nobody can challenge the round any more: it is final, and those who convicted somebody have the bounty.
     fn finalise(&mut self, committed: &[Committed], job: &Address, round_address: &Address) -> Result<()> {
         let program = self.world.program;
         let scored: Round = self.world.read(round_address)?;
@@ -509,7 +509,7 @@ impl Run {
         self.claim_bounties(committed, round_address)
     }
 
-    /// Whoever convicted somebody gets what waits for it: in a segment or scoring run of the round, in the round for an auditor's claim, in the
+    /// One who convicted somebody gets what waits for it: in a segment or scoring run of the round, in the round for an auditor's claim, in the
     /// job whose genesis state was false.
     pub(crate) fn claim_bounties(&mut self, committed: &[Committed], round: &Address) -> Result<()> {
         let program = self.world.program;

@@ -63,7 +63,7 @@ impl Run {
         who.role == fraud.role() && place == who.place && is_now && self.doomed.is_none() && !self.is_out(person)
     }
 
-    /// A fraud that is made anew until an auditor's first draw selects it, or until none does: whoever is convicted late had this luck.
+    /// A fraud that is made anew until an auditor's first draw selects it, or until none does: a liar that is convicted late had this luck.
     pub(crate) fn lie_until(
         &mut self,
         is_drawn: bool,
@@ -433,7 +433,7 @@ impl Run {
         let end_slot = state.final_slot();
         self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
         self.claim_bounties(&undone.committed, &undone.address)?;
-        // Whoever replays the rounds that were built on it needs the base that is no more.
+        // A replay of the rounds that were built on it needs the base that is no more.
         undone.next.save(&self.store.undone(state.index))?;
         let (_, rewards) = self.settle(&undone.committed, job, &undone.address)?;
         let segments = self.segments(&undone.committed, &rewards)?;
