@@ -132,7 +132,9 @@ pub struct Failure {
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// The address of the endpoint is none.
-    #[error("\"{url}\" is no address of an RPC endpoint; give one like http://127.0.0.1:8899")]
+    #[error(
+        "\"{url}\" is no address of an RPC endpoint; give one like http://127.0.0.1:8899, or localhost, devnet, testnet or mainnet"
+    )]
     Url {
         /// What was given.
         url: String,

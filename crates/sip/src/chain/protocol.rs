@@ -12,7 +12,7 @@ use super::govern::{self, Purse};
 use super::init;
 use super::settings::PARAMETERS;
 use super::tokens::Amount;
-use super::{Anyway, Cell, Connection, Desk};
+use super::{AddressText, Anyway, Cell, Connection, Desk};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -32,7 +32,7 @@ enum Command {
     Distribute {
         /// Who gets them
         #[arg(value_name = "WALLET")]
-        wallet: Address,
+        wallet: AddressText,
         /// Tokens
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
@@ -61,9 +61,9 @@ enum Command {
         /// Bucket that pays
         #[arg(value_name = "FROM")]
         from: Purse,
-        /// Address of the wallet
+        /// The wallet
         #[arg(value_name = "WALLET")]
-        wallet: Address,
+        wallet: AddressText,
         /// Tokens
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
@@ -88,7 +88,7 @@ enum Command {
     ClaimVested {
         /// Wallet that gets it [default: the authority]
         #[arg(long, value_name = "WALLET")]
-        to: Option<Address>,
+        to: Option<AddressText>,
         #[command(flatten)]
         anyway: Anyway,
     },
@@ -96,9 +96,9 @@ enum Command {
     Burn,
     /// Bring an account of an older layout to the present one; anyone may
     Migrate {
-        /// Address of the account
+        /// The account
         #[arg(value_name = "ACCOUNT")]
-        account: Address,
+        account: AddressText,
     },
 }
 
@@ -114,7 +114,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Init(arguments) => init::run(&mut desk, arguments),
         Command::Show => show(&desk),
         Command::Distribute { wallet, amount, anyway } => {
+            let wallet = &desk.locate_wallet(wallet)?;
             desk.require_wallet(wallet, *anyway)?;
+            desk.note_if_unused(wallet)?;
             let authority = desk.wallet()?;
             let mut instructions = desk.token_account_of(wallet)?;
             instructions.push(program.distribute(&authority, wallet, amount.0));
@@ -131,7 +133,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::ProposeParameters { changes } => govern::propose_parameters(&mut desk, changes),
         Command::ProposeSchedule { changes } => govern::propose_schedule(&mut desk, changes),
         Command::ProposeSpending { from, wallet, amount, anyway } => {
+            let wallet = &desk.locate_wallet(wallet)?;
             desk.require_wallet(wallet, *anyway)?;
+            desk.note_if_unused(wallet)?;
             govern::propose_spending(&mut desk, *from, wallet, amount.0)
         }
         Command::Apply => govern::apply(&mut desk),
@@ -145,8 +149,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let (nominated, what) = match wallet.as_str() {
                 "none" => (Address::default(), "nominate nobody".to_owned()),
                 text => {
-                    let wallet = text.parse().map_err(|_| anyhow!("\"{text}\" is no address"))?;
+                    let wallet = desk.locate_wallet(&text.parse::<AddressText>().map_err(|error| anyhow!(error))?)?;
                     desk.require_wallet(&wallet, *anyway)?;
+                    desk.note_if_unused(&wallet)?;
                     (wallet, format!("nominate {wallet} as the next authority"))
                 }
             };
@@ -158,7 +163,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::ClaimVested { to, anyway } => {
             let authority = desk.wallet()?;
-            let receiver = to.unwrap_or(authority);
+            let receiver = desk.owner(to.as_ref())?;
             desk.require_wallet(&receiver, *anyway)?;
             let mut instructions = desk.token_account_of(&receiver)?;
             instructions.push(program.claim_vested(&authority, &receiver));
@@ -172,6 +177,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             desk.act("burn", &[program.burn_condemned()], &[("protocol", program.config())])
         }
         Command::Migrate { account } => {
+            let account = &desk.locate_account(account)?;
             let payer = desk.wallet()?;
             let state = desk.ledger.account(account)?.with_context(|| format!("there is no account at {account}"))?;
             ensure!(state.owner == program.id, "{account} is no account of the program {}", program.id);
@@ -188,8 +194,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn show(desk: &Desk) -> Result<ExitCode> {
-    let config = desk.find::<Config>(&desk.program.config())?;
-    let config = config.context("the protocol is not begun on this chain; \"sip protocol init\" begins it")?;
+    let config: Config = desk.read(&desk.program.config())?;
     let buckets = &config.buckets;
     let slot = desk.slot()?;
     let administration = &config.administration;
