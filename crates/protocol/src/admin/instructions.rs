@@ -32,10 +32,10 @@ macro_rules! admin_instructions {
                 config: opens(Config),
                 mint: opens(Mint),
                 vault: opens(Vault),
-                token_program: calls(TokenProgram),
-                system_program: calls(SystemProgram),
                 emission: opens(Emission),
                 program_data: reads(ProgramData),
+                token_program: calls(TokenProgram),
+                system_program: calls(SystemProgram),
             }
             budget { 24_500 }
         }

@@ -19,13 +19,13 @@ macro_rules! court_instructions {
             accounts {
                 challenger: payer,
                 config: reads(Config),
+                /// The job of the claim.
+                job: writes(Job),
                 accusation: opens(Accusation) at accusation(challenger, args.hash),
                 source: writes(Tokens) of challenger,
                 vault: writes(Vault),
                 token_program: calls(TokenProgram),
                 system_program: calls(SystemProgram),
-                /// The job of the claim.
-                job: writes(Job),
             }
             budget { 11_000 }
         }
@@ -500,6 +500,7 @@ macro_rules! court_instructions {
             accounts {
                 config: writes(Config),
                 job: writes(Job),
+                round: writes(Round),
                 segment: writes(Segment) at segment(round, pool),
                 /// The trainer's pool.
                 pool: writes(Pool),
@@ -508,7 +509,6 @@ macro_rules! court_instructions {
                 vault: writes(Vault),
                 mint: writes(Mint),
                 token_program: calls(TokenProgram),
-                round: writes(Round),
             }
             budget { 3_500 }
         }
