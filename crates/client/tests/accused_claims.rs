@@ -292,7 +292,7 @@ fn an_accusation_of_one_claim_opens_no_other() {
             };
             open.accounts[place].pubkey = accusation;
             bench.hall.scene.world.refused(&[open], &[&wallet], Error::WrongAccusation);
-            withdraw.accounts[2].pubkey = accusation;
+            withdraw.accounts[3].pubkey = accusation;
             bench.hall.scene.world.refused(&[withdraw], &[&wallet], Error::WrongAccusation);
         }
         // An auditor's claim is withdrawn with its own pool, round and job.

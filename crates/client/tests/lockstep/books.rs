@@ -580,13 +580,13 @@ impl Books {
             }
             _ => {
                 let mut config = self.config(call, 0)?;
-                let mut accusation: Accusation = self.read(&call.key(1))?;
-                let mut job: Job = self.read(&call.key(6))?;
+                let mut accusation: Accusation = self.read(&call.key(2))?;
+                let mut job: Job = self.read(&call.key(1))?;
                 let amount = accusation.expire(&mut config, &mut job, call.slot)?;
-                self.write(&call.key(6), &job);
+                self.write(&call.key(1), &job);
                 self.write(&call.key(0), &config);
-                self.states.remove(&call.key(1));
-                self.transfer(&call.key(4), &call.key(3), amount)
+                self.states.remove(&call.key(2));
+                self.transfer(&call.key(5), &call.key(4), amount)
             }
         }
     }
