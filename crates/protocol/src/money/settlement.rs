@@ -58,9 +58,16 @@ pub struct Settlement<'a> {
 }
 
 impl Settlement<'_> {
-    /// Checks that the round's parts may be settled, and notes when the last one was.
+    /// Checks that the round's parts may be settled, and notes when the last one was. One that came to nothing waits until what it builds on is final,
+    /// or was undone, and it with it.
     fn begin(&mut self) -> Result<()> {
         self.round.require_settleable(self.slot)?;
+        if self.round.status == round::VOID {
+            self.round.require_on_chain(self.job)?;
+            if self.job.chain.open_rounds().contains(&self.round.parent) {
+                return Err(Error::ParentNotFinal);
+            }
+        }
         self.round.settled_slot = self.slot;
         Ok(())
     }
@@ -143,7 +150,7 @@ impl Settlement<'_> {
         if place >= self.round.auditor_count {
             return Err(Error::WrongPlace);
         }
-        let ended_unclosed = self.round.ended_unclosed();
+        let (ended_unclosed, is_excused) = (self.round.ended_unclosed(), self.round.is_excused());
         let is_final = self.round.status == round::FINAL;
         let is_struck = self.round.is_struck(place);
         // A verdict excuses nobody: it may have cost less than the absence.
@@ -174,7 +181,7 @@ impl Settlement<'_> {
         let is_due = is_final && !is_struck;
         let due_again = if is_due { seat.due_again(self.job.spec.second_audit_rate) } else { done_again };
         let drawn = due_again.saturating_add(seat.drawn as u32);
-        let (missed_draws, missed_attestations) = match (ended_unclosed, is_revealed) {
+        let (missed_draws, missed_attestations) = match (is_excused, is_revealed) {
             (true, _) => (0, 0),
             (false, false) => (1, 0),
             (false, true) => (0, drawn.saturating_sub(seat.shown as u32).saturating_sub(seat.refuted as u32) as u64),

@@ -4,6 +4,9 @@
 //! Rounds form a tree: each names the round whose result it builds on. Closing a round waits for no dispute; a segment that
 //! counts is provisional until the round is final. A conviction undoes the round and all that builds on it.
 //!
+//! A round that had come to nothing by itself is undone as well: whoever could not vote on or score what a liar kept to itself was not absent, nor
+//! was anybody in a round that builds on it. What was noted of them is taken back ([`Round::excuse`]), and nothing is charged.
+//!
 //! Invariants: [`Chain`] lists the rounds with a result that is not final, oldest first, each the parent of the next; at most
 //! [`MAX_LOOKAHEAD`] of them; a final round never changes again; nothing is paid for a round before it is final or void.
 
@@ -100,6 +103,18 @@ impl Chain {
     }
 }
 
+/// Why a round was undone, as [`Round::is_undone`] says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Undoing {
+    /// A segment that counted, or the base that was voted, is false.
+    Work = 1,
+    /// No score of it stands.
+    Scores = 2,
+    /// What it builds on was undone.
+    Base = 3,
+}
+
 /// What a job had measured when a round was opened: what it goes back to if the round is undone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -187,8 +202,21 @@ impl Round {
         match self.status {
             round::OPEN | round::COMMITS_CLOSED | round::CLOSED => self.parent != chain.head(),
             round::AGGREGATED | round::SCORED => !chain.open_rounds().contains(&self.index),
+            // Whether it had a result or not: nobody could work on what nobody had. Until a later round is final in its parent's stead.
+            round::VOID if !self.was_undone_by(Undoing::Base) => self.is_parent_gone(chain),
             _ => false,
         }
+    }
+
+    /// Whether what it builds on was undone, as far as the chain can tell: it waits to be final no more, and nothing after it is.
+    fn is_parent_gone(&self, chain: &Chain) -> bool {
+        let is_after_final = chain.last_final == NO_ROUND || self.parent > chain.last_final;
+        self.parent != NO_ROUND && is_after_final && !chain.open_rounds().contains(&self.parent)
+    }
+
+    /// Whether it was undone for this reason.
+    pub fn was_undone_by(&self, undoing: Undoing) -> bool {
+        self.is_undone == undoing as u8
     }
 
     /// Checks that the round builds on the job's chain.
@@ -215,17 +243,24 @@ impl Round {
     ///
     /// A round that had come to nothing by itself, since nobody could vote on or score what a liar handed over, is undone from then on: it was
     /// the liar's doing, for which nobody else is charged, and the work on it is compensated.
-    pub(crate) fn undo(&mut self, job: &mut Job) {
-        if self.status == round::FINAL || self.is_undone != 0 {
+    #[inline(never)]
+    pub(crate) fn undo(&mut self, job: &mut Job, by: Undoing) {
+        let is_first = self.is_undone == 0;
+        if self.status == round::FINAL || !(is_first || by == Undoing::Base) || self.was_undone_by(Undoing::Base) {
             return;
         }
         if self.status == round::VOID {
-            if self.void_from == round::CLOSED || self.void_from == round::AGGREGATED {
-                self.reward = job.last_reward;
-                self.is_undone = 1;
+            let had_segments = self.void_from == round::CLOSED || self.void_from == round::AGGREGATED;
+            if had_segments || by == Undoing::Base {
+                self.excuse(job, by);
+                if is_first && had_segments {
+                    self.reward = job.last_reward;
+                }
+                self.is_undone = by as u8;
             }
             return;
         }
+        self.excuse(job, by);
         if job.chain.cut(self.index) {
             self.before.restore(job);
             job.base_root = self.base_root;
@@ -238,7 +273,7 @@ impl Round {
             }
         }
         self.void_from = self.status;
-        self.is_undone = 1;
+        self.is_undone = by as u8;
         self.status = round::VOID;
     }
 
@@ -268,7 +303,7 @@ impl Round {
             return Err(Error::NotOrphaned);
         }
         let has_seed = self.status != round::OPEN && self.status != round::COMMITS_CLOSED;
-        self.undo(job);
+        self.undo(job, Undoing::Base);
         if !has_seed {
             job.next_seed = self.following_seed::<H>();
         }
@@ -317,7 +352,7 @@ mod tests {
         round.void_without_score(&mut job, 10);
         let charged = round.missed_score(&job, crate::training::evaluation::ABSENT).unwrap();
         assert!(round.is_scoreless() && charged >= 1_000);
-        round.undo(&mut job);
+        round.undo(&mut job, Undoing::Work);
         assert!(!round.is_scoreless());
         assert_eq!(
             (round.status, round.is_undone, round.void_from, round.reward),
@@ -325,7 +360,7 @@ mod tests {
         );
         // A second conviction changes nothing.
         job.last_reward = 5;
-        round.undo(&mut job);
+        round.undo(&mut job, Undoing::Work);
         assert_eq!(round.reward, 1_000);
     }
 
@@ -369,7 +404,7 @@ mod tests {
                         let place = number as usize % rounds.len();
                         let (status, base) = (rounds[place].status, rounds[place].base_root);
                         let was_on = job.chain.open_rounds().contains(&rounds[place].index);
-                        rounds[place].undo(&mut job);
+                        rounds[place].undo(&mut job, Undoing::Work);
                         if was_on {
                             prop_assert_eq!((job.base_root, job.chain.head()), (base, rounds[place].parent));
                         }

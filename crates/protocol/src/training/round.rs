@@ -219,7 +219,7 @@ pub struct Round {
     pub open_challenges: u32,
     /// A [`seed`](crate::training::seed) status.
     pub seed_status: u8,
-    /// Whether a conviction undid it: 1, else 0.
+    /// Why it was undone ([`Undoing`](crate::training::finality::Undoing)); 0 if it was not.
     pub is_undone: u8,
     /// The status that it had then, or when no score of it stood; else 0.
     pub void_from: u8,
@@ -414,6 +414,7 @@ impl Round {
     /// others is over: see [`crate::training::attendance`].
     pub fn close_commits(&mut self, job: &Job, slot: u64) -> Result<()> {
         self.require_status(OPEN)?;
+        self.require_on_chain(job)?;
         // Who was convicted meanwhile commits nothing any more, and nobody waits for it.
         let missing = self.eligible & !self.committed;
         if slot < self.commit_deadline_slot && missing != 0 && missing & !self.excluded_trainers(job) != 0 {
