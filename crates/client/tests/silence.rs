@@ -103,8 +103,8 @@ fn attack_a_dispute_on_an_attestation_freezes_no_slice_of_a_final_round() {
 }
 
 /// A round in whose base a false segment of trainer 1 counts, whose end nobody else has: the auditors are its accomplices, and of the
-/// evaluators the last. The segment is accused, and its trainer says nothing.
-fn hidden_round(scene: &mut Scene) -> Accuser {
+/// evaluators the last, who scores it or does not. The segment is accused, and its trainer says nothing.
+fn hidden_round(scene: &mut Scene, is_scored: bool) -> Accuser {
     scene.to_committed();
     let accuser = Accuser::new(scene, "accuser", &scene.round(), 1);
     for auditor in 0..2 {
@@ -118,26 +118,38 @@ fn hidden_round(scene: &mut Scene) -> Accuser {
     scene.show_all();
     scene.to_aggregated();
     let accomplice = scene.evaluators.len() - 1;
-    scene.commit_score(accomplice, &scores(4_900_000));
-    scene.advance_to(scene.round_state().score_deadline_slot);
-    scene.reveal_score(accomplice, &scores(4_900_000));
+    if is_scored {
+        scene.commit_score(accomplice, &scores(4_900_000));
+        scene.advance_to(scene.round_state().score_deadline_slot);
+        scene.reveal_score(accomplice, &scores(4_900_000));
+    }
     scene.advance_to(scene.round_state().reveal_deadline_slot);
     scene.tally();
-    assert_eq!(scene.round_state().status, round::SCORED);
+    assert_eq!(scene.round_state().status, if is_scored { round::SCORED } else { round::VOID });
     accuser
 }
 
 /// Attack: the liar's accomplices make a base that nobody else can score, and one of them does. The honest evaluators were charged for their absence.
 #[test]
 fn attack_evaluators_do_not_pay_for_a_base_that_only_its_liars_could_score() {
+    unscored(true, round::SCORED);
+}
+
+/// Attack: none of them does, so that the round comes to nothing. The honest evaluators were charged all of it.
+#[test]
+fn attack_evaluators_do_not_pay_for_a_round_whose_base_nobody_had() {
+    unscored(false, round::AGGREGATED);
+}
+
+fn unscored(is_scored: bool, void_from: u8) {
     let mut scene = scene();
-    let accuser = hidden_round(&mut scene);
+    let accuser = hidden_round(&mut scene, is_scored);
     let address = scene.round();
     assert_eq!([0, 1].map(|place| scene.job_state().evaluators[place].missed), [MISSED; 2]);
     accuser.outwait(&mut scene);
     assert_eq!([0, 1].map(|place| scene.job_state().evaluators[place].missed), [0; 2]);
     let state: round::Round = scene.world.state(&address);
-    assert_eq!((state.status, state.is_undone, state.void_from), (round::VOID, 1, round::SCORED));
+    assert_eq!((state.status, state.is_undone, state.void_from), (round::VOID, 1, void_from));
     scene.advance_to(state.final_slot());
     scene.settle_round(&address);
     for evaluator in 0..2 {
@@ -156,7 +168,7 @@ fn attack_nobody_pays_for_rounds_that_come_to_nothing_on_a_base_that_nobody_had(
     scene.whole_round(&scores(5_000_000));
     scene.settle_all();
     scene.capture_seed();
-    let accuser = hidden_round(&mut scene);
+    let accuser = hidden_round(&mut scene, true);
     scene.capture_seed();
     let mut built = Vec::new();
     for _ in 0..2 {

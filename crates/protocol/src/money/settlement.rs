@@ -58,16 +58,9 @@ pub struct Settlement<'a> {
 }
 
 impl Settlement<'_> {
-    /// Checks that the round's parts may be settled, and notes when the last one was. One that came to nothing waits until what it builds on is final,
-    /// or was undone, and it with it.
+    /// Checks that the round's parts may be settled, and notes when the last one was.
     fn begin(&mut self) -> Result<()> {
-        self.round.require_settleable(self.slot)?;
-        if self.round.status == round::VOID {
-            self.round.require_on_chain(self.job)?;
-            if self.job.chain.open_rounds().contains(&self.round.parent) {
-                return Err(Error::ParentNotFinal);
-            }
-        }
+        self.round.require_settleable(self.job, self.slot)?;
         self.round.settled_slot = self.slot;
         Ok(())
     }

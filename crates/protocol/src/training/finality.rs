@@ -310,13 +310,15 @@ impl Round {
         Ok(())
     }
 
-    /// Checks that everyone may be settled: the round is final; or void, and nobody can be challenged any more.
+    /// Checks that everyone may be settled: the round is final; or void, nobody can be challenged any more, and what it builds on is final, or was undone
+    /// and it with it.
     #[inline(always)]
-    pub fn require_settleable(&self, slot: u64) -> Result<()> {
+    pub fn require_settleable(&self, job: &Job, slot: u64) -> Result<()> {
         match self.status {
             round::FINAL => Ok(()),
-            round::VOID if self.is_beyond_challenge(slot) => Ok(()),
-            round::VOID => Err(Error::ChallengeOpen),
+            round::VOID if !self.is_beyond_challenge(slot) => Err(Error::ChallengeOpen),
+            round::VOID if job.chain.open_rounds().contains(&self.parent) => Err(Error::ParentNotFinal),
+            round::VOID => self.require_on_chain(job),
             _ => Err(Error::NotFinal),
         }
     }
