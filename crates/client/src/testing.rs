@@ -6,9 +6,7 @@
 
 mod money;
 
-use std::path::Path;
-
-use sip_ledger::{Embedded, Genesis, Ledger, LedgerError, Receipt};
+use sip_ledger::{Ledger, LedgerError, Receipt};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Account, Error,
@@ -28,6 +26,7 @@ use sip_protocol::{
         setting::{MAX_SETTINGS, Setting},
     },
 };
+use sip_svm::{Embedded, Genesis, PROGRAM_ELF};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -70,11 +69,9 @@ pub struct World {
 impl World {
     /// A ledger with the compiled program, and nothing else but a funded authority, who deployed the program.
     pub fn uninitialised() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so");
-        let elf = std::fs::read(&path).expect("programs/sip/sip.so is there; build it with programs/sip/build");
         let program = Program::default();
         let authority = Keypair::new_from_array(named("authority"));
-        let genesis = Genesis::new(program.id, &elf).deployed_by(authority.pubkey());
+        let genesis = Genesis::new(program.id, PROGRAM_ELF).deployed_by(authority.pubkey());
         let mut ledger = Embedded::begin(&genesis).expect("the program loads");
         ledger.airdrop(&authority.pubkey(), 1_000_000_000_000).expect("lamports");
         World { ledger, program, authority }

@@ -1,8 +1,9 @@
 //! Who begins the protocol: the key that may upgrade the program, and nobody who is faster.
 
 use sip_client::{Program, refusal, testing::World};
-use sip_ledger::{Embedded, Ledger, loader};
+use sip_ledger::{Ledger, loader};
 use sip_protocol::{Error, admin::config::Parameters};
+use sip_svm::{Embedded, PROGRAM_ELF};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 
@@ -13,10 +14,9 @@ fn key(seed: u8) -> Keypair {
 /// The committed program, deployed by somebody through loader v3 at an address of its own.
 fn deployed() -> (Embedded, Program, Keypair) {
     let World { mut ledger, .. } = World::uninitialised();
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so");
     let (deployer, program) = (key(1), key(2));
     ledger.airdrop(&deployer.pubkey(), 100_000_000_000).unwrap();
-    loader::deploy(&mut ledger, &std::fs::read(path).unwrap(), &deployer, &program, &key(3)).unwrap();
+    loader::deploy(&mut ledger, PROGRAM_ELF, &deployer, &program, &key(3)).unwrap();
     (ledger, Program::new(program.pubkey()), deployer)
 }
 
@@ -34,8 +34,7 @@ fn a_stranger_who_is_first_after_the_deployment_does_not_become_the_authority() 
     assert_eq!(begin(&mut ledger, &program, &stranger), Err(Some(Error::NotUpgradeAuthority)));
     // Nor by the data account of a program that the stranger did deploy.
     let own = Program::new(key(10).pubkey());
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so");
-    loader::deploy(&mut ledger, &std::fs::read(path).unwrap(), &stranger, &key(10), &key(11)).unwrap();
+    loader::deploy(&mut ledger, PROGRAM_ELF, &stranger, &key(10), &key(11)).unwrap();
     let mut swapped = program.initialize(&stranger.pubkey(), &Parameters::DEFAULT);
     swapped.accounts.last_mut().unwrap().pubkey = own.program_data();
     let error = ledger.send(&[swapped], &stranger, &[]).unwrap_err();

@@ -11,6 +11,7 @@ use sip_protocol::{
     ground::units::TOKEN,
     stake::pool::{PoolKind, SEED_SHARES},
 };
+use sip_svm::PROGRAM_ELF;
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;
@@ -18,12 +19,10 @@ use solana_signer::Signer;
 
 #[test]
 fn the_binary_says_whom_to_tell_of_a_weakness() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../programs/sip/sip.so");
-    let binary = std::fs::read(path).unwrap();
-    let find = |mark: &[u8]| binary.windows(mark.len()).position(|window| window == mark);
+    let find = |mark: &[u8]| PROGRAM_ELF.windows(mark.len()).position(|window| window == mark);
     let start = find(b"=======BEGIN SECURITY.TXT V1=======\0").expect("the text begins");
     let end = find(b"=======END SECURITY.TXT V1=======\0").expect("the text ends");
-    let text = String::from_utf8(binary[start + 36..end].to_vec()).unwrap();
+    let text = String::from_utf8(PROGRAM_ELF[start + 36..end].to_vec()).unwrap();
     let words: Vec<&str> = text.split_terminator('\0').collect();
     assert_eq!(words.len() % 2, 0, "names and values");
     for name in ["name", "project_url", "contacts", "policy"] {

@@ -11,7 +11,7 @@ use crate::DOMAINS_MAX;
 #[derive(Debug, Error)]
 pub enum DataError {
     /// The file system refused, or the path does not exist.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = crate::shown_path(path))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -22,19 +22,19 @@ pub enum DataError {
     #[error("no text was given: name a folder of texts, or one file per domain")]
     NoPaths,
     /// A folder holds no text.
-    #[error("{path} holds no text", path = path.display())]
+    #[error("{path} holds no text", path = crate::shown_path(path))]
     NoTexts {
         /// The folder.
         path: PathBuf,
     },
     /// A file has nothing but whitespace.
-    #[error("{path} is empty: a domain needs text", path = path.display())]
+    #[error("{path} is empty: a domain needs text", path = crate::shown_path(path))]
     Empty {
         /// The file.
         path: PathBuf,
     },
     /// A file is not UTF-8.
-    #[error("{path} is not UTF-8 at byte {offset}: convert the file to UTF-8, for example with \"iconv -f latin1 -t utf-8\"", path = path.display())]
+    #[error("{path} is not UTF-8 at byte {offset}: convert the file to UTF-8, for example with \"iconv -f latin1 -t utf-8\"", path = crate::shown_path(path))]
     NotUtf8 {
         /// The file.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum DataError {
         offset: usize,
     },
     /// A file is no text.
-    #[error("{path} is {what}", path = path.display())]
+    #[error("{path} is {what}", path = crate::shown_path(path))]
     NotText {
         /// The file.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum DataError {
         what: String,
     },
     /// A line is not what the lines before it are, or not what was expected.
-    #[error("{path}, line {line}: {reason}", path = path.display())]
+    #[error("{path}, line {line}: {reason}", path = crate::shown_path(path))]
     Line {
         /// The file.
         path: PathBuf,
@@ -59,8 +59,8 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Several files cannot be used.
-    #[error("{} files cannot be used:\n  {}", .0.len(), .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))]
+    /// Several files, or several records, cannot be used; it is said in as many lines.
+    #[error("{}", several(.0))]
     Several(Vec<DataError>),
     /// More domains than a mixture has places.
     #[error("{found} domains, expected 1 to {DOMAINS_MAX}: join files, or name fewer")]
@@ -92,7 +92,7 @@ pub enum DataError {
         needed: usize,
     },
     /// A blob on disk is not a whole number of token ids.
-    #[error("{path} has {bytes} bytes, which is not a whole number of 4-byte tokens: fetch it again", path = path.display())]
+    #[error("{path} has {bytes} bytes, which is not a whole number of 4-byte tokens: fetch it again", path = crate::shown_path(path))]
     BlobLength {
         /// The file.
         path: PathBuf,
@@ -100,7 +100,7 @@ pub enum DataError {
         bytes: usize,
     },
     /// A blob on disk is not the one that was asked for.
-    #[error("{path} has root {found}, expected {expected}: fetch it again", path = path.display())]
+    #[error("{path} has root {found}, expected {expected}: fetch it again", path = crate::shown_path(path))]
     BlobRoot {
         /// The file.
         path: PathBuf,
@@ -135,4 +135,35 @@ pub enum DataError {
         /// Rows of a batch.
         batch: usize,
     },
+}
+
+impl DataError {
+    /// Errors as one; none is none.
+    ///
+    /// # Errors
+    /// The one that there is, or [`DataError::Several`].
+    pub fn all(mut errors: Vec<DataError>) -> Result<(), DataError> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(DataError::Several(errors)),
+        }
+    }
+}
+
+/// Errors that are told one by one, and how much is told of each.
+const ERRORS_TOLD: usize = 10;
+const ERROR_CHARS_TOLD: usize = 1000;
+
+fn several(errors: &[DataError]) -> String {
+    let is_of_records = errors.iter().all(|error| matches!(error, DataError::Line { .. }));
+    let mut said = format!("{} {} cannot be used:", errors.len(), if is_of_records { "records" } else { "files" });
+    for error in errors.iter().take(ERRORS_TOLD) {
+        said += "\n  ";
+        said += &crate::shown_up_to(&error.to_string(), ERROR_CHARS_TOLD);
+    }
+    match errors.len().saturating_sub(ERRORS_TOLD) {
+        0 => said,
+        more => said + &format!("\n  and {more} more"),
+    }
 }

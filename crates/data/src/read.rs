@@ -18,6 +18,8 @@ mod records;
 const DEPTH_MAX: usize = 16;
 /// The shortest record of a text.
 const RECORD_BYTES_MIN: usize = r#"{"text":"a"}"#.len();
+/// What a file such as a package.json is.
+const ONE_OBJECT: &str = "one object in JSON over several lines, expected an object on every line, or an array of them";
 /// A zero byte among so many first ones says that a file is no text.
 const SNIFFED_BYTES: usize = 8 << 10;
 
@@ -51,12 +53,15 @@ impl FileContent {
         };
         let bytes = records.text().len();
         let mut documents = Documents::with_capacity(records.len().min(bytes / RECORD_BYTES_MIN), bytes);
+        let mut bad = Vec::new();
         for record in records.iter() {
-            let text = record.text("text").map_err(|_| line_error(path, record.line, expected_text(&record)))?;
-            if !text.trim().is_empty() {
-                documents.push(&text);
+            match record.text("text") {
+                Ok(text) if !text.trim().is_empty() => documents.push(&text),
+                Ok(_) => {}
+                Err(_) => bad.push(line_error(path, record.line, expected_text(&record))),
             }
         }
+        DataError::all(bad)?;
         documents.shrink();
         Ok(documents)
     }
@@ -251,11 +256,17 @@ pub fn read_all(path: &Path, max_bytes: usize) -> Result<Found, DataError> {
     let mut bad = Vec::new();
     for file in paths {
         match read(&file, max_bytes) {
+            Ok(FileContent { content: Content::Records(records), .. }) if is_other_json(&file, &records) => {
+                found.notes.push(format!("{} is skipped: it is one object in JSON without a text", file.display()));
+            }
             Ok(content) => {
                 found.notes.extend(content.is_cut.then(|| cut_note(&file, max_bytes)));
                 found.files.push((file, content));
             }
             Err(DataError::Empty { .. }) => found.notes.push(format!("{} is skipped: it is empty", file.display())),
+            Err(DataError::NotText { what, .. }) if what == ONE_OBJECT => {
+                found.notes.push(format!("{} is skipped: it is {ONE_OBJECT}", file.display()));
+            }
             Err(DataError::NotText { what, .. }) if what == "no text" => {
                 found.notes.push(format!("{} is skipped: it is no text", file.display()));
             }
@@ -268,6 +279,15 @@ pub fn read_all(path: &Path, max_bytes: usize) -> Result<Found, DataError> {
         (1, _) => Err(bad.remove(0)),
         _ => Err(DataError::Several(bad)),
     }
+}
+
+/// Whether a file of JSON is an object of another kind, such as a package.json, and no record.
+fn is_other_json(path: &Path, records: &Records) -> bool {
+    let keys = ["text", "prompt", "response", "completion", "messages", "chosen"];
+    let is_known = |record: Record<'_>| keys.iter().any(|key| record.has(key));
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+        && records.len() == 1
+        && !records.iter().any(is_known)
 }
 
 fn cut_note(path: &Path, max_bytes: usize) -> String {

@@ -2,6 +2,7 @@
 
 use crate::MAX_TRANSACTION_BYTES;
 use solana_address::Address;
+use solana_instruction::error::InstructionError;
 use solana_signature::Signature;
 use solana_transaction_error::TransactionError;
 use std::path::PathBuf;
@@ -79,6 +80,17 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// The error of a transaction that was sent and failed.
+    pub fn failed(error: TransactionError, failure: Failure) -> Self {
+        let failure = Box::new(failure);
+        match error {
+            TransactionError::InstructionError(instruction_index, InstructionError::Custom(code)) => {
+                Self::Custom { code, instruction_index, failure }
+            }
+            source => Self::Transaction { source, failure },
+        }
+    }
+
     /// The program's own error code, where it refused with one.
     pub fn custom_code(&self) -> Option<u32> {
         match self {

@@ -1,29 +1,17 @@
 //! Where transactions go.
 //!
 //! [`Ledger`] is what the rest of the project knows of a Solana chain: transactions in, accounts out, slots that pass.
-//! [`Embedded`] runs a Solana virtual machine in this process, with the compiled program and the SPL token program, and keeps
-//! its accounts across restarts in a [snapshot](Embedded::snapshot). It is deterministic: nothing in it comes from
-//! the clock on the wall or from chance, so the same transactions give the same state, signatures included.
-//!
-//! Slots pass only when the caller says so ([`Ledger::advance_slots`]).
-//!
-//! [`Rpc`] is a chain elsewhere: a Solana cluster or a local chain (`sip localnet`), over JSON-RPC.
+//! Slots pass only when the caller says so ([`Ledger::advance_slots`]). Here are the trait, its errors, the packing of
+//! transactions and the loader of programs; who is a ledger is elsewhere: `sip-svm` a virtual machine in this process, `sip-rpc` a
+//! chain at an address.
 
-mod embedded;
 mod error;
-mod execution;
-mod features;
 pub mod loader;
-mod rpc;
-mod snapshot;
 mod transaction;
 
-pub use embedded::{Embedded, FIRST_SLOT, Genesis, program_data, upgrade_authority};
 pub use error::{Failure, LedgerError, RemoteError, SnapshotError};
-pub use execution::{Execution, Simulation};
-pub use features::Features;
-pub use rpc::Rpc;
-pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit, pack, transaction_bytes};
+pub use loader::{program_data, upgrade_authority};
+pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit, pack, sign, transaction_bytes};
 
 use solana_account::Account;
 use solana_address::Address;

@@ -1,7 +1,7 @@
 //! Loader v3, which deploys programs, upgrades them and makes them immutable: a buffer is written piece by piece, verified and becomes
 //! the program.
 
-use crate::{Ledger, LedgerError, program_data};
+use crate::{Ledger, LedgerError};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;
@@ -14,6 +14,21 @@ const BUFFER_HEADER_BYTES: usize = 37;
 const PROGRAM_BYTES: usize = 36;
 /// Code that one transaction carries beside its signatures, addresses and lengths.
 const PIECE_BYTES: usize = 900;
+
+/// Where the upgrade authority stands in a program's data account of loader v3, after the state's number (4), the slot (8) and
+/// whether there is one (1).
+pub const AUTHORITY_OFFSET: usize = 13;
+
+/// Where loader v3 keeps a program's code and its upgrade authority.
+pub fn program_data(program_id: &Address) -> Address {
+    Address::find_program_address(&[program_id.as_array()], &ID).0
+}
+
+/// Who may upgrade a program, by the bytes of its data account; `None` where nobody may.
+pub fn upgrade_authority(data: &[u8]) -> Option<Address> {
+    let is_held = data.first() == Some(&3) && data.get(AUTHORITY_OFFSET - 1) == Some(&1);
+    is_held.then(|| data.get(AUTHORITY_OFFSET..)?.first_chunk().copied().map(Address::new_from_array)).flatten()
+}
 
 /// Deploys a binary at a new address; the authority pays, and may upgrade it.
 ///

@@ -54,7 +54,7 @@ pub fn transaction_bytes(instructions: &[Instruction], payer: &Address) -> usize
 }
 
 /// The signed transaction and its serialized size in bytes.
-pub(crate) fn sign(
+pub fn sign(
     instructions: &[Instruction],
     payer: &Keypair,
     signers: &[&Keypair],

@@ -7,7 +7,7 @@ use crate::log::{self, Log, segment_number, segment_path};
 use crate::record::{Record, check};
 use crate::{Limits, LocalnetError, meta};
 use serde_json::Value;
-use sip_ledger::{Embedded, Execution, Simulation};
+use sip_svm::{Embedded, Execution, Simulation};
 use solana_address::Address;
 use solana_compute_budget_interface::ComputeBudgetInstruction;
 use solana_hash::Hash;

@@ -5,7 +5,7 @@ use crate::token::{Mint, TokenAccount, program_name};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
-use sip_ledger::Embedded;
+use sip_svm::Embedded;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 

@@ -7,7 +7,7 @@ use crate::LocalnetError;
 use crate::log::segment_number;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sip_ledger::Embedded;
+use sip_svm::Embedded;
 use solana_account::Account;
 use solana_address::Address;
 use solana_keypair::Keypair;
@@ -155,8 +155,8 @@ fn begin(
     };
     let authority = authority.unwrap_or_else(|| faucet.pubkey());
     let hash = genesis_hash(&faucet.pubkey(), &authority, &program_id, program_elf);
-    let program = sip_ledger::Genesis::new(program_id, program_elf).deployed_by(authority);
-    let mut ledger = Embedded::begin(&sip_ledger::Genesis { name: &hash, ..program })?;
+    let program = sip_svm::Genesis::new(program_id, program_elf).deployed_by(authority);
+    let mut ledger = Embedded::begin(&sip_svm::Genesis { name: &hash, ..program })?;
     ledger.airdrop(&faucet.pubkey(), FAUCET_LAMPORTS)?;
     for (mint, program) in NATIVE_MINTS {
         ledger.set_account(mint, native_mint(program))?;

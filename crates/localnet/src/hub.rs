@@ -6,7 +6,7 @@ use crate::encode::AccountFormat;
 use crate::outbox::{Message, Outbox};
 use crate::rpc::accounts::Filter;
 use serde_json::{Value, json};
-use sip_ledger::Embedded;
+use sip_svm::Embedded;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_signature::Signature;

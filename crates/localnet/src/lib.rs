@@ -3,7 +3,7 @@
 //!
 //! # The chain
 //!
-//! Transactions run in [`sip_ledger::Embedded`], a Solana virtual machine in this process with the SIP program, SPL Token,
+//! Transactions run in [`sip_svm::Embedded`], a Solana virtual machine in this process with the SIP program, SPL Token,
 //! Token-2022, associated token accounts, memo and address lookup tables. A slot passes every 400 ms (or as often as the user
 //! says, or only when asked: `sip_advanceToSlot`). A block hash is recent for 150 slots; a transaction is executed once.
 //! Signatures are verified always.

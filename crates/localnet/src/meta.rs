@@ -4,7 +4,7 @@ use crate::token::{Mint, TokenAccount, amount, program_name};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
-use sip_ledger::{Embedded, Execution};
+use sip_svm::{Embedded, Execution};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_message::VersionedMessage;

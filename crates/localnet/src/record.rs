@@ -5,7 +5,7 @@
 
 use crate::meta;
 use sha2::{Digest, Sha256};
-use sip_ledger::{Embedded, Execution};
+use sip_svm::{Embedded, Execution};
 use solana_account::ReadableAccount;
 
 const TRANSACTION: u8 = 1;

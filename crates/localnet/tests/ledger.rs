@@ -1,9 +1,10 @@
-//! The remote ledger of `sip-ledger` against a local chain.
+//! The remote ledger of `sip-rpc` against a local chain.
 
 mod common;
 
 use common::*;
-use sip_ledger::{Ledger, LedgerError, RemoteError, Rpc};
+use sip_ledger::{Ledger, LedgerError, RemoteError};
+use sip_rpc::Rpc;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_STEPS)))]
     steps: Option<u32>,
     /// Frauds to stage, separated by commas: flip-bit, lazy, poison, wrong-data, wrong-setting, withhold,
-    /// late (a trainer's); false-accusation, vote, attest (an auditor's); lying-evaluator, score (an evaluator's); genesis (the creator's);
+    /// late (a trainer's), update (a trainer's, with --updates compressed); false-accusation, vote, attest (an auditor's); lying-evaluator, score (an evaluator's); genesis (the creator's);
     /// "none" for an honest run
     #[arg(long, value_name = "KIND", default_value = "flip-bit,false-accusation,lying-evaluator")]
     cheat: String,
@@ -245,8 +245,9 @@ fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> R
     writeln!(
         out,
         "{0}/model, {0}/report.html and {0}/summary.json are written; the run took {1:.0} s",
-        folder.display(),
+        shown_path(folder),
         timings.total_seconds
     )?;
+    writeln!(out, "Next: sip verify {0}; sip generate --model {0}/model \"The\"", quoted(folder))?;
     Ok(())
 }

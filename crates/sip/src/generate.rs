@@ -145,9 +145,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     writeln!(out)?;
     if forgotten > 0 {
-        eprintln!(
+        crate::progress::say(&format!(
             "the text is longer than the model's context of {context} tokens: the first {forgotten} were forgotten on the way"
-        );
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use crate::run::world::PROGRAM_ELF;
+use sip_svm::PROGRAM_ELF;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

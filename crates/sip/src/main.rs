@@ -7,6 +7,7 @@ mod demo;
 mod dispute;
 mod emission;
 mod eval;
+mod failure;
 mod generate;
 mod graph;
 mod localnet;
@@ -24,7 +25,7 @@ mod train;
 mod verify;
 
 use clap::{Parser, Subcommand};
-use sip_data::shown_up_to;
+use sip_data::{DataError, shown_up_to};
 use std::io::ErrorKind;
 
 /// An error shows no more than this, whatever it quotes.
@@ -122,7 +123,7 @@ fn main() -> std::process::ExitCode {
     match result {
         Ok(code) => code,
         Err(error) if error.is::<run::Stopped>() => {
-            eprintln!("{error}");
+            progress::say(&error.to_string());
             std::process::ExitCode::from(130)
         }
         // Whoever read our output has seen enough.
@@ -130,7 +131,7 @@ fn main() -> std::process::ExitCode {
             std::process::ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {}", shown_up_to(&sentence(&error), ERROR_CHARS_SHOWN));
+            progress::say(&format!("error: {}", sentence(&error)));
             std::process::ExitCode::FAILURE
         }
     }
@@ -139,7 +140,11 @@ fn main() -> std::process::ExitCode {
 /// An error and its causes as one sentence, without repeating what a cause has already been quoted for.
 fn sentence(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |said, cause| {
-        let cause = cause.to_string();
+        // A list of files or records has lines of its own, in which nothing is obeyed.
+        let cause = match cause.downcast_ref() {
+            Some(error @ DataError::Several(_)) => error.to_string(),
+            _ => shown_up_to(&cause.to_string(), ERROR_CHARS_SHOWN),
+        };
         if said.is_empty() {
             cause
         } else if said.contains(&cause) {

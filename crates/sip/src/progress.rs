@@ -1,12 +1,22 @@
 //! What a person sees while a run goes on: lines and bars on standard error, nothing in `--json` mode.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use sip_data::shown_up_to;
+use std::io::Write;
 use std::time::Duration;
 
 /// A number with its noun: "1 segment", "3 segments".
 pub(crate) fn count(number: impl std::fmt::Display, noun: &str) -> String {
     let number = number.to_string();
     if number == "1" { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A line of progress shows no more than this.
+const LINE_CHARS: usize = 2000;
+
+/// Writes a line to standard error. Whoever no longer reads needs none: a run goes on without a reader.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Where progress goes.
@@ -24,14 +34,14 @@ impl Progress {
     /// A headline: what begins now.
     pub(crate) fn stage(&self, text: &str) {
         if !self.quiet {
-            eprintln!("\n{text}");
+            say(&format!("\n{}", shown_up_to(text, LINE_CHARS)));
         }
     }
 
     /// A fact under the headline.
     pub(crate) fn line(&self, text: &str) {
         if !self.quiet {
-            eprintln!("  {text}");
+            say(&format!("  {}", shown_up_to(text, LINE_CHARS)));
         }
     }
 

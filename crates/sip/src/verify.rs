@@ -99,7 +99,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::new(arguments.json);
     let mut out = std::io::stdout();
     let mut replayed = Replayed::default();
-    let difference = Verifier::open(arguments, progress)?.verify(&mut replayed)?;
+    let difference = Verifier::open(arguments, progress)?.verify(&mut replayed)?.or_else(|| {
+        (replayed.rounds == 0).then(|| "no round of the run is finished yet, so there is nothing to verify".to_owned())
+    });
     if arguments.json {
         let finding = serde_json::json!({
             "verified": difference.is_none(),
@@ -152,7 +154,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Some(difference) => writeln!(out, "Not verified. First difference: {difference}")?,
         }
     }
-    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(crate::failure::NOT_VERIFIED) })
 }
 
 /// What `sip verify` finds of a folder: accounts that it took from the archive, and the first difference.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sip_client::{NewPool, Program, TOKEN_2022_PROGRAM};
-use sip_ledger::{Embedded, Ledger, LedgerError, Rpc};
+use sip_ledger::{Ledger, LedgerError};
 use sip_localnet::read_key;
 use sip_protocol::admin::administration::{DEFAULT_TIMELOCK_SLOTS, LIFETIME_SLOTS};
 use sip_protocol::ground::schedule::{Schedule, YEAR_SLOTS};
@@ -16,6 +16,8 @@ use sip_protocol::{
     admin::config::Parameters,
     ground::units::{CAP, TOKEN},
 };
+use sip_rpc::Rpc;
+use sip_svm::{Embedded, PROGRAM_ELF};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::io::{BufRead, BufReader};
@@ -226,7 +228,7 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     chain.person("operator");
     let operator = wallet(&chain.key("operator")).pubkey().to_string();
 
-    assert!(chain.refused("authority", &["protocol", "show"]).contains("there is no account"));
+    assert!(chain.refused("authority", &["protocol", "show"]).contains("\"sip protocol init\" begins it"));
     chain.json("authority", &["protocol", "init"]);
     assert!(chain.refused("authority", &["protocol", "init"]).contains("begun on this chain already"));
     assert!(chain.refused("alice", &["protocol", "distribute", &alice, "1"]).contains("refused"));
@@ -235,8 +237,23 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
         assert_eq!(outcome["changes"][0]["after"], 10_000 * TOKEN + TOKEN / 2);
     }
 
+    // What no wallet has gets nothing.
+    let protocol = chain.json("authority", &["protocol", "show"]);
+    for (address, why) in [("program", "is a program"), ("vault", "is owned by the program")] {
+        let address = protocol[address].as_str().unwrap();
+        for arguments in [&["protocol", "distribute", address, "1"][..], &["protocol", "nominate", address]] {
+            let said = chain.refused("authority", arguments);
+            assert!(said.contains(why) && said.contains("--anyway"), "{said}");
+        }
+    }
+    let said = chain.refused("operator", &["pool", "create", "--kind", "auditor", "--bond", "10"]);
+    assert!(said.contains("the own bond is 10 SIP, expected at least 1,000 SIP"), "{said}");
+    let said = chain.refused("operator", &["pool", "create", "--kind", "auditor", "--bond", "-5"]);
+    assert!(said.contains("\"-5\" is no amount of tokens"), "{said}");
     let created =
         chain.json("operator", &["pool", "create", "--kind", "auditor", "--bond", "5000", "--commission", "7.5"]);
+    let said = chain.refused("operator", &["pool", "create", "--kind", "auditor", "--bond", "5000"]);
+    assert!(said.contains("created with --index 1"), "{said}");
     assert_eq!(created["sent"], true);
     let poor = chain.refused("alice", &["pool", "create", "--kind", "trainer", "--bond", "20_000"]);
     assert!(poor.contains("does not hold that many tokens"), "{poor}");
@@ -308,8 +325,10 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
         let outcome = chain.json("operator", &["pool", "bond", &pool, "100"]);
         assert_eq!(change(&outcome, "own bond"), (5_000 + times * 100) * TOKEN);
     }
-    assert!(chain.refused("alice", &["pool", "retire", &pool]).contains("refused"));
-    chain.json("operator", &["pool", "retire", &pool]);
+    assert!(chain.refused("alice", &["pool", "retire", &pool, "--yes"]).contains("refused"));
+    let said = chain.refused("operator", &["pool", "retire", &pool]);
+    assert!(said.contains("is free at slot") && said.contains("--yes retires it"), "{said}");
+    chain.json("operator", &["pool", "retire", &pool, "--yes"]);
     assert!(chain.text("alice", &["pool", "show", &pool]).contains("retired"));
     assert!(chain.refused("alice", &["stake", "deposit", &pool, "1"]).contains("refused"));
 }
@@ -789,8 +808,7 @@ fn an_account_of_an_older_layout_is_named_and_migrated() {
     let stopped = Command::new("kill").args(["-INT", &chain.process.id().to_string()]).status().unwrap();
     assert!(stopped.success() && chain.process.wait().unwrap().success());
     let path = chain.folder.path().join("chain/snapshot");
-    let elf = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so")).unwrap();
-    let mut ledger = Embedded::restore(&path, Program::default().id, &elf).unwrap();
+    let mut ledger = Embedded::restore(&path, Program::default().id, PROGRAM_ELF).unwrap();
     let address: Address = pool.parse().unwrap();
     let mut account = ledger.account(&address).unwrap();
     account.data.truncate(288);

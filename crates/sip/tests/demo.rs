@@ -226,7 +226,7 @@ fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&file, &bytes).unwrap();
     let output = sip(&["verify", path(folder.path())]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("undone-"), "{}", text(&output.stdout));
     // Changed files make no honest segment of an undone round a false one.
     *bytes.last_mut().unwrap() ^= 1;
@@ -238,7 +238,7 @@ fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
     honest["leaves"][0][2] = Value::from("0".repeat(64));
     std::fs::write(&file, journal.to_string()).unwrap();
     let output = sip(&["verify", path(folder.path())]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("published leaves"), "{}", text(&output.stdout));
 }
 
@@ -333,7 +333,7 @@ fn verification_names_what_was_changed() {
         (output.status.code(), text(&output.stdout) + &text(&output.stderr))
     };
     let (code, said) = change("model/model.safetensors", &|bytes| *bytes.last_mut().unwrap() ^= 1);
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("exported tensor model.norm.weight"), "{said}");
     let (code, said) = change("run/ledger-4.bin", &|bytes| {
         let middle = bytes.len() / 2;
@@ -347,7 +347,7 @@ fn verification_names_what_was_changed() {
         let start = text(bytes).find("\"leaves\"").unwrap() + 40;
         bytes[start] = if bytes[start] == b'0' { b'1' } else { b'0' };
     });
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("leaves"), "{said}");
     let (code, said) = change("run/journal-4.json", &|bytes| {
         let mut journal: Value = serde_json::from_slice(bytes).unwrap();
@@ -361,21 +361,21 @@ fn verification_names_what_was_changed() {
         summary["participants"][0]["earned"] = Value::from(999_999.0);
         *bytes = summary.to_string().into_bytes();
     });
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("summary.json"), "{said}");
     let (code, said) = change("summary.json", &|bytes| {
         let mut summary: Value = serde_json::from_slice(bytes).unwrap();
         summary["chain"]["compute_units"] = Value::from(1);
         *bytes = summary.to_string().into_bytes();
     });
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("summary.json tells of chain"), "{said}");
     let (code, said) = change("run/journal-4.json", &|bytes| {
         let mut journal: Value = serde_json::from_slice(bytes).unwrap();
         journal["summary"]["rounds"][1]["loss"][0] = Value::from(0.5);
         *bytes = journal.to_string().into_bytes();
     });
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("round 2: the run's journal tells"), "{said}");
     for (from, to, expected) in [
         ("\"seed\": 10", "\"seed\": 11", ""),
@@ -390,7 +390,7 @@ fn verification_names_what_was_changed() {
             assert_ne!(changed, text(bytes), "{from}");
             *bytes = changed.into_bytes();
         });
-        assert!(code == Some(1) || code == Some(2), "{to}: {said}");
+        assert!(code == Some(1) || code == Some(3), "{to}: {said}");
         assert!(said.contains(expected), "{to}: {said}");
     }
     // A run that is said to be unfinished needs its model all the same.
@@ -403,7 +403,7 @@ fn verification_names_what_was_changed() {
         journal["summary"]["rounds"].as_array_mut().unwrap().pop();
         *bytes = journal.to_string().into_bytes();
     });
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("different rounds"), "{said}");
 }
 

@@ -345,6 +345,45 @@ fn output_that_nobody_takes_is_no_panic() {
     drop(reader);
     let output = sip(folder.path(), &["train", "--example"]).stdout(writer).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+    // A run whose progress nobody reads any more goes on to its end.
+    let folder = scratch();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    succeed(sip(folder.path(), &["train", "--config", "run.toml"]).stderr(writer).output().unwrap());
+    assert!(folder.path().join("whole/summary.json").exists());
+}
+
+#[test]
+fn all_that_is_wrong_with_data_is_said_at_once_in_lines_of_its_own() {
+    let (folder, _) = trained();
+    let folder = folder.path();
+    let said = |data: &str| {
+        let tune =
+            ["finetune", "--model", "whole/model", "--steps", "1", "--out", "tuned", "--overwrite", "--data", data];
+        let output = sip(folder, &tune).output().unwrap();
+        (output.status.success(), text(&output.stderr))
+    };
+    let lines: String = (0..14).map(|n| format!("{{\"prompt\": \"a{n}\", \"response\": {n}}}\n")).collect();
+    fs::write(folder.join("odd.jsonl"), lines).unwrap();
+    let (_, told) = said("odd.jsonl");
+    assert!(told.contains("error: 14 records cannot be used:\n  odd.jsonl, line 1: "), "{told}");
+    assert!(told.contains("\n  odd.jsonl, line 10: ") && told.ends_with("\n  and 4 more\n"), "{told}");
+    // Files of other kinds are left out, and no name commands a terminal.
+    fs::create_dir(folder.join("texts")).unwrap();
+    fs::copy(folder.join("text.txt"), folder.join("texts/a.txt")).unwrap();
+    fs::write(folder.join("texts/package.json"), "{\n  \"name\": \"x\",\n  \"version\": \"1\"\n}\n").unwrap();
+    fs::write(folder.join("texts/small.json"), "{\"name\": \"x\"}\n").unwrap();
+    fs::write(folder.join("texts/\u{1b}[31m\n.bin"), [0; 8]).unwrap();
+    let (succeeded, told) = said("texts");
+    assert!(succeeded, "{told}");
+    for expected in ["package.json is skipped", "small.json is skipped", "\\u{1b}[31m\\n.bin is skipped"] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    fs::write(folder.join("texts/b\u{1b}.txt"), b"\xff\xff").unwrap();
+    fs::write(folder.join("texts/c.txt"), b"\xff\xff").unwrap();
+    let (_, told) = said("texts");
+    assert!(told.contains("error: 2 files cannot be used:\n  texts/b\\u{1b}.txt is not UTF-8"), "{told}");
+    assert!(told.contains("\n  texts/c.txt is not UTF-8"), "{told}");
 }
 
 #[test]

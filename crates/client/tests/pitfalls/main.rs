@@ -10,6 +10,7 @@ mod court;
 mod court_stories;
 mod extremes;
 mod guards;
+mod metas;
 mod money_stories;
 mod needed;
 mod noise;

@@ -184,7 +184,7 @@ fn missing_slippage_bound() {
     assert!(ticket.assets > worth(&state, TOKEN));
 }
 
-fn funded(world: &World) -> sip_ledger::Embedded {
+fn funded(world: &World) -> sip_svm::Embedded {
     let mut ledger = world.ledger.clone();
     ledger.airdrop(&stranger().pubkey(), 1_000_000_000_000).expect("lamports");
     ledger

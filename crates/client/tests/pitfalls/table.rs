@@ -1,8 +1,8 @@
 //! A valid transaction of every instruction, each with the chain as it was before it, and ways to send it changed.
 
 use sip_client::{Program, instruction_name, refusal, testing::World};
-use sip_ledger::Embedded;
 use sip_protocol::Error;
+use sip_svm::Embedded;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_instruction::Instruction;

@@ -2,7 +2,7 @@
 
 use sip_client::testing::{Cast, Operator, Scene, named};
 use sip_client::{Accusation, after_move};
-use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, pack};
+use sip_ledger::{Ledger, LedgerError, Receipt, pack};
 use sip_node::dispute::Move;
 use sip_protocol::court::{Dispute, Ground, Outcome, Side};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
@@ -11,6 +11,7 @@ use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::JobSpec;
 use sip_protocol::training::segment::{Segment, SegmentClaim};
 use sip_protocol::training::setting::{LEARNING_RATE, SETTING_ONE, Setting};
+use sip_svm::Embedded;
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

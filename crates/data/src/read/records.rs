@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sip_json::{Elements, MemberError, members};
 
-use super::line_error;
+use super::{ONE_OBJECT, line_error};
 use crate::DataError;
 
 /// Objects in JSON, one a line or the elements of a list, in the text of their file: nothing of them is built before it is asked for.
@@ -125,13 +125,13 @@ pub(super) fn records(path: &Path, mut text: String, is_cut: bool) -> Result<Res
         (true, Ok(1..)) => {}
         // One object over several lines is no text either.
         (true, _) if key_count(&text).is_ok_and(|keys| keys > 0) => {
-            let reason = "one object in JSON over several lines, expected an object on every line, or an array of them";
-            return Err(line_error(path, 1, reason.to_owned()));
+            return Err(DataError::NotText { path: path.to_owned(), what: ONE_OBJECT.to_owned() });
         }
         (true, Err(error)) if is_called_json(path) => return Err(line_error(path, 1, error.to_string())),
         _ => return Ok(Err(text)),
     }
     let mut end = text.len();
+    let mut bad = Vec::new();
     let mut numbered = (1..).zip(text.lines()).peekable();
     while let Some((number, line)) = numbered.next() {
         if line.trim().is_empty() {
@@ -141,9 +141,10 @@ pub(super) fn records(path: &Path, mut text: String, is_cut: bool) -> Result<Res
             Ok(_) => {}
             // The limit may have cut the last line.
             Err(_) if is_cut && numbered.peek().is_none() => end -= line.len(),
-            Err(error) => return Err(line_error(path, number, error.to_string())),
+            Err(error) => bad.push(line_error(path, number, error.to_string())),
         }
     }
+    DataError::all(bad)?;
     text.truncate(end);
     Ok(Ok(Records::lines(text)))
 }

@@ -114,7 +114,7 @@ fn performance_samples(chain: &Chain, params: Params<'_>) -> Result<Value, RpcEr
         return Err(RpcError::invalid(format!("Invalid limit; max {MAX_SAMPLES}")));
     }
     let newest = chain.slot_of(Commitment::Finalized) / SAMPLE_SLOTS;
-    let oldest = sip_ledger::FIRST_SLOT.div_ceil(SAMPLE_SLOTS);
+    let oldest = sip_svm::FIRST_SLOT.div_ceil(SAMPLE_SLOTS);
     let sample = |number: u64| {
         let end = number * SAMPLE_SLOTS;
         let transactions = chain.history.in_slots(end - SAMPLE_SLOTS, end - 1).count();

@@ -3,7 +3,7 @@
 use crate::chain::Refusal;
 use crate::meta;
 use serde_json::{Value, json};
-use sip_ledger::Simulation;
+use sip_svm::Simulation;
 use solana_signature::Signature;
 
 /// An error of JSON-RPC.

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use sip_localnet::{Config, Limits, Localnet};
+pub use sip_svm::PROGRAM_ELF;
 use solana_address::Address;
 use solana_hash::Hash;
 use solana_instruction::Instruction;
@@ -16,7 +17,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub const PROGRAM: Address = Address::from_str_const("SipTest111111111111111111111111111111111111");
-pub const PROGRAM_ELF: &[u8] = include_bytes!("../../../../programs/sip/sip.so");
 pub const SOL: u64 = 1_000_000_000;
 
 /// On any free port, with quick slots.

@@ -14,6 +14,7 @@ use sip_arith::int;
 use crate::{
     Address, Error, Result,
     admin::config::{Config, GENESIS_BPS, Parameters},
+    ground::layout::layout,
     ground::{
         schedule::{Schedule, vested},
         units::CAP,
@@ -61,42 +62,46 @@ impl ProposalKind {
     }
 }
 
-/// A change that waits; all zero if there is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Proposal {
-    /// Slot from which it can take effect.
-    pub ready_slot: u64,
-    /// Base units to pay; 0 if it pays nothing.
-    pub amount: u64,
-    /// The token account that is paid; zero if it pays nothing.
-    pub destination: Address,
-    /// New parameters; all zero if it changes none.
-    pub parameters: Parameters,
-    /// A [`ProposalKind`]; 0 if there is no proposal.
-    pub kind: u8,
-    /// Always 0.
-    pub reserved: [u8; 7],
-    /// A new schedule of emission; all zero if it changes none.
-    pub schedule: Schedule,
+layout! {
+    /// A change that waits; all zero if there is none.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Proposal {
+        /// Slot from which it can take effect.
+        pub ready_slot: u64,
+        /// Base units to pay; 0 if it pays nothing.
+        pub amount: u64,
+        /// The token account that is paid; zero if it pays nothing.
+        pub destination: Address,
+        /// New parameters; all zero if it changes none.
+        pub parameters: Parameters,
+        /// A [`ProposalKind`]; 0 if there is no proposal.
+        pub kind: u8,
+        /// Always 0.
+        pub reserved: [u8; 7],
+        /// A new schedule of emission; all zero if it changes none.
+        pub schedule: Schedule,
+    }
 }
 
-/// The part of the configuration that this module keeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Administration {
-    /// Who may become the authority; zero if nobody is nominated.
-    pub nominated: Address,
-    /// The change that waits.
-    pub proposal: Proposal,
-    /// Slot at which the pause ends; paused while the present slot is below it.
-    pub paused_until: u64,
-    /// Slot from which there can be a pause.
-    pub pause_from: u64,
-    /// Slot of the genesis.
-    pub genesis_slot: u64,
-    /// Base units of the team's part that were paid out.
-    pub team_paid: u64,
+layout! {
+    /// The part of the configuration that this module keeps.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Administration {
+        /// Who may become the authority; zero if nobody is nominated.
+        pub nominated: Address,
+        /// The change that waits.
+        pub proposal: Proposal,
+        /// Slot at which the pause ends; paused while the present slot is below it.
+        pub paused_until: u64,
+        /// Slot from which there can be a pause.
+        pub pause_from: u64,
+        /// Slot of the genesis.
+        pub genesis_slot: u64,
+        /// Base units of the team's part that were paid out.
+        pub team_paid: u64,
+    }
 }
 
 impl Config {

@@ -9,6 +9,7 @@ use sip_arith::int::{self, BPS_ONE, Rounding};
 use crate::{
     Address, Error, Header, Result, account,
     admin::administration::Administration,
+    ground::layout::layout,
     ground::{
         clock::longest_dispute_slots,
         offence::Penalties,
@@ -22,74 +23,78 @@ pub const GENESIS_BPS: [u16; 6] = [2_000, 3_000, 2_000, 1_500, 1_000, 500];
 /// Least time over which new stake becomes active: no authority can make stake count at once.
 pub const MINIMUM_ACTIVATION_SLOTS: u64 = 100;
 
-/// What the vault holds that belongs to nobody yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Buckets {
-    /// For stakers; [`crate::money::emission`] releases it.
-    pub staking_rewards: u64,
-    /// Pays the rounds what they draw; [`crate::money::emission`] releases the rest.
-    pub operator_rewards: u64,
-    /// Handed out by `distribute`.
-    pub public: u64,
-    /// The team's part, locked.
-    pub team: u64,
-    /// The treasury.
-    pub treasury: u64,
-    /// The reserve.
-    pub reserve: u64,
-    /// Slashed stake and penalties.
-    pub insurance: u64,
+layout! {
+    /// What the vault holds that belongs to nobody yet.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Buckets {
+        /// For stakers; [`crate::money::emission`] releases it.
+        pub staking_rewards: u64,
+        /// Pays the rounds what they draw; [`crate::money::emission`] releases the rest.
+        pub operator_rewards: u64,
+        /// Handed out by `distribute`.
+        pub public: u64,
+        /// The team's part, locked.
+        pub team: u64,
+        /// The treasury.
+        pub treasury: u64,
+        /// The reserve.
+        pub reserve: u64,
+        /// Slashed stake and penalties.
+        pub insurance: u64,
+    }
 }
 
-/// What governance may set, each within hard bounds ([`Parameters::check`]).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Parameters {
-    /// Most that one round draws for all roles, base units.
-    pub round_reward: u64,
-    /// Bond that an accuser puts up, base units.
-    pub dispute_bond: u64,
-    /// Least own bond of an operator, base units.
-    pub minimum_self_bond: u64,
-    /// What each side's clock of a dispute begins with, for all its moves, if an audit is not longer.
-    pub clock_slots: u64,
-    /// From an exit's request to its claim.
-    pub unbonding_slots: u64,
-    /// Part of the round's reward per role; the five add up to 10 000.
-    pub trainers_bps: u16,
-    /// See `trainers_bps`.
-    pub auditors_bps: u16,
-    /// See `trainers_bps`.
-    pub evaluators_bps: u16,
-    /// See `trainers_bps`.
-    pub data_bps: u16,
-    /// See `trainers_bps`.
-    pub patrons_bps: u16,
-    /// Highest commission of a pool.
-    pub maximum_commission_bps: u16,
-    /// How far an evaluator's score may lie from the median, micro-nats per token.
-    pub score_tolerance: u32,
-    /// From a deposit until all of it counts.
-    pub activation_slots: u64,
-    /// Part of a fee for the server; the six add up to 10 000.
-    pub server_fee_bps: u16,
-    /// For the model and its ancestors.
-    pub model_fee_bps: u16,
-    /// For the data of the job that trains the model.
-    pub data_fee_bps: u16,
-    /// For the patrons of its domains.
-    pub attention_fee_bps: u16,
-    /// For the treasury.
-    pub treasury_fee_bps: u16,
-    /// Burned: the only part that counts as demand.
-    pub burn_fee_bps: u16,
-    /// Always 0.
-    pub padding: [u16; 2],
-    /// Bond that a job's creator puts up for the genesis state, base units.
-    pub genesis_bond: u64,
-    /// What each offence costs and where it goes.
-    pub penalties: Penalties,
+layout! {
+    /// What governance may set, each within hard bounds ([`Parameters::check`]).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Parameters {
+        /// Most that one round draws for all roles, base units.
+        pub round_reward: u64,
+        /// Bond that an accuser puts up, base units.
+        pub dispute_bond: u64,
+        /// Least own bond of an operator, base units.
+        pub minimum_self_bond: u64,
+        /// What each side's clock of a dispute begins with, for all its moves, if an audit is not longer.
+        pub clock_slots: u64,
+        /// From an exit's request to its claim.
+        pub unbonding_slots: u64,
+        /// Part of the round's reward per role; the five add up to 10 000.
+        pub trainers_bps: u16,
+        /// See `trainers_bps`.
+        pub auditors_bps: u16,
+        /// See `trainers_bps`.
+        pub evaluators_bps: u16,
+        /// See `trainers_bps`.
+        pub data_bps: u16,
+        /// See `trainers_bps`.
+        pub patrons_bps: u16,
+        /// Highest commission of a pool.
+        pub maximum_commission_bps: u16,
+        /// How far an evaluator's score may lie from the median, micro-nats per token.
+        pub score_tolerance: u32,
+        /// From a deposit until all of it counts.
+        pub activation_slots: u64,
+        /// Part of a fee for the server; the six add up to 10 000.
+        pub server_fee_bps: u16,
+        /// For the model and its ancestors.
+        pub model_fee_bps: u16,
+        /// For the data of the job that trains the model.
+        pub data_fee_bps: u16,
+        /// For the patrons of its domains.
+        pub attention_fee_bps: u16,
+        /// For the treasury.
+        pub treasury_fee_bps: u16,
+        /// Burned: the only part that counts as demand.
+        pub burn_fee_bps: u16,
+        /// Always 0.
+        pub padding: [u16; 2],
+        /// Bond that a job's creator puts up for the genesis state, base units.
+        pub genesis_bond: u64,
+        /// What each offence costs and where it goes.
+        pub penalties: Penalties,
+    }
 }
 
 impl Parameters {
@@ -170,30 +175,32 @@ impl Parameters {
     }
 }
 
-/// Address: [`crate::ground::account::seed::CONFIG`].
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub struct Config {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// May propose changes, pause, and distribute the public bucket.
-    pub authority: Address,
-    /// The token's mint; its authority is this account.
-    pub mint: Address,
-    /// The token account that holds everything; its owner is this account.
-    pub vault: Address,
-    /// What the vault holds that belongs to nobody yet.
-    pub buckets: Buckets,
-    /// Base units burned so far: supply = [`CAP`] − burned.
-    pub burned: u64,
-    /// Parameters.
-    pub parameters: Parameters,
-    /// What waits, who is nominated, whether the protocol is paused.
-    pub administration: Administration,
-    /// Base units taken by convictions that wait to be burned.
-    pub condemned: u64,
-    /// Longest unbonding that was in force before the present parameters, slots.
-    pub longest_unbonding_slots: u64,
+layout! {
+    /// Address: [`crate::ground::account::seed::CONFIG`].
+    #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Config {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// May propose changes, pause, and distribute the public bucket.
+        pub authority: Address,
+        /// The token's mint; its authority is this account.
+        pub mint: Address,
+        /// The token account that holds everything; its owner is this account.
+        pub vault: Address,
+        /// What the vault holds that belongs to nobody yet.
+        pub buckets: Buckets,
+        /// Base units burned so far: supply = [`CAP`] − burned.
+        pub burned: u64,
+        /// Parameters.
+        pub parameters: Parameters,
+        /// What waits, who is nominated, whether the protocol is paused.
+        pub administration: Administration,
+        /// Base units taken by convictions that wait to be burned.
+        pub condemned: u64,
+        /// Longest unbonding that was in force before the present parameters, slots.
+        pub longest_unbonding_slots: u64,
+    }
 }
 
 account!(Config, Config, 808, liabilities: |config| {

@@ -11,6 +11,7 @@ use sip_proof::Sha256;
 use crate::{
     Address, Error, Header, Result, account,
     admin::config::{Config, Parameters},
+    ground::layout::layout,
     ground::{
         case::CaseKind,
         escrow::{Escrow, REVEAL_SLOTS},
@@ -32,22 +33,24 @@ pub const TAG: &[u8] = b"sip.accuse.2";
 /// The place of a claim that is no auditor's.
 pub const NO_PLACE: u8 = u8::MAX;
 
-/// Address: "accusation", challenger (32), hash (32).
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub struct Accusation {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// Wallet that accuses and paid the rent.
-    pub challenger: Address,
-    /// See [`hash`].
-    pub hash: [u8; 32],
-    /// Its bond, base units.
-    pub bond: u64,
-    /// When it was committed.
-    pub committed_slot: u64,
-    /// The job of the claim, whose open accusations it counts among.
-    pub job: Address,
+layout! {
+    /// Address: "accusation", challenger (32), hash (32).
+    #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Accusation {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// Wallet that accuses and paid the rent.
+        pub challenger: Address,
+        /// See [`hash`].
+        pub hash: [u8; 32],
+        /// Its bond, base units.
+        pub bond: u64,
+        /// When it was committed.
+        pub committed_slot: u64,
+        /// The job of the claim, whose open accusations it counts among.
+        pub job: Address,
+    }
 }
 
 account!(Accusation, Accusation, 120, liabilities: |accusation| Ok(accusation.bond));

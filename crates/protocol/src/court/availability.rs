@@ -23,6 +23,7 @@ use crate::{
         penalties::{FEE_BPS, most_for_vain_demand},
     },
     court::Verdict,
+    ground::layout::layout,
     ground::offence::Offence,
     stake::pool::{Pool, PoolKind},
     training::{
@@ -47,48 +48,50 @@ pub const ANSWERED: u8 = 2;
 /// The clock ran out.
 pub const FAILED: u8 = 3;
 
-/// Address: "demand", segment or dataset (32), who demands (32), entry and chunk (u32 each).
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub struct Demand {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The segment or dataset.
-    pub subject: Address,
-    /// The pool that stands behind it.
-    pub pool: Address,
-    /// Wallet that must answer: the pool's operator.
-    pub answerer: Address,
-    /// Wallet that demands and paid the rent.
-    pub demander: Address,
-    /// Root of the state or update, or of the training tokens.
-    pub root: [u8; 32],
-    /// Fee for the answer, base units; 0 once it is over.
-    pub fee: u64,
-    /// When it was made.
-    pub opened_slot: u64,
-    /// Last slot for an answer.
-    pub deadline_slot: u64,
-    /// Bytes of the training tokens; 0 of a state's entry, whose length the graph knows.
-    pub blob_bytes: u64,
-    /// Entry of the state or update; 0 of a dataset.
-    pub entry: u32,
-    /// Entries of the state or update; 0 of a dataset.
-    pub entry_count: u32,
-    /// Which chunk, from 0. Beyond the entry's last one, the last one answers.
-    pub chunk: u32,
-    /// Where the chunk begins in the buffer, once answered.
-    pub chunk_start: u32,
-    /// Its bytes, once answered.
-    pub chunk_bytes: u32,
-    /// Chunks of the blob, once answered.
-    pub chunks: u32,
-    /// [`OPEN`], [`ANSWERED`] or [`FAILED`].
-    pub status: u8,
-    /// Always 0.
-    pub reserved: [u8; 7],
-    /// The answer.
-    pub buffer: [u8; MAX_ANSWER],
+layout! {
+    /// Address: "demand", segment or dataset (32), who demands (32), entry and chunk (u32 each).
+    #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Demand {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The segment or dataset.
+        pub subject: Address,
+        /// The pool that stands behind it.
+        pub pool: Address,
+        /// Wallet that must answer: the pool's operator.
+        pub answerer: Address,
+        /// Wallet that demands and paid the rent.
+        pub demander: Address,
+        /// Root of the state or update, or of the training tokens.
+        pub root: [u8; 32],
+        /// Fee for the answer, base units; 0 once it is over.
+        pub fee: u64,
+        /// When it was made.
+        pub opened_slot: u64,
+        /// Last slot for an answer.
+        pub deadline_slot: u64,
+        /// Bytes of the training tokens; 0 of a state's entry, whose length the graph knows.
+        pub blob_bytes: u64,
+        /// Entry of the state or update; 0 of a dataset.
+        pub entry: u32,
+        /// Entries of the state or update; 0 of a dataset.
+        pub entry_count: u32,
+        /// Which chunk, from 0. Beyond the entry's last one, the last one answers.
+        pub chunk: u32,
+        /// Where the chunk begins in the buffer, once answered.
+        pub chunk_start: u32,
+        /// Its bytes, once answered.
+        pub chunk_bytes: u32,
+        /// Chunks of the blob, once answered.
+        pub chunks: u32,
+        /// [`OPEN`], [`ANSWERED`] or [`FAILED`].
+        pub status: u8,
+        /// Always 0.
+        pub reserved: [u8; 7],
+        /// The answer.
+        pub buffer: [u8; MAX_ANSWER],
+    }
 }
 
 account!(Demand, Demand, 232 + MAX_ANSWER, liabilities: |demand| Ok(demand.fee));

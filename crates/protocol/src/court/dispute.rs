@@ -12,6 +12,7 @@ use crate::{
     Address, Error, Header, Result, account,
     admin::{config::Config, penalties::Convictor},
     court::accusation::Revealed,
+    ground::layout::layout,
     ground::offence::Offence,
     stake::pool::{Pool, PoolKind, SlashOutcome},
     training::{
@@ -24,45 +25,47 @@ use crate::{
     },
 };
 
-/// Address: "dispute", subject (32), challenger (32), and of an auditor's claim its place (1): a wallet has one dispute on a claim
-/// at a time, and opens none in another's name.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub struct Dispute {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The segment that is accused or was attested; a scoring run; of a vote the round, of a genesis state the job.
-    pub subject: Address,
-    /// Its job.
-    pub job: Address,
-    /// The defendant's pool; zero if it has none, as a job's creator.
-    pub pool: Address,
-    /// Wallet that defends: the pool's operator, or the job's creator.
-    pub defendant: Address,
-    /// Wallet that accuses.
-    pub challenger: Address,
-    /// The challenger's bond, base units; 0 once resolved.
-    pub bond: u64,
-    /// When the dispute opened.
-    pub opened_slot: u64,
-    /// Moves played.
-    pub moves: u32,
-    /// 1 once resolved.
-    pub resolved: u8,
-    /// The defendant's place, if it is an auditor.
-    pub place: u8,
-    /// Always 0.
-    pub reserved: [u8; 2],
-    /// The position.
-    pub game: Game,
-    /// What the side on move has uploaded.
-    pub buffer: [u8; MAX_PAYLOAD],
-    /// The round of the claim; zero for a genesis state.
-    pub round: Address,
-    /// When its accusation was committed.
-    pub committed_slot: u64,
-    /// What both clocks began with, and hold at most.
-    pub full_clock_slots: u64,
+layout! {
+    /// Address: "dispute", subject (32), challenger (32), and of an auditor's claim its place (1): a wallet has one dispute on a claim
+    /// at a time, and opens none in another's name.
+    #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Dispute {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The segment that is accused or was attested; a scoring run; of a vote the round, of a genesis state the job.
+        pub subject: Address,
+        /// Its job.
+        pub job: Address,
+        /// The defendant's pool; zero if it has none, as a job's creator.
+        pub pool: Address,
+        /// Wallet that defends: the pool's operator, or the job's creator.
+        pub defendant: Address,
+        /// Wallet that accuses.
+        pub challenger: Address,
+        /// The challenger's bond, base units; 0 once resolved.
+        pub bond: u64,
+        /// When the dispute opened.
+        pub opened_slot: u64,
+        /// Moves played.
+        pub moves: u32,
+        /// 1 once resolved.
+        pub resolved: u8,
+        /// The defendant's place, if it is an auditor.
+        pub place: u8,
+        /// Always 0.
+        pub reserved: [u8; 2],
+        /// The position.
+        pub game: Game,
+        /// What the side on move has uploaded.
+        pub buffer: [u8; MAX_PAYLOAD],
+        /// The round of the claim; zero for a genesis state.
+        pub round: Address,
+        /// When its accusation was committed.
+        pub committed_slot: u64,
+        /// What both clocks began with, and hold at most.
+        pub full_clock_slots: u64,
+    }
 }
 
 account!(Dispute, Dispute, 240 + size_of::<Game>() + MAX_PAYLOAD, liabilities: |dispute| Ok(dispute.bond));

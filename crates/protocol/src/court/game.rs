@@ -6,7 +6,7 @@ use sip_ops::{MAX_ELEMENTS, Node, Source};
 use sip_proof::{Hash, Sha256, blake3::Subtree, hash_at, merkle};
 
 use crate::court::{CaseKind, Ground, MoveKind, Outcome, Phase, Side};
-use crate::{Error, Result};
+use crate::{Error, Result, ground::layout::layout};
 
 /// Most bytes of a move's payload.
 pub const MAX_PAYLOAD: usize = 3072;
@@ -30,64 +30,66 @@ pub struct Turn<'a> {
     pub slot: u64,
 }
 
-/// The position. Claims are the trainer's; a field counts from the phase on that sets it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Game {
-    /// The undisputed facts.
-    pub ground: Ground,
-    /// State root before the step (before the leaf, until a step is picked). Agreed: the challenger picks the first that is
-    /// false.
-    pub start_root: Hash,
-    /// BLAKE3 root of the step's batch (the leaf's batches root, until a step is picked).
-    pub batch_root: Hash,
-    /// State root after the step (after the leaf, until a step is picked).
-    pub end_root: Hash,
-    /// Merkle root over the outputs of all nodes in the step. Set once: every later claim opens against it.
-    pub trace_root: Hash,
-    /// Hash of the place that the game has come to, in the accumulator, a trace, a state or a tensor; an entry's root once
-    /// it is open.
-    pub value: Hash,
-    /// Root of the output of the node in question.
-    pub output_root: Hash,
-    /// Slots left to trainer and challenger.
-    pub clock_slots: [u64; 2],
-    /// When the side on move came on move.
-    pub moved_slot: u64,
-    /// A [`Phase`].
-    pub phase: u32,
-    /// An [`Outcome`].
-    pub outcome: u32,
-    /// Levels between the place and the leaves of its tree.
-    pub height: u32,
-    /// Index of the place among those of its height.
-    pub index: u32,
-    /// Leaf of the segment.
-    pub leaf: u32,
-    /// Step within the segment.
-    pub step: u32,
-    /// Node of the graph, or entry of the state.
-    pub node: u32,
-    /// Element of the node's output.
-    pub element: u32,
-    /// Piece of the element's chain.
-    pub piece: u32,
-    /// Accumulator before the piece.
-    pub piece_start: u32,
-    /// The element's value, then the accumulator after the piece.
-    pub claim: u32,
-    /// Bytes on the table.
-    pub pinned_len: u32,
-    /// Bytes of the node.
-    pub node_len: u32,
-    /// Always 0.
-    pub reserved: u32,
-    /// What the trainer put on the table last.
-    pub pinned: [u8; MAX_PINNED],
-    /// The node's canonical bytes.
-    pub node_bytes: [u8; MAX_NODE],
-    /// The node's siblings in the trace: what the challenger needs to open what the node reads.
-    pub trace_path: [u8; MAX_TRACE_PATH],
+layout! {
+    /// The position. Claims are the trainer's; a field counts from the phase on that sets it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Game {
+        /// The undisputed facts.
+        pub ground: Ground,
+        /// State root before the step (before the leaf, until a step is picked). Agreed: the challenger picks the first that is
+        /// false.
+        pub start_root: Hash,
+        /// BLAKE3 root of the step's batch (the leaf's batches root, until a step is picked).
+        pub batch_root: Hash,
+        /// State root after the step (after the leaf, until a step is picked).
+        pub end_root: Hash,
+        /// Merkle root over the outputs of all nodes in the step. Set once: every later claim opens against it.
+        pub trace_root: Hash,
+        /// Hash of the place that the game has come to, in the accumulator, a trace, a state or a tensor; an entry's root once
+        /// it is open.
+        pub value: Hash,
+        /// Root of the output of the node in question.
+        pub output_root: Hash,
+        /// Slots left to trainer and challenger.
+        pub clock_slots: [u64; 2],
+        /// When the side on move came on move.
+        pub moved_slot: u64,
+        /// A [`Phase`].
+        pub phase: u32,
+        /// An [`Outcome`].
+        pub outcome: u32,
+        /// Levels between the place and the leaves of its tree.
+        pub height: u32,
+        /// Index of the place among those of its height.
+        pub index: u32,
+        /// Leaf of the segment.
+        pub leaf: u32,
+        /// Step within the segment.
+        pub step: u32,
+        /// Node of the graph, or entry of the state.
+        pub node: u32,
+        /// Element of the node's output.
+        pub element: u32,
+        /// Piece of the element's chain.
+        pub piece: u32,
+        /// Accumulator before the piece.
+        pub piece_start: u32,
+        /// The element's value, then the accumulator after the piece.
+        pub claim: u32,
+        /// Bytes on the table.
+        pub pinned_len: u32,
+        /// Bytes of the node.
+        pub node_len: u32,
+        /// Always 0.
+        pub reserved: u32,
+        /// What the trainer put on the table last.
+        pub pinned: [u8; MAX_PINNED],
+        /// The node's canonical bytes.
+        pub node_bytes: [u8; MAX_NODE],
+        /// The node's siblings in the trace: what the challenger needs to open what the node reads.
+        pub trace_path: [u8; MAX_TRACE_PATH],
+    }
 }
 
 /// The first `N` bytes and the rest.

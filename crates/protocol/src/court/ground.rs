@@ -8,67 +8,69 @@ use sip_proof::{Hash, MAX_STEPS_PER_LEAF, Sha256};
 use crate::court::CaseKind;
 use crate::training::job::{MAX_DOMAINS, MAX_TRAINERS};
 use crate::training::setting::MAX_SETTINGS;
-use crate::{Error, Result};
+use crate::{Error, Result, ground::layout::layout};
 
 /// Most bases: an aggregate reads the end of every trainer's segment.
 pub const MAX_BASES: usize = MAX_TRAINERS;
 
-/// The undisputed facts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Ground {
-    /// The graph in question: see [`sip_proof::GraphRoots`].
-    pub nodes_root: Hash,
-    /// See [`sip_proof::GraphRoots`].
-    pub outputs_root: Hash,
-    /// See [`sip_proof::GraphRoots`].
-    pub tables_root: Hash,
-    /// Seed of the round's batches.
-    pub round_seed: Hash,
-    /// State root before the first step: of a segment what it starts from, of a graph that is computed once what its first inputs read.
-    pub start_root: Hash,
-    /// State root that is claimed after the last step.
-    pub end_root: Hash,
-    /// Merkle root over the segment's leaves.
-    pub accumulator_root: Hash,
-    /// BLAKE3 root of each domain's tokens: for training, or held out in a scoring run.
-    pub dataset_roots: [Hash; MAX_DOMAINS],
-    /// How many these are.
-    pub token_counts: [u64; MAX_DOMAINS],
-    /// Share of each domain in the round's batches, basis points.
-    pub mixture_bps: [u16; MAX_DOMAINS],
-    /// Nodes of the graph.
-    pub node_count: u32,
-    /// Entries of the state.
-    pub state_count: u32,
-    /// Tables of the job.
-    pub table_count: u32,
-    /// Steps of the segment.
-    pub inner_steps: u32,
-    /// Steps of a leaf; the last leaf of a segment may have fewer.
-    pub steps_per_leaf: u32,
-    /// Number that the segment's first step has within the job.
-    pub first_step: u32,
-    /// The trainer's number in the sampler.
-    pub trainer: u32,
-    /// Rows of a batch.
-    pub batch_rows: u32,
-    /// Tokens of a row: sequence length + 1.
-    pub row_tokens: u32,
-    /// A [`CaseKind`].
-    pub case: u32,
-    /// State inputs up to this number read the state before the step; see [`Ground::input`].
-    pub carried: u32,
-    /// Entries of each base.
-    pub base_entries: u32,
-    /// Bases.
-    pub base_count: u32,
-    /// Held-out windows of each domain in a scoring run, whose batches they are in order; else 0.
-    pub windows: u32,
-    /// State roots, beside the state before the step, that inputs read.
-    pub bases: [Hash; MAX_BASES],
-    /// Steered settings of the round: the words that `Source::Setting` reads.
-    pub settings: [u32; MAX_SETTINGS],
+layout! {
+    /// The undisputed facts.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Ground {
+        /// The graph in question: see [`sip_proof::GraphRoots`].
+        pub nodes_root: Hash,
+        /// See [`sip_proof::GraphRoots`].
+        pub outputs_root: Hash,
+        /// See [`sip_proof::GraphRoots`].
+        pub tables_root: Hash,
+        /// Seed of the round's batches.
+        pub round_seed: Hash,
+        /// State root before the first step: of a segment what it starts from, of a graph that is computed once what its first inputs read.
+        pub start_root: Hash,
+        /// State root that is claimed after the last step.
+        pub end_root: Hash,
+        /// Merkle root over the segment's leaves.
+        pub accumulator_root: Hash,
+        /// BLAKE3 root of each domain's tokens: for training, or held out in a scoring run.
+        pub dataset_roots: [Hash; MAX_DOMAINS],
+        /// How many these are.
+        pub token_counts: [u64; MAX_DOMAINS],
+        /// Share of each domain in the round's batches, basis points.
+        pub mixture_bps: [u16; MAX_DOMAINS],
+        /// Nodes of the graph.
+        pub node_count: u32,
+        /// Entries of the state.
+        pub state_count: u32,
+        /// Tables of the job.
+        pub table_count: u32,
+        /// Steps of the segment.
+        pub inner_steps: u32,
+        /// Steps of a leaf; the last leaf of a segment may have fewer.
+        pub steps_per_leaf: u32,
+        /// Number that the segment's first step has within the job.
+        pub first_step: u32,
+        /// The trainer's number in the sampler.
+        pub trainer: u32,
+        /// Rows of a batch.
+        pub batch_rows: u32,
+        /// Tokens of a row: sequence length + 1.
+        pub row_tokens: u32,
+        /// A [`CaseKind`].
+        pub case: u32,
+        /// State inputs up to this number read the state before the step; see [`Ground::input`].
+        pub carried: u32,
+        /// Entries of each base.
+        pub base_entries: u32,
+        /// Bases.
+        pub base_count: u32,
+        /// Held-out windows of each domain in a scoring run, whose batches they are in order; else 0.
+        pub windows: u32,
+        /// State roots, beside the state before the step, that inputs read.
+        pub bases: [Hash; MAX_BASES],
+        /// Steered settings of the round: the words that `Source::Setting` reads.
+        pub settings: [u32; MAX_SETTINGS],
+    }
 }
 
 /// Where a state input reads.

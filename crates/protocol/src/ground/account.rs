@@ -2,15 +2,29 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::layout::{Type, layout};
 use crate::{Error, Result};
 
 /// The 32 bytes that name an account.
 pub type Address = [u8; 32];
 
-/// What an account is: the first byte of its data. 0 is an account that was never initialised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum AccountKind {
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $byte:literal,)*) => {
+        /// What an account is: the first byte of its data. 0 is an account that was never initialised.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum AccountKind {
+            $($(#[$doc])* $name = $byte,)*
+        }
+
+        impl AccountKind {
+            /// All kinds in ascending order of their numbers.
+            pub const ALL: &[AccountKind] = &[$(AccountKind::$name,)*];
+        }
+    };
+}
+
+kinds! {
     /// [`crate::admin::config::Config`]
     Config = 1,
     /// [`crate::stake::pool::Pool`]
@@ -53,18 +67,20 @@ impl AccountKind {
     }
 }
 
-/// The first 8 bytes of every account.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Header {
-    /// An [`AccountKind`].
-    pub kind: u8,
-    /// [`AccountKind::version`].
-    pub version: u8,
-    /// The canonical bump of the account's address.
-    pub bump: u8,
-    /// Always 0.
-    pub reserved: [u8; 5],
+layout! {
+    /// The first 8 bytes of every account.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Header {
+        /// An [`AccountKind`].
+        pub kind: u8,
+        /// [`AccountKind::version`].
+        pub version: u8,
+        /// The canonical bump of the account's address.
+        pub bump: u8,
+        /// Always 0.
+        pub reserved: [u8; 5],
+    }
 }
 
 impl Header {
@@ -112,45 +128,92 @@ pub fn check_header(header: &Header, kind: AccountKind) -> Result<()> {
     Ok(())
 }
 
-/// First seed of every address; the further seeds stand beside each account.
-pub mod seed {
-    /// The one configuration: no further seeds.
-    pub const CONFIG: &[u8] = b"config";
-    /// The token's mint: no further seeds.
-    pub const MINT: &[u8] = b"mint";
-    /// The one token account that holds everything: no further seeds.
-    pub const VAULT: &[u8] = b"vault";
-    /// kind (1 byte), scope (32), index (u32 little endian).
-    pub const POOL: &[u8] = b"pool";
-    /// pool (32), owner (32).
-    pub const POSITION: &[u8] = b"position";
-    /// position (32), nonce (u32 little endian).
-    pub const TICKET: &[u8] = b"ticket";
-    /// train root (32).
-    pub const DATASET: &[u8] = b"dataset";
-    /// creator (32), nonce (u32 little endian).
-    pub const JOB: &[u8] = b"job";
-    /// job (32), index (u32 little endian).
-    pub const ROUND: &[u8] = b"round";
-    /// round (32), trainer pool (32).
-    pub const SEGMENT: &[u8] = b"segment";
-    /// round (32), evaluator's pool (32).
-    pub const RUN: &[u8] = b"run";
-    /// See [`crate::court`].
-    pub const DISPUTE: &[u8] = b"dispute";
-    /// The one emission: no further seeds.
-    pub const EMISSION: &[u8] = b"emission";
-    /// job (32).
-    pub const FEES: &[u8] = b"fees";
-    /// position (32).
-    pub const VOTE: &[u8] = b"vote";
-    /// pool (32): the mint of its liquid shares.
-    pub const LIQUID: &[u8] = b"liquid";
-    /// challenger (32), hash (32).
-    pub const ACCUSATION: &[u8] = b"accusation";
-    /// segment or dataset (32), who demands (32), entry and chunk (u32 little endian each).
-    pub const DEMAND: &[u8] = b"demand";
+/// How the address of an account of the program follows from seeds.
+#[derive(Clone, Copy, Debug)]
+pub struct Derivation {
+    /// Its name.
+    pub name: &'static str,
+    /// Its prose.
+    pub docs: &'static [&'static str],
+    /// The first seed.
+    pub first: &'static str,
+    /// The further seeds: name, type as the table spells it, type.
+    pub seeds: &'static [(&'static str, &'static str, Type)],
 }
+
+/// The table of addresses: name, first seed, further seeds in order, numbers little endian. It hands itself to a macro, as the tables of
+/// instructions do.
+#[macro_export]
+macro_rules! derivations {
+    ($($reader:tt)*) => { $($reader)*! {
+        /// The one configuration.
+        config: CONFIG = "config" {}
+        /// The token's mint.
+        mint: MINT = "mint" {}
+        /// The one token account that holds everything.
+        vault: VAULT = "vault" {}
+        /// The one emission.
+        emission: EMISSION = "emission" {}
+        /// A pool: its kind, the operator's wallet or the job, and a number.
+        pool: POOL = "pool" { kind: u8, scope: Address, index: u32 }
+        /// The position of an owner in a pool.
+        position: POSITION = "position" { pool: Address, owner: Address }
+        /// An exit of a position: how many were there before.
+        ticket: TICKET = "ticket" { position: Address, nonce: u32 }
+        /// The vote of a position.
+        vote: VOTE = "vote" { position: Address }
+        /// The mint of a pool's liquid shares.
+        share_mint: LIQUID = "liquid" { pool: Address }
+        /// A dataset.
+        dataset: DATASET = "dataset" { train_root: [u8; 32] }
+        /// A job.
+        job: JOB = "job" { creator: Address, nonce: u32 }
+        /// A round of a job.
+        round: ROUND = "round" { job: Address, index: u32 }
+        /// A trainer's segment of a round.
+        segment: SEGMENT = "segment" { round: Address, pool: Address }
+        /// An evaluator's scoring run of a round.
+        run: RUN = "run" { round: Address, pool: Address }
+        /// An accusation of a wallet by its hash.
+        accusation: ACCUSATION = "accusation" { challenger: Address, hash: [u8; 32] }
+        /// A demand for a chunk of a segment's entry or, with entry 0, of a dataset.
+        demand: DEMAND = "demand" { subject: Address, demander: Address, entry: u32, chunk: u32 }
+        /// A dispute on a segment, a scoring run, or the genesis state of a job.
+        dispute: DISPUTE = "dispute" { subject: Address, challenger: Address }
+        /// A dispute on the claim of the auditor in this place: its vote in a round, or its attestation of a segment.
+        auditor_dispute: AUDITOR_DISPUTE = "dispute" { subject: Address, challenger: Address, place: u8 }
+        /// The fees of a job.
+        fees: FEES = "fees" { job: Address }
+    } };
+}
+
+macro_rules! seeds {
+    ($($(#[doc = $doc:literal])* $name:ident: $constant:ident = $first:literal { $($seed:ident: $type:ty),* })*) => {
+        /// First seed of every address; the further seeds stand in the table of [`derivations`](crate::derivations).
+        pub mod seed {
+            $($(#[doc = $doc])* pub const $constant: &[u8] = $first.as_bytes();)*
+        }
+
+        /// How each address follows from seeds, by name.
+        #[allow(non_upper_case_globals)]
+        pub mod derivation {
+            use super::{Address, Derivation};
+            use $crate::ground::layout::Described;
+
+            $($(#[doc = $doc])* pub const $name: Derivation = Derivation {
+                name: stringify!($name),
+                docs: &[$($doc),*],
+                first: $first,
+                seeds: &[$((stringify!($seed), stringify!($type), <$type as Described>::TYPE)),*],
+            };)*
+
+            /// All of them.
+            pub const ALL: &[Derivation] = &[$($name),*];
+        }
+    };
+}
+
+derivations!(seeds);
 
 /// Implements [`Account`] for a Pod struct whose first field is `header: Header`, and asserts its size.
 #[macro_export]

@@ -5,23 +5,25 @@
 use bytemuck::{Pod, Zeroable};
 use sip_arith::int;
 
-use crate::{Address, Error, Result};
+use crate::{Address, Error, Result, ground::layout::layout};
 
 /// How long an accusation may wait to be opened.
 pub const REVEAL_SLOTS: u64 = 1_500;
 
-/// A bounty that waits until it is certain whose it is; nobody's where silence convicted, for whoever accuses while that is possible. It lies
-/// where the bond was taken that it comes from: a segment's in the segment, a scoring run's in the run; of an auditor's vote and of its
-/// attestations in its seat of the round; a creator's in the job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Escrow {
-    /// Bounty that nobody has claimed yet, base units.
-    pub bounty: u64,
-    /// When the accusation was committed that has it; of nobody's, when silence convicted.
-    pub slot: u64,
-    /// Who committed it; zero before an accusation convicted.
-    pub challenger: Address,
+layout! {
+    /// A bounty that waits until it is certain whose it is; nobody's where silence convicted, for whoever accuses while that is possible. It lies
+    /// where the bond was taken that it comes from: a segment's in the segment, a scoring run's in the run; of an auditor's vote and of its
+    /// attestations in its seat of the round; a creator's in the job.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Escrow {
+        /// Bounty that nobody has claimed yet, base units.
+        pub bounty: u64,
+        /// When the accusation was committed that has it; of nobody's, when silence convicted.
+        pub slot: u64,
+        /// Who committed it; zero before an accusation convicted.
+        pub challenger: Address,
+    }
 }
 
 impl Escrow {

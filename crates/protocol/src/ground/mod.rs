@@ -6,6 +6,8 @@ pub mod clock;
 pub mod declare;
 pub mod error;
 pub mod escrow;
+pub mod layout;
 pub mod offence;
 pub mod schedule;
+pub mod spec;
 pub mod units;

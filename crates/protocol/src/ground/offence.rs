@@ -10,6 +10,7 @@ use sip_arith::int::{self, BPS_ONE, Rounding};
 
 use crate::{
     Result,
+    ground::layout::layout,
     ground::units::{CAP, TOKEN},
 };
 
@@ -54,14 +55,16 @@ pub enum Offence {
     LostAccusation,
 }
 
-/// Parts of an own bond and of what is delegated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Slash {
-    /// Of the own bond.
-    pub bond_bps: u16,
-    /// Of delegated assets, exits under way and pending stake.
-    pub delegated_bps: u16,
+layout! {
+    /// Parts of an own bond and of what is delegated.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Slash {
+        /// Of the own bond.
+        pub bond_bps: u16,
+        /// Of delegated assets, exits under way and pending stake.
+        pub delegated_bps: u16,
+    }
 }
 
 /// A row: a flat amount, or parts.
@@ -75,54 +78,56 @@ pub struct Penalty {
     pub delegated_bps: u16,
 }
 
-/// The table, as governance may set it within [`Penalties::check`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Penalties {
-    /// [`Offence::LateSegment`], base units.
-    pub late_segment: u64,
-    /// [`Offence::MissedDraw`], base units at least: see [`crate::training::attendance`].
-    pub missed_draw: u64,
-    /// [`Offence::MissedAttestation`], base units each.
-    pub missed_attestation: u64,
-    /// [`Offence::MisattestedSegment`], base units each.
-    pub misattested_segment: u64,
-    /// [`Offence::AmendedSegment`], base units.
-    pub amended_segment: u64,
-    /// Most that the challenger of one conviction earns, base units.
-    pub bounty_cap: u64,
-    /// [`Offence::MissedSegment`], base units at least: see [`crate::training::attendance`].
-    pub missed_segment: u64,
-    /// [`Offence::MissedVote`], base units at least.
-    pub missed_vote: u64,
-    /// [`Offence::MissedScore`], base units at least.
-    pub missed_score: u64,
-    /// [`Offence::FalseScore`].
-    pub false_score: Slash,
-    /// [`Offence::ConvictedSegment`].
-    pub convicted_segment: Slash,
-    /// [`Offence::ConvictedRun`].
-    pub convicted_run: Slash,
-    /// [`Offence::ConvictedVote`].
-    pub convicted_vote: Slash,
-    /// [`Offence::ConvictedAttestation`].
-    pub convicted_attestation: Slash,
-    /// [`Offence::UnavailableState`].
-    pub unavailable_state: Slash,
-    /// [`Offence::UnavailableData`].
-    pub unavailable_data: Slash,
-    /// [`Offence::FalseGenesis`], of the genesis bond.
-    pub false_genesis_bps: u16,
-    /// [`Offence::ExpiredAccusation`], of the accusation's bond.
-    pub expired_accusation_bps: u16,
-    /// [`Offence::LostAccusation`], of the accuser's bond.
-    pub lost_accusation_burn_bps: u16,
-    /// Part of what a conviction took from the own bond that its challenger earns.
-    pub bounty_bps: u16,
-    /// Part of the rest of a conviction that is burned; what is left is insured.
-    pub burn_bps: u16,
-    /// Always 0.
-    pub reserved: u16,
+layout! {
+    /// The table, as governance may set it within [`Penalties::check`].
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Penalties {
+        /// [`Offence::LateSegment`], base units.
+        pub late_segment: u64,
+        /// [`Offence::MissedDraw`], base units at least: see [`crate::training::attendance`].
+        pub missed_draw: u64,
+        /// [`Offence::MissedAttestation`], base units each.
+        pub missed_attestation: u64,
+        /// [`Offence::MisattestedSegment`], base units each.
+        pub misattested_segment: u64,
+        /// [`Offence::AmendedSegment`], base units.
+        pub amended_segment: u64,
+        /// Most that the challenger of one conviction earns, base units.
+        pub bounty_cap: u64,
+        /// [`Offence::MissedSegment`], base units at least: see [`crate::training::attendance`].
+        pub missed_segment: u64,
+        /// [`Offence::MissedVote`], base units at least.
+        pub missed_vote: u64,
+        /// [`Offence::MissedScore`], base units at least.
+        pub missed_score: u64,
+        /// [`Offence::FalseScore`].
+        pub false_score: Slash,
+        /// [`Offence::ConvictedSegment`].
+        pub convicted_segment: Slash,
+        /// [`Offence::ConvictedRun`].
+        pub convicted_run: Slash,
+        /// [`Offence::ConvictedVote`].
+        pub convicted_vote: Slash,
+        /// [`Offence::ConvictedAttestation`].
+        pub convicted_attestation: Slash,
+        /// [`Offence::UnavailableState`].
+        pub unavailable_state: Slash,
+        /// [`Offence::UnavailableData`].
+        pub unavailable_data: Slash,
+        /// [`Offence::FalseGenesis`], of the genesis bond.
+        pub false_genesis_bps: u16,
+        /// [`Offence::ExpiredAccusation`], of the accusation's bond.
+        pub expired_accusation_bps: u16,
+        /// [`Offence::LostAccusation`], of the accuser's bond.
+        pub lost_accusation_burn_bps: u16,
+        /// Part of what a conviction took from the own bond that its challenger earns.
+        pub bounty_bps: u16,
+        /// Part of the rest of a conviction that is burned; what is left is insured.
+        pub burn_bps: u16,
+        /// Always 0.
+        pub reserved: u16,
+    }
 }
 
 /// A conviction as the default has it.

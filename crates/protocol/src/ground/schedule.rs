@@ -5,6 +5,7 @@ use sip_arith::int::{BPS_ONE, Rounding, mul_div};
 
 use crate::{
     Error, Result,
+    ground::layout::layout,
     ground::units::{CAP, TOKEN},
 };
 
@@ -19,34 +20,36 @@ pub const STAKING: usize = 0;
 /// The node stream's place in [`Emission::streams`].
 pub const NODES: usize = 1;
 
-/// What governance may set about emission, each within hard bounds ([`Schedule::check`]).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Schedule {
-    /// Slots of an epoch.
-    pub epoch_slots: u64,
-    /// First cap per epoch of the two streams (staking, nodes), base units.
-    pub first_caps: [u64; 2],
-    /// Emission per epoch of the two streams at full utilisation, base units.
-    pub targets: [u64; 2],
-    /// The part of a cap that an epoch takes, of [`ONE`].
-    pub decay: u64,
-    /// D_ref: fees burned per epoch at full utilisation, base units.
-    pub demand_reference: u64,
-    /// C_ref: units of verified work per node and epoch.
-    pub power_reference: u64,
-    /// N_ref: nodes at work.
-    pub nodes_reference: u64,
-    /// u_min, of [`ONE`]: what a young network emits before there is demand.
-    pub utilisation_floor: u64,
-    /// Y_max: most that stake yields per epoch, of [`ONE`].
-    pub maximum_yield: u64,
-    /// Base units per unit of verified work at u = 1 with the whole supply staked.
-    pub unit_reward: u64,
-    /// κ: the part of burned fees that replaces emission.
-    pub fee_offset_bps: u16,
-    /// Always 0.
-    pub reserved: [u16; 3],
+layout! {
+    /// What governance may set about emission, each within hard bounds ([`Schedule::check`]).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Schedule {
+        /// Slots of an epoch.
+        pub epoch_slots: u64,
+        /// First cap per epoch of the two streams (staking, nodes), base units.
+        pub first_caps: [u64; 2],
+        /// Emission per epoch of the two streams at full utilisation, base units.
+        pub targets: [u64; 2],
+        /// The part of a cap that an epoch takes, of [`ONE`].
+        pub decay: u64,
+        /// D_ref: fees burned per epoch at full utilisation, base units.
+        pub demand_reference: u64,
+        /// C_ref: units of verified work per node and epoch.
+        pub power_reference: u64,
+        /// N_ref: nodes at work.
+        pub nodes_reference: u64,
+        /// u_min, of [`ONE`]: what a young network emits before there is demand.
+        pub utilisation_floor: u64,
+        /// Y_max: most that stake yields per epoch, of [`ONE`].
+        pub maximum_yield: u64,
+        /// Base units per unit of verified work at u = 1 with the whole supply staked.
+        pub unit_reward: u64,
+        /// κ: the part of burned fees that replaces emission.
+        pub fee_offset_bps: u16,
+        /// Always 0.
+        pub reserved: [u16; 3],
+    }
 }
 
 impl Schedule {

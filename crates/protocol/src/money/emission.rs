@@ -26,6 +26,7 @@ use sip_arith::int::{self, RewardIndex, Rounding, TimeIntegral, mul_div};
 use crate::{
     Error, Result,
     admin::{administration::ProposalKind, config::Config},
+    ground::layout::layout,
     ground::{
         schedule::{MAXIMUM_COUNT, NODES, ONE, STAKING, Schedule},
         units::CAP,
@@ -50,14 +51,16 @@ pub enum Phase {
     FeeDominated,
 }
 
-/// One of the two streams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Stream {
-    /// Most that the next epoch emits, base units.
-    pub cap: u64,
-    /// Released and not yet paid, base units, the youngest first.
-    pub released: [u64; VINTAGES],
+layout! {
+    /// One of the two streams.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Stream {
+        /// Most that the next epoch emits, base units.
+        pub cap: u64,
+        /// Released and not yet paid, base units, the youngest first.
+        pub released: [u64; VINTAGES],
+    }
 }
 
 impl Stream {
@@ -87,52 +90,54 @@ impl Stream {
     }
 }
 
-/// The state of emission.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Emission {
-    /// What governance set.
-    pub schedule: Schedule,
-    /// Epochs turned.
-    pub epoch: u64,
-    /// Slot from which the epoch can be turned.
-    pub end_slot: u64,
-    /// This epoch: fees burned, base units.
-    pub fees_burned: u64,
-    /// This epoch: units of verified work.
-    pub work: u64,
-    /// This epoch: nodes whose work was accepted, summed over rounds.
-    pub node_rounds: u64,
-    /// This epoch: rounds scored.
-    pub rounds: u64,
-    /// Exponential average of D, base units.
-    pub average_demand: u64,
-    /// Exponential average of C, thousandths of a unit of work per node.
-    pub average_power: u64,
-    /// Exponential average of N, thousandths of a node.
-    pub average_nodes: u64,
-    /// u of the last epoch, of [`ONE`].
-    pub utilisation: u64,
-    /// What the last epoch would have emitted without fees, base units.
-    pub gross: u64,
-    /// What fees replaced of it, base units.
-    pub offset: u64,
-    /// Staking and nodes.
-    pub streams: [Stream; 2],
-    /// S_t: stake that earns the yield, base units.
-    pub total_stake: u64,
-    /// Yield per staked base unit since the beginning.
-    pub yield_index: RewardIndex,
-    /// See [`RewardIndex::add`].
-    pub yield_remainder: u64,
-    /// Yield taken out of the stream and not yet paid into pools, base units.
-    pub yield_owed: u64,
-    /// Of it, what is still to be spread by the index, evenly until `yield_end_slot`.
-    pub yield_left: u64,
-    /// Up to this slot it is spread.
-    pub yield_slot: u64,
-    /// From this slot on nothing is left to spread.
-    pub yield_end_slot: u64,
+layout! {
+    /// The state of emission.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Emission {
+        /// What governance set.
+        pub schedule: Schedule,
+        /// Epochs turned.
+        pub epoch: u64,
+        /// Slot from which the epoch can be turned.
+        pub end_slot: u64,
+        /// This epoch: fees burned, base units.
+        pub fees_burned: u64,
+        /// This epoch: units of verified work.
+        pub work: u64,
+        /// This epoch: nodes whose work was accepted, summed over rounds.
+        pub node_rounds: u64,
+        /// This epoch: rounds scored.
+        pub rounds: u64,
+        /// Exponential average of D, base units.
+        pub average_demand: u64,
+        /// Exponential average of C, thousandths of a unit of work per node.
+        pub average_power: u64,
+        /// Exponential average of N, thousandths of a node.
+        pub average_nodes: u64,
+        /// u of the last epoch, of [`ONE`].
+        pub utilisation: u64,
+        /// What the last epoch would have emitted without fees, base units.
+        pub gross: u64,
+        /// What fees replaced of it, base units.
+        pub offset: u64,
+        /// Staking and nodes.
+        pub streams: [Stream; 2],
+        /// S_t: stake that earns the yield, base units.
+        pub total_stake: u64,
+        /// Yield per staked base unit since the beginning.
+        pub yield_index: RewardIndex,
+        /// See [`RewardIndex::add`].
+        pub yield_remainder: u64,
+        /// Yield taken out of the stream and not yet paid into pools, base units.
+        pub yield_owed: u64,
+        /// Of it, what is still to be spread by the index, evenly until `yield_end_slot`.
+        pub yield_left: u64,
+        /// Up to this slot it is spread.
+        pub yield_slot: u64,
+        /// From this slot on nothing is left to spread.
+        pub yield_end_slot: u64,
+    }
 }
 
 const _: () = assert!(size_of::<Emission>() == 344);

@@ -9,19 +9,22 @@ use sip_arith::int;
 use crate::{
     Header, Result, account,
     admin::config::Config,
+    ground::layout::layout,
     ground::schedule::{NODES, STAKING},
     money::emission::{Emission, Standing},
     stake::pool::Pool,
 };
 
-/// Address: [`crate::ground::account::seed::EMISSION`].
-#[derive(Clone, Copy, Debug, Plain, Zeroable)]
-#[repr(C)]
-pub struct EmissionAccount {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The state of emission.
-    pub emission: Emission,
+layout! {
+    /// Address: [`crate::ground::account::seed::EMISSION`].
+    #[derive(Clone, Copy, Debug, Plain, Zeroable)]
+    #[repr(C)]
+    pub struct EmissionAccount {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The state of emission.
+        pub emission: Emission,
+    }
 }
 
 account!(EmissionAccount, Emission, 352, liabilities: |account| account.emission.held());

@@ -13,6 +13,7 @@ use sip_arith::int::{self, BPS_ONE, Rounding, mul_div};
 use crate::{
     Address, Error, Header, Result, account,
     admin::config::{Config, Parameters},
+    ground::layout::layout,
     money::emission::Emission,
     stake::pool::{ACTIVE, Pool, PoolKind},
     training::job::MAX_DOMAINS,
@@ -21,20 +22,22 @@ use crate::{
 /// Ancestors of a model that share in its fees.
 pub const MAXIMUM_ANCESTORS: usize = 4;
 
-/// Fees on their way to a job's domains. Address: "fees", job (32).
-#[derive(Clone, Copy, Debug, Plain, Zeroable)]
-#[repr(C)]
-pub struct Fees {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The job.
-    pub job: Address,
-    /// Base units for the data of each domain.
-    pub data: [u64; MAX_DOMAINS],
-    /// Base units for the patrons of each domain.
-    pub attention: [u64; MAX_DOMAINS],
-    /// Base units paid in all time.
-    pub paid: u64,
+layout! {
+    /// Fees on their way to a job's domains. Address: "fees", job (32).
+    #[derive(Clone, Copy, Debug, Plain, Zeroable)]
+    #[repr(C)]
+    pub struct Fees {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The job.
+        pub job: Address,
+        /// Base units for the data of each domain.
+        pub data: [u64; MAX_DOMAINS],
+        /// Base units for the patrons of each domain.
+        pub attention: [u64; MAX_DOMAINS],
+        /// Base units paid in all time.
+        pub paid: u64,
+    }
 }
 
 account!(Fees, Fees, 176, liabilities: |fees| {

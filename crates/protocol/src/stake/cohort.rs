@@ -13,6 +13,7 @@ use sip_arith::int::{self, RewardIndex, Rounding, mul_div};
 
 use crate::{
     Result,
+    ground::layout::layout,
     stake::{pool::Pool, position::Position},
 };
 
@@ -26,30 +27,34 @@ pub const COHORT_SLOTS: u64 = 27_000;
 /// Cohorts from the beginning of an exposure until its claims are paid.
 const COHORTS_OF_AN_EXPOSURE: u64 = 8;
 
-/// Shares that left a pool until some slot, and after the cohort before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Cohort {
-    /// Who leaves from this slot on belongs to the next one.
-    pub until_slot: u64,
-    /// Shares that left.
-    pub shares: u64,
-    /// What a share of them has earned since the cohort began.
-    pub index: RewardIndex,
-    /// Base units that they have earned and not collected.
-    pub owed: u64,
+layout! {
+    /// Shares that left a pool until some slot, and after the cohort before.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Cohort {
+        /// Who leaves from this slot on belongs to the next one.
+        pub until_slot: u64,
+        /// Shares that left.
+        pub shares: u64,
+        /// What a share of them has earned since the cohort began.
+        pub index: RewardIndex,
+        /// Base units that they have earned and not collected.
+        pub owed: u64,
+    }
 }
 
-/// A position's shares that left with one cohort.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Leaving {
-    /// The cohort's number, from 1; 0 for none.
-    pub cohort: u64,
-    /// Shares.
-    pub shares: u64,
-    /// The cohort's index when they were last paid.
-    pub checkpoint: RewardIndex,
+layout! {
+    /// A position's shares that left with one cohort.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Leaving {
+        /// The cohort's number, from 1; 0 for none.
+        pub cohort: u64,
+        /// Shares.
+        pub shares: u64,
+        /// The cohort's index when they were last paid.
+        pub checkpoint: RewardIndex,
+    }
 }
 
 impl Pool {

@@ -12,6 +12,7 @@ use sip_arith::int::{self, Rounding, TimeIntegral, mul_div};
 
 use crate::{
     Error, Result,
+    ground::layout::layout,
     stake::{
         pool::{Pool, PoolKind},
         position::Position,
@@ -36,26 +37,28 @@ pub const fn tick_of(slot: u64) -> u64 {
     slot / TICK_SLOTS
 }
 
-/// The sum of the boosts of all locks in a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Plain, Zeroable)]
-#[repr(C)]
-pub struct Boost {
-    /// Shares per tick that the boost loses.
-    pub slope: u64,
-    /// The boost at `tick`, shares.
-    pub value: u64,
-    /// Up to where it is brought.
-    pub tick: u64,
-    /// Twice Σ value · ticks up to `tick`.
-    pub integral: TimeIntegral,
-    /// `integral` at the last snapshot.
-    pub snapshot: TimeIntegral,
-    /// Tick of the last snapshot.
-    pub snapshot_tick: u64,
-    /// What the last snapshot found, shares.
-    pub snapshot_average: u64,
-    /// Slopes that end at each period, by the period's number modulo the number of places.
-    pub ends: [u64; PLACES],
+layout! {
+    /// The sum of the boosts of all locks in a pool.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Plain, Zeroable)]
+    #[repr(C)]
+    pub struct Boost {
+        /// Shares per tick that the boost loses.
+        pub slope: u64,
+        /// The boost at `tick`, shares.
+        pub value: u64,
+        /// Up to where it is brought.
+        pub tick: u64,
+        /// Twice Σ value · ticks up to `tick`.
+        pub integral: TimeIntegral,
+        /// `integral` at the last snapshot.
+        pub snapshot: TimeIntegral,
+        /// Tick of the last snapshot.
+        pub snapshot_tick: u64,
+        /// What the last snapshot found, shares.
+        pub snapshot_average: u64,
+        /// Slopes that end at each period, by the period's number modulo the number of places.
+        pub ends: [u64; PLACES],
+    }
 }
 
 impl Boost {

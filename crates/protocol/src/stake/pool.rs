@@ -14,6 +14,7 @@ use sip_arith::int::{self, BPS_ONE, RewardIndex, Rounding, TimeIntegral, mul_div
 
 use crate::{
     Address, Error, Header, Result, account,
+    ground::layout::layout,
     stake::{
         cohort::{Cohort, MAX_COHORTS},
         lock::Boost,
@@ -74,118 +75,120 @@ pub const ACTIVE: u8 = 1;
 /// The pool takes no stake any more; exits and claims go on.
 pub const RETIRED: u8 = 2;
 
-/// Address: "pool", kind (1 byte), scope (32), index (u32).
-#[derive(Clone, Copy, Debug, Plain, Zeroable)]
-#[repr(C)]
-pub struct Pool {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// A [`PoolKind`].
-    pub kind: u8,
-    /// [`ACTIVE`] or [`RETIRED`].
-    pub status: u8,
-    /// The operator's part of what delegators earn.
-    pub commission_bps: u16,
-    /// Third seed: the operator's count, or the domain's number of an attention pool.
-    pub index: u32,
-    /// The operator's wallet; of an attention pool the job.
-    pub scope: Address,
-    /// The operator's own stake, which is lost first.
-    pub self_bond: u64,
-    /// Delegated base units behind `shares`.
-    pub assets: u64,
-    /// Shares, [`SEED_SHARES`] of them nobody's.
-    pub shares: u64,
-    /// Base units of exits under way.
-    pub unbonding_assets: u64,
-    /// Part of a base unit of an exit under way that all slashes so far have left, of [`SURVIVAL_ONE`].
-    pub survival: u64,
-    /// Base units owed to positions, spread by the index or held.
-    pub rewards_owed: u64,
-    /// Of those, earned while nobody held a share: nobody's, until it goes back to where it came from ([`Pool::take_unowned`]).
-    pub rewards_held: u64,
-    /// Base units owed to the operator.
-    pub commission_owed: u64,
-    /// Reward per share.
-    pub reward_index: RewardIndex,
-    /// See [`RewardIndex::add`].
-    pub reward_remainder: u64,
-    /// Slot from which a retired operator may take the bond.
-    pub bond_release_slot: u64,
-    /// An auditor's hash chain: the next draw's preimage hashes to it.
-    pub chain_tip: [u8; 32],
-    /// The job that an auditor's chain serves or that trains a model; zero before an auditor joined one.
-    pub chain_job: Address,
-    /// Σ assets · slots up to `integral_slot`.
-    pub integral: TimeIntegral,
-    /// Slot of the last change of `integral`.
-    pub integral_slot: u64,
-    /// `integral` when the last round was opened (attention pools).
-    pub snapshot: TimeIntegral,
-    /// Slot of the snapshot.
-    pub snapshot_slot: u64,
-    /// Disputes open against the operator.
-    pub open_disputes: u32,
-    /// Segments that counted.
-    pub segments_accepted: u32,
-    /// Segments convicted.
-    pub segments_convicted: u32,
-    /// Drawn segments attested.
-    pub audits_attested: u32,
-    /// Draws not revealed or drawn segments not attested.
-    pub audits_missed: u32,
-    /// Evaluations within the tolerance.
-    pub evaluations_accepted: u32,
-    /// Evaluations off or not revealed.
-    pub evaluations_rejected: u32,
-    /// Votes and attestations convicted.
-    pub claims_convicted: u32,
-    /// Base units of new stake that is not active yet; slashed by `survival`.
-    pub pending_assets: u64,
-    /// Shares that are SPL tokens, in nobody's position.
-    pub liquid_shares: u64,
-    /// The pool's part in the staking yield.
-    pub yield_share: YieldShare,
-    /// A model's parent, whose pool takes `royalty_bps` of the model's fees; zero without one.
-    pub parent: Address,
-    /// Weight of stake in other pools that steers towards this domain, base units (attention pools).
-    pub steered: u64,
-    /// What locks add to the steering weight (attention pools).
-    pub boost: Boost,
-    /// The part of a model's fees that goes on to its parent.
-    pub royalty_bps: u16,
-    /// 1 if rewards raise the price of a share instead of being claimed, else 0.
-    pub compounding: u8,
-    /// Always 0.
-    pub padding: [u8; 1],
-    /// Of `allotted_bps`, what was allotted to places that it left while claims were open: free once none is.
-    pub left_bps: u16,
-    /// Part of its stake that is allotted to places, over all jobs, at most [`BPS_ONE`].
-    pub allotted_bps: u16,
-    /// Σ stake that yields · slots up to `integral_slot`; see [`Pool::yielding`].
-    pub stake_integral: TimeIntegral,
-    /// Yield that is passed on evenly until `drip_end_slot`, base units.
-    pub dripping: u64,
-    /// From this slot on nothing drips.
-    pub drip_end_slot: u64,
-    /// Σ slices of the own bond behind claims that a verdict can still convict; see [`Pool::pledge`].
-    pub frozen_bond: u64,
-    /// Slot of the last conviction that took something of its delegators; 0 before the first. Claims made by then take nothing more of them.
-    pub convicted_slot: u64,
-    /// Longest that a claim of a job which it joined can be convicted, slots: neither its bond nor its delegators leave sooner.
-    pub exposure_slots: u64,
-    /// The last slot of the last absence that was charged: a demand that was made by then charges nothing more (data pools).
-    pub absent_until_slot: u64,
-    /// What the last snapshot found (attention pools).
-    pub snapshot_average: u64,
-    /// Of the own bond, what was added so late that it takes no part yet of what is split by present stake; see [`Pool::seasoned`].
-    pub young_bond: u64,
-    /// From this slot on nothing of it is young.
-    pub young_until_slot: u64,
-    /// Cohorts of leavers so far: the number of the newest one.
-    pub cohort_count: u64,
-    /// The last of them, by number modulo their count; see [`crate::stake::cohort`].
-    pub cohorts: [Cohort; MAX_COHORTS],
+layout! {
+    /// Address: "pool", kind (1 byte), scope (32), index (u32).
+    #[derive(Clone, Copy, Debug, Plain, Zeroable)]
+    #[repr(C)]
+    pub struct Pool {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// A [`PoolKind`].
+        pub kind: u8,
+        /// [`ACTIVE`] or [`RETIRED`].
+        pub status: u8,
+        /// The operator's part of what delegators earn.
+        pub commission_bps: u16,
+        /// Third seed: the operator's count, or the domain's number of an attention pool.
+        pub index: u32,
+        /// The operator's wallet; of an attention pool the job.
+        pub scope: Address,
+        /// The operator's own stake, which is lost first.
+        pub self_bond: u64,
+        /// Delegated base units behind `shares`.
+        pub assets: u64,
+        /// Shares, [`SEED_SHARES`] of them nobody's.
+        pub shares: u64,
+        /// Base units of exits under way.
+        pub unbonding_assets: u64,
+        /// Part of a base unit of an exit under way that all slashes so far have left, of [`SURVIVAL_ONE`].
+        pub survival: u64,
+        /// Base units owed to positions, spread by the index or held.
+        pub rewards_owed: u64,
+        /// Of those, earned while nobody held a share: nobody's, until it goes back to where it came from ([`Pool::take_unowned`]).
+        pub rewards_held: u64,
+        /// Base units owed to the operator.
+        pub commission_owed: u64,
+        /// Reward per share.
+        pub reward_index: RewardIndex,
+        /// See [`RewardIndex::add`].
+        pub reward_remainder: u64,
+        /// Slot from which a retired operator may take the bond.
+        pub bond_release_slot: u64,
+        /// An auditor's hash chain: the next draw's preimage hashes to it.
+        pub chain_tip: [u8; 32],
+        /// The job that an auditor's chain serves or that trains a model; zero before an auditor joined one.
+        pub chain_job: Address,
+        /// Σ assets · slots up to `integral_slot`.
+        pub integral: TimeIntegral,
+        /// Slot of the last change of `integral`.
+        pub integral_slot: u64,
+        /// `integral` when the last round was opened (attention pools).
+        pub snapshot: TimeIntegral,
+        /// Slot of the snapshot.
+        pub snapshot_slot: u64,
+        /// Disputes open against the operator.
+        pub open_disputes: u32,
+        /// Segments that counted.
+        pub segments_accepted: u32,
+        /// Segments convicted.
+        pub segments_convicted: u32,
+        /// Drawn segments attested.
+        pub audits_attested: u32,
+        /// Draws not revealed or drawn segments not attested.
+        pub audits_missed: u32,
+        /// Evaluations within the tolerance.
+        pub evaluations_accepted: u32,
+        /// Evaluations off or not revealed.
+        pub evaluations_rejected: u32,
+        /// Votes and attestations convicted.
+        pub claims_convicted: u32,
+        /// Base units of new stake that is not active yet; slashed by `survival`.
+        pub pending_assets: u64,
+        /// Shares that are SPL tokens, in nobody's position.
+        pub liquid_shares: u64,
+        /// The pool's part in the staking yield.
+        pub yield_share: YieldShare,
+        /// A model's parent, whose pool takes `royalty_bps` of the model's fees; zero without one.
+        pub parent: Address,
+        /// Weight of stake in other pools that steers towards this domain, base units (attention pools).
+        pub steered: u64,
+        /// What locks add to the steering weight (attention pools).
+        pub boost: Boost,
+        /// The part of a model's fees that goes on to its parent.
+        pub royalty_bps: u16,
+        /// 1 if rewards raise the price of a share instead of being claimed, else 0.
+        pub compounding: u8,
+        /// Always 0.
+        pub padding: [u8; 1],
+        /// Of `allotted_bps`, what was allotted to places that it left while claims were open: free once none is.
+        pub left_bps: u16,
+        /// Part of its stake that is allotted to places, over all jobs, at most [`BPS_ONE`].
+        pub allotted_bps: u16,
+        /// Σ stake that yields · slots up to `integral_slot`; see [`Pool::yielding`].
+        pub stake_integral: TimeIntegral,
+        /// Yield that is passed on evenly until `drip_end_slot`, base units.
+        pub dripping: u64,
+        /// From this slot on nothing drips.
+        pub drip_end_slot: u64,
+        /// Σ slices of the own bond behind claims that a verdict can still convict; see [`Pool::pledge`].
+        pub frozen_bond: u64,
+        /// Slot of the last conviction that took something of its delegators; 0 before the first. Claims made by then take nothing more of them.
+        pub convicted_slot: u64,
+        /// Longest that a claim of a job which it joined can be convicted, slots: neither its bond nor its delegators leave sooner.
+        pub exposure_slots: u64,
+        /// The last slot of the last absence that was charged: a demand that was made by then charges nothing more (data pools).
+        pub absent_until_slot: u64,
+        /// What the last snapshot found (attention pools).
+        pub snapshot_average: u64,
+        /// Of the own bond, what was added so late that it takes no part yet of what is split by present stake; see [`Pool::seasoned`].
+        pub young_bond: u64,
+        /// From this slot on nothing of it is young.
+        pub young_until_slot: u64,
+        /// Cohorts of leavers so far: the number of the newest one.
+        pub cohort_count: u64,
+        /// The last of them, by number modulo their count; see [`crate::stake::cohort`].
+        pub cohorts: [Cohort; MAX_COHORTS],
+    }
 }
 
 account!(Pool, Pool, 2248, liabilities: |pool| pool.held());

@@ -16,76 +16,81 @@ use sip_arith::int::{self, RewardIndex, Rounding, TimeIntegral, mul_div};
 
 use crate::{
     Address, Error, Header, Result, account,
+    ground::layout::layout,
     stake::{
         cohort::{Leaving, MAX_LEAVINGS},
         pool::Pool,
     },
 };
 
-/// Address: "position", pool (32), owner (32).
-#[derive(Clone, Copy, Debug, Plain, Zeroable)]
-#[repr(C)]
-pub struct Position {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The pool.
-    pub pool: Address,
-    /// The wallet that holds the shares.
-    pub owner: Address,
-    /// Shares.
-    pub shares: u64,
-    /// The pool's reward index at the last settlement.
-    pub checkpoint: RewardIndex,
-    /// Base units settled and not yet claimed.
-    pub claimable: u64,
-    /// Exits requested so far: the nonce of the next ticket.
-    pub tickets: u32,
-    /// Always 0.
-    pub reserved: u32,
-    /// Base units that are not active yet, before slashes after `pending_survival`.
-    pub pending: u64,
-    /// The pool's survival that `pending` is counted at.
-    pub pending_survival: u64,
-    /// Slot from which `pending` falls on a line.
-    pub ramp_slot: u64,
-    /// Slot at which nothing is pending any more.
-    pub ramp_end_slot: u64,
-    /// Shares that a lock holds until its end.
-    pub locked_shares: u64,
-    /// Shares per tick that the lock's boost loses.
-    pub lock_slope: u64,
-    /// Tick of the lock's end; 0 without a lock.
-    pub lock_end_tick: u64,
-    /// Shares that steer a domain and stay until the vote is withdrawn.
-    pub steering_shares: u64,
-    /// Shares that left, and may still be paid for work that was done before; see [`crate::stake::cohort`].
-    pub leavings: [Leaving; MAX_LEAVINGS],
+layout! {
+    /// Address: "position", pool (32), owner (32).
+    #[derive(Clone, Copy, Debug, Plain, Zeroable)]
+    #[repr(C)]
+    pub struct Position {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The pool.
+        pub pool: Address,
+        /// The wallet that holds the shares.
+        pub owner: Address,
+        /// Shares.
+        pub shares: u64,
+        /// The pool's reward index at the last settlement.
+        pub checkpoint: RewardIndex,
+        /// Base units settled and not yet claimed.
+        pub claimable: u64,
+        /// Exits requested so far: the nonce of the next ticket.
+        pub tickets: u32,
+        /// Always 0.
+        pub reserved: u32,
+        /// Base units that are not active yet, before slashes after `pending_survival`.
+        pub pending: u64,
+        /// The pool's survival that `pending` is counted at.
+        pub pending_survival: u64,
+        /// Slot from which `pending` falls on a line.
+        pub ramp_slot: u64,
+        /// Slot at which nothing is pending any more.
+        pub ramp_end_slot: u64,
+        /// Shares that a lock holds until its end.
+        pub locked_shares: u64,
+        /// Shares per tick that the lock's boost loses.
+        pub lock_slope: u64,
+        /// Tick of the lock's end; 0 without a lock.
+        pub lock_end_tick: u64,
+        /// Shares that steer a domain and stay until the vote is withdrawn.
+        pub steering_shares: u64,
+        /// Shares that left, and may still be paid for work that was done before; see [`crate::stake::cohort`].
+        pub leavings: [Leaving; MAX_LEAVINGS],
+    }
 }
 
 account!(Position, Position, 304);
 
-/// An exit under way. Address: "ticket", position (32), nonce (u32).
-#[derive(Clone, Copy, Debug, Plain, Zeroable)]
-#[repr(C)]
-pub struct Ticket {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The pool.
-    pub pool: Address,
-    /// The position.
-    pub position: Address,
-    /// The wallet that is paid.
-    pub owner: Address,
-    /// Base units at the request, before later slashes.
-    pub assets: u64,
-    /// The pool's survival at the request.
-    pub survival: u64,
-    /// Slot from which it is paid.
-    pub mature_slot: u64,
-    /// Last seed.
-    pub nonce: u32,
-    /// Always 0.
-    pub reserved: u32,
+layout! {
+    /// An exit under way. Address: "ticket", position (32), nonce (u32).
+    #[derive(Clone, Copy, Debug, Plain, Zeroable)]
+    #[repr(C)]
+    pub struct Ticket {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The pool.
+        pub pool: Address,
+        /// The position.
+        pub position: Address,
+        /// The wallet that is paid.
+        pub owner: Address,
+        /// Base units at the request, before later slashes.
+        pub assets: u64,
+        /// The pool's survival at the request.
+        pub survival: u64,
+        /// Slot from which it is paid.
+        pub mature_slot: u64,
+        /// Last seed.
+        pub nonce: u32,
+        /// Always 0.
+        pub reserved: u32,
+    }
 }
 
 account!(Ticket, Ticket, 136);

@@ -11,28 +11,31 @@ use sip_arith::int;
 
 use crate::{
     Address, Error, Header, Result, account,
+    ground::layout::layout,
     stake::{
         pool::{Pool, PoolKind},
         position::Position,
     },
 };
 
-/// Address: "vote", position (32).
-#[derive(Clone, Copy, Debug, Plain, Zeroable)]
-#[repr(C)]
-pub struct Vote {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The position.
-    pub position: Address,
-    /// The position's pool.
-    pub pool: Address,
-    /// The attention pool that it steers towards.
-    pub target: Address,
-    /// Shares that vote.
-    pub shares: u64,
-    /// What they weigh in the target, base units.
-    pub weight: u64,
+layout! {
+    /// Address: "vote", position (32).
+    #[derive(Clone, Copy, Debug, Plain, Zeroable)]
+    #[repr(C)]
+    pub struct Vote {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The position.
+        pub position: Address,
+        /// The position's pool.
+        pub pool: Address,
+        /// The attention pool that it steers towards.
+        pub target: Address,
+        /// Shares that vote.
+        pub shares: u64,
+        /// What they weigh in the target, base units.
+        pub weight: u64,
+    }
 }
 
 account!(Vote, Vote, 120);

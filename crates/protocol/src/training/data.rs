@@ -5,38 +5,41 @@ use sip_arith::int;
 
 use crate::{
     Address, Error, Header, Result, account,
+    ground::layout::layout,
     stake::pool::{ACTIVE, Pool},
 };
 
 /// Most tokens of a part of a dataset: 2³¹ chunks of BLAKE3 with 256 tokens each, which is as far as a dispute counts.
 pub const MAX_TOKENS: u64 = 1 << 39;
 
-/// Address: "dataset", train root (32): the same text is registered once.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub struct Dataset {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The provider's data pool.
-    pub pool: Address,
-    /// Name of the domain, UTF-8 padded with zeros.
-    pub domain: [u8; 32],
-    /// BLAKE3 root of the tokens to train on.
-    pub train_root: [u8; 32],
-    /// BLAKE3 root of the tokens that are held out.
-    pub held_out_root: [u8; 32],
-    /// Tokens to train on.
-    pub train_tokens: u64,
-    /// Tokens held out.
-    pub held_out_tokens: u64,
-    /// SPDX identifier of the licence, padded with zeros.
-    pub licence: [u8; 32],
-    /// Demands for its tokens that are open.
-    pub open_demands: u16,
-    /// Always 0.
-    pub reserved: [u8; 6],
-    /// From this slot on nobody answers for it any more; 0 before its provider gave notice.
-    pub duty_end_slot: u64,
+layout! {
+    /// Address: "dataset", train root (32): the same text is registered once.
+    #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Dataset {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The provider's data pool.
+        pub pool: Address,
+        /// Name of the domain, UTF-8 padded with zeros.
+        pub domain: [u8; 32],
+        /// BLAKE3 root of the tokens to train on.
+        pub train_root: [u8; 32],
+        /// BLAKE3 root of the tokens that are held out.
+        pub held_out_root: [u8; 32],
+        /// Tokens to train on.
+        pub train_tokens: u64,
+        /// Tokens held out.
+        pub held_out_tokens: u64,
+        /// SPDX identifier of the licence, padded with zeros.
+        pub licence: [u8; 32],
+        /// Demands for its tokens that are open.
+        pub open_demands: u16,
+        /// Always 0.
+        pub reserved: [u8; 6],
+        /// From this slot on nobody answers for it any more; 0 before its provider gave notice.
+        pub duty_end_slot: u64,
+    }
 }
 
 account!(Dataset, Dataset, 200);

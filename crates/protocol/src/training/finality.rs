@@ -17,6 +17,7 @@ use sip_proof::Sha256;
 use crate::{
     Error, Result,
     admin::config::Config,
+    ground::layout::layout,
     ground::{case::CaseKind, offence::Penalties},
     training::{
         job::{Job, MAX_DOMAINS},
@@ -34,24 +35,26 @@ pub const MAX_LOOKAHEAD: usize = 8;
 /// The index that stands for no round: what the first round builds on.
 pub const NO_ROUND: u32 = u32::MAX;
 
-/// The rounds that a job's next round builds on, as far as they are not settled history.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Chain {
-    /// Indices of the rounds that have a result which is not final, oldest first.
-    pub open: [u32; MAX_LOOKAHEAD],
-    /// Index of the last final round; [`NO_ROUND`] before the first.
-    pub last_final: u32,
-    /// Final rounds so far.
-    pub final_count: u32,
-    /// How many of `open` count.
-    pub open_count: u8,
-    /// Whether the next seed waits for its slot hashes: 1, else 0. See [`seed`].
-    pub is_seed_pending: u8,
-    /// Whether nobody captured the last seed's slot hashes in time: 1, else 0.
-    pub is_seed_missed: u8,
-    /// Always 0.
-    pub reserved: [u8; 5],
+layout! {
+    /// The rounds that a job's next round builds on, as far as they are not settled history.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Chain {
+        /// Indices of the rounds that have a result which is not final, oldest first.
+        pub open: [u32; MAX_LOOKAHEAD],
+        /// Index of the last final round; [`NO_ROUND`] before the first.
+        pub last_final: u32,
+        /// Final rounds so far.
+        pub final_count: u32,
+        /// How many of `open` count.
+        pub open_count: u8,
+        /// Whether the next seed waits for its slot hashes: 1, else 0. See [`seed`].
+        pub is_seed_pending: u8,
+        /// Whether nobody captured the last seed's slot hashes in time: 1, else 0.
+        pub is_seed_missed: u8,
+        /// Always 0.
+        pub reserved: [u8; 5],
+    }
 }
 
 impl Chain {
@@ -115,20 +118,22 @@ pub enum Undoing {
     Base = 3,
 }
 
-/// What a job had measured when a round was opened: what it goes back to if the round is undone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Standing {
-    /// Score per domain, micro-nats per token.
-    pub last_scores: [u32; MAX_DOMAINS],
-    /// Mixture-weighted score, micro-nats per token.
-    pub last_score: u32,
-    /// Scored rounds on the chain.
-    pub rounds_scored: u32,
-    /// What the job remembered of its curve.
-    pub fit: Fit,
-    /// What came out of the rounds on the chain.
-    pub history: [u8; 32],
+layout! {
+    /// What a job had measured when a round was opened: what it goes back to if the round is undone.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Standing {
+        /// Score per domain, micro-nats per token.
+        pub last_scores: [u32; MAX_DOMAINS],
+        /// Mixture-weighted score, micro-nats per token.
+        pub last_score: u32,
+        /// Scored rounds on the chain.
+        pub rounds_scored: u32,
+        /// What the job remembered of its curve.
+        pub fit: Fit,
+        /// What came out of the rounds on the chain.
+        pub history: [u8; 32],
+    }
 }
 
 impl Standing {

@@ -10,6 +10,7 @@ use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
 use crate::{
     Address, Error, Header, Result, account,
     admin::{config::Parameters, penalties::most_for_vain_demand},
+    ground::layout::layout,
     ground::{
         escrow::{Escrow, REVEAL_SLOTS},
         offence::Offence,
@@ -39,101 +40,103 @@ pub const MAX_BONDS: u64 = 16;
 /// Others' unpaid work is at most so many times what it costs whoever has it undone: see [`JobSpec`].
 pub const SABOTAGE_RATIO: u64 = 2;
 
-/// What a creator fixes for good.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct JobSpec {
-    /// sha256 Merkle root over the step graph's nodes.
-    pub nodes_root: [u8; 32],
-    /// sha256 Merkle root over which node gives which state entry.
-    pub outputs_root: [u8; 32],
-    /// sha256 Merkle root over the committed tables.
-    pub tables_root: [u8; 32],
-    /// State root of the model before the first round.
-    pub genesis_root: [u8; 32],
-    /// Seed of the first round.
-    pub seed: [u8; 32],
-    /// Nodes of the step graph.
-    pub node_count: u32,
-    /// State entries.
-    pub state_count: u32,
-    /// Tables.
-    pub table_count: u32,
-    /// Steps of one segment.
-    pub inner_steps: u32,
-    /// Steps from one leaf to the next.
-    pub leaf_interval: u32,
-    /// Sequences of one step.
-    pub batch: u32,
-    /// Tokens of one sequence.
-    pub sequence_length: u32,
-    /// Scored rounds after which the job is finished.
-    pub rounds: u32,
-    /// Chance of an auditor to draw a segment, of 2³².
-    pub audit_rate: u32,
-    /// Domains, 1 to [`MAX_DOMAINS`].
-    pub domain_count: u8,
-    /// Most rounds that have a result and are not final, the one that runs included: 1 to [`MAX_LOOKAHEAD`]. A trainer's own bond
-    /// covers as many.
-    pub lookahead: u8,
-    /// A [`mixture::Mode`]: how the mixture follows stake.
-    pub mixture_mode: u8,
-    /// Always 0.
-    pub reserved: u8,
-    /// Least part of a domain in the mixture.
-    pub mixture_floor_bps: u16,
-    /// Greatest part of a domain in the mixture.
-    pub mixture_cap_bps: u16,
-    /// Slots of each phase: commitments of segments.
-    pub commit_slots: u32,
-    /// Slots of the audit: draws, replays, attestations.
-    pub audit_slots: u32,
-    /// Slots of the vote on the aggregate.
-    pub vote_slots: u32,
-    /// Slots for committing scores, and again for revealing them.
-    pub evaluation_slots: u32,
-    /// Slots from the closing of a round in which its segments can be accused, if more than `audit_slots`.
-    pub challenge_slots: u32,
-    /// sha256 Merkle root over the nodes of the scoring run's step graph; its tables are the job's.
-    pub score_nodes_root: [u8; 32],
-    /// sha256 Merkle root over which node gives the one entry of the scoring run's state.
-    pub score_outputs_root: [u8; 32],
-    /// Nodes of the scoring run's step graph.
-    pub score_node_count: u32,
-    /// Held-out windows of each domain that a score is the mean of: a multiple of `score_rows`.
-    pub score_windows: u32,
-    /// Windows of one step of the scoring run.
-    pub score_rows: u32,
-    /// Steps of the scoring run from one leaf to the next.
-    pub score_leaf_interval: u32,
-    /// sha256 Merkle root over the graphs that average 1 to 16 states: see [`sip_proof::GraphRoots::aggregate_leaf`].
-    pub aggregates_root: [u8; 32],
-    /// sha256 Merkle root over the nodes of the graph whose outcome is the genesis state; zero if that is an import.
-    pub init_nodes_root: [u8; 32],
-    /// sha256 Merkle root over which of its nodes gives which state entry; zero if the genesis state is an import.
-    pub init_outputs_root: [u8; 32],
-    /// Its nodes; 0 if the genesis state is an import, which nobody can dispute.
-    pub init_node_count: u32,
-    /// Chance of an auditor to draw, before the round is final, a segment that its first draw passed by, of 2³²; 0 for no second draw.
-    pub second_audit_rate: u32,
-    // Compressed updates: all of these, or none. See [`JobSpec::is_compressed`].
-    /// sha256 Merkle root over two graphs, leaves as of [`sip_proof::GraphRoots::aggregate_leaf`]: the start graph, which gives the state
-    /// that a segment starts from and reads the round's base, then the trainer's previous update; the update graph, which gives a segment's
-    /// update and reads the previous update, then the segment's start state, then its end state.
-    pub update_graphs_root: [u8; 32],
-    /// Root of the update that stands for the previous one of a trainer who has none that was applied.
-    pub reset_update_root: [u8; 32],
-    /// Entries of an update; 0 if segments hand over their end states.
-    pub update_entries: u32,
-    /// Entries of a round's base; 0 if that is a whole state.
-    pub base_entries: u32,
-    /// What patrons steer beside the mixture; those that exist come first.
-    pub settings: [Setting; MAX_SETTINGS],
-    /// Slice of an operator's own bond behind each segment, vote and scoring run, base units: what its conviction takes. At least the
-    /// parameters' `minimum_self_bond`.
-    pub slice: u64,
-    /// Most that one round draws for all roles, base units; at most the parameters' `round_reward`, and no more than the slice bears.
-    pub round_reward: u64,
+layout! {
+    /// What a creator fixes for good.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct JobSpec {
+        /// sha256 Merkle root over the step graph's nodes.
+        pub nodes_root: [u8; 32],
+        /// sha256 Merkle root over which node gives which state entry.
+        pub outputs_root: [u8; 32],
+        /// sha256 Merkle root over the committed tables.
+        pub tables_root: [u8; 32],
+        /// State root of the model before the first round.
+        pub genesis_root: [u8; 32],
+        /// Seed of the first round.
+        pub seed: [u8; 32],
+        /// Nodes of the step graph.
+        pub node_count: u32,
+        /// State entries.
+        pub state_count: u32,
+        /// Tables.
+        pub table_count: u32,
+        /// Steps of one segment.
+        pub inner_steps: u32,
+        /// Steps from one leaf to the next.
+        pub leaf_interval: u32,
+        /// Sequences of one step.
+        pub batch: u32,
+        /// Tokens of one sequence.
+        pub sequence_length: u32,
+        /// Scored rounds after which the job is finished.
+        pub rounds: u32,
+        /// Chance of an auditor to draw a segment, of 2³².
+        pub audit_rate: u32,
+        /// Domains, 1 to [`MAX_DOMAINS`].
+        pub domain_count: u8,
+        /// Most rounds that have a result and are not final, the one that runs included: 1 to [`MAX_LOOKAHEAD`]. A trainer's own bond
+        /// covers as many.
+        pub lookahead: u8,
+        /// A [`mixture::Mode`]: how the mixture follows stake.
+        pub mixture_mode: u8,
+        /// Always 0.
+        pub reserved: u8,
+        /// Least part of a domain in the mixture.
+        pub mixture_floor_bps: u16,
+        /// Greatest part of a domain in the mixture.
+        pub mixture_cap_bps: u16,
+        /// Slots of each phase: commitments of segments.
+        pub commit_slots: u32,
+        /// Slots of the audit: draws, replays, attestations.
+        pub audit_slots: u32,
+        /// Slots of the vote on the aggregate.
+        pub vote_slots: u32,
+        /// Slots for committing scores, and again for revealing them.
+        pub evaluation_slots: u32,
+        /// Slots from the closing of a round in which its segments can be accused, if more than `audit_slots`.
+        pub challenge_slots: u32,
+        /// sha256 Merkle root over the nodes of the scoring run's step graph; its tables are the job's.
+        pub score_nodes_root: [u8; 32],
+        /// sha256 Merkle root over which node gives the one entry of the scoring run's state.
+        pub score_outputs_root: [u8; 32],
+        /// Nodes of the scoring run's step graph.
+        pub score_node_count: u32,
+        /// Held-out windows of each domain that a score is the mean of: a multiple of `score_rows`.
+        pub score_windows: u32,
+        /// Windows of one step of the scoring run.
+        pub score_rows: u32,
+        /// Steps of the scoring run from one leaf to the next.
+        pub score_leaf_interval: u32,
+        /// sha256 Merkle root over the graphs that average 1 to 16 states: see [`sip_proof::GraphRoots::aggregate_leaf`].
+        pub aggregates_root: [u8; 32],
+        /// sha256 Merkle root over the nodes of the graph whose outcome is the genesis state; zero if that is an import.
+        pub init_nodes_root: [u8; 32],
+        /// sha256 Merkle root over which of its nodes gives which state entry; zero if the genesis state is an import.
+        pub init_outputs_root: [u8; 32],
+        /// Its nodes; 0 if the genesis state is an import, which nobody can dispute.
+        pub init_node_count: u32,
+        /// Chance of an auditor to draw, before the round is final, a segment that its first draw passed by, of 2³²; 0 for no second draw.
+        pub second_audit_rate: u32,
+        // Compressed updates: all of these, or none. See [`JobSpec::is_compressed`].
+        /// sha256 Merkle root over two graphs, leaves as of [`sip_proof::GraphRoots::aggregate_leaf`]: the start graph, which gives the state
+        /// that a segment starts from and reads the round's base, then the trainer's previous update; the update graph, which gives a segment's
+        /// update and reads the previous update, then the segment's start state, then its end state.
+        pub update_graphs_root: [u8; 32],
+        /// Root of the update that stands for the previous one of a trainer who has none that was applied.
+        pub reset_update_root: [u8; 32],
+        /// Entries of an update; 0 if segments hand over their end states.
+        pub update_entries: u32,
+        /// Entries of a round's base; 0 if that is a whole state.
+        pub base_entries: u32,
+        /// What patrons steer beside the mixture; those that exist come first.
+        pub settings: [Setting; MAX_SETTINGS],
+        /// Slice of an operator's own bond behind each segment, vote and scoring run, base units: what its conviction takes. At least the
+        /// parameters' `minimum_self_bond`.
+        pub slice: u64,
+        /// Most that one round draws for all roles, base units; at most the parameters' `round_reward`, and no more than the slice bears.
+        pub round_reward: u64,
+    }
 }
 
 impl JobSpec {
@@ -282,76 +285,78 @@ impl JobSpec {
     }
 }
 
-/// Address: "job", creator (32), nonce (u32).
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub struct Job {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The wallet that created it.
-    pub creator: Address,
-    /// What the creator fixed.
-    pub spec: JobSpec,
-    /// Last seed of the address.
-    pub nonce: u32,
-    /// Rounds opened so far: the index of the next round.
-    pub next_round: u32,
-    /// Rounds scored so far, without those undone.
-    pub rounds_scored: u32,
-    /// Whether a round runs: 1, else 0.
-    pub round_live: u8,
-    /// Whether its rounds pay from the operators' bucket: 1 if the configuration's authority created it, else 0.
-    pub rewarded: u8,
-    /// Always 0.
-    pub reserved: [u8; 4],
-    /// Trainers by place of the round opened last that were convicted since.
-    pub struck_trainers: u16,
-    /// State root that the next round starts from.
-    pub base_root: [u8; 32],
-    /// Seed of the next round ([`Round::following_seed`](crate::training::round::Round::following_seed)), at first the job's seed.
-    pub next_seed: [u8; 32],
-    /// Score per domain of the last scored round, micro-nats per token.
-    pub last_scores: [u32; MAX_DOMAINS],
-    /// Mixture-weighted score of the last scored round, micro-nats per token.
-    pub last_score: u32,
-    /// What it remembers of its curve, against which the next improvement is judged.
-    pub fit: Fit,
-    /// Dataset accounts by domain.
-    pub datasets: [Address; MAX_DOMAINS],
-    /// What the creator put up for the genesis state, base units; 0 once it was taken or returned.
-    pub genesis_bond: u64,
-    /// When the job was created.
-    pub created_slot: u64,
-    /// Auditors by place of the round opened last that were convicted since.
-    pub struck_auditors: u16,
-    /// Disputes open on the genesis state.
-    pub genesis_disputes: u16,
-    /// Whether the genesis state was convicted, which closes the job for good: 1, else 0.
-    pub closed: u8,
-    /// Always 0.
-    pub end_reserved: [u8; 3],
-    /// The rounds that the next one builds on.
-    pub chain: Chain,
-    /// Reward of the last round that was scored, base units: what work in a round that was undone before its scoring would have shared.
-    pub last_reward: u64,
-    /// The bounty of a convicted genesis state.
-    pub escrow: Escrow,
-    /// What came out of the final rounds, one after the other: see [`history`](crate::training::closing::history).
-    pub history: [u8; 32],
-    /// The same with the scored rounds after them, which may still be undone.
-    pub head_history: [u8; 32],
-    /// The configuration's parameters when the job was created: what they say of its claims holds until the last of them is final.
-    pub parameters: Parameters,
-    /// Trainers by place.
-    pub trainers: [Seat; MAX_TRAINERS],
-    /// Auditors by place.
-    pub auditors: [Seat; MAX_AUDITORS],
-    /// Evaluators by place.
-    pub evaluators: [Seat; MAX_EVALUATORS],
-    /// Accusations of claims of the job that are committed and neither taken back, ended nor decided.
-    pub open_accusations: u64,
-    /// How long a claim of it can cost its operator: [`JobSpec::exposure_slots`] by its parameters.
-    pub exposure_slots: u64,
+layout! {
+    /// Address: "job", creator (32), nonce (u32).
+    #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Job {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The wallet that created it.
+        pub creator: Address,
+        /// What the creator fixed.
+        pub spec: JobSpec,
+        /// Last seed of the address.
+        pub nonce: u32,
+        /// Rounds opened so far: the index of the next round.
+        pub next_round: u32,
+        /// Rounds scored so far, without those undone.
+        pub rounds_scored: u32,
+        /// Whether a round runs: 1, else 0.
+        pub round_live: u8,
+        /// Whether its rounds pay from the operators' bucket: 1 if the configuration's authority created it, else 0.
+        pub rewarded: u8,
+        /// Always 0.
+        pub reserved: [u8; 4],
+        /// Trainers by place of the round opened last that were convicted since.
+        pub struck_trainers: u16,
+        /// State root that the next round starts from.
+        pub base_root: [u8; 32],
+        /// Seed of the next round ([`Round::following_seed`](crate::training::round::Round::following_seed)), at first the job's seed.
+        pub next_seed: [u8; 32],
+        /// Score per domain of the last scored round, micro-nats per token.
+        pub last_scores: [u32; MAX_DOMAINS],
+        /// Mixture-weighted score of the last scored round, micro-nats per token.
+        pub last_score: u32,
+        /// What it remembers of its curve, against which the next improvement is judged.
+        pub fit: Fit,
+        /// Dataset accounts by domain.
+        pub datasets: [Address; MAX_DOMAINS],
+        /// What the creator put up for the genesis state, base units; 0 once it was taken or returned.
+        pub genesis_bond: u64,
+        /// When the job was created.
+        pub created_slot: u64,
+        /// Auditors by place of the round opened last that were convicted since.
+        pub struck_auditors: u16,
+        /// Disputes open on the genesis state.
+        pub genesis_disputes: u16,
+        /// Whether the genesis state was convicted, which closes the job for good: 1, else 0.
+        pub closed: u8,
+        /// Always 0.
+        pub end_reserved: [u8; 3],
+        /// The rounds that the next one builds on.
+        pub chain: Chain,
+        /// Reward of the last round that was scored, base units: what work in a round that was undone before its scoring would have shared.
+        pub last_reward: u64,
+        /// The bounty of a convicted genesis state.
+        pub escrow: Escrow,
+        /// What came out of the final rounds, one after the other: see [`history`](crate::training::closing::history).
+        pub history: [u8; 32],
+        /// The same with the scored rounds after them, which may still be undone.
+        pub head_history: [u8; 32],
+        /// The configuration's parameters when the job was created: what they say of its claims holds until the last of them is final.
+        pub parameters: Parameters,
+        /// Trainers by place.
+        pub trainers: [Seat; MAX_TRAINERS],
+        /// Auditors by place.
+        pub auditors: [Seat; MAX_AUDITORS],
+        /// Evaluators by place.
+        pub evaluators: [Seat; MAX_EVALUATORS],
+        /// Accusations of claims of the job that are committed and neither taken back, ended nor decided.
+        pub open_accusations: u64,
+        /// How long a claim of it can cost its operator: [`JobSpec::exposure_slots`] by its parameters.
+        pub exposure_slots: u64,
+    }
 }
 
 account!(Job, Job, 3544 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));

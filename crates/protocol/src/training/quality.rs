@@ -12,7 +12,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::training::round::QUALITY_ONE;
+use crate::{ground::layout::layout, training::round::QUALITY_ONE};
 
 /// Improvements that a job remembers.
 pub const REMEMBERED: usize = 8;
@@ -30,16 +30,18 @@ const REMEMBERED_MOST_TIMES: u64 = 4;
 /// Forecasts are counted in 1 / 2^this of a micro-nat, so that small improvements do not round away.
 const FORECAST_SHIFT: u32 = 8;
 
-/// What a job remembers of its curve.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Fit {
-    /// The last improvements, micro-nats per token, oldest first; never 0 where `count` says that there is one.
-    pub improvements: [u32; REMEMBERED],
-    /// How many of them count, the last ones.
-    pub count: u32,
-    /// The usual ratio of an improvement to the one before, of [`PACE_ONE`]; 0 before there are two.
-    pub pace: u32,
+layout! {
+    /// What a job remembers of its curve.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Fit {
+        /// The last improvements, micro-nats per token, oldest first; never 0 where `count` says that there is one.
+        pub improvements: [u32; REMEMBERED],
+        /// How many of them count, the last ones.
+        pub count: u32,
+        /// The usual ratio of an improvement to the one before, of [`PACE_ONE`]; 0 before there are two.
+        pub pace: u32,
+    }
 }
 
 impl Fit {

@@ -9,6 +9,7 @@ use sip_arith::int;
 use crate::{
     Address, Error, Header, Result, account,
     ground::escrow::Escrow,
+    ground::layout::layout,
     stake::pool::PoolKind,
     training::{
         attendance::{expected_reward, here},
@@ -38,237 +39,243 @@ pub const FINAL: u8 = 7;
 /// One, as quality counts.
 pub const QUALITY_ONE: u64 = 1_000_000_000;
 
-/// An auditor's part in a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct AuditorSeat {
-    /// Its pool: who held the place when the round was opened; zero for nobody, or for a seat that was not awake.
-    pub pool: Address,
-    /// Its wallet.
-    pub operator: Address,
-    /// The revealed draw.
-    pub preimage: [u8; 32],
-    /// The aggregate that it voted for; zero before.
-    pub vote: [u8; 32],
-    /// Its stake at the reveal, base units.
-    pub stake: u64,
-    /// Segments that its draw selected, counted when the round is closed.
-    pub drawn: u8,
-    /// Of those, the ones that it attested.
-    pub attested: u8,
-    /// Whether it revealed: 1, else 0.
-    pub revealed: u8,
-    /// Whether it was settled: 1, else 0.
-    pub settled: u8,
-    /// Of its attestations, the ones that it has shown.
-    pub shown: u8,
-    /// Whether its vote was convicted: 1, else 0.
-    pub is_vote_convicted: u8,
-    /// Its attestations that were convicted, by place of the segment's trainer.
-    pub convicted_attestations: u16,
-    /// When it voted as it does.
-    pub voted_slot: u64,
-    /// Disputes open on its vote, which stands as long.
-    pub vote_disputes: u16,
-    /// Segments that it attested and that were convicted; they count in `drawn`, and neither in `attested` nor in `shown`.
-    pub refuted: u8,
-    /// Of what its second draw selects, what it attested.
-    pub attested_again: u8,
-    /// Accepted segments, by place of the trainer, that its first draw passed by and that are not its own: what its second draw selects from.
-    pub undrawn: u16,
-    /// Of those, the ones that its second draw selects: see [`crate::training::second_draw`].
-    pub drawn_again: u16,
-    /// Slice of its own bond behind its vote, base units; 0 once it is free.
-    pub vote_slice: u64,
-    /// The least own bond, behind its attestations, base units; 0 once it is free.
-    pub attestation_slice: u64,
-    /// The operator's own part of `stake`, base units.
-    pub own_stake: u64,
-    /// The second draw, which came with its first vote; zero before.
-    pub second_preimage: [u8; 32],
-    /// The bounty of its vote.
-    pub vote_escrow: Escrow,
-    /// The bounty of the attestation of the segment of `bounty_place`.
-    pub attestation_escrow: Escrow,
-    /// Place of the trainer whose segment it was whose attestation was convicted first.
-    pub bounty_place: u8,
-    /// Always 0.
-    pub end_reserved: [u8; 3],
-    /// Slots from its first vote to the last change of it.
-    pub changed_slots: u32,
+layout! {
+    /// An auditor's part in a round.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct AuditorSeat {
+        /// Its pool: who held the place when the round was opened; zero for nobody, or for a seat that was not awake.
+        pub pool: Address,
+        /// Its wallet.
+        pub operator: Address,
+        /// The revealed draw.
+        pub preimage: [u8; 32],
+        /// The aggregate that it voted for; zero before.
+        pub vote: [u8; 32],
+        /// Its stake at the reveal, base units.
+        pub stake: u64,
+        /// Segments that its draw selected, counted when the round is closed.
+        pub drawn: u8,
+        /// Of those, the ones that it attested.
+        pub attested: u8,
+        /// Whether it revealed: 1, else 0.
+        pub revealed: u8,
+        /// Whether it was settled: 1, else 0.
+        pub settled: u8,
+        /// Of its attestations, the ones that it has shown.
+        pub shown: u8,
+        /// Whether its vote was convicted: 1, else 0.
+        pub is_vote_convicted: u8,
+        /// Its attestations that were convicted, by place of the segment's trainer.
+        pub convicted_attestations: u16,
+        /// When it voted as it does.
+        pub voted_slot: u64,
+        /// Disputes open on its vote, which stands as long.
+        pub vote_disputes: u16,
+        /// Segments that it attested and that were convicted; they count in `drawn`, and neither in `attested` nor in `shown`.
+        pub refuted: u8,
+        /// Of what its second draw selects, what it attested.
+        pub attested_again: u8,
+        /// Accepted segments, by place of the trainer, that its first draw passed by and that are not its own: what its second draw selects from.
+        pub undrawn: u16,
+        /// Of those, the ones that its second draw selects: see [`crate::training::second_draw`].
+        pub drawn_again: u16,
+        /// Slice of its own bond behind its vote, base units; 0 once it is free.
+        pub vote_slice: u64,
+        /// The least own bond, behind its attestations, base units; 0 once it is free.
+        pub attestation_slice: u64,
+        /// The operator's own part of `stake`, base units.
+        pub own_stake: u64,
+        /// The second draw, which came with its first vote; zero before.
+        pub second_preimage: [u8; 32],
+        /// The bounty of its vote.
+        pub vote_escrow: Escrow,
+        /// The bounty of the attestation of the segment of `bounty_place`.
+        pub attestation_escrow: Escrow,
+        /// Place of the trainer whose segment it was whose attestation was convicted first.
+        pub bounty_place: u8,
+        /// Always 0.
+        pub end_reserved: [u8; 3],
+        /// Slots from its first vote to the last change of it.
+        pub changed_slots: u32,
+    }
 }
 
-/// An evaluator's part in a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct EvaluatorSeat {
-    /// Its pool: who held the place when the round was opened; zero for nobody, or for a seat that was not awake.
-    pub pool: Address,
-    /// [`crate::training::evaluation::commitment`]; zero before.
-    pub commitment: [u8; 32],
-    /// Revealed scores by domain, micro-nats per token.
-    pub scores: [u32; MAX_DOMAINS],
-    /// Its stake at the commitment, base units.
-    pub stake: u64,
-    /// [`crate::training::evaluation`]'s seat status.
-    pub status: u8,
-    /// Whether it was settled: 1, else 0.
-    pub settled: u8,
-    /// Always 0.
-    pub reserved: [u8; 6],
-    /// Slice of its own bond behind its scoring run, base units; 0 once it is free.
-    pub slice: u64,
-    /// When it committed.
-    pub committed_slot: u64,
-    /// The operator's own part of `stake`, base units.
-    pub own_stake: u64,
+layout! {
+    /// An evaluator's part in a round.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct EvaluatorSeat {
+        /// Its pool: who held the place when the round was opened; zero for nobody, or for a seat that was not awake.
+        pub pool: Address,
+        /// [`crate::training::evaluation::commitment`]; zero before.
+        pub commitment: [u8; 32],
+        /// Revealed scores by domain, micro-nats per token.
+        pub scores: [u32; MAX_DOMAINS],
+        /// Its stake at the commitment, base units.
+        pub stake: u64,
+        /// [`crate::training::evaluation`]'s seat status.
+        pub status: u8,
+        /// Whether it was settled: 1, else 0.
+        pub settled: u8,
+        /// Always 0.
+        pub reserved: [u8; 6],
+        /// Slice of its own bond behind its scoring run, base units; 0 once it is free.
+        pub slice: u64,
+        /// When it committed.
+        pub committed_slot: u64,
+        /// The operator's own part of `stake`, base units.
+        pub own_stake: u64,
+    }
 }
 
-/// Address: "round", job (32), index (u32).
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub struct Round {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The job.
-    pub job: Address,
-    /// Its number, from 0.
-    pub index: u32,
-    /// One of the seven statuses.
-    pub status: u8,
-    /// Domains of the job.
-    pub domain_count: u8,
-    /// Places of auditors, those among them that nobody holds awake.
-    pub auditor_count: u8,
-    /// Places of evaluators, likewise.
-    pub evaluator_count: u8,
-    /// Seed of its batches.
-    pub seed: [u8; 32],
-    /// State root that its segments start from.
-    pub base_root: [u8; 32],
-    /// sha256 over the auditors' preimages by place (zeros where none was revealed), set when it is closed.
-    pub reveals: [u8; 32],
-    /// State root that came out.
-    pub next_base: [u8; 32],
-    /// Part of each domain in its batches.
-    pub mixture_bps: [u16; MAX_DOMAINS],
-    /// Slot of its opening.
-    pub opened_slot: u64,
-    /// Segments after it are late.
-    pub commit_deadline_slot: u64,
-    /// End of the audit; 0 before the commits are closed.
-    pub audit_deadline_slot: u64,
-    /// End of the vote; 0 before it is closed.
-    pub vote_deadline_slot: u64,
-    /// End of score commitments; 0 before it is aggregated.
-    pub score_deadline_slot: u64,
-    /// End of score reveals; 0 before it is aggregated.
-    pub reveal_deadline_slot: u64,
-    /// Trainers by place that may commit.
-    pub eligible: u16,
-    /// Trainers by place that committed.
-    pub committed: u16,
-    /// Trainers by place whose segments count.
-    pub accepted: u16,
-    /// Domains whose data provider was settled.
-    pub settled_data: u8,
-    /// Domains whose patrons were settled.
-    pub settled_patrons: u8,
-    /// Σ stake of accepted segments, base units.
-    pub accepted_stake: u64,
-    /// Σ stake of auditors that revealed, base units.
-    pub auditor_stake: u64,
-    /// Σ stake of evaluators within the tolerance, base units.
-    pub evaluator_stake: u64,
-    /// Reward over all roles, base units.
-    pub reward: u64,
-    /// Of it, what was paid.
-    pub paid: u64,
-    /// Quality, of [`QUALITY_ONE`].
-    pub quality: u64,
-    /// Median score per domain, micro-nats per token.
-    pub scores: [u32; MAX_DOMAINS],
-    /// Mixture-weighted score, micro-nats per token.
-    pub score: u32,
-    /// The job's `audit_slots`: how long its last claims can be accused at least.
-    pub audit_slots: u32,
-    /// By place.
-    pub auditors: [AuditorSeat; MAX_AUDITORS],
-    /// By place.
-    pub evaluators: [EvaluatorSeat; MAX_EVALUATORS],
-    /// Disputes open on votes for its next base.
-    pub vote_disputes: u16,
-    /// Disputes open on scoring runs of its next base.
-    pub run_disputes: u16,
-    /// Always 0.
-    pub padding: [u8; 4],
-    /// Index of the round that it builds on; [`finality::NO_ROUND`](crate::training::finality::NO_ROUND) for the genesis.
-    pub parent: u32,
-    /// Chance of an auditor to draw a segment, of 2³²: the job's, or everything after a seed that nobody captured.
-    pub audit_rate: u32,
-    /// The last slot in which its segments are accused, unless its vote ends so late that it is a later one
-    /// ([`Round::accusable_until`]); 0 before the commits are closed.
-    pub challenge_deadline_slot: u64,
-    /// Slots whose hashes the next seed waits for; 0 before it is closed.
-    pub seed_slots: [u64; 2],
-    /// Their hashes; 0 before they are captured, and if nobody did in time.
-    pub seed_hashes: [[u8; 32]; 2],
-    /// What the job had measured when the round was opened.
-    pub before: Standing,
-    /// Disputes and demands open on its segments.
-    pub open_challenges: u32,
-    /// A [`seed`](crate::training::seed) status.
-    pub seed_status: u8,
-    /// Why it was undone ([`Undoing`](crate::training::finality::Undoing)); 0 if it was not.
-    pub is_undone: u8,
-    /// The status that it had then, or when no score of it stood; else 0.
-    pub void_from: u8,
-    /// Always 0.
-    pub unused: u8,
-    /// Steered settings, multiples of 2⁻¹⁶: what the graph reads as `Source::Setting`; 0 where the job has none.
-    pub settings: [u32; MAX_SETTINGS],
-    /// Pools of the trainers by place: who held the places when the round was opened; zero for nobody, or for a seat that was not awake.
-    pub trainers: [Address; MAX_TRAINERS],
-    /// Wallet that paid the rent.
-    pub payer: Address,
-    /// Slot of the last settlement of somebody's part; 0 before the first.
-    pub settled_slot: u64,
-    /// Segments and scoring runs of the round that are not closed.
-    pub open_accounts: u16,
-    /// Disputes open on attestations of its segments.
-    pub attestation_disputes: u16,
-    /// Slots from the opening to the last conviction of a claim of one of its auditors; 0 before the first.
-    pub struck_slots: u32,
-    /// When it was scored; 0 before.
-    pub scored_slot: u64,
-    /// The end of the second draw's attestations; 0 before it is closed, and in a job without a second draw.
-    pub second_deadline_slot: u64,
-    /// What convictions left for its honest work, after it was undone, base units: of it, `paid` is gone. See [`Round::compensate`].
-    pub compensation: u64,
-    /// Auditors by place of whose claims of this round one was convicted.
-    pub struck_auditors: u16,
-    /// Trainers by place that committed nothing and were settled.
-    pub settled_absent: u16,
-    /// Auditors by place that were awaited when it was opened.
-    pub awaited_auditors: u16,
-    /// Evaluators by place that were awaited when it was opened.
-    pub awaited_evaluators: u16,
-    /// What it could expect to draw, base units: see [`crate::training::attendance`].
-    pub expected_reward: u64,
-    /// From when on its commitments may be closed without everybody; 0 before two thirds are in.
-    pub early_close_slot: u64,
-    /// When it was aggregated; 0 before.
-    pub aggregated_slot: u64,
-    /// Trainers by place that had committed nothing when the commitments were closed early.
-    pub shut_out_trainers: u16,
-    /// Evaluators by place that committed a score.
-    pub committed_scores: u16,
-    /// Whether the commitments of scores end early: 1, else 0.
-    pub is_score_early: u8,
-    /// Always 0.
-    pub early_reserved: [u8; 3],
-    /// What [`Job::history`] is once the round is final; zeros before it is scored.
-    pub history: [u8; 32],
+layout! {
+    /// Address: "round", job (32), index (u32).
+    #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Round {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The job.
+        pub job: Address,
+        /// Its number, from 0.
+        pub index: u32,
+        /// One of the seven statuses.
+        pub status: u8,
+        /// Domains of the job.
+        pub domain_count: u8,
+        /// Places of auditors, those among them that nobody holds awake.
+        pub auditor_count: u8,
+        /// Places of evaluators, likewise.
+        pub evaluator_count: u8,
+        /// Seed of its batches.
+        pub seed: [u8; 32],
+        /// State root that its segments start from.
+        pub base_root: [u8; 32],
+        /// sha256 over the auditors' preimages by place (zeros where none was revealed), set when it is closed.
+        pub reveals: [u8; 32],
+        /// State root that came out.
+        pub next_base: [u8; 32],
+        /// Part of each domain in its batches.
+        pub mixture_bps: [u16; MAX_DOMAINS],
+        /// Slot of its opening.
+        pub opened_slot: u64,
+        /// Segments after it are late.
+        pub commit_deadline_slot: u64,
+        /// End of the audit; 0 before the commits are closed.
+        pub audit_deadline_slot: u64,
+        /// End of the vote; 0 before it is closed.
+        pub vote_deadline_slot: u64,
+        /// End of score commitments; 0 before it is aggregated.
+        pub score_deadline_slot: u64,
+        /// End of score reveals; 0 before it is aggregated.
+        pub reveal_deadline_slot: u64,
+        /// Trainers by place that may commit.
+        pub eligible: u16,
+        /// Trainers by place that committed.
+        pub committed: u16,
+        /// Trainers by place whose segments count.
+        pub accepted: u16,
+        /// Domains whose data provider was settled.
+        pub settled_data: u8,
+        /// Domains whose patrons were settled.
+        pub settled_patrons: u8,
+        /// Σ stake of accepted segments, base units.
+        pub accepted_stake: u64,
+        /// Σ stake of auditors that revealed, base units.
+        pub auditor_stake: u64,
+        /// Σ stake of evaluators within the tolerance, base units.
+        pub evaluator_stake: u64,
+        /// Reward over all roles, base units.
+        pub reward: u64,
+        /// Of it, what was paid.
+        pub paid: u64,
+        /// Quality, of [`QUALITY_ONE`].
+        pub quality: u64,
+        /// Median score per domain, micro-nats per token.
+        pub scores: [u32; MAX_DOMAINS],
+        /// Mixture-weighted score, micro-nats per token.
+        pub score: u32,
+        /// The job's `audit_slots`: how long its last claims can be accused at least.
+        pub audit_slots: u32,
+        /// By place.
+        pub auditors: [AuditorSeat; MAX_AUDITORS],
+        /// By place.
+        pub evaluators: [EvaluatorSeat; MAX_EVALUATORS],
+        /// Disputes open on votes for its next base.
+        pub vote_disputes: u16,
+        /// Disputes open on scoring runs of its next base.
+        pub run_disputes: u16,
+        /// Always 0.
+        pub padding: [u8; 4],
+        /// Index of the round that it builds on; [`finality::NO_ROUND`](crate::training::finality::NO_ROUND) for the genesis.
+        pub parent: u32,
+        /// Chance of an auditor to draw a segment, of 2³²: the job's, or everything after a seed that nobody captured.
+        pub audit_rate: u32,
+        /// The last slot in which its segments are accused, unless its vote ends so late that it is a later one
+        /// ([`Round::accusable_until`]); 0 before the commits are closed.
+        pub challenge_deadline_slot: u64,
+        /// Slots whose hashes the next seed waits for; 0 before it is closed.
+        pub seed_slots: [u64; 2],
+        /// Their hashes; 0 before they are captured, and if nobody did in time.
+        pub seed_hashes: [[u8; 32]; 2],
+        /// What the job had measured when the round was opened.
+        pub before: Standing,
+        /// Disputes and demands open on its segments.
+        pub open_challenges: u32,
+        /// A [`seed`](crate::training::seed) status.
+        pub seed_status: u8,
+        /// Why it was undone ([`Undoing`](crate::training::finality::Undoing)); 0 if it was not.
+        pub is_undone: u8,
+        /// The status that it had then, or when no score of it stood; else 0.
+        pub void_from: u8,
+        /// Always 0.
+        pub unused: u8,
+        /// Steered settings, multiples of 2⁻¹⁶: what the graph reads as `Source::Setting`; 0 where the job has none.
+        pub settings: [u32; MAX_SETTINGS],
+        /// Pools of the trainers by place: who held the places when the round was opened; zero for nobody, or for a seat that was not awake.
+        pub trainers: [Address; MAX_TRAINERS],
+        /// Wallet that paid the rent.
+        pub payer: Address,
+        /// Slot of the last settlement of somebody's part; 0 before the first.
+        pub settled_slot: u64,
+        /// Segments and scoring runs of the round that are not closed.
+        pub open_accounts: u16,
+        /// Disputes open on attestations of its segments.
+        pub attestation_disputes: u16,
+        /// Slots from the opening to the last conviction of a claim of one of its auditors; 0 before the first.
+        pub struck_slots: u32,
+        /// When it was scored; 0 before.
+        pub scored_slot: u64,
+        /// The end of the second draw's attestations; 0 before it is closed, and in a job without a second draw.
+        pub second_deadline_slot: u64,
+        /// What convictions left for its honest work, after it was undone, base units: of it, `paid` is gone. See [`Round::compensate`].
+        pub compensation: u64,
+        /// Auditors by place of whose claims of this round one was convicted.
+        pub struck_auditors: u16,
+        /// Trainers by place that committed nothing and were settled.
+        pub settled_absent: u16,
+        /// Auditors by place that were awaited when it was opened.
+        pub awaited_auditors: u16,
+        /// Evaluators by place that were awaited when it was opened.
+        pub awaited_evaluators: u16,
+        /// What it could expect to draw, base units: see [`crate::training::attendance`].
+        pub expected_reward: u64,
+        /// From when on its commitments may be closed without everybody; 0 before two thirds are in.
+        pub early_close_slot: u64,
+        /// When it was aggregated; 0 before.
+        pub aggregated_slot: u64,
+        /// Trainers by place that had committed nothing when the commitments were closed early.
+        pub shut_out_trainers: u16,
+        /// Evaluators by place that committed a score.
+        pub committed_scores: u16,
+        /// Whether the commitments of scores end early: 1, else 0.
+        pub is_score_early: u8,
+        /// Always 0.
+        pub early_reserved: [u8; 3],
+        /// What [`Job::history`] is once the round is final; zeros before it is scored.
+        pub history: [u8; 32],
+    }
 }
 
 account!(Round, Round, 8528, liabilities: |round| Ok(int::add(round.uncollected()?, round.bounties()?)?));

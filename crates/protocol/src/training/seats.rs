@@ -19,6 +19,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     Address, Error, Result,
+    ground::layout::layout,
     stake::pool::{ACTIVE, Pool, PoolKind},
     training::job::{Job, bit},
 };
@@ -43,22 +44,24 @@ pub const DORMANT: u8 = 2;
 /// Its holder was convicted, and is awaited never again.
 pub const CONVICTED: u8 = 3;
 
-/// A place of a job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Seat {
-    /// The pool that holds it; of a free one who held it last.
-    pub pool: Address,
-    /// The first round that could await this holder.
-    pub since_round: u32,
-    /// Rounds since its holder was there last: those that it was shut out of once each, those that it missed [`MISSED`] times.
-    pub missed: u8,
-    /// [`FREE`], [`AWAKE`], [`DORMANT`] or [`CONVICTED`].
-    pub state: u8,
-    /// Part of the pool's stake that counts in the place, basis points.
-    pub allotted_bps: u16,
-    /// Of a dormant seat: since when, or from when on it is lost to others ([`Job::note`]). Of an awake one: when its pool's own bond was found short; 0 if it was not.
-    pub changed_slot: u64,
+layout! {
+    /// A place of a job.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Seat {
+        /// The pool that holds it; of a free one who held it last.
+        pub pool: Address,
+        /// The first round that could await this holder.
+        pub since_round: u32,
+        /// Rounds since its holder was there last: those that it was shut out of once each, those that it missed [`MISSED`] times.
+        pub missed: u8,
+        /// [`FREE`], [`AWAKE`], [`DORMANT`] or [`CONVICTED`].
+        pub state: u8,
+        /// Part of the pool's stake that counts in the place, basis points.
+        pub allotted_bps: u16,
+        /// Of a dormant seat: since when, or from when on it is lost to others ([`Job::note`]). Of an awake one: when its pool's own bond was found short; 0 if it was not.
+        pub changed_slot: u64,
+    }
 }
 
 /// Whether the holder of a seat was there when a round awaited it.

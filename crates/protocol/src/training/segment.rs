@@ -11,6 +11,7 @@ use sip_proof::Sha256;
 use crate::{
     Address, Error, Header, Result, account,
     admin::{config::Config, penalties::Convicted},
+    ground::layout::layout,
     ground::{escrow::Escrow, offence::Offence},
     stake::pool::{Pool, PoolKind, SlashOutcome},
     training::{
@@ -27,27 +28,29 @@ pub const CONVICTED: u8 = 2;
 /// It counts in its round.
 pub const ACCEPTED: u8 = 3;
 
-/// What a trainer commits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct SegmentClaim {
-    /// State root before the first step: the round's base, or with compressed updates what the start graph gives.
-    pub start_root: [u8; 32],
-    /// State root after the last step.
-    pub end_root: [u8; 32],
-    /// Root over the step leaves.
-    pub accumulator_root: [u8; 32],
-    /// Step leaves.
-    pub leaf_count: u32,
-    /// The trainer's place in the job.
-    pub place: u8,
-    /// Always 0.
-    pub reserved: [u8; 3],
-    // Compressed updates; zero without them.
-    /// Root of the trainer's previous update: see [`previous_root`].
-    pub previous_root: [u8; 32],
-    /// Root of the update that the update graph gives.
-    pub update_root: [u8; 32],
+layout! {
+    /// What a trainer commits.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct SegmentClaim {
+        /// State root before the first step: the round's base, or with compressed updates what the start graph gives.
+        pub start_root: [u8; 32],
+        /// State root after the last step.
+        pub end_root: [u8; 32],
+        /// Root over the step leaves.
+        pub accumulator_root: [u8; 32],
+        /// Step leaves.
+        pub leaf_count: u32,
+        /// The trainer's place in the job.
+        pub place: u8,
+        /// Always 0.
+        pub reserved: [u8; 3],
+        // Compressed updates; zero without them.
+        /// Root of the trainer's previous update: see [`previous_root`].
+        pub previous_root: [u8; 32],
+        /// Root of the update that the update graph gives.
+        pub update_root: [u8; 32],
+    }
 }
 
 impl SegmentClaim {
@@ -68,58 +71,60 @@ pub fn previous_root(spec: &JobSpec, previous: Option<&Segment>) -> [u8; 32] {
     }
 }
 
-/// Address: "segment", round (32), trainer pool (32).
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub struct Segment {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The job.
-    pub job: Address,
-    /// The round.
-    pub round: Address,
-    /// The trainer's pool.
-    pub pool: Address,
-    /// The trainer's wallet.
-    pub operator: Address,
-    /// What was committed.
-    pub claim: SegmentClaim,
-    /// The pool's stake at the commitment, base units.
-    pub stake: u64,
-    /// Slot of the commitment.
-    pub committed_slot: u64,
-    /// [`COMMITTED`], [`CONVICTED`] or [`ACCEPTED`].
-    pub status: u8,
-    /// Whether it came after the deadline: 1, else 0.
-    pub late: u8,
-    /// Whether it was settled: 1, else 0.
-    pub settled: u8,
-    /// Always 0.
-    pub reserved: u8,
-    /// Disputes and demands open on it.
-    pub open_disputes: u16,
-    /// Auditors by place that attested it.
-    pub attested: u16,
-    /// By place: the attestation's commitment, and once it is shown the trace root behind it; see [`crate::training::attestation`].
-    pub attestations: [[u8; 32]; MAX_AUDITORS],
-    /// Auditors by place that have shown their attestation.
-    pub shown: u16,
-    /// Always 0.
-    pub padding: [u8; 2],
-    /// Slots from `committed_slot` to its conviction; 0 before.
-    pub convicted_slots: u32,
-    /// The bounty of its conviction.
-    pub escrow: Escrow,
-    /// Demands for its end state that are open.
-    pub open_demands: u16,
-    /// Always 0.
-    pub unused: [u8; 2],
-    /// Slots from its first commitment to the last amendment.
-    pub amended_slots: u32,
-    /// Slice of the trainer's own bond behind it, base units; 0 once it is free.
-    pub slice: u64,
-    /// The operator's own part of `stake`, base units.
-    pub own_stake: u64,
+layout! {
+    /// Address: "segment", round (32), trainer pool (32).
+    #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Segment {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The job.
+        pub job: Address,
+        /// The round.
+        pub round: Address,
+        /// The trainer's pool.
+        pub pool: Address,
+        /// The trainer's wallet.
+        pub operator: Address,
+        /// What was committed.
+        pub claim: SegmentClaim,
+        /// The pool's stake at the commitment, base units.
+        pub stake: u64,
+        /// Slot of the commitment.
+        pub committed_slot: u64,
+        /// [`COMMITTED`], [`CONVICTED`] or [`ACCEPTED`].
+        pub status: u8,
+        /// Whether it came after the deadline: 1, else 0.
+        pub late: u8,
+        /// Whether it was settled: 1, else 0.
+        pub settled: u8,
+        /// Always 0.
+        pub reserved: u8,
+        /// Disputes and demands open on it.
+        pub open_disputes: u16,
+        /// Auditors by place that attested it.
+        pub attested: u16,
+        /// By place: the attestation's commitment, and once it is shown the trace root behind it; see [`crate::training::attestation`].
+        pub attestations: [[u8; 32]; MAX_AUDITORS],
+        /// Auditors by place that have shown their attestation.
+        pub shown: u16,
+        /// Always 0.
+        pub padding: [u8; 2],
+        /// Slots from `committed_slot` to its conviction; 0 before.
+        pub convicted_slots: u32,
+        /// The bounty of its conviction.
+        pub escrow: Escrow,
+        /// Demands for its end state that are open.
+        pub open_demands: u16,
+        /// Always 0.
+        pub unused: [u8; 2],
+        /// Slots from its first commitment to the last amendment.
+        pub amended_slots: u32,
+        /// Slice of the trainer's own bond behind it, base units; 0 once it is free.
+        pub slice: u64,
+        /// The operator's own part of `stake`, base units.
+        pub own_stake: u64,
+    }
 }
 
 account!(Segment, Segment, 920, liabilities: |segment| Ok(segment.escrow.bounty));

@@ -12,6 +12,7 @@ use sip_arith::int;
 
 use crate::{
     Error, Result,
+    ground::layout::layout,
     ground::units::{CAP, TOKEN},
     training::job::{JobSpec, MAX_DOMAINS},
 };
@@ -28,20 +29,22 @@ pub const LEARNING_RATE: u32 = 1;
 /// The weight decay is multiplied by it.
 pub const WEIGHT_DECAY: u32 = 2;
 
-/// A number that patrons steer. All zero if there is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Setting {
-    /// What it means: [`LEARNING_RATE`], [`WEIGHT_DECAY`], another number that only the graph knows; 0 if there is no setting here.
-    pub meaning: u32,
-    /// Least value, multiples of 2⁻¹⁶.
-    pub lower: u32,
-    /// Greatest value, multiples of 2⁻¹⁶.
-    pub upper: u32,
-    /// Value without stake, multiples of 2⁻¹⁶.
-    pub default: u32,
-    /// Virtual stake on the default, whole tokens: as much stake on one side goes half of the way to its bound.
-    pub default_weight: u32,
+layout! {
+    /// A number that patrons steer. All zero if there is none.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Setting {
+        /// What it means: [`LEARNING_RATE`], [`WEIGHT_DECAY`], another number that only the graph knows; 0 if there is no setting here.
+        pub meaning: u32,
+        /// Least value, multiples of 2⁻¹⁶.
+        pub lower: u32,
+        /// Greatest value, multiples of 2⁻¹⁶.
+        pub upper: u32,
+        /// Value without stake, multiples of 2⁻¹⁶.
+        pub default: u32,
+        /// Virtual stake on the default, whole tokens: as much stake on one side goes half of the way to its bound.
+        pub default_weight: u32,
+    }
 }
 
 /// Where a setting's stake leans.

@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 use sip_client::{Program, StateDemand};
-use sip_data::TokenBlob;
+use sip_data::{DataError, TokenBlob, shown_path};
 use sip_ledger::Ledger;
 use sip_proof::blake3::{CHUNK_BYTES, chunk_count};
 use sip_proof::{HostSha256, Sha256};
@@ -184,14 +184,28 @@ impl<L: Ledger> Watch<'_, L> {
     }
 }
 
-/// The tokens of a run's folder that are missing or false: domain and root.
-pub(super) fn withheld_data(store: &Store, settings: &Settings) -> Vec<(u8, [u8; 32])> {
+/// Tokens of a run's folder that are missing or false.
+pub(super) struct Fault {
+    pub domain: u8,
+    /// Which file it is, and what is wrong with it.
+    pub reason: String,
+}
+
+/// The tokens of a run's folder that are missing or false.
+pub(super) fn withheld_data(store: &Store, settings: &Settings) -> Vec<Fault> {
     let mut withheld = Vec::new();
-    for (number, domain) in (0u8..).zip(&settings.domains) {
-        let Some(root) = unhex(&domain.train_root) else { continue };
-        if TokenBlob::load(&store.tokens(number.into(), "train"), &root).is_err() {
-            withheld.push((number, root));
-        }
+    for (domain, described) in (0u8..).zip(&settings.domains) {
+        let Some(root) = unhex(&described.train_root) else { continue };
+        let path = store.tokens(domain.into(), "train");
+        let Err(error) = TokenBlob::load(&path, &root) else { continue };
+        let expected = &described.train_root;
+        let why = match error {
+            DataError::BlobRoot { found, .. } => format!("root {found}, expected {expected}"),
+            DataError::BlobLength { bytes, .. } => format!("{bytes} bytes, expected root {expected}"),
+            DataError::Io { source, .. } => format!("{source}; expected root {expected}"),
+            error => error.to_string(),
+        };
+        withheld.push(Fault { domain, reason: format!("{} is missing or damaged ({why})", shown_path(&path)) });
     }
     withheld
 }
@@ -231,8 +245,8 @@ impl<L: Ledger> DataDemands<'_, L> {
             if asked.ended || !is_withheld {
                 return Ok(false);
             }
+            (self.report)(&event("the tokens are missing or false: a chunk of them is demanded now"));
             self.send(self.program.demand_data(&wallet, &dataset, &pool, asked.chunk))?;
-            (self.report)(&event("the tokens are missing or false: a chunk of them is demanded"));
             return Ok(true);
         };
         match next(&account, self.ledger.slot()?) {

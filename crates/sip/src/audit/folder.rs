@@ -2,15 +2,16 @@
 
 use anyhow::Result;
 use sip_client::Program;
-use sip_ledger::{Embedded, Ledger, LedgerError, Receipt, Statistics};
+use sip_ledger::{Ledger, LedgerError, Receipt, Statistics};
+use sip_svm::Embedded;
 use solana_account::Account;
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use std::path::{Path, PathBuf};
 
-use crate::run::world::PROGRAM_ELF;
 use crate::store::Store;
+use sip_svm::PROGRAM_ELF;
 
 /// The ledger of a run in its folder, saved after every transaction.
 pub(super) struct Folder {

@@ -17,11 +17,12 @@ mod watch;
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
-use sip_ledger::{Ledger, LedgerError, Rpc};
+use sip_ledger::{Ledger, LedgerError};
 use sip_localnet::read_key;
 use sip_node::WorkError;
 use sip_protocol::training::job::Job;
 use sip_protocol::{Account, AccountKind};
+use sip_rpc::Rpc;
 use solana_address::Address;
 use solana_keypair::Keypair;
 use std::io::Write;
@@ -71,6 +72,10 @@ pub(crate) struct Arguments {
     /// missing or false demand them on chain
     #[arg(long, requires = "operator")]
     drawn: bool,
+    /// Where tokens of a job's data are nowhere to be had: demand a chunk of them on chain, which charges a provider that is silent.
+    /// Without this nothing is demanded for a file that is missing or damaged here
+    #[arg(long)]
+    demand_data: bool,
     /// Folder for what was found [default: "audit" in the run's folder, with --url in that of the first run]
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
@@ -215,7 +220,8 @@ impl Patrol<'_> {
         let record = Record::open(folder)?;
         for (number, domain) in (0u8..).zip(&settings.domains) {
             let Some(root) = crate::run::prepare::unhex(&domain.train_root) else { continue };
-            let is_withheld = withheld.iter().any(|(domain, _)| *domain == number);
+            // A fault of the disk here is nobody else's.
+            let is_withheld = self.arguments.demand_data && withheld.iter().any(|fault| fault.domain == number);
             let (program, key) = (Program::default(), self.key);
             let mut demands =
                 DataDemands { ledger: &mut *ledger, program, key, record: &record, report: &mut *self.report };
@@ -225,15 +231,17 @@ impl Patrol<'_> {
                 }
             }
         }
-        let names: Vec<&str> =
-            withheld.iter().map(|(domain, _)| &*settings.domains[usize::from(*domain)].name).collect();
-        ensure!(
-            names.is_empty(),
-            "the tokens of {} in {} are missing or not what the job names; a chunk of each is demanded on chain: get them, and \
-             run this again, also to see the demands to their end",
-            names.join(", "),
-            store.data().display()
-        );
+        let faults: Vec<&str> = withheld.iter().map(|fault| &*fault.reason).collect();
+        let rest = match self.arguments.demand_data {
+            true => {
+                "a chunk of each is demanded on chain: get them, and run this again, also to see the demands to their end"
+            }
+            false => {
+                "nothing is demanded on chain for it; put it back, or, where nobody publishes the tokens, demand a chunk of them \
+                 with --demand-data"
+            }
+        };
+        ensure!(faults.is_empty(), "{}; {rest}", faults.join("; "));
         Ok(())
     }
 

@@ -9,10 +9,10 @@ use super::*;
 use crate::progress::Progress;
 use crate::run::settings::{Fraud, MixtureRule};
 use crate::run::setup::people;
-use crate::run::world::{PROGRAM_ELF, Person};
+use crate::run::world::Person;
 use crate::run::{Run, prepare};
 use sip_data::Mixture;
-use sip_ledger::{Receipt, RemoteError, Rpc, Statistics};
+use sip_ledger::{Receipt, RemoteError, Statistics};
 use sip_localnet::{Config, Localnet};
 use sip_model::LlamaConfig;
 use sip_node::dispute::Defender;
@@ -25,6 +25,8 @@ use sip_protocol::instructions::{PlayMove, ResolveDispute};
 use sip_protocol::training::job::Job;
 use sip_protocol::training::round::Round;
 use sip_protocol::training::segment::{self, Segment};
+use sip_rpc::Rpc;
+use sip_svm::PROGRAM_ELF;
 use solana_account::Account;
 use solana_instruction::Instruction;
 use solana_signer::Signer;
@@ -88,6 +90,7 @@ fn arguments(folder: &Path) -> Arguments {
         operator: false,
         chain: None,
         drawn: false,
+        demand_data: false,
         state: None,
         once: true,
         json: true,

@@ -5,10 +5,11 @@ use sip_protocol::AccountKind;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::stake::position::Ticket;
 use solana_address::Address;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::stake::{self, Active, Slippage};
-use super::tokens::Part;
+use super::tokens::{self, Part};
 use super::{Cell, Connection, Desk, Row};
 
 #[derive(clap::Args)]
@@ -27,7 +28,7 @@ enum Command {
         #[arg(value_name = "POOL")]
         pool: Address,
         /// Tokens, or "all"
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Part,
     },
     /// List exits under way
@@ -59,15 +60,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (owner, program) = (desk.wallet()?, desk.program);
     match &arguments.command {
         Command::Request { pool, amount } => {
-            let shares = Active::read(&desk, pool, &owner)?.free_shares(*amount)?;
+            let active = Active::read(&desk, pool, &owner)?;
+            let shares = active.free_shares(*amount)?;
+            let pending = active.pending();
             let (position_address, _, position) = stake::holding(&desk, pool, &owner)?;
             let number = position.tickets;
             let ticket = program.ticket(&position_address, number);
-            desk.act(
+            let code = desk.act(
                 &format!("exit number {number} from {pool}"),
                 &[program.request_exit(&owner, pool, number, shares)],
                 &[("position", position_address), ("exit", ticket)],
-            )
+            )?;
+            if pending > 0 && *amount == Part::All && !desk.json {
+                writeln!(
+                    std::io::stdout(),
+                    "  {} still pending, which is not part of it: \"sip stake cancel {pool}\" takes it back",
+                    tokens::show(pending)
+                )?;
+            }
+            Ok(code)
         }
         Command::List => list(&desk, &owner),
         Command::Claim { pool, number } => {

@@ -30,7 +30,7 @@ enum Command {
         #[arg(value_name = "MODEL")]
         model: Address,
         /// Tokens
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
         /// Pool of the server that serves it
         #[arg(long, value_name = "POOL")]

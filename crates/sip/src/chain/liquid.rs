@@ -26,7 +26,7 @@ enum Command {
         #[arg(value_name = "POOL")]
         pool: Address,
         /// What they are worth, tokens, or "all"
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Part,
         /// Wallet that gets them [default: the wallet that acts]
         #[arg(long, value_name = "WALLET")]
@@ -38,7 +38,7 @@ enum Command {
         #[arg(value_name = "POOL")]
         pool: Address,
         /// What they are worth, tokens, or "all"
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Part,
     },
     /// Show what a share token of a pool is worth, how many there are and what the wallet holds

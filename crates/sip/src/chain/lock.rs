@@ -31,7 +31,7 @@ enum Command {
         #[arg(value_name = "DOMAIN")]
         domain: String,
         /// Tokens, or "all"
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Part,
         /// Months, 1 to 48: until the end of the present one, and so on; a month is a twelfth of a year
         #[arg(long, value_name = "N")]
@@ -49,7 +49,7 @@ enum Command {
         #[arg(long, value_name = "N")]
         months: Option<u64>,
         /// Tokens that are locked from now on in all, or "all"
-        #[arg(long, value_name = "TOKENS")]
+        #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Option<Part>,
     },
     /// Show a wallet's locks: how much, until when, what it adds to the weight

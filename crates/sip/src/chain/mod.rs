@@ -23,10 +23,11 @@ pub(crate) mod wallet;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use sip_client::{Program, TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
-use sip_ledger::{Ledger, LedgerError, Rpc};
+use sip_ledger::{Ledger, LedgerError};
 use sip_localnet::read_key;
 use sip_protocol::admin::migration::present_size;
 use sip_protocol::{Account, AccountKind, Error};
+use sip_rpc::Rpc;
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -56,6 +57,14 @@ pub(crate) struct Connection {
     /// Print JSON: an object, a list of them, or one line of it for each transaction
     #[arg(long, global = true)]
     json: bool,
+}
+
+/// Whether an address may be one that no wallet has.
+#[derive(Clone, Copy, clap::Args)]
+pub(crate) struct Anyway {
+    /// Use an address that a program owns, or that is one
+    #[arg(long)]
+    anyway: bool,
 }
 
 /// A chain, and whoever acts on it.
@@ -88,6 +97,11 @@ impl Desk {
 
     fn key(&self) -> Result<&Keypair> {
         self.key.as_ref().context("no wallet: pass --key FILE or set SIP_KEY; \"sip wallet new\" makes one")
+    }
+
+    /// Whether nothing is sent.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
     /// The wallet that acts.
@@ -141,6 +155,21 @@ impl Desk {
         let wallet = self.wallet()?;
         let missing = self.ledger.account(&self.program.token_account(receiver))?.is_none();
         Ok(if missing { vec![self.program.create_token_account(&wallet, receiver)] } else { Vec::new() })
+    }
+
+    /// Refuses an address that no wallet has: a program, or an account that a program owns, from which nobody can sign.
+    pub(crate) fn require_wallet(&self, address: &Address, anyway: Anyway) -> Result<()> {
+        let Some(account) = self.ledger.account(address)?.filter(|_| !anyway.anyway) else { return Ok(()) };
+        if account.executable {
+            bail!("{address} is a program and no wallet; --anyway uses it all the same");
+        }
+        if account.owner != Address::default() {
+            bail!(
+                "{address} is no wallet: it is owned by the program {}, and what it gets may be lost; --anyway uses it all the same",
+                account.owner
+            );
+        }
+        Ok(())
     }
 
     /// Sends the instructions as one transaction (or, asked to, only simulates them) and tells what it did to the wallet's tokens and

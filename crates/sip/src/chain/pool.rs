@@ -4,12 +4,14 @@ use anyhow::{Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use sip_client::{NewModel, NewPool};
 use sip_protocol::AccountKind;
+use sip_protocol::admin::config::Config;
 use sip_protocol::stake::pool::{self, Pool, PoolKind};
 use solana_address::Address;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use super::figures::Unit;
-use super::tokens::{Amount, Percent};
+use super::tokens::{Amount, Percent, show};
 use super::{Cell, Connection, Desk, Row};
 use crate::run::setup::Chain;
 
@@ -72,10 +74,10 @@ enum Command {
         #[arg(long, value_name = "KIND")]
         kind: Kind,
         /// Own bond, tokens
-        #[arg(long, value_name = "TOKENS")]
+        #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
         bond: Amount,
         /// The operator's part of what delegators earn, percent
-        #[arg(long, value_name = "PERCENT", default_value = "5")]
+        #[arg(long, value_name = "PERCENT", allow_negative_numbers = true, default_value = "5")]
         commission: Percent,
         /// Which of the wallet's pools of this kind
         #[arg(long, value_name = "N", default_value_t = 0)]
@@ -94,7 +96,7 @@ enum Command {
         #[arg(long, value_name = "POOL", requires = "royalty")]
         parent: Option<Address>,
         /// Models: the parent's part of the model's fees, percent
-        #[arg(long, value_name = "PERCENT", requires = "parent")]
+        #[arg(long, value_name = "PERCENT", allow_negative_numbers = true, requires = "parent")]
         royalty: Option<Percent>,
     },
     /// Add to the own bond
@@ -103,7 +105,7 @@ enum Command {
         #[arg(value_name = "POOL")]
         pool: Address,
         /// Tokens
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
     },
     /// Take no stake any more; the own bond is free after the unbonding time
@@ -111,6 +113,9 @@ enum Command {
         /// Address of the pool
         #[arg(value_name = "POOL")]
         pool: Address,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Take the own bond of a retired pool
     WithdrawBond {
@@ -180,6 +185,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 (_, None) => [0; 32],
             };
             let pool = program.pool(kind, &operator, *index);
+            if desk.find::<Pool>(&pool)?.is_some() {
+                bail!(
+                    "the wallet has this pool already: {pool}; another of its kind is created with --index {}",
+                    index + 1
+                );
+            }
+            if let Some(config) = desk.find::<Config>(&program.config())? {
+                let least = config.parameters.minimum_self_bond;
+                ensure!(bond.0 >= least, "the own bond is {}, expected at least {}", show(bond.0), show(least));
+            }
             let (index, self_bond, commission_bps) = (*index, bond.0, commission.0);
             let new = NewPool { index, self_bond, commission_bps, chain_tip };
             let instruction = match (kind, job) {
@@ -200,8 +215,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let operator = desk.wallet()?;
             desk.act("add to the own bond", &[program.add_bond(&operator, pool, amount.0)], &[("pool", *pool)])
         }
-        Command::Retire { pool } => {
+        Command::Retire { pool, yes } => {
             let operator = desk.wallet()?;
+            if !yes && !desk.is_dry_run() {
+                confirm_retirement(&desk, pool)?;
+            }
             desk.act("retire the pool", &[program.retire_pool(&operator, pool)], &[("pool", *pool)])
         }
         Command::WithdrawBond { pool } => {
@@ -213,6 +231,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             desk.act("take the commission", &[program.claim_commission(&operator, pool)], &[("pool", *pool)])
         }
     }
+}
+
+/// Asks before a pool is retired, which cannot be taken back; where nobody can be asked, it is refused.
+fn confirm_retirement(desk: &Desk, pool: &Address) -> Result<()> {
+    let state: Pool = desk.read(pool)?;
+    let config: Config = desk.read(&desk.program.config())?;
+    let slot = desk.slot()?;
+    let free = slot.saturating_add(config.parameters.unbonding_slots.max(state.exposure_slots));
+    let told = format!(
+        "{pool} takes no stake any more, and nothing takes that back; its bond of {} is free at slot {}",
+        show(state.self_bond),
+        Unit::Slot.cell(free, slot).show()
+    );
+    ensure!(std::io::stdin().is_terminal() && !desk.json, "{told}; --yes retires it");
+    write!(std::io::stderr(), "{told}. Retire it? [y/N] ")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    ensure!(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()), "the pool is not retired");
+    Ok(())
 }
 
 /// The draws of the wallet's auditor pool of a number, which nobody without the key foresees.

@@ -12,7 +12,7 @@ use super::govern::{self, Purse};
 use super::init;
 use super::settings::PARAMETERS;
 use super::tokens::Amount;
-use super::{Cell, Connection, Desk};
+use super::{Anyway, Cell, Connection, Desk};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -34,8 +34,10 @@ enum Command {
         #[arg(value_name = "WALLET")]
         wallet: Address,
         /// Tokens
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
+        #[command(flatten)]
+        anyway: Anyway,
     },
     /// Stop new stake, pools, datasets, jobs, places, rounds and fees for three days; exits, claims, running rounds and disputes go on
     /// (authority)
@@ -63,8 +65,10 @@ enum Command {
         #[arg(value_name = "WALLET")]
         wallet: Address,
         /// Tokens
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
+        #[command(flatten)]
+        anyway: Anyway,
     },
     /// Put what is proposed into effect, once its slot is reached; anyone may
     Apply,
@@ -75,6 +79,8 @@ enum Command {
         /// The wallet, or "none"
         #[arg(value_name = "WALLET")]
         wallet: String,
+        #[command(flatten)]
+        anyway: Anyway,
     },
     /// Become the authority, as the wallet that is nominated
     Accept,
@@ -83,6 +89,8 @@ enum Command {
         /// Wallet that gets it [default: the authority]
         #[arg(long, value_name = "WALLET")]
         to: Option<Address>,
+        #[command(flatten)]
+        anyway: Anyway,
     },
     /// Burn what convictions have left to burn; anyone may
     Burn,
@@ -105,7 +113,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Init(arguments) => init::run(&mut desk, arguments),
         Command::Show => show(&desk),
-        Command::Distribute { wallet, amount } => {
+        Command::Distribute { wallet, amount, anyway } => {
+            desk.require_wallet(wallet, *anyway)?;
             let authority = desk.wallet()?;
             let mut instructions = desk.token_account_of(wallet)?;
             instructions.push(program.distribute(&authority, wallet, amount.0));
@@ -121,7 +130,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::ProposeParameters { changes } => govern::propose_parameters(&mut desk, changes),
         Command::ProposeSchedule { changes } => govern::propose_schedule(&mut desk, changes),
-        Command::ProposeSpending { from, wallet, amount } => {
+        Command::ProposeSpending { from, wallet, amount, anyway } => {
+            desk.require_wallet(wallet, *anyway)?;
             govern::propose_spending(&mut desk, *from, wallet, amount.0)
         }
         Command::Apply => govern::apply(&mut desk),
@@ -130,12 +140,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let accounts = [("protocol", program.config())];
             desk.act("withdraw the proposal", &[program.cancel_proposal(&authority)], &accounts)
         }
-        Command::Nominate { wallet } => {
+        Command::Nominate { wallet, anyway } => {
             let authority = desk.wallet()?;
             let (nominated, what) = match wallet.as_str() {
                 "none" => (Address::default(), "nominate nobody".to_owned()),
                 text => {
                     let wallet = text.parse().map_err(|_| anyhow!("\"{text}\" is no address"))?;
+                    desk.require_wallet(&wallet, *anyway)?;
                     (wallet, format!("nominate {wallet} as the next authority"))
                 }
             };
@@ -145,9 +156,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let nominated = desk.wallet()?;
             desk.act("become the authority", &[program.accept_authority(&nominated)], &[])
         }
-        Command::ClaimVested { to } => {
+        Command::ClaimVested { to, anyway } => {
             let authority = desk.wallet()?;
             let receiver = to.unwrap_or(authority);
+            desk.require_wallet(&receiver, *anyway)?;
             let mut instructions = desk.token_account_of(&receiver)?;
             instructions.push(program.claim_vested(&authority, &receiver));
             let accounts = [("receiver", program.token_account(&receiver)), ("protocol", program.config())];
@@ -176,7 +188,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn show(desk: &Desk) -> Result<ExitCode> {
-    let config: Config = desk.read(&desk.program.config())?;
+    let config = desk.find::<Config>(&desk.program.config())?;
+    let config = config.context("the protocol is not begun on this chain; \"sip protocol init\" begins it")?;
     let buckets = &config.buckets;
     let slot = desk.slot()?;
     let administration = &config.administration;

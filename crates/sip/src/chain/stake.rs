@@ -30,7 +30,7 @@ enum Command {
         #[arg(value_name = "POOL")]
         pool: Address,
         /// Tokens
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
         #[command(flatten)]
         slippage: Slippage,
@@ -145,6 +145,11 @@ impl Active {
         let slot = desk.slot()?;
         position.activate(&mut state, slot)?;
         Ok(Active { address: *pool, pool: state, position, slot })
+    }
+
+    /// Stake that is not active yet, base units.
+    pub(super) fn pending(&self) -> u64 {
+        self.position.pending
     }
 
     fn worth(&self, shares: u64) -> u64 {

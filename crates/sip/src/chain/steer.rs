@@ -49,7 +49,7 @@ enum Command {
         #[arg(value_name = "DOMAIN")]
         domain: String,
         /// Tokens
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
         #[command(flatten)]
         slippage: Slippage,
@@ -66,7 +66,7 @@ enum Command {
         #[arg(value_name = "TO")]
         to: String,
         /// Tokens, or "all"
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Part,
         #[command(flatten)]
         slippage: Slippage,
@@ -83,7 +83,7 @@ enum Command {
         #[arg(value_name = "DOMAIN")]
         domain: String,
         /// Tokens, or "all"
-        #[arg(value_name = "TOKENS")]
+        #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Part,
     },
     /// Withdraw the vote of the stake in a pool

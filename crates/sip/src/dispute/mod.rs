@@ -6,20 +6,22 @@ mod svg;
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use sip_client::Program;
-use sip_ledger::{Embedded, Ledger, Rpc};
+use sip_ledger::Ledger;
 use sip_protocol::Account;
 use sip_protocol::{
     court::{Dispute, Game, Side},
     ground::case::CaseKind,
 };
+use sip_rpc::Rpc;
+use sip_svm::Embedded;
 use solana_address::Address;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::run::world::PROGRAM_ELF;
 use crate::store::{Store, write_text};
 use path::{Level, awaits, path};
+use sip_svm::PROGRAM_ELF;
 
 /// Longest file that may hold an account.
 const FILE_LIMIT_BYTES: usize = 1 << 20;

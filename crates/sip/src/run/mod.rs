@@ -55,7 +55,7 @@ impl Stop {
             if flag.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!("stopping; Ctrl-C again stops at once");
+            crate::progress::say("stopping; Ctrl-C again stops at once");
         })
         .context("cannot listen to Ctrl-C")?;
         Ok(stop)

@@ -2,9 +2,7 @@
 
 use anyhow::{Context, Result, anyhow};
 use sip_client::Program;
-use sip_ledger::{
-    Embedded, Genesis, Ledger, LedgerError, MAX_TRANSACTION_BYTES, Receipt, compute_unit_limit, pack, transaction_bytes,
-};
+use sip_ledger::{Ledger, LedgerError, MAX_TRANSACTION_BYTES, Receipt, compute_unit_limit, pack, transaction_bytes};
 use sip_protocol::court::{accusation::Accusation, availability::Demand};
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::evaluation::ScoringRun;
@@ -20,14 +18,13 @@ use sip_protocol::{
     },
     training::job::Job,
 };
+use sip_svm::{Embedded, Genesis, PROGRAM_ELF};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::collections::BTreeMap;
 
-/// The program that everyone runs, as it is committed in this repository.
-pub(crate) const PROGRAM_ELF: &[u8] = include_bytes!("../../../../programs/sip/sip.so");
 /// Compute units that a transaction may take; the heaviest moves of a dispute need more than the default.
 const COMPUTE_UNITS: u32 = 1_400_000;
 

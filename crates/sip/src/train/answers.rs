@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sip_data::read::{Content, Record, read_records};
+use sip_data::{DataError, shown_up_to};
 use sip_model::example::Example;
 use sip_model::{ChatError, ChatTemplate, LoadedModel, Message, Role};
 use std::borrow::Cow;
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// A file of examples is read up to this size.
 const FILE_LIMIT_BYTES: usize = 4 << 30;
+/// So much is said of what is wrong with a record.
+const REASON_CHARS: usize = 400;
 /// One example of this many is held out, and no more than the second number in all.
 const HELD_OUT: (usize, usize) = (20, 64);
 
@@ -91,10 +94,18 @@ fn text<'a>(record: &Record<'a>, key: &str, expected: &str) -> Result<Cow<'a, st
 /// What `make` makes of every record; one at a time is read.
 fn read<T>(path: &Path, expected: &str, make: impl Fn(&Record<'_>, &str) -> Result<T>) -> Result<Vec<T>> {
     let records = read_records(path, FILE_LIMIT_BYTES, expected)?;
-    let numbered = |record: Record<'_>| {
-        make(&record, expected).with_context(|| format!("{}, line {}", path.display(), record.line))
-    };
-    records.iter().map(numbered).collect()
+    let (mut made, mut bad) = (Vec::new(), Vec::new());
+    for record in records.iter() {
+        match make(&record, expected) {
+            Ok(one) => made.push(one),
+            Err(error) => {
+                let reason = shown_up_to(&format!("{error:#}"), REASON_CHARS);
+                bad.push(DataError::Line { path: path.to_owned(), line: record.line, reason });
+            }
+        }
+    }
+    DataError::all(bad)?;
+    Ok(made)
 }
 
 /// How a prompt and its answer become tokens.

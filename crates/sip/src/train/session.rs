@@ -346,11 +346,11 @@ pub(crate) fn conclude(summary: &Summary, json: bool) -> Result<std::process::Ex
         }
         return Ok(std::process::ExitCode::SUCCESS);
     }
-    eprintln!(
+    crate::progress::say(&format!(
         "stopped after step {}, which is saved; go on with: sip {} --resume {}",
         summary.step,
         summary.command,
         crate::place::quoted(summary.folder.as_ref())
-    );
+    ));
     Ok(std::process::ExitCode::from(130))
 }

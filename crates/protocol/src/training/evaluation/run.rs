@@ -9,6 +9,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::{
     Address, Error, Header, Result, account,
     admin::{config::Parameters, penalties::Convicted},
+    ground::layout::layout,
     ground::{escrow::Escrow, offence::Offence},
     stake::pool::{Pool, SlashOutcome},
     training::{
@@ -25,54 +26,58 @@ pub const REVEALED: u8 = 1;
 /// A dispute convicted it.
 pub const CONVICTED: u8 = 2;
 
-/// What an evaluator claims of its run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct RunClaim {
-    /// State root before the first step: that of zero sums.
-    pub start_root: [u8; 32],
-    /// State root after the last step: that of the sums.
-    pub end_root: [u8; 32],
-    /// Root over the step leaves.
-    pub accumulator_root: [u8; 32],
-    /// Step leaves.
-    pub leaf_count: u32,
-    /// The evaluator's place in the round.
-    pub place: u8,
-    /// Always 0.
-    pub reserved: [u8; 3],
+layout! {
+    /// What an evaluator claims of its run.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct RunClaim {
+        /// State root before the first step: that of zero sums.
+        pub start_root: [u8; 32],
+        /// State root after the last step: that of the sums.
+        pub end_root: [u8; 32],
+        /// Root over the step leaves.
+        pub accumulator_root: [u8; 32],
+        /// Step leaves.
+        pub leaf_count: u32,
+        /// The evaluator's place in the round.
+        pub place: u8,
+        /// Always 0.
+        pub reserved: [u8; 3],
+    }
 }
 
-/// Address: "run", round (32), evaluator's pool (32).
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub struct ScoringRun {
-    /// Kind, version, bump.
-    pub header: Header,
-    /// The job.
-    pub job: Address,
-    /// The round whose next base it scores.
-    pub round: Address,
-    /// The evaluator's pool.
-    pub pool: Address,
-    /// The evaluator's wallet.
-    pub operator: Address,
-    /// What was committed, and then revealed.
-    pub claim: RunClaim,
-    /// The pool's stake at the commitment, base units.
-    pub stake: u64,
-    /// Slot of the reveal.
-    pub revealed_slot: u64,
-    /// [`REVEALED`] or [`CONVICTED`].
-    pub status: u8,
-    /// Always 0.
-    pub reserved: u8,
-    /// Disputes open on it.
-    pub open_disputes: u16,
-    /// Slots from the reveal to its conviction; 0 before.
-    pub convicted_slots: u32,
-    /// The bounty of its conviction.
-    pub escrow: Escrow,
+layout! {
+    /// Address: "run", round (32), evaluator's pool (32).
+    #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct ScoringRun {
+        /// Kind, version, bump.
+        pub header: Header,
+        /// The job.
+        pub job: Address,
+        /// The round whose next base it scores.
+        pub round: Address,
+        /// The evaluator's pool.
+        pub pool: Address,
+        /// The evaluator's wallet.
+        pub operator: Address,
+        /// What was committed, and then revealed.
+        pub claim: RunClaim,
+        /// The pool's stake at the commitment, base units.
+        pub stake: u64,
+        /// Slot of the reveal.
+        pub revealed_slot: u64,
+        /// [`REVEALED`] or [`CONVICTED`].
+        pub status: u8,
+        /// Always 0.
+        pub reserved: u8,
+        /// Disputes open on it.
+        pub open_disputes: u16,
+        /// Slots from the reveal to its conviction; 0 before.
+        pub convicted_slots: u32,
+        /// The bounty of its conviction.
+        pub escrow: Escrow,
+    }
 }
 
 account!(ScoringRun, ScoringRun, 312, liabilities: |run| Ok(run.escrow.bounty));

@@ -672,11 +672,19 @@ fn withheld_ends_and_tokens_are_demanded_on_chain() {
     run.world.ledger.snapshot(&run.store.ledger(0)).unwrap();
     let key = run.world.people[person].keypair.insecure_clone();
     let mut said = Vec::new();
-    let error =
-        follow(&run.store, &arguments(folder.path()), &key, &mut |event| said.push(event.to_string()), &mut || true);
-    let error = error.unwrap_err().to_string();
-    assert!(error.contains("are missing or not what the job names"), "{error}");
-    assert!(said.iter().any(|line| line.contains("a chunk of them is demanded")), "{said:?}");
+    let mut follow_with = |demand_data: bool| {
+        let arguments = Arguments { demand_data, ..arguments(folder.path()) };
+        let report = &mut |event: &Event| said.push(event.to_string());
+        follow(&run.store, &arguments, &key, report, &mut || true).unwrap_err().to_string()
+    };
+    // A fault of the disk here is no reason to demand anything of anybody.
+    let error = follow_with(false);
+    assert!(error.contains("0.train.tokens is missing or damaged (7 bytes, expected root "), "{error}");
+    assert!(error.contains("nothing is demanded on chain"), "{error}");
+    let error = follow_with(true);
+    assert!(error.contains("a chunk of each is demanded on chain"), "{error}");
+    let demanded = said.iter().filter(|line| line.contains("a chunk of them is demanded now")).count();
+    assert_eq!(demanded, 1, "{said:?}");
     Folder::open(&run.store).unwrap().advance_slots(clock_slots + 1).unwrap();
     let _ =
         follow(&run.store, &arguments(folder.path()), &key, &mut |event| said.push(event.to_string()), &mut || true);

@@ -6,8 +6,9 @@
 //! lamports 8, owner 32, rent epoch 8, executable 1, data 8 + n each, by address), accounts of the runtime that differ from those of a new ledger (alike), sha256
 //! of everything before (32).
 
-use crate::{Features, SnapshotError, Statistics};
+use crate::Features;
 use sha2::{Digest, Sha256};
+use sip_ledger::{SnapshotError, Statistics};
 use solana_account::Account;
 use solana_address::Address;
 use std::path::Path;

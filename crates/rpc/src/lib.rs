@@ -2,13 +2,12 @@
 
 mod endpoint;
 
-use crate::transaction::sign;
-use crate::{Failure, Ledger, LedgerError, Receipt, RemoteError, Statistics};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use endpoint::{Endpoint, Refusal};
 use serde_json::{Value, json};
 use sip_json::Elements;
+use sip_ledger::{Failure, Ledger, LedgerError, Receipt, RemoteError, Statistics, sign};
 use solana_account::Account;
 use solana_address::Address;
 use solana_hash::Hash;

@@ -3,7 +3,8 @@
 mod common;
 
 use common::echo_elf;
-use sip_ledger::{Embedded, Features, Genesis, Ledger, LedgerError, loader, program_data, upgrade_authority};
+use sip_ledger::{Ledger, LedgerError, loader, program_data, upgrade_authority};
+use sip_svm::{Embedded, Features, Genesis, PROGRAM_ELF};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -12,11 +13,6 @@ use solana_signer::Signer;
 const SOL: u64 = 1_000_000_000;
 /// What the program answers to an instruction without a byte.
 const UNKNOWN_INSTRUCTION: u32 = 1;
-
-fn sip_elf() -> Vec<u8> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so");
-    std::fs::read(path).expect("programs/sip/sip.so is there; build it with programs/sip/build")
-}
 
 fn key(seed: u8) -> Keypair {
     Keypair::new_from_array([seed; 32])
@@ -45,7 +41,7 @@ fn deployment(ledger: &Embedded, program_id: &Address) -> (u64, Option<Address>)
 
 #[test]
 fn the_program_is_deployed_upgraded_and_made_immutable_under_mainnets_features_and_under_all() {
-    let elf = sip_elf();
+    let elf = PROGRAM_ELF;
     for features in [Features::Mainnet, Features::All] {
         let (mut ledger, payer) = ledger(features);
         let (program, authority) = (key(30), payer.pubkey());
@@ -80,11 +76,11 @@ fn old_bytecode_is_refused_by_a_loader_with_all_features() {
 fn an_upgrade_of_the_ledgers_own_program_survives_a_snapshot() {
     let (program_id, payer) = (Address::new_from_array([0x51; 32]), key(1));
     let mut larger = echo_elf();
-    larger.resize(sip_elf().len(), 0);
+    larger.resize(PROGRAM_ELF.len(), 0);
     let mut ledger = Embedded::begin(&Genesis::new(program_id, &larger).deployed_by(payer.pubkey())).unwrap();
     ledger.airdrop(&payer.pubkey(), 100 * SOL).unwrap();
     ledger.advance_slots(1).unwrap();
-    loader::upgrade(&mut ledger, &sip_elf(), &payer, &program_id, &key(31)).unwrap();
+    loader::upgrade(&mut ledger, PROGRAM_ELF, &payer, &program_id, &key(31)).unwrap();
     assert_eq!(answer(&mut ledger, &payer, program_id), Some(UNKNOWN_INSTRUCTION));
 
     let folder = tempfile::tempdir().unwrap();

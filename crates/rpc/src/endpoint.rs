@@ -1,8 +1,8 @@
 //! One JSON-RPC endpoint: a question, an answer, and patience with a network that fails now and then.
 
-use crate::RemoteError;
 use serde_json::{Value, json};
 use sip_json::{MemberError, members};
+use sip_ledger::RemoteError;
 use std::io::Read;
 use std::time::Duration;
 

@@ -3,7 +3,8 @@
 mod common;
 
 use common::echo_elf;
-use sip_ledger::{Embedded, FIRST_SLOT, Ledger, LedgerError, SnapshotError, TOKEN_PROGRAM, compute_unit_limit, loader};
+use sip_ledger::{Ledger, LedgerError, SnapshotError, TOKEN_PROGRAM, compute_unit_limit, loader};
+use sip_svm::{Embedded, FIRST_SLOT};
 use solana_account::Account;
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};

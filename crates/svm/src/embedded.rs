@@ -1,12 +1,13 @@
 //! A Solana virtual machine in this process.
 
+use crate::Features;
 use crate::execution::{Execution, Simulation, signatures};
 use crate::snapshot::State;
-use crate::transaction::sign;
-use crate::{Features, Ledger, LedgerError, Receipt, SnapshotError, Statistics};
 use litesvm::LiteSVM;
 use litesvm::types::TransactionMetadata;
 use sha2::{Digest, Sha256};
+use sip_ledger::loader::{AUTHORITY_OFFSET, program_data};
+use sip_ledger::{Ledger, LedgerError, Receipt, SnapshotError, Statistics, sign, token_amount};
 use solana_account::{Account, AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_clock::Clock;
@@ -47,10 +48,6 @@ const RUNTIME_OWNERS: [Address; 8] = [
     config::ID,
 ];
 
-/// Where the upgrade authority stands in a program's data account of loader v3, after the state's number (4), the slot (8) and
-/// whether there is one (1).
-const AUTHORITY_OFFSET: usize = 13;
-
 /// How a ledger begins.
 #[derive(Debug, Clone, Copy)]
 pub struct Genesis<'a> {
@@ -77,17 +74,6 @@ impl<'a> Genesis<'a> {
     pub fn deployed_by(self, authority: Address) -> Self {
         Self { upgrade_authority: Some(authority), ..self }
     }
-}
-
-/// Where loader v3 keeps a program's code and its upgrade authority.
-pub fn program_data(program_id: &Address) -> Address {
-    Address::find_program_address(&[program_id.as_array()], &bpf_loader_upgradeable::ID).0
-}
-
-/// Who may upgrade a program, by the bytes of its data account; `None` where nobody may.
-pub fn upgrade_authority(data: &[u8]) -> Option<Address> {
-    let is_held = data.first() == Some(&3) && data.get(AUTHORITY_OFFSET - 1) == Some(&1);
-    is_held.then(|| data.get(AUTHORITY_OFFSET..)?.first_chunk().copied().map(Address::new_from_array)).flatten()
 }
 
 /// One program on a Solana virtual machine in this process, beside the system and the SPL token program.
@@ -330,7 +316,7 @@ impl Embedded {
 
     /// The amount in an SPL token account, in the mint's smallest unit; `None` where no token account is.
     pub fn token_balance(&self, address: &Address) -> Option<u64> {
-        crate::token_amount(&self.account(address)?)
+        token_amount(&self.account(address)?)
     }
 
     /// Goes to a slot that is not before the current one, and says what time it is there; time does not go backwards.

@@ -8,7 +8,8 @@ use std::net::TcpListener;
 use std::sync::Mutex;
 
 use counted::*;
-use sip_ledger::{Ledger, Rpc};
+use sip_ledger::Ledger;
+use sip_rpc::Rpc;
 use solana_address::Address;
 
 /// A tree of values may take so much, and the buffers of HTTP.

@@ -1,9 +1,8 @@
 //! What became of a transaction.
 
-use crate::{Failure, LedgerError, Receipt};
+use sip_ledger::{Failure, LedgerError, Receipt};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
-use solana_instruction::error::InstructionError;
 use solana_message::inner_instruction::InnerInstructionsList;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
@@ -126,19 +125,6 @@ impl Simulation {
             return_data: None,
             fee_lamports: 0,
             after: Vec::new(),
-        }
-    }
-}
-
-impl LedgerError {
-    /// The error of a transaction that was sent and failed.
-    pub(crate) fn failed(error: TransactionError, failure: Failure) -> Self {
-        let failure = Box::new(failure);
-        match error {
-            TransactionError::InstructionError(instruction_index, InstructionError::Custom(code)) => {
-                Self::Custom { code, instruction_index, failure }
-            }
-            source => Self::Transaction { source, failure },
         }
     }
 }
