@@ -32,8 +32,9 @@ pub const HAS_INSTRUCTION: bool = cfg!(any(target_feature = "fma", target_arch =
 #[cfg(test)]
 mod tests {
     use super::fma;
-    use crate::soft::tests::{Random, special};
+    use crate::soft::tests::{float, special};
     use crate::{Arith, INFINITY, NAN, Soft};
+    use sip_testing::Random;
 
     fn check(a: u32, b: u32, c: u32) {
         let found = fma(f32::from_bits(a), f32::from_bits(b), f32::from_bits(c)).to_bits();
@@ -53,16 +54,16 @@ mod tests {
 
     #[test]
     fn random_values_equal_the_integers() {
-        let mut random = Random(5);
+        let mut random = Random::new(5);
         for _ in 0..3_000_000 {
-            check(random.float(), random.float(), random.float());
+            check(float(&mut random), float(&mut random), float(&mut random));
         }
     }
 
     /// Products that end in exactly half a unit of the sum, and addends that tip them, up to the smallest.
     #[test]
     fn sums_close_to_the_middle_of_two_neighbours_equal_the_integers() {
-        let mut random = Random(6);
+        let mut random = Random::new(6);
         for _ in 0..1_000_000 {
             let bits = random.next();
             // A power of two far from the product decides where the half unit lies.

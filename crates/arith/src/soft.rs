@@ -244,6 +244,7 @@ fn round(sign: u64, exponent: u64, significand: u64) -> u32 {
 pub(crate) mod tests {
     use super::*;
     use crate::Native;
+    use sip_testing::Random;
     use std::vec::Vec;
 
     /// Zeros, subnormal boundaries, powers of two and their neighbours, halfway patterns, the greatest numbers,
@@ -261,27 +262,14 @@ pub(crate) mod tests {
         values
     }
 
-    /// A small deterministic generator (SplitMix64).
-    pub(crate) struct Random(pub(crate) u64);
-
-    impl Random {
-        pub(crate) fn next(&mut self) -> u64 {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            z ^ (z >> 31)
-        }
-
-        /// Any bits, or few significant bits, so that ties and exact results occur.
-        pub(crate) fn float(&mut self) -> u32 {
-            let (bits, shape) = (self.next() as u32, self.next());
-            match shape & 3 {
-                0 => bits,
-                1 => bits & (0xFFFF_FFFFu32 << ((shape >> 8) % 24)),
-                2 => bits | (0x7F_FFFF >> ((shape >> 8) % 24)),
-                _ => bits & 0x807F_FFFF | (120 + (shape >> 8) as u32 % 16) << 23,
-            }
+    /// Any bits, or few significant bits, so that ties and exact results occur.
+    pub(crate) fn float(random: &mut Random) -> u32 {
+        let (bits, shape) = (random.next() as u32, random.next());
+        match shape & 3 {
+            0 => bits,
+            1 => bits & (0xFFFF_FFFFu32 << ((shape >> 8) % 24)),
+            2 => bits | (0x7F_FFFF >> ((shape >> 8) % 24)),
+            _ => bits & 0x807F_FFFF | (120 + (shape >> 8) as u32 % 16) << 23,
         }
     }
 
@@ -319,9 +307,9 @@ pub(crate) mod tests {
 
     #[test]
     fn random_values_equal_the_hardware() {
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         for _ in 0..3_000_000 {
-            let (a, b, c) = (random.float(), random.float(), random.float());
+            let (a, b, c) = (float(&mut random), float(&mut random), float(&mut random));
             check_one(a);
             check_pair(a, b);
             check_fma(a, b, c);
@@ -331,9 +319,9 @@ pub(crate) mod tests {
     /// The addend is the rounded product, negated and nudged by up to 2 units: the leading bits cancel.
     #[test]
     fn cancelling_sums_equal_the_hardware() {
-        let mut random = Random(2);
+        let mut random = Random::new(2);
         for _ in 0..3_000_000 {
-            let (a, b, nudge) = (random.float(), random.float(), random.next());
+            let (a, b, nudge) = (float(&mut random), float(&mut random), random.next());
             let product = Native::mul(a, b) ^ 0x8000_0000;
             check_fma(a, b, product.wrapping_add((nudge % 5) as u32).wrapping_sub(2));
             check_fma(a, b, (nudge as u32 & 0x807F_FFFF) | (product & 0x7F80_0000));
@@ -344,7 +332,7 @@ pub(crate) mod tests {
     /// Every distance between the exponents of the product and the addend, near the ends of the range too.
     #[test]
     fn every_alignment_equals_the_hardware() {
-        let mut random = Random(3);
+        let mut random = Random::new(3);
         for exponent_a in (0u32..255).step_by(3) {
             for exponent_c in 0u32..255 {
                 for exponent_b in [1u32, 63, 104, 127, 150, 254] {

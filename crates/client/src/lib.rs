@@ -14,9 +14,6 @@ mod stake;
 mod state;
 mod training;
 
-#[cfg(feature = "testing")]
-pub mod testing;
-
 pub use address::{
     ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
 };

@@ -1,10 +1,10 @@
 //! A provider's absence: charged once, however much was asked meanwhile; and how its duty ends.
 
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, WALLET_TOKENS, scores};
 use sip_protocol::{
     Error, admin::config::Parameters, court::availability::MAX_OPEN_DEMANDS, ground::units::TOKEN, stake::pool::Pool,
     training::data::Dataset,
 };
+use sip_testing::{BOND_TOKENS, Cast, Scene, WALLET_TOKENS, scores};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 

@@ -3,7 +3,6 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::testing::{Cast, SLICE, Scene, WALLET_TOKENS};
 use sip_protocol::{
     Error,
     admin::config::Parameters,
@@ -12,6 +11,7 @@ use sip_protocol::{
     stake::pool::Pool,
     training::segment::{CONVICTED, Segment},
 };
+use sip_testing::{Cast, SLICE, Scene, WALLET_TOKENS};
 use solana_address::Address;
 use solana_signer::Signer;
 

@@ -5,7 +5,6 @@ mod court;
 
 use common::send_guarded;
 use court::hall::Hall;
-use sip_client::testing::{BOND_TOKENS, SLICE, WALLET_TOKENS, named};
 use sip_client::{GenesisAccusation, Program};
 use sip_node::dispute::Challenger;
 use sip_protocol::{
@@ -19,6 +18,7 @@ use sip_protocol::{
     },
     training::round,
 };
+use sip_testing::{BOND_TOKENS, SLICE, WALLET_TOKENS, named};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -1,6 +1,5 @@
 //! Timelock, pause, handover of authority, vesting, and exits taken back.
 
-use sip_client::testing::{Scene, World, scores};
 use sip_protocol::{
     Error,
     admin::{
@@ -16,6 +15,7 @@ use sip_protocol::{
         position::Position,
     },
 };
+use sip_testing::{Scene, World, scores};
 use solana_signer::Signer;
 
 #[test]

@@ -5,7 +5,6 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::StateDemand;
-use sip_client::testing::{Cast, PARAMETERS, SLICE, Scene, WALLET_TOKENS, named, scores};
 use sip_protocol::{
     Error,
     admin::config::Parameters,
@@ -19,6 +18,7 @@ use sip_protocol::{
         segment::{CONVICTED, Segment, SegmentClaim},
     },
 };
+use sip_testing::{Cast, PARAMETERS, SLICE, Scene, WALLET_TOKENS, named, scores};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;

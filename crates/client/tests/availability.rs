@@ -1,7 +1,6 @@
 //! Demands for what was committed: answered, answered wrongly, left unanswered.
 
 use sip_client::StateDemand;
-use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS};
 use sip_node::availability::{data_answer, state_answer};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::{BlobTree, Hash};
@@ -17,6 +16,7 @@ use sip_protocol::{
         segment::{CONVICTED, SegmentClaim},
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -4,7 +4,6 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::StateDemand;
-use sip_client::testing::{Cast, SLICE, Scene, WALLET_TOKENS, World};
 use sip_node::availability::state_answer;
 use sip_proof::{BlobTree, Hash, merkle::MerkleTree};
 use sip_protocol::{
@@ -16,6 +15,8 @@ use sip_protocol::{
         segment::{CONVICTED, Segment, SegmentClaim},
     },
 };
+use sip_testing::Random;
+use sip_testing::{Cast, SLICE, Scene, WALLET_TOKENS, World};
 use solana_address::Address;
 use solana_signer::Signer;
 
@@ -33,19 +34,6 @@ struct Play {
     friends: [Accuser; 2],
     roots: Vec<Hash>,
     entries: Vec<Vec<u8>>,
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (value ^ (value >> 31)) % bound
-    }
 }
 
 /// What happens in a schedule.
@@ -83,10 +71,10 @@ impl Play {
 
     /// The same chain once more.
     fn copy(&self) -> Play {
-        let again = |operators: &[sip_client::testing::Operator]| {
+        let again = |operators: &[sip_testing::Operator]| {
             operators
                 .iter()
-                .map(|operator| sip_client::testing::Operator {
+                .map(|operator| sip_testing::Operator {
                     key: operator.key.insecure_clone(),
                     seat: operator.seat,
                     chain: operator.chain.clone(),
@@ -213,7 +201,7 @@ impl Play {
     /// Plays a schedule to its end; says how many base units the friend had back beyond what it spent, and asserts whose the bounty is.
     fn friend_takes(&mut self, seed: u64) -> u64 {
         let begin = self.scene.world.ledger.slot();
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let bond = SLICE;
         for (slot, event) in Play::schedule(&mut random) {
             self.scene.advance_to(begin + slot);

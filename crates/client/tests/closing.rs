@@ -3,15 +3,13 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::{
-    HistoryError, StateDemand, check_history,
-    testing::{Cast, Scene, scores},
-};
+use sip_client::{HistoryError, StateDemand, check_history};
 use sip_protocol::{
     Error,
     ground::{clock::longest_dispute_slots, escrow::REVEAL_SLOTS},
     training::{evaluation::ScoringRun, job::Job, round::Round, segment::Segment},
 };
+use sip_testing::{Cast, Scene, scores};
 use solana_address::Address;
 use solana_signer::Signer;
 

@@ -3,7 +3,6 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::testing::{Cast, Scene, named, scores};
 use sip_protocol::{
     Account, Error,
     ground::escrow::REVEAL_SLOTS,
@@ -13,6 +12,7 @@ use sip_protocol::{
         segment::Segment,
     },
 };
+use sip_testing::{Cast, Scene, named, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_signer::Signer;

@@ -1,7 +1,6 @@
 //! Coalitions that have their own claims convicted, their rounds undone and repeated, played on the compiled program to the last settlement:
 //! none ends richer than by honest work, and nobody pays for what is undone but the liars' own slices.
 
-use sip_client::testing::{BOND_TOKENS, Cast, Operator, SLICE, Scene, named, scores};
 use sip_client::{Accusation, Hidden, StateDemand, VoteAccusation};
 use sip_proof::{GraphRoots, merkle::MerkleTree};
 use sip_protocol::{
@@ -13,6 +12,7 @@ use sip_protocol::{
         round::{self, Round},
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, Operator, SLICE, Scene, named, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -10,14 +10,10 @@ use accuser::Accuser;
 use court::Court;
 use court::chamber::Chamber;
 use court::hall::Hall;
-use sip_client::{
-    GenesisAccusation, NewModel, NewPool, Program, Service, StateDemand,
-    testing::{Cast, SCHEDULE, Scene, World, dataset, named, scores},
-};
+use sip_client::{GenesisAccusation, NewModel, NewPool, Program, Service, StateDemand};
 use sip_ledger::Ledger;
 use sip_node::availability::{data_answer, state_answer};
 use sip_node::dispute::Challenger;
-use sip_node::dispute::synthetic::{self, Flaw, Lie, node};
 use sip_proof::{BlobTree, merkle::MerkleTree};
 use sip_protocol::{
     admin::{
@@ -34,6 +30,8 @@ use sip_protocol::{
         setting::{SETTING_ONE, Setting},
     },
 };
+use sip_testing::synthetic::{self, Flaw, Lie, node};
+use sip_testing::{Cast, SCHEDULE, Scene, World, dataset, named, scores};
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;

@@ -1,6 +1,5 @@
 //! Genesis, parameters, distribution.
 
-use sip_client::testing::World;
 use sip_protocol::ground::clock::longest_dispute_slots;
 use sip_protocol::{
     Error,
@@ -10,6 +9,7 @@ use sip_protocol::{
         units::{CAP, TOKEN},
     },
 };
+use sip_testing::World;
 use solana_signer::Signer;
 
 #[test]

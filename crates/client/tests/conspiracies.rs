@@ -3,7 +3,6 @@
 //! honest, can do nothing with what was never handed over (no vote on ends that nobody has, no score of a base that nobody has), and whoever watches accuses what
 //! is false. No conspiracy ends richer than by honest work.
 
-use sip_client::testing::{Cast, Operator, SLICE, Scene, named, scores};
 use sip_client::{Accusation, StateDemand, VoteAccusation};
 use sip_ledger::Ledger;
 use sip_proof::{GraphRoots, merkle::MerkleTree};
@@ -16,6 +15,7 @@ use sip_protocol::{
         segment::{self, SegmentClaim},
     },
 };
+use sip_testing::{Cast, Operator, SLICE, Scene, named, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -543,7 +543,8 @@ fn play(members: BTreeSet<Member>, seed: u64) -> (Vec<(Member, u64)>, u64, Vec<S
     loop {
         let job = plot.scene.job_state();
         let awake = [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator].map(|kind| job.awake(kind));
-        if job.rounds_scored < ROUNDS && job.next_round < MOST_ROUNDS && !awake.contains(&0) {
+        let is_held_up = job.chain.ahead() >= u32::from(job.spec.lookahead) && !plot.silent.is_empty();
+        if job.rounds_scored < ROUNDS && job.next_round < MOST_ROUNDS && !awake.contains(&0) && !is_held_up {
             plot.play_round();
         } else if plot.silent.is_empty() {
             break;

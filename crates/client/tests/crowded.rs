@@ -4,12 +4,12 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::testing::{Cast, Scene, named, scores};
 use sip_ledger::Ledger;
 use sip_protocol::{
     ground::escrow::REVEAL_SLOTS,
     training::{round, segment::CONVICTED},
 };
+use sip_testing::{Cast, Scene, named, scores};
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use std::collections::BTreeMap;

@@ -1,9 +1,10 @@
 //! Who begins the protocol: the key that may upgrade the program, and nobody who is faster.
 
-use sip_client::{Program, refusal, testing::World};
+use sip_client::{Program, refusal};
 use sip_ledger::{Ledger, loader};
 use sip_protocol::{Error, admin::config::Parameters};
 use sip_svm::{Embedded, PROGRAM_ELF};
+use sip_testing::World;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 

@@ -6,10 +6,8 @@ mod court;
 use common::send_guarded;
 use court::Court;
 use court::hall::{Hall, fight};
-use sip_client::testing::{Cast, Operator, Scene, named, scores};
 use sip_client::{AttestationAccusation, GenesisAccusation, VoteAccusation};
-use sip_node::dispute::synthetic::{self, Flaw, Lie, Run, node};
-use sip_node::dispute::{Challenger, Defender, Evidence, staged};
+use sip_node::dispute::{Challenger, Defender, Evidence};
 use sip_node::{Cheat, Computation};
 use sip_proof::Hash;
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
@@ -25,6 +23,9 @@ use sip_protocol::{
     court::{Dispute, MoveKind, Outcome},
     ground::case::CaseKind,
 };
+use sip_testing::staged;
+use sip_testing::synthetic::{self, Flaw, Lie, Run, node};
+use sip_testing::{Cast, Operator, Scene, named, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -256,7 +257,7 @@ fn a_false_attestation_is_convicted_and_the_segment_stands() {
         // Auditor 0 has computed a value of the first step wrong; auditor 1 guesses; auditor 2 is honest.
         let step = hall.leaf(0, 0) * steps_per_leaf;
         let lie = Lie::Output { step, node: node::CONTRACTED, element: 300, bit: 12 };
-        let lied = Arc::new(hall.runs[0].scene().run(Some(lie)));
+        let lied = hall.runs[0].scene().run(Some(lie));
         let root = lied.trace_root(step);
         hall.attest(|auditor, trainer, truth| match (auditor, trainer) {
             (0, 0) => root,
@@ -341,12 +342,12 @@ fn the_trace_of_another_step_is_convicted_by_its_inputs() {
 
 /// Evidence of one step, whichever is asked for.
 struct Shifted {
-    run: Arc<Run>,
+    run: Run,
     step: u32,
 }
 
 impl Evidence for Shifted {
-    type Error = <Arc<Run> as Evidence>::Error;
+    type Error = <Run as Evidence>::Error;
 
     fn leaves(&mut self) -> Result<Vec<sip_proof::Leaf>, Self::Error> {
         self.run.leaves()

@@ -10,9 +10,9 @@ use sip_ledger::MAX_TRANSACTION_BYTES;
 use sip_model::{LlamaConfig, TrainConfig, training_graph};
 use sip_ops::{Instruction, Kind, NodeSpec, Opcode, Operand, Source, Type};
 use sip_protocol::court::{MoveKind, Side};
+use sip_testing::Random;
 use std::collections::BTreeMap;
 use sweep::lazy::{Dispute, Lie, Model, dispute};
-use sweep::random::Random;
 
 const INNER_STEPS: u32 = 1_000;
 /// Hashing 1.5 GB of state takes this many steps for its cost to vanish.

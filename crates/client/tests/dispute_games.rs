@@ -4,12 +4,12 @@
 mod court;
 
 use court::{Court, Record};
-use sip_client::testing::SLICE;
-use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::court::{MoveKind, Outcome, Side};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
 use sip_protocol::ground::units::TOKEN;
 use sip_protocol::training::segment;
+use sip_testing::SLICE;
+use sip_testing::synthetic::{Lie, node};
 
 fn print(title: &str, record: &Record) {
     let sides = [Side::Trainer, Side::Challenger].map(|side| record.transactions(side));

@@ -4,7 +4,6 @@ mod court;
 
 use court::Court;
 use sip_node::dispute::Move;
-use sip_node::dispute::synthetic::{Lie, node};
 use sip_protocol::Error;
 use sip_protocol::instructions::{Args, PlayMove};
 use sip_protocol::stake::pool::PoolKind;
@@ -12,6 +11,7 @@ use sip_protocol::{
     court::{Dispute, MoveKind, Outcome, Side},
     ground::case::CaseKind,
 };
+use sip_testing::synthetic::{Lie, node};
 use solana_instruction::Instruction;
 use solana_signer::Signer;
 
@@ -94,7 +94,7 @@ fn several_challengers_may_accuse_one_segment_and_a_second_conviction_takes_noth
     let (open, key) = (court.open_instruction(), court.challenger_key());
     // A convicted segment is not accused again, but what was opened before is paid back.
     court.scene.world.refused(&[open], &[&key], Error::ClaimConvicted);
-    let second = sip_client::testing::named("second challenger");
+    let second = sip_testing::named("second challenger");
     court.challenger.key = solana_keypair::Keypair::new_from_array(second);
     court.resolve();
     assert_eq!(court.challenger_tokens(), tokens);

@@ -6,7 +6,6 @@ mod court;
 
 use accuser::Accuser;
 use court::hall::Hall;
-use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_client::{Accusation, Seat};
 use sip_node::dispute::Challenger;
 use sip_protocol::{
@@ -18,6 +17,7 @@ use sip_protocol::{
         seats::{AWAKE, CONVICTED, FREE},
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use solana_address::Address;
 use solana_signer::Signer;
 

@@ -7,7 +7,6 @@ mod court;
 use accuser::Accuser;
 use court::Court;
 use sip_client::SLOT_HASHES;
-use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Error,
@@ -23,6 +22,7 @@ use sip_protocol::{
         segment::{self, SegmentClaim},
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
 use solana_address::Address;
 use solana_signer::Signer;
 

@@ -11,18 +11,18 @@ mod court;
 mod sweep;
 
 use claims::{Claims, SUBJECTS};
-use sip_client::testing::SLICE;
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::court::{Game, MoveKind, Outcome, Phase, Side};
 use sip_protocol::training::segment;
 use sip_protocol::training::setting::SETTING_ONE;
+use sip_testing::Random;
+use sip_testing::SLICE;
 use solana_instruction::Instruction;
 use solana_signer::Signer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use sweep::fraud::{Commitment, Fraud};
 use sweep::players::{Trainer, garbage};
-use sweep::random::Random;
 use sweep::stage::Stage;
 use sweep::story::{Claim, Story};
 
@@ -190,7 +190,7 @@ fn convict_of(bench: &mut Bench, random: &mut Random, tally: &mut Tally, noise: 
         let sensible = trainer.next(&game);
         if garbage_left > 0 && random.percent(noise) {
             garbage_left -= 1;
-            bench.stage.scene.world.advance(random.below(100).into());
+            bench.stage.scene.world.advance(random.below(100));
             let key = bench.stage.key(Side::Trainer);
             let instructions = match random.below(10) {
                 // What was sent before is sent again.
@@ -299,7 +299,7 @@ fn acquit(bench: &mut Bench, random: &mut Random, tally: &mut Tally) {
             attempts += 1;
             if random.percent(10) {
                 // It thinks, on its own clock, until the audit is long over.
-                bench.stage.scene.world.advance(random.below(200).into());
+                bench.stage.scene.world.advance(random.below(200));
             }
             attack(bench, random, &mut liar, &mut sent);
         } else {

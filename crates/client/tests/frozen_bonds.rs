@@ -1,11 +1,11 @@
 //! Attack: rounds come to nothing one after the other, so that the bonds of those who worked in them are frozen and back nothing more.
 
-use sip_client::testing::{BOND_TOKENS, Cast, Scene};
 use sip_protocol::{
     Error,
     ground::{escrow::REVEAL_SLOTS, units::TOKEN},
     training::round::{self, Round},
 };
+use sip_testing::{BOND_TOKENS, Cast, Scene};
 
 /// A round of which no auditor reveals anything.
 fn silenced(scene: &mut Scene) {

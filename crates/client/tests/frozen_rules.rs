@@ -4,7 +4,6 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, World, scores};
 use sip_protocol::{
     Error,
     admin::{
@@ -14,6 +13,7 @@ use sip_protocol::{
     ground::{escrow::REVEAL_SLOTS, offence::Penalties, units::TOKEN},
     stake::{pool::PoolKind, position::Ticket},
 };
+use sip_testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, World, scores};
 use solana_signer::Signer;
 
 /// A job whose segments can be challenged for half of the default's unbonding.

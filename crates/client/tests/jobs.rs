@@ -1,7 +1,6 @@
 //! Datasets, jobs, joining.
 
 use sip_client::NewPool;
-use sip_client::testing::{Cast, Scene, World, dataset, named};
 use sip_protocol::{
     Error,
     admin::config::Parameters,
@@ -14,6 +13,7 @@ use sip_protocol::{
         setting::Setting,
     },
 };
+use sip_testing::{Cast, Scene, World, dataset, named};
 use solana_signer::Signer;
 
 #[test]
@@ -235,7 +235,7 @@ fn a_job_has_sixteen_places_per_role() {
         scene.world.refused(&[join], &[&late.key], Error::JobFull);
     }
     // A full round fits its transactions and its compute budget.
-    scene.whole_round(&sip_client::testing::scores(4_000_000));
+    scene.whole_round(&sip_testing::scores(4_000_000));
     scene.settle_all();
     assert_eq!(scene.round_state().accepted, u16::MAX);
 }

@@ -3,13 +3,13 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_protocol::{
     Error,
     ground::{offence::Penalties, units::TOKEN},
     stake::pool::Pool,
     training::{round, segment},
 };
+use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 

@@ -3,10 +3,7 @@
 mod common;
 
 use common::send_guarded;
-use sip_client::{
-    NewModel, NewPool, Service, TOKEN_PROGRAM,
-    testing::{BOND_TOKENS, Cast, SCHEDULE, Scene, World, named, scores},
-};
+use sip_client::{NewModel, NewPool, Service, TOKEN_PROGRAM};
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
@@ -23,6 +20,7 @@ use sip_protocol::{
         steering::Vote,
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, SCHEDULE, Scene, World, named, scores};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;

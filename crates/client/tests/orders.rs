@@ -7,7 +7,6 @@ mod ordered;
 use accuser::Accuser;
 use ordered::{Sent, play, sent};
 use sip_client::StateDemand;
-use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, named, scores};
 use sip_ledger::Ledger;
 use sip_node::availability::state_answer;
 use sip_proof::{BlobTree, merkle::MerkleTree};
@@ -21,6 +20,7 @@ use sip_protocol::{
         segment::{ACCEPTED, CONVICTED, SegmentClaim},
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, named, scores};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,12 +5,12 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::StateDemand;
-use sip_client::testing::{Cast, PARAMETERS, Scene, scores};
 use sip_protocol::{
     admin::config::Parameters,
     ground::escrow::REVEAL_SLOTS,
     training::round::{self, Round},
 };
+use sip_testing::{Cast, PARAMETERS, Scene, scores};
 use solana_signer::Signer;
 use std::collections::BTreeMap;
 

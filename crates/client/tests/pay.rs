@@ -1,7 +1,6 @@
 //! Work is paid to the stake that was there when it was done: attacks by whoever comes, goes or adds bond between the work and its pay, on the
 //! compiled program. The world checks after every transaction that the vault holds what all accounts are owed.
 
-use sip_client::testing::{Scene, scores};
 use sip_protocol::{
     Error,
     ground::units::TOKEN,
@@ -12,6 +11,7 @@ use sip_protocol::{
     },
     training::job::Job,
 };
+use sip_testing::{Scene, scores};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;

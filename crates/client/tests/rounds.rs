@@ -1,6 +1,5 @@
 //! Rounds from opening to closing: mixture, segments, audit, vote.
 
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Error,
@@ -13,6 +12,7 @@ use sip_protocol::{
         segment::{self, Segment, SegmentClaim},
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use solana_signer::Signer;
 
 fn spec(change: impl FnOnce(&mut JobSpec)) -> Cast {

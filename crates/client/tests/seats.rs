@@ -1,12 +1,12 @@
 //! Seats that move: nobody waits for a dead one, any can be left at any time, and who left still answers for what it did.
 
-use sip_client::testing::{BOND_TOKENS, Cast, Operator, SLICE, Scene, scores};
 use sip_protocol::{
     Error,
     ground::units::TOKEN,
     stake::pool::{PoolKind, RETIRED},
     training::seats::{AWAKE, CURE_SLOTS, DORMANT, FREE, MISSED, SHUT_OUT_ROUNDS, Seat},
 };
+use sip_testing::{BOND_TOKENS, Cast, Operator, SLICE, Scene, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 

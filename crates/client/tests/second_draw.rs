@@ -5,7 +5,6 @@ mod court;
 
 use accuser::Accuser;
 use court::hall::Hall;
-use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_node::dispute::{Challenger, Defender};
 use sip_proof::HostSha256;
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
@@ -20,6 +19,7 @@ use sip_protocol::{
     court::{MoveKind, Outcome},
     ground::case::CaseKind,
 };
+use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 
 const FULL: u64 = BOND_TOKENS * TOKEN;
 const MISSED: u64 = Penalties::DEFAULT.missed_attestation;

@@ -1,12 +1,12 @@
 //! Settings that stake steers: what a round gets, from whom, and what is refused. How a false setting is convicted: `fraud_sweep.rs`.
 
-use sip_client::testing::{Cast, Scene, scores};
 use sip_protocol::{
     Error,
     ground::units::TOKEN,
     stake::lock::TICK_SLOTS,
     training::setting::{LEARNING_RATE, SETTING_ONE, Setting, Side, WEIGHT_DECAY, attention_number},
 };
+use sip_testing::{Cast, Scene, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_signer::Signer;

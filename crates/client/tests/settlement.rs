@@ -1,6 +1,5 @@
 //! Scores, quality, and who is paid or charged for a round.
 
-use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, ROUND_REWARD, SLICE, Scene, named, scores};
 use sip_proof::HostSha256;
 use sip_protocol::{
     Error,
@@ -19,6 +18,7 @@ use sip_protocol::{
         segment::{self, Segment},
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, PARAMETERS, ROUND_REWARD, SLICE, Scene, named, scores};
 use solana_signer::Signer;
 
 fn aggregated() -> Scene {

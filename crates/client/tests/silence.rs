@@ -4,16 +4,18 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::AttestationAccusation;
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use sip_protocol::{
+    Error,
     court::CaseKind,
     ground::units::TOKEN,
+    stake::pool::PoolKind,
     training::{
         round,
         seats::{AWAKE, DORMANT, MISSED},
         segment,
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use solana_signer::Signer;
 
 const FULL: u64 = BOND_TOKENS * TOKEN;
@@ -90,7 +92,7 @@ fn attack_a_dispute_on_an_attestation_freezes_no_slice_of_a_final_round() {
     scene.world.advance(1_500);
     scene.world.send(&[program.open_attestation_dispute(&accusation)], &[&griefer]);
     scene.advance_to(state.final_slot());
-    scene.crank_refused(program.finalize_round(&scene.job, &address), sip_protocol::Error::ChallengeOpen);
+    scene.crank_refused(program.finalize_round(&scene.job, &address), Error::ChallengeOpen);
     // The griefer has not moved: its clock runs out, and it loses its bond.
     let dispute = program.auditor_dispute(&scene.segment(0), &key, seat.place);
     scene.world.advance(scene.world.config().parameters.clock_slots.max(u64::from(state.audit_slots)));
@@ -181,16 +183,29 @@ fn attack_nobody_pays_for_rounds_that_come_to_nothing_on_a_base_that_nobody_had(
     }
     let trainers = |scene: &Scene| [0, 2].map(|place| scene.job_state().trainers[place].state);
     assert_eq!(trainers(&scene), [DORMANT; 2]);
+    // Nobody takes their seats before the verdict, nor opens more rounds than the slice was measured for.
+    let job = scene.job_state();
+    assert_eq!(job.takeable(PoolKind::Trainer, scene.world.ledger.slot()), Err(Error::JobFull));
+    scene.capture_seed();
+    let wake = scene.trainers[0].seat;
+    let join = scene.world.program.join_job(&wake.operator, &scene.job, &wake.pool);
+    let mut copy = scene.world.ledger.clone();
+    let key = scene.trainers[0].key.insecure_clone();
+    let authority = scene.world.authority.insecure_clone();
+    copy.send(&[join], &authority, &[&authority, &key]).expect("a holder wakes its own seat");
+    let open = scene.world.program.open_next_round(&authority.pubkey(), &scene.job, &job);
+    let refused = copy.send(&[open], &authority, &[&authority]).expect_err("three rounds hang on what is not final");
+    assert!(format!("{refused:?}").contains(&format!("{:#x}", Error::TooFarAhead as u32)), "{refused:?}");
     // Nobody is charged before it is known whether there was anything to work on.
     let (program, job, seat) = (scene.world.program, scene.job, scene.trainers[0].seat);
     let settle = [0, 1].map(|index| program.settle_absent(&job, &built[index], &seat.pool, seat.place));
     scene.advance_to(scene.round_state().final_slot());
-    scene.crank_refused(settle[0].clone(), sip_protocol::Error::ParentNotFinal);
+    scene.crank_refused(settle[0].clone(), Error::ParentNotFinal);
     accuser.outwait(&mut scene);
-    scene.crank_refused(settle[0].clone(), sip_protocol::Error::Orphaned);
+    scene.crank_refused(settle[0].clone(), Error::Orphaned);
     for round in &built {
         scene.crank(program.undo_round(&job, round));
-        scene.crank_refused(program.undo_round(&job, round), sip_protocol::Error::NotOrphaned);
+        scene.crank_refused(program.undo_round(&job, round), Error::NotOrphaned);
     }
     assert_eq!(trainers(&scene), [AWAKE; 2]);
     for round in &built {

@@ -4,7 +4,6 @@
 mod accuser;
 
 use accuser::Accuser;
-use sip_client::testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
 use sip_protocol::{
     Error,
     admin::config::Parameters,
@@ -16,6 +15,7 @@ use sip_protocol::{
         segment::{Segment, SegmentClaim},
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
 use solana_address::Address;
 use solana_signer::Signer;
 

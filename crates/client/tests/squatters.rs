@@ -2,7 +2,6 @@
 //! by two rounds, and they lose what those rounds could have paid everybody.
 
 use sip_client::StateDemand;
-use sip_client::testing::{Cast, Operator, Scene, named, scores};
 use sip_protocol::{
     Error,
     ground::units::TOKEN,
@@ -12,6 +11,7 @@ use sip_protocol::{
         seats::{AWAKE, DORMANT},
     },
 };
+use sip_testing::{Cast, Operator, Scene, named, scores};
 use solana_address::Address;
 use solana_signer::Signer;
 

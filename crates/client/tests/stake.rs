@@ -1,9 +1,6 @@
 //! Pools, positions, exits, bonds, attention.
 
-use sip_client::{
-    NewPool,
-    testing::{BOND_TOKENS, Cast, SLICE, SLICE_TOKENS, Scene, World, named, scores},
-};
+use sip_client::NewPool;
 use sip_protocol::{
     Error,
     admin::config::Parameters,
@@ -13,6 +10,7 @@ use sip_protocol::{
         position::{Position, Ticket},
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, SLICE, SLICE_TOKENS, Scene, World, named, scores};
 use solana_signer::Signer;
 
 const NEW: NewPool = NewPool { index: 0, self_bond: BOND_TOKENS * TOKEN, commission_bps: 1_000, chain_tip: [0; 32] };

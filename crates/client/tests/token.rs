@@ -1,9 +1,6 @@
 //! The token under either token program, and what the binary says of itself.
 
-use sip_client::{
-    ASSOCIATED_TOKEN_PROGRAM, NewPool, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
-    testing::{BOND_TOKENS, World},
-};
+use sip_client::{ASSOCIATED_TOKEN_PROGRAM, NewPool, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
@@ -12,6 +9,7 @@ use sip_protocol::{
     stake::pool::{PoolKind, SEED_SHARES},
 };
 use sip_svm::PROGRAM_ELF;
+use sip_testing::{BOND_TOKENS, World};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;

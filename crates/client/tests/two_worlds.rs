@@ -2,7 +2,6 @@
 //! accusers, in which the same happens in the same slots. Every instruction of the one is sent with every choice of its accounts
 //! from the other, and each of its accounts is replaced by every other of its kind: all are refused.
 
-use sip_client::testing::{BOND_TOKENS, Cast, Operator, Scene, World, named, scores};
 use sip_client::{
     Accusation, AttestationAccusation, Hidden, NewPool, Program, Seat, StateDemand, VoteAccusation, instruction_name,
 };
@@ -12,6 +11,7 @@ use sip_protocol::{
     stake::pool::PoolKind,
     training::{attestation::Shown, round::Round, segment::SegmentClaim},
 };
+use sip_testing::{BOND_TOKENS, Cast, Operator, Scene, World, named, scores};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_instruction::Instruction;

@@ -6,7 +6,6 @@ use court::chamber::{Chamber, Claimed};
 use sip_graph::{Buffer, Graph};
 use sip_kernels::Threads;
 use sip_model::{Outer, UpdateCodec};
-use sip_node::dispute::compressed;
 use sip_node::{Cheat, State, Updates};
 use sip_ops::{Kind, Type};
 use sip_protocol::training::segment::SegmentClaim;
@@ -14,6 +13,7 @@ use sip_protocol::{
     court::{MoveKind, Outcome},
     ground::case::CaseKind,
 };
+use sip_testing::compressed;
 use std::sync::Arc;
 
 /// The trainer that lies.

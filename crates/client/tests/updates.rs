@@ -6,10 +6,8 @@ mod court;
 
 use common::send_guarded;
 use court::chamber::{Chamber, Claimed};
-use sip_client::testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use sip_client::{Accusation, StateDemand};
 use sip_node::availability::state_answer;
-use sip_node::dispute::compressed::{self, Work, entry, flipped};
 use sip_node::{Cheat, Computation};
 use sip_ops::Kind;
 use sip_proof::tensor_bytes;
@@ -21,6 +19,9 @@ use sip_protocol::{
     court::{MoveKind, Outcome},
     ground::case::CaseKind,
 };
+use sip_testing::Random;
+use sip_testing::compressed::{self, Work, entry, flipped};
+use sip_testing::{BOND_TOKENS, Cast, Scene, named, scores};
 use solana_signer::Signer;
 use std::sync::Arc;
 
@@ -430,16 +431,6 @@ fn updates_and_the_updates_before_them_are_shown_on_demand() {
     }
 }
 
-/// A stream of numbers from a seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
-
 /// Any bit of anything that the three graphs compute or read: whoever claims what follows from it is convicted.
 ///
 /// `SIP_SWEEP_SEED` and `SIP_SWEEP_CASES` choose others than these.
@@ -452,7 +443,7 @@ fn any_flipped_bit_in_a_start_an_update_or_a_base_is_convicted() {
     let mut last_moves = Vec::new();
     for seed in first..first + cases {
         println!("seed {seed}");
-        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut random = Random::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let case = [CaseKind::Start, CaseKind::Update, CaseKind::Aggregate][random.below(3) as usize];
         let honest = |chamber: &Chamber| match case {
             CaseKind::Start => chamber.start(),

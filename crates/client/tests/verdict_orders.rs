@@ -6,7 +6,6 @@ mod ordered;
 use accuser::Accuser;
 use ordered::{Sent, play, sent};
 use sip_client::VoteAccusation;
-use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, named, scores};
 use sip_proof::{GraphRoots, merkle::MerkleTree};
 use sip_protocol::{
     court::MoveKind,
@@ -17,6 +16,7 @@ use sip_protocol::{
         seats::{AWAKE, FREE},
     },
 };
+use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, named, scores};
 use solana_address::Address;
 use solana_signer::Signer;
 use std::collections::BTreeSet;

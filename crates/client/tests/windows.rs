@@ -8,7 +8,6 @@ use accuser::Accuser;
 use court::Court;
 use court::chamber::Chamber;
 use court::hall::Hall;
-use sip_client::testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use sip_client::{Accusation, GenesisAccusation};
 use sip_protocol::ground::clock::{MOVE_SLOTS, longest_dispute_slots};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
@@ -21,6 +20,7 @@ use sip_protocol::{
     court::{MoveKind, Phase, Side},
     ground::case::CaseKind,
 };
+use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
@@ -106,7 +106,7 @@ fn evaluators_who_all_agree_and_reveal_in_the_last_slot_are_convicted_after_the_
         // Nobody waits for it any more.
         assert_eq!(scene.job_state().evaluators[place].state, CONVICTED);
     }
-    assert_eq!((scene.round_state().is_undone, scene.job_state().rounds_scored), (1, 0));
+    assert_eq!((scene.round_state().is_undone, scene.job_state().rounds_scored), (2, 0));
 }
 
 #[test]

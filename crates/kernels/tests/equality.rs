@@ -4,20 +4,20 @@ use sip_arith::{Native, is_fault};
 use sip_kernels::{Fault, Kernel, Simd, Threads};
 use sip_ops::{Instruction, Kind, Node, NodeSpec, Opcode, Operand, Source, Type, evaluate};
 
-/// A small generator of pseudo-random numbers (SplitMix64).
-struct Random(u64);
+/// Numbers that follow from a seed.
+struct Random(sip_testing::Random);
 
 impl Random {
+    fn new(seed: u64) -> Random {
+        Random(sip_testing::Random::new(seed))
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.0.next()
     }
 
     fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
+        self.0.below(limit)
     }
 
     fn one_in(&mut self, count: usize) -> bool {
@@ -165,14 +165,14 @@ fn chain(random: &mut Random, kind: Kind) -> NodeSpec {
 
 #[test]
 fn contractions_are_their_definition() {
-    contractions(Kind::Contract, Random(1));
+    contractions(Kind::Contract, Random::new(1));
 }
 
 #[test]
 fn contractions_of_bytes_are_their_definition() {
-    contractions(Kind::ContractI8, Random(10));
+    contractions(Kind::ContractI8, Random::new(10));
     // More terms than a step of any level, extremes of the bytes, and more columns than a task has.
-    let (mut random, pools) = (Random(11), [Threads::new(1), Threads::new(2), Threads::new(8)]);
+    let (mut random, pools) = (Random::new(11), [Threads::new(1), Threads::new(2), Threads::new(8)]);
     for (out, terms) in [([1, 300], 67), ([5, 130], 144), ([37, 41], 70), ([2, 1100], 33)] {
         for layouts in [[&[0usize, 2][..], &[1, 2]], [&[2, 0], &[2, 1]]] {
             let (mut spec, mut tensors) = product(&mut random, &out, &[terms], &layouts, None);
@@ -223,7 +223,7 @@ fn contractions(kind: Kind, mut random: Random) {
 
 #[test]
 fn reductions_are_their_definition() {
-    let (mut random, pools) = (Random(2), pools());
+    let (mut random, pools) = (Random::new(2), pools());
     for round in 0..600 {
         let mut spec = chain(&mut random, if round % 2 == 0 { Kind::ReduceAdd } else { Kind::ReduceMax });
         let all: Vec<u32> = spec.out_sizes.iter().chain(&spec.reduce_sizes).copied().collect();
@@ -236,7 +236,7 @@ fn reductions_are_their_definition() {
 
 #[test]
 fn gathers_are_their_definition() {
-    let (mut random, pools) = (Random(3), pools());
+    let (mut random, pools) = (Random::new(3), pools());
     for _ in 0..400 {
         let count = random.below(4);
         let mut spec = empty(Kind::Gather, sizes(&mut random, count, 3000), vec![]);
@@ -266,7 +266,7 @@ fn gathers_are_their_definition() {
 
 #[test]
 fn scattered_sums_are_their_definition() {
-    let (mut random, pools) = (Random(4), pools());
+    let (mut random, pools) = (Random::new(4), pools());
     for _ in 0..300 {
         let mut spec = chain(&mut random, Kind::ScatterAdd);
         if spec.out_sizes.is_empty() {
@@ -300,7 +300,7 @@ fn slice(spec: &NodeSpec, from: u32, to: u32) -> NodeSpec {
 
 #[test]
 fn slices_of_a_chain_are_the_chain() {
-    let (mut random, pools) = (Random(8), pools());
+    let (mut random, pools) = (Random::new(8), pools());
     let mut compared = 0;
     for round in 0..700 {
         let kind = [Kind::Contract, Kind::ReduceAdd, Kind::ReduceMax, Kind::ScatterAdd][round % 4];
@@ -404,7 +404,7 @@ fn program(random: &mut Random, mut types: Vec<Type>, out_labels: usize) -> (Vec
 
 #[test]
 fn programs_are_their_definition() {
-    let (mut random, pools) = (Random(5), pools());
+    let (mut random, pools) = (Random::new(5), pools());
     let mut faults = 0;
     for _ in 0..600 {
         let count = random.below(5);
@@ -481,7 +481,7 @@ fn compare_some(random: &mut Random, spec: &NodeSpec, tensors: &[Vec<u32>], pool
 
 #[test]
 fn products_of_language_models_are_their_definition() {
-    let (mut random, pools) = (Random(6), pools());
+    let (mut random, pools) = (Random::new(6), pools());
     // (output labels, reduction labels, label order of each operand, constraint)
     type Case<'a> = (&'a [u32], &'a [u32], &'a [&'a [usize]], Option<(u8, u8)>);
     let (t, d) = (65, 32);
@@ -523,7 +523,7 @@ fn products_of_language_models_are_their_definition() {
 
 #[test]
 fn products_of_few_vectors_are_their_definition() {
-    let mut random = Random(9);
+    let mut random = Random::new(9);
     let pools = [Threads::new(1), Threads::new(2), Threads::new(3), Threads::new(8)];
     for vectors in [1, 2, 3, 4, 7, 9] {
         for (columns, terms) in [(16, 4), (17, 5), (31, 16), (33, 67), (100, 19), (515, 130), (1400, 48)] {
@@ -547,7 +547,7 @@ fn products_of_few_vectors_are_their_definition() {
 
 #[test]
 fn products_longer_than_shared_memory_are_their_definition() {
-    let mut random = Random(9);
+    let mut random = Random::new(9);
     // The smaller side has more values than are packed at a time.
     let (spec, tensors) = product(&mut random, &[80, 96], &[60_000], &[&[0, 2], &[1, 2]], None);
     let operands: Vec<&[u32]> = tensors.iter().map(|tensor| &tensor[..]).collect();
@@ -567,7 +567,7 @@ fn products_longer_than_shared_memory_are_their_definition() {
 
 #[test]
 fn misuse_is_an_error() {
-    let (spec, tensors) = product(&mut Random(7), &[3, 4], &[5], &[&[0, 2], &[1, 2]], None);
+    let (spec, tensors) = product(&mut Random::new(7), &[3, 4], &[5], &[&[0, 2], &[1, 2]], None);
     let kernel = Kernel::new(&spec, Simd::detect());
     let threads = Threads::new(1);
     let misuse = |operands: &[&[u32]], out: &mut [u32], kernel: &Kernel| {

@@ -3,17 +3,14 @@
 use proptest::prelude::*;
 use sip_arith::{Native, order_key};
 use sip_model::{Sampler, Sampling};
+use sip_testing::Random;
 
 /// SplitMix64 (Steele, Lea and Flood 2014), as a share of 1 with 53 bits.
-struct Shares(u64);
+struct Shares(Random);
 
 impl Shares {
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        (self.0.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
@@ -84,7 +81,7 @@ proptest! {
         prop_assert_eq!(sampling.problem(), None);
         let mut sampler = Sampler::new(sampling, seed);
         sampler.start(&prompt);
-        let (mut text, mut shares) = (prompt, Shares(seed));
+        let (mut text, mut shares) = (prompt, Shares(Random::new(seed)));
         for _ in 0..5 {
             let expected = draw(&sampling, &logits, &text, &mut shares);
             prop_assert_eq!(sampler.draw(&bits), expected);

@@ -114,20 +114,20 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// Numbers that follow from a seed (splitmix64).
-struct Random(u64);
+/// Numbers that follow from a seed.
+struct Random(sip_testing::Random);
 
 impl Random {
+    fn new(seed: u64) -> Random {
+        Random(sip_testing::Random::new(seed))
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.0.next()
     }
 
     fn below(&mut self, limit: u32) -> u32 {
-        (self.next() % u64::from(limit)) as u32
+        self.0.below(limit)
     }
 
     fn hash(&mut self) -> [u8; 32] {

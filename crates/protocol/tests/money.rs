@@ -3,24 +3,20 @@
 mod model;
 
 use model::{STEPS, Source, World};
+use sip_testing::Random;
 
-/// SplitMix64.
-struct Random(u64);
+/// Chance.
+struct Chance(Random);
 
-impl Source for Random {
+impl Source for Chance {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let wide = (mixed ^ (mixed >> 31)) as u128 * limit as u128;
-        (wide >> 64) as u64
+        self.0.share(limit)
     }
 }
 
 /// Runs a history and returns how often each kind of step changed something.
 fn history(seed: u64, steps: usize) -> [u64; STEPS as usize] {
-    let mut random = Random(seed);
+    let mut random = Chance(Random::new(seed));
     let mut world = World::new();
     world.check();
     for _ in 0..steps {

@@ -2,33 +2,21 @@
 //! Strategies are searched by hill climbing from many starts, over curves of many shapes, on the rule that the program runs.
 
 use sip_protocol::training::{quality::Fit, round::QUALITY_ONE};
+use sip_testing::Random;
 
 /// Rounds of a job.
 const ROUNDS: usize = 24;
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (value ^ (value >> 31)) % bound
-    }
-
-    /// Between two bounds.
-    fn between(&mut self, least: f64, most: f64) -> f64 {
-        least + (most - least) * self.below(1 << 30) as f64 / (1u64 << 30) as f64
-    }
+/// Between two bounds.
+fn between(random: &mut Random, least: f64, most: f64) -> f64 {
+    least + (most - least) * random.below(1 << 30) as f64 / (1u64 << 30) as f64
 }
 
 /// What each round would improve, micro-nats per token, if nothing was held back.
 fn curve(shape: u64, random: &mut Random) -> Vec<f64> {
-    let first = random.between(50_000.0, 2_000_000.0);
+    let first = between(random, 50_000.0, 2_000_000.0);
     let (rate, power, noise) =
-        (random.between(0.5, 0.98), random.between(0.3, 1.2), [0.0, 0.1, 0.4][random.below(3) as usize]);
+        (between(random, 0.5, 0.98), between(random, 0.3, 1.2), [0.0, 0.1, 0.4][random.below(3) as usize]);
     (0..ROUNDS)
         .map(|round| {
             let clean = match shape {
@@ -39,7 +27,7 @@ fn curve(shape: u64, random: &mut Random) -> Vec<f64> {
                 _ if round < 12 => first / 10.0,
                 _ => first / 100.0,
             };
-            clean * (1.0 + random.between(-noise, noise))
+            clean * (1.0 + between(random, -noise, noise))
         })
         .collect()
 }
@@ -77,7 +65,7 @@ fn climb(curve: &[f64], random: &mut Random, steps: usize) -> (f64, Vec<u8>) {
 
 /// Searches; returns the greatest gain, in rounds that are paid fully, by shape, where honest work is paid nearly fully and otherwise.
 fn search(seed: u64, curves: usize, starts: usize, steps: usize) -> [[f64; 2]; 4] {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut gains = [[0.0f64; 2]; 4];
     for shape in 0..4 {
         for _ in 0..curves {

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "not every test file asks for everything")]
 
 use sip_client::Accusation;
-use sip_client::testing::{Scene, named};
 use sip_protocol::{Error, court::MoveKind};
+use sip_testing::{Scene, named};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -1,11 +1,9 @@
 //! What every instruction must withstand, whatever it does.
 
-use sip_client::{
-    kind_of, refusal,
-    testing::{World, named},
-};
+use sip_client::{kind_of, refusal};
 use sip_ledger::Ledger;
 use sip_protocol::Error;
+use sip_testing::{World, named};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -2,14 +2,9 @@
 
 use super::hall::fight;
 use super::{placed, stage};
-use sip_client::testing::{Cast, Scene, named, scores};
 use sip_client::{Accusation, UpdateGraph, VoteAccusation};
 use sip_kernels::{Simd, Threads};
-use sip_node::dispute::compressed::{self, Work};
-use sip_node::dispute::{
-    Challenger, Defender, Evidence, FaultPlace, GraphEvidence, StepRoots,
-    synthetic::{self, Run},
-};
+use sip_node::dispute::{Challenger, Defender, Evidence, FaultPlace, GraphEvidence, StepRoots};
 use sip_node::{Computation, State, Updates};
 use sip_proof::{Hash, Leaf, roots_tree};
 use sip_protocol::training::segment::{Segment, SegmentClaim};
@@ -17,6 +12,9 @@ use sip_protocol::{
     court::{Dispute, MoveKind, Outcome},
     ground::case::CaseKind,
 };
+use sip_testing::compressed::{self, Work};
+use sip_testing::synthetic::{self, Run};
+use sip_testing::{Cast, Scene, named, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -130,13 +128,13 @@ impl Chamber {
         (cast.spec.challenge_slots, cast.spec.vote_slots) = (20_000, 20_000);
         let mut scene = Scene::with(&cast);
         scene.open_round();
-        let (run, reset) = (Arc::new(story.run(None)), Arc::clone(&updates.reset));
+        let (run, reset) = (story.run(None), Arc::clone(&updates.reset));
         let (threads, simd) = (Arc::new(Threads::new(1)), Simd::detect());
         let work = |end: Arc<State>| {
             let start = Arc::new(updates.start_state(&base, &reset, &threads, simd).unwrap());
             let update = Arc::new(updates.update(&reset, [&start, &end], &threads, simd).unwrap());
             let (base, previous) = (Arc::clone(&base), Arc::clone(&reset));
-            Work { base, previous, start, run: Arc::clone(&run), end, update }
+            Work { base, previous, start, run: run.clone(), end, update }
         };
         let works = ends.into_iter().map(work).collect();
         Chamber { scene, updates, base, works, previous: vec![reset; 2], story, accusations: 0 }
@@ -170,8 +168,8 @@ impl Chamber {
     }
 
     /// A trainer's segment in the last round from a start state.
-    pub(crate) fn run(&self, trainer: usize, start: &State) -> Arc<Run> {
-        Arc::new(placed(&self.story.starting(start), &self.scene, trainer).run(None))
+    pub(crate) fn run(&self, trainer: usize, start: &State) -> Run {
+        placed(&self.story.starting(start), &self.scene, trainer).run(None)
     }
 
     /// What a trainer claims of its work.

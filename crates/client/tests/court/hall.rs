@@ -1,16 +1,17 @@
 //! A round of honest segments whose auditors vote and attest as a test lets them, and disputes over what they say.
 
 use super::{placed, stage};
-use sip_client::testing::{Cast, Operator, SLICE, Scene, named};
 use sip_client::{AttestationAccusation, Program, VoteAccusation};
 use sip_ledger::Ledger;
-use sip_node::dispute::synthetic::{self, Run};
-use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, Move, staged};
+use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, Move};
 use sip_node::{Aggregates, Computation, State};
 use sip_proof::{Hash, HostSha256};
 use sip_protocol::court::{Dispute, MoveKind, Outcome, Phase, Side};
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::attestation;
+use sip_testing::staged;
+use sip_testing::synthetic::{self, Run};
+use sip_testing::{Cast, Operator, SLICE, Scene, named};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -22,7 +23,7 @@ pub(crate) struct Hall {
     /// The chain.
     pub(crate) scene: Scene,
     /// What the trainers hold, and what is true.
-    pub(crate) runs: Vec<Arc<Run>>,
+    pub(crate) runs: Vec<Run>,
     /// The graphs that average.
     pub(crate) aggregates: Aggregates,
     /// The accuser.
@@ -46,8 +47,8 @@ impl Hall {
         [cast.spec.audit_rate, cast.spec.second_audit_rate] = rates;
         let mut scene = stage(&story, cast);
         scene.open_round();
-        let run = |trainer| Arc::new(placed(&story, &scene, trainer).run(None));
-        let runs: Vec<Arc<Run>> = (0..2).map(run).collect();
+        let run = |trainer| placed(&story, &scene, trainer).run(None);
+        let runs: Vec<Run> = (0..2).map(run).collect();
         for (trainer, run) in runs.iter().enumerate() {
             let mut claim = scene.claim(trainer);
             (claim.end_root, claim.accumulator_root) = (run.end_root(), run.accumulator_root());
@@ -283,7 +284,7 @@ impl Hall {
         &mut self,
         auditor: usize,
         trainer: usize,
-        claimed: &Arc<Run>,
+        claimed: &Run,
     ) -> (Outcome, Vec<MoveKind>) {
         let truth = self.runs[trainer].clone();
         let defender = Defender::new(truth.graph(), claimed.clone());

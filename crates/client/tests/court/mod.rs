@@ -5,15 +5,15 @@ pub(crate) mod chamber;
 pub(crate) mod hall;
 
 use sip_client::Accusation;
-use sip_client::testing::{Cast, Operator, Scene, named};
 use sip_ledger::Receipt;
-use sip_node::dispute::synthetic::{self, Lie, Run, node};
 use sip_node::dispute::{Challenger, Defender, Evidence, Move};
 use sip_protocol::court::{Dispute, MoveKind, Outcome, Phase, Side};
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::JobSpec;
 use sip_protocol::training::segment::SegmentClaim;
+use sip_testing::synthetic::{self, Lie, Run, node};
+use sip_testing::{Cast, Operator, Scene, named};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
@@ -26,9 +26,9 @@ pub(crate) struct Court {
     /// The round of the segment.
     pub(crate) round: Address,
     /// What the trainer holds.
-    pub(crate) claimed: Arc<Run>,
+    pub(crate) claimed: Run,
     /// What is true.
-    pub(crate) honest: Arc<Run>,
+    pub(crate) honest: Run,
     /// The accuser.
     pub(crate) challenger: Operator,
     /// Index of the trainer.
@@ -72,7 +72,7 @@ pub(crate) fn placed(story: &synthetic::Scene, scene: &Scene, trainer: usize) ->
         ground.round_seed = round.seed;
         ground.mixture_bps = round.mixture_bps;
         ground.settings = round.settings;
-        ground.first_step = round.index * ground.inner_steps;
+        ground.first_step = round.before.rounds_scored * ground.inner_steps;
         ground.trainer = trainer as u32;
     })
 }
@@ -103,8 +103,8 @@ impl Court {
         scene.open_round();
         let trainer = 1;
         let story = placed(story, &scene, trainer);
-        let honest = Arc::new(story.run(None));
-        let claimed = Arc::new(story.run(lie));
+        let honest = story.run(None);
+        let claimed = story.run(lie);
         let claim = SegmentClaim {
             start_root: claimed.start_root(),
             end_root: claimed.end_root(),

@@ -8,7 +8,6 @@ mod books;
 use books::Books;
 use sip_client::{
     NewModel, NewPool, SYSTEM_PROGRAM, Service, TOKEN_PROGRAM, build, instruction_name, liabilities, refusal,
-    testing::{BOND_TOKENS, Scene, named, scores},
 };
 use sip_ledger::Ledger;
 use sip_protocol::{
@@ -22,6 +21,7 @@ use sip_protocol::{
         steering::Vote,
     },
 };
+use sip_testing::{BOND_TOKENS, Scene, named, scores};
 use solana_account::ReadableAccount;
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
@@ -29,16 +29,12 @@ use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::collections::BTreeMap;
 
-/// SplitMix64.
-struct Random(u64);
+/// Numbers that follow from a seed.
+struct Random(sip_testing::Random);
 
 impl Random {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (((mixed ^ (mixed >> 31)) as u128 * limit as u128) >> 64) as u64
+        self.0.share(limit)
     }
 
     fn pick<T: Copy>(&mut self, items: &[T]) -> T {
@@ -437,7 +433,7 @@ const RARE: [&str; 4] = ["FailData", "CloseDemand", "CommitAccusation", "ExpireA
 fn histories(seeds: std::ops::Range<u64>, steps: usize) -> BTreeMap<&'static str, (u64, u64)> {
     let mut done: BTreeMap<&'static str, (u64, u64)> = BTreeMap::new();
     for seed in seeds {
-        let mut random = Random(seed);
+        let mut random = Random(sip_testing::Random::new(seed));
         let mut play = Play::new();
         for _ in 0..steps {
             play.step(&mut random);

@@ -2,8 +2,8 @@
 //! afterwards, as whoever sent it would.
 #![allow(dead_code, reason = "not every test file asks for everything")]
 
-use sip_client::testing::{Operator, Scene, World};
 use sip_ledger::Ledger;
+use sip_testing::{Operator, Scene, World};
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;

@@ -2,12 +2,8 @@
 
 use crate::court::{Court, hall::Hall};
 use crate::table::{send_guarded, send_unread};
-use sip_client::{
-    Accusation, GenesisAccusation, StateDemand,
-    testing::{Cast, Scene, named, scores},
-};
+use sip_client::{Accusation, GenesisAccusation, StateDemand};
 use sip_node::availability::{data_answer, state_answer};
-use sip_node::dispute::synthetic::{Lie, node};
 use sip_proof::{BlobTree, merkle::MerkleTree};
 use sip_protocol::{
     admin::config::Parameters,
@@ -15,6 +11,8 @@ use sip_protocol::{
     ground::escrow::REVEAL_SLOTS,
     training::{data::Dataset, segment::SegmentClaim},
 };
+use sip_testing::synthetic::{Lie, node};
+use sip_testing::{Cast, Scene, named, scores};
 use solana_signer::Signer;
 
 const LIE: Lie = Lie::Output { step: 4, node: node::CONTRACTED, element: 300, bit: 12 };

@@ -4,10 +4,7 @@ use crate::{
     accuser::Accuser,
     table::{send_guarded, send_unread},
 };
-use sip_client::{
-    NewPool, StateDemand,
-    testing::{Cast, Scene, World, dataset, named, scores},
-};
+use sip_client::{NewPool, StateDemand};
 use sip_ledger::Ledger;
 use sip_protocol::{
     Account, Error,
@@ -26,6 +23,7 @@ use sip_protocol::{
         setting::{LEARNING_RATE, SETTING_ONE, Setting},
     },
 };
+use sip_testing::{Cast, Scene, World, dataset, named, scores};
 use solana_account::Account as LedgerAccount;
 use solana_instruction::Instruction;
 use solana_signer::Signer;

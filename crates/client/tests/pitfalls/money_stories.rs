@@ -1,15 +1,13 @@
 //! Valid transactions of emission, fees, liquid shares, locks, votes and migration for the table.
 
 use crate::table::{record, send_guarded, send_unread};
-use sip_client::{
-    NewModel, NewPool, Service,
-    testing::{BOND_TOKENS, SCHEDULE, Scene, named, scores},
-};
+use sip_client::{NewModel, NewPool, Service};
 use sip_protocol::{
     admin::administration::DEFAULT_TIMELOCK_SLOTS,
     ground::{schedule::Schedule, units::TOKEN},
     stake::pool::{Pool, PoolKind},
 };
+use sip_testing::{BOND_TOKENS, SCHEDULE, Scene, named, scores};
 use solana_signer::Signer;
 
 const BOND: u64 = BOND_TOKENS * TOKEN;

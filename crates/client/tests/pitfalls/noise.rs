@@ -6,16 +6,12 @@ use sip_client::instruction_name;
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 
-/// SplitMix64.
-struct Random(u64);
+/// Numbers that follow from a seed.
+struct Random(sip_testing::Random);
 
 impl Random {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (((mixed ^ (mixed >> 31)) as u128 * limit.max(1) as u128) >> 64) as usize
+        self.0.share(limit.max(1) as u64) as usize
     }
 
     fn byte(&mut self) -> u8 {
@@ -58,7 +54,7 @@ fn noisy(case: &Case, addresses: &[Address], random: &mut Random) -> Instruction
 
 fn make_noise(seed: u64, times: usize) {
     let mut findings = Findings::default();
-    let mut random = Random(seed);
+    let mut random = Random(sip_testing::Random::new(seed));
     let mut accepted = 0;
     for case in table().iter() {
         let mut addresses: Vec<Address> = case.instruction.accounts.iter().map(|meta| meta.pubkey).collect();

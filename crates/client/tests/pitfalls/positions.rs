@@ -1,7 +1,6 @@
 //! Ten thousand positions: nothing that concerns all of them looks at them.
 
 use crate::accuser::Accuser;
-use sip_client::testing::{Scene, named, scores};
 use sip_ledger::Ledger;
 use sip_protocol::{
     ground::units::TOKEN,
@@ -10,6 +9,7 @@ use sip_protocol::{
         position::Position,
     },
 };
+use sip_testing::{Scene, named, scores};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;

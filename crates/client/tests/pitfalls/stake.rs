@@ -2,10 +2,7 @@
 
 use crate::accuser::Accuser;
 use crate::table::{simulate, stranger};
-use sip_client::{
-    NewModel, NewPool, Service, TOKEN_PROGRAM,
-    testing::{BOND_TOKENS, SLICE, Scene, World, named, scores},
-};
+use sip_client::{NewModel, NewPool, Service, TOKEN_PROGRAM};
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
@@ -16,6 +13,7 @@ use sip_protocol::{
         position::{Position, Ticket},
     },
 };
+use sip_testing::{BOND_TOKENS, SLICE, Scene, World, named, scores};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;

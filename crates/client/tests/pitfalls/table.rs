@@ -1,8 +1,9 @@
 //! A valid transaction of every instruction, each with the chain as it was before it, and ways to send it changed.
 
-use sip_client::{Program, instruction_name, refusal, testing::World};
+use sip_client::{Program, instruction_name, refusal};
 use sip_protocol::Error;
 use sip_svm::Embedded;
+use sip_testing::World;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -73,12 +74,12 @@ pub(crate) struct Case {
 
 /// A wallet that pays for transactions and has no other part in them.
 pub(crate) fn stranger() -> Keypair {
-    Keypair::new_from_array(sip_client::testing::named("stranger"))
+    Keypair::new_from_array(sip_testing::named("stranger"))
 }
 
 /// A program that says yes to everything and does nothing.
 pub(crate) fn yes_man() -> Address {
-    Address::new_from_array(sip_client::testing::named("yes"))
+    Address::new_from_array(sip_testing::named("yes"))
 }
 
 /// Brings a valid instruction into the table, then sends it.

@@ -2,7 +2,7 @@
 
 use crate::TOKEN_2022;
 use crate::table::{After, Case, Findings, simulate, table};
-use sip_client::{ASSOCIATED_TOKEN_PROGRAM, NewPool, TOKEN_PROGRAM, liabilities, testing::World};
+use sip_client::{ASSOCIATED_TOKEN_PROGRAM, NewPool, TOKEN_PROGRAM, liabilities};
 use sip_ledger::token_amount;
 use sip_protocol::{
     Account, Error,
@@ -10,6 +10,7 @@ use sip_protocol::{
     ground::units::{CAP, TOKEN},
     stake::pool::PoolKind,
 };
+use sip_testing::World;
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_instruction::Instruction;

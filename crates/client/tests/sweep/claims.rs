@@ -3,12 +3,8 @@
 
 use crate::court::hall::{Hall, fight};
 use crate::sweep::players::garbage;
-use crate::sweep::random::Random;
-use sip_client::testing::{Cast, Operator, Scene};
 use sip_client::{Accusation, GenesisAccusation};
 use sip_ledger::Ledger;
-use sip_node::dispute::staged::{self, Scoring};
-use sip_node::dispute::synthetic::{Lie, Run};
 use sip_node::dispute::{Challenger, Defender, Evidence, Move};
 use sip_node::{Cheat, Computation, State, scoring};
 use sip_ops::{Kind, NodeSpec};
@@ -19,6 +15,10 @@ use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation;
 use sip_protocol::training::job::Job;
 use sip_svm::Embedded;
+use sip_testing::Random;
+use sip_testing::staged::{self, Scoring};
+use sip_testing::synthetic::{Lie, Run};
+use sip_testing::{Cast, Operator, Scene};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -214,18 +214,13 @@ impl Claims {
     }
 
     /// A run of a segment whose trace of this step is another; only what is traced in it is false.
-    fn false_trace(&self, trainer: usize, step: u32, random: &mut Random) -> (Arc<Run>, String) {
+    fn false_trace(&self, trainer: usize, step: u32, random: &mut Random) -> (Run, String) {
         let honest = &self.hall.runs[trainer];
         let graph = honest.graph();
         loop {
             let node = random.below(graph.roots().node_count);
             let (element, bit) = (random.below(12), random.below(32));
-            let run = Arc::new(honest.scene().run(Some(Lie::IsolatedOutput {
-                step,
-                node,
-                element: element % width(node),
-                bit,
-            })));
+            let run = honest.scene().run(Some(Lie::IsolatedOutput { step, node, element: element % width(node), bit }));
             if run.trace_root(step) != honest.trace_root(step) {
                 return (run, format!("attestation, node {node}"));
             }
@@ -348,7 +343,7 @@ impl Claims {
 
 /// Elements of the small outputs of the synthetic graph; of the others the first twelve do.
 fn width(node: u32) -> u32 {
-    use sip_node::dispute::synthetic::node::{SETTINGS, STEP};
+    use sip_testing::synthetic::node::{SETTINGS, STEP};
     match node {
         STEP => 1,
         SETTINGS => 4,

@@ -1,11 +1,11 @@
 //! What a dishonest trainer does to its segment, or to its commitment.
 
 use super::graph;
-use super::random::Random;
 use super::story::{Claim, State, Story, Tensor};
 use sip_ops::Kind;
 use sip_proof::merkle::{self, depth};
 use sip_proof::{Hash, HostSha256, tensor_root};
+use sip_testing::Random;
 use std::sync::Arc;
 
 /// Bits that arithmetic treats in a way of their own: NaNs, infinities, zeros, subnormals, the greatest and least numbers.

@@ -1,6 +1,7 @@
 //! A small job in which every kind of operator and every kind of input has its part in the state.
 
-use sip_ops::{Instruction, Kind, NodeSpec, Opcode, Operand, Source, Type};
+use sip_ops::{Kind, NodeSpec, Opcode, Source, Type};
+use sip_testing::nodes::{input, map, operand, operator};
 
 /// Rows of a batch.
 pub(crate) const ROWS: u32 = 2;
@@ -23,39 +24,6 @@ pub(crate) const SETTINGS: u32 = 26;
 
 /// Elements of each state entry.
 pub(crate) const STATE: [u32; 6] = [HIDDEN * WIDTH, HIDDEN, SAMPLES, VOCABULARY * 2, SAMPLES * SAMPLES, ROWS];
-
-fn input(source: Source, dtype: Type, out_sizes: &[u32]) -> NodeSpec {
-    NodeSpec {
-        kind: Kind::Input,
-        dtype,
-        out_sizes: out_sizes.to_vec(),
-        reduce_sizes: vec![],
-        operands: vec![],
-        constraint: None,
-        starts_from_operand: false,
-        source,
-        program: vec![],
-    }
-}
-
-fn operand(node: u32, offset: i32, strides: &[i32]) -> Operand {
-    Operand { node, offset, index_stride: 0, strides: strides.to_vec() }
-}
-
-fn operator(kind: Kind, out_sizes: &[u32], reduce_sizes: &[u32], operands: Vec<Operand>) -> NodeSpec {
-    NodeSpec { kind, reduce_sizes: reduce_sizes.to_vec(), operands, ..input(Source::State(0), Type::F32, out_sizes) }
-}
-
-fn map(dtype: Type, out_sizes: &[u32], operands: Vec<Operand>, program: &[(Opcode, u8, u8, u8, f32)]) -> NodeSpec {
-    let program = program.iter().map(|&(opcode, a, b, c, immediate)| Instruction {
-        opcode: opcode as u8,
-        a,
-        b,
-        c,
-        immediate: immediate.to_bits(),
-    });
-    NodeSpec { dtype, program: program.collect(), ..operator(Kind::Map, out_sizes, &[], operands) }
-}
 
 /// The nodes, in order.
 pub(crate) fn nodes() -> Vec<NodeSpec> {

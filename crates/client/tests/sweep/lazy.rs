@@ -1,7 +1,6 @@
 //! A dispute over a segment that nobody trained: all that lies on its path is made up to fit, the rest is chance. So a
 //! dispute about a model of any size costs here what it costs on chain, and no more.
 
-use super::random::Random;
 use super::stage::Stage;
 use sip_arith::{Native, is_fault};
 use sip_node::dispute::{Challenger, Defender, Evidence, GraphEvidence, Move, StepRoots};
@@ -11,6 +10,7 @@ use sip_proof::merkle::MerkleTree;
 use sip_proof::{Hash, HostSha256, Leaf, Sha256, hash_at, roots_tree, tensor_bytes};
 use sip_protocol::court::{Game, Ground, MoveKind, Phase, Side};
 use sip_protocol::training::segment::CONVICTED;
+use sip_testing::Random;
 use std::convert::Infallible;
 use std::sync::Arc;
 

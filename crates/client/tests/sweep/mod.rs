@@ -5,6 +5,5 @@ pub(crate) mod fraud;
 pub(crate) mod graph;
 pub(crate) mod lazy;
 pub(crate) mod players;
-pub(crate) mod random;
 pub(crate) mod stage;
 pub(crate) mod story;

@@ -1,12 +1,12 @@
 //! Trainers that show what they committed, and garbage of either side.
 
 use super::fraud::Commitment;
-use super::random::Random;
 use super::story::Claim;
 use sip_node::dispute::{Defender, GraphEvidence, Move};
 use sip_ops::Kind;
 use sip_proof::{Leaf, tensor_bytes};
 use sip_protocol::court::{Game, MoveKind, Phase};
+use sip_testing::Random;
 use std::sync::Arc;
 
 /// A trainer that opens its commitment, whatever it is, as far as it can be opened.

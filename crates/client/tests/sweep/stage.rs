@@ -1,6 +1,5 @@
 //! A chain on which one segment after the other is committed and accused: everything before the commitment happens once.
 
-use sip_client::testing::{Cast, Operator, Scene, named};
 use sip_client::{Accusation, after_move};
 use sip_ledger::{Ledger, LedgerError, Receipt, pack};
 use sip_node::dispute::Move;
@@ -12,6 +11,7 @@ use sip_protocol::training::job::JobSpec;
 use sip_protocol::training::segment::{Segment, SegmentClaim};
 use sip_protocol::training::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 use sip_svm::Embedded;
+use sip_testing::{Cast, Operator, Scene, named};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -69,7 +69,7 @@ impl Stage {
             round_seed: round.seed,
             mixture_bps: round.mixture_bps,
             settings: round.settings,
-            first_step: round.index * ground.inner_steps,
+            first_step: round.before.rounds_scored * ground.inner_steps,
             trainer: u32::from(scene.trainers[TRAINER].seat.place),
             ..*ground
         };

@@ -2,13 +2,13 @@
 
 use super::fraud::Fraud;
 use super::graph::{self, ROW_TOKENS, ROWS, VOCABULARY, WIDTH};
-use super::random::Random;
 use sip_arith::Native;
 use sip_node::dispute::{Evidence, GraphEvidence, StepRoots};
 use sip_ops::{Kind, Node, NodeSpec, Source, evaluate};
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{Hash, HostSha256, Leaf, merkle::MerkleTree, roots_tree, tensor_root};
 use sip_protocol::court::Ground;
+use sip_testing::Random;
 use std::convert::Infallible;
 use std::sync::Arc;
 

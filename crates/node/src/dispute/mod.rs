@@ -5,16 +5,8 @@
 //! either can be stopped and started again at any move.
 
 mod challenger;
-#[cfg(any(test, feature = "testing"))]
-pub mod compressed;
 mod defender;
 mod evidence;
-#[cfg(any(test, feature = "testing"))]
-pub mod staged;
-#[cfg(any(test, feature = "testing"))]
-pub mod synthetic;
-#[cfg(test)]
-mod tests;
 
 pub use challenger::Challenger;
 pub use defender::Defender;
@@ -33,11 +25,13 @@ pub struct Move {
 }
 
 impl Move {
-    fn new(kind: MoveKind, payload: Vec<u8>) -> Move {
+    /// A move.
+    pub fn new(kind: MoveKind, payload: Vec<u8>) -> Move {
         Move { kind, payload }
     }
 
-    fn pick(index: u32) -> Move {
+    /// The move that points at one of what was opened.
+    pub fn pick(index: u32) -> Move {
         Move::new(MoveKind::Pick, index.to_le_bytes().to_vec())
     }
 }

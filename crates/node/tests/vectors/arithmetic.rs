@@ -57,7 +57,7 @@ fn unary(values: Vec<u32>, operation: impl Fn(u32) -> u32) -> Value {
 }
 
 pub(crate) fn vectors() -> Map<String, Value> {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let mut file = Map::new();
     file.insert("add".into(), binary(&mut random, Native::add, Soft::add));
     file.insert("sub".into(), binary(&mut random, Native::sub, Soft::sub));

@@ -6,17 +6,15 @@ use crate::transcript::Transcript;
 use serde_json::{Map, Value};
 use sip_data::TokenBlob;
 use sip_kernels::Threads;
-use sip_node::dispute::synthetic::{self, Flaw, Lie, Scene, node};
-use sip_node::dispute::{
-    Challenger, Defender, Evidence, GraphEvidence, Move,
-    staged::{self, Scoring},
-};
+use sip_node::dispute::{Challenger, Defender, Evidence, GraphEvidence, Move};
 use sip_node::{Cheat, Computation, Replay, SegmentTask, State};
 use sip_ops::{Kind, Source};
 use sip_protocol::{
     court::{Game, Ground, MoveKind, Outcome, Phase},
     ground::case::CaseKind,
 };
+use sip_testing::staged::{self, Scoring};
+use sip_testing::synthetic::{self, Flaw, Lie, Scene, node};
 use std::sync::Arc;
 
 /// Few moves that must be refused are tried in these games: `disputes.json` has them all.
@@ -191,14 +189,14 @@ fn attestations() -> Vec<Value> {
                 root: Option<[u8; 32]>,
                 name: &str| {
         let scene = Scene::new(inner_steps, steps_per_leaf);
-        let honest = Arc::new(scene.run(None));
-        let attested = Arc::new(scene.run(claimed));
+        let honest = scene.run(None);
+        let attested = scene.run(claimed);
         let shown = root.unwrap_or_else(|| attested.trace_root(leaf * steps_per_leaf));
         let is_true = shown == honest.trace_root(leaf * steps_per_leaf);
         let ground = Ground { case: CaseKind::Attestation as u32, ..honest.ground() };
         let defender = Defender::new(scene.graph.clone(), attested);
         // The challenger errs about the trace only: the leaf that it shows is the segment's.
-        let challenger = Challenger::new(scene.graph.clone(), Arc::new(scene.run(believed)));
+        let challenger = Challenger::new(scene.graph.clone(), scene.run(believed));
         let expected = if is_true { Outcome::Acquitted } else { Outcome::Convicted };
         let opened = Transcript::open(ground, Some((leaf, shown)));
         opened.play(defender, challenger, SPOIL, |_, _| ()).end(name, expected)
@@ -326,18 +324,18 @@ fn scores() -> Vec<Value> {
 fn faults() -> Vec<Value> {
     let overflow = |shape: (u32, u32), name: &str| {
         let scene = Scene::new(shape.0, shape.1).flawed(Flaw::Overflow);
-        let claimed = Arc::new(scene.run(Some(Lie::PastFault)));
+        let claimed = scene.run(Some(Lie::PastFault));
         let defender = Defender::new(scene.graph.clone(), claimed.clone());
-        let challenger = Challenger::new(scene.graph.clone(), Arc::new(scene.run(None)));
+        let challenger = Challenger::new(scene.graph.clone(), scene.run(None));
         let opened = Transcript::open(claimed.ground(), None);
         opened.play(defender, challenger, SPOIL, |_, _| ()).end(name, Outcome::Convicted)
     };
     // The trainer posts the token that is there, or another one that would do.
     let lookup = |(inner_steps, steps_per_leaf, every): (u32, u32, usize), is_posted: bool, name: &str| {
         let scene = Scene::new(inner_steps, steps_per_leaf).flawed(Flaw::UnknownTokens { every });
-        let honest = Arc::new(scene.run(None));
+        let honest = scene.run(None);
         let fault = honest.clone().fault().expect("infallible").expect("a fault");
-        let claimed = Arc::new(scene.run(Some(Lie::PastFault)));
+        let claimed = scene.run(Some(Lie::PastFault));
         let batch = claimed.clone().tensor(fault.step, node::BATCH).expect("infallible");
         let sample = fault.element / 600;
         let row_tokens = synthetic::ROW_TOKENS;
@@ -362,8 +360,8 @@ fn faults() -> Vec<Value> {
     // An honest trainer, accused of a fault that it has not; the challenger's view stops where nothing is wrong.
     let accused = |shape: (u32, u32), flaw: Flaw, name: &str| {
         let scene = Scene::new(shape.0, shape.1);
-        let honest = Arc::new(scene.run(None));
-        let believed = Arc::new(scene.flawed(flaw).run(None));
+        let honest = scene.run(None);
+        let believed = scene.flawed(flaw).run(None);
         let defender = Defender::new(scene.graph.clone(), honest.clone());
         let challenger = Challenger::new(scene.graph.clone(), believed);
         let beyond = |game: &Game, next: &mut Move| {

@@ -217,7 +217,7 @@ fn medians(random: &mut Random) -> Value {
 }
 
 pub(crate) fn vectors() -> Map<String, Value> {
-    let random = &mut Random(3);
+    let random = &mut Random::new(3);
     let steps = [0, 1, 255, 256, 1_000_000, u32::MAX].map(|step| json!([step, hex(&step_root(step))]));
     let settings = [[0; 4], [65_536, 98_304, 1, u32::MAX]].map(|words| json!([words, hex(&settings_root(&words))]));
     let mut file = Map::new();

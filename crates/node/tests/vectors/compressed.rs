@@ -7,10 +7,10 @@ use serde_json::Value;
 use sip_graph::{Buffer, Graph};
 use sip_kernels::{Simd, Threads};
 use sip_model::{Outer, UpdateCodec};
-use sip_node::dispute::compressed::{self, entry, flipped};
-use sip_node::dispute::staged;
 use sip_node::{State, Updates};
 use sip_protocol::ground::case::CaseKind;
+use sip_testing::compressed::{self, entry, flipped};
+use sip_testing::staged;
 use std::sync::Arc;
 
 /// A segment of a trainer, whatever its steps were.
@@ -43,7 +43,7 @@ fn small(random: &mut Random) -> f32 {
 
 impl Work {
     fn new(updates: Updates, base_lengths: &[usize], read: [usize; 2]) -> Work {
-        let random = &mut Random(77);
+        let random = &mut Random::new(77);
         let (threads, simd) = (Arc::new(Threads::new(1)), Simd::detect());
         let base: Vec<Vec<u32>> =
             base_lengths.iter().map(|&len| (0..len).map(|_| small(random).to_bits()).collect()).collect();

@@ -2,10 +2,9 @@
 
 use crate::transcript::Transcript;
 use serde_json::{Map, Value};
-use sip_node::dispute::synthetic::{Lie, Run, Scene, node};
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::court::{Game, MoveKind, Outcome};
-use std::sync::Arc;
+use sip_testing::synthetic::{Lie, Run, Scene, node};
 
 /// A dispute over a lie.
 fn dispute(
@@ -15,8 +14,8 @@ fn dispute(
     change: impl FnMut(&Game, &mut Move),
 ) -> Value {
     let scene = Scene::new(inner_steps, steps_per_leaf);
-    let honest: Arc<Run> = Arc::new(scene.run(None));
-    let claimed = Arc::new(scene.run(lie));
+    let honest: Run = scene.run(None);
+    let claimed = scene.run(lie);
     let defender = Defender::new(scene.graph.clone(), claimed.clone());
     let challenger = Challenger::new(scene.graph.clone(), honest);
     let expected = if lie.is_some() { Outcome::Convicted } else { Outcome::Acquitted };

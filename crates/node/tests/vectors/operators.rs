@@ -297,7 +297,7 @@ fn bytes(random: &mut Random) -> Value {
 }
 
 pub(crate) fn vectors() -> Map<String, Value> {
-    let random = &mut Random(4);
+    let random = &mut Random::new(4);
     let mut file = Map::new();
     let chains = [
         ("contract", Kind::Contract),

@@ -11,7 +11,7 @@ fn blob(len: usize) -> Vec<u8> {
 }
 
 pub(crate) fn vectors() -> Map<String, Value> {
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     let lengths = [
         0, 1, 3, 63, 64, 65, 127, 128, 1023, 1024, 1025, 2047, 2048, 2049, 3071, 3072, 3073, 4096, 4097, 5120, 6145,
         7168, 8192, 16_384, 16_385, 17_409, 33_000,

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use sip_graph::Graph;
 use sip_kernels::{Simd, Threads};
 use sip_model::{Outer, UpdateCodec};
-use sip_node::dispute::staged;
 use sip_node::{State, compute};
+use sip_testing::staged;
 use std::sync::Arc;
 
 /// Ties, both zeros, subnormals, scales that underflow, values whose scale is bounded.
@@ -100,7 +100,7 @@ impl Shape {
     }
 
     fn update(&self, seed: u64, draw: Draw) -> Value {
-        let random = &mut Random(seed);
+        let random = &mut Random::new(seed);
         let residuals = tensors(self.lengths, || draw(random));
         let (start, end) = (self.state(random, draw), self.state(random, draw));
         let update = self.update_of(residuals.clone(), &start, &end);
@@ -113,7 +113,7 @@ impl Shape {
     }
 
     fn start(&self, seed: u64) -> Value {
-        let random = &mut Random(seed);
+        let random = &mut Random::new(seed);
         let base = tensors(&self.codec.base_lengths(self.lengths), || edge(random));
         let previous = tensors(&self.codec.update_lengths(self.lengths), || edge(random));
         let state = run(self.codec.start_graph(self.lengths).expect("a graph"), &[&base, &previous]);
@@ -126,7 +126,7 @@ impl Shape {
 
     /// The next base of updates whose changes have these magnitudes.
     fn next_base(&self, seed: u64, magnitudes: &[f32], draw: Draw) -> Value {
-        let random = &mut Random(seed);
+        let random = &mut Random::new(seed);
         let base = tensors(&self.codec.base_lengths(self.lengths), || small(random));
         let zeros = |lengths: &[usize]| tensors(lengths, || 0.0);
         let start = zeros(&self.lengths.repeat(3));

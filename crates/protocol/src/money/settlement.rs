@@ -174,9 +174,10 @@ impl Settlement<'_> {
         let is_due = is_final && !is_struck;
         let due_again = if is_due { seat.due_again(self.job.spec.second_audit_rate) } else { done_again };
         let drawn = due_again.saturating_add(seat.drawn as u32);
-        let (missed_draws, missed_attestations) = match (is_excused, is_revealed) {
+        let (missed_draws, missed_attestations) = match (ended_unclosed, is_revealed) {
             (true, _) => (0, 0),
             (false, false) => (1, 0),
+            (false, true) if is_excused => (0, 0),
             (false, true) => (0, drawn.saturating_sub(seat.shown as u32).saturating_sub(seat.refuted as u32) as u64),
         };
         let quality = match (is_revealed && !ended_unclosed, drawn) {

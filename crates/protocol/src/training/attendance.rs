@@ -46,6 +46,7 @@ impl AuditorSeat {
 impl Round {
     /// Notes who was there when the round is closed: the trainers that committed, and those of the `auditors` that did not reveal.
     pub(crate) fn note_closing(&self, job: &mut Job, auditors: u16, slot: u64) {
+        let slot = self.asleep_from(job, slot);
         let trainers = self.eligible & !self.excluded_trainers(job);
         for (place, pool) in here(trainers, &self.trainers) {
             let was = match (self.committed & bit(place), self.shut_out_trainers & bit(place)) {
@@ -64,6 +65,7 @@ impl Round {
 
     /// Notes that the auditors who revealed have done their part of a round that has nothing to vote on.
     pub(crate) fn note_draws(&self, job: &mut Job, slot: u64) {
+        let slot = self.asleep_from(job, slot);
         for (place, seat) in here(self.awaited_auditors, &self.auditors) {
             if seat.revealed != 0 {
                 job.note(PoolKind::Auditor, place, &seat.pool, There, slot);
@@ -71,10 +73,11 @@ impl Round {
         }
     }
 
-    /// From when on a seat that falls asleep now is lost to others: while something of the round is disputed or demanded, not before the longest dispute
-    /// is over, since a conviction takes the absence back.
+    /// From when on a seat that falls asleep now is lost to others: while something of the round is disputed or demanded, or what it builds on is not
+    /// final, not before the longest dispute is over, since a conviction takes the absence back.
     fn asleep_from(&self, job: &Job, slot: u64) -> u64 {
-        let is_contested = self.open_challenges != 0 || self.vote_disputes != 0;
+        let is_base_open = job.chain.open_rounds().contains(&self.parent);
+        let is_contested = self.open_challenges != 0 || self.vote_disputes != 0 || is_base_open;
         slot.saturating_add(if is_contested { job.spec.longest_dispute_slots(&job.parameters) } else { 0 })
     }
 
@@ -103,7 +106,7 @@ impl Round {
     }
 
     /// Takes back what was noted of those who could not do their part, when the round is about to be undone: votes and scores that are missing
-    /// where its own work was false, and everything where what it builds on was.
+    /// where its own work was false, and segments too where what it builds on was. A draw needs no state, and is never excused.
     pub(crate) fn excuse(&self, job: &mut Job, by: Undoing) {
         if by == Undoing::Scores || matches!(self.status, round::OPEN | round::COMMITS_CLOSED) {
             return;
@@ -111,7 +114,10 @@ impl Round {
         let is_first = self.is_undone == 0;
         let came_to_nothing = self.status == round::VOID && is_first;
         let was_tallied = self.status == round::SCORED || (came_to_nothing && self.void_from == round::AGGREGATED);
-        let was_voted = was_tallied || (came_to_nothing && self.void_from == round::CLOSED);
+        // Votes that were missing before their deadline were not noted.
+        let tallied_slot = if self.status == round::SCORED { self.scored_slot } else { self.reveal_deadline_slot };
+        let was_voted = (was_tallied && tallied_slot >= self.vote_deadline_slot)
+            || (came_to_nothing && self.void_from == round::CLOSED);
         if is_first && was_tallied {
             for (place, seat) in here(self.awaited_evaluators, &self.evaluators) {
                 let is_missing = matches!(seat.status, evaluation::ABSENT | evaluation::COMMITTED);
@@ -121,8 +127,7 @@ impl Round {
             }
         }
         for (place, seat) in here(self.awaited_auditors, &self.auditors) {
-            let missed_vote = is_first && was_voted && seat.revealed != 0 && !seat.has_voted();
-            if missed_vote || (by == Undoing::Base && seat.revealed == 0 && self.committed != 0) {
+            if is_first && was_voted && seat.revealed != 0 && !seat.has_voted() {
                 job.take_back(PoolKind::Auditor, place, &seat.pool);
             }
         }
@@ -133,7 +138,7 @@ impl Round {
         }
     }
 
-    /// Whether nobody is charged for what is missing of its segments, draws and attestations: it was undone before its segments were frozen, or
+    /// Whether nobody is charged for what is missing of its segments and attestations: it was undone before its segments were frozen, or
     /// because of what it builds on.
     pub(crate) fn is_excused(&self) -> bool {
         self.ended_unclosed() || self.was_undone_by(Undoing::Base)
@@ -218,7 +223,7 @@ impl Round {
         let Some(seat) = self.auditors.get(place as usize) else { return Ok(0) };
         let role_bps = job.parameters.auditors_bps;
         if seat.revealed == 0 {
-            if self.is_excused() || self.committed == 0 {
+            if self.ended_unclosed() || self.committed == 0 {
                 return Ok(0);
             }
             let absence = Absence {

@@ -46,6 +46,8 @@ layout! {
         pub last_final: u32,
         /// Final rounds so far.
         pub final_count: u32,
+        /// For each of `open`, how many rounds that build on it came to nothing.
+        pub void_counts: [u8; MAX_LOOKAHEAD],
         /// How many of `open` count.
         pub open_count: u8,
         /// Whether the next seed waits for its slot hashes: 1, else 0. See [`seed`].
@@ -63,6 +65,7 @@ impl Chain {
         open: [0; MAX_LOOKAHEAD],
         last_final: NO_ROUND,
         final_count: 0,
+        void_counts: [0; MAX_LOOKAHEAD],
         open_count: 0,
         is_seed_pending: 0,
         is_seed_missed: 0,
@@ -81,9 +84,32 @@ impl Chain {
 
     /// Adds a round that has a result.
     pub fn push(&mut self, index: u32) -> Result<()> {
-        *self.open.get_mut(self.open_count as usize).ok_or(Error::TooFarAhead)? = index;
+        let place = self.open_count as usize;
+        *self.open.get_mut(place).ok_or(Error::TooFarAhead)? = index;
+        self.void_counts[place] = 0;
         self.open_count += 1;
         Ok(())
+    }
+
+    /// Rounds that hang on what is not final: those that have a result, and those on them that came to nothing. A conviction may undo them all.
+    pub fn ahead(&self) -> u32 {
+        let open = (self.open_count as usize).min(MAX_LOOKAHEAD);
+        self.void_counts[..open].iter().fold(open as u32, |sum, count| sum.saturating_add(*count as u32))
+    }
+
+    /// A round on the head came to nothing.
+    pub(crate) fn add_void(&mut self) {
+        if let Some(count) = (self.open_count as usize).checked_sub(1).and_then(|last| self.void_counts.get_mut(last)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// One that had come to nothing on this round turned out to be a liar's doing.
+    fn take_void(&mut self, parent: u32) {
+        let place = self.open_rounds().iter().position(|open| *open == parent);
+        if let Some(count) = place.and_then(|place| self.void_counts.get_mut(place)) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// Takes a round, and all that builds on it, off the chain; says whether it was there.
@@ -99,6 +125,7 @@ impl Chain {
             return Err(Error::ParentNotFinal);
         }
         self.open.copy_within(1.., 0);
+        self.void_counts.copy_within(1.., 0);
         self.open_count -= 1;
         self.last_final = index;
         self.final_count = self.final_count.checked_add(1).ok_or(Error::Overflow)?;
@@ -260,6 +287,7 @@ impl Round {
                 self.excuse(job, by);
                 if is_first && had_segments {
                     self.reward = job.last_reward;
+                    job.chain.take_void(self.parent);
                 }
                 self.is_undone = by as u8;
             }

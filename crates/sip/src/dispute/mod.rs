@@ -222,12 +222,13 @@ mod tests {
     use bytemuck::Zeroable;
     use sip_arith::Soft;
     use sip_node::Cheat;
-    use sip_node::dispute::synthetic::{Lie, Scene, node};
-    use sip_node::dispute::{Challenger, Defender, Evidence, GraphEvidence, staged};
+    use sip_node::dispute::{Challenger, Defender, Evidence, GraphEvidence};
     use sip_proof::HostSha256;
     use sip_protocol::AccountKind;
     use sip_protocol::Header;
     use sip_protocol::court::{MoveKind, Outcome, Phase, Play};
+    use sip_testing::staged;
+    use sip_testing::synthetic::{Lie, Scene, node};
     use std::fmt::Debug;
     use std::sync::Arc;
 
@@ -308,7 +309,7 @@ mod tests {
         // An attestation of a true segment.
         let scene = Scene::new(6, 2);
         let lie = Lie::Output { step: 2, node: node::CONTRACTED, element: 1, bit: 20 };
-        let (honest, claimed) = (Arc::new(scene.run(None)), Arc::new(scene.run(Some(lie))));
+        let (honest, claimed) = (scene.run(None), scene.run(Some(lie)));
         let mut dispute = Box::new(Dispute::zeroed());
         dispute.game.ground = honest.ground();
         dispute.game.ground.case = CaseKind::Attestation as u32;
@@ -331,7 +332,7 @@ mod tests {
         // A number beyond the vocabulary would be no batch at all.
         let bit = if node == node::BATCH { 0 } else { 20 };
         let lie = Lie::Output { step: 3, node, element: 1, bit };
-        let (honest, claimed) = (Arc::new(scene.run(None)), Arc::new(scene.run(Some(lie))));
+        let (honest, claimed) = (scene.run(None), scene.run(Some(lie)));
         let mut dispute = Box::new(Dispute::zeroed());
         dispute.game.ground = claimed.ground();
         let defender = Defender::new(claimed.graph(), claimed);

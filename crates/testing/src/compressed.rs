@@ -4,11 +4,11 @@
 //! which the first two stand for moments. An update has codes for the weights' steps with a scale for each row, the biases' steps, the two
 //! moments, the residual that rounding left, and the number of updates in a row.
 
-use super::staged;
-use super::synthetic::Run;
-use crate::{AggregateError, Aggregates, Computation, State, Updates};
+use crate::staged;
+use crate::synthetic::Run;
 use sip_graph::{Builder, Graph, GraphError, Tensor};
 use sip_kernels::{Simd, Threads};
+use sip_node::{AggregateError, Aggregates, Computation, State, Updates};
 use sip_ops::{Source, Type};
 use std::sync::Arc;
 
@@ -195,7 +195,7 @@ pub struct Work {
     /// What the segment starts from.
     pub start: Arc<State>,
     /// The segment.
-    pub run: Arc<Run>,
+    pub run: Run,
     /// What it ends with.
     pub end: Arc<State>,
     /// The update.
@@ -211,7 +211,7 @@ impl Work {
         updates: &Updates,
         base: &Arc<State>,
         previous: &Arc<State>,
-        run: impl FnOnce(&State) -> Arc<Run>,
+        run: impl FnOnce(&State) -> Run,
     ) -> Work {
         let (threads, simd) = machine();
         let start = Arc::new(updates.start_state(base, previous, &threads, simd).expect("a start state"));

@@ -1,60 +1,19 @@
 //! A small segment with every operator in its graph, run honestly or with one lie, for tests of disputes.
 
-use super::{Evidence, FaultPlace, GraphEvidence, StepRoots};
-use crate::State;
+mod graph;
+
+pub use graph::{ROW_TOKENS, ROWS, VOCABULARY, node};
+
+use graph::{HIDDEN, OUTPUTS, SAMPLES, WIDTH};
 use sip_arith::{Native, is_fault};
-use sip_ops::{Instruction, Kind, Node, NodeSpec, Opcode, Operand, Source, Type, evaluate_element};
+use sip_node::State;
+use sip_node::dispute::{Evidence, FaultPlace, GraphEvidence, StepRoots};
+use sip_ops::{Kind, Node, NodeSpec, Source, evaluate_element};
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{Hash, HostSha256, Leaf, roots_tree, tensor_root};
 use sip_protocol::court::Ground;
 use std::convert::Infallible;
 use std::sync::Arc;
-
-/// Rows of a batch.
-pub const ROWS: u32 = 3;
-/// Tokens of a row.
-pub const ROW_TOKENS: u32 = 5;
-/// Tokens of the vocabulary.
-pub const VOCABULARY: u32 = 50;
-const WIDTH: u32 = 600;
-const HIDDEN: u32 = 40;
-const SAMPLES: u32 = ROWS * (ROW_TOKENS - 1);
-
-/// Node numbers of the graph.
-pub mod node {
-    /// State entry 0, f32 [hidden, width].
-    pub const WEIGHTS: u32 = 0;
-    /// State entry 1, f32 [hidden].
-    pub const BIAS: u32 = 1;
-    /// The batch.
-    pub const BATCH: u32 = 2;
-    /// The step's number.
-    pub const STEP: u32 = 3;
-    /// Table 0, f32 [vocabulary, width].
-    pub const TABLE: u32 = 4;
-    /// Gather from the table, f32 [samples, width].
-    pub const GATHERED: u32 = 5;
-    /// Contraction of 600 terms that starts from the bias, f32 [samples, hidden].
-    pub const CONTRACTED: u32 = 6;
-    /// Sum over samples, f32 [hidden].
-    pub const SUM: u32 = 7;
-    /// Greatest over hidden, f32 [samples].
-    pub const MAX: u32 = 8;
-    /// Pointwise program over weights, sum and step, f32 [hidden, width].
-    pub const UPDATED: u32 = 9;
-    /// Scatter over tokens, f32 [vocabulary, 2].
-    pub const SCATTERED: u32 = 10;
-    /// Causal contraction, f32 [samples].
-    pub const CAUSAL: u32 = 11;
-    /// Pointwise program with one operand that copies, f32 [hidden].
-    pub const COPIED: u32 = 12;
-    /// Bytes of the gathered rows, u32 [samples, width].
-    pub const BYTES: u32 = 13;
-    /// Contraction of 600 words of bytes, u32 [samples, samples].
-    pub const CONTRACTED_BYTES: u32 = 14;
-    /// The round's settings.
-    pub const SETTINGS: u32 = 15;
-}
 
 /// What a lying trainer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +97,12 @@ pub struct Scene {
     genesis: Vec<Vec<u32>>,
 }
 
-/// A segment that was run.
+/// A segment that was run. A clone shares everything.
 #[derive(Clone)]
 pub struct Run {
     scene: Arc<Scene>,
-    leaves: Vec<Leaf>,
-    steps: Vec<Step>,
+    leaves: Arc<[Leaf]>,
+    steps: Arc<[Step]>,
     fault: Option<FaultPlace>,
 }
 
@@ -166,141 +125,27 @@ fn noise(seed: u32, len: u32) -> Vec<u32> {
     (0..len).map(value).collect()
 }
 
-fn input(source: Source, dtype: Type, out_sizes: &[u32]) -> NodeSpec {
-    NodeSpec {
-        kind: Kind::Input,
-        dtype,
-        out_sizes: out_sizes.to_vec(),
-        reduce_sizes: vec![],
-        operands: vec![],
-        constraint: None,
-        starts_from_operand: false,
-        source,
-        program: vec![],
-    }
-}
-
-fn operand(node: u32, offset: i32, strides: &[i32]) -> Operand {
-    Operand { node, offset, index_stride: 0, strides: strides.to_vec() }
-}
-
-fn operator(kind: Kind, out_sizes: &[u32], reduce_sizes: &[u32], operands: Vec<Operand>) -> NodeSpec {
-    let reduce_sizes = reduce_sizes.to_vec();
-    NodeSpec { kind, reduce_sizes, operands, ..input(Source::State(0), Type::F32, out_sizes) }
-}
-
-fn instruction(opcode: Opcode, a: u8, b: u8, c: u8, immediate: f32) -> Instruction {
-    Instruction { opcode: opcode as u8, a, b, c, immediate: immediate.to_bits() }
-}
-
-fn graph() -> Vec<NodeSpec> {
-    let (width, hidden, row) = (WIDTH as i32, HIDDEN as i32, ROW_TOKENS as i32);
-    let mut gathered = operator(
-        Kind::Gather,
-        &[ROWS, ROW_TOKENS - 1, WIDTH],
-        &[],
-        vec![operand(node::BATCH, 0, &[row, 1, 0]), operand(node::TABLE, 0, &[0, 0, 1])],
-    );
-    gathered.operands[1].index_stride = width;
-    let mut contracted = operator(
-        Kind::Contract,
-        &[SAMPLES, HIDDEN],
-        &[WIDTH],
-        vec![
-            operand(node::GATHERED, 0, &[width, 0, 1]),
-            operand(node::WEIGHTS, 0, &[0, width, 1]),
-            operand(node::BIAS, 0, &[0, 1, 0]),
-        ],
-    );
-    contracted.starts_from_operand = true;
-    let mut updated = operator(
-        Kind::Map,
-        &[HIDDEN, WIDTH],
-        &[],
-        vec![operand(node::WEIGHTS, 0, &[width, 1]), operand(node::SUM, 0, &[1, 0]), operand(node::STEP, 0, &[0, 0])],
-    );
-    updated.program = vec![
-        instruction(Opcode::FromU, 2, 0, 0, 0.0),
-        instruction(Opcode::ConstF, 0, 0, 0, 1.0),
-        instruction(Opcode::Add, 3, 4, 0, 0.0),
-        instruction(Opcode::Div, 1, 5, 0, 0.0),
-        instruction(Opcode::ConstF, 0, 0, 0, -0.001),
-        instruction(Opcode::Fma, 6, 7, 0, 0.0),
-    ];
-    let mut causal = operator(
-        Kind::Contract,
-        &[SAMPLES],
-        &[SAMPLES],
-        vec![operand(node::MAX, 0, &[0, 1]), operand(node::MAX, 0, &[0, 1])],
-    );
-    causal.constraint = Some((1, 0));
-    let mut copied = operator(Kind::Map, &[HIDDEN], &[], vec![operand(node::SUM, 0, &[1])]);
-    copied.program = vec![instruction(Opcode::ConstF, 0, 0, 0, 0.25), instruction(Opcode::Mul, 0, 1, 0, 0.0)];
-    let mut bytes = operator(Kind::Map, &[SAMPLES, WIDTH], &[], vec![operand(node::GATHERED, 0, &[width, 1])]);
-    bytes.dtype = Type::U32;
-    bytes.program = vec![
-        instruction(Opcode::ConstF, 0, 0, 0, 1e9),
-        instruction(Opcode::Mul, 0, 1, 0, 0.0),
-        instruction(Opcode::ToI, 2, 0, 0, 0.0),
-        instruction(Opcode::FromI, 3, 0, 0, 0.0),
-        instruction(Opcode::ToI, 4, 0, 0, 0.0),
-    ];
-    let mut contracted_bytes = operator(
-        Kind::ContractI8,
-        &[SAMPLES, SAMPLES],
-        &[WIDTH],
-        vec![operand(node::BYTES, 0, &[width, 0, 1]), operand(node::BYTES, 0, &[0, width, 1])],
-    );
-    contracted_bytes.dtype = Type::U32;
-    vec![
-        input(Source::State(0), Type::F32, &[HIDDEN, WIDTH]),
-        input(Source::State(1), Type::F32, &[HIDDEN]),
-        input(Source::Batch, Type::U32, &[ROWS, ROW_TOKENS]),
-        input(Source::Step, Type::U32, &[1]),
-        input(Source::Table(0), Type::F32, &[VOCABULARY, WIDTH]),
-        gathered,
-        contracted,
-        operator(Kind::ReduceAdd, &[HIDDEN], &[SAMPLES], vec![operand(node::CONTRACTED, 0, &[1, hidden])]),
-        operator(Kind::ReduceMax, &[SAMPLES], &[HIDDEN], vec![operand(node::CONTRACTED, 0, &[hidden, 1])]),
-        updated,
-        operator(
-            Kind::ScatterAdd,
-            &[VOCABULARY, 2],
-            &[ROWS, ROW_TOKENS - 1],
-            vec![
-                operand(node::BATCH, 0, &[0, 0, row, 1]),
-                operand(node::CONTRACTED, 0, &[0, 1, (row - 1) * hidden, hidden]),
-            ],
-        ),
-        causal,
-        copied,
-        bytes,
-        contracted_bytes,
-        input(Source::Setting, Type::U32, &[4]),
-    ]
-}
-
 impl Scene {
     /// A job whose segments have so many steps, and so many of them in a leaf.
     pub fn new(inner_steps: u32, steps_per_leaf: u32) -> Arc<Scene> {
-        let specs = graph();
+        let specs = graph::nodes();
         for (number, spec) in specs.iter().enumerate() {
             let earlier = |node: u32| specs[..number].get(node as usize).map(|node| (node.dtype, node.len()));
             spec.validate(&earlier).expect("a valid node");
         }
         let table = noise(3, VOCABULARY * WIDTH);
         let nodes = specs.iter().map(NodeSpec::encode).collect();
-        let outputs = vec![node::UPDATED, node::COPIED, node::SCATTERED, node::MAX, node::CAUSAL];
-        let graph = Arc::new(GraphEvidence::new(nodes, outputs, vec![tensor_root(&table)]));
+        let graph = Arc::new(GraphEvidence::new(nodes, OUTPUTS.to_vec(), vec![tensor_root(&table)]));
         let tokens = |domain: u32| (0..3000 + domain * 700).map(|i| i.wrapping_mul(i + domain) % VOCABULARY).collect();
         let datasets: Vec<Vec<u32>> = (0..2).map(tokens).collect();
         let entry = |len: u32| vec![0; len as usize];
         let genesis =
             vec![noise(1, HIDDEN * WIDTH), noise(2, HIDDEN), entry(VOCABULARY * 2), entry(SAMPLES), entry(SAMPLES)];
+        let roots = graph.roots();
         let mut ground = Ground {
-            nodes_root: graph.nodes_tree.root(),
-            outputs_root: graph.outputs_tree.root(),
-            tables_root: graph.tables_tree.root(),
+            nodes_root: roots.nodes_root,
+            outputs_root: roots.outputs_root,
+            tables_root: roots.tables_root,
             round_seed: [9; 32],
             start_root: state_tree_root(&genesis),
             node_count: specs.len() as u32,
@@ -430,8 +275,7 @@ impl Scene {
             if let Some((number, lied)) = isolated {
                 trace[number] = lied;
             }
-            let mut after: Vec<Vec<u32>> =
-                self.graph.outputs.iter().map(|&node| trace[node as usize].clone()).collect();
+            let mut after: Vec<Vec<u32>> = OUTPUTS.iter().map(|&node| trace[node as usize].clone()).collect();
             match lie {
                 Some(Lie::LazyCopy { step: from }) if step >= from => after = state.clone(),
                 Some(Lie::Entry { step: at, entry }) if at == step => after[entry as usize][1] ^= 1,
@@ -454,7 +298,7 @@ impl Scene {
         };
         let whole = fault.map_or(ground.leaf_count(), |fault| fault.step / ground.steps_per_leaf);
         let leaves = (0..whole).map(leaf).collect();
-        Run { scene: self.clone(), leaves, steps, fault }
+        Run { scene: self.clone(), leaves, steps: steps.into(), fault }
     }
 }
 
@@ -513,11 +357,11 @@ impl Run {
     }
 }
 
-impl Evidence for Arc<Run> {
+impl Evidence for Run {
     type Error = Infallible;
 
     fn leaves(&mut self) -> Result<Vec<Leaf>, Infallible> {
-        Ok(self.leaves.clone())
+        Ok(self.leaves.to_vec())
     }
 
     fn steps(&mut self, leaf: u32) -> Result<Vec<StepRoots>, Infallible> {

@@ -1,10 +1,10 @@
 //! Averages of small states, a small genesis state and a small scoring run, honest or with a lie, for tests of disputes.
 
-use crate::{Aggregates, Cheat, Computation, Replay, Segment, SegmentTask, State, Task, WorkError, Worker};
 use sip_data::TokenBlob;
 use sip_graph::{AdamW, Buffer, Graph};
 use sip_kernels::{Simd, Threads};
 use sip_model::{LlamaConfig, Schedule, Shape, init, init_graph, tables};
+use sip_node::{Aggregates, Cheat, Computation, Replay, Segment, SegmentTask, State, Task, WorkError, Worker};
 use sip_proof::sampler::HeldOut;
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 
-use super::World;
+use crate::World;
 
 impl World {
     /// The state of emission.

@@ -1,0 +1,137 @@
+//! Where a segment's steps are counted from: along the chain, so that rounds which came to nothing use nothing up. And what such rounds do to
+//! what a job can expect of the next.
+
+use sip_client::Accusation;
+use sip_protocol::{
+    court::{Dispute, MoveKind},
+    ground::units::TOKEN,
+    training::{evaluation, round},
+};
+use sip_testing::{BOND_TOKENS, Cast, Scene, named, scores};
+use solana_signer::Signer;
+
+/// A round to which no trainer comes.
+fn deserted(scene: &mut Scene) {
+    scene.open_round();
+    scene.advance_to(scene.round_state().commit_deadline_slot);
+    scene.close_commits();
+    scene.close_round();
+    assert_eq!(scene.round_state().status, round::VOID);
+}
+
+/// Attack: rounds are brought to nothing until the job's tables have no row left, so that nobody can compute a step and everybody who is awaited pays.
+#[test]
+fn attack_rounds_that_come_to_nothing_use_up_no_steps() {
+    let mut scene = Scene::with(&Cast::default());
+    scene.whole_round(&scores(5_000_000));
+    deserted(&mut scene);
+    scene.finalise_all();
+    scene.to_committed();
+    scene.to_closed();
+    let (round, spec) = (scene.round(), scene.job_state().spec);
+    assert_eq!((scene.round_state().index, scene.round_state().first_step(&spec)), (2, spec.inner_steps));
+    // The court counts the same.
+    let key = scene.world.wallet("accuser");
+    let challenger = key.pubkey();
+    let accusation = Accusation {
+        challenger: &challenger,
+        job: &scene.job,
+        round: &round,
+        pool: &scene.trainers[0].seat.pool,
+        datasets: &scene.datasets,
+        salt: &named("salt"),
+    };
+    let program = scene.world.program;
+    let [commit, open] = [program.commit_accusation(&accusation), program.open_dispute(&accusation)];
+    let dispute = program.dispute(&scene.segment(0), &challenger);
+    scene.world.send(&[commit], &[&key]);
+    scene.world.advance(1);
+    scene.world.send(&[open], &[&key]);
+    assert_eq!(scene.world.state::<Dispute>(&dispute).game.ground.first_step, spec.inner_steps);
+}
+
+/// Attack: two evaluators lie so that the median of their lies and the truth is a lie, and let themselves be convicted one after the other: the first verdict undoes
+/// the round, and the one who told the truth was judged by the second liar's score for ever.
+#[test]
+fn attack_the_truth_is_not_off_because_its_round_was_undone_before_the_last_liar_fell() {
+    for order in [[0, 1], [1, 0]] {
+        let mut scene = Scene::with(&Cast::default());
+        scene.to_committed();
+        scene.to_closed();
+        scene.to_aggregated();
+        scene.to_scored(&[scores(4_900_000), scores(4_800_000), scores(5_100_000)]);
+        assert_eq!(scene.round_state().evaluators[2].status, evaluation::OFF);
+        let (program, round) = (scene.world.program, scene.round());
+        for liar in order {
+            let key = scene.world.wallet(&format!("accuser of {liar}"));
+            let (challenger, seat) = (key.pubkey(), scene.evaluators[liar].seat);
+            let accusation = Accusation {
+                challenger: &challenger,
+                job: &scene.job,
+                round: &round,
+                pool: &seat.pool,
+                datasets: &scene.datasets,
+                salt: &named("salt"),
+            };
+            let [commit, open] = [program.commit_run_accusation(&accusation), program.open_run_dispute(&accusation)];
+            let dispute = program.dispute(&program.run(&round, &seat.pool), &challenger);
+            let concede = program.play_move(&seat.operator, &dispute, MoveKind::Concede, 0, &[]);
+            let resolve = program.resolve_run_dispute(&challenger, &scene.job, &round, &seat.pool);
+            scene.world.send(&[commit], &[&key]);
+            scene.world.advance(1);
+            scene.world.send(&[open], &[&key]);
+            let liars = scene.evaluators[liar].key.insecure_clone();
+            scene.world.send(&[concede], &[&liars]);
+            scene.crank(resolve);
+        }
+        let state = scene.round_state();
+        assert_eq!((state.status, state.evaluators[2].status), (round::VOID, evaluation::WITHIN), "{order:?}");
+        scene.advance_to(state.final_slot());
+        scene.settle_round(&round);
+        let honest = scene.pool_state(&scene.evaluators[2].seat.pool);
+        assert_eq!((honest.self_bond, honest.evaluations_accepted), (BOND_TOKENS * TOKEN, 1), "{order:?}");
+    }
+}
+
+/// Attack: of a whole role only one works, so that the round draws little, and what is missed in the next ones costs as little.
+#[test]
+fn attack_an_absence_is_made_no_cheaper_by_a_round_to_which_few_came() {
+    let mut scene = Scene::with(&Cast::default());
+    scene.whole_round(&scores(5_000_000));
+    let whole = scene.job_state().last_reward;
+    scene.open_round();
+    scene.commit(0);
+    scene.advance_to(scene.round_state().commit_deadline_slot);
+    scene.close_commits();
+    scene.to_closed();
+    scene.to_aggregated();
+    scene.to_scored(&vec![scores(4_900_000); scene.evaluators.len()]);
+    let (state, job) = (scene.round_state(), scene.job_state());
+    assert_eq!((state.status, state.accepted.count_ones()), (round::SCORED, 1));
+    assert!(
+        state.reward <= whole / 2 && job.last_reward >= whole / 10 * 9,
+        "{} of {whole}, {}",
+        state.reward,
+        job.last_reward
+    );
+    deserted(&mut scene);
+    assert_eq!(scene.round_state().expected_reward, job.last_reward);
+}
+
+/// Attack: the last round of a job that is only served came to nothing and is closed, so that no fee can be shared by its mixture.
+#[test]
+fn attack_the_round_that_was_opened_last_stays_as_long_as_fees_are_shared_by_it() {
+    let mut scene = Scene::with(&Cast::default());
+    scene.whole_round(&scores(5_000_000));
+    scene.settle_all();
+    deserted(&mut scene);
+    scene.capture_seed();
+    let (round, job) = (scene.round(), scene.job);
+    scene.advance_to(scene.round_state().final_slot());
+    scene.settle_round(&round);
+    let unbonding = scene.world.config().parameters.unbonding_slots;
+    scene.world.advance(2 * unbonding);
+    let [reclaim] = &scene.reclaim_instructions(&round)[..] else { panic!("nobody came to it") };
+    scene.crank_refused(reclaim.clone(), sip_protocol::Error::StillNeeded);
+    assert!(scene.world.ledger.account(&round).is_some(), "{job}");
+}
