@@ -4,6 +4,7 @@ mod accuser;
 
 use accuser::Accuser;
 use sip_client::AttestationAccusation;
+use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
     court::CaseKind,
@@ -185,7 +186,8 @@ fn attack_nobody_pays_for_rounds_that_come_to_nothing_on_a_base_that_nobody_had(
     assert_eq!(trainers(&scene), [DORMANT; 2]);
     // Nobody takes their seats before the verdict, nor opens more rounds than the slice was measured for.
     let job = scene.job_state();
-    assert_eq!(job.takeable(PoolKind::Trainer, scene.world.ledger.slot()), Err(Error::JobFull));
+    let longest = job.spec.longest_dispute_slots(&job.parameters);
+    assert_eq!(job.trainers[0].changed_slot, scene.world.ledger.slot() + longest);
     scene.capture_seed();
     let wake = scene.trainers[0].seat;
     let join = scene.world.program.join_job(&wake.operator, &scene.job, &wake.pool);

@@ -103,12 +103,12 @@ impl Round {
             && self.settled_patrons == domains
     }
 
-    /// Checks that the round is over for an unbonding time, and that nothing builds on it that is not: it is neither the last final one, whose
-    /// segments the next round's may go on from, nor the last that was opened, and no seed waits for it.
+    /// Checks that the round is over for an unbonding time, and that nothing builds on it that is not: it is not the last final one, whose
+    /// segments the next round's may go on from, and no seed waits for it.
     fn require_rested(&self, job: &Job, slot: u64) -> Result<()> {
         require(self.status == round::FINAL || self.status == round::VOID, Error::NotFinal)?;
-        // Without it the job could never have its next seed; by the mixture of the last one fees are shared.
-        let is_awaited = self.seed_status == seed::PENDING || self.is_latest(job);
+        // Without it the job could never have its next seed.
+        let is_awaited = self.seed_status == seed::PENDING;
         require(self.index != job.chain.last_final && !is_awaited, Error::StillNeeded)?;
         require(self.settled_slot != 0 && self.is_beyond_accusation(slot)?, Error::StillResting)?;
         Rest::of(job, slot).require_since(self.settled_slot)

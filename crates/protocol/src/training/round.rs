@@ -379,8 +379,13 @@ impl Round {
     }
 
     /// Whether the job has opened none after it: the one round that may run.
-    pub(crate) fn is_latest(&self, job: &Job) -> bool {
+    fn is_latest(&self, job: &Job) -> bool {
         self.index.checked_add(1) == Some(job.next_round)
+    }
+
+    /// Whether fees of the job may be shared by its mixture: it was opened last, or was final last, which no one can close.
+    pub fn shares_fees(&self, job: &Job) -> bool {
+        self.is_latest(job) || self.index == job.chain.last_final
     }
 
     /// Whether a claim that the auditor of a place made in the round was convicted: it has no part in the round's pay.
