@@ -288,3 +288,30 @@ pub(crate) fn here<T>(places: u16, all: &[T]) -> impl Iterator<Item = (u8, &T)> 
         .take_while(move |(place, _)| places >> *place != 0)
         .filter(move |(place, _)| places & bit(*place) != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytemuck::Zeroable;
+
+    /// Attack: of a whole role only one works, so that the round draws little, and what is missed in the next ones costs as little.
+    #[test]
+    fn attack_an_absence_is_made_no_cheaper_by_a_round_to_which_few_came() {
+        let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+        (job.rewarded, job.spec.round_reward) = (1, 1_000);
+        assert_eq!(expected_reward(&job), 1_000);
+        let mut draws = |eligible: u16, accepted: u16, reward: u64| {
+            (round.eligible, round.accepted) = (eligible, accepted);
+            round.draw(&mut job, reward).unwrap();
+            job.rounds_scored += 1;
+            assert_eq!(round.reward, reward);
+            expected_reward(&job)
+        };
+        assert_eq!(draws(u16::MAX, u16::MAX, 800), 800);
+        assert_eq!(draws(u16::MAX, 1, 50), 800);
+        // Nor by one to which nothing was left to draw; no more is expected than the most.
+        assert_eq!(draws(u16::MAX, 1, 0), 800);
+        assert_eq!(draws(u16::MAX, 1, 90), 1_000);
+        assert_eq!(draws(3, 1, 200), 600);
+    }
+}
