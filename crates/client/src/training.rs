@@ -253,7 +253,7 @@ impl Program {
         self.instruction(&ReclaimClaim {}, &accounts)
     }
 
-    /// [`ReclaimRound`]; whoever paid for it gets the rent.
+    /// [`ReclaimRound`]; the wallet that paid for it gets the rent.
     pub fn reclaim_round(&self, job: &Address, round: &Address, payer: &Address) -> Instruction {
         self.instruction(&ReclaimRound {}, &accounts::ReclaimRound { job: *job, round: *round, payer: *payer })
     }

@@ -1,6 +1,6 @@
 //! Attack: up to four operators of any roles with a friend play a job to its end by chance: they lie, hide, leave out, come late, leave, vote for
 //! nothing, score beside the truth, concede to their friend before anybody else accuses, withhold states. Everybody else is
-//! honest, and whoever watches accuses what is false. No conspiracy ends richer than by honest work.
+//! honest, and a watcher accuses what is false. No conspiracy ends richer than by honest work.
 
 use sip_client::{Accusation, StateDemand, VoteAccusation};
 use sip_ledger::Ledger;

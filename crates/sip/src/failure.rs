@@ -6,8 +6,8 @@ use sip_ledger::{LedgerError, RemoteError};
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use crate::progress::say;
-use crate::run::Stopped;
+use sip_manifest::stop::Stopped;
+use sip_report::say;
 
 /// An error shows no more than this, whatever it quotes.
 const ERROR_CHARS_SHOWN: usize = 2000;
@@ -73,7 +73,7 @@ codes! {
     NoProgram = "no-program", FAILED, false, "the program is not on the chain";
     NotBegun = "not-begun", FAILED, false, "the protocol is not begun on the chain";
     NeedsYes = "needs-yes", FAILED, false, "what cannot be undone is done only with --yes where nobody can be asked";
-    Declined = "declined", FAILED, false, "whoever was asked said no";
+    Declined = "declined", FAILED, false, "the person who was asked said no";
     Unreachable = "unreachable", UNREACHABLE, true, "the chain does not answer";
     OutcomeUnknown = "outcome-unknown", UNREACHABLE, false, "a transaction was sent, and nobody knows yet what became of it: look it up first";
     Expired = "expired", UNREACHABLE, true, "a transaction was sent too late, and will never be executed";
@@ -147,7 +147,7 @@ fn code(error: &anyhow::Error) -> (Code, Option<u32>) {
 
 /// Tells an error: one object in a line of JSON, or a sentence.
 pub(crate) fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
-    // Whoever read our output has seen enough.
+    // The reader of our output has seen enough.
     if error.downcast_ref().is_some_and(|error: &std::io::Error| error.kind() == ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
@@ -169,7 +169,7 @@ pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
         let said = said.strip_prefix("error: ").unwrap_or(said).lines().map(str::trim).collect::<Vec<_>>().join(" ");
         say(&object(Code::Usage, &said, None).to_string());
     } else {
-        // Whoever no longer reads needs none.
+        // A reader that is gone needs none.
         let _ = error.print();
     }
     ExitCode::from(error.exit_code().clamp(0, 255) as u8)

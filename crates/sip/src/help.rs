@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::failure::EXITS;
-use crate::terminal::{Stream, columns, wrap};
+use sip_report::terminal::{Stream, columns, wrap};
 
 /// Widest lines of help.
 const COLUMNS: usize = 100;

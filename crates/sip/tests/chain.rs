@@ -49,7 +49,7 @@ impl Chain {
 
     /// The chain in a folder goes on, or begins.
     fn start_in(folder: tempfile::TempDir) -> Chain {
-        // Whoever begins the protocol has deployed the program.
+        // The one who begins the protocol has deployed the program.
         let authority = folder.path().join("authority");
         if !authority.exists() {
             let made =
@@ -752,7 +752,7 @@ fn epochs_turn_and_pools_get_their_yield() {
     assert_eq!((change(&would, "epoch"), epoch()), (1, 0));
     chain.json("alice", &["emission", "turn"]);
     assert_eq!(epoch(), 1);
-    // The yield is spread over the epoch that begins, and the pool passes on what it gets over as many slots.
+    // The yield is spread over the epoch that begins, and the pool passes on what it gets over the same number of slots.
     chain.advance(Schedule::DEFAULT.epoch_slots);
     let settled = chain.json("alice", &["emission", "settle"]);
     assert!(change(&settled, "yield to pass on") > TOKEN, "0.2 % of 1,000 tokens");

@@ -19,7 +19,7 @@ fn key(seed: u8) -> Keypair {
     Keypair::new_from_array([seed; 32])
 }
 
-/// A ledger of these features on which SIP was never deployed, and whoever pays.
+/// A ledger of these features on which SIP was never deployed, and the one who pays.
 fn ledger(features: Features) -> (Embedded, Keypair) {
     let elf = echo_elf();
     let genesis = Genesis { features, ..Genesis::new(Address::new_from_array([0x51; 32]), &elf) };

@@ -155,7 +155,7 @@ impl GenesisAccusation<'_> {
     }
 }
 
-/// The dispute after a move that is played in this slot, by the program's own rules: so that whoever makes the last move knows that it is
+/// The dispute after a move that is played in this slot, by the program's own rules: so that the side that makes the last move knows that it is
 /// the last.
 ///
 /// # Errors

@@ -64,7 +64,7 @@ pub(crate) struct Case {
     pub(crate) ledger: Embedded,
     /// The instruction.
     pub(crate) instruction: Instruction,
-    /// Places in which the caller may choose another account of the same kind: why, is said where the story is told.
+    /// Accounts the caller may choose freely among those of their kind; the reason stands beside the story.
     pub(crate) free: Vec<usize>,
     /// Places that are not looked at this time, because nothing is created, paid or burned.
     pub(crate) unread: Vec<usize>,

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use super::figures::{Change, changes, figures};
 use super::{Desk, tokens, word};
 use crate::failure::{Code, fault, refusal};
-use crate::terminal::{Stream, fitted};
+use sip_report::terminal::{Stream, fitted};
 
 /// Whether something that cannot be undone is asked for first.
 #[derive(Clone, Copy, clap::Args)]
@@ -143,7 +143,7 @@ impl Desk {
     /// Says on standard error what a person should know and a program is told otherwise.
     pub(crate) fn note(&self, text: &str) {
         if !self.json {
-            crate::progress::say(&fitted(&format!("note: {text}"), Stream::Error, 2));
+            sip_report::say(&fitted(&format!("note: {text}"), Stream::Error, 2));
         }
     }
 

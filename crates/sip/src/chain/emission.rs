@@ -2,12 +2,10 @@
 
 use anyhow::{Result, bail, ensure};
 use sip_protocol::AccountKind;
+use sip_protocol::ground::schedule::{NODES, STAKING};
 use sip_protocol::money::epoch::EmissionAccount;
 use sip_protocol::stake::pool::{ACTIVE, Pool};
-use sip_protocol::{
-    ground::schedule::{NODES, STAKING},
-    money::emission::Phase,
-};
+use sip_sim::emission::phase_name;
 use solana_address::Address;
 use std::process::ExitCode;
 
@@ -48,16 +46,6 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
             let pools = pools.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<_>>()?;
             settle(&mut desk, pools)
         }
-    }
-}
-
-/// What a phase is called.
-pub(crate) fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::LowDemand => "low demand",
-        Phase::Growing => "growing",
-        Phase::HighEfficiency => "high efficiency",
-        Phase::FeeDominated => "fee-dominated",
     }
 }
 

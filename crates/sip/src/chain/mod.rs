@@ -46,8 +46,8 @@ pub(crate) use act::Consent;
 pub(crate) use address::AddressText;
 
 use crate::failure::{Code, fault};
-use crate::terminal::{Stream, columns, fitted};
 use names::Names;
+use sip_report::terminal::{Stream, columns, fitted};
 use table::{Cell, Row};
 
 /// Where the chain is and who acts on it.
@@ -120,7 +120,7 @@ pub(crate) struct Anyway {
     anyway: bool,
 }
 
-/// A chain, and whoever acts on it.
+/// A chain, and the wallet that acts on it.
 pub(crate) struct Desk {
     pub(crate) ledger: Rpc,
     pub(crate) program: Program,

@@ -1,8 +1,8 @@
 //! Lists: a table for people, or cards where the terminal is narrow; an array of objects for programs.
 
 use super::{pace, tokens};
-use crate::terminal::wrap;
 use serde_json::{Value, json};
+use sip_report::terminal::wrap;
 use solana_address::Address;
 
 /// One thing that a list says of an account.

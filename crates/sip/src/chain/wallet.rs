@@ -107,7 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 writeln!(out, "{}", serde_json::json!({ "address": key.pubkey().to_string(), "file": file }))?;
             } else {
                 writeln!(out, "wallet  {}", key.pubkey())?;
-                writeln!(out, "key     {}; whoever reads this file owns the wallet", file.display())?;
+                writeln!(out, "key     {}; anyone who reads this file owns the wallet", file.display())?;
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -134,8 +134,8 @@ impl<'a> Format<'a> {
     }
 
     /// With a chat template the prompt is what the person says and the answer what the model says; without one the answer
-    /// follows the prompt and ends with the model's end token. Prompt and answer are encoded together: the answer begins behind as many
-    /// tokens as the prompt alone has.
+    /// follows the prompt and ends with the model's end token. Prompt and answer are encoded together: the answer begins behind the number
+    /// of tokens that the prompt alone has.
     fn example(&self, prompt: &str, answer: &str) -> Result<Example> {
         ensure!(!answer.is_empty(), "the answer is empty");
         let encode = |text: &str| self.model.tokenizer.encode(text);

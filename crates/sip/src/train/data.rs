@@ -8,7 +8,7 @@ use sip_model::tokenizer::{SpecialTokens, Tokenizer};
 use sip_proof::Hash;
 use std::path::{Path, PathBuf};
 
-use crate::progress::Progress;
+use sip_report::Progress;
 
 /// A text to learn from: documents that follow each other.
 #[derive(Clone, Debug, PartialEq)]

@@ -24,10 +24,10 @@ use super::scorer::{Scorer, measure};
 use super::session::{Job, conclude};
 use super::settings::{Checkpoints, Optimizer, Rates, ShapeName, nearest};
 use crate::generate::MachineOptions;
-use crate::place::{hold, keep_apart};
-use crate::progress::{Progress, count};
-use crate::run::Stop;
-use crate::run::prepare::{Machine, hex};
+use sip_data::hex;
+use sip_manifest::machine::Machine;
+use sip_manifest::place::{hold, keep_apart};
+use sip_report::{Progress, count};
 
 /// Bytes of a text that are used unless the user says otherwise.
 const MAX_BYTES: usize = 100_000_000;
@@ -143,7 +143,7 @@ fn max_bytes() -> usize {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::new(arguments.json);
     let machine = arguments.machine.machine()?;
-    let stop = Stop::on_interrupt()?;
+    let stop = crate::run::stop_on_interrupt()?;
     if let Some(root) = &arguments.resume {
         let folder = Folder::new(root);
         let settings: Settings = saved_settings(&folder, "finetune")?;

@@ -9,9 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::folder::Folder;
 use super::tensorboard;
-use crate::report::chart::{Series, lines_over};
-use crate::report::open_page;
-use crate::store::write_text;
+use sip_manifest::folder::write_text;
+use sip_report::chart::{Series, lines_over};
+use sip_report::open_page;
 
 /// A file of rows has at most so many bytes: those of a million steps.
 const LIMIT_BYTES: usize = 256 << 20;
@@ -143,7 +143,7 @@ fn page(title: &str, unit: &str, rows: &[Row]) -> String {
     let block = losses.len().div_ceil(POINTS).max(1);
     let means: Vec<f64> = losses.chunks(block).map(|block| block.iter().sum::<f64>() / block.len() as f64).collect();
     let step = if block == 1 { "step".to_string() } else { format!("block of {block} steps") };
-    let mut html = open_page(title) + "<h1>" + &crate::report::chart::escape(title) + "</h1>";
+    let mut html = open_page(title) + "<h1>" + &sip_report::chart::escape(title) + "</h1>";
     html += &format!("<div class=\"card\"><h3>Training loss, {unit}, by {step}</h3>");
     html += &lines_over(&step, "Training loss", &[Series { name: "training", values: means }], 1);
     html += "</div>";

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::metrics::{PREFERENCE_LOSS, PREFERENCE_MARGIN, PREFERRED_SHARE};
 use super::session::Measure;
-use crate::progress::Progress;
-use crate::run::prepare::Machine;
+use sip_manifest::machine::Machine;
+use sip_report::Progress;
 
 /// A model that scores rows of tokens and marks.
 pub(crate) struct Scorer {

@@ -14,10 +14,11 @@ use std::time::Instant;
 use super::folder::Folder;
 use super::metrics::{Metrics, Row, unix_seconds};
 use super::settings::Checkpoints;
-use crate::progress::Progress;
-use crate::run::Stop;
-use crate::run::prepare::{Machine, hex};
-use crate::store::{read_values, write_json};
+use sip_data::hex;
+use sip_manifest::folder::{read_values, write_json};
+use sip_manifest::machine::Machine;
+use sip_manifest::stop::Stop;
+use sip_report::Progress;
 
 /// The batch of a step, counted from 0: a function of nothing but the run and the step.
 pub(crate) type BatchOf = Box<dyn Fn(u32) -> Result<Vec<u32>>>;
@@ -346,11 +347,11 @@ pub(crate) fn conclude(summary: &Summary, json: bool) -> Result<std::process::Ex
         }
         return Ok(std::process::ExitCode::SUCCESS);
     }
-    crate::progress::say(&format!(
+    sip_report::say(&format!(
         "stopped after step {}, which is saved; go on with: sip {} --resume {}",
         summary.step,
         summary.command,
-        crate::place::quoted(summary.folder.as_ref())
+        sip_manifest::place::quoted(summary.folder.as_ref())
     ));
     Ok(std::process::ExitCode::from(130))
 }

@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use super::path::Level;
-
 const WIDTH: f64 = 860.0;
 const MARGIN: f64 = 30.0;
 const STRIP: f64 = 14.0;
@@ -12,8 +10,43 @@ const HEADER: f64 = 96.0;
 /// What was picked is at least so wide.
 const LEAST_WIDTH: f64 = 3.0;
 
+/// One level of the path.
+pub struct Level {
+    /// What it is: segment, leaf, step, …
+    pub name: &'static str,
+    /// Which one, in words.
+    pub what: String,
+    /// Which of how many on this level, counted from 0; nothing where there is no choice.
+    pub place: Option<(u64, u64)>,
+    /// What the accused side claims of it.
+    pub claimed: Option<String>,
+    /// What follows from the values on the table.
+    pub recomputed: Option<String>,
+}
+
+impl Level {
+    /// A level of this name, and which one.
+    pub fn new(name: &'static str, what: String) -> Level {
+        Level { name, what, place: None, claimed: None, recomputed: None }
+    }
+
+    /// Which of how many.
+    #[must_use]
+    pub fn at(mut self, index: u64, count: u64) -> Level {
+        self.place = Some((index, count));
+        self
+    }
+
+    /// What the accused side claims of it.
+    #[must_use]
+    pub fn claims(mut self, claimed: impl Into<String>) -> Level {
+        self.claimed = Some(claimed.into());
+        self
+    }
+}
+
 /// The picture, as a document of its own; `lines` stand above it.
-pub(super) fn svg(title: &str, lines: &[String], levels: &[Level]) -> String {
+pub fn svg(title: &str, lines: &[String], levels: &[Level]) -> String {
     let height = HEADER + STEP * levels.len() as f64 + MARGIN;
     let mut out = String::new();
     let _ = write!(

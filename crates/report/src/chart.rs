@@ -10,13 +10,15 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 30.0;
 
 /// A named series of values, one per round.
-pub(crate) struct Series<'a> {
+pub struct Series<'a> {
+    /// Its name.
     pub name: &'a str,
+    /// A value for each round.
     pub values: Vec<f64>,
 }
 
 /// Text that is safe inside HTML.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -95,12 +97,12 @@ fn legend(series: &[Series<'_>]) -> String {
 }
 
 /// Lines over rounds; the first value belongs to round `x_first`.
-pub(crate) fn lines(title: &str, series: &[Series<'_>], x_first: i64) -> String {
+pub fn lines(title: &str, series: &[Series<'_>], x_first: i64) -> String {
     lines_over("round", title, series, x_first)
 }
 
 /// Lines over something counted in `unit`; the first value belongs to `x_first`.
-pub(crate) fn lines_over(unit: &str, title: &str, series: &[Series<'_>], x_first: i64) -> String {
+pub fn lines_over(unit: &str, title: &str, series: &[Series<'_>], x_first: i64) -> String {
     let all = || series.iter().flat_map(|s| s.values.iter().copied()).filter(|v| v.is_finite());
     let (low, high) = all().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
     if low > high {
@@ -140,7 +142,7 @@ pub(crate) fn lines_over(unit: &str, title: &str, series: &[Series<'_>], x_first
 }
 
 /// Shares that add up to one, stacked, over rounds.
-pub(crate) fn stacked(title: &str, series: &[Series<'_>], x_first: i64) -> String {
+pub fn stacked(title: &str, series: &[Series<'_>], x_first: i64) -> String {
     let count = series.iter().map(|s| s.values.len()).max().unwrap_or(0);
     if count == 0 {
         return String::from("<p>Nothing to draw yet.</p>");
@@ -171,7 +173,7 @@ pub(crate) fn stacked(title: &str, series: &[Series<'_>], x_first: i64) -> Strin
 }
 
 /// One bar to the right for what was gained and one to the left for what was lost, per name.
-pub(crate) fn gains_and_losses(title: &str, rows: &[(String, f64, f64)]) -> String {
+pub fn gains_and_losses(title: &str, rows: &[(String, f64, f64)]) -> String {
     let (height, row) = (rows.len() as f64 * 24.0 + 8.0, 24.0);
     let scale = rows.iter().flat_map(|r| [r.1, r.2]).fold(1e-9, f64::max);
     let (middle, half) = (WIDTH * 0.60, WIDTH * 0.22);
@@ -215,7 +217,7 @@ pub(crate) fn gains_and_losses(title: &str, rows: &[(String, f64, f64)]) -> Stri
 }
 
 /// One bar per name.
-pub(crate) fn bars(title: &str, rows: &[(String, f64)]) -> String {
+pub fn bars(title: &str, rows: &[(String, f64)]) -> String {
     let (height, row) = (rows.len() as f64 * 24.0 + 8.0, 24.0);
     let scale = rows.iter().map(|r| r.1).fold(1e-9, f64::max);
     let (left, width) = (WIDTH * 0.36, WIDTH * 0.50);

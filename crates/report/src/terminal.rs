@@ -2,8 +2,10 @@
 
 /// A file that may be a terminal.
 #[derive(Clone, Copy)]
-pub(crate) enum Stream {
+pub enum Stream {
+    /// Standard output.
     Output,
+    /// Standard error.
     Error,
 }
 
@@ -11,7 +13,7 @@ pub(crate) enum Stream {
 const LEAST_COLUMNS: usize = 20;
 
 /// Columns of the terminal that a stream goes to, or what the variable `COLUMNS` says; nothing where it goes to a file.
-pub(crate) fn columns(stream: Stream) -> Option<usize> {
+pub fn columns(stream: Stream) -> Option<usize> {
     let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
     let size = match stream {
         Stream::Output => terminal_size::terminal_size_of(std::io::stdout()),
@@ -22,7 +24,7 @@ pub(crate) fn columns(stream: Stream) -> Option<usize> {
 }
 
 /// A text in lines of at most so many columns; all but the first begin with an indent. Words longer than a line stay whole.
-pub(crate) fn wrap(text: &str, columns: usize, indent: usize) -> String {
+pub fn wrap(text: &str, columns: usize, indent: usize) -> String {
     let mut lines = String::new();
     for (number, line) in text.split('\n').enumerate() {
         if number > 0 {
@@ -51,7 +53,7 @@ pub(crate) fn wrap(text: &str, columns: usize, indent: usize) -> String {
 }
 
 /// A text as it is shown on a stream: wrapped where that is a terminal.
-pub(crate) fn fitted(text: &str, stream: Stream, indent: usize) -> String {
+pub fn fitted(text: &str, stream: Stream, indent: usize) -> String {
     columns(stream).map_or_else(|| text.to_owned(), |columns| wrap(text, columns, indent))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::terminal::{Stream, columns, fitted};
 
 /// A number with its noun: "1 segment", "3 segments".
-pub(crate) fn count(number: impl std::fmt::Display, noun: &str) -> String {
+pub fn count(number: impl std::fmt::Display, noun: &str) -> String {
     let number = number.to_string();
     if number == "1" { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
@@ -20,39 +20,39 @@ const LINE_CHARS: usize = 2000;
 const WIDE: usize = 100;
 const NARROW: usize = 60;
 
-/// Writes a line to standard error. Whoever no longer reads needs none: a run goes on without a reader.
-pub(crate) fn say(text: &str) {
+/// Writes a line to standard error. A reader that is gone needs none: a run goes on without one.
+pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Where progress goes.
 #[derive(Clone, Copy)]
-pub(crate) struct Progress {
+pub struct Progress {
     quiet: bool,
 }
 
 impl Progress {
     /// Shows nothing if `quiet`.
-    pub(crate) fn new(quiet: bool) -> Progress {
+    pub fn new(quiet: bool) -> Progress {
         Progress { quiet }
     }
 
     /// A headline: what begins now.
-    pub(crate) fn stage(&self, text: &str) {
+    pub fn stage(&self, text: &str) {
         if !self.quiet {
             say(&format!("\n{}", fitted(&shown_up_to(text, LINE_CHARS), Stream::Error, 2)));
         }
     }
 
     /// A fact under the headline.
-    pub(crate) fn line(&self, text: &str) {
+    pub fn line(&self, text: &str) {
         if !self.quiet {
             say(&fitted(&format!("  {}", shown_up_to(text, LINE_CHARS)), Stream::Error, 2));
         }
     }
 
     /// A bar over `length` units with a message; it vanishes when finished.
-    pub(crate) fn bar(&self, length: u64, message: &str) -> ProgressBar {
+    pub fn bar(&self, length: u64, message: &str) -> ProgressBar {
         if self.quiet {
             return ProgressBar::hidden();
         }

@@ -15,11 +15,11 @@ use sip_protocol::training::segment::{self, Segment};
 
 /// A mean over trials with its standard error.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Measured {
+pub struct Measured {
     /// The mean.
-    pub(crate) mean: f64,
+    pub mean: f64,
     /// Its standard error.
-    pub(crate) error: f64,
+    pub error: f64,
 }
 
 /// Sums for a mean and its error.
@@ -46,20 +46,24 @@ impl Sum {
 
 /// What the trials gave.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Outcome {
-    pub(crate) detection: Measured,
-    pub(crate) detection_over_the_job: Measured,
-    pub(crate) expected_profit: Measured,
-    pub(crate) expected_profit_with_accomplice: Measured,
+pub struct Outcome {
+    /// Part of the false segments that were found.
+    pub detection: Measured,
+    /// Part of the jobs in which the cheat was convicted.
+    pub detection_over_the_job: Measured,
+    /// What cheating brought, SIP.
+    pub expected_profit: Measured,
+    /// The same if an accomplice takes the bounty, SIP.
+    pub expected_profit_with_accomplice: Measured,
 }
 
 /// The threshold of the draw's first four bytes for a rate.
-pub(crate) fn threshold(audit_rate: f64) -> u32 {
+pub fn threshold(audit_rate: f64) -> u32 {
     (audit_rate * 2f64.powi(32)).round().clamp(0.0, f64::from(u32::MAX)) as u32
 }
 
 /// Plays the job so many times.
-pub(crate) fn run(setting: &Setting, penalties: &Penalties, trials: u32, seed: u64) -> Result<Outcome> {
+pub fn run(setting: &Setting, penalties: &Penalties, trials: u32, seed: u64) -> Result<Outcome> {
     let [mut drawn, mut convicted, mut profit, mut with_accomplice] = std::array::from_fn(|_| Sum::default());
     for trial in 0..trials {
         let seed = HostSha256::hashv(&[b"sip security", &seed.to_le_bytes(), &trial.to_le_bytes()]);
@@ -83,17 +87,19 @@ pub(crate) fn run(setting: &Setting, penalties: &Penalties, trials: u32, seed: u
 
 /// Lies told once each, one a seed, and how many of them nobody found.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Survivors {
-    pub(crate) lies: u32,
-    pub(crate) survived: u32,
+pub struct Survivors {
+    /// Lies that were told.
+    pub lies: u32,
+    /// Of them, those that survived.
+    pub survived: u32,
     /// With 99 % confidence the chance that a lie survives is at most this.
-    pub(crate) at_most: f64,
+    pub at_most: f64,
     /// Replays of honest auditors for a segment of honest work, on average.
-    pub(crate) replays: f64,
+    pub replays: f64,
 }
 
 /// Tells one lie by each of so many seeds.
-pub(crate) fn survivors(setting: &Setting, lies: u32, seed: u64) -> Survivors {
+pub fn survivors(setting: &Setting, lies: u32, seed: u64) -> Survivors {
     let (mut survived, mut replays) = (0, 0);
     for lie in 0..lies {
         let seed = HostSha256::hashv(&[b"sip security lie", &seed.to_le_bytes(), &lie.to_le_bytes()]);

@@ -2,58 +2,58 @@
 
 /// A job, and someone who cheats in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Setting {
+pub struct Setting {
     /// Part of the segments that one auditor draws, 0 to 1.
-    pub(crate) audit_rate: f64,
+    pub audit_rate: f64,
     /// Part of what one auditor did not draw that it draws again, 0 to 1.
-    pub(crate) second_rate: f64,
+    pub second_rate: f64,
     /// Auditors of the job.
-    pub(crate) auditors: u32,
+    pub auditors: u32,
     /// Auditors among them that say nothing.
-    pub(crate) colluding: u32,
+    pub colluding: u32,
     /// Own bond of the cheat.
-    pub(crate) stake: f64,
+    pub stake: f64,
     /// Part of a convicted bond that the accuser earns, 0 to 1.
-    pub(crate) bounty_share: f64,
+    pub bounty_share: f64,
     /// Most that the accuser earns.
-    pub(crate) bounty_cap: f64,
+    pub bounty_cap: f64,
     /// What a false segment brings that counts: its reward and the work that was saved.
-    pub(crate) gain: f64,
+    pub gain: f64,
     /// Rounds of the job, in each of which the cheat commits a false segment until it is convicted.
-    pub(crate) rounds: u32,
+    pub rounds: u32,
 }
 
 /// Probability that one lie survives where so many auditors replay what they draw: ((1 − q) · (1 − q₂))^honest.
-pub(crate) fn survival(audit_rate: f64, second_rate: f64, honest: u32) -> f64 {
+pub fn survival(audit_rate: f64, second_rate: f64, honest: u32) -> f64 {
     ((1.0 - audit_rate) * (1.0 - second_rate)).powi(honest as i32)
 }
 
 /// Replays that auditors do for one segment of honest work, in segments: A · (q + (1 − q) · q₂).
-pub(crate) fn replays(audit_rate: f64, second_rate: f64, auditors: u32) -> f64 {
+pub fn replays(audit_rate: f64, second_rate: f64, auditors: u32) -> f64 {
     f64::from(auditors) * (audit_rate + (1.0 - audit_rate) * second_rate)
 }
 
 impl Setting {
     /// Probability that one lie, a given false segment, survives: no honest auditor draws it, nor draws it again. What colluding auditors
     /// draw changes nothing: each honest one draws again among what it did not draw itself.
-    pub(crate) fn survival(&self) -> f64 {
+    pub fn survival(&self) -> f64 {
         survival(self.audit_rate, self.second_rate, self.auditors.saturating_sub(self.colluding))
     }
 
     /// Probability that a given false segment is found by an honest auditor.
-    pub(crate) fn detection(&self) -> f64 {
+    pub fn detection(&self) -> f64 {
         1.0 - self.survival()
     }
 
     /// Probability that a lie of a rational liar is in the model: it lies only where that pays on average, one at a time, and the first lie
     /// decides, since a conviction ends its work and opens its past.
-    pub(crate) fn survival_of_a_rational_liar(&self) -> f64 {
+    pub fn survival_of_a_rational_liar(&self) -> f64 {
         if self.profit_of_a_lie(self.stake - self.bounty()) > 0.0 { self.survival() } else { 0.0 }
     }
 
     /// What a lie has to bring from elsewhere for it to pay, beside its gain here: SIP; 0 where it pays as it is, infinite where every lie
     /// is found.
-    pub(crate) fn bribe(&self) -> f64 {
+    pub fn bribe(&self) -> f64 {
         let lost = -self.profit_of_a_lie(self.stake - self.bounty());
         if lost <= 0.0 { 0.0 } else { lost / self.survival() }
     }
@@ -63,17 +63,17 @@ impl Setting {
     }
 
     /// Replays for one segment of honest work: [`replays`].
-    pub(crate) fn replays(&self) -> f64 {
+    pub fn replays(&self) -> f64 {
         replays(self.audit_rate, self.second_rate, self.auditors)
     }
 
     /// Probability that the cheat is convicted before the job ends: 1 − (1 − p)^R.
-    pub(crate) fn detection_over_the_job(&self) -> f64 {
+    pub fn detection_over_the_job(&self) -> f64 {
         1.0 - (1.0 - self.detection()).powi(self.rounds as i32)
     }
 
     /// What an accuser earns from the cheat's bond: min(β · S, cap).
-    pub(crate) fn bounty(&self) -> f64 {
+    pub fn bounty(&self) -> f64 {
         (self.bounty_share * self.stake).min(self.bounty_cap)
     }
 
@@ -89,23 +89,23 @@ impl Setting {
     }
 
     /// What the cheat gains on average if a stranger convicts it: ((1 − p) · g − p · S) · (rounds played).
-    pub(crate) fn expected_profit(&self) -> f64 {
+    pub fn expected_profit(&self) -> f64 {
         self.profit(self.stake)
     }
 
     /// The same if an accomplice always is the first accuser, and so the bounty stays with the cheat.
-    pub(crate) fn expected_profit_with_accomplice(&self) -> f64 {
+    pub fn expected_profit_with_accomplice(&self) -> f64 {
         self.profit(self.stake - self.bounty())
     }
 
     /// The least own bond with which cheating gains nothing on average: g · (1 − p) / p; infinite where nobody looks.
-    pub(crate) fn least_stake(&self) -> f64 {
+    pub fn least_stake(&self) -> f64 {
         let detection = self.detection();
         if detection == 0.0 { f64::INFINITY } else { self.gain * (1.0 - detection) / detection }
     }
 
     /// The same against a cheat whose accomplice takes the bounty: the least S with S − min(β · S, cap) ≥ g · (1 − p) / p.
-    pub(crate) fn least_stake_with_accomplice(&self) -> f64 {
+    pub fn least_stake_with_accomplice(&self) -> f64 {
         let lost = self.least_stake();
         let by_share = if self.bounty_share < 1.0 { lost / (1.0 - self.bounty_share) } else { f64::INFINITY };
         by_share.min(lost + self.bounty_cap)

@@ -1,38 +1,16 @@
-//! `sip quality`: the rule of quality on loss curves, and what a coalition of trainers could make of it, by the protocol's own transition.
+//! The rule of quality on loss curves, and what a coalition of trainers could make of it, by the protocol's own transition.
 
 mod curves;
 mod strategies;
 
-use anyhow::{Result, ensure};
 use curves::{Change, SHAPES, Shape, Work, World};
 use serde::Serialize;
 use sip_protocol::training::quality::Fit;
 use sip_protocol::training::round::QUALITY_ONE;
+use sip_report::chart::{Series, lines};
+use sip_report::open_page;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::ExitCode;
 use strategies::{Found, on_other_jobs, search};
-
-use crate::report::chart::{Series, lines};
-use crate::report::open_page;
-use crate::store::write_text;
-
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    /// Jobs to play of every kind
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    jobs: u64,
-    /// Beginnings of the search for a strategy
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    beginnings: u64,
-    /// Page with the plots
-    #[arg(long, value_name = "FILE", default_value = "quality.html")]
-    out: PathBuf,
-    /// Print one JSON object instead of tables
-    #[arg(long)]
-    json: bool,
-}
 
 /// Scatter of improvements that is played; the demo's is 0.2 to 0.3.
 const SCATTERS: [f64; 3] = [0.0, 0.1, 0.2];
@@ -40,27 +18,39 @@ const SCATTERS: [f64; 3] = [0.0, 0.1, 0.2];
 const ROUNDS: [usize; 2] = [11, 60];
 /// Improvements of `sip demo` with seed 1, micro-nats: a liar excluded after three rounds, the learning rate raised
 /// in the fifth, the mixture changed in the seventh.
-const DEMO: [u32; 11] = [458_740, 309_705, 169_528, 142_254, 59_561, 141_780, 124_531, 81_904, 68_682, 72_728, 71_860];
+pub const DEMO: [u32; 11] =
+    [458_740, 309_705, 169_528, 142_254, 59_561, 141_780, 124_531, 81_904, 68_682, 72_728, 71_860];
 
 /// Honest work under one condition, over all shapes and lengths.
 #[derive(Serialize)]
-struct Honest {
-    scatter: f64,
-    change: &'static str,
-    mean: f64,
-    worst: f64,
-    worst_curve: String,
+pub struct Honest {
+    /// Scatter of improvements.
+    pub scatter: f64,
+    /// What changes within the job.
+    pub change: &'static str,
+    /// Mean quality over all curves.
+    pub mean: f64,
+    /// The least of a curve.
+    pub worst: f64,
+    /// That curve.
+    pub worst_curve: String,
 }
 
 /// A strategy against honest work, in rounds that are paid.
 #[derive(Serialize)]
-struct Tried {
-    curve: String,
-    scatter: f64,
-    strategy: String,
-    honest: f64,
-    pay: f64,
-    error: f64,
+pub struct Tried {
+    /// The curve.
+    pub curve: String,
+    /// Scatter of improvements.
+    pub scatter: f64,
+    /// The strategy.
+    pub strategy: String,
+    /// Rounds paid to honest work on the same jobs.
+    pub honest: f64,
+    /// Rounds paid to the strategy.
+    pub pay: f64,
+    /// Standard error of the difference.
+    pub error: f64,
 }
 
 impl Tried {
@@ -71,7 +61,7 @@ impl Tried {
 }
 
 /// Quality of each of a job's improvements.
-fn qualities(improvements: &[u32]) -> Vec<f64> {
+pub fn qualities(improvements: &[u32]) -> Vec<f64> {
     let mut fit = Fit::default();
     improvements.iter().map(|improvement| fit.judge(*improvement) as f64 / QUALITY_ONE as f64).collect()
 }
@@ -79,22 +69,6 @@ fn qualities(improvements: &[u32]) -> Vec<f64> {
 /// Σ Q over a job's improvements.
 fn paid(improvements: &[u32]) -> f64 {
     qualities(improvements).iter().sum()
-}
-
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    ensure!((1..=10_000).contains(&arguments.jobs), "--jobs must be 1 to 10000");
-    ensure!((1..=100).contains(&arguments.beginnings), "--beginnings must be 1 to 100");
-    let honest = honest(arguments.jobs);
-    let tried = tried(arguments.jobs, arguments.beginnings);
-    write_text(&arguments.out, &page())?;
-    let text = if arguments.json {
-        let value = serde_json::json!({ "honest": honest, "strategies": tried, "demo": qualities(&DEMO) });
-        serde_json::to_string_pretty(&value)? + "\n"
-    } else {
-        tables(&honest, &tried) + &format!("Plots: {}\n", arguments.out.display())
-    };
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Mean quality of honest work over jobs.
@@ -107,7 +81,7 @@ fn mean(world: &World, jobs: u64) -> f64 {
 }
 
 /// Honest work under every condition.
-fn honest(jobs: u64) -> Vec<Honest> {
+pub fn honest(jobs: u64) -> Vec<Honest> {
     let mut rows = Vec::new();
     for scatter in SCATTERS {
         for change in [Change::Nothing, Change::Mixture, Change::Rate] {
@@ -140,7 +114,7 @@ const NAMED: [Strategy; 7] = [
 ];
 
 /// Strategies by name and the best that a search found.
-fn tried(jobs: u64, beginnings: u64) -> Vec<Tried> {
+pub fn tried(jobs: u64, beginnings: u64) -> Vec<Tried> {
     let mut rows = Vec::new();
     for shape in [Shape::Power(0.5, 0.0), Shape::Decay(0.9)] {
         for scatter in SCATTERS {
@@ -155,7 +129,8 @@ fn tried(jobs: u64, beginnings: u64) -> Vec<Tried> {
     rows
 }
 
-fn tables(honest: &[Honest], tried: &[Tried]) -> String {
+/// The rows, for a terminal.
+pub fn tables(honest: &[Honest], tried: &[Tried]) -> String {
     let mut text = format!(
         "Honest work: mean quality of {} curves, jobs of {} and {} rounds\n  scatter  changed             mean   worst  on\n",
         SHAPES.len(),
@@ -180,7 +155,8 @@ fn tables(honest: &[Honest], tried: &[Tried]) -> String {
     text
 }
 
-fn page() -> String {
+/// The plots as a page.
+pub fn page() -> String {
     let mut html = open_page("SIP quality");
     let mut fit = Fit::default();
     let mut expected = Vec::new();

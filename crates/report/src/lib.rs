@@ -1,6 +1,14 @@
-//! `report.html`: one self-contained page that shows a run.
+//! What people are shown, from plain data: the page of a run ([`page`]), charts, pictures of disputes, the summary, lines of progress.
 
-pub(crate) mod chart;
+pub mod chart;
+pub mod dispute;
+pub mod odds;
+mod progress;
+pub mod summary;
+pub mod terminal;
+
+pub use indicatif::ProgressBar;
+pub use progress::{Progress, count, say};
 
 use crate::summary::{DisputeSummary, Summary};
 use chart::{Series, bars, escape, gains_and_losses, lines, stacked};
@@ -24,7 +32,7 @@ ol.path .who{display:inline-block;min-width:6.2em;color:var(--soft)}.verdict{fon
 ";
 
 /// The beginning of a page, up to where its content goes; `</main></html>` ends it.
-pub(crate) fn open_page(title: &str) -> String {
+pub fn open_page(title: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>{}</title><style>{STYLE}{}</style><main>",
@@ -33,8 +41,8 @@ pub(crate) fn open_page(title: &str) -> String {
     )
 }
 
-/// The page for a run.
-pub(crate) fn page(summary: &Summary) -> String {
+/// `report.html`: one self-contained page that shows a run.
+pub fn page(summary: &Summary) -> String {
     let mut html = open_page(&format!("SIP run, seed {}", summary.seed));
     head(&mut html, summary);
     charts(&mut html, summary);

@@ -1,21 +1,15 @@
 //! `sip security`: what audits and stake deter, by formula and by the protocol's own transitions.
 
-pub(crate) mod formulas;
-pub(crate) mod odds;
-mod trials;
-
 use anyhow::{Result, ensure};
-use formulas::Setting;
-use odds::{LIES, percent};
 use serde_json::json;
 use sip_protocol::ground::offence::Penalties;
 use sip_protocol::ground::units::TOKEN;
 use sip_protocol::training::job::MAX_AUDITORS;
+use sip_report::odds::{LIES, percent};
+use sip_sim::deterrence::{self, Measured, Outcome, Setting, Survivors, survivors};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
-pub(crate) use trials::threshold;
-use trials::{Measured, Outcome, Survivors, survivors};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -70,8 +64,8 @@ impl Arguments {
             ensure!((1e-6..=1e9).contains(&amount), "{name} must be 0.000001 to 1000000000 SIP");
         }
         Ok(Setting {
-            audit_rate: f64::from(trials::threshold(self.audit_rate / 100.0)) / 2f64.powi(32),
-            second_rate: f64::from(trials::threshold(self.second_rate / 100.0)) / 2f64.powi(32),
+            audit_rate: f64::from(deterrence::threshold(self.audit_rate / 100.0)) / 2f64.powi(32),
+            second_rate: f64::from(deterrence::threshold(self.second_rate / 100.0)) / 2f64.powi(32),
             auditors: self.auditors,
             colluding: self.colluding,
             stake: self.stake,
@@ -93,7 +87,7 @@ impl Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let setting = arguments.setting()?;
-    let outcome = trials::run(&setting, &arguments.penalties(), arguments.trials, arguments.seed)?;
+    let outcome = deterrence::run(&setting, &arguments.penalties(), arguments.trials, arguments.seed)?;
     let lies = survivors(&setting, LIES, arguments.seed);
     let text = if arguments.json {
         json_text(&setting, (&outcome, &lies), arguments)?
