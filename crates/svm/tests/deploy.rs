@@ -95,11 +95,11 @@ fn an_upgrade_of_the_ledgers_own_program_survives_a_snapshot() {
 
 #[test]
 fn an_upload_goes_on_in_its_buffer_and_larger_code_gets_room() {
-    let elf = sip_elf();
+    let elf = PROGRAM_ELF;
     for features in [Features::Mainnet, Features::All] {
         let (mut ledger, payer) = ledger(features);
         let (program, buffer) = (key(30), key(31));
-        let upload = Upload { program_elf: &elf, authority: &payer, buffer: &buffer };
+        let upload = Upload { program_elf: elf, authority: &payer, buffer: &buffer };
         let all = upload.missing(&ledger).unwrap();
         assert!(all.is_new && all.cost() == (all.pieces.len() + 1, (all.pieces.len() as u64 + 2) * 5_000));
         let mut calls = 0;
@@ -114,7 +114,7 @@ fn an_upload_goes_on_in_its_buffer_and_larger_code_gets_room() {
         let stranger = key(9);
         let other = Upload { authority: &stranger, ..upload };
         assert!(matches!(other.missing(&ledger), Err(LedgerError::Buffer(BufferError::NotOurs { .. }))));
-        let mut changed = elf.clone();
+        let mut changed = elf.to_vec();
         changed[1_001] ^= 1;
         let other = Upload { program_elf: &changed, ..upload };
         assert!(matches!(
@@ -123,15 +123,15 @@ fn an_upload_goes_on_in_its_buffer_and_larger_code_gets_room() {
         ));
         let other = Upload { program_elf: &elf[1..], ..upload };
         assert!(matches!(other.missing(&ledger), Err(LedgerError::Buffer(BufferError::OtherLength { .. }))));
-        loader::deploy(&mut ledger, &elf, &payer, &program, &buffer).unwrap();
+        loader::deploy(&mut ledger, elf, &payer, &program, &buffer).unwrap();
         let deployed = Deployed::read(&ledger, &program.pubkey()).unwrap().unwrap();
-        assert!(deployed.is(&elf) && !deployed.is(&changed) && deployed.authority == Some(payer.pubkey()));
+        assert!(deployed.is(elf) && !deployed.is(&changed) && deployed.authority == Some(payer.pubkey()));
 
         // Code that is longer than what was deployed first.
-        let mut longer = elf.clone();
+        let mut longer = elf.to_vec();
         longer.resize(elf.len() + 20_000, 0);
         loader::upgrade(&mut ledger, &longer, &payer, &program.pubkey(), &key(32)).unwrap();
         let deployed = Deployed::read(&ledger, &program.pubkey()).unwrap().unwrap();
-        assert_eq!((deployed.code.len(), deployed.is(&elf)), (longer.len(), true), "{features:?}");
+        assert_eq!((deployed.code.len(), deployed.is(elf)), (longer.len(), true), "{features:?}");
     }
 }

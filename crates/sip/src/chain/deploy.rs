@@ -20,10 +20,9 @@ use super::act::explain;
 use super::tokens::{grouped, sol};
 use super::{Consent, Desk};
 use crate::failure::{Code, fault};
-use crate::progress::{Progress, count};
-use crate::run::Stop;
-use crate::run::prepare::hex;
-use crate::terminal::{Stream, fitted};
+use sip_data::hex;
+use sip_report::terminal::{Stream, fitted};
+use sip_report::{Progress, count, say};
 
 /// Signatures of the transaction that makes the buffer a program: the wallet's and the program's.
 const LAMPORTS_OF_LAST: u64 = 10_000;
@@ -73,7 +72,7 @@ fn buffer(key: &Keypair) -> Keypair {
 }
 
 fn sha256(code: &[u8]) -> String {
-    hex(&<[u8; 32]>::from(Sha256::digest(code)))
+    hex(&Sha256::digest(code))
 }
 
 /// The hash of code without the room behind it.
@@ -310,7 +309,7 @@ fn begin(desk: &Desk, plan: &Plan<'_>, question: &str, consent: Consent) -> Resu
         return Err(fault(Code::TooFewLamports, said));
     }
     if !desk.json {
-        plan.lines().iter().for_each(|line| crate::progress::say(&fitted(line, Stream::Error, 9)));
+        plan.lines().iter().for_each(|line| say(&fitted(line, Stream::Error, 9)));
     }
     let told = format!("{} {} for {}", plan.action, plan.program_id, sol(plan.rent + plan.fee));
     desk.confirm(&told, question, consent)?;
@@ -319,7 +318,7 @@ fn begin(desk: &Desk, plan: &Plan<'_>, question: &str, consent: Consent) -> Resu
 
 /// Writes what is missing into the buffer.
 fn write(desk: &mut Desk, upload: &Upload<'_>, plan: &Plan<'_>) -> Result<()> {
-    let stop = Stop::on_interrupt()?;
+    let stop = crate::run::stop_on_interrupt()?;
     let bar = Progress::new(desk.json).bar(plan.pieces as u64, "upload");
     let pieces = plan.pieces;
     let written = upload.write(&mut desk.ledger, |missing| {
