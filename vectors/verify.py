@@ -140,7 +140,8 @@ def commitments(file):
     for number, item in enumerate(file["seeds"]):
         draws = [unhex(draw) for draw in item["draws"]]
         reveals = sha256(*draws, bytes(32 * (16 - len(draws))))
-        expect(sha256(unhex(item["seed"]), reveals).hex(), item["next_seed"], f"seed {number}")
+        hashes = [unhex(value) for value in item["slot_hashes"]]
+        expect(sha256(unhex(item["seed"]), reveals, *hashes).hex(), item["next_seed"], f"seed {number}")
     for number, item in enumerate(file["scores"]):
         root = merkle_root([tensor_root([word for total in item["sums"] for word in (total % 2**32, total >> 32)])])
         expect(root.hex(), item["end_root"], f"score {number}, end")

@@ -1,7 +1,9 @@
 //! Where accounts are.
 
-use sip_protocol::{admin::deployment::LOADER, ground::account::seed, stake::pool::PoolKind};
+use sip_protocol::{admin::deployment::LOADER, ground::account::derivation, stake::pool::PoolKind};
 use solana_address::Address;
+
+use crate::Seed;
 
 /// The program's address on the embedded ledger and, until a deployment says otherwise, everywhere.
 pub const PROGRAM_ID: Address = Address::new_from_array(*b"StakedIntelligenceProtocol000001");
@@ -55,42 +57,42 @@ impl Program {
 
     /// The configuration.
     pub fn config(&self) -> Address {
-        self.derive(&[seed::CONFIG])
+        self.derived(&derivation::config, &[])
     }
 
     /// The token's mint.
     pub fn mint(&self) -> Address {
-        self.derive(&[seed::MINT])
+        self.derived(&derivation::mint, &[])
     }
 
     /// The token account that holds everything.
     pub fn vault(&self) -> Address {
-        self.derive(&[seed::VAULT])
+        self.derived(&derivation::vault, &[])
     }
 
     /// The emission.
     pub fn emission(&self) -> Address {
-        self.derive(&[seed::EMISSION])
+        self.derived(&derivation::emission, &[])
     }
 
     /// The fees of a job.
     pub fn fees(&self, job: &Address) -> Address {
-        self.derive(&[seed::FEES, job.as_ref()])
+        self.derived(&derivation::fees, &[job.into()])
     }
 
     /// The vote of a position.
     pub fn vote(&self, position: &Address) -> Address {
-        self.derive(&[seed::VOTE, position.as_ref()])
+        self.derived(&derivation::vote, &[position.into()])
     }
 
     /// The mint of a pool's liquid shares.
     pub fn share_mint(&self, pool: &Address) -> Address {
-        self.derive(&[seed::LIQUID, pool.as_ref()])
+        self.derived(&derivation::share_mint, &[pool.into()])
     }
 
     /// The pool of an operator's wallet.
     pub fn pool(&self, kind: PoolKind, operator: &Address, index: u32) -> Address {
-        self.derive(&[seed::POOL, &[kind as u8], operator.as_ref(), &index.to_le_bytes()])
+        self.derived(&derivation::pool, &[kind.into(), operator.into(), index.into()])
     }
 
     /// The attention pool of a job's domain.
@@ -100,48 +102,48 @@ impl Program {
 
     /// The position of an owner in a pool.
     pub fn position(&self, pool: &Address, owner: &Address) -> Address {
-        self.derive(&[seed::POSITION, pool.as_ref(), owner.as_ref()])
+        self.derived(&derivation::position, &[pool.into(), owner.into()])
     }
 
     /// An exit of a position.
     pub fn ticket(&self, position: &Address, nonce: u32) -> Address {
-        self.derive(&[seed::TICKET, position.as_ref(), &nonce.to_le_bytes()])
+        self.derived(&derivation::ticket, &[position.into(), nonce.into()])
     }
 
     /// A dataset.
     pub fn dataset(&self, train_root: &[u8; 32]) -> Address {
-        self.derive(&[seed::DATASET, train_root])
+        self.derived(&derivation::dataset, &[Seed::Key(*train_root)])
     }
 
     /// A job.
     pub fn job(&self, creator: &Address, nonce: u32) -> Address {
-        self.derive(&[seed::JOB, creator.as_ref(), &nonce.to_le_bytes()])
+        self.derived(&derivation::job, &[creator.into(), nonce.into()])
     }
 
     /// A round of a job.
     pub fn round(&self, job: &Address, index: u32) -> Address {
-        self.derive(&[seed::ROUND, job.as_ref(), &index.to_le_bytes()])
+        self.derived(&derivation::round, &[job.into(), index.into()])
     }
 
     /// A trainer's segment of a round.
     pub fn segment(&self, round: &Address, pool: &Address) -> Address {
-        self.derive(&[seed::SEGMENT, round.as_ref(), pool.as_ref()])
+        self.derived(&derivation::segment, &[round.into(), pool.into()])
     }
 
     /// An evaluator's scoring run of a round.
     pub fn run(&self, round: &Address, pool: &Address) -> Address {
-        self.derive(&[seed::RUN, round.as_ref(), pool.as_ref()])
+        self.derived(&derivation::run, &[round.into(), pool.into()])
     }
 
     /// An accusation of a wallet by its hash.
     pub fn accusation(&self, challenger: &Address, hash: &[u8; 32]) -> Address {
-        self.derive(&[seed::ACCUSATION, challenger.as_ref(), hash])
+        self.derived(&derivation::accusation, &[challenger.into(), Seed::Key(*hash)])
     }
 
     /// A demand for a chunk of a segment's state entry, or, with entry 0, of a dataset.
     pub fn demand(&self, subject: &Address, demander: &Address, entry: u32, chunk: u32) -> Address {
-        let place = u64::from(chunk) << 32 | u64::from(entry);
-        self.derive(&[seed::DEMAND, subject.as_ref(), demander.as_ref(), &place.to_le_bytes()])
+        let seeds = [subject.into(), demander.into(), entry.into(), chunk.into()];
+        self.derived(&derivation::demand, &seeds)
     }
 
     /// The token account of a wallet.

@@ -8,28 +8,10 @@ use sip_protocol::{
 use solana_address::Address;
 use solana_instruction::Instruction;
 
-use crate::build::{build, payer, readable, signer, writable};
-use crate::{ASSOCIATED_TOKEN_PROGRAM, Program, SYSTEM_PROGRAM};
+use crate::{Program, accounts};
 
 /// The configuration, and tokens.
 impl Program {
-    /// Creates the token account of a wallet, if it is missing.
-    pub fn create_token_account(&self, payer_wallet: &Address, wallet: &Address) -> Instruction {
-        Instruction {
-            program_id: ASSOCIATED_TOKEN_PROGRAM,
-            accounts: vec![
-                payer(payer_wallet),
-                writable(self.token_account(wallet)),
-                readable(*wallet),
-                readable(self.mint()),
-                readable(SYSTEM_PROGRAM),
-                readable(self.token_program),
-            ],
-            // Idempotent creation.
-            data: vec![1],
-        }
-    }
-
     /// [`Initialize`] by the key that may upgrade the program, with the default schedule of emission.
     pub fn initialize(&self, authority: &Address, parameters: &Parameters) -> Instruction {
         self.initialize_with(authority, parameters, &Schedule::DEFAULT)
@@ -37,30 +19,19 @@ impl Program {
 
     /// [`Initialize`].
     pub fn initialize_with(&self, authority: &Address, parameters: &Parameters, schedule: &Schedule) -> Instruction {
-        build(
-            self,
-            &Initialize { parameters: *parameters, schedule: *schedule },
-            vec![
-                payer(authority),
-                writable(self.config()),
-                writable(self.mint()),
-                writable(self.vault()),
-                readable(self.token_program),
-                readable(SYSTEM_PROGRAM),
-                writable(self.emission()),
-                readable(self.program_data()),
-            ],
-        )
+        let args = Initialize { parameters: *parameters, schedule: *schedule };
+        self.instruction(&args, &accounts::Initialize { authority: *authority })
     }
 
     /// [`ProposeParameters`].
     pub fn propose_parameters(&self, authority: &Address, parameters: &Parameters) -> Instruction {
-        build(self, &ProposeParameters { parameters: *parameters }, vec![signer(authority), writable(self.config())])
+        let args = ProposeParameters { parameters: *parameters };
+        self.instruction(&args, &accounts::ProposeParameters { authority: *authority })
     }
 
     /// [`ApplyParameters`].
     pub fn apply_parameters(&self) -> Instruction {
-        build(self, &ApplyParameters {}, vec![writable(self.config())])
+        self.instruction(&ApplyParameters {}, &accounts::ApplyParameters {})
     }
 
     /// [`ProposeSpending`] to a wallet's token account.
@@ -73,91 +44,66 @@ impl Program {
     ) -> Instruction {
         let destination = self.token_account(wallet).to_bytes();
         let args = ProposeSpending { amount, destination, kind: kind as u8, reserved: [0; 7] };
-        build(self, &args, vec![signer(authority), writable(self.config())])
+        self.instruction(&args, &accounts::ProposeSpending { authority: *authority })
     }
 
     /// [`ApplySpending`] to a wallet's token account.
     pub fn apply_spending(&self, wallet: &Address) -> Instruction {
-        build(
-            self,
-            &ApplySpending {},
-            vec![
-                writable(self.config()),
-                writable(self.vault()),
-                writable(self.token_account(wallet)),
-                readable(self.token_program),
-            ],
-        )
+        let destination = self.token_account(wallet);
+        self.instruction(&ApplySpending {}, &accounts::ApplySpending { destination })
     }
 
     /// [`CancelProposal`].
     pub fn cancel_proposal(&self, authority: &Address) -> Instruction {
-        build(self, &CancelProposal {}, vec![signer(authority), writable(self.config())])
+        self.instruction(&CancelProposal {}, &accounts::CancelProposal { authority: *authority })
     }
 
     /// [`NominateAuthority`].
     pub fn nominate_authority(&self, authority: &Address, wallet: &Address) -> Instruction {
-        build(self, &NominateAuthority { wallet: wallet.to_bytes() }, vec![signer(authority), writable(self.config())])
+        let args = NominateAuthority { wallet: wallet.to_bytes() };
+        self.instruction(&args, &accounts::NominateAuthority { authority: *authority })
     }
 
     /// [`AcceptAuthority`].
     pub fn accept_authority(&self, nominated: &Address) -> Instruction {
-        build(self, &AcceptAuthority {}, vec![signer(nominated), writable(self.config())])
+        self.instruction(&AcceptAuthority {}, &accounts::AcceptAuthority { nominated: *nominated })
     }
 
     /// [`Pause`].
     pub fn pause(&self, authority: &Address) -> Instruction {
-        build(self, &Pause {}, vec![signer(authority), writable(self.config())])
+        self.instruction(&Pause {}, &accounts::Pause { authority: *authority })
     }
 
     /// [`Unpause`].
     pub fn unpause(&self, authority: &Address) -> Instruction {
-        build(self, &Unpause {}, vec![signer(authority), writable(self.config())])
+        self.instruction(&Unpause {}, &accounts::Unpause { authority: *authority })
     }
 
     /// [`ClaimVested`] to a wallet's token account.
     pub fn claim_vested(&self, authority: &Address, wallet: &Address) -> Instruction {
-        build(
-            self,
-            &ClaimVested {},
-            vec![
-                signer(authority),
-                writable(self.config()),
-                writable(self.vault()),
-                writable(self.token_account(wallet)),
-                readable(self.token_program),
-            ],
-        )
+        let destination = self.token_account(wallet);
+        self.instruction(&ClaimVested {}, &accounts::ClaimVested { authority: *authority, destination })
     }
 
     /// [`Distribute`] to a wallet's token account.
     pub fn distribute(&self, authority: &Address, wallet: &Address, amount: u64) -> Instruction {
-        build(
-            self,
-            &Distribute { amount },
-            vec![
-                signer(authority),
-                writable(self.config()),
-                writable(self.vault()),
-                writable(self.token_account(wallet)),
-                readable(self.token_program),
-            ],
-        )
+        let destination = self.token_account(wallet);
+        self.instruction(&Distribute { amount }, &accounts::Distribute { authority: *authority, destination })
     }
 
     /// [`ProposeSchedule`].
     pub fn propose_schedule(&self, authority: &Address, schedule: &Schedule) -> Instruction {
-        build(self, &ProposeSchedule { schedule: *schedule }, vec![signer(authority), writable(self.config())])
+        let args = ProposeSchedule { schedule: *schedule };
+        self.instruction(&args, &accounts::ProposeSchedule { authority: *authority })
     }
 
     /// [`ApplySchedule`].
     pub fn apply_schedule(&self) -> Instruction {
-        build(self, &ApplySchedule {}, vec![writable(self.config()), writable(self.emission())])
+        self.instruction(&ApplySchedule {}, &accounts::ApplySchedule {})
     }
 
     /// [`MigrateAccount`].
     pub fn migrate_account(&self, payer_wallet: &Address, account: &Address) -> Instruction {
-        let accounts = vec![payer(payer_wallet), writable(*account), readable(SYSTEM_PROGRAM)];
-        build(self, &MigrateAccount {}, accounts)
+        self.instruction(&MigrateAccount {}, &accounts::MigrateAccount { payer: *payer_wallet, account: *account })
     }
 }

@@ -12,13 +12,14 @@ mod court;
 mod money;
 mod stake;
 mod state;
+mod token;
 mod training;
 
 pub use address::{
     ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
 };
 pub use archive::{HistoryError, check_history};
-pub use build::{Seat, build};
+pub use build::{Accounts, Closer, Seat, Seed, accounts, build};
 pub use court::{
     Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, StateDemand, UpdateGraph,
     VoteAccusation, after_move,

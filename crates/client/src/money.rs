@@ -2,10 +2,9 @@
 
 use sip_protocol::instructions::*;
 use solana_address::Address;
-use solana_instruction::{AccountMeta, Instruction};
+use solana_instruction::Instruction;
 
-use crate::build::{build, payer, readable, writable};
-use crate::{Program, SYSTEM_PROGRAM};
+use crate::{Program, accounts};
 
 /// Who is paid for a model's service.
 #[derive(Clone, Copy, Debug)]
@@ -24,51 +23,31 @@ pub struct Service<'a> {
 impl Program {
     /// [`TurnEpoch`].
     pub fn turn_epoch(&self) -> Instruction {
-        build(self, &TurnEpoch {}, vec![writable(self.config()), writable(self.emission())])
+        self.instruction(&TurnEpoch {}, &accounts::TurnEpoch {})
     }
 
     /// [`BurnCondemned`].
     pub fn burn_condemned(&self) -> Instruction {
-        let accounts =
-            vec![writable(self.config()), writable(self.mint()), writable(self.vault()), readable(self.token_program)];
-        build(self, &BurnCondemned {}, accounts)
+        self.instruction(&BurnCondemned {}, &accounts::BurnCondemned {})
     }
 
     /// [`SettleYield`].
     pub fn settle_yield(&self, pool: &Address) -> Instruction {
-        build(self, &SettleYield {}, vec![writable(self.emission()), writable(*pool)])
+        self.instruction(&SettleYield {}, &accounts::SettleYield { pool: *pool })
     }
 
     /// [`PayFee`].
     pub fn pay_fee(&self, wallet: &Address, service: &Service, receipt: &[u8; 32], amount: u64) -> Instruction {
-        let mut accounts = vec![
-            payer(wallet),
-            writable(self.config()),
-            writable(self.emission()),
-            writable(self.mint()),
-            writable(self.token_account(wallet)),
-            writable(self.vault()),
-            readable(self.token_program),
-            readable(SYSTEM_PROGRAM),
-            readable(*service.job),
-            readable(*service.round),
-            writable(self.fees(service.job)),
-            writable(*service.server),
-        ];
-        accounts.extend(service.models.iter().copied().map(writable));
-        build(self, &PayFee { receipt: *receipt, amount }, accounts)
+        let Service { job, round, server, models } = *service;
+        let accounts =
+            accounts::PayFee { payer: *wallet, job: *job, round: *round, server: *server, models: models.to_vec() };
+        self.instruction(&PayFee { receipt: *receipt, amount }, &accounts)
     }
 
     /// [`SettleFees`] of a domain to the data pool of its dataset.
     pub fn settle_fees(&self, job: &Address, domain: u8, dataset: &Address, data_pool: &Address) -> Instruction {
-        let accounts = vec![
-            writable(self.fees(job)),
-            readable(*job),
-            readable(*dataset),
-            writable(*data_pool),
-            writable(self.attention_pool(job, domain as u32)),
-        ];
-        build(self, &SettleFees { domain }, accounts)
+        let accounts = accounts::SettleFees { job: *job, dataset: *dataset, data_pool: *data_pool };
+        self.instruction(&SettleFees { domain }, &accounts)
     }
 }
 
@@ -76,33 +55,23 @@ impl Program {
 impl Program {
     /// [`SettleSegment`] of a trainer's pool.
     pub fn settle_segment(&self, job: &Address, round: &Address, pool: &Address) -> Instruction {
-        let accounts = vec![
-            writable(self.config()),
-            readable(*job),
-            writable(*round),
-            writable(self.segment(round, pool)),
-            writable(*pool),
-        ];
-        build(self, &SettleSegment {}, accounts)
+        self.instruction(&SettleSegment {}, &accounts::SettleSegment { job: *job, round: *round, pool: *pool })
     }
 
     /// [`SettleAbsent`].
     pub fn settle_absent(&self, job: &Address, round: &Address, pool: &Address, place: u8) -> Instruction {
-        build(self, &SettleAbsent { place }, self.settled(job, round, pool))
+        self.instruction(&SettleAbsent { place }, &accounts::SettleAbsent { job: *job, round: *round, pool: *pool })
     }
 
     /// [`SettleAudit`].
     pub fn settle_audit(&self, job: &Address, round: &Address, pool: &Address, place: u8) -> Instruction {
-        build(self, &SettleAudit { place }, self.settled(job, round, pool))
+        self.instruction(&SettleAudit { place }, &accounts::SettleAudit { job: *job, round: *round, pool: *pool })
     }
 
     /// [`SettleEvaluation`].
     pub fn settle_evaluation(&self, job: &Address, round: &Address, pool: &Address, place: u8) -> Instruction {
-        build(self, &SettleEvaluation { place }, self.settled(job, round, pool))
-    }
-
-    fn settled(&self, job: &Address, round: &Address, pool: &Address) -> Vec<AccountMeta> {
-        vec![writable(self.config()), readable(*job), writable(*round), writable(*pool)]
+        let accounts = accounts::SettleEvaluation { job: *job, round: *round, pool: *pool };
+        self.instruction(&SettleEvaluation { place }, &accounts)
     }
 
     /// [`SettleData`] of the dataset and the data pool of a domain.
@@ -114,16 +83,12 @@ impl Program {
         dataset: &Address,
         pool: &Address,
     ) -> Instruction {
-        build(
-            self,
-            &SettleData { domain },
-            vec![writable(self.config()), readable(*job), writable(*round), readable(*dataset), writable(*pool)],
-        )
+        let accounts = accounts::SettleData { job: *job, round: *round, dataset: *dataset, pool: *pool };
+        self.instruction(&SettleData { domain }, &accounts)
     }
 
     /// [`SettlePatrons`] of a domain.
     pub fn settle_patrons(&self, job: &Address, round: &Address, domain: u8) -> Instruction {
-        let pool = self.attention_pool(job, domain as u32);
-        build(self, &SettlePatrons { domain }, self.settled(job, round, &pool))
+        self.instruction(&SettlePatrons { domain }, &accounts::SettlePatrons { job: *job, round: *round })
     }
 }

@@ -2,10 +2,9 @@
 
 use sip_protocol::{instructions::*, stake::pool::PoolKind};
 use solana_address::Address;
-use solana_instruction::{AccountMeta, Instruction};
+use solana_instruction::Instruction;
 
-use crate::build::{build, payer, readable, signer, writable};
-use crate::{ASSOCIATED_TOKEN_PROGRAM, Program, SYSTEM_PROGRAM};
+use crate::{Program, accounts};
 
 /// What an operator gives for a new pool.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,172 +38,76 @@ pub struct NewModel {
 impl Program {
     /// [`CreatePool`].
     pub fn create_pool(&self, operator: &Address, kind: PoolKind, new: &NewPool) -> Instruction {
+        self.create_pool_with(operator, kind, new, false)
+    }
+
+    fn create_pool_with(&self, operator: &Address, kind: PoolKind, new: &NewPool, compounding: bool) -> Instruction {
         let args = CreatePool {
             chain_tip: new.chain_tip,
             self_bond: new.self_bond,
             index: new.index,
             commission_bps: new.commission_bps,
             kind: kind as u8,
-            compounding: 0,
+            compounding: compounding as u8,
         };
-        build(
-            self,
-            &args,
-            vec![
-                payer(operator),
-                readable(self.config()),
-                writable(self.pool(kind, operator, new.index)),
-                writable(self.token_account(operator)),
-                writable(self.vault()),
-                readable(self.token_program),
-                readable(SYSTEM_PROGRAM),
-            ],
-        )
+        self.instruction(&args, &accounts::CreatePool { operator: *operator })
     }
 
     /// [`CreateAttentionPool`]; `domain` may be the number of a side of a setting.
     pub fn create_attention_pool(&self, payer_wallet: &Address, job: &Address, domain: u32) -> Instruction {
-        build(
-            self,
+        self.instruction(
             &CreateAttentionPool { domain },
-            vec![
-                payer(payer_wallet),
-                readable(self.config()),
-                readable(*job),
-                writable(self.attention_pool(job, domain)),
-                writable(self.token_account(payer_wallet)),
-                writable(self.vault()),
-                readable(self.token_program),
-                readable(SYSTEM_PROGRAM),
-            ],
+            &accounts::CreateAttentionPool { payer: *payer_wallet, job: *job },
         )
     }
 
     /// [`AddBond`].
     pub fn add_bond(&self, operator: &Address, pool: &Address, amount: u64) -> Instruction {
-        build(
-            self,
-            &AddBond { amount },
-            vec![
-                signer(operator),
-                readable(self.config()),
-                writable(*pool),
-                writable(self.token_account(operator)),
-                writable(self.vault()),
-                readable(self.token_program),
-            ],
-        )
+        self.instruction(&AddBond { amount }, &accounts::AddBond { operator: *operator, pool: *pool })
     }
 
     /// [`RetirePool`].
     pub fn retire_pool(&self, operator: &Address, pool: &Address) -> Instruction {
-        build(self, &RetirePool {}, vec![signer(operator), readable(self.config()), writable(*pool)])
+        self.instruction(&RetirePool {}, &accounts::RetirePool { operator: *operator, pool: *pool })
     }
 
     /// [`WithdrawBond`].
     pub fn withdraw_bond(&self, operator: &Address, pool: &Address) -> Instruction {
-        build(self, &WithdrawBond {}, self.paid_from_pool(operator, pool))
+        self.instruction(&WithdrawBond {}, &accounts::WithdrawBond { operator: *operator, pool: *pool })
     }
 
     /// [`Deposit`].
     pub fn deposit(&self, owner: &Address, pool: &Address, amount: u64, minimum_shares: u64) -> Instruction {
-        build(
-            self,
-            &Deposit { amount, minimum_shares },
-            vec![
-                payer(owner),
-                readable(self.config()),
-                writable(*pool),
-                writable(self.position(pool, owner)),
-                writable(self.token_account(owner)),
-                writable(self.vault()),
-                readable(self.token_program),
-                readable(SYSTEM_PROGRAM),
-            ],
-        )
+        let accounts = accounts::Deposit { owner: *owner, pool: *pool };
+        self.instruction(&Deposit { amount, minimum_shares }, &accounts)
     }
 
     /// [`RequestExit`]; `nonce` is the position's number of tickets so far.
     pub fn request_exit(&self, owner: &Address, pool: &Address, nonce: u32, shares: u64) -> Instruction {
-        let position = self.position(pool, owner);
-        build(
-            self,
-            &RequestExit { shares },
-            vec![
-                payer(owner),
-                readable(self.config()),
-                writable(*pool),
-                writable(position),
-                writable(self.ticket(&position, nonce)),
-                readable(SYSTEM_PROGRAM),
-            ],
-        )
+        let ticket = self.ticket(&self.position(pool, owner), nonce);
+        self.instruction(&RequestExit { shares }, &accounts::RequestExit { owner: *owner, pool: *pool, ticket })
     }
 
     /// [`Rebond`].
     pub fn rebond(&self, owner: &Address, pool: &Address, nonce: u32, minimum_shares: u64) -> Instruction {
-        let position = self.position(pool, owner);
-        build(
-            self,
-            &Rebond { minimum_shares },
-            vec![
-                payer(owner),
-                readable(self.config()),
-                writable(*pool),
-                writable(position),
-                writable(self.ticket(&position, nonce)),
-            ],
-        )
+        let ticket = self.ticket(&self.position(pool, owner), nonce);
+        self.instruction(&Rebond { minimum_shares }, &accounts::Rebond { owner: *owner, pool: *pool, ticket })
     }
 
     /// [`ClaimExit`].
     pub fn claim_exit(&self, owner: &Address, pool: &Address, nonce: u32) -> Instruction {
-        build(
-            self,
-            &ClaimExit {},
-            vec![
-                payer(owner),
-                readable(self.config()),
-                writable(*pool),
-                writable(self.ticket(&self.position(pool, owner), nonce)),
-                writable(self.vault()),
-                writable(self.token_account(owner)),
-                readable(self.token_program),
-            ],
-        )
+        let ticket = self.ticket(&self.position(pool, owner), nonce);
+        self.instruction(&ClaimExit {}, &accounts::ClaimExit { owner: *owner, pool: *pool, ticket })
     }
 
     /// [`ClaimRewards`].
     pub fn claim_rewards(&self, owner: &Address, pool: &Address) -> Instruction {
-        build(
-            self,
-            &ClaimRewards {},
-            vec![
-                signer(owner),
-                readable(self.config()),
-                writable(*pool),
-                writable(self.position(pool, owner)),
-                writable(self.vault()),
-                writable(self.token_account(owner)),
-                readable(self.token_program),
-            ],
-        )
+        self.instruction(&ClaimRewards {}, &accounts::ClaimRewards { owner: *owner, pool: *pool })
     }
 
     /// [`ClaimCommission`].
     pub fn claim_commission(&self, operator: &Address, pool: &Address) -> Instruction {
-        build(self, &ClaimCommission {}, self.paid_from_pool(operator, pool))
-    }
-
-    fn paid_from_pool(&self, operator: &Address, pool: &Address) -> Vec<AccountMeta> {
-        vec![
-            signer(operator),
-            readable(self.config()),
-            writable(*pool),
-            writable(self.vault()),
-            writable(self.token_account(operator)),
-            readable(self.token_program),
-        ]
+        self.instruction(&ClaimCommission {}, &accounts::ClaimCommission { operator: *operator, pool: *pool })
     }
 
     /// [`MoveAttention`] between two pools.
@@ -216,19 +119,8 @@ impl Program {
         shares: u64,
         minimum_shares: u64,
     ) -> Instruction {
-        build(
-            self,
-            &MoveAttention { shares, minimum_shares },
-            vec![
-                payer(owner),
-                writable(*from),
-                writable(self.position(from, owner)),
-                writable(*to),
-                writable(self.position(to, owner)),
-                readable(SYSTEM_PROGRAM),
-                readable(self.config()),
-            ],
-        )
+        let accounts = accounts::MoveAttention { owner: *owner, from_pool: *from, to_pool: *to };
+        self.instruction(&MoveAttention { shares, minimum_shares }, &accounts)
     }
 }
 
@@ -236,31 +128,19 @@ impl Program {
 impl Program {
     /// [`Activate`] a position of an owner.
     pub fn activate(&self, pool: &Address, owner: &Address) -> Instruction {
-        build(self, &Activate {}, vec![writable(*pool), writable(self.position(pool, owner))])
+        let position = self.position(pool, owner);
+        self.instruction(&Activate {}, &accounts::Activate { pool: *pool, position })
     }
 
     /// [`CancelDeposit`]; `nonce` is the position's number of tickets so far.
     pub fn cancel_deposit(&self, owner: &Address, pool: &Address, nonce: u32) -> Instruction {
-        let position = self.position(pool, owner);
-        let accounts = vec![
-            payer(owner),
-            readable(self.config()),
-            writable(*pool),
-            writable(position),
-            writable(self.ticket(&position, nonce)),
-            readable(SYSTEM_PROGRAM),
-        ];
-        build(self, &CancelDeposit {}, accounts)
+        let ticket = self.ticket(&self.position(pool, owner), nonce);
+        self.instruction(&CancelDeposit {}, &accounts::CancelDeposit { owner: *owner, pool: *pool, ticket })
     }
 
     /// [`sip_protocol::instructions::CreatePool`] of a pool whose rewards compound.
     pub fn create_compounding_pool(&self, operator: &Address, kind: PoolKind, new: &NewPool) -> Instruction {
-        let mut instruction = self.create_pool(operator, kind, new);
-        // The last byte of the arguments.
-        if let Some(compounding) = instruction.data.last_mut() {
-            *compounding = 1;
-        }
-        instruction
+        self.create_pool_with(operator, kind, new, true)
     }
 
     /// [`CreateModelPool`].
@@ -273,104 +153,47 @@ impl Program {
             compounding: new.compounding as u8,
             reserved: [0; 7],
         };
-        let mut accounts = vec![
-            payer(operator),
-            readable(self.config()),
-            readable(*job),
-            writable(self.pool(PoolKind::Model, operator, new.index)),
-            writable(self.token_account(operator)),
-            writable(self.vault()),
-            readable(self.token_program),
-            readable(SYSTEM_PROGRAM),
-        ];
-        accounts.extend(new.parent.map(|(parent, _)| readable(parent)));
-        build(self, &args, accounts)
+        let parent = new.parent.map(|(parent, _)| parent);
+        self.instruction(&args, &accounts::CreateModelPool { operator: *operator, job: *job, parent })
     }
 
     /// [`LockShares`].
     pub fn lock_shares(&self, owner: &Address, pool: &Address, shares: u64, periods: u64) -> Instruction {
-        let accounts = vec![signer(owner), writable(*pool), writable(self.position(pool, owner))];
-        build(self, &LockShares { shares, periods }, accounts)
+        let accounts = accounts::LockShares { owner: *owner, pool: *pool };
+        self.instruction(&LockShares { shares, periods }, &accounts)
     }
 
     /// [`Steer`] a domain with shares of another pool.
     pub fn steer(&self, owner: &Address, pool: &Address, target: &Address, shares: u64) -> Instruction {
-        let position = self.position(pool, owner);
-        let accounts = vec![
-            payer(owner),
-            writable(*pool),
-            writable(position),
-            writable(*target),
-            writable(self.vote(&position)),
-            readable(SYSTEM_PROGRAM),
-        ];
-        build(self, &Steer { shares }, accounts)
+        self.instruction(&Steer { shares }, &accounts::Steer { owner: *owner, pool: *pool, target: *target })
     }
 
     /// [`Unsteer`].
     pub fn unsteer(&self, owner: &Address, pool: &Address, target: &Address) -> Instruction {
         let position = self.position(pool, owner);
-        let accounts = vec![payer(owner), writable(position), writable(*target), writable(self.vote(&position))];
-        build(self, &Unsteer {}, accounts)
+        self.instruction(&Unsteer {}, &accounts::Unsteer { owner: *owner, position, target: *target })
     }
 
     /// [`RefreshVote`] of an owner.
     pub fn refresh_vote(&self, owner: &Address, pool: &Address, target: &Address) -> Instruction {
         let vote = self.vote(&self.position(pool, owner));
-        build(self, &RefreshVote {}, vec![readable(*pool), writable(*target), writable(vote)])
-    }
-
-    /// Creates a wallet's account for a pool's liquid shares, if it is missing and the mint exists.
-    pub fn create_share_account(&self, payer_wallet: &Address, wallet: &Address, pool: &Address) -> Instruction {
-        Instruction {
-            program_id: ASSOCIATED_TOKEN_PROGRAM,
-            accounts: vec![
-                payer(payer_wallet),
-                writable(self.share_account(wallet, pool)),
-                readable(*wallet),
-                readable(self.share_mint(pool)),
-                readable(SYSTEM_PROGRAM),
-                readable(self.token_program),
-            ],
-            // Idempotent creation.
-            data: vec![1],
-        }
+        self.instruction(&RefreshVote {}, &accounts::RefreshVote { pool: *pool, target: *target, vote })
     }
 
     /// [`OpenShareMint`].
     pub fn open_share_mint(&self, payer_wallet: &Address, pool: &Address) -> Instruction {
-        let accounts = vec![
-            payer(payer_wallet),
-            readable(self.config()),
-            readable(*pool),
-            writable(self.share_mint(pool)),
-            readable(self.token_program),
-            readable(SYSTEM_PROGRAM),
-            readable(self.mint()),
-        ];
-        build(self, &OpenShareMint {}, accounts)
+        self.instruction(&OpenShareMint {}, &accounts::OpenShareMint { payer: *payer_wallet, pool: *pool })
     }
 
     /// [`TokenizeShares`] into a token account of the pool's share mint.
     pub fn tokenize_shares(&self, owner: &Address, pool: &Address, destination: &Address, shares: u64) -> Instruction {
-        build(self, &TokenizeShares { shares }, self.liquid(owner, pool, destination))
+        let accounts = accounts::TokenizeShares { owner: *owner, pool: *pool, destination: *destination };
+        self.instruction(&TokenizeShares { shares }, &accounts)
     }
 
     /// [`DetokenizeShares`] out of a token account of the owner.
     pub fn detokenize_shares(&self, owner: &Address, pool: &Address, source: &Address, shares: u64) -> Instruction {
-        build(self, &DetokenizeShares { shares }, self.liquid(owner, pool, source))
-    }
-
-    fn liquid(&self, owner: &Address, pool: &Address, account: &Address) -> Vec<AccountMeta> {
-        vec![
-            payer(owner),
-            readable(self.config()),
-            writable(*pool),
-            writable(self.position(pool, owner)),
-            writable(self.share_mint(pool)),
-            writable(*account),
-            readable(self.token_program),
-            readable(SYSTEM_PROGRAM),
-        ]
+        let accounts = accounts::DetokenizeShares { owner: *owner, pool: *pool, source: *source };
+        self.instruction(&DetokenizeShares { shares }, &accounts)
     }
 }

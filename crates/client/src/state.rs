@@ -15,25 +15,7 @@ use sip_protocol::{
 
 /// The kind of an account's data, if it is one of the protocol's.
 pub fn kind_of(data: &[u8]) -> Option<AccountKind> {
-    [
-        AccountKind::Config,
-        AccountKind::Pool,
-        AccountKind::Position,
-        AccountKind::Ticket,
-        AccountKind::Dataset,
-        AccountKind::Job,
-        AccountKind::Round,
-        AccountKind::Segment,
-        AccountKind::Dispute,
-        AccountKind::Emission,
-        AccountKind::Fees,
-        AccountKind::Vote,
-        AccountKind::Accusation,
-        AccountKind::Demand,
-        AccountKind::ScoringRun,
-    ]
-    .into_iter()
-    .find(|kind| data.first() == Some(&(*kind as u8)))
+    AccountKind::ALL.iter().copied().find(|kind| data.first() == Some(&(*kind as u8)))
 }
 
 /// Base units that the vault owes according to these accounts' data. Over all accounts of the program it is the vault's balance.

@@ -12,55 +12,24 @@ use sip_protocol::{
 use solana_address::Address;
 use solana_instruction::Instruction;
 
-use crate::build::{build, payer, readable, signer, writable};
-use crate::{Program, SLOT_HASHES, SYSTEM_PROGRAM, Seat};
+use crate::{Program, Seat, accounts};
 
 /// Data and jobs.
 impl Program {
     /// [`RegisterDataset`].
     pub fn register_dataset(&self, provider: &Address, pool: &Address, dataset: &RegisterDataset) -> Instruction {
-        build(
-            self,
-            dataset,
-            vec![
-                payer(provider),
-                readable(self.config()),
-                readable(*pool),
-                writable(self.dataset(&dataset.train_root)),
-                readable(SYSTEM_PROGRAM),
-            ],
-        )
+        self.instruction(dataset, &accounts::RegisterDataset { provider: *provider, pool: *pool })
     }
 
     /// [`CreateJob`] over the dataset accounts of its domains.
     pub fn create_job(&self, creator: &Address, nonce: u32, spec: &JobSpec, datasets: &[Address]) -> Instruction {
-        let mut accounts = vec![
-            payer(creator),
-            readable(self.config()),
-            writable(self.job(creator, nonce)),
-            readable(SYSTEM_PROGRAM),
-            writable(self.token_account(creator)),
-            writable(self.vault()),
-            readable(self.token_program),
-        ];
-        accounts.extend(datasets.iter().copied().map(readable));
-        build(self, &CreateJob { spec: *spec, nonce, reserved: 0 }, accounts)
+        let accounts = accounts::CreateJob { creator: *creator, datasets: datasets.to_vec() };
+        self.instruction(&CreateJob { spec: *spec, nonce, reserved: 0 }, &accounts)
     }
 
     /// [`ReclaimGenesisBond`].
     pub fn reclaim_genesis_bond(&self, creator: &Address, job: &Address) -> Instruction {
-        build(
-            self,
-            &ReclaimGenesisBond {},
-            vec![
-                signer(creator),
-                readable(self.config()),
-                writable(*job),
-                writable(self.vault()),
-                writable(self.token_account(creator)),
-                readable(self.token_program),
-            ],
-        )
+        self.instruction(&ReclaimGenesisBond {}, &accounts::ReclaimGenesisBond { creator: *creator, job: *job })
     }
 
     /// [`JoinJob`] with the whole of the pool's stake.
@@ -70,11 +39,8 @@ impl Program {
 
     /// [`JoinJob`] with a part of the pool's stake, basis points.
     pub fn join_job_with(&self, operator: &Address, job: &Address, pool: &Address, allotted_bps: u16) -> Instruction {
-        build(
-            self,
-            &JoinJob { allotted_bps },
-            vec![signer(operator), readable(self.config()), writable(*job), writable(*pool)],
-        )
+        let accounts = accounts::JoinJob { operator: *operator, job: *job, pool: *pool, displaced: None };
+        self.instruction(&JoinJob { allotted_bps }, &accounts)
     }
 
     /// [`JoinJob`] with a part of the pool's stake, basis points, in the place that `displaced` loses.
@@ -86,28 +52,25 @@ impl Program {
         displaced: &Address,
         allotted_bps: u16,
     ) -> Instruction {
-        let mut instruction = self.join_job_with(operator, job, pool, allotted_bps);
-        instruction.accounts.push(writable(*displaced));
-        instruction
+        let accounts = accounts::JoinJob { operator: *operator, job: *job, pool: *pool, displaced: Some(*displaced) };
+        self.instruction(&JoinJob { allotted_bps }, &accounts)
     }
 
     /// [`LeaveJob`].
     pub fn leave_job(&self, seat: &Seat, job: &Address) -> Instruction {
-        build(self, &LeaveJob { place: seat.place }, vec![signer(&seat.operator), writable(*job), writable(seat.pool)])
+        let accounts = accounts::LeaveJob { operator: seat.operator, job: *job, pool: seat.pool };
+        self.instruction(&LeaveJob { place: seat.place }, &accounts)
     }
 
     /// [`CheckSeat`].
     pub fn check_seat(&self, job: &Address, pool: &Address, place: u8) -> Instruction {
-        build(self, &CheckSeat { place }, vec![writable(*job), readable(*pool)])
+        self.instruction(&CheckSeat { place }, &accounts::CheckSeat { job: *job, pool: *pool })
     }
 
     /// [`AllotStake`].
     pub fn allot_stake(&self, seat: &Seat, job: &Address, allotted_bps: u16) -> Instruction {
-        build(
-            self,
-            &AllotStake { place: seat.place.into(), allotted_bps },
-            vec![signer(&seat.operator), writable(*job), writable(seat.pool)],
-        )
+        let accounts = accounts::AllotStake { operator: seat.operator, job: *job, pool: seat.pool };
+        self.instruction(&AllotStake { place: seat.place.into(), allotted_bps }, &accounts)
     }
 }
 
@@ -130,15 +93,10 @@ impl Program {
         index: u32,
         attention: impl Iterator<Item = u32>,
     ) -> Instruction {
-        let mut accounts = vec![
-            payer(payer_wallet),
-            readable(self.config()),
-            writable(*job),
-            writable(self.round(job, index)),
-            readable(SYSTEM_PROGRAM),
-        ];
-        accounts.extend(attention.map(|number| writable(self.attention_pool(job, number))));
-        build(self, &OpenRound {}, accounts)
+        let attention_pools = attention.map(|number| self.attention_pool(job, number)).collect();
+        let round = self.round(job, index);
+        let accounts = accounts::OpenRound { payer: *payer_wallet, job: *job, round, attention_pools };
+        self.instruction(&OpenRound {}, &accounts)
     }
 
     /// [`CommitSegment`].
@@ -150,18 +108,9 @@ impl Program {
         pool: &Address,
         claim: &SegmentClaim,
     ) -> Instruction {
-        build(
-            self,
-            &CommitSegment { claim: *claim },
-            vec![
-                payer(trainer),
-                readable(*job),
-                writable(*round),
-                writable(*pool),
-                writable(self.segment(round, pool)),
-                readable(SYSTEM_PROGRAM),
-            ],
-        )
+        let accounts =
+            accounts::CommitSegment { trainer: *trainer, job: *job, round: *round, pool: *pool, previous: None };
+        self.instruction(&CommitSegment { claim: *claim }, &accounts)
     }
 
     /// Where the segment is, or would be, from which a pool goes on in a round that builds on the one with the index `parent`.
@@ -179,26 +128,25 @@ impl Program {
         claim: &SegmentClaim,
         previous: &Address,
     ) -> Instruction {
-        let mut instruction = self.commit_segment(trainer, job, round, pool, claim);
-        instruction.accounts.push(readable(*previous));
-        instruction
+        let previous = Some(*previous);
+        let accounts = accounts::CommitSegment { trainer: *trainer, job: *job, round: *round, pool: *pool, previous };
+        self.instruction(&CommitSegment { claim: *claim }, &accounts)
     }
 
     /// [`CloseCommits`].
     pub fn close_commits(&self, job: &Address, round: &Address) -> Instruction {
-        build(self, &CloseCommits {}, vec![readable(*job), writable(*round)])
+        self.instruction(&CloseCommits {}, &accounts::CloseCommits { job: *job, round: *round })
     }
 
     /// [`CloseRound`] over all committed segments.
     pub fn close_round(&self, job: &Address, round: &Address, segments: &[Address]) -> Instruction {
-        let mut accounts = vec![writable(*job), writable(*round)];
-        accounts.extend(segments.iter().copied().map(writable));
-        build(self, &CloseRound {}, accounts)
+        let accounts = accounts::CloseRound { job: *job, round: *round, segments: segments.to_vec() };
+        self.instruction(&CloseRound {}, &accounts)
     }
 
     /// [`VoidRound`].
     pub fn void_round(&self, job: &Address, round: &Address) -> Instruction {
-        build(self, &VoidRound {}, vec![writable(*job), writable(*round)])
+        self.instruction(&VoidRound {}, &accounts::VoidRound { job: *job, round: *round })
     }
 }
 
@@ -206,11 +154,9 @@ impl Program {
 impl Program {
     /// [`RevealDraw`].
     pub fn reveal_draw(&self, auditor: &Seat, job: &Address, round: &Address, preimage: &[u8; 32]) -> Instruction {
-        build(
-            self,
-            &RevealDraw { preimage: *preimage, place: auditor.place },
-            vec![signer(&auditor.operator), readable(*job), writable(*round), writable(auditor.pool)],
-        )
+        let Seat { operator, pool, place } = *auditor;
+        let accounts = accounts::RevealDraw { auditor: operator, job: *job, round: *round, pool };
+        self.instruction(&RevealDraw { preimage: *preimage, place }, &accounts)
     }
 
     /// [`Attest`].
@@ -222,17 +168,9 @@ impl Program {
         segment: &Address,
         digest: &[u8; 32],
     ) -> Instruction {
-        build(
-            self,
-            &Attest { digest: *digest, place: auditor.place },
-            vec![
-                signer(&auditor.operator),
-                readable(*job),
-                readable(*round),
-                readable(auditor.pool),
-                writable(*segment),
-            ],
-        )
+        let Seat { operator, pool, place } = *auditor;
+        let accounts = accounts::Attest { auditor: operator, job: *job, round: *round, pool, segment: *segment };
+        self.instruction(&Attest { digest: *digest, place }, &accounts)
     }
 
     /// [`RevealAttestation`], of what [`sip_protocol::training::attestation::Shown::commitment`] was attested with.
@@ -244,17 +182,11 @@ impl Program {
         segment: &Address,
         shown: &Shown<'_>,
     ) -> Instruction {
-        build(
-            self,
-            &RevealAttestation { salt: *shown.salt, trace_root: *shown.trace_root, place: auditor.place },
-            vec![
-                signer(&auditor.operator),
-                readable(*job),
-                writable(*round),
-                readable(auditor.pool),
-                writable(*segment),
-            ],
-        )
+        let Seat { operator, pool, place } = *auditor;
+        let args = RevealAttestation { salt: *shown.salt, trace_root: *shown.trace_root, place };
+        let accounts =
+            accounts::RevealAttestation { auditor: operator, job: *job, round: *round, pool, segment: *segment };
+        self.instruction(&args, &accounts)
     }
 
     /// [`VoteBase`], with the auditor's second draw in the round.
@@ -266,11 +198,9 @@ impl Program {
         root: &[u8; 32],
         preimage: &[u8; 32],
     ) -> Instruction {
-        build(
-            self,
-            &VoteBase { root: *root, preimage: *preimage, place: auditor.place },
-            vec![signer(&auditor.operator), writable(*job), writable(*round), writable(auditor.pool)],
-        )
+        let Seat { operator, pool, place } = *auditor;
+        let accounts = accounts::VoteBase { auditor: operator, job: *job, round: *round, pool };
+        self.instruction(&VoteBase { root: *root, preimage: *preimage, place }, &accounts)
     }
 
     /// [`AttestSecond`], of the step that the auditor's second draw picks.
@@ -282,26 +212,16 @@ impl Program {
         segment: &Address,
         trace_root: &[u8; 32],
     ) -> Instruction {
-        build(
-            self,
-            &AttestSecond { trace_root: *trace_root, place: auditor.place },
-            vec![
-                signer(&auditor.operator),
-                readable(*job),
-                writable(*round),
-                readable(auditor.pool),
-                writable(*segment),
-            ],
-        )
+        let Seat { operator, pool, place } = *auditor;
+        let accounts = accounts::AttestSecond { auditor: operator, job: *job, round: *round, pool, segment: *segment };
+        self.instruction(&AttestSecond { trace_root: *trace_root, place }, &accounts)
     }
 
     /// [`CommitScore`]; the commitment is [`sip_protocol::training::evaluation::commitment`].
     pub fn commit_score(&self, evaluator: &Seat, job: &Address, round: &Address, commitment: &[u8; 32]) -> Instruction {
-        build(
-            self,
-            &CommitScore { commitment: *commitment, place: evaluator.place },
-            vec![signer(&evaluator.operator), readable(*job), writable(*round), writable(evaluator.pool)],
-        )
+        let Seat { operator, pool, place } = *evaluator;
+        let accounts = accounts::CommitScore { evaluator: operator, job: *job, round: *round, pool };
+        self.instruction(&CommitScore { commitment: *commitment, place }, &accounts)
     }
 
     /// [`RevealScore`] of a scoring run with these sums and this root over its leaves.
@@ -313,25 +233,15 @@ impl Program {
         run: (&[u64; MAX_DOMAINS], &[u8; 32]),
         salt: &[u8; 32],
     ) -> Instruction {
+        let Seat { operator, pool, place } = *evaluator;
         let (sums, accumulator_root) = (*run.0, *run.1);
-        build(
-            self,
-            &RevealScore { sums, accumulator_root, salt: *salt, place: evaluator.place, reserved: [0; 7] },
-            vec![
-                payer(&evaluator.operator),
-                readable(*job),
-                writable(*round),
-                readable(evaluator.pool),
-                writable(self.run(round, &evaluator.pool)),
-                readable(SYSTEM_PROGRAM),
-            ],
-        )
+        let args = RevealScore { sums, accumulator_root, salt: *salt, place, reserved: [0; 7] };
+        self.instruction(&args, &accounts::RevealScore { evaluator: operator, job: *job, round: *round, pool })
     }
 
     /// [`Tally`].
     pub fn tally(&self, job: &Address, round: &Address) -> Instruction {
-        let accounts = vec![writable(self.config()), writable(*job), writable(*round), writable(self.emission())];
-        build(self, &Tally {}, accounts)
+        self.instruction(&Tally {}, &accounts::Tally { job: *job, round: *round })
     }
 }
 
@@ -339,30 +249,28 @@ impl Program {
 impl Program {
     /// [`ReclaimClaim`] of a segment or scoring run, whose operator gets the rent.
     pub fn reclaim_claim(&self, job: &Address, round: &Address, claim: &Address, operator: &Address) -> Instruction {
-        let accounts =
-            vec![writable(self.config()), readable(*job), writable(*round), writable(*claim), writable(*operator)];
-        build(self, &ReclaimClaim {}, accounts)
+        let accounts = accounts::ReclaimClaim { job: *job, round: *round, claim: *claim, operator: *operator };
+        self.instruction(&ReclaimClaim {}, &accounts)
     }
 
-    /// [`ReclaimRound`]; whoever paid for it gets the rent.
+    /// [`ReclaimRound`]; the wallet that paid for it gets the rent.
     pub fn reclaim_round(&self, job: &Address, round: &Address, payer: &Address) -> Instruction {
-        let accounts = vec![writable(self.config()), readable(*job), writable(*round), writable(*payer)];
-        build(self, &ReclaimRound {}, accounts)
+        self.instruction(&ReclaimRound {}, &accounts::ReclaimRound { job: *job, round: *round, payer: *payer })
     }
 
     /// [`FinalizeRound`].
     pub fn finalize_round(&self, job: &Address, round: &Address) -> Instruction {
-        build(self, &FinalizeRound {}, vec![writable(*job), writable(*round)])
+        self.instruction(&FinalizeRound {}, &accounts::FinalizeRound { job: *job, round: *round })
     }
 
     /// [`UndoRound`].
     pub fn undo_round(&self, job: &Address, round: &Address) -> Instruction {
-        build(self, &UndoRound {}, vec![writable(*job), writable(*round)])
+        self.instruction(&UndoRound {}, &accounts::UndoRound { job: *job, round: *round })
     }
 
     /// [`CaptureSeed`].
     pub fn capture_seed(&self, job: &Address, round: &Address) -> Instruction {
-        build(self, &CaptureSeed {}, vec![writable(*job), writable(*round), readable(SLOT_HASHES)])
+        self.instruction(&CaptureSeed {}, &accounts::CaptureSeed { job: *job, round: *round })
     }
 
     /// [`AmendSegment`].
@@ -374,18 +282,9 @@ impl Program {
         pool: &Address,
         claim: &SegmentClaim,
     ) -> Instruction {
-        build(
-            self,
-            &AmendSegment { claim: *claim },
-            vec![
-                signer(trainer),
-                writable(self.config()),
-                readable(*job),
-                readable(*round),
-                writable(*pool),
-                writable(self.segment(round, pool)),
-            ],
-        )
+        let accounts =
+            accounts::AmendSegment { trainer: *trainer, job: *job, round: *round, pool: *pool, previous: None };
+        self.instruction(&AmendSegment { claim: *claim }, &accounts)
     }
 
     /// [`AmendSegment`] in a job with compressed updates; `previous` is [`Program::previous_segment`].
@@ -398,8 +297,8 @@ impl Program {
         claim: &SegmentClaim,
         previous: &Address,
     ) -> Instruction {
-        let mut instruction = self.amend_segment(trainer, job, round, pool, claim);
-        instruction.accounts.push(readable(*previous));
-        instruction
+        let previous = Some(*previous);
+        let accounts = accounts::AmendSegment { trainer: *trainer, job: *job, round: *round, pool: *pool, previous };
+        self.instruction(&AmendSegment { claim: *claim }, &accounts)
     }
 }

@@ -53,7 +53,7 @@ fn silence_to_sixty_four_demands_in_one_clock_costs_a_provider_one_row() {
     assert!(after.assets.abs_diff(kept(before.assets)) < 10, "{} of {}", after.assets, before.assets);
     assert!(after.unbonding_assets.abs_diff(kept(before.unbonding_assets)) < 10);
     assert_eq!(scene.world.config().buckets.insurance - insured, before.held().unwrap() - after.held().unwrap());
-    // Whoever asked pays for the one that was charged, and that is burned.
+    // The one who asked pays for the one that was charged, and that is burned.
     assert_eq!(scene.world.tokens(&reader.pubkey()), FULL - FEE / 2);
     assert_eq!(scene.world.config().condemned, FEE / 2);
 

@@ -70,12 +70,12 @@ fn a_friend_to_whom_the_liar_concedes_first_loses_the_bounty_to_whoever_committe
     scene.world.refused(std::slice::from_ref(&withdraw), &[&honest.key], Error::AccusationStands);
     friend.win(&mut scene);
     assert_eq!(state(&scene, &honest).status, CONVICTED);
-    // Whoever came after the friend has nothing left to accuse, and loses nothing.
+    // One who came after the friend has nothing left to accuse, and loses nothing.
     late.open_refused(&mut scene, Error::ClaimConvicted);
     let back = late.withdraw_instruction(&scene);
     scene.world.send(&[back], &[&late.key]);
     assert_eq!(late.tokens(&scene), FULL);
-    // Whoever was before it plays on for the bounty.
+    // One who was before it plays on for the bounty.
     scene.world.refused(&[withdraw], &[&honest.key], Error::AccusationStands);
     honest.open(&mut scene);
     scene.crank_refused(friend.claim_instruction(&scene), Error::BountyHeld);

@@ -228,12 +228,12 @@ fn a_friend_to_whom_the_liar_concedes_first_loses_the_bounty_to_whoever_committe
         let [_, _, withdraw] = bench.instructions(&honest, claim);
         bench.hall.scene.world.refused(std::slice::from_ref(&withdraw), &[&honest], Error::AccusationStands);
         bench.concede(&friend, claim);
-        // Whoever came after the friend has nothing left to accuse, and loses nothing.
+        // One who came after the friend has nothing left to accuse, and loses nothing.
         bench.open_refused(&late, claim, Error::ClaimConvicted);
         let [_, _, back] = bench.instructions(&late, claim);
         send_guarded(&mut bench.hall.scene.world, back, &late, &[]);
         assert_eq!(bench.tokens(&late), FULL);
-        // Whoever was before it plays on for the bounty.
+        // One who was before it plays on for the bounty.
         bench.hall.scene.world.refused(&[withdraw], &[&honest], Error::AccusationStands);
         bench.open(&honest, claim);
         let friends = bench.claim(&friend, claim);
@@ -325,7 +325,7 @@ fn a_lesser_confession_saves_neither_the_base_nor_the_bounty() {
     bench.concede(&friend, Claim::Attestation);
     assert_eq!(bench.escrow(Claim::Attestation).challenger, friend.pubkey().to_bytes());
     assert_eq!(bench.escrow(Claim::Vote).bounty, 0);
-    // The vote stays on record and can be accused, by whoever comes later as well.
+    // The vote stays on record and can be accused, by anyone who comes later as well.
     bench.commit(&other, Claim::Vote);
     bench.open(&other, Claim::Vote);
     bench.open(&honest, Claim::Vote);
@@ -364,7 +364,7 @@ fn attack_a_friend_who_accused_something_lesser_before_takes_no_bounty_of_who_fo
     let claimed = bench.claim(&honest, Claim::Vote);
     bench.hall.scene.crank(claimed);
     assert_eq!(bench.tokens(&honest), FULL + bounty);
-    // Each of the two is claimed as what it is, and what is no auditor's names none.
+    // Each of the two is claimed as what it is, and a claim that is not an auditor's names none.
     let (program, round, segment) = (bench.program(), bench.hall.scene.round(), bench.hall.scene.segment(0));
     let wallet = friend.pubkey();
     for (holder, place, case, refused) in [

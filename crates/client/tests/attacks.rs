@@ -116,7 +116,7 @@ fn attack_the_conviction_of_an_old_claim_excuses_no_lie_that_came_after_the_firs
     assert!(is_near(twice, once / 10 * 7), "{twice} of {once}");
 }
 
-/// Attack: whoever is due something in a verdict gives its token account away, so that the verdict cannot be executed and the round not
+/// Attack: one who is due something in a verdict gives its token account away, so that the verdict cannot be executed and the round not
 /// become final. Anybody opens another account in its name. Cost to the attacker: its own payment's delay; to others: the rent of an account.
 #[test]
 fn attack_a_party_without_a_token_account_holds_no_verdict_up() {
@@ -224,7 +224,7 @@ fn attack_accusations_of_what_is_not_there_yet_make_no_bond_dearer_than_sixteen(
     }
     let lost: u64 = friends.iter().map(|friend| FULL - friend.tokens(&scene)).sum();
     assert_eq!(lost, locked / 4);
-    // The bond comes down with them for whoever is next, and the honest one has all of it back.
+    // The bond comes down with them for the one who is next, and the honest one has all of it back.
     let next = Accuser::new(&mut scene, "next", &round, 0);
     next.commit(&mut scene);
     assert_eq!(FULL - next.tokens(&scene), 2 * BOND);

@@ -230,7 +230,7 @@ fn silence_convicts_and_undoes_the_round() {
     assert_eq!(library.scene.world.state::<Demand>(&demand).status, FAILED);
     let segment = library.scene.segment_state(0);
     assert_eq!((segment.status, segment.open_disputes, segment.open_demands), (CONVICTED, 0, 0));
-    // Whoever asked in vain has its fee back and five more; a bounty it has not: that waits for an accusation.
+    // Who asked in vain has its fee back and five more; a bounty it has not: that waits for an accusation.
     let escrow = segment.escrow;
     assert_eq!((escrow.bounty, escrow.challenger), ((SLICE - 5 * FEE) / 2, [0; 32]));
     assert_eq!(library.scene.round_state().status, round::VOID);
@@ -260,7 +260,7 @@ fn demands_are_bounded_and_end_with_the_time_to_challenge() {
     for chunk in 0..MAX_OPEN_DEMANDS as u32 {
         library.ask(8, chunk);
     }
-    // Whoever fills the places pays ever more for them.
+    // One who fills the places pays ever more for them.
     let paid = FULL - library.scene.world.tokens(&library.reader.pubkey());
     assert_eq!(paid, (1..=MAX_OPEN_DEMANDS as u64).sum::<u64>() * FEE);
     let one_more = library.with(8, 100, |demand| program.demand_state(demand));

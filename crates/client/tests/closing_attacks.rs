@@ -1,4 +1,4 @@
-//! What whoever wants rent, a second settlement or another's loss out of accounts that close tries in vain.
+//! What one who wants rent, a second settlement or another's loss out of accounts that close tries in vain.
 
 mod accuser;
 
@@ -153,7 +153,7 @@ fn what_was_closed_never_comes_again_and_nothing_is_settled_twice() {
     scene.world.fails(std::slice::from_ref(&reveal), &[&evaluator]);
     scene.world.fails(std::slice::from_ref(&settle), &[&authority]);
     scene.crank(last.clone());
-    // Whoever pays lamports to the addresses revives nothing.
+    // Lamports that are paid to the addresses revive nothing.
     let segment = program.segment(&first, &seat.pool);
     for address in [&first, &segment] {
         scene.world.ledger.airdrop(address, 100_000_000).expect("lamports");

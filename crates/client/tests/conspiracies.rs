@@ -1,7 +1,6 @@
 //! Attack: up to four operators of any roles with a friend play a job to its end by chance: they lie, hide, leave out, come late, leave, vote for
 //! nothing, score beside the truth, concede to their friend before anybody else accuses, or stay silent until their clock has run out, withhold states. Everybody else is
-//! honest, can do nothing with what was never handed over (no vote on ends that nobody has, no score of a base that nobody has), and whoever watches accuses what
-//! is false. No conspiracy ends richer than by honest work.
+//! honest, can do nothing with what was never handed over (no vote on ends that nobody has, no score of a base that nobody has), and a watcher accuses what is false. No conspiracy ends richer than by honest work.
 
 use sip_client::{Accusation, StateDemand, VoteAccusation};
 use sip_ledger::Ledger;

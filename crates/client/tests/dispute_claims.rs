@@ -54,7 +54,7 @@ fn a_wrong_average_is_convicted_and_its_base_taken_back() {
     let job = hall.scene.job_state();
     assert_eq!(hall.scene.round_state().status, round::VOID);
     assert_eq!((job.base_root, job.round_live), (base, 0));
-    // Whoever else voted for it is convicted as well.
+    // Everybody else who voted for it is convicted as well.
     assert_eq!(hall.dispute_vote(1, second).0, Outcome::Convicted);
     // The job goes on without both, from the same base.
     hall.scene.to_committed();

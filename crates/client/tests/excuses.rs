@@ -1,4 +1,4 @@
-//! Attack: a cheap conviction in place of a dear absence. Whoever a round awaited owes what it missed, whatever it is convicted of later,
+//! Attack: a cheap conviction in place of a dear absence. The pool that a round awaited owes what it missed, whatever it is convicted of later,
 //! and the seat that a convicted pool holds by then is awaited no more.
 
 mod accuser;
@@ -97,7 +97,7 @@ fn silence(is_conceded: bool) -> [u64; 3] {
     settle_audits(&mut hall.scene, &second);
     [0, 1, 2].map(|auditor| {
         let pool = hall.scene.pool_state(&hall.scene.auditors[auditor].seat.pool);
-        // The slices are free, of whoever was convicted too.
+        // The slices are free, of those who were convicted too.
         assert_eq!((pool.claims_convicted, pool.frozen_bond), (is_conceded as u32, 0));
         before[auditor] - pool.self_bond
     })

@@ -261,7 +261,7 @@ fn a_disputed_segment_counts_as_it_stands_whoever_attests_it_and_no_longer_once_
         scene.close_round();
         let state = scene.round_state();
         assert_eq!(state.accepted, 0b111);
-        // Whoever holds a segment for false and sees it accused has missed nothing.
+        // Who believes a segment false and sees it accused has missed nothing.
         for auditor in 0..2 {
             assert_eq!(state.auditors[auditor].drawn, state.auditors[auditor].attested);
         }

@@ -1,5 +1,5 @@
 //! What a job was created with binds its claims: later parameters neither free a bond sooner nor move a bounty, a share or a clock; and
-//! whoever disagrees with a proposal has left before it takes effect.
+//! those who disagree with a proposal have left before it takes effect.
 
 mod accuser;
 

@@ -156,7 +156,7 @@ fn a_second_conviction_of_a_segment_charges_nobody_again() {
     }
 }
 
-/// A disputed segment counts, whoever attests it; who held it for false has missed nothing, and who attested it answers only once it is
+/// A disputed segment counts, attested or not; who believed it false has missed nothing, and who attested it answers only once it is
 /// convicted.
 #[test]
 fn a_disputed_segment_counts_and_who_did_not_attest_it_has_missed_nothing() {

@@ -556,7 +556,7 @@ fn delegated_stake_steers_by_its_owners_vote() {
     scene.world.send(&change, &[&patron]);
     assert_eq!(scene.pool_state(&targets[0]).steered, 0);
     assert_eq!(scene.pool_state(&targets[1]).steered, 500 * TOKEN);
-    // A slash of the pool is counted by whoever cares.
+    // A slash of the pool is counted by anyone who cares.
     let state = scene.pool_state(&trainer);
     let mut slashed = state;
     slashed.slash_bps(0, 5_000, 0).unwrap();

@@ -38,7 +38,7 @@ fn settle(scene: &mut Scene, round: &Address) {
     scene.settle_round(round);
 }
 
-/// A conviction and the closing of its round: whoever attests, disputes, concedes and closes first, the liar alone is convicted, for its
+/// A conviction and the closing of its round: in whatever order they attest, dispute, concede and close, the liar alone is convicted, for its
 /// slice, the round goes on without it or is undone, and liar and friend together lose at least the half of it.
 #[test]
 fn whatever_order_a_lie_is_attested_closed_and_conceded_in_its_liar_alone_pays_for_it() {
@@ -121,7 +121,7 @@ fn of_two_accusations_of_one_slot_order_decides_whose_the_bounty_is_and_nothing_
         assert_eq!(segment.status, CONVICTED);
         let first =
             if end.has("honest wins") && !end.is_before("friend wins", "honest wins") { &honest } else { &friend };
-        // Whoever convicts first, if both do; a convicted claim is accused no more by an accusation of the same slot.
+        // The one that convicts first, if both do; a convicted claim is accused no more by an accusation of the same slot.
         let is_honest = segment.escrow.challenger == honest.key.pubkey().to_bytes();
         let convicted = [end.has("honest wins"), end.has("friend wins")];
         match convicted {
@@ -177,13 +177,13 @@ fn in_the_slot_of_the_deadline_order_decides_whether_a_segment_counts() {
             assert_eq!(state.committed >> place & 1 == 1, is_in);
             assert!(is_in || !end.is_before(name, "close"), "{:?}", end.order);
         }
-        // Whoever left answers for the segment that it committed, with its slice.
+        // The one that left answers for the segment that it committed, with its slice.
         let pool = end.scene.pool_state(&end.scene.trainers[2].seat.pool);
         assert_eq!(pool.frozen_bond, SLICE * u64::from(state.committed >> 2 & 1), "{:?}", end.order);
     });
 }
 
-/// An opening, and whoever leaves, comes, or weighs its stake otherwise in its slot: no stake counts twice, and the round awaits whom the
+/// An opening, and operators that leave, come, or weigh their stake otherwise in its slot: no stake counts twice, and the round awaits whom the
 /// job had when it opened.
 #[test]
 fn whoever_leaves_and_comes_in_the_slot_of_an_opening_holds_one_place_and_one_stake() {

@@ -1,5 +1,5 @@
-//! Attack: governance changes a parameter while a round of a job runs. Every parameter in turn, to either end of its bounds: whoever works,
-//! lies, accuses, asks or is away in that job ends with exactly what it would have had without the change.
+//! Attack: governance changes a parameter while a round of a job runs. Every parameter in turn, to either end of its bounds: all who work,
+//! lie, accuse, ask or are away in that job end with exactly what they would have had without the change.
 
 mod accuser;
 

@@ -1,4 +1,4 @@
-//! Work is paid to the stake that was there when it was done: attacks by whoever comes, goes or adds bond between the work and its pay, on the
+//! Work is paid to the stake that was there when it was done: attacks by those who come, go or add bond between the work and its pay, on the
 //! compiled program. The world checks after every transaction that the vault holds what all accounts are owed.
 
 use sip_protocol::{
@@ -148,7 +148,7 @@ fn attack_bond_that_is_added_before_the_pay_takes_nothing_from_a_data_pools_dele
     assert!(honest.0 > 0);
 }
 
-/// Attack: create a long job that pays nothing with somebody's dataset, so that whoever delegates to its provider waits longer.
+/// Attack: create a long job that pays nothing with somebody's dataset, so that those who delegate to its provider wait longer.
 #[test]
 fn attack_a_job_that_pays_nothing_keeps_no_providers_delegators_waiting() {
     for rewarded in [0, 1] {

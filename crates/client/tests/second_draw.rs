@@ -176,7 +176,7 @@ fn who_keeps_its_vote_back_has_missed_all_that_it_could_have_drawn() {
     assert!(missed >= undrawn, "{missed} of {undrawn}");
 }
 
-/// Votes are taken until the deadline, also when the base stands: else whoever votes first would spare the others their second draw.
+/// Votes are taken until the deadline, also when the base stands: else the first voter would spare the others their second draw.
 #[test]
 fn who_votes_after_the_base_was_made_brings_its_draw_and_changes_nothing() {
     let mut scene = Scene::with(&Cast { auditors: 3, ..cast(u32::MAX) });
@@ -256,7 +256,7 @@ fn who_attested_a_lie_of_the_second_draw_answers_for_it() {
 fn a_copied_second_attestation_is_of_another_leaf_and_is_convicted() {
     let mut hall = Hall::unseen();
     (0..3).for_each(|auditor| hall.scene.vote(auditor, &named("base")));
-    // Whoever it is.
+    // Of anybody.
     let copycat = 2;
     let honest = hall.root(0, 0);
     for auditor in [0, copycat] {

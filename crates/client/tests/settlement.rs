@@ -286,7 +286,7 @@ fn what_a_domain_without_patrons_is_paid_stays_in_the_bucket_and_no_dust_takes_i
     assert_eq!((pool.rewards_owed, pool.rewards_held), (0, 0));
     assert_eq!(scene.world.config().buckets.operator_rewards, before);
     assert_eq!(scene.round_state().paid, 0);
-    // The dust is active at last, and finds nothing that was held for whoever comes.
+    // The dust is active at last, and finds nothing that was held for those who come.
     let slots = scene.world.config().parameters.activation_slots;
     scene.world.advance(slots);
     scene.crank(program.activate(&attention, &dust.pubkey()));
@@ -325,7 +325,7 @@ fn nothing_is_settled_before_the_round_is_final_or_in_a_wrong_place() {
     let mut elsewhere = program.settle_patrons(&job, &round, 0);
     elsewhere.data[1] = 1;
     scene.crank_refused(elsewhere, Error::WrongAccount);
-    // Whoever joined later has no place in this round.
+    // The one that joined later has no place in this round.
     let late = scene.join("late auditor", PoolKind::Auditor, 2);
     scene.crank_refused(program.settle_audit(&job, &round, &late.seat.pool, 2), Error::WrongPlace);
     let late = scene.join("late evaluator", PoolKind::Evaluator, 3);
@@ -441,7 +441,7 @@ fn an_evaluator_that_hides_its_score_is_slashed_and_an_absent_one_pays_what_it_w
     let pool = |evaluator: usize| scene.pool_state(&scene.evaluators[evaluator].seat.pool);
     assert_eq!(pool(0).evaluations_accepted, 1);
     assert_eq!((pool(1).self_bond, pool(1).evaluations_rejected), (BOND_TOKENS * TOKEN - SLICE / 10, 1));
-    // Two thirds were in, so that the phase ended early: whoever it shut out pays nothing, and earns nothing.
+    // Two thirds were in, so that the phase ended early: those it shut out pay nothing, and earn nothing.
     assert_eq!((pool(2).self_bond, pool(2).commission_owed), (BOND_TOKENS * TOKEN, 0));
 
     // With one of three it lasts to its deadline, and each of the others pays a third of the role's part.

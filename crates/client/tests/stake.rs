@@ -292,7 +292,7 @@ fn a_slash_takes_the_same_part_of_delegated_stake_and_of_exits_under_way() {
     assert_eq!(state.evaluations_rejected, 1);
     let taken = (SLICE_TOKENS / 10 + 30 + 30) * TOKEN + SEED_SHARES / 10;
     assert_eq!(scene.world.config().buckets.insurance - insurance, taken);
-    // A newcomer buys at the new price, whoever left gets what is left, and one who leaves later gets the same.
+    // A newcomer buys at the new price, the one who left gets what is left, and one who leaves later gets the same.
     let newcomer = scene.patrons[2].insecure_clone();
     scene.world.stake(&newcomer, &pool, 90 * TOKEN);
     let newcomer: Position = scene.world.state(&program.position(&pool, &scene.patrons[2].pubkey()));

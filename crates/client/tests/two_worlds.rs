@@ -179,7 +179,7 @@ impl Twins {
         }
     }
 
-    /// Sends the same step of both jobs, after every mixture of the two. Whoever signs is an operator, a patron, or brings its key.
+    /// Sends the same step of both jobs, after every mixture of the two. The signer is an operator, a patron, or brings its key.
     fn both(&mut self, keys: &[&Keypair], make: impl Fn(&Scene) -> Instruction) {
         let pair = [0, 1].map(|which| make(self.of(which)));
         for which in [0, 1] {
@@ -257,7 +257,7 @@ impl Twins {
     }
 }
 
-/// Whoever accuses in both jobs.
+/// The one who accuses in both jobs.
 fn accusation<T>(scene: &Scene, key: &Keypair, pool: &Address, make: impl FnOnce(&Accusation<'_>) -> T) -> T {
     let (challenger, round, salt) = (key.pubkey(), scene.round(), named("salt"));
     let (job, datasets) = (&scene.job, &scene.datasets[..]);

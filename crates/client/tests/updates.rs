@@ -178,7 +178,7 @@ fn a_false_start_and_a_false_update_cost_the_bond_and_undo_the_round() {
     for case in [CaseKind::Start, CaseKind::Update] {
         let mut chamber = Chamber::second();
         let (base, honest) = (chamber.scene.round_state().base_root, chamber.works[LIAR].clone());
-        // Whoever starts from a false moment trains on honestly, and hands over what follows from it.
+        // A trainer that starts from a false moment trains on honestly, and hands over what follows from it.
         let (claimed, lie) = if case == CaseKind::Start {
             let previous = flipped(&honest.previous, entry::SECOND_MOMENT, 3, 22);
             let run = |start: &_| chamber.run(LIAR, start);
@@ -431,7 +431,7 @@ fn updates_and_the_updates_before_them_are_shown_on_demand() {
     }
 }
 
-/// Any bit of anything that the three graphs compute or read: whoever claims what follows from it is convicted.
+/// Any bit of anything that the three graphs compute or read: the one who claims what follows from it is convicted.
 ///
 /// `SIP_SWEEP_SEED` and `SIP_SWEEP_CASES` choose others than these.
 #[test]

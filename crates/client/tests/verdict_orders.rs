@@ -35,7 +35,7 @@ fn average() -> GraphRoots {
     }
 }
 
-/// A false vote, its change, its accusation, and the true votes: whoever changes its vote before the accusation is opened pays nothing, and
+/// A false vote, its change, its accusation, and the true votes: an auditor that changes its vote before the accusation is opened pays nothing, and
 /// the accuser has its bond back; the true base is made in every order.
 #[test]
 fn order_decides_whether_a_vote_that_is_changed_in_the_slot_of_its_dispute_is_convicted() {
@@ -97,7 +97,7 @@ fn order_decides_whether_a_vote_that_is_changed_in_the_slot_of_its_dispute_is_co
     });
 }
 
-/// A verdict on who leaves in the same slot, whoever takes its place, and the opening of the next round: the newcomer is kept out of nothing
+/// A verdict on one that leaves in the same slot, another that takes its place, and the opening of the next round: the newcomer is kept out of nothing
 /// and answers for nothing, and the liar pays its slice.
 #[test]
 fn no_order_of_leaving_coming_and_a_verdict_convicts_the_newcomer_or_spares_the_leaver() {

@@ -230,7 +230,7 @@ fn a_griefers_bond_delays_finality_by_no_more_than_its_own_clock_and_what_its_mo
     loop {
         let game = court.state().game;
         if game.on_move().unwrap() == Side::Trainer {
-            // Whoever is right answers at once.
+            // The side that is right answers at once.
             let (key, next) = (court.trainer_key(), court.next().1);
             for part in program.moves(&key.pubkey(), &court.dispute(), next.kind, &next.payload) {
                 court.scene.world.send(&[part], &[&key]);

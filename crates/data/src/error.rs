@@ -59,7 +59,7 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Several files, or several records, cannot be used; it is said in as many lines.
+    /// Several files, or several records, cannot be used; each has a line.
     #[error("{}", several(.0))]
     Several(Vec<DataError>),
     /// More domains than a mixture has places.

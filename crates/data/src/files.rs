@@ -55,7 +55,7 @@ impl Staged {
 
 /// Gives files that belong together their names, and removes those of `stale` that are there. The last one is the one without
 /// which readers take the others for nothing: what has its name is removed before anything else happens, and it gets its name
-/// last, so that whoever is stopped in between never leaves a mixture of old and new files that reads as one.
+/// last, so that a process that is stopped in between never leaves a mixture of old and new files that reads as one.
 ///
 /// # Errors
 /// The file system's, with the path that it is about.

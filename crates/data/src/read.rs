@@ -197,7 +197,7 @@ fn plain_line_ends(bytes: &mut Vec<u8>) {
 /// A file that was found in a folder and is not used, and why.
 pub type Skipped = (PathBuf, &'static str);
 
-/// The files of a folder and of those within it, in the order of their paths; hidden ones, links to folders and what is no file are skipped.
+/// The files of a folder and of those within it, in the order of their paths; hidden ones, links to folders, and all that is not a file, are skipped.
 ///
 /// # Errors
 /// [`DataError::Io`]

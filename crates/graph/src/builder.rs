@@ -251,7 +251,7 @@ impl Builder {
         self.push_sum(spec)
     }
 
-    /// Sum of single elements, in groups of eight, and of the groups' sums likewise; `None` of none.
+    /// Sum of single elements in groups of eight, then of the groups' sums in groups of eight, until one is left; `None` of none.
     pub fn total(&mut self, singles: &[Tensor]) -> Option<Tensor> {
         let one = self.axis(1);
         let mut sums = singles.to_vec();

@@ -1,4 +1,4 @@
-//! A graph as bytes, for whoever gets it from somebody else.
+//! A graph as bytes, for those who get it from somebody else.
 //!
 //! ```text
 //! nodes u32, then per node:            length u32 · the node's canonical bytes (`sip_ops::Node`)

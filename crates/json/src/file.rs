@@ -17,7 +17,7 @@ pub fn read_file(path: &Path, limit_bytes: usize) -> io::Result<Vec<u8>> {
     let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     // One byte more than there should be, so that the end is seen without asking for more memory.
     let mut bytes = Vec::with_capacity(size.min(limit_bytes).saturating_add(1));
-    // What is no plain file may say that it is empty and go on for ever.
+    // Something else than a plain file may say that it is empty and go on for ever.
     file.take((limit_bytes as u64).saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > limit_bytes {
         let reason = format!("it has more than {limit_bytes} bytes, as many as such a file may have");
@@ -29,7 +29,7 @@ pub fn read_file(path: &Path, limit_bytes: usize) -> io::Result<Vec<u8>> {
 /// As [`read_file`], of a text in UTF-8.
 ///
 /// # Errors
-/// Those of [`read_file`], and [`io::ErrorKind::InvalidData`] for what is no UTF-8.
+/// Those of [`read_file`], and [`io::ErrorKind::InvalidData`] for text that is not UTF-8.
 pub fn read_text(path: &Path, limit_bytes: usize) -> io::Result<String> {
     String::from_utf8(read_file(path, limit_bytes)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

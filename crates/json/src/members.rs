@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
         Ok(text(quoted)?)
     }
 
-    /// The text of a value: up to the comma or bracket behind it. Whoever reads the value finds what is wrong within it.
+    /// The text of a value: up to the comma or bracket behind it. The reader of the value finds what is wrong within it.
     fn value(&mut self) -> &'a [u8] {
         self.peek();
         let start = self.at;
@@ -123,7 +123,7 @@ pub fn members<'a, E: From<MemberError>>(
     Ok(reader.end()?)
 }
 
-/// The texts of the elements of a list, one after the other. Whoever reads an element finds what is wrong within it.
+/// The texts of the elements of a list, one after the other. The reader of an element finds what is wrong within it.
 ///
 /// Ends with the first error.
 pub struct Elements<'a> {

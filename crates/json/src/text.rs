@@ -8,7 +8,7 @@ use serde::de::Error as _;
 /// once: a parser takes three times as much.
 ///
 /// # Errors
-/// What is no text in JSON.
+/// Something else than a text in JSON.
 pub fn text(quoted: &[u8]) -> serde_json::Result<Cow<'_, str>> {
     let wrong = |at: usize| serde_json::Error::custom(format!("expected a text, found something else at byte {at}"));
     let inner = quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).ok_or_else(|| wrong(0))?;

@@ -272,7 +272,7 @@ unsafe fn transposed<L: Level, const R: usize, const G: usize>(
     }
 }
 
-/// Adds all terms of `G` registers of columns, while memory is asked for as many columns after these.
+/// Adds all terms of `G` registers of columns, while the same number of columns after these is prefetched.
 ///
 /// # Safety
 /// The processor has the instructions of `L`; `from` is the first of the columns, each `step` values after the other, of `terms` values

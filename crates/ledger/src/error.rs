@@ -71,6 +71,9 @@ pub enum LedgerError {
         /// How many were to pass.
         slots: u64,
     },
+    /// A buffer for a program's code cannot be used.
+    #[error(transparent)]
+    Buffer(#[from] crate::loader::BufferError),
     /// A chain elsewhere did not do its part.
     #[error(transparent)]
     Remote(#[from] RemoteError),
@@ -132,7 +135,9 @@ pub struct Failure {
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// The address of the endpoint is none.
-    #[error("\"{url}\" is no address of an RPC endpoint; give one like http://127.0.0.1:8899")]
+    #[error(
+        "\"{url}\" is no address of an RPC endpoint; give one like http://127.0.0.1:8899, or localhost, devnet, testnet or mainnet"
+    )]
     Url {
         /// What was given.
         url: String,

@@ -22,7 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// For how many slots a block hash is recent.
 pub(crate) const BLOCKHASH_SLOTS: u64 = 150;
-/// A lease is renewed when fewer slots than this are left of it, and then for three times as many.
+/// A lease is renewed when fewer slots than this are left of it, and then for three times that number.
 const LEASE_SLOTS: u64 = 16;
 /// Transactions of the last slots stay known whatever the limit on history says: their block hashes are recent.
 const KEPT_SLOTS: u64 = 2 * BLOCKHASH_SLOTS;

@@ -55,7 +55,7 @@ impl Localnet {
     /// Opens the chain in the data directory, or begins one, and serves it.
     ///
     /// # Errors
-    /// [`LocalnetError`] where the folder, the files in it or the ports are not to be had.
+    /// [`LocalnetError`] where the folder, the files in it or the ports cannot be used.
     pub fn start(config: Config) -> Result<Self, LocalnetError> {
         let Config {
             data,
@@ -161,7 +161,7 @@ impl Localnet {
         self.faucet
     }
 
-    /// Whoever may upgrade the program, and begin the protocol; `None` once it is immutable.
+    /// The wallet that may upgrade the program, and begin the protocol; `None` once it is immutable.
     pub fn authority(&self) -> Option<Address> {
         let chain = self.shared.chain.lock().unwrap_or_else(PoisonError::into_inner);
         let data = chain.ledger.shared_account(&program_data(&self.program_id))?;

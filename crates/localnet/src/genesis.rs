@@ -58,7 +58,7 @@ struct GenesisFile {
     genesis_hash: String,
     program_id: String,
     faucet: String,
-    /// Whoever deployed the program.
+    /// The wallet that deployed the program.
     authority: String,
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn is_from_elsewhere(origin: &[u8]) -> bool {
 pub(crate) fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
     while let Some(stream) = accept(listener, shared) {
         let shared = shared.clone();
-        // Where no thread is to be had, the connection is closed.
+        // Where no thread can be started, the connection is closed.
         let _ = std::thread::Builder::new().name("http connection".into()).spawn(move || {
             let Some(place) = shared.http.take(&stream) else {
                 let deadline = Instant::now() + LINGER;

@@ -31,7 +31,7 @@ pub(crate) struct Event {
 /// How far a transaction has come that is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// It was executed: news for whoever asked for what is processed.
+    /// It was executed: news for those who asked for what is processed.
     Executed,
     /// Its slot has closed: news for all others.
     Closed,

@@ -5,7 +5,7 @@
 //!
 //! Transactions run in [`sip_svm::Embedded`], a Solana virtual machine in this process with the SIP program, SPL Token,
 //! Token-2022, associated token accounts, memo and address lookup tables. A slot passes every 400 ms (or as often as the user
-//! says, or only when asked: `sip_advanceToSlot`). A block hash is recent for 150 slots; a transaction is executed once.
+//! says, or only when asked: `sip_advanceToSlot`; `sip_slotMicroseconds` tells which). A block hash is recent for 150 slots; a transaction is executed once.
 //! Signatures are verified always.
 //!
 //! There is one state, and all commitments read it. They differ in what they call done: "processed" counts the open slot, "confirmed" and
@@ -75,7 +75,7 @@ pub struct Config {
     pub more_programs: Vec<(Address, Vec<u8>)>,
     /// The faucet's key of a new chain; a new key where there is none.
     pub faucet: Option<Keypair>,
-    /// Whoever has deployed the program of a new chain, and may upgrade it and begin the protocol; the faucet's key where none is given.
+    /// The wallet that has deployed the program of a new chain, and may upgrade it and begin the protocol; the faucet's key where none is given.
     pub authority: Option<Address>,
     /// Removes the chain in the data directory, and begins another.
     pub reset: bool,
@@ -111,12 +111,12 @@ pub struct Limits {
     pub snapshot_transactions: u64,
     /// Logs of past transactions beyond this are removed, oldest first.
     pub history_bytes: u64,
-    /// Open connections, HTTP and WebSocket each. Where there are as many, the next one takes the place of the one that has rested
+    /// Open connections, HTTP and WebSocket each. Beyond that number the next one takes the place of the one that has rested
     /// longest: that waits for a request, and is subscribed to nothing.
     pub connections: usize,
     /// Subscriptions of one connection.
     pub subscriptions_per_connection: usize,
-    /// Connections of one peer, an address (IPv6: its first 64 bits), HTTP and WebSocket each. Where it has as many, its next one takes the place of
+    /// Connections of one peer, an address (IPv6: its first 64 bits), HTTP and WebSocket each. Beyond that number its next one takes the place of
     /// the one that has rested longest.
     pub connections_per_peer: usize,
     /// Bytes that wait for a subscriber who does not read. Beyond them it is cut off.

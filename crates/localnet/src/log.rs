@@ -305,7 +305,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log::create(folder.path(), 0, &GENESIS).unwrap();
         log.append(b"one").unwrap();
-        // Whoever sends a transaction knows where it comes to stand, and all that a record says but the key.
+        // The sender of a transaction knows where it comes to stand, and all that a record says but the key.
         let inside = log.end + RECORD_HEAD_BYTES;
         for key in [[0; 32], GENESIS] {
             let mut torn = Log { file: log.file.clone(), path: log.path.clone(), ..log };

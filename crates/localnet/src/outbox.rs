@@ -10,7 +10,7 @@ const MESSAGE_BYTES: usize = 128;
 pub(crate) enum Message {
     /// To a request of its own.
     Answer(String),
-    /// Of a subscription. What happened is encoded once, whoever hears of it.
+    /// Of a subscription. What happened is encoded once, for all who hear of it.
     Notification { method: &'static str, result: Arc<str>, subscription: u64 },
 }
 

@@ -22,7 +22,7 @@ const TOO_SLOW: &str = "more waits for this connection than it may leave unread"
 pub(crate) fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
     while let Some(stream) = http::accept(listener, shared) {
         let shared = shared.clone();
-        // Where no thread is to be had, the connection is closed.
+        // Where no thread can be started, the connection is closed.
         let _ = std::thread::Builder::new().name("websocket connection".into()).spawn(move || {
             if let Some(place) = shared.websocket.take(&stream) {
                 // The peer's errors are the peer's.

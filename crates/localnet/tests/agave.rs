@@ -75,7 +75,7 @@ fn every_slot_that_is_called_confirmed_or_finalized_has_a_block_and_serves_a_loo
         )
         .unwrap();
     }
-    // Nothing asked for is finalized; the open slot is for whoever asks for it.
+    // Nothing asked for is finalized; the open slot is for those who ask for it.
     let [processed, finalized] = [json!([{ "commitment": "processed" }]), json!([])].map(|options| {
         let slot = get(url, "getSlot", options);
         slot.as_u64().unwrap()

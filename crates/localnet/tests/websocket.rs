@@ -275,7 +275,7 @@ fn whoever_comes_when_all_places_are_at_work_is_told_so() {
     let url = &chain.url();
     let mut guests = Vec::new();
     wait_until("all places are at work", || {
-        // A guest whose first bytes have not been read yet rests, and gives way to whoever comes: another takes its place.
+        // A guest whose first bytes have not been read yet rests, and gives way to a newcomer: another takes its place.
         let mut guest = TcpStream::connect(authority(url)).unwrap();
         let _ = guest.write_all(b"GET /hea");
         guests.push(guest);

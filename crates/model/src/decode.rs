@@ -5,7 +5,7 @@
 //! tokens, the second attends over the cache and does the rest of the layer. All layers share them. The second graph
 //! depends on how many positions it attends over, which grows by [`SPAN_STEP`]; what is cached is never copied.
 //!
-//! Why the bits are those of the full pass: an element of a contraction is one ascending chain, whoever stands beside
+//! Why the bits are those of the full pass: an element of a contraction is one ascending chain, whatever stands beside
 //! it. Positions after a token's own get the power 0 exactly, in the full pass by its mask and here by the same mask
 //! with a start. Such a term adds 0 to a sum of powers, which is never negative, and fma(value, 0, sum) to a mixed
 //! value, which is that sum again (only the sign of a mixed value that is itself a zero might differ, and the sign of a zero

@@ -10,7 +10,7 @@ pub struct Example {
 }
 
 impl Example {
-    /// Appends a row for a graph of `seq_len` positions: `seq_len` + 1 tokens, and as many marks (1 for a token of the
+    /// Appends a row for a graph of `seq_len` positions: `seq_len` + 1 tokens, and a mark for each (1 for a token of the
     /// answer that is predicted).
     ///
     /// What is too long loses the beginning of the prompt first and then the end of the answer; what is short is filled

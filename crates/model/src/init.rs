@@ -20,7 +20,7 @@ pub fn init_graph(config: &LlamaConfig, seed: u64) -> Result<Graph, ModelError> 
     weights_and_zeros(config, seed, 2)
 }
 
-/// The same of a job that exchanges updates: its first base, which is the weights and, where the outer step has a momentum, as many zeros.
+/// The same of a job that exchanges updates: its first base, which is the weights and, where the outer step has a momentum, a zero for each.
 ///
 /// # Errors
 /// A shape that is out of range.
@@ -28,7 +28,7 @@ pub fn init_base_graph(config: &LlamaConfig, seed: u64, outer: Outer) -> Result<
     weights_and_zeros(config, seed, usize::from(outer != Outer::Mean))
 }
 
-/// The weights, then as many zeros, so many times.
+/// The weights, then a zero for each of them, `zeros` times.
 fn weights_and_zeros(config: &LlamaConfig, seed: u64, zeros: usize) -> Result<Graph, ModelError> {
     config.validate()?;
     let mut b = Builder::new();

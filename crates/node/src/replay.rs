@@ -29,7 +29,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// `leaves` are those that this side holds for true.
+    /// `leaves` are those that this side believes true.
     pub fn new(worker: Worker, segment: SegmentTask, cheat: Option<Cheat>, leaves: Vec<Leaf>) -> Replay {
         let (states, trace, fault) = (BTreeMap::new(), None, None);
         Replay { worker, segment, cheat, leaves, states, trace, tensor_bytes_kept: TENSOR_BYTES_KEPT, fault }

@@ -12,7 +12,7 @@ use crate::{Cheat, State};
 /// Why work stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {
-    /// Whoever watched the progress asked for it.
+    /// The watcher of the progress asked for it.
     #[error("the work was asked to stop")]
     Stopped,
     /// A step gave a value that is not finite, or an input does not fit.

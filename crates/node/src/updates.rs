@@ -1,4 +1,4 @@
-//! Compressed updates: what the three further graphs of such a job give, for whoever trains, audits, votes or disputes.
+//! Compressed updates: what the three further graphs of such a job give, for those who train, audit, vote or dispute.
 //!
 //! A segment starts from the round's base and its trainer's previous update, and hands over a new one. What all share is the base; what
 //! only the trainer's next segment reads, as moments and the residual of rounding, lies in the update behind what the others read.
@@ -31,7 +31,7 @@ pub struct Updates {
     pub start: Arc<Graph>,
     /// Reads the previous update, then the segment's start state, then its end state; gives the update.
     pub update: Arc<Graph>,
-    /// Each reads the round's base, then as many updates in order of place; gives the next base.
+    /// The graph for k updates reads the round's base, then the k updates in order of place; gives the next base.
     pub aggregates: Arc<Aggregates>,
     /// The update that stands for the previous one of a trainer who has none that was applied.
     pub reset: Arc<State>,

@@ -2,7 +2,7 @@
 
 pub use crate::admin::instructions::*;
 pub use crate::court::instructions::*;
-pub use crate::ground::declare::Args;
+pub use crate::ground::declare::{Args, Declared};
 pub use crate::money::instructions::*;
 pub use crate::stake::instructions::*;
 pub use crate::training::instructions::*;

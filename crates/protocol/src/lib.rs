@@ -8,6 +8,7 @@
 //! per token. Rounding always favours the pool.
 #![cfg_attr(not(test), no_std)]
 
+pub mod accounts;
 pub mod admin;
 pub mod court;
 pub mod ground;

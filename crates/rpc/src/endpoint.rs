@@ -31,6 +31,21 @@ pub(crate) struct Refusal {
     pub(crate) data: Value,
 }
 
+/// Chains that have a name, with its first letter as `solana -u` takes it.
+const NAMED: [(&str, &str); 5] = [
+    ("localhost", "http://127.0.0.1:8899"),
+    ("devnet", "https://api.devnet.solana.com"),
+    ("testnet", "https://api.testnet.solana.com"),
+    ("mainnet", "https://api.mainnet-beta.solana.com"),
+    ("mainnet-beta", "https://api.mainnet-beta.solana.com"),
+];
+
+/// The address of a chain by its name or its first letter: "localhost", "devnet", "testnet", "mainnet"; any other text is an address itself.
+pub fn endpoint_url(text: &str) -> &str {
+    let known = |name: &str| name == text || (text.len() == 1 && name.starts_with(text));
+    NAMED.iter().find(|(name, _)| known(name)).map_or(text, |(_, url)| url)
+}
+
 /// Where a chain answers.
 #[derive(Debug)]
 pub(crate) struct Endpoint {

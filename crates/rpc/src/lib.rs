@@ -1,10 +1,14 @@
 //! A Solana chain elsewhere, over JSON-RPC.
 
 mod endpoint;
+mod many;
+mod questions;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+pub use endpoint::endpoint_url;
 use endpoint::{Endpoint, Refusal};
+pub use questions::{Effect, Past};
 use serde_json::{Value, json};
 use sip_json::Elements;
 use sip_ledger::{Failure, Ledger, LedgerError, Receipt, RemoteError, Statistics, sign};
@@ -64,12 +68,12 @@ struct Sent {
 }
 
 impl Rpc {
-    /// The chain at an address like `https://api.devnet.solana.com` or `http://127.0.0.1:8899`.
+    /// The chain at an address like `https://api.devnet.solana.com` or `http://127.0.0.1:8899`, or of a name of [`endpoint_url`].
     ///
     /// # Errors
     /// [`RemoteError::Url`] where the address is none; [`RemoteError`]'s others where nobody answers there.
     pub fn connect(url: &str) -> Result<Self, LedgerError> {
-        let endpoint = Endpoint::new(url)?;
+        let endpoint = Endpoint::new(endpoint_url(url))?;
         endpoint.ask("getVersion", json!([]))?;
         let (sent, statistics) = (Default::default(), Statistics::default());
         Ok(Self { endpoint, min_context_slot: 0, sent, first_blockhash: None, statistics })
@@ -361,6 +365,10 @@ impl Ledger for Rpc {
                 Err(LedgerError::failed(error, failure))
             }
         }
+    }
+
+    fn send_each(&mut self, instructions: &[Instruction], payer: &Keypair) -> Result<(), LedgerError> {
+        self.send_at_once(instructions, payer)
     }
 
     fn account(&self, address: &Address) -> Result<Option<Account>, LedgerError> {

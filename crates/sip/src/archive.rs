@@ -1,4 +1,4 @@
-//! Copies of accounts that may be closed on chain: whoever follows a job keeps them in the run's folder, each file an account's bytes
+//! Copies of accounts that may be closed on chain: a process that follows a job keeps them in the run's folder, each file an account's bytes
 //! under its address. What a copy of a final round says is checked against the job's history on chain.
 
 use anyhow::{Context, Result};
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::run::world::World;
-use crate::store::Store;
+use sip_manifest::folder::Store;
 
 /// The archive of a run.
 pub(crate) struct Archive {
@@ -44,7 +44,7 @@ impl Archive {
         }
         let copy = self.find(address)?.with_context(|| {
             format!(
-                "the account at {address} is closed on chain, and {} has no copy of it; get one from whoever followed the job",
+                "the account at {address} is closed on chain, and {} has no copy of it; get one from somebody who followed the job",
                 self.folder.display()
             )
         })?;

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::generate::{MachineOptions, open};
-use crate::progress::Progress;
-use crate::train::all_of;
+use sip_report::Progress;
+use sip_train::data::all_of;
 
 /// Tokens that the model sees at once unless more or fewer are asked for.
 const CONTEXT_DEFAULT: usize = 2048;
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// Tokens that the model sees at once; 2048 or as many as it can unless given
     #[arg(long, value_name = "N")]
     context: Option<usize>,
-    /// Tokens scored per window; fewer give each more to see and cost as many times more. All unless given
+    /// Tokens scored per window; fewer give each more to see and cost more in proportion. All unless given
     #[arg(long, value_name = "N")]
     stride: Option<usize>,
     #[command(flatten)]

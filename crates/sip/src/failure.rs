@@ -1,4 +1,243 @@
-//! What exit codes and error codes say.
+//! What goes wrong: for people a sentence, for programs an object with a code that stays the same, and for shells an exit code.
 
-/// What was checked is not what was claimed.
+use serde_json::{Value, json};
+use sip_data::{DataError, shown_up_to};
+use sip_ledger::{LedgerError, RemoteError};
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use sip_manifest::stop::Stopped;
+use sip_report::say;
+
+/// An error shows no more than this, whatever it quotes.
+const ERROR_CHARS_SHOWN: usize = 2000;
+
+/// What an exit code says.
+pub(crate) struct Exit {
+    pub(crate) code: u8,
+    pub(crate) meaning: &'static str,
+}
+
+const fn exit(code: u8, meaning: &'static str) -> Exit {
+    Exit { code, meaning }
+}
+
+/// All exit codes.
+pub(crate) const EXITS: [Exit; 7] = [
+    exit(0, "done"),
+    exit(FAILED, "not done"),
+    exit(USAGE, "the words of the command are wrong"),
+    exit(NOT_VERIFIED, "what was checked is not as claimed"),
+    exit(UNREACHABLE, "the chain does not answer, or nobody knows yet what became of a transaction"),
+    exit(REFUSED, "the chain or its program refused"),
+    exit(INTERRUPTED, "stopped by Ctrl-C"),
+];
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+/// What was checked is not as claimed.
 pub(crate) const NOT_VERIFIED: u8 = 3;
+const UNREACHABLE: u8 = 4;
+const REFUSED: u8 = 5;
+const INTERRUPTED: u8 = 130;
+
+macro_rules! codes {
+    ($($name:ident = $word:literal, $exit:expr, $retryable:literal, $meaning:literal;)*) => {
+        /// What failed, as programs are told it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Code {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl Code {
+            /// All codes: word, exit code, whether the same may succeed later, meaning.
+            pub(crate) const ALL: &'static [(&'static str, u8, bool, &'static str)] = &[$(($word, $exit, $retryable, $meaning),)*];
+
+            fn row(self) -> (&'static str, u8, bool, &'static str) {
+                Self::ALL[self as usize]
+            }
+        }
+    };
+}
+
+codes! {
+    Failed = "failed", FAILED, false, "another reason, which the message says";
+    Usage = "usage", USAGE, false, "the words of the command are wrong";
+    Data = "wrong-data", FAILED, false, "a text or a file of examples cannot be used";
+    NotFound = "not-found", FAILED, false, "a file or folder is not there";
+    NoWallet = "no-wallet", FAILED, false, "the command acts for a wallet, and no key is named";
+    NotAnAddress = "not-an-address", FAILED, false, "what stands for an address is none, nor the beginning or the name of one";
+    Ambiguous = "ambiguous-address", FAILED, false, "what stands for an address is the beginning of several";
+    NoAccount = "no-account", FAILED, false, "there is no account at the address";
+    WrongAccount = "wrong-account", FAILED, false, "the account at the address is something else than is expected";
+    NoProgram = "no-program", FAILED, false, "the program is not on the chain";
+    NotBegun = "not-begun", FAILED, false, "the protocol is not begun on the chain";
+    NeedsYes = "needs-yes", FAILED, false, "what cannot be undone is done only with --yes where nobody can be asked";
+    Declined = "declined", FAILED, false, "the person who was asked said no";
+    Unreachable = "unreachable", UNREACHABLE, true, "the chain does not answer";
+    OutcomeUnknown = "outcome-unknown", UNREACHABLE, false, "a transaction was sent, and nobody knows yet what became of it: look it up first";
+    Expired = "expired", UNREACHABLE, true, "a transaction was sent too late, and will never be executed";
+    EndpointRefused = "endpoint-refused", REFUSED, false, "the endpoint refuses the question";
+    ProgramRefused = "program-refused", REFUSED, false, "a program refused the transaction";
+    TransactionFailed = "transaction-failed", REFUSED, false, "the transaction failed before or outside of a program";
+    TooFewTokens = "too-few-tokens", REFUSED, false, "the wallet does not hold that many tokens";
+    TooFewLamports = "too-few-lamports", REFUSED, false, "the wallet cannot pay the fee and the rent";
+    Interrupted = "interrupted", INTERRUPTED, true, "stopped by Ctrl-C; what was finished is kept";
+}
+
+/// An error with a code.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    code: Code,
+    message: String,
+    /// The program's own number for its refusal.
+    program_error: Option<u32>,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// An error with a code.
+pub(crate) fn fault(code: Code, message: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(Fault { code, message: message.into(), program_error: None })
+}
+
+/// A program's refusal, with its own number for it.
+pub(crate) fn refusal(number: u32, message: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(Fault { code: Code::ProgramRefused, message: message.into(), program_error: Some(number) })
+}
+
+/// The code of an error, and a program's number.
+fn code(error: &anyhow::Error) -> (Code, Option<u32>) {
+    for cause in error.chain() {
+        if let Some(fault) = cause.downcast_ref::<Fault>() {
+            return (fault.code, fault.program_error);
+        }
+        let remote = match cause.downcast_ref::<LedgerError>() {
+            Some(LedgerError::Custom { code, .. }) => return (Code::ProgramRefused, Some(*code)),
+            Some(LedgerError::Transaction { .. }) => return (Code::TransactionFailed, None),
+            Some(LedgerError::Remote(error)) => Some(error),
+            _ => cause.downcast_ref::<RemoteError>(),
+        };
+        match remote {
+            Some(RemoteError::Url { .. }) => return (Code::Usage, None),
+            Some(RemoteError::Unreachable { .. } | RemoteError::Answer { .. }) => return (Code::Unreachable, None),
+            Some(RemoteError::Refused { .. }) => return (Code::EndpointRefused, None),
+            Some(RemoteError::Expired { .. }) => return (Code::Expired, None),
+            Some(RemoteError::Unknown { .. }) => return (Code::OutcomeUnknown, None),
+            None => {}
+        }
+        if cause.is::<Stopped>() {
+            return (Code::Interrupted, None);
+        }
+        if cause.is::<DataError>() {
+            return (Code::Data, None);
+        }
+        if cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound) {
+            return (Code::NotFound, None);
+        }
+    }
+    (Code::Failed, None)
+}
+
+/// Tells an error: one object in a line of JSON, or a sentence.
+pub(crate) fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
+    // The reader of our output has seen enough.
+    if error.downcast_ref().is_some_and(|error: &std::io::Error| error.kind() == ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    let (code, program_error) = code(error);
+    let said = sentence(error);
+    match (json, code) {
+        (true, _) => say(&object(code, &said, program_error).to_string()),
+        (false, Code::Interrupted) => say(&said),
+        (false, _) => say(&format!("error: {said}")),
+    }
+    ExitCode::from(code.row().1)
+}
+
+/// Tells what is wrong with the words of a command, or prints the help that was asked for.
+pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
+    if json && error.use_stderr() {
+        let text = error.to_string();
+        let said = text.split("\n\n").next().unwrap_or_default();
+        let said = said.strip_prefix("error: ").unwrap_or(said).lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        say(&object(Code::Usage, &said, None).to_string());
+    } else {
+        // A reader that is gone needs none.
+        let _ = error.print();
+    }
+    ExitCode::from(error.exit_code().clamp(0, 255) as u8)
+}
+
+fn object(code: Code, message: &str, program_error: Option<u32>) -> Value {
+    let (word, exit_code, retryable, _) = code.row();
+    let mut error = json!({ "code": word, "message": message, "hint": hint(message), "retryable": retryable, "exitCode": exit_code });
+    if let Some(number) = program_error {
+        let name = sip_client::refusal(number).map(|error| format!("{error:?}"));
+        error["programError"] = json!({ "number": number, "name": name });
+    }
+    json!({ "error": error })
+}
+
+/// What a message says to do: its last part, where that names a command or an option.
+fn hint(message: &str) -> Option<&str> {
+    let last = message.rsplit("; ").next()?;
+    (last.len() < message.len() && (last.contains("\"sip ") || last.contains("--"))).then_some(last)
+}
+
+/// An error and its causes as one sentence, without repeating what a cause has already been quoted for.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| {
+        // A list of files or records has lines of its own, in which nothing is obeyed.
+        let cause = match cause.downcast_ref() {
+            Some(error @ DataError::Several(_)) => error.to_string(),
+            _ => shown_up_to(&cause.to_string(), ERROR_CHARS_SHOWN),
+        };
+        if said.is_empty() {
+            cause
+        } else if said.contains(&cause) {
+            said
+        } else {
+            said + ": " + &cause
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_code_is_found_under_what_was_said_around_it() {
+        let inner: anyhow::Result<()> = Err(fault(Code::NoWallet, "no wallet; pass --key FILE"));
+        let error = inner.context("cannot act").unwrap_err();
+        assert_eq!(code(&error), (Code::NoWallet, None));
+        let io = std::io::Error::from(ErrorKind::NotFound);
+        assert_eq!(code(&anyhow::Error::new(io).context("cannot read x")).0, Code::NotFound);
+        let remote = RemoteError::Unreachable { url: "u".into(), attempts: 1, reason: "r".into() };
+        assert_eq!(code(&anyhow::Error::new(LedgerError::Remote(remote))).0, Code::Unreachable);
+        assert_eq!(code(&anyhow::anyhow!("x")).0, Code::Failed);
+        let said = object(Code::NoWallet, "no wallet; pass --key FILE", None);
+        assert_eq!(said["error"]["hint"], "pass --key FILE");
+        assert_eq!(object(Code::Failed, "a; b", None)["error"]["hint"], Value::Null);
+        assert_eq!(object(Code::ProgramRefused, "a", Some(10))["error"]["programError"]["name"], "NotInitialised");
+    }
+
+    #[test]
+    fn words_differ_and_every_exit_code_is_explained() {
+        let mut words: Vec<&str> = Code::ALL.iter().map(|row| row.0).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Code::ALL.len());
+        for (word, code, ..) in Code::ALL {
+            assert!(EXITS.iter().any(|exit| exit.code == *code), "{word}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::run::prepare::Machine;
+use sip_manifest::machine::Machine;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -145,7 +145,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     writeln!(out)?;
     if forgotten > 0 {
-        crate::progress::say(&format!(
+        sip_report::say(&format!(
             "the text is longer than the model's context of {context} tokens: the first {forgotten} were forgotten on the way"
         ));
     }

@@ -8,28 +8,20 @@ mod dispute;
 mod emission;
 mod eval;
 mod failure;
+mod finetune;
 mod generate;
 mod graph;
+mod help;
 mod localnet;
-mod place;
-mod progress;
 mod quality;
-mod report;
 mod run;
 mod security;
-mod setting;
-mod store;
-mod summary;
 mod tokenize;
 mod train;
 mod verify;
 
-use clap::{Parser, Subcommand};
-use sip_data::{DataError, shown_up_to};
-use std::io::ErrorKind;
-
-/// An error shows no more than this, whatever it quotes.
-const ERROR_CHARS_SHOWN: usize = 2000;
+use clap::{FromArgMatches, Parser, Subcommand};
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(name = "sip", version, about = "Train language models among people who do not trust each other", long_about = None)]
@@ -44,6 +36,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Follow jobs, replay what is claimed, convict who lies; for an auditor also attest, vote and be paid
     Audit(audit::Arguments),
+    /// Print completions of all commands for a shell
+    Completions(help::Completions),
     /// Look at a dispute on a chain
     Dispute(dispute::Arguments),
     /// Simulate emission, yield and fees over years; on a chain, see where it stands and turn its epochs
@@ -55,7 +49,7 @@ enum Command {
     /// Pay for a model's service, and pay out what data and patrons got of it
     Fee(chain::fee::Arguments),
     /// Train a model further, on texts, answers or preferences: all of it, or adapters of low rank
-    Finetune(train::finetune::Arguments),
+    Finetune(finetune::Arguments),
     /// Continue a text with a model
     Generate(generate::Arguments),
     /// List or draw what a model computes, operator by operator
@@ -68,6 +62,8 @@ enum Command {
     Localnet(localnet::Arguments),
     /// Lock attention for months, for more weight
     Lock(chain::lock::Arguments),
+    /// Print the page for "man", or write one for every command
+    Man(help::Man),
     /// Create and look after pools, and list what there is to stake on
     Pool(chain::pool::Arguments),
     /// Begin the protocol on a chain, see its supply, buckets and parameters, and govern it
@@ -92,22 +88,34 @@ enum Command {
     Wallet(chain::wallet::Arguments),
 }
 
-fn main() -> std::process::ExitCode {
-    let result = match Cli::parse().command {
+fn main() -> ExitCode {
+    // What is wrong with the words is told as it is asked for, too.
+    let json = std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
+    let matches = help::command().try_get_matches();
+    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => run(cli.command).unwrap_or_else(|error| failure::tell(&error, json)),
+        Err(error) => failure::tell_usage(&error, json),
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Completions(arguments) => help::completions(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Dispute(arguments) => dispute::run(&arguments),
         Command::Emission(arguments) => emission::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Exit(arguments) => chain::exit::run(&arguments),
         Command::Fee(arguments) => chain::fee::run(&arguments),
-        Command::Finetune(arguments) => train::finetune::run(&arguments),
+        Command::Finetune(arguments) => finetune::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Job(arguments) => chain::job::run(&arguments),
         Command::Liquid(arguments) => chain::liquid::run(&arguments),
         Command::Localnet(arguments) => localnet::run(&arguments),
         Command::Lock(arguments) => chain::lock::run(&arguments),
+        Command::Man(arguments) => help::man(&arguments),
         Command::Pool(arguments) => chain::pool::run(&arguments),
         Command::Protocol(arguments) => chain::protocol::run(&arguments),
         Command::Quality(arguments) => quality::run(&arguments),
@@ -119,38 +127,5 @@ fn main() -> std::process::ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Wallet(arguments) => chain::wallet::run(&arguments),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) if error.is::<run::Stopped>() => {
-            progress::say(&error.to_string());
-            std::process::ExitCode::from(130)
-        }
-        // Whoever read our output has seen enough.
-        Err(error) if error.downcast_ref().is_some_and(|e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe) => {
-            std::process::ExitCode::SUCCESS
-        }
-        Err(error) => {
-            progress::say(&format!("error: {}", sentence(&error)));
-            std::process::ExitCode::FAILURE
-        }
     }
-}
-
-/// An error and its causes as one sentence, without repeating what a cause has already been quoted for.
-fn sentence(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |said, cause| {
-        // A list of files or records has lines of its own, in which nothing is obeyed.
-        let cause = match cause.downcast_ref() {
-            Some(error @ DataError::Several(_)) => error.to_string(),
-            _ => shown_up_to(&cause.to_string(), ERROR_CHARS_SHOWN),
-        };
-        if said.is_empty() {
-            cause
-        } else if said.contains(&cause) {
-            said
-        } else {
-            said + ": " + &cause
-        }
-    })
 }

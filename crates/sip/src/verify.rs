@@ -1,7 +1,6 @@
 //! `sip verify`: replays what a run committed, and confirms it or names the first difference.
 
 use anyhow::{Context, Result, bail};
-use indicatif::ProgressBar;
 use sip_client::check_history;
 use sip_model::export::load_pretrained;
 use sip_model::params;
@@ -14,6 +13,7 @@ use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::segment::{self, SegmentClaim};
 use sip_protocol::training::{finality::NO_ROUND, seed};
+use sip_report::ProgressBar;
 use solana_address::Address;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -22,18 +22,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::archive::Archive;
-use crate::progress::{Progress, count};
-use crate::run::check;
-use crate::run::exchange::Applied;
 use crate::run::finish::summarise;
 use crate::run::journal::Journal;
-use crate::run::prepare::{Machine, Prepared, prepare};
 use crate::run::round::{on_chain, rule};
-use crate::run::settings::Settings;
-use crate::run::setup::{AUDITOR, EVALUATOR, TRAINER, job_address, people};
+use crate::run::setup::{job_address, job_spec, people};
 use crate::run::world::{Person, World};
-use crate::store::{Store, read_json};
-use crate::summary::{RoundSummary, Summary};
+use sip_manifest::check;
+use sip_manifest::exchange::Applied;
+use sip_manifest::folder::{Store, read_json};
+use sip_manifest::machine::Machine;
+use sip_manifest::prepare::{Prepared, prepare};
+use sip_manifest::roles::{AUDITOR, EVALUATOR, TRAINER};
+use sip_manifest::settings::Settings;
+use sip_report::summary::{RoundSummary, Summary};
+use sip_report::{Progress, count};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -166,7 +168,7 @@ pub(crate) fn finding(folder: &std::path::Path) -> Result<(u32, Option<String>)>
     Ok((replayed.closed, difference))
 }
 
-/// Whether the journal tells of a round what the chain does; the chain does not know its segments' losses and bytes.
+/// Whether the journal says of a round what the chain says; the chain does not know its segments' losses and bytes.
 fn is_of(told: &RoundSummary, number: u32, round: &Round, domains: usize) -> bool {
     let (segments, exchanged_bytes) = (told.segments.clone(), told.exchanged_bytes);
     *told == RoundSummary { segments, exchanged_bytes, ..on_chain(number, round, domains) }
@@ -217,7 +219,11 @@ impl Verifier {
         }
         let job_address = job_address(&self.world);
         let job: Job = self.world.read(&job_address)?;
-        if let Some(difference) = check::job(&job, &self.settings, &self.prepared, &self.world)? {
+        if let Some(difference) =
+            check::job(&job, &self.settings, &self.prepared, &job_spec(&self.settings, &self.prepared), &|at| {
+                self.world.read(&(*at).into())
+            })?
+        {
             return Ok(Some(difference));
         }
         if job.rounds_scored != self.journal.rounds_done {
@@ -304,7 +310,7 @@ impl Verifier {
             }
             let told = self.journal.summary.rounds.get(replayed.scored as usize);
             if told.is_none_or(|told| !is_of(told, replayed.scored, &round, self.settings.domains.len())) {
-                return Ok(Some(format!("round {number}: the run's journal tells of another outcome than the chain")));
+                return Ok(Some(format!("round {number}: the run's journal has another outcome than the chain")));
             }
             base = next;
             head = index;
@@ -389,7 +395,7 @@ impl Verifier {
         let parts = given.as_object().into_iter().flatten();
         let differing = parts.into_iter().find(|(part, value)| told.get(part.as_str()) != Some(*value));
         Ok(differing
-            .map(|(part, _)| format!("summary.json tells of {} what the run's files do not", part.replace('_', " "))))
+            .map(|(part, _)| format!("summary.json says of {} what the run's files do not", part.replace('_', " "))))
     }
 
     /// All segments of a round, from its base and the applied updates: what those hand over that count, or the first difference.
@@ -489,7 +495,7 @@ impl Verifier {
         let committed = sip_proof::merkle::MerkleTree::new(leaves.iter().map(Leaf::preimage)).root();
         let is_false = audit.divergence.is_some() || account.claim != expected;
         if committed != account.claim.accumulator_root {
-            // Whoever changed the files: nothing follows from them about the segment.
+            // Somebody changed the files: nothing follows from them about the segment.
             let difference = Some(format!("{where_}: the published leaves are not the ones that were committed"));
             return Ok(Replay { difference, end, is_false: false });
         }

@@ -1,5 +1,10 @@
 //! The commands that act on a chain, against a local chain as a process of its own.
 
+#[path = "chain/deploy.rs"]
+mod deploy;
+#[path = "chain/first_hour.rs"]
+mod first_hour;
+
 use serde_json::Value;
 use sip_client::{NewPool, Program, TOKEN_2022_PROGRAM};
 use sip_ledger::{Ledger, LedgerError};
@@ -44,7 +49,7 @@ impl Chain {
 
     /// The chain in a folder goes on, or begins.
     fn start_in(folder: tempfile::TempDir) -> Chain {
-        // Whoever begins the protocol has deployed the program.
+        // The one who begins the protocol has deployed the program.
         let authority = folder.path().join("authority");
         if !authority.exists() {
             let made =
@@ -74,6 +79,8 @@ impl Chain {
             .args(["--url", &self.url, "--key"])
             .arg(self.key(who))
             .env_remove("SIP_KEY")
+            .env_remove("COLUMNS")
+            .env("SIP_NAMES", self.key("names.json"))
             .output()
             .unwrap()
     }
@@ -106,7 +113,7 @@ impl Chain {
     }
 
     fn tokens(&self, who: &str) -> u64 {
-        self.json(who, &["wallet", "show"])["tokens"].as_u64().unwrap()
+        self.json(who, &["wallet", "show"])["tokensBaseUnits"].amount()
     }
 
     fn advance(&self, slots: u64) {
@@ -138,7 +145,23 @@ fn wallet(path: &Path) -> solana_keypair::Keypair {
 fn change(outcome: &Value, figure: &str) -> u64 {
     let changes = outcome["changes"].as_array().unwrap();
     let found = changes.iter().find(|change| change["figure"] == figure).unwrap_or_else(|| panic!("{outcome}"));
-    found["after"].as_u64().unwrap()
+    found["after"].as_u64().unwrap_or_else(|| found["after"].amount())
+}
+
+/// An amount as JSON has it.
+fn digits(units: u64) -> Value {
+    units.to_string().into()
+}
+
+/// An amount in JSON: decimal digits, since it may be more than 2⁵³.
+trait Amount {
+    fn amount(&self) -> u64;
+}
+
+impl Amount for Value {
+    fn amount(&self) -> u64 {
+        self.as_str().unwrap_or_else(|| panic!("{self} is no text of digits")).parse().unwrap()
+    }
 }
 
 /// From a deposit until all of it counts.
@@ -234,7 +257,7 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     assert!(chain.refused("alice", &["protocol", "distribute", &alice, "1"]).contains("refused"));
     for wallet in [&alice, &operator] {
         let outcome = chain.json("authority", &["protocol", "distribute", wallet, "10_000.5"]);
-        assert_eq!(outcome["changes"][0]["after"], 10_000 * TOKEN + TOKEN / 2);
+        assert_eq!(change(&outcome, "tokens"), 10_000 * TOKEN + TOKEN / 2);
     }
 
     // What no wallet has gets nothing.
@@ -259,7 +282,7 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     assert!(poor.contains("does not hold that many tokens"), "{poor}");
     let pools = chain.json("alice", &["pool", "list", "--kind", "auditor"]);
     let pool = pools[0]["pool"].as_str().unwrap().to_owned();
-    assert_eq!((&pools[0]["ownBond"], &pools[0]["commissionBps"]), (&(5_000 * TOKEN).into(), &750.into()));
+    assert_eq!((&pools[0]["ownBondBaseUnits"], &pools[0]["commissionBps"]), (&digits(5_000 * TOKEN), &750.into()));
     assert!(chain.text("alice", &["pool", "list"]).contains("5,000 SIP"));
     assert_eq!(chain.json("alice", &["pool", "list", "--kind", "data"]), Value::Array(vec![]));
 
@@ -274,12 +297,12 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     assert_eq!((&done["sent"], &done["computeUnits"]), (&true.into(), &would["computeUnits"]));
     assert_eq!(chain.tokens("alice"), before - 1_000 * TOKEN);
     let text = chain.text("alice", &["stake", "list"]);
-    assert!(text.contains("all active at slot") && text.contains("(in about 1 day)"), "{text}");
+    assert!(text.contains("all active at slot") && text.contains("(in about 36 minutes)"), "{text}");
 
     // All of it is pending, then half, then nothing.
     let parts = || {
         let row = chain.row("alice", &["stake", "list"]);
-        ["worth", "pending", "dueNow"].map(|name| row[name].as_u64().unwrap())
+        ["worth", "pending", "dueNow"].map(|name| row[&*format!("{name}BaseUnits")].amount())
     };
     let [worth, pending, _] = parts();
     assert_eq!((worth, pending), (0, 1_000 * TOKEN));
@@ -307,7 +330,7 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     assert_eq!(change(&cancelled, "pending"), 600 * TOKEN);
     assert_eq!(parts()[..2], [0, 600 * TOKEN]);
     let refusal = chain.refused("alice", &["exit", "claim", &pool, "0"]);
-    assert!(refusal.contains("is mature at slot") && refusal.contains("(in about 2 days)"), "{refusal}");
+    assert!(refusal.contains("is mature at slot") && refusal.contains("(in about 1.2 hours"), "{refusal}");
     assert!(chain.refused("alice", &["exit", "claim", &pool, "7"]).contains("no exit number 7"));
     let wrong = chain.refused("alice", &["steer", "show", &pool]);
     assert!(wrong.contains("of kind pool, where one of kind job is expected"), "{wrong}");
@@ -317,7 +340,7 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     assert_eq!(chain.json("alice", &["exit", "list"]), Value::Array(vec![]));
     chain.json("alice", &["stake", "cancel", &pool]);
     assert_eq!(parts(), [0, 0, 0]);
-    assert_eq!(chain.row("alice", &["exit", "list"])["tokens"], 600 * TOKEN);
+    assert_eq!(chain.row("alice", &["exit", "list"])["tokensBaseUnits"], digits(600 * TOKEN));
     assert!(chain.refused("alice", &["stake", "cancel", &pool]).contains("no pending stake"));
 
     // The same again is another transaction, however soon it comes.
@@ -327,7 +350,7 @@ fn stake_goes_in_earns_leaves_and_comes_back() {
     }
     assert!(chain.refused("alice", &["pool", "retire", &pool, "--yes"]).contains("refused"));
     let said = chain.refused("operator", &["pool", "retire", &pool]);
-    assert!(said.contains("is free at slot") && said.contains("--yes retires it"), "{said}");
+    assert!(said.contains("is free at slot") && said.contains("--yes does it without a question"), "{said}");
     chain.json("operator", &["pool", "retire", &pool, "--yes"]);
     assert!(chain.text("alice", &["pool", "show", &pool]).contains("retired"));
     assert!(chain.refused("alice", &["stake", "deposit", &pool, "1"]).contains("refused"));
@@ -350,7 +373,9 @@ fn attention_steers_moves_and_is_locked() {
     chain.json("alice", &["stake", "activate", &ballads]);
     chain.advance(10);
     assert_eq!(mixture(), [1_000, 9_000], "all attention on one domain, as far as the cap admits");
-    assert!(chain.refused("alice", &["lock", "create", &job, "0", "all", "--months", "1"]).contains("steer add"));
+    assert!(
+        chain.refused("alice", &["lock", "create", &job, "0", "all", "--months", "1", "--yes"]).contains("steer add")
+    );
     chain.json("alice", &["steer", "add", &job, "0", "100"]);
     chain.json("alice", &["steer", "move", &job, "ballads", "letters", "all"]);
     let letters = pool_of(0).as_str().unwrap().to_owned();
@@ -365,27 +390,30 @@ fn attention_steers_moves_and_is_locked() {
     let lock = |arguments: &[&str]| chain.json("alice", &[&["lock"], arguments].concat());
     let refused = |arguments: &[&str]| chain.refused("alice", &[&["lock"], arguments].concat());
     assert_eq!(lock(&["show"]), Value::Array(vec![]));
-    assert!(refused(&["extend", &job, "letters", "--months", "3"]).contains("no lock is running"));
-    assert!(refused(&["create", &job, "letters", "100", "--months", "49"]).contains("1 to 48 months"));
-    assert!(refused(&["create", &job, "letters", "401", "--months", "2"]).contains("less than that"));
+    assert!(refused(&["extend", &job, "letters", "--months", "3", "--yes"]).contains("no lock is running"));
+    assert!(refused(&["create", &job, "letters", "100", "--months", "49", "--yes"]).contains("1..=48"));
+    assert!(refused(&["create", &job, "letters", "401", "--months", "2", "--yes"]).contains("less than that"));
     let would = lock(&["create", &job, "letters", "100", "--months", "12", "--dry-run"]);
     assert_eq!(change(&would, "locked shares"), 100 * TOKEN);
     assert_eq!(lock(&["show"]), Value::Array(vec![]));
-    lock(&["create", &job, "letters", "100", "--months", "12"]);
-    assert!(refused(&["create", &job, "letters", "100", "--months", "12"]).contains("sip lock extend"));
-    assert!(refused(&["extend", &job, "letters", "--months", "11"]).contains("never made shorter"));
-    assert!(refused(&["extend", &job, "letters", "--amount", "99"]).contains("never made smaller"));
+    lock(&["create", &job, "letters", "100", "--months", "12", "--yes"]);
+    assert!(refused(&["create", &job, "letters", "100", "--months", "12", "--yes"]).contains("sip lock extend"));
+    assert!(refused(&["extend", &job, "letters", "--months", "11", "--yes"]).contains("never made shorter"));
+    assert!(refused(&["extend", &job, "letters", "--amount", "99", "--yes"]).contains("never made smaller"));
     assert!(refused(&["extend", &job, "letters"]).contains("--months, --amount"));
-    lock(&["extend", &job, "letters", "--amount", "300"]);
-    lock(&["extend", &job, "letters", "--months", "48"]);
+    lock(&["extend", &job, "letters", "--amount", "300", "--yes"]);
+    lock(&["extend", &job, "letters", "--months", "48", "--yes"]);
     let shown = chain.row("alice", &["lock", "show"]);
-    assert_eq!((&shown["locked"], &shown["of"]), (&(300 * TOKEN).into(), &(400 * TOKEN).into()));
-    let adds = shown["lockAdds"].as_u64().unwrap();
+    assert_eq!((&shown["lockedBaseUnits"], &shown["ofBaseUnits"]), (&digits(300 * TOKEN), &digits(400 * TOKEN)));
+    let adds = shown["lockAddsBaseUnits"].amount();
     assert!((420 * TOKEN..=450 * TOKEN).contains(&adds), "three halves of it at four years: {adds}");
     let held = chain.refused("alice", &["exit", "request", &letters, "101"]);
     assert!(held.contains("300 SIP") && held.contains("is locked until slot") && held.contains("100 SIP can leave"));
     chain.json("alice", &["exit", "request", &letters, "100"]);
-    assert!(chain.text("alice", &["lock", "show"]).contains("(in about 1,4"), "four years less at most a month");
+    assert!(
+        chain.text("alice", &["lock", "show"]).contains("(in about 3"),
+        "four years less at most a month, a slot lasting 10 ms"
+    );
     chain.advance(4 * 12 * PERIOD_TICKS * TICK_SLOTS);
     chain.json("alice", &["exit", "request", &letters, "all"]);
 }
@@ -422,7 +450,7 @@ fn settings_are_steered_by_name() {
     let vote = chain.row("alice", &["steer", "votes"]);
     assert_eq!((&vote["domain"], &vote["steers"]), (&8.into(), &"learning-rate:down".into()));
 
-    chain.json("alice", &["lock", "create", &job, "learning-rate:up", "100", "--months", "12"]);
+    chain.json("alice", &["lock", "create", &job, "learning-rate:up", "100", "--months", "12", "--yes"]);
     chain.json("alice", &["steer", "add", &job, "letters", "1"]);
     chain.json("alice", &["steer", "move", &job, "learning-rate:up", "letters", "200"]);
     let trainer = pool.parse().unwrap();
@@ -447,16 +475,19 @@ fn delegated_stake_votes_for_a_domain() {
     assert!(chain.refused("alice", &["steer", "vote", &pool, &job, "letters", "1"]).contains("steers already"));
     let vote = chain.row("alice", &["steer", "votes"]);
     assert_eq!(
-        (&vote["job"], &vote["domain"], &vote["weight"]),
-        (&job.clone().into(), &1.into(), &(600 * TOKEN).into())
+        (&vote["job"], &vote["domain"], &vote["weightBaseUnits"]),
+        (&job.clone().into(), &1.into(), &digits(600 * TOKEN))
     );
     chain.advance(1_000);
     let shown = chain.json("alice", &["steer", "show", &job]);
-    assert_eq!((&shown[1]["votes"], &shown[1]["mixtureBps"]), (&(600 * TOKEN).into(), &9_000.into()));
+    assert_eq!((&shown[1]["votesBaseUnits"], &shown[1]["mixtureBps"]), (&digits(600 * TOKEN), &9_000.into()));
     chain.json("authority", &["steer", "refresh", &pool, "--owner", &alice]);
-    let held = chain.refused("alice", &["exit", "request", &pool, "all"]);
+    let held = chain.refused("alice", &["exit", "request", &pool, "401"]);
     assert!(held.contains("600 SIP") && held.contains("sip steer withdraw") && held.contains("400 SIP can leave"));
-    chain.json("alice", &["exit", "request", &pool, "400"]);
+    let left = chain.json("alice", &["exit", "request", &pool, "all"]);
+    assert_eq!(change(&left, "tokens at the request"), 400 * TOKEN, "all is what can leave");
+    let stays = left["notes"][0].as_str().unwrap();
+    assert!(stays.starts_with("600 SIP stay: a vote holds them"), "{stays}");
     chain.json("alice", &["steer", "withdraw", &pool]);
     chain.json("alice", &["exit", "request", &pool, "all"]);
     assert_eq!(chain.json("alice", &["steer", "votes"]), Value::Array(vec![]));
@@ -487,7 +518,7 @@ fn fees_are_paid_split_and_raise_the_price_of_liquid_shares() {
     assert!(chain.refused("alice", &["liquid", "tokenize", &trainer, "1"]).contains("does not compound"));
     let tokens = chain.json("alice", &["liquid", "tokenize", &server, "400", "--to", &bob]);
     assert_eq!(change(&tokens, "share tokens"), 400 * TOKEN);
-    let worth = || chain.json("bob", &["liquid", "show", &server])["itsWorth"].as_u64().unwrap();
+    let worth = || chain.json("bob", &["liquid", "show", &server])["itsWorthBaseUnits"].amount();
     assert_eq!(worth(), 400 * TOKEN);
     assert!(chain.refused("alice", &["liquid", "detokenize", &server, "1"]).contains("holds no share token"));
 
@@ -505,14 +536,14 @@ fn fees_are_paid_split_and_raise_the_price_of_liquid_shares() {
     assert_eq!(change(&paid, "fees burned in the epoch"), 15 * TOKEN);
     assert!(worth() > 408 * TOKEN, "two fifths of the delegators' half of 45 tokens, less commission: {}", worth());
     let waits = chain.json("alice", &["fee", "show", &job]);
-    assert_eq!(waits[0]["waitsForData"].as_u64().unwrap() + waits[1]["waitsForData"].as_u64().unwrap(), 10 * TOKEN);
+    assert_eq!(waits[0]["waitsForDataBaseUnits"].amount() + waits[1]["waitsForDataBaseUnits"].amount(), 10 * TOKEN);
     chain.json("alice", &["fee", "settle", &job, "letters"]);
-    assert_eq!(chain.json("alice", &["fee", "show", &job])[0]["waitsForPatrons"], 0);
+    assert_eq!(chain.json("alice", &["fee", "show", &job])[0]["waitsForPatronsBaseUnits"], digits(0));
     assert!(chain.refused("alice", &["fee", "settle", &job, "letters"]).contains("nothing to claim"));
 
     let back = chain.json("bob", &["liquid", "detokenize", &server, "all"]);
     assert_eq!(change(&back, "share tokens"), 0);
-    assert!(chain.row("bob", &["stake", "list"])["pending"].as_u64().unwrap() > 408 * TOKEN);
+    assert!(chain.row("bob", &["stake", "list"])["pendingBaseUnits"].amount() > 408 * TOKEN);
 }
 
 /// A whole story on a deployment whose token lives under Token-2022: the same commands, none of which is told so.
@@ -539,8 +570,8 @@ fn everything_works_where_the_token_lives_under_token_2022() {
     assert_eq!(owner(&Program::default().token_account(&alices)), None);
     let shown = chain.json("alice", &["wallet", "show"]);
     assert_eq!(
-        (&shown["tokens"], &shown["tokenAccount"]),
-        (&(5_000 * TOKEN).into(), &program.token_account(&alices).to_string().into())
+        (&shown["tokensBaseUnits"], &shown["tokenAccount"]),
+        (&digits(5_000 * TOKEN), &program.token_account(&alices).to_string().into())
     );
 
     let job_address = job_on(&chain, program);
@@ -558,7 +589,7 @@ fn everything_works_where_the_token_lives_under_token_2022() {
     }
     chain.advance(ACTIVATION_SLOTS);
     chain.json("alice", &["stake", "activate", &trainer]);
-    chain.json("alice", &["lock", "create", &job, "ballads", "100", "--months", "2"]);
+    chain.json("alice", &["lock", "create", &job, "ballads", "100", "--months", "2", "--yes"]);
     chain.json("alice", &["steer", "add", &job, "letters", "10"]);
     chain.json("alice", &["steer", "move", &job, "ballads", "letters", "50"]);
     chain.json("alice", &["exit", "request", &trainer, "400"]);
@@ -569,7 +600,7 @@ fn everything_works_where_the_token_lives_under_token_2022() {
     let pool: Address = server.parse().unwrap();
     assert_eq!(owner(&program.share_mint(&pool)), Some(TOKEN_2022_PROGRAM));
     assert_eq!(owner(&program.share_account(&bob.parse().unwrap(), &pool)), Some(TOKEN_2022_PROGRAM));
-    assert_eq!(chain.json("bob", &["liquid", "show", &server])["itsWorth"], 400 * TOKEN);
+    assert_eq!(chain.json("bob", &["liquid", "show", &server])["itsWorthBaseUnits"], digits(400 * TOKEN));
 
     begin_round_on(&chain, program, &job_address, &trainer.parse().unwrap());
     let before = chain.tokens("alice");
@@ -628,7 +659,10 @@ fn a_deployment_begins_with_the_values_of_a_file() {
     );
     chain.json("authority", &["protocol", "init", "--parameters", &other]);
     let shown = chain.json("authority", &["protocol", "show"]);
-    assert_eq!((&shown["lateSegment"], &shown["convictionBurnedBps"]), (&(TOKEN * 5 / 2).into(), &2_000.into()));
+    assert_eq!(
+        (&shown["lateSegmentBaseUnits"], &shown["convictionBurnedBps"]),
+        (&digits(TOKEN * 5 / 2), &2_000.into())
+    );
     assert_eq!(shown["tokenProgram"], "SPL Token");
     assert_eq!(chain.json("authority", &["emission", "show"])["nodesReference"], 50);
     assert!(chain.refused("authority", &["protocol", "burn"]).contains("nothing to burn"));
@@ -718,7 +752,7 @@ fn epochs_turn_and_pools_get_their_yield() {
     assert_eq!((change(&would, "epoch"), epoch()), (1, 0));
     chain.json("alice", &["emission", "turn"]);
     assert_eq!(epoch(), 1);
-    // The yield is spread over the epoch that begins, and the pool passes on what it gets over as many slots.
+    // The yield is spread over the epoch that begins, and the pool passes on what it gets over the same number of slots.
     chain.advance(Schedule::DEFAULT.epoch_slots);
     let settled = chain.json("alice", &["emission", "settle"]);
     assert!(change(&settled, "yield to pass on") > TOKEN, "0.2 % of 1,000 tokens");
@@ -757,11 +791,11 @@ fn governance_proposes_waits_and_hands_over() {
     let proposed = String::from_utf8(proposed.stdout).unwrap();
     assert!(proposed.contains("round reward 10,000 SIP → 5,000 SIP, bounty 50.00 % → 12.50 %"), "{proposed}");
     assert!(show()["proposal"].as_str().unwrap().contains("bounty 50.00 % → 12.50 %"));
-    assert!(refused("alice", &["apply"]).contains("(in about 3 days)"));
+    assert!(refused("alice", &["apply"]).contains("(in about 1.8 hours"));
     chain.advance(DEFAULT_TIMELOCK_SLOTS);
     assert_eq!(change(&run("alice", &["apply"]), "bounty"), 1_250);
     let shown = show();
-    assert_eq!((&shown["bountyBps"], &shown["roundReward"]), (&1_250.into(), &(5_000 * TOKEN).into()));
+    assert_eq!((&shown["bountyBps"], &shown["roundRewardBaseUnits"]), (&1_250.into(), &digits(5_000 * TOKEN)));
     assert_eq!(shown["proposal"], Value::Null);
 
     let before = chain.tokens("alice");
@@ -823,7 +857,7 @@ fn an_account_of_an_older_layout_is_named_and_migrated() {
         assert!(error.contains("has an older layout") && error.contains("sip protocol migrate"), "{error}");
     }
     chain.json("alice", &["protocol", "migrate", &pool]);
-    assert_eq!(chain.row("alice", &["pool", "list"])["ownBond"], 1_000 * TOKEN);
+    assert_eq!(chain.row("alice", &["pool", "list"])["ownBondBaseUnits"], digits(1_000 * TOKEN));
     chain.json("alice", &["stake", "deposit", &pool, "1"]);
 }
 
@@ -863,9 +897,9 @@ fn what_cannot_be_is_said_in_one_sentence() {
         (&["steer", "show", nobody], "is no account of the program"),
         (&["stake", "activate", nobody], "is no account of the program"),
         (&["stake", "cancel", nobody], "is no account of the program"),
-        (&["lock", "create", nobody, "0", "1", "--months", "1"], "is no account of the program"),
+        (&["lock", "create", nobody, "0", "1", "--months", "1", "--yes"], "is no account of the program"),
         (&["liquid", "tokenize", nobody, "1"], "is no account of the program"),
-        (&["liquid", "show", "here"], "invalid value 'here'"),
+        (&["liquid", "show", "here"], "\"here\" is no address: expected 32 bytes in base58"),
         (&["fee", "pay", nobody, "1", "--server", nobody, "--receipt", "12"], "64 hexadecimal digits"),
         (&["fee", "settle", nobody, "0"], "is no account of the program"),
         (&["emission", "settle"], "there is no pool whose stake counts"),

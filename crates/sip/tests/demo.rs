@@ -369,7 +369,7 @@ fn verification_names_what_was_changed() {
         *bytes = summary.to_string().into_bytes();
     });
     assert_eq!(code, Some(3), "{said}");
-    assert!(said.contains("summary.json tells of chain"), "{said}");
+    assert!(said.contains("summary.json says of chain"), "{said}");
     let (code, said) = change("run/journal-4.json", &|bytes| {
         let mut journal: Value = serde_json::from_slice(bytes).unwrap();
         journal["summary"]["rounds"][1]["loss"][0] = Value::from(0.5);

@@ -46,7 +46,10 @@ fn refused(folder: &Path, arguments: &[&str]) -> String {
 fn error(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     let said = text(&output.stderr);
-    said.lines().find_map(|line| line.strip_prefix("error: ")).expect("an error").to_string()
+    let object = said.lines().find_map(|line| serde_json::from_str::<Value>(line).ok());
+    let message = object.and_then(|object| object["error"]["message"].as_str().map(String::from));
+    let sentence = said.lines().find_map(|line| line.strip_prefix("error: ")).map(String::from);
+    message.or(sentence).expect("an error")
 }
 
 fn summary(folder: &Path, arguments: &[&str]) -> Value {

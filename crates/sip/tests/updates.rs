@@ -60,7 +60,7 @@ fn updates_are_exchanged_learned_from_and_verified() {
     assert_eq!(lasting(summary(&again)), lasting(compressed));
     let verified = summary(&sip(&["verify", "--json", path(&first)]).output().unwrap());
     assert_eq!((&verified["verified"], &verified["segments"]), (&Value::Bool(true), &Value::from(12)));
-    // Whoever takes the job for one of whole states is told so.
+    // One who takes the job for one of whole states is told so.
     let settings = first.join("run/settings.json");
     let text = std::fs::read_to_string(&settings).unwrap().replace("\"compressed\"", "\"whole\"");
     std::fs::write(&settings, text).unwrap();

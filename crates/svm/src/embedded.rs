@@ -55,7 +55,7 @@ pub struct Genesis<'a> {
     pub program_id: Address,
     /// Its binary.
     pub program_elf: &'a [u8],
-    /// Whoever deployed the program and may upgrade it, as its data account under loader v3 says.
+    /// The wallet that deployed the program and may upgrade it, as its data account under loader v3 says.
     pub upgrade_authority: Option<Address>,
     /// Whose rules the virtual machine has.
     pub features: Features,

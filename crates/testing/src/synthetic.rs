@@ -29,7 +29,7 @@ pub enum Lie {
         /// Bit.
         bit: u32,
     },
-    /// The same, but whoever reads the output reads the true one.
+    /// The same, but a reader of the output reads the true one.
     IsolatedOutput {
         /// Step within the segment.
         step: u32,

@@ -4,8 +4,7 @@ use sip_protocol::{ground::case::CaseKind, instructions::*};
 use solana_address::Address;
 use solana_instruction::Instruction;
 
-use crate::build::{build, payer, readable, writable};
-use crate::{Accusation, Hidden, Program, SYSTEM_PROGRAM};
+use crate::{Accusation, Hidden, Program, accounts};
 
 /// Accusations before they are disputes.
 impl Program {
@@ -23,21 +22,8 @@ impl Program {
 
     /// [`CommitAccusation`] of any claim.
     pub fn commit_hidden(&self, hidden: &Hidden<'_>) -> Instruction {
-        let hash = hidden.hash();
-        build(
-            self,
-            &CommitAccusation { hash },
-            vec![
-                payer(hidden.challenger),
-                readable(self.config()),
-                writable(self.accusation(hidden.challenger, &hash)),
-                writable(self.token_account(hidden.challenger)),
-                writable(self.vault()),
-                readable(self.token_program),
-                readable(SYSTEM_PROGRAM),
-                writable(*hidden.job),
-            ],
-        )
+        let accounts = accounts::CommitAccusation { challenger: *hidden.challenger, job: *hidden.job };
+        self.instruction(&CommitAccusation { hash: hidden.hash() }, &accounts)
     }
 
     /// [`WithdrawAccusation`] of a segment.
@@ -54,37 +40,22 @@ impl Program {
         round: Option<&Address>,
         auditor: Option<&Address>,
     ) -> Instruction {
-        let mut accounts = vec![
-            payer(hidden.challenger),
-            writable(self.config()),
-            writable(self.accusation(hidden.challenger, &hidden.hash())),
-            writable(self.token_account(hidden.challenger)),
-            writable(self.vault()),
-            readable(self.token_program),
-            writable(*hidden.job),
-        ];
-        if let Some(round) = round {
-            accounts.extend([readable(*hidden.subject), readable(*round)]);
-        }
-        accounts.extend(auditor.map(|pool| readable(*pool)));
-        build(self, &WithdrawAccusation { salt: *hidden.salt, place: hidden.place }, accounts)
+        let accounts = accounts::WithdrawAccusation {
+            challenger: *hidden.challenger,
+            accusation: self.accusation(hidden.challenger, &hidden.hash()),
+            job: *hidden.job,
+            subject: round.map(|_| *hidden.subject),
+            round: round.copied(),
+            auditor: auditor.copied(),
+        };
+        self.instruction(&WithdrawAccusation { salt: *hidden.salt, place: hidden.place }, &accounts)
     }
 
     /// [`ExpireAccusation`] of a wallet's accusation in a job by its hash.
     pub fn expire_accusation(&self, challenger: &Address, job: &Address, hash: &[u8; 32]) -> Instruction {
-        build(
-            self,
-            &ExpireAccusation {},
-            vec![
-                writable(self.config()),
-                writable(self.accusation(challenger, hash)),
-                writable(*challenger),
-                writable(self.token_account(challenger)),
-                writable(self.vault()),
-                readable(self.token_program),
-                writable(*job),
-            ],
-        )
+        let accusation = self.accusation(challenger, hash);
+        let accounts = accounts::ExpireAccusation { accusation, challenger: *challenger, job: *job };
+        self.instruction(&ExpireAccusation {}, &accounts)
     }
 
     /// [`ClaimBounty`] for the wallet that the account names in which it waits: a segment, a scoring run, or a job.
@@ -104,21 +75,12 @@ impl Program {
     }
 
     fn claim_bounty_by(&self, args: &ClaimBounty, holder: &Address, challenger: &Address) -> Instruction {
-        build(
-            self,
-            args,
-            vec![
-                readable(self.config()),
-                writable(*holder),
-                writable(self.token_account(challenger)),
-                writable(self.vault()),
-                readable(self.token_program),
-            ],
-        )
+        let destination = self.token_account(challenger);
+        self.instruction(args, &accounts::ClaimBounty { holder: *holder, destination })
     }
 
     /// [`ReleaseBounty`] of a segment that silence convicted.
     pub fn release_bounty(&self, round: &Address, segment: &Address) -> Instruction {
-        build(self, &ReleaseBounty {}, vec![writable(self.config()), readable(*round), writable(*segment)])
+        self.instruction(&ReleaseBounty {}, &accounts::ReleaseBounty { round: *round, segment: *segment })
     }
 }

@@ -4,8 +4,7 @@ use sip_protocol::instructions::*;
 use solana_address::Address;
 use solana_instruction::Instruction;
 
-use crate::build::{build, payer, readable, signer, writable};
-use crate::{Program, SYSTEM_PROGRAM};
+use crate::{Closer, Program, accounts};
 
 /// Bytes of an answer that one transaction carries beside the accounts of [`AnswerState`].
 const ANSWER_PART_BYTES: usize = 880;
@@ -32,43 +31,14 @@ impl Program {
     /// [`DemandState`].
     pub fn demand_state(&self, demand: &StateDemand<'_>) -> Instruction {
         let StateDemand { demander, job, round, pool, entry, chunk } = *demand;
-        let segment = self.segment(round, pool);
-        build(
-            self,
-            &DemandState { entry, chunk },
-            vec![
-                payer(demander),
-                readable(self.config()),
-                readable(*job),
-                writable(*round),
-                writable(segment),
-                writable(*pool),
-                writable(self.demand(&segment, demander, entry, chunk)),
-                writable(self.token_account(demander)),
-                writable(self.vault()),
-                readable(self.token_program),
-                readable(SYSTEM_PROGRAM),
-            ],
-        )
+        let accounts = accounts::DemandState { demander: *demander, job: *job, round: *round, pool: *pool };
+        self.instruction(&DemandState { entry, chunk }, &accounts)
     }
 
     /// [`DemandData`] of a dataset that a provider's pool stands behind.
     pub fn demand_data(&self, demander: &Address, dataset: &Address, pool: &Address, chunk: u32) -> Instruction {
-        build(
-            self,
-            &DemandData { chunk },
-            vec![
-                payer(demander),
-                readable(self.config()),
-                writable(*dataset),
-                writable(*pool),
-                writable(self.demand(dataset, demander, 0, chunk)),
-                writable(self.token_account(demander)),
-                writable(self.vault()),
-                readable(self.token_program),
-                readable(SYSTEM_PROGRAM),
-            ],
-        )
+        let accounts = accounts::DemandData { demander: *demander, dataset: *dataset, pool: *pool };
+        self.instruction(&DemandData { chunk }, &accounts)
     }
 
     /// A whole answer to a demand on a segment, [`UploadAnswer`] and [`AnswerState`]: each instruction goes into a transaction of its
@@ -81,15 +51,10 @@ impl Program {
         pool: &Address,
         answer: &[u8],
     ) -> Vec<Instruction> {
-        let accounts = vec![
-            signer(trainer),
-            writable(*demand),
-            writable(self.config()),
-            writable(*round),
-            writable(self.segment(round, pool)),
-            writable(*pool),
-        ];
-        self.answer(trainer, demand, answer, |offset| build(self, &AnswerState { offset }, accounts))
+        let accounts = accounts::AnswerState { trainer: *trainer, demand: *demand, round: *round, pool: *pool };
+        self.answer(trainer, demand, answer, |offset, part| {
+            self.instruction_with(&AnswerState { offset }, &accounts, part)
+        })
     }
 
     /// A whole answer to a demand on a dataset; as [`Program::answer_state`].
@@ -101,9 +66,10 @@ impl Program {
         pool: &Address,
         answer: &[u8],
     ) -> Vec<Instruction> {
-        let accounts =
-            vec![signer(provider), writable(*demand), writable(self.config()), writable(*dataset), writable(*pool)];
-        self.answer(provider, demand, answer, |offset| build(self, &AnswerData { offset }, accounts))
+        let accounts = accounts::AnswerData { provider: *provider, demand: *demand, dataset: *dataset, pool: *pool };
+        self.answer(provider, demand, answer, |offset, part| {
+            self.instruction_with(&AnswerData { offset }, &accounts, part)
+        })
     }
 
     fn answer(
@@ -111,78 +77,54 @@ impl Program {
         sender: &Address,
         demand: &Address,
         answer: &[u8],
-        last_part: impl FnOnce(u32) -> Instruction,
+        last_part: impl FnOnce(u32, &[u8]) -> Instruction,
     ) -> Vec<Instruction> {
         let last = answer.len().saturating_sub(1) / ANSWER_PART_BYTES * ANSWER_PART_BYTES;
         let (uploaded, answered) = answer.split_at(last);
+        let accounts = accounts::UploadAnswer { answerer: *sender, demand: *demand };
         let upload = |(number, bytes): (usize, &[u8])| {
             let args = UploadAnswer { offset: (number * ANSWER_PART_BYTES) as u32 };
-            with_bytes(build(self, &args, vec![signer(sender), writable(*demand)]), bytes)
+            self.instruction_with(&args, &accounts, bytes)
         };
         let mut instructions: Vec<Instruction> = uploaded.chunks(ANSWER_PART_BYTES).enumerate().map(upload).collect();
-        instructions.push(with_bytes(last_part(last as u32), answered));
+        instructions.push(last_part(last as u32, answered));
         instructions
     }
 
     /// [`FailState`] of a demand.
     pub fn fail_state(&self, demand: &StateDemand<'_>) -> Instruction {
         let StateDemand { demander, job, round, pool, entry, chunk } = *demand;
-        let segment = self.segment(round, pool);
-        build(
-            self,
-            &FailState {},
-            vec![
-                writable(self.config()),
-                writable(*job),
-                writable(*round),
-                writable(segment),
-                writable(*pool),
-                writable(self.demand(&segment, demander, entry, chunk)),
-                writable(self.token_account(demander)),
-                writable(self.vault()),
-                readable(self.token_program),
-            ],
-        )
+        let accounts = accounts::FailState {
+            job: *job,
+            round: *round,
+            pool: *pool,
+            demand: self.demand(&self.segment(round, pool), demander, entry, chunk),
+            destination: self.token_account(demander),
+        };
+        self.instruction(&FailState {}, &accounts)
     }
 
     /// [`FailData`] of a demand.
     pub fn fail_data(&self, demander: &Address, dataset: &Address, pool: &Address, chunk: u32) -> Instruction {
-        build(
-            self,
-            &FailData {},
-            vec![
-                writable(self.config()),
-                writable(*dataset),
-                writable(*pool),
-                writable(self.demand(dataset, demander, 0, chunk)),
-                writable(self.token_account(demander)),
-                writable(self.vault()),
-                readable(self.token_program),
-            ],
-        )
+        let (demand, destination) = (self.demand(dataset, demander, 0, chunk), self.token_account(demander));
+        self.instruction(&FailData {}, &accounts::FailData { dataset: *dataset, pool: *pool, demand, destination })
     }
 
     /// [`RetireDataset`] by its provider, or of a retired pool by anyone.
     pub fn retire_dataset(&self, provider: &Address, dataset: &Address, pool: &Address) -> Instruction {
-        build(
-            self,
-            &RetireDataset {},
-            vec![signer(provider), readable(self.config()), writable(*dataset), readable(*pool)],
-        )
+        let accounts = accounts::RetireDataset { provider: *provider, dataset: *dataset, pool: *pool };
+        self.instruction(&RetireDataset {}, &accounts)
     }
 
     /// [`CloseDemand`] by who made it.
     pub fn close_demand(&self, demander: &Address, demand: &Address) -> Instruction {
-        build(self, &CloseDemand {}, vec![payer(demander), writable(*demand)])
+        let demander = Closer::Wallet(*demander);
+        self.instruction(&CloseDemand {}, &accounts::CloseDemand { demander, demand: *demand, config: None })
     }
 
     /// [`CloseDemand`] by anyone, once it is old.
     pub fn close_old_demand(&self, demander: &Address, demand: &Address) -> Instruction {
-        build(self, &CloseDemand {}, vec![writable(*demander), writable(*demand), readable(self.config())])
+        let (demander, config) = (Closer::Anyone(*demander), Some(self.config()));
+        self.instruction(&CloseDemand {}, &accounts::CloseDemand { demander, demand: *demand, config })
     }
-}
-
-fn with_bytes(mut instruction: Instruction, bytes: &[u8]) -> Instruction {
-    instruction.data.extend_from_slice(bytes);
-    instruction
 }

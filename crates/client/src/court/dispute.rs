@@ -5,13 +5,13 @@ use sip_arith::Soft;
 use sip_proof::{GraphRoots, HostSha256};
 use sip_protocol::{
     court::{Dispute, MoveKind, Play, Side, accusation},
-    ground::{account::seed, case::CaseKind, declare::Args},
+    ground::{account::derivation, case::CaseKind},
     instructions::*,
 };
 use solana_address::Address;
-use solana_instruction::{AccountMeta, Instruction};
+use solana_instruction::Instruction;
 
-use crate::{Program, SYSTEM_PROGRAM, Seat, build::build};
+use crate::{Closer, Program, Seat, accounts};
 
 /// Bytes of a payload that one transaction carries whose only signer plays and pays, beside nothing else: 1232 in all.
 pub const MOVE_PART_BYTES: usize = 1024;
@@ -155,7 +155,7 @@ impl GenesisAccusation<'_> {
     }
 }
 
-/// The dispute after a move that is played in this slot, by the program's own rules: so that whoever makes the last move knows that it is
+/// The dispute after a move that is played in this slot, by the program's own rules: so that the side that makes the last move knows that it is
 /// the last.
 ///
 /// # Errors
@@ -176,13 +176,13 @@ pub fn after_move(
 impl Program {
     /// The dispute that a wallet opened on a segment, a scoring run, or the genesis state of a job.
     pub fn dispute(&self, subject: &Address, challenger: &Address) -> Address {
-        self.derive(&[seed::DISPUTE, subject.as_ref(), challenger.as_ref()])
+        self.derived(&derivation::dispute, &[subject.into(), challenger.into()])
     }
 
     /// The dispute that a wallet opened on the claim of the auditor in this place: its vote in a round, or its attestation of a
     /// segment.
     pub fn auditor_dispute(&self, subject: &Address, challenger: &Address, place: u8) -> Address {
-        self.derive(&[seed::DISPUTE, subject.as_ref(), challenger.as_ref(), &[place]])
+        self.derived(&derivation::auditor_dispute, &[subject.into(), challenger.into(), place.into()])
     }
 
     /// [`OpenDispute`] of a segment's steps.
@@ -201,35 +201,38 @@ impl Program {
     }
 
     fn open_segment(&self, accusation: &Accusation<'_>, args: OpenDispute) -> Instruction {
-        let segment = self.segment(accusation.round, accusation.pool);
-        self.open_replay(accusation, &segment, &OpenDispute { salt: *accusation.salt, ..args })
+        let Accusation { challenger, job, round, pool, datasets, salt } = *accusation;
+        let hash = accusation.hash(&self.segment(round, pool));
+        let accounts = accounts::OpenDispute {
+            challenger: *challenger,
+            job: *job,
+            round: *round,
+            pool: *pool,
+            accusation: self.accusation(challenger, &hash),
+            datasets: datasets.to_vec(),
+        };
+        self.instruction(&OpenDispute { salt: *salt, ..args }, &accounts)
     }
 
     /// [`OpenRunDispute`].
     pub fn open_run_dispute(&self, accusation: &Accusation<'_>) -> Instruction {
-        let run = self.run(accusation.round, accusation.pool);
-        self.open_replay(accusation, &run, &OpenRunDispute { salt: *accusation.salt })
-    }
-
-    fn open_replay<A: Args>(&self, accusation: &Accusation<'_>, subject: &Address, args: &A) -> Instruction {
-        let Accusation { challenger, job, round, pool, datasets, .. } = *accusation;
-        let mut accounts = vec![
-            AccountMeta::new(*challenger, true),
-            AccountMeta::new_readonly(*job, false),
-            AccountMeta::new(*round, false),
-            AccountMeta::new(*subject, false),
-            AccountMeta::new(*pool, false),
-            AccountMeta::new(self.dispute(subject, challenger), false),
-            AccountMeta::new(self.accusation(challenger, &accusation.hash(subject)), false),
-            AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
-        ];
-        accounts.extend(datasets.iter().map(|dataset| AccountMeta::new_readonly(*dataset, false)));
-        build(self, args, accounts)
+        let Accusation { challenger, job, round, pool, datasets, salt } = *accusation;
+        let hash = accusation.hash(&self.run(round, pool));
+        let accounts = accounts::OpenRunDispute {
+            challenger: *challenger,
+            job: *job,
+            round: *round,
+            pool: *pool,
+            accusation: self.accusation(challenger, &hash),
+            datasets: datasets.to_vec(),
+        };
+        self.instruction(&OpenRunDispute { salt: *salt }, &accounts)
     }
 
     /// [`Upload`].
     pub fn upload(&self, party: &Address, dispute: &Address, offset: u16, bytes: &[u8]) -> Instruction {
-        self.move_part(party, dispute, &Upload { offset: offset.to_le_bytes() }, bytes)
+        let args = Upload { offset: offset.to_le_bytes() };
+        self.instruction_with(&args, &accounts::Upload { party: *party, dispute: *dispute }, bytes)
     }
 
     /// [`PlayMove`], with the last bytes of a payload.
@@ -241,7 +244,8 @@ impl Program {
         offset: u16,
         bytes: &[u8],
     ) -> Instruction {
-        self.move_part(party, dispute, &PlayMove { kind: kind as u8, offset: offset.to_le_bytes() }, bytes)
+        let args = PlayMove { kind: kind as u8, offset: offset.to_le_bytes() };
+        self.instruction_with(&args, &accounts::PlayMove { party: *party, dispute: *dispute }, bytes)
     }
 
     /// A whole move, for a payload of at most [`sip_protocol::court::MAX_PAYLOAD`] bytes: all but the last instruction fill a
@@ -269,13 +273,6 @@ impl Program {
         instructions
     }
 
-    fn move_part<A: Args>(&self, party: &Address, dispute: &Address, args: &A, bytes: &[u8]) -> Instruction {
-        let accounts = vec![AccountMeta::new_readonly(*party, true), AccountMeta::new(*dispute, false)];
-        let mut instruction = build(self, args, accounts);
-        instruction.data.extend_from_slice(bytes);
-        instruction
-    }
-
     /// Applies the verdict on a segment and closes the dispute, signed by its challenger.
     pub fn conclude_dispute(
         &self,
@@ -290,28 +287,19 @@ impl Program {
 
     /// [`TimeOut`].
     pub fn time_out(&self, dispute: &Address) -> Instruction {
-        build(self, &TimeOut {}, vec![AccountMeta::new(*dispute, false)])
+        self.instruction(&TimeOut {}, &accounts::TimeOut { dispute: *dispute })
     }
 
     /// [`ResolveDispute`].
     pub fn resolve_dispute(&self, challenger: &Address, job: &Address, round: &Address, pool: &Address) -> Instruction {
-        let segment = self.segment(round, pool);
-        build(
-            self,
-            &ResolveDispute {},
-            vec![
-                AccountMeta::new(self.config(), false),
-                AccountMeta::new(*job, false),
-                AccountMeta::new(segment, false),
-                AccountMeta::new(*pool, false),
-                AccountMeta::new(self.dispute(&segment, challenger), false),
-                AccountMeta::new(self.token_account(challenger), false),
-                AccountMeta::new(self.vault(), false),
-                AccountMeta::new(self.mint(), false),
-                AccountMeta::new_readonly(self.token_program, false),
-                AccountMeta::new(*round, false),
-            ],
-        )
+        let accounts = accounts::ResolveDispute {
+            job: *job,
+            pool: *pool,
+            dispute: self.dispute(&self.segment(round, pool), challenger),
+            destination: self.token_account(challenger),
+            round: *round,
+        };
+        self.instruction(&ResolveDispute {}, &accounts)
     }
 
     /// [`ResolveRunDispute`] of the run of an evaluator's pool.
@@ -322,38 +310,27 @@ impl Program {
         round: &Address,
         pool: &Address,
     ) -> Instruction {
-        let run = self.run(round, pool);
-        build(
-            self,
-            &ResolveRunDispute {},
-            vec![
-                AccountMeta::new(self.config(), false),
-                AccountMeta::new(*job, false),
-                AccountMeta::new(*round, false),
-                AccountMeta::new(run, false),
-                AccountMeta::new(*pool, false),
-                AccountMeta::new(self.dispute(&run, challenger), false),
-                AccountMeta::new(self.token_account(challenger), false),
-                AccountMeta::new(self.vault(), false),
-                AccountMeta::new(self.mint(), false),
-                AccountMeta::new_readonly(self.token_program, false),
-            ],
-        )
+        let accounts = accounts::ResolveRunDispute {
+            job: *job,
+            round: *round,
+            pool: *pool,
+            dispute: self.dispute(&self.run(round, pool), challenger),
+            destination: self.token_account(challenger),
+        };
+        self.instruction(&ResolveRunDispute {}, &accounts)
     }
 
     /// [`OpenVoteDispute`].
     pub fn open_vote_dispute(&self, accusation: &VoteAccusation<'_>) -> Instruction {
         let VoteAccusation { challenger, job, round, auditor, graph, path, segments, salt } = *accusation;
-        let mut accounts = vec![
-            AccountMeta::new(*challenger, true),
-            AccountMeta::new_readonly(*job, false),
-            AccountMeta::new(*round, false),
-            AccountMeta::new(auditor.pool, false),
-            AccountMeta::new(self.auditor_dispute(round, challenger, auditor.place), false),
-            AccountMeta::new(self.accusation(challenger, &accusation.hidden().hash()), false),
-            AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
-        ];
-        accounts.extend(segments.iter().map(|segment| AccountMeta::new_readonly(*segment, false)));
+        let accounts = accounts::OpenVoteDispute {
+            challenger: *challenger,
+            job: *job,
+            round: *round,
+            pool: auditor.pool,
+            accusation: self.accusation(challenger, &accusation.hidden().hash()),
+            segments: segments.to_vec(),
+        };
         let args = OpenVoteDispute {
             salt: *salt,
             nodes_root: graph.nodes_root,
@@ -362,40 +339,33 @@ impl Program {
             node_count: graph.node_count,
             place: auditor.place as u32,
         };
-        build(self, &args, accounts)
+        self.instruction(&args, &accounts)
     }
 
     /// [`OpenAttestationDispute`].
     pub fn open_attestation_dispute(&self, accusation: &AttestationAccusation<'_>) -> Instruction {
         let AttestationAccusation { challenger, job, round, segment, auditor, datasets, salt } = *accusation;
-        let mut accounts = vec![
-            AccountMeta::new(*challenger, true),
-            AccountMeta::new_readonly(*job, false),
-            AccountMeta::new(*round, false),
-            AccountMeta::new_readonly(*segment, false),
-            AccountMeta::new(auditor.pool, false),
-            AccountMeta::new(self.auditor_dispute(segment, challenger, auditor.place), false),
-            AccountMeta::new(self.accusation(challenger, &accusation.hidden().hash()), false),
-            AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
-        ];
-        accounts.extend(datasets.iter().map(|dataset| AccountMeta::new_readonly(*dataset, false)));
-        build(self, &OpenAttestationDispute { salt: *salt, place: auditor.place as u32 }, accounts)
+        let accounts = accounts::OpenAttestationDispute {
+            challenger: *challenger,
+            job: *job,
+            round: *round,
+            segment: *segment,
+            pool: auditor.pool,
+            accusation: self.accusation(challenger, &accusation.hidden().hash()),
+            datasets: datasets.to_vec(),
+        };
+        self.instruction(&OpenAttestationDispute { salt: *salt, place: auditor.place as u32 }, &accounts)
     }
 
     /// [`OpenGenesisDispute`].
     pub fn open_genesis_dispute(&self, accusation: &GenesisAccusation<'_>) -> Instruction {
         let GenesisAccusation { challenger, job, salt } = *accusation;
-        build(
-            self,
-            &OpenGenesisDispute { salt: *salt },
-            vec![
-                AccountMeta::new(*challenger, true),
-                AccountMeta::new(*job, false),
-                AccountMeta::new(self.dispute(job, challenger), false),
-                AccountMeta::new(self.accusation(challenger, &accusation.hidden().hash()), false),
-                AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
-            ],
-        )
+        let accounts = accounts::OpenGenesisDispute {
+            challenger: *challenger,
+            job: *job,
+            accusation: self.accusation(challenger, &accusation.hidden().hash()),
+        };
+        self.instruction(&OpenGenesisDispute { salt: *salt }, &accounts)
     }
 
     /// [`ResolveAuditorDispute`]; `dispute` is a vote's or an attestation's.
@@ -407,52 +377,34 @@ impl Program {
         round: &Address,
         pool: &Address,
     ) -> Instruction {
-        build(
-            self,
-            &ResolveAuditorDispute {},
-            vec![
-                AccountMeta::new(self.config(), false),
-                AccountMeta::new(*job, false),
-                AccountMeta::new(*round, false),
-                AccountMeta::new(*pool, false),
-                AccountMeta::new(*dispute, false),
-                AccountMeta::new(self.token_account(challenger), false),
-                AccountMeta::new(self.vault(), false),
-                AccountMeta::new(self.mint(), false),
-                AccountMeta::new_readonly(self.token_program, false),
-            ],
-        )
+        let accounts = accounts::ResolveAuditorDispute {
+            job: *job,
+            round: *round,
+            pool: *pool,
+            dispute: *dispute,
+            destination: self.token_account(challenger),
+        };
+        self.instruction(&ResolveAuditorDispute {}, &accounts)
     }
 
     /// [`ResolveGenesisDispute`].
     pub fn resolve_genesis_dispute(&self, challenger: &Address, job: &Address) -> Instruction {
-        build(
-            self,
+        let (dispute, destination) = (self.dispute(job, challenger), self.token_account(challenger));
+        self.instruction(
             &ResolveGenesisDispute {},
-            vec![
-                AccountMeta::new(self.config(), false),
-                AccountMeta::new(*job, false),
-                AccountMeta::new(self.dispute(job, challenger), false),
-                AccountMeta::new(self.token_account(challenger), false),
-                AccountMeta::new(self.vault(), false),
-                AccountMeta::new(self.mint(), false),
-                AccountMeta::new_readonly(self.token_program, false),
-            ],
+            &accounts::ResolveGenesisDispute { job: *job, dispute, destination },
         )
     }
 
     /// [`CloseDispute`] by its challenger.
     pub fn close_dispute(&self, challenger: &Address, dispute: &Address) -> Instruction {
-        build(self, &CloseDispute {}, vec![AccountMeta::new(*challenger, true), AccountMeta::new(*dispute, false)])
+        let challenger = Closer::Wallet(*challenger);
+        self.instruction(&CloseDispute {}, &accounts::CloseDispute { challenger, dispute: *dispute, job: None })
     }
 
     /// [`CloseDispute`] by anyone, once it is old.
     pub fn close_old_dispute(&self, job: &Address, challenger: &Address, dispute: &Address) -> Instruction {
-        let accounts = vec![
-            AccountMeta::new(*challenger, false),
-            AccountMeta::new(*dispute, false),
-            AccountMeta::new_readonly(*job, false),
-        ];
-        build(self, &CloseDispute {}, accounts)
+        let (challenger, job) = (Closer::Anyone(*challenger), Some(*job));
+        self.instruction(&CloseDispute {}, &accounts::CloseDispute { challenger, dispute: *dispute, job })
     }
 }

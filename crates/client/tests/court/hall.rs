@@ -112,7 +112,7 @@ impl Hall {
         self.runs.iter().map(|run| staged::state(run.end_state())).collect()
     }
 
-    /// What the accuser, or whoever it is now, says of an auditor's vote.
+    /// What the accuser, or another in its place, says of an auditor's vote.
     fn with_vote<T>(&self, auditor: usize, make: impl FnOnce(&Program, &VoteAccusation<'_>) -> T) -> T {
         let (graph, path) = self.aggregates.opening(2).unwrap();
         let accusation = VoteAccusation {

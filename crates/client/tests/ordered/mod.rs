@@ -1,5 +1,5 @@
 //! Transactions that land in the same slot, in every order: each permutation on its own copy of the chain; what was refused is tried again
-//! afterwards, as whoever sent it would.
+//! afterwards, as its sender would.
 #![allow(dead_code, reason = "not every test file asks for everything")]
 
 use sip_ledger::Ledger;

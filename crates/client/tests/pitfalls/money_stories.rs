@@ -92,8 +92,8 @@ pub(crate) fn shares_become_tokens() {
     send_guarded(world, program.open_share_mint(&owner, &pool), &patron, &[0]);
     world.send(&[program.create_share_account(&owner, &owner, &pool)], &[&patron]);
     let account = program.share_account(&owner, &pool);
-    // With an open mint and position nothing is created and no system program is needed.
-    send_unread(world, program.tokenize_shares(&owner, &pool, &account, 5 * TOKEN), &patron, &[], &[7]);
+    send_guarded(world, program.tokenize_shares(&owner, &pool, &account, 5 * TOKEN), &patron, &[]);
+    // With a position nothing is created and no system program is needed.
     send_unread(world, program.detokenize_shares(&owner, &pool, &account, TOKEN), &patron, &[], &[7]);
 }
 

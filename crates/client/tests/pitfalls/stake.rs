@@ -175,7 +175,7 @@ fn missing_slippage_bound() {
     assert!(worth(&world.state(&pool), TOKEN) > worth(&state, TOKEN));
     world.refused(&[deposit], &[&holder], Error::SlippageExceeded);
     world.refused(&[rebond], &[&holder], Error::SlippageExceeded);
-    // Whoever sells is worse off only after a slash, which a bound must not let anybody escape.
+    // A seller is worse off only after a slash, which a bound must not let anybody escape.
     let again = program.request_exit(&owner, &pool, 1, TOKEN);
     world.send(&[again], &[&holder]);
     let ticket: Ticket = world.state(&program.ticket(&program.position(&pool, &owner), 1));
@@ -354,7 +354,7 @@ fn late_depositors_absorbing_known_fraud() {
         assert!(was > 0 && is.abs_diff(left(was)) < 10_000, "{was} {is}");
     }
     assert_eq!(after.self_bond, before.self_bond - SLICE);
-    // Whoever comes now buys at the price after it, and loses nothing.
+    // A newcomer buys at the price after it, and loses nothing.
     scene.world.stake(&late, &pool, 100 * TOKEN);
     let held = position(&scene.world, &pool, &late.pubkey());
     let value = worth(&scene.pool_state(&pool), held.shares) + held.pending;

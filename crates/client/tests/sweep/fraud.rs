@@ -253,7 +253,7 @@ fn change_entry(state: &mut State, entry: u32, element: u32, change: Change) {
     state[entry as usize] = Tensor::new(elements);
 }
 
-/// A tree over hashes that whoever commits it makes up.
+/// A tree over hashes that its author makes up.
 #[derive(Clone, Debug)]
 pub(crate) struct HashTree(Vec<Vec<Hash>>);
 

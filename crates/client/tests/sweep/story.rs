@@ -135,7 +135,7 @@ impl Story {
                 _ => {
                     let operands: Vec<&[u32]> =
                         spec.operands.iter().map(|o| &trace[o.node as usize].elements[..]).collect();
-                    // A false address has no value: whoever commits it makes one up.
+                    // A false address has no value: its author makes one up.
                     let made_up = || vec![0; spec.len()];
                     Tensor::new(evaluate::<Native>(&node, &operands).unwrap_or_else(made_up))
                 }

@@ -25,7 +25,7 @@ pub struct Record<'a> {
 }
 
 impl Records {
-    /// The lines of a text that are not empty, each of which should be an object; whoever asks for its keys learns whether it is.
+    /// The lines of a text that are not empty, each of which should be an object; a caller that asks for its keys learns whether it is.
     pub fn lines(text: String) -> Records {
         let len = lines(&text).count();
         Records { text, is_list: false, len }

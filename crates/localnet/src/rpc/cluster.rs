@@ -11,12 +11,13 @@ use sha2::{Digest, Sha256};
 use solana_account::ReadableAccount;
 use solana_address::Address;
 use solana_signer::Signer;
+use std::time::Duration;
 
 /// Slots in one answer.
 const MAX_SLOTS: u64 = 50_000;
 /// Samples of the chain's pace in one answer.
 const MAX_SAMPLES: u64 = 720;
-/// What a sample spans: a minute at Solana's pace.
+/// What a sample spans at least: a minute at Solana's pace.
 const SAMPLE_SLOTS: u64 = 150;
 const SAMPLE_SECONDS: u64 = 60;
 /// Slots that one request lets pass.
@@ -104,8 +105,15 @@ fn block_production(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError
     Ok(with_context(chain, json!({ "byIdentity": by_identity, "range": { "firstSlot": first, "lastSlot": last } })))
 }
 
-/// Transactions of the last minutes, newest first, a sample for each [`SAMPLE_SLOTS`] that have passed.
-fn performance_samples(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
+/// What a sample spans where a slot lasts so long: whole seconds, and slots.
+fn sample_span(slot: Option<Duration>) -> (u64, u64) {
+    let Some(micros) = slot.map(|slot| slot.as_micros().max(1)) else { return (SAMPLE_SECONDS, SAMPLE_SLOTS) };
+    let seconds = (u128::from(SAMPLE_SLOTS) * micros).div_ceil(1_000_000);
+    (seconds as u64, (seconds * 1_000_000 / micros) as u64)
+}
+
+/// Transactions of the last samples, newest first.
+fn performance_samples(chain: &Chain, slot: Option<Duration>, params: Params<'_>) -> Result<Value, RpcError> {
     let limit = match params.get(0) {
         None => MAX_SAMPLES,
         Some(_) => params.number(0, "a limit")?,
@@ -113,17 +121,18 @@ fn performance_samples(chain: &Chain, params: Params<'_>) -> Result<Value, RpcEr
     if limit > MAX_SAMPLES {
         return Err(RpcError::invalid(format!("Invalid limit; max {MAX_SAMPLES}")));
     }
-    let newest = chain.slot_of(Commitment::Finalized) / SAMPLE_SLOTS;
-    let oldest = sip_svm::FIRST_SLOT.div_ceil(SAMPLE_SLOTS);
+    let (seconds, slots) = sample_span(slot);
+    let newest = chain.slot_of(Commitment::Finalized) / slots;
+    let oldest = sip_svm::FIRST_SLOT.div_ceil(slots);
     let sample = |number: u64| {
-        let end = number * SAMPLE_SLOTS;
-        let transactions = chain.history.in_slots(end - SAMPLE_SLOTS, end - 1).count();
+        let end = number * slots;
+        let transactions = chain.history.in_slots(end - slots, end - 1).count();
         json!({
             "slot": end,
             "numTransactions": transactions,
             "numNonVoteTransactions": transactions,
-            "numSlots": SAMPLE_SLOTS,
-            "samplePeriodSecs": SAMPLE_SECONDS,
+            "numSlots": slots,
+            "samplePeriodSecs": seconds,
         })
     };
     Ok((oldest + 1..=newest).rev().take(limit as usize).map(sample).collect())
@@ -209,7 +218,8 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
             // Nobody has to outbid anyone here.
             recent_slots(chain).map(|slot| json!({ "slot": slot, "prioritizationFee": 0 })).collect()
         }
-        "getRecentPerformanceSamples" => performance_samples(chain, params)?,
+        "getRecentPerformanceSamples" => performance_samples(chain, shared.slot, params)?,
+        "sip_slotMicroseconds" => json!(shared.slot.map_or(0, |slot| slot.as_micros() as u64)),
         "getSupply" => {
             let faucet = chain.genesis.faucet.pubkey();
             let total = ledger.issued_lamports().saturating_sub(ledger.statistics().fee_lamports);

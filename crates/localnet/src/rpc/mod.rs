@@ -15,7 +15,7 @@ use error::RpcError;
 use params::Params;
 use serde_json::{Value, json};
 
-/// Answers grow no larger than this: one by what it may tell of accounts, a batch by stopping.
+/// Answers grow no larger than this: one by how many accounts it may hold, a batch by stopping.
 pub(crate) const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// Methods about blocks: what is open still is none.
 const NEEDS_BLOCKS: [&str; 5] =

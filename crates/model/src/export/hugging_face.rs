@@ -67,7 +67,7 @@ pub fn save_pretrained(folder: &Path, config: &LlamaConfig, tensors: &[TensorRef
 ///
 /// `tensors` are the parameters of [`LlamaConfig::parameters`] in any order. The bytes depend on the arguments alone.
 /// Every file is on the disk in full before the first takes its name, so a disk that is full leaves what was there; and
-/// whoever is stopped between two names leaves a folder without `config.json`, which nobody takes for a model.
+/// a process that is stopped between two names leaves a folder without `config.json`, which nobody takes for a model.
 ///
 /// # Errors
 /// A configuration that is not valid, a tensor that is missing, unexpected, of another shape, not finite or beyond the

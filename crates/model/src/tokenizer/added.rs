@@ -52,7 +52,7 @@ pub(crate) fn beside(
     let mut add = |token: Option<AddedToken>, id: Option<u32>, file: &'static str| {
         let Some(token) = token.filter(|token| !token.content.is_empty()) else { return };
         let key = (token.content.clone(), id);
-        // Whoever names no id means any.
+        // No id means any.
         let is_known = match id {
             Some(_) => known.contains(&key),
             None => known.range(key.clone()..).next().is_some_and(|(content, _)| *content == key.0),

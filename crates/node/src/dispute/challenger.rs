@@ -40,8 +40,8 @@ impl<R: Evidence> Challenger<R> {
             Phase::PickLeaf => {
                 let accumulator = self.library.accumulator(&game.ground)?;
                 let (leaves, tree) = (&accumulator.leaves, &accumulator.tree);
-                // Where all leaves are right, the segment's end may still be another than the last leaf's; whoever
-                // committed that cannot open the last leaf.
+                // Where all leaves are right, the segment's end may still be another than the last leaf's; then the
+                // trainer cannot open the last leaf.
                 let false_end = leaves.last().is_some_and(|leaf| leaf.end_root != game.ground.end_root);
                 let last = false_end.then(|| pick_towards(game, leaves.len() as u32 - 1));
                 let known = leaves.len() as u32;

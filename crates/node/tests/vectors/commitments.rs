@@ -140,10 +140,16 @@ fn seeds(random: &mut Random) -> Value {
         let draws: [Hash; 16] = std::array::from_fn(|place| if place < revealed { random.hash() } else { [0; 32] });
         let parts: Vec<&[u8]> = draws.iter().map(|draw| &draw[..]).collect();
         let (seed, reveals) = (random.hash(), HostSha256::hashv(&parts));
-        let next = HostSha256::hashv(&[&seed, &reveals]);
+        let mut round: Round = bytemuck::Zeroable::zeroed();
+        (round.seed, round.reveals) = (seed, reveals);
+        // Nobody captured the slots of the first.
+        if revealed > 0 {
+            round.seed_hashes = [1u8, 2].map(|slot| HostSha256::hashv(&[&seed, &[slot]]));
+        }
         json!({
             "seed": hex(&seed), "draws": draws[..revealed].iter().map(|draw| hex(draw)).collect::<Vec<_>>(),
-            "next_seed": hex(&next),
+            "slot_hashes": round.seed_hashes.iter().map(|hash| hex(hash)).collect::<Vec<_>>(),
+            "next_seed": hex(&round.following_seed::<HostSha256>()),
         })
     };
     [0, 1, 2, 16].iter().map(seed).collect()

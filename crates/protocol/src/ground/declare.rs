@@ -36,12 +36,20 @@
 
 use bytemuck::Pod;
 
+use super::spec::InstructionSpec;
+
 /// Arguments of one instruction.
 pub trait Args: Pod {
     /// The first byte of the instruction's data.
     const TAG: u8;
     /// The instruction's name.
     const NAME: &'static str;
+}
+
+/// An instruction that says what it is.
+pub trait Declared: Args {
+    /// What it is.
+    const SPEC: InstructionSpec;
 }
 
 /// Reader: the arguments of a room's instructions.
@@ -74,18 +82,23 @@ macro_rules! specs {
         accounts { $($accounts:tt)* }
         budget { $($units:literal $($case:literal)?),* $(,)? }
     })*) => {
+        $(
+            impl $crate::ground::declare::Declared for $name {
+                const SPEC: $crate::ground::spec::InstructionSpec = $crate::ground::spec::InstructionSpec {
+                    tag: $tag,
+                    name: stringify!($name),
+                    docs: &[$($doc),*],
+                    arguments: &$name::LAYOUT,
+                    tail: $crate::ground::declare::tail!($($tail)?),
+                    accounts: $crate::ground::declare::accounts!($($accounts)*),
+                    budgets: &[$($crate::ground::spec::Budget { case: concat!($($case)?), compute_units: $units }),*],
+                };
+            }
+        )*
+
         /// The instructions of this room.
-        pub(crate) const SPECS: &[$crate::ground::spec::InstructionSpec] = &[$(
-            $crate::ground::spec::InstructionSpec {
-                tag: $tag,
-                name: stringify!($name),
-                docs: &[$($doc),*],
-                arguments: &$name::LAYOUT,
-                tail: $crate::ground::declare::tail!($($tail)?),
-                accounts: $crate::ground::declare::accounts!($($accounts)*),
-                budgets: &[$($crate::ground::spec::Budget { case: concat!($($case)?), compute_units: $units }),*],
-            },
-        )*];
+        pub(crate) const SPECS: &[$crate::ground::spec::InstructionSpec] =
+            &[$(<$name as $crate::ground::declare::Declared>::SPEC,)*];
     };
 }
 

@@ -1,5 +1,5 @@
-//! What is over for long is closed, and its rent goes back to whoever paid it. Before a watchtower closes anything, it keeps a copy in the
-//! run's folder, from which `sip verify` reads what is no longer on chain.
+//! What is over for long is closed, and its rent goes back to the wallet that paid it. Before a watchtower closes anything, it keeps a copy in the
+//! run's folder, from which `sip verify` reads what has left the chain.
 
 use anyhow::Result;
 use sip_ledger::Ledger;

@@ -1,4 +1,4 @@
-//! The chain as it stands: a job, its rounds that something is left to do about, and what was committed in them.
+//! The chain as it stands: a job, its rounds that are not over, and what was committed in them.
 
 use sip_client::Program;
 use sip_proof::HostSha256;
@@ -17,7 +17,7 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 
 use super::claim::Claim;
-use crate::run::prepare::hex;
+use sip_data::hex;
 
 /// A segment, or a scoring run, where it stands.
 pub(super) struct Stands<T = Segment> {
@@ -203,7 +203,7 @@ impl Here {
         }
     }
 
-    /// Whether whoever makes the claim has lost all that it can lose in the job, and nothing else hangs on the claim.
+    /// Whether the maker of the claim has lost all that it can lose in the job, and nothing else hangs on the claim.
     pub(super) fn is_spent(&self, claim: Claim) -> bool {
         match (claim, self.round_of(claim)) {
             (Claim::Vote { place, .. }, Some(seen)) => {
@@ -259,7 +259,7 @@ impl Here {
         all && closing.finish::<HostSha256>().is_ok()
     }
 
-    /// Whether a round can be tallied, likewise.
+    /// Whether a round can be tallied, by the program's own rule.
     pub(super) fn is_tallyable(&self, seen: &Seen) -> bool {
         let (mut round, mut job) = (seen.round.clone(), self.job.clone());
         evaluation::tally(&mut round, &mut job, self.slot).is_ok()

@@ -20,9 +20,9 @@ use super::here::{Here, Seen, Stands};
 use super::record::{Finding, Part};
 use super::source::Match;
 use super::watch::Watch;
-use crate::run::exchange::Start;
 use crate::run::journal::Published;
-use crate::run::prepare::hex;
+use sip_data::hex;
+use sip_manifest::exchange::Start;
 
 impl<L: Ledger> Watch<'_, L> {
     /// Judges the next claim. False if all are judged.
@@ -106,7 +106,7 @@ impl<L: Ledger> Watch<'_, L> {
         Ok(parent == NO_ROUND && self.is_false(here, Claim::Genesis)?)
     }
 
-    /// The update that a segment goes on from: nothing with whole states. The chain saw to it that it is the right one.
+    /// The update that a segment goes on from: nothing with whole states. The chain accepts no other than the right one.
     fn previous(&self, stands: &Stands) -> Option<[u8; 32]> {
         self.source.prepared.updates.as_ref().map(|_| stands.state.claim.previous_root)
     }
@@ -321,7 +321,7 @@ impl<L: Ledger> Watch<'_, L> {
     }
 }
 
-/// A state that was computed; `None` where it would have a value that is not finite, so that whoever claims one claims something false.
+/// A state that was computed; `None` where it would have a value that is not finite, so that a claim of one is false.
 fn finite(computed: Result<Arc<State>>) -> Result<Option<Arc<State>>> {
     let Err(error) = computed else { return computed.map(Some) };
     let run = match error.downcast_ref::<AggregateError>() {

@@ -19,7 +19,7 @@ use super::watch::Watch;
 use crate::run::round::rule;
 
 impl<L: Ledger> Watch<'_, L> {
-    /// The next thing that is due in a round, by whoever comes first. An auditor does it, a mere watchtower does not.
+    /// The next thing that is due in a round, by the first who comes. An auditor does it, a mere watchtower does not.
     pub(super) fn turn(&mut self, here: &Here) -> Result<bool> {
         if self.operator.is_none() {
             return Ok(false);
@@ -103,7 +103,7 @@ impl<L: Ledger> Watch<'_, L> {
         Ok(false)
     }
 
-    /// Convicts whoever left a demand unanswered, whoever demanded.
+    /// Convicts those who left a demand unanswered, no matter who demanded.
     fn end_demands(&mut self, here: &Here) -> Result<bool> {
         let is_demanded = |seen: &&Seen| seen.segments.iter().any(|stands| stands.state.open_demands > 0);
         if !here.rounds.iter().any(|seen| is_demanded(&seen)) {
@@ -133,7 +133,7 @@ impl<L: Ledger> Watch<'_, L> {
                 entry,
                 chunk: demand.chunk,
             });
-            let (round, what) = (seen.index(), "convict whoever left a demand unanswered");
+            let (round, what) = (seen.index(), "convict who left a demand unanswered");
             if self.send(what, fail)? {
                 (self.report)(&Event::Turned { round, what });
                 return Ok(true);

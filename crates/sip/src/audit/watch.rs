@@ -30,8 +30,8 @@ use super::operator::Operator;
 use super::record::Record;
 use super::source::{Match, Source};
 use crate::archive::Archive;
-use crate::run::Stop;
-use crate::run::prepare::Machine;
+use sip_manifest::machine::Machine;
+use sip_manifest::stop::Stop;
 
 /// Compute units that a transaction may take.
 const COMPUTE_UNITS: u32 = 1_400_000;
@@ -50,7 +50,7 @@ pub(super) struct Memory {
     pub closing_slot: u64,
 }
 
-/// A job, and whoever follows it.
+/// A job, and the one who follows it.
 pub(super) struct Watch<'a, L> {
     pub ledger: &'a mut L,
     pub program: Program,
@@ -69,14 +69,11 @@ pub(super) struct Watch<'a, L> {
     pub report: &'a mut dyn FnMut(&Event),
 }
 
-/// Checks that an account, which a chain elsewhere may have made up, tells of no more places than there are.
+/// Checks that an account, which a chain elsewhere may have made up, has no more places than a role can have.
 pub(super) fn check_places<const N: usize>(address: &Address, counts: [u8; N]) -> Result<()> {
     let most = MAX_TRAINERS.min(MAX_AUDITORS).min(MAX_EVALUATORS);
     let is_possible = counts.iter().all(|count| usize::from(*count) <= most);
-    ensure!(
-        is_possible,
-        "account {address} tells of more than {most} places of a role; ask a chain that you can trust"
-    );
+    ensure!(is_possible, "account {address} has more than {most} places of a role; ask a chain that you can trust");
     Ok(())
 }
 
@@ -334,7 +331,7 @@ impl<L: Ledger> Watch<'_, L> {
         if !seen.is_over() || !seen.round.is_beyond_challenge(here.slot) {
             return Ok(false);
         }
-        // From its updates the next round's trainers go on, whoever of them comes back.
+        // From its updates the next round's trainers go on, those who come back.
         let is_later = |later: &Seen| later.index() > seen.index() && later.round.status == round::FINAL;
         if here.job.spec.is_compressed() && seen.round.status == round::FINAL && !here.rounds.iter().any(is_later) {
             return Ok(false);

@@ -2,17 +2,15 @@
 
 use anyhow::{Result, bail, ensure};
 use sip_protocol::AccountKind;
+use sip_protocol::ground::schedule::{NODES, STAKING};
 use sip_protocol::money::epoch::EmissionAccount;
 use sip_protocol::stake::pool::{ACTIVE, Pool};
-use sip_protocol::{
-    ground::schedule::{NODES, STAKING},
-    money::emission::Phase,
-};
+use sip_sim::emission::phase_name;
 use solana_address::Address;
 use std::process::ExitCode;
 
 use super::settings::SCHEDULE;
-use super::{Cell, Connection, Desk};
+use super::{AddressText, Cell, Connection, Desk};
 
 /// Pools that one transaction settles.
 const POOLS_PER_TRANSACTION: usize = 8;
@@ -35,7 +33,7 @@ pub(crate) enum Command {
         connection: Connection,
         /// The pools; all whose stake counts or has counted where none is named
         #[arg(value_name = "POOL")]
-        pools: Vec<Address>,
+        pools: Vec<AddressText>,
     },
 }
 
@@ -43,17 +41,11 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Show { connection } => show(&Desk::open(connection)?),
         Command::Turn { connection } => turn(&mut Desk::open(connection)?),
-        Command::Settle { connection, pools } => settle(&mut Desk::open(connection)?, pools),
-    }
-}
-
-/// What a phase is called.
-pub(crate) fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::LowDemand => "low demand",
-        Phase::Growing => "growing",
-        Phase::HighEfficiency => "high efficiency",
-        Phase::FeeDominated => "fee-dominated",
+        Command::Settle { connection, pools } => {
+            let mut desk = Desk::open(connection)?;
+            let pools = pools.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<_>>()?;
+            settle(&mut desk, pools)
+        }
     }
 }
 
@@ -97,8 +89,7 @@ fn turn(desk: &mut Desk) -> Result<ExitCode> {
     desk.act(&format!("end epoch {}", emission.epoch), &[program.turn_epoch()], &accounts)
 }
 
-fn settle(desk: &mut Desk, pools: &[Address]) -> Result<ExitCode> {
-    let mut pools = pools.to_vec();
+fn settle(desk: &mut Desk, mut pools: Vec<Address>) -> Result<ExitCode> {
     if pools.is_empty() {
         let all = desk.all::<Pool>(AccountKind::Pool)?;
         let counts = |pool: &Pool| pool.status == ACTIVE || pool.yield_share.stake > 0;

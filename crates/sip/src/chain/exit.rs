@@ -5,12 +5,11 @@ use sip_protocol::AccountKind;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::stake::position::Ticket;
 use solana_address::Address;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::stake::{self, Active, Slippage};
-use super::tokens::{self, Part};
-use super::{Cell, Connection, Desk, Row};
+use super::tokens::Part;
+use super::{AddressText, Cell, Connection, Desk, Row};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -24,9 +23,9 @@ pub(crate) struct Arguments {
 enum Command {
     /// Start an exit; until it is mature it is slashed with the pool and earns nothing
     Request {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
         /// Tokens, or "all"
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Part,
@@ -35,18 +34,18 @@ enum Command {
     List,
     /// Take the tokens of a mature exit
     Claim {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
         /// The exit's number, as listed
         #[arg(value_name = "NUMBER")]
         number: u32,
     },
     /// Take an exit back: its tokens are new stake again, pending at first
     Cancel {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
         /// The exit's number, as listed
         #[arg(value_name = "NUMBER")]
         number: u32,
@@ -60,28 +59,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (owner, program) = (desk.wallet()?, desk.program);
     match &arguments.command {
         Command::Request { pool, amount } => {
-            let active = Active::read(&desk, pool, &owner)?;
-            let shares = active.free_shares(*amount)?;
-            let pending = active.pending();
-            let (position_address, _, position) = stake::holding(&desk, pool, &owner)?;
-            let number = position.tickets;
-            let ticket = program.ticket(&position_address, number);
-            let code = desk.act(
-                &format!("exit number {number} from {pool}"),
-                &[program.request_exit(&owner, pool, number, shares)],
-                &[("position", position_address), ("exit", ticket)],
-            )?;
-            if pending > 0 && *amount == Part::All && !desk.json {
-                writeln!(
-                    std::io::stdout(),
-                    "  {} still pending, which is not part of it: \"sip stake cancel {pool}\" takes it back",
-                    tokens::show(pending)
-                )?;
-            }
-            Ok(code)
+            let pool = &desk.locate_pool(pool)?;
+            request(&mut desk, pool, *amount)
         }
         Command::List => list(&desk, &owner),
         Command::Claim { pool, number } => {
+            let pool = &desk.locate_pool(pool)?;
             let (ticket, state) = find(&desk, pool, &owner, *number)?;
             let maturity = Cell::Slot { at: state.mature_slot, now: desk.slot()? };
             ensure!(maturity.is_reached(), "exit number {number} from {pool} is mature at slot {}", maturity.show());
@@ -90,6 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             desk.act("take the tokens of an exit", &instructions, &[("exit", ticket)])
         }
         Command::Cancel { pool, number, slippage } => {
+            let pool = &desk.locate_pool(pool)?;
             let (position, state) = (program.position(pool, &owner), desk.read::<Pool>(pool)?);
             let (ticket_address, ticket) = find(&desk, pool, &owner, *number)?;
             let minimum = slippage.minimum_shares(&state, payout(&ticket, &state))?;
@@ -102,6 +86,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
+/// Starts an exit; "all" is also what is pending, as a second one, and leaves only what a lock or a vote holds.
+fn request(desk: &mut Desk, pool: &Address, amount: Part) -> Result<ExitCode> {
+    let (owner, program) = (desk.wallet()?, desk.program);
+    let (address, _, position) = stake::holding(desk, pool, &owner)?;
+    let active = Active::read(desk, pool, &owner)?;
+    let takes_pending = amount == Part::All && position.pending > 0;
+    let (mut instructions, mut accounts, mut number) = (Vec::new(), vec![("position", address)], position.tickets);
+    let mut shares = 0;
+    if takes_pending {
+        // What is due and not active yet is pending still, and leaves with it.
+        instructions.push(program.cancel_deposit(&owner, pool, number));
+        accounts.push(("exit of what is pending", program.ticket(&address, number)));
+        number += 1;
+        shares = stake::free_of(&position, desk.slot()?);
+    }
+    if shares > 0 || !takes_pending {
+        shares = if takes_pending { shares } else { active.free_shares(amount)? };
+        instructions.push(program.request_exit(&owner, pool, number, shares));
+        accounts.push(("exit", program.ticket(&address, number)));
+    }
+    let numbers = match instructions.len() {
+        1 => format!("exit number {}", position.tickets),
+        _ => format!("exits number {} and {number}", position.tickets),
+    };
+    let notes = if amount == Part::All { active.staying(false) } else { Vec::new() };
+    desk.act_and_tell(&format!("{numbers} from {pool}"), &instructions, &accounts, &notes)
+}
+
 /// An owner's exit from a pool: its address, and it.
 fn find(desk: &Desk, pool: &Address, owner: &Address, number: u32) -> Result<(Address, Ticket)> {
     let address = desk.program.ticket(&desk.program.position(pool, owner), number);
@@ -110,7 +122,7 @@ fn find(desk: &Desk, pool: &Address, owner: &Address, number: u32) -> Result<(Ad
 }
 
 /// What an exit pays, less all slashes so far.
-fn payout(ticket: &Ticket, pool: &Pool) -> u64 {
+pub(super) fn payout(ticket: &Ticket, pool: &Pool) -> u64 {
     let left = u128::from(ticket.assets) * u128::from(pool.survival) / u128::from(ticket.survival.max(1));
     left as u64
 }

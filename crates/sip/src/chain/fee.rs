@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use super::pool::Hash;
 use super::tokens::{self, Amount};
-use super::{Cell, Connection, Desk, Row, steer};
+use super::{AddressText, Cell, Connection, Desk, Row, steer};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -28,13 +28,13 @@ enum Command {
     Pay {
         /// The model's pool
         #[arg(value_name = "MODEL")]
-        model: Address,
+        model: AddressText,
         /// Tokens
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
         /// Pool of the server that serves it
         #[arg(long, value_name = "POOL")]
-        server: Address,
+        server: AddressText,
         /// What the payment is for, such as an invoice's number; its SHA-256 goes on chain
         #[arg(long = "for", value_name = "TEXT", conflicts_with = "receipt")]
         purpose: Option<String>,
@@ -44,15 +44,15 @@ enum Command {
     },
     /// Show what fees wait for the data and the patrons of a job's domains
     Show {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
     },
     /// Pay a domain's data pool and attention pool what waits for them
     Settle {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
         /// Its name or number
         #[arg(value_name = "DOMAIN")]
         domain: String,
@@ -63,6 +63,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut desk = Desk::open(&arguments.connection)?;
     match &arguments.command {
         Command::Pay { model, amount, server, purpose, receipt } => {
+            let model = &desk.locate_pool(model)?;
+            let server = &desk.locate_pool(server)?;
             let receipt = match (purpose, receipt) {
                 (Some(text), _) => Sha256::digest(text).into(),
                 (None, Some(Hash(receipt))) => *receipt,
@@ -72,8 +74,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             };
             pay(&mut desk, model, server, amount.0, &receipt)
         }
-        Command::Show { job } => show(&desk, job),
-        Command::Settle { job, domain } => settle(&mut desk, job, domain),
+        Command::Show { job } => {
+            let job = &desk.locate_job(job)?;
+            show(&desk, job)
+        }
+        Command::Settle { job, domain } => {
+            let job = &desk.locate_job(job)?;
+            settle(&mut desk, job, domain)
+        }
     }
 }
 
@@ -140,5 +148,5 @@ fn settle(desk: &mut Desk, job: &Address, domain: &str) -> Result<ExitCode> {
     }
     let instruction = program.settle_fees(job, u8::try_from(domain)?, &dataset, &data_pool);
     let accounts = [("fees", program.fees(job)), ("data", data_pool), ("patrons", attention)];
-    desk.act(&format!("pay out the fees of domain {domain}"), &[instruction], &accounts)
+    desk.act(&format!("pay out the fees of {}", steer::title(desk, &state, domain)?), &[instruction], &accounts)
 }

@@ -40,7 +40,8 @@ impl Unit {
     pub(super) fn cell(self, value: u64, now: u64) -> Cell {
         match self {
             Unit::Tokens => Cell::Tokens(value),
-            Unit::Shares | Unit::Plain => Cell::Number(value),
+            Unit::Shares => Cell::Shares(value),
+            Unit::Plain => Cell::Number(value),
             Unit::Slot if value == 0 => Cell::Nothing,
             Unit::Slot => Cell::Slot { at: value, now },
             Unit::Slots => Cell::Slots(value),
@@ -179,14 +180,19 @@ pub(super) fn changes<'a>(
 }
 
 impl Change<'_> {
+    /// Amounts are texts of decimal digits, since they may be more than 2⁵³.
     pub(super) fn to_json(&self) -> Value {
+        let value = |value: u64| match self.unit {
+            Unit::Tokens | Unit::Shares => json!(value.to_string()),
+            _ => json!(value),
+        };
         json!({
             "account": self.name,
             "address": self.address.to_string(),
             "figure": self.figure,
             "unit": self.unit.name(),
-            "before": self.before,
-            "after": self.after,
+            "before": value(self.before),
+            "after": value(self.after),
         })
     }
 

@@ -14,10 +14,11 @@ use std::process::ExitCode;
 
 use super::pool::kind_name;
 use super::tokens::Percent;
-use super::{Cell, Connection, Desk, Row};
-use crate::run::prepare::hex;
-use crate::security::formulas::Setting;
-use crate::security::odds::{ODDS_SEED, Odds};
+use super::{AddressText, Cell, Connection, Desk, Row};
+use sip_data::hex;
+use sip_report::odds::Odds;
+use sip_sim::deterrence::ODDS_SEED;
+use sip_sim::deterrence::Setting;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -33,60 +34,60 @@ enum Command {
     List,
     /// Show one job in full: what is computed, by commitment, and by which rules
     Show {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
     },
     /// List the rounds of a job: phase, segments, outcome
     Rounds {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
     },
     /// List the places of a job: whose they are, with what stake, and what they did in its last round
     Seats {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
     },
     /// Take a place with a pool of the wallet, or wake its seat: trainer, auditor or evaluator
     Join {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
-        /// Address of the pool
+        job: AddressText,
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
     },
     /// Leave the place that a pool of the wallet holds; what it owes the running round it still owes
     Leave {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
-        /// Address of the pool
+        job: AddressText,
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
     },
     /// Set the part of a pool's stake that counts in its place, of what its other places leave
     Allot {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
-        /// Address of the pool
+        job: AddressText,
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
         /// The part, in percent; less than now only while no claim of the pool is open
         #[arg(value_name = "PART")]
         part: Percent,
     },
     /// Put to sleep the seat of a pool that was convicted, is retired, or whose own bond stays too small: anybody may
     Check {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
-        /// Address of the pool
+        job: AddressText,
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
     },
 }
 
@@ -99,10 +100,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             desk.list(&rows, "there is no job")
         }
         Command::Show { job } => {
+            let job = &desk.locate_job(job)?;
             let state: Job = desk.read(job)?;
             desk.card(&full(job, &state))
         }
         Command::Rounds { job } => {
+            let job = &desk.locate_job(job)?;
             let state: Job = desk.read(job)?;
             let slot = desk.slot()?;
             let mut rows = Vec::new();
@@ -112,21 +115,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             }
             desk.list(&rows, "no round has begun")
         }
-        Command::Seats { job } => seats(&desk, job),
-        Command::Join { job, pool } => join(&mut desk, job, pool),
+        Command::Seats { job } => {
+            let job = &desk.locate_job(job)?;
+            seats(&desk, job)
+        }
+        Command::Join { job, pool } => {
+            let job = &desk.locate_job(job)?;
+            let pool = &desk.locate_pool(pool)?;
+            join(&mut desk, job, pool)
+        }
         Command::Leave { job, pool } => {
+            let job = &desk.locate_job(job)?;
+            let pool = &desk.locate_pool(pool)?;
             let place = place(&desk, job, pool)?;
             let seat = sip_client::Seat { operator: desk.wallet()?, pool: *pool, place };
             let leave = desk.program.leave_job(&seat, job);
             desk.act("leave the job", &[leave], &[("job", *job), ("pool", *pool)])
         }
         Command::Allot { job, pool, part } => {
+            let job = &desk.locate_job(job)?;
+            let pool = &desk.locate_pool(pool)?;
             let place = place(&desk, job, pool)?;
             let seat = sip_client::Seat { operator: desk.wallet()?, pool: *pool, place };
             let allot = desk.program.allot_stake(&seat, job, part.0);
             desk.act("allot stake to the place", &[allot], &[("job", *job), ("pool", *pool)])
         }
         Command::Check { job, pool } => {
+            let job = &desk.locate_job(job)?;
+            let pool = &desk.locate_pool(pool)?;
             let place = place(&desk, job, pool)?;
             let check = desk.program.check_seat(job, pool, place);
             desk.act("check the seat", &[check], &[("job", *job), ("pool", *pool)])

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::stake::Active;
 use super::tokens::{self, Part};
-use super::{Cell, Connection, Desk, pool};
+use super::{AddressText, Cell, Connection, Desk, pool};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -22,30 +22,30 @@ pub(crate) struct Arguments {
 enum Command {
     /// Turn active stake into share tokens, which earn by their price
     Tokenize {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
         /// What they are worth, tokens, or "all"
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Part,
         /// Wallet that gets them [default: the wallet that acts]
         #[arg(long, value_name = "WALLET")]
-        to: Option<Address>,
+        to: Option<AddressText>,
     },
     /// Turn share tokens back into stake, pending at first
     Detokenize {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
         /// What they are worth, tokens, or "all"
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Part,
     },
     /// Show what a share token of a pool is worth, how many there are and what the wallet holds
     Show {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
     },
 }
 
@@ -54,8 +54,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let program = desk.program;
     match &arguments.command {
         Command::Tokenize { pool, amount, to } => {
+            let pool = &desk.locate_pool(pool)?;
             let owner = desk.wallet()?;
-            let receiver = to.unwrap_or(owner);
+            let receiver = desk.owner(to.as_ref())?;
             require_compounding(pool, &desk.read(pool)?)?;
             let shares = Active::read(&desk, pool, &owner)?.free_shares(*amount)?;
             let destination = program.share_account(&receiver, pool);
@@ -71,6 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             desk.act("turn stake into share tokens", &instructions, &accounts)
         }
         Command::Detokenize { pool, amount } => {
+            let pool = &desk.locate_pool(pool)?;
             let owner = desk.wallet()?;
             let state: Pool = desk.read(pool)?;
             let source = program.share_account(&owner, pool);
@@ -86,7 +88,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let instruction = program.detokenize_shares(&owner, pool, &source, shares);
             desk.act("turn share tokens into stake", &[instruction], &accounts)
         }
-        Command::Show { pool } => show(&desk, pool),
+        Command::Show { pool } => {
+            let pool = &desk.locate_pool(pool)?;
+            show(&desk, pool)
+        }
     }
 }
 
@@ -107,12 +112,12 @@ fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
         ("kind", Cell::text(pool::kind_name(state.kind))),
         ("mint", Cell::text(desk.program.share_mint(address))),
         ("tokens per share", Cell::text(pool::price(&state))),
-        ("share tokens", Cell::Number(state.liquid_shares)),
+        ("share tokens", Cell::Shares(state.liquid_shares)),
         ("worth", worth(state.liquid_shares)),
     ];
     if let Ok(wallet) = desk.wallet() {
         let held = desk.ledger.token_balance(&desk.program.share_account(&wallet, address))?.unwrap_or(0);
-        row.extend([("the wallet holds", Cell::Number(held)), ("its worth", worth(held))]);
+        row.extend([("the wallet holds", Cell::Shares(held)), ("its worth", worth(held))]);
     }
     desk.card(&row)
 }

@@ -8,9 +8,10 @@ use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::process::ExitCode;
 
+use super::mixture::Steering;
 use super::stake::Active;
 use super::tokens::{self, Part};
-use super::{Cell, Connection, Desk, Row, stake, steer};
+use super::{AddressText, Cell, Connection, Consent, Desk, Row, stake, steer};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -24,9 +25,9 @@ pub(crate) struct Arguments {
 enum Command {
     /// Lock attention on a domain: up to two and a half times the weight at four years, falling on a line to the lock's end
     Create {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
         /// Its name or number, or a side of a setting, as in "learning-rate:up"
         #[arg(value_name = "DOMAIN")]
         domain: String,
@@ -34,49 +35,55 @@ enum Command {
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Part,
         /// Months, 1 to 48: until the end of the present one, and so on; a month is a twelfth of a year
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAXIMUM_PERIODS))]
         months: u64,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Make a running lock longer, larger, or both
     Extend {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
         /// Its name or number, or a side of a setting, as in "learning-rate:up"
         #[arg(value_name = "DOMAIN")]
         domain: String,
         /// Months from now, as for a new lock
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAXIMUM_PERIODS))]
         months: Option<u64>,
         /// Tokens that are locked from now on in all, or "all"
         #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Option<Part>,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Show a wallet's locks: how much, until when, what it adds to the weight
     Show {
         /// Another wallet
         #[arg(long, value_name = "WALLET")]
-        owner: Option<Address>,
+        owner: Option<AddressText>,
     },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut desk = Desk::open(&arguments.connection)?;
     match &arguments.command {
-        Command::Create { job, domain, amount, months } => {
+        Command::Create { job, domain, amount, months, consent } => {
+            let job = &desk.locate_job(job)?;
             let target = Target::find(&desk, job, domain)?;
             if target.is_running {
                 bail!("a lock is running there; \"sip lock extend\" makes it longer or larger");
             }
             let shares = Active::read(&desk, &target.pool_address, &desk.wallet()?)?.shares(*amount)?;
-            target.lock(&mut desk, shares, *months)
+            target.lock(&mut desk, shares, *months, *consent)
         }
-        Command::Extend { job, domain, months, amount } => {
+        Command::Extend { job, domain, months, amount, consent } => {
+            ensure!(months.is_some() || amount.is_some(), "pass --months, --amount or both");
+            let job = &desk.locate_job(job)?;
             let target = Target::find(&desk, job, domain)?;
             if !target.is_running {
                 bail!("no lock is running there; \"sip lock create\" begins one");
             }
-            ensure!(months.is_some() || amount.is_some(), "pass --months, --amount or both");
             let position = &target.position;
             let shares = match amount {
                 Some(amount) => Active::read(&desk, &target.pool_address, &desk.wallet()?)?.shares(*amount)?,
@@ -90,10 +97,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 "the lock holds {} and is never made smaller",
                 tokens::show(tokens::worth(position.locked_shares, target.pool.shares, target.pool.assets))
             );
-            target.lock(&mut desk, shares, months)
+            target.lock(&mut desk, shares, months, *consent)
         }
         Command::Show { owner } => {
-            let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
+            let owner = desk.owner(owner.as_ref())?;
             let slot = desk.slot()?;
             let rows: Vec<Row> = stake::holdings(&desk, &owner)?
                 .iter()
@@ -120,6 +127,7 @@ fn row(pool: &Pool, position: &Position, slot: u64) -> Row {
 /// The wallet's attention on a domain.
 struct Target {
     name: String,
+    job: Address,
     pool_address: Address,
     pool: Pool,
     position_address: Address,
@@ -132,7 +140,7 @@ impl Target {
     fn find(desk: &Desk, job: &Address, domain: &str) -> Result<Target> {
         let state: Job = desk.read(job)?;
         let domain = steer::find(desk, &state, domain)?;
-        let name = steer::describe(&state, domain);
+        let name = steer::title(desk, &state, domain)?;
         let pool_address = desk.program.attention_pool(job, domain);
         if desk.find::<Pool>(&pool_address)?.is_none() {
             bail!("nobody has staked on {name} yet; \"sip steer add\" does");
@@ -140,14 +148,32 @@ impl Target {
         let (position_address, pool, position) = stake::holding(desk, &pool_address, &desk.wallet()?)?;
         let slot = desk.slot()?;
         let is_running = position.locked(slot) > 0;
-        Ok(Target { name, pool_address, pool, position_address, position, is_running, now_tick: tick_of(slot) })
+        let (job, now_tick) = (*job, tick_of(slot));
+        Ok(Target { name, job, pool_address, pool, position_address, position, is_running, now_tick })
     }
 
-    fn lock(&self, desk: &mut Desk, shares: u64, months: u64) -> Result<ExitCode> {
+    fn lock(&self, desk: &mut Desk, shares: u64, months: u64, consent: Consent) -> Result<ExitCode> {
         ensure!((1..=MAXIMUM_PERIODS).contains(&months), "a lock runs 1 to {MAXIMUM_PERIODS} months");
-        let owner = desk.wallet()?;
-        let what = format!("lock attention on {}", self.name);
+        // What the program will make of it.
+        let (mut pool, mut locked, slot) = (self.pool, self.position, desk.slot()?);
+        locked.activate(&mut pool, slot)?;
+        locked.lock(&mut pool, shares, months, slot)?;
+        let gain = locked.boost(slot).saturating_sub(self.position.boost(slot));
+        let end = Cell::Slot { at: locked.lock_end_tick.saturating_mul(TICK_SLOTS), now: slot }.show_in_full();
+        let worth = tokens::show(tokens::worth(shares, pool.shares, pool.assets));
+        let told = format!(
+            "{worth} on {} stay locked until slot {end}, and nothing takes that back; the lock adds {} to their weight at first, \
+             evenly less until its end",
+            self.name,
+            tokens::show(gain)
+        );
+        desk.confirm(&told, "Lock them?", consent)?;
+        let mut steering = Steering::read(desk, &self.job, &desk.read::<Job>(&self.job)?)?;
+        steering.add(self.pool.index, gain);
+        let notes: Vec<String> = std::iter::once(told).chain(steering.told()?).collect();
+        let (owner, what) = (desk.wallet()?, format!("lock attention on {}", self.name));
         let instruction = desk.program.lock_shares(&owner, &self.pool_address, shares, months);
-        desk.act(&what, &[instruction], &[("pool", self.pool_address), ("position", self.position_address)])
+        let accounts = [("pool", self.pool_address), ("position", self.position_address)];
+        desk.act_and_tell(&what, &[instruction], &accounts, &notes)
     }
 }

@@ -1,5 +1,8 @@
 //! Commands that act on a Solana chain: a cluster, or `sip localnet`.
 
+mod act;
+pub(crate) mod address;
+mod deploy;
 pub(crate) mod emission;
 pub(crate) mod exit;
 pub(crate) mod fee;
@@ -9,6 +12,9 @@ mod init;
 pub(crate) mod job;
 pub(crate) mod liquid;
 pub(crate) mod lock;
+mod mixture;
+pub(crate) mod names;
+mod pace;
 pub(crate) mod pool;
 pub(crate) mod protocol;
 pub(crate) mod rewards;
@@ -20,10 +26,10 @@ pub(crate) mod tokens;
 mod vote;
 pub(crate) mod wallet;
 
-use anyhow::{Context, Result, anyhow, bail};
-use serde_json::{Value, json};
+use anyhow::{Result, bail};
+use serde_json::Value;
 use sip_client::{Program, TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
-use sip_ledger::{Ledger, LedgerError};
+use sip_ledger::{Ledger, LedgerError, RemoteError};
 use sip_localnet::read_key;
 use sip_protocol::admin::migration::present_size;
 use sip_protocol::{Account, AccountKind, Error};
@@ -36,27 +42,74 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use figures::{changes, figures};
+pub(crate) use act::Consent;
+pub(crate) use address::AddressText;
+
+use crate::failure::{Code, fault};
+use names::Names;
+use sip_report::terminal::{Stream, columns, fitted};
 use table::{Cell, Row};
 
 /// Where the chain is and who acts on it.
 #[derive(clap::Args)]
 pub(crate) struct Connection {
-    /// JSON-RPC address of the chain [default: $SIP_URL, or http://127.0.0.1:8899, where sip localnet is]
+    /// JSON-RPC address of the chain, or localhost, devnet, testnet or mainnet [default: $SIP_URL, or localhost, where sip localnet is]
     #[arg(long, value_name = "URL", global = true)]
-    url: Option<String>,
+    pub(crate) url: Option<String>,
     /// Key file of the wallet that acts [default: $SIP_KEY]
     #[arg(long, value_name = "FILE", global = true)]
-    key: Option<PathBuf>,
-    /// Address of the on-chain program, where it is not this build's
+    pub(crate) key: Option<PathBuf>,
+    /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
     #[arg(long, value_name = "ADDRESS", global = true)]
-    program: Option<Address>,
+    pub(crate) program: Option<Address>,
     /// Say what would happen and what it would cost, and send nothing
     #[arg(long, global = true)]
     dry_run: bool,
     /// Print JSON: an object, a list of them, or one line of it for each transaction
     #[arg(long, global = true)]
-    json: bool,
+    pub(crate) json: bool,
+}
+
+/// What a variable of the environment says, where it says anything.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The chain that an option, a variable or nothing at all names.
+pub(crate) fn chain_url(option: Option<&str>) -> String {
+    option.map(str::to_owned).or_else(|| variable("SIP_URL")).unwrap_or_else(|| "localhost".into())
+}
+
+/// The program that an option or a variable names, or this build's.
+pub(crate) fn named_program(option: Option<Address>) -> Result<Program> {
+    let named = option.map(Ok).or_else(|| variable("SIP_PROGRAM").map(|text| text.parse()));
+    match named {
+        None => Ok(Program::default()),
+        Some(Ok(address)) => Ok(Program::new(address)),
+        Some(Err(_)) => Err(fault(Code::NotAnAddress, "SIP_PROGRAM is no address: expected 32 bytes in base58")),
+    }
+}
+
+/// The key of the wallet that an option or a variable names, if any.
+pub(crate) fn wallet_key(option: Option<&std::path::Path>) -> Result<Option<Keypair>> {
+    let path = option.map(PathBuf::from).or_else(|| variable("SIP_KEY").map(PathBuf::from));
+    Ok(path.as_deref().map(read_key).transpose()?)
+}
+
+/// Where there is no wallet and one is needed.
+pub(crate) fn no_wallet() -> anyhow::Error {
+    fault(Code::NoWallet, "no wallet: pass --key FILE or set SIP_KEY; \"sip wallet new\" makes one")
+}
+
+/// The chain at an address or of a name.
+pub(crate) fn reach(url: &str) -> Result<Rpc> {
+    Rpc::connect(url).map_err(|error| match error {
+        LedgerError::Remote(error @ RemoteError::Unreachable { .. }) => fault(
+            Code::Unreachable,
+            format!("{error}; is the chain running? \"sip localnet\" starts one on this machine, --url names another"),
+        ),
+        error => error.into(),
+    })
 }
 
 /// Whether an address may be one that no wallet has.
@@ -67,24 +120,49 @@ pub(crate) struct Anyway {
     anyway: bool,
 }
 
-/// A chain, and whoever acts on it.
+/// A chain, and the wallet that acts on it.
 pub(crate) struct Desk {
     pub(crate) ledger: Rpc,
     pub(crate) program: Program,
     pub(crate) json: bool,
     dry_run: bool,
     key: Option<Keypair>,
+    names: Names,
 }
 
 impl Desk {
+    /// The chain with the program on it.
     pub(crate) fn open(connection: &Connection) -> Result<Desk> {
-        let from_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let url = connection.url.clone().or_else(|| from_environment("SIP_URL"));
-        let path = connection.key.clone().or_else(|| from_environment("SIP_KEY").map(PathBuf::from));
-        let key = path.as_deref().map(read_key).transpose()?;
-        let ledger = Rpc::connect(url.as_deref().unwrap_or("http://127.0.0.1:8899"))
-            .context("is the chain running? \"sip localnet\" starts one on this machine, --url names another")?;
-        let mut program = connection.program.map_or_else(Program::default, Program::new);
+        let desk = Desk::connect(connection)?;
+        desk.require_program()?;
+        Ok(desk)
+    }
+
+    /// Checks that the program is on the chain.
+    pub(crate) fn require_program(&self) -> Result<()> {
+        let (id, url) = (self.program.id, self.ledger.url());
+        match self.ledger.account(&id)? {
+            Some(account) if account.executable => Ok(()),
+            Some(_) => Err(fault(Code::NoProgram, format!("{id} on {url} is no program; --program names another"))),
+            None => Err(fault(
+                Code::NoProgram,
+                format!(
+                    "there is no program at {id} on {url}; \"sip protocol deploy\" brings one there, --program names another"
+                ),
+            )),
+        }
+    }
+
+    /// The chain, whatever is on it.
+    pub(crate) fn connect(connection: &Connection) -> Result<Desk> {
+        let key = wallet_key(connection.key.as_deref())?;
+        let ledger = reach(&chain_url(connection.url.as_deref()))?;
+        if !connection.json
+            && let Some(microseconds) = ledger.slot_microseconds()?
+        {
+            pace::measure(microseconds);
+        }
+        let mut program = named_program(connection.program)?;
         // The token's mint says which token program the deployment uses; before there is one, `init` chooses.
         if let Some(mint) = ledger.account(&program.mint())? {
             if ![TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(&mint.owner) {
@@ -92,11 +170,12 @@ impl Desk {
             }
             program = program.under(mint.owner);
         }
-        Ok(Desk { ledger, program, json: connection.json, dry_run: connection.dry_run, key })
+        Ok(Desk { ledger, program, json: connection.json, dry_run: connection.dry_run, key, names: Names::read()? })
     }
 
-    fn key(&self) -> Result<&Keypair> {
-        self.key.as_ref().context("no wallet: pass --key FILE or set SIP_KEY; \"sip wallet new\" makes one")
+    /// The key of the wallet that acts.
+    pub(crate) fn key(&self) -> Result<&Keypair> {
+        self.key.as_ref().ok_or_else(no_wallet)
     }
 
     /// Whether nothing is sent.
@@ -113,14 +192,20 @@ impl Desk {
     pub(crate) fn find<T: Account>(&self, address: &Address) -> Result<Option<T>> {
         let Some(account) = self.ledger.account(address)? else { return Ok(None) };
         if account.owner != self.program.id {
-            bail!("{address} is no account of the program {}", self.program.id);
+            let said = format!("{address} is no account of the program {}", self.program.id);
+            return Err(fault(Code::WrongAccount, said));
         }
         T::decode(&account.data).map(Some).map_err(|error| undecodable::<T>(address, &account.data, error))
     }
 
     /// The state of an account.
     pub(crate) fn read<T: Account>(&self, address: &Address) -> Result<T> {
-        self.find(address)?.with_context(|| format!("there is no account at {address}"))
+        self.find(address)?.ok_or_else(|| match T::KIND {
+            AccountKind::Config | AccountKind::Emission => not_begun(),
+            kind => {
+                fault(Code::NoAccount, format!("there is no account at {address}, where a {} is expected", word(kind)))
+            }
+        })
     }
 
     /// All accounts of a kind, by address.
@@ -172,141 +257,69 @@ impl Desk {
         Ok(())
     }
 
-    /// Sends the instructions as one transaction (or, asked to, only simulates them) and tells what it did to the wallet's tokens and
-    /// to the accounts of the protocol that are named.
-    pub(crate) fn act(
-        &mut self,
-        what: &str,
-        instructions: &[Instruction],
-        accounts: &[(&str, Address)],
-    ) -> Result<ExitCode> {
-        let wallet = self.wallet()?;
-        let mut watched = vec![("wallet", self.program.token_account(&wallet))];
-        watched.extend_from_slice(accounts);
-        let addresses: Vec<Address> = watched.iter().map(|(_, address)| *address).collect();
-        let program = self.program;
-        let describe = |account: Option<&solana_account::Account>| {
-            account.map(|account| figures(&program, account)).unwrap_or_default()
-        };
-        let before = addresses
-            .iter()
-            .map(|address| Ok(describe(self.ledger.account(address)?.as_ref())))
-            .collect::<Result<Vec<_>>>()?;
-        let key = self.key()?;
-        let sent = if self.dry_run {
-            self.ledger.simulate(instructions, key, &[key], &addresses)
-        } else {
-            let key = key.insecure_clone();
-            self.ledger.send(instructions, &key, &[&key]).and_then(|receipt| {
-                let after = addresses.iter().map(|address| self.ledger.account(address)).collect::<Result<_, _>>();
-                Ok((receipt, after?))
-            })
-        };
-        let (receipt, after) = sent.map_err(|error| explain(error, what, before[0].is_empty()))?;
-        let after: Vec<_> = after.iter().map(|account| describe(account.as_ref())).collect();
-
-        let mut changed = Vec::new();
-        for ((name, address), (before, after)) in watched.iter().zip(before.iter().zip(&after)) {
-            for change in changes(name, address, before, after) {
-                if !changed.contains(&change) {
-                    changed.push(change);
-                }
-            }
+    /// A command that only looks has nothing to try.
+    pub(crate) fn require_no_dry_run(&self) -> Result<()> {
+        match self.dry_run {
+            true => Err(fault(Code::Usage, "--dry-run is for commands that send something; this one only looks")),
+            false => Ok(()),
         }
-        let mut out = std::io::stdout();
-        if self.json {
-            let changes: Vec<Value> = changed.iter().map(|change| change.to_json()).collect();
-            let outcome = json!({
-                "action": what,
-                "sent": !self.dry_run,
-                "signature": (!self.dry_run).then(|| receipt.signature.to_string()),
-                "slot": receipt.slot,
-                "computeUnits": receipt.compute_units,
-                "feeLamports": receipt.fee_lamports,
-                "transactionBytes": receipt.transaction_bytes,
-                "changes": changes,
-            });
-            writeln!(out, "{outcome}")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        writeln!(out, "{what}{}", if self.dry_run { ": this would happen" } else { "" })?;
-        for change in &changed {
-            writeln!(out, "  {}", change.show(receipt.slot))?;
-        }
-        writeln!(
-            out,
-            "  {} compute units, fee {} lamports, {} bytes{}",
-            tokens::grouped(receipt.compute_units),
-            tokens::grouped(receipt.fee_lamports),
-            receipt.transaction_bytes,
-            if self.dry_run { String::new() } else { format!(", transaction {}", receipt.signature) }
-        )?;
-        Ok(ExitCode::SUCCESS)
     }
 
-    /// Prints a list: as a table for people, as an array of objects for programs.
+    /// Prints a list: as a table or cards for people, as an array of objects for programs.
     pub(crate) fn list(&self, rows: &[Row], empty: &str) -> Result<ExitCode> {
-        let mut out = std::io::stdout();
-        if self.json {
-            writeln!(out, "{}", Value::Array(rows.iter().map(table::object).collect()))?;
-        } else if rows.is_empty() {
-            writeln!(out, "{empty}")?;
-        } else {
-            write!(out, "{}", table::table(rows))?;
+        self.require_no_dry_run()?;
+        match self.json {
+            true => print_list(rows, empty, true),
+            false => print_list(&rows.iter().map(|row| self.names.in_list(row)).collect::<Vec<Row>>(), empty, false),
         }
-        Ok(ExitCode::SUCCESS)
     }
 
     /// Prints one thing in full.
     pub(crate) fn card(&self, row: &Row) -> Result<ExitCode> {
+        self.require_no_dry_run()?;
         let mut out = std::io::stdout();
         if self.json {
             writeln!(out, "{}", table::object(row))?;
         } else {
-            write!(out, "{}", table::card(row))?;
+            write!(out, "{}", table::card(&self.names.in_card(row), columns(Stream::Output)))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Why an account cannot be read.
-fn undecodable<T: Account>(address: &Address, data: &[u8], error: Error) -> anyhow::Error {
-    let word = |kind: AccountKind| format!("{kind:?}").to_lowercase();
-    match sip_client::kind_of(data) {
-        Some(kind) if kind != T::KIND => {
-            anyhow!("{address} is an account of kind {}, where one of kind {} is expected", word(kind), word(T::KIND))
-        }
-        Some(_) if present_size(data).is_ok() => anyhow!(
-            "account {address} has an older layout than this build's; \"sip protocol migrate {address}\" brings it up to date"
-        ),
-        _ => anyhow!("account {address}: {error}"),
+/// Prints a list that is of no chain.
+pub(crate) fn print_list(rows: &[Row], empty: &str, json: bool) -> Result<ExitCode> {
+    let mut out = std::io::stdout();
+    if json {
+        writeln!(out, "{}", Value::Array(rows.iter().map(table::object).collect()))?;
+    } else if rows.is_empty() {
+        writeln!(out, "{}", fitted(empty, Stream::Output, 0))?;
+    } else {
+        write!(out, "{}", table::list(rows, columns(Stream::Output)))?;
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// A refusal in words.
-fn explain(error: LedgerError, what: &str, has_no_tokens: bool) -> anyhow::Error {
-    if let LedgerError::Custom { code, .. } = &error {
-        let from_token_program = error.logs().iter().any(|log| log.contains("Error: insufficient funds"));
-        if from_token_program {
-            return anyhow!("{what}: the wallet's token account does not hold that many tokens");
+/// Before `sip protocol init`.
+pub(crate) fn not_begun() -> anyhow::Error {
+    fault(Code::NotBegun, "the protocol is not begun on this chain; \"sip protocol init\" begins it")
+}
+
+/// What an account is, in words.
+pub(crate) fn word(kind: AccountKind) -> String {
+    format!("{kind:?}").to_lowercase()
+}
+
+/// Why an account cannot be read.
+fn undecodable<T: Account>(address: &Address, data: &[u8], error: Error) -> anyhow::Error {
+    let said = match sip_client::kind_of(data) {
+        Some(kind) if kind != T::KIND => {
+            format!("{address} is an account of kind {}, where one of kind {} is expected", word(kind), word(T::KIND))
         }
-        let reason = sip_client::refusal(*code);
-        if has_no_tokens && reason == Some(sip_protocol::Error::WrongTokenAccount) {
-            return anyhow!(
-                "{what}: the wallet has no token account yet, so it has no tokens; somebody must send it some"
-            );
-        }
-        if let Some(reason) = reason {
-            return anyhow!("{what}: the program refused: {reason}");
-        }
-    }
-    let no_account = matches!(&error, LedgerError::Transaction { source, .. }
-        if source.to_string().contains("no record of a prior credit"));
-    let error = anyhow::Error::new(error);
-    match no_account {
-        true => error.context(format!(
-            "{what}: the wallet has no SOL to pay the fee with; on a local chain, \"sip wallet airdrop\""
-        )),
-        false => error.context(what.to_owned()),
-    }
+        Some(_) if present_size(data).is_ok() => format!(
+            "account {address} has an older layout than this build's; \"sip protocol migrate {address}\" brings it up to date"
+        ),
+        _ => format!("account {address}: {error}"),
+    };
+    fault(Code::WrongAccount, said)
 }

@@ -6,13 +6,14 @@ use sip_client::{NewModel, NewPool};
 use sip_protocol::AccountKind;
 use sip_protocol::admin::config::Config;
 use sip_protocol::stake::pool::{self, Pool, PoolKind};
+use sip_protocol::training::job::Job;
 use solana_address::Address;
-use std::io::{IsTerminal as _, Write as _};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::figures::Unit;
 use super::tokens::{Amount, Percent, show};
-use super::{Cell, Connection, Desk, Row};
+use super::{AddressText, Cell, Connection, Consent, Desk, Row, steer};
 use crate::run::setup::Chain;
 
 /// Rounds that an auditor's chain lasts for.
@@ -64,9 +65,9 @@ enum Command {
     },
     /// Show one pool in full
     Show {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
     },
     /// Create a pool that the wallet operates; its own bond is what a lie costs first
     Create {
@@ -91,43 +92,42 @@ enum Command {
         compounding: bool,
         /// Models: the job that trains the model, which the wallet created
         #[arg(long, value_name = "JOB")]
-        job: Option<Address>,
+        job: Option<AddressText>,
         /// Models: pool of the model that it descends from, which gets the royalty
         #[arg(long, value_name = "POOL", requires = "royalty")]
-        parent: Option<Address>,
+        parent: Option<AddressText>,
         /// Models: the parent's part of the model's fees, percent
         #[arg(long, value_name = "PERCENT", allow_negative_numbers = true, requires = "parent")]
         royalty: Option<Percent>,
     },
     /// Add to the own bond
     Bond {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
         /// Tokens
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
     },
     /// Take no stake any more; the own bond is free after the unbonding time
     Retire {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+        pool: AddressText,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Take the own bond of a retired pool
     WithdrawBond {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
     },
     /// Take what the pool owes its operator
     Commission {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
     },
 }
 
@@ -159,17 +159,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::List { kind, mine } => {
             let scope = mine.then(|| desk.wallet()).transpose()?;
             let pools = desk.all::<Pool>(AccountKind::Pool)?;
-            let rows: Vec<Row> = pools
+            let mut namer = Namer::new(&desk);
+            let rows = pools
                 .iter()
                 .filter(|(_, pool)| kind.is_none_or(|kind| pool.kind == kind.of_protocol() as u8))
                 .filter(|(_, pool)| scope.is_none_or(|wallet| pool.scope == wallet.to_bytes()))
-                .map(|(address, pool)| summary(address, pool))
-                .collect();
+                .map(|(address, pool)| summary(&mut namer, address, pool))
+                .collect::<Result<Vec<Row>>>()?;
             desk.list(&rows, "there is no such pool; \"sip pool create\" makes one")
         }
         Command::Show { pool } => {
+            let pool = &desk.locate_pool(pool)?;
             let state: Pool = desk.read(pool)?;
-            desk.card(&full(pool, &state, desk.slot()?))
+            let row = full(&mut Namer::new(&desk), pool, &state, desk.slot()?)?;
+            desk.card(&row)
         }
         Command::Create { kind, bond, commission, index, chain_tip, compounding, job, parent, royalty } => {
             let operator = desk.wallet()?;
@@ -199,10 +202,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let new = NewPool { index, self_bond, commission_bps, chain_tip };
             let instruction = match (kind, job) {
                 (PoolKind::Model, Some(job)) => {
+                    let parent = parent.as_ref().map(|parent| desk.locate_pool(parent)).transpose()?;
                     let parent = parent.zip(*royalty).map(|(parent, Percent(royalty_bps))| (parent, royalty_bps));
                     let compounding = *compounding;
                     let new = NewModel { index, self_bond, commission_bps, parent, compounding };
-                    program.create_model_pool(&operator, job, &new)
+                    program.create_model_pool(&operator, &desk.locate_job(job)?, &new)
                 }
                 (PoolKind::Model, None) => bail!("a model's pool needs --job, the job that trains the model"),
                 _ if job.is_some() || parent.is_some() => bail!("--job, --parent and --royalty are for models"),
@@ -212,29 +216,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             desk.act(&format!("create the pool {pool}"), &[instruction], &[("pool", pool)])
         }
         Command::Bond { pool, amount } => {
+            let pool = &desk.locate_pool(pool)?;
             let operator = desk.wallet()?;
             desk.act("add to the own bond", &[program.add_bond(&operator, pool, amount.0)], &[("pool", *pool)])
         }
-        Command::Retire { pool, yes } => {
+        Command::Retire { pool, consent } => {
+            let pool = &desk.locate_pool(pool)?;
             let operator = desk.wallet()?;
-            if !yes && !desk.is_dry_run() {
-                confirm_retirement(&desk, pool)?;
-            }
+            confirm_retirement(&desk, pool, *consent)?;
             desk.act("retire the pool", &[program.retire_pool(&operator, pool)], &[("pool", *pool)])
         }
         Command::WithdrawBond { pool } => {
+            let pool = &desk.locate_pool(pool)?;
             let operator = desk.wallet()?;
             desk.act("take the own bond", &[program.withdraw_bond(&operator, pool)], &[("pool", *pool)])
         }
         Command::Commission { pool } => {
+            let pool = &desk.locate_pool(pool)?;
             let operator = desk.wallet()?;
             desk.act("take the commission", &[program.claim_commission(&operator, pool)], &[("pool", *pool)])
         }
     }
 }
 
-/// Asks before a pool is retired, which cannot be taken back; where nobody can be asked, it is refused.
-fn confirm_retirement(desk: &Desk, pool: &Address) -> Result<()> {
+/// Asks before a pool is retired, which cannot be taken back.
+fn confirm_retirement(desk: &Desk, pool: &Address, consent: Consent) -> Result<()> {
     let state: Pool = desk.read(pool)?;
     let config: Config = desk.read(&desk.program.config())?;
     let slot = desk.slot()?;
@@ -242,14 +248,9 @@ fn confirm_retirement(desk: &Desk, pool: &Address) -> Result<()> {
     let told = format!(
         "{pool} takes no stake any more, and nothing takes that back; its bond of {} is free at slot {}",
         show(state.self_bond),
-        Unit::Slot.cell(free, slot).show()
+        Unit::Slot.cell(free, slot).show_in_full()
     );
-    ensure!(std::io::stdin().is_terminal() && !desk.json, "{told}; --yes retires it");
-    write!(std::io::stderr(), "{told}. Retire it? [y/N] ")?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    ensure!(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()), "the pool is not retired");
-    Ok(())
+    desk.confirm(&told, "Retire it?", consent)
 }
 
 /// The draws of the wallet's auditor pool of a number, which nobody without the key foresees.
@@ -294,25 +295,60 @@ pub(super) fn price(pool: &Pool) -> String {
     format!("{}.{:04}", parts / 10_000, parts % 10_000)
 }
 
-fn summary(address: &Address, pool: &Pool) -> Row {
-    vec![
+/// Says what attention and models are for, asking the chain once for each job.
+pub(super) struct Namer<'a> {
+    desk: &'a Desk,
+    jobs: BTreeMap<Address, (Job, Vec<String>)>,
+}
+
+impl Namer<'_> {
+    pub(super) fn new(desk: &Desk) -> Namer<'_> {
+        Namer { desk, jobs: BTreeMap::new() }
+    }
+
+    /// "novels of 9xQeWvG8…" of attention, "9xQeWvG8…" of a model, nothing of an operator's pool.
+    pub(super) fn purpose(&mut self, pool: &Pool) -> Result<Cell> {
+        let job = match PoolKind::from_byte(pool.kind) {
+            Some(PoolKind::Attention) => pool.scope,
+            Some(PoolKind::Model) => pool.chain_job,
+            _ => return Ok(Cell::Nothing),
+        };
+        let address = Address::new_from_array(job);
+        let short: String = address.to_string().chars().take(8).chain(['…']).collect();
+        if pool.kind != PoolKind::Attention as u8 {
+            return Ok(Cell::text(format!("job {short}")));
+        }
+        if !self.jobs.contains_key(&address) {
+            let state: Job = self.desk.read(&address)?;
+            let names = steer::domains(self.desk, &state)?;
+            self.jobs.insert(address, (state, names));
+        }
+        let (state, names) = &self.jobs[&address];
+        let steered = names.get(pool.index as usize).cloned().unwrap_or_else(|| steer::describe(state, pool.index));
+        Ok(Cell::text(format!("{steered} of job {short}")))
+    }
+}
+
+fn summary(namer: &mut Namer<'_>, address: &Address, pool: &Pool) -> Result<Row> {
+    Ok(vec![
         ("pool", Cell::text(address)),
         ("kind", Cell::text(kind_name(pool.kind))),
+        ("for", namer.purpose(pool)?),
         ("status", Cell::text(status_name(pool))),
         ("own bond", Cell::Tokens(pool.self_bond)),
         ("delegated", Cell::Tokens(pool.assets)),
         ("share price", Cell::text(price(pool))),
         ("commission", Cell::BasisPoints(pool.commission_bps.into())),
-    ]
+    ])
 }
 
-fn full(address: &Address, pool: &Pool, slot: u64) -> Row {
-    let mut row = summary(address, pool);
+fn full(namer: &mut Namer<'_>, address: &Address, pool: &Pool, slot: u64) -> Result<Row> {
+    let mut row = summary(namer, address, pool)?;
     let scope = if pool.kind == PoolKind::Attention as u8 { "job" } else { "operator" };
     row.extend([
         (scope, Cell::text(Address::new_from_array(pool.scope))),
         ("index", Cell::Number(pool.index.into())),
-        ("shares", Cell::Number(pool.shares)),
+        ("shares", Cell::Shares(pool.shares)),
         ("pending", Cell::Tokens(pool.pending_assets)),
         ("leaving", Cell::Tokens(pool.unbonding_assets)),
         ("owed to positions", Cell::Tokens(pool.rewards_owed)),
@@ -326,7 +362,7 @@ fn full(address: &Address, pool: &Pool, slot: u64) -> Row {
         ("evaluations rejected", Cell::Number(pool.evaluations_rejected.into())),
         ("stake that yields", Cell::Tokens(pool.yield_share.stake)),
         ("rewards", Cell::text(if pool.compounding == 0 { "are claimed" } else { "compound" })),
-        ("liquid shares", Cell::Number(pool.liquid_shares)),
+        ("liquid shares", Cell::Shares(pool.liquid_shares)),
     ]);
     if pool.kind == PoolKind::Attention as u8 {
         row.push(("steered here", Cell::Tokens(pool.steered)));
@@ -341,5 +377,5 @@ fn full(address: &Address, pool: &Pool, slot: u64) -> Row {
     if pool.bond_release_slot != 0 {
         row.push(("bond free at slot", Unit::Slot.cell(pool.bond_release_slot, slot)));
     }
-    row
+    Ok(row)
 }

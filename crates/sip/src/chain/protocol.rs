@@ -12,7 +12,7 @@ use super::govern::{self, Purse};
 use super::init;
 use super::settings::PARAMETERS;
 use super::tokens::Amount;
-use super::{Anyway, Cell, Connection, Desk};
+use super::{AddressText, Anyway, Cell, Connection, Desk, deploy};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -24,6 +24,8 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Code(deploy::Command),
     /// Begin the protocol on a chain: mint the whole supply into its vault, with the wallet as authority
     Init(init::Arguments),
     /// Show supply, buckets, parameters and what is proposed
@@ -32,7 +34,7 @@ enum Command {
     Distribute {
         /// Who gets them
         #[arg(value_name = "WALLET")]
-        wallet: Address,
+        wallet: AddressText,
         /// Tokens
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
@@ -61,9 +63,9 @@ enum Command {
         /// Bucket that pays
         #[arg(value_name = "FROM")]
         from: Purse,
-        /// Address of the wallet
+        /// The wallet
         #[arg(value_name = "WALLET")]
-        wallet: Address,
+        wallet: AddressText,
         /// Tokens
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
@@ -88,7 +90,7 @@ enum Command {
     ClaimVested {
         /// Wallet that gets it [default: the authority]
         #[arg(long, value_name = "WALLET")]
-        to: Option<Address>,
+        to: Option<AddressText>,
         #[command(flatten)]
         anyway: Anyway,
     },
@@ -96,9 +98,9 @@ enum Command {
     Burn,
     /// Bring an account of an older layout to the present one; anyone may
     Migrate {
-        /// Address of the account
+        /// The account
         #[arg(value_name = "ACCOUNT")]
-        account: Address,
+        account: AddressText,
     },
 }
 
@@ -108,13 +110,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     {
         return init::print_example();
     }
-    let mut desk = Desk::open(&arguments.connection)?;
+    let mut desk = match &arguments.command {
+        // It need not be there yet.
+        Command::Code(_) => Desk::connect(&arguments.connection)?,
+        _ => Desk::open(&arguments.connection)?,
+    };
     let program: Program = desk.program;
     match &arguments.command {
+        Command::Code(command) => deploy::run(&mut desk, command),
         Command::Init(arguments) => init::run(&mut desk, arguments),
         Command::Show => show(&desk),
         Command::Distribute { wallet, amount, anyway } => {
+            let wallet = &desk.locate_wallet(wallet)?;
             desk.require_wallet(wallet, *anyway)?;
+            desk.note_if_unused(wallet)?;
             let authority = desk.wallet()?;
             let mut instructions = desk.token_account_of(wallet)?;
             instructions.push(program.distribute(&authority, wallet, amount.0));
@@ -131,7 +140,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::ProposeParameters { changes } => govern::propose_parameters(&mut desk, changes),
         Command::ProposeSchedule { changes } => govern::propose_schedule(&mut desk, changes),
         Command::ProposeSpending { from, wallet, amount, anyway } => {
+            let wallet = &desk.locate_wallet(wallet)?;
             desk.require_wallet(wallet, *anyway)?;
+            desk.note_if_unused(wallet)?;
             govern::propose_spending(&mut desk, *from, wallet, amount.0)
         }
         Command::Apply => govern::apply(&mut desk),
@@ -145,8 +156,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let (nominated, what) = match wallet.as_str() {
                 "none" => (Address::default(), "nominate nobody".to_owned()),
                 text => {
-                    let wallet = text.parse().map_err(|_| anyhow!("\"{text}\" is no address"))?;
+                    let wallet = desk.locate_wallet(&text.parse::<AddressText>().map_err(|error| anyhow!(error))?)?;
                     desk.require_wallet(&wallet, *anyway)?;
+                    desk.note_if_unused(&wallet)?;
                     (wallet, format!("nominate {wallet} as the next authority"))
                 }
             };
@@ -158,7 +170,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::ClaimVested { to, anyway } => {
             let authority = desk.wallet()?;
-            let receiver = to.unwrap_or(authority);
+            let receiver = desk.owner(to.as_ref())?;
             desk.require_wallet(&receiver, *anyway)?;
             let mut instructions = desk.token_account_of(&receiver)?;
             instructions.push(program.claim_vested(&authority, &receiver));
@@ -172,6 +184,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             desk.act("burn", &[program.burn_condemned()], &[("protocol", program.config())])
         }
         Command::Migrate { account } => {
+            let account = &desk.locate_account(account)?;
             let payer = desk.wallet()?;
             let state = desk.ledger.account(account)?.with_context(|| format!("there is no account at {account}"))?;
             ensure!(state.owner == program.id, "{account} is no account of the program {}", program.id);
@@ -188,8 +201,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn show(desk: &Desk) -> Result<ExitCode> {
-    let config = desk.find::<Config>(&desk.program.config())?;
-    let config = config.context("the protocol is not begun on this chain; \"sip protocol init\" begins it")?;
+    let config: Config = desk.read(&desk.program.config())?;
     let buckets = &config.buckets;
     let slot = desk.slot()?;
     let administration = &config.administration;

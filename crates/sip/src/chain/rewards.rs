@@ -5,7 +5,7 @@ use solana_address::Address;
 use std::process::ExitCode;
 
 use super::stake::holdings;
-use super::{Cell, Connection, Desk, Row, pool};
+use super::{AddressText, Cell, Connection, Desk, Row, pool};
 
 /// Claims that fit one transaction.
 const CLAIMS_PER_TRANSACTION: usize = 5;
@@ -26,7 +26,7 @@ enum Command {
     Claim {
         /// The pools; all in which something is claimable where none is named
         #[arg(value_name = "POOL")]
-        pools: Vec<Address>,
+        pools: Vec<AddressText>,
     },
 }
 
@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             desk.list(&rows, "nothing is claimable")
         }
         Command::Claim { pools } => {
-            for pool in pools {
+            let pools = pools.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<Vec<Address>>>()?;
+            for pool in &pools {
                 ensure!(earned.iter().any(|holding| holding.pool_address == *pool), "nothing is claimable from {pool}");
             }
             let pools: Vec<Address> = earned

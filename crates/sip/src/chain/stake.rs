@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::figures::Unit;
+use super::pool::Namer;
 use super::tokens::{self, Amount, Part};
-use super::{Cell, Connection, Desk, Row, pool};
+use super::{AddressText, Cell, Connection, Desk, Row, pool};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -26,9 +27,9 @@ pub(crate) struct Arguments {
 enum Command {
     /// Stake tokens on a pool; they are pending at first and become active evenly over the activation time
     Deposit {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
         /// Tokens
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
@@ -37,24 +38,24 @@ enum Command {
     },
     /// Turn pending stake that is due into active stake, which everything else does on its way as well
     Activate {
-        /// Address of the pool
+        /// The pools; all on which stake is due where none is named
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pools: Vec<AddressText>,
         /// Another wallet's stake
         #[arg(long, value_name = "WALLET")]
-        owner: Option<Address>,
+        owner: Option<AddressText>,
     },
     /// Take pending stake back, all of it: it leaves as an exit, through the unbonding time
     Cancel {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
     },
     /// List what a wallet has staked: what is active, what is pending and until when, what is locked, what it has earned
     List {
         /// Another wallet
         #[arg(long, value_name = "WALLET")]
-        owner: Option<Address>,
+        owner: Option<AddressText>,
     },
 }
 
@@ -81,16 +82,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut desk = Desk::open(&arguments.connection)?;
     match &arguments.command {
         Command::Deposit { pool, amount, slippage } => {
+            let pool = &desk.locate_pool(pool)?;
             let what = format!("stake {} on {pool}", tokens::show(amount.0));
-            deposit(&mut desk, &what, pool, amount.0, slippage)
+            deposit(&mut desk, &what, pool, amount.0, slippage, &[])
         }
-        Command::Activate { pool, owner } => {
-            let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
-            let (position, _, _) = holding(&desk, pool, &owner)?;
-            let accounts = [("pool", *pool), ("position", position)];
-            desk.act("activate pending stake", &[desk.program.activate(pool, &owner)], &accounts)
+        Command::Activate { pools, owner } => {
+            let pools = pools.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<Vec<Address>>>()?;
+            let owner = desk.owner(owner.as_ref())?;
+            activate(&mut desk, &owner, pools)
         }
         Command::Cancel { pool } => {
+            let pool = &desk.locate_pool(pool)?;
             let owner = desk.wallet()?;
             let (address, _, position) = holding(&desk, pool, &owner)?;
             let (number, ticket) = (position.tickets, desk.program.ticket(&address, position.tickets));
@@ -101,13 +103,46 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             )
         }
         Command::List { owner } => {
-            let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
+            let owner = desk.owner(owner.as_ref())?;
             let slot = desk.slot()?;
-            let rows =
-                holdings(&desk, &owner)?.iter().map(|holding| holding.row(slot)).collect::<Result<Vec<Row>>>()?;
-            desk.list(&rows, "nothing is staked; \"sip pool list\" shows on what one can")
+            let holdings = holdings(&desk, &owner)?;
+            let mut namer = Namer::new(&desk);
+            let rows = holdings.iter().map(|holding| holding.row(&mut namer, slot)).collect::<Result<Vec<Row>>>()?;
+            let code = desk.list(&rows, "nothing is staked; \"sip pool list\" shows on what one can")?;
+            let due = holdings.iter().map(|holding| holding.due(slot)).sum::<Result<u64>>()?;
+            if due > 0 {
+                desk.note(&format!("{} are due, and count from \"sip stake activate\" on", tokens::show(due)));
+            }
+            Ok(code)
         }
     }
+}
+
+/// Positions that one transaction activates.
+const ACTIVATIONS_PER_TRANSACTION: usize = 5;
+
+/// Turns due stake on some pools, or on all, into active stake.
+fn activate(desk: &mut Desk, owner: &Address, mut pools: Vec<Address>) -> Result<ExitCode> {
+    if pools.is_empty() {
+        let slot = desk.slot()?;
+        for holding in holdings(desk, owner)? {
+            if holding.due(slot)? > 0 {
+                pools.push(holding.pool_address);
+            }
+        }
+        ensure!(!pools.is_empty(), "no pending stake is due");
+    }
+    let mut code = ExitCode::SUCCESS;
+    for part in pools.chunks(ACTIVATIONS_PER_TRANSACTION) {
+        let (mut instructions, mut accounts) = (Vec::new(), Vec::new());
+        for pool in part {
+            let (position, ..) = holding(desk, pool, owner)?;
+            instructions.push(desk.program.activate(pool, owner));
+            accounts.extend([("pool", *pool), ("position", position)]);
+        }
+        code = desk.act("activate pending stake", &instructions, &accounts)?;
+    }
+    Ok(code)
 }
 
 /// Puts new stake on its way into a pool.
@@ -117,12 +152,20 @@ pub(super) fn deposit(
     pool: &Address,
     amount: u64,
     slippage: &Slippage,
+    notes: &[String],
 ) -> Result<ExitCode> {
     let (owner, program) = (desk.wallet()?, desk.program);
     let minimum_shares = slippage.minimum_shares(&desk.read(pool)?, amount)?;
     let position = program.position(pool, &owner);
-    desk.act(what, &[program.deposit(&owner, pool, amount, minimum_shares)], &[("pool", *pool), ("position", position)])
+    let accounts = [("pool", *pool), ("position", position)];
+    let mut notes = notes.to_vec();
+    notes.push(ACTIVATION_NOTE.into());
+    desk.act_and_tell(what, &[program.deposit(&owner, pool, amount, minimum_shares)], &accounts, &notes)
 }
+
+/// What becomes of pending stake.
+pub(super) const ACTIVATION_NOTE: &str = "pending stake becomes due evenly until then, and what is due counts from \"sip stake activate\" on, \
+    or from whatever else is done with the position";
 
 /// A wallet's stake on a pool: address of the position, pool, position.
 pub(super) fn holding(desk: &Desk, pool: &Address, owner: &Address) -> Result<(Address, Pool, Position)> {
@@ -147,12 +190,8 @@ impl Active {
         Ok(Active { address: *pool, pool: state, position, slot })
     }
 
-    /// Stake that is not active yet, base units.
-    pub(super) fn pending(&self) -> u64 {
-        self.position.pending
-    }
-
-    fn worth(&self, shares: u64) -> u64 {
+    /// What shares are worth, base units.
+    pub(super) fn worth(&self, shares: u64) -> u64 {
         tokens::worth(shares, self.pool.shares, self.pool.assets)
     }
 
@@ -180,12 +219,40 @@ impl Active {
         Ok(shares)
     }
 
-    /// As [`Active::shares`], of stake that neither a lock nor a vote holds.
+    /// Shares that neither a lock nor a vote holds.
+    pub(super) fn free(&self) -> u64 {
+        free_of(&self.position, self.slot)
+    }
+
+    /// What "all" leaves where it is, and why; of pending stake only where that is not taken along.
+    pub(super) fn staying(&self, with_pending: bool) -> Vec<String> {
+        let Active { address, position, slot, .. } = self;
+        let mut notes = Vec::new();
+        let mut stays = |shares, why: String| {
+            if shares > 0 {
+                notes.push(format!("{} stay: {why}", tokens::show(self.worth(shares))));
+            }
+        };
+        let end = Cell::Slot { at: position.lock_end_tick.saturating_mul(TICK_SLOTS), now: *slot }.show_in_full();
+        stays(position.locked(*slot), format!("locked until slot {end}"));
+        stays(position.steering_shares, format!("a vote holds them until \"sip steer withdraw {address}\""));
+        if with_pending && position.pending > 0 {
+            notes.push(format!(
+                "{} stay: pending; \"sip stake cancel {address}\" takes them back",
+                tokens::show(position.pending)
+            ));
+        }
+        notes
+    }
+
+    /// As [`Active::shares`], of stake that neither a lock nor a vote holds; "all" is all of that.
     pub(super) fn free_shares(&self, amount: Part) -> Result<u64> {
         let Active { address, position, slot, .. } = self;
-        let shares = self.shares(amount)?;
+        let (shares, free) = (self.shares(amount)?, self.free());
+        if amount == Part::All && free > 0 {
+            return Ok(free);
+        }
         let (locked, steering) = (position.locked(*slot), position.steering_shares);
-        let free = position.shares.saturating_sub(locked.max(steering));
         let worth = |shares| tokens::show(self.worth(shares));
         if shares > free && locked >= steering {
             let end = Unit::Slot.cell(position.lock_end_tick.saturating_mul(TICK_SLOTS), *slot).show();
@@ -201,6 +268,11 @@ impl Active {
     }
 }
 
+/// Shares of a position that neither a lock nor a vote holds.
+pub(super) fn free_of(position: &Position, slot: u64) -> u64 {
+    position.shares.saturating_sub(position.locked(slot).max(position.steering_shares))
+}
+
 /// A position with its pool.
 pub(super) struct Holding {
     pub(super) pool_address: Address,
@@ -210,16 +282,29 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    fn row(&self, slot: u64) -> Result<Row> {
+    /// What its shares are worth, base units.
+    pub(super) fn worth(&self) -> u64 {
+        tokens::worth(self.position.shares, self.pool.shares, self.pool.assets)
+    }
+
+    /// Pending stake that could be active, base units.
+    pub(super) fn due(&self, slot: u64) -> Result<u64> {
+        let (mut pool_then, mut then) = (self.pool, self.position);
+        then.activate(&mut pool_then, slot)?;
+        Ok(self.pool.pending_assets.saturating_sub(pool_then.pending_assets))
+    }
+
+    fn row(&self, namer: &mut Namer<'_>, slot: u64) -> Result<Row> {
         let Holding { pool_address, pool, position } = self;
+        let due = self.due(slot)?;
         let (mut pool_then, mut then) = (*pool, *position);
         then.activate(&mut pool_then, slot)?;
-        let due = pool.pending_assets.saturating_sub(pool_then.pending_assets);
         let pending = then.pending.saturating_add(due);
         let worth = |shares| Cell::Tokens(tokens::worth(shares, pool.shares, pool.assets));
         Ok(vec![
             ("pool", Cell::text(pool_address)),
             ("kind", Cell::text(pool::kind_name(pool.kind))),
+            ("for", namer.purpose(pool)?),
             ("worth", worth(position.shares)),
             ("pending", Cell::Tokens(pending)),
             ("due now", Cell::Tokens(due)),
@@ -230,7 +315,7 @@ impl Holding {
             ("locked", worth(position.locked(slot))),
             ("steering", worth(position.steering_shares)),
             ("claimable", Cell::Tokens(position.claimable)),
-            ("shares", Cell::Number(position.shares)),
+            ("shares", Cell::Shares(position.shares)),
         ])
     }
 }

@@ -11,10 +11,11 @@ use sip_protocol::training::setting::{MAX_ATTENTION_POOLS, Side, attention_numbe
 use solana_address::Address;
 use std::process::ExitCode;
 
+use super::mixture::Steering;
 use super::stake::{Active, Slippage};
 use super::tokens::{self, Amount, Part};
-use super::{Cell, Connection, Desk, Row, stake, vote};
-use crate::setting;
+use super::{AddressText, Cell, Connection, Desk, Row, stake, vote};
+use sip_manifest::steered;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -30,21 +31,21 @@ enum Command {
     Jobs,
     /// Show a job's domains and settings: attention, and the mixture and the values that the next round would have if it began now
     Show {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
     },
     /// Show the mixture, the settings and the score of each past round
     History {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
     },
     /// Stake attention on a domain, or on one side of a setting
     Add {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
         /// Its name or number; of a setting its name and the side, as in "learning-rate:up"
         #[arg(value_name = "DOMAIN")]
         domain: String,
@@ -56,9 +57,9 @@ enum Command {
     },
     /// Move attention from one domain or side of a setting to another, where it is pending at first
     Move {
-        /// Address of the job
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
         /// Its name or number
         #[arg(value_name = "FROM")]
         from: String,
@@ -75,10 +76,10 @@ enum Command {
     Vote {
         /// Where the stake is
         #[arg(value_name = "POOL")]
-        pool: Address,
-        /// Address of the job
+        pool: AddressText,
+        /// The job
         #[arg(value_name = "JOB")]
-        job: Address,
+        job: AddressText,
         /// Its name or number
         #[arg(value_name = "DOMAIN")]
         domain: String,
@@ -88,24 +89,24 @@ enum Command {
     },
     /// Withdraw the vote of the stake in a pool
     Withdraw {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
     },
     /// Count a vote at the present price of its shares, after rewards or a slash
     Refresh {
-        /// Address of the pool
+        /// The pool
         #[arg(value_name = "POOL")]
-        pool: Address,
+        pool: AddressText,
         /// Another wallet's vote
         #[arg(long, value_name = "WALLET")]
-        owner: Option<Address>,
+        owner: Option<AddressText>,
     },
     /// List a wallet's votes
     Votes {
         /// Another wallet
         #[arg(long, value_name = "WALLET")]
-        owner: Option<Address>,
+        owner: Option<AddressText>,
     },
 }
 
@@ -117,55 +118,94 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let rows: Vec<Row> = desk.all::<Job>(AccountKind::Job)?.iter().map(|(at, job)| job_row(at, job)).collect();
             desk.list(&rows, "there is no job")
         }
-        Command::Show { job } => show(&desk, job),
-        Command::History { job } => history(&desk, job),
+        Command::Show { job } => {
+            let job = &desk.locate_job(job)?;
+            show(&desk, job)
+        }
+        Command::History { job } => {
+            let job = &desk.locate_job(job)?;
+            history(&desk, job)
+        }
         Command::Add { job, domain, amount, slippage } => {
+            let job = &desk.locate_job(job)?;
             let state: Job = desk.read(job)?;
             let domain = find(&desk, &state, domain)?;
             let pool = program.attention_pool(job, domain);
-            let what = format!("stake {} of attention on {}", tokens::show(amount.0), describe(&state, domain));
+            let what = format!("stake {} of attention on {}", tokens::show(amount.0), title(&desk, &state, domain)?);
+            let mut steering = Steering::read(&desk, job, &state)?;
+            steering.add(domain, amount.0);
+            let mut notes = steering.told()?;
             if desk.find::<Pool>(&pool)?.is_none() {
                 let payer = desk.wallet()?;
                 let create = program.create_attention_pool(&payer, job, domain);
                 let deposit = program.deposit(&payer, &pool, amount.0, 1);
-                let position = program.position(&pool, &payer);
-                return desk.act(&what, &[create, deposit], &[("pool", pool), ("position", position)]);
+                let accounts = [("pool", pool), ("position", program.position(&pool, &payer))];
+                notes.push(stake::ACTIVATION_NOTE.into());
+                return desk.act_and_tell(&what, &[create, deposit], &accounts, &notes);
             }
-            stake::deposit(&mut desk, &what, &pool, amount.0, slippage)
+            stake::deposit(&mut desk, &what, &pool, amount.0, slippage, &notes)
         }
         Command::Move { job, from, to, amount, slippage } => {
-            let state: Job = desk.read(job)?;
-            let [from, to] = [from, to].map(|domain| find(&desk, &state, domain));
-            let (from, to) = (from?, to?);
-            ensure!(from != to, "the two are the same");
-            let owner = desk.wallet()?;
-            let [from_pool, to_pool] = [from, to].map(|domain| program.attention_pool(job, domain));
-            let (source, target): (Pool, Pool) = (desk.read(&from_pool)?, desk.read(&to_pool)?);
-            let position_address = program.position(&from_pool, &owner);
-            let shares = Active::read(&desk, &from_pool, &owner)?.free_shares(*amount)?;
-            let worth = tokens::worth(shares, source.shares, source.assets);
-            desk.act(
-                &format!(
-                    "move {} of attention from {} to {}",
-                    tokens::show(worth),
-                    describe(&state, from),
-                    describe(&state, to)
-                ),
-                &[program.move_attention(
-                    &owner,
-                    &from_pool,
-                    &to_pool,
-                    shares,
-                    slippage.minimum_shares(&target, worth)?,
-                )],
-                &[("from", position_address), ("to", program.position(&to_pool, &owner))],
-            )
+            let job = desk.locate_job(job)?;
+            move_attention(&mut desk, &job, [from, to], *amount, slippage)
         }
-        Command::Vote { pool, job, domain, amount } => vote::cast(&mut desk, pool, job, domain, *amount),
-        Command::Withdraw { pool } => vote::withdraw(&mut desk, pool),
-        Command::Refresh { pool, owner } => vote::refresh(&mut desk, pool, *owner),
-        Command::Votes { owner } => vote::list(&desk, *owner),
+        Command::Vote { pool, job, domain, amount } => {
+            let pool = &desk.locate_pool(pool)?;
+            let job = &desk.locate_job(job)?;
+            vote::cast(&mut desk, pool, job, domain, *amount)
+        }
+        Command::Withdraw { pool } => {
+            let pool = &desk.locate_pool(pool)?;
+            vote::withdraw(&mut desk, pool)
+        }
+        Command::Refresh { pool, owner } => {
+            let pool = &desk.locate_pool(pool)?;
+            let owner = desk.owner(owner.as_ref())?;
+            vote::refresh(&mut desk, pool, &owner)
+        }
+        Command::Votes { owner } => vote::list(&desk, &desk.owner(owner.as_ref())?),
     }
+}
+
+/// Moves attention, to a pool that is made where nobody has staked there yet.
+fn move_attention(
+    desk: &mut Desk,
+    job: &Address,
+    names: [&String; 2],
+    amount: Part,
+    slippage: &Slippage,
+) -> Result<ExitCode> {
+    let (owner, program) = (desk.wallet()?, desk.program);
+    let state: Job = desk.read(job)?;
+    let [from, to] = names.map(|domain| find(desk, &state, domain));
+    let (from, to) = (from?, to?);
+    ensure!(from != to, "the two are the same");
+    let [from_pool, to_pool] = [from, to].map(|domain| program.attention_pool(job, domain));
+    let Some(source) = desk.find::<Pool>(&from_pool)? else {
+        bail!("nobody has staked on {} yet; \"sip steer add\" does", title(desk, &state, from)?);
+    };
+    let active = Active::read(desk, &from_pool, &owner)?;
+    let shares = active.free_shares(amount)?;
+    let worth = tokens::worth(shares, source.shares, source.assets);
+    let mut instructions = Vec::new();
+    let minimum = match desk.find::<Pool>(&to_pool)? {
+        Some(target) => slippage.minimum_shares(&target, worth)?,
+        None => {
+            instructions.push(program.create_attention_pool(&owner, job, to));
+            1
+        }
+    };
+    instructions.push(program.move_attention(&owner, &from_pool, &to_pool, shares, minimum));
+    let mut steering = Steering::read(desk, job, &state)?;
+    steering.take(from, worth);
+    steering.add(to, worth);
+    let mut notes = steering.told()?;
+    notes.extend(if amount == Part::All { active.staying(true) } else { Vec::new() });
+    notes.push(stake::ACTIVATION_NOTE.into());
+    let [from, to] = [title(desk, &state, from)?, title(desk, &state, to)?];
+    let what = format!("move {} of attention from {from} to {to}", tokens::show(worth));
+    let accounts = [("from", program.position(&from_pool, &owner)), ("to", program.position(&to_pool, &owner))];
+    desk.act_and_tell(&what, &instructions, &accounts, &notes)
 }
 
 fn job_row(address: &Address, job: &Job) -> Row {
@@ -215,7 +255,7 @@ const SIDES: [(Side, &str); 2] = [(Side::Down, "down"), (Side::Up, "up")];
 fn sides(job: &Job) -> impl Iterator<Item = (u32, String)> {
     let settings = job.spec.settings.iter().take(job.spec.setting_count()).enumerate();
     settings.flat_map(|(number, setting)| {
-        SIDES.map(|(side, word)| (attention_number(number as u32, side), format!("{}:{word}", setting::name(setting))))
+        SIDES.map(|(side, word)| (attention_number(number as u32, side), format!("{}:{word}", steered::name(setting))))
     })
 }
 
@@ -236,6 +276,11 @@ pub(super) fn find(desk: &Desk, job: &Job, wanted: &str) -> Result<u32> {
 /// An attention pool in words.
 pub(super) fn describe(job: &Job, number: u32) -> String {
     sides(job).find(|(known, _)| *known == number).map_or_else(|| format!("domain {number}"), |(_, name)| name)
+}
+
+/// An attention pool by the name of what it steers.
+pub(super) fn title(desk: &Desk, job: &Job, number: u32) -> Result<String> {
+    Ok(domains(desk, job)?.get(number as usize).cloned().unwrap_or_else(|| describe(job, number)))
 }
 
 fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
@@ -275,10 +320,10 @@ fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
     }
     for (sides, (setting, value)) in setting_rows.chunks_mut(2).zip(job.spec.settings.iter().zip(snapshot.settings)) {
         for row in sides {
-            let (lower, upper) = (setting::show(setting.lower), setting::show(setting.upper));
-            let (default, weight) = (setting::show(setting.default), tokens::grouped(setting.default_weight.into()));
+            let (lower, upper) = (steered::show(setting.lower), steered::show(setting.upper));
+            let (default, weight) = (steered::show(setting.default), tokens::grouped(setting.default_weight.into()));
             row.insert(2, ("mixture", Cell::Nothing));
-            let value = setting::show(value);
+            let value = steered::show(value);
             row.insert(
                 3,
                 ("steered to", Cell::text(format!("{value} of {lower} to {upper}; {default} by {weight} SIP"))),
@@ -299,7 +344,7 @@ fn history(desk: &Desk, address: &Address) -> Result<ExitCode> {
             parts.map(|(name, part)| format!("{name} {}.{:02} %", part / 100, part % 100)).collect();
         let steered = job.spec.settings.iter().take(job.spec.setting_count()).zip(round.settings);
         let settings: Vec<String> =
-            steered.map(|(setting, value)| format!("{} {}", setting::name(setting), setting::show(value))).collect();
+            steered.map(|(setting, value)| format!("{} {}", steered::name(setting), steered::show(value))).collect();
         rows.push(vec![
             ("round", Cell::Number(index.into())),
             ("opened at slot", Cell::Number(round.opened_slot)),

@@ -1,7 +1,9 @@
-//! Lists: a table for people, an array of objects for programs.
+//! Lists: a table for people, or cards where the terminal is narrow; an array of objects for programs.
 
-use super::tokens;
+use super::{pace, tokens};
 use serde_json::{Value, json};
+use sip_report::terminal::wrap;
+use solana_address::Address;
 
 /// One thing that a list says of an account.
 #[derive(Clone, Debug)]
@@ -10,6 +12,11 @@ pub(crate) enum Cell {
     Number(u64),
     /// Base units.
     Tokens(u64),
+    Lamports(u64),
+    /// Base units more or less.
+    TokenChange(i128),
+    LamportChange(i128),
+    Shares(u64),
     /// Parts of ten thousand.
     BasisPoints(u64),
     /// Parts of a thousand million.
@@ -41,27 +48,42 @@ impl Cell {
     pub(super) fn show(&self) -> String {
         match self {
             Cell::Text(text) => text.clone(),
-            Cell::Number(number) => tokens::grouped(*number),
+            Cell::Number(number) | Cell::Shares(number) => tokens::grouped(*number),
+            Cell::Lamports(lamports) => tokens::sol(*lamports),
+            Cell::TokenChange(0) | Cell::LamportChange(0) => Cell::Nothing.show(),
+            Cell::TokenChange(change) => signed(*change, tokens::show),
+            Cell::LamportChange(change) => signed(*change, tokens::sol),
             Cell::Tokens(units) => tokens::show(*units),
             Cell::BasisPoints(parts) => format!("{}.{:02} %", parts / 100, parts % 100),
             Cell::Billionths(parts) => {
                 let text = format!("{}.{:07}", parts / 10_000_000, parts % 10_000_000);
                 format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
             }
-            Cell::Slots(slots) => format!("{} (about {})", tokens::grouped(*slots), tokens::days(*slots)),
-            Cell::Slot { at, now } if at > now => {
-                format!("{} (in about {})", tokens::grouped(*at), tokens::days(at - now))
-            }
+            Cell::Slots(slots) => format!("{} (about {})", tokens::grouped(*slots), pace::span(*slots)),
+            Cell::Slot { at, now } if at > now => format!("{} (in {})", tokens::grouped(*at), pace::about(at - now)),
             Cell::Slot { at, .. } => format!("{} (reached)", tokens::grouped(*at)),
             Cell::Nothing => "–".into(),
         }
     }
 
+    /// As [`Cell::show`], and by the clock when that will be.
+    pub(crate) fn show_in_full(&self) -> String {
+        match self {
+            Cell::Slot { at, now } if at > now => {
+                let clock = pace::clock(at - now).map(|clock| format!(", {clock}")).unwrap_or_default();
+                format!("{} (in {}{clock})", tokens::grouped(*at), pace::about(at - now))
+            }
+            cell => cell.show(),
+        }
+    }
+
+    /// What may be more than 2⁵³ is a text of decimal digits.
     fn to_json(&self) -> Value {
         match self {
             Cell::Text(text) => json!(text),
+            Cell::Tokens(number) | Cell::Lamports(number) | Cell::Shares(number) => json!(number.to_string()),
+            Cell::TokenChange(change) | Cell::LamportChange(change) => json!(change.to_string()),
             Cell::Number(number)
-            | Cell::Tokens(number)
             | Cell::BasisPoints(number)
             | Cell::Billionths(number)
             | Cell::Slots(number)
@@ -71,7 +93,14 @@ impl Cell {
     }
 }
 
-/// As an object: "own bond" is `ownBond`, in base units; parts of ten thousand end in `Bps`, parts of a thousand million in `Billionths`.
+/// "+5 SIP" or "-5 SIP".
+fn signed(change: i128, show: fn(u64) -> String) -> String {
+    let amount = u64::try_from(change.unsigned_abs()).unwrap_or(u64::MAX);
+    format!("{}{}", if change < 0 { '-' } else { '+' }, show(amount))
+}
+
+/// As an object, whose keys end in the unit: "own bond" is `ownBondBaseUnits`; parts of ten thousand end in `Bps`, parts of a thousand million
+/// in `Billionths`.
 pub(crate) fn object(row: &Row) -> Value {
     let fields = row.iter().map(|(name, cell)| {
         let mut key = String::new();
@@ -80,6 +109,8 @@ pub(crate) fn object(row: &Row) -> Value {
             key += &if index == 0 { word.to_owned() } else { first.to_uppercase() + rest };
         }
         match cell {
+            Cell::Tokens(_) | Cell::TokenChange(_) => key += "BaseUnits",
+            Cell::Lamports(_) | Cell::LamportChange(_) => key += "Lamports",
             Cell::BasisPoints(_) => key += "Bps",
             Cell::Billionths(_) => key += "Billionths",
             _ => {}
@@ -89,8 +120,35 @@ pub(crate) fn object(row: &Row) -> Value {
     Value::Object(fields.collect())
 }
 
+/// Letters of an address that stand for it where the terminal is narrow; commands take them as well.
+const SHORT_ADDRESS: usize = 8;
+
+/// A list for people: a table where that fits, with short addresses if need be, else a card for each row.
+pub(crate) fn list(rows: &[Row], columns: Option<usize>) -> String {
+    let whole = table(rows);
+    let Some(columns) = columns else { return whole };
+    let fits = |text: &str| text.lines().all(|line| line.chars().count() <= columns);
+    if fits(&whole) {
+        return whole;
+    }
+    let brief = table(&rows.iter().map(|row| row.iter().map(short).collect()).collect::<Vec<Row>>());
+    if fits(&brief) {
+        return brief;
+    }
+    rows.iter().map(|row| card(row, Some(columns))).collect::<Vec<_>>().join("\n")
+}
+
+fn short((name, cell): &(&'static str, Cell)) -> (&'static str, Cell) {
+    match cell {
+        Cell::Text(text) if text.parse::<Address>().is_ok() => {
+            (*name, Cell::Text(text.chars().take(SHORT_ADDRESS).chain(['…']).collect()))
+        }
+        cell => (*name, cell.clone()),
+    }
+}
+
 /// One line per row under a line of the names; numbers to the right.
-pub(crate) fn table(rows: &[Row]) -> String {
+fn table(rows: &[Row]) -> String {
     let Some(first) = rows.first() else { return String::new() };
     let mut text = String::new();
     let columns: Vec<(Vec<String>, bool)> = (0..first.len())
@@ -114,10 +172,29 @@ pub(crate) fn table(rows: &[Row]) -> String {
     text
 }
 
-/// One thing in full: a line for each name.
-pub(crate) fn card(row: &Row) -> String {
+/// The narrowest column of a card's values; where less is left they stand under their names.
+const VALUE_COLUMNS: usize = 46;
+
+/// One thing in full: a line for each name, wrapped to the columns that there are.
+pub(crate) fn card(row: &Row, columns: Option<usize>) -> String {
     let width = row.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    row.iter().map(|(name, cell)| format!("{name:width$}  {}\n", cell.show())).collect()
+    let mut text = String::new();
+    for (name, cell) in row {
+        let value = cell.show_in_full();
+        let left = columns.map(|columns| columns.saturating_sub(width + 2));
+        text += &match (left, columns) {
+            (Some(left), _) if left >= VALUE_COLUMNS || value.chars().count() <= left => {
+                let value = wrap(&value, left, 0).replace('\n', &format!("\n{}", " ".repeat(width + 2)));
+                format!("{name:width$}  {value}\n")
+            }
+            (Some(_), Some(columns)) => {
+                let value = wrap(&value, columns.saturating_sub(2), 0).replace('\n', "\n  ");
+                format!("{name}\n  {value}\n")
+            }
+            _ => format!("{name:width$}  {value}\n"),
+        };
+    }
+    text
 }
 
 #[cfg(test)]
@@ -129,10 +206,30 @@ mod tests {
         let row = |name: &str, units| vec![("pool", Cell::text(name)), ("own bond", Cell::Tokens(units))];
         let rows = [row("a", 1_500_000_000), row("longer", 12_000_000_000_000)];
         assert_eq!(table(&rows), "pool      own bond\na          1.5 SIP\nlonger  12,000 SIP\n");
-        assert_eq!(object(&rows[0]).to_string(), r#"{"ownBond":1500000000,"pool":"a"}"#);
-        assert_eq!(card(&rows[0]), "pool      a\nown bond  1.5 SIP\n");
+        assert_eq!(object(&rows[0]).to_string(), r#"{"ownBondBaseUnits":"1500000000","pool":"a"}"#);
+        assert_eq!(card(&rows[0], None), "pool      a\nown bond  1.5 SIP\n");
         let times = [Cell::Slot { at: 324_000, now: 0 }, Cell::Slot { at: 5, now: 5 }, Cell::Billionths(1_896_000)];
         let texts = times.map(|cell| cell.show());
         assert_eq!(texts, ["324,000 (in about 1.5 days)", "5 (reached)", "0.1896 %"]);
+    }
+
+    #[test]
+    fn a_list_keeps_to_the_terminal() {
+        let pool = Address::new_from_array([7; 32]);
+        let row: Row = vec![
+            ("pool", Cell::text(pool)),
+            ("kind", Cell::text("trainer")),
+            ("own bond", Cell::Tokens(20_000_000_000_000)),
+            ("proposal", Cell::text("round reward 10,000 SIP → 5,000 SIP, bounty 50.00 % → 12.50 %")),
+        ];
+        let rows = [row.clone(), row];
+        let widest = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert_eq!(widest(&list(&rows, None)), widest(&table(&rows)));
+        assert!(list(&rows, Some(110)).contains(&format!("\n{}…", &pool.to_string()[..8])));
+        for columns in [60, 80] {
+            let text = list(&rows, Some(columns));
+            assert!(widest(&text) <= columns, "{columns}: {text}");
+            assert_eq!(text.matches(&pool.to_string()).count(), 2, "{text}");
+        }
     }
 }

@@ -11,10 +11,11 @@ pub(crate) struct Amount(pub(crate) u64);
 impl FromStr for Amount {
     type Err = String;
 
-    /// "12", "0.5" or "1_000.25": tokens with at most nine decimals. Anything else is an error, never rounded.
+    /// "12", "0.5", "1_000.25" or, as amounts are shown, "1,000.25 SIP": tokens with at most nine decimals. Anything else is an error, never
+    /// rounded.
     fn from_str(text: &str) -> Result<Amount, String> {
         let wrong = || format!("\"{text}\" is no amount of tokens; expected a number such as 1_000.25");
-        let digits = text.replace('_', "");
+        let digits = ungrouped(text.strip_suffix(" SIP").unwrap_or(text)).ok_or_else(wrong)?;
         let (whole, decimals) = digits.split_once('.').unwrap_or((&digits, ""));
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !is_number(whole) || (digits.contains('.') && !is_number(decimals)) {
@@ -31,6 +32,17 @@ impl FromStr for Amount {
             .map(Amount)
             .ok_or_else(|| format!("\"{text}\" is more than there can be"))
     }
+}
+
+/// A number without what sets its thousands apart; nothing where a comma stands elsewhere.
+fn ungrouped(text: &str) -> Option<String> {
+    let whole = text.split('.').next().unwrap_or_default();
+    let mut groups = whole.split(',');
+    let first = groups.next().unwrap_or_default().len();
+    let is_grouped = (1..=3).contains(&first) && groups.all(|group| group.len() == 3);
+    let commas = text.matches(',').count();
+    (commas == 0 || (commas == whole.matches(',').count() && is_grouped && !text.contains('_')))
+        .then(|| text.replace(['_', ','], ""))
 }
 
 /// An amount of tokens, or everything.
@@ -72,25 +84,17 @@ pub(super) fn decimal(text: &str, decimals: usize) -> Option<u64> {
     format!("{whole}{fraction:0<decimals$}").parse().ok()
 }
 
-/// Slots as days of 216,000 slots, 400 ms each: "1.5 days".
-pub(crate) fn days(slots: u64) -> String {
-    let hundredths = slots.saturating_add(1_080) / 2_160;
-    match hundredths {
-        0 if slots > 0 => "less than 0.01 days".into(),
-        100 => "1 day".into(),
-        _ => {
-            let text = format!("{}.{:02}", grouped(hundredths / 100), hundredths % 100);
-            format!("{} days", text.trim_end_matches('0').trim_end_matches('.'))
-        }
-    }
-}
-
 /// Base units as tokens: "1,234.5 SIP".
 pub(crate) fn show(units: u64) -> String {
     let fraction = format!("{:09}", units % TOKEN);
     let fraction = fraction.trim_end_matches('0');
     let point = if fraction.is_empty() { "" } else { "." };
     format!("{}{point}{fraction} SIP", grouped(units / TOKEN))
+}
+
+/// Lamports as SOL: "0.00203928 SOL".
+pub(crate) fn sol(lamports: u64) -> String {
+    show(lamports).replace(" SIP", " SOL")
 }
 
 /// A number with its thousands apart.
@@ -138,12 +142,30 @@ mod tests {
             ("1_000.25", 1_000 * TOKEN + TOKEN / 4),
             ("0.000000001", 1),
             ("18446744073.709551615", u64::MAX),
+            ("1,234,567.5", 1_234_567 * TOKEN + TOKEN / 2),
+            ("20,000 SIP", 20_000 * TOKEN),
         ] {
             assert_eq!(text.parse(), Ok(Amount(units)), "{text}");
         }
-        for text in
-            ["", ".", "1.", ".5", "-1", "+1", "1e3", "1,000", "0.0000000001", "18446744073.709551616", "1.2.3", "all"]
-        {
+        for text in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "+1",
+            "1e3",
+            "1,5",
+            "1,00",
+            ",100",
+            "1,0000",
+            "1.5,000",
+            "1_0,000",
+            "0.0000000001",
+            "18446744073.709551616",
+            "1.2.3",
+            "all",
+        ] {
             assert!(text.parse::<Amount>().is_err(), "{text}");
         }
         assert_eq!("all".parse(), Ok(Part::All));
@@ -152,29 +174,18 @@ mod tests {
     #[test]
     fn amounts_are_shown_as_they_are_read() {
         for units in [0, 1, TOKEN, 1_234 * TOKEN + 500_000_000, u64::MAX] {
-            let text = show(units).replace(',', "").replace(" SIP", "");
-            assert_eq!(text.parse(), Ok(Amount(units)));
+            assert_eq!(show(units).parse(), Ok(Amount(units)));
         }
         assert_eq!(show(1_234 * TOKEN + 500_000_000), "1,234.5 SIP");
     }
 
     #[test]
-    fn slots_are_days() {
-        for (slots, text) in [
-            (0, "0 days"),
-            (1, "less than 0.01 days"),
-            (2_160, "0.01 days"),
-            (216_000, "1 day"),
-            (324_000, "1.5 days"),
-            (2_160_000, "10 days"),
-            (432_000_000, "2,000 days"),
-        ] {
-            assert_eq!(days(slots), text);
-        }
+    fn decimals_are_read_exactly_or_refused() {
         assert_eq!(
             [decimal("1.5", 2), decimal("1_0", 1), decimal("0.125", 2), decimal("-1", 2)],
             [Some(150), Some(100), None, None]
         );
+        assert_eq!(sol(2_039_280), "0.00203928 SOL");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::process::ExitCode;
 
+use super::mixture::Steering;
 use super::stake::Active;
 use super::tokens::Part;
 use super::{Cell, Desk, Row, stake, steer};
@@ -23,14 +24,20 @@ pub(super) fn cast(desk: &mut Desk, pool: &Address, job: &Address, domain: &str,
         state.steering_shares == 0,
         "the wallet's stake on {pool} steers already; \"sip steer withdraw {pool}\" first"
     );
-    let shares = Active::read(desk, pool, &owner)?.shares(amount)?;
+    let active = Active::read(desk, pool, &owner)?;
+    let shares = active.shares(amount)?;
+    let mut steering = Steering::read(desk, job, &steered)?;
+    steering.add(domain, active.worth(shares));
+    let mut notes = steering.told()?;
+    notes.extend(if amount == Part::All { active.staying(true) } else { Vec::new() });
     let mut instructions = Vec::new();
     if desk.find::<Pool>(&target)?.is_none() {
         instructions.push(program.create_attention_pool(&owner, job, domain));
     }
     instructions.push(program.steer(&owner, pool, &target, shares));
     let accounts = [("position", position), ("domain", target), ("vote", program.vote(&position))];
-    desk.act(&format!("steer {} with stake on {pool}", steer::describe(&steered, domain)), &instructions, &accounts)
+    let what = format!("steer {} with stake on {pool}", steer::title(desk, &steered, domain)?);
+    desk.act_and_tell(&what, &instructions, &accounts, &notes)
 }
 
 /// The vote of an owner's stake in a pool: its address, and it.
@@ -46,25 +53,28 @@ pub(super) fn withdraw(desk: &mut Desk, pool: &Address) -> Result<ExitCode> {
     let (address, vote) = find(desk, pool, &owner)?;
     let target = Address::new_from_array(vote.target);
     let accounts = [("position", program.position(pool, &owner)), ("domain", target), ("vote", address)];
-    desk.act("withdraw the vote", &[program.unsteer(&owner, pool, &target)], &accounts)
+    let steered: Pool = desk.read(&target)?;
+    let job_address = Address::new_from_array(steered.scope);
+    let mut steering = Steering::read(desk, &job_address, &desk.read::<Job>(&job_address)?)?;
+    steering.take(steered.index, vote.weight);
+    let notes = steering.told()?;
+    desk.act_and_tell("withdraw the vote", &[program.unsteer(&owner, pool, &target)], &accounts, &notes)
 }
 
 /// Counts a vote at the present price.
-pub(super) fn refresh(desk: &mut Desk, pool: &Address, owner: Option<Address>) -> Result<ExitCode> {
-    let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
-    let (address, vote) = find(desk, pool, &owner)?;
+pub(super) fn refresh(desk: &mut Desk, pool: &Address, owner: &Address) -> Result<ExitCode> {
+    let (address, vote) = find(desk, pool, owner)?;
     let target = Address::new_from_array(vote.target);
-    let instruction = desk.program.refresh_vote(&owner, pool, &target);
+    let instruction = desk.program.refresh_vote(owner, pool, &target);
     desk.act("count the vote at the present price", &[instruction], &[("domain", target), ("vote", address)])
 }
 
 /// Lists an owner's votes.
-pub(super) fn list(desk: &Desk, owner: Option<Address>) -> Result<ExitCode> {
-    let owner = owner.map_or_else(|| desk.wallet(), Ok)?;
+pub(super) fn list(desk: &Desk, owner: &Address) -> Result<ExitCode> {
     let mut rows: Vec<Row> = Vec::new();
     for (_, vote) in desk.all::<Vote>(AccountKind::Vote)? {
         let pool = Address::new_from_array(vote.pool);
-        if desk.program.position(&pool, &owner).to_bytes() != vote.position {
+        if desk.program.position(&pool, owner).to_bytes() != vote.position {
             continue;
         }
         let target: Pool = desk.read(&Address::new_from_array(vote.target))?;

@@ -1,13 +1,21 @@
-//! `sip wallet`: a key, and what is in its accounts.
+//! `sip wallet`: a key, what is in its accounts, what went in and out, and names for addresses.
 
 use anyhow::{Context, Result, ensure};
+use sip_protocol::AccountKind;
+use sip_protocol::ground::units::DECIMALS;
+use sip_protocol::stake::position::Ticket;
+use solana_address::Address;
+use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{Cell, Connection, Desk};
+use super::names::Names;
+use super::tokens::{self, Part};
+use super::{AddressText, Anyway, Cell, Connection, Desk, Row, exit, no_wallet, pace, stake, wallet_key};
+use crate::failure::{Code, fault};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,52 +33,223 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Show the wallet's address, SOL and tokens
-    Show,
+    /// Print the wallet's address, without a chain
+    Address,
+    /// Show a wallet's address, SOL, tokens, stake and what it can take
+    Show {
+        /// Another wallet
+        #[arg(long, value_name = "WALLET")]
+        owner: Option<AddressText>,
+    },
     /// Ask the chain's faucet for SOL, which fees and accounts cost; local chains and test clusters have one
     Airdrop {
         /// SOL
         #[arg(value_name = "SOL", default_value_t = 10)]
         sol: u32,
     },
+    /// Send tokens, or SOL, to another wallet
+    Send {
+        /// Who gets them
+        #[arg(value_name = "WALLET")]
+        wallet: AddressText,
+        /// Tokens, or "all"
+        #[arg(value_name = "AMOUNT", allow_negative_numbers = true)]
+        amount: Part,
+        /// Send SOL instead of tokens
+        #[arg(long)]
+        sol: bool,
+        #[command(flatten)]
+        anyway: Anyway,
+    },
+    /// List what went into a wallet and out of it, newest first
+    History {
+        /// Another wallet
+        #[arg(long, value_name = "WALLET")]
+        owner: Option<AddressText>,
+        /// Transactions at most
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+    },
+    /// Give an address a name, by which all commands know it
+    Name {
+        /// The name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Address of a wallet, a pool, a job or anything else
+        #[arg(value_name = "ADDRESS")]
+        address: Address,
+    },
+    /// List the names of addresses, which are in the file that SIP_NAMES names, or among the user's settings
+    Names,
+    /// Forget a name
+    Forget {
+        /// The name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }
 
 const LAMPORTS_PER_SOL: u64 = 1_000_000_000;
+/// The system program, which owns wallets.
+const SYSTEM_PROGRAM: Address = Address::new_from_array([0; 32]);
+/// Its instruction that sends lamports.
+const TRANSFER: u32 = 2;
+/// A token program's instruction that sends tokens, with the mint and its decimals.
+const TRANSFER_CHECKED: u8 = 12;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let (connection, mut out) = (&arguments.connection, std::io::stdout());
     match &arguments.command {
         Command::New { file } => {
             let key = Keypair::new();
             write_key(file, &key).with_context(|| format!("cannot write the key to {}", file.display()))?;
-            let mut out = std::io::stdout();
-            if arguments.connection.json {
+            if connection.json {
                 writeln!(out, "{}", serde_json::json!({ "address": key.pubkey().to_string(), "file": file }))?;
             } else {
                 writeln!(out, "wallet  {}", key.pubkey())?;
-                writeln!(out, "key     {}; whoever reads this file owns the wallet", file.display())?;
+                writeln!(out, "key     {}; anyone who reads this file owns the wallet", file.display())?;
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Show => show(&Desk::open(&arguments.connection)?),
+        Command::Address => {
+            let address = wallet_key(connection.key.as_deref())?.ok_or_else(no_wallet)?.pubkey();
+            match connection.json {
+                true => writeln!(out, "{}", serde_json::json!({ "address": address.to_string() }))?,
+                false => writeln!(out, "{address}")?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Show { owner } => {
+            let desk = Desk::connect(connection)?;
+            show(&desk, &desk.owner(owner.as_ref())?)
+        }
         Command::Airdrop { sol } => {
-            let mut desk = Desk::open(&arguments.connection)?;
             ensure!(*sol > 0, "ask for 1 SOL or more");
+            let mut desk = Desk::connect(connection)?;
+            desk.require_no_dry_run()?;
             let wallet = desk.wallet()?;
             desk.ledger.airdrop(&wallet, u64::from(*sol) * LAMPORTS_PER_SOL)?;
-            show(&desk)
+            show(&desk, &wallet)
+        }
+        Command::Send { wallet, amount, sol, anyway } => {
+            let mut desk = Desk::connect(connection)?;
+            let receiver = desk.locate_wallet(wallet)?;
+            desk.require_wallet(&receiver, *anyway)?;
+            desk.note_if_unused(&receiver)?;
+            if *sol { send_sol(&mut desk, &receiver, *amount) } else { send_tokens(&mut desk, &receiver, *amount) }
+        }
+        Command::History { owner, limit } => {
+            let desk = Desk::connect(connection)?;
+            history(&desk, &desk.owner(owner.as_ref())?, *limit as usize)
+        }
+        Command::Name { name, address } => {
+            Names::read()?.add(name, *address)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Forget { name } => {
+            Names::read()?.remove(name)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Names => {
+            let rows = Names::read()?.rows();
+            super::print_list(
+                &rows,
+                "no address has a name; \"sip wallet name NAME ADDRESS\" gives one",
+                connection.json,
+            )
         }
     }
 }
 
-fn show(desk: &Desk) -> Result<ExitCode> {
-    let wallet = desk.wallet()?;
-    let lamports = desk.ledger.account(&wallet)?.map_or(0, |account| account.lamports);
+fn show(desk: &Desk, wallet: &Address) -> Result<ExitCode> {
+    let lamports = desk.ledger.account(wallet)?.map_or(0, |account| account.lamports);
+    let (holdings, slot) = (stake::holdings(desk, wallet)?, desk.slot()?);
+    let sum = |part: &dyn Fn(&stake::Holding) -> u64| holdings.iter().map(part).fold(0, u64::saturating_add);
+    let mut leaving = 0u64;
+    for (_, ticket) in desk.all::<Ticket>(AccountKind::Ticket)? {
+        if ticket.owner == wallet.to_bytes() {
+            leaving = leaving.saturating_add(exit::payout(&ticket, &desk.read(&Address::new_from_array(ticket.pool))?));
+        }
+    }
+    let mut due = 0u64;
+    for holding in &holdings {
+        due = due.saturating_add(holding.due(slot)?);
+    }
     desk.card(&vec![
         ("wallet", Cell::text(wallet)),
-        ("lamports", Cell::Number(lamports)),
-        ("tokens", Cell::Tokens(desk.balance(&wallet)?)),
-        ("token account", Cell::text(desk.program.token_account(&wallet))),
+        ("balance", Cell::Lamports(lamports)),
+        ("tokens", Cell::Tokens(desk.balance(wallet)?)),
+        ("staked", Cell::Tokens(sum(&|holding| holding.worth()))),
+        ("pending", Cell::Tokens(sum(&|holding| holding.position.pending))),
+        ("due now", Cell::Tokens(due)),
+        ("leaving", Cell::Tokens(leaving)),
+        ("claimable", Cell::Tokens(sum(&|holding| holding.position.claimable))),
+        ("token account", Cell::text(desk.program.token_account(wallet))),
     ])
+}
+
+fn send_sol(desk: &mut Desk, receiver: &Address, amount: Part) -> Result<ExitCode> {
+    let Part::Amount(lamports) = amount else {
+        return Err(fault(Code::Usage, "say how much SOL; the fee is paid out of the rest, so \"all\" is for tokens"));
+    };
+    ensure!(lamports > 0, "send more than 0 SOL");
+    let data = [&TRANSFER.to_le_bytes()[..], &lamports.to_le_bytes()].concat();
+    let accounts = vec![AccountMeta::new(desk.wallet()?, true), AccountMeta::new(*receiver, false)];
+    let transfer = Instruction { program_id: SYSTEM_PROGRAM, accounts, data };
+    desk.act(&format!("send {} to {receiver}", tokens::sol(lamports)), &[transfer], &[])
+}
+
+fn send_tokens(desk: &mut Desk, receiver: &Address, amount: Part) -> Result<ExitCode> {
+    let (wallet, program) = (desk.wallet()?, desk.program);
+    let held = desk.balance(&wallet)?;
+    let units = match amount {
+        Part::All => held,
+        Part::Amount(units) => units,
+    };
+    ensure!(units > 0, "send more than 0 SIP");
+    if units > held {
+        let said = format!("the wallet holds {}, less than {}", tokens::show(held), tokens::show(units));
+        return Err(fault(Code::TooFewTokens, said));
+    }
+    let [from, to] = [&wallet, receiver].map(|owner| program.token_account(owner));
+    ensure!(from != to, "that is the wallet itself");
+    let data = [&[TRANSFER_CHECKED][..], &units.to_le_bytes(), &[DECIMALS]].concat();
+    let accounts = vec![
+        AccountMeta::new(from, false),
+        AccountMeta::new_readonly(program.mint(), false),
+        AccountMeta::new(to, false),
+        AccountMeta::new_readonly(wallet, true),
+    ];
+    let mut instructions = desk.token_account_of(receiver)?;
+    instructions.push(Instruction { program_id: program.token_program, accounts, data });
+    desk.act(&format!("send {} to {receiver}", tokens::show(units)), &instructions, &[("receiver", to)])
+}
+
+fn history(desk: &Desk, wallet: &Address, limit: usize) -> Result<ExitCode> {
+    let account = desk.program.token_account(wallet);
+    // Tokens come in without a word of the wallet.
+    let mut past = desk.ledger.past(wallet, limit)?;
+    past.extend(desk.ledger.past(&account, limit)?);
+    past.sort_by_key(|past| (std::cmp::Reverse(past.slot), past.signature.to_string()));
+    past.dedup();
+    let mut rows: Vec<Row> = Vec::new();
+    for past in past.into_iter().take(limit) {
+        let effects = desk.ledger.effects(&past.signature)?;
+        let of = |address: &Address| effects.iter().flatten().find(|effect| effect.address == *address);
+        let change = |[before, after]: [u64; 2]| i128::from(after) - i128::from(before);
+        let sol = of(wallet).map_or(0, |effect| change(effect.lamports));
+        let sip = of(&account).map_or(0, |effect| change(effect.tokens.map(|tokens| tokens.unwrap_or(0))));
+        let told = |cell| if effects.is_some() { cell } else { Cell::text("not kept") };
+        rows.push(vec![
+            ("when", past.unix_seconds.map_or(Cell::Nothing, |seconds| Cell::Text(pace::utc(seconds.max(0) as u64)))),
+            ("slot", Cell::Number(past.slot)),
+            ("tokens", told(Cell::TokenChange(sip))),
+            ("balance", told(Cell::LamportChange(sol))),
+            ("outcome", Cell::text(if past.is_failed { "failed" } else { "done" })),
+            ("transaction", Cell::text(past.signature)),
+        ]);
+    }
+    desk.list(&rows, "nothing has gone in or out")
 }
 
 /// Writes a key where no file is yet, readable by its owner alone.

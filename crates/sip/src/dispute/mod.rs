@@ -1,7 +1,6 @@
 //! `sip dispute show`: where a dispute stands, level by level.
 
 mod path;
-mod svg;
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
@@ -19,8 +18,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::store::{Store, write_text};
-use path::{Level, awaits, path};
+use path::{awaits, path};
+use sip_manifest::folder::{Store, write_text};
+use sip_report::dispute::{Level, svg};
 use sip_svm::PROGRAM_ELF;
 
 /// Longest file that may hold an account.
@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let levels = path(&dispute);
     let head = head(&dispute, slot);
     if let Some(file) = &show.svg {
-        write_text(file, &svg::svg(&format!("Dispute {}", show.dispute), &head, &levels))?;
+        write_text(file, &svg(&format!("Dispute {}", show.dispute), &head, &levels))?;
     }
     let mut out = std::io::stdout().lock();
     if show.json {
@@ -271,7 +271,7 @@ mod tests {
             for position in positions {
                 let levels = path(position);
                 assert!(lines(&levels).len() >= levels.len());
-                assert!(svg::svg("", &head(position, Some(9)), &levels).contains(levels[0].name));
+                assert!(svg("", &head(position, Some(9)), &levels).contains(levels[0].name));
             }
             let levels = path(positions.last().unwrap());
             levels.iter().map(|level| level.name).collect::<Vec<&str>>()
@@ -364,7 +364,7 @@ mod tests {
             for position in positions(node) {
                 let levels = path(&position);
                 assert!(lines(&levels).len() >= levels.len());
-                let picture = svg::svg("Dispute <a> & b", &head(&position, Some(9)), &levels);
+                let picture = svg("Dispute <a> & b", &head(&position, Some(9)), &levels);
                 assert!(picture.contains("Dispute &lt;a&gt; &amp; b") && picture.ends_with("</svg>\n"));
                 let shown = json(&position, Some(9), &levels);
                 assert_eq!(shown["levels"].as_array().unwrap().len(), levels.len());
@@ -418,7 +418,7 @@ mod tests {
             }
             game.phase = seed % 26;
             let levels = path(&position);
-            svg::svg("", &head(&position, Some(u64::MAX)), &levels);
+            svg("", &head(&position, Some(u64::MAX)), &levels);
         }
     }
 }

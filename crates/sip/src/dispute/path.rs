@@ -10,40 +10,11 @@ use sip_protocol::{
     ground::case::CaseKind,
 };
 
-use crate::run::prepare::hex;
+use sip_data::hex;
+use sip_report::dispute::Level;
 
 /// Elements of a chunk.
 const CHUNK_ELEMENTS: u32 = CHUNK_BYTES as u32 / 4;
-
-/// One level of the path.
-pub(super) struct Level {
-    /// What it is: segment, leaf, step, …
-    pub name: &'static str,
-    /// Which one, in words.
-    pub what: String,
-    /// Which of how many on this level, counted from 0; nothing where there is no choice.
-    pub place: Option<(u64, u64)>,
-    /// What the accused side claims of it.
-    pub claimed: Option<String>,
-    /// What follows from the values on the table.
-    pub recomputed: Option<String>,
-}
-
-impl Level {
-    fn new(name: &'static str, what: String) -> Level {
-        Level { name, what, place: None, claimed: None, recomputed: None }
-    }
-
-    fn at(mut self, index: u64, count: u64) -> Level {
-        self.place = Some((index, count));
-        self
-    }
-
-    fn claims(mut self, claimed: impl Into<String>) -> Level {
-        self.claimed = Some(claimed.into());
-        self
-    }
-}
 
 /// A hash, short enough to be read.
 fn short(hash: &Hash) -> String {

@@ -1,12 +1,12 @@
 //! The second draw of a round: what an auditor did not draw in the audit, it may draw with its vote, before the round is final.
 
 use anyhow::{Result, ensure};
-use indicatif::ProgressBar;
 use sip_proof::{Hash, HostSha256};
 use sip_protocol::training::attestation;
 use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::Round;
 use sip_protocol::training::segment;
+use sip_report::ProgressBar;
 use solana_address::Address;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,8 @@ use std::time::Instant;
 use super::Run;
 use super::court::View;
 use super::round::{Committed, Scored, stoppable};
-use super::setup::{AUDITOR, job_address};
+use super::setup::job_address;
+use sip_manifest::roles::AUDITOR;
 
 /// What a replay found of a segment.
 pub(crate) enum Finding {

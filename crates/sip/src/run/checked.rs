@@ -6,11 +6,12 @@ use sip_protocol::admin::config::Parameters;
 use sip_protocol::training::job::JobSpec;
 
 use super::journal::Journal;
-use super::settings::Settings;
-use crate::progress::count;
-use crate::security::formulas::Setting;
-use crate::security::odds::{ODDS_SEED, percent};
-use crate::summary::CheckedSummary;
+use sip_manifest::settings::Settings;
+use sip_report::count;
+use sip_report::odds::percent;
+use sip_report::summary::CheckedSummary;
+use sip_sim::deterrence::ODDS_SEED;
+use sip_sim::deterrence::Setting;
 
 /// Counts what was replayed of the segments that are in the model, and says it. The job and its parameters say what escapes.
 pub(crate) fn checked(
@@ -82,7 +83,7 @@ fn sentence(checked: &CheckedSummary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::security::odds::Odds;
+    use sip_report::odds::Odds;
 
     #[test]
     fn the_sentence_says_who_checked_what_and_what_nobody_did() {

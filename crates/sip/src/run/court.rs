@@ -18,13 +18,13 @@ use std::sync::Arc;
 use super::Run;
 use super::round::{Committed, rule};
 use super::setup::salt;
-use crate::progress::count;
-use crate::summary::{DisputeLevel, DisputeSummary};
+use sip_report::count;
+use sip_report::summary::{DisputeLevel, DisputeSummary};
 
 /// No dispute needs more moves.
 const MOVES_MAX: usize = 200;
 
-/// What a side runs again, and which leaves it holds for true: honestly, or with a lie.
+/// What a side runs again, and which leaves it believes true: honestly, or with a lie.
 pub(crate) struct View {
     pub cheat: Option<Cheat>,
     pub leaves: Vec<Leaf>,

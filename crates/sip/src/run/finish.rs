@@ -10,14 +10,18 @@ use std::sync::Arc;
 use super::Run;
 use super::checked::checked;
 use super::journal::Journal;
-use super::prepare::{Machine, Prepared, hex};
-use super::settings::{STEERED, Settings};
-use super::setup::{PROVIDER, job_spec, parameters};
+use super::setup::{job_spec, parameters};
 use super::world::World;
-use crate::report;
-use crate::setting;
-use crate::store::{write_json, write_text};
-use crate::summary::{ChainSummary, DomainSummary, InstructionSummary, ModelSummary, Sample, SettingSummary, Summary};
+use sip_data::hex;
+use sip_manifest::folder::{write_json, write_text};
+use sip_manifest::machine::Machine;
+use sip_manifest::prepare::Prepared;
+use sip_manifest::roles::PROVIDER;
+use sip_manifest::settings::{STEERED, Settings};
+use sip_manifest::steered;
+use sip_report::summary::{
+    ChainSummary, DomainSummary, InstructionSummary, ModelSummary, Sample, SettingSummary, Summary,
+};
 
 /// Tokens of a prompt and of what the model writes after it.
 const PROMPT_TOKENS: usize = 8;
@@ -37,7 +41,7 @@ impl Run {
         timings.simd = self.machine.simd.to_string();
         timings.threads = self.machine.threads.count() as u32;
         write_json(&self.store.summary(), &summary)?;
-        write_text(&self.store.report(), &report::page(&summary))?;
+        write_text(&self.store.report(), &sip_report::page(&summary))?;
         Ok(summary)
     }
 
@@ -55,7 +59,7 @@ impl Run {
     }
 }
 
-/// A finished run's summary by its files alone, so that whoever verifies the run makes the same; of the timings what the journal has.
+/// A finished run's summary by its files alone, so that a verifier of the run makes the same; of the timings what the journal has.
 pub(crate) fn summarise(
     settings: &Settings,
     prepared: &Prepared,
@@ -77,10 +81,10 @@ pub(crate) fn summarise(
     let steered = STEERED
         .iter()
         .map(|setting| SettingSummary {
-            name: setting::name(setting),
-            lower: setting::scale(setting.lower),
-            default: setting::scale(setting.default),
-            upper: setting::scale(setting.upper),
+            name: steered::name(setting),
+            lower: steered::scale(setting.lower),
+            default: steered::scale(setting.default),
+            upper: steered::scale(setting.upper),
         })
         .collect();
     Ok(Summary {

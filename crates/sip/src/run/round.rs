@@ -19,19 +19,21 @@ use solana_instruction::Instruction;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Run;
 use super::again::Finding;
 use super::court::View;
-use super::exchange::Start;
 use super::journal::Published;
-use super::prepare::hex;
-use super::settings::{Fraud, STEERED};
-use super::setup::{AUDITOR, EVALUATOR, PROVIDER, TRAINER, attestation_salt, job_address, lean, move_attention, salt};
+use super::setup::{attestation_salt, job_address, lean, move_attention, salt};
 use super::staged::stage;
 use super::world::World;
-use super::{Run, Stopped};
-use crate::progress::count;
-use crate::setting;
-use crate::summary::{RoundSummary, SegmentSummary};
+use sip_data::hex;
+use sip_manifest::exchange::Start;
+use sip_manifest::roles::{AUDITOR, EVALUATOR, PROVIDER, TRAINER};
+use sip_manifest::settings::{Fraud, STEERED};
+use sip_manifest::steered;
+use sip_manifest::stop::Stopped;
+use sip_report::count;
+use sip_report::summary::{RoundSummary, SegmentSummary};
 
 /// How far below the truth a lying evaluator reports, in micro-nats per token.
 const LIE_MICRO_NATS: u64 = 400_000;
@@ -469,7 +471,7 @@ impl Run {
         self.scorer.take_times();
         let awaits: Round = self.world.read(round)?;
         if reveals.len() < awaits.awaited_evaluators.count_ones() as usize {
-            // Whoever was convicted since the round was opened commits nothing, and is waited for until the deadline.
+            // A trainer that was convicted since the round was opened commits nothing, and is waited for until the deadline.
             let end_slot = awaits.score_deadline_slot;
             self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
         }
@@ -499,7 +501,7 @@ impl Run {
         Ok(())
     }
 
-    /// Nobody can challenge the round any more: it is final, and whoever convicted somebody has the bounty.
+    /// Nobody can challenge the round any more: it is final, and those who convicted somebody have the bounty.
     fn finalise(&mut self, committed: &[Committed], job: &Address, round_address: &Address) -> Result<()> {
         let program = self.world.program;
         let scored: Round = self.world.read(round_address)?;
@@ -508,7 +510,7 @@ impl Run {
         self.claim_bounties(committed, round_address)
     }
 
-    /// Whoever convicted somebody gets what waits for it: in a segment or scoring run of the round, in the round for an auditor's claim, in the
+    /// One who convicted somebody gets what waits for it: in a segment or scoring run of the round, in the round for an auditor's claim, in the
     /// job whose genesis state was false.
     pub(crate) fn claim_bounties(&mut self, committed: &[Committed], round: &Address) -> Result<()> {
         let program = self.world.program;
@@ -664,7 +666,7 @@ pub(crate) fn on_chain(number: u32, scored: &Round, domains: usize) -> RoundSumm
     RoundSummary {
         index: number,
         mixture_bps: scored.mixture_bps[..domains].to_vec(),
-        settings: STEERED.iter().zip(scored.settings).map(|(_, value)| setting::scale(value)).collect(),
+        settings: STEERED.iter().zip(scored.settings).map(|(_, value)| steered::scale(value)).collect(),
         loss: scored.scores[..domains].iter().map(|score| nats(*score)).collect(),
         score: nats(scored.score),
         quality: scored.quality as f64 / QUALITY_ONE as f64,
@@ -680,7 +682,7 @@ fn steered(job: &Job, round: &Round) -> String {
     let moved = settings.filter(|(setting, value)| *value != setting.default);
     moved
         .map(|(setting, value)| {
-            format!("; {} × {:.3}", setting::name(setting).replace('-', " "), setting::scale(value))
+            format!("; {} × {:.3}", steered::name(setting).replace('-', " "), steered::scale(value))
         })
         .collect()
 }

@@ -10,6 +10,7 @@ use sip_node::{Cheat, Computation, Replay, Segment, SegmentTask, State, Worker};
 use sip_ops::{Kind, NodeSpec};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::court::availability::Demand;
+use sip_protocol::ground::case::CaseKind;
 use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, AuditorSeat, Round};
 use sip_protocol::training::segment;
@@ -18,13 +19,14 @@ use std::sync::Arc;
 
 use super::Run;
 use super::court::{Charge, Claim, View};
-use super::exchange::Start;
-use super::prepare::genesis_graph;
 use super::round::{Attestation, Committed, Scored};
-use super::settings::{Fraud, STEERED, Settings};
-use super::setup::{self, AUDITOR, CREATOR, Chain, EVALUATOR};
-use crate::progress::count;
-use crate::summary::{DemandSummary, UndoneRound};
+use super::setup::{self, Chain};
+use sip_manifest::exchange::Start;
+use sip_manifest::prepare::genesis_graph;
+use sip_manifest::roles::{AUDITOR, CREATOR, EVALUATOR};
+use sip_manifest::settings::{Fraud, STEERED, Settings};
+use sip_report::count;
+use sip_report::summary::{DemandSummary, UndoneRound};
 
 /// How often a fraud is made anew so that nobody draws it in the first draw, or somebody does; with two auditors that draw every other segment, four times do on average.
 const ATTEMPTS_MAX: u32 = 64;
@@ -61,7 +63,7 @@ impl Run {
         who.role == fraud.role() && place == who.place && is_now && self.doomed.is_none() && !self.is_out(person)
     }
 
-    /// A fraud that is made anew until an auditor's first draw selects it, or until none does: whoever is convicted late had this luck.
+    /// A fraud that is made anew until an auditor's first draw selects it, or until none does: a liar that is convicted late had this luck.
     pub(crate) fn lie_until(
         &mut self,
         is_drawn: bool,
@@ -116,7 +118,9 @@ impl Run {
     }
 
     fn update_evidence(&self, start: &Start, end: &Arc<State>) -> Result<(Computation, UpdateGraph)> {
-        self.prepared.update_evidence(start, end, &self.machine).context("the run exchanges whole states")
+        let found = self.prepared.update_evidence(start, end, &self.machine);
+        let (evidence, roots, sibling) = found.context("the run exchanges whole states")?;
+        Ok((evidence, UpdateGraph { case: CaseKind::Update, roots, sibling }))
     }
 
     /// A bit of the first code that an update tells.
@@ -429,7 +433,7 @@ impl Run {
         let end_slot = state.final_slot();
         self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
         self.claim_bounties(&undone.committed, &undone.address)?;
-        // Whoever replays the rounds that were built on it needs the base that is no more.
+        // A replay of the rounds that were built on it needs the base that is no more.
         undone.next.save(&self.store.undone(state.index))?;
         let (_, rewards) = self.settle(&undone.committed, job, &undone.address)?;
         let segments = self.segments(&undone.committed, &rewards)?;
