@@ -29,7 +29,7 @@ fn attack_rounds_that_come_to_nothing_use_up_no_steps() {
     scene.to_committed();
     scene.to_closed();
     let (round, spec) = (scene.round(), scene.job_state().spec);
-    assert_eq!((scene.round_state().index, scene.round_state().first_step(&spec)), (2, spec.inner_steps));
+    assert_eq!((scene.round_state().index, scene.round_state().first_step(spec.inner_steps)), (2, spec.inner_steps));
     // The court counts the same.
     let key = scene.world.wallet("accuser");
     let challenger = key.pubkey();

@@ -145,7 +145,7 @@ impl Dispute {
         ground.round_seed = round.seed;
         ground.mixture_bps = round.mixture_bps;
         ground.settings = round.settings;
-        ground.first_step = round.first_step(&job.spec);
+        ground.first_step = round.first_step(job.spec.inner_steps);
         ground.start_root = segment.claim.start_root;
         ground.end_root = segment.claim.end_root;
         ground.accumulator_root = segment.claim.accumulator_root;

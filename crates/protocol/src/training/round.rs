@@ -14,7 +14,7 @@ use crate::{
     training::{
         attendance::{expected_reward, here},
         finality::Standing,
-        job::{Job, JobSpec, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, bit},
+        job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, bit},
         seats::{AWAKE, CONVICTED},
         segment::{self, Segment},
         setting::{MAX_SETTINGS, Snapshot},
@@ -347,8 +347,8 @@ impl Round {
 
     /// The number within the job of a segment's first step, modulo 2³²: steps are counted along the chain, so that what is repeated computes with the
     /// same rows of the job's tables, and a job of `rounds` rounds reads `rounds` · `inner_steps` of them.
-    pub fn first_step(&self, spec: &JobSpec) -> u32 {
-        self.before.rounds_scored.wrapping_mul(spec.inner_steps)
+    pub fn first_step(&self, inner_steps: u32) -> u32 {
+        self.before.rounds_scored.wrapping_mul(inner_steps)
     }
 
     /// Notes what the round drew. What the next one can expect is as much for each trainer that it awaits, so that an absence is not made cheap by

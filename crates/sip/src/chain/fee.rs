@@ -7,6 +7,7 @@ use sip_protocol::money::fees::{Fees, MAXIMUM_ANCESTORS};
 use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
+use sip_protocol::training::round::Round;
 use solana_address::Address;
 use std::process::ExitCode;
 

@@ -176,7 +176,7 @@ impl Run {
             let start = self.prepared.start(&self.base, self.applied.get(&place), &self.machine)?;
             let task = SegmentTask {
                 round: opened.index,
-                first_step: opened.before.rounds_scored * self.settings.inner_steps,
+                first_step: opened.first_step(self.settings.inner_steps),
                 seed: opened.seed,
                 mixture: *mixture,
                 settings: opened.settings,
