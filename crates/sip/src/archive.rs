@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::run::world::World;
-use crate::store::Store;
+use sip_manifest::folder::Store;
 
 /// The archive of a run.
 pub(crate) struct Archive {

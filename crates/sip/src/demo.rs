@@ -7,10 +7,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::place::{hold, keep_apart, quoted};
-use crate::run::settings::{Exchange, Fraud, MAX_ROUNDS, MAX_STEPS, MixtureRule, Settings};
-use crate::run::{Run, Stop, prepare};
-use crate::store::Store;
+use crate::run::Run;
+use sip_manifest::folder::Store;
+use sip_manifest::place::{hold, keep_apart, quoted};
+use sip_manifest::prepare;
+use sip_manifest::settings::{Exchange, Fraud, MAX_ROUNDS, MAX_STEPS, MixtureRule, Settings};
 use sip_report::Progress;
 use sip_report::summary::{DemandSummary, Summary};
 
@@ -62,7 +63,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::new(arguments.json);
-    let stop = Stop::on_interrupt()?;
+    let stop = crate::run::stop_on_interrupt()?;
     let store = Store::new(&arguments.out);
     if !arguments.resume {
         keep_apart(store.root(), arguments.data.iter().map(|path| ("--data", path.as_path())))?;
@@ -88,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         let max_bytes = if arguments.quick { 400_000 } else { usize::MAX };
         progress.stage("Data");
-        prepare::tokenize(&mut settings, &arguments.data, max_bytes, &store, progress)?;
+        prepare::tokenize(&mut settings, &arguments.data, max_bytes, &store, &|line| progress.line(line))?;
         Run::begin(settings, store, progress, stop)?
     };
     run.play()?;

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::store::write_text;
+use sip_manifest::folder::write_text;
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]

@@ -6,7 +6,7 @@ use sip_ledger::{LedgerError, RemoteError};
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use crate::run::Stopped;
+use sip_manifest::stop::Stopped;
 use sip_report::say;
 
 /// An error shows no more than this, whatever it quotes.

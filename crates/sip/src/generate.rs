@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::run::prepare::Machine;
+use sip_manifest::machine::Machine;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

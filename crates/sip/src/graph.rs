@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::place::keep_apart;
-use crate::run::prepare::hex;
-use crate::store::write_text;
+use sip_data::hex;
+use sip_manifest::folder::write_text;
+use sip_manifest::place::keep_apart;
 
 /// The job whose tables the root covers: what the demo runs by default, with room for rounds that are repeated.
 const STEPS: usize = 1000;

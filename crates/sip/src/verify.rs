@@ -22,16 +22,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::archive::Archive;
-use crate::run::check;
-use crate::run::exchange::Applied;
 use crate::run::finish::summarise;
 use crate::run::journal::Journal;
-use crate::run::prepare::{Machine, Prepared, prepare};
 use crate::run::round::{on_chain, rule};
-use crate::run::settings::Settings;
-use crate::run::setup::{AUDITOR, EVALUATOR, TRAINER, job_address, people};
+use crate::run::setup::{job_address, job_spec, people};
 use crate::run::world::{Person, World};
-use crate::store::{Store, read_json};
+use sip_manifest::check;
+use sip_manifest::exchange::Applied;
+use sip_manifest::folder::{Store, read_json};
+use sip_manifest::machine::Machine;
+use sip_manifest::prepare::{Prepared, prepare};
+use sip_manifest::roles::{AUDITOR, EVALUATOR, TRAINER};
+use sip_manifest::settings::Settings;
 use sip_report::summary::{RoundSummary, Summary};
 use sip_report::{Progress, count};
 
@@ -217,7 +219,11 @@ impl Verifier {
         }
         let job_address = job_address(&self.world);
         let job: Job = self.world.read(&job_address)?;
-        if let Some(difference) = check::job(&job, &self.settings, &self.prepared, &self.world)? {
+        if let Some(difference) =
+            check::job(&job, &self.settings, &self.prepared, &job_spec(&self.settings, &self.prepared), &|at| {
+                self.world.read(&(*at).into())
+            })?
+        {
             return Ok(Some(difference));
         }
         if job.rounds_scored != self.journal.rounds_done {

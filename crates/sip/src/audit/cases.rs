@@ -12,8 +12,8 @@ use solana_instruction::Instruction;
 use super::claim::Claim;
 use super::here::{Here, Seen};
 use super::record::Part;
-use crate::run::prepare::Prepared;
 use crate::run::round::rule;
+use sip_manifest::prepare::Prepared;
 
 /// Who accuses, of what, in which job.
 pub(super) struct Case<'a> {

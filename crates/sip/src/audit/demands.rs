@@ -24,9 +24,9 @@ use super::here::{Here, Seen, Stands};
 use super::record::Asked;
 use super::watch::Watch;
 use crate::archive::Archive;
-use crate::run::prepare::unhex;
-use crate::run::settings::Settings;
-use crate::store::Store;
+use sip_data::unhex;
+use sip_manifest::folder::Store;
+use sip_manifest::settings::Settings;
 
 /// What follows from a demand and how it stands.
 enum Next {
@@ -223,7 +223,7 @@ impl<L: Ledger> DataDemands<'_, L> {
     /// The next thing to do about a domain's tokens: `is_withheld` says that they are not there. False if there is nothing, or nothing
     /// now.
     pub(super) fn step(&mut self, domain: u8, root: &[u8; 32], is_withheld: bool) -> Result<bool> {
-        let name = format!("data-{}", crate::run::prepare::hex(root));
+        let name = format!("data-{}", sip_data::hex(root));
         let dataset = self.program.dataset(root);
         let known = self.record.asked(&name)?;
         let Some(state) = self.find::<Dataset>(&dataset)? else { return Ok(false) };

@@ -10,7 +10,7 @@ use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use std::path::{Path, PathBuf};
 
-use crate::store::Store;
+use sip_manifest::folder::Store;
 use sip_svm::PROGRAM_ELF;
 
 /// The ledger of a run in its folder, saved after every transaction.

@@ -17,7 +17,7 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 
 use super::claim::Claim;
-use crate::run::prepare::hex;
+use sip_data::hex;
 
 /// A segment, or a scoring run, where it stands.
 pub(super) struct Stands<T = Segment> {

@@ -20,9 +20,9 @@ use super::here::{Here, Seen, Stands};
 use super::record::{Finding, Part};
 use super::source::Match;
 use super::watch::Watch;
-use crate::run::exchange::Start;
 use crate::run::journal::Published;
-use crate::run::prepare::hex;
+use sip_data::hex;
+use sip_manifest::exchange::Start;
 
 impl<L: Ledger> Watch<'_, L> {
     /// Judges the next claim. False if all are judged.

@@ -30,15 +30,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::run::Stop;
-use crate::run::prepare::Machine;
-use crate::run::settings::Settings;
-use crate::store::{Store, read_json};
 use demands::{DataDemands, withheld_data};
 use event::Event;
 use folder::Folder;
 use operator::{Operator, read_chain};
 use record::Record;
+use sip_manifest::folder::{Store, read_json};
+use sip_manifest::machine::Machine;
+use sip_manifest::settings::Settings;
+use sip_manifest::stop::Stop;
 use source::{Match, Source};
 use watch::{Memory, Watch};
 
@@ -88,7 +88,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let stop = Stop::on_interrupt()?;
+    let stop = crate::run::stop_on_interrupt()?;
     let key = read_key(&arguments.key)?;
     let json = arguments.json;
     let mut report = |event: &Event| print(event, json);
@@ -219,7 +219,7 @@ impl Patrol<'_> {
         let withheld = withheld_data(store, &settings);
         let record = Record::open(folder)?;
         for (number, domain) in (0u8..).zip(&settings.domains) {
-            let Some(root) = crate::run::prepare::unhex(&domain.train_root) else { continue };
+            let Some(root) = sip_data::unhex(&domain.train_root) else { continue };
             // A fault of the disk here is nobody else's.
             let is_withheld = self.arguments.demand_data && withheld.iter().any(|fault| fault.domain == number);
             let (program, key) = (Program::default(), self.key);

@@ -25,7 +25,7 @@ use super::event::Event;
 use super::here::{Here, Seen, Stands, commitment};
 use super::judge::is_drawn;
 use super::watch::Watch;
-use crate::run::prepare::unhex;
+use sip_data::unhex;
 
 /// A hash chain is searched this far for the draw that is due.
 const DRAWS_MAX: u32 = 1 << 20;

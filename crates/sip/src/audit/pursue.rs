@@ -20,8 +20,8 @@ use super::event::Event;
 use super::here::{Here, Seen, Stands};
 use super::record::Part;
 use super::watch::{Player, Watch};
-use crate::run::prepare::genesis_graph;
 use crate::run::round::rule;
+use sip_manifest::prepare::genesis_graph;
 
 /// Sides of disputes that are kept ready at once; each holds states of its replay.
 const PLAYERS_KEPT: usize = 4;

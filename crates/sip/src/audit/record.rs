@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 use super::claim::Claim;
 use crate::run::journal::Published;
-use crate::run::prepare::{hex, unhex};
-use crate::store::{read_json, write_json};
+use sip_data::{hex, unhex};
+use sip_manifest::folder::{read_json, write_json};
 
 /// The part of a segment with compressed updates that is false, where it is not the steps between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,9 +7,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::run::prepare::{Machine, Prepared, prepare};
-use crate::run::settings::Settings;
-use crate::store::{Store, read_json};
+use sip_manifest::folder::{Store, read_json};
+use sip_manifest::machine::Machine;
+use sip_manifest::prepare::{Prepared, prepare};
+use sip_manifest::settings::Settings;
 
 /// First bytes of a saved state, before its root.
 const MAGIC_BYTES: usize = 8;

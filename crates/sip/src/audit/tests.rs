@@ -6,13 +6,14 @@ mod story;
 use super::claim::Claim;
 use super::folder::restore;
 use super::*;
-use crate::run::settings::{Fraud, MixtureRule};
+use crate::run::Run;
 use crate::run::setup::people;
 use crate::run::world::Person;
-use crate::run::{Run, prepare};
 use sip_data::Mixture;
 use sip_ledger::{Receipt, RemoteError, Statistics};
 use sip_localnet::{Config, Localnet};
+use sip_manifest::prepare;
+use sip_manifest::settings::{Fraud, MixtureRule};
 use sip_model::LlamaConfig;
 use sip_node::dispute::Defender;
 use sip_node::{Replay, Worker};
@@ -62,7 +63,7 @@ fn settings(cheats: Vec<Fraud>) -> Settings {
 fn in_audit(folder: &Path, cheats: Vec<Fraud>) -> (Run, Vec<crate::run::round::Committed>) {
     let store = Store::new(folder);
     let mut settings = settings(cheats);
-    prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
+    prepare::tokenize(&mut settings, &[], 60_000, &store, &|_| ()).unwrap();
     let mut run = Run::begin(settings, store, Progress::new(true), Stop::default()).unwrap();
     let (program, creator) = (run.world.program, run.world.people[0].wallet());
     let address = program.job(&creator, 0);
@@ -203,7 +204,7 @@ fn a_whole_run_is_followed_from_base_to_base_and_a_false_score_is_seen() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
     let mut settings = Settings { rounds: 2, audit_rate: 1.0, ..settings(vec![Fraud::LyingEvaluator]) };
-    prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
+    prepare::tokenize(&mut settings, &[], 60_000, &store, &|_| ()).unwrap();
     let mut run = Run::begin(settings, store, Progress::new(true), Stop::default()).unwrap();
     run.play().unwrap();
     let arguments = arguments(folder.path());

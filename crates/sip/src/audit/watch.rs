@@ -30,8 +30,8 @@ use super::operator::Operator;
 use super::record::Record;
 use super::source::{Match, Source};
 use crate::archive::Archive;
-use crate::run::Stop;
-use crate::run::prepare::Machine;
+use sip_manifest::machine::Machine;
+use sip_manifest::stop::Stop;
 
 /// Compute units that a transaction may take.
 const COMPUTE_UNITS: u32 = 1_400_000;

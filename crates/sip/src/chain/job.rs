@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use super::pool::kind_name;
 use super::tokens::Percent;
 use super::{AddressText, Cell, Connection, Desk, Row};
-use crate::run::prepare::hex;
+use sip_data::hex;
 use sip_report::odds::Odds;
 use sip_sim::deterrence::ODDS_SEED;
 use sip_sim::deterrence::Setting;

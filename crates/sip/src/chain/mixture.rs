@@ -7,7 +7,7 @@ use sip_protocol::training::setting::{MAX_ATTENTION_POOLS, Snapshot};
 use solana_address::Address;
 
 use super::{Desk, steer};
-use crate::setting;
+use sip_manifest::steered;
 
 /// The stake that steers a job, as it stands once all that is pending counts.
 pub(super) struct Steering {
@@ -56,7 +56,7 @@ impl Steering {
         let settings = self.job.spec.settings.iter().take(self.job.spec.setting_count());
         for ((setting, was), is) in settings.zip(before.settings).zip(after.settings).filter(|((_, was), is)| was != is)
         {
-            parts.push(format!("{} {} → {}", setting::name(setting), setting::show(was), setting::show(is)));
+            parts.push(format!("{} {} → {}", steered::name(setting), steered::show(was), steered::show(is)));
         }
         if parts.is_empty() {
             return Ok(vec!["mixture and settings stay as they are".into()]);

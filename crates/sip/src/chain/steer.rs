@@ -15,7 +15,7 @@ use super::mixture::Steering;
 use super::stake::{Active, Slippage};
 use super::tokens::{self, Amount, Part};
 use super::{AddressText, Cell, Connection, Desk, Row, stake, vote};
-use crate::setting;
+use sip_manifest::steered;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -255,7 +255,7 @@ const SIDES: [(Side, &str); 2] = [(Side::Down, "down"), (Side::Up, "up")];
 fn sides(job: &Job) -> impl Iterator<Item = (u32, String)> {
     let settings = job.spec.settings.iter().take(job.spec.setting_count()).enumerate();
     settings.flat_map(|(number, setting)| {
-        SIDES.map(|(side, word)| (attention_number(number as u32, side), format!("{}:{word}", setting::name(setting))))
+        SIDES.map(|(side, word)| (attention_number(number as u32, side), format!("{}:{word}", steered::name(setting))))
     })
 }
 
@@ -320,10 +320,10 @@ fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
     }
     for (sides, (setting, value)) in setting_rows.chunks_mut(2).zip(job.spec.settings.iter().zip(snapshot.settings)) {
         for row in sides {
-            let (lower, upper) = (setting::show(setting.lower), setting::show(setting.upper));
-            let (default, weight) = (setting::show(setting.default), tokens::grouped(setting.default_weight.into()));
+            let (lower, upper) = (steered::show(setting.lower), steered::show(setting.upper));
+            let (default, weight) = (steered::show(setting.default), tokens::grouped(setting.default_weight.into()));
             row.insert(2, ("mixture", Cell::Nothing));
-            let value = setting::show(value);
+            let value = steered::show(value);
             row.insert(
                 3,
                 ("steered to", Cell::text(format!("{value} of {lower} to {upper}; {default} by {weight} SIP"))),
@@ -344,7 +344,7 @@ fn history(desk: &Desk, address: &Address) -> Result<ExitCode> {
             parts.map(|(name, part)| format!("{name} {}.{:02} %", part / 100, part % 100)).collect();
         let steered = job.spec.settings.iter().take(job.spec.setting_count()).zip(round.settings);
         let settings: Vec<String> =
-            steered.map(|(setting, value)| format!("{} {}", setting::name(setting), setting::show(value))).collect();
+            steered.map(|(setting, value)| format!("{} {}", steered::name(setting), steered::show(value))).collect();
         rows.push(vec![
             ("round", Cell::Number(index.into())),
             ("opened at slot", Cell::Number(round.opened_slot)),

@@ -18,8 +18,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::store::{Store, write_text};
 use path::{awaits, path};
+use sip_manifest::folder::{Store, write_text};
 use sip_report::dispute::{Level, svg};
 use sip_svm::PROGRAM_ELF;
 

@@ -10,7 +10,7 @@ use sip_protocol::{
     ground::case::CaseKind,
 };
 
-use crate::run::prepare::hex;
+use sip_data::hex;
 use sip_report::dispute::Level;
 
 /// Elements of a chunk.

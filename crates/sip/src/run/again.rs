@@ -14,7 +14,8 @@ use std::time::Instant;
 use super::Run;
 use super::court::View;
 use super::round::{Committed, Scored, stoppable};
-use super::setup::{AUDITOR, job_address};
+use super::setup::job_address;
+use sip_manifest::roles::AUDITOR;
 
 /// What a replay found of a segment.
 pub(crate) enum Finding {

@@ -6,7 +6,7 @@ use sip_protocol::admin::config::Parameters;
 use sip_protocol::training::job::JobSpec;
 
 use super::journal::Journal;
-use super::settings::Settings;
+use sip_manifest::settings::Settings;
 use sip_report::count;
 use sip_report::odds::percent;
 use sip_report::summary::CheckedSummary;

@@ -10,12 +10,15 @@ use std::sync::Arc;
 use super::Run;
 use super::checked::checked;
 use super::journal::Journal;
-use super::prepare::{Machine, Prepared, hex};
-use super::settings::{STEERED, Settings};
-use super::setup::{PROVIDER, job_spec, parameters};
+use super::setup::{job_spec, parameters};
 use super::world::World;
-use crate::setting;
-use crate::store::{write_json, write_text};
+use sip_data::hex;
+use sip_manifest::folder::{write_json, write_text};
+use sip_manifest::machine::Machine;
+use sip_manifest::prepare::Prepared;
+use sip_manifest::roles::PROVIDER;
+use sip_manifest::settings::{STEERED, Settings};
+use sip_manifest::steered;
 use sip_report::summary::{
     ChainSummary, DomainSummary, InstructionSummary, ModelSummary, Sample, SettingSummary, Summary,
 };
@@ -78,10 +81,10 @@ pub(crate) fn summarise(
     let steered = STEERED
         .iter()
         .map(|setting| SettingSummary {
-            name: setting::name(setting),
-            lower: setting::scale(setting.lower),
-            default: setting::scale(setting.default),
-            upper: setting::scale(setting.upper),
+            name: steered::name(setting),
+            lower: steered::scale(setting.lower),
+            default: steered::scale(setting.default),
+            upper: steered::scale(setting.upper),
         })
         .collect();
     Ok(Summary {

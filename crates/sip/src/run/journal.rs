@@ -7,9 +7,9 @@ use sip_proof::Leaf;
 use sip_protocol::ground::units::TOKEN;
 use std::collections::BTreeMap;
 
-use super::prepare::{hex, unhex};
-use super::setup::AUDITOR;
 use super::world::{Person, World};
+use sip_data::{hex, unhex};
+use sip_manifest::roles::AUDITOR;
 use sip_report::summary::{Participant, Summary};
 
 /// The leaves behind a committed segment, which auditors compare with their replay.

@@ -1,69 +1,45 @@
 //! A run: people on an embedded ledger train a model, round by round, and what they do is saved after each.
 
 pub(crate) mod again;
-pub(crate) mod check;
 mod checked;
 pub(crate) mod court;
-pub(crate) mod exchange;
 pub(crate) mod finish;
 pub(crate) mod journal;
-pub(crate) mod prepare;
 pub(crate) mod round;
-pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod staged;
 pub(crate) mod world;
 
 use anyhow::{Context, Result, bail, ensure};
+use sip_manifest::machine::Machine;
+use sip_manifest::prepare::{self, Prepared};
+use sip_manifest::settings::Settings;
+use sip_manifest::stop::{Stop, Stopped};
+use sip_manifest::{check, roles};
 use sip_node::scoring::{self, Sums};
 use sip_node::{Segment, SegmentTask, State, Worker};
 use sip_protocol::training::job::Job;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::store::{Store, read_json, write_json};
-use exchange::Applied;
 use journal::Journal;
-use prepare::{Machine, Prepared};
-use settings::Settings;
+use sip_manifest::exchange::Applied;
+use sip_manifest::folder::{Store, read_json, write_json};
 use sip_report::Progress;
 use world::World;
 
-/// A run was asked to stop, and did.
-#[derive(Debug)]
-pub(crate) struct Stopped;
-
-impl std::fmt::Display for Stopped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stopped; everything up to the last finished round is kept: go on with --resume")
-    }
-}
-
-impl std::error::Error for Stopped {}
-
-/// Ctrl-C asks for a stop at the next safe point.
-#[derive(Clone, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Listens to Ctrl-C; a second one ends the process at once.
-    pub(crate) fn on_interrupt() -> Result<Stop> {
-        let stop = Stop::default();
-        let flag = Arc::clone(&stop.0);
-        ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-            sip_report::say("stopping; Ctrl-C again stops at once");
-        })
-        .context("cannot listen to Ctrl-C")?;
-        Ok(stop)
-    }
-
-    pub(crate) fn requested(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
+/// A wish to stop that Ctrl-C makes; a second one ends the process at once.
+pub(crate) fn stop_on_interrupt() -> Result<Stop> {
+    let stop = Stop::default();
+    let asked = stop.clone();
+    ctrlc::set_handler(move || {
+        if asked.ask() {
+            std::process::exit(130);
+        }
+        sip_report::say("stopping; Ctrl-C again stops at once");
+    })
+    .context("cannot listen to Ctrl-C")?;
+    Ok(stop)
 }
 
 /// A run under way.
@@ -107,7 +83,7 @@ impl Run {
         let mut world = World::new(setup::people(&settings))?;
         progress.stage("Chain and stake");
         setup::build(&mut world, &settings, &prepared, progress)?;
-        let mut journal = Journal { draws_used: vec![0; world.with_role(setup::AUDITOR).len()], ..Journal::default() };
+        let mut journal = Journal { draws_used: vec![0; world.with_role(roles::AUDITOR).len()], ..Journal::default() };
         journal.summary.chain.conserved = true;
         let base = Arc::clone(&prepared.genesis);
         let mut run = Run::assemble(settings, store, machine, prepared, world, journal, base, progress, stop)?;
@@ -130,7 +106,11 @@ impl Run {
         world.log = std::mem::take(&mut journal.log);
         let base = Arc::new(State::load(&store.base(rounds), &machine.threads)?);
         let job: Job = world.read(&setup::job_address(&world))?;
-        if let Some(difference) = check::job(&job, &settings, &prepared, &world)? {
+        if let Some(difference) =
+            check::job(&job, &settings, &prepared, &setup::job_spec(&settings, &prepared), &|at| {
+                world.read(&(*at).into())
+            })?
+        {
             bail!("the run in {} cannot go on: {difference}", store.root().display());
         }
         ensure!(

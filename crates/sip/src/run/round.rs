@@ -19,17 +19,19 @@ use solana_instruction::Instruction;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Run;
 use super::again::Finding;
 use super::court::View;
-use super::exchange::Start;
 use super::journal::Published;
-use super::prepare::hex;
-use super::settings::{Fraud, STEERED};
-use super::setup::{AUDITOR, EVALUATOR, PROVIDER, TRAINER, attestation_salt, job_address, lean, move_attention, salt};
+use super::setup::{attestation_salt, job_address, lean, move_attention, salt};
 use super::staged::stage;
 use super::world::World;
-use super::{Run, Stopped};
-use crate::setting;
+use sip_data::hex;
+use sip_manifest::exchange::Start;
+use sip_manifest::roles::{AUDITOR, EVALUATOR, PROVIDER, TRAINER};
+use sip_manifest::settings::{Fraud, STEERED};
+use sip_manifest::steered;
+use sip_manifest::stop::Stopped;
 use sip_report::count;
 use sip_report::summary::{RoundSummary, SegmentSummary};
 
@@ -663,7 +665,7 @@ pub(crate) fn on_chain(number: u32, scored: &Round, domains: usize) -> RoundSumm
     RoundSummary {
         index: number,
         mixture_bps: scored.mixture_bps[..domains].to_vec(),
-        settings: STEERED.iter().zip(scored.settings).map(|(_, value)| setting::scale(value)).collect(),
+        settings: STEERED.iter().zip(scored.settings).map(|(_, value)| steered::scale(value)).collect(),
         loss: scored.scores[..domains].iter().map(|score| nats(*score)).collect(),
         score: nats(scored.score),
         quality: scored.quality as f64 / QUALITY_ONE as f64,
@@ -679,7 +681,7 @@ fn steered(job: &Job, round: &Round) -> String {
     let moved = settings.filter(|(setting, value)| *value != setting.default);
     moved
         .map(|(setting, value)| {
-            format!("; {} × {:.3}", setting::name(setting).replace('-', " "), setting::scale(value))
+            format!("; {} × {:.3}", steered::name(setting).replace('-', " "), steered::scale(value))
         })
         .collect()
 }

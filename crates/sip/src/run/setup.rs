@@ -17,18 +17,12 @@ use sip_protocol::{
 use solana_address::Address;
 use solana_keypair::Keypair;
 
-use super::prepare::Prepared;
-use super::settings::{Fraud, STEERED, Settings};
 use super::world::{Person, World};
+use sip_manifest::prepare::Prepared;
+use sip_manifest::roles::{AUDITOR, CREATOR, EVALUATOR, PATRON, PROVIDER, TRAINER};
+use sip_manifest::settings::{Fraud, STEERED, Settings};
 use sip_report::{Progress, count};
 use sip_sim::deterrence::threshold;
-
-pub(crate) const TRAINER: &str = "trainer";
-pub(crate) const AUDITOR: &str = "auditor";
-pub(crate) const EVALUATOR: &str = "evaluator";
-pub(crate) const PROVIDER: &str = "data provider";
-pub(crate) const PATRON: &str = "patron";
-pub(crate) const CREATOR: &str = "creator";
 
 /// Tokens that everyone gets from the public bucket.
 const ENDOWMENT: u64 = 200_000 * TOKEN;

@@ -10,6 +10,7 @@ use sip_node::{Cheat, Computation, Replay, Segment, SegmentTask, State, Worker};
 use sip_ops::{Kind, NodeSpec};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::court::availability::Demand;
+use sip_protocol::ground::case::CaseKind;
 use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, AuditorSeat, Round};
 use sip_protocol::training::segment;
@@ -18,11 +19,12 @@ use std::sync::Arc;
 
 use super::Run;
 use super::court::{Charge, Claim, View};
-use super::exchange::Start;
-use super::prepare::genesis_graph;
 use super::round::{Attestation, Committed, Scored};
-use super::settings::{Fraud, STEERED, Settings};
-use super::setup::{self, AUDITOR, CREATOR, Chain, EVALUATOR};
+use super::setup::{self, Chain};
+use sip_manifest::exchange::Start;
+use sip_manifest::prepare::genesis_graph;
+use sip_manifest::roles::{AUDITOR, CREATOR, EVALUATOR};
+use sip_manifest::settings::{Fraud, STEERED, Settings};
 use sip_report::count;
 use sip_report::summary::{DemandSummary, UndoneRound};
 
@@ -116,7 +118,9 @@ impl Run {
     }
 
     fn update_evidence(&self, start: &Start, end: &Arc<State>) -> Result<(Computation, UpdateGraph)> {
-        self.prepared.update_evidence(start, end, &self.machine).context("the run exchanges whole states")
+        let found = self.prepared.update_evidence(start, end, &self.machine);
+        let (evidence, roots, sibling) = found.context("the run exchanges whole states")?;
+        Ok((evidence, UpdateGraph { case: CaseKind::Update, roots, sibling }))
     }
 
     /// A bit of the first code that an update tells.

@@ -24,9 +24,9 @@ use super::scorer::{Scorer, measure};
 use super::session::{Job, conclude};
 use super::settings::{Checkpoints, Optimizer, Rates, ShapeName, nearest};
 use crate::generate::MachineOptions;
-use crate::place::{hold, keep_apart};
-use crate::run::Stop;
-use crate::run::prepare::{Machine, hex};
+use sip_data::hex;
+use sip_manifest::machine::Machine;
+use sip_manifest::place::{hold, keep_apart};
 use sip_report::{Progress, count};
 
 /// Bytes of a text that are used unless the user says otherwise.
@@ -143,7 +143,7 @@ fn max_bytes() -> usize {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::new(arguments.json);
     let machine = arguments.machine.machine()?;
-    let stop = Stop::on_interrupt()?;
+    let stop = crate::run::stop_on_interrupt()?;
     if let Some(root) = &arguments.resume {
         let folder = Folder::new(root);
         let settings: Settings = saved_settings(&folder, "finetune")?;

@@ -21,8 +21,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::session::Saved;
-use crate::place::{foreign, quoted};
-use crate::store::{clear, read_values};
+use sip_manifest::folder::{clear, read_values};
+use sip_manifest::place::{foreign, quoted};
 
 /// TensorBoard's events.
 const EVENTS_FILE: &str = "events.out.tfevents.0.sip";

@@ -12,7 +12,7 @@ use super::answers::{Format, Kind, Order, Split, answers, kind, preferences};
 use super::data::{self, Windows};
 use super::finetune::Settings;
 use super::session::BatchOf;
-use crate::run::prepare::hex;
+use sip_data::hex;
 use sip_report::{Progress, count};
 
 /// Held-out windows of every text that are measured.

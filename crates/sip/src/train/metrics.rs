@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::folder::Folder;
 use super::tensorboard;
-use crate::store::write_text;
+use sip_manifest::folder::write_text;
 use sip_report::chart::{Series, lines_over};
 use sip_report::open_page;
 

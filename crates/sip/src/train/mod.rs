@@ -28,15 +28,15 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use crate::generate::MachineOptions;
-use crate::place::{hold, keep_apart};
-use crate::run::Stop;
-use crate::run::prepare::{Machine, hex};
-use crate::store::read_values;
 use data::Windows;
 pub(crate) use data::all_of;
 use folder::Folder;
 use session::{Job, Saved, conclude};
 use settings::Settings;
+use sip_data::hex;
+use sip_manifest::folder::read_values;
+use sip_manifest::machine::Machine;
+use sip_manifest::place::{hold, keep_apart};
 use sip_report::{Progress, count};
 
 #[derive(clap::Args)]
@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let progress = Progress::new(arguments.json);
     let machine = arguments.machine.machine()?;
-    let stop = Stop::on_interrupt()?;
+    let stop = crate::run::stop_on_interrupt()?;
     if let Some(root) = &arguments.resume {
         let folder = Folder::new(root);
         let settings: Settings = saved_settings(&folder, "train")?;
@@ -104,7 +104,7 @@ fn saved_settings<S: serde::de::DeserializeOwned>(folder: &Folder, command: &str
         "{} holds a run of \"sip {1}\"; go on with \"sip {1} --resume {2}\"",
         sip_data::shown_path(folder.root()),
         saved.command,
-        crate::place::quoted(folder.root())
+        sip_manifest::place::quoted(folder.root())
     );
     Ok(serde_json::from_value(saved.settings)?)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::metrics::{PREFERENCE_LOSS, PREFERENCE_MARGIN, PREFERRED_SHARE};
 use super::session::Measure;
-use crate::run::prepare::Machine;
+use sip_manifest::machine::Machine;
 use sip_report::Progress;
 
 /// A model that scores rows of tokens and marks.

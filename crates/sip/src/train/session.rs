@@ -14,9 +14,10 @@ use std::time::Instant;
 use super::folder::Folder;
 use super::metrics::{Metrics, Row, unix_seconds};
 use super::settings::Checkpoints;
-use crate::run::Stop;
-use crate::run::prepare::{Machine, hex};
-use crate::store::{read_values, write_json};
+use sip_data::hex;
+use sip_manifest::folder::{read_values, write_json};
+use sip_manifest::machine::Machine;
+use sip_manifest::stop::Stop;
 use sip_report::Progress;
 
 /// The batch of a step, counted from 0: a function of nothing but the run and the step.
@@ -350,7 +351,7 @@ pub(crate) fn conclude(summary: &Summary, json: bool) -> Result<std::process::Ex
         "stopped after step {}, which is saved; go on with: sip {} --resume {}",
         summary.step,
         summary.command,
-        crate::place::quoted(summary.folder.as_ref())
+        sip_manifest::place::quoted(summary.folder.as_ref())
     ));
     Ok(std::process::ExitCode::from(130))
 }

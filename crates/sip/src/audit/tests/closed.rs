@@ -11,7 +11,7 @@ fn closed_rounds_are_verified_from_the_archive_and_no_other_copy_of_a_final_one_
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
     let mut settings = Settings { rounds: 3, audit_rate: 0.5, ..settings(Vec::new()) };
-    prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
+    prepare::tokenize(&mut settings, &[], 60_000, &store, &|_| ()).unwrap();
     let mut run = Run::begin(settings, store.clone(), Progress::new(true), Stop::default()).unwrap();
     assert!(run.round().unwrap() && run.round().unwrap());
     let job: Job = run.world.read(&job_address(&run.world)).unwrap();

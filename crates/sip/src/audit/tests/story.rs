@@ -5,9 +5,10 @@ use super::super::here::commitment;
 use super::super::operator::Operator;
 use super::*;
 use crate::run::round::Committed;
-use crate::run::setup::{AUDITOR, EVALUATOR, PATRON, job_address};
+use crate::run::setup::job_address;
 use sip_client::{AttestationAccusation, NewPool, VoteAccusation};
 use sip_data::Mixture;
+use sip_manifest::roles::{AUDITOR, EVALUATOR, PATRON};
 use sip_model::init_graph;
 use sip_node::dispute::{Challenger, DisputeError, Evidence, GraphEvidence, Move};
 use sip_node::{Cheat, Computation, SegmentTask, State, scoring};
@@ -186,7 +187,7 @@ fn stage(folder: &Path, cheats: Vec<Fraud>, audit_rate: f64) -> (Run, Source, Ad
 
 fn stage_with(folder: &Path, mut settings: Settings) -> (Run, Source, Address, usize) {
     let store = Store::new(folder);
-    prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
+    prepare::tokenize(&mut settings, &[], 60_000, &store, &|_| ()).unwrap();
     let mut run = Run::begin(settings, store.clone(), Progress::new(true), Stop::default()).unwrap();
     let source = Source::open(store, &run.machine).unwrap();
     let job = job_address(&run.world);

@@ -1,11 +1,12 @@
 //! Evaluators in court: one honest one against a lying majority.
 
 use super::*;
-use crate::run::settings::{MixtureRule, Settings};
-use crate::run::setup::PATRON;
-use crate::run::{Stop, prepare};
-use crate::store::Store;
 use sip_client::Accusation;
+use sip_manifest::folder::Store;
+use sip_manifest::prepare;
+use sip_manifest::roles::PATRON;
+use sip_manifest::settings::{MixtureRule, Settings};
+use sip_manifest::stop::Stop;
 use sip_model::LlamaConfig;
 use sip_node::dispute::{Challenger, Defender};
 use sip_node::{Replay, Worker, scoring};
@@ -37,7 +38,7 @@ fn aggregated(folder: &std::path::Path) -> (Run, Address, Address, Arc<State>) {
         domains: Vec::new(),
         updates: Default::default(),
     };
-    prepare::tokenize(&mut settings, &[], 60_000, &store, Progress::new(true)).unwrap();
+    prepare::tokenize(&mut settings, &[], 60_000, &store, &|_| ()).unwrap();
     let mut run = Run::begin(settings, store, Progress::new(true), Stop::default()).unwrap();
     let (program, job) = (run.world.program, job_address(&run.world));
     let state: Job = run.world.read(&job).unwrap();

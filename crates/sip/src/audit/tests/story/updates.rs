@@ -2,8 +2,8 @@
 //! transaction, and what follows from the true ones is voted and scored.
 
 use super::*;
-use crate::run::settings::Exchange;
 use sip_graph::Buffer;
+use sip_manifest::settings::Exchange;
 use solana_instruction::Instruction;
 
 /// A stage whose segments hand over updates.

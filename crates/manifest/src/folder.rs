@@ -29,18 +29,21 @@ use crate::place::foreign;
 
 /// The folder of a run.
 #[derive(Clone)]
-pub(crate) struct Store {
+pub struct Store {
     root: PathBuf,
 }
 
 impl Store {
     /// The folder of a run that may not exist yet.
-    pub(crate) fn new(root: &Path) -> Store {
+    pub fn new(root: &Path) -> Store {
         Store { root: root.to_owned() }
     }
 
     /// Refuses a folder that holds what no `sip demo` wrote.
-    pub(crate) fn refuse_foreign(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// What lies there, in words.
+    pub fn refuse_foreign(&self) -> Result<()> {
         let (root, run) = (shown_path(&self.root), self.run());
         let refuse = |found: &str| -> Result<()> {
             bail!("{root} holds {found}, which no \"sip demo\" wrote; choose another folder with --out")
@@ -64,7 +67,10 @@ impl Store {
 
     /// Removes what an earlier run wrote, so that no file of one run stands beside another's, and makes the run's folder.
     /// What no run wrote stays.
-    pub(crate) fn begin(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where a file cannot be removed, or the folder not be made.
+    pub fn begin(&self) -> Result<()> {
         clear(&self.model(), &is_file_of_model)?;
         for file in [self.report(), self.summary()] {
             if file.exists() {
@@ -89,60 +95,86 @@ impl Store {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))
     }
 
-    pub(crate) fn root(&self) -> &Path {
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
         &self.root
     }
-    pub(crate) fn model(&self) -> PathBuf {
+
+    /// The model, as other tools load it.
+    pub fn model(&self) -> PathBuf {
         self.root.join("model")
     }
-    pub(crate) fn report(&self) -> PathBuf {
+
+    /// The run as a page.
+    pub fn report(&self) -> PathBuf {
         self.root.join("report.html")
     }
-    pub(crate) fn summary(&self) -> PathBuf {
+
+    /// The run as data.
+    pub fn summary(&self) -> PathBuf {
         self.root.join("summary.json")
     }
-    pub(crate) fn run(&self) -> PathBuf {
+
+    /// What `--resume` and `sip verify` read.
+    pub fn run(&self) -> PathBuf {
         self.root.join("run")
     }
-    pub(crate) fn data(&self) -> PathBuf {
+
+    /// The tokenizer, and tokens by domain.
+    pub fn data(&self) -> PathBuf {
         self.run().join("data")
     }
-    pub(crate) fn settings(&self) -> PathBuf {
+
+    /// What was asked for.
+    pub fn settings(&self) -> PathBuf {
         self.run().join("settings.json")
     }
-    pub(crate) fn tokens(&self, domain: usize, part: &str) -> PathBuf {
+
+    /// The tokens of a domain, of the part "train" or "heldout".
+    pub fn tokens(&self, domain: usize, part: &str) -> PathBuf {
         self.data().join(format!("{domain}.{part}.tokens"))
     }
-    pub(crate) fn ledger(&self, rounds: u32) -> PathBuf {
+
+    /// The chain after so many rounds.
+    pub fn ledger(&self, rounds: u32) -> PathBuf {
         self.run().join(format!("ledger-{rounds}.bin"))
     }
-    pub(crate) fn journal(&self, rounds: u32) -> PathBuf {
+
+    /// What the chain does not say after so many rounds.
+    pub fn journal(&self, rounds: u32) -> PathBuf {
         self.run().join(format!("journal-{rounds}.json"))
     }
-    pub(crate) fn update(&self, rounds: u32, place: u8) -> PathBuf {
+
+    /// With compressed updates, the update that the trainer of a place goes on from after so many rounds.
+    pub fn update(&self, rounds: u32, place: u8) -> PathBuf {
         self.run().join(format!("update-{rounds}-{place}.state"))
     }
-    pub(crate) fn base(&self, rounds: u32) -> PathBuf {
+
+    /// The state after so many rounds.
+    pub fn base(&self, rounds: u32) -> PathBuf {
         self.run().join(format!("base-{rounds}.state"))
     }
 
     /// Where copies of accounts lie that may be closed on chain.
-    pub(crate) fn archive(&self) -> PathBuf {
+    pub fn archive(&self) -> PathBuf {
         self.run().join("archive")
     }
 
     /// Where trainers publish the ends of their segments, as files of any name that ends in `.state`.
-    pub(crate) fn states(&self) -> PathBuf {
+    pub fn states(&self) -> PathBuf {
         self.run().join("states")
     }
 
     /// The state that an undone round ended in, by its number on chain.
-    pub(crate) fn undone(&self, index: u32) -> PathBuf {
+    pub fn undone(&self, index: u32) -> PathBuf {
         self.run().join(format!("undone-{index}.state"))
     }
 
     /// The number of rounds after which everything is there to go on: the journal is written last.
-    pub(crate) fn latest(&self) -> Result<u32> {
+    ///
+    /// # Errors
+    /// Where there is no run, or none whose chain has begun.
+    pub fn latest(&self) -> Result<u32> {
         let run = self.run();
         let entries = match fs::read_dir(&run) {
             Ok(entries) => entries,
@@ -160,7 +192,7 @@ impl Store {
     }
 
     /// Removes what only older rounds need; a failure to remove costs nothing but space.
-    pub(crate) fn forget(&self, rounds: u32) {
+    pub fn forget(&self, rounds: u32) {
         for path in [self.ledger(rounds), self.base(rounds), self.journal(rounds)] {
             let _ = fs::remove_file(path);
         }
@@ -172,7 +204,10 @@ impl Store {
 
 /// Removes the files of a folder that `is_ours`, with what writes of them left that were cut off, and the folder where nothing
 /// else is in it.
-pub(crate) fn clear(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> Result<()> {
+///
+/// # Errors
+/// Where a file cannot be removed.
+pub fn clear(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> Result<()> {
     remove_cut_off(folder, is_ours);
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let entry = entry.with_context(|| format!("cannot clear {}", folder.display()))?;
@@ -187,13 +222,19 @@ pub(crate) fn clear(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> Result<()>
 }
 
 /// Writes text so that a reader sees all of it or what was there before.
-pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
+///
+/// # Errors
+/// Where it cannot be written; then what was there before is kept.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
     write_atomically(path, |temporary| fs::write(temporary, text))
         .with_context(|| format!("cannot write {}; what was there before is kept", path.display()))
 }
 
 /// Writes a value as JSON.
-pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+///
+/// # Errors
+/// As [`write_text`].
+pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     write_text(path, &(serde_json::to_string_pretty(value)? + "\n"))
 }
 
@@ -201,13 +242,19 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
 const JSON_LIMIT_BYTES: usize = 64 << 20;
 
 /// Reads a value from JSON: fields of its own, and no tree of [`serde_json::Value`].
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+///
+/// # Errors
+/// Where there is no such file, or it is not such a value.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = json_file(path)?;
     sip_json::records_from_slice(&text).with_context(|| format!("{} is not what this version writes", path.display()))
 }
 
 /// As [`read_json`], where some of it is a tree of [`serde_json::Value`].
-pub(crate) fn read_values<T: DeserializeOwned>(path: &Path) -> Result<T> {
+///
+/// # Errors
+/// As [`read_json`].
+pub fn read_values<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = json_file(path)?;
     sip_json::from_slice(&text).with_context(|| format!("{} is not what this version writes", path.display()))
 }

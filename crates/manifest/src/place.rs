@@ -11,7 +11,10 @@ const LOCK: &str = ".lock";
 const NAMES_TOLD: usize = 3;
 
 /// Refuses results at a place that is one of the inputs, holds one, or lies in one. Each input has the option that names it.
-pub(crate) fn keep_apart<'a>(out: &Path, inputs: impl IntoIterator<Item = (&'static str, &'a Path)>) -> Result<()> {
+///
+/// # Errors
+/// Which it is, in words.
+pub fn keep_apart<'a>(out: &Path, inputs: impl IntoIterator<Item = (&'static str, &'a Path)>) -> Result<()> {
     let place = resolved(out);
     for (option, input) in inputs {
         let (found, shown) = (resolved(input), shown_path(input));
@@ -50,7 +53,7 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 /// What lies in a folder and is not `known`, in words; nothing where there is none.
-pub(crate) fn foreign(folder: &Path, is_known: &dyn Fn(&str) -> bool) -> Option<String> {
+pub fn foreign(folder: &Path, is_known: &dyn Fn(&str) -> bool) -> Option<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
@@ -69,7 +72,7 @@ pub(crate) fn foreign(folder: &Path, is_known: &dyn Fn(&str) -> bool) -> Option<
 }
 
 /// A path as a shell reads it back.
-pub(crate) fn quoted(path: &Path) -> String {
+pub fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     let is_plain = |char: char| char.is_alphanumeric() || "/._-+,:@%=".contains(char);
     let needs_quotes = !text.chars().all(is_plain) || text.starts_with('-') || text.is_empty();
@@ -80,13 +83,16 @@ pub(crate) fn quoted(path: &Path) -> String {
 }
 
 /// A folder that no other process writes into as long as this is held.
-pub(crate) struct Held {
+pub struct Held {
     folder: PathBuf,
     lock: File,
 }
 
 /// Takes a folder for this process, and makes it where it is missing.
-pub(crate) fn hold(folder: &Path, command: &str) -> Result<Held> {
+///
+/// # Errors
+/// Where another process holds it, or nobody may write there.
+pub fn hold(folder: &Path, command: &str) -> Result<Held> {
     let shown = shown_path(folder);
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {shown}"))?;
     let lock = (File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)))

@@ -3,15 +3,23 @@
 use anyhow::Result;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
-use solana_address::Address;
+use sip_protocol::training::job::JobSpec;
 
-use super::prepare::Prepared;
-use super::settings::{STEERED, Settings};
-use super::setup::job_spec;
-use super::world::World;
+use crate::prepare::Prepared;
+use crate::settings::{STEERED, Settings};
 
-/// Graph, tables, genesis state and data against the job on chain: the first difference, in words.
-pub(crate) fn job(job: &Job, settings: &Settings, prepared: &Prepared, world: &World) -> Result<Option<String>> {
+/// Graph, tables, genesis state and data against the job on chain: the first difference, in words. `terms` are the job's terms as its
+/// creator's settings give them; `dataset` reads a registered dataset by its address.
+///
+/// # Errors
+/// Those of `dataset`.
+pub fn job(
+    job: &Job,
+    settings: &Settings,
+    prepared: &Prepared,
+    terms: &JobSpec,
+    dataset: &dyn Fn(&[u8; 32]) -> Result<Dataset>,
+) -> Result<Option<String>> {
     let (spec, roots) = (&job.spec, &prepared.task.roots);
     for (what, on_chain, rebuilt) in [
         ("the graph's nodes", spec.nodes_root, roots.nodes_root),
@@ -48,11 +56,11 @@ pub(crate) fn job(job: &Job, settings: &Settings, prepared: &Prepared, world: &W
     if spec.settings[..STEERED.len()] != STEERED || spec.mixture_mode != settings.mixture.mode() as u8 {
         return Ok(Some("the job on chain is steered by other rules than the run's settings say".into()));
     }
-    if *spec != job_spec(settings, prepared) {
+    if spec != terms {
         return Ok(Some("the job on chain has other terms than the run's settings give".into()));
     }
     for (number, domain) in settings.domains.iter().enumerate() {
-        let dataset: Dataset = world.read(&Address::new_from_array(job.datasets[number]))?;
+        let dataset = dataset(&job.datasets[number])?;
         let known = (dataset.train_root, dataset.held_out_root);
         if known != (prepared.task.domains[number].root(), prepared.heldout[number].root()) {
             return Ok(Some(format!("the data of {} are not what its provider registered", domain.name)));

@@ -8,11 +8,11 @@ use sip_protocol::training::job::MAX_DOMAINS;
 use sip_protocol::training::mixture::Mode;
 use sip_protocol::training::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 
-use super::setup::{AUDITOR, CREATOR, EVALUATOR, TRAINER};
+use crate::roles::{AUDITOR, CREATOR, EVALUATOR, TRAINER};
 
 /// What a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Seed of weights, batches, keys and frauds.
     pub seed: u64,
     /// Preset of the model.
@@ -48,9 +48,10 @@ pub(crate) struct Settings {
 }
 
 /// What segments hand over, and the others read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Exchange {
+pub enum Exchange {
     /// Weights and moments as they are after the last step, which are averaged
     #[default]
     Whole,
@@ -60,7 +61,7 @@ pub(crate) enum Exchange {
 
 impl Exchange {
     /// Its name on the command line.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Exchange::Whole => "whole",
             Exchange::Compressed => "compressed",
@@ -69,9 +70,10 @@ impl Exchange {
 }
 
 /// How a run's mixture follows stake.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum MixtureRule {
+pub enum MixtureRule {
     /// In proportion to a domain's stake
     #[default]
     Linear,
@@ -81,7 +83,7 @@ pub(crate) enum MixtureRule {
 
 impl MixtureRule {
     /// As the protocol has it.
-    pub(crate) fn mode(self) -> Mode {
+    pub fn mode(self) -> Mode {
         match self {
             MixtureRule::Linear => Mode::Linear,
             MixtureRule::SquareRoot => Mode::SquareRoot,
@@ -91,12 +93,12 @@ impl MixtureRule {
 
 /// What patrons of a run steer beside the mixture: the learning rate, between half and double of what the table says. As much stake as
 /// two patrons' attention goes half of the way.
-pub(crate) const STEERED: [Setting; 1] =
+pub const STEERED: [Setting; 1] =
     [Setting::new(LEARNING_RATE, [SETTING_ONE / 2, SETTING_ONE, 2 * SETTING_ONE], 80_000)];
 
 /// A domain's data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct DomainSettings {
+pub struct DomainSettings {
     /// Name.
     pub name: String,
     /// Licence, as an SPDX identifier.
@@ -108,9 +110,10 @@ pub(crate) struct DomainSettings {
 }
 
 /// A fraud that a run stages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Fraud {
+pub enum Fraud {
     /// A trainer hands in the start state as the outcome of all its steps
     Lazy,
     /// A trainer reverses and triples a gradient in every step
@@ -143,7 +146,7 @@ pub(crate) enum Fraud {
 
 impl Fraud {
     /// Its name on the command line.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Fraud::Lazy => "lazy",
             Fraud::Poison => "poison",
@@ -163,7 +166,7 @@ impl Fraud {
     }
 
     /// Who commits it.
-    pub(crate) fn role(self) -> &'static str {
+    pub fn role(self) -> &'static str {
         match self {
             Fraud::Lazy
             | Fraud::Poison
@@ -180,23 +183,27 @@ impl Fraud {
     }
 
     /// Whether a trainer commits it.
-    pub(crate) fn is_trainers(self) -> bool {
+    pub fn is_trainers(self) -> bool {
         self.role() == TRAINER
     }
 
     /// Whether it goes on from round to round until it is convicted.
-    pub(crate) fn is_repeated(self) -> bool {
+    pub fn is_repeated(self) -> bool {
         !matches!(self, Fraud::FalseAccusation | Fraud::LyingEvaluator | Fraud::Late)
     }
 }
 
-/// Most rounds of a run, and most steps of a segment.
-pub(crate) const MAX_ROUNDS: u32 = 1_000;
-pub(crate) const MAX_STEPS: u32 = 10_000;
+/// Most rounds of a run.
+pub const MAX_ROUNDS: u32 = 1_000;
+/// Most steps of a segment.
+pub const MAX_STEPS: u32 = 10_000;
 
 impl Settings {
     /// Whether a run can have these settings: a file of them may come from anybody.
-    pub(crate) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The first that it cannot have, in words.
+    pub fn check(&self) -> Result<()> {
         let preset = LlamaConfig::preset(&self.preset);
         let is_known = preset.is_some_and(|preset| {
             let expected = LlamaConfig { vocab_size: self.model.vocab_size, ..preset.clone() };
@@ -226,32 +233,32 @@ impl Settings {
     }
 
     /// Tokens per sequence.
-    pub(crate) fn sequence_length(&self) -> u32 {
+    pub fn sequence_length(&self) -> u32 {
         self.model.max_seq_len as u32
     }
 
     /// The optimizer.
-    pub(crate) fn optimizer(&self) -> AdamW {
+    pub fn optimizer(&self) -> AdamW {
         AdamW { steered: Steered { learning_rate: Some(0), weight_decay: None }, ..AdamW::default() }
     }
 
     /// Rows of the table of learning rates: all rounds, and room for rounds that have to be repeated.
-    pub(crate) fn total_steps(&self) -> usize {
+    pub fn total_steps(&self) -> usize {
         (self.rounds as usize + 8) * self.inner_steps as usize
     }
 
     /// How updates are written and applied, where segments hand over updates.
-    pub(crate) fn codec(&self) -> UpdateCodec {
+    pub fn codec(&self) -> UpdateCodec {
         UpdateCodec::default()
     }
 
     /// Lengths of the weight tensors.
-    pub(crate) fn weights(&self) -> Vec<usize> {
+    pub fn weights(&self) -> Vec<usize> {
         params(&self.model).iter().map(|param| param.len()).collect()
     }
 
     /// The learning rate over the job.
-    pub(crate) fn schedule(&self) -> Schedule {
+    pub fn schedule(&self) -> Schedule {
         Schedule {
             peak_rate: self.learning_rate,
             warmup_steps: (self.rounds as usize * self.inner_steps as usize / 20).max(1),
@@ -262,18 +269,18 @@ impl Settings {
     }
 
     /// Auditors: two honest ones, and one more for each fraud after which one is out.
-    pub(crate) fn auditors(&self) -> usize {
+    pub fn auditors(&self) -> usize {
         2 + [Fraud::Vote, Fraud::Attest].iter().filter(|fraud| self.cheats.contains(fraud)).count()
     }
 
     /// Evaluators: three, and one more that is convicted.
-    pub(crate) fn evaluators(&self) -> usize {
+    pub fn evaluators(&self) -> usize {
         3 + usize::from(self.cheats.contains(&Fraud::Score))
     }
 
     /// The round in which a fraud happens, and who commits it (by place): frauds are spread over the run, and no trainer is asked
     /// to cheat twice, since it is out after the first time.
-    pub(crate) fn staged(&self, fraud: Fraud) -> Option<(u32, u8)> {
+    pub fn staged(&self, fraud: Fraud) -> Option<(u32, u8)> {
         let position = self.cheats.iter().position(|f| *f == fraud)?;
         let earlier = self.cheats[..position].iter().filter(|f| f.is_trainers() == fraud.is_trainers()).count() as u32;
         let last = self.rounds - 1;

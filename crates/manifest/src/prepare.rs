@@ -1,10 +1,8 @@
 //! From texts to a task: tokens, blobs, graph, tables, genesis state.
 
 use anyhow::{Context, Result, bail};
-use sip_data::{Corpus, DomainTokens, TokenBlob, corpus};
-pub(crate) use sip_data::{hex, unhex};
+use sip_data::{Corpus, DomainTokens, TokenBlob, corpus, hex, unhex};
 use sip_graph::Graph;
-use sip_kernels::{Simd, Threads};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
 use sip_model::{TrainConfig, init_base_graph, init_graph, tables, training_graph};
 use sip_node::{Aggregates, State, Task, Updates, compute, scoring};
@@ -12,54 +10,49 @@ use sip_proof::GraphRoots;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::settings::{DomainSettings, Exchange, Fraud, Settings};
-use crate::store::Store;
-use sip_report::Progress;
-
-/// The machine's part: threads and instruction set.
-#[derive(Clone)]
-pub(crate) struct Machine {
-    pub threads: Arc<Threads>,
-    pub simd: Simd,
-}
-
-impl Machine {
-    /// From the environment (`SIP_THREADS`, `SIP_SIMD`), else all of the machine.
-    pub(crate) fn from_environment() -> Result<Machine> {
-        Ok(Machine { threads: Arc::new(Threads::from_environment()?), simd: Simd::from_environment()? })
-    }
-}
+use crate::folder::Store;
+use crate::machine::Machine;
+use crate::settings::{DomainSettings, Exchange, Fraud, Settings};
 
 /// Everything that a run computes with.
-pub(crate) struct Prepared {
+pub struct Prepared {
+    /// A segment: graph, tables, data.
     pub task: Task,
+    /// The state that the job starts from.
     pub genesis: Arc<State>,
     /// The graph whose outcome the genesis state is.
     pub init: GraphRoots,
     /// The graphs that make the next base of what a round's segments hand over.
     pub aggregates: Arc<Aggregates>,
+    /// Tokens that scoring runs read, by domain.
     pub heldout: Vec<Arc<TokenBlob>>,
     /// The scoring run of a base.
     pub scoring: Task,
+    /// The tokenizer.
     pub tokenizer: Tokenizer,
     /// The graphs of compressed updates, where segments hand over those.
     pub updates: Option<Updates>,
 }
 
-/// Reads the texts (the shipped ones, or the user's), learns a tokenizer and saves the tokens; completes the settings.
-pub(crate) fn tokenize(
+/// Reads the texts (the shipped ones, or the user's), learns a tokenizer and saves the tokens; completes the settings. What a person may want to know is `told`,
+/// a line at a time.
+///
+/// # Errors
+/// Where a text cannot be read or trained on, where two are the same, and where files cannot be written; then nothing of an earlier run
+/// was touched.
+pub fn tokenize(
     settings: &mut Settings,
     texts: &[PathBuf],
     max_bytes: usize,
     store: &Store,
-    progress: Progress,
+    told: &dyn Fn(&str),
 ) -> Result<()> {
     let corpus = if texts.is_empty() {
         Corpus::shipped(max_bytes.min(corpus::MAX_BYTES_DEFAULT))?
     } else {
         Corpus::read(texts, max_bytes.min(corpus::MAX_BYTES_DEFAULT))?
     };
-    corpus.notes().iter().for_each(|note| progress.line(note));
+    corpus.notes().iter().for_each(|note| told(note));
     let all: Vec<&str> = corpus.domains().iter().map(|domain| domain.text.as_str()).collect();
     let tokenizer = Tokenizer::train(&all, settings.model.vocab_size)?;
     let mut domains = Vec::new();
@@ -68,7 +61,7 @@ pub(crate) fn tokenize(
         tokens.extend(tokenizer.encode(&domain.text)?);
         let parts = DomainTokens::split(&domain.name, tokens, settings.model.max_seq_len)?;
         let (train, heldout) = (parts.train.token_count(), parts.heldout.token_count());
-        progress.line(&format!(
+        told(&format!(
             "{:<12} {train:>9} tokens to train on, {heldout:>7} held out, {:.2} characters per token",
             parts.name,
             domain.text.chars().count() as f64 / (train + heldout) as f64
@@ -111,7 +104,10 @@ fn licence(texts: &[PathBuf], domain: usize) -> &'static str {
 }
 
 /// The graph of the state that the job starts from.
-pub(crate) fn genesis_graph(settings: &Settings) -> Result<Graph> {
+///
+/// # Errors
+/// Where the shape of the model has none.
+pub fn genesis_graph(settings: &Settings) -> Result<Graph> {
     Ok(match settings.updates {
         Exchange::Whole => init_graph(&settings.model, settings.seed)?,
         Exchange::Compressed => init_base_graph(&settings.model, settings.seed, settings.codec().outer)?,
@@ -119,7 +115,10 @@ pub(crate) fn genesis_graph(settings: &Settings) -> Result<Graph> {
 }
 
 /// Loads the tokens and builds graph, tables and genesis state from the settings.
-pub(crate) fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> Result<Prepared> {
+///
+/// # Errors
+/// Where the settings are beyond their bounds, or a file is not what they name.
+pub fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> Result<Prepared> {
     settings.check()?;
     let sequence_length = settings.sequence_length();
     let mut domains = Vec::new();
