@@ -4,7 +4,7 @@
 
 use sip_client::{ASSOCIATED_TOKEN_PROGRAM, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM};
 use sip_protocol::{
-    AccountKind, Error,
+    Error,
     accounts::{self, AccountLayout},
     ground::{
         account::{Derivation, derivation},
@@ -70,6 +70,12 @@ fn number(value: u64) -> Json {
     node("numberValueNode", [("number", value.into())])
 }
 
+/// A struct's name. TypeScript has `Parameters` of its own.
+fn type_name(layout: &Layout) -> String {
+    let name = camel(layout.name);
+    if name == "parameters" { "protocolParameters".into() } else { name }
+}
+
 fn link(kind: &'static str, name: &str) -> Json {
     node(kind, [("name", camel(name).into())])
 }
@@ -78,7 +84,7 @@ fn link(kind: &'static str, name: &str) -> Json {
 fn type_node(kind: &Type, spelled: &str) -> Json {
     match kind {
         Type::Integer(size) => integer(*size),
-        Type::Struct(layout) => link("definedTypeLinkNode", layout.name),
+        Type::Struct(layout) => link("definedTypeLinkNode", &type_name(layout)),
         Type::Array(Type::Integer(1), 32) if spelled.contains("Address") => node("publicKeyTypeNode", []),
         Type::Array(Type::Integer(1), count) => bytes(*count),
         Type::Array(item, count) => {
@@ -105,7 +111,7 @@ fn struct_type(layout: &Layout) -> Json {
 fn defined_type(layout: &'static Layout) -> Json {
     node(
         "definedTypeNode",
-        [("name", camel(layout.name).into()), ("docs", docs(layout.docs)), ("type", struct_type(layout))],
+        [("name", type_name(layout).into()), ("docs", docs(layout.docs)), ("type", struct_type(layout))],
     )
 }
 
@@ -256,10 +262,7 @@ fn default_value(program: &Program, spec: &InstructionSpec, account: &AccountSpe
     let seed = |name: &str, value: Json| node("pdaSeedValueNode", [("name", camel(name).into()), ("value", value)]);
     match (&account.place, account.objects) {
         _ if account.count != Count::One => None,
-        (Place::Single, [Object::State(AccountKind::Config)]) => Some(derived("config", vec![])),
-        (Place::Single, [Object::State(_)]) => Some(derived("emission", vec![])),
-        (Place::Single, [Object::Mint]) => Some(derived("mint", vec![])),
-        (Place::Single, [Object::Vault]) => Some(derived("vault", vec![])),
+        (Place::Single, [object]) if object.single().is_some() => object.single().map(|of| derived(of.name, vec![])),
         (Place::Single, [Object::TokenProgram]) => Some(public_key(&TOKEN_PROGRAM)),
         (Place::Single, [Object::SystemProgram]) => Some(public_key(&SYSTEM_PROGRAM)),
         (Place::Single, [Object::SlotHashes]) => Some(public_key(&SLOT_HASHES)),

@@ -21,9 +21,17 @@ mod table;
 mod tokens;
 mod yes;
 
-use seeds::canonical_seeds;
-use sip_client::{SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, instruction_name, kind_of};
-use sip_protocol::{Account, Error, admin::config::Config, ground::account::seed};
+use seeds::{canonical_seeds, declared_seeds};
+use sip_client::{SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_PROGRAM, kind_of};
+use sip_protocol::{
+    Account, Error,
+    admin::config::Config,
+    ground::{
+        account::{derivation, seed},
+        spec::{Count, Role},
+    },
+    instructions::all,
+};
 use solana_account::{AccountSharedData, ReadableAccount, WritableAccount};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
@@ -62,8 +70,6 @@ const PITFALLS: [&str; 24] = [
     "liquid shares laundering the activation ramp",
     "late depositors absorbing known fraud",
 ];
-/// Instructions that take up an account again that is there already.
-const TAKES_UP_AGAIN: [&str; 4] = ["Deposit", "MoveAttention", "PayFee", "DetokenizeShares"];
 /// Accounts of other stories that a caller may choose, by instruction and place: what is its own, or what anybody may do.
 const CHOICES: [(&str, usize); 15] = [
     // The creator's datasets, if they differ.
@@ -108,8 +114,38 @@ const STOPPED_BY_A_PAUSE: [&str; 13] = [
 fn every_instruction_has_a_valid_transaction_in_the_table() {
     let table = table();
     let found: BTreeSet<&str> = table.iter().map(|case| case.name).collect();
-    let missing: Vec<&str> = (0..=255).filter_map(instruction_name).filter(|name| !found.contains(name)).collect();
+    let missing: Vec<&str> = all().map(|spec| spec.name).filter(|name| !found.contains(name)).collect();
     assert!(missing.is_empty(), "bring a valid transaction of {missing:?} into a story of tests/pitfalls");
+}
+
+/// What a declaration says is what happens: where an account is, whether it signs, is written, created or closed.
+#[test]
+fn every_account_is_what_its_declaration_says() {
+    let mut findings = Findings::default();
+    for case in table().iter() {
+        let created: Vec<usize> = case.created().into_iter().map(|(place, _)| place).collect();
+        let closed: Vec<usize> = case.closed().into_iter().map(|(place, _)| place).collect();
+        for (place, meta, _) in case.places() {
+            let Some((_, account)) = case.spec().account(place) else { continue };
+            let what = |says: &str| format!("account {place}, {}, {says}", account.name);
+            if let Some(seeds) = declared_seeds(case, account) {
+                let slices: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+                let (address, _) = Address::find_program_address(&slices, &case.instruction.program_id);
+                findings.expect(case, address == meta.pubkey, || what("is elsewhere"));
+            }
+            let signs = meta.is_signer == account.role.is_signer() || account.role == Role::Closer;
+            findings.expect(case, signs, || what("signs, or not"));
+            findings.expect(case, meta.is_writable == account.role.is_writable(), || what("is written, or not"));
+            let opens =
+                matches!(account.role, Role::Opens) == created.contains(&place) || account.role == Role::Ensures;
+            findings.expect(case, opens, || what("is created, or not"));
+            let closes = (account.role == Role::Closes) == closed.contains(&place);
+            findings.expect(case, closes, || what("is closed, or not"));
+        }
+        let least = case.spec().accounts.iter().filter(|account| account.count == Count::One).count();
+        findings.expect(case, case.instruction.accounts.len() >= least, || "has fewer accounts".into());
+    }
+    findings.check(2_000);
 }
 
 #[test]
@@ -286,8 +322,8 @@ fn right_type_of_another_story() {
 fn non_canonical_bump() {
     let mut findings = Findings::default();
     for case in table().iter() {
-        for (place, address) in case.created() {
-            let (seeds, bump) = canonical_seeds(case, &address);
+        for (place, _) in case.created() {
+            let (seeds, bump) = canonical_seeds(case, place);
             let others = (0..bump).rev().filter_map(|bump| {
                 let with_bump: Vec<&[u8]> =
                     seeds.iter().map(Vec::as_slice).chain([std::slice::from_ref(&bump)]).collect();
@@ -308,34 +344,16 @@ fn non_canonical_bump() {
 fn seed_collision() {
     // Seeds are joined without marks between them. All but the first have fixed lengths, so that two addresses can agree only if
     // one first seed begins with another.
-    let first = [
-        seed::CONFIG,
-        seed::MINT,
-        seed::VAULT,
-        seed::POOL,
-        seed::POSITION,
-        seed::TICKET,
-        seed::DATASET,
-        seed::JOB,
-        seed::ROUND,
-        seed::SEGMENT,
-        seed::RUN,
-        seed::DISPUTE,
-        seed::EMISSION,
-        seed::FEES,
-        seed::VOTE,
-        seed::LIQUID,
-        seed::ACCUSATION,
-        seed::DEMAND,
-    ];
+    let mut first: Vec<&[u8]> = derivation::ALL.iter().map(|derivation| derivation.first.as_bytes()).collect();
+    first.dedup();
     for (place, one) in first.iter().enumerate() {
         assert!(first[..place].iter().all(|other| !one.starts_with(other) && !other.starts_with(one)));
     }
     // On chain: whatever was created anywhere in the table has seeds of its own.
     let mut seen: Vec<(Vec<Vec<u8>>, Address)> = Vec::new();
     for case in table().iter() {
-        for (_, address) in case.created() {
-            let (seeds, _) = canonical_seeds(case, &address);
+        for (place, address) in case.created() {
+            let (seeds, _) = canonical_seeds(case, place);
             assert!(first.contains(&seeds[0].as_slice()), "a first seed is missing in the list above");
             let joined = seeds.concat();
             assert!(seen.iter().all(|(other, at)| (other.concat() == joined) == (*at == address)));
@@ -410,7 +428,7 @@ fn re_initialisation() {
             let chain = case.chain_with([(address, created.clone())]);
             let result = simulate(&chain, std::slice::from_ref(&case.instruction));
             let what = || format!("account {place} was there");
-            if TAKES_UP_AGAIN.contains(&case.name) {
+            if case.spec().account(place).is_some_and(|(_, account)| account.role == Role::Ensures) {
                 let twice = simulate(&case.ledger, &[case.instruction.clone(), case.instruction.clone()]);
                 let is_kept = twice.is_ok_and(|after| account_in(&after, &address).data() != created.data());
                 findings.expect(case, is_kept, what);
@@ -445,7 +463,8 @@ fn close_and_revive() {
             }
         }
     }
-    assert!(closing.len() >= 8, "only {closing:?} close accounts");
+    let declared = all().filter(|spec| spec.accounts.iter().any(|account| account.role == Role::Closes));
+    assert_eq!(closing, declared.map(|spec| spec.name).collect(), "these close accounts");
     findings.check(3 * closing.len());
 }
 

@@ -1,7 +1,7 @@
 //! A valid transaction of every instruction, each with the chain as it was before it, and ways to send it changed.
 
 use sip_client::{Program, instruction_name, refusal};
-use sip_protocol::Error;
+use sip_protocol::{Error, ground::spec::InstructionSpec, instructions::spec};
 use sip_svm::Embedded;
 use sip_testing::World;
 use solana_account::{AccountSharedData, ReadableAccount};
@@ -146,6 +146,17 @@ pub(crate) fn simulate(ledger: &Embedded, instructions: &[Instruction]) -> Resul
 }
 
 impl Case {
+    /// What the instruction is.
+    pub(crate) fn spec(&self) -> &'static InstructionSpec {
+        spec(self.instruction.data[0]).expect("a known instruction")
+    }
+
+    /// The address of the account of this name.
+    pub(crate) fn address(&self, name: &str) -> Address {
+        let place = self.spec().accounts.iter().position(|account| account.name == name);
+        self.instruction.accounts[place.expect("an account of the instruction")].pubkey
+    }
+
     /// The deployment.
     pub(crate) fn program(&self) -> Program {
         Program::new(self.instruction.program_id)

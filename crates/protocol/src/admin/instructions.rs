@@ -141,7 +141,7 @@ macro_rules! admin_instructions {
                 authority: signer,
                 config: writes(Config),
             }
-            budget { 400 }
+            budget { 200 }
         }
 
         /// Nominates the next authority.

@@ -433,7 +433,7 @@ macro_rules! court_instructions {
                 /// The job's, in order.
                 datasets: each reads(Dataset),
             }
-            budget { 12_000 }
+            budget { 12_000 "3 datasets" }
         }
 
         /// Writes a part of a large payload into the dispute's buffer: the bytes after the arguments.
@@ -579,7 +579,7 @@ macro_rules! court_instructions {
                 mint: writes(Mint),
                 token_program: calls(TokenProgram),
             }
-            budget { 3_800 }
+            budget { 3_300 }
         }
 
         /// Closes a resolved dispute and returns its rent.

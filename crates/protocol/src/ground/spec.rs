@@ -2,7 +2,7 @@
 //!
 //! [`crate::ground::declare`] makes these out of the tables of the rooms; [`crate::instructions::all`] gives them all.
 
-use super::account::{AccountKind, Derivation};
+use super::account::{AccountKind, Derivation, derivation};
 use super::layout::Layout;
 
 /// One instruction.
@@ -34,6 +34,16 @@ pub struct Budget {
     pub case: &'static str,
     /// Compute units.
     pub compute_units: u32,
+}
+
+impl InstructionSpec {
+    /// The declaration of the account in a place of the instruction, and where it stands among the declarations: the last one is of all
+    /// places after it, where there may be many.
+    pub fn account(&self, place: usize) -> Option<(usize, &'static AccountSpec)> {
+        let last = self.accounts.len().checked_sub(1)?;
+        let number = if self.accounts[last].count == Count::Many { place.min(last) } else { place };
+        Some((number, self.accounts.get(number)?))
+    }
 }
 
 /// An account of an instruction.
@@ -124,6 +134,19 @@ pub enum Object {
     SlotHashes,
     /// Where the loader keeps this program.
     ProgramData,
+}
+
+impl Object {
+    /// How the address of an account follows of which this program has only one.
+    pub const fn single(&self) -> Option<&'static Derivation> {
+        match self {
+            Object::State(AccountKind::Config) => Some(&derivation::config),
+            Object::State(AccountKind::Emission) => Some(&derivation::emission),
+            Object::Mint => Some(&derivation::mint),
+            Object::Vault => Some(&derivation::vault),
+            _ => None,
+        }
+    }
 }
 
 /// How an account's address is found.

@@ -58,7 +58,7 @@ macro_rules! money_instructions {
                 /// The job that trains the model.
                 job: reads(Job),
                 /// The job's last.
-                round: reads(Round) from round(job, job.next_round),
+                round: reads(Round),
                 fees: ensures(Fees) at fees(job),
                 /// The server's pool.
                 server: writes(Pool),
@@ -133,7 +133,7 @@ macro_rules! money_instructions {
                 /// The trainer's pool.
                 pool: writes(Pool),
             }
-            budget { 1_400 }
+            budget { 1_100 }
         }
 
         /// Settles an auditor's part in a round.

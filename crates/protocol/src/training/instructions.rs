@@ -181,7 +181,7 @@ macro_rules! training_instructions {
                 job: writes(Job),
                 pool: reads(Pool),
             }
-            budget { 300 }
+            budget { 400 }
         }
 
         /// Opens the next round.
@@ -335,7 +335,7 @@ macro_rules! training_instructions {
                 job: writes(Job),
                 round: writes(Round),
             }
-            budget { 900 }
+            budget { 520 }
         }
 
         /// Shows the trace root behind an attestation.
