@@ -71,6 +71,9 @@ pub enum LedgerError {
         /// How many were to pass.
         slots: u64,
     },
+    /// A buffer for a program's code cannot be used.
+    #[error(transparent)]
+    Buffer(#[from] crate::loader::BufferError),
     /// A chain elsewhere did not do its part.
     #[error(transparent)]
     Remote(#[from] RemoteError),

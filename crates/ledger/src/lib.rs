@@ -50,6 +50,18 @@ pub trait Ledger {
         signers: &[&Keypair],
     ) -> Result<Receipt, LedgerError>;
 
+    /// Sends each instruction as a transaction of its own, in any order and perhaps at once. One that is lost on the way is no error: the
+    /// sender of many looks afterwards at what is there.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    fn send_each(&mut self, instructions: &[Instruction], payer: &Keypair) -> Result<(), LedgerError> {
+        for instruction in instructions {
+            self.send(std::slice::from_ref(instruction), payer, &[])?;
+        }
+        Ok(())
+    }
+
     /// The account at an address, if there is one.
     ///
     /// # Errors

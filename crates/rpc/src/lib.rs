@@ -1,6 +1,7 @@
 //! A Solana chain elsewhere, over JSON-RPC.
 
 mod endpoint;
+mod many;
 mod questions;
 
 use base64::Engine;
@@ -364,6 +365,10 @@ impl Ledger for Rpc {
                 Err(LedgerError::failed(error, failure))
             }
         }
+    }
+
+    fn send_each(&mut self, instructions: &[Instruction], payer: &Keypair) -> Result<(), LedgerError> {
+        self.send_at_once(instructions, payer)
     }
 
     fn account(&self, address: &Address) -> Result<Option<Account>, LedgerError> {

@@ -1,5 +1,7 @@
 //! The commands that act on a chain, against a local chain as a process of its own.
 
+#[path = "chain/deploy.rs"]
+mod deploy;
 #[path = "chain/first_hour.rs"]
 mod first_hour;
 

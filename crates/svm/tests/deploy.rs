@@ -3,6 +3,7 @@
 mod common;
 
 use common::echo_elf;
+use sip_ledger::loader::{BufferError, Deployed, Upload};
 use sip_ledger::{Ledger, LedgerError, loader, program_data, upgrade_authority};
 use sip_svm::{Embedded, Features, Genesis, PROGRAM_ELF};
 use solana_address::Address;
@@ -90,4 +91,47 @@ fn an_upgrade_of_the_ledgers_own_program_survives_a_snapshot() {
     assert_eq!(restored.snapshot_bytes(), ledger.snapshot_bytes());
     assert_eq!(answer(&mut restored, &payer, program_id), Some(UNKNOWN_INSTRUCTION));
     assert_eq!(deployment(&restored, &program_id).1, Some(payer.pubkey()));
+}
+
+#[test]
+fn an_upload_goes_on_in_its_buffer_and_larger_code_gets_room() {
+    let elf = PROGRAM_ELF;
+    for features in [Features::Mainnet, Features::All] {
+        let (mut ledger, payer) = ledger(features);
+        let (program, buffer) = (key(30), key(31));
+        let upload = Upload { program_elf: elf, authority: &payer, buffer: &buffer };
+        let all = upload.missing(&ledger).unwrap();
+        assert!(all.is_new && all.cost() == (all.pieces.len() + 1, (all.pieces.len() as u64 + 2) * 5_000));
+        let mut calls = 0;
+        let is_whole = upload.write(&mut ledger, |_| {
+            calls += 1;
+            calls < 3
+        });
+        assert!(!is_whole.unwrap(), "it was stopped");
+        let rest = upload.missing(&ledger).unwrap();
+        assert!(!rest.is_new && rest.pieces.len() == all.pieces.len() - 128, "{}", rest.pieces.len());
+        // Neither another wallet nor other code goes on in it.
+        let stranger = key(9);
+        let other = Upload { authority: &stranger, ..upload };
+        assert!(matches!(other.missing(&ledger), Err(LedgerError::Buffer(BufferError::NotOurs { .. }))));
+        let mut changed = elf.to_vec();
+        changed[1_001] ^= 1;
+        let other = Upload { program_elf: &changed, ..upload };
+        assert!(matches!(
+            other.missing(&ledger),
+            Err(LedgerError::Buffer(BufferError::OtherContent { offset: 1_000..2_000, .. }))
+        ));
+        let other = Upload { program_elf: &elf[1..], ..upload };
+        assert!(matches!(other.missing(&ledger), Err(LedgerError::Buffer(BufferError::OtherLength { .. }))));
+        loader::deploy(&mut ledger, elf, &payer, &program, &buffer).unwrap();
+        let deployed = Deployed::read(&ledger, &program.pubkey()).unwrap().unwrap();
+        assert!(deployed.is(elf) && !deployed.is(&changed) && deployed.authority == Some(payer.pubkey()));
+
+        // Code that is longer than what was deployed first.
+        let mut longer = elf.to_vec();
+        longer.resize(elf.len() + 20_000, 0);
+        loader::upgrade(&mut ledger, &longer, &payer, &program.pubkey(), &key(32)).unwrap();
+        let deployed = Deployed::read(&ledger, &program.pubkey()).unwrap().unwrap();
+        assert_eq!((deployed.code.len(), deployed.is(elf)), (longer.len(), true), "{features:?}");
+    }
 }

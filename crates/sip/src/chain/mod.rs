@@ -2,6 +2,7 @@
 
 mod act;
 pub(crate) mod address;
+mod deploy;
 pub(crate) mod emission;
 pub(crate) mod exit;
 pub(crate) mod fee;
@@ -58,7 +59,7 @@ pub(crate) struct Connection {
     /// Key file of the wallet that acts [default: $SIP_KEY]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) key: Option<PathBuf>,
-    /// Address of the on-chain program, where it is not this build's
+    /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
     #[arg(long, value_name = "ADDRESS", global = true)]
     pub(crate) program: Option<Address>,
     /// Say what would happen and what it would cost, and send nothing
@@ -77,6 +78,16 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 /// The chain that an option, a variable or nothing at all names.
 pub(crate) fn chain_url(option: Option<&str>) -> String {
     option.map(str::to_owned).or_else(|| variable("SIP_URL")).unwrap_or_else(|| "localhost".into())
+}
+
+/// The program that an option or a variable names, or this build's.
+pub(crate) fn named_program(option: Option<Address>) -> Result<Program> {
+    let named = option.map(Ok).or_else(|| variable("SIP_PROGRAM").map(|text| text.parse()));
+    match named {
+        None => Ok(Program::default()),
+        Some(Ok(address)) => Ok(Program::new(address)),
+        Some(Err(_)) => Err(fault(Code::NotAnAddress, "SIP_PROGRAM is no address: expected 32 bytes in base58")),
+    }
 }
 
 /// The key of the wallet that an option or a variable names, if any.
@@ -123,9 +134,15 @@ impl Desk {
     /// The chain with the program on it.
     pub(crate) fn open(connection: &Connection) -> Result<Desk> {
         let desk = Desk::connect(connection)?;
-        let (id, url) = (desk.program.id, desk.ledger.url());
-        match desk.ledger.account(&id)? {
-            Some(account) if account.executable => Ok(desk),
+        desk.require_program()?;
+        Ok(desk)
+    }
+
+    /// Checks that the program is on the chain.
+    pub(crate) fn require_program(&self) -> Result<()> {
+        let (id, url) = (self.program.id, self.ledger.url());
+        match self.ledger.account(&id)? {
+            Some(account) if account.executable => Ok(()),
             Some(_) => Err(fault(Code::NoProgram, format!("{id} on {url} is no program; --program names another"))),
             None => Err(fault(
                 Code::NoProgram,
@@ -145,7 +162,7 @@ impl Desk {
         {
             pace::measure(microseconds);
         }
-        let mut program = connection.program.map_or_else(Program::default, Program::new);
+        let mut program = named_program(connection.program)?;
         // The token's mint says which token program the deployment uses; before there is one, `init` chooses.
         if let Some(mint) = ledger.account(&program.mint())? {
             if ![TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(&mint.owner) {

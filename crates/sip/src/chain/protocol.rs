@@ -12,7 +12,7 @@ use super::govern::{self, Purse};
 use super::init;
 use super::settings::PARAMETERS;
 use super::tokens::Amount;
-use super::{AddressText, Anyway, Cell, Connection, Desk};
+use super::{AddressText, Anyway, Cell, Connection, Desk, deploy};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -24,6 +24,8 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Code(deploy::Command),
     /// Begin the protocol on a chain: mint the whole supply into its vault, with the wallet as authority
     Init(init::Arguments),
     /// Show supply, buckets, parameters and what is proposed
@@ -108,9 +110,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     {
         return init::print_example();
     }
-    let mut desk = Desk::open(&arguments.connection)?;
+    let mut desk = match &arguments.command {
+        // It need not be there yet.
+        Command::Code(_) => Desk::connect(&arguments.connection)?,
+        _ => Desk::open(&arguments.connection)?,
+    };
     let program: Program = desk.program;
     match &arguments.command {
+        Command::Code(command) => deploy::run(&mut desk, command),
         Command::Init(arguments) => init::run(&mut desk, arguments),
         Command::Show => show(&desk),
         Command::Distribute { wallet, amount, anyway } => {
