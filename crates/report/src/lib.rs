@@ -149,8 +149,10 @@ fn people(html: &mut String, s: &Summary) {
     for p in &s.participants {
         let _ = write!(
             html,
-            "<tr><td>{}<td>{}<td class=\"n\">{:.0}<td class=\"n\">{:.2}<td class=\"n\">{:.2}<td>{}</tr>",
+            "<tr id=\"{}\"><td>{}{}<td>{}<td class=\"n\">{:.0}<td class=\"n\">{:.2}<td class=\"n\">{:.2}<td>{}</tr>",
+            anchor(&p.name),
             escape(&p.name),
+            addresses(p),
             escape(&p.role),
             p.staked,
             p.earned,
@@ -159,6 +161,28 @@ fn people(html: &mut String, s: &Summary) {
         );
     }
     html.push_str("</table></div>");
+}
+
+/// Where a person's row stands on the page.
+fn anchor(name: &str) -> String {
+    format!("of-{}", name.replace(|char: char| !char.is_ascii_alphanumeric(), "-"))
+}
+
+/// A person's name, which leads to its row.
+fn person(name: &str) -> String {
+    format!("<a href=\"#{}\">{}</a>", anchor(name), escape(name))
+}
+
+/// A person's wallet and pool, folded away.
+fn addresses(p: &crate::summary::Participant) -> String {
+    if p.wallet.is_empty() {
+        return String::new();
+    }
+    let pool = p.pool.as_ref().map(|pool| format!("<br>pool <code>{}</code>", escape(pool))).unwrap_or_default();
+    format!(
+        "<details class=\"soft\"><summary>addresses</summary>wallet <code>{}</code>{pool}</details>",
+        escape(&p.wallet)
+    )
 }
 
 fn disputes(html: &mut String, s: &Summary) {
@@ -176,8 +200,8 @@ fn dispute(html: &mut String, d: &DisputeSummary) {
         html,
         "<div class=\"card\"><h3>{}: {} accuses {}, {}</h3><ol class=\"path\">",
         if d.round == 0 { "Before the first round".into() } else { format!("Round {}", d.round) },
-        escape(&d.challenger),
-        escape(&d.defendant),
+        person(&d.challenger),
+        person(&d.defendant),
         escape(&d.subject)
     );
     for level in &d.path {
@@ -192,12 +216,16 @@ fn dispute(html: &mut String, d: &DisputeSummary) {
     }
     let _ = write!(
         html,
-        "</ol><p class=\"verdict\">{}: {}</p><p class=\"soft\">{} transactions of the defendant, {} of the challenger, {} compute units in all.</p></div>",
+        "</ol><p class=\"verdict\">{}: {}</p><p class=\"soft\">{} transactions of the defendant, {} of the challenger, {} compute units in all.{}</p></div>",
         escape(&d.outcome),
         escape(&d.verdict),
         d.defendant_transactions,
         d.challenger_transactions,
-        d.compute_units
+        d.compute_units,
+        match d.address.is_empty() {
+            true => String::new(),
+            false => format!(" Account <code>{}</code>, of which the run's folder keeps a copy.", escape(&d.address)),
+        }
     );
 }
 

@@ -55,6 +55,38 @@ fn errors_are_objects_with_stable_codes_and_exit_codes() {
 }
 
 #[test]
+fn an_old_chain_takes_no_other_authority() {
+    let mut chain = Chain::start();
+    let stopped = Command::new("kill").args(["-INT", &chain.process.id().to_string()]).status().unwrap();
+    assert!(stopped.success() && chain.process.wait().unwrap().success());
+    let folder = chain.key("chain");
+    for option in ["--authority", "--faucet"] {
+        let other = chain.key("other");
+        let _ = std::fs::remove_file(&other);
+        let made = chain.json("-", &["wallet", "new", other.to_str().unwrap()]);
+        let value = if option == "--faucet" { other.to_str().unwrap() } else { made["address"].as_str().unwrap() };
+        let start = ["localnet", "--port", "0", "--data", folder.to_str().unwrap(), option, value];
+        let output = Command::new(env!("CARGO_BIN_EXE_sip")).args(start).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("only a new chain takes another"), "{option}: {said}");
+    }
+}
+
+#[test]
+fn a_job_says_what_it_is_trained_on() {
+    let (chain, _) = begun();
+    let job = job(&chain).to_string();
+    let card = chain.json("alice", &["job", "show", &job]);
+    assert_eq!(card["trainedOn"], "letters (1,000 tokens, CC0), ballads (1,000 tokens, CC0)");
+    assert_eq!(card["steered"], "learning-rate 0.5000 to 2.0000, 1.0000 without stake");
+    // A simulation writes no page where nobody asked for one.
+    let folder = tempfile::tempdir().unwrap();
+    let mut simulate = Command::new(env!("CARGO_BIN_EXE_sip"));
+    let output = simulate.current_dir(folder.path()).args(["emission", "--years", "1", "--json"]).output().unwrap();
+    assert!(output.status.success() && std::fs::read_dir(folder.path()).unwrap().next().is_none());
+}
+
+#[test]
 fn a_cost_is_fee_and_rent_and_says_what_comes_back() {
     let (chain, _) = begun();
     let lamports = || chain.json("alice", &["wallet", "show"])["balanceLamports"].amount();
