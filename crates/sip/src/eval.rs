@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::generate::{MachineOptions, open};
-use crate::train::all_of;
 use sip_report::Progress;
+use sip_train::data::all_of;
 
 /// Tokens that the model sees at once unless more or fewer are asked for.
 const CONTEXT_DEFAULT: usize = 2048;

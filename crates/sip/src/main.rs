@@ -8,6 +8,7 @@ mod dispute;
 mod emission;
 mod eval;
 mod failure;
+mod finetune;
 mod generate;
 mod graph;
 mod help;
@@ -48,7 +49,7 @@ enum Command {
     /// Pay for a model's service, and pay out what data and patrons got of it
     Fee(chain::fee::Arguments),
     /// Train a model further, on texts, answers or preferences: all of it, or adapters of low rank
-    Finetune(train::finetune::Arguments),
+    Finetune(finetune::Arguments),
     /// Continue a text with a model
     Generate(generate::Arguments),
     /// List or draw what a model computes, operator by operator
@@ -107,7 +108,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Exit(arguments) => chain::exit::run(&arguments),
         Command::Fee(arguments) => chain::fee::run(&arguments),
-        Command::Finetune(arguments) => train::finetune::run(&arguments),
+        Command::Finetune(arguments) => finetune::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Job(arguments) => chain::job::run(&arguments),

@@ -1,4 +1,4 @@
-//! `sip finetune`: a model that exists learns from texts, answers or preferences.
+//! A model that exists learns from texts, answers or preferences.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -13,20 +13,16 @@ use sip_model::{LlamaConfig, TrainConfig, Trained, step_graph, tables};
 use sip_node::Task;
 use sip_proof::HostSha256;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::folder::Folder;
-use super::lessons::{Lessons, lessons};
-use super::saved_settings;
-use super::scorer::{Scorer, measure};
-use super::session::{Job, conclude};
-use super::settings::{Checkpoints, Optimizer, Rates, ShapeName, nearest};
-use crate::generate::MachineOptions;
+use crate::folder::Folder;
+use crate::lessons::{Lessons, lessons};
+use crate::scorer::{Scorer, measure};
+use crate::session::Job;
+use crate::settings::{Checkpoints, Optimizer, Rates, ShapeName, nearest};
 use sip_data::hex;
 use sip_manifest::machine::Machine;
-use sip_manifest::place::{hold, keep_apart};
 use sip_report::{Progress, count};
 
 /// Bytes of a text that are used unless the user says otherwise.
@@ -34,137 +30,102 @@ const MAX_BYTES: usize = 100_000_000;
 /// Sequences are this long unless the model or the user says otherwise.
 const SEQUENCE: usize = 256;
 
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    settings: Settings,
-    /// Go on with the run in this folder, from its latest checkpoint, to the same bits as without a stop
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["Settings", "overwrite"])]
-    resume: Option<PathBuf>,
-    /// Begin anew even if the folder holds a run
-    #[arg(long)]
-    overwrite: bool,
-    #[command(flatten)]
-    machine: MachineOptions,
-    /// Print the summary as JSON, and no progress
-    #[arg(long)]
-    json: bool,
-}
-
 /// What a run is asked to do.
-#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
-pub(crate) struct Settings {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+pub struct Settings {
     /// Model to start from: a Hugging Face folder or a .gguf file
-    #[arg(long, value_name = "PATH", required_unless_present = "resume")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "PATH", required_unless_present = "resume"))]
     model: Option<PathBuf>,
     /// Texts (files, also packed with gzip or zstd, JSON lines with {"text": …}, or folders), or JSON lines with
     /// {"prompt": …, "response": …}, of which the responses are learned. The end of every text is held out, of answers 1 in 20,
     /// at most 64
-    #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present_any = ["dpo", "resume"])]
-    pub data: Vec<PathBuf>,
+    #[cfg_attr(feature = "clap", arg(long, value_name = "PATH", num_args = 1.., required_unless_present_any = ["dpo", "resume"]))]
+    pub(crate) data: Vec<PathBuf>,
     /// Learn preferences (DPO) from a .jsonl file with {"prompt": …, "chosen": …, "rejected": …} on every line
-    #[arg(long, value_name = "FILE", conflicts_with = "data")]
-    pub dpo: Option<PathBuf>,
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE", conflicts_with = "data"))]
+    pub(crate) dpo: Option<PathBuf>,
     /// How strongly the model is held to where it started; of --dpo
-    #[arg(long, value_name = "B", default_value_t = 0.1)]
-    pub beta: f32,
+    #[cfg_attr(feature = "clap", arg(long, value_name = "B", default_value_t = 0.1))]
+    pub(crate) beta: f32,
     /// Train adapters of low rank instead of all weights
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     lora: bool,
     /// Rank of the adapters
-    #[arg(long, value_name = "R", default_value_t = 8, requires = "lora")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "R", default_value_t = 8, requires = "lora"))]
     rank: usize,
     /// The adapters' part is scaled by A / R
-    #[arg(long, value_name = "A", default_value_t = 16.0, requires = "lora")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "A", default_value_t = 16.0, requires = "lora"))]
     alpha: f32,
     /// Matrices that get an adapter, separated by commas: q, k, v, o, gate, up, down
-    #[arg(long, value_name = "NAMES", default_value = "q,k,v,o,gate,up,down", requires = "lora")]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "NAMES", default_value = "q,k,v,o,gate,up,down", requires = "lora")
+    )]
     targets: String,
     /// Give prompts to the model as they are, even if it has a chat template
-    #[arg(long)]
-    pub plain: bool,
+    #[cfg_attr(feature = "clap", arg(long))]
+    pub(crate) plain: bool,
     /// Chat template of the model, where it has several
-    #[arg(long, value_name = "NAME")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     #[serde(default)]
-    pub template: Option<String>,
+    pub(crate) template: Option<String>,
     /// Folder of an adapter (of peft, or one made here) that is merged into the model first
-    #[arg(long, value_name = "FOLDER")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FOLDER"))]
     #[serde(default)]
     adapter: Option<PathBuf>,
     /// Steps to train
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1 << 24)))]
     steps: u32,
     /// Sequences in a step; pairs of them with --dpo. Times --sequence at most 65536 tokens
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1 << 15))]
-    pub batch: u32,
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1 << 15)))]
+    pub(crate) batch: u32,
     /// Tokens in a sequence; what is longer is cut [default: 256, or what the model is made for]
-    #[arg(long, value_name = "N")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     sequence: Option<usize>,
     /// Parts that a step's sequences are worked on in, one after the other: less memory, the same bits
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1 << 16)))]
     micro_batches: u32,
     /// Compute activations again for the backward pass: less memory, more time, the same bits
-    #[arg(long)]
+    #[cfg_attr(feature = "clap", arg(long))]
     recompute: bool,
     /// Learning rate after the warm-up [default: 2e-5, with --lora 2e-4; with --dpo a quarter of it]
-    #[arg(long, value_name = "RATE")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "RATE"))]
     learning_rate: Option<f64>,
     /// How the learning rate goes on after the warm-up
-    #[arg(long, value_name = "SHAPE", default_value = "linear")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "SHAPE", default_value = "linear"))]
     schedule: ShapeName,
     /// Steps over which the learning rate rises [default: a twentieth of the run]
-    #[arg(long, value_name = "N")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     warmup: Option<usize>,
     /// Weight decay
-    #[arg(long, value_name = "D", default_value_t = 0.0)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "D", default_value_t = 0.0))]
     weight_decay: f32,
     /// Seed of the order of the data and of the adapters
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 0))]
+    pub(crate) seed: u64,
     /// Steps between measurements on held-out data; 0 for at the ends only
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 50))]
     eval_every: u64,
     /// Steps between checkpoints, of which the latest two are kept
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..)))]
     checkpoint_every: u32,
     /// Folder for the results
-    #[arg(long, value_name = "FOLDER", default_value = "sip-finetune")]
-    out: PathBuf,
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FOLDER", default_value = "sip-finetune"))]
+    pub out: PathBuf,
     /// Bytes of every text that are used, from its beginning
-    #[arg(long, value_name = "N", default_value_t = MAX_BYTES)]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = MAX_BYTES))]
     #[serde(default = "max_bytes")]
-    pub max_bytes: usize,
+    pub(crate) max_bytes: usize,
 }
 
 fn max_bytes() -> usize {
     MAX_BYTES
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let progress = Progress::new(arguments.json);
-    let machine = arguments.machine.machine()?;
-    let stop = crate::run::stop_on_interrupt()?;
-    if let Some(root) = &arguments.resume {
-        let folder = Folder::new(root);
-        let settings: Settings = saved_settings(&folder, "finetune")?;
-        let _held = hold(root, "finetune")?;
-        let summary = prepare(&settings, &machine, progress)?.resume(&folder, &machine, progress, &stop)?;
-        return conclude(&summary, arguments.json);
-    }
-    let folder = Folder::new(&arguments.settings.out);
-    keep_apart(folder.root(), arguments.settings.inputs())?;
-    folder.refuse_run(arguments.overwrite, "finetune")?;
-    let _held = hold(folder.root(), "finetune")?;
-    // Nothing of an earlier run is touched before everything that can be wrong was found out.
-    let job = prepare(&arguments.settings, &machine, progress)?;
-    folder.begin()?;
-    let summary = job.begin(&arguments.settings, &folder, &machine, progress, &stop)?;
-    conclude(&summary, arguments.json)
-}
-
 impl Settings {
     /// All that the run reads, each with the option that names it.
-    fn inputs(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+    pub fn inputs(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let model = self.model.iter().map(|path| ("--model", path.as_path()));
         let adapter = self.adapter.iter().map(|path| ("--adapter", path.as_path()));
         let data = self.data.iter().map(|path| ("--data", path.as_path()));
@@ -202,7 +163,11 @@ impl Settings {
     }
 }
 
-fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result<Job> {
+/// Opens the model, reads what it learns from, and builds the graph.
+///
+/// # Errors
+/// Where a file cannot be read, or settings do not go together.
+pub fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result<Job> {
     let path = settings.model.as_ref().context("--model is missing")?;
     let trained = settings.trained()?;
     let schedule = settings.rates()?;

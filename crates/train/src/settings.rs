@@ -8,33 +8,33 @@ use sip_model::{LlamaConfig, Schedule, Shape};
 use std::path::{Path, PathBuf};
 
 /// The whole file, commented; what `--example` prints.
-pub(crate) const EXAMPLE: &str = include_str!("example.toml");
+pub const EXAMPLE: &str = include_str!("example.toml");
 
 /// A file of settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Settings {
-    pub model: Model,
-    pub data: Data,
-    pub batch: Batch,
-    pub optimizer: Optimizer,
-    pub schedule: Rates,
-    pub run: Run,
-    pub checkpoints: Checkpoints,
+pub struct Settings {
+    pub(crate) model: Model,
+    pub(crate) data: Data,
+    pub(crate) batch: Batch,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) schedule: Rates,
+    pub(crate) run: Run,
+    pub(crate) checkpoints: Checkpoints,
 }
 
 /// A size by name, and what is different from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Model {
-    pub preset: String,
-    pub hidden_size: Option<usize>,
-    pub intermediate_size: Option<usize>,
-    pub layers: Option<usize>,
-    pub heads: Option<usize>,
-    pub key_value_heads: Option<usize>,
-    pub rope_theta: Option<f32>,
-    pub tie_embeddings: Option<bool>,
+    pub(crate) preset: String,
+    pub(crate) hidden_size: Option<usize>,
+    pub(crate) intermediate_size: Option<usize>,
+    pub(crate) layers: Option<usize>,
+    pub(crate) heads: Option<usize>,
+    pub(crate) key_value_heads: Option<usize>,
+    pub(crate) rope_theta: Option<f32>,
+    pub(crate) tie_embeddings: Option<bool>,
 }
 
 impl Default for Model {
@@ -56,12 +56,12 @@ impl Default for Model {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Data {
-    pub builtin: Vec<String>,
-    pub files: Vec<PathBuf>,
-    pub weights: Vec<f64>,
-    pub max_bytes: usize,
-    pub vocabulary: Option<usize>,
-    pub tokenizer: Option<PathBuf>,
+    pub(crate) builtin: Vec<String>,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) weights: Vec<f64>,
+    pub(crate) max_bytes: usize,
+    pub(crate) vocabulary: Option<usize>,
+    pub(crate) tokenizer: Option<PathBuf>,
 }
 
 impl Default for Data {
@@ -81,10 +81,10 @@ impl Default for Data {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Batch {
-    pub rows: usize,
-    pub sequence: Option<usize>,
-    pub micro_batches: u32,
-    pub recompute: bool,
+    pub(crate) rows: usize,
+    pub(crate) sequence: Option<usize>,
+    pub(crate) micro_batches: u32,
+    pub(crate) recompute: bool,
 }
 
 impl Default for Batch {
@@ -97,11 +97,11 @@ impl Default for Batch {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Optimizer {
-    pub beta1: f32,
-    pub beta2: f32,
-    pub epsilon: f32,
-    pub weight_decay: f32,
-    pub clip_norm: f32,
+    pub(crate) beta1: f32,
+    pub(crate) beta2: f32,
+    pub(crate) epsilon: f32,
+    pub(crate) weight_decay: f32,
+    pub(crate) clip_norm: f32,
 }
 
 impl Default for Optimizer {
@@ -131,17 +131,18 @@ impl Optimizer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Rates {
-    pub shape: ShapeName,
-    pub peak: f64,
-    pub warmup_steps: Option<usize>,
-    pub final_share: f64,
-    pub decay_steps: Option<usize>,
+    pub(crate) shape: ShapeName,
+    pub(crate) peak: f64,
+    pub(crate) warmup_steps: Option<usize>,
+    pub(crate) final_share: f64,
+    pub(crate) decay_steps: Option<usize>,
 }
 
 /// The shapes by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum ShapeName {
+pub enum ShapeName {
     /// It stays at its peak
     Constant,
     /// It falls in a straight line
@@ -185,11 +186,11 @@ impl Rates {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Run {
-    pub steps: usize,
-    pub seed: u64,
-    pub out: PathBuf,
-    pub eval_every: usize,
-    pub eval_windows: usize,
+    pub(crate) steps: usize,
+    pub(crate) seed: u64,
+    pub(crate) out: PathBuf,
+    pub(crate) eval_every: usize,
+    pub(crate) eval_windows: usize,
 }
 
 impl Default for Run {
@@ -202,9 +203,9 @@ impl Default for Run {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Checkpoints {
-    pub every: usize,
-    pub keep: usize,
-    pub bf16_weights: bool,
+    pub(crate) every: usize,
+    pub(crate) keep: usize,
+    pub(crate) bf16_weights: bool,
 }
 
 impl Default for Checkpoints {
@@ -218,7 +219,10 @@ const BUILTIN: [&str; 3] = ["addresses", "novels", "scripture"];
 
 impl Settings {
     /// Reads a file of settings.
-    pub(crate) fn read(path: &Path) -> Result<Settings> {
+    ///
+    /// # Errors
+    /// Where it cannot be read, or a key is unknown or out of its bounds.
+    pub fn read(path: &Path) -> Result<Settings> {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read {}; \"sip train --example\" prints one to begin with", path.display())
         })?;
@@ -226,7 +230,10 @@ impl Settings {
     }
 
     /// Reads settings from TOML; a key that does not exist is an error that names the nearest one.
-    pub(crate) fn parse(text: &str) -> Result<Settings> {
+    ///
+    /// # Errors
+    /// Where a key is unknown or out of its bounds.
+    pub fn parse(text: &str) -> Result<Settings> {
         let at = |error: &toml::de::Error| match error.span() {
             Some(span) => format!("line {}: ", text[..span.start.min(text.len())].matches('\n').count() + 1),
             None => String::new(),
@@ -275,6 +282,22 @@ impl Settings {
         self.optimizer.adamw()?;
         self.rates()?;
         Ok(())
+    }
+
+    /// The folder for the results.
+    pub fn out(&self) -> &Path {
+        &self.run.out
+    }
+
+    /// Another folder for the results.
+    pub fn set_out(&mut self, out: &Path) {
+        out.clone_into(&mut self.run.out);
+    }
+
+    /// All files that the run reads, each with the key that names it.
+    pub fn inputs(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let files = self.data.files.iter().map(|path| ("data.files", path.as_path()));
+        files.chain(self.data.tokenizer.iter().map(|path| ("data.tokenizer", path.as_path())))
     }
 
     /// The learning rate over the run.

@@ -44,7 +44,10 @@ pub(crate) fn texts(builtin: &[&str], files: &[PathBuf], max_bytes: usize, progr
 }
 
 /// What is at every path; all that is bad is said at once, and so is what was skipped or cut.
-pub(crate) fn all_of(paths: &[PathBuf], max_bytes: usize, progress: Progress) -> Result<Vec<Found>> {
+///
+/// # Errors
+/// All that cannot be read.
+pub fn all_of(paths: &[PathBuf], max_bytes: usize, progress: Progress) -> Result<Vec<Found>> {
     let (mut all, mut bad) = (Vec::new(), Vec::new());
     for path in paths {
         match read_all(path, max_bytes) {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::metrics::{PREFERENCE_LOSS, PREFERENCE_MARGIN, PREFERRED_SHARE};
-use super::session::Measure;
+use crate::metrics::{PREFERENCE_LOSS, PREFERENCE_MARGIN, PREFERRED_SHARE};
+use crate::session::Measure;
 use sip_manifest::machine::Machine;
 use sip_report::Progress;
 

@@ -8,10 +8,10 @@ use sip_model::{LoadedModel, Objective};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::answers::{Format, Kind, Order, Split, answers, kind, preferences};
-use super::data::{self, Windows};
-use super::finetune::Settings;
-use super::session::BatchOf;
+use crate::answers::{Format, Kind, Order, Split, answers, kind, preferences};
+use crate::data::{self, Windows};
+use crate::finetune::Settings;
+use crate::session::BatchOf;
 use sip_data::hex;
 use sip_report::{Progress, count};
 

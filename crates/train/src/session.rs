@@ -11,9 +11,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::folder::Folder;
-use super::metrics::{Metrics, Row, unix_seconds};
-use super::settings::Checkpoints;
+use crate::folder::Folder;
+use crate::metrics::{Metrics, Row, unix_seconds};
+use crate::settings::Checkpoints;
 use sip_data::hex;
 use sip_manifest::folder::{read_values, write_json};
 use sip_manifest::machine::Machine;
@@ -28,31 +28,31 @@ pub(crate) type Measure = Box<dyn FnMut(&[Buffer]) -> Result<BTreeMap<String, f6
 pub(crate) type Export = Box<dyn FnOnce(&[Buffer], &Folder) -> Result<()>>;
 
 /// A run, ready to begin.
-pub(crate) struct Job {
+pub struct Job {
     /// The command that made it.
-    pub command: &'static str,
-    pub graph: Graph,
-    pub params: Vec<ParamSpec>,
+    pub(crate) command: &'static str,
+    pub(crate) graph: Graph,
+    pub(crate) params: Vec<ParamSpec>,
     /// Shared with what measures.
-    pub tables: Rc<Vec<Buffer>>,
-    pub rates: Schedule,
+    pub(crate) tables: Rc<Vec<Buffer>>,
+    pub(crate) rates: Schedule,
     /// The state before the first step.
-    pub genesis: Vec<Buffer>,
-    pub batch: BatchOf,
-    pub measure: Measure,
-    pub export: Export,
+    pub(crate) genesis: Vec<Buffer>,
+    pub(crate) batch: BatchOf,
+    pub(crate) measure: Measure,
+    pub(crate) export: Export,
     /// How the graph is run; no bit depends on it.
-    pub options: ExecutorOptions,
+    pub(crate) options: ExecutorOptions,
     /// The unit of the training loss.
-    pub unit: &'static str,
+    pub(crate) unit: &'static str,
     /// Tokens that a step works on.
-    pub tokens_per_step: u64,
+    pub(crate) tokens_per_step: u64,
     /// Steps between measurements; 0 for at the ends only.
-    pub eval_every: u64,
-    pub checkpoints: Checkpoints,
+    pub(crate) eval_every: u64,
+    pub(crate) checkpoints: Checkpoints,
     /// By name the hash of everything that the result depends on.
-    pub parts: BTreeMap<String, String>,
-    pub seed: u64,
+    pub(crate) parts: BTreeMap<String, String>,
+    pub(crate) seed: u64,
 }
 
 /// `run.json`: what `--resume` begins from.
@@ -68,36 +68,53 @@ pub(crate) struct Saved<S> {
 
 /// What came of a run; everything but [`Timings`] depends on the settings and the data alone.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Summary {
+pub struct Summary {
+    /// Version of the program.
     pub version: String,
+    /// The command that made it.
     pub command: String,
+    /// The seed.
     pub seed: u64,
     /// Whether all steps are done.
     pub finished: bool,
+    /// Steps that are done.
     pub step: u64,
+    /// Steps that were asked for.
     pub steps: u64,
+    /// Numbers of the model.
     pub parameters: u64,
+    /// Of them, those that are trained.
     pub trained_parameters: u64,
+    /// Tokens that were worked on.
     pub tokens: u64,
     /// Training loss of the first and the last step, in the unit of the objective.
     pub first_loss: Option<f32>,
+    /// Of the last step.
     pub last_loss: Option<f32>,
     /// First and last measurement on held-out data.
     pub held_out_before: BTreeMap<String, f64>,
+    /// The last measurement.
     pub held_out_after: BTreeMap<String, f64>,
     /// Identifies weights and moments, bit for bit.
     pub state_root: String,
+    /// Where the results lie.
     pub folder: String,
+    /// Figures of the machine.
     pub timings: Timings,
 }
 
 /// Figures of the machine.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Timings {
+pub struct Timings {
+    /// Of this part of the run.
     pub seconds: f64,
+    /// The speed.
     pub tokens_per_second: f64,
+    /// Memory of the executor.
     pub arena_bytes: u64,
+    /// Threads.
     pub threads: u64,
+    /// Instruction set.
     pub simd: String,
 }
 
@@ -109,7 +126,10 @@ fn job_id(parts: &BTreeMap<String, String>) -> Hash {
 
 impl Job {
     /// Trains from the beginning.
-    pub(crate) fn begin<S: Serialize>(
+    ///
+    /// # Errors
+    /// Where files cannot be written, or the training faults.
+    pub fn begin<S: Serialize>(
         mut self,
         settings: &S,
         folder: &Folder,
@@ -124,13 +144,10 @@ impl Job {
     }
 
     /// Trains on from the latest checkpoint.
-    pub(crate) fn resume(
-        mut self,
-        folder: &Folder,
-        machine: &Machine,
-        progress: Progress,
-        stop: &Stop,
-    ) -> Result<Summary> {
+    ///
+    /// # Errors
+    /// Also where something that the result depends on is not what it was.
+    pub fn resume(mut self, folder: &Folder, machine: &Machine, progress: Progress, stop: &Stop) -> Result<Summary> {
         let saved: Saved<serde_json::Value> = read_values(&folder.settings())?;
         for name in self.parts.keys().chain(saved.parts.keys()) {
             if saved.parts.get(name) != self.parts.get(name) {
@@ -313,45 +330,4 @@ fn report(progress: Progress, step: u64, held_out: &BTreeMap<String, f64>) {
         let values: Vec<String> = held_out.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
         progress.line(&format!("step {step}: held out: {}", values.join(", ")));
     }
-}
-
-/// Prints what came of a run, and gives the exit code: 130 if it was stopped.
-pub(crate) fn conclude(summary: &Summary, json: bool) -> Result<std::process::ExitCode> {
-    use std::io::Write;
-    let mut out = std::io::stdout();
-    if json {
-        serde_json::to_writer_pretty(&mut out, summary)?;
-        writeln!(out)?;
-    } else {
-        let loss = |loss: Option<f32>| loss.map_or("none".into(), |loss| format!("{loss:.4}"));
-        writeln!(out, "\nTraining loss {} → {}", loss(summary.first_loss), loss(summary.last_loss))?;
-        for (name, after) in &summary.held_out_after {
-            let before = summary.held_out_before.get(name).copied().unwrap_or(f64::NAN);
-            writeln!(out, "Held out: {name:<24} {before:.4} → {after:.4}")?;
-        }
-        let timings = &summary.timings;
-        writeln!(
-            out,
-            "{} of {} steps, {} tokens; {:.0} tokens per second on {} threads ({})",
-            summary.step, summary.steps, summary.tokens, timings.tokens_per_second, timings.threads, timings.simd
-        )?;
-        writeln!(out, "State root {}", summary.state_root)?;
-    }
-    if summary.finished {
-        if !json {
-            writeln!(
-                out,
-                "{0}/model, {0}/loss.html, {0}/metrics.jsonl and {0}/summary.json are written",
-                summary.folder
-            )?;
-        }
-        return Ok(std::process::ExitCode::SUCCESS);
-    }
-    sip_report::say(&format!(
-        "stopped after step {}, which is saved; go on with: sip {} --resume {}",
-        summary.step,
-        summary.command,
-        sip_manifest::place::quoted(summary.folder.as_ref())
-    ));
-    Ok(std::process::ExitCode::from(130))
 }

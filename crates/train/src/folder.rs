@@ -20,7 +20,7 @@ use sip_model::lora::{ADAPTER_CONFIG_FILE, ADAPTER_FILE};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::session::Saved;
+use crate::session::Saved;
 use sip_manifest::folder::{clear, read_values};
 use sip_manifest::place::{foreign, quoted};
 
@@ -32,18 +32,21 @@ type IsOurs = fn(&str) -> bool;
 
 /// The folder of a run.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     root: PathBuf,
 }
 
 impl Folder {
     /// A folder that may not exist yet.
-    pub(crate) fn new(root: &Path) -> Folder {
+    pub fn new(root: &Path) -> Folder {
         Folder { root: root.to_owned() }
     }
 
     /// Refuses a folder that holds what no run of training wrote, and one that holds a run unless it may be overwritten.
-    pub(crate) fn refuse_run(&self, overwrite: bool, command: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// What lies there, in words.
+    pub fn refuse_run(&self, overwrite: bool, command: &str) -> Result<()> {
         let root = shown_path(&self.root);
         let refuse = |found: &str| -> Result<()> {
             bail!("{root} holds {found}, which no \"sip {command}\" wrote; choose another folder with --out")
@@ -75,7 +78,10 @@ impl Folder {
     }
 
     /// Makes the folder for a new run; what an earlier run wrote there goes, and nothing else.
-    pub(crate) fn begin(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where a file cannot be removed, or the folder not be made.
+    pub fn begin(&self) -> Result<()> {
         if self.settings().exists() {
             self.parts().iter().skip(1).try_for_each(|(folder, is_ours)| clear(folder, is_ours))?;
             // The settings, by which the folder is known for a run's, go last.
@@ -102,9 +108,11 @@ impl Folder {
         ]
     }
 
-    pub(crate) fn root(&self) -> &Path {
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
         &self.root
     }
+
     pub(crate) fn settings(&self) -> PathBuf {
         self.root.join("run.json")
     }

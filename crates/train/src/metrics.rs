@@ -7,8 +7,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::folder::Folder;
-use super::tensorboard;
+use crate::folder::Folder;
+use crate::tensorboard;
 use sip_manifest::folder::write_text;
 use sip_report::chart::{Series, lines_over};
 use sip_report::open_page;

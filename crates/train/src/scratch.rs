@@ -1,15 +1,4 @@
-//! `sip train` and `sip finetune`: training on this machine alone, without a chain, by the same exact operators.
-
-mod answers;
-mod data;
-pub(crate) mod finetune;
-mod folder;
-mod lessons;
-mod metrics;
-mod scorer;
-mod session;
-mod settings;
-mod tensorboard;
+//! Training from nothing.
 
 use anyhow::{Result, ensure};
 use sip_eval::{Benchmark, Scorer};
@@ -22,95 +11,20 @@ use sip_model::{LlamaConfig, TrainConfig, init, tables, training_graph};
 use sip_node::Task;
 use sip_proof::HostSha256;
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::ExitCode;
 use std::rc::Rc;
 
-use crate::generate::MachineOptions;
-use data::Windows;
-pub(crate) use data::all_of;
-use folder::Folder;
-use session::{Job, Saved, conclude};
-use settings::Settings;
+use crate::data::{self, Windows};
+use crate::session::{Job, Measure};
+use crate::settings::Settings;
 use sip_data::hex;
-use sip_manifest::folder::read_values;
 use sip_manifest::machine::Machine;
-use sip_manifest::place::{hold, keep_apart};
 use sip_report::{Progress, count};
 
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    /// File of settings; "sip train --example" prints one with every key explained
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["example", "resume"])]
-    config: Option<PathBuf>,
-    /// Print a file of settings to begin with
-    #[arg(long, conflicts_with_all = ["config", "resume"])]
-    example: bool,
-    /// Go on with the run in this folder, from its latest checkpoint, to the same bits as without a stop
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["config", "out", "overwrite"])]
-    resume: Option<PathBuf>,
-    /// Folder for the results, instead of the one in the file
-    #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
-    /// Begin anew even if the folder holds a run
-    #[arg(long)]
-    overwrite: bool,
-    #[command(flatten)]
-    machine: MachineOptions,
-    /// Print the summary as JSON, and no progress
-    #[arg(long)]
-    json: bool,
-}
-
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    if arguments.example {
-        std::io::stdout().write_all(settings::EXAMPLE.as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let progress = Progress::new(arguments.json);
-    let machine = arguments.machine.machine()?;
-    let stop = crate::run::stop_on_interrupt()?;
-    if let Some(root) = &arguments.resume {
-        let folder = Folder::new(root);
-        let settings: Settings = saved_settings(&folder, "train")?;
-        let _held = hold(root, "train")?;
-        let summary = prepare(&settings, &machine, progress)?.resume(&folder, &machine, progress, &stop)?;
-        return conclude(&summary, arguments.json);
-    }
-    let mut settings = Settings::read(&arguments.config.clone().unwrap_or_default())?;
-    if let Some(out) = &arguments.out {
-        settings.run.out.clone_from(out);
-    }
-    let folder = Folder::new(&settings.run.out);
-    let config = arguments.config.iter().map(|path| ("--config", path.as_path()));
-    let files = settings.data.files.iter().map(|path| ("data.files", path.as_path()));
-    let tokenizer = settings.data.tokenizer.iter().map(|path| ("data.tokenizer", path.as_path()));
-    keep_apart(folder.root(), config.chain(files).chain(tokenizer))?;
-    folder.refuse_run(arguments.overwrite, "train")?;
-    let _held = hold(folder.root(), "train")?;
-    // Nothing of an earlier run is touched before everything that can be wrong was found out.
-    let job = prepare(&settings, &machine, progress)?;
-    folder.begin()?;
-    let summary = job.begin(&settings, &folder, &machine, progress, &stop)?;
-    conclude(&summary, arguments.json)
-}
-
-/// What a run of `command` was asked for.
-fn saved_settings<S: serde::de::DeserializeOwned>(folder: &Folder, command: &str) -> Result<S> {
-    let saved: Saved<serde_json::Value> = read_values(&folder.settings())?;
-    ensure!(
-        saved.command == command,
-        "{} holds a run of \"sip {1}\"; go on with \"sip {1} --resume {2}\"",
-        sip_data::shown_path(folder.root()),
-        saved.command,
-        sip_manifest::place::quoted(folder.root())
-    );
-    Ok(serde_json::from_value(saved.settings)?)
-}
-
 /// Reads the texts, learns or loads the tokenizer, and builds the graph.
-fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result<Job> {
+///
+/// # Errors
+/// Where a text cannot be read, or settings do not go together.
+pub fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result<Job> {
     let mut config = settings.shape()?;
     let (rows, sequence) = (settings.batch.rows, config.max_seq_len);
     ensure!(
@@ -206,7 +120,7 @@ fn measure(
     tables: &[Buffer],
     benchmarks: Vec<(String, Benchmark)>,
     machine: &Machine,
-) -> Result<session::Measure> {
+) -> Result<Measure> {
     let threads = std::sync::Arc::clone(&machine.threads);
     let mut scorer = Scorer::new(config, rows as u32, sequence as u32, tables.to_vec(), threads, machine.simd)?;
     Ok(Box::new(move |weights| {
