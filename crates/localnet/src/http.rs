@@ -2,6 +2,7 @@
 
 use crate::engine::{Place, Shared};
 use crate::rpc;
+use solana_signer::Signer;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;

@@ -207,7 +207,7 @@ fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
     assert_eq!(summary["rounds"].as_array().unwrap().len(), 4);
     assert_eq!(summary["chain"]["conserved"], true);
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
-    for text in ["undone and played again", "Demands for what was committed", "accuses auditor 4, vote"] {
+    for text in ["undone and played again", "Demands for what was committed", "#of-auditor-4\">auditor 4</a>, vote"] {
         assert!(page.contains(text), "{text}");
     }
     // The replay names the cause, and whom it took along.
@@ -419,7 +419,7 @@ fn verification_names_what_was_changed() {
         *bytes = journal.to_string().into_bytes();
     });
     assert_eq!(code, Some(3), "{said}");
-    assert!(said.contains("round 2: the run's journal tells"), "{said}");
+    assert!(said.contains("round 2: the run's journal has another outcome"), "{said}");
     for (from, to, expected) in [
         ("\"seed\": 10", "\"seed\": 11", ""),
         ("\"audit_rate\": 1.0", "\"audit_rate\": 0.25", "other terms"),

@@ -222,6 +222,31 @@ fn steering_and_locking_say_what_they_make_of_the_mixture() {
     assert!(told.contains("ballads 50.00 % → 59.99"), "{told}");
 }
 
+/// What a command shows in a pseudo-terminal of so many columns.
+fn in_terminal(chain: &Chain, columns: u32, command: &str) -> String {
+    let line = format!("stty rows 24 cols {columns}; {} {command}", env!("CARGO_BIN_EXE_sip"));
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).env_remove("COLUMNS");
+    let output = script.env("SIP_URL", &chain.url).env("SIP_KEY", chain.key("alice")).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
+}
+
+#[test]
+fn a_terminal_of_eighty_columns_shows_whole_lines() {
+    let (chain, _) = begun();
+    let job = job(&chain).to_string();
+    for command in [format!("steer show {job}"), "pool list".into(), "protocol show".into(), "--help".into()] {
+        let wide = in_terminal(&chain, 200, &command);
+        let narrow = in_terminal(&chain, 80, &command);
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{command}: {narrow}");
+        assert!(narrow.lines().count() >= wide.lines().count() && wide.lines().count() > 1, "{command}: {wide}");
+    }
+    // Where somebody can be asked, a question stands before what cannot be undone; silence is no.
+    chain.json("alice", &["pool", "create", "--kind", "trainer", "--bond", "1000"]);
+    let asked = in_terminal(&chain, 80, "pool retire trainer < /dev/null");
+    assert!(asked.contains("--yes does it without a question"), "{asked}");
+}
+
 #[test]
 fn lists_keep_to_eighty_columns() {
     let (chain, _) = begun();
