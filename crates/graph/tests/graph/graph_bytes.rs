@@ -1,9 +1,7 @@
 //! Graphs as bytes: the bytes are the only ones of their graph, and whatever else they say, nothing panics and every plan agrees.
 
-mod every_plan;
-
-use every_plan::first_difference;
-use every_plan::foreign::{example, given};
+use crate::every_plan::first_difference;
+use crate::every_plan::foreign::{example, given};
 use proptest::prelude::*;
 use sip_graph::{Buffer, Builder, Executor, ExecutorOptions, Graph, GraphError, PlanError, RunError};
 use sip_kernels::Threads;

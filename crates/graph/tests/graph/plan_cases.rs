@@ -1,8 +1,6 @@
 //! Graphs that a plan could get wrong, each made for one rule of the planner.
 
-mod every_plan;
-
-use every_plan::{Given, first_difference, plain, values};
+use crate::every_plan::{Given, first_difference, plain, values};
 use sip_graph::{Buffer, Builder, Executor, ExecutorOptions, Graph, GraphError, Inputs, RunError, Tensor};
 use sip_kernels::Threads;
 use sip_ops::{Kind, NodeSpec, Operand, Source, Type};

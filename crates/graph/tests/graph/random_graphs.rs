@@ -1,8 +1,6 @@
 //! Random graphs: every plan gives the bits of node after node, or the same fault.
 
-mod every_plan;
-
-use every_plan::{Given, first_difference, values};
+use crate::every_plan::{Given, first_difference, values};
 use proptest::prelude::*;
 use sip_graph::{Axis, Builder, Contraction, Graph, Program, Tensor, Value, View};
 use sip_ops::{Source, Type};

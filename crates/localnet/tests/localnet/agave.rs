@@ -1,8 +1,6 @@
 //! What Agave answers where clients look, asked of the local chain.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use serde_json::{Value, json};
 use sip_localnet::{Limits, Localnet};
 use solana_address::Address;

@@ -1,8 +1,6 @@
 //! Power cuts, full disks and damaged files.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use serde_json::{Value, json};
 use sip_localnet::{Limits, Localnet, LocalnetError};
 use solana_keypair::Keypair;
@@ -47,7 +45,7 @@ struct Server {
 impl Server {
     /// `prefix` is what a shell does before it becomes the server; `snapshots` says after how many transactions one is due.
     fn start(folder: &Path, prefix: &str, snapshots: Option<u64>) -> Self {
-        let script = format!("{prefix} exec \"$0\" --exact server_process --ignored --nocapture");
+        let script = format!("{prefix} exec \"$0\" --exact crash::server_process --ignored --nocapture");
         let mut child = Command::new("sh")
             .args(["-c", &script])
             .arg(std::env::current_exe().unwrap())

@@ -1,8 +1,6 @@
 //! The remote ledger of `sip-rpc` against a local chain.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use sip_ledger::{Ledger, LedgerError, RemoteError};
 use sip_rpc::Rpc;
 use solana_keypair::Keypair;

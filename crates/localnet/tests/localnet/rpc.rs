@@ -1,8 +1,6 @@
 //! What clients ask over HTTP, and what they are told.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use serde_json::json;
 use sip_localnet::Limits;
 use solana_address::Address;

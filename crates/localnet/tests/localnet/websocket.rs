@@ -1,8 +1,6 @@
 //! What subscribers are told, and what hostile peers are not given.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use serde_json::{Value, json};
 use sip_localnet::{Limits, Localnet};
 use solana_keypair::Keypair;

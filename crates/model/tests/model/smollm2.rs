@@ -22,7 +22,7 @@ use std::sync::Arc;
 const TOLERANCE: f64 = 1e-3;
 
 fn golden() -> Value {
-    serde_json::from_str(include_str!("golden/smollm2.json")).expect("the committed reference")
+    serde_json::from_str(include_str!("../golden/smollm2.json")).expect("the committed reference")
 }
 
 fn model() -> LoadedModel {

@@ -4,9 +4,7 @@
 //! so in the change; if it fails on another machine or after any other change, exactness is broken. `tests/exact.sh` runs the
 //! same steps in builds and on processors that no single test can have.
 
-mod exact;
-
-use exact::{PLANS, ROOT, hex, root, task};
+use crate::exact::{PLANS, ROOT, hex, root, task};
 use sip_graph::ExecutorOptions;
 use sip_kernels::{Simd, Threads};
 use sip_node::Worker;

@@ -1,26 +1,17 @@
 //! The conformance vectors in `vectors/proof`, computed anew and compared with the committed files. To write them:
 //!
-//!     cargo test --release -p sip-node --test vectors -- --ignored
+//!     cargo test --release -p sip-node --test node vectors:: -- --ignored
 //!
 //! `vectors/README.md` says what they hold; `vectors/verify.py` checks them without any code of this workspace.
 
-#[path = "vectors/arithmetic.rs"]
 mod arithmetic;
-#[path = "vectors/cases.rs"]
 mod cases;
-#[path = "vectors/commitments.rs"]
 mod commitments;
-#[path = "vectors/compressed.rs"]
 mod compressed;
-#[path = "vectors/disputes.rs"]
 mod disputes;
-#[path = "vectors/operators.rs"]
 mod operators;
-#[path = "vectors/transcript.rs"]
 mod transcript;
-#[path = "vectors/trees.rs"]
 mod trees;
-#[path = "vectors/updates.rs"]
 mod updates;
 
 use serde_json::{Map, Value};

@@ -33,7 +33,7 @@ const DAY_SLOTS: u64 = 216_000;
 
 /// The chapter in one line, so that its line breaks do not matter.
 fn chapter() -> String {
-    include_str!("../../../docs/economics.md").split_whitespace().collect::<Vec<_>>().join(" ")
+    include_str!("../../../../docs/economics.md").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The number that follows `words` in the chapter, in billionths.

@@ -1,8 +1,6 @@
 //! Long random histories of all money, checked after every step.
 
-mod model;
-
-use model::{STEPS, Source, World};
+use crate::model::{STEPS, Source, World};
 use sip_testing::Random;
 
 /// Chance.

@@ -17,10 +17,10 @@ use sip_protocol::{
 
 /// The integers of arguments.
 const INTEGERS: [&str; 3] = ["u8", "u16", "u32"];
-const COMMITMENTS: &str = include_str!("../../../docs/spec/commitments.md");
-const DISPUTES: &str = include_str!("../../../docs/spec/disputes.md");
-const FINALITY: &str = include_str!("../../../docs/spec/finality.md");
-const OPERATORS: &str = include_str!("../../../docs/spec/operators.md");
+const COMMITMENTS: &str = include_str!("../../../../docs/spec/commitments.md");
+const DISPUTES: &str = include_str!("../../../../docs/spec/disputes.md");
+const FINALITY: &str = include_str!("../../../../docs/spec/finality.md");
+const OPERATORS: &str = include_str!("../../../../docs/spec/operators.md");
 
 /// The rows of every table of a page that has these columns, cell by cell.
 fn rows<'a>(page: &'a str, columns: &str) -> Vec<Vec<&'a str>> {
@@ -166,7 +166,7 @@ fn leaf_and_claim_have_the_layouts_of_the_page() {
     assert_eq!(starts(leaf), [0, first(1), first(2), first(3), first(4), first(5)]);
     assert!(preimage.starts_with(b"sip.leaf.1") && leaf[0][2] == "\"sip.leaf.1\"");
     assert!(COMMITMENTS.contains("preimage of a leaf, 114 bytes") && COMMITMENTS.contains("once per round, 168 bytes"));
-    let costs = include_str!("../../../docs/spec/costs.md");
+    let costs = include_str!("../../../../docs/spec/costs.md");
     assert!(costs.contains(&format!("The account that it makes has {} bytes", size_of::<Segment>())));
 }
 
@@ -320,7 +320,7 @@ fn functions(folder: &std::path::Path, names: &mut std::collections::HashSet<Str
 fn every_attack_that_was_tried_names_tests_that_exist() {
     let mut names = std::collections::HashSet::new();
     functions(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")), &mut names);
-    let page = include_str!("../../../docs/security.md");
+    let page = include_str!("../../../../docs/security.md");
     let table = rows(page, "| attack | costs the attacker | costs the victim | test |");
     assert!(table.len() > 40, "{}", table.len());
     for row in table {

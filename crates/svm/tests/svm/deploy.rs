@@ -1,8 +1,6 @@
 //! The committed program goes through loader v3 as a deployment on a cluster does.
 
-mod common;
-
-use common::echo_elf;
+use crate::common::echo_elf;
 use sip_ledger::loader::{BufferError, Deployed, Upload};
 use sip_ledger::{Ledger, LedgerError, loader, program_data, upgrade_authority};
 use sip_svm::{Embedded, Features, Genesis, PROGRAM_ELF};

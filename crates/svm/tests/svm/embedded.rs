@@ -1,8 +1,6 @@
 //! The embedded ledger through its public face.
 
-mod common;
-
-use common::echo_elf;
+use crate::common::echo_elf;
 use sip_ledger::{Ledger, LedgerError, SnapshotError, TOKEN_PROGRAM, compute_unit_limit, loader};
 use sip_svm::{Embedded, FIRST_SLOT};
 use solana_account::Account;

@@ -1,6 +1,6 @@
 """Fine-tuning by other means: `transformers` for the model, `peft` for adapters, autograd for gradients, all in float64.
 
-    python reference.py golden > golden.json        # what tests/fine_tuning.rs compares with
+    python reference.py golden > golden.json        # what tests/model/fine_tuning.rs compares with
     python reference.py peft BASE ADAPTER MERGED    # BASE with ADAPTER on top gives the logits of MERGED
 
 Needs torch, transformers, peft and accelerate.
@@ -23,7 +23,7 @@ RANK, ALPHA = 3, 4.5
 
 
 def numbers():
-    """The generator of tests/fine_tuning.rs: uniform in -1 to 1, exact in f32."""
+    """The generator of tests/model/fine_tuning.rs: uniform in -1 to 1, exact in f32."""
     state = 7
     while True:
         state = (state * 6364136223846793005 + 1442695040888963407) % 2**64

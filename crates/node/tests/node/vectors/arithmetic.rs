@@ -1,6 +1,6 @@
 //! The operations on f32.
 
-use crate::Random;
+use super::Random;
 use serde_json::{Map, Value, json};
 use sip_arith::{Arith, Native, Soft, less_than, max_total, nearest_integer};
 use sip_ops::{exp, log};

@@ -1,8 +1,8 @@
 //! Whole disputes of the other cases: votes, genesis states, attestations, scoring runs; segments that stop at a fault; and, from
 //! [`compressed`], start states, updates and next bases.
 
-use crate::compressed;
-use crate::transcript::Transcript;
+use super::compressed;
+use super::transcript::Transcript;
 use serde_json::{Map, Value};
 use sip_data::TokenBlob;
 use sip_kernels::Threads;

@@ -1,6 +1,6 @@
 //! What is committed of a job, a segment and a round, and what follows from it.
 
-use crate::{Random, hex, operators};
+use super::{Random, hex, operators};
 use serde_json::{Map, Value, json};
 use sip_graph::Buffer;
 use sip_kernels::{Simd, Threads};

@@ -1,8 +1,8 @@
 //! Whole disputes about start states, updates and next bases of jobs with compressed updates: over graphs made for the tests, in which
 //! entries differ in shape and type, and over the codec.
 
-use crate::Random;
-use crate::cases::{Subject, Wrong, computed, flip};
+use super::Random;
+use super::cases::{Subject, Wrong, computed, flip};
 use serde_json::Value;
 use sip_graph::{Buffer, Graph};
 use sip_kernels::{Simd, Threads};

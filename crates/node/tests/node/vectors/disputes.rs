@@ -1,6 +1,6 @@
 //! Whole disputes over segments, move by move.
 
-use crate::transcript::Transcript;
+use super::transcript::Transcript;
 use serde_json::{Map, Value};
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::court::{Game, MoveKind, Outcome};

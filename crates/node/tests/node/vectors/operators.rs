@@ -1,7 +1,7 @@
 //! Canonical bytes of nodes, and outputs of every kind.
 
-use crate::arithmetic::SPECIAL;
-use crate::{Random, hex};
+use super::arithmetic::SPECIAL;
+use super::{Random, hex};
 use serde_json::{Map, Value, json};
 use sip_arith::{Native, Soft};
 use sip_ops::{Instruction, Kind, MAX_LABELS, Node, NodeSpec, Opcode, Operand, Source, Type, evaluate};

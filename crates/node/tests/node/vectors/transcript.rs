@@ -1,6 +1,6 @@
 //! A dispute as it is written down: every move, whether it is taken, and the position after it.
 
-use crate::hex;
+use super::hex;
 use serde_json::{Value, json};
 use sip_arith::Soft;
 use sip_node::dispute::{Challenger, Defender, Evidence, Move};

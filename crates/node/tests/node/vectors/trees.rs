@@ -1,6 +1,6 @@
 //! BLAKE3 trees and Merkle trees with openings.
 
-use crate::{Random, hex};
+use super::{Random, hex};
 use serde_json::{Map, Value, json};
 use sip_proof::merkle::{MerkleTree, padding};
 use sip_proof::{BlobTree, HostSha256};

@@ -1,6 +1,6 @@
 //! What the graphs of the update codec give, on random values and on those that trip a careless implementation.
 
-use crate::{Random, hex};
+use super::{Random, hex};
 use serde_json::{Map, Value, json};
 use sip_graph::Graph;
 use sip_kernels::{Simd, Threads};
