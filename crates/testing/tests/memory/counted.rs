@@ -1,5 +1,5 @@
 //! What a function takes of memory, and texts that are small on the disk and large in memory. For tests of every crate that reads JSON.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -10,8 +10,10 @@ struct Counted;
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
 fn taken(bytes: usize) {
+    ALLOCATIONS.fetch_add(1, Relaxed);
     PEAK.fetch_max(IN_USE.fetch_add(bytes, Relaxed) + bytes, Relaxed);
 }
 
@@ -54,6 +56,11 @@ pub fn peak_bytes<T>(function: impl FnOnce() -> T) -> (T, usize) {
     PEAK.store(before, Relaxed);
     let result = function();
     (result, PEAK.load(Relaxed) - before)
+}
+
+/// How often memory was asked for so far.
+pub fn allocations() -> usize {
+    ALLOCATIONS.load(Relaxed)
 }
 
 /// Bytes of memory a byte of file, the file's own bytes among them.

@@ -1,12 +1,9 @@
 //! No file of JSON takes more than four bytes of memory a byte, and a floor, whatever is in it: measured.
 
-#[path = "../../json/tests/counted/mod.rs"]
-mod counted;
-
 use std::fmt::Write as _;
 use std::fs;
 
-use counted::*;
+use crate::counted::*;
 use sip_model::tokenizer::Tokenizer;
 use sip_model::{LlamaConfig, LoadedModel};
 

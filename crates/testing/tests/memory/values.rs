@@ -1,8 +1,6 @@
 //! What comes through the door takes no more than four bytes of memory a byte, and a floor, whatever it is: measured.
 
-mod counted;
-
-use counted::*;
+use crate::counted::*;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;

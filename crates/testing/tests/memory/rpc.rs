@@ -1,13 +1,10 @@
 //! No answer of a node takes more than four bytes of memory a byte, whatever is in it, and none is read without an end: measured.
 
-#[path = "../../json/tests/counted/mod.rs"]
-mod counted;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Mutex;
 
-use counted::*;
+use crate::counted::*;
 use sip_ledger::Ledger;
 use sip_rpc::Rpc;
 use solana_address::Address;

@@ -1,5 +1,6 @@
 //! Nobody but this crate calls a parser of JSON.
 
+use crate::counted::alone;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -71,6 +72,7 @@ fn code(path: &Path) -> String {
 
 #[test]
 fn no_source_calls_a_parser_of_json_beside_this_crate() {
+    let _alone = alone();
     let root = root();
     let mut files = Vec::new();
     for folder in ["crates", "programs", "benches", "fuzz", "interop"] {
@@ -103,6 +105,7 @@ fn no_source_calls_a_parser_of_json_beside_this_crate() {
 
 #[test]
 fn every_exception_is_still_one() {
+    let _alone = alone();
     for (file, call, count, reason) in EXCEPTIONS {
         let code = code(&root().join(file));
         assert_eq!(code.matches(call).count(), count, "{file} and {call}, because: {reason}");

@@ -1,11 +1,8 @@
 //! Files of questions take no more than four bytes of memory a byte, whatever is in them: measured.
 
-#[path = "../../json/tests/counted/mod.rs"]
-mod counted;
-
 use std::fs;
 
-use counted::*;
+use crate::counted::*;
 use sip_eval::Questions;
 
 /// What a measurement may be off, and buffers.

@@ -1,12 +1,9 @@
 //! Files of records take no more than four bytes of memory a byte, whatever is in them: measured.
 
-#[path = "../../json/tests/counted/mod.rs"]
-mod counted;
-
 use std::fs;
 use std::io::Write;
 
-use counted::*;
+use crate::counted::*;
 use sip_data::Corpus;
 use sip_data::read::{read, read_records};
 
