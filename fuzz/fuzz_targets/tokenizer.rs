@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 const NORMALIZERS: [&str; 4] = [
     "null",
     r#"{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},{"type":"Replace","pattern":{"String":" "},"content":"▁"}]}"#,
-    r#"{"type":"Replace","pattern":{"Regex":"x*"},"content":"y"}"#,
+    r#"{"type":"Replace","pattern":{"Regex":"x+|n|."},"content":"y"}"#,
     r#"{"type":"Sequence","normalizers":[{"type":"NFKD"},{"type":"Replace","pattern":{"String":"."},"content":"aaaaaaaaaa"}]}"#,
 ];
 

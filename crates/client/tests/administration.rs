@@ -130,11 +130,12 @@ fn exits_and_claims_go_on_under_pause() {
 
     // Nothing new …
     world.refused(&[program.deposit(&owner, &pool, TOKEN, 0)], &[&patron], Error::Paused);
-    world.refused(&[program.add_bond(&operator.seat.operator, &pool, TOKEN)], &[&operator.key], Error::Paused);
     let key = authority.pubkey();
     world.refused(&[program.distribute(&key, &key, TOKEN)], &[&authority], Error::Paused);
 
-    // … but everyone can leave, and what was earned is settled and paid.
+    // … but who must cure its bond can: that clock runs on.
+    world.send(&[program.add_bond(&operator.seat.operator, &pool, TOKEN)], &[&operator.key]);
+    // Everyone can leave, and what was earned is settled and paid.
     world.send(&[program.request_exit(&owner, &pool, 0, 100 * TOKEN)], &[&patron]);
     world.refused(&[program.rebond(&owner, &pool, 0, 0)], &[&patron], Error::Paused);
     world.send(&[program.retire_pool(&operator.seat.operator, &pool)], &[&operator.key]);

@@ -312,6 +312,9 @@ impl Play {
         for index in 0..self.scene.job_state().next_round {
             let (address, state) = self.round(index);
             if state.status == round::VOID {
+                while self.scene.job_state().chain.open_rounds().contains(&state.parent) {
+                    self.scene.finalise_oldest();
+                }
                 self.scene.advance_to(state.final_slot());
                 self.scene.settle_round(&address);
                 let state = self.round(index).1;

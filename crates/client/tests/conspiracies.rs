@@ -1,6 +1,6 @@
 //! Attack: up to four operators of any roles with a friend play a job to its end by chance: they lie, hide, leave out, come late, leave, vote for
-//! nothing, score beside the truth, concede to their friend before anybody else accuses, withhold states. Everybody else is
-//! honest, and a watcher accuses what is false. No conspiracy ends richer than by honest work.
+//! nothing, score beside the truth, concede to their friend before anybody else accuses, or stay silent until their clock has run out, withhold states. Everybody else is
+//! honest, can do nothing with what was never handed over (no vote on ends that nobody has, no score of a base that nobody has), and a watcher accuses what is false. No conspiracy ends richer than by honest work.
 
 use sip_client::{Accusation, StateDemand, VoteAccusation};
 use sip_ledger::Ledger;
@@ -11,7 +11,7 @@ use sip_protocol::{
     stake::pool::PoolKind,
     training::{
         round::{self, Round},
-        segment::SegmentClaim,
+        segment::{self, SegmentClaim},
     },
 };
 use sip_testing::{Cast, Operator, SLICE, Scene, named, scores};
@@ -24,9 +24,11 @@ use std::collections::BTreeSet;
 /// Rounds of the job.
 const ROUNDS: u32 = 2;
 /// Rounds, void and undone ones included, after which a conspiracy gives up.
-const MOST_ROUNDS: u32 = 7;
+const MOST_ROUNDS: u32 = 9;
 /// What everybody should find.
 const TRUE_BASE: &str = "true base";
+/// Bases whose states nobody but the conspiracy has: what follows from an end that was not handed over, and what was made up.
+const UNKNOWN_BASES: [&str; 2] = ["hidden base", "false base"];
 
 /// SplitMix64.
 struct Random(u64);
@@ -44,8 +46,17 @@ impl Random {
 /// A role and a place in it.
 type Member = (u8, usize);
 
+/// A dispute in which the defendant stays silent.
+struct Silent {
+    dispute: Address,
+    resolve: Instruction,
+}
+
 struct Plot {
     scene: Scene,
+    silent: Vec<Silent>,
+    /// Trainers of this round that hand nothing over.
+    hidden: BTreeSet<usize>,
     members: BTreeSet<Member>,
     friend: Keypair,
     watch: Keypair,
@@ -78,7 +89,8 @@ impl Plot {
         cast.spec.aggregates_root = averages().root();
         let mut scene = Scene::with(&cast);
         let [friend, watch] = ["friend", "watch"].map(|name| scene.world.wallet(name));
-        Plot { scene, members, friend, watch, random: Random(seed), told: Vec::new(), count: 0 }
+        let (silent, hidden) = (Vec::new(), BTreeSet::new());
+        Plot { scene, silent, hidden, members, friend, watch, random: Random(seed), told: Vec::new(), count: 0 }
     }
 
     fn is_member(&self, role: u8, place: usize) -> bool {
@@ -114,7 +126,19 @@ impl Plot {
         self.scene.is_awaited(kind, operator)
     }
 
-    /// Convicts a false claim: the watch accuses it, or the friend did before and the liar concedes to it.
+    /// Ends the clocks of all who stay silent in disputes, which is their conviction.
+    fn wait_out(&mut self) {
+        let clock = self.scene.world.config().parameters.clock_slots;
+        if !self.silent.is_empty() {
+            self.scene.world.advance(clock + 1);
+        }
+        for Silent { dispute, resolve } in std::mem::take(&mut self.silent) {
+            let time_out = self.scene.world.program.time_out(&dispute);
+            assert!(self.crank(time_out) && self.crank(resolve), "{:?}", self.told);
+        }
+    }
+
+    /// Accuses a false claim: the watch does, or the friend did before. The liar concedes at once, or says nothing until its clock has run out.
     fn convict(&mut self, kind: CaseKind, place: usize, is_friends: bool) {
         let accuser = if is_friends { &self.friend } else { &self.watch }.insecure_clone();
         self.count += 1;
@@ -176,6 +200,10 @@ impl Plot {
         }
         self.scene.world.advance(1);
         if self.attempt(open, &accuser) {
+            if self.random.below(3) == 0 {
+                self.told.push(format!("silence of {place} about a {kind:?}"));
+                return self.silent.push(Silent { dispute, resolve });
+            }
             let concede = program.play_move(&key.pubkey(), &dispute, MoveKind::Concede, 0, &[]);
             assert!(self.attempt(concede, &key) && self.crank(resolve), "{:?}", self.told);
         }
@@ -187,6 +215,9 @@ impl Plot {
             if !self.is_in(PoolKind::Trainer, &self.scene.trainers[trainer]) {
                 continue;
             }
+            if !self.is_member(0, trainer) && !self.is_base_known() {
+                continue;
+            }
             let key = self.scene.trainers[trainer].key.insecure_clone();
             let honest = self.scene.claim(trainer);
             match self.choose(0, trainer, &["work", "lie", "nothing", "leave", "amend"]) {
@@ -195,6 +226,7 @@ impl Plot {
                     let commit = self.scene.commit_instruction(trainer, &claim);
                     if self.attempt(commit, &key) {
                         lies.push(trainer);
+                        self.hide(trainer);
                     }
                     continue;
                 }
@@ -220,6 +252,34 @@ impl Plot {
         lies
     }
 
+    /// Whether everybody has the state of a base.
+    fn is_known(base: &[u8; 32]) -> bool {
+        !UNKNOWN_BASES.iter().any(|unknown| named(unknown) == *base)
+    }
+
+    /// Whether everybody can replay the round.
+    fn is_base_known(&self) -> bool {
+        Plot::is_known(&self.scene.round_state().base_root)
+    }
+
+    /// A liar may keep what it claims to itself.
+    fn hide(&mut self, trainer: usize) {
+        if self.random.below(2) == 0 {
+            self.told.push(format!("0.{trainer} hands nothing over"));
+            self.hidden.insert(trainer);
+        }
+    }
+
+    /// Whether everybody can compute what the accepted segments average to.
+    fn is_handed_over(&self) -> bool {
+        let accepted = self.scene.round_state().accepted;
+        self.hidden.iter().all(|place| accepted >> place & 1 == 0 || self.is_convicted(*place))
+    }
+
+    fn is_convicted(&self, trainer: usize) -> bool {
+        self.scene.segment_state(trainer).status == segment::CONVICTED
+    }
+
     fn audit(&mut self, lies: &[usize]) {
         for auditor in 0..2 {
             if !self.is_in(PoolKind::Auditor, &self.scene.auditors[auditor]) {
@@ -236,7 +296,8 @@ impl Plot {
             for trainer in 0..3 {
                 let state = self.scene.world.ledger.account(&self.scene.segment(trainer)).is_some();
                 let is_false = lies.contains(&trainer);
-                if state && (choice == "blindly" || (choice == "all" && !is_false)) {
+                let can_replay = self.is_base_known();
+                if state && (choice == "blindly" || (choice == "all" && !is_false && can_replay)) {
                     let segment = self.scene.segment(trainer);
                     let (salt, trace_root) = (Scene::salt(auditor), Scene::trace_root(auditor, trainer));
                     let shown = sip_protocol::training::attestation::Shown { salt: &salt, trace_root: &trace_root };
@@ -250,13 +311,18 @@ impl Plot {
     }
 
     fn vote(&mut self) {
-        let mut lies = Vec::new();
+        let (mut lies, is_base_known) = (Vec::new(), self.is_base_known());
         for auditor in 0..2 {
             let seat = self.scene.round_state().auditors[auditor];
             if seat.revealed == 0 || !self.is_in(PoolKind::Auditor, &self.scene.auditors[auditor]) {
                 continue;
             }
             let key = self.scene.auditors[auditor].key.insecure_clone();
+            let can_compute = self.is_base_known() && self.is_handed_over();
+            if !self.is_member(1, auditor) && !can_compute {
+                continue;
+            }
+            let honest = named(if can_compute { TRUE_BASE } else { UNKNOWN_BASES[0] });
             let root = match self.choose(1, auditor, &["true", "false", "nothing", "twice"]) {
                 "nothing" => continue,
                 "false" => {
@@ -266,14 +332,15 @@ impl Plot {
                 "twice" => {
                     let vote = self.scene.vote_instruction(auditor, &named("for a moment"));
                     self.attempt(vote, &key);
-                    named(TRUE_BASE)
+                    honest
                 }
-                _ => named(TRUE_BASE),
+                _ => honest,
             };
             let vote = self.scene.vote_instruction(auditor, &root);
             self.attempt(vote, &key);
         }
-        for auditor in lies {
+        // What was computed from a base that nobody has falls with that base.
+        for auditor in lies.into_iter().filter(|_| is_base_known) {
             let is_friends = self.random.below(2) == 0;
             self.convict(CaseKind::Aggregate, auditor, is_friends);
         }
@@ -281,9 +348,12 @@ impl Plot {
 
     fn score(&mut self) {
         let truth = 5_000_000 - 20_000 * self.scene.job_state().rounds_scored;
-        let mut found = Vec::new();
+        let (mut found, is_base_known) = (Vec::new(), Plot::is_known(&self.scene.round_state().next_base));
         for evaluator in 0..3 {
             if !self.is_in(PoolKind::Evaluator, &self.scene.evaluators[evaluator]) {
+                continue;
+            }
+            if !self.is_member(2, evaluator) && !is_base_known {
                 continue;
             }
             let choice = self.choose(2, evaluator, &["true", "high", "low", "hide", "nothing"]);
@@ -310,7 +380,7 @@ impl Plot {
             }
         }
         for (evaluator, score, choice) in found {
-            if score != truth && choice != "hide" {
+            if score != truth && choice != "hide" && is_base_known {
                 let is_friends = self.random.below(2) == 0;
                 self.convict(CaseKind::Score, evaluator, is_friends);
             }
@@ -319,9 +389,14 @@ impl Plot {
 
     /// A round to its end.
     fn play_round(&mut self) {
+        self.hidden.clear();
         self.scene.open_round();
         let (program, job, round) = (self.scene.world.program, self.scene.job, self.scene.round());
-        let lies = self.commit();
+        let is_base_known = self.is_base_known();
+        let mut lies = self.commit();
+        if !is_base_known {
+            lies.clear();
+        }
         let close = program.close_commits(&job, &round);
         if !self.crank(close.clone()) {
             let deadline = self.scene.round_state().commit_deadline_slot;
@@ -329,7 +404,8 @@ impl Plot {
             assert!(self.crank(close));
         }
         self.audit(&lies);
-        let is_late = self.random.below(2) == 0;
+        // An honest auditor draws every segment here, replays it from the base, and accuses it before the audit is over.
+        let is_late = self.random.below(2) == 0 && (0..2).all(|auditor| self.is_member(1, auditor));
         let accuse = |plot: &mut Plot| {
             for trainer in &lies {
                 let is_friends = plot.random.below(2) == 0;
@@ -367,6 +443,10 @@ impl Plot {
         }
         if is_late {
             accuse(self);
+        }
+        // The clocks of the silent run on while the next round is played, or not.
+        if self.random.below(2) == 0 {
+            self.wait_out();
         }
         self.undo();
         self.withhold();
@@ -449,24 +529,39 @@ impl Plot {
     }
 }
 
-/// Plays a conspiracy to the end; returns what each operator has, the friend's tokens and what was done.
+/// All roles and places.
+fn everybody() -> impl Iterator<Item = Member> {
+    [(0, 3), (1, 2), (2, 3)].into_iter().flat_map(|(role, places)| (0..places).map(move |place| (role, place)))
+}
+
+/// Plays a conspiracy to the end; returns what each operator has, the friend's tokens and what was done. Nobody who is honest ends with less than
+/// it began with, unless a trainer withheld what its auditors had attested truly.
 fn play(members: BTreeSet<Member>, seed: u64) -> (Vec<(Member, u64)>, u64, Vec<String>, u32) {
-    let mut plot = Plot::new(members, seed);
-    while plot.scene.job_state().rounds_scored < ROUNDS && plot.scene.job_state().next_round < MOST_ROUNDS {
+    let mut plot = Plot::new(members.clone(), seed);
+    let begun: Vec<u64> = everybody().map(|member| plot.wealth(member)).collect();
+    loop {
         let job = plot.scene.job_state();
         let awake = [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator].map(|kind| job.awake(kind));
-        if awake.contains(&0) {
+        let is_held_up = job.chain.ahead() >= u32::from(job.spec.lookahead) && !plot.silent.is_empty();
+        if job.rounds_scored < ROUNDS && job.next_round < MOST_ROUNDS && !awake.contains(&0) && !is_held_up {
+            plot.play_round();
+        } else if plot.silent.is_empty() {
             break;
+        } else {
+            plot.wait_out();
+            plot.undo();
         }
-        plot.play_round();
     }
     plot.end();
-    let all: Vec<Member> = (0..3)
-        .map(|place| (0, place))
-        .chain((0..2).map(|place| (1, place)))
-        .chain((0..3).map(|place| (2, place)))
-        .collect();
-    let wealth = all.into_iter().map(|member| (member, plot.wealth(member))).collect();
+    let wealth: Vec<(Member, u64)> = everybody().map(|member| (member, plot.wealth(member))).collect();
+    for ((member, has), had) in wealth.iter().zip(begun) {
+        let is_victim = plot.told.iter().any(|told| told.ends_with("withholds")) && member.0 == 1;
+        let told = &plot.told;
+        assert!(
+            *has >= had || is_victim || members.contains(member),
+            "seed {seed}: {member:?} {had} → {has} by {told:?}"
+        );
+    }
     let friend = plot.scene.world.tokens(&plot.friend.pubkey());
     (wealth, friend, plot.told, plot.scene.job_state().rounds_scored)
 }

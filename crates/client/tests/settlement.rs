@@ -476,12 +476,16 @@ fn a_round_that_nobody_scores_is_void_restores_everything_and_is_not_used_up() {
     assert_eq!((job.chain.head(), job.round_live), (before.chain.head(), 0));
     assert_eq!((job.rounds_scored, job.last_score, job.last_scores), (1, before.last_score, before.last_scores));
     assert_eq!((job.fit, job.last_reward), (before.fit, before.last_reward));
+    // Whether there was anything to score is certain only when what it builds on is.
+    scene.advance_to(state.final_slot());
+    let seat = scene.evaluators[0].seat;
+    let settle = scene.world.program.settle_evaluation(&scene.job, &round, &seat.pool, seat.place);
+    scene.crank_refused(settle, Error::ParentNotFinal);
     // The next round repeats it.
     scene.whole_round(&scores(4_000_000));
     let next = scene.round_state();
     assert_eq!((next.status, next.base_root, next.parent), (round::SCORED, before.base_root, 0));
     assert_eq!(scene.job_state().rounds_scored, 2);
-    scene.advance_to(state.final_slot());
     scene.settle_round(&round);
     assert_eq!(scene.world.state::<round::Round>(&round).paid, 0);
 }

@@ -1,7 +1,9 @@
 //! Attack: sixteen wallets take all places of a role of a new job and do nothing, or as little as keeps it from going on. The job is delayed
 //! by two rounds, and they lose what those rounds could have paid everybody.
 
+use sip_client::StateDemand;
 use sip_protocol::{
+    Error,
     ground::units::TOKEN,
     stake::pool::{Pool, PoolKind},
     training::{
@@ -11,6 +13,7 @@ use sip_protocol::{
 };
 use sip_testing::{Cast, Operator, Scene, named, scores};
 use solana_address::Address;
+use solana_signer::Signer;
 
 /// How far the squatters go along.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +34,11 @@ fn people(scene: &Scene, kind: PoolKind) -> &Vec<Operator> {
 
 /// A round of which a role keeps silent, to its end.
 fn silenced(scene: &mut Scene, kind: PoolKind, silence: Silence) {
+    silenced_after(scene, kind, silence, |_| {});
+}
+
+/// The same, with something that somebody does in the slot in which it ends without votes or scores.
+fn silenced_after(scene: &mut Scene, kind: PoolKind, silence: Silence, last: impl FnOnce(&mut Scene)) {
     scene.open_round();
     if kind == PoolKind::Trainer {
         let deadline = scene.round_state().commit_deadline_slot;
@@ -51,6 +59,7 @@ fn silenced(scene: &mut Scene, kind: PoolKind, silence: Silence) {
     if kind == PoolKind::Auditor {
         let deadline = scene.round_state().vote_deadline_slot;
         scene.advance_to(deadline);
+        last(scene);
         let void = scene.world.program.void_round(&scene.job, &scene.round());
         scene.crank(void);
         return;
@@ -61,6 +70,7 @@ fn silenced(scene: &mut Scene, kind: PoolKind, silence: Silence) {
     }
     let deadline = scene.round_state().reveal_deadline_slot;
     scene.advance_to(deadline);
+    last(scene);
     scene.tally();
 }
 
@@ -173,6 +183,41 @@ fn a_conviction_in_another_job_excuses_no_squatter() {
     };
     for kind in [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator] {
         squat_after(kind, Silence::Whole, convicted);
+    }
+}
+
+/// Attack: in the slot in which their round comes to nothing a friend of the squatters demands something of an honest trainer, so that they seem to be absent
+/// only because something is in question. Their seats stayed awake for ever, for half of a fee a round.
+#[test]
+fn squatters_whose_friend_asks_for_something_sleep_like_others_and_keep_their_seats_for_one_dispute_more() {
+    for (kind, silence) in [
+        (PoolKind::Auditor, Silence::Half),
+        (PoolKind::Evaluator, Silence::Whole),
+        (PoolKind::Evaluator, Silence::Half),
+    ] {
+        let mut cast = Cast { trainers: 3, auditors: 2, evaluators: 3, ..Cast::default() };
+        match kind {
+            PoolKind::Auditor => cast.auditors = 16,
+            _ => cast.evaluators = 16,
+        }
+        let mut scene = Scene::with(&cast);
+        let friend = scene.world.wallet("friend");
+        let mut asleep_from = 0;
+        for _ in 0..2 {
+            silenced_after(&mut scene, kind, silence, |scene| {
+                let (wallet, round, pool) = (friend.pubkey(), scene.round(), scene.trainers[0].seat.pool);
+                let demand =
+                    StateDemand { demander: &wallet, job: &scene.job, round: &round, pool: &pool, entry: 0, chunk: 0 };
+                let ask = scene.world.program.demand_state(&demand);
+                scene.world.send(&[ask], &[&friend]);
+            });
+            assert_eq!(scene.round_state().status, round::VOID);
+            asleep_from = scene.world.ledger.slot();
+        }
+        let job = scene.job_state();
+        assert!(job.seats(kind).unwrap().iter().all(|seat| seat.state == DORMANT), "{kind:?}, {silence:?}");
+        let until = asleep_from + job.spec.longest_dispute_slots(&job.parameters);
+        assert_eq!((job.takeable(kind, until - 1), job.takeable(kind, until)), (Err(Error::JobFull), Ok(0)));
     }
 }
 

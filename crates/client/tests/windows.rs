@@ -106,7 +106,7 @@ fn evaluators_who_all_agree_and_reveal_in_the_last_slot_are_convicted_after_the_
         // Nobody waits for it any more.
         assert_eq!(scene.job_state().evaluators[place].state, CONVICTED);
     }
-    assert_eq!((scene.round_state().is_undone, scene.job_state().rounds_scored), (1, 0));
+    assert_eq!((scene.round_state().is_undone, scene.job_state().rounds_scored), (2, 0));
 }
 
 #[test]

@@ -50,8 +50,8 @@ pub trait Ledger {
         signers: &[&Keypair],
     ) -> Result<Receipt, LedgerError>;
 
-    /// Sends each instruction as a transaction of its own, in any order and perhaps at once. One that is lost on the way is no error: whoever
-    /// sends many looks afterwards at what is there.
+    /// Sends each instruction as a transaction of its own, in any order and perhaps at once. One that is lost on the way is no error: the
+    /// sender of many looks afterwards at what is there.
     ///
     /// # Errors
     /// As [`Self::send`].

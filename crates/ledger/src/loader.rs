@@ -214,7 +214,7 @@ impl Upload<'_> {
         Instruction { program_id: ID, accounts, data }
     }
 
-    /// Lamports that lie in the buffer while it is there; they come back when it becomes a program, which takes as many, or an upgrade.
+    /// Lamports that lie in the buffer while it is there; they come back when it becomes a program, which takes the same number, or an upgrade.
     ///
     /// # Errors
     /// As [`Ledger::minimum_balance`].

@@ -242,7 +242,7 @@ impl Settings {
         AdamW { steered: Steered { learning_rate: Some(0), weight_decay: None }, ..AdamW::default() }
     }
 
-    /// Rows of the table of learning rates: all rounds, and room for rounds that have to be repeated.
+    /// Rows of the table of learning rates: all rounds, and eight more, so that the last one does not end at the least rate.
     pub fn total_steps(&self) -> usize {
         (self.rounds as usize + 8) * self.inner_steps as usize
     }

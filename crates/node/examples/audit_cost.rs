@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let segment = SegmentTask {
         round: 0,
+        first_step: 0,
         seed: [3; 32],
         mixture: Mixture::uniform(1)?,
         settings: [0; 4],

@@ -130,8 +130,16 @@ impl Setting {
         // The same in all runs.
         let seed = sip_proof::tensor_root(&[round]);
         let mixture = Mixture::uniform(self.worker.task().domains.len())?;
-        let segment =
-            SegmentTask { round, seed, mixture, place, base: Arc::clone(start), settings: [0; 4], bases: Vec::new() };
+        let segment = SegmentTask {
+            round,
+            first_step: round * self.worker.task().inner_steps,
+            seed,
+            mixture,
+            place,
+            base: Arc::clone(start),
+            settings: [0; 4],
+            bases: Vec::new(),
+        };
         Ok(self.worker.train(&segment, None, &mut |_| true)?.end)
     }
 

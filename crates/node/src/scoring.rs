@@ -92,6 +92,7 @@ impl SegmentTask {
         let start = State::new(vec![Buffer::new(2 * heldout::DOMAINS)], threads);
         Ok(SegmentTask {
             round: 0,
+            first_step: 0,
             seed: [0; 32],
             mixture: Mixture::uniform(1)?,
             settings: [0; MAX_SETTINGS],

@@ -82,6 +82,8 @@ impl Task {
 pub struct SegmentTask {
     /// Number of the round.
     pub round: u32,
+    /// The number within the job that its first step has, [`first_step`](sip_protocol::training::round::Round::first_step) of the round.
+    pub first_step: u32,
     /// The round's seed.
     pub seed: Hash,
     /// The round's mixture.
@@ -149,8 +151,8 @@ impl SegmentTask {
     }
 
     /// The step's number within the job, which the graph reads.
-    pub fn job_step(&self, task: &Task, step: u32) -> u32 {
-        self.round.wrapping_mul(task.inner_steps).wrapping_add(step)
+    pub fn job_step(&self, step: u32) -> u32 {
+        self.first_step.wrapping_add(step)
     }
 }
 

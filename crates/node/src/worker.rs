@@ -227,7 +227,7 @@ impl Worker {
         trace: Option<(Keep<'_>, &mut Trace)>,
     ) -> Result<(), WorkError> {
         let started = Instant::now();
-        let job_step = segment.job_step(&self.task, step);
+        let job_step = segment.job_step(step);
         let settings = segment.settings(cheat);
         let mut recorder = trace.as_ref().map(|(keep, _)| Recorder::new(&self.task.graph, *keep, &self.threads));
         if let Some(recorder) = &mut recorder {

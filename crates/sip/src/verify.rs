@@ -467,6 +467,7 @@ impl Verifier {
         let start = self.prepared.start(base, applied.get(&person.place), &self.machine)?;
         let task = SegmentTask {
             round: round.index,
+            first_step: round.first_step(job.spec.inner_steps),
             seed: round.seed,
             mixture: sip_data::Mixture::new(&round.mixture_bps[..self.settings.domains.len()])?,
             settings: round.settings,

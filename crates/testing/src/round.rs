@@ -22,7 +22,7 @@ impl Scene {
     /// Opens the next round, after whatever it waits for: the seed, and the end of rounds that are not final.
     pub fn open_round(&mut self) -> Address {
         self.capture_seed();
-        while self.job_state().chain.open_count >= self.job_state().spec.lookahead {
+        while self.job_state().chain.ahead() >= u32::from(self.job_state().spec.lookahead) {
             self.finalise_oldest();
         }
         let job = self.job_state();

@@ -72,7 +72,7 @@ pub(crate) fn placed(story: &synthetic::Scene, scene: &Scene, trainer: usize) ->
         ground.round_seed = round.seed;
         ground.mixture_bps = round.mixture_bps;
         ground.settings = round.settings;
-        ground.first_step = round.index * ground.inner_steps;
+        ground.first_step = round.first_step(ground.inner_steps);
         ground.trainer = trainer as u32;
     })
 }

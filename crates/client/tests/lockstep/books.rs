@@ -213,9 +213,6 @@ impl Books {
             self.write(&address, &pool);
             return self.transfer(&call.key(3), &call.key(4), args.self_bond + SEED_SHARES);
         }
-        if tag == AddBond::TAG {
-            config.require_running(call.slot)?;
-        }
         let mut pool: Pool = self.read(&address)?;
         pool.require_operator(&operator)?;
         let paid = match tag {

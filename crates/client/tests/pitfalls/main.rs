@@ -94,12 +94,11 @@ const CHOICES: [(&str, usize); 15] = [
     ("PayFee", 11),
 ];
 /// What a pause stops: whatever brings something new.
-const STOPPED_BY_A_PAUSE: [&str; 13] = [
+const STOPPED_BY_A_PAUSE: [&str; 12] = [
     "Distribute",
     "CreatePool",
     "CreateAttentionPool",
     "CreateModelPool",
-    "AddBond",
     "Deposit",
     "Rebond",
     "RegisterDataset",

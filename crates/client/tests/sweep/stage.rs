@@ -69,7 +69,7 @@ impl Stage {
             round_seed: round.seed,
             mixture_bps: round.mixture_bps,
             settings: round.settings,
-            first_step: round.index * ground.inner_steps,
+            first_step: round.first_step(ground.inner_steps),
             trainer: u32::from(scene.trainers[TRAINER].seat.place),
             ..*ground
         };

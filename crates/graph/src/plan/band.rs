@@ -2,6 +2,18 @@
 //!
 //! A band grows from a seed along tensors: whatever has the same axes, and would not be needed between two of its members by
 //! anything outside, can join. Which bands there are changes no bit, only time and memory.
+//!
+//! ```text
+//! h = W x            [out, token]   seed: its label `token` is the axis; the marks of h say where the axis lies in it
+//! s = silu(h)        [out, token]   joins: it reads h, and the marks say which of its labels is the axis
+//! n = Σ over out s²  [token]        joins: the axis is one of its output labels
+//! m = Σ over token s [out]          joins only where chains may run on through slices; its sum is there after the last
+//!
+//! for tokens 0–63, 64–127, …: h, s and n of these tokens, in memory that the next slice uses again
+//! ```
+//!
+//! [`Growth::seed`] takes the first operator by labels that are named, [`Growth::join`] a neighbour by the marks of the tensors they share;
+//! [`Growth::admit`] is what both have to pass: every shared tensor is cut alike, and nobody needs a sum before it is complete.
 
 use super::slice::{Axis, Cut, Marks, Refusal, is_contiguous, origin, shape};
 use super::work::{CopyOut, Home, Item, Loop, MAX_AXES, Op, Origin, Tensor, Uses, Work};

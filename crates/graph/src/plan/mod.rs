@@ -141,7 +141,7 @@ pub(crate) struct Transfer {
     pub(crate) origin: Origin,
 }
 
-/// Stages for each slice.
+/// A loop over slices: the stages run for every combination of the `counts`, and transfers copy what outlives a slice.
 pub(crate) struct Turns {
     pub(crate) counts: Vec<u32>,
     pub(crate) stages: Vec<Stage>,

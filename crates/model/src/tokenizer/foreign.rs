@@ -10,7 +10,7 @@ use tokenizers::AddedToken;
 use super::TokenizerError;
 use super::bpe::Settings;
 use super::charsmap;
-use super::pattern::compiled_bytes;
+use super::pattern::{compiled_bytes, matches_something};
 
 /// Kinds of each part; a `Sequence` may hold several of the same part.
 const NORMALIZERS: [&str; 11] =
@@ -168,10 +168,13 @@ fn growth_of(part: &str, kind: &str, value: &Value) -> Result<usize, String> {
         },
         "Replace" => match value.pointer("/pattern/String").and_then(Value::as_str) {
             Some(pattern) if !pattern.is_empty() => Ok(text("content").len().div_ceil(pattern.len()).max(1)),
-            // A pattern may be found at every place of a text, between characters too.
-            None if part == "normalizer" && value.pointer("/pattern/Regex").is_some_and(Value::is_string) => {
-                Ok(text("content").len() + 1)
-            }
+            None if part == "normalizer" => match value.pointer("/pattern/Regex").and_then(Value::as_str) {
+                // A match has a byte at least.
+                Some(pattern) if matches_something(pattern) => Ok(text("content").len().max(1)),
+                Some(_) => Err("has a pattern that may match nothing, between characters, expected one that always matches a character"
+                    .to_owned()),
+                None => Err("has another pattern than a text that is not empty".to_owned()),
+            },
             _ => Err("has another pattern than a text that is not empty".to_owned()),
         },
         "Strip" if value.get("stop").is_some_and(|stop| *stop != 0) => {

@@ -1,4 +1,5 @@
-//! What a regular expression takes in memory, by its marks: compiled, a pattern of some hundred bytes can have many megabytes.
+//! What a regular expression takes in memory, by its marks: compiled, a pattern of some hundred bytes can have many megabytes. And whether what it
+//! matches is never empty: the library loses count of a text in which it replaces nothing by something.
 
 /// A class of characters in Unicode, in the machines of both directions.
 const CLASS_BYTES: usize = 200_000;
@@ -49,6 +50,12 @@ pub(super) fn compiled_bytes(pattern: &str) -> usize {
     whole.saturating_add(last)
 }
 
+/// Whether every match of a pattern has a character; not of one that looks around itself, of which that cannot be told.
+pub(super) fn matches_something(pattern: &str) -> bool {
+    let parsed = regex_syntax::parse(pattern);
+    parsed.is_ok_and(|parsed| parsed.properties().minimum_len().is_some_and(|bytes| bytes > 0))
+}
+
 /// Goes behind the end of a class of characters, which may hold others.
 fn skip_class(rest: &mut impl Iterator<Item = char>) {
     let mut depth = 1;
@@ -81,6 +88,16 @@ mod tests {
         assert_eq!(bytes(r"\p{N}{1,3}|x"), 3 * CLASS_BYTES + CHARACTER_BYTES);
         assert_eq!(bytes(r"\.{2}"), 2 * CHARACTER_BYTES);
         assert_eq!(compiled_bytes(r"((a{100}){100}){100}"), 10_000 * (3 * GROUP_BYTES + 100 * CHARACTER_BYTES));
+    }
+
+    #[test]
+    fn a_pattern_that_may_match_nothing_is_told_from_one_that_never_does() {
+        for pattern in [" {2,}", r"\s+", "``|''", r"[^\p{L}]", r"\p{Mn}+", "(?i)a|bc?"] {
+            assert!(matches_something(pattern), "{pattern}");
+        }
+        for pattern in ["", "x*", "x{0,2}", "x{,2}", "a|b?", "(x*)+", "^", r"\b", "(?=x)", "(?<!x)y", "(", "[]"] {
+            assert!(!matches_something(pattern), "{pattern}");
+        }
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub(crate) fn task(threads: &Arc<Threads>) -> Result<(Task, SegmentTask), Box<dy
     let base = Arc::new(State::new(init(&config, 20_260, threads)?, threads));
     let segment = SegmentTask {
         round: 0,
+        first_step: 0,
         seed: [42; 32],
         mixture: Mixture::uniform(1)?,
         settings: [0; 4],
@@ -71,7 +72,7 @@ pub(crate) fn root(options: ExecutorOptions, threads: &Arc<Threads>) -> Result<S
         let batch = segment.batch(&task, step, None)?;
         executor.step(
             &mut state,
-            &Inputs { batch: &batch, step: segment.job_step(&task, step), tables: &task.tables, ..Inputs::default() },
+            &Inputs { batch: &batch, step: segment.job_step(step), tables: &task.tables, ..Inputs::default() },
             None,
         )?;
     }

@@ -37,6 +37,7 @@ fn task() -> (Task, SegmentTask, Arc<Threads>) {
     let base = Arc::new(State::new(init(&config, 1, &threads).unwrap(), &threads));
     let segment = SegmentTask {
         round: 2,
+        first_step: 14,
         seed: [9; 32],
         mixture: Mixture::uniform(2).unwrap(),
         settings: [98_304, 32_768, 0, 0],

@@ -20,6 +20,7 @@ use crate::{
     training::{
         attestation,
         audit::recount,
+        finality::Undoing,
         job::{Job, bit},
         round::{self, Round},
         segment::{self, Segment, slots_since},
@@ -330,7 +331,7 @@ pub(super) fn forfeit(config: &mut Config, penalties: &Penalties, bond: u64) -> 
 /// was built on.
 pub fn overturn_base(round: &mut Round, job: &mut Job, root: &[u8; 32]) {
     if round.next_base == *root {
-        round.undo(job);
+        round.undo(job, Undoing::Work);
     }
 }
 

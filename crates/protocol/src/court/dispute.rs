@@ -18,6 +18,7 @@ use crate::{
     training::{
         closing::Rest,
         data::Dataset,
+        finality::Undoing,
         job::{Job, MAX_DOMAINS},
         round::Round,
         segment::{self, Segment, SegmentClaim},
@@ -144,7 +145,7 @@ impl Dispute {
         ground.round_seed = round.seed;
         ground.mixture_bps = round.mixture_bps;
         ground.settings = round.settings;
-        ground.first_step = round.index.wrapping_mul(job.spec.inner_steps);
+        ground.first_step = round.first_step(job.spec.inner_steps);
         ground.start_root = segment.claim.start_root;
         ground.end_root = segment.claim.end_root;
         ground.accumulator_root = segment.claim.accumulator_root;
@@ -340,7 +341,7 @@ impl Verdict<'_> {
     /// Undoes the round of a segment that counted in it; what was taken of its slice is for the work that is undone.
     fn undo(&mut self, has_counted: bool, slashed: &SlashOutcome) -> Result<()> {
         if has_counted {
-            self.round.undo(self.job);
+            self.round.undo(self.job, Undoing::Work);
         }
         self.round.compensate(self.config, &self.job.parameters.penalties, slashed.from_bond)
     }

@@ -8,7 +8,7 @@ use crate::{
     Address, Error, Result,
     admin::config::Config,
     stake::pool::{Pool, PoolKind},
-    training::{evaluation::ScoringRun, job::Job, round::Round},
+    training::{evaluation::ScoringRun, finality::Undoing, job::Job, round::Round},
 };
 
 /// What an accusation of a scoring run is made from.
@@ -102,7 +102,7 @@ impl Dispute {
             run.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
             job.exclude(PoolKind::Evaluator, &run.pool);
             if is_scored_by_it {
-                round.undo(job);
+                round.undo(job, Undoing::Scores);
             }
             round.compensate(config, &job.parameters.penalties, slashed.from_bond)?;
             Payout { to_challenger: bond, burned: 0 }

@@ -60,7 +60,7 @@ pub struct Settlement<'a> {
 impl Settlement<'_> {
     /// Checks that the round's parts may be settled, and notes when the last one was.
     fn begin(&mut self) -> Result<()> {
-        self.round.require_settleable(self.slot)?;
+        self.round.require_settleable(self.job, self.slot)?;
         self.round.settled_slot = self.slot;
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Settlement<'_> {
         if place >= self.round.auditor_count {
             return Err(Error::WrongPlace);
         }
-        let ended_unclosed = self.round.ended_unclosed();
+        let (ended_unclosed, is_excused) = (self.round.ended_unclosed(), self.round.is_excused());
         let is_final = self.round.status == round::FINAL;
         let is_struck = self.round.is_struck(place);
         // A verdict excuses nobody: it may have cost less than the absence.
@@ -177,6 +177,7 @@ impl Settlement<'_> {
         let (missed_draws, missed_attestations) = match (ended_unclosed, is_revealed) {
             (true, _) => (0, 0),
             (false, false) => (1, 0),
+            (false, true) if is_excused => (0, 0),
             (false, true) => (0, drawn.saturating_sub(seat.shown as u32).saturating_sub(seat.refuted as u32) as u64),
         };
         let quality = match (is_revealed && !ended_unclosed, drawn) {

@@ -29,6 +29,7 @@ use crate::{
     stake::pool::PoolKind,
     training::{
         evaluation,
+        finality::Undoing,
         job::{Job, bit},
         round::{self, AuditorSeat, Round},
         seats::Attendance::{Missed, ShutOut, There},
@@ -45,6 +46,7 @@ impl AuditorSeat {
 impl Round {
     /// Notes who was there when the round is closed: the trainers that committed, and those of the `auditors` that did not reveal.
     pub(crate) fn note_closing(&self, job: &mut Job, auditors: u16, slot: u64) {
+        let slot = self.asleep_from(job, slot);
         let trainers = self.eligible & !self.excluded_trainers(job);
         for (place, pool) in here(trainers, &self.trainers) {
             let was = match (self.committed & bit(place), self.shut_out_trainers & bit(place)) {
@@ -63,6 +65,7 @@ impl Round {
 
     /// Notes that the auditors who revealed have done their part of a round that has nothing to vote on.
     pub(crate) fn note_draws(&self, job: &mut Job, slot: u64) {
+        let slot = self.asleep_from(job, slot);
         for (place, seat) in here(self.awaited_auditors, &self.auditors) {
             if seat.revealed != 0 {
                 job.note(PoolKind::Auditor, place, &seat.pool, There, slot);
@@ -70,34 +73,75 @@ impl Round {
         }
     }
 
-    /// Whether something of the round is disputed or demanded: until the verdict nobody can be said to be absent because nothing came of it.
-    fn is_contested(&self) -> bool {
-        self.open_challenges != 0 || self.vote_disputes != 0
+    /// From when on a seat that falls asleep now is lost to others: while something of the round is disputed or demanded, or what it builds on is not
+    /// final, not before the longest dispute is over, since a conviction takes the absence back.
+    fn asleep_from(&self, job: &Job, slot: u64) -> u64 {
+        let is_base_open = job.chain.open_rounds().contains(&self.parent);
+        let is_contested = self.open_challenges != 0 || self.vote_disputes != 0 || is_base_open;
+        slot.saturating_add(if is_contested { job.spec.longest_dispute_slots(&job.parameters) } else { 0 })
     }
 
-    /// Notes who of the auditors that revealed voted, once there was time to, and nothing stood in the way.
+    /// Notes who of the auditors that revealed voted, once there was time to.
     pub(crate) fn note_votes(&self, job: &mut Job, slot: u64) {
-        let is_over = slot >= self.vote_deadline_slot && !(self.next_base == [0; 32] && self.is_contested());
+        let (is_over, asleep_from) = (slot >= self.vote_deadline_slot, self.asleep_from(job, slot));
         for (place, seat) in here(self.awaited_auditors, &self.auditors) {
             let has_voted = seat.has_voted();
             if seat.revealed != 0 && (has_voted || is_over) {
-                job.note(PoolKind::Auditor, place, &seat.pool, if has_voted { There } else { Missed }, slot);
+                job.note(PoolKind::Auditor, place, &seat.pool, if has_voted { There } else { Missed }, asleep_from);
             }
         }
     }
 
-    /// Notes who scored; where no score stands and what was to be scored is disputed, who did not is not noted.
+    /// Notes who scored.
     pub(crate) fn note_scores(&self, job: &mut Job, slot: u64) {
-        let is_excused = self.is_contested() && evaluation::medians(self).is_none();
+        let asleep_from = self.asleep_from(job, slot);
         for (place, seat) in here(self.awaited_evaluators, &self.evaluators) {
             let was = match seat.status {
-                evaluation::ABSENT | evaluation::COMMITTED if is_excused => continue,
                 status if self.is_shut_out(status) => ShutOut,
                 evaluation::ABSENT | evaluation::COMMITTED => Missed,
                 _ => There,
             };
-            job.note(PoolKind::Evaluator, place, &seat.pool, was, slot);
+            job.note(PoolKind::Evaluator, place, &seat.pool, was, asleep_from);
         }
+    }
+
+    /// Takes back what was noted of those who could not do their part, when the round is about to be undone: votes and scores that are missing
+    /// where its own work was false, and segments too where what it builds on was. A draw needs no state, and is never excused.
+    pub(crate) fn excuse(&self, job: &mut Job, by: Undoing) {
+        if by == Undoing::Scores || matches!(self.status, round::OPEN | round::COMMITS_CLOSED) {
+            return;
+        }
+        let is_first = self.is_undone == 0;
+        let came_to_nothing = self.status == round::VOID && is_first;
+        let was_tallied = self.status == round::SCORED || (came_to_nothing && self.void_from == round::AGGREGATED);
+        // Votes that were missing before their deadline were not noted.
+        let tallied_slot = if self.status == round::SCORED { self.scored_slot } else { self.reveal_deadline_slot };
+        let was_voted = (was_tallied && tallied_slot >= self.vote_deadline_slot)
+            || (came_to_nothing && self.void_from == round::CLOSED);
+        if is_first && was_tallied {
+            for (place, seat) in here(self.awaited_evaluators, &self.evaluators) {
+                let is_missing = matches!(seat.status, evaluation::ABSENT | evaluation::COMMITTED);
+                if is_missing && !self.is_shut_out(seat.status) {
+                    job.take_back(PoolKind::Evaluator, place, &seat.pool);
+                }
+            }
+        }
+        for (place, seat) in here(self.awaited_auditors, &self.auditors) {
+            if is_first && was_voted && seat.revealed != 0 && !seat.has_voted() {
+                job.take_back(PoolKind::Auditor, place, &seat.pool);
+            }
+        }
+        if by == Undoing::Base {
+            for (place, pool) in here(self.eligible & !self.committed & !self.shut_out_trainers, &self.trainers) {
+                job.take_back(PoolKind::Trainer, place, pool);
+            }
+        }
+    }
+
+    /// Whether nobody is charged for what is missing of its segments and attestations: it was undone before its segments were frozen, or
+    /// because of what it builds on.
+    pub(crate) fn is_excused(&self) -> bool {
+        self.ended_unclosed() || self.was_undone_by(Undoing::Base)
     }
 }
 
@@ -160,7 +204,7 @@ impl Round {
 
     /// What a trainer of the round that committed nothing is charged, base units.
     pub(crate) fn missed_segment(&self, job: &Job, place: u8) -> Result<u64> {
-        if self.ended_unclosed() || self.shut_out_trainers & bit(place) != 0 {
+        if self.is_excused() || self.shut_out_trainers & bit(place) != 0 {
             return Ok(0);
         }
         let absence = Absence {
@@ -214,7 +258,10 @@ impl Round {
     /// What an evaluator of a round that was tallied is charged for having no score in it, base units.
     pub(crate) fn missed_score(&self, job: &Job, status: u8) -> Result<u64> {
         let is_scoreless = self.is_scoreless();
-        if self.is_shut_out(status)
+        // Nobody can be asked to score a base that nobody may have.
+        let could_score = self.is_undone == 0 || self.was_undone_by(Undoing::Scores);
+        if !could_score
+            || self.is_shut_out(status)
             || !(status == evaluation::ABSENT || (is_scoreless && status == evaluation::COMMITTED))
         {
             return Ok(0);
@@ -240,4 +287,31 @@ pub(crate) fn here<T>(places: u16, all: &[T]) -> impl Iterator<Item = (u8, &T)> 
         .zip(all)
         .take_while(move |(place, _)| places >> *place != 0)
         .filter(move |(place, _)| places & bit(*place) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytemuck::Zeroable;
+
+    /// Attack: of a whole role only one works, so that the round draws little, and what is missed in the next ones costs as little.
+    #[test]
+    fn attack_an_absence_is_made_no_cheaper_by_a_round_to_which_few_came() {
+        let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+        (job.rewarded, job.spec.round_reward) = (1, 1_000);
+        assert_eq!(expected_reward(&job), 1_000);
+        let mut draws = |eligible: u16, accepted: u16, reward: u64| {
+            (round.eligible, round.accepted) = (eligible, accepted);
+            round.draw(&mut job, reward).unwrap();
+            job.rounds_scored += 1;
+            assert_eq!(round.reward, reward);
+            expected_reward(&job)
+        };
+        assert_eq!(draws(u16::MAX, u16::MAX, 800), 800);
+        assert_eq!(draws(u16::MAX, 1, 50), 800);
+        // Nor by one to which nothing was left to draw; no more is expected than the most.
+        assert_eq!(draws(u16::MAX, 1, 0), 800);
+        assert_eq!(draws(u16::MAX, 1, 90), 1_000);
+        assert_eq!(draws(3, 1, 200), 600);
+    }
 }

@@ -42,12 +42,13 @@ pub fn reveal_draw<H: Sha256>(
     preimage: &[u8; 32],
 ) -> Result<()> {
     round.require_status(round::COMMITS_CLOSED)?;
+    round.require_on_chain(job)?;
     if actor.slot >= round.audit_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
     require_seat(round, job, actor)?;
     if pool.is_convicted() {
-        return Err(Error::Excluded);
+        return Err(Error::PoolConvicted);
     }
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed != 0 {
@@ -83,6 +84,7 @@ pub fn attest<H: Sha256>(
     digest: &[u8; 32],
 ) -> Result<()> {
     round.require_status(round::COMMITS_CLOSED)?;
+    round.require_on_chain(job)?;
     if actor.slot >= round.audit_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
@@ -126,6 +128,7 @@ impl<'a> Closing<'a> {
     #[inline(always)]
     pub fn begin(round_address: &'a Address, round: &'a mut Round, job: &'a mut Job, slot: u64) -> Result<Self> {
         round.require_status(round::COMMITS_CLOSED)?;
+        round.require_on_chain(job)?;
         Ok(Closing { round_address, round, job, slot, seen: 0, is_attested: true })
     }
 

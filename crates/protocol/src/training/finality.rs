@@ -4,6 +4,9 @@
 //! Rounds form a tree: each names the round whose result it builds on. Closing a round waits for no dispute; a segment that
 //! counts is provisional until the round is final. A conviction undoes the round and all that builds on it.
 //!
+//! A round that had come to nothing by itself is undone as well: whoever could not vote on or score what a liar kept to itself was not absent, nor
+//! was anybody in a round that builds on it. What was noted of them is taken back ([`Round::excuse`]), and nothing is charged.
+//!
 //! Invariants: [`Chain`] lists the rounds with a result that is not final, oldest first, each the parent of the next; at most
 //! [`MAX_LOOKAHEAD`] of them; a final round never changes again; nothing is paid for a round before it is final or void.
 
@@ -43,6 +46,8 @@ layout! {
         pub last_final: u32,
         /// Final rounds so far.
         pub final_count: u32,
+        /// For each of `open`, how many rounds that build on it came to nothing.
+        pub void_counts: [u8; MAX_LOOKAHEAD],
         /// How many of `open` count.
         pub open_count: u8,
         /// Whether the next seed waits for its slot hashes: 1, else 0. See [`seed`].
@@ -60,6 +65,7 @@ impl Chain {
         open: [0; MAX_LOOKAHEAD],
         last_final: NO_ROUND,
         final_count: 0,
+        void_counts: [0; MAX_LOOKAHEAD],
         open_count: 0,
         is_seed_pending: 0,
         is_seed_missed: 0,
@@ -78,9 +84,32 @@ impl Chain {
 
     /// Adds a round that has a result.
     pub fn push(&mut self, index: u32) -> Result<()> {
-        *self.open.get_mut(self.open_count as usize).ok_or(Error::TooFarAhead)? = index;
+        let place = self.open_count as usize;
+        *self.open.get_mut(place).ok_or(Error::TooFarAhead)? = index;
+        self.void_counts[place] = 0;
         self.open_count += 1;
         Ok(())
+    }
+
+    /// Rounds that hang on what is not final: those that have a result, and those on them that came to nothing. A conviction may undo them all.
+    pub fn ahead(&self) -> u32 {
+        let open = (self.open_count as usize).min(MAX_LOOKAHEAD);
+        self.void_counts[..open].iter().fold(open as u32, |sum, count| sum.saturating_add(*count as u32))
+    }
+
+    /// A round on the head came to nothing.
+    pub(crate) fn add_void(&mut self) {
+        if let Some(count) = (self.open_count as usize).checked_sub(1).and_then(|last| self.void_counts.get_mut(last)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// One that had come to nothing on this round turned out to be a liar's doing.
+    fn take_void(&mut self, parent: u32) {
+        let place = self.open_rounds().iter().position(|open| *open == parent);
+        if let Some(count) = place.and_then(|place| self.void_counts.get_mut(place)) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// Takes a round, and all that builds on it, off the chain; says whether it was there.
@@ -96,11 +125,24 @@ impl Chain {
             return Err(Error::ParentNotFinal);
         }
         self.open.copy_within(1.., 0);
+        self.void_counts.copy_within(1.., 0);
         self.open_count -= 1;
         self.last_final = index;
         self.final_count = self.final_count.checked_add(1).ok_or(Error::Overflow)?;
         Ok(())
     }
+}
+
+/// Why a round was undone, as [`Round::is_undone`] says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Undoing {
+    /// A segment that counted, or the base that was voted, is false.
+    Work = 1,
+    /// No score of it stands.
+    Scores = 2,
+    /// What it builds on was undone.
+    Base = 3,
 }
 
 layout! {
@@ -192,8 +234,21 @@ impl Round {
         match self.status {
             round::OPEN | round::COMMITS_CLOSED | round::CLOSED => self.parent != chain.head(),
             round::AGGREGATED | round::SCORED => !chain.open_rounds().contains(&self.index),
+            // Whether it had a result or not: nobody could work on what nobody had. Until a later round is final in its parent's stead.
+            round::VOID if !self.was_undone_by(Undoing::Base) => self.is_parent_gone(chain),
             _ => false,
         }
+    }
+
+    /// Whether what it builds on was undone, as far as the chain can tell: it waits to be final no more, and nothing after it is.
+    fn is_parent_gone(&self, chain: &Chain) -> bool {
+        let is_after_final = chain.last_final == NO_ROUND || self.parent > chain.last_final;
+        self.parent != NO_ROUND && is_after_final && !chain.open_rounds().contains(&self.parent)
+    }
+
+    /// Whether it was undone for this reason.
+    pub fn was_undone_by(&self, undoing: Undoing) -> bool {
+        self.is_undone == undoing as u8
     }
 
     /// Checks that the round builds on the job's chain.
@@ -220,17 +275,25 @@ impl Round {
     ///
     /// A round that had come to nothing by itself, since nobody could vote on or score what a liar handed over, is undone from then on: it was
     /// the liar's doing, for which nobody else is charged, and the work on it is compensated.
-    pub(crate) fn undo(&mut self, job: &mut Job) {
-        if self.status == round::FINAL || self.is_undone != 0 {
+    #[inline(never)]
+    pub(crate) fn undo(&mut self, job: &mut Job, by: Undoing) {
+        let is_first = self.is_undone == 0;
+        if self.status == round::FINAL || !(is_first || by == Undoing::Base) || self.was_undone_by(Undoing::Base) {
             return;
         }
         if self.status == round::VOID {
-            if self.void_from == round::CLOSED || self.void_from == round::AGGREGATED {
-                self.reward = job.last_reward;
-                self.is_undone = 1;
+            let had_segments = self.void_from == round::CLOSED || self.void_from == round::AGGREGATED;
+            if had_segments || by == Undoing::Base {
+                self.excuse(job, by);
+                if is_first && had_segments {
+                    self.reward = job.last_reward;
+                    job.chain.take_void(self.parent);
+                }
+                self.is_undone = by as u8;
             }
             return;
         }
+        self.excuse(job, by);
         if job.chain.cut(self.index) {
             self.before.restore(job);
             job.base_root = self.base_root;
@@ -243,7 +306,7 @@ impl Round {
             }
         }
         self.void_from = self.status;
-        self.is_undone = 1;
+        self.is_undone = by as u8;
         self.status = round::VOID;
     }
 
@@ -273,20 +336,22 @@ impl Round {
             return Err(Error::NotOrphaned);
         }
         let has_seed = self.status != round::OPEN && self.status != round::COMMITS_CLOSED;
-        self.undo(job);
+        self.undo(job, Undoing::Base);
         if !has_seed {
             job.next_seed = self.following_seed::<H>();
         }
         Ok(())
     }
 
-    /// Checks that everyone may be settled: the round is final; or void, and nobody can be challenged any more.
+    /// Checks that everyone may be settled: the round is final; or void, nobody can be challenged any more, and what it builds on is final, or was undone
+    /// and it with it.
     #[inline(always)]
-    pub fn require_settleable(&self, slot: u64) -> Result<()> {
+    pub fn require_settleable(&self, job: &Job, slot: u64) -> Result<()> {
         match self.status {
             round::FINAL => Ok(()),
-            round::VOID if self.is_beyond_challenge(slot) => Ok(()),
-            round::VOID => Err(Error::ChallengeOpen),
+            round::VOID if !self.is_beyond_challenge(slot) => Err(Error::ChallengeOpen),
+            round::VOID if job.chain.open_rounds().contains(&self.parent) => Err(Error::ParentNotFinal),
+            round::VOID => self.require_on_chain(job),
             _ => Err(Error::NotFinal),
         }
     }
@@ -322,7 +387,7 @@ mod tests {
         round.void_without_score(&mut job, 10);
         let charged = round.missed_score(&job, crate::training::evaluation::ABSENT).unwrap();
         assert!(round.is_scoreless() && charged >= 1_000);
-        round.undo(&mut job);
+        round.undo(&mut job, Undoing::Work);
         assert!(!round.is_scoreless());
         assert_eq!(
             (round.status, round.is_undone, round.void_from, round.reward),
@@ -330,7 +395,7 @@ mod tests {
         );
         // A second conviction changes nothing.
         job.last_reward = 5;
-        round.undo(&mut job);
+        round.undo(&mut job, Undoing::Work);
         assert_eq!(round.reward, 1_000);
     }
 
@@ -374,7 +439,7 @@ mod tests {
                         let place = number as usize % rounds.len();
                         let (status, base) = (rounds[place].status, rounds[place].base_root);
                         let was_on = job.chain.open_rounds().contains(&rounds[place].index);
-                        rounds[place].undo(&mut job);
+                        rounds[place].undo(&mut job, Undoing::Work);
                         if was_on {
                             prop_assert_eq!((job.base_root, job.chain.head()), (base, rounds[place].parent));
                         }

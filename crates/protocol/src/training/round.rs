@@ -4,7 +4,7 @@
 //! is accepted; a round without accepted segments is void and the next one repeats it from the same base.
 
 use bytemuck::{Pod, Zeroable};
-use sip_arith::int;
+use sip_arith::int::{self, Rounding, mul_div};
 
 use crate::{
     Address, Error, Header, Result, account,
@@ -225,7 +225,7 @@ layout! {
         pub open_challenges: u32,
         /// A [`seed`](crate::training::seed) status.
         pub seed_status: u8,
-        /// Whether a conviction undid it: 1, else 0.
+        /// Why it was undone ([`Undoing`](crate::training::finality::Undoing)); 0 if it was not.
         pub is_undone: u8,
         /// The status that it had then, or when no score of it stood; else 0.
         pub void_from: u8,
@@ -296,7 +296,8 @@ impl Round {
         if job.chain.is_seed_pending != 0 {
             return Err(Error::SeedPending);
         }
-        if job.chain.open_count >= job.spec.lookahead {
+        // A conviction undoes, and excuses whoever was absent in, no more rounds than its slice was measured for.
+        if job.chain.ahead() >= job.spec.lookahead as u32 {
             return Err(Error::TooFarAhead);
         }
         let eligible = job.awake(PoolKind::Trainer);
@@ -344,6 +345,24 @@ impl Round {
         Ok(())
     }
 
+    /// The number within the job of a segment's first step, modulo 2³²: steps are counted along the chain, so that what is repeated computes with the
+    /// same rows of the job's tables, and a job of `rounds` rounds reads `rounds` · `inner_steps` of them.
+    pub fn first_step(&self, inner_steps: u32) -> u32 {
+        self.before.rounds_scored.wrapping_mul(inner_steps)
+    }
+
+    /// Notes what the round drew. What the next one can expect is as much for each trainer that it awaits, so that an absence is not made cheap by
+    /// others; a round that drew nothing changes nothing of it.
+    pub fn draw(&mut self, job: &mut Job, reward: u64) -> Result<()> {
+        self.reward = reward;
+        let (awaited, accepted) = (self.eligible.count_ones() as u64, self.accepted.count_ones() as u64);
+        if reward != 0 && accepted != 0 {
+            let whole = mul_div(reward, awaited, accepted, Rounding::Down)?;
+            job.last_reward = whole.min(job.spec.round_reward).max(reward);
+        }
+        Ok(())
+    }
+
     /// Checks that a pool held a place when the round was opened.
     pub fn require_holder(&self, kind: PoolKind, place: u8, pool: &Address) -> Result<()> {
         let index = place as usize;
@@ -362,6 +381,11 @@ impl Round {
     /// Whether the job has opened none after it: the one round that may run.
     fn is_latest(&self, job: &Job) -> bool {
         self.index.checked_add(1) == Some(job.next_round)
+    }
+
+    /// Whether fees of the job may be shared by its mixture: it was opened last, or was final last, which no one can close.
+    pub fn shares_fees(&self, job: &Job) -> bool {
+        self.is_latest(job) || self.index == job.chain.last_final
     }
 
     /// Whether a claim that the auditor of a place made in the round was convicted: it has no part in the round's pay.
@@ -421,6 +445,7 @@ impl Round {
     /// others is over: see [`crate::training::attendance`].
     pub fn close_commits(&mut self, job: &Job, slot: u64) -> Result<()> {
         self.require_status(OPEN)?;
+        self.require_on_chain(job)?;
         // Who was convicted meanwhile commits nothing any more, and nobody waits for it.
         let missing = self.eligible & !self.committed;
         if slot < self.commit_deadline_slot && missing != 0 && missing & !self.excluded_trainers(job) != 0 {
@@ -465,6 +490,7 @@ impl Round {
         self.challenge_deadline_slot = self.challenge_deadline_slot.min(audited);
         self.status = VOID;
         job.round_live = 0;
+        job.chain.add_void();
     }
 
     /// Ends a round of whose next base no score stands: nobody knows what its work is worth. The next round repeats it from the same base,

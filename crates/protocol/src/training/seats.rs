@@ -59,7 +59,7 @@ layout! {
         pub state: u8,
         /// Part of the pool's stake that counts in the place, basis points.
         pub allotted_bps: u16,
-        /// Of a dormant seat: since when. Of an awake one: when its pool's own bond was found short; 0 if it was not.
+        /// Of a dormant seat: since when, or from when on it is lost to others ([`Job::note`]). Of an awake one: when its pool's own bond was found short; 0 if it was not.
         pub changed_slot: u64,
     }
 }
@@ -178,7 +178,10 @@ impl Job {
         let is_nobody_awake = self.awake(kind) == 0;
         let is_lost = |seat: &Seat| match seat.state {
             CONVICTED => true,
-            DORMANT => is_nobody_awake || slot >= seat.changed_slot.saturating_add(self.spec.audit_slots as u64),
+            DORMANT => {
+                let kept = if is_nobody_awake { 0 } else { self.spec.audit_slots as u64 };
+                slot >= seat.changed_slot.saturating_add(kept)
+            }
             _ => false,
         };
         let place = self.seats(kind)?.iter().position(is_lost).ok_or(Error::JobFull)?;
@@ -230,7 +233,8 @@ impl Job {
         Ok(())
     }
 
-    /// Notes whether the holder of a place was there when the round awaited it, unless the place is another's by now.
+    /// Notes whether the holder of a place was there when the round awaited it, unless the place is another's by now. A seat that falls asleep
+    /// does so in `slot`, which lies ahead where the absence may still be [taken back](Job::take_back): until then it is nobody else's to take.
     pub(crate) fn note(&mut self, kind: PoolKind, place: u8, pool: &Address, was: Attendance, slot: u64) {
         let Ok(seats) = self.seats_mut(kind) else { return };
         let Some(seat) = seats.get_mut(place as usize) else { return };
@@ -244,6 +248,20 @@ impl Job {
         };
         if seat.missed >= SHUT_OUT_ROUNDS {
             seat.sleep(slot);
+        }
+    }
+
+    /// Takes one missed round of a holder back, in which it could not do its part; a seat that fell asleep by it wakes.
+    pub(crate) fn take_back(&mut self, kind: PoolKind, place: u8, pool: &Address) {
+        let Ok(seats) = self.seats_mut(kind) else { return };
+        let Some(seat) = seats.get_mut(place as usize) else { return };
+        if !seat.is_held_by(pool) {
+            return;
+        }
+        let slept_by_it = seat.state == DORMANT && seat.missed >= SHUT_OUT_ROUNDS;
+        seat.missed = seat.missed.saturating_sub(MISSED);
+        if slept_by_it && seat.missed < SHUT_OUT_ROUNDS {
+            (seat.state, seat.changed_slot) = (AWAKE, 0);
         }
     }
 

@@ -209,6 +209,7 @@ impl Segment {
     pub fn amend(&mut self, amendment: Amendment) -> Result<()> {
         let Amendment { config, job, round, pool_address, pool, claim, previous_root, slot } = amendment;
         check_claim(job, round, pool_address, claim)?;
+        round.require_on_chain(job)?;
         check_updates(job, round, claim, previous_root)?;
         if self.claim == *claim {
             return Err(Error::NothingAmended);

@@ -129,6 +129,7 @@ impl<L: Ledger> Watch<'_, L> {
         let start = prepared.start(&base, previous.as_ref(), self.machine)?;
         let task = SegmentTask {
             round: seen.index(),
+            first_step: seen.round.first_step(prepared.task.inner_steps),
             seed: seen.round.seed,
             mixture: sip_data::Mixture::new(&seen.round.mixture_bps[..domains])?,
             settings: seen.round.settings,

@@ -7,6 +7,7 @@ use sip_protocol::money::fees::{Fees, MAXIMUM_ANCESTORS};
 use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
+use sip_protocol::training::round::Round;
 use solana_address::Address;
 use std::process::ExitCode;
 
@@ -103,7 +104,12 @@ fn pay(desk: &mut Desk, model: &Address, server: &Address, amount: u64, receipt:
     let Some(last) = state.next_round.checked_sub(1) else {
         bail!("the job {job} that trains the model has not begun a round, so there is nothing to pay for yet");
     };
-    let round = program.round(&job, last);
+    // By the mixture of the round that was opened last, or of the one that was final last where that is closed.
+    let latest = program.round(&job, last);
+    let round = match desk.read::<Round>(&latest) {
+        Ok(_) => latest,
+        Err(_) => program.round(&job, state.chain.last_final),
+    };
     let service = Service { job: &job, round: &round, server, models: &models };
     let mut accounts = vec![("server", *server), ("model", *model)];
     accounts.extend(models[1..].iter().map(|ancestor| ("ancestor", *ancestor)));

@@ -176,6 +176,7 @@ impl Run {
             let start = self.prepared.start(&self.base, self.applied.get(&place), &self.machine)?;
             let task = SegmentTask {
                 round: opened.index,
+                first_step: opened.first_step(self.settings.inner_steps),
                 seed: opened.seed,
                 mixture: *mixture,
                 settings: opened.settings,
@@ -558,7 +559,7 @@ impl Run {
     ) -> Result<(Round, Vec<u64>)> {
         let program = self.world.program;
         let scored: Round = self.world.read(round_address)?;
-        ensure!(scored.status == round::FINAL || scored.is_undone == 1, "the round is not over");
+        ensure!(scored.status == round::FINAL || scored.is_undone != 0, "the round is not over");
         let mut rewards = Vec::new();
         for segment in committed {
             let pool = self.world.people[segment.trainer].pool()?;

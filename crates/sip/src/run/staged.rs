@@ -429,7 +429,7 @@ impl Run {
     /// Pays honest work of an undone round out of the liar's slice, once nobody can be accused any more.
     pub(crate) fn pay_undone(&mut self, undone: &Scored, job: &Address) -> Result<()> {
         let state: Round = self.world.read(&undone.address)?;
-        ensure!(state.status == round::VOID && state.is_undone == 1, "the round was not undone");
+        ensure!(state.status == round::VOID && state.is_undone != 0, "the round was not undone");
         let end_slot = state.final_slot();
         self.world.ledger.advance_slots(end_slot.saturating_sub(self.world.ledger.slot()))?;
         self.claim_bounties(&undone.committed, &undone.address)?;

@@ -35,7 +35,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut account = guard::load_mut::<EmissionAccount>(program, emission)?;
     let job = guard::load::<Job>(program, job)?;
     let round = guard::load::<Round>(program, round)?;
-    guard::related(round.job == job.address && round.index.checked_add(1) == Some(job.next_round))?;
+    guard::related(round.job == job.address && round.shares_fees(&job))?;
     let mut fees = open_fees(&Creation { program, payer }, fees, &job.address)?;
     let mut payment = Payment {
         config: &mut config,

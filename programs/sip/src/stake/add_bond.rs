@@ -15,7 +15,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::signer(operator)?;
     let config = guard::load::<Config>(program, config_view)?;
     let slot = guard::slot()?;
-    config.require_running(slot)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     pool.require_operator(guard::key(operator))?;
     pool.add_bond(args.amount, slot, config.parameters.activation_slots)?;

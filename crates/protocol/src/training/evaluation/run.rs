@@ -123,10 +123,13 @@ impl ScoringRun {
             round.evaluator_stake = int::sub(round.evaluator_stake, seat.stake)?;
         }
         seat.status = evaluation::CONVICTED;
-        let is_scored_by_it = round.status == round::SCORED && evaluation::medians(round) != Some(round.scores);
-        if is_scored_by_it {
+        // Who was off only beside it is no longer, whatever became of the round since.
+        let was_scored = round.status == round::SCORED || round.void_from == round::SCORED;
+        let is_judged_by_it = was_scored && evaluation::medians(round) != Some(round.scores);
+        if is_judged_by_it {
             evaluation::rejudge(round, parameters.score_tolerance)?;
         }
+        let is_scored_by_it = is_judged_by_it && round.status == round::SCORED;
         let seat = round.evaluators.get_mut(self.claim.place as usize).ok_or(Error::WrongPlace)?;
         let claim = Convicted { slice: &mut seat.slice, made_slot: seat.committed_slot, slot };
         Ok((pool.convict(&parameters.penalties, Offence::ConvictedRun, claim)?, is_scored_by_it))

@@ -191,6 +191,6 @@ fn scores_that_everyone_made_up_are_found_out_after_the_tally() {
         assert_eq!(fight(&mut run, (job, round), &base, people, (lie.clone(), None)), Outcome::Convicted);
     }
     let state: Round = run.world.read(&round).unwrap();
-    assert_eq!((state.status, state.is_undone, state.run_disputes), (round::VOID, 1, 0));
+    assert_eq!((state.status, state.is_undone, state.run_disputes), (round::VOID, 2, 0));
     assert_eq!(run.world.read::<Job>(&job).unwrap().base_root, run.prepared.genesis.root());
 }
