@@ -1,9 +1,7 @@
 //! What a job was created with binds its claims: later parameters neither free a bond sooner nor move a bounty, a share or a clock; and
 //! those who disagree with a proposal have left before it takes effect.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_protocol::{
     Error,
     admin::{

@@ -1,9 +1,7 @@
 //! Attack: governance changes a parameter while a round of a job runs. Every parameter in turn, to either end of its bounds: all who work,
 //! lie, accuse, ask or are away in that job end with exactly what they would have had without the change.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_client::StateDemand;
 use sip_protocol::{
     admin::config::Parameters,

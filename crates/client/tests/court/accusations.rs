@@ -1,8 +1,6 @@
 //! Accusations committed before they are made: who earns the bounty, and who cannot.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_protocol::{
     Error,
     admin::config::Parameters,

@@ -1,10 +1,7 @@
 //! Accusations of votes, attestations and genesis states, committed before they are made: who earns the bounty, and who cannot.
 
-mod common;
-mod court;
-
-use common::send_guarded;
-use court::hall::Hall;
+use crate::common::send_guarded;
+use crate::court::hall::Hall;
 use sip_client::{GenesisAccusation, Program};
 use sip_node::dispute::Challenger;
 use sip_protocol::{

@@ -1,9 +1,7 @@
 //! Attacks by wallets without number that found their way through no single rule: orders of convictions, accounts that cannot be paid,
 //! places that are taken so that nobody else has them, a table that changes under way. What each costs stands with it.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_client::StateDemand;
 use sip_protocol::{
     Error,

@@ -1,8 +1,6 @@
 //! Whose a bounty is when silence and accusations convict in any order: a finder's, never a liar's friend's who only asked.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_client::StateDemand;
 use sip_node::availability::state_answer;
 use sip_proof::{BlobTree, Hash, merkle::MerkleTree};

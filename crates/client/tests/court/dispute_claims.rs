@@ -1,11 +1,8 @@
 //! Disputes on votes, attestations, genesis states and faults, through the compiled program: from the accusation to the money.
 
-mod common;
-mod court;
-
-use common::send_guarded;
-use court::Court;
-use court::hall::{Hall, fight};
+use crate::common::send_guarded;
+use crate::court::Court;
+use crate::court::hall::{Hall, fight};
 use sip_client::{AttestationAccusation, GenesisAccusation, VoteAccusation};
 use sip_node::dispute::{Challenger, Defender, Evidence};
 use sip_node::{Cheat, Computation};

@@ -1,9 +1,7 @@
 //! Whole disputes through the compiled program: from the accusation to the money. Run with `--nocapture` to see what
 //! each move costs.
 
-mod court;
-
-use court::{Court, Record};
+use crate::court::{Court, Record};
 use sip_protocol::court::{MoveKind, Outcome, Side};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
 use sip_protocol::ground::units::TOKEN;

@@ -1,9 +1,7 @@
 //! A trainer that fills the padding of its trees with something else commits roots that no replay gives, though no leaf
 //! of them is false. The challenger points at the padding.
 
-mod court;
-
-use court::Court;
+use crate::court::Court;
 use sip_node::dispute::{Evidence, Move};
 use sip_proof::merkle::{self, MerkleTree};
 use sip_proof::{Hash, HostSha256, Leaf};

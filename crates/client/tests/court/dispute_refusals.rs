@@ -1,8 +1,6 @@
 //! What the program refuses in a dispute, and why.
 
-mod court;
-
-use court::Court;
+use crate::court::Court;
 use sip_node::dispute::Move;
 use sip_protocol::Error;
 use sip_protocol::instructions::{Args, PlayMove};

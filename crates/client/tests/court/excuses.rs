@@ -1,11 +1,8 @@
 //! Attack: a cheap conviction in place of a dear absence. The pool that a round awaited owes what it missed, whatever it is convicted of later,
 //! and the seat that a convicted pool holds by then is awaited no more.
 
-mod accuser;
-mod court;
-
-use accuser::Accuser;
-use court::hall::Hall;
+use crate::accuser::Accuser;
+use crate::court::hall::Hall;
 use sip_client::{Accusation, Seat};
 use sip_node::dispute::Challenger;
 use sip_protocol::{

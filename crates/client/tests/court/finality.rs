@@ -1,11 +1,8 @@
 //! Rounds that build on one another before they are final: lookahead, what a conviction undoes and who is paid then, seeds and
 //! amendments.
 
-mod accuser;
-mod court;
-
-use accuser::Accuser;
-use court::Court;
+use crate::accuser::Accuser;
+use crate::court::Court;
 use sip_client::SLOT_HASHES;
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{

@@ -1,15 +1,12 @@
 //! A liar hands over what nobody can build on, is accused, and stays silent until the round has come to nothing: it alone pays for that.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_client::AttestationAccusation;
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
     court::CaseKind,
     ground::units::TOKEN,
-    stake::pool::PoolKind,
     training::{
         round,
         seats::{AWAKE, DORMANT, MISSED},

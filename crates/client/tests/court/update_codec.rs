@@ -1,8 +1,6 @@
 //! The graphs of the update codec in court: a false bit at a node of any operator is convicted, and the truth is acquitted.
 
-mod court;
-
-use court::chamber::{Chamber, Claimed};
+use crate::court::chamber::{Chamber, Claimed};
 use sip_graph::{Buffer, Graph};
 use sip_kernels::Threads;
 use sip_model::{Outer, UpdateCodec};

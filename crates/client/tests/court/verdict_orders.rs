@@ -1,10 +1,7 @@
 //! Votes, verdicts, leavers and settlements that land in the same slot, in every order: what order decides, and what it does not.
 
-mod accuser;
-mod ordered;
-
-use accuser::Accuser;
-use ordered::{Sent, play, sent};
+use crate::accuser::Accuser;
+use crate::ordered::{Sent, play, sent};
 use sip_client::VoteAccusation;
 use sip_proof::{GraphRoots, merkle::MerkleTree};
 use sip_protocol::{

@@ -1,13 +1,10 @@
 //! Every claim has a full window: however late it was made, an accusation of it is committed in the last slot, opened in its last slot, and
 //! convicts, and nothing is final before.
 
-mod accuser;
-mod court;
-
-use accuser::Accuser;
-use court::Court;
-use court::chamber::Chamber;
-use court::hall::Hall;
+use crate::accuser::Accuser;
+use crate::court::Court;
+use crate::court::chamber::Chamber;
+use crate::court::hall::Hall;
 use sip_client::{Accusation, GenesisAccusation};
 use sip_protocol::ground::clock::{MOVE_SLOTS, longest_dispute_slots};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;

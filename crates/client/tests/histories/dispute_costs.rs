@@ -1,10 +1,9 @@
 //! What a dispute over a segment of 1,000 steps of a model of 124 million weights takes. To see the tables of
 //! `docs/spec/costs.md`:
 //!
-//!     cargo test --release -p sip-client --test dispute_costs -- --nocapture
+//!     cargo test --release -p sip-client --test histories dispute_costs:: -- --nocapture
 
-mod sweep;
-
+use crate::sweep::lazy::{Dispute, Lie, Model, dispute};
 use sip_graph::AdamW;
 use sip_ledger::MAX_TRANSACTION_BYTES;
 use sip_model::{LlamaConfig, TrainConfig, training_graph};
@@ -12,7 +11,6 @@ use sip_ops::{Instruction, Kind, NodeSpec, Opcode, Operand, Source, Type};
 use sip_protocol::court::{MoveKind, Side};
 use sip_testing::Random;
 use std::collections::BTreeMap;
-use sweep::lazy::{Dispute, Lie, Model, dispute};
 
 const INNER_STEPS: u32 = 1_000;
 /// Hashing 1.5 GB of state takes this many steps for its cost to vanish.

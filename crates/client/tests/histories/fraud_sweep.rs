@@ -1,16 +1,15 @@
 //! No lie survives an honest challenger, and no honest trainer loses anything to a dishonest one: by chance, on the
 //! compiled program. The short tests run everywhere; the long one is
 //!
-//!     cargo test --release -p sip-client --test fraud_sweep -- --ignored --nocapture
+//!     cargo test --release -p sip-client --test histories fraud_sweep:: -- --ignored --nocapture
 //!
 //! A case that fails prints its seed; `SIP_SWEEP_SEED=<seed> SIP_SWEEP_CASES=1` and the name of its test play it again.
 
-#[path = "sweep/claims.rs"]
-mod claims;
-mod court;
-mod sweep;
-
-use claims::{Claims, SUBJECTS};
+use crate::claims::{Claims, SUBJECTS};
+use crate::sweep::fraud::{Commitment, Fraud};
+use crate::sweep::players::{Trainer, garbage};
+use crate::sweep::stage::Stage;
+use crate::sweep::story::{Claim, Story};
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_protocol::court::{Game, MoveKind, Outcome, Phase, Side};
 use sip_protocol::training::segment;
@@ -21,10 +20,6 @@ use solana_instruction::Instruction;
 use solana_signer::Signer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use sweep::fraud::{Commitment, Fraud};
-use sweep::players::{Trainer, garbage};
-use sweep::stage::Stage;
-use sweep::story::{Claim, Story};
 
 /// Steps of a segment and of a leaf.
 const SHAPES: [(u32, u32); 6] = [(1, 1), (4, 1), (7, 3), (18, 1), (19, 16), (34, 2)];
@@ -97,7 +92,7 @@ fn repeat(test: &str, cases: u64, seed: u64, mut case: impl FnMut(&mut Random, &
     for number in 0..cases {
         let mut random = Random::new(seed + number);
         let _on_failure = OnFailure(format!(
-            "again: SIP_SWEEP_SEED={} SIP_SWEEP_CASES=1 cargo test --release -p sip-client --test fraud_sweep {test} -- --include-ignored",
+            "again: SIP_SWEEP_SEED={} SIP_SWEEP_CASES=1 cargo test --release -p sip-client --test histories {test} -- --include-ignored",
             seed + number
         ));
         case(&mut random, &mut tally);

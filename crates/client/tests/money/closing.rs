@@ -1,8 +1,6 @@
 //! What a job leaves on chain: accounts that are over close, their rent goes back, and a hash tells archives what there was.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_client::{HistoryError, StateDemand, check_history};
 use sip_protocol::{
     Error,
@@ -103,7 +101,7 @@ fn a_thousand_rounds_leave_as_many_bytes_as_one() {
     let left = play(&mut scene, &mut Vec::new(), 1_000) - begin;
     println!("a thousand rounds leave {left} bytes");
     let told = format!("{} {:03} bytes left after a thousand rounds", left / 1_000, left % 1_000);
-    assert!(include_str!("../../../docs/spec/costs.md").contains(&told), "docs/spec/costs.md: {told}");
+    assert!(include_str!("../../../../docs/spec/costs.md").contains(&told), "docs/spec/costs.md: {told}");
     assert_eq!(left, size_of::<Round>() + size_of::<Segment>() + size_of::<ScoringRun>());
 }
 

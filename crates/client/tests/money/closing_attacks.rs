@@ -1,8 +1,6 @@
 //! What one who wants rent, a second settlement or another's loss out of accounts that close tries in vain.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_protocol::{
     Account, Error,
     ground::escrow::REVEAL_SLOTS,

@@ -1,8 +1,6 @@
 //! Activation, emission, fees, liquid stake, locks, steering and migration on the compiled program, and attacks on each.
 
-mod common;
-
-use common::send_guarded;
+use crate::common::send_guarded;
 use sip_client::{NewModel, NewPool, Service, TOKEN_PROGRAM};
 use sip_ledger::Ledger;
 use sip_protocol::{

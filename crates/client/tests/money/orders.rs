@@ -1,11 +1,8 @@
 //! Transactions that land in the same slot, in every order: what order decides, and that none pays an attacker more or convicts anybody else.
 //! Each story is brought to one slot, sent in every permutation ([`ordered`]), and played to its end.
 
-mod accuser;
-mod ordered;
-
-use accuser::Accuser;
-use ordered::{Sent, play, sent};
+use crate::accuser::Accuser;
+use crate::ordered::{Sent, play, sent};
 use sip_client::StateDemand;
 use sip_ledger::Ledger;
 use sip_node::availability::state_answer;

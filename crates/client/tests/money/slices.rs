@@ -1,9 +1,7 @@
 //! A bond has one slice per open claim, over all jobs: it backs no more lies than it can pay for, and a place counts only the stake that
 //! is allotted to it.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_protocol::{
     Error,
     admin::config::Parameters,

@@ -1,9 +1,7 @@
 //! Attack: a job is made as large as it may be, so that an instruction of somebody else's needs more than a transaction holds: sixteen of
 //! every role, eight domains, every segment drawn and attested by everybody, every vote another, every score another.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_ledger::Ledger;
 use sip_protocol::{
     ground::escrow::REVEAL_SLOTS,

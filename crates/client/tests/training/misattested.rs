@@ -1,8 +1,6 @@
 //! What an auditor answers for that attested a segment which is convicted afterwards.
 
-mod accuser;
-
-use accuser::Accuser;
+use crate::accuser::Accuser;
 use sip_protocol::{
     Error,
     ground::{offence::Penalties, units::TOKEN},

@@ -1,10 +1,7 @@
 //! The second draw: what an auditor's first draw passed by, it draws again before the round is final.
 
-mod accuser;
-mod court;
-
-use accuser::Accuser;
-use court::hall::Hall;
+use crate::accuser::Accuser;
+use crate::court::hall::Hall;
 use sip_node::dispute::{Challenger, Defender};
 use sip_proof::HostSha256;
 use sip_protocol::ground::escrow::REVEAL_SLOTS;

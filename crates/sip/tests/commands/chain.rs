@@ -1,8 +1,6 @@
 //! The commands that act on a chain, against a local chain as a process of its own.
 
-#[path = "chain/deploy.rs"]
 mod deploy;
-#[path = "chain/first_hour.rs"]
 mod first_hour;
 
 use serde_json::Value;
