@@ -36,7 +36,7 @@ fn refused(folder: &Path, arguments: &[&str]) -> String {
 }
 
 fn shipped(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands/models").join(name)
 }
 
 /// A folder with `model`, a copy of a model with what another has beside it.

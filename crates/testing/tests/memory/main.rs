@@ -1,4 +1,4 @@
-//! What is read takes a bounded part of memory, and JSON has one way in. Whoever counts memory counts alone.
+//! What is read takes a bounded part of memory, and JSON has one way in. The one who counts memory counts alone.
 
 mod counted;
 mod data;
