@@ -207,7 +207,7 @@ fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
     assert_eq!(summary["rounds"].as_array().unwrap().len(), 4);
     assert_eq!(summary["chain"]["conserved"], true);
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
-    for text in ["undone and played again", "Demands for what was committed", "accuses auditor 4, vote"] {
+    for text in ["undone and played again", "Demands for what was committed", "#of-auditor-4\">auditor 4</a>, vote"] {
         assert!(page.contains(text), "{text}");
     }
     // The replay names the cause, and whom it took along.
@@ -273,6 +273,49 @@ fn an_honest_run_learns_pays_everyone_and_is_the_same_every_time() {
     let written =
         succeed(sip(&["generate", "--model", path(&first.join("model")), "The", "--tokens", "8"]).output().unwrap());
     assert!(written.starts_with("The") && written.trim_end().len() > 3, "{written}");
+}
+
+#[test]
+fn what_a_run_disputed_is_looked_into_and_audited_after_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = path(folder.path());
+    let told = succeed(sip(&["demo", "--quick", "--cheat", "flip-bit", "--seed", "1", "--out", run]).output().unwrap());
+    // Each of the commands that it names does something.
+    let next: Vec<&str> = told.split("\nNext:\n").nth(1).unwrap().lines().map(str::trim).collect();
+    assert_eq!(next.len(), 4, "{next:?}");
+    for line in next {
+        let words: Vec<&str> = line.split(' ').skip(1).map(|word| word.trim_matches('"')).collect();
+        assert!(!succeed(sip(&words).output().unwrap()).is_empty(), "{line}");
+    }
+    let summary: Value = serde_json::from_slice(&std::fs::read(folder.path().join("summary.json")).unwrap()).unwrap();
+    let address = summary["disputes"][0]["address"].as_str().unwrap();
+    let listed = succeed(sip(&["dispute", "list", "--run", run, "--json"]).output().unwrap());
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((&listed[0]["dispute"], &listed[0]["of"]), (&address.into(), &"segment".into()));
+    let shown = succeed(sip(&["dispute", "show", &address[..6], "--run", run]).output().unwrap());
+    assert!(shown.contains("Decided: convicted") && shown.contains("piece"), "{shown}");
+    let missing = sip(&["dispute", "show", "Nowhere", "--run", run]).output().unwrap();
+    assert!(text(&missing.stderr).contains("first 4 letters or more of a dispute"), "{}", text(&missing.stderr));
+    let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains(address) && page.contains("href=\"#of-trainer-3\"") && page.contains("id=\"of-trainer-3\""));
+
+    // An auditor says at its end what it came to, and of a lie that somebody was convicted of it.
+    let key = folder.path().join("key.json");
+    succeed(sip(&["wallet", "new", path(&key)]).output().unwrap());
+    let audit = || sip(&["audit", "--run", run]).env("SIP_KEY", &key).output().unwrap();
+    let first = succeed(audit());
+    let last = |told: &str| told.lines().last().unwrap().to_owned();
+    assert!(first.contains("it is false, and convicted already"), "{first}");
+    assert!(last(&first).contains("1 not what they should be, and none of them convicted by this wallet"), "{first}");
+    let again = succeed(audit());
+    assert!(last(&again).contains("judged, 0 of them now: 1 not"), "{again}");
+    // Two at once would write over each other.
+    let lock = std::fs::File::options().write(true).open(folder.path().join("audit/.lock")).unwrap();
+    lock.try_lock().unwrap();
+    let refused = audit();
+    assert!(!refused.status.success() && text(&refused.stderr).contains("choose another folder with --state"));
+    let keyless = sip(&["audit", "--run", run, "--json"]).env_remove("SIP_KEY").output().unwrap();
+    assert!(text(&keyless.stderr).contains("\"code\":\"no-wallet\""));
 }
 
 /// Starts a run, waits until a round is saved, and ends it with a signal.
@@ -376,7 +419,7 @@ fn verification_names_what_was_changed() {
         *bytes = journal.to_string().into_bytes();
     });
     assert_eq!(code, Some(3), "{said}");
-    assert!(said.contains("round 2: the run's journal tells"), "{said}");
+    assert!(said.contains("round 2: the run's journal has another outcome"), "{said}");
     for (from, to, expected) in [
         ("\"seed\": 10", "\"seed\": 11", ""),
         ("\"audit_rate\": 1.0", "\"audit_rate\": 0.25", "other terms"),

@@ -186,6 +186,21 @@ fn a_prompt_may_begin_with_a_hyphen() {
 }
 
 #[test]
+fn standard_input_has_the_line_ends_of_a_file() {
+    use std::io::Write;
+    let folder = with_model("bytes");
+    let ids = |text: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sip"));
+        command.args(["tokenize", "-", "--model", "model", "--json"]).current_dir(folder.path());
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        process.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = process.wait_with_output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["ids"].clone()
+    };
+    assert_eq!(ids("a\r\nb\rc\r\n"), ids("a\nb\rc\n"));
+}
+
+#[test]
 fn no_begin_token_stands_before_a_chat_whose_template_writes_none() {
     let folder = with_model("chat");
     let chat = ["generate", "a b", "--chat", "--model", "model", "--max-tokens", "1"];

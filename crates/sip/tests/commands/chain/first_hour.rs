@@ -55,6 +55,38 @@ fn errors_are_objects_with_stable_codes_and_exit_codes() {
 }
 
 #[test]
+fn an_old_chain_takes_no_other_authority() {
+    let mut chain = Chain::start();
+    let stopped = Command::new("kill").args(["-INT", &chain.process.id().to_string()]).status().unwrap();
+    assert!(stopped.success() && chain.process.wait().unwrap().success());
+    let folder = chain.key("chain");
+    for option in ["--authority", "--faucet"] {
+        let other = chain.key("other");
+        let _ = std::fs::remove_file(&other);
+        let made = chain.json("-", &["wallet", "new", other.to_str().unwrap()]);
+        let value = if option == "--faucet" { other.to_str().unwrap() } else { made["address"].as_str().unwrap() };
+        let start = ["localnet", "--port", "0", "--data", folder.to_str().unwrap(), option, value];
+        let output = Command::new(env!("CARGO_BIN_EXE_sip")).args(start).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("only a new chain takes another"), "{option}: {said}");
+    }
+}
+
+#[test]
+fn a_job_says_what_it_is_trained_on() {
+    let (chain, _) = begun();
+    let job = job(&chain).to_string();
+    let card = chain.json("alice", &["job", "show", &job]);
+    assert_eq!(card["trainedOn"], "letters (1,000 tokens, CC0), ballads (1,000 tokens, CC0)");
+    assert_eq!(card["steered"], "learning-rate 0.5000 to 2.0000, 1.0000 without stake");
+    // A simulation writes no page where nobody asked for one.
+    let folder = tempfile::tempdir().unwrap();
+    let mut simulate = Command::new(env!("CARGO_BIN_EXE_sip"));
+    let output = simulate.current_dir(folder.path()).args(["emission", "--years", "1", "--json"]).output().unwrap();
+    assert!(output.status.success() && std::fs::read_dir(folder.path()).unwrap().next().is_none());
+}
+
+#[test]
 fn a_cost_is_fee_and_rent_and_says_what_comes_back() {
     let (chain, _) = begun();
     let lamports = || chain.json("alice", &["wallet", "show"])["balanceLamports"].amount();
@@ -188,6 +220,31 @@ fn steering_and_locking_say_what_they_make_of_the_mixture() {
     }
     let told = notes(&["lock", "create", &job, "ballads", "100", "--months", "48", "--dry-run"]);
     assert!(told.contains("ballads 50.00 % → 59.99"), "{told}");
+}
+
+/// What a command shows in a pseudo-terminal of so many columns.
+fn in_terminal(chain: &Chain, columns: u32, command: &str) -> String {
+    let line = format!("stty rows 24 cols {columns}; {} {command}", env!("CARGO_BIN_EXE_sip"));
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).env_remove("COLUMNS");
+    let output = script.env("SIP_URL", &chain.url).env("SIP_KEY", chain.key("alice")).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
+}
+
+#[test]
+fn a_terminal_of_eighty_columns_shows_whole_lines() {
+    let (chain, _) = begun();
+    let job = job(&chain).to_string();
+    for command in [format!("steer show {job}"), "pool list".into(), "protocol show".into(), "--help".into()] {
+        let wide = in_terminal(&chain, 200, &command);
+        let narrow = in_terminal(&chain, 80, &command);
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{command}: {narrow}");
+        assert!(narrow.lines().count() >= wide.lines().count() && wide.lines().count() > 1, "{command}: {wide}");
+    }
+    // Where somebody can be asked, a question stands before what cannot be undone; silence is no.
+    chain.json("alice", &["pool", "create", "--kind", "trainer", "--bond", "1000"]);
+    let asked = in_terminal(&chain, 80, "pool retire trainer < /dev/null");
+    assert!(asked.contains("--yes does it without a question"), "{asked}");
 }
 
 #[test]
