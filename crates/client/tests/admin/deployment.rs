@@ -37,7 +37,7 @@ fn a_stranger_who_is_first_after_the_deployment_does_not_become_the_authority() 
     let own = Program::new(key(10).pubkey());
     loader::deploy(&mut ledger, PROGRAM_ELF, &stranger, &key(10), &key(11)).unwrap();
     let mut swapped = program.initialize(&stranger.pubkey(), &Parameters::DEFAULT);
-    swapped.accounts.last_mut().unwrap().pubkey = own.program_data();
+    swapped.accounts[5].pubkey = own.program_data();
     let error = ledger.send(&[swapped], &stranger, &[]).unwrap_err();
     assert_eq!(error.custom_code().and_then(refusal), Some(Error::WrongAddress));
     // Nor with the deployer's key, which does not sign.

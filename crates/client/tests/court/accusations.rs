@@ -106,7 +106,7 @@ fn an_acquittal_or_a_loss_of_the_earliest_leaves_the_bounty_to_the_next() {
 }
 
 fn accusation(scene: &Scene, accuser: &Accuser) -> Address {
-    accuser.commit_instruction(scene).accounts[2].pubkey
+    accuser.commit_instruction(scene).accounts[3].pubkey
 }
 
 fn lamports(scene: &Scene, address: &Address) -> u64 {
@@ -151,7 +151,7 @@ fn an_accusation_tells_nobody_whom_it_accuses_and_is_opened_in_its_time() {
         assert!(!named.contains(&secret) && !commit.data.windows(32).any(|bytes| bytes == secret.as_ref()));
     }
     scene.world.send(std::slice::from_ref(&commit), &[&accuser.key]);
-    assert_eq!(scene.world.state::<Accusation>(&named[2]).bond, BOND);
+    assert_eq!(scene.world.state::<Accusation>(&named[3]).bond, BOND);
     assert_eq!(accuser.tokens(&scene), FULL - BOND);
     scene.world.refused(&[commit], &[&accuser.key], Error::AlreadyInitialised);
     accuser.open_refused(&mut scene, Error::AccusationTooFresh);
@@ -163,10 +163,10 @@ fn an_accusation_tells_nobody_whom_it_accuses_and_is_opened_in_its_time() {
     scene.world.refused(&[elsewhere], &[&accuser.key], Error::WrongAccusation);
     let other = Accuser::new(&mut scene, "other", &round, 0);
     let mut elsewhere = other.open_instruction(&scene);
-    elsewhere.accounts[6].pubkey = named[2];
+    elsewhere.accounts[6].pubkey = named[3];
     scene.world.refused(&[elsewhere], &[&other.key], Error::WrongAccusation);
     accuser.open(&mut scene);
-    assert!(scene.world.ledger.account(&named[2]).is_none_or(|account| account.data.is_empty()));
+    assert!(scene.world.ledger.account(&named[3]).is_none_or(|account| account.data.is_empty()));
 }
 
 #[test]

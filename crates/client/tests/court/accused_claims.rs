@@ -276,7 +276,7 @@ fn an_accusation_of_one_claim_opens_no_other() {
     let [wallet] = bench.wallets(["wallet"]);
     for committed in CLAIMS {
         let [commit, ..] = bench.instructions(&wallet, committed);
-        let accusation = commit.accounts[2].pubkey;
+        let accusation = commit.accounts[3].pubkey;
         bench.hall.send(commit);
         for opened in CLAIMS.into_iter().filter(|opened| *opened != committed) {
             let [_, mut open, mut withdraw] = bench.instructions(&wallet, opened);
@@ -289,7 +289,7 @@ fn an_accusation_of_one_claim_opens_no_other() {
             };
             open.accounts[place].pubkey = accusation;
             bench.hall.scene.world.refused(&[open], &[&wallet], Error::WrongAccusation);
-            withdraw.accounts[2].pubkey = accusation;
+            withdraw.accounts[3].pubkey = accusation;
             bench.hall.scene.world.refused(&[withdraw], &[&wallet], Error::WrongAccusation);
         }
         // An auditor's claim is withdrawn with its own pool, round and job.

@@ -161,7 +161,7 @@ fn attack_a_party_without_a_token_account_holds_no_verdict_up() {
         data: [&[18], wallet.as_array().as_slice()].concat(),
     };
     scene.world.send(&[create, begin], &[&anyone, &other]);
-    resolve.accounts[5].pubkey = other.pubkey();
+    resolve.accounts[6].pubkey = other.pubkey();
     scene.crank(resolve);
     assert_eq!(scene.segment_state(1).status, CONVICTED);
     assert_eq!(scene.world.ledger.token_balance(&other.pubkey()), Some(BOND));

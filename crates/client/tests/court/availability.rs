@@ -192,7 +192,7 @@ fn what_is_not_the_chunk_is_no_answer() {
     for part in parts {
         library.scene.world.send(&[part], &[&key]);
     }
-    for (place, account) in [(4, library.scene.segment(1)), (5, library.scene.trainers[1].seat.pool)] {
+    for (place, account) in [(3, library.scene.segment(1)), (4, library.scene.trainers[1].seat.pool)] {
         let mut elsewhere = last.clone();
         elsewhere.accounts[place].pubkey = account;
         library.scene.world.refused(&[elsewhere], &[&key], Error::WrongAccount);

@@ -724,7 +724,7 @@ fn accusations_and_verdicts_over_auditors_are_guarded() {
             &hall.scene.round(),
             &hall.scene.trainers[0].seat.pool,
         );
-        foreign.accounts[4].pubkey = dispute;
+        foreign.accounts[5].pubkey = dispute;
         hall.scene.crank_refused(foreign, Error::WrongAccount);
         hall.scene.crank(resolve.clone());
         hall.scene.world.advance(1);

@@ -314,12 +314,12 @@ fn a_verdict_is_applied_once_and_to_the_accounts_of_the_dispute() {
     let program = court.scene.world.program;
     let cases = [
         (0, court.scene.job, Error::WrongKind),
-        (2, other_segment, Error::WrongAccount),
-        (3, other_pool, Error::WrongAccount),
-        (4, other_segment, Error::WrongKind),
-        (5, program.token_account(&court.trainer_key().pubkey()), Error::WrongTokenAccount),
+        (3, other_segment, Error::WrongAccount),
+        (4, other_pool, Error::WrongAccount),
+        (5, other_segment, Error::WrongKind),
         (6, program.token_account(&court.trainer_key().pubkey()), Error::WrongTokenAccount),
-        (8, program.id, Error::WrongProgram),
+        (7, program.token_account(&court.trainer_key().pubkey()), Error::WrongTokenAccount),
+        (9, program.id, Error::WrongProgram),
     ];
     for (place, account, expected) in cases {
         let mut resolve = court.resolve_instruction();
@@ -351,7 +351,7 @@ fn a_burn_of_a_lost_bond_needs_the_mint() {
     court.open();
     court.fight();
     let mut resolve = court.resolve_instruction();
-    resolve.accounts[7].pubkey = court.pool();
+    resolve.accounts[8].pubkey = court.pool();
     court.scene.crank_refused(resolve, Error::WrongTokenAccount);
     court.resolve();
 }

@@ -6,9 +6,7 @@
 mod books;
 
 use books::Books;
-use sip_client::{
-    NewModel, NewPool, SYSTEM_PROGRAM, Service, TOKEN_PROGRAM, build, instruction_name, liabilities, refusal,
-};
+use sip_client::{NewModel, NewPool, Service, accounts, instruction_name, liabilities, refusal};
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
@@ -24,7 +22,7 @@ use sip_protocol::{
 use sip_testing::{BOND_TOKENS, Scene, named, scores};
 use solana_account::ReadableAccount;
 use solana_address::Address;
-use solana_instruction::{AccountMeta, Instruction};
+use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::collections::BTreeMap;
@@ -306,17 +304,8 @@ impl Play {
             4 => {
                 let hash = named(&format!("hash {}", random.below(1_000_000)));
                 self.hashes.push((self.owners.iter().position(|key| key.pubkey() == wallet).expect("an owner"), hash));
-                let accounts = vec![
-                    AccountMeta::new(wallet, true),
-                    AccountMeta::new_readonly(program.config(), false),
-                    AccountMeta::new(program.accusation(&wallet, &hash), false),
-                    AccountMeta::new(program.token_account(&wallet), false),
-                    AccountMeta::new(program.vault(), false),
-                    AccountMeta::new_readonly(TOKEN_PROGRAM, false),
-                    AccountMeta::new_readonly(SYSTEM_PROGRAM, false),
-                    AccountMeta::new(self.scene.job, false),
-                ];
-                build(&program, &CommitAccusation { hash }, accounts)
+                let accounts = accounts::CommitAccusation { challenger: wallet, job: self.scene.job };
+                program.instruction(&CommitAccusation { hash }, &accounts)
             }
             5 if !self.hashes.is_empty() => {
                 let (number, hash) = random.pick(&self.hashes);

@@ -10,7 +10,6 @@ mod court;
 mod court_stories;
 mod extremes;
 mod guards;
-mod metas;
 mod money_stories;
 mod needed;
 mod noise;
@@ -83,7 +82,7 @@ const CHOICES: [(&str, usize); 15] = [
     ("CloseDispute", 1),
     ("ReclaimGenesisBond", 2),
     // Which job is accused in: the accusation opens for no claim of another.
-    ("CommitAccusation", 7),
+    ("CommitAccusation", 2),
     // Anybody settles any final round of the job in which the pool held the place.
     ("SettleAudit", 2),
     ("SettleEvaluation", 2),

@@ -29,7 +29,7 @@ const CHOICES: [(&str, usize); 13] = [
     ("SettleData", 2),
     ("SettlePatrons", 2),
     // Which job is accused in: the accusation opens for no claim of another.
-    ("CommitAccusation", 7),
+    ("CommitAccusation", 2),
     // An auditor that draws everything attests any segment.
     ("Attest", 4),
     // Anybody ends whatever clock has run out.

@@ -320,22 +320,22 @@ impl Books {
 
     fn move_attention(&mut self, call: &Call<'_>) -> Result<()> {
         let args: MoveAttention = call.args();
-        let (owner, from_address, to_address) = (call.key(0), call.key(1), call.key(3));
+        let (owner, from_address, to_address) = (call.key(0), call.key(2), call.key(4));
         if from_address == to_address {
             return Err(Error::SamePool);
         }
         let (mut from_pool, mut to_pool): (Pool, Pool) = (self.read(&from_address)?, self.read(&to_address)?);
         from_pool.require_kind(PoolKind::Attention)?;
         to_pool.require_kind(PoolKind::Attention)?;
-        let mut from = self.position(&call.key(2), &from_address, &owner)?;
-        let mut to = self.open_position(&call.key(4), &to_address, &to_pool, &owner)?;
-        let ramp = self.config(call, 6)?.parameters.activation_slots;
+        let mut from = self.position(&call.key(3), &from_address, &owner)?;
+        let mut to = self.open_position(&call.key(5), &to_address, &to_pool, &owner)?;
+        let ramp = self.config(call, 1)?.parameters.activation_slots;
         let amount = from.withdraw(&mut from_pool, args.shares, call.slot)?;
         to.deposit(&mut to_pool, amount, args.minimum_shares, call.slot, ramp)?;
         self.write(&from_address, &from_pool);
         self.write(&to_address, &to_pool);
-        self.write(&call.key(2), &from);
-        self.write(&call.key(4), &to);
+        self.write(&call.key(3), &from);
+        self.write(&call.key(5), &to);
         Ok(())
     }
 
@@ -561,29 +561,29 @@ impl Books {
                 let CommitAccusation { hash } = call.args();
                 let config = self.config(call, 1)?;
                 let seeds: [&[u8]; 3] = [seed::ACCUSATION, call.accounts[0].as_ref(), &hash];
-                let mut accusation: Accusation = self.create(&call.key(2), &seeds)?;
-                let mut job: Job = self.read(&call.key(7))?;
+                let mut accusation: Accusation = self.create(&call.key(3), &seeds)?;
+                let mut job: Job = self.read(&call.key(2))?;
                 let commitment = Commitment {
                     challenger: &call.bytes(0),
                     hash: &hash,
-                    job_address: &call.bytes(7),
+                    job_address: &call.bytes(2),
                     parameters: &config.parameters,
                     slot: call.slot,
                 };
                 accusation.commit(&commitment, &mut job)?;
-                self.write(&call.key(7), &job);
-                self.write(&call.key(2), &accusation);
-                self.transfer(&call.key(3), &call.key(4), accusation.bond)
+                self.write(&call.key(2), &job);
+                self.write(&call.key(3), &accusation);
+                self.transfer(&call.key(4), &call.key(5), accusation.bond)
             }
             _ => {
                 let mut config = self.config(call, 0)?;
-                let mut accusation: Accusation = self.read(&call.key(1))?;
-                let mut job: Job = self.read(&call.key(6))?;
+                let mut accusation: Accusation = self.read(&call.key(2))?;
+                let mut job: Job = self.read(&call.key(1))?;
                 let amount = accusation.expire(&mut config, &mut job, call.slot)?;
-                self.write(&call.key(6), &job);
+                self.write(&call.key(1), &job);
                 self.write(&call.key(0), &config);
-                self.states.remove(&call.key(1));
-                self.transfer(&call.key(4), &call.key(3), amount)
+                self.states.remove(&call.key(2));
+                self.transfer(&call.key(5), &call.key(4), amount)
             }
         }
     }
