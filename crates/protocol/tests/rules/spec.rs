@@ -298,7 +298,7 @@ fn accusations_and_demands_have_the_limits_of_the_page() {
     let rows = rows(FINALITY, "| claim | subject | place | made | bounty waits in |");
     let is_auditors = |row: &&Vec<&str>| row[2] == "the auditor's";
     assert_eq!(rows.iter().filter(is_auditors).count(), 2);
-    assert!(rows.iter().filter(|row| !is_auditors(row)).all(|row| number(row[2]) == accusation::NO_PLACE.into()));
+    assert!(rows.iter().filter(|row| !is_auditors(row)).all(|row| number(row[2]) == u64::from(accusation::NO_PLACE)));
     assert_eq!((MAX_TRAINERS, MAX_AUDITORS, MAX_DOMAINS), (16, 16, 8));
 }
 
