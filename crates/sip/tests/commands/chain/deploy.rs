@@ -35,6 +35,9 @@ fn a_program_is_deployed_begun_and_frozen() {
         [&["protocol"], arguments, &["--program", address]].concat()
     }
     let on = |arguments: &[&'static str]| with(arguments, &address);
+    let code = chain.json("deployer", &on(&["code"]));
+    assert_eq!((&code["codeSha256"], &code["thisBuild"]), (&done["codeSha256"], &"yes".into()));
+    assert_eq!(code["upgradeAuthority"], deployer);
     assert!(chain.refused("deployer", &on(&["upgrade", "--yes"])).contains("has this build's code already"));
     assert!(chain.refused("deployer", &on(&["freeze", "--yes"])).contains("sip protocol init"));
     chain.person("stranger");
@@ -46,6 +49,7 @@ fn a_program_is_deployed_begun_and_frozen() {
     assert!(asked.contains("this build's") && asked.contains("can ever be mended"), "{asked}");
     chain.json("deployer", &on(&["freeze", "--yes"]));
     assert!(chain.refused("deployer", &on(&["upgrade", "--yes"])).contains("is immutable"));
+    assert!(chain.text("deployer", &on(&["code"])).contains("nobody: it is immutable"));
     assert!(
         chain.refused("deployer", &["protocol", "abandon"]).contains("no upload of this build's code is under way")
     );
