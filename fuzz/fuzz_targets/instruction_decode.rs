@@ -27,8 +27,50 @@ fn pool(seed: u64) -> Pool {
     pool
 }
 
+/// Reader: reads the arguments of a room's instruction by its tag.
+macro_rules! decode {
+    ($($(#[$doc:meta])* $name:ident = $number:literal {
+        args $args:tt $(then $tail:ident)?
+        accounts $accounts:tt
+        budget $budget:tt
+    })*) => {
+        pub(crate) fn decode(tag: u8, data: &[u8]) {
+            match tag {
+                $($name::TAG => drop(crate::read::<$name>(data)),)*
+                _ => {}
+            }
+        }
+    };
+}
+
+mod stake {
+    use sip_protocol::instructions::*;
+    sip_protocol::stake_instructions!(decode);
+}
+
+mod admin {
+    use sip_protocol::instructions::*;
+    sip_protocol::admin_instructions!(decode);
+}
+
+mod training {
+    use sip_protocol::instructions::*;
+    sip_protocol::training_instructions!(decode);
+}
+
+mod court {
+    use sip_protocol::instructions::*;
+    sip_protocol::court_instructions!(decode);
+}
+
+mod money {
+    use sip_protocol::instructions::*;
+    sip_protocol::money_instructions!(decode);
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some((&tag, data)) = data.split_first() else { return };
+    [stake::decode, admin::decode, training::decode, court::decode, money::decode].map(|decode| decode(tag, data));
     let seed = data.iter().fold(u64::from(tag), |seed, byte| seed.rotate_left(7) ^ u64::from(*byte));
     let mut pool = pool(seed >> 8);
     match tag {
@@ -57,20 +99,12 @@ fuzz_target!(|data: &[u8]| {
         AddBond::TAG => {
             let _ = pool.add_bond(read::<AddBond>(data).amount, seed, seed);
         }
-        CommitSegment::TAG => drop(read::<CommitSegment>(data)),
-        AmendSegment::TAG => drop(read::<AmendSegment>(data)),
-        RegisterDataset::TAG => drop(read::<RegisterDataset>(data)),
-        CreatePool::TAG => drop(read::<CreatePool>(data)),
-        PayFee::TAG => drop(read::<PayFee>(data)),
-        OpenDispute::TAG => drop(read::<OpenDispute>(data)),
-        OpenVoteDispute::TAG => drop(read::<OpenVoteDispute>(data)),
-        DemandState::TAG => drop(read::<DemandState>(data)),
         PlayMove::TAG => {
             let _ = MoveKind::from_number(u32::from(read::<PlayMove>(data).kind));
         }
         _ => {
             // A holder's token account, which the program reads byte by byte.
-            let _ = (name(tag), check_account(data));
+            let _ = check_account(data);
         }
     }
     let _ = pool.held();

@@ -17,13 +17,6 @@ use solana_instruction::{AccountMeta, Instruction};
 
 use crate::{Program, SLOT_HASHES, SYSTEM_PROGRAM};
 
-/// An instruction of the program: its tag, its arguments, and any accounts.
-pub fn build<A: Args>(program: &Program, args: &A, accounts: Vec<AccountMeta>) -> Instruction {
-    let mut data = vec![A::TAG];
-    data.extend_from_slice(bytemuck::bytes_of(args));
-    Instruction { program_id: program.id, accounts, data }
-}
-
 /// The accounts of an instruction that a caller names, from which all its accounts follow.
 pub trait Accounts {
     /// The instruction.
@@ -36,7 +29,9 @@ pub trait Accounts {
 impl Program {
     /// An instruction with its arguments and the accounts that do not follow from them.
     pub fn instruction<A: Accounts>(&self, args: &A::Args, accounts: &A) -> Instruction {
-        build(self, args, accounts.metas(self, args))
+        let mut data = vec![A::Args::TAG];
+        data.extend_from_slice(bytemuck::bytes_of(args));
+        Instruction { program_id: self.id, accounts: accounts.metas(self, args), data }
     }
 
     /// The same with bytes after the arguments.

@@ -19,7 +19,7 @@ pub use address::{
     ASSOCIATED_TOKEN_PROGRAM, PROGRAM_ID, Program, SLOT_HASHES, SYSTEM_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM,
 };
 pub use archive::{HistoryError, check_history};
-pub use build::{Accounts, Closer, Seat, Seed, accounts, build};
+pub use build::{Accounts, Closer, Seat, Seed, accounts};
 pub use court::{
     Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, StateDemand, UpdateGraph,
     VoteAccusation, after_move,

@@ -155,7 +155,7 @@ fn instruction(page: &mut String, spec: &InstructionSpec) {
                 page,
                 "| {} | {} | `{}` | {} |",
                 1 + field.offset,
-                spelled(field.spelled),
+                of_kind(&field.kind, field.spelled),
                 field.name,
                 cell(field.docs)
             );
@@ -282,12 +282,9 @@ fn of_kind(kind: &Type, spelled_as: &str) -> String {
         Type::Integer(bytes) => format!("u{}", 8 * bytes),
         Type::Struct(layout) => format!("[{}](README.md#{})", layout.name, layout.name.to_lowercase()),
         Type::Array(Type::Integer(1), 32) if spelled_as.contains("Address") => "address".into(),
+        Type::Array(Type::Integer(1), count) => format!("{count} bytes"),
         Type::Array(item, count) => format!("{count} × {}", of_kind(item, spelled_as)),
     }
-}
-
-fn spelled(spelled: &str) -> String {
-    format!("`{}`", plain(spelled))
 }
 
 fn plain(spelled: &str) -> String {

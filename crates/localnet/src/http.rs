@@ -2,6 +2,7 @@
 
 use crate::engine::{Place, Shared};
 use crate::rpc;
+use solana_signer::Signer;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -106,12 +107,34 @@ impl Response {
     }
 }
 
+/// What the page of a browser is.
+const HTML: &[u8] = b"text/html";
+
+/// What somebody sees who opens the chain in a browser.
+fn page(shared: &Shared) -> String {
+    let Ok(chain) = shared.chain() else { return "the chain stops".into() };
+    let (slot, transactions) = (chain.ledger.slot(), chain.history.next());
+    let (program, faucet) = (chain.genesis.program_id, chain.genesis.faucet.pubkey());
+    let address = shared.address;
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>A local Solana chain</title><style>body{{font:16px/1.6 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}}\
+         code{{word-break:break-all}}@media(prefers-color-scheme:dark){{body{{background:#14181b;color:#e6e3dc}}}}</style>\
+         <h1>A local Solana chain</h1><p>Slot {slot}, {transactions} transactions. Reload to see it go on.</p>\
+         <ul><li>JSON-RPC: <code>http://{address}</code> (POST)<li>program: <code>{program}</code><li>faucet: <code>{faucet}</code></ul>\
+         <p>For wallets, clients and the command line: <code>sip wallet airdrop</code>, <code>sip protocol show</code>, \
+         <code>sip pool list</code>, <code>sip job list</code>.</p></html>\n"
+    )
+}
+
 /// The part of a request's head that matters.
 #[derive(Debug, PartialEq, Eq)]
 struct Head {
     is_post: bool,
     is_options: bool,
     is_health: bool,
+    /// A browser asks for the page at the root.
+    wants_page: bool,
     content_bytes: usize,
     keep_alive: bool,
     /// The peer waits for a word before it sends the body.
@@ -154,6 +177,8 @@ fn converse(stream: &TcpStream, shared: &Shared, place: &Place<'_>) -> io::Resul
             }
         } else if head.is_health {
             Response::text(200, "ok")
+        } else if head.wants_page {
+            Response { status: 200, content_type: "text/html; charset=utf-8", body: page(shared), more_headers: "" }
         } else {
             Response::text(405, "this is a Solana JSON-RPC endpoint: POST to it")
         };
@@ -238,6 +263,7 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Head, usize)>, Reject> {
         is_post: request.method == Some("POST"),
         is_options: request.method == Some("OPTIONS"),
         is_health: request.method == Some("GET") && request.path == Some("/health"),
+        wants_page: false,
         content_bytes: 0,
         keep_alive: request.version == Some(1),
         expects_continue: false,
@@ -258,6 +284,9 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Head, usize)>, Reject> {
             head.keep_alive = !has(b"close") && (head.keep_alive || has(b"keep-alive"));
         } else if header.name.eq_ignore_ascii_case("origin") {
             head.is_from_elsewhere |= is_from_elsewhere(value);
+        } else if header.name.eq_ignore_ascii_case("accept") {
+            let is_root = request.method == Some("GET") && request.path == Some("/");
+            head.wants_page |= is_root && value.windows(HTML.len()).any(|part| part.eq_ignore_ascii_case(HTML));
         } else if header.name.eq_ignore_ascii_case("expect") {
             head.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
         }
@@ -351,6 +380,11 @@ mod tests {
         assert!(post.is_post && post.keep_alive && post.content_bytes == 5);
         assert!(!parse("GET /health HTTP/1.0\n\n").unwrap().unwrap().keep_alive);
         assert!(parse("GET /health HTTP/1.0\nConnection: Keep-Alive\n\n").unwrap().unwrap().keep_alive);
+        let browser = "GET / HTTP/1.1\nAccept: text/html,application/xhtml+xml;q=0.9\n\n";
+        assert!(parse(browser).unwrap().unwrap().wants_page);
+        for other in [browser.replace("text/html", "application/json"), browser.replace("GET / ", "GET /x ")] {
+            assert!(!parse(&other).unwrap().unwrap().wants_page, "{other}");
+        }
         assert_eq!(parse("POST / HTTP/1.1\nContent-Le"), Ok(None));
         for (text, status) in [
             ("POST / HTTP/1.1\n\n", 411),

@@ -93,6 +93,14 @@ pub struct Held {
 /// # Errors
 /// Where another process holds it, or nobody may write there.
 pub fn hold(folder: &Path, command: &str) -> Result<Held> {
+    hold_of(folder, command, "--out")
+}
+
+/// As [`hold`], of a folder that another option names.
+///
+/// # Errors
+/// As [`hold`].
+pub fn hold_of(folder: &Path, command: &str, option: &str) -> Result<Held> {
     let shown = shown_path(folder);
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {shown}"))?;
     let lock = (File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)))
@@ -100,7 +108,9 @@ pub fn hold(folder: &Path, command: &str) -> Result<Held> {
     match lock.try_lock() {
         Ok(()) => Ok(Held { folder: folder.to_owned(), lock }),
         Err(TryLockError::WouldBlock) => {
-            bail!("another process runs \"sip {command}\" in {shown}; wait for it, or choose another folder with --out")
+            bail!(
+                "another process runs \"sip {command}\" in {shown}; wait for it, or choose another folder with {option}"
+            )
         }
         Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock the folder {shown}")),
     }

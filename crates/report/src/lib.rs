@@ -2,13 +2,14 @@
 
 pub mod chart;
 pub mod dispute;
+mod narrow;
 pub mod odds;
 mod progress;
 pub mod summary;
 pub mod terminal;
 
 pub use indicatif::ProgressBar;
-pub use progress::{Progress, count, say};
+pub use progress::{Progress, count, grouped, say};
 
 use crate::summary::{DisputeSummary, Summary};
 use chart::{Series, bars, escape, gains_and_losses, lines, stacked};
@@ -21,7 +22,7 @@ const STYLE: &str = "
 --gain:#58b28a;--loss:#e07a86;--c0:#63a4e8;--c1:#ed8a4c;--c2:#58b28a;--c3:#a98bee;--c4:#d9a441;--c5:#3fb6cf;--c6:#e06bb0;--c7:#9aa5b5}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,sans-serif}
 main{max-width:1080px;margin:0 auto;padding:2rem 1.2rem 4rem}h1{font-size:1.7rem;margin:0 0 .3rem}h2{margin:2.4rem 0 .6rem;font-size:1.2rem}
-h3{margin:1.2rem 0 .4rem;font-size:1rem}p{margin:.4rem 0}.soft{color:var(--soft)}.grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax(360px,1fr));gap:1rem}
+h3{margin:1.2rem 0 .4rem;font-size:1rem}p{margin:.4rem 0}.soft{color:var(--soft)}.grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(360px,100%),1fr));gap:1rem}
 .card,.grid2{margin-bottom:1rem}.grid2 .card{margin:0}.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:1rem;overflow-x:auto}.facts{display:flex;flex-wrap:wrap;gap:.6rem}
 .facts div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.6rem .9rem}.facts b{display:block;font-size:1.15rem}
 svg{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{stroke:var(--soft)}.tick{fill:var(--soft);font-size:11px}.name{fill:var(--ink);font-size:12px}
@@ -29,6 +30,9 @@ svg{width:100%;height:auto;display:block}.grid{stroke:var(--line)}.axis{stroke:v
 table{border-collapse:collapse;width:100%;font-size:.92rem}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 ol.path{list-style:none;margin:.6rem 0;padding:0}ol.path li{border-left:3px solid var(--line);padding:.25rem 0 .25rem .9rem;margin-left:.4rem}ol.path li.trainer{border-color:var(--c1)}ol.path li.challenger{border-color:var(--c0)}ol.path li.program{border-color:var(--c3)}
 ol.path .who{display:inline-block;min-width:6.2em;color:var(--soft)}.verdict{font-weight:600}blockquote{margin:.4rem 0;padding:.2rem 1rem;border-left:3px solid var(--line);white-space:pre-wrap}code{font-size:.85em;word-break:break-all}
+.card:focus-visible{outline:2px solid var(--c0)}@media(max-width:600px){main{padding:1rem .6rem 3rem}.card{padding:.7rem}svg{min-width:520px}
+table,tbody,tr,td{display:block}th{display:none}tr{padding:.5rem 0;border-bottom:1px solid var(--line)}td,td.n{border:0;text-align:left;padding:.1rem 0;overflow-wrap:anywhere}
+td[data-label]::before{content:attr(data-label);display:inline-block;min-width:8em;color:var(--soft)}}
 ";
 
 /// The beginning of a page, up to where its content goes; `</main></html>` ends it.
@@ -53,7 +57,7 @@ pub fn page(summary: &Summary) -> String {
     rounds(&mut html, summary);
     samples(&mut html, summary);
     chain(&mut html, summary);
-    html + "</main></html>\n"
+    narrow::ready(&html) + "</main></html>\n"
 }
 
 fn colours() -> String {
@@ -149,8 +153,10 @@ fn people(html: &mut String, s: &Summary) {
     for p in &s.participants {
         let _ = write!(
             html,
-            "<tr><td>{}<td>{}<td class=\"n\">{:.0}<td class=\"n\">{:.2}<td class=\"n\">{:.2}<td>{}</tr>",
+            "<tr id=\"{}\"><td>{}{}<td>{}<td class=\"n\">{:.0}<td class=\"n\">{:.2}<td class=\"n\">{:.2}<td>{}</tr>",
+            anchor(&p.name),
             escape(&p.name),
+            addresses(p),
             escape(&p.role),
             p.staked,
             p.earned,
@@ -159,6 +165,28 @@ fn people(html: &mut String, s: &Summary) {
         );
     }
     html.push_str("</table></div>");
+}
+
+/// Where a person's row stands on the page.
+fn anchor(name: &str) -> String {
+    format!("of-{}", name.replace(|char: char| !char.is_ascii_alphanumeric(), "-"))
+}
+
+/// A person's name, which leads to its row.
+fn person(name: &str) -> String {
+    format!("<a href=\"#{}\">{}</a>", anchor(name), escape(name))
+}
+
+/// A person's wallet and pool, folded away.
+fn addresses(p: &crate::summary::Participant) -> String {
+    if p.wallet.is_empty() {
+        return String::new();
+    }
+    let pool = p.pool.as_ref().map(|pool| format!("<br>pool <code>{}</code>", escape(pool))).unwrap_or_default();
+    format!(
+        "<details class=\"soft\"><summary>addresses</summary>wallet <code>{}</code>{pool}</details>",
+        escape(&p.wallet)
+    )
 }
 
 fn disputes(html: &mut String, s: &Summary) {
@@ -176,8 +204,8 @@ fn dispute(html: &mut String, d: &DisputeSummary) {
         html,
         "<div class=\"card\"><h3>{}: {} accuses {}, {}</h3><ol class=\"path\">",
         if d.round == 0 { "Before the first round".into() } else { format!("Round {}", d.round) },
-        escape(&d.challenger),
-        escape(&d.defendant),
+        person(&d.challenger),
+        person(&d.defendant),
         escape(&d.subject)
     );
     for level in &d.path {
@@ -192,12 +220,16 @@ fn dispute(html: &mut String, d: &DisputeSummary) {
     }
     let _ = write!(
         html,
-        "</ol><p class=\"verdict\">{}: {}</p><p class=\"soft\">{} transactions of the defendant, {} of the challenger, {} compute units in all.</p></div>",
+        "</ol><p class=\"verdict\">{}: {}</p><p class=\"soft\">{} transactions of the defendant, {} of the challenger, {} compute units in all.{}</p></div>",
         escape(&d.outcome),
         escape(&d.verdict),
         d.defendant_transactions,
         d.challenger_transactions,
-        d.compute_units
+        d.compute_units,
+        match d.address.is_empty() {
+            true => String::new(),
+            false => format!(" Account <code>{}</code>, of which the run's folder keeps a copy.", escape(&d.address)),
+        }
     );
 }
 

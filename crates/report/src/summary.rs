@@ -221,6 +221,12 @@ pub struct Participant {
     pub lost: f64,
     /// Why, in plain sentences.
     pub reasons: Vec<String>,
+    /// Address of the wallet.
+    #[serde(default)]
+    pub wallet: String,
+    /// Address of the pool, if it has one.
+    #[serde(default)]
+    pub pool: Option<String>,
 }
 
 /// One dispute.
@@ -247,6 +253,9 @@ pub struct DisputeSummary {
     /// What is disputed: "segment", "vote", "attestation", "scoring run" or "genesis state".
     #[serde(default)]
     pub subject: String,
+    /// Address of its account, of which the run's folder keeps a copy.
+    #[serde(default)]
+    pub address: String,
 }
 
 /// One move of a dispute.

@@ -1,5 +1,7 @@
 //! How wide a line may be, and texts that keep to it.
 
+use std::io::IsTerminal as _;
+
 /// A file that may be a terminal.
 #[derive(Clone, Copy)]
 pub enum Stream {
@@ -12,14 +14,18 @@ pub enum Stream {
 /// The narrowest line that texts are laid out for.
 const LEAST_COLUMNS: usize = 20;
 
+/// What a terminal has that does not say its size.
+const USUAL_COLUMNS: usize = 80;
+
 /// Columns of the terminal that a stream goes to, or what the variable `COLUMNS` says; nothing where it goes to a file.
 pub fn columns(stream: Stream) -> Option<usize> {
     let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
-    let size = match stream {
-        Stream::Output => terminal_size::terminal_size_of(std::io::stdout()),
-        Stream::Error => terminal_size::terminal_size_of(std::io::stderr()),
+    let (size, is_terminal) = match stream {
+        Stream::Output => (terminal_size::terminal_size_of(std::io::stdout()), std::io::stdout().is_terminal()),
+        Stream::Error => (terminal_size::terminal_size_of(std::io::stderr()), std::io::stderr().is_terminal()),
     };
-    let found = told.or(size.map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0));
+    let found = size.map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0);
+    let found = told.or(found).or(is_terminal.then_some(USUAL_COLUMNS));
     found.map(|columns| columns.max(LEAST_COLUMNS))
 }
 

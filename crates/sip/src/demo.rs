@@ -160,6 +160,9 @@ fn frauds(list: &str) -> Result<Vec<Fraud>> {
     Ok(frauds)
 }
 
+/// After fewer steps a model writes no words.
+const GIBBERISH_STEPS: u64 = 300;
+
 fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> Result<()> {
     writeln!(out, "\nWho earned and who lost, in SIP")?;
     writeln!(out, "  {:<22} {:>10} {:>10} {:>10}", "", "staked", "earned", "lost")?;
@@ -249,6 +252,20 @@ fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> R
         shown_path(folder),
         timings.total_seconds
     )?;
-    writeln!(out, "Next: sip verify {0}; sip generate --model {0}/model \"The\"", quoted(folder))?;
+    if summary.work.trained_steps < GIBBERISH_STEPS {
+        writeln!(
+            out,
+            "So few steps of training teach letters at most; without --quick, or with more --steps, the text above reads better"
+        )?;
+    }
+    let shown = quoted(folder);
+    writeln!(out, "\nNext:")?;
+    writeln!(out, "  sip verify {shown}")?;
+    writeln!(out, "  sip generate --model {shown}/model \"The\"")?;
+    writeln!(out, "  sip dispute list --run {shown}")?;
+    if let Some(dispute) = summary.disputes.first() {
+        let short: String = dispute.address.chars().take(8).collect();
+        writeln!(out, "  sip dispute show {short} --run {shown}")?;
+    }
     Ok(())
 }

@@ -33,9 +33,9 @@ struct Simulation {
     /// Part of the supply that is staked, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 30)]
     staked: u64,
-    /// Page with the plots
-    #[arg(long, value_name = "FILE", default_value = "emission.html")]
-    out: PathBuf,
+    /// Page with the plots [default: emission.html, and none with --json]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
@@ -56,11 +56,14 @@ fn run_simulation(arguments: &Simulation) -> Result<ExitCode> {
         .iter()
         .map(|scenario| simulate(scenario, arguments.years, arguments.staked))
         .collect::<Result<Vec<_>>>()?;
-    write_text(&arguments.out, &page(&outcomes, arguments.staked))?;
+    let out = arguments.out.clone().or_else(|| (!arguments.json).then(|| "emission.html".into()));
+    if let Some(out) = &out {
+        write_text(out, &page(&outcomes, arguments.staked))?;
+    }
     let text = if arguments.json {
         serde_json::to_string_pretty(&outcomes)? + "\n"
     } else {
-        tables(&outcomes) + &format!("Plots: {}\n", arguments.out.display())
+        tables(&outcomes) + &out.map(|out| format!("Plots: {}\n", out.display())).unwrap_or_default()
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)

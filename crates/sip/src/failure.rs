@@ -230,6 +230,19 @@ mod tests {
         assert_eq!(object(Code::ProgramRefused, "a", Some(10))["error"]["programError"]["name"], "NotInitialised");
     }
 
+    /// docs/commands.md has every code with its meaning.
+    #[test]
+    fn the_page_of_commands_has_all_codes() {
+        let page = include_str!("../../../docs/commands.md");
+        for Exit { code, meaning } in EXITS {
+            assert!(page.contains(&format!("| {code} | {meaning} |")), "{code}");
+        }
+        for (word, exit, retryable, meaning) in Code::ALL {
+            let again = if *retryable { "yes" } else { "no" };
+            assert!(page.contains(&format!("| `{word}` | {exit} | {again} | {meaning} |")), "{word}");
+        }
+    }
+
     #[test]
     fn words_differ_and_every_exit_code_is_explained() {
         let mut words: Vec<&str> = Code::ALL.iter().map(|row| row.0).collect();

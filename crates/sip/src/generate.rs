@@ -72,7 +72,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let text = match (&arguments.prompt, &arguments.prompt_option) {
         (Some(dash), _) if dash == "-" => {
-            std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?
+            // With line ends as a file has them for this program.
+            std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?.replace("\r\n", "\n")
         }
         (prompt, option) => prompt.as_ref().or(option.as_ref()).cloned().unwrap_or_default(),
     };

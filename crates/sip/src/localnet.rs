@@ -1,9 +1,11 @@
 //! `sip localnet`: a Solana chain on this machine, with the program on it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sip_client::Program;
+use sip_data::shown_path;
 use sip_localnet::{Config, Localnet, read_key};
 use solana_address::Address;
+use solana_signer::Signer;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -73,7 +75,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let elf = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         config.more_programs.push((*address, elf));
     }
+    let faucet = config.faucet.as_ref().map(Signer::pubkey);
     let localnet = Localnet::start(config)?;
+    // An older chain goes on with what it began with.
+    let mismatch =
+        [("--authority", arguments.authority, localnet.authority()), ("--faucet", faucet, Some(localnet.faucet()))];
+    for (option, wanted, found) in mismatch {
+        if wanted.is_some() && wanted != found {
+            localnet.shut_down()?;
+            let found = found.map_or("nobody".into(), |address| address.to_string());
+            bail!(
+                "{option}: the chain in {} has {found} there, and only a new chain takes another; --reset begins one anew, --data names another",
+                shown_path(&arguments.data)
+            );
+        }
+    }
     report(arguments, &localnet)?;
     // The handler lives as long as the process, so the channel ends only with a signal.
     let _ = stopped.recv();

@@ -23,7 +23,7 @@ use crate::session::Job;
 use crate::settings::{Checkpoints, Optimizer, Rates, ShapeName, nearest};
 use sip_data::hex;
 use sip_manifest::machine::Machine;
-use sip_report::{Progress, count};
+use sip_report::{Progress, count, grouped};
 
 /// Bytes of a text that are used unless the user says otherwise.
 const MAX_BYTES: usize = 100_000_000;
@@ -177,7 +177,7 @@ pub fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Re
     let mut model = LoadedModel::open_with(path, settings.adapter.as_deref())
         .with_context(|| format!("cannot load the model {}", path.display()))?;
     let config = model.config.clone();
-    progress.line(&format!("{:.1} million weights", config.parameter_count() as f64 / 1e6));
+    progress.line(&format!("{} weights", grouped(config.parameter_count() as u64)));
     let sequence = settings.sequence.unwrap_or(SEQUENCE.min(config.max_seq_len));
     progress.stage("Data");
     let lessons = lessons(settings, &model, sequence, progress)?;
@@ -216,9 +216,9 @@ pub fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Re
     parts.insert("graph".into(), hex(&Task::commit(&training.graph, graph_tables).root::<HostSha256>()));
     let tables = Rc::new(tables);
     progress.stage(&format!(
-        "Training {}, {:.2} million numbers",
+        "Training {}, {} numbers",
         if settings.lora { "adapters of low rank" } else { "all weights" },
-        training.params.iter().map(|param| param.len()).sum::<usize>() as f64 / 1e6
+        grouped(training.params.iter().map(|param| param.len()).sum::<usize>() as u64)
     ));
     progress.line(&format!("{} of {rows} × {sequence} tokens", count(settings.steps, "step")));
     let beta = lessons.pairs.is_some().then_some(settings.beta);

@@ -18,7 +18,7 @@ use crate::session::{Job, Measure};
 use crate::settings::Settings;
 use sip_data::hex;
 use sip_manifest::machine::Machine;
-use sip_report::{Progress, count};
+use sip_report::{Progress, count, grouped};
 
 /// Reads the texts, learns or loads the tokenizer, and builds the graph.
 ///
@@ -74,7 +74,7 @@ pub fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Re
         benchmarks.push((domain.name, benchmark));
         blobs.push(domain.train);
     }
-    progress.stage(&format!("Training a model of {:.2} million weights", config.parameter_count() as f64 / 1e6));
+    progress.stage(&format!("Training a model of {} weights", grouped(config.parameter_count() as u64)));
     progress.line(&format!(
         "{}, {} heads, {} wide, vocabulary of {}; {} of {rows} × {sequence} tokens",
         count(config.num_layers, "layer"),

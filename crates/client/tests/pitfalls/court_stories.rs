@@ -41,7 +41,7 @@ pub(crate) fn a_segment_is_disputed() {
     send_guarded(&mut court.scene.world, program.time_out(&dispute), &challenger, &[]);
     let resolve = court.resolve_instruction();
     // A conviction burns nothing.
-    send_unread(&mut court.scene.world, resolve, &challenger, &[], &[7]);
+    send_unread(&mut court.scene.world, resolve, &challenger, &[], &[8]);
     let close = program.close_dispute(&challenger.pubkey(), &dispute);
     send_guarded(&mut court.scene.world, close, &challenger, &[]);
 }

@@ -3,14 +3,13 @@
 //! The attacks that work on any instruction take a valid transaction of each ([`table`]) and change it in every way that a caller can;
 //! `docs/pitfalls.md` says what the program does against each, and names the test.
 
-#[path = "../accuser/mod.rs"]
+#[path = "../shared/accuser.rs"]
 mod accuser;
-#[path = "../court/mod.rs"]
+#[path = "../shared/court/mod.rs"]
 mod court;
 mod court_stories;
 mod extremes;
 mod guards;
-mod metas;
 mod money_stories;
 mod needed;
 mod noise;
@@ -83,7 +82,7 @@ const CHOICES: [(&str, usize); 15] = [
     ("CloseDispute", 1),
     ("ReclaimGenesisBond", 2),
     // Which job is accused in: the accusation opens for no claim of another.
-    ("CommitAccusation", 7),
+    ("CommitAccusation", 2),
     // Anybody settles any final round of the job in which the pool held the place.
     ("SettleAudit", 2),
     ("SettleEvaluation", 2),

@@ -176,7 +176,7 @@ impl Parameters {
 }
 
 layout! {
-    /// Address: [`crate::ground::account::seed::CONFIG`].
+    /// The one configuration: who decides, what is held, the parameters.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
     pub struct Config {

@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
+    Address,
     admin::config::Parameters,
     ground::declare::{arguments, specs},
     ground::schedule::Schedule,
@@ -32,10 +33,10 @@ macro_rules! admin_instructions {
                 config: opens(Config),
                 mint: opens(Mint),
                 vault: opens(Vault),
-                token_program: calls(TokenProgram),
-                system_program: calls(SystemProgram),
                 emission: opens(Emission),
                 program_data: reads(ProgramData),
+                token_program: calls(TokenProgram),
+                system_program: calls(SystemProgram),
             }
             budget { 24_500 }
         }
@@ -104,7 +105,7 @@ macro_rules! admin_instructions {
                 /// Base units.
                 amount: u64,
                 /// The token account that is paid.
-                destination: [u8; 32],
+                destination: Address,
                 /// A [`crate::admin::administration::ProposalKind`].
                 kind: u8,
                 /// Always 0.
@@ -150,7 +151,7 @@ macro_rules! admin_instructions {
         NominateAuthority = 0x28 {
             args {
                 /// The wallet, or zero to nominate nobody.
-                wallet: [u8; 32],
+                wallet: Address,
             }
             accounts {
                 authority: signer,

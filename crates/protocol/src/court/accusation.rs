@@ -34,7 +34,7 @@ pub const TAG: &[u8] = b"sip.accuse.2";
 pub const NO_PLACE: u8 = u8::MAX;
 
 layout! {
-    /// Address: "accusation", challenger (32), hash (32).
+    /// A bond and a hash of what it accuses, before that is told.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
     pub struct Accusation {

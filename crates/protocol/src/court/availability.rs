@@ -49,7 +49,7 @@ pub const ANSWERED: u8 = 2;
 pub const FAILED: u8 = 3;
 
 layout! {
-    /// Address: "demand", segment or dataset (32), who demands (32), entry and chunk (u32 each).
+    /// A chunk of a segment's state or of a dataset that somebody demands, and the answer.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
     pub struct Demand {

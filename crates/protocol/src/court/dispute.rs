@@ -26,8 +26,7 @@ use crate::{
 };
 
 layout! {
-    /// Address: "dispute", subject (32), challenger (32), and of an auditor's claim its place (1): a wallet has one dispute on a claim
-    /// at a time, and opens none in another's name.
+    /// A dispute on a claim and the state of its game: a wallet has one on a claim at a time, and opens none in another's name.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
     pub struct Dispute {

@@ -19,13 +19,13 @@ macro_rules! court_instructions {
             accounts {
                 challenger: payer,
                 config: reads(Config),
+                /// The job of the claim.
+                job: writes(Job),
                 accusation: opens(Accusation) at accusation(challenger, args.hash),
                 source: writes(Tokens) of challenger,
                 vault: writes(Vault),
                 token_program: calls(TokenProgram),
                 system_program: calls(SystemProgram),
-                /// The job of the claim.
-                job: writes(Job),
             }
             budget { 11_000 }
         }
@@ -45,11 +45,11 @@ macro_rules! court_instructions {
             accounts {
                 challenger: payer,
                 config: writes(Config),
+                job: writes(Job),
                 accusation: closes(Accusation) from accusation(challenger, accusation.hash),
                 destination: writes(Tokens) of challenger,
                 vault: writes(Vault),
                 token_program: calls(TokenProgram),
-                job: writes(Job),
                 /// Unless it accuses the genesis state: the segment or scoring run, of a vote the round.
                 subject: maybe reads(Segment | ScoringRun | Round),
                 /// Unless it accuses the genesis state: the subject's round.
@@ -68,12 +68,12 @@ macro_rules! court_instructions {
             args {}
             accounts {
                 config: writes(Config),
+                job: writes(Job),
                 accusation: closes(Accusation) from accusation(challenger, accusation.hash),
                 challenger: wallet,
                 destination: writes(Tokens) of challenger,
                 vault: writes(Vault),
                 token_program: calls(TokenProgram),
-                job: writes(Job),
             }
             budget { 2_100 }
         }
@@ -194,12 +194,12 @@ macro_rules! court_instructions {
             } then bytes
             accounts {
                 trainer: signer,
-                demand: writes(Demand) from demand(segment, demand.demander, demand.entry, demand.chunk),
                 config: writes(Config),
                 round: writes(Round),
                 segment: writes(Segment) at segment(round, pool),
                 /// The trainer's pool.
                 pool: writes(Pool),
+                demand: writes(Demand) from demand(segment, demand.demander, demand.entry, demand.chunk),
             }
             budget { 63_000 }
         }
@@ -214,11 +214,11 @@ macro_rules! court_instructions {
             } then bytes
             accounts {
                 provider: signer,
-                demand: writes(Demand) from demand(dataset, demand.demander, 0, demand.chunk),
                 config: writes(Config),
                 dataset: writes(Dataset),
                 /// The provider's pool.
                 pool: writes(Pool),
+                demand: writes(Demand) from demand(dataset, demand.demander, 0, demand.chunk),
             }
             budget { 81_000 }
         }
@@ -500,6 +500,7 @@ macro_rules! court_instructions {
             accounts {
                 config: writes(Config),
                 job: writes(Job),
+                round: writes(Round),
                 segment: writes(Segment) at segment(round, pool),
                 /// The trainer's pool.
                 pool: writes(Pool),
@@ -508,7 +509,6 @@ macro_rules! court_instructions {
                 vault: writes(Vault),
                 mint: writes(Mint),
                 token_program: calls(TokenProgram),
-                round: writes(Round),
             }
             budget { 3_500 }
         }

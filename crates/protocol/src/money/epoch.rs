@@ -16,7 +16,7 @@ use crate::{
 };
 
 layout! {
-    /// Address: [`crate::ground::account::seed::EMISSION`].
+    /// What is minted and to whom it flows: the one account of the emission.
     #[derive(Clone, Copy, Debug, Plain, Zeroable)]
     #[repr(C)]
     pub struct EmissionAccount {

@@ -23,7 +23,7 @@ use crate::{
 pub const MAXIMUM_ANCESTORS: usize = 4;
 
 layout! {
-    /// Fees on their way to a job's domains. Address: "fees", job (32).
+    /// Fees on their way to a job's domains.
     #[derive(Clone, Copy, Debug, Plain, Zeroable)]
     #[repr(C)]
     pub struct Fees {

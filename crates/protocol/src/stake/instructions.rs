@@ -309,12 +309,12 @@ macro_rules! stake_instructions {
             }
             accounts {
                 owner: payer,
+                config: reads(Config),
                 from_pool: writes(Pool),
                 from_position: writes(Position) at position(from_pool, owner),
                 to_pool: writes(Pool),
                 to_position: ensures(Position) at position(to_pool, owner),
                 system_program: calls(SystemProgram),
-                config: reads(Config),
             }
             budget { 3_300, 15_000 "first" }
         }
@@ -395,11 +395,11 @@ macro_rules! stake_instructions {
             accounts {
                 payer: payer,
                 config: reads(Config),
+                mint: reads(Mint),
                 pool: reads(Pool),
                 share_mint: opens(ShareMint) at share_mint(pool),
                 token_program: calls(TokenProgram),
                 system_program: calls(SystemProgram),
-                mint: reads(Mint),
             }
             budget { 12_000 }
         }

@@ -76,7 +76,7 @@ pub const ACTIVE: u8 = 1;
 pub const RETIRED: u8 = 2;
 
 layout! {
-    /// Address: "pool", kind (1 byte), scope (32), index (u32).
+    /// The stake of an operator or a domain: a first-loss bond, shares of delegators, what was earned.
     #[derive(Clone, Copy, Debug, Plain, Zeroable)]
     #[repr(C)]
     pub struct Pool {

@@ -24,7 +24,7 @@ use crate::{
 };
 
 layout! {
-    /// Address: "position", pool (32), owner (32).
+    /// What an owner has in a pool.
     #[derive(Clone, Copy, Debug, Plain, Zeroable)]
     #[repr(C)]
     pub struct Position {
@@ -68,7 +68,7 @@ layout! {
 account!(Position, Position, 304);
 
 layout! {
-    /// An exit under way. Address: "ticket", position (32), nonce (u32).
+    /// An exit under way.
     #[derive(Clone, Copy, Debug, Plain, Zeroable)]
     #[repr(C)]
     pub struct Ticket {

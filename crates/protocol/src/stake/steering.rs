@@ -19,7 +19,7 @@ use crate::{
 };
 
 layout! {
-    /// Address: "vote", position (32).
+    /// Stake of a position that steers a domain of a job.
     #[derive(Clone, Copy, Debug, Plain, Zeroable)]
     #[repr(C)]
     pub struct Vote {

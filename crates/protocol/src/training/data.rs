@@ -13,7 +13,7 @@ use crate::{
 pub const MAX_TOKENS: u64 = 1 << 39;
 
 layout! {
-    /// Address: "dataset", train root (32): the same text is registered once.
+    /// A text to train on and a part held out, for which a provider answers: the same text is registered once.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
     pub struct Dataset {

@@ -79,10 +79,10 @@ macro_rules! training_instructions {
                 creator: payer,
                 config: reads(Config),
                 job: opens(Job) at job(creator, args.nonce),
-                system_program: calls(SystemProgram),
                 source: writes(Tokens) of creator,
                 vault: writes(Vault),
                 token_program: calls(TokenProgram),
+                system_program: calls(SystemProgram),
                 /// One for each domain, in order.
                 datasets: each reads(Dataset),
             }

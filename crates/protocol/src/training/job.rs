@@ -286,7 +286,7 @@ impl JobSpec {
 }
 
 layout! {
-    /// Address: "job", creator (32), nonce (u32).
+    /// What is trained, by whom, and how far it is.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
     pub struct Job {

@@ -130,7 +130,7 @@ layout! {
 }
 
 layout! {
-    /// Address: "round", job (32), index (u32).
+    /// A round of a job, from its opening to its settlement.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
     pub struct Round {

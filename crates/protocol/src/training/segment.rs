@@ -72,7 +72,7 @@ pub fn previous_root(spec: &JobSpec, previous: Option<&Segment>) -> [u8; 32] {
 }
 
 layout! {
-    /// Address: "segment", round (32), trainer pool (32).
+    /// What a trainer commits of its work in a round, and what becomes of it.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
     pub struct Segment {

@@ -35,6 +35,12 @@ pub(crate) enum Event {
         #[serde(flatten)]
         claim: Claim,
     },
+    /// A claim is false, and nobody can accuse it any more: somebody was convicted of it, or the time is over.
+    Late {
+        #[serde(flatten)]
+        claim: Claim,
+        convicted: bool,
+    },
     /// A move was played, for the accusation or the defence.
     Moved { dispute: String, side: &'static str, kind: String, moves: u32 },
     /// A dispute ended.
@@ -58,6 +64,9 @@ pub(crate) enum Event {
     Refused { what: String, reason: String },
     /// A round cannot be replayed: the state that it starts from is not known.
     Unknown { round: u32, root: String },
+    /// All that could be done is done: claims that are judged, those of them that were judged now, that are not what they should be, and
+    /// that this wallet convicted.
+    Ended { claims: u32, judged: u32, not_true: u32, convicted: u32 },
     /// The chain does not answer.
     Lost { reason: String, seconds: u64 },
 }
@@ -76,6 +85,25 @@ impl fmt::Display for Event {
             Event::Committed { claim } => write!(f, "{claim}: an accusation is committed"),
             Event::Accused { claim, dispute } => write!(f, "{claim}: accused in {dispute}"),
             Event::Withdrawn { claim } => write!(f, "{claim}: another convicts; the accusation is taken back"),
+            Event::Late { claim, convicted: true } => write!(f, "{claim}: it is false, and convicted already"),
+            Event::Late { claim, convicted: false } => {
+                write!(f, "{claim}: it is false, and it is too late: nobody can accuse it any more")
+            }
+            Event::Ended { claims, judged, not_true, convicted } => {
+                write!(f, "{} judged, {judged} of them now: ", sip_report::count(claims, "claim"))?;
+                match (not_true, convicted) {
+                    (0, _) => write!(f, "all are what they should be"),
+                    (not_true, 0) => {
+                        write!(f, "{not_true} not what they should be, and none of them convicted by this wallet")
+                    }
+                    (not_true, convicted) => {
+                        write!(
+                            f,
+                            "{not_true} not what they should be, and {convicted} of them convicted by this wallet"
+                        )
+                    }
+                }
+            }
             Event::Moved { dispute, side, kind, moves } => write!(f, "{dispute}: {side}'s move {moves}, {kind}"),
             Event::Decided { claim, dispute, convicted } => {
                 write!(f, "{claim}: {} in {dispute}", if *convicted { "convicted" } else { "acquitted" })

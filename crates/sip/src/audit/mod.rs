@@ -18,11 +18,9 @@ mod watch;
 use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
 use sip_ledger::{Ledger, LedgerError};
-use sip_localnet::read_key;
 use sip_node::WorkError;
 use sip_protocol::training::job::Job;
 use sip_protocol::{Account, AccountKind};
-use sip_rpc::Rpc;
 use solana_address::Address;
 use solana_keypair::Keypair;
 use std::io::Write;
@@ -30,13 +28,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::chain::{named_program, no_wallet, reach, variable, wallet_key};
 use demands::{DataDemands, withheld_data};
 use event::Event;
 use folder::Folder;
 use operator::{Operator, read_chain};
-use record::Record;
+use record::{Known, Record};
 use sip_manifest::folder::{Store, read_json};
 use sip_manifest::machine::Machine;
+use sip_manifest::place::hold_of;
 use sip_manifest::settings::Settings;
 use sip_manifest::stop::Stop;
 use source::{Match, Source};
@@ -52,15 +52,19 @@ pub(crate) struct Arguments {
     /// Folder of a run: settings and tokens of a job, and its ledger unless --url is given; may be repeated
     #[arg(long, value_name = "FOLDER", default_value = "sip-out")]
     run: Vec<PathBuf>,
-    /// Chain to follow the jobs on
+    /// Chain to follow the jobs on: its JSON-RPC address, or localhost, devnet, testnet or mainnet [default: the ledger in the folder, or
+    /// $SIP_URL where there is none]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// A job to follow; may be repeated [default: all jobs of the chain that the folders describe]
+    /// A job to follow, in full or its first letters; may be repeated [default: all jobs of the chain that the folders describe]
     #[arg(long, value_name = "ADDRESS")]
-    job: Vec<Address>,
-    /// Key of the wallet that accuses, puts up bonds and has the bounties, as `solana-keygen` writes it
+    job: Vec<String>,
+    /// Key of the wallet that accuses, puts up bonds and has the bounties, as `solana-keygen` writes it [default: $SIP_KEY]
     #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    key: Option<PathBuf>,
+    /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
+    #[arg(long, value_name = "ADDRESS")]
+    program: Option<Address>,
     /// Also act as the auditor of the job that the wallet is: reveal draws, attest, vote, defend both, move rounds on that are due,
     /// take the pay
     #[arg(long)]
@@ -89,15 +93,28 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let stop = crate::run::stop_on_interrupt()?;
-    let key = read_key(&arguments.key)?;
+    let key = wallet_key(arguments.key.as_deref())?.ok_or_else(no_wallet)?;
     let json = arguments.json;
     let mut report = |event: &Event| print(event, json);
     let stores: Vec<Store> = arguments.run.iter().map(|folder| Store::new(folder)).collect();
+    // The variable names a chain for folders that have no ledger of their own.
+    let has_ledgers = stores.iter().all(|store| store.latest().is_ok());
+    let url = arguments.url.clone().or_else(|| variable("SIP_URL").filter(|_| !has_ledgers));
+    let folders: Vec<PathBuf> = match (&arguments.state, &url) {
+        (Some(folder), _) => vec![folder.clone()],
+        (None, Some(_)) => stores.iter().take(1).map(|store| store.root().join("audit")).collect(),
+        (None, None) => stores.iter().map(|store| store.root().join("audit")).collect(),
+    };
+    // No folder is made for a run that is not there, which is told below.
+    let is_there = stores.iter().all(|store| store.settings().exists());
+    let held = folders.iter().filter(|_| is_there).map(|folder| hold_of(folder, "audit", "--state"));
+    let _held = held.collect::<Result<Vec<_>>>()?;
+    let known = Known::of(&folders);
     let mut goes_on = || !stop.requested();
     let mut patrol =
         Patrol { arguments, key: &key, stop: &stop, once: arguments.once, report: &mut report, goes_on: &mut goes_on };
-    match &arguments.url {
-        Some(url) => patrol.follow(&mut Rpc::connect(url)?, &stores)?,
+    match &url {
+        Some(url) => patrol.follow(&mut reach(url)?, &stores)?,
         None => {
             patrol.once = true;
             for store in &stores {
@@ -105,6 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             }
         }
     }
+    print(&Known::of(&folders).since(&known), json);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -142,7 +160,7 @@ impl Patrol<'_> {
     /// Follows the jobs of one chain.
     fn follow<L: Ledger>(&mut self, ledger: &mut L, stores: &[Store]) -> Result<()> {
         let machine = Machine::from_environment()?;
-        let program = Program::default();
+        let program = named_program(self.arguments.program)?;
         let first = stores.first().context("no folder of a run is given")?;
         let folder = self.arguments.state.clone().unwrap_or_else(|| first.root().join("audit"));
         let mut sources = Vec::new();
@@ -222,7 +240,7 @@ impl Patrol<'_> {
             let Some(root) = sip_data::unhex(&domain.train_root) else { continue };
             // A fault of the disk here is nobody else's.
             let is_withheld = self.arguments.demand_data && withheld.iter().any(|fault| fault.domain == number);
-            let (program, key) = (Program::default(), self.key);
+            let (program, key) = (named_program(self.arguments.program)?, self.key);
             let mut demands =
                 DataDemands { ledger: &mut *ledger, program, key, record: &record, report: &mut *self.report };
             while demands.step(number, &root, is_withheld)? {
@@ -256,7 +274,7 @@ impl Patrol<'_> {
         let mut jobs = Vec::new();
         for (address, account) in ledger.program_accounts(&program.id)? {
             if account.data.first() != Some(&(AccountKind::Job as u8))
-                || !(given.is_empty() || given.contains(&address))
+                || !(given.is_empty() || given.iter().any(|given| is_meant(given, &address)))
             {
                 continue;
             }
@@ -268,12 +286,17 @@ impl Patrol<'_> {
                 None => bail!("no folder given with --run describes the job at {address}, with its settings and data"),
             }
         }
-        if let Some(missing) = given.iter().find(|given| jobs.iter().all(|(job, _)| job != *given)) {
+        if let Some(missing) = given.iter().find(|given| !jobs.iter().any(|(job, _)| is_meant(given, job))) {
             bail!("there is no job at {missing}");
         }
         ensure!(!jobs.is_empty(), "no job on the chain is one that the folders given with --run describe");
         Ok(jobs)
     }
+}
+
+/// Whether an address begins so.
+fn is_meant(given: &str, address: &Address) -> bool {
+    address.to_string().starts_with(given)
 }
 
 /// Whether the work was asked to stop.

@@ -66,7 +66,12 @@ impl<L: Ledger> Watch<'_, L> {
         let case = self.case(here, &secret, claim);
         let is_open = here.is_open(claim) && self.is_false(here, claim)?;
         let Some(waiting) = self.find::<Accusation>(&case.hidden()?)? else {
-            if !is_open || case.accused()?.is_convicted || here.is_spent(claim) {
+            let convicted = case.accused()?.is_convicted || here.is_spent(claim);
+            if !is_open || convicted {
+                // A genesis state is open as long as its bond is there, which the conviction takes.
+                if convicted || (claim != Claim::Genesis && !here.is_open(claim) && self.is_false(here, claim)?) {
+                    self.say_once(&Event::Late { claim, convicted });
+                }
                 return Ok(false);
             }
             let commit = case.commit()?;

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::claim::Claim;
+use super::event::Event;
 use crate::run::journal::Published;
 use sip_data::{hex, unhex};
 use sip_manifest::folder::{read_json, write_json};
@@ -176,6 +177,37 @@ impl Record {
     /// Removes a state that nothing needs any more; a failure to remove costs nothing but space.
     pub(super) fn forget(&self, root: &[u8; 32]) {
         let _ = std::fs::remove_file(self.state_path(root));
+    }
+}
+
+/// What is on disk of all jobs in folders of watchtowers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    claims: u32,
+    not_true: u32,
+    convicted: u32,
+}
+
+impl Known {
+    /// Counts the findings.
+    pub(super) fn of(folders: &[PathBuf]) -> Known {
+        let mut known = Known::default();
+        let entries = |folder: &PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let jobs = folders.iter().flat_map(entries).map(|entry| entry.path()).filter(|path| path.is_dir());
+        for file in jobs.collect::<Vec<PathBuf>>().iter().flat_map(entries) {
+            let is_json = file.path().extension().is_some_and(|end| end == "json");
+            let Some(finding) = is_json.then(|| read_json::<Finding>(&file.path()).ok()).flatten() else { continue };
+            known.claims += 1;
+            known.not_true += u32::from(!finding.is_true);
+            known.convicted += u32::from(finding.convicted == Some(true));
+        }
+        known
+    }
+
+    /// What was found since then.
+    pub(super) fn since(self, before: &Known) -> Event {
+        let Known { claims, not_true, convicted } = self;
+        Event::Ended { claims, judged: claims.saturating_sub(before.claims), not_true, convicted }
     }
 }
 

@@ -87,7 +87,8 @@ fn arguments(folder: &Path) -> Arguments {
         run: vec![folder.into()],
         url: None,
         job: Vec::new(),
-        key: PathBuf::new(),
+        key: None,
+        program: None,
         operator: false,
         chain: None,
         drawn: false,
@@ -208,7 +209,7 @@ fn a_whole_run_is_followed_from_base_to_base_and_a_false_score_is_seen() {
     let mut run = Run::begin(settings, store, Progress::new(true), Stop::default()).unwrap();
     run.play().unwrap();
     let arguments = arguments(folder.path());
-    let (mut segments, mut scores) = (0, Vec::new());
+    let (mut segments, mut scores, mut late) = (0, Vec::new(), 0);
     for _ in 0..2 {
         let mut note = |event: &Event| match event {
             Event::Judged { claim: Claim::Segment { .. }, is_true: true, .. } => segments += 1,
@@ -217,12 +218,13 @@ fn a_whole_run_is_followed_from_base_to_base_and_a_false_score_is_seen() {
             }
             Event::Judged { is_true: true, .. } => {}
             Event::Follows { .. } => {}
+            Event::Late { claim: Claim::Run { round: 1, place: 2 }, convicted: false } => late += 1,
             _ => panic!("nobody lied about a segment or a base"),
         };
         let key = auditor(&run.world.people);
         follow(&run.store, &arguments, &key, &mut note, &mut || true).unwrap();
     }
-    assert_eq!(segments, 6);
+    assert_eq!((segments, late), (6, 1), "nobody can accuse the scoring run any more");
     let expected = [(0, 0, true), (0, 1, true), (0, 2, true), (1, 0, true), (1, 1, true), (1, 2, false)];
     assert_eq!(scores, expected);
 }

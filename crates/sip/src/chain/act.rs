@@ -227,7 +227,9 @@ impl Desk {
         let line = |text: String| fitted(&text, Stream::Output, 4);
         writeln!(out, "{}", line(format!("{what}{}", if sent { "" } else { ": this would happen" })))?;
         for change in changed {
-            writeln!(out, "{}", line(format!("  {}", change.show(receipt.slot))))?;
+            let (name, address) = change.of();
+            let is_one_of_several = changed.iter().any(|other| other.of().0 == name && other.of().1 != address);
+            writeln!(out, "{}", line(format!("  {}", change.show(is_one_of_several, receipt.slot))))?;
         }
         for note in notes {
             writeln!(out, "{}", line(format!("  {note}")))?;

@@ -50,7 +50,7 @@ fn known(text: &str, names: &Names) -> Option<Address> {
 }
 
 /// The only one of some addresses that begins so.
-fn beginning(text: &str, what: &str, all: impl IntoIterator<Item = Address>) -> Result<Address> {
+pub(crate) fn beginning(text: &str, what: &str, all: impl IntoIterator<Item = Address>) -> Result<Address> {
     let begins = |address: &Address| text.len() >= LEAST_LETTERS && address.to_string().starts_with(text);
     let mut found: Vec<Address> = all.into_iter().filter(begins).collect();
     found.sort_unstable();

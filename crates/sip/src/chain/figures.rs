@@ -196,9 +196,16 @@ impl Change<'_> {
         })
     }
 
-    /// "position, pending  0 SIP → 5 SIP"; `now` is the present slot.
-    pub(super) fn show(&self, now: u64) -> String {
-        let name = format!("{}, {}", self.name, self.figure);
+    /// Which account it is.
+    pub(super) fn of(&self) -> (&str, &Address) {
+        (self.name, self.address)
+    }
+
+    /// "position, pending  0 SIP → 5 SIP"; `now` is the present slot. Where accounts have one name, the beginning of its address follows it.
+    pub(super) fn show(&self, is_one_of_several: bool, now: u64) -> String {
+        let short: String = self.address.to_string().chars().take(8).collect();
+        let which = if is_one_of_several { format!(" {short}…") } else { String::new() };
+        let name = format!("{}{which}, {}", self.name, self.figure);
         let [before, after] = [self.before, self.after].map(|value| self.unit.cell(value, now).show());
         format!("{name:28} {before} → {after}")
     }

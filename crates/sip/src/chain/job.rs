@@ -5,6 +5,7 @@ use sip_arith::int::BPS_ONE;
 use sip_protocol::AccountKind;
 use sip_protocol::ground::units::TOKEN;
 use sip_protocol::stake::pool::{Pool, PoolKind};
+use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation;
 use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::training::round::{self, QUALITY_ONE, Round};
@@ -102,7 +103,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Show { job } => {
             let job = &desk.locate_job(job)?;
             let state: Job = desk.read(job)?;
-            desk.card(&full(job, &state))
+            let mut row = full(job, &state);
+            row.push(("trained on", trained_on(&desk, &state)?));
+            row.push(("steered", steered(&state)));
+            desk.card(&row)
         }
         Command::Rounds { job } => {
             let job = &desk.locate_job(job)?;
@@ -262,6 +266,30 @@ fn full(address: &Address, job: &Job) -> Row {
         row.push((bribe, odds.bribe.map_or(Cell::Nothing, tokens)));
     }
     row
+}
+
+/// The datasets of a job: "letters (1,000 tokens, CC0), ballads (…)".
+fn trained_on(desk: &Desk, job: &Job) -> Result<Cell> {
+    let count = usize::from(job.spec.domain_count).min(job.datasets.len());
+    let text = |bytes: &[u8; 32]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned();
+    let mut parts = Vec::new();
+    for address in &job.datasets[..count] {
+        let dataset: Dataset = desk.read(&Address::new_from_array(*address))?;
+        let tokens = super::tokens::grouped(dataset.train_tokens);
+        parts.push(format!("{} ({tokens} tokens, {})", text(&dataset.domain), text(&dataset.licence)));
+    }
+    Ok(Cell::Text(parts.join(", ")))
+}
+
+/// The settings that stake steers, with their bounds.
+fn steered(job: &Job) -> Cell {
+    let settings = job.spec.settings.iter().take(job.spec.setting_count());
+    let told = settings.map(|setting| {
+        let [lower, default, upper] = [setting.lower, setting.default, setting.upper].map(sip_manifest::steered::show);
+        format!("{} {lower} to {upper}, {default} without stake", sip_manifest::steered::name(setting))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { Cell::Nothing } else { Cell::Text(told.join("; ")) }
 }
 
 fn phase_name(round: &Round) -> &'static str {

@@ -21,7 +21,7 @@ pub(crate) mod rewards;
 mod settings;
 pub(crate) mod stake;
 pub(crate) mod steer;
-mod table;
+pub(crate) mod table;
 pub(crate) mod tokens;
 mod vote;
 pub(crate) mod wallet;

@@ -97,18 +97,7 @@ pub(crate) fn sol(lamports: u64) -> String {
     show(lamports).replace(" SIP", " SOL")
 }
 
-/// A number with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub(crate) use sip_report::grouped;
 
 /// The worth of shares in base units, rounded down.
 pub(crate) fn worth(shares: u64, pool_shares: u64, pool_assets: u64) -> u64 {

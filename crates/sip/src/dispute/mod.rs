@@ -1,26 +1,31 @@
-//! `sip dispute show`: where a dispute stands, level by level.
+//! `sip dispute`: which disputes there are, and where one stands, level by level.
 
 mod path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use base64::Engine;
-use sip_client::Program;
+use sip_data::shown_path;
 use sip_ledger::Ledger;
-use sip_protocol::Account;
+use sip_protocol::{Account, AccountKind};
 use sip_protocol::{
     court::{Dispute, Game, Side},
     ground::case::CaseKind,
 };
-use sip_rpc::Rpc;
 use sip_svm::Embedded;
 use solana_address::Address;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::chain::address::beginning;
+use crate::chain::table::{Cell, Row};
+use crate::chain::{chain_url, named_program, print_list, reach};
+use crate::failure::{Code, fault};
 use path::{awaits, path};
 use sip_manifest::folder::{Store, write_text};
 use sip_report::dispute::{Level, svg};
+use sip_report::terminal::{Stream, fitted};
 use sip_svm::PROGRAM_ELF;
 
 /// Longest file that may hold an account.
@@ -28,80 +33,149 @@ const FILE_LIMIT_BYTES: usize = 1 << 20;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    place: Place,
     #[command(subcommand)]
     command: Command,
 }
 
+/// Where disputes are.
+#[derive(clap::Args)]
+struct Place {
+    /// Chain to read from: its JSON-RPC address, or localhost, devnet, testnet or mainnet [default: $SIP_URL, or localhost]
+    #[arg(long, value_name = "URL", global = true)]
+    url: Option<String>,
+    /// Read from the ledger of a run in this folder instead, and from the copies that it keeps of closed disputes
+    #[arg(long, value_name = "FOLDER", global = true, conflicts_with = "url")]
+    run: Option<PathBuf>,
+    /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    program: Option<Address>,
+    /// Print JSON: an object, or a list of them
+    #[arg(long, global = true)]
+    json: bool,
+}
+
 #[derive(clap::Subcommand)]
 enum Command {
+    /// List disputes: who accuses whom of what, and whose move it is
+    List,
     /// Draw the path of a dispute: segment, leaf, step, node, chunk, element, piece
     Show(Show),
 }
 
 #[derive(clap::Args)]
 struct Show {
-    /// Address of the dispute, or a file with its account: raw bytes, or JSON as `solana account --output json` writes it
+    /// Address of the dispute or its first letters, or a file with its account: raw bytes, or JSON as `solana account --output json` writes it
     #[arg(value_name = "ADDRESS|FILE")]
     dispute: String,
-    /// Chain to read an address from
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8899")]
-    url: String,
-    /// Read an address from the ledger of a run in this folder instead
-    #[arg(long, value_name = "FOLDER", conflicts_with = "url")]
-    run: Option<PathBuf>,
     /// Also draw it into this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let Command::Show(show) = &arguments.command;
-    let (dispute, slot) = read(show)?;
+    match &arguments.command {
+        Command::List => list(&arguments.place),
+        Command::Show(show) => draw(&arguments.place, show),
+    }
+}
+
+fn draw(place: &Place, show: &Show) -> Result<ExitCode> {
+    let (dispute, slot) = read(place, show)?;
     let levels = path(&dispute);
     let head = head(&dispute, slot);
     if let Some(file) = &show.svg {
         write_text(file, &svg(&format!("Dispute {}", show.dispute), &head, &levels))?;
     }
     let mut out = std::io::stdout().lock();
-    if show.json {
+    if place.json {
         writeln!(out, "{:#}", json(&dispute, slot, &levels))?;
         return Ok(ExitCode::SUCCESS);
     }
     for line in head.iter().cloned().chain(std::iter::once(String::new())).chain(lines(&levels)) {
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", fitted(&line, Stream::Output, 6))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The dispute, and the present slot where it is known.
-fn read(show: &Show) -> Result<(Dispute, Option<u64>)> {
-    let Ok(address) = show.dispute.parse::<Address>() else {
-        let path = Path::new(&show.dispute);
-        let data = file(path)?;
-        return Ok((decode(&data, &format!("{}", path.display()))?, None));
-    };
-    let (account, slot) = match &show.run {
+/// All disputes of a place by address, and the slot.
+fn all(place: &Place) -> Result<(Vec<(Address, Dispute)>, u64)> {
+    let program = named_program(place.program)?;
+    let is_dispute = |data: &[u8]| data.first() == Some(&(AccountKind::Dispute as u8));
+    let (accounts, slot) = match &place.run {
         Some(folder) => {
             let store = Store::new(folder);
-            let ledger = Embedded::restore(&store.ledger(store.latest()?), Program::default().id, PROGRAM_ELF)?;
-            (ledger.account(&address), ledger.slot())
+            let ledger = Embedded::restore(&store.ledger(store.latest()?), program.id, PROGRAM_ELF)?;
+            (ledger.program_accounts(&program.id), ledger.slot())
         }
         None => {
-            let ledger = Rpc::connect(&show.url)?;
-            (Ledger::account(&ledger, &address)?, ledger.slot()?)
+            let ledger = reach(&chain_url(place.url.as_deref()))?;
+            (Ledger::program_accounts(&ledger, &program.id)?, ledger.slot()?)
         }
     };
-    let account = account.with_context(|| format!("there is no account at {address}; a closed dispute has none"))?;
-    ensure!(account.owner == Program::default().id, "the account at {address} belongs to another program");
-    Ok((decode(&account.data, &address.to_string())?, Some(slot)))
+    let mut found: BTreeMap<Address, Dispute> = BTreeMap::new();
+    if let Some(folder) = &place.run {
+        let files = std::fs::read_dir(Store::new(folder).archive()).into_iter().flatten().flatten();
+        for path in files.map(|file| file.path()) {
+            let address = path.file_stem().and_then(|name| name.to_str()?.parse().ok());
+            let data = std::fs::read(&path).ok().filter(|data| is_dispute(data));
+            if let (Some(address), Some(data)) = (address, data) {
+                found.insert(address, decode(&data, &shown_path(&path).to_string())?);
+            }
+        }
+    }
+    for (address, account) in accounts.iter().filter(|(_, account)| is_dispute(&account.data)) {
+        found.insert(*address, decode(&account.data, &address.to_string())?);
+    }
+    Ok((found.into_iter().collect(), slot))
+}
+
+fn list(place: &Place) -> Result<ExitCode> {
+    let (disputes, slot) = all(place)?;
+    let row = |(address, dispute): &(Address, Dispute)| {
+        let (side, what) = awaits(&dispute.game);
+        let left = side.map(|side| clock_slots(dispute, side, Some(slot)));
+        let on_move = side.map_or("nobody", |side| if side == Side::Trainer { "accused" } else { "challenger" });
+        vec![
+            ("dispute", Cell::text(address)),
+            ("of", Cell::text(accused(&dispute.game).trim_start_matches("the "))),
+            ("subject", Cell::text(Address::new_from_array(dispute.subject))),
+            ("challenger", Cell::text(Address::new_from_array(dispute.challenger))),
+            ("moves", Cell::Number(dispute.moves.into())),
+            ("on move", Cell::text(on_move)),
+            ("awaits", Cell::text(what)),
+            ("left", left.map_or(Cell::Nothing, Cell::Slots)),
+        ]
+    };
+    let rows: Vec<Row> = disputes.iter().map(row).collect();
+    print_list(&rows, "no dispute is open; one that is closed is not on the chain any more", place.json)
+}
+
+/// The dispute, and the present slot where it is known.
+fn read(place: &Place, show: &Show) -> Result<(Dispute, Option<u64>)> {
+    let text = &show.dispute;
+    let path = Path::new(text);
+    if path.is_file() {
+        return Ok((decode(&file(path)?, &shown_path(path).to_string())?, None));
+    }
+    let (disputes, slot) = all(place)?;
+    let address = beginning(text, "dispute", disputes.iter().map(|(address, _)| *address));
+    let address = match (address, text.parse::<Address>()) {
+        (Err(_), Ok(address)) => {
+            let said = format!(
+                "there is no dispute at {address}; a closed one is not on the chain any more, \"sip dispute list\" lists the others"
+            );
+            return Err(fault(Code::NoAccount, said));
+        }
+        (found, _) => found?,
+    };
+    let dispute = disputes.into_iter().find(|(found, _)| *found == address).map(|(_, dispute)| dispute);
+    Ok((dispute.context("the dispute is gone")?, Some(slot)))
 }
 
 /// The bytes of an account in a file.
 fn file(path: &Path) -> Result<Vec<u8>> {
-    ensure!(path.exists(), "{} is neither an address nor a file", path.display());
     let bytes =
         sip_json::read_file(path, FILE_LIMIT_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
     if bytes.first() != Some(&b'{') {
@@ -224,7 +298,6 @@ mod tests {
     use sip_node::Cheat;
     use sip_node::dispute::{Challenger, Defender, Evidence, GraphEvidence};
     use sip_proof::HostSha256;
-    use sip_protocol::AccountKind;
     use sip_protocol::Header;
     use sip_protocol::court::{MoveKind, Outcome, Phase, Play};
     use sip_testing::staged;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::Run;
 use super::round::{Committed, rule};
 use super::setup::salt;
+use crate::archive::Archive;
 use sip_report::count;
 use sip_report::summary::{DisputeLevel, DisputeSummary};
 
@@ -256,6 +257,8 @@ impl Run {
             compute_units = sent.compute_units;
         }
         path.push(DisputeLevel { by: "program".into(), what: verdict.clone(), compute_units });
+        // It is closed on chain with the verdict; what it came to stays in the run's folder.
+        Archive::of(&self.store).keep(&address, bytemuck::bytes_of(&decided))?;
         let accused = self.world.people[defendant].name.clone();
         let accuser = self.world.people[challenger].name.clone();
         let convicted = outcome == Outcome::Convicted;
@@ -277,6 +280,7 @@ impl Run {
             defendant_transactions,
             challenger_transactions,
             subject: charge.subject().into(),
+            address: address.to_string(),
         });
         Ok(convicted)
     }

@@ -145,6 +145,8 @@ impl Journal {
                 earned: tokens(sum(1.0)),
                 lost: tokens(sum(-1.0)),
                 reasons,
+                wallet: person.wallet().to_string(),
+                pool: person.pool().ok().map(|pool| pool.to_string()),
             }
         };
         world.people.iter().enumerate().filter(|(_, person)| person.role != "creator").map(row).collect()

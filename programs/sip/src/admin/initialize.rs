@@ -31,7 +31,7 @@ const MINT_BYTES: usize = 82;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: Initialize = guard::args(data)?;
-    let [authority, config, mint, vault, token_program, _system, emission, program_data, ..] = accounts else {
+    let [authority, config, mint, vault, emission, program_data, token_program, _system, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(authority)?;

@@ -16,7 +16,7 @@ use crate::guard::{self, Syscall};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let (args, bytes) = guard::args_and_bytes::<AnswerState>(data)?;
-    let [sender, demand, config, round, segment, pool, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [sender, config, round, segment, pool, demand, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(sender)?;
     let mut demand = guard::load_mut::<Demand>(program, demand)?;
     let mut config = guard::load_mut::<Config>(program, config)?;

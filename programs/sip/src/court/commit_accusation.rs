@@ -19,7 +19,7 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: CommitAccusation = guard::args(data)?;
-    let [challenger, config_view, accusation, source, vault, token_program, _system, job, ..] = accounts else {
+    let [challenger, config_view, job, accusation, source, vault, token_program, _system, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(challenger)?;

@@ -12,7 +12,7 @@ use crate::{guard, token::Vault};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let ExpireAccusation {} = guard::args(data)?;
-    let [config, accusation_view, challenger, destination, vault, token_program, job, ..] = accounts else {
+    let [config, job, accusation_view, challenger, destination, vault, token_program, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     let config_view = *config;

@@ -17,7 +17,7 @@ use crate::{guard, token::Vault};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let ResolveDispute {} = guard::args(data)?;
-    let [config, job, segment, pool, dispute, destination, vault, mint, token_program, round, ..] = accounts else {
+    let [config, job, round, segment, pool, dispute, destination, vault, mint, token_program, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     let config_view = *config;

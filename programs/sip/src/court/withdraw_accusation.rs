@@ -19,7 +19,7 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: WithdrawAccusation = guard::args(data)?;
-    let [challenger, config_view, accusation_view, destination, vault, token_program, job, claim @ ..] = accounts
+    let [challenger, config_view, job, accusation_view, destination, vault, token_program, claim @ ..] = accounts
     else {
         return Err(Error::MissingAccount);
     };

@@ -17,7 +17,7 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: MoveAttention = guard::args(data)?;
-    let [owner, from_pool, from_position, to_pool, to_position, _system, config, ..] = accounts else {
+    let [owner, config, from_pool, from_position, to_pool, to_position, _system, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(owner)?;

@@ -12,7 +12,7 @@ use crate::{
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let OpenShareMint {} = guard::args(data)?;
-    let [payer, config_view, pool, mint, token_program, _system, token_mint, ..] = accounts else {
+    let [payer, config_view, token_mint, pool, mint, token_program, _system, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(payer)?;

@@ -21,7 +21,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     if args.reserved != 0 {
         return Err(Error::WrongArguments);
     }
-    let [creator, config_view, job, _system, source, vault, token_program, datasets @ ..] = accounts else {
+    let [creator, config_view, job, source, vault, token_program, _system, datasets @ ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(creator)?;

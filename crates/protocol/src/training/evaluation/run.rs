@@ -47,7 +47,7 @@ layout! {
 }
 
 layout! {
-    /// Address: "run", round (32), evaluator's pool (32).
+    /// What an evaluator reveals of its scores of a base, and what becomes of it.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
     pub struct ScoringRun {
