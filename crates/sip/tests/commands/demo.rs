@@ -39,8 +39,13 @@ fn participant<'a>(summary: &'a Value, name: &str) -> &'a Value {
     summary["participants"].as_array().unwrap().iter().find(|p| p["name"] == name).unwrap()
 }
 
+/// An amount in base units, which JSON has as a text, in tokens.
+fn sip_of(amount: &Value) -> f64 {
+    amount.as_str().unwrap_or_else(|| panic!("{amount}")).parse::<u64>().unwrap() as f64 / 1e9
+}
+
 fn lost(summary: &Value, name: &str) -> f64 {
-    participant(summary, name)["lost"].as_f64().unwrap()
+    sip_of(&participant(summary, name)["lost_base_units"])
 }
 
 fn a_cheating_trainer_is_convicted(cheat: &str, seed: &str) {
@@ -104,7 +109,7 @@ fn a_false_accuser_loses_its_bond_and_its_victim_stays() {
     assert!(lost(&summary, "auditor 2") >= 100.0);
     assert_eq!(lost(&summary, "trainer 1"), 0.0);
     assert_eq!(summary["rounds"][3]["segments"].as_array().unwrap().len(), 3);
-    assert_eq!(summary["chain"]["burned"].as_f64(), Some(50.0));
+    assert_eq!(sip_of(&summary["chain"]["burned_base_units"]), 50.0);
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn a_lie_that_no_first_draw_selects_is_found_before_its_round_is_final() {
     let liar = &undone[0]["segments"][2];
     assert_eq!((&liar["trainer"], &liar["status"]), (&Value::from("trainer 3"), &Value::from("convicted")));
     assert_eq!(undone[0]["segments"][0]["status"], "accepted", "the round was closed with the lie in it");
-    assert!(undone[0]["segments"][0]["reward"].as_f64().unwrap() > 0.0, "honest work is paid");
+    assert!(sip_of(&undone[0]["segments"][0]["reward_base_units"]) > 0.0, "honest work is paid");
     assert!(lost(&summary, "trainer 3") >= 8_500.0);
     assert_eq!(summary["rounds"][2]["segments"].as_array().unwrap().len(), 2, "it is played again without the liar");
     for auditor in ["auditor 1", "auditor 2"] {
@@ -197,7 +202,7 @@ fn every_other_fraud_is_punished_and_what_was_built_on_one_is_undone() {
     let undone = summary["undone"].as_array().unwrap();
     let rewards = |round: usize| -> Vec<f64> {
         let segments = undone[round]["segments"].as_array().unwrap();
-        segments.iter().map(|segment| segment["reward"].as_f64().unwrap()).collect()
+        segments.iter().map(|segment| sip_of(&segment["reward_base_units"])).collect()
     };
     assert_eq!(undone.len(), 2);
     // The liar's slice pays for the round that its lie was in, and nobody for the one that was built on it.
@@ -248,8 +253,8 @@ fn an_honest_run_learns_pays_everyone_and_is_the_same_every_time() {
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
     let summary = demo(&first, "8", "none");
     for p in summary["participants"].as_array().unwrap() {
-        assert_eq!(p["lost"].as_f64(), Some(0.0), "{p}");
-        assert!(p["earned"].as_f64().unwrap() > 0.0, "{p}");
+        assert_eq!(sip_of(&p["lost_base_units"]), 0.0, "{p}");
+        assert!(sip_of(&p["earned_base_units"]) > 0.0, "{p}");
     }
     for domain in 0..3 {
         let before = summary["initial_loss"][domain].as_f64().unwrap();
@@ -401,7 +406,7 @@ fn verification_names_what_was_changed() {
     assert!(said.contains("damaged"), "{said}");
     let (code, said) = change("summary.json", &|bytes| {
         let mut summary: Value = serde_json::from_slice(bytes).unwrap();
-        summary["participants"][0]["earned"] = Value::from(999_999.0);
+        summary["participants"][0]["earned_base_units"] = Value::from("999999");
         *bytes = summary.to_string().into_bytes();
     });
     assert_eq!(code, Some(3), "{said}");
