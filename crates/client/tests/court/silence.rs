@@ -159,7 +159,7 @@ fn unscored(is_scored: bool, void_from: u8) {
 }
 
 /// Attack: on such a base they open two rounds more, in which nobody else can do anything, and which come to nothing before the clock of the silent liar has
-/// run out. Whoever was awaited in them was charged the whole reward of both, and fell asleep.
+/// run out. Everybody who was awaited in them was charged the whole reward of both, and fell asleep.
 #[test]
 fn attack_nobody_pays_for_rounds_that_come_to_nothing_on_a_base_that_nobody_had() {
     let mut cast = Cast::default();
