@@ -140,8 +140,8 @@ fn charts(html: &mut String, s: &Summary) {
 
 fn people(html: &mut String, s: &Summary) {
     let name = |p: &crate::summary::Participant| format!("{} ({})", p.name, p.role);
-    let flows: Vec<_> = s.participants.iter().map(|p| (name(p), p.earned, p.lost)).collect();
-    let staked: Vec<_> = s.participants.iter().map(|p| (name(p), p.staked)).collect();
+    let flows: Vec<_> = s.participants.iter().map(|p| (name(p), p.earned.sip(), p.lost.sip())).collect();
+    let staked: Vec<_> = s.participants.iter().map(|p| (name(p), p.staked.sip())).collect();
     let _ = write!(
         html,
         "<h2>Who staked, who earned and who lost</h2><div class=\"grid2\"><div class=\"card\"><h3>Staked before the first round, SIP</h3>{}</div>\
@@ -158,9 +158,9 @@ fn people(html: &mut String, s: &Summary) {
             escape(&p.name),
             addresses(p),
             escape(&p.role),
-            p.staked,
-            p.earned,
-            p.lost,
+            p.staked.sip(),
+            p.earned.sip(),
+            p.lost.sip(),
             escape(&p.reasons.join("; "))
         );
     }
@@ -259,7 +259,8 @@ fn undone(html: &mut String, s: &Summary) {
     }
     html.push_str("<h2>Rounds that were undone and played again</h2><div class=\"card\"><table><tr><th class=\"n\">Round<th>Why<th>Segments, paid out of the liar's slice</tr>");
     for round in &s.undone {
-        let segments = round.segments.iter().map(|x| format!("{}: {}, {:.2} tokens", x.trainer, x.status, x.reward));
+        let segments =
+            round.segments.iter().map(|x| format!("{}: {}, {:.2} tokens", x.trainer, x.status, x.reward.sip()));
         let _ = write!(
             html,
             "<tr><td class=\"n\">{}<td>{}<td>{}</tr>",
@@ -285,7 +286,7 @@ fn rounds(html: &mut String, s: &Summary) {
                 } else {
                     format!(", audited by {}", x.audited_by.join(" and "))
                 };
-                format!("{}: {}{audited}, {:.2} tokens", x.trainer, x.status, x.reward)
+                format!("{}: {}{audited}, {:.2} tokens", x.trainer, x.status, x.reward.sip())
             })
             .collect();
         let _ = write!(
@@ -322,8 +323,8 @@ fn chain(html: &mut String, s: &Summary) {
         c.transactions,
         c.compute_units,
         c.transaction_bytes,
-        c.supply,
-        c.burned,
+        c.supply.sip(),
+        c.burned.sip(),
         if c.conserved { "yes" } else { "no" }
     );
     for i in &c.instructions {

@@ -202,8 +202,38 @@ pub struct SegmentSummary {
     pub status: String,
     /// Auditors that replayed it.
     pub audited_by: Vec<String>,
-    /// Reward, in tokens.
-    pub reward: f64,
+    /// Reward.
+    #[serde(rename = "reward_base_units")]
+    pub reward: BaseUnits,
+}
+
+/// An amount of tokens in base units: in JSON a text of decimal digits, since it may be more than 2⁵³.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BaseUnits(pub u64);
+
+/// Base units of a token.
+const TOKEN: f64 = 1e9;
+
+impl BaseUnits {
+    /// The amount in tokens, for people and charts.
+    pub fn sip(self) -> f64 {
+        self.0 as f64 / TOKEN
+    }
+}
+
+impl Serialize for BaseUnits {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for BaseUnits {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse()
+            .map(BaseUnits)
+            .map_err(|_| serde::de::Error::custom(format!("\"{text}\" is no amount in base units")))
+    }
 }
 
 /// Someone who held stake.
@@ -213,12 +243,15 @@ pub struct Participant {
     pub name: String,
     /// Role.
     pub role: String,
-    /// Own stake and delegated stake at the start, in tokens.
-    pub staked: f64,
-    /// Rewards and bounties, in tokens.
-    pub earned: f64,
-    /// Slashes, forfeited bonds and penalties, in tokens.
-    pub lost: f64,
+    /// Own stake and delegated stake at the start.
+    #[serde(rename = "staked_base_units")]
+    pub staked: BaseUnits,
+    /// Rewards and bounties.
+    #[serde(rename = "earned_base_units")]
+    pub earned: BaseUnits,
+    /// Slashes, forfeited bonds and penalties.
+    #[serde(rename = "lost_base_units")]
+    pub lost: BaseUnits,
     /// Why, in plain sentences.
     pub reasons: Vec<String>,
     /// Address of the wallet.
@@ -282,10 +315,12 @@ pub struct ChainSummary {
     pub commitment_bytes_per_step: f64,
     /// Transactions and compute units per instruction, sorted by name.
     pub instructions: Vec<InstructionSummary>,
-    /// Tokens minted less tokens burned, in tokens; equals the sum of all balances.
-    pub supply: f64,
+    /// Tokens minted less tokens burned; equals the sum of all balances.
+    #[serde(rename = "supply_base_units")]
+    pub supply: BaseUnits,
     /// Tokens burned.
-    pub burned: f64,
+    #[serde(rename = "burned_base_units")]
+    pub burned: BaseUnits,
     /// Whether the vault held exactly what the accounts claim, after every round.
     pub conserved: bool,
 }

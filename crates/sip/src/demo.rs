@@ -167,7 +167,7 @@ fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> R
     writeln!(out, "\nWho earned and who lost, in SIP")?;
     writeln!(out, "  {:<22} {:>10} {:>10} {:>10}", "", "staked", "earned", "lost")?;
     for p in &summary.participants {
-        writeln!(out, "  {:<22} {:>10.0} {:>10.2} {:>10.2}", p.name, p.staked, p.earned, p.lost)?;
+        writeln!(out, "  {:<22} {:>10.0} {:>10.2} {:>10.2}", p.name, p.staked.sip(), p.earned.sip(), p.lost.sip())?;
         for reason in &p.reasons {
             writeln!(out, "  {:<22}   {reason}", "")?;
         }
@@ -202,7 +202,9 @@ fn print(out: &mut impl Write, summary: &Summary, folder: &std::path::Path) -> R
             writeln!(
                 out,
                 "  {:<22} {}, {:.2} SIP out of the liar's slice",
-                segment.trainer, segment.status, segment.reward
+                segment.trainer,
+                segment.status,
+                segment.reward.sip()
             )?;
         }
     }

@@ -29,7 +29,7 @@ pinocchio::no_allocator!();
 #[cfg(target_arch = "bpf")]
 pinocchio::nostd_panic_handler!();
 
-/// Whom to tell of a weakness, where block explorers look for it: names and values that end with zero bytes between two marks, as the
+/// Whom to inform about a weakness, where block explorers look for it: names and values that end with zero bytes between two marks, as the
 /// `security.txt` standard for Solana programs has it. An empty instruction logs it, which also keeps the linker from dropping it.
 const SECURITY: &[u8; 483] = b"=======BEGIN SECURITY.TXT V1=======\0\
 name\0Staked Intelligence Protocol\0\

@@ -3,10 +3,10 @@
 //! Budgets are what was measured and 15 %, rounded up; where an address is derived, they leave room for the three or four
 //! bumps, of 1 500 units each, that another address may need.
 
-#[path = "../accuser/mod.rs"]
+#[path = "../shared/accuser.rs"]
 mod accuser;
 mod challenges;
-#[path = "../court/mod.rs"]
+#[path = "../shared/court/mod.rs"]
 mod court;
 mod payments;
 mod rounds;

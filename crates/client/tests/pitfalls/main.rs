@@ -3,9 +3,9 @@
 //! The attacks that work on any instruction take a valid transaction of each ([`table`]) and change it in every way that a caller can;
 //! `docs/pitfalls.md` says what the program does against each, and names the test.
 
-#[path = "../accuser/mod.rs"]
+#[path = "../shared/accuser.rs"]
 mod accuser;
-#[path = "../court/mod.rs"]
+#[path = "../shared/court/mod.rs"]
 mod court;
 mod court_stories;
 mod extremes;

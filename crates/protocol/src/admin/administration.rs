@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - Nothing takes effect earlier than [`Config::timelock_slots`] after it was proposed, and never later than [`LIFETIME_SLOTS`] after
-//!   that; a new proposal takes the place of the old one and waits anew. Whoever asks to leave when it is proposed has left by then.
+//!   that; a new proposal takes the place of the old one and waits anew. Who asks to leave when it is proposed has left by then.
 //! - Parameters are within their hard bounds when proposed and when they take effect.
 //! - A pause stops new stake, pools, datasets, jobs, places, rounds, fees and distributions, never exits, claims, rounds that run, disputes
 //!   or settlements; it ends by itself, and the next one has to wait.

@@ -41,7 +41,7 @@ macro_rules! admin_instructions {
             budget { 24_500 }
         }
 
-        /// Proposes new parameters, which take effect a day after whoever asks to leave now has left, at the earliest.
+        /// Proposes new parameters, which take effect a day after those who ask to leave now have left, at the earliest.
         ///
         /// - the signer is the configuration's authority
         /// - parameters within their hard bounds; what was proposed before is withdrawn
@@ -68,7 +68,7 @@ macro_rules! admin_instructions {
             budget { 1_000 }
         }
 
-        /// Proposes another schedule of emission, which takes effect a day after whoever asks to leave now has left, at the earliest.
+        /// Proposes another schedule of emission, which takes effect a day after those who ask to leave now have left, at the earliest.
         ///
         /// - the signer is the configuration's authority
         /// - within its hard bounds; what was proposed before is withdrawn
@@ -96,7 +96,7 @@ macro_rules! admin_instructions {
             budget { 600 }
         }
 
-        /// Proposes to pay out of the treasury, the reserve or the insurance, a day after whoever asks to leave now has left, at the earliest.
+        /// Proposes to pay out of the treasury, the reserve or the insurance, a day after those who ask to leave now have left, at the earliest.
         ///
         /// - the signer is the configuration's authority
         /// - the kind pays, the amount is not zero; what was proposed before is withdrawn

@@ -135,10 +135,10 @@ impl Config {
 
 /// The fee of a demand while no other is open, of an accusation's bond. Each that is open raises the next one's by as much.
 pub const FEE_BPS: u16 = 100;
-/// So many times the fee of a demand while no other is open, whoever asked for a withheld state in vain gets out of the slash.
+/// So many times the fee of a demand while no other is open, the one who asked for a withheld state in vain gets out of the slash.
 pub const VAIN_FEES: u64 = 5;
 
-/// Most that whoever asked for a withheld state in vain gets out of the slash, base units.
+/// Most that the one who asked for a withheld state in vain gets out of the slash, base units.
 pub fn most_for_vain_demand(dispute_bond: u64) -> Result<u64> {
     Ok(int::mul(int::bps(dispute_bond, FEE_BPS, Rounding::Up)?, VAIN_FEES)?)
 }

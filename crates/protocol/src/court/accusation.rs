@@ -165,7 +165,7 @@ impl Claim {
     }
 
     /// Whether an accusation that was committed in this slot has something to gain here: a claim that was convicted is accused by who
-    /// was earlier than whoever has the bounty.
+    /// was earlier than the holder of the bounty.
     fn stands(&self, committed_slot: u64) -> bool {
         !self.is_convicted || self.escrow.is_contestable(committed_slot)
     }

@@ -1,10 +1,10 @@
 //! Availability: a demand, on chain, for one chunk of what somebody committed; an opening answers it, silence loses.
 //!
 //! Of a segment, a chunk of an entry of its end state is demanded, from its trainer, or with compressed updates of its update or of the
-//! previous one that it goes on from: whoever replays it needs both, and the round of the previous one may be final by then; of a dataset, a chunk of its training tokens,
+//! previous one that it goes on from: a replay needs both, and the round of the previous one may be final by then; of a dataset, a chunk of its training tokens,
 //! from its provider. The demand brings a fee, half of it for the answer, half for the insurance. It grows with the number of demands that are
 //! open: so asking costs more than answering, and a trainer cannot keep others from asking by asking itself. A trainer that stays
-//! silent is convicted, without a bounty: what would be one waits for whoever accuses ([`crate::ground::escrow::Escrow`]). A provider loses a
+//! silent is convicted, without a bounty: what would be one waits for an accuser ([`crate::ground::escrow::Escrow`]). A provider loses a
 //! bounded part of its pool's stake, once for an absence, however many demands it leaves unanswered meanwhile.
 //!
 //! Invariants: at most [`MAX_OPEN_DEMANDS`] are open on a segment or dataset; only who must answer writes the buffer; a demand ends

@@ -1,4 +1,4 @@
-//! Disputes on what is no segment: an auditor's vote for the next base, its attestation, a creator's genesis state. How they open,
+//! Disputes on other claims than segments and scoring runs: an auditor's vote for the next base, its attestation, a creator's genesis state. How they open,
 //! and what their verdicts do.
 
 use sip_arith::int;
@@ -311,7 +311,7 @@ impl Dispute {
         }
         let (burned, kept) = forfeit(config, &job.parameters.penalties, bond)?;
         if job.closed != 0 {
-            // Another dispute has closed the job: nothing goes to whoever was convicted.
+            // Another dispute has closed the job: nothing goes to the convicted one.
             config.insure(kept)?;
         } else {
             job.genesis_bond = int::add(job.genesis_bond, kept)?;

@@ -314,7 +314,7 @@ pub struct Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    /// Convicts the segment: its pool is slashed, the bounty waits in the segment for whoever accused first, the rest is shared
+    /// Convicts the segment: its pool is slashed, the bounty waits in the segment for the first accuser, the rest is shared
     /// ([`Config::share`]); who attested it answers for that; if the segment counted, its round is undone.
     pub fn convict(&mut self, challenger: &Address, committed_slot: u64, offence: Offence) -> Result<()> {
         self.round.refute(self.segment)?;

@@ -491,7 +491,7 @@ macro_rules! court_instructions {
         ///
         /// - the dispute is over and not resolved yet; all accounts are the dispute's
         /// - convicted: the segment counts no more, its trainer takes no further part, the pool is slashed; the challenger gets its bond
-        ///   back, and a bounty out of the trainer's own bond waits for whoever accused first; the rest is insured; if the segment had
+        ///   back, and a bounty out of the trainer's own bond waits for the first accuser; the rest is insured; if the segment had
         ///   counted, the round is undone
         /// - acquitted: the penalties' part of the challenger's bond is burned, the rest goes to the trainer's pool
         /// - either way the pool has one dispute less
@@ -516,7 +516,7 @@ macro_rules! court_instructions {
         /// Applies the verdict of a dispute on a vote or an attestation.
         ///
         /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
-        /// - convicted: the pool is slashed, once in a job, and the bounty waits in it for whoever accused first; its vote and its stake do
+        /// - convicted: the pool is slashed, once in a job, and the bounty waits in it for the first accuser; its vote and its stake do
         ///   not count in the round, which pays it nothing; it takes no further part in the job; a base that the vote made is taken back:
         ///   the round is undone; while the round is in its vote, the other votes are counted again
         /// - the bonds go as with [`ResolveDispute`]; the pool has one dispute less
@@ -541,7 +541,7 @@ macro_rules! court_instructions {
         ///
         /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
         /// - convicted: no further round of the job is opened; the challenger gets its bond back, the bounty out of the genesis bond waits
-        ///   in the job for whoever accused first, the rest is insured
+        ///   in the job for the first accuser, the rest is insured
         /// - acquitted: the penalties' part of the challenger's bond is burned, the rest is added to the genesis bond, or insured if the job
         ///   is closed
         ResolveGenesisDispute = 0x77 {
@@ -561,8 +561,8 @@ macro_rules! court_instructions {
         /// Applies the verdict of a dispute on a scoring run.
         ///
         /// - the dispute is over, not resolved yet and of this kind; all accounts are the dispute's
-        /// - convicted: the run's scores do not count, the pool is slashed, once for a run, and the bounty waits in the run for whoever
-        ///   accused first; if the round was scored by it, the round is undone; the evaluator's seat in the job ends
+        /// - convicted: the run's scores do not count, the pool is slashed, once for a run, and the bounty waits in the run for the first
+        ///   accuser; if the round was scored by it, the round is undone; the evaluator's seat in the job ends
         /// - the bonds go as with [`ResolveDispute`]; the pool has one dispute less
         ResolveRunDispute = 0x78 {
             args {}
@@ -604,7 +604,7 @@ court_instructions!(arguments);
 court_instructions!(specs);
 
 impl OpenDispute {
-    /// Whether everything that tells of a graph is 0, as it is where the case has none.
+    /// Whether everything that names a graph is 0, as it is where the case has none.
     pub(super) fn names_no_graph(&self) -> bool {
         [self.nodes_root, self.outputs_root, self.sibling] == [[0; 32]; 3] && self.node_count == 0
     }

@@ -6,10 +6,10 @@
 //! leaf → step → node of the graph → chunk of its output → element → piece of the element's chain. At the bottom the
 //! trainer posts the operand values of at most 256 terms and the chain is run here; if it gives what the trainer claims,
 //! the challenger opens one value that is false. Claims are single-sided: the trainer's are pinned, what the challenger
-//! holds for true is never said, only used. Each side has one clock for all its moves
+//! believes is never said, only used. Each side has one clock for all its moves
 //! ([`crate::ground::clock`]); silence loses.
 //!
-//! Invariants: the trace root is set once; a move only ever narrows the place; whoever is on move has the only right to
+//! Invariants: the trace root is set once; a move only ever narrows the place; the side on move has the only right to
 //! write the buffer; an outcome never changes.
 
 pub mod accusation;

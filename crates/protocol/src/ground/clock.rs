@@ -1,6 +1,6 @@
 //! The clocks of a dispute: how long each side may think, and how long a dispute lasts at most.
 //!
-//! Each side begins with one clock for all its moves, as long as an audit at least, so that whoever replays has the time that auditors have.
+//! Each side begins with one clock for all its moves, as long as an audit at least, so that a watcher who replays has the time that auditors have.
 //! A move that was taken gives its side [`MOVE_SLOTS`] back, never more than it began with: who answers at once keeps its whole clock. A
 //! game has at most [`MAX_MOVES`] moves, which bounds how long a claim can be in dispute.
 

@@ -140,7 +140,7 @@ errors! {
     WrongSegments = 328, "the segments passed are not exactly those of the round, each once";
     SegmentNotOpen = 329, "the segment is not open any more";
     NoMajorityYet = 330, "the vote is still running; wait for its deadline";
-    TooFarAhead = 331, "as many rounds as the job allows wait to be final; finish the oldest first";
+    TooFarAhead = 331, "no more rounds may wait to be final in this job; finish the oldest first";
     ParentNotFinal = 332, "what the round builds on is not final yet; finish that round first";
     ChallengeOpen = 333, "the round can still be challenged, or a dispute or demand on it is open; wait for its end";
     NotFinal = 334, "the round is not final yet; nothing is settled before";
@@ -196,10 +196,10 @@ errors! {
     AccusationStands = 422, "there still is something to accuse; open the dispute";
     AccusationRunning = 423, "the accusation may still be opened; wait until its time is over";
     BountyHeld = 424, "an earlier accusation may still convict; the bounty is paid when none can";
-    TooManyDemands = 425, "as many demands as one must bear are open; wait for an answer";
+    TooManyDemands = 425, "no more demands may be open on it; wait for an answer";
     DemandOver = 426, "the demand is answered or has failed";
     DemandRunning = 427, "the demand is open; wait for the answer or for the end of its clock";
-    ClaimConvicted = 428, "the claim is convicted, and whoever accused it earlier has the bounty; withdraw the accusation";
+    ClaimConvicted = 428, "the claim is convicted, and an earlier accuser has the bounty; withdraw the accusation";
     ClaimDisputed = 429, "the claim is disputed and stands until the verdict; wait for it";
     DutyOver = 430, "the time for which the provider answers for the dataset is over; ask who has copied it";
     BountyOwned = 431, "the bounty is somebody's, or there is none; it is claimed, not released";

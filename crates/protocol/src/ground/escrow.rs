@@ -11,7 +11,7 @@ use crate::{Address, Error, Result, ground::layout::layout};
 pub const REVEAL_SLOTS: u64 = 1_500;
 
 layout! {
-    /// A bounty that waits until it is certain whose it is; nobody's where silence convicted, for whoever accuses while that is possible. It lies
+    /// A bounty that waits until it is certain whose it is; nobody's where silence convicted, for an accuser while that is possible. It lies
     /// where the bond was taken that it comes from: a segment's in the segment, a scoring run's in the run; of an auditor's vote and of its
     /// attestations in its seat of the round; a creator's in the job.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -37,7 +37,7 @@ impl Escrow {
         self.challenger == [0; 32]
     }
 
-    /// Holds a bounty for whoever convicted, or for whoever did so with an accusation that was committed earlier.
+    /// Holds a bounty for the accuser who convicted, or for the one who did so with an accusation that was committed earlier.
     pub fn award(&mut self, challenger: &Address, committed_slot: u64, bounty: u64) -> Result<()> {
         if self.is_nobodys() || committed_slot < self.slot {
             self.challenger = *challenger;

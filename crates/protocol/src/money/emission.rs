@@ -624,7 +624,7 @@ mod tests {
                 prop_assert_eq!(shares.iter().map(|share| share.stake).sum::<u64>(), emission.total_stake);
                 prop_assert!(emission.utilisation <= ONE && emission.utilisation >= schedule.utilisation_floor);
             }
-            // Whoever holds a share can always be paid.
+            // The holder of a share can always be paid.
             for (share, integral) in shares.iter_mut().zip(integrals) {
                 let present = Standing { stake: share.stake, integral, slot };
                 paid += emission.settle(share, &present).unwrap() as u128;

@@ -52,7 +52,7 @@ impl Emission {
     }
 
     /// Pays a pool its yield since its last settlement and counts its active stake from now on: the own bond and active delegated
-    /// stake, nothing once it is retired. The pool passes it on over as many slots as it was earned in, so that whoever comes just
+    /// stake, nothing once it is retired. The pool passes it on over the same number of slots as it was earned in, so that one who comes just
     /// before a settlement takes nothing from those who were there.
     pub fn settle_pool(&mut self, pool: &mut Pool, slot: u64) -> Result<u64> {
         pool.accrue(slot)?;
@@ -197,7 +197,7 @@ mod tests {
         // A million tokens for two slots of 864,000 at 0.2 % an epoch are 0.0093 tokens; a whole epoch would be 2,000.
         assert!(reaped < TOKEN / 100, "{reaped}");
         assert!(honest.abs_diff(2 * TOKEN) < TOKEN / 1_000, "{honest}");
-        // And whoever was there all along has lost nothing.
+        // And those who were there all along have lost nothing.
         let loyal = emission.settle_pool(&mut pools[0], before + 1).unwrap();
         assert!(loyal.abs_diff(2 * TOKEN) < TOKEN / 1_000, "{loyal}");
     }

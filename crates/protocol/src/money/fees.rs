@@ -2,7 +2,7 @@
 //!
 //! One payment is split by the configuration's weights over the server, the model and its ancestors, the data and the patrons of
 //! the job that trains the model, the treasury, and a burn. Parts are rounded down; what rounding leaves goes to the treasury.
-//! Only the burned part is demand: whoever pays itself gets back less than it paid, and raises emission by less than it burned.
+//! Only the burned part is demand: one who pays itself gets back less than it paid, and raises emission by less than it burned.
 //!
 //! Invariants: the parts add up to the payment; what is owed to domains is in the account until it is settled; royalties climb at most
 //! [`MAXIMUM_ANCESTORS`] edges.

@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Position {
-    /// Takes active shares out of the position; the caller mints as many tokens.
+    /// Takes active shares out of the position; the caller mints the same number of tokens.
     pub fn tokenise(&mut self, pool: &mut Pool, shares: u64, slot: u64) -> Result<()> {
         if pool.compounding == 0 {
             return Err(Error::NotCompounding);

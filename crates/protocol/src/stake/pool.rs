@@ -364,7 +364,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes in yield that was earned over `span` slots, to be passed on over as many. With what drips already, base units times slots
+    /// Takes in yield that was earned over `span` slots, to be passed on over the same number. With what drips already, base units times slots
     /// add up. The caller has accrued.
     pub fn drip(&mut self, amount: u64, span: u64, slot: u64) -> Result<()> {
         if amount == 0 {
@@ -477,7 +477,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes what was earned while nobody held a share; the caller returns it to the stream that it came from. Whoever is first to stake
+    /// Takes what was earned while nobody held a share; the caller returns it to the stream that it came from. The first to stake
     /// has not earned it.
     pub fn take_unowned(&mut self) -> Result<u64> {
         let unowned = core::mem::take(&mut self.rewards_held);

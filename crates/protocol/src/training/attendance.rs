@@ -14,11 +14,11 @@
 //!
 //! A phase of commitments is over when everybody is in, at its deadline, and without the last third earlier: once two thirds of the seats
 //! that were awaited are in, half as long again as they took, and no earlier than at half of the phase ([`early_end`]). One dead seat does not cost
-//! the whole deadline, and whoever needs no more than half of a phase is shut out by nobody. Whoever is shut out so is not
+//! the whole deadline, and an operator that needs no more than half of a phase is shut out by nobody. One that is shut out so is not
 //! charged. A seat that is shut out of one round after the other falls asleep, since each waits half a phase for it.
 //!
 //! Of a round that is undone before its closing nothing is counted. A conviction excuses nobody, in this job neither than in another: it keeps
-//! the seat out of the rounds that are opened after it, and whoever a round awaited at its opening owes it. Else who has itself convicted where that is
+//! the seat out of the rounds that are opened after it, and a pool that a round awaited at its opening owes it. Else who has itself convicted where that is
 //! cheap would squat here for nothing. Only no seat falls asleep that a verdict took already.
 
 use sip_arith::int::{self, Rounding, mul_div};

@@ -2,7 +2,7 @@
 //!
 //! An auditor commits itself while the segment is audited and shows what it committed to after the round is closed, when nobody can
 //! attest any more. The commitment names auditor and segment, so that it cannot be copied, and the trace root behind it is a
-//! claim like any other: see [`crate::court`]. Whoever did not replay the leaf has nothing to show that stands.
+//! claim like any other: see [`crate::court`]. One who did not replay the leaf has nothing to show that stands.
 
 use sip_proof::{Hash, Sha256};
 

@@ -133,7 +133,7 @@ impl<'a> Closing<'a> {
     }
 
     /// Takes in one segment of the round: it counts unless it was convicted, also while it is disputed. Nobody misses the attestation of a
-    /// disputed segment: whoever found it false has accused it instead.
+    /// disputed segment: an auditor that found it false has accused it instead.
     pub fn segment<H: Sha256>(&mut self, address: &Address, segment: &mut Segment) -> Result<()> {
         let place = bit(segment.claim.place);
         if segment.round != *self.round_address || self.seen & place != 0 {
@@ -156,7 +156,7 @@ impl<'a> Closing<'a> {
                 seat.drawn += 1;
                 seat.attested += 1;
             } else {
-                // Whoever found it false has accused it instead.
+                // An auditor that found it false has accused it instead.
                 self.is_attested &= segment.is_disputed();
                 seat.drawn += !segment.is_disputed() as u8;
             }
@@ -221,7 +221,7 @@ pub struct Vote<'a> {
 
 /// Votes for the state root that the accepted segments average to, until the vote's deadline. More than half of the stake of the auditors that revealed and were
 /// not convicted makes it the next base. An auditor may change its vote unless it is disputed, and repeat it where convictions have
-/// since made it the majority's. Once a base was made, whoever has not voted yet still votes, and nobody changes anything. The first vote brings the second draw ([`crate::training::second_draw`]).
+/// since made it the majority's. Once a base was made, an auditor that has not voted yet still votes, and nobody changes anything. The first vote brings the second draw ([`crate::training::second_draw`]).
 #[inline(always)]
 pub fn vote_base<H: Sha256>(
     round: &mut Round,

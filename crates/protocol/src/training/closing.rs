@@ -1,5 +1,5 @@
 //! What is left of a round, and when: its accounts close an unbonding time after the last of it was settled, by anyone's call, and the
-//! rent goes back to whoever paid it; money that nobody collected meanwhile is insured. What came out of a final round stays in the job, as a chain of hashes that archives can verify.
+//! rent goes back to the one who paid it; money that nobody collected meanwhile is insured. What came out of a final round stays in the job, as a chain of hashes that archives can verify.
 //!
 //! Invariants: nothing closes that a rule may still read: the last final round and what was committed in it stay for the next one, a round
 //! stays as long as one of its segments, runs or disputes does, and whatever holds money, or still earns or owes it, stays. A closed account never
@@ -93,7 +93,7 @@ impl Round {
     /// Whether everyone of the round was settled.
     pub fn is_settled(&self) -> bool {
         let domains = ((1u16 << self.domain_count.min(8)) - 1) as u8;
-        // Whoever was not awake when it was opened has no part in it.
+        // A seat that was not awake when it was opened has no part in it.
         let (mut auditors, mut evaluators) =
             (here(self.awaited_auditors, &self.auditors), here(self.awaited_evaluators, &self.evaluators));
         auditors.all(|(_, seat)| seat.settled != 0 && seat.vote_slice == 0 && seat.attestation_slice == 0)

@@ -191,7 +191,7 @@ pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<(
     Ok(())
 }
 
-/// Judges again whoever is left, once what a round was scored by was convicted: who found the truth was off only beside it.
+/// Judges again those who are left, once what a round was scored by was convicted: who found the truth was off only beside it.
 #[inline(never)]
 pub(crate) fn rejudge(round: &mut Round, tolerance: u32) -> Result<()> {
     let Some(medians) = medians(round) else { return Ok(()) };
@@ -279,7 +279,7 @@ pub fn tally(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
     if !is_ready && slot < round.reveal_deadline_slot {
         return Err(Error::TooEarly);
     }
-    // Whoever found something else has the time to prove it; a run that is disputed counts as it stands.
+    // An evaluator that found something else has the time to prove it; a run that is disputed counts as it stands.
     if !is_unanimous(round) && slot < dispute_deadline(round, job)? {
         return Err(Error::TooEarly);
     }

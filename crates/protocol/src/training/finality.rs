@@ -4,7 +4,7 @@
 //! Rounds form a tree: each names the round whose result it builds on. Closing a round waits for no dispute; a segment that
 //! counts is provisional until the round is final. A conviction undoes the round and all that builds on it.
 //!
-//! A round that had come to nothing by itself is undone as well: whoever could not vote on or score what a liar kept to itself was not absent, nor
+//! A round that had come to nothing by itself is undone as well: an operator that could not vote on or score what a liar kept to itself was not absent, nor
 //! was anybody in a round that builds on it. What was noted of them is taken back ([`Round::excuse`]), and nothing is charged.
 //!
 //! Invariants: [`Chain`] lists the rounds with a result that is not final, oldest first, each the parent of the next; at most

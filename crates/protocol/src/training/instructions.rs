@@ -110,7 +110,7 @@ macro_rules! training_instructions {
         /// - the signer operates the pool, which is in good standing, was never convicted, and holds no awake seat of the job; the protocol is not paused
         /// - a place is free, or dormant long enough, or its holder was convicted; the first such place is taken, a free one before others
         /// - an auditor's chain serves one job only: it is tied to the job
-        /// - its own bond covers as many rounds as the job builds ahead: a slice each, and of an auditor the least own bond beside it
+        /// - its own bond covers the rounds that the job builds ahead: a slice each, and of an auditor the least own bond beside it
         /// - the part of its stake that counts in the place is free: all its places have the whole at most
         /// - the rounds that are opened from now on await it
         JoinJob = 0x44 {
@@ -209,7 +209,7 @@ macro_rules! training_instructions {
         /// Commits a trainer's segment.
         ///
         /// - the round is open and of this job; the signer operates the pool, which holds the place and is not excluded, and whose own
-        ///   bond covers as many rounds as the job builds ahead
+        ///   bond covers the rounds that the job builds ahead
         /// - the segment starts at the round's base and has the job's number of leaves; one per trainer and round
         /// - with compressed updates its previous one is the passed segment's, if that counts in its round, else the job's reset; the start state
         ///   is not checked here but in court; there is an update

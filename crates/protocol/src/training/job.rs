@@ -37,7 +37,7 @@ pub const MAX_DOMAINS: usize = 8;
 /// Most bonds that one accusation takes, however many are open in the job.
 pub const MAX_BONDS: u64 = 16;
 
-/// Others' unpaid work is at most so many times what it costs whoever has it undone: see [`JobSpec`].
+/// Others' unpaid work is at most so many times what it costs the one who has it undone: see [`JobSpec`].
 pub const SABOTAGE_RATIO: u64 = 2;
 
 layout! {
@@ -76,7 +76,7 @@ layout! {
         /// Domains, 1 to [`MAX_DOMAINS`].
         pub domain_count: u8,
         /// Most rounds that have a result and are not final, the one that runs included: 1 to [`MAX_LOOKAHEAD`]. A trainer's own bond
-        /// covers as many.
+        /// covers that number of them.
         pub lookahead: u8,
         /// A [`mixture::Mode`]: how the mixture follows stake.
         pub mixture_mode: u8,
@@ -187,7 +187,7 @@ impl JobSpec {
     }
 
     /// Checks that nobody undoes others' work for little: what a conviction leaves unpaid, at most the rewards of all rounds that may be
-    /// undone less the compensation, is at most [`SABOTAGE_RATIO`] times what whoever let itself be convicted loses, a friend's bounty or
+    /// undone less the compensation, is at most [`SABOTAGE_RATIO`] times what the one who lets itself be convicted loses, a friend's bounty or
     /// a friend's part of the fee for a withheld state being no loss.
     fn check_sabotage(&self, parameters: &Parameters) -> Result<()> {
         let penalties = &parameters.penalties;
@@ -457,7 +457,7 @@ impl Job {
     }
 
     /// What an auditor is charged for each segment that it attested and that was convicted, where so many auditors are awaited, base
-    /// units: the row, and no more than what the trainer lost by it, a friend's bounty apart, divided by them all. So whoever lets a true
+    /// units: the row, and no more than what the trainer lost by it, a friend's bounty apart, divided by them all. So a trainer that lets a true
     /// segment of its own be convicted costs its auditors no more than itself.
     pub fn misattested_segment(&self, awaited_auditors: u16) -> Result<u64> {
         let penalties = &self.parameters.penalties;

@@ -296,7 +296,7 @@ impl Round {
         if job.chain.is_seed_pending != 0 {
             return Err(Error::SeedPending);
         }
-        // A conviction undoes, and excuses whoever was absent in, no more rounds than its slice was measured for.
+        // A conviction undoes, and excuses absences in, no more rounds than its slice was measured for.
         if job.chain.ahead() >= job.spec.lookahead as u32 {
             return Err(Error::TooFarAhead);
         }
@@ -319,7 +319,7 @@ impl Round {
         self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
         (self.eligible, self.awaited_auditors, self.awaited_evaluators) = (eligible, auditors, evaluators);
         self.audit_slots = job.spec.audit_slots;
-        // From here on the round's own record says whose place is whose, whoever holds it in the job by then.
+        // From here on the round's own record says whose place is whose, not the job's.
         for (pool, seat) in self.trainers.iter_mut().zip(&job.trainers) {
             if seat.state == AWAKE {
                 *pool = seat.pool;

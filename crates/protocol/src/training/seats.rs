@@ -10,7 +10,7 @@
 //! A seat falls dormant when its holder missed [`MISSED_ROUNDS`] rounds in a row or was shut out of [`SHUT_OUT_ROUNDS`], when its pool is
 //! retired or was convicted in another job, and when the pool's own bond is
 //! [`CURE_SLOTS`] after it was found short still below what the place needs. Misses are counted where a phase ends; the pool's account is
-//! shown by whoever asks ([`Job::check_seat`]). Whoever takes, wakes or leaves a seat does so for the rounds that are opened from then on: a
+//! shown by the caller ([`Job::check_seat`]). A pool that takes, wakes or leaves a seat does so for the rounds that are opened from then on: a
 //! running one goes by its own record of who held its places.
 //!
 //! Invariants: a pool holds one place of a job at most; only an awake seat is awaited; a convicted pool never holds an awake seat again.
@@ -134,7 +134,7 @@ impl Job {
         }
     }
 
-    /// Places of a role up to the last one that is held; 0 for what is no role.
+    /// Places of a role up to the last one that is held; 0 for a kind that has no places.
     pub fn places(&self, kind: PoolKind) -> u8 {
         let Ok(seats) = self.seats(kind) else { return 0 };
         let mut count = 0;

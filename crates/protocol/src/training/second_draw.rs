@@ -155,7 +155,7 @@ mod tests {
     use sip_proof::HostSha256;
 
     proptest! {
-        /// Whoever attested by the first draw, whatever the others draw again: no leaf is shown twice but by two of the first draw.
+        /// Those who attested by the first draw, whatever the others draw again: no leaf is shown twice but by two of the first draw.
         #[test]
         fn nobody_attests_by_the_second_draw_what_another_has_shown(
             reveals: [u8; 32], root: [u8; 32], first: u16, leaf_count in 1u32..40, seeds: [u8; 16],

@@ -61,7 +61,7 @@ impl SegmentClaim {
 }
 
 /// The previous update that a segment must name: that of its trainer's segment in the round which the segment's round builds on, if it
-/// counts there, else the job's reset. So whoever joins, sat out a round, or had no part in a base starts anew. Zero without compressed
+/// counts there, else the job's reset. So a trainer that joins, sat out a round, or had no part in a base starts anew. Zero without compressed
 /// updates.
 pub fn previous_root(spec: &JobSpec, previous: Option<&Segment>) -> [u8; 32] {
     match previous {
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!((pool.self_bond, pool.segments_convicted), (0, 1));
         assert!(job.is_excluded(3) && !job.is_excluded(2));
         assert_eq!(segment.convict(&mut job, &mut pool, row, 0), Ok(SlashOutcome::default()));
-        // Whoever holds the place by then is not kept out for its predecessor.
+        // The holder of the place by then is not kept out for its predecessor.
         let mut moved = Job { struck_trainers: 0, ..job };
         moved.trainers[3] = Seat { pool: [6; 32], state: AWAKE, ..Seat::default() };
         Segment { status: COMMITTED, ..segment }.convict(&mut moved, &mut pool, row, 0).unwrap();

@@ -48,7 +48,7 @@ impl Round {
             CaseKind::Segment | CaseKind::Start | CaseKind::Update => self.challenge_deadline_slot.max(vote),
             CaseKind::Aggregate => vote,
             CaseKind::Attestation => self.audited_until(self.second_deadline_slot).max(vote),
-            // Whoever did not agree has time to prove it before the tally, and everybody after it.
+            // Everybody has time to prove it, before the tally and after it.
             CaseKind::Score if self.status == round::AGGREGATED => u64::MAX,
             CaseKind::Score if self.scored_slot != 0 => self.audited_until(self.scored_slot),
             CaseKind::Score => self.audited_until(self.reveal_deadline_slot),

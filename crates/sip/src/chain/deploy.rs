@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use super::act::explain;
 use super::tokens::{grouped, sol};
-use super::{Consent, Desk};
+use super::{Cell, Consent, Desk};
 use crate::failure::{Code, fault};
 use sip_data::hex;
 use sip_report::terminal::{Stream, fitted};
@@ -47,6 +47,8 @@ pub(super) enum Command {
         #[command(flatten)]
         consent: Consent,
     },
+    /// Show a program's code: its SHA-256, whether it is this build's, and who may upgrade it
+    Code,
     /// Give up an upload that was not finished, and take the rent of its buffer back
     Abandon,
 }
@@ -56,6 +58,7 @@ pub(super) fn run(desk: &mut Desk, command: &Command) -> Result<ExitCode> {
         Command::Deploy { program_key, consent } => deploy(desk, program_key.as_deref(), *consent),
         Command::Upgrade { consent } => upgrade(desk, *consent),
         Command::Freeze { consent } => freeze(desk, *consent),
+        Command::Code => code(desk),
         Command::Abandon => abandon(desk),
     }
 }
@@ -259,6 +262,28 @@ fn freeze(desk: &mut Desk, consent: Consent) -> Result<ExitCode> {
     desk.act_and_tell(&format!("freeze the program {program_id}"), &[instruction], &[], &[told])
 }
 
+/// What is on the chain, to compare with a release.
+fn code(desk: &Desk) -> Result<ExitCode> {
+    let id = desk.program.id;
+    let deployed = Deployed::read(&desk.ledger, &id)?.ok_or_else(|| no_program(&id))?;
+    let authority = deployed.authority.map_or_else(|| Cell::text("nobody: it is immutable"), Cell::text);
+    desk.card(&vec![
+        ("program", Cell::text(id)),
+        ("code sha256", Cell::Text(hash_of(&deployed))),
+        ("this build", Cell::text(if deployed.is(PROGRAM_ELF) { "yes" } else { "no" })),
+        ("this build sha256", Cell::Text(sha256(PROGRAM_ELF))),
+        ("room", Cell::Number(deployed.code.len() as u64)),
+        ("upgrade authority", authority),
+    ])
+}
+
+fn no_program(id: &Address) -> anyhow::Error {
+    let said = format!(
+        "there is no program of loader v3 at {id}; \"sip protocol deploy\" brings one, --program names another"
+    );
+    fault(Code::NoProgram, said)
+}
+
 /// Gives up an upload that was not finished.
 fn abandon(desk: &mut Desk) -> Result<ExitCode> {
     let key = desk.key()?.insecure_clone();
@@ -279,12 +304,7 @@ fn pieces() -> usize {
 /// A program that the wallet may upgrade.
 fn upgradeable(desk: &Desk, wallet: &Address) -> Result<Deployed> {
     let id = desk.program.id;
-    let Some(deployed) = Deployed::read(&desk.ledger, &id)? else {
-        let said = format!(
-            "there is no program of loader v3 at {id}; \"sip protocol deploy\" brings one, --program names another"
-        );
-        return Err(fault(Code::NoProgram, said));
-    };
+    let deployed = Deployed::read(&desk.ledger, &id)?.ok_or_else(|| no_program(&id))?;
     match deployed.authority {
         None => bail!("the program {id} is immutable"),
         Some(authority) if authority != *wallet => {

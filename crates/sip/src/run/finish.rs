@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use sip_model::export::{TensorRef, save_pretrained};
 use sip_model::{Generator, Sampler, Sampling, params};
 use sip_node::State;
-use sip_protocol::ground::units::{CAP, TOKEN};
+use sip_protocol::ground::units::CAP;
 use std::sync::Arc;
 
 use super::Run;
@@ -20,7 +20,7 @@ use sip_manifest::roles::PROVIDER;
 use sip_manifest::settings::{STEERED, Settings};
 use sip_manifest::steered;
 use sip_report::summary::{
-    ChainSummary, DomainSummary, InstructionSummary, ModelSummary, Sample, SettingSummary, Summary,
+    BaseUnits, ChainSummary, DomainSummary, InstructionSummary, ModelSummary, Sample, SettingSummary, Summary,
 };
 
 /// Tokens of a prompt and of what the model writes after it.
@@ -137,8 +137,8 @@ fn chain_summary(world: &World, journal: &Journal) -> Result<ChainSummary> {
         transaction_bytes: statistics.transaction_bytes,
         commitment_bytes_per_step: journal.commitment_bytes as f64 / journal.summary.work.trained_steps.max(1) as f64,
         instructions,
-        supply: CAP.saturating_sub(burned) as f64 / TOKEN as f64,
-        burned: burned as f64 / TOKEN as f64,
+        supply: BaseUnits(CAP.saturating_sub(burned)),
+        burned: BaseUnits(burned),
         conserved: journal.summary.chain.conserved,
     })
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::world::{Person, World};
 use sip_data::{hex, unhex};
 use sip_manifest::roles::AUDITOR;
-use sip_report::summary::{Participant, Summary};
+use sip_report::summary::{BaseUnits, Participant, Summary};
 
 /// The leaves behind a committed segment, which auditors compare with their replay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,21 +129,23 @@ impl Journal {
 
     /// Everyone's result in words.
     pub(crate) fn participants(&self, world: &World) -> Vec<Participant> {
-        let tokens = |base_units: f64| base_units / TOKEN as f64;
         let row = |(index, person): (usize, &Person)| {
             let flows = &self.flows[index];
-            let sum = |sign: f64| flows.iter().map(|(_, sum)| (*sum as f64 * sign).max(0.0)).sum::<f64>();
+            let sum = |is_counted: fn(i64) -> bool| {
+                let counted = flows.iter().map(|(_, sum)| *sum).filter(|sum| is_counted(*sum));
+                BaseUnits(counted.map(i64::unsigned_abs).sum())
+            };
             let reasons = flows
                 .iter()
                 .filter(|(_, sum)| sum.unsigned_abs() >= TOKEN / 100)
-                .map(|(reason, sum)| format!("{reason} {:+.2}", tokens(*sum as f64)))
+                .map(|(reason, sum)| format!("{reason} {:+.2}", *sum as f64 / TOKEN as f64))
                 .collect();
             Participant {
                 name: person.name.clone(),
                 role: person.role.to_string(),
-                staked: tokens(self.staked[index] as f64),
-                earned: tokens(sum(1.0)),
-                lost: tokens(sum(-1.0)),
+                staked: BaseUnits(self.staked[index]),
+                earned: sum(|sum| sum > 0),
+                lost: sum(|sum| sum < 0),
                 reasons,
                 wallet: person.wallet().to_string(),
                 pool: person.pool().ok().map(|pool| pool.to_string()),

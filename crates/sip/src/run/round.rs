@@ -7,7 +7,6 @@ use sip_node::{Cheat, Checkpoints, Segment, SegmentTask, State, Times, WorkError
 use sip_proof::HostSha256;
 use sip_protocol::ground::case::CaseKind;
 use sip_protocol::ground::escrow::Escrow;
-use sip_protocol::ground::units::TOKEN;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::attestation::Shown;
 use sip_protocol::training::evaluation::{self, ScoringRun};
@@ -33,7 +32,7 @@ use sip_manifest::settings::{Fraud, STEERED};
 use sip_manifest::steered;
 use sip_manifest::stop::Stopped;
 use sip_report::count;
-use sip_report::summary::{RoundSummary, SegmentSummary};
+use sip_report::summary::{BaseUnits, RoundSummary, SegmentSummary};
 
 /// How far below the truth a lying evaluator reports, in micro-nats per token.
 const LIE_MICRO_NATS: u64 = 400_000;
@@ -632,7 +631,7 @@ impl Run {
                 }
                 .into(),
                 audited_by: segment.audited_by.iter().map(|a| self.world.people[*a].name.clone()).collect(),
-                reward: *reward as f64 / TOKEN as f64,
+                reward: BaseUnits(*reward),
             });
         }
         Ok(segments)

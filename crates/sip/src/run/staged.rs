@@ -437,7 +437,7 @@ impl Run {
         undone.next.save(&self.store.undone(state.index))?;
         let (_, rewards) = self.settle(&undone.committed, job, &undone.address)?;
         let segments = self.segments(&undone.committed, &rewards)?;
-        let paid: f64 = segments.iter().map(|segment| segment.reward).sum();
+        let paid: f64 = segments.iter().map(|segment| segment.reward.sip()).sum();
         self.progress
             .line(&format!("honest trainers of round {} get {paid:.2} SIP out of the liar's slice", undone.number + 1));
         let mut liar = None;

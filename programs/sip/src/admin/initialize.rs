@@ -51,7 +51,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     mint_cap(&Supply { config: &config_view, mint, vault, token, bump: config.header.bump })
 }
 
-/// Checks that whoever signs may upgrade the program: else the first to call would choose the authority and the token program.
+/// Checks that the signer may upgrade the program: else the first to call would choose the authority and the token program.
 #[inline(never)]
 fn check_deployer(program: &Address, program_data: &AccountView, authority: &AccountView) -> Result<()> {
     let loader = Address::new_from_array(LOADER);

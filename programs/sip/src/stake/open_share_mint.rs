@@ -18,7 +18,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::signer(payer)?;
     let config = guard::load::<Config>(program, config_view)?;
     let pool = guard::load::<Pool>(program, pool)?;
-    // Whoever comes first must not choose under which program the shares live for good.
+    // The first comer must not choose under which program the shares live for good.
     guard::related(*guard::key(token_mint) == config.mint)?;
     if !token_mint.owned_by(token_program.address()) {
         return Err(Error::WrongProgram);

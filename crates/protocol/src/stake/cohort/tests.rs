@@ -1,4 +1,4 @@
-//! Who is paid for work: whoever comes, goes, moves or adds bond between the work and its pay.
+//! Who is paid for work, where people come, go, move or add bond between the work and its pay.
 
 use super::*;
 use crate::{

@@ -1,0 +1,21 @@
+//! Jobs, seats, rounds and settings, on the compiled program.
+
+mod absences;
+#[path = "../shared/accuser.rs"]
+mod accuser;
+#[path = "../shared/common.rs"]
+mod common;
+#[path = "../shared/court/mod.rs"]
+mod court;
+mod crowded;
+mod frozen_bonds;
+mod jobs;
+mod misattested;
+mod rounds;
+mod seats;
+mod second_draw;
+mod settings;
+mod squatters;
+mod steps;
+mod two_worlds;
+mod updates;

@@ -1,0 +1,9 @@
+//! The local chain, as wallets and clients see it, and through power cuts.
+
+mod agave;
+#[path = "../common/mod.rs"]
+mod common;
+mod crash;
+mod ledger;
+mod rpc;
+mod websocket;

@@ -1,0 +1,10 @@
+//! Models, tokenizers, files of other tools, training.
+
+mod decode;
+mod fine_tuning;
+mod foreign;
+mod reference;
+mod sampling;
+mod smollm2;
+mod training;
+mod update;

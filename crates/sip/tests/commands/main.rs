@@ -1,0 +1,7 @@
+//! Commands, as a person types them.
+
+mod chain;
+mod demo;
+mod models;
+mod train;
+mod updates;

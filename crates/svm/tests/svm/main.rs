@@ -1,0 +1,6 @@
+//! The embedded ledger.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod deploy;
+mod embedded;
