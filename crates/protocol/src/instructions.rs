@@ -173,7 +173,7 @@ mod tests {
                 account.objects == [Object::State(*kind)] && matches!(account.role, Role::Opens | Role::Ensures)
             };
             assert!(
-                all().any(|instruction| instruction.accounts.iter().any(|account| is_created(account))),
+                all().any(|instruction| instruction.accounts.iter().any(is_created)),
                 "{kind:?}"
             );
         }
