@@ -69,28 +69,26 @@ const PITFALLS: [&str; 24] = [
     "liquid shares laundering the activation ramp",
     "late depositors absorbing known fraud",
 ];
-/// Accounts of other stories that a caller may choose, by instruction and place: what is its own, or what anybody may do.
-const CHOICES: [(&str, usize); 15] = [
+/// Accounts of other stories that a caller may choose, by instruction and name: what is its own, or what anybody may do.
+const CHOICES: [(&str, &str); 13] = [
     // The creator's datasets, if they differ.
-    ("CreateJob", 7),
-    ("CreateJob", 8),
-    ("CreateJob", 9),
+    ("CreateJob", "datasets"),
     // The signer's other pools, exits, disputes, jobs.
-    ("AddBond", 2),
-    ("RetirePool", 2),
-    ("ClaimExit", 3),
-    ("CloseDispute", 1),
-    ("ReclaimGenesisBond", 2),
+    ("AddBond", "pool"),
+    ("RetirePool", "pool"),
+    ("ClaimExit", "ticket"),
+    ("CloseDispute", "dispute"),
+    ("ReclaimGenesisBond", "job"),
     // Which job is accused in: the accusation opens for no claim of another.
-    ("CommitAccusation", 2),
+    ("CommitAccusation", "job"),
     // Anybody settles any final round of the job in which the pool held the place.
-    ("SettleAudit", 2),
-    ("SettleEvaluation", 2),
-    ("SettleData", 2),
-    ("SettlePatrons", 2),
+    ("SettleAudit", "round"),
+    ("SettleEvaluation", "round"),
+    ("SettleData", "round"),
+    ("SettlePatrons", "round"),
     // Anybody makes a model of any job, and pays any server.
-    ("CreateModelPool", 2),
-    ("PayFee", 11),
+    ("CreateModelPool", "job"),
+    ("PayFee", "server"),
 ];
 /// What a pause stops: whatever brings something new.
 const STOPPED_BY_A_PAUSE: [&str; 12] = [
@@ -303,7 +301,7 @@ fn right_type_of_another_story() {
         for (place, _, account) in case.places() {
             let Some(account) = account.filter(|account| case.is_state(account)) else { continue };
             for (other, state) in &foreign {
-                let is_choice = case.free.contains(&place) || CHOICES.contains(&(case.name, place));
+                let is_choice = case.free.contains(&place) || CHOICES.contains(&(case.name, case.account_name(place)));
                 if state.data().first() == account.data().first() && !is_choice {
                     let changed = case.changed(|changed| changed.accounts[place].pubkey = *other);
                     let what = || format!("account {place} is {other} of another story");

@@ -151,6 +151,11 @@ impl Case {
         spec(self.instruction.data[0]).expect("a known instruction")
     }
 
+    /// The name of the account in a place.
+    pub(crate) fn account_name(&self, place: usize) -> &'static str {
+        self.spec().account(place).map_or("", |(_, account)| account.name)
+    }
+
     /// The address of the account of this name.
     pub(crate) fn address(&self, name: &str) -> Address {
         let place = self.spec().accounts.iter().position(|account| account.name == name);

@@ -2,12 +2,11 @@
 //! accusers, in which the same happens in the same slots. Every instruction of the one is sent with every choice of its accounts
 //! from the other, and each of its accounts is replaced by every other of its kind: all are refused.
 
-use sip_client::{
-    Accusation, AttestationAccusation, Hidden, NewPool, Program, Seat, StateDemand, VoteAccusation, instruction_name,
-};
+use sip_client::{Accusation, AttestationAccusation, Hidden, NewPool, Program, Seat, StateDemand, VoteAccusation};
 use sip_proof::{GraphRoots, HostSha256, Sha256, merkle::MerkleTree};
 use sip_protocol::{
     ground::{case::CaseKind, escrow::REVEAL_SLOTS, units::TOKEN},
+    instructions::spec,
     stake::pool::PoolKind,
     training::{attestation::Shown, round::Round, segment::SegmentClaim},
 };
@@ -22,26 +21,26 @@ use solana_transaction::versioned::VersionedTransaction;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Accounts that the caller may choose among others of its own, by instruction and place.
-const CHOICES: [(&str, usize); 13] = [
+const CHOICES: [(&str, &str); 13] = [
     // Anybody settles any final round of the job in which the pool held the place.
-    ("SettleAudit", 2),
-    ("SettleEvaluation", 2),
-    ("SettleData", 2),
-    ("SettlePatrons", 2),
+    ("SettleAudit", "round"),
+    ("SettleEvaluation", "round"),
+    ("SettleData", "round"),
+    ("SettlePatrons", "round"),
     // Which job is accused in: the accusation opens for no claim of another.
-    ("CommitAccusation", 2),
+    ("CommitAccusation", "job"),
     // An auditor that draws everything attests any segment.
-    ("Attest", 4),
+    ("Attest", "segment"),
     // Anybody ends whatever clock has run out.
-    ("TimeOut", 0),
+    ("TimeOut", "dispute"),
     // Whatever bounty of the same wallet.
-    ("ClaimBounty", 1),
-    ("ClaimExit", 3),
-    ("Rebond", 4),
+    ("ClaimBounty", "holder"),
+    ("ClaimExit", "ticket"),
+    ("Rebond", "ticket"),
     // An operator of both takes, leaves and weighs its place in either.
-    ("JoinJob", 2),
-    ("LeaveJob", 1),
-    ("AllotStake", 1),
+    ("JoinJob", "job"),
+    ("LeaveJob", "job"),
+    ("AllotStake", "job"),
 ];
 
 /// Two scenes of one chain.
@@ -204,9 +203,10 @@ impl Twins {
 
     /// The instruction with every other choice of accounts, and with every single other account of a kind.
     fn attack(&mut self, instruction: &Instruction, twin: &Instruction) {
-        let name = instruction_name(instruction.data[0]).expect("a known instruction");
+        let spec = spec(instruction.data[0]).expect("a known instruction");
+        let name = spec.name;
         self.names.insert(name);
-        let is_choice = |place: usize| CHOICES.contains(&(name, place));
+        let is_choice = |place| spec.account(place).is_some_and(|(_, account)| CHOICES.contains(&(name, account.name)));
         let mut pairs: BTreeMap<Address, Address> = BTreeMap::new();
         for (place, (one, other)) in instruction.accounts.iter().zip(&twin.accounts).enumerate() {
             if one.pubkey != other.pubkey && !is_choice(place) {

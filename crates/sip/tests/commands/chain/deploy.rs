@@ -111,3 +111,31 @@ fn an_upload_goes_on_where_it_was_cut_off_and_other_code_is_upgraded() {
     assert!(refused.contains("expected"), "{refused}");
     assert!(Deployed::read(&ledger, &address.parse().unwrap()).unwrap().unwrap().is(&elf));
 }
+
+#[test]
+fn other_code_is_upgraded_to_this_builds() {
+    let chain = Chain::start();
+    chain.person("deployer");
+    let key = wallet(&chain.key("deployer"));
+    let mut older = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../programs/sip/sip.so")).unwrap();
+    // Another word in the read-only data verifies as well.
+    let tag = older.windows(8).position(|part| part == b"sip.leaf").unwrap();
+    older[tag] ^= 1;
+    let mut ledger = Rpc::connect(&chain.url).unwrap();
+    let [program, buffer] = [(); 2].map(|()| solana_keypair::Keypair::new());
+    sip_ledger::loader::deploy(&mut ledger, &older, &key, &program, &buffer).unwrap();
+    let address = program.pubkey().to_string();
+    let run =
+        |arguments: &[&str]| chain.json("deployer", &[&["protocol"], arguments, &["--program", &address]].concat());
+    let before = run(&["code"]);
+    assert_eq!(before["thisBuild"], "no");
+    let would = run(&["upgrade", "--dry-run"]);
+    assert_eq!((&would["codeSha256Before"], &would["sent"]), (&before["codeSha256"], &false.into()));
+    assert_eq!((would["cost"]["rentLamports"].amount(), &run(&["code"])), (0, &before));
+    let lamports = || chain.json("deployer", &["wallet", "show"])["balanceLamports"].amount();
+    let held = lamports();
+    let done = run(&["upgrade", "--yes"]);
+    assert!(held - lamports() <= done["cost"]["feeLamports"].amount(), "the rent of the buffer is back");
+    let after = run(&["code"]);
+    assert_eq!((&after["thisBuild"], &after["codeSha256"]), (&"yes".into(), &would["codeSha256"]));
+}
