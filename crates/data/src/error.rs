@@ -149,7 +149,15 @@ impl DataError {
             _ => Err(DataError::Several(errors)),
         }
     }
+
+    /// Whether so many errors of records were found that no more are looked for: a large file may hold nothing else.
+    pub fn are_enough(errors: &[DataError]) -> bool {
+        errors.len() >= ERRORS_KEPT
+    }
 }
+
+/// Errors of records that are kept.
+const ERRORS_KEPT: usize = 1_000;
 
 /// Errors that are told one by one, and how much is told of each.
 const ERRORS_TOLD: usize = 10;
@@ -157,7 +165,12 @@ const ERROR_CHARS_TOLD: usize = 1000;
 
 fn several(errors: &[DataError]) -> String {
     let is_of_records = errors.iter().all(|error| matches!(error, DataError::Line { .. }));
-    let mut said = format!("{} {} cannot be used:", errors.len(), if is_of_records { "records" } else { "files" });
+    let what = match (is_of_records, DataError::are_enough(errors)) {
+        (true, true) => "records or more",
+        (true, false) => "records",
+        (false, _) => "files",
+    };
+    let mut said = format!("{} {what} cannot be used:", errors.len());
     for error in errors.iter().take(ERRORS_TOLD) {
         said += "\n  ";
         said += &crate::shown_up_to(&error.to_string(), ERROR_CHARS_TOLD);

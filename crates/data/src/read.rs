@@ -60,6 +60,9 @@ impl FileContent {
                 Ok(_) => {}
                 Err(_) => bad.push(line_error(path, record.line, expected_text(&record))),
             }
+            if DataError::are_enough(&bad) {
+                break;
+            }
         }
         DataError::all(bad)?;
         documents.shrink();

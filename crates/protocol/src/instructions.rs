@@ -172,7 +172,7 @@ mod tests {
             let is_created = |account: &AccountSpec| {
                 account.objects == [Object::State(*kind)] && matches!(account.role, Role::Opens | Role::Ensures)
             };
-            assert!(all().any(|instruction| instruction.accounts.iter().any(&is_created)), "{kind:?}");
+            assert!(all().any(|instruction| instruction.accounts.iter().any(is_created)), "{kind:?}");
         }
     }
 }

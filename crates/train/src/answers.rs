@@ -103,6 +103,9 @@ fn read<T>(path: &Path, expected: &str, make: impl Fn(&Record<'_>, &str) -> Resu
                 bad.push(DataError::Line { path: path.to_owned(), line: record.line, reason });
             }
         }
+        if DataError::are_enough(&bad) {
+            break;
+        }
     }
     DataError::all(bad)?;
     Ok(made)

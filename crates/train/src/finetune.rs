@@ -177,7 +177,7 @@ pub fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Re
     let mut model = LoadedModel::open_with(path, settings.adapter.as_deref())
         .with_context(|| format!("cannot load the model {}", path.display()))?;
     let config = model.config.clone();
-    progress.line(&format!("{} weights", grouped(config.parameter_count() as u64)));
+    progress.line(&format!("{} weights", grouped(config.parameter_count())));
     let sequence = settings.sequence.unwrap_or(SEQUENCE.min(config.max_seq_len));
     progress.stage("Data");
     let lessons = lessons(settings, &model, sequence, progress)?;

@@ -74,7 +74,7 @@ pub fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Re
         benchmarks.push((domain.name, benchmark));
         blobs.push(domain.train);
     }
-    progress.stage(&format!("Training a model of {} weights", grouped(config.parameter_count() as u64)));
+    progress.stage(&format!("Training a model of {} weights", grouped(config.parameter_count())));
     progress.line(&format!(
         "{}, {} heads, {} wide, vocabulary of {}; {} of {rows} × {sequence} tokens",
         count(config.num_layers, "layer"),

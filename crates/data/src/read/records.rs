@@ -143,6 +143,9 @@ pub(super) fn records(path: &Path, mut text: String, is_cut: bool) -> Result<Res
             Err(_) if is_cut && numbered.peek().is_none() => end -= line.len(),
             Err(error) => bad.push(line_error(path, number, error.to_string())),
         }
+        if DataError::are_enough(&bad) {
+            break;
+        }
     }
     DataError::all(bad)?;
     text.truncate(end);

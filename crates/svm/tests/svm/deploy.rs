@@ -44,19 +44,19 @@ fn the_program_is_deployed_upgraded_and_made_immutable_under_mainnets_features_a
     for features in [Features::Mainnet, Features::All] {
         let (mut ledger, payer) = ledger(features);
         let (program, authority) = (key(30), payer.pubkey());
-        loader::deploy(&mut ledger, &elf, &payer, &program, &key(31)).unwrap();
+        loader::deploy(&mut ledger, elf, &payer, &program, &key(31)).unwrap();
         let program_id = program.pubkey();
         assert_eq!(answer(&mut ledger, &payer, program_id), Some(UNKNOWN_INSTRUCTION), "{features:?}");
         let first = deployment(&ledger, &program_id);
         assert_eq!(first.1, Some(authority));
 
-        loader::upgrade(&mut ledger, &elf, &payer, &program_id, &key(32)).unwrap();
+        loader::upgrade(&mut ledger, elf, &payer, &program_id, &key(32)).unwrap();
         assert_eq!(answer(&mut ledger, &payer, program_id), Some(UNKNOWN_INSTRUCTION), "{features:?}");
         assert!(deployment(&ledger, &program_id).0 > first.0);
 
         ledger.send(&[loader::set_authority(&program_id, &authority, None)], &payer, &[]).unwrap();
         assert_eq!(deployment(&ledger, &program_id).1, None);
-        let refused = loader::upgrade(&mut ledger, &elf, &payer, &program_id, &key(33));
+        let refused = loader::upgrade(&mut ledger, elf, &payer, &program_id, &key(33));
         assert!(matches!(refused, Err(LedgerError::Transaction { .. })), "{refused:?}");
         assert_eq!(answer(&mut ledger, &payer, program_id), Some(UNKNOWN_INSTRUCTION), "{features:?}");
     }
