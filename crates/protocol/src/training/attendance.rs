@@ -312,6 +312,6 @@ mod tests {
         // Nor by one to which nothing was left to draw; no more is expected than the most.
         assert_eq!(draws(u16::MAX, 1, 0), 800);
         assert_eq!(draws(u16::MAX, 1, 90), 1_000);
-        assert_eq!(draws(3, 1, 200), 600);
+        assert_eq!(draws(0b111, 1, 200), 600);
     }
 }
