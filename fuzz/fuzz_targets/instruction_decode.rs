@@ -70,7 +70,9 @@ mod money {
 
 fuzz_target!(|data: &[u8]| {
     let Some((&tag, data)) = data.split_first() else { return };
-    [stake::decode, admin::decode, training::decode, court::decode, money::decode].map(|decode| decode(tag, data));
+    for decode in [stake::decode, admin::decode, training::decode, court::decode, money::decode] {
+        decode(tag, data);
+    }
     let seed = data.iter().fold(u64::from(tag), |seed, byte| seed.rotate_left(7) ^ u64::from(*byte));
     let mut pool = pool(seed >> 8);
     match tag {
