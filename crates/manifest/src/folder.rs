@@ -16,7 +16,7 @@
 //!     data/           tokenizer, and token files by domain
 //! ```
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Serialize, de::DeserializeOwned};
 use sip_data::files::{remove_cut_off, write_atomically};
 use sip_data::shown_path;
@@ -230,6 +230,30 @@ pub fn write_text(path: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("cannot write {}; what was there before is kept", path.display()))
 }
 
+/// Writes a page or a picture that a person asked for, to a file that is not there, or that holds an earlier one of its kind: what begins with the
+/// same bytes, up to the end of a page's title.
+///
+/// # Errors
+/// As [`write_text`], and where the file holds something else: a key, a text, another program's page.
+pub fn write_own(path: &Path, text: &str) -> Result<()> {
+    const KIND_BYTES: usize = 16;
+    let kind = text.find("</title>").unwrap_or(KIND_BYTES.min(text.len()));
+    match fs::File::open(path) {
+        Ok(mut file) => {
+            let mut begin = vec![0; kind];
+            let is_own = std::io::Read::read_exact(&mut file, &mut begin).is_ok() && begin == text.as_bytes()[..kind];
+            let name = path.display();
+            ensure!(
+                is_own,
+                "{name} exists and holds something else; name another file with --out or --svg, or remove it"
+            );
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    write_text(path, text)
+}
+
 /// Writes a value as JSON.
 ///
 /// # Errors
@@ -275,5 +299,25 @@ mod tests {
         let floats: Vec<f64> = (1..20_000).map(|n| f64::from_bits(0x3FF0_0000_0000_0000 | mixed(n)) * 3.7).collect();
         write_json(&path, &floats).unwrap();
         assert_eq!(read_json::<Vec<f64>>(&path).unwrap(), floats);
+    }
+
+    #[test]
+    fn a_page_takes_the_place_of_an_earlier_one_of_its_kind_and_of_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("page.html");
+        let page = |title: &str, body: &str| format!("<!doctype html><title>{title}</title>{body}");
+        write_own(&path, &page("Emission", "one")).unwrap();
+        write_own(&path, &page("Emission", "two")).unwrap();
+        let refused = write_own(&path, &page("Quality", "three")).unwrap_err().to_string();
+        assert!(refused.contains("page.html exists and holds something else"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), page("Emission", "two"));
+        for other in ["", "[1,2,3]", "a text of one's own that is longer than a mark"] {
+            fs::write(&path, other).unwrap();
+            assert!(write_own(&path, "<svg viewBox=\"0 0 1 1\"></svg>").is_err());
+            assert_eq!(fs::read_to_string(&path).unwrap(), other);
+        }
+        fs::remove_file(&path).unwrap();
+        write_own(&path, "<svg viewBox=\"0 0 1 1\"></svg>").unwrap();
+        write_own(&path, "<svg viewBox=\"0 0 2 2\"></svg>").unwrap();
     }
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sip_manifest::folder::write_text;
+use sip_manifest::folder::write_own;
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -58,7 +58,7 @@ fn run_simulation(arguments: &Simulation) -> Result<ExitCode> {
         .collect::<Result<Vec<_>>>()?;
     let out = arguments.out.clone().or_else(|| (!arguments.json).then(|| "emission.html".into()));
     if let Some(out) = &out {
-        write_text(out, &page(&outcomes, arguments.staked))?;
+        write_own(out, &page(&outcomes, arguments.staked))?;
     }
     let text = if arguments.json {
         serde_json::to_string_pretty(&outcomes)? + "\n"

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use sip_data::hex;
-use sip_manifest::folder::write_text;
+use sip_manifest::folder::write_own;
 use sip_manifest::place::keep_apart;
 
 /// The job whose tables the root covers: what the demo runs by default, with room for rounds that are repeated.
@@ -117,7 +117,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &show.out {
         Some(path) => {
             keep_apart(path, [("--model", show.model.as_ref())])?;
-            write_text(path, &text)?;
+            write_own(path, &text)?;
         }
         None => std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())?,
     }

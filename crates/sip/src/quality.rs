@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sip_manifest::folder::write_text;
+use sip_manifest::folder::write_own;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     ensure!((1..=100).contains(&arguments.beginnings), "--beginnings must be 1 to 100");
     let honest = quality::honest(arguments.jobs);
     let tried = quality::tried(arguments.jobs, arguments.beginnings);
-    write_text(&arguments.out, &page())?;
+    write_own(&arguments.out, &page())?;
     let text = if arguments.json {
         let value = serde_json::json!({ "honest": honest, "strategies": tried, "demo": qualities(&DEMO) });
         serde_json::to_string_pretty(&value)? + "\n"

@@ -23,7 +23,7 @@ use crate::chain::table::{Cell, Row};
 use crate::chain::{chain_url, named_program, print_list, reach};
 use crate::failure::{Code, fault};
 use path::{awaits, path};
-use sip_manifest::folder::{Store, write_text};
+use sip_manifest::folder::{Store, write_own};
 use sip_report::dispute::{Level, svg};
 use sip_report::terminal::{Stream, fitted};
 use sip_svm::PROGRAM_ELF;
@@ -86,7 +86,7 @@ fn draw(place: &Place, show: &Show) -> Result<ExitCode> {
     let levels = path(&dispute);
     let head = head(&dispute, slot);
     if let Some(file) = &show.svg {
-        write_text(file, &svg(&format!("Dispute {}", show.dispute), &head, &levels))?;
+        write_own(file, &svg(&format!("Dispute {}", show.dispute), &head, &levels))?;
     }
     let mut out = std::io::stdout().lock();
     if place.json {
