@@ -1,9 +1,8 @@
 //! What a person sees while a run goes on: lines and bars on standard error, nothing in `--json` mode.
 
-use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
+use indicatif::{ProgressBar, ProgressStyle};
 use sip_data::shown_up_to;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::terminal::{Stream, columns, fitted};
@@ -39,18 +38,6 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// The bar that was shown last: a line takes it off the terminal for as long as it is written.
-static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
-
-/// Writes a line beside the bar that is shown, if there is one.
-fn say_beside(text: &str) {
-    let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(WeakProgressBar::upgrade);
-    match bar {
-        Some(bar) if !bar.is_finished() => bar.suspend(|| say(text)),
-        _ => say(text),
-    }
-}
-
 /// Where progress goes.
 #[derive(Clone, Copy)]
 pub struct Progress {
@@ -66,14 +53,14 @@ impl Progress {
     /// A headline: what begins now.
     pub fn stage(&self, text: &str) {
         if !self.quiet {
-            say_beside(&format!("\n{}", fitted(&shown_up_to(text, LINE_CHARS), Stream::Error, 2)));
+            say(&format!("\n{}", fitted(&shown_up_to(text, LINE_CHARS), Stream::Error, 2)));
         }
     }
 
     /// A fact under the headline.
     pub fn line(&self, text: &str) {
         if !self.quiet {
-            say_beside(&fitted(&format!("  {}", shown_up_to(text, LINE_CHARS)), Stream::Error, 2));
+            say(&fitted(&format!("  {}", shown_up_to(text, LINE_CHARS)), Stream::Error, 2));
         }
     }
 
@@ -94,7 +81,6 @@ impl Progress {
         }
         bar.set_message(message.to_string());
         bar.enable_steady_tick(Duration::from_millis(250));
-        *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
         bar
     }
 }
