@@ -8,7 +8,7 @@ use sip_protocol::{
     Error,
     admin::config::Parameters,
     court::availability::{ANSWERED, Demand, FAILED, MAX_OPEN_DEMANDS},
-    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    ground::{case::CaseKind, escrow::REVEAL_SLOTS, offence::Slash, units::TOKEN},
     stake::pool::Pool,
     training::{
         data::Dataset,
@@ -272,6 +272,13 @@ fn demands_are_bounded_and_end_with_the_time_to_challenge() {
         library.scene.world.send(&[part], &[&key]);
     }
     library.scene.world.send(&[one_more], &[&library.reader]);
+    // Until the last slot in which its segment can be accused.
+    let last = library.scene.round_state().accusable_until(CaseKind::Segment);
+    library.scene.advance_to(last);
+    library.ask(8, 200);
+    library.scene.world.advance(1);
+    let late = library.with(8, 201, |demand| program.demand_state(demand));
+    library.scene.world.refused(&[late], &[&library.reader], Error::WrongRoundStatus);
     let deadline = library.scene.round_state().final_slot();
     library.scene.advance_to(deadline);
     let late = library.with(8, 101, |demand| program.demand_state(demand));
@@ -327,4 +334,29 @@ fn a_provider_answers_for_its_tokens_or_loses_a_tenth() {
     // Half of the fee is burned.
     assert_eq!(scene.world.tokens(&wallet), FULL - 3 * FEE - FEE / 2);
     assert_eq!(scene.world.config().condemned, FEE / 2);
+}
+
+/// A change applies to what begins after it: who did not answer in time pays what it would have paid when it was asked.
+#[test]
+fn a_providers_silence_costs_what_the_table_said_when_it_was_asked() {
+    for is_asked_before in [true, false] {
+        let mut scene = Scene::new();
+        let program = scene.world.program;
+        let (address, pool) = (scene.datasets[0], scene.providers[0].seat.pool);
+        let reader = scene.world.wallet("reader");
+        let demand = program.demand_data(&reader.pubkey(), &address, &pool, 0);
+        if is_asked_before {
+            scene.world.send(std::slice::from_ref(&demand), &[&reader]);
+        }
+        let mut parameters = scene.world.config().parameters;
+        parameters.penalties.unavailable_data = Slash { bond_bps: 5_000, delegated_bps: 5_000 };
+        scene.world.set_parameters(&parameters);
+        if !is_asked_before {
+            scene.world.send(&[demand], &[&reader]);
+        }
+        scene.world.advance(parameters.clock_slots + 1);
+        scene.crank(program.fail_data(&reader.pubkey(), &address, &pool, 0));
+        let left = if is_asked_before { 9_000 } else { 5_000 };
+        assert_eq!(scene.world.state::<Pool>(&pool).self_bond, BOND_TOKENS * TOKEN / 10_000 * left);
+    }
 }

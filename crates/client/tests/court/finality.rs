@@ -3,7 +3,7 @@
 
 use crate::accuser::Accuser;
 use crate::court::Court;
-use sip_client::SLOT_HASHES;
+use sip_client::{Accusation, SLOT_HASHES};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Error,
@@ -265,6 +265,41 @@ fn a_disputed_segment_counts_as_it_stands_whoever_attests_it_and_no_longer_once_
         accuser.win(&mut scene);
         assert_eq!(scene.round_state().status, round::VOID);
     }
+}
+
+#[test]
+fn a_disputed_scoring_run_counts_in_the_tally_as_it_stands_and_no_longer_once_it_is_convicted() {
+    let mut scene = scene();
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    let said = [4_900_000, 4_950_000, 5_000_000].map(scores);
+    for (evaluator, said) in said.iter().enumerate() {
+        scene.commit_score(evaluator, said);
+    }
+    for (evaluator, said) in said.iter().enumerate() {
+        scene.reveal_score(evaluator, said);
+    }
+    // The highest is accused: without it the median would be the lower of the two that are left.
+    let (job, round, program) = (scene.job, scene.round(), scene.world.program);
+    let key = scene.world.wallet("accuser");
+    let (challenger, pool) = (key.pubkey(), scene.evaluators[2].seat.pool);
+    let datasets = scene.datasets.clone();
+    let salt = named("salt");
+    let accusation =
+        Accusation { challenger: &challenger, job: &job, round: &round, pool: &pool, datasets: &datasets, salt: &salt };
+    scene.world.send(&[program.commit_run_accusation(&accusation)], &[&key]);
+    scene.world.advance(1);
+    scene.world.send(&[program.open_run_dispute(&accusation)], &[&key]);
+    scene.tally();
+    let state = scene.round_state();
+    assert_eq!((state.status, state.scores[0], state.run_disputes), (round::SCORED, 4_950_000, 1));
+    let clock = scene.world.config().parameters.clock_slots;
+    scene.world.advance(clock + 1);
+    scene.crank(program.time_out(&program.dispute(&program.run(&round, &pool), &challenger)));
+    scene.crank(program.resolve_run_dispute(&challenger, &job, &round, &pool));
+    let state = scene.round_state();
+    assert_eq!((state.status, state.scores[0], state.run_disputes), (round::SCORED, 4_900_000, 0));
 }
 
 #[test]

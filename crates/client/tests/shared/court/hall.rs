@@ -45,6 +45,8 @@ impl Hall {
         let mut cast = Cast { trainers: 2, auditors: 3, evaluators: 1, ..Cast::default() };
         cast.spec.aggregates_root = aggregates.root();
         [cast.spec.audit_rate, cast.spec.second_audit_rate] = rates;
+        // A slice is not what stands behind an attestation.
+        cast.spec.slice = 3 * SLICE / 2;
         let mut scene = stage(&story, cast);
         scene.open_round();
         let run = |trainer| placed(&story, &scene, trainer).run(None);
