@@ -15,7 +15,7 @@ use sip_protocol::{
     },
     training::round,
 };
-use sip_testing::{BOND_TOKENS, SLICE, WALLET_TOKENS, named};
+use sip_testing::{BOND_TOKENS, WALLET_TOKENS, named};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -377,5 +377,5 @@ fn attack_a_friend_who_accused_something_lesser_before_takes_no_bounty_of_who_fo
     }
     let claimed = bench.claim(&friend, Claim::Attestation);
     bench.hall.scene.crank(claimed);
-    assert_eq!(bench.tokens(&friend), FULL + bounty);
+    assert_eq!(bench.tokens(&friend), FULL + bench.bounty(Claim::Attestation));
 }
