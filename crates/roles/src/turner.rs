@@ -2,162 +2,117 @@
 //!
 //! Whether something is due, the program's own rules say, on copies of the accounts.
 
-use anyhow::Result;
-use sip_ledger::Ledger;
-use sip_protocol::court::availability::{Demand, OPEN};
-use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_client::StateDemand;
+use sip_protocol::court::availability::OPEN;
 use sip_protocol::training::seed;
-use sip_protocol::{Account, AccountKind};
-use sip_protocol::{court::Outcome, ground::case::CaseKind};
 use solana_address::Address;
 use solana_instruction::Instruction;
 
-use super::event::Event;
-use super::here::{Here, Seen};
-use super::pursue::claim_of;
-use super::watch::Watch;
-use crate::run::round::rule;
+use crate::Event;
+use crate::court::{Due, claim_of, due};
+use crate::node::Step;
+use crate::view::Seen;
 
-impl<L: Ledger> Watch<'_, L> {
-    /// The next thing that is due in a round, by the first who comes. An auditor does it, a mere watchtower does not.
-    pub(super) fn turn(&mut self, here: &Here) -> Result<bool> {
-        if self.operator.is_none() {
-            return Ok(false);
-        }
-        for seen in &here.rounds {
-            for (what, instruction) in self.due(here, seen) {
-                if self.send(what, instruction)? {
-                    (self.report)(&Event::Turned { round: seen.index(), what });
-                    return Ok(true);
-                }
+impl Step<'_> {
+    /// What is due in rounds and cases, by the first who comes.
+    pub(crate) fn turn(&self) {
+        for seen in &self.view.rounds {
+            for (what, instruction) in self.due(seen) {
+                self.send(what, vec![instruction], vec![Event::Turned { round: seen.index(), what }]);
             }
         }
-        Ok(self.end_disputes(here)? || self.end_demands(here)? || self.pay_bounties(here)? || self.close_old(here)?)
+        self.end_disputes();
+        self.end_demands();
+        self.pay_bounties();
+        self.close_old();
     }
 
-    fn due(&self, here: &Here, seen: &Seen) -> Vec<(&'static str, Instruction)> {
-        let (round, job, slot) = (&seen.round, &here.job, here.slot);
-        let (program, address) = (&self.program, &seen.address);
+    fn due(&self, seen: &Seen) -> Vec<(&'static str, Instruction)> {
+        let (round, job, slot) = (&seen.round, &self.view.job, self.view.slot);
+        let (program, address, job_address) = (self.program(), &seen.address, &self.view.address);
         let mut due = Vec::new();
         if round.is_orphan(&job.chain) {
-            due.push(("undo the round", program.undo_round(&self.job, address)));
+            due.push(("undo the round", program.undo_round(job_address, address)));
             return due;
         }
         if round.clone().close_commits(job, slot).is_ok() {
-            due.push(("close the commits", program.close_commits(&self.job, address)));
+            due.push(("close the commits", program.close_commits(job_address, address)));
         }
-        if here.is_closable(seen) {
+        if self.view.is_closable(seen) {
             let segments: Vec<Address> = seen.segments.iter().map(|stands| stands.address).collect();
-            due.push(("close the round", program.close_round(&self.job, address, &segments)));
+            due.push(("close the round", program.close_round(job_address, address, &segments)));
         }
         if round.seed_status == seed::PENDING && slot > round.seed_slots[1] {
-            due.push(("capture the seed", program.capture_seed(&self.job, address)));
+            due.push(("capture the seed", program.capture_seed(job_address, address)));
         }
         if round.clone().void_without_majority(&mut job.clone(), slot).is_ok() {
-            due.push(("void the round", program.void_round(&self.job, address)));
+            due.push(("void the round", program.void_round(job_address, address)));
         }
-        if here.is_tallyable(seen) {
-            due.push(("tally the scores", program.tally(&self.job, address)));
+        if self.view.is_tallyable(seen) {
+            due.push(("tally the scores", program.tally(job_address, address)));
         }
         if round.clone().finalise(&mut job.clone(), slot).is_ok() {
-            due.push(("make the round final", program.finalize_round(&self.job, address)));
+            due.push(("make the round final", program.finalize_round(job_address, address)));
         }
         due
     }
 
     /// Ends disputes of others whose clock has run out, and applies verdicts that nobody applied.
-    fn end_disputes(&mut self, here: &Here) -> Result<bool> {
-        let is_disputed =
-            |seen: &Seen| seen.round.open_challenges > 0 || seen.round.vote_disputes > 0 || seen.round.run_disputes > 0;
-        // Until the last dispute on an attestation has ended, whatever its parties do.
-        let lasting = REVEAL_SLOTS + here.job.spec.longest_dispute_slots(&here.config.parameters);
-        let attested = here.rounds.iter().any(|seen| match seen.round.accusable_until(CaseKind::Attestation) {
-            0 => false,
-            last => here.slot <= last + lasting,
-        });
-        if !attested && here.job.genesis_disputes == 0 && !here.rounds.iter().any(is_disputed) {
-            return Ok(false);
-        }
-        for (address, dispute) in self.disputes()? {
-            if dispute.resolved != 0 {
-                continue;
-            }
-            let Some(claim) = claim_of(here, &dispute) else { continue };
-            let game = &dispute.game;
-            let (what, instruction) = if game.outcome().map_err(rule)? != Outcome::Open {
-                let challenger = Address::new_from_array(dispute.challenger);
-                ("apply a verdict", self.case(here, &[], claim).resolve(&challenger, &address)?)
-            } else {
-                let side = game.on_move().map_err(rule)?;
-                if here.slot.saturating_sub(game.moved_slot) <= game.clock_slots[side as usize] {
-                    continue;
+    fn end_disputes(&self) {
+        for (address, dispute) in self.view.disputes.iter().filter(|(_, dispute)| dispute.resolved == 0) {
+            let Some(claim) = claim_of(self.view, dispute) else { continue };
+            let challenger = Address::new_from_array(dispute.challenger);
+            let (what, instruction) = match due(dispute, self.view.slot) {
+                Some(Due::Verdict { .. }) => {
+                    let Some(charge) = self.case(claim).charge_of(challenger) else { continue };
+                    ("apply a verdict", charge.resolve())
                 }
-                ("end a dispute by the clock", self.program.time_out(&address))
+                Some(Due::TimeOut) => ("end a dispute by the clock", self.program().time_out(address)),
+                Some(Due::Move(_)) | None => continue,
             };
-            if self.send(what, instruction)? {
-                let round = here.round_of(claim).map_or(0, Seen::index);
-                (self.report)(&Event::Turned { round, what });
-                return Ok(true);
-            }
+            let round = self.view.round_of(claim).map_or(0, Seen::index);
+            self.send(what, vec![instruction], vec![Event::Turned { round, what }]);
         }
-        Ok(false)
     }
 
     /// Convicts those who left a demand unanswered, no matter who demanded.
-    fn end_demands(&mut self, here: &Here) -> Result<bool> {
-        let is_demanded = |seen: &&Seen| seen.segments.iter().any(|stands| stands.state.open_demands > 0);
-        if !here.rounds.iter().any(|seen| is_demanded(&seen)) {
-            return Ok(false);
-        }
-        let accounts = self.ledger.program_accounts(&self.program.id)?;
-        for (address, account) in accounts {
-            if account.data.first() != Some(&(AccountKind::Demand as u8)) {
-                continue;
-            }
-            let Ok(demand) = Demand::decode(&account.data) else { continue };
-            if demand.status != OPEN || here.slot <= demand.deadline_slot {
+    fn end_demands(&self) {
+        for (address, demand) in &self.view.demands {
+            if demand.status != OPEN || self.view.slot <= demand.deadline_slot {
                 continue;
             }
             let is_subject = |seen: &&Seen| seen.segments.iter().any(|s| s.address.to_bytes() == demand.subject);
-            let Some(seen) = here.rounds.iter().find(is_subject) else { continue };
+            let Some(seen) = self.view.rounds.iter().find(is_subject) else { continue };
             // A demand of a previous update has its address by the entry as it was asked for.
             let (subject, demander) = [demand.subject, demand.demander].map(Address::new_from_array).into();
-            let of = |entry| self.program.demand(&subject, &demander, entry, demand.chunk);
-            let is_plain = of(demand.entry) == address;
+            let of = |entry| self.program().demand(&subject, &demander, entry, demand.chunk);
+            let is_plain = of(demand.entry) == *address;
             let entry = if is_plain { demand.entry } else { demand.entry.saturating_add(demand.entry_count) };
-            let fail = self.program.fail_state(&sip_client::StateDemand {
+            let fail = self.program().fail_state(&StateDemand {
                 demander: &demander,
-                job: &self.job,
+                job: &self.view.address,
                 round: &seen.address,
                 pool: &Address::new_from_array(demand.pool),
                 entry,
                 chunk: demand.chunk,
             });
             let (round, what) = (seen.index(), "convict who left a demand unanswered");
-            if self.send(what, fail)? {
-                (self.report)(&Event::Turned { round, what });
-                return Ok(true);
-            }
+            self.send(what, vec![fail], vec![Event::Turned { round, what }]);
         }
-        Ok(false)
     }
 
     /// Pays the bounties of others, and insures those that silence left.
-    fn pay_bounties(&mut self, here: &Here) -> Result<bool> {
-        for due in here.due_bounties() {
-            if self.send("pay a bounty", due.payment(&self.program))? {
-                return Ok(true);
-            }
+    fn pay_bounties(&self) {
+        for due in self.view.due_bounties() {
+            self.send("pay a bounty", vec![due.payment(self.program())], Vec::new());
         }
-        for seen in &here.rounds {
+        for seen in &self.view.rounds {
             for stands in &seen.segments {
-                let is_due = stands.state.clone().release_bounty(&seen.round, here.slot).is_ok();
-                let release = self.program.release_bounty(&seen.address, &stands.address);
-                if is_due && self.send("insure what silence left", release)? {
-                    return Ok(true);
+                if stands.state.clone().release_bounty(&seen.round, self.view.slot).is_ok() {
+                    let release = self.program().release_bounty(&seen.address, &stands.address);
+                    self.send("insure what silence left", vec![release], Vec::new());
                 }
             }
         }
-        Ok(false)
     }
 }
