@@ -20,7 +20,7 @@ pub enum Action {
         /// The state's.
         root: [u8; 32],
     },
-    /// A state of this root is to be handed to whoever asks, for as long as it stands here.
+    /// A state of this root is to be handed to those who ask, for as long as it stands here.
     Publish {
         /// The state's.
         root: [u8; 32],

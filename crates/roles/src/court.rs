@@ -13,7 +13,7 @@ use crate::known::Finding;
 use crate::node::Step;
 use crate::{Action, Charge, Claim, Event, Fact, View, Work};
 
-/// What a dispute asks of whoever may move it on.
+/// What a dispute asks of anyone who may move it on.
 pub(crate) enum Due {
     /// It is decided: the verdict is to be applied, unless it was.
     Verdict {

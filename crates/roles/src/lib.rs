@@ -23,7 +23,7 @@
 //! | `evaluator` | scores: computed, committed, revealed, settled |
 //! | `judge` | which claim is replayed next, and what it should be |
 //! | `court` | whom to accuse, and every move of both sides of a dispute |
-//! | `demands` | what to demand of whoever committed and does not publish |
+//! | `demands` | what to demand of those who committed and do not publish |
 //! | `answers` | what to answer to a demand, of a trainer and of a provider |
 //! | `turner` | what anyone may turn: closings, seeds, tallies, finality, clocks that ran out |
 //! | `keeper` | what a job needs somebody to pay for: the next round, the pay of those without a machine |

@@ -1,6 +1,6 @@
 //! The trainer of a job: its segment of every round that awaits it, what it hands out, its pay.
 //!
-//! A segment follows from its round: whoever computes it again commits the same one. What it comes to is on disk before it is committed, since
+//! A segment follows from its round: anyone who computes it again gets the same one. What it comes to is on disk before it is committed, since
 //! a defence opens its leaves.
 
 use sip_client::Seat;
