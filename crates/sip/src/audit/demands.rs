@@ -24,9 +24,9 @@ use super::here::{Here, Seen, Stands};
 use super::record::Asked;
 use super::watch::Watch;
 use crate::archive::Archive;
-use sip_data::unhex;
+use sip_data::hex;
 use sip_manifest::folder::Store;
-use sip_manifest::settings::Settings;
+use sip_manifest::value::Domain;
 
 /// What follows from a demand and how it stands.
 enum Next {
@@ -192,13 +192,12 @@ pub(super) struct Fault {
 }
 
 /// The tokens of a run's folder that are missing or false.
-pub(super) fn withheld_data(store: &Store, settings: &Settings) -> Vec<Fault> {
+pub(super) fn withheld_data(store: &Store, domains: &[Domain]) -> Vec<Fault> {
     let mut withheld = Vec::new();
-    for (domain, described) in (0u8..).zip(&settings.domains) {
-        let Some(root) = unhex(&described.train_root) else { continue };
+    for (domain, described) in (0u8..).zip(domains) {
         let path = store.tokens(domain.into(), "train");
-        let Err(error) = TokenBlob::load(&path, &root) else { continue };
-        let expected = &described.train_root;
+        let Err(error) = TokenBlob::load(&path, &described.train_root) else { continue };
+        let expected = hex(&described.train_root);
         let why = match error {
             DataError::BlobRoot { found, .. } => format!("root {found}, expected {expected}"),
             DataError::BlobLength { bytes, .. } => format!("{bytes} bytes, expected root {expected}"),

@@ -234,7 +234,7 @@ impl<L: Ledger> Watch<'_, L> {
         let computed = |computation: Computation| player(side, Arc::new(computation.graph_evidence()), computation);
         Ok(Some(match (claim, seen) {
             (Claim::Genesis, _) => {
-                let graph = Arc::new(genesis_graph(&self.source.settings)?);
+                let graph = Arc::new(genesis_graph(&self.source.prepared.manifest)?);
                 computed(Computation::new(graph, Vec::new(), None, threads, simd))
             }
             (Claim::Vote { .. }, Some(seen)) => {

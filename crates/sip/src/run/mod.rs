@@ -99,7 +99,7 @@ impl Run {
         let rounds = store.latest()?;
         let settings: Settings = read_json(&store.settings())?;
         let machine = Machine::from_environment()?;
-        let prepared = prepare::prepare(&settings, &store, &machine)?;
+        let prepared = prepare::open(&store, &machine)?;
         let mut journal: Journal = read_json(&store.journal(rounds))?;
         let mut world = World::restore(setup::people(&settings), &store.ledger(rounds))?;
         journal.check(&world, rounds)?;
