@@ -7,7 +7,7 @@ use sip_protocol::training::job::JobSpec;
 
 use crate::commits::{Difference, difference};
 use crate::prepare::Prepared;
-use crate::settings::{STEERED, Settings};
+use crate::settings::{Exchange, STEERED, Settings};
 
 /// Graph, tables, genesis state and data against the job on chain: the first difference, in words. `terms` are the job's terms as its
 /// creator's settings give them; `dataset` reads a registered dataset by its address.
@@ -30,6 +30,11 @@ pub fn job(
         Some(Difference::Other(what)) => {
             return Ok(Some(format!("{what}: the job committed something else than its manifest gives")));
         }
+    }
+    if prepared.manifest.is_compressed() != (settings.updates == Exchange::Compressed)
+        || prepared.manifest.model.as_ref() != Some(&settings.model)
+    {
+        return Ok(Some("model and updates: the job committed other graphs than the run's settings ask for".into()));
     }
     let sizes = [spec.inner_steps, spec.leaf_interval, spec.batch, spec.sequence_length, spec.rounds];
     let asked =

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bytes::BYTES_MAX;
 use crate::place::foreign;
+use crate::settings::Settings;
 use crate::value::Manifest;
 
 /// The folder of a run.
@@ -278,6 +279,16 @@ pub fn read_manifest(path: &Path) -> Result<Manifest> {
         format!("cannot read the manifest {shown}; \"sip manifest write FOLDER\" makes it of a run's settings")
     })?;
     Manifest::from_bytes(&bytes).with_context(|| format!("{shown} is no manifest that this version reads"))
+}
+
+/// Reads what a run was asked for.
+///
+/// # Errors
+/// Where there is no such file, or no run has such settings.
+pub fn read_settings(store: &Store) -> Result<Settings> {
+    let settings: Settings = read_json(&store.settings())?;
+    settings.check()?;
+    Ok(settings)
 }
 
 /// A tokenizer has at most so many bytes.

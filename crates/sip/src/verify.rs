@@ -29,7 +29,7 @@ use crate::run::setup::{job_address, job_spec, people};
 use crate::run::world::{Person, World};
 use sip_manifest::check;
 use sip_manifest::exchange::Applied;
-use sip_manifest::folder::{Store, read_json};
+use sip_manifest::folder::{Store, read_json, read_settings};
 use sip_manifest::machine::Machine;
 use sip_manifest::prepare::{self, Prepared};
 use sip_manifest::roles::{AUDITOR, EVALUATOR, TRAINER};
@@ -198,7 +198,7 @@ impl Verifier {
     fn open(arguments: &Arguments, progress: Progress) -> Result<Verifier> {
         let store = Store::new(&arguments.folder).with_manifest(arguments.manifest.as_deref());
         let rounds = store.latest()?;
-        let settings: Settings = read_json(&store.settings())?;
+        let settings = read_settings(&store)?;
         let machine = Machine::from_environment()?;
         progress.stage(&format!("Verifying {}", store.root().display()));
         let prepared = prepare::open(&store, &machine)?;
