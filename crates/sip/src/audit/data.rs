@@ -5,10 +5,10 @@
 
 use anyhow::Result;
 use sip_client::Program;
-use sip_data::{DataError, TokenBlob, shown_path, unhex};
+use sip_data::{DataError, TokenBlob, hex, shown_path};
 use sip_ledger::Ledger;
 use sip_manifest::folder::Store;
-use sip_manifest::settings::Settings;
+use sip_manifest::value::Domain;
 use sip_proof::blake3::chunk_count;
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::court::availability::{ANSWERED, Demand, OPEN};
@@ -52,13 +52,12 @@ pub(super) struct Fault {
 }
 
 /// The tokens of a run's folder that are missing or false.
-pub(super) fn withheld_data(store: &Store, settings: &Settings) -> Vec<Fault> {
+pub(super) fn withheld_data(store: &Store, domains: &[Domain]) -> Vec<Fault> {
     let mut withheld = Vec::new();
-    for (domain, described) in (0u8..).zip(&settings.domains) {
-        let Some(root) = unhex(&described.train_root) else { continue };
+    for (domain, described) in (0u8..).zip(domains) {
         let path = store.tokens(domain.into(), "train");
-        let Err(error) = TokenBlob::load(&path, &root) else { continue };
-        let expected = &described.train_root;
+        let Err(error) = TokenBlob::load(&path, &described.train_root) else { continue };
+        let expected = hex(&described.train_root);
         let why = match error {
             DataError::BlobRoot { found, .. } => format!("root {found}, expected {expected}"),
             DataError::BlobLength { bytes, .. } => format!("{bytes} bytes, expected root {expected}"),

@@ -22,10 +22,9 @@ use crate::live::{Live, Match, Memory, PAUSE_SLOTS, Record, Source, Tally};
 use data::{DataDemands, withheld_data};
 use folder::Folder;
 use operator::{check_operator, read_chain};
-use sip_manifest::folder::{Store, read_json};
+use sip_manifest::folder::{Store, read_manifest};
 use sip_manifest::machine::Machine;
 use sip_manifest::place::hold_of;
-use sip_manifest::settings::Settings;
 use sip_manifest::stop::Stop;
 use sip_roles::{Event, Me, Node, Roles};
 
@@ -34,9 +33,12 @@ const LONGEST_WAIT_SECONDS: u64 = 60;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder of a run: settings and tokens of a job, and its ledger unless --url is given; may be repeated
+    /// Folder of a run: manifest and tokens of a job, and its ledger unless --url is given; may be repeated
     #[arg(long, value_name = "FOLDER", default_value = "sip-out")]
     run: Vec<PathBuf>,
+    /// File of what a job computes with; may be repeated, in the order of --run [default: run/manifest.sip in the folder]
+    #[arg(long, value_name = "FILE")]
+    manifest: Vec<PathBuf>,
     /// Chain to follow the jobs on: its JSON-RPC address, or localhost, devnet, testnet or mainnet [default: the ledger in the folder, or
     /// $SIP_URL where there is none]
     #[arg(long, value_name = "URL")]
@@ -81,7 +83,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let key = wallet_key(arguments.key.as_deref())?.ok_or_else(no_wallet)?;
     let json = arguments.json;
     let mut report = |event: &Event| print(event, json);
-    let stores: Vec<Store> = arguments.run.iter().map(|folder| Store::new(folder)).collect();
+    let manifests = arguments.manifest.iter().map(|file| Some(file.as_path())).chain(std::iter::repeat(None));
+    let stores: Vec<Store> =
+        (arguments.run.iter().zip(manifests)).map(|(folder, file)| Store::new(folder).with_manifest(file)).collect();
     // The variable names a chain for folders that have no ledger of their own.
     let has_ledgers = stores.iter().all(|store| store.latest().is_ok());
     let url = arguments.url.clone().or_else(|| variable("SIP_URL").filter(|_| !has_ledgers));
@@ -226,11 +230,11 @@ impl Patrol<'_> {
 
     /// Demands tokens that are missing or false, and follows demands that were made. Without tokens nothing can be replayed.
     fn see_to_data<L: Ledger>(&mut self, ledger: &mut L, store: &Store, folder: PathBuf) -> Result<()> {
-        let settings: Settings = read_json(&store.settings())?;
-        let withheld = withheld_data(store, &settings);
+        let domains = read_manifest(&store.manifest())?.domains;
+        let withheld = withheld_data(store, &domains);
         let record = Record::open(folder)?;
-        for (number, domain) in (0u8..).zip(&settings.domains) {
-            let Some(root) = sip_data::unhex(&domain.train_root) else { continue };
+        for (number, domain) in (0u8..).zip(&domains) {
+            let root = domain.train_root;
             // A fault of the disk here is nobody else's.
             let is_withheld = self.arguments.demand_data && withheld.iter().any(|fault| fault.domain == number);
             let (program, key) = (named_program(self.arguments.program)?, self.key);

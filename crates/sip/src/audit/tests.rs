@@ -11,8 +11,9 @@ use crate::run::world::Person;
 use sip_data::Mixture;
 use sip_ledger::{Receipt, RemoteError, Statistics};
 use sip_localnet::{Config, Localnet};
+use sip_manifest::folder::read_json;
 use sip_manifest::prepare;
-use sip_manifest::settings::{Fraud, MixtureRule};
+use sip_manifest::settings::{Fraud, MixtureRule, Settings};
 use sip_model::LlamaConfig;
 use sip_node::dispute::Defender;
 use sip_node::{Replay, Worker};
@@ -84,6 +85,7 @@ fn in_audit(folder: &Path, cheats: Vec<Fraud>) -> (Run, Vec<crate::run::round::C
 /// What a watchtower of one run is asked for.
 fn arguments(folder: &Path) -> Arguments {
     Arguments {
+        manifest: Vec::new(),
         run: vec![folder.into()],
         url: None,
         job: Vec::new(),

@@ -67,7 +67,7 @@ impl<L: Ledger> Live<'_, L> {
             if claim != Claim::Genesis {
                 return Ok(None);
             }
-            let graph = Arc::new(genesis_graph(&self.source.settings)?);
+            let graph = Arc::new(genesis_graph(&self.source.prepared.manifest)?);
             return Ok(Some(computed(Computation::new(graph, Vec::new(), None, threads, simd))));
         };
         Ok(Some(match claim {

@@ -1,18 +1,18 @@
-//! What a job computes with, from the folder of its run: settings, tokens, graphs, and the states that were published there.
+//! What a job computes with, from its manifest and the folder of its run: tokens, graphs, and the states that were published there.
 
 use anyhow::Result;
 use sip_node::State;
 use sip_protocol::ground::case::CaseKind;
-use sip_protocol::training::job::{Job, JobSpec};
+use sip_protocol::training::job::Job;
 use sip_roles::Terms;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sip_manifest::folder::{Store, read_json};
+use sip_manifest::commits::{Difference, difference};
+use sip_manifest::folder::Store;
 use sip_manifest::machine::Machine;
-use sip_manifest::prepare::{Prepared, prepare};
-use sip_manifest::settings::Settings;
+use sip_manifest::prepare::{self, Prepared};
 
 /// First bytes of a saved state, before its root.
 const MAGIC_BYTES: usize = 8;
@@ -29,21 +29,13 @@ pub(crate) enum Match {
 /// The folder of a run.
 pub(crate) struct Source {
     pub store: Store,
-    pub settings: Settings,
     pub prepared: Prepared,
-    /// What a job says of compressed updates, and nothing else.
-    exchange: JobSpec,
     terms: Terms,
 }
 
 impl Source {
     pub(crate) fn open(store: Store, machine: &Machine) -> Result<Source> {
-        let settings: Settings = read_json(&store.settings())?;
-        let prepared = prepare(&settings, &store, machine)?;
-        let mut exchange = JobSpec::default();
-        if let Some(updates) = &prepared.updates {
-            updates.specify(&mut exchange);
-        }
+        let prepared = prepare::open(&store, machine)?;
         let updates = prepared.updates.as_ref();
         let graphs = [CaseKind::Start, CaseKind::Update].into_iter();
         let opened = graphs.filter_map(|case| updates?.opening(case).map(|(roots, sibling)| (case, roots, sibling)));
@@ -57,7 +49,7 @@ impl Source {
             aggregates: counts.map(|count| prepared.aggregates.opening(count)).collect::<Result<_, _>>()?,
             updates: opened.collect(),
         };
-        Ok(Source { store, settings, prepared, exchange, terms })
+        Ok(Source { store, prepared, terms })
     }
 
     /// What roles are told of a job that the folder describes.
@@ -65,7 +57,7 @@ impl Source {
         Terms { is_genesis_true: self.describes(job) == Match::Yes, ..self.terms.clone() }
     }
 
-    /// States that follow from the settings alone: the genesis state, and with compressed updates the reset.
+    /// States that follow from the manifest alone: the genesis state, and with compressed updates the reset.
     pub(crate) fn given(&self) -> impl Iterator<Item = &Arc<State>> {
         let reset = self.prepared.updates.as_ref().map(|updates| &updates.reset);
         std::iter::once(&self.prepared.genesis).chain(reset)
@@ -73,30 +65,10 @@ impl Source {
 
     /// Whether the folder has what a job computes with: by every commitment of the job.
     pub(crate) fn describes(&self, job: &Job) -> Match {
-        let (spec, task, scoring) = (&job.spec, &self.prepared.task, &self.prepared.scoring);
-        let (init, aggregates) = (&self.prepared.init, self.prepared.aggregates.root());
-        let roots = [
-            [spec.nodes_root, task.roots.nodes_root],
-            [spec.outputs_root, task.roots.outputs_root],
-            [spec.tables_root, task.roots.tables_root],
-            [spec.score_nodes_root, scoring.roots.nodes_root],
-            [spec.score_outputs_root, scoring.roots.outputs_root],
-            [spec.aggregates_root, aggregates],
-            [spec.update_graphs_root, self.exchange.update_graphs_root],
-            [spec.reset_update_root, self.exchange.reset_update_root],
-        ];
-        let is_ours = roots.iter().all(|[theirs, ours]| theirs == ours)
-            && [spec.inner_steps, spec.leaf_interval] == [task.inner_steps, task.leaf_interval]
-            && [spec.update_entries, spec.base_entries] == [self.exchange.update_entries, self.exchange.base_entries]
-            && Some(spec.held_out()) == scoring.held_out
-            && spec.score_leaf_interval == scoring.leaf_interval
-            && usize::from(spec.domain_count) == task.domains.len();
-        let is_initialised = [spec.init_nodes_root, spec.init_outputs_root] == [init.nodes_root, init.outputs_root]
-            && spec.init_node_count == init.node_count;
-        match (is_ours, spec.genesis_root == self.prepared.genesis.root(), is_initialised) {
-            (true, true, _) => Match::Yes,
-            (true, false, true) => Match::FalseGenesis,
-            _ => Match::No,
+        match difference(&self.prepared.commits, &job.spec) {
+            None => Match::Yes,
+            Some(Difference::Genesis) => Match::FalseGenesis,
+            Some(Difference::Other(_)) => Match::No,
         }
     }
 
