@@ -1,6 +1,6 @@
 //! A round: its phases, who acted in them, and what came out.
 //!
-//! Invariants: the status only moves forward (Open → Committed → Closed → Aggregated → Scored → Final, or → Void); a segment counts only if it
+//! Invariants: the status only moves forward (Open → Commits closed → Closed → Aggregated → Scored → Final, or → Void); a segment counts only if it
 //! is accepted; a round without accepted segments is void and the next one repeats it from the same base.
 
 use bytemuck::{Pod, Zeroable};
