@@ -12,6 +12,7 @@ mod finetune;
 mod generate;
 mod graph;
 mod help;
+mod live;
 mod localnet;
 mod manifest;
 mod quality;

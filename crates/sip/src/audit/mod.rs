@@ -1,19 +1,8 @@
 //! `sip audit`: a watchtower that follows jobs, replays what was claimed, convicts liars, and acts for an auditor.
 
-mod cases;
-mod claim;
-mod closing;
-mod demands;
-mod event;
+mod data;
 mod folder;
-mod here;
-mod judge;
 mod operator;
-mod pursue;
-mod record;
-mod source;
-mod turn;
-mod watch;
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
@@ -29,20 +18,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::chain::{named_program, no_wallet, reach, variable, wallet_key};
-use demands::{DataDemands, withheld_data};
-use event::Event;
+use crate::live::{Live, Match, Memory, PAUSE_SLOTS, Record, Source, Tally};
+use data::{DataDemands, withheld_data};
 use folder::Folder;
-use operator::{Operator, read_chain};
-use record::{Known, Record};
+use operator::{check_operator, read_chain};
 use sip_manifest::folder::{Store, read_manifest};
 use sip_manifest::machine::Machine;
 use sip_manifest::place::hold_of;
 use sip_manifest::stop::Stop;
-use source::{Match, Source};
-use watch::{Memory, Watch};
+use sip_roles::{Event, Me, Node, Roles};
 
-/// Slots between two looks at a chain on which nothing is to be done.
-const PAUSE_SLOTS: u64 = 4;
 /// Longest wait before a chain that does not answer is asked again.
 const LONGEST_WAIT_SECONDS: u64 = 60;
 
@@ -113,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let is_there = stores.iter().all(|store| store.settings().exists());
     let held = folders.iter().filter(|_| is_there).map(|folder| hold_of(folder, "audit", "--state"));
     let _held = held.collect::<Result<Vec<_>>>()?;
-    let known = Known::of(&folders);
+    let known = Tally::of(&folders);
     let mut goes_on = || !stop.requested();
     let mut patrol =
         Patrol { arguments, key: &key, stop: &stop, once: arguments.once, report: &mut report, goes_on: &mut goes_on };
@@ -126,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             }
         }
     }
-    print(&Known::of(&folders).since(&known), json);
+    print(&Tally::of(&folders).since(&known), json);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -144,7 +129,6 @@ struct Followed<'a> {
     job: Address,
     source: &'a Source,
     record: Record,
-    operator: Option<Operator>,
     memory: Memory,
 }
 
@@ -173,12 +157,13 @@ impl Patrol<'_> {
             sources.push(Source::open(store.clone(), &machine)?);
         }
         let mut jobs = Vec::new();
+        let node = self.node()?;
         for (job, source) in self.jobs(ledger, &program, &sources)? {
             let record = Record::open(folder.join(job.to_string()))?;
-            let chain = self.arguments.chain.as_deref().map(read_chain).transpose()?;
-            let is_operator = self.arguments.operator;
-            let operator = is_operator.then(|| Operator::of(ledger, &program, &job, self.key, chain)).transpose()?;
-            jobs.push(Followed { job, source, record, operator, memory: Memory::default() });
+            if node.roles.auditor {
+                check_operator(ledger, &program, &job, &node.me.wallet)?;
+            }
+            jobs.push(Followed { job, source, record, memory: Memory::default() });
         }
         let mut wait_seconds = 1;
         loop {
@@ -187,21 +172,21 @@ impl Patrol<'_> {
                 if !(self.goes_on)() {
                     return Ok(());
                 }
-                let mut watch = Watch {
+                let mut live = Live {
                     ledger: &mut *ledger,
                     program,
                     key: self.key,
                     job: followed.job,
+                    node: &node,
                     source: followed.source,
                     machine: &machine,
                     record: followed.record.clone(),
-                    operator: followed.operator.as_ref(),
-                    drawn_only: self.arguments.drawn,
+                    shelf: None,
                     memory: &mut followed.memory,
                     stop: self.stop,
                     report: &mut *self.report,
                 };
-                match watch.step() {
+                match live.step() {
                     Ok(acted) => {
                         has_acted |= acted;
                         wait_seconds = 1;
@@ -221,6 +206,14 @@ impl Patrol<'_> {
                 }
             }
         }
+    }
+
+    /// Who follows the jobs, and what it does in them.
+    fn node(&self) -> Result<Node> {
+        let is_operator = self.arguments.operator;
+        let chain = self.arguments.chain.as_deref().map(read_chain).transpose()?;
+        let me = Me::new(self.key.to_bytes()).with_chain(chain);
+        Ok(Node { me, roles: roles(is_operator, self.arguments.drawn), cheating: None })
     }
 
     /// Waits for a chain that does not answer, twice as long each time.
@@ -296,6 +289,11 @@ impl Patrol<'_> {
         ensure!(!jobs.is_empty(), "no job on the chain is one that the folders given with --run describe");
         Ok(jobs)
     }
+}
+
+/// What a watchtower does, and an auditor beside it.
+fn roles(is_operator: bool, is_drawn_only: bool) -> Roles {
+    Roles { watchtower: true, auditor: is_operator, turner: is_operator, is_drawn_only, ..Roles::default() }
 }
 
 /// Whether an address begins so.

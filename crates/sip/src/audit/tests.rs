@@ -3,7 +3,6 @@
 mod closed;
 mod story;
 
-use super::claim::Claim;
 use super::folder::restore;
 use super::*;
 use crate::run::Run;
@@ -27,6 +26,7 @@ use sip_protocol::training::job::Job;
 use sip_protocol::training::round::Round;
 use sip_protocol::training::segment::{self, Segment};
 use sip_report::Progress;
+use sip_roles::Claim;
 use sip_rpc::Rpc;
 use sip_svm::PROGRAM_ELF;
 use solana_account::Account;

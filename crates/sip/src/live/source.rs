@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use sip_node::State;
+use sip_protocol::ground::case::CaseKind;
 use sip_protocol::training::job::Job;
+use sip_roles::Terms;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +19,7 @@ const MAGIC_BYTES: usize = 8;
 
 /// Whether a job is the one that a folder describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Match {
+pub(crate) enum Match {
     Yes,
     /// It is, but for its genesis state, which is not what the job's own graph gives.
     FalseGenesis,
@@ -25,30 +27,44 @@ pub(super) enum Match {
 }
 
 /// The folder of a run.
-pub(super) struct Source {
+pub(crate) struct Source {
     pub store: Store,
     pub prepared: Prepared,
+    terms: Terms,
 }
 
 impl Source {
-    pub(super) fn open(store: Store, machine: &Machine) -> Result<Source> {
+    pub(crate) fn open(store: Store, machine: &Machine) -> Result<Source> {
         let prepared = prepare::open(&store, machine)?;
-        Ok(Source { store, prepared })
+        let updates = prepared.updates.as_ref();
+        let graphs = [CaseKind::Start, CaseKind::Update].into_iter();
+        let opened = graphs.filter_map(|case| updates?.opening(case).map(|(roots, sibling)| (case, roots, sibling)));
+        let given = std::iter::once(&prepared.genesis).chain(updates.map(|updates| &updates.reset));
+        let result = updates.map_or(&prepared.genesis, |updates| &updates.reset);
+        let counts = 1..=sip_proof::AGGREGATE_COUNTS as usize;
+        let terms = Terms {
+            is_genesis_true: false,
+            given: given.map(|state| state.root()).collect(),
+            result_lengths: result.entries().iter().map(|entry| entry.len()).collect(),
+            aggregates: counts.map(|count| prepared.aggregates.opening(count)).collect::<Result<_, _>>()?,
+            updates: opened.collect(),
+        };
+        Ok(Source { store, prepared, terms })
+    }
+
+    /// What roles are told of a job that the folder describes.
+    pub(crate) fn terms(&self, job: &Job) -> Terms {
+        Terms { is_genesis_true: self.describes(job) == Match::Yes, ..self.terms.clone() }
     }
 
     /// States that follow from the manifest alone: the genesis state, and with compressed updates the reset.
-    pub(super) fn given(&self) -> impl Iterator<Item = &Arc<State>> {
+    pub(crate) fn given(&self) -> impl Iterator<Item = &Arc<State>> {
         let reset = self.prepared.updates.as_ref().map(|updates| &updates.reset);
         std::iter::once(&self.prepared.genesis).chain(reset)
     }
 
-    /// Something of the same shape as what a segment hands over: a whole state, or an update.
-    pub(super) fn result(&self) -> &Arc<State> {
-        self.prepared.updates.as_ref().map_or(&self.prepared.genesis, |updates| &updates.reset)
-    }
-
     /// Whether the folder has what a job computes with: by every commitment of the job.
-    pub(super) fn describes(&self, job: &Job) -> Match {
+    pub(crate) fn describes(&self, job: &Job) -> Match {
         match difference(&self.prepared.commits, &job.spec) {
             None => Match::Yes,
             Some(Difference::Genesis) => Match::FalseGenesis,
@@ -57,7 +73,7 @@ impl Source {
     }
 
     /// The file of a state of this root in the run's folder, by what its head says.
-    pub(super) fn published(&self, root: &[u8; 32]) -> Option<PathBuf> {
+    pub(crate) fn published(&self, root: &[u8; 32]) -> Option<PathBuf> {
         let folders = [self.store.run(), self.store.states()];
         let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
         let mut paths: Vec<PathBuf> =
