@@ -212,7 +212,7 @@ fn changes(random: &mut Random, manifests: &[Vec<u8>]) -> Value {
         found.push(json!({ "of": of, "at": at, "written": hex(written), "is_manifest": is_manifest }));
     };
     for of in 0..manifests.len() {
-        // Every word of the head: none, one more, the most, and what is no number.
+        // Every word of the head: none, one more, the most, and a NaN.
         for at in (16..HEAD_BYTES).step_by(4).filter(|at| !(64..160).contains(at)) {
             let word = u32::from_le_bytes(manifests[of][at..at + 4].try_into().expect("four bytes"));
             for other in [0, word.wrapping_add(1), u32::MAX, 0x7FC0_0000, 1 << 24, (1 << 24) + 1] {
