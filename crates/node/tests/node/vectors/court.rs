@@ -30,7 +30,7 @@ fn absent_terms() -> Vec<Value> {
     let mut table = Table::open(claimed.clone(), SAME);
     // Element 1 has the terms 0 and 1; what is posted for the others is no claim.
     let posted = floats(&[1.0, 2.0, 9.0, 0.0, 77.0, 5.0, 77.0, 77.0]);
-    table.to_values(2, 1).posts(&posted);
+    table.comes_to_values(2, 1).posts(&posted);
     for (slot, node, element) in [(4, 0, 2), (6, 0, 3), (7, 1, 3), (0, 0, 0), (1, 1, 0), (8, 0, 0), (u32::MAX, 0, 0)] {
         let proof = table.proof(slot, node, element);
         table.refuses(MoveKind::ProveOperand, &proof);
@@ -42,12 +42,12 @@ fn absent_terms() -> Vec<Value> {
     let convicted =
         table.takes(MoveKind::ProveOperand, &proof).ends("a term that is there beside absent ones", Outcome::Convicted);
     let mut table = Table::open(claimed, SAME);
-    table.to_values(2, 1).posts(&floats(&[1.0, 2.0, 0.0, 0.0, 77.0, 5.0, 77.0, 77.0]));
+    table.comes_to_values(2, 1).posts(&floats(&[1.0, 2.0, 0.0, 0.0, 77.0, 5.0, 77.0, 77.0]));
     let proof = table.proof(4, 0, 2);
     let acquitted = table.refuses(MoveKind::ProveOperand, &proof).concedes("an absent term", Outcome::Acquitted);
     // Element 1 begins with its initial value although its term 0 is absent: 4 + 0 · 0 + 2 · 5 + 3 · 7.
     let mut table = Table::open(constrained((0, 1), true), SAME);
-    table.to_values(2, 1).posts(&floats(&[77.0, 77.0, 0.0, 0.0, 2.0, 5.0, 3.0, 7.0, 4.0]));
+    table.comes_to_values(2, 1).posts(&floats(&[77.0, 77.0, 0.0, 0.0, 2.0, 5.0, 3.0, 7.0, 4.0]));
     let (absent, initial) = (table.proof(0, 0, 0), table.proof(8, 0, 1));
     table.refuses(MoveKind::ProveOperand, &absent);
     let started = table.takes(MoveKind::ProveOperand, &initial).ends("a false initial value", Outcome::Convicted);
@@ -64,7 +64,7 @@ fn order_of_nodes() -> Vec<Value> {
     let itself = Claimed::new(vec![state(0, 2), double(1)], vec![floats(&[3.0, 4.0]), floats(&[2.0, 2.0])]);
     let one = |claimed: Claimed, reads: u32, name: &str| {
         let mut table = Table::open(claimed, SAME);
-        table.to_values(1, 0).posts(&floats(&[1.0]));
+        table.comes_to_values(1, 0).posts(&floats(&[1.0]));
         let proof = table.proof(0, reads, 0);
         table.refuses(MoveKind::ProveOperand, &proof).concedes(name, Outcome::Acquitted)
     };
@@ -79,7 +79,7 @@ fn addresses() -> Vec<Value> {
     let claimed =
         Claimed::new(vec![state(0, 4), sum(operand(0, 1, &[1]))], vec![values.clone(), floats(&[3.0, 5.0, 8.0, 12.0])]);
     let mut table = Table::open(claimed, SAME);
-    table.to_values(1, 3).posts(&floats(&[5.0, 7.0]));
+    table.comes_to_values(1, 3).posts(&floats(&[5.0, 7.0]));
     let (outside, equal, beyond) = (table.proof(1, 0, 3), table.proof(0, 0, 3), table.read_node(0));
     table.refuses(MoveKind::ProveOperand, &outside).refuses(MoveKind::ProveOperand, &equal);
     let refused =
@@ -87,7 +87,7 @@ fn addresses() -> Vec<Value> {
     let claimed =
         Claimed::new(vec![state(0, 4), sum(operand(0, 0, &[0]))], vec![values, floats(&[2.0, 3.0, 4.0, 10.0])]);
     let mut table = Table::open(claimed, SAME);
-    table.to_values(1, 3).posts(&floats(&[9.0, 1.0]));
+    table.comes_to_values(1, 3).posts(&floats(&[9.0, 1.0]));
     let proof = table.proof(0, 0, 3);
     vec![
         refused,
@@ -106,7 +106,7 @@ fn negated(len: u32) -> Claimed {
 fn chunks() -> Vec<Value> {
     let to_element = |table: &mut Table, element: usize| {
         let chunk = element / 256;
-        let opened = table.to_trace().picks(1).node(1);
+        let opened = table.comes_to_trace().picks(1).node(1);
         let (nodes, bytes) = (table.tensor(1, 2, 0), tensor_bytes(&table.claimed.outputs[1]));
         let data = &bytes[1024 * chunk..bytes.len().min(1024 * chunk + 1024)];
         let mut spoilt = data.to_vec();
@@ -138,7 +138,7 @@ fn chunks() -> Vec<Value> {
         let mut table = Table::open(negated(256 * (count - 1) + 10), SAME);
         let (top, last) = (table.tensor(1, 7, 0), count - 1);
         let bytes = tensor_bytes(&table.claimed.outputs[1]);
-        let opened = table.to_trace().picks(1).node(1);
+        let opened = table.comes_to_trace().picks(1).node(1);
         let place = top.len() as u32 / 32 - 1;
         table.takes(MoveKind::OpenNode, &opened).takes(MoveKind::Reveal, &top).never_picks(place + 1).picks(place);
         if let Some(below) = below {
@@ -171,7 +171,7 @@ fn traces() -> Vec<Value> {
             ground.case = case as u32;
             ground.windows = u32::from(case == CaseKind::Score) * 4;
         });
-        let proof = table.to_trace().output(0);
+        let proof = table.comes_to_trace().output(0);
         table
             .takes(MoveKind::DisputeState, &[])
             .refuses(MoveKind::OpenEntry, &[7; 32])
@@ -182,7 +182,7 @@ fn traces() -> Vec<Value> {
     }
     let mut table = Table::open(copies(), SAME);
     let (pair, trace, opened) = (table.trace.children(1, 0), table.trace_nodes(), table.node(1));
-    table.to_trace().refuses(MoveKind::Pick, &[0; 3]).never_picks(35).never_picks(40).never_picks(64).picks(0);
+    table.comes_to_trace().refuses(MoveKind::Pick, &[0; 3]).never_picks(35).never_picks(40).never_picks(64).picks(0);
     table.refuses(MoveKind::PostTrace, &trace).takes(MoveKind::Reveal, &pair);
     // Two nodes lie on the table now; what lay there before does not count.
     table.refuses(MoveKind::DisputeState, &[]).never_picks(2).never_picks(5).picks(1);
@@ -235,7 +235,7 @@ fn batches() -> Vec<Value> {
             let node = input(Source::Batch, Type::U32, &[2, 3]);
             let claimed = Claimed { batch: batch.clone(), ..Claimed::new(vec![node], vec![batch.clone()]) };
             let mut table = Table::open(claimed, edit(seed));
-            let opened = table.to_trace().picks(0).node(0);
+            let opened = table.comes_to_trace().picks(0).node(0);
             table.takes(MoveKind::OpenNode, &opened).takes(MoveKind::PostChunk, &tensor_bytes(&batch)).picks(4);
             found.push(match lie {
                 0 => table
@@ -254,7 +254,7 @@ fn batches() -> Vec<Value> {
         let committed = if same { batch.clone() } else { vec![1; 6] };
         let claimed = Claimed { batch: committed, ..Claimed::new(vec![node], vec![batch]) };
         let mut table = Table::open(claimed, SAME);
-        let opened = table.to_trace().picks(0).node(0);
+        let opened = table.comes_to_trace().picks(0).node(0);
         let name = if same { "the batch in another length" } else { "another batch in another length" };
         found.push(table.refuses(MoveKind::OpenNode, &opened).is_silent(name, Outcome::Convicted));
     }
@@ -278,18 +278,18 @@ fn lookups() -> Vec<Value> {
     let mut found = Vec::new();
     let honest = || claimed(1, [1, 3, 0, 2], [3.5, 5.5, 2.5, 4.5]);
     let mut table = Table::open(honest(), SAME);
-    table.to_values(2, 1).posts(&[3, 5.5_f32.to_bits()]);
+    table.comes_to_values(2, 1).posts(&[3, 5.5_f32.to_bits()]);
     let (index, value, beyond, other) =
         (table.proof(0, 0, 1), table.proof(1, 1, 5), table.read_node(1), table.read_node(0));
     table.refuses(MoveKind::ProveOperand, &index).refuses(MoveKind::ProveOperand, &value);
     table.refuses(MoveKind::ProveBeyond, &beyond).refuses(MoveKind::ProveBeyond, &other);
     found.push(table.concedes("a lookup that is right", Outcome::Acquitted));
     let mut table = Table::open(claimed(1, [1, 3, 0, 2], [3.5, 5.5, 2.5, 9.0]), SAME);
-    table.to_values(2, 3).posts(&[2, 9.0_f32.to_bits()]);
+    table.comes_to_values(2, 3).posts(&[2, 9.0_f32.to_bits()]);
     let proof = table.proof(1, 1, 4);
     found.push(table.takes(MoveKind::ProveOperand, &proof).ends("a value that was not looked up", Outcome::Convicted));
     let mut table = Table::open(claimed(1, [1, 3, 0, 2], [3.5, 5.5, 2.5, 2.5]), SAME);
-    table.to_values(2, 3).posts(&[0, 2.5_f32.to_bits()]);
+    table.comes_to_values(2, 3).posts(&[0, 2.5_f32.to_bits()]);
     let proof = table.proof(0, 0, 3);
     found.push(table.takes(MoveKind::ProveOperand, &proof).ends("a false index", Outcome::Convicted));
     for (stride, index, name) in [
@@ -298,7 +298,7 @@ fn lookups() -> Vec<Value> {
         (-1, 1 << 30, "a lookup far before the table"),
     ] {
         let mut table = Table::open(claimed(stride, [index, 0, 0, 0], [7.0, 2.5, 2.5, 2.5]), SAME);
-        table.to_values(2, 0).posts(&[index, 7.0_f32.to_bits()]);
+        table.comes_to_values(2, 0).posts(&[index, 7.0_f32.to_bits()]);
         let (proof, beyond) = (table.proof(1, 1, 5), table.read_node(1));
         table.refuses(MoveKind::ProveOperand, &proof);
         found.push(table.takes(MoveKind::ProveBeyond, &beyond).ends(name, Outcome::Convicted));
@@ -389,7 +389,7 @@ fn pieces() -> Vec<Value> {
         let total = part(terms) + second;
         let mut table =
             Table::open(Claimed::new(vec![state(0, terms), sum.clone()], vec![values.clone(), floats(&[total])]), SAME);
-        let opened = table.to_trace().picks(1).node(1);
+        let opened = table.comes_to_trace().picks(1).node(1);
         table.takes(MoveKind::OpenNode, &opened).takes(MoveKind::PostChunk, &tensor_bytes(&floats(&[total]))).picks(0);
         let partials = tensor_bytes(&floats(&[part(256) + first, part(512) + second]));
         table
@@ -453,7 +453,7 @@ fn inputs() -> Vec<Value> {
         let mut table = Table::open(claimed, |ground, _| {
             (ground.tables_root, ground.table_count) = (tables.root(), 3);
         });
-        let opened = table.to_trace().picks(0).node(0);
+        let opened = table.comes_to_trace().picks(0).node(0);
         table.takes(MoveKind::OpenNode, &opened);
         let proof = [&tensor_root(&values(root))[..], &path].concat();
         found.push(match is_proof {
@@ -494,7 +494,7 @@ fn faults() -> Vec<Value> {
             vec![vec![bits ^ 1 << 31; 2], vec![bits; 2]],
         );
         let mut table = Table::open(claimed, SAME);
-        table.to_values(1, 0);
+        table.comes_to_values(1, 0);
         found.push(match is_fault {
             true => table.ends("a value that is not finite", Outcome::Convicted),
             false => table.posts(&[bits ^ 1 << 31]).concedes("the greatest value", Outcome::Acquitted),

@@ -178,7 +178,7 @@ impl Table {
     }
 
     /// The trainer opens its leaf and posts its trace.
-    pub(super) fn to_trace(&mut self) -> &mut Table {
+    pub(super) fn comes_to_trace(&mut self) -> &mut Table {
         let leaf = self.leaf_roots();
         self.takes(MoveKind::OpenLeaf, &leaf).posts_trace()
     }
@@ -207,8 +207,8 @@ impl Table {
     }
 
     /// To the values of an element of a node of one chunk and one piece.
-    pub(super) fn to_values(&mut self, node: u32, element: u32) -> &mut Table {
-        let opened = self.to_trace().picks(node).node(node);
+    pub(super) fn comes_to_values(&mut self, node: u32, element: u32) -> &mut Table {
+        let opened = self.comes_to_trace().picks(node).node(node);
         let chunk = tensor_bytes(&self.claimed.outputs[node as usize]);
         self.takes(MoveKind::OpenNode, &opened).takes(MoveKind::PostChunk, &chunk).picks(element)
     }
