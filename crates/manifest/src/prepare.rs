@@ -1,7 +1,7 @@
 //! From texts to a task: tokens, blobs, graph, tables, genesis state.
 
 use anyhow::{Context, Result, bail};
-use sip_data::{Corpus, DomainTokens, TokenBlob, corpus, hex, unhex};
+use sip_data::{Corpus, DomainTokens, TokenBlob, WrongWords, corpus, hex, unhex};
 use sip_graph::Graph;
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
 use sip_model::{TrainConfig, init_base_graph, init_graph, tables, training_graph};
@@ -74,7 +74,7 @@ pub fn tokenize(
         }
     }
     if settings.cheats.contains(&Fraud::WrongData) && domains.len() < 2 {
-        bail!("--cheat wrong-data needs at least two domains; give a second text file");
+        return Err(WrongWords("--cheat wrong-data needs at least two domains; give a second text file".into()).into());
     }
     // Nothing of an earlier run is touched before everything that can be wrong with the texts was found out.
     store.begin()?;

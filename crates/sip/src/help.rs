@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::failure::EXITS;
-use sip_report::terminal::{Stream, columns, wrap};
+use sip_report::terminal::{Stream, columns, output, wrap};
 
 /// Widest lines of help.
 const COLUMNS: usize = 100;
@@ -70,9 +70,18 @@ pub(crate) fn command() -> Command {
         .before_help(groups.trim_end().to_owned())
         .after_help(format!("Exit codes:\n{}", exits.trim_end()));
     for name in names.iter().filter(|name| *name != "help") {
-        command = command.mut_subcommand(name, |sub| with_exits(sub, &brief));
+        command = command.mut_subcommand(name, |sub| with_exits(with_numbers(sub), &brief));
     }
     command
+}
+
+/// A command to which a negative number is a value, which may be wrong, and never an option that it does not know.
+fn with_numbers(command: Command) -> Command {
+    let takes = |argument: clap::Arg| match argument.get_action().takes_values() {
+        true => argument.allow_negative_numbers(true),
+        false => argument,
+    };
+    command.mut_args(takes).mut_subcommands(with_numbers)
 }
 
 /// A line whose continuation stands under its second column.
@@ -113,7 +122,7 @@ pub(crate) fn man(arguments: &Man) -> Result<ExitCode> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {shown}"))?;
     clap_mangen::generate_to(command, folder).with_context(|| format!("cannot write pages into {shown}"))?;
     let count = fs::read_dir(folder).map_or(0, Iterator::count);
-    writeln!(std::io::stdout(), "{count} pages are in {shown}; read one with: man -l {shown}/sip.1")?;
+    writeln!(output(), "{count} pages are in {shown}; read one with: man -l {shown}/sip.1")?;
     Ok(ExitCode::SUCCESS)
 }
 

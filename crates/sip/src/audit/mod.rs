@@ -63,7 +63,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::chain::address::in_full)]
     program: Option<Address>,
     /// Also act as the auditor of the job that the wallet is: reveal draws, attest, vote, defend both, move rounds on that are due,
     /// take the pay

@@ -345,7 +345,7 @@ fn write(desk: &mut Desk, upload: &Upload<'_>, plan: &Plan<'_>) -> Result<()> {
         bar.set_position(pieces.saturating_sub(missing) as u64);
         !stop.requested()
     });
-    bar.finish_and_clear();
+    drop(bar);
     match written.map_err(|error| refused(error, desk, plan))? {
         true => Ok(()),
         false if stop.requested() => {

@@ -5,3 +5,4 @@ mod demo;
 mod models;
 mod train;
 mod updates;
+mod words;
