@@ -2,10 +2,9 @@
 
 use anyhow::Result;
 use sip_manifest::folder::Store;
-use sip_manifest::settings::Settings;
 use sip_model::export::{files_beside_weights, load_pretrained};
-use sip_model::params;
 use sip_model::tokenizer::{SPECIAL_TOKENS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
+use sip_model::{LlamaConfig, params};
 use sip_node::State;
 use std::path::Path;
 
@@ -13,7 +12,7 @@ use std::path::Path;
 const MOST_BYTES: u64 = 256 << 20;
 
 /// The first difference of the exported model from the last base and the run's tokenizer, in words.
-pub(crate) fn difference(store: &Store, settings: &Settings, base: &State) -> Result<Option<String>> {
+pub(crate) fn difference(store: &Store, model: Option<&LlamaConfig>, base: &State) -> Result<Option<String>> {
     let folder = store.model();
     let mut expected: Vec<(&str, Vec<u8>)> = Vec::new();
     for name in [TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SPECIAL_TOKENS_FILE] {
@@ -22,7 +21,8 @@ pub(crate) fn difference(store: &Store, settings: &Settings, base: &State) -> Re
         };
         expected.push((name, bytes));
     }
-    expected.extend(files_beside_weights(&settings.model)?);
+    let Some(model) = model else { return Ok(Some("the job's manifest names no model of this kind".into())) };
+    expected.extend(files_beside_weights(model)?);
     for (name, bytes_expected) in &expected {
         match bytes(&folder.join(name))? {
             None => return Ok(Some(format!("{name} of the exported model is missing"))),

@@ -188,7 +188,7 @@ layout! {
         pub evaluator_stake: u64,
         /// Reward over all roles, base units.
         pub reward: u64,
-        /// Of it, what was paid.
+        /// Of it, what was paid, base units.
         pub paid: u64,
         /// Quality, of [`QUALITY_ONE`].
         pub quality: u64,

@@ -1,0 +1,164 @@
+//! A manifest as bytes: read again it is the same, and no other bytes are read.
+
+use sip_manifest::bytes::{BYTES_MAX, HEAD_BYTES, MAGIC};
+use sip_manifest::commits::{Difference, difference};
+use sip_manifest::example;
+use sip_manifest::table::{Rotary, Rule, Table};
+use sip_manifest::value::{Manifest, Part};
+use sip_protocol::training::job::JobSpec;
+
+/// Numbers that follow from a seed (Marsaglia 2003).
+fn random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+fn refused(bytes: &[u8], reason: &str) {
+    let error = Manifest::from_bytes(bytes).unwrap_err().to_string();
+    assert!(error.contains(reason), "{error}, expected {reason}");
+}
+
+#[test]
+fn a_manifest_is_read_as_it_was_written() {
+    for is_compressed in [false, true] {
+        let manifest = example::manifest(is_compressed);
+        let bytes = manifest.to_bytes();
+        assert!(bytes.starts_with(&MAGIC));
+        let again = Manifest::from_bytes(&bytes).unwrap();
+        assert_eq!(again, manifest);
+        assert_eq!(again.hash(), *blake3::hash(&bytes).as_bytes());
+    }
+}
+
+#[test]
+fn tables_of_elements_and_an_import_are_read_too() {
+    let mut manifest = example::manifest(false);
+    manifest.graphs.remove(&Part::Genesis);
+    manifest.genesis_seed = 0;
+    (manifest.model, manifest.optimizer) = (None, None);
+    manifest.tables[1] = Table::of(Rule::Elements(vec![1, u32::MAX, 7]));
+    let again = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
+    assert_eq!(again, manifest);
+    assert_eq!(again.elements().unwrap()[1][..], [1, u32::MAX, 7]);
+    assert_eq!(again.commits().unwrap().init_node_count, 0);
+}
+
+#[test]
+fn a_word_that_was_changed_is_refused_or_gives_another_manifest_with_the_same_bytes() {
+    for is_compressed in [false, true] {
+        let bytes = example::manifest(is_compressed).to_bytes();
+        let mut state = 0x9E37_79B9_7F4A_7C15;
+        for step in 0..200 {
+            let mut changed = bytes.clone();
+            // Half of the changes hit the head, the domains and the tables.
+            let most = if step % 2 == 0 { HEAD_BYTES + 400 } else { bytes.len() };
+            for _ in 0..=random(&mut state) % 3 {
+                let at = random(&mut state) as usize % most;
+                changed[at] ^= 1 << (random(&mut state) % 8);
+            }
+            if let Ok(other) = Manifest::from_bytes(&changed) {
+                assert_eq!(other.to_bytes(), changed);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_manifest_that_is_cut_or_goes_on_is_refused() {
+    let bytes = example::manifest(true).to_bytes();
+    let mut state = 1;
+    let mut lengths: Vec<usize> = (0..100).map(|_| random(&mut state) as usize % bytes.len()).collect();
+    lengths.extend(0..HEAD_BYTES);
+    for len in lengths {
+        assert!(Manifest::from_bytes(&bytes[..len]).is_err(), "{len} bytes");
+    }
+    refused(&[&bytes[..], &[0]].concat(), "follow the manifest");
+}
+
+#[test]
+fn counts_beyond_the_bytes_make_no_room() {
+    let bytes = example::manifest(false).to_bytes();
+    // Domains, tables, graphs: the last three words of the head.
+    for (back, reason) in [(12, "the number of domains"), (8, "the number of tables"), (4, "bytes should follow")] {
+        let mut changed = bytes.clone();
+        changed[HEAD_BYTES - back..HEAD_BYTES - back + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(Manifest::from_bytes(&changed).is_err(), "{reason}");
+    }
+    assert!(Manifest::from_bytes(&vec![0; BYTES_MAX + 1]).is_err());
+}
+
+#[test]
+fn parts_that_belong_together_are_all_there() {
+    let whole = example::manifest(false);
+    let without = |part: Part| {
+        let mut manifest = whole.clone();
+        manifest.graphs.remove(&part);
+        manifest.to_bytes()
+    };
+    for part in [Part::Step, Part::Scoring, Part::Average(1), Part::Average(16)] {
+        refused(&without(part), "is missing");
+    }
+    refused(&without(Part::Genesis), "a seed belongs to a graph");
+    let mut manifest = example::manifest(true);
+    manifest.graphs.remove(&Part::Update);
+    refused(&manifest.to_bytes(), "graphs of updates");
+    let mut manifest = whole.clone();
+    manifest.reset_root = [1; 32];
+    refused(&manifest.to_bytes(), "reset and codec");
+    let mut manifest = whole;
+    let angles = Rotary { pairs: 1 << 16, positions: 1 << 16, theta: 2.0 };
+    manifest.tables[1].rule = Rule::Cosines(angles);
+    refused(&manifest.to_bytes(), "is larger than");
+}
+
+#[test]
+fn a_table_whose_rule_gives_another_root_is_no_table() {
+    let mut manifest = example::manifest(false);
+    manifest.tables[0].root[0] ^= 1;
+    let error = manifest.elements().unwrap_err().to_string();
+    assert!(error.contains("table 0 of the manifest has another root"), "{error}");
+}
+
+#[test]
+fn a_job_on_chain_is_compared_in_everything_that_it_computes_with() {
+    for is_compressed in [false, true] {
+        let manifest = example::manifest(is_compressed);
+        let commits = manifest.commits().unwrap();
+        assert_eq!(manifest.check(&commits).unwrap(), None);
+        // The creator's terms are no business of the manifest.
+        let terms = JobSpec { audit_rate: 7, commit_slots: 8, slice: 9, seed: [1; 32], ..commits };
+        assert_eq!(difference(&commits, &terms), None);
+        let change: [&dyn Fn(&mut JobSpec); 20] = [
+            &|job| job.nodes_root[0] ^= 1,
+            &|job| job.outputs_root[0] ^= 1,
+            &|job| job.tables_root[0] ^= 1,
+            &|job| job.score_nodes_root[0] ^= 1,
+            &|job| job.score_outputs_root[0] ^= 1,
+            &|job| job.aggregates_root[0] ^= 1,
+            &|job| job.update_graphs_root[0] ^= 1,
+            &|job| job.reset_update_root[0] ^= 1,
+            &|job| job.init_nodes_root[0] ^= 1,
+            &|job| job.node_count ^= 1,
+            &|job| job.score_node_count ^= 1,
+            &|job| job.update_entries ^= 1,
+            &|job| job.base_entries ^= 1,
+            &|job| job.inner_steps ^= 1,
+            &|job| job.leaf_interval ^= 1,
+            &|job| job.batch ^= 1,
+            &|job| job.sequence_length ^= 1,
+            &|job| job.score_windows ^= 1,
+            &|job| job.score_leaf_interval ^= 1,
+            &|job| job.domain_count ^= 1,
+        ];
+        for (number, change) in change.iter().enumerate() {
+            let mut job = commits;
+            change(&mut job);
+            assert!(matches!(difference(&commits, &job), Some(Difference::Other(_))), "change {number}");
+        }
+        let mut job = commits;
+        job.genesis_root[0] ^= 1;
+        assert_eq!(difference(&commits, &job), Some(Difference::Genesis));
+    }
+}
