@@ -19,8 +19,8 @@ use sip_report::terminal::output;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Train on these text files, or on every .txt file of a folder, one domain each, instead of the shipped texts; the
-    /// first 4 MB of each count (400 kB with --quick)
+    /// Train on these texts (files, also packed or with {"text": …} on every line, or folders of them), one domain each, instead of
+    /// the shipped ones; the first 4 MB of each count (400 kB with --quick)
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
     /// Size of the model; small unless --quick

@@ -225,7 +225,7 @@ pub(crate) fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
 
 /// Tells what is wrong with the words of a command, or prints the help that was asked for.
 pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
-    let mut text = error.to_string();
+    let mut text = bounds_in_words(&error.to_string());
     let named = error.get(ContextKind::InvalidArg).into_iter().chain(error.get(ContextKind::PriorArg));
     if error.kind() == ErrorKind::ArgumentConflict
         && named.into_iter().any(|named| named.to_string().contains("--resume"))
@@ -243,6 +243,17 @@ pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
         let _ = error.print();
     }
     ExitCode::from(error.exit_code().clamp(0, 255) as u8)
+}
+
+/// "0 is not in 1..=50" is "expected 1 to 50".
+fn bounds_in_words(text: &str) -> String {
+    let text = text.replace("invalid digit found in string", "expected a whole number");
+    let Some((before, after)) = text.split_once(" is not in ") else { return text };
+    let end = after.find(|char: char| !char.is_ascii_digit() && !".=-".contains(char)).unwrap_or(after.len());
+    match (before.rsplit_once(": "), after[..end].split_once("..=")) {
+        (Some((said, _)), Some((least, most))) => format!("{said}: expected {least} to {most}{}", &after[end..]),
+        _ => text,
+    }
 }
 
 fn object(code: Code, message: &str, program_error: Option<ProgramError>) -> Value {
@@ -324,6 +335,14 @@ mod tests {
             let again = if *retryable { "yes" } else { "no" };
             assert!(page.contains(&format!("| `{word}` | {exit} | {again} | {meaning} |")), "{word}");
         }
+    }
+
+    #[test]
+    fn bounds_are_told_in_words() {
+        let said = bounds_in_words("error: invalid value '0' for '--years <N>': 0 is not in 1..=50\n\nFor more");
+        assert_eq!(said, "error: invalid value '0' for '--years <N>': expected 1 to 50\n\nFor more");
+        assert_eq!(bounds_in_words("the dog is not in its house"), "the dog is not in its house");
+        assert_eq!(plain("a: b (os error 13) (os error x)"), "a: b (os error x)");
     }
 
     #[test]

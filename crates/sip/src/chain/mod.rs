@@ -288,6 +288,10 @@ pub(crate) fn print_list(rows: &[Row], empty: &str, json: bool) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where a chain has no job.
+const NO_JOB: &str =
+    "there is no job on this chain, and no command makes one yet; \"sip demo\" plays one on a ledger of its own";
+
 /// Before `sip protocol init`.
 pub(crate) fn not_begun() -> anyhow::Error {
     fault(Code::NotBegun, "the protocol is not begun on this chain; \"sip protocol init\" begins it")

@@ -117,7 +117,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Jobs => {
             let rows: Vec<Row> = desk.all::<Job>(AccountKind::Job)?.iter().map(|(at, job)| job_row(at, job)).collect();
-            desk.list(&rows, "there is no job")
+            desk.list(&rows, super::NO_JOB)
         }
         Command::Show { job } => {
             let job = &desk.locate_job(job)?;

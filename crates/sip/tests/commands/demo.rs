@@ -472,7 +472,7 @@ fn verification_names_what_was_changed() {
         assert!(said.contains(expected), "{to}: {said}");
     }
     let (code, said) = change("run/manifest.sip", &|bytes| bytes[0] ^= 1);
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("does not begin with sip.manifest.1"), "{said}");
     // Steps of a leaf, and the root of the first tokens.
     for (byte, expected) in [(36, "the sizes of steps and rounds: the job committed something else"), (264, "has root")]

@@ -1,5 +1,6 @@
 //! Words that are wrong, and files that are not there: what is said, with which code and exit code, before anything is read or written.
 
+use crate::snapshot::compare;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -27,7 +28,7 @@ fn error(folder: &Path, arguments: &[&str]) -> Value {
 
 #[test]
 fn wrong_words_are_refused_with_exit_code_2_before_anything_is_read() {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, mut kept) = (tempfile::tempdir().unwrap(), String::new());
     for line in [
         "emission --years 0",
         "emission --years 51",
@@ -114,13 +115,15 @@ fn wrong_words_are_refused_with_exit_code_2_before_anything_is_read() {
         assert_eq!((error["code"].as_str(), error["exitCode"].as_i64()), (Some("usage"), Some(2)), "{line}: {error}");
         let said = error["message"].as_str().unwrap();
         assert!(!said.contains("tip:") && !said.contains("'-- -"), "{line}: {said}");
+        kept += &format!("sip {line}\n  {said}\n");
     }
+    compare("wrong-words.txt", &kept);
     assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
 }
 
 #[test]
 fn what_is_not_there_is_told_as_that() {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, mut kept) = (tempfile::tempdir().unwrap(), String::new());
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     for (line, words) in [
         ("verify nope", "there is no folder nope"),
@@ -153,7 +156,9 @@ fn what_is_not_there_is_told_as_that() {
             "{line}: {error}"
         );
         assert!(said.contains(words) && !said.contains("os error"), "{line}: {said}");
+        kept += &format!("sip {line}\n  {said}\n");
     }
+    compare("not-there.txt", &kept);
 }
 
 #[test]
@@ -174,4 +179,20 @@ fn advice_is_for_what_was_typed() {
     );
     let down = said(&["wallet", "show", "11111111111111111111111111111111"]);
     assert!(down.contains("is the chain running?") && !down.contains("check the address"), "{down}");
+}
+
+#[test]
+fn a_port_that_is_taken_costs_no_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let start =
+        |more: &[&str]| error(folder.path(), &[&["localnet", "--port", &port, "--data", "chain"], more].concat());
+    assert_eq!(start(&[])["exitCode"], 1);
+    assert!(!folder.path().join("chain").exists());
+    // Nor is one removed.
+    std::fs::create_dir(folder.path().join("chain")).unwrap();
+    std::fs::write(folder.path().join("chain/genesis.json"), "{}").unwrap();
+    start(&["--reset"]);
+    assert!(folder.path().join("chain/genesis.json").exists());
 }
