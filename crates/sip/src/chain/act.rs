@@ -150,7 +150,7 @@ impl Desk {
         if !std::io::stdin().is_terminal() || self.json {
             return Err(fault(Code::NeedsYes, format!("{told}; {option} does it without a question")));
         }
-        write!(std::io::stderr(), "{} [y/N] ", fitted(&format!("{told}. {question}"), Stream::Error, 0))?;
+        write!(std::io::stderr(), "{} ", fitted(&format!("{told}. {question} [y/N]"), Stream::Error, 0))?;
         let mut answer = String::new();
         if std::io::stdin().read_line(&mut answer)? == 0 {
             // Nobody has ended the line of the question.

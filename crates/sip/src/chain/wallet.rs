@@ -10,6 +10,7 @@ use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -274,8 +275,10 @@ fn history(desk: &Desk, wallet: &Address, limit: usize) -> Result<ExitCode> {
     // Tokens come in without a word of the wallet.
     let mut past = desk.ledger.past(wallet, limit)?;
     past.extend(desk.ledger.past(&account, limit)?);
-    past.sort_by_key(|past| (std::cmp::Reverse(past.slot), past.signature.to_string()));
-    past.dedup();
+    // What is of one slot stays in the chain's order.
+    past.sort_by_key(|past| std::cmp::Reverse(past.slot));
+    let mut seen = BTreeSet::new();
+    past.retain(|past| seen.insert(past.signature.to_string()));
     let mut rows: Vec<Row> = Vec::new();
     for past in past.into_iter().take(limit) {
         let effects = desk.ledger.effects(&past.signature)?;
