@@ -111,7 +111,10 @@ fn normal(text: &str) -> String {
                 || words[index].starts_with("(scalar")
                 || words[index].starts_with("(neon");
             let is_part = after(1) == "%" && after(2) == "of" && after(3) == "it";
-            if is_pace || is_units || is_time || is_part {
+            // Rents and sizes follow from layouts, which are kept elsewhere.
+            let is_rent = after(1).starts_with("SOL") && words[index].contains('.');
+            let is_size = after(1).starts_with("bytes") && words[index].parse::<u32>().is_ok();
+            if is_pace || is_units || is_time || is_part || is_rent || is_size {
                 words[index] = "N";
             }
             if is_engine {
