@@ -318,7 +318,10 @@ fn about(account: &AccountSpec) -> Json {
             let parts = parts.iter().map(of).collect::<Vec<_>>().join(", ");
             lines.push(format!("Its address is the PDA `{}` of {parts}.", camel(derivation.name)));
         }
-        Place::Of(owner @ Part::Field(..)) => lines.push(format!("Its owner is {}.", of(owner))),
+        Place::Of(owner @ Part::Account(_)) => {
+            lines.push(format!("Its owner is {}; by default the associated account.", of(owner)));
+        }
+        Place::Of(owner) => lines.push(format!("Its owner is {}.", of(owner))),
         _ => {}
     }
     lines.into_iter().map(Json::from).collect::<Vec<_>>().into()

@@ -26,7 +26,7 @@ pub(crate) fn index() -> String {
     let mut page = format!("{WRITTEN}\n\n# Reference\n\n");
     page.push_str(
         "Every account, instruction and error of the program, from the declarations that program, client and tests are made from. The same is in\n\
-         [idl/sip.json](../../idl/sip.json) for Codama's tools, which make clients in other languages of it, and every layout in\n\
+         [idl/sip.json](../../idl/sip.json) for Codama's tools, which make [clients in other languages](../clients.md) of it, and every layout in\n\
          [idl/layouts.lock](../../idl/layouts.lock).\n\n\
          An instruction's data is its tag, then its arguments without padding; integers are little endian. An account of the program begins with\n\
          a header of 8 bytes: kind, version, the bump of its address, five zeros.\n\n",

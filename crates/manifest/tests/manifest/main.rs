@@ -162,3 +162,66 @@ fn a_job_on_chain_is_compared_in_everything_that_it_computes_with() {
         assert_eq!(difference(&commits, &job), Some(Difference::Genesis));
     }
 }
+
+/// Rows of a page's table of these columns.
+fn rows<'a>(page: &'a str, columns: &str) -> Vec<Vec<&'a str>> {
+    let after = page.split_once(columns).expect("the table is there").1;
+    let lines = after.lines().skip(2).take_while(|line| line.starts_with('|'));
+    lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+/// Bytes out of the digits between backticks.
+fn digits(cells: &str) -> Vec<u8> {
+    let digits: Vec<u8> = cells.bytes().filter(u8::is_ascii_hexdigit).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+#[test]
+fn the_fields_of_the_head_stand_where_the_page_says() {
+    let page = include_str!("../../../../docs/spec/manifest.md");
+    let mut at = 0;
+    for row in rows(page, "| offset | type | field |") {
+        assert_eq!(row[0].parse::<usize>().unwrap(), at, "{row:?}");
+        at += match row[1] {
+            "u32" => 4,
+            "u64" => 8,
+            "32" => 32,
+            "16 bytes" => 16,
+            "" => 0,
+            words => 4 * words.strip_suffix(" × u32").unwrap().parse::<usize>().unwrap(),
+        };
+    }
+    assert_eq!(at, HEAD_BYTES);
+}
+
+#[test]
+fn the_examples_of_the_pages_are_what_the_code_gives() {
+    let page = include_str!("../../../../docs/spec/graphs.md");
+    let bytes: Vec<u8> = rows(page, "| bytes | meaning |").iter().flat_map(|row| digits(row[0])).collect();
+    let graph = sip_graph::Graph::from_bytes(&bytes).unwrap();
+    assert_eq!(graph.results(), [("double".to_owned(), 1)]);
+    let nodes: Vec<Vec<u8>> = graph.nodes().iter().map(|node| node.encode()).collect();
+    let roots = sip_proof::GraphRoots::new(&nodes, graph.state_outputs(), &[]);
+    let given = rows(page, "| root | value |");
+    let expected = [roots.nodes_root, roots.outputs_root, [0; 32], roots.root::<sip_proof::HostSha256>()];
+    for (row, root) in given.iter().zip(expected).filter(|(row, _)| row[1].starts_with('`')) {
+        assert_eq!(digits(row[1]), root, "{row:?}");
+    }
+    let page = include_str!("../../../../docs/spec/tables.md");
+    let schedule = sip_model::Schedule {
+        peak_rate: 2e-3,
+        warmup_steps: 1,
+        total_steps: 3,
+        final_share: 0.1,
+        shape: sip_model::Shape::Cosine,
+    };
+    let angles = Rotary { pairs: 1, positions: 3, theta: 10_000.0 };
+    for rule in [Rule::Steps { schedule, beta1: 0.9, beta2: 0.95 }, Rule::Cosines(angles), Rule::Sines(angles)] {
+        let table = Table::of(rule);
+        let root: String = table.root.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(page.contains(&root), "{}", table.rule.name());
+        for word in table.elements().unwrap().iter() {
+            assert!(page.contains(&format!("{word:08x}")), "{word:08x} of {}", table.rule.name());
+        }
+    }
+}
