@@ -3,7 +3,11 @@
 use sip_proof::HostSha256;
 use sip_protocol::{
     stake::pool::PoolKind,
-    training::{job::MAX_DOMAINS, round::Round, segment::Segment},
+    training::{
+        job::{MAX_DOMAINS, bit},
+        round::Round,
+        segment::Segment,
+    },
 };
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -25,7 +29,7 @@ impl Scene {
 
     /// Takes a committed round to its vote: all draws revealed, all drawn segments attested, closed, attestations shown.
     pub fn to_closed(&mut self) {
-        let rate = self.job_state().spec.audit_rate;
+        let rate = self.round_state().audit_rate;
         for auditor in 0..self.auditors.len() {
             if self.is_awaited(PoolKind::Auditor, &self.auditors[auditor]) {
                 self.reveal(auditor);
@@ -60,6 +64,18 @@ impl Scene {
             let state = self.round_state();
             if state.status == sip_protocol::training::round::CLOSED && state.auditors[auditor].revealed != 0 {
                 self.vote(auditor, &root);
+            }
+        }
+    }
+
+    /// Every auditor attests what its second draw selects in the last round.
+    pub fn attest_all_again(&mut self) {
+        let state = self.round_state();
+        for auditor in 0..self.auditors.len() {
+            for trainer in 0..self.trainers.len() {
+                if state.auditors[auditor].drawn_again & bit(self.trainers[trainer].seat.place) != 0 {
+                    self.attest_second(auditor, trainer);
+                }
             }
         }
     }

@@ -61,14 +61,9 @@ impl Scene {
         let creator = world.authority.insecure_clone();
         let job = program.job(&creator.pubkey(), 0);
         // As much as the parameters allow and the slices outweigh.
-        let outweighed =
-            ROUND_REWARD as u128 * 2 * cast.spec.slice as u128 / SLICE as u128 / cast.spec.lookahead as u128;
-        let most = cast
-            .spec
-            .round_reward
-            .min(cast.parameters.round_reward)
-            .min(outweighed as u64)
-            .min(cast.spec.slice / 10 * 9);
+        let repaid = u128::from(cast.spec.lookahead).saturating_sub(1).max(1);
+        let outweighed = ROUND_REWARD as u128 * cast.spec.slice as u128 / SLICE as u128 / repaid;
+        let most = cast.spec.round_reward.min(cast.parameters.round_reward).min(outweighed as u64);
         let spec = JobSpec { round_reward: most, ..cast.spec };
         let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &spec, &datasets)];
         instructions

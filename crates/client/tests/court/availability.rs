@@ -8,7 +8,7 @@ use sip_protocol::{
     Error,
     admin::config::Parameters,
     court::availability::{ANSWERED, Demand, FAILED, MAX_OPEN_DEMANDS},
-    ground::{escrow::REVEAL_SLOTS, units::TOKEN},
+    ground::{case::CaseKind, escrow::REVEAL_SLOTS, offence::Slash, units::TOKEN},
     stake::pool::Pool,
     training::{
         data::Dataset,
@@ -16,7 +16,7 @@ use sip_protocol::{
         segment::{CONVICTED, SegmentClaim},
     },
 };
-use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS};
+use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -279,6 +279,26 @@ fn demands_are_bounded_and_end_with_the_time_to_challenge() {
 }
 
 #[test]
+fn a_state_is_demanded_in_the_last_slot_in_which_its_segment_can_be_accused_and_no_later() {
+    let mut library = Library::new();
+    library.scene.to_closed();
+    library.scene.to_aggregated();
+    library.scene.to_scored(&[scores(5_000_000); 3]);
+    let last = library.scene.round_state().accusable_until(CaseKind::Segment);
+    library.scene.advance_to(last);
+    library.ask(8, 0);
+    library.scene.world.advance(1);
+    let late = library.with(8, 1, |demand| library.scene.world.program.demand_state(demand));
+    library.scene.world.refused(&[late], &[&library.reader], Error::WrongRoundStatus);
+    // Its clock holds finality up, and silence convicts.
+    let demand: Demand = library.scene.world.state(&library.demand(8, 0));
+    library.scene.advance_to(demand.deadline_slot + 1);
+    let fail = library.with(8, 0, |demand| library.scene.world.program.fail_state(demand));
+    library.scene.crank(fail);
+    assert_eq!(library.scene.segment_state(0).status, CONVICTED);
+}
+
+#[test]
 fn a_provider_answers_for_its_tokens_or_loses_a_tenth() {
     let mut scene = Scene::new();
     let program = scene.world.program;
@@ -327,4 +347,29 @@ fn a_provider_answers_for_its_tokens_or_loses_a_tenth() {
     // Half of the fee is burned.
     assert_eq!(scene.world.tokens(&wallet), FULL - 3 * FEE - FEE / 2);
     assert_eq!(scene.world.config().condemned, FEE / 2);
+}
+
+/// A change applies to what begins after it: who did not answer in time pays what it would have paid when it was asked.
+#[test]
+fn a_providers_silence_costs_what_the_table_said_when_it_was_asked() {
+    for is_asked_before in [true, false] {
+        let mut scene = Scene::new();
+        let program = scene.world.program;
+        let (address, pool) = (scene.datasets[0], scene.providers[0].seat.pool);
+        let reader = scene.world.wallet("reader");
+        let demand = program.demand_data(&reader.pubkey(), &address, &pool, 0);
+        if is_asked_before {
+            scene.world.send(std::slice::from_ref(&demand), &[&reader]);
+        }
+        let mut parameters = scene.world.config().parameters;
+        parameters.penalties.unavailable_data = Slash { bond_bps: 5_000, delegated_bps: 5_000 };
+        scene.world.set_parameters(&parameters);
+        if !is_asked_before {
+            scene.world.send(&[demand], &[&reader]);
+        }
+        scene.world.advance(parameters.clock_slots + 1);
+        scene.crank(program.fail_data(&reader.pubkey(), &address, &pool, 0));
+        let left = if is_asked_before { 9_000 } else { 5_000 };
+        assert_eq!(scene.world.state::<Pool>(&pool).self_bond, BOND_TOKENS * TOKEN / 10_000 * left);
+    }
 }

@@ -7,7 +7,7 @@ use sip_client::{AttestationAccusation, GenesisAccusation, VoteAccusation};
 use sip_node::dispute::{Challenger, Defender, Evidence};
 use sip_node::{Cheat, Computation};
 use sip_proof::Hash;
-use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::ground::{escrow::REVEAL_SLOTS, units::TOKEN};
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::{
     Error,
@@ -22,7 +22,7 @@ use sip_protocol::{
 };
 use sip_testing::staged;
 use sip_testing::synthetic::{self, Flaw, Lie, Run, node};
-use sip_testing::{Cast, Operator, Scene, named, scores};
+use sip_testing::{BOND_TOKENS, Cast, Operator, Scene, named, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -278,6 +278,15 @@ fn a_false_attestation_is_convicted_and_the_segment_stands() {
         assert_eq!((outcome, moves), (Outcome::Convicted, vec![MoveKind::ShowLeaf]), "nothing opens a guess");
         assert_eq!(hall.scene.segment_state(0).status, segment::ACCEPTED);
         assert_eq!(hall.scene.segment_state(0).open_disputes, 0);
+        // The least own bond stands behind an auditor's attestations, and goes once; the slice behind its vote stays.
+        let (least, slice) = (hall.scene.job_state().parameters.minimum_self_bond, hall.scene.job_state().spec.slice);
+        assert!(least < slice);
+        let bond = |auditor: usize| hall.scene.pool_state(&hall.scene.auditors[auditor].seat.pool);
+        for (auditor, lost) in [least, least, 0].into_iter().enumerate() {
+            let pool = bond(auditor);
+            assert_eq!(pool.self_bond, BOND_TOKENS * TOKEN - lost, "auditor {auditor}");
+            assert_eq!(pool.frozen_bond, slice + least - lost, "auditor {auditor}");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::accuser::Accuser;
 use crate::court::Court;
-use sip_client::SLOT_HASHES;
+use sip_client::{Accusation, SLOT_HASHES};
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::{
     Error,
@@ -220,6 +220,27 @@ fn a_round_that_ends_before_its_draws_charges_nobody_and_the_seed_moves_on() {
 }
 
 #[test]
+fn no_score_is_taken_of_a_round_that_builds_on_nothing_any_more() {
+    let mut scene = scene();
+    scene.whole_round(&scores(5_000_000));
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    scene.commit_score(0, &scores(4_900_000));
+    convict(&mut scene, 0, 1);
+    let frozen = scene.pool_state(&scene.evaluators[1].seat.pool).frozen_bond;
+    let commit = scene.commit_score_instruction(1, &scores(4_900_000));
+    let key = scene.evaluators[1].key.insecure_clone();
+    scene.world.refused(&[commit], &[&key], Error::Orphaned);
+    assert_eq!(scene.pool_state(&scene.evaluators[1].seat.pool).frozen_bond, frozen);
+    let deadline = scene.round_state().score_deadline_slot;
+    scene.advance_to(deadline);
+    let reveal = scene.reveal_score_instruction(0, &scores(4_900_000));
+    let key = scene.evaluators[0].key.insecure_clone();
+    scene.world.refused(&[reveal], &[&key], Error::Orphaned);
+}
+
+#[test]
 fn a_conviction_before_the_closing_undoes_nothing() {
     let mut scene = scene();
     scene.to_committed();
@@ -265,6 +286,43 @@ fn a_disputed_segment_counts_as_it_stands_whoever_attests_it_and_no_longer_once_
         accuser.win(&mut scene);
         assert_eq!(scene.round_state().status, round::VOID);
     }
+}
+
+#[test]
+fn a_disputed_scoring_run_counts_in_the_tally_as_it_stands_and_no_longer_once_it_is_convicted() {
+    let mut scene = scene();
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    let said = [4_900_000, 4_950_000, 5_000_000].map(scores);
+    for (evaluator, said) in said.iter().enumerate() {
+        scene.commit_score(evaluator, said);
+    }
+    for (evaluator, said) in said.iter().enumerate() {
+        scene.reveal_score(evaluator, said);
+    }
+    // The highest is accused: without it the median would be the lower of the two that are left.
+    let (job, round, program) = (scene.job, scene.round(), scene.world.program);
+    let key = scene.world.wallet("accuser");
+    let (challenger, pool) = (key.pubkey(), scene.evaluators[2].seat.pool);
+    let datasets = scene.datasets.clone();
+    let salt = named("salt");
+    let accusation =
+        Accusation { challenger: &challenger, job: &job, round: &round, pool: &pool, datasets: &datasets, salt: &salt };
+    scene.world.send(&[program.commit_run_accusation(&accusation)], &[&key]);
+    scene.world.advance(1);
+    scene.world.send(&[program.open_run_dispute(&accusation)], &[&key]);
+    scene.tally();
+    let state = scene.round_state();
+    assert_eq!((state.status, state.scores[0], state.run_disputes), (round::SCORED, 4_950_000, 1));
+    let clock = scene.world.config().parameters.clock_slots;
+    scene.world.advance(clock + 1);
+    scene.crank(program.time_out(&program.dispute(&program.run(&round, &pool), &challenger)));
+    scene.crank(program.resolve_run_dispute(&challenger, &job, &round, &pool));
+    let state = scene.round_state();
+    // The round was scored by it: with the medians of those who are left it is another one, which is played again.
+    assert_eq!((state.status, state.is_undone), (round::VOID, 2));
+    assert_eq!((state.scores[0], state.run_disputes), (4_900_000, 0));
 }
 
 #[test]

@@ -91,9 +91,15 @@ fn evaluators_who_all_agree_and_reveal_in_the_last_slot_are_convicted_after_the_
         [program.commit_run_accusation(&accusation), program.open_run_dispute(&accusation)]
     });
     open_all_last(&mut scene, &key, &accusations, last);
-    // The liars say nothing.
-    let clock = scene.world.config().parameters.clock_slots.max(10_000);
-    scene.world.advance(clock + 1);
+    // The liars say nothing, for an audit's length, which is longer than the configuration's clock.
+    let clocks = [scene.world.config().parameters.clock_slots, u64::from(scene.job_state().spec.audit_slots)];
+    assert!(clocks[0] < clocks[1], "{clocks:?}");
+    let time_out = program.time_out(&program.dispute(&program.run(&round, &pools[0]), &challenger));
+    scene.world.advance(clocks[0] + 1);
+    scene.crank_refused(time_out.clone(), Error::ClockRunning);
+    scene.world.advance(clocks[1] - clocks[0] - 2);
+    scene.crank_refused(time_out, Error::ClockRunning);
+    scene.world.advance(1);
     // The other made the same scores: the round stands with them until that run is convicted as well.
     for (place, (pool, status)) in pools.iter().zip([round::SCORED, round::VOID]).enumerate() {
         scene.crank(program.time_out(&program.dispute(&program.run(&round, pool), &challenger)));
@@ -203,7 +209,17 @@ fn a_genesis_bond_waits_for_an_accusation_of_the_last_slot() {
     scene.world.refused(std::slice::from_ref(&reclaim), &[&creator], Error::BondLocked);
     scene.world.send(&[program.open_genesis_dispute(&accusation)], &[&key]);
     scene.world.advance(1);
-    scene.world.refused(&[reclaim], &[&creator], Error::BondLocked);
+    scene.world.refused(std::slice::from_ref(&reclaim), &[&creator], Error::BondLocked);
+    // Its creator says nothing, for a clock or an audit's length.
+    let parameters = scene.world.config().parameters;
+    let clock = parameters.clock_slots.max(u64::from(job.spec.audit_slots));
+    scene.world.advance(clock + 1);
+    scene.crank(program.time_out(&program.dispute(&address, &key.pubkey())));
+    scene.crank(program.resolve_genesis_dispute(&key.pubkey(), &address));
+    let convicted = scene.job_state();
+    assert_eq!(convicted.genesis_bond, 0);
+    assert_eq!(convicted.escrow.bounty, parameters.penalties.bounty(job.genesis_bond).unwrap());
+    scene.world.refused(&[reclaim], &[&creator], Error::NothingToClaim);
 }
 
 /// What docs/security.md says: a griefer who accuses in the last slot, and thinks as long as it may, delays the round's finality by so much;

@@ -601,7 +601,7 @@ fn conspire(seeds: std::ops::Range<u64>) {
         assert!(gain <= 1_000, "seed {seed}: {members:?} gain {gain} of a slice of {SLICE} by {told:?}");
     }
     println!("{lost} lost; the best of all: {best:?}; the most harm for what it cost: {worst:?}");
-    assert!(worst.0 <= 3.0, "{worst:?}");
+    assert!(worst.0 <= 2.0, "{worst:?}");
 }
 
 #[test]

@@ -7,10 +7,10 @@ use sip_protocol::{
     Error,
     admin::{administration::DEFAULT_TIMELOCK_SLOTS, config::Config},
     ground::{
-        schedule::{ONE, Schedule},
+        schedule::{NODES, ONE, Schedule},
         units::TOKEN,
     },
-    money::{emission::VINTAGES, fees::Fees},
+    money::{emission::VINTAGES, epoch::EmissionAccount, fees::Fees},
     stake::{
         lock::{PERIOD_TICKS, TICK_SLOTS},
         pool::{Pool, PoolKind, SEED_SHARES},
@@ -57,8 +57,12 @@ impl Shop {
     }
 
     fn pay(&self, wallet: &Address, amount: u64) -> Instruction {
-        let round = self.scene.round();
-        let service = Service { job: &self.scene.job, round: &round, server: &self.server, models: &self.models };
+        self.pay_by(&self.scene.round(), wallet, amount)
+    }
+
+    /// A payment that is shared by the mixture of a round.
+    fn pay_by(&self, round: &Address, wallet: &Address, amount: u64) -> Instruction {
+        let service = Service { job: &self.scene.job, round, server: &self.server, models: &self.models };
         self.scene.world.program.pay_fee(wallet, &service, &named("receipt"), amount)
     }
 }
@@ -179,6 +183,31 @@ fn rounds_draw_by_their_work_and_what_nobody_earns_returns_to_the_reserve() {
     scene.world.advance(100 * SCHEDULE.epoch_slots);
     scene.world.turn_epoch(&[]);
     scene.world.refused(&[program.turn_epoch()], &[&authority], Error::EpochNotOver);
+}
+
+/// Attack: have rounds tallied when the stream has next to nothing left, so that an absence in the next ones costs as little.
+#[test]
+fn an_empty_stream_makes_no_absence_cheap() {
+    let mut scene = Scene::new();
+    scene.whole_round(&scores(5_000_000));
+    let usual = scene.round_state().reward;
+    assert!(usual > TOKEN);
+    for left in [TOKEN, 0] {
+        let address = scene.world.program.emission();
+        let mut account: EmissionAccount = scene.world.state(&address);
+        let mut config = scene.world.config();
+        config.buckets.reserve += account.emission.streams[NODES].available().unwrap() - left;
+        account.emission.streams[NODES].released.fill(0);
+        account.emission.streams[NODES].released[0] = left;
+        scene.world.overwrite(&address, &account);
+        let address = scene.world.program.config();
+        scene.world.overwrite(&address, &config);
+        scene.whole_round(&scores(4_900_000));
+        assert_eq!(scene.round_state().reward, left);
+        assert_eq!(scene.job_state().last_reward, usual);
+    }
+    scene.open_round();
+    assert_eq!(scene.round_state().expected_reward, usual);
 }
 
 #[test]
@@ -331,6 +360,44 @@ fn a_fee_is_split_and_climbs_the_lineage() {
     shop.scene.world.send(&[program.retire_pool(&operator.pubkey(), &shop.server)], &[&operator]);
     let closed = shop.pay(&wallet, TOKEN);
     shop.scene.world.refused(&[closed], &[&user], Error::PoolRetired);
+}
+
+/// The round that was opened last may be closed by anyone once it came to nothing; the last final one stays, so that fees can always be paid.
+#[test]
+fn a_fee_is_shared_by_the_round_opened_last_or_the_last_final_one_and_by_no_other() {
+    let mut shop = Shop::new(&Cast::default());
+    let user = shop.scene.world.wallet("user");
+    let wallet = user.pubkey();
+    let rounds = [0, 1, 2].map(|index| shop.scene.world.program.round(&shop.scene.job, index));
+    let taken = |shop: &mut Shop, round: usize, amount: u64| {
+        let pay = shop.pay_by(&rounds[round], &wallet, amount * TOKEN);
+        shop.scene.world.send(&[pay], &[&user]);
+    };
+    let refused = |shop: &mut Shop, round: usize, amount: u64| {
+        let pay = shop.pay_by(&rounds[round], &wallet, amount * TOKEN);
+        shop.scene.world.refused(&[pay], &[&user], Error::WrongAccount);
+    };
+    // The first round has a result and nothing is final: it was opened last. Once another is open it is neither.
+    taken(&mut shop, 0, 1);
+    shop.scene.open_round();
+    taken(&mut shop, 1, 2);
+    refused(&mut shop, 0, 3);
+    (0..3).for_each(|trainer| {
+        shop.scene.commit(trainer);
+    });
+    shop.scene.close_commits();
+    shop.scene.to_closed();
+    shop.scene.to_aggregated();
+    shop.scene.to_scored(&[scores(4_900_000); 3]);
+    // Final, it shares beside the one that was opened last, until the next one is final.
+    shop.scene.finalise_oldest();
+    taken(&mut shop, 0, 4);
+    taken(&mut shop, 1, 5);
+    shop.scene.finalise_oldest();
+    shop.scene.open_round();
+    refused(&mut shop, 0, 6);
+    taken(&mut shop, 1, 7);
+    taken(&mut shop, 2, 8);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use sip_protocol::{
     Error,
     admin::config::Parameters,
     ground::units::TOKEN,
-    stake::pool::PoolKind,
+    stake::pool::{Pool, PoolKind},
     training::{
         job::Job,
         round::Round,
@@ -84,7 +84,49 @@ fn one_bond_backs_as_many_open_segments_as_it_has_slices_in_fifty_jobs() {
     let (program, operator) = (scene.world.program, scene.trainers[0].seat.operator);
     scene.world.send(&[program.retire_pool(&operator, &pool)], &[&key]);
     scene.world.advance(Parameters::DEFAULT.unbonding_slots);
-    scene.world.refused(&[program.withdraw_bond(&operator, &pool)], &[&key], Error::BondLocked);
+    let withdraw = program.withdraw_bond(&operator, &pool);
+    scene.world.refused(std::slice::from_ref(&withdraw), &[&key], Error::SeatsHeld);
+    let (seat, creator) = (scene.trainers[0].seat, scene.world.authority.pubkey());
+    for nonce in 0..=50 {
+        scene.world.send(&[program.leave_job(&seat, &program.job(&creator, nonce))], &[&key]);
+    }
+    scene.world.refused(&[withdraw], &[&key], Error::BondLocked);
+}
+
+/// Attack: one bond behind votes, attestations and scores in as many jobs as there are.
+#[test]
+fn one_bond_backs_as_many_draws_and_scores_as_it_has_slices_in_all_jobs_together() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    let (job, round, program) = (scene.job, scene.round(), scene.world.program);
+    // Of an auditor's bond everything but one base unit of what a draw puts up stands behind claims elsewhere.
+    let (auditor, key) = (scene.auditors[0].seat, scene.auditors[0].key.insecure_clone());
+    let needs = scene.job_state().round_bond(PoolKind::Auditor).expect("it adds up");
+    assert_eq!(needs, SLICE + PARAMETERS.minimum_self_bond);
+    let pool = scene.pool_state(&auditor.pool);
+    let reveal = program.reveal_draw(&auditor, &job, &round, &scene.next_draw(0));
+    scene.world.overwrite(&auditor.pool, &Pool { frozen_bond: BOND - needs + 1, ..pool });
+    scene.world.refused(std::slice::from_ref(&reveal), &[&key], Error::SelfBondTooSmall);
+    scene.world.overwrite(&auditor.pool, &Pool { frozen_bond: BOND - needs, ..pool });
+    scene.world.send(&[reveal], &[&key]);
+    assert_eq!(scene.pool_state(&auditor.pool).frozen_bond, BOND);
+    scene.auditors[0].chain.pop();
+    scene.world.overwrite(&auditor.pool, &Pool { frozen_bond: needs, ..scene.pool_state(&auditor.pool) });
+    scene.reveal(1);
+    for auditor in 0..2 {
+        (0..3).for_each(|trainer| scene.attest(auditor, trainer));
+    }
+    scene.close_round();
+    scene.to_aggregated();
+    // And of an evaluator's.
+    let (evaluator, key) = (scene.evaluators[0].seat, scene.evaluators[0].key.insecure_clone());
+    let pool = scene.pool_state(&evaluator.pool);
+    let commit = scene.commit_score_instruction(0, &scores(5_000_000));
+    scene.world.overwrite(&evaluator.pool, &Pool { frozen_bond: BOND - SLICE + 1, ..pool });
+    scene.world.refused(std::slice::from_ref(&commit), &[&key], Error::SelfBondTooSmall);
+    scene.world.overwrite(&evaluator.pool, &Pool { frozen_bond: BOND - SLICE, ..pool });
+    scene.world.send(&[commit], &[&key]);
+    assert_eq!(scene.pool_state(&evaluator.pool).frozen_bond, BOND);
 }
 
 /// Attack: concede every open segment, so that delegators, who could not leave, pay for each.

@@ -19,12 +19,13 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use crate::{court_stories, guards, money_stories, yes::yes_program};
 
 /// Every part of the protocol's life that brings instructions into the table.
-const STORIES: [fn(); 18] = [
+const STORIES: [fn(); 19] = [
     guards::settings_are_guarded,
     guards::the_configuration_is_guarded,
     guards::stake_is_guarded,
     guards::jobs_rounds_and_settlements_are_guarded,
     guards::second_draws_are_guarded,
+    guards::thaws_are_guarded,
     guards::accusations_demands_and_undone_rounds_are_guarded,
     guards::a_round_without_a_majority_is_voided_under_guard,
     court_stories::a_segment_is_disputed,

@@ -234,6 +234,9 @@ fn draws_are_revealed_once_and_in_time() {
     let pool = scene.pool_state(&seat.pool);
     scene.world.overwrite(&seat.pool, &Pool { status: RETIRED, ..pool });
     scene.world.refused(std::slice::from_ref(&reveal), &[&key], Error::PoolRetired);
+    // Who was convicted in another job has no draw left in this one: its stake is no longer its word.
+    scene.world.overwrite(&seat.pool, &Pool { claims_convicted: 1, ..pool });
+    scene.world.refused(std::slice::from_ref(&reveal), &[&key], Error::PoolConvicted);
     scene.world.overwrite(&seat.pool, &pool);
     // An auditor that joined after the round was opened takes part from the next one.
     let late = scene.join("late", PoolKind::Auditor, 2);

@@ -24,7 +24,7 @@ use crate::{
     },
     court::Verdict,
     ground::layout::layout,
-    ground::offence::Offence,
+    ground::offence::Slash,
     stake::pool::{Pool, PoolKind},
     training::{
         data::Dataset,
@@ -88,7 +88,9 @@ layout! {
         /// [`OPEN`], [`ANSWERED`] or [`FAILED`].
         pub status: u8,
         /// Always 0.
-        pub reserved: [u8; 7],
+        pub reserved: [u8; 3],
+        /// What silence costs the pool behind a dataset, by the table of when it was demanded; 0 of a state, whose job says it.
+        pub unavailable_data: Slash,
         /// The answer.
         pub buffer: [u8; MAX_ANSWER],
     }
@@ -188,6 +190,7 @@ impl Demand {
         self.blob_bytes = bytes;
         self.root = dataset.train_root;
         self.pool = dataset.pool;
+        self.unavailable_data = asking.parameters.penalties.unavailable_data;
         self.open(asking, pool, open_demands)
     }
 
@@ -306,13 +309,14 @@ impl Demand {
         Ok(int::add(self.end(FAILED), compensated)?)
     }
 
-    /// Ends a demand that a provider left unanswered: its absence is charged once, into the insurance, and then a part of the fee is
-    /// burned. Returns what of the fee goes back.
+    /// Ends a demand that a provider left unanswered: its absence is charged once, by the row that the demand was made under, into the
+    /// insurance, and then a part of the fee is burned. Returns what of the fee goes back.
     pub fn fail_data(&mut self, config: &mut Config, dataset: &mut Dataset, pool: &mut Pool, slot: u64) -> Result<u64> {
         self.require_silence(slot)?;
         let mut returned = self.end(FAILED);
         if pool.is_absence(self.opened_slot, self.deadline_slot) {
-            let charged = pool.punish(&config.parameters.penalties, Offence::UnavailableData, slot)?;
+            let Slash { bond_bps, delegated_bps } = self.unavailable_data;
+            let charged = pool.slash_bps(bond_bps, delegated_bps, slot)?;
             config.insure_penalty(&charged)?;
             let burned = int::bps(returned, FAILED_FEE_BURN_BPS, Rounding::Up)?;
             config.condemn(burned)?;
@@ -346,6 +350,7 @@ impl Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::offence::Offence;
     use crate::ground::units::TOKEN;
     use crate::stake::pool::PoolKind;
     use proptest::prelude::*;
@@ -493,6 +498,7 @@ mod tests {
         ] {
             let mut demand = Demand { fee, opened_slot: opened, status: OPEN, ..Demand::zeroed() };
             demand.deadline_slot = opened + clock;
+            demand.unavailable_data = Parameters::DEFAULT.penalties.unavailable_data;
             dataset.open_demands += 1;
             pool.freeze().unwrap();
             let slot = opened + clock + 1;

@@ -13,7 +13,7 @@ use crate::{
     ground::layout::layout,
     ground::{
         escrow::{Escrow, REVEAL_SLOTS},
-        offence::Offence,
+        offence::{Offence, Penalties},
     },
     stake::pool::PoolKind,
     training::{
@@ -75,8 +75,8 @@ layout! {
         pub audit_rate: u32,
         /// Domains, 1 to [`MAX_DOMAINS`].
         pub domain_count: u8,
-        /// Most rounds that have a result and are not final, the one that runs included: 1 to [`MAX_LOOKAHEAD`]. A trainer's own bond
-        /// covers that number of them.
+        /// Most rounds that hang on what is not final, those that came to nothing on it and the one that runs included: 1 to [`MAX_LOOKAHEAD`]. An
+        /// operator's own bond covers that number of them.
         pub lookahead: u8,
         /// A [`mixture::Mode`]: how the mixture follows stake.
         pub mixture_mode: u8,
@@ -186,24 +186,41 @@ impl JobSpec {
         segment.max(attestation).max(run) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
     }
 
-    /// Checks that nobody undoes others' work for little: what a conviction leaves unpaid, at most the rewards of all rounds that may be
-    /// undone less the compensation, is at most [`SABOTAGE_RATIO`] times what the one who lets itself be convicted loses, a friend's bounty or
-    /// a friend's part of the fee for a withheld state being no loss.
+    /// From a round's opening to its settlement at the latest, in slots: who leaves a place and takes its bond out still owes for an absence in it.
+    fn round_slots(&self, parameters: &Parameters) -> u64 {
+        let [commit, audit, vote, evaluation, window] =
+            [self.commit_slots, self.audit_slots, self.vote_slots, self.evaluation_slots, self.window_slots()]
+                .map(u64::from);
+        let scored = vote + evaluation + evaluation + evaluation + audit;
+        commit + audit + window.max(scored) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
+    }
+
+    /// What a segment's conviction costs all together who attested it, at most.
+    fn attesting_charges(&self, penalties: &Penalties) -> Result<u64> {
+        let slashed = penalties.part_of_bond(Offence::ConvictedSegment, self.slice)?;
+        let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
+        Ok(int::mul(penalties.of(Offence::MisattestedSegment).flat, MAX_AUDITORS as u64)?.min(lost))
+    }
+
+    /// Checks that nobody undoes others' work for little: what a conviction costs others, at most the rewards of all rounds that may be
+    /// undone less the compensation, and what is charged for having attested a segment, is at most [`SABOTAGE_RATIO`] times what the one who
+    /// lets itself be convicted loses, a friend's bounty or a friend's part of the fee for a withheld state being no loss.
     fn check_sabotage(&self, parameters: &Parameters) -> Result<()> {
         let penalties = &parameters.penalties;
+        let charges = self.attesting_charges(penalties)?;
         let undoing = [
-            (Offence::ConvictedSegment, 0),
-            (Offence::ConvictedVote, 0),
-            (Offence::ConvictedRun, 0),
-            (Offence::UnavailableState, most_for_vain_demand(parameters.dispute_bond)?),
+            (Offence::ConvictedSegment, 0, charges),
+            (Offence::ConvictedVote, 0, 0),
+            (Offence::ConvictedRun, 0, 0),
+            (Offence::UnavailableState, most_for_vain_demand(parameters.dispute_bond)?, charges),
         ];
         let worked = int::mul(self.round_reward, self.lookahead as u64)?;
-        for (offence, to_asker) in undoing {
+        for (offence, to_asker, charged) in undoing {
             let slashed = penalties.part_of_bond(offence, self.slice)?.saturating_sub(to_asker);
             let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
             let unpaid = worked.saturating_sub(penalties.compensation(slashed)?.min(self.round_reward));
             // The round that runs was not scored, and a compensation reaches its auditors only.
-            if unpaid.max(self.round_reward) > int::mul(lost, SABOTAGE_RATIO)? {
+            if int::add(unpaid.max(self.round_reward), charged)? > int::mul(lost, SABOTAGE_RATIO)? {
                 return Err(Error::WrongSlice);
             }
         }
@@ -336,7 +353,8 @@ layout! {
         pub end_reserved: [u8; 3],
         /// The rounds that the next one builds on.
         pub chain: Chain,
-        /// Reward of the last round that was scored, base units: what work in a round that was undone before its scoring would have shared.
+        /// What the work of the last round that was worth anything is worth for every trainer that it awaited, base units, at most the round's
+        /// reward: what the next round can expect.
         pub last_reward: u64,
         /// The bounty of a convicted genesis state.
         pub escrow: Escrow,
@@ -377,7 +395,7 @@ impl Job {
     ) -> Result<()> {
         spec.check()?;
         self.exposure_slots = spec.exposure_slots(parameters);
-        if self.exposure_slots >= parameters.unbonding_slots {
+        if self.exposure_slots.max(spec.round_slots(parameters)) >= parameters.unbonding_slots {
             return Err(Error::UnbondingTooShort);
         }
         if spec.slice < parameters.minimum_self_bond || spec.round_reward > parameters.round_reward {
@@ -516,8 +534,8 @@ mod tests {
             let spec = JobSpec { slice: slice * TOKEN, lookahead, round_reward: tokens * TOKEN, ..plain() };
             spec.check_sabotage(&Parameters::DEFAULT).is_ok()
         };
-        // A slice brings 500 to a friend and leaves 450 for the undone, of which silence costs five fees.
-        for (lookahead, most) in [(1, 995), (2, 721), (3, 480), (4, 331), (8, 142)] {
+        // A slice brings 500 to a friend and leaves 450 for the undone, of which silence costs five fees; auditors are charged 500.
+        for (lookahead, most) in [(1, 495), (2, 471), (3, 247), (4, 165), (8, 70)] {
             assert!(accepts(1_000, lookahead, most), "{lookahead}");
             assert!(!accepts(1_000, lookahead, most + 1), "{lookahead}");
         }
@@ -525,7 +543,7 @@ mod tests {
         assert!(accepts(8_500, 2, 6_000) && !accepts(8_000, 2, 10_000));
         // The most that a round may draw by default needs more than the least own bond.
         let most = Parameters::DEFAULT.round_reward / TOKEN;
-        for (lookahead, slice) in [(1, 7_005), (2, 8_902)] {
+        for (lookahead, slice) in [(1, 7_805), (2, 9_454)] {
             assert!(accepts(slice, lookahead, most) && !accepts(slice - 1, lookahead, most), "{lookahead}");
         }
     }
