@@ -73,12 +73,12 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
         let finalise = scene.world.program.finalize_round(&scene.job, &address);
         scene.advance_to(round(&scene, index).1.final_slot());
         scene.crank_refused(finalise, Error::ParentNotFinal);
-        let undo = scene.world.program.undo_round(&scene.job, &address);
+        let undo = scene.undo_round(&address);
         scene.crank(undo.clone());
         scene.crank_refused(undo, Error::NotOrphaned);
         assert_eq!(round(&scene, index).1.status, round::VOID);
     }
-    let undo = scene.world.program.undo_round(&scene.job, &first);
+    let undo = scene.undo_round(&first);
     scene.crank_refused(undo, Error::NotOrphaned);
 
     // What is left of the liar's slice pays for the honest work in the round of the lie, and nothing else does for any of the three; the
@@ -182,7 +182,7 @@ fn a_round_that_runs_on_a_false_base_ends_and_is_paid_by_nobody_since_no_lie_was
     let authority = scene.world.authority.insecure_clone();
     let open = program.open_round(&authority.pubkey(), &job, 2, 3);
     scene.world.refused(std::slice::from_ref(&open), &[&authority], Error::RoundNotFinished);
-    scene.crank(program.undo_round(&job, &running));
+    scene.crank(scene.undo_round(&running));
     assert_eq!(round(&scene, 1).1.void_from, round::CLOSED);
     let settle = program.settle_audit(&job, &running, &scene.auditors[0].seat.pool, 0);
     scene.crank_refused(settle, Error::ChallengeOpen);
@@ -209,7 +209,7 @@ fn a_round_that_ends_before_its_draws_charges_nobody_and_the_seed_moves_on() {
     scene.to_committed();
     let running = scene.round();
     convict(&mut scene, 0, 1);
-    scene.crank(scene.world.program.undo_round(&scene.job, &running));
+    scene.crank(scene.undo_round(&running));
     scene.advance_to(round(&scene, 1).1.final_slot());
     scene.settle_round(&running);
     assert_eq!(round(&scene, 1).1.paid, 0);

@@ -203,8 +203,8 @@ fn attack_nobody_pays_for_rounds_that_come_to_nothing_on_a_base_that_nobody_had(
     accuser.outwait(&mut scene);
     scene.crank_refused(settle[0].clone(), Error::Orphaned);
     for round in &built {
-        scene.crank(program.undo_round(&job, round));
-        scene.crank_refused(program.undo_round(&job, round), Error::NotOrphaned);
+        scene.crank(scene.undo_round(round));
+        scene.crank_refused(scene.undo_round(round), Error::NotOrphaned);
     }
     assert_eq!(trainers(&scene), [AWAKE; 2]);
     for round in &built {

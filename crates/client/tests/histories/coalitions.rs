@@ -284,7 +284,7 @@ impl Play {
         for index in 0..job.next_round {
             let (address, state) = self.round(index);
             if state.is_orphan(&job.chain) {
-                self.scene.crank(self.scene.world.program.undo_round(&self.scene.job, &address));
+                self.scene.crank(self.scene.undo_round(&address));
             }
         }
     }

@@ -169,6 +169,7 @@ errors! {
     WrongUpdate = 357, "a segment of a job with compressed updates has an update, any other segment has none";
     WrongSetting = 358, "a steered setting is out of order, has no stake on its default, or means what another one means";
     WrongMixtureMode = 359, "a mixture follows stake linearly (0) or by its square root (1)";
+    ParentNotUndone = 360, "what the round builds on is to be undone as well, and first; undo that round, then this one";
 
     // Court: 400 to 499.
     NotOnMove = 400, "the other side of the dispute is on move; wait for its move or for its clock to run out";

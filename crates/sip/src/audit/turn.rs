@@ -40,7 +40,8 @@ impl<L: Ledger> Watch<'_, L> {
         let (program, address) = (&self.program, &seen.address);
         let mut due = Vec::new();
         if round.is_orphan(&job.chain) {
-            due.push(("undo the round", program.undo_round(&self.job, address)));
+            let parent = program.round(&self.job, round.parent);
+            due.push(("undo the round", program.undo_round(&self.job, address, &parent)));
             return due;
         }
         if round.clone().close_commits(job, slot).is_ok() {
