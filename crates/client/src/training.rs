@@ -67,6 +67,17 @@ impl Program {
         self.instruction(&CheckSeat { place }, &accounts::CheckSeat { job: *job, pool: *pool })
     }
 
+    /// [`ThawSegment`] of a trainer's pool in a round.
+    pub fn thaw_segment(&self, round: &Address, pool: &Address) -> Instruction {
+        let accounts = accounts::ThawSegment { round: *round, segment: self.segment(round, pool), pool: *pool };
+        self.instruction(&ThawSegment {}, &accounts)
+    }
+
+    /// [`ThawSeat`].
+    pub fn thaw_seat(&self, round: &Address, pool: &Address, place: u8) -> Instruction {
+        self.instruction(&ThawSeat { place }, &accounts::ThawSeat { round: *round, pool: *pool })
+    }
+
     /// [`AllotStake`].
     pub fn allot_stake(&self, seat: &Seat, job: &Address, allotted_bps: u16) -> Instruction {
         let accounts = accounts::AllotStake { operator: seat.operator, job: *job, pool: seat.pool };

@@ -273,5 +273,12 @@ pub(crate) fn absences() -> Table {
     scene.world.advance(50);
     let void = program.void_round(&scene.job, &scene.round());
     table.run(&mut scene.world, void, &authority);
+    let thaw = [
+        program.thaw_segment(&scene.round(), &scene.trainers[0].seat.pool),
+        program.thaw_seat(&scene.round(), &scene.auditors[0].seat.pool, 0),
+    ];
+    for thaw in thaw {
+        table.run(&mut scene.world, thaw, &authority);
+    }
     table
 }

@@ -1,7 +1,7 @@
 //! Accusations of votes, attestations and genesis states, committed before they are made: who earns the bounty, and who cannot.
 
 use crate::common::send_guarded;
-use crate::court::hall::Hall;
+use crate::court::hall::{HALL_SLICE, Hall};
 use sip_client::{GenesisAccusation, Program};
 use sip_node::dispute::Challenger;
 use sip_protocol::{
@@ -174,7 +174,8 @@ impl Bench {
         let parameters = self.hall.scene.world.config().parameters;
         let bond = match claim {
             Claim::Genesis => parameters.genesis_bond,
-            _ => SLICE,
+            Claim::Attestation => parameters.minimum_self_bond,
+            _ => HALL_SLICE,
         };
         (bond / 2).min(parameters.penalties.bounty_cap)
     }
@@ -338,9 +339,10 @@ fn a_lesser_confession_saves_neither_the_base_nor_the_bounty() {
     }
     let tokens = [&honest, &friend, &other].map(|wallet| bench.tokens(wallet));
     // Both claims were convicted, each of its own slice; each has a bounty of its own, of which the auditor has lost twice as much.
-    assert_eq!(tokens, [FULL + bounty, FULL + bounty, FULL]);
+    let lesser = bench.bounty(Claim::Attestation);
+    assert_eq!(tokens, [FULL + bounty, FULL + lesser, FULL]);
     let pool = bench.hall.scene.pool_state(&bench.hall.scene.auditors[0].seat.pool);
-    assert_eq!((pool.self_bond, pool.open_disputes, pool.claims_convicted), (BOND_TOKENS * TOKEN - 2 * SLICE, 0, 3));
+    assert_eq!((pool.self_bond, pool.open_disputes, pool.claims_convicted), (BOND_TOKENS * TOKEN - 2 * (bounty + lesser), 0, 3));
 }
 
 /// Attack: a liar's friend accuses something else of the same auditor before anybody has found the false vote, and opens it only when somebody

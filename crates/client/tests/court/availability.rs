@@ -275,6 +275,9 @@ fn demands_are_bounded_and_end_with_the_time_to_challenge() {
     // Until the last slot in which its segment can be accused.
     let last = library.scene.round_state().accusable_until(CaseKind::Segment);
     library.scene.advance_to(last);
+    for part in library.answer(8, 4, &library.truth(8, 4)) {
+        library.scene.world.send(&[part], &[&key]);
+    }
     library.ask(8, 200);
     library.scene.world.advance(1);
     let late = library.with(8, 201, |demand| program.demand_state(demand));

@@ -220,6 +220,27 @@ fn a_round_that_ends_before_its_draws_charges_nobody_and_the_seed_moves_on() {
 }
 
 #[test]
+fn no_score_is_taken_of_a_round_that_builds_on_nothing_any_more() {
+    let mut scene = scene();
+    scene.whole_round(&scores(5_000_000));
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    scene.commit_score(0, &scores(4_900_000));
+    convict(&mut scene, 0, 1);
+    let frozen = scene.pool_state(&scene.evaluators[1].seat.pool).frozen_bond;
+    let commit = scene.commit_score_instruction(1, &scores(4_900_000));
+    let key = scene.evaluators[1].key.insecure_clone();
+    scene.world.refused(&[commit], &[&key], Error::Orphaned);
+    assert_eq!(scene.pool_state(&scene.evaluators[1].seat.pool).frozen_bond, frozen);
+    let deadline = scene.round_state().score_deadline_slot;
+    scene.advance_to(deadline);
+    let reveal = scene.reveal_score_instruction(0, &scores(4_900_000));
+    let key = scene.evaluators[0].key.insecure_clone();
+    scene.world.refused(&[reveal], &[&key], Error::Orphaned);
+}
+
+#[test]
 fn a_conviction_before_the_closing_undoes_nothing() {
     let mut scene = scene();
     scene.to_committed();
@@ -299,7 +320,9 @@ fn a_disputed_scoring_run_counts_in_the_tally_as_it_stands_and_no_longer_once_it
     scene.crank(program.time_out(&program.dispute(&program.run(&round, &pool), &challenger)));
     scene.crank(program.resolve_run_dispute(&challenger, &job, &round, &pool));
     let state = scene.round_state();
-    assert_eq!((state.status, state.scores[0], state.run_disputes), (round::SCORED, 4_900_000, 0));
+    // The round was scored by it: with the medians of those who are left it is another one, which is played again.
+    assert_eq!((state.status, state.is_undone), (round::VOID, 2));
+    assert_eq!((state.scores[0], state.run_disputes), (4_900_000, 0));
 }
 
 #[test]

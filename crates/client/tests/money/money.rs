@@ -7,10 +7,10 @@ use sip_protocol::{
     Error,
     admin::{administration::DEFAULT_TIMELOCK_SLOTS, config::Config},
     ground::{
-        schedule::{ONE, Schedule},
+        schedule::{NODES, ONE, Schedule},
         units::TOKEN,
     },
-    money::{emission::VINTAGES, fees::Fees},
+    money::{emission::VINTAGES, epoch::EmissionAccount, fees::Fees},
     stake::{
         lock::{PERIOD_TICKS, TICK_SLOTS},
         pool::{Pool, PoolKind, SEED_SHARES},
@@ -183,6 +183,27 @@ fn rounds_draw_by_their_work_and_what_nobody_earns_returns_to_the_reserve() {
     scene.world.advance(100 * SCHEDULE.epoch_slots);
     scene.world.turn_epoch(&[]);
     scene.world.refused(&[program.turn_epoch()], &[&authority], Error::EpochNotOver);
+}
+
+/// Attack: have rounds tallied when the stream has next to nothing left, so that an absence in the next ones costs as little.
+#[test]
+fn an_empty_stream_makes_no_absence_cheap() {
+    let mut scene = Scene::new();
+    scene.whole_round(&scores(5_000_000));
+    let usual = scene.round_state().reward;
+    assert!(usual > TOKEN);
+    for left in [TOKEN, 0] {
+        let address = scene.world.program.emission();
+        let mut account: EmissionAccount = scene.world.state(&address);
+        account.emission.streams[NODES].released.fill(0);
+        account.emission.streams[NODES].released[0] = left;
+        scene.world.overwrite(&address, &account);
+        scene.whole_round(&scores(4_900_000));
+        assert_eq!(scene.round_state().reward, left);
+        assert_eq!(scene.job_state().last_reward, usual);
+    }
+    scene.open_round();
+    assert_eq!(scene.round_state().expected_reward, usual);
 }
 
 #[test]

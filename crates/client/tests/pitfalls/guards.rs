@@ -217,6 +217,20 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     send_guarded(world, program.claim_commission(&seat.operator, &trainer_pool), &trainer, &[]);
 }
 
+pub(crate) fn thaws_are_guarded() {
+    let mut scene = Scene::new();
+    scene.to_committed();
+    scene.to_closed();
+    let deadline = scene.round_state().vote_deadline_slot;
+    scene.advance_to(deadline);
+    scene.crank(scene.world.program.void_round(&scene.job, &scene.round()));
+    let (program, round) = (scene.world.program, scene.round());
+    let authority = scene.world.authority.insecure_clone();
+    let (trainer, auditor) = (scene.trainers[0].seat.pool, scene.auditors[0].seat.pool);
+    send_guarded(&mut scene.world, program.thaw_segment(&round, &trainer), &authority, &[]);
+    send_guarded(&mut scene.world, program.thaw_seat(&round, &auditor, 0), &authority, &[]);
+}
+
 pub(crate) fn second_draws_are_guarded() {
     let mut cast = Cast::default();
     (cast.spec.audit_rate, cast.spec.second_audit_rate) = (0, u32::MAX);

@@ -25,6 +25,7 @@ const STORIES: [fn(); 18] = [
     guards::stake_is_guarded,
     guards::jobs_rounds_and_settlements_are_guarded,
     guards::second_draws_are_guarded,
+    guards::thaws_are_guarded,
     guards::accusations_demands_and_undone_rounds_are_guarded,
     guards::a_round_without_a_majority_is_voided_under_guard,
     court_stories::a_segment_is_disputed,

@@ -134,6 +134,18 @@ fn a_job_outside_the_limits_is_refused() {
         (JobSpec { audit_slots: u32::MAX, ..good }, Error::UnbondingTooShort),
         (JobSpec { challenge_slots: 432_000, ..good }, Error::UnbondingTooShort),
         (JobSpec { commit_slots: 432_000, ..good }, Error::UnbondingTooShort),
+        // Each claim could be convicted in time, but a round takes longer from its opening to its settlement.
+        (
+            JobSpec {
+                commit_slots: 190_000,
+                audit_slots: 9_000,
+                vote_slots: 190_000,
+                evaluation_slots: 133_000,
+                challenge_slots: 9_000,
+                ..good
+            },
+            Error::UnbondingTooShort,
+        ),
         // A conviction that costs a slice undoes what so many rounds would have paid.
         (JobSpec { slice: good.slice - 1, ..good }, Error::WrongSlice),
         (JobSpec { round_reward: Parameters::DEFAULT.round_reward + 1, ..good }, Error::WrongSlice),

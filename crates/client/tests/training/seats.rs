@@ -238,6 +238,17 @@ fn anybody_puts_the_seat_of_a_retired_or_convicted_pool_to_sleep_and_a_short_bon
         needs(&mut scene, slice);
         scene.crank(nothing.clone());
         assert_eq!((seat(&scene, kind, 1).state, seat(&scene, kind, 1).changed_slot), (AWAKE, 0));
+        // One that was found short and topped up, which nobody told the seat, is as good as any when it is short again later.
+        needs(&mut scene, fit.self_bond);
+        scene.crank(nothing.clone());
+        needs(&mut scene, slice);
+        scene.world.advance(2 * CURE_SLOTS);
+        needs(&mut scene, fit.self_bond);
+        scene.crank(nothing.clone());
+        assert_eq!((seat(&scene, kind, 1).state, seat(&scene, kind, 1).changed_slot), (AWAKE, scene.world.ledger.slot()));
+        needs(&mut scene, slice);
+        scene.world.advance(1);
+        scene.crank(nothing.clone());
         // One that is not.
         needs(&mut scene, fit.self_bond);
         let found = scene.world.ledger.slot() + 1;
@@ -366,5 +377,26 @@ fn a_dead_seat_beside_two_thirds_that_are_there_is_awaited_for_eight_rounds() {
     scene.settle_all();
     for pool in [scene.trainers[2].seat.pool, scene.evaluators[2].seat.pool] {
         assert_eq!(scene.pool_state(&pool).self_bond, BOND_TOKENS * TOKEN);
+    }
+}
+
+/// Attack: take all places of a role in an idle job, retire at once, and have the bond back before the next round awaits the seats.
+#[test]
+fn no_bond_leaves_while_its_pool_holds_a_place_that_rounds_would_await() {
+    for kind in ROLES {
+        let mut scene = Scene::new();
+        let program = scene.world.program;
+        let here = operator(&scene, kind, 1);
+        let (own, key) = (here.seat, here.key.insecure_clone());
+        assert_eq!(scene.pool_state(&own.pool).seats, 1);
+        scene.world.send(&[program.retire_pool(&own.operator, &own.pool)], &[&key]);
+        let slots = scene.world.config().parameters.unbonding_slots;
+        scene.world.advance(slots + 1);
+        let withdraw = program.withdraw_bond(&own.operator, &own.pool);
+        scene.world.refused(std::slice::from_ref(&withdraw), &[&key], Error::SeatsHeld);
+        // Nobody's help is needed.
+        leave(&mut scene, kind, 1);
+        scene.world.send(&[withdraw], &[&key]);
+        assert_eq!((scene.pool_state(&own.pool).self_bond, scene.pool_state(&own.pool).seats), (0, 0));
     }
 }

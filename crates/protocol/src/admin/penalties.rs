@@ -35,6 +35,8 @@ pub struct Convictor<'a> {
 pub struct Convicted<'a> {
     /// The slice of the own bond behind it.
     pub slice: &'a mut u64,
+    /// Whether that stands behind another claim as well: 1, else 0.
+    pub is_thawed: u8,
     /// When it was made.
     pub made_slot: u64,
     /// Present slot.
@@ -49,7 +51,7 @@ impl Pool {
         let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
         let from_bond = int::bps(*claim.slice, bond_bps, Rounding::Up)?.min(self.self_bond);
         let is_repeated = self.convicted_slot != 0 && claim.made_slot <= self.convicted_slot;
-        self.release(claim.slice);
+        self.release(claim.slice, claim.is_thawed);
         // A conviction that took nothing of them covers no claim that came after the one that did.
         if !is_repeated {
             self.convicted_slot = claim.slot;
@@ -62,7 +64,7 @@ impl Pool {
     pub fn fine(&mut self, penalties: &Penalties, offence: Offence, claim: Convicted<'_>) -> Result<SlashOutcome> {
         let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
         let from_bond = int::bps(*claim.slice, bond_bps, Rounding::Up)?.min(self.self_bond);
-        self.release(claim.slice);
+        self.release(claim.slice, claim.is_thawed);
         self.slash(from_bond, delegated_bps, claim.slot)
     }
 
@@ -207,7 +209,7 @@ mod tests {
         pool.self_bond = 3_000 * TOKEN;
         let mut delegators_pay = |made_slot, slot| {
             let mut slice = 1_000 * TOKEN;
-            let claim = Convicted { slice: &mut slice, made_slot, slot };
+            let claim = Convicted { slice: &mut slice, is_thawed: 0, made_slot, slot };
             pool.convict(&Penalties::DEFAULT, Offence::ConvictedSegment, claim).unwrap().from_delegators != 0
         };
         assert!(delegators_pay(10, 100));

@@ -91,6 +91,7 @@ errors! {
     WrongRoyalty = 121, "a model with a parent passes on a part of its fees to it, and only such a model does";
     AllotmentTooLarge = 122, "a pool's places have ten thousand basis points of its stake at most; allot less to this one";
     AllotmentInUse = 123, "claims that were made with the stake are still open; settle them before taking it from the place";
+    SeatsHeld = 125, "the pool still holds places of jobs; leave them with LeaveJob before you take its bond";
     WrongSteering = 124, "delegated stake steers attention pools of jobs, and an attention pool's own stake steers there";
 
     // Admin: 200 to 299.
@@ -167,6 +168,7 @@ errors! {
     EmptyCommitment = 355, "a commitment of zero bytes is no commitment";
     WrongPreviousUpdate = 356, "the segment names another previous update than its trainer's in the round that its round builds on; where that has none, name the job's reset";
     WrongUpdate = 357, "a segment of a job with compressed updates has an update, any other segment has none";
+    NothingFrozen = 360, "no slice of the pool's bond is frozen behind this claim, or it is thawed already";
     WrongSetting = 358, "a steered setting is out of order, has no stake on its default, or means what another one means";
     WrongMixtureMode = 359, "a mixture follows stake linearly (0) or by its square root (1)";
     ParentNotUndone = 360, "what the round builds on is to be undone as well, and first; undo that round, then this one";

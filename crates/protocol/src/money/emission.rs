@@ -175,6 +175,15 @@ fn ratio(a: u64, b: u64) -> u64 {
     mul_div(a, ONE, b, Rounding::Down).unwrap_or(most).min(most)
 }
 
+/// What a round's work drew out of the node stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drawn {
+    /// What there was, base units.
+    pub reward: u64,
+    /// What the work is worth, base units: as much, if the stream had it.
+    pub worth: u64,
+}
+
 impl Emission {
     /// Starts the first epoch.
     pub fn initialise(&mut self, schedule: &Schedule, slot: u64) -> Result<()> {
@@ -307,18 +316,18 @@ impl Emission {
 
     /// Takes the reward of `work` units of verified work out of the node stream.
     pub fn draw(&mut self, config: &Config, work: u64) -> Result<u64> {
-        self.draw_at_most(config, work, u64::MAX)
+        Ok(self.draw_at_most(config, work, u64::MAX)?.reward)
     }
 
-    /// As [`Emission::draw`], at most `most`.
-    pub fn draw_at_most(&mut self, config: &Config, work: u64, most: u64) -> Result<u64> {
+    /// As [`Emission::draw`], at most `most`; with what the work is worth.
+    pub fn draw_at_most(&mut self, config: &Config, work: u64, most: u64) -> Result<Drawn> {
         let supply = int::sub(CAP, config.burned)?;
         let staked = if supply == 0 { 0 } else { mul_div(ONE, self.total_stake.min(supply), supply, Rounding::Down)? };
         let rate = mul_div(self.utilisation, staked, ONE, Rounding::Down)?;
         let unit = mul_div(self.schedule.unit_reward, rate, ONE, Rounding::Down)?;
         // More work than the stream can pay is paid what there is.
-        let amount = int::mul(unit, work).unwrap_or(u64::MAX);
-        Ok(self.streams[NODES].take(amount.min(most)))
+        let worth = int::mul(unit, work).unwrap_or(u64::MAX).min(most);
+        Ok(Drawn { reward: self.streams[NODES].take(worth), worth })
     }
 
     /// Settles a pool's part of the yield and sets the stake that counts from now on. Of what the counted stake has earned it gets as

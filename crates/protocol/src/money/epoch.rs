@@ -11,7 +11,7 @@ use crate::{
     admin::config::Config,
     ground::layout::layout,
     ground::schedule::{NODES, STAKING},
-    money::emission::{Emission, Standing},
+    money::emission::{Drawn, Emission, Standing},
     stake::pool::Pool,
 };
 
@@ -43,11 +43,11 @@ pub struct RoundWork {
 impl Emission {
     /// Records a scored round's verified work, one unit per accepted training step, and draws its reward out of the node
     /// stream into the bucket that pays rounds.
-    pub fn reward_round(&mut self, config: &mut Config, work: &RoundWork) -> Result<u64> {
+    pub fn reward_round(&mut self, config: &mut Config, work: &RoundWork) -> Result<Drawn> {
         let steps = int::mul(work.nodes, work.steps_per_node)?;
         self.record_round(work.nodes, steps);
         let drawn = self.draw_at_most(config, steps, work.most)?;
-        config.buckets.operator_rewards = int::add(config.buckets.operator_rewards, drawn)?;
+        config.buckets.operator_rewards = int::add(config.buckets.operator_rewards, drawn.reward)?;
         Ok(drawn)
     }
 
@@ -98,20 +98,25 @@ mod tests {
         let (mut config, mut emission) = start();
         emission.total_stake = 100_000_000 * TOKEN;
         assert_eq!(
-            emission.reward_round(&mut config, &work(3, 20)),
+            emission.reward_round(&mut config, &work(3, 20)).map(|drawn| drawn.reward),
             Ok(0),
             "nothing is released before the first epoch ends"
         );
         emission.turn(&mut config, 432_000).unwrap();
         let bucket = config.buckets.operator_rewards;
         // u · S_t / T_s · unit · work = 0.1 · 0.1 · 100 · 60.
-        assert_eq!(emission.reward_round(&mut config, &work(3, 20)), Ok(60 * TOKEN));
+        let all = |amount| Ok(Drawn { reward: amount, worth: amount });
+        assert_eq!(emission.reward_round(&mut config, &work(3, 20)), all(60 * TOKEN));
         assert_eq!(config.buckets.operator_rewards, bucket + 60 * TOKEN);
-        assert_eq!(emission.reward_round(&mut config, &work(1_000, 1_000)), Ok(config.parameters.round_reward));
+        let most = config.parameters.round_reward;
+        assert_eq!(emission.reward_round(&mut config, &work(1_000, 1_000)), all(most));
         while emission.drawable().unwrap() > 0 {
             emission.reward_round(&mut config, &work(1_000, 1_000)).unwrap();
         }
         assert_eq!(config.buckets.operator_rewards, bucket + 54_000 * TOKEN);
+        // The stream is empty, and the work worth as much.
+        let drawn = emission.reward_round(&mut config, &work(1_000, 1_000)).unwrap();
+        assert_eq!(drawn, Drawn { reward: 0, worth: most });
         assert_eq!(emission.reward_round(&mut config, &work(u64::MAX, 2)), Err(Error::Overflow));
     }
 

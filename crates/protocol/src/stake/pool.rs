@@ -172,6 +172,12 @@ layout! {
         pub drip_end_slot: u64,
         /// Σ slices of the own bond behind claims that a verdict can still convict; see [`Pool::pledge`].
         pub frozen_bond: u64,
+        /// Σ slices behind claims of rounds that came to nothing, which stand behind others as well; see [`Pool::thaw`].
+        pub thawed_bond: u64,
+        /// Places of jobs that it holds, whatever their state.
+        pub seats: u32,
+        /// Always 0.
+        pub seats_reserved: [u8; 4],
         /// Slot of the last conviction that took something of its delegators; 0 before the first. Claims made by then take nothing more of them.
         pub convicted_slot: u64,
         /// Longest that a claim of a job which it joined can be convicted, slots: neither its bond nor its delegators leave sooner.
@@ -191,7 +197,7 @@ layout! {
     }
 }
 
-account!(Pool, Pool, 2248, liabilities: |pool| pool.held());
+account!(Pool, Pool, 2264, liabilities: |pool| pool.held());
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -284,15 +290,29 @@ impl Pool {
         Ok(())
     }
 
+    /// Lets a slice stand behind another claim beside its own, which is of a round that came to nothing: a verdict on that still takes it, but it
+    /// does not stand in the way of the repeat any more.
+    pub(crate) fn thaw(&mut self, slice: u64) -> Result<()> {
+        self.frozen_bond = int::sub(self.frozen_bond, slice)?;
+        self.thawed_bond = int::add(self.thawed_bond, slice)?;
+        Ok(())
+    }
+
     /// Frees the slice of a claim that no verdict can convict any more, or that one has convicted. What lies in `slice` leaves it.
-    pub fn release(&mut self, slice: &mut u64) {
-        self.frozen_bond = self.frozen_bond.saturating_sub(core::mem::take(slice));
+    pub fn release(&mut self, slice: &mut u64, is_thawed: u8) {
+        let bond = if is_thawed == 0 { &mut self.frozen_bond } else { &mut self.thawed_bond };
+        *bond = bond.saturating_sub(core::mem::take(slice));
+    }
+
+    /// Whether any claim is open that stake was recorded for.
+    fn has_open_claims(&self) -> bool {
+        self.frozen_bond | self.thawed_bond != 0
     }
 
     /// Allots a part of the stake to a place instead of what it had there. All places together have the whole at most, so that no stake
     /// counts twice; and a part that is taken back counts elsewhere only when no claim is open that was made with it.
     pub fn allot(&mut self, before_bps: u16, after_bps: u16) -> Result<()> {
-        if after_bps < before_bps && self.frozen_bond != 0 {
+        if after_bps < before_bps && self.has_open_claims() {
             return Err(Error::AllotmentInUse);
         }
         self.free_left();
@@ -306,12 +326,13 @@ impl Pool {
 
     /// It has a place no more to which so much was allotted. That counts elsewhere once no claim is open.
     pub fn vacate(&mut self, allotted_bps: u16) {
+        self.seats = self.seats.saturating_sub(1);
         self.left_bps = self.left_bps.saturating_add(allotted_bps);
         self.free_left();
     }
 
     fn free_left(&mut self) {
-        if self.left_bps != 0 && self.frozen_bond == 0 {
+        if self.left_bps != 0 && !self.has_open_claims() {
             self.allotted_bps = self.allotted_bps.saturating_sub(core::mem::take(&mut self.left_bps));
         }
     }
@@ -588,8 +609,12 @@ impl Pool {
         if slot < self.bond_release_slot || self.open_disputes != 0 {
             return Err(Error::BondLocked);
         }
+        // Rounds would await it, and find no bond for an absence.
+        if self.seats != 0 {
+            return Err(Error::SeatsHeld);
+        }
         // What is behind open claims stays until they are settled.
-        let free = self.self_bond.saturating_sub(self.frozen_bond);
+        let free = self.self_bond.saturating_sub(int::add(self.frozen_bond, self.thawed_bond)?);
         if free == 0 {
             return Err(if self.self_bond == 0 { Error::NothingToClaim } else { Error::BondLocked });
         }

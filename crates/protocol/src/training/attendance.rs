@@ -149,10 +149,11 @@ impl Round {
 
 /// What a round could expect to draw when it is opened, base units: see the module.
 pub(crate) fn expected_reward(job: &Job) -> u64 {
-    match (job.rewarded, job.rounds_scored) {
+    match (job.rewarded, job.last_reward) {
         (0, _) => 0,
-        (_, 0) if job.last_reward == 0 => job.spec.round_reward,
-        _ => job.last_reward,
+        // Nothing was worth anything yet.
+        (_, 0) => job.spec.round_reward,
+        (_, worth) => worth,
     }
 }
 
@@ -309,7 +310,7 @@ mod tests {
         assert_eq!(expected_reward(&job), 1_000);
         let mut draws = |eligible: u16, accepted: u16, reward: u64| {
             (round.eligible, round.accepted) = (eligible, accepted);
-            round.draw(&mut job, reward).unwrap();
+            round.draw(&mut job, reward, reward).unwrap();
             job.rounds_scored += 1;
             assert_eq!(round.reward, reward);
             expected_reward(&job)

@@ -94,6 +94,7 @@ pub fn commitment<H: Sha256>(claim: &RunClaim, salt: &[u8; 32], pool: &Address, 
 #[inline(always)]
 pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor, commitment: &[u8; 32]) -> Result<()> {
     round.require_status(round::AGGREGATED)?;
+    round.require_on_chain(job)?;
     if actor.slot >= round.score_deadline_slot {
         return Err(Error::WrongRoundStatus);
     }
@@ -160,6 +161,7 @@ pub struct Reveal<'a> {
 pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<()> {
     let Reveal { job, round, round_address, pool, actor, sums, accumulator_root, salt } = reveal;
     round.require_status(round::AGGREGATED)?;
+    round.require_on_chain(job)?;
     if actor.slot < round.score_deadline_slot && !all_committed(round) {
         return Err(Error::RevealNotOpen);
     }

@@ -550,6 +550,34 @@ macro_rules! training_instructions {
             }
             budget { 900 }
         }
+
+        /// Lets the slice behind a segment of a round that came to nothing stand behind another claim as well.
+        ///
+        /// - anyone may, once; a verdict on the segment still takes the slice ([`crate::training::thaw`])
+        ThawSegment = 0x5B {
+            args {}
+            accounts {
+                round: reads(Round),
+                segment: writes(Segment),
+                pool: writes(Pool),
+            }
+            budget { 500 }
+        }
+
+        /// Lets the slices of an auditor or an evaluator in a round that came to nothing stand behind other claims as well.
+        ///
+        /// - as for `ThawSegment`; the pool held the place in the round
+        ThawSeat = 0x5C {
+            args {
+                /// The place.
+                place: u8,
+            }
+            accounts {
+                round: writes(Round),
+                pool: writes(Pool),
+            }
+            budget { 500 }
+        }
     } };
 }
 

@@ -217,6 +217,15 @@ impl JobSpec {
         segment.max(attestation).max(run) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
     }
 
+    /// From a round's opening to its settlement at the latest, in slots: who leaves a place and takes its bond out still owes for an absence in it.
+    fn round_slots(&self, parameters: &Parameters) -> u64 {
+        let [commit, audit, vote, evaluation, window] =
+            [self.commit_slots, self.audit_slots, self.vote_slots, self.evaluation_slots, self.window_slots()]
+                .map(u64::from);
+        let scored = vote + evaluation + evaluation + evaluation + audit;
+        commit + audit + window.max(scored) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
+    }
+
     /// What a segment's conviction costs all together who attested it, at most.
     fn attesting_charges(&self, penalties: &Penalties) -> Result<u64> {
         let slashed = penalties.part_of_bond(Offence::ConvictedSegment, self.slice)?;
@@ -416,7 +425,7 @@ impl Job {
     ) -> Result<()> {
         spec.check()?;
         self.exposure_slots = spec.exposure_slots(parameters);
-        if self.exposure_slots >= parameters.unbonding_slots {
+        if self.exposure_slots.max(spec.round_slots(parameters)) >= parameters.unbonding_slots {
             return Err(Error::UnbondingTooShort);
         }
         if spec.slice < parameters.minimum_self_bond || spec.round_reward > parameters.round_reward {

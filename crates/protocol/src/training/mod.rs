@@ -17,4 +17,5 @@ pub mod second_draw;
 pub mod seed;
 pub mod segment;
 pub mod setting;
+pub mod thaw;
 pub mod window;

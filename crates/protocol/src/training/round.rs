@@ -94,8 +94,10 @@ layout! {
         pub attestation_escrow: Escrow,
         /// Place of the trainer whose segment it was whose attestation was convicted first.
         pub bounty_place: u8,
+        /// Whether its slices stand behind other claims as well: 1, else 0; see [`crate::training::thaw`].
+        pub is_thawed: u8,
         /// Always 0.
-        pub end_reserved: [u8; 3],
+        pub end_reserved: [u8; 2],
         /// Slots from its first vote to the last change of it.
         pub changed_slots: u32,
     }
@@ -118,8 +120,10 @@ layout! {
         pub status: u8,
         /// Whether it was settled: 1, else 0.
         pub settled: u8,
+        /// Whether its slice stands behind another claim as well: 1, else 0; see [`crate::training::thaw`].
+        pub is_thawed: u8,
         /// Always 0.
-        pub reserved: [u8; 6],
+        pub reserved: [u8; 5],
         /// Slice of its own bond behind its scoring run, base units; 0 once it is free.
         pub slice: u64,
         /// When it committed.
@@ -365,14 +369,15 @@ impl Round {
         self.before.rounds_scored.wrapping_mul(inner_steps)
     }
 
-    /// Notes what the round drew. What the next one can expect is as much for each trainer that it awaits, so that an absence is not made cheap by
-    /// others; a round that drew nothing changes nothing of it.
-    pub fn draw(&mut self, job: &mut Job, reward: u64) -> Result<()> {
+    /// Notes what the round drew. What the next one can expect is what its work was worth, whatever the stream had left of it, for each trainer
+    /// that it awaits, so that an absence is made cheap neither by others nor by an empty stream; a round that was worth nothing changes
+    /// nothing of it.
+    pub fn draw(&mut self, job: &mut Job, reward: u64, worth: u64) -> Result<()> {
         self.reward = reward;
         let (awaited, accepted) = (self.eligible.count_ones() as u64, self.accepted.count_ones() as u64);
-        if reward != 0 && accepted != 0 {
-            let whole = mul_div(reward, awaited, accepted, Rounding::Down)?;
-            job.last_reward = whole.min(job.spec.round_reward).max(reward);
+        if worth != 0 && accepted != 0 {
+            let whole = mul_div(worth, awaited, accepted, Rounding::Down)?;
+            job.last_reward = whole.min(job.spec.round_reward).max(worth);
         }
         Ok(())
     }

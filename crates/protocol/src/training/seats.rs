@@ -241,6 +241,8 @@ impl Job {
             (false, 0) => return Err(Error::SeatInOrder),
             (false, _) => seat.changed_slot = 0,
             (true, 0) => seat.changed_slot = slot.max(1),
+            // An old mark is of another time: its bond was topped up since, which nobody told the seat.
+            (true, found) if slot >= found.saturating_add(2 * CURE_SLOTS) => seat.changed_slot = slot,
             (true, found) if slot >= found.saturating_add(CURE_SLOTS) => seat.sleep(slot),
             _ => return Err(Error::CureRunning),
         }

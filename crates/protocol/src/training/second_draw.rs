@@ -124,6 +124,7 @@ pub fn attest(round: &mut Round, job: &Job, segment: &mut Segment, actor: &Actor
     {
         return Err(Error::WrongRoundStatus);
     }
+    round.require_on_chain(job)?;
     require_seat(round, job, actor)?;
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if segment.status != segment::ACCEPTED {

@@ -98,8 +98,8 @@ layout! {
         pub late: u8,
         /// Whether it was settled: 1, else 0.
         pub settled: u8,
-        /// Always 0.
-        pub reserved: u8,
+        /// Whether its slice stands behind another claim as well: 1, else 0; see [`crate::training::thaw`].
+        pub is_thawed: u8,
         /// Disputes and demands open on it.
         pub open_disputes: u16,
         /// Auditors by place that attested it.
@@ -283,7 +283,7 @@ impl Segment {
         self.convicted_slots = slots_since(self.committed_slot, slot);
         job.exclude(PoolKind::Trainer, &self.pool);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
-        let claim = Convicted { slice: &mut self.slice, made_slot: self.committed_slot, slot };
+        let claim = Convicted { slice: &mut self.slice, is_thawed: self.is_thawed, made_slot: self.committed_slot, slot };
         pool.convict(&job.parameters.penalties, offence, claim)
     }
 }

@@ -35,10 +35,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let (place, next_round) = (job.place_for(kind, &pool.address, slot)?, job.next_round);
     let seat = job.seat_mut(kind, place)?;
     let mut own_bps = 0;
-    if seat.state != FREE {
-        if seat.pool == pool.address {
-            own_bps = seat.allotted_bps;
-        } else {
+    if seat.state != FREE && seat.pool == pool.address {
+        own_bps = seat.allotted_bps;
+    } else {
+        pool.seats = pool.seats.checked_add(1).ok_or(Error::Overflow)?;
+        if seat.state != FREE {
             let mut displaced = guard::load_mut::<Pool>(program, rest.first_mut().ok_or(Error::MissingAccount)?)?;
             guard::related(displaced.address == seat.pool)?;
             displaced.vacate(seat.allotted_bps);

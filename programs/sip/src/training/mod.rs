@@ -25,6 +25,8 @@ mod reveal_attestation;
 mod reveal_draw;
 mod reveal_score;
 mod tally;
+mod thaw_seat;
+mod thaw_segment;
 mod undo_round;
 mod void_round;
 mod vote_base;
@@ -63,6 +65,8 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         UndoRound::TAG => undo_round::process(program, accounts, data),
         ReclaimClaim::TAG => reclaim_claim::process(program, accounts, data),
         ReclaimRound::TAG => reclaim_round::process(program, accounts, data),
+        ThawSegment::TAG => thaw_segment::process(program, accounts, data),
+        ThawSeat::TAG => thaw_seat::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
 }

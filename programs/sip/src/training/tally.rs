@@ -32,8 +32,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
             steps_per_node: job.spec.inner_steps as u64,
             most: job.spec.round_reward,
         };
-        let reward = account.emission.reward_round(&mut config, &work)?;
-        round.draw(&mut job, reward)?;
+        let drawn = account.emission.reward_round(&mut config, &work)?;
+        round.draw(&mut job, drawn.reward, drawn.worth)?;
     }
     round.record::<Syscall>(&mut job);
     Ok(())

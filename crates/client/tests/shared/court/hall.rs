@@ -11,12 +11,15 @@ use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::attestation;
 use sip_testing::staged;
 use sip_testing::synthetic::{self, Run};
-use sip_testing::{Cast, Operator, SLICE, Scene, named};
+use sip_testing::{Cast, Operator, PARAMETERS, SLICE, Scene, named};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 use std::sync::Arc;
+
+/// Slice behind each claim in a hall, base units: not what stands behind an attestation.
+pub(crate) const HALL_SLICE: u64 = 3 * SLICE / 2;
 
 /// A round of honest segments whose auditors vote and attest as a test lets them.
 pub(crate) struct Hall {
@@ -45,8 +48,7 @@ impl Hall {
         let mut cast = Cast { trainers: 2, auditors: 3, evaluators: 1, ..Cast::default() };
         cast.spec.aggregates_root = aggregates.root();
         [cast.spec.audit_rate, cast.spec.second_audit_rate] = rates;
-        // A slice is not what stands behind an attestation.
-        cast.spec.slice = 3 * SLICE / 2;
+        cast.spec.slice = HALL_SLICE;
         let mut scene = stage(&story, cast);
         scene.open_round();
         let run = |trainer| placed(&story, &scene, trainer).run(None);
@@ -251,7 +253,7 @@ impl Hall {
                 // The slice of the claim, once.
                 let taken = pool.self_bond - after.self_bond;
                 let bounty = (taken / 2).min(parameters.penalties.bounty_cap);
-                assert!([0, SLICE].contains(&taken));
+                assert!([0, PARAMETERS.minimum_self_bond, HALL_SLICE].contains(&taken));
                 assert_eq!(gained as u64, bond);
                 assert_eq!(after.claims_convicted, pool.claims_convicted + 1);
                 let round = self.scene.round_state();
