@@ -15,7 +15,7 @@ use sip_protocol::{
     },
     training::round,
 };
-use sip_testing::{BOND_TOKENS, SLICE, WALLET_TOKENS, named};
+use sip_testing::{BOND_TOKENS, WALLET_TOKENS, named};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
