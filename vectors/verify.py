@@ -20,10 +20,13 @@ from pathlib import Path
 from spec import Malformed
 from spec.arithmetic import (add, div, exp, fma, from_u32, less_than, log, max_total, mul, nearest_integer, sqrt,
                              sub)  # fmt: skip
-from spec.commitments import (batches_root, blob_levels, chunks_of, genesis, leaf_preimage, median, merkle_leaf, merkle_root,
-                              opened_blob, opened_merkle, padding, sha256, tensor_root, u32, window)  # fmt: skip
+from spec.commitments import (batches_root, blob_levels, chunks_of, genesis, held_out_window, leaf_preimage, median,
+                              merkle_leaf, merkle_root, opened_blob, opened_merkle, padding, sha256, tensor_root, u32, window)  # fmt: skip
 from spec.disputes import Game
+from spec.graphs import Graph, checked as graph_of, state_root
+from spec.manifest import Manifest
 from spec.operators import Node
+from spec.tables import cosines, double, sines, steps as step_table
 from spec.updates import Codec
 
 
@@ -223,7 +226,143 @@ def cases(file):
             dispute(item)
 
 
-CHECKS = [arithmetic, operators, trees, commitments, updates, disputes, cases]
+def is_sound(read, data):
+    """Whether bytes are one of what reads them."""
+    try:
+        read(data)
+    except Malformed:
+        return False
+    return True
+
+
+def manifest(file):
+    unhex = bytes.fromhex
+    for number, item in enumerate(file["graphs"]):
+        data, where = unhex(item["bytes"]), f"graph {number}"
+        expect(is_sound(Graph, data), item["is_graph"], where)
+        if item["is_graph"] and "nodes" in item:
+            graph = Graph(data)
+            expect([node.hex() for node in graph.bytes], item["nodes"], f"{where}, nodes")
+            expect(graph.outputs, item["outputs"], f"{where}, outputs")
+            expect([list(result) for result in graph.results], item["results"], f"{where}, results")
+            for name, root in zip(("nodes_root", "outputs_root"), graph.roots()):
+                expect(root.hex(), item[name], f"{where}, {name}")
+    for number, item in enumerate(file["tables"]):
+        if item["rule"] == 1:
+            peak, share = double(unhex(item["peak"])), double(unhex(item["share"]))
+            rest = [item[name] for name in ("shape", "decay", "beta1", "beta2")]
+            found = step_table(item["rows"], item["warmup"], peak, share, *rest)
+        else:
+            rule = cosines if item["rule"] == 2 else sines
+            found = rule(item["pairs"], item["positions"], item["theta"])
+        expect(found, words(item["elements"]), f"table {number}")
+        expect(tensor_root(found).hex(), item["root"], f"table {number}, root")
+    whole = []
+    for number, item in enumerate(file["manifests"]):
+        whole.append(unhex(item["bytes"]))
+        found = Manifest(whole[-1])
+        expect(found.hash().hex(), item["hash"], f"manifest {number}")
+        commits = {name: value.hex() if isinstance(value, bytes) else value for name, value in found.commits().items()}
+        expect(commits, item["commits"], f"manifest {number}, commits")
+    for item in file["changes"]:
+        if item["of"] < len(whole):
+            data, written = whole[item["of"]], unhex(item["written"])
+            data = data[: item["at"]] + written + data[item["at"] + len(written) :]
+            expect(is_sound(Manifest, data), item["is_manifest"], f"manifest {item['of']} with {item['written']} at {item['at']}")
+
+
+def run_leaves(item, graph, state, extra, batch_of, first_step, settings, steps, interval):
+    """Preimages of the leaves of a segment, and the state that it ends in."""
+    tables = [words(text) for text in item["tables"]]
+    preimages, traces = [], []
+    for first in range(0, steps, interval):
+        count, start, batches = min(interval, steps - first), state_root(state), []
+        for step in range(first, first + count):
+            batch = batch_of(step)
+            batches.append(tensor_root(batch))
+            outputs = graph.step(state + extra, batch, first_step + step, settings, tables)
+            if step == first:
+                traces.append(merkle_root([tensor_root(output) for output in outputs]).hex())
+            state = graph.next_state(outputs)
+        preimages.append(leaf_preimage(first, count, start, batches_root(batches), state_root(state)))
+    return preimages, traces, state
+
+
+def claim_bytes(start, end, preimages, place):
+    return (start + end + merkle_root(preimages) + u32(len(preimages)) + bytes([place]) + bytes(3)).hex()
+
+
+def steps(file):
+    unhex = bytes.fromhex
+    for number, item in enumerate(file["steps"]):
+        where = f"step {number}"
+        graph = Graph(unhex(item["graph"]))
+        state, tables = [[words(text) for text in item[name]] for name in ("state", "tables")]
+        outputs = graph.step(state, words(item["batch"]), item["step"], item["settings"], tables)
+        roots = [tensor_root(output) for output in outputs]
+        for node, (ours, theirs) in enumerate(zip(roots, item["output_roots"], strict=True)):
+            expect(ours.hex(), theirs, f"{where}, node {node}")
+        expect(merkle_root(roots).hex(), item["trace_root"], f"{where}, trace")
+        end = graph.next_state(outputs)
+        expect(end, [words(text) for text in item["end_state"]], f"{where}, end")
+        expect(state_root(end).hex(), item["end_root"], f"{where}, end root")
+        expect({name: outputs[node] for name, node in graph.results},
+               {name: words(text) for name, text in item["results"].items()}, f"{where}, results")  # fmt: skip
+    for number, item in enumerate(file["segments"]):
+        where = f"segment {number}"
+        domains, state = [[words(text) for text in item[name]] for name in ("domains", "state")]
+        length, start = item["sequence_length"] + 1, state_root(state)
+
+        def drawn(step):
+            batch = []
+            for row in range(item["batch"]):
+                domain, offset = window(unhex(item["seed"]), item["place"], step, row, item["mixture_bps"],
+                                        [len(tokens) for tokens in domains], length)  # fmt: skip
+                batch += domains[domain][offset : offset + length]
+            return batch
+
+        sizes = item["first_step"], item["settings"], item["inner_steps"], item["leaf_interval"]
+        preimages, traces, end = run_leaves(item, graph_of(unhex(item["graph"])), state, [], drawn, *sizes)
+        expect([preimage.hex() for preimage in preimages], item["leaves"], f"{where}, leaves")
+        expect(traces, item["trace_roots"], f"{where}, traces")
+        expect(end, [words(text) for text in item["end_state"]], f"{where}, end")
+        claim = claim_bytes(start, state_root(end), preimages, item["place"]) + 64 * "00"
+        expect(claim, item["claim"], f"{where}, claim")
+    for number, item in enumerate(file["scoring_runs"]):
+        where = f"scoring run {number}"
+        domains, base = [[words(text) for text in item[name]] for name in ("domains", "base")]
+        length, state = item["sequence_length"] + 1, [[0] * 16]
+
+        def held_out(step):
+            batch = []
+            for row in range(item["rows"]):
+                counts = [len(tokens) for tokens in domains]
+                domain, offset = held_out_window(step, row, item["windows"], item["rows"], counts, length)
+                batch += domains[domain][offset : offset + length]
+            return batch
+
+        count = len(domains) * item["windows"] // item["rows"]
+        graph = graph_of(unhex(item["graph"]))
+        preimages, _, end = run_leaves(item, graph, state, base, held_out, 0, [0] * 4, count, item["leaf_interval"])
+        expect([preimage.hex() for preimage in preimages], item["leaves"], f"{where}, leaves")
+        sums = [low + (high << 32) for low, high in zip(end[0][::2], end[0][1::2])]
+        expect(sums, item["sums"], f"{where}, sums")
+        tokens = item["windows"] * item["sequence_length"]
+        expect([total // tokens for total in sums][: len(domains)], item["scores"], f"{where}, scores")
+        claim = claim_bytes(state_root(state), state_root(end), preimages, item["place"])
+        expect(claim, item["claim"], f"{where}, claim")
+    for number, item in enumerate(file["attestations"]):
+        value = sha256(b"sip.attestation.1", unhex(item["draw"]), unhex(item["accumulator_root"]))[:4]
+        expect(int.from_bytes(value, "little") % item["leaf_count"], item["leaf"], f"attestation {number}, leaf")
+        parts = [unhex(item[name]) for name in ("pool", "segment", "salt", "trace_root")]
+        expect(sha256(b"sip.attestation.1", *parts).hex(), item["commitment"], f"attestation {number}")
+    for number, item in enumerate(file["accusations"]):
+        subject, challenger, salt = [unhex(item[name]) for name in ("subject", "challenger", "salt")]
+        found = sha256(b"sip.accuse.2", subject, bytes([item["place"]]), challenger, salt)
+        expect(found.hex(), item["hash"], f"accusation {number}")
+
+
+CHECKS = [arithmetic, operators, trees, commitments, updates, manifest, steps, disputes, cases]
 FOLDER = Path(__file__).parent / "proof"
 
 
@@ -236,7 +375,8 @@ def checked(name, data, sums):
 # What a vector says that follows from the rest of it. Inputs are not listed: another input may well have the same result.
 RESULTS = {"output", "partials", "is_node", "root", "nodes_root", "outputs_root", "tables_root", "openings", "preimage",
            "accumulator_root", "domain", "offset", "tip", "is_drawn", "next_seed", "end_root", "scores", "commitment", "median",
-           "mean", "genesis_root", "start_state", "update", "next_base", "leaf"}  # fmt: skip
+           "mean", "genesis_root", "start_state", "update", "next_base", "leaf", "is_graph", "elements", "hash", "commits",
+           "is_manifest", "output_roots", "trace_root", "end_state", "claim", "trace_roots", "sums"}  # fmt: skip
 
 
 def places(value, key=None):
@@ -259,7 +399,7 @@ def results(item):
             elif name == "accumulator_root" and "leaves" not in item:
                 continue  # an input of draws and scores
             else:
-                found += places(item[name]) if isinstance(item[name], list) else [(item, name)]
+                found += places(item[name]) if isinstance(item[name], (list, dict)) else [(item, name)]
         return sorted(found, key=lambda place: str(place[1]))
     found = [*places(item["ground"]), (item, "clock_slots"), (item, "slot"), (item, "outcome")]
     for move in item["moves"]:
@@ -312,7 +452,9 @@ def self_test(seed, rounds=12):
                 item = copy.deepcopy(items[number])
                 container, key = chance.choice(results(item))
                 if spoil(chance, container, key):
-                    alone = {**copy.deepcopy(empty), entry: [item]}
+                    # A changed manifest is told by what it is a change of.
+                    whole = {"manifests": file["manifests"]} if entry == "changes" else {}
+                    alone = {**copy.deepcopy(empty), **copy.deepcopy(whole), entry: [item]}
                     refused += must_be_refused(lambda: check(alone), f"{name}.json, {entry} {number}, {key}")
     print(f"self-test: {refused} spoilt files and vectors were refused (seed {seed})")
 
@@ -330,6 +472,7 @@ def main(arguments):
     if unknown:
         raise SystemExit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(c.__name__ for c in CHECKS)}")
     sums = checksums()
+    expect({path.stem for path in FOLDER.glob("*.json")}, {check.__name__ for check in CHECKS}, "files of vectors")
     for check in CHECKS:
         name = check.__name__
         if arguments and name not in arguments:

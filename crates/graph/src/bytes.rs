@@ -7,7 +7,7 @@
 //! ```
 //! All integers are little-endian. The bytes are the only ones for their graph.
 
-use crate::graph::{Graph, GraphError};
+use crate::graph::{Graph, GraphError, MAX_NODES};
 use sip_ops::NodeSpec;
 
 /// What is left of the bytes, and where that starts.
@@ -80,7 +80,11 @@ impl Graph {
         let mut reader = Reader { rest: bytes, at: 0 };
         // A node has at least its length and its header.
         let mut nodes = Vec::new();
-        for _ in 0..reader.count("nodes", 20)? {
+        let count = reader.count("nodes", 20)?;
+        if count > MAX_NODES {
+            return Err(GraphError::Size { nodes: count });
+        }
+        for _ in 0..count {
             let len = reader.word()? as usize;
             let at = reader.at;
             let node = NodeSpec::decode(reader.take(len)?);

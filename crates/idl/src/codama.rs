@@ -10,6 +10,7 @@ use sip_protocol::{
         account::{Derivation, derivation},
         layout::{Field, Layout, Type},
         spec::{AccountSpec, Count, InstructionSpec, Object, Part, Place, Role},
+        units::DECIMALS,
     },
     instructions,
 };
@@ -17,8 +18,10 @@ use sip_protocol::{
 use solana_address::Address;
 
 use crate::json::{Json, node};
+use crate::meaning::{ENUMERATIONS, Enumeration, Meaning, choice, meaning};
+use crate::pages::{object_in_words, what};
 use crate::structs::structs;
-use crate::words::{camel, prose};
+use crate::words::{camel, capital, prose};
 
 /// The version of Codama's nodes that this is written in.
 const STANDARD_VERSION: &str = "1.0.0";
@@ -28,7 +31,7 @@ const TOKENS: &str = "tokenAccount";
 /// The root node.
 pub(crate) fn root(program: &Program) -> Json {
     let pdas = derivation::ALL.iter().map(pda).chain([token_account(program)]).collect::<Vec<_>>();
-    let types = structs().into_iter().map(defined_type).collect::<Vec<_>>();
+    let types = structs().into_iter().map(defined_type).chain(ENUMERATIONS.iter().map(enumeration)).collect::<Vec<_>>();
     let program = node(
         "programNode",
         [
@@ -94,15 +97,37 @@ fn type_node(kind: &Type, spelled: &str) -> Json {
     }
 }
 
+/// The type of a field of a struct or an instruction, with what its numbers mean.
+fn field_type(owner: &str, field: &Field) -> Json {
+    match meaning(owner, field) {
+        Meaning::Choice(of) => link("definedTypeLinkNode", of.name),
+        Meaning::Flag => node("booleanTypeNode", [("size", integer(1))]),
+        Meaning::Amount => amount(&field.kind),
+        Meaning::Text => {
+            let text = node("stringTypeNode", [("encoding", "utf8".into())]);
+            node("fixedSizeTypeNode", [("size", field.kind.bytes().into()), ("type", text)])
+        }
+        Meaning::Plain => type_node(&field.kind, field.spelled),
+    }
+}
+
+/// Base units of the token, or several of them.
+fn amount(kind: &Type) -> Json {
+    if let Type::Array(item, count) = kind {
+        let count = node("fixedCountNode", [("value", (*count).into())]);
+        return node("arrayTypeNode", [("item", amount(item)), ("count", count)]);
+    }
+    node(
+        "amountTypeNode",
+        [("decimals", usize::from(DECIMALS).into()), ("unit", "SIP".into()), ("number", integer(kind.bytes()))],
+    )
+}
+
 fn struct_type(layout: &Layout) -> Json {
     let field = |field: &Field| {
         node(
             "structFieldTypeNode",
-            [
-                ("name", camel(field.name).into()),
-                ("docs", docs(field.docs)),
-                ("type", type_node(&field.kind, field.spelled)),
-            ],
+            [("name", camel(field.name).into()), ("docs", docs(field.docs)), ("type", field_type(layout.name, field))],
         )
     };
     node("structTypeNode", [("fields", layout.fields.iter().map(field).collect::<Vec<_>>().into())])
@@ -112,6 +137,16 @@ fn defined_type(layout: &'static Layout) -> Json {
     node(
         "definedTypeNode",
         [("name", type_name(layout).into()), ("docs", docs(layout.docs)), ("type", struct_type(layout))],
+    )
+}
+
+fn enumeration(of: &Enumeration) -> Json {
+    let variant = |name: String| node("enumEmptyVariantTypeNode", [("name", camel(&name).into())]);
+    let variants = of.all().into_iter().map(variant).collect::<Vec<_>>();
+    let kind = node("enumTypeNode", [("variants", variants.into()), ("size", integer(of.bytes))]);
+    node(
+        "definedTypeNode",
+        [("name", camel(of.name).into()), ("docs", vec![Json::from(of.docs)].into()), ("type", kind)],
     )
 }
 
@@ -142,7 +177,10 @@ fn pda(derivation: &Derivation) -> Json {
             ("value", node("stringValueNode", [("string", derivation.first.into())])),
         ],
     );
-    let further = derivation.seeds.iter().map(|(name, spelled, kind)| variable(name, type_node(kind, spelled)));
+    let further = derivation.seeds.iter().map(|(name, spelled, kind)| match choice(derivation.name, name) {
+        Some(of) => variable(name, link("definedTypeLinkNode", of.name)),
+        None => variable(name, type_node(kind, spelled)),
+    });
     node(
         "pdaNode",
         [
@@ -195,7 +233,11 @@ fn instruction(program: &Program, spec: &InstructionSpec) -> Json {
             [("name", camel(name).into()), ("docs", Vec::new().into()), ("type", node("bytesTypeNode", []))],
         )
     });
-    let arguments = [tag].into_iter().chain(spec.arguments.fields.iter().map(argument)).chain(tail).collect::<Vec<_>>();
+    let arguments = [tag]
+        .into_iter()
+        .chain(spec.arguments.fields.iter().map(|field| argument(spec.name, field)))
+        .chain(tail)
+        .collect::<Vec<_>>();
     let discriminator = node("fieldDiscriminatorNode", [("name", "discriminator".into()), ("offset", 0usize.into())]);
     node(
         "instructionNode",
@@ -212,7 +254,7 @@ fn instruction(program: &Program, spec: &InstructionSpec) -> Json {
 }
 
 /// An argument; what is always 0 need not be given.
-fn argument(field: &Field) -> Json {
+fn argument(instruction: &str, field: &Field) -> Json {
     let is_zero = field.name == "reserved";
     let zero = match &field.kind {
         Type::Array(_, count) => {
@@ -223,7 +265,7 @@ fn argument(field: &Field) -> Json {
     node("instructionArgumentNode", [("name", camel(field.name).into())])
         .with("defaultValueStrategy", is_zero.then(|| "omitted".into()))
         .with("docs", Some(docs(field.docs)))
-        .with("type", Some(type_node(&field.kind, field.spelled)))
+        .with("type", Some(field_type(instruction, field)))
         .with("defaultValue", is_zero.then_some(zero))
 }
 
@@ -233,7 +275,7 @@ fn remaining(account: &AccountSpec) -> Json {
         [
             ("isSigner", account.role.is_signer().into()),
             ("isWritable", account.role.is_writable().into()),
-            ("docs", docs(account.docs)),
+            ("docs", about(account)),
             ("value", link("argumentValueNode", account.name)),
         ],
     )
@@ -248,10 +290,41 @@ fn instruction_account(program: &Program, spec: &InstructionSpec, account: &Acco
             ("isWritable", account.role.is_writable().into()),
             ("isSigner", signer),
             ("isOptional", (account.count == Count::Optional).into()),
-            ("docs", docs(account.docs)),
+            ("docs", about(account)),
         ],
     )
     .with("defaultValue", default_value(program, spec, account))
+}
+
+/// What an account is, and what an address follows from that only those know who have read other accounts.
+fn about(account: &AccountSpec) -> Json {
+    let of = |part: &Part| match part {
+        Part::Account(name) => camel(name),
+        Part::Argument(name) => format!("the argument {}", camel(name)),
+        Part::Field(account, field) => format!("{}.{}", camel(account), camel(field)),
+        Part::Number(number) => number.to_string(),
+    };
+    let named = |object: &Object| match object {
+        Object::State(kind) => {
+            let name = camel(accounts::account(*kind).layout.name);
+            format!("{} `{name}`", if name.starts_with(['a', 'e']) { "an" } else { "a" })
+        }
+        other => object_in_words(other).to_owned(),
+    };
+    let mut lines = vec![capital(&what(account, &named))];
+    lines.extend(prose(account.docs));
+    match &account.place {
+        Place::From(derivation, parts) => {
+            let parts = parts.iter().map(of).collect::<Vec<_>>().join(", ");
+            lines.push(format!("Its address is the PDA `{}` of {parts}.", camel(derivation.name)));
+        }
+        Place::Of(owner @ Part::Account(_)) => {
+            lines.push(format!("Its owner is {}; by default the associated account.", of(owner)));
+        }
+        Place::Of(owner) => lines.push(format!("Its owner is {}.", of(owner))),
+        _ => {}
+    }
+    lines.into_iter().map(Json::from).collect::<Vec<_>>().into()
 }
 
 /// How an account that the caller does not give is found.
@@ -268,13 +341,17 @@ fn default_value(program: &Program, spec: &InstructionSpec, account: &AccountSpe
         (Place::Single, [Object::SlotHashes]) => Some(public_key(&SLOT_HASHES)),
         (Place::Single, [Object::ProgramData]) => Some(public_key(&program.program_data())),
         (Place::At(derivation, parts), _) => {
-            let value = |part: &Part| match part {
+            let value = |name: &str, part: &Part| match part {
                 Part::Account(name) => Some(link("accountValueNode", name)),
                 Part::Argument(name) => Some(link("argumentValueNode", name)),
-                Part::Number(value) => Some(number(*value)),
+                Part::Number(value) => Some(match choice(derivation.name, name) {
+                    Some(of) => variant_value(of, of.name_of(*value)?),
+                    None => number(*value),
+                }),
                 Part::Field(..) => None,
             };
-            let seeds = derivation.seeds.iter().zip(*parts).map(|((name, ..), part)| Some(seed(name, value(part)?)));
+            let seeds =
+                derivation.seeds.iter().zip(*parts).map(|((name, ..), part)| Some(seed(name, value(name, part)?)));
             Some(derived(derivation.name, seeds.collect::<Option<Vec<_>>>()?))
         }
         (Place::Of(Part::Account(owner)), _) => {
@@ -287,6 +364,10 @@ fn default_value(program: &Program, spec: &InstructionSpec, account: &AccountSpe
         }
         _ => None,
     }
+}
+
+fn variant_value(of: &Enumeration, variant: &str) -> Json {
+    node("enumValueNode", [("enum", link("definedTypeLinkNode", of.name)), ("variant", camel(variant).into())])
 }
 
 fn error(error: &Error) -> Json {

@@ -9,6 +9,7 @@ use sip_protocol::instructions::ROOMS;
 mod codama;
 mod json;
 mod layouts;
+mod meaning;
 mod pages;
 mod structs;
 mod words;

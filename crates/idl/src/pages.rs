@@ -7,12 +7,13 @@ use sip_protocol::{
     accounts::{self, AccountLayout},
     ground::{
         account::Derivation,
-        layout::{Layout, Type},
+        layout::{Field, Layout, Type},
         spec::{AccountSpec, Count, InstructionSpec, Object, Part, Place, Role},
     },
     instructions::{ROOMS, Room},
 };
 
+use crate::meaning::{ENUMERATIONS, choice};
 use crate::structs::structs;
 use crate::words::{prose, sentence};
 
@@ -25,7 +26,7 @@ pub(crate) fn index() -> String {
     let mut page = format!("{WRITTEN}\n\n# Reference\n\n");
     page.push_str(
         "Every account, instruction and error of the program, from the declarations that program, client and tests are made from. The same is in\n\
-         [idl/sip.json](../../idl/sip.json) for Codama's tools, which make clients in other languages of it, and every layout in\n\
+         [idl/sip.json](../../idl/sip.json) for Codama's tools, which make [clients in other languages](../clients.md) of it, and every layout in\n\
          [idl/layouts.lock](../../idl/layouts.lock).\n\n\
          An instruction's data is its tag, then its arguments without padding; integers are little endian. An account of the program begins with\n\
          a header of 8 bytes: kind, version, the bump of its address, five zeros.\n\n",
@@ -61,6 +62,12 @@ pub(crate) fn index() -> String {
     for layout in structs() {
         let _ = writeln!(page, "\n### {}\n\n{} bytes.{}\n", layout.name, thousands(layout.bytes as u64), about(layout));
         fields(&mut page, layout);
+    }
+    page.push_str("\n## Numbers with names\n");
+    for of in ENUMERATIONS {
+        let _ = writeln!(page, "\n### {}\n\n{} u{}.\n", of.name, of.docs, 8 * of.bytes);
+        let named: Vec<String> = of.named.iter().map(|(number, name)| format!("{number} {name}")).collect();
+        let _ = writeln!(page, "{}", named.join(" · "));
     }
     page.push_str("\n## Errors that every room has\n\n");
     errors(&mut page, 1..100);
@@ -155,7 +162,7 @@ fn instruction(page: &mut String, spec: &InstructionSpec) {
                 page,
                 "| {} | {} | `{}` | {} |",
                 1 + field.offset,
-                of_kind(&field.kind, field.spelled),
+                of_field(spec.name, field),
                 field.name,
                 cell(field.docs)
             );
@@ -171,7 +178,7 @@ fn instruction(page: &mut String, spec: &InstructionSpec) {
             "| {place} | `{}` | {} | {}{} | {} |",
             account.name,
             flags(account),
-            what(account),
+            what(account, &object),
             if account.docs.is_empty() { String::new() } else { format!(". {}", cell(account.docs)) },
             address(account)
         );
@@ -194,8 +201,9 @@ fn flags(account: &AccountSpec) -> &'static str {
     }
 }
 
-fn what(account: &AccountSpec) -> String {
-    let objects: Vec<String> = account.objects.iter().map(object).collect();
+/// What an instruction does with an account; `named` says what it may be.
+pub(crate) fn what(account: &AccountSpec, named: &dyn Fn(&Object) -> String) -> String {
+    let objects: Vec<String> = account.objects.iter().map(named).collect();
     let objects = objects.join(" or ");
     let text = match account.role {
         Role::Payer => "pays, or gets rent back".to_owned(),
@@ -221,15 +229,23 @@ fn object(object: &Object) -> String {
             let name = account.layout.name;
             format!("[{name}]({}.md#{})", account.room, name.to_lowercase())
         }
-        Object::Mint => "the mint".into(),
-        Object::Vault => "the vault".into(),
-        Object::ShareMint => "the mint of the pool's shares".into(),
-        Object::Tokens => "tokens".into(),
-        Object::Shares => "liquid shares".into(),
-        Object::TokenProgram => "the mint's token program".into(),
-        Object::SystemProgram => "the system program".into(),
-        Object::SlotHashes => "the ledger's slot hashes".into(),
-        Object::ProgramData => "the program's data account".into(),
+        other => object_in_words(other).to_owned(),
+    }
+}
+
+/// An account that is none of the protocol's kinds.
+pub(crate) fn object_in_words(object: &Object) -> &'static str {
+    match object {
+        Object::State(_) => "an account of the protocol",
+        Object::Mint => "the mint",
+        Object::Vault => "the vault",
+        Object::ShareMint => "the mint of the pool's shares",
+        Object::Tokens => "tokens",
+        Object::Shares => "liquid shares",
+        Object::TokenProgram => "the mint's token program",
+        Object::SystemProgram => "the system program",
+        Object::SlotHashes => "the ledger's slot hashes",
+        Object::ProgramData => "the program's data account",
     }
 }
 
@@ -269,10 +285,18 @@ fn fields(page: &mut String, layout: &Layout) {
             "| {} | {} | {} | `{}` | {} |",
             field.offset,
             field.kind.bytes(),
-            of_kind(&field.kind, field.spelled),
+            of_field(layout.name, field),
             field.name,
             cell(field.docs)
         );
+    }
+}
+
+/// A field's type as the page shows it: a number with names as its link.
+fn of_field(owner: &str, field: &Field) -> String {
+    match choice(owner, field.name) {
+        Some(of) => format!("[{}](README.md#{})", of.name, of.name.to_lowercase()),
+        None => of_kind(&field.kind, field.spelled),
     }
 }
 

@@ -25,6 +25,13 @@ pub(crate) fn prose(docs: &[&str]) -> Vec<String> {
     lines[..end].to_vec()
 }
 
+/// The words as a sentence: a capital letter first, a full stop last.
+pub(crate) fn capital(words: &str) -> String {
+    let mut characters = words.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
+}
+
 /// The prose on one line.
 pub(crate) fn sentence(docs: &[&str]) -> String {
     prose(docs).join(" ").trim().to_owned()

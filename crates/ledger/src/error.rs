@@ -2,6 +2,7 @@
 
 use crate::MAX_TRANSACTION_BYTES;
 use solana_address::Address;
+use solana_instruction::Instruction;
 use solana_instruction::error::InstructionError;
 use solana_signature::Signature;
 use solana_transaction_error::TransactionError;
@@ -100,6 +101,16 @@ impl LedgerError {
             Self::Custom { code, .. } => Some(*code),
             _ => None,
         }
+    }
+
+    /// The program whose own error code a [`LedgerError::Custom`] is: the innermost that failed, by the logs; where they are missing, that of
+    /// the instruction among those that were sent.
+    pub fn raised_by(&self, instructions: &[Instruction]) -> Option<Address> {
+        let Self::Custom { instruction_index, .. } = self else { return None };
+        // What a program says itself begins with "Program log: ", whose next word is no address.
+        let failed = |line: &String| line.strip_prefix("Program ")?.split_once(" failed: ")?.0.parse().ok();
+        let by_logs = self.logs().iter().find_map(failed);
+        by_logs.or_else(|| instructions.get(usize::from(*instruction_index)).map(|instruction| instruction.program_id))
     }
 
     /// What the failed transaction took and logged, where one was sent.
@@ -256,4 +267,37 @@ pub enum SnapshotError {
         /// The file.
         path: PathBuf,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_code_belongs_to_the_innermost_program_that_failed() {
+        let [outer, inner] = [7, 8].map(|byte| Address::new_from_array([byte; 32]));
+        let failed = |logs: &[String]| {
+            let failure = Failure {
+                signature: Signature::default(),
+                compute_units: 0,
+                logs: logs.to_vec(),
+                fee_lamports: 0,
+                transaction_bytes: 0,
+            };
+            LedgerError::failed(TransactionError::InstructionError(1, InstructionError::Custom(1)), failure)
+        };
+        let sent = [outer, outer].map(|program| Instruction::new_with_bytes(program, &[], Vec::new()));
+        let logs = [
+            format!("Program {outer} invoke [1]"),
+            format!("Program log: Program {outer} failed: custom program error: 0x1"),
+            format!("Program {inner} invoke [2]"),
+            format!("Program {inner} failed: custom program error: 0x1"),
+            format!("Program {outer} failed: custom program error: 0x1"),
+        ];
+        assert_eq!(failed(&logs).raised_by(&sent), Some(inner));
+        assert_eq!(failed(&logs[..3]).raised_by(&sent), Some(outer));
+        assert_eq!(failed(&[]).raised_by(&[]), None);
+        let other = LedgerError::EndOfTime { slot: 0, slots: 0 };
+        assert_eq!(other.raised_by(&sent), None);
+    }
 }

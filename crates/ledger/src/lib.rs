@@ -68,6 +68,29 @@ pub trait Ledger {
     /// [`LedgerError::Remote`] where the chain is elsewhere and does not answer. So have all that follow.
     fn account(&self, address: &Address) -> Result<Option<Account>, LedgerError>;
 
+    /// The accounts at these addresses, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::account`].
+    fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<Account>>, LedgerError> {
+        addresses.iter().map(|address| self.account(address)).collect()
+    }
+
+    /// The accounts that a program owns whose data have each of these bytes where it says, ordered by address.
+    ///
+    /// # Errors
+    /// As [`Self::account`].
+    fn program_accounts_with(
+        &self,
+        program_id: &Address,
+        parts: &[(usize, &[u8])],
+    ) -> Result<Vec<(Address, Account)>, LedgerError> {
+        let mut accounts = self.program_accounts(program_id)?;
+        let has = |data: &[u8], (start, bytes): &(usize, &[u8])| data.get(*start..start + bytes.len()) == Some(*bytes);
+        accounts.retain(|(_, account)| parts.iter().all(|part| has(&account.data, part)));
+        Ok(accounts)
+    }
+
     /// All accounts that a program owns, ordered by address.
     ///
     /// # Errors

@@ -291,20 +291,19 @@ impl Chain {
         };
         self.history.add(entry, &execution.addresses);
         self.unsaved += 1;
-        if !self.hub.is_empty() {
-            self.events.push_back(Event {
-                position: self.appended,
-                slot: self.ledger.slot(),
-                signature: execution.signature,
-                error: error.unwrap_or(Value::Null),
-                changes: execution
-                    .changes()
-                    .map(|(address, now)| (*address, now.cloned().unwrap_or_default()))
-                    .collect(),
-                addresses: execution.addresses,
-                logs: execution.logs,
-            });
-        }
+        // Without subscribers only a signature can still be asked for: by one who comes before the transaction is on the disk or its slot
+        // has closed.
+        let is_heard = !self.hub.is_empty();
+        let changes = execution.changes().filter(|_| is_heard);
+        self.events.push_back(Event {
+            position: self.appended,
+            slot: self.ledger.slot(),
+            signature: execution.signature,
+            error: error.unwrap_or(Value::Null),
+            changes: changes.map(|(address, now)| (*address, now.cloned().unwrap_or_default())).collect(),
+            addresses: if is_heard { execution.addresses } else { Vec::new() },
+            logs: if is_heard { execution.logs } else { Vec::new() },
+        });
         Ok(self.appended)
     }
 

@@ -5,8 +5,9 @@ use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::job::JobSpec;
 
+use crate::commits::{Difference, difference};
 use crate::prepare::Prepared;
-use crate::settings::{STEERED, Settings};
+use crate::settings::{Exchange, STEERED, Settings};
 
 /// Graph, tables, genesis state and data against the job on chain: the first difference, in words. `terms` are the job's terms as its
 /// creator's settings give them; `dataset` reads a registered dataset by its address.
@@ -20,36 +21,24 @@ pub fn job(
     terms: &JobSpec,
     dataset: &dyn Fn(&[u8; 32]) -> Result<Dataset>,
 ) -> Result<Option<String>> {
-    let (spec, roots) = (&job.spec, &prepared.task.roots);
-    for (what, on_chain, rebuilt) in [
-        ("the graph's nodes", spec.nodes_root, roots.nodes_root),
-        ("the graph's outputs", spec.outputs_root, roots.outputs_root),
-        ("the tables", spec.tables_root, roots.tables_root),
-        ("the scoring graph's nodes", spec.score_nodes_root, prepared.scoring.roots.nodes_root),
-        ("the scoring graph's outputs", spec.score_outputs_root, prepared.scoring.roots.outputs_root),
-        ("the genesis state", spec.genesis_root, prepared.genesis.root()),
-        ("the graphs that average", spec.aggregates_root, prepared.aggregates.root()),
-        ("the nodes of the genesis graph", spec.init_nodes_root, prepared.init.nodes_root),
-        ("the outputs of the genesis graph", spec.init_outputs_root, prepared.init.outputs_root),
-    ] {
-        if on_chain != rebuilt {
-            return Ok(Some(format!("{what}: the job committed another root than its settings give")));
+    let spec = &job.spec;
+    match difference(&prepared.commits, spec) {
+        None => {}
+        Some(Difference::Genesis) => {
+            return Ok(Some("the genesis state: the job committed another root than its manifest gives".into()));
+        }
+        Some(Difference::Other(what)) => {
+            return Ok(Some(format!("{what}: the job committed something else than its manifest gives")));
         }
     }
-    let mut expected = *spec;
-    if let Some(updates) = &prepared.updates {
-        updates.specify(&mut expected);
-    }
-    if expected != *spec || spec.is_compressed() != prepared.updates.is_some() {
-        return Ok(Some("the job exchanges updates by other graphs than its settings give".into()));
+    if prepared.manifest.is_compressed() != (settings.updates == Exchange::Compressed)
+        || prepared.manifest.model.as_ref() != Some(&settings.model)
+    {
+        return Ok(Some("model and updates: the job committed other graphs than the run's settings ask for".into()));
     }
     let sizes = [spec.inner_steps, spec.leaf_interval, spec.batch, spec.sequence_length, spec.rounds];
     let asked =
         [settings.inner_steps, settings.leaf_interval, settings.batch, settings.sequence_length(), settings.rounds];
-    if Some(spec.held_out()) != prepared.scoring.held_out || spec.score_leaf_interval != prepared.scoring.leaf_interval
-    {
-        return Ok(Some("the job on chain is scored on other windows than the run's settings say".into()));
-    }
     if sizes != asked || usize::from(spec.domain_count) != settings.domains.len() {
         return Ok(Some("the job on chain has other sizes than the run's settings".into()));
     }

@@ -7,6 +7,7 @@
 //!   summary.json    the run as data
 //!   run/            what `--resume` and `sip verify` read
 //!     settings.json   what was asked for, and what was made of it
+//!     manifest.sip    all that the job computes with
 //!     ledger-N.bin    the chain after N rounds
 //!     journal-N.json  what the chain does not say: who did what, in words
 //!     base-N.state    the state that round N starts from
@@ -25,18 +26,29 @@ use sip_protocol::training::job::MAX_TRAINERS;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::bytes::BYTES_MAX;
 use crate::place::foreign;
+use crate::settings::Settings;
+use crate::value::Manifest;
 
 /// The folder of a run.
 #[derive(Clone)]
 pub struct Store {
     root: PathBuf,
+    /// Where its manifest lies, if not in it.
+    manifest: Option<PathBuf>,
 }
 
 impl Store {
     /// The folder of a run that may not exist yet.
     pub fn new(root: &Path) -> Store {
-        Store { root: root.to_owned() }
+        Store { root: root.to_owned(), manifest: None }
+    }
+
+    /// The same, with a manifest that lies elsewhere.
+    #[must_use]
+    pub fn with_manifest(self, manifest: Option<&Path>) -> Store {
+        Store { manifest: manifest.map(Path::to_owned), ..self }
     }
 
     /// Refuses a folder that holds what no `sip demo` wrote.
@@ -128,6 +140,24 @@ impl Store {
     /// What was asked for.
     pub fn settings(&self) -> PathBuf {
         self.run().join("settings.json")
+    }
+
+    /// All that the job computes with.
+    pub fn manifest(&self) -> PathBuf {
+        self.manifest.clone().unwrap_or_else(|| self.run().join("manifest.sip"))
+    }
+
+    /// Writes what the job computes with.
+    ///
+    /// # Errors
+    /// As [`write_text`].
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        write_bytes(&self.manifest(), &manifest.to_bytes())
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> PathBuf {
+        self.data().join("tokenizer.json")
     }
 
     /// The tokens of a domain, of the part "train" or "heldout".
@@ -228,6 +258,49 @@ pub fn clear(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> Result<()> {
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
     write_atomically(path, |temporary| fs::write(temporary, text))
         .with_context(|| format!("cannot write {}; what was there before is kept", path.display()))
+}
+
+/// As [`write_text`], of any bytes.
+///
+/// # Errors
+/// As [`write_text`].
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically(path, |temporary| fs::write(temporary, bytes))
+        .with_context(|| format!("cannot write {}; what was there before is kept", path.display()))
+}
+
+/// Reads a manifest, which anybody may have written.
+///
+/// # Errors
+/// Where there is no such file, or it is none.
+pub fn read_manifest(path: &Path) -> Result<Manifest> {
+    let shown = path.display();
+    let bytes = sip_json::read_file(path, BYTES_MAX).with_context(|| {
+        format!("cannot read the manifest {shown}; \"sip manifest write FOLDER\" makes it of a run's settings")
+    })?;
+    Manifest::from_bytes(&bytes).with_context(|| format!("{shown} is no manifest that this version reads"))
+}
+
+/// Reads what a run was asked for.
+///
+/// # Errors
+/// Where there is no such file, or no run has such settings.
+pub fn read_settings(store: &Store) -> Result<Settings> {
+    let settings: Settings = read_json(&store.settings())?;
+    settings.check()?;
+    Ok(settings)
+}
+
+/// A tokenizer has at most so many bytes.
+const TOKENIZER_LIMIT_BYTES: usize = 64 << 20;
+
+/// The bytes of a folder's tokenizer.
+///
+/// # Errors
+/// Where there is none.
+pub fn tokenizer_bytes(store: &Store) -> Result<Vec<u8>> {
+    let path = store.tokenizer();
+    sip_json::read_file(&path, TOKENIZER_LIMIT_BYTES).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Writes a page or a picture that a person asked for, to a file that is not there, or that holds an earlier one of its kind: what begins with the

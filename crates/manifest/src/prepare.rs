@@ -1,18 +1,20 @@
 //! From texts to a task: tokens, blobs, graph, tables, genesis state.
 
-use anyhow::{Context, Result, bail};
-use sip_data::{Corpus, DomainTokens, TokenBlob, corpus, hex, unhex};
-use sip_graph::Graph;
+use anyhow::{Result, bail, ensure};
+use sip_data::{Corpus, DomainTokens, TokenBlob, corpus, hex};
+use sip_graph::{Buffer, Graph};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
-use sip_model::{TrainConfig, init_base_graph, init_graph, tables, training_graph};
-use sip_node::{Aggregates, State, Task, Updates, compute, scoring};
-use sip_proof::GraphRoots;
+use sip_node::{AggregateError, Aggregates, State, Task, Updates, compute};
+use sip_proof::{Hash, sampler::HeldOut};
+use sip_protocol::training::job::JobSpec;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::folder::Store;
+use crate::folder::{Store, read_manifest, tokenizer_bytes};
 use crate::machine::Machine;
-use crate::settings::{DomainSettings, Exchange, Fraud, Settings};
+use crate::recipe;
+use crate::settings::{DomainSettings, Fraud, Settings};
+use crate::value::{Manifest, Part, content_hash};
 
 /// Everything that a run computes with.
 pub struct Prepared {
@@ -20,8 +22,12 @@ pub struct Prepared {
     pub task: Task,
     /// The state that the job starts from.
     pub genesis: Arc<State>,
-    /// The graph whose outcome the genesis state is.
-    pub init: GraphRoots,
+    /// What it was made of.
+    pub manifest: Manifest,
+    /// The manifest's hash.
+    pub hash: Hash,
+    /// What a job on chain commits of it.
+    pub commits: JobSpec,
     /// The graphs that make the next base of what a round's segments hand over.
     pub aggregates: Arc<Aggregates>,
     /// Tokens that scoring runs read, by domain.
@@ -103,73 +109,142 @@ fn licence(texts: &[PathBuf], domain: usize) -> &'static str {
     }
 }
 
-/// The graph of the state that the job starts from.
+/// The graph whose outcome is the genesis state.
 ///
 /// # Errors
-/// Where the shape of the model has none.
-pub fn genesis_graph(settings: &Settings) -> Result<Graph> {
-    Ok(match settings.updates {
-        Exchange::Whole => init_graph(&settings.model, settings.seed)?,
-        Exchange::Compressed => init_base_graph(&settings.model, settings.seed, settings.codec().outer)?,
-    })
+/// Where the manifest has none.
+pub fn genesis_graph(manifest: &Manifest) -> Result<Graph> {
+    Ok(manifest.graph(Part::Genesis)?)
 }
 
-/// Loads the tokens and builds graph, tables and genesis state from the settings.
+/// Makes the manifest of what settings ask for, writes it into the folder of the run, and builds from it.
 ///
 /// # Errors
 /// Where the settings are beyond their bounds, or a file is not what they name.
 pub fn prepare(settings: &Settings, store: &Store, machine: &Machine) -> Result<Prepared> {
-    settings.check()?;
-    let sequence_length = settings.sequence_length();
-    let mut domains = Vec::new();
-    let mut heldout = Vec::new();
-    for (number, domain) in settings.domains.iter().enumerate() {
-        let load = |part: &str, root: &str| -> Result<Arc<TokenBlob>> {
-            let root = unhex(root).with_context(|| format!("the settings name no root for {}", domain.name))?;
-            Ok(Arc::new(TokenBlob::load(&store.tokens(number, part), &root)?))
+    let manifest = recipe::manifest(settings, store, machine)?;
+    store.write_manifest(&manifest)?;
+    Prepared::from_manifest(manifest, store, machine)
+}
+
+/// Builds from the manifest of a folder.
+///
+/// # Errors
+/// Where there is none, and as [`Prepared::from_manifest`].
+pub fn open(store: &Store, machine: &Machine) -> Result<Prepared> {
+    Prepared::from_manifest(read_manifest(&store.manifest())?, store, machine)
+}
+
+impl Prepared {
+    /// Everything that a job computes with, of its manifest and of the tokens and the tokenizer in a folder.
+    ///
+    /// # Errors
+    /// Where a file is not the one of its hash, a table not the one of its root, the genesis state not what its graph gives, or a graph of
+    /// another shape than the others.
+    pub fn from_manifest(manifest: Manifest, store: &Store, machine: &Machine) -> Result<Prepared> {
+        let hash = manifest.hash();
+        let sizes = manifest.sizes;
+        let (domains, heldout) = tokens(&manifest, store)?;
+        let tables = manifest.elements()?;
+        let graph = |part| -> Result<Arc<Graph>> { Ok(Arc::new(manifest.graph(part)?)) };
+        let scoring = Task::scoring_by(
+            graph(Part::Scoring)?,
+            HeldOut { windows: sizes.score_windows, rows: sizes.score_rows },
+            sizes.sequence_length,
+            sizes.score_leaf_interval,
+            tables.clone(),
+            heldout.clone(),
+        )?;
+        let step = graph(Part::Step)?;
+        let task = Task {
+            roots: Task::commit(&step, &tables),
+            graph: step,
+            tables,
+            domains,
+            batch: sizes.batch,
+            sequence_length: sizes.sequence_length,
+            inner_steps: sizes.inner_steps,
+            leaf_interval: sizes.leaf_interval,
+            held_out: None,
         };
-        domains.push(load("train", &domain.train_root)?);
-        heldout.push(load("heldout", &domain.heldout_root)?);
+        let genesis = genesis(&manifest, store, machine)?;
+        let aggregates = Arc::new(aggregates(&manifest)?);
+        let updates = match manifest.is_compressed() {
+            false => None,
+            true => Some(updates(&manifest, &aggregates, machine)?),
+        };
+        let tokenizer = tokenizer_bytes(store)?;
+        ensure!(
+            content_hash(&tokenizer) == manifest.tokenizer,
+            "{} is not the tokenizer of the manifest",
+            store.tokenizer().display()
+        );
+        Ok(Prepared {
+            task,
+            genesis: Arc::new(genesis),
+            commits: manifest.commits()?,
+            hash,
+            aggregates,
+            heldout,
+            scoring,
+            tokenizer: Tokenizer::load(&store.data())?,
+            updates,
+            manifest,
+        })
     }
-    let optimizer = settings.optimizer();
-    let total_steps = settings.total_steps();
-    let config =
-        TrainConfig { batch: settings.batch as usize, seq_len: sequence_length as usize, total_steps, optimizer };
-    let graph = Arc::new(training_graph(&settings.model, &config)?.graph);
-    let tables = tables(&settings.model, sequence_length as usize, &optimizer, &settings.schedule());
-    let roots = Task::commit(&graph, &tables);
-    let updates = match settings.updates {
-        Exchange::Whole => None,
-        Exchange::Compressed => Some(Updates::new(settings.codec(), &settings.weights(), &machine.threads)?),
+}
+
+/// Training and held-out tokens of all domains.
+type Tokens = (Vec<Arc<TokenBlob>>, Vec<Arc<TokenBlob>>);
+
+fn tokens(manifest: &Manifest, store: &Store) -> Result<Tokens> {
+    let (mut train, mut heldout) = (Vec::new(), Vec::new());
+    for (number, domain) in manifest.domains.iter().enumerate() {
+        let load = |part: &str, root: &Hash, tokens: u64| -> Result<Arc<TokenBlob>> {
+            let blob = TokenBlob::load(&store.tokens(number, part), root)?;
+            let count = blob.token_count();
+            ensure!(count == tokens, "the manifest says that {} has {tokens} {part} tokens, not {count}", domain.name);
+            Ok(Arc::new(blob))
+        };
+        train.push(load("train", &domain.train_root, domain.train_tokens)?);
+        heldout.push(load("heldout", &domain.heldout_root, domain.heldout_tokens)?);
+    }
+    Ok((train, heldout))
+}
+
+/// The genesis state: what its graph gives, or, without one, the state that the folder has of it.
+fn genesis(manifest: &Manifest, store: &Store, machine: &Machine) -> Result<State> {
+    let state = match manifest.graphs.contains_key(&Part::Genesis) {
+        true => compute(&Arc::new(manifest.graph(Part::Genesis)?), &[], &machine.threads, machine.simd)?,
+        false => State::load(&store.base(0), &machine.threads)?,
     };
-    let init = genesis_graph(settings)?;
-    let init_roots = Task::commit(&init, &[]);
-    let genesis = compute(&Arc::new(init), &[], &machine.threads, machine.simd)?;
-    let held_out = scoring::held_out(settings.windows, settings.batch, sequence_length);
-    let scoring = Task::scoring(&settings.model, held_out, sequence_length, tables.clone(), heldout.clone())?;
-    let task = Task {
-        graph,
-        tables,
-        roots,
-        domains,
-        batch: settings.batch,
-        sequence_length,
-        inner_steps: settings.inner_steps,
-        leaf_interval: settings.leaf_interval,
-        held_out: None,
-    };
-    let aggregates = match &updates {
-        Some(updates) => Arc::clone(&updates.aggregates),
-        None => Arc::new(Aggregates::new(&genesis.entries().iter().map(|entry| entry.len()).collect::<Vec<usize>>())?),
-    };
-    Ok(Prepared {
-        task,
-        genesis: Arc::new(genesis),
-        init: init_roots,
-        aggregates,
-        heldout,
-        scoring,
-        tokenizer: Tokenizer::load(&store.data())?,
-        updates,
+    ensure!(state.root() == manifest.genesis_root, "the manifest's genesis state is not what its graph gives");
+    Ok(state)
+}
+
+fn aggregates(manifest: &Manifest) -> Result<Aggregates> {
+    let graphs: Vec<Vec<u8>> = Part::averages().filter_map(|part| manifest.graphs.get(&part)).cloned().collect();
+    Ok(Aggregates::with(move |count| {
+        let wrong = |reason: String| AggregateError::Count { found: count, reason };
+        let bytes = graphs.get(count.wrapping_sub(1)).ok_or_else(|| wrong("there is no graph for them".into()))?;
+        Graph::from_bytes(bytes).map_err(|error| wrong(error.to_string()))
+    })?)
+}
+
+fn updates(manifest: &Manifest, aggregates: &Arc<Aggregates>, machine: &Machine) -> Result<Updates> {
+    let update = manifest.graph(Part::Update)?;
+    let lengths: Vec<usize> = update.state_outputs().iter().map(|&node| update.nodes()[node as usize].len()).collect();
+    let reset = zeros(&lengths, machine);
+    ensure!(reset.root() == manifest.reset_root, "the update to begin with is not zeros of the update graph's lengths");
+    Ok(Updates {
+        start: Arc::new(manifest.graph(Part::Start)?),
+        update: Arc::new(update),
+        aggregates: Arc::clone(aggregates),
+        reset: Arc::new(reset),
     })
+}
+
+/// A state of zeros with entries of these lengths.
+pub(crate) fn zeros(lengths: &[usize], machine: &Machine) -> State {
+    State::new(lengths.iter().map(|&len| Buffer::new(len)).collect(), &machine.threads)
 }

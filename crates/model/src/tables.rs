@@ -64,16 +64,32 @@ impl Schedule {
 /// Tables 0 to 2: step scalars f32 [total steps, 4] (learning rate, 1/(1 − β₁ᵗ), 1/(1 − β₂ᵗ), 0; t counts from 1),
 /// cosines f32 [pairs, sequence], and sines f32 [2, pairs, sequence], negated for the first half of a head.
 pub fn tables(config: &LlamaConfig, seq_len: usize, optimizer: &AdamW, schedule: &Schedule) -> Vec<Buffer> {
+    let [cosines, sines] = rotary_tables(config, seq_len);
+    vec![step_table(optimizer.beta1, optimizer.beta2, schedule), cosines, sines]
+}
+
+/// Table 0: what changes from step to step.
+pub fn step_table(beta1: f32, beta2: f32, schedule: &Schedule) -> Buffer {
     let mut scalars = Vec::with_capacity(schedule.total_steps * 4);
     let correction = |beta: f32, t: usize| (1.0 / (1.0 - libm::pow(beta as f64, t as f64))) as f32;
     for step in 0..schedule.total_steps {
         scalars.push(schedule.rate(step) as f32);
-        scalars.push(correction(optimizer.beta1, step + 1));
-        scalars.push(correction(optimizer.beta2, step + 1));
+        scalars.push(correction(beta1, step + 1));
+        scalars.push(correction(beta2, step + 1));
         scalars.push(0.0);
     }
-    let [cosines, sines] = rotary_tables(config, seq_len);
-    vec![Buffer::from(scalars.as_slice()), cosines, sines]
+    Buffer::from(scalars.as_slice())
+}
+
+/// Tables 1 and 2 of rotary positions that nothing stretches.
+pub fn plain_rotary_tables(pairs: usize, positions: usize, theta: f32) -> [Buffer; 2] {
+    let frequencies = (0..pairs).map(|pair| plain_frequency(theta, pair, 2 * pairs)).collect();
+    angle_tables(frequencies, 1.0, positions)
+}
+
+/// Radians per position of a pair, where nothing stretches them.
+fn plain_frequency(theta: f32, pair: usize, width: usize) -> f64 {
+    libm::pow(theta as f64, -2.0 * pair as f64 / width as f64)
 }
 
 /// Tables 1 and 2 alone, after an empty table 0: enough to evaluate and to generate.
@@ -84,6 +100,10 @@ pub fn inference_tables(config: &LlamaConfig, seq_len: usize) -> Vec<Buffer> {
 
 fn rotary_tables(config: &LlamaConfig, seq_len: usize) -> [Buffer; 2] {
     let (frequencies, scale) = rotary_frequencies(config);
+    angle_tables(frequencies, scale, seq_len)
+}
+
+fn angle_tables(frequencies: Vec<f64>, scale: f64, seq_len: usize) -> [Buffer; 2] {
     let mut cosines = Vec::with_capacity(seq_len * frequencies.len());
     let mut sines = Vec::with_capacity(2 * seq_len * frequencies.len());
     let angles = |frequency: f64| (0..seq_len).map(move |position| position as f64 * frequency);
@@ -102,7 +122,7 @@ fn rotary_tables(config: &LlamaConfig, seq_len: usize) -> [Buffer; 2] {
 pub(crate) fn rotary_frequencies(config: &LlamaConfig) -> (Vec<f64>, f64) {
     let width = config.head_dim();
     let theta = config.rope_theta as f64;
-    let plain = |pair: usize| libm::pow(theta, -2.0 * pair as f64 / width as f64);
+    let plain = |pair: usize| plain_frequency(config.rope_theta, pair, width);
     let pairs = 0..width / 2;
     match config.rope_scaling {
         None => (pairs.map(plain).collect(), 1.0),

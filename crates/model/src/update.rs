@@ -209,7 +209,11 @@ impl UpdateCodec {
         Ok(b.finish(&next, &[])?)
     }
 
-    fn validate(&self) -> Result<(), ModelError> {
+    /// Checks that there is such a codec.
+    ///
+    /// # Errors
+    /// The number that is out of range.
+    pub fn validate(&self) -> Result<(), ModelError> {
         let size = |field, value, expected: &str| Err(ModelError::Size { field, value, expected: expected.into() });
         if !(8..=256).contains(&self.chunk) {
             return size("chunk", self.chunk, "8 to 256");

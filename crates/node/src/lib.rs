@@ -1,5 +1,5 @@
-//! The roles, without a ledger, a network or a clock: what a trainer, an auditor and the two sides of a dispute compute.
-//! Who talks to the ledger, and when, is the binary's business.
+//! What roles compute, without a ledger, a network or a clock: a trainer, an auditor and the two sides of a dispute.
+//! Who does it when is decided in `sip-roles`.
 //!
 //! | role | computes |
 //! |---|---|

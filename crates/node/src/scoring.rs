@@ -1,7 +1,7 @@
 //! The scoring run of a job: the held-out loss of a base, computed and committed like the steps of a trainer.
 
 use sip_data::{DataError, Mixture, TokenBlob};
-use sip_graph::Buffer;
+use sip_graph::{Buffer, Graph};
 use sip_kernels::Threads;
 use sip_model::{LlamaConfig, ModelError, held_out_graph, heldout};
 use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
@@ -58,29 +58,50 @@ impl Task {
         tables: Vec<Buffer>,
         domains: Vec<Arc<TokenBlob>>,
     ) -> Result<Task, ScoringError> {
-        let HeldOut { windows, rows } = held_out;
-        let wrong = ScoringError::Windows { windows, rows, domains: domains.len() };
-        let counted = (1..=heldout::DOMAINS).contains(&domains.len()).then_some(domains.len() as u32);
-        let steps = counted.and_then(|domains| Some((held_out.steps_per_domain()?, held_out.steps(domains)?)));
-        let Some((steps_per_domain, inner_steps)) = steps else { return Err(wrong) };
+        let steps = counted(held_out, domains.len())?;
+        let per_domain = steps / domains.len().max(1) as u32;
+        let graph = held_out_graph(config, held_out.rows as usize, sequence_length as usize, per_domain)?;
+        let leaf_interval = steps.min(MAX_STEPS_PER_LEAF);
+        Task::scoring_by(Arc::new(graph), held_out, sequence_length, leaf_interval, tables, domains)
+    }
+
+    /// As [`Task::scoring`], by a graph that is there.
+    ///
+    /// # Errors
+    /// Windows that are no whole steps, or a domain that holds none.
+    pub fn scoring_by(
+        graph: Arc<Graph>,
+        held_out: HeldOut,
+        sequence_length: u32,
+        leaf_interval: u32,
+        tables: Vec<Buffer>,
+        domains: Vec<Arc<TokenBlob>>,
+    ) -> Result<Task, ScoringError> {
+        let inner_steps = counted(held_out, domains.len())?;
         let window = u64::from(sequence_length) + 1;
         if let Some(domain) = domains.iter().position(|blob| blob.token_count() < window) {
             return Err(DataError::NoWindow { domain, tokens: domains[domain].token_count(), window }.into());
         }
-        let graph = held_out_graph(config, rows as usize, sequence_length as usize, steps_per_domain)?;
         let roots = Task::commit(&graph, &tables);
         Ok(Task {
-            graph: Arc::new(graph),
+            graph,
             tables,
             roots,
             domains,
-            batch: rows,
+            batch: held_out.rows,
             sequence_length,
             inner_steps,
-            leaf_interval: inner_steps.min(MAX_STEPS_PER_LEAF),
+            leaf_interval,
             held_out: Some(held_out),
         })
     }
+}
+
+/// Steps of a scoring run over so many domains.
+fn counted(held_out: HeldOut, domains: usize) -> Result<u32, ScoringError> {
+    let HeldOut { windows, rows } = held_out;
+    let known = (1..=heldout::DOMAINS).contains(&domains).then_some(domains as u32);
+    known.and_then(|domains| held_out.steps(domains)).ok_or(ScoringError::Windows { windows, rows, domains })
 }
 
 impl SegmentTask {

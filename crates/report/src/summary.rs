@@ -49,6 +49,9 @@ pub struct Summary {
     /// What was checked of what is in the model.
     #[serde(default)]
     pub checked: CheckedSummary,
+    /// Hash of the manifest: all that the job computes with.
+    #[serde(default)]
+    pub manifest: String,
 }
 
 /// What auditors replayed of the segments that are in the model, and what escapes them.

@@ -40,6 +40,8 @@ const RECORD_ATTEMPTS: u32 = 20;
 const LAMPORTS_PER_SIGNATURE: u64 = 5_000;
 /// An account takes more than this in an answer, its two addresses alone.
 const ACCOUNT_TEXT_BYTES: usize = 100;
+/// Accounts that an endpoint gives at once.
+const ACCOUNTS_AT_ONCE: usize = 100;
 /// Solana's targeted pace.
 const SLOT: Duration = Duration::from_millis(400);
 
@@ -375,10 +377,34 @@ impl Ledger for Rpc {
         Ok(self.account(address)?)
     }
 
+    fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<Account>>, LedgerError> {
+        let mut accounts = Vec::with_capacity(addresses.len());
+        for some in addresses.chunks(ACCOUNTS_AT_ONCE) {
+            accounts.extend(Rpc::accounts(self, some)?);
+        }
+        Ok(accounts)
+    }
+
     fn program_accounts(&self, program_id: &Address) -> Result<Vec<(Address, Account)>, LedgerError> {
+        self.program_accounts_with(program_id, &[])
+    }
+
+    fn program_accounts_with(
+        &self,
+        program_id: &Address,
+        parts: &[(usize, &[u8])],
+    ) -> Result<Vec<(Address, Account)>, LedgerError> {
         const METHOD: &str = "getProgramAccounts";
-        let options =
+        let filter = |(offset, bytes): &(usize, &[u8])| {
+            let bytes = BASE64.encode(bytes);
+            json!({ "memcmp": { "offset": offset, "bytes": bytes, "encoding": "base64" } })
+        };
+        let filters: Vec<Value> = parts.iter().map(filter).collect();
+        let mut options =
             json!({ "encoding": "base64", "commitment": COMMITMENT, "minContextSlot": self.min_context_slot });
+        if !filters.is_empty() {
+            options["filters"] = filters.into();
+        }
         // Account by account, so that no more than one is in memory as JSON beside the text.
         let read = |list: &[u8]| -> Result<Vec<(Address, Account)>, RemoteError> {
             let unexpected = |error: String| self.endpoint.unexpected(METHOD, error);

@@ -7,6 +7,10 @@ use solana_account::Account;
 use solana_address::Address;
 use solana_signature::Signature;
 
+/// A token account begins with its mint and its owner.
+const MINT_BYTES: usize = 32;
+const OWNER_BYTES: usize = 32;
+
 /// A transaction of the past, as an address has it in its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Past {
@@ -49,6 +53,29 @@ impl Rpc {
             account => self.decode_account(METHOD, account).map(Some),
         };
         (0..addresses.len()).map(read).collect()
+    }
+
+    /// Whose the token accounts of a mint are.
+    ///
+    /// # Errors
+    /// As [`Rpc::account`].
+    pub fn token_owners(&self, token_program: &Address, mint: &Address) -> Result<Vec<Address>, RemoteError> {
+        const METHOD: &str = "getProgramAccounts";
+        let options = json!({
+            "encoding": "base64",
+            "commitment": COMMITMENT,
+            "minContextSlot": self.min_context_slot,
+            "filters": [{ "memcmp": { "offset": 0, "bytes": mint.to_string() } }],
+            "dataSlice": { "offset": MINT_BYTES, "length": OWNER_BYTES },
+        });
+        let answer = self.endpoint.ask(METHOD, json!([token_program.to_string(), options]))?;
+        let read = |entry: &Value| {
+            let account = self.decode_account(METHOD, &entry["account"])?;
+            Ok(account.data.try_into().ok().map(Address::new_from_array))
+        };
+        let owners: Result<Vec<Option<Address>>, RemoteError> =
+            answer.as_array().into_iter().flatten().map(read).collect();
+        Ok(owners?.into_iter().flatten().collect())
     }
 
     /// How long a slot lasts at present, in microseconds: as a local chain was told, or as a cluster measured it lately. `Some(0)` where slots

@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 use sip_data::{DataError, shown_up_to};
 use sip_ledger::{LedgerError, RemoteError};
+use solana_address::Address;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use crate::chain::error_name;
 use sip_manifest::stop::Stopped;
 use sip_report::say;
 
@@ -90,8 +92,17 @@ codes! {
 pub(crate) struct Fault {
     code: Code,
     message: String,
-    /// The program's own number for its refusal.
-    program_error: Option<u32>,
+    program_error: Option<ProgramError>,
+}
+
+/// A program's own number for its refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ProgramError {
+    number: u32,
+    /// What the program calls it, where that is known.
+    name: Option<String>,
+    /// The program, where that is known.
+    program: Option<Address>,
 }
 
 impl std::fmt::Display for Fault {
@@ -107,19 +118,32 @@ pub(crate) fn fault(code: Code, message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Fault { code, message: message.into(), program_error: None })
 }
 
-/// A program's refusal, with its own number for it.
-pub(crate) fn refusal(number: u32, message: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Fault { code: Code::ProgramRefused, message: message.into(), program_error: Some(number) })
+/// A program's refusal, with its own number for it, which has a name if the program is known.
+pub(crate) fn refusal(
+    number: u32,
+    program: Option<Address>,
+    is_named: bool,
+    message: impl Into<String>,
+) -> anyhow::Error {
+    let program_error = Some(program_error(number, program, is_named));
+    anyhow::Error::new(Fault { code: Code::ProgramRefused, message: message.into(), program_error })
+}
+
+fn program_error(number: u32, program: Option<Address>, is_named: bool) -> ProgramError {
+    let name = if is_named { error_name(program.as_ref(), number) } else { None };
+    ProgramError { number, name, program }
 }
 
 /// The code of an error, and a program's number.
-fn code(error: &anyhow::Error) -> (Code, Option<u32>) {
+fn code(error: &anyhow::Error) -> (Code, Option<ProgramError>) {
     for cause in error.chain() {
         if let Some(fault) = cause.downcast_ref::<Fault>() {
-            return (fault.code, fault.program_error);
+            return (fault.code, fault.program_error.clone());
         }
         let remote = match cause.downcast_ref::<LedgerError>() {
-            Some(LedgerError::Custom { code, .. }) => return (Code::ProgramRefused, Some(*code)),
+            Some(error @ LedgerError::Custom { code, .. }) => {
+                return (Code::ProgramRefused, Some(program_error(*code, error.raised_by(&[]), true)));
+            }
             Some(LedgerError::Transaction { .. }) => return (Code::TransactionFailed, None),
             Some(LedgerError::Remote(error)) => Some(error),
             _ => cause.downcast_ref::<RemoteError>(),
@@ -175,12 +199,12 @@ pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
     ExitCode::from(error.exit_code().clamp(0, 255) as u8)
 }
 
-fn object(code: Code, message: &str, program_error: Option<u32>) -> Value {
+fn object(code: Code, message: &str, program_error: Option<ProgramError>) -> Value {
     let (word, exit_code, retryable, _) = code.row();
     let mut error = json!({ "code": word, "message": message, "hint": hint(message), "retryable": retryable, "exitCode": exit_code });
-    if let Some(number) = program_error {
-        let name = sip_client::refusal(number).map(|error| format!("{error:?}"));
-        error["programError"] = json!({ "number": number, "name": name });
+    if let Some(ProgramError { number, name, program }) = program_error {
+        let program = program.map(|address| address.to_string());
+        error["programError"] = json!({ "number": number, "name": name, "program": program });
     }
     json!({ "error": error })
 }
@@ -227,7 +251,8 @@ mod tests {
         let said = object(Code::NoWallet, "no wallet; pass --key FILE", None);
         assert_eq!(said["error"]["hint"], "pass --key FILE");
         assert_eq!(object(Code::Failed, "a; b", None)["error"]["hint"], Value::Null);
-        assert_eq!(object(Code::ProgramRefused, "a", Some(10))["error"]["programError"]["name"], "NotInitialised");
+        let number = Some(program_error(10, None, true));
+        assert_eq!(object(Code::ProgramRefused, "a", number)["error"]["programError"]["name"], "NotInitialised");
     }
 
     /// docs/commands.md has every code with its meaning.

@@ -38,6 +38,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// List or draw the operators of a model
     Show(Show),
+    /// Write every graph and table of a job as files of canonical bytes
+    Export(crate::manifest::Export),
 }
 
 #[derive(clap::Args)]
@@ -104,7 +106,10 @@ struct Shown {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let Command::Show(show) = &arguments.command;
+    let show = match &arguments.command {
+        Command::Show(show) => show,
+        Command::Export(export) => return crate::manifest::export(export),
+    };
     let config = config(&show.model)?;
     let seq = show.sequence.unwrap_or(config.max_seq_len.min(1024));
     let shown = build(&config, show, seq)?;

@@ -12,7 +12,9 @@ mod finetune;
 mod generate;
 mod graph;
 mod help;
+mod live;
 mod localnet;
+mod manifest;
 mod quality;
 mod run;
 mod security;
@@ -52,7 +54,7 @@ enum Command {
     Finetune(finetune::Arguments),
     /// Continue a text with a model
     Generate(generate::Arguments),
-    /// List or draw what a model computes, operator by operator
+    /// List or draw what a model computes, operator by operator; write out what a job computes
     Graph(graph::Arguments),
     /// See what is trained, how far it is and by whom, and take a place in it
     Job(chain::job::Arguments),
@@ -62,6 +64,8 @@ enum Command {
     Localnet(localnet::Arguments),
     /// Lock attention for months, for more weight
     Lock(chain::lock::Arguments),
+    /// Make and read manifests: all that a job computes with, under one hash
+    Manifest(manifest::Arguments),
     /// Print the page for "man", or write one for every command
     Man(help::Man),
     /// Create and look after pools, and list what there is to stake on
@@ -114,6 +118,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Job(arguments) => chain::job::run(&arguments),
         Command::Liquid(arguments) => chain::liquid::run(&arguments),
         Command::Localnet(arguments) => localnet::run(&arguments),
+        Command::Manifest(arguments) => manifest::run(&arguments),
         Command::Lock(arguments) => chain::lock::run(&arguments),
         Command::Man(arguments) => help::man(&arguments),
         Command::Pool(arguments) => chain::pool::run(&arguments),

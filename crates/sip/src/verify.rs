@@ -29,9 +29,9 @@ use crate::run::setup::{job_address, job_spec, people};
 use crate::run::world::{Person, World};
 use sip_manifest::check;
 use sip_manifest::exchange::Applied;
-use sip_manifest::folder::{Store, read_json};
+use sip_manifest::folder::{Store, read_json, read_settings};
 use sip_manifest::machine::Machine;
-use sip_manifest::prepare::{Prepared, prepare};
+use sip_manifest::prepare::{self, Prepared};
 use sip_manifest::roles::{AUDITOR, EVALUATOR, TRAINER};
 use sip_manifest::settings::Settings;
 use sip_report::summary::{RoundSummary, Summary};
@@ -42,6 +42,9 @@ pub(crate) struct Arguments {
     /// Folder of a run
     #[arg(value_name = "FOLDER", default_value = "sip-out")]
     folder: PathBuf,
+    /// File of what the job computes with [default: run/manifest.sip in the folder]
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
     /// Print the finding as JSON, and no progress
     #[arg(long)]
     json: bool,
@@ -162,7 +165,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// What `sip verify` finds of a folder: accounts that it took from the archive, and the first difference.
 #[cfg(test)]
 pub(crate) fn finding(folder: &std::path::Path) -> Result<(u32, Option<String>)> {
-    let arguments = Arguments { folder: folder.into(), json: true };
+    let arguments = Arguments { folder: folder.into(), manifest: None, json: true };
     let mut replayed = Replayed::default();
     let difference = Verifier::open(&arguments, Progress::new(true))?.verify(&mut replayed)?;
     Ok((replayed.closed, difference))
@@ -193,12 +196,12 @@ type Accepted = Vec<(u8, Arc<State>)>;
 
 impl Verifier {
     fn open(arguments: &Arguments, progress: Progress) -> Result<Verifier> {
-        let store = Store::new(&arguments.folder);
+        let store = Store::new(&arguments.folder).with_manifest(arguments.manifest.as_deref());
         let rounds = store.latest()?;
-        let settings: Settings = read_json(&store.settings())?;
+        let settings = read_settings(&store)?;
         let machine = Machine::from_environment()?;
         progress.stage(&format!("Verifying {}", store.root().display()));
-        let prepared = prepare(&settings, &store, &machine)?;
+        let prepared = prepare::open(&store, &machine)?;
         let mut world = World::restore(people(&settings), &store.ledger(rounds))?;
         let mut journal: Journal = read_json(&store.journal(rounds))?;
         journal.check(&world, rounds)?;
@@ -545,7 +548,7 @@ impl Verifier {
         let folder = self.store.model();
         let (config, tensors) =
             load_pretrained(&folder).with_context(|| format!("cannot load the model in {}", folder.display()))?;
-        if config != self.settings.model {
+        if Some(&config) != self.prepared.manifest.model.as_ref() {
             bail!("the model's configuration in {} is not the run's", folder.display());
         }
         for (entry, (tensor, param)) in base.entries().iter().zip(tensors.iter().zip(params(&config))) {

@@ -29,7 +29,7 @@ impl Scene {
 
     /// Takes a committed round to its vote: all draws revealed, all drawn segments attested, closed, attestations shown.
     pub fn to_closed(&mut self) {
-        let rate = self.job_state().spec.audit_rate;
+        let rate = self.round_state().audit_rate;
         for auditor in 0..self.auditors.len() {
             if self.is_awaited(PoolKind::Auditor, &self.auditors[auditor]) {
                 self.reveal(auditor);

@@ -7,7 +7,8 @@
 //!   exist only at the canonical addresses at which [`guard::Creation`] made them, so that an address needs no second derivation
 //! - relations between accounts: by the addresses that they store, never by position
 //! - exclusive use: a writable account is borrowed until the instruction ends; the same account twice is refused
-//! - tokens: one vault, whose address the configuration stores; the exact SPL token program; balances are never read
+//! - tokens: one vault, whose address the configuration stores; the SPL token program or Token-2022, whichever owns the mint; a
+//!   transfer is believed if the vault's balance changed by its amount
 //! - time: from the clock system call, never from an account; slot hashes from the sysvar's account at its one address
 //!
 //! Instructions and what each checks: `sip_protocol::instructions`.

@@ -377,5 +377,5 @@ fn attack_a_friend_who_accused_something_lesser_before_takes_no_bounty_of_who_fo
     }
     let claimed = bench.claim(&friend, Claim::Attestation);
     bench.hall.scene.crank(claimed);
-    assert_eq!(bench.tokens(&friend), FULL + bounty);
+    assert_eq!(bench.tokens(&friend), FULL + bench.bounty(Claim::Attestation));
 }

@@ -16,7 +16,7 @@ use sip_protocol::{
         segment::{CONVICTED, SegmentClaim},
     },
 };
-use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS};
+use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, WALLET_TOKENS, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
@@ -272,20 +272,30 @@ fn demands_are_bounded_and_end_with_the_time_to_challenge() {
         library.scene.world.send(&[part], &[&key]);
     }
     library.scene.world.send(&[one_more], &[&library.reader]);
-    // Until the last slot in which its segment can be accused.
-    let last = library.scene.round_state().accusable_until(CaseKind::Segment);
-    library.scene.advance_to(last);
-    for part in library.answer(8, 4, &library.truth(8, 4)) {
-        library.scene.world.send(&[part], &[&key]);
-    }
-    library.ask(8, 200);
-    library.scene.world.advance(1);
-    let late = library.with(8, 201, |demand| program.demand_state(demand));
-    library.scene.world.refused(&[late], &[&library.reader], Error::WrongRoundStatus);
     let deadline = library.scene.round_state().final_slot();
     library.scene.advance_to(deadline);
     let late = library.with(8, 101, |demand| program.demand_state(demand));
     library.scene.world.refused(&[late], &[&library.reader], Error::WrongRoundStatus);
+}
+
+#[test]
+fn a_state_is_demanded_in_the_last_slot_in_which_its_segment_can_be_accused_and_no_later() {
+    let mut library = Library::new();
+    library.scene.to_closed();
+    library.scene.to_aggregated();
+    library.scene.to_scored(&[scores(5_000_000); 3]);
+    let last = library.scene.round_state().accusable_until(CaseKind::Segment);
+    library.scene.advance_to(last);
+    library.ask(8, 0);
+    library.scene.world.advance(1);
+    let late = library.with(8, 1, |demand| library.scene.world.program.demand_state(demand));
+    library.scene.world.refused(&[late], &[&library.reader], Error::WrongRoundStatus);
+    // Its clock holds finality up, and silence convicts.
+    let demand: Demand = library.scene.world.state(&library.demand(8, 0));
+    library.scene.advance_to(demand.deadline_slot + 1);
+    let fail = library.with(8, 0, |demand| library.scene.world.program.fail_state(demand));
+    library.scene.crank(fail);
+    assert_eq!(library.scene.segment_state(0).status, CONVICTED);
 }
 
 #[test]

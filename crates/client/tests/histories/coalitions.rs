@@ -416,7 +416,7 @@ fn confessions() -> Vec<Vec<Confession>> {
         vec![Run, Vote],
         vec![Vote, Segment],
         vec![Vote, Run, Silence],
-        vec![Silence, Vote],
+        vec![Vote, Silence],
         vec![Run, Silence],
         vec![Attestation],
         vec![Attestation, Vote],

@@ -195,9 +195,13 @@ fn an_empty_stream_makes_no_absence_cheap() {
     for left in [TOKEN, 0] {
         let address = scene.world.program.emission();
         let mut account: EmissionAccount = scene.world.state(&address);
+        let mut config = scene.world.config();
+        config.buckets.reserve += account.emission.streams[NODES].available().unwrap() - left;
         account.emission.streams[NODES].released.fill(0);
         account.emission.streams[NODES].released[0] = left;
         scene.world.overwrite(&address, &account);
+        let address = scene.world.program.config();
+        scene.world.overwrite(&address, &config);
         scene.whole_round(&scores(4_900_000));
         assert_eq!(scene.round_state().reward, left);
         assert_eq!(scene.job_state().last_reward, usual);

@@ -84,7 +84,13 @@ fn one_bond_backs_as_many_open_segments_as_it_has_slices_in_fifty_jobs() {
     let (program, operator) = (scene.world.program, scene.trainers[0].seat.operator);
     scene.world.send(&[program.retire_pool(&operator, &pool)], &[&key]);
     scene.world.advance(Parameters::DEFAULT.unbonding_slots);
-    scene.world.refused(&[program.withdraw_bond(&operator, &pool)], &[&key], Error::BondLocked);
+    let withdraw = program.withdraw_bond(&operator, &pool);
+    scene.world.refused(std::slice::from_ref(&withdraw), &[&key], Error::SeatsHeld);
+    let (seat, creator) = (scene.trainers[0].seat, scene.world.authority.pubkey());
+    for nonce in 0..=50 {
+        scene.world.send(&[program.leave_job(&seat, &program.job(&creator, nonce))], &[&key]);
+    }
+    scene.world.refused(&[withdraw], &[&key], Error::BondLocked);
 }
 
 /// Attack: one bond behind votes, attestations and scores in as many jobs as there are.

@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use crate::{court_stories, guards, money_stories, yes::yes_program};
 
 /// Every part of the protocol's life that brings instructions into the table.
-const STORIES: [fn(); 18] = [
+const STORIES: [fn(); 19] = [
     guards::settings_are_guarded,
     guards::the_configuration_is_guarded,
     guards::stake_is_guarded,

@@ -68,7 +68,9 @@ fn refused_until_thawed(scene: &mut Scene, place: (PoolKind, usize), work: Instr
     let (key, pool) = (operator.key.insecure_clone(), operator.seat.pool);
     scene.world.refused(std::slice::from_ref(&work), &[&key], Error::SelfBondTooSmall);
     let before = scene.pool_state(&pool);
-    thaw.iter().for_each(|thaw| scene.crank(thaw.clone()));
+    for thaw in thaw {
+        scene.crank(thaw.clone());
+    }
     let after = scene.pool_state(&pool);
     assert!(after.thawed_bond > 0, "{kind:?}");
     assert_eq!(after.frozen_bond + after.thawed_bond, before.frozen_bond, "{kind:?}");
@@ -147,8 +149,10 @@ fn a_conviction_shuts_nobody_out_of_the_repeat_whose_bond_is_what_its_place_need
     scene.settle_round(&last);
     let held = [scene.auditors[0].seat.pool, scene.evaluators[0].seat.pool, pools[0]];
     for pool in held.map(|pool| scene.pool_state(&pool)) {
-        assert_eq!((pool.self_bond, pool.frozen_bond, pool.thawed_bond), (bond, 0, 0));
+        assert_eq!((pool.frozen_bond, pool.thawed_bond), (0, 0));
     }
+    // The auditor has attested what two trainers conceded, which has its price.
+    assert_eq!([held[1], held[2]].map(|pool| scene.pool_state(&pool).self_bond), [bond; 2]);
 }
 
 #[test]

@@ -140,6 +140,26 @@ fn a_subscriber_hears_of_a_transaction_at_the_commitment_that_it_asked_for() {
     );
 }
 
+/// As Solana's JavaScript client does it: it sends, then subscribes, then looks, and waits.
+#[test]
+fn a_subscriber_that_comes_after_a_transaction_and_before_its_slot_closes_hears_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.slot = Some(Duration::from_millis(500));
+    let chain = Localnet::start(config).unwrap();
+    let url = &chain.url();
+    let alice = funded(url);
+    for lamports in 1..4 {
+        // Nobody subscribes to anything while it is executed.
+        let transaction = sign(url, &[transfer(&alice, &alice.pubkey(), lamports)], &[&alice]);
+        send(url, &transaction).unwrap();
+        let mut client = Client::connect(&chain);
+        let signature = transaction.signatures[0].to_string();
+        let late = client.subscribe("signatureSubscribe", json!([signature, { "commitment": "confirmed" }]));
+        assert_eq!(client.next()["params"]["subscription"], late);
+    }
+}
+
 #[test]
 fn slots_are_told_as_they_pass() {
     let folder = tempfile::tempdir().unwrap();

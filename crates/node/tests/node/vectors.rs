@@ -9,7 +9,10 @@ mod cases;
 mod commitments;
 mod compressed;
 mod disputes;
+mod manifest;
 mod operators;
+mod small;
+mod steps;
 mod transcript;
 mod trees;
 mod updates;
@@ -23,12 +26,14 @@ use std::path::PathBuf;
 type Compute = fn() -> Map<String, Value>;
 
 /// The files by name.
-const FILES: [(&str, Compute); 7] = [
+const FILES: [(&str, Compute); 9] = [
     ("arithmetic", arithmetic::vectors),
     ("operators", operators::vectors),
     ("trees", trees::vectors),
     ("commitments", commitments::vectors),
     ("updates", updates::vectors),
+    ("manifest", manifest::vectors),
+    ("steps", steps::vectors),
     ("disputes", disputes::vectors),
     ("cases", cases::vectors),
 ];
@@ -75,6 +80,23 @@ fn the_committed_vectors_are_what_the_code_computes() {
     assert!(bytes < 3_000_000, "the vectors have {bytes} bytes");
     let committed = std::fs::read_to_string(sums_path()).expect("the file is there");
     assert_eq!(committed, sums, "vectors/proof/SHA256SUMS is of other files");
+}
+
+#[test]
+fn every_file_of_vectors_is_computed_here_and_checked_by_the_second_program() {
+    let verifier = std::fs::read_to_string(sums_path().with_file_name("../verify.py")).expect("the file is there");
+    let checks = verifier.lines().find_map(|line| line.strip_prefix("CHECKS = [")).expect("a list of checks");
+    let mut checks: Vec<&str> = checks.trim_end_matches(']').split(", ").collect();
+    let mut known: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
+    let entries = std::fs::read_dir(sums_path().parent().expect("a folder")).expect("the folder is there");
+    let mut there: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    there.retain(|name| name != "SHA256SUMS");
+    let mut there: Vec<&str> = there.iter().map(|name| name.strip_suffix(".json").unwrap_or(name)).collect();
+    for names in [&mut checks, &mut known, &mut there] {
+        names.sort_unstable();
+    }
+    assert_eq!(there, known, "files that no test computes, or that are missing");
+    assert_eq!(checks, known, "files that vectors/verify.py does not check, or that are missing");
 }
 
 /// Writes the files.

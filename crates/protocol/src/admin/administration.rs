@@ -42,7 +42,7 @@ pub enum ProposalKind {
     Treasury = 2,
     /// Pays out of the reserve.
     Reserve = 3,
-    /// Pays out of the insurance, for example for honest work that a conviction voided.
+    /// Pays out of the insurance.
     Insurance = 4,
     /// Replaces the schedule of emission.
     Schedule = 5,

@@ -28,19 +28,19 @@ layout! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
     #[repr(C)]
     pub struct Buckets {
-        /// For stakers; [`crate::money::emission`] releases it.
+        /// For stakers, base units; [`crate::money::emission`] releases it.
         pub staking_rewards: u64,
-        /// Pays the rounds what they draw; [`crate::money::emission`] releases the rest.
+        /// Pays the rounds what they draw, base units; [`crate::money::emission`] releases the rest.
         pub operator_rewards: u64,
-        /// Handed out by `distribute`.
+        /// Handed out by `distribute`, base units.
         pub public: u64,
-        /// The team's part, locked.
+        /// The team's part, locked, base units.
         pub team: u64,
-        /// The treasury.
+        /// The treasury, base units.
         pub treasury: u64,
-        /// The reserve.
+        /// The reserve, base units.
         pub reserve: u64,
-        /// Slashed stake and penalties.
+        /// Slashed stake and penalties, base units.
         pub insurance: u64,
     }
 }

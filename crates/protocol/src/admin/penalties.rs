@@ -4,8 +4,8 @@
 //! delegated with its exits and pending stake ([`Pool::slash_bps`]).
 //!
 //! A conviction is shared: to the challenger only out of the own bond, at most half of that and at most the cap, so that who convicts
-//! itself through a friend loses money; of the rest a part is burned, and what is left is insured, which pays honest work that the
-//! conviction undid. Everything else that is taken is insured whole.
+//! itself through a friend loses money; of the rest a part is burned, and what is left is insured, of which the round's compensation
+//! is taken at once. Everything else that is taken is insured whole.
 //!
 //! Invariants: bounty + burned + insured = taken; bounty ≤ half of what the own bond gave.
 

@@ -498,6 +498,7 @@ mod tests {
         ] {
             let mut demand = Demand { fee, opened_slot: opened, status: OPEN, ..Demand::zeroed() };
             demand.deadline_slot = opened + clock;
+            demand.unavailable_data = Parameters::DEFAULT.penalties.unavailable_data;
             dataset.open_demands += 1;
             pool.freeze().unwrap();
             let slot = opened + clock + 1;

@@ -131,7 +131,7 @@ layout! {
         pub yield_remainder: u64,
         /// Yield taken out of the stream and not yet paid into pools, base units.
         pub yield_owed: u64,
-        /// Of it, what is still to be spread by the index, evenly until `yield_end_slot`.
+        /// Of it, the base units that are still to be spread by the index, evenly until `yield_end_slot`.
         pub yield_left: u64,
         /// Up to this slot it is spread.
         pub yield_slot: u64,

@@ -103,9 +103,9 @@ impl Settlement<'_> {
             return Err(Error::AlreadySettled);
         }
         // Also of a round that came to nothing a segment can be challenged, and its slice answers for it.
-        let is_undone = self.round.status == round::VOID;
+        let is_void = self.round.status == round::VOID;
         if !self.round.is_beyond_challenge(self.slot)
-            || (is_undone && self.slot <= self.round.segment_disputable_until(segment))
+            || (is_void && self.slot <= self.round.segment_disputable_until(segment))
         {
             return Err(Error::ChallengeOpen);
         }

@@ -92,7 +92,7 @@ layout! {
         pub index: u32,
         /// The operator's wallet; of an attention pool the job.
         pub scope: Address,
-        /// The operator's own stake, which is lost first.
+        /// The operator's own stake, which is lost first, base units.
         pub self_bond: u64,
         /// Delegated base units behind `shares`.
         pub assets: u64,
@@ -104,7 +104,7 @@ layout! {
         pub survival: u64,
         /// Base units owed to positions, spread by the index or held.
         pub rewards_owed: u64,
-        /// Of those, earned while nobody held a share: nobody's, until it goes back to where it came from ([`Pool::take_unowned`]).
+        /// Of those base units, earned while nobody held a share: nobody's, until it goes back to where it came from ([`Pool::take_unowned`]).
         pub rewards_held: u64,
         /// Base units owed to the operator.
         pub commission_owed: u64,
@@ -170,7 +170,7 @@ layout! {
         pub dripping: u64,
         /// From this slot on nothing drips.
         pub drip_end_slot: u64,
-        /// Σ slices of the own bond behind claims that a verdict can still convict; see [`Pool::pledge`].
+        /// Σ slices of the own bond behind claims that a verdict can still convict, base units; see [`Pool::pledge`].
         pub frozen_bond: u64,
         /// Σ slices behind claims of rounds that came to nothing, which stand behind others as well; see [`Pool::thaw`].
         pub thawed_bond: u64,
@@ -186,7 +186,7 @@ layout! {
         pub absent_until_slot: u64,
         /// What the last snapshot found (attention pools).
         pub snapshot_average: u64,
-        /// Of the own bond, what was added so late that it takes no part yet of what is split by present stake; see [`Pool::seasoned`].
+        /// Base units of the own bond that were added so late that they take no part yet of what is split by present stake; see [`Pool::seasoned`].
         pub young_bond: u64,
         /// From this slot on nothing of it is young.
         pub young_until_slot: u64,

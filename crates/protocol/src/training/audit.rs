@@ -1,7 +1,7 @@
 //! The audit of a round: draws, attestations, the segments that count, and the vote on their aggregate.
 //!
 //! Invariants: an auditor commits its draws (a hash chain) before segments exist; it reveals one per round and one more with its vote
-//! ([`crate::training::second_draw`]); it attests only what a draw of its own selects; a round is closed before the deadline only when every drawn segment is attested, and whatever is disputed.
+//! ([`crate::training::second_draw`]); it attests only what a draw of its own selects; a round is closed before the deadline only when every drawn segment is attested or accused.
 
 use sip_proof::Sha256;
 

@@ -384,7 +384,8 @@ layout! {
         pub end_reserved: [u8; 3],
         /// The rounds that the next one builds on.
         pub chain: Chain,
-        /// Reward of the last round that was scored, base units: what work in a round that was undone before its scoring would have shared.
+        /// What the work of the last round that was worth anything is worth for every trainer that it awaited, base units, at most the round's
+        /// reward: what the next round can expect.
         pub last_reward: u64,
         /// The bounty of a convicted genesis state.
         pub escrow: Escrow,

@@ -1,6 +1,6 @@
 //! A round: its phases, who acted in them, and what came out.
 //!
-//! Invariants: the status only moves forward (Open → Committed → Closed → Aggregated → Scored → Final, or → Void); a segment counts only if it
+//! Invariants: the status only moves forward (Open → Commits closed → Closed → Aggregated → Scored → Final, or → Void); a segment counts only if it
 //! is accepted; a round without accepted segments is void and the next one repeats it from the same base.
 
 use bytemuck::{Pod, Zeroable};
@@ -192,7 +192,7 @@ layout! {
         pub evaluator_stake: u64,
         /// Reward over all roles, base units.
         pub reward: u64,
-        /// Of it, what was paid.
+        /// Of it, what was paid, base units.
         pub paid: u64,
         /// Quality, of [`QUALITY_ONE`].
         pub quality: u64,

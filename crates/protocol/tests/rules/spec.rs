@@ -302,16 +302,22 @@ fn accusations_and_demands_have_the_limits_of_the_page() {
     assert_eq!((MAX_TRAINERS, MAX_AUDITORS, MAX_DOMAINS), (16, 16, 8));
 }
 
-/// The names of all functions in the Rust files below a folder.
-fn functions(folder: &std::path::Path, names: &mut std::collections::HashSet<String>) {
+/// The names of all tests in the Rust files below a folder.
+fn tests(folder: &std::path::Path, names: &mut std::collections::HashSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if path.is_dir() && entry.file_name() != "target" {
-            functions(&path, names);
+            tests(&path, names);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let source = std::fs::read_to_string(&path).unwrap();
-            let found = source.lines().filter_map(|line| line.trim_start().strip_prefix("fn "));
-            names.extend(found.filter_map(|rest| rest.split_once('(')).map(|(name, _)| name.to_owned()));
+            let mut is_test = false;
+            for line in source.lines().map(str::trim_start) {
+                is_test |= line.starts_with("#[test]");
+                let Some((name, _)) = line.strip_prefix("fn ").and_then(|rest| rest.split_once('(')) else { continue };
+                if std::mem::take(&mut is_test) {
+                    names.insert(name.to_owned());
+                }
+            }
         }
     }
 }
@@ -319,7 +325,7 @@ fn functions(folder: &std::path::Path, names: &mut std::collections::HashSet<Str
 #[test]
 fn every_attack_that_was_tried_names_tests_that_exist() {
     let mut names = std::collections::HashSet::new();
-    functions(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")), &mut names);
+    tests(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")), &mut names);
     let page = include_str!("../../../../docs/security.md");
     let table = rows(page, "| attack | costs the attacker | costs the victim | test |");
     assert!(table.len() > 40, "{}", table.len());

@@ -1,19 +1,8 @@
 //! `sip audit`: a watchtower that follows jobs, replays what was claimed, convicts liars, and acts for an auditor.
 
-mod cases;
-mod claim;
-mod closing;
-mod demands;
-mod event;
+mod data;
 mod folder;
-mod here;
-mod judge;
 mod operator;
-mod pursue;
-mod record;
-mod source;
-mod turn;
-mod watch;
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
@@ -29,29 +18,27 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::chain::{named_program, no_wallet, reach, variable, wallet_key};
-use demands::{DataDemands, withheld_data};
-use event::Event;
+use crate::live::{Live, Match, Memory, PAUSE_SLOTS, Record, Source, Tally};
+use data::{DataDemands, withheld_data};
 use folder::Folder;
-use operator::{Operator, read_chain};
-use record::{Known, Record};
-use sip_manifest::folder::{Store, read_json};
+use operator::{check_operator, read_chain};
+use sip_manifest::folder::{Store, read_manifest};
 use sip_manifest::machine::Machine;
 use sip_manifest::place::hold_of;
-use sip_manifest::settings::Settings;
 use sip_manifest::stop::Stop;
-use source::{Match, Source};
-use watch::{Memory, Watch};
+use sip_roles::{Event, Me, Node, Roles};
 
-/// Slots between two looks at a chain on which nothing is to be done.
-const PAUSE_SLOTS: u64 = 4;
 /// Longest wait before a chain that does not answer is asked again.
 const LONGEST_WAIT_SECONDS: u64 = 60;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder of a run: settings and tokens of a job, and its ledger unless --url is given; may be repeated
+    /// Folder of a run: manifest and tokens of a job, and its ledger unless --url is given; may be repeated
     #[arg(long, value_name = "FOLDER", default_value = "sip-out")]
     run: Vec<PathBuf>,
+    /// File of what a job computes with; may be repeated, in the order of --run [default: run/manifest.sip in the folder]
+    #[arg(long, value_name = "FILE")]
+    manifest: Vec<PathBuf>,
     /// Chain to follow the jobs on: its JSON-RPC address, or localhost, devnet, testnet or mainnet [default: the ledger in the folder, or
     /// $SIP_URL where there is none]
     #[arg(long, value_name = "URL")]
@@ -96,7 +83,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let key = wallet_key(arguments.key.as_deref())?.ok_or_else(no_wallet)?;
     let json = arguments.json;
     let mut report = |event: &Event| print(event, json);
-    let stores: Vec<Store> = arguments.run.iter().map(|folder| Store::new(folder)).collect();
+    let manifests = arguments.manifest.iter().map(|file| Some(file.as_path())).chain(std::iter::repeat(None));
+    let stores: Vec<Store> =
+        (arguments.run.iter().zip(manifests)).map(|(folder, file)| Store::new(folder).with_manifest(file)).collect();
     // The variable names a chain for folders that have no ledger of their own.
     let has_ledgers = stores.iter().all(|store| store.latest().is_ok());
     let url = arguments.url.clone().or_else(|| variable("SIP_URL").filter(|_| !has_ledgers));
@@ -109,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let is_there = stores.iter().all(|store| store.settings().exists());
     let held = folders.iter().filter(|_| is_there).map(|folder| hold_of(folder, "audit", "--state"));
     let _held = held.collect::<Result<Vec<_>>>()?;
-    let known = Known::of(&folders);
+    let known = Tally::of(&folders);
     let mut goes_on = || !stop.requested();
     let mut patrol =
         Patrol { arguments, key: &key, stop: &stop, once: arguments.once, report: &mut report, goes_on: &mut goes_on };
@@ -122,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             }
         }
     }
-    print(&Known::of(&folders).since(&known), json);
+    print(&Tally::of(&folders).since(&known), json);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -140,7 +129,6 @@ struct Followed<'a> {
     job: Address,
     source: &'a Source,
     record: Record,
-    operator: Option<Operator>,
     memory: Memory,
 }
 
@@ -169,12 +157,13 @@ impl Patrol<'_> {
             sources.push(Source::open(store.clone(), &machine)?);
         }
         let mut jobs = Vec::new();
+        let node = self.node()?;
         for (job, source) in self.jobs(ledger, &program, &sources)? {
             let record = Record::open(folder.join(job.to_string()))?;
-            let chain = self.arguments.chain.as_deref().map(read_chain).transpose()?;
-            let is_operator = self.arguments.operator;
-            let operator = is_operator.then(|| Operator::of(ledger, &program, &job, self.key, chain)).transpose()?;
-            jobs.push(Followed { job, source, record, operator, memory: Memory::default() });
+            if node.roles.auditor {
+                check_operator(ledger, &program, &job, &node.me.wallet)?;
+            }
+            jobs.push(Followed { job, source, record, memory: Memory::default() });
         }
         let mut wait_seconds = 1;
         loop {
@@ -183,21 +172,21 @@ impl Patrol<'_> {
                 if !(self.goes_on)() {
                     return Ok(());
                 }
-                let mut watch = Watch {
+                let mut live = Live {
                     ledger: &mut *ledger,
                     program,
                     key: self.key,
                     job: followed.job,
+                    node: &node,
                     source: followed.source,
                     machine: &machine,
                     record: followed.record.clone(),
-                    operator: followed.operator.as_ref(),
-                    drawn_only: self.arguments.drawn,
+                    shelf: None,
                     memory: &mut followed.memory,
                     stop: self.stop,
                     report: &mut *self.report,
                 };
-                match watch.step() {
+                match live.step() {
                     Ok(acted) => {
                         has_acted |= acted;
                         wait_seconds = 1;
@@ -219,6 +208,14 @@ impl Patrol<'_> {
         }
     }
 
+    /// Who follows the jobs, and what it does in them.
+    fn node(&self) -> Result<Node> {
+        let is_operator = self.arguments.operator;
+        let chain = self.arguments.chain.as_deref().map(read_chain).transpose()?;
+        let me = Me::new(self.key.to_bytes()).with_chain(chain);
+        Ok(Node { me, roles: roles(is_operator, self.arguments.drawn), cheating: None })
+    }
+
     /// Waits for a chain that does not answer, twice as long each time.
     fn wait(&mut self, error: &anyhow::Error, seconds: &mut u64) {
         (self.report)(&Event::Lost { reason: format!("{error:#}"), seconds: *seconds });
@@ -233,11 +230,11 @@ impl Patrol<'_> {
 
     /// Demands tokens that are missing or false, and follows demands that were made. Without tokens nothing can be replayed.
     fn see_to_data<L: Ledger>(&mut self, ledger: &mut L, store: &Store, folder: PathBuf) -> Result<()> {
-        let settings: Settings = read_json(&store.settings())?;
-        let withheld = withheld_data(store, &settings);
+        let domains = read_manifest(&store.manifest())?.domains;
+        let withheld = withheld_data(store, &domains);
         let record = Record::open(folder)?;
-        for (number, domain) in (0u8..).zip(&settings.domains) {
-            let Some(root) = sip_data::unhex(&domain.train_root) else { continue };
+        for (number, domain) in (0u8..).zip(&domains) {
+            let root = domain.train_root;
             // A fault of the disk here is nobody else's.
             let is_withheld = self.arguments.demand_data && withheld.iter().any(|fault| fault.domain == number);
             let (program, key) = (named_program(self.arguments.program)?, self.key);
@@ -292,6 +289,11 @@ impl Patrol<'_> {
         ensure!(!jobs.is_empty(), "no job on the chain is one that the folders given with --run describe");
         Ok(jobs)
     }
+}
+
+/// What a watchtower does, and an auditor beside it.
+fn roles(is_operator: bool, is_drawn_only: bool) -> Roles {
+    Roles { watchtower: true, auditor: is_operator, turner: is_operator, is_drawn_only, ..Roles::default() }
 }
 
 /// Whether an address begins so.

@@ -3,7 +3,6 @@
 mod closed;
 mod story;
 
-use super::claim::Claim;
 use super::folder::restore;
 use super::*;
 use crate::run::Run;
@@ -12,8 +11,9 @@ use crate::run::world::Person;
 use sip_data::Mixture;
 use sip_ledger::{Receipt, RemoteError, Statistics};
 use sip_localnet::{Config, Localnet};
+use sip_manifest::folder::read_json;
 use sip_manifest::prepare;
-use sip_manifest::settings::{Fraud, MixtureRule};
+use sip_manifest::settings::{Fraud, MixtureRule, Settings};
 use sip_model::LlamaConfig;
 use sip_node::dispute::Defender;
 use sip_node::{Replay, Worker};
@@ -26,6 +26,7 @@ use sip_protocol::training::job::Job;
 use sip_protocol::training::round::Round;
 use sip_protocol::training::segment::{self, Segment};
 use sip_report::Progress;
+use sip_roles::Claim;
 use sip_rpc::Rpc;
 use sip_svm::PROGRAM_ELF;
 use solana_account::Account;
@@ -84,6 +85,7 @@ fn in_audit(folder: &Path, cheats: Vec<Fraud>) -> (Run, Vec<crate::run::round::C
 /// What a watchtower of one run is asked for.
 fn arguments(folder: &Path) -> Arguments {
     Arguments {
+        manifest: Vec::new(),
         run: vec![folder.into()],
         url: None,
         job: Vec::new(),

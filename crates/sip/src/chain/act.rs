@@ -1,9 +1,9 @@
 //! Transactions: what they would do, what they did, what they cost, and whether somebody has to be asked before.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use serde_json::{Value, json};
-use sip_client::Program;
-use sip_ledger::{Ledger, LedgerError, Receipt};
+use sip_client::{Program, SYSTEM_PROGRAM};
+use sip_ledger::{Ledger, Receipt};
 use sip_protocol::AccountKind;
 use solana_account::Account;
 use solana_address::Address;
@@ -13,8 +13,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use super::figures::{Change, changes, figures};
+use super::refusals::{Tried, explain};
 use super::{Desk, tokens, word};
-use crate::failure::{Code, fault, refusal};
+use crate::failure::{Code, fault};
 use sip_report::terminal::{Stream, fitted};
 
 /// Whether something that cannot be undone is asked for first.
@@ -53,7 +54,11 @@ impl Cost {
     ) -> Cost {
         let mut cost = Cost { fee, ..Cost::default() };
         for (address, before, after) in accounts.iter().filter(|(address, ..)| address != wallet) {
-            let [was, is] = [before, after].map(|account| account.as_ref().map_or(0, |account| account.lamports));
+            // What another wallet has more is hers and no rent.
+            if is_wallet(after.as_ref().or(before.as_ref())) {
+                continue;
+            }
+            let [was, is] = [before, after].map(lamports_of);
             cost.returned += if after.as_ref().is_none_or(|account| account.lamports == 0) { was } else { 0 };
             if let (true, Some(account)) = (is > was, after) {
                 let (name, comes_back) = rented(program, account);
@@ -101,14 +106,22 @@ impl Cost {
     }
 }
 
+fn lamports_of(account: &Option<Account>) -> u64 {
+    account.as_ref().map_or(0, |account| account.lamports)
+}
+
+/// Whether an account is a wallet's: nothing but SOL.
+pub(super) fn is_wallet(account: Option<&Account>) -> bool {
+    account.is_some_and(|account| account.owner == SYSTEM_PROGRAM && account.data.is_empty())
+}
+
 /// What an account is called, and when its rent comes back.
 fn rented(program: &Program, account: &Account) -> (String, Option<&'static str>) {
     if sip_ledger::token_amount(account).is_some() {
         return ("token account".into(), Some("when the token account is closed"));
     }
     if account.owner != program.id {
-        let is_wallet = account.owner == Address::default();
-        return (if is_wallet { "wallet".into() } else { "mint".into() }, None);
+        return ("mint".into(), None);
     }
     let Some(kind) = sip_client::kind_of(&account.data) else { return ("account".into(), None) };
     let comes_back = match kind {
@@ -125,11 +138,16 @@ fn rented(program: &Program, account: &Account) -> (String, Option<&'static str>
 impl Desk {
     /// Asks before what cannot be undone; where nobody can be asked, it is refused.
     pub(crate) fn confirm(&self, told: &str, question: &str, consent: Consent) -> Result<()> {
+        self.ask(told, question, "--yes", consent)
+    }
+
+    /// Asks a person; `option` is what does it without a question.
+    pub(super) fn ask(&self, told: &str, question: &str, option: &str, consent: Consent) -> Result<()> {
         if consent.yes || self.is_dry_run() {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() || self.json {
-            return Err(fault(Code::NeedsYes, format!("{told}; --yes does it without a question")));
+            return Err(fault(Code::NeedsYes, format!("{told}; {option} does it without a question")));
         }
         write!(std::io::stderr(), "{} [y/N] ", fitted(&format!("{told}. {question}"), Stream::Error, 0))?;
         let mut answer = String::new();
@@ -140,9 +158,11 @@ impl Desk {
         }
     }
 
-    /// Says on standard error what a person should know and a program is told otherwise.
+    /// Says what should be known before something is sent: to people on standard error, to programs among the notes of the outcome.
     pub(crate) fn note(&self, text: &str) {
-        if !self.json {
+        if self.json {
+            self.notes.borrow_mut().push(text.to_owned());
+        } else {
             sip_report::say(&fitted(&format!("note: {text}"), Stream::Error, 2));
         }
     }
@@ -171,7 +191,8 @@ impl Desk {
         watched.extend_from_slice(accounts);
         let mentioned = mentioned(instructions, &wallet);
         let before = self.ledger.accounts(&mentioned)?;
-        let has_no_tokens = self.ledger.account(&watched[0].1)?.is_none();
+        let lamports = balance_of(&mentioned, &before, &wallet);
+        let tokens = self.ledger.token_balance(&watched[0].1)?;
         let key = self.key()?.insecure_clone();
         let sent = if self.is_dry_run() {
             self.ledger.simulate(instructions, &key, &[&key], &mentioned)
@@ -180,9 +201,17 @@ impl Desk {
                 .send(instructions, &key, &[&key])
                 .and_then(|receipt| Ok((receipt, self.ledger.accounts(&mentioned)?)))
         };
-        let (receipt, after) = sent.map_err(|error| explain(error, what, has_no_tokens))?;
+        let tried = Tried { program: &program, what, instructions, lamports, tokens };
+        let (receipt, after) = sent.map_err(|error| explain(error, &tried))?;
         let states: Vec<_> =
             mentioned.into_iter().zip(before.into_iter().zip(after)).map(|(at, (was, is))| (at, was, is)).collect();
+        // Whoever sends SOL to other wallets has less of it; else the costs say what it took.
+        let moves_sol = |(at, was, is): &(Address, Option<Account>, Option<Account>)| {
+            *at != wallet && is_wallet(is.as_ref().or(was.as_ref())) && lamports_of(was) != lamports_of(is)
+        };
+        if states.iter().any(moves_sol) {
+            watched.push(("wallet", wallet));
+        }
 
         let describe =
             |account: &Option<Account>| account.as_ref().map(|account| figures(&program, account)).unwrap_or_default();
@@ -210,6 +239,7 @@ impl Desk {
         let sent = !self.is_dry_run();
         if self.json {
             let changes: Vec<Value> = changed.iter().map(Change::to_json).collect();
+            let notes = [&*self.notes.take(), notes].concat();
             let outcome = json!({
                 "action": what,
                 "sent": sent,
@@ -246,48 +276,15 @@ impl Desk {
     }
 }
 
+/// The lamports of one of some accounts.
+fn balance_of(addresses: &[Address], accounts: &[Option<Account>], address: &Address) -> u64 {
+    let found = addresses.iter().zip(accounts).find(|(at, _)| *at == address);
+    found.map_or(0, |(_, account)| lamports_of(account))
+}
+
 /// The accounts that a transaction may change.
 fn mentioned(instructions: &[Instruction], wallet: &Address) -> Vec<Address> {
     let accounts = instructions.iter().flat_map(|instruction| &instruction.accounts);
     let written = accounts.filter(|account| account.is_writable).map(|account| account.pubkey);
     written.chain([*wallet]).collect::<BTreeSet<Address>>().into_iter().collect()
-}
-
-/// A refusal in words.
-pub(super) fn explain(error: LedgerError, what: &str, has_no_tokens: bool) -> anyhow::Error {
-    if let LedgerError::Custom { code, .. } = &error {
-        let from_token_program = error.logs().iter().any(|log| log.contains("Error: insufficient funds"));
-        if from_token_program {
-            return fault(
-                Code::TooFewTokens,
-                format!("{what}: the wallet's token account does not hold that many tokens"),
-            );
-        }
-        let reason = sip_client::refusal(*code);
-        if has_no_tokens && reason == Some(sip_protocol::Error::WrongTokenAccount) {
-            let said =
-                format!("{what}: the wallet has no token account yet, so it has no tokens; somebody must send it some");
-            return fault(Code::TooFewTokens, said);
-        }
-        if let Some(reason) = reason {
-            return refusal(*code, format!("{what}: the program refused: {reason}"));
-        }
-    }
-    if let LedgerError::Transaction { source, .. } = &error
-        && source.to_string().contains("no record of a prior credit")
-    {
-        let said =
-            format!("{what}: the wallet has no SOL to pay the fee with; on a local chain, \"sip wallet airdrop\"");
-        return fault(Code::TooFewLamports, said);
-    }
-    // The system program's own word for it.
-    let is_short = error.logs().iter().any(|log| log.contains("insufficient lamports"))
-        || matches!(&error, LedgerError::Transaction { source, .. } if source.to_string().contains("nsufficient funds"));
-    match is_short {
-        true => fault(
-            Code::TooFewLamports,
-            format!("{what}: the wallet has too little SOL for the fee and the rent of new accounts"),
-        ),
-        false => anyhow!(error).context(what.to_owned()),
-    }
 }

@@ -38,6 +38,22 @@ impl FromStr for AddressText {
     }
 }
 
+impl AddressText {
+    /// Whether it is an address letter by letter, rather than a name, a file or a beginning.
+    pub(super) fn is_written_out(&self) -> bool {
+        self.0.parse::<Address>().is_ok()
+    }
+
+    /// What it stands for without a chain: an address in full, a name, or the file of a key; else nothing.
+    pub(super) fn offline(&self, names: &Names) -> Result<Option<Address>> {
+        if let Some(address) = known(&self.0, names) {
+            return Ok(Some(address));
+        }
+        let path = Path::new(&self.0);
+        Ok(if path.is_file() { Some(read_key(path)?.pubkey()) } else { None })
+    }
+}
+
 impl std::fmt::Display for AddressText {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(&self.0)
@@ -136,34 +152,35 @@ impl Desk {
         beginning(&text.0, "account", accounts.into_iter().map(|(address, _)| address))
     }
 
-    /// A wallet: also the file of its key, and the beginning of one that has a pool, a position or a job.
+    /// A wallet: also the file of its key, and the beginning of one that has tokens, a pool, a position or a job.
     pub(crate) fn locate_wallet(&self, text: &AddressText) -> Result<Address> {
-        if let Some(address) = known(&text.0, &self.names) {
+        match text.offline(&self.names)? {
+            Some(address) => Ok(address),
+            None => beginning(&text.0, "wallet", self.wallets()?),
+        }
+    }
+
+    /// Anything that a name can be given to.
+    pub(super) fn locate_anything(&self, text: &AddressText) -> Result<Address> {
+        if let Some(address) = text.offline(&self.names)? {
             return Ok(address);
         }
-        let path = Path::new(&text.0);
-        if path.is_file() {
-            return Ok(read_key(path)?.pubkey());
-        }
         let accounts = self.ledger.program_accounts(&self.program.id)?;
-        let owners = accounts.iter().filter_map(|(_, account)| owner_of(&account.data));
-        beginning(&text.0, "wallet", owners.map(Address::new_from_array))
+        let all = accounts.into_iter().map(|(address, _)| address).chain(self.wallets()?);
+        beginning(&text.0, "wallet or account", all)
+    }
+
+    /// All wallets that have tokens, a pool, a position or a job.
+    pub(super) fn wallets(&self) -> Result<Vec<Address>> {
+        let accounts = self.ledger.program_accounts(&self.program.id)?;
+        let owners = accounts.iter().filter_map(|(_, account)| owner_of(&account.data)).map(Address::new_from_array);
+        let holders = self.ledger.token_owners(&self.program.token_program, &self.program.mint())?;
+        Ok(owners.chain(holders).collect())
     }
 
     /// A wallet that is named, or else the one that acts.
     pub(crate) fn owner(&self, text: Option<&AddressText>) -> Result<Address> {
         text.map_or_else(|| self.wallet(), |text| self.locate_wallet(text))
-    }
-
-    /// Says that nobody has ever used an address, which a mistyped one looks like.
-    pub(crate) fn note_if_unused(&self, wallet: &Address) -> Result<()> {
-        let is_used = self.ledger.account(wallet)?.is_some() || !self.ledger.past(wallet, 1)?.is_empty();
-        if !is_used {
-            self.note(&format!(
-                "nothing on this chain has ever used {wallet}; compare its letters before you rely on it"
-            ));
-        }
-        Ok(())
     }
 }
 

@@ -16,7 +16,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::act::explain;
+use super::refusals::{Tried, explain};
 use super::tokens::{grouped, sol};
 use super::{Cell, Consent, Desk};
 use crate::failure::{Code, fault};
@@ -189,7 +189,7 @@ fn deploy(desk: &mut Desk, program_key: Option<&Path>, consent: Consent) -> Resu
     }
     write(desk, &upload, &plan)?;
     let last = upload.deploy(&desk.ledger, &program_id)?;
-    let receipt = desk.ledger.send(&last, &key, &[&program]).map_err(|error| refused(error, &plan))?;
+    let receipt = desk.ledger.send(&last, &key, &[&program]).map_err(|error| refused(error, desk, &plan))?;
     finish(desk, &plan, receipt.signature.to_string(), |out| {
         let option =
             if program_id == Program::default().id { String::new() } else { format!(" --program {program_id}") };
@@ -236,7 +236,7 @@ fn upgrade(desk: &mut Desk, consent: Consent) -> Result<ExitCode> {
     write(desk, &upload, &plan)?;
     make_room(&mut desk.ledger, PROGRAM_ELF, &key, &program_id)?;
     let receipt =
-        (desk.ledger.send(&[upload.upgrade(&program_id)], &key, &[])).map_err(|error| refused(error, &plan))?;
+        (desk.ledger.send(&[upload.upgrade(&program_id)], &key, &[])).map_err(|error| refused(error, desk, &plan))?;
     finish(desk, &plan, receipt.signature.to_string(), |out| {
         writeln!(out, "the rent of the buffer, {}, is back in the wallet", sol(lent.max(1)))
     })
@@ -346,7 +346,7 @@ fn write(desk: &mut Desk, upload: &Upload<'_>, plan: &Plan<'_>) -> Result<()> {
         !stop.requested()
     });
     bar.finish_and_clear();
-    match written.map_err(|error| refused(error, plan))? {
+    match written.map_err(|error| refused(error, desk, plan))? {
         true => Ok(()),
         false if stop.requested() => {
             Err(fault(Code::Interrupted, "stopped; what is uploaded is kept, and the same command goes on from there"))
@@ -358,9 +358,12 @@ fn write(desk: &mut Desk, upload: &Upload<'_>, plan: &Plan<'_>) -> Result<()> {
     }
 }
 
-fn refused(error: LedgerError, plan: &Plan<'_>) -> anyhow::Error {
+fn refused(error: LedgerError, desk: &Desk, plan: &Plan<'_>) -> anyhow::Error {
     let logs: Vec<String> = error.logs().iter().filter(|log| !log.starts_with("Program ")).cloned().collect();
-    let error = explain(error, plan.action, false);
+    let wallet = desk.wallet().ok().and_then(|wallet| desk.ledger.account(&wallet).ok().flatten());
+    let lamports = wallet.map_or(0, |wallet| wallet.lamports);
+    let tried = Tried { program: &desk.program, what: plan.action, instructions: &[], lamports, tokens: None };
+    let error = explain(error, &tried);
     if logs.is_empty() {
         error
     } else {

@@ -15,6 +15,7 @@ use sip_protocol::training::job::Job;
 use solana_address::Address;
 use std::collections::BTreeMap;
 
+use super::act::is_wallet;
 use super::settings::{PARAMETERS, SCHEDULE};
 use super::table::Cell;
 
@@ -23,6 +24,7 @@ use super::table::Cell;
 pub(super) enum Unit {
     /// Base units.
     Tokens,
+    Lamports,
     Shares,
     Plain,
     /// A point of time.
@@ -40,6 +42,7 @@ impl Unit {
     pub(super) fn cell(self, value: u64, now: u64) -> Cell {
         match self {
             Unit::Tokens => Cell::Tokens(value),
+            Unit::Lamports => Cell::Lamports(value),
             Unit::Shares => Cell::Shares(value),
             Unit::Plain => Cell::Number(value),
             Unit::Slot if value == 0 => Cell::Nothing,
@@ -53,6 +56,7 @@ impl Unit {
     fn name(self) -> &'static str {
         match self {
             Unit::Tokens => "base units",
+            Unit::Lamports => "lamports",
             Unit::Shares => "shares",
             Unit::Plain => "",
             Unit::Slot => "slot",
@@ -74,7 +78,9 @@ pub(super) fn figures(program: &Program, account: &solana_account::Account) -> F
     let mut say = |name, value, unit| {
         figures.insert(name, (value, unit));
     };
-    if let Some(amount) = sip_ledger::token_amount(account) {
+    if is_wallet(Some(account)) {
+        say("SOL", account.lamports, Unit::Lamports);
+    } else if let Some(amount) = sip_ledger::token_amount(account) {
         let is_token = data.get(..32) == Some(program.mint().as_ref());
         if is_token { say("tokens", amount, Tokens) } else { say("share tokens", amount, Shares) }
     } else if let Ok(pool) = Pool::decode(data) {
@@ -183,7 +189,7 @@ impl Change<'_> {
     /// Amounts are texts of decimal digits, since they may be more than 2⁵³.
     pub(super) fn to_json(&self) -> Value {
         let value = |value: u64| match self.unit {
-            Unit::Tokens | Unit::Shares => json!(value.to_string()),
+            Unit::Tokens | Unit::Lamports | Unit::Shares => json!(value.to_string()),
             _ => json!(value),
         };
         json!({

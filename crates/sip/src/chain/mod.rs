@@ -17,6 +17,8 @@ pub(crate) mod names;
 mod pace;
 pub(crate) mod pool;
 pub(crate) mod protocol;
+mod receiver;
+mod refusals;
 pub(crate) mod rewards;
 mod settings;
 pub(crate) mod stake;
@@ -38,12 +40,15 @@ use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub(crate) use act::Consent;
 pub(crate) use address::AddressText;
+use receiver::Anyway;
+pub(crate) use refusals::error_name;
 
 use crate::failure::{Code, fault};
 use names::Names;
@@ -112,14 +117,6 @@ pub(crate) fn reach(url: &str) -> Result<Rpc> {
     })
 }
 
-/// Whether an address may be one that no wallet has.
-#[derive(Clone, Copy, clap::Args)]
-pub(crate) struct Anyway {
-    /// Use an address that a program owns, or that is one
-    #[arg(long)]
-    anyway: bool,
-}
-
 /// A chain, and the wallet that acts on it.
 pub(crate) struct Desk {
     pub(crate) ledger: Rpc,
@@ -128,6 +125,8 @@ pub(crate) struct Desk {
     dry_run: bool,
     key: Option<Keypair>,
     names: Names,
+    /// What programs are told as "notes".
+    notes: RefCell<Vec<String>>,
 }
 
 impl Desk {
@@ -170,7 +169,8 @@ impl Desk {
             }
             program = program.under(mint.owner);
         }
-        Ok(Desk { ledger, program, json: connection.json, dry_run: connection.dry_run, key, names: Names::read()? })
+        let (json, dry_run, names, notes) = (connection.json, connection.dry_run, Names::read()?, RefCell::default());
+        Ok(Desk { ledger, program, json, dry_run, key, names, notes })
     }
 
     /// The key of the wallet that acts.
@@ -240,21 +240,6 @@ impl Desk {
         let wallet = self.wallet()?;
         let missing = self.ledger.account(&self.program.token_account(receiver))?.is_none();
         Ok(if missing { vec![self.program.create_token_account(&wallet, receiver)] } else { Vec::new() })
-    }
-
-    /// Refuses an address that no wallet has: a program, or an account that a program owns, from which nobody can sign.
-    pub(crate) fn require_wallet(&self, address: &Address, anyway: Anyway) -> Result<()> {
-        let Some(account) = self.ledger.account(address)?.filter(|_| !anyway.anyway) else { return Ok(()) };
-        if account.executable {
-            bail!("{address} is a program and no wallet; --anyway uses it all the same");
-        }
-        if account.owner != Address::default() {
-            bail!(
-                "{address} is no wallet: it is owned by the program {}, and what it gets may be lost; --anyway uses it all the same",
-                account.owner
-            );
-        }
-        Ok(())
     }
 
     /// A command that only looks has nothing to try.

@@ -61,7 +61,7 @@ impl Names {
         Ok(())
     }
 
-    /// Gives an address a name, or the name another address.
+    /// Gives an address a name; one that is another's already has to be forgotten first, for whoever sends by name means that.
     pub(crate) fn add(&mut self, name: &str, address: Address) -> Result<()> {
         let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
         ensure!(
@@ -71,16 +71,25 @@ impl Names {
         let is_taken =
             ["all", "none", "trainer", "auditor", "evaluator", "data", "model", "server", "attention"].contains(&name);
         ensure!(!is_taken, "\"{name}\" means something in commands already; choose another name");
+        if let Some(other) = self.address(name).filter(|other| *other != address) {
+            bail!("\"{name}\" is the name of {other}; \"sip wallet forget {name}\" frees it for another");
+        }
         self.addresses.insert(name.to_owned(), address);
         self.write()
     }
 
-    /// Forgets a name.
-    pub(crate) fn remove(&mut self, name: &str) -> Result<()> {
-        if self.addresses.remove(name).is_none() {
+    /// Forgets a name, and says whose it was.
+    pub(crate) fn remove(&mut self, name: &str) -> Result<Address> {
+        let Some(address) = self.addresses.remove(name) else {
             bail!("there is no name \"{name}\"; \"sip wallet names\" lists those that there are");
-        }
-        self.write()
+        };
+        self.write()?;
+        Ok(address)
+    }
+
+    /// All names with their addresses.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Address)> {
+        self.addresses.iter().map(|(name, address)| (&**name, address))
     }
 
     /// The address of a name.

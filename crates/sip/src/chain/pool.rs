@@ -1,7 +1,6 @@
 //! `sip pool`: what operators put up, and what others may stake on.
 
 use anyhow::{Result, bail, ensure};
-use sha2::{Digest, Sha256};
 use sip_client::{NewModel, NewPool};
 use sip_protocol::AccountKind;
 use sip_protocol::admin::config::Config;
@@ -260,12 +259,7 @@ pub(crate) fn draws(desk: &Desk, index: u32) -> Result<Chain> {
 
 /// The secret that the hash chain of a key's auditor pool of a number begins with.
 pub(crate) fn draw_secret(key: &solana_keypair::Keypair, index: u32) -> [u8; 32] {
-    let secret = Sha256::new()
-        .chain_update(b"sip.draws.1")
-        .chain_update(key.to_bytes())
-        .chain_update(index.to_le_bytes())
-        .finalize();
-    secret.into()
+    sip_roles::draw_secret(&key.to_bytes(), index)
 }
 
 pub(super) fn kind_name(kind: u8) -> &'static str {

@@ -121,9 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Init(arguments) => init::run(&mut desk, arguments),
         Command::Show => show(&desk),
         Command::Distribute { wallet, amount, anyway } => {
-            let wallet = &desk.locate_wallet(wallet)?;
-            desk.require_wallet(wallet, *anyway)?;
-            desk.note_if_unused(wallet)?;
+            let wallet = &desk.receiver(wallet, *anyway)?;
             let authority = desk.wallet()?;
             let mut instructions = desk.token_account_of(wallet)?;
             instructions.push(program.distribute(&authority, wallet, amount.0));
@@ -140,9 +138,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::ProposeParameters { changes } => govern::propose_parameters(&mut desk, changes),
         Command::ProposeSchedule { changes } => govern::propose_schedule(&mut desk, changes),
         Command::ProposeSpending { from, wallet, amount, anyway } => {
-            let wallet = &desk.locate_wallet(wallet)?;
-            desk.require_wallet(wallet, *anyway)?;
-            desk.note_if_unused(wallet)?;
+            let wallet = &desk.receiver(wallet, *anyway)?;
             govern::propose_spending(&mut desk, *from, wallet, amount.0)
         }
         Command::Apply => govern::apply(&mut desk),
@@ -156,9 +152,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let (nominated, what) = match wallet.as_str() {
                 "none" => (Address::default(), "nominate nobody".to_owned()),
                 text => {
-                    let wallet = desk.locate_wallet(&text.parse::<AddressText>().map_err(|error| anyhow!(error))?)?;
-                    desk.require_wallet(&wallet, *anyway)?;
-                    desk.note_if_unused(&wallet)?;
+                    let wallet =
+                        desk.receiver(&text.parse::<AddressText>().map_err(|error| anyhow!(error))?, *anyway)?;
                     (wallet, format!("nominate {wallet} as the next authority"))
                 }
             };
@@ -170,8 +165,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::ClaimVested { to, anyway } => {
             let authority = desk.wallet()?;
-            let receiver = desk.owner(to.as_ref())?;
-            desk.require_wallet(&receiver, *anyway)?;
+            let receiver = match to {
+                Some(text) => desk.receiver(text, *anyway)?,
+                None => desk.wallet()?,
+            };
             let mut instructions = desk.token_account_of(&receiver)?;
             instructions.push(program.claim_vested(&authority, &receiver));
             let accounts = [("receiver", program.token_account(&receiver)), ("protocol", program.config())];

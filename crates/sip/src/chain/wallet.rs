@@ -1,6 +1,7 @@
 //! `sip wallet`: a key, what is in its accounts, what went in and out, and names for addresses.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use sip_protocol::AccountKind;
 use sip_protocol::ground::units::DECIMALS;
 use sip_protocol::stake::position::Ticket;
@@ -37,9 +38,8 @@ enum Command {
     Address,
     /// Show a wallet's address, SOL, tokens, stake and what it can take
     Show {
-        /// Another wallet
-        #[arg(long, value_name = "WALLET")]
-        owner: Option<AddressText>,
+        #[command(flatten)]
+        whose: Whose,
     },
     /// Ask the chain's faucet for SOL, which fees and accounts cost; local chains and test clusters have one
     Airdrop {
@@ -63,9 +63,8 @@ enum Command {
     },
     /// List what went into a wallet and out of it, newest first
     History {
-        /// Another wallet
-        #[arg(long, value_name = "WALLET")]
-        owner: Option<AddressText>,
+        #[command(flatten)]
+        whose: Whose,
         /// Transactions at most
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
@@ -75,9 +74,9 @@ enum Command {
         /// The name
         #[arg(value_name = "NAME")]
         name: String,
-        /// Address of a wallet, a pool, a job or anything else
+        /// Address of a wallet, a pool, a job or anything else; also the file of a wallet's key
         #[arg(value_name = "ADDRESS")]
-        address: Address,
+        address: AddressText,
     },
     /// List the names of addresses, which are in the file that SIP_NAMES names, or among the user's settings
     Names,
@@ -89,7 +88,26 @@ enum Command {
     },
 }
 
+/// Another wallet than the one that acts.
+#[derive(clap::Args)]
+struct Whose {
+    /// Another wallet than the one that acts
+    #[arg(value_name = "WALLET", conflicts_with = "owner")]
+    wallet: Option<AddressText>,
+    /// The same as an option
+    #[arg(long, value_name = "WALLET")]
+    owner: Option<AddressText>,
+}
+
+impl Whose {
+    fn text(&self) -> Option<&AddressText> {
+        self.wallet.as_ref().or(self.owner.as_ref())
+    }
+}
+
 const LAMPORTS_PER_SOL: u64 = 1_000_000_000;
+/// What the one signature of a transaction costs.
+const FEE_LAMPORTS: u64 = 5_000;
 /// The system program, which owns wallets.
 const SYSTEM_PROGRAM: Address = Address::new_from_array([0; 32]);
 /// Its instruction that sends lamports.
@@ -104,7 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let key = Keypair::new();
             write_key(file, &key).with_context(|| format!("cannot write the key to {}", file.display()))?;
             if connection.json {
-                writeln!(out, "{}", serde_json::json!({ "address": key.pubkey().to_string(), "file": file }))?;
+                writeln!(out, "{}", json!({ "address": key.pubkey().to_string(), "file": file }))?;
             } else {
                 writeln!(out, "wallet  {}", key.pubkey())?;
                 writeln!(out, "key     {}; anyone who reads this file owns the wallet", file.display())?;
@@ -114,14 +132,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Address => {
             let address = wallet_key(connection.key.as_deref())?.ok_or_else(no_wallet)?.pubkey();
             match connection.json {
-                true => writeln!(out, "{}", serde_json::json!({ "address": address.to_string() }))?,
+                true => writeln!(out, "{}", json!({ "address": address.to_string() }))?,
                 false => writeln!(out, "{address}")?,
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Show { owner } => {
+        Command::Show { whose } => {
             let desk = Desk::connect(connection)?;
-            show(&desk, &desk.owner(owner.as_ref())?)
+            show(&desk, &desk.owner(whose.text())?)
         }
         Command::Airdrop { sol } => {
             ensure!(*sol > 0, "ask for 1 SOL or more");
@@ -133,21 +151,35 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Send { wallet, amount, sol, anyway } => {
             let mut desk = Desk::connect(connection)?;
-            let receiver = desk.locate_wallet(wallet)?;
-            desk.require_wallet(&receiver, *anyway)?;
-            desk.note_if_unused(&receiver)?;
+            let receiver = desk.receiver(wallet, *anyway)?;
             if *sol { send_sol(&mut desk, &receiver, *amount) } else { send_tokens(&mut desk, &receiver, *amount) }
         }
-        Command::History { owner, limit } => {
+        Command::History { whose, limit } => {
             let desk = Desk::connect(connection)?;
-            history(&desk, &desk.owner(owner.as_ref())?, *limit as usize)
+            history(&desk, &desk.owner(whose.text())?, *limit as usize)
         }
         Command::Name { name, address } => {
-            Names::read()?.add(name, *address)?;
+            let mut names = Names::read()?;
+            // Only a beginning takes a chain to complete.
+            let address = match address.offline(&names)? {
+                Some(address) => address,
+                None => Desk::open(connection)?.locate_anything(address)?,
+            };
+            names.add(name, address)?;
+            match connection.json {
+                true => writeln!(out, "{}", json!({ "name": name, "address": address.to_string() }))?,
+                false => writeln!(out, "{name} is {address}")?,
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Forget { name } => {
-            Names::read()?.remove(name)?;
+            let address = Names::read()?.remove(name)?;
+            match connection.json {
+                true => {
+                    writeln!(out, "{}", json!({ "name": name, "address": address.to_string(), "forgotten": true }))?
+                }
+                false => writeln!(out, "{address} is no longer called {name}")?,
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Names => {
@@ -192,11 +224,20 @@ fn send_sol(desk: &mut Desk, receiver: &Address, amount: Part) -> Result<ExitCod
     let Part::Amount(lamports) = amount else {
         return Err(fault(Code::Usage, "say how much SOL; the fee is paid out of the rest, so \"all\" is for tokens"));
     };
-    ensure!(lamports > 0, "send more than 0 SOL");
+    if lamports == 0 {
+        return Err(fault(Code::Usage, "send more than 0 SOL"));
+    }
+    ensure!(desk.wallet()? != *receiver, "that is the wallet itself");
+    let held = desk.ledger.account(&desk.wallet()?)?.map_or(0, |account| account.lamports);
+    if lamports.saturating_add(FEE_LAMPORTS) > held {
+        let [held, lamports] = [held, lamports].map(tokens::sol);
+        let said = format!("the wallet holds {held}, less than {lamports} and the fee");
+        return Err(fault(Code::TooFewLamports, said));
+    }
     let data = [&TRANSFER.to_le_bytes()[..], &lamports.to_le_bytes()].concat();
     let accounts = vec![AccountMeta::new(desk.wallet()?, true), AccountMeta::new(*receiver, false)];
     let transfer = Instruction { program_id: SYSTEM_PROGRAM, accounts, data };
-    desk.act(&format!("send {} to {receiver}", tokens::sol(lamports)), &[transfer], &[])
+    desk.act(&format!("send {} to {receiver}", tokens::sol(lamports)), &[transfer], &[("receiver", *receiver)])
 }
 
 fn send_tokens(desk: &mut Desk, receiver: &Address, amount: Part) -> Result<ExitCode> {
@@ -206,8 +247,10 @@ fn send_tokens(desk: &mut Desk, receiver: &Address, amount: Part) -> Result<Exit
         Part::All => held,
         Part::Amount(units) => units,
     };
-    ensure!(units > 0, "send more than 0 SIP");
-    if units > held {
+    if units == 0 && amount != Part::All {
+        return Err(fault(Code::Usage, "send more than 0 SIP"));
+    }
+    if units > held || units == 0 {
         let said = format!("the wallet holds {}, less than {}", tokens::show(held), tokens::show(units));
         return Err(fault(Code::TooFewTokens, said));
     }

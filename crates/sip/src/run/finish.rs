@@ -99,6 +99,7 @@ pub(crate) fn summarise(
         checked: checked(settings, journal, &job_spec(settings, prepared), &parameters()),
         chain: chain_summary(world, journal)?,
         model_root: hex(&base.root()),
+        manifest: hex(&prepared.hash),
         samples: samples(settings, prepared, machine, base)?,
         ..journal.summary.clone()
     })

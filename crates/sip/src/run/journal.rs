@@ -2,48 +2,14 @@
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
-use sip_node::Task;
-use sip_proof::Leaf;
 use sip_protocol::ground::units::TOKEN;
 use std::collections::BTreeMap;
 
 use super::world::{Person, World};
-use sip_data::{hex, unhex};
 use sip_manifest::roles::AUDITOR;
 use sip_report::summary::{BaseUnits, Participant, Summary};
 
-/// The leaves behind a committed segment, which auditors compare with their replay.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Published {
-    /// Index of the round on chain.
-    pub round: u32,
-    /// The trainer's place.
-    pub place: u8,
-    /// Start root, batches root and end root of each leaf, in hexadecimal digits.
-    pub leaves: Vec<[String; 3]>,
-}
-
-impl Published {
-    /// As a trainer publishes it.
-    pub(crate) fn new(round: u32, place: u8, leaves: &[Leaf]) -> Published {
-        let roots = |leaf: &Leaf| [hex(&leaf.start_root), hex(&leaf.batches_root), hex(&leaf.end_root)];
-        Published { round, place, leaves: leaves.iter().map(roots).collect() }
-    }
-
-    /// The leaves of a task, if the hexadecimal digits are complete.
-    pub(crate) fn leaves(&self, task: &Task) -> Option<Vec<Leaf>> {
-        let leaf = |(roots, (first_step, count)): (&[String; 3], (u32, u32))| {
-            Some(Leaf {
-                first_step,
-                count,
-                start_root: unhex(&roots[0])?,
-                batches_root: unhex(&roots[1])?,
-                end_root: unhex(&roots[2])?,
-            })
-        };
-        self.leaves.iter().zip(task.leaves()).map(leaf).collect()
-    }
-}
+pub(crate) use sip_roles::Published;
 
 /// What is saved after every round, beside ledger and state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

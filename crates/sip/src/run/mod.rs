@@ -24,7 +24,7 @@ use std::time::Instant;
 
 use journal::Journal;
 use sip_manifest::exchange::Applied;
-use sip_manifest::folder::{Store, read_json, write_json};
+use sip_manifest::folder::{Store, read_json, read_settings, write_json};
 use sip_report::Progress;
 use world::World;
 
@@ -97,9 +97,9 @@ impl Run {
     /// Goes on from the last finished round.
     pub(crate) fn resume(store: Store, progress: Progress, stop: Stop) -> Result<Run> {
         let rounds = store.latest()?;
-        let settings: Settings = read_json(&store.settings())?;
+        let settings = read_settings(&store)?;
         let machine = Machine::from_environment()?;
-        let prepared = prepare::prepare(&settings, &store, &machine)?;
+        let prepared = prepare::open(&store, &machine)?;
         let mut journal: Journal = read_json(&store.journal(rounds))?;
         let mut world = World::restore(setup::people(&settings), &store.ledger(rounds))?;
         journal.check(&world, rounds)?;

@@ -4,7 +4,6 @@ use anyhow::Result;
 use sha2::{Digest, Sha256};
 use sip_client::NewPool;
 use sip_ledger::Ledger;
-use sip_node::scoring;
 use sip_protocol::ground::schedule::{ONE, Schedule};
 use sip_protocol::instructions::RegisterDataset;
 use sip_protocol::stake::pool::PoolKind;
@@ -132,25 +131,10 @@ fn schedule() -> Schedule {
 
 /// The job as it is committed.
 pub(crate) fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
-    let (roots, score_roots) = (&prepared.task.roots, &prepared.scoring.roots);
-    let held_out = scoring::held_out(settings.windows, settings.batch, settings.sequence_length());
-    let mut spec = JobSpec {
-        nodes_root: roots.nodes_root,
-        outputs_root: roots.outputs_root,
-        tables_root: roots.tables_root,
-        genesis_root: prepared.genesis.root(),
+    JobSpec {
         seed: secret(settings.seed, "job", ""),
-        node_count: roots.node_count,
-        state_count: roots.state_count,
-        table_count: roots.table_count,
-        inner_steps: settings.inner_steps,
-        leaf_interval: settings.leaf_interval,
-        batch: settings.batch,
-        sequence_length: settings.sequence_length(),
-        rounds: settings.rounds,
         audit_rate: threshold(settings.audit_rate),
         second_audit_rate: threshold(settings.second_audit_rate),
-        domain_count: settings.domains.len() as u8,
         mixture_mode: settings.mixture.mode() as u8,
         mixture_floor_bps: 500.min(10_000 / settings.domains.len() as u16),
         mixture_cap_bps: 10_000,
@@ -158,28 +142,14 @@ pub(crate) fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
         audit_slots: 40_000,
         vote_slots: 10_000,
         evaluation_slots: 10_000,
-        score_nodes_root: score_roots.nodes_root,
-        score_outputs_root: score_roots.outputs_root,
-        score_node_count: score_roots.node_count,
-        score_windows: held_out.windows,
-        score_rows: held_out.rows,
-        score_leaf_interval: prepared.scoring.leaf_interval,
-        aggregates_root: prepared.aggregates.root(),
-        init_nodes_root: prepared.init.nodes_root,
-        init_outputs_root: prepared.init.outputs_root,
-        init_node_count: prepared.init.node_count,
         // A fraud that is found late is found after another round.
         challenge_slots: if settings.cheats.contains(&Fraud::Late) { 60_000 } else { 10_000 },
         lookahead: 2,
         slice: SLICE,
         round_reward: parameters().round_reward,
         settings: std::array::from_fn(|number| STEERED.get(number).copied().unwrap_or_default()),
-        ..JobSpec::default()
-    };
-    if let Some(updates) = &prepared.updates {
-        updates.specify(&mut spec);
+        ..prepared.commits
     }
-    spec
 }
 
 /// A name in an account: cut to fit, padded with zeros.

@@ -344,7 +344,7 @@ impl Run {
         }
         let program = self.world.program;
         let creator = self.world.with_role(CREATOR)[0];
-        let graph = Arc::new(genesis_graph(&self.settings)?);
+        let graph = Arc::new(genesis_graph(&self.prepared.manifest)?);
         let cheat = Cheat::FlipBit { step: 0, node: graph.state_outputs()[0], element: 0, bit: 22 };
         let compute = |cheat: Option<Cheat>| {
             Computation::new(Arc::clone(&graph), Vec::new(), cheat, &self.machine.threads, self.machine.simd)

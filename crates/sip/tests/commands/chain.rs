@@ -2,6 +2,7 @@
 
 mod deploy;
 mod first_hour;
+mod mistakes;
 
 use serde_json::Value;
 use sip_client::{NewPool, Program, TOKEN_2022_PROGRAM};

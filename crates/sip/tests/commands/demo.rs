@@ -441,6 +441,16 @@ fn verification_names_what_was_changed() {
         assert!(code == Some(1) || code == Some(3), "{to}: {said}");
         assert!(said.contains(expected), "{to}: {said}");
     }
+    let (code, said) = change("run/manifest.sip", &|bytes| bytes[0] ^= 1);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("does not begin with sip.manifest.1"), "{said}");
+    // Steps of a leaf, and the root of the first tokens.
+    for (byte, expected) in [(36, "the sizes of steps and rounds: the job committed something else"), (264, "has root")]
+    {
+        let (code, said) = change("run/manifest.sip", &|bytes| bytes[byte] ^= 1);
+        assert!(code == Some(1) || code == Some(3), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
     // A run that is said to be unfinished needs its model all the same.
     for (kind, end) in [("journal", "json"), ("ledger", "bin"), ("base", "state")] {
         std::fs::rename(out.join(format!("run/{kind}-4.{end}")), out.join(format!("run/{kind}-3.{end}"))).unwrap();

@@ -65,7 +65,11 @@ fn updates_are_exchanged_learned_from_and_verified() {
     let text = std::fs::read_to_string(&settings).unwrap().replace("\"compressed\"", "\"whole\"");
     std::fs::write(&settings, text).unwrap();
     let refused = sip(&["verify", path(&first)]).output().unwrap();
-    assert!(refused.status.code() == Some(3) && said(&refused).contains("the job committed"), "{}", said(&refused));
+    assert!(
+        refused.status.code() == Some(3) && said(&refused).contains("the job committed other graphs"),
+        "{}",
+        said(&refused)
+    );
 }
 
 #[test]

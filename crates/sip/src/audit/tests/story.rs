@@ -1,8 +1,6 @@
 //! Whole rounds with liars in every role: the watchtower, started anew after every transaction, convicts all of them, does an
 //! auditor's work meanwhile, and is paid.
 
-use super::super::here::commitment;
-use super::super::operator::Operator;
 use super::*;
 use crate::run::round::Committed;
 use crate::run::setup::job_address;
@@ -21,6 +19,7 @@ use sip_protocol::training::attestation::{Shown, attested_leaf};
 use sip_protocol::training::evaluation;
 use sip_protocol::training::job::{JobSpec, bit};
 use sip_protocol::training::round::{self, QUALITY_ONE};
+use sip_roles::commitment;
 use solana_instruction::Instruction;
 
 /// A watchtower that remembers nothing between two steps but what is on disk.
@@ -50,26 +49,27 @@ impl Tower {
     fn step(&mut self, run: &mut Run, source: &Source, job: Address) -> bool {
         let key = run.world.people[self.person].keypair.insecure_clone();
         let program = run.world.program;
-        let operator = self.operator.then(|| Operator::of(&run.world.ledger, &program, &job, &key, None).unwrap());
+        let roles = roles(self.operator, self.drawn);
+        let node = Node { me: Me::new(key.to_bytes()), roles, cheating: None };
         let stop = Stop::default();
         let transactions = self.is_cut.then_some(1);
         let mut ledger =
             Flaky { ledger: &mut run.world.ledger, failures: 0.into(), transactions, spoils_verdicts: self.is_spoiled };
-        let mut watch = Watch {
+        let mut live = Live {
             ledger: &mut ledger,
             program,
             key: &key,
             job,
+            node: &node,
             source,
             machine: &run.machine,
             record: Record::open(self.folder.join(job.to_string())).unwrap(),
-            operator: operator.as_ref(),
-            drawn_only: self.drawn,
+            shelf: None,
             memory: &mut Memory::default(),
             stop: &stop,
             report: &mut |event| self.events.push(event.clone()),
         };
-        let acted = match watch.step() {
+        let acted = match live.step() {
             Err(error) if is_lost(&error) => {
                 self.cuts += 1;
                 true

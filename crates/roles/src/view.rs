@@ -1,34 +1,50 @@
-//! The chain as it stands: a job, its rounds that are not over, and what was committed in them.
+//! The chain as it stands: a job, its rounds that are not over, what was committed in them, and who quarrels about it.
 
-use sip_client::Program;
+use sip_client::{Program, Seat};
+use sip_data::hex;
 use sip_proof::HostSha256;
 use sip_protocol::admin::config::Config;
+use sip_protocol::court::Dispute;
+use sip_protocol::court::accusation::Accusation;
+use sip_protocol::court::availability::Demand;
 use sip_protocol::ground::case::CaseKind;
-use sip_protocol::stake::pool::Pool;
+use sip_protocol::ground::escrow::REVEAL_SLOTS;
+use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::audit::Closing;
+use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, Round};
+use sip_protocol::training::seats;
 use sip_protocol::training::segment::{self, Segment};
 use sip_protocol::training::{
     attestation,
     evaluation::{self, ScoringRun},
 };
+use sip_protocol::{Account as _, AccountKind};
 use solana_address::Address;
 use solana_instruction::Instruction;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::claim::Claim;
-use sip_data::hex;
+use crate::Claim;
 
 /// A segment, or a scoring run, where it stands.
-pub(super) struct Stands<T = Segment> {
+#[derive(Clone)]
+pub struct Stands<T = Segment> {
+    /// Where.
     pub address: Address,
+    /// The place of its trainer, or evaluator.
     pub place: u8,
+    /// What it says.
     pub state: Box<T>,
 }
 
 /// A round with what was committed in it.
-pub(super) struct Seen {
+#[derive(Clone)]
+pub struct Seen {
+    /// The round's address.
     pub address: Address,
+    /// The round.
     pub round: Box<Round>,
     /// By place.
     pub segments: Vec<Stands<Segment>>,
@@ -36,69 +52,90 @@ pub(super) struct Seen {
     pub runs: Vec<Stands<ScoringRun>>,
 }
 
-/// A job and its rounds.
-pub(super) struct Here {
-    /// The job's.
+/// A job at one slot.
+#[derive(Clone)]
+pub struct View {
+    /// The deployment.
+    pub program: Program,
+    /// The job's address.
     pub address: Address,
+    /// The slot.
     pub slot: u64,
+    /// The configuration.
     pub config: Box<Config>,
+    /// The job.
     pub job: Box<Job>,
-    /// The pools of the auditors of the job and of all these rounds.
-    pub auditors: Vec<(Address, Box<Pool>)>,
+    /// The pools of those who hold places of the job, and of the auditors of all these rounds.
+    pub pools: BTreeMap<Address, Box<Pool>>,
+    /// The datasets of the job's domains.
+    pub datasets: BTreeMap<Address, Box<Dataset>>,
+    /// The rounds before all others that were looked for and are closed.
+    pub looked: Range<u32>,
     /// In order; those that nothing is left to do about are left out.
     pub rounds: Vec<Seen>,
+    /// Disputes of the job that were read.
+    pub disputes: BTreeMap<Address, Box<Dispute>>,
+    /// Accusations that were read.
+    pub accusations: BTreeMap<Address, Box<Accusation>>,
+    /// Demands that were read.
+    pub demands: BTreeMap<Address, Box<Demand>>,
+    /// Everything of the job that may be closed once it is old, where it was asked for.
+    pub survey: Option<Vec<(Address, Vec<u8>)>>,
 }
 
 impl Seen {
-    pub(super) fn index(&self) -> u32 {
+    /// Its number, from 0.
+    pub fn index(&self) -> u32 {
         self.round.index
     }
 
-    pub(super) fn segment(&self, place: u8) -> Option<&Stands<Segment>> {
+    /// The segment of a trainer.
+    pub fn segment(&self, place: u8) -> Option<&Stands<Segment>> {
         self.segments.iter().find(|stands| stands.place == place)
     }
 
-    pub(super) fn run(&self, place: u8) -> Option<&Stands<ScoringRun>> {
+    /// The scoring run of an evaluator.
+    pub fn run(&self, place: u8) -> Option<&Stands<ScoringRun>> {
         self.runs.iter().find(|stands| stands.place == place)
     }
 
     /// The addresses of the accepted segments in order of place.
-    pub(super) fn accepted(&self) -> Vec<Address> {
+    pub fn accepted(&self) -> Vec<Address> {
         let is_accepted = |stands: &&Stands<Segment>| self.round.accepted & bit(stands.place) != 0;
         self.segments.iter().filter(is_accepted).map(|stands| stands.address).collect()
     }
 
     /// Whether an accusation of its claims of a kind can be committed in this slot.
-    pub(super) fn is_accusable(&self, kind: CaseKind, slot: u64) -> bool {
+    pub fn is_accusable(&self, kind: CaseKind, slot: u64) -> bool {
         self.round.require_disputable().is_ok() && slot <= self.round.accusable_until(kind)
     }
 
     /// Whether nothing more can come of it.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.round.status == round::FINAL || self.round.status == round::VOID
     }
 
     /// Whether an auditor has revealed its draw.
-    pub(super) fn has_revealed(&self, auditor: u8) -> bool {
+    pub fn has_revealed(&self, auditor: u8) -> bool {
         self.round.auditors.get(usize::from(auditor)).is_some_and(|seat| seat.revealed != 0)
     }
 }
 
 /// A bounty that nobody can take over any more.
-pub(super) struct DueBounty {
+pub struct DueBounty {
     /// The account in which it waits.
-    pub(super) holder: Address,
+    pub holder: Address,
     /// Of a round: whose claim, and which.
     part: Option<(u8, CaseKind)>,
     /// Whose it is.
-    pub(super) whose: Address,
+    pub whose: Address,
     /// How much, base units.
-    pub(super) base_units: u64,
+    pub base_units: u64,
 }
 
 impl DueBounty {
     /// The instruction that pays it.
-    pub(super) fn payment(&self, program: &Program) -> Instruction {
+    pub fn payment(&self, program: &Program) -> Instruction {
         match self.part {
             Some((place, case)) => program.claim_auditors_bounty(&self.holder, place, case, &self.whose),
             None => program.claim_bounty(&self.holder, &self.whose),
@@ -106,35 +143,87 @@ impl DueBounty {
     }
 }
 
-impl Here {
+impl View {
     /// The job's datasets by domain.
-    pub(super) fn datasets(&self) -> Vec<Address> {
+    pub fn datasets(&self) -> Vec<Address> {
         let count = usize::from(self.job.spec.domain_count);
         self.job.datasets.iter().take(count).copied().map(Address::new_from_array).collect()
     }
 
-    /// An auditor's pool.
-    pub(super) fn auditor(&self, pool: &Address) -> Option<&(Address, Box<Pool>)> {
-        self.auditors.iter().find(|(address, _)| address == pool)
+    /// The seats of a role that a wallet's pools hold in the job.
+    pub fn seats(&self, kind: PoolKind, wallet: &Address) -> Vec<Seat> {
+        let seats = match kind {
+            PoolKind::Trainer => &self.job.trainers,
+            PoolKind::Auditor => &self.job.auditors,
+            PoolKind::Evaluator => &self.job.evaluators,
+            _ => return Vec::new(),
+        };
+        let held = (0u8..).zip(seats).filter(|(_, seat)| seat.state != seats::FREE);
+        let own = held.filter_map(|(place, seat)| {
+            let pool = Address::new_from_array(seat.pool);
+            let is_own = self.pools.get(&pool).is_some_and(|pool| pool.scope == wallet.to_bytes());
+            is_own.then_some(Seat { operator: *wallet, pool, place })
+        });
+        own.collect()
     }
 
-    pub(super) fn round(&self, index: u32) -> Option<&Seen> {
+    /// Notes an account that was read beside the job and its rounds; what this version cannot read, or another job's, is left out.
+    pub fn add(&mut self, address: Address, data: &[u8]) {
+        let is_kind = |kind: AccountKind| data.first() == Some(&(kind as u8));
+        if is_kind(AccountKind::Dispute) {
+            let ours = Dispute::decode(data).ok().filter(|dispute| dispute.job == self.address.to_bytes());
+            self.disputes.extend(ours.map(|dispute| (address, Box::new(dispute))));
+        } else if is_kind(AccountKind::Accusation) {
+            self.accusations.extend(Accusation::decode(data).ok().map(|state| (address, Box::new(state))));
+        } else if is_kind(AccountKind::Demand) {
+            self.demands.extend(Demand::decode(data).ok().map(|state| (address, Box::new(state))));
+        }
+    }
+
+    /// A round by its number.
+    pub fn round(&self, index: u32) -> Option<&Seen> {
         self.rounds.iter().find(|seen| seen.index() == index)
     }
 
     /// Whether somebody was convicted of a segment, as far as the rounds tell that are not over.
-    pub(super) fn has_convicted(&self, operator: &[u8; 32]) -> bool {
+    pub fn has_convicted(&self, operator: &[u8; 32]) -> bool {
         let mut segments = self.rounds.iter().flat_map(|seen| &seen.segments).map(|stands| &stands.state);
         segments.any(|segment| segment.status == segment::CONVICTED && segment.operator == *operator)
     }
 
     /// The leaf of a segment that an auditor attests, if one of its draws selects it.
-    pub(super) fn leaf(&self, seen: &Seen, stands: &Stands, auditor: u8) -> u32 {
+    pub fn leaf(&self, seen: &Seen, stands: &Stands, auditor: u8) -> u32 {
         attestation::leaf::<HostSha256>(&seen.round, &stands.state, auditor, self.job.spec.leaf_count())
     }
 
+    /// The wallet that answers for a claim.
+    pub fn maker(&self, claim: Claim) -> Option<[u8; 32]> {
+        let seen = self.round_of(claim);
+        let seat = |place: u8| Some(seen?.round.auditors.get(usize::from(place))?.operator);
+        match claim {
+            Claim::Genesis => Some(self.job.creator),
+            Claim::Segment { place, .. } => Some(seen?.segment(place)?.state.operator),
+            Claim::Run { place, .. } => Some(seen?.run(place)?.state.operator),
+            Claim::Vote { place, .. } => seat(place),
+            Claim::Attestation { auditor, .. } => seat(auditor),
+        }
+    }
+
+    /// Whether a dispute of the job may be open.
+    pub fn may_be_disputed(&self) -> bool {
+        let is_disputed =
+            |seen: &Seen| seen.round.open_challenges > 0 || seen.round.vote_disputes > 0 || seen.round.run_disputes > 0;
+        // Until the last dispute on an attestation has ended, whatever its parties do.
+        let lasting = REVEAL_SLOTS + self.job.spec.longest_dispute_slots(&self.config.parameters);
+        let attested = self.rounds.iter().any(|seen| match seen.round.accusable_until(CaseKind::Attestation) {
+            0 => false,
+            last => self.slot <= last + lasting,
+        });
+        attested || self.job.genesis_disputes != 0 || self.rounds.iter().any(is_disputed)
+    }
+
     /// The round of a claim.
-    pub(super) fn round_of(&self, claim: Claim) -> Option<&Seen> {
+    pub fn round_of(&self, claim: Claim) -> Option<&Seen> {
         match claim {
             Claim::Genesis => None,
             Claim::Segment { round, .. }
@@ -145,7 +234,7 @@ impl Here {
     }
 
     /// Every claim of a round that stands.
-    pub(super) fn claims(&self, seen: &Seen) -> Vec<Claim> {
+    pub fn claims(&self, seen: &Seen) -> Vec<Claim> {
         let round = seen.index();
         let mut claims: Vec<Claim> =
             seen.segments.iter().map(|stands| Claim::Segment { round, place: stands.place }).collect();
@@ -162,7 +251,7 @@ impl Here {
     }
 
     /// What is claimed, as text; none where nothing is.
-    pub(super) fn claimed(&self, claim: Claim) -> Option<String> {
+    pub fn claimed(&self, claim: Claim) -> Option<String> {
         let seen = self.round_of(claim);
         let root = match claim {
             Claim::Genesis => self.job.spec.genesis_root,
@@ -187,7 +276,7 @@ impl Here {
     }
 
     /// Whether the time to accuse a claim is not over.
-    pub(super) fn is_open(&self, claim: Claim) -> bool {
+    pub fn is_open(&self, claim: Claim) -> bool {
         let Some(seen) = self.round_of(claim) else {
             return claim == Claim::Genesis && (self.job.genesis_bond > 0 || self.job.escrow.bounty > 0);
         };
@@ -204,7 +293,7 @@ impl Here {
     }
 
     /// Whether the maker of the claim has lost all that it can lose in the job, and nothing else hangs on the claim.
-    pub(super) fn is_spent(&self, claim: Claim) -> bool {
+    pub fn is_spent(&self, claim: Claim) -> bool {
         match (claim, self.round_of(claim)) {
             (Claim::Vote { place, .. }, Some(seen)) => {
                 let makes_base =
@@ -219,7 +308,7 @@ impl Here {
     }
 
     /// The bounties that nobody can take over any more.
-    pub(super) fn due_bounties(&self) -> Vec<DueBounty> {
+    pub fn due_bounties(&self) -> Vec<DueBounty> {
         let mut due = Vec::new();
         let mut note = |holder: Address, part, claimed: sip_protocol::Result<([u8; 32], u64)>| {
             let due_bounty =
@@ -247,7 +336,7 @@ impl Here {
     }
 
     /// Whether a round can be closed: by the very rules of the program, on a copy.
-    pub(super) fn is_closable(&self, seen: &Seen) -> bool {
+    pub fn is_closable(&self, seen: &Seen) -> bool {
         let (mut round, mut job) = (seen.round.clone(), self.job.clone());
         let Ok(mut closing) = Closing::begin(seen.address.as_array(), &mut round, &mut job, self.slot) else {
             return false;
@@ -260,7 +349,7 @@ impl Here {
     }
 
     /// Whether a round can be tallied, by the program's own rule.
-    pub(super) fn is_tallyable(&self, seen: &Seen) -> bool {
+    pub fn is_tallyable(&self, seen: &Seen) -> bool {
         let (mut round, mut job) = (seen.round.clone(), self.job.clone());
         evaluation::tally(&mut round, &mut job, self.slot).is_ok()
     }
@@ -269,9 +358,4 @@ impl Here {
 /// What a segment or a scoring run claims, as text.
 fn digest((end_root, accumulator_root): (&[u8; 32], &[u8; 32])) -> String {
     hex(end_root) + &hex(accumulator_root)
-}
-
-/// What an auditor attests a segment with.
-pub(super) fn commitment(pool: &Address, segment: &Address, salt: &[u8; 32], trace_root: &[u8; 32]) -> [u8; 32] {
-    attestation::Shown { salt, trace_root }.commitment::<HostSha256>(pool.as_array(), segment.as_array())
 }

@@ -1,14 +1,16 @@
 //! What a watchtower tells: a line for people, an object for programs.
 
 use serde::Serialize;
+use sip_protocol::ground::units::TOKEN;
 use std::fmt;
 
-use super::claim::Claim;
+use crate::Claim;
 
 /// Something that happened. Addresses are in base 58, rounds and places count from 0.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub(crate) enum Event {
+#[expect(missing_docs, reason = "the sentence above each event names its fields")]
+pub enum Event {
     /// The watchtower begins to follow a job.
     Follows { job: String, round: u32, rounds: u32 },
     /// A claim was compared with what it should be.
@@ -71,6 +73,25 @@ pub(crate) enum Event {
     Lost { reason: String, seconds: u64 },
 }
 
+/// A number of things.
+fn counted(number: u32, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// Base units as tokens, thousands apart: "1,234.5 SIP".
+fn tokens(units: u64) -> String {
+    let mut whole = (units / TOKEN).to_string();
+    let mut at = whole.len();
+    while at > 3 {
+        at -= 3;
+        whole.insert(at, ',');
+    }
+    let fraction = format!("{:09}", units % TOKEN);
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{whole}{point}{fraction} SIP")
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -90,7 +111,7 @@ impl fmt::Display for Event {
                 write!(f, "{claim}: it is false, and it is too late: nobody can accuse it any more")
             }
             Event::Ended { claims, judged, not_true, convicted } => {
-                write!(f, "{} judged, {judged} of them now: ", sip_report::count(claims, "claim"))?;
+                write!(f, "{} judged, {judged} of them now: ", counted(*claims, "claim"))?;
                 match (not_true, convicted) {
                     (0, _) => write!(f, "all are what they should be"),
                     (not_true, 0) => {
@@ -109,7 +130,7 @@ impl fmt::Display for Event {
                 write!(f, "{claim}: {} in {dispute}", if *convicted { "convicted" } else { "acquitted" })
             }
             Event::Bounty { holder, base_units } => {
-                write!(f, "bounty of {} paid, which waited in {holder}", crate::chain::tokens::show(*base_units))
+                write!(f, "bounty of {} paid, which waited in {holder}", tokens(*base_units))
             }
             Event::Acted { round, what, place: None } => write!(f, "round {}: {what}", round + 1),
             Event::Acted { round, what, place: Some(place) } => {

@@ -1,0 +1,91 @@
+//! What a job needs somebody to see to: that its next round is opened, and that those are paid who ask for nothing.
+
+use bytemuck::Zeroable;
+use sip_protocol::training::job::bit;
+use sip_protocol::training::round::{self, Round};
+use sip_protocol::training::setting::Snapshot;
+use solana_address::Address;
+
+use crate::Event;
+use crate::auditor::acted;
+use crate::node::Step;
+use crate::view::Seen;
+
+impl Step<'_> {
+    /// What is due, by the first who comes.
+    pub(crate) fn keep_job(&self) {
+        for seen in &self.view.rounds {
+            self.pay_others(seen);
+        }
+        self.open_round();
+        self.return_genesis_bond();
+    }
+
+    /// Opens the next round, once the program's rule allows it.
+    fn open_round(&self) {
+        let (view, job) = (self.view, &self.view.job);
+        let (mut round, mut after) = (Box::new(Round::zeroed()), job.clone());
+        // What attention says changes nothing about whether it may be opened.
+        let snapshot = Snapshot { mixture_bps: [0; 8], settings: [0; 4] };
+        if round.open(view.address.as_array(), &mut after, &snapshot, view.slot).is_ok() {
+            let open = self.program().open_next_round(&self.wallet(), &view.address, job);
+            let what = "open the round";
+            self.send(what, vec![open], vec![Event::Turned { round: job.next_round, what }]);
+        }
+    }
+
+    /// Domains whose provider or patrons have not had their pay for a round, and trainers whose absence was not charged.
+    fn unpaid(&self, seen: &Seen) -> (u8, u8, u16) {
+        let round = &seen.round;
+        let domains = ((1u16 << round.domain_count.min(8)) - 1) as u8;
+        let is_final = round.status == round::FINAL;
+        let of = |settled: u8| if is_final { domains & !settled } else { 0 };
+        let absent = if is_final { round.eligible & !round.committed & !round.settled_absent } else { 0 };
+        (of(round.settled_data), of(round.settled_patrons), absent)
+    }
+
+    /// Whether a keeper has somebody to pay for a round.
+    pub(crate) fn is_to_be_paid_by_keepers(&self, seen: &Seen) -> bool {
+        let (data, patrons, _) = self.unpaid(seen);
+        data != 0 || patrons != 0
+    }
+
+    /// Has data providers and patrons paid, and absences charged.
+    fn pay_others(&self, seen: &Seen) {
+        let view = self.view;
+        if !seen.is_over() || seen.round.require_settleable(&view.job, view.slot).is_err() {
+            return;
+        }
+        let (data, patrons, absent) = self.unpaid(seen);
+        let (program, job, address) = (self.program(), &view.address, &seen.address);
+        for (domain, dataset) in (0u8..).zip(view.datasets()) {
+            let provider = view.datasets.get(&dataset).map(|dataset| Address::new_from_array(dataset.pool));
+            if let Some(pool) = provider.filter(|_| data & (1 << domain) != 0) {
+                let settle = program.settle_data(job, address, domain, &dataset, &pool);
+                self.send("pay for data", vec![settle], vec![acted(seen, "data paid", None)]);
+            }
+            if patrons & (1 << domain) != 0 {
+                let settle = program.settle_patrons(job, address, domain);
+                self.send("pay patrons", vec![settle], vec![acted(seen, "patrons paid", None)]);
+            }
+        }
+        for (place, pool) in (0u8..).zip(&seen.round.trainers).filter(|(place, _)| absent & bit(*place) != 0) {
+            let pool = Address::new_from_array(*pool);
+            let is_due = self.would_settle(seen, &pool, |mut trial| trial.absent(place).is_ok());
+            if is_due {
+                let settle = program.settle_absent(job, address, &pool, place);
+                self.send("charge an absence", vec![settle], vec![acted(seen, "absence charged", Some(place))]);
+            }
+        }
+    }
+
+    /// Takes the bond of a genesis state back that nobody disputed, of an own job.
+    fn return_genesis_bond(&self) {
+        let (view, wallet) = (self.view, self.wallet());
+        let is_own = view.job.creator == wallet.to_bytes();
+        if is_own && view.job.clone().reclaim_genesis_bond(view.slot).is_ok() {
+            let reclaim = self.program().reclaim_genesis_bond(&wallet, &view.address);
+            self.send("take the bond of the genesis state back", vec![reclaim], Vec::new());
+        }
+    }
+}

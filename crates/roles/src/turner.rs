@@ -1,0 +1,119 @@
+//! Turning what anyone may turn, so that a job does not stand still for lack of a caller.
+//!
+//! Whether something is due, the program's own rules say, on copies of the accounts.
+
+use sip_client::StateDemand;
+use sip_protocol::court::availability::OPEN;
+use sip_protocol::training::seed;
+use solana_address::Address;
+use solana_instruction::Instruction;
+
+use crate::Event;
+use crate::court::{Due, claim_of, due};
+use crate::node::Step;
+use crate::view::Seen;
+
+impl Step<'_> {
+    /// What is due in rounds and cases, by the first who comes.
+    pub(crate) fn turn(&self) {
+        for seen in &self.view.rounds {
+            for (what, instruction) in self.due(seen) {
+                self.send(what, vec![instruction], vec![Event::Turned { round: seen.index(), what }]);
+            }
+        }
+        self.end_disputes();
+        self.end_demands();
+        self.pay_bounties();
+        self.close_old();
+    }
+
+    fn due(&self, seen: &Seen) -> Vec<(&'static str, Instruction)> {
+        let (round, job, slot) = (&seen.round, &self.view.job, self.view.slot);
+        let (program, address, job_address) = (self.program(), &seen.address, &self.view.address);
+        let mut due = Vec::new();
+        if round.is_orphan(&job.chain) {
+            let parent = program.round(job_address, round.parent);
+            due.push(("undo the round", program.undo_round(job_address, address, &parent)));
+            return due;
+        }
+        if round.clone().close_commits(job, slot).is_ok() {
+            due.push(("close the commits", program.close_commits(job_address, address)));
+        }
+        if self.view.is_closable(seen) {
+            let segments: Vec<Address> = seen.segments.iter().map(|stands| stands.address).collect();
+            due.push(("close the round", program.close_round(job_address, address, &segments)));
+        }
+        if round.seed_status == seed::PENDING && slot > round.seed_slots[1] {
+            due.push(("capture the seed", program.capture_seed(job_address, address)));
+        }
+        if round.clone().void_without_majority(&mut job.clone(), slot).is_ok() {
+            due.push(("void the round", program.void_round(job_address, address)));
+        }
+        if self.view.is_tallyable(seen) {
+            due.push(("tally the scores", program.tally(job_address, address)));
+        }
+        if round.clone().finalise(&mut job.clone(), slot).is_ok() {
+            due.push(("make the round final", program.finalize_round(job_address, address)));
+        }
+        due
+    }
+
+    /// Ends disputes of others whose clock has run out, and applies verdicts that nobody applied.
+    fn end_disputes(&self) {
+        for (address, dispute) in self.view.disputes.iter().filter(|(_, dispute)| dispute.resolved == 0) {
+            let Some(claim) = claim_of(self.view, dispute) else { continue };
+            let challenger = Address::new_from_array(dispute.challenger);
+            let (what, instruction) = match due(dispute, self.view.slot) {
+                Some(Due::Verdict { .. }) => {
+                    let Some(charge) = self.case(claim).charge_of(challenger) else { continue };
+                    ("apply a verdict", charge.resolve())
+                }
+                Some(Due::TimeOut) => ("end a dispute by the clock", self.program().time_out(address)),
+                Some(Due::Move(_)) | None => continue,
+            };
+            let round = self.view.round_of(claim).map_or(0, Seen::index);
+            self.send(what, vec![instruction], vec![Event::Turned { round, what }]);
+        }
+    }
+
+    /// Convicts those who left a demand unanswered, no matter who demanded.
+    fn end_demands(&self) {
+        for (address, demand) in &self.view.demands {
+            if demand.status != OPEN || self.view.slot <= demand.deadline_slot {
+                continue;
+            }
+            let is_subject = |seen: &&Seen| seen.segments.iter().any(|s| s.address.to_bytes() == demand.subject);
+            let Some(seen) = self.view.rounds.iter().find(is_subject) else { continue };
+            // A demand of a previous update has its address by the entry as it was asked for.
+            let (subject, demander) = [demand.subject, demand.demander].map(Address::new_from_array).into();
+            let of = |entry| self.program().demand(&subject, &demander, entry, demand.chunk);
+            let is_plain = of(demand.entry) == *address;
+            let entry = if is_plain { demand.entry } else { demand.entry.saturating_add(demand.entry_count) };
+            let fail = self.program().fail_state(&StateDemand {
+                demander: &demander,
+                job: &self.view.address,
+                round: &seen.address,
+                pool: &Address::new_from_array(demand.pool),
+                entry,
+                chunk: demand.chunk,
+            });
+            let (round, what) = (seen.index(), "convict who left a demand unanswered");
+            self.send(what, vec![fail], vec![Event::Turned { round, what }]);
+        }
+    }
+
+    /// Pays the bounties of others, and insures those that silence left.
+    fn pay_bounties(&self) {
+        for due in self.view.due_bounties() {
+            self.send("pay a bounty", vec![due.payment(self.program())], Vec::new());
+        }
+        for seen in &self.view.rounds {
+            for stands in &seen.segments {
+                if stands.state.clone().release_bounty(&seen.round, self.view.slot).is_ok() {
+                    let release = self.program().release_bounty(&seen.address, &stands.address);
+                    self.send("insure what silence left", vec![release], Vec::new());
+                }
+            }
+        }
+    }
+}

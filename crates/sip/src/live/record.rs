@@ -1,0 +1,190 @@
+//! What a watchtower remembers of a job: one file for each claim, and the states that replays start from.
+//!
+//! ```text
+//! JOB/job.json                     how many rounds nothing is left to do about
+//! JOB/round-0-segment-1.json, …    a claim, what it should be, and what became of its accusation
+//! JOB/round-0-base.json            the next base from the accepted segments
+//! JOB/round-0-demand-1.json        a chunk that was demanded of a trainer; JOB/data-ROOT.json of a provider
+//! JOB/round-0-work.json            the own segment of a round
+//! JOB/ROOT.state                   a state
+//! ```
+//!
+//! A file is replaced at once and is on the disk before anything that follows from it is sent. What is not here, the chain tells.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sip_data::{hex, unhex};
+use sip_kernels::Threads;
+use sip_manifest::folder::{read_json, write_json};
+use sip_node::State;
+use sip_roles::{Asked, Claim, Event, Fact, Finding, Worked};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What follows from a round's accepted segments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Base {
+    /// Which were accepted, by place.
+    pub accepted: u16,
+    /// Root of the next base; zeros if it has a value that is not finite, so that there is none.
+    pub root: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Progress {
+    rounds_done: u32,
+}
+
+/// The folder of a job.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    folder: PathBuf,
+}
+
+impl Record {
+    /// Opens the folder, making it if need be.
+    pub(crate) fn open(folder: PathBuf) -> Result<Record> {
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Record { folder })
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let path = self.folder.join(name);
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        write_json(&self.folder.join(name), value).context("nothing is sent that could not be remembered")
+    }
+
+    /// Rounds that nothing is left to do about.
+    pub(crate) fn rounds_done(&self) -> Result<u32> {
+        Ok(self.read::<Progress>("job.json")?.unwrap_or_default().rounds_done)
+    }
+
+    /// Puts a fact on disk.
+    pub(crate) fn keep(&self, fact: &Fact) -> Result<()> {
+        match fact {
+            Fact::Found { claim, finding } => self.write(&format!("{}.json", claim.file()), finding),
+            Fact::Base { round, accepted, root } => {
+                let base = Base { accepted: *accepted, root: hex(root) };
+                self.write(&format!("round-{round}-base.json"), &base)
+            }
+            Fact::Asked { name, asked } => self.write(&format!("{name}.json"), asked),
+            Fact::RoundsDone(rounds_done) => self.write("job.json", &Progress { rounds_done: *rounds_done }),
+            Fact::Worked { round, worked } => self.write(&format!("round-{round}-work.json"), worked),
+            Fact::Scored { .. } | Fact::Played { .. } | Fact::Answered { .. } | Fact::SurveyAgain(_) => Ok(()),
+        }
+    }
+
+    /// All that is on disk of rounds from this one on.
+    pub(crate) fn known(&self, first_round: u32) -> Result<sip_roles::Known> {
+        let mut known = sip_roles::Known { rounds_done: first_round, ..Default::default() };
+        for name in self.names("json")? {
+            let file = format!("{name}.json");
+            let parts: Vec<&str> = name.split('-').collect();
+            let round = parts.get(1).and_then(|round| round.parse::<u32>().ok());
+            if parts[0] == "round" && round.is_none_or(|round| round < first_round) {
+                continue;
+            }
+            if let Some(claim) = Claim::named(&name) {
+                known.findings.extend(self.read::<Finding>(&file)?.map(|finding| (claim, finding)));
+            } else if let (["round", _, "base"], Some(round)) = (&parts[..], round) {
+                let base = self.read::<Base>(&file)?;
+                let root = |base: Base| Some((round, (base.accepted, unhex(&base.root)?)));
+                known.bases.extend(base.and_then(root));
+            } else if let (["round", _, "work"], Some(round)) = (&parts[..], round) {
+                known.worked.extend(self.read::<Worked>(&file)?.map(|worked| (round, worked)));
+            } else if let ["round", _, "demand", _] = parts[..] {
+                known.asked.extend(self.read::<Asked>(&file)?.map(|asked| (name, asked)));
+            }
+        }
+        Ok(known)
+    }
+
+    /// The names of files with an ending, without it.
+    fn names(&self, ending: &str) -> Result<Vec<String>> {
+        let entries = std::fs::read_dir(&self.folder).with_context(|| self.folder.display().to_string())?;
+        let paths = entries.flatten().map(|entry| entry.path());
+        let named = paths.filter(|path| path.extension().is_some_and(|end| end == ending));
+        let mut names: Vec<String> = named.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The roots of the states that are here.
+    pub(crate) fn states(&self) -> BTreeSet<[u8; 32]> {
+        self.names("state").unwrap_or_default().iter().filter_map(|name| unhex(name)).collect()
+    }
+
+    fn state_path(&self, root: &[u8; 32]) -> PathBuf {
+        self.folder.join(format!("{}.state", hex(root)))
+    }
+
+    pub(crate) fn has_state(&self, root: &[u8; 32]) -> bool {
+        self.state_path(root).exists()
+    }
+
+    /// A state by its root, if it was saved.
+    pub(crate) fn state(&self, root: &[u8; 32], threads: &Threads) -> Result<Option<Arc<State>>> {
+        let path = self.state_path(root);
+        if path.exists() { Ok(Some(Arc::new(State::load(&path, threads)?))) } else { Ok(None) }
+    }
+
+    pub(crate) fn save(&self, state: &State) -> Result<()> {
+        let path = self.state_path(&state.root());
+        if !path.exists() {
+            state.save(&path).context("nothing is sent that could not be remembered")?;
+        }
+        Ok(())
+    }
+
+    /// Removes a state that nothing needs any more; a failure to remove costs nothing but space.
+    pub(crate) fn forget(&self, root: &[u8; 32]) {
+        let _ = std::fs::remove_file(self.state_path(root));
+    }
+}
+
+/// What is on disk of all jobs in folders of watchtowers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    claims: u32,
+    not_true: u32,
+    convicted: u32,
+}
+
+impl Known {
+    /// Counts the findings.
+    pub(crate) fn of(folders: &[PathBuf]) -> Known {
+        let mut known = Known::default();
+        let entries = |folder: &PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let jobs = folders.iter().flat_map(entries).map(|entry| entry.path()).filter(|path| path.is_dir());
+        for file in jobs.collect::<Vec<PathBuf>>().iter().flat_map(entries) {
+            let is_json = file.path().extension().is_some_and(|end| end == "json");
+            let Some(finding) = is_json.then(|| read_json::<Finding>(&file.path()).ok()).flatten() else { continue };
+            known.claims += 1;
+            known.not_true += u32::from(!finding.is_true);
+            known.convicted += u32::from(finding.convicted == Some(true));
+        }
+        known
+    }
+
+    /// What was found since then.
+    pub(crate) fn since(self, before: &Known) -> Event {
+        let Known { claims, not_true, convicted } = self;
+        Event::Ended { claims, judged: claims.saturating_sub(before.claims), not_true, convicted }
+    }
+}
+
+impl Record {
+    /// What was demanded under a name.
+    pub(crate) fn asked(&self, name: &str) -> Result<Option<Asked>> {
+        self.read(&format!("{name}.json"))
+    }
+
+    /// Notes what is demanded under a name.
+    pub(crate) fn ask(&self, name: &str, asked: &Asked) -> Result<()> {
+        self.write(&format!("{name}.json"), asked)
+    }
+}

@@ -1,0 +1,90 @@
+//! What a job computes with, from its manifest and the folder of its run: tokens, graphs, and the states that were published there.
+
+use anyhow::Result;
+use sip_node::State;
+use sip_protocol::ground::case::CaseKind;
+use sip_protocol::training::job::Job;
+use sip_roles::Terms;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sip_manifest::commits::{Difference, difference};
+use sip_manifest::folder::Store;
+use sip_manifest::machine::Machine;
+use sip_manifest::prepare::{self, Prepared};
+
+/// First bytes of a saved state, before its root.
+const MAGIC_BYTES: usize = 8;
+
+/// Whether a job is the one that a folder describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    Yes,
+    /// It is, but for its genesis state, which is not what the job's own graph gives.
+    FalseGenesis,
+    No,
+}
+
+/// The folder of a run.
+pub(crate) struct Source {
+    pub store: Store,
+    pub prepared: Prepared,
+    terms: Terms,
+}
+
+impl Source {
+    pub(crate) fn open(store: Store, machine: &Machine) -> Result<Source> {
+        let prepared = prepare::open(&store, machine)?;
+        let updates = prepared.updates.as_ref();
+        let graphs = [CaseKind::Start, CaseKind::Update].into_iter();
+        let opened = graphs.filter_map(|case| updates?.opening(case).map(|(roots, sibling)| (case, roots, sibling)));
+        let given = std::iter::once(&prepared.genesis).chain(updates.map(|updates| &updates.reset));
+        let result = updates.map_or(&prepared.genesis, |updates| &updates.reset);
+        let counts = 1..=sip_proof::AGGREGATE_COUNTS as usize;
+        let terms = Terms {
+            is_genesis_true: false,
+            given: given.map(|state| state.root()).collect(),
+            result_lengths: result.entries().iter().map(|entry| entry.len()).collect(),
+            aggregates: counts.map(|count| prepared.aggregates.opening(count)).collect::<Result<_, _>>()?,
+            updates: opened.collect(),
+        };
+        Ok(Source { store, prepared, terms })
+    }
+
+    /// What roles are told of a job that the folder describes.
+    pub(crate) fn terms(&self, job: &Job) -> Terms {
+        Terms { is_genesis_true: self.describes(job) == Match::Yes, ..self.terms.clone() }
+    }
+
+    /// States that follow from the manifest alone: the genesis state, and with compressed updates the reset.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &Arc<State>> {
+        let reset = self.prepared.updates.as_ref().map(|updates| &updates.reset);
+        std::iter::once(&self.prepared.genesis).chain(reset)
+    }
+
+    /// Whether the folder has what a job computes with: by every commitment of the job.
+    pub(crate) fn describes(&self, job: &Job) -> Match {
+        match difference(&self.prepared.commits, &job.spec) {
+            None => Match::Yes,
+            Some(Difference::Genesis) => Match::FalseGenesis,
+            Some(Difference::Other(_)) => Match::No,
+        }
+    }
+
+    /// The file of a state of this root in the run's folder, by what its head says.
+    pub(crate) fn published(&self, root: &[u8; 32]) -> Option<PathBuf> {
+        let folders = [self.store.run(), self.store.states()];
+        let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+        let mut paths: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "state")).collect();
+        paths.sort();
+        paths.into_iter().find(|path| names(path, root))
+    }
+}
+
+/// Whether a state's file says that it is of this root.
+fn names(path: &Path, root: &[u8; 32]) -> bool {
+    let mut head = [0; MAGIC_BYTES + 32];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head[MAGIC_BYTES..] == root[..]
+}
