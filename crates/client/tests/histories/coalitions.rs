@@ -339,8 +339,8 @@ impl Play {
             let state = self.round(index).1;
             assert_eq!((state.status, state.void_from), (round::VOID, round::SCORED), "{plot:?}");
             assert!(state.compensation <= state.reward && state.compensation > 0);
-            self.scene.world.advance(REVEAL_SLOTS + 1);
         }
+        self.scene.world.advance(REVEAL_SLOTS + 1);
         // What is undone is settled before anything is repeated, out of its own pot.
         let taken = self.scene.world.config().buckets.insurance;
         for index in 0..self.scene.job_state().next_round {

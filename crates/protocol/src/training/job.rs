@@ -154,17 +154,19 @@ struct Sabotage {
 impl Sabotage {
     /// Checks that, however many of the rounds a coalition worked alone, others' loss is at most [`SABOTAGE_RATIO`] times its own.
     fn check(&self, reward: u64) -> Result<()> {
-        for alone in 0..self.undone {
-            let others = self.undone - alone;
+        let others_loss = reward - self.part;
+        let (mut unpaid, mut most) = (int::mul(self.undone, others_loss)?, int::mul(self.lost, SABOTAGE_RATIO)?);
+        let back = int::mul(self.part, SABOTAGE_RATIO)?;
+        for others in (1..=self.undone).rev() {
             // The last round may be one that runs: it was not scored, and a compensation reaches its auditors only. If others worked that one alone, no auditor of
             // theirs has attested what was convicted.
             let is_either = others == 1 && self.undone > 1;
             let beside = if is_either { self.part.max(self.charged) } else { int::add(self.part, self.charged)? };
-            let unpaid = int::add(int::mul(others, reward - self.part)?, beside)?;
-            let lost = int::sub(self.lost, int::mul(alone, self.part)?)?;
-            if unpaid > int::mul(lost, SABOTAGE_RATIO)? {
+            if int::add(unpaid, beside)? > most {
                 return Err(Error::WrongSlice);
             }
+            // One more that it worked alone.
+            (unpaid, most) = (int::sub(unpaid, others_loss)?, int::sub(most, back)?);
         }
         Ok(())
     }
@@ -246,8 +248,13 @@ impl JobSpec {
             (Offence::ConvictedRun, 0, 0),
             (Offence::UnavailableState, most_for_vain_demand(parameters.dispute_bond)?, charges),
         ];
+        let of_segment = penalties.part_of_bond(Offence::ConvictedSegment, self.slice)?;
         for (offence, to_asker, charged) in undoing {
             let slashed = penalties.part_of_bond(offence, self.slice)?.saturating_sub(to_asker);
+            // The same, without charges, is no worse.
+            if charged == 0 && charges != 0 && slashed == of_segment {
+                continue;
+            }
             let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
             let kept = penalties.compensation(slashed)?;
             for undone in 1..=self.lookahead as u64 {
