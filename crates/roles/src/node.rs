@@ -131,6 +131,7 @@ impl Node {
         }
         step.answers();
         step.bounties();
+        step.thaw();
         step.auditor();
         step.trainer();
         step.evaluator();

@@ -342,7 +342,10 @@ fn a_lesser_confession_saves_neither_the_base_nor_the_bounty() {
     let lesser = bench.bounty(Claim::Attestation);
     assert_eq!(tokens, [FULL + bounty, FULL + lesser, FULL]);
     let pool = bench.hall.scene.pool_state(&bench.hall.scene.auditors[0].seat.pool);
-    assert_eq!((pool.self_bond, pool.open_disputes, pool.claims_convicted), (BOND_TOKENS * TOKEN - 2 * (bounty + lesser), 0, 3));
+    assert_eq!(
+        (pool.self_bond, pool.open_disputes, pool.claims_convicted),
+        (BOND_TOKENS * TOKEN - 2 * (bounty + lesser), 0, 3)
+    );
 }
 
 /// Attack: a liar's friend accuses something else of the same auditor before anybody has found the false vote, and opens it only when somebody

@@ -175,10 +175,7 @@ fn slices_are_thawed_of_their_own_claims_only() {
     scene.crank(program.thaw_segment(&round, &first));
     let thawed = scene.pool_state(&first);
     assert_eq!((thawed.frozen_bond, thawed.thawed_bond), (0, scene.segment_state(0).slice));
-    scene.world.send(
-        &[program.leave_job(&seat, &scene.job), program.retire_pool(&seat.operator, &first)],
-        &[&key],
-    );
+    scene.world.send(&[program.leave_job(&seat, &scene.job), program.retire_pool(&seat.operator, &first)], &[&key]);
     assert_eq!(scene.pool_state(&first).allotted_bps, 10_000, "its stake counts nowhere else until it is settled");
     let slots = scene.world.config().parameters.unbonding_slots;
     scene.world.advance(slots + 1);

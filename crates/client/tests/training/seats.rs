@@ -245,7 +245,10 @@ fn anybody_puts_the_seat_of_a_retired_or_convicted_pool_to_sleep_and_a_short_bon
         scene.world.advance(2 * CURE_SLOTS);
         needs(&mut scene, fit.self_bond);
         scene.crank(nothing.clone());
-        assert_eq!((seat(&scene, kind, 1).state, seat(&scene, kind, 1).changed_slot), (AWAKE, scene.world.ledger.slot()));
+        assert_eq!(
+            (seat(&scene, kind, 1).state, seat(&scene, kind, 1).changed_slot),
+            (AWAKE, scene.world.ledger.slot())
+        );
         needs(&mut scene, slice);
         scene.world.advance(1);
         scene.crank(nothing.clone());

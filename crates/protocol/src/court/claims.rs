@@ -263,7 +263,11 @@ impl Dispute {
             // A claim that was convicted already has no slice any more, and nothing more is taken of it.
             let is_first = *slice != 0;
             let slashed = if is_first {
-                pool.convict(&job.parameters.penalties, offence, Convicted { slice, is_thawed, made_slot, slot: *slot })?
+                pool.convict(
+                    &job.parameters.penalties,
+                    offence,
+                    Convicted { slice, is_thawed, made_slot, slot: *slot },
+                )?
             } else {
                 SlashOutcome::default()
             };

@@ -75,8 +75,8 @@ layout! {
         pub audit_rate: u32,
         /// Domains, 1 to [`MAX_DOMAINS`].
         pub domain_count: u8,
-        /// Most rounds that have a result and are not final, the one that runs included: 1 to [`MAX_LOOKAHEAD`]. A trainer's own bond
-        /// covers that number of them.
+        /// Most rounds that hang on what is not final, those that came to nothing on it and the one that runs included: 1 to [`MAX_LOOKAHEAD`]. An
+        /// operator's own bond covers that number of them.
         pub lookahead: u8,
         /// A [`mixture::Mode`]: how the mixture follows stake.
         pub mixture_mode: u8,

@@ -283,7 +283,8 @@ impl Segment {
         self.convicted_slots = slots_since(self.committed_slot, slot);
         job.exclude(PoolKind::Trainer, &self.pool);
         pool.segments_convicted = pool.segments_convicted.saturating_add(1);
-        let claim = Convicted { slice: &mut self.slice, is_thawed: self.is_thawed, made_slot: self.committed_slot, slot };
+        let claim =
+            Convicted { slice: &mut self.slice, is_thawed: self.is_thawed, made_slot: self.committed_slot, slot };
         pool.convict(&job.parameters.penalties, offence, claim)
     }
 }
