@@ -186,8 +186,8 @@ def updates(file):
 
 
 def dispute(item):
-    ground = item["ground"]
-    for name, value in ground.items():
+    ground = dict(item["ground"])
+    for name, value in item["ground"].items():
         if name.endswith("root") or name == "round_seed":
             ground[name] = bytes.fromhex(value)
     for name in ("dataset_roots", "bases"):
@@ -215,6 +215,12 @@ def dispute(item):
 def disputes(file):
     for item in file["disputes"]:
         dispute(item)
+
+
+def court(file):
+    for items in file.values():
+        for item in items:
+            dispute(item)
 
 
 def cases(file):
@@ -362,7 +368,7 @@ def steps(file):
         expect(found.hex(), item["hash"], f"accusation {number}")
 
 
-CHECKS = [arithmetic, operators, trees, commitments, updates, manifest, steps, disputes, cases]
+CHECKS = [arithmetic, operators, trees, commitments, updates, manifest, steps, disputes, court, cases]
 FOLDER = Path(__file__).parent / "proof"
 
 

@@ -362,7 +362,7 @@ class Sip:
         number = number.get("Custom") if isinstance(number, dict) else None
         if number in self.errors:
             named = self.errors[number]
-            return SipError(f"{named['name']}: {named['message']}", number, snake(named["name"]))
+            return SipError(named["message"], number, snake(named["name"]))
         return SipError(f"{message} {error or ''}".strip())
 
     def send(self, payer, *instructions):

@@ -130,7 +130,8 @@ class Game:
 
     def play(self, side, kind, payload, slot):
         require(self.phase != OVER and side == self.side(), "not on move")
-        elapsed = slot - self.moved_slot
+        # A slot before the last move's counts as no time.
+        elapsed = max(0, slot - self.moved_slot)
         require(elapsed <= self.clocks[side], "the clock has run out")
         self.clocks[side] -= elapsed
         self.moved_slot = slot

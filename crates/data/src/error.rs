@@ -28,7 +28,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// A file has nothing but whitespace.
-    #[error("{path} is empty: a domain needs text", path = crate::shown_path(path))]
+    #[error("{path} is empty: give a file that has text", path = crate::shown_path(path))]
     Empty {
         /// The file.
         path: PathBuf,

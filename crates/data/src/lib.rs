@@ -5,6 +5,7 @@
 //! [`sampler`] says for every round seed, trainer, step and row which window of which domain is trained on.
 //! [`read`] judges files by what they hold; [`files`] keeps what is on disk whole.
 
+mod blame;
 pub mod blob;
 pub mod corpus;
 mod documents;
@@ -14,6 +15,7 @@ pub mod read;
 pub mod sampler;
 pub mod split;
 
+pub use blame::{Missing, WrongWords};
 pub use blob::TokenBlob;
 pub use corpus::{Corpus, Domain};
 pub use documents::Documents;

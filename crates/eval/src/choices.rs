@@ -72,7 +72,7 @@ impl Questions {
         let fail = |reason: String| LikelihoodError::File { path: path.to_owned(), reason };
         let records = match read_records(path, FILE_LIMIT_BYTES, EXPECTED) {
             Err(DataError::Empty { .. }) => Records::lines(String::new()),
-            read => read.map_err(|error| fail(error.to_string()))?,
+            read => read?,
         };
         Questions::new(records).map_err(|error| fail(error.to_string()))
     }

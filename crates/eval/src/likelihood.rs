@@ -1,6 +1,6 @@
 //! How likely a model finds texts: loss, perplexity and bits per byte.
 
-use sip_data::shown;
+use sip_data::{DataError, shown};
 use sip_model::tokenizer::{SpecialTokens, Tokenizer, TokenizerError};
 use sip_model::{Decoder, GenerateError};
 use std::path::PathBuf;
@@ -54,12 +54,15 @@ pub enum LikelihoodError {
         /// What happened.
         source: Box<LikelihoodError>,
     },
-    /// A file cannot be read.
+    /// A file cannot be read, or is none of records.
+    #[error("{0}")]
+    Data(#[from] DataError),
+    /// A file holds no questions.
     #[error("{path}: {reason}", path = path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the file system said.
+        /// What is wrong with it.
         reason: String,
     },
     /// The tokenizer refused.

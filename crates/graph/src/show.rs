@@ -128,7 +128,7 @@ pub fn totals(graph: &Graph) -> Totals {
 /// The listing, one node per line.
 pub fn text(graph: &Graph, names: &Names) -> String {
     let mut out =
-        format!("{:>5} {:<11} {:<24} {:>9} {:>9}  what one element is\n", "node", "operator", "shape", "bytes", "FLOP");
+        format!("{:>5} {:<11} {:<24} {:>9} {:>9}  one element\n", "node", "operator", "shape", "bytes", "FLOP");
     for d in describe(graph, names) {
         let name = d.name.map_or(String::new(), |name| format!("   {name}"));
         let formula = if d.kind == Kind::Input { name.trim_start().into() } else { format!("{}{name}", d.formula) };

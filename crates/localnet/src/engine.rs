@@ -79,6 +79,8 @@ impl Localnet {
                 }
             }
         }
+        // Nor is a chain begun, or removed, for which there is no port.
+        let (http_listener, websocket_listener) = listen(host, port)?;
         if is_reset {
             reset(&data)?;
         }
@@ -100,7 +102,6 @@ impl Localnet {
         chain.advance(1, slot.map(|_| now_unix_seconds()));
         // Nothing is shown of a slot whose lease is not on the disk.
         chain.flush().map_err(LocalnetError::file("write the log in", &data))?;
-        let (http_listener, websocket_listener) = listen(host, port)?;
         let addresses = [&http_listener, &websocket_listener].map(|listener| listener.local_addr());
         let [http_address, websocket_address] = addresses;
         let refused = |source| LocalnetError::Listen { address: SocketAddr::new(host, port), source };

@@ -20,7 +20,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Serialize, de::DeserializeOwned};
 use sip_data::files::{remove_cut_off, write_atomically};
-use sip_data::shown_path;
+use sip_data::{Missing, shown_path};
 use sip_model::export::is_file_of_model;
 use sip_protocol::training::job::MAX_TRAINERS;
 use std::fs;
@@ -208,7 +208,14 @@ impl Store {
         let run = self.run();
         let entries = match fs::read_dir(&run) {
             Ok(entries) => entries,
-            Err(_) => bail!("{} holds no run; \"sip demo\" makes one", self.root.display()),
+            Err(_) => {
+                let root = shown_path(&self.root);
+                let said = match self.root.exists() {
+                    true => format!("{root} holds no run; \"sip demo\" makes one"),
+                    false => format!("there is no folder {root}; \"sip demo\" makes one that holds a run"),
+                };
+                return Err(Missing(said).into());
+            }
         };
         let mut latest = None;
         for entry in entries {

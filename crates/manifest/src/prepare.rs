@@ -1,7 +1,7 @@
 //! From texts to a task: tokens, blobs, graph, tables, genesis state.
 
 use anyhow::{Result, bail, ensure};
-use sip_data::{Corpus, DomainTokens, TokenBlob, corpus, hex};
+use sip_data::{Corpus, DomainTokens, TokenBlob, WrongWords, corpus, hex};
 use sip_graph::{Buffer, Graph};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
 use sip_node::{AggregateError, Aggregates, State, Task, Updates, compute};
@@ -80,7 +80,7 @@ pub fn tokenize(
         }
     }
     if settings.cheats.contains(&Fraud::WrongData) && domains.len() < 2 {
-        bail!("--cheat wrong-data needs at least two domains; give a second text file");
+        return Err(WrongWords("--cheat wrong-data needs at least two domains; give a second text file".into()).into());
     }
     // Nothing of an earlier run is touched before everything that can be wrong with the texts was found out.
     store.begin()?;

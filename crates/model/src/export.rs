@@ -24,7 +24,7 @@ pub use config_file::load_config;
 pub(crate) use config_file::{ConfigFile, GenerationConfigFile};
 pub use elements::ElementType;
 pub(crate) use elements::{Widened, check_finite, f16_to_f32};
-pub use hugging_face::{SaveOptions, load_pretrained, save_pretrained, save_pretrained_with};
+pub use hugging_face::{SaveOptions, files_beside_weights, load_pretrained, save_pretrained, save_pretrained_with};
 pub(crate) use hugging_face::{canonical, commit_model, read_weights, stage_model};
 pub(crate) use rope::{YARN_BETA_FAST, YARN_BETA_SLOW, yarn_attention_factor};
 pub(crate) use safetensors::{WeightsFile, header};

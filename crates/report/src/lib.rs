@@ -5,11 +5,12 @@ pub mod dispute;
 mod narrow;
 pub mod odds;
 mod progress;
+mod screen;
 pub mod summary;
 pub mod terminal;
 
-pub use indicatif::ProgressBar;
-pub use progress::{Progress, count, grouped, say};
+pub use progress::{Progress, count, grouped};
+pub use screen::{Bar, say};
 
 use crate::summary::{DisputeSummary, Summary};
 use chart::{Series, bars, escape, gains_and_losses, lines, stacked};

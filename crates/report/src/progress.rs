@@ -1,11 +1,9 @@
 //! What a person sees while a run goes on: lines and bars on standard error, nothing in `--json` mode.
 
-use indicatif::{ProgressBar, ProgressStyle};
 use sip_data::shown_up_to;
-use std::io::Write;
-use std::time::Duration;
 
-use crate::terminal::{Stream, columns, fitted};
+use crate::screen::{Bar, say};
+use crate::terminal::{Stream, fitted};
 
 /// A number with its noun: "1 segment", "3 segments".
 pub fn count(number: impl std::fmt::Display, noun: &str) -> String {
@@ -28,15 +26,6 @@ pub fn grouped(number: u64) -> String {
 
 /// A line of progress shows no more than this.
 const LINE_CHARS: usize = 2000;
-
-/// Columns from which on a bar says all that it can, and from which on it says when it will be full.
-const WIDE: usize = 100;
-const NARROW: usize = 60;
-
-/// Writes a line to standard error. A reader that is gone needs none: a run goes on without one.
-pub fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
 
 /// Where progress goes.
 #[derive(Clone, Copy)]
@@ -64,23 +53,8 @@ impl Progress {
         }
     }
 
-    /// A bar over `length` units with a message; it vanishes when finished.
-    pub fn bar(&self, length: u64, message: &str) -> ProgressBar {
-        if self.quiet {
-            return ProgressBar::hidden();
-        }
-        let bar = ProgressBar::new(length);
-        // No line is longer than the terminal: what is wrapped is not taken away again.
-        let template = match columns(Stream::Error).unwrap_or(WIDE) {
-            WIDE.. => "  {msg:34} [{bar:28}] {pos}/{len} {elapsed} left {eta}",
-            NARROW.. => "  {msg:24!} [{wide_bar}] {pos}/{len} left {eta}",
-            _ => "  {msg:12!} [{wide_bar}] {pos}/{len}",
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_message(message.to_string());
-        bar.enable_steady_tick(Duration::from_millis(250));
-        bar
+    /// A bar over `length` units with a message, where standard error is a terminal; it vanishes when it is dropped.
+    pub fn bar(&self, length: u64, message: &str) -> Bar {
+        if self.quiet { Bar::hidden() } else { Bar::new(length, message) }
     }
 }

@@ -74,32 +74,6 @@ pub struct Outcome {
     pub years: Vec<Year>,
 }
 
-/// Years in rows, for a terminal.
-pub fn tables(outcomes: &[Outcome]) -> String {
-    let mut text = String::new();
-    for outcome in outcomes {
-        text += outcome.scenario;
-        text += "\n  year       released  paid to stake  paid to nodes    fees burned    yield    use         supply  phase\n";
-        for y in &outcome.years {
-            let _ = writeln!(
-                text,
-                "  {:>4}  {:>13.0}  {:>13.0}  {:>13.0}  {:>13.0}  {:>5.1} %  {:>3.0} %  {:>13.0}  {}",
-                y.year,
-                y.released_staking + y.released_nodes,
-                y.paid_to_stake,
-                y.paid_to_nodes,
-                y.fees_burned,
-                y.yield_percent,
-                y.utilisation_percent,
-                y.supply,
-                y.phase
-            );
-        }
-        text.push('\n');
-    }
-    text
-}
-
 /// What a phase is called.
 pub fn phase_name(phase: Phase) -> &'static str {
     match phase {

@@ -1,6 +1,6 @@
 //! `sip demo`: the whole protocol on one machine.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use sip_data::shown_path;
 use sip_model::LlamaConfig;
 use std::io::Write;
@@ -8,17 +8,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::run::Run;
+use crate::words::wrong;
 use sip_manifest::folder::Store;
 use sip_manifest::place::{hold, keep_apart, quoted};
 use sip_manifest::prepare;
 use sip_manifest::settings::{Exchange, Fraud, MAX_ROUNDS, MAX_STEPS, MixtureRule, Settings};
 use sip_report::Progress;
 use sip_report::summary::{DemandSummary, Summary};
+use sip_report::terminal::output;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Train on these text files, or on every .txt file of a folder, one domain each, instead of the shipped texts; the
-    /// first 4 MB of each count (400 kB with --quick)
+    /// Train on these texts (files, also packed or with {"text": …} on every line, or folders of them), one domain each, instead of
+    /// the shipped ones; the first 4 MB of each count (400 kB with --quick)
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
     /// Size of the model; small unless --quick
@@ -94,12 +96,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     run.play()?;
     let summary = run.finish()?;
-    let mut out = std::io::stdout();
     if arguments.json {
-        serde_json::to_writer_pretty(&mut out, &summary)?;
-        writeln!(out)?;
+        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
     } else {
-        print(&mut out, &summary, &arguments.out)?;
+        print(&mut output(), &summary, &arguments.out)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -131,17 +131,19 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         updates: arguments.updates,
     };
     let trainers = settings.cheats.iter().filter(|fraud| fraud.is_trainers()).count();
-    ensure!(trainers <= 2, "at most two of the three trainers can cheat; leave one of them honest");
+    if trainers > 2 {
+        return Err(wrong("--cheat: at most two of the three trainers can cheat; leave one of them honest"));
+    }
     let misplaced = match settings.updates {
         Exchange::Whole => Fraud::Update,
         Exchange::Compressed => Fraud::Late,
     };
-    ensure!(
-        !settings.cheats.contains(&misplaced),
-        "the fraud {} is not staged with --updates {}; leave one of the two out",
-        misplaced.name(),
-        settings.updates.name()
-    );
+    if settings.cheats.contains(&misplaced) {
+        let (fraud, updates) = (misplaced.name(), settings.updates.name());
+        return Err(wrong(format!(
+            "the fraud {fraud} is not staged with --updates {updates}; leave one of the two out"
+        )));
+    }
     Ok(settings)
 }
 
@@ -151,7 +153,7 @@ fn frauds(list: &str) -> Result<Vec<Fraud>> {
         let known = <Fraud as clap::ValueEnum>::from_str(name, false);
         let Ok(fraud) = known else {
             let names: Vec<&str> = <Fraud as clap::ValueEnum>::value_variants().iter().map(|f| f.name()).collect();
-            bail!("--cheat does not know \"{name}\"; it knows none, {}", names.join(", "));
+            return Err(wrong(format!("--cheat does not know \"{name}\"; it knows none, {}", names.join(", "))));
         };
         if !frauds.contains(&fraud) {
             frauds.push(fraud);

@@ -1,11 +1,13 @@
 //! `sip emission`: the protocol's own transitions over years of assumed demand; with a subcommand, those of a chain.
 
-use anyhow::{Result, ensure};
-use sip_sim::emission::{SCENARIOS, page, simulate, tables};
+use anyhow::Result;
+use sip_report::terminal::{Stream, columns, output};
+use sip_sim::emission::{Outcome, SCENARIOS, page, simulate};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::chain::table::{Cell, Row, list};
 use sip_manifest::folder::write_own;
 
 #[derive(clap::Args)]
@@ -27,11 +29,11 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Simulation {
-    /// Years to simulate
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    /// Years to simulate, 1 to 50
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50))]
     years: u32,
-    /// Part of the supply that is staked, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 30)]
+    /// Part of the supply that is staked, in percent, 1 to 90
+    #[arg(long, value_name = "PERCENT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=90))]
     staked: u64,
     /// Page with the plots [default: emission.html, and none with --json]
     #[arg(long, value_name = "FILE")]
@@ -50,8 +52,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn run_simulation(arguments: &Simulation) -> Result<ExitCode> {
-    ensure!((1..=50).contains(&arguments.years), "--years must be 1 to 50");
-    ensure!((1..=90).contains(&arguments.staked), "--staked must be 1 to 90 percent");
     let outcomes = SCENARIOS
         .iter()
         .map(|scenario| simulate(scenario, arguments.years, arguments.staked))
@@ -60,11 +60,37 @@ fn run_simulation(arguments: &Simulation) -> Result<ExitCode> {
     if let Some(out) = &out {
         write_own(out, &page(&outcomes, arguments.staked))?;
     }
-    let text = if arguments.json {
-        serde_json::to_string_pretty(&outcomes)? + "\n"
-    } else {
-        tables(&outcomes) + &out.map(|out| format!("Plots: {}\n", out.display())).unwrap_or_default()
-    };
-    std::io::stdout().write_all(text.as_bytes())?;
+    if arguments.json {
+        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&outcomes)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut told = output();
+    for outcome in &outcomes {
+        writeln!(told, "{}, in millions of SIP", outcome.scenario)?;
+        writeln!(told, "{}", list(&rows(outcome), columns(Stream::Output)))?;
+    }
+    if let Some(out) = out {
+        writeln!(told, "Plots: {}", out.display())?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A row for every year.
+fn rows(outcome: &Outcome) -> Vec<Row> {
+    let millions = |sip: f64| Cell::Figure(format!("{:.2}", sip / 1e6));
+    let percent = |percent: f64| Cell::Figure(format!("{percent:.1} %"));
+    let row = |year: &sip_sim::emission::Year| {
+        vec![
+            ("year", Cell::Number(year.year.into())),
+            ("released", millions(year.released_staking + year.released_nodes)),
+            ("stake", millions(year.paid_to_stake)),
+            ("nodes", millions(year.paid_to_nodes)),
+            ("burned", millions(year.fees_burned)),
+            ("yield", percent(year.yield_percent)),
+            ("use", percent(year.utilisation_percent)),
+            ("supply", millions(year.supply)),
+            ("phase", Cell::text(year.phase)),
+        ]
+    };
+    outcome.years.iter().map(row).collect()
 }

@@ -5,13 +5,16 @@ use serde_json::{Value, json};
 use sip_data::Documents;
 use sip_eval::{ChoiceScore, Judge, Questions, TextScore};
 use sip_model::Decoder;
+use sip_model::llama::STEP_TOKENS_MAX;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::generate::{MachineOptions, open};
+use crate::words::{count, wrong};
 use sip_report::Progress;
+use sip_report::terminal::output;
 use sip_train::data::all_of;
 
 /// Tokens that the model sees at once unless more or fewer are asked for.
@@ -33,10 +36,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     choices: Vec<PathBuf>,
     /// Tokens that the model sees at once; 2048 or as many as it can unless given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(1..=STEP_TOKENS_MAX as u64))]
     context: Option<usize>,
     /// Tokens scored per window; fewer give each more to see and cost more in proportion. All unless given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(1..=STEP_TOKENS_MAX as u64))]
     stride: Option<usize>,
     #[command(flatten)]
     machine: MachineOptions,
@@ -47,7 +50,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.texts.is_empty() && arguments.choices.is_empty() {
-        bail!("nothing to score: give text files, or questions with --choices");
+        return Err(wrong("nothing to score: give text files, or questions with --choices"));
     }
     // What is wrong with the files is said before the model is loaded.
     let progress = Progress::new(arguments.json);
@@ -58,10 +61,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let model = open(&arguments.model, arguments.adapter.as_deref())?;
     let context = arguments.context.unwrap_or(CONTEXT_DEFAULT.min(model.config.max_seq_len));
     let stride = arguments.stride.unwrap_or(context);
+    if stride > context {
+        return Err(wrong(format!("--stride is {stride}, more than the {context} tokens that the model sees at once")));
+    }
     let decoder = Decoder::new(&model.config, model.weights, context, machine.threads, machine.simd)?;
     let mut judge = Judge::new(decoder, model.tokenizer, &model.special);
 
-    let mut out = std::io::stdout();
+    let mut out = output();
     let (mut total, mut lines) = (TextScore::default(), Vec::new());
     for (path, documents) in &texts {
         let (bar, started) = (progress.bar(1, &format!("scoring {}", path.display())), Instant::now());
@@ -73,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             });
             score += part.with_context(|| format!("cannot score {}", path.display()))?;
         }
-        bar.finish_and_clear();
+        drop(bar);
         total += score;
         let seconds = started.elapsed().as_secs_f64();
         if !arguments.json {
@@ -89,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let length = questions.len() as u64;
         let (bar, started) = (progress.bar(length, &format!("answering {}", path.display())), Instant::now());
         let score = judge.answer(questions.iter(), &mut |done| bar.set_position(done as u64));
-        bar.finish_and_clear();
+        drop(bar);
         let score = score.with_context(|| format!("cannot answer {}", path.display()))?;
         let seconds = started.elapsed().as_secs_f64();
         if !arguments.json {
@@ -114,7 +120,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.json {
         let all = if texts.is_empty() { Value::Null } else { report(&total, json!({})) };
         let report = json!({ "context": context, "stride": stride, "texts": lines, "all": all, "choices": answers });
-        writeln!(out, "{report}")?;
+        writeln!(std::io::stdout(), "{report}")?;
     }
     Ok(ExitCode::SUCCESS)
 }

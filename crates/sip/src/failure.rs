@@ -1,15 +1,17 @@
 //! What goes wrong: for people a sentence, for programs an object with a code that stays the same, and for shells an exit code.
 
+use clap::error::{ContextKind, ErrorKind};
 use serde_json::{Value, json};
-use sip_data::{DataError, shown_up_to};
-use sip_ledger::{LedgerError, RemoteError};
+use sip_data::{DataError, Missing, WrongWords, shown_up_to};
+use sip_ledger::{LedgerError, RemoteError, SnapshotError};
 use solana_address::Address;
-use std::io::ErrorKind;
+use std::io;
 use std::process::ExitCode;
 
 use crate::chain::error_name;
 use sip_manifest::stop::Stopped;
 use sip_report::say;
+use sip_report::terminal::{Stream, fitted};
 
 /// An error shows no more than this, whatever it quotes.
 const ERROR_CHARS_SHOWN: usize = 2000;
@@ -136,10 +138,22 @@ fn program_error(number: u32, program: Option<Address>, is_named: bool) -> Progr
 
 /// The code of an error, and a program's number.
 fn code(error: &anyhow::Error) -> (Code, Option<ProgramError>) {
+    // What says itself what it is comes before what happened below it.
     for cause in error.chain() {
         if let Some(fault) = cause.downcast_ref::<Fault>() {
             return (fault.code, fault.program_error.clone());
         }
+        if cause.is::<WrongWords>() {
+            return (Code::Usage, None);
+        }
+        if cause.is::<Missing>() {
+            return (Code::NotFound, None);
+        }
+    }
+    if error.chain().any(is_not_there) {
+        return (Code::NotFound, None);
+    }
+    for cause in error.chain() {
         let remote = match cause.downcast_ref::<LedgerError>() {
             Some(error @ LedgerError::Custom { code, .. }) => {
                 return (Code::ProgramRefused, Some(program_error(*code, error.raised_by(&[]), true)));
@@ -162,41 +176,84 @@ fn code(error: &anyhow::Error) -> (Code, Option<ProgramError>) {
         if cause.is::<DataError>() {
             return (Code::Data, None);
         }
-        if cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound) {
-            return (Code::NotFound, None);
-        }
     }
     (Code::Failed, None)
+}
+
+/// Whether a cause is that a file is not there: of several files, that none is.
+fn is_not_there(cause: &(dyn std::error::Error + 'static)) -> bool {
+    match (cause.downcast_ref::<io::Error>(), cause.downcast_ref()) {
+        (Some(error), _) => error.kind() == io::ErrorKind::NotFound,
+        (_, Some(DataError::Several(errors))) => errors
+            .iter()
+            .all(|error| matches!(error, DataError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)),
+        _ => false,
+    }
+}
+
+/// What an error says of files that contradict each other or their names; the error itself where it is of something else: of the file
+/// system, of a file that is missing, of an older version, or because somebody stopped it.
+pub(crate) fn false_content(error: anyhow::Error) -> Result<String, anyhow::Error> {
+    let is_content = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<io::Error>() {
+        Some(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
+        None => !matches!(
+            cause.downcast_ref::<LedgerError>(),
+            Some(LedgerError::Snapshot(SnapshotError::Version { .. } | SnapshotError::File { .. }))
+        ),
+    };
+    match code(&error).0 {
+        Code::Failed | Code::Data if error.chain().all(is_content) => Ok(sentence(&error)),
+        _ => Err(error),
+    }
 }
 
 /// Tells an error: one object in a line of JSON, or a sentence.
 pub(crate) fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
     // The reader of our output has seen enough.
-    if error.downcast_ref().is_some_and(|error: &std::io::Error| error.kind() == ErrorKind::BrokenPipe) {
+    if error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
     let (code, program_error) = code(error);
     let said = sentence(error);
     match (json, code) {
         (true, _) => say(&object(code, &said, program_error).to_string()),
-        (false, Code::Interrupted) => say(&said),
-        (false, _) => say(&format!("error: {said}")),
+        (false, Code::Interrupted) => say(&fitted(&said, Stream::Error, 2)),
+        (false, _) => say(&fitted(&format!("error: {said}"), Stream::Error, 2)),
     }
     ExitCode::from(code.row().1)
 }
 
 /// Tells what is wrong with the words of a command, or prints the help that was asked for.
 pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
+    let mut text = bounds_in_words(&error.to_string());
+    let named = error.get(ContextKind::InvalidArg).into_iter().chain(error.get(ContextKind::PriorArg));
+    if error.kind() == ErrorKind::ArgumentConflict
+        && named.into_iter().any(|named| named.to_string().contains("--resume"))
+    {
+        text = text.replacen("\n\n", ": a run that goes on keeps the settings that it began with\n\n", 1);
+    }
     if json && error.use_stderr() {
-        let text = error.to_string();
         let said = text.split("\n\n").next().unwrap_or_default();
         let said = said.strip_prefix("error: ").unwrap_or(said).lines().map(str::trim).collect::<Vec<_>>().join(" ");
         say(&object(Code::Usage, &said, None).to_string());
+    } else if error.use_stderr() {
+        say(fitted(&text, Stream::Error, 2).trim_end());
     } else {
         // A reader that is gone needs none.
         let _ = error.print();
     }
     ExitCode::from(error.exit_code().clamp(0, 255) as u8)
+}
+
+/// "0 is not in 1..=50" is "expected 1 to 50".
+fn bounds_in_words(text: &str) -> String {
+    let text = text.replace("invalid digit found in string", "expected a whole number");
+    let Some((before, after)) = text.split_once(" is not in ") else { return text };
+    let end = after.find(|char: char| !char.is_ascii_digit() && !".=-".contains(char)).unwrap_or(after.len());
+    match (before.rsplit_once(": "), after[..end].split_once("..=")) {
+        (Some((said, _)), Some((least, most))) => format!("{said}: expected {least} to {most}{}", &after[end..]),
+        _ => text,
+    }
 }
 
 fn object(code: Code, message: &str, program_error: Option<ProgramError>) -> Value {
@@ -223,6 +280,7 @@ fn sentence(error: &anyhow::Error) -> String {
             Some(error @ DataError::Several(_)) => error.to_string(),
             _ => shown_up_to(&cause.to_string(), ERROR_CHARS_SHOWN),
         };
+        let cause = plain(&cause);
         if said.is_empty() {
             cause
         } else if said.contains(&cause) {
@@ -231,6 +289,17 @@ fn sentence(error: &anyhow::Error) -> String {
             said + ": " + &cause
         }
     })
+}
+
+/// The file system's words as people say them.
+fn plain(text: &str) -> String {
+    let text = text.replace("No such file or directory (os error 2)", "there is no such file or folder");
+    // The number says nothing to people, and programs have a code.
+    let Some((before, rest)) = text.split_once(" (os error ") else { return text };
+    match rest.split_once(')') {
+        Some((number, after)) if number.bytes().all(|byte| byte.is_ascii_digit()) => before.to_owned() + &plain(after),
+        _ => text,
+    }
 }
 
 #[cfg(test)]
@@ -243,7 +312,7 @@ mod tests {
         let inner: anyhow::Result<()> = Err(fault(Code::NoWallet, "no wallet; pass --key FILE"));
         let error = inner.context("cannot act").unwrap_err();
         assert_eq!(code(&error), (Code::NoWallet, None));
-        let io = std::io::Error::from(ErrorKind::NotFound);
+        let io = io::Error::from(io::ErrorKind::NotFound);
         assert_eq!(code(&anyhow::Error::new(io).context("cannot read x")).0, Code::NotFound);
         let remote = RemoteError::Unreachable { url: "u".into(), attempts: 1, reason: "r".into() };
         assert_eq!(code(&anyhow::Error::new(LedgerError::Remote(remote))).0, Code::Unreachable);
@@ -266,6 +335,14 @@ mod tests {
             let again = if *retryable { "yes" } else { "no" };
             assert!(page.contains(&format!("| `{word}` | {exit} | {again} | {meaning} |")), "{word}");
         }
+    }
+
+    #[test]
+    fn bounds_are_told_in_words() {
+        let said = bounds_in_words("error: invalid value '0' for '--years <N>': 0 is not in 1..=50\n\nFor more");
+        assert_eq!(said, "error: invalid value '0' for '--years <N>': expected 1 to 50\n\nFor more");
+        assert_eq!(bounds_in_words("the dog is not in its house"), "the dog is not in its house");
+        assert_eq!(plain("a: b (os error 13) (os error x)"), "a: b (os error x)");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `sip generate`: continues a text with a model, or answers.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sip_kernels::{MAX_THREADS, Threads};
 use sip_model::{Decoder, Generator, LoadedModel, Message, Role, Sampler, Sampling, TextStream};
@@ -10,7 +10,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::words::{positive, share, temperature, wrong};
+use sip_data::{Missing, shown_path};
+use sip_manifest::folder::Store;
 use sip_manifest::machine::Machine;
+use sip_manifest::place::quoted;
+use sip_report::terminal::{Stream, fitted};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -39,16 +44,16 @@ pub(crate) struct Arguments {
     #[arg(long, alias = "tokens", value_name = "N", default_value_t = 120)]
     max_tokens: usize,
     /// How freely to choose: 0 takes the likeliest token, 1 follows the model's probabilities
-    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature)]
+    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature, value_parser = temperature)]
     temperature: f32,
     /// Choose among the K likeliest tokens only; 0 for all
     #[arg(long, value_name = "K", default_value_t = Sampling::default().top_k)]
     top_k: usize,
     /// Choose among the likeliest tokens that together have this probability
-    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p)]
+    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p, value_parser = share)]
     top_p: f32,
     /// Make tokens that are in the text already less likely: above 1; 1 changes nothing
-    #[arg(long, value_name = "R", default_value_t = Sampling::default().repetition_penalty)]
+    #[arg(long, value_name = "R", default_value_t = Sampling::default().repetition_penalty, value_parser = positive)]
     repetition_penalty: f32,
     /// Seed of the choices
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -68,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         repetition_penalty: arguments.repetition_penalty,
     };
     if let Some(problem) = sampling.problem() {
-        bail!("{problem}");
+        return Err(wrong(problem));
     }
     let text = match (&arguments.prompt, &arguments.prompt_option) {
         (Some(dash), _) if dash == "-" => {
@@ -146,9 +151,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     writeln!(out)?;
     if forgotten > 0 {
-        sip_report::say(&format!(
+        let said = format!(
             "the text is longer than the model's context of {context} tokens: the first {forgotten} were forgotten on the way"
-        ));
+        );
+        sip_report::say(&fitted(&said, Stream::Error, 2));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -174,12 +180,34 @@ impl MachineOptions {
 
 /// Opens a model, with an adapter merged into it.
 pub(crate) fn open(path: &Path, adapter: Option<&Path>) -> Result<LoadedModel> {
-    ensure!(
-        path.exists(),
-        "there is no model in {}; name one with --model, or make one with \"sip demo\"",
-        path.display()
-    );
+    require_model(path)?;
     LoadedModel::open_with(path, adapter).with_context(|| format!("cannot load the model in {}", path.display()))
+}
+
+/// Refuses a place where no model is, and says how one comes there.
+pub(crate) fn require_model(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let shown = shown_path(path);
+    let run = path.parent().filter(|_| path.file_name().is_some_and(|name| name == "model"));
+    let said = match run.and_then(|run| Some((run, unfinished(run)?))) {
+        Some((run, next)) => {
+            format!("the run in {} is not finished and has no model yet; go on with \"{next}\"", shown_path(run))
+        }
+        None => format!("there is no model in {shown}; name one with --model, or make one with \"sip demo\""),
+    };
+    Err(Missing(said).into())
+}
+
+/// What goes on with a run that was begun in a folder, if one was.
+fn unfinished(folder: &Path) -> Option<String> {
+    let shown = quoted(folder);
+    if Store::new(folder).latest().is_ok() {
+        return Some(format!("sip demo --resume --out {shown}"));
+    }
+    let command = sip_train::command_of(&sip_train::Folder::new(folder))?;
+    Some(format!("sip {command} --resume {shown}"))
 }
 
 /// The tokens of a text, or of a conversation that begins with it: there the template says what stands before it.

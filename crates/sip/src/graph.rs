@@ -1,11 +1,12 @@
 //! `sip graph`: what a model computes, operator by operator.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use sip_graph::show::{self, Names, quantity};
 use sip_graph::{AdamW, Buffer, Executor, ExecutorOptions, Graph};
 use sip_kernels::Threads;
 use sip_model::export::load_config;
+use sip_model::llama::STEP_TOKENS_MAX;
 use sip_model::preset::PRESETS;
 use sip_model::{
     LlamaConfig, Schedule, Shape, TrainConfig, aggregate_graph, eval_graph, inference_tables, init_graph, logits_graph,
@@ -17,9 +18,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use sip_data::hex;
+use crate::words::{count, wrong};
+use sip_data::{Missing, hex};
 use sip_manifest::folder::write_own;
 use sip_manifest::place::keep_apart;
+use sip_report::terminal::output;
 
 /// The job whose tables the root covers: what the demo runs by default, with room for rounds that are repeated.
 const STEPS: usize = 1000;
@@ -48,10 +51,10 @@ struct Show {
     #[arg(long, value_name = "PRESET|PATH", default_value = "small")]
     model: String,
     /// Sequences per step
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = count(1..=1 << 15))]
     batch: usize,
     /// Tokens per sequence [default: as many as the model takes, at most 1024]
-    #[arg(long, alias = "seq", value_name = "N")]
+    #[arg(long, alias = "seq", value_name = "N", value_parser = count(1..=STEP_TOKENS_MAX as u64))]
     sequence: Option<usize>,
     /// Which of its graphs
     #[arg(long, value_enum, default_value = "train")]
@@ -112,6 +115,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let config = config(&show.model)?;
     let seq = show.sequence.unwrap_or(config.max_seq_len.min(1024));
+    if seq > config.max_seq_len {
+        return Err(wrong(format!("--sequence is {seq}, and the model takes at most {} tokens", config.max_seq_len)));
+    }
+    if show.batch.saturating_mul(seq) > STEP_TOKENS_MAX {
+        return Err(wrong(format!(
+            "--batch × --sequence is {} × {seq}, expected at most {STEP_TOKENS_MAX}",
+            show.batch
+        )));
+    }
     let shown = build(&config, show, seq)?;
     let text = match if show.json { Format::Json } else { show.format } {
         Format::Text => format!("{}\n{}", shown.summary().join("\n"), show::text(&shown.graph, &shown.names)),
@@ -124,7 +136,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             keep_apart(path, [("--model", show.model.as_ref())])?;
             write_own(path, &text)?;
         }
-        None => std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())?,
+        None if show.json || show.format != Format::Text => {
+            std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())?;
+        }
+        None => std::io::Write::write_all(&mut output(), text.as_bytes())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -135,7 +150,11 @@ fn config(model: &str) -> Result<LlamaConfig> {
         return Ok(preset);
     }
     let path = Path::new(model);
-    ensure!(path.exists(), "{model} is neither a preset ({}) nor a file or folder", PRESETS.join(", "));
+    if !path.exists() {
+        return Err(
+            Missing(format!("{model} is neither a preset ({}) nor a file or folder", PRESETS.join(", "))).into()
+        );
+    }
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
     if path.is_file() && path.file_name().is_none_or(|name| name != "config.json") {
         bail!("{model} is not called config.json, as the configuration of a Hugging Face model is");

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use crate::chain::address::in_full;
+use sip_report::terminal::output;
 use sip_svm::PROGRAM_ELF;
 
 #[derive(clap::Args)]
@@ -39,7 +41,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     faucet: Option<PathBuf>,
     /// Who has deployed the program of a new chain: the key that "sip protocol init" is signed with; the faucet's where none is given
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = in_full)]
     authority: Option<Address>,
     /// Let web pages from elsewhere speak to the chain; pages of this machine and extensions of the browser always may
     #[arg(long)]
@@ -96,14 +98,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (slot, transactions) = localnet.progress();
     localnet.shut_down()?;
     if !arguments.json {
-        let mut out = std::io::stdout();
+        let mut out = output();
         writeln!(out, "stopped at slot {slot} after {transactions} transactions; the same command goes on from here")?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn report(arguments: &Arguments, localnet: &Localnet) -> Result<()> {
-    let mut out = std::io::stdout();
     let (slot, transactions) = localnet.progress();
     if arguments.json {
         let status = serde_json::json!({
@@ -117,9 +118,10 @@ fn report(arguments: &Arguments, localnet: &Localnet) -> Result<()> {
             "transactions": transactions,
             "runsOtherProgram": localnet.runs_other_program(),
         });
-        writeln!(out, "{status}")?;
+        writeln!(std::io::stdout(), "{status}")?;
         return Ok(());
     }
+    let mut out = output();
     writeln!(out, "JSON-RPC   {}", localnet.url())?;
     writeln!(out, "WebSocket  {}", localnet.websocket_url())?;
     writeln!(out, "program    {}", localnet.program_id())?;

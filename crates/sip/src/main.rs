@@ -7,6 +7,7 @@ mod demo;
 mod dispute;
 mod emission;
 mod eval;
+mod exported;
 mod failure;
 mod finetune;
 mod generate;
@@ -21,6 +22,7 @@ mod security;
 mod tokenize;
 mod train;
 mod verify;
+mod words;
 
 use clap::{FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;

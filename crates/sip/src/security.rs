@@ -1,47 +1,50 @@
 //! `sip security`: what audits and stake deter, by formula and by the protocol's own transitions.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::json;
 use sip_protocol::ground::offence::Penalties;
 use sip_protocol::ground::units::TOKEN;
 use sip_protocol::training::job::MAX_AUDITORS;
-use sip_report::odds::{LIES, percent};
+use sip_report::odds::{self, LIES};
+use sip_report::terminal::output;
 use sip_sim::deterrence::{self, Measured, Outcome, Setting, Survivors, survivors};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::words::{percent, simulated_sip, wrong};
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Part of the segments that each auditor draws, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 50.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 50.0, value_parser = percent)]
     audit_rate: f64,
     /// Part of what an auditor did not draw that it draws again, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     second_rate: f64,
     /// Auditors of the job
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=MAX_AUDITORS as i64))]
     auditors: u32,
     /// Auditors among them that keep silent about the cheat
     #[arg(long, value_name = "N", default_value_t = 0)]
     colluding: u32,
     /// Own bond of the cheat, in SIP
-    #[arg(long, value_name = "SIP", default_value_t = 2_000.0)]
+    #[arg(long, value_name = "SIP", default_value_t = 2_000.0, value_parser = simulated_sip)]
     stake: f64,
     /// Part of a convicted bond that the accuser earns, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = f64::from(Penalties::DEFAULT.bounty_bps) / 100.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = f64::from(Penalties::DEFAULT.bounty_bps) / 100.0, value_parser = percent)]
     bounty: f64,
     /// Most that the accuser earns, in SIP
-    #[arg(long, value_name = "SIP", default_value_t = (Penalties::DEFAULT.bounty_cap / TOKEN) as f64)]
+    #[arg(long, value_name = "SIP", default_value_t = (Penalties::DEFAULT.bounty_cap / TOKEN) as f64, value_parser = simulated_sip)]
     bounty_cap: f64,
     /// What a false segment brings that counts, in SIP: its reward and the work that was saved
-    #[arg(long, value_name = "SIP", default_value_t = 500.0)]
+    #[arg(long, value_name = "SIP", default_value_t = 500.0, value_parser = simulated_sip)]
     gain: f64,
     /// Rounds of the job
-    #[arg(long, value_name = "N", default_value_t = 12)]
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
     /// Jobs to play by the protocol's transitions
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     trials: u32,
     /// Seed of these jobs
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -53,15 +56,11 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     fn setting(&self) -> Result<Setting> {
-        ensure!((0.0..=100.0).contains(&self.audit_rate), "--audit-rate must be 0 to 100 percent");
-        ensure!((0.0..=100.0).contains(&self.second_rate), "--second-rate must be 0 to 100 percent");
-        ensure!((0.0..=100.0).contains(&self.bounty), "--bounty must be 0 to 100 percent");
-        ensure!((1..=MAX_AUDITORS as u32).contains(&self.auditors), "--auditors must be 1 to {MAX_AUDITORS}");
-        ensure!(self.colluding <= self.auditors, "--colluding must be at most --auditors");
-        ensure!((1..=10_000).contains(&self.rounds), "--rounds must be 1 to 10000");
-        ensure!((1..=1_000_000).contains(&self.trials), "--trials must be 1 to 1000000");
-        for (name, amount) in [("--stake", self.stake), ("--bounty-cap", self.bounty_cap), ("--gain", self.gain)] {
-            ensure!((1e-6..=1e9).contains(&amount), "{name} must be 0.000001 to 1000000000 SIP");
+        if self.colluding > self.auditors {
+            return Err(wrong(format!(
+                "--colluding is {}, expected at most the {} of --auditors",
+                self.colluding, self.auditors
+            )));
         }
         Ok(Setting {
             audit_rate: f64::from(deterrence::threshold(self.audit_rate / 100.0)) / 2f64.powi(32),
@@ -89,12 +88,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let setting = arguments.setting()?;
     let outcome = deterrence::run(&setting, &arguments.penalties(), arguments.trials, arguments.seed)?;
     let lies = survivors(&setting, LIES, arguments.seed);
-    let text = if arguments.json {
-        json_text(&setting, (&outcome, &lies), arguments)?
+    if arguments.json {
+        std::io::stdout().write_all(json_text(&setting, (&outcome, &lies), arguments)?.as_bytes())?;
     } else {
-        table(&setting, &outcome, arguments) + &survival_table(&setting, arguments.seed)
-    };
-    std::io::stdout().write_all(text.as_bytes())?;
+        let text = table(&setting, &outcome, arguments) + &survival_table(&setting, arguments.seed);
+        output().write_all(text.as_bytes())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -147,9 +146,8 @@ fn json_text(setting: &Setting, played: (&Outcome, &Survivors), arguments: &Argu
 
 fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String {
     let mut text = format!(
-        "{} auditors, of whom {} keep silent; each draws {:.2} % of the segments, and again {:.2} % of what it did not draw. The cheat has bonded {} SIP, gains {} SIP\n\
-         from each false segment that counts, and commits one in each of {} rounds until it is convicted.\n\n\
-         {:<54} {:>12} {:>24}\n",
+        "{} auditors, of whom {} keep silent; each draws {:.2} % of the segments, and again {:.2} % of what it did not draw. The cheat has bonded {} SIP, gains {} SIP from each false segment that counts, and commits one in each of {} rounds until it is convicted.\n\n\
+         {:<48}{:>10} {:>20}\n",
         setting.auditors,
         setting.colluding,
         setting.audit_rate * 100.0,
@@ -177,13 +175,13 @@ fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String 
         ),
     ];
     for (name, formula, Measured { mean, error }) in rows {
-        let _ = writeln!(text, "{name:<54} {formula:>12.3} {:>24}", format!("{mean:.3} ± {error:.3}"));
+        let _ = writeln!(text, "{name:<48}{formula:>10.3} {:>20}", format!("{mean:.3} ± {error:.3}"));
     }
-    text += "\nLeast own bond that deters, in SIP\n  silent auditors    found    against a stranger    against an accomplice    profit now\n";
+    text += "\nLeast own bond that deters, in SIP\n  silent auditors    found  against a stranger  against an accomplice profit now\n";
     for setting in by_collusion(setting) {
         let _ = writeln!(
             text,
-            "  {:>15} {:>6.2} % {:>21} {:>24} {:>13.1}",
+            "  {:>15} {:>6.2} %  {:>18}  {:>21} {:>10.1}",
             setting.colluding,
             setting.detection() * 100.0,
             amount(setting.least_stake()),
@@ -197,21 +195,21 @@ fn table(setting: &Setting, outcome: &Outcome, arguments: &Arguments) -> String 
 /// What survives of lies, with none and one of the auditors on the liar's side, and what looking costs.
 fn survival_table(setting: &Setting, seed: u64) -> String {
     let mut text = format!(
-        "\nA lie that survives\n  {:<24} {:>11} {:>32} {:>15} {:>22}\n",
-        "colluding auditors",
+        "\nA lie that survives\n  {:<9} {:>9} {:>24} {:>11} {:>20}\n",
+        "colluding",
         "formula",
-        format!("99 % bound over {LIES} seeds"),
-        "rational liar",
+        format!("99 % bound, {LIES} seeds"),
+        "if rational",
         "bribe that would do"
     );
     for odds in setting.odds(seed) {
         let _ = writeln!(
             text,
-            "  {:<24} {:>11} {:>32} {:>15} {:>22}",
+            "  {:<9} {:>9} {:>24} {:>11} {:>20}",
             if odds.colluding == 0 { "none" } else { "one" },
-            percent(odds.survival),
-            format!("{} ({} of {LIES})", percent(odds.at_most), odds.survived),
-            percent(odds.rational),
+            odds::percent(odds.survival),
+            format!("{} ({} of {LIES})", odds::percent(odds.at_most), odds.survived),
+            odds::percent(odds.rational),
             match odds.bribe {
                 None if odds.survival > 0.0 => "more than the supply".into(),
                 bribe => amount(bribe.unwrap_or(f64::INFINITY)),

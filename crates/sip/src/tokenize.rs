@@ -1,11 +1,13 @@
 //! `sip tokenize`: the tokens of a text, for comparison with other tools.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::json;
 use sip_model::{LoadedModel, Message, Role};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use crate::generate::require_model;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -41,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         (text, option) => text.as_ref().or(option.as_ref()).cloned().unwrap_or_default(),
     };
     let path = &arguments.model;
-    ensure!(path.exists(), "there is no model in {}; name one with --model", path.display());
+    require_model(path)?;
     let model = LoadedModel::open_tokenizer(path)
         .with_context(|| format!("cannot load the tokenizer in {}", path.display()))?;
     let mut ids: Vec<u32> = Vec::new();

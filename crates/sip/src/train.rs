@@ -3,6 +3,7 @@
 use anyhow::Result;
 use sip_manifest::place::{hold, keep_apart};
 use sip_report::Progress;
+use sip_report::terminal::{Stream, fitted, output};
 use sip_train::settings::{EXAMPLE, Settings};
 use sip_train::{Folder, Summary, saved_settings, scratch};
 use std::io::Write;
@@ -68,10 +69,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Prints what came of a run, and gives the exit code: 130 if it was stopped.
 pub(crate) fn conclude(summary: &Summary, json: bool) -> Result<ExitCode> {
-    let mut out = std::io::stdout();
+    let mut out = output();
     if json {
-        serde_json::to_writer_pretty(&mut out, summary)?;
-        writeln!(out)?;
+        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(summary)?)?;
     } else {
         let loss = |loss: Option<f32>| loss.map_or("none".into(), |loss| format!("{loss:.4}"));
         writeln!(out, "\nTraining loss {} → {}", loss(summary.first_loss), loss(summary.last_loss))?;
@@ -97,11 +97,12 @@ pub(crate) fn conclude(summary: &Summary, json: bool) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    sip_report::say(&format!(
+    let said = format!(
         "stopped after step {}, which is saved; go on with: sip {} --resume {}",
         summary.step,
         summary.command,
         sip_manifest::place::quoted(summary.folder.as_ref())
-    ));
+    );
+    sip_report::say(&fitted(&said, Stream::Error, 2));
     Ok(ExitCode::from(130))
 }

@@ -1,9 +1,7 @@
 //! `sip verify`: replays what a run committed, and confirms it or names the first difference.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sip_client::check_history;
-use sip_model::export::load_pretrained;
-use sip_model::params;
 use sip_node::{SegmentTask, State, Worker, scoring};
 use sip_proof::{HostSha256, Leaf, Sha256};
 use sip_protocol::court::availability::{self, Demand};
@@ -13,7 +11,7 @@ use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::segment::{self, SegmentClaim};
 use sip_protocol::training::{finality::NO_ROUND, seed};
-use sip_report::ProgressBar;
+use sip_report::Bar;
 use solana_address::Address;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -22,6 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::archive::Archive;
+use crate::exported;
 use crate::run::finish::summarise;
 use crate::run::journal::Journal;
 use crate::run::round::{on_chain, rule};
@@ -35,6 +34,7 @@ use sip_manifest::prepare::{self, Prepared};
 use sip_manifest::roles::{AUDITOR, EVALUATOR, TRAINER};
 use sip_manifest::settings::Settings;
 use sip_report::summary::{RoundSummary, Summary};
+use sip_report::terminal::output;
 use sip_report::{Progress, count};
 
 #[derive(clap::Args)]
@@ -102,9 +102,8 @@ struct Replay {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::new(arguments.json);
-    let mut out = std::io::stdout();
     let mut replayed = Replayed::default();
-    let difference = Verifier::open(arguments, progress)?.verify(&mut replayed)?.or_else(|| {
+    let difference = difference(arguments, progress, &mut replayed)?.or_else(|| {
         (replayed.rounds == 0).then(|| "no round of the run is finished yet, so there is nothing to verify".to_owned())
     });
     if arguments.json {
@@ -123,8 +122,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 "round": undone.round, "trainer": undone.trainer, "false": undone.is_false, "finding": undone.finding(),
             })).collect::<Vec<_>>(),
         });
-        writeln!(out, "{finding:#}")?;
+        writeln!(std::io::stdout(), "{finding:#}")?;
     } else {
+        let mut out = output();
         writeln!(
             out,
             "Replayed {}, {} ({} convicted), {}, {}.",
@@ -162,12 +162,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(crate::failure::NOT_VERIFIED) })
 }
 
+/// The first difference. A file that is not what another names is one as well, and not an error: whoever asks hears that the run is false.
+fn difference(arguments: &Arguments, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
+    Store::new(&arguments.folder).latest()?;
+    let found = Verifier::open(arguments, progress).and_then(|mut verifier| verifier.verify(replayed));
+    found.or_else(|error| crate::failure::false_content(error).map(Some))
+}
+
 /// What `sip verify` finds of a folder: accounts that it took from the archive, and the first difference.
 #[cfg(test)]
 pub(crate) fn finding(folder: &std::path::Path) -> Result<(u32, Option<String>)> {
     let arguments = Arguments { folder: folder.into(), manifest: None, json: true };
     let mut replayed = Replayed::default();
-    let difference = Verifier::open(&arguments, Progress::new(true))?.verify(&mut replayed)?;
+    let difference = difference(&arguments, Progress::new(true), &mut replayed)?;
     Ok((replayed.closed, difference))
 }
 
@@ -320,7 +327,7 @@ impl Verifier {
             finals.push(round);
             replayed.scored += 1;
         }
-        bar.finish_and_clear();
+        drop(bar);
         replayed.closed = self.archive.taken();
         if let Some(difference) = self.history(&job, &finals) {
             return Ok(Some(difference));
@@ -335,7 +342,7 @@ impl Verifier {
         if let Some(difference) = self.summary(&base)? {
             return Ok(Some(difference));
         }
-        self.model(&base)
+        exported::difference(&self.store, self.prepared.manifest.model.as_ref(), &base)
     }
 
     /// The scores of a round, and the scoring runs of the evaluators that were found right.
@@ -409,7 +416,7 @@ impl Verifier {
         round: &Round,
         address: &Address,
         replayed: &mut Replayed,
-        bar: &ProgressBar,
+        bar: &Bar,
     ) -> Result<std::result::Result<Accepted, String>> {
         let is_undone = round.is_undone != 0;
         let mut accepted = Vec::new();
@@ -541,23 +548,5 @@ impl Verifier {
             replayed.attestations += 1;
         }
         finding(None)
-    }
-
-    /// The exported model against the last base.
-    fn model(&self, base: &State) -> Result<Difference> {
-        let folder = self.store.model();
-        let (config, tensors) =
-            load_pretrained(&folder).with_context(|| format!("cannot load the model in {}", folder.display()))?;
-        if Some(&config) != self.prepared.manifest.model.as_ref() {
-            bail!("the model's configuration in {} is not the run's", folder.display());
-        }
-        for (entry, (tensor, param)) in base.entries().iter().zip(tensors.iter().zip(params(&config))) {
-            let same = tensor.data.len() == entry.len()
-                && tensor.data.iter().zip(entry.iter()).all(|(value, bits)| value.to_bits() == *bits);
-            if !same {
-                return Ok(Some(format!("the exported tensor {} is not the one of the last base", param.name)));
-            }
-        }
-        Ok(None)
     }
 }

@@ -1,6 +1,6 @@
 //! A model that exists learns from texts, answers or preferences.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sip_graph::{Buffer, ExecutorOptions};
 use sip_model::LoadedModel;
@@ -21,7 +21,7 @@ use crate::lessons::{Lessons, lessons};
 use crate::scorer::{Scorer, measure};
 use crate::session::Job;
 use crate::settings::{Checkpoints, Optimizer, Rates, ShapeName, nearest};
-use sip_data::hex;
+use sip_data::{WrongWords, hex};
 use sip_manifest::machine::Machine;
 use sip_report::{Progress, count, grouped};
 
@@ -142,7 +142,7 @@ impl Settings {
             let names = Target::ALL.map(|(name, _)| name);
             let Some((_, target)) = Target::ALL.into_iter().find(|(known, _)| *known == name) else {
                 let near = nearest(name, names.into_iter());
-                bail!("--targets does not know \"{name}\"{near}; it knows {}", names.join(", "));
+                return words(format!("--targets does not know \"{name}\"{near}; it knows {}", names.join(", ")));
             };
             targets.push(target);
         }
@@ -151,16 +151,38 @@ impl Settings {
         Ok(Trained::Adapters(Lora { rank: self.rank, alpha: self.alpha, targets }))
     }
 
+    /// Numbers that no option may have.
+    fn check(&self) -> Result<()> {
+        let Settings { beta, weight_decay, alpha, rank, max_bytes, .. } = self;
+        let wrong = [
+            (!(*beta > 0.0 && beta.is_finite())).then(|| format!("--beta is {beta}, expected a number above 0")),
+            (!(0.0..=10.0).contains(weight_decay))
+                .then(|| format!("--weight-decay is {weight_decay}, expected 0 to 10")),
+            (!(*alpha > 0.0 && alpha.is_finite())).then(|| format!("--alpha is {alpha}, expected a number above 0")),
+            (*rank == 0).then(|| "--rank is 0, expected 1 or more".into()),
+            (self.sequence == Some(0)).then(|| "--sequence is 0, expected 1 or more".into()),
+            (*max_bytes == 0).then(|| "--max-bytes is 0, expected 1 or more".into()),
+        ];
+        wrong.into_iter().flatten().next().map_or(Ok(()), words)
+    }
+
     fn rates(&self) -> Result<sip_model::Schedule> {
         let usual = if self.lora { 2e-4 } else { 2e-5 } * if self.dpo.is_some() { 0.25 } else { 1.0 };
         let peak = self.learning_rate.unwrap_or(usual);
-        ensure!(peak > 0.0 && peak <= 1.0, "--learning-rate is {peak}, expected a number above 0 and up to 1");
-        if let Some(warmup) = self.warmup {
-            ensure!(warmup <= self.steps as usize, "--warmup is {warmup}, but the run has {} steps", self.steps);
+        if !(peak > 0.0 && peak <= 1.0) {
+            return words(format!("--learning-rate is {peak}, expected a number above 0 and up to 1"));
+        }
+        if let Some(warmup) = self.warmup.filter(|warmup| *warmup > self.steps as usize) {
+            return words(format!("--warmup is {warmup}, but the run has {} steps", self.steps));
         }
         let (warmup_steps, final_share) = (self.warmup, 0.1);
         Rates { shape: self.schedule, peak, warmup_steps, final_share, decay_steps: None }.schedule(self.steps as usize)
     }
+}
+
+/// The words of the command are wrong.
+fn words<T>(said: String) -> Result<T> {
+    Err(WrongWords(said).into())
 }
 
 /// Opens the model, reads what it learns from, and builds the graph.
@@ -169,10 +191,10 @@ impl Settings {
 /// Where a file cannot be read, or settings do not go together.
 pub fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Result<Job> {
     let path = settings.model.as_ref().context("--model is missing")?;
+    settings.check()?;
     let trained = settings.trained()?;
     let schedule = settings.rates()?;
     let optimizer = Optimizer { weight_decay: settings.weight_decay, beta2: 0.999, ..Optimizer::default() }.adamw()?;
-    ensure!(settings.beta > 0.0 && settings.beta.is_finite(), "--beta is {}, expected a number above 0", settings.beta);
     progress.stage(&format!("Model {}", path.display()));
     let mut model = LoadedModel::open_with(path, settings.adapter.as_deref())
         .with_context(|| format!("cannot load the model {}", path.display()))?;
@@ -182,12 +204,13 @@ pub fn prepare(settings: &Settings, machine: &Machine, progress: Progress) -> Re
     progress.stage("Data");
     let lessons = lessons(settings, &model, sequence, progress)?;
     let rows = settings.batch as usize * if lessons.pairs.is_some() { 2 } else { 1 };
-    ensure!(
-        rows.saturating_mul(sequence) <= STEP_TOKENS_MAX,
-        "--batch × --sequence is {rows} × {sequence} = {}, expected at most {STEP_TOKENS_MAX} tokens in a step{}",
-        rows.saturating_mul(sequence),
-        if lessons.pairs.is_some() { " (a pair is two sequences)" } else { "" }
-    );
+    let tokens = rows.saturating_mul(sequence);
+    if tokens > STEP_TOKENS_MAX {
+        let pair = if lessons.pairs.is_some() { " (a pair is two sequences)" } else { "" };
+        return words(format!(
+            "--batch × --sequence is {rows} × {sequence} = {tokens}, expected at most {STEP_TOKENS_MAX} tokens in a step{pair}"
+        ));
+    }
     let train = TrainConfig { batch: rows, seq_len: sequence, total_steps: settings.steps as usize, optimizer };
     let training = step_graph(&config, &train, &trained, &lessons.objective)?;
 

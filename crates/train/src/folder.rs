@@ -14,7 +14,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_data::files::remove_cut_off;
-use sip_data::shown_path;
+use sip_data::{Missing, shown_path};
 use sip_model::export::is_file_of_model;
 use sip_model::lora::{ADAPTER_CONFIG_FILE, ADAPTER_FILE};
 use std::fs;
@@ -153,7 +153,8 @@ impl Folder {
     pub(crate) fn steps(&self) -> Result<Vec<u64>> {
         let folder = self.checkpoints();
         let Ok(entries) = fs::read_dir(&folder) else {
-            bail!("{} holds no run; \"sip train\" and \"sip finetune\" make one", self.root.display());
+            let said = format!("{} holds no run; \"sip train\" and \"sip finetune\" make one", self.root.display());
+            return Err(Missing(said).into());
         };
         let mut steps = Vec::new();
         for entry in entries {

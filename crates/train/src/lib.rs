@@ -21,6 +21,12 @@ use anyhow::{Result, ensure};
 use session::Saved;
 use sip_manifest::folder::read_values;
 
+/// The command whose run a folder holds, if it holds one that was begun.
+pub fn command_of(folder: &Folder) -> Option<String> {
+    let saved: Saved<serde_json::Value> = read_values(&folder.settings()).ok()?;
+    Some(saved.command)
+}
+
 /// What a run of `command` was asked for.
 ///
 /// # Errors

@@ -51,7 +51,7 @@ impl Scorer {
             found.extend(sums.iter().take(count).map(|&bits| f32::from_bits(bits)));
             bar.inc(count as u64);
         }
-        bar.finish_and_clear();
+        drop(bar);
         Ok(found)
     }
 }

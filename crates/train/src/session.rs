@@ -207,8 +207,7 @@ impl Job {
             })?;
         }
         let bar = progress.bar(steps, "begins");
-        bar.set_position(step);
-        bar.reset_eta();
+        bar.begin_at(step);
         let (began, first_step) = (Instant::now(), step);
         let mut training_seconds = 0.0;
         while step < steps && !stop.requested() {
@@ -234,7 +233,7 @@ impl Job {
             let mut held_out = BTreeMap::new();
             if step == steps || (self.eval_every > 0 && step.is_multiple_of(self.eval_every)) {
                 held_out = self.held_out(&state)?;
-                bar.suspend(|| report(progress, step, &held_out));
+                report(progress, step, &held_out);
             }
             let tokens_per_second = self.tokens_per_second(1, seconds);
             metrics.add(Row {
@@ -251,11 +250,11 @@ impl Job {
             if step == steps || step.is_multiple_of(self.checkpoints.every as u64) {
                 root = self.save(step, &state, folder, machine)?;
                 saved = Some(step);
-                bar.suspend(|| progress.line(&format!("step {step}: checkpoint, state root {}", hex(&root))));
+                progress.line(&format!("step {step}: checkpoint, state root {}", hex(&root)));
                 metrics.plot(&format!("sip {}: step {step} of {steps}", self.command), self.unit)?;
             }
         }
-        bar.finish_and_clear();
+        drop(bar);
         // Only a stop comes here with steps that are not saved.
         if step > first_step && saved != Some(step) {
             root = self.save(step, &state, folder, machine)?;

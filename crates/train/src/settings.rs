@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use sip_data::Missing;
 use sip_graph::AdamW;
 use sip_model::preset::PRESETS;
 use sip_model::{LlamaConfig, Schedule, Shape};
@@ -223,9 +224,11 @@ impl Settings {
     /// # Errors
     /// Where it cannot be read, or a key is unknown or out of its bounds.
     pub fn read(path: &Path) -> Result<Settings> {
-        let text = std::fs::read_to_string(path).with_context(|| {
-            format!("cannot read {}; \"sip train --example\" prints one to begin with", path.display())
-        })?;
+        if !path.exists() {
+            let said = format!("there is no file {}; \"sip train --example\" prints one to begin with", path.display());
+            return Err(Missing(said).into());
+        }
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Settings::parse(&text).with_context(|| path.display().to_string())
     }
 

@@ -63,6 +63,21 @@ pub fn save_pretrained(folder: &Path, config: &LlamaConfig, tensors: &[TensorRef
     save_pretrained_with(folder, config, &SpecialTokens::document(), tensors, SaveOptions::default())
 }
 
+/// The files beside the weights that [`save_pretrained`] writes of a model, by name.
+///
+/// # Errors
+/// A configuration that is not valid.
+pub fn files_beside_weights(config: &LlamaConfig) -> Result<[(&'static str, Vec<u8>); 2], ExportError> {
+    config.validate()?;
+    let special = SpecialTokens::document();
+    let file = ConfigFile::new(config, &special, ElementType::F32).over(None)?;
+    let generation = GenerationConfigFile::new(&special);
+    Ok([
+        (CONFIG_FILE, json_bytes(CONFIG_FILE, &file)?),
+        (GENERATION_CONFIG_FILE, json_bytes(GENERATION_CONFIG_FILE, &generation)?),
+    ])
+}
+
 /// Writes the model into `folder` (created when missing): weights, `config.json` and `generation_config.json`.
 ///
 /// `tensors` are the parameters of [`LlamaConfig::parameters`] in any order. The bytes depend on the arguments alone.
@@ -413,8 +428,14 @@ pub(super) fn stage(
 }
 
 fn stage_json(path: &Path, value: &impl Serialize) -> Result<Staged, ExportError> {
-    stage(path, |out| {
-        serde_json::to_writer_pretty(&mut *out, value)?;
-        out.write_all(b"\n")
-    })
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let bytes = json_bytes(&name, value)?;
+    stage(path, |out| out.write_all(&bytes))
+}
+
+fn json_bytes(name: &str, value: &impl Serialize) -> Result<Vec<u8>, ExportError> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|error| ExportError::Format { path: name.into(), reason: error.to_string() })?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }

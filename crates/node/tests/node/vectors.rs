@@ -8,11 +8,13 @@ mod arithmetic;
 mod cases;
 mod commitments;
 mod compressed;
+mod court;
 mod disputes;
 mod manifest;
 mod operators;
 mod small;
 mod steps;
+mod table;
 mod transcript;
 mod trees;
 mod updates;
@@ -26,7 +28,7 @@ use std::path::PathBuf;
 type Compute = fn() -> Map<String, Value>;
 
 /// The files by name.
-const FILES: [(&str, Compute); 9] = [
+const FILES: [(&str, Compute); 10] = [
     ("arithmetic", arithmetic::vectors),
     ("operators", operators::vectors),
     ("trees", trees::vectors),
@@ -35,6 +37,7 @@ const FILES: [(&str, Compute); 9] = [
     ("manifest", manifest::vectors),
     ("steps", steps::vectors),
     ("disputes", disputes::vectors),
+    ("court", court::vectors),
     ("cases", cases::vectors),
 ];
 

@@ -10,6 +10,7 @@ use sip_ledger::{Ledger, LedgerError};
 use sip_node::WorkError;
 use sip_protocol::training::job::Job;
 use sip_protocol::{Account, AccountKind};
+use sip_report::terminal;
 use solana_address::Address;
 use solana_keypair::Keypair;
 use std::io::Write;
@@ -50,7 +51,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::chain::address::in_full)]
     program: Option<Address>,
     /// Also act as the auditor of the job that the wallet is: reveal draws, attest, vote, defend both, move rounds on that are due,
     /// take the pay
@@ -120,7 +121,7 @@ fn print(event: &Event, json: bool) {
     // A reader that is gone needs no line.
     let _ = match serde_json::to_string(event) {
         Ok(object) if json => writeln!(out, "{object}"),
-        _ => writeln!(out, "{event}"),
+        _ => writeln!(out, "{}", terminal::fitted(&event.to_string(), terminal::Stream::Output, 2)),
     };
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sip_client::{Program, SYSTEM_PROGRAM};
 use sip_ledger::{Ledger, Receipt};
 use sip_protocol::AccountKind;
+use sip_protocol::admin::config::Config;
 use solana_account::Account;
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -149,9 +150,12 @@ impl Desk {
         if !std::io::stdin().is_terminal() || self.json {
             return Err(fault(Code::NeedsYes, format!("{told}; {option} does it without a question")));
         }
-        write!(std::io::stderr(), "{} [y/N] ", fitted(&format!("{told}. {question}"), Stream::Error, 0))?;
+        write!(std::io::stderr(), "{} ", fitted(&format!("{told}. {question} [y/N]"), Stream::Error, 0))?;
         let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
+        if std::io::stdin().read_line(&mut answer)? == 0 {
+            // Nobody has ended the line of the question.
+            writeln!(std::io::stderr())?;
+        }
         match ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
             true => Ok(()),
             false => Err(fault(Code::Declined, "nothing was sent")),
@@ -201,8 +205,10 @@ impl Desk {
                 .send(instructions, &key, &[&key])
                 .and_then(|receipt| Ok((receipt, self.ledger.accounts(&mentioned)?)))
         };
-        let tried = Tried { program: &program, what, instructions, lamports, tokens };
-        let (receipt, after) = sent.map_err(|error| explain(error, &tried))?;
+        let (receipt, after) = sent.map_err(|error| {
+            let is_authority = self.is_authority();
+            explain(error, &Tried { program: &program, what, instructions, lamports, tokens, is_authority })
+        })?;
         let states: Vec<_> =
             mentioned.into_iter().zip(before.into_iter().zip(after)).map(|(at, (was, is))| (at, was, is)).collect();
         // Whoever sends SOL to other wallets has less of it; else the costs say what it took.
@@ -232,6 +238,12 @@ impl Desk {
         let cost = Cost::of(&program, &wallet, receipt.fee_lamports, &states);
         self.tell(what, &receipt, &changed, &cost, notes)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Whether the wallet is the one that gives tokens out of the vault, as far as that can be found out.
+    fn is_authority(&self) -> bool {
+        let config = self.find::<Config>(&self.program.config()).ok().flatten();
+        config.is_some_and(|config| self.wallet().is_ok_and(|wallet| config.authority == wallet.to_bytes()))
     }
 
     fn tell(&self, what: &str, receipt: &Receipt, changed: &[Change<'_>], cost: &Cost, notes: &[String]) -> Result<()> {

@@ -60,6 +60,11 @@ impl std::fmt::Display for AddressText {
     }
 }
 
+/// An address letter by letter.
+pub(crate) fn in_full(text: &str) -> Result<Address, String> {
+    text.trim().parse().map_err(|_| "it is no address: one is 32 bytes in base58".into())
+}
+
 /// An address in full or of a name of the book.
 fn known(text: &str, names: &Names) -> Option<Address> {
     text.parse().ok().or_else(|| names.address(text))

@@ -345,7 +345,7 @@ fn write(desk: &mut Desk, upload: &Upload<'_>, plan: &Plan<'_>) -> Result<()> {
         bar.set_position(pieces.saturating_sub(missing) as u64);
         !stop.requested()
     });
-    bar.finish_and_clear();
+    drop(bar);
     match written.map_err(|error| refused(error, desk, plan))? {
         true => Ok(()),
         false if stop.requested() => {
@@ -362,7 +362,14 @@ fn refused(error: LedgerError, desk: &Desk, plan: &Plan<'_>) -> anyhow::Error {
     let logs: Vec<String> = error.logs().iter().filter(|log| !log.starts_with("Program ")).cloned().collect();
     let wallet = desk.wallet().ok().and_then(|wallet| desk.ledger.account(&wallet).ok().flatten());
     let lamports = wallet.map_or(0, |wallet| wallet.lamports);
-    let tried = Tried { program: &desk.program, what: plan.action, instructions: &[], lamports, tokens: None };
+    let tried = Tried {
+        program: &desk.program,
+        what: plan.action,
+        instructions: &[],
+        lamports,
+        tokens: None,
+        is_authority: false,
+    };
     let error = explain(error, &tried);
     if logs.is_empty() {
         error

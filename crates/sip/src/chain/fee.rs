@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use super::pool::Hash;
 use super::tokens::{self, Amount};
 use super::{AddressText, Cell, Connection, Desk, Row, steer};
+use crate::words::wrong;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -70,7 +71,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 (Some(text), _) => Sha256::digest(text).into(),
                 (None, Some(Hash(receipt))) => *receipt,
                 (None, None) => {
-                    bail!("say what the payment is for, with --for or --receipt, so that the server finds it")
+                    return Err(wrong(
+                        "say what the payment is for, with --for or --receipt, so that the server finds it",
+                    ));
                 }
             };
             pay(&mut desk, model, server, amount.0, &receipt)

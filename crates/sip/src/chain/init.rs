@@ -54,9 +54,16 @@ pub(super) fn token_program_name(address: &Address) -> &'static str {
 
 /// What a deployment begins with.
 #[derive(Debug, PartialEq)]
-struct Values {
+pub(super) struct Values {
     parameters: Parameters,
     schedule: Schedule,
+}
+
+impl Arguments {
+    /// What the deployment begins with.
+    pub(super) fn values(&self) -> Result<Values> {
+        self.parameters.as_deref().map_or(Ok(Values::DEFAULT), Values::read)
+    }
 }
 
 impl Values {
@@ -148,7 +155,7 @@ pub(super) fn print_example() -> Result<ExitCode> {
 }
 
 pub(super) fn run(desk: &mut Desk, arguments: &Arguments) -> Result<ExitCode> {
-    let values = arguments.parameters.as_deref().map_or(Ok(Values::DEFAULT), Values::read)?;
+    let values = arguments.values()?;
     if desk.find::<Config>(&desk.program.config())?.is_some() {
         bail!("the protocol has begun on this chain already; \"sip protocol show\" shows it");
     }

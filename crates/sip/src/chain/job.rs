@@ -98,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::List => {
             let jobs = desk.all::<Job>(AccountKind::Job)?;
             let rows: Vec<Row> = jobs.iter().map(|(address, job)| summary(address, job)).collect();
-            desk.list(&rows, "there is no job")
+            desk.list(&rows, super::NO_JOB)
         }
         Command::Show { job } => {
             let job = &desk.locate_job(job)?;

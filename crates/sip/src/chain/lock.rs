@@ -49,7 +49,7 @@ enum Command {
         #[arg(value_name = "DOMAIN")]
         domain: String,
         /// Months from now, as for a new lock
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAXIMUM_PERIODS))]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAXIMUM_PERIODS), required_unless_present = "amount")]
         months: Option<u64>,
         /// Tokens that are locked from now on in all, or "all"
         #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
@@ -78,7 +78,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             target.lock(&mut desk, shares, *months, *consent)
         }
         Command::Extend { job, domain, months, amount, consent } => {
-            ensure!(months.is_some() || amount.is_some(), "pass --months, --amount or both");
             let job = &desk.locate_job(job)?;
             let target = Target::find(&desk, job, domain)?;
             if !target.is_running {

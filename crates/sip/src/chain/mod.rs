@@ -65,7 +65,7 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) key: Option<PathBuf>,
     /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
-    #[arg(long, value_name = "ADDRESS", global = true)]
+    #[arg(long, value_name = "ADDRESS", global = true, value_parser = crate::chain::address::in_full)]
     pub(crate) program: Option<Address>,
     /// Say what would happen and what it would cost, and send nothing
     #[arg(long, global = true)]
@@ -109,9 +109,12 @@ pub(crate) fn no_wallet() -> anyhow::Error {
 /// The chain at an address or of a name.
 pub(crate) fn reach(url: &str) -> Result<Rpc> {
     Rpc::connect(url).map_err(|error| match error {
-        LedgerError::Remote(error @ RemoteError::Unreachable { .. }) => fault(
+        LedgerError::Remote(RemoteError::Unreachable { url, attempts, reason }) => fault(
             Code::Unreachable,
-            format!("{error}; is the chain running? \"sip localnet\" starts one on this machine, --url names another"),
+            format!(
+                "cannot reach {url} after {attempts} attempts: {reason}; is the chain running? \"sip localnet\" starts one on this \
+                 machine, --url names another"
+            ),
         ),
         error => error.into(),
     })
@@ -284,6 +287,10 @@ pub(crate) fn print_list(rows: &[Row], empty: &str, json: bool) -> Result<ExitCo
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// Where a chain has no job.
+const NO_JOB: &str =
+    "there is no job on this chain, and no command makes one yet; \"sip demo\" plays one on a ledger of its own";
 
 /// Before `sip protocol init`.
 pub(crate) fn not_begun() -> anyhow::Error {

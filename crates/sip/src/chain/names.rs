@@ -1,6 +1,6 @@
 //! Names that somebody gives to addresses, in a file of their own.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use sip_data::files::write_atomically;
 use sip_data::shown_path;
 use solana_address::Address;
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::table::{Cell, Row};
 use super::variable;
+use crate::failure::{Code, fault};
+use crate::words::wrong;
 
 /// Most bytes of the file.
 const MOST_BYTES: usize = 1 << 20;
@@ -64,13 +66,17 @@ impl Names {
     /// Gives an address a name; one that is another's already has to be forgotten first, for whoever sends by name means that.
     pub(crate) fn add(&mut self, name: &str, address: Address) -> Result<()> {
         let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
-        ensure!(
-            (1..=MOST_LETTERS).contains(&name.len()) && name.chars().all(is_plain) && name.parse::<Address>().is_err(),
-            "\"{name}\" is no name; expected 1 to {MOST_LETTERS} letters, digits and hyphens"
-        );
+        let is_name =
+            (1..=MOST_LETTERS).contains(&name.len()) && name.chars().all(is_plain) && name.parse::<Address>().is_err();
+        if !is_name {
+            let said = format!("\"{name}\" is no name; expected 1 to {MOST_LETTERS} letters, digits and hyphens");
+            return Err(wrong(said));
+        }
         let is_taken =
             ["all", "none", "trainer", "auditor", "evaluator", "data", "model", "server", "attention"].contains(&name);
-        ensure!(!is_taken, "\"{name}\" means something in commands already; choose another name");
+        if is_taken {
+            return Err(wrong(format!("\"{name}\" means something in commands already; choose another name")));
+        }
         if let Some(other) = self.address(name).filter(|other| *other != address) {
             bail!("\"{name}\" is the name of {other}; \"sip wallet forget {name}\" frees it for another");
         }
@@ -81,7 +87,8 @@ impl Names {
     /// Forgets a name, and says whose it was.
     pub(crate) fn remove(&mut self, name: &str) -> Result<Address> {
         let Some(address) = self.addresses.remove(name) else {
-            bail!("there is no name \"{name}\"; \"sip wallet names\" lists those that there are");
+            let said = format!("there is no name \"{name}\"; \"sip wallet names\" lists those that there are");
+            return Err(fault(Code::NotAnAddress, said));
         };
         self.write()?;
         Ok(address)

@@ -14,6 +14,7 @@ use super::figures::Unit;
 use super::tokens::{Amount, Percent, show};
 use super::{AddressText, Cell, Connection, Consent, Desk, Row, steer};
 use crate::run::setup::Chain;
+use crate::words::wrong;
 
 /// Rounds that an auditor's chain lasts for.
 const DRAWS: usize = 4_096;
@@ -176,14 +177,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Create { kind, bond, commission, index, chain_tip, compounding, job, parent, royalty } => {
             let operator = desk.wallet()?;
             let kind = kind.of_protocol();
-            ensure!(
-                kind != PoolKind::Attention,
-                "attention pools belong to a job's domain; \"sip steer add\" creates them"
-            );
+            if kind == PoolKind::Attention {
+                return Err(wrong("attention pools belong to a job's domain; \"sip steer add\" creates them"));
+            }
             let chain_tip = match (kind, chain_tip) {
                 (PoolKind::Auditor, Some(Hash(tip))) => *tip,
                 (PoolKind::Auditor, None) => draws(&desk, *index)?.tip(),
-                (_, Some(_)) => bail!("--chain-tip is for auditors"),
+                (_, Some(_)) => return Err(wrong("--chain-tip is for auditors")),
                 (_, None) => [0; 32],
             };
             let pool = program.pool(kind, &operator, *index);
@@ -207,8 +207,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                     let new = NewModel { index, self_bond, commission_bps, parent, compounding };
                     program.create_model_pool(&operator, &desk.locate_job(job)?, &new)
                 }
-                (PoolKind::Model, None) => bail!("a model's pool needs --job, the job that trains the model"),
-                _ if job.is_some() || parent.is_some() => bail!("--job, --parent and --royalty are for models"),
+                (PoolKind::Model, None) => {
+                    return Err(wrong("a model's pool needs --job, the job that trains the model"));
+                }
+                _ if job.is_some() || parent.is_some() => {
+                    return Err(wrong("--job, --parent and --royalty are for models"));
+                }
                 _ if *compounding => program.create_compounding_pool(&operator, kind, &new),
                 _ => program.create_pool(&operator, kind, &new),
             };

@@ -105,10 +105,12 @@ enum Command {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    if let Command::Init(arguments) = &arguments.command
-        && arguments.example
-    {
-        return init::print_example();
+    if let Command::Init(arguments) = &arguments.command {
+        if arguments.example {
+            return init::print_example();
+        }
+        // What is wrong with the file is said before a chain is asked.
+        arguments.values()?;
     }
     let mut desk = match &arguments.command {
         // It need not be there yet.

@@ -18,6 +18,18 @@ pub(super) struct Tried<'a> {
     pub(super) lamports: u64,
     /// Its tokens, in base units; nothing where it has no token account.
     pub(super) tokens: Option<u64>,
+    /// Whether the wallet is the one that gives tokens out of the vault.
+    pub(super) is_authority: bool,
+}
+
+impl Tried<'_> {
+    /// Where tokens come from, for the one who can say so.
+    fn remedy(&self) -> &'static str {
+        match self.is_authority {
+            true => "; \"sip protocol distribute ADDRESS AMOUNT\" brings some out of the vault",
+            false => "",
+        }
+    }
 }
 
 /// A program's name and its own errors, by number: names for programs, sentences for people.
@@ -100,7 +112,8 @@ pub(super) fn explain(error: LedgerError, tried: &Tried<'_>) -> anyhow::Error {
     let (said, code) = match errors_of(&raised_by) {
         Some((_, [_, ("InsufficientFunds", _), ..])) if number == 1 => {
             let held = tokens::show(tried.tokens.unwrap_or(0));
-            (format!("the wallet's token account does not hold that many tokens; it holds {held}"), Code::TooFewTokens)
+            let said = format!("the wallet's token account does not hold that many tokens; it holds {held}");
+            (said + tried.remedy(), Code::TooFewTokens)
         }
         Some((name, errors)) => {
             let reason =
@@ -109,10 +122,11 @@ pub(super) fn explain(error: LedgerError, tried: &Tried<'_>) -> anyhow::Error {
         }
         None if !is_ours => (format!("the program {raised_by} refused with its error {number}"), Code::ProgramRefused),
         None => match sip_client::refusal(number) {
-            Some(sip_protocol::Error::WrongTokenAccount) if tried.tokens.is_none() => (
-                "the wallet has no token account yet, so it has no tokens; somebody must send it some".into(),
-                Code::TooFewTokens,
-            ),
+            Some(sip_protocol::Error::WrongTokenAccount) if tried.tokens.is_none() => {
+                let said = "the wallet has no token account yet, so it has no tokens";
+                let remedy = if tried.is_authority { tried.remedy() } else { "; somebody must send it some" };
+                (said.to_owned() + remedy, Code::TooFewTokens)
+            }
             Some(reason) => (format!("the program refused: {reason}"), Code::ProgramRefused),
             None => (format!("the program refused with error {number}"), Code::ProgramRefused),
         },
@@ -168,6 +182,7 @@ mod tests {
             instructions: &instructions,
             lamports: 5_000_000_000,
             tokens: Some(0),
+            is_authority: true,
         };
         let failure = Failure {
             signature: Default::default(),

@@ -1,11 +1,12 @@
 //! What governance may set, by name: the parameters and the schedule of emission.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use sip_protocol::admin::config::Parameters;
 use sip_protocol::ground::schedule::{NODES, STAKING, Schedule};
 
 use super::figures::Unit;
 use super::tokens::{self, Amount};
+use crate::words::wrong;
 
 /// Where a setting is kept.
 pub(super) enum Field<'a> {
@@ -148,7 +149,7 @@ pub(super) fn check<T: Bounded>(state: &T) -> Result<()> {
         }
     });
     if !outside.is_empty() {
-        bail!("{}", outside.join("; "));
+        return Err(wrong(outside.join("; ")));
     }
     state.check_whole().map_err(|error| match error {
         sip_protocol::Error::ParameterOutOfBounds => {
@@ -198,14 +199,14 @@ impl<T: Copy> Setting<T> {
 /// Carries out "round-reward=5000", and the like.
 pub(super) fn assign<T: Copy>(settings: &[Setting<T>], state: &mut T, assignment: &str) -> Result<()> {
     let Some((name, value)) = assignment.split_once('=') else {
-        bail!("\"{assignment}\" is no change; expected NAME=VALUE");
+        return Err(wrong(format!("\"{assignment}\" is no change; expected NAME=VALUE")));
     };
     let wanted = name.replace('-', " ");
     let Some(setting) = settings.iter().find(|setting| setting.name == wanted) else {
         let names: Vec<String> = settings.iter().map(|setting| setting.name.replace(' ', "-")).collect();
-        bail!("there is no \"{name}\" to set; there are {}", names.join(", "));
+        return Err(wrong(format!("there is no \"{name}\" to set; there are {}", names.join(", "))));
     };
-    setting.write(state, value).map_err(|error| anyhow!("{name}: {error}"))
+    setting.write(state, value).map_err(|error| wrong(format!("{name}: {error}")))
 }
 
 /// What differs, in words: "round reward 10,000 SIP → 5,000 SIP, …".

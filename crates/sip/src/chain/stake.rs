@@ -63,14 +63,13 @@ enum Command {
 #[derive(clap::Args)]
 pub(super) struct Slippage {
     /// Refuse a price worse than the present one by more than this, in basis points
-    #[arg(long, value_name = "BPS", default_value_t = 50)]
+    #[arg(long, value_name = "BPS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(..=10_000))]
     slippage_bps: u16,
 }
 
 impl Slippage {
     /// The least number of shares to accept for an amount.
     pub(super) fn minimum_shares(&self, pool: &Pool, amount: u64) -> Result<u64> {
-        ensure!(self.slippage_bps <= 10_000, "--slippage-bps must be at most 10000");
         let expected = shares_for_deposit(amount, pool.shares, pool.assets).unwrap_or(0);
         ensure!(expected > 0, "{} buys no share of this pool", tokens::show(amount));
         let least = u128::from(expected) * u128::from(10_000 - self.slippage_bps) / 10_000;

@@ -1,6 +1,6 @@
 //! `sip steer`: what a job trains on and how, by stake.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use sip_protocol::AccountKind;
 use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::data::Dataset;
@@ -15,6 +15,7 @@ use super::mixture::Steering;
 use super::stake::{Active, Slippage};
 use super::tokens::{self, Amount, Part};
 use super::{AddressText, Cell, Connection, Desk, Row, stake, vote};
+use crate::words::wrong;
 use sip_manifest::steered;
 
 #[derive(clap::Args)]
@@ -116,7 +117,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Jobs => {
             let rows: Vec<Row> = desk.all::<Job>(AccountKind::Job)?.iter().map(|(at, job)| job_row(at, job)).collect();
-            desk.list(&rows, "there is no job")
+            desk.list(&rows, super::NO_JOB)
         }
         Command::Show { job } => {
             let job = &desk.locate_job(job)?;
@@ -179,7 +180,9 @@ fn move_attention(
     let state: Job = desk.read(job)?;
     let [from, to] = names.map(|domain| find(desk, &state, domain));
     let (from, to) = (from?, to?);
-    ensure!(from != to, "the two are the same");
+    if from == to {
+        return Err(wrong("the two are the same"));
+    }
     let [from_pool, to_pool] = [from, to].map(|domain| program.attention_pool(job, domain));
     let Some(source) = desk.find::<Pool>(&from_pool)? else {
         bail!("nobody has staked on {} yet; \"sip steer add\" does", title(desk, &state, from)?);

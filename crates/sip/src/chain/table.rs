@@ -9,6 +9,8 @@ use solana_address::Address;
 #[derive(Clone, Debug)]
 pub(crate) enum Cell {
     Text(String),
+    /// A number as it is written, with its unit.
+    Figure(String),
     Number(u64),
     /// Base units.
     Tokens(u64),
@@ -47,7 +49,7 @@ impl Cell {
     /// As people read it.
     pub(super) fn show(&self) -> String {
         match self {
-            Cell::Text(text) => text.clone(),
+            Cell::Text(text) | Cell::Figure(text) => text.clone(),
             Cell::Number(number) | Cell::Shares(number) => tokens::grouped(*number),
             Cell::Lamports(lamports) => tokens::sol(*lamports),
             Cell::TokenChange(0) | Cell::LamportChange(0) => Cell::Nothing.show(),
@@ -80,7 +82,7 @@ impl Cell {
     /// What may be more than 2⁵³ is a text of decimal digits.
     fn to_json(&self) -> Value {
         match self {
-            Cell::Text(text) => json!(text),
+            Cell::Text(text) | Cell::Figure(text) => json!(text),
             Cell::Tokens(number) | Cell::Lamports(number) | Cell::Shares(number) => json!(number.to_string()),
             Cell::TokenChange(change) | Cell::LamportChange(change) => json!(change.to_string()),
             Cell::Number(number)

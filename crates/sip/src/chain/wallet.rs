@@ -5,10 +5,12 @@ use serde_json::json;
 use sip_protocol::AccountKind;
 use sip_protocol::ground::units::DECIMALS;
 use sip_protocol::stake::position::Ticket;
+use sip_report::terminal::output;
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,7 +46,7 @@ enum Command {
     /// Ask the chain's faucet for SOL, which fees and accounts cost; local chains and test clusters have one
     Airdrop {
         /// SOL
-        #[arg(value_name = "SOL", default_value_t = 10)]
+        #[arg(value_name = "SOL", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         sol: u32,
     },
     /// Send tokens, or SOL, to another wallet
@@ -124,6 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             if connection.json {
                 writeln!(out, "{}", json!({ "address": key.pubkey().to_string(), "file": file }))?;
             } else {
+                let mut out = output();
                 writeln!(out, "wallet  {}", key.pubkey())?;
                 writeln!(out, "key     {}; anyone who reads this file owns the wallet", file.display())?;
             }
@@ -142,7 +145,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             show(&desk, &desk.owner(whose.text())?)
         }
         Command::Airdrop { sol } => {
-            ensure!(*sol > 0, "ask for 1 SOL or more");
             let mut desk = Desk::connect(connection)?;
             desk.require_no_dry_run()?;
             let wallet = desk.wallet()?;
@@ -168,7 +170,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             names.add(name, address)?;
             match connection.json {
                 true => writeln!(out, "{}", json!({ "name": name, "address": address.to_string() }))?,
-                false => writeln!(out, "{name} is {address}")?,
+                false => writeln!(output(), "{name} is {address}")?,
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -178,7 +180,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 true => {
                     writeln!(out, "{}", json!({ "name": name, "address": address.to_string(), "forgotten": true }))?
                 }
-                false => writeln!(out, "{address} is no longer called {name}")?,
+                false => writeln!(output(), "{address} is no longer called {name}")?,
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -273,8 +275,10 @@ fn history(desk: &Desk, wallet: &Address, limit: usize) -> Result<ExitCode> {
     // Tokens come in without a word of the wallet.
     let mut past = desk.ledger.past(wallet, limit)?;
     past.extend(desk.ledger.past(&account, limit)?);
-    past.sort_by_key(|past| (std::cmp::Reverse(past.slot), past.signature.to_string()));
-    past.dedup();
+    // What is of one slot stays in the chain's order.
+    past.sort_by_key(|past| std::cmp::Reverse(past.slot));
+    let mut seen = BTreeSet::new();
+    past.retain(|past| seen.insert(past.signature.to_string()));
     let mut rows: Vec<Row> = Vec::new();
     for past in past.into_iter().take(limit) {
         let effects = desk.ledger.effects(&past.signature)?;

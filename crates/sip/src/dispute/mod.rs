@@ -49,7 +49,7 @@ struct Place {
     #[arg(long, value_name = "FOLDER", global = true, conflicts_with = "url")]
     run: Option<PathBuf>,
     /// Address of the on-chain program [default: $SIP_PROGRAM, or this build's]
-    #[arg(long, value_name = "ADDRESS", global = true)]
+    #[arg(long, value_name = "ADDRESS", global = true, value_parser = crate::chain::address::in_full)]
     program: Option<Address>,
     /// Print JSON: an object, or a list of them
     #[arg(long, global = true)]

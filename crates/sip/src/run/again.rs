@@ -6,7 +6,7 @@ use sip_protocol::training::attestation;
 use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::Round;
 use sip_protocol::training::segment;
-use sip_report::ProgressBar;
+use sip_report::Bar;
 use solana_address::Address;
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,7 +37,7 @@ impl Run {
     /// Replays a segment and compares it with what was committed; with the trace roots of these leaves. All auditors of a demonstration
     /// share a machine: what several draw it computes once, and each attests a leaf of its own from that. Of what another draws again it
     /// computes the leaf alone.
-    pub(crate) fn replayed(&mut self, committed: &mut Committed, leaves: &[u32], bar: &ProgressBar) -> Result<Finding> {
+    pub(crate) fn replayed(&mut self, committed: &mut Committed, leaves: &[u32], bar: &Bar) -> Result<Finding> {
         if let Some(checkpoints) = &committed.checkpoints {
             let mut trace_roots = Vec::new();
             for leaf in leaves {
@@ -118,7 +118,7 @@ impl Run {
                 self.attest_again(auditor, index, &scored, &trace_root)?;
             }
         }
-        bar.finish_and_clear();
+        drop(bar);
         self.worker.take_times();
         self.journal.summary.timings.audit_seconds += started.elapsed().as_secs_f64();
         let Some((index, auditor, view)) = liar else { return Ok(Some(scored)) };

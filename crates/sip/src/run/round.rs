@@ -219,7 +219,7 @@ impl Run {
                 fraud,
             });
         }
-        bar.finish_and_clear();
+        drop(bar);
         self.journal.summary.timings.training_seconds += times.steps.as_secs_f64();
         self.journal.summary.timings.commitment_seconds += times.commitments.as_secs_f64();
         let trained = steps * committed.iter().filter(|c| c.cheat != Some(Cheat::Lazy)).count() as u64;
@@ -334,19 +334,17 @@ impl Run {
                 }
                 Finding::FalseSteps { leaf, view } => {
                     committed[index].audited_by.push(first);
-                    bar.suspend(|| {
-                        self.progress.line(&format!(
-                            "{} finds that {} committed something else from leaf {} on, and accuses",
-                            self.world.people[first].name,
-                            self.world.people[committed[index].trainer].name,
-                            leaf + 1
-                        ));
-                    });
+                    self.progress.line(&format!(
+                        "{} finds that {} committed something else from leaf {} on, and accuses",
+                        self.world.people[first].name,
+                        self.world.people[committed[index].trainer].name,
+                        leaf + 1
+                    ));
                     self.dispute_segment(first, &committed[index], view, job, round, number)?;
                 }
             }
         }
-        bar.finish_and_clear();
+        drop(bar);
         self.worker.take_times();
         self.journal.summary.timings.audit_seconds += started.elapsed().as_secs_f64();
         Ok(attested)

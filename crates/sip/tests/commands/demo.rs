@@ -383,13 +383,43 @@ fn verification_names_what_was_changed() {
     let (code, said) = change("model/model.safetensors", &|bytes| *bytes.last_mut().unwrap() ^= 1);
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("exported tensor model.norm.weight"), "{said}");
+    // A text is another with another tokenizer, and a model with another shape.
+    for (file, from, to) in [
+        ("model/tokenizer.json", "\"vocab\"", "\"vocab \""),
+        ("model/tokenizer_config.json", "false", "true"),
+        ("model/special_tokens_map.json", "eos_token", "pad_token"),
+        ("model/config.json", "\"rope_theta\": 1", "\"rope_theta\": 2"),
+        ("model/generation_config.json", "eos_token_id", "pad_token_id"),
+    ] {
+        let (code, said) = change(file, &|bytes| {
+            let changed = text(bytes).replace(from, to);
+            assert_ne!(changed, text(bytes), "{file}: {from}");
+            *bytes = changed.into_bytes();
+        });
+        let name = file.strip_prefix("model/").unwrap();
+        assert_eq!(code, Some(3), "{said}");
+        assert!(said.contains(&format!("Not verified. First difference: {name} of the exported model")), "{said}");
+        let whole = std::fs::read(out.join(file)).unwrap();
+        std::fs::remove_file(out.join(file)).unwrap();
+        let gone = sip(&["verify", path(out), "--json"]).output().unwrap();
+        std::fs::write(out.join(file), whole).unwrap();
+        let finding: Value = serde_json::from_slice(&gone.stdout).unwrap();
+        assert_eq!((gone.status.code(), &finding["verified"]), (Some(3), &Value::Bool(false)), "{finding}");
+        assert!(finding["difference"].as_str().unwrap().contains(name), "{finding}");
+    }
+    for more in ["added_tokens.json", "chat_template.jinja", "adapter_config.json", "model.safetensors.index.json"] {
+        std::fs::write(out.join("model").join(more), "{}").unwrap();
+        let output = sip(&["verify", path(out)]).output().unwrap();
+        std::fs::remove_file(out.join("model").join(more)).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{more}: {}", text(&output.stdout));
+    }
     let (code, said) = change("run/ledger-4.bin", &|bytes| {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
     });
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     let (code, said) = change("run/data/1.train.tokens", &|bytes| bytes[100] ^= 1);
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     let (code, said) = change("run/journal-4.json", &|bytes| {
         // One digit of one published leaf.
         let start = text(bytes).find("\"leaves\"").unwrap() + 40;
@@ -402,7 +432,7 @@ fn verification_names_what_was_changed() {
         journal["flows"] = Value::Array(Vec::new());
         *bytes = journal.to_string().into_bytes();
     });
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("damaged"), "{said}");
     let (code, said) = change("summary.json", &|bytes| {
         let mut summary: Value = serde_json::from_slice(bytes).unwrap();
@@ -442,7 +472,7 @@ fn verification_names_what_was_changed() {
         assert!(said.contains(expected), "{to}: {said}");
     }
     let (code, said) = change("run/manifest.sip", &|bytes| bytes[0] ^= 1);
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("does not begin with sip.manifest.1"), "{said}");
     // Steps of a leaf, and the root of the first tokens.
     for (byte, expected) in [(36, "the sizes of steps and rounds: the job committed something else"), (264, "has root")]
@@ -546,9 +576,9 @@ fn bad_input_gives_one_clear_sentence() {
     let option = refused(&["demo", "--colour", "red"]);
     assert!(option.contains("--colour"), "{option}");
     let nothing = refused(&["demo", "--resume", "--out", out]);
-    assert!(nothing.contains("no run"), "{nothing}");
+    assert!(nothing.contains("there is no folder"), "{nothing}");
     let unverifiable = refused(&["verify", out]);
-    assert!(unverifiable.contains("no run"), "{unverifiable}");
+    assert!(unverifiable.contains("there is no folder"), "{unverifiable}");
     let no_model = refused(&["generate", "--model", out, "The"]);
     assert!(no_model.contains("model"), "{no_model}");
     let blocked = refused(&["demo", "--quick", "--out", &file("file", b"in the way")]);

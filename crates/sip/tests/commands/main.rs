@@ -3,5 +3,7 @@
 mod chain;
 mod demo;
 mod models;
+mod snapshot;
 mod train;
 mod updates;
+mod words;

@@ -211,10 +211,10 @@ fn changes(random: &mut Random, manifests: &[Vec<u8>]) -> Value {
         let is_manifest = Manifest::from_bytes(&bytes).is_ok();
         found.push(json!({ "of": of, "at": at, "written": hex(written), "is_manifest": is_manifest }));
     };
-    for of in 0..manifests.len() {
-        // Every word of the head: none, one more, the most, and what is no number.
+    for (of, bytes) in manifests.iter().enumerate() {
+        // Every word of the head: none, one more, the most, and a NaN.
         for at in (16..HEAD_BYTES).step_by(4).filter(|at| !(64..160).contains(at)) {
-            let word = u32::from_le_bytes(manifests[of][at..at + 4].try_into().expect("four bytes"));
+            let word = u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
             for other in [0, word.wrapping_add(1), u32::MAX, 0x7FC0_0000, 1 << 24, (1 << 24) + 1] {
                 change(of, at, &other.to_le_bytes());
             }
@@ -224,8 +224,8 @@ fn changes(random: &mut Random, manifests: &[Vec<u8>]) -> Value {
             change(of, at, &[random.next() as u8]);
         }
         for _ in 0..40 {
-            let at = random.below(manifests[of].len() as u32) as usize;
-            change(of, at, &[manifests[of][at] ^ 1 << random.below(8)]);
+            let at = random.below(bytes.len() as u32) as usize;
+            change(of, at, &[bytes[at] ^ 1 << random.below(8)]);
         }
     }
     found.into()

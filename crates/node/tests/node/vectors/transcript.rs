@@ -73,6 +73,22 @@ impl Transcript {
         is_taken
     }
 
+    /// Lets slots pass.
+    pub(crate) fn wait(&mut self, slots: u64) {
+        self.slot += slots;
+    }
+
+    /// The next move is at this slot.
+    pub(crate) fn at(&mut self, slot: u64) {
+        self.slot = slot;
+    }
+
+    /// Calls for the end by the clock, now, too early.
+    pub(crate) fn refuse_time_out(&mut self) {
+        assert!(self.game.timeout(self.slot).is_err());
+        self.note(json!({ "time_out": true, "is_taken": false }));
+    }
+
     /// Calls for the end by the clock: too early, then when the side on move has been silent for long enough.
     pub(crate) fn time_out(&mut self) {
         let side = self.game.on_move().expect("the game is on");
