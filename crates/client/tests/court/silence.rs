@@ -170,8 +170,7 @@ fn attack_a_run_that_is_conceded_first_keeps_nobody_charged_for_a_base_that_was_
         let (wallet, pool, job) = (friend.pubkey(), scene.evaluators[accomplice].seat.pool, scene.job);
         let (datasets, salt, program) = (scene.datasets.clone(), named("salt"), scene.world.program);
         let (round, pool) = (&address, &pool);
-        let accusation =
-            Accusation { challenger: &wallet, job: &job, round, pool, datasets: &datasets, salt: &salt };
+        let accusation = Accusation { challenger: &wallet, job: &job, round, pool, datasets: &datasets, salt: &salt };
         scene.world.send(&[program.commit_run_accusation(&accusation)], &[&friend]);
         scene.world.advance(1);
         scene.world.send(&[program.open_run_dispute(&accusation)], &[&friend]);
