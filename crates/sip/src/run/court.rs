@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::Run;
 use super::round::{Committed, rule};
-use super::setup::salt;
+use super::setup::{self, salt};
 use crate::archive::Archive;
 use sip_report::count;
 use sip_report::summary::{DisputeLevel, DisputeSummary};
@@ -82,8 +82,7 @@ impl Run {
         let program = self.world.program;
         let Charge { challenger, defendant, job, round, number, .. } = *charge;
         let wallet = self.world.people[challenger].wallet();
-        let datasets: Vec<Address> =
-            self.prepared.task.domains.iter().map(|blob| program.dataset(&blob.root())).collect();
+        let datasets = setup::dataset_addresses(&self.world, &self.prepared)?;
         let subject = charge.subject();
         let salt = salt(self.settings.seed, &format!("{wallet} accuses {round} {defendant} of a {subject}"), number);
         let (commit, open, address) = match charge.claim {
