@@ -1,6 +1,6 @@
 //! The bottom line of a terminal: a bar may stand there, and lines are written above it.
 //!
-//! Whoever writes takes the bar off, writes, and puts it back, all under one lock and in one piece of bytes. Nothing is called back under the
+//! A writer takes the bar off, writes, and puts it back, all under one lock and in one piece of bytes. Nothing is called back under the
 //! lock, and no thread draws by itself, so that no writer waits for another.
 
 use std::io::{IsTerminal as _, Write};

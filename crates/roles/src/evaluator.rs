@@ -5,6 +5,7 @@
 use sip_client::Seat;
 use sip_proof::HostSha256;
 use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::training::audit::Actor;
 use sip_protocol::training::evaluation;
 use sip_protocol::training::round;
 use solana_address::Address;
@@ -50,7 +51,7 @@ impl Step<'_> {
     /// Commits the score of the next base, and reveals it.
     fn score(&self, seat: &Seat, seen: &Seen) {
         let (round, slot) = (&seen.round, self.view.slot);
-        if round.status != round::AGGREGATED {
+        if round.status != round::AGGREGATED || round.require_on_chain(&self.view.job).is_err() {
             return;
         }
         let status = round.evaluators[usize::from(seat.place)].status;
@@ -70,6 +71,14 @@ impl Step<'_> {
         let commitment = evaluation::commitment::<HostSha256>(&claim, &salt, pool, address);
         let (program, job) = (self.program(), &self.view.address);
         if commits {
+            let actor = Actor { place: seat.place, pool, slot };
+            let trial = self.view.pools.get(&seat.pool).cloned().map(|mut pool| {
+                evaluation::commit_score(&mut round.clone(), &self.view.job, &mut pool, &actor, &commitment)
+            });
+            if let Some(Err(error)) = trial {
+                let (what, reason) = ("commit a score".to_owned(), error.message().to_owned());
+                return self.tell(Event::Refused { what, reason });
+            }
             let commit = program.commit_score(seat, job, &seen.address, &commitment);
             let event = acted(seen, "score committed", None);
             self.send_by(round.score_deadline_slot, "commit a score", commit, event);

@@ -63,3 +63,6 @@ pub use look::{Accounts, Look, LookError, Query};
 pub use node::{Cheating, Me, Node, Roles};
 pub use terms::Terms;
 pub use view::{DueBounty, Seen, Stands, View};
+
+#[cfg(test)]
+mod tests;

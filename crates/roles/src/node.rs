@@ -26,6 +26,9 @@ pub struct Roles {
     pub is_drawn_only: bool,
     /// Turns what anyone may turn.
     pub turner: bool,
+    /// Of a turner: closes no round with a segment that it has itself found false, as long as there is time to convict its trainer. A round
+    /// that is closed with a lie in it is undone, and honest bonds are tied until it is settled.
+    pub is_patient: bool,
     /// Opens rounds and has those paid who have nobody to ask for it.
     pub keeper: bool,
     /// Trains segments, for all of the wallet's seats.

@@ -3,15 +3,16 @@
 //! A segment follows from its round: anyone who computes it again gets the same one. What it comes to is on disk before it is committed, since
 //! a defence opens its leaves.
 
+use bytemuck::Zeroable;
 use sip_client::Seat;
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::round;
-use sip_protocol::training::segment;
+use sip_protocol::training::segment::{self, Segment, SegmentClaim};
 
 use crate::auditor::acted;
 use crate::node::Step;
 use crate::view::Seen;
-use crate::{Action, Work};
+use crate::{Action, Event, Work};
 
 impl Step<'_> {
     /// What a trainer owes its rounds.
@@ -59,6 +60,10 @@ impl Step<'_> {
             return;
         };
         let Some(claim) = worked.claim() else { return };
+        if let Err(error) = self.would_commit(seat, seen, &claim, previous) {
+            let (what, reason) = ("commit a segment".to_owned(), error.message().to_owned());
+            return self.tell(Event::Refused { what, reason });
+        }
         let (program, address) = (self.program(), &self.view.address);
         let commit = match previous {
             Some(_) => {
@@ -69,6 +74,28 @@ impl Step<'_> {
         };
         let event = acted(seen, "segment committed", Some(seat.place));
         self.send_by(round.commit_deadline_slot, "commit a segment", commit, event);
+    }
+
+    /// Whether the program would take a commitment: by its own rules, on copies.
+    fn would_commit(
+        &self,
+        seat: &Seat,
+        seen: &Seen,
+        claim: &SegmentClaim,
+        previous: Option<[u8; 32]>,
+    ) -> sip_protocol::Result<()> {
+        let (mut segment, mut round) = (Box::new(Segment::zeroed()), seen.round.clone());
+        let mut pool = self.view.pools.get(&seat.pool).ok_or(sip_protocol::Error::WrongPlace)?.clone();
+        segment.commit(segment::Commitment {
+            job: &self.view.job,
+            round_address: seen.address.as_array(),
+            round: &mut round,
+            pool_address: seat.pool.as_array(),
+            pool: &mut pool,
+            claim,
+            previous_root: &previous.unwrap_or_default(),
+            slot: self.view.slot,
+        })
     }
 
     /// Whether the base of a round is at hand. Where nobody hands it out, it is computed from what the round before accepted.

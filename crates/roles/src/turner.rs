@@ -5,13 +5,14 @@
 use sip_client::StateDemand;
 use sip_protocol::court::availability::OPEN;
 use sip_protocol::training::seed;
+use sip_protocol::training::segment;
 use solana_address::Address;
 use solana_instruction::Instruction;
 
-use crate::Event;
 use crate::court::{Due, claim_of, due};
 use crate::node::Step;
-use crate::view::Seen;
+use crate::view::{Seen, Stands};
+use crate::{Claim, Event};
 
 impl Step<'_> {
     /// What is due in rounds and cases, by the first who comes.
@@ -38,7 +39,7 @@ impl Step<'_> {
         if round.clone().close_commits(job, slot).is_ok() {
             due.push(("close the commits", program.close_commits(job_address, address)));
         }
-        if self.view.is_closable(seen) {
+        if self.view.is_closable(seen) && !self.holds_back(seen) {
             let segments: Vec<Address> = seen.segments.iter().map(|stands| stands.address).collect();
             due.push(("close the round", program.close_round(job_address, address, &segments)));
         }
@@ -55,6 +56,18 @@ impl Step<'_> {
             due.push(("make the round final", program.finalize_round(job_address, address)));
         }
         due
+    }
+
+    /// Whether a segment would count that this node has found false, while there is time to convict it: a round that counts one is undone.
+    fn holds_back(&self, seen: &Seen) -> bool {
+        let round = seen.index();
+        let is_lie = |stands: &Stands| {
+            let is_open = stands.state.status == segment::COMMITTED && stands.state.open_disputes > 0;
+            is_open && self.is_false(Claim::Segment { round, place: stands.place })
+        };
+        self.node.roles.is_patient
+            && self.view.slot < seen.round.audit_deadline_slot
+            && seen.segments.iter().any(is_lie)
     }
 
     /// Ends disputes of others whose clock has run out, and applies verdicts that nobody applied.

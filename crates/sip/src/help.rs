@@ -113,7 +113,7 @@ pub(crate) fn completions(arguments: &Completions) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command line for pages: whoever prints them breaks lines, and help has no help.
+/// The command line for pages: their printer breaks lines, and help has no help.
 fn for_pages() -> Command {
     let command = with_texts(usize::MAX).mut_subcommands(without_help).disable_help_subcommand(true);
     // One paragraph: what follows a blank is a line of its own there.

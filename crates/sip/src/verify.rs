@@ -162,7 +162,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(crate::failure::NOT_VERIFIED) })
 }
 
-/// The first difference. A file that is not what another names is one as well, and not an error: whoever asks hears that the run is false.
+/// The first difference. A file that is not what another names is one as well, and not an error: the answer is that the run is false.
 fn difference(arguments: &Arguments, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
     Store::new(&arguments.folder).latest()?;
     let found = Verifier::open(arguments, progress).and_then(|mut verifier| verifier.verify(replayed));

@@ -30,7 +30,7 @@ impl Folder {
     }
 }
 
-pub(super) fn restore(path: &Path) -> Result<Embedded, LedgerError> {
+pub(crate) fn restore(path: &Path) -> Result<Embedded, LedgerError> {
     Embedded::restore(path, Program::default().id, PROGRAM_ELF)
 }
 

@@ -1,7 +1,7 @@
 //! `sip audit`: a watchtower that follows jobs, replays what was claimed, convicts liars, and acts for an auditor.
 
 mod data;
-mod folder;
+pub(crate) mod folder;
 mod operator;
 
 use anyhow::{Context, Result, bail, ensure};

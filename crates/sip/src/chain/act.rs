@@ -211,7 +211,7 @@ impl Desk {
         })?;
         let states: Vec<_> =
             mentioned.into_iter().zip(before.into_iter().zip(after)).map(|(at, (was, is))| (at, was, is)).collect();
-        // Whoever sends SOL to other wallets has less of it; else the costs say what it took.
+        // A wallet that sends SOL to others has less of it; else the costs say what it took.
         let moves_sol = |(at, was, is): &(Address, Option<Account>, Option<Account>)| {
             *at != wallet && is_wallet(is.as_ref().or(was.as_ref())) && lamports_of(was) != lamports_of(is)
         };

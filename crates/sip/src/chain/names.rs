@@ -63,7 +63,7 @@ impl Names {
         Ok(())
     }
 
-    /// Gives an address a name; one that is another's already has to be forgotten first, for whoever sends by name means that.
+    /// Gives an address a name; one that is another's already has to be forgotten first, for that is what somebody means who sends by name.
     pub(crate) fn add(&mut self, name: &str, address: Address) -> Result<()> {
         let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
         let is_name =

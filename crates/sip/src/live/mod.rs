@@ -269,3 +269,6 @@ impl<L: Ledger> Live<'_, L> {
         Ok(false)
     }
 }
+
+#[cfg(test)]
+mod tests;

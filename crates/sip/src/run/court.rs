@@ -1,7 +1,7 @@
-//! A dispute from accusation to verdict, by transactions: the one place where cases are opened, played and resolved.
+//! A dispute from accusation to verdict, by transactions. Its instructions are those of [`sip_roles::Charge`], as for everybody else.
 
 use anyhow::{Context, Result, anyhow, ensure};
-use sip_client::{Accusation, AttestationAccusation, GenesisAccusation, UpdateGraph, VoteAccusation, after_move};
+use sip_client::{Program, UpdateGraph, after_move};
 use sip_graph::show::kind_name;
 use sip_ledger::Ledger;
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, FaultPlace, Move};
@@ -11,6 +11,7 @@ use sip_protocol::{
     court::{Dispute, Game, MoveKind, Outcome, Phase, Side},
     ground::case::CaseKind,
 };
+use sip_roles::{Charge as Case, Charged};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use std::sync::Arc;
@@ -77,79 +78,48 @@ impl Charge<'_> {
 }
 
 impl Run {
-    /// Opens a case; returns the dispute's address and what it took to open it.
-    fn open(&mut self, charge: &Charge<'_>) -> Result<(Address, Vec<DisputeLevel>)> {
-        let program = self.world.program;
+    /// A charge as its instructions are made of it.
+    fn case<'p>(&self, charge: &Charge<'_>, program: &'p Program) -> Result<Case<'p>> {
         let Charge { challenger, defendant, job, round, number, .. } = *charge;
         let wallet = self.world.people[challenger].wallet();
         let datasets = setup::dataset_addresses(&self.world, &self.prepared)?;
-        let subject = charge.subject();
-        let salt = salt(self.settings.seed, &format!("{wallet} accuses {round} {defendant} of a {subject}"), number);
-        let (commit, open, address) = match charge.claim {
-            Claim::Segment | Claim::Update(_) => {
-                let pool = self.world.people[defendant].pool()?;
-                let accusation =
-                    Accusation { challenger: &wallet, job, round, pool: &pool, datasets: &datasets, salt: &salt };
-                let dispute = program.dispute(&program.segment(round, &pool), &wallet);
-                let open = match &charge.claim {
-                    Claim::Update(graph) => program.open_update_dispute(&accusation, graph),
-                    _ => program.open_dispute(&accusation),
-                };
-                (program.commit_accusation(&accusation), open, dispute)
-            }
-            Claim::Run => {
-                let pool = self.world.people[defendant].pool()?;
-                let accusation =
-                    Accusation { challenger: &wallet, job, round, pool: &pool, datasets: &datasets, salt: &salt };
-                let dispute = program.dispute(&program.run(round, &pool), &wallet);
-                (program.commit_run_accusation(&accusation), program.open_run_dispute(&accusation), dispute)
-            }
+        let purpose = format!("{wallet} accuses {round} {defendant} of a {}", charge.subject());
+        let (round, defendant) = (*round, &self.world.people[defendant]);
+        let charged = match &charge.claim {
+            Claim::Segment => Charged::Segment { round, pool: defendant.pool()?, part: None },
+            Claim::Update(graph) => Charged::Segment { round, pool: defendant.pool()?, part: Some(*graph) },
+            Claim::Run => Charged::Run { round, pool: defendant.pool()? },
             Claim::Vote { graph, path, segments } => {
-                let auditor = &self.world.people[defendant].seat()?;
-                let accusation =
-                    VoteAccusation { challenger: &wallet, job, round, auditor, graph, path, segments, salt: &salt };
-                let dispute = program.auditor_dispute(round, &wallet, auditor.place);
-                (program.commit_hidden(&accusation.hidden()), program.open_vote_dispute(&accusation), dispute)
+                let (pool, place) = (defendant.pool()?, defendant.place);
+                Charged::Vote { round, pool, place, segments: segments.to_vec(), graph: Some((**graph, **path)) }
             }
             Claim::Attestation { segment } => {
-                let auditor = &self.world.people[defendant].seat()?;
-                let (challenger, datasets, salt) = (&wallet, &datasets[..], &salt);
-                let accusation = AttestationAccusation { challenger, job, round, segment, auditor, datasets, salt };
-                let dispute = program.auditor_dispute(segment, &wallet, auditor.place);
-                (program.commit_hidden(&accusation.hidden()), program.open_attestation_dispute(&accusation), dispute)
+                Charged::Attestation { round, segment: **segment, pool: defendant.pool()?, place: defendant.place }
             }
-            Claim::Genesis => {
-                let accusation = GenesisAccusation { challenger: &wallet, job, salt: &salt };
-                let dispute = program.dispute(job, &wallet);
-                (program.commit_hidden(&accusation.hidden()), program.open_genesis_dispute(&accusation), dispute)
-            }
+            Claim::Genesis => Charged::Genesis,
         };
-        let hidden = self.world.send(challenger, commit)?;
-        let opened = self.world.send(challenger, open)?;
+        let salt = salt(self.settings.seed, &purpose, number);
+        Ok(Case { program, challenger: wallet, job: *job, datasets, charged, salt })
+    }
+
+    /// Opens a case; returns the dispute's address and what it took to open it.
+    fn open(&mut self, charge: &Charge<'_>) -> Result<(Address, Vec<DisputeLevel>)> {
+        let (program, challenger) = (self.world.program, charge.challenger);
+        let case = self.case(charge, &program)?;
+        let hidden = self.world.send(challenger, case.commit())?;
+        let opened = self.world.send(challenger, case.open().context("the graph of a vote is not known")?)?;
         let level = |what: String, compute_units| DisputeLevel { by: "challenger".into(), what, compute_units };
         let path = vec![
             level("puts up a bond and commits an accusation, without saying of whom".into(), hidden.compute_units),
-            level(format!("opens it: accuses the {subject}"), opened.compute_units),
+            level(format!("opens it: accuses the {}", charge.subject()), opened.compute_units),
         ];
-        Ok((address, path))
+        Ok((case.dispute(), path))
     }
 
     /// What applies the verdict and closes the account.
-    fn conclusion(&self, charge: &Charge<'_>, address: &Address) -> Result<Vec<Instruction>> {
-        let program = self.world.program;
-        let Charge { challenger, defendant, job, round, .. } = *charge;
-        let wallet = self.world.people[challenger].wallet();
-        let resolve = match charge.claim {
-            Claim::Segment | Claim::Update(_) => {
-                program.resolve_dispute(&wallet, job, round, &self.world.people[defendant].pool()?)
-            }
-            Claim::Run => program.resolve_run_dispute(&wallet, job, round, &self.world.people[defendant].pool()?),
-            Claim::Vote { .. } | Claim::Attestation { .. } => {
-                program.resolve_auditor_dispute(&wallet, address, job, round, &self.world.people[defendant].pool()?)
-            }
-            Claim::Genesis => program.resolve_genesis_dispute(&wallet, job),
-        };
-        Ok(vec![resolve, program.close_dispute(&wallet, address)])
+    fn conclusion(&self, charge: &Charge<'_>) -> Result<Vec<Instruction>> {
+        let case = self.case(charge, &self.world.program)?;
+        Ok(vec![case.resolve(), case.close()])
     }
 
     /// Accuses a segment and plays both sides to the verdict: the trainer's from what it committed, the challenger's from its own
@@ -219,7 +189,7 @@ impl Run {
             let is_last = after.as_ref().is_ok_and(|after| after.game.outcome() != Ok(Outcome::Open));
             concluded = is_last && side == Side::Challenger;
             if concluded {
-                instructions.extend(self.conclusion(charge, &address)?);
+                instructions.extend(self.conclusion(charge)?);
             }
             let (Ok(after), Some(sent)) = (after, self.world.attempt_all(person, instructions)?) else {
                 // Who has no legal move loses by the clock as well.
@@ -250,7 +220,7 @@ impl Run {
         let verdict = verdict(outcome, last, &decided.game, role);
         let mut compute_units = 0;
         if !concluded {
-            let conclusion = self.conclusion(charge, &address)?;
+            let conclusion = self.conclusion(charge)?;
             let sent = self.world.attempt_all(challenger, conclusion)?.context("the verdict was refused")?;
             challenger_transactions += sent.transactions;
             compute_units = sent.compute_units;

@@ -241,7 +241,7 @@ fn job_on(chain: &Chain, program: Program) -> Address {
         score_leaf_interval: 1,
         slice: Parameters::DEFAULT.minimum_self_bond,
         // What that outweighs.
-        round_reward: 900 * TOKEN,
+        round_reward: 490 * TOKEN,
         settings: [RATE, Setting::default(), Setting::default(), Setting::default()],
         ..JobSpec::default()
     };
