@@ -60,7 +60,7 @@ def main(url, key, names):
 
     step("create the pools of an auditor and an evaluator", pool("auditor", 3_000, ROOT), pool("evaluator", 2_000))
     step("create the pools of a provider and a server", pool("data", 1_000), pool("server", 1_000))
-    made["dataset"] = sip.pda("dataset", train_root=ROOT)
+    made["dataset"] = sip.pda("dataset", pool=made["data"], train_root=ROOT, held_out_root=ROOT)
     step("register a dataset", sip.instruction("register_dataset", provider=me, pool=made["data"], domain="häuser", train_root=ROOT,
                                                held_out_root=ROOT, train_tokens=9_000, held_out_tokens=900, licence="CC0-1.0"))  # fmt: skip
     job = made["job"] = sip.pda("job", creator=me.address, nonce=7)

@@ -66,7 +66,7 @@ const auditor = await pool('auditor', PoolKind.Auditor, 3_000n, ROOT);
 await step('create the pools of an auditor and an evaluator', auditor, await pool('evaluator', PoolKind.Evaluator, 2_000n));
 const data = await pool('data', PoolKind.Data, 1_000n);
 await step('create the pools of a provider and a server', data, await pool('server', PoolKind.Server, 1_000n));
-await named('dataset', sip.findDatasetPda({ trainRoot: ROOT }));
+await named('dataset', sip.findDatasetPda({ pool: made.data, trainRoot: ROOT, heldOutRoot: ROOT }));
 const texts = { domain: 'häuser', licence: 'CC0-1.0', trainRoot: ROOT, heldOutRoot: ROOT, trainTokens: 9_000n, heldOutTokens: 900n };
 await step('register a dataset', await sip.getRegisterDatasetInstructionAsync({ provider: me, pool: made.data, ...texts }));
 const job = await named('job', sip.findJobPda({ creator: me.address, nonce: 7 }));

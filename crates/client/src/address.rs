@@ -110,9 +110,9 @@ impl Program {
         self.derived(&derivation::ticket, &[position.into(), nonce.into()])
     }
 
-    /// A dataset.
-    pub fn dataset(&self, train_root: &[u8; 32]) -> Address {
-        self.derived(&derivation::dataset, &[Seed::Key(*train_root)])
+    /// A dataset of a provider's pool: the roots of the tokens to train on and of those held out.
+    pub fn dataset(&self, pool: &Address, train_root: &[u8; 32], held_out_root: &[u8; 32]) -> Address {
+        self.derived(&derivation::dataset, &[pool.into(), Seed::Key(*train_root), Seed::Key(*held_out_root)])
     }
 
     /// A job.

@@ -26,7 +26,7 @@ impl Step<'_> {
         let (view, job) = (self.view, &self.view.job);
         let (mut round, mut after) = (Box::new(Round::zeroed()), job.clone());
         // What attention says changes nothing about whether it may be opened.
-        let snapshot = Snapshot { mixture_bps: [0; 8], settings: [0; 4] };
+        let snapshot = Snapshot { mixture_bps: [0; 8], settings: [0; 4], patron_domains: 0 };
         if round.open(view.address.as_array(), &mut after, &snapshot, view.slot).is_ok() {
             let open = self.program().open_next_round(&self.wallet(), &view.address, job);
             let what = "open the round";

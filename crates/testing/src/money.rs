@@ -23,12 +23,12 @@ impl World {
         self.activate(&[(*pool, owner.pubkey())]);
     }
 
-    /// Lets the activation time pass, or how long new stake of these pools waits if that is longer, and activates positions, given by pool and owner.
+    /// Lets the activation time pass, or how long new stake of these pools waits until it earns if that is longer, and activates positions, given by pool and owner.
     pub fn activate(&mut self, positions: &[(Address, Address)]) {
         let (program, authority) = (self.program, self.authority.insecure_clone());
         let mut slots = self.config().parameters.activation_slots;
         for (pool, _) in positions {
-            slots = slots.max(self.state::<Pool>(pool).waiting_slots());
+            slots = slots.max(self.state::<Pool>(pool).earning_slots());
         }
         self.advance(slots);
         for (pool, owner) in positions {

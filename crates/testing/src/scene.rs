@@ -55,7 +55,7 @@ impl Scene {
                 &[program.register_dataset(&provider.seat.operator, &provider.seat.pool, &dataset)],
                 &[&provider.key],
             );
-            datasets.push(program.dataset(&dataset.train_root));
+            datasets.push(program.dataset(&provider.seat.pool, &dataset.train_root, &dataset.held_out_root));
             providers.push(provider);
         }
         let creator = world.authority.insecure_clone();

@@ -6,6 +6,7 @@ mod closing;
 mod closing_attacks;
 #[path = "../shared/common.rs"]
 mod common;
+mod fees;
 mod money;
 #[path = "../shared/ordered.rs"]
 mod ordered;

@@ -27,15 +27,15 @@ use solana_signer::Signer;
 const NEW: NewPool = NewPool { index: 0, self_bond: BOND_TOKENS * TOKEN, commission_bps: 1_000, chain_tip: [0; 32] };
 
 /// A scene after one scored round, with a server, and a model of the job with a parent; its round can still be settled.
-struct Shop {
-    scene: Scene,
+pub(crate) struct Shop {
+    pub(crate) scene: Scene,
     operator: Keypair,
     server: Address,
     models: [Address; 2],
 }
 
 impl Shop {
-    fn new(cast: &Cast) -> Self {
+    pub(crate) fn new(cast: &Cast) -> Self {
         let mut scene = Scene::with(cast);
         scene.whole_round(&scores(5_000_000));
         let program = scene.world.program;
@@ -56,7 +56,7 @@ impl Shop {
         Shop { scene, operator, server, models }
     }
 
-    fn pay(&self, wallet: &Address, amount: u64) -> Instruction {
+    pub(crate) fn pay(&self, wallet: &Address, amount: u64) -> Instruction {
         self.pay_by(&self.scene.round(), wallet, amount)
     }
 
@@ -346,10 +346,10 @@ fn a_fee_is_split_and_climbs_the_lineage() {
     let (dataset, provider) = (shop.scene.datasets[1], shop.scene.providers[1].seat.pool);
     let settle = program.settle_fees(&shop.scene.job, 1, &dataset, &provider);
     let attention = program.attention_pool(&shop.scene.job, 1);
-    let owed = shop.scene.pool_state(&attention).rewards_owed;
+    let dripping = shop.scene.pool_state(&attention).dripping;
     shop.scene.crank(settle.clone());
     shop.scene.crank_refused(settle, Error::NothingToClaim);
-    assert_eq!(shop.scene.pool_state(&attention).rewards_owed - owed, fees.attention[1]);
+    assert_eq!(shop.scene.pool_state(&attention).dripping - dripping, fees.attention[1]);
     // Neither without its ancestor, nor through another job's round, nor for nothing.
     let mut short = shop.pay(&wallet, TOKEN);
     short.accounts.pop();
@@ -430,11 +430,12 @@ fn a_models_pool_needs_its_creator_and_a_royalty_needs_a_parent() {
 fn attack_demand_dealt_to_oneself_loses_money() {
     let schedule = Schedule {
         epoch_slots: 10_000,
-        first_caps: [40_000 * TOKEN, 40_000 * TOKEN],
+        first_caps: [20_000 * TOKEN, 20_000 * TOKEN],
         targets: [4_500 * TOKEN, 4_500 * TOKEN],
         demand_reference: 10_000 * TOKEN,
         power_reference: 1,
         nodes_reference: 1,
+        maximum_yield: ONE / 5_000,
         utilisation_floor: 0,
         fee_offset_bps: 0,
         ..SCHEDULE
@@ -657,6 +658,40 @@ fn a_schedule_waits_a_day_and_keeps_its_bounds() {
     assert_eq!(world.emission().schedule, next);
 }
 
+/// Attack: bounds are of an epoch, and the authority makes that 432 times shorter. Then caps that have decayed come back by longer epochs.
+#[test]
+fn attack_a_short_epoch_with_the_caps_of_a_long_one_is_refused() {
+    let mut world = World::new();
+    let program = world.program;
+    let authority = world.authority.insecure_clone();
+    let key = authority.pubkey();
+    let short = Schedule { epoch_slots: 1_000, maximum_yield: ONE / 100_000, ..SCHEDULE };
+    let some = |amount: u64| Schedule { first_caps: [amount; 2], targets: [amount; 2], ..short };
+    for greedy in [
+        short,
+        Schedule { targets: SCHEDULE.targets, ..some(2_000 * TOKEN) },
+        Schedule { first_caps: SCHEDULE.first_caps, ..some(2_000 * TOKEN) },
+        Schedule { maximum_yield: SCHEDULE.maximum_yield, ..some(2_000 * TOKEN) },
+    ] {
+        world.refused(&[program.propose_schedule(&key, &greedy)], &[&authority], Error::ParameterOutOfBounds);
+    }
+    let caps = |world: &World| world.emission().streams.map(|stream| stream.cap);
+    let before = caps(&world);
+    // A shorter epoch has no more than its part of what the cap was, and a longer one, which is so at once, no more by the slot.
+    for (next, epoch_slots) in [(some(2_000 * TOKEN), 1_000), (SCHEDULE, SCHEDULE.epoch_slots)] {
+        let end_slot = world.emission().end_slot;
+        let longer = epoch_slots - epoch_slots.min(world.emission().schedule.epoch_slots);
+        world.send(&[program.propose_schedule(&key, &next)], &[&authority]);
+        world.advance(DEFAULT_TIMELOCK_SLOTS);
+        world.send(&[program.apply_schedule()], &[&authority]);
+        for (now, before) in caps(&world).into_iter().zip(before) {
+            let most = before as u128 * epoch_slots as u128 / SCHEDULE.epoch_slots as u128;
+            assert!(now as u128 <= most, "{now} of {most}");
+        }
+        assert_eq!(world.emission().end_slot, end_slot + longer);
+    }
+}
+
 #[test]
 fn accounts_of_the_first_version_are_refused_until_migrated_and_then_work() {
     let mut scene = Scene::new();
@@ -671,6 +706,7 @@ fn accounts_of_the_first_version_are_refused_until_migrated_and_then_work() {
     let mut state = scene.pool_state(&pool);
     (state.boost, state.yield_share) = (bytemuck::Zeroable::zeroed(), Default::default());
     state.stake_integral = Default::default();
+    (state.exposure_slots, state.earning_shares) = (0, 0);
     scene.world.overwrite(&pool, &state);
     let expected = (state, position(&scene.world, &pool, &owner));
     for (address, size) in [(pool, 288), (holding, 112)] {
@@ -748,5 +784,5 @@ fn everything_new_is_guarded() {
     let account = program.share_account(&owner, &pool);
     // Tokens may go to any account of the mint; with an open mint and position nothing is created.
     send_guarded(&mut scene.world, program.tokenize_shares(&owner, &pool, &account, 5 * TOKEN), &patron, &[7]);
-    send_guarded(&mut scene.world, program.detokenize_shares(&owner, &pool, &account, TOKEN), &patron, &[7]);
+    send_guarded(&mut scene.world, program.detokenize_shares(&owner, &pool, &account, TOKEN), &patron, &[8]);
 }

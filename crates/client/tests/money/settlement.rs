@@ -274,11 +274,14 @@ fn what_a_domain_without_patrons_is_paid_stays_in_the_bucket_and_no_dust_takes_i
     scene.to_committed();
     // While the round runs.
     let dust = scene.world.wallet("dust");
-    scene.world.send(&[program.deposit(&dust.pubkey(), &attention, 1, 0)], &[&dust]);
+    scene.world.send(&[program.deposit(&dust.pubkey(), &attention, 1_000_000, 0)], &[&dust]);
     scene.to_closed();
     scene.to_aggregated();
     scene.to_scored(&[scores(5_000_000); 3]);
     scene.finalise_all();
+    // A part of it steers already.
+    scene.crank(program.activate(&attention, &dust.pubkey()));
+    assert!(scene.pool_state(&attention).shares > SEED_SHARES);
     let round = scene.round();
     let before = scene.world.config().buckets.operator_rewards;
     scene.crank(program.settle_patrons(&job, &round, 2));
@@ -292,7 +295,7 @@ fn what_a_domain_without_patrons_is_paid_stays_in_the_bucket_and_no_dust_takes_i
     scene.crank(program.activate(&attention, &dust.pubkey()));
     let position: Position = scene.world.state(&program.position(&attention, &dust.pubkey()));
     let pool = scene.pool_state(&attention);
-    assert_eq!((position.shares, pool.shares - SEED_SHARES), (1, 1), "it is all that the domain has");
+    assert_eq!((position.shares, pool.shares - SEED_SHARES), (1_000_000, 1_000_000), "it is all that the domain has");
     assert_eq!((position.claimable, pool.rewards_owed, pool.rewards_held), (0, 0, 0));
     scene.world.refused(&[program.claim_rewards(&dust.pubkey(), &attention)], &[&dust], Error::NothingToClaim);
 }

@@ -419,7 +419,7 @@ pub(crate) fn one_account_in_two_places_is_refused() {
     let same = program.move_attention(&owner, &from, &from, TOKEN, 0);
     scene.world.refused(&[same], &[&patron], Error::SamePool);
     let mut both = program.move_attention(&owner, &from, &to, TOKEN, 0);
-    both.accounts[5] = both.accounts[3].clone();
+    both.accounts[6] = both.accounts[4].clone();
     scene.world.refused(&[both], &[&patron], Error::DuplicateAccount);
     // The vault as a wallet would pay the protocol to itself.
     let mut deposit = program.deposit(&owner, &from, TOKEN, 0);

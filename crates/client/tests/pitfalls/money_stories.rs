@@ -94,7 +94,7 @@ pub(crate) fn shares_become_tokens() {
     let account = program.share_account(&owner, &pool);
     send_guarded(world, program.tokenize_shares(&owner, &pool, &account, 5 * TOKEN), &patron, &[]);
     // With a position nothing is created and no system program is needed.
-    send_unread(world, program.detokenize_shares(&owner, &pool, &account, TOKEN), &patron, &[], &[7]);
+    send_unread(world, program.detokenize_shares(&owner, &pool, &account, TOKEN), &patron, &[], &[8]);
 }
 
 pub(crate) fn an_old_account_is_migrated() {

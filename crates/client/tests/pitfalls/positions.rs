@@ -102,11 +102,14 @@ fn split(scene: &mut Scene, pool: &Address, first: &Keypair, count: usize) -> Ve
             &program.id,
         );
         let header = sip_protocol::Header { bump, ..whole.header };
-        let position = Position { header, owner: owner.pubkey().to_bytes(), shares, ..whole };
+        let earning_shares = whole.earning_shares.min(shares);
+        let position = Position { header, owner: owner.pubkey().to_bytes(), shares, earning_shares, ..whole };
         account.data = bytemuck::bytes_of(&position).to_vec();
         scene.world.ledger.set_account(address, account.clone()).expect("no account of the runtime");
     }
-    scene.world.overwrite(&program.position(pool, &first.pubkey()), &Position { shares: 0, ..whole });
+    scene
+        .world
+        .overwrite(&program.position(pool, &first.pubkey()), &Position { shares: 0, earning_shares: 0, ..whole });
     owners
 }
 

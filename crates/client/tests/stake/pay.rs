@@ -6,7 +6,7 @@ use sip_protocol::{
     ground::units::TOKEN,
     stake::{
         cohort::COHORT_SLOTS,
-        pool::{Pool, SEED_SHARES},
+        pool::{Pool, PoolKind, SEED_SHARES},
         position::Position,
     },
     training::job::Job,
@@ -17,10 +17,10 @@ use solana_keypair::Keypair;
 use solana_signer::Signer;
 
 /// Most that rounding may take from somebody's pay, base units.
-const ROUNDING: u64 = 2;
+pub(crate) const ROUNDING: u64 = 2;
 
 /// What an owner's position in a pool could claim now, base units.
-fn claimable(scene: &Scene, pool: &Address, owner: &Keypair) -> u64 {
+pub(crate) fn claimable(scene: &Scene, pool: &Address, owner: &Keypair) -> u64 {
     let address = scene.world.program.position(pool, &owner.pubkey());
     let (mut state, mut pool): (Position, Pool) = (scene.world.state(&address), scene.pool_state(pool));
     state.settle(&mut pool).unwrap();
@@ -109,6 +109,38 @@ fn attack_stake_that_comes_after_the_commitment_takes_nothing() {
     near(paid(flash, activates), honest);
 }
 
+/// Attack: stake that is on its way into a pool when its operator joins a job, in the same slot, has no waiting time of its own; it is active
+/// when the first segments are paid, in which it had no part.
+#[test]
+fn attack_stake_that_is_on_its_way_when_a_pool_joins_a_job_takes_nothing_of_its_first_work() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let newcomer = scene.world.operator("newcomer", PoolKind::Trainer);
+    let (pool, key) = (newcomer.seat.pool, newcomer.key.insecure_clone());
+    let (loyal, whale) = (scene.world.wallet("loyal"), scene.world.wallet("whale"));
+    scene.world.stake(&loyal, &pool, 10_000 * TOKEN);
+    let deposit = program.deposit(&whale.pubkey(), &pool, 90_000 * TOKEN, 0);
+    let join = program.join_job(&newcomer.seat.operator, &scene.job, &pool);
+    scene.world.send(&[deposit, join], &[&whale, &key]);
+    let waits = scene.pool_state(&pool).waiting_slots();
+    let slots = scene.world.config().parameters.activation_slots;
+    assert!(waits > COHORT_SLOTS && waits < slots);
+    // As late as the first segments are paid.
+    scene.world.advance(waits - 1);
+    scene.world.refused(&[program.activate(&pool, &whale.pubkey())], &[&whale], Error::NothingPending);
+    // Who does not want to wait goes.
+    let position = program.position(&pool, &whale.pubkey());
+    let before = scene.world.state::<Position>(&position);
+    scene.world.send(&[program.cancel_deposit(&whale.pubkey(), &pool, 0)], &[&whale]);
+    assert_eq!((before.shares, scene.world.state::<Position>(&position).pending), (0, 0));
+    // Who came before the last of it, and stays, is active when it would have been.
+    let later = scene.world.wallet("later");
+    scene.world.send(&[program.deposit(&later.pubkey(), &pool, 1_000 * TOKEN, 0)], &[&later]);
+    scene.world.advance(slots);
+    scene.crank(program.activate(&pool, &later.pubkey()));
+    assert_eq!(scene.world.state::<Position>(&program.position(&pool, &later.pubkey())).shares, 1_000 * TOKEN);
+}
+
 /// Attack: leave a slot before the commitment's pay and come back, in a pool where nobody else is left.
 #[test]
 fn attack_who_is_alone_again_after_the_leavers_takes_nothing_of_theirs() {
@@ -163,61 +195,6 @@ fn attack_a_job_that_pays_nothing_keeps_no_providers_delegators_waiting() {
         scene.crank(program.settle_data(&job, &round, 0, &scene.datasets[0], &pool));
         assert_eq!(scene.pool_state(&pool).waiting_slots() > 0, rewarded != 0);
     }
-}
-
-/// Patrons are paid for the attention that was there when the round was opened: who moves away afterwards keeps its part, and who comes gets none.
-#[test]
-fn patrons_are_paid_for_what_was_there_when_the_round_was_opened() {
-    let mut scene = Scene::new();
-    let (program, job) = (scene.world.program, scene.job);
-    let [from, to] = [0, 1].map(|domain| program.attention_pool(&job, domain));
-    let [leaver, stayer] = [0, 1].map(|number: usize| scene.patrons[number].insecure_clone());
-    scene.to_committed();
-    let shares = scene.world.state::<Position>(&program.position(&from, &leaver.pubkey())).shares;
-    scene.world.send(&[program.move_attention(&leaver.pubkey(), &from, &to, shares, 0)], &[&leaver]);
-    let dust = scene.world.wallet("dust");
-    scene.world.send(&[program.deposit(&dust.pubkey(), &from, 1, 0)], &[&dust]);
-    scene.to_closed();
-    scene.to_aggregated();
-    scene.to_scored(&[scores(5_000_000); 3]);
-    scene.finalise_all();
-    let round = scene.round();
-    for domain in [0, 1] {
-        scene.crank(program.settle_patrons(&job, &round, domain));
-    }
-    let (left, moved) = (claimable(&scene, &from, &leaver), claimable(&scene, &to, &leaver));
-    assert_eq!((moved, claimable(&scene, &from, &dust)), (0, 0));
-    let owed = scene.pool_state(&from).rewards_owed;
-    assert!(left > 0 && owed - left <= ROUNDING, "{left} of {owed}");
-    let (stays, owed) = (claimable(&scene, &to, &stayer), scene.pool_state(&to).rewards_owed);
-    assert!(stays > 0 && owed - stays <= ROUNDING, "{stays} of {owed}");
-    // It claims what it earned where it has nothing any more.
-    scene.world.send(&[program.claim_rewards(&leaver.pubkey(), &from)], &[&leaver]);
-}
-
-/// The stated bound for patrons: who comes after the opening takes no more than the part of its stake that is active when the pay comes.
-#[test]
-fn who_comes_to_a_domain_after_the_opening_takes_at_most_its_active_part() {
-    let mut scene = Scene::new();
-    let (program, job) = (scene.world.program, scene.job);
-    let pool = program.attention_pool(&job, 0);
-    scene.to_committed();
-    let whale = scene.world.wallet("whale");
-    let before = scene.pool_state(&pool).shares - SEED_SHARES;
-    scene.world.send(&[program.deposit(&whale.pubkey(), &pool, 90_000 * TOKEN, 0)], &[&whale]);
-    let deposited = scene.world.ledger.slot();
-    scene.to_closed();
-    scene.to_aggregated();
-    scene.to_scored(&[scores(5_000_000); 3]);
-    scene.finalise_all();
-    scene.crank(program.activate(&pool, &whale.pubkey()));
-    let round = scene.round();
-    scene.crank(program.settle_patrons(&job, &round, 0));
-    let passed = (scene.world.ledger.slot() - deposited) as u128;
-    let active = 90_000 * TOKEN as u128 * passed / scene.world.config().parameters.activation_slots as u128;
-    let most = scene.pool_state(&pool).rewards_owed as u128 * active / (active + before as u128);
-    let taken = claimable(&scene, &pool, &whale) as u128;
-    assert!(taken > 0 && taken <= most + 1, "{taken} of at most {most}");
 }
 
 /// The stated bound: who left less than a cohort before the commitment is paid too; who left earlier is not.

@@ -45,8 +45,50 @@ fn a_dataset_names_what_it_is_and_who_provides_it() {
     let register = program.register_dataset(&trainer.seat.operator, &pool, &good);
     world.refused(&[register], &[&trainer.key], Error::NotAuthority);
     world.send(&[program.register_dataset(&key, &pool, &good)], &[&provider.key]);
-    let state: Dataset = world.state(&program.dataset(&good.train_root));
+    let state: Dataset = world.state(&program.dataset(&pool, &good.train_root, &good.held_out_root));
     assert_eq!((state.pool, state.train_tokens, &state.domain[..6]), (pool.to_bytes(), 100_000, b"novels".as_slice()));
+}
+
+/// Attack: somebody is first to register a public text, with a part held out that is worth nothing.
+#[test]
+fn attack_who_registers_anothers_text_first_keeps_nobody_from_it() {
+    let mut world = World::new();
+    let program = world.program;
+    let [squatter, provider] = ["squatter", "provider"].map(|name| world.operator(name, PoolKind::Data));
+    let good = dataset("novels");
+    let garbage = RegisterDataset { held_out_root: named("garbage"), ..good };
+    let mut register = |of: &sip_testing::Operator, dataset: &RegisterDataset| {
+        let instruction = program.register_dataset(&of.seat.operator, &of.seat.pool, dataset);
+        world.send(&[instruction], &[&of.key]);
+        let address = program.dataset(&of.seat.pool, &dataset.train_root, &dataset.held_out_root);
+        let state: Dataset = world.state(&address);
+        assert_eq!((state.pool, state.held_out_root), (of.seat.pool.to_bytes(), dataset.held_out_root));
+    };
+    register(&squatter, &garbage);
+    register(&squatter, &good);
+    register(&provider, &good);
+    // Of one provider a text with the same part held out is one dataset.
+    let again = program.register_dataset(&provider.seat.operator, &provider.seat.pool, &good);
+    world.refused(&[again], &[&provider.key], Error::AlreadyInitialised);
+}
+
+/// Attack: a job is created with one text as two domains, by two providers, so that one of them is paid twice for it.
+#[test]
+fn a_job_names_no_text_twice() {
+    let cast = Cast { trainers: 0, auditors: 0, evaluators: 0, ..Cast::default() };
+    let mut scene = Scene::with(&cast);
+    let program = scene.world.program;
+    let authority = scene.world.authority.insecure_clone();
+    let copy = scene.world.operator("copy", PoolKind::Data);
+    let text = RegisterDataset { held_out_root: named("another"), ..dataset("domain 0") };
+    scene.world.send(&[program.register_dataset(&copy.seat.operator, &copy.seat.pool, &text)], &[&copy.key]);
+    let copied = program.dataset(&copy.seat.pool, &text.train_root, &text.held_out_root);
+    let create = |datasets: &[_]| program.create_job(&authority.pubkey(), 1, &cast.spec, datasets);
+    let datasets = scene.datasets.clone();
+    for twice in [[datasets[0], datasets[1], copied], [datasets[0], datasets[0], datasets[2]]] {
+        scene.world.refused(&[create(&twice)], &[&authority], Error::DuplicateDomain);
+    }
+    scene.world.send(&[create(&[copied, datasets[1], datasets[2]])], &[&authority]);
 }
 
 /// The same job with compressed updates.

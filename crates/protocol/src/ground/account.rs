@@ -164,8 +164,8 @@ macro_rules! derivations {
         vote: VOTE = "vote" { position: Address }
         /// The mint of a pool's liquid shares.
         share_mint: LIQUID = "liquid" { pool: Address }
-        /// A dataset.
-        dataset: DATASET = "dataset" { train_root: [u8; 32] }
+        /// A dataset of a provider's pool: the text to train on and what is held out of it.
+        dataset: DATASET = "dataset" { pool: Address, train_root: [u8; 32], held_out_root: [u8; 32] }
         /// A job.
         job: JOB = "job" { creator: Address, nonce: u32 }
         /// A round of a job.

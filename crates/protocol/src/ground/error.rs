@@ -121,7 +121,7 @@ errors! {
     JobFull = 308, "the job has no free place for this role";
     AlreadyJoined = 309, "the pool has joined this job already";
     WrongPlace = 310, "the pool does not hold this place of the job";
-    DuplicateDomain = 311, "a dataset is named twice in one job";
+    DuplicateDomain = 311, "a text is named twice in one job";
     AuditorsMissing = 312, "a job needs at least one trainer, one auditor and one evaluator before its first round";
     WrongSlice = 313, "the slice of a bond behind one claim is below the least own bond, the round's reward above the configuration's, or the slice too small for what its conviction would undo: raise slice, or lower round_reward or lookahead";
     NothingAllotted = 314, "none of the pool's stake counts in its place, so it has no say in the round; allot some before the round is opened, and leave after your part";

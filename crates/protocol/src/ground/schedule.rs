@@ -13,6 +13,10 @@ use crate::{
 pub const ONE: u64 = 1_000_000_000;
 /// Counts are held below this, so that sums of four cannot overflow.
 pub(crate) const MAXIMUM_COUNT: u64 = 1 << 60;
+/// Slots of the epoch for which the bounds of what an epoch emits are told: two days. A shorter epoch emits less.
+pub const BOUNDED_SLOTS: u64 = 432_000;
+/// Most slots of an epoch.
+const MAXIMUM_EPOCH_SLOTS: u64 = 2_000_000;
 /// Slots of a year of 365.25 days, at 0.4 seconds.
 pub const YEAR_SLOTS: u64 = 78_894_000;
 /// The staking stream's place in [`Emission::streams`].
@@ -81,19 +85,25 @@ impl Schedule {
     /// Tells each value with its name and its hard bounds, least and most.
     #[inline(always)]
     pub fn bounds(&self, each: &mut impl FnMut(&'static str, u64, u64, u64)) {
-        each("epoch slots", self.epoch_slots, 1_000, 2_000_000);
-        each("first cap for stake", self.first_caps[STAKING], 0, CAP / 1_000);
-        each("first cap for nodes", self.first_caps[NODES], 0, CAP / 1_000);
-        each("target for stake", self.targets[STAKING], 0, CAP / 1_000);
-        each("target for nodes", self.targets[NODES], 0, CAP / 1_000);
+        let (most, most_yield) = (self.per_epoch(CAP / 1_000), self.per_epoch(ONE / 100));
+        each("epoch slots", self.epoch_slots, 1_000, MAXIMUM_EPOCH_SLOTS);
+        each("first cap for stake", self.first_caps[STAKING], 0, most);
+        each("first cap for nodes", self.first_caps[NODES], 0, most);
+        each("target for stake", self.targets[STAKING], 0, most);
+        each("target for nodes", self.targets[NODES], 0, most);
         each("decay", self.decay, ONE / 100_000, ONE / 20);
         each("demand reference", self.demand_reference, TOKEN, CAP);
         each("power reference", self.power_reference, 1, MAXIMUM_COUNT / 1_000);
         each("nodes reference", self.nodes_reference, 1, 1 << 32);
         each("utilisation floor", self.utilisation_floor, 0, ONE / 2);
-        each("maximum yield", self.maximum_yield, 0, ONE / 100);
+        each("maximum yield", self.maximum_yield, 0, most_yield);
         each("unit reward", self.unit_reward, 0, CAP / 10);
         each("fee offset", self.fee_offset_bps as u64, 0, BPS_ONE as u64);
+    }
+
+    /// What an epoch may have of an amount that [`BOUNDED_SLOTS`] may have: bounds hold in time, whatever is called an epoch.
+    fn per_epoch(&self, most: u64) -> u64 {
+        mul_div(most, self.epoch_slots.min(MAXIMUM_EPOCH_SLOTS), BOUNDED_SLOTS, Rounding::Down).unwrap_or(0)
     }
 
     /// Utilisation rises by at most 1 / D_ref per burned base unit, summed over the epochs that remember it, so emission rises by at most

@@ -196,12 +196,16 @@ impl Emission {
         Ok(())
     }
 
-    /// Replaces the schedule from the next turn on. Caps never rise again: a cap goes on from where it has decayed to, or lower.
-    pub fn set_schedule(&mut self, schedule: &Schedule) -> Result<()> {
+    /// Replaces the schedule from the next turn on. Caps never rise again, slot by slot: a cap goes on from where it has decayed to, for as many
+    /// slots as an epoch has now, or lower. An epoch that is longer is so at once, so that nobody waits less for more.
+    pub fn set_schedule(&mut self, schedule: &Schedule, slot: u64) -> Result<()> {
         schedule.check()?;
+        self.spread(slot)?;
+        let (before, after) = (self.schedule.epoch_slots, schedule.epoch_slots);
         for (stream, &first) in self.streams.iter_mut().zip(&schedule.first_caps) {
-            stream.cap = stream.cap.min(first);
+            stream.cap = mul_div(stream.cap, after, before, Rounding::Down)?.min(first);
         }
+        self.end_slot = int::add(self.end_slot, after.saturating_sub(before))?;
         self.schedule = *schedule;
         Ok(())
     }
@@ -369,7 +373,7 @@ impl Config {
         if proposal.kind != ProposalKind::Schedule as u8 {
             return Err(Error::WrongProposal);
         }
-        emission.set_schedule(&proposal.schedule)
+        emission.set_schedule(&proposal.schedule, slot)
     }
 }
 
@@ -538,10 +542,66 @@ mod tests {
             emission.turn(&mut config, epoch * 432_000).unwrap();
         }
         let before = emission.streams;
-        emission.set_schedule(&Schedule { first_caps: [CAP / 1_000; 2], ..Schedule::DEFAULT }).unwrap();
+        let slot = 19 * 432_000;
+        emission.set_schedule(&Schedule { first_caps: [CAP / 1_000; 2], ..Schedule::DEFAULT }, slot).unwrap();
         assert_eq!(emission.streams, before);
-        emission.set_schedule(&Schedule { first_caps: [5; 2], ..Schedule::DEFAULT }).unwrap();
+        emission.set_schedule(&Schedule { first_caps: [5; 2], ..Schedule::DEFAULT }, slot).unwrap();
         assert_eq!((emission.streams[STAKING].cap, emission.streams[NODES].cap), (5, 5));
+    }
+
+    /// A schedule of epochs of so many slots, with the greatest caps, targets and yield that they may have.
+    fn greedy(epoch_slots: u64) -> Schedule {
+        let part = |most: u64| (most as u128 * epoch_slots as u128 / 432_000) as u64;
+        Schedule {
+            epoch_slots,
+            first_caps: [part(CAP / 1_000); 2],
+            targets: [part(CAP / 1_000); 2],
+            demand_reference: CAP,
+            utilisation_floor: ONE / 2,
+            maximum_yield: part(ONE / 100),
+            ..Schedule::DEFAULT
+        }
+    }
+
+    /// Attack: the epoch is made 432 times shorter, or longer, and caps, targets and yield stay what an epoch may have.
+    #[test]
+    fn attack_no_length_of_an_epoch_emits_more_in_a_day_than_its_bounds_and_its_caps_say() {
+        for epoch_slots in [1_000, 43_200, 432_000, 2_000_000] {
+            let most = greedy(epoch_slots);
+            assert_eq!(most.check(), Ok(()));
+            for more in [
+                Schedule { first_caps: [most.first_caps[0] + 1, 0], ..most },
+                Schedule { first_caps: [0, most.first_caps[1] + 1], ..most },
+                Schedule { targets: [most.targets[0] + 1, 0], ..most },
+                Schedule { targets: [0, most.targets[1] + 1], ..most },
+                Schedule { maximum_yield: most.maximum_yield + 1, ..most },
+            ] {
+                assert_eq!(more.check(), Err(Error::ParameterOutOfBounds));
+            }
+            // What caps have decayed to stays by the slot, there and back again.
+            let (mut config, mut emission) = start(&Schedule::DEFAULT);
+            for epoch in 1..20 {
+                emission.turn(&mut config, epoch * 432_000).unwrap();
+            }
+            let (before, slot) = (emission.streams, 19 * 432_000);
+            emission.set_schedule(&most, slot).unwrap();
+            for (stream, before) in emission.streams.iter().zip(before) {
+                let by_slot = before.cap as u128 * epoch_slots as u128;
+                assert!(stream.cap as u128 * 432_000 <= by_slot, "{epoch_slots}: {} after {}", stream.cap, before.cap);
+            }
+            // Whatever the running epoch was: of the next sixty days none has more than by the caps before.
+            let mut released = 0u128;
+            let end = slot + 30 * 432_000;
+            while emission.end_slot <= end {
+                let slot = emission.end_slot;
+                let turned = emission.turn(&mut config, slot).unwrap();
+                released += turned.released.iter().map(|&part| part as u128).sum::<u128>();
+            }
+            let most = 31 * before.iter().map(|stream| stream.cap as u128).sum::<u128>();
+            assert!(released <= most, "{epoch_slots}: {released} of {most}");
+            emission.set_schedule(&Schedule::DEFAULT, end).unwrap();
+            assert!(emission.streams.iter().zip(before).all(|(stream, before)| stream.cap <= before.cap));
+        }
     }
 
     fn schedule() -> impl Strategy<Value = Schedule> {

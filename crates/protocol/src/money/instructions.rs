@@ -68,15 +68,17 @@ macro_rules! money_instructions {
             budget { 7_500, 15_000 "first" }
         }
 
-        /// Pays a domain's data pool and attention pool the fees that are owed to them.
+        /// Gives a domain's data pool and attention pool the fees that are owed to them, to be passed on slot by slot.
         ///
         /// - anyone may; all belong to the job and the domain; something is owed
+        /// - the part of a provider whose duty is over, and of a domain where nobody earns, is the treasury's
         SettleFees = 0x83 {
             args {
                 /// The domain.
                 domain: u8,
             }
             accounts {
+                config: writes(Config),
                 fees: writes(Fees) at fees(job),
                 job: reads(Job),
                 /// The domain's.
@@ -84,7 +86,7 @@ macro_rules! money_instructions {
                 data_pool: writes(Pool),
                 attention_pool: writes(Pool) at pool(PoolKind::Attention, job, args.domain),
             }
-            budget { 1_300 }
+            budget { 1_400 }
         }
 
         /// Burns what convictions have left to burn.

@@ -290,7 +290,7 @@ impl Settlement<'_> {
         // From its first pay on it is a pool of the job's: new stake waits until what was done before is paid. A job that pays nothing,
         // which anyone creates with any dataset, keeps nobody waiting.
         if self.job.rewarded != 0 {
-            self.pool.expose(self.job.exposure_slots);
+            self.pool.expose(self.job.exposure_slots, self.slot);
         }
         if !dataset.is_answered_for(self.pool, self.round.opened_slot) {
             claim.part = 0;
@@ -302,9 +302,13 @@ impl Settlement<'_> {
         self.apply(&claim)
     }
 
-    /// Settles a domain's patrons: their part is the domain's part of the mixture.
+    /// Settles a domain's patrons: their part is the domain's part of the mixture, nothing if nobody had stake there that earned when the round
+    /// was opened.
     pub fn patrons(&mut self, domain: u8) -> Result<Settled> {
-        let claim = self.domain_claim(domain, self.job.parameters.patrons_bps)?;
+        let mut claim = self.domain_claim(domain, self.job.parameters.patrons_bps)?;
+        if self.round.patron_domains & (1 << domain) == 0 {
+            claim.part = 0;
+        }
         if self.round.settled_patrons & (1 << domain) != 0 {
             return Err(Error::AlreadySettled);
         }

@@ -2,8 +2,8 @@
 //!
 //! Pay comes long after its work. It is spread evenly over the shares that are in the pool when it comes and those that left since the work was
 //! done. Who leaves within the same time is a *cohort*: an index of its own says what a share of it earns after it has left. Stake that comes
-//! into an operator's pool takes no part: it has to wait ([`Pool::waiting_slots`]) until everything is paid that was committed before. In an
-//! attention pool, where stake steers as soon as it is active, it takes part as far as it is active when the pay comes.
+//! takes no part: it has to wait ([`Pool::earning_slots`]) until everything is paid that was done before. In an operator's pool it is not active
+//! before; in an attention pool it steers as soon as it is active, and earns when it has waited ([`Position::season`]).
 //!
 //! Invariants: what cohorts can still collect is part of the pool's `rewards_owed`; a share is paid once for a piece of work; who leaves up to one
 //! [`Pool::cohort_slots`] before the work is paid for it too (its stake answers for it as long as it is on its way out), nobody else is.
@@ -63,10 +63,15 @@ impl Pool {
         COHORT_SLOTS.max(self.exposure_slots / COHORTS_OF_AN_EXPOSURE)
     }
 
-    /// Slots from a deposit in which nothing of it becomes active: until all work is paid that was committed before, and no share can
-    /// be in the pool that left with a cohort which is paid for the same work. None in a pool that works for no job, as an attention pool never does.
-    pub fn waiting_slots(&self) -> u64 {
+    /// Slots from a deposit in which nothing of it earns: until all work is paid that was committed before, and no share can
+    /// be in the pool that left with a cohort which is paid for the same work. None in a pool that works for no job.
+    pub fn earning_slots(&self) -> u64 {
         if self.exposure_slots == 0 { 0 } else { self.exposure_slots.saturating_add(self.cohort_slots()) }
+    }
+
+    /// Slots from a deposit in which nothing of it becomes active: as long as it does not earn. None in an attention pool, where it steers sooner.
+    pub fn waiting_slots(&self) -> u64 {
+        if self.is_attention() { 0 } else { self.earning_slots() }
     }
 
     /// The cohort with a number, if the pool still remembers it.

@@ -124,15 +124,16 @@ macro_rules! stake_instructions {
         /// Stops a pool for good.
         ///
         /// - the signer operates the pool; it was not stopped before
-        /// - the bond stays first-loss and is released after the unbonding time
+        /// - the bond stays first-loss and is released after the unbonding time; the pool counts for the yield no longer
         RetirePool = 0x04 {
             args {}
             accounts {
                 operator: signer,
                 config: reads(Config),
+                emission: writes(Emission),
                 pool: writes(Pool),
             }
-            budget { 600 }
+            budget { 1_200 }
         }
 
         /// Pays a retired operator's remaining bond.
@@ -209,7 +210,7 @@ macro_rules! stake_instructions {
         ///
         /// - the position is the signer's in this pool and holds the shares; they are worth at least one base unit
         /// - the ticket is slashed with the pool, earns nothing, and matures after the unbonding time; other tickets are untouched
-        /// - works while the pool is frozen or retired
+        /// - what leaves counts for the yield no longer; works while the pool is frozen or retired
         RequestExit = 0x09 {
             args {
                 /// Shares to sell.
@@ -218,12 +219,13 @@ macro_rules! stake_instructions {
             accounts {
                 owner: payer,
                 config: reads(Config),
+                emission: writes(Emission),
                 pool: writes(Pool),
                 position: writes(Position) at position(pool, owner),
                 ticket: opens(Ticket) from ticket(position, position.tickets),
                 system_program: calls(SystemProgram),
             }
-            budget { 9_000 }
+            budget { 10_000 }
         }
 
         /// Pays a mature ticket and closes it.
@@ -300,6 +302,7 @@ macro_rules! stake_instructions {
         ///
         /// - both pools are attention pools of one job, and differ; locked shares stay
         /// - the position is the signer's and holds the shares; they buy at least the minimum asked for
+        /// - what leaves the first counts for the yield no longer; in the second it earns after the waiting time
         MoveAttention = 0x0E {
             args {
                 /// Shares to sell in the first pool.
@@ -310,13 +313,14 @@ macro_rules! stake_instructions {
             accounts {
                 owner: payer,
                 config: reads(Config),
+                emission: writes(Emission),
                 from_pool: writes(Pool),
                 from_position: writes(Position) at position(from_pool, owner),
                 to_pool: writes(Pool),
                 to_position: ensures(Position) at position(to_pool, owner),
                 system_program: calls(SystemProgram),
             }
-            budget { 3_300, 15_000 "first" }
+            budget { 4_200, 16_000 "first" }
         }
 
         /// Locks shares of an attention pool for more steering weight.
@@ -428,6 +432,7 @@ macro_rules! stake_instructions {
         /// Turns tokens back into stake, which is pending like any other new stake.
         ///
         /// - the pool is not frozen; a retired pool's stake can then only leave; works under a pause
+        /// - what is pending counts for the yield no longer
         DetokenizeShares = 0x15 {
             args {
                 /// Shares.
@@ -436,6 +441,7 @@ macro_rules! stake_instructions {
             accounts {
                 owner: payer,
                 config: reads(Config),
+                emission: writes(Emission),
                 pool: writes(Pool),
                 position: ensures(Position) at position(pool, owner),
                 share_mint: writes(ShareMint) at share_mint(pool),

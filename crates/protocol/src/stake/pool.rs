@@ -166,7 +166,7 @@ layout! {
         pub allotted_bps: u16,
         /// Σ stake that yields · slots up to `integral_slot`; see [`Pool::yielding`].
         pub stake_integral: TimeIntegral,
-        /// Yield that is passed on evenly until `drip_end_slot`, base units.
+        /// Yield and fees that are passed on evenly until `drip_end_slot`, base units.
         pub dripping: u64,
         /// From this slot on nothing drips.
         pub drip_end_slot: u64,
@@ -180,8 +180,13 @@ layout! {
         pub seats_reserved: [u8; 4],
         /// Slot of the last conviction that took something of its delegators; 0 before the first. Claims made by then take nothing more of them.
         pub convicted_slot: u64,
-        /// Longest that a claim of a job which it joined can be convicted, slots: neither its bond nor its delegators leave sooner.
+        /// Longest that a claim of a job which it joined can be convicted, slots: neither its bond nor its delegators leave sooner. Of an
+        /// attention pool the longest from the opening of a round of its job to the pay.
         pub exposure_slots: u64,
+        /// Before this slot nothing that is pending becomes active: until everything is paid that was committed before its exposure rose.
+        pub waiting_until_slot: u64,
+        /// Shares that earn, of an attention pool; see [`Position::season`](crate::stake::position::Position::season).
+        pub earning_shares: u64,
         /// The last slot of the last absence that was charged: a demand that was made by then charges nothing more (data pools).
         pub absent_until_slot: u64,
         /// What the last snapshot found (attention pools).
@@ -197,7 +202,7 @@ layout! {
     }
 }
 
-account!(Pool, Pool, 2264, liabilities: |pool| pool.held());
+account!(Pool, Pool, 2280, liabilities: |pool| pool.held());
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -252,9 +257,22 @@ impl Pool {
         Ok(int::add(self.self_bond, self.assets)?)
     }
 
-    /// Stake that yields: what counts, nothing once the pool is retired.
+    /// Stake that yields: what counts, nothing once the pool is retired; in an attention pool what earns.
     pub fn yielding(&self) -> Result<u64> {
-        if self.status == ACTIVE { self.stake() } else { Ok(0) }
+        if self.status != ACTIVE {
+            return Ok(0);
+        }
+        if self.is_attention() { Ok(self.earning_shares) } else { self.stake() }
+    }
+
+    /// Whether it is a domain's, or a side of a setting.
+    pub fn is_attention(&self) -> bool {
+        self.kind == PoolKind::Attention as u8
+    }
+
+    /// Shares over which is spread what is earned.
+    pub fn owners(&self) -> u64 {
+        if self.is_attention() { self.earning_shares } else { self.shares.saturating_sub(SEED_SHARES) }
     }
 
     /// Checks the kind.
@@ -264,7 +282,7 @@ impl Pool {
 
     /// Checks that the wallet operates the pool.
     pub fn require_operator(&self, wallet: &Address) -> Result<()> {
-        if self.kind == PoolKind::Attention as u8 || self.scope != *wallet { Err(Error::NotAuthority) } else { Ok(()) }
+        if self.is_attention() || self.scope != *wallet { Err(Error::NotAuthority) } else { Ok(()) }
     }
 
     /// Ties an auditor's chain to a job, once and for all. A chain that served two jobs could be moved on in one of them
@@ -350,15 +368,19 @@ impl Pool {
         Ok(Stakes { whole: int::add(own, self.assets)?, own })
     }
 
-    /// Notes that claims of a job which it joins can be convicted so long.
-    pub fn expose(&mut self, slots: u64) {
-        self.exposure_slots = self.exposure_slots.max(slots);
+    /// Notes that claims of a job which it joins can be convicted so long. If that is longer than before, what is on its way in waits as what
+    /// comes now: the line on which it becomes active knows nothing of the job.
+    pub fn expose(&mut self, slots: u64, slot: u64) {
+        if slots > self.exposure_slots {
+            self.exposure_slots = slots;
+            self.waiting_until_slot = self.waiting_until_slot.max(slot.saturating_add(self.waiting_slots()));
+        }
     }
 
     /// Slots from an exit's or a retirement's request to its claim: the configuration's, longer if a job that the pool joined can convict
     /// it longer.
     pub fn exit_slots(&self, unbonding_slots: u64) -> u64 {
-        unbonding_slots.max(self.exposure_slots)
+        if self.is_attention() { unbonding_slots } else { unbonding_slots.max(self.exposure_slots) }
     }
 
     /// Checks that the operator may take part: active, and bonded at least as the parameters ask.
@@ -385,7 +407,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes in yield that was earned over `span` slots, to be passed on over the same number. With what drips already, base units times slots
+    /// Takes in yield or fees that were earned over `span` slots, to be passed on over the same number. With what drips already, base units times slots
     /// add up. The caller has accrued.
     pub fn drip(&mut self, amount: u64, span: u64, slot: u64) -> Result<()> {
         if amount == 0 {
@@ -482,7 +504,7 @@ impl Pool {
         let commission = int::bps(delegated, self.commission_bps, Rounding::Down)?;
         let spread = int::sub(delegated, commission)?;
         self.commission_owed = int::add(self.commission_owed, int::add(own, commission)?)?;
-        let owners = self.shares.saturating_sub(SEED_SHARES);
+        let owners = self.owners();
         let is_compounded = owners != 0 && self.compounding != 0;
         // A higher price is the seed's as well.
         let left = self.credit_leavers(spread, if is_compounded { self.shares } else { owners }, made_slot)?;

@@ -10,6 +10,7 @@
 //!   with the rest of an older one so that pending base units times slots add up.
 //! - What positions have pending and what tickets pay never exceeds the pool's `pending_assets` and `unbonding_assets`.
 //! - A new ticket never changes an older one; shares that are locked or that steer stay where they are.
+//! - In an attention pool Σ `earning_shares` of positions = the pool's; no more of a position earns than it has.
 
 use bytemuck::{Pod as Plain, Zeroable};
 use sip_arith::int::{self, RewardIndex, Rounding, TimeIntegral, mul_div};
@@ -62,10 +63,16 @@ layout! {
         pub steering_shares: u64,
         /// Shares that left, and may still be paid for work that was done before; see [`crate::stake::cohort`].
         pub leavings: [Leaving; MAX_LEAVINGS],
+        /// Of `shares`, those that earn (attention pools).
+        pub earning_shares: u64,
+        /// Slot from which the rest, pending stake included, begins to earn on a line (attention pools).
+        pub earning_slot: u64,
+        /// Slot at which all of it earns (attention pools).
+        pub earning_end_slot: u64,
     }
 }
 
-account!(Position, Position, 304);
+account!(Position, Position, 328);
 
 layout! {
     /// An exit under way.
@@ -103,9 +110,14 @@ impl Position {
         self.checkpoint = pool.reward_index;
     }
 
+    /// Its shares that earn.
+    pub fn earning(&self, pool: &Pool) -> u64 {
+        if pool.is_attention() { self.earning_shares } else { self.shares }
+    }
+
     /// Settles what the shares have earned, those that left too.
     pub fn settle(&mut self, pool: &mut Pool) -> Result<()> {
-        let earned = pool.reward_index.owed(self.shares, self.checkpoint)?;
+        let earned = pool.reward_index.owed(self.earning(pool), self.checkpoint)?;
         let earned = int::add(earned, self.collect(pool)?)?;
         self.claimable = int::add(self.claimable, earned)?;
         self.checkpoint = pool.reward_index;
@@ -154,6 +166,7 @@ impl Position {
         area.accumulate(amount, activation_slots.max(waiting_slots))?;
         area.accumulate(pending - 1, 1)?;
         let slots = area.average(TimeIntegral::default(), pending)?.max(waiting_slots);
+        self.wait_to_earn(pool, amount, slot, activation_slots)?;
         pool.pending_assets = int::add(pool.pending_assets, amount)?;
         self.pending = pending;
         self.pending_survival = pool.survival;
@@ -163,6 +176,57 @@ impl Position {
         Ok(())
     }
 
+    /// Of what it has in an attention pool, active or pending, what does not earn yet. A share is a base unit there.
+    fn young(&self) -> u64 {
+        self.shares.saturating_add(self.pending).saturating_sub(self.earning_shares)
+    }
+
+    /// Puts base units that come into an attention pool on the line on which they begin to earn, as in another pool they would become active:
+    /// nothing before the waiting time is over, blended with what does not earn yet.
+    fn wait_to_earn(&mut self, pool: &Pool, amount: u64, slot: u64, activation_slots: u64) -> Result<()> {
+        if !pool.is_attention() {
+            return Ok(());
+        }
+        let (waiting_slots, young) = (pool.earning_slots(), self.young());
+        let all = int::add(young, amount)?;
+        let mut area = TimeIntegral::default();
+        area.accumulate(young, self.earning_end_slot.saturating_sub(slot))?;
+        area.accumulate(amount, activation_slots.max(waiting_slots))?;
+        area.accumulate(all - 1, 1)?;
+        let slots = area.average(TimeIntegral::default(), all)?.max(waiting_slots);
+        self.earning_slot = int::add(slot, waiting_slots)?;
+        self.earning_end_slot = int::add(slot, slots)?;
+        Ok(())
+    }
+
+    /// In an attention pool lets those shares earn that have waited: steering is for who is there now, pay for who was there when the work
+    /// began. No more than are active; the caller has settled.
+    fn season(&mut self, pool: &mut Pool, slot: u64) -> Result<()> {
+        if !pool.is_attention() {
+            return Ok(());
+        }
+        let due = line(self.young(), self.earning_slot, self.earning_end_slot, slot)?;
+        let due = due.min(self.shares.saturating_sub(self.earning_shares));
+        if due > 0 {
+            pool.earning_shares = int::add(pool.earning_shares, due)?;
+            self.earning_shares = int::add(self.earning_shares, due)?;
+            self.earning_slot = self.earning_slot.max(slot);
+        }
+        Ok(())
+    }
+
+    /// Takes shares off that leave, and returns those of them that earned. In an attention pool those that do not earn yet go first.
+    fn part_with(&mut self, pool: &mut Pool, shares: u64) -> Result<u64> {
+        self.shares = int::sub(self.shares, shares)?;
+        if !pool.is_attention() {
+            return Ok(shares);
+        }
+        let earned = self.earning_shares.saturating_sub(self.shares);
+        self.earning_shares -= earned;
+        pool.earning_shares = int::sub(pool.earning_shares, earned)?;
+        Ok(earned)
+    }
+
     /// Counts the slashes since in what is pending.
     fn slash_pending(&mut self, pool: &Pool) -> Result<()> {
         self.pending = surviving(self.pending, self.pending_survival, pool)?;
@@ -170,23 +234,28 @@ impl Position {
         Ok(())
     }
 
-    /// Turns the pending stake that is due into shares at the present price, and returns them. In a pool that takes no
+    /// Turns the pending stake that is due into shares at the present price, and returns them; lets those earn that have waited. In a pool that takes no
     /// stake, and while less than a share is due, nothing happens.
     pub fn activate(&mut self, pool: &mut Pool, slot: u64) -> Result<u64> {
         pool.accrue(slot)?;
         self.settle(pool)?;
         self.slash_pending(pool)?;
+        let shares = self.activate_due(pool, slot)?;
+        self.season(pool, slot)?;
+        Ok(shares)
+    }
+
+    fn activate_due(&mut self, pool: &mut Pool, slot: u64) -> Result<u64> {
         if self.pending == 0 || pool.require_open().is_err() {
             return Ok(0);
         }
-        let due = if slot >= self.ramp_end_slot {
-            self.pending
-        } else if slot <= self.ramp_slot {
-            0
-        } else {
-            let passed = slot.saturating_sub(self.ramp_slot);
-            mul_div(self.pending, passed, self.ramp_end_slot - self.ramp_slot, Rounding::Down)?
-        };
+        // What was on its way when the exposure rose goes on from the end of the waiting time.
+        self.ramp_slot = self.ramp_slot.max(pool.waiting_until_slot);
+        self.ramp_end_slot = self.ramp_end_slot.max(pool.waiting_until_slot);
+        if slot < pool.waiting_until_slot {
+            return Ok(0);
+        }
+        let due = line(self.pending, self.ramp_slot, self.ramp_end_slot, slot)?;
         // Only what whole shares cost: who activates often takes nothing from the owner by rounding.
         let shares = match int::shares_for_deposit(due, pool.shares, pool.assets) {
             Ok(shares) if shares > 0 && pool.shares.checked_add(shares).is_some() => shares,
@@ -213,8 +282,10 @@ impl Position {
             return Err(Error::SharesLocked);
         }
         let amount = pool.remove_shares(shares, slot)?;
-        self.shares -= shares;
-        self.leave(pool, shares, slot)?;
+        let earned = self.part_with(pool, shares)?;
+        if earned > 0 {
+            self.leave(pool, earned, slot)?;
+        }
         Ok(amount)
     }
 
@@ -297,6 +368,17 @@ impl Ticket {
         let amount = surviving(self.assets, self.survival, pool)?;
         pool.unbonding_assets = int::sub(pool.unbonding_assets, amount)?;
         Ok(amount)
+    }
+}
+
+/// What is due in `slot` of an amount that falls to nothing on a line from one slot to another.
+fn line(amount: u64, from_slot: u64, end_slot: u64, slot: u64) -> Result<u64> {
+    if slot >= end_slot {
+        Ok(amount)
+    } else if slot <= from_slot {
+        Ok(0)
+    } else {
+        Ok(mul_div(amount, slot - from_slot, end_slot - from_slot, Rounding::Down)?)
     }
 }
 

@@ -13,7 +13,8 @@ use crate::{
 pub const MAX_TOKENS: u64 = 1 << 39;
 
 layout! {
-    /// A text to train on and a part held out, for which a provider answers: the same text is registered once.
+    /// A text to train on and a part held out, for which a provider answers. Others may answer for the same text, each at its own address: whose
+    /// of them a job trains on says its creator.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
     pub struct Dataset {

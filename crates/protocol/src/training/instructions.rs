@@ -16,7 +16,7 @@ macro_rules! training_instructions {
         /// Registers a dataset.
         ///
         /// - the signer operates the pool, which is a data pool in good standing
-        /// - both parts have tokens, at most 2³⁹; domain and licence are named; each train root is registered once
+        /// - both parts have tokens, at most 2³⁹; domain and licence are named; a provider registers the same two parts once
         RegisterDataset = 0x40 {
             args {
                 /// Name of the domain, UTF-8 padded with zeros.
@@ -36,7 +36,7 @@ macro_rules! training_instructions {
                 provider: payer,
                 config: reads(Config),
                 pool: reads(Pool),
-                dataset: opens(Dataset) at dataset(args.train_root),
+                dataset: opens(Dataset) at dataset(pool, args.train_root, args.held_out_root),
                 system_program: calls(SystemProgram),
             }
             budget { 10_000 }

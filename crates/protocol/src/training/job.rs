@@ -17,6 +17,7 @@ use crate::{
     },
     stake::pool::PoolKind,
     training::{
+        data::Dataset,
         finality::{Chain, MAX_LOOKAHEAD},
         mixture,
         quality::Fit,
@@ -455,19 +456,26 @@ impl Job {
         Ok(())
     }
 
-    /// Sets the dataset of a domain; one dataset stands for one domain and holds at least one row of a batch, for training and
-    /// held out: a row that there is not could be neither computed with nor disputed. `least_tokens` is the lesser of the two lengths.
-    pub fn set_dataset(&mut self, domain: usize, dataset: &Address, least_tokens: u64) -> Result<()> {
+    /// Sets the dataset of a domain; one text stands for one domain, with one provider, and holds at least one row of a batch, for training and
+    /// held out: a row that there is not could be neither computed with nor disputed. `texts` gathers the roots by domain.
+    pub fn set_dataset(
+        &mut self,
+        domain: usize,
+        address: &Address,
+        dataset: &Dataset,
+        texts: &mut [[u8; 32]; MAX_DOMAINS],
+    ) -> Result<()> {
         if domain >= self.spec.domain_count as usize {
             return Err(Error::TooManyDomains);
         }
-        if self.datasets[..domain].contains(dataset) {
+        if texts[..domain].contains(&dataset.train_root) {
             return Err(Error::DuplicateDomain);
         }
-        if least_tokens <= self.spec.sequence_length as u64 {
+        if dataset.train_tokens.min(dataset.held_out_tokens) <= self.spec.sequence_length as u64 {
             return Err(Error::DatasetTooShort);
         }
-        self.datasets[domain] = *dataset;
+        texts[domain] = dataset.train_root;
+        self.datasets[domain] = *address;
         Ok(())
     }
 

@@ -289,8 +289,10 @@ layout! {
         pub committed_scores: u16,
         /// Whether the commitments of scores end early: 1, else 0.
         pub is_score_early: u8,
+        /// Domains by bit of which somebody had stake that earned when it was opened.
+        pub patron_domains: u8,
         /// Always 0.
-        pub early_reserved: [u8; 3],
+        pub early_reserved: [u8; 2],
         /// What [`Job::history`] is once the round is final; zeros before it is scored.
         pub history: [u8; 32],
     }
@@ -333,6 +335,7 @@ impl Round {
         self.base_root = job.base_root;
         self.mixture_bps = snapshot.mixture_bps;
         self.settings = snapshot.settings;
+        self.patron_domains = snapshot.patron_domains;
         self.opened_slot = slot;
         self.commit_deadline_slot = deadline(slot, job.spec.commit_slots)?;
         (self.eligible, self.awaited_auditors, self.awaited_evaluators) = (eligible, auditors, evaluators);

@@ -130,6 +130,17 @@ pub struct Snapshot {
     pub mixture_bps: [u16; MAX_DOMAINS],
     /// Settings, multiples of 2⁻¹⁶; 0 where there is none.
     pub settings: [u32; MAX_SETTINGS],
+    /// Domains by bit of which somebody has stake that earns.
+    pub patron_domains: u8,
+}
+
+impl Snapshot {
+    /// Notes that somebody has stake that earns in the attention pool of this number, if that is a domain's.
+    pub fn add_patrons(&mut self, number: u32) {
+        if number < MAX_DOMAINS as u32 {
+            self.patron_domains |= 1 << number;
+        }
+    }
 }
 
 impl JobSpec {

@@ -32,6 +32,16 @@ impl JobSpec {
     pub fn longest_dispute_slots(&self, parameters: &Parameters) -> u64 {
         longest_dispute_slots(self.clock_slots(parameters))
     }
+
+    /// Slots from the opening of a round to its pay, if everything takes as long as it may and it is settled at once: all phases, the time in
+    /// which it can be accused, the time to open the last accusation, and the longest dispute.
+    pub fn longest_round_slots(&self, parameters: &Parameters) -> u64 {
+        let [commit, audit, vote, evaluation, window] =
+            [self.commit_slots, self.audit_slots, self.vote_slots, self.evaluation_slots, self.window_slots()]
+                .map(u64::from);
+        let scored = vote + evaluation + evaluation + evaluation + audit + audit;
+        commit + audit + window.max(scored) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
+    }
 }
 
 impl Round {

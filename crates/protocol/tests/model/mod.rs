@@ -9,19 +9,20 @@ use sip_protocol::{
     admin::config::{Config, Parameters},
     ground::{
         offence::{Offence, Penalties},
-        schedule::Schedule,
+        schedule::{ONE, Schedule},
         units::{CAP, TOKEN},
     },
     money::{
         emission::Emission,
         epoch::RoundWork,
-        fees::{Fees, Payment},
+        fees::{Fees, Payment, Receivers},
     },
     stake::{
         pool::{ACTIVE, Pool, PoolKind, RETIRED, SEED_SHARES},
         position::{Position, Ticket},
         steering::Vote,
     },
+    training::data::Dataset,
 };
 
 /// Where choices come from.
@@ -50,6 +51,8 @@ const KINDS: [PoolKind; POOLS] = [
 const MOST_TICKETS: usize = 24;
 const UNBONDING_SLOTS: u64 = 500;
 const ACTIVATION_SLOTS: u64 = 300;
+/// Slots from a round's opening to its pay.
+const ROUND_SLOTS: u64 = 700;
 /// Steps that [`World::step`] chooses from.
 pub(crate) const STEPS: u64 = 26;
 
@@ -66,6 +69,8 @@ pub(crate) struct World {
     tickets: Vec<(usize, usize, Ticket)>,
     wallets: [u64; OWNERS],
     slot: u64,
+    /// When the provider's duty ends; 0 for never.
+    duty_end_slot: u64,
     /// Whether the last step was a slash or a penalty.
     may_fall: bool,
     /// Steps that changed something, by kind.
@@ -87,14 +92,25 @@ impl World {
             amended_segment: TOKEN,
             ..Penalties::DEFAULT
         };
-        let parameters = Parameters { minimum_self_bond: TOKEN, penalties, ..Parameters::DEFAULT };
+        let activation_slots = ACTIVATION_SLOTS;
+        let parameters = Parameters { minimum_self_bond: TOKEN, penalties, activation_slots, ..Parameters::DEFAULT };
         config.genesis(&[1; 32], &parameters).expect("within bounds");
         let mut emission = Emission::default();
-        emission.initialise(&Schedule { epoch_slots: 1_000, ..Schedule::DEFAULT }, 0).expect("within bounds");
+        let schedule = Schedule {
+            epoch_slots: 1_000,
+            first_caps: [1_000 * TOKEN; 2],
+            targets: [900 * TOKEN; 2],
+            maximum_yield: ONE / 50_000,
+            ..Schedule::DEFAULT
+        };
+        emission.initialise(&schedule, 0).expect("within bounds");
         let mut pools = [Pool::zeroed(); POOLS];
         let mut spent = 0;
         for (number, pool) in pools.iter_mut().enumerate() {
             pool.initialise(KINDS[number], &[number as u8; 32], 0, 0);
+            if KINDS[number] == PoolKind::Attention {
+                pool.exposure_slots = ROUND_SLOTS;
+            }
             spent += SEED_SHARES;
             if KINDS[number] != PoolKind::Attention {
                 pool.self_bond = 100 * TOKEN;
@@ -126,6 +142,7 @@ impl World {
             tickets: Vec::new(),
             wallets,
             slot: 0,
+            duty_end_slot: 0,
             may_fall: false,
             done: [0; STEPS as usize],
         }
@@ -178,6 +195,7 @@ impl World {
                 let shares = amount(source, position.shares);
                 let mut ticket = Ticket::zeroed();
                 ticket.request(position, pool, shares, slot, UNBONDING_SLOTS)?;
+                self.emission.settle_pool(pool, slot)?;
                 self.queue(owner, number, ticket)
             }
             6 | 7 => {
@@ -239,7 +257,8 @@ impl World {
                 self.liquid[owner][number] -= shares;
                 // Sold to somebody else first, half of the time.
                 let to = if source.below(2) == 0 { owner } else { (owner + 1) % OWNERS };
-                self.positions[to][number].detokenise(pool, shares, slot, ACTIVATION_SLOTS).map(|_| ())
+                self.positions[to][number].detokenise(pool, shares, slot, ACTIVATION_SLOTS)?;
+                self.emission.settle_pool(&mut self.pools[number], slot).map(|_| ())
             }
             17 => {
                 let shares = amount(source, position.shares);
@@ -271,7 +290,9 @@ impl World {
                 let domain = source.below(2) as u8;
                 let target = DOMAINS[domain as usize];
                 let [data, attention] = self.pools.get_disjoint_mut([DATA, target]).expect("two pools");
-                self.fees.settle(domain, data, attention).map(|_| ())
+                let dataset = Dataset { duty_end_slot: self.duty_end_slot, ..Dataset::zeroed() };
+                let mut to = Receivers { config: &mut self.config, dataset: &dataset, data, attention, slot };
+                self.fees.settle(domain, &mut to).map(|_| ())
             }
             22 => self.emission.settle_pool(pool, slot).map(|_| ()),
             23 => {
@@ -286,7 +307,10 @@ impl World {
             }
             24 => {
                 self.slot += 1 + source.below(400);
-                // Now and then half a year passes.
+                // Now and then the time passes that patrons wait, or half a year.
+                if source.below(4) == 0 {
+                    self.slot += 30_000;
+                }
                 if source.below(200) == 0 {
                     self.slot += 40_000_000;
                 }
@@ -297,6 +321,9 @@ impl World {
                 Ok(())
             }
             _ => {
+                if source.below(50) == 0 {
+                    self.duty_end_slot = self.slot + 1_000;
+                }
                 // What is burned leaves the vault and the supply.
                 let _ = self.config.take_condemned();
                 if let Ok(amount) = self.config.take_vested(slot) {
@@ -322,6 +349,7 @@ impl World {
         let [from, to] = self.positions[owner].get_disjoint_mut([from, to]).expect("two positions");
         let shares = amount(source, from.shares);
         let moved = from.withdraw(from_pool, shares, self.slot)?;
+        self.emission.settle_pool(from_pool, self.slot)?;
         to.deposit(to_pool, moved, 0, self.slot, ACTIVATION_SLOTS)
     }
 
@@ -338,6 +366,11 @@ impl World {
             fees: &mut self.fees,
             mixture_bps: &mixture_bps,
             domain_count: 2,
+            patron_domains: DOMAINS
+                .iter()
+                .rev()
+                .fold(0, |bits, &d| bits << 1 | (self.pools[d].earning_shares != 0) as u8),
+            slot: self.slot,
         };
         let split = payment.take(paid)?;
         self.pools[SERVER].serve(split.server)?;
@@ -365,6 +398,9 @@ impl World {
             let liquid: u64 = self.liquid.iter().map(|row| row[number]).sum();
             assert_eq!(pool.liquid_shares, liquid, "liquid shares are the tokens");
             assert_eq!(shares + liquid + SEED_SHARES, pool.shares, "shares do not add up");
+            let earning: u64 = positions().map(|position| position.earning(pool)).sum();
+            assert_eq!(earning + liquid, pool.owners(), "shares that earn do not add up");
+            assert!(positions().all(|position| position.earning(pool) <= position.shares), "what is not there earns");
             let pending: u128 = positions()
                 .filter(|position| position.pending > 0)
                 .map(|p| p.pending as u128 * pool.survival as u128 / p.pending_survival as u128)

@@ -13,6 +13,8 @@ use sip_proof::blake3::chunk_count;
 use sip_proof::{HostSha256, Sha256};
 use sip_protocol::court::availability::{ANSWERED, Demand, OPEN};
 use sip_protocol::training::data::Dataset;
+use sip_protocol::training::job::Job;
+use sip_protocol::{Account, AccountKind};
 use sip_roles::{Asked, Event};
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -79,11 +81,31 @@ pub(super) struct DataDemands<'a, L> {
 }
 
 impl<L: Ledger> DataDemands<'_, L> {
+    /// The datasets with a domain's text that jobs on the chain train on; of `jobs` alone, by the beginnings of their
+    /// addresses, if some are given.
+    pub(super) fn datasets(&self, domain: u8, root: &[u8; 32], jobs: &[String]) -> Result<Vec<Address>> {
+        let mut found = Vec::new();
+        for (address, account) in self.ledger.program_accounts(&self.program.id)? {
+            let is_meant = jobs.is_empty() || jobs.iter().any(|given| super::is_meant(given, &address));
+            if account.data.first() != Some(&(AccountKind::Job as u8)) || !is_meant {
+                continue;
+            }
+            let job = Job::decode(&account.data).map(Box::new);
+            let job = job.map_err(|error| anyhow::anyhow!("account {address}: {error}"))?;
+            let Some(dataset) = job.datasets.get(usize::from(domain)).copied().map(Address::new_from_array) else {
+                continue;
+            };
+            if !found.contains(&dataset) && self.find::<Dataset>(&dataset)?.is_some_and(|it| it.train_root == *root) {
+                found.push(dataset);
+            }
+        }
+        Ok(found)
+    }
+
     /// The next thing to do about a domain's tokens: `is_withheld` says that they are not there. False if there is nothing, or nothing
     /// now.
-    pub(super) fn step(&mut self, domain: u8, root: &[u8; 32], is_withheld: bool) -> Result<bool> {
-        let name = format!("data-{}", sip_data::hex(root));
-        let dataset = self.program.dataset(root);
+    pub(super) fn step(&mut self, domain: u8, dataset: &Address, is_withheld: bool) -> Result<bool> {
+        let (name, dataset) = (format!("data-{dataset}"), *dataset);
         let known = self.record.asked(&name)?;
         let Some(state) = self.find::<Dataset>(&dataset)? else { return Ok(false) };
         let asked = match known {

@@ -241,9 +241,11 @@ impl Patrol<'_> {
             let (program, key) = (named_program(self.arguments.program)?, self.key);
             let mut demands =
                 DataDemands { ledger: &mut *ledger, program, key, record: &record, report: &mut *self.report };
-            while demands.step(number, &root, is_withheld)? {
-                if !(self.goes_on)() {
-                    return Ok(());
+            for dataset in demands.datasets(number, &root, &self.arguments.job)? {
+                while demands.step(number, &dataset, is_withheld)? {
+                    if !(self.goes_on)() {
+                        return Ok(());
+                    }
                 }
             }
         }

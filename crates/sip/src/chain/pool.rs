@@ -247,7 +247,7 @@ fn confirm_retirement(desk: &Desk, pool: &Address, consent: Consent) -> Result<(
     let state: Pool = desk.read(pool)?;
     let config: Config = desk.read(&desk.program.config())?;
     let slot = desk.slot()?;
-    let free = slot.saturating_add(config.parameters.unbonding_slots.max(state.exposure_slots));
+    let free = slot.saturating_add(state.exit_slots(config.parameters.unbonding_slots));
     let told = format!(
         "{pool} takes no stake any more, and nothing takes that back; its bond of {} is free at slot {}",
         show(state.self_bond),

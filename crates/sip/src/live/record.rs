@@ -4,7 +4,7 @@
 //! JOB/job.json                     how many rounds nothing is left to do about
 //! JOB/round-0-segment-1.json, …    a claim, what it should be, and what became of its accusation
 //! JOB/round-0-base.json            the next base from the accepted segments
-//! JOB/round-0-demand-1.json        a chunk that was demanded of a trainer; JOB/data-ROOT.json of a provider
+//! JOB/round-0-demand-1.json        a chunk that was demanded of a trainer; data-DATASET.json of a provider
 //! JOB/round-0-work.json            the own segment of a round
 //! JOB/ROOT.state                   a state
 //! ```

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::Run;
 use super::round::{Committed, rule};
-use super::setup::salt;
+use super::setup::{self, salt};
 use crate::archive::Archive;
 use sip_report::count;
 use sip_report::summary::{DisputeLevel, DisputeSummary};
@@ -82,7 +82,7 @@ impl Run {
     fn case<'p>(&self, charge: &Charge<'_>, program: &'p Program) -> Result<Case<'p>> {
         let Charge { challenger, defendant, job, round, number, .. } = *charge;
         let wallet = self.world.people[challenger].wallet();
-        let datasets = self.prepared.task.domains.iter().map(|blob| program.dataset(&blob.root())).collect();
+        let datasets = setup::dataset_addresses(&self.world, &self.prepared)?;
         let purpose = format!("{wallet} accuses {round} {defendant} of a {}", charge.subject());
         let (round, defendant) = (*round, &self.world.people[defendant]);
         let charged = match &charge.claim {

@@ -22,7 +22,7 @@ use super::Run;
 use super::again::Finding;
 use super::court::View;
 use super::journal::Published;
-use super::setup::{attestation_salt, job_address, lean, move_attention, salt};
+use super::setup::{self, attestation_salt, job_address, lean, move_attention, salt};
 use super::staged::stage;
 use super::world::World;
 use sip_data::hex;
@@ -593,9 +593,9 @@ impl Run {
             self.world.send(0, program.settle_evaluation(job, round_address, &seat.pool, seat.place))?;
         }
         self.journal.book(&self.world, "evaluating", "slashed for a false score")?;
-        for (domain, provider) in self.world.with_role(PROVIDER).into_iter().enumerate() {
+        let datasets = setup::dataset_addresses(&self.world, &self.prepared)?;
+        for ((domain, provider), dataset) in self.world.with_role(PROVIDER).into_iter().enumerate().zip(datasets) {
             let pool = self.world.people[provider].pool()?;
-            let dataset = program.dataset(&self.prepared.task.domains[domain].root());
             self.world.send(0, program.settle_data(job, round_address, domain as u8, &dataset, &pool))?;
         }
         self.journal.book(&self.world, "data", "penalty on data")?;

@@ -168,6 +168,17 @@ pub(crate) fn job_address(world: &World) -> Address {
     world.program.job(&world.people[0].wallet(), 0)
 }
 
+/// The addresses of the run's datasets by domain.
+pub(crate) fn dataset_addresses(world: &World, prepared: &Prepared) -> Result<Vec<Address>> {
+    let texts = prepared.task.domains.iter().zip(&prepared.heldout);
+    let providers = world.with_role(PROVIDER).into_iter().zip(texts);
+    providers
+        .map(|(provider, (train, held_out))| {
+            Ok(world.program.dataset(&world.people[provider].pool()?, &train.root(), &held_out.root()))
+        })
+        .collect()
+}
+
 /// Creates mint, pools, stake, datasets and the job.
 pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared, progress: Progress) -> Result<()> {
     let program = world.program;
@@ -217,7 +228,7 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
         };
         let (wallet, pool) = (world.people[provider].wallet(), world.people[provider].pool()?);
         world.send(provider, program.register_dataset(&wallet, &pool, &dataset))?;
-        datasets.push(program.dataset(&dataset.train_root));
+        datasets.push(program.dataset(&pool, &dataset.train_root, &dataset.held_out_root));
     }
     let spec = job_spec(settings, prepared);
     world.send(0, program.create_job(&creator, 0, &spec, &datasets))?;

@@ -352,8 +352,7 @@ impl Run {
         let (mut claimed, truth) = (compute(Some(cheat)), compute(None));
         let mut spec = setup::job_spec(&self.settings, &self.prepared);
         spec.genesis_root = claimed.root()?;
-        let datasets: Vec<Address> =
-            self.prepared.task.domains.iter().map(|blob| program.dataset(&blob.root())).collect();
+        let datasets = setup::dataset_addresses(&self.world, &self.prepared)?;
         let wallet = self.world.people[creator].wallet();
         self.world.send(creator, program.create_job(&wallet, 1, &spec, &datasets))?;
         let job = program.job(&wallet, 1);

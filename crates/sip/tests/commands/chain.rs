@@ -216,7 +216,7 @@ fn job_on(chain: &Chain, program: Program) -> Address {
             licence,
         };
         send(program.register_dataset(&me, &data_pool, &dataset));
-        datasets.push(program.dataset(&dataset.train_root));
+        datasets.push(program.dataset(&data_pool, &dataset.train_root, &dataset.held_out_root));
     }
     let spec = JobSpec {
         node_count: 1,

@@ -31,7 +31,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::signer(payer)?;
     let config_view = *config;
     let mut config = guard::load_mut::<Config>(program, config)?;
-    config.require_running(guard::slot()?)?;
+    let slot = guard::slot()?;
+    config.require_running(slot)?;
     let mut account = guard::load_mut::<EmissionAccount>(program, emission)?;
     let job = guard::load::<Job>(program, job)?;
     let round = guard::load::<Round>(program, round)?;
@@ -43,6 +44,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         fees: &mut fees,
         mixture_bps: &round.mixture_bps,
         domain_count: round.domain_count,
+        patron_domains: round.patron_domains,
+        slot,
     };
     let split = payment.take(args.amount)?;
     guard::load_mut::<Pool>(program, server)?.serve(split.server)?;

@@ -17,8 +17,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     let mut position = guard::load_mut::<Position>(program, position)?;
     guard::related(position.pool == pool.address)?;
-    let claimable = position.claimable;
-    if position.activate(&mut pool, guard::slot()?)? == 0 && position.claimable == claimable {
+    let before = (position.claimable, position.earning_shares);
+    if position.activate(&mut pool, guard::slot()?)? == 0 && (position.claimable, position.earning_shares) == before {
         pool.require_open()?;
         return Err(Error::NothingPending);
     }

@@ -33,5 +33,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut pool = Creation { program, payer }.create::<Pool>(pool, &seeds)?;
     // All pools of a job count from its creation: stake in a pool that was made at the last moment counts for that moment.
     pool.initialise(PoolKind::Attention, &job.address, args.domain, job.created_slot);
+    pool.exposure_slots = job.spec.longest_round_slots(&job.parameters);
     Vault::new(&config, config_view, vault, token_program)?.deposit(payer, source, SEED_SHARES)
 }

@@ -27,6 +27,7 @@ use pinocchio::{AccountView, Address};
 use sip_protocol::{Error, Result, ground::declare::Args, instructions::*};
 use sip_protocol::{
     ground::account::seed,
+    money::epoch::EmissionAccount,
     stake::{pool::Pool, position::Position},
 };
 
@@ -60,6 +61,14 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         DetokenizeShares::TAG => detokenize_shares::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
+}
+
+/// Counts at once what a pool has left for the yield after stake has left it, so that no token counts in two pools. It is what anyone may do with
+/// `SettleYield` at any time, also under a pause: the account of the emission exists since the initialisation, and nothing in it can refuse.
+#[inline(never)]
+fn count(program: &Address, emission: &mut AccountView, pool: &mut Pool, slot: u64) -> Result<()> {
+    guard::load_mut::<EmissionAccount>(program, emission)?.emission.settle_pool(pool, slot)?;
+    Ok(())
 }
 
 /// The position of `owner`, who has signed, in a pool.

@@ -10,14 +10,14 @@ use sip_protocol::{
 
 use crate::{
     guard::{self, Creation},
-    stake::{load_position, open_position},
+    stake::{count, load_position, open_position},
 };
 
 /// Implements [`MoveAttention`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: MoveAttention = guard::args(data)?;
-    let [owner, config, from_pool, from_position, to_pool, to_position, _system, ..] = accounts else {
+    let [owner, config, emission, from_pool, from_position, to_pool, to_position, _system, ..] = accounts else {
         return Err(Error::MissingAccount);
     };
     guard::signer(owner)?;
@@ -36,6 +36,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let config = guard::load::<Config>(program, config)?;
     let slot = guard::slot()?;
     let amount = from.withdraw(&mut from_pool, args.shares, slot)?;
+    count(program, emission, &mut from_pool, slot)?;
     to.deposit(&mut to_pool, amount, args.minimum_shares, slot, config.parameters.activation_slots)?;
     Ok(())
 }

@@ -11,14 +11,16 @@ use sip_protocol::{
 
 use crate::{
     guard::{self, Creation},
-    stake::load_position,
+    stake::{count, load_position},
 };
 
 /// Implements [`RequestExit`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let args: RequestExit = guard::args(data)?;
-    let [owner, config, pool, position, ticket, _system, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [owner, config, emission, pool, position, ticket, _system, ..] = accounts else {
+        return Err(Error::MissingAccount);
+    };
     guard::signer(owner)?;
     let config = guard::load::<Config>(program, config)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
@@ -27,5 +29,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let seeds: [&[u8]; 3] = [seed::TICKET, &position.address, &position.tickets.to_le_bytes()];
     let mut ticket = Creation { program, payer: owner }.create::<Ticket>(ticket, &seeds)?;
     ticket.position = position.address;
-    ticket.request(&mut position, &mut pool, args.shares, guard::slot()?, unbonding_slots)
+    let slot = guard::slot()?;
+    ticket.request(&mut position, &mut pool, args.shares, slot, unbonding_slots)?;
+    count(program, emission, &mut pool, slot)
 }

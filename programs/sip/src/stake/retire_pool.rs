@@ -3,16 +3,18 @@
 use pinocchio::{AccountView, Address};
 use sip_protocol::{Error, Result, admin::config::Config, instructions::RetirePool, stake::pool::Pool};
 
-use crate::guard;
+use crate::{guard, stake::count};
 
 /// Implements [`RetirePool`].
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let RetirePool {} = guard::args(data)?;
-    let [operator, config, pool, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [operator, config, emission, pool, ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(operator)?;
     let config = guard::load::<Config>(program, config)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     pool.require_operator(guard::key(operator))?;
-    pool.retire(guard::slot()?, config.parameters.unbonding_slots)
+    let slot = guard::slot()?;
+    pool.retire(slot, config.parameters.unbonding_slots)?;
+    count(program, emission, &mut pool, slot)
 }

@@ -6,7 +6,10 @@ use sip_protocol::{
     admin::config::Config,
     ground::account::seed,
     instructions::CreateJob,
-    training::{data::Dataset, job::Job},
+    training::{
+        data::Dataset,
+        job::{Job, MAX_DOMAINS},
+    },
 };
 
 use crate::{
@@ -32,10 +35,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut job = Creation { program, payer: creator }.create::<Job>(job, &seeds)?;
     let is_rewarded = config.authority == *guard::key(creator);
     job.initialise(guard::key(creator), args.nonce, &args.spec, is_rewarded, &config.parameters, slot)?;
+    let mut texts = [[0; 32]; MAX_DOMAINS];
     for domain in 0..args.spec.domain_count as usize {
         let dataset = guard::load::<Dataset>(program, datasets.get(domain).ok_or(Error::MissingAccount)?)?;
         dataset.require_offered()?;
-        job.set_dataset(domain, &dataset.address, dataset.train_tokens.min(dataset.held_out_tokens))?;
+        job.set_dataset(domain, &dataset.address, &dataset, &mut texts)?;
     }
     Vault::new(&config, config_view, vault, token_program)?.deposit(creator, source, job.genesis_bond)
 }

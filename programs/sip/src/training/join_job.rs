@@ -31,7 +31,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         pool.bind_chain(&job.address)?;
     }
     pool.require_bonded(job.place_bond(kind)?)?;
-    pool.expose(job.exposure_slots);
+    pool.expose(job.exposure_slots, slot);
     let (place, next_round) = (job.place_for(kind, &pool.address, slot)?, job.next_round);
     let seat = job.seat_mut(kind, place)?;
     let mut own_bps = 0;

@@ -24,7 +24,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     pool.require_kind(PoolKind::Data)?;
     pool.require_operator(guard::key(provider))?;
     pool.require_bonded(config.parameters.minimum_self_bond)?;
-    let seeds: [&[u8]; 2] = [seed::DATASET, &args.train_root];
+    let seeds: [&[u8]; 4] = [seed::DATASET, &pool.address, &args.train_root, &args.held_out_root];
     let mut dataset = Creation { program, payer: provider }.create::<Dataset>(dataset, &seeds)?;
     dataset.pool = pool.address;
     dataset.domain = args.domain;

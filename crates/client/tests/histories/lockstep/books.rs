@@ -15,7 +15,7 @@ use sip_protocol::{
     instructions::{CloseDemand, CommitAccusation, DemandData, ExpireAccusation, FailData, RetireDataset, *},
     money::{
         epoch::EmissionAccount,
-        fees::{Fees, Payment},
+        fees::{Fees, Payment, Receivers},
         settlement::Settlement,
     },
     stake::{
@@ -196,7 +196,8 @@ impl Books {
     }
 
     fn operate(&mut self, tag: u8, call: &Call<'_>) -> Result<()> {
-        let (operator, address) = (call.bytes(0), call.key(2));
+        let behind = if tag == RetirePool::TAG { 1 } else { 0 };
+        let (operator, address) = (call.bytes(0), call.key(2 + behind));
         let config = self.config(call, 1)?;
         if tag == CreatePool::TAG {
             let args: CreatePool = call.args();
@@ -221,7 +222,11 @@ impl Books {
                 pool.add_bond(amount, call.slot, config.parameters.activation_slots)?;
                 Some((call.key(3), call.key(4), amount))
             }
-            RetirePool::TAG => pool.retire(call.slot, config.parameters.unbonding_slots).map(|()| None)?,
+            RetirePool::TAG => {
+                pool.retire(call.slot, config.parameters.unbonding_slots)?;
+                self.count(call, 2, &mut pool)?;
+                None
+            }
             WithdrawBond::TAG => Some((call.key(3), call.key(4), pool.take_bond(call.slot)?)),
             _ => {
                 pool.accrue(call.slot)?;
@@ -238,7 +243,10 @@ impl Books {
             Activate::TAG => {
                 let (mut pool, mut position): (Pool, Position) = (self.read(&call.key(0))?, self.read(&call.key(1))?);
                 let claimable = position.claimable;
-                if position.activate(&mut pool, slot)? == 0 && position.claimable == claimable {
+                let earning = position.earning_shares;
+                let is_same =
+                    |position: &Position| (position.claimable, position.earning_shares) == (claimable, earning);
+                if position.activate(&mut pool, slot)? == 0 && is_same(&position) {
                     pool.require_open()?;
                     return Err(Error::NothingPending);
                 }
@@ -259,7 +267,8 @@ impl Books {
             MoveAttention::TAG => return self.move_attention(call),
             _ => {}
         }
-        let (owner, address, place) = (call.key(0), call.key(2), call.key(3));
+        let behind = if tag == RequestExit::TAG { 1 } else { 0 };
+        let (owner, address, place) = (call.key(0), call.key(2 + behind), call.key(3 + behind));
         let config = self.config(call, 1)?;
         let parameters = config.parameters;
         if tag == Deposit::TAG || tag == Rebond::TAG {
@@ -278,16 +287,17 @@ impl Books {
             RequestExit::TAG | CancelDeposit::TAG => {
                 let mut position = self.position(&place, &address, &owner)?;
                 let seeds: [&[u8]; 3] = [seed::TICKET, place.as_ref(), &position.tickets.to_le_bytes()];
-                let mut ticket: Ticket = self.create(&call.key(4), &seeds)?;
+                let mut ticket: Ticket = self.create(&call.key(4 + behind), &seeds)?;
                 ticket.position = place.to_bytes();
                 if tag == CancelDeposit::TAG {
                     ticket.cancel(&mut position, &mut pool, slot, exit_slots)?;
                 } else {
                     let RequestExit { shares } = call.args();
                     ticket.request(&mut position, &mut pool, shares, slot, exit_slots)?;
+                    self.count(call, 2, &mut pool)?;
                 }
                 self.write(&place, &position);
-                self.write(&call.key(4), &ticket);
+                self.write(&call.key(4 + behind), &ticket);
             }
             Rebond::TAG => {
                 let args: Rebond = call.args();
@@ -320,22 +330,23 @@ impl Books {
 
     fn move_attention(&mut self, call: &Call<'_>) -> Result<()> {
         let args: MoveAttention = call.args();
-        let (owner, from_address, to_address) = (call.key(0), call.key(2), call.key(4));
+        let (owner, from_address, to_address) = (call.key(0), call.key(3), call.key(5));
         if from_address == to_address {
             return Err(Error::SamePool);
         }
         let (mut from_pool, mut to_pool): (Pool, Pool) = (self.read(&from_address)?, self.read(&to_address)?);
         from_pool.require_kind(PoolKind::Attention)?;
         to_pool.require_kind(PoolKind::Attention)?;
-        let mut from = self.position(&call.key(3), &from_address, &owner)?;
-        let mut to = self.open_position(&call.key(5), &to_address, &to_pool, &owner)?;
+        let mut from = self.position(&call.key(4), &from_address, &owner)?;
+        let mut to = self.open_position(&call.key(6), &to_address, &to_pool, &owner)?;
         let ramp = self.config(call, 1)?.parameters.activation_slots;
         let amount = from.withdraw(&mut from_pool, args.shares, call.slot)?;
+        self.count(call, 2, &mut from_pool)?;
         to.deposit(&mut to_pool, amount, args.minimum_shares, call.slot, ramp)?;
         self.write(&from_address, &from_pool);
         self.write(&to_address, &to_pool);
-        self.write(&call.key(3), &from);
-        self.write(&call.key(5), &to);
+        self.write(&call.key(4), &from);
+        self.write(&call.key(6), &to);
         Ok(())
     }
 
@@ -379,7 +390,8 @@ impl Books {
                 self.write(&call.key(2), &vote);
             }
             _ => {
-                let (owner, address, place) = (call.key(0), call.key(2), call.key(3));
+                let behind = if tag == DetokenizeShares::TAG { 1 } else { 0 };
+                let (owner, address, place) = (call.key(0), call.key(2 + behind), call.key(3 + behind));
                 let config = self.config(call, 1)?;
                 if tag == TokenizeShares::TAG {
                     let TokenizeShares { shares } = call.args();
@@ -395,12 +407,21 @@ impl Books {
                     let mut pool: Pool = self.read(&address)?;
                     let mut position = self.open_position(&place, &address, &pool, &owner)?;
                     position.detokenise(&mut pool, shares, slot, config.parameters.activation_slots)?;
+                    self.count(call, 2, &mut pool)?;
                     self.write(&address, &pool);
                     self.write(&place, &position);
-                    self.withdraw(&call.key(5), shares)?;
+                    self.withdraw(&call.key(6), shares)?;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Counts what a pool has left for the yield; the emission is the account of this place.
+    fn count(&mut self, call: &Call<'_>, emission: usize, pool: &mut Pool) -> Result<()> {
+        let mut account: EmissionAccount = self.read(&call.key(emission))?;
+        account.emission.settle_pool(pool, call.slot)?;
+        self.write(&call.key(emission), &account);
         Ok(())
     }
 
@@ -422,12 +443,22 @@ impl Books {
             }
             SettleFees::TAG => {
                 let SettleFees { domain } = call.args();
-                let mut fees: Fees = self.read(&call.key(0))?;
-                let (mut data, mut attention): (Pool, Pool) = (self.read(&call.key(3))?, self.read(&call.key(4))?);
-                fees.settle(domain, &mut data, &mut attention)?;
-                self.write(&call.key(0), &fees);
-                self.write(&call.key(3), &data);
-                self.write(&call.key(4), &attention);
+                let mut config = self.config(call, 0)?;
+                let mut fees: Fees = self.read(&call.key(1))?;
+                let dataset: Dataset = self.read(&call.key(3))?;
+                let (mut data, mut attention): (Pool, Pool) = (self.read(&call.key(4))?, self.read(&call.key(5))?);
+                let mut to = Receivers {
+                    config: &mut config,
+                    dataset: &dataset,
+                    data: &mut data,
+                    attention: &mut attention,
+                    slot: call.slot,
+                };
+                fees.settle(domain, &mut to)?;
+                self.write(&call.key(0), &config);
+                self.write(&call.key(1), &fees);
+                self.write(&call.key(4), &data);
+                self.write(&call.key(5), &attention);
             }
             _ => return self.pay_fee(call),
         }
@@ -454,6 +485,8 @@ impl Books {
             fees: &mut fees,
             mixture_bps: &round.mixture_bps,
             domain_count: round.domain_count,
+            patron_domains: round.patron_domains,
+            slot: call.slot,
         };
         let split = payment.take(args.amount)?;
         let mut server: Pool = self.read(&call.key(11))?;

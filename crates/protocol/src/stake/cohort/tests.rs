@@ -26,7 +26,7 @@ fn world<const N: usize>(shares: [u64; N], compounding: u8) -> (Pool, [Position;
         position.initialise(&[9; 32], &pool, &[2; 32]);
         position.deposit(&mut pool, shares, 0, 0, 0).unwrap();
     }
-    pool.expose(EXPOSURE);
+    pool.expose(EXPOSURE, 0);
     (pool, positions)
 }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::run::round::Committed;
-use crate::run::setup::job_address;
+use crate::run::setup::{dataset_addresses, job_address};
 use sip_client::{AttestationAccusation, NewPool, VoteAccusation};
 use sip_data::Mixture;
 use sip_manifest::roles::{AUDITOR, EVALUATOR, PATRON};
@@ -495,8 +495,7 @@ fn accuse_tower(
 ) -> Vec<Instruction> {
     let (program, challenger) = (run.world.program, run.world.people[accuser].wallet());
     let (graph, path) = run.prepared.aggregates.opening(segments.len()).unwrap();
-    let blobs = run.prepared.task.domains.iter();
-    let datasets: Vec<Address> = blobs.map(|blob| program.dataset(&blob.root())).collect();
+    let datasets = dataset_addresses(&run.world, &run.prepared).unwrap();
     let (challenger, salt, auditor) = (&challenger, &[5; 32], seat);
     let vote = VoteAccusation { challenger, job, round, auditor, graph: &graph, path: &path, segments, salt };
     let (segment, datasets) = (&segments[0], &datasets);
@@ -520,8 +519,7 @@ fn a_false_genesis_state_is_convicted_once() {
     let mut lie = Computation::new(graph, Vec::new(), Some(cheat), &run.machine.threads, run.machine.simd);
     let honest: Job = run.world.read(&job).unwrap();
     let spec = JobSpec { genesis_root: lie.root().unwrap(), ..honest.spec };
-    let blobs = run.prepared.task.domains.iter();
-    let datasets: Vec<Address> = blobs.map(|blob| program.dataset(&blob.root())).collect();
+    let datasets = dataset_addresses(&run.world, &run.prepared).unwrap();
     run.world.send(0, program.create_job(&creator, 1, &spec, &datasets)).unwrap();
     let false_job = program.job(&creator, 1);
 

@@ -72,7 +72,7 @@ fn fight(
     let program = run.world.program;
     let pool = run.world.people[accused].pool().unwrap();
     let wallet = run.world.people[accuser].wallet();
-    let datasets: Vec<Address> = run.prepared.task.domains.iter().map(|blob| program.dataset(&blob.root())).collect();
+    let datasets = setup::dataset_addresses(&run.world, &run.prepared).unwrap();
     let salt = [accused as u8; 32];
     let accusation =
         Accusation { challenger: &wallet, job: &job, round: &round, pool: &pool, datasets: &datasets, salt: &salt };
