@@ -21,7 +21,7 @@ from spec import Malformed
 from spec.arithmetic import (add, div, exp, fma, from_u32, less_than, log, max_total, mul, nearest_integer, sqrt,
                              sub)  # fmt: skip
 from spec.commitments import (batches_root, blob_levels, chunks_of, genesis, held_out_window, leaf_preimage, median,
-                              merkle_leaf, merkle_root, opened_blob, opened_merkle, padding, sha256, tensor_root, u32, window)  # fmt: skip
+                              merkle_leaf, merkle_root, opened_blob, opened_merkle, padding, program_address, sha256, tensor_root, u32, window)  # fmt: skip
 from spec.disputes import Game
 from spec.graphs import Graph, checked as graph_of, state_root
 from spec.manifest import Manifest
@@ -366,6 +366,9 @@ def steps(file):
         subject, challenger, salt = [unhex(item[name]) for name in ("subject", "challenger", "salt")]
         found = sha256(b"sip.accuse.2", subject, bytes([item["place"]]), challenger, salt)
         expect(found.hex(), item["hash"], f"accusation {number}")
+    for number, item in enumerate(file["addresses"]):
+        address, bump = program_address([unhex(seed) for seed in item["seeds"]], unhex(item["program"]))
+        expect((address.hex(), bump), (item["address"], item["bump"]), f"address {number}")
 
 
 CHECKS = [arithmetic, operators, trees, commitments, updates, manifest, steps, disputes, court, cases]
@@ -382,7 +385,7 @@ def checked(name, data, sums):
 RESULTS = {"output", "partials", "is_node", "root", "nodes_root", "outputs_root", "tables_root", "openings", "preimage",
            "accumulator_root", "domain", "offset", "tip", "is_drawn", "next_seed", "end_root", "scores", "commitment", "median",
            "mean", "genesis_root", "start_state", "update", "next_base", "leaf", "is_graph", "elements", "hash", "commits",
-           "is_manifest", "output_roots", "trace_root", "end_state", "claim", "trace_roots", "sums"}  # fmt: skip
+           "is_manifest", "output_roots", "trace_root", "end_state", "claim", "trace_roots", "sums", "address", "bump"}  # fmt: skip
 
 
 def places(value, key=None):

@@ -233,5 +233,26 @@ def leaf_preimage(first_step, count, start, batches, end):
     return b"sip.leaf.1" + u32(first_step) + u32(count) + start + batches + end
 
 
+P25519 = 2**255 - 19
+D25519 = -121665 * pow(121666, -1, P25519) % P25519
+
+
+def is_on_curve(data):
+    """Whether 32 bytes are a point of edwards25519 (RFC 8032, 5.1.3): y, and the sign of x in the last bit."""
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y % (1 << 255) % P25519
+    square = (y * y - 1) * pow(D25519 * y * y + 1, -1, P25519) % P25519
+    return pow(square, (P25519 - 1) // 2, P25519) == 1 or (square == 0 and sign == 0)
+
+
+def program_address(seeds, program):
+    """The address of the seeds, and its bump."""
+    for bump in range(255, -1, -1):
+        address = sha256(*seeds, bytes([bump]), program, b"ProgramDerivedAddress")
+        if not is_on_curve(address):
+            return address, bump
+    raise Malformed("no bump gives an address")
+
+
 def batches_root(roots):
     return roots[0] if len(roots) == 1 else merkle_root(roots)

@@ -12,6 +12,7 @@ mod court;
 mod disputes;
 mod manifest;
 mod operators;
+mod places;
 mod small;
 mod steps;
 mod table;

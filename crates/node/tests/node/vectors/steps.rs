@@ -16,6 +16,7 @@ use sip_protocol::training::attestation::{Shown, attested_leaf};
 use sip_protocol::training::evaluation;
 use sip_protocol::training::job::JobSpec;
 use sip_protocol::training::segment::SegmentClaim;
+use solana_address::Address;
 use std::sync::Arc;
 
 /// What a step reads.
@@ -220,6 +221,28 @@ fn accusations(random: &mut Random) -> Value {
     (0..6).map(one).collect()
 }
 
+/// Addresses that the program derives: of an accusation, a round, a segment, a run, and of seeds of every length.
+fn addresses(random: &mut Random) -> Value {
+    let program = Address::new_from_array(*b"StakedIntelligenceProtocol000001");
+    let [one, other]: [Hash; 2] = std::array::from_fn(|_| random.hash());
+    let mut seeds: Vec<Vec<Vec<u8>>> = vec![
+        vec![b"accusation".to_vec(), one.to_vec(), other.to_vec()],
+        vec![b"round".to_vec(), one.to_vec(), 7_u32.to_le_bytes().to_vec()],
+        vec![b"segment".to_vec(), one.to_vec(), other.to_vec()],
+        vec![b"run".to_vec(), one.to_vec(), other.to_vec()],
+    ];
+    seeds.extend((0..20).map(|number| vec![random.hash()[..number].to_vec(), vec![number as u8]]));
+    let one = |seeds: &Vec<Vec<u8>>| {
+        let parts: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+        let (address, bump) = Address::find_program_address(&parts, &program);
+        json!({
+            "program": hex(program.as_array()), "seeds": seeds.iter().map(|seed| hex(seed)).collect::<Vec<_>>(),
+            "address": hex(address.as_array()), "bump": bump,
+        })
+    };
+    seeds.iter().map(one).collect()
+}
+
 pub(super) fn vectors() -> Map<String, Value> {
     let mut random = Random::new(1_117);
     let entries = [
@@ -228,6 +251,7 @@ pub(super) fn vectors() -> Map<String, Value> {
         ("scoring_runs", scoring_runs()),
         ("attestations", attestations(&mut random)),
         ("accusations", accusations(&mut random)),
+        ("addresses", addresses(&mut random)),
     ];
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

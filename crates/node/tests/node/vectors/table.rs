@@ -22,6 +22,14 @@ pub(super) fn input(source: Source, dtype: Type, sizes: &[u32]) -> NodeSpec {
     }
 }
 
+/// An entry of the state before the step.
+pub(super) fn state(entry: u32, len: u32) -> NodeSpec {
+    input(Source::State(entry), Type::F32, &[len])
+}
+
+/// A segment of one step, as [`Table::open`] makes it.
+pub(super) const SAME: fn(&mut Ground, &mut Leaf) = |_, _| ();
+
 /// What a node reads of another.
 pub(super) fn operand(node: u32, offset: i32, strides: &[i32]) -> Operand {
     Operand { node, offset, index_stride: 0, strides: strides.to_vec() }
