@@ -137,10 +137,7 @@ mod tests {
         assert_eq!(wrap("  one two three", 7, 2), "  one\n    two\n    three");
         assert_eq!(wrap("abcdefgh ij\n\nk", 4, 0), "abcdefgh\nij\n\nk");
         assert_eq!(wrap("", 4, 0), "");
-        assert_eq!(
-            wrap("  a    1.5    of a row", 15, 4),
-            "  a    1.5    of\n      a row".replace("    of\n      a", "\n      of a")
-        );
+        assert_eq!(wrap("  a    1.5    of a row", 15, 4), "  a    1.5\n      of a row");
         assert_eq!(wrap("a   b", 5, 0), "a   b");
         for columns in 4..40 {
             let text = wrap("a text of many short words that go on for a while, all of them short", columns.max(8), 1);
