@@ -274,9 +274,9 @@ impl Program {
         self.instruction(&FinalizeRound {}, &accounts::FinalizeRound { job: *job, round: *round })
     }
 
-    /// [`UndoRound`].
-    pub fn undo_round(&self, job: &Address, round: &Address) -> Instruction {
-        self.instruction(&UndoRound {}, &accounts::UndoRound { job: *job, round: *round })
+    /// [`UndoRound`]; `parent` is what the round builds on ([`Program::round`] of its `parent`).
+    pub fn undo_round(&self, job: &Address, round: &Address, parent: &Address) -> Instruction {
+        self.instruction(&UndoRound {}, &accounts::UndoRound { job: *job, round: *round, parent: *parent })
     }
 
     /// [`CaptureSeed`].

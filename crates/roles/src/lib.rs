@@ -33,6 +33,7 @@
 mod action;
 mod answers;
 mod auditor;
+mod bond;
 mod case;
 mod charge;
 mod claim;

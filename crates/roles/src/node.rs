@@ -134,6 +134,7 @@ impl Node {
         }
         step.answers();
         step.bounties();
+        step.thaw();
         step.auditor();
         step.trainer();
         step.evaluator();

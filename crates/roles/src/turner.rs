@@ -33,7 +33,8 @@ impl Step<'_> {
         let (program, address, job_address) = (self.program(), &seen.address, &self.view.address);
         let mut due = Vec::new();
         if round.is_orphan(&job.chain) {
-            due.push(("undo the round", program.undo_round(job_address, address)));
+            let parent = program.round(job_address, round.parent);
+            due.push(("undo the round", program.undo_round(job_address, address, &parent)));
             return due;
         }
         if round.clone().close_commits(job, slot).is_ok() {

@@ -20,7 +20,7 @@ pub const SLICE_TOKENS: u64 = 100;
 /// [`SLICE_TOKENS`], base units.
 pub const SLICE: u64 = SLICE_TOKENS * TOKEN;
 /// Most that a round of the usual scene draws, base units: as much as a slice outweighs (`Job::initialise`).
-pub const ROUND_REWARD: u64 = 43 * TOKEN;
+pub const ROUND_REWARD: u64 = 22 * TOKEN;
 /// The usual scene's parameters: the default, but the least own bond is one slice.
 pub const PARAMETERS: Parameters = Parameters { minimum_self_bond: SLICE_TOKENS * TOKEN, ..Parameters::DEFAULT };
 /// The schedule of every test's emission: a few operators' stake draws the whole reward of a round.

@@ -9,6 +9,7 @@ use sip_protocol::{
         attestation::Shown,
         evaluation,
         job::MAX_DOMAINS,
+        round::Round,
         segment::{Segment, SegmentClaim, previous_root},
     },
 };
@@ -275,6 +276,12 @@ impl Scene {
         }
         let instruction = self.world.program.tally(&self.job, &self.round());
         self.crank(instruction);
+    }
+
+    /// The instruction that undoes a round which builds on an undone one.
+    pub fn undo_round(&self, round: &Address) -> Instruction {
+        let parent = self.world.program.round(&self.job, self.world.state::<Round>(round).parent);
+        self.world.program.undo_round(&self.job, round, &parent)
     }
 
     /// Sends an instruction that needs nobody's signature.

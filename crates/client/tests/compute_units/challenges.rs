@@ -95,7 +95,8 @@ pub(crate) fn challenges() -> Table {
     table.run(&mut scene.world, expire, &authority);
     let claim = second.claim_instruction(&scene);
     table.run(&mut scene.world, claim, &authority);
-    table.run(&mut scene.world, program.undo_round(&job, &running), &authority);
+    let undo = scene.undo_round(&running);
+    table.run(&mut scene.world, undo, &authority);
     table.run(&mut scene.world, program.fail_state(&demand), &authority);
     let fail = program.fail_data(&wallet, &dataset, &pool, 201);
     table.run(&mut scene.world, fail, &authority);

@@ -110,6 +110,41 @@ fn a_conceded_attestation_swallows_no_vote_and_no_draw_that_was_missed() {
     }
 }
 
+/// Attack: all auditors keep their draws to themselves in a round on one in which a friend has a claim of its own convicted. They paid nothing for what
+/// they destroyed, since the round was undone because of its base.
+#[test]
+fn attack_a_base_that_falls_excuses_nobody_who_kept_back_its_draw() {
+    let lost = [false, true].map(|is_conceded| {
+        let mut scene = scene();
+        scene.whole_round(&scores(5_000_000));
+        let first = scene.round();
+        let friend = Accuser::new(&mut scene, "friend", &first, 1);
+        if is_conceded {
+            friend.commit(&mut scene);
+            friend.open(&mut scene);
+        }
+        let second = undrawn(&mut scene);
+        let expected = scene.world.state::<Round>(&second).expected_reward;
+        if is_conceded {
+            friend.win(&mut scene);
+            let undo = scene.undo_round(&second);
+            scene.crank(undo);
+        } else {
+            scene.finalise_all();
+        }
+        scene.advance_to(scene.world.state::<Round>(&second).final_slot());
+        let lost = [0, 1].map(|auditor| {
+            let seat = scene.auditors[auditor].seat;
+            let before = scene.pool_state(&seat.pool).self_bond;
+            scene.crank(scene.world.program.settle_audit(&scene.job, &second, &seat.pool, seat.place));
+            before - scene.pool_state(&seat.pool).self_bond
+        });
+        assert!(expected > 0 && lost.iter().sum::<u64>() >= expected, "{lost:?} of {expected}");
+        lost
+    });
+    assert_eq!(lost[0], lost[1]);
+}
+
 #[test]
 fn a_conceded_segment_excuses_no_absence_whether_a_newcomer_has_taken_the_seat_or_not() {
     let mut lost = Vec::new();

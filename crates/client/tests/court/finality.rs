@@ -67,22 +67,22 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     assert!(after.is_excluded(1));
     assert_eq!(scene.pool_state(&liar).self_bond, before.self_bond - SLICE);
 
-    // Descendants, in any order; each once.
-    for index in [2, 1] {
+    // Descendants, after what they build on; each once.
+    for index in [1, 2] {
         let (address, _) = round(&scene, index);
         let finalise = scene.world.program.finalize_round(&scene.job, &address);
         scene.advance_to(round(&scene, index).1.final_slot());
         scene.crank_refused(finalise, Error::ParentNotFinal);
-        let undo = scene.world.program.undo_round(&scene.job, &address);
+        let undo = scene.undo_round(&address);
         scene.crank(undo.clone());
         scene.crank_refused(undo, Error::NotOrphaned);
         assert_eq!(round(&scene, index).1.status, round::VOID);
     }
-    let undo = scene.world.program.undo_round(&scene.job, &first);
+    let undo = scene.undo_round(&first);
     scene.crank_refused(undo, Error::NotOrphaned);
 
-    // What is left of the liar's slice pays for the honest work in the round of the lie, and nothing else does for any of the three; the
-    // liar earns nothing, not even where it did not lie.
+    // What is left of the liar's slice pays for the honest work of all three, the same for each, and nothing else does; the liar earns nothing, not
+    // even where it did not lie.
     let insured = scene.world.config().buckets.insurance;
     let bucket = scene.world.config().buckets.operator_rewards;
     for index in 0..3 {
@@ -93,9 +93,9 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     let config = scene.world.config();
     assert_eq!(config.buckets.operator_rewards, bucket);
     let [first, second, third] = [0, 1, 2].map(|index| round(&scene, index).1);
-    assert_eq!(first.compensation, (SLICE / 2 - SLICE / 2 / 10).min(first.reward));
-    assert!(first.paid > 0 && first.paid <= first.compensation);
-    assert_eq!([second, third].map(|round| (round.compensation, round.paid)), [(0, 0); 2]);
+    let (part, all) = ((SLICE / 2 - SLICE / 2 / 10) / 3, [first, second, third]);
+    assert_eq!(all.map(|round| round.compensation.min(part)), all.map(|round| part.min(round.reward)));
+    assert!(all.iter().all(|round| round.paid > 0 && round.paid <= round.compensation));
     // Its auditors attested the false segment, and are charged for that what their part of the round does not cover.
     let charged: u64 =
         scene.auditors.iter().map(|a| BOND_TOKENS * TOKEN - scene.pool_state(&a.seat.pool).self_bond).sum();
@@ -103,7 +103,8 @@ fn a_conviction_undoes_the_round_and_all_that_builds_on_it_and_honest_work_is_pa
     assert_eq!(config.buckets.insurance, insured + charged);
     // The rest of the slash, less the bounty and the tenth that is burned, is insured.
     let rest = SLICE / 2 + (before.assets - scene.pool_state(&liar).assets);
-    assert_eq!((config.condemned, insured), (rest / 10, rest - rest / 10 - first.compensation));
+    let kept: u64 = all.iter().map(|round| round.compensation + round.to_children).sum();
+    assert_eq!((config.condemned, insured), (rest / 10, rest - rest / 10 - kept));
     assert_eq!(scene.pool_state(&liar).commission_owed, 0);
 
     // The job goes on.
@@ -144,14 +145,14 @@ fn what_the_job_remembers_of_its_curve_is_the_chains_and_no_round_without_a_resu
 #[test]
 fn honest_work_in_an_undone_round_earns_what_the_round_would_have_paid() {
     // Little to pay, so that what is left of a slice covers it.
-    let parameters = Parameters { round_reward: 40 * TOKEN, ..PARAMETERS };
+    let parameters = Parameters { round_reward: 20 * TOKEN, ..PARAMETERS };
     let mut scene = Scene::with(&Cast { parameters, ..Cast::default() });
     scene.whole_round(&scores(5_000_000));
     convict(&mut scene, 0, 1);
     scene.advance_to(round(&scene, 0).1.final_slot());
     scene.settle_round(&round(&scene, 0).0);
     let owed = |pool: &Address| scene.pool_state(pool).commission_owed;
-    let reward = 40 * TOKEN;
+    let reward = 20 * TOKEN;
     for trainer in [0, 2] {
         assert!(owed(&scene.trainers[trainer].seat.pool).abs_diff(reward / 10_000 * 5_500 / 3) < 10_000);
     }
@@ -165,7 +166,7 @@ fn honest_work_in_an_undone_round_earns_what_the_round_would_have_paid() {
 }
 
 #[test]
-fn a_round_that_runs_on_a_false_base_ends_and_is_paid_by_nobody_since_no_lie_was_told_in_it() {
+fn a_round_that_runs_on_a_false_base_ends_and_its_auditors_are_paid_of_the_liars_slice() {
     let mut scene = scene();
     scene.whole_round(&scores(5_000_000));
     scene.to_committed();
@@ -182,7 +183,7 @@ fn a_round_that_runs_on_a_false_base_ends_and_is_paid_by_nobody_since_no_lie_was
     let authority = scene.world.authority.insecure_clone();
     let open = program.open_round(&authority.pubkey(), &job, 2, 3);
     scene.world.refused(std::slice::from_ref(&open), &[&authority], Error::RoundNotFinished);
-    scene.crank(program.undo_round(&job, &running));
+    scene.crank(scene.undo_round(&running));
     assert_eq!(round(&scene, 1).1.void_from, round::CLOSED);
     let settle = program.settle_audit(&job, &running, &scene.auditors[0].seat.pool, 0);
     scene.crank_refused(settle, Error::ChallengeOpen);
@@ -190,7 +191,8 @@ fn a_round_that_runs_on_a_false_base_ends_and_is_paid_by_nobody_since_no_lie_was
     scene.settle_round(&running);
     let state = round(&scene, 1).1;
     assert!(state.reward > 0);
-    assert_eq!((state.compensation, state.paid), (0, 0));
+    assert_eq!(state.compensation, (SLICE / 2 / 10 * 9 / 2).min(state.reward));
+    assert!(state.paid > 0 && state.paid <= state.compensation / 5);
     assert_eq!(state.quality, 0);
     for evaluator in &scene.evaluators {
         assert_eq!(scene.pool_state(&evaluator.seat.pool).self_bond, BOND_TOKENS * TOKEN);
@@ -209,7 +211,7 @@ fn a_round_that_ends_before_its_draws_charges_nobody_and_the_seed_moves_on() {
     scene.to_committed();
     let running = scene.round();
     convict(&mut scene, 0, 1);
-    scene.crank(scene.world.program.undo_round(&scene.job, &running));
+    scene.crank(scene.undo_round(&running));
     scene.advance_to(round(&scene, 1).1.final_slot());
     scene.settle_round(&running);
     assert_eq!(round(&scene, 1).1.paid, 0);

@@ -1,11 +1,11 @@
 //! A liar hands over what nobody can build on, is accused, and stays silent until the round has come to nothing: it alone pays for that.
 
 use crate::accuser::Accuser;
-use sip_client::AttestationAccusation;
+use sip_client::{Accusation, AttestationAccusation};
 use sip_ledger::Ledger;
 use sip_protocol::{
     Error,
-    court::CaseKind,
+    court::{CaseKind, MoveKind},
     ground::units::TOKEN,
     training::{
         round,
@@ -158,6 +158,81 @@ fn unscored(is_scored: bool, void_from: u8) {
     scene.world.check_conservation();
 }
 
+/// Attack: the friend of the accomplice accuses its run before the silent liar's clock has run out, so that the round is undone for its scores already
+/// when its work is convicted. The honest evaluators, who had no base to score, were charged, and kept a miss; the order of two verdicts decided it.
+#[test]
+fn attack_a_run_that_is_conceded_first_keeps_nobody_charged_for_a_base_that_was_false() {
+    let ends = [true, false].map(|is_run_first| {
+        let mut scene = scene();
+        let accuser = hidden_round(&mut scene, true);
+        let (address, accomplice) = (scene.round(), scene.evaluators.len() - 1);
+        let friend = scene.world.wallet("friend");
+        let (wallet, pool, job) = (friend.pubkey(), scene.evaluators[accomplice].seat.pool, scene.job);
+        let (datasets, salt, program) = (scene.datasets.clone(), named("salt"), scene.world.program);
+        let (round, pool) = (&address, &pool);
+        let accusation = Accusation { challenger: &wallet, job: &job, round, pool, datasets: &datasets, salt: &salt };
+        scene.world.send(&[program.commit_run_accusation(&accusation)], &[&friend]);
+        scene.world.advance(1);
+        scene.world.send(&[program.open_run_dispute(&accusation)], &[&friend]);
+        let key = scene.evaluators[accomplice].key.insecure_clone();
+        let dispute = program.dispute(&program.run(round, pool), &wallet);
+        let concede = program.play_move(&key.pubkey(), &dispute, MoveKind::Concede, 0, &[]);
+        scene.world.send(&[concede], &[&key]);
+        let resolve = program.resolve_run_dispute(&wallet, &job, round, pool);
+        let missed = |scene: &Scene| [0, 1].map(|place| scene.job_state().evaluators[place].missed);
+        if is_run_first {
+            scene.crank(resolve.clone());
+            assert_eq!((scene.round_state().is_undone, missed(&scene)), (2, [MISSED; 2]));
+        }
+        accuser.outwait(&mut scene);
+        if !is_run_first {
+            scene.crank(resolve);
+        }
+        let state: round::Round = scene.world.state(&address);
+        assert_eq!((state.status, state.is_undone, state.void_from), (round::VOID, 1, round::SCORED));
+        assert_eq!(missed(&scene), [0; 2], "{is_run_first}");
+        scene.advance_to(state.final_slot());
+        scene.settle_round(&address);
+        for evaluator in 0..2 {
+            assert_eq!(scene.pool_state(&scene.evaluators[evaluator].seat.pool).self_bond, FULL, "{is_run_first}");
+        }
+        scene.world.check_conservation();
+        let all = scene.trainers.iter().chain(&scene.auditors).chain(&scene.evaluators);
+        let held: Vec<u64> = all.map(|it| scene.pool_state(&it.seat.pool).held().unwrap()).collect();
+        let paid = scene.world.state::<round::Round>(&address);
+        (held, paid.compensation, paid.paid)
+    });
+    assert_eq!(ends[0], ends[1]);
+}
+
+/// A miss that the holder has wiped out since by being there is gone, and takes no later one with it.
+#[test]
+fn a_miss_that_is_taken_back_late_forgives_no_later_one() {
+    let mut cast = Cast::default();
+    cast.spec.lookahead = 4;
+    let mut scene = Scene::with(&cast);
+    scene.whole_round(&scores(5_000_000));
+    scene.settle_all();
+    scene.capture_seed();
+    let accuser = hidden_round(&mut scene, false);
+    let missed = |scene: &Scene| [0, 1].map(|place| scene.job_state().evaluators[place].missed);
+    assert_eq!(missed(&scene), [MISSED; 2]);
+    scene.capture_seed();
+    scene.whole_round(&scores(4_900_000));
+    assert_eq!(missed(&scene), [0; 2]);
+    // They miss a round that they could have scored.
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    scene.commit_score(2, &scores(4_800_000));
+    scene.advance_to(scene.round_state().score_deadline_slot);
+    scene.reveal_score(2, &scores(4_800_000));
+    scene.tally();
+    assert_eq!(missed(&scene), [MISSED; 2]);
+    accuser.outwait(&mut scene);
+    assert_eq!(missed(&scene), [MISSED; 2]);
+}
+
 /// Attack: on such a base they open two rounds more, in which nobody else can do anything, and which come to nothing before the clock of the silent liar has
 /// run out. Everybody who was awaited in them was charged the whole reward of both, and fell asleep.
 #[test]
@@ -203,8 +278,8 @@ fn attack_nobody_pays_for_rounds_that_come_to_nothing_on_a_base_that_nobody_had(
     accuser.outwait(&mut scene);
     scene.crank_refused(settle[0].clone(), Error::Orphaned);
     for round in &built {
-        scene.crank(program.undo_round(&job, round));
-        scene.crank_refused(program.undo_round(&job, round), Error::NotOrphaned);
+        scene.crank(scene.undo_round(round));
+        scene.crank_refused(scene.undo_round(round), Error::NotOrphaned);
     }
     assert_eq!(trainers(&scene), [AWAKE; 2]);
     for round in &built {

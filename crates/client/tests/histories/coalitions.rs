@@ -284,7 +284,7 @@ impl Play {
         for index in 0..job.next_round {
             let (address, state) = self.round(index);
             if state.is_orphan(&job.chain) {
-                self.scene.crank(self.scene.world.program.undo_round(&self.scene.job, &address));
+                self.scene.crank(self.scene.undo_round(&address));
             }
         }
     }
@@ -339,8 +339,8 @@ impl Play {
             let state = self.round(index).1;
             assert_eq!((state.status, state.void_from), (round::VOID, round::SCORED), "{plot:?}");
             assert!(state.compensation <= state.reward && state.compensation > 0);
-            self.scene.world.advance(REVEAL_SLOTS + 1);
         }
+        self.scene.world.advance(REVEAL_SLOTS + 1);
         // What is undone is settled before anything is repeated, out of its own pot.
         let taken = self.scene.world.config().buckets.insurance;
         for index in 0..self.scene.job_state().next_round {
@@ -353,7 +353,6 @@ impl Play {
                 self.scene.settle_round(&address);
                 let state = self.round(index).1;
                 assert!(state.paid <= state.compensation, "{plot:?}");
-                assert!(address == accused || state.compensation == 0, "{plot:?}: a round without a lie");
             }
         }
         let config = self.scene.world.config();

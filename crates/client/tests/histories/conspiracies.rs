@@ -479,7 +479,7 @@ impl Plot {
         for index in 0..job.next_round {
             let address = self.scene.world.program.round(&self.scene.job, index);
             if self.scene.world.state::<Round>(&address).is_orphan(&job.chain) {
-                assert!(self.crank(self.scene.world.program.undo_round(&self.scene.job, &address)));
+                assert!(self.crank(self.scene.undo_round(&address)));
             }
         }
     }

@@ -243,7 +243,7 @@ fn a_segment_of_a_round_that_was_undone_while_it_was_open_answers_for_its_whole_
     scene.commit(0);
     let second = scene.round();
     accuser.win(&mut scene);
-    scene.crank(program.undo_round(&scene.job, &second));
+    scene.crank(scene.undo_round(&second));
     let state: Round = scene.world.state(&second);
     assert_eq!((state.status, state.void_from), (round::VOID, round::OPEN));
     // Its trainer would free its slice at once, before anybody has looked at what it committed.

@@ -111,7 +111,7 @@ fn of_two_accusations_of_one_slot_order_decides_whose_the_bounty_is_and_nothing_
         Sent { name: "honest wins", instructions: both(&honest, &scene), signer: liar.insecure_clone() },
         Sent { name: "friend wins", instructions: both(&friend, &scene), signer: liar.insecure_clone() },
         sent("ask", program.demand_state(&demand), &reader),
-        sent("undo", program.undo_round(&job, &round), &authority),
+        sent("undo", scene.undo_round(&round), &authority),
     ];
     play(&scene, &all, |mut end| {
         let segment: sip_protocol::training::segment::Segment = end.scene.world.state(&honest.segment(&end.scene));
@@ -341,7 +341,7 @@ fn in_whatever_order_two_lies_are_convicted_each_takes_its_slice_and_delegators_
     let all = [
         Sent { name: "first", instructions: win(&accusers[0], &first), signer: liar.insecure_clone() },
         Sent { name: "second", instructions: win(&accusers[1], &second), signer: liar.insecure_clone() },
-        sent("undo", program.undo_round(&job, &second), &authority),
+        sent("undo", scene.undo_round(&second), &authority),
         sent("exit", program.request_exit(&delegator.pubkey(), &pool, 1, 5_000 * TOKEN), &delegator),
         sent("bond", program.add_bond(&liar.pubkey(), &pool, 500 * TOKEN), &liar),
     ];

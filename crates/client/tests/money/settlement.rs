@@ -384,7 +384,7 @@ fn a_penalty_above_the_reward_is_taken_from_stake() {
 
 #[test]
 fn an_attestation_that_is_not_shown_is_a_missing_one() {
-    let penalties = Penalties { missed_attestation: TOKEN / 2, ..PARAMETERS.penalties };
+    let penalties = Penalties { missed_attestation: TOKEN / 4, ..PARAMETERS.penalties };
     let mut scene = Scene::with(&Cast { parameters: Parameters { penalties, ..PARAMETERS }, ..Cast::default() });
     scene.to_committed();
     for auditor in 0..2 {
@@ -504,7 +504,8 @@ fn scores_that_all_are_hidden_make_the_round_void_and_are_paid_for() {
     scene.advance_to(state.final_slot());
     scene.settle_round(&round);
     // A tenth of the slice each, and together all that the round could have drawn.
-    let each = (SLICE / 10 + state.expected_reward.div_ceil(3)).min(BOND_TOKENS * TOKEN);
+    let row = scene.job_state().parameters.penalties.missed_score;
+    let each = (SLICE / 10 + state.expected_reward.div_ceil(3).max(row)).min(BOND_TOKENS * TOKEN);
     for evaluator in 0..3 {
         let pool = scene.pool_state(&scene.evaluators[evaluator].seat.pool);
         assert_eq!((pool.self_bond, pool.evaluations_rejected), (BOND_TOKENS * TOKEN - each, 1));

@@ -271,7 +271,8 @@ pub(crate) fn accusations_demands_and_undone_rounds_are_guarded() {
     send_guarded(&mut scene.world, expire, &authority, &[]);
     let claim = second.claim_instruction(&scene);
     send_guarded(&mut scene.world, claim, &authority, &[]);
-    send_guarded(&mut scene.world, program.undo_round(&job, &running), &authority, &[]);
+    let undo = scene.undo_round(&running);
+    send_guarded(&mut scene.world, undo, &authority, &[]);
 
     let reader = scene.world.wallet("reader");
     let (wallet, pool) = (reader.pubkey(), scene.trainers[0].seat.pool);

@@ -101,7 +101,7 @@ fn a_conviction_shuts_nobody_out_of_the_repeat_whose_bond_is_what_its_place_need
     scene.crank_refused(program.thaw_segment(&rounds[0], &pools[0]), Error::WrongRoundStatus);
     liar.win(&mut scene);
     scene.open_round();
-    scene.crank(program.undo_round(&scene.job, &rounds[1]));
+    scene.crank(scene.undo_round(&rounds[1]));
     for trainer in [0, 1] {
         let work = scene.commit_instruction(trainer, &scene.claim(trainer));
         let thaw = [program.thaw_segment(&rounds[0], &pools[trainer])];

@@ -91,7 +91,7 @@ fn squat_after(kind: PoolKind, silence: Silence, prepare: impl Fn(&mut Scene, &[
         _ => cast.evaluators = 16,
     }
     // Bonds as large and rewards as high as they may be beside each other.
-    (cast.spec.slice, cast.spec.round_reward) = (550 * TOKEN, cast.parameters.round_reward);
+    (cast.spec.slice, cast.spec.round_reward) = (900 * TOKEN, cast.parameters.round_reward);
     let mut scene = Scene::with(&cast);
     let squatters: Vec<Address> = people(&scene, kind).iter().map(|operator| operator.seat.pool).collect();
     prepare(&mut scene, &squatters);

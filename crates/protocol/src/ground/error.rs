@@ -171,6 +171,7 @@ errors! {
     NothingFrozen = 360, "no slice of the pool's bond is frozen behind this claim, or it is thawed already";
     WrongSetting = 358, "a steered setting is out of order, has no stake on its default, or means what another one means";
     WrongMixtureMode = 359, "a mixture follows stake linearly (0) or by its square root (1)";
+    ParentNotUndone = 361, "what the round builds on is to be undone as well, and first; undo that round, then this one";
 
     // Court: 400 to 499.
     NotOnMove = 400, "the other side of the dispute is on move; wait for its move or for its clock to run out";

@@ -24,7 +24,7 @@
 use sip_arith::int::{self, Rounding, mul_div};
 
 use crate::{
-    Result,
+    Address, Result,
     ground::offence::Offence,
     stake::pool::PoolKind,
     training::{
@@ -32,7 +32,11 @@ use crate::{
         finality::Undoing,
         job::{Job, bit},
         round::{self, AuditorSeat, Round},
-        seats::Attendance::{Missed, ShutOut, There},
+        seats::{
+            Attendance::{Missed, ShutOut, There},
+            Awaited,
+        },
+        seed,
     },
 };
 
@@ -45,22 +49,29 @@ impl AuditorSeat {
 
 impl Round {
     /// Notes who was there when the round is closed: the trainers that committed, and those of the `auditors` that did not reveal.
-    pub(crate) fn note_closing(&self, job: &mut Job, auditors: u16, slot: u64) {
+    pub(crate) fn note_closing(&mut self, job: &mut Job, auditors: u16, slot: u64) {
         let slot = self.asleep_from(job, slot);
         let trainers = self.eligible & !self.excluded_trainers(job);
+        let mut missed = 0;
         for (place, pool) in here(trainers, &self.trainers) {
             let was = match (self.committed & bit(place), self.shut_out_trainers & bit(place)) {
                 (0, 0) => Missed,
                 (0, _) => ShutOut,
                 _ => There,
             };
-            job.note(PoolKind::Trainer, place, pool, was, slot);
+            missed |= job.note(&self.awaited(PoolKind::Trainer, place, pool), was, slot);
         }
         for (place, seat) in here(auditors, &self.auditors) {
             if seat.revealed == 0 && self.committed != 0 {
-                job.note(PoolKind::Auditor, place, &seat.pool, Missed, slot);
+                job.note(&self.awaited(PoolKind::Auditor, place, &seat.pool), Missed, slot);
             }
         }
+        self.missed_segments = missed;
+    }
+
+    /// Whom it awaited at a place.
+    fn awaited<'a>(&self, kind: PoolKind, place: u8, pool: &'a Address) -> Awaited<'a> {
+        Awaited { kind, place, pool, round: self.index }
     }
 
     /// Notes that the auditors who revealed have done their part of a round that has nothing to vote on.
@@ -68,7 +79,7 @@ impl Round {
         let slot = self.asleep_from(job, slot);
         for (place, seat) in here(self.awaited_auditors, &self.auditors) {
             if seat.revealed != 0 {
-                job.note(PoolKind::Auditor, place, &seat.pool, There, slot);
+                job.note(&self.awaited(PoolKind::Auditor, place, &seat.pool), There, slot);
             }
         }
     }
@@ -82,59 +93,50 @@ impl Round {
     }
 
     /// Notes who of the auditors that revealed voted, once there was time to.
-    pub(crate) fn note_votes(&self, job: &mut Job, slot: u64) {
+    pub(crate) fn note_votes(&mut self, job: &mut Job, slot: u64) {
         let (is_over, asleep_from) = (slot >= self.vote_deadline_slot, self.asleep_from(job, slot));
+        let mut missed = 0;
         for (place, seat) in here(self.awaited_auditors, &self.auditors) {
             let has_voted = seat.has_voted();
             if seat.revealed != 0 && (has_voted || is_over) {
-                job.note(PoolKind::Auditor, place, &seat.pool, if has_voted { There } else { Missed }, asleep_from);
+                let was = if has_voted { There } else { Missed };
+                missed |= job.note(&self.awaited(PoolKind::Auditor, place, &seat.pool), was, asleep_from);
             }
         }
+        self.missed_votes = missed;
     }
 
     /// Notes who scored.
-    pub(crate) fn note_scores(&self, job: &mut Job, slot: u64) {
+    pub(crate) fn note_scores(&mut self, job: &mut Job, slot: u64) {
         let asleep_from = self.asleep_from(job, slot);
+        let mut missed = 0;
         for (place, seat) in here(self.awaited_evaluators, &self.evaluators) {
             let was = match seat.status {
                 status if self.is_shut_out(status) => ShutOut,
                 evaluation::ABSENT | evaluation::COMMITTED => Missed,
                 _ => There,
             };
-            job.note(PoolKind::Evaluator, place, &seat.pool, was, asleep_from);
+            missed |= job.note(&self.awaited(PoolKind::Evaluator, place, &seat.pool), was, asleep_from);
         }
+        self.missed_scores = missed;
     }
 
     /// Takes back what was noted of those who could not do their part, when the round is about to be undone: votes and scores that are missing
-    /// where its own work was false, and segments too where what it builds on was. A draw needs no state, and is never excused.
-    pub(crate) fn excuse(&self, job: &mut Job, by: Undoing) {
-        if by == Undoing::Scores || matches!(self.status, round::OPEN | round::COMMITS_CLOSED) {
+    /// where its own work was false, and segments too where what it builds on was; each once. A draw needs no state, and is never excused.
+    pub(crate) fn excuse(&mut self, job: &mut Job, by: Undoing) {
+        if by == Undoing::Scores {
             return;
         }
-        let is_first = self.is_undone == 0;
-        let came_to_nothing = self.status == round::VOID && is_first;
-        let was_tallied = self.status == round::SCORED || (came_to_nothing && self.void_from == round::AGGREGATED);
-        // Votes that were missing before their deadline were not noted.
-        let tallied_slot = if self.status == round::SCORED { self.scored_slot } else { self.reveal_deadline_slot };
-        let was_voted = (was_tallied && tallied_slot >= self.vote_deadline_slot)
-            || (came_to_nothing && self.void_from == round::CLOSED);
-        if is_first && was_tallied {
-            for (place, seat) in here(self.awaited_evaluators, &self.evaluators) {
-                let is_missing = matches!(seat.status, evaluation::ABSENT | evaluation::COMMITTED);
-                if is_missing && !self.is_shut_out(seat.status) {
-                    job.take_back(PoolKind::Evaluator, place, &seat.pool);
-                }
-            }
+        let (scores, votes) = (core::mem::take(&mut self.missed_scores), core::mem::take(&mut self.missed_votes));
+        let segments = if by == Undoing::Base { core::mem::take(&mut self.missed_segments) } else { 0 };
+        for (place, seat) in here(scores, &self.evaluators) {
+            job.take_back(&self.awaited(PoolKind::Evaluator, place, &seat.pool));
         }
-        for (place, seat) in here(self.awaited_auditors, &self.auditors) {
-            if is_first && was_voted && seat.revealed != 0 && !seat.has_voted() {
-                job.take_back(PoolKind::Auditor, place, &seat.pool);
-            }
+        for (place, seat) in here(votes, &self.auditors) {
+            job.take_back(&self.awaited(PoolKind::Auditor, place, &seat.pool));
         }
-        if by == Undoing::Base {
-            for (place, pool) in here(self.eligible & !self.committed & !self.shut_out_trainers, &self.trainers) {
-                job.take_back(PoolKind::Trainer, place, pool);
-            }
+        for (place, pool) in here(segments, &self.trainers) {
+            job.take_back(&self.awaited(PoolKind::Trainer, place, pool));
         }
     }
 
@@ -189,8 +191,13 @@ impl Absence {
 
 impl Round {
     /// Whether it came to nothing by itself: no segment, no draw, no majority or no score.
-    fn came_to_nothing(&self) -> bool {
+    pub(crate) fn came_to_nothing(&self) -> bool {
         self.status == round::VOID && self.is_undone == 0
+    }
+
+    /// Whether it came to nothing when it was closed, without a segment or a draw, whatever became of its base since.
+    fn ended_at_closing(&self) -> bool {
+        self.status == round::VOID && self.seed_status != seed::NONE && self.void_from < round::CLOSED
     }
 
     /// Whether it came to nothing because no score of its next base stood.
@@ -230,7 +237,7 @@ impl Round {
             let absence = Absence {
                 offence: Offence::MissedDraw,
                 role_bps,
-                is_destroyed: self.came_to_nothing() && self.auditors.iter().all(|seat| seat.revealed == 0),
+                is_destroyed: self.ended_at_closing() && self.auditors.iter().all(|seat| seat.revealed == 0),
                 part: 1,
                 whole: self.awaited_auditors.count_ones() as u64,
             };

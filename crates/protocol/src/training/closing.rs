@@ -140,7 +140,8 @@ impl Round {
     pub fn release(&self, job: &Job, slot: u64) -> Result<u64> {
         self.require_rested(job, slot)?;
         let disputes = self.vote_disputes | self.run_disputes | self.attestation_disputes;
-        let is_alone = self.open_accounts == 0 && self.open_challenges == 0 && disputes == 0;
+        // A round that was undone with it takes its part out of this account.
+        let is_alone = self.open_accounts == 0 && self.open_challenges == 0 && disputes == 0 && !self.has_heirs();
         require(is_alone && self.is_settled() && self.bounties()? == 0, Error::StillNeeded)?;
         self.uncollected()
     }

@@ -23,6 +23,7 @@ use crate::{
         job::{Job, MAX_DOMAINS},
         quality::Fit,
         round::{self, Round},
+        seed,
     },
 };
 
@@ -112,6 +113,15 @@ impl Chain {
         }
     }
 
+    /// Rounds that build on one of the chain, those that came to nothing apart, the one that runs included if `running` is one; 0 for a round that is not on it.
+    fn count_after(&self, index: u32, running: Option<u32>) -> u8 {
+        let open = self.open_rounds();
+        let Some(place) = open.iter().position(|open| *open == index) else { return 0 };
+        // One that was aggregated is on the chain already.
+        let is_beside = running.is_some_and(|running| open.last() != Some(&running));
+        (open.len() - place - 1) as u8 + is_beside as u8
+    }
+
     /// Takes a round, and all that builds on it, off the chain; says whether it was there.
     pub fn cut(&mut self, index: u32) -> bool {
         let Some(place) = self.open_rounds().iter().position(|open| *open == index) else { return false };
@@ -133,7 +143,8 @@ impl Chain {
     }
 }
 
-/// Why a round was undone, as [`Round::is_undone`] says it.
+/// Why a round was undone, as [`Round::is_undone`] says it. A greater reason takes the place of a lesser one, whichever verdict came first: a false base is worse than a
+/// false work, and that worse than false scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Undoing {
@@ -143,6 +154,19 @@ pub enum Undoing {
     Scores = 2,
     /// What it builds on was undone.
     Base = 3,
+}
+
+impl Undoing {
+    /// Whether it says more than the reason that a round was undone for; any reason does where it was not.
+    fn outranks(self, is_undone: u8) -> bool {
+        let rank = |reason: u8| match reason {
+            0 => 0,
+            reason if reason == Undoing::Scores as u8 => 1,
+            reason if reason == Undoing::Work as u8 => 2,
+            _ => 3,
+        };
+        rank(self as u8) > rank(is_undone)
+    }
 }
 
 layout! {
@@ -235,6 +259,7 @@ impl Round {
             round::OPEN | round::COMMITS_CLOSED | round::CLOSED => self.parent != chain.head(),
             round::AGGREGATED | round::SCORED => !chain.open_rounds().contains(&self.index),
             // Whether it had a result or not: nobody could work on what nobody had. Until a later round is final in its parent's stead.
+            round::VOID if self.is_heir != 0 => true,
             round::VOID if !self.was_undone_by(Undoing::Base) => self.is_parent_gone(chain),
             _ => false,
         }
@@ -275,25 +300,31 @@ impl Round {
     ///
     /// A round that had come to nothing by itself, since nobody could vote on or score what a liar handed over, is undone from then on: it was
     /// the liar's doing, for which nobody else is charged, and the work on it is compensated.
+    ///
+    /// One that was undone already is undone again for a greater reason, which takes back more of what was noted.
     #[inline(never)]
     pub(crate) fn undo(&mut self, job: &mut Job, by: Undoing) {
-        let is_first = self.is_undone == 0;
-        if self.status == round::FINAL || !(is_first || by == Undoing::Base) || self.was_undone_by(Undoing::Base) {
-            return;
-        }
-        if self.status == round::VOID {
-            let had_segments = self.void_from == round::CLOSED || self.void_from == round::AGGREGATED;
-            if had_segments || by == Undoing::Base {
-                self.excuse(job, by);
-                if is_first && had_segments {
-                    self.reward = job.last_reward;
-                    job.chain.take_void(self.parent);
-                }
-                self.is_undone = by as u8;
-            }
+        let came_to_nothing = self.came_to_nothing();
+        let had_segments = self.void_from == round::CLOSED || self.void_from == round::AGGREGATED;
+        let is_moot = came_to_nothing && !had_segments && by != Undoing::Base;
+        if self.status == round::FINAL || is_moot || !by.outranks(self.is_undone) {
             return;
         }
         self.excuse(job, by);
+        self.is_undone = by as u8;
+        if came_to_nothing && had_segments {
+            self.reward = job.last_reward;
+            job.chain.take_void(self.parent);
+        } else if self.status != round::VOID {
+            self.end_undone(job);
+        }
+    }
+
+    /// Takes a round that has not come to nothing, and all that builds on it, off the chain.
+    fn end_undone(&mut self, job: &mut Job) {
+        let running = if job.round_live == 0 { None } else { job.next_round.checked_sub(1) };
+        self.undone_after = job.chain.count_after(self.index, running);
+        self.is_heir = (!self.was_undone_by(Undoing::Base) && self.is_orphan(&job.chain)) as u8;
         if job.chain.cut(self.index) {
             self.before.restore(job);
             job.base_root = self.base_root;
@@ -306,37 +337,78 @@ impl Round {
             }
         }
         self.void_from = self.status;
-        self.is_undone = by as u8;
         self.status = round::VOID;
     }
 
-    /// Keeps for the honest work of an undone round, out of what the conviction of a claim of its own just took of a liar's slice and the
-    /// insurance took in, what is neither bounty nor burned, up to what the round would have paid. Nothing else ever pays for undone work:
+    /// Keeps for the honest work that a conviction undid, out of what it just took of the slice behind a claim of this round and the insurance took in, what is
+    /// neither bounty nor burned: the same part for each round that was undone with it, of which this one and each that builds on it keep no more than they would have paid.
+    /// So a coalition that works the round of its lie alone has no more of it back than its part. Nothing else ever pays for undone work:
     /// neither the insurance, nor delegators, nor the operators' bucket, which pays the repeat.
     pub(crate) fn compensate(&mut self, config: &mut Config, penalties: &Penalties, from_bond: u64) -> Result<()> {
         if self.is_undone == 0 {
             return Ok(());
         }
-        let room = self.reward.saturating_sub(self.compensation);
-        let kept = penalties.compensation(from_bond)?.min(room);
-        config.buckets.insurance = int::sub(config.buckets.insurance, kept)?;
-        self.compensation = int::add(self.compensation, kept)?;
+        let part = penalties.compensation(from_bond)? / (self.undone_after as u64 + 1);
+        let own = self.take_part(part)?;
+        // What comes after the next one has taken its part reaches nobody there any more.
+        let handed = if self.is_handed_on == 0 { int::mul(part, self.undone_after as u64)? } else { 0 };
+        self.to_children = int::add(self.to_children, handed)?;
+        config.buckets.insurance = int::sub(config.buckets.insurance, int::add(own, handed)?)?;
         Ok(())
     }
 
-    /// What its honest work has not collected of its compensation, base units.
-    pub fn uncollected(&self) -> Result<u64> {
-        if self.is_undone == 0 { Ok(0) } else { Ok(int::sub(self.compensation, self.paid)?) }
+    /// Takes a part as compensation, up to what the round would have paid; returns what it took.
+    fn take_part(&mut self, part: u64) -> Result<u64> {
+        let own = part.min(self.reward.saturating_sub(self.compensation));
+        self.compensation = int::add(self.compensation, own)?;
+        Ok(own)
     }
 
-    /// Undoes a round that builds on one that was undone. One call per round, in any order.
+    /// Takes over what an undone round keeps for those that build on it: a part for itself, and the rest for those that build on this one in turn.
+    fn inherit(&mut self, parent: &mut Round) -> Result<()> {
+        let Some(after) = parent.undone_after.checked_sub(1) else { return Ok(()) };
+        let part = parent.to_children / parent.undone_after as u64;
+        let handed = int::mul(part, after as u64)?;
+        let own = self.take_part(part)?;
+        parent.to_children = int::sub(parent.to_children, int::add(own, handed)?)?;
+        (self.undone_after, self.to_children, parent.is_handed_on) = (after, handed, 1);
+        Ok(())
+    }
+
+    /// Whether it was undone with what it builds on, or is about to be, and has its part of what is left of a slice still to take.
+    pub fn inherits(&self) -> bool {
+        self.status != round::VOID || self.is_heir != 0
+    }
+
+    /// What nobody has collected of what convictions left for its honest work and for that of the rounds that build on it, base units.
+    pub fn uncollected(&self) -> Result<u64> {
+        if self.is_undone == 0 {
+            return Ok(0);
+        }
+        Ok(int::add(int::sub(self.compensation, self.paid)?, self.to_children)?)
+    }
+
+    /// Whether a round that was undone with it has not been told so, and has its part still to take.
+    pub fn has_heirs(&self) -> bool {
+        self.undone_after != 0 && self.is_handed_on == 0
+    }
+
+    /// Undoes a round that builds on one that was undone. One call per round; `parent` is what it builds on, which must be undone before it, unless the round had come to
+    /// nothing by itself: then it has no part in what is left of a slice, and the parent is not asked for.
     #[inline(always)]
-    pub fn undo_orphan<H: Sha256>(&mut self, job: &mut Job) -> Result<()> {
+    pub fn undo_orphan<H: Sha256>(&mut self, job: &mut Job, parent: Option<&mut Round>) -> Result<()> {
         if !self.is_orphan(&job.chain) {
             return Err(Error::NotOrphaned);
         }
         let has_seed = self.status != round::OPEN && self.status != round::COMMITS_CLOSED;
+        let inherits = self.inherits();
         self.undo(job, Undoing::Base);
+        if inherits {
+            let parent = parent.ok_or(Error::MissingAccount)?;
+            require(parent.is_undone != 0 && parent.is_heir == 0, Error::ParentNotUndone)?;
+            self.is_heir = 0;
+            self.inherit(parent)?;
+        }
         if !has_seed {
             job.next_seed = self.following_seed::<H>();
         }
@@ -361,9 +433,10 @@ impl Round {
         Ok(self.status == round::FINAL || slot > self.disputable_until())
     }
 
-    /// Whether the round was undone before its segments were frozen: then nobody earned and nobody missed anything.
+    /// Whether the round was undone before its segments were frozen: then nobody earned and nobody missed anything. One that came to nothing at its closing was
+    /// not, whatever became of its base.
     pub fn ended_unclosed(&self) -> bool {
-        self.is_undone != 0 && self.void_from < round::CLOSED
+        self.is_undone != 0 && self.seed_status == seed::NONE
     }
 }
 

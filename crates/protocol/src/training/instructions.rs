@@ -505,14 +505,17 @@ macro_rules! training_instructions {
 
         /// Undoes a round that builds on one that was undone.
         ///
-        /// - anyone may; the round, or what it builds on, is no longer on the job's chain
+        /// - anyone may; the round, or what it builds on, is no longer on the job's chain; what it builds on was undone before, unless the round had come to nothing
+        /// - it takes its part of what the parent keeps for the rounds that were undone with it, and keeps the rest for those that build on it
         UndoRound = 0x58 {
             args {}
             accounts {
                 job: writes(Job),
                 round: writes(Round),
+                /// The round that it builds on; not read if the round had come to nothing by itself.
+                parent: writes(Round),
             }
-            budget { 600 }
+            budget { 780 }
         }
 
         /// Closes a segment or a scoring run and returns its rent.

@@ -140,6 +140,39 @@ layout! {
     }
 }
 
+/// What a conviction does that undoes some rounds, base units.
+struct Sabotage {
+    /// Rounds that it undoes.
+    undone: u64,
+    /// What each of them has of the compensation.
+    part: u64,
+    /// What the convicted loses, a friend's bounty apart.
+    lost: u64,
+    /// What is charged for having attested what was convicted.
+    charged: u64,
+}
+
+impl Sabotage {
+    /// Checks that, however many of the rounds a coalition worked alone, others' loss is at most [`SABOTAGE_RATIO`] times its own.
+    fn check(&self, reward: u64) -> Result<()> {
+        let others_loss = reward - self.part;
+        let (mut unpaid, mut most) = (int::mul(self.undone, others_loss)?, int::mul(self.lost, SABOTAGE_RATIO)?);
+        let back = int::mul(self.part, SABOTAGE_RATIO)?;
+        for others in (1..=self.undone).rev() {
+            // The last round may be one that runs: it was not scored, and a compensation reaches its auditors only. If others worked that one alone, no auditor of
+            // theirs has attested what was convicted.
+            let is_either = others == 1 && self.undone > 1;
+            let beside = if is_either { self.part.max(self.charged) } else { int::add(self.part, self.charged)? };
+            if int::add(unpaid, beside)? > most {
+                return Err(Error::WrongSlice);
+            }
+            // One more that it worked alone.
+            (unpaid, most) = (int::sub(unpaid, others_loss)?, int::sub(most, back)?);
+        }
+        Ok(())
+    }
+}
+
 impl JobSpec {
     /// Whether segments hand over updates: each starts from the round's base and its trainer's previous update, and ends with a new
     /// one, which is all that others read of it. Otherwise each starts from the base itself, and hands over its end state.
@@ -204,8 +237,9 @@ impl JobSpec {
     }
 
     /// Checks that nobody undoes others' work for little: what a conviction costs others, at most the rewards of all rounds that may be
-    /// undone less the compensation, and what is charged for having attested a segment, is at most [`SABOTAGE_RATIO`] times what the one who
-    /// lets itself be convicted loses, a friend's bounty or a friend's part of the fee for a withheld state being no loss.
+    /// undone less their parts of the compensation, and what is charged for having attested a segment, is at most [`SABOTAGE_RATIO`] times what the one who
+    /// lets itself be convicted loses, a friend's bounty, a friend's part of the fee for a withheld state, and the compensation of rounds that it worked alone with its
+    /// friends being no loss.
     fn check_sabotage(&self, parameters: &Parameters) -> Result<()> {
         let penalties = &parameters.penalties;
         let charges = self.attesting_charges(penalties)?;
@@ -215,14 +249,18 @@ impl JobSpec {
             (Offence::ConvictedRun, 0, 0),
             (Offence::UnavailableState, most_for_vain_demand(parameters.dispute_bond)?, charges),
         ];
-        let worked = int::mul(self.round_reward, self.lookahead as u64)?;
+        let of_segment = penalties.part_of_bond(Offence::ConvictedSegment, self.slice)?;
         for (offence, to_asker, charged) in undoing {
             let slashed = penalties.part_of_bond(offence, self.slice)?.saturating_sub(to_asker);
+            // The same, without charges, is no worse.
+            if charged == 0 && charges != 0 && slashed == of_segment {
+                continue;
+            }
             let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
-            let unpaid = worked.saturating_sub(penalties.compensation(slashed)?.min(self.round_reward));
-            // The round that runs was not scored, and a compensation reaches its auditors only.
-            if int::add(unpaid.max(self.round_reward), charged)? > int::mul(lost, SABOTAGE_RATIO)? {
-                return Err(Error::WrongSlice);
+            let kept = penalties.compensation(slashed)?;
+            for undone in 1..=self.lookahead as u64 {
+                let sabotage = Sabotage { undone, part: (kept / undone).min(self.round_reward), lost, charged };
+                sabotage.check(self.round_reward)?;
             }
         }
         Ok(())
@@ -378,7 +416,7 @@ layout! {
     }
 }
 
-account!(Job, Job, 3552 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 3936 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -543,15 +581,15 @@ mod tests {
             spec.check_sabotage(&Parameters::DEFAULT).is_ok()
         };
         // A slice brings 500 to a friend and leaves 450 for the undone, of which silence costs five fees; auditors are charged 500.
-        for (lookahead, most) in [(1, 495), (2, 471), (3, 247), (4, 165), (8, 70)] {
+        for (lookahead, most) in [(1, 495), (2, 271), (3, 123), (4, 82), (8, 35)] {
             assert!(accepts(1_000, lookahead, most), "{lookahead}");
             assert!(!accepts(1_000, lookahead, most + 1), "{lookahead}");
         }
         // The demonstration's job, whose bounty is capped.
-        assert!(accepts(8_500, 2, 6_000) && !accepts(8_000, 2, 10_000));
+        assert!(accepts(8_500, 2, 7_144) && !accepts(8_500, 2, 7_145));
         // The most that a round may draw by default needs more than the least own bond.
         let most = Parameters::DEFAULT.round_reward / TOKEN;
-        for (lookahead, slice) in [(1, 7_805), (2, 9_454)] {
+        for (lookahead, slice) in [(1, 7_805), (2, 11_096)] {
             assert!(accepts(slice, lookahead, most) && !accepts(slice - 1, lookahead, most), "{lookahead}");
         }
     }

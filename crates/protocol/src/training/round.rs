@@ -210,8 +210,10 @@ layout! {
         pub vote_disputes: u16,
         /// Disputes open on scoring runs of its next base.
         pub run_disputes: u16,
+        /// Whether it was undone for its own sake when what it builds on was already, and has its part of that one's still to take: 1, else 0.
+        pub is_heir: u8,
         /// Always 0.
-        pub padding: [u8; 4],
+        pub padding: [u8; 3],
         /// Index of the round that it builds on; [`finality::NO_ROUND`](crate::training::finality::NO_ROUND) for the genesis.
         pub parent: u32,
         /// Chance of an auditor to draw a segment, of 2³²: the job's, or everything after a seed that nobody captured.
@@ -255,6 +257,18 @@ layout! {
         pub second_deadline_slot: u64,
         /// What convictions left for its honest work, after it was undone, base units: of it, `paid` is gone. See [`Round::compensate`].
         pub compensation: u64,
+        /// Of what convictions left, what the undone rounds that build on it have not taken over yet, base units.
+        pub to_children: u64,
+        /// Trainers by place whose missing segment counts towards the sleep of their seats.
+        pub missed_segments: u16,
+        /// Auditors by place whose missing vote does.
+        pub missed_votes: u16,
+        /// Evaluators by place whose missing score does.
+        pub missed_scores: u16,
+        /// How many rounds that build on it were undone with it and have a part of what is left of the liar's slice.
+        pub undone_after: u8,
+        /// Whether the next of them has taken over what is theirs: 1, else 0.
+        pub is_handed_on: u8,
         /// Auditors by place of whose claims of this round one was convicted.
         pub struck_auditors: u16,
         /// Trainers by place that committed nothing and were settled.
@@ -284,7 +298,7 @@ layout! {
     }
 }
 
-account!(Round, Round, 8528, liabilities: |round| Ok(int::add(round.uncollected()?, round.bounties()?)?));
+account!(Round, Round, 8544, liabilities: |round| Ok(int::add(round.uncollected()?, round.bounties()?)?));
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from

@@ -59,6 +59,10 @@ layout! {
         pub state: u8,
         /// Part of the pool's stake that counts in the place, basis points.
         pub allotted_bps: u16,
+        /// The first of the rounds that `missed` counts; it says nothing while that is 0.
+        pub missed_since: u32,
+        /// Always 0.
+        pub reserved: [u8; 4],
         /// Of a dormant seat: since when, or from when on it is lost to others ([`Job::note`]). Of an awake one: when its pool's own bond was found short; 0 if it was not.
         pub changed_slot: u64,
     }
@@ -73,6 +77,16 @@ pub enum Attendance {
     Missed,
     /// It had done nothing when the phase ended early, for which it is not charged.
     ShutOut,
+}
+
+/// Whom a round awaited at a place, and which round.
+pub(crate) struct Awaited<'a> {
+    pub kind: PoolKind,
+    pub place: u8,
+    /// Who held the place when it was opened.
+    pub pool: &'a Address,
+    /// Its index.
+    pub round: u32,
 }
 
 impl Seat {
@@ -236,12 +250,15 @@ impl Job {
     }
 
     /// Notes whether the holder of a place was there when the round awaited it, unless the place is another's by now. A seat that falls asleep
-    /// does so in `slot`, which lies ahead where the absence may still be [taken back](Job::take_back): until then it is nobody else's to take.
-    pub(crate) fn note(&mut self, kind: PoolKind, place: u8, pool: &Address, was: Attendance, slot: u64) {
-        let Ok(seats) = self.seats_mut(kind) else { return };
-        let Some(seat) = seats.get_mut(place as usize) else { return };
-        if seat.state != AWAKE || seat.pool != *pool {
-            return;
+    /// does so in `slot`, which lies ahead where the absence may still be [taken back](Job::take_back): until then it is nobody else's to take. Returns the bit of the
+    /// place if the holder missed the round and that counts, else 0.
+    pub(crate) fn note(&mut self, awaited: &Awaited<'_>, was: Attendance, slot: u64) -> u16 {
+        let Some(seat) = self.held_at(awaited) else { return 0 };
+        if seat.state != AWAKE {
+            return 0;
+        }
+        if seat.missed == 0 {
+            seat.missed_since = awaited.round;
         }
         seat.missed = match was {
             Attendance::There => 0,
@@ -251,20 +268,27 @@ impl Job {
         if seat.missed >= SHUT_OUT_ROUNDS {
             seat.sleep(slot);
         }
+        if was == Attendance::Missed { bit(awaited.place) } else { 0 }
     }
 
-    /// Takes one missed round of a holder back, in which it could not do its part; a seat that fell asleep by it wakes.
-    pub(crate) fn take_back(&mut self, kind: PoolKind, place: u8, pool: &Address) {
-        let Ok(seats) = self.seats_mut(kind) else { return };
-        let Some(seat) = seats.get_mut(place as usize) else { return };
-        if !seat.is_held_by(pool) {
+    /// Takes a missed round of a holder back that [was noted](Job::note) and in which it could not do its part, unless it was there since, which has wiped that out
+    /// already; a seat that fell asleep by it wakes.
+    pub(crate) fn take_back(&mut self, awaited: &Awaited<'_>) {
+        let Some(seat) = self.held_at(awaited) else { return };
+        if seat.missed == 0 || awaited.round < seat.missed_since {
             return;
         }
+        // A seat that sleeps for another reason has missed less.
         let slept_by_it = seat.state == DORMANT && seat.missed >= SHUT_OUT_ROUNDS;
         seat.missed = seat.missed.saturating_sub(MISSED);
         if slept_by_it && seat.missed < SHUT_OUT_ROUNDS {
             (seat.state, seat.changed_slot) = (AWAKE, 0);
         }
+    }
+
+    /// The seat at a place, if whom a round awaited there still holds it.
+    fn held_at(&mut self, awaited: &Awaited<'_>) -> Option<&mut Seat> {
+        self.held_mut(awaited.kind, awaited.place, awaited.pool).ok()
     }
 
     /// Keeps a convicted pool out of all later rounds, whatever place it holds by now. A trainer or an auditor is kept out of the running one

@@ -408,8 +408,8 @@ impl Run {
         self.journal.summary.work.audited_steps += u64::from(self.settings.inner_steps);
         let view = View { cheat: None, leaves: audit.replayed.leaves, fault: audit.fault };
         self.dispute_segment(auditor, liar, view, &job_address, &first.address, first.number)?;
-        for orphan in &undone[1..] {
-            self.world.send(0, program.undo_round(&job_address, &orphan.address))?;
+        for rounds in undone.windows(2) {
+            self.world.send(0, program.undo_round(&job_address, &rounds[1].address, &rounds[0].address))?;
         }
         self.base = base;
         let job: Job = self.world.read(&job_address)?;

@@ -13,9 +13,14 @@ use crate::guard::{self, Syscall};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let UndoRound {} = guard::args(data)?;
-    let [job, round, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [job, round, parent, ..] = accounts else { return Err(Error::MissingAccount) };
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     guard::related(round.job == job.address)?;
-    round.undo_orphan::<Syscall>(&mut job)
+    if !round.inherits() {
+        return round.undo_orphan::<Syscall>(&mut job, None);
+    }
+    let mut parent = guard::load_mut::<Round>(program, parent)?;
+    guard::related(parent.job == job.address && parent.index == round.parent)?;
+    round.undo_orphan::<Syscall>(&mut job, Some(&mut parent))
 }
