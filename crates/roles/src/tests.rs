@@ -66,7 +66,8 @@ fn job() -> Box<Job> {
 fn view() -> View {
     let program = sip_client::Program::default();
     let (mut job, mut opened): (Box<Job>, Box<Round>) = (job(), Box::new(Round::zeroed()));
-    let snapshot = sip_protocol::training::setting::Snapshot { mixture_bps: [0; 8], settings: [0; 4] };
+    let snapshot =
+        sip_protocol::training::setting::Snapshot { mixture_bps: [0; 8], settings: [0; 4], patron_domains: 0 };
     opened.open(&[1; 32], &mut job, &snapshot, 10).unwrap();
     let seeds = [TRAINER, AUDITOR, EVALUATOR];
     let pool = |seed: u8| {
