@@ -1,4 +1,4 @@
-//! What is left of a liar's slice is shared by all rounds that its conviction undid: whoever worked them, others lose at most twice what the liar and its friends lose.
+//! What is left of a liar's slice is shared by all rounds that its conviction undid: no matter who worked them, others lose at most twice what the liar and its friends lose.
 
 use crate::accuser::Accuser;
 use sip_protocol::{

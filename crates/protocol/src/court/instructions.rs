@@ -282,8 +282,8 @@ macro_rules! court_instructions {
 
         /// Accuses a segment.
         ///
-        /// - the commits are closed and the challenge deadline is not reached; round, segment, pool and job belong together
-        /// - the accusation is the signer's, of this segment, and was committed after the segment, one to 1 500 slots ago; it is closed
+        /// - the accusation was in time (see `training::window`); round, segment, pool and job belong together
+        /// - the accusation is the signer's, of this segment, and was committed no earlier than the segment, one to 1 500 slots ago; it is closed
         /// - the segment is not convicted, or by somebody who committed later and has not got the bounty; the challenger is not its trainer
         ///   and has no other dispute on it; once its dispute is closed it may accuse anew, for another bond
         /// - every dataset is the job's; the graph of a start state or an update opens in the job's tree of the two; a case without one names none
@@ -322,7 +322,7 @@ macro_rules! court_instructions {
 
         /// Accuses an auditor's vote for the next base.
         ///
-        /// - the round is closed; once its base is voted, the time for revealing scores of it is not over
+        /// - the round is closed, and the accusation was in time (see `training::window`)
         /// - as for [`OpenDispute`], the accusation is of this vote, and was committed after it; the pool holds the place and has voted; the
         ///   challenger is not its operator and has no other dispute on this vote
         /// - the graph opens in the job's tree of averages at the number of accepted segments, all of which are passed
