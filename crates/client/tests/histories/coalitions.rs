@@ -146,7 +146,8 @@ impl Play {
         self.scene.to_closed();
         self.scene.to_aggregated();
         self.scene.attest_all_again();
-        let awaited = self.scene.round_state().awaited_evaluators.count_ones() as usize;
+        let is_awaited = |it: &&Operator| self.scene.is_awaited(PoolKind::Evaluator, it);
+        let awaited = self.scene.evaluators.iter().take_while(is_awaited).count();
         self.scene.to_scored(&vec![scores(score); awaited]);
     }
 

@@ -7,7 +7,7 @@ use sip_protocol::{
     ground::units::TOKEN,
     stake::pool::{Pool, PoolKind},
     training::{
-        round,
+        round::{self, Round},
         seats::{AWAKE, DORMANT},
     },
 };
@@ -78,6 +78,23 @@ fn bonds(scene: &Scene, pools: &[Address]) -> u64 {
     pools.iter().map(|pool| scene.pool_state(pool).self_bond).sum()
 }
 
+/// Lets the bonds of those who worked in a round that came to nothing back the next one.
+fn thaw_all(scene: &mut Scene, round: &Address) {
+    let program = scene.world.program;
+    let trainers: Vec<Address> = scene.trainers.iter().map(|trainer| trainer.seat.pool).collect();
+    for pool in trainers {
+        if scene.world.ledger.account(&program.segment(round, &pool)).is_some() {
+            scene.crank(program.thaw_segment(round, &pool));
+        }
+    }
+    let state: Round = scene.world.state(round);
+    for (place, seat) in (0u8..).zip(&state.auditors) {
+        if seat.vote_slice != 0 {
+            scene.crank(program.thaw_seat(round, &seat.pool.into(), place));
+        }
+    }
+}
+
 fn squat(kind: PoolKind, silence: Silence) {
     squat_after(kind, silence, |_, _| {});
 }
@@ -103,6 +120,7 @@ fn squat_after(kind: PoolKind, silence: Silence, prepare: impl Fn(&mut Scene, &[
         assert_eq!((state.status, scene.job_state().rounds_scored), (round::VOID, 0));
         rounds.push((scene.round(), state.expected_reward));
     }
+    rounds.iter().for_each(|(round, _)| thaw_all(&mut scene, round));
     let job = scene.job_state();
     assert!(job.seats(kind).unwrap().iter().all(|seat| seat.state == DORMANT));
 

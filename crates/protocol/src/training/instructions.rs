@@ -323,7 +323,7 @@ macro_rules! training_instructions {
                 /// Every committed segment of the round, each once.
                 segments: each writes(Segment),
             }
-            budget { 3_000 "3 segments" }
+            budget { 3_200 "3 segments" }
         }
 
         /// Ends a round whose vote found no majority.

@@ -123,10 +123,10 @@ pub(crate) fn parameters() -> Parameters {
     Parameters { round_reward: 6_000 * TOKEN, activation_slots: 100, ..Parameters::DEFAULT }
 }
 
-/// The emission of a run: its few thousand slots are one epoch, and a small part of the supply that is staked draws the whole reward
-/// of a round.
+/// The emission of a run, all of whose rounds draw from what the first epoch released: a small part of the supply that is staked draws the whole
+/// reward of a round.
 fn schedule() -> Schedule {
-    Schedule { epoch_slots: 1_000, utilisation_floor: ONE / 2, unit_reward: CAP / 10, ..Schedule::DEFAULT }
+    Schedule { utilisation_floor: ONE / 2, unit_reward: CAP / 10, ..Schedule::DEFAULT }
 }
 
 /// The job as it is committed.
@@ -248,8 +248,8 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
         let wallet = world.people[patron].wallet();
         world.send(patron, program.deposit(&wallet, &program.attention_pool(&job, domain), ATTENTION, 1))?;
     }
-    // The stake becomes active, and the first epoch of the emission ends.
-    world.ledger.advance_slots(1_000)?;
+    // The stake becomes active and earns, and the first epoch of the emission ends.
+    world.ledger.advance_slots(schedule().epoch_slots)?;
     activate(world, settings, &job)?;
     world.send(0, program.turn_epoch())?;
     for person in 0..world.people.len() {
