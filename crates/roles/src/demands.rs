@@ -15,26 +15,31 @@ use crate::view::{Seen, Stands};
 use crate::{Action, Asked, Claim, Event, Fact};
 
 /// What follows from a demand and how it stands.
-enum Next {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterDemand {
     /// Nothing, now or ever.
     Nothing,
     /// It is over, and its account can be closed.
-    Close { answered: bool },
+    Close {
+        /// Whether it was answered.
+        answered: bool,
+    },
     /// Nobody answered in time.
     Fail,
 }
 
-fn next(demand: &Demand, slot: u64) -> Next {
+/// What follows from a demand in a slot.
+pub fn after_demand(demand: &Demand, slot: u64) -> AfterDemand {
     match demand.status {
-        OPEN if slot > demand.deadline_slot => Next::Fail,
-        OPEN => Next::Nothing,
-        status => Next::Close { answered: status == ANSWERED },
+        OPEN if slot > demand.deadline_slot => AfterDemand::Fail,
+        OPEN => AfterDemand::Nothing,
+        status => AfterDemand::Close { answered: status == ANSWERED },
     }
 }
 
 impl Me {
     /// A number below a bound that nobody without the key foresees.
-    fn drawn(&self, subject: &Address, purpose: &[u8], below: u32) -> u32 {
+    pub fn drawn(&self, subject: &Address, purpose: &[u8], below: u32) -> u32 {
         let hash = self.derived(b"sip.demand.1", &[subject.as_array(), purpose]);
         let word = u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]]);
         word % below.max(1)
@@ -148,13 +153,13 @@ impl Step<'_> {
             let tell = vec![event("nobody has what it should hand over: a chunk of it is demanded")];
             return self.send("demand a chunk of a state", vec![self.program().demand_state(&demand)], tell);
         };
-        match next(account, self.view.slot) {
-            Next::Nothing => {}
-            Next::Fail => {
+        match after_demand(account, self.view.slot) {
+            AfterDemand::Nothing => {}
+            AfterDemand::Fail => {
                 let tell = vec![event("the demand was not answered: convicted")];
                 self.send("end a demand that was not answered", vec![self.program().fail_state(&demand)], tell);
             }
-            Next::Close { answered } => {
+            AfterDemand::Close { answered } => {
                 let fact = Fact::Asked { name: name.clone(), asked: Asked { ended: true, ..asked } };
                 let tell = answered.then(|| event("the demand was answered"));
                 self.push(Action::Keep { fact, tell });

@@ -10,41 +10,15 @@ use sip_ledger::Ledger;
 use sip_manifest::folder::Store;
 use sip_manifest::value::Domain;
 use sip_proof::blake3::chunk_count;
-use sip_proof::{HostSha256, Sha256};
-use sip_protocol::court::availability::{ANSWERED, Demand, OPEN};
+use sip_protocol::court::availability::Demand;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
 use sip_protocol::{Account, AccountKind};
-use sip_roles::{Asked, Event};
+use sip_roles::{AfterDemand, Asked, Event, Me, after_demand};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
-
-/// What follows from a demand and how it stands.
-enum Next {
-    /// Nothing, now or ever.
-    Nothing,
-    /// It is over, and its account can be closed.
-    Close { answered: bool },
-    /// Nobody answered in time.
-    Fail,
-}
-
-fn next(demand: &Demand, slot: u64) -> Next {
-    match demand.status {
-        OPEN if slot > demand.deadline_slot => Next::Fail,
-        OPEN => Next::Nothing,
-        status => Next::Close { answered: status == ANSWERED },
-    }
-}
-
-/// A number below a bound that nobody without the key foresees.
-fn drawn(key: &Keypair, subject: &Address, purpose: &[u8], below: u32) -> u32 {
-    let hash = HostSha256::hashv(&[b"sip.demand.1", &key.to_bytes(), subject.as_array(), purpose]);
-    let word = u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]]);
-    word % below.max(1)
-}
 
 /// Tokens of a run's folder that are missing or false.
 pub(super) struct Fault {
@@ -112,7 +86,11 @@ impl<L: Ledger> DataDemands<'_, L> {
             Some(asked) => asked,
             None if is_withheld => {
                 let chunks = chunk_count(state.train_tokens.saturating_mul(4)).unwrap_or(1);
-                let asked = Asked { entry: 0, chunk: drawn(self.key, &dataset, b"chunk", chunks), ended: false };
+                let asked = Asked {
+                    entry: 0,
+                    chunk: Me::new(self.key.to_bytes()).drawn(&dataset, b"chunk", chunks),
+                    ended: false,
+                };
                 self.record.ask(&name, &asked)?;
                 asked
             }
@@ -130,13 +108,13 @@ impl<L: Ledger> DataDemands<'_, L> {
             self.send(self.program.demand_data(&wallet, &dataset, &pool, asked.chunk))?;
             return Ok(true);
         };
-        match next(&account, self.ledger.slot()?) {
-            Next::Nothing => return Ok(false),
-            Next::Fail => {
+        match after_demand(&account, self.ledger.slot()?) {
+            AfterDemand::Nothing => return Ok(false),
+            AfterDemand::Fail => {
                 self.send(self.program.fail_data(&wallet, &dataset, &pool, asked.chunk))?;
                 (self.report)(&event("the demand was not answered: its provider is charged"));
             }
-            Next::Close { answered } => {
+            AfterDemand::Close { answered } => {
                 if !asked.ended {
                     self.record.ask(&name, &Asked { ended: true, ..asked })?;
                     if answered {
