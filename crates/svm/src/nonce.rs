@@ -35,7 +35,9 @@ pub(crate) fn used(
         return None;
     }
     let index = usize::from(*first.accounts.first()?);
-    let address = *keys.get(index).filter(|_| message.is_maybe_writable_with_reserved_addresses(index, None::<&HashSet<Address>>))?;
+    let address = *keys
+        .get(index)
+        .filter(|_| message.is_maybe_writable_with_reserved_addresses(index, None::<&HashSet<Address>>))?;
     let account = account(&address)?;
     let (data, value) = (account.data(), message.recent_blockhash().to_bytes());
     let is_nonce = *account.owner() == system_program::ID && data.len() == ACCOUNT_BYTES && data.starts_with(&IN_USE);
