@@ -241,11 +241,7 @@ fn a_job_is_described_once_by_its_creator_before_anyone_joins() {
 
     let good = card("manifest");
     let describe = |card: &Card| program.describe_job(&creator.pubkey(), &job, card);
-    scene.world.refused(
-        &[program.describe_job(&stranger.pubkey(), &job, &good)],
-        &[&stranger],
-        Error::NotAuthority,
-    );
+    scene.world.refused(&[program.describe_job(&stranger.pubkey(), &job, &good)], &[&stranger], Error::NotAuthority);
     for wrong in [
         Card { manifest_root: [0; 32], ..good },
         Card { manifest_bytes: 0, ..good },
