@@ -111,16 +111,16 @@ impl Gathering<'_, '_> {
                 if is_done() {
                     break Ok(());
                 }
-                let streams;
-                match look(active.keys().copied().collect()) {
+                let streams = match look(active.keys().copied().collect()) {
                     Err(error) => break Err(error),
                     Ok(missing_bytes) if Instant::now() >= self.want.by => {
                         let (root, why) = (self.want.item.root, self.choice.list());
                         break Err(FetchError::Late { root, missing_bytes, why });
                     }
                     Ok(_) if self.want.stop.load(Ordering::Relaxed) => break Err(FetchError::Stopped),
-                    Ok(missing_bytes) => streams = if missing_bytes > MANY_BYTES { limits.streams_per_peer } else { 1 },
-                }
+                    Ok(missing_bytes) if missing_bytes > MANY_BYTES => limits.streams_per_peer,
+                    Ok(_) => 1,
+                };
                 if refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
                     refreshed = Some(Instant::now());
                     for peer in self.candidates(&active, streams) {

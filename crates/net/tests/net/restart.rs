@@ -69,8 +69,9 @@ fn groups_that_came_but_did_not_reach_the_disk_are_missing_after_a_power_cut() {
     let content = bytes(4 << 20, 3);
     let item = Item::blob(one.shelf.put_bytes(&content).unwrap(), 4 << 20);
     let server = serve(&one.shelf);
-    let (ranges, peers) = ([0..2 << 20], [peer(1, &server)]);
-    crate::common::fetch_over(Arc::new(Http), &two.shelf, &item, Some(&ranges), &|| peers.to_vec(), 10.0)
+    let (half, peers) = (0..2 << 20, [peer(1, &server)]);
+    let ranges = std::slice::from_ref(&half);
+    crate::common::fetch_over(Arc::new(Http), &two.shelf, &item, Some(ranges), &|| peers.to_vec(), 10.0)
         .result
         .unwrap();
     let Desk { folder, shelf } = two;

@@ -100,7 +100,11 @@ fn a_flood_of_small_requests_is_slowed_and_others_are_answered() {
                     sum
                 });
                 let many = question.repeat(50);
-                while !stop.load(Ordering::Relaxed) && stream.write_all(many.as_bytes()).is_ok() {}
+                while !stop.load(Ordering::Relaxed) {
+                    if stream.write_all(many.as_bytes()).is_err() {
+                        break;
+                    }
+                }
                 let _ = stream.shutdown(std::net::Shutdown::Both);
                 answered.fetch_add(reading.join().unwrap(), Ordering::Relaxed);
             });
