@@ -47,7 +47,12 @@ impl Pool {
     /// Takes what the conviction of one claim costs: of the own bond its own slice only, the others stay with theirs, and of what is
     /// delegated once for all claims that were made before a conviction. Frees the slice. The caller shares what was taken.
     #[inline(always)]
-    pub fn convict(&mut self, penalties: &Penalties, offence: Offence, mut claim: Convicted<'_>) -> Result<SlashOutcome> {
+    pub fn convict(
+        &mut self,
+        penalties: &Penalties,
+        offence: Offence,
+        mut claim: Convicted<'_>,
+    ) -> Result<SlashOutcome> {
         let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
         let from_bond = self.part_of_slice(bond_bps, &mut claim)?;
         let is_repeated = self.convicted_slot != 0 && claim.made_slot <= self.convicted_slot;
