@@ -22,8 +22,8 @@ pub use address::{
 pub use archive::{HistoryError, check_history};
 pub use build::{Accounts, Closer, Seat, Seed, accounts};
 pub use court::{
-    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, StateDemand, UpdateGraph,
-    Party, VoteAccusation, after_move,
+    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, Party, StateDemand, UpdateGraph,
+    VoteAccusation, after_move,
 };
 pub use money::Service;
 pub use sip_protocol::instructions::name as instruction_name;

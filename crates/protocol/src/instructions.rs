@@ -157,7 +157,11 @@ mod tests {
             let has = |role: Role| instruction.accounts.iter().any(|account| account.role == role);
             let calls = |object: Object| instruction.accounts.iter().any(|account| account.objects == [object]);
             if has(Role::Opens) || has(Role::Ensures) {
-                assert!((has(Role::Payer) || has(Role::PayingWorker)) && calls(Object::SystemProgram), "{}", instruction.name);
+                assert!(
+                    (has(Role::Payer) || has(Role::PayingWorker)) && calls(Object::SystemProgram),
+                    "{}",
+                    instruction.name
+                );
             }
             let created =
                 instruction.accounts.iter().filter(|account| matches!(account.role, Role::Opens | Role::Ensures));

@@ -262,7 +262,8 @@ impl Program {
         offset: u16,
         bytes: &[u8],
     ) -> Instruction {
-        let (args, Party { wallet, pool }) = (PlayMove { kind: kind as u8, offset: offset.to_le_bytes() }, party.into());
+        let (args, Party { wallet, pool }) =
+            (PlayMove { kind: kind as u8, offset: offset.to_le_bytes() }, party.into());
         self.instruction_with(&args, &accounts::PlayMove { party: wallet, dispute: *dispute, pool }, bytes)
     }
 

@@ -94,9 +94,8 @@ fn two_processes_with_one_key_see_each_other_in_their_record() {
     session(&mut scene, seat, &key, &hot);
     let contact = Contact::NOWHERE.serving_at("http://192.0.2.1:7000").unwrap();
     let at = program.peer(&seat.pool);
-    let write = |record: Option<&Peer>, process| {
-        program.announce_peer(&hot.pubkey(), &seat.pool, record, process, &contact)
-    };
+    let write =
+        |record: Option<&Peer>, process| program.announce_peer(&hot.pubkey(), &seat.pool, record, process, &contact);
     scene.world.send(&[write(None, 1)], &[&hot]);
     let first: Peer = scene.world.state(&at);
     scene.world.advance(1);

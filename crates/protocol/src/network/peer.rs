@@ -185,9 +185,8 @@ mod tests {
     #[test]
     fn a_write_follows_the_last_one_and_sequences_only_rise() {
         let mut peer = Peer::zeroed();
-        let write = |peer: &mut Peer, after, slot| {
-            peer.write(&Writing { after, process: 3, contact: &Contact::NOWHERE, slot })
-        };
+        let write =
+            |peer: &mut Peer, after, slot| peer.write(&Writing { after, process: 3, contact: &Contact::NOWHERE, slot });
         write(&mut peer, 0, 50).unwrap();
         assert_eq!((peer.sequence, peer.announced_slot, peer.process), (50, 50, 3));
         assert_eq!(write(&mut peer, 0, 60), Err(Error::StalePeer));

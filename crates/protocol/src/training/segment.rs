@@ -178,7 +178,8 @@ impl Segment {
     /// are closed; after the deadline it is late.
     #[inline(always)]
     pub fn commit(&mut self, commitment: Commitment) -> Result<()> {
-        let Commitment { job, round_address, round, pool_address, pool, claim, payer, previous_root, slot } = commitment;
+        let Commitment { job, round_address, round, pool_address, pool, claim, payer, previous_root, slot } =
+            commitment;
         check_claim(job, round, pool_address, claim)?;
         // What it would go on from may be closed by then, and the round comes to nothing.
         round.require_on_chain(job)?;
