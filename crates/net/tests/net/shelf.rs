@@ -147,7 +147,7 @@ fn a_shelf_takes_no_more_than_was_reserved_and_keeps_what_it_has() {
     assert_eq!(room() + desk.shelf.room().used, 300_000);
     let error = desk.shelf.put_bytes(&bytes(200_000, 2)).unwrap_err();
     assert!(matches!(error, ShelfError::Full { limit: 300_000, .. }), "{error}");
-    assert!(error.to_string().contains("forget what is no longer owed"));
+    assert!(error.to_string().contains("forget what nobody is owed any more"));
     assert_eq!(desk.shelf.read(&first, 200_000).unwrap(), bytes(200_000, 1));
     assert_eq!(room() + desk.shelf.room().used, 300_000);
     assert!(matches!(desk.shelf.reserve(100_000), Err(ShelfError::Full { .. })));
