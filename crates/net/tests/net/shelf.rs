@@ -31,6 +31,9 @@ fn what_was_put_is_read_back_also_after_a_restart() {
     assert_eq!(shelf.read_range(&item, 16_000..2_000_003).unwrap(), blobs[4][16_000..2_000_003]);
     assert_eq!(shelf.read_state(&state).unwrap(), entries);
     assert_eq!(shelf.held(&state), Held::Whole);
+    for other in [&[5, 300_000, 0, 6][..], &[5, 300_000, 0], &[5, 300_000, 0, 5, 5]] {
+        assert_ne!(shelf.held(&Item::state(state.root, other)), Held::Whole, "{other:?}");
+    }
     assert!(matches!(shelf.read(&roots[3], 16384), Err(ShelfError::Missing { .. })), "of another size");
     assert!(matches!(shelf.read_range(&item, 5..3_000_001), Err(ShelfError::Missing { .. })));
 }
