@@ -7,11 +7,13 @@ use sip_data::{Mixture, hex};
 use sip_ledger::Ledger;
 use sip_manifest::commits::Difference as Other;
 use sip_manifest::exchange::Applied;
+use sip_manifest::folder::read_manifest;
 use sip_manifest::machine::Machine;
 use sip_manifest::prepare::Prepared;
+use sip_manifest::value::Manifest;
 use sip_net::Peer;
 use sip_node::{SegmentTask, State, Worker, scoring};
-use sip_proof::HostSha256;
+use sip_proof::{HostSha256, Sha256 as _};
 use sip_protocol::Account;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation;
@@ -80,7 +82,10 @@ pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Repla
     }
     supply.tokens(&manifest, &told)?;
     replayed.bytes = supply.bytes;
-    let prepared = Prepared::from_manifest(manifest, &supply.store, &machine)?;
+    let prepared = match Prepared::from_manifest(manifest, &supply.store, &machine) {
+        Ok(prepared) => prepared,
+        Err(error) => return crate::failure::false_content(error).map(Some),
+    };
     let difference = Replay::new(request, &job, &prepared, &machine, progress).rounds(replayed)?;
     if difference.is_some() {
         return Ok(difference);
@@ -106,31 +111,26 @@ impl Request {
 
     /// Who may have what is wanted: those who are named, and whoever of the job says on chain where he serves.
     fn peers(&self, _job: &Job) -> Result<Vec<Peer>> {
-        let named = self.peers.iter().map(|address| Peer { id: HostSha256Id::of(address), address: address.clone() });
+        let named = self.peers.iter().map(|address| Peer { id: name_of(address), address: address.clone() });
         Ok(named.collect())
     }
 
-    fn manifest(
-        &self,
-        _job: &Job,
-        _supply: &mut Supply,
-        _told: &dyn Fn(&str),
-    ) -> Result<sip_manifest::value::Manifest> {
+    /// The manifest that the chain names, or the one of a file.
+    fn manifest(&self, job: &Job, supply: &mut Supply, told: &dyn Fn(&str)) -> Result<Manifest> {
         match &self.manifest {
-            Some(path) => sip_manifest::folder::read_manifest(path),
-            None => bail!("the job names no manifest on chain; --manifest names its file"),
+            Some(path) => read_manifest(path),
+            None => {
+                let named = job.require_described();
+                ensure!(named.is_ok(), "the job names no manifest on chain yet; --manifest names its file");
+                supply.manifest(&job.card.manifest_root, job.card.manifest_bytes, told)
+            }
         }
     }
 }
 
 /// A name for somebody of whom only an address is known.
-struct HostSha256Id;
-
-impl HostSha256Id {
-    fn of(address: &str) -> [u8; 32] {
-        use sip_proof::Sha256 as _;
-        HostSha256::hashv(&[b"peer", address.as_bytes()])
-    }
+fn name_of(address: &str) -> [u8; 32] {
+    HostSha256::hashv(&[b"peer", address.as_bytes()])
 }
 
 /// The replay of a job under way.

@@ -194,8 +194,7 @@ fn on_chain_alone(arguments: &Arguments, url: &str, progress: Progress) -> Resul
     let (peers, manifest) = (arguments.peer.clone(), arguments.manifest.clone());
     let request = chain::Request { ledger, program, job, peers, folder, manifest };
     let mut replayed = chain::Replayed::default();
-    let found = chain::verify(&request, progress, &mut replayed);
-    let difference = found.or_else(|error| crate::failure::false_content(error).map(Some))?;
+    let difference = chain::verify(&request, progress, &mut replayed)?;
     let base = replayed.base.map(|root| sip_data::hex(&root));
     let mut out = output();
     if arguments.json {

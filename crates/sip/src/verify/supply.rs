@@ -33,7 +33,9 @@ impl Supply {
             .with_context(|| format!("cannot keep anything in {}", shown_path(folder)))?;
         let bans = Arc::new(Bans::new(BAN));
         let fetcher = Fetcher::new(Arc::new(Http), shelf.clone(), bans, FetchLimits::default());
-        Ok(Supply { shelf, fetcher, peers, store: Store::new(folder), bytes: 0 })
+        let store = Store::new(folder);
+        std::fs::create_dir_all(store.data()).with_context(|| format!("cannot make {}", shown_path(&store.data())))?;
+        Ok(Supply { shelf, fetcher, peers, store, bytes: 0 })
     }
 
     fn fetch(&mut self, what: &str, item: &Item, told: &dyn Fn(&str)) -> Result<Vec<u8>> {
@@ -83,9 +85,6 @@ impl Supply {
                 }
                 let what = format!("the {part} tokens of {} ({}…)", domain.name, &hex(&root)[..8]);
                 let bytes = self.fetch(&what, &Item::tokens(root, count), told)?;
-                if let Some(folder) = path.parent() {
-                    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", shown_path(folder)))?;
-                }
                 write_bytes(&path, &bytes)?;
                 self.shelf.forget(&root)?;
             }
