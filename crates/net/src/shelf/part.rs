@@ -9,11 +9,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Bytes that a group takes on the disk, with its share of the tree.
-pub(crate) const fn group_cost() -> u64 {
-    GROUP_BYTES + 64
-}
-
 #[derive(Debug)]
 pub(crate) struct Part {
     pub geometry: Geometry,
@@ -139,7 +134,7 @@ impl Part {
 
     /// Room that it counts for.
     pub(crate) fn cost(&self) -> u64 {
-        u64::from(self.bits().held) * group_cost()
+        super::room::part_cost(&self.geometry, self.bits().held)
     }
 
     pub(crate) fn has(&self, range: &Range<u32>) -> bool {
