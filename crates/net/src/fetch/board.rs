@@ -326,12 +326,20 @@ impl Board {
         };
         shelf.name_all(staged, &self.claim)?;
         for wanted in &self.blobs {
-            let Some(part) = &wanted.part else { continue };
+            let Some(part) = wanted.part.as_ref().filter(|_| !shelf.is_whole(&wanted.root)) else { continue };
             let unflushed = part.unflushed();
-            if is_last || (unflushed > 0 && (unflushed >= flush_bytes || part.is_whole())) {
-                shelf.settle(&wanted.root, part)?;
+            let kept = if is_last || (unflushed > 0 && (unflushed >= flush_bytes || part.is_whole())) {
+                shelf.settle(&wanted.root, part)
             } else if is_due {
-                part.note().map_err(shelf.io())?;
+                part.note().map_err(shelf.io())
+            } else {
+                Ok(())
+            };
+            // Another fetch of the same blob may have settled it meanwhile.
+            if let Err(error) = kept
+                && !shelf.is_whole(&wanted.root)
+            {
+                return Err(error);
             }
         }
         Ok(())

@@ -34,6 +34,38 @@ fn the_next_state_costs_only_what_is_new_in_it() {
 }
 
 #[test]
+fn two_fetches_at_once_of_states_that_share_entries_do_not_disturb_each_other() {
+    let (one, two) = (Desk::new(), Desk::new());
+    let (same, also, small) = (words(2_000_000, 1), words(300_000, 2), words(9, 3));
+    let first = one.shelf.put_state(&[&same, &also, &small]).unwrap();
+    let second = one.shelf.put_state(&[&small, &same, &also, &same]).unwrap();
+    let server = serve(&one.shelf);
+    let peers = [peer(1, &server)];
+    std::thread::scope(|scope| {
+        for item in [&first, &second, &first] {
+            scope.spawn(|| fetch(&two.shelf, item, &peers, 30.0).result.unwrap());
+        }
+    });
+    assert_eq!(two.shelf.read_state(&first).unwrap(), [same.clone(), also.clone(), small.clone()]);
+    assert_eq!(two.shelf.read_state(&second).unwrap(), [small, same.clone(), also, same]);
+    let used = two.shelf.room().used;
+    let Desk { folder, shelf } = two;
+    drop(shelf);
+    assert_eq!(sip_net::Shelf::open(folder.path()).unwrap().room().used, used, "nothing is counted twice");
+}
+
+#[test]
+fn a_state_has_more_entries_than_a_process_may_have_open_files() {
+    let (one, two) = (Desk::new(), Desk::new());
+    // Each beyond a megabyte, so that it comes in parts; those with the same bytes would be one.
+    let entries: Vec<Vec<u32>> = (0..420).map(|entry| vec![entry; 270_000]).collect();
+    let item = one.shelf.put_state(&entries.iter().map(|entry| &entry[..]).collect::<Vec<_>>()).unwrap();
+    let server = serve(&one.shelf);
+    fetch(&two.shelf, &item, &[peer(1, &server)], 120.0).result.unwrap();
+    assert_eq!(two.shelf.held(&item), Held::Whole);
+}
+
+#[test]
 fn several_peers_give_one_blob() {
     let content = bytes(40 << 20, 5);
     let desks: Vec<Desk> = (0..3).map(|_| Desk::new()).collect();
