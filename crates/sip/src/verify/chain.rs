@@ -109,7 +109,7 @@ impl Request {
         self.find(address)?.with_context(|| format!("there is no account at {address}"))
     }
 
-    /// Who may have what is wanted: those who are named, and whoever of the job says on chain where he serves.
+    /// Who may have what is wanted: those who are named, and everybody of the job who says on chain where he serves.
     fn peers(&self, _job: &Job) -> Result<Vec<Peer>> {
         let named = self.peers.iter().map(|address| Peer { id: name_of(address), address: address.clone() });
         Ok(named.collect())
