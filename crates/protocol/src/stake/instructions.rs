@@ -133,7 +133,7 @@ macro_rules! stake_instructions {
                 emission: writes(Emission),
                 pool: writes(Pool),
             }
-            budget { 1_200 }
+            budget { 900 }
         }
 
         /// Pays a retired operator's remaining bond.
