@@ -93,7 +93,7 @@ macro_rules! admin_instructions {
                 config: writes(Config),
                 emission: writes(Emission),
             }
-            budget { 1_000 }
+            budget { 1_300 }
         }
 
         /// Proposes to pay out of the treasury, the reserve or the insurance, a day after those who ask to leave now have left, at the earliest.

@@ -133,7 +133,7 @@ macro_rules! stake_instructions {
                 emission: writes(Emission),
                 pool: writes(Pool),
             }
-            budget { 900 }
+            budget { 1_200 }
         }
 
         /// Pays a retired operator's remaining bond.
