@@ -1,6 +1,6 @@
 //! From texts to a task: tokens, blobs, graph, tables, genesis state.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sip_data::{Corpus, DomainTokens, TokenBlob, WrongWords, corpus, hex};
 use sip_graph::{Buffer, Graph};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
@@ -34,8 +34,8 @@ pub struct Prepared {
     pub heldout: Vec<Arc<TokenBlob>>,
     /// The scoring run of a base.
     pub scoring: Task,
-    /// The tokenizer.
-    pub tokenizer: Tokenizer,
+    /// The tokenizer, where the folder has it: nobody needs it to compute.
+    tokenizer: Option<Tokenizer>,
     /// The graphs of compressed updates, where segments hand over those.
     pub updates: Option<Updates>,
 }
@@ -61,24 +61,7 @@ pub fn tokenize(
     corpus.notes().iter().for_each(|note| told(note));
     let all: Vec<&str> = corpus.domains().iter().map(|domain| domain.text.as_str()).collect();
     let tokenizer = Tokenizer::train(&all, settings.model.vocab_size)?;
-    let mut domains = Vec::new();
-    for domain in corpus.domains() {
-        let mut tokens = vec![DOCUMENT_ID];
-        tokens.extend(tokenizer.encode(&domain.text)?);
-        let parts = DomainTokens::split(&domain.name, tokens, settings.model.max_seq_len)?;
-        let (train, heldout) = (parts.train.token_count(), parts.heldout.token_count());
-        told(&format!(
-            "{:<12} {train:>9} tokens to train on, {heldout:>7} held out, {:.2} characters per token",
-            parts.name,
-            domain.text.chars().count() as f64 / (train + heldout) as f64
-        ));
-        domains.push(parts);
-    }
-    for (number, parts) in domains.iter().enumerate() {
-        if let Some(same) = domains[..number].iter().find(|earlier| earlier.train.root() == parts.train.root()) {
-            bail!("{} has the same text as {}; give each text once", parts.name, same.name);
-        }
-    }
+    let domains = split(corpus.domains(), &tokenizer, settings.model.max_seq_len, told)?;
     if settings.cheats.contains(&Fraud::WrongData) && domains.len() < 2 {
         return Err(WrongWords("--cheat wrong-data needs at least two domains; give a second text file".into()).into());
     }
@@ -98,6 +81,37 @@ pub fn tokenize(
         });
     }
     Ok(())
+}
+
+/// The tokens of texts, to train on and held out, with a line on each.
+///
+/// # Errors
+/// Texts that are too short for sequences of this length, and two that are the same.
+pub fn split(
+    texts: &[sip_data::Domain],
+    tokenizer: &Tokenizer,
+    sequence_length: usize,
+    told: &dyn Fn(&str),
+) -> Result<Vec<DomainTokens>> {
+    let mut domains: Vec<DomainTokens> = Vec::new();
+    for domain in texts {
+        let mut tokens = vec![DOCUMENT_ID];
+        tokens.extend(tokenizer.encode(&domain.text)?);
+        let parts = DomainTokens::split(&domain.name, tokens, sequence_length)?;
+        let (train, heldout) = (parts.train.token_count(), parts.heldout.token_count());
+        told(&format!(
+            "{:<12} {train:>9} tokens to train on, {heldout:>7} held out, {:.2} characters per token",
+            parts.name,
+            domain.text.chars().count() as f64 / (train + heldout) as f64
+        ));
+        domains.push(parts);
+    }
+    for (number, parts) in domains.iter().enumerate() {
+        if let Some(same) = domains[..number].iter().find(|earlier| earlier.train.root() == parts.train.root()) {
+            bail!("{} has the same text as {}; give each text once", parts.name, same.name);
+        }
+    }
+    Ok(domains)
 }
 
 /// The licence of a domain, as an SPDX identifier; `data/README.md` says where the shipped texts come from.
@@ -136,7 +150,17 @@ pub fn open(store: &Store, machine: &Machine) -> Result<Prepared> {
 }
 
 impl Prepared {
-    /// Everything that a job computes with, of its manifest and of the tokens and the tokenizer in a folder.
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// Where the folder has none.
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        self.tokenizer
+            .as_ref()
+            .context("the folder of the job has no tokenizer.json, which is needed to read and write text")
+    }
+
+    /// Everything that a job computes with, of its manifest and of the tokens in a folder.
     ///
     /// # Errors
     /// Where a file is not the one of its hash, a table not the one of its root, the genesis state not what its graph gives, or a graph of
@@ -173,12 +197,10 @@ impl Prepared {
             false => None,
             true => Some(updates(&manifest, &aggregates, machine)?),
         };
-        let tokenizer = tokenizer_bytes(store)?;
-        ensure!(
-            content_hash(&tokenizer) == manifest.tokenizer,
-            "{} is not the tokenizer of the manifest",
-            store.tokenizer().display()
-        );
+        let tokenizer = match store.tokenizer().exists() {
+            true => Some(tokenizer(&manifest, store)?),
+            false => None,
+        };
         Ok(Prepared {
             task,
             genesis: Arc::new(genesis),
@@ -187,11 +209,17 @@ impl Prepared {
             aggregates,
             heldout,
             scoring,
-            tokenizer: Tokenizer::load(&store.data())?,
+            tokenizer,
             updates,
             manifest,
         })
     }
+}
+
+fn tokenizer(manifest: &Manifest, store: &Store) -> Result<Tokenizer> {
+    let is_named = content_hash(&tokenizer_bytes(store)?) == manifest.tokenizer;
+    ensure!(is_named, "{} is not the tokenizer of the manifest", store.tokenizer().display());
+    Ok(Tokenizer::load(&store.data())?)
 }
 
 /// Training and held-out tokens of all domains.

@@ -16,6 +16,8 @@ mod help;
 mod live;
 mod localnet;
 mod manifest;
+mod network;
+mod post;
 mod quality;
 mod run;
 mod security;
@@ -36,6 +38,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Publish texts for others to train on
+    Data(post::publish::Arguments),
     /// Train a model among strangers on an embedded Solana ledger, and convict a liar on chain
     Demo(demo::Arguments),
     /// Follow jobs, replay what is claimed, convict who lies; for an auditor also attest, vote and be paid
@@ -70,6 +74,8 @@ enum Command {
     Manifest(manifest::Arguments),
     /// Print the page for "man", or write one for every command
     Man(help::Man),
+    /// Play a whole network on this machine: a chain, and a process for each person
+    Network(network::Arguments),
     /// Create and look after pools, and list what there is to stake on
     Pool(chain::pool::Arguments),
     /// Begin the protocol on a chain, see its supply, buckets and parameters, and govern it
@@ -108,6 +114,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Completions(arguments) => help::completions(&arguments),
+        Command::Data(arguments) => post::publish::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Dispute(arguments) => dispute::run(&arguments),
         Command::Emission(arguments) => emission::run(&arguments),
@@ -123,6 +130,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Manifest(arguments) => manifest::run(&arguments),
         Command::Lock(arguments) => chain::lock::run(&arguments),
         Command::Man(arguments) => help::man(&arguments),
+        Command::Network(arguments) => network::run(&arguments),
         Command::Pool(arguments) => chain::pool::run(&arguments),
         Command::Protocol(arguments) => chain::protocol::run(&arguments),
         Command::Quality(arguments) => quality::run(&arguments),
