@@ -37,28 +37,7 @@ pub(crate) const REASONS: [(&str, &str); 17] = [
     ("move_attention", "what the pool has left is counted at once: an account more is written"),
 ];
 
-/// What was not there then.
-pub(crate) const NEW: [&str; 17] = [
-    "vote_base (3 segments)",
-    "attest_second",
-    "cancel_proposal",
-    "allot_stake",
-    "leave_job",
-    "tally (8 improvements)",
-    "reclaim_claim",
-    "reclaim_round",
-    "retire_dataset",
-    "release_bounty",
-    "open_run_dispute (3 datasets)",
-    "resolve_run_dispute",
-    "settle_absent",
-    "check_seat",
-    "void_round",
-    "thaw_segment",
-    "thaw_seat",
-];
-
-/// What all others cost then, compute units; of several transactions of one instruction the most.
+/// What all instructions cost that were there then, compute units; of several transactions of one instruction the most. Others are new.
 pub(crate) const BEFORE: [(&str, u64); 116] = [
     ("create_job (8 domains, 4 settings)", 6_612),
     ("open_round (8 domains, 4 settings)", 11_763),
