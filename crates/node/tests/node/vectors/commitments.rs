@@ -158,7 +158,8 @@ fn seeds(random: &mut Random) -> Value {
 }
 
 /// Final rounds of a job in order: what a round that came to nothing would have been is not among them.
-fn histories(random: &mut Random) -> Value {
+fn histories() -> Value {
+    let random = &mut Random::new(13);
     let mut before = [0; 32];
     let mut last = |(index, parent): (u32, u32)| {
         let mut round: Round = bytemuck::Zeroable::zeroed();
@@ -265,6 +266,6 @@ pub(crate) fn vectors() -> Map<String, Value> {
     file.insert("means".into(), means(random));
     file.insert("genesis".into(), genesis());
     file.insert("second_draws".into(), second_draws(random));
-    file.insert("histories".into(), histories(random));
+    file.insert("histories".into(), histories());
     file
 }
