@@ -129,7 +129,7 @@ fn no_instruction_of_the_largest_job_needs_more_than_a_transaction_holds() {
     costs.check();
 }
 
-/// Where nobody draws anything at first: votes that bring draws over sixteen segments, their attestations, the dispute of a vote over as many, and the
+/// Where nobody draws anything at first: votes that bring draws over sixteen segments, their attestations, the dispute of a vote over the same sixteen, and the
 /// verdict on it, which counts sixteen votes again; then what ends and closes such rounds.
 #[test]
 fn nor_does_one_with_second_draws_verdicts_on_votes_and_rounds_that_are_undone_or_close() {

@@ -9,9 +9,9 @@ use crate::{Hash, hex};
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
-/// Questions that wait for their answers, and the bytes of their answers.
+/// Questions that wait for their answers; and stripes' worth of bytes, so that there is always one to answer.
 const MOST_ASKED: usize = 16;
-const MOST_ASKED_BYTES: u64 = 16 << 20;
+const MOST_ASKED_STRIPES: u64 = 2;
 
 /// The entries of a list.
 pub(super) fn list(root: &Hash, count: u32, link: &mut dyn Link) -> Result<Vec<Hash>, Failure> {
@@ -40,6 +40,8 @@ struct Worker<'a, 'b> {
     shelf: &'a Shelf,
     peer: &'a Peer,
     link: &'a mut (dyn Link + 'b),
+    /// Whether another stream of the peer gave wrong bytes.
+    is_banned: &'a dyn Fn() -> bool,
     asked: VecDeque<Asked>,
     /// Stripes that this worker is at.
     own: BTreeSet<u64>,
@@ -50,17 +52,27 @@ struct Worker<'a, 'b> {
 }
 
 /// Asks a peer for stripes as long as there are any.
-pub(super) fn blobs(board: &Board, shelf: &Shelf, peer: &Peer, link: &mut dyn Link) -> Result<(), Failure> {
+pub(super) fn blobs(
+    board: &Board,
+    shelf: &Shelf,
+    peer: &Peer,
+    link: &mut dyn Link,
+    is_banned: &dyn Fn() -> bool,
+) -> Result<(), Failure> {
     let (asked, own, unheld) = (VecDeque::new(), BTreeSet::new(), BTreeSet::new());
-    let mut worker = Worker { board, shelf, peer, link, asked, own, unheld, content: Vec::new(), opening: Vec::new() };
+    let mut worker =
+        Worker { board, shelf, peer, link, is_banned, asked, own, unheld, content: Vec::new(), opening: Vec::new() };
     let ended = worker.run();
-    worker.own.iter().for_each(|number| board.give_back(*number));
+    worker.own.iter().for_each(|number| board.give_back(&peer.id, *number));
     ended
 }
 
 impl Worker<'_, '_> {
     fn run(&mut self) -> Result<(), Failure> {
         loop {
+            if (self.is_banned)() {
+                return Err(Failure::Stopped);
+            }
             self.ask()?;
             match self.asked.pop_front() {
                 Some(asked) => self.receive(&asked)?,
@@ -68,7 +80,7 @@ impl Worker<'_, '_> {
                 None if !self.board.has_more(&self.unheld) => return Err(Failure::NotHeld),
                 None => {
                     self.board.wait();
-                    // A link that is not used is closed by its other end: whoever waits long enough dials again.
+                    // A link that is not used is closed by its other end: the one who waits long enough dials again.
                 }
             }
         }
@@ -77,8 +89,8 @@ impl Worker<'_, '_> {
     /// Asks for as much as may be under way.
     fn ask(&mut self) -> Result<(), Failure> {
         while self.asked.len() < MOST_ASKED
-            && self.asked.iter().map(|asked| asked.bytes).sum::<u64>() < MOST_ASKED_BYTES
-            && let Some(stripe) = self.board.take([&self.own, &self.unheld])
+            && self.asked.iter().map(|asked| asked.bytes).sum::<u64>() < self.board.stripe_bytes * MOST_ASKED_STRIPES
+            && let Some(stripe) = self.board.take(&self.peer.id, [&self.own, &self.unheld])
         {
             let wanted = self.board.blob(&stripe);
             let missing = wanted.still_missing(self.shelf, &stripe.groups);
@@ -112,7 +124,7 @@ impl Worker<'_, '_> {
         if asked.is_last {
             self.own.remove(&number);
             match self.unheld.contains(&number) {
-                true => self.board.give_back(number),
+                true => self.board.give_back(&self.peer.id, number),
                 false => self.board.done(&asked.stripe),
             }
         }

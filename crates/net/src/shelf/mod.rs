@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `blobs/HASH` | a whole blob |
 //! | `blobs/HASH.tree` | values of its tree, where it has more than one group; made again where it is missing |
-//! | `parts/HASH`, `.map`, `.tree` | a blob of which groups are missing, a bit for each group that is there and on the disk, and the values that are known |
+//! | `parts/HASH`, `.map`, `.tree` | a blob of which groups are missing; a bit for each group that is on the disk for sure, then one for each that came; the values that are known |
 //! | `lists/ROOT` | hashes of a list's entries: the list is kept |
 //! | `alone/HASH` | the size of a blob that is kept by itself |
 //! | `room` | nothing: it takes the room that was reserved and is not used yet |
@@ -24,7 +24,7 @@ mod scan;
 pub(crate) use blob::Source;
 pub use error::ShelfError;
 pub(crate) use part::{Part, group_cost};
-pub(crate) use put::tree_bytes;
+pub(crate) use put::{Staged, tree_bytes};
 pub(crate) use room::Claim;
 
 use crate::files::remove;
@@ -132,7 +132,7 @@ impl Shelf {
         self.inner.folder.join(kind).join(hex(root))
     }
 
-    /// How much of an item lies here.
+    /// How much of an item lies here. What has another shape than is asked for is not whole.
     pub fn held(&self, item: &Item) -> Held {
         let state = self.state();
         let (bytes, of) = match &item.shape {
@@ -144,8 +144,11 @@ impl Shelf {
             }
         };
         let is_whole = match &item.shape {
-            Shape::Blob { .. } => state.blobs.contains_key(&item.root),
-            Shape::List { .. } => is_whole_list(&state, &item.root),
+            Shape::Blob { bytes } => state.blobs.get(&item.root) == Some(bytes),
+            Shape::List { bytes } => state.lists.get(&item.root).is_some_and(|entries| {
+                let mut sizes = entries.iter().map(|entry| state.blobs.get(entry)).zip(bytes);
+                entries.len() == bytes.len() && sizes.all(|(found, expected)| found == Some(expected))
+            }),
         };
         match (is_whole, bytes) {
             (true, _) => Held::Whole,

@@ -27,7 +27,7 @@ pub(super) fn open(folder: &Path) -> Result<Inner, ShelfError> {
     for kind in FOLDERS {
         sip_data::files::remove_cut_off(&folder.join(kind), &|_| true);
     }
-    // Room is reserved anew by whoever knows how much is owed.
+    // Room is reserved anew by the one who knows how much is owed.
     let path = folder.join("room");
     remove(&path).map_err(ShelfError::io(&path))?;
     let state = read(folder).map_err(ShelfError::io(folder))?;
@@ -131,7 +131,8 @@ fn has_tree(root: &Hash, geometry: &Geometry, path: &Path) -> io::Result<bool> {
 fn read_parts(folder: &Path, state: &mut State) -> io::Result<()> {
     let parts = folder.join("parts");
     for (root, path) in named(&parts, None)? {
-        let part = if state.blobs.contains_key(&root) || !state.is_kept(&root) { None } else { Part::open(&path)? };
+        let part =
+            if state.blobs.contains_key(&root) || !state.is_kept(&root) { None } else { Part::open(&path, &root)? };
         match part {
             Some(part) => {
                 state.used += part.cost();

@@ -2,5 +2,10 @@
 
 mod common;
 mod fetch;
+mod hostile;
+mod liar;
 mod random;
+mod restart;
+mod serve;
 mod shelf;
+mod stranger;

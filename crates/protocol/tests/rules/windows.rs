@@ -150,6 +150,7 @@ fn score(spec: &JobSpec, pace: &Pace, (round, job): (&mut Round, &Job), run: &mu
             round_address: &ROUND,
             pool: &evaluator,
             actor: &at(slot),
+            payer: &SALT,
             sums: &sums,
             accumulator_root: &[6; 32],
             salt: &SALT,
@@ -223,7 +224,7 @@ proptest! {
         prop_assert_eq!(ready.finalise(&mut chain, last.unwrap() + REVEAL_SLOTS + 1), Ok(()));
     }
 
-    /// So it is in a round that nobody scored, however late it is tallied: whoever works on it is settled after the last slot of its windows.
+    /// So it is in a round that nobody scored, however late it is tallied: nobody who works on it is settled before the end of its windows.
     #[test]
     fn every_claim_of_a_round_that_nobody_scores_has_a_full_window_and_settlements_wait_for_its_last_slot(spec in spec(), pace in pace()) {
         let (round, job, made) = play(&spec, &Pace { is_void: true, ..pace });
