@@ -11,7 +11,7 @@ pub(crate) const EXCEPTIONS: [(&str, u64); 3] = [("retire_pool", 175), ("apply_s
 pub(crate) const REASON_HUNDREDTHS: u64 = 110;
 
 /// Why instructions cost more than they did.
-pub(crate) const REASONS: [(&str, &str); 17] = [
+pub(crate) const REASONS: [(&str, &str); 18] = [
     ("initialize", "who may is read from the program’s data account"),
     (
         "retire_pool",
@@ -32,6 +32,7 @@ pub(crate) const REASONS: [(&str, &str); 17] = [
     ("detokenize_shares", "what the pool has left is counted at once: an account more is written"),
     ("apply_schedule", "yield is spread up to the slot before its rate changes, caps and bounds are told by the slot"),
     ("demand_data", "this address takes a bump more, 1 500 units"),
+    ("upload_answer", "the pool says whose keys may answer: an account more is read"),
     ("withdraw_accusation", "the job counts its open accusations"),
     ("undo_round", "it takes its part of what a conviction left from the round that it builds on, an account more"),
     ("move_attention", "what the pool has left is counted at once: an account more is written"),
