@@ -221,6 +221,7 @@ fn a_round_that_runs_takes_its_part_once_however_many_of_those_below_it_fall() {
         assert_eq!(state(&scene, &running).compensation, (LEFT / 2).min(state(&scene, &running).reward));
         assert_eq!(first.compensation, LEFT.min(first.reward));
         scene.capture_seed();
+        undo(&mut scene, &rounds[1]);
         // All of them close.
         for round in rounds.iter().chain([&running]) {
             scene.advance_to(state(&scene, round).final_slot());
