@@ -159,7 +159,7 @@ struct Sabotage {
 
 impl Sabotage {
     /// Checks that, however many of the rounds a coalition worked alone, others' loss is at most [`SABOTAGE_RATIO`] times its own. Auditors of
-    /// others may have attested what was convicted in any case: whoever works a round, they draw in it.
+    /// others may have attested what was convicted in any case: they draw in every round, its own too.
     fn check(&self, reward: u64) -> Result<()> {
         let others_loss = int::sub(reward, self.part)?;
         let (mut unpaid, mut most) = (int::mul(self.undone, others_loss)?, int::mul(self.lost, SABOTAGE_RATIO)?);
@@ -581,7 +581,7 @@ impl Job {
 
     /// What an auditor is charged for each segment that it attested and that was convicted, where so many auditors are awaited, base
     /// units: the row, and no more than twice what nobody gets back of the trainer's slice, divided by them all. So a coalition of a trainer that lets
-    /// a true segment of its own be convicted costs its auditors at most twice what it loses itself, whoever its friends are.
+    /// a true segment of its own be convicted costs its auditors at most twice what it loses itself with all its friends.
     pub fn misattested_segment(&self, awaited_auditors: u16) -> Result<u64> {
         let most = self.spec.attesting_charges(&self.parameters)? / awaited_auditors.count_ones().max(1) as u64;
         Ok(self.parameters.penalties.of(Offence::MisattestedSegment).flat.min(most))
