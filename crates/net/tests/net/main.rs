@@ -2,9 +2,11 @@
 
 mod common;
 mod fetch;
+mod full;
 mod hostile;
 mod liar;
 mod random;
 mod restart;
 mod serve;
 mod shelf;
+mod stranger;
