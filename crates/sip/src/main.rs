@@ -13,12 +13,13 @@ mod finetune;
 mod generate;
 mod graph;
 mod help;
-mod live;
 mod localnet;
 mod manifest;
 mod quality;
 mod run;
 mod security;
+#[cfg(test)]
+mod strangers;
 mod tokenize;
 mod train;
 mod verify;

@@ -6,8 +6,8 @@ mod operator;
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
-use sip_ledger::{Ledger, LedgerError};
-use sip_node::WorkError;
+use sip_driver::{Live, Match, Memory, PAUSE_SLOTS, Record, Source, Tally, is_lost, is_stop};
+use sip_ledger::Ledger;
 use sip_protocol::training::job::Job;
 use sip_protocol::{Account, AccountKind};
 use sip_report::terminal;
@@ -19,7 +19,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::chain::{named_program, no_wallet, reach, variable, wallet_key};
-use crate::live::{Live, Match, Memory, PAUSE_SLOTS, Record, Source, Tally};
 use data::{DataDemands, withheld_data};
 use folder::Folder;
 use operator::{check_operator, read_chain};
@@ -302,16 +301,6 @@ fn roles(is_operator: bool, is_drawn_only: bool) -> Roles {
 /// Whether an address begins so.
 fn is_meant(given: &str, address: &Address) -> bool {
     address.to_string().starts_with(given)
-}
-
-/// Whether the work was asked to stop.
-fn is_stop(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(WorkError::Stopped))
-}
-
-/// Whether a chain elsewhere did not do its part, which may pass.
-fn is_lost(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(LedgerError::Remote(_)))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::{Live, Under};
 
 impl<L: Ledger> Live<'_, L> {
     /// Computes what is asked for, and what is to be said of it.
-    pub(super) fn compute(&mut self, under: &Under, work: &Work) -> Result<(Fact, Option<Event>)> {
+    pub(crate) fn compute(&mut self, under: &Under, work: &Work) -> Result<(Fact, Option<Event>)> {
         match work {
             Work::Replay { claim, leaves } => self.replay(under, *claim, leaves),
             Work::Base { round } => Ok((self.base(under, *round)?, None)),
@@ -46,7 +46,7 @@ impl<L: Ledger> Live<'_, L> {
 
     /// Whether a state or an update is known: one that the settings give, one that was computed, or one that somebody published, which
     /// is kept if it is what it is called and of the right shape.
-    pub(super) fn knows(&self, root: &[u8; 32]) -> Result<bool> {
+    pub(crate) fn knows(&self, root: &[u8; 32]) -> Result<bool> {
         if self.source.given().any(|state| state.root() == *root) || self.record.has_state(root) {
             return Ok(true);
         }
@@ -64,7 +64,7 @@ impl<L: Ledger> Live<'_, L> {
     }
 
     /// A state by its root, if it is known.
-    pub(super) fn state(&self, root: &[u8; 32]) -> Result<Option<Arc<State>>> {
+    pub(crate) fn state(&self, root: &[u8; 32]) -> Result<Option<Arc<State>>> {
         if let Some(given) = self.source.given().find(|state| state.root() == *root) {
             return Ok(Some(Arc::clone(given)));
         }
@@ -76,7 +76,7 @@ impl<L: Ledger> Live<'_, L> {
     }
 
     /// Hands a state out under its root.
-    pub(super) fn publish(&mut self, root: [u8; 32]) -> Result<()> {
+    pub(crate) fn publish(&mut self, root: [u8; 32]) -> Result<()> {
         let Some(path) = self.on_shelf(&root).filter(|_| !self.memory.published.contains(&root)) else { return Ok(()) };
         if !path.exists() {
             let Some(state) = self.record.state(&root, &self.machine.threads)? else { return Ok(()) };
@@ -86,12 +86,12 @@ impl<L: Ledger> Live<'_, L> {
         Ok(())
     }
 
-    pub(super) fn worker(&self, task: &Task) -> Worker {
+    pub(crate) fn worker(&self, task: &Task) -> Worker {
         Worker::new(task.clone(), Arc::clone(&self.machine.threads), self.machine.simd)
     }
 
     /// The task of the segment of a place whose base, and previous update, are known, and what it should start from.
-    pub(super) fn segment_task(
+    pub(crate) fn segment_task(
         &self,
         seen: &Seen,
         place: u8,
@@ -178,7 +178,7 @@ impl<L: Ledger> Live<'_, L> {
     }
 
     /// What the segments that a round accepted hand over, in order of place, if all of it is known.
-    pub(super) fn results(&self, under: &Under, seen: &Seen) -> Result<Option<Vec<Arc<State>>>> {
+    pub(crate) fn results(&self, under: &Under, seen: &Seen) -> Result<Option<Vec<Arc<State>>>> {
         let spec = &under.view.job.spec;
         let mut results = Vec::new();
         for stands in seen.segments.iter().filter(|stands| seen.round.accepted & bit(stands.place) != 0) {
@@ -202,7 +202,7 @@ impl<L: Ledger> Live<'_, L> {
     }
 
     /// The scoring run of a base.
-    pub(super) fn score(&mut self, base: &[u8; 32], cheat: Option<&Cheat>) -> Result<Scored> {
+    pub(crate) fn score(&mut self, base: &[u8; 32], cheat: Option<&Cheat>) -> Result<Scored> {
         let base = self.state(base)?.context("a base is gone")?;
         let started = Instant::now();
         let task = SegmentTask::scoring(&base, &self.machine.threads)?;

@@ -19,22 +19,30 @@ const MAGIC_BYTES: usize = 8;
 
 /// Whether a job is the one that a folder describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Match {
+pub enum Match {
+    /// It is.
     Yes,
     /// It is, but for its genesis state, which is not what the job's own graph gives.
     FalseGenesis,
+    /// It is another.
     No,
 }
 
 /// The folder of a run.
-pub(crate) struct Source {
+pub struct Source {
+    /// The folder.
     pub store: Store,
+    /// What is computed with.
     pub prepared: Prepared,
     terms: Terms,
 }
 
 impl Source {
-    pub(crate) fn open(store: Store, machine: &Machine) -> Result<Source> {
+    /// Reads what a folder has of a job.
+    ///
+    /// # Errors
+    /// Where something is missing or damaged.
+    pub fn open(store: Store, machine: &Machine) -> Result<Source> {
         let prepared = prepare::open(&store, machine)?;
         let updates = prepared.updates.as_ref();
         let graphs = [CaseKind::Start, CaseKind::Update].into_iter();
@@ -53,18 +61,18 @@ impl Source {
     }
 
     /// What roles are told of a job that the folder describes.
-    pub(crate) fn terms(&self, job: &Job) -> Terms {
+    pub fn terms(&self, job: &Job) -> Terms {
         Terms { is_genesis_true: self.describes(job) == Match::Yes, ..self.terms.clone() }
     }
 
     /// States that follow from the manifest alone: the genesis state, and with compressed updates the reset.
-    pub(crate) fn given(&self) -> impl Iterator<Item = &Arc<State>> {
+    pub fn given(&self) -> impl Iterator<Item = &Arc<State>> {
         let reset = self.prepared.updates.as_ref().map(|updates| &updates.reset);
         std::iter::once(&self.prepared.genesis).chain(reset)
     }
 
     /// Whether the folder has what a job computes with: by every commitment of the job.
-    pub(crate) fn describes(&self, job: &Job) -> Match {
+    pub fn describes(&self, job: &Job) -> Match {
         match difference(&self.prepared.commits, &job.spec) {
             None => Match::Yes,
             Some(Difference::Genesis) => Match::FalseGenesis,
@@ -73,7 +81,7 @@ impl Source {
     }
 
     /// The file of a state of this root in the run's folder, by what its head says.
-    pub(crate) fn published(&self, root: &[u8; 32]) -> Option<PathBuf> {
+    pub fn published(&self, root: &[u8; 32]) -> Option<PathBuf> {
         let folders = [self.store.run(), self.store.states()];
         let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
         let mut paths: Vec<PathBuf> =

@@ -3,19 +3,21 @@
 //! A step looks at the chain and at what is on disk, does what the roles ask for until something has changed, and returns. The process may be
 //! killed between any two transactions, also those of one step.
 
+pub mod archive;
 mod players;
 mod record;
 mod source;
 mod work;
 
-pub(crate) use record::{Known as Tally, Record};
-pub(crate) use source::{Match, Source};
+pub use record::{Known as Tally, Record};
+pub use source::{Match, Source};
 
 use anyhow::{Result, bail};
 use sip_client::Program;
 use sip_ledger::{Ledger, LedgerError, MAX_TRANSACTION_BYTES, compute_unit_limit, pack, transaction_bytes};
 use sip_manifest::machine::Machine;
 use sip_manifest::stop::Stop;
+use sip_node::WorkError;
 use sip_roles::{Accounts, Action, Event, Fact, Known, Look, Node, Query, Shelf, View};
 use solana_account::Account;
 use solana_address::Address;
@@ -25,19 +27,18 @@ use solana_signer::Signer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::archive::Archive;
 use players::Player;
 
 /// Compute units that a transaction may take.
 const COMPUTE_UNITS: u32 = 1_400_000;
 /// Slots between two looks at a chain on which nothing is to be done.
-pub(crate) const PAUSE_SLOTS: u64 = 4;
+pub const PAUSE_SLOTS: u64 = 4;
 /// Scoring runs that are remembered.
 const SCORES_KEPT: usize = 4;
 
 /// What only saves time: all of it can be lost.
 #[derive(Default)]
-pub(crate) struct Memory {
+pub struct Memory {
     /// Sides of disputes that run, by the dispute's address.
     players: BTreeMap<Address, Player>,
     /// What was said and need not be said again.
@@ -49,21 +50,30 @@ pub(crate) struct Memory {
 }
 
 /// Somebody in a job, on a ledger.
-pub(crate) struct Live<'a, L> {
+pub struct Live<'a, L> {
+    /// The chain.
     pub ledger: &'a mut L,
+    /// The deployment.
     pub program: Program,
+    /// Whose transactions these are.
     pub key: &'a Keypair,
+    /// The job.
     pub job: Address,
     /// Who decides.
     pub node: &'a Node,
     /// What the job computes with.
     pub source: &'a Source,
+    /// On what it is computed.
     pub machine: &'a Machine,
+    /// What was found.
     pub record: Record,
     /// Where states are handed out and got from, by their roots, beside the folder of the run.
     pub shelf: Option<PathBuf>,
+    /// What only saves time.
     pub memory: &'a mut Memory,
+    /// Whether computing is to stop.
     pub stop: &'a Stop,
+    /// Who is told.
     pub report: &'a mut dyn FnMut(&Event),
 }
 
@@ -98,7 +108,10 @@ struct Under {
 
 impl<L: Ledger> Live<'_, L> {
     /// Does the next thing that can be done now: sends what belongs together, or computes one thing. False if there is none.
-    pub(crate) fn step(&mut self) -> Result<bool> {
+    ///
+    /// # Errors
+    /// Where the chain does not answer, the work was asked to stop, or nothing can be remembered.
+    pub fn step(&mut self) -> Result<bool> {
         let mut under = self.look()?;
         let terms = self.source.terms(&under.view.job);
         'again: loop {
@@ -148,7 +161,7 @@ impl<L: Ledger> Live<'_, L> {
             }
             Action::Keep { fact, tell } => self.keep(under, fact, tell)?,
             Action::Publish { root } => self.publish(root)?,
-            Action::Archive { address, data } => Archive::of(&self.source.store).keep(&address, &data)?,
+            Action::Archive { address, data } => archive::keep(&self.source.store, &address, &data)?,
             Action::Forget { root } => self.record.forget(&root),
             Action::Wake { slot } => under.wake_slot = Some(under.wake_slot.map_or(slot, |other| other.min(slot))),
             Action::Tell(event) => self.say_once(&event),
@@ -270,5 +283,12 @@ impl<L: Ledger> Live<'_, L> {
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Whether the work was asked to stop.
+pub fn is_stop(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(WorkError::Stopped))
+}
+
+/// Whether a chain elsewhere did not do its part, which may pass.
+pub fn is_lost(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(LedgerError::Remote(_)))
+}

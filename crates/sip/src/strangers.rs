@@ -1,17 +1,20 @@
 //! Strangers train a job: each is a driver of its own with its own key and folder, and they share a ledger and a shelf of states by their roots.
 //! Nobody is told what comes next.
 
-use super::*;
 use crate::audit::folder::restore;
 use crate::run::Run;
 use crate::run::setup::{Chain, job_address};
 use crate::run::staged::stage;
 use crate::run::world::Person;
-use sip_ledger::{Receipt, Statistics};
+use sip_client::Program;
+use sip_driver::{Live, Memory, Record, Source};
+use sip_ledger::{Ledger, LedgerError, Receipt, Statistics};
 use sip_manifest::folder::Store;
+use sip_manifest::machine::Machine;
 use sip_manifest::prepare;
 use sip_manifest::roles::{AUDITOR, CREATOR, EVALUATOR, PROVIDER, TRAINER};
 use sip_manifest::settings::{Exchange, Fraud, MixtureRule, Settings};
+use sip_manifest::stop::Stop;
 use sip_model::LlamaConfig;
 use sip_node::State;
 use sip_protocol::training::evaluation;
@@ -19,10 +22,14 @@ use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::segment::{self, Segment};
 use sip_report::Progress;
-use sip_roles::{Cheating, Claim, Me, Roles};
+use sip_roles::{Cheating, Claim, Event, Me, Node, Roles};
 use sip_svm::Embedded;
+use solana_account::Account;
+use solana_address::Address;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 

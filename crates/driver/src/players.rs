@@ -18,14 +18,14 @@ use super::{Live, Under};
 const PLAYERS_KEPT: usize = 4;
 
 /// The next move of a side, from the position.
-pub(super) type Player = Box<dyn FnMut(&Game) -> Result<Option<Move>>>;
+pub(crate) type Player = Box<dyn FnMut(&Game) -> Result<Option<Move>>>;
 
 /// Leaves of a replay, and where they stop.
 type Steps = (Vec<Leaf>, Option<FaultPlace>);
 
 impl<L: Ledger> Live<'_, L> {
     /// The next move of a side in a dispute; none where there is nothing to say.
-    pub(super) fn next_move(
+    pub(crate) fn next_move(
         &mut self,
         under: &Under,
         claim: Claim,
