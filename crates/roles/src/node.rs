@@ -227,13 +227,26 @@ impl<'a> Step<'a> {
     }
 
     pub(crate) fn send(&self, what: &'static str, instructions: Vec<Instruction>, tell: Vec<Event>) {
-        self.push(Action::Send(Send { what, instructions, needed_by_slot: None, tell }));
+        self.push(Action::Send(Send { what, instructions, needed_by_slot: None, is_revealing: false, tell }));
+    }
+
+    /// The same, of what shows something that cannot be taken back.
+    pub(crate) fn reveal(&self, what: &'static str, instructions: Vec<Instruction>, tell: Vec<Event>) {
+        self.push(Action::Send(Send { what, instructions, needed_by_slot: None, is_revealing: true, tell }));
+    }
+
+    /// The same, of what counts no more after a slot.
+    pub(crate) fn reveal_by(&self, slot: u64, what: &'static str, instruction: Instruction, tell: Event) {
+        let (instructions, tell) = (vec![instruction], vec![tell]);
+        let needed_by_slot = Some(slot);
+        self.push(Action::Send(Send { what, instructions, needed_by_slot, is_revealing: true, tell }));
     }
 
     /// The same, of what counts no more after a slot.
     pub(crate) fn send_by(&self, slot: u64, what: &'static str, instruction: Instruction, tell: Event) {
         let (instructions, tell) = (vec![instruction], vec![tell]);
-        self.push(Action::Send(Send { what, instructions, needed_by_slot: Some(slot), tell }));
+        let needed_by_slot = Some(slot);
+        self.push(Action::Send(Send { what, instructions, needed_by_slot, is_revealing: false, tell }));
     }
 
     pub(crate) fn keep(&self, fact: Fact) {
@@ -244,12 +257,12 @@ impl<'a> Step<'a> {
         self.push(Action::Compute(work));
     }
 
-    /// Whether a state is at hand; if nobody has looked for it, it is asked for, and nothing that comes later is done before it is known.
+    /// Whether a state is at hand; if nobody has looked for it, it is asked for, and nothing that comes later is done before that is begun.
     pub(crate) fn knows(&self, root: &[u8; 32]) -> bool {
         if self.terms.given.contains(root) || self.shelf.whole.contains(root) {
             return true;
         }
-        if !self.shelf.missing.contains(root) {
+        if !self.shelf.missing.contains(root) && !self.shelf.awaited.contains(root) {
             self.push(Action::Fetch { root: *root });
         }
         false

@@ -59,16 +59,20 @@ impl Step<'_> {
         due
     }
 
-    /// Whether a segment would count that this node has found false, while there is time to convict it: a round that counts one is undone.
+    /// Whether a segment would count that this node has found false, while there is time to convict it: a round that counts one is undone. As long
+    /// as it is still at work on one, it cannot tell.
     fn holds_back(&self, seen: &Seen) -> bool {
         let round = seen.index();
         let is_lie = |stands: &Stands| {
             let is_open = stands.state.status == segment::COMMITTED && stands.state.open_disputes > 0;
             is_open && self.is_false(Claim::Segment { round, place: stands.place })
         };
+        let is_at_work = |stands: &Stands| {
+            self.draws(seen, stands) && self.found(Claim::Segment { round, place: stands.place }).is_none()
+        };
         self.node.roles.is_patient
             && self.view.slot < seen.round.audit_deadline_slot
-            && seen.segments.iter().any(is_lie)
+            && seen.segments.iter().any(|stands| is_lie(stands) || is_at_work(stands))
     }
 
     /// Ends disputes of others whose clock has run out, and applies verdicts that nobody applied.
