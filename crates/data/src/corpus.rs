@@ -19,6 +19,50 @@ pub struct Domain {
     pub text: String,
 }
 
+impl Domain {
+    /// One domain of all texts at `paths`, in their order, with [`DOCUMENT_SEPARATOR`] between them, the first `max_bytes` of all; and what was
+    /// skipped or cut, in words. A folder stands for the files in it and below it.
+    ///
+    /// # Errors
+    /// As [`Corpus::read`], but for the number of files.
+    pub fn gather(name: &str, paths: &[PathBuf], max_bytes: usize) -> Result<(Domain, Vec<String>), DataError> {
+        let (mut texts, mut notes) = (Vec::new(), Vec::new());
+        let mut left = max_bytes;
+        for path in paths {
+            let found = read_all(path, left)?;
+            notes.extend(found.notes);
+            for (path, content) in found.files {
+                let text = content.documents(&path)?.join(DOCUMENT_SEPARATOR);
+                if text.is_empty() {
+                    return Err(DataError::Empty { path });
+                }
+                left = left.saturating_sub(text.len());
+                texts.push(text);
+                if left == 0 {
+                    break;
+                }
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        if texts.is_empty() {
+            return Err(DataError::NoPaths);
+        }
+        let mut text = texts.join(DOCUMENT_SEPARATOR);
+        text.truncate(text.floor_char_boundary(max_bytes));
+        Ok((Domain { name: name.to_owned(), text }, notes))
+    }
+
+    /// The built-in text of a name, the first `max_bytes` of it; nothing where there is none of that name.
+    ///
+    /// # Errors
+    /// As [`Corpus::shipped`].
+    pub fn shipped(name: &str, max_bytes: usize) -> Result<Option<Domain>, DataError> {
+        SHIPPED.iter().find(|shipped| shipped.name == name).map(|shipped| unpack(shipped, max_bytes)).transpose()
+    }
+}
+
 /// The texts of a job: 1 to [`DOMAINS_MAX`] domains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Corpus {

@@ -207,7 +207,8 @@ impl Chain {
 
     /// Whether a transaction may enter a block as far as its block hash and its history say.
     pub(crate) fn admit(&self, transaction: &VersionedTransaction) -> Result<(), TransactionError> {
-        if !self.is_recent(transaction.message.recent_blockhash()) {
+        let message = &transaction.message;
+        if !self.is_recent(message.recent_blockhash()) && self.ledger.durable_nonce(message).is_none() {
             return Err(TransactionError::BlockhashNotFound);
         }
         match transaction.signatures.first() {

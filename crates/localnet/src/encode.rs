@@ -1,12 +1,13 @@
 //! Accounts as Solana's JSON has them.
 
 use crate::rpc::error::RpcError;
-use crate::token::{Mint, TokenAccount, program_name};
+use crate::token;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 use sip_svm::Embedded;
 use solana_account::{AccountSharedData, ReadableAccount};
+use solana_account_decoder::parse_account_data::{AccountAdditionalDataV3, parse_account_data_v3};
 use solana_address::Address;
 
 /// Base58 takes time that grows with the square, so only this many bytes are encoded.
@@ -57,18 +58,23 @@ impl AccountFormat {
     }
 
     /// The account as JSON.
-    pub(crate) fn account(&self, ledger: &Embedded, account: &AccountSharedData) -> Result<Value, RpcError> {
+    pub(crate) fn account(
+        &self,
+        ledger: &Embedded,
+        address: &Address,
+        account: &AccountSharedData,
+    ) -> Result<Value, RpcError> {
         Ok(json!({
             "lamports": account.lamports(),
             "owner": account.owner().to_string(),
             "executable": account.executable(),
             "rentEpoch": account.rent_epoch(),
             "space": account.data().len(),
-            "data": self.data(ledger, account)?,
+            "data": self.data(ledger, address, account)?,
         }))
     }
 
-    fn data(&self, ledger: &Embedded, account: &AccountSharedData) -> Result<Value, RpcError> {
+    fn data(&self, ledger: &Embedded, address: &Address, account: &AccountSharedData) -> Result<Value, RpcError> {
         let data = match self.slice {
             None => account.data(),
             Some((offset, length)) => {
@@ -95,43 +101,19 @@ impl AccountFormat {
                 json!([BASE64.encode(compressed), "base64+zstd"])
             }
             // What cannot be parsed is given as base64, as Solana does.
-            Encoding::JsonParsed => parsed(ledger, account).unwrap_or_else(|| json!([BASE64.encode(data), "base64"])),
+            Encoding::JsonParsed => {
+                parsed(ledger, address, account).unwrap_or_else(|| json!([BASE64.encode(data), "base64"]))
+            }
         })
     }
 }
 
-const SYSTEM: Address = Address::from_str_const("11111111111111111111111111111111");
-const UPGRADEABLE_LOADER: Address = Address::from_str_const("BPFLoaderUpgradeab1e11111111111111111111111");
-const NONCE_BYTES: usize = 80;
-/// The state of a nonce account that is in use, after the number of the newest version.
-const NONCE_IN_USE: [u8; 8] = [1, 0, 0, 0, 1, 0, 0, 0];
-const LOADER_PROGRAM_BYTES: usize = 36;
-const LOADER_PROGRAM: [u8; 4] = [2, 0, 0, 0];
-
-/// Token accounts and mints, nonces, and programs of the upgradeable loader in words.
-fn parsed(ledger: &Embedded, account: &AccountSharedData) -> Option<Value> {
+/// What Agave can parse of an account, with what its mint says where it is one of tokens.
+fn parsed(ledger: &Embedded, address: &Address, account: &AccountSharedData) -> Option<Value> {
     let data = account.data();
-    let address =
-        |offset: usize| data.get(offset..)?.first_chunk().map(|bytes| Address::new_from_array(*bytes).to_string());
-    if *account.owner() == SYSTEM && data.len() == NONCE_BYTES && data.starts_with(&NONCE_IN_USE) {
-        let fee = data.last_chunk().map(|bytes| u64::from_le_bytes(*bytes).to_string())?;
-        let fee = json!({ "lamportsPerSignature": fee });
-        let info = json!({ "authority": address(8)?, "blockhash": address(40)?, "feeCalculator": fee });
-        return Some(
-            json!({ "program": "nonce", "parsed": { "info": info, "type": "initialized" }, "space": data.len() }),
-        );
-    }
-    if *account.owner() == UPGRADEABLE_LOADER && data.len() == LOADER_PROGRAM_BYTES && data.starts_with(&LOADER_PROGRAM)
-    {
-        let parsed = json!({ "info": { "programData": address(4)? }, "type": "program" });
-        return Some(json!({ "program": "bpf-upgradeable-loader", "parsed": parsed, "space": data.len() }));
-    }
-    let program = program_name(account.owner())?;
-    let (kind, info) = if let Some(token) = TokenAccount::decode(data) {
-        let mint = Mint::decode(ledger.shared_account(&token.mint)?.data())?;
-        ("account", token.info(mint.decimals))
-    } else {
-        ("mint", Mint::decode(data)?.info())
-    };
-    Some(json!({ "program": program, "parsed": { "info": info, "type": kind }, "space": data.len() }))
+    let mint = token::Account::decode(account.owner(), data).map(|token| token.mint);
+    let spl_token_additional_data = mint.and_then(|mint| token::Scale::of_mint(ledger, &mint)).map(|scale| scale.0);
+    let known = AccountAdditionalDataV3 { spl_token_additional_data };
+    let parsed = parse_account_data_v3(address, account.owner(), data, Some(known)).ok()?;
+    serde_json::to_value(parsed).ok()
 }

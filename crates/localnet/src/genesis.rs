@@ -8,13 +8,22 @@ use crate::log::segment_number;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sip_svm::Embedded;
-use solana_account::Account;
+use solana_account::{Account, ReadableAccount};
 use solana_address::Address;
 use solana_keypair::Keypair;
+use solana_rent::Rent;
 use solana_signer::Signer;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+/// Programs that the virtual machine does not bring along: the newest for memos, that for configurations, that for features.
+const MORE_PROGRAMS: [Address; 3] = [
+    Address::from_str_const("Memo4c2pN8afCj432Lb7RMVKi9PbQnnW7ewFFaV3oAH"),
+    Address::from_str_const("Config1111111111111111111111111111111111111"),
+    Address::from_str_const("Feature111111111111111111111111111111111111"),
+];
+/// Bytes before the code in a program's data account of loader v3.
+const CODE_OFFSET: usize = 45;
 /// What the faucet has in the beginning: 500 million SOL.
 const FAUCET_LAMPORTS: u64 = 500_000_000_000_000_000;
 /// The mints of wrapped SOL, and the token program of each: every cluster has them from its first slot.
@@ -160,6 +169,13 @@ fn begin(
     ledger.airdrop(&faucet.pubkey(), FAUCET_LAMPORTS)?;
     for (mint, program) in NATIVE_MINTS {
         ledger.set_account(mint, native_mint(program))?;
+    }
+    for program_id in MORE_PROGRAMS {
+        let accounts = solana_program_binaries::by_id(&program_id, &Rent::default()).unwrap_or_default();
+        // The program, and the account of its code.
+        if let Some(elf) = accounts.get(1).and_then(|(_, code)| code.data().get(CODE_OFFSET..)) {
+            ledger.add_program(program_id, elf)?;
+        }
     }
     // Leftovers of a beginning that was cut short.
     for name in names(folder)?.into_iter().filter(|name| segment_number(name).is_some()) {

@@ -14,6 +14,9 @@ const MAX_HEADERS: usize = 64;
 const LINGER: Duration = Duration::from_secs(1);
 /// What a validator reads, unless it is told otherwise.
 const MAX_BODY_BYTES: usize = 50 << 10;
+/// A body in chunks may take this much with their sizes.
+const MAX_CHUNKED_BYTES: usize = 8 * MAX_BODY_BYTES;
+const TOO_LARGE: Reject = Reject(413, "the request is too large");
 
 /// What wallets in a browser need to be told before they may ask.
 const CORS: &str = "access-control-allow-origin: *\r\naccess-control-allow-methods: POST, GET, OPTIONS\r\n\
@@ -109,6 +112,7 @@ impl Response {
 
 /// What the page of a browser is.
 const HTML: &[u8] = b"text/html";
+const JSON: &[u8] = b"application/json";
 
 /// What somebody sees who opens the chain in a browser.
 fn page(shared: &Shared) -> String {
@@ -127,6 +131,15 @@ fn page(shared: &Shared) -> String {
     )
 }
 
+/// How long a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// So many bytes.
+    Bytes(usize),
+    /// What its chunks say.
+    Chunked,
+}
+
 /// The part of a request's head that matters.
 #[derive(Debug, PartialEq, Eq)]
 struct Head {
@@ -135,7 +148,9 @@ struct Head {
     is_health: bool,
     /// A browser asks for the page at the root.
     wants_page: bool,
-    content_bytes: usize,
+    content: Content,
+    /// It says that its body is JSON.
+    is_json: bool,
     keep_alive: bool,
     /// The peer waits for a word before it sends the body.
     expects_continue: bool,
@@ -165,6 +180,8 @@ fn converse(stream: &TcpStream, shared: &Shared, place: &Place<'_>) -> io::Resul
         };
         let response = if head.is_post && head.is_from_elsewhere && !shared.allow_web_pages {
             Response::text(403, ELSEWHERE)
+        } else if head.is_post && !head.is_json {
+            Response::text(415, "Supplied content type is not allowed. Content-Type: application/json is required\n")
         } else if head.is_post {
             match rpc::answer(shared, &body) {
                 Some(body) => Response { status: 200, content_type: "application/json", body, more_headers: "" },
@@ -234,17 +251,60 @@ fn request(stream: &TcpStream, waiting: &Waiting<'_>, buffer: &mut Vec<u8>) -> i
         }
     };
     buffer.drain(..head_bytes);
-    if head.expects_continue && buffer.len() < head.content_bytes {
+    if head.expects_continue && buffer.is_empty() && head.content != Content::Bytes(0) {
         (&*stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
-    while buffer.len() < head.content_bytes {
-        if !fill(buffer)? {
-            return Ok(None);
+    loop {
+        let whole = match head.content {
+            Content::Bytes(bytes) => Ok((buffer.len() >= bytes).then(|| (buffer[..bytes].to_vec(), bytes))),
+            Content::Chunked => chunked(buffer),
+        };
+        match whole {
+            Ok(Some((body, bytes))) => {
+                buffer.drain(..bytes);
+                return Ok(Some(Ok((head, body))));
+            }
+            Ok(None) if !fill(buffer)? => return Ok(None),
+            Ok(None) => {}
+            Err(reject) => return Ok(Some(Err(reject))),
         }
     }
-    let rest = buffer.split_off(head.content_bytes);
-    let body = std::mem::replace(buffer, rest);
-    Ok(Some(Ok((head, body))))
+}
+
+/// A body in chunks and how many bytes it took; `None` where more of it must arrive. What stands after the last chunk is not looked at.
+fn chunked(buffer: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Reject> {
+    const WRONG: Reject = Reject(400, "the chunks are not as they must be");
+    let mut body = Vec::new();
+    let mut at = 0;
+    loop {
+        let (line_bytes, chunk_bytes) = match httparse::parse_chunk_size(&buffer[at..]) {
+            Ok(httparse::Status::Complete(read)) => read,
+            Ok(httparse::Status::Partial) if buffer.len() > MAX_CHUNKED_BYTES => return Err(TOO_LARGE),
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(_) => return Err(WRONG),
+        };
+        at += line_bytes;
+        if chunk_bytes == 0 {
+            break;
+        }
+        let chunk_bytes = usize::try_from(chunk_bytes).unwrap_or(usize::MAX);
+        if chunk_bytes > MAX_BODY_BYTES - body.len() || at > MAX_CHUNKED_BYTES {
+            return Err(TOO_LARGE);
+        }
+        let end = at + chunk_bytes;
+        let Some(line_end) = buffer.get(end..end + 2) else { return Ok(None) };
+        if line_end != b"\r\n" {
+            return Err(WRONG);
+        }
+        body.extend_from_slice(&buffer[at..end]);
+        at = end + 2;
+    }
+    let mut trailers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    match httparse::parse_headers(&buffer[at..], &mut trailers) {
+        Ok(httparse::Status::Complete((bytes, _))) => Ok(Some((body, at + bytes))),
+        Ok(httparse::Status::Partial) if buffer.len() - at < MAX_HEAD_BYTES => Ok(None),
+        _ => Err(WRONG),
+    }
 }
 
 /// The head of a request and its size; `None` where more of it must arrive.
@@ -264,7 +324,8 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Head, usize)>, Reject> {
         is_options: request.method == Some("OPTIONS"),
         is_health: request.method == Some("GET") && request.path == Some("/health"),
         wants_page: false,
-        content_bytes: 0,
+        content: Content::Bytes(0),
+        is_json: false,
         keep_alive: request.version == Some(1),
         expects_continue: false,
         is_from_elsewhere: false,
@@ -278,7 +339,13 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Head, usize)>, Reject> {
             let length = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<usize>().ok());
             lengths.push(length.ok_or(Reject(400, "the content length is no number"))?);
         } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-            return Err(Reject(411, "send the request with a content length"));
+            if !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Reject(501, "send the request chunked or with a content length"));
+            }
+            head.content = Content::Chunked;
+        } else if header.name.eq_ignore_ascii_case("content-type") {
+            let kind = value.split(|&byte| byte == b';').next().unwrap_or(value);
+            head.is_json = kind.trim_ascii().eq_ignore_ascii_case(JSON);
         } else if header.name.eq_ignore_ascii_case("connection") {
             let has = |word: &[u8]| value.split(|&b| b == b',').any(|w| w.trim_ascii().eq_ignore_ascii_case(word));
             head.keep_alive = !has(b"close") && (head.keep_alive || has(b"keep-alive"));
@@ -292,10 +359,15 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Head, usize)>, Reject> {
         }
     }
     match lengths[..] {
+        [] if head.content == Content::Chunked => {}
+        // Two lengths are read in two ways by two readers.
+        _ if head.content == Content::Chunked => {
+            return Err(Reject(400, "the request is chunked and has a content length"));
+        }
         [] if head.is_post => return Err(Reject(411, "send the request with a content length")),
         [] => {}
-        [length] if length > MAX_BODY_BYTES => return Err(Reject(413, "the request is too large")),
-        [length] => head.content_bytes = length,
+        [length] if length > MAX_BODY_BYTES => return Err(TOO_LARGE),
+        [length] => head.content = Content::Bytes(length),
         _ => return Err(Reject(400, "the request has two content lengths")),
     }
     Ok(Some((head, head_bytes)))
@@ -312,7 +384,9 @@ fn write(stream: &TcpStream, response: &Response, keep_alive: bool, deadline: In
         405 => "Method Not Allowed",
         411 => "Length Required",
         413 => "Content Too Large",
+        415 => "Unsupported Media Type",
         431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
         _ => "Service Unavailable",
     };
     let connection = if keep_alive { "keep-alive" } else { "close" };
@@ -377,7 +451,17 @@ mod tests {
         let parse =
             |text: &str| parse_head(text.replace('\n', "\r\n").as_bytes()).map(|head| head.map(|(head, _)| head));
         let post = parse("POST / HTTP/1.1\nContent-Length: 5\n\n").unwrap().unwrap();
-        assert!(post.is_post && post.keep_alive && post.content_bytes == 5);
+        assert!(post.is_post && post.keep_alive && post.content == Content::Bytes(5) && !post.is_json);
+        for kind in ["application/json", "Application/JSON; charset=utf-8"] {
+            assert!(
+                parse(&format!("POST / HTTP/1.1\nContent-Length: 5\nContent-Type: {kind}\n\n"))
+                    .unwrap()
+                    .unwrap()
+                    .is_json
+            );
+        }
+        let chunked = parse("POST / HTTP/1.1\nTransfer-Encoding: chunked\n\n").unwrap().unwrap();
+        assert_eq!(chunked.content, Content::Chunked);
         assert!(!parse("GET /health HTTP/1.0\n\n").unwrap().unwrap().keep_alive);
         assert!(parse("GET /health HTTP/1.0\nConnection: Keep-Alive\n\n").unwrap().unwrap().keep_alive);
         let browser = "GET / HTTP/1.1\nAccept: text/html,application/xhtml+xml;q=0.9\n\n";
@@ -388,7 +472,9 @@ mod tests {
         assert_eq!(parse("POST / HTTP/1.1\nContent-Le"), Ok(None));
         for (text, status) in [
             ("POST / HTTP/1.1\n\n", 411),
-            ("POST / HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 3\n\n", 411),
+            ("POST / HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 3\n\n", 400),
+            ("POST / HTTP/1.1\nContent-Length: 3\nTransfer-Encoding: chunked\n\n", 400),
+            ("POST / HTTP/1.1\nTransfer-Encoding: gzip\n\n", 501),
             ("POST / HTTP/1.1\nContent-Length: 3\nContent-Length: 4\n\n", 400),
             ("POST / HTTP/1.1\nContent-Length: +3\n\n", 400),
             ("POST / HTTP/1.1\nContent-Length: 99999999999999999999999\n\n", 400),
@@ -401,5 +487,32 @@ mod tests {
         assert_eq!(parse(&many).unwrap_err().0, 431);
         let long = format!("GET /{} HTTP/1.1\n", "x".repeat(MAX_HEAD_BYTES));
         assert_eq!(parse(&long).unwrap_err().0, 431);
+    }
+
+    #[test]
+    fn chunks_are_put_together_wherever_they_are_cut() {
+        let wire = b"3\r\nabc\r\n1;name=value\r\nd\r\n00\r\nTrailer: x\r\n\r\nPOST";
+        let whole = wire.len() - 4;
+        for end in 0..whole {
+            assert_eq!(chunked(&wire[..end]), Ok(None), "{end}");
+        }
+        for end in whole..=wire.len() {
+            assert_eq!(chunked(&wire[..end]), Ok(Some((b"abcd".to_vec(), whole))));
+        }
+        for (wrong, status) in [
+            (&b"x\r\n"[..], 400),
+            (b"3\r\nabcd\r\n", 400),
+            (b"ffffffffffffffff\r\n", 413),
+            (b"fffffffffffffffff\r\n", 400),
+            (b"ffff\r\n", 413),
+        ] {
+            assert_eq!(chunked(wrong).unwrap_err().0, status, "{wrong:?}");
+        }
+        // As many bytes as fit, one a chunk; and one more.
+        let small = |count: usize| b"1\r\nx\r\n".repeat(count);
+        let most = [small(MAX_BODY_BYTES), b"0\r\n\r\n".to_vec()].concat();
+        assert_eq!(chunked(&most).map(|body| body.map(|(body, _)| body.len())), Ok(Some(MAX_BODY_BYTES)));
+        assert_eq!(chunked(&small(MAX_BODY_BYTES + 1)).unwrap_err().0, 413);
+        assert_eq!(chunked(&b"1;xxxxxxxxxxxx\r\nx\r\n".repeat(MAX_BODY_BYTES)).unwrap_err().0, 413);
     }
 }

@@ -304,7 +304,7 @@ impl Encoded<'_> {
             return text.clone();
         }
         let (address, account) = self.event.changes.get(change)?;
-        let value = format.account(self.ledger, account).ok().map(|value| match has_address {
+        let value = format.account(self.ledger, address, account).ok().map(|value| match has_address {
             true => json!({ "pubkey": address.to_string(), "account": value }),
             false => value,
         });

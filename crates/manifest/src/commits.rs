@@ -3,10 +3,11 @@
 use anyhow::{Context, Result};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::{GraphRoots, Hash};
+use sip_protocol::instructions::RegisterDataset;
 use sip_protocol::training::job::JobSpec;
 
 use crate::table::Table;
-use crate::value::{Manifest, Part};
+use crate::value::{Domain, Manifest, Part};
 
 /// What of a job is another than its manifest gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,28 @@ pub enum Difference {
     Genesis,
     /// This, in words.
     Other(&'static str),
+}
+
+impl Domain {
+    /// What a provider registers of it.
+    pub fn registration(&self) -> RegisterDataset {
+        RegisterDataset {
+            domain: padded(&self.name),
+            train_root: self.train_root,
+            held_out_root: self.heldout_root,
+            train_tokens: self.train_tokens,
+            held_out_tokens: self.heldout_tokens,
+            licence: padded(&self.licence),
+        }
+    }
+}
+
+/// A name in an account: cut to fit, padded with zeros.
+fn padded(text: &str) -> [u8; 32] {
+    let end = text.floor_char_boundary(32);
+    let mut bytes = [0; 32];
+    bytes[..end].copy_from_slice(&text.as_bytes()[..end]);
+    bytes
 }
 
 impl Manifest {

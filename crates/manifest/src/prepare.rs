@@ -61,24 +61,7 @@ pub fn tokenize(
     corpus.notes().iter().for_each(|note| told(note));
     let all: Vec<&str> = corpus.domains().iter().map(|domain| domain.text.as_str()).collect();
     let tokenizer = Tokenizer::train(&all, settings.model.vocab_size)?;
-    let mut domains = Vec::new();
-    for domain in corpus.domains() {
-        let mut tokens = vec![DOCUMENT_ID];
-        tokens.extend(tokenizer.encode(&domain.text)?);
-        let parts = DomainTokens::split(&domain.name, tokens, settings.model.max_seq_len)?;
-        let (train, heldout) = (parts.train.token_count(), parts.heldout.token_count());
-        told(&format!(
-            "{:<12} {train:>9} tokens to train on, {heldout:>7} held out, {:.2} characters per token",
-            parts.name,
-            domain.text.chars().count() as f64 / (train + heldout) as f64
-        ));
-        domains.push(parts);
-    }
-    for (number, parts) in domains.iter().enumerate() {
-        if let Some(same) = domains[..number].iter().find(|earlier| earlier.train.root() == parts.train.root()) {
-            bail!("{} has the same text as {}; give each text once", parts.name, same.name);
-        }
-    }
+    let domains = split(corpus.domains(), &tokenizer, settings.model.max_seq_len, told)?;
     if settings.cheats.contains(&Fraud::WrongData) && domains.len() < 2 {
         return Err(WrongWords("--cheat wrong-data needs at least two domains; give a second text file".into()).into());
     }
@@ -98,6 +81,37 @@ pub fn tokenize(
         });
     }
     Ok(())
+}
+
+/// The tokens of texts, to train on and held out, with a line on each.
+///
+/// # Errors
+/// Texts that are too short for sequences of this length, and two that are the same.
+pub fn split(
+    texts: &[sip_data::Domain],
+    tokenizer: &Tokenizer,
+    sequence_length: usize,
+    told: &dyn Fn(&str),
+) -> Result<Vec<DomainTokens>> {
+    let mut domains: Vec<DomainTokens> = Vec::new();
+    for domain in texts {
+        let mut tokens = vec![DOCUMENT_ID];
+        tokens.extend(tokenizer.encode(&domain.text)?);
+        let parts = DomainTokens::split(&domain.name, tokens, sequence_length)?;
+        let (train, heldout) = (parts.train.token_count(), parts.heldout.token_count());
+        told(&format!(
+            "{:<12} {train:>9} tokens to train on, {heldout:>7} held out, {:.2} characters per token",
+            parts.name,
+            domain.text.chars().count() as f64 / (train + heldout) as f64
+        ));
+        domains.push(parts);
+    }
+    for (number, parts) in domains.iter().enumerate() {
+        if let Some(same) = domains[..number].iter().find(|earlier| earlier.train.root() == parts.train.root()) {
+            bail!("{} has the same text as {}; give each text once", parts.name, same.name);
+        }
+    }
+    Ok(domains)
 }
 
 /// The licence of a domain, as an SPDX identifier; `data/README.md` says where the shipped texts come from.

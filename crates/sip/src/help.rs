@@ -23,7 +23,7 @@ const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Start here", &["demo", "localnet", "wallet"]),
     ("Models and texts", &["train", "finetune", "generate", "eval", "tokenize", "graph"]),
-    ("Work and watch", &["job", "pool", "audit", "verify", "dispute", "manifest"]),
+    ("Work and watch", &["job", "data", "pool", "audit", "verify", "dispute", "manifest"]),
     ("Stake and steer", &["stake", "exit", "rewards", "steer", "lock", "liquid", "fee"]),
     ("Govern and understand", &["protocol", "emission", "quality", "security"]),
     ("The command line itself", &["completions", "man", "help"]),

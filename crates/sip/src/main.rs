@@ -15,6 +15,7 @@ mod graph;
 mod help;
 mod localnet;
 mod manifest;
+mod post;
 mod quality;
 mod run;
 mod security;
@@ -37,6 +38,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Publish texts for others to train on
+    Data(post::publish::Arguments),
     /// Train a model among strangers on an embedded Solana ledger, and convict a liar on chain
     Demo(demo::Arguments),
     /// Follow jobs, replay what is claimed, convict who lies; for an auditor also attest, vote and be paid
@@ -109,6 +112,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Completions(arguments) => help::completions(&arguments),
+        Command::Data(arguments) => post::publish::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Dispute(arguments) => dispute::run(&arguments),
         Command::Emission(arguments) => emission::run(&arguments),

@@ -2,11 +2,12 @@
 
 use crate::Features;
 use crate::execution::{Execution, Simulation, signatures};
+use crate::nonce;
 use crate::snapshot::State;
 use litesvm::LiteSVM;
 use litesvm::types::TransactionMetadata;
 use sha2::{Digest, Sha256};
-use sip_ledger::loader::{AUTHORITY_OFFSET, program_data};
+use sip_ledger::loader::{self, AUTHORITY_OFFSET, program_data};
 use sip_ledger::{Ledger, LedgerError, Receipt, SnapshotError, Statistics, sign, token_amount};
 use solana_account::{Account, AccountSharedData, ReadableAccount};
 use solana_address::Address;
@@ -33,6 +34,9 @@ pub const FIRST_SLOT: u64 = SLOT_HASHES as u64;
 const SLOT_HASHES: usize = 512;
 /// Solana's targeted pace.
 const SLOT_MILLISECONDS: u128 = 400;
+/// What an account counts beside its data, and what a lookup table counts, where a transaction's loaded bytes are counted.
+const ACCOUNT_BASE_BYTES: usize = 64;
+const LOOKUP_TABLE_BYTES: usize = 8_248;
 /// What the clock says at slot 0: 2026-01-01 00:00 UTC.
 const GENESIS_UNIX_SECONDS: i64 = 1_767_225_600;
 
@@ -188,6 +192,7 @@ impl Embedded {
             addresses.iter().map(|address| vm.accounts_db().get_account(address)).collect()
         };
         let before = shared(&self.vm);
+        let nonce = nonce::used(&transaction.message, |address| self.shared_account(address));
         let (result, meta) = match self.vm.send_transaction(transaction) {
             Ok(meta) => (Ok(()), meta),
             Err(failed) => (Err(failed.err), failed.meta),
@@ -196,6 +201,12 @@ impl Embedded {
         if meta.signature == Signature::default() {
             let error = result.err().unwrap_or(solana_transaction_error::TransactionError::SanitizeFailure);
             return Execution { logs: meta.logs, ..Execution::refused(error, transaction_bytes, self.slot) };
+        }
+        // A nonce is used up by a transaction that fails, too.
+        if let Some(used) = nonce.filter(|_| result.is_err()) {
+            let account = self.shared_account(&used.address).and_then(|account| used.advanced(account));
+            // No program's account: nothing to refuse.
+            let _ = account.map(|account| self.vm.set_account(used.address, account.into()));
         }
         let TransactionMetadata { signature, logs, inner_instructions, compute_units_consumed, return_data, fee } =
             meta;
@@ -225,6 +236,10 @@ impl Embedded {
         if verify_signatures && let Err(error) = signatures(&transaction) {
             return Simulation::refused(error);
         }
+        let (addresses, loaded) = self.addresses(&transaction.message);
+        let before: Vec<_> = addresses.iter().map(|address| self.shared_account(address)).collect();
+        let tables = transaction.message.address_table_lookups().map_or(0, <[_]>::len);
+        let loaded_bytes = self.loaded_bytes(&before, tables);
         let (result, meta, after) = match self.vm.simulate_transaction(transaction) {
             Ok(info) => (Ok(()), info.meta, info.post_accounts),
             Err(failed) => (Err(failed.err), failed.meta, Vec::new()),
@@ -238,7 +253,30 @@ impl Embedded {
                 .then_some((meta.return_data.program_id, meta.return_data.data)),
             fee_lamports: meta.fee,
             after,
+            addresses,
+            loaded,
+            before,
+            loaded_bytes,
         }
+    }
+
+    /// Bytes that a transaction loads: of each account, of the code of programs that can be upgraded, and of lookup tables.
+    fn loaded_bytes(&self, accounts: &[Option<AccountSharedData>], tables: usize) -> u64 {
+        let mut bytes = tables * LOOKUP_TABLE_BYTES;
+        for account in accounts.iter().flatten() {
+            bytes += ACCOUNT_BASE_BYTES + account.data().len();
+            if let Some(code) =
+                loader::code_of(account.owner(), account.data()).and_then(|code| self.shared_account(&code))
+            {
+                bytes += ACCOUNT_BASE_BYTES + code.data().len();
+            }
+        }
+        bytes as u64
+    }
+
+    /// The nonce account whose value stands in the place of a message's block hash, if its authority has signed.
+    pub fn durable_nonce(&self, message: &VersionedMessage) -> Option<Address> {
+        nonce::used(message, |address| self.shared_account(address)).map(|used| used.address)
     }
 
     /// All addresses that a message names, in the order in which instructions count them, and how many of them come from

@@ -112,6 +112,14 @@ pub struct Simulation {
     pub fee_lamports: u64,
     /// The writable accounts as they would be; empty where it would fail.
     pub after: Vec<(Address, AccountSharedData)>,
+    /// Every address that it names, as in an [`Execution`].
+    pub addresses: Vec<Address>,
+    /// How many of them lookup tables gave: writable, read-only.
+    pub loaded: (usize, usize),
+    /// The accounts at these addresses as they are.
+    pub before: Vec<Option<AccountSharedData>>,
+    /// Bytes that it loads: of accounts, of programs, of lookup tables.
+    pub loaded_bytes: u64,
 }
 
 impl Simulation {
@@ -125,6 +133,10 @@ impl Simulation {
             return_data: None,
             fee_lamports: 0,
             after: Vec::new(),
+            addresses: Vec::new(),
+            loaded: (0, 0),
+            before: Vec::new(),
+            loaded_bytes: 0,
         }
     }
 }

@@ -30,6 +30,11 @@ impl Features {
     }
 }
 
+/// The number of the features that this runtime knows, by which nodes tell each other's versions apart.
+pub fn feature_set() -> u32 {
+    agave_feature_set::ID.to_bytes().first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
 fn mainnet() -> impl Iterator<Item = (Address, u64)> {
     MAINNET.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
         let mut words = line.split(' ');

@@ -7,11 +7,12 @@
 mod embedded;
 mod execution;
 mod features;
+mod nonce;
 mod snapshot;
 
 pub use embedded::{Embedded, FIRST_SLOT, Genesis};
 pub use execution::{Execution, Simulation};
-pub use features::Features;
+pub use features::{Features, feature_set};
 
 /// The committed binary of the program on chain, which `programs/sip/build` writes.
 pub const PROGRAM_ELF: &[u8] = include_bytes!("../../../programs/sip/sip.so");

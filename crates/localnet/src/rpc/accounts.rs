@@ -39,7 +39,7 @@ impl Filter {
             Self::Compare { offset, bytes } => {
                 account.data().get(*offset..).is_some_and(|rest| rest.starts_with(bytes))
             }
-            Self::TokenAccount => crate::token::TokenAccount::decode(account.data()).is_some(),
+            Self::TokenAccount => crate::token::Account::decode(account.owner(), account.data()).is_some(),
         }
     }
 
@@ -100,8 +100,8 @@ impl<'a> Writer<'a> {
         Self { chain, format, bytes: 0 }
     }
 
-    fn account(&mut self, account: &AccountSharedData) -> Result<Value, RpcError> {
-        let written = self.format.account(&self.chain.ledger, account)?;
+    fn account(&mut self, address: &Address, account: &AccountSharedData) -> Result<Value, RpcError> {
+        let written = self.format.account(&self.chain.ledger, address, account)?;
         // What is large of an account is its data: a text, or a list that begins with one.
         let data = &written["data"];
         self.bytes += data.get(0).unwrap_or(data).as_str().map_or(0, str::len);
@@ -117,7 +117,7 @@ impl<'a> Writer<'a> {
     /// An account, or null.
     fn at(&mut self, address: &Address) -> Result<Value, RpcError> {
         let account = self.chain.ledger.shared_account(address);
-        account.map_or(Ok(Value::Null), |account| self.account(&account))
+        account.map_or(Ok(Value::Null), |account| self.account(address, &account))
     }
 }
 
@@ -129,7 +129,7 @@ pub(super) fn list(
 ) -> Result<Value, RpcError> {
     let mut writer = Writer::new(chain, format);
     let entry = |(address, account): &(Address, AccountSharedData)| {
-        Ok(json!({ "pubkey": address.to_string(), "account": writer.account(account)? }))
+        Ok(json!({ "pubkey": address.to_string(), "account": writer.account(address, account)? }))
     };
     accounts.iter().map(entry).collect()
 }
@@ -184,6 +184,18 @@ pub(super) fn minimum_balance(chain: &Chain, params: Params<'_>) -> Result<Value
     }
 }
 
+/// Refuses what Agave refuses of the accounts that a simulation is asked for: more than the transaction names, and base58.
+pub(super) fn check_wanted(accounts: &Value, account_count: usize) -> Result<(), RpcError> {
+    let addresses = accounts["addresses"].as_array().map_or(0, Vec::len);
+    if addresses > account_count {
+        return Err(RpcError::invalid(format!("Too many accounts provided; max {account_count}")));
+    }
+    match accounts["encoding"].as_str() {
+        Some("binary" | "base58") => Err(RpcError::invalid("base58 encoding not supported")),
+        _ => Ok(()),
+    }
+}
+
 /// The accounts that a simulation is asked for: as they would be, or as they are.
 pub(super) fn after(
     chain: &Chain,
@@ -192,16 +204,15 @@ pub(super) fn after(
 ) -> Result<Value, RpcError> {
     let wrong = || RpcError::invalid("\"accounts\" needs a list of \"addresses\"");
     let addresses = accounts["addresses"].as_array().ok_or_else(wrong)?;
-    if addresses.len() > MAX_ACCOUNTS {
-        return Err(RpcError::invalid(format!("Too many accounts provided; max {MAX_ACCOUNTS}")));
-    }
-    let format = AccountFormat::from_options(accounts.as_object().ok_or_else(wrong)?)?;
+    let mut options = accounts.as_object().ok_or_else(wrong)?.clone();
+    options.entry("encoding").or_insert_with(|| "base64".into());
+    let format = AccountFormat::from_options(&options)?;
     let mut writer = Writer::new(chain, format);
     let account = |address: &Value| {
         let address: Address = parse(address.as_str().unwrap_or_default(), "address")?;
         match changed.iter().find(|(changed, _)| *changed == address) {
             Some((_, account)) if account.lamports() == 0 => Ok(Value::Null),
-            Some((_, account)) => writer.account(account),
+            Some((_, account)) => writer.account(&address, account),
             None => writer.at(&address),
         }
     };

@@ -14,7 +14,7 @@ use solana_signer::Signer;
 use std::time::Duration;
 
 /// Slots in one answer.
-const MAX_SLOTS: u64 = 50_000;
+const MAX_SLOTS: u64 = 500_000;
 /// Samples of the chain's pace in one answer.
 const MAX_SAMPLES: u64 = 720;
 /// What a sample spans at least: a minute at Solana's pace.
@@ -145,7 +145,7 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
     Ok(match method {
         "getHealth" => json!("ok"),
         "getVersion" => {
-            json!({ "solana-core": API_VERSION, "feature-set": 0, "sip-localnet": env!("CARGO_PKG_VERSION") })
+            json!({ "solana-core": API_VERSION, "feature-set": sip_svm::feature_set(), "sip-localnet": env!("CARGO_PKG_VERSION") })
         }
         "getIdentity" => json!({ "identity": identity(chain).to_string() }),
         "getGenesisHash" => json!(Address::new_from_array(chain.genesis.hash).to_string()),
@@ -241,6 +241,14 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
         }
         "getInflationReward" => {
             let addresses: Vec<Address> = params.list(0, "addresses", 100)?;
+            let schedule = ledger.epoch_schedule();
+            let last = schedule.get_epoch(slot).saturating_sub(1);
+            let epoch = params.options(1)?.number("epoch")?.unwrap_or(last);
+            // Rewards stand in the first block after their epoch.
+            let block = schedule.get_first_slot_in_epoch(epoch.saturating_add(1));
+            if block > slot {
+                return Err(RpcError::block_not_available(block));
+            }
             json!(vec![Value::Null; addresses.len()])
         }
         "getVoteAccounts" => json!({ "current": [], "delinquent": [] }),
@@ -253,7 +261,7 @@ pub(super) fn dispatch(shared: &Shared, chain: &Chain, method: &str, params: Par
                 "gossip": null,
                 "tpu": null,
                 "version": API_VERSION,
-                "featureSet": 0,
+                "featureSet": sip_svm::feature_set(),
                 "shredVersion": 0,
             }])
         }

@@ -5,6 +5,7 @@ use crate::meta;
 use serde_json::{Value, json};
 use sip_svm::Simulation;
 use solana_signature::Signature;
+use solana_transaction_error::TransactionError;
 
 /// An error of JSON-RPC.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +76,13 @@ impl RpcError {
         Self::new(-32003, "Transaction signature verification failure")
     }
 
+    /// What is wrong with a transaction as it is written, whatever the chain's state.
+    pub(crate) fn malformed(simulation: &Simulation) -> Option<Self> {
+        let error = simulation.result.as_ref().err()?;
+        matches!(error, TransactionError::DuplicateInstruction(_))
+            .then(|| Self::invalid(format!("invalid transaction: {error}")))
+    }
+
     fn preflight(simulation: &Simulation) -> Self {
         let error = simulation.result.as_ref().err();
         let reason = error.map_or_else(String::new, |error| format!(": {error}"));
@@ -102,7 +110,9 @@ impl RpcError {
 impl From<Refusal> for RpcError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Simulation(simulation) => Self::preflight(&simulation),
+            Refusal::Simulation(simulation) => {
+                Self::malformed(&simulation).unwrap_or_else(|| Self::preflight(&simulation))
+            }
             Refusal::Signature => Self::signature_verification(),
             Refusal::NotWritable(reason) => Self::internal(reason),
         }

@@ -6,7 +6,7 @@ use super::params::{Params, parse};
 use super::with_context;
 use crate::chain::Chain;
 use crate::encode::AccountFormat;
-use crate::token::{Mint, TokenAccount, amount, program_name};
+use crate::token::{Account, Mint};
 use serde_json::{Value, json};
 use sip_ledger::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use solana_account::{AccountSharedData, ReadableAccount};
@@ -15,10 +15,10 @@ use solana_address::Address;
 /// How many of the largest accounts are told.
 const LARGEST: usize = 20;
 
-fn token_account(chain: &Chain, address: &Address) -> Result<TokenAccount, RpcError> {
+fn token_account(chain: &Chain, address: &Address) -> Result<Account, RpcError> {
     let missing = || RpcError::invalid("Invalid param: could not find account");
     let account = chain.ledger.shared_account(address).ok_or_else(missing)?;
-    let token = program_name(account.owner()).and_then(|_| TokenAccount::decode(account.data()));
+    let token = Account::decode(account.owner(), account.data());
     token.ok_or_else(|| RpcError::invalid("Invalid param: not a Token account"))
 }
 
@@ -26,7 +26,7 @@ fn token_account(chain: &Chain, address: &Address) -> Result<TokenAccount, RpcEr
 fn mint(chain: &Chain, address: &Address) -> Result<(Mint, Address), RpcError> {
     let missing = || RpcError::invalid("Invalid param: could not find mint");
     let account = chain.ledger.shared_account(address).ok_or_else(missing)?;
-    let mint = program_name(account.owner()).and_then(|_| Mint::decode(account.data()));
+    let mint = Mint::decode(account.owner(), account.data(), chain.ledger.unix_seconds());
     let mint = mint.ok_or_else(|| RpcError::invalid("Invalid param: not a Token mint"))?;
     Ok((mint, *account.owner()))
 }
@@ -34,10 +34,11 @@ fn mint(chain: &Chain, address: &Address) -> Result<(Mint, Address), RpcError> {
 fn accounts_of(
     chain: &Chain,
     program_id: &Address,
-    wanted: impl Fn(&TokenAccount) -> bool,
+    wanted: impl Fn(&Account) -> bool,
 ) -> Vec<(Address, AccountSharedData)> {
     let mut accounts = chain.ledger.shared_program_accounts(program_id);
-    accounts.retain(|(_, account)| TokenAccount::decode(account.data()).is_some_and(|token| wanted(&token)));
+    accounts
+        .retain(|(_, account)| Account::decode(account.owner(), account.data()).is_some_and(|token| wanted(&token)));
     accounts
 }
 
@@ -45,13 +46,13 @@ pub(super) fn balance(chain: &Chain, params: Params<'_>) -> Result<Value, RpcErr
     let token = token_account(chain, &params.base58(0, "a token account's address")?)?;
     params.options(1)?;
     let (mint, _) = mint(chain, &token.mint)?;
-    Ok(with_context(chain, amount(token.amount, mint.decimals)))
+    Ok(with_context(chain, mint.scale.amount(token.amount)))
 }
 
 pub(super) fn supply(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
     let (mint, _) = mint(chain, &params.base58(0, "a mint's address")?)?;
     params.options(1)?;
-    Ok(with_context(chain, amount(mint.supply, mint.decimals)))
+    Ok(with_context(chain, mint.scale.amount(mint.supply)))
 }
 
 pub(super) fn by_owner(chain: &Chain, params: Params<'_>) -> Result<Value, RpcError> {
@@ -65,7 +66,7 @@ pub(super) fn by_delegate(chain: &Chain, params: Params<'_>) -> Result<Value, Rp
 }
 
 /// The second parameter names a mint or a token program.
-fn selected(chain: &Chain, params: Params<'_>, wanted: impl Fn(&TokenAccount) -> bool) -> Result<Value, RpcError> {
+fn selected(chain: &Chain, params: Params<'_>, wanted: impl Fn(&Account) -> bool) -> Result<Value, RpcError> {
     let format = AccountFormat::from_options(params.options(2)?.map())?;
     let selector = params.options(1)?;
     let accounts = match (selector.text("mint")?, selector.text("programId")?) {
@@ -92,11 +93,11 @@ pub(super) fn largest(chain: &Chain, params: Params<'_>) -> Result<Value, RpcErr
     let (mint, program_id) = mint(chain, &address)?;
     let mut tokens: Vec<(Address, u64)> = accounts_of(chain, &program_id, |token| token.mint == address)
         .iter()
-        .filter_map(|(address, account)| Some((*address, TokenAccount::decode(account.data())?.amount)))
+        .filter_map(|(address, account)| Some((*address, Account::decode(account.owner(), account.data())?.amount)))
         .collect();
     tokens.sort_by_key(|(_, amount)| std::cmp::Reverse(*amount));
     let value = tokens.iter().take(LARGEST).map(|(address, base_units)| {
-        let mut entry = amount(*base_units, mint.decimals);
+        let mut entry = mint.scale.amount(*base_units);
         entry["address"] = json!(address.to_string());
         entry
     });

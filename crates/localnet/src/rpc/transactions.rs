@@ -2,7 +2,7 @@
 
 use super::error::RpcError;
 use super::params::{Options, Params};
-use super::{accounts, with_context};
+use super::{accounts, parsed, with_context};
 use crate::chain::{BLOCKHASH_SLOTS, Chain, confirmation};
 use crate::engine::Shared;
 use crate::history::Entry;
@@ -14,10 +14,12 @@ use sip_ledger::MAX_TRANSACTION_BYTES;
 use sip_svm::Simulation;
 use solana_address::Address;
 use solana_hash::Hash;
-use solana_message::VersionedMessage;
 use solana_message::compiled_instruction::CompiledInstruction;
+use solana_message::{AccountKeys, VersionedMessage};
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
+use std::collections::HashSet;
 
 /// Signatures in one question about statuses.
 const MAX_STATUSES: usize = 256;
@@ -46,7 +48,9 @@ fn decode(text: &str, encoding: Option<&str>, default: &str) -> Result<Vec<u8>, 
 fn decode_transaction(params: Params<'_>, options: &Options<'_>) -> Result<(VersionedTransaction, Vec<u8>), RpcError> {
     let wire = decode(params.text(0, "a transaction")?, options.text("encoding")?, "base58")?;
     let broken = || RpcError::invalid("failed to deserialize solana_transaction::versioned::VersionedTransaction");
-    let transaction: VersionedTransaction = wincode::deserialize_exact(&wire).map_err(|_| broken())?;
+    // What stands after the transaction is not looked at, and not kept.
+    let transaction: VersionedTransaction = wincode::deserialize(&wire).map_err(|_| broken())?;
+    let wire = wincode::serialize(&transaction).map_err(|_| broken())?;
     check_message(&transaction.message)?;
     transaction.sanitize().map_err(|error| {
         RpcError::invalid(format!(
@@ -96,13 +100,21 @@ pub(super) fn simulate(chain: &Chain, params: Params<'_>) -> Result<Value, RpcEr
     } else {
         chain.admit(&transaction)
     };
-    if verify && transaction.verify_with_results().contains(&false) {
-        return Err(RpcError::signature_verification());
+    let admitted = match verify && transaction.verify_with_results().contains(&false) {
+        true => Err(TransactionError::SignatureFailure),
+        false => admitted,
+    };
+    let account_count = transaction.message.static_account_keys().len();
+    if let Some(wanted) = options.get("accounts") {
+        accounts::check_wanted(wanted, account_count)?;
     }
     let simulation = match admitted {
         Ok(()) => chain.simulate(transaction)?,
         Err(error) => Simulation::refused(error),
     };
+    if let Some(malformed) = RpcError::malformed(&simulation) {
+        return Err(malformed);
+    }
     let accounts = match options.get("accounts") {
         Some(wanted) if simulation.result.is_ok() => accounts::after(chain, wanted, &simulation.after)?,
         _ => Value::Null,
@@ -111,16 +123,10 @@ pub(super) fn simulate(chain: &Chain, params: Params<'_>) -> Result<Value, RpcEr
         true => meta::inner_instructions(&simulation.inner_instructions),
         false => Value::Null,
     };
-    let value = json!({
-        "err": simulation.result.as_ref().err().map(meta::error),
-        "logs": simulation.logs,
-        "accounts": accounts,
-        "unitsConsumed": simulation.compute_units,
-        "returnData": meta::return_data(simulation.return_data.as_ref()),
-        "innerInstructions": inner,
-        "replacementBlockhash": replacement,
-        "fee": simulation.fee_lamports,
-    });
+    let mut value = meta::of_simulation(&chain.ledger, &simulation);
+    value["accounts"] = accounts;
+    value["innerInstructions"] = inner;
+    value["replacementBlockhash"] = replacement;
     Ok(with_context(chain, value))
 }
 
@@ -223,7 +229,9 @@ impl<'a> Format<'a> {
                     "message": message(&transaction.message, &meta, is_parsed),
                 });
                 if is_parsed {
-                    parse_inner(&transaction.message, &mut meta);
+                    let loaded = parsed::loaded(&meta);
+                    let keys = AccountKeys::new(transaction.message.static_account_keys(), Some(&loaded));
+                    parsed::inner(&keys, &mut meta);
                 }
                 if is_parsed && let Some(meta) = meta.as_object_mut() {
                     // The addresses stand among the keys of the message already.
@@ -240,75 +248,44 @@ impl<'a> Format<'a> {
     }
 }
 
-/// Writes the inner instructions in words too.
-fn parse_inner(message: &VersionedMessage, meta: &mut Value) {
-    let mut names: Vec<String> = message.static_account_keys().iter().map(Address::to_string).collect();
-    for kind in ["writable", "readonly"] {
-        let loaded = meta["loadedAddresses"][kind].as_array().into_iter().flatten();
-        names.extend(loaded.map(|name| name.as_str().unwrap_or_default().to_owned()));
-    }
-    let name = |index: &Value| {
-        let index = index.as_u64().and_then(|index| usize::try_from(index).ok());
-        index.and_then(|index| names.get(index)).cloned().unwrap_or_default()
-    };
-    for group in meta["innerInstructions"].as_array_mut().into_iter().flatten() {
-        for inner in group["instructions"].as_array_mut().into_iter().flatten() {
-            let accounts: Vec<String> = inner["accounts"].as_array().into_iter().flatten().map(name).collect();
-            let data = bs58::decode(inner["data"].as_str().unwrap_or_default()).into_vec().unwrap_or_default();
-            let height = inner["stackHeight"].as_u64().and_then(|height| u32::try_from(height).ok());
-            *inner = super::parsed::instruction(&name(&inner["programIdIndex"]), &accounts, &data, height);
-        }
-    }
-}
-
 fn message(message: &VersionedMessage, meta: &Value, is_parsed: bool) -> Value {
     let keys = message.static_account_keys();
-    let mut names: Vec<String> = keys.iter().map(Address::to_string).collect();
-    let instruction = |names: &[String], instruction: &CompiledInstruction| {
-        let data = bs58::encode(&instruction.data).into_string();
-        if !is_parsed {
-            return json!({
+    let loaded = parsed::loaded(meta);
+    let all = AccountKeys::new(keys, Some(&loaded));
+    let instruction = |instruction: &CompiledInstruction| {
+        let parsed = is_parsed.then(|| parsed::instruction(&all, instruction, Some(1))).flatten();
+        parsed.unwrap_or_else(|| {
+            json!({
                 "programIdIndex": instruction.program_id_index,
                 "accounts": instruction.accounts,
-                "data": data,
+                "data": bs58::encode(&instruction.data).into_string(),
                 "stackHeight": 1,
-            });
-        }
-        let name = |index: &u8| names.get(usize::from(*index)).cloned().unwrap_or_default();
-        let accounts: Vec<String> = instruction.accounts.iter().map(name).collect();
-        super::parsed::instruction(&name(&instruction.program_id_index), &accounts, &instruction.data, Some(1))
+            })
+        })
     };
     let header = message.header();
     let mut written = json!({ "recentBlockhash": message.recent_blockhash().to_string() });
     if is_parsed {
-        let mut entries: Vec<Value> = names
-            .iter()
-            .enumerate()
-            .map(|(index, name)| {
-                json!({
-                    "pubkey": name,
-                    "signer": message.is_signer(index),
-                    "writable": message.is_maybe_writable_with_reserved_addresses(index, None::<&std::collections::HashSet<Address>>),
-                    "source": "transaction",
-                })
-            })
-            .collect();
-        for (kind, writable) in [("writable", true), ("readonly", false)] {
-            for name in meta["loadedAddresses"][kind].as_array().into_iter().flatten() {
-                names.push(name.as_str().unwrap_or_default().into());
-                entries.push(json!({ "pubkey": name, "signer": false, "writable": writable, "source": "lookupTable" }));
-            }
+        let own = keys.iter().enumerate().map(|(index, key)| {
+            let is_writable = message.is_maybe_writable_with_reserved_addresses(index, None::<&HashSet<Address>>);
+            json!({ "pubkey": key.to_string(), "signer": message.is_signer(index), "writable": is_writable, "source": "transaction" })
+        });
+        let mut entries: Vec<Value> = own.collect();
+        for (names, is_writable) in [(&loaded.writable, true), (&loaded.readonly, false)] {
+            entries.extend(names.iter().map(|name| {
+                json!({ "pubkey": name.to_string(), "signer": false, "writable": is_writable, "source": "lookupTable" })
+            }));
         }
         written["accountKeys"] = entries.into();
     } else {
-        written["accountKeys"] = json!(names);
+        written["accountKeys"] = keys.iter().map(|key| json!(key.to_string())).collect();
         written["header"] = json!({
             "numRequiredSignatures": header.num_required_signatures,
             "numReadonlySignedAccounts": header.num_readonly_signed_accounts,
             "numReadonlyUnsignedAccounts": header.num_readonly_unsigned_accounts,
         });
     }
-    written["instructions"] = message.instructions().iter().map(|compiled| instruction(&names, compiled)).collect();
+    written["instructions"] = message.instructions().iter().map(instruction).collect();
     if let Some(lookups) = message.address_table_lookups() {
         let lookup = |lookup: &solana_message::v0::MessageAddressTableLookup| {
             json!({

@@ -55,8 +55,10 @@ pub fn raw(url: &str, bytes: &[u8]) -> std::io::Result<String> {
 
 /// The answer to a JSON-RPC body.
 pub fn try_post(url: &str, body: &str) -> std::io::Result<Value> {
-    let request =
-        format!("POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
     let answer = raw(url, request.as_bytes())?;
     let body = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?.1;
     Ok(serde_json::from_str(body)?)

@@ -10,6 +10,8 @@ use solana_signer::Signer;
 use std::time::Duration;
 
 const MEMO: Address = Address::from_str_const("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr");
+const BLOCKHASHES: &str = "SysvarRecentB1ockHashes11111111111111111111";
+const RENT: &str = "SysvarRent111111111111111111111111111111111";
 const LOOKUP_TABLES: Address = Address::from_str_const("AddressLookupTab1e1111111111111111111111111");
 const TOKEN_2022: Address = Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
 const NATIVE_MINT: Address = Address::from_str_const("So11111111111111111111111111111111111111112");
@@ -327,6 +329,224 @@ fn transactions_are_told_in_words_where_they_are_asked_for_in_words() {
     );
 }
 
+/// What makes a nonce account of a wallet.
+fn create_nonce(url: &str, owner: &Address, nonce: &Address) -> [Instruction; 2] {
+    let rent = get(url, "getMinimumBalanceForRentExemption", json!([80])).as_u64().unwrap();
+    let system = solana_system_interface::program::ID;
+    let create = solana_system_interface::instruction::create_account(owner, nonce, rent, 80, &system);
+    let initialize = Instruction {
+        program_id: system,
+        accounts: vec![AccountMeta::new(*nonce, false), sysvar(BLOCKHASHES), sysvar(RENT)],
+        data: [&6u32.to_le_bytes()[..], owner.as_array()].concat(),
+    };
+    [create, initialize]
+}
+
+fn sysvar(name: &str) -> AccountMeta {
+    AccountMeta::new_readonly(name.parse().unwrap(), false)
+}
+
+/// What takes the next value of a nonce.
+fn advance_nonce(owner: &Address, nonce: &Address) -> Instruction {
+    let accounts = vec![AccountMeta::new(*nonce, false), sysvar(BLOCKHASHES), AccountMeta::new_readonly(*owner, true)];
+    let data = 4u32.to_le_bytes().to_vec();
+    Instruction { program_id: solana_system_interface::program::ID, accounts, data }
+}
+
+fn nonce_value(url: &str, nonce: &Address) -> solana_hash::Hash {
+    let told = get(url, "getAccountInfo", json!([nonce.to_string(), { "encoding": "jsonParsed" }]));
+    told.pointer("/value/data/parsed/info/blockhash").unwrap().as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_transaction_with_a_durable_nonce_is_executed_once_however_old_it_is_and_whether_or_not_it_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (alice, nonce, late, value) = {
+        let chain = start_still(data, Limits::default());
+        let url = &chain.url();
+        let alice = funded(url);
+        let (key, nonce) = (alice.pubkey(), Keypair::new());
+        send(url, &sign(url, &create_nonce(url, &key, &nonce.pubkey()), &[&alice, &nonce])).unwrap();
+        let bob = Keypair::new().pubkey();
+        let paying = |lamports| [advance_nonce(&key, &nonce.pubkey()), transfer(&alice, &bob, lamports)];
+        let first = nonce_value(url, &nonce.pubkey());
+        let good = sign_with(first, &paying(SOL), &[&alice]);
+        // Long after every block hash of before.
+        get(url, "sip_advanceToSlot", json!([5_000]));
+        let wrong = sign_with(Keypair::new().pubkey().to_bytes().into(), &paying(SOL), &[&alice]);
+        assert_eq!(send(url, &wrong).unwrap_err()["data"]["err"], "BlockhashNotFound");
+        // Not by somebody else, not where it does not stand first, not where it is read only.
+        let eve = funded(url);
+        let stolen =
+            sign_with(first, &[advance_nonce(&eve.pubkey(), &nonce.pubkey()), transfer(&eve, &bob, 1)], &[&eve]);
+        assert_eq!(send(url, &stolen).unwrap_err()["data"]["err"], "BlockhashNotFound");
+        let [advance, pay] = paying(SOL);
+        let second = sign_with(first, &[pay.clone(), advance.clone()], &[&alice]);
+        assert_eq!(send(url, &second).unwrap_err()["data"]["err"], "BlockhashNotFound");
+        let mut shut = advance;
+        shut.accounts[0].is_writable = false;
+        let shut = sign_with(first, &[shut, pay], &[&alice]);
+        assert_eq!(send(url, &shut).unwrap_err()["data"]["err"], "BlockhashNotFound");
+
+        send(url, &good).unwrap();
+        assert_eq!(balance(url, &bob), SOL);
+        let value = nonce_value(url, &nonce.pubkey());
+        assert_ne!(value, first);
+        assert_eq!(send(url, &good).unwrap_err()["data"]["err"], "BlockhashNotFound");
+
+        // One that fails has used its nonce up, and paid its fee.
+        let before = balance(url, &key);
+        let failing = sign_with(value, &paying(100_000 * SOL), &[&alice]);
+        let options = json!({ "encoding": "base64", "skipPreflight": true });
+        ask(url, "sendTransaction", json!([wire(&failing), options])).unwrap();
+        assert_eq!((balance(url, &key), balance(url, &bob)), (before - 5_000, SOL));
+        let next = nonce_value(url, &nonce.pubkey());
+        assert_ne!(next, value);
+        assert_eq!(send(url, &failing).unwrap_err()["data"]["err"], "BlockhashNotFound");
+        let late = sign_with(next, &[advance_nonce(&key, &nonce.pubkey())], &[&alice]);
+        (alice, nonce, late, next)
+    };
+    // The log plays them again.
+    let chain = start_still(data, Limits::default());
+    let url = &chain.url();
+    assert_eq!(nonce_value(url, &nonce.pubkey()), value);
+    send(url, &late).unwrap();
+    assert!(balance(url, &alice.pubkey()) > 0);
+}
+
+#[test]
+fn accounts_are_told_in_words_as_agave_tells_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let url = &chain.url();
+    let alice = funded(url);
+    let data = |address: &str| {
+        get(url, "getAccountInfo", json!([address, { "encoding": "jsonParsed" }]))["value"]["data"].clone()
+    };
+    let clock = data("SysvarC1ock11111111111111111111111111111111");
+    assert_eq!((&clock["program"], &clock["parsed"]["type"]), (&json!("sysvar"), &json!("clock")));
+    assert_eq!(clock["parsed"]["info"]["slot"], get(url, "getSlot", json!([{ "commitment": "processed" }])));
+
+    let slot = get(url, "getSlot", json!([])).as_u64().unwrap() - 1;
+    let create = create_lookup_table(&alice, slot);
+    let table = create.accounts[0].pubkey;
+    send(url, &sign(url, &[create], &[&alice])).unwrap();
+    let told = data(&table.to_string());
+    assert_eq!((&told["program"], &told["parsed"]["type"]), (&json!("address-lookup-table"), &json!("lookupTable")));
+    assert_eq!(told["parsed"]["info"]["authority"], alice.pubkey().to_string());
+
+    // A mint with an extension, and what is told of it.
+    let mint = Keypair::new();
+    let size = 165 + 1 + 4 + 32;
+    let rent = get(url, "getMinimumBalanceForRentExemption", json!([size])).as_u64().unwrap();
+    let (key, address) = (alice.pubkey(), mint.pubkey());
+    let create = solana_system_interface::instruction::create_account(&key, &address, rent, size, &TOKEN_2022);
+    let only =
+        |data: Vec<u8>| Instruction { program_id: TOKEN_2022, accounts: vec![AccountMeta::new(address, false)], data };
+    // InitializeMintCloseAuthority, then InitializeMint2 with six decimals.
+    let close = only([&[25, 1][..], key.as_array()].concat());
+    let begin = only([&[20, 6][..], key.as_array(), &[0]].concat());
+    send(url, &sign(url, &[create, close, begin], &[&alice, &mint])).unwrap();
+    let told = data(&address.to_string());
+    assert_eq!((&told["program"], &told["parsed"]["info"]["decimals"]), (&json!("spl-token-2022"), &json!(6)));
+    let extension = json!({ "extension": "mintCloseAuthority", "state": { "closeAuthority": key.to_string() } });
+    assert_eq!(told["parsed"]["info"]["extensions"], json!([extension]));
+}
+
+#[test]
+fn the_programs_of_a_test_validators_genesis_are_there_and_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let url = &chain.url();
+    for program in [
+        "Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo",
+        "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr",
+        "Memo4c2pN8afCj432Lb7RMVKi9PbQnnW7ewFFaV3oAH",
+        "Config1111111111111111111111111111111111111",
+        "Feature111111111111111111111111111111111111",
+        "Stake11111111111111111111111111111111111111",
+        "AddressLookupTab1e1111111111111111111111111",
+        "ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL",
+        "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA",
+        "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb",
+    ] {
+        let account = &get(url, "getAccountInfo", json!([program, { "encoding": "base64" }]))["value"];
+        assert_eq!(account["executable"], true, "{program}");
+    }
+    let alice = funded(url);
+    let memo = Instruction {
+        program_id: Address::from_str_const("Memo4c2pN8afCj432Lb7RMVKi9PbQnnW7ewFFaV3oAH"),
+        accounts: vec![],
+        data: b"invoice 43".to_vec(),
+    };
+    send(url, &sign(url, &[memo], &[&alice])).unwrap();
+    let told = get(url, "getSignaturesForAddress", json!([alice.pubkey().to_string()]));
+    assert_eq!(told[0]["memo"], "[10] invoice 43");
+}
+
+#[test]
+fn a_simulation_tells_what_agaves_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let url = &chain.url();
+    let alice = funded(url);
+    let bob = Keypair::new().pubkey();
+    let simulate = |transaction, mut options: Value| {
+        options["encoding"] = json!("base64");
+        ask(url, "simulateTransaction", json!([wire(transaction), options])).map(|answer| answer["value"].clone())
+    };
+    let paying = sign(url, &[transfer(&alice, &bob, SOL)], &[&alice]);
+    let has = balance(url, &alice.pubkey());
+    let told = simulate(&paying, json!({})).unwrap();
+    assert_eq!(told["preBalances"], json!([has, 0, 1]));
+    assert_eq!(told["postBalances"], json!([has - SOL - 5_000, SOL, 1]));
+    assert_eq!((&told["preTokenBalances"], &told["postTokenBalances"]), (&json!([]), &json!([])));
+    assert_eq!(told["loadedAddresses"], json!({ "writable": [], "readonly": [] }));
+    // Two accounts that are there, of which the system program has its name as its data.
+    assert_eq!(told["loadedAccountsDataSize"], 2 * 64 + "solana_system_program".len());
+    let poor = sign(url, &[transfer(&alice, &bob, 100_000 * SOL)], &[&alice]);
+    let told = simulate(&poor, json!({})).unwrap();
+    assert_eq!(told["postBalances"], json!([has - 5_000, 0, 1]));
+    assert!(told["err"].is_object());
+
+    let mut forged = paying.clone();
+    forged.signatures[0] = alice.sign_message(b"something else");
+    assert_eq!(simulate(&forged, json!({ "sigVerify": true })).unwrap()["err"], "SignatureFailure");
+    let (key, one) = (alice.pubkey().to_string(), bob.to_string());
+    let error = |accounts: Value| simulate(&paying, json!({ "accounts": accounts })).unwrap_err()["message"].clone();
+    assert_eq!(error(json!({ "addresses": [key, one, key, one] })), "Too many accounts provided; max 3");
+    assert_eq!(error(json!({ "addresses": [key], "encoding": "base58" })), "base58 encoding not supported");
+    let after = simulate(&paying, json!({ "accounts": { "addresses": [one] } })).unwrap();
+    assert_eq!((&after["accounts"][0]["lamports"], &after["accounts"][0]["data"][1]), (&json!(SOL), &json!("base64")));
+    let limit = |units| solana_compute_budget_interface::ComputeBudgetInstruction::set_compute_unit_limit(units);
+    let twice = sign(url, &[limit(5_000), limit(6_000), transfer(&alice, &bob, 1)], &[&alice]);
+    for method in ["simulateTransaction", "sendTransaction"] {
+        let error = ask(url, method, json!([wire(&twice), { "encoding": "base64" }])).unwrap_err();
+        assert_eq!(error["code"], -32602, "{method}: {error}");
+    }
+}
+
+#[test]
+fn bodies_are_read_as_hyper_reads_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = start_still(folder.path(), Limits::default());
+    let url = &chain.url();
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
+    let post = |headers: &str, body: &str| {
+        raw(url, format!("POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n{body}").as_bytes()).unwrap()
+    };
+    let length = format!("content-length: {}\r\n", body.len());
+    assert!(post(&length, body).starts_with("HTTP/1.1 415 "));
+    assert!(post(&format!("{length}content-type: text/plain\r\n"), body).starts_with("HTTP/1.1 415 "));
+    let json = "content-type: application/json; charset=utf-8\r\n";
+    assert!(post(&format!("{length}{json}"), body).ends_with(r#""result":"ok"}"#));
+    let (first, rest) = body.split_at(7);
+    let chunks = format!("{:x}\r\n{first}\r\n{:X};a=b\r\n{rest}\r\n0\r\n\r\n", first.len(), rest.len());
+    assert!(post(&format!("transfer-encoding: chunked\r\n{json}"), &chunks).ends_with(r#""result":"ok"}"#));
+    assert!(post(&format!("transfer-encoding: chunked\r\n{json}"), "zz\r\n").starts_with("HTTP/1.1 400 "));
+}
+
 #[test]
 fn programs_and_nonces_are_told_in_words() {
     let folder = tempfile::tempdir().unwrap();
@@ -340,21 +560,8 @@ fn programs_and_nonces_are_told_in_words() {
     let parsed = json!({ "type": "program", "info": { "programData": code } });
     assert_eq!(data(&PROGRAM), json!({ "program": "bpf-upgradeable-loader", "parsed": parsed, "space": 36 }));
 
-    let nonce = Keypair::new();
-    let rent = get(url, "getMinimumBalanceForRentExemption", json!([80])).as_u64().unwrap();
-    let (key, system) = (alice.pubkey(), solana_system_interface::program::ID);
-    let create = solana_system_interface::instruction::create_account(&key, &nonce.pubkey(), rent, 80, &system);
-    let sysvar = |name: &str| AccountMeta::new_readonly(name.parse().unwrap(), false);
-    let initialize = Instruction {
-        program_id: system,
-        accounts: vec![
-            AccountMeta::new(nonce.pubkey(), false),
-            sysvar("SysvarRecentB1ockHashes11111111111111111111"),
-            sysvar("SysvarRent111111111111111111111111111111111"),
-        ],
-        data: [&6u32.to_le_bytes()[..], key.as_array()].concat(),
-    };
-    send(url, &sign(url, &[create, initialize], &[&alice, &nonce])).unwrap();
+    let (key, nonce) = (alice.pubkey(), Keypair::new());
+    send(url, &sign(url, &create_nonce(url, &key, &nonce.pubkey()), &[&alice, &nonce])).unwrap();
     let told = data(&nonce.pubkey());
     assert_eq!(
         (&told["program"], &told["parsed"]["type"], &told["space"]),

@@ -259,7 +259,7 @@ fn http_peers_that_send_nonsense_or_nothing_or_too_much_harm_nobody() {
     for (request, status) in [
         (&b"\x00\x01\x02\x03\r\n\r\n"[..], " 400 "),
         (b"POST / HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n", " 413 "),
-        (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", " 411 "),
+        (b"POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\n\r\n", " 501 "),
         (b"PUT / HTTP/1.1\r\nconnection: close\r\n\r\n", " 405 "),
         (b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", " 200 "),
         (b"OPTIONS / HTTP/1.1\r\nconnection: close\r\norigin: https://wallet.example\r\n\r\n", " 204 "),
@@ -355,7 +355,8 @@ fn requests_may_follow_each_other_on_one_connection() {
     let folder = tempfile::tempdir().unwrap();
     let chain = start_still(folder.path(), Limits::default());
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
-    let request = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let request =
+        format!("POST / HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let last = request.replace("content-length", "connection: close\r\ncontent-length");
     let expecting = request.replace("content-length", "expect: 100-continue\r\ncontent-length");
     let mut stream = TcpStream::connect(authority(&chain.url())).unwrap();
@@ -375,8 +376,10 @@ fn requests_may_follow_each_other_on_one_connection() {
 fn web_pages_from_elsewhere_are_answered_only_where_they_are_let_in() {
     let slot = json!({ "jsonrpc": "2.0", "id": 1, "method": "getSlot" }).to_string();
     let post = |origin: &str| {
-        let head =
-            format!("POST / HTTP/1.1\r\nconnection: close\r\norigin: {origin}\r\ncontent-length: {}", slot.len());
+        let head = format!(
+            "POST / HTTP/1.1\r\nconnection: close\r\ncontent-type: application/json\r\norigin: {origin}\r\ncontent-length: {}",
+            slot.len()
+        );
         format!("{head}\r\n\r\n{slot}")
     };
     let handshake = "GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n\

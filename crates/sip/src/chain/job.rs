@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use super::pool::kind_name;
 use super::tokens::Percent;
 use super::{AddressText, Cell, Connection, Desk, Row};
+use crate::post;
 use sip_data::hex;
 use sip_report::odds::Odds;
 use sip_sim::deterrence::ODDS_SEED;
@@ -31,6 +32,8 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Make a job of own texts or registered datasets: what is trained, by which rules and in which phases; costs are said first
+    Create(post::Create),
     /// List jobs: how far they are, and who takes part
     List,
     /// Show one job in full: what is computed, by commitment, and by which rules
@@ -93,8 +96,12 @@ enum Command {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if let Command::Create(post::Create { example: true, .. }) = &arguments.command {
+        return post::example();
+    }
     let mut desk = Desk::open(&arguments.connection)?;
     match &arguments.command {
+        Command::Create(create) => post::create(&mut desk, create),
         Command::List => {
             let jobs = desk.all::<Job>(AccountKind::Job)?;
             let rows: Vec<Row> = jobs.iter().map(|(address, job)| summary(address, job)).collect();

@@ -14,7 +14,7 @@ pub(crate) mod liquid;
 pub(crate) mod lock;
 mod mixture;
 pub(crate) mod names;
-mod pace;
+pub(crate) mod pace;
 pub(crate) mod pool;
 pub(crate) mod protocol;
 mod receiver;
@@ -290,7 +290,7 @@ pub(crate) fn print_list(rows: &[Row], empty: &str, json: bool) -> Result<ExitCo
 
 /// Where a chain has no job.
 const NO_JOB: &str =
-    "there is no job on this chain, and no command makes one yet; \"sip demo\" plays one on a ledger of its own";
+    "there is no job on this chain; \"sip job create\" makes one, and \"sip demo\" plays one on a ledger of its own";
 
 /// Before `sip protocol init`.
 pub(crate) fn not_begun() -> anyhow::Error {

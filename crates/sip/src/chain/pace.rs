@@ -10,7 +10,7 @@ static SLOT_MICROSECONDS: AtomicU64 = AtomicU64::new(400_000);
 const DAY_SECONDS: f64 = 86_400.0;
 
 /// From now on slots are this long.
-pub(super) fn measure(microseconds: u64) {
+pub(crate) fn measure(microseconds: u64) {
     SLOT_MICROSECONDS.store(microseconds, Ordering::Relaxed);
 }
 
@@ -32,7 +32,8 @@ pub(super) fn about(slots: u64) -> String {
     }
 }
 
-fn told(seconds: f64) -> String {
+/// Seconds in words: "5 minutes".
+pub(crate) fn told(seconds: f64) -> String {
     let decimals = |value: f64, places: i32| {
         let scale = 10f64.powi(places);
         let scaled = (value * scale).round() as u64;

@@ -5,7 +5,6 @@ use sha2::{Digest, Sha256};
 use sip_client::NewPool;
 use sip_ledger::Ledger;
 use sip_protocol::ground::schedule::{ONE, Schedule};
-use sip_protocol::instructions::RegisterDataset;
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::job::JobSpec;
 use sip_protocol::training::setting::{Side, attention_number};
@@ -152,17 +151,6 @@ pub(crate) fn job_spec(settings: &Settings, prepared: &Prepared) -> JobSpec {
     }
 }
 
-/// A name in an account: cut to fit, padded with zeros.
-fn padded(text: &str) -> [u8; 32] {
-    let mut end = text.len().min(32);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut bytes = [0; 32];
-    bytes[..end].copy_from_slice(&text.as_bytes()[..end]);
-    bytes
-}
-
 /// The job's address.
 pub(crate) fn job_address(world: &World) -> Address {
     world.program.job(&world.people[0].wallet(), 0)
@@ -218,14 +206,7 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
     }
     let mut datasets = Vec::new();
     for (domain, provider) in world.with_role(PROVIDER).into_iter().enumerate() {
-        let dataset = RegisterDataset {
-            domain: padded(&settings.domains[domain].name),
-            train_root: prepared.task.domains[domain].root(),
-            held_out_root: prepared.heldout[domain].root(),
-            train_tokens: prepared.task.domains[domain].token_count(),
-            held_out_tokens: prepared.heldout[domain].token_count(),
-            licence: padded(&settings.domains[domain].licence),
-        };
+        let dataset = prepared.manifest.domains[domain].registration();
         let (wallet, pool) = (world.people[provider].wallet(), world.people[provider].pool()?);
         world.send(provider, program.register_dataset(&wallet, &pool, &dataset))?;
         datasets.push(program.dataset(&pool, &dataset.train_root, &dataset.held_out_root));

@@ -4,6 +4,7 @@ mod deploy;
 mod first_hour;
 mod governance;
 mod mistakes;
+mod post;
 mod tour;
 
 use serde_json::Value;

@@ -1,0 +1,306 @@
+//! What is still to be fetched, and who is at it.
+
+use crate::Hash;
+use crate::shelf::{Claim, Part, Shelf, ShelfError, group_cost, tree_bytes};
+use crate::tree::{GROUP_BYTES, Geometry, Learned};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a stripe is under way before somebody who has nothing else to do asks for it as well.
+const DOUBLED_AFTER: Duration = Duration::from_millis(500);
+
+/// A blob of which something is wanted.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub root: Hash,
+    pub geometry: Geometry,
+    /// All groups that are wanted, neighbours together.
+    groups: Vec<Range<u32>>,
+    /// Those that are missing.
+    missing: Vec<Range<u32>>,
+    /// Where they go; `None` for a small blob that comes whole, and for one of which nothing is missing.
+    part: Option<Arc<Part>>,
+}
+
+impl Wanted {
+    pub(super) fn new(
+        shelf: &Shelf,
+        root: Hash,
+        bytes: u64,
+        ranges: Option<&[Range<u64>]>,
+    ) -> Result<Wanted, ShelfError> {
+        let what = || ShelfError::Impossible { what: format!("{bytes} bytes are more than a blob has") };
+        let geometry = Geometry::new(bytes).ok_or_else(what)?;
+        let groups = match ranges {
+            None => joined([geometry.all()].to_vec()),
+            Some(ranges) => joined(ranges.iter().map(|range| geometry.groups_of(range)).collect()),
+        };
+        let missing: Vec<Range<u32>> = groups.iter().flat_map(|range| shelf.missing(&root, range)).collect();
+        let is_all = missing[..] == [geometry.all()];
+        let part = match missing.is_empty() || (is_all && Shelf::is_small(&geometry)) {
+            true => None,
+            false => shelf.part(&root, &geometry)?,
+        };
+        if let Some(part) = part.as_ref().filter(|_| groups[..] == [geometry.all()]) {
+            part.allocate().map_err(ShelfError::io(std::path::Path::new("the shelf")))?;
+        }
+        Ok(Wanted { root, geometry, groups, missing, part })
+    }
+
+    fn bytes(&self, groups: &[Range<u32>]) -> u64 {
+        let sizes = groups.iter().map(|range| self.geometry.bytes_of(range));
+        sizes.map(|bytes| bytes.end - bytes.start).sum()
+    }
+
+    /// Room on the disk for what is missing.
+    fn cost(&self) -> u64 {
+        let groups: u64 = self.missing.iter().map(|range| range.len() as u64).sum();
+        match (&self.part, groups) {
+            (_, 0) => 0,
+            (Some(_), groups) => groups * group_cost(),
+            (None, _) => self.geometry.bytes + tree_bytes(&self.geometry),
+        }
+    }
+
+    /// The groups of a stripe that are missing by now.
+    pub(super) fn still_missing(&self, shelf: &Shelf, groups: &Range<u32>) -> Vec<Range<u32>> {
+        shelf.missing(&self.root, groups)
+    }
+}
+
+/// Ranges in order, those that touch as one.
+fn joined(mut ranges: Vec<Range<u32>>) -> Vec<Range<u32>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| range.start);
+    let mut found: Vec<Range<u32>> = Vec::new();
+    for range in ranges {
+        match found.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => found.push(range),
+        }
+    }
+    found
+}
+
+/// Groups of a blob that one peer is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stripe {
+    pub number: u64,
+    pub blob: usize,
+    pub groups: Range<u32>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    stripe: Stripe,
+    since: Instant,
+    workers: u32,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Stripe>,
+    under_way: BTreeMap<u64, UnderWay>,
+    from: BTreeMap<Hash, u64>,
+    failed: Option<ShelfError>,
+    /// When progress was told, and how much had come.
+    told: Option<(Instant, u64)>,
+    settled: Option<Instant>,
+}
+
+/// All stripes of a fetch.
+#[derive(Debug)]
+pub(super) struct Board {
+    blobs: Vec<Wanted>,
+    claim: Claim,
+    of: u64,
+    missing: AtomicU64,
+    came: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Board {
+    pub(super) fn new(shelf: &Shelf, blobs: Vec<Wanted>, most_groups: u32) -> Result<Board, ShelfError> {
+        let claim = shelf.claim(blobs.iter().map(Wanted::cost).sum())?;
+        let mut waiting = VecDeque::new();
+        for (blob, wanted) in blobs.iter().enumerate() {
+            for range in &wanted.missing {
+                let mut start = range.start;
+                while start < range.end {
+                    // Stripes end where frames do.
+                    let end = ((start / most_groups + 1) * most_groups).min(range.end);
+                    waiting.push_back(Stripe { number: waiting.len() as u64, blob, groups: start..end });
+                    start = end;
+                }
+            }
+        }
+        let of = blobs.iter().map(|wanted| wanted.bytes(&wanted.groups)).sum();
+        let missing = blobs.iter().map(|wanted| wanted.bytes(&wanted.missing)).sum::<u64>().into();
+        let state = Mutex::new(State { waiting, ..State::default() });
+        Ok(Board { blobs, claim, of, missing, came: 0.into(), state, changed: Condvar::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn blob(&self, stripe: &Stripe) -> &Wanted {
+        &self.blobs[stripe.blob]
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        let state = self.state();
+        state.waiting.is_empty() && state.under_way.is_empty()
+    }
+
+    /// A stripe to ask for that is in none of two sets of numbers: one that nobody is at, or, where there is none, the one that somebody
+    /// else has been at for longest.
+    pub(super) fn take(&self, not: [&BTreeSet<u64>; 2]) -> Option<Stripe> {
+        let is_free = |stripe: &Stripe| !not.iter().any(|set| set.contains(&stripe.number));
+        let mut state = self.state();
+        if let Some(index) = state.waiting.iter().position(is_free) {
+            let stripe = state.waiting.remove(index)?;
+            let under_way = UnderWay { stripe: stripe.clone(), since: Instant::now(), workers: 1 };
+            state.under_way.insert(stripe.number, under_way);
+            return Some(stripe);
+        }
+        let slow = state
+            .under_way
+            .values_mut()
+            .filter(|other| other.workers == 1 && is_free(&other.stripe) && other.since.elapsed() >= DOUBLED_AFTER);
+        let slowest = slow.min_by_key(|other| other.since)?;
+        slowest.workers += 1;
+        Some(slowest.stripe.clone())
+    }
+
+    /// Whether a worker could still be given something that is in no set of numbers.
+    pub(super) fn has_more(&self, not: &BTreeSet<u64>) -> bool {
+        let state = self.state();
+        let under_way = state.under_way.keys();
+        state.waiting.iter().map(|stripe| &stripe.number).chain(under_way).any(|number| !not.contains(number))
+    }
+
+    /// A stripe is here.
+    pub(super) fn done(&self, stripe: &Stripe) {
+        self.state().under_way.remove(&stripe.number);
+        self.changed.notify_all();
+    }
+
+    /// A worker is not at a stripe any more.
+    pub(super) fn give_back(&self, number: u64) {
+        let mut state = self.state();
+        let Some(under_way) = state.under_way.get_mut(&number) else { return };
+        under_way.workers -= 1;
+        if under_way.workers == 0
+            && let Some(under_way) = state.under_way.remove(&number)
+        {
+            state.waiting.push_front(under_way.stripe);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until there may be something else to do.
+    pub(super) fn wait(&self) {
+        let waited = self.changed.wait_timeout(self.state(), Duration::from_millis(50));
+        drop(waited);
+    }
+
+    /// Wakes all who wait.
+    pub(super) fn wakes(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Keeps a frame that was checked. False if the shelf cannot take it: then the fetch is over.
+    pub(super) fn keep(
+        &self,
+        shelf: &Shelf,
+        peer: &Hash,
+        stripe: &Stripe,
+        frame: &Range<u32>,
+        content: &[u8],
+        learned: &Learned,
+    ) -> bool {
+        let wanted = self.blob(stripe);
+        let kept = match &wanted.part {
+            None => {
+                let is_new = !shelf.is_whole(&wanted.root);
+                let taken = shelf.take_blob(&wanted.root, &wanted.geometry, content, learned, &self.claim);
+                taken.map(|()| if is_new { content.len() as u64 } else { 0 })
+            }
+            Some(part) => part
+                .write(frame, content, learned)
+                .map_err(ShelfError::io(std::path::Path::new("the shelf")))
+                .map(|new| {
+                    self.claim.spend(u64::from(new) * group_cost());
+                    (u64::from(new) * GROUP_BYTES).min(content.len() as u64)
+                }),
+        };
+        match kept {
+            Ok(bytes) => {
+                let _ = self
+                    .missing
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(bytes)));
+                self.came.fetch_add(bytes, Ordering::Relaxed);
+                *self.state().from.entry(*peer).or_default() += bytes;
+                true
+            }
+            Err(error) => {
+                self.state().failed.get_or_insert(error);
+                false
+            }
+        }
+    }
+
+    /// Brings what came to the disk, where it is more than so much, or a second old.
+    pub(super) fn settle(&self, shelf: &Shelf, flush_bytes: u64) -> Result<(), ShelfError> {
+        let is_due = {
+            let mut state = self.state();
+            if let Some(error) = state.failed.take() {
+                return Err(error);
+            }
+            let is_due = flush_bytes == 0 || state.settled.is_none_or(|at| at.elapsed() > Duration::from_secs(1));
+            if is_due {
+                state.settled = Some(Instant::now());
+            }
+            is_due
+        };
+        for wanted in &self.blobs {
+            let Some(part) = &wanted.part else { continue };
+            let unflushed = part.unflushed();
+            if (unflushed > 0 && (is_due || unflushed >= flush_bytes)) || (flush_bytes == 0 && part.is_whole()) {
+                shelf.settle(&wanted.root, part)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that are here, that are wanted, and that came in a second, once a second.
+    pub(super) fn progress(&self) -> Option<(u64, u64, u64)> {
+        let came = self.came();
+        let mut state = self.state();
+        let (at, before) = state.told.unwrap_or((Instant::now() - Duration::from_secs(2), came));
+        let seconds = at.elapsed().as_secs_f64();
+        if seconds < 1.0 {
+            return None;
+        }
+        state.told = Some((Instant::now(), came));
+        Some((self.of.saturating_sub(self.missing()), self.of, ((came - before) as f64 / seconds) as u64))
+    }
+
+    pub(super) fn missing(&self) -> u64 {
+        self.missing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn came(&self) -> u64 {
+        self.came.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn from(&self) -> Vec<(Hash, u64)> {
+        self.state().from.iter().map(|(id, bytes)| (*id, *bytes)).collect()
+    }
+}

@@ -1,0 +1,101 @@
+//! The room of a shelf: what was reserved is taken from the disk at once, and given back byte for byte as it is written.
+
+use super::{Shelf, ShelfError, State};
+use crate::files::{allocate, remove};
+use std::fs::File;
+
+/// Room that is promised to somebody who has not written yet. What was not spent when it is dropped is free again.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Claim {
+    shelf: Shelf,
+    left: std::sync::atomic::AtomicU64,
+}
+
+impl Claim {
+    /// So many bytes lie there now.
+    pub(crate) fn spend(&self, bytes: u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let _ = self.left.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(bytes)));
+    }
+
+    /// All of it lies there now.
+    pub(crate) fn spend_all(self) {
+        self.left.store(0, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let left = *self.left.get_mut();
+        if left > 0 {
+            let mut state = self.shelf.state();
+            state.used = state.used.saturating_sub(left);
+            self.shelf.fill_room(&mut state);
+        }
+    }
+}
+
+impl Shelf {
+    /// Reserves room: at most so many bytes lie here from now on, and what is not used of them is taken from the disk already, so that
+    /// nobody else fills it. What was reserved before is replaced. Where the file system cannot allocate, only the limit holds.
+    ///
+    /// # Errors
+    /// More than that lies here already, or the disk has not so much room; then nothing has changed.
+    pub fn reserve(&self, bytes: u64) -> Result<(), ShelfError> {
+        let mut state = self.state();
+        if bytes < state.used {
+            return Err(ShelfError::Full { needed: 0, used: state.used, limit: bytes });
+        }
+        let path = self.inner.folder.join("room");
+        let free = bytes - state.used;
+        let grown = File::options().create(true).truncate(false).write(true).open(&path);
+        let before = super::file_bytes(&path);
+        let grown = grown.and_then(|file| match allocate(&file, free) {
+            Err(error) => {
+                file.set_len(before)?;
+                Err(error)
+            }
+            done => done,
+        });
+        grown.map_err(ShelfError::io(&path))?;
+        state.limit = Some(bytes);
+        Ok(())
+    }
+
+    /// What was reserved, and what is used.
+    pub fn room(&self) -> super::Room {
+        let state = self.state();
+        super::Room { limit: state.limit, used: state.used }
+    }
+
+    /// Promises room to somebody.
+    pub(crate) fn claim(&self, bytes: u64) -> Result<Claim, ShelfError> {
+        let mut state = self.state();
+        let used = state.used.saturating_add(bytes);
+        if let Some(limit) = state.limit.filter(|limit| used > *limit) {
+            return Err(ShelfError::Full { needed: bytes, used: state.used, limit });
+        }
+        state.used = used;
+        self.fill_room(&mut state);
+        Ok(Claim { shelf: self.clone(), left: bytes.into() })
+    }
+
+    /// Makes the file that holds free room as long as what is free. It shrinks always; where it cannot grow because others have filled
+    /// the disk meanwhile, it stays short, and the next call tries again.
+    pub(super) fn fill_room(&self, state: &mut State) {
+        let Some(limit) = state.limit else { return };
+        let path = self.inner.folder.join("room");
+        let free = limit.saturating_sub(state.used);
+        if free == 0 {
+            let _ = remove(&path);
+        } else if let Ok(file) = File::options().create(true).truncate(false).write(true).open(&path) {
+            let before = super::file_bytes(&path);
+            if before > free {
+                let _ = file.set_len(free);
+            } else if before < free && allocate(&file, free).is_err() {
+                let _ = file.set_len(before);
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Shelf, server and fetcher together, among honest and hostile peers.
+
+mod common;
+mod fetch;
+mod random;
+mod shelf;

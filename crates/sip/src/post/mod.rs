@@ -1,0 +1,11 @@
+//! What begins a job: `sip job create`, and `sip data publish` before it.
+
+mod config;
+mod create;
+mod folder;
+mod phases;
+mod plan;
+pub(crate) mod publish;
+mod texts;
+
+pub(crate) use create::{Arguments as Create, example, run as create};

@@ -1,0 +1,156 @@
+//! Transactions that make several accounts, one after the other: what they cost, and which of them are left where some are sent already.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use sip_ledger::{Ledger, pack};
+use solana_address::Address;
+use solana_instruction::Instruction;
+use std::io::Write as _;
+
+use crate::chain::Desk;
+use crate::chain::tokens;
+use crate::failure::{Code, fault};
+use sip_report::count;
+use sip_report::terminal::{Stream, fitted};
+
+/// What one signature costs.
+const FEE_LAMPORTS: u64 = 5_000;
+
+/// An account that is to be made.
+pub(super) struct Making {
+    /// What it is, as in "the job".
+    pub name: String,
+    pub address: Address,
+    pub instruction: Instruction,
+    /// Its size.
+    pub bytes: usize,
+    /// Tokens that it takes, and when they come back.
+    pub bond: Option<(u64, String)>,
+}
+
+/// What is to be made, in order.
+pub(super) struct Plan {
+    left: Vec<Making>,
+    done: usize,
+    rent_lamports: Vec<u64>,
+}
+
+impl Plan {
+    /// Of what is to be made, what is not there yet.
+    pub(super) fn new(desk: &Desk, all: Vec<Making>) -> Result<Plan> {
+        let addresses: Vec<Address> = all.iter().map(|making| making.address).collect();
+        let found = desk.ledger.accounts(&addresses)?;
+        let total = all.len();
+        let missing = all.into_iter().zip(found).filter(|(_, account)| account.is_none());
+        let left: Vec<Making> = missing.map(|(making, _)| making).collect();
+        let rent_lamports =
+            left.iter().map(|making| Ok(desk.ledger.minimum_balance(making.bytes)?)).collect::<Result<Vec<u64>>>()?;
+        Ok(Plan { done: total - left.len(), left, rent_lamports })
+    }
+
+    /// Whether there is nothing left.
+    pub(super) fn is_done(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// Accounts that are there already.
+    pub(super) fn done(&self) -> usize {
+        self.done
+    }
+
+    fn fees(&self, desk: &Desk) -> Result<u64> {
+        let instructions: Vec<Instruction> = self.left.iter().map(|making| making.instruction.clone()).collect();
+        Ok(pack(&desk.wallet()?, instructions).len() as u64 * FEE_LAMPORTS)
+    }
+
+    fn rent(&self) -> u64 {
+        self.rent_lamports.iter().sum()
+    }
+
+    fn bonds(&self) -> u64 {
+        self.left.iter().filter_map(|making| making.bond.as_ref()).map(|(units, _)| units).sum()
+    }
+
+    /// What it costs, in lines.
+    pub(super) fn told(&self, desk: &Desk) -> Result<Vec<String>> {
+        let mut lines = vec![format!(
+            "fees {}, rent {} of {} (stays)",
+            tokens::sol(self.fees(desk)?),
+            tokens::sol(self.rent()),
+            count(self.left.len(), "account")
+        )];
+        for making in &self.left {
+            if let Some((units, back)) = &making.bond {
+                lines.push(format!("{} of {}, which {back}", tokens::show(*units), making.name));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// The same for programs.
+    pub(super) fn to_json(&self, desk: &Desk) -> Result<Value> {
+        let accounts: Vec<Value> = (self.left.iter().zip(&self.rent_lamports))
+            .map(|(making, lamports)| {
+                let bond = making.bond.as_ref();
+                json!({
+                    "account": making.name,
+                    "address": making.address.to_string(),
+                    "rentLamports": lamports.to_string(),
+                    "bondBaseUnits": bond.map_or(0, |(units, _)| *units).to_string(),
+                    "bondComesBack": bond.map(|(_, back)| back.clone()),
+                })
+            })
+            .collect();
+        Ok(json!({
+            "feeLamports": self.fees(desk)?.to_string(),
+            "rentLamports": self.rent().to_string(),
+            "bondBaseUnits": self.bonds().to_string(),
+            "accounts": accounts,
+            "madeBefore": self.done,
+        }))
+    }
+
+    /// Refuses where the wallet cannot pay it.
+    pub(super) fn require_means(&self, desk: &Desk) -> Result<()> {
+        let wallet = desk.wallet()?;
+        let lamports = desk.ledger.account(&wallet)?.map_or(0, |account| account.lamports);
+        let needed = self.fees(desk)?.saturating_add(self.rent());
+        ensure!(
+            lamports >= needed,
+            fault(
+                Code::TooFewLamports,
+                format!(
+                    "the wallet {wallet} has {}, and this takes {} of fees and rent; \"sip wallet airdrop\" asks a faucet",
+                    tokens::sol(lamports),
+                    tokens::sol(needed)
+                )
+            )
+        );
+        let (held, bonds) = (desk.balance(&wallet)?, self.bonds());
+        ensure!(
+            held >= bonds,
+            fault(
+                Code::TooFewTokens,
+                format!("the wallet {wallet} holds {}, and the bonds are {}", tokens::show(held), tokens::show(bonds))
+            )
+        );
+        Ok(())
+    }
+
+    /// Makes what is left, in as few transactions as that fits into, in order.
+    pub(super) fn carry_out(&self, desk: &mut Desk) -> Result<()> {
+        let wallet = desk.wallet()?;
+        let instructions = self.left.iter().map(|making| making.instruction.clone()).collect::<Vec<_>>();
+        let mut names = self.left.iter().map(|making| making.name.as_str());
+        for transaction in pack(&wallet, instructions) {
+            let made: Vec<&str> = names.by_ref().take(transaction.len()).collect();
+            desk.act(&format!("make {}", made.join(", ")), &transaction, &[])?;
+        }
+        Ok(())
+    }
+}
+
+/// A line for people.
+pub(super) fn say(text: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", fitted(text, Stream::Output, 4))?)
+}

@@ -1,0 +1,186 @@
+//! `sip data`: texts that somebody publishes for others to train on.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use sip_data::{Domain as Words, hex, shown_path};
+use sip_manifest::folder::{Store, write_text};
+use sip_manifest::place::{foreign, hold, keep_apart, quoted};
+use sip_manifest::prepare::split;
+use sip_manifest::value::Domain;
+use sip_model::LoadedModel;
+use sip_model::tokenizer::Tokenizer;
+use sip_protocol::AccountKind;
+use sip_protocol::admin::config::Config;
+use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::training::data::Dataset;
+use solana_address::Address;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::create::{data_pool, registration};
+use super::plan::{Plan, say};
+use super::texts::save_tokenizer;
+use crate::chain::table::{Cell, Row};
+use crate::chain::{Connection, Consent, Desk};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Register texts as a dataset that the wallet answers for, and leave the folder that it is served from
+    Publish(Publish),
+    /// List datasets: domain, licence, tokens, and who answers for them
+    List,
+}
+
+#[derive(clap::Args)]
+struct Publish {
+    /// Text files (also packed, or with {"text": …} on every line) and folders of them; together they are one domain
+    #[arg(value_name = "FILES", required = true, num_args = 1..)]
+    files: Vec<PathBuf>,
+    /// Name of the domain
+    #[arg(long, value_name = "NAME")]
+    domain: String,
+    /// Licence of the texts, as an SPDX identifier
+    #[arg(long, value_name = "SPDX")]
+    licence: String,
+    /// Folder with the tokenizer.json that the texts become tokens of, so that a job can train on them beside others [default: one that is
+    /// learned from the texts]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "vocabulary")]
+    tokenizer: Option<PathBuf>,
+    /// Tokens of the tokenizer that is learned
+    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = crate::words::count(300..=1 << 20))]
+    vocabulary: usize,
+    /// Longest sequence of a job that is to train on them: as many as sixteen of them are held out at least
+    #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = crate::words::count(8..=1 << 16))]
+    sequence: usize,
+    /// Bytes of the texts that are used, from their beginning
+    #[arg(long, value_name = "N", default_value_t = 100_000_000, value_parser = crate::words::count(1..=1 << 40))]
+    max_bytes: usize,
+    /// Folder for tokens and tokenizer [default: sip-data/NAME]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut desk = Desk::open(&arguments.connection)?;
+    match &arguments.command {
+        Command::Publish(publish) => publish.run(&mut desk),
+        Command::List => {
+            let rows: Vec<Row> =
+                desk.all::<Dataset>(AccountKind::Dataset)?.iter().map(|(address, state)| row(address, state)).collect();
+            desk.list(&rows, "there is no dataset on this chain; \"sip data publish\" registers one")
+        }
+    }
+}
+
+fn row(address: &Address, state: &Dataset) -> Row {
+    let text = |bytes: &[u8; 32]| Cell::text(String::from_utf8_lossy(bytes).trim_end_matches('\0'));
+    vec![
+        ("dataset", Cell::text(address)),
+        ("domain", text(&state.domain)),
+        ("licence", text(&state.licence)),
+        ("training tokens", Cell::Number(state.train_tokens)),
+        ("held-out tokens", Cell::Number(state.held_out_tokens)),
+        ("pool", Cell::text(Address::new_from_array(state.pool))),
+        ("offered", Cell::text(if state.require_offered().is_ok() { "yes" } else { "no" })),
+    ]
+}
+
+impl Publish {
+    fn out(&self) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| {
+            let plain = |letter: char| if letter.is_alphanumeric() { letter } else { '-' };
+            PathBuf::from("sip-data").join(self.domain.chars().map(plain).collect::<String>())
+        })
+    }
+
+    fn run(&self, desk: &mut Desk) -> Result<ExitCode> {
+        let out = self.out();
+        keep_apart(&out, self.files.iter().map(|file| ("FILES", file.as_path())))?;
+        let known = ["run", "dataset.json"];
+        if let Some(found) = foreign(&out, &|name| known.contains(&name)) {
+            anyhow::bail!("{} holds {found}; choose another folder with --out", shown_path(&out));
+        }
+        let is_quiet = desk.json;
+        let told = move |line: &str| {
+            if !is_quiet {
+                // A reader that is gone needs no line.
+                let _ = say(line);
+            }
+        };
+        let (words, notes) = Words::gather(&self.domain, &self.files, self.max_bytes)?;
+        notes.iter().for_each(|note| told(note));
+        let tokenizer = match &self.tokenizer {
+            Some(folder) => LoadedModel::open_tokenizer(folder)?.tokenizer,
+            None => Tokenizer::train(&[words.text.as_str()], self.vocabulary)?,
+        };
+        let part = split(std::slice::from_ref(&words), &tokenizer, self.sequence, &told)?;
+        let part = part.into_iter().next().context("a text was lost")?;
+        let domain = Domain::of(&part, &self.licence);
+        let (program, wallet) = (desk.program, desk.wallet()?);
+        let config: Config = desk.read(&program.config())?;
+        let pool = program.pool(PoolKind::Data, &wallet, 0);
+        let dataset = program.dataset(&pool, &domain.train_root, &domain.heldout_root);
+        let makings = vec![data_pool(desk, &config, &pool)?, registration(desk, &domain, &pool)?];
+        let plan = Plan::new(desk, makings)?;
+        told(&format!("dataset {dataset}"));
+        plan.told(desk)?.iter().for_each(|line| told(&format!("  {line}")));
+        let mut outcome = self.outcome(&domain, &dataset, &pool);
+        if desk.is_dry_run() {
+            outcome["cost"] = plan.to_json(desk)?;
+            if desk.json {
+                writeln!(std::io::stdout(), "{outcome}")?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let _held = hold(&out, "data publish")?;
+        let store = Store::new(&out);
+        save_tokenizer(&tokenizer, &store, self.sequence)?;
+        part.train.save(&store.tokens(0, "train"))?;
+        part.heldout.save(&store.tokens(0, "heldout"))?;
+        write_text(&out.join("dataset.json"), &format!("{outcome:#}\n"))?;
+        if !plan.is_done() {
+            plan.require_means(desk)?;
+            let told = format!(
+                "who publishes answers for every token until an unbonding time after a notice; {}",
+                plan.told(desk)?.join("; ")
+            );
+            desk.confirm(&told, "Publish them?", self.consent)?;
+            plan.carry_out(desk)?;
+        }
+        if desk.json {
+            writeln!(std::io::stdout(), "{outcome}")?;
+        } else {
+            say(&format!(
+                "next  tell it to whoever makes jobs; \"sip node run JOB --role provider --data {}\" serves it",
+                quoted(&out)
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn outcome(&self, domain: &Domain, dataset: &Address, pool: &Address) -> Value {
+        json!({
+            "action": "publish a dataset",
+            "dataset": dataset.to_string(),
+            "pool": pool.to_string(),
+            "domain": domain.name,
+            "licence": domain.licence,
+            "trainRoot": hex(&domain.train_root),
+            "heldOutRoot": hex(&domain.heldout_root),
+            "trainTokens": domain.train_tokens,
+            "heldOutTokens": domain.heldout_tokens,
+            "folder": self.out(),
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! Jobs and datasets that somebody begins: from a file and texts to accounts on the chain and a folder that is served.
+
+use super::first_hour::error;
+use super::*;
+use sip_protocol::training::data::Dataset;
+
+/// A text of one sentence, over and over.
+fn text(chain: &Chain, name: &str, sentence: &str) -> PathBuf {
+    let path = chain.key(name);
+    std::fs::write(&path, sentence.repeat(600)).unwrap();
+    path
+}
+
+/// A job of two rounds of a tiny model on texts.
+fn job_file(chain: &Chain, name: &str, domains: &str) -> String {
+    let path = chain.key(name);
+    let rest = "[training]\nrounds = 2\nsteps = 6\nheld_out_windows = 8\n[phases]\ncommit_slots = 400\n";
+    let steered = "[steer]\nlearning_rate = { least = 0.5, most = 2.0, stake_tokens = 80000 }\n";
+    std::fs::write(&path, format!("{domains}{rest}{steered}")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn own(path: &Path) -> String {
+    format!(
+        "[model]\npreset = \"tiny\"\n[[domain]]\nname = \"foxes\"\nfiles = [\"{}\"]\nlicence = \"CC0-1.0\"\n",
+        path.display()
+    )
+}
+
+fn begun_with_tokens() -> Chain {
+    let chain = Chain::start();
+    let address = chain.person("authority");
+    chain.json("authority", &["protocol", "init"]);
+    chain.json("authority", &["protocol", "distribute", &address, "50000"]);
+    chain
+}
+
+#[test]
+fn a_job_is_made_of_a_file_and_texts_and_begun_again_where_it_was_cut_off() {
+    let chain = begun_with_tokens();
+    let fox = text(&chain, "fox.txt", "A brown fox jumps over the lazy dog, again and again. ");
+    let file = job_file(&chain, "job.toml", &own(&fox));
+    let folder = chain.key("job");
+    let out = folder.to_str().unwrap().to_owned();
+    let create = ["job", "create", "--config", &file, "--out", &out];
+    let would = chain.json("authority", &[&create[..], &["--dry-run"]].concat());
+    assert!(!folder.exists() && would["sent"] == false, "{would}");
+    assert_eq!(would["cost"]["bondBaseUnits"], digits(2_000 * TOKEN));
+    assert_eq!(would["phases"][0]["why"], "as the file says");
+    assert!(would["phases"][1]["why"].as_str().unwrap().starts_with("twice "), "{would}");
+    // Nobody can be asked here, and nothing is sent.
+    assert_eq!(error(&chain, "authority", &create).0["code"], "needs-yes");
+    assert!(chain.json("authority", &["pool", "list"]).as_array().unwrap().is_empty());
+
+    let mut cut_off = Command::new(env!("CARGO_BIN_EXE_sip"))
+        .args(create)
+        .args(["--yes", "--json", "--url", &chain.url, "--key"])
+        .arg(chain.key("authority"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(cut_off.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    cut_off.kill().unwrap();
+    cut_off.wait().unwrap();
+    assert!(first.contains("pool for data"), "{first}");
+    let made = chain.lines("authority", &[&create[..], &["--yes"]].concat());
+    let made = made.last().unwrap();
+    assert_eq!(made["job"], would["job"]);
+    // A third time there is nothing left to do.
+    assert_eq!(chain.lines("authority", &[&create[..], &["--yes"]].concat()).len(), 1);
+
+    let job = made["job"].as_str().unwrap();
+    let card = chain.json("authority", &["job", "show", job]);
+    assert_eq!((&card["commitTime"], &card["state"]), (&400.into(), &"between rounds".into()), "{card}");
+    assert!(card["trainedOn"].as_str().unwrap().starts_with("foxes ("), "{card}");
+    assert_eq!(card["steered"], "learning-rate 0.5000 to 2.0000, 1.0000 without stake");
+    // Everything that a round needs is there: it is opened as soon as somebody has taken the places.
+    for kind in ["trainer", "auditor", "evaluator"] {
+        chain.json("authority", &["pool", "create", "--kind", kind, "--bond", "5000"]);
+        chain.json("authority", &["job", "join", job, kind]);
+    }
+    let ledger = Rpc::connect(&chain.url).unwrap();
+    let (address, program) = (job.parse().unwrap(), Program::default());
+    let state = Job::decode(&ledger.account(&address).unwrap().unwrap().data).unwrap();
+    let key = wallet(&chain.key("authority"));
+    let open = program.open_next_round(&key.pubkey(), &address, &state);
+    let mut ledger = ledger;
+    ledger.send(&[open], &key, &[&key]).unwrap();
+    for file in ["run/manifest.sip", "run/data/tokenizer.json", "run/data/0.train.tokens", "run/data/0.heldout.tokens"]
+    {
+        assert!(folder.join(file).exists(), "{file}");
+    }
+    let (other, _) = error(
+        &chain,
+        "authority",
+        &[
+            "job",
+            "create",
+            "--config",
+            &job_file(&chain, "other.toml", &own(&fox).replace("foxes", "dogs")),
+            "--out",
+            &out,
+        ],
+    );
+    assert!(other["message"].as_str().unwrap().contains("made of another file"), "{other}");
+}
+
+#[test]
+fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
+    let chain = begun_with_tokens();
+    let fox = text(&chain, "fox.txt", "A brown fox jumps over the lazy dog, again and again. ");
+    let folder = chain.key("data");
+    let publish =
+        ["data", "publish", fox.to_str().unwrap(), "--domain", "foxes", "--licence", "CC0-1.0", "--vocabulary", "400"];
+    let publish = [&publish[..], &["--out", folder.to_str().unwrap(), "--yes"]].concat();
+    let made = chain.lines("authority", &publish);
+    let dataset = made.last().unwrap()["dataset"].as_str().unwrap().to_owned();
+    let ledger = Rpc::connect(&chain.url).unwrap();
+    let state = Dataset::decode(&ledger.account(&dataset.parse().unwrap()).unwrap().unwrap().data).unwrap();
+    assert_eq!(made.last().unwrap()["trainTokens"], state.train_tokens);
+    assert_eq!(chain.row("authority", &["data", "list"])["domain"], "foxes");
+
+    // Its tokens are of its tokenizer, which a job has to name.
+    let bare = format!("[model]\npreset = \"tiny\"\n[[domain]]\ndataset = \"{dataset}\"\n");
+    let file = job_file(&chain, "bare.toml", &bare);
+    let out = chain.key("job");
+    let create = ["job", "create", "--yes", "--out", out.to_str().unwrap(), "--config"];
+    let (refused, _) = error(&chain, "authority", &[&create[..], &[&file]].concat());
+    assert!(
+        refused["code"] == "usage" && refused["message"].as_str().unwrap().contains("model.tokenizer"),
+        "{refused}"
+    );
+    let tokenizer = folder.join("run/data");
+    let named = bare.replacen("\"tiny\"\n", &format!("\"tiny\"\ntokenizer = \"{}\"\n", tokenizer.display()), 1);
+    let file = job_file(&chain, "named.toml", &named);
+    let made = chain.lines("authority", &[&create[..], &[&file]].concat());
+    let made = made.last().unwrap();
+    assert_eq!((&made["datasets"][0], &made["pool"]), (&dataset.as_str().into(), &Value::Null));
+    assert!(out.join("run/manifest.sip").exists() && !out.join("run/data/0.train.tokens").exists());
+}
