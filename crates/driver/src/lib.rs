@@ -1,52 +1,82 @@
 //! A driver for [roles](sip_roles) on a ledger: it reads the chain, computes, keeps what was found in a folder, and sends.
 //!
 //! A step looks at the chain and at what is on disk, does what the roles ask for until something has changed, and returns. The process may be
-//! killed between any two transactions, also those of one step.
+//! killed between any two transactions, also those of one step. Who computes and fetches are [`Hands`]: a [`Bench`] in the caller's thread, or a
+//! [`Crew`] on threads of its own.
 
 pub mod archive;
+mod bench;
+mod books;
+mod crew;
+mod hands;
+mod look;
+mod pause;
 mod players;
 mod record;
+mod send;
 mod source;
+mod states;
 mod work;
 
+pub use bench::{Bench, Position};
+pub use books::{Books, Page};
+pub use crew::{Came, Crew};
+pub use hands::{Found, Hands};
 pub use record::{Known as Tally, Record};
 pub use source::{Match, Source};
+pub use states::{FolderStates, NetStates, Root, States, Tell, Wanted};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use sip_client::Program;
-use sip_ledger::{Ledger, LedgerError, MAX_TRANSACTION_BYTES, compute_unit_limit, pack, transaction_bytes};
-use sip_manifest::machine::Machine;
-use sip_manifest::stop::Stop;
+use sip_ledger::{Ledger, LedgerError};
+use sip_net::Peer;
 use sip_node::WorkError;
-use sip_roles::{Accounts, Action, Event, Fact, Known, Look, Node, Query, Shelf, View};
-use solana_account::Account;
+use sip_roles::{Action, Event, Fact, Known, Node, Shelf, View};
 use solana_address::Address;
-use solana_instruction::Instruction;
 use solana_keypair::Keypair;
-use solana_signer::Signer;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use players::Player;
-
-/// Compute units that a transaction may take.
-const COMPUTE_UNITS: u32 = 1_400_000;
 /// Slots between two looks at a chain on which nothing is to be done.
 pub const PAUSE_SLOTS: u64 = 4;
-/// Scoring runs that are remembered.
-const SCORES_KEPT: usize = 4;
+/// Scoring runs, moves and answers that are remembered, of each.
+const FACTS_KEPT: usize = 4;
+/// Solana's targeted pace.
+pub const SLOT: Duration = Duration::from_millis(400);
+/// How long a state is looked for where no phase says.
+const FETCH_SECONDS: u64 = 60;
 
 /// What only saves time: all of it can be lost.
 #[derive(Default)]
 pub struct Memory {
-    /// Sides of disputes that run, by the dispute's address.
-    players: BTreeMap<Address, Player>,
     /// What was said and need not be said again.
     said: BTreeSet<String>,
     /// What was computed and is nowhere on disk.
     facts: Vec<Fact>,
-    /// States that were handed out.
-    published: BTreeSet<[u8; 32]>,
+    /// The chain as it was seen last.
+    view: Option<View>,
+    /// What was asked for last and not done yet, in words.
+    waits: Vec<&'static str>,
+}
+
+impl Memory {
+    /// The chain as it was seen last.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
+
+    /// What waits until the chain has it as final.
+    pub fn waits(&self) -> &[&'static str] {
+        &self.waits
+    }
+}
+
+/// Who may have a state, most likely first.
+pub type Holders<'a> = dyn Fn(&View, &Root) -> Vec<Peer> + 'a;
+
+/// Nobody, where states come from folders.
+pub fn no_holders(_: &View, _: &Root) -> Vec<Peer> {
+    Vec::new()
 }
 
 /// Somebody in a job, on a ledger.
@@ -63,26 +93,20 @@ pub struct Live<'a, L> {
     pub node: &'a Node,
     /// What the job computes with.
     pub source: &'a Source,
-    /// On what it is computed.
-    pub machine: &'a Machine,
     /// What was found.
     pub record: Record,
-    /// Where states are handed out and got from, by their roots, beside the folder of the run.
-    pub shelf: Option<PathBuf>,
+    /// Who computes and fetches.
+    pub hands: &'a mut dyn Hands,
+    /// Who may have a state.
+    pub holders: &'a Holders<'a>,
+    /// What was paid, and may be.
+    pub books: &'a mut Books,
+    /// How long a slot lasts.
+    pub slot: Duration,
     /// What only saves time.
     pub memory: &'a mut Memory,
-    /// Whether computing is to stop.
-    pub stop: &'a Stop,
     /// Who is told.
     pub report: &'a mut dyn FnMut(&Event),
-}
-
-/// How far a list of transactions came.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    All,
-    Some,
-    Nothing,
 }
 
 /// What is to be done after an action.
@@ -100,6 +124,8 @@ struct Under {
     view: View,
     known: Known,
     shelf: Shelf,
+    /// The chain as far as it is final, once something needs it.
+    last: Option<View>,
     /// Whether something was noted that the next step has to see.
     is_changed: bool,
     /// The next slot in which there is something to do.
@@ -112,47 +138,61 @@ impl<L: Ledger> Live<'_, L> {
     /// # Errors
     /// Where the chain does not answer, the work was asked to stop, or nothing can be remembered.
     pub fn step(&mut self) -> Result<bool> {
+        self.memory.waits.clear();
         let mut under = self.look()?;
-        let terms = self.source.terms(&under.view.job);
-        'again: loop {
-            for action in self.node.step(&under.view, &under.shelf, &under.known, &terms) {
-                match self.act(&mut under, action)? {
-                    Then::Next => {}
-                    Then::Again => continue 'again,
-                    Then::Look => return Ok(true),
-                }
-            }
-            break;
-        }
-        if under.is_changed {
+        let is_done = self.act_all(&mut under);
+        let wait = under.wake_slot.map(|slot| slot.saturating_sub(under.view.slot));
+        self.memory.view = Some(under.view);
+        if is_done? || under.is_changed {
             return Ok(true);
         }
-        let wait = under.wake_slot.map(|slot| slot.saturating_sub(under.view.slot));
         match wait.filter(|slots| *slots <= PAUSE_SLOTS) {
             Some(slots) => self.ledger.advance_slots(slots).map(|()| true).map_err(Into::into),
             None => Ok(false),
         }
     }
 
+    /// Notes what was computed elsewhere, before the next step.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn note(&mut self, fact: Fact, tell: Option<Event>) -> Result<()> {
+        self.remember(fact)?;
+        tell.iter().for_each(|event| (self.report)(event));
+        Ok(())
+    }
+
+    fn act_all(&mut self, under: &mut Under) -> Result<bool> {
+        let terms = self.source.terms(&under.view.job);
+        'again: loop {
+            for action in self.node.step(&under.view, &under.shelf, &under.known, &terms) {
+                match self.act(under, action)? {
+                    Then::Next => {}
+                    Then::Again => continue 'again,
+                    Then::Look => return Ok(true),
+                }
+            }
+            return Ok(false);
+        }
+    }
+
     fn act(&mut self, under: &mut Under, action: Action) -> Result<Then> {
         match action {
-            Action::Send(send) => match self.send_all(send.what, send.instructions)? {
-                Sent::Nothing => {}
-                Sent::Some => return Ok(Then::Look),
-                Sent::All => {
-                    send.tell.iter().for_each(|event| (self.report)(event));
-                    return Ok(Then::Look);
-                }
-            },
+            Action::Send(send) => return self.send(under, send),
             Action::Compute(work) => {
-                let (fact, tell) = self.compute(under, &work)?;
-                let is_durable = fact.is_durable();
-                self.keep(under, fact, tell)?;
-                return Ok(if is_durable { Then::Look } else { Then::Again });
+                let at = Position { view: &under.view, known: &under.known };
+                if let Some((fact, tell)) = self.hands.compute(at, &work)? {
+                    let is_durable = fact.is_durable();
+                    self.keep(under, fact, tell)?;
+                    return Ok(if is_durable { Then::Look } else { Then::Again });
+                }
             }
             Action::Fetch { root } => {
-                let is_whole = self.knows(&root)?;
-                under.shelf.note(root, is_whole);
+                match self.hands.fetch(self.wanted(&under.view, root))? {
+                    Found::Whole => under.shelf.whole.insert(root),
+                    Found::Missing => under.shelf.missing.insert(root),
+                    Found::Awaited => under.shelf.awaited.insert(root),
+                };
                 return Ok(Then::Again);
             }
             Action::Survey => {
@@ -160,13 +200,22 @@ impl<L: Ledger> Live<'_, L> {
                 return Ok(Then::Again);
             }
             Action::Keep { fact, tell } => self.keep(under, fact, tell)?,
-            Action::Publish { root } => self.publish(root)?,
+            Action::Publish { root } => self.hands.hand_out(root)?,
             Action::Archive { address, data } => archive::keep(&self.source.store, &address, &data)?,
-            Action::Forget { root } => self.record.forget(&root),
+            Action::Forget { root } => self.hands.states().forget(&root),
             Action::Wake { slot } => under.wake_slot = Some(under.wake_slot.map_or(slot, |other| other.min(slot))),
             Action::Tell(event) => self.say_once(&event),
         }
         Ok(Then::Next)
+    }
+
+    /// A state that is needed, by when, and who may have it.
+    fn wanted(&self, view: &View, root: Root) -> Wanted {
+        // What has not come after six tenths of what is left of the phase is demanded.
+        let seconds = phase_end(view)
+            .map_or(FETCH_SECONDS as f64, |end| end.saturating_sub(view.slot) as f64 * self.slot.as_secs_f64() * 0.6);
+        let by = Instant::now() + Duration::from_secs_f64(seconds.clamp(2.0, 86_400.0));
+        Wanted { root, elements: self.source.elements(view, &root), peers: (self.holders)(view, &root), by }
     }
 
     /// Says something once.
@@ -181,105 +230,35 @@ impl<L: Ledger> Live<'_, L> {
         if !under.known.note(fact.clone()) {
             return Ok(());
         }
+        under.is_changed |= fact.is_durable();
+        self.note(fact, tell)
+    }
+
+    fn remember(&mut self, fact: Fact) -> Result<()> {
         if fact.is_durable() {
-            self.record.keep(&fact)?;
-            under.is_changed = true;
-        } else if matches!(fact, Fact::Scored { .. } | Fact::SurveyAgain(_)) {
-            let is_same = |other: &Fact| std::mem::discriminant(other) == std::mem::discriminant(&fact);
-            let others = self.memory.facts.iter().filter(|other| is_same(other)).count();
-            if others >= SCORES_KEPT {
-                let oldest = self.memory.facts.iter().position(is_same);
-                oldest.map(|index| self.memory.facts.remove(index));
-            }
-            self.memory.facts.push(fact);
+            return self.record.keep(&fact);
         }
-        tell.iter().for_each(|event| (self.report)(event));
+        let is_same = |other: &Fact| std::mem::discriminant(other) == std::mem::discriminant(&fact);
+        let others = self.memory.facts.iter().filter(|other| is_same(other)).count();
+        if others >= FACTS_KEPT {
+            let oldest = self.memory.facts.iter().position(is_same);
+            oldest.map(|index| self.memory.facts.remove(index));
+        }
+        self.memory.facts.push(fact);
         Ok(())
     }
+}
 
-    /// The data of accounts, of those that are the program's.
-    fn read(&self, addresses: &[Address]) -> Result<Vec<Option<Vec<u8>>>> {
-        let own = |account: Option<Account>| {
-            account.filter(|account| account.owner == self.program.id).map(|account| account.data)
-        };
-        Ok(self.ledger.accounts(addresses)?.into_iter().map(own).collect())
-    }
-
-    fn find(&self, query: &Query) -> Result<Vec<(Address, Vec<u8>)>> {
-        let kind = [query.kind as u8];
-        let with = query.with.as_ref().map(|(offset, bytes)| (*offset, &bytes[..]));
-        let parts: Vec<(usize, &[u8])> = std::iter::once((0, &kind[..])).chain(with).collect();
-        let found = self.ledger.program_accounts_with(&self.program.id, &parts)?;
-        Ok(found.into_iter().map(|(address, account)| (address, account.data)).collect())
-    }
-
-    fn survey(&self) -> Result<Vec<(Address, Vec<u8>)>> {
-        let mut found = Vec::new();
-        for query in Query::survey(&self.job) {
-            found.extend(self.find(&query)?);
-        }
-        Ok(found)
-    }
-
-    /// The chain as it stands, with what is known and at hand.
-    fn look(&mut self) -> Result<Under> {
-        let rounds_done = self.record.rounds_done()?;
-        let look = Look { program: self.program, job: self.job, first_round: rounds_done };
-        let mut accounts = Accounts::new();
-        loop {
-            let wanted = look.wanted(&accounts)?;
-            if wanted.is_empty() {
-                break;
-            }
-            let data = self.read(&wanted)?;
-            accounts.extend(wanted.into_iter().zip(data));
-        }
-        let mut view = look.view(&accounts, self.ledger.slot()?)?;
-        if self.source.describes(&view.job) == Match::No {
-            let folder = self.source.store.root().display();
-            bail!("the job at {} is not the one that the settings and data in {folder} describe", self.job);
-        }
-        let mut known = self.record.known(rounds_done)?;
-        for fact in &self.memory.facts {
-            known.note(fact.clone());
-        }
-        let watched = self.node.watched(&view, &known, &self.source.terms(&view.job));
-        for (address, data) in watched.iter().zip(self.read(&watched)?) {
-            data.iter().for_each(|data| view.add(*address, data));
-        }
-        for query in self.node.queries(&view) {
-            self.find(&query)?.iter().for_each(|(address, data)| view.add(*address, data));
-        }
-        let shelf = Shelf { whole: self.record.states(), ..Shelf::default() };
-        Ok(Under { view, known, shelf, is_changed: false, wake_slot: None })
-    }
-
-    /// Sends instructions in as few transactions as they fit into; where one is refused, the later ones are not sent.
-    fn send_all(&mut self, what: &str, instructions: Vec<Instruction>) -> Result<Sent> {
-        let mut sent = Sent::Nothing;
-        for transaction in pack(&self.key.pubkey(), instructions) {
-            if !self.transact(what, &transaction)? {
-                return Ok(sent);
-            }
-            sent = Sent::Some;
-        }
-        Ok(Sent::All)
-    }
-
-    /// Sends a transaction; false if it was refused.
-    fn transact(&mut self, what: &str, instructions: &[Instruction]) -> Result<bool> {
-        let limited = [&[compute_unit_limit(COMPUTE_UNITS)], instructions].concat();
-        // A part of a move may fill its transaction; it takes far less than what each instruction has without a limit.
-        let fits = transaction_bytes(&limited, &self.key.pubkey()) <= MAX_TRANSACTION_BYTES;
-        let error = match self.ledger.send(if fits { &limited } else { instructions }, self.key, &[self.key]) {
-            Ok(_) => return Ok(true),
-            Err(error @ (LedgerError::Custom { .. } | LedgerError::Transaction { .. })) => error,
-            Err(error) => return Err(error.into()),
-        };
-        let reason = error.custom_code().and_then(sip_client::refusal).map(|error| error.message().to_string());
-        let reason = reason.unwrap_or_else(|| error.to_string());
-        self.say_once(&Event::Refused { what: what.into(), reason });
-        Ok(false)
+/// The last slot of the phase that the newest round is in, if it has one.
+pub fn phase_end(view: &View) -> Option<u64> {
+    use sip_protocol::training::round;
+    let round = &view.rounds.last()?.round;
+    match round.status {
+        round::OPEN => Some(round.commit_deadline_slot),
+        round::COMMITS_CLOSED => Some(round.audit_deadline_slot),
+        round::CLOSED => Some(round.vote_deadline_slot),
+        round::AGGREGATED => Some(round.reveal_deadline_slot),
+        _ => None,
     }
 }
 

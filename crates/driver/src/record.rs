@@ -6,7 +6,8 @@
 //! JOB/round-0-base.json            the next base from the accepted segments
 //! JOB/round-0-demand-1.json        a chunk that was demanded of a trainer; data-DATASET.json of a provider
 //! JOB/round-0-work.json            the own segment of a round
-//! JOB/ROOT.state                   a state
+//! JOB/ROOT.state                   a state, where no shelf has it
+//! JOB/pause.json, pause-ROOT.state a segment under way
 //! ```
 //!
 //! A file is replaced at once and is on the disk before anything that follows from it is sent. What is not here, the chain tells.
@@ -14,13 +15,9 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sip_data::{hex, unhex};
-use sip_kernels::Threads;
 use sip_manifest::folder::{read_json, write_json};
-use sip_node::State;
 use sip_roles::{Asked, Claim, Event, Fact, Finding, Worked};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 /// What follows from a round's accepted segments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,13 +49,18 @@ impl Record {
         Ok(Record { folder })
     }
 
-    fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let path = self.folder.join(name);
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
-    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+    pub(crate) fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
         write_json(&self.folder.join(name), value).context("nothing is sent that could not be remembered")
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Rounds that nothing is left to do about.
@@ -124,46 +126,12 @@ impl Record {
         names.sort_unstable();
         Ok(names)
     }
+}
 
-    /// The roots of the states that are here.
-    pub fn states(&self) -> BTreeSet<[u8; 32]> {
-        self.names("state").unwrap_or_default().iter().filter_map(|name| unhex(name)).collect()
-    }
-
-    fn state_path(&self, root: &[u8; 32]) -> PathBuf {
-        self.folder.join(format!("{}.state", hex(root)))
-    }
-
-    /// Whether a state was saved.
-    pub fn has_state(&self, root: &[u8; 32]) -> bool {
-        self.state_path(root).exists()
-    }
-
-    /// A state by its root, if it was saved.
-    ///
-    /// # Errors
-    /// Where its file is damaged.
-    pub fn state(&self, root: &[u8; 32], threads: &Threads) -> Result<Option<Arc<State>>> {
-        let path = self.state_path(root);
-        if path.exists() { Ok(Some(Arc::new(State::load(&path, threads)?))) } else { Ok(None) }
-    }
-
-    /// Saves a state.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub fn save(&self, state: &State) -> Result<()> {
-        let path = self.state_path(&state.root());
-        if !path.exists() {
-            state.save(&path).context("nothing is sent that could not be remembered")?;
-        }
-        Ok(())
-    }
-
-    /// Removes a state that nothing needs any more; a failure to remove costs nothing but space.
-    pub fn forget(&self, root: &[u8; 32]) {
-        let _ = std::fs::remove_file(self.state_path(root));
-    }
+/// The root that a state's file has as its name.
+pub(crate) fn root_of_file(path: &Path) -> Option<[u8; 32]> {
+    let is_state = path.extension().is_some_and(|end| end == "state");
+    path.file_stem().filter(|_| is_state).and_then(|name| unhex(name.to_str()?))
 }
 
 /// What is on disk of all jobs in folders of watchtowers.

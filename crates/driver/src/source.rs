@@ -4,9 +4,9 @@ use anyhow::Result;
 use sip_node::State;
 use sip_protocol::ground::case::CaseKind;
 use sip_protocol::training::job::Job;
-use sip_roles::Terms;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use sip_protocol::training::segment::Segment;
+use sip_roles::{Terms, View};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sip_manifest::commits::{Difference, difference};
@@ -14,8 +14,7 @@ use sip_manifest::folder::Store;
 use sip_manifest::machine::Machine;
 use sip_manifest::prepare::{self, Prepared};
 
-/// First bytes of a saved state, before its root.
-const MAGIC_BYTES: usize = 8;
+use crate::states::shape;
 
 /// Whether a job is the one that a folder describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,19 +79,22 @@ impl Source {
         }
     }
 
-    /// The file of a state of this root in the run's folder, by what its head says.
-    pub fn published(&self, root: &[u8; 32]) -> Option<PathBuf> {
-        let folders = [self.store.run(), self.store.states()];
-        let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
-        let mut paths: Vec<PathBuf> =
-            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "state")).collect();
-        paths.sort();
-        paths.into_iter().find(|path| names(path, root))
+    /// Folders of the run that may hold states which others published, under any name.
+    pub fn published(&self) -> Vec<PathBuf> {
+        vec![self.store.run(), self.store.states()]
     }
-}
 
-/// Whether a state's file says that it is of this root.
-fn names(path: &Path, root: &[u8; 32]) -> bool {
-    let mut head = [0; MAGIC_BYTES + 32];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head[MAGIC_BYTES..] == root[..]
+    /// Elements of the entries of a base, and of what a segment hands over.
+    pub fn shapes(&self) -> Vec<Vec<usize>> {
+        self.given().map(|state| shape(state)).collect()
+    }
+
+    /// Elements of the entries of a state of this root, by what it is in the job.
+    pub fn elements(&self, view: &View, root: &[u8; 32]) -> Vec<usize> {
+        let spec = &view.job.spec;
+        let of_segment =
+            |segment: &Segment| segment.claim.result_root(spec) == root || segment.claim.previous_root == *root;
+        let is_result = view.rounds.iter().flat_map(|seen| &seen.segments).any(|stands| of_segment(&stands.state));
+        if is_result { self.terms.result_lengths.clone() } else { shape(&self.prepared.genesis) }
+    }
 }

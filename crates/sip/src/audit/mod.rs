@@ -6,7 +6,10 @@ mod operator;
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
-use sip_driver::{Live, Match, Memory, PAUSE_SLOTS, Record, Source, Tally, is_lost, is_stop};
+use sip_driver::{
+    Bench, Books, FolderStates, Live, Match, Memory, PAUSE_SLOTS, Record, SLOT, Source, Tally, is_lost, is_stop,
+    no_holders,
+};
 use sip_ledger::Ledger;
 use sip_protocol::training::job::Job;
 use sip_protocol::{Account, AccountKind};
@@ -16,6 +19,7 @@ use solana_keypair::Keypair;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::{named_program, no_wallet, reach, variable, wallet_key};
@@ -127,8 +131,9 @@ fn print(event: &Event, json: bool) {
 /// A job that is followed.
 struct Followed<'a> {
     job: Address,
-    source: &'a Source,
-    record: Record,
+    source: &'a Arc<Source>,
+    bench: Bench,
+    books: Books,
     memory: Memory,
 }
 
@@ -154,7 +159,7 @@ impl Patrol<'_> {
         let mut sources = Vec::new();
         for store in stores {
             self.see_to_data(ledger, store, folder.clone())?;
-            sources.push(Source::open(store.clone(), &machine)?);
+            sources.push(Arc::new(Source::open(store.clone(), &machine)?));
         }
         let mut jobs = Vec::new();
         let node = self.node()?;
@@ -163,7 +168,10 @@ impl Patrol<'_> {
             if node.roles.auditor {
                 check_operator(ledger, &program, &job, &node.me.wallet)?;
             }
-            jobs.push(Followed { job, source, record, memory: Memory::default() });
+            let states = FolderStates::new(record.folder(), None, source.published(), source.shapes());
+            let books = Books::open(&record, 0)?;
+            let bench = Bench::new(Arc::clone(source), machine.clone(), record, Arc::new(states), self.stop.clone());
+            jobs.push(Followed { job, source, bench, books, memory: Memory::default() });
         }
         let mut wait_seconds = 1;
         loop {
@@ -179,11 +187,12 @@ impl Patrol<'_> {
                     job: followed.job,
                     node: &node,
                     source: followed.source,
-                    machine: &machine,
-                    record: followed.record.clone(),
-                    shelf: None,
+                    record: followed.bench.record.clone(),
+                    hands: &mut followed.bench,
+                    holders: &no_holders,
+                    books: &mut followed.books,
+                    slot: SLOT,
                     memory: &mut followed.memory,
-                    stop: self.stop,
                     report: &mut *self.report,
                 };
                 match live.step() {
@@ -267,8 +276,8 @@ impl Patrol<'_> {
         &self,
         ledger: &L,
         program: &Program,
-        sources: &'s [Source],
-    ) -> Result<Vec<(Address, &'s Source)>> {
+        sources: &'s [Arc<Source>],
+    ) -> Result<Vec<(Address, &'s Arc<Source>)>> {
         let given = &self.arguments.job;
         let mut jobs = Vec::new();
         for (address, account) in ledger.program_accounts(&program.id)? {
