@@ -5,7 +5,7 @@ use sip_protocol::{
     instructions::*,
     training::{
         attestation::Shown,
-        job::{Job, JobSpec, MAX_DOMAINS},
+        job::{Card, Job, JobSpec, MAX_DOMAINS},
         segment::SegmentClaim,
     },
 };
@@ -25,6 +25,12 @@ impl Program {
     pub fn create_job(&self, creator: &Address, nonce: u32, spec: &JobSpec, datasets: &[Address]) -> Instruction {
         let accounts = accounts::CreateJob { creator: *creator, datasets: datasets.to_vec() };
         self.instruction(&CreateJob { spec: *spec, nonce, reserved: 0 }, &accounts)
+    }
+
+    /// [`DescribeJob`], which follows [`Program::create_job`] before anyone can join: in the same transaction where both fit, as they do up to 5
+    /// domains, else in the next one.
+    pub fn describe_job(&self, creator: &Address, job: &Address, card: &Card) -> Instruction {
+        self.instruction(&DescribeJob { card: *card }, &accounts::DescribeJob { creator: *creator, job: *job })
     }
 
     /// [`ReclaimGenesisBond`].

@@ -1,6 +1,6 @@
 //! From texts to a task: tokens, blobs, graph, tables, genesis state.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sip_data::{Corpus, DomainTokens, TokenBlob, WrongWords, corpus, hex};
 use sip_graph::{Buffer, Graph};
 use sip_model::tokenizer::{DOCUMENT_ID, Tokenizer};
@@ -34,8 +34,8 @@ pub struct Prepared {
     pub heldout: Vec<Arc<TokenBlob>>,
     /// The scoring run of a base.
     pub scoring: Task,
-    /// The tokenizer.
-    pub tokenizer: Tokenizer,
+    /// The tokenizer, where the folder has it: nobody needs it to compute.
+    tokenizer: Option<Tokenizer>,
     /// The graphs of compressed updates, where segments hand over those.
     pub updates: Option<Updates>,
 }
@@ -150,7 +150,17 @@ pub fn open(store: &Store, machine: &Machine) -> Result<Prepared> {
 }
 
 impl Prepared {
-    /// Everything that a job computes with, of its manifest and of the tokens and the tokenizer in a folder.
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// Where the folder has none.
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        self.tokenizer
+            .as_ref()
+            .context("the folder of the job has no tokenizer.json, which is needed to read and write text")
+    }
+
+    /// Everything that a job computes with, of its manifest and of the tokens in a folder.
     ///
     /// # Errors
     /// Where a file is not the one of its hash, a table not the one of its root, the genesis state not what its graph gives, or a graph of
@@ -187,12 +197,10 @@ impl Prepared {
             false => None,
             true => Some(updates(&manifest, &aggregates, machine)?),
         };
-        let tokenizer = tokenizer_bytes(store)?;
-        ensure!(
-            content_hash(&tokenizer) == manifest.tokenizer,
-            "{} is not the tokenizer of the manifest",
-            store.tokenizer().display()
-        );
+        let tokenizer = match store.tokenizer().exists() {
+            true => Some(tokenizer(&manifest, store)?),
+            false => None,
+        };
         Ok(Prepared {
             task,
             genesis: Arc::new(genesis),
@@ -201,11 +209,17 @@ impl Prepared {
             aggregates,
             heldout,
             scoring,
-            tokenizer: Tokenizer::load(&store.data())?,
+            tokenizer,
             updates,
             manifest,
         })
     }
+}
+
+fn tokenizer(manifest: &Manifest, store: &Store) -> Result<Tokenizer> {
+    let is_named = content_hash(&tokenizer_bytes(store)?) == manifest.tokenizer;
+    ensure!(is_named, "{} is not the tokenizer of the manifest", store.tokenizer().display());
+    Ok(Tokenizer::load(&store.data())?)
 }
 
 /// Training and held-out tokens of all domains.

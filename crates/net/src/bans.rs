@@ -41,6 +41,9 @@ impl Bans {
     /// Bans a peer.
     pub(crate) fn add(&self, id: &Hash, why: &str) {
         let mut banned = self.lock();
+        if banned.get(id).is_some_and(|(ban, _)| ban.until > Instant::now()) {
+            return;
+        }
         let lengths = banned.get(id).map_or(1, |(_, lengths)| (lengths * 2).min(MAX_LENGTHS));
         if banned.len() >= MAX_REMEMBERED && !banned.contains_key(id) {
             let first = banned.iter().min_by_key(|(_, (ban, _))| ban.until).map(|(id, _)| *id);

@@ -66,21 +66,27 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 pub(crate) struct New {
     path: PathBuf,
     temporary: PathBuf,
-    pub file: File,
 }
 
 impl New {
-    pub(crate) fn create(folder: &Path, name: &str) -> io::Result<New> {
+    /// Writes it; nothing is flushed yet.
+    pub(crate) fn write(folder: &Path, name: &str, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<New> {
         static WRITES: AtomicU64 = AtomicU64::new(0);
         let number = WRITES.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!(".{name}.{}-{number}.tmp", std::process::id()));
-        let file = File::options().read(true).write(true).create_new(true).open(&temporary)?;
-        Ok(New { path: folder.join(name), temporary, file })
+        let mut file = File::options().write(true).create_new(true).open(&temporary)?;
+        let new = New { path: folder.join(name), temporary };
+        write(&mut file)?;
+        Ok(new)
     }
 
-    /// Flushes the file and gives it its name; the name is durable once its folder is [synced](sync_folder).
+    /// Brings it to the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        File::options().write(true).open(&self.temporary)?.sync_data()
+    }
+
+    /// Gives it its name; the name is durable once its folder is [synced](sync_folder).
     pub(crate) fn name(self) -> io::Result<()> {
-        self.file.sync_data()?;
         fs::rename(&self.temporary, &self.path)
     }
 }
@@ -94,8 +100,8 @@ impl Drop for New {
 
 /// Writes a small file, whole or not at all.
 pub(crate) fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut new = New::create(folder, name)?;
-    new.file.write_all(bytes)?;
+    let new = New::write(folder, name, |file| file.write_all(bytes))?;
+    new.sync()?;
     new.name()?;
     sync_folder(folder)
 }

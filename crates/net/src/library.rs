@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 
 /// Bytes of an answer that are made at once.
-pub(crate) const SLICE_BYTES: usize = 64 << 10;
+pub(crate) const SLICE_BYTES: usize = 128 << 10;
 
 /// Why a question has no answer.
 #[derive(Debug)]

@@ -17,5 +17,9 @@ pub mod money;
 pub mod stake;
 pub mod training;
 
+/// Version of what programs off chain agree on: how they read the accounts and a manifest, and what they say to each other. A job names the least one
+/// with which a program follows it, and a peer the range that it speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
 pub use ground::account::{Account, AccountKind, Address, Header};
 pub use ground::error::{Error, Result};

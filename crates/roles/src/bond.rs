@@ -59,7 +59,7 @@ impl Step<'_> {
 
 /// Whether a pool has no free slice for another claim, though its bond is as much.
 fn is_short(pool: &Pool, needed: u64) -> bool {
-    pool.self_bond >= needed && pool.self_bond < pool.frozen_bond.saturating_add(needed)
+    pool.self_bond >= needed && pool.self_bond < pool.frozen_bond.saturating_add(pool.owed_bond).saturating_add(needed)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod graph;
 mod help;
 mod localnet;
 mod manifest;
+mod network;
 mod post;
 mod quality;
 mod run;
@@ -74,6 +75,8 @@ enum Command {
     Manifest(manifest::Arguments),
     /// Print the page for "man", or write one for every command
     Man(help::Man),
+    /// Play a whole network on this machine: a chain, and a process for each person
+    Network(network::Arguments),
     /// Create and look after pools, and list what there is to stake on
     Pool(chain::pool::Arguments),
     /// Begin the protocol on a chain, see its supply, buckets and parameters, and govern it
@@ -128,6 +131,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Manifest(arguments) => manifest::run(&arguments),
         Command::Lock(arguments) => chain::lock::run(&arguments),
         Command::Man(arguments) => help::man(&arguments),
+        Command::Network(arguments) => network::run(&arguments),
         Command::Pool(arguments) => chain::pool::run(&arguments),
         Command::Protocol(arguments) => chain::protocol::run(&arguments),
         Command::Quality(arguments) => quality::run(&arguments),

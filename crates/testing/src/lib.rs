@@ -34,4 +34,4 @@ pub use random::Random;
 #[cfg(feature = "chain")]
 pub use scene::Scene;
 #[cfg(feature = "chain")]
-pub use world::{BOND_TOKENS, Operator, WALLET_TOKENS, World, named};
+pub use world::{BOND_TOKENS, Operator, WALLET_TOKENS, World, card, named};

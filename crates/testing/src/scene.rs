@@ -13,7 +13,7 @@ use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 
-use crate::{Cast, Operator, ROUND_REWARD, SLICE, World, dataset};
+use crate::{Cast, Operator, ROUND_REWARD, SLICE, World, card, dataset};
 
 /// A job with everyone who takes part.
 pub struct Scene {
@@ -65,7 +65,10 @@ impl Scene {
         let outweighed = ROUND_REWARD as u128 * cast.spec.slice as u128 / SLICE as u128 / repaid;
         let most = cast.spec.round_reward.min(cast.parameters.round_reward).min(outweighed as u64);
         let spec = JobSpec { round_reward: most, ..cast.spec };
-        let mut instructions = vec![program.create_job(&creator.pubkey(), 0, &spec, &datasets)];
+        let mut instructions = vec![
+            program.create_job(&creator.pubkey(), 0, &spec, &datasets),
+            program.describe_job(&creator.pubkey(), &job, &card("manifest")),
+        ];
         instructions
             .extend(cast.spec.attention_numbers().map(|n| program.create_attention_pool(&creator.pubkey(), &job, n)));
         for instruction in instructions {

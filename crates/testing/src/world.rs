@@ -11,6 +11,7 @@ use sip_protocol::{
         units::{CAP, TOKEN},
     },
     stake::pool::PoolKind,
+    training::job::Card,
 };
 use sip_svm::{Embedded, Genesis, PROGRAM_ELF};
 use solana_address::Address;
@@ -30,6 +31,11 @@ const CHAIN_LENGTH: usize = 2_400;
 /// A hash of a name, for keys and roots that tests make up.
 pub fn named(name: &str) -> [u8; 32] {
     HostSha256::hashv(&[name.as_bytes()])
+}
+
+/// The card of a manifest that a test makes up.
+pub fn card(name: &str) -> Card {
+    Card::new(named(name), 1_000)
 }
 
 /// A ledger with the program and its configuration.

@@ -13,7 +13,7 @@ use sip_protocol::{
         setting::{SETTING_ONE, Setting},
     },
 };
-use sip_testing::{Cast, Scene, World, dataset, named, scores};
+use sip_testing::{Cast, Scene, World, card, dataset, named, scores};
 use solana_signer::Signer;
 
 use crate::Table;
@@ -100,6 +100,8 @@ pub(crate) fn a_life() -> Table {
     let another = program.job(&key, 7);
     let create = program.create_job(&key, 7, &spec, &scene.datasets);
     table.run_as(&mut scene.world, "3 domains", create, &authority);
+    let describe = program.describe_job(&key, &another, &card("another manifest"));
+    table.run(&mut scene.world, describe, &authority);
     let create = program.create_attention_pool(&key, &another, 0);
     table.run(&mut scene.world, create, &authority);
     let trainer = scene.trainers[0].key.insecure_clone();

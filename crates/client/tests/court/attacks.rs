@@ -16,7 +16,7 @@ use sip_protocol::{
         segment::{CONVICTED, Segment, SegmentClaim},
     },
 };
-use sip_testing::{Cast, PARAMETERS, SLICE, Scene, WALLET_TOKENS, named, scores};
+use sip_testing::{Cast, PARAMETERS, SLICE, Scene, WALLET_TOKENS, card, named, scores};
 use solana_address::Address;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;
@@ -50,6 +50,7 @@ fn second_job(scene: &mut Scene) -> (Address, Address) {
     let spec = scene.job_state().spec;
     let job = program.job(&key, 1);
     scene.world.send(&[program.create_job(&key, 1, &spec, &scene.datasets.clone())], &[&authority]);
+    scene.world.send(&[program.describe_job(&key, &job, &card("another manifest"))], &[&authority]);
     for number in spec.attention_numbers() {
         scene.world.send(&[program.create_attention_pool(&key, &job, number)], &[&authority]);
     }

@@ -13,7 +13,7 @@ use sip_protocol::{
         segment::{Segment, SegmentClaim},
     },
 };
-use sip_testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, named, scores};
+use sip_testing::{BOND_TOKENS, Cast, PARAMETERS, SLICE, Scene, card, named, scores};
 use solana_address::Address;
 use solana_signer::Signer;
 
@@ -27,6 +27,7 @@ fn another_job(scene: &mut Scene, nonce: u32) -> (Address, Address) {
     let spec = scene.job_state().spec;
     let job = program.job(&key, nonce);
     scene.world.send(&[program.create_job(&key, nonce, &spec, &scene.datasets.clone())], &[&authority]);
+    scene.world.send(&[program.describe_job(&key, &job, &card("another manifest"))], &[&authority]);
     for number in spec.attention_numbers() {
         scene.world.send(&[program.create_attention_pool(&key, &job, number)], &[&authority]);
     }
@@ -194,6 +195,8 @@ fn no_stake_counts_in_two_places_and_a_place_keeps_its_part_while_claims_are_ope
     let another = program.job(&authority.pubkey(), 1);
     let spec = scene.job_state().spec;
     scene.world.send(&[program.create_job(&authority.pubkey(), 1, &spec, &scene.datasets.clone())], &[&authority]);
+    let describe = program.describe_job(&authority.pubkey(), &another, &card("another manifest"));
+    scene.world.send(&[describe], &[&authority]);
     let join = |part| program.join_job_with(&seat.operator, &another, &seat.pool, part);
     scene.world.refused(&[join(1)], &[&key], Error::AllotmentTooLarge);
     scene.world.send(&[program.allot_stake(&seat, &job, 6_000)], &[&key]);

@@ -23,7 +23,7 @@ use sip_protocol::{
         setting::{LEARNING_RATE, SETTING_ONE, Setting},
     },
 };
-use sip_testing::{Cast, Scene, World, dataset, named, scores};
+use sip_testing::{Cast, Scene, World, card, dataset, named, scores};
 use solana_account::Account as LedgerAccount;
 use solana_instruction::Instruction;
 use solana_signer::Signer;
@@ -132,6 +132,7 @@ pub(crate) fn jobs_rounds_and_settlements_are_guarded() {
     let world = &mut scene.world;
     // Which datasets a job uses is its creator's choice, but none twice.
     send_guarded(world, program.create_job(&key, 7, &spec, &datasets), &authority, &[]);
+    send_guarded(world, program.describe_job(&key, &another, &card("another manifest")), &authority, &[]);
     for domain in 0..3 {
         send_guarded(world, program.create_attention_pool(&key, &another, domain), &authority, &[]);
     }

@@ -5,10 +5,17 @@ use sip_protocol::{
     Error,
     ground::{escrow::REVEAL_SLOTS, units::TOKEN},
     stake::pool::PoolKind,
-    training::round::{self, Round},
+    training::{
+        job::JobSpec,
+        round::{self, Round},
+        seats::DORMANT,
+        segment::Segment,
+    },
 };
-use sip_testing::{BOND_TOKENS, Cast, Scene, scores};
+use sip_testing::{BOND_TOKENS, Cast, Operator, Scene, scores};
+use solana_address::Address;
 use solana_instruction::Instruction;
+use solana_signer::Signer;
 
 /// A round of which no auditor reveals anything.
 fn silenced(scene: &mut Scene) {
@@ -133,13 +140,14 @@ fn a_conviction_shuts_nobody_out_of_the_repeat_whose_bond_is_what_its_place_need
     let bond = BOND_TOKENS * TOKEN;
     let state = scene.pool_state(&pools[0]);
     assert_eq!((state.self_bond, state.frozen_bond, state.thawed_bond), (bond, 2 * slice, slice));
-    // A verdict on what was undone still takes its slice, and only that.
+    // A verdict on what was undone takes of its slice what nothing that stands has, and the rest as soon as that is free.
     let late = Accuser::new(&mut scene, "late", &rounds[0], 1);
     late.commit(&mut scene);
     late.open(&mut scene);
     late.win(&mut scene);
     let state = scene.pool_state(&pools[1]);
-    assert_eq!((state.self_bond, state.frozen_bond, state.thawed_bond), (bond - slice, 2 * slice, 0));
+    assert_eq!((state.self_bond, state.frozen_bond, state.thawed_bond), (2 * slice, 2 * slice, 0));
+    assert_eq!(state.owed_bond, slice - (bond - 2 * slice));
     // In the end all is free again.
     let end = rounds.map(|round| scene.world.state::<Round>(&round).final_slot()).into_iter().max().unwrap();
     scene.finalise_all();
@@ -153,6 +161,8 @@ fn a_conviction_shuts_nobody_out_of_the_repeat_whose_bond_is_what_its_place_need
     }
     // The auditor has attested what two trainers conceded, which has its price.
     assert_eq!([held[1], held[2]].map(|pool| scene.pool_state(&pool).self_bond), [bond; 2]);
+    let convicted = scene.pool_state(&pools[1]);
+    assert_eq!((convicted.self_bond, convicted.frozen_bond, convicted.owed_bond), (bond - slice, 0, 0));
 }
 
 #[test]
@@ -182,4 +192,127 @@ fn slices_are_thawed_of_their_own_claims_only() {
     let before = scene.world.tokens(&seat.operator);
     scene.world.send(&[program.withdraw_bond(&seat.operator, &first)], &[&key]);
     assert_eq!(scene.world.tokens(&seat.operator) - before, BOND_TOKENS * TOKEN - thawed.thawed_bond);
+}
+
+/// The trainer that lies.
+const LIAR: usize = 1;
+/// Slice of the job in which it lies: its bond is two of these, and [`SPARE`].
+const LIED: u64 = 900 * TOKEN;
+/// What its bond has beside, which is the slice of a job of its own.
+const SPARE: u64 = BOND_TOKENS * TOKEN - 2 * LIED;
+
+/// A job of the liar's own, which pays nothing, with an auditor and an evaluator of its friend's.
+struct OwnJob {
+    job: Address,
+    trainers: Vec<Operator>,
+    auditors: Vec<Operator>,
+    evaluators: Vec<Operator>,
+    /// Rounds that came to nothing.
+    rounds: Vec<Address>,
+}
+
+impl OwnJob {
+    fn new(scene: &mut Scene) -> OwnJob {
+        let (creator, program) = (scene.world.wallet("creator"), scene.world.program);
+        let job = program.job(&creator.pubkey(), 0);
+        let spec = JobSpec { lookahead: 1, rounds: 100, audit_rate: 0, vote_slots: 1, ..scene.job_state().spec };
+        let spec = JobSpec { slice: SPARE, audit_slots: 60_000, challenge_slots: 1, ..spec };
+        let spec = JobSpec { init_node_count: 0, init_nodes_root: [0; 32], init_outputs_root: [0; 32], ..spec };
+        let datasets = scene.datasets.clone();
+        scene.world.send(&[program.create_job(&creator.pubkey(), 0, &spec, &datasets)], &[&creator]);
+        for number in spec.attention_numbers() {
+            scene.world.send(&[program.create_attention_pool(&creator.pubkey(), &job, number)], &[&creator]);
+        }
+        let liar = &scene.trainers[LIAR];
+        let mut liar = Operator { seat: liar.seat, key: liar.key.insecure_clone(), chain: Vec::new() };
+        let mut auditor = scene.world.operator("own auditor", PoolKind::Auditor);
+        let mut evaluator = scene.world.operator("own evaluator", PoolKind::Evaluator);
+        // All of the liar's stake counts in the other job.
+        for (operator, allotted_bps) in [(&mut liar, 0), (&mut auditor, 10_000), (&mut evaluator, 10_000)] {
+            operator.seat.place = 0;
+            let join = program.join_job_with(&operator.seat.operator, &job, &operator.seat.pool, allotted_bps);
+            scene.world.send(&[join], &[&operator.key]);
+        }
+        OwnJob { job, trainers: vec![liar], auditors: vec![auditor], evaluators: vec![evaluator], rounds: Vec::new() }
+    }
+
+    /// Makes the scene's job this one, or makes it the scene's again.
+    fn exchange(&mut self, scene: &mut Scene) {
+        core::mem::swap(&mut self.job, &mut scene.job);
+        core::mem::swap(&mut self.trainers, &mut scene.trainers);
+        core::mem::swap(&mut self.auditors, &mut scene.auditors);
+        core::mem::swap(&mut self.evaluators, &mut scene.evaluators);
+    }
+
+    /// Has a round with a segment of the liar's come to nothing, and its slice thawed.
+    fn void(&mut self, scene: &mut Scene) {
+        self.exchange(scene);
+        let program = scene.world.program;
+        // Its auditor votes for nothing, falls asleep, and wakes.
+        let (seat, key) = (scene.auditors[0].seat, scene.auditors[0].key.insecure_clone());
+        if scene.job_state().auditors[0].state == DORMANT {
+            scene.world.send(&[program.join_job(&seat.operator, &scene.job, &seat.pool)], &[&key]);
+        }
+        scene.to_committed();
+        scene.to_closed();
+        let (round, deadline) = (scene.round(), scene.round_state().vote_deadline_slot);
+        scene.advance_to(deadline);
+        scene.crank(program.void_round(&scene.job, &round));
+        scene.crank(program.thaw_segment(&round, &scene.trainers[0].seat.pool));
+        scene.crank(program.thaw_seat(&round, &seat.pool, 0));
+        self.rounds.push(round);
+        self.exchange(scene);
+    }
+
+    /// Has the liar convicted of all that, by its friend.
+    fn confess(&mut self, scene: &mut Scene) {
+        self.exchange(scene);
+        let rounds = self.rounds.iter().zip(0..);
+        let friends: Vec<Accuser> =
+            rounds.map(|(round, number)| Accuser::new(scene, &format!("friend {number}"), round, 0)).collect();
+        friends.iter().for_each(|friend| friend.commit(scene));
+        for friend in &friends {
+            friend.open(scene);
+            friend.win(scene);
+        }
+        self.exchange(scene);
+    }
+}
+
+/// Attack: rounds of a job of one's own come to nothing for nothing, so that one slice stands behind as many claims as one likes. A friend has all
+/// of them convicted while the finder of a lie elsewhere waits for its verdict, and has half of the bond that stood behind that lie.
+#[test]
+fn attack_claims_of_a_job_of_ones_own_that_came_to_nothing_take_nothing_that_stands_behind_a_lie() {
+    let play = |own_rounds: [usize; 2]| {
+        let mut cast = Cast::default();
+        (cast.spec.slice, cast.spec.lookahead, cast.spec.challenge_slots) = (LIED, 2, 20_000);
+        let mut scene = Scene::with(&cast);
+        let mut own = OwnJob::new(&mut scene);
+        (0..own_rounds[0]).for_each(|_| own.void(&mut scene));
+        let lies = [5_000_000, 4_900_000].map(|score| {
+            scene.whole_round(&scores(score));
+            scene.round()
+        });
+        (0..own_rounds[1]).for_each(|_| own.void(&mut scene));
+        let finder = Accuser::new(&mut scene, "finder", &lies[0], LIAR);
+        finder.commit(&mut scene);
+        finder.open(&mut scene);
+        own.confess(&mut scene);
+        finder.win(&mut scene);
+        let segment: Segment = scene.world.state(&finder.segment(&scene));
+        let [first, second] = lies.map(|lie| scene.world.state::<Round>(&lie));
+        let late = Accuser::new(&mut scene, "later finder", &lies[1], LIAR);
+        late.commit(&mut scene);
+        late.open(&mut scene);
+        late.win(&mut scene);
+        let later: Segment = scene.world.state(&late.segment(&scene));
+        assert_eq!(scene.pool_state(&scene.trainers[LIAR].seat.pool).frozen_bond, 0);
+        let left = scene.pool_state(&scene.trainers[LIAR].seat.pool).self_bond;
+        (segment.escrow.bounty, later.escrow.bounty, first.compensation + first.to_children + second.compensation, left)
+    };
+    let (bounty, later, compensation, left) = play([0, 0]);
+    assert_eq!((bounty, later, left), (LIED / 2, LIED / 2, SPARE));
+    for own_rounds in [[9, 0], [0, 9], [5, 5]] {
+        assert_eq!(play(own_rounds), (bounty, later, compensation, 0), "{own_rounds:?}");
+    }
 }

@@ -9,11 +9,11 @@ use sip_protocol::{
     stake::pool::{Pool, PoolKind, RETIRED},
     training::{
         data::{Dataset, MAX_TOKENS},
-        job::JobSpec,
+        job::{Card, Job, JobSpec, MAX_MANIFEST_BYTES},
         setting::Setting,
     },
 };
-use sip_testing::{Cast, Scene, World, dataset, named};
+use sip_testing::{Cast, Scene, World, card, dataset, named};
 use solana_signer::Signer;
 
 #[test]
@@ -219,9 +219,60 @@ fn only_the_authoritys_jobs_are_rewarded() {
     let spec = scene.job_state().spec;
     let create = program.create_job(&creator.pubkey(), 0, &spec, &scene.datasets);
     scene.world.send(&[create], &[&creator]);
-    let job: sip_protocol::training::job::Job = scene.world.state(&program.job(&creator.pubkey(), 0));
+    let job: Job = scene.world.state(&program.job(&creator.pubkey(), 0));
     assert_eq!(job.rewarded, 0);
     assert_eq!((job.base_root, job.next_seed), (spec.genesis_root, spec.seed));
+}
+
+/// Attack: describe a job twice, in another's name, or with a card that names nothing; take a place of one that nobody could compute.
+#[test]
+fn a_job_is_described_once_by_its_creator_before_anyone_joins() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let creator = scene.world.wallet("creator");
+    let stranger = scene.world.wallet("somebody");
+    let spec = scene.job_state().spec;
+    let create = program.create_job(&creator.pubkey(), 0, &spec, &scene.datasets);
+    scene.world.send(&[create], &[&creator]);
+    let job = program.job(&creator.pubkey(), 0);
+    let (seat, key) = (scene.trainers[0].seat, scene.trainers[0].key.insecure_clone());
+    let join = program.join_job_with(&seat.operator, &job, &seat.pool, 0);
+    scene.world.refused(std::slice::from_ref(&join), &[&key], Error::NotDescribed);
+
+    let good = card("manifest");
+    let describe = |card: &Card| program.describe_job(&creator.pubkey(), &job, card);
+    scene.world.refused(&[program.describe_job(&stranger.pubkey(), &job, &good)], &[&stranger], Error::NotAuthority);
+    for wrong in [
+        Card { manifest_root: [0; 32], ..good },
+        Card { manifest_bytes: 0, ..good },
+        Card { manifest_bytes: MAX_MANIFEST_BYTES + 1, ..good },
+        Card { least_protocol: 0, ..good },
+        Card { reserved: [1, 0, 0, 0], ..good },
+    ] {
+        scene.world.refused(&[describe(&wrong)], &[&creator], Error::WrongCard);
+    }
+    let newer = Card { manifest_bytes: MAX_MANIFEST_BYTES, least_protocol: 2, ..good };
+    scene.world.send(&[describe(&newer)], &[&creator]);
+    assert_eq!(scene.world.state::<Job>(&job).card, newer);
+    for again in [newer, good] {
+        scene.world.refused(&[describe(&again)], &[&creator], Error::AlreadyDescribed);
+    }
+    scene.world.send(&[join], &[&key]);
+    scene.world.refused(&[describe(&good)], &[&creator], Error::AlreadyDescribed);
+}
+
+#[test]
+fn a_job_of_five_domains_is_created_and_described_in_one_transaction() {
+    let mut cast = Cast { trainers: 0, auditors: 0, evaluators: 0, ..Cast::default() };
+    cast.spec = JobSpec { domain_count: 5, ..cast.spec };
+    let mut scene = Scene::with(&cast);
+    let authority = scene.world.authority.insecure_clone();
+    let (program, key) = (scene.world.program, authority.pubkey());
+    let create = program.create_job(&key, 1, &cast.spec, &scene.datasets);
+    let describe = program.describe_job(&key, &program.job(&key, 1), &card("manifest"));
+    let receipt = scene.world.send(&[create, describe], &[&authority]);
+    // Beside it, a limit of compute units and a price of them.
+    assert!(receipt.transaction_bytes + 32 + 8 + 12 <= 1_232, "{} bytes", receipt.transaction_bytes);
 }
 
 #[test]
@@ -267,6 +318,7 @@ fn an_auditors_chain_serves_one_job() {
     let create = program.create_job(&creator.pubkey(), 0, &spec, &scene.datasets);
     scene.world.send(&[create], &[&creator]);
     let sham = program.job(&creator.pubkey(), 0);
+    scene.world.send(&[program.describe_job(&creator.pubkey(), &sham, &card("sham"))], &[&creator]);
     let join = program.join_job(&seat.operator, &sham, &seat.pool);
     scene.world.refused(&[join], &[&creator], Error::ChainInUse);
     assert_eq!(scene.pool_state(&seat.pool).chain_job, *scene.job.as_array());

@@ -10,7 +10,7 @@ use sip_protocol::{
     stake::pool::PoolKind,
     training::{attestation::Shown, round::Round, segment::SegmentClaim},
 };
-use sip_testing::{BOND_TOKENS, Cast, Operator, Scene, World, named, scores};
+use sip_testing::{BOND_TOKENS, Cast, Operator, Scene, World, card, named, scores};
 use solana_account::{AccountSharedData, ReadableAccount};
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -102,7 +102,8 @@ impl Twins {
         let twin = program.job(&creator.pubkey(), 1);
         let spec = first.job_state().spec;
         let create = program.create_job(&creator.pubkey(), 1, &spec, &first.datasets.clone());
-        first.world.send(&[create], &[&creator]);
+        let describe = program.describe_job(&creator.pubkey(), &twin, &card("twin"));
+        first.world.send(&[create, describe], &[&creator]);
         for number in spec.attention_numbers() {
             first.world.send(&[program.create_attention_pool(&creator.pubkey(), &twin, number)], &[&creator]);
         }

@@ -1,7 +1,7 @@
 //! What is still to be fetched, and who is at it.
 
 use crate::Hash;
-use crate::shelf::{Claim, Part, Shelf, ShelfError, group_cost, tree_bytes};
+use crate::shelf::{Claim, Part, Shelf, ShelfError, Staged, group_cost, tree_bytes};
 use crate::tree::{GROUP_BYTES, Geometry, Learned};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// How long a stripe is under way before somebody who has nothing else to do asks for it as well.
 const DOUBLED_AFTER: Duration = Duration::from_millis(500);
+
+/// How often it is noted what came: so much work is lost by a kill.
+const NOTED_EVERY: Duration = Duration::from_millis(200);
 
 /// A blob of which something is wanted.
 #[derive(Debug)]
@@ -106,6 +109,9 @@ struct State {
     under_way: BTreeMap<u64, UnderWay>,
     from: BTreeMap<Hash, u64>,
     failed: Option<ShelfError>,
+    /// Small blobs that came: the numbers of their stripes, and what has no name yet.
+    small: BTreeSet<u64>,
+    staged: Vec<Staged>,
     /// When progress was told, and how much had come.
     told: Option<(Instant, u64)>,
     settled: Option<Instant>,
@@ -227,18 +233,15 @@ impl Board {
     ) -> bool {
         let wanted = self.blob(stripe);
         let kept = match &wanted.part {
-            None => {
-                let is_new = !shelf.is_whole(&wanted.root);
-                let taken = shelf.take_blob(&wanted.root, &wanted.geometry, content, learned, &self.claim);
-                taken.map(|()| if is_new { content.len() as u64 } else { 0 })
-            }
-            Some(part) => part
-                .write(frame, content, learned)
-                .map_err(ShelfError::io(std::path::Path::new("the shelf")))
-                .map(|new| {
+            None => self.keep_small(shelf, wanted, stripe, content, learned),
+            Some(part) => {
+                let written =
+                    part.write(frame, content, learned).map_err(ShelfError::io(std::path::Path::new("the shelf")));
+                written.map(|new| {
                     self.claim.spend(u64::from(new) * group_cost());
                     (u64::from(new) * GROUP_BYTES).min(content.len() as u64)
-                }),
+                })
+            }
         };
         match kept {
             Ok(bytes) => {
@@ -256,24 +259,49 @@ impl Board {
         }
     }
 
-    /// Brings what came to the disk, where it is more than so much, or a second old.
+    /// Keeps a small blob. How many bytes are new.
+    fn keep_small(
+        &self,
+        shelf: &Shelf,
+        wanted: &Wanted,
+        stripe: &Stripe,
+        content: &[u8],
+        learned: &Learned,
+    ) -> Result<u64, ShelfError> {
+        if self.state().small.contains(&stripe.number) {
+            return Ok(0);
+        }
+        let staged = shelf.stage_small(&wanted.root, &wanted.geometry, content, learned)?;
+        let mut state = self.state();
+        if !state.small.insert(stripe.number) {
+            return Ok(0);
+        }
+        state.staged.push(staged);
+        Ok(content.len() as u64)
+    }
+
+    /// Notes what came, and brings to the disk what is whole, or more than so much; all of it at the end, for which that is nothing.
     pub(super) fn settle(&self, shelf: &Shelf, flush_bytes: u64) -> Result<(), ShelfError> {
-        let is_due = {
+        let is_last = flush_bytes == 0;
+        let (is_due, staged) = {
             let mut state = self.state();
             if let Some(error) = state.failed.take() {
                 return Err(error);
             }
-            let is_due = flush_bytes == 0 || state.settled.is_none_or(|at| at.elapsed() > Duration::from_secs(1));
+            let is_due = is_last || state.settled.is_none_or(|at| at.elapsed() > NOTED_EVERY);
             if is_due {
                 state.settled = Some(Instant::now());
             }
-            is_due
+            (is_due, if is_due { std::mem::take(&mut state.staged) } else { Vec::new() })
         };
+        shelf.name_all(staged, &self.claim)?;
         for wanted in &self.blobs {
             let Some(part) = &wanted.part else { continue };
             let unflushed = part.unflushed();
-            if (unflushed > 0 && (is_due || unflushed >= flush_bytes)) || (flush_bytes == 0 && part.is_whole()) {
+            if is_last || (unflushed > 0 && (unflushed >= flush_bytes || part.is_whole())) {
                 shelf.settle(&wanted.root, part)?;
+            } else if is_due {
+                part.note().map_err(ShelfError::io(std::path::Path::new("the shelf")))?;
             }
         }
         Ok(())

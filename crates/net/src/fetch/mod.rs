@@ -10,7 +10,7 @@ mod work;
 
 use crate::bans::Bans;
 use crate::item::{Item, Shape};
-use crate::network::{Failure, Network, Peer};
+use crate::network::{Failure, Link, Network, Peer};
 use crate::shelf::{Shelf, ShelfError};
 use crate::wire::MAX_REQUEST_GROUPS;
 use crate::{Hash, hex};
@@ -37,7 +37,9 @@ pub struct FetchLimits {
     pub floor_window: Duration,
     /// How long a peer that failed is left alone first; each further time twice as long, at most 32 times.
     pub aside: Duration,
-    /// Bytes that came and may be lost by a kill.
+    /// Connections to each, where more than 16 MiB are missing.
+    pub streams_per_peer: usize,
+    /// Bytes of a blob that came and may be lost by a power cut; a kill loses what came in a fifth of a second.
     pub flush_bytes: u64,
 }
 
@@ -50,7 +52,8 @@ impl Default for FetchLimits {
             floor_bytes_per_second: 64 << 10,
             floor_window: Duration::from_secs(30),
             aside: Duration::from_secs(1),
-            flush_bytes: 8 << 20,
+            streams_per_peer: 2,
+            flush_bytes: 64 << 20,
         }
     }
 }
@@ -187,7 +190,9 @@ impl Fetcher {
         let blobs = self.wanted(want, &mut choice, tell)?;
         let board = self.board(blobs, want.ranges.filter(|_| matches!(want.item.shape, Shape::Blob { .. })))?;
         if !board.is_done() {
-            let work = |peer: &Peer, link: &mut dyn crate::network::Link| work::blobs(&board, &self.shelf, peer, link);
+            let work = |peer: &Peer, link: &mut dyn Link| {
+                work::blobs(&board, &self.shelf, peer, link, &|| self.bans.is_banned(&peer.id))
+            };
             let mut gathering = Gathering { fetcher: self, want, choice: &mut choice, tell, most: self.limits.peers };
             gathering.run(&work, &|| board.is_done(), &|| board.wakes(), &mut |active| {
                 self.look_after(&board, active, tell)
@@ -246,7 +251,7 @@ impl Fetcher {
     ) -> Result<Vec<Hash>, FetchError> {
         let found: OnceLock<Vec<Hash>> = OnceLock::new();
         let missing = want.item.bytes();
-        let work = |_: &Peer, link: &mut dyn crate::network::Link| {
+        let work = |_: &Peer, link: &mut dyn Link| {
             let entries = work::list(&want.item.root, lengths.len() as u32, link)?;
             let _ = found.set(entries);
             Ok::<(), Failure>(())

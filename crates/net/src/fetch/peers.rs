@@ -4,7 +4,7 @@ use super::{FetchError, Fetcher, Told, Want};
 use crate::Hash;
 use crate::network::{Failure, Link, Patience, Peer, greet};
 use crate::wire::{Has, Request};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(20);
 /// How often the caller is asked for peers.
 const REFRESH: Duration = Duration::from_millis(500);
+/// What is missing is worth more than one stream of a peer.
+const MANY_BYTES: u64 = 16 << 20;
 /// The longest that a peer is left alone, in times of the first.
 const MOST_ASIDE: u32 = 32;
 
@@ -100,27 +102,29 @@ impl Gathering<'_, '_> {
     ) -> Result<(), FetchError> {
         let over = AtomicBool::new(false);
         let patience = self.patience(&over);
+        let limits = self.fetcher.limits;
         std::thread::scope(|scope| {
             let (sender, ended) = mpsc::channel::<(Peer, Result<(), Failure>)>();
-            let mut active = BTreeSet::new();
+            let mut active: BTreeMap<Hash, usize> = BTreeMap::new();
             let mut refreshed: Option<Instant> = None;
             let outcome = loop {
                 if is_done() {
                     break Ok(());
                 }
-                match look(active.iter().copied().collect()) {
+                let streams = match look(active.keys().copied().collect()) {
                     Err(error) => break Err(error),
                     Ok(missing_bytes) if Instant::now() >= self.want.by => {
                         let (root, why) = (self.want.item.root, self.choice.list());
                         break Err(FetchError::Late { root, missing_bytes, why });
                     }
                     Ok(_) if self.want.stop.load(Ordering::Relaxed) => break Err(FetchError::Stopped),
-                    Ok(_) => {}
-                }
-                if active.len() < self.most && refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
+                    Ok(missing_bytes) if missing_bytes > MANY_BYTES => limits.streams_per_peer,
+                    Ok(_) => 1,
+                };
+                if refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
                     refreshed = Some(Instant::now());
-                    for peer in self.candidates(&active) {
-                        active.insert(peer.id);
+                    for peer in self.candidates(&active, streams) {
+                        *active.entry(peer.id).or_default() += 1;
                         let (sender, fetcher, root) = (sender.clone(), self.fetcher, self.want.item.root);
                         scope.spawn(move || {
                             let result = attend(fetcher, &peer, &root, &patience, work);
@@ -129,7 +133,10 @@ impl Gathering<'_, '_> {
                     }
                 }
                 if let Ok((peer, result)) = ended.recv_timeout(TICK) {
-                    active.remove(&peer.id);
+                    if let Some(count) = active.get_mut(&peer.id) {
+                        *count -= 1;
+                    }
+                    active.retain(|_, count| *count > 0);
                     refreshed = None;
                     self.note(&peer, result);
                 }
@@ -152,12 +159,18 @@ impl Gathering<'_, '_> {
         }
     }
 
-    /// Whom to ask besides those who are at work.
-    fn candidates(&self, active: &BTreeSet<Hash>) -> Vec<Peer> {
+    /// Whom to ask besides those who are at work: each as often as it may have streams.
+    fn candidates(&self, active: &BTreeMap<Hash, usize>, streams: usize) -> Vec<Peer> {
         let bans = &self.fetcher.bans;
-        let mut peers = self.choice.order((self.want.peers)(), |id| active.contains(id) || bans.is_banned(id));
-        peers.truncate(self.most - active.len());
-        peers
+        let mut peers = self.choice.order((self.want.peers)(), |id| bans.is_banned(id));
+        // Those who are at work stay.
+        peers.sort_by_key(|peer| !active.contains_key(&peer.id));
+        peers.truncate(self.most);
+        let more = |peer: &Peer| streams.saturating_sub(active.get(&peer.id).copied().unwrap_or(0));
+        let room =
+            self.most.saturating_sub(active.keys().filter(|id| peers.iter().all(|peer| peer.id != **id)).count());
+        peers.truncate(room);
+        peers.iter().flat_map(|peer| std::iter::repeat_n(peer.clone(), more(peer))).collect()
     }
 
     /// Draws the consequences of how a peer ended.

@@ -40,6 +40,8 @@ struct Worker<'a, 'b> {
     shelf: &'a Shelf,
     peer: &'a Peer,
     link: &'a mut (dyn Link + 'b),
+    /// Whether another stream of the peer gave wrong bytes.
+    is_banned: &'a dyn Fn() -> bool,
     asked: VecDeque<Asked>,
     /// Stripes that this worker is at.
     own: BTreeSet<u64>,
@@ -50,9 +52,16 @@ struct Worker<'a, 'b> {
 }
 
 /// Asks a peer for stripes as long as there are any.
-pub(super) fn blobs(board: &Board, shelf: &Shelf, peer: &Peer, link: &mut dyn Link) -> Result<(), Failure> {
+pub(super) fn blobs(
+    board: &Board,
+    shelf: &Shelf,
+    peer: &Peer,
+    link: &mut dyn Link,
+    is_banned: &dyn Fn() -> bool,
+) -> Result<(), Failure> {
     let (asked, own, unheld) = (VecDeque::new(), BTreeSet::new(), BTreeSet::new());
-    let mut worker = Worker { board, shelf, peer, link, asked, own, unheld, content: Vec::new(), opening: Vec::new() };
+    let mut worker =
+        Worker { board, shelf, peer, link, is_banned, asked, own, unheld, content: Vec::new(), opening: Vec::new() };
     let ended = worker.run();
     worker.own.iter().for_each(|number| board.give_back(*number));
     ended
@@ -61,6 +70,9 @@ pub(super) fn blobs(board: &Board, shelf: &Shelf, peer: &Peer, link: &mut dyn Li
 impl Worker<'_, '_> {
     fn run(&mut self) -> Result<(), Failure> {
         loop {
+            if (self.is_banned)() {
+                return Err(Failure::Stopped);
+            }
             self.ask()?;
             match self.asked.pop_front() {
                 Some(asked) => self.receive(&asked)?,

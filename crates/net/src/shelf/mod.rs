@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `blobs/HASH` | a whole blob |
 //! | `blobs/HASH.tree` | values of its tree, where it has more than one group; made again where it is missing |
-//! | `parts/HASH`, `.map`, `.tree` | a blob of which groups are missing, a bit for each group that is there and on the disk, and the values that are known |
+//! | `parts/HASH`, `.map`, `.tree` | a blob of which groups are missing; a bit for each group that is on the disk for sure, then one for each that came; the values that are known |
 //! | `lists/ROOT` | hashes of a list's entries: the list is kept |
 //! | `alone/HASH` | the size of a blob that is kept by itself |
 //! | `room` | nothing: it takes the room that was reserved and is not used yet |
@@ -24,7 +24,7 @@ mod scan;
 pub(crate) use blob::Source;
 pub use error::ShelfError;
 pub(crate) use part::{Part, group_cost};
-pub(crate) use put::tree_bytes;
+pub(crate) use put::{Staged, tree_bytes};
 pub(crate) use room::Claim;
 
 use crate::files::remove;

@@ -2,7 +2,7 @@
 
 use crate::Hash;
 use crate::files::{read_at, write_at};
-use crate::tree::{GROUP_BYTES, Geometry, Learned, Node};
+use crate::tree::{GROUP_BYTES, Geometry, Learned, Node, check_frame};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -28,13 +28,21 @@ struct Bits {
     /// A bit for each group that is here, least significant first.
     bits: Vec<u8>,
     held: u32,
-    /// Bytes that came since the map on the disk was written.
+    /// Bytes that came since the map was written, and since it was known to be on the disk.
+    unnoted: u64,
     unflushed: u64,
 }
 
 impl Bits {
     fn has(&self, group: u32) -> bool {
         self.bits.get(group as usize / 8).is_some_and(|byte| byte >> (group % 8) & 1 == 1)
+    }
+
+    fn set(&mut self, group: u32, is_here: bool) {
+        if let Some(byte) = self.bits.get_mut(group as usize / 8) {
+            let bit = 1 << (group % 8);
+            *byte = if is_here { *byte | bit } else { *byte & !bit };
+        }
     }
 }
 
@@ -50,31 +58,66 @@ impl Part {
         // The map comes last: without it the others are nothing.
         let map =
             File::options().create(true).truncate(true).read(true).write(true).open(path.with_extension("map"))?;
-        write_at(&map, &bits, 0)?;
-        Ok(Part { geometry, data, tree, map, state: Mutex::new(Bits { bits, held: 0, unflushed: 0 }) })
+        write_at(&map, &[&bits[..], &bits[..]].concat(), 0)?;
+        Ok(Part { geometry, data, tree, map, state: Mutex::new(Bits { bits, held: 0, unnoted: 0, unflushed: 0 }) })
     }
 
     /// The one that lies in three files; `None` if they do not fit together.
-    pub(crate) fn open(path: &Path) -> io::Result<Option<Part>> {
+    pub(crate) fn open(path: &Path, root: &Hash) -> io::Result<Option<Part>> {
         let open = |path: &Path| File::options().read(true).write(true).open(path);
         let data = open(path)?;
         let (Ok(tree), Ok(map)) = (open(&path.with_extension("tree")), open(&path.with_extension("map"))) else {
             return Ok(None);
         };
         let Some(geometry) = Geometry::new(data.metadata()?.len()) else { return Ok(None) };
-        let mut bits = vec![0; geometry.groups.div_ceil(8) as usize];
-        let fits = map.metadata()?.len() == bits.len() as u64 && tree.metadata()?.len() == geometry.tree_values() * 32;
+        let map_bytes = geometry.groups.div_ceil(8) as usize;
+        let mut both = vec![0; map_bytes * 2];
+        let fits = map.metadata()?.len() == both.len() as u64 && tree.metadata()?.len() == geometry.tree_values() * 32;
         if !fits {
             return Ok(None);
         }
-        read_at(&map, &mut bits, 0)?;
-        if !geometry.groups.is_multiple_of(8)
-            && let Some(last) = bits.last_mut()
-        {
-            *last &= (1 << (geometry.groups % 8)) - 1;
+        read_at(&map, &mut both, 0)?;
+        let came = both.split_off(map_bytes);
+        let state = Bits { bits: both, held: 0, unnoted: 0, unflushed: 0 };
+        let part = Part { geometry, data, tree, map, state: Mutex::new(state) };
+        part.take_up(root, &came)?;
+        Ok(Some(part))
+    }
+
+    /// Counts the groups that are here for sure, and checks those that came and may not have reached the disk.
+    fn take_up(&self, root: &Hash, came: &[u8]) -> io::Result<()> {
+        let came = |group: u32| came[group as usize / 8] >> (group % 8) & 1 == 1;
+        for group in self.geometry.all() {
+            let is_sure = self.bits().has(group);
+            let is_here = is_sure || (came(group) && self.is_right(root, group)?);
+            let mut bits = self.bits();
+            bits.set(group, is_here);
+            bits.held += u32::from(is_here);
+            bits.unflushed += u64::from(is_here && !is_sure);
         }
-        let held = bits.iter().map(|byte| byte.count_ones()).sum();
-        Ok(Some(Part { geometry, data, tree, map, state: Mutex::new(Bits { bits, held, unflushed: 0 }) }))
+        // Beyond the last group there is nothing.
+        let groups = self.geometry.groups;
+        if !groups.is_multiple_of(8)
+            && let Some(last) = self.bits().bits.last_mut()
+        {
+            *last &= (1 << (groups % 8)) - 1;
+        }
+        Ok(())
+    }
+
+    /// Whether a group stands under the root as it lies here.
+    pub(crate) fn is_right(&self, root: &Hash, group: u32) -> io::Result<bool> {
+        let frame = group..group + 1;
+        let at = self.geometry.bytes_of(&frame);
+        let mut content = vec![0; (at.end - at.start) as usize];
+        self.read(&mut content, at.start)?;
+        let mut opening = Vec::new();
+        for node in self.geometry.outside(&frame) {
+            let mut value = [[0; 32]];
+            self.values(self.geometry.place(node), &mut value)?;
+            opening.extend_from_slice(&value[0]);
+        }
+        Ok(check_frame(&self.geometry, root, &frame, &opening, &content).is_some())
     }
 
     /// Takes the room of all of it from the disk.
@@ -160,37 +203,50 @@ impl Part {
         write_at(&self.tree, &run, start * 32)
     }
 
-    /// Bytes that a kill would lose.
+    /// Bytes that a power cut would lose.
     pub(crate) fn unflushed(&self) -> u64 {
         self.bits().unflushed
     }
 
-    /// Brings what was taken so far to the disk, then the bits that say so.
+    /// Notes what came, so that it outlives the process. After a power cut it is checked.
+    pub(crate) fn note(&self) -> io::Result<()> {
+        let bits = {
+            let mut bits = self.bits();
+            if bits.unnoted == 0 {
+                return Ok(());
+            }
+            bits.unnoted = 0;
+            bits.bits.clone()
+        };
+        write_at(&self.map, &bits, bits.len() as u64)
+    }
+
+    /// Brings what came so far to the disk, then the bits that say so; not these where nothing is missing any more.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        let (bits, unflushed) = {
+        let (bits, unflushed, is_whole) = {
             let bits = self.bits();
-            (bits.bits.clone(), bits.unflushed)
+            (bits.bits.clone(), bits.unflushed, bits.held == self.geometry.groups)
         };
         self.data.sync_data()?;
-        write_at(&self.map, &bits, 0)?;
-        self.map.sync_data()?;
+        if !is_whole {
+            write_at(&self.map, &bits, 0)?;
+            self.map.sync_data()?;
+        }
         let mut now = self.bits();
         now.unflushed = now.unflushed.saturating_sub(unflushed);
         Ok(())
     }
 
     /// Says that groups are missing after all.
-    pub(crate) fn lose(&self, groups: impl Iterator<Item = u32>) -> io::Result<()> {
+    pub(crate) fn lose(&self, groups: &[u32]) -> io::Result<()> {
         let mut bits = self.bits();
         for group in groups {
-            if bits.has(group)
-                && let Some(byte) = bits.bits.get_mut(group as usize / 8)
-            {
-                *byte &= !(1 << (group % 8));
+            if bits.has(*group) {
+                bits.set(*group, false);
                 bits.held -= 1;
             }
         }
-        write_at(&self.map, &bits.bits, 0)
+        write_at(&self.map, &[&bits.bits[..], &bits.bits[..]].concat(), 0)
     }
 
     pub(crate) fn read(&self, content: &mut [u8], offset: u64) -> io::Result<()> {

@@ -5,11 +5,21 @@ use crate::files::{New, allocate, sync_folder};
 use crate::item::{Item, MAX_ENTRIES};
 use crate::tree::{FRAME_GROUPS, GROUP_BYTES, Geometry, Learned, Node};
 use crate::{Hash, hex};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+
+/// A blob that is written, and has no name yet.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    root: Hash,
+    geometry: Geometry,
+    data: New,
+    tree: Option<New>,
+}
 
 /// Gives the bytes of a blob from an offset on.
 type Fill<'a> = dyn FnMut(u64, &mut [u8]) -> io::Result<()> + 'a;
@@ -116,17 +126,21 @@ impl Shelf {
                 Ok(())
             };
             let (root, values) = tree_of(&geometry, &mut fill).map_err(ShelfError::io(&self.inner.folder))?;
-            found.push((root, geometry, values));
+            found.push((root, geometry, values, *entry));
         }
         let roots: Vec<Hash> = found.iter().map(|(root, ..)| *root).collect();
         let root = sip_proof::roots_tree(&roots).root();
         self.keep_list(&root, roots)?;
-        for ((blob, geometry, values), entry) in found.iter().zip(entries) {
-            self.write_blob(blob, geometry, values, &mut |offset, out| {
+        let mut seen = BTreeSet::new();
+        found.retain(|(blob, ..)| seen.insert(*blob) && !self.is_whole(blob));
+        let claim = self.claim(found.iter().map(|(_, geometry, ..)| geometry.bytes + tree_bytes(geometry)).sum())?;
+        let stage = |(blob, geometry, values, entry): &(Hash, Geometry, Vec<Hash>, &[u32])| {
+            self.stage(blob, geometry, values, &mut |offset, out| {
                 fill_words(entry, offset, out);
                 Ok(())
-            })?;
-        }
+            })
+        };
+        self.name_all(found.iter().map(stage).collect::<Result<_, _>>()?, &claim)?;
         self.sync_blobs()?;
         Ok(Item::state(root, &elements))
     }
@@ -143,71 +157,80 @@ impl Shelf {
             return Ok(());
         }
         let claim = self.claim(geometry.bytes + tree_bytes(geometry))?;
-        self.write_claimed(root, geometry, values, fill, &claim)
+        let staged = self.stage(root, geometry, values, fill)?;
+        self.name_all(vec![staged], &claim)
     }
 
-    /// Writes a blob in room that was promised.
-    fn write_claimed(
+    /// Writes the files of a blob, which have no names yet.
+    fn stage(
         &self,
         root: &Hash,
         geometry: &Geometry,
         values: &[Hash],
         fill: &mut Fill<'_>,
-        claim: &Claim,
-    ) -> Result<(), ShelfError> {
+    ) -> Result<Staged, ShelfError> {
         let folder = self.folder("blobs");
-        let mut write = || -> io::Result<()> {
-            let name = hex(root);
-            if !values.is_empty() {
-                let tree = folder.join(format!("{name}.tree"));
-                fs::write(&tree, values.as_flattened())?;
-            }
-            let mut new = New::create(&folder, &name)?;
-            allocate(&new.file, geometry.bytes)?;
-            let mut content = Vec::new();
+        let name = hex(root);
+        let mut content = Vec::new();
+        let data = New::write(&folder, &name, |file| {
+            allocate(file, geometry.bytes)?;
             for frame in geometry.frames(geometry.all()) {
                 let at = geometry.bytes_of(&frame);
                 content.resize((at.end - at.start) as usize, 0);
                 fill(at.start, &mut content)?;
-                new.file.write_all(&content)?;
+                file.write_all(&content)?;
             }
-            new.name()
+            Ok(())
+        });
+        let tree = match values.is_empty() {
+            true => Ok(None),
+            false => {
+                New::write(&folder, &format!("{name}.tree"), |file| file.write_all(values.as_flattened())).map(Some)
+            }
         };
-        write().map_err(ShelfError::io(&folder))?;
-        let mut state = self.state();
-        if state.blobs.insert(*root, geometry.bytes).is_some() {
-            return Ok(());
-        }
-        claim.spend(geometry.bytes + tree_bytes(geometry));
-        if let Some(part) = state.parts.remove(root) {
-            state.used = state.used.saturating_sub(part.cost());
-            self.remove_part_files(root)?;
+        let staged = data.and_then(|data| Ok(Staged { root: *root, geometry: *geometry, data, tree: tree? }));
+        staged.map_err(ShelfError::io(&folder))
+    }
+
+    /// Brings blobs to the disk and gives them their names, in room that was promised. Together, since the disk takes many at once nearly
+    /// as fast as one. Names are durable after [`Shelf::sync_blobs`].
+    pub(crate) fn name_all(&self, staged: Vec<Staged>, claim: &Claim) -> Result<(), ShelfError> {
+        let folder = self.folder("blobs");
+        // The tree is made again where it is lost.
+        staged.iter().try_for_each(|blob| blob.data.sync()).map_err(ShelfError::io(&folder))?;
+        for Staged { root, geometry, data, tree } in staged {
+            let mut state = self.state();
+            if state.blobs.contains_key(&root) {
+                continue;
+            }
+            tree.map_or(Ok(()), New::name).and_then(|()| data.name()).map_err(ShelfError::io(&folder))?;
+            state.blobs.insert(root, geometry.bytes);
+            claim.spend(geometry.bytes + tree_bytes(&geometry));
+            if let Some(part) = state.parts.remove(&root) {
+                state.used = state.used.saturating_sub(part.cost());
+                self.remove_part_files(&root)?;
+            }
         }
         Ok(())
     }
 
-    /// Takes a blob of at most one frame that came whole and was checked; its name is durable after [`Shelf::sync_blobs`].
-    pub(crate) fn take_blob(
+    /// Writes a blob of at most one frame that came whole and was checked.
+    pub(crate) fn stage_small(
         &self,
         root: &Hash,
         geometry: &Geometry,
         content: &[u8],
         learned: &Learned,
-        claim: &Claim,
-    ) -> Result<(), ShelfError> {
-        if self.is_whole(root) {
-            return Ok(());
-        }
+    ) -> Result<Staged, ShelfError> {
         let mut values = vec![[0; 32]; geometry.tree_values() as usize];
         if geometry.groups > 1 {
             learned.iter().for_each(|(node, value)| values[geometry.place(*node) as usize] = *value);
         }
-        let mut fill = |offset: u64, out: &mut [u8]| {
+        self.stage(root, geometry, &values, &mut |offset, out| {
             let start = offset as usize;
             out.copy_from_slice(&content[start..start + out.len()]);
             Ok(())
-        };
-        self.write_claimed(root, geometry, &values, &mut fill, claim)
+        })
     }
 
     /// Makes the names of blobs durable.
@@ -245,7 +268,8 @@ impl Shelf {
         Ok(Some(part))
     }
 
-    /// Brings what came of a blob to the disk, and makes it a whole one if nothing is missing.
+    /// Brings what came of a blob to the disk, and makes it a whole one if nothing is missing; its name is durable after
+    /// [`Shelf::sync_blobs`].
     pub(crate) fn settle(&self, root: &Hash, part: &Part) -> Result<(), ShelfError> {
         let path = self.file("parts", root);
         part.flush().map_err(ShelfError::io(&path))?;
@@ -261,7 +285,6 @@ impl Shelf {
         let name = || -> io::Result<()> {
             fs::rename(path.with_extension("tree"), whole.with_extension("tree"))?;
             fs::rename(&path, &whole)?;
-            sync_folder(&self.folder("blobs"))?;
             fs::remove_file(path.with_extension("map"))
         };
         name().map_err(ShelfError::io(&path))?;

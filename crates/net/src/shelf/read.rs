@@ -136,17 +136,12 @@ impl Shelf {
             // Each group by itself: what opens it, or its bytes, may be wrong.
             let mut wrong = Vec::new();
             for group in geometry.all().filter(|group| part.has(&(*group..group + 1))) {
-                let frame = group..group + 1;
-                let at = geometry.bytes_of(&frame);
-                let mut content = vec![0; (at.end - at.start) as usize];
-                source.read(&mut content, at.start)?;
-                let opening = source.opening(&frame)?.unwrap_or_default();
-                if check_frame(&geometry, &root, &frame, &opening, &content).is_none() {
+                if !part.is_right(&root, group)? {
                     wrong.push(group);
                 }
             }
             let before = part.cost();
-            part.lose(wrong.into_iter())?;
+            part.lose(&wrong)?;
             let after = part.cost();
             state.used = (state.used + after).saturating_sub(before);
             return Ok(());
@@ -173,7 +168,7 @@ impl Shelf {
         fs::rename(&whole, &path)?;
         let _ = fs::remove_file(whole.with_extension("tree"));
         write_at(&fs::File::options().write(true).open(path.with_extension("map"))?, &bits, 0)?;
-        if let Some(part) = Part::open(&path)? {
+        if let Some(part) = Part::open(&path, &root)? {
             state.used += part.cost();
             state.parts.insert(root, Arc::new(part));
         }

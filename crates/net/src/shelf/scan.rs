@@ -131,7 +131,8 @@ fn has_tree(root: &Hash, geometry: &Geometry, path: &Path) -> io::Result<bool> {
 fn read_parts(folder: &Path, state: &mut State) -> io::Result<()> {
     let parts = folder.join("parts");
     for (root, path) in named(&parts, None)? {
-        let part = if state.blobs.contains_key(&root) || !state.is_kept(&root) { None } else { Part::open(&path)? };
+        let part =
+            if state.blobs.contains_key(&root) || !state.is_kept(&root) { None } else { Part::open(&path, &root)? };
         match part {
             Some(part) => {
                 state.used += part.cost();

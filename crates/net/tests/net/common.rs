@@ -61,6 +61,7 @@ pub(crate) const LIMITS: FetchLimits = FetchLimits {
     floor_bytes_per_second: 64 << 10,
     floor_window: Duration::from_secs(1),
     aside: Duration::from_millis(50),
+    streams_per_peer: 2,
     flush_bytes: 8 << 20,
 };
 
@@ -128,6 +129,17 @@ pub(crate) fn right_answer(shelf: &Shelf, request: &Request) -> Option<Vec<u8>> 
     let mut answer = vec![0; request.answer_bytes().unwrap() as usize];
     link.read(&mut answer).unwrap();
     Some(answer)
+}
+
+/// Plays a test in a process of its own, where nothing else takes memory; false in that process, which then plays it.
+pub(crate) fn is_played_alone(name: &str) -> bool {
+    if std::env::var_os("SIP_NET_ALONE").is_some() {
+        return false;
+    }
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    let played = alone.args(["--exact", name, "--nocapture"]).env("SIP_NET_ALONE", "1").output().unwrap();
+    assert!(played.status.success(), "{}", String::from_utf8_lossy(&[played.stdout, played.stderr].concat()));
+    true
 }
 
 /// Bytes of memory that the process has used at most.

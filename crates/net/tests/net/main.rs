@@ -2,5 +2,9 @@
 
 mod common;
 mod fetch;
+mod hostile;
+mod liar;
 mod random;
+mod restart;
+mod serve;
 mod shelf;

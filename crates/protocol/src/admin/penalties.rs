@@ -47,11 +47,15 @@ impl Pool {
     /// Takes what the conviction of one claim costs: of the own bond its own slice only, the others stay with theirs, and of what is
     /// delegated once for all claims that were made before a conviction. Frees the slice. The caller shares what was taken.
     #[inline(always)]
-    pub fn convict(&mut self, penalties: &Penalties, offence: Offence, claim: Convicted<'_>) -> Result<SlashOutcome> {
+    pub fn convict(
+        &mut self,
+        penalties: &Penalties,
+        offence: Offence,
+        mut claim: Convicted<'_>,
+    ) -> Result<SlashOutcome> {
         let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
-        let from_bond = int::bps(*claim.slice, bond_bps, Rounding::Up)?.min(self.self_bond);
+        let from_bond = self.part_of_slice(bond_bps, &mut claim)?;
         let is_repeated = self.convicted_slot != 0 && claim.made_slot <= self.convicted_slot;
-        self.release(claim.slice, claim.is_thawed);
         // A conviction that took nothing of them covers no claim that came after the one that did.
         if !is_repeated {
             self.convicted_slot = claim.slot;
@@ -61,11 +65,18 @@ impl Pool {
 
     /// Takes what an offence costs of the slice behind one claim and of what is delegated; no conviction. Frees the slice.
     #[inline(always)]
-    pub fn fine(&mut self, penalties: &Penalties, offence: Offence, claim: Convicted<'_>) -> Result<SlashOutcome> {
+    pub fn fine(&mut self, penalties: &Penalties, offence: Offence, mut claim: Convicted<'_>) -> Result<SlashOutcome> {
         let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
-        let from_bond = int::bps(*claim.slice, bond_bps, Rounding::Up)?.min(self.self_bond);
-        self.release(claim.slice, claim.is_thawed);
+        let from_bond = self.part_of_slice(bond_bps, &mut claim)?;
         self.slash(from_bond, delegated_bps, claim.slot)
+    }
+
+    /// Frees the slice of a claim, and says how much of it a row of the table takes at once: see [`Pool::charge_slice`].
+    #[inline(always)]
+    fn part_of_slice(&mut self, bond_bps: u16, claim: &mut Convicted<'_>) -> Result<u64> {
+        let part = int::bps(*claim.slice, bond_bps, Rounding::Up)?;
+        self.release(claim.slice, claim.is_thawed);
+        Ok(self.charge_slice(part, claim.is_thawed))
     }
 
     /// Takes from the pool what an offence costs; the caller shares or insures it.
@@ -122,6 +133,13 @@ impl Config {
         let total = taken.total()?;
         self.insure(total)?;
         Ok(total)
+    }
+
+    /// Insures what a pool owes for earlier convictions, as far as no claim stands before it any more.
+    pub(crate) fn collect(&mut self, pool: &mut Pool, slot: u64) -> Result<()> {
+        let taken = pool.collect(slot)?;
+        self.insure_penalty(&taken)?;
+        Ok(())
     }
 
     /// Takes what convictions have left to burn and records it as burned; the caller burns it. It is no fee, so it counts as no demand.

@@ -171,6 +171,9 @@ errors! {
     NothingFrozen = 360, "no slice of the pool's bond is frozen behind this claim, or it is thawed already";
     WrongSetting = 358, "a steered setting is out of order, has no stake on its default, or means what another one means";
     WrongMixtureMode = 359, "a mixture follows stake linearly (0) or by its square root (1)";
+    NotDescribed = 362, "the job's creator has not said yet where its manifest is found; wait for DescribeJob before you take a place";
+    AlreadyDescribed = 363, "the job was described already, and for good; create another job for another manifest";
+    WrongCard = 364, "a job's card names the hash of a manifest, its 1 to 2²⁷ bytes, and a version of the protocol that is not 0";
     ParentNotUndone = 361, "what the round builds on is to be undone as well, and first; undo that round, then this one";
 
     // Court: 400 to 499.

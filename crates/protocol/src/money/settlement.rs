@@ -111,6 +111,7 @@ impl Settlement<'_> {
         }
         segment.settled = 1;
         self.pool.release(&mut segment.slice, segment.is_thawed);
+        self.config.collect(self.pool, self.slot)?;
         // What a slash paid for goes to nobody who was slashed.
         let is_liars = self.round.status == round::VOID && self.pool.segments_convicted > 0;
         if segment.status != segment::ACCEPTED || is_liars {
@@ -165,6 +166,7 @@ impl Settlement<'_> {
         seat.settled = 1;
         self.pool.release(&mut seat.vote_slice, seat.is_thawed);
         self.pool.release(&mut seat.attestation_slice, seat.is_thawed);
+        self.config.collect(self.pool, self.slot)?;
         if is_settled {
             return Ok(Settled::default());
         }
@@ -251,10 +253,12 @@ impl Settlement<'_> {
             let claim = Convicted { slice: &mut slice, is_thawed, made_slot, slot: self.slot };
             let taken = self.pool.fine(&self.job.parameters.penalties, Offence::FalseScore, claim)?;
             let charged = self.config.insure_penalty(&taken)?;
+            self.config.collect(self.pool, self.slot)?;
             let missed = self.charge(missed_score)?;
             return Ok(Settled { paid: 0, charged: int::add(charged, missed.charged)? });
         }
         self.pool.release(&mut slice, seat.is_thawed);
+        self.config.collect(self.pool, self.slot)?;
         match seat.status {
             _ if !is_tallied => Ok(Settled::default()),
             evaluation::ABSENT => {

@@ -174,6 +174,8 @@ layout! {
         pub frozen_bond: u64,
         /// Σ slices behind claims of rounds that came to nothing, which stand behind others as well; see [`Pool::thaw`].
         pub thawed_bond: u64,
+        /// What convictions of such claims cost and other claims stand behind, base units: taken when it is free, see [`Pool::collect`].
+        pub owed_bond: u64,
         /// Places of jobs that it holds, whatever their state.
         pub seats: u32,
         /// Always 0.
@@ -202,7 +204,7 @@ layout! {
     }
 }
 
-account!(Pool, Pool, 2280, liabilities: |pool| pool.held());
+account!(Pool, Pool, 2288, liabilities: |pool| pool.held());
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -301,15 +303,15 @@ impl Pool {
             return Err(Error::PoolRetired);
         }
         let frozen_bond = int::add(self.frozen_bond, slice)?;
-        if self.self_bond < frozen_bond {
+        if self.self_bond < int::add(frozen_bond, self.owed_bond)? {
             return Err(Error::SelfBondTooSmall);
         }
         self.frozen_bond = frozen_bond;
         Ok(())
     }
 
-    /// Lets a slice stand behind another claim beside its own, which is of a round that came to nothing: a verdict on that still takes it, but it
-    /// does not stand in the way of the repeat any more.
+    /// Lets a slice stand behind another claim beside its own, which is of a round that came to nothing: a verdict on that still costs it, but it
+    /// does not stand in the way of the repeat any more, and is taken when nothing stands before it.
     pub(crate) fn thaw(&mut self, slice: u64) -> Result<()> {
         self.frozen_bond = int::sub(self.frozen_bond, slice)?;
         self.thawed_bond = int::add(self.thawed_bond, slice)?;
@@ -320,6 +322,40 @@ impl Pool {
     pub fn release(&mut self, slice: &mut u64, is_thawed: u8) {
         let bond = if is_thawed == 0 { &mut self.frozen_bond } else { &mut self.thawed_bond };
         *bond = bond.saturating_sub(core::mem::take(slice));
+    }
+
+    /// Own bond that stands behind no claim but thawed ones, and is not owed.
+    fn unfrozen(&self) -> u64 {
+        self.self_bond.saturating_sub(self.frozen_bond).saturating_sub(self.owed_bond)
+    }
+
+    /// How much of what a conviction costs is taken of the own bond at once. A claim has its slice. One whose slice was thawed has what no other
+    /// claim stands before, and the rest is owed. The caller has released the slice, and slashes.
+    pub(crate) fn charge_slice(&mut self, part: u64, is_thawed: u8) -> u64 {
+        let due = part.min(self.self_bond);
+        if is_thawed == 0 {
+            return due;
+        }
+        let from_bond = due.min(self.unfrozen());
+        self.owed_bond = self.owed_bond.saturating_add(due - from_bond);
+        from_bond
+    }
+
+    /// Takes of what is owed as much as no claim stands before any more; the caller insures it.
+    pub(crate) fn collect(&mut self, slot: u64) -> Result<SlashOutcome> {
+        let from_bond = self.owed_bond.min(self.self_bond.saturating_sub(self.frozen_bond));
+        if from_bond == 0 {
+            return Ok(SlashOutcome::default());
+        }
+        self.owed_bond -= from_bond;
+        self.slash(from_bond, 0, slot)
+    }
+
+    /// Takes base units of the own bond. Nobody owes more than it has.
+    fn take_own(&mut self, amount: u64) -> Result<()> {
+        self.self_bond = int::sub(self.self_bond, amount)?;
+        self.owed_bond = self.owed_bond.min(self.self_bond);
+        Ok(())
     }
 
     /// Whether any claim is open that stake was recorded for.
@@ -554,7 +590,7 @@ impl Pool {
         let from_unbonding = int::bps(self.unbonding_assets, delegated_bps, Rounding::Down)?;
         let from_pending = int::bps(self.pending_assets, delegated_bps, Rounding::Down)?;
         self.survival = int::bps(self.survival, BPS_ONE - delegated_bps, Rounding::Down)?;
-        self.self_bond = int::sub(self.self_bond, from_bond)?;
+        self.take_own(from_bond)?;
         self.assets = int::sub(self.assets, from_assets)?;
         self.unbonding_assets = int::sub(self.unbonding_assets, from_unbonding)?;
         self.pending_assets = int::sub(self.pending_assets, from_pending)?;
@@ -569,7 +605,7 @@ impl Pool {
         self.accrue(slot)?;
         let from_bond = amount.min(self.self_bond);
         let from_delegators = (amount - from_bond).min(self.assets);
-        self.self_bond -= from_bond;
+        self.take_own(from_bond)?;
         self.assets -= from_delegators;
         self.retire_below_minimum_price();
         Ok(SlashOutcome { from_bond, from_delegators })
@@ -635,8 +671,8 @@ impl Pool {
         if self.seats != 0 {
             return Err(Error::SeatsHeld);
         }
-        // What is behind open claims stays until they are settled.
-        let free = self.self_bond.saturating_sub(int::add(self.frozen_bond, self.thawed_bond)?);
+        // What is behind open claims stays until they are settled, and what is owed is the operator's no more.
+        let free = self.unfrozen().saturating_sub(self.thawed_bond);
         if free == 0 {
             return Err(if self.self_bond == 0 { Error::NothingToClaim } else { Error::BondLocked });
         }

@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     ground::declare::{arguments, specs},
+    training::job::Card,
     training::job::JobSpec,
     training::job::MAX_DOMAINS,
     training::segment::SegmentClaim,
@@ -89,6 +90,22 @@ macro_rules! training_instructions {
             budget { 9_000 "3 domains", 15_000 "8 domains, 4 settings" }
         }
 
+        /// Says where what a job computes with is found, and which programs can follow it.
+        ///
+        /// - the signer created the job; once, and for good: nobody takes a place of the job before
+        /// - the card names a manifest of 1 to 2²⁷ bytes, and a version that is not 0
+        DescribeJob = 0x5D {
+            args {
+                /// What is said.
+                card: Card,
+            }
+            accounts {
+                creator: signer,
+                job: writes(Job),
+            }
+            budget { 400 }
+        }
+
         /// Returns the bond that a creator put up for a genesis state.
         ///
         /// - the signer created the job; an unbonding time has passed since; no dispute on the genesis state is open; the bond is there
@@ -108,7 +125,7 @@ macro_rules! training_instructions {
         /// Takes a place of a job for a trainer's, auditor's or evaluator's pool, or wakes the seat that the pool holds: see [`crate::training::seats`].
         ///
         /// - the signer operates the pool, which is in good standing, was never convicted, and holds no awake seat of the job; the protocol is not paused
-        /// - a place is free, or dormant long enough, or its holder was convicted; the first such place is taken, a free one before others
+        /// - the job is described; a place is free, or dormant long enough, or its holder was convicted; the first such place is taken, a free one before others
         /// - an auditor's chain serves one job only: it is tied to the job
         /// - its own bond covers the rounds that the job builds ahead: a slice each, and of an auditor the least own bond beside it
         /// - the part of its stake that counts in the place is free: all its places have the whole at most

@@ -35,6 +35,9 @@ pub const MAX_EVALUATORS: usize = PLACES;
 /// Most domains of a job.
 pub const MAX_DOMAINS: usize = 8;
 
+/// Most bytes of a manifest.
+pub const MAX_MANIFEST_BYTES: u64 = 1 << 27;
+
 /// Most bonds that one accusation takes, however many are open in the job.
 pub const MAX_BONDS: u64 = 16;
 
@@ -342,6 +345,38 @@ impl JobSpec {
 }
 
 layout! {
+    /// What a stranger needs to know of a job beside its account: which file holds all that it computes with, and which programs can follow it.
+    ///
+    /// The manifest proves itself, since the job's roots follow from it. So peers need not be trusted who serve it, nor the creator who names it.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+    #[repr(C)]
+    pub struct Card {
+        /// BLAKE3 of the manifest's bytes.
+        pub manifest_root: [u8; 32],
+        /// Their number, 1 to [`MAX_MANIFEST_BYTES`].
+        pub manifest_bytes: u64,
+        /// The least [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) with which a program follows the job.
+        pub least_protocol: u32,
+        /// Always 0.
+        pub reserved: [u8; 4],
+    }
+}
+
+impl Card {
+    /// The card of a manifest that this version can follow.
+    pub const fn new(manifest_root: [u8; 32], manifest_bytes: u64) -> Card {
+        Card { manifest_root, manifest_bytes, least_protocol: crate::PROTOCOL_VERSION, reserved: [0; 4] }
+    }
+
+    /// Checks that it names a manifest.
+    fn check(&self) -> Result<()> {
+        let is_sized = self.manifest_bytes != 0 && self.manifest_bytes <= MAX_MANIFEST_BYTES;
+        let is_whole = self.manifest_root != [0; 32] && self.least_protocol != 0 && self.reserved == [0; 4];
+        if is_sized && is_whole { Ok(()) } else { Err(Error::WrongCard) }
+    }
+}
+
+layout! {
     /// What is trained, by whom, and how far it is.
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     #[repr(C)]
@@ -413,10 +448,12 @@ layout! {
         pub open_accusations: u64,
         /// How long a claim of it can cost its operator: [`JobSpec::exposure_slots`] by its parameters.
         pub exposure_slots: u64,
+        /// Where what it computes with is found; all zeros until its creator has said so.
+        pub card: Card,
     }
 }
 
-account!(Job, Job, 3936 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
+account!(Job, Job, 3984 + size_of::<Parameters>(), liabilities: |job| Ok(int::add(job.genesis_bond, job.escrow.bounty)?));
 
 impl Job {
     /// A new job at its genesis. The caller has checked the datasets' accounts.
@@ -454,6 +491,24 @@ impl Job {
         self.next_seed = spec.seed;
         self.chain = Chain::GENESIS;
         Ok(())
+    }
+
+    /// Its creator says, once and for all, where what it computes with is found.
+    pub fn describe(&mut self, creator: &Address, card: &Card) -> Result<()> {
+        if self.creator != *creator {
+            return Err(Error::NotAuthority);
+        }
+        if self.card != Card::default() {
+            return Err(Error::AlreadyDescribed);
+        }
+        card.check()?;
+        self.card = *card;
+        Ok(())
+    }
+
+    /// Checks that it was described: nobody takes a place of a job that no stranger could compute.
+    pub fn require_described(&self) -> Result<()> {
+        if self.card.manifest_bytes == 0 { Err(Error::NotDescribed) } else { Ok(()) }
     }
 
     /// Sets the dataset of a domain; one text stands for one domain, with one provider, and holds at least one row of a batch, for training and

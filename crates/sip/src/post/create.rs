@@ -13,7 +13,7 @@ use sip_protocol::Error;
 use sip_protocol::admin::config::Config;
 use sip_protocol::stake::pool::{self, Pool, PoolKind};
 use sip_protocol::training::data::Dataset;
-use sip_protocol::training::job::{Job, JobSpec};
+use sip_protocol::training::job::{Card, Job, JobSpec};
 use sip_report::count;
 use solana_address::Address;
 use std::io::Write as _;
@@ -307,6 +307,16 @@ fn makings(desk: &Desk, posted: &Posted, manifest: &Manifest) -> Result<Vec<Maki
         bytes: size_of::<Job>(),
         bond,
     });
+    if desk.find::<Job>(&job)?.is_none_or(|job| job.require_described().is_err()) {
+        let card = Card::new(manifest.hash(), manifest.to_bytes().len() as u64);
+        makings.push(Making {
+            name: "its card, by which the manifest is found".into(),
+            address: job,
+            instruction: program.describe_job(&creator, &job, &card),
+            bytes: 0,
+            bond: None,
+        });
+    }
     for number in spec.attention_numbers() {
         makings.push(Making {
             name: format!("the pool of attention {number}"),

@@ -9,3 +9,14 @@ pub(crate) mod publish;
 mod texts;
 
 pub(crate) use create::{Arguments as Create, example, run as create};
+
+/// What a process of somebody does in a job, by whose it is: as `sip node run --role` takes it.
+pub(crate) fn roles_of(person: &str) -> &'static str {
+    match person {
+        "creator" => "keeper,turner",
+        "provider" => "provider",
+        "auditor" => "auditor,watchtower,turner",
+        "evaluator" => "evaluator",
+        _ => "trainer,turner",
+    }
+}

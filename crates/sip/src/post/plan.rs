@@ -22,7 +22,7 @@ pub(super) struct Making {
     pub name: String,
     pub address: Address,
     pub instruction: Instruction,
-    /// Its size.
+    /// Its size; 0 where an account that was made before it is written into, which is still to do.
     pub bytes: usize,
     /// Tokens that it takes, and when they come back.
     pub bond: Option<(u64, String)>,
@@ -41,10 +41,13 @@ impl Plan {
         let addresses: Vec<Address> = all.iter().map(|making| making.address).collect();
         let found = desk.ledger.accounts(&addresses)?;
         let total = all.len();
-        let missing = all.into_iter().zip(found).filter(|(_, account)| account.is_none());
+        let missing = all.into_iter().zip(found).filter(|(making, account)| account.is_none() || making.bytes == 0);
         let left: Vec<Making> = missing.map(|(making, _)| making).collect();
-        let rent_lamports =
-            left.iter().map(|making| Ok(desk.ledger.minimum_balance(making.bytes)?)).collect::<Result<Vec<u64>>>()?;
+        let rent = |making: &Making| match making.bytes {
+            0 => Ok(0),
+            bytes => Ok(desk.ledger.minimum_balance(bytes)?),
+        };
+        let rent_lamports = left.iter().map(rent).collect::<Result<Vec<u64>>>()?;
         Ok(Plan { done: total - left.len(), left, rent_lamports })
     }
 
@@ -77,7 +80,7 @@ impl Plan {
             "fees {}, rent {} of {} (stays)",
             tokens::sol(self.fees(desk)?),
             tokens::sol(self.rent()),
-            count(self.left.len(), "account")
+            count(self.left.iter().filter(|making| making.bytes != 0).count(), "account")
         )];
         for making in &self.left {
             if let Some((units, back)) = &making.bond {

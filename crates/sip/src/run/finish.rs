@@ -46,7 +46,7 @@ impl Run {
     }
 
     fn export_model(&self, weights: usize) -> Result<()> {
-        self.prepared.tokenizer.save(&self.store.model(), self.settings.model.max_seq_len)?;
+        self.prepared.tokenizer()?.save(&self.store.model(), self.settings.model.max_seq_len)?;
         let params = params(&self.settings.model);
         let data: Vec<Vec<f32>> = self.base.entries()[..weights].iter().map(|entry| entry.to_f32()).collect();
         let tensors: Vec<TensorRef<'_>> = params
@@ -155,7 +155,7 @@ fn samples(settings: &Settings, prepared: &Prepared, machine: &Machine, base: &S
         let prompt = heldout.tokens()[start..].iter().take(PROMPT_TOKENS).copied().collect::<Vec<_>>();
         let mut sampler = Sampler::new(sampling, settings.seed.wrapping_add(number as u64));
         let written = generator.generate(&prompt, SAMPLE_TOKENS, &mut sampler, &mut |_| true)?;
-        let tokenizer = &prepared.tokenizer;
+        let tokenizer = prepared.tokenizer()?;
         samples.push(Sample { prompt: tokenizer.decode(&prompt)?, text: tokenizer.decode(&written)? });
     }
     Ok(samples)

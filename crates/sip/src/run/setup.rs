@@ -6,7 +6,7 @@ use sip_client::NewPool;
 use sip_ledger::Ledger;
 use sip_protocol::ground::schedule::{ONE, Schedule};
 use sip_protocol::stake::pool::PoolKind;
-use sip_protocol::training::job::JobSpec;
+use sip_protocol::training::job::{Card, JobSpec};
 use sip_protocol::training::setting::{Side, attention_number};
 use sip_protocol::{
     admin::config::Parameters,
@@ -214,6 +214,8 @@ pub(crate) fn build(world: &mut World, settings: &Settings, prepared: &Prepared,
     let spec = job_spec(settings, prepared);
     world.send(0, program.create_job(&creator, 0, &spec, &datasets))?;
     let job = job_address(world);
+    let card = Card::new(prepared.manifest.hash(), prepared.manifest.to_bytes().len() as u64);
+    world.send(0, program.describe_job(&creator, &job, &card))?;
     for role in [TRAINER, AUDITOR, EVALUATOR] {
         for person in world.with_role(role) {
             let (wallet, pool) = (world.people[person].wallet(), world.people[person].pool()?);

@@ -16,7 +16,7 @@ use sip_protocol::ground::schedule::{Schedule, YEAR_SLOTS};
 use sip_protocol::instructions::RegisterDataset;
 use sip_protocol::stake::lock::{PERIOD_TICKS, TICK_SLOTS};
 use sip_protocol::stake::pool::PoolKind;
-use sip_protocol::training::job::{Job, JobSpec};
+use sip_protocol::training::job::{Card, Job, JobSpec};
 use sip_protocol::training::setting::{LEARNING_RATE, SETTING_ONE, Setting};
 use sip_protocol::{Account, Error};
 use sip_protocol::{
@@ -248,7 +248,9 @@ fn job_on(chain: &Chain, program: Program) -> Address {
         ..JobSpec::default()
     };
     send(program.create_job(&me, 0, &spec, &datasets));
-    program.job(&me, 0)
+    let job = program.job(&me, 0);
+    send(program.describe_job(&me, &job, &Card::new([7; 32], 1_000)));
+    job
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     pool.require_operator(guard::key(operator))?;
+    job.require_described()?;
     let kind = PoolKind::from_byte(pool.kind).ok_or(Error::WrongPoolKind)?;
     if pool.is_convicted() {
         return Err(Error::PoolConvicted);

@@ -11,6 +11,7 @@ mod close_round;
 mod commit_score;
 mod commit_segment;
 mod create_job;
+mod describe_job;
 mod finalize_round;
 mod join_job;
 mod leave_job;
@@ -41,6 +42,7 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         RegisterDataset::TAG => register_dataset::process(program, accounts, data),
         RetireDataset::TAG => retire_dataset::process(program, accounts, data),
         CreateJob::TAG => create_job::process(program, accounts, data),
+        DescribeJob::TAG => describe_job::process(program, accounts, data),
         ReclaimGenesisBond::TAG => reclaim_genesis_bond::process(program, accounts, data),
         JoinJob::TAG => join_job::process(program, accounts, data),
         LeaveJob::TAG => leave_job::process(program, accounts, data),

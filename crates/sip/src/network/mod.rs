@@ -1,0 +1,240 @@
+//! `sip network`: a whole network on one machine, a process for each person and one for the chain.
+//!
+//! Every person has a folder with its key and what it keeps, and is begun by the commands that a stranger types on another machine; `commands` in the
+//! folder lists them. The processes share nothing but the chain's address.
+
+mod begin;
+mod people;
+mod process;
+mod watch;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use sip_data::shown_path;
+use sip_manifest::place::{hold_of, quoted};
+use sip_manifest::settings::Fraud;
+use sip_report::count;
+use sip_report::terminal::{Stream, fitted};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::chain::table::{Cell, Row};
+use crate::chain::{print_list, reach};
+use crate::words::{count as whole, wrong};
+use people::{Network, Wanted};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Folder of the network
+    #[arg(long, value_name = "FOLDER", default_value = "sip-network", global = true)]
+    folder: PathBuf,
+    /// Print JSON: one object a line, or a list
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Start a chain and everyone on it, or start again what was brought down; follow the rounds until the job is over
+    Up(Up),
+    /// End all of its processes; "sip network up" goes on from there
+    Down,
+    /// Show who runs, where, and how far the job is
+    Status,
+}
+
+#[derive(clap::Args)]
+struct Up {
+    /// Trainers
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(1..=16))]
+    trainers: usize,
+    /// Auditors
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = whole(1..=16))]
+    auditors: usize,
+    /// Evaluators
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(1..=16))]
+    evaluators: usize,
+    /// What the last trainer does instead of its work, from the second round on: flip-bit, lazy, poison, wrong-data or wrong-setting; "none" for an
+    /// honest network
+    #[arg(long, value_name = "FRAUD", default_value = "flip-bit")]
+    cheat: String,
+    /// Rounds to train
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(1..=1000))]
+    rounds: usize,
+    /// Steps of each trainer in each round
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = whole(1..=10_000))]
+    steps: usize,
+    /// Size of the model
+    #[arg(long, value_name = "SIZE", default_value = "tiny", value_parser = ["tiny", "small", "medium"])]
+    model: String,
+    /// Milliseconds that a slot of the chain lasts
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = whole(10..=10_000))]
+    slot_ms: usize,
+    /// Return when everyone runs, without following the rounds
+    #[arg(long)]
+    detach: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    match &arguments.command {
+        Command::Up(up) => up.run(arguments),
+        Command::Down => down(arguments),
+        Command::Status => status(arguments),
+    }
+}
+
+/// Where lines for people and objects for programs go.
+struct Teller {
+    json: bool,
+}
+
+impl Teller {
+    /// A line for people, and for programs an object.
+    fn tell(&self, line: &str, event: &serde_json::Value) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        match self.json {
+            true => writeln!(out, "{event}")?,
+            false => writeln!(out, "{}", fitted(line, Stream::Output, 4))?,
+        }
+        Ok(out.flush()?)
+    }
+
+    /// A line for people alone.
+    fn say(&self, line: &str) -> Result<()> {
+        if self.json { Ok(()) } else { Ok(writeln!(std::io::stdout(), "{}", fitted(line, Stream::Output, 4))?) }
+    }
+}
+
+impl Up {
+    fn run(&self, arguments: &Arguments) -> Result<ExitCode> {
+        let teller = Teller { json: arguments.json };
+        let root = std::path::absolute(&arguments.folder)?;
+        // A network that follows has been asked to stop by then.
+        let stop = crate::run::stop_on_interrupt()?;
+        let mut network = {
+            let _held = hold_of(&root, "network up", "--folder")?;
+            let mut network = match Network::find(&root)? {
+                Some(network) => network,
+                None => Network::new(&root, self.wanted()?)?,
+            };
+            ensure!(
+                !network.is_up(),
+                "the network in {} is up already; \"sip network status\" shows it, \"sip network down\" ends it",
+                shown_path(&arguments.folder)
+            );
+            begin::begin(&mut network, &teller)?;
+            network
+        };
+        let folder = quoted(&arguments.folder);
+        let option = if folder == "sip-network" { String::new() } else { format!(" --folder {folder}") };
+        let url = network.url()?;
+        let down = format!(
+            "everyone runs on; \"sip network status{option}\" shows them, \"sip network down{option}\" ends them"
+        );
+        if self.detach {
+            teller.tell(&down, &json!({ "event": "up", "url": url, "job": network.job }))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let ended = watch::follow(&mut network, &teller, &stop)?;
+        let Some(root) = ended else {
+            teller.say(&down)?;
+            return Ok(ExitCode::from(130));
+        };
+        let job = network.job.clone().unwrap_or_default();
+        teller.tell(
+            &format!("the job is over: its last base is {root}"),
+            &json!({ "event": "over", "job": job, "baseRoot": root }),
+        )?;
+        teller.say(&format!("next  sip verify --url {url} {job}: replays it, from the chain and its people alone"))?;
+        teller.say(&down)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn wanted(&self) -> Result<Wanted> {
+        let cheat = match self.cheat.as_str() {
+            "none" => None,
+            name => Some(liar(name)?),
+        };
+        ensure!(
+            cheat.is_none() || self.trainers > 1,
+            wrong(
+                "--cheat: a network of one trainer that lies trains nothing; give it another trainer, or --cheat none"
+            )
+        );
+        Ok(Wanted {
+            trainers: self.trainers,
+            auditors: self.auditors,
+            evaluators: self.evaluators,
+            cheat: cheat.map(str::to_owned),
+            rounds: self.rounds as u32,
+            steps: self.steps as u32,
+            model: self.model.clone(),
+            slot_ms: self.slot_ms as u64,
+        })
+    }
+}
+
+/// A fraud of a trainer.
+fn liar(name: &str) -> Result<&'static str> {
+    let known = [Fraud::FlipBit, Fraud::Lazy, Fraud::Poison, Fraud::WrongData, Fraud::WrongSetting];
+    let found = known.iter().find(|fraud| fraud.name() == name);
+    let names: Vec<&str> = known.iter().map(|fraud| fraud.name()).collect();
+    found
+        .map(|fraud| fraud.name())
+        .ok_or_else(|| wrong(format!("--cheat does not know \"{name}\"; it knows none, {}", names.join(", "))))
+}
+
+fn find(arguments: &Arguments) -> Result<Network> {
+    let root = std::path::absolute(&arguments.folder)?;
+    let shown = shown_path(&arguments.folder);
+    Network::find(&root)?.with_context(|| format!("there is no network in {shown}; \"sip network up\" makes one"))
+}
+
+fn down(arguments: &Arguments) -> Result<ExitCode> {
+    let mut network = find(arguments)?;
+    let teller = Teller { json: arguments.json };
+    let ended = network.end()?;
+    let line = match ended {
+        0 => "nothing of it runs".to_owned(),
+        many => format!("{} ended; \"sip network up\" goes on from there", count(many, "process")),
+    };
+    let line = line.replace("processs", "processes");
+    teller.tell(&line, &json!({ "event": "down", "processes": ended }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(arguments: &Arguments) -> Result<ExitCode> {
+    let network = find(arguments)?;
+    if !arguments.json {
+        let teller = Teller { json: false };
+        let chain = network.chain.process.as_ref().filter(|process| process.runs());
+        match chain {
+            Some(process) => teller.say(&format!("chain  {}, process {}", network.url()?, process.pid))?,
+            None => teller.say("chain  does not run; \"sip network up\" starts it")?,
+        }
+        if let (Some(_), Some(job)) = (chain, &network.job) {
+            teller.say(&format!("job    {job}: {}", watch::state(&reach(&network.url()?)?, job)?))?;
+        }
+    }
+    let rows: Vec<Row> = network.people.iter().map(row).collect();
+    print_list(&rows, "nobody is there yet", arguments.json)
+}
+
+fn row(person: &people::Person) -> Row {
+    let process = person.process.as_ref().filter(|process| process.runs());
+    vec![
+        ("who", Cell::text(&person.name)),
+        ("process", process.map_or(Cell::Nothing, |process| Cell::Number(process.pid.into()))),
+        ("serves at", Cell::text(person.address())),
+        ("wallet", Cell::text(&person.wallet)),
+        ("folder", Cell::text(shown_path(&person.folder))),
+    ]
+}
+
+/// Refuses what only systems with signals and groups of processes can do.
+fn require_unix() -> Result<()> {
+    if cfg!(unix) { Ok(()) } else { bail!("sip network runs on Linux, macOS and other systems of their kind") }
+}

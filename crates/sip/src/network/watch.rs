@@ -1,0 +1,226 @@
+//! What happens in a job, as the chain shows it.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use sip_client::Program;
+use sip_data::hex;
+use sip_ledger::Ledger;
+use sip_manifest::stop::Stop;
+use sip_protocol::Account;
+use sip_protocol::court::Dispute;
+use sip_protocol::stake::pool::Pool;
+use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
+use sip_protocol::training::round::{self, Round};
+use sip_protocol::training::segment::{self, Segment};
+use sip_roles::Query;
+use sip_rpc::Rpc;
+use solana_address::Address;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::Teller;
+use super::people::Network;
+use crate::chain::reach;
+use crate::chain::tokens::show;
+use sip_report::count;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(300);
+/// A chain that does not answer for so long has ended.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How far a job is, in words.
+pub(super) fn state(ledger: &Rpc, job: &str) -> Result<String> {
+    let job: Address = job.parse().context("the job is no address")?;
+    let state: Box<Job> = find(ledger, &job)?.context("the job is not on the chain")?;
+    let rounds = format!("{} of {} scored", state.rounds_scored, count(state.spec.rounds, "round"));
+    Ok(match (is_over(&state), state.round_live) {
+        (true, _) => format!("{rounds}, all of it final"),
+        (_, 0) => format!("{rounds}, {} not final yet", state.chain.ahead()),
+        _ => format!("{rounds}, round {} runs", state.next_round),
+    })
+}
+
+/// Whether nothing of a job can change any more.
+fn is_over(job: &Job) -> bool {
+    job.rounds_scored >= job.spec.rounds && job.chain.ahead() == 0
+}
+
+fn find<T: Account>(ledger: &Rpc, address: &Address) -> Result<Option<Box<T>>> {
+    let Some(account) = Ledger::account(ledger, address)? else { return Ok(None) };
+    let state = T::decode(&account.data).map(Box::new);
+    state.map(Some).map_err(|error| anyhow::anyhow!("account {address}: {error}"))
+}
+
+/// What was seen, so that it is told once.
+#[derive(Default)]
+struct Seen {
+    said: BTreeSet<String>,
+    bonds: BTreeMap<String, u64>,
+}
+
+/// Tells what happens until the job is over, and gives its last base; nothing if it was asked to stop.
+pub(super) fn follow(network: &mut Network, teller: &Teller, stop: &Stop) -> Result<Option<String>> {
+    let ledger = reach(&network.url()?)?;
+    let job: Address = network.job.as_deref().unwrap_or_default().parse().context("the job is no address")?;
+    let mut watcher = Watcher { ledger, program: Program::default(), job, network, teller, seen: Seen::default() };
+    let mut answered = Instant::now();
+    loop {
+        if stop.requested() {
+            return Ok(None);
+        }
+        match watcher.look() {
+            Ok(Some(root)) => return Ok(Some(hex(&root))),
+            Ok(None) => answered = Instant::now(),
+            Err(error) if answered.elapsed() > PATIENCE => return Err(error),
+            Err(_) => {}
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+struct Watcher<'a> {
+    ledger: Rpc,
+    program: Program,
+    job: Address,
+    network: &'a Network,
+    teller: &'a Teller,
+    seen: Seen,
+}
+
+impl Watcher<'_> {
+    /// Tells what is new; gives the last base once the job is over.
+    fn look(&mut self) -> Result<Option<[u8; 32]>> {
+        let job: Box<Job> = find(&self.ledger, &self.job)?.context("the job is not on the chain")?;
+        self.processes()?;
+        for index in 0..job.next_round {
+            let address = self.program.round(&self.job, index);
+            // A round that is over for long may be closed.
+            if let Some(round) = find::<Round>(&self.ledger, &address)? {
+                self.round(&job, &round, &address)?;
+            }
+        }
+        self.disputes()?;
+        Ok(is_over(&job).then_some(job.base_root))
+    }
+
+    fn once(&mut self, line: &str, event: &serde_json::Value) -> Result<()> {
+        if self.seen.said.insert(line.to_owned()) { self.teller.tell(line, event) } else { Ok(()) }
+    }
+
+    /// Who has ended without being asked.
+    fn processes(&mut self) -> Result<()> {
+        for person in &self.network.people {
+            if person.process.as_ref().is_some_and(|process| !process.runs()) {
+                let log = person.folder.join("node.log");
+                let line = format!("{}'s process has ended; {} says why", person.name, log.display());
+                self.once(&line, &json!({ "event": "ended", "who": person.name, "log": log }))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, pool: &[u8; 32]) -> String {
+        let address = Address::new_from_array(*pool).to_string();
+        self.network.operator(&address).map_or(address, |person| person.name.clone())
+    }
+
+    fn wallet(&self, wallet: &[u8; 32]) -> String {
+        let address = Address::new_from_array(*wallet).to_string();
+        let person = self.network.people.iter().find(|person| person.wallet == address);
+        person.map_or(address, |person| person.name.clone())
+    }
+
+    fn round(&mut self, job: &Job, round: &Round, address: &Address) -> Result<()> {
+        let number = round.index + 1;
+        let tell = |watcher: &mut Self, what: &str, event: &str| {
+            let line = format!("round {number}: {what}");
+            watcher.once(&line, &json!({ "event": event, "round": number }))
+        };
+        let base = &hex(&round.base_root)[..8];
+        tell(
+            self,
+            &format!("{} train from the base {base}…", count(round.eligible.count_ones(), "trainer")),
+            "opened",
+        )?;
+        for place in (0..MAX_TRAINERS as u8).filter(|place| round.committed & bit(*place) != 0) {
+            let pool = round.trainers[usize::from(place)];
+            let name = self.name(&pool);
+            let line = format!("round {number}: {name} has committed its segment");
+            self.once(&line, &json!({ "event": "committed", "round": number, "who": name }))?;
+            let segment = self.program.segment(address, &Address::new_from_array(pool));
+            let convicted = find::<Segment>(&self.ledger, &segment)?.is_some_and(|s| s.status == segment::CONVICTED);
+            if convicted {
+                self.convicted(number, &pool, &name)?;
+            }
+        }
+        if round.status >= round::COMMITS_CLOSED && round.status != round::VOID {
+            tell(self, "all segments are in; auditors draw and replay", "commitsClosed")?;
+        }
+        if round.status >= round::CLOSED && round.status != round::VOID {
+            let accepted = count(round.accepted.count_ones(), "segment");
+            tell(self, &format!("{accepted} count"), "closed")?;
+        }
+        if [round::SCORED, round::FINAL].contains(&round.status) {
+            let scores = round.scores.iter().take(usize::from(job.spec.domain_count));
+            let scores: Vec<String> = scores.map(|score| format!("{:.3}", f64::from(*score) / 1e6)).collect();
+            let next = &hex(&round.next_base)[..8];
+            tell(self, &format!("next base {next}…, held-out loss {}", scores.join(", ")), "scored")?;
+        }
+        if round.status == round::FINAL {
+            tell(self, "final", "final")?;
+        }
+        if round.status == round::VOID {
+            let why = if round.is_undone != 0 {
+                "undone: it built on what was convicted"
+            } else {
+                "void: nothing of it counts"
+            };
+            tell(self, why, "void")?;
+        }
+        Ok(())
+    }
+
+    fn convicted(&mut self, round: u32, pool: &[u8; 32], name: &str) -> Result<()> {
+        let key = format!("{name} {round}");
+        if !self.seen.said.insert(key) {
+            return Ok(());
+        }
+        let left = find::<Pool>(&self.ledger, &Address::new_from_array(*pool))?.map_or(0, |pool| pool.self_bond);
+        let had = self.seen.bonds.get(name).copied();
+        let lost = had.map(|had| had.saturating_sub(left)).filter(|lost| *lost > 0);
+        let lost_text = lost.map_or(String::new(), |lost| format!(", and lost {} of its bond", show(lost)));
+        let lied =
+            self.network.people.iter().find(|person| person.name == name).and_then(|person| person.cheat.clone());
+        let lied_text = lied.as_ref().map_or(String::new(), |cheat| format!(" ({cheat})"));
+        self.teller.tell(
+            &format!("round {round}: {name} is CONVICTED: the program ran its step and got another number{lied_text}{lost_text}"),
+            &json!({
+                "event": "convicted", "round": round, "who": name, "lied": lied,
+                "lostBaseUnits": lost.map(|lost| lost.to_string()),
+            }),
+        )
+    }
+
+    fn disputes(&mut self) -> Result<()> {
+        for person in self.network.people.iter().filter(|person| person.role == "trainer") {
+            let Some(pool) = person.pool.as_deref().and_then(|pool| pool.parse().ok()) else { continue };
+            if !self.seen.bonds.contains_key(&person.name)
+                && let Some(state) = find::<Pool>(&self.ledger, &pool)?
+            {
+                self.seen.bonds.insert(person.name.clone(), state.self_bond);
+            }
+        }
+        let query = Query::disputes(&self.job);
+        let kind = [query.kind as u8];
+        let with = query.with.as_ref().map(|(offset, bytes)| (*offset, &bytes[..]));
+        let parts: Vec<(usize, &[u8])> = std::iter::once((0, &kind[..])).chain(with).collect();
+        for (_, account) in self.ledger.program_accounts_with(&self.program.id, &parts)? {
+            let Ok(dispute) = Dispute::decode(&account.data).map(Box::new) else { continue };
+            let (challenger, accused) = (self.wallet(&dispute.challenger), self.wallet(&dispute.defendant));
+            let line = format!("{challenger} accuses {accused}: they bisect until one step of one element is left");
+            self.once(&line, &json!({ "event": "accused", "who": accused, "by": challenger }))?;
+        }
+        Ok(())
+    }
+}
