@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sip_client::{kind_of, liabilities, refusal};
-use sip_protocol::{Account, AccountKind, admin::config::Config, training::{data::Dataset, evaluation::ScoringRun, job::Job, round::Round, segment::Segment}, court::{Dispute, accusation::Accusation, availability::Demand}, money::{epoch::EmissionAccount, fees::Fees}, stake::{pool::Pool, position::{Position, Ticket}, steering::Vote}};
+use sip_protocol::{Account, AccountKind, admin::config::Config, training::{data::Dataset, evaluation::ScoringRun, job::Job, round::Round, segment::Segment}, court::{Dispute, accusation::Accusation, availability::Demand}, money::{epoch::EmissionAccount, fees::Fees}, network::peer::Peer, stake::{pool::Pool, position::{Position, Ticket}, steering::Vote}};
 
 /// Bytes as an account of one type: as they are, and cut or filled up to its size under its header.
 fn check<T: Account>(bytes: &[u8]) {
@@ -41,6 +41,10 @@ fn read(bytes: &[u8]) {
     if let Ok(demand) = Demand::decode(bytes) {
         let _ = demand.chunk_answered();
     }
+    if let Ok(peer) = Peer::decode(bytes) {
+        let contact = &peer.contact;
+        let _ = (contact.url(), contact.sockets().count(), contact.check());
+    }
     if let Ok(pool) = Pool::decode(bytes) {
         let _ = (pool.stake(), pool.held());
     }
@@ -69,6 +73,7 @@ fuzz_target!(|bytes: &[u8]| {
     check::<EmissionAccount>(bytes);
     check::<Fees>(bytes);
     check::<Vote>(bytes);
+    check::<Peer>(bytes);
     read(bytes);
     let mut dispute = vec![0u8; Dispute::SIZE];
     let len = bytes.len().min(Dispute::SIZE);

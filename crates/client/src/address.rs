@@ -146,6 +146,11 @@ impl Program {
         self.derived(&derivation::demand, &seeds)
     }
 
+    /// Where the operator of a pool, or the creator of a job, is reached.
+    pub fn peer(&self, subject: &Address) -> Address {
+        self.derived(&derivation::peer, &[subject.into()])
+    }
+
     /// The token account of a wallet.
     pub fn token_account(&self, wallet: &Address) -> Address {
         self.associated(wallet, &self.mint())

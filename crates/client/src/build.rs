@@ -292,6 +292,7 @@ pub mod accounts {
     sip_protocol::training_instructions!(builders);
     sip_protocol::court_instructions!(builders);
     sip_protocol::money_instructions!(builders);
+    sip_protocol::network_instructions!(builders);
 }
 
 /// A participant of a round: who signs, with which pool, in which place of the job.

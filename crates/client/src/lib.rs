@@ -10,6 +10,7 @@ mod archive;
 mod build;
 mod court;
 mod money;
+mod network;
 mod stake;
 mod state;
 mod token;
@@ -21,7 +22,7 @@ pub use address::{
 pub use archive::{HistoryError, check_history};
 pub use build::{Accounts, Closer, Seat, Seed, accounts};
 pub use court::{
-    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, StateDemand, UpdateGraph,
+    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, Party, StateDemand, UpdateGraph,
     VoteAccusation, after_move,
 };
 pub use money::Service;

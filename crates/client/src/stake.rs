@@ -61,6 +61,12 @@ impl Program {
         )
     }
 
+    /// [`SetSession`]: `key` does the pool's work before `until_slot`; zeros end the present session.
+    pub fn set_session(&self, operator: &Address, pool: &Address, key: &Address, until_slot: u64) -> Instruction {
+        let accounts = accounts::SetSession { operator: *operator, pool: *pool };
+        self.instruction(&SetSession { key: key.to_bytes(), until_slot }, &accounts)
+    }
+
     /// [`AddBond`].
     pub fn add_bond(&self, operator: &Address, pool: &Address, amount: u64) -> Instruction {
         self.instruction(&AddBond { amount }, &accounts::AddBond { operator: *operator, pool: *pool })

@@ -5,6 +5,7 @@ use sip_protocol::{
     admin::config::Config,
     court::{Dispute, accusation::Accusation, availability::Demand},
     money::{epoch::EmissionAccount, fees::Fees},
+    network::peer::Peer,
     stake::{
         pool::Pool,
         position::{Position, Ticket},
@@ -37,6 +38,7 @@ pub fn liabilities<'a>(accounts: impl IntoIterator<Item = &'a [u8]>) -> Result<u
             AccountKind::Emission => EmissionAccount::decode(data)?.liabilities()?,
             AccountKind::Fees => Fees::decode(data)?.liabilities()?,
             AccountKind::Vote => Vote::decode(data)?.liabilities()?,
+            AccountKind::Peer => Peer::decode(data)?.liabilities()?,
             AccountKind::Accusation => Accusation::decode(data)?.liabilities()?,
             AccountKind::Demand => Demand::decode(data)?.liabilities()?,
             AccountKind::ScoringRun => ScoringRun::decode(data)?.liabilities()?,

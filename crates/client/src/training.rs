@@ -68,6 +68,12 @@ impl Program {
         self.instruction(&LeaveJob { place: seat.place }, &accounts)
     }
 
+    /// [`WakeSeat`].
+    pub fn wake_seat(&self, seat: &Seat, job: &Address) -> Instruction {
+        let accounts = accounts::WakeSeat { operator: seat.operator, job: *job, pool: seat.pool };
+        self.instruction(&WakeSeat { place: seat.place }, &accounts)
+    }
+
     /// [`CheckSeat`].
     pub fn check_seat(&self, job: &Address, pool: &Address, place: u8) -> Instruction {
         self.instruction(&CheckSeat { place }, &accounts::CheckSeat { job: *job, pool: *pool })

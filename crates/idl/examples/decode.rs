@@ -11,6 +11,7 @@ use sip_protocol::{
     admin::config::Config,
     court::{Dispute, accusation::Accusation, availability::Demand},
     money::{epoch::EmissionAccount, fees::Fees},
+    network::peer::Peer,
     stake::{
         pool::Pool,
         position::{Position, Ticket},
@@ -59,6 +60,7 @@ fn shown(data: &[u8]) -> Result<String, Failure> {
         AccountKind::Emission => of::<EmissionAccount>(data),
         AccountKind::Fees => of::<Fees>(data),
         AccountKind::Vote => of::<Vote>(data),
+        AccountKind::Peer => of::<Peer>(data),
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) const ENUMERATIONS: &[Enumeration] = &[
         docs: "What an account is.",
         bytes: 1,
         named: variants!(AccountKind: Config, Pool, Position, Ticket, Dataset, Job, Round, Segment, Dispute, ScoringRun, Accusation, Demand,
-            Emission, Fees, Vote),
+            Emission, Fees, Vote, Peer),
         fields: &[("Header", "kind")],
     },
     Enumeration {

@@ -208,6 +208,8 @@ pub(crate) fn what(account: &AccountSpec, named: &dyn Fn(&Object) -> String) -> 
     let text = match account.role {
         Role::Payer => "pays, or gets rent back".to_owned(),
         Role::Signer => "acts".to_owned(),
+        Role::Worker => "works: the pool's operator, or its session key".to_owned(),
+        Role::PayingWorker => "works, and pays: the pool's operator, or its session key".to_owned(),
         Role::Wallet => "gets rent back".to_owned(),
         Role::Closer => "gets rent back; signs, or leaves it to anyone later".to_owned(),
         Role::Reads | Role::Writes | Role::Calls => objects,

@@ -1,9 +1,9 @@
 //! How bytes that are named by roots move among people who do not trust each other.
 //!
 //! - A [`Shelf`] is a folder of what has a root: blobs (a manifest, a file of tokens, a tensor) and lists of them (a state, an update).
-//! - A [`Server`] gives what lies on a shelf to whoever asks, within bounds, over HTTP.
+//! - A [`Server`] gives what lies on a shelf to all who ask, within bounds, over HTTP.
 //! - A [`Fetcher`] brings an [`Item`] onto a shelf from several [`Peer`]s at once. Every piece is checked against the item's root before
-//!   it is kept, and sizes come from whoever asks, never from a peer: a wrong peer can delay a fetch and is banned, it cannot spoil one.
+//!   it is kept, and sizes come from the one who asks, never from a peer: a wrong peer can delay a fetch and is banned, it cannot spoil one.
 //! - A [`Network`] is how a fetcher reaches peers: [`Http`], or [`InProcess`] in tests and simulations.
 //!
 //! Nothing here knows of chains: who holds what, and until when it is owed, is the caller's.

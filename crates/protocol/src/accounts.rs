@@ -7,7 +7,7 @@ use crate::{
         account::{Derivation, derivation},
         layout::Layout,
     },
-    money, stake, training,
+    money, network, stake, training,
 };
 
 /// A kind of account.
@@ -46,6 +46,7 @@ pub const fn account(kind: AccountKind) -> AccountLayout {
         AccountKind::Demand => ("court", &availability::Demand::LAYOUT, &[derivation::demand]),
         AccountKind::Emission => ("money", &money::epoch::EmissionAccount::LAYOUT, &[derivation::emission]),
         AccountKind::Fees => ("money", &money::fees::Fees::LAYOUT, &[derivation::fees]),
+        AccountKind::Peer => ("network", &network::peer::Peer::LAYOUT, &[derivation::peer]),
     };
     AccountLayout { kind, room, layout, derivations }
 }

@@ -4,11 +4,12 @@ pub use crate::admin::instructions::*;
 pub use crate::court::instructions::*;
 pub use crate::ground::declare::{Args, Declared};
 pub use crate::money::instructions::*;
+pub use crate::network::instructions::*;
 pub use crate::stake::instructions::*;
 pub use crate::training::instructions::*;
 
 use crate::ground::spec::InstructionSpec;
-use crate::{admin, court, money, stake, training};
+use crate::{admin, court, money, network, stake, training};
 
 /// A room and its instructions.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +27,7 @@ pub struct Room {
 }
 
 /// The rooms in order.
-pub const ROOMS: [Room; 5] = [
+pub const ROOMS: [Room; 6] = [
     Room {
         name: "stake",
         subject: "pools, positions, exits, locks, steering and liquid shares",
@@ -61,6 +62,13 @@ pub const ROOMS: [Room; 5] = [
         first_tag: 0x80,
         first_error: 500,
         instructions: money::instructions::SPECS,
+    },
+    Room {
+        name: "network",
+        subject: "who is where",
+        first_tag: 0xA0,
+        first_error: 600,
+        instructions: network::instructions::SPECS,
     },
 ];
 
@@ -149,7 +157,11 @@ mod tests {
             let has = |role: Role| instruction.accounts.iter().any(|account| account.role == role);
             let calls = |object: Object| instruction.accounts.iter().any(|account| account.objects == [object]);
             if has(Role::Opens) || has(Role::Ensures) {
-                assert!(has(Role::Payer) && calls(Object::SystemProgram), "{}", instruction.name);
+                assert!(
+                    (has(Role::Payer) || has(Role::PayingWorker)) && calls(Object::SystemProgram),
+                    "{}",
+                    instruction.name
+                );
             }
             let created =
                 instruction.accounts.iter().filter(|account| matches!(account.role, Role::Opens | Role::Ensures));

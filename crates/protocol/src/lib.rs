@@ -14,6 +14,7 @@ pub mod court;
 pub mod ground;
 pub mod instructions;
 pub mod money;
+pub mod network;
 pub mod stake;
 pub mod training;
 

@@ -64,11 +64,11 @@ impl Step<'_> {
             let (round, operator, may) = if let Some(segment) = read::<Segment>(data) {
                 let round = Address::new_from_array(segment.round);
                 let Some(mut state) = rounds.get(&round).cloned() else { continue };
-                (round, segment.operator, state.release_segment(&view.job, &segment, slot).is_ok())
+                (round, segment.payer, state.release_segment(&view.job, &segment, slot).is_ok())
             } else if let Some(run) = read::<ScoringRun>(data) {
                 let round = Address::new_from_array(run.round);
                 let Some(mut state) = rounds.get(&round).cloned() else { continue };
-                (round, run.operator, state.release_run(&view.job, &run, slot).is_ok())
+                (round, run.payer, state.release_run(&view.job, &run, slot).is_ok())
             } else {
                 continue;
             };

@@ -93,6 +93,7 @@ impl Step<'_> {
             pool_address: seat.pool.as_array(),
             pool: &mut pool,
             claim,
+            payer: seat.operator.as_array(),
             previous_root: &previous.unwrap_or_default(),
             slot: self.view.slot,
         })

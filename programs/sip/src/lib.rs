@@ -21,6 +21,7 @@ mod admin;
 mod court;
 pub mod guard;
 mod money;
+mod network;
 mod stake;
 pub mod token;
 mod training;
@@ -62,6 +63,7 @@ fn dispatch(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> sip
         0x40..=0x5F => training::process(tag, program, accounts, data),
         0x60..=0x7F => court::process(tag, program, accounts, data),
         0x80..=0x9F => money::process(tag, program, accounts, data),
+        0xA0..=0xBF => network::process(tag, program, accounts, data),
         _ => Err(Error::UnknownInstruction),
     }
 }

@@ -52,7 +52,7 @@ impl Program {
         answer: &[u8],
     ) -> Vec<Instruction> {
         let accounts = accounts::AnswerState { trainer: *trainer, demand: *demand, round: *round, pool: *pool };
-        self.answer(trainer, demand, answer, |offset, part| {
+        self.answer(trainer, demand, pool, answer, |offset, part| {
             self.instruction_with(&AnswerState { offset }, &accounts, part)
         })
     }
@@ -67,7 +67,7 @@ impl Program {
         answer: &[u8],
     ) -> Vec<Instruction> {
         let accounts = accounts::AnswerData { provider: *provider, demand: *demand, dataset: *dataset, pool: *pool };
-        self.answer(provider, demand, answer, |offset, part| {
+        self.answer(provider, demand, pool, answer, |offset, part| {
             self.instruction_with(&AnswerData { offset }, &accounts, part)
         })
     }
@@ -76,12 +76,13 @@ impl Program {
         &self,
         sender: &Address,
         demand: &Address,
+        pool: &Address,
         answer: &[u8],
         last_part: impl FnOnce(u32, &[u8]) -> Instruction,
     ) -> Vec<Instruction> {
         let last = answer.len().saturating_sub(1) / ANSWER_PART_BYTES * ANSWER_PART_BYTES;
         let (uploaded, answered) = answer.split_at(last);
-        let accounts = accounts::UploadAnswer { answerer: *sender, demand: *demand };
+        let accounts = accounts::UploadAnswer { answerer: *sender, demand: *demand, pool: *pool };
         let upload = |(number, bytes): (usize, &[u8])| {
             let args = UploadAnswer { offset: (number * ANSWER_PART_BYTES) as u32 };
             self.instruction_with(&args, &accounts, bytes)

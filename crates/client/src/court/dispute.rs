@@ -16,6 +16,24 @@ use crate::{Closer, Program, Seat, accounts};
 /// Bytes of a payload that one transaction carries whose only signer plays and pays, beside nothing else: 1232 in all.
 pub const MOVE_PART_BYTES: usize = 1024;
 
+/// What one account more takes of a transaction: its address and its place among the instruction's.
+const ACCOUNT_BYTES: usize = 33;
+
+/// Who moves in a dispute: a party's wallet, or the session key of the defendant's pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// Who signs.
+    pub wallet: Address,
+    /// The defendant's pool, where its session key signs.
+    pub pool: Option<Address>,
+}
+
+impl From<&Address> for Party {
+    fn from(wallet: &Address) -> Party {
+        Party { wallet: *wallet, pool: None }
+    }
+}
+
 /// The accounts of an accusation of a segment or a scoring run.
 #[derive(Clone, Copy, Debug)]
 pub struct Accusation<'a> {
@@ -230,40 +248,50 @@ impl Program {
     }
 
     /// [`Upload`].
-    pub fn upload(&self, party: &Address, dispute: &Address, offset: u16, bytes: &[u8]) -> Instruction {
-        let args = Upload { offset: offset.to_le_bytes() };
-        self.instruction_with(&args, &accounts::Upload { party: *party, dispute: *dispute }, bytes)
+    pub fn upload(&self, party: impl Into<Party>, dispute: &Address, offset: u16, bytes: &[u8]) -> Instruction {
+        let (args, Party { wallet, pool }) = (Upload { offset: offset.to_le_bytes() }, party.into());
+        self.instruction_with(&args, &accounts::Upload { party: wallet, dispute: *dispute, pool }, bytes)
     }
 
     /// [`PlayMove`], with the last bytes of a payload.
     pub fn play_move(
         &self,
-        party: &Address,
+        party: impl Into<Party>,
         dispute: &Address,
         kind: MoveKind,
         offset: u16,
         bytes: &[u8],
     ) -> Instruction {
-        let args = PlayMove { kind: kind as u8, offset: offset.to_le_bytes() };
-        self.instruction_with(&args, &accounts::PlayMove { party: *party, dispute: *dispute }, bytes)
+        let (args, Party { wallet, pool }) =
+            (PlayMove { kind: kind as u8, offset: offset.to_le_bytes() }, party.into());
+        self.instruction_with(&args, &accounts::PlayMove { party: wallet, dispute: *dispute, pool }, bytes)
     }
 
     /// A whole move, for a payload of at most [`sip_protocol::court::MAX_PAYLOAD`] bytes: all but the last instruction fill a
     /// transaction each.
-    pub fn moves(&self, party: &Address, dispute: &Address, kind: MoveKind, payload: &[u8]) -> Vec<Instruction> {
-        self.moves_in_parts(party, dispute, kind, payload, MOVE_PART_BYTES)
+    pub fn moves(
+        &self,
+        party: impl Into<Party>,
+        dispute: &Address,
+        kind: MoveKind,
+        payload: &[u8],
+    ) -> Vec<Instruction> {
+        let party = party.into();
+        let pool_bytes = if party.pool.is_some() { ACCOUNT_BYTES } else { 0 };
+        self.moves_in_parts(party, dispute, kind, payload, MOVE_PART_BYTES - pool_bytes)
     }
 
     /// [`Program::moves`] with so many bytes of the payload in each at most: 880 leave room for a fee payer of its own and for a priority
     /// fee.
     pub fn moves_in_parts(
         &self,
-        party: &Address,
+        party: impl Into<Party>,
         dispute: &Address,
         kind: MoveKind,
         payload: &[u8],
         part_bytes: usize,
     ) -> Vec<Instruction> {
+        let party = party.into();
         let part_bytes = part_bytes.max(1);
         let last = payload.len().saturating_sub(1) / part_bytes * part_bytes;
         let (uploaded, played) = payload.split_at(last);

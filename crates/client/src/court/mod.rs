@@ -6,6 +6,6 @@ mod dispute;
 
 pub use demand::StateDemand;
 pub use dispute::{
-    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, UpdateGraph, VoteAccusation,
+    Accusation, AttestationAccusation, GenesisAccusation, Hidden, MOVE_PART_BYTES, Party, UpdateGraph, VoteAccusation,
     after_move,
 };

@@ -82,7 +82,7 @@ impl Table {
 }
 
 /// All that is measured, each on a chain of its own.
-const SCENARIOS: [fn() -> Table; 11] = [
+const SCENARIOS: [fn() -> Table; 12] = [
     rounds::second_draws,
     rounds::a_life,
     payments::payments,
@@ -94,6 +94,7 @@ const SCENARIOS: [fn() -> Table; 11] = [
     challenges::moves,
     challenges::runs,
     rounds::absences,
+    rounds::peers,
 ];
 
 #[test]

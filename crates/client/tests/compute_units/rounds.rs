@@ -7,9 +7,11 @@ use sip_protocol::{
         config::Parameters,
     },
     ground::{schedule::YEAR_SLOTS, units::TOKEN},
+    network::peer::{Contact, Peer},
     stake::pool::PoolKind,
     training::{
         round::{self},
+        seats::DORMANT,
         setting::{SETTING_ONE, Setting},
     },
 };
@@ -282,5 +284,30 @@ pub(crate) fn absences() -> Table {
     for thaw in thaw {
         table.run(&mut scene.world, thaw, &authority);
     }
+    table
+}
+
+/// Peers, session keys, a seat that is woken.
+pub(crate) fn peers() -> Table {
+    let mut scene = Scene::new();
+    let mut table = Table::default();
+    let (program, job) = (scene.world.program, scene.job);
+    let (seat, trainer) = (scene.trainers[0].seat, scene.trainers[0].key.insecure_clone());
+    let hot = scene.world.wallet("hot");
+    table.run(&mut scene.world, program.set_session(&seat.operator, &seat.pool, &hot.pubkey(), u64::MAX), &trainer);
+    let contact = Contact::NOWHERE.serving_at(&format!("http://{}.example", "a".repeat(80))).expect("a contact");
+    let first = program.announce_peer(&hot.pubkey(), &seat.pool, None, 1, &contact);
+    table.run_as(&mut scene.world, "first", first, &hot);
+    let record: Peer = scene.world.state(&program.peer(&seat.pool));
+    scene.world.advance(2);
+    let again = program.announce_peer(&hot.pubkey(), &seat.pool, Some(&record), 1, &contact);
+    table.run(&mut scene.world, again, &hot);
+    scene.world.advance(2);
+    table.run(&mut scene.world, program.close_peer(&hot.pubkey(), &seat.pool, &hot.pubkey()), &hot);
+    let mut state = scene.job_state();
+    state.trainers[0].state = DORMANT;
+    scene.world.overwrite(&job, &state);
+    let wake = program.wake_seat(&sip_client::Seat { operator: hot.pubkey(), ..seat }, &job);
+    table.run(&mut scene.world, wake, &hot);
     table
 }

@@ -1,8 +1,8 @@
 //! Valid transactions of disputes, verdicts and answers for the table.
 
 use crate::court::{Court, hall::Hall};
-use crate::table::{send_guarded, send_unread};
-use sip_client::{Accusation, GenesisAccusation, StateDemand};
+use crate::table::{record, send_guarded, send_unread};
+use sip_client::{Accusation, GenesisAccusation, Party, StateDemand};
 use sip_node::availability::{data_answer, state_answer};
 use sip_proof::{BlobTree, merkle::MerkleTree};
 use sip_protocol::{
@@ -32,6 +32,15 @@ pub(crate) fn a_segment_is_disputed() {
     }
     let upload = program.upload(&trainer.pubkey(), &dispute, 3_000, &[1, 2, 3]);
     send_guarded(&mut court.scene.world, upload, &trainer, &[]);
+    let seat = court.scene.trainers[court.trainer].seat;
+    let hot = court.scene.world.wallet("hot defender");
+    let set = program.set_session(&seat.operator, &seat.pool, &hot.pubkey(), u64::MAX);
+    court.scene.world.send(&[set], &[&trainer]);
+    let party = Party { wallet: hot.pubkey(), pool: Some(seat.pool) };
+    let upload = program.upload(party, &dispute, 3_000, &[1, 2, 4]);
+    send_guarded(&mut court.scene.world, upload, &hot, &[]);
+    let move_part = program.play_move(party, &dispute, MoveKind::Concede, 0, &[]);
+    record(&court.scene.world.ledger, &move_part, &[], &[]);
     send_guarded(&mut court.scene.world, last, &trainer, &[]);
     while court.next().0 != Side::Trainer {
         let (side, next) = court.next();

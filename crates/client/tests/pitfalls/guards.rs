@@ -313,7 +313,7 @@ pub(crate) fn a_round_without_a_majority_is_voided_under_guard() {
 fn unknown_instructions_are_refused() {
     let mut world = World::new();
     let authority = world.authority.insecure_clone();
-    for tag in [0x1F, 0x3F, 0x5F, 0x7F, 0x9F, 0xA0, 0xFF] {
+    for tag in [0x1F, 0x3F, 0x5F, 0x7F, 0x9F, 0xBF, 0xC0, 0xFF] {
         let instruction = Instruction { program_id: world.program.id, accounts: vec![], data: vec![tag] };
         world.refused(&[instruction], &[&authority], Error::UnknownInstruction);
     }

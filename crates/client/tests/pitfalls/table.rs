@@ -16,10 +16,10 @@ use solana_transaction::{TransactionError, versioned::VersionedTransaction};
 use std::cell::RefCell;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use crate::{court_stories, guards, money_stories, yes::yes_program};
+use crate::{court_stories, guards, money_stories, network_stories, yes::yes_program};
 
 /// Every part of the protocol's life that brings instructions into the table.
-const STORIES: [fn(); 19] = [
+const STORIES: [fn(); 21] = [
     guards::settings_are_guarded,
     guards::the_configuration_is_guarded,
     guards::stake_is_guarded,
@@ -39,6 +39,8 @@ const STORIES: [fn(); 19] = [
     money_stories::attention_is_locked_and_steered,
     money_stories::shares_become_tokens,
     money_stories::an_old_account_is_migrated,
+    network_stories::peers_are_announced,
+    network_stories::a_session_is_set_and_a_seat_woken,
 ];
 
 thread_local! {

@@ -14,6 +14,7 @@ mod misattested;
 mod rounds;
 mod seats;
 mod second_draw;
+mod sessions;
 mod settings;
 mod squatters;
 mod steps;

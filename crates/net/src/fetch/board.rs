@@ -2,15 +2,20 @@
 
 use crate::Hash;
 use crate::shelf::{Claim, Part, Shelf, ShelfError, Staged, group_cost, tree_bytes};
-use crate::tree::{GROUP_BYTES, Geometry, Learned};
+use crate::tree::{FRAME_GROUPS, GROUP_BYTES, Geometry, Learned};
+use crate::wire::MAX_REQUEST_GROUPS;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a stripe is under way before somebody who has nothing else to do asks for it as well.
-const DOUBLED_AFTER: Duration = Duration::from_millis(500);
+/// How long a stripe is under way at least before another peer that has nothing else to do is asked for it as well; and in times of what
+/// stripes took so far. What comes twice is wasted.
+const DOUBLED_AFTER: Duration = Duration::from_secs(1);
+const DOUBLED_AFTER_TIMES: u32 = 3;
+/// A fetch has so many stripes or more, if they are not smaller than a frame.
+const LEAST_STRIPES: u64 = 16;
 
 /// How often it is noted what came: so much work is lost by a kill.
 const NOTED_EVERY: Duration = Duration::from_millis(200);
@@ -100,7 +105,8 @@ pub(super) struct Stripe {
 struct UnderWay {
     stripe: Stripe,
     since: Instant,
-    workers: u32,
+    /// Whom it was asked of.
+    peers: Vec<Hash>,
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +114,8 @@ struct State {
     waiting: VecDeque<Stripe>,
     under_way: BTreeMap<u64, UnderWay>,
     from: BTreeMap<Hash, u64>,
+    /// Stripes that came, and how long they took together.
+    taken: (u32, Duration),
     failed: Option<ShelfError>,
     /// Small blobs that came: the numbers of their stripes, and what has no name yet.
     small: BTreeSet<u64>,
@@ -125,13 +133,18 @@ pub(super) struct Board {
     of: u64,
     missing: AtomicU64,
     came: AtomicU64,
+    /// Bytes of a stripe at most.
+    pub stripe_bytes: u64,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Board {
-    pub(super) fn new(shelf: &Shelf, blobs: Vec<Wanted>, most_groups: u32) -> Result<Board, ShelfError> {
+    pub(super) fn new(shelf: &Shelf, blobs: Vec<Wanted>) -> Result<Board, ShelfError> {
         let claim = shelf.claim(blobs.iter().map(Wanted::cost).sum())?;
+        let missing: u64 = blobs.iter().map(|wanted| wanted.bytes(&wanted.missing)).sum();
+        let frames = missing / LEAST_STRIPES / (u64::from(FRAME_GROUPS) * GROUP_BYTES);
+        let most_groups = (frames.max(1) as u32).saturating_mul(FRAME_GROUPS).min(MAX_REQUEST_GROUPS);
         let mut waiting = VecDeque::new();
         for (blob, wanted) in blobs.iter().enumerate() {
             for range in &wanted.missing {
@@ -144,10 +157,19 @@ impl Board {
                 }
             }
         }
+        let stripe_bytes = u64::from(most_groups) * GROUP_BYTES;
         let of = blobs.iter().map(|wanted| wanted.bytes(&wanted.groups)).sum();
-        let missing = blobs.iter().map(|wanted| wanted.bytes(&wanted.missing)).sum::<u64>().into();
         let state = Mutex::new(State { waiting, ..State::default() });
-        Ok(Board { blobs, claim, of, missing, came: 0.into(), state, changed: Condvar::new() })
+        Ok(Board {
+            blobs,
+            claim,
+            of,
+            missing: missing.into(),
+            came: 0.into(),
+            stripe_bytes,
+            state,
+            changed: Condvar::new(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -163,23 +185,27 @@ impl Board {
         state.waiting.is_empty() && state.under_way.is_empty()
     }
 
-    /// A stripe to ask for that is in none of two sets of numbers: one that nobody is at, or, where there is none, the one that somebody
-    /// else has been at for longest.
-    pub(super) fn take(&self, not: [&BTreeSet<u64>; 2]) -> Option<Stripe> {
+    /// A stripe to ask a peer for that is in none of two sets of numbers: one that nobody is at, or, where there is none, the one that
+    /// another peer has been at for longest, much longer than the others took.
+    pub(super) fn take(&self, peer: &Hash, not: [&BTreeSet<u64>; 2]) -> Option<Stripe> {
         let is_free = |stripe: &Stripe| !not.iter().any(|set| set.contains(&stripe.number));
         let mut state = self.state();
         if let Some(index) = state.waiting.iter().position(is_free) {
             let stripe = state.waiting.remove(index)?;
-            let under_way = UnderWay { stripe: stripe.clone(), since: Instant::now(), workers: 1 };
+            let under_way = UnderWay { stripe: stripe.clone(), since: Instant::now(), peers: vec![*peer] };
             state.under_way.insert(stripe.number, under_way);
             return Some(stripe);
         }
-        let slow = state
-            .under_way
-            .values_mut()
-            .filter(|other| other.workers == 1 && is_free(&other.stripe) && other.since.elapsed() >= DOUBLED_AFTER);
+        let (count, took) = state.taken;
+        let patience = DOUBLED_AFTER.max(took / count.max(1) * DOUBLED_AFTER_TIMES);
+        let slow = state.under_way.values_mut().filter(|other| {
+            other.peers.len() == 1
+                && !other.peers.contains(peer)
+                && is_free(&other.stripe)
+                && other.since.elapsed() >= patience
+        });
         let slowest = slow.min_by_key(|other| other.since)?;
-        slowest.workers += 1;
+        slowest.peers.push(*peer);
         Some(slowest.stripe.clone())
     }
 
@@ -192,16 +218,21 @@ impl Board {
 
     /// A stripe is here.
     pub(super) fn done(&self, stripe: &Stripe) {
-        self.state().under_way.remove(&stripe.number);
+        let mut state = self.state();
+        if let Some(under_way) = state.under_way.remove(&stripe.number) {
+            state.taken.0 += 1;
+            state.taken.1 += under_way.since.elapsed();
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
-    /// A worker is not at a stripe any more.
-    pub(super) fn give_back(&self, number: u64) {
+    /// A peer is not at a stripe any more.
+    pub(super) fn give_back(&self, peer: &Hash, number: u64) {
         let mut state = self.state();
         let Some(under_way) = state.under_way.get_mut(&number) else { return };
-        under_way.workers -= 1;
-        if under_way.workers == 0
+        under_way.peers.retain(|other| other != peer);
+        if under_way.peers.is_empty()
             && let Some(under_way) = state.under_way.remove(&number)
         {
             state.waiting.push_front(under_way.stripe);

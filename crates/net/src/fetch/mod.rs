@@ -1,6 +1,6 @@
 //! Bringing an item onto a shelf, from several peers at once.
 //!
-//! A list's entries come first, and are checked against the list's root; then blobs, cut into stripes of at most 8 MiB, each of which one
+//! A list's entries come first, and are checked against the list's root; then blobs, cut into stripes of at most 8 MiB (the wire's bound; less where little is missing), each of which one
 //! peer gives in frames that are checked against the blob's root before anything of them is kept. What has come and is on the disk is not
 //! asked for again, also after the process was killed.
 
@@ -12,7 +12,6 @@ use crate::bans::Bans;
 use crate::item::{Item, Shape};
 use crate::network::{Failure, Link, Network, Peer};
 use crate::shelf::{Shelf, ShelfError};
-use crate::wire::MAX_REQUEST_GROUPS;
 use crate::{Hash, hex};
 use board::{Board, Wanted};
 use peers::{Choice, Gathering};
@@ -65,7 +64,7 @@ pub struct Want<'a> {
     pub item: &'a Item,
     /// The bytes of a blob that are wanted; all of them where there are none.
     pub ranges: Option<&'a [Range<u64>]>,
-    /// Who may have it; asked again and again, so that whoever joins is asked too.
+    /// Who may have it; asked again and again, so that those who join are asked too.
     pub peers: &'a (dyn Fn() -> Vec<Peer> + Sync),
     /// Until when.
     pub by: Instant,
@@ -278,6 +277,6 @@ impl Fetcher {
             }
             wanted.push(Wanted::new(&self.shelf, root, bytes, ranges)?);
         }
-        Ok(Board::new(&self.shelf, wanted, MAX_REQUEST_GROUPS)?)
+        Ok(Board::new(&self.shelf, wanted)?)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How often whoever waits looks up.
+/// How often the one who waits looks up.
 const TICK: Duration = Duration::from_millis(20);
 /// How often the caller is asked for peers.
 const REFRESH: Duration = Duration::from_millis(500);

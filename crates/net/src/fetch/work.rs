@@ -9,9 +9,9 @@ use crate::{Hash, hex};
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
-/// Questions that wait for their answers, and the bytes of their answers.
+/// Questions that wait for their answers; and stripes' worth of bytes, so that there is always one to answer.
 const MOST_ASKED: usize = 16;
-const MOST_ASKED_BYTES: u64 = 16 << 20;
+const MOST_ASKED_STRIPES: u64 = 2;
 
 /// The entries of a list.
 pub(super) fn list(root: &Hash, count: u32, link: &mut dyn Link) -> Result<Vec<Hash>, Failure> {
@@ -63,7 +63,7 @@ pub(super) fn blobs(
     let mut worker =
         Worker { board, shelf, peer, link, is_banned, asked, own, unheld, content: Vec::new(), opening: Vec::new() };
     let ended = worker.run();
-    worker.own.iter().for_each(|number| board.give_back(*number));
+    worker.own.iter().for_each(|number| board.give_back(&peer.id, *number));
     ended
 }
 
@@ -80,7 +80,7 @@ impl Worker<'_, '_> {
                 None if !self.board.has_more(&self.unheld) => return Err(Failure::NotHeld),
                 None => {
                     self.board.wait();
-                    // A link that is not used is closed by its other end: whoever waits long enough dials again.
+                    // A link that is not used is closed by its other end: the one who waits long enough dials again.
                 }
             }
         }
@@ -89,8 +89,8 @@ impl Worker<'_, '_> {
     /// Asks for as much as may be under way.
     fn ask(&mut self) -> Result<(), Failure> {
         while self.asked.len() < MOST_ASKED
-            && self.asked.iter().map(|asked| asked.bytes).sum::<u64>() < MOST_ASKED_BYTES
-            && let Some(stripe) = self.board.take([&self.own, &self.unheld])
+            && self.asked.iter().map(|asked| asked.bytes).sum::<u64>() < self.board.stripe_bytes * MOST_ASKED_STRIPES
+            && let Some(stripe) = self.board.take(&self.peer.id, [&self.own, &self.unheld])
         {
             let wanted = self.board.blob(&stripe);
             let missing = wanted.still_missing(self.shelf, &stripe.groups);
@@ -124,7 +124,7 @@ impl Worker<'_, '_> {
         if asked.is_last {
             self.own.remove(&number);
             match self.unheld.contains(&number) {
-                true => self.board.give_back(number),
+                true => self.board.give_back(&self.peer.id, number),
                 false => self.board.done(&asked.stripe),
             }
         }

@@ -43,7 +43,7 @@ impl Places {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of a place for one more connection of a peer; whoever [keeps](Places::keep) it gives it back. Where all are taken, or all that the peer may have, the one that has rested longest is
+    /// The number of a place for one more connection of a peer; the one who [keeps](Places::keep) it gives it back. Where all are taken, or all that the peer may have, the one that has rested longest is
     /// hung up on; `None` where none rests. Also whether somebody was hung up on.
     pub(super) fn take(&self, stream: &TcpStream, peer: IpAddr) -> Option<(u64, bool)> {
         let stream = stream.try_clone().ok()?;

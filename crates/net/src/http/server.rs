@@ -37,7 +37,7 @@ pub struct ServeLimits {
     pub request_timeout: Duration,
     /// Time without a request before a connection is hung up on.
     pub idle_timeout: Duration,
-    /// Bytes a second that whoever asked has to take.
+    /// Bytes a second that the one who asked has to take.
     pub floor_bytes_per_second: u64,
     /// Over how long.
     pub floor_window: Duration,
@@ -142,7 +142,7 @@ impl Server {
         self.address
     }
 
-    /// Who is no guest: the addresses of the job's seats, instead of those that were told before. Whoever asks from this machine never is.
+    /// Who is no guest: the addresses of the job's seats, instead of those that were told before. Who asks from this machine never is.
     pub fn seats(&self, addresses: &[IpAddr]) {
         *lock(&self.shared.seats) = addresses.iter().map(|address| neighbourhood(*address)).collect();
     }

@@ -30,7 +30,7 @@ pub enum ShelfError {
     },
     /// What was reserved is used up.
     #[error(
-        "{needed} more bytes do not fit: {used} of the {limit} that were reserved are used; forget what is no longer owed, or reserve more"
+        "{needed} more bytes do not fit: {used} of the {limit} that were reserved are used; forget what nobody is owed any more, or reserve more"
     )]
     Full {
         /// Bytes that are asked for.

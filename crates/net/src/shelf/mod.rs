@@ -132,7 +132,7 @@ impl Shelf {
         self.inner.folder.join(kind).join(hex(root))
     }
 
-    /// How much of an item lies here.
+    /// How much of an item lies here. What has another shape than is asked for is not whole.
     pub fn held(&self, item: &Item) -> Held {
         let state = self.state();
         let (bytes, of) = match &item.shape {
@@ -144,8 +144,11 @@ impl Shelf {
             }
         };
         let is_whole = match &item.shape {
-            Shape::Blob { .. } => state.blobs.contains_key(&item.root),
-            Shape::List { .. } => is_whole_list(&state, &item.root),
+            Shape::Blob { bytes } => state.blobs.get(&item.root) == Some(bytes),
+            Shape::List { bytes } => state.lists.get(&item.root).is_some_and(|entries| {
+                let mut sizes = entries.iter().map(|entry| state.blobs.get(entry)).zip(bytes);
+                entries.len() == bytes.len() && sizes.all(|(found, expected)| found == Some(expected))
+            }),
         };
         match (is_whole, bytes) {
             (true, _) => Held::Whole,

@@ -1,4 +1,4 @@
-//! Reading from a shelf: every byte is checked against its root, since whoever computes with a wrong one pays for it.
+//! Reading from a shelf: every byte is checked against its root, since the one who computes with a wrong one pays for it.
 
 use super::{Part, Shelf, ShelfError, Source};
 use crate::Hash;

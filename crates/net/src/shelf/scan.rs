@@ -27,7 +27,7 @@ pub(super) fn open(folder: &Path) -> Result<Inner, ShelfError> {
     for kind in FOLDERS {
         sip_data::files::remove_cut_off(&folder.join(kind), &|_| true);
     }
-    // Room is reserved anew by whoever knows how much is owed.
+    // Room is reserved anew by the one who knows how much is owed.
     let path = folder.join("room");
     remove(&path).map_err(ShelfError::io(&path))?;
     let state = read(folder).map_err(ShelfError::io(folder))?;

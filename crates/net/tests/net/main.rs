@@ -8,3 +8,4 @@ mod random;
 mod restart;
 mod serve;
 mod shelf;
+mod stranger;

@@ -31,6 +31,9 @@ fn what_was_put_is_read_back_also_after_a_restart() {
     assert_eq!(shelf.read_range(&item, 16_000..2_000_003).unwrap(), blobs[4][16_000..2_000_003]);
     assert_eq!(shelf.read_state(&state).unwrap(), entries);
     assert_eq!(shelf.held(&state), Held::Whole);
+    for other in [&[5, 300_000, 0, 6][..], &[5, 300_000, 0], &[5, 300_000, 0, 5, 5]] {
+        assert_ne!(shelf.held(&Item::state(state.root, other)), Held::Whole, "{other:?}");
+    }
     assert!(matches!(shelf.read(&roots[3], 16384), Err(ShelfError::Missing { .. })), "of another size");
     assert!(matches!(shelf.read_range(&item, 5..3_000_001), Err(ShelfError::Missing { .. })));
 }
@@ -147,7 +150,7 @@ fn a_shelf_takes_no_more_than_was_reserved_and_keeps_what_it_has() {
     assert_eq!(room() + desk.shelf.room().used, 300_000);
     let error = desk.shelf.put_bytes(&bytes(200_000, 2)).unwrap_err();
     assert!(matches!(error, ShelfError::Full { limit: 300_000, .. }), "{error}");
-    assert!(error.to_string().contains("forget what is no longer owed"));
+    assert!(error.to_string().contains("forget what nobody is owed any more"));
     assert_eq!(desk.shelf.read(&first, 200_000).unwrap(), bytes(200_000, 1));
     assert_eq!(room() + desk.shelf.room().used, 300_000);
     assert!(matches!(desk.shelf.reserve(100_000), Err(ShelfError::Full { .. })));

@@ -194,16 +194,16 @@ impl Demand {
         self.open(asking, pool, open_demands)
     }
 
-    fn require_answerable(&self, part: &Part<'_>) -> Result<()> {
+    fn require_answerable(&self, part: &Part<'_>, pool: &Pool) -> Result<()> {
         require(self.status == OPEN, Error::DemandOver)?;
-        require(self.answerer == *part.sender, Error::NotParty)?;
+        require(pool.is_worker(part.sender, part.slot), Error::NotParty)?;
         require(part.slot <= self.deadline_slot, Error::ClockRunOut)
     }
 
-    /// Writes a part of the answer; only who must answer may.
+    /// Writes a part of the answer; only who works for the demand's pool may.
     #[inline(always)]
-    pub fn upload(&mut self, part: &Part<'_>) -> Result<()> {
-        self.require_answerable(part)?;
+    pub fn upload(&mut self, part: &Part<'_>, pool: &Pool) -> Result<()> {
+        self.require_answerable(part, pool)?;
         let start = part.offset as usize;
         let end = start.checked_add(part.bytes.len()).ok_or(Error::PastBuffer)?;
         self.buffer.get_mut(start..end).ok_or(Error::PastBuffer)?.copy_from_slice(part.bytes);
@@ -214,8 +214,8 @@ impl Demand {
     /// entry's root ‖ its path ‖ chunk ‖ its path`, for a dataset `chunk ‖ its path`. A state's entry that has fewer chunks than the
     /// demand asks for is answered by its last chunk: a path with no sibling to the right shows that it is the last.
     #[inline(never)]
-    fn check<H: Sha256>(&mut self, part: &Part<'_>) -> Result<()> {
-        self.upload(part)?;
+    fn check<H: Sha256>(&mut self, part: &Part<'_>, pool: &Pool) -> Result<()> {
+        self.upload(part, pool)?;
         let end = part.offset as usize + part.bytes.len();
         let answer = self.buffer.get(..end).ok_or(Error::PastBuffer)?;
         let (chunks, length, blob_root, start) = if self.entry_count > 0 {
@@ -271,7 +271,7 @@ impl Demand {
         segment: &mut Segment,
         pool: &mut Pool,
     ) -> Result<()> {
-        self.check::<H>(part)?;
+        self.check::<H>(part, pool)?;
         self.pay(config, pool)?;
         segment.close_demand()?;
         round.close_challenge()?;
@@ -287,7 +287,7 @@ impl Demand {
         dataset: &mut Dataset,
         pool: &mut Pool,
     ) -> Result<()> {
-        self.check::<H>(part)?;
+        self.check::<H>(part, pool)?;
         self.pay(config, pool)?;
         dataset.open_demands = dataset.open_demands.checked_sub(1).ok_or(Error::Underflow)?;
         pool.unfreeze()
@@ -378,7 +378,9 @@ mod tests {
 
     fn tries(demand: &Demand, answer: &[u8]) -> Result<Demand> {
         let mut demand = *demand;
-        demand.check::<HostSha256>(&Part { sender: &ANSWERER, offset: 0, bytes: answer, slot: 100 })?;
+        let mut pool = Pool::zeroed();
+        pool.initialise(PoolKind::Trainer, &ANSWERER, 0, 0);
+        demand.check::<HostSha256>(&Part { sender: &ANSWERER, offset: 0, bytes: answer, slot: 100 }, &pool)?;
         Ok(demand)
     }
 

@@ -218,6 +218,12 @@ impl Dispute {
         }
     }
 
+    /// The side that a wallet moves for, where it may be the session key of the defendant's pool.
+    pub fn side_of_worker(&self, wallet: &Address, pool_address: &Address, pool: &Pool, slot: u64) -> Result<Side> {
+        let is_worker = self.pool == *pool_address && pool.is_worker(wallet, slot);
+        if is_worker { Ok(Side::Trainer) } else { Err(Error::NotParty) }
+    }
+
     /// Writes bytes into the buffer; only the side on move may.
     pub fn upload(&mut self, side: Side, offset: u32, bytes: &[u8]) -> Result<()> {
         require(self.game.on_move()? == side, Error::NotOnMove)?;

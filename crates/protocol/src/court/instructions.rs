@@ -177,8 +177,10 @@ macro_rules! court_instructions {
             } then bytes
             accounts {
                 /// Who must answer.
-                answerer: signer,
+                answerer: worker,
                 demand: writes(Demand),
+                /// The demand's.
+                pool: reads(Pool),
             }
             budget { 1_000 }
         }
@@ -193,7 +195,7 @@ macro_rules! court_instructions {
                 offset: u32,
             } then bytes
             accounts {
-                trainer: signer,
+                trainer: worker,
                 config: writes(Config),
                 round: writes(Round),
                 segment: writes(Segment) at segment(round, pool),
@@ -213,7 +215,7 @@ macro_rules! court_instructions {
                 offset: u32,
             } then bytes
             accounts {
-                provider: signer,
+                provider: worker,
                 config: writes(Config),
                 dataset: writes(Dataset),
                 /// The provider's pool.
@@ -446,8 +448,10 @@ macro_rules! court_instructions {
             } then bytes
             accounts {
                 /// The party on move.
-                party: signer,
+                party: worker,
                 dispute: writes(Dispute),
+                /// The defendant's, where its session key signs.
+                pool: maybe reads(Pool),
             }
             budget { 1_000 }
         }
@@ -464,8 +468,10 @@ macro_rules! court_instructions {
             } then bytes
             accounts {
                 /// The party on move.
-                party: signer,
+                party: worker,
                 dispute: writes(Dispute),
+                /// The defendant's, where its session key signs.
+                pool: maybe reads(Pool),
             }
             budget {
                 500 "Concede", 91_000 "Reveal", 2_600 "OpenLeaf", 9_100 "PostSteps",

@@ -55,6 +55,8 @@ kinds! {
     Fees = 21,
     /// [`crate::stake::steering::Vote`]
     Vote = 22,
+    /// [`crate::network::peer::Peer`]
+    Peer = 23,
 }
 
 impl AccountKind {
@@ -184,6 +186,8 @@ macro_rules! derivations {
         auditor_dispute: AUDITOR_DISPUTE = "dispute" { subject: Address, challenger: Address, place: u8 }
         /// The fees of a job.
         fees: FEES = "fees" { job: Address }
+        /// Where the operator of a pool, or the creator of a job, is reached.
+        peer: PEER = "peer" { subject: Address }
     } };
 }
 

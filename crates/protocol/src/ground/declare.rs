@@ -23,7 +23,7 @@
 //! }
 //! ```
 //!
-//! `args { … } then name` lets bytes of any length follow the arguments. A wallet is a `payer`, `signer`, `wallet` or `closer`, anything else
+//! `args { … } then name` lets bytes of any length follow the arguments. A wallet is a `payer`, `signer`, `worker`, `paying_worker`, `wallet` or `closer`, anything else
 //! `reads`, `writes`, `opens`, `ensures`, `closes` or `calls` an [`Object`](super::spec::Object), or one of several with `|`: see
 //! [`Role`](super::spec::Role). `maybe` before that means that the account may be left out, `each` that there may be any number.
 //!
@@ -157,6 +157,12 @@ macro_rules! role {
     };
     (signer) => {
         $crate::ground::spec::Role::Signer
+    };
+    (worker) => {
+        $crate::ground::spec::Role::Worker
+    };
+    (paying_worker) => {
+        $crate::ground::spec::Role::PayingWorker
     };
     (wallet) => {
         $crate::ground::spec::Role::Wallet

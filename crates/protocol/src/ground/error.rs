@@ -91,6 +91,7 @@ errors! {
     WrongRoyalty = 121, "a model with a parent passes on a part of its fees to it, and only such a model does";
     AllotmentTooLarge = 122, "a pool's places have ten thousand basis points of its stake at most; allot less to this one";
     AllotmentInUse = 123, "claims that were made with the stake are still open; settle them before taking it from the place";
+    WrongSession = 126, "a session key is another key than the operator's and holds until a later slot; zeros end one";
     SeatsHeld = 125, "the pool still holds places of jobs; leave them with LeaveJob before you take its bond";
     WrongSteering = 124, "delegated stake steers attention pools of jobs, and an attention pool's own stake steers there";
 
@@ -216,6 +217,11 @@ errors! {
     EpochNotOver = 500, "the epoch of the emission is not over; turn it after its last slot";
     AlreadySettled = 501, "this was settled already; each is settled once";
     NothingToBurn = 502, "convictions have left nothing to burn";
+
+    // Network: 600 to 699.
+    StalePeer = 600, "the record was written since by another process; read it again, and stop if two processes have one key";
+    WrongContact = 601, "a contact has a version from 1 on, a URL that begins with http:// or https:// or none, its addresses first, and is reached somewhere if it serves";
+    PeerTooFresh = 602, "the record was written in this slot; close it a slot later";
 }
 
 impl core::fmt::Display for Error {

@@ -81,6 +81,10 @@ pub enum Role {
     Payer,
     /// A wallet that signs.
     Signer,
+    /// A wallet that signs for a pool's work: who operates the pool, or its [session key](crate::stake::session). Any other role that signs takes the operator alone.
+    Worker,
+    /// The same, and its lamports change: it pays rent.
+    PayingWorker,
     /// A wallet that gets lamports and need not sign.
     Wallet,
     /// A wallet that gets lamports, and signs if it acts before anyone may.
@@ -102,12 +106,17 @@ pub enum Role {
 impl Role {
     /// Whether the account signs; of a [`Role::Closer`] the caller says so.
     pub const fn is_signer(self) -> bool {
-        matches!(self, Role::Payer | Role::Signer)
+        matches!(self, Role::Payer | Role::Signer | Role::Worker | Role::PayingWorker)
     }
 
     /// Whether the account is marked writable.
     pub const fn is_writable(self) -> bool {
-        !matches!(self, Role::Signer | Role::Reads | Role::Calls)
+        !matches!(self, Role::Signer | Role::Worker | Role::Reads | Role::Calls)
+    }
+
+    /// Whether a session key may stand in it.
+    pub const fn is_work(self) -> bool {
+        matches!(self, Role::Worker | Role::PayingWorker)
     }
 }
 

@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
+    Address,
     ground::declare::{arguments, specs},
     stake::pool::PoolKind,
 };
@@ -150,6 +151,23 @@ macro_rules! stake_instructions {
                 token_program: calls(TokenProgram),
             }
             budget { 2_100 }
+        }
+
+        /// Names the key that does a pool's work in its operator's place: see [`crate::stake::session`].
+        ///
+        /// - the signer operates the pool; the key is another one and has time left, or both are zero, which ends the present one at once
+        SetSession = 0x16 {
+            args {
+                /// The key; zero for none.
+                key: Address,
+                /// The first slot in which it does nothing any more.
+                until_slot: u64,
+            }
+            accounts {
+                operator: signer,
+                pool: writes(Pool),
+            }
+            budget { 500 }
         }
 
         /// Stakes into a pool; into an attention pool this is stake attention.

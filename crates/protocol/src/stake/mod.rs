@@ -6,5 +6,6 @@ pub mod liquid;
 pub mod lock;
 pub mod pool;
 pub mod position;
+pub mod session;
 pub mod steering;
 pub mod yield_share;

@@ -201,10 +201,14 @@ layout! {
         pub cohort_count: u64,
         /// The last of them, by number modulo their count; see [`crate::stake::cohort`].
         pub cohorts: [Cohort; MAX_COHORTS],
+        /// A key that does the pool's work in the operator's place; zero for none. See [`crate::stake::session`].
+        pub session_key: Address,
+        /// The first slot in which that key does nothing any more.
+        pub session_until_slot: u64,
     }
 }
 
-account!(Pool, Pool, 2288, liabilities: |pool| pool.held());
+account!(Pool, Pool, 2328, liabilities: |pool| pool.held());
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

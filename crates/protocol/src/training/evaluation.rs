@@ -147,6 +147,8 @@ pub struct Reveal<'a> {
     pub pool: &'a Pool,
     /// The evaluator.
     pub actor: &'a Actor<'a>,
+    /// Who pays the rent.
+    pub payer: &'a Address,
     /// Sums in the run's last state.
     pub sums: &'a [u64; MAX_DOMAINS],
     /// Root over the run's step leaves.
@@ -159,7 +161,7 @@ pub struct Reveal<'a> {
 /// in an account of its own.
 #[inline(always)]
 pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<()> {
-    let Reveal { job, round, round_address, pool, actor, sums, accumulator_root, salt } = reveal;
+    let Reveal { job, round, round_address, pool, actor, payer, sums, accumulator_root, salt } = reveal;
     round.require_status(round::AGGREGATED)?;
     round.require_on_chain(job)?;
     if actor.slot < round.score_deadline_slot && !all_committed(round) {
@@ -185,6 +187,7 @@ pub fn reveal_score<H: Sha256>(run: &mut ScoringRun, reveal: Reveal) -> Result<(
     run.round = *round_address;
     run.pool = *actor.pool;
     run.operator = pool.scope;
+    run.payer = *payer;
     run.claim = claim;
     run.stake = seat.stake;
     round.open_account()?;

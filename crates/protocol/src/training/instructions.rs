@@ -146,6 +146,24 @@ macro_rules! training_instructions {
             budget { 650 }
         }
 
+        /// Wakes the seat that a pool holds, with the part of its stake that it has there.
+        ///
+        /// - the pool holds the place, which is dormant; the pool is in good standing, was never convicted, and its own bond covers the place; the protocol is not paused
+        /// - the rounds that are opened from now on await it
+        WakeSeat = 0x5E {
+            args {
+                /// The place.
+                place: u8,
+            }
+            accounts {
+                operator: worker,
+                config: reads(Config),
+                job: writes(Job),
+                pool: reads(Pool),
+            }
+            budget { 700 }
+        }
+
         /// Leaves a place of a job, at any time and without anybody's help.
         ///
         /// - the signer operates the pool, which holds the place
@@ -237,7 +255,7 @@ macro_rules! training_instructions {
                 claim: SegmentClaim,
             }
             accounts {
-                trainer: payer,
+                trainer: paying_worker,
                 job: reads(Job),
                 round: writes(Round),
                 pool: writes(Pool),
@@ -297,7 +315,7 @@ macro_rules! training_instructions {
                 place: u8,
             }
             accounts {
-                auditor: signer,
+                auditor: worker,
                 job: reads(Job),
                 round: writes(Round),
                 pool: writes(Pool),
@@ -317,7 +335,7 @@ macro_rules! training_instructions {
                 place: u8,
             }
             accounts {
-                auditor: signer,
+                auditor: worker,
                 job: reads(Job),
                 round: reads(Round),
                 pool: reads(Pool),
@@ -370,7 +388,7 @@ macro_rules! training_instructions {
                 place: u8,
             }
             accounts {
-                auditor: signer,
+                auditor: worker,
                 job: reads(Job),
                 round: writes(Round),
                 pool: reads(Pool),
@@ -396,7 +414,7 @@ macro_rules! training_instructions {
                 place: u8,
             }
             accounts {
-                auditor: signer,
+                auditor: worker,
                 job: writes(Job),
                 round: writes(Round),
                 pool: writes(Pool),
@@ -418,7 +436,7 @@ macro_rules! training_instructions {
                 place: u8,
             }
             accounts {
-                auditor: signer,
+                auditor: worker,
                 job: reads(Job),
                 round: writes(Round),
                 pool: reads(Pool),
@@ -439,7 +457,7 @@ macro_rules! training_instructions {
                 place: u8,
             }
             accounts {
-                evaluator: signer,
+                evaluator: worker,
                 job: reads(Job),
                 round: writes(Round),
                 pool: writes(Pool),
@@ -467,7 +485,7 @@ macro_rules! training_instructions {
                 reserved: [u8; 7],
             }
             accounts {
-                evaluator: payer,
+                evaluator: paying_worker,
                 job: reads(Job),
                 round: writes(Round),
                 pool: reads(Pool),

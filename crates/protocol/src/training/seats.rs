@@ -218,6 +218,22 @@ impl Job {
         self.seats_mut(kind)?.get_mut(place as usize).ok_or(Error::WrongPlace)
     }
 
+    /// Wakes the seat that a pool holds, with what is allotted to it: its holder is awaited by the rounds that are opened from now on.
+    pub fn wake(&mut self, place: u8, address: &Address, pool: &Pool) -> Result<()> {
+        let kind = PoolKind::from_byte(pool.kind).ok_or(Error::WrongPoolKind)?;
+        if pool.is_convicted() {
+            return Err(Error::PoolConvicted);
+        }
+        pool.require_bonded(self.place_bond(kind)?)?;
+        let next_round = self.next_round;
+        let seat = self.held_mut(kind, place, address)?;
+        if seat.state != DORMANT {
+            return Err(Error::SeatInOrder);
+        }
+        seat.take(address, next_round, seat.allotted_bps);
+        Ok(())
+    }
+
     /// A pool leaves its place, whatever it still owes the running round. Returns what it had allotted to it.
     pub fn leave(&mut self, kind: PoolKind, place: u8, pool: &Address) -> Result<u16> {
         let seat = self.held_mut(kind, place, pool)?;

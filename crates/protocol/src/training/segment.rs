@@ -86,6 +86,8 @@ layout! {
         pub pool: Address,
         /// The trainer's wallet.
         pub operator: Address,
+        /// Who paid the rent, and gets it back.
+        pub payer: Address,
         /// What was committed.
         pub claim: SegmentClaim,
         /// The pool's stake at the commitment, base units.
@@ -127,7 +129,7 @@ layout! {
     }
 }
 
-account!(Segment, Segment, 920, liabilities: |segment| Ok(segment.escrow.bounty));
+account!(Segment, Segment, 952, liabilities: |segment| Ok(segment.escrow.bounty));
 
 /// What a commitment is checked against.
 pub struct Commitment<'a> {
@@ -143,6 +145,8 @@ pub struct Commitment<'a> {
     pub pool: &'a mut Pool,
     /// What the trainer claims.
     pub claim: &'a SegmentClaim,
+    /// Who pays the rent.
+    pub payer: &'a Address,
     /// [`previous_root`] of the trainer's segment in the round's parent.
     pub previous_root: &'a [u8; 32],
     /// Present slot.
@@ -174,7 +178,8 @@ impl Segment {
     /// are closed; after the deadline it is late.
     #[inline(always)]
     pub fn commit(&mut self, commitment: Commitment) -> Result<()> {
-        let Commitment { job, round_address, round, pool_address, pool, claim, previous_root, slot } = commitment;
+        let Commitment { job, round_address, round, pool_address, pool, claim, payer, previous_root, slot } =
+            commitment;
         check_claim(job, round, pool_address, claim)?;
         // What it would go on from may be closed by then, and the round comes to nothing.
         round.require_on_chain(job)?;
@@ -194,6 +199,7 @@ impl Segment {
         self.round = *round_address;
         self.pool = *pool_address;
         self.operator = pool.scope;
+        self.payer = *payer;
         self.claim = *claim;
         let stakes = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
         (self.stake, self.own_stake) = (stakes.whole, stakes.own);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const ROOMS: [&str; 6] = ["ground", "stake", "admin", "training", "court", "money"];
+const ROOMS: [&str; 7] = ["ground", "stake", "admin", "training", "court", "money", "network"];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -116,6 +116,7 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
             round_address: &ROUND,
             pool: &evaluator,
             actor: &at(2, slot),
+            payer: &SALT,
             sums: &sums,
             accumulator_root: &[6; 32],
             salt: &SALT,

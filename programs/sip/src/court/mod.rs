@@ -29,7 +29,8 @@ mod withdraw_accusation;
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::court::accusation::{Accusation, Claim, Reveal, Revealed};
-use sip_protocol::court::{Dispute, Payout};
+use sip_protocol::court::{Dispute, Payout, Side};
+use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::{data::Dataset, job::Job};
 use sip_protocol::{Error, Result, ground::declare::Args, instructions::*};
 
@@ -67,6 +68,19 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         ResolveRunDispute::TAG => resolve_run_dispute::process(program, accounts, data),
         CloseDispute::TAG => close_dispute::process(program, accounts, data),
         _ => Err(Error::UnknownInstruction),
+    }
+}
+
+/// The side that a wallet, which has signed, moves for: that of a party, or by the session key of the defendant's pool, which comes last then.
+#[inline(always)]
+fn side(program: &Address, dispute: &Dispute, party: &AccountView, pools: &[AccountView]) -> Result<Side> {
+    let wallet = guard::key(party);
+    match (dispute.side_of(wallet), pools) {
+        (Err(Error::NotParty), [pool, ..]) => {
+            let pool = guard::load::<Pool>(program, pool)?;
+            dispute.side_of_worker(wallet, &pool.address, &pool, guard::slot()?)
+        }
+        (side, _) => side,
     }
 }
 

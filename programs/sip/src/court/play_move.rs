@@ -15,10 +15,10 @@ use crate::guard::{self, Syscall};
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let (args, bytes) = args_and_bytes::<PlayMove>(data)?;
-    let [party, dispute, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [party, dispute, pools @ ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(party)?;
     let mut dispute = guard::load_mut::<Dispute>(program, dispute)?;
-    let side = dispute.side_of(guard::key(party))?;
+    let side = super::side(program, &dispute, party, pools)?;
     let offset = u16::from_le_bytes(args.offset).into();
     dispute.play::<Syscall, Soft>(&Play { side, kind: args.kind.into(), offset, bytes, slot: guard::slot()? })
 }

@@ -10,9 +10,9 @@ use crate::guard;
 #[inline(never)]
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let (args, bytes) = args_and_bytes::<Upload>(data)?;
-    let [party, dispute, ..] = accounts else { return Err(Error::MissingAccount) };
+    let [party, dispute, pools @ ..] = accounts else { return Err(Error::MissingAccount) };
     guard::signer(party)?;
     let mut dispute = guard::load_mut::<Dispute>(program, dispute)?;
-    let side = dispute.side_of(guard::key(party))?;
+    let side = super::side(program, &dispute, party, pools)?;
     dispute.upload(side, u16::from_le_bytes(args.offset).into(), bytes)
 }

@@ -18,6 +18,7 @@ mod rebond;
 mod refresh_vote;
 mod request_exit;
 mod retire_pool;
+mod set_session;
 mod steer;
 mod tokenize_shares;
 mod unsteer;
@@ -43,6 +44,7 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         AddBond::TAG => add_bond::process(program, accounts, data),
         RetirePool::TAG => retire_pool::process(program, accounts, data),
         WithdrawBond::TAG => withdraw_bond::process(program, accounts, data),
+        SetSession::TAG => set_session::process(program, accounts, data),
         Deposit::TAG => deposit::process(program, accounts, data),
         Activate::TAG => activate::process(program, accounts, data),
         CancelDeposit::TAG => cancel_deposit::process(program, accounts, data),

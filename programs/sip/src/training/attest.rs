@@ -26,8 +26,9 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let pool = guard::load::<Pool>(program, pool)?;
     let mut segment = guard::load_mut::<Segment>(program, segment)?;
     guard::related(round.job == job.address && segment.round == round.address)?;
-    pool.require_operator(guard::key(auditor))?;
+    let slot = guard::slot()?;
+    pool.require_worker(guard::key(auditor), slot)?;
     let address = segment.address;
-    let actor = Actor { pool: &pool.address, place: args.place, slot: guard::slot()? };
+    let actor = Actor { pool: &pool.address, place: args.place, slot };
     audit::attest::<Syscall>(&round, &job, &address, &mut segment, &actor, &args.digest)
 }

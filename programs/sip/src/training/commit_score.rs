@@ -20,8 +20,9 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
-    pool.require_operator(guard::key(evaluator))?;
+    let slot = guard::slot()?;
+    pool.require_worker(guard::key(evaluator), slot)?;
     let address = pool.address;
-    let actor = Actor { pool: &address, place: args.place, slot: guard::slot()? };
+    let actor = Actor { pool: &address, place: args.place, slot };
     evaluation::commit_score(&mut round, &job, &mut pool, &actor, &args.commitment)
 }

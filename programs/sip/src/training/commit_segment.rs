@@ -28,7 +28,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
-    pool.require_operator(guard::key(trainer))?;
+    let slot = guard::slot()?;
+    pool.require_worker(guard::key(trainer), slot)?;
     let previous_root = Previous { job_address: &job.address, job: &job, round: &round, pool_address: &pool.address }
         .root(program, previous)?;
     let (round_address, seed_round, pool_address) = (round.address, round.address, pool.address);
@@ -41,7 +42,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         pool_address: &pool_address,
         pool: &mut pool,
         claim: &args.claim,
+        payer: guard::key(trainer),
         previous_root: &previous_root,
-        slot: guard::slot()?,
+        slot,
     })
 }

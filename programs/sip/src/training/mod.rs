@@ -31,6 +31,7 @@ mod thaw_segment;
 mod undo_round;
 mod void_round;
 mod vote_base;
+mod wake_seat;
 
 use pinocchio::{AccountView, Address};
 use sip_protocol::{Error, Result, ground::declare::Args, instructions::*};
@@ -45,6 +46,7 @@ pub fn process(tag: u8, program: &Address, accounts: &mut [AccountView], data: &
         DescribeJob::TAG => describe_job::process(program, accounts, data),
         ReclaimGenesisBond::TAG => reclaim_genesis_bond::process(program, accounts, data),
         JoinJob::TAG => join_job::process(program, accounts, data),
+        WakeSeat::TAG => wake_seat::process(program, accounts, data),
         LeaveJob::TAG => leave_job::process(program, accounts, data),
         AllotStake::TAG => allot_stake::process(program, accounts, data),
         CheckSeat::TAG => check_seat::process(program, accounts, data),

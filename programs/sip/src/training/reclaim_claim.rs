@@ -22,11 +22,11 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     guard::related(round.job == job.address)?;
     let uncollected = if guard::kind(claim)? == AccountKind::ScoringRun as u8 {
         let run = guard::load::<ScoringRun>(program, claim)?;
-        guard::related(run.round == round.address && run.operator == *guard::key(payer))?;
+        guard::related(run.round == round.address && run.payer == *guard::key(payer))?;
         round.release_run(&job, &run, slot)?
     } else {
         let segment = guard::load::<Segment>(program, claim)?;
-        guard::related(segment.round == round.address && segment.operator == *guard::key(payer))?;
+        guard::related(segment.round == round.address && segment.payer == *guard::key(payer))?;
         round.release_segment(&job, &segment, slot)?
     };
     config.insure(uncollected)?;

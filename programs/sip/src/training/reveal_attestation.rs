@@ -27,9 +27,10 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let pool = guard::load::<Pool>(program, pool)?;
     let mut segment = guard::load_mut::<Segment>(program, segment)?;
     guard::related(round.job == job.address && segment.round == round.address)?;
-    pool.require_operator(guard::key(auditor))?;
+    let slot = guard::slot()?;
+    pool.require_worker(guard::key(auditor), slot)?;
     let address = segment.address;
-    let actor = Actor { pool: &pool.address, place: args.place, slot: guard::slot()? };
+    let actor = Actor { pool: &pool.address, place: args.place, slot };
     let shown = Shown { salt: &args.salt, trace_root: &args.trace_root };
     attestation::reveal::<Syscall>(&mut round, &job, &address, &mut segment, &actor, &shown)
 }

@@ -25,8 +25,9 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
     pool.require_kind(PoolKind::Auditor)?;
-    pool.require_operator(guard::key(auditor))?;
+    let slot = guard::slot()?;
+    pool.require_worker(guard::key(auditor), slot)?;
     let address = pool.address;
-    let actor = Actor { pool: &address, place: args.place, slot: guard::slot()? };
+    let actor = Actor { pool: &address, place: args.place, slot };
     audit::reveal_draw::<Syscall>(&mut round, &job, &mut pool, &actor, &args.preimage)
 }

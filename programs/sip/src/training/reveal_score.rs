@@ -29,11 +29,12 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut round = guard::load_mut::<Round>(program, round)?;
     let pool = guard::load::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
-    pool.require_operator(guard::key(evaluator))?;
+    let slot = guard::slot()?;
+    pool.require_worker(guard::key(evaluator), slot)?;
     let round_address = round.address;
     let seeds: [&[u8]; 3] = [seed::RUN, &round_address, &pool.address];
     let mut run = Creation { program, payer: evaluator }.create::<ScoringRun>(run, &seeds)?;
-    let actor = Actor { pool: &pool.address, place: args.place, slot: guard::slot()? };
+    let actor = Actor { pool: &pool.address, place: args.place, slot };
     evaluation::reveal_score::<Syscall>(
         &mut run,
         Reveal {
@@ -42,6 +43,7 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
             round_address: &round_address,
             pool: &pool,
             actor: &actor,
+            payer: guard::key(evaluator),
             sums: &args.sums,
             accumulator_root: &args.accumulator_root,
             salt: &args.salt,

@@ -24,9 +24,10 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut round = guard::load_mut::<Round>(program, round)?;
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(round.job == job.address)?;
-    pool.require_operator(guard::key(auditor))?;
+    let slot = guard::slot()?;
+    pool.require_worker(guard::key(auditor), slot)?;
     let (address, round_address) = (pool.address, round.address);
-    let actor = Actor { pool: &address, place: args.place, slot: guard::slot()? };
+    let actor = Actor { pool: &address, place: args.place, slot };
     let vote = Vote { round: &round_address, root: &args.root, preimage: &args.preimage };
     audit::vote_base::<Syscall>(&mut round, &mut job, &mut pool, &actor, &vote)
 }

@@ -61,6 +61,8 @@ layout! {
         pub pool: Address,
         /// The evaluator's wallet.
         pub operator: Address,
+        /// Who paid the rent, and gets it back.
+        pub payer: Address,
         /// What was committed, and then revealed.
         pub claim: RunClaim,
         /// The pool's stake at the commitment, base units.
@@ -80,7 +82,7 @@ layout! {
     }
 }
 
-account!(ScoringRun, ScoringRun, 312, liabilities: |run| Ok(run.escrow.bounty));
+account!(ScoringRun, ScoringRun, 344, liabilities: |run| Ok(run.escrow.bounty));
 
 impl ScoringRun {
     /// A dispute on the run begins; its pool is frozen. Whether a convicted run may still be accused, the accusation has checked

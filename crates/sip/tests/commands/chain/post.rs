@@ -139,3 +139,35 @@ fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
     assert_eq!((&made["datasets"][0], &made["pool"]), (&dataset.as_str().into(), &Value::Null));
     assert!(out.join("run/manifest.sip").exists() && !out.join("run/data/0.train.tokens").exists());
 }
+
+/// Somebody who serves what lies in a folder of a job.
+fn served(folder: &Path, scratch: &Path) -> sip_net::Server {
+    let shelf = sip_net::Shelf::open(scratch).unwrap();
+    for file in ["run/manifest.sip", "run/data/0.train.tokens", "run/data/0.heldout.tokens"] {
+        shelf.put_file(&folder.join(file)).unwrap();
+    }
+    let address = ([127, 0, 0, 1], 0).into();
+    sip_net::Server::start(address, &shelf, sip_net::ServeLimits::default()).unwrap()
+}
+
+#[test]
+fn a_job_is_verified_from_its_chain_and_one_who_serves_it() {
+    let chain = begun_with_tokens();
+    let fox = text(&chain, "fox.txt", "A brown fox jumps over the lazy dog, again and again. ");
+    let (file, folder) = (job_file(&chain, "job.toml", &own(&fox)), chain.key("job"));
+    let create = ["job", "create", "--yes", "--config", &file, "--out", folder.to_str().unwrap()];
+    let job = chain.lines("authority", &create).last().unwrap()["job"].as_str().unwrap().to_owned();
+    let verify = |more: &[&str]| {
+        let line = [&["verify", "--url", &chain.url, "--json", &job][..], more].concat();
+        Command::new(env!("CARGO_BIN_EXE_sip")).args(line).env("SIP_NAMES", chain.key("names.json")).output().unwrap()
+    };
+    let said = String::from_utf8(verify(&[]).stderr).unwrap();
+    assert!(said.contains("--peer names somebody"), "{said}");
+    let server = served(&folder, &chain.key("shelf"));
+    let output = verify(&["--peer", &server.address().to_string()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+    assert_eq!((&found["verified"], &found["final"]), (&true.into(), &false.into()), "{found}");
+    assert_eq!(found["baseRoot"], chain.json("authority", &["job", "show", &job])["genesisRoot"]);
+    assert!(found["fetchedBytes"].as_u64().unwrap() > 100_000, "{found}");
+}

@@ -1,9 +1,13 @@
-//! `sip verify`: replays what a run committed, and confirms it or names the first difference.
+//! `sip verify`: replays what a run, or a job on a chain, committed, and confirms it or names the first difference.
+
+mod chain;
+mod supply;
 
 use anyhow::{Context, Result};
 use sip_client::check_history;
 use sip_node::{SegmentTask, State, Worker, scoring};
 use sip_proof::{HostSha256, Leaf, Sha256};
+use sip_protocol::AccountKind;
 use sip_protocol::court::availability::{self, Demand};
 use sip_protocol::training::attestation;
 use sip_protocol::training::evaluation::{self, ScoringRun};
@@ -20,6 +24,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::archive::Archive;
+use crate::chain::address::locate;
+use crate::chain::names::Names;
+use crate::chain::{named_program, reach};
 use crate::exported;
 use crate::run::finish::summarise;
 use crate::run::journal::Journal;
@@ -35,16 +42,28 @@ use sip_manifest::roles::{AUDITOR, EVALUATOR, TRAINER};
 use sip_manifest::settings::Settings;
 use sip_report::summary::{RoundSummary, Summary};
 use sip_report::terminal::output;
-use sip_report::{Progress, count};
+use sip_report::{Progress, count, grouped};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder of a run
-    #[arg(value_name = "FOLDER", default_value = "sip-out")]
+    /// Folder of a run; with --url a job on that chain, by its address or the first letters of it
+    #[arg(value_name = "FOLDER|JOB", default_value = "sip-out")]
     folder: PathBuf,
-    /// File of what the job computes with [default: run/manifest.sip in the folder]
+    /// File of what the job computes with [default: run/manifest.sip in the folder; with --url the one that the chain names, from its people]
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    /// Replay a job of this chain, from the chain and its people alone: a JSON-RPC address, or localhost, devnet, testnet or mainnet
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Address of the on-chain program, with --url [default: $SIP_PROGRAM, or this build's]
+    #[arg(long, value_name = "ADDRESS", requires = "url", value_parser = crate::chain::address::in_full)]
+    program: Option<Address>,
+    /// Somebody who serves what the job computes with, as HOST:PORT, beside those who say so on chain; may be repeated
+    #[arg(long, value_name = "HOST:PORT", requires = "url")]
+    peer: Vec<String>,
+    /// Folder where what is fetched is kept, and looked for first [default: one that is removed]
+    #[arg(long, value_name = "FOLDER", requires = "url")]
+    keep: Option<PathBuf>,
     /// Print the finding as JSON, and no progress
     #[arg(long)]
     json: bool,
@@ -102,6 +121,9 @@ struct Replay {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let progress = Progress::new(arguments.json);
+    if let Some(url) = &arguments.url {
+        return on_chain_alone(arguments, url, progress);
+    }
     let mut replayed = Replayed::default();
     let difference = difference(arguments, progress, &mut replayed)?.or_else(|| {
         (replayed.rounds == 0).then(|| "no round of the run is finished yet, so there is nothing to verify".to_owned())
@@ -162,6 +184,68 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(crate::failure::NOT_VERIFIED) })
 }
 
+/// Replays a job of a chain.
+fn on_chain_alone(arguments: &Arguments, url: &str, progress: Progress) -> Result<ExitCode> {
+    let (ledger, program) = (reach(url)?, named_program(arguments.program)?);
+    let text = arguments.folder.to_string_lossy();
+    let job = locate(&ledger, &program, AccountKind::Job, &text, &Names::read()?)?;
+    let scratch = Scratch(std::env::temp_dir().join(format!("sip-verify-{}", std::process::id())));
+    let folder = arguments.keep.clone().unwrap_or_else(|| scratch.0.clone());
+    let (peers, manifest) = (arguments.peer.clone(), arguments.manifest.clone());
+    let request = chain::Request { ledger, program, job, peers, folder, manifest };
+    let mut replayed = chain::Replayed::default();
+    let difference = chain::verify(&request, progress, &mut replayed)?;
+    let base = replayed.base.map(|root| sip_data::hex(&root));
+    let mut out = output();
+    if arguments.json {
+        let finding = serde_json::json!({
+            "verified": difference.is_none(),
+            "difference": difference,
+            "final": replayed.is_final,
+            "job": job.to_string(),
+            "baseRoot": base,
+            "rounds": replayed.rounds,
+            "scoredRounds": replayed.scored,
+            "segments": replayed.segments,
+            "convictedSegments": replayed.convicted,
+            "steps": replayed.steps,
+            "fetchedBytes": replayed.bytes,
+            "notes": replayed.notes,
+        });
+        writeln!(std::io::stdout(), "{finding:#}")?;
+    } else {
+        writeln!(
+            out,
+            "Replayed {}, {} ({} convicted), {}; {} bytes came from its people.",
+            count(replayed.rounds, "round"),
+            count(replayed.segments, "segment"),
+            replayed.convicted,
+            count(replayed.steps, "step"),
+            grouped(replayed.bytes)
+        )?;
+        replayed.notes.iter().try_for_each(|note| writeln!(out, "Note: {note}."))?;
+        let base = base.unwrap_or_default();
+        match (&difference, replayed.is_final) {
+            (Some(difference), _) => writeln!(out, "Not verified. First difference: {difference}")?,
+            (None, true) => {
+                writeln!(out, "Verified: the job's last base is {base}, and nothing can change it any more.")?
+            }
+            (None, false) => writeln!(out, "Verified as far as the job is: its base is {base}, and is not final yet.")?,
+        }
+    }
+    Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(crate::failure::NOT_VERIFIED) })
+}
+
+/// A folder that is gone when this is.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is the system's to clear.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// The first difference. A file that is not what another names is one as well, and not an error: the answer is that the run is false.
 fn difference(arguments: &Arguments, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
     Store::new(&arguments.folder).latest()?;
@@ -172,7 +256,8 @@ fn difference(arguments: &Arguments, progress: Progress, replayed: &mut Replayed
 /// What `sip verify` finds of a folder: accounts that it took from the archive, and the first difference.
 #[cfg(test)]
 pub(crate) fn finding(folder: &std::path::Path) -> Result<(u32, Option<String>)> {
-    let arguments = Arguments { folder: folder.into(), manifest: None, json: true };
+    let (peer, folder) = (Vec::new(), folder.into());
+    let arguments = Arguments { folder, manifest: None, url: None, program: None, peer, keep: None, json: true };
     let mut replayed = Replayed::default();
     let difference = difference(&arguments, Progress::new(true), &mut replayed)?;
     Ok((replayed.closed, difference))
@@ -182,6 +267,20 @@ pub(crate) fn finding(folder: &std::path::Path) -> Result<(u32, Option<String>)>
 fn is_of(told: &RoundSummary, number: u32, round: &Round, domains: usize) -> bool {
     let (segments, exchanged_bytes) = (told.segments.clone(), told.exchanged_bytes);
     *told == RoundSummary { segments, exchanged_bytes, ..on_chain(number, round, domains) }
+}
+
+/// Whether what is mixed into the next seed is what the auditors revealed, and slots that the closing fixed.
+fn reveals(round: &Round) -> Difference {
+    let number = round.index + 1;
+    let draws: Vec<&[u8]> = round.auditors.iter().map(|seat| seat.preimage.as_slice()).collect();
+    if round.seed_status != seed::NONE && round.reveals != HostSha256::hashv(&draws) {
+        return Some(format!("round {number}: the draws in the seed are not those that were revealed"));
+    }
+    let is_captured = round.seed_status == seed::CAPTURED;
+    if round.seed_status == seed::PENDING || is_captured == (round.seed_hashes == [[0; 32]; 2]) {
+        return Some(format!("round {number}: the slot hashes of the next seed are missing"));
+    }
+    None
 }
 
 struct Verifier {
@@ -277,7 +376,7 @@ impl Verifier {
                 if let Err(difference) = replay {
                     return Ok(Some(difference));
                 }
-                if let Some(difference) = self.reveals(&round) {
+                if let Some(difference) = reveals(&round) {
                     return Ok(Some(difference));
                 }
                 seed = round.following_seed::<HostSha256>();
@@ -293,7 +392,7 @@ impl Verifier {
                 Ok(accepted) => accepted,
                 Err(difference) => return Ok(Some(difference)),
             };
-            if let Some(difference) = self.reveals(&round) {
+            if let Some(difference) = reveals(&round) {
                 return Ok(Some(difference));
             }
             seed = round.following_seed::<HostSha256>();
@@ -380,20 +479,6 @@ impl Verifier {
             }
         }
         Ok(None)
-    }
-
-    /// Whether what is mixed into the next seed is what the auditors revealed, and slots that the closing fixed.
-    fn reveals(&self, round: &Round) -> Difference {
-        let number = round.index + 1;
-        let draws: Vec<&[u8]> = round.auditors.iter().map(|seat| seat.preimage.as_slice()).collect();
-        if round.seed_status != seed::NONE && round.reveals != HostSha256::hashv(&draws) {
-            return Some(format!("round {number}: the draws in the seed are not those that were revealed"));
-        }
-        let is_captured = round.seed_status == seed::CAPTURED;
-        if round.seed_status == seed::PENDING || is_captured == (round.seed_hashes == [[0; 32]; 2]) {
-            return Some(format!("round {number}: the slot hashes of the next seed are missing"));
-        }
-        None
     }
 
     /// What a reader of the summary is told against what the run's files and the replay give; all but version and timings.

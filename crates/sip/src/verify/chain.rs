@@ -1,0 +1,319 @@
+//! Replaying a job from a chain and its people alone: the chain says what was committed, people hand over what it computes with, by its roots, and
+//! nothing else is asked of anybody.
+
+use anyhow::{Context, Result, bail, ensure};
+use sip_client::Program;
+use sip_data::{Mixture, hex};
+use sip_ledger::Ledger;
+use sip_manifest::commits::Difference as Other;
+use sip_manifest::exchange::Applied;
+use sip_manifest::folder::read_manifest;
+use sip_manifest::machine::Machine;
+use sip_manifest::prepare::Prepared;
+use sip_manifest::value::Manifest;
+use sip_net::Peer;
+use sip_node::{SegmentTask, State, Worker, scoring};
+use sip_proof::{HostSha256, Sha256 as _};
+use sip_protocol::Account;
+use sip_protocol::training::data::Dataset;
+use sip_protocol::training::evaluation;
+use sip_protocol::training::finality::NO_ROUND;
+use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
+use sip_protocol::training::round::{self, Round};
+use sip_protocol::training::segment::{self, Segment, SegmentClaim};
+use sip_report::{Progress, count};
+use sip_rpc::Rpc;
+use solana_address::Address;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::supply::Supply;
+use super::{Difference, reveals};
+use crate::run::round::rule;
+
+/// What was replayed.
+#[derive(Default)]
+pub(super) struct Replayed {
+    pub rounds: u32,
+    pub scored: u32,
+    pub segments: u32,
+    pub convicted: u32,
+    pub steps: u64,
+    pub bytes: u64,
+    /// The state that the last round ended with.
+    pub base: Option<[u8; 32]>,
+    /// Whether no round can change any more.
+    pub is_final: bool,
+    pub notes: Vec<String>,
+}
+
+/// A job on a chain, and who may be asked.
+pub(super) struct Request {
+    pub ledger: Rpc,
+    pub program: Program,
+    pub job: Address,
+    pub peers: Vec<String>,
+    /// Where what is fetched is kept.
+    pub folder: PathBuf,
+    /// The manifest, where the chain does not name one.
+    pub manifest: Option<PathBuf>,
+}
+
+/// Replays all rounds, and gives the first difference.
+pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
+    let machine = Machine::from_environment()?;
+    let job: Box<Job> = request.read(&request.job)?;
+    progress.stage(&format!("Verifying {}", request.job));
+    let told = |line: &str| progress.line(line);
+    let mut supply = Supply::open(&request.folder, request.peers(&job)?)?;
+    let manifest = request.manifest(&job, &mut supply, &told)?;
+    if let Some(difference) = manifest.check(&job.spec)? {
+        let what = match difference {
+            Other::Genesis => "the genesis state",
+            Other::Other(what) => what,
+        };
+        return Ok(Some(format!("{what}: the job committed something else than its manifest gives")));
+    }
+    for (number, domain) in manifest.domains.iter().enumerate() {
+        let dataset: Box<Dataset> = request.read(&Address::new_from_array(job.datasets[number]))?;
+        if (dataset.train_root, dataset.held_out_root) != (domain.train_root, domain.heldout_root) {
+            return Ok(Some(format!("the data of {} are not what its provider registered", domain.name)));
+        }
+    }
+    supply.tokens(&manifest, &told)?;
+    replayed.bytes = supply.bytes;
+    let prepared = match Prepared::from_manifest(manifest, &supply.store, &machine) {
+        Ok(prepared) => prepared,
+        Err(error) => return crate::failure::false_content(error).map(Some),
+    };
+    let difference = Replay::new(request, &job, &prepared, &machine, progress).rounds(replayed)?;
+    if difference.is_some() {
+        return Ok(difference);
+    }
+    replayed.is_final = job.chain.ahead() == 0 && job.rounds_scored >= job.spec.rounds;
+    if replayed.base != Some(job.base_root) {
+        return Ok(Some("the job's base on chain is not the last round's".into()));
+    }
+    Ok(None)
+}
+
+impl Request {
+    fn find<T: Account>(&self, address: &Address) -> Result<Option<Box<T>>> {
+        let account = Ledger::account(&self.ledger, address)?.filter(|account| account.owner == self.program.id);
+        let Some(account) = account else { return Ok(None) };
+        let state = T::decode(&account.data).map(Box::new);
+        state.map(Some).map_err(|error| anyhow::anyhow!("account {address}: {error}"))
+    }
+
+    fn read<T: Account>(&self, address: &Address) -> Result<Box<T>> {
+        self.find(address)?.with_context(|| format!("there is no account at {address}"))
+    }
+
+    /// Who may have what is wanted: those who are named, and whoever of the job says on chain where he serves.
+    fn peers(&self, _job: &Job) -> Result<Vec<Peer>> {
+        let named = self.peers.iter().map(|address| Peer { id: name_of(address), address: address.clone() });
+        Ok(named.collect())
+    }
+
+    /// The manifest that the chain names, or the one of a file.
+    fn manifest(&self, job: &Job, supply: &mut Supply, told: &dyn Fn(&str)) -> Result<Manifest> {
+        match &self.manifest {
+            Some(path) => read_manifest(path),
+            None => {
+                let named = job.require_described();
+                ensure!(named.is_ok(), "the job names no manifest on chain yet; --manifest names its file");
+                supply.manifest(&job.card.manifest_root, job.card.manifest_bytes, told)
+            }
+        }
+    }
+}
+
+/// A name for somebody of whom only an address is known.
+fn name_of(address: &str) -> [u8; 32] {
+    HostSha256::hashv(&[b"peer", address.as_bytes()])
+}
+
+/// The replay of a job under way.
+struct Replay<'a> {
+    request: &'a Request,
+    job: &'a Job,
+    prepared: &'a Prepared,
+    machine: &'a Machine,
+    progress: Progress,
+    worker: Worker,
+    scorer: Worker,
+}
+
+impl<'a> Replay<'a> {
+    fn new(
+        request: &'a Request,
+        job: &'a Job,
+        prepared: &'a Prepared,
+        machine: &'a Machine,
+        progress: Progress,
+    ) -> Self {
+        let worker = |task: &sip_node::Task| Worker::new(task.clone(), Arc::clone(&machine.threads), machine.simd);
+        let (worker, scorer) = (worker(&prepared.task), worker(&prepared.scoring));
+        Replay { request, job, prepared, machine, progress, worker, scorer }
+    }
+
+    fn rounds(&mut self, replayed: &mut Replayed) -> Result<Difference> {
+        let mut base = Arc::clone(&self.prepared.genesis);
+        let mut applied = Applied::new();
+        let (mut seed, mut head) = (self.job.spec.seed, NO_ROUND);
+        replayed.base = Some(base.root());
+        for index in 0..self.job.next_round {
+            let number = index + 1;
+            let address = self.request.program.round(&self.request.job, index);
+            let Some(round) = self.request.find::<Round>(&address)? else {
+                bail!(
+                    "round {number} is closed on chain, an unbonding time after it was over; a copy of the accounts is needed to replay it, as \"sip audit\" keeps one"
+                );
+            };
+            if round.seed != seed {
+                return Ok(Some(format!("round {number} has another seed than the draws before it give")));
+            }
+            seed = round.following_seed::<HostSha256>();
+            if let Some(difference) = reveals(&round) {
+                return Ok(Some(difference));
+            }
+            let stands = round.status != round::VOID;
+            if round.parent != head || round.base_root != base.root() {
+                if stands {
+                    return Ok(Some(format!(
+                        "round {number} starts from another base than the round before ended with"
+                    )));
+                }
+                replayed.notes.push(format!(
+                    "round {number} was undone with a round before it, whose base nobody keeps: not replayed"
+                ));
+                continue;
+            }
+            let accepted = match self.segments((&base, &applied), &round, &address, replayed)? {
+                Ok(accepted) => accepted,
+                Err(difference) => return Ok(Some(difference)),
+            };
+            replayed.rounds += 1;
+            if !stands || ![round::AGGREGATED, round::SCORED, round::FINAL].contains(&round.status) {
+                continue;
+            }
+            let results: Vec<Arc<State>> = accepted.iter().map(|(_, result)| Arc::clone(result)).collect();
+            let next = self.prepared.next_base(&base, &results, self.machine)?;
+            if next.root() != round.next_base {
+                return Ok(Some(format!(
+                    "round {number}: the base that was voted is not what the accepted segments give"
+                )));
+            }
+            if round.status == round::AGGREGATED {
+                continue;
+            }
+            if let Some(difference) = self.scores(&next, &round)? {
+                return Ok(Some(difference));
+            }
+            applied = self.prepared.applied(accepted.iter().map(|(place, result)| (*place, result)));
+            self.progress.line(&format!(
+                "round {number}: {} replayed, next base {}…",
+                count(round.committed.count_ones(), "segment"),
+                &hex(&next.root())[..8]
+            ));
+            base = next;
+            head = index;
+            replayed.base = Some(base.root());
+            replayed.scored += 1;
+        }
+        Ok(None)
+    }
+
+    /// By place, what the accepted segments of a round hand over; or the first difference.
+    fn segments(
+        &mut self,
+        from: (&Arc<State>, &Applied),
+        round: &Round,
+        address: &Address,
+        replayed: &mut Replayed,
+    ) -> Result<std::result::Result<Vec<(u8, Arc<State>)>, String>> {
+        let mut accepted = Vec::new();
+        for place in (0..MAX_TRAINERS as u8).filter(|place| round.committed & bit(*place) != 0) {
+            let pool = Address::new_from_array(round.trainers[usize::from(place)]);
+            let where_ = format!("round {}, the trainer {pool}", round.index + 1);
+            let account = self.request.program.segment(address, &pool);
+            let Some(segment) = self.request.find::<Segment>(&account)? else {
+                bail!("{where_}: its segment is closed on chain, and a copy of it is needed to replay it");
+            };
+            let (claim, result) = self.segment(from, round, place, &segment.claim)?;
+            replayed.segments += 1;
+            replayed.steps += u64::from(self.job.spec.inner_steps);
+            let (is_true, counts) = (claim == segment.claim, round.accepted & bit(place) != 0);
+            if segment.status == segment::CONVICTED {
+                replayed.convicted += 1;
+                let what = if is_true {
+                    "and is what the replay gives: it was silent to a demand, or conceded"
+                } else {
+                    "and is false by replay"
+                };
+                replayed.notes.push(format!("{where_}: its segment was convicted, {what}"));
+            }
+            if counts && !is_true {
+                return Ok(Err(format!("{where_}: its segment counts, and is not what the replay gives")));
+            }
+            if !counts && !is_true && segment.status != segment::CONVICTED {
+                replayed.notes.push(format!("{where_}: its segment is not what the replay gives, and does not count"));
+            }
+            if counts {
+                accepted.push((place, result));
+            }
+        }
+        Ok(Ok(accepted))
+    }
+
+    /// What a trainer should have claimed, and what it hands over.
+    fn segment(
+        &mut self,
+        (base, applied): (&Arc<State>, &Applied),
+        round: &Round,
+        place: u8,
+        claimed: &SegmentClaim,
+    ) -> Result<(SegmentClaim, Arc<State>)> {
+        let start = self.prepared.start(base, applied.get(&place), self.machine)?;
+        let domains = self.prepared.task.domains.len();
+        let task = SegmentTask {
+            round: round.index,
+            first_step: round.first_step(self.job.spec.inner_steps),
+            seed: round.seed,
+            mixture: Mixture::new(&round.mixture_bps[..domains])?,
+            settings: round.settings,
+            place,
+            base: Arc::clone(&start.state),
+            bases: Vec::new(),
+        };
+        let trained = self.worker.train(&task, None, &mut |_| true)?;
+        let result = self.prepared.result(&start, &trained.end, self.machine)?;
+        let plain = SegmentClaim {
+            start_root: start.state.root(),
+            end_root: trained.end.root(),
+            accumulator_root: trained.accumulator_root(),
+            leaf_count: trained.leaves.len() as u32,
+            place,
+            ..SegmentClaim::default()
+        };
+        ensure!(claimed.reserved == [0; 3], "a claim on chain has another layout than this version reads");
+        Ok((self.prepared.claim(plain, &start, &result), result))
+    }
+
+    fn scores(&mut self, base: &Arc<State>, round: &Round) -> Result<Difference> {
+        let run = self.scorer.train(&SegmentTask::scoring(base, &self.machine.threads)?, None, &mut |_| true)?;
+        let scores = evaluation::scores(&self.job.spec, &scoring::sums(&run.end)).map_err(rule)?;
+        for (domain, (score, on_chain)) in
+            self.prepared.manifest.domains.iter().zip(scores.into_iter().zip(round.scores))
+        {
+            if score != on_chain {
+                return Ok(Some(format!(
+                    "round {}: the score on {} is {on_chain} micro-nats per token, but {score} by replay",
+                    round.index + 1,
+                    domain.name
+                )));
+            }
+        }
+        Ok(None)
+    }
+}
