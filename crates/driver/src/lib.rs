@@ -10,6 +10,7 @@ mod books;
 mod crew;
 mod hands;
 mod look;
+pub mod node;
 mod pause;
 mod players;
 mod record;
@@ -34,7 +35,7 @@ use sip_node::WorkError;
 use sip_roles::{Action, Event, Fact, Known, Node, Shelf, View};
 use solana_address::Address;
 use solana_keypair::Keypair;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Slots between two looks at a chain on which nothing is to be done.
@@ -57,6 +58,8 @@ pub struct Memory {
     view: Option<View>,
     /// What was asked for last and not done yet, in words.
     waits: Vec<&'static str>,
+    /// When what anybody may do was first due, by its hash.
+    due: BTreeMap<[u8; 32], u64>,
 }
 
 impl Memory {
@@ -103,6 +106,8 @@ pub struct Live<'a, L> {
     pub books: &'a mut Books,
     /// How long a slot lasts.
     pub slot: Duration,
+    /// Where slots pass by the clock: how long what anybody may do is left to others. Nothing where slots pass when they are asked for.
+    pub turn_slots: Option<u64>,
     /// What only saves time.
     pub memory: &'a mut Memory,
     /// Who is told.
@@ -146,7 +151,7 @@ impl<L: Ledger> Live<'_, L> {
         if is_done? || under.is_changed {
             return Ok(true);
         }
-        match wait.filter(|slots| *slots <= PAUSE_SLOTS) {
+        match wait.filter(|slots| *slots <= PAUSE_SLOTS && self.turn_slots.is_none()) {
             Some(slots) => self.ledger.advance_slots(slots).map(|()| true).map_err(Into::into),
             None => Ok(false),
         }

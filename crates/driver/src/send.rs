@@ -4,6 +4,7 @@ use anyhow::Result;
 use sip_ledger::{
     Ledger, LedgerError, MAX_TRANSACTION_BYTES, compute_unit_limit, compute_unit_price, pack, transaction_bytes,
 };
+use sip_manifest::value::content_hash;
 use sip_roles::{Action, Event, Send};
 use solana_address::Address;
 use solana_instruction::Instruction;
@@ -22,6 +23,9 @@ const NEAR_SLOTS: [u64; 2] = [150, 30];
 /// What is bid of what others paid lately, in percent of them that paid less.
 const PERCENTILES: [usize; 3] = [50, 75, 95];
 
+/// For so long it is remembered when something was first due.
+const FORGET_DUE_SLOTS: u64 = 400;
+
 /// How far a list of transactions came.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sent {
@@ -37,6 +41,9 @@ impl<L: Ledger> Live<'_, L> {
             self.memory.waits.push(send.what);
             return Ok(Then::Next);
         }
+        if send.is_anyones && self.leaves_to_others(under.view.slot, &send) {
+            return Ok(Then::Next);
+        }
         let slots_left = send.needed_by_slot.map(|slot| slot.saturating_sub(under.view.slot));
         let round = under.view.job.next_round.saturating_sub(1);
         match self.send_all(&send, round, slots_left)? {
@@ -45,6 +52,15 @@ impl<L: Ledger> Live<'_, L> {
             Sent::All => send.tell.iter().for_each(|event| (self.report)(event)),
         }
         Ok(Then::Look)
+    }
+
+    /// Whether it is left to others for now, since anybody may do it.
+    fn leaves_to_others(&mut self, slot: u64, send: &Send) -> bool {
+        let Some(turn_slots) = self.turn_slots else { return false };
+        let digest = content_hash(format!("{:?}", send.instructions).as_bytes());
+        self.memory.due.retain(|_, first| *first + FORGET_DUE_SLOTS > slot);
+        let first = *self.memory.due.entry(digest).or_insert(slot);
+        slot < first + turn_slots
     }
 
     /// Whether the chain, as far as it is final, asks for the same instructions.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use sip_node::State;
 use sip_protocol::ground::case::CaseKind;
+use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::segment::Segment;
 use sip_roles::{Terms, View};
@@ -87,6 +88,14 @@ impl Source {
     /// Elements of the entries of a base, and of what a segment hands over.
     pub fn shapes(&self) -> Vec<Vec<usize>> {
         self.given().map(|state| shape(state)).collect()
+    }
+
+    /// Bytes of states that lie here at once at most: the bases of the rounds that are not final, and what their segments hand over.
+    pub fn disk_bytes(&self, job: &Job) -> u64 {
+        let bytes = |elements: &[usize]| elements.iter().map(|count| *count as u64 * 4).sum::<u64>();
+        let rounds = u64::from(job.spec.lookahead) + 2;
+        let trainers = u64::from(job.awake(PoolKind::Trainer).count_ones()).max(1);
+        rounds * (bytes(&shape(&self.prepared.genesis)) + (trainers + 1) * bytes(&self.terms.result_lengths))
     }
 
     /// Elements of the entries of a state of this root, by what it is in the job.

@@ -67,6 +67,8 @@ pub struct Send {
     /// Whether it shows what cannot be taken back: a draw, a salt, an accusation. A driver sends it only once the same step follows from the chain
     /// as it is final, so that nobody who saw it on a fork that was dropped can still change what it answers.
     pub is_revealing: bool,
+    /// Whether anybody may do it, and one is enough: a driver may leave it to others for a while.
+    pub is_anyones: bool,
     /// What is said once all are accepted.
     pub tell: Vec<Event>,
 }

@@ -107,6 +107,7 @@ impl Stranger {
             holders: &no_holders,
             books: &mut self.books,
             slot: SLOT,
+            turn_slots: None,
             memory: &mut self.memory,
             report: &mut |event| self.events.push(event.clone()),
         };

@@ -25,7 +25,8 @@ use std::time::Duration;
 use crate::chain::{named_program, no_wallet, reach, variable, wallet_key};
 use data::{DataDemands, withheld_data};
 use folder::Folder;
-use operator::{check_operator, read_chain};
+use operator::check_operator;
+pub(crate) use operator::read_chain;
 use sip_manifest::folder::{Store, read_manifest};
 use sip_manifest::machine::Machine;
 use sip_manifest::place::hold_of;
@@ -192,6 +193,7 @@ impl Patrol<'_> {
                     holders: &no_holders,
                     books: &mut followed.books,
                     slot: SLOT,
+                    turn_slots: None,
                     memory: &mut followed.memory,
                     report: &mut *self.report,
                 };

@@ -71,6 +71,7 @@ impl Tower {
             holders: &no_holders,
             books: &mut books,
             slot: SLOT,
+            turn_slots: None,
             memory: &mut Memory::default(),
             report: &mut |event| self.events.push(event.clone()),
         };
