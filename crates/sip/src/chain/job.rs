@@ -96,12 +96,13 @@ enum Command {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    if let Command::Create(post::Create { example: true, .. }) = &arguments.command {
-        return post::example();
+    // Its file is read before a chain is asked.
+    if let Command::Create(create) = &arguments.command {
+        return post::create(&arguments.connection, create);
     }
     let mut desk = Desk::open(&arguments.connection)?;
     match &arguments.command {
-        Command::Create(create) => post::create(&mut desk, create),
+        Command::Create(create) => post::create(&arguments.connection, create),
         Command::List => {
             let jobs = desk.all::<Job>(AccountKind::Job)?;
             let rows: Vec<Row> = jobs.iter().map(|(address, job)| summary(address, job)).collect();

@@ -33,6 +33,7 @@ const SPARE: u64 = 2_000;
 
 /// Starts the chain, begins what has not begun, and starts everyone.
 pub(super) fn begin(network: &mut Network, teller: &Teller) -> Result<()> {
+    let is_new = network.people.iter().all(|person| !person.runs());
     wallets(network)?;
     start_chain(network)?;
     let url = network.url()?;
@@ -42,6 +43,9 @@ pub(super) fn begin(network: &mut Network, teller: &Teller) -> Result<()> {
     )?;
     let begun = set_up(network, teller).and_then(|()| start_people(network, teller));
     if let Err(error) = begun {
+        if !is_new {
+            return Err(error);
+        }
         // Nobody is left behind by a beginning that failed.
         let ended = network.end();
         return Err(ended.err().map_or(error, |more| anyhow::anyhow!("{more:#}")));
@@ -62,6 +66,9 @@ fn wallets(network: &mut Network) -> Result<()> {
 }
 
 fn start_chain(network: &mut Network) -> Result<()> {
+    if network.chain.process.as_ref().is_some_and(Process::runs) {
+        return Ok(());
+    }
     let creator = network.person(CREATOR)?.wallet.clone();
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
     command.args(["localnet", "--json", "--port", &network.chain.port.to_string()]);
@@ -253,7 +260,7 @@ fn start_people(network: &mut Network, teller: &Teller) -> Result<()> {
     let (url, job) = (network.url()?, network.job.clone().unwrap_or_default());
     // In the second round, so that the first shows what honest work looks like.
     let from = 1.min(network.wanted.rounds.saturating_sub(1)).to_string();
-    for person in &mut network.people {
+    for person in network.people.iter_mut().filter(|person| !person.runs()) {
         let address = person.address();
         let mut words =
             vec!["node", "run", &job, "--role", roles_of(&person.role), "--data", "node", "--listen", &address];

@@ -8,9 +8,9 @@ mod people;
 mod process;
 mod watch;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::json;
-use sip_data::shown_path;
+use sip_data::{Missing, shown_path};
 use sip_manifest::place::{hold_of, quoted};
 use sip_manifest::settings::Fraud;
 use sip_report::count;
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Start a chain and everyone on it, or start again what was brought down; follow the rounds until the job is over
+    /// Start a chain and everyone on it, or those of them who do not run; follow the rounds until the job is over
     Up(Up),
     /// End all of its processes; "sip network up" goes on from there
     Down,
@@ -120,11 +120,6 @@ impl Up {
                 Some(network) => network,
                 None => Network::new(&root, self.wanted()?)?,
             };
-            ensure!(
-                !network.is_up(),
-                "the network in {} is up already; \"sip network status\" shows it, \"sip network down\" ends it",
-                shown_path(&arguments.folder)
-            );
             begin::begin(&mut network, &teller)?;
             network
         };
@@ -190,7 +185,8 @@ fn liar(name: &str) -> Result<&'static str> {
 fn find(arguments: &Arguments) -> Result<Network> {
     let root = std::path::absolute(&arguments.folder)?;
     let shown = shown_path(&arguments.folder);
-    Network::find(&root)?.with_context(|| format!("there is no network in {shown}; \"sip network up\" makes one"))
+    let found = Network::find(&root)?;
+    found.ok_or_else(|| Missing(format!("there is no network in {shown}; \"sip network up\" makes one")).into())
 }
 
 fn down(arguments: &Arguments) -> Result<ExitCode> {

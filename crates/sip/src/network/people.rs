@@ -122,15 +122,6 @@ impl Network {
         Ok(format!("http://127.0.0.1:{}", self.chain.port))
     }
 
-    fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.people.iter().filter_map(|person| person.process.as_ref()).chain(&self.chain.process)
-    }
-
-    /// Whether any of its processes runs.
-    pub(super) fn is_up(&self) -> bool {
-        self.processes().any(Process::runs)
-    }
-
     /// Somebody, by name.
     pub(super) fn person(&self, name: &str) -> Result<&Person> {
         self.people.iter().find(|person| person.name == name).with_context(|| format!("there is no {name}"))
@@ -166,6 +157,11 @@ impl Person {
     /// What its process keeps.
     pub(super) fn data(&self) -> PathBuf {
         self.folder.join("node")
+    }
+
+    /// Whether its process runs.
+    pub(super) fn runs(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::runs)
     }
 
     /// Where its process serves what it has.

@@ -30,7 +30,7 @@ impl Process {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn().context("cannot start a process")?;
         let pid = child.id();
-        // Whoever starts it lets it go; the system clears up after it.
+        // It is let go here; the system clears up after it.
         drop(child);
         let began = began(pid).with_context(|| format!("a process ended at once; {shown} says why"))?;
         Ok(Process { pid, began })

@@ -92,7 +92,9 @@ impl Watcher<'_> {
     /// Tells what is new; gives the last base once the job is over.
     fn look(&mut self) -> Result<Option<[u8; 32]>> {
         let job: Box<Job> = find(&self.ledger, &self.job)?.context("the job is not on the chain")?;
-        self.processes()?;
+        if !is_over(&job) {
+            self.processes()?;
+        }
         for index in 0..job.next_round {
             let address = self.program.round(&self.job, index);
             // A round that is over for long may be closed.

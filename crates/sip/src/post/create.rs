@@ -1,6 +1,6 @@
 //! `sip job create`: from a file of what is wanted to a job on a chain, and the folder that its creator serves.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use bytemuck::Zeroable;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -26,17 +26,17 @@ use super::folder::{JobFolder, Posted};
 use super::phases::{measure, propose};
 use super::plan::{Making, Plan, say};
 use super::texts::{Shape, Source, Tokens, read, save_tokenizer, shape, tokens};
-use crate::chain::{Consent, Desk, pace, tokens as amounts};
+use crate::chain::{Connection, Consent, Desk, pace, tokens as amounts};
 use crate::words::wrong;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// File of what the job is; "sip job create --example" prints one with every key explained
     #[arg(long, value_name = "FILE", required_unless_present = "example")]
-    pub(crate) config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Print a file to begin with
     #[arg(long, conflicts_with = "config")]
-    pub(crate) example: bool,
+    example: bool,
     /// Folder for what the job computes with, which its creator serves; one that holds a job that was begun goes on with it
     #[arg(long, value_name = "FOLDER", default_value = "sip-job")]
     out: PathBuf,
@@ -44,18 +44,16 @@ pub(crate) struct Arguments {
     consent: Consent,
 }
 
-/// Prints the file to begin with.
-pub(crate) fn example() -> Result<ExitCode> {
-    std::io::stdout().write_all(EXAMPLE.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
-}
-
 /// Commission of a data pool that is made along with a job.
 const COMMISSION_BPS: u16 = 500;
 
-pub(crate) fn run(desk: &mut Desk, arguments: &Arguments) -> Result<ExitCode> {
-    let path = arguments.config.as_deref().context("no file is named")?;
+pub(crate) fn run(connection: &Connection, arguments: &Arguments) -> Result<ExitCode> {
+    let Some(path) = arguments.config.as_deref() else {
+        std::io::stdout().write_all(EXAMPLE.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    };
     let file = JobFile::read(path)?;
+    let desk = &mut Desk::open(connection)?;
     desk.wallet()?;
     if let Some(microseconds) = desk.ledger.slot_microseconds()? {
         pace::measure(microseconds);

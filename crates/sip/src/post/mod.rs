@@ -8,7 +8,7 @@ mod plan;
 pub(crate) mod publish;
 mod texts;
 
-pub(crate) use create::{Arguments as Create, example, run as create};
+pub(crate) use create::{Arguments as Create, run as create};
 
 /// What a process of somebody does in a job, by whose it is: as `sip node run --role` takes it.
 pub(crate) fn roles_of(person: &str) -> &'static str {

@@ -103,7 +103,7 @@ pub(super) fn propose(
     let previous_bytes = if recipe.codec.is_some() { result_bytes } else { 0.0 };
     let audit = Work::of(replays * f64::from(recipe.inner_steps), step, replays * previous_bytes);
     let vote = Work::of(trainers, step, trainers * result_bytes);
-    // Scoring goes forward only, which is a third of a step, over as many sequences.
+    // Scoring goes forward only, which is a third of a step, over all held-out windows.
     let sequences = f64::from(spec.score_windows) * f64::from(spec.domain_count);
     let scoring = Work::of(sequences / f64::from(recipe.batch.max(1)), step / 3.0, base_bytes);
     let challenge = Work::of(trainers * f64::from(recipe.inner_steps), step, trainers * previous_bytes);

@@ -72,10 +72,10 @@ struct Publish {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut desk = Desk::open(&arguments.connection)?;
     match &arguments.command {
-        Command::Publish(publish) => publish.run(&mut desk),
+        Command::Publish(publish) => publish.run(&arguments.connection),
         Command::List => {
+            let desk = Desk::open(&arguments.connection)?;
             let rows: Vec<Row> =
                 desk.all::<Dataset>(AccountKind::Dataset)?.iter().map(|(address, state)| row(address, state)).collect();
             desk.list(&rows, "there is no dataset on this chain; \"sip data publish\" registers one")
@@ -104,22 +104,24 @@ impl Publish {
         })
     }
 
-    fn run(&self, desk: &mut Desk) -> Result<ExitCode> {
+    fn run(&self, connection: &Connection) -> Result<ExitCode> {
         let out = self.out();
         keep_apart(&out, self.files.iter().map(|file| ("FILES", file.as_path())))?;
         let known = ["run", "dataset.json"];
         if let Some(found) = foreign(&out, &|name| known.contains(&name)) {
             anyhow::bail!("{} holds {found}; choose another folder with --out", shown_path(&out));
         }
-        let is_quiet = desk.json;
+        let is_quiet = connection.json;
         let told = move |line: &str| {
             if !is_quiet {
                 // A reader that is gone needs no line.
                 let _ = say(line);
             }
         };
+        // Texts are read before a chain is asked.
         let (words, notes) = Words::gather(&self.domain, &self.files, self.max_bytes)?;
         notes.iter().for_each(|note| told(note));
+        let desk = &mut Desk::open(connection)?;
         let tokenizer = match &self.tokenizer {
             Some(folder) => LoadedModel::open_tokenizer(folder)?.tokenizer,
             None => Tokenizer::train(&[words.text.as_str()], self.vocabulary)?,
@@ -162,7 +164,7 @@ impl Publish {
             writeln!(std::io::stdout(), "{outcome}")?;
         } else {
             say(&format!(
-                "next  tell it to whoever makes jobs; \"sip node run JOB --role provider --data {}\" serves it",
+                "next  tell it to those who make jobs; \"sip node run JOB --role provider --data {}\" serves it",
                 quoted(&out)
             ))?;
         }

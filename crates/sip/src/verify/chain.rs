@@ -15,6 +15,7 @@ use sip_net::Peer;
 use sip_node::{SegmentTask, State, Worker, scoring};
 use sip_proof::{HostSha256, Sha256 as _};
 use sip_protocol::Account;
+use sip_protocol::network::peer::Peer as Record;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation;
 use sip_protocol::training::finality::NO_ROUND;
@@ -65,7 +66,10 @@ pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Repla
     let job: Box<Job> = request.read(&request.job)?;
     progress.stage(&format!("Verifying {}", request.job));
     let told = |line: &str| progress.line(line);
-    let mut supply = Supply::open(&request.folder, request.peers(&job)?)?;
+    let datasets = job.datasets.iter().take(usize::from(job.spec.domain_count));
+    let datasets: Vec<Box<Dataset>> =
+        datasets.map(|address| request.read(&Address::new_from_array(*address))).collect::<Result<_>>()?;
+    let mut supply = Supply::open(&request.folder, request.peers(&job, &datasets)?)?;
     let manifest = request.manifest(&job, &mut supply, &told)?;
     if let Some(difference) = manifest.check(&job.spec)? {
         let what = match difference {
@@ -74,8 +78,7 @@ pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Repla
         };
         return Ok(Some(format!("{what}: the job committed something else than its manifest gives")));
     }
-    for (number, domain) in manifest.domains.iter().enumerate() {
-        let dataset: Box<Dataset> = request.read(&Address::new_from_array(job.datasets[number]))?;
+    for (domain, dataset) in manifest.domains.iter().zip(&datasets) {
         if (dataset.train_root, dataset.held_out_root) != (domain.train_root, domain.heldout_root) {
             return Ok(Some(format!("the data of {} are not what its provider registered", domain.name)));
         }
@@ -109,10 +112,27 @@ impl Request {
         self.find(address)?.with_context(|| format!("there is no account at {address}"))
     }
 
-    /// Who may have what is wanted: those who are named, and whoever of the job says on chain where he serves.
-    fn peers(&self, _job: &Job) -> Result<Vec<Peer>> {
+    /// Who may have what is wanted: those who are named, and everybody of the job who says on chain where he serves. Addresses of one's own machine
+    /// are dialled only where the chain is there too.
+    fn peers(&self, job: &Job, datasets: &[Box<Dataset>]) -> Result<Vec<Peer>> {
         let named = self.peers.iter().map(|address| Peer { id: name_of(address), address: address.clone() });
-        Ok(named.collect())
+        let seats = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
+        let mut subjects: Vec<[u8; 32]> = seats.filter(|pool| *pool != [0; 32]).collect();
+        subjects.extend(datasets.iter().map(|dataset| dataset.pool).chain([self.job.to_bytes()]));
+        subjects.sort_unstable();
+        subjects.dedup();
+        let records: Vec<Address> =
+            subjects.iter().map(|subject| self.program.peer(&Address::new_from_array(*subject))).collect();
+        let found = Ledger::accounts(&self.ledger, &records)?;
+        let is_local = is_own_machine(self.ledger.url());
+        let peer = |(subject, account): (&[u8; 32], Option<solana_account::Account>)| {
+            let account = account.filter(|account| account.owner == self.program.id)?;
+            let record = Record::decode(&account.data).map(Box::new).ok()?;
+            let url = record.contact.url().to_owned();
+            let is_dialled = record.contact.serves() && !url.is_empty() && (is_local || !is_own_machine(&url));
+            is_dialled.then_some(Peer { id: *subject, address: url })
+        };
+        Ok(named.chain(subjects.iter().zip(found).filter_map(peer)).collect())
     }
 
     /// The manifest that the chain names, or the one of a file.
@@ -126,6 +146,14 @@ impl Request {
             }
         }
     }
+}
+
+/// Whether a URL is of the machine that asks.
+fn is_own_machine(url: &str) -> bool {
+    let host = url.split("//").last().unwrap_or_default().split('/').next().unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).trim_matches(['[', ']']);
+    let is_loopback = |ip: std::net::IpAddr| ip.is_loopback() || ip.is_unspecified();
+    host == "localhost" || host.parse().is_ok_and(is_loopback)
 }
 
 /// A name for somebody of whom only an address is known.

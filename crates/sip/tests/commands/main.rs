@@ -3,6 +3,7 @@
 mod chain;
 mod demo;
 mod models;
+mod network;
 mod snapshot;
 mod train;
 mod updates;

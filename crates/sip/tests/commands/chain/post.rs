@@ -2,6 +2,7 @@
 
 use super::first_hour::error;
 use super::*;
+use sip_protocol::network::peer::Contact;
 use sip_protocol::training::data::Dataset;
 
 /// A text of one sentence, over and over.
@@ -165,6 +166,13 @@ fn a_job_is_verified_from_its_chain_and_one_who_serves_it() {
     assert!(said.contains("--peer names somebody"), "{said}");
     let server = served(&folder, &chain.key("shelf"));
     let output = verify(&["--peer", &server.address().to_string()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Nobody has to be named whose record is on the chain.
+    let (key, address) = (wallet(&chain.key("authority")), job.parse().unwrap());
+    let contact = Contact::NOWHERE.serving_at(&format!("http://{}", server.address())).unwrap();
+    let announce = Program::default().announce_peer(&key.pubkey(), &address, None, 7, &contact);
+    Rpc::connect(&chain.url).unwrap().send(&[announce], &key, &[&key]).unwrap();
+    let output = verify(&[]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
     assert_eq!((&found["verified"], &found["final"]), (&true.into(), &false.into()), "{found}");

@@ -1,0 +1,168 @@
+//! A whole network on this machine: a process for each person, which shares with the others nothing but the address of a chain.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A network that ends with the test.
+struct Network {
+    scratch: tempfile::TempDir,
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell_logs();
+        }
+        self.sip(&["network", "down", "--json"]);
+    }
+}
+
+impl Network {
+    fn new() -> Network {
+        Network { scratch: tempfile::tempdir().unwrap() }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.scratch.path().join("net")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sip"));
+        for variable in ["SIP_KEY", "SIP_URL", "SIP_PROGRAM", "COLUMNS"] {
+            command.env_remove(variable);
+        }
+        // Many share few cores here.
+        command.env("SIP_THREADS", "1").env("SIP_NAMES", self.scratch.path().join("names.json"));
+        command.args(words).current_dir(self.scratch.path());
+        if words.first() == Some(&"network") {
+            command.arg("--folder").arg(self.folder());
+        }
+        command
+    }
+
+    fn sip(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        let output = self.sip(words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{words:?}: {said}"))
+    }
+
+    /// What happens until the job is over, and no longer than that.
+    fn follow(&self, words: &[&str], most: Duration) -> Vec<Value> {
+        let mut following = self.command(words).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(following.stdout.take().unwrap()).lines();
+        let (events, begin) = (std::sync::mpsc::channel(), Instant::now());
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(events.0.send(line))));
+        let mut seen: Vec<Value> = Vec::new();
+        while let Ok(line) = events.1.recv_timeout(most.saturating_sub(begin.elapsed())) {
+            seen.push(serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}")));
+        }
+        let over = following.try_wait().unwrap();
+        if over.is_none() && begin.elapsed() >= most {
+            following.kill().unwrap();
+            panic!("not over after {most:?}: {seen:#?}");
+        }
+        assert!(following.wait().unwrap().success(), "{seen:#?}");
+        seen
+    }
+
+    fn tell_logs(&self) {
+        for log in logs(&self.folder()) {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            eprintln!("{}:", log.display());
+            lines[lines.len().saturating_sub(8)..].iter().for_each(|line| eprintln!("  {line}"));
+        }
+    }
+
+    /// Processes that run now, by whose they are.
+    fn processes(&self) -> Vec<(String, u64)> {
+        let rows = self.json(&["network", "status", "--json"]);
+        let running = rows.as_array().unwrap().iter().filter(|row| !row["process"].is_null());
+        running.map(|row| (row["who"].as_str().unwrap().to_owned(), row["process"].as_u64().unwrap())).collect()
+    }
+}
+
+fn logs(folder: &Path) -> Vec<PathBuf> {
+    let people = std::fs::read_dir(folder.join("people")).into_iter().flatten().flatten();
+    people.map(|person| person.path().join("node.log")).chain([folder.join("chain.log")]).collect()
+}
+
+/// The events of a kind.
+fn of<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["event"] == kind).collect()
+}
+
+/// What `sip verify` finds of the job, from chain and people alone.
+fn verified(network: &Network, events: &[Value]) -> Value {
+    let url = of(events, "chain")[0]["url"].as_str().unwrap();
+    let over = of(events, "over")[0];
+    let found = network.json(&["verify", "--json", "--url", url, over["job"].as_str().unwrap()]);
+    assert_eq!((&found["verified"], &found["final"]), (&true.into(), &true.into()), "{found}");
+    assert_eq!(found["baseRoot"], over["baseRoot"]);
+    found
+}
+
+#[test]
+#[ignore = "needs the command of a person's process"]
+fn strangers_train_a_model_and_convict_the_liar_among_them() {
+    let network = Network::new();
+    let events = network.follow(&["network", "up", "--json", "--rounds", "2"], Duration::from_secs(110));
+    assert_eq!(of(&events, "started").len(), 10);
+    let convicted = of(&events, "convicted");
+    assert!(!convicted.is_empty() && convicted.iter().all(|event| event["who"] == "trainer 3"), "{events:#?}");
+    assert!(of(&events, "scored").len() >= 2, "{events:#?}");
+    let found = verified(&network, &events);
+    assert!(
+        found["convictedSegments"].as_u64().unwrap() >= 1 && found["fetchedBytes"].as_u64().unwrap() > 0,
+        "{found}"
+    );
+    let down = network.json(&["network", "down", "--json"]);
+    assert!(down["processes"].as_u64().unwrap() >= 1 && network.processes().is_empty(), "{down}");
+    // What was brought down is known again.
+    assert_eq!(network.json(&["network", "down", "--json"])["processes"], 0);
+}
+
+/// Twelve rounds, in which a process that is drawn by chance is killed every 5 to 20 seconds, also the chain's, and started again: run by
+/// `cargo test --release -p sip --test commands network::kills -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes half an hour"]
+fn kills_of_any_process_at_any_time_lose_no_round_and_no_honest_bond() {
+    let network = Network::new();
+    let up = ["network", "up", "--json", "--rounds", "12", "--detach"];
+    let began: Vec<Value> = network.follow(&up, Duration::from_secs(300));
+    let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |below: u64| {
+        chance ^= chance << 13;
+        chance ^= chance >> 7;
+        chance ^= chance << 17;
+        chance % below
+    };
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let events = std::thread::scope(|scope| {
+        let following = scope.spawn(|| {
+            let events = network.follow(&["network", "up", "--json", "--rounds", "12"], Duration::from_secs(5_400));
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            events
+        });
+        while !over.load(std::sync::atomic::Ordering::Relaxed) && !following.is_finished() {
+            std::thread::sleep(Duration::from_secs(5 + next(16)));
+            let running = network.processes();
+            let Some((who, process)) = running.get(next(running.len().max(1) as u64) as usize) else { continue };
+            eprintln!("killing {who}");
+            let _ = Command::new("kill").args(["-9", &process.to_string()]).status();
+            network.sip(&up);
+        }
+        following.join().unwrap()
+    });
+    let convicted = of(&events, "convicted");
+    assert!(!convicted.is_empty() && convicted.iter().all(|event| event["who"] == "trainer 3"), "{events:#?}");
+    let all = [began, events].concat();
+    verified(&network, &all);
+}
