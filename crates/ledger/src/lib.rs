@@ -11,7 +11,7 @@ mod transaction;
 
 pub use error::{Failure, LedgerError, RemoteError, SnapshotError};
 pub use loader::{program_data, upgrade_authority};
-pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit, pack, sign, transaction_bytes};
+pub use transaction::{MAX_TRANSACTION_BYTES, compute_unit_limit, compute_unit_price, pack, sign, transaction_bytes};
 
 use solana_account::Account;
 use solana_address::Address;
@@ -108,6 +108,30 @@ pub trait Ledger {
     /// # Errors
     /// [`LedgerError::EndOfTime`] where the slot would not fit 64 bits; as [`Self::account`].
     fn advance_slots(&mut self, slots: u64) -> Result<(), LedgerError>;
+
+    /// The same chain as far as nobody can drop it any more; nothing where all of it is so.
+    fn finalized(&self) -> Option<Box<dyn Ledger>> {
+        None
+    }
+
+    /// Compute units that these instructions would take as one transaction now; nothing where nobody can say.
+    ///
+    /// # Errors
+    /// As [`Self::send`] would fail; nothing is sent and nothing is paid.
+    fn simulated_units(&self, instructions: &[Instruction], payer: &Keypair) -> Result<Option<u64>, LedgerError> {
+        let _ = (instructions, payer);
+        Ok(None)
+    }
+
+    /// What others lately paid for a compute unit to write to these accounts, millionths of a lamport, one number for each of the last slots;
+    /// empty where nobody knows.
+    ///
+    /// # Errors
+    /// As [`Self::account`].
+    fn recent_prices(&self, accounts: &[Address]) -> Result<Vec<u64>, LedgerError> {
+        let _ = accounts;
+        Ok(Vec::new())
+    }
 
     /// Lamports that exempt an account of this many data bytes from rent.
     ///

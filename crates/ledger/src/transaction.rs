@@ -24,6 +24,11 @@ pub fn compute_unit_limit(compute_units: u32) -> Instruction {
     ComputeBudgetInstruction::set_compute_unit_limit(compute_units)
 }
 
+/// The instruction that pays this many millionths of a lamport for each compute unit of its transaction's limit, beside the fee.
+pub fn compute_unit_price(micro_lamports: u64) -> Instruction {
+    ComputeBudgetInstruction::set_compute_unit_price(micro_lamports)
+}
+
 /// Instructions in order, in as few transactions as the payer's signature alone and their size allow: each takes whatever still fits.
 /// One that is too large for any transaction gets one of its own, which [`crate::Ledger::send`] refuses.
 pub fn pack(payer: &Address, instructions: impl IntoIterator<Item = Instruction>) -> Vec<Vec<Instruction>> {

@@ -25,6 +25,11 @@ impl Stop {
         self.0.swap(true, Ordering::SeqCst)
     }
 
+    /// Takes the wish back.
+    pub fn take_back(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+
     /// Whether one was asked for.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)

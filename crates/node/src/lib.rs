@@ -36,4 +36,4 @@ pub use state::{State, StateError};
 pub use task::{Segment, SegmentTask, Task, WorkError};
 pub use trace::{Keep, Trace};
 pub use updates::{Updates, UpdatesError};
-pub use worker::{Audit, Checkpoints, Divergence, Replayed, Times, Worker};
+pub use worker::{Audit, Checkpoints, Divergence, Pause, Replayed, Times, Watch, Worker};

@@ -67,6 +67,26 @@ pub struct Replayed {
     pub checkpoints: Checkpoints,
 }
 
+/// A segment between two of its steps: who goes on from it gives the same segment as who never stopped.
+#[derive(Clone)]
+pub struct Pause {
+    /// The step that comes next.
+    pub next_step: u32,
+    /// Leaves that are done.
+    pub leaves: Vec<Leaf>,
+    /// Losses of the steps that are done.
+    pub losses: Vec<f32>,
+    /// Roots of the batches of the leaf under way.
+    pub batches: Vec<Hash>,
+    /// Trace roots of a replay, by step.
+    pub traces: BTreeMap<u32, Hash>,
+    /// The state before the next step.
+    pub state: Arc<State>,
+}
+
+/// Called after every step, with what makes a pause of what is done; says whether to go on.
+pub type Watch<'a> = dyn FnMut(u32, &dyn Fn() -> Pause) -> bool + 'a;
+
 /// What was computed of a segment.
 #[derive(Default)]
 struct Done {
@@ -129,26 +149,47 @@ impl Worker {
         cheat: Option<&Cheat>,
         progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Segment, WorkError> {
+        self.train_on(segment, cheat, None, &mut |step, _| progress(step))
+    }
+
+    /// As [`Worker::train`], from where an earlier call stopped. `watch` may keep a pause, for a later call with the same segment and cheat.
+    ///
+    /// # Errors
+    /// As of [`Worker::train`].
+    pub fn train_on(
+        &mut self,
+        segment: &SegmentTask,
+        cheat: Option<&Cheat>,
+        from: Option<Pause>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Segment, WorkError> {
         let mut done = Done::default();
-        self.compute(segment, cheat, &mut BTreeMap::new(), &mut done, progress)?;
+        self.compute(segment, cheat, &mut BTreeMap::new(), &mut done, (from, watch))?;
         Ok(done.segment(&segment.base))
     }
 
-    /// Computes a segment; the trace roots of the steps that are asked for are filled in on the way.
+    /// Computes a segment, or what a pause leaves of it; the trace roots of the steps that are asked for are filled in on the way.
     fn compute(
         &mut self,
         segment: &SegmentTask,
         cheat: Option<&Cheat>,
         traced: &mut BTreeMap<u32, Hash>,
         done: &mut Done,
-        progress: &mut dyn FnMut(u32) -> bool,
+        (from, watch): (Option<Pause>, &mut Watch<'_>),
     ) -> Result<(), WorkError> {
         let carried = self.task.carried();
-        let mut state = DoubleState::new(segment.inputs(&self.task, &segment.base));
+        let before = from.as_ref().map_or(&segment.base, |pause| &pause.state);
+        let mut state = DoubleState::new(segment.inputs(&self.task, before));
         let mut start_root = segment.base.root();
-        for (first_step, count) in self.task.leaves().collect::<Vec<_>>() {
-            let mut batches = Vec::new();
-            for step in first_step..first_step + count {
+        let (mut next_step, mut batches) = (0, Vec::new());
+        if let Some(pause) = from {
+            start_root = pause.leaves.last().map_or(start_root, |leaf| leaf.end_root);
+            (next_step, batches) = (pause.next_step, pause.batches);
+            (done.leaves, done.losses) = (pause.leaves, pause.losses);
+            traced.extend(pause.traces);
+        }
+        for (first_step, count) in self.task.leaves().skip(done.leaves.len()).collect::<Vec<_>>() {
+            for step in first_step.max(next_step)..first_step + count {
                 let batch = self.batch(segment, cheat, step)?;
                 batches.push(batch.1);
                 if cheat != Some(&Cheat::Lazy) {
@@ -163,7 +204,15 @@ impl Worker {
                     let loss = self.executor.result(LOSS).and_then(|loss| loss.first());
                     done.losses.extend(loss.map(|&bits| f32::from_bits(bits)));
                 }
-                if !progress(step) {
+                let pause = || Pause {
+                    next_step: step + 1,
+                    leaves: done.leaves.clone(),
+                    losses: done.losses.clone(),
+                    batches: batches.clone(),
+                    traces: traced.clone(),
+                    state: Arc::new(State::new(state.entries()[..carried].to_vec(), &self.threads)),
+                };
+                if !watch(step, &pause) {
                     return Err(WorkError::Stopped);
                 }
             }
@@ -173,13 +222,8 @@ impl Worker {
                 _ => state::root(&state.entries()[..carried], &self.threads),
             };
             self.times.commitments += started.elapsed();
-            done.leaves.push(Leaf {
-                first_step,
-                count,
-                start_root,
-                batches_root: Leaf::batches_root(&batches),
-                end_root,
-            });
+            let batches_root = Leaf::batches_root(&std::mem::take(&mut batches));
+            done.leaves.push(Leaf { first_step, count, start_root, batches_root, end_root });
             start_root = end_root;
             let next_step = first_step + count;
             let kept = done.checkpoints.0.last().map_or(0, |(step, _)| *step);
@@ -302,11 +346,25 @@ impl Worker {
         attested: &[u32],
         progress: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Replayed, WorkError> {
+        self.replay_on(segment, attested, None, &mut |step, _| progress(step))
+    }
+
+    /// As [`Worker::replay`], from where an earlier call stopped. `watch` may keep a pause, for a later call with the same segment and leaves.
+    ///
+    /// # Errors
+    /// As of [`Worker::replay`].
+    pub fn replay_on(
+        &mut self,
+        segment: &SegmentTask,
+        attested: &[u32],
+        from: Option<Pause>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Replayed, WorkError> {
         let steps: Vec<u32> = attested.iter().map(|leaf| leaf * self.task.leaf_interval).collect();
         // Of a step that is never reached, it is the root over nothing.
         let mut traces: BTreeMap<u32, Hash> = steps.iter().map(|step| (*step, Trace::new().root())).collect();
         let mut done = Done { checkpoint_steps: self.checkpoint_steps, ..Done::default() };
-        let fault = match self.compute(segment, None, &mut traces, &mut done, progress) {
+        let fault = match self.compute(segment, None, &mut traces, &mut done, (from, watch)) {
             Err(WorkError::Run { step, source: RunError::Fault { .. } }) => self.locate_fault(segment, step)?,
             outcome => outcome.map(|()| None)?,
         };

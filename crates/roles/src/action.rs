@@ -64,6 +64,11 @@ pub struct Send {
     pub instructions: Vec<Instruction>,
     /// Last slot in which they count, if there is one.
     pub needed_by_slot: Option<u64>,
+    /// Whether it shows what cannot be taken back: a draw, a salt, an accusation. A driver sends it only once the same step follows from the chain
+    /// as it is final, so that nobody who saw it on a fork that was dropped can still change what it answers.
+    pub is_revealing: bool,
+    /// Whether anybody may do it, and one is enough: a driver may leave it to others for a while.
+    pub is_anyones: bool,
     /// What is said once all are accepted.
     pub tell: Vec<Event>,
 }
@@ -119,13 +124,15 @@ pub enum Work {
     },
 }
 
-/// Which states are at hand, by root. What stands in neither set nobody has looked for yet.
+/// Which states are at hand, by root. What stands in no set nobody has looked for yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shelf {
     /// They are, whole and true.
     pub whole: BTreeSet<[u8; 32]>,
     /// Nobody has them, at present.
     pub missing: BTreeSet<[u8; 32]>,
+    /// They are being fetched: nobody knows yet.
+    pub awaited: BTreeSet<[u8; 32]>,
 }
 
 impl Shelf {

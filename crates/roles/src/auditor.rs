@@ -101,7 +101,7 @@ impl Step<'_> {
         }
         let Some(draw) = self.draw(seat, "reveal a draw") else { return };
         let reveal = self.program().reveal_draw(seat, &self.view.address, &seen.address, &draw);
-        self.send_by(round.audit_deadline_slot, "reveal a draw", reveal, acted(seen, "draw revealed", None));
+        self.reveal_by(round.audit_deadline_slot, "reveal a draw", reveal, acted(seen, "draw revealed", None));
     }
 
     /// The salt of the attestation of a segment: nobody else knows it, and after a restart we still do.
@@ -159,7 +159,7 @@ impl Step<'_> {
             let (job, address) = (&self.view.address, &seen.address);
             let reveal = self.program().reveal_attestation(seat, job, address, &stands.address, &shown);
             let event = acted(seen, "attestation shown", Some(stands.place));
-            self.send_by(seen.round.vote_deadline_slot, "show an attestation", reveal, event);
+            self.reveal_by(seen.round.vote_deadline_slot, "show an attestation", reveal, event);
         }
     }
 
@@ -192,7 +192,7 @@ impl Step<'_> {
         let Some(draw) = draw else { return };
         let vote = self.program().vote_base(seat, &self.view.address, &seen.address, &base, &draw);
         let event = acted(seen, "voted for the next base", None);
-        self.send_by(round.vote_deadline_slot, "vote for the next base", vote, event);
+        self.reveal_by(round.vote_deadline_slot, "vote for the next base", vote, event);
     }
 
     /// Attests openly what its second draw selects, once it was replayed and found true. What was replayed before the draw was known is

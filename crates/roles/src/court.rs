@@ -108,7 +108,7 @@ impl Step<'_> {
         }
         if let Some(open) = case.charge(finding.part).and_then(|charge| charge.open()) {
             let dispute = charge.dispute().to_string();
-            self.send("open a dispute", vec![open], vec![Event::Accused { claim, dispute }]);
+            self.reveal("open a dispute", vec![open], vec![Event::Accused { claim, dispute }]);
         }
     }
 

@@ -64,6 +64,10 @@ impl Step<'_> {
         if !can_be_asked || self.found(claim).is_some() || self.is_doubtful(seen) {
             return None;
         }
+        let (result, previous) = (committed.claim.result_root(&self.view.job.spec), &committed.claim.previous_root);
+        if [&seen.round.base_root, result, previous].iter().any(|root| self.shelf.awaited.contains(*root)) {
+            return None;
+        }
         let is_ours = self.knows(&seen.round.base_root) && !self.is_left_to_others(seen, stands);
         let spec = &self.view.job.spec;
         let knows_previous = self.knows_previous(stands);

@@ -85,7 +85,7 @@ impl Step<'_> {
         } else if commitment == round.evaluators[usize::from(seat.place)].commitment {
             let reveal = program.reveal_score(seat, job, &seen.address, (sums, leaves), &salt);
             let event = acted(seen, "score revealed", None);
-            self.send_by(round.reveal_deadline_slot, "reveal a score", reveal, event);
+            self.reveal_by(round.reveal_deadline_slot, "reveal a score", reveal, event);
         } else {
             let what = "reveal a score".to_owned();
             let reason = "it was committed with another salt or another run, by another program of this key".to_owned();

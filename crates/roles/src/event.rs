@@ -64,6 +64,12 @@ pub enum Event {
     Closed { round: u32 },
     /// The program refused a transaction. It is tried again where it may succeed later.
     Refused { what: String, reason: String },
+    /// What a node does before it can begin.
+    Prepares { what: String },
+    /// A round came into another phase. Slots by the clock, as measured.
+    Phase { round: u32, phase: String, until_slot: Option<u64>, seconds: Option<u64> },
+    /// Something could not be done here, for a reason that may pass: a disk that is full. It is tried again; what is owed goes on.
+    Hindered { what: String, reason: String, seconds: u64 },
     /// A round cannot be replayed: the state that it starts from is not known.
     Unknown { round: u32, root: String },
     /// All that could be done is done: claims that are judged, those of them that were judged now, that are not what they should be, and
@@ -154,6 +160,12 @@ impl fmt::Display for Event {
                     round + 1
                 )
             }
+            Event::Prepares { what } => write!(f, "{what}"),
+            Event::Phase { round, phase, until_slot: Some(slot), seconds: Some(seconds) } => {
+                write!(f, "round {}: {phase}, until slot {slot} at the latest, in {seconds} s", round + 1)
+            }
+            Event::Phase { round, phase, .. } => write!(f, "round {}: {phase}", round + 1),
+            Event::Hindered { what, reason, seconds } => write!(f, "{what}: {reason}; trying again in {seconds} s"),
             Event::Lost { reason, seconds } => write!(f, "{reason}; trying again in {seconds} s"),
         }
     }

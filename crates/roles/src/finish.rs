@@ -72,7 +72,7 @@ impl Step<'_> {
         if view.job.spec.is_compressed() && seen.round.status == round::FINAL && !view.rounds.iter().any(is_later) {
             return false;
         }
-        if self.auditor_seat().is_some_and(|seat| is_owed(seen, &seat)) || self.is_unpaid(seen) {
+        if self.is_owing(seen) {
             return false;
         }
         let wallet = self.wallet().to_bytes();
@@ -87,6 +87,11 @@ impl Step<'_> {
             self.finding(*claim).is_some_and(|finding| !finding.is_true) && self.case(*claim).is_pending()
         };
         !view.claims(seen).iter().any(is_pending)
+    }
+
+    /// Whether the wallet has not had its pay for a round, or somebody that it sees to.
+    pub(crate) fn is_owing(&self, seen: &Seen) -> bool {
+        self.auditor_seat().is_some_and(|seat| is_owed(seen, &seat)) || self.is_unpaid(seen)
     }
 
     /// Whether a trainer or an evaluator has not had its pay for a round, or somebody that a keeper sees to.

@@ -22,7 +22,7 @@ impl Step<'_> {
                 continue;
             }
             if !self.knows(&seen.round.base_root) {
-                self.tell(Event::Unknown { round: seen.index(), root: hex(&seen.round.base_root) });
+                self.unknown(seen, &seen.round.base_root);
                 continue;
             }
             self.judge_segments(seen);
@@ -87,6 +87,13 @@ impl Step<'_> {
         !self.terms.is_compressed() || self.knows(&stands.state.claim.previous_root)
     }
 
+    /// Says that a round cannot be replayed, unless what it takes is being fetched.
+    fn unknown(&self, seen: &Seen, root: &[u8; 32]) {
+        if !self.shelf.awaited.contains(root) {
+            self.tell(Event::Unknown { round: seen.index(), root: hex(root) });
+        }
+    }
+
     fn judge_segments(&self, seen: &Seen) {
         // Of a round that came to nothing, only what can still be accused matters.
         if seen.round.status == round::VOID && seen.round.require_challengeable(self.view.slot).is_err() {
@@ -103,7 +110,7 @@ impl Step<'_> {
             if self.knows_previous(stands) {
                 open.push(stands);
             } else {
-                self.tell(Event::Unknown { round: seen.index(), root: hex(&stands.state.claim.previous_root) });
+                self.unknown(seen, &stands.state.claim.previous_root);
             }
         }
         // What we drew has a deadline.

@@ -30,7 +30,7 @@ impl Step<'_> {
         if round.open(view.address.as_array(), &mut after, &snapshot, view.slot).is_ok() {
             let open = self.program().open_next_round(&self.wallet(), &view.address, job);
             let what = "open the round";
-            self.send(what, vec![open], vec![Event::Turned { round: job.next_round, what }]);
+            self.turn_over(what, vec![open], vec![Event::Turned { round: job.next_round, what }]);
         }
     }
 
@@ -62,11 +62,11 @@ impl Step<'_> {
             let provider = view.datasets.get(&dataset).map(|dataset| Address::new_from_array(dataset.pool));
             if let Some(pool) = provider.filter(|_| data & (1 << domain) != 0) {
                 let settle = program.settle_data(job, address, domain, &dataset, &pool);
-                self.send("pay for data", vec![settle], vec![acted(seen, "data paid", None)]);
+                self.turn_over("pay for data", vec![settle], vec![acted(seen, "data paid", None)]);
             }
             if patrons & (1 << domain) != 0 {
                 let settle = program.settle_patrons(job, address, domain);
-                self.send("pay patrons", vec![settle], vec![acted(seen, "patrons paid", None)]);
+                self.turn_over("pay patrons", vec![settle], vec![acted(seen, "patrons paid", None)]);
             }
         }
         for (place, pool) in (0u8..).zip(&seen.round.trainers).filter(|(place, _)| absent & bit(*place) != 0) {
@@ -74,7 +74,7 @@ impl Step<'_> {
             let is_due = self.would_settle(seen, &pool, |mut trial| trial.absent(place).is_ok());
             if is_due {
                 let settle = program.settle_absent(job, address, &pool, place);
-                self.send("charge an absence", vec![settle], vec![acted(seen, "absence charged", Some(place))]);
+                self.turn_over("charge an absence", vec![settle], vec![acted(seen, "absence charged", Some(place))]);
             }
         }
     }
@@ -85,7 +85,7 @@ impl Step<'_> {
         let is_own = view.job.creator == wallet.to_bytes();
         if is_own && view.job.clone().reclaim_genesis_bond(view.slot).is_ok() {
             let reclaim = self.program().reclaim_genesis_bond(&wallet, &view.address);
-            self.send("take the bond of the genesis state back", vec![reclaim], Vec::new());
+            self.turn_over("take the bond of the genesis state back", vec![reclaim], Vec::new());
         }
     }
 }

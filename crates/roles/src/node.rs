@@ -156,6 +156,15 @@ impl Node {
         }
     }
 
+    /// Whether a job is over, and nothing of it is owed to this wallet or by it: its rounds are final or came to nothing, and are paid.
+    pub fn is_done(&self, view: &View) -> bool {
+        let (shelf, known, terms) = (Shelf::default(), Known::default(), Terms::default());
+        let step = Step { node: self, view, shelf: &shelf, known: &known, terms: &terms, actions: RefCell::default() };
+        let job = &view.job;
+        let is_over = job.closed != 0 || (job.rounds_scored >= job.spec.rounds && job.chain.ahead() == 0);
+        is_over && view.disputes.is_empty() && view.rounds.iter().all(|seen| seen.is_over() && !step.is_owing(seen))
+    }
+
     /// The accounts beside the job and its rounds that matter for this wallet: to be read, and added to the view.
     pub fn watched(&self, view: &View, known: &Known, terms: &Terms) -> Vec<Address> {
         let shelf = Shelf::default();
@@ -227,13 +236,60 @@ impl<'a> Step<'a> {
     }
 
     pub(crate) fn send(&self, what: &'static str, instructions: Vec<Instruction>, tell: Vec<Event>) {
-        self.push(Action::Send(Send { what, instructions, needed_by_slot: None, tell }));
+        self.push(Action::Send(Send {
+            what,
+            instructions,
+            needed_by_slot: None,
+            is_revealing: false,
+            is_anyones: false,
+            tell,
+        }));
+    }
+
+    /// The same, of what anybody may do.
+    pub(crate) fn turn_over(&self, what: &'static str, instructions: Vec<Instruction>, tell: Vec<Event>) {
+        let (needed_by_slot, is_revealing, is_anyones) = (None, false, true);
+        self.push(Action::Send(Send { what, instructions, needed_by_slot, is_revealing, is_anyones, tell }));
+    }
+
+    /// The same, of what shows something that cannot be taken back.
+    pub(crate) fn reveal(&self, what: &'static str, instructions: Vec<Instruction>, tell: Vec<Event>) {
+        self.push(Action::Send(Send {
+            what,
+            instructions,
+            needed_by_slot: None,
+            is_revealing: true,
+            is_anyones: false,
+            tell,
+        }));
+    }
+
+    /// The same, of what counts no more after a slot.
+    pub(crate) fn reveal_by(&self, slot: u64, what: &'static str, instruction: Instruction, tell: Event) {
+        let (instructions, tell) = (vec![instruction], vec![tell]);
+        let needed_by_slot = Some(slot);
+        self.push(Action::Send(Send {
+            what,
+            instructions,
+            needed_by_slot,
+            is_revealing: true,
+            is_anyones: false,
+            tell,
+        }));
     }
 
     /// The same, of what counts no more after a slot.
     pub(crate) fn send_by(&self, slot: u64, what: &'static str, instruction: Instruction, tell: Event) {
         let (instructions, tell) = (vec![instruction], vec![tell]);
-        self.push(Action::Send(Send { what, instructions, needed_by_slot: Some(slot), tell }));
+        let needed_by_slot = Some(slot);
+        self.push(Action::Send(Send {
+            what,
+            instructions,
+            needed_by_slot,
+            is_revealing: false,
+            is_anyones: false,
+            tell,
+        }));
     }
 
     pub(crate) fn keep(&self, fact: Fact) {
@@ -244,12 +300,12 @@ impl<'a> Step<'a> {
         self.push(Action::Compute(work));
     }
 
-    /// Whether a state is at hand; if nobody has looked for it, it is asked for, and nothing that comes later is done before it is known.
+    /// Whether a state is at hand; if nobody has looked for it, it is asked for, and nothing that comes later is done before that is begun.
     pub(crate) fn knows(&self, root: &[u8; 32]) -> bool {
         if self.terms.given.contains(root) || self.shelf.whole.contains(root) {
             return true;
         }
-        if !self.shelf.missing.contains(root) {
+        if !self.shelf.missing.contains(root) && !self.shelf.awaited.contains(root) {
             self.push(Action::Fetch { root: *root });
         }
         false

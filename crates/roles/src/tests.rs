@@ -313,13 +313,16 @@ fn a_chunk_is_demanded_of_what_is_needed_and_not_there() {
     let (node, mut view) = (node(AUDITOR, roles), in_audit());
     view.rounds[0].round.audit_rate = 0;
     view.rounds[0].round.auditors[0].revealed = 1;
-    let shelf = Shelf { whole: [BASE].into(), missing: [[9; 32]].into() };
+    let shelf = Shelf { whole: [BASE].into(), missing: [[9; 32]].into(), ..Shelf::default() };
     let actions = step(&node, &view, &shelf, &Known::default());
     let [Action::Keep { fact: Fact::Asked { asked, name }, .. }, Action::Send(send)] = &actions[..2] else {
         panic!("{actions:?}")
     };
     assert_eq!((&name[..], send.what), ("round-0-demand-0", "demand a chunk of a state"));
     assert!(asked.entry < 2 && asked.chunk < 12, "{asked:?}");
+    // What is being fetched is not demanded, and not asked for again.
+    let shelf = Shelf { whole: [BASE].into(), awaited: [[9; 32]].into(), ..Shelf::default() };
+    assert!(step(&node, &view, &shelf, &Known::default()).is_empty());
     // What is there is not demanded.
     let shelf = whole(&[BASE, [9; 32]]);
     assert!(sent(&step(&node, &view, &shelf, &Known::default())).is_empty());

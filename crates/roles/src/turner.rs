@@ -19,7 +19,7 @@ impl Step<'_> {
     pub(crate) fn turn(&self) {
         for seen in &self.view.rounds {
             for (what, instruction) in self.due(seen) {
-                self.send(what, vec![instruction], vec![Event::Turned { round: seen.index(), what }]);
+                self.turn_over(what, vec![instruction], vec![Event::Turned { round: seen.index(), what }]);
             }
         }
         self.end_disputes();
@@ -59,16 +59,20 @@ impl Step<'_> {
         due
     }
 
-    /// Whether a segment would count that this node has found false, while there is time to convict it: a round that counts one is undone.
+    /// Whether a segment would count that this node has found false, while there is time to convict it: a round that counts one is undone. As long
+    /// as it is still at work on one, it cannot tell.
     fn holds_back(&self, seen: &Seen) -> bool {
         let round = seen.index();
         let is_lie = |stands: &Stands| {
             let is_open = stands.state.status == segment::COMMITTED && stands.state.open_disputes > 0;
             is_open && self.is_false(Claim::Segment { round, place: stands.place })
         };
+        let is_at_work = |stands: &Stands| {
+            self.draws(seen, stands) && self.found(Claim::Segment { round, place: stands.place }).is_none()
+        };
         self.node.roles.is_patient
             && self.view.slot < seen.round.audit_deadline_slot
-            && seen.segments.iter().any(is_lie)
+            && seen.segments.iter().any(|stands| is_lie(stands) || is_at_work(stands))
     }
 
     /// Ends disputes of others whose clock has run out, and applies verdicts that nobody applied.
@@ -85,7 +89,7 @@ impl Step<'_> {
                 Some(Due::Move(_)) | None => continue,
             };
             let round = self.view.round_of(claim).map_or(0, Seen::index);
-            self.send(what, vec![instruction], vec![Event::Turned { round, what }]);
+            self.turn_over(what, vec![instruction], vec![Event::Turned { round, what }]);
         }
     }
 
@@ -111,20 +115,20 @@ impl Step<'_> {
                 chunk: demand.chunk,
             });
             let (round, what) = (seen.index(), "convict who left a demand unanswered");
-            self.send(what, vec![fail], vec![Event::Turned { round, what }]);
+            self.turn_over(what, vec![fail], vec![Event::Turned { round, what }]);
         }
     }
 
     /// Pays the bounties of others, and insures those that silence left.
     fn pay_bounties(&self) {
         for due in self.view.due_bounties() {
-            self.send("pay a bounty", vec![due.payment(self.program())], Vec::new());
+            self.turn_over("pay a bounty", vec![due.payment(self.program())], Vec::new());
         }
         for seen in &self.view.rounds {
             for stands in &seen.segments {
                 if stands.state.clone().release_bounty(&seen.round, self.view.slot).is_ok() {
                     let release = self.program().release_bounty(&seen.address, &stands.address);
-                    self.send("insure what silence left", vec![release], Vec::new());
+                    self.turn_over("insure what silence left", vec![release], Vec::new());
                 }
             }
         }

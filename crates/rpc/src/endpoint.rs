@@ -47,7 +47,7 @@ pub fn endpoint_url(text: &str) -> &str {
 }
 
 /// Where a chain answers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) url: String,
     agent: ureq::Agent,

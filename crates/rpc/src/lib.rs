@@ -24,6 +24,10 @@ use std::time::{Duration, Instant};
 
 /// What is read and waited for. A confirmed block has the votes of two thirds of the stake.
 const COMMITMENT: &str = "confirmed";
+/// What nobody can drop any more.
+const FINALIZED: &str = "finalized";
+/// Accounts that one question about prices may name.
+const ACCOUNTS_OF_PRICES: usize = 128;
 /// JSON-RPC: no such method.
 const METHOD_NOT_FOUND: i64 = -32601;
 /// Solana: the simulation before sending failed.
@@ -47,11 +51,13 @@ const SLOT: Duration = Duration::from_millis(400);
 
 /// A Solana chain at an RPC endpoint: a cluster, a test validator or `sip localnet`.
 ///
-/// Everything is read and waited for at commitment "confirmed". What fails in the network is tried again with growing
+/// Everything is read and waited for at commitment "confirmed", but for what [`Ledger::finalized`] gives, which is for reading. What fails in the network is tried again with growing
 /// pauses; a transaction is sent again under its one signature, so it is never executed twice.
 #[derive(Debug)]
 pub struct Rpc {
     endpoint: Endpoint,
+    /// What accounts and slots are read at.
+    commitment: &'static str,
     /// No answer may be older than the last transaction that was sent from here.
     min_context_slot: u64,
     /// What was sent with the last block hash. The same instructions again need another.
@@ -78,7 +84,7 @@ impl Rpc {
         let endpoint = Endpoint::new(endpoint_url(url))?;
         endpoint.ask("getVersion", json!([]))?;
         let (sent, statistics) = (Default::default(), Statistics::default());
-        Ok(Self { endpoint, min_context_slot: 0, sent, first_blockhash: None, statistics })
+        Ok(Self { endpoint, commitment: COMMITMENT, min_context_slot: 0, sent, first_blockhash: None, statistics })
     }
 
     /// The endpoint's address.
@@ -254,7 +260,7 @@ impl Rpc {
     pub fn account(&self, address: &Address) -> Result<Option<Account>, RemoteError> {
         const METHOD: &str = "getAccountInfo";
         let options =
-            json!({ "encoding": "base64", "commitment": COMMITMENT, "minContextSlot": self.min_context_slot });
+            json!({ "encoding": "base64", "commitment": self.commitment, "minContextSlot": self.min_context_slot });
         let answer = self.endpoint.ask(METHOD, json!([address.to_string(), options]))?;
         match &answer["value"] {
             Value::Null => Ok(None),
@@ -401,7 +407,7 @@ impl Ledger for Rpc {
         };
         let filters: Vec<Value> = parts.iter().map(filter).collect();
         let mut options =
-            json!({ "encoding": "base64", "commitment": COMMITMENT, "minContextSlot": self.min_context_slot });
+            json!({ "encoding": "base64", "commitment": self.commitment, "minContextSlot": self.min_context_slot });
         if !filters.is_empty() {
             options["filters"] = filters.into();
         }
@@ -425,7 +431,7 @@ impl Ledger for Rpc {
     }
 
     fn slot(&self) -> Result<u64, LedgerError> {
-        let answer = self.endpoint.ask("getSlot", json!([{ "commitment": COMMITMENT }]))?;
+        let answer = self.endpoint.ask("getSlot", json!([{ "commitment": self.commitment }]))?;
         Ok(self.number("getSlot", &answer)?)
     }
 
@@ -445,6 +451,33 @@ impl Ledger for Rpc {
             }
             std::thread::sleep(SLOT * u32::try_from(left).unwrap_or(u32::MAX).min(100));
         }
+    }
+
+    fn finalized(&self) -> Option<Box<dyn Ledger>> {
+        let (sent, statistics) = Default::default();
+        // What was sent from here is not final for half a minute.
+        let (endpoint, min_context_slot) = (self.endpoint.clone(), 0);
+        Some(Box::new(Rpc {
+            endpoint,
+            commitment: FINALIZED,
+            min_context_slot,
+            sent,
+            first_blockhash: None,
+            statistics,
+        }))
+    }
+
+    fn simulated_units(&self, instructions: &[Instruction], payer: &Keypair) -> Result<Option<u64>, LedgerError> {
+        Ok(Some(self.simulate(instructions, payer, &[payer], &[])?.0.compute_units))
+    }
+
+    fn recent_prices(&self, accounts: &[Address]) -> Result<Vec<u64>, LedgerError> {
+        let texts: Vec<String> = accounts.iter().take(ACCOUNTS_OF_PRICES).map(Address::to_string).collect();
+        let Ok(answer) = self.endpoint.call("getRecentPrioritizationFees", json!([texts]))? else {
+            return Ok(Vec::new());
+        };
+        let prices = answer.as_array().into_iter().flatten();
+        Ok(prices.filter_map(|entry| entry["prioritizationFee"].as_u64()).collect())
     }
 
     fn minimum_balance(&self, data_bytes: usize) -> Result<u64, LedgerError> {

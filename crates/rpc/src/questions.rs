@@ -45,7 +45,7 @@ impl Rpc {
     pub fn accounts(&self, addresses: &[Address]) -> Result<Vec<Option<Account>>, RemoteError> {
         const METHOD: &str = "getMultipleAccounts";
         let options =
-            json!({ "encoding": "base64", "commitment": COMMITMENT, "minContextSlot": self.min_context_slot });
+            json!({ "encoding": "base64", "commitment": self.commitment, "minContextSlot": self.min_context_slot });
         let texts: Vec<String> = addresses.iter().map(Address::to_string).collect();
         let answer = self.endpoint.ask(METHOD, json!([texts, options]))?;
         let read = |index: usize| match &answer["value"][index] {

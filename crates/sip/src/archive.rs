@@ -2,19 +2,18 @@
 //! under its address. What a copy of a final round says is checked against the job's history on chain.
 
 use anyhow::{Context, Result};
-use sip_data::files::write_atomically;
+use sip_driver::archive;
 use sip_protocol::Account;
 use solana_address::Address;
 use std::cell::Cell;
 use std::fs;
-use std::path::PathBuf;
 
 use crate::run::world::World;
 use sip_manifest::folder::Store;
 
 /// The archive of a run.
 pub(crate) struct Archive {
-    folder: PathBuf,
+    store: Store,
     /// Accounts that were closed on chain, and of which copies were read.
     taken: Cell<u32>,
 }
@@ -22,19 +21,12 @@ pub(crate) struct Archive {
 impl Archive {
     /// The archive in a run's folder, which may not be there yet.
     pub(crate) fn of(store: &Store) -> Archive {
-        Archive { folder: store.archive(), taken: Cell::new(0) }
-    }
-
-    fn path(&self, address: &Address) -> PathBuf {
-        self.folder.join(format!("{address}.account"))
+        Archive { store: store.clone(), taken: Cell::new(0) }
     }
 
     /// Keeps an account as it is now; a later copy replaces an earlier one.
     pub(crate) fn keep(&self, address: &Address, data: &[u8]) -> Result<()> {
-        let path = self.path(address);
-        let written =
-            fs::create_dir_all(&self.folder).and_then(|()| write_atomically(&path, |file| fs::write(file, data)));
-        written.with_context(|| format!("cannot write {}; an account is not closed before it is kept", path.display()))
+        archive::keep(&self.store, address, data)
     }
 
     /// An account of the chain, or its copy once it is closed there.
@@ -45,7 +37,7 @@ impl Archive {
         let copy = self.find(address)?.with_context(|| {
             format!(
                 "the account at {address} is closed on chain, and {} has no copy of it; get one from somebody who followed the job",
-                self.folder.display()
+                self.store.archive().display()
             )
         })?;
         self.taken.set(self.taken.get() + 1);
@@ -59,7 +51,7 @@ impl Archive {
 
     /// The copy of an account.
     fn find<T: Account>(&self, address: &Address) -> Result<Option<T>> {
-        let path = self.path(address);
+        let path = archive::path(&self.store, address);
         if !path.exists() {
             return Ok(None);
         }
@@ -76,7 +68,7 @@ impl Archive {
             .filter(|data| is_kind(data))
             .filter_map(|data| T::decode(data).ok())
             .collect();
-        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let files = fs::read_dir(self.store.archive()).into_iter().flatten().flatten();
         let kept = files.filter_map(|file| fs::read(file.path()).ok()).filter(|data| is_kind(data));
         found.extend(kept.filter_map(|data| T::decode(&data).ok()));
         found

@@ -13,14 +13,16 @@ mod finetune;
 mod generate;
 mod graph;
 mod help;
-mod live;
 mod localnet;
 mod manifest;
 mod network;
+mod node;
 mod post;
 mod quality;
 mod run;
 mod security;
+#[cfg(test)]
+mod strangers;
 mod tokenize;
 mod train;
 mod verify;
@@ -74,6 +76,8 @@ enum Command {
     Manifest(manifest::Arguments),
     /// Print the page for "man", or write one for every command
     Man(help::Man),
+    /// Work in a job with this machine: train, audit, evaluate, provide data, keep it going; see how a node stands
+    Node(node::Arguments),
     /// Play a whole network on this machine: a chain, and a process for each person
     Network(network::Arguments),
     /// Create and look after pools, and list what there is to stake on
@@ -130,6 +134,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Manifest(arguments) => manifest::run(&arguments),
         Command::Lock(arguments) => chain::lock::run(&arguments),
         Command::Man(arguments) => help::man(&arguments),
+        Command::Node(arguments) => node::run(&arguments),
         Command::Network(arguments) => network::run(&arguments),
         Command::Pool(arguments) => chain::pool::run(&arguments),
         Command::Protocol(arguments) => chain::protocol::run(&arguments),

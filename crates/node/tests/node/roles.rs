@@ -5,7 +5,9 @@ use sip_graph::{AdamW, Steered};
 use sip_kernels::{Simd, Threads};
 use sip_model::{LlamaConfig, Schedule, Shape, TrainConfig, init, tables, training_graph};
 use sip_node::dispute::Evidence;
-use sip_node::{Aggregates, Cheat, Computation, Keep, Replay, SegmentTask, State, Task, Worker, aggregate};
+use sip_node::{
+    Aggregates, Cheat, Computation, Keep, Pause, Replay, SegmentTask, State, Task, WorkError, Worker, aggregate,
+};
 use sip_ops::Kind;
 use sip_proof::merkle::Opening;
 use sip_proof::{Hash, HostSha256, roots_tree, tensor_root};
@@ -94,6 +96,41 @@ fn a_leaf_is_attested_from_a_checkpoint_as_by_a_whole_replay() {
                 "every {every_steps}"
             );
         }
+    }
+}
+
+#[test]
+fn a_segment_that_was_stopped_after_any_step_ends_as_if_it_had_not_been() {
+    let (task, segment, threads) = task();
+    let mut worker = Worker::new(task.clone(), Arc::clone(&threads), Simd::detect());
+    let whole = worker.train(&segment, None, &mut |_| true).unwrap();
+    let replayed = worker.replay(&segment, &[0, 2], &mut |_| true).unwrap();
+    for stop_at in 0..task.inner_steps {
+        // A worker of its own each time: nothing but the pause is carried over.
+        let mut pause = None;
+        let mut first = Worker::new(task.clone(), Arc::clone(&threads), Simd::detect());
+        let stopped = first.train_on(&segment, None, None, &mut |step, of| {
+            pause = (step == stop_at).then(of);
+            pause.is_none()
+        });
+        assert!(matches!(stopped, Err(WorkError::Stopped)));
+        let mut second = Worker::new(task.clone(), Arc::clone(&threads), Simd::Scalar);
+        let mut steps = 0;
+        let mut count = |_: u32, _: &dyn Fn() -> Pause| {
+            steps += 1;
+            true
+        };
+        let rest = second.train_on(&segment, None, pause, &mut count).unwrap();
+        assert_eq!((rest.leaves, rest.losses), (whole.leaves.clone(), whole.losses.clone()), "after step {stop_at}");
+        assert_eq!((rest.end.root(), steps), (whole.end.root(), task.inner_steps - 1 - stop_at));
+        let mut pause = None;
+        let stopped = first.replay_on(&segment, &[0, 2], None, &mut |step, of| {
+            pause = (step == stop_at).then(of);
+            pause.is_none()
+        });
+        assert!(stopped.is_err());
+        let rest = second.replay_on(&segment, &[0, 2], pause, &mut |_, _| true).unwrap();
+        assert_eq!((rest.trace_roots, rest.segment.end.root()), (replayed.trace_roots.clone(), whole.end.root()));
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) struct DataDemands<'a, L> {
     pub ledger: &'a mut L,
     pub program: Program,
     pub key: &'a Keypair,
-    pub record: &'a crate::live::Record,
+    pub record: &'a sip_driver::Record,
     pub report: &'a mut dyn FnMut(&Event),
 }
 

@@ -6,8 +6,11 @@ mod operator;
 
 use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
-use sip_ledger::{Ledger, LedgerError};
-use sip_node::WorkError;
+use sip_driver::{
+    Bench, Books, FolderStates, Live, Match, Memory, PAUSE_SLOTS, Record, SLOT, Source, Tally, is_lost, is_stop,
+    no_holders,
+};
+use sip_ledger::Ledger;
 use sip_protocol::training::job::Job;
 use sip_protocol::{Account, AccountKind};
 use sip_report::terminal;
@@ -16,13 +19,14 @@ use solana_keypair::Keypair;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::{named_program, no_wallet, reach, variable, wallet_key};
-use crate::live::{Live, Match, Memory, PAUSE_SLOTS, Record, Source, Tally};
 use data::{DataDemands, withheld_data};
 use folder::Folder;
-use operator::{check_operator, read_chain};
+use operator::check_operator;
+pub(crate) use operator::read_chain;
 use sip_manifest::folder::{Store, read_manifest};
 use sip_manifest::machine::Machine;
 use sip_manifest::place::hold_of;
@@ -128,8 +132,9 @@ fn print(event: &Event, json: bool) {
 /// A job that is followed.
 struct Followed<'a> {
     job: Address,
-    source: &'a Source,
-    record: Record,
+    source: &'a Arc<Source>,
+    bench: Bench,
+    books: Books,
     memory: Memory,
 }
 
@@ -155,7 +160,7 @@ impl Patrol<'_> {
         let mut sources = Vec::new();
         for store in stores {
             self.see_to_data(ledger, store, folder.clone())?;
-            sources.push(Source::open(store.clone(), &machine)?);
+            sources.push(Arc::new(Source::open(store.clone(), &machine)?));
         }
         let mut jobs = Vec::new();
         let node = self.node()?;
@@ -164,7 +169,10 @@ impl Patrol<'_> {
             if node.roles.auditor {
                 check_operator(ledger, &program, &job, &node.me.wallet)?;
             }
-            jobs.push(Followed { job, source, record, memory: Memory::default() });
+            let states = FolderStates::new(record.folder(), None, source.published(), source.shapes());
+            let books = Books::open(&record, 0)?;
+            let bench = Bench::new(Arc::clone(source), machine.clone(), record, Arc::new(states), self.stop.clone());
+            jobs.push(Followed { job, source, bench, books, memory: Memory::default() });
         }
         let mut wait_seconds = 1;
         loop {
@@ -180,11 +188,13 @@ impl Patrol<'_> {
                     job: followed.job,
                     node: &node,
                     source: followed.source,
-                    machine: &machine,
-                    record: followed.record.clone(),
-                    shelf: None,
+                    record: followed.bench.record.clone(),
+                    hands: &mut followed.bench,
+                    holders: &no_holders,
+                    books: &mut followed.books,
+                    slot: SLOT,
+                    turn_slots: None,
                     memory: &mut followed.memory,
-                    stop: self.stop,
                     report: &mut *self.report,
                 };
                 match live.step() {
@@ -268,8 +278,8 @@ impl Patrol<'_> {
         &self,
         ledger: &L,
         program: &Program,
-        sources: &'s [Source],
-    ) -> Result<Vec<(Address, &'s Source)>> {
+        sources: &'s [Arc<Source>],
+    ) -> Result<Vec<(Address, &'s Arc<Source>)>> {
         let given = &self.arguments.job;
         let mut jobs = Vec::new();
         for (address, account) in ledger.program_accounts(&program.id)? {
@@ -302,16 +312,6 @@ fn roles(is_operator: bool, is_drawn_only: bool) -> Roles {
 /// Whether an address begins so.
 fn is_meant(given: &str, address: &Address) -> bool {
     address.to_string().starts_with(given)
-}
-
-/// Whether the work was asked to stop.
-fn is_stop(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(WorkError::Stopped))
-}
-
-/// Whether a chain elsewhere did not do its part, which may pass.
-fn is_lost(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(LedgerError::Remote(_)))
 }
 
 #[cfg(test)]

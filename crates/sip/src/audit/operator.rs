@@ -37,7 +37,7 @@ fn read<T: Account>(ledger: &impl Ledger, program: &Program, address: &Address) 
 }
 
 /// The secret of a hash chain in a file: 64 hexadecimal digits.
-pub(super) fn read_chain(path: &std::path::Path) -> Result<[u8; 32]> {
+pub(crate) fn read_chain(path: &std::path::Path) -> Result<[u8; 32]> {
     let text = sip_json::read_text(path, 1024)
         .with_context(|| format!("cannot read {}; expected 64 hexadecimal digits", path.display()))?;
     unhex(text.trim()).with_context(|| format!("{} does not hold 64 hexadecimal digits", path.display()))

@@ -9,6 +9,7 @@ use crate::run::Run;
 use crate::run::setup::people;
 use crate::run::world::Person;
 use sip_data::Mixture;
+use sip_ledger::LedgerError;
 use sip_ledger::{Receipt, RemoteError, Statistics};
 use sip_localnet::{Config, Localnet};
 use sip_manifest::folder::read_json;

@@ -178,7 +178,7 @@ fn table(rows: &[Row]) -> String {
 const VALUE_COLUMNS: usize = 46;
 
 /// One thing in full: a line for each name, wrapped to the columns that there are.
-pub(crate) fn card(row: &Row, columns: Option<usize>) -> String {
+pub(crate) fn card(row: &[(&str, Cell)], columns: Option<usize>) -> String {
     let width = row.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, cell) in row {

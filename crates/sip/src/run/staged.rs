@@ -472,9 +472,14 @@ impl Run {
 
 /// What a fraud does to a trainer's steps, with all its details, drawn from the seed: of the round with this number, at this attempt.
 pub(crate) fn stage(fraud: Fraud, graph: &Graph, settings: &Settings, at: (u32, u32)) -> Option<Cheat> {
+    stage_in(fraud, graph, (settings.seed, settings.inner_steps), at)
+}
+
+/// The same, with a seed and the steps of a segment.
+pub(crate) fn stage_in(fraud: Fraud, graph: &Graph, (seed, inner_steps): (u64, u32), at: (u32, u32)) -> Option<Cheat> {
     let (number, attempt) = at;
     let attempt = if attempt == 0 { Vec::new() } else { attempt.to_le_bytes().to_vec() };
-    let hash = HostSha256::hashv(&[b"sip.fraud.1", &settings.seed.to_le_bytes(), &number.to_le_bytes(), &attempt]);
+    let hash = HostSha256::hashv(&[b"sip.fraud.1", &seed.to_le_bytes(), &number.to_le_bytes(), &attempt]);
     let draw = |at: usize, below: usize| {
         let word = u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
         (u64::from(word) % below.max(1) as u64) as u32
@@ -503,7 +508,7 @@ pub(crate) fn stage(fraud: Fraud, graph: &Graph, settings: &Settings, at: (u32, 
             let candidates = if hash[31] & 1 == 0 { contracts } else { maps };
             let node = candidates.get(draw(0, candidates.len()) as usize).copied().unwrap_or(0);
             Some(Cheat::FlipBit {
-                step: draw(4, settings.inner_steps as usize),
+                step: draw(4, inner_steps as usize),
                 node: node as u32,
                 element: draw(8, nodes[node].len()),
                 // The highest bit of the fraction: the value changes by up to half, and stays finite.

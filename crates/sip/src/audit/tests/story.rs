@@ -46,12 +46,16 @@ impl Tower {
     }
 
     /// Does one thing, as a new process would.
-    fn step(&mut self, run: &mut Run, source: &Source, job: Address) -> bool {
+    fn step(&mut self, run: &mut Run, source: &Arc<Source>, job: Address) -> bool {
         let key = run.world.people[self.person].keypair.insecure_clone();
         let program = run.world.program;
         let roles = roles(self.operator, self.drawn);
         let node = Node { me: Me::new(key.to_bytes()), roles, cheating: None };
-        let stop = Stop::default();
+        let record = Record::open(self.folder.join(job.to_string())).unwrap();
+        let states = FolderStates::new(record.folder(), None, source.published(), source.shapes());
+        let mut books = Books::open(&record, 0).unwrap();
+        let mut bench =
+            Bench::new(Arc::clone(source), run.machine.clone(), record.clone(), Arc::new(states), Stop::default());
         let transactions = self.is_cut.then_some(1);
         let mut ledger =
             Flaky { ledger: &mut run.world.ledger, failures: 0.into(), transactions, spoils_verdicts: self.is_spoiled };
@@ -62,11 +66,13 @@ impl Tower {
             job,
             node: &node,
             source,
-            machine: &run.machine,
-            record: Record::open(self.folder.join(job.to_string())).unwrap(),
-            shelf: None,
+            record,
+            hands: &mut bench,
+            holders: &no_holders,
+            books: &mut books,
+            slot: SLOT,
+            turn_slots: None,
             memory: &mut Memory::default(),
-            stop: &stop,
             report: &mut |event| self.events.push(event.clone()),
         };
         let acted = match live.step() {
@@ -81,7 +87,7 @@ impl Tower {
     }
 
     /// Does all that can be done now.
-    fn work(&mut self, run: &mut Run, source: &Source, job: Address) {
+    fn work(&mut self, run: &mut Run, source: &Arc<Source>, job: Address) {
         for _ in 0..400 {
             if !self.step(run, source, job) {
                 return;
@@ -167,7 +173,7 @@ impl Party {
 }
 
 /// The tower works and the others answer, until nobody has anything to do.
-fn play_out(run: &mut Run, source: &Source, job: Address, tower: &mut Tower, parties: &mut [Party]) {
+fn play_out(run: &mut Run, source: &Arc<Source>, job: Address, tower: &mut Tower, parties: &mut [Party]) {
     loop {
         tower.work(run, source, job);
         let mut has_played = false;
@@ -181,15 +187,15 @@ fn play_out(run: &mut Run, source: &Source, job: Address, tower: &mut Tower, par
 }
 
 /// A stage for a story: a run with one more auditor, who is a watchtower.
-fn stage(folder: &Path, cheats: Vec<Fraud>, audit_rate: f64) -> (Run, Source, Address, usize) {
+fn stage(folder: &Path, cheats: Vec<Fraud>, audit_rate: f64) -> (Run, Arc<Source>, Address, usize) {
     stage_with(folder, Settings { rounds: 4, audit_rate, ..settings(cheats) })
 }
 
-fn stage_with(folder: &Path, mut settings: Settings) -> (Run, Source, Address, usize) {
+fn stage_with(folder: &Path, mut settings: Settings) -> (Run, Arc<Source>, Address, usize) {
     let store = Store::new(folder);
     prepare::tokenize(&mut settings, &[], 60_000, &store, &|_| ()).unwrap();
     let mut run = Run::begin(settings, store.clone(), Progress::new(true), Stop::default()).unwrap();
-    let source = Source::open(store, &run.machine).unwrap();
+    let source = Arc::new(Source::open(store, &run.machine).unwrap());
     let job = job_address(&run.world);
     let (program, creator) = (run.world.program, run.world.people[0].wallet());
     let keypair = Keypair::new_from_array([77; 32]);
@@ -480,7 +486,7 @@ fn liars_of_every_kind_are_convicted_by_a_watchtower_that_audits_and_is_paid() {
     assert!(tower.cuts > 0, "no move took more than one transaction");
 }
 
-fn run_graph(source: &Source) -> GraphEvidence {
+fn run_graph(source: &Arc<Source>) -> GraphEvidence {
     source.prepared.task.graph_evidence()
 }
 
@@ -692,7 +698,7 @@ fn withheld_ends_and_tokens_are_demanded_on_chain() {
 
 /// The ends of a round's segments as their trainers publish them, the draws of its other auditors, and a base that one of them and the
 /// tower vote for, who both look at nothing; its scores.
-fn unseen_round(run: &mut Run, source: &Source, job: Address, tower: &mut Tower) -> (u32, Vec<Committed>) {
+fn unseen_round(run: &mut Run, source: &Arc<Source>, job: Address, tower: &mut Tower) -> (u32, Vec<Committed>) {
     let program = run.world.program;
     let (index, committed) = commit_all(run, &job);
     let round = program.round(&job, index);

@@ -7,7 +7,7 @@ use sip_manifest::settings::Exchange;
 use solana_instruction::Instruction;
 
 /// A stage whose segments hand over updates.
-fn compressed_stage(folder: &Path) -> (Run, Source, Address, usize) {
+fn compressed_stage(folder: &Path) -> (Run, Arc<Source>, Address, usize) {
     let settings = settings(Vec::new());
     stage_with(folder, Settings { rounds: 4, audit_rate: 1.0, updates: Exchange::Compressed, ..settings })
 }

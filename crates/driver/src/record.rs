@@ -6,7 +6,8 @@
 //! JOB/round-0-base.json            the next base from the accepted segments
 //! JOB/round-0-demand-1.json        a chunk that was demanded of a trainer; data-DATASET.json of a provider
 //! JOB/round-0-work.json            the own segment of a round
-//! JOB/ROOT.state                   a state
+//! JOB/ROOT.state                   a state, where no shelf has it
+//! JOB/pause.json, pause-ROOT.state a segment under way
 //! ```
 //!
 //! A file is replaced at once and is on the disk before anything that follows from it is sent. What is not here, the chain tells.
@@ -14,21 +15,17 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sip_data::{hex, unhex};
-use sip_kernels::Threads;
 use sip_manifest::folder::{read_json, write_json};
-use sip_node::State;
 use sip_roles::{Asked, Claim, Event, Fact, Finding, Worked};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 /// What follows from a round's accepted segments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Base {
     /// Which were accepted, by place.
-    pub accepted: u16,
+    pub(crate) accepted: u16,
     /// Root of the next base; zeros if it has a value that is not finite, so that there is none.
-    pub root: String,
+    pub(crate) root: String,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -38,33 +35,47 @@ struct Progress {
 
 /// The folder of a job.
 #[derive(Clone, Debug)]
-pub(crate) struct Record {
+pub struct Record {
     folder: PathBuf,
 }
 
 impl Record {
     /// Opens the folder, making it if need be.
-    pub(crate) fn open(folder: PathBuf) -> Result<Record> {
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn open(folder: PathBuf) -> Result<Record> {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Record { folder })
     }
 
-    fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let path = self.folder.join(name);
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
-    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+    pub(crate) fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
         write_json(&self.folder.join(name), value).context("nothing is sent that could not be remembered")
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Rounds that nothing is left to do about.
-    pub(crate) fn rounds_done(&self) -> Result<u32> {
+    ///
+    /// # Errors
+    /// Where the file of it is damaged.
+    pub fn rounds_done(&self) -> Result<u32> {
         Ok(self.read::<Progress>("job.json")?.unwrap_or_default().rounds_done)
     }
 
     /// Puts a fact on disk.
-    pub(crate) fn keep(&self, fact: &Fact) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn keep(&self, fact: &Fact) -> Result<()> {
         match fact {
             Fact::Found { claim, finding } => self.write(&format!("{}.json", claim.file()), finding),
             Fact::Base { round, accepted, root } => {
@@ -79,7 +90,10 @@ impl Record {
     }
 
     /// All that is on disk of rounds from this one on.
-    pub(crate) fn known(&self, first_round: u32) -> Result<sip_roles::Known> {
+    ///
+    /// # Errors
+    /// Where a file is damaged.
+    pub fn known(&self, first_round: u32) -> Result<sip_roles::Known> {
         let mut known = sip_roles::Known { rounds_done: first_round, ..Default::default() };
         for name in self.names("json")? {
             let file = format!("{name}.json");
@@ -112,43 +126,17 @@ impl Record {
         names.sort_unstable();
         Ok(names)
     }
+}
 
-    /// The roots of the states that are here.
-    pub(crate) fn states(&self) -> BTreeSet<[u8; 32]> {
-        self.names("state").unwrap_or_default().iter().filter_map(|name| unhex(name)).collect()
-    }
-
-    fn state_path(&self, root: &[u8; 32]) -> PathBuf {
-        self.folder.join(format!("{}.state", hex(root)))
-    }
-
-    pub(crate) fn has_state(&self, root: &[u8; 32]) -> bool {
-        self.state_path(root).exists()
-    }
-
-    /// A state by its root, if it was saved.
-    pub(crate) fn state(&self, root: &[u8; 32], threads: &Threads) -> Result<Option<Arc<State>>> {
-        let path = self.state_path(root);
-        if path.exists() { Ok(Some(Arc::new(State::load(&path, threads)?))) } else { Ok(None) }
-    }
-
-    pub(crate) fn save(&self, state: &State) -> Result<()> {
-        let path = self.state_path(&state.root());
-        if !path.exists() {
-            state.save(&path).context("nothing is sent that could not be remembered")?;
-        }
-        Ok(())
-    }
-
-    /// Removes a state that nothing needs any more; a failure to remove costs nothing but space.
-    pub(crate) fn forget(&self, root: &[u8; 32]) {
-        let _ = std::fs::remove_file(self.state_path(root));
-    }
+/// The root that a state's file has as its name.
+pub(crate) fn root_of_file(path: &Path) -> Option<[u8; 32]> {
+    let is_state = path.extension().is_some_and(|end| end == "state");
+    path.file_stem().filter(|_| is_state).and_then(|name| unhex(name.to_str()?))
 }
 
 /// What is on disk of all jobs in folders of watchtowers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Known {
+pub struct Known {
     claims: u32,
     not_true: u32,
     convicted: u32,
@@ -156,7 +144,7 @@ pub(crate) struct Known {
 
 impl Known {
     /// Counts the findings.
-    pub(crate) fn of(folders: &[PathBuf]) -> Known {
+    pub fn of(folders: &[PathBuf]) -> Known {
         let mut known = Known::default();
         let entries = |folder: &PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
         let jobs = folders.iter().flat_map(entries).map(|entry| entry.path()).filter(|path| path.is_dir());
@@ -171,7 +159,7 @@ impl Known {
     }
 
     /// What was found since then.
-    pub(crate) fn since(self, before: &Known) -> Event {
+    pub fn since(self, before: &Known) -> Event {
         let Known { claims, not_true, convicted } = self;
         Event::Ended { claims, judged: claims.saturating_sub(before.claims), not_true, convicted }
     }
@@ -179,12 +167,18 @@ impl Known {
 
 impl Record {
     /// What was demanded under a name.
-    pub(crate) fn asked(&self, name: &str) -> Result<Option<Asked>> {
+    ///
+    /// # Errors
+    /// Where the file of it is damaged.
+    pub fn asked(&self, name: &str) -> Result<Option<Asked>> {
         self.read(&format!("{name}.json"))
     }
 
     /// Notes what is demanded under a name.
-    pub(crate) fn ask(&self, name: &str, asked: &Asked) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn ask(&self, name: &str, asked: &Asked) -> Result<()> {
         self.write(&format!("{name}.json"), asked)
     }
 }

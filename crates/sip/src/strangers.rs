@@ -1,17 +1,19 @@
 //! Strangers train a job: each is a driver of its own with its own key and folder, and they share a ledger and a shelf of states by their roots.
 //! Nobody is told what comes next.
 
-use super::*;
 use crate::audit::folder::restore;
 use crate::run::Run;
 use crate::run::setup::{Chain, job_address};
 use crate::run::staged::stage;
 use crate::run::world::Person;
-use sip_ledger::{Receipt, Statistics};
+use sip_client::Program;
+use sip_driver::{Bench, Books, FolderStates, Live, Memory, Record, SLOT, Source, no_holders};
+use sip_ledger::{Ledger, LedgerError, Receipt, Statistics};
 use sip_manifest::folder::Store;
 use sip_manifest::prepare;
 use sip_manifest::roles::{AUDITOR, CREATOR, EVALUATOR, PROVIDER, TRAINER};
 use sip_manifest::settings::{Exchange, Fraud, MixtureRule, Settings};
+use sip_manifest::stop::Stop;
 use sip_model::LlamaConfig;
 use sip_node::State;
 use sip_protocol::training::evaluation;
@@ -19,10 +21,14 @@ use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::segment::{self, Segment};
 use sip_report::Progress;
-use sip_roles::{Cheating, Claim, Me, Roles};
+use sip_roles::{Cheating, Claim, Event, Me, Node, Roles};
 use sip_svm::Embedded;
+use solana_account::Account;
+use solana_address::Address;
+use solana_instruction::Instruction;
+use solana_keypair::Keypair;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -73,8 +79,8 @@ struct Stranger {
     name: String,
     key: Keypair,
     node: Node,
-    source: Source,
-    folder: PathBuf,
+    bench: Bench,
+    books: Books,
     memory: Memory,
     /// Whether it is killed after every step, and remembers nothing but what is on its disk.
     forgets: bool,
@@ -82,23 +88,27 @@ struct Stranger {
 }
 
 impl Stranger {
-    fn step(&mut self, ledger: &mut Shared, job: Address, machine: &Machine, shelf: &Path) -> bool {
+    fn step(&mut self, ledger: &mut Shared, job: Address) -> bool {
         if self.forgets {
             self.memory = Memory::default();
+            let Bench { source, machine, record, states, stop, .. } = &self.bench;
+            self.bench = Bench::new(source.clone(), machine.clone(), record.clone(), states.clone(), stop.clone());
         }
-        let stop = Stop::default();
+        let source = Arc::clone(&self.bench.source);
         let mut live = Live {
             ledger,
             program: Program::default(),
             key: &self.key,
             job,
             node: &self.node,
-            source: &self.source,
-            machine,
-            record: Record::open(self.folder.join("record")).unwrap(),
-            shelf: Some(shelf.to_owned()),
+            source: &source,
+            record: self.bench.record.clone(),
+            hands: &mut self.bench,
+            holders: &no_holders,
+            books: &mut self.books,
+            slot: SLOT,
+            turn_slots: None,
             memory: &mut self.memory,
-            stop: &stop,
             report: &mut |event| self.events.push(event.clone()),
         };
         live.step().unwrap_or_else(|error| panic!("{}: {error:#}", self.name))
@@ -160,7 +170,7 @@ impl Network {
         let (job, shelf) = (job_address(&run.world), folder.join("shelf"));
         std::fs::create_dir_all(&shelf).unwrap();
         let strangers =
-            run.world.people.iter().filter_map(|person| stranger(&run, person, folder, lies_from)).collect();
+            run.world.people.iter().filter_map(|person| stranger(&run, person, (folder, &shelf), lies_from)).collect();
         Network { ledger, job, shelf, strangers, run, said: Vec::new() }
     }
 
@@ -175,13 +185,12 @@ impl Network {
 
     /// Everybody acts, in turn, until the job's rounds are final and nobody has anything left to do.
     fn play(&mut self) {
-        let machine = self.run.machine.clone();
         let mut idle_slots = 1;
         for _ in 0..4_000 {
             let mut has_acted = false;
             for stranger in &mut self.strangers {
                 let (slot, before) = (self.ledger.0.borrow().slot(), stranger.events.len());
-                has_acted |= stranger.step(&mut self.ledger, self.job, &machine, &self.shelf);
+                has_acted |= stranger.step(&mut self.ledger, self.job);
                 let events = stranger.events[before..].iter().filter(|event| !matches!(event, Event::Follows { .. }));
                 self.said.extend(events.map(|event| format!("slot {slot}, {}: {event}", stranger.name)));
             }
@@ -206,7 +215,7 @@ impl Network {
 }
 
 /// Somebody, with a folder that has what a job's manifest gives, and nothing of anybody else.
-fn stranger(run: &Run, person: &Person, folder: &Path, lies_from: u32) -> Option<Stranger> {
+fn stranger(run: &Run, person: &Person, (folder, shelf): (&Path, &Path), lies_from: u32) -> Option<Stranger> {
     let roles = roles_of(person.role)?;
     let folder = folder.join(&person.name);
     let store = Store::new(&folder);
@@ -224,12 +233,16 @@ fn stranger(run: &Run, person: &Person, folder: &Path, lies_from: u32) -> Option
         roles,
         cheating: is_liar.then_some(Cheating { cheat, from_round: lies_from }),
     };
+    let source = Arc::new(Source::open(store, &run.machine).unwrap());
+    let record = Record::open(folder.join("record")).unwrap();
+    let states = FolderStates::new(record.folder(), Some(shelf), Vec::new(), source.shapes());
+    let books = Books::open(&record, 0).unwrap();
     Some(Stranger {
         name: person.name.clone(),
         key: person.keypair.insecure_clone(),
         node,
-        source: Source::open(store, &run.machine).unwrap(),
-        folder,
+        bench: Bench::new(source, run.machine.clone(), record, Arc::new(states), Stop::default()),
+        books,
         memory: Memory::default(),
         forgets: person.place == 1,
         events: Vec::new(),

@@ -1,7 +1,6 @@
 //! Both sides of disputes, from what was computed.
 
 use anyhow::{Context, Result};
-use sip_ledger::Ledger;
 use sip_manifest::prepare::genesis_graph;
 use sip_node::dispute::{Challenger, Defender, DisputeError, Evidence, FaultPlace, GraphEvidence, Move};
 use sip_node::{Cheat, Computation, Replay, SegmentTask};
@@ -12,39 +11,39 @@ use sip_roles::{Claim, Part, Played, Published, Seen, Stands};
 use solana_address::Address;
 use std::sync::Arc;
 
-use super::{Live, Under};
+use crate::bench::{Bench, Position};
 
 /// Sides of disputes that are kept ready at once; each holds states of its replay.
 const PLAYERS_KEPT: usize = 4;
 
 /// The next move of a side, from the position.
-pub(super) type Player = Box<dyn FnMut(&Game) -> Result<Option<Move>>>;
+pub(crate) type Player = Box<dyn FnMut(&Game) -> Result<Option<Move>>>;
 
 /// Leaves of a replay, and where they stop.
 type Steps = (Vec<Leaf>, Option<FaultPlace>);
 
-impl<L: Ledger> Live<'_, L> {
+impl Bench {
     /// The next move of a side in a dispute; none where there is nothing to say.
-    pub(super) fn next_move(
+    pub(crate) fn next_move(
         &mut self,
-        under: &Under,
+        at: Position<'_>,
         claim: Claim,
         address: &Address,
         side: Side,
         cheat: Option<Cheat>,
     ) -> Result<Played> {
-        let dispute = under.view.disputes.get(address).context("a dispute is gone")?;
+        let dispute = at.view.disputes.get(address).context("a dispute is gone")?;
         let moves = dispute.moves;
-        if !self.memory.players.contains_key(address) {
-            let Some(player) = self.player(under, claim, dispute, side, cheat)? else {
+        if !self.players.contains_key(address) {
+            let Some(player) = self.player(at, claim, dispute, side, cheat)? else {
                 return Ok(Played { moves, next: None });
             };
-            while self.memory.players.len() >= PLAYERS_KEPT {
-                self.memory.players.pop_first();
+            while self.players.len() >= PLAYERS_KEPT {
+                self.players.pop_first();
             }
-            self.memory.players.insert(*address, player);
+            self.players.insert(*address, player);
         }
-        let next = match self.memory.players.get_mut(address) {
+        let next = match self.players.get_mut(address) {
             Some(player) => player(&dispute.game)?,
             None => None,
         };
@@ -54,7 +53,7 @@ impl<L: Ledger> Live<'_, L> {
     /// What plays a side of a dispute on a claim: from honest computation, whichever side it is. `None` if what it takes is not known.
     fn player(
         &mut self,
-        under: &Under,
+        at: Position<'_>,
         claim: Claim,
         dispute: &Dispute,
         side: Side,
@@ -63,7 +62,7 @@ impl<L: Ledger> Live<'_, L> {
         let prepared = &self.source.prepared;
         let (threads, simd) = (&self.machine.threads, self.machine.simd);
         let computed = |computation: Computation| player(side, Arc::new(computation.graph_evidence()), computation);
-        let Some(seen) = under.view.round_of(claim) else {
+        let Some(seen) = at.view.round_of(claim) else {
             if claim != Claim::Genesis {
                 return Ok(None);
             }
@@ -73,11 +72,10 @@ impl<L: Ledger> Live<'_, L> {
         Ok(Some(match claim {
             Claim::Genesis => return Ok(None),
             Claim::Vote { .. } => {
-                let (Some(results), Some(base)) = (self.results(under, seen)?, self.state(&seen.round.base_root)?)
-                else {
+                let (Some(results), Some(base)) = (self.results(at, seen)?, self.state(&seen.round.base_root)?) else {
                     return Ok(None);
                 };
-                computed(prepared.base_evidence(&base, &results, self.machine)?)
+                computed(prepared.base_evidence(&base, &results, &self.machine)?)
             }
             Claim::Segment { place, .. } | Claim::Attestation { place, .. } => {
                 let Some(stands) = seen.segment(place) else { return Ok(None) };
@@ -90,14 +88,14 @@ impl<L: Ledger> Live<'_, L> {
                     return Ok(self.part_evidence(seen, stands, part)?.map(computed));
                 }
                 let segment = Claim::Segment { round: seen.index(), place };
-                let Some((leaves, fault)) = self.steps(under, segment, cheat.is_some())? else { return Ok(None) };
+                let Some((leaves, fault)) = self.steps(at, segment, cheat.is_some())? else { return Ok(None) };
                 let (task, _) = self.segment_task(seen, place, Some(&stands.state.claim.previous_root))?;
                 let replay = Replay::new(self.worker(&prepared.task), task, cheat, leaves).stopping_at(fault);
                 player(side, Arc::new(prepared.task.graph_evidence()), replay)
             }
             Claim::Run { .. } => {
                 let Some(base) = self.state(&seen.round.next_base)? else { return Ok(None) };
-                let (leaves, fault) = match under.known.findings.get(&claim) {
+                let (leaves, fault) = match at.known.findings.get(&claim) {
                     Some(finding) => finding.evidence(&prepared.scoring).with_context(|| damaged(claim))?,
                     None => {
                         let scored = self.score(&seen.round.next_base, cheat.as_ref())?;
@@ -114,14 +112,14 @@ impl<L: Ledger> Live<'_, L> {
     }
 
     /// The leaves of a segment: as it was replayed, or as its trainer, which this is, has committed it.
-    fn steps(&self, under: &Under, claim: Claim, is_lie: bool) -> Result<Option<Steps>> {
+    fn steps(&self, at: Position<'_>, claim: Claim, is_lie: bool) -> Result<Option<Steps>> {
         let task = &self.source.prepared.task;
         let Claim::Segment { round, place } = claim else { return Ok(None) };
-        let found = under.known.findings.get(&claim).filter(|_| !is_lie);
+        let found = at.known.findings.get(&claim).filter(|_| !is_lie);
         if let Some(finding) = found {
             return finding.evidence(task).with_context(|| damaged(claim)).map(Some);
         }
-        let own = under.known.worked.get(&round).map(|worked| &worked.leaves);
+        let own = at.known.worked.get(&round).map(|worked| &worked.leaves);
         let Some(own) = own.filter(|leaves: &&Published| leaves.place == place) else { return Ok(None) };
         Ok(Some((own.leaves(task).with_context(|| damaged(claim))?, None)))
     }

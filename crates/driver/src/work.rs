@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, bail};
 use sip_data::{Mixture, hex};
 use sip_graph::RunError;
-use sip_ledger::Ledger;
 use sip_manifest::exchange::Start;
 use sip_node::{AggregateError, Cheat, SegmentTask, State, Task, Worker, availability, scoring};
 use sip_proof::{tensor_bytes, tensor_root};
@@ -13,85 +12,43 @@ use sip_protocol::training::segment::SegmentClaim;
 use sip_roles::{Claim, Event, Fact, Finding, Part, Published, Scored, Seen, Stands, Work, Worked};
 use solana_address::Address;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Live, Under};
+use crate::bench::{Bench, Position};
+use crate::pause;
 
-impl<L: Ledger> Live<'_, L> {
+impl Bench {
     /// Computes what is asked for, and what is to be said of it.
-    pub(super) fn compute(&mut self, under: &Under, work: &Work) -> Result<(Fact, Option<Event>)> {
+    pub(crate) fn compute(&mut self, at: Position<'_>, work: &Work) -> Result<(Fact, Option<Event>)> {
         match work {
-            Work::Replay { claim, leaves } => self.replay(under, *claim, leaves),
-            Work::Base { round } => Ok((self.base(under, *round)?, None)),
+            Work::Replay { claim, leaves } => self.replay(at, work, *claim, leaves),
+            Work::Base { round } => Ok((self.base(at, *round)?, None)),
             Work::Score { base, cheat } => {
                 let (base, scored) = (*base, self.score(base, cheat.as_ref())?);
                 Ok((Fact::Scored { base, scored }, None))
             }
             Work::Train { round, place, previous, cheat } => {
-                Ok((self.train(under, *round, *place, previous.as_ref(), cheat.as_ref())?, None))
+                Ok((self.train(at, (*round, *place), previous.as_ref(), cheat.as_ref())?, None))
             }
             Work::Move { claim, dispute, side, cheat } => {
-                let played = self.next_move(under, *claim, dispute, *side, cheat.clone())?;
+                let played = self.next_move(at, *claim, dispute, *side, cheat.clone())?;
                 Ok((Fact::Played { dispute: *dispute, played }, None))
             }
             Work::Answer { demand } => {
-                let account = under.view.demands.get(demand).context("a demand is gone")?;
-                let answer = self.answer(under, account)?;
+                let account = at.view.demands.get(demand).context("a demand is gone")?;
+                let answer = self.answer(at, account)?;
                 Ok((Fact::Answered { demand: *demand, answer }, None))
             }
         }
     }
 
-    /// Whether a state or an update is known: one that the settings give, one that was computed, or one that somebody published, which
-    /// is kept if it is what it is called and of the right shape.
-    pub(super) fn knows(&self, root: &[u8; 32]) -> Result<bool> {
-        if self.source.given().any(|state| state.root() == *root) || self.record.has_state(root) {
-            return Ok(true);
-        }
-        let on_shelf = self.on_shelf(root).filter(|path| path.exists());
-        let published = on_shelf.or_else(|| self.source.published(root));
-        let published = published.and_then(|path| State::load(&path, &self.machine.threads).ok());
-        let is_shaped = |state: &State| {
-            let lengths = |state: &State| state.entries().iter().map(|entry| entry.len()).collect::<Vec<usize>>();
-            self.source.given().any(|given| lengths(given) == lengths(state))
-        };
-        let is_true = |state: &State| state.root() == *root && is_shaped(state);
-        let Some(state) = published.filter(is_true) else { return Ok(false) };
-        self.record.save(&state)?;
-        Ok(true)
-    }
-
-    /// A state by its root, if it is known.
-    pub(super) fn state(&self, root: &[u8; 32]) -> Result<Option<Arc<State>>> {
-        if let Some(given) = self.source.given().find(|state| state.root() == *root) {
-            return Ok(Some(Arc::clone(given)));
-        }
-        if self.knows(root)? { self.record.state(root, &self.machine.threads) } else { Ok(None) }
-    }
-
-    fn on_shelf(&self, root: &[u8; 32]) -> Option<PathBuf> {
-        self.shelf.as_ref().map(|folder| folder.join(format!("{}.state", hex(root))))
-    }
-
-    /// Hands a state out under its root.
-    pub(super) fn publish(&mut self, root: [u8; 32]) -> Result<()> {
-        let Some(path) = self.on_shelf(&root).filter(|_| !self.memory.published.contains(&root)) else { return Ok(()) };
-        if !path.exists() {
-            let Some(state) = self.record.state(&root, &self.machine.threads)? else { return Ok(()) };
-            state.save(&path)?;
-        }
-        self.memory.published.insert(root);
-        Ok(())
-    }
-
-    pub(super) fn worker(&self, task: &Task) -> Worker {
+    pub(crate) fn worker(&self, task: &Task) -> Worker {
         Worker::new(task.clone(), Arc::clone(&self.machine.threads), self.machine.simd)
     }
 
     /// The task of the segment of a place whose base, and previous update, are known, and what it should start from.
-    pub(super) fn segment_task(
+    pub(crate) fn segment_task(
         &self,
         seen: &Seen,
         place: u8,
@@ -105,7 +62,7 @@ impl<L: Ledger> Live<'_, L> {
             Some(root) => Some(self.state(root)?.with_context(gone("previous update of a segment"))?),
             None => None,
         };
-        let start = prepared.start(&base, previous.as_ref(), self.machine)?;
+        let start = prepared.start(&base, previous.as_ref(), &self.machine)?;
         let task = SegmentTask {
             round: seen.index(),
             first_step: seen.round.first_step(prepared.task.inner_steps),
@@ -120,14 +77,20 @@ impl<L: Ledger> Live<'_, L> {
     }
 
     /// Replays a segment, with the traces of the first steps of these leaves.
-    fn replay(&mut self, under: &Under, claim: Claim, attested: &[u32]) -> Result<(Fact, Option<Event>)> {
-        let seen = under.view.round_of(claim).context("the round of a segment is gone")?;
+    fn replay(
+        &mut self,
+        at: Position<'_>,
+        work: &Work,
+        claim: Claim,
+        attested: &[u32],
+    ) -> Result<(Fact, Option<Event>)> {
+        let seen = at.view.round_of(claim).context("the round of a segment is gone")?;
         let Claim::Segment { place, .. } = claim else { bail!("{claim} is no segment") };
         let stands = seen.segment(place).context("a segment is gone")?;
-        let claimed = under.view.claimed(claim).unwrap_or_default();
-        let known = under.known.findings.get(&claim).filter(|finding| finding.claimed == claimed);
+        let claimed = at.view.claimed(claim).unwrap_or_default();
+        let known = at.known.findings.get(&claim).filter(|finding| finding.claimed == claimed);
         let started = Instant::now();
-        let finding = self.compare(seen, stands, attested)?;
+        let finding = self.compare(seen, stands, work, attested)?;
         // Judged before, only traces were missing.
         let is_known = known.is_some();
         let mut traces = known.map(|known| known.traces.clone()).unwrap_or_default();
@@ -140,15 +103,23 @@ impl<L: Ledger> Live<'_, L> {
     }
 
     /// What a segment should be, beside what was committed; what it hands over is kept.
-    fn compare(&mut self, seen: &Seen, stands: &Stands, attested: &[u32]) -> Result<Finding> {
+    fn compare(&mut self, seen: &Seen, stands: &Stands, work: &Work, attested: &[u32]) -> Result<Finding> {
         let committed = &stands.state.claim;
         let (task, start) = self.segment_task(seen, stands.place, Some(&committed.previous_root))?;
         if start.state.root() != committed.start_root {
             return Ok(Finding { part: Some(Part::Start), ..Finding::default() });
         }
         let mut worker = self.worker(&self.source.prepared.task);
-        let stop = self.stop;
-        let replayed = worker.replay(&task, attested, &mut |_| !stop.requested())?;
+        let from = self.replay.take().filter(|(other, _)| other == work).map(|(_, pause)| pause);
+        let (stop, mut kept) = (self.stop.clone(), None);
+        let replayed = worker.replay_on(&task, attested, from, &mut |_, pause| {
+            if stop.requested() {
+                kept = Some(pause());
+            }
+            kept.is_none()
+        });
+        self.replay = kept.map(|pause| (work.clone(), pause));
+        let replayed = replayed?;
         let (end, accumulator) = (replayed.segment.end.root(), replayed.segment.accumulator_root());
         let mut is_true =
             replayed.fault.is_none() && (end, accumulator) == (committed.end_root, committed.accumulator_root);
@@ -156,12 +127,12 @@ impl<L: Ledger> Live<'_, L> {
         if is_true {
             let is_compressed = self.source.prepared.updates.is_some();
             let claimed_root = if is_compressed { committed.update_root } else { committed.end_root };
-            let result = finite(self.source.prepared.result(&start, &replayed.segment.end, self.machine))?;
+            let result = finite(self.source.prepared.result(&start, &replayed.segment.end, &self.machine))?;
             match result.filter(|result| result.root() == claimed_root) {
-                Some(result) => self.record.save(&result)?,
+                Some(result) => self.states.save(&result)?,
                 None => {
                     // The update is accused, and what it should be follows from the end.
-                    self.record.save(&replayed.segment.end)?;
+                    self.states.save(&replayed.segment.end)?;
                     (is_true, part) = (false, Some(Part::Update));
                 }
             }
@@ -178,8 +149,8 @@ impl<L: Ledger> Live<'_, L> {
     }
 
     /// What the segments that a round accepted hand over, in order of place, if all of it is known.
-    pub(super) fn results(&self, under: &Under, seen: &Seen) -> Result<Option<Vec<Arc<State>>>> {
-        let spec = &under.view.job.spec;
+    pub(crate) fn results(&self, at: Position<'_>, seen: &Seen) -> Result<Option<Vec<Arc<State>>>> {
+        let spec = &at.view.job.spec;
         let mut results = Vec::new();
         for stands in seen.segments.iter().filter(|stands| seen.round.accepted & bit(stands.place) != 0) {
             let Some(result) = self.state(stands.state.claim.result_root(spec))? else { return Ok(None) };
@@ -189,25 +160,25 @@ impl<L: Ledger> Live<'_, L> {
     }
 
     /// The next base from the accepted segments.
-    fn base(&mut self, under: &Under, round: u32) -> Result<Fact> {
-        let seen = under.view.round(round).context("a round is gone")?;
+    fn base(&mut self, at: Position<'_>, round: u32) -> Result<Fact> {
+        let seen = at.view.round(round).context("a round is gone")?;
         let base = self.state(&seen.round.base_root)?.context("the base of a round is gone")?;
-        let results = self.results(under, seen)?.context("the end of a segment is gone")?;
-        let next = finite(self.source.prepared.next_base(&base, &results, self.machine))?;
+        let results = self.results(at, seen)?.context("the end of a segment is gone")?;
+        let next = finite(self.source.prepared.next_base(&base, &results, &self.machine))?;
         if let Some(next) = &next {
-            self.record.save(next)?;
+            self.states.save(next)?;
         }
         let root = next.map_or([0; 32], |next| next.root());
         Ok(Fact::Base { round, accepted: seen.round.accepted, root })
     }
 
     /// The scoring run of a base.
-    pub(super) fn score(&mut self, base: &[u8; 32], cheat: Option<&Cheat>) -> Result<Scored> {
+    pub(crate) fn score(&mut self, base: &[u8; 32], cheat: Option<&Cheat>) -> Result<Scored> {
         let base = self.state(base)?.context("a base is gone")?;
         let started = Instant::now();
         let task = SegmentTask::scoring(&base, &self.machine.threads)?;
         let mut worker = self.worker(&self.source.prepared.scoring);
-        let stop = self.stop;
+        let stop = self.stop.clone();
         let mut goes_on = |_| !stop.requested();
         let (work, fault) = match cheat {
             Some(_) => (worker.train(&task, cheat, &mut goes_on)?, None),
@@ -229,20 +200,32 @@ impl<L: Ledger> Live<'_, L> {
     /// The own segment of a round; what it comes to is kept.
     fn train(
         &mut self,
-        under: &Under,
-        round: u32,
-        place: u8,
+        at: Position<'_>,
+        (round, place): (u32, u8),
         previous: Option<&[u8; 32]>,
         cheat: Option<&Cheat>,
     ) -> Result<Fact> {
-        let seen = under.view.round(round).context("a round is gone")?;
+        let seen = at.view.round(round).context("a round is gone")?;
         let (task, start) = self.segment_task(seen, place, previous)?;
         let mut worker = self.worker(&self.source.prepared.task);
-        let stop = self.stop;
-        let work = worker.train(&task, cheat, &mut |_| !stop.requested())?;
-        let result = self.source.prepared.result(&start, &work.end, self.machine)?;
-        self.record.save(&work.end)?;
-        self.record.save(&result)?;
+        let key = pause::key(&task, cheat);
+        let from = pause::find(&self.record, &key, &self.machine.threads);
+        let (stop, record, mut kept_at, mut cannot) = (self.stop.clone(), &self.record, Instant::now(), None);
+        let work = worker.train_on(&task, cheat, from, &mut |_, pause| {
+            let stops = stop.requested();
+            if stops || kept_at.elapsed() >= pause::EVERY {
+                cannot = pause::keep(record, &key, &pause()).err();
+                kept_at = Instant::now();
+            }
+            !stops
+        });
+        let work = match (work, cannot) {
+            (Err(_), Some(error)) => return Err(error),
+            (work, _) => work?,
+        };
+        let result = self.source.prepared.result(&start, &work.end, &self.machine)?;
+        self.states.save(&work.end)?;
+        self.states.save(&result)?;
         let claim = SegmentClaim {
             start_root: start.state.root(),
             end_root: work.end.root(),
@@ -252,15 +235,16 @@ impl<L: Ledger> Live<'_, L> {
         let claim = self.source.prepared.claim(claim, &start, &result);
         let SegmentClaim { start_root, end_root, accumulator_root, previous_root, update_root, .. } = claim;
         let roots = [start_root, end_root, accumulator_root, previous_root, update_root].map(|root| hex(&root));
+        pause::forget(&self.record);
         let leaves = Published::new(round, place, &work.leaves);
         let mean_loss = work.losses.iter().sum::<f32>() / work.losses.len().max(1) as f32;
         Ok(Fact::Worked { round, worked: Worked { roots, leaves, mean_loss } })
     }
 
     /// What answers a demand; nothing where it is not at hand.
-    fn answer(&self, under: &Under, demand: &Demand) -> Result<Option<Vec<u8>>> {
+    fn answer(&self, at: Position<'_>, demand: &Demand) -> Result<Option<Vec<u8>>> {
         let subject = Address::new_from_array(demand.subject);
-        if let Some(domain) = under.view.datasets().iter().position(|dataset| *dataset == subject) {
+        if let Some(domain) = at.view.datasets().iter().position(|dataset| *dataset == subject) {
             let blob = self.source.prepared.task.domains.get(domain);
             return Ok(blob.and_then(|blob| availability::data_answer(&tensor_bytes(blob.tokens()), demand.chunk)));
         }

@@ -3,10 +3,11 @@
 use anyhow::Result;
 use sip_node::State;
 use sip_protocol::ground::case::CaseKind;
+use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::job::Job;
-use sip_roles::Terms;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use sip_protocol::training::segment::Segment;
+use sip_roles::{Terms, View};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sip_manifest::commits::{Difference, difference};
@@ -14,27 +15,34 @@ use sip_manifest::folder::Store;
 use sip_manifest::machine::Machine;
 use sip_manifest::prepare::{self, Prepared};
 
-/// First bytes of a saved state, before its root.
-const MAGIC_BYTES: usize = 8;
+use crate::states::shape;
 
 /// Whether a job is the one that a folder describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Match {
+pub enum Match {
+    /// It is.
     Yes,
     /// It is, but for its genesis state, which is not what the job's own graph gives.
     FalseGenesis,
+    /// It is another.
     No,
 }
 
 /// The folder of a run.
-pub(crate) struct Source {
+pub struct Source {
+    /// The folder.
     pub store: Store,
+    /// What is computed with.
     pub prepared: Prepared,
     terms: Terms,
 }
 
 impl Source {
-    pub(crate) fn open(store: Store, machine: &Machine) -> Result<Source> {
+    /// Reads what a folder has of a job.
+    ///
+    /// # Errors
+    /// Where something is missing or damaged.
+    pub fn open(store: Store, machine: &Machine) -> Result<Source> {
         let prepared = prepare::open(&store, machine)?;
         let updates = prepared.updates.as_ref();
         let graphs = [CaseKind::Start, CaseKind::Update].into_iter();
@@ -53,18 +61,18 @@ impl Source {
     }
 
     /// What roles are told of a job that the folder describes.
-    pub(crate) fn terms(&self, job: &Job) -> Terms {
+    pub fn terms(&self, job: &Job) -> Terms {
         Terms { is_genesis_true: self.describes(job) == Match::Yes, ..self.terms.clone() }
     }
 
     /// States that follow from the manifest alone: the genesis state, and with compressed updates the reset.
-    pub(crate) fn given(&self) -> impl Iterator<Item = &Arc<State>> {
+    pub fn given(&self) -> impl Iterator<Item = &Arc<State>> {
         let reset = self.prepared.updates.as_ref().map(|updates| &updates.reset);
         std::iter::once(&self.prepared.genesis).chain(reset)
     }
 
     /// Whether the folder has what a job computes with: by every commitment of the job.
-    pub(crate) fn describes(&self, job: &Job) -> Match {
+    pub fn describes(&self, job: &Job) -> Match {
         match difference(&self.prepared.commits, &job.spec) {
             None => Match::Yes,
             Some(Difference::Genesis) => Match::FalseGenesis,
@@ -72,19 +80,30 @@ impl Source {
         }
     }
 
-    /// The file of a state of this root in the run's folder, by what its head says.
-    pub(crate) fn published(&self, root: &[u8; 32]) -> Option<PathBuf> {
-        let folders = [self.store.run(), self.store.states()];
-        let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
-        let mut paths: Vec<PathBuf> =
-            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "state")).collect();
-        paths.sort();
-        paths.into_iter().find(|path| names(path, root))
+    /// Folders of the run that may hold states which others published, under any name.
+    pub fn published(&self) -> Vec<PathBuf> {
+        vec![self.store.run(), self.store.states()]
     }
-}
 
-/// Whether a state's file says that it is of this root.
-fn names(path: &Path, root: &[u8; 32]) -> bool {
-    let mut head = [0; MAGIC_BYTES + 32];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head[MAGIC_BYTES..] == root[..]
+    /// Elements of the entries of a base, and of what a segment hands over.
+    pub fn shapes(&self) -> Vec<Vec<usize>> {
+        self.given().map(|state| shape(state)).collect()
+    }
+
+    /// Bytes of states that lie here at once at most: the bases of the rounds that are not final, and what their segments hand over.
+    pub fn disk_bytes(&self, job: &Job) -> u64 {
+        let bytes = |elements: &[usize]| elements.iter().map(|count| *count as u64 * 4).sum::<u64>();
+        let rounds = u64::from(job.spec.lookahead) + 2;
+        let trainers = u64::from(job.awake(PoolKind::Trainer).count_ones()).max(1);
+        rounds * (bytes(&shape(&self.prepared.genesis)) + (trainers + 1) * bytes(&self.terms.result_lengths))
+    }
+
+    /// Elements of the entries of a state of this root, by what it is in the job.
+    pub fn elements(&self, view: &View, root: &[u8; 32]) -> Vec<usize> {
+        let spec = &view.job.spec;
+        let of_segment =
+            |segment: &Segment| segment.claim.result_root(spec) == root || segment.claim.previous_root == *root;
+        let is_result = view.rounds.iter().flat_map(|seen| &seen.segments).any(|stands| of_segment(&stands.state));
+        if is_result { self.terms.result_lengths.clone() } else { shape(&self.prepared.genesis) }
+    }
 }

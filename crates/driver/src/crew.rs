@@ -1,0 +1,267 @@
+//! Threads that compute and fetch while the driver reads the chain and sends.
+//!
+//! One thread computes, one thing at a time. What has a clock comes before what has not: a move in court stops a replay, and a replay stops training,
+//! between two steps; what was done of it is kept, and goes on later. States are fetched and handed out on threads that end with it.
+
+use anyhow::Result;
+use sip_manifest::stop::Stop;
+use sip_roles::{Event, Fact, Known, Shelf, View, Work};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::bench::{Bench, Position};
+use crate::hands::{Found, Hands};
+use crate::is_stop;
+use crate::states::{Root, States, Wanted};
+
+/// States that are fetched at once.
+const FETCHES: usize = 3;
+/// After how long a state is looked for again that nobody had.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// After how long work is tried again that failed.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+/// Something to compute, on a thread.
+struct Order {
+    view: View,
+    known: Known,
+    work: Work,
+}
+
+/// What a thread has to say.
+enum Report {
+    Computed { work: Work, outcome: Result<(Fact, Option<Event>)> },
+    Fetched { root: Root, outcome: Result<bool> },
+    HandedOut { root: Root, outcome: Result<()> },
+}
+
+/// What came of work.
+pub enum Came {
+    /// A fact, and what is to be said of it.
+    Fact(Fact, Option<Event>),
+    /// A state came, or did not, or there is room for other work: the next step may do more.
+    News,
+    /// Something failed; it is tried again.
+    Failed(Event),
+}
+
+/// Threads that compute and fetch.
+pub struct Crew {
+    orders: Option<Sender<Order>>,
+    reports: Receiver<Report>,
+    sender: Sender<Report>,
+    thread: Option<JoinHandle<()>>,
+    states: Arc<dyn States>,
+    threads: Arc<sip_kernels::Threads>,
+    /// Asks the thread to stop computing.
+    stop: Stop,
+    current: Option<(Work, Instant)>,
+    is_stopped: bool,
+    fetching: BTreeSet<Root>,
+    stop_fetching: Arc<AtomicBool>,
+    missing: BTreeMap<Root, Instant>,
+    handed_out: BTreeSet<Root>,
+    /// Work that failed, and when.
+    failed: Vec<(Work, Instant)>,
+}
+
+/// What comes before what.
+fn rank(work: &Work) -> u8 {
+    match work {
+        Work::Move { .. } | Work::Answer { .. } => 2,
+        Work::Replay { .. } | Work::Base { .. } | Work::Score { .. } => 1,
+        Work::Train { .. } => 0,
+    }
+}
+
+/// What work is called.
+fn name(work: &Work) -> &'static str {
+    match work {
+        Work::Move { .. } => "play a move",
+        Work::Answer { .. } => "answer a demand",
+        Work::Replay { .. } => "replay a segment",
+        Work::Base { .. } => "compute the next base",
+        Work::Score { .. } => "score a base",
+        Work::Train { .. } => "train",
+    }
+}
+
+impl Crew {
+    /// Starts the thread that computes. `make` is called on it, since a bench may not change threads.
+    pub fn start(
+        states: Arc<dyn States>,
+        threads: Arc<sip_kernels::Threads>,
+        stop: Stop,
+        make: impl FnOnce() -> Bench + Send + 'static,
+    ) -> Crew {
+        let (orders, waiting) = channel::<Order>();
+        let (sender, reports) = channel();
+        let to = sender.clone();
+        let thread = std::thread::spawn(move || {
+            let mut bench = make();
+            for Order { view, known, work } in waiting {
+                let outcome = bench.compute(Position { view: &view, known: &known }, &work);
+                if to.send(Report::Computed { work, outcome }).is_err() {
+                    break;
+                }
+            }
+        });
+        let (fetching, missing, handed_out) = Default::default();
+        let stop_fetching = Arc::default();
+        Crew {
+            orders: Some(orders),
+            reports,
+            sender,
+            thread: Some(thread),
+            states,
+            threads,
+            stop,
+            current: None,
+            is_stopped: false,
+            fetching,
+            stop_fetching,
+            missing,
+            handed_out,
+            failed: Vec::new(),
+        }
+    }
+
+    /// What is computed now, and since when.
+    pub fn current(&self) -> Option<(&'static str, Duration)> {
+        self.current.as_ref().map(|(work, since)| (name(work), since.elapsed()))
+    }
+
+    /// States that are being fetched.
+    pub fn fetching(&self) -> usize {
+        self.fetching.len()
+    }
+
+    /// Whether nothing is computed or fetched now.
+    pub fn is_idle(&self) -> bool {
+        self.current.is_none() && self.fetching.is_empty()
+    }
+
+    /// The next thing that came, if one does within a time.
+    pub fn next(&mut self, wait: Duration) -> Option<Came> {
+        let report = match self.reports.recv_timeout(wait) {
+            Ok(report) => report,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+        };
+        Some(match report {
+            Report::Computed { work, outcome } => {
+                self.current = None;
+                self.stop.take_back();
+                match outcome {
+                    Ok((fact, tell)) => Came::Fact(fact, tell),
+                    Err(error) if is_stop(&error) => Came::News,
+                    Err(error) => {
+                        let what = name(&work).to_owned();
+                        self.failed.push((work, Instant::now()));
+                        Came::Failed(hindered(what, &error))
+                    }
+                }
+            }
+            Report::Fetched { root, outcome } => {
+                self.fetching.remove(&root);
+                match outcome {
+                    Ok(true) => drop(self.missing.remove(&root)),
+                    Ok(false) => drop(self.missing.insert(root, Instant::now())),
+                    Err(error) => {
+                        self.missing.insert(root, Instant::now());
+                        return Some(Came::Failed(hindered("get a state".into(), &error)));
+                    }
+                }
+                Came::News
+            }
+            Report::HandedOut { root, outcome } => match outcome {
+                Ok(()) => Came::News,
+                Err(error) => {
+                    self.handed_out.remove(&root);
+                    Came::Failed(hindered("hand a state out".into(), &error))
+                }
+            },
+        })
+    }
+}
+
+/// Something that failed here, in words.
+fn hindered(what: String, error: &anyhow::Error) -> Event {
+    Event::Hindered { what, reason: format!("{error:#}"), seconds: TRY_AGAIN.as_secs() }
+}
+
+impl Hands for Crew {
+    fn compute(&mut self, at: Position<'_>, work: &Work) -> Result<Option<(Fact, Option<Event>)>> {
+        if let Some((current, _)) = &self.current {
+            if rank(work) > rank(current) {
+                self.stop.ask();
+            }
+            return Ok(None);
+        }
+        self.failed.retain(|(_, at)| at.elapsed() < TRY_AGAIN);
+        if self.failed.iter().any(|(other, _)| other == work) {
+            return Ok(None);
+        }
+        let order = Order { view: at.view.clone(), known: at.known.clone(), work: work.clone() };
+        let is_taken = self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok());
+        anyhow::ensure!(is_taken, "the thread that computes has ended");
+        self.current = Some((work.clone(), Instant::now()));
+        Ok(None)
+    }
+
+    fn fetch(&mut self, wanted: Wanted) -> Result<Found> {
+        if self.fetching.contains(&wanted.root) || self.fetching.len() >= FETCHES {
+            return Ok(Found::Awaited);
+        }
+        let root = wanted.root;
+        self.fetching.insert(root);
+        let (states, threads, stop) = (self.states.clone(), self.threads.clone(), self.stop_fetching.clone());
+        let to = self.sender.clone();
+        std::thread::spawn(move || {
+            let outcome = states.fetch(&wanted, &threads, &stop);
+            let _ = to.send(Report::Fetched { root, outcome });
+        });
+        Ok(Found::Awaited)
+    }
+
+    fn hand_out(&mut self, root: Root) -> Result<()> {
+        if !self.handed_out.insert(root) {
+            return Ok(());
+        }
+        let (states, threads, to) = (self.states.clone(), self.threads.clone(), self.sender.clone());
+        std::thread::spawn(move || {
+            let outcome = states.hand_out(&root, &threads);
+            let _ = to.send(Report::HandedOut { root, outcome });
+        });
+        Ok(())
+    }
+
+    fn states(&self) -> &dyn States {
+        &*self.states
+    }
+
+    fn note(&self, shelf: &mut Shelf) {
+        shelf.awaited.extend(&self.fetching);
+        let lately = self.missing.iter().filter(|(_, at)| at.elapsed() < LOOK_AGAIN).map(|(root, _)| *root);
+        shelf.missing.extend(lately);
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.is_stopped = true;
+        self.stop_fetching.store(true, Ordering::Relaxed);
+        self.orders = None;
+        // Asked until the thread has ended: it takes a wish back between two works.
+        if let Some(thread) = self.thread.take() {
+            while !thread.is_finished() {
+                self.stop.ask();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The node's own records on chain: where others reach it, and that no other process has its key.
+
+use anyhow::{Result, bail};
+use sip_client::Program;
+use sip_ledger::{Ledger, LedgerError};
+use sip_protocol::Account as _;
+use sip_protocol::network::peer::Contact;
+use sip_protocol::stake::pool::Pool;
+use sip_protocol::training::job::Job;
+use sip_roles::Event;
+use solana_address::Address;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher};
+
+use super::runner::Runner;
+
+/// What this process has written.
+pub(crate) struct Announced {
+    /// Drawn at its start.
+    process: u64,
+    /// By subject, the sequence that it saw of its own.
+    sequences: BTreeMap<[u8; 32], u64>,
+}
+
+impl Announced {
+    pub(crate) fn new() -> Announced {
+        // Seeded by the system for every process anew.
+        let process = std::hash::RandomState::new().build_hasher().finish();
+        Announced { process, sequences: BTreeMap::new() }
+    }
+}
+
+impl<L: Ledger> Runner<'_, L> {
+    /// The pools of the wallet in the job and the datasets among them, and the job where the wallet has made it.
+    fn subjects(&self, job: &Job) -> Result<Vec<Address>> {
+        let wallet = self.setup.node.me.wallet.to_bytes();
+        let pools = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
+        let mut pools: Vec<Address> =
+            pools.chain(job.datasets).filter(|pool| *pool != [0; 32]).map(Address::new_from_array).collect();
+        pools.extend(&self.setup.join);
+        pools.sort_unstable();
+        pools.dedup();
+        let found = self.ledger.accounts(&pools)?;
+        let is_own = |data: &[u8]| Pool::decode(data).is_ok_and(|pool| pool.scope == wallet);
+        let own = pools.iter().zip(found).filter(|(_, account)| account.as_ref().is_some_and(|a| is_own(&a.data)));
+        let mut subjects: Vec<Address> = own.map(|(pool, _)| *pool).collect();
+        subjects.extend((job.creator == wallet).then_some(self.setup.job));
+        Ok(subjects)
+    }
+
+    /// Writes where the node is reached, for each of its pools: after that, an older process of the same key knows that it is not alone.
+    pub(crate) fn announce(&mut self) -> Result<()> {
+        self.read_peers()?;
+        let account = self.ledger.account(&self.setup.job)?;
+        let Some(job) = account.and_then(|account| Job::decode(&account.data).map(Box::new).ok()) else {
+            return Ok(());
+        };
+        let url = self.setup.announce.clone().or_else(|| self.status.listens.clone());
+        let Some(url) = url else { return Ok(()) };
+        let Ok(contact) = Contact::NOWHERE.serving_at(&url) else {
+            bail!("{url} is no address that a record of peers takes: at most 96 letters, http:// or https://")
+        };
+        let (wallet, program, process) = (self.setup.node.me.wallet, self.setup.program, self.announced.process);
+        for subject in self.subjects(&job)? {
+            let record = self.peers.records.get(subject.as_array());
+            let instruction =
+                program.announce_peer(&wallet, &subject, record.map(|record| &**record), process, &contact);
+            match self.ledger.send(&[instruction], self.key, &[self.key]) {
+                Ok(_) => self.say(&Event::Prepares { what: format!("is announced at {url} for {subject}") }),
+                Err(error @ (LedgerError::Custom { .. } | LedgerError::Transaction { .. })) => {
+                    let reason =
+                        error.custom_code().and_then(sip_client::refusal).map(|error| error.message().to_owned());
+                    let reason = reason.unwrap_or_else(|| error.to_string());
+                    self.say(&Event::Refused { what: "announce where the node is".into(), reason });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.read_peers()?;
+        for (subject, record) in &self.peers.records {
+            if record.process == process {
+                self.announced.sequences.insert(*subject, record.sequence);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends where another process of the same key has written after this one: it may sign, and this one may not.
+    pub(crate) fn stay_alone(&self) -> Result<()> {
+        for (subject, sequence) in &self.announced.sequences {
+            let Some(record) = self.peers.records.get(subject) else { continue };
+            if record.process != self.announced.process && record.sequence > *sequence {
+                return Err(NotAlone(program_peer(&self.setup.program, subject)).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn program_peer(program: &Program, subject: &[u8; 32]) -> Address {
+    program.peer(&Address::new_from_array(*subject))
+}
+
+/// Another process of the same key has announced itself later.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another process of this key has announced itself in {0} after this one: this one signs nothing more; stop one of the two, and start again \
+     where you want it to run"
+)]
+pub(crate) struct NotAlone(Address);

@@ -1,0 +1,16 @@
+//! A node: one process that plays roles in a job over a chain elsewhere, and serves what it has to others.
+
+mod announce;
+mod join;
+mod pace;
+mod page;
+mod peers;
+mod ready;
+mod runner;
+mod status;
+
+pub use join::timed_step;
+pub use pace::Pace;
+pub use page::Page;
+pub use runner::{Ended, MakeCheat, Runner, Setup, status_path};
+pub use status::{Awaited, Status, awaited, phase_name};

@@ -1,0 +1,180 @@
+//! The node's page on its own machine: how it stands, for people, for load balancers and for Prometheus.
+
+use anyhow::{Context, Result, ensure};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::status::Status;
+
+/// A status that is older than this is no sign of health.
+const FRESH_SECONDS: u64 = 120;
+/// Most bytes of a request that are read.
+const REQUEST_BYTES: u64 = 8 << 10;
+/// How long a client may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A page that is served until this is dropped.
+pub struct Page {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+}
+
+impl Page {
+    /// Serves a status on an address of this machine.
+    ///
+    /// # Errors
+    /// Where the address is not of this machine alone, or in use.
+    pub fn start(address: SocketAddr, status: Arc<Mutex<Status>>) -> Result<Page> {
+        ensure!(
+            address.ip().is_loopback(),
+            "--page {address} is open to others; name an address of this machine, like 127.0.0.1:9464"
+        );
+        let listener = TcpListener::bind(address)
+            .with_context(|| format!("cannot serve the page on {address}; --page names another address"))?;
+        let (address, stop) = (listener.local_addr()?, Arc::new(AtomicBool::new(false)));
+        let stopped = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                let shown = status.lock().map(|status| status.clone()).unwrap_or_default();
+                let _ = answer(client, &shown);
+            }
+        });
+        Ok(Page { address, stop })
+    }
+
+    /// Where it is served.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect_timeout(&self.address, PATIENCE);
+    }
+}
+
+fn answer(client: TcpStream, status: &Status) -> std::io::Result<()> {
+    client.set_read_timeout(Some(PATIENCE))?;
+    client.set_write_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new((&client).take(REQUEST_BYTES)).read_line(&mut line)?;
+    let mut words = line.split(' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (code, kind, body) = match (method, path) {
+        ("GET", "/") => (200, "text/html; charset=utf-8", page(status)),
+        ("GET", "/healthz") => {
+            let is_well = is_well(status);
+            let said = status.why.clone().unwrap_or_else(|| status.state.clone());
+            (if is_well { 200 } else { 503 }, "text/plain; charset=utf-8", format!("{said}\n"))
+        }
+        ("GET", "/metrics") => (200, "text/plain; version=0.0.4; charset=utf-8", metrics(status)),
+        ("GET", "/status.json") => (200, "application/json", serde_json::to_string(status).unwrap_or_default() + "\n"),
+        _ => (404, "text/plain; charset=utf-8", "there are /, /healthz, /metrics and /status.json\n".into()),
+    };
+    let reason = match code {
+        200 => "OK",
+        503 => "Service Unavailable",
+        _ => "Not Found",
+    };
+    let bytes = body.len();
+    write!(
+        &client,
+        "HTTP/1.1 {code} {reason}\r\ncontent-type: {kind}\r\ncontent-length: {bytes}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n{body}"
+    )
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+fn is_well(status: &Status) -> bool {
+    now().saturating_sub(status.written) < FRESH_SECONDS && status.why.is_none()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// How a node stands, for people: the lines of "sip node status".
+fn page(status: &Status) -> String {
+    let mut rows = String::new();
+    for (name, value) in status.rows() {
+        let _ = write!(rows, "<tr><th>{}</th><td>{}</td></tr>", escaped(&name), escaped(&value));
+    }
+    let lines: String = status.said.iter().map(|line| format!("<li>{}</li>", escaped(line))).collect();
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"5\"><title>sip node</title>\
+         <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}th{{text-align:left;\
+         padding-right:1.5rem;vertical-align:top;font-weight:500}}td{{overflow-wrap:anywhere}}</style>\
+         <h1>sip node</h1><table>{rows}</table><h2>What happened last</h2><ul>{lines}</ul></html>\n"
+    )
+}
+
+/// The same as numbers.
+fn metrics(status: &Status) -> String {
+    let margin = status.until_slot.map_or(0, |end| end.saturating_sub(status.slot));
+    let own = status.awaited.iter().filter(|awaited| awaited.is_own).count();
+    let (total, working) = (&status.total, status.computing_seconds.unwrap_or(0));
+    let numbers: [(&str, &str, &str, f64); 17] = [
+        ("sip_up", "gauge", "whether nothing keeps the node from going on", f64::from(u8::from(is_well(status)))),
+        ("sip_slot", "counter", "slot of the last look", status.slot as f64),
+        ("sip_slot_milliseconds", "gauge", "how long a slot lasts", status.slot_milliseconds),
+        ("sip_round", "counter", "the newest round, from 1", f64::from(status.round)),
+        ("sip_rounds_scored_total", "counter", "rounds that count", f64::from(status.rounds_scored)),
+        ("sip_phase_left_slots", "gauge", "slots until the phase ends", margin as f64),
+        ("sip_awaited", "gauge", "seats that the phase waits for", status.awaited.len() as f64),
+        ("sip_awaited_own", "gauge", "seats of this node among them", own as f64),
+        ("sip_computing_seconds", "gauge", "how long the present work has taken", working as f64),
+        ("sip_fetches", "gauge", "states that are being fetched", status.fetching as f64),
+        ("sip_peers", "gauge", "peers that serve", status.peers as f64),
+        ("sip_bytes_out_total", "counter", "bytes that others got", status.bytes_out as f64),
+        ("sip_shelf_bytes", "gauge", "bytes of states and tokens on the disk", status.shelf_bytes as f64),
+        ("sip_transactions_total", "counter", "transactions", total.transactions as f64),
+        ("sip_fee_lamports_total", "counter", "fees", total.fee_lamports as f64),
+        ("sip_wallet_lamports", "gauge", "lamports in the wallet", status.lamports as f64),
+        ("sip_tokens_earned_base_units", "gauge", "tokens that came, less those that went", total.tokens as f64),
+    ];
+    let mut text = String::new();
+    for (name, kind, help, number) in numbers {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {number}\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(address: SocketAddr, path: &str) -> String {
+        let mut client = TcpStream::connect(address).unwrap();
+        write!(client, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn the_page_says_how_the_node_stands_and_is_open_to_this_machine_alone() {
+        let status =
+            Status { state: "running".into(), slot: 7, written: now(), said: vec!["<b>".into()], ..Status::default() };
+        let status = Arc::new(Mutex::new(status));
+        assert!(Page::start("0.0.0.0:0".parse().unwrap(), Arc::clone(&status)).is_err());
+        let page = Page::start("127.0.0.1:0".parse().unwrap(), Arc::clone(&status)).unwrap();
+        assert!(ask(page.address(), "/").contains("<li>&lt;b&gt;</li>"));
+        assert!(ask(page.address(), "/healthz").starts_with("HTTP/1.1 200 "));
+        assert!(ask(page.address(), "/metrics").contains("\nsip_slot 7\n"));
+        assert!(ask(page.address(), "/other").starts_with("HTTP/1.1 404 "));
+        status.lock().unwrap().why = Some("the chain does not answer".into());
+        let unwell = ask(page.address(), "/healthz");
+        assert!(unwell.starts_with("HTTP/1.1 503 ") && unwell.ends_with("the chain does not answer\n"), "{unwell}");
+    }
+}

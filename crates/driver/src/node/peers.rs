@@ -1,0 +1,144 @@
+//! Who is where: the records of a job's people on chain, and those that the node was told of.
+
+use anyhow::Result;
+use sip_client::Program;
+use sip_data::hex;
+use sip_ledger::Ledger;
+use sip_manifest::value::content_hash;
+use sip_net::Peer;
+use sip_protocol::Account as _;
+use sip_protocol::network::peer::Peer as Contact;
+use sip_protocol::training::job::Job;
+use sip_roles::View;
+use solana_address::Address;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::states::Root;
+
+/// Where the people of a job are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peers {
+    /// Those that the node was told of.
+    told: Vec<Peer>,
+    /// By pool, dataset's pool, or job.
+    known: BTreeMap<[u8; 32], Peer>,
+    /// Their records, those that are there.
+    pub records: BTreeMap<[u8; 32], Box<Contact>>,
+    /// Whether loopback addresses are dialled: only where the chain itself is on this machine.
+    is_local: bool,
+}
+
+/// The host of a base URL or an address.
+fn host(address: &str) -> &str {
+    let host = address.trim_start_matches("http://").trim_start_matches("https://");
+    let host = host.split('/').next().unwrap_or_default();
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => host,
+    };
+    host.trim_matches(['[', ']'])
+}
+
+/// An address that a record may make anybody dial.
+fn is_public(address: &str, is_local: bool) -> bool {
+    let host = host(address);
+    match host.parse::<IpAddr>() {
+        Ok(ip) if ip.is_loopback() => is_local,
+        Ok(IpAddr::V4(ip)) => !ip.is_link_local() && !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
+        Ok(IpAddr::V6(ip)) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_unicast_link_local(),
+        Err(_) => is_local || host != "localhost",
+    }
+}
+
+impl Peers {
+    pub(crate) fn new(told: &[String], is_local: bool) -> Peers {
+        let peer = |address: &String| Peer { id: content_hash(address.as_bytes()), address: address.clone() };
+        Peers { told: told.iter().map(peer).collect(), is_local, ..Peers::default() }
+    }
+
+    /// Reads the records of everybody in a job.
+    pub(crate) fn read(&mut self, ledger: &dyn Ledger, program: &Program, address: &Address, job: &Job) -> Result<()> {
+        let pools = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
+        let mut subjects: Vec<[u8; 32]> = pools.chain(job.datasets).filter(|pool| *pool != [0; 32]).collect();
+        subjects.push(address.to_bytes());
+        subjects.sort_unstable();
+        subjects.dedup();
+        let records: Vec<Address> =
+            subjects.iter().map(|subject| program.peer(&Address::new_from_array(*subject))).collect();
+        let found = ledger.accounts(&records)?;
+        (self.known, self.records) = Default::default();
+        for (subject, account) in subjects.iter().zip(found) {
+            let Some(account) = account.filter(|account| account.owner == program.id) else { continue };
+            let Ok(record) = Contact::decode(&account.data) else { continue };
+            let url = record.contact.url();
+            if record.contact.serves() && !url.is_empty() && is_public(url, self.is_local) {
+                self.known.insert(*subject, Peer { id: *subject, address: url.to_owned() });
+            }
+            self.records.insert(*subject, Box::new(record));
+        }
+        Ok(())
+    }
+
+    /// Everybody.
+    pub(crate) fn all(&self) -> Vec<Peer> {
+        let mut all = self.told.clone();
+        all.extend(self.known.values().cloned());
+        all.dedup_by(|a, b| a.address == b.address);
+        all
+    }
+
+    /// Who may have a state, most likely first: its maker, who has voted for it, everybody.
+    pub(crate) fn holders(&self, view: &View, root: &Root) -> Vec<Peer> {
+        let mut likely = Vec::new();
+        for seen in &view.rounds {
+            for stands in &seen.segments {
+                if stands.state.claim.result_root(&view.job.spec) == root {
+                    likely.push(stands.state.pool);
+                }
+            }
+            let voters = seen.round.auditors.iter().filter(|seat| seat.vote == *root && seat.vote != [0; 32]);
+            likely.extend(voters.map(|seat| seat.pool));
+        }
+        let first: Vec<Peer> = likely.iter().filter_map(|pool| self.known.get(pool)).cloned().collect();
+        let rest = self.all().into_iter().filter(|peer| !first.contains(peer));
+        first.iter().cloned().chain(rest).collect()
+    }
+
+    /// What a peer is called.
+    pub(crate) fn name(&self, id: &Root) -> String {
+        let told = self.told.iter().find(|peer| peer.id == *id);
+        told.map_or_else(|| Address::new_from_array(*id).to_string(), |peer| peer.address.clone())
+    }
+
+    /// The IP addresses of everybody, so that a server knows its seats.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        self.all().iter().filter_map(|peer| host(&peer.address).parse().ok()).collect()
+    }
+
+    /// How many serve, by what is known.
+    pub(crate) fn count(&self) -> usize {
+        self.all().len()
+    }
+}
+
+/// A root's beginning, for people.
+pub(crate) fn short(root: &Root) -> String {
+    hex(root)[..8].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_makes_nobody_dial_its_own_machine() {
+        let public =
+            ["http://203.0.113.7:9000", "https://node.example/sip", "10.1.2.3:9000", "http://[2001:db8::1]:80"];
+        assert!(public.iter().all(|address| is_public(address, false)));
+        let local = ["http://127.0.0.1:8899", "127.9.9.9:1", "http://[::1]:9", "http://localhost:80/"];
+        assert!(local.iter().all(|address| !is_public(address, false) && is_public(address, true)));
+        let never = ["http://169.254.169.254/latest", "http://0.0.0.0:9", "http://224.0.0.1:9"];
+        assert!(never.iter().all(|address| !is_public(address, true)));
+    }
+}

@@ -1,0 +1,241 @@
+//! How a node stands: what it waits for, from whom and until when; what it did, paid and got.
+
+use serde::{Deserialize, Serialize};
+use sip_protocol::training::evaluation;
+use sip_protocol::training::job::bit;
+use sip_protocol::training::round::{self, Round};
+use sip_roles::View;
+use solana_address::Address;
+
+use crate::books;
+
+/// Somebody that a round waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Awaited {
+    /// Its role.
+    pub role: String,
+    /// Its place, from 0.
+    pub place: u8,
+    /// Its pool.
+    pub pool: String,
+    /// What is awaited.
+    pub what: String,
+    /// Whether it is this node.
+    pub is_own: bool,
+}
+
+/// How a node stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The job.
+    pub job: String,
+    /// The wallet.
+    pub wallet: String,
+    /// What it does in the job.
+    pub roles: Vec<String>,
+    /// The process.
+    pub pid: u32,
+    /// When this was written, Unix seconds.
+    pub written: u64,
+    /// What it does: "getting ready", "running", "waiting for the chain", "over".
+    pub state: String,
+    /// Why, where there is more to say.
+    pub why: Option<String>,
+    /// Slot of the last look.
+    pub slot: u64,
+    /// Milliseconds that a slot lasts, as measured.
+    pub slot_milliseconds: f64,
+    /// The newest round, from 1; 0 before there is one.
+    pub round: u32,
+    /// Rounds of the job.
+    pub rounds: u32,
+    /// Rounds that count.
+    pub rounds_scored: u32,
+    /// Its phase.
+    pub phase: String,
+    /// Last slot of the phase.
+    pub until_slot: Option<u64>,
+    /// That slot by the clock, Unix seconds.
+    pub until: Option<u64>,
+    /// Whom the phase waits for.
+    pub awaited: Vec<Awaited>,
+    /// What is sent once what it answers is final.
+    pub waits_for_finality: Vec<String>,
+    /// What is computed now.
+    pub computing: Option<String>,
+    /// For how long, seconds.
+    pub computing_seconds: Option<u64>,
+    /// States that are being fetched.
+    pub fetching: usize,
+    /// Peers that serve, as far as is known.
+    pub peers: usize,
+    /// Where it serves.
+    pub listens: Option<String>,
+    /// Bytes that it gave to others.
+    pub bytes_out: u64,
+    /// Bytes of states on its shelf.
+    pub shelf_bytes: u64,
+    /// What was paid and got.
+    pub total: books::Page,
+    /// The same by round, from 0.
+    pub books: Vec<(u32, books::Page)>,
+    /// Lamports in the wallet.
+    pub lamports: u64,
+    /// What happened last, newest last.
+    pub said: Vec<String>,
+}
+
+/// What the phase of a round is called.
+pub fn phase_name(round: &Round) -> &'static str {
+    match (round.status, round.is_undone) {
+        (round::OPEN, _) => "training",
+        (round::COMMITS_CLOSED, _) => "audit",
+        (round::CLOSED, _) => "vote",
+        (round::AGGREGATED, _) => "evaluation",
+        (round::SCORED, _) => "scored, and can be challenged",
+        (round::FINAL, _) => "final",
+        (round::VOID, 0) => "void",
+        (round::VOID, _) => "undone",
+        _ => "unknown",
+    }
+}
+
+/// Whom the newest round waits for, in its phase.
+pub fn awaited(view: &View, wallet: &Address) -> Vec<Awaited> {
+    let Some(seen) = view.rounds.last() else { return Vec::new() };
+    let (round, job) = (&seen.round, &view.job);
+    let mut awaited = Vec::new();
+    let mut await_one = |role: &str, place: u8, pool: [u8; 32], what: &str| {
+        let address = Address::new_from_array(pool);
+        let is_own = view.pools.get(&address).is_some_and(|pool| pool.scope == wallet.to_bytes());
+        awaited.push(Awaited { role: role.into(), place, pool: address.to_string(), what: what.into(), is_own });
+    };
+    match round.status {
+        round::OPEN => {
+            let left = round.eligible & !round.committed & !round.excluded_trainers(job);
+            for place in (0..16).filter(|place| left & bit(*place) != 0) {
+                await_one("trainer", place, round.trainers[usize::from(place)], "its segment");
+            }
+        }
+        round::COMMITS_CLOSED | round::CLOSED => {
+            let excluded = round.excluded_auditors(job);
+            for place in (0..round.auditor_count).filter(|place| excluded & bit(*place) == 0) {
+                let seat = &round.auditors[usize::from(place)];
+                let what = match (round.status, seat.revealed, seat.vote == [0; 32]) {
+                    (round::COMMITS_CLOSED, 0, _) => "its draw",
+                    (round::COMMITS_CLOSED, ..) if seat.attested < seat.drawn => "its attestations",
+                    (round::CLOSED, _, true) => "its vote for the next base",
+                    _ => continue,
+                };
+                await_one("auditor", place, seat.pool, what);
+            }
+        }
+        round::AGGREGATED => {
+            for place in (0..16).filter(|place| round.awaited_evaluators & bit(*place) != 0) {
+                let Some(seat) = round.evaluators.get(usize::from(place)) else { continue };
+                let what = match seat.status {
+                    evaluation::ABSENT => "its score",
+                    evaluation::COMMITTED => "the score that it has committed",
+                    _ => continue,
+                };
+                await_one("evaluator", place, seat.pool, what);
+            }
+        }
+        _ => {}
+    }
+    awaited
+}
+
+/// Seconds as a person says them.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        _ => format!("{:.1} h", seconds as f64 / 3_600.0),
+    }
+}
+
+fn sol(lamports: u64) -> String {
+    format!("{}.{:09} SOL", lamports / 1_000_000_000, lamports % 1_000_000_000)
+}
+
+/// A time of the day: "16:05:09 UTC".
+fn clock(unix_seconds: u64) -> String {
+    let second = unix_seconds % 86_400;
+    format!("{:02}:{:02}:{:02} UTC", second / 3_600, second / 60 % 60, second % 60)
+}
+
+impl Status {
+    /// What it waits for, in one sentence.
+    pub fn waiting(&self) -> String {
+        if let Some(why) = &self.why {
+            return why.clone();
+        }
+        let until = match (self.until_slot, self.until) {
+            (Some(slot), Some(until)) => {
+                let left = span(until.saturating_sub(self.written));
+                format!(", until slot {slot} at the latest: {}, in {left}", clock(until))
+            }
+            (Some(slot), None) => format!(", until slot {slot} at the latest"),
+            _ => String::new(),
+        };
+        let names: Vec<String> = self
+            .awaited
+            .iter()
+            .map(|awaited| {
+                let own = if awaited.is_own { ", which is this node" } else { "" };
+                format!("{} of {} {}{own}", awaited.what, awaited.role, u32::from(awaited.place) + 1)
+            })
+            .collect();
+        match names.is_empty() {
+            true if self.phase.is_empty() => "the first look at the chain".into(),
+            true => format!("somebody to move the round on{until}"),
+            false => format!("{}{until}", names.join("; ")),
+        }
+    }
+
+    /// How it stands, for people: names and values.
+    pub fn rows(&self) -> Vec<(String, String)> {
+        let books = |page: &books::Page| {
+            let tokens = page.tokens as f64 / sip_protocol::ground::units::TOKEN as f64;
+            format!(
+                "{} transactions, fees {}, rent {} out and {} back, {tokens:+.3} SIP",
+                page.transactions,
+                sol(page.fee_lamports),
+                sol(page.rent_out_lamports),
+                sol(page.rent_back_lamports)
+            )
+        };
+        let computing =
+            self.computing.as_ref().map(|what| format!("{what}, for {}", span(self.computing_seconds.unwrap_or(0))));
+        let mut rows: Vec<(&str, String)> = vec![
+            ("state", self.state.clone()),
+            ("job", self.job.clone()),
+            ("wallet", format!("{}, {}", self.wallet, sol(self.lamports))),
+            ("roles", self.roles.join(", ")),
+            ("round", format!("{} of {}, {} count", self.round, self.rounds, self.rounds_scored)),
+            ("phase", self.phase.clone()),
+            ("waits for", self.waiting()),
+            ("waits to be final", self.waits_for_finality.join(", ")),
+            ("computes", computing.unwrap_or_else(|| "nothing".into())),
+            ("fetches", if self.fetching == 0 { "nothing".into() } else { format!("{} states", self.fetching) }),
+            ("slot", format!("{}, {:.0} ms each", self.slot, self.slot_milliseconds)),
+            ("peers", format!("{} that serve", self.peers)),
+            (
+                "serves on",
+                self.listens
+                    .clone()
+                    .map_or("nothing".into(), |url| format!("{url}, {} KiB so far", self.bytes_out >> 10)),
+            ),
+            ("disk", format!("{} MiB of states and tokens", self.shelf_bytes >> 20)),
+            ("all rounds", books(&self.total)),
+        ];
+        rows.retain(|(_, value)| !value.is_empty());
+        let mut rows: Vec<(String, String)> = rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let last = self.books.iter().rev().take(3);
+        rows.extend(last.map(|(round, page)| (format!("round {}", round + 1), books(page))));
+        rows
+    }
+}

@@ -1,0 +1,108 @@
+//! A segment under way, on disk: a process that is killed loses no more of it than what it did since the last pause was kept.
+//!
+//! The state is on disk before the file that names it, and the one before is removed after that.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sip_data::{hex, unhex};
+use sip_kernels::Threads;
+use sip_node::{Cheat, Pause, SegmentTask, State};
+use sip_proof::Leaf;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Record;
+
+/// How often a pause is kept.
+pub(crate) const EVERY: Duration = Duration::from_secs(45);
+/// The file of a pause.
+const FILE: &str = "pause.json";
+/// How the file of its state begins.
+const STATE: &str = "pause-";
+
+/// A pause without its state.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    key: String,
+    next_step: u32,
+    /// First step, count, start root, batches root and end root of each.
+    leaves: Vec<(u32, u32, [String; 3])>,
+    /// As bits.
+    losses: Vec<u32>,
+    batches: Vec<String>,
+    state: String,
+}
+
+/// What a segment follows from: whose pause it is.
+pub(crate) fn key(task: &SegmentTask, cheat: Option<&Cheat>) -> String {
+    let SegmentTask { round, first_step, seed, mixture, settings, place, base, .. } = task;
+    let (seed, base) = (hex(seed), hex(&base.root()));
+    format!("{round} {place} {first_step} {seed} {mixture:?} {settings:?} {base} {cheat:?}")
+}
+
+fn state_path(record: &Record, root: &str) -> PathBuf {
+    record.folder().join(format!("{STATE}{root}.state"))
+}
+
+/// Removes the states of all pauses but one.
+fn clean(record: &Record, but: Option<&str>) {
+    let kept = but.map(|root| state_path(record, root));
+    for entry in std::fs::read_dir(record.folder()).into_iter().flatten().flatten() {
+        let is_pause = entry.file_name().to_str().is_some_and(|name| name.starts_with(STATE));
+        if is_pause && kept.as_ref() != Some(&entry.path()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Keeps a pause, in place of the one before.
+pub(crate) fn keep(record: &Record, key: &str, pause: &Pause) -> Result<()> {
+    let state = hex(&pause.state.root());
+    pause.state.save(&state_path(record, &state)).context("training cannot be kept")?;
+    let roots = |leaf: &Leaf| [hex(&leaf.start_root), hex(&leaf.batches_root), hex(&leaf.end_root)];
+    let kept = Kept {
+        key: key.to_owned(),
+        next_step: pause.next_step,
+        leaves: pause.leaves.iter().map(|leaf| (leaf.first_step, leaf.count, roots(leaf))).collect(),
+        losses: pause.losses.iter().map(|loss| loss.to_bits()).collect(),
+        batches: pause.batches.iter().map(|root| hex(root)).collect(),
+        state,
+    };
+    record.write(FILE, &kept)?;
+    clean(record, Some(&kept.state));
+    Ok(())
+}
+
+/// The pause of a segment, if one was kept and nothing of it is damaged.
+pub(crate) fn find(record: &Record, key: &str, threads: &Threads) -> Option<Pause> {
+    let kept: Kept = record.read(FILE).ok()?.filter(|kept: &Kept| kept.key == key)?;
+    let state = State::load(&state_path(record, &kept.state), threads).ok()?;
+    let is_named = Some(state.root()) == unhex(&kept.state);
+    let leaf = |(first_step, count, roots): &(u32, u32, [String; 3])| {
+        let [start_root, batches_root, end_root] = roots.each_ref().map(|root| unhex(root));
+        Some(Leaf {
+            first_step: *first_step,
+            count: *count,
+            start_root: start_root?,
+            batches_root: batches_root?,
+            end_root: end_root?,
+        })
+    };
+    is_named.then_some(())?;
+    Some(Pause {
+        next_step: kept.next_step,
+        leaves: kept.leaves.iter().map(leaf).collect::<Option<_>>()?,
+        losses: kept.losses.iter().map(|bits| f32::from_bits(*bits)).collect(),
+        batches: kept.batches.iter().map(|root| unhex(root)).collect::<Option<_>>()?,
+        traces: BTreeMap::new(),
+        state: Arc::new(state),
+    })
+}
+
+/// Removes the pause of a segment that is done.
+pub(crate) fn forget(record: &Record) {
+    let _ = std::fs::remove_file(record.folder().join(FILE));
+    clean(record, None);
+}

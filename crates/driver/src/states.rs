@@ -1,0 +1,232 @@
+//! Where states and updates lie, and how they come and go: a folder that several people share, or a shelf that a network serves.
+
+use anyhow::{Context, Result};
+use sip_data::hex;
+use sip_graph::Buffer;
+use sip_kernels::Threads;
+use sip_net::{FetchError, Fetcher, Held, Item, Peer, Shelf, Want};
+use sip_node::State;
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use crate::record::root_of_file;
+
+/// A root.
+pub type Root = [u8; 32];
+
+/// First bytes of a saved state, before its root.
+const MAGIC_BYTES: usize = 8;
+
+/// A state that is wanted.
+pub struct Wanted {
+    /// Its root.
+    pub root: Root,
+    /// Elements of its entries.
+    pub elements: Vec<usize>,
+    /// Who may have it, most likely first.
+    pub peers: Vec<Peer>,
+    /// Until when it is of use.
+    pub by: Instant,
+}
+
+/// Where states lie. All of it may be called from several threads.
+pub trait States: Send + Sync {
+    /// The roots of those that are here.
+    fn roots(&self) -> BTreeSet<Root>;
+
+    /// A state by its root, if it is here; whole and true.
+    ///
+    /// # Errors
+    /// Where what lies here is damaged, or cannot be read.
+    fn load(&self, root: &Root, threads: &Threads) -> Result<Option<Arc<State>>>;
+
+    /// Keeps a state.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn save(&self, state: &State) -> Result<()>;
+
+    /// Removes a state that nothing needs any more; a failure to remove costs nothing but space.
+    fn forget(&self, root: &Root);
+
+    /// Hands a state out to those who ask for its root.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn hand_out(&self, root: &Root, threads: &Threads) -> Result<()>;
+
+    /// Gets a state from others, if it is not here; whether it is here then. Returns early once `stop` is true.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn fetch(&self, wanted: &Wanted, threads: &Threads, stop: &AtomicBool) -> Result<bool>;
+}
+
+/// States in a folder, as files of the names of their roots.
+pub struct FolderStates {
+    folder: PathBuf,
+    /// A folder that others share.
+    shared: Option<PathBuf>,
+    /// Folders with states under any name that ends in `.state`.
+    published: Vec<PathBuf>,
+    /// Elements of the entries of what may lie there.
+    shapes: Vec<Vec<usize>>,
+}
+
+impl FolderStates {
+    /// States in `folder`, got from a `shared` one and from those with what was `published`, of one of these shapes.
+    pub fn new(folder: &Path, shared: Option<&Path>, published: Vec<PathBuf>, shapes: Vec<Vec<usize>>) -> FolderStates {
+        FolderStates { folder: folder.to_owned(), shared: shared.map(Path::to_owned), published, shapes }
+    }
+
+    fn path(&self, root: &Root) -> PathBuf {
+        self.folder.join(format!("{}.state", hex(root)))
+    }
+
+    fn on_shared(&self, root: &Root) -> Option<PathBuf> {
+        self.shared.as_ref().map(|folder| folder.join(format!("{}.state", hex(root))))
+    }
+
+    /// The file of a state of this root among what was published, by what its head says.
+    fn published(&self, root: &Root) -> Option<PathBuf> {
+        let entries = self.published.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+        let mut paths: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "state")).collect();
+        paths.sort();
+        paths.into_iter().find(|path| names(path, root))
+    }
+}
+
+/// Whether a state's file says that it is of this root.
+fn names(path: &Path, root: &Root) -> bool {
+    let mut head = [0; MAGIC_BYTES + 32];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head[MAGIC_BYTES..] == root[..]
+}
+
+/// Elements of each entry.
+pub(crate) fn shape(state: &State) -> Vec<usize> {
+    state.entries().iter().map(|entry| entry.len()).collect()
+}
+
+impl States for FolderStates {
+    fn roots(&self) -> BTreeSet<Root> {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries.filter_map(|entry| root_of_file(&entry.path())).collect()
+    }
+
+    fn load(&self, root: &Root, threads: &Threads) -> Result<Option<Arc<State>>> {
+        let path = self.path(root);
+        if path.exists() {
+            return Ok(Some(Arc::new(State::load(&path, threads)?)));
+        }
+        // What somebody published is kept if it is what it is called and of a right shape.
+        let shared = self.on_shared(root).filter(|path| path.exists());
+        let published = shared.or_else(|| self.published(root));
+        let state = published.and_then(|path| State::load(&path, threads).ok());
+        let is_true = |state: &State| state.root() == *root && self.shapes.contains(&shape(state));
+        let Some(state) = state.filter(is_true) else { return Ok(None) };
+        self.save(&state)?;
+        Ok(Some(Arc::new(state)))
+    }
+
+    fn save(&self, state: &State) -> Result<()> {
+        let path = self.path(&state.root());
+        if !path.exists() {
+            state.save(&path).context("nothing is sent that could not be remembered")?;
+        }
+        Ok(())
+    }
+
+    fn forget(&self, root: &Root) {
+        let _ = std::fs::remove_file(self.path(root));
+    }
+
+    fn hand_out(&self, root: &Root, threads: &Threads) -> Result<()> {
+        let Some(path) = self.on_shared(root).filter(|path| !path.exists()) else { return Ok(()) };
+        let mine = self.path(root);
+        if mine.exists() {
+            State::load(&mine, threads)?.save(&path)?;
+        }
+        Ok(())
+    }
+
+    fn fetch(&self, wanted: &Wanted, threads: &Threads, _stop: &AtomicBool) -> Result<bool> {
+        Ok(self.load(&wanted.root, threads)?.is_some())
+    }
+}
+
+/// Told how a fetch goes.
+pub type Tell = Arc<dyn Fn(&Root, &sip_net::Told) + Send + Sync>;
+
+/// States on a shelf that a server gives to others.
+pub struct NetStates {
+    shelf: Shelf,
+    fetcher: Fetcher,
+    /// Elements of the entries of what may lie there.
+    shapes: Vec<Vec<usize>>,
+    tell: Tell,
+}
+
+impl NetStates {
+    /// States on a shelf, of one of these shapes.
+    pub fn new(shelf: Shelf, fetcher: Fetcher, shapes: Vec<Vec<usize>>, tell: Tell) -> NetStates {
+        NetStates { shelf, fetcher, shapes, tell }
+    }
+
+    fn item(&self, root: &Root) -> Option<(Item, &[usize])> {
+        let is_whole = |item: &Item| matches!(self.shelf.held(item), Held::Whole);
+        let items = self.shapes.iter().map(|elements| (Item::state(*root, elements), &elements[..]));
+        items.into_iter().find(|(item, _)| is_whole(item))
+    }
+}
+
+impl States for NetStates {
+    fn roots(&self) -> BTreeSet<Root> {
+        self.shelf.kept().into_iter().filter(|kept| kept.is_whole && kept.is_list).map(|kept| kept.root).collect()
+    }
+
+    fn load(&self, root: &Root, threads: &Threads) -> Result<Option<Arc<State>>> {
+        let Some((_, elements)) = self.item(root) else { return Ok(None) };
+        let hashes = self.shelf.list(root).context("a list on the shelf is gone")?;
+        let mut entries = Vec::new();
+        for (hash, elements) in hashes.iter().zip(elements) {
+            let mut entry = Buffer::new(*elements);
+            self.shelf.read_words(hash, &mut entry)?;
+            entries.push(entry);
+        }
+        let state = State::new(entries, threads);
+        Ok((state.root() == *root).then(|| Arc::new(state)))
+    }
+
+    fn save(&self, state: &State) -> Result<()> {
+        let entries: Vec<&[u32]> = state.entries().iter().map(|entry| &entry[..]).collect();
+        self.shelf.put_state(&entries).context("nothing is sent that could not be remembered")?;
+        Ok(())
+    }
+
+    fn forget(&self, root: &Root) {
+        let _ = self.shelf.forget(root);
+    }
+
+    fn hand_out(&self, _root: &Root, _threads: &Threads) -> Result<()> {
+        // Whatever lies on the shelf is served.
+        Ok(())
+    }
+
+    fn fetch(&self, wanted: &Wanted, _threads: &Threads, stop: &AtomicBool) -> Result<bool> {
+        let item = Item::state(wanted.root, &wanted.elements);
+        let peers = || wanted.peers.clone();
+        let want = Want { item: &item, ranges: None, peers: &peers, by: wanted.by, stop };
+        match self.fetcher.fetch(&want, &|told| (self.tell)(&wanted.root, told)) {
+            Ok(_) => Ok(true),
+            Err(FetchError::Disk(error)) => {
+                Err(anyhow::Error::new(error).context("what others hand out cannot be kept"))
+            }
+            Err(_) => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! `sip node run`.
+
+use anyhow::{Result, bail};
+use sip_driver::Source;
+use sip_driver::node::{Ended, MakeCheat, Runner, Setup};
+use sip_manifest::place::hold_of;
+use sip_manifest::settings::Fraud;
+use sip_report::terminal;
+use sip_roles::{Event, Me, Roles};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::Folder;
+use crate::audit::read_chain;
+use crate::chain::{AddressText, Connection, Desk};
+use crate::run::staged::stage_in;
+use crate::run::stop_on_interrupt;
+
+/// What somebody does in a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Role {
+    /// Train segments, for all seats of the wallet
+    Trainer,
+    /// Draw, replay, attest and vote, for the wallet's seat
+    Auditor,
+    /// Score bases, for all seats of the wallet
+    Evaluator,
+    /// Answer demands for data
+    Provider,
+    /// Turn what anyone may turn: closings, seeds, finality
+    Turner,
+    /// Open rounds, and have those paid who ask for nothing
+    Keeper,
+    /// Replay every claim, and convict who lies
+    Watchtower,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The job
+    #[arg(value_name = "JOB")]
+    job: AddressText,
+    /// What to do in it, separated by commas
+    #[arg(long, value_name = "ROLE", value_delimiter = ',', required = true)]
+    role: Vec<Role>,
+    #[command(flatten)]
+    folder: Folder,
+    /// Serve manifest, tokens and states to others on this address
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+    /// Address that others reach it by, written on chain [default: that of --listen]
+    #[arg(long, value_name = "URL", requires = "listen")]
+    announce: Option<String>,
+    /// Peer to ask, beside those that stand on chain; may be repeated
+    #[arg(long, value_name = "URL")]
+    peer: Vec<String>,
+    /// Take a seat with this pool once all is at hand, agrees with the chain, and a timed step says that the work fits; may be repeated
+    #[arg(long, value_name = "POOL")]
+    join: Vec<AddressText>,
+    /// File of what the job computes with [default: run/manifest.sip in the folder, or by the job's card from peers]
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Folder of states that several people share, in place of a network
+    #[arg(long, value_name = "FOLDER", conflicts_with = "listen")]
+    shelf: Option<PathBuf>,
+    /// File with the secret of the auditor's hash chain, 64 hexadecimal digits [default: the one that follows from the key]
+    #[arg(long, value_name = "FILE")]
+    draws: Option<PathBuf>,
+    /// Of an auditor: replay only what it draws
+    #[arg(long)]
+    drawn: bool,
+    /// Page, health and metrics on this address of this machine, such as 127.0.0.1:9464
+    #[arg(long, value_name = "IP:PORT")]
+    page: Option<SocketAddr>,
+    /// Most that bids for a place in blocks may cost in a round, beside the fees for signatures
+    #[arg(long, value_name = "SOL", default_value = "0.01", value_parser = lamports)]
+    max_fee: u64,
+    /// Most MiB that states and tokens may take [default: what the job may need at once]
+    #[arg(long, value_name = "MIB")]
+    disk: Option<u64>,
+    /// Go on serving when the job is over
+    #[arg(long)]
+    stay: bool,
+    /// Stop as soon as nothing is to be done now
+    #[arg(long)]
+    once: bool,
+    /// Lie in training, for tests
+    #[arg(long, value_name = "FRAUD", hide = true)]
+    cheat: Option<Fraud>,
+    /// From this round on, counted from 0
+    #[arg(long, value_name = "ROUND", default_value_t = 0, hide = true)]
+    cheat_from: u32,
+}
+
+/// SOL as lamports.
+fn lamports(text: &str) -> Result<u64, String> {
+    let wrong = || format!("\"{text}\" is no amount of SOL; write a number such as 0.01");
+    let sol: f64 = text.parse().map_err(|_| wrong())?;
+    if (0.0..1e9).contains(&sol) { Ok((sol * 1e9).round() as u64) } else { Err(wrong()) }
+}
+
+fn roles(arguments: &Arguments) -> Roles {
+    let has = |role| arguments.role.contains(&role);
+    Roles {
+        watchtower: has(Role::Watchtower),
+        auditor: has(Role::Auditor),
+        is_drawn_only: arguments.drawn,
+        turner: has(Role::Turner),
+        is_patient: has(Role::Auditor) || has(Role::Watchtower),
+        keeper: has(Role::Keeper),
+        trainer: has(Role::Trainer),
+        evaluator: has(Role::Evaluator),
+        provider: has(Role::Provider),
+    }
+}
+
+fn name(role: Role) -> String {
+    use clap::ValueEnum as _;
+    role.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<ExitCode> {
+    let stop = stop_on_interrupt()?;
+    // Two processes of one folder would sign the same in two ways.
+    let _held = hold_of(&arguments.folder.data, "node run", "--data")?;
+    let mut desk = Desk::open(connection)?;
+    desk.require_no_dry_run()?;
+    let key = desk.key()?.insecure_clone();
+    let job = desk.locate_job(&arguments.job)?;
+    let join = arguments.join.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<_>>()?;
+    let chain = arguments.draws.as_deref().map(read_chain).transpose()?;
+    let fraud = arguments.cheat;
+    let make = |fraud: Fraud| -> MakeCheat {
+        Box::new(move |source: &Source| {
+            let task = &source.prepared.task;
+            stage_in(fraud, &task.graph, (0, task.inner_steps), (0, 0))
+        })
+    };
+    let setup = Setup {
+        program: desk.program,
+        job,
+        node: sip_roles::Node {
+            me: Me::new(key.to_bytes()).with_chain(chain),
+            roles: roles(arguments),
+            cheating: None,
+        },
+        roles: arguments.role.iter().copied().map(name).collect(),
+        folder: arguments.folder.data.clone(),
+        listen: arguments.listen,
+        announce: arguments.announce.clone(),
+        peers: arguments.peer.clone(),
+        shared: arguments.shelf.clone(),
+        manifest: arguments.manifest.clone(),
+        max_bid_lamports: arguments.max_fee,
+        disk_bytes: arguments.disk.unwrap_or(0) << 20,
+        once: arguments.once,
+        stays: arguments.stay,
+        is_local: is_local(desk.ledger.url()),
+        join,
+        cheat: fraud.map(|fraud| (arguments.cheat_from, make(fraud))),
+        page: arguments.page,
+        stop,
+    };
+    if let (Some(Fraud::FalseAccusation | Fraud::Vote | Fraud::Attest | Fraud::Genesis), _) = (fraud, ()) {
+        bail!("--cheat: a node lies in its training only");
+    }
+    let json = connection.json;
+    let mut report = |event: &Event| print(event, json);
+    let ended = Runner::new(&mut desk.ledger, &key, setup, &mut report).run()?;
+    let said = match ended {
+        Ended::Stopped => "stopped; the same command goes on from here",
+        Ended::Over => "the job is over, and nothing is owed",
+        Ended::Idle => "there is nothing to be done now",
+    };
+    print(&Event::Prepares { what: said.into() }, json);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a chain is on this machine, so that people on it may be, too.
+fn is_local(url: &str) -> bool {
+    let host = url.trim_start_matches("http://").trim_start_matches("https://");
+    ["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
+}
+
+fn print(event: &Event, json: bool) {
+    let mut out = std::io::stdout().lock();
+    // A reader that is gone needs no line.
+    let _ = match serde_json::to_string(event) {
+        Ok(object) if json => writeln!(out, "{object}"),
+        _ => writeln!(out, "{}", terminal::fitted(&event.to_string(), terminal::Stream::Output, 2)),
+    };
+}
