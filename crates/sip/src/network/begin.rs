@@ -239,7 +239,7 @@ fn job_file(network: &Network, datasets: &[(String, String)]) -> String {
         wanted.trainers
     );
     // Everyone computes on this one machine, each a part of it: nobody is late who only waits for its turn.
-    let slots = (30_000 / wanted.slot_ms).max(150);
+    let slots = (wanted.phase_seconds * 1_000 / wanted.slot_ms).max(150);
     let _ = writeln!(
         text,
         "\n[phases]\ncommit_slots = {slots}\naudit_slots = {slots}\nvote_slots = {slots}\nevaluation_slots = {slots}\nchallenge_slots = {slots}"

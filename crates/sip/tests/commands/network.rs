@@ -113,7 +113,9 @@ fn verified(network: &Network, events: &[Value]) -> Value {
 #[ignore = "needs the command of a person's process"]
 fn strangers_train_a_model_and_convict_the_liar_among_them() {
     let network = Network::new();
-    let events = network.follow(&["network", "up", "--json", "--rounds", "2"], Duration::from_secs(110));
+    // A chain whose slots are short: the time in which claims can be accused is counted in them.
+    let fast = ["--rounds", "2", "--slot-ms", "20", "--phase-seconds", "15"];
+    let events = network.follow(&[&["network", "up", "--json"], &fast[..]].concat(), Duration::from_secs(170));
     assert_eq!(of(&events, "started").len(), 10);
     let convicted = of(&events, "convicted");
     assert!(!convicted.is_empty() && convicted.iter().all(|event| event["who"] == "trainer 3"), "{events:#?}");
