@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Breaks the referee of spec/disputes.py on purpose, a rule at a time: the games of the vectors must notice each.
+"""Breaks the referee of spec/disputes.py on purpose, a rule at a time: the games of the vectors must notice each. And the hash of a job's
+history in spec/commitments.py, of which each part is left out or goes before another: the history of the vectors must notice.
 
     python3 vectors/mutants.py          # the rules that somebody once got wrong unnoticed
     python3 vectors/mutants.py --all    # every check left out, every comparison, bound and number changed; minutes
@@ -144,9 +145,41 @@ def mutants(tree):
             yield line, f"{ast.unparse(node)} is left out", (node, "targets", [ast.Name("unused", ast.Store())])
 
 
+def false_histories():
+    """What is false in each mutant of the history, and its function."""
+    source = (SOURCE.parent / "commitments.py").read_text()
+    function = next(node for node in ast.parse(source).body if getattr(node, "name", None) == "history")
+    call = function.body[-1].value
+    whole = list(call.args)
+    parts = [whole[:at] + whole[at + 1 :] for at in range(len(whole))]
+    swapped = [whole[:at] + [whole[at + 1], whole[at]] + whole[at + 2 :] for at in range(len(whole) - 1)]
+    for args in parts + swapped:
+        call.args, space = args, dict(vars(verify.sys.modules["spec.commitments"]))
+        exec(compile(ast.Module([copy.deepcopy(function)], []), "mutant", "exec"), space)
+        yield f"a history of {', '.join(ast.unparse(part) for part in args)}", space["history"]
+
+
+def unnoticed_histories():
+    """How many mutants of the history there are, and those that its vectors let pass."""
+    file = json.loads((verify.FOLDER / "commitments.json").read_text())
+    alone = {name: items if name == "histories" else [] for name, items in file.items()}
+    sound, count, alive = verify.history, 0, []
+    for name, verify.history in false_histories():
+        count += 1
+        try:
+            verify.commitments(alone)
+            alive.append(name)
+        except verify.Difference:
+            pass
+    verify.history = sound
+    verify.commitments(alone)
+    return count, alive
+
+
 def main(arguments):
     signal.signal(signal.SIGALRM, late)
-    source, played, alive, count, same = SOURCE.read_text(), games(), [], 0, 0
+    source, played, same = SOURCE.read_text(), games(), 0
+    count, alive = unnoticed_histories()
     if noticed(compile(source, "sound", "exec"), played):
         raise SystemExit("the referee itself does not play the games right: see verify.py")
     for name, (rule, other) in NAMED.items():
@@ -171,7 +204,7 @@ def main(arguments):
         alive += [f"what is said to change nothing, but is noticed: {what} in {part}" for part, what in sorted(unused)]
     for name in alive:
         print(f"not noticed: {name}")
-    print(f"mutants: {count - same - len(alive)} of {count} were noticed by {len(played)} games, {same} change nothing")
+    print(f"mutants: {count - same - len(alive)} of {count} were noticed by {len(played)} games and the history, {same} change nothing")
     return 1 if alive else 0
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from spec import Malformed
 from spec.arithmetic import (add, div, exp, fma, from_u32, less_than, log, max_total, mul, nearest_integer, sqrt,
                              sub)  # fmt: skip
-from spec.commitments import (batches_root, blob_levels, chunks_of, genesis, held_out_window, leaf_preimage, median,
+from spec.commitments import (batches_root, blob_levels, chunks_of, genesis, held_out_window, history, leaf_preimage, median,
                               merkle_leaf, merkle_root, opened_blob, opened_merkle, padding, program_address, sha256, tensor_root, u32, window)  # fmt: skip
 from spec.disputes import Game
 from spec.graphs import Graph, checked as graph_of, state_root
@@ -145,6 +145,11 @@ def commitments(file):
         reveals = sha256(*draws, bytes(32 * (16 - len(draws))))
         hashes = [unhex(value) for value in item["slot_hashes"]]
         expect(sha256(unhex(item["seed"]), reveals, *hashes).hex(), item["next_seed"], f"seed {number}")
+    for number, item in enumerate(file["histories"]):
+        before = bytes(32)
+        for place, final in enumerate(item["history"]):
+            before = history(before, final)
+            expect(before.hex(), final["after"], f"history {number}, round {place}")
     for number, item in enumerate(file["scores"]):
         root = merkle_root([tensor_root([word for total in item["sums"] for word in (total % 2**32, total >> 32)])])
         expect(root.hex(), item["end_root"], f"score {number}, end")
@@ -385,7 +390,7 @@ def checked(name, data, sums):
 RESULTS = {"output", "partials", "is_node", "root", "nodes_root", "outputs_root", "tables_root", "openings", "preimage",
            "accumulator_root", "domain", "offset", "tip", "is_drawn", "next_seed", "end_root", "scores", "commitment", "median",
            "mean", "genesis_root", "start_state", "update", "next_base", "leaf", "is_graph", "elements", "hash", "commits",
-           "is_manifest", "output_roots", "trace_root", "end_state", "claim", "trace_roots", "sums", "address", "bump"}  # fmt: skip
+           "is_manifest", "history", "output_roots", "trace_root", "end_state", "claim", "trace_roots", "sums", "address", "bump"}  # fmt: skip
 
 
 def places(value, key=None):

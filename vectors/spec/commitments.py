@@ -109,6 +109,16 @@ def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
 
+def history(before, final):
+    """The history of a job after one more final round (docs/spec/finality.md)."""
+    numbers = struct.pack("<II", final["index"], final["parent"])
+    roots = [bytes.fromhex(final[name]) for name in ("seed", "base_root", "reveals", "next_base")]
+    mixture, settings = struct.pack("<8H", *final["mixture_bps"]), struct.pack("<4I", *final["settings"])
+    places = struct.pack("<HH", final["committed"], final["accepted"])
+    scores, amounts = struct.pack("<8I", *final["scores"]), struct.pack("<QQ", final["quality"], final["reward"])
+    return sha256(b"sip.history.1", before, numbers, *roots, mixture, settings, places, scores, amounts)
+
+
 def merkle_leaf(data):
     return sha256(b"\0", data)
 

@@ -156,6 +156,13 @@ pub fn mul_div(a: u64, b: u64, divisor: u64, rounding: Rounding) -> Result<u64, 
     if divisor == 0 {
         return Err(MathError::DivisionByZero);
     }
+    let whole = a / divisor;
+    if (whole | b | divisor) >> 32 == 0 {
+        // The divisors that are whole in a and the rest apart: each product has two factors below 2³², and their sum fits too.
+        let of_rest = (a - whole.wrapping_mul(divisor)).wrapping_mul(b);
+        let up = if rounding == Rounding::Up && !of_rest.is_multiple_of(divisor) { 1 } else { 0 };
+        return Ok(whole.wrapping_mul(b).wrapping_add(of_rest / divisor).wrapping_add(up));
+    }
     let (high, low) = widening_mul(a, b);
     let (quotient, remainder) = wide_div(high, low, divisor).ok_or(MathError::Overflow)?;
     if rounding == Rounding::Up && remainder != 0 { add(quotient, 1) } else { Ok(quotient) }

@@ -6,7 +6,7 @@ use sip_graph::RunError;
 use sip_manifest::exchange::Start;
 use sip_node::{AggregateError, Cheat, SegmentTask, State, Task, Worker, availability, scoring};
 use sip_proof::{tensor_bytes, tensor_root};
-use sip_protocol::court::availability::Demand;
+use sip_protocol::court::availability::{Demand, HELD_OUT_TOKENS};
 use sip_protocol::training::job::bit;
 use sip_protocol::training::segment::SegmentClaim;
 use sip_roles::{Claim, Event, Fact, Finding, Part, Published, Scored, Seen, Stands, Work, Worked};
@@ -245,7 +245,9 @@ impl Bench {
     fn answer(&self, at: Position<'_>, demand: &Demand) -> Result<Option<Vec<u8>>> {
         let subject = Address::new_from_array(demand.subject);
         if let Some(domain) = at.view.datasets().iter().position(|dataset| *dataset == subject) {
-            let blob = self.source.prepared.task.domains.get(domain);
+            let prepared = &self.source.prepared;
+            let parts = if demand.entry == HELD_OUT_TOKENS { &prepared.heldout } else { &prepared.task.domains };
+            let blob = parts.get(domain);
             return Ok(blob.and_then(|blob| availability::data_answer(&tensor_bytes(blob.tokens()), demand.chunk)));
         }
         let Some(state) = self.state(&demand.root)? else { return Ok(None) };

@@ -21,7 +21,7 @@ const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before
 
 /// Commands by what they are for.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Start here", &["demo", "network", "localnet", "wallet"]),
+    ("Start here", &["demo", "network", "node", "localnet", "wallet"]),
     ("Models and texts", &["train", "finetune", "generate", "eval", "tokenize", "graph"]),
     ("Work and watch", &["job", "data", "pool", "audit", "verify", "dispute", "manifest"]),
     ("Stake and steer", &["stake", "exit", "rewards", "steer", "lock", "liquid", "fee"]),

@@ -1,6 +1,6 @@
 //! Demands for what was committed, and answers. What each checks and changes: [`sip_protocol::instructions`].
 
-use sip_protocol::instructions::*;
+use sip_protocol::{court::availability::TRAINING_TOKENS, instructions::*};
 use solana_address::Address;
 use solana_instruction::Instruction;
 
@@ -35,10 +35,22 @@ impl Program {
         self.instruction(&DemandState { entry, chunk }, &accounts)
     }
 
-    /// [`DemandData`] of a dataset that a provider's pool stands behind.
+    /// [`DemandData`] of the tokens to train on of a dataset that a provider's pool stands behind.
     pub fn demand_data(&self, demander: &Address, dataset: &Address, pool: &Address, chunk: u32) -> Instruction {
+        self.demand_part(demander, dataset, pool, [TRAINING_TOKENS, chunk])
+    }
+
+    /// [`DemandData`] of a part of a dataset ([`TRAINING_TOKENS`] or [`HELD_OUT_TOKENS`](sip_protocol::court::availability::HELD_OUT_TOKENS)) and a
+    /// chunk of it.
+    pub fn demand_part(
+        &self,
+        demander: &Address,
+        dataset: &Address,
+        pool: &Address,
+        [part, chunk]: [u32; 2],
+    ) -> Instruction {
         let accounts = accounts::DemandData { demander: *demander, dataset: *dataset, pool: *pool };
-        self.instruction(&DemandData { chunk }, &accounts)
+        self.instruction(&DemandData { part, chunk }, &accounts)
     }
 
     /// A whole answer to a demand on a segment, [`UploadAnswer`] and [`AnswerState`]: each instruction goes into a transaction of its
@@ -105,9 +117,20 @@ impl Program {
         self.instruction(&FailState {}, &accounts)
     }
 
-    /// [`FailData`] of a demand.
+    /// [`FailData`] of a demand for tokens to train on.
     pub fn fail_data(&self, demander: &Address, dataset: &Address, pool: &Address, chunk: u32) -> Instruction {
-        let (demand, destination) = (self.demand(dataset, demander, 0, chunk), self.token_account(demander));
+        self.fail_part(demander, dataset, pool, [TRAINING_TOKENS, chunk])
+    }
+
+    /// [`FailData`] of a demand for a chunk of a part.
+    pub fn fail_part(
+        &self,
+        demander: &Address,
+        dataset: &Address,
+        pool: &Address,
+        [part, chunk]: [u32; 2],
+    ) -> Instruction {
+        let (demand, destination) = (self.demand(dataset, demander, part, chunk), self.token_account(demander));
         self.instruction(&FailData {}, &accounts::FailData { dataset: *dataset, pool: *pool, demand, destination })
     }
 

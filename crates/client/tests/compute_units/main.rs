@@ -5,12 +5,15 @@
 
 #[path = "../shared/accuser.rs"]
 mod accuser;
+mod before;
 mod challenges;
 #[path = "../shared/court/mod.rs"]
 mod court;
+mod page;
 mod payments;
 mod rounds;
 
+use page::Line;
 use sip_ledger::Receipt;
 use sip_protocol::{
     court::MoveKind,
@@ -110,26 +113,15 @@ fn every_instruction_is_measured_and_stays_within_its_budget_in_every_case() {
     for row in &rows {
         let (name, units) = (row.name(), row.units);
         assert!(units <= row.budget(), "{name} takes {units} compute units; its budget is {}", row.budget());
-        if let Some(before) = cost_before(&name) {
-            assert!(
-                units * 10 <= before * 13,
-                "{name} takes {units} compute units; before the rules were stricter {before}"
-            );
-        }
     }
-    let is_measured =
-        |spec: &InstructionSpec, case: &str| rows.iter().any(|row| row.spec.tag == spec.tag && row.case == case);
-    let declared = all().flat_map(|spec| spec.budgets.iter().map(move |budget| (spec, budget.case)));
-    let missing: Vec<_> =
-        declared.filter(|(spec, case)| !is_measured(spec, case)).map(|(spec, case)| (spec.name, case)).collect();
-    assert!(missing.is_empty(), "no scenario measures {missing:?}");
-}
-
-/// What an instruction cost before claims had slices, if that is in the table of `docs/spec/costs.md`: | name | before | since | ratio | why |.
-fn cost_before(name: &str) -> Option<u64> {
-    let costs = include_str!("../../../../docs/spec/costs.md");
-    let (_, table) = costs.split_once("## What stricter rules cost").expect("the section");
-    let cells = table.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
-    let row = cells.take_while(|cells| !cells[0].starts_with("##")).find(|cells| cells.get(1) == Some(&name))?;
-    Some(row[2].replace(' ', "").parse().expect("compute units"))
+    let measured =
+        |spec: &InstructionSpec, case: &str| rows.iter().find(|row| row.spec.tag == spec.tag && row.case == case);
+    let declared = || all().flat_map(|spec| spec.budgets.iter().map(move |budget| (spec, budget.case)));
+    let missing: Vec<_> = declared().filter(|(spec, case)| measured(spec, case).is_none()).collect();
+    assert!(missing.is_empty(), "no scenario measures {:?}", missing.iter().map(|(spec, case)| (spec.name, case)));
+    let lines: Vec<Line> =
+        declared().filter_map(|(spec, case)| measured(spec, case)).map(|row| Line::of(row.name(), row.units)).collect();
+    page::require_all_compared(&lines);
+    lines.iter().for_each(Line::require_within);
+    page::compare(&lines);
 }

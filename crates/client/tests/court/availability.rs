@@ -7,7 +7,7 @@ use sip_proof::{BlobTree, Hash};
 use sip_protocol::{
     Error,
     admin::config::Parameters,
-    court::availability::{ANSWERED, Demand, FAILED, MAX_OPEN_DEMANDS},
+    court::availability::{ANSWERED, Demand, FAILED, HELD_OUT_TOKENS, MAX_OPEN_DEMANDS, TRAINING_TOKENS},
     ground::{case::CaseKind, escrow::REVEAL_SLOTS, offence::Slash, units::TOKEN},
     stake::pool::Pool,
     training::{
@@ -296,6 +296,43 @@ fn a_state_is_demanded_in_the_last_slot_in_which_its_segment_can_be_accused_and_
     let fail = library.with(8, 0, |demand| library.scene.world.program.fail_state(demand));
     library.scene.crank(fail);
     assert_eq!(library.scene.segment_state(0).status, CONVICTED);
+}
+
+/// Attack: give the tokens held out to evaluators of one's own alone, so that nobody can replay their scores.
+#[test]
+fn a_provider_answers_for_what_it_held_out_as_well() {
+    let mut scene = Scene::new();
+    let program = scene.world.program;
+    let tokens: Vec<u8> = (0..10_000u32).flat_map(|token| (token * 17 % 4096).to_le_bytes()).collect();
+    let (address, pool) = (scene.datasets[0], scene.providers[0].seat.pool);
+    let dataset: Dataset = scene.world.state(&address);
+    let (held_out_root, held_out_tokens) = (BlobTree::new(&tokens).root(), tokens.len() as u64 / 4);
+    scene.world.overwrite(&address, &Dataset { held_out_root, held_out_tokens, ..dataset });
+    let reader = scene.world.wallet("reader");
+    let (wallet, provider) = (reader.pubkey(), scene.providers[0].key.insecure_clone());
+    let last = (tokens.len() as u32).div_ceil(1024) - 1;
+    for beyond in [[HELD_OUT_TOKENS, last + 1], [2, 0]] {
+        let demand = program.demand_part(&wallet, &address, &pool, beyond);
+        scene.world.refused(&[demand], &[&reader], Error::NothingThere);
+    }
+    // The same chunk of both parts is two demands; each is answered by its own part only.
+    for part in [TRAINING_TOKENS, HELD_OUT_TOKENS] {
+        scene.world.send(&[program.demand_part(&wallet, &address, &pool, [part, last])], &[&reader]);
+    }
+    let answer = data_answer(&tokens, last).unwrap();
+    let demand = program.demand(&address, &wallet, HELD_OUT_TOKENS, last);
+    for part in program.answer_data(&provider.pubkey(), &demand, &address, &pool, &answer) {
+        scene.world.send(&[part], &[&provider]);
+    }
+    let state: Demand = scene.world.state(&demand);
+    assert_eq!(state.chunk_answered().unwrap(), &tokens[last as usize * 1024..]);
+    // Silence about what is held out costs what silence costs.
+    let bond = scene.world.state::<Pool>(&pool).self_bond;
+    scene.world.send(&[program.demand_part(&wallet, &address, &pool, [HELD_OUT_TOKENS, 0])], &[&reader]);
+    let slots = scene.world.config().parameters.clock_slots;
+    scene.world.advance(slots + 1);
+    scene.crank(program.fail_part(&wallet, &address, &pool, [HELD_OUT_TOKENS, 0]));
+    assert_eq!(scene.world.state::<Pool>(&pool).self_bond, bond / 10 * 9);
 }
 
 #[test]

@@ -300,3 +300,92 @@ fn each_open_accusation_of_a_job_raises_the_next_ones_bond_and_a_closed_one_lowe
     scene.crank(expire);
     assert_eq!((open(&scene), full - third.tokens(&scene)), (0, one / 4));
 }
+
+/// A job whose scores are over long after an audit's length from their reveals.
+fn slow_scores() -> Cast {
+    let mut cast = demo();
+    (cast.spec.audit_slots, cast.spec.evaluation_slots, cast.spec.challenge_slots) = (9_000, 20_000, 100_000);
+    cast
+}
+
+/// The halves of an accusation of an evaluator's run, by a new wallet.
+fn run_accusation(scene: &mut Scene, name: &str, evaluator: usize) -> (Keypair, [Instruction; 2]) {
+    let (key, program, round) = (scene.world.wallet(name), scene.world.program, scene.round());
+    let accusation = Accusation {
+        challenger: &key.pubkey(),
+        job: &scene.job,
+        round: &round,
+        pool: &scene.evaluators[evaluator].seat.pool,
+        datasets: &scene.datasets,
+        salt: &named(name),
+    };
+    let halves = [program.commit_run_accusation(&accusation), program.open_run_dispute(&accusation)];
+    (key, halves)
+}
+
+/// Brings two evaluators' runs to the slot in which, by the end of the reveals alone, nobody could accuse them any more.
+fn late_scores(scene: &mut Scene, made_up: [u32; 2]) {
+    scene.to_committed();
+    scene.to_closed();
+    scene.to_aggregated();
+    (0..2).for_each(|evaluator| scene.commit_score(evaluator, &scores(made_up[evaluator])));
+    (0..2).for_each(|evaluator| scene.reveal_score(evaluator, &scores(made_up[evaluator])));
+    let round = scene.round_state();
+    let late = round.reveal_deadline_slot + scene.job_state().spec.audit_slots as u64 + 10;
+    assert_eq!(round.accusable_until(CaseKind::Score), u64::MAX);
+    scene.advance_to(late);
+}
+
+/// Attack: let a friend's segment be convicted, so that the round is undone while its scores are waited for, and what was an accusation of a lying run in time
+/// is one too late.
+#[test]
+fn an_accusation_of_a_run_in_time_is_opened_though_the_round_is_undone_before_its_tally() {
+    let mut scene = Scene::with(&slow_scores());
+    late_scores(&mut scene, [5_000_000, 6_000_000]);
+    let address = scene.round();
+    let friend = Accuser::new(&mut scene, "friend", &address, 1);
+    let (key, [commit, open]) = run_accusation(&mut scene, "finder", 1);
+    scene.world.send(&[commit], &[&key]);
+    let committed = scene.world.ledger.slot();
+    friend.commit(&mut scene);
+    friend.open(&mut scene);
+    friend.win(&mut scene);
+    let round = scene.round_state();
+    assert_eq!((round.status, round.void_from), (round::VOID, round::AGGREGATED));
+    let audit = scene.job_state().spec.audit_slots as u64;
+    assert!(round.accusable_until(CaseKind::Score) >= committed + audit, "the last slot has moved back");
+    scene.world.send(&[open], &[&key]);
+    // Who replays the other run only now has an audit's length.
+    let (key, halves) = run_accusation(&mut scene, "reader", 0);
+    open_last(&mut scene, &key, halves, round.accusable_until(CaseKind::Score));
+}
+
+/// Attack: the same by having every run convicted, after which the tally voids the round.
+#[test]
+fn an_accusation_of_a_run_in_time_is_opened_though_no_score_stands_at_the_tally() {
+    let mut scene = Scene::with(&slow_scores());
+    late_scores(&mut scene, [5_000_000; 2]);
+    let (finder, [commit, open]) = run_accusation(&mut scene, "finder", 0);
+    scene.world.send(&[commit], &[&finder]);
+    let friends = [0, 1].map(|evaluator| {
+        let (key, [commit, open]) = run_accusation(&mut scene, &format!("friend {evaluator}"), evaluator);
+        scene.world.advance(1);
+        scene.world.send(&[commit], &[&key]);
+        (key, open)
+    });
+    scene.world.advance(1);
+    let (program, job, round) = (scene.world.program, scene.job, scene.round());
+    for (evaluator, (key, open)) in friends.iter().enumerate() {
+        let (seat, liar) = (scene.evaluators[evaluator].seat, scene.evaluators[evaluator].key.insecure_clone());
+        scene.world.send(std::slice::from_ref(open), &[key]);
+        let dispute = program.dispute(&program.run(&round, &seat.pool), &key.pubkey());
+        let concede = program.play_move(&liar.pubkey(), &dispute, MoveKind::Concede, 0, &[]);
+        scene.world.send(&[concede], &[&liar]);
+        scene.crank(program.resolve_run_dispute(&key.pubkey(), &job, &round, &seat.pool));
+    }
+    scene.tally();
+    let state = scene.round_state();
+    assert_eq!((state.status, state.void_from), (round::VOID, round::AGGREGATED));
+    assert!(state.accusable_until(CaseKind::Score) >= scene.world.ledger.slot(), "the last slot has moved back");
+    scene.world.send(&[open], &[&finder]);
+}

@@ -116,16 +116,13 @@ fn of_two_accusations_of_one_slot_order_decides_whose_the_bounty_is_and_nothing_
     play(&scene, &all, |mut end| {
         let segment: sip_protocol::training::segment::Segment = end.scene.world.state(&honest.segment(&end.scene));
         assert_eq!(segment.status, CONVICTED);
-        let first =
-            if end.has("honest wins") && !end.is_before("friend wins", "honest wins") { &honest } else { &friend };
         // The one that convicts first, if both do; a convicted claim is accused no more by an accusation of the same slot.
         let is_honest = segment.escrow.challenger == honest.key.pubkey().to_bytes();
-        let convicted = [end.has("honest wins"), end.has("friend wins")];
-        match convicted {
-            [true, false] => assert!(is_honest),
-            [false, true] => assert!(!is_honest),
-            _ => assert!(segment.escrow.challenger == first.key.pubkey().to_bytes() || convicted == [true, true]),
-        }
+        let is_first = match [end.has("honest wins"), end.has("friend wins")] {
+            [true, true] => end.is_before("honest wins", "friend wins"),
+            [honest_wins, _] => honest_wins,
+        };
+        assert_eq!(is_honest, is_first, "{:?}", end.order);
         assert_eq!((segment.escrow.bounty, end.bond(&end.scene.trainers[1])), (SLICE / 2, BOND - SLICE));
         // Who came too late to open has all back.
         for accuser in [&honest, &friend] {

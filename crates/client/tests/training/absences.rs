@@ -4,7 +4,7 @@ use sip_protocol::{
     Error, admin::config::Parameters, court::availability::MAX_OPEN_DEMANDS, ground::units::TOKEN, stake::pool::Pool,
     training::data::Dataset,
 };
-use sip_testing::{BOND_TOKENS, Cast, Scene, WALLET_TOKENS, scores};
+use sip_testing::{BOND_TOKENS, Cast, Scene, WALLET_TOKENS, dataset, scores};
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 
@@ -63,6 +63,30 @@ fn silence_to_sixty_four_demands_in_one_clock_costs_a_provider_one_row() {
     fail(&mut scene, &reader, 100);
     assert_eq!(scene.world.state::<Pool>(&pool).self_bond, kept(kept(before.self_bond)));
     assert_eq!(scene.world.tokens(&reader.pubkey()), FULL - FEE);
+}
+
+/// Attack: the same over two datasets of one provider.
+#[test]
+fn silence_over_two_datasets_in_one_clock_costs_their_provider_one_row() {
+    let mut scene = Scene::new();
+    let (pool, provider) = (scene.providers[0].seat.pool, scene.providers[0].key.insecure_clone());
+    let (reader, other) = (scene.world.wallet("reader"), dataset("another of the same"));
+    let program = scene.world.program;
+    let register = program.register_dataset(&provider.pubkey(), &pool, &other);
+    scene.world.send(&[register], &[&provider]);
+    let datasets = [scene.datasets[0], program.dataset(&pool, &other.train_root, &other.held_out_root)];
+    for dataset in &datasets {
+        let demand = program.demand_data(&reader.pubkey(), dataset, &pool, 0);
+        scene.world.send(&[demand], &[&reader]);
+        // The second is asked in the last slot of the first one's clock.
+        scene.world.advance(CLOCK - 1);
+    }
+    scene.world.advance(CLOCK);
+    for dataset in &datasets {
+        scene.crank(program.fail_data(&reader.pubkey(), dataset, &pool, 0));
+    }
+    assert_eq!(scene.world.state::<Pool>(&pool).self_bond, BOND / 10 * 9);
+    assert_eq!(scene.world.tokens(&reader.pubkey()), FULL - FEE / 2, "the one that was charged is paid for");
 }
 
 #[test]

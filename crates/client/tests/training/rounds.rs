@@ -9,6 +9,7 @@ use sip_protocol::{
         job::{Job, JobSpec},
         mixture::Mode,
         round::{self, Round},
+        seats::AWAKE,
         segment::{self, Segment, SegmentClaim},
     },
 };
@@ -496,7 +497,15 @@ fn a_vote_without_a_majority_voids_the_round_after_its_deadline() {
     scene.world.advance(50);
     let void = scene.world.program.void_round(&scene.job, &scene.round());
     scene.crank(void);
-    assert_eq!(scene.round_state().status, round::VOID);
+    let (address, state) = (scene.round(), scene.round_state());
+    assert_eq!(state.status, round::VOID);
     scene.open_round();
     assert_eq!(scene.round_state().base_root, scene.job_state().spec.genesis_root);
+    // Both voted: that nobody agreed is no absence of theirs.
+    scene.advance_to(state.final_slot());
+    scene.settle_round(&address);
+    for (place, auditor) in scene.auditors.iter().enumerate() {
+        let (seat, pool) = (scene.job_state().auditors[place], scene.pool_state(&auditor.seat.pool));
+        assert_eq!((seat.state, seat.missed, pool.self_bond), (AWAKE, 0, BOND_TOKENS * TOKEN), "{place}");
+    }
 }

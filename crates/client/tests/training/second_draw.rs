@@ -10,7 +10,7 @@ use sip_protocol::ground::units::TOKEN;
 use sip_protocol::training::second_draw::selects;
 use sip_protocol::{
     Error,
-    training::{round, segment},
+    training::{round, seats::AWAKE, segment},
 };
 use sip_protocol::{
     court::{MoveKind, Outcome},
@@ -193,7 +193,11 @@ fn who_votes_after_the_base_was_made_brings_its_draw_and_changes_nothing() {
     scene.world.refused(&[repeat], &[&key], Error::AlreadyVoted);
     scene.to_scored(&[scores(5_000_000); 3]);
     scene.advance_to(state.vote_deadline_slot);
-    scene.attest_second(2, 0);
+    (0..3).for_each(|trainer| scene.attest_second(2, trainer));
+    // A late vote for another base is a vote: nothing of its auditor's is missing.
+    scene.settle_all();
+    let seat = scene.job_state().auditors[2];
+    assert_eq!((holds(&scene, 2).0, holds(&scene, 2).2, seat.state, seat.missed), (FULL, 0, AWAKE, 0));
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! Attack: sixteen wallets take all places of a role of a new job and do nothing, or as little as keeps it from going on. The job is delayed
-//! by two rounds, and they lose what those rounds could have paid everybody.
+//! Attack: sixteen wallets take all places of a role and do nothing, or as little as keeps the job from going on. It is delayed by two rounds, and, where those
+//! build on a round that is not final, by the longest dispute on top of them; they lose what the two rounds could have paid everybody.
 
 use sip_client::StateDemand;
 use sip_protocol::{
     Error,
+    admin::config::Parameters,
     ground::units::TOKEN,
     stake::pool::{Pool, PoolKind},
     training::{
@@ -11,7 +12,7 @@ use sip_protocol::{
         seats::{AWAKE, DORMANT},
     },
 };
-use sip_testing::{Cast, Operator, Scene, named, scores};
+use sip_testing::{BOND_TOKENS, Cast, Operator, PARAMETERS, Scene, named, scores};
 use solana_address::Address;
 use solana_signer::Signer;
 
@@ -101,30 +102,46 @@ fn squat(kind: PoolKind, silence: Silence) {
 
 /// The same after something that the squatters did.
 fn squat_after(kind: PoolKind, silence: Silence, prepare: impl Fn(&mut Scene, &[Address])) {
-    let mut cast = Cast { trainers: 3, auditors: 2, evaluators: 3, ..Cast::default() };
+    let cast = Cast { trainers: 3, auditors: 2, evaluators: 3, ..Cast::default() };
+    squat_in(cast, kind, silence, prepare);
+}
+
+/// The same in a job of one's choice.
+fn squat_in(mut cast: Cast, kind: PoolKind, silence: Silence, prepare: impl Fn(&mut Scene, &[Address])) {
     match kind {
         PoolKind::Trainer => cast.trainers = 16,
         PoolKind::Auditor => cast.auditors = 16,
         _ => cast.evaluators = 16,
     }
     // Bonds as large and rewards as high as they may be beside each other.
-    (cast.spec.slice, cast.spec.round_reward) = (900 * TOKEN, cast.parameters.round_reward);
+    cast.spec.slice = BOND_TOKENS * TOKEN / u64::from(cast.spec.lookahead) - PARAMETERS.minimum_self_bond;
+    cast.spec.round_reward = cast.parameters.round_reward;
     let mut scene = Scene::with(&cast);
     let squatters: Vec<Address> = people(&scene, kind).iter().map(|operator| operator.seat.pool).collect();
     prepare(&mut scene, &squatters);
-    let before = bonds(&scene, &squatters);
+    let (before, scored) = (bonds(&scene, &squatters), scene.job_state().rounds_scored);
     let mut rounds = Vec::new();
     for _ in 0..2 {
         silenced(&mut scene, kind, silence);
         let state = scene.round_state();
-        assert_eq!((state.status, scene.job_state().rounds_scored), (round::VOID, 0));
+        assert_eq!((state.status, scene.job_state().rounds_scored), (round::VOID, scored));
         rounds.push((scene.round(), state.expected_reward));
     }
+    let asleep_from = scene.world.ledger.slot();
     rounds.iter().for_each(|(round, _)| thaw_all(&mut scene, round));
     let job = scene.job_state();
     assert!(job.seats(kind).unwrap().iter().all(|seat| seat.state == DORMANT));
 
-    // Honest people take the places at once, and the third round is theirs.
+    // Honest people take the places as soon as a verdict could take no absence back, at once where nothing is open, and the next round is theirs.
+    let is_base_open = !job.chain.open_rounds().is_empty();
+    let free_slot = asleep_from + if is_base_open { job.spec.longest_dispute_slots(&job.parameters) } else { 0 };
+    assert_eq!((is_base_open, job.takeable(kind, free_slot)), (scored > 0, Ok(0)));
+    if is_base_open {
+        assert_eq!(job.takeable(kind, free_slot - 1), Err(Error::JobFull));
+        scene.finalise_all();
+        scene.advance_to(free_slot);
+        assert_eq!(scene.world.ledger.slot(), free_slot, "the job waits for the seats, and not for what it builds on");
+    }
     let mut newcomers = Vec::new();
     for (place, squatter) in squatters.iter().enumerate().take(2) {
         let mut newcomer = scene.world.operator(&format!("newcomer {place}"), kind);
@@ -143,7 +160,7 @@ fn squat_after(kind: PoolKind, silence: Silence, prepare: impl Fn(&mut Scene, &[
         _ => std::mem::replace(&mut scene.evaluators, newcomers),
     };
     scene.whole_round(&scores(4_000_000));
-    assert_eq!((scene.round_state().status, scene.job_state().rounds_scored), (round::SCORED, 1));
+    assert_eq!((scene.round_state().status, scene.job_state().rounds_scored), (round::SCORED, scored + 1));
 
     // What they destroyed they pay.
     match kind {
@@ -158,7 +175,8 @@ fn squat_after(kind: PoolKind, silence: Silence, prepare: impl Fn(&mut Scene, &[
         scene.settle_round(&round);
         destroyed += expected;
     }
-    assert!(destroyed / 32 > scene.job_state().parameters.penalties.missed_vote, "it is no flat row that counts");
+    let flat = scene.job_state().parameters.penalties.missed_vote;
+    assert!(is_base_open || destroyed / 32 > flat, "it is no flat row that counts");
     let lost = before - bonds(&scene, &squatters);
     assert!(destroyed > 0 && lost >= destroyed, "{kind:?}, {silence:?}: {lost} of {destroyed}");
 }
@@ -186,6 +204,29 @@ fn sixteen_evaluators_that_score_nothing_delay_a_job_by_two_rounds_and_pay_for_t
 #[test]
 fn sixteen_evaluators_that_hide_their_scores_delay_a_job_by_two_rounds_and_pay_for_them() {
     squat(PoolKind::Evaluator, Silence::Half);
+}
+
+/// Attack: the squatters work in a round, and keep silent in the two that build on it before it is final. Each of their absences could still be taken back by a conviction
+/// in that round, so that their seats are nobody else's before the longest dispute is over: 21,600 slots by default, 83,600 with an audit of 40,000.
+#[test]
+fn sixteen_squatters_of_a_job_that_runs_delay_it_by_two_rounds_and_the_longest_dispute_and_pay_for_the_rounds() {
+    for (kind, silence) in [
+        (PoolKind::Trainer, Silence::Whole),
+        (PoolKind::Auditor, Silence::Whole),
+        (PoolKind::Auditor, Silence::Half),
+        (PoolKind::Evaluator, Silence::Whole),
+        (PoolKind::Evaluator, Silence::Half),
+    ] {
+        let mut cast = Cast { trainers: 3, auditors: 2, evaluators: 3, ..Cast::default() };
+        (cast.spec.lookahead, cast.spec.challenge_slots) = (3, 10_000);
+        let longest = [200, 9_000, 40_000].map(|audit_slots| {
+            let mut spec = cast.spec;
+            spec.audit_slots = audit_slots;
+            spec.longest_dispute_slots(&Parameters::DEFAULT)
+        });
+        assert_eq!(longest, [21_600, 21_600, 83_600]);
+        squat_in(cast, kind, silence, |scene, _| scene.whole_round(&scores(5_000_000)));
+    }
 }
 
 /// Attack: the squatters have themselves convicted before, in a job of their own, where it costs one small slice, since who was

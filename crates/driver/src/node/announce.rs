@@ -12,6 +12,7 @@ use solana_address::Address;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
 
+use super::peers::data_pools;
 use super::runner::Runner;
 
 /// What this process has written.
@@ -35,8 +36,8 @@ impl<L: Ledger> Runner<'_, L> {
     fn subjects(&self, job: &Job) -> Result<Vec<Address>> {
         let wallet = self.setup.node.me.wallet.to_bytes();
         let pools = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
-        let mut pools: Vec<Address> =
-            pools.chain(job.datasets).filter(|pool| *pool != [0; 32]).map(Address::new_from_array).collect();
+        let pools = pools.chain(data_pools(&*self.ledger, job)?);
+        let mut pools: Vec<Address> = pools.filter(|pool| *pool != [0; 32]).map(Address::new_from_array).collect();
         pools.extend(&self.setup.join);
         pools.sort_unstable();
         pools.dedup();

@@ -8,6 +8,7 @@ use sip_manifest::value::content_hash;
 use sip_net::Peer;
 use sip_protocol::Account as _;
 use sip_protocol::network::peer::Peer as Contact;
+use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
 use sip_roles::View;
 use solana_address::Address;
@@ -27,6 +28,14 @@ pub(crate) struct Peers {
     pub records: BTreeMap<[u8; 32], Box<Contact>>,
     /// Whether loopback addresses are dialled: only where the chain itself is on this machine.
     is_local: bool,
+}
+
+/// The pools of those who provide a job's datasets.
+pub(crate) fn data_pools(ledger: &dyn Ledger, job: &Job) -> Result<Vec<[u8; 32]>> {
+    let datasets = job.datasets.iter().filter(|dataset| **dataset != [0; 32]);
+    let datasets: Vec<Address> = datasets.copied().map(Address::new_from_array).collect();
+    let found = ledger.accounts(&datasets)?.into_iter().flatten();
+    Ok(found.filter_map(|account| Some(Dataset::decode(&account.data).ok()?.pool)).collect())
 }
 
 /// The host of a base URL or an address.
@@ -60,7 +69,8 @@ impl Peers {
     /// Reads the records of everybody in a job.
     pub(crate) fn read(&mut self, ledger: &dyn Ledger, program: &Program, address: &Address, job: &Job) -> Result<()> {
         let pools = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
-        let mut subjects: Vec<[u8; 32]> = pools.chain(job.datasets).filter(|pool| *pool != [0; 32]).collect();
+        let of_data = data_pools(ledger, job)?;
+        let mut subjects: Vec<[u8; 32]> = pools.filter(|pool| *pool != [0; 32]).chain(of_data).collect();
         subjects.push(address.to_bytes());
         subjects.sort_unstable();
         subjects.dedup();

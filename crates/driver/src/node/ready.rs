@@ -123,7 +123,7 @@ impl<L: Ledger> Runner<'_, L> {
             }
             let all = self.peers.all();
             let said = format!("gets {what}, {} bytes under the root {}…", item.bytes(), short(&item.root));
-            self.say(&Event::Prepares { what: said.clone() });
+            self.say_once(&Event::Prepares { what: said.clone() });
             self.status.why = Some(said);
             self.write_status(parts)?;
             let peers = || all.clone();
@@ -146,9 +146,9 @@ impl<L: Ledger> Runner<'_, L> {
                 }
                 Ok(Err(sip_net::FetchError::Disk(error))) => return Err(error.into()),
                 Ok(Err(_)) if self.setup.stop.requested() => return Ok(false),
-                Ok(Err(error)) => {
-                    let what = format!("nobody of {} has {what} ({error}); asks again", count(all.len()));
-                    self.say(&Event::Prepares { what });
+                Ok(Err(_)) => {
+                    let what = format!("nobody of {} has {what} yet; asks again", count(all.len()));
+                    self.say_once(&Event::Prepares { what });
                     if !self.sleep(Duration::from_secs(1)) {
                         return Ok(false);
                     }

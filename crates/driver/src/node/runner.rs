@@ -115,6 +115,8 @@ pub struct Runner<'a, L> {
     lines: VecDeque<String>,
     said: BTreeSet<String>,
     peers_read: Option<Instant>,
+    /// Whether it has not said yet which job it follows.
+    is_new: bool,
     /// Peers that gave wrong bytes, and what, to be told.
     banned: Arc<Mutex<Vec<(Root, String)>>>,
     report: &'a mut dyn FnMut(&Event),
@@ -143,6 +145,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
             lines: VecDeque::new(),
             said: BTreeSet::new(),
             peers_read: None,
+            is_new: true,
             banned: Arc::default(),
             report,
             setup,
@@ -344,7 +347,13 @@ impl<'a, L: Ledger> Runner<'a, L> {
             memory,
             report: &mut |event| events.push(event.clone()),
         });
-        events.iter().for_each(|event| self.say(event));
+        for event in &events {
+            // Rounds are told as they come.
+            match event {
+                Event::Follows { .. } if !std::mem::take(&mut self.is_new) => {}
+                event => self.say(event),
+            }
+        }
         outcome
     }
 
@@ -426,15 +435,18 @@ impl<'a, L: Ledger> Runner<'a, L> {
 
     /// Tells something, and remembers the line.
     pub(crate) fn say(&mut self, event: &Event) {
-        // A refusal of what somebody else did first is no news twice.
-        if matches!(event, Event::Refused { .. }) && !self.said.insert(event.to_string()) {
-            return;
-        }
         self.lines.push_back(event.to_string());
         if self.lines.len() > LINES {
             self.lines.pop_front();
         }
         (self.report)(event);
+    }
+
+    /// Tells something once.
+    pub(crate) fn say_once(&mut self, event: &Event) {
+        if self.said.insert(event.to_string()) {
+            self.say(event);
+        }
     }
 
     pub(crate) fn read_peers(&mut self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What is still to be fetched, and who is at it.
 
 use crate::Hash;
-use crate::shelf::{Claim, Part, Shelf, ShelfError, Staged, group_cost, tree_bytes};
+use crate::shelf::{Claim, Part, Shelf, ShelfError, Staged, blob_cost, group_cost};
 use crate::tree::{FRAME_GROUPS, GROUP_BYTES, Geometry, Learned};
 use crate::wire::MAX_REQUEST_GROUPS;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -52,9 +52,6 @@ impl Wanted {
             true => None,
             false => shelf.part(&root, &geometry)?,
         };
-        if let Some(part) = part.as_ref().filter(|_| groups[..] == [geometry.all()]) {
-            part.allocate().map_err(ShelfError::io(std::path::Path::new("the shelf")))?;
-        }
         Ok(Wanted { root, geometry, groups, missing, part })
     }
 
@@ -69,7 +66,7 @@ impl Wanted {
         match (&self.part, groups) {
             (_, 0) => 0,
             (Some(_), groups) => groups * group_cost(),
-            (None, _) => self.geometry.bytes + tree_bytes(&self.geometry),
+            (None, _) => blob_cost(&self.geometry),
         }
     }
 
@@ -142,6 +139,9 @@ pub(super) struct Board {
 impl Board {
     pub(super) fn new(shelf: &Shelf, blobs: Vec<Wanted>) -> Result<Board, ShelfError> {
         let claim = shelf.claim(blobs.iter().map(Wanted::cost).sum())?;
+        for wanted in blobs.iter().filter(|wanted| wanted.groups[..] == [wanted.geometry.all()]) {
+            wanted.part.as_ref().map_or(Ok(()), |part| part.allocate()).map_err(shelf.io())?;
+        }
         let missing: u64 = blobs.iter().map(|wanted| wanted.bytes(&wanted.missing)).sum();
         let frames = missing / LEAST_STRIPES / (u64::from(FRAME_GROUPS) * GROUP_BYTES);
         let most_groups = (frames.max(1) as u32).saturating_mul(FRAME_GROUPS).min(MAX_REQUEST_GROUPS);
@@ -266,8 +266,7 @@ impl Board {
         let kept = match &wanted.part {
             None => self.keep_small(shelf, wanted, stripe, content, learned),
             Some(part) => {
-                let written =
-                    part.write(frame, content, learned).map_err(ShelfError::io(std::path::Path::new("the shelf")));
+                let written = part.write(frame, content, learned).map_err(shelf.io());
                 written.map(|new| {
                     self.claim.spend(u64::from(new) * group_cost());
                     (u64::from(new) * GROUP_BYTES).min(content.len() as u64)
@@ -327,12 +326,20 @@ impl Board {
         };
         shelf.name_all(staged, &self.claim)?;
         for wanted in &self.blobs {
-            let Some(part) = &wanted.part else { continue };
+            let Some(part) = wanted.part.as_ref().filter(|_| !shelf.is_whole(&wanted.root)) else { continue };
             let unflushed = part.unflushed();
-            if is_last || (unflushed > 0 && (unflushed >= flush_bytes || part.is_whole())) {
-                shelf.settle(&wanted.root, part)?;
+            let kept = if is_last || (unflushed > 0 && (unflushed >= flush_bytes || part.is_whole())) {
+                shelf.settle(&wanted.root, part)
             } else if is_due {
-                part.note().map_err(ShelfError::io(std::path::Path::new("the shelf")))?;
+                part.note().map_err(shelf.io())
+            } else {
+                Ok(())
+            };
+            // Another fetch of the same blob may have settled it meanwhile.
+            if let Err(error) = kept
+                && !shelf.is_whole(&wanted.root)
+            {
+                return Err(error);
             }
         }
         Ok(())

@@ -269,11 +269,10 @@ impl Fetcher {
         let mut wanted: Vec<Wanted> = Vec::new();
         let mut seen = std::collections::BTreeMap::new();
         for (root, bytes) in blobs {
-            if *seen.entry(root).or_insert(bytes) != bytes {
-                return Err(FetchError::Impossible(format!("{} stands there with two lengths", hex(&root))));
-            }
-            if wanted.iter().any(|other| other.root == root) {
-                continue;
+            match seen.insert(root, bytes) {
+                None => {}
+                Some(other) if other == bytes => continue,
+                Some(_) => return Err(FetchError::Impossible(format!("{} stands there with two lengths", hex(&root)))),
             }
             wanted.push(Wanted::new(&self.shelf, root, bytes, ranges)?);
         }

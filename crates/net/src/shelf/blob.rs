@@ -20,7 +20,7 @@ pub(crate) struct Source {
 #[derive(Debug)]
 enum Files {
     Whole { data: File, tree: Option<File> },
-    Part(Arc<Part>),
+    Part(Arc<Part>, Arc<super::part::Files>),
 }
 
 impl Shelf {
@@ -28,7 +28,8 @@ impl Shelf {
     pub(crate) fn source(&self, root: &Hash) -> Result<Option<Source>, ShelfError> {
         let state = self.state();
         if let Some(part) = state.parts.get(root) {
-            return Ok(Some(Source { root: *root, geometry: part.geometry, files: Files::Part(part.clone()) }));
+            let files = part.files().map_err(self.io())?;
+            return Ok(Some(Source { root: *root, geometry: part.geometry, files: Files::Part(part.clone(), files) }));
         }
         let Some(geometry) = state.blobs.get(root).and_then(|bytes| Geometry::new(*bytes)) else { return Ok(None) };
         let path = self.file("blobs", root);
@@ -47,7 +48,7 @@ impl Source {
     pub(crate) fn has(&self, range: &Range<u32>) -> bool {
         match &self.files {
             Files::Whole { .. } => range.end <= self.geometry.groups,
-            Files::Part(part) => range.end <= self.geometry.groups && part.has(range),
+            Files::Part(part, _) => range.end <= self.geometry.groups && part.has(range),
         }
     }
 
@@ -56,14 +57,14 @@ impl Source {
         match &self.files {
             Files::Whole { tree: Some(tree), .. } => read_at(tree, values.as_flattened_mut(), first * 32),
             Files::Whole { tree: None, .. } => Ok(()),
-            Files::Part(part) => part.values(first, values),
+            Files::Part(_, files) => files.values(first, values),
         }
     }
 
     pub(crate) fn read(&self, content: &mut [u8], offset: u64) -> io::Result<()> {
         match &self.files {
             Files::Whole { data, .. } => read_at(data, content, offset),
-            Files::Part(part) => part.read(content, offset),
+            Files::Part(_, files) => files.read(content, offset),
         }
     }
 

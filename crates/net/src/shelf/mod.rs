@@ -23,9 +23,10 @@ mod scan;
 
 pub(crate) use blob::Source;
 pub use error::ShelfError;
-pub(crate) use part::{Part, group_cost};
-pub(crate) use put::{Staged, tree_bytes};
-pub(crate) use room::Claim;
+pub(crate) use part::Part;
+pub(crate) use put::Staged;
+pub(crate) use room::{Claim, blob_cost, group_cost};
+use room::{MARK_COST, list_cost};
 
 use crate::files::remove;
 use crate::item::{Item, Shape};
@@ -124,6 +125,11 @@ impl Shelf {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Turns the system's errors about the shelf into its own.
+    pub(crate) fn io(&self) -> impl Fn(std::io::Error) -> ShelfError + use<> {
+        ShelfError::io(&self.inner.folder)
+    }
+
     fn folder(&self, kind: &str) -> PathBuf {
         self.inner.folder.join(kind)
     }
@@ -202,13 +208,14 @@ impl Shelf {
             let path = self.file("lists", root);
             remove(&path).map_err(ShelfError::io(&path))?;
             let entries = state.lists.remove(root).unwrap_or_default();
-            state.used = state.used.saturating_sub(entries.len() as u64 * 32);
+            state.used = state.used.saturating_sub(list_cost(entries.len()));
             loose.extend(entries.iter());
         }
         if state.alone.contains_key(root) {
             let path = self.file("alone", root);
             remove(&path).map_err(ShelfError::io(&path))?;
             state.alone.remove(root);
+            state.used = state.used.saturating_sub(MARK_COST);
             loose.insert(*root);
         }
         for blob in loose {
@@ -227,8 +234,8 @@ impl Shelf {
             for path in [path.clone(), path.with_extension("tree")] {
                 remove(&path).map_err(ShelfError::io(&path))?;
             }
-            let tree = Geometry::new(bytes).map_or(0, |geometry| tree_bytes(&geometry));
-            state.used = state.used.saturating_sub(bytes + tree);
+            let cost = Geometry::new(bytes).map_or(0, |geometry| blob_cost(&geometry));
+            state.used = state.used.saturating_sub(cost);
         }
         if let Some(part) = state.parts.remove(blob) {
             state.used = state.used.saturating_sub(part.cost());
@@ -247,21 +254,25 @@ impl Shelf {
 
     /// Marks a blob as kept by itself.
     pub(crate) fn keep_alone(&self, root: &Hash, bytes: u64) -> Result<(), ShelfError> {
+        let claim = self.claim(MARK_COST)?;
         let mut state = self.state();
         if state.alone.contains_key(root) {
+            drop(state);
             return Ok(());
         }
         let folder = self.folder("alone");
         crate::files::write_whole(&folder, &hex(root), &bytes.to_le_bytes()).map_err(ShelfError::io(&folder))?;
+        claim.spend_all();
         state.alone.insert(*root, bytes);
         Ok(())
     }
 
     /// Keeps a list of entries, whose root the caller has checked; they may still be missing.
     pub(crate) fn keep_list(&self, root: &Hash, entries: Vec<Hash>) -> Result<(), ShelfError> {
-        let claim = self.claim(entries.len() as u64 * 32)?;
+        let claim = self.claim(list_cost(entries.len()))?;
         let mut state = self.state();
         if state.lists.contains_key(root) {
+            drop(state);
             return Ok(());
         }
         let folder = self.folder("lists");

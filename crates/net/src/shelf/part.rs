@@ -6,21 +6,43 @@ use crate::tree::{GROUP_BYTES, Geometry, Learned, Node, check_frame};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Bytes that a group takes on the disk, with its share of the tree.
-pub(crate) const fn group_cost() -> u64 {
-    GROUP_BYTES + 64
-}
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug)]
 pub(crate) struct Part {
     pub geometry: Geometry,
+    path: PathBuf,
+    /// Open while somebody is at it: a state has more entries than a process may have open files.
+    open: Mutex<Option<Arc<Files>>>,
+    state: Mutex<Bits>,
+}
+
+/// The three files of a part. They can be read on after the part has another name.
+#[derive(Debug)]
+pub(crate) struct Files {
     data: File,
     tree: File,
     map: File,
-    state: Mutex<Bits>,
+}
+
+impl Files {
+    fn open(path: &Path) -> io::Result<Files> {
+        let open = |path: &Path| File::options().read(true).write(true).open(path);
+        Ok(Files {
+            data: open(path)?,
+            tree: open(&path.with_extension("tree"))?,
+            map: open(&path.with_extension("map"))?,
+        })
+    }
+
+    pub(crate) fn read(&self, content: &mut [u8], offset: u64) -> io::Result<()> {
+        read_at(&self.data, content, offset)
+    }
+
+    pub(crate) fn values(&self, first: u64, values: &mut [Hash]) -> io::Result<()> {
+        read_at(&self.tree, values.as_flattened_mut(), first * 32)
+    }
 }
 
 #[derive(Debug)]
@@ -59,28 +81,49 @@ impl Part {
         let map =
             File::options().create(true).truncate(true).read(true).write(true).open(path.with_extension("map"))?;
         write_at(&map, &[&bits[..], &bits[..]].concat(), 0)?;
-        Ok(Part { geometry, data, tree, map, state: Mutex::new(Bits { bits, held: 0, unnoted: 0, unflushed: 0 }) })
+        Ok(Part::closed(path, geometry, bits))
+    }
+
+    fn closed(path: &Path, geometry: Geometry, bits: Vec<u8>) -> Part {
+        let state = Mutex::new(Bits { bits, held: 0, unnoted: 0, unflushed: 0 });
+        Part { geometry, path: path.to_owned(), open: Mutex::new(None), state }
+    }
+
+    /// The files, opened if they are not.
+    pub(crate) fn files(&self) -> io::Result<Arc<Files>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(files) = &*open {
+            return Ok(files.clone());
+        }
+        let files = Arc::new(Files::open(&self.path)?);
+        *open = Some(files.clone());
+        Ok(files)
+    }
+
+    /// Closes the files until they are needed again.
+    pub(crate) fn close(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The one that lies in three files; `None` if they do not fit together.
     pub(crate) fn open(path: &Path, root: &Hash) -> io::Result<Option<Part>> {
-        let open = |path: &Path| File::options().read(true).write(true).open(path);
-        let data = open(path)?;
-        let (Ok(tree), Ok(map)) = (open(&path.with_extension("tree")), open(&path.with_extension("map"))) else {
-            return Ok(None);
+        let files = match Files::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
         };
-        let Some(geometry) = Geometry::new(data.metadata()?.len()) else { return Ok(None) };
+        let Some(geometry) = Geometry::new(files.data.metadata()?.len()) else { return Ok(None) };
         let map_bytes = geometry.groups.div_ceil(8) as usize;
         let mut both = vec![0; map_bytes * 2];
-        let fits = map.metadata()?.len() == both.len() as u64 && tree.metadata()?.len() == geometry.tree_values() * 32;
+        let fits = files.map.metadata()?.len() == both.len() as u64
+            && files.tree.metadata()?.len() == geometry.tree_values() * 32;
         if !fits {
             return Ok(None);
         }
-        read_at(&map, &mut both, 0)?;
+        read_at(&files.map, &mut both, 0)?;
         let came = both.split_off(map_bytes);
-        let state = Bits { bits: both, held: 0, unnoted: 0, unflushed: 0 };
-        let part = Part { geometry, data, tree, map, state: Mutex::new(state) };
+        let part = Part::closed(path, geometry, both);
         part.take_up(root, &came)?;
+        part.close();
         Ok(Some(part))
     }
 
@@ -110,11 +153,12 @@ impl Part {
         let frame = group..group + 1;
         let at = self.geometry.bytes_of(&frame);
         let mut content = vec![0; (at.end - at.start) as usize];
-        self.read(&mut content, at.start)?;
+        let files = self.files()?;
+        files.read(&mut content, at.start)?;
         let mut opening = Vec::new();
         for node in self.geometry.outside(&frame) {
             let mut value = [[0; 32]];
-            self.values(self.geometry.place(node), &mut value)?;
+            files.values(self.geometry.place(node), &mut value)?;
             opening.extend_from_slice(&value[0]);
         }
         Ok(check_frame(&self.geometry, root, &frame, &opening, &content).is_some())
@@ -122,7 +166,9 @@ impl Part {
 
     /// Takes the room of all of it from the disk.
     pub(crate) fn allocate(&self) -> io::Result<()> {
-        crate::files::allocate(&self.data, self.geometry.bytes)
+        let allocated = crate::files::allocate(&self.files()?.data, self.geometry.bytes);
+        self.close();
+        allocated
     }
 
     fn bits(&self) -> MutexGuard<'_, Bits> {
@@ -139,7 +185,7 @@ impl Part {
 
     /// Room that it counts for.
     pub(crate) fn cost(&self) -> u64 {
-        u64::from(self.bits().held) * group_cost()
+        super::room::part_cost(&self.geometry, self.bits().held)
     }
 
     pub(crate) fn has(&self, range: &Range<u32>) -> bool {
@@ -166,8 +212,9 @@ impl Part {
             return Ok(0);
         }
         // Two that write the same write the same bytes.
-        write_at(&self.data, content, u64::from(range.start) * GROUP_BYTES)?;
-        self.write_tree(learned)?;
+        let files = self.files()?;
+        write_at(&files.data, content, u64::from(range.start) * GROUP_BYTES)?;
+        self.write_tree(&files, learned)?;
         let mut bits = self.bits();
         let mut new = 0;
         for group in range.clone().filter(|group| group / 8 < u32::MAX) {
@@ -184,7 +231,7 @@ impl Part {
     }
 
     /// Writes values; those that lie side by side together.
-    fn write_tree(&self, learned: &Learned) -> io::Result<()> {
+    fn write_tree(&self, files: &Files, learned: &Learned) -> io::Result<()> {
         let mut placed: Vec<(u64, &Hash)> =
             learned.iter().map(|(node, value)| (self.geometry.place(*node), value)).collect();
         placed.sort_unstable_by_key(|(place, _)| *place);
@@ -192,7 +239,7 @@ impl Part {
         let mut start = 0;
         for (place, value) in placed {
             if place != start + run.len() as u64 / 32 && !run.is_empty() {
-                write_at(&self.tree, &run, start * 32)?;
+                write_at(&files.tree, &run, start * 32)?;
                 run.clear();
             }
             if run.is_empty() {
@@ -200,7 +247,7 @@ impl Part {
             }
             run.extend_from_slice(value);
         }
-        write_at(&self.tree, &run, start * 32)
+        write_at(&files.tree, &run, start * 32)
     }
 
     /// Bytes that a power cut would lose.
@@ -218,7 +265,7 @@ impl Part {
             bits.unnoted = 0;
             bits.bits.clone()
         };
-        write_at(&self.map, &bits, bits.len() as u64)
+        write_at(&self.files()?.map, &bits, bits.len() as u64)
     }
 
     /// Brings what came so far to the disk, then the bits that say so; not these where nothing is missing any more.
@@ -227,13 +274,19 @@ impl Part {
             let bits = self.bits();
             (bits.bits.clone(), bits.unflushed, bits.held == self.geometry.groups)
         };
-        self.data.sync_data()?;
-        if !is_whole {
-            write_at(&self.map, &bits, 0)?;
-            self.map.sync_data()?;
+        let files = self.files()?;
+        files.data.sync_data()?;
+        if is_whole {
+            self.close();
+        } else {
+            write_at(&files.map, &bits, 0)?;
+            files.map.sync_data()?;
         }
         let mut now = self.bits();
         now.unflushed = now.unflushed.saturating_sub(unflushed);
+        if is_whole {
+            now.unnoted = 0;
+        }
         Ok(())
     }
 
@@ -246,18 +299,10 @@ impl Part {
                 bits.held -= 1;
             }
         }
-        write_at(&self.map, &[&bits.bits[..], &bits.bits[..]].concat(), 0)
-    }
-
-    pub(crate) fn read(&self, content: &mut [u8], offset: u64) -> io::Result<()> {
-        read_at(&self.data, content, offset)
-    }
-
-    pub(crate) fn values(&self, first: u64, values: &mut [Hash]) -> io::Result<()> {
-        read_at(&self.tree, values.as_flattened_mut(), first * 32)
+        write_at(&self.files()?.map, &[&bits.bits[..], &bits.bits[..]].concat(), 0)
     }
 
     pub(crate) fn set_values(&self, values: &[(Node, Hash)]) -> io::Result<()> {
-        self.write_tree(&values.to_vec())
+        self.write_tree(&*self.files()?, &values.to_vec())
     }
 }

@@ -1,6 +1,7 @@
 //! Putting something on a shelf.
 
-use super::{Claim, Part, Shelf, ShelfError};
+use super::room::part_cost;
+use super::{Claim, Part, Shelf, ShelfError, blob_cost};
 use crate::files::{New, allocate, sync_folder};
 use crate::item::{Item, MAX_ENTRIES};
 use crate::tree::{FRAME_GROUPS, GROUP_BYTES, Geometry, Learned, Node};
@@ -23,11 +24,6 @@ pub(crate) struct Staged {
 
 /// Gives the bytes of a blob from an offset on.
 type Fill<'a> = dyn FnMut(u64, &mut [u8]) -> io::Result<()> + 'a;
-
-/// Bytes of the file with a blob's tree.
-pub(crate) fn tree_bytes(geometry: &Geometry) -> u64 {
-    geometry.tree_values() * 32
-}
 
 /// A blob's hash, and the values of its tree as they lie in the file.
 pub(super) fn tree_of(geometry: &Geometry, fill: &mut Fill<'_>) -> io::Result<(Hash, Vec<Hash>)> {
@@ -75,9 +71,7 @@ impl Shelf {
         };
         let geometry = geometry_of(bytes.len() as u64)?;
         let (root, values) = tree_of(&geometry, &mut fill).map_err(ShelfError::io(&self.inner.folder))?;
-        self.keep_alone(&root, geometry.bytes)?;
-        self.write_blob(&root, &geometry, &values, &mut fill)?;
-        self.sync_blobs()?;
+        self.put_alone(&root, &geometry, &values, &mut fill)?;
         Ok(root)
     }
 
@@ -90,7 +84,6 @@ impl Shelf {
         let geometry = geometry_of(file.metadata().map_err(ShelfError::io(path))?.len())?;
         let mut fill = |offset: u64, out: &mut [u8]| crate::files::read_at(&file, out, offset);
         let (root, values) = tree_of(&geometry, &mut fill).map_err(ShelfError::io(path))?;
-        self.keep_alone(&root, geometry.bytes)?;
         let mut groups = values.iter();
         let mut checked = |offset: u64, out: &mut [u8]| {
             fill(offset, out)?;
@@ -103,8 +96,7 @@ impl Shelf {
             }
             Ok(())
         };
-        self.write_blob(&root, &geometry, &values, &mut checked)?;
-        self.sync_blobs()?;
+        self.put_alone(&root, &geometry, &values, &mut checked)?;
         Ok(Item::blob(root, geometry.bytes))
     }
 
@@ -133,7 +125,7 @@ impl Shelf {
         self.keep_list(&root, roots)?;
         let mut seen = BTreeSet::new();
         found.retain(|(blob, ..)| seen.insert(*blob) && !self.is_whole(blob));
-        let claim = self.claim(found.iter().map(|(_, geometry, ..)| geometry.bytes + tree_bytes(geometry)).sum())?;
+        let claim = self.claim(found.iter().map(|(_, geometry, ..)| blob_cost(geometry)).sum())?;
         let stage = |(blob, geometry, values, entry): &(Hash, Geometry, Vec<Hash>, &[u32])| {
             self.stage(blob, geometry, values, &mut |offset, out| {
                 fill_words(entry, offset, out);
@@ -143,6 +135,23 @@ impl Shelf {
         self.name_all(found.iter().map(stage).collect::<Result<_, _>>()?, &claim)?;
         self.sync_blobs()?;
         Ok(Item::state(root, &elements))
+    }
+
+    /// Keeps a blob by itself, or leaves everything as it was.
+    fn put_alone(
+        &self,
+        root: &Hash,
+        geometry: &Geometry,
+        values: &[Hash],
+        fill: &mut Fill<'_>,
+    ) -> Result<(), ShelfError> {
+        let was_kept = self.state().alone.contains_key(root);
+        self.keep_alone(root, geometry.bytes)?;
+        let put = self.write_blob(root, geometry, values, fill).and_then(|()| self.sync_blobs());
+        if put.is_err() && !was_kept {
+            self.forget(root)?;
+        }
+        put
     }
 
     /// Writes a blob whose tree is known, unless it is here.
@@ -156,7 +165,7 @@ impl Shelf {
         if self.is_whole(root) {
             return Ok(());
         }
-        let claim = self.claim(geometry.bytes + tree_bytes(geometry))?;
+        let claim = self.claim(blob_cost(geometry))?;
         let staged = self.stage(root, geometry, values, fill)?;
         self.name_all(vec![staged], &claim)
     }
@@ -205,7 +214,7 @@ impl Shelf {
             }
             tree.map_or(Ok(()), New::name).and_then(|()| data.name()).map_err(ShelfError::io(&folder))?;
             state.blobs.insert(root, geometry.bytes);
-            claim.spend(geometry.bytes + tree_bytes(&geometry));
+            claim.spend(blob_cost(&geometry));
             if let Some(part) = state.parts.remove(&root) {
                 state.used = state.used.saturating_sub(part.cost());
                 self.remove_part_files(&root)?;
@@ -263,7 +272,10 @@ impl Shelf {
             return Ok(Some(part.clone()));
         }
         let path = self.file("parts", root);
-        let part = Arc::new(Part::create(&path, *geometry).map_err(ShelfError::io(&path))?);
+        state.used += part_cost(geometry, 0);
+        self.fill_room(&mut state);
+        let part = Part::create(&path, *geometry).inspect_err(|_| state.used -= part_cost(geometry, 0));
+        let part = Arc::new(part.map_err(ShelfError::io(&path))?);
         state.parts.insert(*root, part.clone());
         Ok(Some(part))
     }
@@ -289,7 +301,7 @@ impl Shelf {
         };
         name().map_err(ShelfError::io(&path))?;
         let bytes = part.geometry.bytes;
-        state.used = state.used.saturating_sub(part.cost()) + bytes + tree_bytes(&part.geometry);
+        state.used = state.used.saturating_sub(part.cost()) + blob_cost(&part.geometry);
         state.blobs.insert(*root, bytes);
         Ok(())
     }

@@ -149,7 +149,7 @@ impl Shelf {
         if state.blobs.remove(&root).is_none() {
             return Ok(());
         }
-        state.used = state.used.saturating_sub(geometry.bytes + super::tree_bytes(&geometry));
+        state.used = state.used.saturating_sub(super::blob_cost(&geometry));
         let whole = self.file("blobs", &root);
         let Some(written) = source.written_groups()?.filter(|_| geometry.groups > 1) else {
             let _ = fs::remove_file(whole.with_extension("tree"));

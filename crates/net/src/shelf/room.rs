@@ -2,7 +2,37 @@
 
 use super::{Shelf, ShelfError, State};
 use crate::files::{allocate, remove};
+use crate::tree::{GROUP_BYTES, Geometry};
 use std::fs::File;
+
+/// What a small file takes on the disk, and by how much larger ones grow.
+const BLOCK_BYTES: u64 = 4096;
+/// What the mark of a blob that is kept by itself takes.
+pub(super) const MARK_COST: u64 = BLOCK_BYTES;
+
+fn blocks(bytes: u64) -> u64 {
+    bytes.div_ceil(BLOCK_BYTES) * BLOCK_BYTES
+}
+
+/// What a whole blob takes on the disk, with its tree.
+pub(crate) fn blob_cost(geometry: &Geometry) -> u64 {
+    blocks(geometry.bytes) + blocks(geometry.tree_values() * 32)
+}
+
+/// What a list of so many entries takes.
+pub(super) fn list_cost(entries: usize) -> u64 {
+    blocks(entries as u64 * 32).max(BLOCK_BYTES)
+}
+
+/// What a blob of which groups are missing takes, with so many that are here. Where these are far apart, values of the tree take more.
+pub(super) fn part_cost(geometry: &Geometry, groups: u32) -> u64 {
+    blocks(u64::from(geometry.groups.div_ceil(8)) * 2) + 2 * BLOCK_BYTES + u64::from(groups) * group_cost()
+}
+
+/// What a group of it takes, with its share of the tree.
+pub(crate) const fn group_cost() -> u64 {
+    GROUP_BYTES + 64
+}
 
 /// Room that is promised to somebody who has not written yet. What was not spent when it is dropped is free again.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Opening a shelf: what lies in its folders, and what a killed process left there.
 
-use super::{Inner, Part, ShelfError, State, file_bytes, tree_bytes};
+use super::{Inner, MARK_COST, Part, ShelfError, State, blob_cost, file_bytes, list_cost};
 use crate::files::{read_at, remove};
 use crate::item::MAX_ENTRIES;
 use crate::tree::Geometry;
@@ -53,14 +53,17 @@ fn read(folder: &Path) -> io::Result<State> {
     let mut state = State::default();
     for (root, path) in named(&folder.join("alone"), None)? {
         match fs::read(&path)?.try_into() {
-            Ok(bytes) => state.alone.insert(root, u64::from_le_bytes(bytes)),
-            Err(_) => fs::remove_file(&path).map(|()| None)?,
-        };
+            Ok(bytes) => {
+                state.used += MARK_COST;
+                state.alone.insert(root, u64::from_le_bytes(bytes));
+            }
+            Err(_) => fs::remove_file(&path)?,
+        }
     }
     for (root, path) in named(&folder.join("lists"), None)? {
         match read_list(&root, &path)? {
             Some(entries) => {
-                state.used += entries.len() as u64 * 32;
+                state.used += list_cost(entries.len());
                 state.lists.insert(root, Arc::new(entries));
             }
             None => fs::remove_file(&path)?,
@@ -95,7 +98,7 @@ fn read_blobs(folder: &Path, state: &mut State) -> io::Result<()> {
             None => false,
         };
         if let Some(geometry) = geometry.filter(|_| is_right) {
-            state.used += bytes + tree_bytes(&geometry);
+            state.used += blob_cost(&geometry);
             state.blobs.insert(root, bytes);
         } else {
             fs::remove_file(&path)?;
@@ -117,7 +120,7 @@ fn read_blobs(folder: &Path, state: &mut State) -> io::Result<()> {
 /// Whether a blob has its tree, which is made again where it is missing; false if the blob is not what its name says.
 fn has_tree(root: &Hash, geometry: &Geometry, path: &Path) -> io::Result<bool> {
     let tree = path.with_extension("tree");
-    if geometry.groups == 1 || file_bytes(&tree) == tree_bytes(geometry) {
+    if geometry.groups == 1 || file_bytes(&tree) == geometry.tree_values() * 32 {
         return Ok(true);
     }
     let file = File::open(path)?;

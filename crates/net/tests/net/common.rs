@@ -133,11 +133,17 @@ pub(crate) fn right_answer(shelf: &Shelf, request: &Request) -> Option<Vec<u8>> 
 
 /// Plays a test in a process of its own, where nothing else takes memory; false in that process, which then plays it.
 pub(crate) fn is_played_alone(name: &str) -> bool {
+    is_played_alone_with(name, 4096)
+}
+
+/// The same, with at most so many open files.
+pub(crate) fn is_played_alone_with(name: &str, open_files: u32) -> bool {
     if std::env::var_os("SIP_NET_ALONE").is_some() {
         return false;
     }
-    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
-    let played = alone.args(["--exact", name, "--nocapture"]).env("SIP_NET_ALONE", "1").output().unwrap();
+    let mut alone = std::process::Command::new("sh");
+    alone.args(["-c", &format!("ulimit -n {open_files} 2>/dev/null; exec \"$0\" --exact {name} --nocapture")]);
+    let played = alone.arg(std::env::current_exe().unwrap()).env("SIP_NET_ALONE", "1").output().unwrap();
     assert!(played.status.success(), "{}", String::from_utf8_lossy(&[played.stdout, played.stderr].concat()));
     true
 }

@@ -1,4 +1,4 @@
-use crate::common::{Desk, Fetch, bytes, fetch, fetch_over, id, peer, serve, words};
+use crate::common::{Desk, Fetch, bytes, fetch, fetch_over, id, is_played_alone_with, peer, serve, words};
 use sip_net::{FetchError, Held, Http, InProcess, Item, Peer, ask_hello};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,41 @@ fn the_next_state_costs_only_what_is_new_in_it() {
     let server = serve(&one.shelf);
     fetch(&two.shelf, &before, &[peer(1, &server)], 20.0).result.unwrap();
     assert_eq!(fetch(&two.shelf, &after, &[peer(1, &server)], 20.0).bytes_from(1), 80_000);
+}
+
+#[test]
+fn two_fetches_at_once_of_states_that_share_entries_do_not_disturb_each_other() {
+    let (one, two) = (Desk::new(), Desk::new());
+    let (same, also, small) = (words(2_000_000, 1), words(300_000, 2), words(9, 3));
+    let first = one.shelf.put_state(&[&same, &also, &small]).unwrap();
+    let second = one.shelf.put_state(&[&small, &same, &also, &same]).unwrap();
+    let server = serve(&one.shelf);
+    let peers = [peer(1, &server)];
+    std::thread::scope(|scope| {
+        for item in [&first, &second, &first] {
+            scope.spawn(|| fetch(&two.shelf, item, &peers, 30.0).result.unwrap());
+        }
+    });
+    assert_eq!(two.shelf.read_state(&first).unwrap(), [same.clone(), also.clone(), small.clone()]);
+    assert_eq!(two.shelf.read_state(&second).unwrap(), [small, same.clone(), also, same]);
+    let used = two.shelf.room().used;
+    let Desk { folder, shelf } = two;
+    drop(shelf);
+    assert_eq!(sip_net::Shelf::open(folder.path()).unwrap().room().used, used, "nothing is counted twice");
+}
+
+#[test]
+fn a_state_has_more_entries_than_a_process_may_have_open_files() {
+    if is_played_alone_with("fetch::a_state_has_more_entries_than_a_process_may_have_open_files", 100) {
+        return;
+    }
+    let (one, two) = (Desk::new(), Desk::new());
+    // Each beyond a megabyte, so that it comes in parts; those with the same bytes would be one.
+    let entries: Vec<Vec<u32>> = (0..50).map(|entry| vec![entry; 270_000]).collect();
+    let item = one.shelf.put_state(&entries.iter().map(|entry| &entry[..]).collect::<Vec<_>>()).unwrap();
+    let server = serve(&one.shelf);
+    fetch(&two.shelf, &item, &[peer(1, &server)], 120.0).result.unwrap();
+    assert_eq!(two.shelf.held(&item), Held::Whole);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod common;
 mod fetch;
+mod full;
 mod hostile;
 mod liar;
 mod random;

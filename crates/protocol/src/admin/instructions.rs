@@ -81,7 +81,7 @@ macro_rules! admin_instructions {
                 authority: signer,
                 config: writes(Config),
             }
-            budget { 650 }
+            budget { 500 }
         }
 
         /// Puts a proposed schedule into effect from the next epoch on; caps never rise again.
@@ -93,7 +93,7 @@ macro_rules! admin_instructions {
                 config: writes(Config),
                 emission: writes(Emission),
             }
-            budget { 1_900 }
+            budget { 1_300 }
         }
 
         /// Proposes to pay out of the treasury, the reserve or the insurance, a day after those who ask to leave now have left, at the earliest.

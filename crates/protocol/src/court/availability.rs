@@ -1,8 +1,8 @@
 //! Availability: a demand, on chain, for one chunk of what somebody committed; an opening answers it, silence loses.
 //!
 //! Of a segment, a chunk of an entry of its end state is demanded, from its trainer, or with compressed updates of its update or of the
-//! previous one that it goes on from: a replay needs both, and the round of the previous one may be final by then; of a dataset, a chunk of its training tokens,
-//! from its provider. The demand brings a fee, half of it for the answer, half for the insurance. It grows with the number of demands that are
+//! previous one that it goes on from: a replay needs both, and the round of the previous one may be final by then; of a dataset, a chunk of its tokens, to train on
+//! or held out, from its provider. The demand brings a fee, half of it for the answer, half for the insurance. It grows with the number of demands that are
 //! open: so asking costs more than answering, and a trainer cannot keep others from asking by asking itself. A trainer that stays
 //! silent is convicted, without a bounty: what would be one waits for an accuser ([`crate::ground::escrow::Escrow`]). A provider loses a
 //! bounded part of its pool's stake, once for an absence, however many demands it leaves unanswered meanwhile.
@@ -41,6 +41,11 @@ pub const FAILED_FEE_BURN_BPS: u16 = 5_000;
 /// Most bytes of an answer: two numbers, an entry's root and path, a chunk and its path.
 pub const MAX_ANSWER: usize = 8 + 32 + 32 * 32 + CHUNK_BYTES + 31 * 32;
 
+/// The part of a dataset that is trained on, as a demand names it.
+pub const TRAINING_TOKENS: u32 = 0;
+/// The part that is held out.
+pub const HELD_OUT_TOKENS: u32 = 1;
+
 /// Nobody has answered yet.
 pub const OPEN: u8 = 1;
 /// The chunk lies in the buffer.
@@ -63,7 +68,7 @@ layout! {
         pub answerer: Address,
         /// Wallet that demands and paid the rent.
         pub demander: Address,
-        /// Root of the state or update, or of the training tokens.
+        /// Root of the state or update, or of the part of the dataset.
         pub root: [u8; 32],
         /// Fee for the answer, base units; 0 once it is over.
         pub fee: u64,
@@ -71,9 +76,9 @@ layout! {
         pub opened_slot: u64,
         /// Last slot for an answer.
         pub deadline_slot: u64,
-        /// Bytes of the training tokens; 0 of a state's entry, whose length the graph knows.
+        /// Bytes of the part of a dataset; 0 of a state's entry, whose length the graph knows.
         pub blob_bytes: u64,
-        /// Entry of the state or update; 0 of a dataset.
+        /// Entry of the state or update; of a dataset [`TRAINING_TOKENS`] or [`HELD_OUT_TOKENS`].
         pub entry: u32,
         /// Entries of the state or update; 0 of a dataset.
         pub entry_count: u32,
@@ -106,7 +111,7 @@ pub struct Asking<'a> {
     pub demander: &'a Address,
     /// Fee and clock.
     pub parameters: &'a Parameters,
-    /// Entry of the state; 0 of a dataset. See [`Demand::of_state`].
+    /// Entry of the state; the part of a dataset. See [`Demand::of_state`].
     pub entry: u32,
     /// Which chunk.
     pub chunk: u32,
@@ -179,16 +184,21 @@ impl Demand {
         Ok(())
     }
 
-    /// Demands a chunk of a dataset's training tokens, as long as its provider answers for it. The fee comes into the vault by the caller.
+    /// Demands a chunk of a dataset's tokens, of the part that `asking.entry` names, as long as its provider answers for it. The fee comes into the vault by the caller.
     #[inline(always)]
     pub fn of_data(&mut self, asking: &Asking<'_>, dataset: &mut Dataset, pool: &mut Pool) -> Result<()> {
         require(dataset.is_answered_for(pool, asking.slot), Error::DutyOver)?;
-        let bytes = int::mul(dataset.train_tokens, 4)?;
+        let (root, tokens) = match asking.entry {
+            TRAINING_TOKENS => (dataset.train_root, dataset.train_tokens),
+            HELD_OUT_TOKENS => (dataset.held_out_root, dataset.held_out_tokens),
+            _ => return Err(Error::NothingThere),
+        };
+        let bytes = int::mul(tokens, 4)?;
         let chunks = chunk_count(bytes).ok_or(Error::DatasetTooLarge)?;
-        require(asking.entry == 0 && asking.chunk < chunks, Error::NothingThere)?;
+        require(asking.chunk < chunks, Error::NothingThere)?;
         let open_demands = count(&mut dataset.open_demands)?;
         self.blob_bytes = bytes;
-        self.root = dataset.train_root;
+        self.root = root;
         self.pool = dataset.pool;
         self.unavailable_data = asking.parameters.penalties.unavailable_data;
         self.open(asking, pool, open_demands)

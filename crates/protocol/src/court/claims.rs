@@ -274,7 +274,7 @@ impl Dispute {
             self.strike(job, round, case, *slot)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
             if case == CaseKind::Aggregate {
-                overturn_base(round, job, &self.game.ground.end_root);
+                overturn_base(round, job, &self.game.ground.end_root, *slot);
             }
             // Less stake is left, of which another vote may be more than half.
             recount(round, job, *slot)?;
@@ -334,9 +334,9 @@ pub(super) fn forfeit(config: &mut Config, penalties: &Penalties, bond: u64) -> 
 
 /// Takes back a base that was voted and is false: the round is undone, with all that builds on it, and the next one starts from what it
 /// was built on.
-pub fn overturn_base(round: &mut Round, job: &mut Job, root: &[u8; 32]) {
+pub fn overturn_base(round: &mut Round, job: &mut Job, root: &[u8; 32], slot: u64) {
     if round.next_base == *root {
-        round.undo(job, Undoing::Work);
+        round.undo(job, Undoing::Work, slot);
     }
 }
 

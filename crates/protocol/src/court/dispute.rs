@@ -346,7 +346,7 @@ impl Verdict<'_> {
     /// Undoes the round of a segment that counted in it; what was taken of its slice is for the work that is undone.
     fn undo(&mut self, has_counted: bool, slashed: &SlashOutcome) -> Result<()> {
         if has_counted {
-            self.round.undo(self.job, Undoing::Work);
+            self.round.undo(self.job, Undoing::Work, self.slot);
         }
         self.round.compensate(self.config, &self.job.parameters.penalties, slashed.from_bond)
     }

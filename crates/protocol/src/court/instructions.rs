@@ -143,12 +143,14 @@ macro_rules! court_instructions {
             budget { 13_000 }
         }
 
-        /// Demands a chunk of a dataset's training tokens.
+        /// Demands a chunk of a dataset's tokens, of those to train on or of those held out, without which nobody replays a score.
         ///
-        /// - the chunk exists; fewer than 64 demands on the dataset are open; neither the dataset's notice nor its pool's has run out
+        /// - the part and the chunk exist; fewer than 64 demands on the dataset are open; neither the dataset's notice nor its pool's has run out
         /// - the fee moves into the vault; the pool is frozen; the clock runs
         DemandData = 0x66 {
             args {
+                /// Of the tokens to train on (0), or of those held out (1).
+                part: u32,
                 /// The chunk.
                 chunk: u32,
             }
@@ -158,7 +160,7 @@ macro_rules! court_instructions {
                 dataset: writes(Dataset),
                 /// The provider's pool.
                 pool: writes(Pool),
-                demand: opens(Demand) at demand(dataset, demander, 0, args.chunk),
+                demand: opens(Demand) at demand(dataset, demander, args.part, args.chunk),
                 source: writes(Tokens) of demander,
                 vault: writes(Vault),
                 token_program: calls(TokenProgram),
@@ -220,7 +222,7 @@ macro_rules! court_instructions {
                 dataset: writes(Dataset),
                 /// The provider's pool.
                 pool: writes(Pool),
-                demand: writes(Demand) from demand(dataset, demand.demander, 0, demand.chunk),
+                demand: writes(Demand) from demand(dataset, demand.demander, demand.entry, demand.chunk),
             }
             budget { 81_000 }
         }
@@ -259,7 +261,7 @@ macro_rules! court_instructions {
                 dataset: writes(Dataset),
                 /// The provider's pool.
                 pool: writes(Pool),
-                demand: writes(Demand) from demand(dataset, demand.demander, 0, demand.chunk),
+                demand: writes(Demand) from demand(dataset, demand.demander, demand.entry, demand.chunk),
                 destination: writes(Tokens) of demand.demander,
                 vault: writes(Vault),
                 token_program: calls(TokenProgram),

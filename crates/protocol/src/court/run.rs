@@ -102,7 +102,7 @@ impl Dispute {
             run.escrow.share(config, &self.convictor(&job.parameters.penalties), &slashed)?;
             job.exclude(PoolKind::Evaluator, &run.pool);
             if is_scored_by_it {
-                round.undo(job, Undoing::Scores);
+                round.undo(job, Undoing::Scores, *slot);
             }
             round.compensate(config, &job.parameters.penalties, slashed.from_bond)?;
             Payout { to_challenger: bond, burned: 0 }

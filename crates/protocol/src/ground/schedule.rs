@@ -24,6 +24,31 @@ pub const STAKING: usize = 0;
 /// The node stream's place in [`Emission::streams`].
 pub const NODES: usize = 1;
 
+/// Most that a stream may emit, first or at full utilisation.
+const MOST_EMISSION: Rate = Rate::new(CAP / 1_000);
+/// Most that stake may yield, of [`ONE`].
+const MOST_YIELD: Rate = Rate::new(ONE / 100);
+
+/// So much in so many slots, in lowest terms: what an epoch may have of it is then one product, which fits its word, and one quotient.
+#[derive(Clone, Copy)]
+struct Rate {
+    amount: u64,
+    slots: u64,
+}
+
+impl Rate {
+    /// `most` in [`BOUNDED_SLOTS`].
+    const fn new(most: u64) -> Rate {
+        let (mut divisor, mut rest) = (most, BOUNDED_SLOTS);
+        while rest != 0 {
+            (divisor, rest) = (rest, divisor % rest);
+        }
+        let rate = Rate { amount: most / divisor, slots: BOUNDED_SLOTS / divisor };
+        assert!(rate.amount <= u64::MAX / MAXIMUM_EPOCH_SLOTS);
+        rate
+    }
+}
+
 layout! {
     /// What governance may set about emission, each within hard bounds ([`Schedule::check`]).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -85,7 +110,7 @@ impl Schedule {
     /// Tells each value with its name and its hard bounds, least and most.
     #[inline(always)]
     pub fn bounds(&self, each: &mut impl FnMut(&'static str, u64, u64, u64)) {
-        let (most, most_yield) = (self.per_epoch(CAP / 1_000), self.per_epoch(ONE / 100));
+        let (most, most_yield) = (self.per_epoch(MOST_EMISSION), self.per_epoch(MOST_YIELD));
         each("epoch slots", self.epoch_slots, 1_000, MAXIMUM_EPOCH_SLOTS);
         each("first cap for stake", self.first_caps[STAKING], 0, most);
         each("first cap for nodes", self.first_caps[NODES], 0, most);
@@ -102,8 +127,8 @@ impl Schedule {
     }
 
     /// What an epoch may have of an amount that [`BOUNDED_SLOTS`] may have: bounds hold in time, whatever is called an epoch.
-    fn per_epoch(&self, most: u64) -> u64 {
-        mul_div(most, self.epoch_slots.min(MAXIMUM_EPOCH_SLOTS), BOUNDED_SLOTS, Rounding::Down).unwrap_or(0)
+    fn per_epoch(&self, most: Rate) -> u64 {
+        self.epoch_slots.min(MAXIMUM_EPOCH_SLOTS).wrapping_mul(most.amount) / most.slots
     }
 
     /// Utilisation rises by at most 1 / D_ref per burned base unit, summed over the epochs that remember it, so emission rises by at most
@@ -125,4 +150,21 @@ pub const TEAM_VESTING_SLOTS: u64 = 4 * YEAR_SLOTS;
 pub fn vested(total: u64, slots: u64) -> Result<u64> {
     let since_cliff = slots.saturating_sub(TEAM_CLIFF_SLOTS).min(TEAM_VESTING_SLOTS);
     Ok(mul_div(total, since_cliff, TEAM_VESTING_SLOTS, Rounding::Down)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_may_have_its_part_of_what_two_days_may_rounded_down() {
+        for epoch_slots in (0..MAXIMUM_EPOCH_SLOTS).step_by(997).chain([BOUNDED_SLOTS, MAXIMUM_EPOCH_SLOTS, u64::MAX]) {
+            let schedule = Schedule { epoch_slots, ..Schedule::DEFAULT };
+            for (rate, most) in [(MOST_EMISSION, CAP / 1_000), (MOST_YIELD, ONE / 100)] {
+                let slots = epoch_slots.min(MAXIMUM_EPOCH_SLOTS);
+                let part = mul_div(most, slots, BOUNDED_SLOTS, Rounding::Down).unwrap();
+                assert_eq!(schedule.per_epoch(rate), part, "{epoch_slots} slots");
+            }
+        }
+    }
 }

@@ -248,7 +248,11 @@ impl Emission {
             return Ok(());
         }
         let passed = now - self.yield_slot;
-        let due = mul_div(self.yield_left, passed, self.yield_end_slot - self.yield_slot, Rounding::Down)?;
+        let due = if now == self.yield_end_slot {
+            self.yield_left
+        } else {
+            mul_div(self.yield_left, passed, self.yield_end_slot - self.yield_slot, Rounding::Down)?
+        };
         let most = mul_div(self.total_stake, self.schedule.maximum_yield, ONE, Rounding::Down)?;
         let spread = due.min(mul_div(most, passed, self.schedule.epoch_slots, Rounding::Up)?);
         if spread > 0 {
@@ -343,7 +347,7 @@ impl Emission {
         let span = slot.saturating_sub(share.slot);
         let average = if span == 0 { share.stake } else { integral.average(share.integral, span)? };
         let earned = self.yield_index.owed(share.stake, share.checkpoint)?;
-        let paid = self.yield_index.owed(share.stake.min(average), share.checkpoint)?;
+        let paid = if average >= share.stake { earned } else { self.yield_index.owed(average, share.checkpoint)? };
         let total = int::add(int::sub(self.total_stake, share.stake)?, stake)?;
         self.yield_owed = int::sub(self.yield_owed, earned)?;
         self.streams[STAKING].released[0] = int::add(self.streams[STAKING].released[0], int::sub(earned, paid)?)?;

@@ -1,6 +1,6 @@
 //! Peers: where a pool's operator, or the creator of a job, is reached.
 //!
-//! A record is written by whoever works for the pool, or by the job's creator and a key that it names. Each write says which one it follows, and the program
+//! A record is written by those who work for the pool, or by the job's creator and a key that it names. Each write says which one it follows, and the program
 //! numbers it: so two processes with one key notice each other, and the one whose write another has followed stops. Nothing that a peer serves is believed for
 //! its record: bytes prove themselves by roots on chain, and a record without truth wastes a dial.
 //!

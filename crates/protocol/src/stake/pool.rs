@@ -435,15 +435,18 @@ impl Pool {
     /// due. Every change of assets, votes, own bond and shares comes after it.
     pub fn accrue(&mut self, slot: u64) -> Result<()> {
         let slots = slot.saturating_sub(self.integral_slot);
+        if slots == 0 {
+            return Ok(());
+        }
         self.integral.accumulate(int::add(self.assets, self.steered)?, slots)?;
         self.stake_integral.accumulate(self.yielding()?, slots)?;
-        if self.dripping > 0 && slots > 0 {
+        if self.dripping > 0 {
             let left = self.drip_end_slot.saturating_sub(self.integral_slot);
             let due = if slots >= left { self.dripping } else { mul_div(self.dripping, slots, left, Rounding::Down)? };
             self.dripping -= due;
             self.credit(due)?;
         }
-        self.integral_slot = self.integral_slot.max(slot);
+        self.integral_slot = slot;
         Ok(())
     }
 

@@ -124,7 +124,7 @@ impl Round {
     /// Takes back what was noted of those who could not do their part, when the round is about to be undone: votes and scores that are missing
     /// where its own work was false, and segments too where what it builds on was; each once. A draw needs no state, and is never excused.
     pub(crate) fn excuse(&mut self, job: &mut Job, by: Undoing) {
-        if by == Undoing::Scores {
+        if by == Undoing::Scores || self.missed_scores | self.missed_votes | self.missed_segments == 0 {
             return;
         }
         let (scores, votes) = (core::mem::take(&mut self.missed_scores), core::mem::take(&mut self.missed_votes));

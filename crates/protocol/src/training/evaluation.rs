@@ -307,7 +307,7 @@ pub fn tally(round: &mut Round, job: &mut Job, slot: u64) -> Result<()> {
     job.last_scores = round.scores;
     job.last_score = round.score;
     round.status = round::SCORED;
-    round.scored_slot = slot;
+    round.scores_over_slot = slot;
     job.rounds_scored = job.rounds_scored.checked_add(1).ok_or(Error::Overflow)?;
     job.round_live = 0;
     Ok(())

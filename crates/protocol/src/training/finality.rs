@@ -303,7 +303,7 @@ impl Round {
     ///
     /// One that was undone already is undone again for a greater reason, which takes back more of what was noted.
     #[inline(never)]
-    pub(crate) fn undo(&mut self, job: &mut Job, by: Undoing) {
+    pub(crate) fn undo(&mut self, job: &mut Job, by: Undoing, slot: u64) {
         let came_to_nothing = self.came_to_nothing();
         let had_segments = self.void_from == round::CLOSED || self.void_from == round::AGGREGATED;
         let is_moot = came_to_nothing && !had_segments && by != Undoing::Base;
@@ -316,12 +316,12 @@ impl Round {
             self.reward = job.last_reward;
             job.chain.take_void(self.parent);
         } else if self.status != round::VOID {
-            self.end_undone(job);
+            self.end_undone(job, slot);
         }
     }
 
     /// Takes a round that has not come to nothing, and all that builds on it, off the chain.
-    fn end_undone(&mut self, job: &mut Job) {
+    fn end_undone(&mut self, job: &mut Job, slot: u64) {
         let running = if job.round_live == 0 { None } else { job.next_round.checked_sub(1) };
         self.undone_after = job.chain.count_after(self.index, running);
         self.is_heir = (!self.was_undone_by(Undoing::Base) && self.is_orphan(&job.chain)) as u8;
@@ -336,6 +336,7 @@ impl Round {
                 self.reward = job.last_reward;
             }
         }
+        self.end_scores(slot);
         self.void_from = self.status;
         self.status = round::VOID;
     }
@@ -396,13 +397,13 @@ impl Round {
     /// Undoes a round that builds on one that was undone. One call per round; `parent` is what it builds on, which must be undone before it, unless the round had come to
     /// nothing by itself: then it has no part in what is left of a slice, and the parent is not asked for.
     #[inline(always)]
-    pub fn undo_orphan<H: Sha256>(&mut self, job: &mut Job, parent: Option<&mut Round>) -> Result<()> {
+    pub fn undo_orphan<H: Sha256>(&mut self, job: &mut Job, parent: Option<&mut Round>, slot: u64) -> Result<()> {
         if !self.is_orphan(&job.chain) {
             return Err(Error::NotOrphaned);
         }
         let has_seed = self.status != round::OPEN && self.status != round::COMMITS_CLOSED;
         let inherits = self.inherits();
-        self.undo(job, Undoing::Base);
+        self.undo(job, Undoing::Base, slot);
         if inherits {
             let parent = parent.ok_or(Error::MissingAccount)?;
             require(parent.is_undone != 0 && parent.is_heir == 0, Error::ParentNotUndone)?;
@@ -460,7 +461,7 @@ mod tests {
         round.void_without_score(&mut job, 10);
         let charged = round.missed_score(&job, crate::training::evaluation::ABSENT).unwrap();
         assert!(round.is_scoreless() && charged >= 1_000);
-        round.undo(&mut job, Undoing::Work);
+        round.undo(&mut job, Undoing::Work, 0);
         assert!(!round.is_scoreless());
         assert_eq!(
             (round.status, round.is_undone, round.void_from, round.reward),
@@ -468,7 +469,7 @@ mod tests {
         );
         // A second conviction changes nothing.
         job.last_reward = 5;
-        round.undo(&mut job, Undoing::Work);
+        round.undo(&mut job, Undoing::Work, 0);
         assert_eq!(round.reward, 1_000);
     }
 
@@ -512,7 +513,7 @@ mod tests {
                         let place = number as usize % rounds.len();
                         let (status, base) = (rounds[place].status, rounds[place].base_root);
                         let was_on = job.chain.open_rounds().contains(&rounds[place].index);
-                        rounds[place].undo(&mut job, Undoing::Work);
+                        rounds[place].undo(&mut job, Undoing::Work, 0);
                         if was_on {
                             prop_assert_eq!((job.base_root, job.chain.head()), (base, rounds[place].parent));
                         }

@@ -550,7 +550,7 @@ macro_rules! training_instructions {
                 /// The round that it builds on; not read if the round had come to nothing by itself.
                 parent: writes(Round),
             }
-            budget { 780 }
+            budget { 720 }
         }
 
         /// Closes a segment or a scoring run and returns its rent.

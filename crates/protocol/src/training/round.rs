@@ -251,8 +251,9 @@ layout! {
         pub attestation_disputes: u16,
         /// Slots from the opening to the last conviction of a claim of one of its auditors; 0 before the first.
         pub struck_slots: u32,
-        /// When it was scored; 0 before.
-        pub scored_slot: u64,
+        /// When its scores were over: its tally; where it was undone before, or no score stood, that slot or the end of the reveals, which is later. 0
+        /// until then.
+        pub scores_over_slot: u64,
         /// The end of the second draw's attestations; 0 before it is closed, and in a job without a second draw.
         pub second_deadline_slot: u64,
         /// What convictions left for its honest work, after it was undone, base units: of it, `paid` is gone. See [`Round::compensate`].
@@ -522,8 +523,16 @@ impl Round {
             self.before.restore(job);
             job.base_root = self.base_root;
         }
+        self.end_scores(slot);
         self.void_from = self.status;
         self.void(job, slot);
+    }
+
+    /// Notes that a round whose scores were waited for ends without any: an accusation of a run that was in time until now is opened as long after.
+    pub(crate) fn end_scores(&mut self, slot: u64) {
+        if self.status == AGGREGATED {
+            self.scores_over_slot = slot.max(self.reveal_deadline_slot);
+        }
     }
 
     /// Ends a round whose vote found no majority by its deadline.

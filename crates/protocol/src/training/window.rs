@@ -9,7 +9,7 @@
 //! | segment, its start state, its update | its round's closing, or `challenge_slots` if that is more; the end of the vote | the closing |
 //! | vote | the end of the vote | that end |
 //! | attestation | the end of the second draw's attestations, or of the vote where there is none | that end |
-//! | scoring run | the tally; until then there is no last slot; of a round undone before it the end of the reveals | those |
+//! | scoring run | the tally; until then there is no last slot; where the round is undone before, or no score stands, that slot or the end of the reveals, which is later | those |
 //! | genesis state | none while its bond is there, which returns [`REVEAL_SLOTS`] after an unbonding at the earliest | the job's creation |
 
 use crate::{
@@ -60,7 +60,7 @@ impl Round {
             CaseKind::Attestation => self.audited_until(self.second_deadline_slot).max(vote),
             // Everybody has time to prove it, before the tally and after it.
             CaseKind::Score if self.status == round::AGGREGATED => u64::MAX,
-            CaseKind::Score if self.scored_slot != 0 => self.audited_until(self.scored_slot),
+            CaseKind::Score if self.scores_over_slot != 0 => self.audited_until(self.scores_over_slot),
             CaseKind::Score => self.audited_until(self.reveal_deadline_slot),
             CaseKind::Genesis => 0,
         }

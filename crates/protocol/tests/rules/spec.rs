@@ -323,9 +323,12 @@ fn tests(folder: &std::path::Path, names: &mut std::collections::HashSet<String>
 }
 
 #[test]
-fn every_attack_that_was_tried_names_tests_that_exist() {
-    let mut names = std::collections::HashSet::new();
-    tests(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")), &mut names);
+fn every_attack_that_was_tried_names_tests_that_exist_and_says_which_run_the_rules_alone() {
+    let [names, of_rules, of_the_program] = ["/..", "", "/../client"].map(|folder| {
+        let mut names = std::collections::HashSet::new();
+        tests(std::path::Path::new(&[env!("CARGO_MANIFEST_DIR"), folder].concat()), &mut names);
+        names
+    });
     let page = include_str!("../../../../docs/security.md");
     let table = rows(page, "| attack | costs the attacker | costs the victim | test |");
     assert!(table.len() > 40, "{}", table.len());
@@ -333,6 +336,9 @@ fn every_attack_that_was_tried_names_tests_that_exist() {
         let tests: Vec<&str> = row[3].split(',').map(|test| test.trim().trim_matches('`')).collect();
         for test in tests {
             assert!(names.contains(test), "{}: there is no test {test}", row[0]);
+            let is_said = row[..3].iter().any(|cell| cell.contains("rules"));
+            let is_of_rules = of_rules.contains(test) && !of_the_program.contains(test);
+            assert!(is_said || !is_of_rules, "{}: {test} runs the rules alone", row[0]);
         }
     }
 }

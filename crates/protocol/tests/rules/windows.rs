@@ -44,6 +44,8 @@ struct Pace {
     score: u32,
     reveal: u32,
     tally: u32,
+    /// The evaluator commits nothing, so that the round is void.
+    is_void: bool,
 }
 
 fn pool(kind: PoolKind) -> Pool {
@@ -64,7 +66,7 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
         let place = job.place_for(kind, address, 1).unwrap();
         job.seat_mut(kind, place).unwrap().take(address, 0, 10_000);
     }
-    let (mut auditor, mut evaluator) = (pool(PoolKind::Auditor), pool(PoolKind::Evaluator));
+    let mut auditor = pool(PoolKind::Auditor);
     let hash = |link: &[u8; 32]| <HostSha256 as sip_proof::Sha256>::hashv(&[link]);
     let draw = hash(&[9; 32]);
     auditor.chain_tip = hash(&draw);
@@ -101,28 +103,12 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
         second_draw::attest(&mut round, &job, &mut segment, &at(1, attested_slot), &[8; 32]).unwrap();
     }
 
-    slot += pace.score as u64 % spec.evaluation_slots as u64;
-    let sums = [5; MAX_DOMAINS];
-    let claim = evaluation::claim::<HostSha256>(spec, &sums, &[6; 32], 0);
-    let commitment = evaluation::commitment::<HostSha256>(&claim, &SALT, &POOLS[2], &ROUND);
-    commit_score(&mut round, &job, &mut evaluator, &at(2, slot), &commitment).unwrap();
-    slot += pace.reveal as u64 % (round.reveal_deadline_slot - slot);
     let mut run = ScoringRun::zeroed();
-    reveal_score::<HostSha256>(
-        &mut run,
-        evaluation::Reveal {
-            job: &job,
-            round: &mut round,
-            round_address: &ROUND,
-            pool: &evaluator,
-            actor: &at(2, slot),
-            payer: &SALT,
-            sums: &sums,
-            accumulator_root: &[6; 32],
-            salt: &SALT,
-        },
-    )
-    .unwrap();
+    if pace.is_void {
+        slot = round.reveal_deadline_slot;
+    } else {
+        slot = score(spec, pace, (&mut round, &job), &mut run, slot);
+    }
     let revealed_slot = slot;
     slot += pace.tally as u64;
     tally(&mut round, &mut job, slot).unwrap();
@@ -136,12 +122,42 @@ fn play(spec: &JobSpec, pace: &Pace) -> (Round, Job, Vec<Made>) {
     made.push(Made { kind: CaseKind::Attestation, slot: attested_slot, claim: attestation });
     let vote = Claim::of_vote(&ROUND, &round, &seat).unwrap();
     made.push(Made { kind: CaseKind::Aggregate, slot: voted_slot, claim: vote });
-    let score = Claim::of_run(&RUN, &run, &round);
-    // Not before the tally can anybody tell that everyone agrees.
-    made.push(Made { kind: CaseKind::Score, slot: slot.max(revealed_slot), claim: score });
+    if !pace.is_void {
+        // Not before the tally can anybody tell that everyone agrees.
+        let score = Claim::of_run(&RUN, &run, &round);
+        made.push(Made { kind: CaseKind::Score, slot: slot.max(revealed_slot), claim: score });
+    }
     let genesis = Claim::of_genesis(&JOB, &job);
     made.push(Made { kind: CaseKind::Genesis, slot: job.created_slot, claim: genesis });
     (round, job, made)
+}
+
+/// Commits and reveals the score of the round's base from a slot on; returns the slot of the reveal.
+fn score(spec: &JobSpec, pace: &Pace, (round, job): (&mut Round, &Job), run: &mut ScoringRun, slot: u64) -> u64 {
+    let mut evaluator = pool(PoolKind::Evaluator);
+    let at = |slot| Actor { pool: &POOLS[2], place: 0, slot };
+    let slot = slot + pace.score as u64 % spec.evaluation_slots as u64;
+    let sums = [5; MAX_DOMAINS];
+    let claim = evaluation::claim::<HostSha256>(spec, &sums, &[6; 32], 0);
+    let commitment = evaluation::commitment::<HostSha256>(&claim, &SALT, &POOLS[2], &ROUND);
+    commit_score(round, job, &mut evaluator, &at(slot), &commitment).unwrap();
+    let slot = slot + pace.reveal as u64 % (round.reveal_deadline_slot - slot);
+    reveal_score::<HostSha256>(
+        run,
+        evaluation::Reveal {
+            job,
+            round,
+            round_address: &ROUND,
+            pool: &evaluator,
+            actor: &at(slot),
+            payer: &SALT,
+            sums: &sums,
+            accumulator_root: &[6; 32],
+            salt: &SALT,
+        },
+    )
+    .unwrap();
+    slot
 }
 
 fn opens(claim: &Claim, committed_slot: u64, slot: u64) -> Result<(), Error> {
@@ -174,7 +190,7 @@ prop_compose! {
 prop_compose! {
     fn pace()(steps in [any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>()], tally in 0u32..100_000) -> Pace {
         let [commit, audit, vote, score, reveal] = steps;
-        Pace { commit, audit, vote, score, reveal, tally }
+        Pace { commit, audit, vote, score, reveal, tally, is_void: false }
     }
 }
 
@@ -206,6 +222,23 @@ proptest! {
         let last = made.iter().filter(|made| made.kind != CaseKind::Genesis).map(|made| made.claim.accusable_until).max();
         let (mut ready, mut chain) = (round, job);
         prop_assert_eq!(ready.finalise(&mut chain, last.unwrap() + REVEAL_SLOTS + 1), Ok(()));
+    }
+
+    /// So it is in a round that nobody scored, however late it is tallied: nobody who works on it is settled before the end of its windows.
+    #[test]
+    fn every_claim_of_a_round_that_nobody_scores_has_a_full_window_and_settlements_wait_for_its_last_slot(spec in spec(), pace in pace()) {
+        let (round, job, made) = play(&spec, &Pace { is_void: true, ..pace });
+        prop_assert_eq!(round.status, round::VOID);
+        for Made { kind, slot, claim } in made.iter().filter(|made| made.kind != CaseKind::Genesis) {
+            let last = claim.accusable_until;
+            prop_assert!(last >= slot + spec.audit_slots as u64, "{:?}: {} after {}", kind, last, slot);
+            prop_assert_eq!(opens(claim, last, last + REVEAL_SLOTS), Ok(()), "{:?}", kind);
+            prop_assert_eq!(opens(claim, last, last + REVEAL_SLOTS + 1), Err(Error::AccusationExpired));
+            prop_assert_eq!(opens(claim, last + 1, last + 2), Err(Error::NoClaim), "{:?}", kind);
+            prop_assert_eq!(round.accusable_until(*kind), last);
+            prop_assert_eq!(round.require_settleable(&job, last + REVEAL_SLOTS), Err(Error::ChallengeOpen), "{:?}", kind);
+        }
+        prop_assert_eq!(round.require_settleable(&job, round.final_slot()), Ok(()));
     }
 
     /// The end of a claim's exposure is before the end of an exit that was asked for when it was made.

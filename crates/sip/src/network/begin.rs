@@ -264,6 +264,10 @@ fn start_people(network: &mut Network, teller: &Teller) -> Result<()> {
         let address = person.address();
         let mut words =
             vec!["node", "run", &job, "--role", roles_of(&person.role), "--data", "node", "--listen", &address];
+        if matches!(person.role.as_str(), CREATOR | PROVIDER) {
+            // Others verify the job when it is over, with what these two have.
+            words.push("--stay");
+        }
         if let Some(cheat) = &person.cheat {
             words.extend(["--cheat", cheat, "--cheat-from", &from]);
         }

@@ -110,7 +110,6 @@ fn verified(network: &Network, events: &[Value]) -> Value {
 }
 
 #[test]
-#[ignore = "needs the command of a person's process"]
 fn strangers_train_a_model_and_convict_the_liar_among_them() {
     let network = Network::new();
     // A chain whose slots are short: the time in which claims can be accused is counted in them.

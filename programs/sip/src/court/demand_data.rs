@@ -29,14 +29,14 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
     let mut pool = guard::load_mut::<Pool>(program, pool)?;
     guard::related(dataset.pool == pool.address)?;
     let subject = dataset.address;
-    let place = [0, args.chunk];
+    let place = [args.part, args.chunk];
     let seeds: [&[u8]; 4] = [seed::DEMAND, &subject, guard::key(demander), bytemuck::bytes_of(&place)];
     let mut demand = Creation { program, payer: demander }.create::<Demand>(demand, &seeds)?;
     let asking = Asking {
         subject: &subject,
         demander: guard::key(demander),
         parameters: &config.parameters,
-        entry: 0,
+        entry: args.part,
         chunk: args.chunk,
         slot: guard::slot()?,
     };

@@ -547,17 +547,18 @@ impl Books {
     fn challenge(&mut self, tag: u8, call: &Call<'_>) -> Result<()> {
         match tag {
             DemandData::TAG => {
-                let DemandData { chunk } = call.args();
+                let DemandData { part, chunk } = call.args();
                 let config = self.config(call, 1)?;
                 let (mut dataset, mut pool): (Dataset, Pool) = (self.read(&call.key(2))?, self.read(&call.key(3))?);
                 let (subject, demander) = (call.bytes(2), call.bytes(0));
-                let seeds: [&[u8]; 4] = [seed::DEMAND, &subject, &demander, &(u64::from(chunk) << 32).to_le_bytes()];
+                let place = u64::from(part) | (u64::from(chunk) << 32);
+                let seeds: [&[u8]; 4] = [seed::DEMAND, &subject, &demander, &place.to_le_bytes()];
                 let mut demand: Demand = self.create(&call.key(4), &seeds)?;
                 let asking = Asking {
                     subject: &subject,
                     demander: &demander,
                     parameters: &config.parameters,
-                    entry: 0,
+                    entry: part,
                     chunk,
                     slot: call.slot,
                 };

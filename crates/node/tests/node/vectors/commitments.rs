@@ -10,7 +10,9 @@ use sip_proof::merkle::MerkleTree;
 use sip_proof::sampler::{Corpus, Row};
 use sip_proof::{GraphRoots, Hash, HostSha256, Leaf, Sha256, settings_root, step_root};
 use sip_protocol::training::attestation;
+use sip_protocol::training::closing::history;
 use sip_protocol::training::evaluation;
+use sip_protocol::training::finality::NO_ROUND;
 use sip_protocol::training::job::JobSpec;
 use sip_protocol::training::round::{AuditorSeat, Round};
 use sip_protocol::training::second_draw;
@@ -155,6 +157,31 @@ fn seeds(random: &mut Random) -> Value {
     [0, 1, 2, 16].iter().map(seed).collect()
 }
 
+/// Final rounds of a job in order: what a round that came to nothing would have been is not among them.
+fn histories() -> Value {
+    let random = &mut Random::new(13);
+    let mut before = [0; 32];
+    let mut last = |(index, parent): (u32, u32)| {
+        let mut round: Round = bytemuck::Zeroable::zeroed();
+        (round.index, round.parent) = (index, parent);
+        [round.seed, round.base_root, round.reveals, round.next_base] = std::array::from_fn(|_| random.hash());
+        round.mixture_bps = std::array::from_fn(|_| random.next() as u16);
+        round.settings = std::array::from_fn(|_| random.next() as u32);
+        round.scores = std::array::from_fn(|_| random.next() as u32);
+        (round.committed, round.accepted) = (random.next() as u16, random.next() as u16);
+        (round.quality, round.reward) = (random.next(), random.next());
+        before = history::<HostSha256>(&before, &round);
+        json!({
+            "index": index, "parent": parent, "seed": hex(&round.seed), "base_root": hex(&round.base_root),
+            "reveals": hex(&round.reveals), "next_base": hex(&round.next_base), "mixture_bps": round.mixture_bps,
+            "settings": round.settings, "committed": round.committed, "accepted": round.accepted,
+            "scores": round.scores, "quality": round.quality, "reward": round.reward, "after": hex(&before),
+        })
+    };
+    let rounds: Vec<Value> = [(0, NO_ROUND), (1, 0), (3, 1)].into_iter().map(&mut last).collect();
+    json!([{ "history": rounds }])
+}
+
 fn scores(random: &mut Random) -> Value {
     let score = |_| {
         let spec = JobSpec {
@@ -239,5 +266,6 @@ pub(crate) fn vectors() -> Map<String, Value> {
     file.insert("means".into(), means(random));
     file.insert("genesis".into(), genesis());
     file.insert("second_draws".into(), second_draws(random));
+    file.insert("histories".into(), histories());
     file
 }

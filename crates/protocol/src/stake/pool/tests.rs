@@ -277,3 +277,12 @@ fn the_least_number_of_shares_holds_at_the_price_after_the_yield_that_is_due() {
     other.deposit(&mut pool, 1_000, 500, 100, 0).unwrap();
     assert_eq!(other.shares, 500);
 }
+
+#[test]
+fn an_absence_lasts_as_long_as_the_clock_of_the_demand_that_began_it() {
+    let mut pool = pool();
+    assert!(pool.is_absence(10, 110));
+    // Of other datasets, in any order of their ends, up to the last slot of the clock.
+    assert!([(10, 110), (110, 210), (50, 150), (1, 101)].iter().all(|&(from, to)| !pool.is_absence(from, to)));
+    assert!(pool.is_absence(111, 211) && !pool.is_absence(211, 311) && pool.is_absence(212, 312));
+}
