@@ -415,7 +415,11 @@ def results(item):
             else:
                 found += places(item[name]) if isinstance(item[name], (list, dict)) else [(item, name)]
         return sorted(found, key=lambda place: str(place[1]))
-    found = [*places(item["ground"]), (item, "clock_slots"), (item, "slot"), (item, "outcome")]
+    found = [*places(item["ground"]), (item, "clock_slots"), (item, "outcome")]
+    first = next((move["slot"] for move in item["moves"] if move["is_taken"] and "side" in move), 0)
+    # A move before or in the slot of the opening takes no time, whatever that slot is.
+    if first > item["slot"]:
+        found.append((item, "slot"))
     for move in item["moves"]:
         found += [(move, name) for name in ("is_taken", "phase", "position")]
         # A refused payload may be refused with any other bytes, and more than one may decide the game.

@@ -33,7 +33,7 @@ pub fn program_data(program_id: &Address) -> Address {
     Address::find_program_address(&[program_id.as_array()], &ID).0
 }
 
-/// Where the code of a program is, by the owner and the data of its account; `None` of what is no program of loader v3.
+/// Where the code of a program is, by the owner and the data of its account; `None` where it is not a program of loader v3.
 pub fn code_of(owner: &Address, data: &[u8]) -> Option<Address> {
     let is_program = *owner == ID && data.len() == PROGRAM_BYTES && data.first() == Some(&2);
     is_program.then(|| data.get(4..)?.first_chunk().copied().map(Address::new_from_array)).flatten()
