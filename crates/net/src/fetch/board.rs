@@ -199,10 +199,10 @@ impl Board {
         let (count, took) = state.taken;
         let patience = DOUBLED_AFTER.max(took / count.max(1) * DOUBLED_AFTER_TIMES);
         let slow = state.under_way.values_mut().filter(|other| {
-            other.peers.len() == 1
-                && !other.peers.contains(peer)
+            // The second that was asked may be slow as well.
+            !other.peers.contains(peer)
                 && is_free(&other.stripe)
-                && other.since.elapsed() >= patience
+                && other.since.elapsed() >= patience * other.peers.len() as u32
         });
         let slowest = slow.min_by_key(|other| other.since)?;
         slowest.peers.push(*peer);
