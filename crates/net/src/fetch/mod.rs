@@ -66,7 +66,7 @@ pub struct Want<'a> {
     pub item: &'a Item,
     /// The bytes of a blob that are wanted; all of them where there are none.
     pub ranges: Option<&'a [Range<u64>]>,
-    /// Who may have it, most likely first; asked again and again, so that those who join are asked too.
+    /// Who may have it, most likely first, in an order by chance where nobody is; asked again and again, so that those who join are asked too.
     pub peers: &'a (dyn Fn() -> Vec<Peer> + Sync),
     /// Until when.
     pub by: Instant,
