@@ -7,11 +7,8 @@ use crate::run::setup::{Chain, job_address};
 use crate::run::staged::stage;
 use crate::run::world::Person;
 use sip_client::Program;
-use sip_driver::{
-    Bench, Books, Came, Crew, FolderStates, Hands, Live, Memory, Record, Root, SLOT, Source, States, Wanted, is_lost,
-    no_holders,
-};
-use sip_ledger::{Ledger, LedgerError, Receipt, RemoteError, Statistics};
+use sip_driver::{Bench, Books, FolderStates, Live, Memory, Record, SLOT, Source, no_holders};
+use sip_ledger::{Ledger, LedgerError, Receipt, Statistics};
 use sip_manifest::folder::Store;
 use sip_manifest::prepare;
 use sip_manifest::roles::{AUDITOR, CREATOR, EVALUATOR, PROVIDER, TRAINER};
@@ -30,34 +27,14 @@ use solana_account::Account;
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 /// The one ledger, as each of them reaches it.
 #[derive(Clone)]
-struct Shared {
-    ledger: Rc<RefCell<Embedded>>,
-    /// Questions so far; where it is not 0, of so many one is not answered.
-    asked: Rc<Cell<u32>>,
-    fails_every: u32,
-}
-
-impl Shared {
-    /// The answer, or none.
-    fn ask(&self) -> Result<std::cell::RefMut<'_, Embedded>, LedgerError> {
-        self.asked.set(self.asked.get() + 1);
-        if self.fails_every != 0 && self.asked.get().is_multiple_of(self.fails_every) {
-            let (url, reason) = ("a chain".into(), "it is away".into());
-            return Err(RemoteError::Unreachable { url, attempts: 1, reason }.into());
-        }
-        Ok(self.ledger.borrow_mut())
-    }
-}
+struct Shared(Rc<RefCell<Embedded>>);
 
 impl Ledger for Shared {
     fn send(
@@ -66,39 +43,36 @@ impl Ledger for Shared {
         payer: &Keypair,
         signers: &[&Keypair],
     ) -> Result<Receipt, LedgerError> {
-        let mut ledger = self.ask()?;
+        let mut ledger = self.0.borrow_mut();
         let receipt = ledger.send(instructions, payer, signers)?;
         ledger.advance_slots(1)?;
         Ok(receipt)
     }
 
     fn account(&self, address: &Address) -> Result<Option<Account>, LedgerError> {
-        Ok(self.ask()?.account(address))
+        Ok(self.0.borrow().account(address))
     }
 
     fn program_accounts(&self, program_id: &Address) -> Result<Vec<(Address, Account)>, LedgerError> {
-        Ok(self.ask()?.program_accounts(program_id))
+        Ok(self.0.borrow().program_accounts(program_id))
     }
 
     fn slot(&self) -> Result<u64, LedgerError> {
-        Ok(self.ask()?.slot())
+        Ok(self.0.borrow().slot())
     }
 
     fn advance_slots(&mut self, slots: u64) -> Result<(), LedgerError> {
-        self.ask()?.advance_slots(slots)
+        self.0.borrow_mut().advance_slots(slots)
     }
 
     fn minimum_balance(&self, data_bytes: usize) -> Result<u64, LedgerError> {
-        Ok(self.ask()?.minimum_balance(data_bytes))
+        Ok(self.0.borrow().minimum_balance(data_bytes))
     }
 
     fn statistics(&self) -> Statistics {
-        self.ledger.borrow().statistics()
+        self.0.borrow().statistics()
     }
 }
-
-/// Whoever is killed is so this often: a replay that is killed begins anew.
-const KILLS: u32 = 40;
 
 /// Somebody with a machine of its own.
 struct Stranger {
@@ -106,14 +80,10 @@ struct Stranger {
     key: Keypair,
     node: Node,
     bench: Bench,
-    /// Threads that compute in place of the bench.
-    crew: Option<Crew>,
     books: Books,
     memory: Memory,
     /// Whether it is killed after every step, and remembers nothing but what is on its disk.
     forgets: bool,
-    /// How often its threads were ended in the middle of their work.
-    kills: u32,
     events: Vec<Event>,
 }
 
@@ -125,10 +95,6 @@ impl Stranger {
             self.bench = Bench::new(source.clone(), machine.clone(), record.clone(), states.clone(), stop.clone());
         }
         let source = Arc::clone(&self.bench.source);
-        let mut came = Vec::new();
-        if let Some(crew) = &mut self.crew {
-            came.extend(std::iter::from_fn(|| crew.next(Duration::ZERO)));
-        }
         let mut live = Live {
             ledger,
             program: Program::default(),
@@ -137,10 +103,7 @@ impl Stranger {
             node: &self.node,
             source: &source,
             record: self.bench.record.clone(),
-            hands: match &mut self.crew {
-                Some(crew) => crew as &mut dyn Hands,
-                None => &mut self.bench,
-            },
+            hands: &mut self.bench,
             holders: &no_holders,
             books: &mut self.books,
             slot: SLOT,
@@ -148,35 +111,7 @@ impl Stranger {
             memory: &mut self.memory,
             report: &mut |event| self.events.push(event.clone()),
         };
-        for came in came {
-            match came {
-                Came::Fact(fact, tell) => live.note(fact, tell).unwrap(),
-                Came::Failed(event) => (live.report)(&event),
-                Came::News => {}
-            }
-        }
-        match live.step() {
-            Err(error) if is_lost(&error) => true,
-            acted => acted.unwrap_or_else(|error| panic!("{}: {error:#}", self.name)),
-        }
-    }
-
-    /// Has threads of its own from now on, and no memory of what others did before.
-    fn hire(&mut self) {
-        let Bench { source, machine, record, states, .. } = &self.bench;
-        let (source, machine, record) = (source.clone(), machine.clone(), record.clone());
-        let (states, stop) = (states.clone(), Stop::default());
-        let (threads, at_work) = (machine.threads.clone(), stop.clone());
-        // The old one ends first: it stops where it is.
-        self.crew = None;
-        self.memory = Memory::default();
-        let of_bench = states.clone();
-        let crew = Crew::start(states, threads, stop, move || Bench::new(source, machine, record, of_bench, at_work));
-        self.crew = Some(crew.with_patience(Duration::from_millis(20), Duration::from_millis(50)));
-    }
-
-    fn is_at_work(&self) -> bool {
-        self.crew.as_ref().is_some_and(|crew| !crew.is_idle())
+        live.step().unwrap_or_else(|error| panic!("{}: {error:#}", self.name))
     }
 }
 
@@ -231,8 +166,7 @@ impl Network {
         let mut settings = settings(updates);
         prepare::tokenize(&mut settings, &[], 60_000, &store, &|_| ()).unwrap();
         let run = Run::begin(settings, store, Progress::new(true), Stop::default()).unwrap();
-        let embedded = Rc::new(RefCell::new(restore(&run.store.ledger(0)).unwrap()));
-        let ledger = Shared { ledger: embedded, asked: Rc::default(), fails_every: 0 };
+        let ledger = Shared(Rc::new(RefCell::new(restore(&run.store.ledger(0)).unwrap())));
         let (job, shelf) = (job_address(&run.world), folder.join("shelf"));
         std::fs::create_dir_all(&shelf).unwrap();
         let strangers =
@@ -241,7 +175,7 @@ impl Network {
     }
 
     fn read<T: sip_protocol::Account>(&self, address: &Address) -> T {
-        let account = self.ledger.ledger.borrow().account(address).expect("the account is there");
+        let account = self.ledger.0.borrow().account(address).expect("the account is there");
         T::decode(&account.data).unwrap()
     }
 
@@ -251,37 +185,19 @@ impl Network {
 
     /// Everybody acts, in turn, until the job's rounds are final and nobody has anything left to do.
     fn play(&mut self) {
-        let (mut idle_slots, mut idle_since) = (1, Instant::now());
-        let mut turns = 0;
-        for _ in 0..200_000 {
+        let mut idle_slots = 1;
+        for _ in 0..4_000 {
             let mut has_acted = false;
             for stranger in &mut self.strangers {
-                turns += 1;
-                // Whoever forgets is killed at any moment.
-                if stranger.crew.is_some() && stranger.forgets && stranger.kills < KILLS && turns % 67 < 8 {
-                    stranger.kills += 1;
-                    stranger.hire();
-                }
-                let (slot, before) = (self.ledger.ledger.borrow().slot(), stranger.events.len());
+                let (slot, before) = (self.ledger.0.borrow().slot(), stranger.events.len());
                 has_acted |= stranger.step(&mut self.ledger, self.job);
                 let events = stranger.events[before..].iter().filter(|event| !matches!(event, Event::Follows { .. }));
                 self.said.extend(events.map(|event| format!("slot {slot}, {}: {event}", stranger.name)));
             }
             if has_acted {
-                (idle_slots, idle_since) = (1, Instant::now());
+                idle_slots = 1;
                 continue;
             }
-            // Time passes when nobody is at work, and all have looked again for what was missing.
-            let is_at_work = self.strangers.iter().any(Stranger::is_at_work);
-            let has_crews = self.strangers.iter().any(|stranger| stranger.crew.is_some());
-            if is_at_work || (has_crews && idle_since.elapsed() < Duration::from_millis(60)) {
-                if is_at_work {
-                    idle_since = Instant::now();
-                }
-                std::thread::sleep(Duration::from_millis(2));
-                continue;
-            }
-            idle_since = Instant::now();
             let job: Job = self.read(&self.job);
             if job.chain.final_count == job.spec.rounds && idle_slots > 64 {
                 return;
@@ -326,59 +242,17 @@ fn stranger(run: &Run, person: &Person, (folder, shelf): (&Path, &Path), lies_fr
         key: person.keypair.insecure_clone(),
         node,
         bench: Bench::new(source, run.machine.clone(), record, Arc::new(states), Stop::default()),
-        crew: None,
         books,
         memory: Memory::default(),
         forgets: person.place == 1,
-        kills: 0,
         events: Vec::new(),
     })
-}
-
-/// A folder whose disk is full for some time.
-struct Full {
-    states: Arc<dyn States>,
-    refusals: AtomicU32,
-}
-
-impl States for Full {
-    fn roots(&self) -> BTreeSet<Root> {
-        self.states.roots()
-    }
-
-    fn load(&self, root: &Root, threads: &sip_kernels::Threads) -> anyhow::Result<Option<Arc<State>>> {
-        self.states.load(root, threads)
-    }
-
-    fn save(&self, state: &State) -> anyhow::Result<()> {
-        let left = self.refusals.load(Ordering::SeqCst);
-        self.refusals.store(left.saturating_sub(1), Ordering::SeqCst);
-        anyhow::ensure!(left == 0, "the disk is full");
-        self.states.save(state)
-    }
-
-    fn forget(&self, root: &Root) {
-        self.states.forget(root);
-    }
-
-    fn hand_out(&self, root: &Root, threads: &sip_kernels::Threads) -> anyhow::Result<()> {
-        self.states.hand_out(root, threads)
-    }
-
-    fn fetch(&self, wanted: &Wanted, threads: &sip_kernels::Threads, stop: &AtomicBool) -> anyhow::Result<bool> {
-        self.states.fetch(wanted, threads, stop)
-    }
 }
 
 fn strangers_train_a_job(updates: Exchange) {
     let folder = tempfile::tempdir().unwrap();
     let mut network = Network::new(folder.path(), updates, 1);
     network.play();
-    check(network);
-}
-
-/// Two rounds were trained, the lie is convicted, and nothing else is.
-fn check(network: Network) {
     let (program, job) = (network.run.world.program, network.read::<Job>(&network.job));
     let said: Vec<String> = network.said.iter().map(ToString::to_string).collect();
     let rounds = (job.rounds_scored, job.chain.final_count, job.next_round);
@@ -441,7 +315,7 @@ fn check(network: Network) {
     assert!(refused.is_empty(), "{refused:#?}");
     let Network { mut run, ledger, strangers, .. } = network;
     drop(strangers);
-    run.world.ledger = Rc::into_inner(ledger.ledger).expect("nobody else has the ledger").into_inner();
+    run.world.ledger = Rc::into_inner(ledger.0).expect("nobody else has the ledger").into_inner();
     assert!(run.world.is_conserved().unwrap());
 }
 
@@ -453,26 +327,4 @@ fn strangers_that_share_a_ledger_and_a_shelf_train_two_rounds_and_convict_a_liar
 #[test]
 fn strangers_that_hand_over_compressed_updates_do_the_same() {
     strangers_train_a_job(Exchange::Compressed);
-}
-
-#[test]
-fn strangers_with_threads_of_their_own_do_the_same_though_some_are_killed_a_disk_is_full_and_the_chain_is_away_at_times()
- {
-    let folder = tempfile::tempdir().unwrap();
-    let mut network = Network::new(folder.path(), Exchange::Whole, 1);
-    network.ledger.fails_every = 97;
-    for stranger in &mut network.strangers {
-        if stranger.name == "trainer 1" {
-            let states = Arc::clone(&stranger.bench.states);
-            stranger.bench.states = Arc::new(Full { states, refusals: 3.into() });
-        }
-        stranger.hire();
-    }
-    network.play();
-    let hindered = |event: &Event| matches!(event, Event::Hindered { what, .. } if what == "train");
-    let told = network.events().filter(|(name, event)| *name == "trainer 1" && hindered(event)).count();
-    assert!(told > 0, "trainer 1 says that its disk is full");
-    network.strangers.iter_mut().for_each(|stranger| stranger.crew = None);
-    network.ledger.fails_every = 0;
-    check(network);
 }
