@@ -5,16 +5,20 @@ use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use sip_manifest::example;
 use sip_manifest::value::Manifest;
+use sip_protocol::training::data::Dataset;
 use std::sync::LazyLock;
 
 /// Without compressed updates, and with them.
 static EXAMPLES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| [false, true].map(|kind| example::manifest(kind).to_bytes()));
 
+/// Nothing is registered of its data.
+const NO_DATA: &[Option<Box<Dataset>>] = &[];
+
 fn check(bytes: &[u8]) {
     let Ok(manifest) = Manifest::from_bytes(bytes) else { return };
     assert_eq!(manifest.to_bytes(), bytes, "the bytes are the only ones for their manifest");
     let commits = manifest.commits().expect("every graph was read");
-    assert_eq!(manifest.check(&commits).expect("every graph was read"), None);
+    assert_eq!(manifest.check(&commits, NO_DATA).expect("every graph was read"), None);
 }
 
 /// The example with some bytes changed, most of them outside of its graphs.

@@ -65,6 +65,8 @@ def main(url, key, names):
                                                held_out_root=ROOT, train_tokens=9_000, held_out_tokens=900, licence="CC0-1.0"))  # fmt: skip
     job = made["job"] = sip.pda("job", creator=me.address, nonce=7)
     step("create a job", sip.instruction("create_job", creator=me, spec=job_spec(sip), nonce=7, datasets=[made["dataset"]]))
+    card = sip.zero("card") | dict(manifest_root=ROOT, manifest_bytes=1_000, least_protocol=1)
+    step("say where its manifest is found", sip.instruction("describe_job", creator=me, job=job, card=card))
     seats = [sip.instruction("join_job", operator=me, job=job, pool=made[kind], allotted_bps=10_000)
              for kind in ["trainer", "auditor", "evaluator"]]  # fmt: skip
     step("take three places of it", *seats)
@@ -103,7 +105,7 @@ def main(url, key, names):
     made["accusation"] = sip.pda("accusation", challenger=me.address, hash=ROOT)
     step("commit an accusation", sip.instruction("commit_accusation", challenger=me, job=job, hash=ROOT))
     made["demand"] = sip.pda("demand", subject=made["dataset"], demander=me.address, entry=0, chunk=0)
-    step("demand a part of the data", sip.instruction("demand_data", demander=me, dataset=made["dataset"], pool=made["data"], chunk=0))
+    step("demand a part of the data", sip.instruction("demand_data", demander=me, dataset=made["dataset"], pool=made["data"], part=0, chunk=0))
     Path(names).write_text(json.dumps(made, indent=1))
 
 

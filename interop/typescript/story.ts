@@ -71,6 +71,9 @@ const texts = { domain: 'häuser', licence: 'CC0-1.0', trainRoot: ROOT, heldOutR
 await step('register a dataset', await sip.getRegisterDatasetInstructionAsync({ provider: me, pool: made.data, ...texts }));
 const job = await named('job', sip.findJobPda({ creator: me.address, nonce: 7 }));
 await step('create a job', await sip.getCreateJobInstructionAsync({ creator: me, spec: jobSpec(), nonce: 7, datasets: [made.dataset] }));
+const noCard = sip.getCardDecoder().decode(new Uint8Array(sip.getCardDecoder().fixedSize));
+const card = { ...noCard, manifestRoot: ROOT, manifestBytes: 1_000n, leastProtocol: 1 };
+await step('say where its manifest is found', sip.getDescribeJobInstruction({ creator: me, job, card }));
 const seat = (pool: Address) => sip.getJoinJobInstructionAsync({ operator: me, job, pool, allottedBps: 10_000 });
 await step('take three places of it', await seat(made.trainer), await seat(made.auditor), await seat(made.evaluator));
 
@@ -112,6 +115,6 @@ await step('pay for an answer of it', await sip.getPayFeeInstructionAsync(fee));
 await named('accusation', sip.findAccusationPda({ challenger: me.address, hash: ROOT }));
 await step('commit an accusation', await sip.getCommitAccusationInstructionAsync({ challenger: me, job, hash: ROOT }));
 await named('demand', sip.findDemandPda({ subject: made.dataset, demander: me.address, entry: 0, chunk: 0 }));
-const demand = { demander: me, dataset: made.dataset, pool: made.data, chunk: 0 };
+const demand = { demander: me, dataset: made.dataset, pool: made.data, part: 0, chunk: 0 };
 await step('demand a part of the data', await sip.getDemandDataInstructionAsync(demand));
 writeFileSync(namesFile, JSON.stringify(made, null, 1));

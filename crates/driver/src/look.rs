@@ -67,7 +67,8 @@ impl<L: Ledger> Live<'_, L> {
     pub(crate) fn look(&mut self) -> Result<Under> {
         let rounds_done = self.record.rounds_done()?;
         let mut view = self.job_of(&*self.ledger, rounds_done)?;
-        if self.source.describes(&view.job) == Match::No {
+        let datasets: Vec<_> = view.datasets().iter().map(|address| view.datasets.get(address)).collect();
+        if self.source.describes(&view.job, &datasets) == Match::No {
             let folder = self.source.store.root().display();
             bail!("the job at {} is not the one that the settings and data in {folder} describe", self.job);
         }

@@ -2,20 +2,37 @@
 
 use anyhow::Result;
 use sip_node::State;
+use sip_protocol::Account as _;
 use sip_protocol::ground::case::CaseKind;
 use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::segment::Segment;
 use sip_roles::{Terms, View};
+use solana_account::Account;
+use solana_address::Address;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sip_manifest::commits::{Difference, difference};
+use sip_client::Program;
+use sip_ledger::Ledger;
+use sip_manifest::commits::{Difference, difference, other_data};
 use sip_manifest::folder::Store;
 use sip_manifest::machine::Machine;
 use sip_manifest::prepare::{self, Prepared};
 
 use crate::states::shape;
+
+/// The datasets of a job's domains, as they are registered; of one that is closed, none.
+pub fn registered(ledger: &dyn Ledger, program: &Program, job: &Job) -> Result<Vec<Option<Box<Dataset>>>> {
+    let addresses = job.datasets.iter().take(usize::from(job.spec.domain_count));
+    let addresses: Vec<Address> = addresses.copied().map(Address::new_from_array).collect();
+    let read = |account: Option<Account>| {
+        let account = account.filter(|account| account.owner == program.id)?;
+        Dataset::decode(&account.data).ok().map(Box::new)
+    };
+    Ok(ledger.accounts(&addresses)?.into_iter().map(read).collect())
+}
 
 /// Whether a job is the one that a folder describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +79,8 @@ impl Source {
 
     /// What roles are told of a job that the folder describes.
     pub fn terms(&self, job: &Job) -> Terms {
-        Terms { is_genesis_true: self.describes(job) == Match::Yes, ..self.terms.clone() }
+        let is_genesis_true = difference(&self.prepared.commits, &job.spec).is_none();
+        Terms { is_genesis_true, ..self.terms.clone() }
     }
 
     /// States that follow from the manifest alone: the genesis state, and with compressed updates the reset.
@@ -71,12 +89,15 @@ impl Source {
         std::iter::once(&self.prepared.genesis).chain(reset)
     }
 
-    /// Whether the folder has what a job computes with: by every commitment of the job.
-    pub fn describes(&self, job: &Job) -> Match {
+    /// Whether the folder has what a job computes with: by every commitment of the job, and by what is registered of the data of each domain.
+    pub fn describes<D: AsRef<Dataset>>(&self, job: &Job, datasets: &[Option<D>]) -> Match {
+        if other_data(&self.prepared.manifest.domains, datasets).is_some() {
+            return Match::No;
+        }
         match difference(&self.prepared.commits, &job.spec) {
             None => Match::Yes,
             Some(Difference::Genesis) => Match::FalseGenesis,
-            Some(Difference::Other(_)) => Match::No,
+            Some(Difference::Other(_) | Difference::Data(_)) => Match::No,
         }
     }
 

@@ -5,7 +5,7 @@ use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::job::JobSpec;
 
-use crate::commits::{Difference, difference};
+use crate::commits::{difference, other_data};
 use crate::prepare::Prepared;
 use crate::settings::{Exchange, STEERED, Settings};
 
@@ -22,14 +22,8 @@ pub fn job(
     dataset: &dyn Fn(&[u8; 32]) -> Result<Dataset>,
 ) -> Result<Option<String>> {
     let spec = &job.spec;
-    match difference(&prepared.commits, spec) {
-        None => {}
-        Some(Difference::Genesis) => {
-            return Ok(Some("the genesis state: the job committed another root than its manifest gives".into()));
-        }
-        Some(Difference::Other(what)) => {
-            return Ok(Some(format!("{what}: the job committed something else than its manifest gives")));
-        }
+    if let Some(difference) = difference(&prepared.commits, spec) {
+        return Ok(Some(prepared.manifest.words(difference)));
     }
     if prepared.manifest.is_compressed() != (settings.updates == Exchange::Compressed)
         || prepared.manifest.model.as_ref() != Some(&settings.model)
@@ -48,12 +42,7 @@ pub fn job(
     if spec != terms {
         return Ok(Some("the job on chain has other terms than the run's settings give".into()));
     }
-    for (number, domain) in settings.domains.iter().enumerate() {
-        let dataset = dataset(&job.datasets[number])?;
-        let known = (dataset.train_root, dataset.held_out_root);
-        if known != (prepared.task.domains[number].root(), prepared.heldout[number].root()) {
-            return Ok(Some(format!("the data of {} are not what its provider registered", domain.name)));
-        }
-    }
-    Ok(None)
+    let addresses = job.datasets.iter().take(settings.domains.len());
+    let datasets = addresses.map(|address| dataset(address).map(Box::new).map(Some)).collect::<Result<Vec<_>>>()?;
+    Ok(other_data(&prepared.manifest.domains, &datasets).map(|difference| prepared.manifest.words(difference)))
 }

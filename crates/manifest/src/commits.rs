@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use sip_proof::merkle::MerkleTree;
 use sip_proof::{GraphRoots, Hash};
 use sip_protocol::instructions::RegisterDataset;
+use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::JobSpec;
 
 use crate::table::Table;
@@ -16,6 +17,8 @@ pub enum Difference {
     Genesis,
     /// This, in words.
     Other(&'static str),
+    /// The data of the domain of this number, which are not what its provider registered.
+    Data(usize),
 }
 
 impl Domain {
@@ -30,6 +33,21 @@ impl Domain {
             licence: padded(&self.licence),
         }
     }
+
+    /// Whether a provider registered these tokens: both roots, and both counts, from which the windows are drawn.
+    fn is_registered_as(&self, dataset: &Dataset) -> bool {
+        (self.train_root, self.heldout_root) == (dataset.train_root, dataset.held_out_root)
+            && (self.train_tokens, self.heldout_tokens) == (dataset.train_tokens, dataset.held_out_tokens)
+    }
+}
+
+/// The first domain whose data are others than the chain's datasets: what is computed with other tokens than these the court convicts. A
+/// dataset that is closed convicts nobody.
+pub fn other_data<D: AsRef<Dataset>>(domains: &[Domain], datasets: &[Option<D>]) -> Option<Difference> {
+    let is_other = |(domain, dataset): (&Domain, &Option<D>)| {
+        dataset.as_ref().is_some_and(|dataset| !domain.is_registered_as(dataset.as_ref()))
+    };
+    domains.iter().zip(datasets).position(is_other).map(Difference::Data)
 }
 
 /// A name in an account: cut to fit, padded with zeros.
@@ -103,12 +121,26 @@ impl Manifest {
         Ok(spec)
     }
 
-    /// Whether a job on chain computes with it: the first difference.
+    /// Whether a job on chain, over these datasets of its domains, computes with it: the first difference.
     ///
     /// # Errors
     /// As [`Manifest::graph`].
-    pub fn check(&self, job: &JobSpec) -> Result<Option<Difference>> {
-        Ok(difference(&self.commits()?, job))
+    pub fn check<D: AsRef<Dataset>>(&self, job: &JobSpec, datasets: &[Option<D>]) -> Result<Option<Difference>> {
+        let difference = difference(&self.commits()?, job);
+        let is_other = matches!(difference, Some(Difference::Other(_)));
+        Ok(if is_other { difference } else { other_data(&self.domains, datasets).or(difference) })
+    }
+
+    /// What differs, in words.
+    pub fn words(&self, difference: Difference) -> String {
+        match difference {
+            Difference::Genesis => "the genesis state: the job committed another root than its manifest gives".into(),
+            Difference::Other(what) => format!("{what}: the job committed something else than its manifest gives"),
+            Difference::Data(number) => {
+                let name = self.domains.get(number).map_or("a domain", |domain| &domain.name);
+                format!("the data of {name} are not what its provider registered")
+            }
+        }
     }
 
     /// The elements of its tables.

@@ -34,7 +34,8 @@ fn a_liars_bond_and_its_delegators_stay_until_its_job_can_convict_it_no_more_how
 
     let key = scene.trainers[0].key.insecure_clone();
     scene.world.send(&[program.request_exit(&patron.pubkey(), &liar.pool, 0, 400 * TOKEN)], &[&patron]);
-    scene.world.send(&[program.retire_pool(&liar.operator, &liar.pool)], &[&key]);
+    let (leave, retire) = (program.leave_job(&liar, &scene.job), program.retire_pool(&liar.operator, &liar.pool));
+    scene.world.send(&[leave, retire], &[&key]);
     scene.world.advance(54_001);
     scene.world.refused(&[program.withdraw_bond(&liar.operator, &liar.pool)], &[&key], Error::BondLocked);
     let claim = program.claim_exit(&patron.pubkey(), &liar.pool, 0);

@@ -8,7 +8,7 @@ use sip_protocol::{
     },
     ground::{schedule::YEAR_SLOTS, units::TOKEN},
     network::peer::{Contact, Peer},
-    stake::pool::PoolKind,
+    stake::pool::{Pool, PoolKind, RETIRED},
     training::{
         round::{self},
         seats::DORMANT,
@@ -266,8 +266,9 @@ pub(crate) fn absences() -> Table {
     let absent = scene.trainers[2].seat;
     let settle = program.settle_absent(&scene.job, &scene.round(), &absent.pool, absent.place);
     table.run(&mut scene.world, settle, &authority);
-    let key = scene.trainers[2].key.insecure_clone();
-    scene.world.send(&[program.retire_pool(&absent.operator, &absent.pool)], &[&key]);
+    // Slashes have left next to nothing of it.
+    let pool = scene.pool_state(&absent.pool);
+    scene.world.overwrite(&absent.pool, &Pool { status: RETIRED, ..pool });
     let check = program.check_seat(&scene.job, &absent.pool, absent.place);
     table.run(&mut scene.world, check, &authority);
 

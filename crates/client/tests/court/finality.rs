@@ -159,7 +159,8 @@ fn honest_work_in_an_undone_round_earns_what_the_round_would_have_paid() {
     assert_eq!(owed(&scene.trainers[1].seat.pool), 0);
     // Its auditors attested the false segment: two thirds of their part, less the penalty, which is more.
     let auditor = scene.pool_state(&scene.auditors[0].seat.pool);
-    let charged = SLICE / 2 / 2 - reward / 10_000 * 750 / 3 * 2;
+    let penalty = scene.job_state().misattested_segment(0b11).expect("it adds up");
+    let charged = penalty - reward / 10_000 * 750 / 3 * 2;
     assert!((BOND_TOKENS * TOKEN - auditor.self_bond).abs_diff(charged) < 10_000 && auditor.commission_owed == 0);
     assert!(owed(&scene.evaluators[0].seat.pool).abs_diff(reward / 30) < 10_000);
     assert_eq!(scene.pool_state(&scene.trainers[0].seat.pool).segments_accepted, 0);

@@ -189,3 +189,55 @@ fn a_round_that_keeps_what_is_anothers_is_not_closed() {
     assert_eq!(scene.world.config().buckets.insurance, before + left);
     scene.world.check_conservation();
 }
+
+/// Two lies of one trainer in two rounds on each other, both verdicts in one transaction, the later lie's first, while a third round runs on them: that has its
+/// part of what the second round keeps, and nothing waits for it in the first.
+#[test]
+fn a_round_that_runs_takes_its_part_once_however_many_of_those_below_it_fall() {
+    for is_aggregated in [false, true] {
+        let mut scene = scene(3);
+        let rounds = build(&mut scene, 2);
+        scene.to_committed();
+        scene.to_closed();
+        if is_aggregated {
+            scene.to_aggregated();
+        }
+        let running = scene.round();
+        let accusers = [0, 1].map(|number: usize| {
+            let accuser = Accuser::new(&mut scene, &format!("finder {number}"), &rounds[number], 1);
+            accuser.commit(&mut scene);
+            accuser.open(&mut scene);
+            accuser
+        });
+        accusers.iter().for_each(|accuser| accuser.concede(&mut scene));
+        let verdicts = [1, 0].map(|number: usize| accusers[number].resolve_instruction(&scene));
+        let authority = scene.world.authority.insecure_clone();
+        scene.world.send(&verdicts, &[&authority]);
+        undo(&mut scene, &running);
+        // The second round was taken off the chain by its own lie, and is told nothing.
+        let [first, second] = [0, 1].map(|number: usize| state(&scene, &rounds[number]));
+        assert_eq!((first.undone_after, first.to_children, first.has_heirs()), (0, 0, false), "{is_aggregated}");
+        assert_eq!((second.is_undone, second.has_heirs()), (1, false));
+        assert_eq!(state(&scene, &running).compensation, (LEFT / 2).min(state(&scene, &running).reward));
+        assert_eq!(first.compensation, LEFT.min(first.reward));
+        scene.capture_seed();
+        undo(&mut scene, &rounds[1]);
+        // All of them close.
+        for round in rounds.iter().chain([&running]) {
+            scene.advance_to(state(&scene, round).final_slot());
+            scene.settle_round(round);
+        }
+        scene.world.advance(scene.world.config().parameters.unbonding_slots);
+        for accuser in &accusers {
+            let claim = accuser.claim_instruction(&scene);
+            scene.crank(claim);
+        }
+        for round in rounds.iter().chain([&running]) {
+            for instruction in scene.reclaim_instructions(round) {
+                scene.crank(instruction);
+            }
+            assert!(scene.world.ledger.account(round).is_none());
+        }
+        scene.world.check_conservation();
+    }
+}

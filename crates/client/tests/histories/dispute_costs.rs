@@ -63,6 +63,21 @@ fn note(units: &mut Units, played: &Dispute) {
     }
 }
 
+/// The numbers in each row of a table of `docs/spec/costs.md`, by its head.
+fn told(head: &str) -> Vec<Vec<u64>> {
+    let page = include_str!("../../../../docs/spec/costs.md");
+    let (_, table) = page.split_once(head).expect("the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let numbers = |row: &str| row.split('|').filter_map(|cell| cell.replace(' ', "").parse().ok()).collect();
+    rows.map(numbers).collect()
+}
+
+/// Whether compute units that were measured are those of the page, to a hundredth or 25 units.
+fn is_near(told: &[u64], measured: &[u64]) -> bool {
+    told.len() == measured.len()
+        && told.iter().zip(measured).all(|(told, measured)| told.abs_diff(*measured) <= (measured / 100).max(25))
+}
+
 fn normal(random: &mut Random) -> u32 {
     (random.next() as i32 as f32 / i32::MAX as f32).to_bits()
 }
@@ -80,6 +95,7 @@ fn a_dispute_over_124_million_weights_and_1000_steps() {
     let mut random = Random::new(1);
     let mut units = [Units::new(), Units::new()];
     let (mut bytes, mut most_bytes, mut roomy) = (0, 0, [0, 0]);
+    let mut rows = Vec::new();
     println!(
         "{} nodes, {INNER_STEPS} steps, leaves of {STEPS_PER_LEAF}; all transactions, from the accusation to the closed account",
         model.nodes().len()
@@ -98,6 +114,11 @@ fn a_dispute_over_124_million_weights_and_1000_steps() {
                 |kind| played.moves.iter().find(|played| played.kind == kind).map_or(0, |played| played.compute_units);
             let sides = [Side::Trainer, Side::Challenger].map(|side| played.transactions(side));
             if which == 0 {
+                let [elements, trainer, challenger] = [spec.len(), sides[0], sides[1]].map(|number| number as u64);
+                rows.push((
+                    [elements, spec.terms() as u64, spec.program.len() as u64, trainer, challenger],
+                    [of(MoveKind::PostValues), of(MoveKind::ProveOperand)],
+                ));
                 println!(
                     "| {name} | {node} | {} | {} | {} | {} | {} | {} | {} |",
                     spec.len(),
@@ -118,10 +139,18 @@ fn a_dispute_over_124_million_weights_and_1000_steps() {
             assert!(of(MoveKind::ProveOperand) <= 150_000, "{name}: the opening");
         }
     }
+    for told in told("| kind | elements of the output | terms |") {
+        let (what, units) = told.split_at(5);
+        let is_so = rows.iter().any(|row| row.0 == what && is_near(units, &row.1));
+        assert!(is_so, "docs/spec/costs.md says {told:?}, measured are {rows:?}");
+    }
     println!("\n| move | compute units, least | most | most with subnormals |");
     println!("|---|---|---|---|");
-    for (kind, (least, most)) in &units[0] {
+    let moves = told("| move | compute units, least |");
+    assert_eq!(moves.len(), units[0].len());
+    for ((kind, (least, most)), told) in units[0].iter().zip(moves) {
         let hardest = units[1].get(kind).map_or(0, |units| units.1);
+        assert!(is_near(&told, &[*least, *most, hardest]), "docs/spec/costs.md says {told:?} of {kind:?}");
         println!("| {kind:?} | {least} | {most} | {hardest} |");
         assert!(*most <= 150_000 && hardest <= 600_000, "{kind:?}");
     }
@@ -183,6 +212,8 @@ fn no_move_is_dear_whatever_the_graph_and_the_values() {
         "contract i8, 256 terms".into(),
         NodeSpec { dtype: Type::U32, ..reduction(Kind::ContractI8, 2, false) },
     ));
+    let chains = told("| final chain | usual values |");
+    assert_eq!(chains.len(), cases.len());
     println!("| final chain | compute units on usual values | on the dearest of 3 kinds of values |");
     println!("|---|---|---|");
     for (name, node) in cases {
@@ -199,5 +230,7 @@ fn no_move_is_dear_whatever_the_graph_and_the_values() {
         let most = costs.into_iter().max().unwrap_or(0);
         println!("| {name} | {} | {most} |", costs[0]);
         assert!(most <= 600_000, "{name} takes {most} compute units");
+        let is_told = chains.iter().any(|told| is_near(told, &[costs[0], most]));
+        assert!(is_told, "docs/spec/costs.md does not say {costs:?} of {name}");
     }
 }

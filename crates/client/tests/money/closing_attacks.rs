@@ -328,8 +328,9 @@ fn nobody_keeps_anothers_rent_by_leaving_its_own_part_unsettled() {
     // Nobody of the round signs or pays: a stranger settles and closes all of it, also for who was slashed or retired since.
     let stranger = scene.world.wallet("stranger");
     let retired = scene.evaluators[2].key.insecure_clone();
+    let leave = scene.world.program.leave_job(&scene.evaluators[2].seat, &scene.job);
     let retire = scene.world.program.retire_pool(&retired.pubkey(), &scene.evaluators[2].seat.pool);
-    scene.world.send(&[retire], &[&retired]);
+    scene.world.send(&[leave, retire], &[&retired]);
     scene.world.authority = stranger.insecure_clone();
     scene.settle_round(&first);
     scene.world.advance(slots);

@@ -190,7 +190,7 @@ fn rounds_draw_by_their_work_and_what_nobody_earns_returns_to_the_reserve() {
 fn an_empty_stream_makes_no_absence_cheap() {
     let mut scene = Scene::new();
     scene.whole_round(&scores(5_000_000));
-    let usual = scene.round_state().reward;
+    let (usual, worth) = (scene.round_state().reward, scene.job_state().trainer_worth);
     assert!(usual > TOKEN);
     for left in [TOKEN, 0] {
         let address = scene.world.program.emission();
@@ -204,7 +204,7 @@ fn an_empty_stream_makes_no_absence_cheap() {
         scene.world.overwrite(&address, &config);
         scene.whole_round(&scores(4_900_000));
         assert_eq!(scene.round_state().reward, left);
-        assert_eq!(scene.job_state().last_reward, usual);
+        assert_eq!(scene.job_state().trainer_worth, worth);
     }
     scene.open_round();
     assert_eq!(scene.round_state().expected_reward, usual);

@@ -478,7 +478,7 @@ fn a_round_that_nobody_scores_is_void_restores_everything_and_is_not_used_up() {
     assert_eq!((job.base_root, job.chain.open_rounds()), (before.base_root, before.chain.open_rounds()));
     assert_eq!((job.chain.head(), job.round_live), (before.chain.head(), 0));
     assert_eq!((job.rounds_scored, job.last_score, job.last_scores), (1, before.last_score, before.last_scores));
-    assert_eq!((job.fit, job.last_reward), (before.fit, before.last_reward));
+    assert_eq!((job.fit, job.trainer_worth), (before.fit, before.trainer_worth));
     // Whether there was anything to score is certain only when what it builds on is.
     scene.advance_to(state.final_slot());
     let seat = scene.evaluators[0].seat;

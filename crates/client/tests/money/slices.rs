@@ -83,14 +83,14 @@ fn one_bond_backs_as_many_open_segments_as_it_has_slices_in_fifty_jobs() {
     }
     // Nor does the bond leave, once it may, before what it backs is settled.
     let (program, operator) = (scene.world.program, scene.trainers[0].seat.operator);
-    scene.world.send(&[program.retire_pool(&operator, &pool)], &[&key]);
-    scene.world.advance(Parameters::DEFAULT.unbonding_slots);
-    let withdraw = program.withdraw_bond(&operator, &pool);
-    scene.world.refused(std::slice::from_ref(&withdraw), &[&key], Error::SeatsHeld);
+    let (retire, withdraw) = (program.retire_pool(&operator, &pool), program.withdraw_bond(&operator, &pool));
     let (seat, creator) = (scene.trainers[0].seat, scene.world.authority.pubkey());
     for nonce in 0..=50 {
+        scene.world.refused(std::slice::from_ref(&retire), &[&key], Error::SeatsHeld);
         scene.world.send(&[program.leave_job(&seat, &program.job(&creator, nonce))], &[&key]);
     }
+    scene.world.send(&[retire], &[&key]);
+    scene.world.advance(Parameters::DEFAULT.unbonding_slots);
     scene.world.refused(&[withdraw], &[&key], Error::BondLocked);
 }
 

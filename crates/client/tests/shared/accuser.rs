@@ -86,11 +86,16 @@ impl Accuser {
 
     /// The trainer concedes, and the verdict is applied.
     pub(crate) fn win(&self, scene: &mut Scene) {
+        self.concede(scene);
+        self.resolve(scene);
+    }
+
+    /// The trainer concedes.
+    pub(crate) fn concede(&self, scene: &mut Scene) {
         let trainer = scene.trainers[self.trainer].key.insecure_clone();
         let dispute = scene.world.program.dispute(&self.segment(scene), &self.key.pubkey());
         let concede = scene.world.program.play_move(&trainer.pubkey(), &dispute, MoveKind::Concede, 0, &[]);
         scene.world.send(&[concede], &[&trainer]);
-        self.resolve(scene);
     }
 
     /// The trainer stays silent, and the verdict is applied.
@@ -102,9 +107,14 @@ impl Accuser {
         self.resolve(scene);
     }
 
-    fn resolve(&self, scene: &mut Scene) {
+    /// The instruction that applies the verdict.
+    pub(crate) fn resolve_instruction(&self, scene: &Scene) -> Instruction {
         let pool = scene.trainers[self.trainer].seat.pool;
-        let resolve = scene.world.program.resolve_dispute(&self.key.pubkey(), &scene.job, &self.round, &pool);
+        scene.world.program.resolve_dispute(&self.key.pubkey(), &scene.job, &self.round, &pool)
+    }
+
+    fn resolve(&self, scene: &mut Scene) {
+        let resolve = self.resolve_instruction(scene);
         scene.crank(resolve);
     }
 

@@ -215,7 +215,8 @@ fn who_left_a_cohort_before_the_commitment_takes_nothing() {
         if takes_part {
             let key = scene.trainers[0].key.insecure_clone();
             let operator = scene.trainers[0].seat.operator;
-            scene.world.send(&[program.retire_pool(&operator, &pool)], &[&key]);
+            let leave = program.leave_job(&scene.trainers[0].seat, &job);
+            scene.world.send(&[leave, program.retire_pool(&operator, &pool)], &[&key]);
             scene.crank(program.activate(&pool, &second.pubkey()));
             assert!(scene.world.state::<Position>(&program.position(&pool, &second.pubkey())).claimable > 0);
             let again = program.activate(&pool, &second.pubkey());

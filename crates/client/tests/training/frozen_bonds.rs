@@ -12,7 +12,7 @@ use sip_protocol::{
         segment::Segment,
     },
 };
-use sip_testing::{BOND_TOKENS, Cast, Operator, Scene, scores};
+use sip_testing::{BOND_TOKENS, Cast, Operator, Scene, card, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 use solana_signer::Signer;
@@ -219,7 +219,10 @@ impl OwnJob {
         let spec = JobSpec { slice: SPARE, audit_slots: 60_000, challenge_slots: 1, ..spec };
         let spec = JobSpec { init_node_count: 0, init_nodes_root: [0; 32], init_outputs_root: [0; 32], ..spec };
         let datasets = scene.datasets.clone();
-        scene.world.send(&[program.create_job(&creator.pubkey(), 0, &spec, &datasets)], &[&creator]);
+        let create = program.create_job(&creator.pubkey(), 0, &spec, &datasets);
+        let describe = program.describe_job(&creator.pubkey(), &job, &card("own manifest"));
+        scene.world.send(&[create], &[&creator]);
+        scene.world.send(&[describe], &[&creator]);
         for number in spec.attention_numbers() {
             scene.world.send(&[program.create_attention_pool(&creator.pubkey(), &job, number)], &[&creator]);
         }

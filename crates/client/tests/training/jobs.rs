@@ -188,11 +188,16 @@ fn a_job_outside_the_limits_is_refused() {
             },
             Error::UnbondingTooShort,
         ),
+        // The same, of a round with a dispute on an attestation of the second draw that is opened in its last slot.
+        (
+            JobSpec { commit_slots: 90_000, audit_slots: 60_000, vote_slots: 90_000, evaluation_slots: 1_000, ..good },
+            Error::UnbondingTooShort,
+        ),
         // A conviction that costs a slice undoes what so many rounds would have paid.
         (JobSpec { slice: good.slice - 1, ..good }, Error::WrongSlice),
         (JobSpec { round_reward: Parameters::DEFAULT.round_reward + 1, ..good }, Error::WrongSlice),
         (JobSpec { round_reward: good.slice, ..good }, Error::WrongSlice),
-        (JobSpec { lookahead: 3, ..good }, Error::WrongSlice),
+        (JobSpec { lookahead: 8, ..good }, Error::WrongSlice),
     ] {
         let create = program.create_job(&key, 1, &spec, &datasets);
         scene.world.refused(&[create], &[&authority], expected);

@@ -5,15 +5,20 @@ use sip_protocol::{
     Error,
     ground::{offence::Penalties, units::TOKEN},
     stake::pool::Pool,
-    training::{round, segment},
+    training::{
+        job::SABOTAGE_RATIO,
+        round::{self, Round},
+        segment::{self, Segment},
+    },
 };
 use sip_testing::{BOND_TOKENS, Cast, SLICE, Scene, named, scores};
 use solana_address::Address;
 use solana_instruction::Instruction;
 
 const FULL: u64 = BOND_TOKENS * TOKEN;
-/// What a trainer loses that a friend convicts, divided by the two auditors: less than the row.
-const PENALTY: u64 = SLICE / 2 / 2;
+/// Twice what nobody gets back of a trainer's slice whose state is withheld from a friend, who has five fees of it and half of the rest while
+/// the undone have nine tenths of the other half; divided by the two auditors: less than the row.
+const PENALTY: u64 = SABOTAGE_RATIO * (SLICE - 5 * TOKEN) / 2 / 10 / 2;
 
 fn scene() -> Scene {
     scene_where_it_costs(Penalties::DEFAULT.misattested_segment)
@@ -229,5 +234,47 @@ fn who_concedes_a_true_segment_costs_its_auditors_no_more_than_itself() {
         scene.crank(settlement);
     });
     let charged: u64 = (0..16).map(|number| FULL - auditor(&scene, number).self_bond).sum();
-    assert!(charged > SLICE / 4 && charged <= SLICE / 2, "{charged}");
+    assert!(charged > SLICE / 20 && charged <= SABOTAGE_RATIO * (SLICE / 2 / 10), "{charged}");
+}
+
+/// Attack: a trainer, its friend, and all others but fifteen auditors with the bonds of their places are of one coalition, whose own auditor has what is
+/// delegated. The friend has half of the slice, and the coalition's rounds nearly all of the rest; the fifteen were charged as if all of it were lost.
+#[test]
+fn attack_a_coalition_that_works_alone_costs_the_auditors_beside_it_at_most_twice_what_it_loses() {
+    let mut cast = Cast { auditors: 16, ..Cast::default() };
+    cast.spec.challenge_slots = 5_000;
+    let mut scene = Scene::with(&cast);
+    let delegator = scene.world.wallet("delegator");
+    for operator in [scene.auditors[0].seat.pool, scene.trainers[0].seat.pool, scene.trainers[2].seat.pool] {
+        scene.world.stake(&delegator, &operator, 30_000 * TOKEN);
+    }
+    let rounds = [5_000_000, 4_900_000].map(|score| {
+        scene.whole_round(&scores(score));
+        scene.round()
+    });
+    let honest: Vec<Address> = scene.auditors[1..].iter().map(|auditor| auditor.seat.pool).collect();
+    let held = |scene: &Scene| honest.iter().map(|pool| scene.pool_state(pool).held().unwrap()).sum::<u64>();
+    // What neither they nor anyone of the coalition has any more, or can still collect.
+    let gone = |scene: &Scene| {
+        let config = scene.world.config();
+        let parts = rounds.map(|round| scene.world.state::<Round>(&round).uncollected().unwrap());
+        config.buckets.insurance + config.condemned + config.burned + parts.iter().sum::<u64>()
+    };
+    let (held_before, gone_before) = (held(&scene), gone(&scene));
+    let friend = Accuser::new(&mut scene, "friend", &rounds[0], 1);
+    friend.commit(&mut scene);
+    friend.open(&mut scene);
+    friend.win(&mut scene);
+    let undo = scene.undo_round(&rounds[1]);
+    scene.crank(undo);
+    for round in &rounds {
+        let end = scene.world.state::<Round>(round).final_slot();
+        scene.advance_to(end);
+        scene.settle_round(round);
+    }
+    let segment: Segment = scene.world.state(&friend.segment(&scene));
+    assert_eq!(segment.escrow.bounty, SLICE / 2);
+    let others = held_before - held(&scene);
+    let coalition = gone(&scene) - gone_before - others;
+    assert!(others > 0 && others <= SABOTAGE_RATIO * coalition, "{others} for {coalition}");
 }

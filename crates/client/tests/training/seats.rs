@@ -392,13 +392,22 @@ fn no_bond_leaves_while_its_pool_holds_a_place_that_rounds_would_await() {
         let here = operator(&scene, kind, 1);
         let (own, key) = (here.seat, here.key.insecure_clone());
         assert_eq!(scene.pool_state(&own.pool).seats, 1);
-        scene.world.send(&[program.retire_pool(&own.operator, &own.pool)], &[&key]);
+        // Retired long before, the bond was free in the transaction in which a round was opened that awaited the seat and the place was left.
+        let retire = program.retire_pool(&own.operator, &own.pool);
+        scene.world.refused(std::slice::from_ref(&retire), &[&key], Error::SeatsHeld);
         let slots = scene.world.config().parameters.unbonding_slots;
         scene.world.advance(slots + 1);
+        scene.open_round();
         let withdraw = program.withdraw_bond(&own.operator, &own.pool);
-        scene.world.refused(std::slice::from_ref(&withdraw), &[&key], Error::SeatsHeld);
         // Nobody's help is needed.
         leave(&mut scene, kind, 1);
+        scene.world.refused(std::slice::from_ref(&withdraw), &[&key], Error::PoolNotRetired);
+        scene.world.send(&[retire], &[&key]);
+        let longest = scene.job_state().spec.longest_round_slots(&scene.job_state().parameters);
+        assert!(longest < slots, "the round is settled sooner");
+        scene.world.advance(slots - 1);
+        scene.world.refused(std::slice::from_ref(&withdraw), &[&key], Error::BondLocked);
+        scene.world.advance(1);
         scene.world.send(&[withdraw], &[&key]);
         assert_eq!((scene.pool_state(&own.pool).self_bond, scene.pool_state(&own.pool).seats), (0, 0));
     }

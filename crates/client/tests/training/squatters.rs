@@ -379,3 +379,41 @@ fn beside_squatters(scene: &mut Scene, kind: PoolKind, silence: Silence, score: 
     scene.tally();
     scene.world.ledger.slot() - opened
 }
+
+/// Attack: one trainer works alone with sixteen auditors, or a job has just begun; then fifteen more come, and what the auditors keep from being done costs as
+/// much as one trainer was worth. And the other way round: who fails once, when fifteen have left, paid for all of them.
+#[test]
+fn squatters_after_a_round_of_one_trainer_pay_for_all_that_they_keep_from_work() {
+    let mut cast = Cast { trainers: 1, auditors: 16, evaluators: 1, ..Cast::default() };
+    (cast.spec.slice, cast.spec.round_reward) = (900 * TOKEN, cast.parameters.round_reward);
+    // One trainer's work is worth a part of what a round may draw.
+    cast.schedule.unit_reward = 40_000 * TOKEN;
+    let mut scene = Scene::with(&cast);
+    let most = scene.job_state().spec.round_reward;
+    scene.whole_round(&scores(5_000_000));
+    let worth = scene.round_state().reward;
+    assert!(worth > 100 && worth < most / 8, "{worth} of {most}");
+    for place in 1..16 {
+        let joined = scene.join(&format!("trainer {place}"), PoolKind::Trainer, place);
+        scene.trainers.push(joined);
+    }
+    let squatters: Vec<Address> = scene.auditors.iter().map(|operator| operator.seat.pool).collect();
+    let before = bonds(&scene, &squatters);
+    silenced(&mut scene, PoolKind::Auditor, Silence::Whole);
+    let (round, state) = (scene.round(), scene.round_state());
+    assert_eq!(state.status, round::VOID);
+    assert!(state.expected_reward >= (16 * worth).min(most), "{} for {worth} each", state.expected_reward);
+    scene.finalise_all();
+    scene.advance_to(state.final_slot());
+    scene.settle_round(&round);
+    let lost = before - bonds(&scene, &squatters);
+    assert!(lost >= state.expected_reward, "{lost} of {}", state.expected_reward);
+    // And fifteen leave again.
+    for trainer in 1..16 {
+        let (seat, key) = (scene.trainers[trainer].seat, scene.trainers[trainer].key.insecure_clone());
+        let leave = scene.world.program.leave_job(&seat, &scene.job);
+        scene.world.send(&[leave], &[&key]);
+    }
+    scene.open_round();
+    assert!(scene.round_state().expected_reward.abs_diff(worth) <= 1);
+}

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use sip_data::files::write_atomically;
 use sip_data::hex;
 use sip_ledger::Ledger;
+use sip_manifest::commits::Difference;
 use sip_manifest::folder::read_manifest;
 use sip_manifest::value::{Domain, Manifest, content_hash};
 use sip_net::{Item, Want};
@@ -13,6 +14,8 @@ use sip_roles::Event;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::source::registered;
 
 use super::peers::short;
 use super::runner::{Parts, Runner};
@@ -70,14 +73,15 @@ impl<L: Ledger> Runner<'_, L> {
         Job::decode(&account.data).map(Box::new).map_err(|error| anyhow::anyhow!("account {address}: {error}"))
     }
 
-    /// Whether graphs built from a manifest are those that the job has committed to.
+    /// Whether a manifest is the job's: graphs that are built from it are those that the job has committed to, and its data are those that
+    /// providers registered. Who works on other tokens is convicted for it.
     fn check(&self, manifest: &Manifest, job: &Job) -> Result<()> {
-        use sip_manifest::commits::Difference;
-        match manifest.check(&job.spec)? {
+        let datasets = registered(&*self.ledger, &self.setup.program, job)?;
+        match manifest.check(&job.spec, &datasets)? {
             // A false genesis state is for watchtowers to accuse.
             None | Some(Difference::Genesis) => Ok(()),
-            Some(Difference::Other(what)) => {
-                bail!("the manifest is not the one of the job {}: it has other values for {what}", self.setup.job)
+            Some(difference) => {
+                bail!("the manifest is not the one of the job {}: {}", self.setup.job, manifest.words(difference))
             }
         }
     }

@@ -1,10 +1,12 @@
 //! A manifest as bytes: read again it is the same, and no other bytes are read.
 
+use bytemuck::Zeroable;
 use sip_manifest::bytes::{BYTES_MAX, HEAD_BYTES, MAGIC};
 use sip_manifest::commits::{Difference, difference};
 use sip_manifest::example;
 use sip_manifest::table::{Rotary, Rule, Table};
-use sip_manifest::value::{Manifest, Part};
+use sip_manifest::value::{Domain, Manifest, Part};
+use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::JobSpec;
 
 /// Numbers that follow from a seed (Marsaglia 2003).
@@ -126,7 +128,7 @@ fn a_job_on_chain_is_compared_in_everything_that_it_computes_with() {
     for is_compressed in [false, true] {
         let manifest = example::manifest(is_compressed);
         let commits = manifest.commits().unwrap();
-        assert_eq!(manifest.check(&commits).unwrap(), None);
+        assert_eq!(manifest.check(&commits, &registered(&manifest)).unwrap(), None);
         // The creator's terms are no business of the manifest.
         let terms = JobSpec { audit_rate: 7, commit_slots: 8, slice: 9, seed: [1; 32], ..commits };
         assert_eq!(difference(&commits, &terms), None);
@@ -160,6 +162,48 @@ fn a_job_on_chain_is_compared_in_everything_that_it_computes_with() {
         let mut job = commits;
         job.genesis_root[0] ^= 1;
         assert_eq!(difference(&commits, &job), Some(Difference::Genesis));
+    }
+}
+
+/// The datasets of its domains, as an honest creator has registered them.
+fn registered(manifest: &Manifest) -> Vec<Option<Box<Dataset>>> {
+    let dataset = |domain: &Domain| Dataset {
+        train_root: domain.train_root,
+        held_out_root: domain.heldout_root,
+        train_tokens: domain.train_tokens,
+        held_out_tokens: domain.heldout_tokens,
+        ..Dataset::zeroed()
+    };
+    manifest.domains.iter().map(|domain| Some(Box::new(dataset(domain)))).collect()
+}
+
+#[test]
+fn a_manifest_that_names_other_tokens_than_are_registered_is_not_the_jobs() {
+    let manifest = example::manifest(false);
+    let commits = manifest.commits().unwrap();
+    let change: [&dyn Fn(&mut Dataset); 4] = [
+        &|dataset| dataset.train_root[5] ^= 1,
+        &|dataset| dataset.held_out_root[5] ^= 1,
+        // Every chunk but the last has its place under the same root, and every window is drawn elsewhere.
+        &|dataset| dataset.train_tokens -= 1,
+        &|dataset| dataset.held_out_tokens += 1,
+    ];
+    for number in 0..manifest.domains.len() {
+        for change in change {
+            let mut datasets = registered(&manifest);
+            datasets[number].as_deref_mut().map(change).unwrap();
+            let difference = manifest.check(&commits, &datasets).unwrap();
+            assert_eq!(difference, Some(Difference::Data(number)));
+            let words = manifest.words(difference.unwrap());
+            assert!(words.contains(&manifest.domains[number].name), "{words}");
+            // It comes before a false genesis state, which alone makes no job another.
+            let mut job = commits;
+            job.genesis_root[0] ^= 1;
+            assert_eq!(manifest.check(&job, &datasets).unwrap(), difference);
+            // What is closed convicts nobody.
+            datasets[number] = None;
+            assert_eq!(manifest.check(&commits, &datasets).unwrap(), None);
+        }
     }
 }
 

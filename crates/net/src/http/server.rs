@@ -23,6 +23,8 @@ const TICK: Duration = Duration::from_millis(200);
 const STACK_BYTES: usize = 256 << 10;
 /// Addresses whose requests are counted at once.
 const MAX_COUNTED: usize = 4096;
+/// How long connections are given to end when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the end of a refused request is waited for: closing on bytes that were not read loses the refusal.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -173,6 +175,11 @@ impl Drop for Server {
         self.shared.places.close();
         if let Some(thread) = self.accepting.take().filter(|_| is_woken) {
             let _ = thread.join();
+        }
+        // Each connection's thread sees the end, and lets go of the shelf.
+        let by = Instant::now() + STOP_TIMEOUT;
+        while Arc::strong_count(&self.shared) > 1 && Instant::now() < by {
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }

@@ -68,6 +68,10 @@ fn a_thousand_half_open_connections_leave_room_for_an_honest_one() {
             let _ = stream.write_all(b"GET /sip/hel");
         }
         held.push(stream);
+        if held.len() > 300 {
+            // The server has hung up on it long since; this process may have too few files for a thousand.
+            held.remove(0);
+        }
         assert!(scene.server.counts().connections <= 32);
     }
     scene.serves(10.0);
@@ -207,10 +211,13 @@ fn a_server_that_is_stopped_lets_go_of_its_address_and_everyone() {
     let address = server.address();
     drop(server);
     assert_eq!(idle.read(&mut [0; 10]).unwrap_or(0), 0);
+    let Desk { folder, shelf } = desk;
+    drop(shelf);
+    let shelf = sip_net::Shelf::open(folder.path()).unwrap();
     let own = Desk::new();
     let gone = Peer { id: id(1), address: address.to_string() };
     assert!(fetch(&own.shelf, &item, std::slice::from_ref(&gone), 0.5).result.is_err());
-    let _server = Server::start(address, &desk.shelf, limits()).unwrap();
+    let _server = Server::start(address, &shelf, limits()).unwrap();
     fetch(&own.shelf, &item, &[gone], 10.0).result.unwrap();
 }
 

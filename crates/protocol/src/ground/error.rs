@@ -92,7 +92,7 @@ errors! {
     AllotmentTooLarge = 122, "a pool's places have ten thousand basis points of its stake at most; allot less to this one";
     AllotmentInUse = 123, "claims that were made with the stake are still open; settle them before taking it from the place";
     WrongSession = 126, "a session key is another key than the operator's and holds until a later slot; zeros end one";
-    SeatsHeld = 125, "the pool still holds places of jobs; leave them with LeaveJob before you take its bond";
+    SeatsHeld = 125, "the pool still holds places of jobs; leave them with LeaveJob before you retire it";
     WrongSteering = 124, "delegated stake steers attention pools of jobs, and an attention pool's own stake steers there";
 
     // Admin: 200 to 299.

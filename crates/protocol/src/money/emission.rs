@@ -334,8 +334,8 @@ impl Emission {
         let rate = mul_div(self.utilisation, staked, ONE, Rounding::Down)?;
         let unit = mul_div(self.schedule.unit_reward, rate, ONE, Rounding::Down)?;
         // More work than the stream can pay is paid what there is.
-        let worth = int::mul(unit, work).unwrap_or(u64::MAX).min(most);
-        Ok(Drawn { reward: self.streams[NODES].take(worth), worth })
+        let worth = int::mul(unit, work).unwrap_or(u64::MAX);
+        Ok(Drawn { reward: self.streams[NODES].take(worth.min(most)), worth })
     }
 
     /// Settles a pool's part of the yield and sets the stake that counts from now on. Of what the counted stake has earned it gets as

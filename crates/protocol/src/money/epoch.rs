@@ -109,14 +109,16 @@ mod tests {
         assert_eq!(emission.reward_round(&mut config, &work(3, 20)), all(60 * TOKEN));
         assert_eq!(config.buckets.operator_rewards, bucket + 60 * TOKEN);
         let most = config.parameters.round_reward;
-        assert_eq!(emission.reward_round(&mut config, &work(1_000, 1_000)), all(most));
+        let worth = most * 100;
+        let drawn = emission.reward_round(&mut config, &work(1_000, 1_000));
+        assert_eq!(drawn, Ok(Drawn { reward: most, worth }), "worth more than a round draws");
         while emission.drawable().unwrap() > 0 {
             emission.reward_round(&mut config, &work(1_000, 1_000)).unwrap();
         }
         assert_eq!(config.buckets.operator_rewards, bucket + 54_000 * TOKEN);
         // The stream is empty, and the work worth as much.
         let drawn = emission.reward_round(&mut config, &work(1_000, 1_000)).unwrap();
-        assert_eq!(drawn, Drawn { reward: 0, worth: most });
+        assert_eq!(drawn, Drawn { reward: 0, worth });
         assert_eq!(emission.reward_round(&mut config, &work(u64::MAX, 2)), Err(Error::Overflow));
     }
 

@@ -124,7 +124,7 @@ macro_rules! stake_instructions {
 
         /// Stops a pool for good.
         ///
-        /// - the signer operates the pool; it was not stopped before
+        /// - the signer operates the pool; it was not stopped before, and holds no place of a job
         /// - the bond stays first-loss and is released after the unbonding time; the pool counts for the yield no longer
         RetirePool = 0x04 {
             args {}

@@ -182,7 +182,7 @@ layout! {
         pub seats_reserved: [u8; 4],
         /// Slot of the last conviction that took something of its delegators; 0 before the first. Claims made by then take nothing more of them.
         pub convicted_slot: u64,
-        /// Longest that a claim of a job which it joined can be convicted, slots: neither its bond nor its delegators leave sooner. Of an
+        /// Longest that it answers for a claim or an absence in a job which it joined, slots: neither its bond nor its delegators leave sooner. Of an
         /// attention pool the longest from the opening of a round of its job to the pay.
         pub exposure_slots: u64,
         /// Before this slot nothing that is pending becomes active: until everything is paid that was committed before its exposure rose.
@@ -660,6 +660,10 @@ impl Pool {
         if self.bond_release_slot != 0 {
             return Err(Error::PoolRetired);
         }
+        // The bond answers for absences as long as an exit takes after the last place was left, which needs nobody.
+        if self.seats != 0 {
+            return Err(Error::SeatsHeld);
+        }
         self.bond_release_slot = int::add(slot, self.exit_slots(unbonding_slots))?;
         self.accrue(slot)?;
         self.status = RETIRED;
@@ -673,10 +677,6 @@ impl Pool {
         }
         if slot < self.bond_release_slot || self.open_disputes != 0 {
             return Err(Error::BondLocked);
-        }
-        // Rounds would await it, and find no bond for an absence.
-        if self.seats != 0 {
-            return Err(Error::SeatsHeld);
         }
         // What is behind open claims stays until they are settled, and what is owed is the operator's no more.
         let free = self.unfrozen().saturating_sub(self.thawed_bond);

@@ -10,7 +10,8 @@
 //! An absence costs its row, and no less than what it destroyed. Where the round went on, that is the seat's part of its role's part of the
 //! reward that the round could expect; where it came to nothing because of the role, its part of the whole reward. A seat's part is one of
 //! all that were awaited; of votes that are missing to a majority it is by stake, one of the stake that did not vote. What a round could
-//! expect is what the job's last one drew, and before the first one the most that it may draw.
+//! expect is what each trainer's work was worth in the job's last one, for as many as it awaits itself, and no more than it may draw; before the
+//! first one the most that it may draw.
 //!
 //! A phase of commitments is over when everybody is in, at its deadline, and without the last third earlier: once two thirds of the seats
 //! that were awaited are in, half as long again as they took, and no earlier than at half of the phase ([`early_end`]). One dead seat does not cost
@@ -147,14 +148,21 @@ impl Round {
     }
 }
 
-/// What a round could expect to draw when it is opened, base units: see the module.
-pub(crate) fn expected_reward(job: &Job) -> u64 {
-    match (job.rewarded, job.last_reward) {
+/// What a round that awaits these trainers could expect to draw when it is opened, base units: see the module.
+pub(crate) fn expected_reward(job: &Job, eligible: u16) -> u64 {
+    match (job.rewarded, job.trainer_worth) {
         (0, _) => 0,
         // Nothing was worth anything yet.
         (_, 0) => job.spec.round_reward,
-        (_, worth) => worth,
+        _ => known_reward(job, eligible),
     }
+}
+
+/// The same, nothing while no round was worth anything: what the work of a round that was never scored is compensated with at most.
+pub(crate) fn known_reward(job: &Job, eligible: u16) -> u64 {
+    // What does not fit is more than any round draws.
+    let whole = int::mul(job.trainer_worth, eligible.count_ones() as u64).unwrap_or(u64::MAX);
+    whole.min(job.spec.round_reward)
 }
 
 /// When a phase that began in `start` and ends at `deadline` may end early: 0 unless the commitment in `slot` is the one with which two
@@ -307,13 +315,14 @@ mod tests {
     fn attack_an_absence_is_made_no_cheaper_by_a_round_to_which_few_came() {
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
         (job.rewarded, job.spec.round_reward) = (1, 1_000);
-        assert_eq!(expected_reward(&job), 1_000);
-        let mut draws = |eligible: u16, accepted: u16, reward: u64| {
+        assert_eq!((expected_reward(&job, 1), known_reward(&job, 1)), (1_000, 0));
+        let mut draws = |eligible: u16, accepted: u16, worth: u64| {
             (round.eligible, round.accepted) = (eligible, accepted);
-            round.draw(&mut job, reward, reward).unwrap();
+            round.draw(&mut job, worth.min(1_000), worth).unwrap();
             job.rounds_scored += 1;
-            assert_eq!(round.reward, reward);
-            expected_reward(&job)
+            assert_eq!(round.reward, worth.min(1_000));
+            assert_eq!(expected_reward(&job, eligible), known_reward(&job, eligible));
+            expected_reward(&job, eligible)
         };
         assert_eq!(draws(u16::MAX, u16::MAX, 800), 800);
         assert_eq!(draws(u16::MAX, 1, 50), 800);
@@ -321,5 +330,27 @@ mod tests {
         assert_eq!(draws(u16::MAX, 1, 0), 800);
         assert_eq!(draws(u16::MAX, 1, 90), 1_000);
         assert_eq!(draws(0b111, 1, 200), 600);
+        // Work that is worth more than a round may draw is worth as much for each.
+        assert_eq!(draws(0b11, 0b11, 8_000), 1_000);
+        assert_eq!(job.trainer_worth, 4_000);
+        (job.trainer_worth, job.spec.round_reward) = (u64::MAX, u64::MAX);
+        assert_eq!(expected_reward(&job, 0b11), u64::MAX);
+    }
+
+    /// Attack: one trainer works alone with those who are about to squat, or few do; then many come, and what is missed costs what the few were worth. And the
+    /// other way round: many have left, and those who fail once pay for all of them.
+    #[test]
+    fn attack_a_round_expects_what_it_awaits_itself_and_not_what_the_last_one_awaited() {
+        let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
+        (job.rewarded, job.spec.round_reward) = (1, 10_000);
+        (round.eligible, round.accepted) = (1, 1);
+        round.draw(&mut job, 500, 500).unwrap();
+        assert_eq!([1, 0b111, u16::MAX].map(|eligible| expected_reward(&job, eligible)), [500, 1_500, 8_000]);
+        (round.eligible, round.accepted) = (u16::MAX, u16::MAX);
+        round.draw(&mut job, 8_000, 8_000).unwrap();
+        assert_eq!([1, u16::MAX].map(|eligible| expected_reward(&job, eligible)), [500, 8_000]);
+        // Where all of them together hit the most that a round draws.
+        round.draw(&mut job, 10_000, 64_000).unwrap();
+        assert_eq!([1, u16::MAX].map(|eligible| expected_reward(&job, eligible)), [4_000, 10_000]);
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     ground::layout::layout,
     ground::{case::CaseKind, offence::Penalties},
     training::{
+        attendance::known_reward,
         job::{Job, MAX_DOMAINS},
         quality::Fit,
         round::{self, Round},
@@ -55,8 +56,10 @@ layout! {
         pub is_seed_pending: u8,
         /// Whether nobody captured the last seed's slot hashes in time: 1, else 0.
         pub is_seed_missed: u8,
+        /// Whether the round that runs builds on one that was taken off the chain: 1, else 0.
+        pub is_running_orphan: u8,
         /// Always 0.
-        pub reserved: [u8; 5],
+        pub reserved: [u8; 4],
     }
 }
 
@@ -70,7 +73,8 @@ impl Chain {
         open_count: 0,
         is_seed_pending: 0,
         is_seed_missed: 0,
-        reserved: [0; 5],
+        is_running_orphan: 0,
+        reserved: [0; 4],
     };
 
     /// The rounds that have a result which is not final.
@@ -113,12 +117,13 @@ impl Chain {
         }
     }
 
-    /// Rounds that build on one of the chain, those that came to nothing apart, the one that runs included if `running` is one; 0 for a round that is not on it.
+    /// Rounds that build on one of the chain, those that came to nothing apart, the one that runs included if `running` is one and nothing that
+    /// it builds on was undone before: that had its part to hand on. 0 for a round that is not on it.
     fn count_after(&self, index: u32, running: Option<u32>) -> u8 {
         let open = self.open_rounds();
         let Some(place) = open.iter().position(|open| *open == index) else { return 0 };
         // One that was aggregated is on the chain already.
-        let is_beside = running.is_some_and(|running| open.last() != Some(&running));
+        let is_beside = self.is_running_orphan == 0 && running.is_some_and(|running| open.last() != Some(&running));
         (open.len() - place - 1) as u8 + is_beside as u8
     }
 
@@ -313,7 +318,7 @@ impl Round {
         self.excuse(job, by);
         self.is_undone = by as u8;
         if came_to_nothing && had_segments {
-            self.reward = job.last_reward;
+            self.reward = known_reward(job, self.eligible);
             job.chain.take_void(self.parent);
         } else if self.status != round::VOID {
             self.end_undone(job, slot);
@@ -328,12 +333,15 @@ impl Round {
         if job.chain.cut(self.index) {
             self.before.restore(job);
             job.base_root = self.base_root;
+            if running.is_some_and(|running| running != self.index) {
+                job.chain.is_running_orphan = 1;
+            }
         }
         if self.status != round::SCORED {
             // The one round that runs.
             job.round_live = 0;
             if self.status == round::CLOSED || self.status == round::AGGREGATED {
-                self.reward = job.last_reward;
+                self.reward = known_reward(job, self.eligible);
             }
         }
         self.end_scores(slot);
@@ -453,10 +461,11 @@ mod tests {
         use bytemuck::Zeroable;
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
         job.parameters = crate::admin::config::Parameters::DEFAULT;
-        (job.rewarded, job.last_reward) = (1, 1_000);
+        (job.rewarded, job.trainer_worth, job.spec.round_reward) = (1, 1_000, 1_000);
         job.chain = Chain::GENESIS;
         job.chain.push(0).unwrap();
         (round.status, round.awaited_evaluators, round.expected_reward) = (round::AGGREGATED, 1, 1_000);
+        round.eligible = 1;
         (round.next_base, round.vote_disputes) = ([7; 32], 1);
         round.void_without_score(&mut job, 10);
         let charged = round.missed_score(&job, crate::training::evaluation::ABSENT).unwrap();
@@ -468,7 +477,7 @@ mod tests {
             (round::VOID, 1, round::AGGREGATED, 1_000)
         );
         // A second conviction changes nothing.
-        job.last_reward = 5;
+        job.trainer_worth = 5;
         round.undo(&mut job, Undoing::Work, 0);
         assert_eq!(round.reward, 1_000);
     }

@@ -4,7 +4,7 @@
 //! when it is undone. Who holds its places: [`crate::training::seats`].
 
 use bytemuck::{Pod, Zeroable};
-use sip_arith::int;
+use sip_arith::int::{self, Rounding};
 use sip_proof::{MAX_STEPS_PER_LEAF, sampler::HeldOut};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     ground::layout::layout,
     ground::{
         escrow::{Escrow, REVEAL_SLOTS},
-        offence::{Offence, Penalties},
+        offence::Offence,
     },
     stake::pool::PoolKind,
     training::{
@@ -153,26 +153,27 @@ struct Sabotage {
     lost: u64,
     /// What is charged for having attested what was convicted.
     charged: u64,
+    /// Of the part of a round that runs, what reaches its auditors.
+    to_auditors: u64,
 }
 
 impl Sabotage {
-    /// Checks that, however many of the rounds a coalition worked alone, others' loss is at most [`SABOTAGE_RATIO`] times its own.
+    /// Checks that, however many of the rounds a coalition worked alone, others' loss is at most [`SABOTAGE_RATIO`] times its own. Auditors of
+    /// others may have attested what was convicted in any case: they draw in every round, its own too.
     fn check(&self, reward: u64) -> Result<()> {
-        let others_loss = reward - self.part;
+        let others_loss = int::sub(reward, self.part)?;
         let (mut unpaid, mut most) = (int::mul(self.undone, others_loss)?, int::mul(self.lost, SABOTAGE_RATIO)?);
         let back = int::mul(self.part, SABOTAGE_RATIO)?;
-        for others in (1..=self.undone).rev() {
-            // The last round may be one that runs: it was not scored, and a compensation reaches its auditors only. If others worked that one alone, no auditor of
-            // theirs has attested what was convicted.
-            let is_either = others == 1 && self.undone > 1;
-            let beside = if is_either { self.part.max(self.charged) } else { int::add(self.part, self.charged)? };
+        // The last round may be one that runs: it was not scored, and a compensation reaches its auditors only.
+        let beside = int::add(int::sub(self.part, self.to_auditors)?, self.charged)?;
+        for _ in 0..self.undone {
             if int::add(unpaid, beside)? > most {
                 return Err(Error::WrongSlice);
             }
             // One more that it worked alone.
             (unpaid, most) = (int::sub(unpaid, others_loss)?, int::sub(most, back)?);
         }
-        Ok(())
+        if self.charged > most { Err(Error::WrongSlice) } else { Ok(()) }
     }
 }
 
@@ -223,20 +224,19 @@ impl JobSpec {
         segment.max(attestation).max(run) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
     }
 
-    /// From a round's opening to its settlement at the latest, in slots: who leaves a place and takes its bond out still owes for an absence in it.
-    fn round_slots(&self, parameters: &Parameters) -> u64 {
-        let [commit, audit, vote, evaluation, window] =
-            [self.commit_slots, self.audit_slots, self.vote_slots, self.evaluation_slots, self.window_slots()]
-                .map(u64::from);
-        let scored = vote + evaluation + evaluation + evaluation + audit;
-        commit + audit + window.max(scored) + REVEAL_SLOTS + self.longest_dispute_slots(parameters)
-    }
-
-    /// What a segment's conviction costs all together who attested it, at most.
-    fn attesting_charges(&self, penalties: &Penalties) -> Result<u64> {
-        let slashed = penalties.part_of_bond(Offence::ConvictedSegment, self.slice)?;
-        let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
-        Ok(int::mul(penalties.of(Offence::MisattestedSegment).flat, MAX_AUDITORS as u64)?.min(lost))
+    /// What a segment's conviction costs all together who attested it, at most: [`SABOTAGE_RATIO`] times what nobody gets back of the slice behind
+    /// it, whether its trainer concedes it or withholds its state. A bounty and a part of the fee may be a friend's, and all of the compensation
+    /// a coalition's that works the round alone.
+    fn attesting_charges(&self, parameters: &Parameters) -> Result<u64> {
+        let penalties = &parameters.penalties;
+        let withheld = most_for_vain_demand(parameters.dispute_bond)?;
+        let mut gone = u64::MAX;
+        for (offence, to_asker) in [(Offence::ConvictedSegment, 0), (Offence::UnavailableState, withheld)] {
+            let slashed = penalties.part_of_bond(offence, self.slice)?.saturating_sub(to_asker);
+            let back = int::add(penalties.bounty(slashed)?, penalties.compensation(slashed)?)?;
+            gone = gone.min(int::sub(slashed, back)?);
+        }
+        Ok(int::mul(gone, SABOTAGE_RATIO)?)
     }
 
     /// Checks that nobody undoes others' work for little: what a conviction costs others, at most the rewards of all rounds that may be
@@ -245,7 +245,8 @@ impl JobSpec {
     /// friends being no loss.
     fn check_sabotage(&self, parameters: &Parameters) -> Result<()> {
         let penalties = &parameters.penalties;
-        let charges = self.attesting_charges(penalties)?;
+        let row = penalties.of(Offence::MisattestedSegment).flat;
+        let charges = int::mul(row, MAX_AUDITORS as u64)?.min(self.attesting_charges(parameters)?);
         let undoing = [
             (Offence::ConvictedSegment, 0, charges),
             (Offence::ConvictedVote, 0, 0),
@@ -262,7 +263,9 @@ impl JobSpec {
             let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
             let kept = penalties.compensation(slashed)?;
             for undone in 1..=self.lookahead as u64 {
-                let sabotage = Sabotage { undone, part: (kept / undone).min(self.round_reward), lost, charged };
+                let part = (kept / undone).min(self.round_reward);
+                let to_auditors = int::bps(part, parameters.auditors_bps, Rounding::Down)?;
+                let sabotage = Sabotage { undone, part, lost, charged, to_auditors };
                 sabotage.check(self.round_reward)?;
             }
         }
@@ -427,9 +430,9 @@ layout! {
         pub end_reserved: [u8; 3],
         /// The rounds that the next one builds on.
         pub chain: Chain,
-        /// What the work of the last round that was worth anything is worth for every trainer that it awaited, base units, at most the round's
-        /// reward: what the next round can expect.
-        pub last_reward: u64,
+        /// What the work of one trainer was worth in the last round that was worth anything, base units, whatever a round may draw at most: what
+        /// the next round can expect of each that it awaits.
+        pub trainer_worth: u64,
         /// The bounty of a convicted genesis state.
         pub escrow: Escrow,
         /// What came out of the final rounds, one after the other: see [`history`](crate::training::closing::history).
@@ -446,7 +449,8 @@ layout! {
         pub evaluators: [Seat; MAX_EVALUATORS],
         /// Accusations of claims of the job that are committed and neither taken back, ended nor decided.
         pub open_accusations: u64,
-        /// How long a claim of it can cost its operator: [`JobSpec::exposure_slots`] by its parameters.
+        /// How long who has a place answers with its bond: for a claim as long as it can be convicted ([`JobSpec::exposure_slots`]), and for an absence
+        /// until the pay of the longest round, which may have been opened just before it left.
         pub exposure_slots: u64,
         /// Where what it computes with is found; all zeros until its creator has said so.
         pub card: Card,
@@ -470,8 +474,8 @@ impl Job {
         slot: u64,
     ) -> Result<()> {
         spec.check()?;
-        self.exposure_slots = spec.exposure_slots(parameters);
-        if self.exposure_slots.max(spec.round_slots(parameters)) >= parameters.unbonding_slots {
+        self.exposure_slots = spec.exposure_slots(parameters).max(spec.longest_round_slots(parameters));
+        if self.exposure_slots >= parameters.unbonding_slots {
             return Err(Error::UnbondingTooShort);
         }
         if spec.slice < parameters.minimum_self_bond || spec.round_reward > parameters.round_reward {
@@ -576,14 +580,11 @@ impl Job {
     }
 
     /// What an auditor is charged for each segment that it attested and that was convicted, where so many auditors are awaited, base
-    /// units: the row, and no more than what the trainer lost by it, a friend's bounty apart, divided by them all. So a trainer that lets a true
-    /// segment of its own be convicted costs its auditors no more than itself.
+    /// units: the row, and no more than twice what nobody gets back of the trainer's slice, divided by them all. So a coalition of a trainer that lets
+    /// a true segment of its own be convicted costs its auditors at most twice what it loses itself with all its friends.
     pub fn misattested_segment(&self, awaited_auditors: u16) -> Result<u64> {
-        let penalties = &self.parameters.penalties;
-        let slashed = penalties.part_of_bond(Offence::ConvictedSegment, self.spec.slice)?;
-        let lost = int::sub(slashed, penalties.bounty(slashed)?)?;
-        let most = lost / awaited_auditors.count_ones().max(1) as u64;
-        Ok(penalties.of(Offence::MisattestedSegment).flat.min(most))
+        let most = self.spec.attesting_charges(&self.parameters)? / awaited_auditors.count_ones().max(1) as u64;
+        Ok(self.parameters.penalties.of(Offence::MisattestedSegment).flat.min(most))
     }
 
     /// Own bond that a place needs: what one round needs, for each round that the job builds ahead.
@@ -635,16 +636,16 @@ mod tests {
             let spec = JobSpec { slice: slice * TOKEN, lookahead, round_reward: tokens * TOKEN, ..plain() };
             spec.check_sabotage(&Parameters::DEFAULT).is_ok()
         };
-        // A slice brings 500 to a friend and leaves 450 for the undone, of which silence costs five fees; auditors are charged 500.
-        for (lookahead, most) in [(1, 495), (2, 271), (3, 123), (4, 82), (8, 35)] {
+        // A slice brings 500 to a friend and leaves 450 for the undone, of which silence costs five fees; auditors are charged 99.5.
+        for (lookahead, most) in [(1, 962), (2, 481), (3, 320), (4, 240), (8, 120)] {
             assert!(accepts(1_000, lookahead, most), "{lookahead}");
             assert!(!accepts(1_000, lookahead, most + 1), "{lookahead}");
         }
         // The demonstration's job, whose bounty is capped.
-        assert!(accepts(8_500, 2, 7_144) && !accepts(8_500, 2, 7_145));
+        assert!(accepts(8_500, 2, 6_283) && !accepts(8_500, 2, 6_284));
         // The most that a round may draw by default needs more than the least own bond.
         let most = Parameters::DEFAULT.round_reward / TOKEN;
-        for (lookahead, slice) in [(1, 7_805), (2, 11_096)] {
+        for (lookahead, slice) in [(1, 7_173), (2, 11_941)] {
             assert!(accepts(slice, lookahead, most) && !accepts(slice - 1, lookahead, most), "{lookahead}");
         }
     }

@@ -4,7 +4,7 @@
 //! is accepted; a round without accepted segments is void and the next one repeats it from the same base.
 
 use bytemuck::{Pod, Zeroable};
-use sip_arith::int::{self, Rounding, mul_div};
+use sip_arith::int;
 
 use crate::{
     Address, Error, Header, Result, account,
@@ -358,7 +358,8 @@ impl Round {
             }
         }
         (job.struck_trainers, job.struck_auditors) = (0, 0);
-        self.expected_reward = expected_reward(job);
+        self.expected_reward = expected_reward(job, eligible);
+        job.chain.is_running_orphan = 0;
         self.parent = job.chain.head();
         self.before = Standing::of(job);
         self.audit_rate = if job.chain.is_seed_missed != 0 { u32::MAX } else { job.spec.audit_rate };
@@ -373,15 +374,14 @@ impl Round {
         self.before.rounds_scored.wrapping_mul(inner_steps)
     }
 
-    /// Notes what the round drew. What the next one can expect is what its work was worth, whatever the stream had left of it, for each trainer
-    /// that it awaits, so that an absence is made cheap neither by others nor by an empty stream; a round that was worth nothing changes
-    /// nothing of it.
+    /// Notes what the round drew. What the next one can expect is what each accepted segment was worth, whatever the stream had left of it and
+    /// whatever a round may draw, for each trainer that it awaits itself, so that an absence is made cheap neither by others nor by an empty stream; a
+    /// round that was worth nothing changes nothing of it.
     pub fn draw(&mut self, job: &mut Job, reward: u64, worth: u64) -> Result<()> {
         self.reward = reward;
-        let (awaited, accepted) = (self.eligible.count_ones() as u64, self.accepted.count_ones() as u64);
+        let accepted = self.accepted.count_ones() as u64;
         if worth != 0 && accepted != 0 {
-            let whole = mul_div(worth, awaited, accepted, Rounding::Down)?;
-            job.last_reward = whole.min(job.spec.round_reward).max(worth);
+            job.trainer_worth = worth.div_ceil(accepted);
         }
         Ok(())
     }

@@ -290,7 +290,9 @@ impl Patrol<'_> {
             }
             let job = Job::decode(&account.data).map(Box::new);
             let job = job.map_err(|error| anyhow::anyhow!("account {address}: {error}"))?;
-            match sources.iter().find(|source| source.describes(&job) != Match::No) {
+            // A job over other data is another job, though it computes the same.
+            let datasets = sip_driver::registered(ledger, program, &job)?;
+            match sources.iter().find(|source| source.describes(&job, &datasets) != Match::No) {
                 Some(source) => jobs.push((address, source)),
                 None if given.is_empty() => {}
                 None => bail!("no folder given with --run describes the job at {address}, with its settings and data"),

@@ -5,7 +5,6 @@ use anyhow::{Context, Result, bail, ensure};
 use sip_client::Program;
 use sip_data::{Mixture, hex};
 use sip_ledger::Ledger;
-use sip_manifest::commits::Difference as Other;
 use sip_manifest::exchange::Applied;
 use sip_manifest::folder::read_manifest;
 use sip_manifest::machine::Machine;
@@ -71,17 +70,9 @@ pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Repla
         datasets.map(|address| request.read(&Address::new_from_array(*address))).collect::<Result<_>>()?;
     let mut supply = Supply::open(&request.folder, request.peers(&job, &datasets)?)?;
     let manifest = request.manifest(&job, &mut supply, &told)?;
-    if let Some(difference) = manifest.check(&job.spec)? {
-        let what = match difference {
-            Other::Genesis => "the genesis state",
-            Other::Other(what) => what,
-        };
-        return Ok(Some(format!("{what}: the job committed something else than its manifest gives")));
-    }
-    for (domain, dataset) in manifest.domains.iter().zip(&datasets) {
-        if (dataset.train_root, dataset.held_out_root) != (domain.train_root, domain.heldout_root) {
-            return Ok(Some(format!("the data of {} are not what its provider registered", domain.name)));
-        }
+    let registered: Vec<Option<&Box<Dataset>>> = datasets.iter().map(Some).collect();
+    if let Some(difference) = manifest.check(&job.spec, &registered)? {
+        return Ok(Some(manifest.words(difference)));
     }
     supply.tokens(&manifest, &told)?;
     replayed.bytes = supply.bytes;
@@ -271,7 +262,9 @@ impl<'a> Replay<'a> {
             let (claim, result) = self.segment(from, round, place, &segment.claim)?;
             replayed.segments += 1;
             replayed.steps += u64::from(self.job.spec.inner_steps);
-            let (is_true, counts) = (claim == segment.claim, round.accepted & bit(place) != 0);
+            // Nothing of an undone round stands.
+            let counts = round.status != round::VOID && round.accepted & bit(place) != 0;
+            let is_true = claim == segment.claim;
             if segment.status == segment::CONVICTED {
                 replayed.convicted += 1;
                 let what = if is_true {
