@@ -6,6 +6,7 @@ use sip_client::{Accusation, GenesisAccusation, Party, StateDemand};
 use sip_node::availability::{data_answer, state_answer};
 use sip_proof::{BlobTree, merkle::MerkleTree};
 use sip_protocol::{
+    Error,
     admin::config::Parameters,
     court::{MoveKind, Side},
     ground::escrow::REVEAL_SLOTS,
@@ -13,6 +14,7 @@ use sip_protocol::{
 };
 use sip_testing::synthetic::{Lie, node};
 use sip_testing::{Cast, Scene, named, scores};
+use solana_instruction::AccountMeta;
 use solana_signer::Signer;
 
 const LIE: Lie = Lie::Output { step: 4, node: node::CONTRACTED, element: 300, bit: 12 };
@@ -39,8 +41,13 @@ pub(crate) fn a_segment_is_disputed() {
     let party = Party { wallet: hot.pubkey(), pool: Some(seat.pool) };
     let upload = program.upload(party, &dispute, 3_000, &[1, 2, 4]);
     send_guarded(&mut court.scene.world, upload, &hot, &[]);
-    let move_part = program.play_move(party, &dispute, MoveKind::Concede, 0, &[]);
-    record(&court.scene.world.ledger, &move_part, &[], &[]);
+    // A session key plays, and does not concede.
+    let concede = program.play_move(party, &dispute, MoveKind::Concede, 0, &[]);
+    court.scene.world.refused(&[concede], &[&hot], Error::NotParty);
+    let mut by_session = last.clone();
+    by_session.accounts[0].pubkey = hot.pubkey();
+    by_session.accounts.push(AccountMeta::new_readonly(seat.pool, false));
+    record(&court.scene.world.ledger, &by_session, &[], &[]);
     send_guarded(&mut court.scene.world, last, &trainer, &[]);
     while court.next().0 != Side::Trainer {
         let (side, next) = court.next();

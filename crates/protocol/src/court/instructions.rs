@@ -461,6 +461,7 @@ macro_rules! court_instructions {
         /// Plays a move. Its payload is what the buffer holds before `offset`, followed by the bytes after the arguments.
         ///
         /// - the signer is the party on move and has time left; the move is one of the phase; see [`super::MoveKind`]
+        /// - a session key plays every move but `Concede`
         PlayMove = 0x73 {
             args {
                 /// A [`super::MoveKind`].

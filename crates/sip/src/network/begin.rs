@@ -239,7 +239,7 @@ fn job_file(network: &Network, datasets: &[(String, String)]) -> String {
         wanted.trainers
     );
     // Everyone computes on this one machine, each a part of it: nobody is late who only waits for its turn.
-    let slots = (30_000 / wanted.slot_ms).max(150);
+    let slots = (wanted.phase_seconds * 1_000 / wanted.slot_ms).max(150);
     let _ = writeln!(
         text,
         "\n[phases]\ncommit_slots = {slots}\naudit_slots = {slots}\nvote_slots = {slots}\nevaluation_slots = {slots}\nchallenge_slots = {slots}"
@@ -264,6 +264,10 @@ fn start_people(network: &mut Network, teller: &Teller) -> Result<()> {
         let address = person.address();
         let mut words =
             vec!["node", "run", &job, "--role", roles_of(&person.role), "--data", "node", "--listen", &address];
+        if matches!(person.role.as_str(), CREATOR | PROVIDER) {
+            // Others verify the job when it is over, with what these two have.
+            words.push("--stay");
+        }
         if let Some(cheat) = &person.cheat {
             words.extend(["--cheat", cheat, "--cheat-from", &from]);
         }

@@ -71,8 +71,11 @@ struct Up {
     #[arg(long, value_name = "SIZE", default_value = "tiny", value_parser = ["tiny", "small", "medium"])]
     model: String,
     /// Milliseconds that a slot of the chain lasts
-    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = whole(10..=10_000))]
+    #[arg(long, value_name = "MS", default_value_t = 20, value_parser = whole(10..=10_000))]
     slot_ms: usize,
+    /// Seconds of each phase of a round at most, and in which its claims can be accused
+    #[arg(long, value_name = "S", default_value_t = 15, value_parser = whole(5..=10_000))]
+    phase_seconds: usize,
     /// Return when everyone runs, without following the rounds
     #[arg(long)]
     detach: bool,
@@ -168,6 +171,7 @@ impl Up {
             steps: self.steps as u32,
             model: self.model.clone(),
             slot_ms: self.slot_ms as u64,
+            phase_seconds: self.phase_seconds as u64,
         })
     }
 }

@@ -35,6 +35,7 @@ pub(super) struct Wanted {
     pub steps: u32,
     pub model: String,
     pub slot_ms: u64,
+    pub phase_seconds: u64,
 }
 
 /// The chain's process.

@@ -63,7 +63,15 @@ struct Seen {
 pub(super) fn follow(network: &mut Network, teller: &Teller, stop: &Stop) -> Result<Option<String>> {
     let ledger = reach(&network.url()?)?;
     let job: Address = network.job.as_deref().unwrap_or_default().parse().context("the job is no address")?;
-    let mut watcher = Watcher { ledger, program: Program::default(), job, network, teller, seen: Seen::default() };
+    let mut watcher = Watcher {
+        ledger,
+        program: Program::default(),
+        job,
+        network,
+        teller,
+        begin: Instant::now(),
+        seen: Seen::default(),
+    };
     let mut answered = Instant::now();
     loop {
         if stop.requested() {
@@ -85,6 +93,7 @@ struct Watcher<'a> {
     job: Address,
     network: &'a Network,
     teller: &'a Teller,
+    begin: Instant,
     seen: Seen,
 }
 
@@ -107,7 +116,14 @@ impl Watcher<'_> {
     }
 
     fn once(&mut self, line: &str, event: &serde_json::Value) -> Result<()> {
-        if self.seen.said.insert(line.to_owned()) { self.teller.tell(line, event) } else { Ok(()) }
+        if self.seen.said.insert(line.to_owned()) { self.tell(line, event.clone()) } else { Ok(()) }
+    }
+
+    /// A line with the time since the beginning.
+    fn tell(&self, line: &str, mut event: serde_json::Value) -> Result<()> {
+        let seconds = self.begin.elapsed().as_secs();
+        event["seconds"] = seconds.into();
+        self.teller.tell(&format!("{:>3}:{:02}  {line}", seconds / 60, seconds % 60), &event)
     }
 
     /// Who has ended without being asked.
@@ -195,9 +211,9 @@ impl Watcher<'_> {
         let lied =
             self.network.people.iter().find(|person| person.name == name).and_then(|person| person.cheat.clone());
         let lied_text = lied.as_ref().map_or(String::new(), |cheat| format!(" ({cheat})"));
-        self.teller.tell(
+        self.tell(
             &format!("round {round}: {name} is CONVICTED: the program ran its step and got another number{lied_text}{lost_text}"),
-            &json!({
+            json!({
                 "event": "convicted", "round": round, "who": name, "lied": lied,
                 "lostBaseUnits": lost.map(|lost| lost.to_string()),
             }),

@@ -262,7 +262,9 @@ impl<'a> Replay<'a> {
             let (claim, result) = self.segment(from, round, place, &segment.claim)?;
             replayed.segments += 1;
             replayed.steps += u64::from(self.job.spec.inner_steps);
-            let (is_true, counts) = (claim == segment.claim, round.accepted & bit(place) != 0);
+            // Nothing of an undone round stands.
+            let counts = round.status != round::VOID && round.accepted & bit(place) != 0;
+            let is_true = claim == segment.claim;
             if segment.status == segment::CONVICTED {
                 replayed.convicted += 1;
                 let what = if is_true {

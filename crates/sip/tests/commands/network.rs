@@ -110,10 +110,9 @@ fn verified(network: &Network, events: &[Value]) -> Value {
 }
 
 #[test]
-#[ignore = "needs the command of a person's process"]
 fn strangers_train_a_model_and_convict_the_liar_among_them() {
     let network = Network::new();
-    let events = network.follow(&["network", "up", "--json", "--rounds", "2"], Duration::from_secs(110));
+    let events = network.follow(&["network", "up", "--json", "--rounds", "2"], Duration::from_secs(240));
     assert_eq!(of(&events, "started").len(), 10);
     let convicted = of(&events, "convicted");
     assert!(!convicted.is_empty() && convicted.iter().all(|event| event["who"] == "trainer 3"), "{events:#?}");
@@ -135,7 +134,7 @@ fn strangers_train_a_model_and_convict_the_liar_among_them() {
 #[ignore = "takes half an hour"]
 fn kills_of_any_process_at_any_time_lose_no_round_and_no_honest_bond() {
     let network = Network::new();
-    let up = ["network", "up", "--json", "--rounds", "12", "--detach"];
+    let up = ["network", "up", "--json", "--rounds", "12", "--phase-seconds", "60", "--detach"];
     let began: Vec<Value> = network.follow(&up, Duration::from_secs(300));
     let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move |below: u64| {
