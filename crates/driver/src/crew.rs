@@ -60,13 +60,14 @@ pub struct Crew {
     /// Asks the thread to stop computing.
     stop: Stop,
     current: Option<(Work, Instant)>,
-    is_stopped: bool,
     fetching: BTreeSet<Root>,
     stop_fetching: Arc<AtomicBool>,
     missing: BTreeMap<Root, Instant>,
     handed_out: BTreeSet<Root>,
     /// Work that failed, and when.
     failed: Vec<(Work, Instant)>,
+    /// After how long a state is looked for again, and work is tried again.
+    patience: [Duration; 2],
 }
 
 /// What comes before what.
@@ -121,13 +122,20 @@ impl Crew {
             threads,
             stop,
             current: None,
-            is_stopped: false,
             fetching,
             stop_fetching,
             missing,
             handed_out,
             failed: Vec::new(),
+            patience: [LOOK_AGAIN, TRY_AGAIN],
         }
+    }
+
+    /// The same crew that looks for a state again after the first time, and tries work again after the second.
+    #[must_use]
+    pub fn with_patience(mut self, look_again: Duration, try_again: Duration) -> Crew {
+        self.patience = [look_again, try_again];
+        self
     }
 
     /// What is computed now, and since when.
@@ -201,7 +209,8 @@ impl Hands for Crew {
             }
             return Ok(None);
         }
-        self.failed.retain(|(_, at)| at.elapsed() < TRY_AGAIN);
+        let try_again = self.patience[1];
+        self.failed.retain(|(_, at)| at.elapsed() < try_again);
         if self.failed.iter().any(|(other, _)| other == work) {
             return Ok(None);
         }
@@ -245,14 +254,13 @@ impl Hands for Crew {
 
     fn note(&self, shelf: &mut Shelf) {
         shelf.awaited.extend(&self.fetching);
-        let lately = self.missing.iter().filter(|(_, at)| at.elapsed() < LOOK_AGAIN).map(|(root, _)| *root);
+        let lately = self.missing.iter().filter(|(_, at)| at.elapsed() < self.patience[0]).map(|(root, _)| *root);
         shelf.missing.extend(lately);
     }
 }
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        self.is_stopped = true;
         self.stop_fetching.store(true, Ordering::Relaxed);
         self.orders = None;
         // Asked until the thread has ended: it takes a wish back between two works.

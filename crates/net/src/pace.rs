@@ -66,6 +66,11 @@ impl Bucket {
         Duration::try_from_secs_f64(-self.level / self.per_second).unwrap_or(Duration::from_secs(3600))
     }
 
+    /// Gives back what was taken and is not used after all.
+    pub(crate) fn give_back(&mut self, amount: u64) {
+        self.level = (self.level + amount as f64).min(self.most);
+    }
+
     /// Whether it is as full as it gets: nobody has used it for a while.
     pub(crate) fn is_full(&self) -> bool {
         self.level + self.at.elapsed().as_secs_f64() * self.per_second >= self.most

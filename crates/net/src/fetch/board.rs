@@ -31,6 +31,9 @@ pub(super) struct Wanted {
     missing: Vec<Range<u32>>,
     /// Where they go; `None` for a small blob that comes whole, and for one of which nothing is missing.
     part: Option<Arc<Part>>,
+    /// Whether the disk was asked for the room of all of it, which a size that somebody says is no reason for: the first frame that
+    /// stands is.
+    is_begun: Mutex<bool>,
 }
 
 impl Wanted {
@@ -52,7 +55,7 @@ impl Wanted {
             true => None,
             false => shelf.part(&root, &geometry)?,
         };
-        Ok(Wanted { root, geometry, groups, missing, part })
+        Ok(Wanted { root, geometry, groups, missing, part, is_begun: Mutex::new(false) })
     }
 
     fn bytes(&self, groups: &[Range<u32>]) -> u64 {
@@ -68,6 +71,24 @@ impl Wanted {
             (Some(_), groups) => groups * group_cost(),
             (None, _) => blob_cost(&self.geometry),
         }
+    }
+
+    /// What of it stays free on the disk until the first frame came.
+    fn promised(&self) -> u64 {
+        let is_all = self.groups[..] == [self.geometry.all()];
+        if is_all && self.part.is_some() { self.cost() } else { 0 }
+    }
+
+    /// A frame came: takes the room of all of it, if all is wanted.
+    fn begin(&self, part: &Part, claim: &Claim) -> std::io::Result<()> {
+        let mut is_begun = self.is_begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let promised = self.promised();
+        if promised > 0 && !*is_begun {
+            claim.begin(promised);
+            part.allocate()?;
+            *is_begun = true;
+        }
+        Ok(())
     }
 
     /// The groups of a stripe that are missing by now.
@@ -138,10 +159,8 @@ pub(super) struct Board {
 
 impl Board {
     pub(super) fn new(shelf: &Shelf, blobs: Vec<Wanted>) -> Result<Board, ShelfError> {
-        let claim = shelf.claim(blobs.iter().map(Wanted::cost).sum())?;
-        for wanted in blobs.iter().filter(|wanted| wanted.groups[..] == [wanted.geometry.all()]) {
-            wanted.part.as_ref().map_or(Ok(()), |part| part.allocate()).map_err(shelf.io())?;
-        }
+        let promised = blobs.iter().map(Wanted::promised).sum();
+        let claim = shelf.claim_and_keep(blobs.iter().map(Wanted::cost).sum(), promised)?;
         let missing: u64 = blobs.iter().map(|wanted| wanted.bytes(&wanted.missing)).sum();
         let frames = missing / LEAST_STRIPES / (u64::from(FRAME_GROUPS) * GROUP_BYTES);
         let most_groups = (frames.max(1) as u32).saturating_mul(FRAME_GROUPS).min(MAX_REQUEST_GROUPS);
@@ -198,11 +217,13 @@ impl Board {
         }
         let (count, took) = state.taken;
         let patience = DOUBLED_AFTER.max(took / count.max(1) * DOUBLED_AFTER_TIMES);
-        let slow = state.under_way.values_mut().filter(|other| {
-            other.peers.len() == 1
-                && !other.peers.contains(peer)
-                && is_free(&other.stripe)
-                && other.since.elapsed() >= patience
+        let State { under_way, from, .. } = &mut *state;
+        let gave = |peer: &Hash| from.get(peer).copied().unwrap_or(0);
+        let slow = under_way.values_mut().filter(|other| {
+            // The second that was asked may be slow as well; who gave far more than they is asked soon.
+            let is_ahead = other.peers.iter().all(|at_it| gave(peer) > 2 * gave(at_it));
+            let patience = if is_ahead { DOUBLED_AFTER } else { patience * other.peers.len() as u32 };
+            !other.peers.contains(peer) && is_free(&other.stripe) && other.since.elapsed() >= patience
         });
         let slowest = slow.min_by_key(|other| other.since)?;
         slowest.peers.push(*peer);
@@ -266,7 +287,12 @@ impl Board {
         let kept = match &wanted.part {
             None => self.keep_small(shelf, wanted, stripe, content, learned),
             Some(part) => {
-                let written = part.write(frame, content, learned).map_err(shelf.io());
+                let begun = if part.has(frame) { Ok(()) } else { wanted.begin(part, &self.claim) };
+                let written = match begun.and_then(|()| part.write(frame, content, learned)) {
+                    // Another fetch of the same blob has settled it meanwhile.
+                    Err(_) if shelf.is_whole(&wanted.root) => Ok(0),
+                    written => written.map_err(shelf.io()),
+                };
                 written.map(|new| {
                     self.claim.spend(u64::from(new) * group_cost());
                     (u64::from(new) * GROUP_BYTES).min(content.len() as u64)

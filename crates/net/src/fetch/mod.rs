@@ -6,6 +6,7 @@
 
 mod board;
 mod peers;
+mod streams;
 mod work;
 
 use crate::bans::Bans;
@@ -17,9 +18,10 @@ use board::{Board, Wanted};
 use peers::{Choice, Gathering};
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use streams::Stream;
 
 /// How a fetcher treats peers.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +66,7 @@ pub struct Want<'a> {
     pub item: &'a Item,
     /// The bytes of a blob that are wanted; all of them where there are none.
     pub ranges: Option<&'a [Range<u64>]>,
-    /// Who may have it; asked again and again, so that those who join are asked too.
+    /// Who may have it, most likely first, in an order by chance where nobody is; asked again and again, so that those who join are asked too.
     pub peers: &'a (dyn Fn() -> Vec<Peer> + Sync),
     /// Until when.
     pub by: Instant,
@@ -185,12 +187,13 @@ impl Fetcher {
     /// See [`FetchError`].
     pub fn fetch(&self, want: &Want<'_>, tell: &(dyn Fn(&Told) + Sync)) -> Result<Fetched, FetchError> {
         let began = Instant::now();
-        let mut choice = Choice::new(&want.item.root, self.limits.aside);
+        let mut choice = Choice::new(self.limits.aside);
         let blobs = self.wanted(want, &mut choice, tell)?;
         let board = self.board(blobs, want.ranges.filter(|_| matches!(want.item.shape, Shape::Blob { .. })))?;
         if !board.is_done() {
-            let work = |peer: &Peer, link: &mut dyn Link| {
-                work::blobs(&board, &self.shelf, peer, link, &|| self.bans.is_banned(&peer.id))
+            let work = |peer: &Peer, stream: &Stream, link: &mut dyn Link| {
+                let is_over = || stream.leaves.load(Ordering::Relaxed) || self.bans.is_banned(&peer.id);
+                work::blobs(&board, &self.shelf, peer, link, &is_over)
             };
             let mut gathering = Gathering { fetcher: self, want, choice: &mut choice, tell, most: self.limits.peers };
             gathering.run(&work, &|| board.is_done(), &|| board.wakes(), &mut |active| {
@@ -250,7 +253,7 @@ impl Fetcher {
     ) -> Result<Vec<Hash>, FetchError> {
         let found: OnceLock<Vec<Hash>> = OnceLock::new();
         let missing = want.item.bytes();
-        let work = |_: &Peer, link: &mut dyn Link| {
+        let work = |_: &Peer, _: &Stream, link: &mut dyn Link| {
             let entries = work::list(&want.item.root, lengths.len() as u32, link)?;
             let _ = found.set(entries);
             Ok::<(), Failure>(())

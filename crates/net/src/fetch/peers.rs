@@ -1,11 +1,12 @@
 //! Whom to ask: who has not failed lately, and is not banned.
 
+use super::streams::{Counted, Stream, Streams};
 use super::{FetchError, Fetcher, Told, Want};
 use crate::Hash;
 use crate::network::{Failure, Link, Patience, Peer, greet};
 use crate::wire::{Has, Request};
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -25,34 +26,27 @@ struct Aside {
 
 /// What is known of peers in one fetch.
 pub(super) struct Choice {
-    /// Differs between fetches, so that not all begin with the same peer.
-    salt: [u8; 8],
     unit: Duration,
     asides: BTreeMap<Hash, Aside>,
+    /// Who was asked.
+    tried: BTreeSet<Hash>,
     why: BTreeMap<Hash, String>,
 }
 
 impl Choice {
-    pub(super) fn new(root: &Hash, unit: Duration) -> Choice {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(root).update(&std::process::id().to_le_bytes());
-        let mut salt = [0; 8];
-        hasher.finalize_xof().fill(&mut salt);
-        Choice { salt, unit, asides: BTreeMap::new(), why: BTreeMap::new() }
+    pub(super) fn new(unit: Duration) -> Choice {
+        Choice { unit, asides: BTreeMap::new(), tried: BTreeSet::new(), why: BTreeMap::new() }
     }
 
-    /// Who may be asked, best first: who failed least, then in an order of this fetch's own.
+    /// Who may be asked, best first: who failed least, of these who was not tried yet, then as the caller has them.
     fn order(&self, mut peers: Vec<Peer>, is_out: impl Fn(&Hash) -> bool) -> Vec<Peer> {
         let now = Instant::now();
         let is_aside = |id: &Hash| self.asides.get(id).is_some_and(|aside| aside.until > now);
-        peers.retain(|peer| !is_out(&peer.id) && !is_aside(&peer.id));
-        let rank = |peer: &Peer| {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(&self.salt).update(&peer.id);
-            (self.asides.get(&peer.id).map_or(0, |aside| aside.times), *hasher.finalize().as_bytes())
-        };
-        peers.sort_by_cached_key(rank);
-        peers.dedup_by_key(|peer| peer.id);
+        let mut seen = BTreeSet::new();
+        peers.retain(|peer| !is_out(&peer.id) && !is_aside(&peer.id) && seen.insert(peer.id));
+        let times = |id: &Hash| self.asides.get(id).map_or(0, |aside| aside.times);
+        // Stable: the caller's order stays among equals.
+        peers.sort_by_key(|peer| (times(&peer.id), self.tried.contains(&peer.id)));
         peers
     }
 
@@ -78,7 +72,7 @@ impl Choice {
 }
 
 /// What is done with a peer that was greeted.
-pub(super) type Work<'a> = dyn Fn(&Peer, &mut dyn Link) -> Result<(), Failure> + Sync + 'a;
+pub(super) type Work<'a> = dyn Fn(&Peer, &Stream, &mut dyn Link) -> Result<(), Failure> + Sync + 'a;
 
 /// Peers at work for one fetch.
 pub(super) struct Gathering<'a, 'b> {
@@ -100,18 +94,16 @@ impl Gathering<'_, '_> {
         wake: &dyn Fn(),
         look: &mut dyn FnMut(Vec<Hash>) -> Result<u64, FetchError>,
     ) -> Result<(), FetchError> {
-        let over = AtomicBool::new(false);
-        let patience = self.patience(&over);
         let limits = self.fetcher.limits;
         std::thread::scope(|scope| {
-            let (sender, ended) = mpsc::channel::<(Peer, Result<(), Failure>)>();
-            let mut active: BTreeMap<Hash, usize> = BTreeMap::new();
+            let (sender, ended) = mpsc::channel::<(u64, Peer, Result<(), Failure>)>();
+            let mut streams = Streams::new();
             let mut refreshed: Option<Instant> = None;
             let outcome = loop {
                 if is_done() {
                     break Ok(());
                 }
-                let streams = match look(active.keys().copied().collect()) {
+                let per_peer = match look(streams.peers()) {
                     Err(error) => break Err(error),
                     Ok(missing_bytes) if Instant::now() >= self.want.by => {
                         let (root, why) = (self.want.item.root, self.choice.list());
@@ -123,53 +115,54 @@ impl Gathering<'_, '_> {
                 };
                 if refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
                     refreshed = Some(Instant::now());
-                    for peer in self.candidates(&active, streams) {
-                        *active.entry(peer.id).or_default() += 1;
-                        let (sender, fetcher, root) = (sender.clone(), self.fetcher, self.want.item.root);
+                    let peers = self.candidates();
+                    if self.is_worth_a_try(&peers, &streams) && streams.exchange() {
+                        wake();
+                    }
+                    for peer in self.more(peers, &streams, per_peer) {
+                        self.choice.tried.insert(peer.id);
+                        let stream = streams.begin(peer.id);
+                        let (sender, fetcher, want) = (sender.clone(), self.fetcher, self.want);
                         scope.spawn(move || {
-                            let result = attend(fetcher, &peer, &root, &patience, work);
-                            let _ = sender.send((peer, result));
+                            let result = attend(fetcher, &peer, want, &stream, work);
+                            let _ = sender.send((stream.number, peer, result));
                         });
                     }
                 }
-                if let Ok((peer, result)) = ended.recv_timeout(TICK) {
-                    if let Some(count) = active.get_mut(&peer.id) {
-                        *count -= 1;
-                    }
-                    active.retain(|_, count| *count > 0);
+                if let Ok((number, peer, result)) = ended.recv_timeout(TICK) {
+                    streams.ended(number);
                     refreshed = None;
                     self.note(&peer, result);
                 }
             };
-            over.store(true, Ordering::Relaxed);
+            streams.end_all();
             wake();
             outcome
         })
     }
 
-    fn patience<'a>(&self, stop: &'a AtomicBool) -> Patience<'a> {
-        let limits = &self.fetcher.limits;
-        Patience {
-            by: self.want.by,
-            stop,
-            connect: limits.connect_timeout,
-            first_byte: limits.first_byte_timeout,
-            floor_bytes_per_second: limits.floor_bytes_per_second,
-            floor_window: limits.floor_window,
-        }
+    /// Whom to ask, best first.
+    fn candidates(&self) -> Vec<Peer> {
+        let bans = &self.fetcher.bans;
+        self.choice.order((self.want.peers)(), |id| bans.is_banned(id))
+    }
+
+    /// Whether all places are taken while somebody was never asked.
+    fn is_worth_a_try(&self, peers: &[Peer], streams: &Streams) -> bool {
+        streams.peers().len() >= self.most && peers.iter().any(|peer| !self.choice.tried.contains(&peer.id))
     }
 
     /// Whom to ask besides those who are at work: each as often as it may have streams.
-    fn candidates(&self, active: &BTreeMap<Hash, usize>, streams: usize) -> Vec<Peer> {
-        let bans = &self.fetcher.bans;
-        let mut peers = self.choice.order((self.want.peers)(), |id| bans.is_banned(id));
-        // Those who are at work stay.
-        peers.sort_by_key(|peer| !active.contains_key(&peer.id));
+    fn more(&self, mut peers: Vec<Peer>, streams: &Streams, per_peer: usize) -> Vec<Peer> {
+        let active = streams.peers();
+        // Those who are at work stay; who is about to leave gets nothing more.
+        peers.retain(|peer| !streams.is_leaving(&peer.id));
+        peers.sort_by_key(|peer| !active.contains(&peer.id));
         peers.truncate(self.most);
-        let more = |peer: &Peer| streams.saturating_sub(active.get(&peer.id).copied().unwrap_or(0));
         let room =
-            self.most.saturating_sub(active.keys().filter(|id| peers.iter().all(|peer| peer.id != **id)).count());
+            self.most.saturating_sub(active.iter().filter(|id| peers.iter().all(|peer| peer.id != **id)).count());
         peers.truncate(room);
+        let more = |peer: &Peer| per_peer.saturating_sub(streams.count(&peer.id));
         peers.iter().flat_map(|peer| std::iter::repeat_n(peer.clone(), more(peer))).collect()
     }
 
@@ -191,22 +184,25 @@ impl Gathering<'_, '_> {
 }
 
 /// Greets a peer, asks whether it has anything of a root, and works with it.
-fn attend(
-    fetcher: &Fetcher,
-    peer: &Peer,
-    root: &Hash,
-    patience: &Patience<'_>,
-    work: &Work<'_>,
-) -> Result<(), Failure> {
-    let mut link = fetcher.network.dial(peer, patience)?;
+fn attend(fetcher: &Fetcher, peer: &Peer, want: &Want<'_>, stream: &Stream, work: &Work<'_>) -> Result<(), Failure> {
+    let limits = &fetcher.limits;
+    let patience = Patience {
+        by: want.by,
+        stop: &stream.leaves,
+        connect: limits.connect_timeout,
+        first_byte: limits.first_byte_timeout,
+        floor_bytes_per_second: limits.floor_bytes_per_second,
+        floor_window: limits.floor_window,
+    };
+    let mut link = Counted { link: fetcher.network.dial(peer, &patience)?, stream };
     link.ask(&Request::Hello)?;
-    link.ask(&Request::Have { roots: vec![*root] })?;
-    greet(&mut *link)?;
+    link.ask(&Request::Have { roots: vec![want.item.root] })?;
+    greet(&mut link)?;
     link.begin()?;
     let mut has = [0];
     link.read(&mut has)?;
     if has[0] == Has::Nothing as u8 {
         return Err(Failure::NotHeld);
     }
-    work(peer, &mut *link)
+    work(peer, stream, &mut link)
 }

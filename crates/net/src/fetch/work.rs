@@ -40,8 +40,8 @@ struct Worker<'a, 'b> {
     shelf: &'a Shelf,
     peer: &'a Peer,
     link: &'a mut (dyn Link + 'b),
-    /// Whether another stream of the peer gave wrong bytes.
-    is_banned: &'a dyn Fn() -> bool,
+    /// Whether the peer leaves, or another stream of it gave wrong bytes.
+    is_over: &'a dyn Fn() -> bool,
     asked: VecDeque<Asked>,
     /// Stripes that this worker is at.
     own: BTreeSet<u64>,
@@ -57,11 +57,11 @@ pub(super) fn blobs(
     shelf: &Shelf,
     peer: &Peer,
     link: &mut dyn Link,
-    is_banned: &dyn Fn() -> bool,
+    is_over: &dyn Fn() -> bool,
 ) -> Result<(), Failure> {
     let (asked, own, unheld) = (VecDeque::new(), BTreeSet::new(), BTreeSet::new());
     let mut worker =
-        Worker { board, shelf, peer, link, is_banned, asked, own, unheld, content: Vec::new(), opening: Vec::new() };
+        Worker { board, shelf, peer, link, is_over, asked, own, unheld, content: Vec::new(), opening: Vec::new() };
     let ended = worker.run();
     worker.own.iter().for_each(|number| board.give_back(&peer.id, *number));
     ended
@@ -70,7 +70,7 @@ pub(super) fn blobs(
 impl Worker<'_, '_> {
     fn run(&mut self) -> Result<(), Failure> {
         loop {
-            if (self.is_banned)() {
+            if (self.is_over)() {
                 return Err(Failure::Stopped);
             }
             self.ask()?;

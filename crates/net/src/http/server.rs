@@ -7,7 +7,7 @@ use crate::pace::{Bucket, Floor};
 use crate::shelf::Shelf;
 use crate::tree::GROUP_BYTES;
 use crate::wire::{MAX_ROOTS, Request};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes of a request's content.
 const MAX_BODY_BYTES: u64 = MAX_ROOTS as u64 * 32;
-/// How often a connection that takes nothing is looked after, and a bucket that is empty.
+/// How often a connection that takes nothing is looked after.
 const TICK: Duration = Duration::from_millis(200);
 /// Memory that a thread may use for its stack.
 const STACK_BYTES: usize = 256 << 10;
@@ -35,6 +35,10 @@ pub struct ServeLimits {
     pub connections: usize,
     /// Connections of one address (of one /64 network of IPv6).
     pub connections_per_address: usize,
+    /// Connections of all who are no [seats](Server::seats) together: the rest is kept for seats.
+    pub guest_connections: usize,
+    /// Whether who asks from this machine is no guest; not so behind a proxy on it, through which everybody asks.
+    pub trusts_own_machine: bool,
     /// Time for a whole request, from its first byte.
     pub request_timeout: Duration,
     /// Time without a request before a connection is hung up on.
@@ -56,6 +60,8 @@ impl Default for ServeLimits {
         ServeLimits {
             connections: 256,
             connections_per_address: 64,
+            guest_connections: 128,
+            trusts_own_machine: true,
             request_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(10),
             floor_bytes_per_second: 64 << 10,
@@ -95,7 +101,6 @@ struct Shared {
     shelf: Shelf,
     limits: ServeLimits,
     places: Places,
-    seats: Mutex<BTreeSet<IpAddr>>,
     /// Requests of each address.
     asking: Mutex<BTreeMap<IpAddr, Bucket>>,
     all: Mutex<Bucket>,
@@ -123,8 +128,7 @@ impl Server {
         let shared = Arc::new(Shared {
             shelf: shelf.clone(),
             limits,
-            places: Places::new(limits.connections, limits.connections_per_address),
-            seats: Mutex::default(),
+            places: Places::new(limits),
             asking: Mutex::default(),
             all: bucket(limits.bytes_per_second),
             guests: bucket(limits.guest_bytes_per_second),
@@ -144,9 +148,10 @@ impl Server {
         self.address
     }
 
-    /// Who is no guest: the addresses of the job's seats, instead of those that were told before. Who asks from this machine never is.
+    /// Who is no guest: the addresses of the job's seats, instead of those that were told before. Who asks from this machine is
+    /// none either, where it [is trusted](ServeLimits::trusts_own_machine).
     pub fn seats(&self, addresses: &[IpAddr]) {
-        *lock(&self.shared.seats) = addresses.iter().map(|address| neighbourhood(*address)).collect();
+        self.shared.places.seats(addresses.iter().map(|address| neighbourhood(*address)).collect());
     }
 
     /// What it has done.
@@ -264,7 +269,8 @@ impl Connection<'_> {
                 None => return Ok(()),
             };
             self.place.work();
-            self.wait(count_request(&self.shared.asking, self.peer, self.shared.limits.requests_per_second));
+            let pause = count_request(&self.shared.asking, self.peer, self.shared.limits.requests_per_second);
+            self.place.wait(pause, self.is_guest())?;
             let Some(request) = Request::parse(came.head.is_post, &came.head.path, &came.body) else {
                 return self.end("this is no question of sip/1");
             };
@@ -360,7 +366,7 @@ impl Connection<'_> {
         let mut message = head.into_bytes();
         let mut floor = self.floor();
         // A small answer costs what the least of blobs does: reading and opening it is not free.
-        self.wait(self.take(GROUP_BYTES.saturating_sub(length)));
+        self.take(GROUP_BYTES.saturating_sub(length))?;
         let mut given = 0;
         loop {
             answer.next(&mut slice)?;
@@ -368,9 +374,7 @@ impl Connection<'_> {
                 return if given == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
             }
             given += slice.len() as u64;
-            let pause = self.take(slice.len() as u64);
-            if !pause.is_zero() {
-                self.wait(pause);
+            if self.take(slice.len() as u64)? {
                 floor.restart();
             }
             // The head goes with the first slice.
@@ -385,22 +389,30 @@ impl Connection<'_> {
         }
     }
 
-    /// Takes from what may be sent, and says how long to wait.
-    fn take(&self, bytes: u64) -> Duration {
-        let all = lock(&self.shared.all).take(bytes);
-        let is_guest = !self.peer.is_loopback() && !lock(&self.shared.seats).contains(&self.peer);
-        if is_guest { all.max(lock(&self.shared.guests).take(bytes)) } else { all }
+    fn is_guest(&self) -> bool {
+        self.shared.places.is_guest(&self.peer)
     }
 
-    /// Waits, unless the server stops.
-    fn wait(&self, pause: Duration) {
-        let by = Instant::now() + pause;
-        while let left = by.saturating_duration_since(Instant::now())
-            && !left.is_zero()
-            && !self.shared.is_stopping.load(Ordering::Relaxed)
-        {
-            std::thread::sleep(left.min(TICK));
+    /// Takes from what may be sent, and waits until it may be. Whether there was anything to wait for.
+    ///
+    /// # Errors
+    /// The connection was hung up on meanwhile.
+    fn take(&self, bytes: u64) -> io::Result<bool> {
+        let is_guest = self.is_guest();
+        let mut pause = lock(&self.shared.all).take(bytes);
+        if is_guest {
+            pause = pause.max(lock(&self.shared.guests).take(bytes));
         }
+        let waited = self.place.wait(pause, is_guest);
+        if waited.is_err() {
+            lock(&self.shared.all).give_back(bytes);
+            if is_guest {
+                lock(&self.shared.guests).give_back(bytes);
+            }
+        }
+        waited?;
+        self.place.took(bytes);
+        Ok(!pause.is_zero())
     }
 
     /// Writes all, as long as the peer takes it fast enough.

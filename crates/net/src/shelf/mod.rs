@@ -98,6 +98,8 @@ struct State {
     blobs: BTreeMap<Hash, u64>,
     parts: BTreeMap<Hash, Arc<Part>>,
     used: u64,
+    /// Bytes of `used` that are promised to those who may never write: they stay in the room that is kept free.
+    promised: u64,
     limit: Option<u64>,
 }
 

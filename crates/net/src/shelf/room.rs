@@ -4,6 +4,7 @@ use super::{Shelf, ShelfError, State};
 use crate::files::{allocate, remove};
 use crate::tree::{GROUP_BYTES, Geometry};
 use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What a small file takes on the disk, and by how much larger ones grow.
 const BLOCK_BYTES: u64 = 4096;
@@ -39,28 +40,41 @@ pub(crate) const fn group_cost() -> u64 {
 #[must_use]
 pub(crate) struct Claim {
     shelf: Shelf,
-    left: std::sync::atomic::AtomicU64,
+    left: AtomicU64,
+    /// Bytes that are kept free for it.
+    promised: AtomicU64,
 }
 
 impl Claim {
     /// So many bytes lie there now.
     pub(crate) fn spend(&self, bytes: u64) {
-        use std::sync::atomic::Ordering::Relaxed;
         let _ = self.left.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(bytes)));
+    }
+
+    /// So many bytes of what is kept free for it are about to be written: they are free on the disk now.
+    pub(crate) fn begin(&self, bytes: u64) {
+        let before = self.promised.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(bytes)));
+        let begun = before.unwrap_or_default().min(bytes);
+        if begun > 0 {
+            let mut state = self.shelf.state();
+            state.promised = state.promised.saturating_sub(begun);
+            self.shelf.fill_room(&mut state);
+        }
     }
 
     /// All of it lies there now.
     pub(crate) fn spend_all(self) {
-        self.left.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.left.store(0, Relaxed);
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let left = *self.left.get_mut();
-        if left > 0 {
+        let (left, promised) = (*self.left.get_mut(), *self.promised.get_mut());
+        if left > 0 || promised > 0 {
             let mut state = self.shelf.state();
             state.used = state.used.saturating_sub(left);
+            state.promised = state.promised.saturating_sub(promised);
             self.shelf.fill_room(&mut state);
         }
     }
@@ -78,7 +92,7 @@ impl Shelf {
             return Err(ShelfError::Full { needed: 0, used: state.used, limit: bytes });
         }
         let path = self.inner.folder.join("room");
-        let free = bytes - state.used;
+        let free = bytes - state.used + state.promised;
         let grown = File::options().create(true).truncate(false).write(true).open(&path);
         let before = super::file_bytes(&path);
         let grown = grown.and_then(|file| match allocate(&file, free) {
@@ -99,16 +113,22 @@ impl Shelf {
         super::Room { limit: state.limit, used: state.used }
     }
 
-    /// Promises room to somebody.
+    /// Promises room to somebody who writes now.
     pub(crate) fn claim(&self, bytes: u64) -> Result<Claim, ShelfError> {
+        self.claim_and_keep(bytes, 0)
+    }
+
+    /// Promises room to somebody; so much of it stays free on the disk until it is [begun](Claim::begin).
+    pub(crate) fn claim_and_keep(&self, bytes: u64, promised: u64) -> Result<Claim, ShelfError> {
         let mut state = self.state();
         let used = state.used.saturating_add(bytes);
         if let Some(limit) = state.limit.filter(|limit| used > *limit) {
             return Err(ShelfError::Full { needed: bytes, used: state.used, limit });
         }
         state.used = used;
+        state.promised += promised;
         self.fill_room(&mut state);
-        Ok(Claim { shelf: self.clone(), left: bytes.into() })
+        Ok(Claim { shelf: self.clone(), left: bytes.into(), promised: promised.into() })
     }
 
     /// Makes the file that holds free room as long as what is free. It shrinks always; where it cannot grow because others have filled
@@ -116,7 +136,7 @@ impl Shelf {
     pub(super) fn fill_room(&self, state: &mut State) {
         let Some(limit) = state.limit else { return };
         let path = self.inner.folder.join("room");
-        let free = limit.saturating_sub(state.used);
+        let free = limit.saturating_sub(state.used) + state.promised;
         if free == 0 {
             let _ = remove(&path);
         } else if let Ok(file) = File::options().create(true).truncate(false).write(true).open(&path) {

@@ -70,3 +70,33 @@ fn a_full_disk_is_said_and_what_lies_there_stays_whole() {
     std::fs::remove_file(others).unwrap();
     shelf.put_bytes(&bytes(2 << 20, 4)).unwrap();
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_size_that_somebody_says_takes_no_room_before_a_frame_came() {
+    use std::os::unix::fs::MetadataExt;
+    let two = Desk::new();
+    let on_disk = |shelf_folder: &Path| -> u64 {
+        let folders = ["blobs", "parts"].map(|kind| std::fs::read_dir(shelf_folder.join(kind)).unwrap());
+        folders.into_iter().flatten().map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512).sum()
+    };
+    let said = Item::blob([7; 32], 256 << 20);
+    assert!(fetch(&two.shelf, &said, &[], 0.2).result.is_err());
+    assert!(on_disk(two.folder.path()) < 1 << 20, "{}", on_disk(two.folder.path()));
+    // What is reserved stays free all the while, and more than that is not begun.
+    two.shelf.reserve(300 << 20).unwrap();
+    let room = || std::fs::metadata(two.folder.path().join("room")).map_or(0, |found| found.len());
+    let free = room();
+    assert!(fetch(&two.shelf, &said, &[], 0.2).result.is_err());
+    assert_eq!(room(), free);
+    let during = std::thread::scope(|scope| {
+        let fetching = scope.spawn(|| fetch(&two.shelf, &said, &[], 1.0).result);
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let during = room();
+        assert!(fetching.join().unwrap().is_err());
+        during
+    });
+    assert_eq!(during, free);
+    let error = fetch(&two.shelf, &Item::blob([8; 32], 512 << 20), &[], 0.2).result.unwrap_err();
+    assert!(matches!(error, FetchError::Disk(ShelfError::Full { .. })), "{error}");
+}

@@ -304,3 +304,73 @@ fn forty_liars_do_not_keep_an_honest_peer_away() {
     assert_eq!(done.bytes_from(HONEST), 3 << 20);
     assert!((0..40).all(|liar| liar % 3 == 0 || !done.is_banned(number(liar))));
 }
+
+/// Gives what is right, at so many bytes a second over all of its connections.
+fn slow(scene: &Scene, bytes_per_second: u64) -> Liar {
+    let free = std::sync::Mutex::new(Instant::now());
+    Liar::start(&scene.one.shelf, move |_, right, stream| {
+        let right = right.unwrap();
+        head(stream, right.len() as u64)?;
+        right.chunks(4 << 10).try_for_each(|chunk| {
+            let at = {
+                let mut free = free.lock().unwrap();
+                *free =
+                    (*free).max(Instant::now()) + Duration::from_secs_f64(chunk.len() as f64 / bytes_per_second as f64);
+                *free
+            };
+            std::thread::sleep(at.saturating_duration_since(Instant::now()));
+            stream.write_all(chunk)
+        })
+    })
+}
+
+fn slow_peers(slow: &[Liar]) -> Vec<Peer> {
+    let peer = |(number, slow): (usize, &Liar)| Peer { id: id(100 + number as u8), address: slow.address.to_string() };
+    slow.iter().enumerate().map(peer).collect()
+}
+
+#[test]
+fn four_peers_that_give_just_enough_do_not_keep_a_fast_one_away() {
+    let scene = Scene::new(12 << 20);
+    let liars: Vec<Liar> = (0..4).map(|_| slow(&scene, 160 << 10)).collect();
+    let mut peers = slow_peers(&liars);
+    // Whom the caller thinks least of.
+    peers.push(peer(HONEST, &scene.server));
+    let done = fetch(&scene.two.shelf, &scene.item, &peers, 10.0);
+    assert!(done.bytes_from(HONEST) > 6 << 20);
+    assert!((0..4).all(|liar| !done.is_banned(100 + liar)), "slow is not wrong");
+}
+
+#[test]
+fn whom_the_caller_thinks_most_of_is_asked_first() {
+    let scene = Scene::new(3 << 20);
+    let liars: Vec<Liar> = (0..15).map(|_| slow(&scene, 160 << 10)).collect();
+    let mut peers = vec![peer(HONEST, &scene.server)];
+    peers.extend(slow_peers(&liars));
+    let began = Instant::now();
+    fetch(&scene.two.shelf, &scene.item, &peers, 10.0).result.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+}
+
+#[test]
+fn many_small_answers_are_no_way_around_the_floor() {
+    // Each answer is begun in time and comes at once, so that only all of them together are slow.
+    let scene = Scene::new(40 << 14);
+    let (shelf, entries) = (&scene.one.shelf, [(); 40].map(|()| words(1000, 3)));
+    let entries: Vec<Vec<u32>> = entries
+        .into_iter()
+        .zip(0..)
+        .map(|(mut words, number)| {
+            words[0] = number;
+            words
+        })
+        .collect();
+    let item = shelf.put_state(&entries.iter().map(|entry| &entry[..]).collect::<Vec<_>>()).unwrap();
+    let liar = Liar::start(shelf, |_, right, stream| {
+        std::thread::sleep(Duration::from_millis(700));
+        give(stream, &right.unwrap())
+    });
+    let liar = Peer { id: id(LIAR), address: liar.address.to_string() };
+    let alone = fetch(&scene.two.shelf, &item, &[liar], 4.0);
+    assert!(why(&alone).contains("too slow: less than 65536 bytes a second"), "{}", why(&alone));
+}

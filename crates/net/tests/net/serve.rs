@@ -232,3 +232,50 @@ fn a_tree_that_was_spoilt_on_the_disk_is_not_served() {
     let asked = fetch(&own.shelf, &scene.item, &[peer(1, &scene.server)], 0.5);
     assert!(asked.result.is_err() && !asked.is_banned(1), "an honest server with a bad disk is no liar");
 }
+
+/// A connection from an address of this machine.
+#[cfg(target_os = "linux")]
+fn dial_from(last: u8, server: &Server) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &std::net::SocketAddrV4::new([127, 0, 0, last].into(), 0)).unwrap();
+    connect(&socket, &server.address()).unwrap();
+    TcpStream::from(socket)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn guests_that_let_the_server_wait_leave_places_to_seats_and_to_another_guest() {
+    // Four neighbourhoods that ask for more than guests are given, without end, on all places that they may have.
+    let scene = Scene::new(ServeLimits {
+        connections: 32,
+        connections_per_address: 8,
+        guest_connections: 16,
+        trusts_own_machine: false,
+        guest_bytes_per_second: 1 << 20,
+        ..limits()
+    });
+    scene.server.seats(&["127.0.0.1".parse().unwrap()]);
+    let flood = "GET /sip/hello HTTP/1.1\r\n\r\n".repeat(300);
+    let held: Vec<TcpStream> = (0..32)
+        .map(|number| {
+            let mut stream = dial_from(2 + number / 8, &scene.server);
+            let _ = stream.write_all(flood.as_bytes());
+            stream
+        })
+        .collect();
+    while scene.server.counts().requests < 64 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(scene.server.counts().connections <= 16);
+    let began = Instant::now();
+    scene.serves(5.0);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    let mut guest = dial_from(9, &scene.server);
+    guest.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    guest.write_all(b"GET /sip/hello HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    guest.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    drop(held);
+}

@@ -1,5 +1,7 @@
 //! `sip node`: whoever has a computer takes part in a job.
 
+mod check;
+mod plan;
 mod run;
 mod status;
 
@@ -21,6 +23,10 @@ pub(crate) struct Arguments {
 enum Command {
     /// Work in a job until Ctrl-C, or until the job is over and nothing is owed; the same command goes on after a crash
     Run(Box<run::Arguments>),
+    /// Say whether this machine is fit for a node: chain, pace, clock, balance, disk, and whether others reach it
+    Check(check::Arguments),
+    /// Say what a seat in a job costs and may bring, and what it takes of disk and network
+    Plan(plan::Arguments),
     /// Say how a node stands: what it waits for, from whom and until when; what it did, paid and got
     Status(status::Arguments),
 }
@@ -36,6 +42,8 @@ struct Folder {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Run(node) => run::run(node, &arguments.connection),
+        Command::Check(check) => check::run(check, &arguments.connection),
+        Command::Plan(plan) => plan::run(plan, &arguments.connection),
         Command::Status(status) => status::run(status, arguments.connection.json),
     }
 }

@@ -179,7 +179,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
 }
 
 /// Whether a chain is on this machine, so that people on it may be, too.
-fn is_local(url: &str) -> bool {
+pub(super) fn is_local(url: &str) -> bool {
     let host = url.trim_start_matches("http://").trim_start_matches("https://");
     ["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
 }

@@ -4,6 +4,7 @@ mod chain;
 mod demo;
 mod models;
 mod network;
+mod node;
 mod snapshot;
 mod train;
 mod updates;

@@ -1,0 +1,95 @@
+//! `sip node plan`: what a seat in a job costs and may bring, and what it takes of disk and network.
+
+use anyhow::Result;
+use sip_driver::Source;
+use sip_ledger::Ledger;
+use sip_manifest::folder::Store;
+use sip_manifest::machine::Machine;
+use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::training::data::Dataset;
+use sip_protocol::training::evaluation::ScoringRun;
+use sip_protocol::training::job::Job;
+use sip_protocol::training::segment::Segment;
+use solana_address::Address;
+use std::process::ExitCode;
+
+use super::Folder;
+use crate::chain::table::{Cell, Row};
+use crate::chain::{AddressText, Connection, Desk};
+
+/// What Solana takes for a signature.
+const LAMPORTS_PER_SIGNATURE: u64 = 5_000;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The job
+    #[arg(value_name = "JOB")]
+    job: AddressText,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<ExitCode> {
+    let desk = Desk::open(connection)?;
+    let address = desk.locate_job(&arguments.job)?;
+    let job: Job = desk.read(&address)?;
+    let mut row: Row = vec![("job", Cell::text(address))];
+    let count = |kind| u64::from(job.awake(kind).count_ones());
+    let [trainers, auditors, evaluators] = [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator].map(count);
+    row.push(("rounds left", Cell::Number(u64::from(job.spec.rounds.saturating_sub(job.rounds_scored)))));
+    row.push(("seats taken", Cell::text(format!("{trainers} trainers, {auditors} auditors, {evaluators} evaluators"))));
+    row.push(("most of a round", Cell::Tokens(job.spec.round_reward)));
+    row.push(("slice of a bond", Cell::Tokens(job.spec.slice)));
+    // A trainer commits and is settled; an auditor reveals, attests, shows, votes and is settled; an evaluator commits, reveals, is settled.
+    let fees = |transactions: u64| transactions * LAMPORTS_PER_SIGNATURE;
+    let rent = |bytes: usize| desk.ledger.minimum_balance(bytes);
+    let (segment, scoring) = (rent(size_of::<Segment>())?, rent(size_of::<ScoringRun>())?);
+    row.push(("trainer a round", Cell::text(costs(fees(2), segment))));
+    row.push(("auditor a round", Cell::text(costs(fees(3 + 2 * trainers), 0))));
+    row.push(("evaluator a round", Cell::text(costs(fees(3), scoring))));
+    for (name, slots) in [
+        ("training time", job.spec.commit_slots),
+        ("audit time", job.spec.audit_slots),
+        ("vote time", job.spec.vote_slots),
+        ("evaluation time", job.spec.evaluation_slots),
+    ] {
+        row.push((name, Cell::Slots(slots.into())));
+    }
+    let datasets = job.datasets.iter().filter(|dataset| **dataset != [0; 32]);
+    let mut tokens = 0;
+    for dataset in datasets {
+        let dataset: Dataset = desk.read(&Address::new_from_array(*dataset))?;
+        tokens += dataset.train_tokens + dataset.held_out_tokens;
+    }
+    let first = job.card.manifest_bytes + tokens * 4;
+    row.push(("fetched at first", Cell::text(megabytes(first))));
+    let store = Store::new(&arguments.folder.data);
+    if store.manifest().exists() {
+        let machine = Machine::from_environment()?;
+        let source = Source::open(store, &machine)?;
+        let step = sip_driver::node::timed_step(&source, &machine, &job)?.as_secs_f64();
+        let segment = step * f64::from(job.spec.inner_steps);
+        row.push(("a step here", Cell::text(format!("{step:.3} s, a segment {segment:.1} s"))));
+        row.push(("disk", Cell::text(megabytes(source.disk_bytes(&job) + first))));
+        let handed: u64 = source.shapes().last().map_or(0, |lengths| lengths.iter().map(|len| *len as u64 * 4).sum());
+        row.push(("trainer serves", Cell::text(format!("{} to each auditor in each round", megabytes(handed)))));
+        row.push(("auditor fetches", Cell::text(format!("{} in each round", megabytes(handed * trainers)))));
+    } else {
+        let said =
+            "known once the manifest is in the folder: \"sip node run\" gets it, and joins nothing without --join";
+        row.push(("disk", Cell::text(said)));
+    }
+    desk.card(&row)
+}
+
+fn costs(fees: u64, rent: u64) -> String {
+    let sol = |lamports: u64| lamports as f64 / 1e9;
+    match rent {
+        0 => format!("{:.6} SOL of fees", sol(fees)),
+        rent => format!("{:.6} SOL of fees, {:.6} SOL of rent, which comes back", sol(fees), sol(rent)),
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
