@@ -115,7 +115,7 @@ impl<L: Ledger> Runner<'_, L> {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Has something on the shelf, from whoever has it; false if it was asked to stop.
+    /// Has something on the shelf, from those who have it; false if it was asked to stop.
     fn get(&mut self, parts: &Parts, item: &Item, what: &str) -> Result<bool> {
         if parts.shelf.is_whole(&item.root) {
             return Ok(true);

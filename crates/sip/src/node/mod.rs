@@ -1,4 +1,4 @@
-//! `sip node`: whoever has a computer takes part in a job.
+//! `sip node`: anyone who has a computer takes part in a job.
 
 mod check;
 mod plan;
