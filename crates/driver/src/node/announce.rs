@@ -64,6 +64,9 @@ impl<L: Ledger> Runner<'_, L> {
         let (wallet, program, process) = (self.setup.node.me.wallet, self.setup.program, self.announced.process);
         for subject in self.subjects(&job)? {
             let record = self.peers.records.get(subject.as_array());
+            if record.is_some_and(|record| record.process == process) {
+                continue;
+            }
             let instruction =
                 program.announce_peer(&wallet, &subject, record.map(|record| &**record), process, &contact);
             match self.ledger.send(&[instruction], self.key, &[self.key]) {
@@ -72,7 +75,7 @@ impl<L: Ledger> Runner<'_, L> {
                     let reason =
                         error.custom_code().and_then(sip_client::refusal).map(|error| error.message().to_owned());
                     let reason = reason.unwrap_or_else(|| error.to_string());
-                    self.say(&Event::Refused { what: "announce where the node is".into(), reason });
+                    self.say_once(&Event::Refused { what: "announce where the node is".into(), reason });
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -84,6 +87,16 @@ impl<L: Ledger> Runner<'_, L> {
             }
         }
         Ok(())
+    }
+
+    /// Announces the node for pools that have come since: a seat that was taken after its start, or one whose announcement was refused.
+    pub(crate) fn announce_what_came(&mut self) -> Result<()> {
+        if self.setup.announce.is_none() && self.status.listens.is_none() {
+            return Ok(());
+        }
+        let job = self.read_job()?;
+        let is_new = |subject: &Address| !self.announced.sequences.contains_key(subject.as_array());
+        if self.subjects(&job)?.iter().any(is_new) { self.announce() } else { Ok(()) }
     }
 
     /// Ends where another process of the same key has written after this one: it may sign, and this one may not.

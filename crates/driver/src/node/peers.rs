@@ -60,6 +60,23 @@ fn is_public(address: &str, is_local: bool) -> bool {
     }
 }
 
+/// Why nobody who reads it on chain would dial a base URL; `None` where they would.
+pub fn unreachable(url: &str, is_local: bool) -> Option<&'static str> {
+    let Some(address) = url.strip_prefix("http://") else {
+        return Some("peers speak plain HTTP: name http://HOST:PORT");
+    };
+    if address.trim_end_matches('/').contains('/') {
+        return Some("a record names a host and a port, no path: name http://HOST:PORT");
+    }
+    let ip = host(url).parse::<IpAddr>();
+    if ip.is_ok_and(|ip| ip.is_unspecified()) {
+        return Some(
+            "it stands for every address of this machine, and nobody reaches it: name the one that others reach",
+        );
+    }
+    (!is_public(url, is_local)).then_some("nobody reaches it from another machine: name the address that others reach")
+}
+
 impl Peers {
     pub(crate) fn new(told: &[String], is_local: bool) -> Peers {
         let peer = |address: &String| Peer { id: content_hash(address.as_bytes()), address: address.clone() };

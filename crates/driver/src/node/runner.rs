@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::announce::NotAlone;
 use super::pace::Pace;
 use super::page::Page;
 use super::peers::Peers;
@@ -260,6 +261,8 @@ impl<'a, L: Ledger> Runner<'a, L> {
                     acted
                 }
                 Err(error) if is_stop(&error) => false,
+                // Two that sign with one key are told apart by nobody.
+                Err(error) if error.is::<NotAlone>() => return Err(error),
                 Err(error) => {
                     self.hold_up(&error, wait_seconds);
                     self.write_status(parts)?;
@@ -298,6 +301,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
         if self.peers_read.is_none_or(|at| at.elapsed() > PEERS_EVERY) {
             self.read_peers()?;
             self.stay_alone()?;
+            self.announce_what_came()?;
             if let Some(server) = &parts.server {
                 server.seats(&self.peers.addresses());
             }

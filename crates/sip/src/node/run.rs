@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use sip_driver::Source;
-use sip_driver::node::{Ended, MakeCheat, Runner, Setup};
+use sip_driver::node::{Ended, MakeCheat, Runner, Setup, unreachable};
 use sip_manifest::place::hold_of;
 use sip_manifest::settings::Fraud;
 use sip_report::terminal;
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use super::Folder;
 use crate::audit::read_chain;
 use crate::chain::{AddressText, Connection, Desk};
+use crate::failure::{Code, fault};
 use crate::run::staged::stage_in;
 use crate::run::stop_on_interrupt;
 
@@ -127,6 +128,13 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     let _held = hold_of(&arguments.folder.data, "node run", "--data")?;
     let mut desk = Desk::open(connection)?;
     desk.require_no_dry_run()?;
+    let url = arguments.announce.clone().or_else(|| arguments.listen.map(|address| format!("http://{address}")));
+    if let Some((url, why)) = url.and_then(|url| unreachable(&url, is_local(desk.ledger.url())).map(|why| (url, why))) {
+        return Err(fault(
+            Code::Usage,
+            format!("{url} would be written on chain as where this node is; {why}, with --announce"),
+        ));
+    }
     let key = desk.key()?.insecure_clone();
     let job = desk.locate_job(&arguments.job)?;
     let join = arguments.join.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<_>>()?;

@@ -98,7 +98,8 @@ pub(crate) fn run(connection: &Connection, arguments: &Arguments) -> Result<Exit
     say(&format!("job  {}", posted.job))?;
     let roles = if posted.pool.is_some() { "keeper,turner,provider" } else { "keeper,turner" };
     say(&format!(
-        "next  sip node run {} --role {roles} --data {}: serves what it computes with, opens its rounds",
+        "next  sip node run {} --role {roles} --data {} --stay --listen 0.0.0.0:9000 --announce http://HOST:9000\n      \
+         serves what the job computes with, and opens its rounds; HOST is how others reach this machine",
         posted.job,
         quoted(&arguments.out)
     ))?;

@@ -164,7 +164,8 @@ impl Publish {
             writeln!(std::io::stdout(), "{outcome}")?;
         } else {
             say(&format!(
-                "next  tell it to those who make jobs; \"sip node run JOB --role provider --data {}\" serves it",
+                "next  tell it to those who make jobs, then\n      sip node run JOB --role provider --data {} --stay --listen 0.0.0.0:9000 --announce http://HOST:9000\n      \
+                 serves it; HOST is how others reach this machine",
                 quoted(&out)
             ))?;
         }
