@@ -322,7 +322,7 @@ fn a_chunk_is_demanded_of_what_is_needed_and_not_there() {
     assert!(asked.entry < 2 && asked.chunk < 12, "{asked:?}");
     // What is being fetched is not demanded, and not asked for again.
     let shelf = Shelf { whole: [BASE].into(), awaited: [[9; 32]].into(), ..Shelf::default() };
-    assert!(step(&node, &view, &shelf, &Known::default()).is_empty());
+    assert_eq!(step(&node, &view, &shelf, &Known::default()), []);
     // What is there is not demanded.
     let shelf = whole(&[BASE, [9; 32]]);
     assert!(sent(&step(&node, &view, &shelf, &Known::default())).is_empty());

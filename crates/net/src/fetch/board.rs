@@ -293,6 +293,10 @@ impl Board {
                     Err(_) if shelf.is_whole(&wanted.root) => Ok(0),
                     written => written.map_err(shelf.io()),
                 };
+                // What is whole waits for the disk, and there may be more of it than a process may have open files.
+                if part.is_whole() {
+                    part.close();
+                }
                 written.map(|new| {
                     self.claim.spend(u64::from(new) * group_cost());
                     (u64::from(new) * GROUP_BYTES).min(content.len() as u64)

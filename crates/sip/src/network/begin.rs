@@ -96,13 +96,17 @@ fn run(person: &Person, url: &str, words: &[&str]) -> Result<Vec<Value>> {
     let output = command.arg("--json").output().context("cannot start a process")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let said: Option<Value> = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
+        let said: Option<Value> = said.lines().last().and_then(|line| sip_json::from_str(line).ok());
         let why = said.and_then(|said| said["error"]["message"].as_str().map(str::to_owned));
         let why = why.unwrap_or_else(|| String::from_utf8_lossy(&output.stderr).trim().to_owned());
         bail!("\"sip {}\" of the {}: {why}", words.join(" "), person.name);
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let values = serde_json::Deserializer::from_str(&text).into_iter::<Value>().collect::<Result<_, _>>();
+    // An object, or one on each line.
+    let values = match sip_json::from_str(&text) {
+        Ok(value) => Ok(vec![value]),
+        Err(_) => text.lines().map(sip_json::from_str).collect::<Result<_, _>>(),
+    };
     values.with_context(|| format!("\"sip {}\" printed no JSON", words.join(" ")))
 }
 
