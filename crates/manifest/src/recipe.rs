@@ -134,7 +134,7 @@ impl Recipe {
             },
             model: Some(self.model.clone()),
             optimizer: Some(self.optimizer),
-            codec: self.codec.clone(),
+            codec: self.codec,
             genesis_seed,
             genesis_root,
             reset_root,

@@ -102,8 +102,10 @@ impl Step<'_> {
         let mut open = Vec::new();
         for stands in &seen.segments {
             let claim = Claim::Segment { round: seen.index(), place: stands.place };
+            let result = stands.state.claim.result_root(&self.view.job.spec);
+            // What is left to others is replayed only where nobody gives what came out of it.
             let is_spared =
-                self.is_left_to_others(seen, stands) && self.knows(stands.state.claim.result_root(&self.view.job.spec));
+                self.is_left_to_others(seen, stands) && (self.knows(result) || self.shelf.awaited.contains(result));
             if is_spared || self.found(claim).is_some() {
                 continue;
             }
