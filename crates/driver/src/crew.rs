@@ -34,7 +34,7 @@ struct Order {
 
 /// What a thread has to say.
 enum Report {
-    Computed { work: Work, outcome: Result<(Fact, Option<Event>)> },
+    Computed { work: Box<Work>, outcome: Box<Result<(Fact, Option<Event>)>> },
     Fetched { root: Root, outcome: Result<bool> },
     HandedOut { root: Root, outcome: Result<()> },
 }
@@ -42,7 +42,7 @@ enum Report {
 /// What came of work.
 pub enum Came {
     /// A fact, and what is to be said of it.
-    Fact(Fact, Option<Event>),
+    Fact(Box<Fact>, Option<Event>),
     /// A state came, or did not, or there is room for other work: the next step may do more.
     News,
     /// Something failed; it is tried again.
@@ -106,7 +106,7 @@ impl Crew {
             let mut bench = make();
             for Order { view, known, work } in waiting {
                 let outcome = bench.compute(Position { view: &view, known: &known }, &work);
-                if to.send(Report::Computed { work, outcome }).is_err() {
+                if to.send(Report::Computed { work: Box::new(work), outcome: Box::new(outcome) }).is_err() {
                     break;
                 }
             }
@@ -163,12 +163,12 @@ impl Crew {
             Report::Computed { work, outcome } => {
                 self.current = None;
                 self.stop.take_back();
-                match outcome {
-                    Ok((fact, tell)) => Came::Fact(fact, tell),
+                match *outcome {
+                    Ok((fact, tell)) => Came::Fact(Box::new(fact), tell),
                     Err(error) if is_stop(&error) => Came::News,
                     Err(error) => {
                         let what = name(&work).to_owned();
-                        self.failed.push((work, Instant::now()));
+                        self.failed.push((*work, Instant::now()));
                         Came::Failed(hindered(what, &error))
                     }
                 }

@@ -385,7 +385,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
             has_news |= came.is_some();
             match came {
                 Some(Came::Fact(fact, tell)) => {
-                    let noted = self.with_live(source, record, (crew, books, memory), |live| live.note(fact, tell));
+                    let noted = self.with_live(source, record, (crew, books, memory), |live| live.note(*fact, tell));
                     // What cannot be remembered is computed again.
                     noted.unwrap_or_else(|error| self.hold_up(&error, 1));
                 }

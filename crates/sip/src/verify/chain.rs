@@ -91,6 +91,9 @@ pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Repla
     Ok(None)
 }
 
+/// What the segments of a round come to, by place.
+type ByPlace = Vec<(u8, Arc<State>)>;
+
 impl Request {
     fn find<T: Account>(&self, address: &Address) -> Result<Option<Box<T>>> {
         let account = Ledger::account(&self.ledger, address)?.filter(|account| account.owner == self.program.id);
@@ -250,7 +253,7 @@ impl<'a> Replay<'a> {
         round: &Round,
         address: &Address,
         replayed: &mut Replayed,
-    ) -> Result<std::result::Result<Vec<(u8, Arc<State>)>, String>> {
+    ) -> Result<std::result::Result<ByPlace, String>> {
         let mut accepted = Vec::new();
         for place in (0..MAX_TRAINERS as u8).filter(|place| round.committed & bit(*place) != 0) {
             let pool = Address::new_from_array(round.trainers[usize::from(place)]);
