@@ -233,8 +233,7 @@ impl JobSpec {
         let mut gone = u64::MAX;
         for (offence, to_asker) in [(Offence::ConvictedSegment, 0), (Offence::UnavailableState, withheld)] {
             let slashed = penalties.part_of_bond(offence, self.slice)?.saturating_sub(to_asker);
-            let back = int::add(penalties.bounty(slashed)?, penalties.compensation(slashed)?)?;
-            gone = gone.min(int::sub(slashed, back)?);
+            gone = gone.min(penalties.gone(slashed)?);
         }
         Ok(int::mul(gone, SABOTAGE_RATIO)?)
     }
