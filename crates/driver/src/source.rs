@@ -111,7 +111,7 @@ impl Source {
         self.given().map(|state| shape(state)).collect()
     }
 
-    /// Bytes of states that lie here at once at most: the bases of the rounds that are not final, and what their segments hand over.
+    /// Bytes of states that lie here at once at most: the newest final base, the bases of the rounds that are not final, and what their segments hand over.
     pub fn disk_bytes(&self, job: &Job) -> u64 {
         let bytes = |elements: &[usize]| elements.iter().map(|count| *count as u64 * 4).sum::<u64>();
         let rounds = u64::from(job.spec.lookahead) + 2;

@@ -12,6 +12,6 @@ mod status;
 pub use join::timed_step;
 pub use pace::Pace;
 pub use page::Page;
-pub use peers::unreachable;
+pub use peers::{Peers, is_local, unreachable};
 pub use runner::{Ended, MakeCheat, Runner, Setup, status_path};
 pub use status::{Awaited, Status, awaited, phase_name};

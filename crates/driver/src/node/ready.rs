@@ -24,16 +24,17 @@ use super::runner::{Parts, Runner};
 const SEARCH: Duration = Duration::from_secs(8);
 
 impl<L: Ledger> Runner<'_, L> {
-    /// Puts the files of the node's folder on the shelf, so that others can have them: whatever is named `.tokens`, and the manifest.
+    /// Puts the files of the node's folder on the shelf, so that others can have them: whatever is named `.tokens`, the manifest and the tokenizer.
     pub(crate) fn offer_files(&mut self, parts: &Parts) -> Result<()> {
         for entry in std::fs::read_dir(parts.store.data()).into_iter().flatten().flatten() {
             if entry.path().extension().is_some_and(|end| end == "tokens") {
                 parts.shelf.put_file(&entry.path())?;
             }
         }
-        let manifest = parts.store.manifest();
-        if manifest.exists() {
-            parts.shelf.put_file(&manifest)?;
+        for file in [parts.store.manifest(), parts.store.tokenizer()] {
+            if file.exists() {
+                parts.shelf.put_file(&file)?;
+            }
         }
         Ok(())
     }

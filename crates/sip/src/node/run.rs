@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use sip_driver::Source;
-use sip_driver::node::{Ended, MakeCheat, Runner, Setup, unreachable};
+use sip_driver::node::{Ended, MakeCheat, Runner, Setup, is_local, unreachable};
 use sip_manifest::place::hold_of;
 use sip_manifest::settings::Fraud;
 use sip_report::terminal;
@@ -184,12 +184,6 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     };
     print(&Event::Prepares { what: said.into() }, json);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whether a chain is on this machine, so that people on it may be, too.
-pub(super) fn is_local(url: &str) -> bool {
-    let host = url.trim_start_matches("http://").trim_start_matches("https://");
-    ["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
 }
 
 fn print(event: &Event, json: bool) {
