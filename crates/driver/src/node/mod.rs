@@ -6,12 +6,14 @@ mod pace;
 mod page;
 mod peers;
 mod ready;
+mod room;
 mod runner;
 mod status;
 
 pub use join::timed_step;
 pub use pace::Pace;
 pub use page::Page;
-pub use peers::{Peers, is_local, unreachable};
+pub use peers::{Peers, unreachable};
+pub use room::{UNASKED_BYTES, text_bytes};
 pub use runner::{Ended, MakeCheat, Runner, Setup, status_path};
 pub use status::{Awaited, Status, awaited, phase_name};

@@ -87,6 +87,7 @@ pub(crate) fn export(connection: &Connection, arguments: &Export) -> Result<Exit
         job,
         peers: arguments.peer.clone(),
         folder: arguments.keep.clone().unwrap_or_else(|| scratch.0.clone()),
+        is_kept: arguments.keep.is_some(),
         manifest: None,
     };
     let progress = Progress::new(connection.json);

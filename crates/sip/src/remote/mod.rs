@@ -6,10 +6,11 @@ mod supply;
 
 use anyhow::{Context, Result, ensure};
 use sip_client::Program;
-use sip_driver::node::{Peers, is_local};
+use sip_driver::node::Peers;
 use sip_ledger::Ledger;
 use sip_manifest::folder::read_manifest;
 use sip_manifest::value::Manifest;
+use sip_net::{Reach, StrangersHttp};
 use sip_protocol::Account;
 use sip_protocol::training::job::Job;
 use sip_report::Progress;
@@ -29,6 +30,8 @@ pub(crate) struct Remote {
     pub(crate) peers: Vec<String>,
     /// Where what is fetched is kept.
     pub(crate) folder: PathBuf,
+    /// Whether somebody named that folder.
+    pub(crate) is_kept: bool,
     /// The manifest, where the chain does not name one.
     pub(crate) manifest: Option<PathBuf>,
 }
@@ -47,12 +50,14 @@ impl Remote {
         self.find(address)?.with_context(|| format!("there is no account at {address}"))
     }
 
-    /// What its people have: those who are named, and everybody of the job who says on chain where he serves. Addresses of one's own machine are
-    /// dialled only where the chain is there too.
+    /// What its people have: those who are named, and everybody of the job who says on chain where he serves: addresses there are dialled where they
+    /// are not nearer than the chain is.
     pub(crate) fn supply(&self, job: &Job, progress: Progress) -> Result<Supply> {
-        let mut peers = Peers::new(&self.peers, is_local(self.ledger.url()));
+        let reach = Reach::of(self.ledger.url());
+        let mut peers = Peers::new(&self.peers, reach);
         peers.read(&self.ledger, &self.program, &self.job, job)?;
-        Supply::open(&self.folder, peers, progress)
+        let network = StrangersHttp::new(reach, self.peers.clone());
+        Supply::open((&self.folder, self.is_kept), network, peers, progress)
     }
 
     /// The manifest that the chain names, or the one of a file.

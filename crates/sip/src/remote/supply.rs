@@ -2,17 +2,17 @@
 
 use anyhow::{Context, Result, ensure};
 use sip_data::{TokenBlob, hex, shown_path};
-use sip_driver::node::Peers;
+use sip_driver::node::{Peers, UNASKED_BYTES, text_bytes};
 use sip_driver::{NetStates, States};
 use sip_kernels::Threads;
 use sip_manifest::bytes::BYTES_MAX;
 use sip_manifest::folder::{Store, read_manifest, write_bytes};
 use sip_manifest::value::{Blob, Manifest, content_hash};
-use sip_net::{Bans, FetchError, FetchLimits, Fetcher, Held, Http, Item, Shelf, Told, Want};
+use sip_net::{Bans, FetchError, FetchLimits, Fetcher, Held, Item, Shelf, StrangersHttp, Told, Want};
 use sip_node::State;
 use sip_proof::Hash;
 use sip_report::{Progress, grouped};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +36,8 @@ pub(crate) struct Supply {
     peers: Peers,
     progress: Progress,
     pub(crate) store: Store,
+    /// Whether the folder was named, and texts of any size may fill it.
+    is_named: bool,
     /// Bytes that came from people.
     pub(crate) bytes: u64,
 }
@@ -61,15 +63,20 @@ struct Heard {
 }
 
 impl Supply {
-    /// Keeps what it gets in a folder, where it also looks first.
-    pub(crate) fn open(folder: &Path, peers: Peers, progress: Progress) -> Result<Supply> {
+    /// Keeps what it gets in a folder, which somebody named or not; it also looks there first.
+    pub(crate) fn open(
+        (folder, is_named): (&Path, bool),
+        network: StrangersHttp,
+        peers: Peers,
+        progress: Progress,
+    ) -> Result<Supply> {
         let shelf = Shelf::open(&folder.join("shelf"))
             .with_context(|| format!("cannot keep anything in {}", shown_path(folder)))?;
         let bans = Arc::new(Bans::new(BAN));
-        let fetcher = Fetcher::new(Arc::new(Http), shelf.clone(), bans, FetchLimits::default());
+        let fetcher = Fetcher::new(Arc::new(network), shelf.clone(), bans, FetchLimits::default());
         let store = Store::new(folder);
         std::fs::create_dir_all(store.data()).with_context(|| format!("cannot make {}", shown_path(&store.data())))?;
-        Ok(Supply { shelf, fetcher, peers, progress, store, bytes: 0 })
+        Ok(Supply { shelf, fetcher, peers, progress, store, is_named, bytes: 0 })
     }
 
     /// Has something on the shelf.
@@ -78,6 +85,11 @@ impl Supply {
             return Ok(());
         }
         let (what, remedy) = (wanted.what, wanted.remedy);
+        ensure!(
+            self.is_named || item.bytes() <= UNASKED_BYTES,
+            "{what} takes {} GiB, more than is fetched without being told; --keep FOLDER names a folder that has the room",
+            item.bytes() >> 30
+        );
         let peers = self.peers.with_first(wanted.likely);
         if peers.is_empty() {
             let said =
@@ -184,6 +196,12 @@ impl Supply {
 
     /// Puts the tokens of all domains where the folder of a job has them.
     pub(crate) fn tokens(&mut self, manifest: &Manifest) -> Result<()> {
+        let all = text_bytes(manifest);
+        ensure!(
+            self.is_named || all <= UNASKED_BYTES,
+            "the texts of the job take {} GiB, more than is fetched without being told; --keep FOLDER names a folder that has the room",
+            all >> 30
+        );
         for (number, domain) in manifest.domains.iter().enumerate() {
             for (part, root, count) in [
                 ("train", domain.train_root, domain.train_tokens),
@@ -228,7 +246,7 @@ impl Supply {
 
     fn states(&self, lengths: &[usize]) -> NetStates {
         let tell: sip_driver::Tell = Arc::new(|_: &Hash, _: &Told| {});
-        NetStates::new(self.shelf.clone(), self.fetcher.clone(), vec![lengths.to_vec()], tell)
+        NetStates::new(self.shelf.clone(), self.fetcher.clone(), vec![lengths.to_vec()], BTreeSet::new(), tell)
     }
 }
 
