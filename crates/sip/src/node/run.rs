@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use sip_driver::Source;
-use sip_driver::node::{Ended, MakeCheat, Runner, Setup, unreachable};
+use sip_driver::node::{Ended, MakeCheat, PEERS_EVERY, Runner, Setup, unreachable};
 use sip_manifest::place::hold_of;
 use sip_manifest::settings::Fraud;
 use sip_net::Reach;
@@ -170,6 +170,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
         reach: Reach::of(desk.ledger.url()),
         join,
         cheat: fraud.map(|fraud| (arguments.cheat_from, make(fraud))),
+        peers_every: PEERS_EVERY,
         page: arguments.page,
         stop,
     };

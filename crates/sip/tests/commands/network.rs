@@ -128,7 +128,14 @@ fn strangers_train_a_model_and_convict_the_liar_among_them() {
     assert_eq!(network.json(&["network", "down", "--json"])["processes"], 0);
 }
 
-/// Twelve rounds, in which a process that is drawn by chance is killed every 5 to 20 seconds, also the chain's, and started again: run by
+/// The own bonds of all pools, base units.
+fn bonds(network: &Network, url: &str) -> std::collections::BTreeMap<String, u64> {
+    let pools = network.json(&["pool", "list", "--json", "--url", url]);
+    let bond = |pool: &Value| Some((pool["pool"].as_str()?.to_owned(), pool["ownBondBaseUnits"].as_str()?.parse().ok()?));
+    pools.as_array().unwrap().iter().filter_map(bond).collect()
+}
+
+/// Twelve rounds, in which somebody's process that is drawn by chance is killed every 5 to 20 seconds, and started again: run by
 /// `cargo test --release -p sip --test commands network::kills -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes half an hour"]
@@ -136,6 +143,9 @@ fn kills_of_any_process_at_any_time_lose_no_round_and_no_honest_bond() {
     let network = Network::new();
     let up = ["network", "up", "--json", "--rounds", "12", "--phase-seconds", "60", "--detach"];
     let began: Vec<Value> = network.follow(&up, Duration::from_secs(300));
+    let url = of(&began, "chain")[0]["url"].as_str().unwrap().to_owned();
+    let before = bonds(&network, &url);
+    let mut killed = 0;
     let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move |below: u64| {
         chance ^= chance << 13;
@@ -154,6 +164,7 @@ fn kills_of_any_process_at_any_time_lose_no_round_and_no_honest_bond() {
             std::thread::sleep(Duration::from_secs(5 + next(16)));
             let running = network.processes();
             let Some((who, process)) = running.get(next(running.len().max(1) as u64) as usize) else { continue };
+            killed += 1;
             eprintln!("killing {who}");
             let _ = Command::new("kill").args(["-9", &process.to_string()]).status();
             network.sip(&up);
@@ -162,6 +173,11 @@ fn kills_of_any_process_at_any_time_lose_no_round_and_no_honest_bond() {
     });
     let convicted = of(&events, "convicted");
     assert!(!convicted.is_empty() && convicted.iter().all(|event| event["who"] == "trainer 3"), "{events:#?}");
+    // The liar lost its slice, and nobody else anything: no absence, no claim.
+    let after = bonds(&network, &url);
+    let lost: Vec<&String> = before.iter().filter(|(pool, bond)| after[*pool] < **bond).map(|(pool, _)| pool).collect();
+    assert_eq!(lost.len(), 1, "of {before:?} is left {after:?}");
     let all = [began, events].concat();
-    verified(&network, &all);
+    let found = verified(&network, &all);
+    eprintln!("{killed} kills; {found}");
 }
