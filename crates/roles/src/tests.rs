@@ -334,7 +334,6 @@ fn what_somebody_claims_who_was_convicted_in_whatever_job_is_replayed() {
     let (node, mut view) = (node(AUDITOR, roles), in_audit());
     view.rounds[0].round.audit_rate = 0;
     view.rounds[0].round.auditors[0].revealed = 1;
-    view.rounds[0].segments[0].state.operator = [TRAINER; 32];
     let shelf = whole(&[BASE, [9; 32]]);
     let act = |view: &View| step(&node, view, &shelf, &Known::default());
     assert!(computed(&act(&view)).is_empty(), "it was not drawn");
