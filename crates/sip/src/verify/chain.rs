@@ -10,7 +10,7 @@ use sip_manifest::folder::read_manifest;
 use sip_manifest::machine::Machine;
 use sip_manifest::prepare::Prepared;
 use sip_manifest::value::Manifest;
-use sip_net::Peer;
+use sip_net::{Peer, Reach, StrangersHttp};
 use sip_node::{SegmentTask, State, Worker, scoring};
 use sip_proof::{HostSha256, Sha256 as _};
 use sip_protocol::Account;
@@ -55,6 +55,8 @@ pub(super) struct Request {
     pub peers: Vec<String>,
     /// Where what is fetched is kept.
     pub folder: PathBuf,
+    /// Whether somebody named that folder.
+    pub is_kept: bool,
     /// The manifest, where the chain does not name one.
     pub manifest: Option<PathBuf>,
 }
@@ -68,7 +70,8 @@ pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Repla
     let datasets = job.datasets.iter().take(usize::from(job.spec.domain_count));
     let datasets: Vec<Box<Dataset>> =
         datasets.map(|address| request.read(&Address::new_from_array(*address))).collect::<Result<_>>()?;
-    let mut supply = Supply::open(&request.folder, request.peers(&job, &datasets)?)?;
+    let network = StrangersHttp::new(Reach::of(request.ledger.url()), request.peers.clone());
+    let mut supply = Supply::open(&request.folder, request.is_kept, network, request.peers(&job, &datasets)?)?;
     let manifest = request.manifest(&job, &mut supply, &told)?;
     let registered: Vec<Option<&Box<Dataset>>> = datasets.iter().map(Some).collect();
     if let Some(difference) = manifest.check(&job.spec, &registered)? {
@@ -106,8 +109,8 @@ impl Request {
         self.find(address)?.with_context(|| format!("there is no account at {address}"))
     }
 
-    /// Who may have what is wanted: those who are named, and everybody of the job who says on chain where he serves. Addresses of one's own machine
-    /// are dialled only where the chain is there too.
+    /// Who may have what is wanted: those who are named, and everybody of the job who says on chain where he serves: addresses there are
+    /// dialled where they are not nearer than the chain is.
     fn peers(&self, job: &Job, datasets: &[Box<Dataset>]) -> Result<Vec<Peer>> {
         let named = self.peers.iter().map(|address| Peer { id: name_of(address), address: address.clone() });
         let seats = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
@@ -118,12 +121,11 @@ impl Request {
         let records: Vec<Address> =
             subjects.iter().map(|subject| self.program.peer(&Address::new_from_array(*subject))).collect();
         let found = Ledger::accounts(&self.ledger, &records)?;
-        let is_local = is_own_machine(self.ledger.url());
         let peer = |(subject, account): (&[u8; 32], Option<solana_account::Account>)| {
             let account = account.filter(|account| account.owner == self.program.id)?;
             let record = Record::decode(&account.data).map(Box::new).ok()?;
             let url = record.contact.url().to_owned();
-            let is_dialled = record.contact.serves() && !url.is_empty() && (is_local || !is_own_machine(&url));
+            let is_dialled = record.contact.serves() && !url.is_empty();
             is_dialled.then_some(Peer { id: *subject, address: url })
         };
         Ok(named.chain(subjects.iter().zip(found).filter_map(peer)).collect())
@@ -140,14 +142,6 @@ impl Request {
             }
         }
     }
-}
-
-/// Whether a URL is of the machine that asks.
-fn is_own_machine(url: &str) -> bool {
-    let host = url.split("//").last().unwrap_or_default().split('/').next().unwrap_or_default();
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).trim_matches(['[', ']']);
-    let is_loopback = |ip: std::net::IpAddr| ip.is_loopback() || ip.is_unspecified();
-    host == "localhost" || host.parse().is_ok_and(is_loopback)
 }
 
 /// A name for somebody of whom only an address is known.

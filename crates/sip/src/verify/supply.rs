@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use sip_data::{TokenBlob, hex, shown_path};
+use sip_driver::node::{UNASKED_BYTES, text_bytes};
 use sip_manifest::bytes::BYTES_MAX;
 use sip_manifest::folder::{Store, read_manifest, write_bytes};
 use sip_manifest::value::{Manifest, content_hash};
-use sip_net::{Bans, FetchLimits, Fetcher, Http, Item, Peer, Shelf, Want};
+use sip_net::{Bans, FetchLimits, Fetcher, Item, Peer, Shelf, StrangersHttp, Want};
 use sip_proof::Hash;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,18 +25,20 @@ pub(super) struct Supply {
     peers: Vec<Peer>,
     pub(super) store: Store,
     pub(super) bytes: u64,
+    /// Whether the folder was named, and texts of any size may fill it.
+    is_named: bool,
 }
 
 impl Supply {
     /// Keeps what it gets in a folder, where it also looks first.
-    pub(super) fn open(folder: &Path, peers: Vec<Peer>) -> Result<Supply> {
+    pub(super) fn open(folder: &Path, is_named: bool, network: StrangersHttp, peers: Vec<Peer>) -> Result<Supply> {
         let shelf = Shelf::open(&folder.join("shelf"))
             .with_context(|| format!("cannot keep anything in {}", shown_path(folder)))?;
         let bans = Arc::new(Bans::new(BAN));
-        let fetcher = Fetcher::new(Arc::new(Http), shelf.clone(), bans, FetchLimits::default());
+        let fetcher = Fetcher::new(Arc::new(network), shelf.clone(), bans, FetchLimits::default());
         let store = Store::new(folder);
         std::fs::create_dir_all(store.data()).with_context(|| format!("cannot make {}", shown_path(&store.data())))?;
-        Ok(Supply { shelf, fetcher, peers, store, bytes: 0 })
+        Ok(Supply { shelf, fetcher, peers, store, bytes: 0, is_named })
     }
 
     fn fetch(&mut self, what: &str, item: &Item, told: &dyn Fn(&str)) -> Result<Vec<u8>> {
@@ -74,6 +77,12 @@ impl Supply {
 
     /// Puts the tokens of all domains where the folder of a job has them.
     pub(super) fn tokens(&mut self, manifest: &Manifest, told: &dyn Fn(&str)) -> Result<()> {
+        let all = text_bytes(manifest);
+        ensure!(
+            self.is_named || all <= UNASKED_BYTES,
+            "the texts of the job take {} GiB, more than is fetched without being told; --keep FOLDER names a folder that has the room",
+            all >> 30
+        );
         for (number, domain) in manifest.domains.iter().enumerate() {
             for (part, root, count) in [
                 ("train", domain.train_root, domain.train_tokens),
