@@ -79,7 +79,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line to an address. Whoever dials [`Line::address`] reaches it that way.
+    /// A line to an address. Who dials [`Line::address`] reaches it that way.
     ///
     /// # Panics
     /// Where no port is free.

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use super::ledger::Shared;
 
-/// Whoever is killed is so this often: a replay that is killed begins anew.
+/// Those who are killed are so this often: a replay that is killed begins anew.
 const KILLS: u32 = 40;
 /// After how long a crew looks again for what nobody had, and tries again what failed.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(15), Duration::from_millis(30)];
@@ -244,7 +244,7 @@ impl Network {
             let mut has_acted = false;
             for stranger in &mut self.strangers {
                 steps += 1;
-                // Whoever forgets is killed at any moment.
+                // Those who forget are killed at any moment.
                 if stranger.crew.is_some() && stranger.forgets && stranger.kills[0] < KILLS && steps % 67 < 8 {
                     stranger.kills[0] += 1;
                     stranger.hire();
