@@ -8,6 +8,7 @@ mod plan;
 pub(crate) mod publish;
 mod texts;
 
+pub(crate) use publish::DATASET;
 pub(crate) use create::{Arguments as Create, run as create};
 
 /// What a process of somebody does in a job, by whose it is: as `sip node run --role` takes it.
