@@ -18,8 +18,10 @@ use crate::hands::{Found, Hands};
 use crate::is_stop;
 use crate::states::{Root, States, Wanted};
 
-/// States that are fetched at once.
+/// States that come in at once. What somebody withholds comes in from nobody, and takes no place of what others give.
 const FETCHES: usize = 3;
+/// States that are sought at once, with those that nobody gives.
+const MOST_FETCHES: usize = 32;
 /// After how long a state is looked for again that nobody had.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// After how long work is tried again that failed.
@@ -60,7 +62,7 @@ pub struct Crew {
     /// Asks the thread to stop computing.
     stop: Stop,
     current: Option<(Work, Instant)>,
-    fetching: BTreeSet<Root>,
+    fetching: BTreeMap<Root, Sought>,
     stop_fetching: Arc<AtomicBool>,
     missing: BTreeMap<Root, Instant>,
     handed_out: BTreeSet<Root>,
@@ -68,6 +70,14 @@ pub struct Crew {
     failed: Vec<(Work, Instant)>,
     /// After how long a state is looked for again, and work is tried again.
     patience: [Duration; 2],
+}
+
+/// A state that is being fetched.
+struct Sought {
+    /// Bytes of it that are here.
+    bytes: u64,
+    /// When that was more than before, or it was begun.
+    moved: Instant,
 }
 
 /// What comes before what.
@@ -196,6 +206,22 @@ impl Crew {
     }
 }
 
+impl Crew {
+    /// Whether as much is fetched as may be: what has brought nothing for a while is sought on, and counts no more among what comes in.
+    fn has_enough_fetches(&mut self) -> bool {
+        let patience = self.patience[0];
+        let mut coming = 0;
+        for (root, sought) in &mut self.fetching {
+            let bytes = self.states.bytes_of(root);
+            if bytes > sought.bytes {
+                *sought = Sought { bytes, moved: Instant::now() };
+            }
+            coming += usize::from(sought.moved.elapsed() < patience);
+        }
+        coming >= FETCHES || self.fetching.len() >= MOST_FETCHES
+    }
+}
+
 /// Something that failed here, in words.
 fn hindered(what: String, error: &anyhow::Error) -> Event {
     Event::Hindered { what, reason: format!("{error:#}"), seconds: TRY_AGAIN.as_secs() }
@@ -222,11 +248,11 @@ impl Hands for Crew {
     }
 
     fn fetch(&mut self, wanted: Wanted) -> Result<Found> {
-        if self.fetching.contains(&wanted.root) || self.fetching.len() >= FETCHES {
+        if self.fetching.contains_key(&wanted.root) || self.has_enough_fetches() {
             return Ok(Found::Awaited);
         }
         let root = wanted.root;
-        self.fetching.insert(root);
+        self.fetching.insert(root, Sought { bytes: self.states.bytes_of(&root), moved: Instant::now() });
         let (states, threads, stop) = (self.states.clone(), self.threads.clone(), self.stop_fetching.clone());
         let to = self.sender.clone();
         std::thread::spawn(move || {
@@ -253,7 +279,7 @@ impl Hands for Crew {
     }
 
     fn note(&self, shelf: &mut Shelf) {
-        shelf.awaited.extend(&self.fetching);
+        shelf.awaited.extend(self.fetching.keys());
         let lately = self.missing.iter().filter(|(_, at)| at.elapsed() < self.patience[0]).map(|(root, _)| *root);
         shelf.missing.extend(lately);
     }
@@ -271,5 +297,87 @@ impl Drop for Crew {
             }
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_kernels::Threads;
+    use sip_node::State;
+
+    /// States of which the first byte says whether somebody gives them.
+    struct Given;
+
+    impl States for Given {
+        fn roots(&self) -> BTreeSet<Root> {
+            BTreeSet::new()
+        }
+
+        fn load(&self, _: &Root, _: &Threads) -> Result<Option<Arc<State>>> {
+            Ok(None)
+        }
+
+        fn save(&self, _: &State) -> Result<()> {
+            Ok(())
+        }
+
+        fn forget(&self, _: &Root) {}
+
+        fn hand_out(&self, _: &Root, _: &Threads) -> Result<()> {
+            Ok(())
+        }
+
+        fn fetch(&self, wanted: &Wanted, _: &Threads, stop: &AtomicBool) -> Result<bool> {
+            while wanted.root[0] == 0 && !stop.load(Ordering::Relaxed) && Instant::now() < wanted.by {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(wanted.root[0] != 0)
+        }
+    }
+
+    #[test]
+    fn those_who_withhold_their_states_keep_nobody_from_those_of_others() {
+        let threads = Arc::new(Threads::new(1));
+        let states: Arc<dyn States> = Arc::new(Given);
+        // Nothing is computed, so that the thread's bench is never made.
+        let (orders, _waiting) = channel();
+        let (sender, reports) = channel();
+        let mut crew = Crew {
+            orders: Some(orders),
+            reports,
+            sender,
+            thread: None,
+            states,
+            threads,
+            stop: Stop::default(),
+            current: None,
+            fetching: BTreeMap::new(),
+            stop_fetching: Arc::default(),
+            missing: BTreeMap::new(),
+            handed_out: BTreeSet::new(),
+            failed: Vec::new(),
+            patience: [Duration::from_millis(50); 2],
+        };
+        let begun = Instant::now();
+        let by = begun + Duration::from_secs(20);
+        // Six of them, in places before those who give.
+        let withheld: Vec<Root> =
+            (0..6).map(|number| std::array::from_fn(|at| if at == 1 { number } else { 0 })).collect();
+        let given: [Root; 2] = [[1; 32], [2; 32]];
+        let (mut asked, mut came) = (BTreeSet::new(), BTreeSet::new());
+        while came.len() < given.len() {
+            assert!(begun.elapsed() < Duration::from_secs(5), "they hold it up: {came:?}");
+            for root in withheld.iter().chain(&given).filter(|root| !came.contains(*root)) {
+                crew.fetch(Wanted { root: *root, elements: Vec::new(), peers: Vec::new(), by }).unwrap();
+            }
+            asked.extend(given.iter().filter(|root| crew.fetching.contains_key(*root)).copied());
+            crew.next(Duration::from_millis(5));
+            came.extend(asked.iter().filter(|root| !crew.fetching.contains_key(*root)).copied());
+        }
+        assert!(
+            withheld.iter().all(|root| crew.fetching.contains_key(root)),
+            "they are sought on until their time is over"
+        );
     }
 }

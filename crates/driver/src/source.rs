@@ -111,12 +111,16 @@ impl Source {
         self.given().map(|state| shape(state)).collect()
     }
 
-    /// Bytes of states that lie here at once at most: the bases of the rounds that are not final, and what their segments hand over.
-    pub fn disk_bytes(&self, job: &Job) -> u64 {
+    /// Bytes of states that lie here at once at most: the bases of the rounds that something is left to do about, and what their segments hand over.
+    /// Rounds that were undone are among these until nobody can accuse anything of them: so many are in view.
+    pub fn disk_bytes(&self, job: &Job, in_view: u32) -> u64 {
         let bytes = |elements: &[usize]| elements.iter().map(|count| *count as u64 * 4).sum::<u64>();
-        let rounds = u64::from(job.spec.lookahead) + 2;
+        let rounds = (u64::from(job.spec.lookahead) + 2).max(u64::from(in_view) + 1);
         let trainers = u64::from(job.awake(PoolKind::Trainer).count_ones()).max(1);
-        rounds * (bytes(&shape(&self.prepared.genesis)) + (trainers + 1) * bytes(&self.terms.result_lengths))
+        let (base, result) = (bytes(&shape(&self.prepared.genesis)), bytes(&self.terms.result_lengths));
+        // Beside an update its maker keeps the end that it was made of.
+        let own = if job.spec.is_compressed() { base } else { 0 };
+        rounds * (base + own + (trainers + 1) * result)
     }
 
     /// Elements of the entries of a state of this root, by what it is in the job.

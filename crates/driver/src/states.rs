@@ -4,13 +4,13 @@ use anyhow::{Context, Result};
 use sip_data::hex;
 use sip_graph::Buffer;
 use sip_kernels::Threads;
-use sip_net::{FetchError, Fetcher, Held, Item, Peer, Shelf, Want};
+use sip_net::{FetchError, Fetcher, Held, Item, Peer, Shelf, ShelfError, Want};
 use sip_node::State;
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::record::root_of_file;
@@ -49,6 +49,20 @@ pub trait States: Send + Sync {
     /// # Errors
     /// Where it cannot be written.
     fn save(&self, state: &State) -> Result<()>;
+
+    /// Keeps a state that its owner answers for. Where there is no room for it, states that others made, and can be got from them again, go first.
+    ///
+    /// # Errors
+    /// Where it cannot be written even then.
+    fn save_own(&self, state: &State) -> Result<()> {
+        self.save(state)
+    }
+
+    /// Bytes that are here of a state that is being fetched, as far as that is known.
+    fn bytes_of(&self, root: &Root) -> u64 {
+        let _ = root;
+        0
+    }
 
     /// Removes a state that nothing needs any more; a failure to remove costs nothing but space.
     fn forget(&self, root: &Root);
@@ -168,13 +182,33 @@ pub struct NetStates {
     fetcher: Fetcher,
     /// Elements of the entries of what may lie there.
     shapes: Vec<Vec<usize>>,
+    /// Those that their owner made, and may have to show.
+    own: Mutex<BTreeSet<Root>>,
     tell: Tell,
 }
 
 impl NetStates {
-    /// States on a shelf, of one of these shapes.
-    pub fn new(shelf: Shelf, fetcher: Fetcher, shapes: Vec<Vec<usize>>, tell: Tell) -> NetStates {
-        NetStates { shelf, fetcher, shapes, tell }
+    /// States on a shelf, of one of these shapes; some are their owner's own.
+    pub fn new(shelf: Shelf, fetcher: Fetcher, shapes: Vec<Vec<usize>>, own: BTreeSet<Root>, tell: Tell) -> NetStates {
+        NetStates { shelf, fetcher, shapes, own: Mutex::new(own), tell }
+    }
+
+    fn own(&self) -> std::sync::MutexGuard<'_, BTreeSet<Root>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, state: &State) -> Result<(), ShelfError> {
+        let entries: Vec<&[u32]> = state.entries().iter().map(|entry| &entry[..]).collect();
+        self.shelf.put_state(&entries).map(drop)
+    }
+
+    /// Lets go of one state that others made, of those that are whole first; false where there is none.
+    fn let_go_of_one(&self) -> bool {
+        let own = self.own();
+        let mut others: Vec<_> =
+            self.shelf.kept().into_iter().filter(|kept| kept.is_list && !own.contains(&kept.root)).collect();
+        others.sort_by_key(|kept| (!kept.is_whole, std::cmp::Reverse(kept.bytes)));
+        others.first().is_some_and(|kept| self.shelf.forget(&kept.root).is_ok())
     }
 
     fn item(&self, root: &Root) -> Option<(Item, &[usize])> {
@@ -203,12 +237,25 @@ impl States for NetStates {
     }
 
     fn save(&self, state: &State) -> Result<()> {
-        let entries: Vec<&[u32]> = state.entries().iter().map(|entry| &entry[..]).collect();
-        self.shelf.put_state(&entries).context("nothing is sent that could not be remembered")?;
-        Ok(())
+        self.put(state).context("nothing is sent that could not be remembered")
+    }
+
+    fn save_own(&self, state: &State) -> Result<()> {
+        self.own().insert(state.root());
+        loop {
+            match self.put(state) {
+                Err(ShelfError::Full { .. } | ShelfError::DiskFull { .. }) if self.let_go_of_one() => {}
+                put => return put.context("nothing is sent that could not be remembered"),
+            }
+        }
+    }
+
+    fn bytes_of(&self, root: &Root) -> u64 {
+        self.shelf.kept().iter().find(|kept| kept.root == *root).map_or(0, |kept| kept.bytes)
     }
 
     fn forget(&self, root: &Root) {
+        self.own().remove(root);
         let _ = self.shelf.forget(root);
     }
 

@@ -224,8 +224,8 @@ impl Bench {
             (work, _) => work?,
         };
         let result = self.source.prepared.result(&start, &work.end, &self.machine)?;
-        self.states.save(&work.end)?;
-        self.states.save(&result)?;
+        self.states.save_own(&work.end)?;
+        self.states.save_own(&result)?;
         let claim = SegmentClaim {
             start_root: start.state.root(),
             end_root: work.end.root(),

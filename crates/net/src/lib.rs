@@ -24,7 +24,7 @@ mod wire;
 
 pub use bans::{Ban, Bans};
 pub use fetch::{FetchError, FetchLimits, Fetched, Fetcher, Told, Want};
-pub use http::{Http, ServeCounts, ServeLimits, Server};
+pub use http::{Http, Reach, ServeCounts, ServeLimits, Server, StrangersHttp};
 pub use item::{Item, MAX_ENTRIES, Shape};
 pub use network::{Failure, InProcess, Link, Network, Patience, Peer, ask_hello};
 pub use shelf::{Held, Kept, Room, Shelf, ShelfError};

@@ -7,7 +7,7 @@ use sip_protocol::training::round;
 use crate::auditor::is_owed;
 use crate::node::Step;
 use crate::view::Seen;
-use crate::{Action, Claim, Event, Fact};
+use crate::{Action, Claim, Event, Fact, Worked};
 
 impl Step<'_> {
     /// Says which job is followed, and passes by the rounds that are closed.
@@ -34,24 +34,42 @@ impl Step<'_> {
         for seen in over {
             self.archive(seen);
             done = Some(seen.index() + 1);
-            forgotten.extend(seen.segments.iter().map(|stands| *stands.state.claim.result_root(&view.job.spec)));
-            for stands in &seen.segments {
-                let claim = Claim::Segment { round: seen.index(), place: stands.place };
-                forgotten.extend(self.finding(claim).and_then(|finding| finding.end()));
-            }
-            if seen.round.status == round::FINAL {
-                forgotten.push(seen.round.base_root);
-            }
+            forgotten.extend(self.left_by(seen));
         }
         let Some(done) = done else { return };
-        self.keep(Fact::RoundsDone(done));
         let mut needed = vec![view.job.base_root];
         for seen in view.rounds.iter().filter(|seen| seen.index() >= done) {
             needed.extend([seen.round.base_root, seen.round.next_base]);
             needed.extend(seen.segments.iter().map(|stands| stands.state.claim.previous_root));
         }
         forgotten.retain(|root| !needed.contains(root));
+        // Before it is noted that nothing is left to do: what is cut off here is done again.
         forgotten.into_iter().for_each(|root| self.push(Action::Forget { root }));
+        self.keep(Fact::RoundsDone(done));
+    }
+
+    /// Roots of the states that a round has left: what its segments come to, what was computed of them, the base that a final one started from, and the
+    /// one that an undone one would have led to.
+    fn left_by(&self, seen: &Seen) -> Vec<[u8; 32]> {
+        let (spec, round) = (&self.view.job.spec, seen.index());
+        let mut left: Vec<[u8; 32]> = Vec::new();
+        for stands in &seen.segments {
+            left.push(*stands.state.claim.result_root(spec));
+            left.extend(self.finding(Claim::Segment { round, place: stands.place }).and_then(|finding| finding.end()));
+        }
+        if let Some(own) = self.known.worked.get(&round).and_then(Worked::claim) {
+            left.extend([own.end_root, *own.result_root(spec)]);
+        }
+        if seen.round.status == round::FINAL {
+            left.push(seen.round.base_root);
+        } else {
+            left.push(seen.round.next_base);
+            left.extend(self.known.bases.get(&round).map(|(_, root)| *root));
+        }
+        left.retain(|root| *root != [0; 32]);
+        left.sort_unstable();
+        left.dedup();
+        left
     }
 
     /// Keeps what a round came to, which anybody may close on chain from an unbonding time later on.

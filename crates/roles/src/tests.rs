@@ -308,6 +308,38 @@ fn an_accusation_is_committed_then_opened_a_slot_later_and_played() {
 }
 
 #[test]
+fn what_an_undone_round_led_to_and_the_own_end_of_a_segment_are_forgotten_with_their_round() {
+    let (own_end, update, computed) = ([9; 32], [11; 32], [12; 32]);
+    let mut view = in_audit();
+    view.job.spec.update_entries = 1;
+    assert!(view.job.spec.is_compressed());
+    let seen = &mut view.rounds[0];
+    (seen.round.status, seen.round.next_base) = (round::VOID, NEXT);
+    seen.segments[0].state.claim.update_root = update;
+    seen.segments[0].state.settled = 1;
+    view.slot = seen.round.final_slot();
+    let mut known = Known { bases: [(0, (1, computed))].into(), ..Known::default() };
+    let roots = [BASE, own_end, [4; 32], [0; 32], update].map(|root| sip_data::hex(&root));
+    known.note(Fact::Worked { round: 0, worked: Worked { roots, ..worked() } });
+    let actions = step(&trainer(), &view, &Shelf::default(), &known);
+    let forgotten = |actions: &[Action]| -> Vec<[u8; 32]> {
+        actions
+            .iter()
+            .filter_map(|action| if let Action::Forget { root } = action { Some(*root) } else { None })
+            .collect()
+    };
+    assert_eq!(forgotten(&actions), [NEXT, own_end, update, computed]);
+    // That the round is done is noted after that, so that a kill in between forgets none.
+    assert!(matches!(actions.last(), Some(Action::Keep { fact: Fact::RoundsDone(1), .. })), "{actions:?}");
+    // What a later round starts from stays.
+    let mut later = view.rounds[0].clone();
+    later.round.index = 1;
+    (later.round.status, later.round.base_root) = (round::OPEN, NEXT);
+    view.rounds.push(later);
+    assert_eq!(forgotten(&step(&trainer(), &view, &whole(&[NEXT]), &known)), [own_end, update, computed]);
+}
+
+#[test]
 fn a_chunk_is_demanded_of_what_is_needed_and_not_there() {
     let roles = Roles { auditor: true, watchtower: true, is_drawn_only: true, ..Roles::default() };
     let (node, mut view) = (node(AUDITOR, roles), in_audit());

@@ -6,6 +6,7 @@ mod pace;
 mod page;
 mod peers;
 mod ready;
+mod room;
 mod runner;
 mod status;
 
@@ -13,5 +14,6 @@ pub use join::timed_step;
 pub use pace::Pace;
 pub use page::Page;
 pub use peers::unreachable;
+pub use room::{UNASKED_BYTES, text_bytes};
 pub use runner::{Ended, MakeCheat, Runner, Setup, status_path};
 pub use status::{Awaited, Status, awaited, phase_name};

@@ -2,20 +2,22 @@
 
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::status::Status;
 
 /// A status that is older than this is no sign of health.
 const FRESH_SECONDS: u64 = 120;
-/// Most bytes of a request that are read.
-const REQUEST_BYTES: u64 = 8 << 10;
-/// How long a client may take.
+/// Most bytes of a request's first line.
+const LINE_BYTES: usize = 8 << 10;
+/// How long a client may take for all of its question, and for each part of the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Clients at once; more are hung up on.
+const CLIENTS: usize = 16;
 
 /// A page that is served until this is dropped.
 pub struct Page {
@@ -38,12 +40,20 @@ impl Page {
         let (address, stop) = (listener.local_addr()?, Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
         std::thread::spawn(move || {
+            let clients = Arc::new(AtomicUsize::new(0));
             for client in listener.incoming().flatten() {
                 if stopped.load(Ordering::Relaxed) {
                     break;
                 }
-                let shown = status.lock().map(|status| status.clone()).unwrap_or_default();
-                let _ = answer(client, &shown);
+                if clients.load(Ordering::Relaxed) >= CLIENTS {
+                    continue;
+                }
+                let (status, clients) = (Arc::clone(&status), Arc::clone(&clients));
+                clients.fetch_add(1, Ordering::Relaxed);
+                std::thread::spawn(move || {
+                    let _ = answer(client, &status);
+                    clients.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         });
         Ok(Page { address, stop })
@@ -62,11 +72,29 @@ impl Drop for Page {
     }
 }
 
-fn answer(client: TcpStream, status: &Status) -> std::io::Result<()> {
-    client.set_read_timeout(Some(PATIENCE))?;
+/// The first line of a request, within the time for all of it.
+fn first_line(client: &mut TcpStream) -> std::io::Result<String> {
+    let end = Instant::now() + PATIENCE;
+    let (mut line, mut some) = (Vec::new(), [0; 512]);
+    while !line.contains(&b'\n') && line.len() < LINE_BYTES {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        client.set_read_timeout(Some(left))?;
+        match client.read(&mut some)? {
+            0 => break,
+            count => line.extend_from_slice(&some[..count]),
+        }
+    }
+    let end = line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len());
+    Ok(String::from_utf8_lossy(&line[..end]).trim_end().to_owned())
+}
+
+fn answer(mut client: TcpStream, status: &Mutex<Status>) -> std::io::Result<()> {
     client.set_write_timeout(Some(PATIENCE))?;
-    let mut line = String::new();
-    BufReader::new((&client).take(REQUEST_BYTES)).read_line(&mut line)?;
+    let line = first_line(&mut client)?;
+    let status = &status.lock().map(|status| status.clone()).unwrap_or_default();
     let mut words = line.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let (code, kind, body) = match (method, path) {
@@ -87,7 +115,7 @@ fn answer(client: TcpStream, status: &Status) -> std::io::Result<()> {
     };
     let bytes = body.len();
     write!(
-        &client,
+        client,
         "HTTP/1.1 {code} {reason}\r\ncontent-type: {kind}\r\ncontent-length: {bytes}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n{body}"
     )
 }
@@ -173,6 +201,15 @@ mod tests {
         assert!(ask(page.address(), "/healthz").starts_with("HTTP/1.1 200 "));
         assert!(ask(page.address(), "/metrics").contains("\nsip_slot 7\n"));
         assert!(ask(page.address(), "/other").starts_with("HTTP/1.1 404 "));
+        // Those who say nothing, or a byte at a time, keep nobody from it, and are hung up on.
+        let begun = Instant::now();
+        let mut slow: Vec<TcpStream> = (0..CLIENTS - 2).map(|_| TcpStream::connect(page.address()).unwrap()).collect();
+        assert!(ask(page.address(), "/healthz").starts_with("HTTP/1.1 200 "));
+        assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+        while begun.elapsed() < PATIENCE * 2 && slow[0].write_all(b"G").is_ok() {
+            std::thread::sleep(PATIENCE / 10);
+        }
+        assert!(begun.elapsed() < PATIENCE * 2, "a byte at a time holds it");
         status.lock().unwrap().why = Some("the chain does not answer".into());
         let unwell = ask(page.address(), "/healthz");
         assert!(unwell.starts_with("HTTP/1.1 503 ") && unwell.ends_with("the chain does not answer\n"), "{unwell}");

@@ -5,7 +5,7 @@ use sip_client::Program;
 use sip_data::hex;
 use sip_ledger::Ledger;
 use sip_manifest::value::content_hash;
-use sip_net::Peer;
+use sip_net::{Peer, Reach};
 use sip_protocol::Account as _;
 use sip_protocol::network::peer::Peer as Contact;
 use sip_protocol::training::data::Dataset;
@@ -26,8 +26,8 @@ pub(crate) struct Peers {
     known: BTreeMap<[u8; 32], Peer>,
     /// Their records, those that are there.
     pub records: BTreeMap<[u8; 32], Box<Contact>>,
-    /// Whether loopback addresses are dialled: only where the chain itself is on this machine.
-    is_local: bool,
+    /// How near those are who are dialled because their records say so: as near as the chain itself.
+    reach: Reach,
 }
 
 /// The pools of those who provide a job's datasets.
@@ -49,19 +49,17 @@ fn host(address: &str) -> &str {
     host.trim_matches(['[', ']'])
 }
 
-/// An address that a record may make anybody dial.
-fn is_public(address: &str, is_local: bool) -> bool {
+/// Whether an address that is written as one may be dialled for a record's sake. What a name leads to is looked at when it is dialled.
+fn may_be_dialled(address: &str, reach: Reach) -> bool {
     let host = host(address);
     match host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_loopback() => is_local,
-        Ok(IpAddr::V4(ip)) => !ip.is_link_local() && !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
-        Ok(IpAddr::V6(ip)) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_unicast_link_local(),
-        Err(_) => is_local || host != "localhost",
+        Ok(ip) => reach.dials(ip),
+        Err(_) => reach == Reach::Machine || host != "localhost",
     }
 }
 
 /// Why nobody who reads it on chain would dial a base URL; `None` where they would.
-pub fn unreachable(url: &str, is_local: bool) -> Option<&'static str> {
+pub fn unreachable(url: &str, reach: Reach) -> Option<&'static str> {
     let Some(address) = url.strip_prefix("http://") else {
         return Some("peers speak plain HTTP: name http://HOST:PORT");
     };
@@ -74,13 +72,14 @@ pub fn unreachable(url: &str, is_local: bool) -> Option<&'static str> {
             "it stands for every address of this machine, and nobody reaches it: name the one that others reach",
         );
     }
-    (!is_public(url, is_local)).then_some("nobody reaches it from another machine: name the address that others reach")
+    (!may_be_dialled(url, reach))
+        .then_some("nobody reaches it from another machine: name the address that others reach")
 }
 
 impl Peers {
-    pub(crate) fn new(told: &[String], is_local: bool) -> Peers {
+    pub(crate) fn new(told: &[String], reach: Reach) -> Peers {
         let peer = |address: &String| Peer { id: content_hash(address.as_bytes()), address: address.clone() };
-        Peers { told: told.iter().map(peer).collect(), is_local, ..Peers::default() }
+        Peers { told: told.iter().map(peer).collect(), reach, ..Peers::default() }
     }
 
     /// Reads the records of everybody in a job.
@@ -99,7 +98,7 @@ impl Peers {
             let Some(account) = account.filter(|account| account.owner == program.id) else { continue };
             let Ok(record) = Contact::decode(&account.data) else { continue };
             let url = record.contact.url();
-            if record.contact.serves() && !url.is_empty() && is_public(url, self.is_local) {
+            if record.contact.serves() && !url.is_empty() && may_be_dialled(url, self.reach) {
                 self.known.insert(*subject, Peer { id: *subject, address: url.to_owned() });
             }
             self.records.insert(*subject, Box::new(record));
@@ -159,13 +158,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_makes_nobody_dial_its_own_machine() {
-        let public =
-            ["http://203.0.113.7:9000", "https://node.example/sip", "10.1.2.3:9000", "http://[2001:db8::1]:80"];
-        assert!(public.iter().all(|address| is_public(address, false)));
-        let local = ["http://127.0.0.1:8899", "127.9.9.9:1", "http://[::1]:9", "http://localhost:80/"];
-        assert!(local.iter().all(|address| !is_public(address, false) && is_public(address, true)));
-        let never = ["http://169.254.169.254/latest", "http://0.0.0.0:9", "http://224.0.0.1:9"];
-        assert!(never.iter().all(|address| !is_public(address, true)));
+    fn a_record_makes_nobody_dial_its_own_machine_or_network() {
+        let may = |address: &str| {
+            [Reach::Internet, Reach::Network, Reach::Machine].map(|reach| may_be_dialled(address, reach))
+        };
+        for public in ["http://203.0.113.7:9000", "http://node.example", "http://[2001:db8::1]:80"] {
+            assert_eq!(may(public), [true; 3], "{public}");
+        }
+        for private in ["10.1.2.3:9000", "http://192.168.0.9:9000", "http://[::ffff:10.0.0.1]:80"] {
+            assert_eq!(may(private), [false, true, true], "{private}");
+        }
+        for local in ["http://127.0.0.1:8899", "127.9.9.9:1", "http://[::1]:9", "http://localhost:80/"] {
+            assert_eq!(may(local), [false, false, true], "{local}");
+        }
+        for never in ["http://169.254.169.254/latest", "http://0.0.0.0:9", "http://224.0.0.1:9"] {
+            assert_eq!(may(never), [false; 3], "{never}");
+        }
     }
 }

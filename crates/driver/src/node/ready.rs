@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use sip_data::files::write_atomically;
 use sip_data::hex;
 use sip_ledger::Ledger;
+use sip_manifest::bytes::BYTES_MAX;
 use sip_manifest::commits::Difference;
 use sip_manifest::folder::{Store, read_manifest};
 use sip_manifest::value::{Domain, Manifest, content_hash};
@@ -53,7 +54,9 @@ impl<L: Ledger> Runner<'_, L> {
                 self.setup.job,
                 parts.store.run().display()
             );
-            let item = Item::blob(job.card.manifest_root, job.card.manifest_bytes);
+            let bytes = job.card.manifest_bytes;
+            ensure!(bytes <= BYTES_MAX as u64, "the job says that its manifest has {bytes} bytes, which none has");
+            let item = Item::blob(job.card.manifest_root, bytes);
             if !self.get(parts, &item, "the manifest")? {
                 return Ok(false);
             }
@@ -61,6 +64,7 @@ impl<L: Ledger> Runner<'_, L> {
         }
         let manifest = read_manifest(&manifest)?;
         self.check(&manifest, &job)?;
+        self.require_room(&manifest)?;
         for (number, domain) in manifest.domains.iter().enumerate() {
             if !self.get_tokens(parts, number, domain)? {
                 return Ok(false);

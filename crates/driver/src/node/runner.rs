@@ -6,7 +6,7 @@ use sip_ledger::Ledger;
 use sip_manifest::folder::{Store, write_json};
 use sip_manifest::machine::Machine;
 use sip_manifest::stop::Stop;
-use sip_net::{Bans, FetchLimits, Fetcher, Http, ServeLimits, Server, Shelf};
+use sip_net::{Bans, FetchLimits, Fetcher, Reach, ServeLimits, Server, Shelf, StrangersHttp};
 use sip_node::Cheat;
 use sip_roles::{Cheating, Event, Node, View};
 use solana_address::Address;
@@ -21,6 +21,7 @@ use super::announce::NotAlone;
 use super::pace::Pace;
 use super::page::Page;
 use super::peers::Peers;
+use super::room::own_states;
 use super::status::{Status, awaited, phase_name};
 use crate::{
     Bench, Books, Came, Crew, FolderStates, Live, Memory, NetStates, PAUSE_SLOTS, Record, Root, SLOT, Source, States,
@@ -70,8 +71,8 @@ pub struct Setup {
     pub once: bool,
     /// Whether it goes on serving when the job is over.
     pub stays: bool,
-    /// Whether the chain is on this machine, so that peers may be, too.
-    pub is_local: bool,
+    /// How near peers are dialled that stand on chain: as near as the chain is.
+    pub reach: Reach,
     /// Pools that take a seat once all is ready.
     pub join: Vec<Address>,
     /// What it does instead of its work from a round on, made of what the job computes with; for tests.
@@ -113,6 +114,8 @@ pub struct Runner<'a, L> {
     pub(crate) pace: Pace,
     pub(crate) status: Status,
     pub(crate) announced: super::announce::Announced,
+    /// Rounds in view that room was reserved for.
+    pub(crate) reserved_rounds: u32,
     /// The same, as the page reads it.
     shown: Arc<Mutex<Status>>,
     lines: VecDeque<String>,
@@ -136,13 +139,14 @@ impl<'a, L: Ledger> Runner<'a, L> {
             state: "getting ready".into(),
             ..Status::default()
         };
-        let peers = Peers::new(&setup.peers, setup.is_local);
+        let peers = Peers::new(&setup.peers, setup.reach);
         Runner {
             ledger,
             key,
             peers,
             pace: Pace::new(SLOT),
             announced: super::announce::Announced::new(),
+            reserved_rounds: 0,
             shown: Arc::new(Mutex::new(status.clone())),
             status,
             lines: VecDeque::new(),
@@ -162,7 +166,8 @@ impl<'a, L: Ledger> Runner<'a, L> {
     pub fn run(&mut self) -> Result<Ended> {
         let store = Store::new(&self.setup.folder).with_manifest(self.setup.manifest.as_deref());
         let shelf = Shelf::open(&self.setup.folder.join("shelf"))?;
-        let fetcher = Fetcher::new(Arc::new(Http), shelf.clone(), Arc::new(Bans::new(BAN)), FetchLimits::default());
+        let network = Arc::new(StrangersHttp::new(self.setup.reach, self.setup.peers.clone()));
+        let fetcher = Fetcher::new(network, shelf.clone(), Arc::new(Bans::new(BAN)), FetchLimits::default());
         let server = match self.setup.listen {
             Some(address) => {
                 let server = Server::start(address, &shelf, ServeLimits::default());
@@ -178,6 +183,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
         let parts = Parts { store, shelf, fetcher, server };
         self.write_status(&parts)?;
         self.offer_files(&parts)?;
+        self.keep_within_bounds(&parts)?;
         if self.patiently(|runner| runner.announce())?.is_none() || !self.get_ready(&parts)? {
             return Ok(Ended::Stopped);
         }
@@ -187,31 +193,15 @@ impl<'a, L: Ledger> Runner<'a, L> {
         if let Some((from_round, make)) = &self.setup.cheat {
             self.setup.node.cheating = make(&source).map(|cheat| Cheating { cheat, from_round: *from_round });
         }
-        if !self.reserve(&parts, &source)? || !self.join(&source, &machine)? {
+        let record = Record::open(self.setup.folder.join("record"))?;
+        if !self.reserve(&parts, &source, &record)? || !self.join(&source, &machine)? {
             return Ok(Ended::Stopped);
         }
-        let record = Record::open(self.setup.folder.join("record"))?;
         let states = self.states(&parts, &source, &record)?;
         let ended = self.live(&parts, &source, &machine, &record, states)?;
         self.status.state = if ended == Ended::Over { "over".into() } else { "stopped".into() };
         self.write_status(&parts)?;
         Ok(ended)
-    }
-
-    /// Keeps room for the states that the job may need at once.
-    fn reserve(&mut self, parts: &Parts, source: &Source) -> Result<bool> {
-        let Some(job) = self.patiently(|runner| runner.read_job())? else { return Ok(false) };
-        let needed = match self.setup.disk_bytes {
-            0 => parts.shelf.room().used.saturating_add(source.disk_bytes(&job)),
-            bytes => bytes,
-        };
-        parts.shelf.reserve(needed).with_context(|| {
-            format!(
-                "the node needs {} MiB for states and tokens; make room, move --data, or give less with --disk",
-                needed >> 20
-            )
-        })?;
-        Ok(!self.setup.stop.requested())
     }
 
     fn states(&self, parts: &Parts, source: &Source, record: &Record) -> Result<Arc<dyn States>> {
@@ -226,7 +216,13 @@ impl<'a, L: Ledger> Runner<'a, L> {
                 banned.push((*id, why.clone()));
             }
         });
-        let states = NetStates::new(parts.shelf.clone(), parts.fetcher.clone(), source.shapes(), tell);
+        let states = NetStates::new(
+            parts.shelf.clone(),
+            parts.fetcher.clone(),
+            source.shapes(),
+            own_states(source, record)?,
+            tell,
+        );
         for given in source.given() {
             states.save(given)?;
         }
@@ -317,6 +313,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
         let acted = self.with_live(source, record, (crew, books, memory), |live| live.step())?;
         if let Some(view) = memory.view() {
             self.pace.note(view.slot, Instant::now());
+            self.make_room(parts, source, &view.job, view.rounds.len() as u32);
         }
         let round = memory.view().map_or(0, |view| view.job.next_round.saturating_sub(1));
         let lamports = self.ledger.account(&self.setup.node.me.wallet)?.map_or(0, |account| account.lamports);

@@ -196,8 +196,9 @@ fn attend(fetcher: &Fetcher, peer: &Peer, want: &Want<'_>, stream: &Stream, work
     };
     let mut link = Counted { link: fetcher.network.dial(peer, &patience)?, stream };
     link.ask(&Request::Hello)?;
-    link.ask(&Request::Have { roots: vec![want.item.root] })?;
+    // Whoever does not greet as a peer learns nothing of what is wanted, and gets no bytes that somebody else chose.
     greet(&mut link)?;
+    link.ask(&Request::Have { roots: vec![want.item.root] })?;
     link.begin()?;
     let mut has = [0];
     link.read(&mut has)?;

@@ -22,7 +22,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Http;
 
 /// Where an address leads.
-fn resolve(address: &str) -> Result<Vec<SocketAddr>, Failure> {
+pub(super) fn resolve(address: &str) -> Result<Vec<SocketAddr>, Failure> {
     let plain = address.strip_prefix("http://").unwrap_or(address);
     let plain = plain.strip_suffix('/').unwrap_or(plain);
     if plain.contains('/') {
@@ -37,19 +37,28 @@ fn resolve(address: &str) -> Result<Vec<SocketAddr>, Failure> {
 
 impl Network for Http {
     fn dial<'a>(&self, peer: &Peer, patience: &Patience<'a>) -> Result<Box<dyn Link + 'a>, Failure> {
-        let mut last = Failure::Gone("the name has no address".into());
-        for address in resolve(&peer.address)? {
-            patience.check()?;
-            let left = patience.by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            match TcpStream::connect_timeout(&address, patience.connect.min(left)) {
-                Ok(stream) => {
-                    return Conversation::begin(stream, &peer.address, patience).map(|link| Box::new(link) as _);
-                }
-                Err(error) => last = Failure::Gone(error.to_string()),
-            }
-        }
-        Err(last)
+        dial_some(&resolve(&peer.address)?, peer, patience)
     }
+}
+
+/// Begins a conversation with a peer at the first of several addresses that answers.
+pub(super) fn dial_some<'a>(
+    found: &[SocketAddr],
+    peer: &Peer,
+    patience: &Patience<'a>,
+) -> Result<Box<dyn Link + 'a>, Failure> {
+    let mut last = Failure::Gone("the name has no address".into());
+    for address in found {
+        patience.check()?;
+        let left = patience.by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        match TcpStream::connect_timeout(address, patience.connect.min(left)) {
+            Ok(stream) => {
+                return Conversation::begin(stream, &peer.address, patience).map(|link| Box::new(link) as _);
+            }
+            Err(error) => last = Failure::Gone(error.to_string()),
+        }
+    }
+    Err(last)
 }
 
 struct Conversation<'a> {

@@ -5,7 +5,9 @@
 mod client;
 mod head;
 mod places;
+mod reach;
 mod server;
 
 pub use client::Http;
+pub use reach::{Reach, StrangersHttp};
 pub use server::{ServeCounts, ServeLimits, Server};

@@ -77,10 +77,10 @@ impl Part {
         data.set_len(geometry.bytes)?;
         tree.set_len(geometry.tree_values() * 32)?;
         let bits = vec![0; geometry.groups.div_ceil(8) as usize];
-        // The map comes last: without it the others are nothing.
+        // The map comes last: without it the others are nothing. No bit is set, and a file of zeros takes no room.
         let map =
             File::options().create(true).truncate(true).read(true).write(true).open(path.with_extension("map"))?;
-        write_at(&map, &[&bits[..], &bits[..]].concat(), 0)?;
+        map.set_len(bits.len() as u64 * 2)?;
         Ok(Part::closed(path, geometry, bits))
     }
 
@@ -226,6 +226,7 @@ impl Part {
             }
         }
         bits.held += new;
+        bits.unnoted += content.len() as u64;
         bits.unflushed += content.len() as u64;
         Ok(new)
     }

@@ -266,7 +266,11 @@ fn start_people(network: &mut Network, teller: &Teller) -> Result<()> {
     let (url, job) = (network.url()?, network.job.clone().unwrap_or_default());
     // In the second round, so that the first shows what honest work looks like.
     let from = 1.min(network.wanted.rounds.saturating_sub(1)).to_string();
-    for person in network.people.iter_mut().filter(|person| !person.runs()) {
+    for number in 0..network.people.len() {
+        let person = &mut network.people[number];
+        if person.runs() {
+            continue;
+        }
         let address = person.address();
         let mut words =
             vec!["node", "run", &job, "--role", roles_of(&person.role), "--data", "node", "--listen", &address];
@@ -281,6 +285,10 @@ fn start_people(network: &mut Network, teller: &Teller) -> Result<()> {
         }
         let command = person.types(&url, &words)?;
         let process = Process::start(command, &person.folder.join("node.log"))?;
+        person.process = Some(process.clone());
+        // A start that is cut off later leaves nobody whom "network down" does not know.
+        network.keep()?;
+        let person = &network.people[number];
         let lies = person.cheat.as_ref().map_or(String::new(), |cheat| format!(", will lie: {cheat}"));
         teller.tell(
             &format!("{:<12} process {}, serves at {address}{lies}", person.name, process.pid),
@@ -289,7 +297,6 @@ fn start_people(network: &mut Network, teller: &Teller) -> Result<()> {
                 "wallet": person.wallet, "folder": person.folder, "lies": person.cheat,
             }),
         )?;
-        person.process = Some(process);
     }
-    network.keep()
+    Ok(())
 }

@@ -1,12 +1,13 @@
 //! `sip node run`.
 
 use anyhow::{Result, bail};
+use sip_data::{Missing, shown_path};
 use sip_driver::Source;
 use sip_driver::node::{Ended, MakeCheat, Runner, Setup, unreachable};
-use sip_data::{Missing, shown_path};
 use sip_manifest::folder::Store;
 use sip_manifest::place::{hold_of, quoted};
 use sip_manifest::settings::Fraud;
+use sip_net::Reach;
 use sip_report::terminal;
 use sip_roles::{Event, Me, Roles};
 use std::io::Write as _;
@@ -137,7 +138,8 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     let mut desk = Desk::open(connection)?;
     desk.require_no_dry_run()?;
     let url = arguments.announce.clone().or_else(|| arguments.listen.map(|address| format!("http://{address}")));
-    if let Some((url, why)) = url.and_then(|url| unreachable(&url, is_local(desk.ledger.url())).map(|why| (url, why))) {
+    if let Some((url, why)) = url.and_then(|url| unreachable(&url, Reach::of(desk.ledger.url())).map(|why| (url, why)))
+    {
         return Err(fault(
             Code::Usage,
             format!("{url} would be written on chain as where this node is; {why}, with --announce"),
@@ -174,7 +176,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
         disk_bytes: arguments.disk.unwrap_or(0) << 20,
         once: arguments.once,
         stays: arguments.stay,
-        is_local: is_local(desk.ledger.url()),
+        reach: Reach::of(desk.ledger.url()),
         join,
         cheat: fraud.map(|fraud| (arguments.cheat_from, make(fraud))),
         page: arguments.page,
@@ -215,12 +217,6 @@ fn require_folders(arguments: &Arguments) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether a chain is on this machine, so that people on it may be, too.
-pub(super) fn is_local(url: &str) -> bool {
-    let host = url.trim_start_matches("http://").trim_start_matches("https://");
-    ["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
 }
 
 fn print(event: &Event, json: bool) {

@@ -196,10 +196,13 @@ fn plain(message: &str) -> String {
         ("f64", "a number"),
     ];
     let message = message.replace('\n', " ");
-    let (mut found, expected) = message.split_once(", expected ").map_or((message.as_str(), None), |(a, b)| (a, Some(b)));
+    let (mut found, expected) =
+        message.split_once(", expected ").map_or((message.as_str(), None), |(a, b)| (a, Some(b)));
     let begin = found.strip_prefix("invalid type: ").map(|rest| format!("found the {rest}"));
     found = begin.as_deref().unwrap_or(found);
-    let said = |text: &str| words.iter().find(|(type_name, _)| text == *type_name).map_or(text.to_owned(), |(_, word)| (*word).to_owned());
+    let said = |text: &str| {
+        words.iter().find(|(type_name, _)| text == *type_name).map_or(text.to_owned(), |(_, word)| (*word).to_owned())
+    };
     match expected {
         Some(expected) => format!("{found}, expected {}", said(expected)),
         None => found.to_owned(),
@@ -462,8 +465,14 @@ mod tests {
             ("[[domain]]\ndataset = \"4444\"", "a dataset's tokens are of some tokenizer"),
             (&own.replace("\"a\"", "\"../a\""), "domain 1: name is \"../a\"; a name has letters"),
             (&own.replace("CC0-1.0", "my own"), "domain 1: licence is \"my own\", which is no SPDX identifier"),
-            (&own.replace("[\"a.txt\"]", "\"a.txt\""), "line 3: found the string \"a.txt\", expected a list in [brackets]"),
-            (&format!("{own}[training]\nrounds = 1.5"), "line 6: found the floating point `1.5`, expected a whole number"),
+            (
+                &own.replace("[\"a.txt\"]", "\"a.txt\""),
+                "line 3: found the string \"a.txt\", expected a list in [brackets]",
+            ),
+            (
+                &format!("{own}[training]\nrounds = 1.5"),
+                "line 6: found the floating point `1.5`, expected a whole number",
+            ),
             (&format!("{own}[training]\nrounds = 0"), "training.rounds is 0, expected 1 to 1000"),
             (&format!("{own}[training]\nroundz = 3"), "line 6: unknown field `roundz`"),
             (&format!("{own}[terms]\nlookahead = 9"), "terms.lookahead is 9, expected 1 to 8"),

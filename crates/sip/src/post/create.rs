@@ -319,6 +319,11 @@ fn makings(desk: &Desk, posted: &Posted, manifest: &Manifest) -> Result<Vec<Maki
     );
     let config: Config = desk.read(&program.config())?;
     let (spec, job) = (posted.spec()?, Posted::address(&posted.job)?);
+    let there = desk.find::<Job>(&job)?;
+    ensure!(
+        there.as_ref().is_none_or(|there| there.spec == spec),
+        "the job {job} was made of another folder since this one was filled; remove this one, or name another with --out, and begin anew"
+    );
     let datasets = posted.datasets.iter().map(|text| Posted::address(text)).collect::<Result<Vec<Address>>>()?;
     let mut makings = Vec::new();
     if let Some(pool) = &posted.pool {
@@ -344,7 +349,7 @@ fn makings(desk: &Desk, posted: &Posted, manifest: &Manifest) -> Result<Vec<Maki
         bytes: size_of::<Job>(),
         bond,
     });
-    if desk.find::<Job>(&job)?.is_none_or(|job| job.require_described().is_err()) {
+    if there.is_none_or(|job| job.require_described().is_err()) {
         let card = Card::new(manifest.hash(), manifest.to_bytes().len() as u64);
         makings.push(Making {
             name: "its card, by which the manifest is found".into(),

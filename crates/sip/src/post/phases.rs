@@ -120,7 +120,11 @@ pub(super) fn propose(
         let fit = work.slots(expected, slot_seconds);
         let why = match given {
             Some(slots) if slots < fit => {
-                format!("as the file says, SHORTER than the {} that {} asks for", grouped(fit.into()), work.told(expected))
+                format!(
+                    "as the file says, SHORTER than the {} that {} asks for",
+                    grouped(fit.into()),
+                    work.told(expected)
+                )
             }
             Some(_) => "as the file says".to_owned(),
             None => work.told(expected),

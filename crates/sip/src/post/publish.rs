@@ -128,9 +128,8 @@ pub(super) fn folder_of(dataset: &str) -> Option<PathBuf> {
     let folders = std::fs::read_dir(FOLDERS).ok()?.flatten().map(|entry| entry.path());
     let mut folders: Vec<PathBuf> = folders.filter(|folder| folder.join(DATASET).exists()).collect();
     folders.sort();
-    let is_it = |folder: &PathBuf| {
-        read_values::<Value>(&folder.join(DATASET)).is_ok_and(|found| found["dataset"] == dataset)
-    };
+    let is_it =
+        |folder: &PathBuf| read_values::<Value>(&folder.join(DATASET)).is_ok_and(|found| found["dataset"] == dataset);
     folders.into_iter().find(is_it)
 }
 

@@ -1,6 +1,7 @@
 //! `sip verify`: replays what a run, or a job on a chain, committed, and confirms it or names the first difference.
 
 mod chain;
+mod snapshot;
 mod supply;
 
 use anyhow::{Context, Result};
@@ -192,7 +193,8 @@ fn on_chain_alone(arguments: &Arguments, url: &str, progress: Progress) -> Resul
     let scratch = Scratch(std::env::temp_dir().join(format!("sip-verify-{}", std::process::id())));
     let folder = arguments.keep.clone().unwrap_or_else(|| scratch.0.clone());
     let (peers, manifest) = (arguments.peer.clone(), arguments.manifest.clone());
-    let request = chain::Request { ledger, program, job, peers, folder, manifest };
+    let is_kept = arguments.keep.is_some();
+    let request = chain::Request { ledger, program, job, peers, folder, is_kept, manifest };
     let mut replayed = chain::Replayed::default();
     let difference = chain::verify(&request, progress, &mut replayed)?;
     let base = replayed.base.map(|root| sip_data::hex(&root));

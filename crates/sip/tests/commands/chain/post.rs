@@ -108,6 +108,20 @@ fn a_job_is_made_of_a_file_and_texts_and_begun_again_where_it_was_cut_off() {
 }
 
 #[test]
+fn a_folder_that_was_filled_and_not_sent_never_takes_a_later_job_for_its_own() {
+    let chain = begun_with_tokens();
+    let fox = text(&chain, "fox.txt", "A brown fox jumps over the lazy dog, again and again. ");
+    let files = ["foxes", "dogs"].map(|name| job_file(&chain, name, &own(&fox).replace("foxes", name)));
+    let outs = ["first", "second"].map(|name| chain.key(name).to_str().unwrap().to_owned());
+    let create = |at: usize| ["job", "create", "--config", &files[at], "--out", &outs[at]];
+    // The first is filled, and nobody says yes; the second is made, under the number that the first would have had.
+    assert_eq!(error(&chain, "authority", &create(0)).0["code"], "needs-yes");
+    chain.lines("authority", &[&create(1)[..], &["--yes"]].concat());
+    let (refused, _) = error(&chain, "authority", &[&create(0)[..], &["--yes"]].concat());
+    assert!(refused["message"].as_str().unwrap().contains("made of another folder"), "{refused}");
+}
+
+#[test]
 fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
     let chain = begun_with_tokens();
     let fox = text(&chain, "fox.txt", "A brown fox jumps over the lazy dog, again and again. ");
@@ -144,8 +158,11 @@ fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
         assert_eq!(error(&chain, "authority", &again).0["code"], "usage");
     }
     // A folder of texts serves many jobs, and no job's files come into it.
-    let (refused, _) =
-        error(&chain, "authority", &["node", "run", &dataset, "--role", "provider", "--data", folder.to_str().unwrap()]);
+    let (refused, _) = error(
+        &chain,
+        "authority",
+        &["node", "run", &dataset, "--role", "provider", "--data", folder.to_str().unwrap()],
+    );
     assert!(refused["message"].as_str().unwrap().contains("serve it with --texts"), "{refused}");
 
     // Its tokens are of its tokenizer, which a job has to name.
