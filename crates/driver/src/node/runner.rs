@@ -57,6 +57,8 @@ pub struct Setup {
     pub announce: Option<String>,
     /// Peers that it was told of.
     pub peers: Vec<String>,
+    /// Folders of texts that it serves beside its own.
+    pub texts: Vec<PathBuf>,
     /// A folder of states that several people share, in place of a network.
     pub shared: Option<PathBuf>,
     /// Where its manifest lies, if not in its folder.

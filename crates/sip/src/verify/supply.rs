@@ -6,15 +6,21 @@ use sip_driver::node::{UNASKED_BYTES, text_bytes};
 use sip_manifest::bytes::BYTES_MAX;
 use sip_manifest::folder::{Store, read_manifest, write_bytes};
 use sip_manifest::value::{Manifest, content_hash};
-use sip_net::{Bans, FetchLimits, Fetcher, Item, Peer, Shelf, StrangersHttp, Want};
+use sip_net::{Bans, FetchError, FetchLimits, Fetcher, Item, Peer, Shelf, StrangersHttp, Want};
 use sip_proof::Hash;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// How long everything may take to come.
-const PATIENCE: Duration = Duration::from_secs(3_600);
+use crate::chain::tokens::grouped;
+use crate::failure::{Code, fault};
+use sip_report::count;
+
+/// How long one look for the rest of something lasts.
+const LOOK: Duration = Duration::from_secs(15);
+/// Looks in a row that may bring nothing before it is given up.
+const LOOKS_IN_VAIN: u32 = 3;
 /// How long one who gave wrong bytes is asked no more: as long as this runs.
 const BAN: Duration = Duration::from_secs(86_400);
 
@@ -47,13 +53,34 @@ impl Supply {
                 !self.peers.is_empty(),
                 "nobody of the job says on chain where he serves {what}; --peer names somebody"
             );
-            told(&format!("fetching {what}, {} bytes", item.bytes()));
+            told(&format!("fetching {what}, {} bytes", grouped(item.bytes())));
             let peers = self.peers.clone();
             let stop = AtomicBool::new(false);
-            let want =
-                Want { item, ranges: None, peers: &|| peers.clone(), by: Instant::now() + PATIENCE, stop: &stop };
-            let fetched = self.fetcher.fetch(&want, &|_| {}).with_context(|| format!("cannot get {what}"))?;
-            self.bytes += fetched.bytes;
+            let (mut missing, mut in_vain) = (item.bytes(), 0);
+            loop {
+                let by = Instant::now() + LOOK;
+                let want = Want { item, ranges: None, peers: &|| peers.clone(), by, stop: &stop };
+                match self.fetcher.fetch(&want, &|_| {}) {
+                    Ok(fetched) => break self.bytes += fetched.bytes,
+                    Err(FetchError::Late { missing_bytes, .. }) if missing_bytes < missing => {
+                        (missing, in_vain) = (missing_bytes, 0);
+                        told(&format!("{} bytes of {what} are still to come", grouped(missing)));
+                    }
+                    Err(FetchError::Late { why, .. }) if in_vain + 1 < LOOKS_IN_VAIN => {
+                        in_vain += 1;
+                        told(&format!("{} has {what} yet{}; asks again", nobody(peers.len()), reasons(&why)));
+                    }
+                    Err(FetchError::Late { why, .. }) => {
+                        let said = format!(
+                            "{} gives {what}{}; what came is kept with --keep, and --peer names somebody else",
+                            nobody(peers.len()),
+                            reasons(&why)
+                        );
+                        return Err(fault(Code::Unreachable, said));
+                    }
+                    Err(error) => return Err(error).with_context(|| format!("cannot get {what}")),
+                }
+            }
         }
         Ok(self.shelf.read(&item.root, item.bytes())?)
     }
@@ -100,4 +127,16 @@ impl Supply {
         }
         Ok(())
     }
+}
+
+fn nobody(peers: usize) -> String {
+    format!("nobody of {}", count(peers, "peer"))
+}
+
+/// What each peer did last.
+fn reasons(why: &[(Hash, String)]) -> String {
+    let mut all: Vec<&str> = why.iter().map(|(_, why)| why.as_str()).collect();
+    all.sort_unstable();
+    all.dedup();
+    if all.is_empty() { String::new() } else { format!(" ({})", all.join("; ")) }
 }
