@@ -163,7 +163,8 @@ fn strangers_train_a_model_and_convict_the_liar_among_them() {
 /// The own bonds of all pools, base units.
 fn bonds(network: &Network, url: &str) -> std::collections::BTreeMap<String, u64> {
     let pools = network.json(&["pool", "list", "--json", "--url", url]);
-    let bond = |pool: &Value| Some((pool["pool"].as_str()?.to_owned(), pool["ownBondBaseUnits"].as_str()?.parse().ok()?));
+    let bond =
+        |pool: &Value| Some((pool["pool"].as_str()?.to_owned(), pool["ownBondBaseUnits"].as_str()?.parse().ok()?));
     pools.as_array().unwrap().iter().filter_map(bond).collect()
 }
 
