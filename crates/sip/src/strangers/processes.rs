@@ -33,6 +33,7 @@ fn setup(job: Address, key: &Keypair, roles: Roles, folder: PathBuf) -> Setup {
         peers: Vec::new(),
         shared: None,
         manifest: None,
+        texts: Vec::new(),
         max_bid_lamports: 0,
         disk_bytes: 0,
         once: false,
