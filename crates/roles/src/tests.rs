@@ -361,6 +361,24 @@ fn a_chunk_is_demanded_of_what_is_needed_and_not_there() {
 }
 
 #[test]
+fn what_somebody_claims_who_was_convicted_in_whatever_job_is_replayed() {
+    let roles = Roles { auditor: true, watchtower: true, is_drawn_only: true, ..Roles::default() };
+    let (node, mut view) = (node(AUDITOR, roles), in_audit());
+    view.rounds[0].round.audit_rate = 0;
+    view.rounds[0].round.auditors[0].revealed = 1;
+    let shelf = whole(&[BASE, [9; 32]]);
+    let act = |view: &View| step(&node, view, &shelf, &Known::default());
+    assert!(computed(&act(&view)).is_empty(), "it was not drawn");
+    let mut elsewhere = view.clone();
+    elsewhere.pools.get_mut(&address(TRAINER + 100)).unwrap().claims_convicted = 1;
+    let claim = Claim::Segment { round: 0, place: 0 };
+    assert_eq!(computed(&act(&elsewhere)), [&Work::Replay { claim, leaves: Vec::new() }]);
+    // Of a claim that was convicted itself nothing more is to be found.
+    elsewhere.rounds[0].segments[0].state.status = segment::CONVICTED;
+    assert!(computed(&act(&elsewhere)).is_empty());
+}
+
+#[test]
 fn a_keeper_opens_the_next_round_when_the_rule_allows_it() {
     let keeper = node(99, Roles { keeper: true, ..Roles::default() });
     let mut view = view();

@@ -66,7 +66,7 @@ pub struct View {
     pub config: Box<Config>,
     /// The job.
     pub job: Box<Job>,
-    /// The pools of those who hold places of the job, and of the auditors of all these rounds.
+    /// The pools of those who hold places of the job, and of all who held one in these rounds.
     pub pools: BTreeMap<Address, Box<Pool>>,
     /// The datasets of the job's domains.
     pub datasets: BTreeMap<Address, Box<Dataset>>,
@@ -197,10 +197,12 @@ impl View {
         self.rounds.iter().find(|seen| seen.index() == index)
     }
 
-    /// Whether somebody was convicted of a segment, as far as the rounds tell that are not over.
+    /// Whether somebody was convicted: of a segment of these rounds, or of anything, in another job as well, that a pool of these rounds or seats
+    /// answers for.
     pub fn has_convicted(&self, operator: &[u8; 32]) -> bool {
         let mut segments = self.rounds.iter().flat_map(|seen| &seen.segments).map(|stands| &stands.state);
         segments.any(|segment| segment.status == segment::CONVICTED && segment.operator == *operator)
+            || self.pools.values().any(|pool| pool.scope == *operator && pool.is_convicted())
     }
 
     /// The leaf of a segment that an auditor attests, if one of its draws selects it.

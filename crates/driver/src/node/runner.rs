@@ -30,8 +30,8 @@ use crate::{
 
 /// Longest wait before a chain that does not answer is asked again.
 const LONGEST_WAIT_SECONDS: u64 = 30;
-/// Between two looks at the records of peers.
-const PEERS_EVERY: Duration = Duration::from_secs(20);
+/// Between two looks at the records of peers, the own ones among them.
+pub const PEERS_EVERY: Duration = Duration::from_secs(20);
 /// Lines that a status remembers.
 const LINES: usize = 20;
 /// What a peer that gave wrong bytes is banned for at first.
@@ -57,6 +57,8 @@ pub struct Setup {
     pub announce: Option<String>,
     /// Peers that it was told of.
     pub peers: Vec<String>,
+    /// Folders of texts that it serves beside its own.
+    pub texts: Vec<PathBuf>,
     /// A folder of states that several people share, in place of a network.
     pub shared: Option<PathBuf>,
     /// Where its manifest lies, if not in its folder.
@@ -75,6 +77,8 @@ pub struct Setup {
     pub join: Vec<Address>,
     /// What it does instead of its work from a round on, made of what the job computes with; for tests.
     pub cheat: Option<(u32, MakeCheat)>,
+    /// Between two looks at the records of peers: for so long one that was overtaken by another process of its key goes on at most.
+    pub peers_every: Duration,
     /// Where the page is.
     pub page: Option<SocketAddr>,
     /// Asks it to end.
@@ -294,7 +298,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
         record: &Record,
         (crew, books, memory): (&mut Crew, &mut Books, &mut Memory),
     ) -> Result<bool> {
-        if self.peers_read.is_none_or(|at| at.elapsed() > PEERS_EVERY) {
+        if self.peers_read.is_none_or(|at| at.elapsed() >= self.setup.peers_every) {
             self.read_peers()?;
             self.stay_alone()?;
             self.announce_what_came()?;

@@ -22,8 +22,10 @@ use crate::failure::{Code, fault};
 
 /// How long one thing may take to come, as long as any of it comes.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
-/// Nobody has what has not begun to come for so long.
+/// How long nothing comes before it is said.
 const QUIET: Duration = Duration::from_secs(15);
+/// After how many times as long it is given up.
+const QUIET_TIMES: u32 = 3;
 /// How long one who gave wrong bytes is asked no more: as long as this runs.
 const BAN: Duration = Duration::from_secs(86_400);
 /// People whose reasons are told.
@@ -117,10 +119,19 @@ impl Supply {
         let want = Want { item, ranges: None, peers: &|| peers.clone(), by: Instant::now() + LONGEST, stop: &stop };
         let fetched = std::thread::scope(|scope| {
             let fetching = scope.spawn(|| self.fetcher.fetch(&want, &tell));
+            let mut told = 0;
             while !fetching.is_finished() {
-                let is_quiet = heard.lock().unwrap_or_else(PoisonError::into_inner).at.elapsed() > QUIET;
-                stop.store(is_quiet, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(20));
+                let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                let quiet = heard.at.elapsed();
+                stop.store(quiet > QUIET * QUIET_TIMES, Ordering::Relaxed);
+                if quiet < QUIET {
+                    told = 0;
+                } else if quiet > QUIET * (told + 1) && told + 1 < QUIET_TIMES {
+                    told += 1;
+                    self.progress
+                        .line(&format!("none of {people} gives {what}{}; asks again", self.reasons(&heard.why)));
+                }
             }
             fetching.join()
         });
@@ -236,6 +247,11 @@ impl Supply {
         self.fetch(wanted, &Item::state(*root, lengths))?;
         let state = self.states(lengths).load(root, threads)?;
         state.with_context(|| format!("{} that came is not the one of its root", wanted.what))
+    }
+
+    /// Keeps a state that was computed here, where the folder was named.
+    pub(crate) fn keep_if_named(&self, state: &State) -> Result<()> {
+        if self.is_named { self.keep(state) } else { Ok(()) }
     }
 
     /// Keeps a state that was computed here.

@@ -136,7 +136,7 @@ fn a_full_disk_stops_new_work_and_never_what_is_owed() {
 }
 
 /// Own bonds of all who work honestly.
-fn bonds(network: &Network) -> Vec<(String, u64)> {
+pub(super) fn bonds(network: &Network) -> Vec<(String, u64)> {
     let honest = network.run.world.people.iter().filter(|person| person.name != "trainer 3");
     let pools = honest.filter_map(|person| Some((person.name.clone(), person.pool.as_ref()?.1)));
     pools.map(|(name, pool): (String, Address)| (name, network.read::<Pool>(&pool).self_bond)).collect()

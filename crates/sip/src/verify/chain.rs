@@ -13,11 +13,13 @@ use sip_protocol::training::evaluation;
 use sip_protocol::training::finality::NO_ROUND;
 use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::training::round::{self, Round};
-use sip_protocol::training::segment::{self, Segment, SegmentClaim};
+use sip_protocol::training::seed;
+use sip_protocol::training::segment::{self, SegmentClaim};
 use sip_report::{Progress, count};
 use solana_address::Address;
 use std::sync::Arc;
 
+use super::snapshot::Snapshot;
 use super::{Difference, reveals};
 use crate::remote::{Remote, Supply};
 use crate::run::round::rule;
@@ -41,13 +43,14 @@ pub(super) struct Replayed {
 /// Replays all rounds, and gives the first difference.
 pub(super) fn verify(request: &Remote, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
     let machine = Machine::from_environment()?;
-    let job: Box<Job> = request.read(&request.job)?;
+    let snapshot = Snapshot::take(&request.ledger, &request.program, &request.job)?;
+    let job = &snapshot.job;
     progress.stage(&format!("Verifying {}", request.job));
     let datasets = job.datasets.iter().take(usize::from(job.spec.domain_count));
     let datasets: Vec<Box<Dataset>> =
         datasets.map(|address| request.read(&Address::new_from_array(*address))).collect::<Result<_>>()?;
-    let mut supply = request.supply(&job, progress)?;
-    let manifest = request.manifest(&job, &mut supply)?;
+    let mut supply = request.supply(job, progress)?;
+    let manifest = request.manifest(job, &mut supply)?;
     let registered: Vec<Option<&Box<Dataset>>> = datasets.iter().map(Some).collect();
     if let Some(difference) = manifest.check(&job.spec, &registered)? {
         return Ok(Some(manifest.words(difference)));
@@ -58,7 +61,7 @@ pub(super) fn verify(request: &Remote, progress: Progress, replayed: &mut Replay
         Ok(prepared) => prepared,
         Err(error) => return crate::failure::false_content(error).map(Some),
     };
-    let difference = Replay::new(request, &job, &prepared, &machine, progress).rounds(&supply, replayed)?;
+    let difference = Replay::new(&snapshot, &prepared, &machine, progress).rounds(&supply, replayed)?;
     if difference.is_some() {
         return Ok(difference);
     }
@@ -74,7 +77,7 @@ type ByPlace = Vec<(u8, Arc<State>)>;
 
 /// The replay of a job under way.
 struct Replay<'a> {
-    request: &'a Remote,
+    snapshot: &'a Snapshot,
     job: &'a Job,
     prepared: &'a Prepared,
     machine: &'a Machine,
@@ -84,36 +87,34 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(
-        request: &'a Remote,
-        job: &'a Job,
-        prepared: &'a Prepared,
-        machine: &'a Machine,
-        progress: Progress,
-    ) -> Self {
+    fn new(snapshot: &'a Snapshot, prepared: &'a Prepared, machine: &'a Machine, progress: Progress) -> Self {
         let worker = |task: &sip_node::Task| Worker::new(task.clone(), Arc::clone(&machine.threads), machine.simd);
         let (worker, scorer) = (worker(&prepared.task), worker(&prepared.scoring));
-        Replay { request, job, prepared, machine, progress, worker, scorer }
+        Replay { snapshot, job: &snapshot.job, prepared, machine, progress, worker, scorer }
     }
 
     fn rounds(&mut self, supply: &Supply, replayed: &mut Replayed) -> Result<Difference> {
         let mut base = Arc::clone(&self.prepared.genesis);
         let mut applied = Applied::new();
-        let (mut seed, mut head) = (self.job.spec.seed, NO_ROUND);
+        let (mut seed_now, mut head) = (self.job.spec.seed, NO_ROUND);
         replayed.base = Some(base.root());
-        for index in 0..self.job.next_round {
+        let rounds = &self.snapshot.rounds;
+        for (index, round) in (0..).zip(rounds) {
             let number = index + 1;
-            let address = self.request.program.round(&self.request.job, index);
-            let Some(round) = self.request.find::<Round>(&address)? else {
+            let Some(round) = round else {
                 bail!(
                     "round {number} is closed on chain, an unbonding time after it was over; a copy of the accounts is needed to replay it, as \"sip audit\" keeps one"
                 );
             };
-            if round.seed != seed {
+            if round.seed != seed_now {
                 return Ok(Some(format!("round {number} has another seed than the draws before it give")));
             }
-            seed = round.following_seed::<HostSha256>();
-            if let Some(difference) = reveals(&round) {
+            seed_now = round.following_seed::<HostSha256>();
+            let is_newest = number == self.job.next_round;
+            // The next seed waits for slots after the closing, and for somebody to bring them.
+            if let Some(difference) = reveals(round)
+                && !(is_newest && round.seed_status == seed::PENDING)
+            {
                 return Ok(Some(difference));
             }
             let stands = round.status != round::VOID;
@@ -128,12 +129,16 @@ impl<'a> Replay<'a> {
                 ));
                 continue;
             }
-            let accepted = match self.segments((&base, &applied), &round, &address, replayed)? {
+            let accepted = match self.segments((&base, &applied), round, replayed)? {
                 Ok(accepted) => accepted,
                 Err(difference) => return Ok(Some(difference)),
             };
             replayed.rounds += 1;
-            if !stands || ![round::AGGREGATED, round::SCORED, round::FINAL].contains(&round.status) {
+            if !stands {
+                continue;
+            }
+            if ![round::AGGREGATED, round::SCORED, round::FINAL].contains(&round.status) {
+                replayed.notes.push(format!("round {number} is under way: it has no next base yet"));
                 continue;
             }
             let results: Vec<Arc<State>> = accepted.iter().map(|(_, result)| Arc::clone(result)).collect();
@@ -144,9 +149,12 @@ impl<'a> Replay<'a> {
                 )));
             }
             if round.status == round::AGGREGATED {
+                replayed.notes.push(format!("round {number} is under way: its base is voted, and is not scored yet"));
+                // It is the job's base already, and stays so if it is scored.
+                replayed.base = Some(next.root());
                 continue;
             }
-            if let Some(difference) = self.scores(&next, &round)? {
+            if let Some(difference) = self.scores(&next, round)? {
                 return Ok(Some(difference));
             }
             applied = self.prepared.applied(accepted.iter().map(|(place, result)| (*place, result)));
@@ -160,8 +168,10 @@ impl<'a> Replay<'a> {
             replayed.base = Some(base.root());
             replayed.scored += 1;
         }
-        // Who keeps what was fetched has the model as well.
-        supply.keep(&base)?;
+        // Who keeps what was fetched has the model as well, once nothing can undo it.
+        if self.job.chain.open_rounds().is_empty() && base.root() == self.job.base_root {
+            supply.keep_if_named(&base)?;
+        }
         Ok(None)
     }
 
@@ -170,15 +180,13 @@ impl<'a> Replay<'a> {
         &mut self,
         from: (&Arc<State>, &Applied),
         round: &Round,
-        address: &Address,
         replayed: &mut Replayed,
     ) -> Result<std::result::Result<ByPlace, String>> {
         let mut accepted = Vec::new();
         for place in (0..MAX_TRAINERS as u8).filter(|place| round.committed & bit(*place) != 0) {
             let pool = Address::new_from_array(round.trainers[usize::from(place)]);
             let where_ = format!("round {}, the trainer {pool}", round.index + 1);
-            let account = self.request.program.segment(address, &pool);
-            let Some(segment) = self.request.find::<Segment>(&account)? else {
+            let Some(segment) = self.snapshot.segment(round.index, place) else {
                 bail!("{where_}: its segment is closed on chain, and a copy of it is needed to replay it");
             };
             let (claim, result) = self.segment(from, round, place, &segment.claim)?;

@@ -1,6 +1,7 @@
 //! `sip verify`: replays what a run, or a job on a chain, committed, and confirms it or names the first difference.
 
 mod chain;
+mod snapshot;
 
 use anyhow::{Context, Result};
 use sip_client::check_history;
