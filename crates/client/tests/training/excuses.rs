@@ -11,7 +11,7 @@ use sip_protocol::{
         seats::{DORMANT, MISSED_ROUNDS},
     },
 };
-use sip_testing::{BOND_TOKENS, Cast, PARAMETERS, Scene, scores};
+use sip_testing::{BOND_TOKENS, Cast, PARAMETERS, Scene};
 use solana_address::Address;
 
 /// The trainer whose claims are conceded.

@@ -370,6 +370,11 @@ impl Card {
         Card { manifest_root, manifest_bytes, least_protocol: crate::PROTOCOL_VERSION, reserved: [0; 4] }
     }
 
+    /// Whether a program of this version can follow the job.
+    pub const fn is_followed_by(&self, version: u32) -> bool {
+        self.least_protocol <= version
+    }
+
     /// Checks that it names a manifest.
     fn check(&self) -> Result<()> {
         let is_sized = self.manifest_bytes != 0 && self.manifest_bytes <= MAX_MANIFEST_BYTES;

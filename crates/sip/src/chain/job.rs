@@ -185,6 +185,7 @@ fn join(desk: &mut Desk, job: &Address, pool: &Address) -> Result<ExitCode> {
     let free_bps = BPS_ONE.saturating_sub(state.allotted_bps);
     let mut instruction = desk.program.join_job_with(&wallet, job, pool, free_bps);
     let places: Job = desk.read(job)?;
+    sip_driver::require_version(&places)?;
     if place(desk, job, pool).is_err() {
         let seat = &places.seats(role)?[usize::from(places.takeable(role, desk.slot()?)?)];
         if seat.state != seats::FREE {
