@@ -64,8 +64,13 @@ fn job() -> Box<Job> {
 
 /// The first round of the job, opened in slot 10, as it stands in slot 20.
 fn view() -> View {
+    view_of(job())
+}
+
+/// The same, of another job.
+fn view_of(mut job: Box<Job>) -> View {
     let program = sip_client::Program::default();
-    let (mut job, mut opened): (Box<Job>, Box<Round>) = (job(), Box::new(Round::zeroed()));
+    let mut opened: Box<Round> = Box::new(Round::zeroed());
     let snapshot =
         sip_protocol::training::setting::Snapshot { mixture_bps: [0; 8], settings: [0; 4], patron_domains: 0 };
     opened.open(&[1; 32], &mut job, &snapshot, 10).unwrap();
@@ -164,9 +169,28 @@ fn a_trainer_fetches_computes_commits_and_hands_out() {
 }
 
 #[test]
+fn a_wallet_with_two_seats_trains_and_commits_each_of_its_segments_once() {
+    let mut job = job();
+    job.trainers[1] = Seat { pool: [TRAINER + 50; 32], ..job.trainers[0] };
+    let mut view = view_of(job);
+    let pool = view.pools[&address(TRAINER + 100)].clone();
+    view.pools.insert(address(TRAINER + 50), pool);
+    let (node, shelf, mut known) = (trainer(), whole(&[BASE]), Known::default());
+    let train = |place| Work::Train { round: 0, place, previous: None, cheat: None };
+    assert_eq!(computed(&step(&node, &view, &shelf, &known)), [&train(0), &train(1)]);
+    for place in [0, 1] {
+        let leaves = Published { place, ..worked().leaves };
+        assert!(known.note(Fact::Worked { round: 0, worked: Worked { leaves, ..worked() } }));
+    }
+    let actions = step(&node, &view, &shelf, &known);
+    assert!(computed(&actions).is_empty(), "what was trained is not trained again: {actions:?}");
+    assert_eq!(sent(&actions), ["commit a segment"; 2]);
+}
+
+#[test]
 fn a_trainer_commits_nothing_to_a_round_that_does_not_await_it() {
     let (node, shelf) = (trainer(), whole(&[BASE]));
-    let known = Known { worked: [(0, worked())].into(), ..Known::default() };
+    let known = Known { worked: [((0, 0), worked())].into(), ..Known::default() };
     let mut changed = view();
     changed.rounds[0].round.parent = 3;
     assert_eq!(step(&node, &changed, &shelf, &known), [], "its round is on no chain");

@@ -28,6 +28,8 @@ struct Tower {
     folder: PathBuf,
     operator: bool,
     drawn: bool,
+    /// Whether it trains, and does nothing else.
+    trains: bool,
     /// Whether it is killed after every transaction, also between those of one move; and how often it then had more to send.
     is_cut: bool,
     cuts: u32,
@@ -37,19 +39,24 @@ struct Tower {
 }
 
 mod second;
+mod twins;
 mod updates;
 
 impl Tower {
     fn new(run: &Run, person: usize, operator: bool) -> Tower {
         let folder = run.store.root().join(format!("audit of {person}"));
-        Tower { person, folder, operator, drawn: false, is_cut: false, cuts: 0, is_spoiled: false, events: Vec::new() }
+        let (drawn, trains, is_cut, is_spoiled) = Default::default();
+        Tower { person, folder, operator, drawn, trains, is_cut, cuts: 0, is_spoiled, events: Vec::new() }
     }
 
     /// Does one thing, as a new process would.
     fn step(&mut self, run: &mut Run, source: &Arc<Source>, job: Address) -> bool {
         let key = run.world.people[self.person].keypair.insecure_clone();
         let program = run.world.program;
-        let roles = roles(self.operator, self.drawn);
+        let roles = match self.trains {
+            true => Roles { trainer: true, ..Roles::default() },
+            false => roles(self.operator, self.drawn),
+        };
         let node = Node { me: Me::new(key.to_bytes()), roles, cheating: None };
         let record = Record::open(self.folder.join(job.to_string())).unwrap();
         let states = FolderStates::new(record.folder(), None, source.published(), source.shapes());
