@@ -246,7 +246,7 @@ impl Bench {
         Ok(Fact::Worked { round, worked: Worked { roots, leaves, mean_loss } })
     }
 
-    /// What answers a demand; nothing where it is not at hand.
+    /// What answers a demand; nothing where there is no such chunk.
     fn answer(&self, at: Position<'_>, demand: &Demand) -> Result<Option<Vec<u8>>> {
         let subject = Address::new_from_array(demand.subject);
         if let Some(domain) = at.view.datasets().iter().position(|dataset| *dataset == subject) {
@@ -255,7 +255,7 @@ impl Bench {
             let blob = parts.get(domain);
             return Ok(blob.and_then(|blob| availability::data_answer(&tensor_bytes(blob.tokens()), demand.chunk)));
         }
-        let Some(state) = self.state(&demand.root)? else { return Ok(None) };
+        let state = self.state(&demand.root)?.context("what is demanded is gone")?;
         let entries = state.entries();
         let roots: Vec<[u8; 32]> = entries.iter().map(|entry| tensor_root(entry)).collect();
         let Some(entry) = entries.get(demand.entry as usize) else { return Ok(None) };

@@ -205,7 +205,7 @@ pub enum Fact {
         /// The move.
         played: Played,
     },
-    /// What answers a demand; nothing where it is not at hand.
+    /// What answers a demand; nothing where there is no such chunk.
     Answered {
         /// The demand.
         demand: Address,

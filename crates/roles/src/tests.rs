@@ -4,6 +4,7 @@ use super::*;
 use bytemuck::Zeroable;
 use sip_node::Cheat;
 use sip_proof::{HostSha256, Sha256 as _};
+use sip_protocol::court::availability::{self, Demand};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::evaluation;
@@ -185,6 +186,23 @@ fn a_wallet_with_two_seats_trains_and_commits_each_of_its_segments_once() {
     let actions = step(&node, &view, &shelf, &known);
     assert!(computed(&actions).is_empty(), "what was trained is not trained again: {actions:?}");
     assert_eq!(sent(&actions), ["commit a segment"; 2]);
+}
+
+#[test]
+fn what_is_demanded_and_was_lost_here_is_looked_for_and_then_answered() {
+    let (node, mut view, known) = (trainer(), in_audit(), Known::default());
+    let mut demand: Box<Demand> = Box::new(Demand::zeroed());
+    (demand.status, demand.deadline_slot, demand.answerer) = (availability::OPEN, 1_000, [TRAINER; 32]);
+    (demand.subject, demand.root) = (view.rounds[0].segments[0].address.to_bytes(), [9; 32]);
+    demand.header = Header::new(AccountKind::Demand, 0);
+    view.demands.insert(address(60), demand);
+    let fetch = Action::Fetch { root: [9; 32] };
+    assert_eq!(step(&node, &view, &whole(&[BASE]), &known), [fetch.clone()]);
+    let missing = Shelf { whole: [BASE].into(), missing: [[9; 32]].into(), ..Shelf::default() };
+    assert_eq!(step(&node, &view, &missing, &known), [], "nobody has it at present");
+    assert_eq!(step(&node, &view, &whole(&[BASE]), &known), [fetch], "later it is looked for again");
+    let answer = Work::Answer { demand: address(60) };
+    assert_eq!(computed(&step(&node, &view, &whole(&[BASE, [9; 32]]), &known)), [&answer]);
 }
 
 #[test]

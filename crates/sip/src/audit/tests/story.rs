@@ -2,6 +2,8 @@
 //! auditor's work meanwhile, and is paid.
 
 use super::*;
+use sip_driver::{NetStates, States};
+use std::time::Duration;
 use crate::run::round::Committed;
 use crate::run::setup::{dataset_addresses, job_address};
 use sip_client::{AttestationAccusation, NewPool, VoteAccusation};
@@ -30,6 +32,8 @@ struct Tower {
     drawn: bool,
     /// Whether it trains, and does nothing else.
     trains: bool,
+    /// Whether its states lie on a shelf that a network serves, and not as files.
+    is_on_network: bool,
     /// Whether it is killed after every transaction, also between those of one move; and how often it then had more to send.
     is_cut: bool,
     cuts: u32,
@@ -45,8 +49,9 @@ mod updates;
 impl Tower {
     fn new(run: &Run, person: usize, operator: bool) -> Tower {
         let folder = run.store.root().join(format!("audit of {person}"));
-        let (drawn, trains, is_cut, is_spoiled) = Default::default();
-        Tower { person, folder, operator, drawn, trains, is_cut, cuts: 0, is_spoiled, events: Vec::new() }
+        let (drawn, trains, is_on_network, is_cut, is_spoiled) = Default::default();
+        let (cuts, events) = Default::default();
+        Tower { person, folder, operator, drawn, trains, is_on_network, is_cut, cuts, is_spoiled, events }
     }
 
     /// Does one thing, as a new process would.
@@ -59,10 +64,9 @@ impl Tower {
         };
         let node = Node { me: Me::new(key.to_bytes()), roles, cheating: None };
         let record = Record::open(self.folder.join(job.to_string())).unwrap();
-        let states = FolderStates::new(record.folder(), None, source.published(), source.shapes());
+        let states = self.states(source, &record);
         let mut books = Books::open(&record, 0).unwrap();
-        let mut bench =
-            Bench::new(Arc::clone(source), run.machine.clone(), record.clone(), Arc::new(states), Stop::default());
+        let mut bench = Bench::new(Arc::clone(source), run.machine.clone(), record.clone(), states, Stop::default());
         let transactions = self.is_cut.then_some(1);
         let mut ledger =
             Flaky { ledger: &mut run.world.ledger, failures: 0.into(), transactions, spoils_verdicts: self.is_spoiled };
@@ -91,6 +95,21 @@ impl Tower {
         };
         run.world.ledger.advance_slots(1).unwrap();
         acted
+    }
+
+    /// Where states lie, as a new process finds them.
+    fn states(&self, source: &Source, record: &Record) -> Arc<dyn States> {
+        if !self.is_on_network {
+            return Arc::new(FolderStates::new(record.folder(), None, source.published(), source.shapes()));
+        }
+        let shelf = sip_net::Shelf::open(&self.folder.join("shelf")).unwrap();
+        let bans = Arc::new(sip_net::Bans::new(Duration::from_secs(60)));
+        let network = Arc::new(sip_net::InProcess::new());
+        let fetcher = sip_net::Fetcher::new(network, shelf.clone(), bans, sip_net::FetchLimits::default());
+        let own = source.given().map(|state| state.root()).collect();
+        let states = NetStates::new(shelf, fetcher, source.shapes(), own, Arc::new(|_, _| ()));
+        source.given().for_each(|state| states.save(state).unwrap());
+        Arc::new(states)
     }
 
     /// Does all that can be done now.

@@ -1,10 +1,12 @@
 //! A wallet that trains in two seats of a job: each of its segments is committed and defended by its own leaves.
 
 use super::*;
+use sip_client::UpdateGraph;
+use sip_proof::Leaf;
 use sip_roles::{Charge, Charged};
 
-/// Somebody with two trainers' seats of one wallet; the two pools.
-fn twins(run: &mut Run, job: &Address) -> (usize, [Address; 2]) {
+/// Somebody with two trainer's seats of one wallet; the two pools.
+pub(super) fn twins(run: &mut Run, job: &Address) -> (usize, [Address; 2]) {
     let (program, creator) = (run.world.program, run.world.people[0].wallet());
     let keypair = Keypair::new_from_array([78; 32]);
     let wallet = keypair.pubkey();
@@ -23,23 +25,29 @@ fn twins(run: &mut Run, job: &Address) -> (usize, [Address; 2]) {
     (person, pools)
 }
 
-/// Accuses an honest segment, with a lie for evidence; the case, and who plays it.
-fn accuse(run: &mut Run, job: &Address, pool: &Address, task: SegmentTask, leaves: Vec<sip_proof::Leaf>) -> Party {
+/// Accuses a segment of the first round; the accuser and the dispute.
+pub(super) fn accuse(run: &mut Run, job: &Address, pool: &Address, part: Option<UpdateGraph>) -> (usize, Address) {
     let program = run.world.program;
     let accuser = run.world.with_role(PATRON)[0];
     let datasets = dataset_addresses(&run.world, &run.prepared).unwrap();
-    let charged = Charged::Segment { round: program.round(job, 0), pool: *pool, part: None };
+    let charged = Charged::Segment { round: program.round(job, 0), pool: *pool, part };
     let challenger = run.world.people[accuser].wallet();
     let charge = Charge { program: &program, challenger, job: *job, datasets, charged, salt: [5; 32] };
     run.world.send(accuser, charge.commit()).unwrap();
     run.world.ledger.advance_slots(1).unwrap();
     run.world.send(accuser, charge.open().unwrap()).unwrap();
+    (accuser, charge.dispute())
+}
+
+/// The same of its steps, which are honest, with a lie for evidence.
+fn accuse_steps(run: &mut Run, job: &Address, pool: &Address, task: SegmentTask, leaves: Vec<Leaf>) -> Party {
+    let (accuser, dispute) = accuse(run, job, pool, None);
     let node = run.prepared.task.graph.state_outputs()[1];
     let lie = Cheat::FlipBit { step: 1, node, element: 3, bit: 20 };
     let worker = Worker::new(run.prepared.task.clone(), Arc::clone(&run.machine.threads), run.machine.simd);
     let graph = run.prepared.task.graph_evidence();
     let evidence = Replay::new(worker, task, Some(lie), leaves);
-    Party::new(accuser, Side::Challenger, charge.dispute(), graph, evidence)
+    Party::new(accuser, Side::Challenger, dispute, graph, evidence)
 }
 
 #[test]
@@ -74,7 +82,7 @@ fn each_segment_of_a_wallet_with_two_seats_is_defended_also_where_its_leaves_are
         let (seed, settings) = (round.seed, round.settings);
         let task = SegmentTask { round: 0, first_step, seed, mixture, settings, place, base, bases: Vec::new() };
         let leaves = run.worker.train(&task, None, &mut |_| true).unwrap().leaves;
-        let mut parties = vec![accuse(&mut run, &job, pool, task, leaves)];
+        let mut parties = vec![accuse_steps(&mut run, &job, pool, task, leaves)];
         play_out(&mut run, &source, job, &mut twins, &mut parties);
         let dispute: Dispute = run.world.read(&parties[0].dispute).unwrap();
         let outcome = dispute.game.outcome();
