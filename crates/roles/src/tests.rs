@@ -189,6 +189,25 @@ fn a_wallet_with_two_seats_trains_and_commits_each_of_its_segments_once() {
 }
 
 #[test]
+fn what_others_wait_for_is_computed_before_the_own_segment() {
+    let roles = Roles { trainer: true, watchtower: true, ..Roles::default() };
+    let (node, mut view) = (node(TRAINER, roles), view());
+    let mut judged = in_audit().rounds.remove(0);
+    judged.segments[0].state.operator = [1; 32];
+    // Another's segment of a round that is in its audit, and the own one of the round after it.
+    let mut next = std::mem::replace(&mut view.rounds[0], judged);
+    (next.round.index, next.address) = (1, view.program.round(&view.address, 1));
+    view.rounds.push(next);
+    let mut second = view.rounds[0].segments[0].clone();
+    (second.place, second.state.pool) = (1, [3; 32]);
+    view.rounds[0].segments.push(second);
+    let actions = step(&node, &view, &whole(&[BASE]), &Known::default());
+    let replay = |place| Work::Replay { claim: Claim::Segment { round: 0, place }, leaves: Vec::new() };
+    let train = Work::Train { round: 1, place: 0, previous: None, cheat: None };
+    assert_eq!(computed(&actions), [&replay(0), &replay(1), &train]);
+}
+
+#[test]
 fn what_is_demanded_and_was_lost_here_is_looked_for_and_then_answered() {
     let (node, mut view, known) = (trainer(), in_audit(), Known::default());
     let mut demand: Box<Demand> = Box::new(Demand::zeroed());

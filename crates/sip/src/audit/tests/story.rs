@@ -2,12 +2,11 @@
 //! auditor's work meanwhile, and is paid.
 
 use super::*;
-use sip_driver::{NetStates, States};
-use std::time::Duration;
 use crate::run::round::Committed;
 use crate::run::setup::{dataset_addresses, job_address};
 use sip_client::{AttestationAccusation, NewPool, VoteAccusation};
 use sip_data::Mixture;
+use sip_driver::{NetStates, States};
 use sip_manifest::roles::{AUDITOR, EVALUATOR, PATRON};
 use sip_model::init_graph;
 use sip_node::dispute::{Challenger, DisputeError, Evidence, GraphEvidence, Move};
@@ -23,6 +22,7 @@ use sip_protocol::training::job::{JobSpec, bit};
 use sip_protocol::training::round::{self, QUALITY_ONE};
 use sip_roles::commitment;
 use solana_instruction::Instruction;
+use std::time::Duration;
 
 /// A watchtower that remembers nothing between two steps but what is on disk.
 struct Tower {

@@ -2,8 +2,8 @@
 //! transaction, and what follows from the true ones is voted and scored.
 
 use super::*;
-use sip_graph::Buffer;
 use sip_client::UpdateGraph;
+use sip_graph::Buffer;
 use sip_manifest::settings::Exchange;
 use sip_protocol::ground::case::CaseKind;
 use solana_instruction::Instruction;
@@ -228,7 +228,8 @@ fn an_honest_update_is_defended_from_a_shelf() {
     let load = |root: &[u8; 32]| states.load(root, &threads).unwrap().expect("a state of the own segment");
     let start = run.prepared.start(&run.base, None, &run.machine).unwrap();
     let lie = Cheat::FlipBit { step: 0, node: updates.update.state_outputs()[0], element: 1, bit: 3 };
-    let evidence = updates.update_evidence(&updates.reset, [&start.state, &load(&claim.end_root)], &threads, run.machine.simd);
+    let evidence =
+        updates.update_evidence(&updates.reset, [&start.state, &load(&claim.end_root)], &threads, run.machine.simd);
     drop(states);
     let evidence = evidence.cheating(Some(lie));
     let mut parties = [Party::new(accuser, Side::Challenger, dispute, evidence.graph_evidence(), evidence)];
