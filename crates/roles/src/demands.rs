@@ -83,9 +83,21 @@ impl Step<'_> {
     /// whole past is opened as far as it can be accused.
     pub(crate) fn is_left_to_others(&self, seen: &Seen, stands: &Stands) -> bool {
         let Some(seat) = self.auditor_seat().filter(|_| self.node.roles.is_drawn_only) else { return false };
-        let is_suspect =
-            self.view.has_convicted(&stands.state.operator) && seen.round.require_challengeable(self.view.slot).is_ok();
-        seen.has_revealed(seat.place) && !self.draws(seen, stands) && !is_suspect
+        seen.has_revealed(seat.place) && !self.draws(seen, stands) && !self.is_suspect(seen, stands)
+    }
+
+    /// Whether a segment that can still be accused, and was not convicted, is by somebody who was convicted, or of whom we have found another one false.
+    pub(crate) fn is_suspect(&self, seen: &Seen, stands: &Stands) -> bool {
+        let operator = &stands.state.operator;
+        let found_false = || {
+            self.view.rounds.iter().any(|other| {
+                let theirs = other.segments.iter().filter(|segment| segment.state.operator == *operator);
+                let mut claims = theirs.map(|segment| Claim::Segment { round: other.index(), place: segment.place });
+                claims.any(|claim| self.is_false(claim))
+            })
+        };
+        let is_open = seen.round.require_challengeable(self.view.slot).is_ok();
+        is_open && stands.state.status != segment::CONVICTED && (self.view.has_convicted(operator) || found_false())
     }
 
     /// Whether a demand of ours on a round's segments runs.

@@ -18,14 +18,21 @@ impl Step<'_> {
     pub(crate) fn judge(&self) {
         self.judge_genesis();
         for seen in &self.view.rounds {
-            if seen.round.status == round::OPEN || self.is_doubtful(seen) {
+            if seen.round.status == round::OPEN {
                 continue;
             }
+            let is_doubtful = self.is_doubtful(seen);
             if !self.knows(&seen.round.base_root) {
-                self.unknown(seen, &seen.round.base_root);
+                if !is_doubtful {
+                    self.unknown(seen, &seen.round.base_root);
+                }
                 continue;
             }
-            self.judge_segments(seen);
+            // On what is false a liar's own claims can be accused all the same, as long as it is known what they build on.
+            self.judge_segments(seen, is_doubtful);
+            if is_doubtful {
+                continue;
+            }
             self.judge_base(seen);
             self.judge_runs(seen);
             self.judge_attestations(seen);
@@ -57,7 +64,7 @@ impl Step<'_> {
         self.found(claim).is_some_and(|finding| !finding.is_true)
     }
 
-    /// Whether a round builds on what is false, so that it will be undone: nobody can replay it.
+    /// Whether a round builds on what is false, so that it will be undone: nobody need replay it, but for what liars claimed in it.
     pub(crate) fn is_doubtful(&self, seen: &Seen) -> bool {
         let mut parent = seen.round.parent;
         // Parents come before their children.
@@ -94,7 +101,8 @@ impl Step<'_> {
         }
     }
 
-    fn judge_segments(&self, seen: &Seen) {
+    /// Compares segments with replays: all, or in a round that is doubtful those of liars only.
+    fn judge_segments(&self, seen: &Seen, is_doubtful: bool) {
         // Of a round that came to nothing, only what can still be accused matters.
         if seen.round.status == round::VOID && seen.round.require_challengeable(self.view.slot).is_err() {
             return;
@@ -104,8 +112,8 @@ impl Step<'_> {
             let claim = Claim::Segment { round: seen.index(), place: stands.place };
             let result = stands.state.claim.result_root(&self.view.job.spec);
             // What is left to others is replayed only where nobody gives what came out of it.
-            let is_spared =
-                self.is_left_to_others(seen, stands) && (self.knows(result) || self.shelf.awaited.contains(result));
+            let is_spared = is_doubtful && !self.is_suspect(seen, stands)
+                || self.is_left_to_others(seen, stands) && (self.knows(result) || self.shelf.awaited.contains(result));
             if is_spared || self.found(claim).is_some() {
                 continue;
             }

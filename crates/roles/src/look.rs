@@ -117,6 +117,12 @@ impl Look {
         job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool)
     }
 
+    /// The pools that held places when a round was opened.
+    fn pools_of_round(round: &Round) -> impl Iterator<Item = [u8; 32]> + '_ {
+        let auditors = round.auditors.iter().map(|seat| seat.pool);
+        round.trainers.iter().copied().chain(auditors).chain(round.evaluators.iter().map(|seat| seat.pool))
+    }
+
     /// What is to be read next, beside what was read; nothing once there is enough for a view.
     ///
     /// # Errors
@@ -135,8 +141,8 @@ impl Look {
                 let (committed, revealed) = places(&round);
                 wanted.extend(committed.map(|place| self.segment(&address, &round, place)));
                 wanted.extend(revealed.map(|place| self.run(&address, &round, place)));
-                let auditors = round.auditors.iter().map(|seat| seat.pool).filter(|pool| *pool != [0; 32]);
-                wanted.extend(auditors.map(Address::new_from_array));
+                let pools = Look::pools_of_round(&round).filter(|pool| *pool != [0; 32]);
+                wanted.extend(pools.map(Address::new_from_array));
             }
         }
         wanted.retain(|address| !accounts.contains_key(address));
@@ -161,7 +167,7 @@ impl Look {
                 None => {}
             }
         }
-        let of_rounds = rounds.iter().flat_map(|seen| seen.round.auditors.iter().map(|seat| seat.pool));
+        let of_rounds = rounds.iter().flat_map(|seen| Look::pools_of_round(&seen.round));
         let mut pools = BTreeMap::new();
         for pool in Look::pools_of_job(&job).chain(of_rounds).filter(|pool| *pool != [0; 32]) {
             let address = Address::new_from_array(pool);

@@ -12,6 +12,7 @@ use sip_protocol::ground::escrow::REVEAL_SLOTS;
 use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::audit::Closing;
 use sip_protocol::training::data::Dataset;
+use sip_protocol::training::finality::NO_ROUND;
 use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::seats;
@@ -65,7 +66,7 @@ pub struct View {
     pub config: Box<Config>,
     /// The job.
     pub job: Box<Job>,
-    /// The pools of those who hold places of the job, and of the auditors of all these rounds.
+    /// The pools of those who hold places of the job, and of all who held one in these rounds.
     pub pools: BTreeMap<Address, Box<Pool>>,
     /// The datasets of the job's domains.
     pub datasets: BTreeMap<Address, Box<Dataset>>,
@@ -167,6 +168,17 @@ impl View {
         own.collect()
     }
 
+    /// The newest base that nothing can undo any more, and the round that it came from; nothing before there is one.
+    pub fn final_base(&self) -> Option<(u32, [u8; 32])> {
+        let chain = &self.job.chain;
+        let root = match chain.open_rounds().first() {
+            None => self.job.base_root,
+            // What is not final builds on it.
+            Some(oldest) => self.round(*oldest)?.round.base_root,
+        };
+        (chain.last_final != NO_ROUND).then_some((chain.last_final, root))
+    }
+
     /// Notes an account that was read beside the job and its rounds; what this version cannot read, or another job's, is left out.
     pub fn add(&mut self, address: Address, data: &[u8]) {
         let is_kind = |kind: AccountKind| data.first() == Some(&(kind as u8));
@@ -185,10 +197,12 @@ impl View {
         self.rounds.iter().find(|seen| seen.index() == index)
     }
 
-    /// Whether somebody was convicted of a segment, as far as the rounds tell that are not over.
+    /// Whether somebody was convicted: of a segment of these rounds, or of anything, in another job as well, that a pool of these rounds or seats
+    /// answers for.
     pub fn has_convicted(&self, operator: &[u8; 32]) -> bool {
         let mut segments = self.rounds.iter().flat_map(|seen| &seen.segments).map(|stands| &stands.state);
         segments.any(|segment| segment.status == segment::CONVICTED && segment.operator == *operator)
+            || self.pools.values().any(|pool| pool.scope == *operator && pool.is_convicted())
     }
 
     /// The leaf of a segment that an auditor attests, if one of its draws selects it.

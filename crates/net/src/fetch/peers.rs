@@ -196,7 +196,7 @@ fn attend(fetcher: &Fetcher, peer: &Peer, want: &Want<'_>, stream: &Stream, work
     };
     let mut link = Counted { link: fetcher.network.dial(peer, &patience)?, stream };
     link.ask(&Request::Hello)?;
-    // Whoever does not greet as a peer learns nothing of what is wanted, and gets no bytes that somebody else chose.
+    // Who does not greet as a peer learns nothing of what is wanted, and gets no bytes that somebody else chose.
     greet(&mut link)?;
     link.ask(&Request::Have { roots: vec![want.item.root] })?;
     link.begin()?;

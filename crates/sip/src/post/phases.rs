@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::config::{Expected, Phases};
 use super::folder::Phase;
 use crate::chain::pace;
+use crate::chain::tokens::grouped;
 
 /// A slot on clusters once all announced steps towards shorter ones are taken, microseconds.
 const FASTEST_SLOT_MICROSECONDS: u64 = 200_000;
@@ -116,11 +117,19 @@ pub(super) fn propose(
     ];
     let mut proposed = Vec::new();
     for (name, given, work, field) in phases {
+        let fit = work.slots(expected, slot_seconds);
         let why = match given {
+            Some(slots) if slots < fit => {
+                format!(
+                    "as the file says, SHORTER than the {} that {} asks for",
+                    grouped(fit.into()),
+                    work.told(expected)
+                )
+            }
             Some(_) => "as the file says".to_owned(),
             None => work.told(expected),
         };
-        let slots = given.unwrap_or_else(|| work.slots(expected, slot_seconds));
+        let slots = given.unwrap_or(fit);
         *field = slots;
         proposed.push(Phase { name: name.to_owned(), slots, why });
     }

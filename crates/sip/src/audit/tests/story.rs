@@ -42,6 +42,7 @@ struct Tower {
     events: Vec<Event>,
 }
 
+mod past;
 mod second;
 mod twins;
 mod updates;
@@ -232,7 +233,7 @@ fn stage_with(folder: &Path, mut settings: Settings) -> (Run, Arc<Source>, Addre
     let person = run.world.people.len() - 1;
     run.world.ledger.airdrop(&wallet, 1_000_000_000_000).unwrap();
     run.world.send(0, program.create_token_account(&creator, &wallet)).unwrap();
-    run.world.send(0, program.distribute(&creator, &wallet, 30_000 * TOKEN)).unwrap();
+    run.world.send(0, program.distribute(&creator, &wallet, 90_000 * TOKEN)).unwrap();
     let secret = crate::chain::pool::draw_secret(&run.world.people[person].keypair, 0);
     let chain_tip = crate::run::setup::Chain::from_secret(secret, 65).tip();
     let new = NewPool { index: 0, self_bond: 20_000 * TOKEN, commission_bps: 0, chain_tip };
