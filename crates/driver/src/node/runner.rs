@@ -105,6 +105,7 @@ pub(crate) struct Parts {
     pub shelf: Shelf,
     pub fetcher: Fetcher,
     pub server: Option<Server>,
+    pub network: StrangersHttp,
 }
 
 /// A node on a ledger.
@@ -168,8 +169,9 @@ impl<'a, L: Ledger> Runner<'a, L> {
     pub fn run(&mut self) -> Result<Ended> {
         let store = Store::new(&self.setup.folder).with_manifest(self.setup.manifest.as_deref());
         let shelf = Shelf::open(&self.setup.folder.join("shelf"))?;
-        let network = Arc::new(StrangersHttp::new(self.setup.reach, self.setup.peers.clone()));
-        let fetcher = Fetcher::new(network, shelf.clone(), Arc::new(Bans::new(BAN)), FetchLimits::default());
+        let network = StrangersHttp::new(self.setup.reach, self.setup.peers.clone());
+        let fetcher =
+            Fetcher::new(Arc::new(network.clone()), shelf.clone(), Arc::new(Bans::new(BAN)), FetchLimits::default());
         let server = match self.setup.listen {
             Some(address) => {
                 let server = Server::start(address, &shelf, ServeLimits::default());
@@ -182,7 +184,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
             self.say(&Event::Prepares { what: format!("serves on http://{}", server.address()) });
         }
         let _page = self.setup.page.map(|address| Page::start(address, Arc::clone(&self.shown))).transpose()?;
-        let parts = Parts { store, shelf, fetcher, server };
+        let parts = Parts { store, shelf, fetcher, server, network };
         self.write_status(&parts)?;
         self.offer_files(&parts)?;
         self.keep_within_bounds(&parts)?;
@@ -303,7 +305,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
             self.stay_alone()?;
             self.announce_what_came()?;
             if let Some(server) = &parts.server {
-                server.seats(&self.peers.addresses());
+                server.seats(&self.peers.addresses(&parts.network));
             }
         }
         let banned = self.banned.lock().map(|mut banned| std::mem::take(&mut *banned)).unwrap_or_default();
@@ -323,7 +325,11 @@ impl<'a, L: Ledger> Runner<'a, L> {
         let tokens = in_wallet.unwrap_or(0) + memory.view().map_or(0, |view| bonds(view, &self.setup.node.me.wallet));
         books.balance(round, lamports, tokens);
         self.status.lamports = lamports;
-        books.save(record)?;
+        if let Err(error) = books.save(record) {
+            // A disk that is full keeps nobody from what is owed.
+            let (what, reason) = ("write the books".into(), format!("{error:#}"));
+            self.say_once(&Event::Hindered { what, reason, seconds: LONGEST_PAUSE.as_secs() });
+        }
         Ok(acted)
     }
 
