@@ -13,7 +13,7 @@ mod status;
 pub use join::timed_step;
 pub use pace::Pace;
 pub use page::Page;
-pub use peers::unreachable;
+pub use peers::{Peers, unreachable};
 pub use room::{UNASKED_BYTES, text_bytes};
 pub use runner::{Ended, MakeCheat, PEERS_EVERY, Runner, Setup, status_path};
 pub use status::{Awaited, Status, awaited, phase_name};

@@ -25,8 +25,8 @@ use super::runner::{Parts, Runner};
 const SEARCH: Duration = Duration::from_secs(8);
 
 impl<L: Ledger> Runner<'_, L> {
-    /// Puts the files of the node's folder and of folders of texts on the shelf, so that others can have them: whatever is named `.tokens`, and the
-    /// manifest.
+    /// Puts the files of the node's folder and of folders of texts on the shelf, so that others can have them: whatever is named `.tokens`, and of the
+    /// node's the manifest and the tokenizer.
     pub(crate) fn offer_files(&mut self, parts: &Parts) -> Result<()> {
         let folders = self.setup.texts.iter().map(|folder| Store::new(folder));
         for store in std::iter::once(parts.store.clone()).chain(folders) {
@@ -36,9 +36,10 @@ impl<L: Ledger> Runner<'_, L> {
                 }
             }
         }
-        let manifest = parts.store.manifest();
-        if manifest.exists() {
-            parts.shelf.put_file(&manifest)?;
+        for file in [parts.store.manifest(), parts.store.tokenizer()] {
+            if file.exists() {
+                parts.shelf.put_file(&file)?;
+            }
         }
         Ok(())
     }

@@ -479,6 +479,8 @@ impl<'a, L: Ledger> Runner<'a, L> {
                 status.until_slot.map(|end| end.saturating_sub(view.slot) as f64 * self.pace.slot().as_secs_f64());
             status.until = left.map(|left| unix_seconds() + left as u64);
             status.awaited = awaited(view, &self.setup.node.me.wallet);
+            let kept = view.final_base().filter(|(_, root)| self.setup.node.roles.keeper && parts.shelf.is_whole(root));
+            status.keeps_round = kept.map(|(round, _)| round + 1);
             if before != (status.round, status.phase.clone()) && status.round > 0 {
                 let (round, phase, until_slot) = (status.round - 1, status.phase.clone(), status.until_slot);
                 self.say(&Event::Phase { round, phase, until_slot, seconds: left.map(|left| left as u64) });

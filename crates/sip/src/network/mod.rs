@@ -147,6 +147,8 @@ impl Up {
             &json!({ "event": "over", "job": job, "baseRoot": root }),
         )?;
         teller.say(&format!("next  sip verify --url {url} {job}: replays it, from the chain and its people alone"))?;
+        teller.say(&format!("then  sip job export {job} --url {url} --out model: takes the model out, likewise"))?;
+        teller.say("then  sip generate --model model \"The people\"")?;
         teller.say(&down)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -5,10 +5,9 @@ use sip_data::{Domain as Words, DomainTokens, shown};
 use sip_manifest::folder::Store;
 use sip_manifest::folder::tokenizer_bytes;
 use sip_manifest::prepare::split;
-use sip_manifest::value::{Domain, content_hash};
+use sip_manifest::value::{Blob, Domain};
 use sip_model::tokenizer::Tokenizer;
 use sip_model::{LlamaConfig, LoadedModel};
-use sip_proof::Hash;
 use sip_protocol::AccountKind;
 use sip_protocol::training::data::Dataset;
 use solana_address::Address;
@@ -197,10 +196,10 @@ pub(super) fn tokens(
     Ok(Tokens { domains, own })
 }
 
-/// Writes the tokenizer into a folder's data, and gives its hash.
-pub(super) fn save_tokenizer(tokenizer: &Tokenizer, store: &Store, sequence: usize) -> Result<Hash> {
+/// Writes the tokenizer into a folder's data, and gives its name.
+pub(super) fn save_tokenizer(tokenizer: &Tokenizer, store: &Store, sequence: usize) -> Result<Blob> {
     std::fs::create_dir_all(store.data())
         .with_context(|| format!("cannot make the folder {}", store.data().display()))?;
     tokenizer.save(&store.data(), sequence)?;
-    Ok(content_hash(&tokenizer_bytes(store)?))
+    Ok(Blob::of(&tokenizer_bytes(store)?))
 }

@@ -15,7 +15,9 @@ use sip_roles::{Event, Me, Node, Roles};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use super::network::Network;
@@ -67,6 +69,15 @@ fn begins(event: &Event) -> bool {
 
 #[test]
 fn two_processes_with_one_key_the_one_that_was_overtaken_ends() {
+    overtaken("127.0.0.1:0".parse().ok());
+}
+
+#[test]
+fn two_processes_with_one_key_that_serve_nobody_do_the_same() {
+    overtaken(None);
+}
+
+fn overtaken(listen: Option<SocketAddr>) {
     let folder = tempfile::tempdir().unwrap();
     let mut network = Network::new(folder.path(), Exchange::Whole, 1);
     let key = network.stranger("trainer 1").key.insecure_clone();
@@ -75,7 +86,7 @@ fn two_processes_with_one_key_the_one_that_was_overtaken_ends() {
     let second = copy_of(&first, "the other machine of trainer 1");
     let mut ledger = network.ledger.counted();
     let (sent, mut sent_before, mut has_committed) = (ledger.sent.clone(), None, None);
-    let setup_of_first = setup(job, &key, roles, first);
+    let setup_of_first = Setup { listen, ..setup(job, &key, roles, first) };
     let ended = Runner::new(&mut ledger, &key, setup_of_first, &mut |event| {
         if !begins(event) || sent_before.is_some() {
             return;
@@ -85,7 +96,7 @@ fn two_processes_with_one_key_the_one_that_was_overtaken_ends() {
         let mut shared = network.ledger.clone();
         assert!(network.stranger("creator").step(&mut shared, job), "the round is opened");
         let mut other = network.ledger.counted();
-        let setup = Setup { once: true, ..setup(job, &key, roles, second.clone()) };
+        let setup = Setup { once: true, listen, ..setup(job, &key, roles, second.clone()) };
         let ended = Runner::new(&mut other, &key, setup, &mut |_| ()).run().unwrap();
         assert_eq!(ended, Ended::Idle);
         let pool = Program::default().pool(PoolKind::Trainer, &key.pubkey(), 0);
@@ -147,4 +158,75 @@ fn announcements_of_a_seat_taken_later_reach_the_others() {
     assert!(folder.path().join("empty/run/data/0.train.tokens").exists());
     let job: Job = network.read(&job);
     assert!(job.evaluators.iter().any(|seat| seat.pool == pool.to_bytes()));
+}
+
+/// A disk of 48 MiB in memory, where this user may mount one; dropping it lets go of it.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<SmallDisk> {
+        let folder = tempfile::tempdir().ok()?;
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=48m", "none"]).arg(folder.path()).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(SmallDisk(folder))
+    }
+
+    /// Takes all that is left, as another program would.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.path().join("others");
+        let mut file = std::fs::File::create(&path).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l"]).arg(self.0.path()).output();
+    }
+}
+
+#[test]
+fn a_node_on_a_disk_that_others_have_filled_says_so_and_commits_what_it_can_keep_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut network = Network::new(folder.path(), Exchange::Whole, 1);
+    let (job, key) = (network.job, network.stranger("trainer 1").key.insecure_clone());
+    let on_disk = copy_of(&folder.path().join("trainer 1"), "copy");
+    let small = disk.0.path().join("node");
+    assert!(Command::new("cp").arg("-r").args([&on_disk, &small]).status().unwrap().success());
+    let setup_of_it = setup(job, &key, Roles { trainer: true, ..Roles::default() }, small);
+    let stop = setup_of_it.stop.clone();
+    let (ended, watch) = (std::sync::mpsc::channel::<()>(), stop.clone());
+    std::thread::spawn(move || {
+        // It ends by itself long before.
+        let _ = ended.1.recv_timeout(Duration::from_secs(90));
+        watch.ask();
+    });
+    let (mut others, mut hindered, mut has_committed) = (None, 0, false);
+    let mut ledger = network.ledger.clone();
+    let outcome = Runner::new(&mut ledger, &key, setup_of_it, &mut |event| match event {
+        Event::Follows { .. } => {
+            others = Some(disk.fill());
+            let mut shared = network.ledger.clone();
+            assert!(network.stranger("creator").step(&mut shared, job), "a round is opened");
+        }
+        Event::Hindered { reason, .. } => {
+            assert!(!has_committed, "it commits what it could not keep");
+            hindered += 1;
+            assert!(hindered < 200 && !reason.is_empty());
+            if hindered == 3 {
+                others.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+            }
+        }
+        Event::Acted { what: "segment committed", .. } => {
+            has_committed = true;
+            stop.ask();
+        }
+        _ => {}
+    })
+    .run()
+    .unwrap();
+    drop(ended.0);
+    assert_eq!((outcome, has_committed), (Ended::Stopped, true));
+    assert!(hindered >= 3, "{hindered}");
 }

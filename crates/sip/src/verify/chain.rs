@@ -1,20 +1,13 @@
 //! Replaying a job from a chain and its people alone: the chain says what was committed, people hand over what it computes with, by its roots, and
 //! nothing else is asked of anybody.
 
-use anyhow::{Context, Result, bail, ensure};
-use sip_client::Program;
+use anyhow::{Result, bail, ensure};
 use sip_data::{Mixture, hex};
-use sip_ledger::Ledger;
 use sip_manifest::exchange::Applied;
-use sip_manifest::folder::read_manifest;
 use sip_manifest::machine::Machine;
 use sip_manifest::prepare::Prepared;
-use sip_manifest::value::Manifest;
-use sip_net::{Peer, Reach, StrangersHttp};
 use sip_node::{SegmentTask, State, Worker, scoring};
-use sip_proof::{HostSha256, Sha256 as _};
-use sip_protocol::Account;
-use sip_protocol::network::peer::Peer as Record;
+use sip_proof::HostSha256;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation;
 use sip_protocol::training::finality::NO_ROUND;
@@ -23,14 +16,12 @@ use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::seed;
 use sip_protocol::training::segment::{self, SegmentClaim};
 use sip_report::{Progress, count};
-use sip_rpc::Rpc;
 use solana_address::Address;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::snapshot::Snapshot;
-use super::supply::Supply;
 use super::{Difference, reveals};
+use crate::remote::{Remote, Supply};
 use crate::run::round::rule;
 
 /// What was replayed.
@@ -49,44 +40,28 @@ pub(super) struct Replayed {
     pub notes: Vec<String>,
 }
 
-/// A job on a chain, and who may be asked.
-pub(super) struct Request {
-    pub ledger: Rpc,
-    pub program: Program,
-    pub job: Address,
-    pub peers: Vec<String>,
-    /// Where what is fetched is kept.
-    pub folder: PathBuf,
-    /// Whether somebody named that folder.
-    pub is_kept: bool,
-    /// The manifest, where the chain does not name one.
-    pub manifest: Option<PathBuf>,
-}
-
 /// Replays all rounds, and gives the first difference.
-pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
+pub(super) fn verify(request: &Remote, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
     let machine = Machine::from_environment()?;
     let snapshot = Snapshot::take(&request.ledger, &request.program, &request.job)?;
     let job = &snapshot.job;
     progress.stage(&format!("Verifying {}", request.job));
-    let told = |line: &str| progress.line(line);
     let datasets = job.datasets.iter().take(usize::from(job.spec.domain_count));
     let datasets: Vec<Box<Dataset>> =
         datasets.map(|address| request.read(&Address::new_from_array(*address))).collect::<Result<_>>()?;
-    let network = StrangersHttp::new(Reach::of(request.ledger.url()), request.peers.clone());
-    let mut supply = Supply::open(&request.folder, request.is_kept, network, request.peers(job, &datasets)?)?;
-    let manifest = request.manifest(job, &mut supply, &told)?;
+    let mut supply = request.supply(job, progress)?;
+    let manifest = request.manifest(job, &mut supply)?;
     let registered: Vec<Option<&Box<Dataset>>> = datasets.iter().map(Some).collect();
     if let Some(difference) = manifest.check(&job.spec, &registered)? {
         return Ok(Some(manifest.words(difference)));
     }
-    supply.tokens(&manifest, &told)?;
+    supply.tokens(&manifest)?;
     replayed.bytes = supply.bytes;
     let prepared = match Prepared::from_manifest(manifest, &supply.store, &machine) {
         Ok(prepared) => prepared,
         Err(error) => return crate::failure::false_content(error).map(Some),
     };
-    let difference = Replay::new(&snapshot, &prepared, &machine, progress).rounds(replayed)?;
+    let difference = Replay::new(&snapshot, &prepared, &machine, progress).rounds(&supply, replayed)?;
     if difference.is_some() {
         return Ok(difference);
     }
@@ -99,58 +74,6 @@ pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Repla
 
 /// What the segments of a round come to, by place.
 type ByPlace = Vec<(u8, Arc<State>)>;
-
-impl Request {
-    fn find<T: Account>(&self, address: &Address) -> Result<Option<Box<T>>> {
-        let account = Ledger::account(&self.ledger, address)?.filter(|account| account.owner == self.program.id);
-        let Some(account) = account else { return Ok(None) };
-        let state = T::decode(&account.data).map(Box::new);
-        state.map(Some).map_err(|error| anyhow::anyhow!("account {address}: {error}"))
-    }
-
-    fn read<T: Account>(&self, address: &Address) -> Result<Box<T>> {
-        self.find(address)?.with_context(|| format!("there is no account at {address}"))
-    }
-
-    /// Who may have what is wanted: those who are named, and everybody of the job who says on chain where he serves: addresses there are
-    /// dialled where they are not nearer than the chain is.
-    fn peers(&self, job: &Job, datasets: &[Box<Dataset>]) -> Result<Vec<Peer>> {
-        let named = self.peers.iter().map(|address| Peer { id: name_of(address), address: address.clone() });
-        let seats = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
-        let mut subjects: Vec<[u8; 32]> = seats.filter(|pool| *pool != [0; 32]).collect();
-        subjects.extend(datasets.iter().map(|dataset| dataset.pool).chain([self.job.to_bytes()]));
-        subjects.sort_unstable();
-        subjects.dedup();
-        let records: Vec<Address> =
-            subjects.iter().map(|subject| self.program.peer(&Address::new_from_array(*subject))).collect();
-        let found = Ledger::accounts(&self.ledger, &records)?;
-        let peer = |(subject, account): (&[u8; 32], Option<solana_account::Account>)| {
-            let account = account.filter(|account| account.owner == self.program.id)?;
-            let record = Record::decode(&account.data).map(Box::new).ok()?;
-            let url = record.contact.url().to_owned();
-            let is_dialled = record.contact.serves() && !url.is_empty();
-            is_dialled.then_some(Peer { id: *subject, address: url })
-        };
-        Ok(named.chain(subjects.iter().zip(found).filter_map(peer)).collect())
-    }
-
-    /// The manifest that the chain names, or the one of a file.
-    fn manifest(&self, job: &Job, supply: &mut Supply, told: &dyn Fn(&str)) -> Result<Manifest> {
-        match &self.manifest {
-            Some(path) => read_manifest(path),
-            None => {
-                let named = job.require_described();
-                ensure!(named.is_ok(), "the job names no manifest on chain yet; --manifest names its file");
-                supply.manifest(&job.card.manifest_root, job.card.manifest_bytes, told)
-            }
-        }
-    }
-}
-
-/// A name for somebody of whom only an address is known.
-fn name_of(address: &str) -> [u8; 32] {
-    HostSha256::hashv(&[b"peer", address.as_bytes()])
-}
 
 /// The replay of a job under way.
 struct Replay<'a> {
@@ -170,7 +93,7 @@ impl<'a> Replay<'a> {
         Replay { snapshot, job: &snapshot.job, prepared, machine, progress, worker, scorer }
     }
 
-    fn rounds(&mut self, replayed: &mut Replayed) -> Result<Difference> {
+    fn rounds(&mut self, supply: &Supply, replayed: &mut Replayed) -> Result<Difference> {
         let mut base = Arc::clone(&self.prepared.genesis);
         let mut applied = Applied::new();
         let (mut seed_now, mut head) = (self.job.spec.seed, NO_ROUND);
@@ -244,6 +167,10 @@ impl<'a> Replay<'a> {
             head = index;
             replayed.base = Some(base.root());
             replayed.scored += 1;
+        }
+        // Who keeps what was fetched has the model as well, once nothing can undo it.
+        if self.job.chain.open_rounds().is_empty() && base.root() == self.job.base_root {
+            supply.keep_if_named(&base)?;
         }
         Ok(None)
     }

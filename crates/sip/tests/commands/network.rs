@@ -110,6 +110,39 @@ fn verified(network: &Network, events: &[Value]) -> Value {
     found
 }
 
+/// The model that anybody takes out of the job once it is over: it is what the chain says and what the replay gave, and it writes.
+fn exported(network: &Network, events: &[Value]) {
+    let (url, over) = (of(events, "chain")[0]["url"].as_str().unwrap(), of(events, "over")[0]);
+    let job = over["job"].as_str().unwrap();
+    let export = ["job", "export", job, "--url", url, "--out", "model", "--json"];
+    let told = network.json(&export);
+    assert_eq!((&told["baseRoot"], &told["final"]), (&over["baseRoot"], &true.into()), "{told}");
+    assert_eq!(told["computed"], false, "the creator's process keeps it");
+    // The weights are the first entries of the base, by their own hashes, and the base's root is that of the tree over all of them.
+    let model = network.scratch.path().join("model");
+    let (_, tensors) = sip_model::export::load_pretrained(&model).unwrap();
+    let roots: Vec<[u8; 32]> = tensors
+        .iter()
+        .map(|tensor| {
+            let bytes: Vec<u8> = tensor.data.iter().flat_map(|value| value.to_le_bytes()).collect();
+            sip_manifest::value::content_hash(&bytes)
+        })
+        .collect();
+    let provenance: Value = serde_json::from_slice(&std::fs::read(model.join("sip.json")).unwrap()).unwrap();
+    let named = provenance["entryRoots"].as_array().unwrap().iter().map(|root| sip_data::unhex(root.as_str().unwrap()));
+    let named: Vec<[u8; 32]> = named.map(Option::unwrap).collect();
+    assert_eq!(named[..roots.len()], roots);
+    let root = sip_proof::merkle::MerkleTree::new(named).root();
+    assert_eq!(sip_data::hex(&root), over["baseRoot"].as_str().unwrap());
+    let written = network.json(&["generate", "--model", "model", "--json", "The people"]);
+    assert!(written["text"].as_str().is_some_and(|text| !text.is_empty()), "{written}");
+    // The same folder again, and never one with other things in it.
+    assert_eq!(network.json(&export)["baseRoot"], over["baseRoot"]);
+    std::fs::write(network.scratch.path().join("model/diary.txt"), "x").unwrap();
+    let refused = String::from_utf8(network.sip(&export).stderr).unwrap();
+    assert!(refused.contains("holds diary.txt, which no \\\"sip job export\\\" wrote"), "{refused}");
+}
+
 /// Verifies the job again and again while it runs, until it is told to stop; gives how often it was found true, and all that was found false.
 fn verifies(network: &Network, stop: &AtomicBool) -> (u32, Vec<String>) {
     let (mut found_true, mut found_false) = (0, Vec::new());
@@ -154,6 +187,7 @@ fn strangers_train_a_model_and_convict_the_liar_among_them() {
         found["convictedSegments"].as_u64().unwrap() >= 1 && found["fetchedBytes"].as_u64().unwrap() > 0,
         "{found}"
     );
+    exported(&network, &events);
     let down = network.json(&["network", "down", "--json"]);
     assert!(down["processes"].as_u64().unwrap() >= 1 && network.processes().is_empty(), "{down}");
     // What was brought down is known again.
