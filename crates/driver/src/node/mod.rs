@@ -8,12 +8,17 @@ mod peers;
 mod ready;
 mod room;
 mod runner;
+mod setup;
 mod status;
+mod tell;
+mod turns;
 
 pub use join::timed_step;
 pub use pace::Pace;
 pub use page::Page;
 pub use peers::{Peers, unreachable};
 pub use room::{UNASKED_BYTES, text_bytes};
-pub use runner::{Ended, MakeCheat, PEERS_EVERY, Runner, Setup, status_path};
+pub use runner::{PEERS_EVERY, Runner};
+pub use setup::{Ended, MakeCheat, Setup};
 pub use status::{Awaited, Status, awaited, phase_name};
+pub use tell::status_path;

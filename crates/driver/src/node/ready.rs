@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use crate::source::registered;
 
 use super::peers::short;
-use super::runner::{Parts, Runner};
+use super::runner::Runner;
+use super::setup::Parts;
 
 /// How long one search among peers lasts, before their records are read again.
 const SEARCH: Duration = Duration::from_secs(8);

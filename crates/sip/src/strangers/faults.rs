@@ -66,7 +66,8 @@ impl States for Full {
 
     fn save(&self, state: &State) -> anyhow::Result<()> {
         if self.is_full.load(Ordering::SeqCst) {
-            self.refusals.fetch_add(1, Ordering::SeqCst);
+            // At first it is more than the program can take.
+            assert!(self.refusals.fetch_add(1, Ordering::SeqCst) > 0, "the disk is full, and nobody thought of it");
             anyhow::bail!("the disk is full");
         }
         self.states.save(state)

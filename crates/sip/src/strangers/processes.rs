@@ -230,3 +230,38 @@ fn a_node_on_a_disk_that_others_have_filled_says_so_and_commits_what_it_can_keep
     assert_eq!((outcome, has_committed), (Ended::Stopped, true));
     assert!(hindered >= 3, "{hindered}");
 }
+
+#[test]
+fn a_node_whose_chain_is_away_says_so_waits_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut network = Network::new(folder.path(), Exchange::Whole, 1);
+    let (job, key) = (network.job, network.stranger("trainer 1").key.insecure_clone());
+    let setup_of_it = setup(job, &key, Roles { trainer: true, ..Roles::default() }, folder.path().join("trainer 1"));
+    let (stop, faults) = (setup_of_it.stop.clone(), network.ledger.faults.clone());
+    let mut ledger = network.ledger.clone();
+    let (mut lost, mut has_begun) = (0, false);
+    // Before it has begun, and then again in the middle of a round.
+    faults.is_away.set(true);
+    let ended = Runner::new(&mut ledger, &key, setup_of_it, &mut |event| match event {
+        Event::Lost { reason, .. } => {
+            assert!(reason.contains("it is away"), "{reason}");
+            lost += 1;
+            faults.is_away.set(lost != 1 && lost < 3);
+        }
+        Event::Follows { .. } => {
+            assert_eq!(lost, 1);
+            let mut shared = network.ledger.clone();
+            assert!(network.stranger("creator").step(&mut shared, job), "a round is opened");
+            has_begun = true;
+            faults.is_away.set(true);
+        }
+        Event::Acted { what: "segment committed", .. } => {
+            stop.ask();
+        }
+        _ => {}
+    })
+    .run()
+    .unwrap();
+    assert_eq!((ended, has_begun, lost), (Ended::Stopped, true, 3));
+    assert_eq!(network.round(0).committed, 1);
+}
