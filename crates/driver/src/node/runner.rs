@@ -88,7 +88,8 @@ impl<'a, L: Ledger> Runner<'a, L> {
         let store = Store::new(&self.setup.folder).with_manifest(self.setup.manifest.as_deref());
         let shelf = Shelf::open(&self.setup.folder.join("shelf"))?;
         let network = StrangersHttp::new(self.setup.reach, self.setup.peers.clone());
-        let fetcher = Fetcher::new(Arc::new(network.clone()), shelf.clone(), Arc::new(Bans::new(BAN)), FetchLimits::default());
+        let fetcher =
+            Fetcher::new(Arc::new(network.clone()), shelf.clone(), Arc::new(Bans::new(BAN)), FetchLimits::default());
         let server = match self.setup.listen {
             Some(address) => {
                 let server = Server::start(address, &shelf, ServeLimits::default());
