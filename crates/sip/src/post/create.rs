@@ -164,8 +164,10 @@ fn tell_costs(desk: &Desk, posted: &Posted, manifest: &Manifest, plan: &Plan) ->
         let name = &phase.name;
         say(&format!("  {name:<10}  {} slots, {}: {}", amounts::grouped(slots), pace::span(slots), phase.why))?;
     }
-    if plan.done() > 0 {
-        say(&format!("  {} were made before", count(plan.done(), "account")))?;
+    match plan.done() {
+        0 => {}
+        1 => say("  1 account was made before")?,
+        many => say(&format!("  {many} accounts were made before"))?,
     }
     if plan.is_done() {
         return say("  all of it is on the chain already");
