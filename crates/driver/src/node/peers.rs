@@ -5,7 +5,7 @@ use sip_client::Program;
 use sip_data::hex;
 use sip_ledger::Ledger;
 use sip_manifest::value::content_hash;
-use sip_net::{Peer, Reach};
+use sip_net::{Peer, Reach, StrangersHttp};
 use sip_protocol::Account as _;
 use sip_protocol::network::peer::Peer as Contact;
 use sip_protocol::training::data::Dataset;
@@ -154,11 +154,14 @@ impl Peers {
         told.map_or_else(|| Address::new_from_array(*id).to_string(), |peer| peer.address.clone())
     }
 
-    /// The IP addresses of everybody, so that a server knows its seats.
-    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+    /// The IP addresses of everybody, so that a server knows its seats: of a name, those that it led to when it was dialled last.
+    pub(crate) fn addresses(&self, network: &StrangersHttp) -> Vec<IpAddr> {
+        let of = |peer: &Peer| match host(&peer.address).parse() {
+            Ok(ip) => vec![ip],
+            Err(_) => network.led_to(&peer.address),
+        };
         let seated = self.known.iter().filter(|(subject, _)| self.seated.contains(*subject));
-        let all = self.told.iter().chain(seated.map(|(_, peer)| peer));
-        all.filter_map(|peer| host(&peer.address).parse().ok()).collect()
+        self.told.iter().chain(seated.map(|(_, peer)| peer)).flat_map(of).collect()
     }
 
     /// How many serve, by what is known.
