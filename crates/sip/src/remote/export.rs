@@ -107,7 +107,7 @@ pub(crate) fn export(connection: &Connection, arguments: &Export) -> Result<Exit
         tokenizer(&mut supply, &manifest, arguments.tokenizer.as_deref())?;
     }
     let provenance = |is_complete: bool| provenance(&remote, &state, &manifest, &target, &base, is_complete);
-    // Whoever finds half of it is told that it is.
+    // Those who find half of it are told that it is.
     fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", shown_path(&arguments.out)))?;
     let path = arguments.out.join(PROVENANCE_FILE);
     write_json(&path, &provenance(false))?;
