@@ -90,7 +90,7 @@ impl<L: Ledger> Runner<'_, L> {
             self.stay_alone()?;
             self.announce_what_came()?;
             if let Some(server) = &parts.server {
-                server.seats(&self.peers.addresses());
+                server.seats(&self.peers.addresses(&parts.network));
             }
         }
         let banned = self.banned.lock().map(|mut banned| std::mem::take(&mut *banned)).unwrap_or_default();
@@ -110,7 +110,11 @@ impl<L: Ledger> Runner<'_, L> {
         let bonds = memory.view().map_or(0, |view| bonds(view, &self.setup.node.me.wallet));
         books.balance(round, Balance { lamports, tokens: in_wallet.unwrap_or(0), bonds });
         self.status.lamports = lamports;
-        books.save(record)?;
+        if let Err(error) = books.save(record) {
+            // A disk that is full keeps nobody from what is owed.
+            let (what, reason) = ("write the books".into(), format!("{error:#}"));
+            self.say_once(&Event::Hindered { what, reason, seconds: LONGEST_PAUSE.as_secs() });
+        }
         Ok(acted)
     }
 
