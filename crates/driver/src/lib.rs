@@ -19,13 +19,8 @@ mod source;
 mod states;
 mod work;
 
-<<<<<<< HEAD
-pub use bench::{Bench, Position};
-pub use books::{Balance, Books, Page};
-=======
 pub use bench::{Bench, Compute, Position};
-pub use books::{Books, Page};
->>>>>>> main
+pub use books::{Balance, Books, Page};
 pub use crew::{Came, Crew};
 pub use hands::{Found, Hands};
 pub use record::{Known as Tally, Record};
