@@ -68,6 +68,8 @@ class Manifest:
         self.score_leaf_interval = fields.within(1, most)
         self.genesis_seed = fields.u64()
         self.genesis_root, self.reset_root, self.tokenizer = fields.take(32), fields.take(32), fields.take(32)
+        self.tokenizer_bytes = fields.u64()
+        require(self.tokenizer_bytes <= 1 << 26)
         if has_model:
             read_model(fields)
         else:

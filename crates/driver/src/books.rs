@@ -55,7 +55,11 @@ impl Books {
     /// # Errors
     /// Where they cannot be written.
     pub fn save(&mut self, record: &Record) -> Result<()> {
-        if std::mem::take(&mut self.is_changed) { record.write(FILE, &self.pages) } else { Ok(()) }
+        if self.is_changed {
+            record.write(FILE, &self.pages)?;
+            self.is_changed = false;
+        }
+        Ok(())
     }
 
     /// Pages by round.

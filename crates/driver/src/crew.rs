@@ -7,6 +7,7 @@ use anyhow::Result;
 use sip_manifest::stop::Stop;
 use sip_roles::{Event, Fact, Known, Shelf, View, Work};
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -24,6 +25,8 @@ const FETCHES: usize = 3;
 const MOST_FETCHES: usize = 32;
 /// After how long a state is looked for again that nobody had.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// For so long what is less urgent waits for what it was stopped for.
+const URGENT_FOR: Duration = Duration::from_secs(10);
 /// After how long work is tried again that failed.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
@@ -62,6 +65,8 @@ pub struct Crew {
     /// Asks the thread to stop computing.
     stop: Stop,
     current: Option<(Work, Instant)>,
+    /// The rank of what the last work was stopped for, and when.
+    urgent: Option<(u8, Instant)>,
     fetching: BTreeMap<Root, Sought>,
     stop_fetching: Arc<AtomicBool>,
     missing: BTreeMap<Root, Instant>,
@@ -115,7 +120,7 @@ impl Crew {
         let thread = std::thread::spawn(move || {
             let mut bench = make();
             for Order { view, known, work } in waiting {
-                let outcome = bench.compute(Position { view: &view, known: &known }, &work);
+                let outcome = caught(|| bench.compute(Position { view: &view, known: &known }, &work));
                 if to.send(Report::Computed { work: Box::new(work), outcome: Box::new(outcome) }).is_err() {
                     break;
                 }
@@ -132,6 +137,7 @@ impl Crew {
             threads,
             stop,
             current: None,
+            urgent: None,
             fetching,
             stop_fetching,
             missing,
@@ -207,6 +213,29 @@ impl Crew {
 }
 
 impl Crew {
+    /// Whether work is begun now. What is less urgent is stopped for it, and not begun again before it, though it is asked for first.
+    fn takes(&mut self, work: &Work) -> bool {
+        let try_again = self.patience[1];
+        self.failed.retain(|(_, at)| at.elapsed() < try_again);
+        if self.failed.iter().any(|(other, _)| other == work) {
+            return false;
+        }
+        if let Some((current, _)) = &self.current {
+            if rank(work) > rank(current) {
+                self.stop.ask();
+                self.urgent = Some((rank(work), Instant::now()));
+            }
+            return false;
+        }
+        // What it was stopped for may have come to nothing meanwhile.
+        let urgent = self.urgent.filter(|(_, at)| at.elapsed() < URGENT_FOR);
+        if urgent.is_some_and(|(least, _)| rank(work) < least) {
+            return false;
+        }
+        self.urgent = None;
+        true
+    }
+
     /// Whether as much is fetched as may be: what has brought nothing for a while is sought on, and counts no more among what comes in.
     fn has_enough_fetches(&mut self) -> bool {
         let patience = self.patience[0];
@@ -222,6 +251,14 @@ impl Crew {
     }
 }
 
+/// What comes of something; an error where it panics, so that nobody waits for a thread that is gone.
+fn caught<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
+        Err(anyhow::anyhow!("a fault of this program: {}", text.unwrap_or("it says nothing")))
+    })
+}
+
 /// Something that failed here, in words.
 fn hindered(what: String, error: &anyhow::Error) -> Event {
     Event::Hindered { what, reason: format!("{error:#}"), seconds: TRY_AGAIN.as_secs() }
@@ -229,15 +266,7 @@ fn hindered(what: String, error: &anyhow::Error) -> Event {
 
 impl Hands for Crew {
     fn compute(&mut self, at: Position<'_>, work: &Work) -> Result<Option<(Fact, Option<Event>)>> {
-        if let Some((current, _)) = &self.current {
-            if rank(work) > rank(current) {
-                self.stop.ask();
-            }
-            return Ok(None);
-        }
-        let try_again = self.patience[1];
-        self.failed.retain(|(_, at)| at.elapsed() < try_again);
-        if self.failed.iter().any(|(other, _)| other == work) {
+        if !self.takes(work) {
             return Ok(None);
         }
         let order = Order { view: at.view.clone(), known: at.known.clone(), work: work.clone() };
@@ -256,7 +285,7 @@ impl Hands for Crew {
         let (states, threads, stop) = (self.states.clone(), self.threads.clone(), self.stop_fetching.clone());
         let to = self.sender.clone();
         std::thread::spawn(move || {
-            let outcome = states.fetch(&wanted, &threads, &stop);
+            let outcome = caught(|| states.fetch(&wanted, &threads, &stop));
             let _ = to.send(Report::Fetched { root, outcome });
         });
         Ok(Found::Awaited)
@@ -268,7 +297,7 @@ impl Hands for Crew {
         }
         let (states, threads, to) = (self.states.clone(), self.threads.clone(), self.sender.clone());
         std::thread::spawn(move || {
-            let outcome = states.hand_out(&root, &threads);
+            let outcome = caught(|| states.hand_out(&root, &threads));
             let _ = to.send(Report::HandedOut { root, outcome });
         });
         Ok(())
@@ -329,6 +358,7 @@ mod tests {
         }
 
         fn fetch(&self, wanted: &Wanted, _: &Threads, stop: &AtomicBool) -> Result<bool> {
+            assert!(wanted.root[0] != 9, "this one is too much");
             while wanted.root[0] == 0 && !stop.load(Ordering::Relaxed) && Instant::now() < wanted.by {
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -336,22 +366,20 @@ mod tests {
         }
     }
 
-    #[test]
-    fn those_who_withhold_their_states_keep_nobody_from_those_of_others() {
-        let threads = Arc::new(Threads::new(1));
-        let states: Arc<dyn States> = Arc::new(Given);
-        // Nothing is computed, so that the thread's bench is never made.
-        let (orders, _waiting) = channel();
+    /// A crew whose thread is this test: what it would compute comes out of the receiver.
+    fn crew() -> (Crew, Receiver<Order>) {
+        let (orders, waiting) = channel();
         let (sender, reports) = channel();
-        let mut crew = Crew {
+        let crew = Crew {
             orders: Some(orders),
             reports,
             sender,
             thread: None,
-            states,
-            threads,
+            states: Arc::new(Given),
+            threads: Arc::new(Threads::new(1)),
             stop: Stop::default(),
             current: None,
+            urgent: None,
             fetching: BTreeMap::new(),
             stop_fetching: Arc::default(),
             missing: BTreeMap::new(),
@@ -359,6 +387,52 @@ mod tests {
             failed: Vec::new(),
             patience: [Duration::from_millis(50); 2],
         };
+        (crew, waiting)
+    }
+
+    #[test]
+    fn what_is_urgent_is_done_before_what_was_stopped_for_it_though_that_is_asked_for_first() {
+        let (mut crew, _waiting) = crew();
+        let train = Work::Train { round: 1, place: 0, previous: None, cheat: None };
+        let score = Work::Score { base: [1; 32], cheat: None };
+        assert!(crew.takes(&train));
+        crew.current = Some((train.clone(), Instant::now()));
+        assert!(!crew.takes(&train) && !crew.stop.requested());
+        assert!(!crew.takes(&score) && crew.stop.requested(), "training stops for what has a clock");
+        let stopped = |work: &Work| Report::Computed {
+            work: Box::new(work.clone()),
+            outcome: Box::new(Err(sip_node::WorkError::Stopped.into())),
+        };
+        crew.sender.send(stopped(&train)).unwrap();
+        assert!(matches!(crew.next(Duration::ZERO), Some(Came::News)));
+        // A trainer asks for its own segment first, in every step.
+        assert!(!crew.takes(&train), "it would be stopped again after a step, and so on");
+        assert!(crew.takes(&score));
+        crew.current = Some((score.clone(), Instant::now()));
+        let failed =
+            Report::Computed { work: Box::new(score.clone()), outcome: Box::new(Err(anyhow::anyhow!("a full disk"))) };
+        crew.sender.send(failed).unwrap();
+        assert!(matches!(crew.next(Duration::ZERO), Some(Came::Failed(_))));
+        // What failed a moment ago stops nothing.
+        assert!(crew.takes(&train));
+        crew.current = Some((train.clone(), Instant::now()));
+        assert!(!crew.takes(&score) && !crew.stop.requested());
+    }
+
+    #[test]
+    fn a_fetch_that_panics_is_said_and_tried_again() {
+        let (mut crew, _waiting) = crew();
+        for _ in 0..2 {
+            let by = Instant::now() + Duration::from_secs(5);
+            crew.fetch(Wanted { root: [9; 32], elements: Vec::new(), peers: Vec::new(), by }).unwrap();
+            let Some(Came::Failed(event)) = crew.next(Duration::from_secs(5)) else { panic!("it is waited for") };
+            assert!(event.to_string().contains("this one is too much") && crew.is_idle(), "{event}");
+        }
+    }
+
+    #[test]
+    fn those_who_withhold_their_states_keep_nobody_from_those_of_others() {
+        let (mut crew, _waiting) = crew();
         let begun = Instant::now();
         let by = begun + Duration::from_secs(20);
         // Six of them, in places before those who give.

@@ -106,3 +106,56 @@ pub(crate) fn forget(record: &Record) {
     let _ = std::fs::remove_file(record.folder().join(FILE));
     clean(record, None);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_graph::Buffer;
+
+    fn pause(next_step: u32, threads: &Threads) -> Pause {
+        let mut entry = Buffer::new(1_000);
+        entry.fill(next_step);
+        Pause {
+            next_step,
+            leaves: vec![Leaf {
+                first_step: 0,
+                count: 4,
+                start_root: [1; 32],
+                batches_root: [2; 32],
+                end_root: [3; 32],
+            }],
+            losses: vec![0.5; next_step as usize],
+            batches: vec![[4; 32]],
+            traces: BTreeMap::new(),
+            state: Arc::new(State::new(vec![entry], threads)),
+        }
+    }
+
+    #[test]
+    fn a_pause_is_found_after_a_kill_at_any_moment_by_its_own_segment_alone_and_a_damaged_one_never() {
+        assert!(EVERY < Duration::from_secs(60), "a kill costs less than a minute of training");
+        let (folder, threads) = (tempfile::tempdir().unwrap(), Threads::new(1));
+        let record = Record::open(folder.path().to_owned()).unwrap();
+        let found = |key: &str| find(&record, key, &threads).map(|pause| pause.next_step);
+        assert_eq!(found("one"), None);
+        keep(&record, "one", &pause(5, &threads)).unwrap();
+        let kept = find(&record, "one", &threads).unwrap();
+        let before = pause(5, &threads);
+        assert_eq!((kept.leaves, kept.losses, kept.batches), (before.leaves, before.losses, before.batches));
+        assert_eq!((kept.state.root(), found("another")), (before.state.root(), None));
+        // Killed when the next state is written and not named yet: the one before stands.
+        let next = pause(9, &threads);
+        next.state.save(&state_path(&record, &hex(&next.state.root()))).unwrap();
+        assert_eq!(found("one"), Some(5));
+        keep(&record, "one", &next).unwrap();
+        assert_eq!(found("one"), Some(9));
+        let states = std::fs::read_dir(folder.path()).unwrap().flatten();
+        assert_eq!(states.filter(|entry| entry.file_name().to_string_lossy().ends_with(".state")).count(), 1);
+        let path = state_path(&record, &hex(&next.state.root()));
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert_eq!(found("one"), None, "half a state is none");
+        forget(&record);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

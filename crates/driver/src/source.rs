@@ -111,8 +111,8 @@ impl Source {
         self.given().map(|state| shape(state)).collect()
     }
 
-    /// Bytes of states that lie here at once at most: the bases of the rounds that something is left to do about, and what their segments hand over.
-    /// Rounds that were undone are among these until nobody can accuse anything of them: so many are in view.
+    /// Bytes of states that lie here at once at most: the newest final base, the bases of the rounds that something is left to do about, and what their
+    /// segments hand over. Rounds that were undone are among these until nobody can accuse anything of them: so many are in view.
     pub fn disk_bytes(&self, job: &Job, in_view: u32) -> u64 {
         let bytes = |elements: &[usize]| elements.iter().map(|count| *count as u64 * 4).sum::<u64>();
         let rounds = (u64::from(job.spec.lookahead) + 2).max(u64::from(in_view) + 1);

@@ -277,3 +277,49 @@ impl States for NetStates {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_net::{Bans, FetchLimits, InProcess};
+    use std::time::Duration;
+
+    /// A state of one entry of 64 KiB.
+    fn state(number: u32, threads: &Threads) -> State {
+        let mut entry = Buffer::new(16 << 10);
+        entry.fill(number);
+        State::new(vec![entry], threads)
+    }
+
+    #[test]
+    fn a_full_shelf_lets_go_of_what_others_made_before_it_refuses_what_its_owner_made() {
+        let (folder, threads) = (tempfile::tempdir().unwrap(), Threads::new(1));
+        let shelf = Shelf::open(folder.path()).unwrap();
+        let bans = Arc::new(Bans::new(Duration::ZERO));
+        let fetcher = Fetcher::new(Arc::new(InProcess::new()), shelf.clone(), bans, FetchLimits::default());
+        let kept: Vec<State> = (0..6).map(|number| state(number, &threads)).collect();
+        let roots: Vec<Root> = kept.iter().map(State::root).collect();
+        let states = NetStates::new(
+            shelf.clone(),
+            fetcher,
+            vec![vec![16 << 10]],
+            BTreeSet::from([roots[0]]),
+            Arc::new(|_, _| ()),
+        );
+        // Room for three.
+        states.save(&kept[0]).unwrap();
+        let each = shelf.room().used;
+        shelf.reserve(each * 3).unwrap();
+        states.save(&kept[1]).unwrap();
+        states.save_own(&kept[2]).unwrap();
+        assert!(states.save(&kept[3]).is_err(), "nothing goes for what others made");
+        states.forget(&roots[3]);
+        states.save_own(&kept[4]).unwrap();
+        let whole = states.roots();
+        assert!(!whole.contains(&roots[1]), "what others made went");
+        assert!([0, 2, 4].iter().all(|number| whole.contains(&roots[*number])), "what its owner made did not");
+        let error = states.save_own(&kept[5]).unwrap_err();
+        assert!(format!("{error:#}").contains("do not fit"), "{error:#}");
+        assert_eq!(states.load(&roots[4], &threads).unwrap().unwrap().root(), roots[4]);
+    }
+}

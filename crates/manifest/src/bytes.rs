@@ -12,14 +12,16 @@ use std::collections::BTreeMap;
 
 use crate::settings::{MAX_ROUNDS, MAX_STEPS};
 use crate::table::{Rotary, Rule, TABLE_ELEMENTS_MAX, Table, shape_of, shape_words};
-use crate::value::{Domain, Manifest, Part, Sizes};
+use crate::value::{Blob, Domain, Manifest, Part, Sizes};
 
 /// First bytes: the format and its version.
 pub const MAGIC: [u8; 16] = *b"sip.manifest.1\0\0";
 /// A manifest has at most so many bytes.
 pub const BYTES_MAX: usize = 128 << 20;
 /// Bytes before the domains.
-pub const HEAD_BYTES: usize = 264;
+pub const HEAD_BYTES: usize = 272;
+/// A tokenizer has at most so many bytes.
+pub const TOKENIZER_BYTES_MAX: u64 = 1 << 26;
 /// Most tables.
 pub const TABLES_MAX: usize = 64;
 /// Most bytes of a name or a licence.
@@ -142,7 +144,8 @@ impl Manifest {
         out.words([sizes.batch, sizes.sequence_length, sizes.inner_steps, sizes.leaf_interval, sizes.rounds]);
         out.words([sizes.score_windows, sizes.score_rows, sizes.score_leaf_interval]);
         out.longs([self.genesis_seed]);
-        [self.genesis_root, self.reset_root, self.tokenizer].iter().for_each(|hash| out.0.extend(hash));
+        [self.genesis_root, self.reset_root, self.tokenizer.root].iter().for_each(|hash| out.0.extend(hash));
+        out.longs([self.tokenizer.bytes]);
         out.words(self.model.as_ref().map_or([0; 10], model_words));
         out.words(self.optimizer.as_ref().map_or([0; 8], optimizer_words));
         out.words(self.codec.as_ref().map_or([0; 5], codec_words));
@@ -179,7 +182,11 @@ impl Manifest {
             [from.within("the exchange", 0, 1)? == 1, from.within("the family", 0, 1)? == 1];
         let sizes = read_sizes(&mut from)?;
         let genesis_seed = from.long()?;
-        let [genesis_root, reset_root, tokenizer] = [from.hash()?, from.hash()?, from.hash()?];
+        let [genesis_root, reset_root] = [from.hash()?, from.hash()?];
+        let tokenizer = Blob { root: from.hash()?, bytes: from.long()? };
+        if tokenizer.bytes > TOKENIZER_BYTES_MAX {
+            return from.fail(format!("a tokenizer of {} bytes is larger than {TOKENIZER_BYTES_MAX}", tokenizer.bytes));
+        }
         let model = read_model(&mut from, has_model)?;
         let optimizer = read_optimizer(&mut from)?;
         let codec = read_codec(&mut from)?;

@@ -9,7 +9,7 @@ use sip_proof::AGGREGATE_COUNTS;
 use std::collections::BTreeMap;
 
 use crate::table::{Rotary, Rule, Table};
-use crate::value::{Domain, Manifest, Part, Sizes};
+use crate::value::{Blob, Domain, Manifest, Part, Sizes};
 
 /// The least Llama.
 pub fn model() -> LlamaConfig {
@@ -85,7 +85,7 @@ pub fn manifest(is_compressed: bool) -> Manifest {
         genesis_seed: 7,
         genesis_root: [3; 32],
         reset_root: if is_compressed { [4; 32] } else { [0; 32] },
-        tokenizer: [5; 32],
+        tokenizer: Blob { root: [5; 32], bytes: 500 },
         domains: vec![domain(10, "stories", "CC0-1.0"), domain(20, "notes", "")],
         tables: [
             Rule::Steps { schedule, beta1: optimizer.beta1, beta2: optimizer.beta2 },

@@ -4,7 +4,8 @@
 //! from the base and its trainer's previous update, hands over a new one, and the next base is the old one moved by all of them.
 
 use anyhow::Result;
-use sip_node::{Computation, State, aggregate};
+use sip_graph::Graph;
+use sip_node::{Computation, State, aggregate, compute};
 use sip_proof::{GraphRoots, Hash};
 use sip_protocol::ground::case::CaseKind;
 use sip_protocol::training::segment::SegmentClaim;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use crate::machine::Machine;
 use crate::prepare::Prepared;
 use crate::settings::{Exchange, Settings};
+use crate::value::{Manifest, Part};
 
 /// By place, the updates that the last round which counts applied: what their trainers go on from. Empty with whole states.
 pub type Applied = BTreeMap<u8, Arc<State>>;
@@ -25,6 +27,43 @@ pub struct Start {
     pub previous: Option<Arc<State>>,
     /// The state before the first step.
     pub state: Arc<State>,
+}
+
+impl Manifest {
+    /// Elements of the entries of a base.
+    ///
+    /// # Errors
+    /// Where a graph's bytes are none.
+    pub fn base_lengths(&self) -> Result<Vec<usize>> {
+        let graph = self.graph(Part::Average(1))?;
+        Ok(graph.state_outputs().iter().map(|&node| graph.nodes()[node as usize].len()).collect())
+    }
+
+    /// Elements of the entries of what a segment hands over.
+    ///
+    /// # Errors
+    /// Where a graph's bytes are none.
+    pub fn result_lengths(&self) -> Result<Vec<usize>> {
+        let Some(bytes) = self.graphs.get(&Part::Update) else { return self.base_lengths() };
+        let graph = Graph::from_bytes(bytes)?;
+        Ok(graph.state_outputs().iter().map(|&node| graph.nodes()[node as usize].len()).collect())
+    }
+
+    /// The next base by the job's own graph, as [`Prepared::next_base`] gives it: from what the accepted segments handed over in order of place, and with
+    /// compressed updates from the base before.
+    ///
+    /// # Errors
+    /// Where the states are of other shapes than the job's, or the outcome is not finite.
+    pub fn next_base(
+        &self,
+        base: Option<&Arc<State>>,
+        results: &[Arc<State>],
+        machine: &Machine,
+    ) -> Result<Arc<State>> {
+        let graph = Arc::new(self.graph(Part::Average(results.len() as u8))?);
+        let states: Vec<Arc<State>> = base.into_iter().chain(results).cloned().collect();
+        Ok(Arc::new(compute(&graph, &states, &machine.threads, machine.simd)?))
+    }
 }
 
 impl Prepared {

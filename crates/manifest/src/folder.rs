@@ -26,7 +26,7 @@ use sip_protocol::training::job::MAX_TRAINERS;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::bytes::BYTES_MAX;
+use crate::bytes::{BYTES_MAX, TOKENIZER_BYTES_MAX};
 use crate::place::foreign;
 use crate::settings::Settings;
 use crate::value::Manifest;
@@ -298,16 +298,13 @@ pub fn read_settings(store: &Store) -> Result<Settings> {
     Ok(settings)
 }
 
-/// A tokenizer has at most so many bytes.
-const TOKENIZER_LIMIT_BYTES: usize = 64 << 20;
-
 /// The bytes of a folder's tokenizer.
 ///
 /// # Errors
 /// Where there is none.
 pub fn tokenizer_bytes(store: &Store) -> Result<Vec<u8>> {
     let path = store.tokenizer();
-    sip_json::read_file(&path, TOKENIZER_LIMIT_BYTES).with_context(|| format!("cannot read {}", path.display()))
+    sip_json::read_file(&path, TOKENIZER_BYTES_MAX as usize).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Writes a page or a picture that a person asked for, to a file that is not there, or that holds an earlier one of its kind: what begins with the

@@ -14,7 +14,7 @@ use crate::folder::{Store, read_manifest, tokenizer_bytes};
 use crate::machine::Machine;
 use crate::recipe;
 use crate::settings::{DomainSettings, Fraud, Settings};
-use crate::value::{Manifest, Part, content_hash};
+use crate::value::{Blob, Manifest, Part};
 
 /// Everything that a run computes with.
 pub struct Prepared {
@@ -217,7 +217,7 @@ impl Prepared {
 }
 
 fn tokenizer(manifest: &Manifest, store: &Store) -> Result<Tokenizer> {
-    let is_named = content_hash(&tokenizer_bytes(store)?) == manifest.tokenizer;
+    let is_named = Blob::of(&tokenizer_bytes(store)?) == manifest.tokenizer;
     ensure!(is_named, "{} is not the tokenizer of the manifest", store.tokenizer().display());
     Ok(Tokenizer::load(&store.data())?)
 }

@@ -8,7 +8,7 @@ use sip_model::{
     params, training_graph,
 };
 use sip_node::{State, compute, scoring};
-use sip_proof::{AGGREGATE_COUNTS, Hash, MAX_STEPS_PER_LEAF};
+use sip_proof::{AGGREGATE_COUNTS, MAX_STEPS_PER_LEAF};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::folder::{Store, tokenizer_bytes};
 use crate::machine::Machine;
 use crate::settings::{DomainSettings, Exchange, Settings};
 use crate::table::{Rotary, Rule, Table};
-use crate::value::{Domain, Manifest, Part, Sizes, content_hash};
+use crate::value::{Blob, Domain, Manifest, Part, Sizes};
 
 /// What the graphs, tables and sizes of a job are made of.
 #[derive(Clone, Debug)]
@@ -103,11 +103,11 @@ impl Recipe {
         params(&self.model).iter().map(|param| param.len()).collect()
     }
 
-    /// The manifest, over these texts and the tokenizer of this hash.
+    /// The manifest, over these texts and this tokenizer.
     ///
     /// # Errors
     /// Sizes beyond their bounds, or windows that are no whole steps.
-    pub fn manifest(&self, domains: Vec<Domain>, tokenizer: Hash, machine: &Machine) -> Result<Manifest> {
+    pub fn manifest(&self, domains: Vec<Domain>, tokenizer: Blob, machine: &Machine) -> Result<Manifest> {
         let held_out = scoring::held_out(self.windows, self.batch, self.sequence_length());
         let score_steps = held_out.steps(domains.len() as u32).context("the windows are no whole steps")?;
         let (genesis_seed, genesis_root) = match &self.genesis {
@@ -224,7 +224,7 @@ pub fn manifest(settings: &Settings, store: &Store, machine: &Machine) -> Result
     settings.check()?;
     let domain = |(number, domain)| describe(store, number, domain);
     let domains = settings.domains.iter().enumerate().map(domain).collect::<Result<Vec<Domain>>>()?;
-    settings.recipe().manifest(domains, content_hash(&tokenizer_bytes(store)?), machine)
+    settings.recipe().manifest(domains, Blob::of(&tokenizer_bytes(store)?), machine)
 }
 
 fn describe(store: &Store, number: usize, domain: &DomainSettings) -> Result<Domain> {

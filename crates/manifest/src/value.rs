@@ -27,14 +27,30 @@ pub struct Manifest {
     pub genesis_root: Hash,
     /// Root of the update that a trainer begins with; zeros where segments hand over whole states.
     pub reset_root: Hash,
-    /// BLAKE3 of `tokenizer.json`.
-    pub tokenizer: Hash,
+    /// `tokenizer.json`.
+    pub tokenizer: Blob,
     /// Texts, in the order of every mixture.
     pub domains: Vec<Domain>,
     /// Committed tables, by number.
     pub tables: Vec<Table>,
     /// Canonical bytes of every graph.
     pub graphs: BTreeMap<Part, Vec<u8>>,
+}
+
+/// A file of its own: what it takes to ask for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Blob {
+    /// BLAKE3 of its bytes.
+    pub root: Hash,
+    /// Their number; 0 where there is no such file.
+    pub bytes: u64,
+}
+
+impl Blob {
+    /// The name of a file with these bytes.
+    pub fn of(bytes: &[u8]) -> Blob {
+        Blob { root: content_hash(bytes), bytes: bytes.len() as u64 }
+    }
 }
 
 /// Steps, rows and tokens of a job.

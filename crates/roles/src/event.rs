@@ -64,6 +64,8 @@ pub enum Event {
     Closed { round: u32 },
     /// The program refused a transaction. It is tried again where it may succeed later.
     Refused { what: String, reason: String },
+    /// The base that the last final round came to is here, for those who want the model.
+    Keeps { round: u32, root: String },
     /// What a node does before it can begin.
     Prepares { what: String },
     /// A round came into another phase. Slots by the clock, as measured.
@@ -158,6 +160,14 @@ impl fmt::Display for Event {
                     f,
                     "round {}: the state {root} that it starts from is not known; it cannot be replayed",
                     round + 1
+                )
+            }
+            Event::Keeps { round, root } => {
+                write!(
+                    f,
+                    "keeps the model of round {}, {}…, for those who export it",
+                    round + 1,
+                    root.get(..8).unwrap_or(root)
                 )
             }
             Event::Prepares { what } => write!(f, "{what}"),

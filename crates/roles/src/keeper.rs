@@ -1,6 +1,7 @@
-//! What a job needs somebody to see to: that its next round is opened, and that those are paid who ask for nothing.
+//! What a job needs somebody to see to: that its next round is opened, that those are paid who ask for nothing, and that its model is kept.
 
 use bytemuck::Zeroable;
+use sip_data::hex;
 use sip_protocol::training::job::bit;
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::setting::Snapshot;
@@ -19,6 +20,21 @@ impl Step<'_> {
         }
         self.open_round();
         self.return_genesis_bond();
+        self.keep_model();
+    }
+
+    /// Has the newest base, and the newest that is final: auditors and evaluators forget them with their rounds and end with the job, and those who want it
+    /// come later. Older ones are forgotten as all states are: [`Step::finish`].
+    fn keep_model(&self) {
+        let job = &self.view.job;
+        let Some((round, root)) = self.view.final_base() else { return };
+        if job.rounds_scored > 0 && self.knows(&root) {
+            self.tell(Event::Keeps { round, root: hex(&root) });
+        }
+        // It is final later, when those who have it may be gone.
+        if job.rounds_scored > 0 && job.base_root != root {
+            self.knows(&job.base_root);
+        }
     }
 
     /// Opens the next round, once the program's rule allows it.

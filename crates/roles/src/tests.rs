@@ -7,7 +7,7 @@ use sip_proof::{HostSha256, Sha256 as _};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::evaluation;
-use sip_protocol::training::finality::NO_ROUND;
+use sip_protocol::training::finality::{Chain, NO_ROUND};
 use sip_protocol::training::job::Job;
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::seats::{AWAKE, Seat};
@@ -387,7 +387,29 @@ fn a_keeper_opens_the_next_round_when_the_rule_allows_it() {
     view.job = job();
     assert_eq!(sent(&step(&keeper, &view, &Shelf::default(), &Known::default())), ["open the round"]);
     view.job.rounds_scored = view.job.spec.rounds;
-    assert!(step(&keeper, &view, &Shelf::default(), &Known::default()).is_empty(), "the job is done");
+    assert!(sent(&step(&keeper, &view, &Shelf::default(), &Known::default())).is_empty(), "the job is done");
+}
+
+#[test]
+fn a_keeper_has_the_newest_final_base_and_the_one_that_will_be_final() {
+    let keeper = node(99, Roles { keeper: true, ..Roles::default() });
+    let fetched = |view: &View, shelf: &Shelf| -> Vec<[u8; 32]> {
+        let root = |action: Action| if let Action::Fetch { root } = action { Some(root) } else { None };
+        step(&keeper, view, shelf, &Known::default()).into_iter().filter_map(root).collect()
+    };
+    let mut view = view();
+    (view.job.base_root, view.job.rounds_scored) = ([8; 32], 1);
+    view.job.chain = Chain::GENESIS;
+    view.job.chain.push(0).unwrap();
+    assert_eq!(fetched(&view, &Shelf::default()), [] as [[u8; 32]; 0], "no base is final yet");
+    // The round that runs builds on a final one, and ends with a base of its own.
+    view.job.chain = Chain { last_final: 7, final_count: 1, ..Chain::GENESIS };
+    view.job.chain.push(0).unwrap();
+    assert_eq!(fetched(&view, &Shelf::default()), [BASE, [8; 32]]);
+    assert_eq!(fetched(&view, &whole(&[BASE])), [[8; 32]]);
+    let actions = keeper.step(&view, &whole(&[BASE]), &Known::default(), &Terms::default());
+    let keeps = Event::Keeps { round: 7, root: sip_data::hex(&BASE) };
+    assert!(actions.contains(&Action::Tell(keeps)), "{actions:?}");
 }
 
 #[test]

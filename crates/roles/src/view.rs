@@ -12,6 +12,7 @@ use sip_protocol::ground::escrow::REVEAL_SLOTS;
 use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::audit::Closing;
 use sip_protocol::training::data::Dataset;
+use sip_protocol::training::finality::NO_ROUND;
 use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::seats;
@@ -165,6 +166,17 @@ impl View {
             is_own.then_some(Seat { operator: *wallet, pool, place })
         });
         own.collect()
+    }
+
+    /// The newest base that nothing can undo any more, and the round that it came from; nothing before there is one.
+    pub fn final_base(&self) -> Option<(u32, [u8; 32])> {
+        let chain = &self.job.chain;
+        let root = match chain.open_rounds().first() {
+            None => self.job.base_root,
+            // What is not final builds on it.
+            Some(oldest) => self.round(*oldest)?.round.base_root,
+        };
+        (chain.last_final != NO_ROUND).then_some((chain.last_final, root))
     }
 
     /// Notes an account that was read beside the job and its rounds; what this version cannot read, or another job's, is left out.

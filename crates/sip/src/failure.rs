@@ -32,7 +32,10 @@ pub(crate) const EXITS: [Exit; 7] = [
     exit(FAILED, "not done"),
     exit(USAGE, "the words of the command are wrong"),
     exit(NOT_VERIFIED, "what was checked is not as claimed"),
-    exit(UNREACHABLE, "the chain does not answer, or nobody knows yet what became of a transaction"),
+    exit(
+        UNREACHABLE,
+        "the chain does not answer, nobody has what is asked for, or nobody knows yet what became of a transaction",
+    ),
     exit(REFUSED, "the chain or its program refused"),
     exit(INTERRUPTED, "stopped by Ctrl-C"),
 ];
@@ -79,6 +82,7 @@ codes! {
     NeedsYes = "needs-yes", FAILED, false, "what cannot be undone is done only with --yes where nobody can be asked";
     Declined = "declined", FAILED, false, "the person who was asked said no";
     Unreachable = "unreachable", UNREACHABLE, true, "the chain does not answer";
+    NobodyHas = "nobody-has-it", UNREACHABLE, true, "nobody who can be asked has what is needed";
     OutcomeUnknown = "outcome-unknown", UNREACHABLE, false, "a transaction was sent, and nobody knows yet what became of it: look it up first";
     Expired = "expired", UNREACHABLE, true, "a transaction was sent too late, and will never be executed";
     EndpointRefused = "endpoint-refused", REFUSED, false, "the endpoint refuses the question";

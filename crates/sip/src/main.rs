@@ -19,6 +19,7 @@ mod network;
 mod node;
 mod post;
 mod quality;
+mod remote;
 mod run;
 mod security;
 #[cfg(test)]

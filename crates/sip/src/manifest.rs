@@ -172,7 +172,8 @@ fn as_json(manifest: &Manifest) -> Result<Value> {
         "genesis_seed": manifest.genesis_seed.to_string(),
         "genesis_root": hex(&manifest.genesis_root),
         "reset_update_root": hex(&manifest.reset_root),
-        "tokenizer": hex(&manifest.tokenizer),
+        "tokenizer": hex(&manifest.tokenizer.root),
+        "tokenizer_bytes": manifest.tokenizer.bytes,
         "domains": domains.collect::<Vec<Value>>(),
         "tables": tables_of(manifest),
         "tables_root": hex(&commits.tables_root),
@@ -212,7 +213,7 @@ fn as_text(manifest: &Manifest) -> Result<Vec<String>> {
         ));
     }
     lines.push(format!("Genesis state {}, seed {}", hex(&manifest.genesis_root), manifest.genesis_seed));
-    lines.push(format!("Tokenizer {}", hex(&manifest.tokenizer)));
+    lines.push(format!("Tokenizer {}, {}", hex(&manifest.tokenizer.root), count(manifest.tokenizer.bytes, "byte")));
     for domain in &manifest.domains {
         let licence = if domain.licence.is_empty() { "licence not known" } else { &domain.licence };
         lines.push(format!(

@@ -1,6 +1,6 @@
-//! What tests of several crates share. It panics where a test would fail, and everything in it is deterministic.
+//! What tests of several crates share. It panics where a test would fail, and everything in it but a line is deterministic.
 //!
-//! [`Random`] is chance that can be repeated. With the feature `work` there are small jobs whose segments, updates, scores and genesis
+//! [`Random`] is chance that can be repeated. [`line::Line`] is a line between two machines that is far, loses packets, is thin or cut. With the feature `work` there are small jobs whose segments, updates, scores and genesis
 //! states are run honestly or with one lie: [`synthetic`], [`compressed`], [`staged`]. With the feature `chain` there is [`World`], a ledger with the compiled
 //! program, the initialised configuration and funded wallets, which checks after every transaction that no unit of value was created or
 //! lost, and [`Scene`], a job on it with trainers, auditors, evaluators, data providers and one patron per domain, whose steps can be
@@ -12,6 +12,7 @@ mod cast;
 pub mod compressed;
 #[cfg(feature = "chain")]
 mod course;
+pub mod line;
 #[cfg(feature = "chain")]
 mod money;
 #[cfg(feature = "work")]

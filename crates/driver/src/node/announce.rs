@@ -57,9 +57,15 @@ impl<L: Ledger> Runner<'_, L> {
             return Ok(());
         };
         let url = self.setup.announce.clone().or_else(|| self.status.listens.clone());
-        let Some(url) = url else { return Ok(()) };
-        let Ok(contact) = Contact::NOWHERE.serving_at(&url) else {
-            bail!("{url} is no address that a record of peers takes: at most 96 letters, http:// or https://")
+        // Who serves nobody says so, and is known as the one that signs.
+        let (contact, place) = match &url {
+            None => (Contact::NOWHERE, "as one that serves nobody".to_owned()),
+            Some(url) => match Contact::NOWHERE.serving_at(url) {
+                Ok(contact) => (contact, format!("at {url}")),
+                Err(_) => {
+                    bail!("{url} is no address that a record of peers takes: at most 96 letters, http:// or https://")
+                }
+            },
         };
         let (wallet, program, process) = (self.setup.node.me.wallet, self.setup.program, self.announced.process);
         for subject in self.subjects(&job)? {
@@ -70,7 +76,7 @@ impl<L: Ledger> Runner<'_, L> {
             let instruction =
                 program.announce_peer(&wallet, &subject, record.map(|record| &**record), process, &contact);
             match self.ledger.send(&[instruction], self.key, &[self.key]) {
-                Ok(_) => self.say(&Event::Prepares { what: format!("is announced at {url} for {subject}") }),
+                Ok(_) => self.say(&Event::Prepares { what: format!("is announced {place} for {subject}") }),
                 Err(error @ (LedgerError::Custom { .. } | LedgerError::Transaction { .. })) => {
                     let reason =
                         error.custom_code().and_then(sip_client::refusal).map(|error| error.message().to_owned());
@@ -91,9 +97,6 @@ impl<L: Ledger> Runner<'_, L> {
 
     /// Announces the node for pools that have come since: a seat that was taken after its start, or one whose announcement was refused.
     pub(crate) fn announce_what_came(&mut self) -> Result<()> {
-        if self.setup.announce.is_none() && self.status.listens.is_none() {
-            return Ok(());
-        }
         let job = self.read_job()?;
         let is_new = |subject: &Address| !self.announced.sequences.contains_key(subject.as_array());
         if self.subjects(&job)?.iter().any(is_new) { self.announce() } else { Ok(()) }

@@ -5,27 +5,30 @@ use sip_client::Program;
 use sip_data::hex;
 use sip_ledger::Ledger;
 use sip_manifest::value::content_hash;
-use sip_net::{Peer, Reach};
+use sip_net::{Peer, Reach, StrangersHttp};
 use sip_protocol::Account as _;
 use sip_protocol::network::peer::Peer as Contact;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
+use sip_protocol::training::seats::{self, Seat};
 use sip_roles::View;
 use solana_address::Address;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::states::Root;
 
 /// Where the people of a job are.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Peers {
+pub struct Peers {
     /// Those that the node was told of.
     told: Vec<Peer>,
     /// By pool, dataset's pool, or job.
     known: BTreeMap<[u8; 32], Peer>,
+    /// Those of them who hold a seat now, or answer for data: what they ask for is served before what others ask for.
+    seated: BTreeSet<[u8; 32]>,
     /// Their records, those that are there.
-    pub records: BTreeMap<[u8; 32], Box<Contact>>,
+    pub(crate) records: BTreeMap<[u8; 32], Box<Contact>>,
     /// How near those are who are dialled because their records say so: as near as the chain itself.
     reach: Reach,
 }
@@ -77,15 +80,24 @@ pub fn unreachable(url: &str, reach: Reach) -> Option<&'static str> {
 }
 
 impl Peers {
-    pub(crate) fn new(told: &[String], reach: Reach) -> Peers {
+    /// Those that somebody was told of, by address; nobody else is known yet. Of those who stand on chain they are dialled who are as near as `reach`.
+    pub fn new(told: &[String], reach: Reach) -> Peers {
         let peer = |address: &String| Peer { id: content_hash(address.as_bytes()), address: address.clone() };
         Peers { told: told.iter().map(peer).collect(), reach, ..Peers::default() }
     }
 
     /// Reads the records of everybody in a job.
-    pub(crate) fn read(&mut self, ledger: &dyn Ledger, program: &Program, address: &Address, job: &Job) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where the chain does not answer.
+    pub fn read(&mut self, ledger: &dyn Ledger, program: &Program, address: &Address, job: &Job) -> Result<()> {
         let pools = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
         let of_data = data_pools(ledger, job)?;
+        // Who held a seat last has its pool written in it, and is nobody any more.
+        let is_held = |seat: &&Seat| [seats::AWAKE, seats::DORMANT].contains(&seat.state);
+        let holders = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).filter(is_held);
+        self.seated =
+            holders.map(|seat| seat.pool).chain(of_data.iter().copied()).chain([address.to_bytes()]).collect();
         let mut subjects: Vec<[u8; 32]> = pools.filter(|pool| *pool != [0; 32]).chain(of_data).collect();
         subjects.push(address.to_bytes());
         subjects.sort_unstable();
@@ -107,7 +119,7 @@ impl Peers {
     }
 
     /// Everybody.
-    pub(crate) fn all(&self) -> Vec<Peer> {
+    pub fn all(&self) -> Vec<Peer> {
         let mut all = self.told.clone();
         all.extend(self.known.values().cloned());
         all.dedup_by(|a, b| a.address == b.address);
@@ -126,20 +138,30 @@ impl Peers {
             let voters = seen.round.auditors.iter().filter(|seat| seat.vote == *root && seat.vote != [0; 32]);
             likely.extend(voters.map(|seat| seat.pool));
         }
+        self.with_first(&likely)
+    }
+
+    /// Everybody, these pools first.
+    pub fn with_first(&self, likely: &[[u8; 32]]) -> Vec<Peer> {
         let first: Vec<Peer> = likely.iter().filter_map(|pool| self.known.get(pool)).cloned().collect();
         let rest = self.all().into_iter().filter(|peer| !first.contains(peer));
         first.iter().cloned().chain(rest).collect()
     }
 
-    /// What a peer is called.
-    pub(crate) fn name(&self, id: &Root) -> String {
+    /// What a peer is called: its pool, or the address that was told of it.
+    pub fn name(&self, id: &Root) -> String {
         let told = self.told.iter().find(|peer| peer.id == *id);
         told.map_or_else(|| Address::new_from_array(*id).to_string(), |peer| peer.address.clone())
     }
 
-    /// The IP addresses of everybody, so that a server knows its seats.
-    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
-        self.all().iter().filter_map(|peer| host(&peer.address).parse().ok()).collect()
+    /// The IP addresses of everybody, so that a server knows its seats: of a name, those that it led to when it was dialled last.
+    pub(crate) fn addresses(&self, network: &StrangersHttp) -> Vec<IpAddr> {
+        let of = |peer: &Peer| match host(&peer.address).parse() {
+            Ok(ip) => vec![ip],
+            Err(_) => network.led_to(&peer.address),
+        };
+        let seated = self.known.iter().filter(|(subject, _)| self.seated.contains(*subject));
+        self.told.iter().chain(seated.map(|(_, peer)| peer)).flat_map(of).collect()
     }
 
     /// How many serve, by what is known.

@@ -6,7 +6,7 @@ use sip_data::hex;
 use sip_ledger::Ledger;
 use sip_manifest::bytes::BYTES_MAX;
 use sip_manifest::commits::Difference;
-use sip_manifest::folder::read_manifest;
+use sip_manifest::folder::{Store, read_manifest};
 use sip_manifest::value::{Domain, Manifest, content_hash};
 use sip_net::{Item, Want};
 use sip_protocol::Account as _;
@@ -19,22 +19,28 @@ use std::time::{Duration, Instant};
 use crate::source::registered;
 
 use super::peers::short;
-use super::runner::{Parts, Runner};
+use super::runner::Runner;
+use super::setup::Parts;
 
 /// How long one search among peers lasts, before their records are read again.
 const SEARCH: Duration = Duration::from_secs(8);
 
 impl<L: Ledger> Runner<'_, L> {
-    /// Puts the files of the node's folder on the shelf, so that others can have them: whatever is named `.tokens`, and the manifest.
+    /// Puts the files of the node's folder and of folders of texts on the shelf, so that others can have them: whatever is named `.tokens`, and of the
+    /// node's the manifest and the tokenizer.
     pub(crate) fn offer_files(&mut self, parts: &Parts) -> Result<()> {
-        for entry in std::fs::read_dir(parts.store.data()).into_iter().flatten().flatten() {
-            if entry.path().extension().is_some_and(|end| end == "tokens") {
-                parts.shelf.put_file(&entry.path())?;
+        let folders = self.setup.texts.iter().map(|folder| Store::new(folder));
+        for store in std::iter::once(parts.store.clone()).chain(folders) {
+            for entry in std::fs::read_dir(store.data()).into_iter().flatten().flatten() {
+                if entry.path().extension().is_some_and(|end| end == "tokens") {
+                    parts.shelf.put_file(&entry.path())?;
+                }
             }
         }
-        let manifest = parts.store.manifest();
-        if manifest.exists() {
-            parts.shelf.put_file(&manifest)?;
+        for file in [parts.store.manifest(), parts.store.tokenizer()] {
+            if file.exists() {
+                parts.shelf.put_file(&file)?;
+            }
         }
         Ok(())
     }

@@ -7,7 +7,8 @@ use sip_protocol::training::job::Job;
 use sip_roles::Event;
 use std::collections::BTreeSet;
 
-use super::runner::{Parts, Runner};
+use super::runner::Runner;
+use super::setup::Parts;
 use crate::states::Root;
 use crate::{Record, Source};
 

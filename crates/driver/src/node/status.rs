@@ -61,6 +61,8 @@ pub struct Status {
     pub until: Option<u64>,
     /// Whom the phase waits for.
     pub awaited: Vec<Awaited>,
+    /// The round whose final base is here for those who want the model, from 1.
+    pub keeps_round: Option<u32>,
     /// What is sent once what it answers is final.
     pub waits_for_finality: Vec<String>,
     /// What is computed now.
@@ -218,6 +220,7 @@ impl Status {
             ("round", format!("{} of {}, {} count", self.round, self.rounds, self.rounds_scored)),
             ("phase", self.phase.clone()),
             ("waits for", self.waiting()),
+            ("keeps", self.keeps_round.map_or(String::new(), |round| format!("the model of round {round}"))),
             ("waits to be final", self.waits_for_finality.join(", ")),
             ("computes", computing.unwrap_or_else(|| "nothing".into())),
             ("fetches", if self.fetching == 0 { "nothing".into() } else { format!("{} states", self.fetching) }),

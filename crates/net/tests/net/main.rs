@@ -5,6 +5,7 @@ mod fetch;
 mod full;
 mod hostile;
 mod liar;
+mod line;
 mod random;
 mod restart;
 mod serve;

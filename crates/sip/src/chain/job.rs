@@ -17,6 +17,7 @@ use super::pool::kind_name;
 use super::tokens::Percent;
 use super::{AddressText, Cell, Connection, Desk, Row};
 use crate::post;
+use crate::remote;
 use sip_data::hex;
 use sip_report::odds::Odds;
 use sip_sim::deterrence::ODDS_SEED;
@@ -34,6 +35,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Make a job of own texts or registered datasets: what is trained, by which rules and in which phases; costs are said first
     Create(post::Create),
+    /// Take the model out of a job: fetched from its people by the root on chain, written as a folder that other tools load; costs nothing
+    Export(remote::Export),
     /// List jobs: how far they are, and who takes part
     List,
     /// Show one job in full: what is computed, by commitment, and by which rules
@@ -100,9 +103,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Command::Create(create) = &arguments.command {
         return post::create(&arguments.connection, create);
     }
+    if let Command::Export(take) = &arguments.command {
+        return remote::export(&arguments.connection, take);
+    }
     let mut desk = Desk::open(&arguments.connection)?;
     match &arguments.command {
         Command::Create(create) => post::create(&arguments.connection, create),
+        Command::Export(take) => remote::export(&arguments.connection, take),
         Command::List => {
             let jobs = desk.all::<Job>(AccountKind::Job)?;
             let rows: Vec<Row> = jobs.iter().map(|(address, job)| summary(address, job)).collect();

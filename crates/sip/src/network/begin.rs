@@ -215,13 +215,6 @@ fn make_job(network: &Network, creator: &Person, provider: &Person, datasets: &[
     let words = ["job", "create", "--config", "job.toml", "--out", "node", "--yes"];
     let printed = run(creator, &network.url()?, &words)?;
     let job = printed.last().and_then(|made| made["job"].as_str()).context("no job was made")?.to_owned();
-    // What the provider answers for lies where its process looks for it.
-    for (number, (name, _)) in datasets.iter().enumerate() {
-        for part in ["train", "heldout"] {
-            let from = provider.folder.join(format!("data/{name}/run/data/0.{part}.tokens"));
-            copy(&from, &provider.data().join(format!("run/data/{number}.{part}.tokens")))?;
-        }
-    }
     Ok(job)
 }
 
@@ -259,6 +252,15 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Folders of what somebody has published.
+fn texts(person: &Person) -> Vec<String> {
+    let folders = std::fs::read_dir(person.folder.join("data")).into_iter().flatten().flatten();
+    let mut folders: Vec<String> =
+        folders.map(|folder| format!("data/{}", folder.file_name().to_string_lossy())).collect();
+    folders.sort();
+    folders
+}
+
 /// Starts everyone's process.
 fn start_people(network: &mut Network, teller: &Teller) -> Result<()> {
     let (url, job) = (network.url()?, network.job.clone().unwrap_or_default());
@@ -272,6 +274,8 @@ fn start_people(network: &mut Network, teller: &Teller) -> Result<()> {
         let address = person.address();
         let mut words =
             vec!["node", "run", &job, "--role", roles_of(&person.role), "--data", "node", "--listen", &address];
+        let texts = texts(person);
+        texts.iter().for_each(|folder| words.extend(["--texts", folder]));
         if matches!(person.role.as_str(), CREATOR | PROVIDER) {
             // Others verify the job when it is over, with what these two have.
             words.push("--stay");

@@ -155,11 +155,6 @@ impl Person {
         self.folder.join("key.json")
     }
 
-    /// What its process keeps.
-    pub(super) fn data(&self) -> PathBuf {
-        self.folder.join("node")
-    }
-
     /// Whether its process runs.
     pub(super) fn runs(&self) -> bool {
         self.process.as_ref().is_some_and(Process::runs)

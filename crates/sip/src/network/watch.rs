@@ -184,6 +184,7 @@ impl Watcher<'_> {
             let scores: Vec<String> = scores.map(|score| format!("{:.3}", f64::from(*score) / 1e6)).collect();
             let next = &hex(&round.next_base)[..8];
             tell(self, &format!("next base {next}…, held-out loss {}", scores.join(", ")), "scored")?;
+            self.awaits(round)?;
         }
         if round.status == round::FINAL {
             tell(self, "final", "final")?;
@@ -197,6 +198,28 @@ impl Watcher<'_> {
             tell(self, why, "void")?;
         }
         Ok(())
+    }
+
+    /// Until when a scored round can be accused, so that nobody takes the silence for an end.
+    fn awaits(&mut self, round: &Round) -> Result<()> {
+        if round.status != round::SCORED {
+            return Ok(());
+        }
+        let (number, until) = (round.index + 1, round.disputable_until());
+        let left = until.saturating_sub(self.ledger.slot()?);
+        let seconds = left * self.network.wanted.slot_ms / 1_000;
+        let key = format!("round {number} awaits its end");
+        if left == 0 || !self.seen.said.insert(key) {
+            return Ok(());
+        }
+        self.tell(
+            &format!(
+                "round {number}: is final in about {}:{:02}, when nothing of it can be accused any more",
+                seconds / 60,
+                seconds % 60
+            ),
+            json!({ "event": "awaits", "round": number, "untilSlot": until }),
+        )
     }
 
     fn convicted(&mut self, round: u32, pool: &[u8; 32], name: &str) -> Result<()> {

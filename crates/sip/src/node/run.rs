@@ -1,9 +1,11 @@
 //! `sip node run`.
 
 use anyhow::{Result, bail};
+use sip_data::{Missing, shown_path};
 use sip_driver::Source;
-use sip_driver::node::{Ended, MakeCheat, Runner, Setup, unreachable};
-use sip_manifest::place::hold_of;
+use sip_driver::node::{Ended, MakeCheat, PEERS_EVERY, Runner, Setup, unreachable};
+use sip_manifest::folder::Store;
+use sip_manifest::place::{hold_of, quoted};
 use sip_manifest::settings::Fraud;
 use sip_net::Reach;
 use sip_report::terminal;
@@ -17,8 +19,10 @@ use super::Folder;
 use crate::audit::read_chain;
 use crate::chain::{AddressText, Connection, Desk};
 use crate::failure::{Code, fault};
+use crate::post::DATASET;
 use crate::run::staged::stage_in;
 use crate::run::stop_on_interrupt;
+use crate::words::wrong;
 
 /// What somebody does in a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -58,6 +62,9 @@ pub(super) struct Arguments {
     /// Peer to ask, beside those that stand on chain; may be repeated
     #[arg(long, value_name = "URL")]
     peer: Vec<String>,
+    /// Folder of texts to serve, as "sip data publish" and "sip job create" leave them; may be repeated
+    #[arg(long, value_name = "FOLDER")]
+    texts: Vec<PathBuf>,
     /// Take a seat with this pool once all is at hand, agrees with the chain, and a timed step says that the work fits; may be repeated
     #[arg(long, value_name = "POOL")]
     join: Vec<AddressText>,
@@ -125,6 +132,7 @@ fn name(role: Role) -> String {
 
 pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<ExitCode> {
     let stop = stop_on_interrupt()?;
+    require_folders(arguments)?;
     // Two processes of one folder would sign the same in two ways.
     let _held = hold_of(&arguments.folder.data, "node run", "--data")?;
     let mut desk = Desk::open(connection)?;
@@ -161,6 +169,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
         listen: arguments.listen,
         announce: arguments.announce.clone(),
         peers: arguments.peer.clone(),
+        texts: arguments.texts.clone(),
         shared: arguments.shelf.clone(),
         manifest: arguments.manifest.clone(),
         max_bid_lamports: arguments.max_fee,
@@ -170,6 +179,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
         reach: Reach::of(desk.ledger.url()),
         join,
         cheat: fraud.map(|fraud| (arguments.cheat_from, make(fraud))),
+        peers_every: PEERS_EVERY,
         page: arguments.page,
         stop,
     };
@@ -186,6 +196,28 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     };
     print(&Event::Prepares { what: said.into() }, json);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a node's folder that is a dataset's, into which a job's files would be written, and a folder of texts that has none.
+fn require_folders(arguments: &Arguments) -> Result<()> {
+    let data = &arguments.folder.data;
+    if data.join(DATASET).exists() {
+        let shown = quoted(data);
+        return Err(wrong(format!(
+            "--data {shown} is the folder of a dataset, which may serve many jobs; serve it with --texts {shown}, and name another folder with --data"
+        )));
+    }
+    for folder in &arguments.texts {
+        let files = std::fs::read_dir(Store::new(folder).data()).into_iter().flatten().flatten();
+        if !files.into_iter().any(|file| file.path().extension().is_some_and(|end| end == "tokens")) {
+            return Err(Missing(format!(
+                "there are no tokens in --texts {}; \"sip data publish\" leaves a folder with some",
+                shown_path(folder)
+            ))
+            .into());
+        }
+    }
+    Ok(())
 }
 
 fn print(event: &Event, json: bool) {

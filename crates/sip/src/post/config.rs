@@ -15,6 +15,7 @@ use sip_protocol::training::setting::{LEARNING_RATE, MAX_SETTINGS, SETTING_ONE, 
 use sip_sim::deterrence::threshold;
 use std::path::{Path, PathBuf};
 
+use super::texts::{require_licence, require_name};
 use crate::words::wrong;
 
 /// The whole file, commented; what `--example` prints.
@@ -183,6 +184,31 @@ impl Default for Expected {
     }
 }
 
+/// What a reader of TOML says, in the words of the file instead of the program's types.
+fn plain(message: &str) -> String {
+    let words = [
+        ("a sequence", "a list in [brackets]"),
+        ("a string", "a text in \"quotes\""),
+        ("u8", "a whole number"),
+        ("u32", "a whole number"),
+        ("u64", "a whole number"),
+        ("usize", "a whole number"),
+        ("f64", "a number"),
+    ];
+    let message = message.replace('\n', " ");
+    let (mut found, expected) =
+        message.split_once(", expected ").map_or((message.as_str(), None), |(a, b)| (a, Some(b)));
+    let begin = found.strip_prefix("invalid type: ").map(|rest| format!("found the {rest}"));
+    found = begin.as_deref().unwrap_or(found);
+    let said = |text: &str| {
+        words.iter().find(|(type_name, _)| text == *type_name).map_or(text.to_owned(), |(_, word)| (*word).to_owned())
+    };
+    match expected {
+        Some(expected) => format!("{found}, expected {}", said(expected)),
+        None => found.to_owned(),
+    }
+}
+
 impl JobFile {
     /// Reads a file.
     pub(super) fn read(path: &Path) -> Result<JobFile> {
@@ -201,7 +227,7 @@ impl JobFile {
             Some(span) => format!("line {}: ", text[..span.start.min(text.len())].matches('\n').count() + 1),
             None => String::new(),
         };
-        let say = |error: toml::de::Error| wrong(format!("{}{}", at(&error), error.message().replace('\n', " ")));
+        let say = |error: toml::de::Error| wrong(format!("{}{}", at(&error), plain(error.message())));
         let file: JobFile = toml::from_str(text).map_err(say)?;
         file.check()?;
         Ok(file)
@@ -369,6 +395,9 @@ impl Text {
                 wrong(format!("domain {number}: texts of your own need a licence, an SPDX identifier such as CC0-1.0"))
             );
         }
+        let at = |key: &str| format!("domain {number}: {key}");
+        self.name.as_deref().map_or(Ok(()), |name| require_name(&at("name"), name))?;
+        self.licence.as_deref().map_or(Ok(()), |licence| require_licence(&at("licence"), licence))?;
         ensure!(self.max_bytes > 0, wrong(format!("domain {number}: max_bytes is 0, expected 1 or more")));
         Ok(())
     }
@@ -434,6 +463,16 @@ mod tests {
             ("[[domain]]\nfiles = [\"a.txt\"]", "domain 1: texts of your own need a name"),
             ("[[domain]]\nname = \"a\"\nfiles = [\"a.txt\"]", "domain 1: texts of your own need a licence"),
             ("[[domain]]\ndataset = \"4444\"", "a dataset's tokens are of some tokenizer"),
+            (&own.replace("\"a\"", "\"../a\""), "domain 1: name is \"../a\"; a name has letters"),
+            (&own.replace("CC0-1.0", "my own"), "domain 1: licence is \"my own\", which is no SPDX identifier"),
+            (
+                &own.replace("[\"a.txt\"]", "\"a.txt\""),
+                "line 3: found the string \"a.txt\", expected a list in [brackets]",
+            ),
+            (
+                &format!("{own}[training]\nrounds = 1.5"),
+                "line 6: found the floating point `1.5`, expected a whole number",
+            ),
             (&format!("{own}[training]\nrounds = 0"), "training.rounds is 0, expected 1 to 1000"),
             (&format!("{own}[training]\nroundz = 3"), "line 6: unknown field `roundz`"),
             (&format!("{own}[terms]\nlookahead = 9"), "terms.lookahead is 9, expected 1 to 8"),

@@ -1,6 +1,6 @@
 //! `sip job create`: from a file of what is wanted to a job on a chain, and the folder that its creator serves.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytemuck::Zeroable;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -25,6 +25,7 @@ use super::config::{EXAMPLE, JobFile};
 use super::folder::{JobFolder, Posted};
 use super::phases::{measure, propose};
 use super::plan::{Making, Plan, say};
+use super::publish;
 use super::texts::{Shape, Source, Tokens, read, save_tokenizer, shape, tokens};
 use crate::chain::{Connection, Consent, Desk, pace, tokens as amounts};
 use crate::words::wrong;
@@ -74,7 +75,7 @@ pub(crate) fn run(connection: &Connection, arguments: &Arguments) -> Result<Exit
     };
     let (posted, manifest) = match earlier {
         Some(earlier) => earlier,
-        None => make(desk, &file, &folder)?,
+        None => make(desk, (path, &file), &folder)?,
     };
     let makings = makings(desk, &posted, &manifest)?;
     let plan = Plan::new(desk, makings)?;
@@ -96,14 +97,31 @@ pub(crate) fn run(connection: &Connection, arguments: &Arguments) -> Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
     say(&format!("job  {}", posted.job))?;
-    let roles = if posted.pool.is_some() { "keeper,turner,provider" } else { "keeper,turner" };
+    let texts = own_texts(desk, &posted)?;
+    let roles = if posted.pool.is_some() || !texts.is_empty() { "keeper,turner,provider" } else { "keeper,turner" };
     say(&format!(
-        "next  sip node run {} --role {roles} --data {} --stay --listen 0.0.0.0:9000 --announce http://HOST:9000\n      \
+        "next  sip node run {} --role {roles} --data {}{} --stay --listen 0.0.0.0:9000 --announce http://HOST:9000\n      \
          serves what the job computes with, and opens its rounds; HOST is how others reach this machine",
         posted.job,
-        quoted(&arguments.out)
+        quoted(&arguments.out),
+        texts.concat()
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Options for the folders of datasets that the wallet has published before: one process of a key serves all that it answers for.
+fn own_texts(desk: &Desk, posted: &Posted) -> Result<Vec<String>> {
+    let pool = desk.program.pool(PoolKind::Data, &desk.wallet()?, 0);
+    let mut options = Vec::new();
+    for text in &posted.datasets {
+        // What was made along with the job lies in its folder.
+        let registered = desk.find::<Dataset>(&Posted::address(text)?)?.filter(|_| posted.pool.is_none());
+        if registered.is_some_and(|dataset| dataset.pool == pool.to_bytes()) {
+            let folder = publish::folder_of(text).map_or_else(|| "FOLDER".to_owned(), |folder| quoted(&folder));
+            options.push(format!(" --texts {folder}"));
+        }
+    }
+    Ok(options)
 }
 
 /// What programs are told.
@@ -146,8 +164,10 @@ fn tell_costs(desk: &Desk, posted: &Posted, manifest: &Manifest, plan: &Plan) ->
         let name = &phase.name;
         say(&format!("  {name:<10}  {} slots, {}: {}", amounts::grouped(slots), pace::span(slots), phase.why))?;
     }
-    if plan.done() > 0 {
-        say(&format!("  {} were made before", count(plan.done(), "account")))?;
+    match plan.done() {
+        0 => {}
+        1 => say("  1 account was made before")?,
+        many => say(&format!("  {many} accounts were made before"))?,
     }
     if plan.is_done() {
         return say("  all of it is on the chain already");
@@ -156,7 +176,7 @@ fn tell_costs(desk: &Desk, posted: &Posted, manifest: &Manifest, plan: &Plan) ->
 }
 
 /// Makes tokens, manifest and terms, and notes all of it in the folder.
-fn make(desk: &Desk, file: &JobFile, folder: &JobFolder) -> Result<(Posted, Manifest)> {
+fn make(desk: &Desk, (path, file): (&Path, &JobFile), folder: &JobFolder) -> Result<(Posted, Manifest)> {
     let machine = Machine::from_environment()?;
     let told = |line: &str| {
         if !desk.json {
@@ -164,7 +184,7 @@ fn make(desk: &Desk, file: &JobFile, folder: &JobFolder) -> Result<(Posted, Mani
             let _ = say(line);
         }
     };
-    let sources = read(desk, file, &told)?;
+    let sources = read(desk, file, &told).and_then(require_apart).with_context(|| path.display().to_string())?;
     let registered: Vec<Option<Address>> = sources
         .iter()
         .map(|source| match source {
@@ -198,6 +218,18 @@ fn make(desk: &Desk, file: &JobFile, folder: &JobFolder) -> Result<(Posted, Mani
     posted.phases = phases;
     folder.note(file, &posted, &manifest)?;
     Ok((posted, manifest))
+}
+
+/// Refuses domains of one name: stake is directed at a domain by its name.
+fn require_apart(sources: Vec<Source>) -> Result<Vec<Source>> {
+    let names: Vec<&str> = sources.iter().map(Source::name).collect();
+    let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(*name));
+    match twice {
+        Some((_, name)) => Err(wrong(format!(
+            "two domains are called \"{name}\"; stake is directed at one by its name, so give each its own"
+        ))),
+        None => Ok(sources),
+    }
 }
 
 /// The job's address, its datasets' and its terms in full.
@@ -259,12 +291,20 @@ fn fill_money(spec: &mut JobSpec, config: &Config, creator: &Address, is_reward_
             pace::span(spec.exposure_slots(parameters)),
             pace::span(parameters.unbonding_slots)
         )),
+        Error::WrongSlice if spec.slice < parameters.minimum_self_bond => wrong(format!(
+            "terms.slice_tokens: a slice of {} is below the least bond of {}",
+            amounts::show(spec.slice),
+            amounts::show(parameters.minimum_self_bond)
+        )),
+        Error::WrongSlice if spec.round_reward > parameters.round_reward => wrong(format!(
+            "terms.round_reward_tokens: a round pays {} at most",
+            amounts::show(parameters.round_reward)
+        )),
         Error::WrongSlice => wrong(format!(
-            "a slice of {} does not bear rewards of {} a round at {} ahead, or is below the least bond of {}; change [terms]",
+            "terms: a slice of {} does not bear rewards of {} a round at {} ahead; raise slice_tokens, or lower round_reward_tokens",
             amounts::show(spec.slice),
             amounts::show(spec.round_reward),
-            count(spec.lookahead, "round"),
-            amounts::show(parameters.minimum_self_bond)
+            count(spec.lookahead, "round")
         )),
         error => anyhow::anyhow!("no job can have these terms: {error}"),
     })
@@ -281,6 +321,11 @@ fn makings(desk: &Desk, posted: &Posted, manifest: &Manifest) -> Result<Vec<Maki
     );
     let config: Config = desk.read(&program.config())?;
     let (spec, job) = (posted.spec()?, Posted::address(&posted.job)?);
+    let there = desk.find::<Job>(&job)?;
+    ensure!(
+        there.as_ref().is_none_or(|there| there.spec == spec),
+        "the job {job} was made of another folder since this one was filled; remove this one, or name another with --out, and begin anew"
+    );
     let datasets = posted.datasets.iter().map(|text| Posted::address(text)).collect::<Result<Vec<Address>>>()?;
     let mut makings = Vec::new();
     if let Some(pool) = &posted.pool {
@@ -306,7 +351,7 @@ fn makings(desk: &Desk, posted: &Posted, manifest: &Manifest) -> Result<Vec<Maki
         bytes: size_of::<Job>(),
         bond,
     });
-    if desk.find::<Job>(&job)?.is_none_or(|job| job.require_described().is_err()) {
+    if there.is_none_or(|job| job.require_described().is_err()) {
         let card = Card::new(manifest.hash(), manifest.to_bytes().len() as u64);
         makings.push(Making {
             name: "its card, by which the manifest is found".into(),

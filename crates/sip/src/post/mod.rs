@@ -9,6 +9,7 @@ pub(crate) mod publish;
 mod texts;
 
 pub(crate) use create::{Arguments as Create, run as create};
+pub(crate) use publish::DATASET;
 
 /// What a process of somebody does in a job, by whose it is: as `sip node run --role` takes it.
 pub(crate) fn roles_of(person: &str) -> &'static str {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::config::{Expected, Phases};
 use super::folder::Phase;
 use crate::chain::pace;
+use crate::chain::tokens::grouped;
 
 /// A slot on clusters once all announced steps towards shorter ones are taken, microseconds.
 const FASTEST_SLOT_MICROSECONDS: u64 = 200_000;
@@ -90,10 +91,11 @@ pub(super) fn propose(
 ) -> Vec<Phase> {
     let slot_seconds = slot(slot_microseconds).as_secs_f64();
     let (weights, trainers) = (recipe.weights().iter().sum::<usize>() as f64, f64::from(expected.trainers));
-    // A whole state is weights and two moments; an update is 0.625 bytes a weight, and its base the weights alone.
+    // A whole state is weights and two moments. An update is 0.625 bytes a weight, and nodes fetch moments and residual along with it; its base is the
+    // weights alone.
     let (result_bytes, base_bytes) = match recipe.codec {
         None => (12.0 * weights, 12.0 * weights),
-        Some(_) => (0.625 * weights, 4.0 * weights),
+        Some(_) => (12.625 * weights, 4.0 * weights),
     };
     let step = speed.step_seconds * expected.slower;
     let segment = Work::of(recipe.inner_steps.into(), step, 0.0);
@@ -116,11 +118,19 @@ pub(super) fn propose(
     ];
     let mut proposed = Vec::new();
     for (name, given, work, field) in phases {
+        let fit = work.slots(expected, slot_seconds);
         let why = match given {
+            Some(slots) if slots < fit => {
+                format!(
+                    "as the file says, SHORTER than the {} that {} asks for",
+                    grouped(fit.into()),
+                    work.told(expected)
+                )
+            }
             Some(_) => "as the file says".to_owned(),
             None => work.told(expected),
         };
-        let slots = given.unwrap_or_else(|| work.slots(expected, slot_seconds));
+        let slots = given.unwrap_or(fit);
         *field = slots;
         proposed.push(Phase { name: name.to_owned(), slots, why });
     }

@@ -1,9 +1,9 @@
 //! `sip data`: texts that somebody publishes for others to train on.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sip_data::{Domain as Words, hex, shown_path};
-use sip_manifest::folder::{Store, write_text};
+use sip_manifest::folder::{Store, read_values, write_text};
 use sip_manifest::place::{foreign, hold, keep_apart, quoted};
 use sip_manifest::prepare::split;
 use sip_manifest::value::Domain;
@@ -15,14 +15,19 @@ use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::data::Dataset;
 use solana_address::Address;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::create::{data_pool, registration};
 use super::plan::{Plan, say};
-use super::texts::save_tokenizer;
+use super::texts::{require_licence, require_name, save_tokenizer, shown_name};
 use crate::chain::table::{Cell, Row};
 use crate::chain::{Connection, Consent, Desk};
+
+/// What a folder of texts says of the dataset that it holds.
+pub(crate) const DATASET: &str = "dataset.json";
+/// Where folders of datasets are made.
+const FOLDERS: &str = "sip-data";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -84,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn row(address: &Address, state: &Dataset) -> Row {
-    let text = |bytes: &[u8; 32]| Cell::text(String::from_utf8_lossy(bytes).trim_end_matches('\0'));
+    let text = |bytes: &[u8; 32]| Cell::text(shown_name(bytes));
     vec![
         ("dataset", Cell::text(address)),
         ("domain", text(&state.domain)),
@@ -96,18 +101,52 @@ fn row(address: &Address, state: &Dataset) -> Row {
     ]
 }
 
+/// Refuses to register texts again under another name or licence, which would change nothing, and to put them over others that somebody answers for.
+fn require_new(desk: &Desk, out: &Path, dataset: &Address, domain: &Domain) -> Result<()> {
+    if let Some(state) = desk.find::<Dataset>(dataset)? {
+        let (name, licence) = (shown_name(&state.domain), shown_name(&state.licence));
+        ensure!(
+            name == domain.name && licence == domain.licence,
+            "the wallet has registered these texts already, as \"{name}\" under {licence}: {dataset}; name and licence of a dataset are for good"
+        );
+    }
+    let path = out.join(DATASET);
+    if path.exists() {
+        let before: Value = read_values(&path)?;
+        let before = before["dataset"].as_str().unwrap_or("another");
+        ensure!(
+            before == dataset.to_string(),
+            "{} holds the tokens of the dataset {before}, which are others; choose another folder with --out",
+            shown_path(out)
+        );
+    }
+    Ok(())
+}
+
+/// The folder of a dataset, where it was published from the folder in which the program is started.
+pub(super) fn folder_of(dataset: &str) -> Option<PathBuf> {
+    let folders = std::fs::read_dir(FOLDERS).ok()?.flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = folders.filter(|folder| folder.join(DATASET).exists()).collect();
+    folders.sort();
+    let is_it =
+        |folder: &PathBuf| read_values::<Value>(&folder.join(DATASET)).is_ok_and(|found| found["dataset"] == dataset);
+    folders.into_iter().find(is_it)
+}
+
 impl Publish {
     fn out(&self) -> PathBuf {
         self.out.clone().unwrap_or_else(|| {
             let plain = |letter: char| if letter.is_alphanumeric() { letter } else { '-' };
-            PathBuf::from("sip-data").join(self.domain.chars().map(plain).collect::<String>())
+            PathBuf::from(FOLDERS).join(self.domain.chars().map(plain).collect::<String>())
         })
     }
 
     fn run(&self, connection: &Connection) -> Result<ExitCode> {
         let out = self.out();
         keep_apart(&out, self.files.iter().map(|file| ("FILES", file.as_path())))?;
-        let known = ["run", "dataset.json"];
+        require_name("--domain", &self.domain)?;
+        require_licence("--licence", &self.licence)?;
+        let known = ["run", DATASET];
         if let Some(found) = foreign(&out, &|name| known.contains(&name)) {
             anyhow::bail!("{} holds {found}; choose another folder with --out", shown_path(&out));
         }
@@ -133,6 +172,7 @@ impl Publish {
         let config: Config = desk.read(&program.config())?;
         let pool = program.pool(PoolKind::Data, &wallet, 0);
         let dataset = program.dataset(&pool, &domain.train_root, &domain.heldout_root);
+        require_new(desk, &out, &dataset, &domain)?;
         let makings = vec![data_pool(desk, &config, &pool)?, registration(desk, &domain, &pool)?];
         let plan = Plan::new(desk, makings)?;
         told(&format!("dataset {dataset}"));
@@ -150,7 +190,7 @@ impl Publish {
         save_tokenizer(&tokenizer, &store, self.sequence)?;
         part.train.save(&store.tokens(0, "train"))?;
         part.heldout.save(&store.tokens(0, "heldout"))?;
-        write_text(&out.join("dataset.json"), &format!("{outcome:#}\n"))?;
+        write_text(&out.join(DATASET), &format!("{outcome:#}\n"))?;
         if !plan.is_done() {
             plan.require_means(desk)?;
             let told = format!(
@@ -164,7 +204,7 @@ impl Publish {
             writeln!(std::io::stdout(), "{outcome}")?;
         } else {
             say(&format!(
-                "next  tell it to those who make jobs, then\n      sip node run JOB --role provider --data {} --stay --listen 0.0.0.0:9000 --announce http://HOST:9000\n      \
+                "next  tell {dataset} to those who make jobs; for each of theirs\n      sip node run JOB --role provider --texts {} --stay --listen 0.0.0.0:9000 --announce http://HOST:9000\n      \
                  serves it; HOST is how others reach this machine",
                 quoted(&out)
             ))?;

@@ -1,24 +1,58 @@
 //! The texts of a job or of a dataset, as tokens; and the tokenizer that they are tokens of.
 
 use anyhow::{Context, Result, ensure};
-use sip_data::{Domain as Words, DomainTokens};
+use sip_data::{Domain as Words, DomainTokens, shown};
 use sip_manifest::folder::Store;
 use sip_manifest::folder::tokenizer_bytes;
 use sip_manifest::prepare::split;
-use sip_manifest::value::{Domain, content_hash};
+use sip_manifest::value::{Blob, Domain};
 use sip_model::tokenizer::Tokenizer;
 use sip_model::{LlamaConfig, LoadedModel};
-use sip_proof::Hash;
+use sip_protocol::AccountKind;
 use sip_protocol::training::data::Dataset;
 use solana_address::Address;
 
 use super::config::{JobFile, Text};
-use crate::chain::Desk;
+use crate::chain::{AddressText, Desk};
 use crate::words::wrong;
 
 /// Licence of the built-in texts, as an SPDX identifier; `data/README.md` says where they come from.
 fn builtin_licence(name: &str) -> &'static str {
     if name == "addresses" { "CC0-1.0" } else { "LicenseRef-Public-Domain" }
+}
+
+/// Bytes of a name on the chain.
+const NAME_BYTES: usize = 32;
+
+/// A name or a licence, as an account has it.
+pub(super) fn shown_name(bytes: &[u8; NAME_BYTES]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
+}
+
+/// Refuses a domain's name that a command could not be given, or that would be the name of no folder.
+pub(super) fn require_name(what: &str, name: &str) -> Result<()> {
+    let is_plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    ensure!(
+        (1..=NAME_BYTES).contains(&name.len()) && name.chars().all(is_plain) && !name.starts_with(['-', '.']),
+        wrong(format!(
+            "{what} is \"{}\"; a name has letters, digits, -, _ and ., begins with a letter or digit, and has at most {NAME_BYTES} bytes",
+            shown(name)
+        ))
+    );
+    Ok(())
+}
+
+/// Refuses what is no SPDX expression: readers and programs could not tell what they may do with the texts.
+pub(super) fn require_licence(what: &str, licence: &str) -> Result<()> {
+    let why = match spdx::Expression::parse(licence) {
+        Ok(_) if licence.len() <= NAME_BYTES => return Ok(()),
+        Ok(_) => format!("has more than {NAME_BYTES} bytes"),
+        Err(_) => "is no SPDX identifier".to_owned(),
+    };
+    Err(wrong(format!(
+        "{what} is \"{}\", which {why}; such are CC0-1.0, CC-BY-4.0, MIT, and for one that has none LicenseRef-NAME",
+        shown(licence)
+    )))
 }
 
 /// A domain of a job.
@@ -27,6 +61,16 @@ pub(super) enum Source {
     Own { words: Words, licence: String },
     /// What somebody has registered.
     Registered { address: Address, domain: Domain },
+}
+
+impl Source {
+    /// Of the domain.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Source::Own { words, .. } => &words.name,
+            Source::Registered { domain, .. } => &domain.name,
+        }
+    }
 }
 
 /// Reads texts, and datasets from the chain.
@@ -49,20 +93,20 @@ pub(super) fn read(desk: &Desk, file: &JobFile, told: &dyn Fn(&str)) -> Result<V
         notes.iter().for_each(|note| told(note));
         Ok(Source::Own { words, licence: licence("") })
     };
-    file.domain.iter().map(source).collect()
+    let numbered = |(at, text): (usize, &Text)| source(text).with_context(|| format!("domain {}", at + 1));
+    file.domain.iter().enumerate().map(numbered).collect()
 }
 
 fn registered(desk: &Desk, text: &str) -> Result<Source> {
-    let address: Address = text.parse().map_err(|_| wrong(format!("\"{text}\" is no dataset's address")))?;
+    let address = desk.locate(AccountKind::Dataset, &text.parse::<AddressText>().map_err(wrong)?)?;
     let state: Dataset = desk.read(&address)?;
     ensure!(
         state.require_offered().is_ok(),
         "the provider of the dataset {address} has given notice: no new job trains on it"
     );
-    let text = |bytes: &[u8; 32]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned();
     let domain = Domain {
-        name: text(&state.domain),
-        licence: text(&state.licence),
+        name: shown_name(&state.domain),
+        licence: shown_name(&state.licence),
         train_root: state.train_root,
         train_tokens: state.train_tokens,
         heldout_root: state.held_out_root,
@@ -152,10 +196,10 @@ pub(super) fn tokens(
     Ok(Tokens { domains, own })
 }
 
-/// Writes the tokenizer into a folder's data, and gives its hash.
-pub(super) fn save_tokenizer(tokenizer: &Tokenizer, store: &Store, sequence: usize) -> Result<Hash> {
+/// Writes the tokenizer into a folder's data, and gives its name.
+pub(super) fn save_tokenizer(tokenizer: &Tokenizer, store: &Store, sequence: usize) -> Result<Blob> {
     std::fs::create_dir_all(store.data())
         .with_context(|| format!("cannot make the folder {}", store.data().display()))?;
     tokenizer.save(&store.data(), sequence)?;
-    Ok(content_hash(&tokenizer_bytes(store)?))
+    Ok(Blob::of(&tokenizer_bytes(store)?))
 }

@@ -66,7 +66,8 @@ impl States for Full {
 
     fn save(&self, state: &State) -> anyhow::Result<()> {
         if self.is_full.load(Ordering::SeqCst) {
-            self.refusals.fetch_add(1, Ordering::SeqCst);
+            // At first it is more than the program can take.
+            assert!(self.refusals.fetch_add(1, Ordering::SeqCst) > 0, "the disk is full, and nobody thought of it");
             anyhow::bail!("the disk is full");
         }
         self.states.save(state)
@@ -136,7 +137,7 @@ fn a_full_disk_stops_new_work_and_never_what_is_owed() {
 }
 
 /// Own bonds of all who work honestly.
-fn bonds(network: &Network) -> Vec<(String, u64)> {
+pub(super) fn bonds(network: &Network) -> Vec<(String, u64)> {
     let honest = network.run.world.people.iter().filter(|person| person.name != "trainer 3");
     let pools = honest.filter_map(|person| Some((person.name.clone(), person.pool.as_ref()?.1)));
     pools.map(|(name, pool): (String, Address)| (name, network.read::<Pool>(&pool).self_bond)).collect()

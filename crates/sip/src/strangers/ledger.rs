@@ -1,4 +1,4 @@
-//! The one ledger, as each of them reaches it: now and then it does not answer, or whoever asks is killed.
+//! The one ledger, as each of them reaches it: now and then it does not answer, or the one who asks is killed.
 
 use sip_client::Program;
 use sip_ledger::{Ledger, LedgerError, Receipt, RemoteError, Statistics};
@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// Of so many questions one is the last of whoever may be killed; of transactions every third is, before it is sent or after that.
+/// Of so many questions one is the last of those who may be killed; of transactions every third is, before it is sent or after that.
 const KILLED_OF: u64 = 300;
 /// Tags of what is done in a round: commitments, draws, attestations, votes, scores.
 const ROUND_TAGS: std::ops::Range<u8> = 0x40..0x60;
@@ -27,9 +27,9 @@ pub(super) struct Faults {
     pub is_away: Cell<bool>,
     /// Where it is not 0, of so many questions one is not answered.
     pub fails_every: Cell<u64>,
-    /// Whether whoever asks now may be killed by it.
+    /// Whether the one who asks now may be killed by it.
     pub kills: Cell<bool>,
-    /// Whether whoever asked last was killed.
+    /// Whether the one who asked last was killed.
     pub has_killed: Cell<bool>,
     asked: Cell<u64>,
     chance: Cell<u64>,
@@ -99,7 +99,7 @@ impl Shared {
             return Err(lost("it is away"));
         }
         if self.faults.is_killed(KILLED_OF) {
-            return Err(lost("whoever asked was killed"));
+            return Err(lost("the one who asked was killed"));
         }
         Ok(self.ledger.borrow_mut())
     }
@@ -114,14 +114,14 @@ impl Ledger for Shared {
     ) -> Result<Receipt, LedgerError> {
         self.faults.note(&payer.pubkey(), instructions);
         if self.faults.is_killed(6) {
-            return Err(lost("whoever wanted to send was killed"));
+            return Err(lost("the one who wanted to send was killed"));
         }
         let mut ledger = self.ask()?;
         let receipt = ledger.send(instructions, payer, signers)?;
         self.sent.set(self.sent.get() + 1);
         ledger.advance_slots(1)?;
         if self.faults.is_killed(5) {
-            return Err(lost("whoever has sent was killed"));
+            return Err(lost("the one who has sent was killed"));
         }
         Ok(receipt)
     }

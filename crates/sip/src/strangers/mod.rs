@@ -3,5 +3,7 @@
 
 mod faults;
 mod ledger;
+mod lines;
 mod network;
+mod processes;
 mod whole;

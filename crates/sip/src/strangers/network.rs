@@ -6,9 +6,7 @@ use crate::run::setup::{Chain, job_address};
 use crate::run::staged::stage;
 use crate::run::world::Person;
 use sip_client::Program;
-use sip_driver::{
-    Bench, Books, Came, Crew, FolderStates, Hands, Live, Memory, Record, SLOT, Source, is_lost, no_holders,
-};
+use sip_driver::{Bench, Books, Came, Crew, FolderStates, Hands, Live, Memory, Record, SLOT, Source, is_lost};
 use sip_ledger::Ledger as _;
 use sip_manifest::folder::Store;
 use sip_manifest::prepare;
@@ -16,6 +14,7 @@ use sip_manifest::roles::{AUDITOR, CREATOR, EVALUATOR, PROVIDER, TRAINER};
 use sip_manifest::settings::{Exchange, Fraud, MixtureRule, Settings};
 use sip_manifest::stop::Stop;
 use sip_model::LlamaConfig;
+use sip_net::Peer;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::round::Round;
 use sip_report::Progress;
@@ -29,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use super::ledger::Shared;
 
-/// Whoever is killed is so this often: a replay that is killed begins anew.
+/// Those who are killed are so this often: a replay that is killed begins anew.
 const KILLS: u32 = 40;
 /// After how long a crew looks again for what nobody had, and tries again what failed.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(15), Duration::from_millis(30)];
@@ -46,6 +45,10 @@ pub(super) struct Stranger {
     pub crew: Option<Crew>,
     books: Books,
     memory: Memory,
+    /// Who may have a state.
+    pub peers: Vec<Peer>,
+    /// How long it takes a slot to be.
+    pub slot: Duration,
     /// Whether it is killed after every step, and remembers nothing but what is on its disk; one with threads is killed in the middle of things too.
     pub forgets: bool,
     /// How often its threads were ended in the middle of their work, and how often it was killed by what it asked of the chain.
@@ -95,9 +98,9 @@ impl Stranger {
                 Some(crew) => crew as &mut dyn Hands,
                 None => &mut self.bench,
             },
-            holders: &no_holders,
+            holders: &|_, _| self.peers.clone(),
             books: &mut self.books,
-            slot: SLOT,
+            slot: self.slot,
             turn_slots: None,
             memory: &mut self.memory,
             report: &mut |event| self.events.push(event.clone()),
@@ -154,9 +157,11 @@ pub(super) struct Network {
     pub strangers: Vec<Stranger>,
     /// Who acted when, for those who look for what went wrong.
     pub said: Vec<String>,
+    /// How long a slot lasts while somebody is at work; nothing where time passes when nobody is.
+    pub slot: Option<Duration>,
 }
 
-fn settings(updates: Exchange) -> Settings {
+fn settings(updates: Exchange, rounds: u32) -> Settings {
     Settings {
         seed: 5,
         preset: "tiny".into(),
@@ -164,7 +169,7 @@ fn settings(updates: Exchange) -> Settings {
         batch: 2,
         inner_steps: 6,
         leaf_interval: 4,
-        rounds: 2,
+        rounds,
         learning_rate: 2e-3,
         audit_rate: 1.0,
         second_audit_rate: 0.0,
@@ -179,8 +184,13 @@ fn settings(updates: Exchange) -> Settings {
 impl Network {
     /// Everyone has staked and joined; from here on each acts alone. The last trainer lies from this round on.
     pub(super) fn new(folder: &Path, updates: Exchange, lies_from: u32) -> Network {
+        Network::of_rounds(folder, updates, lies_from, 2)
+    }
+
+    /// The same with so many rounds.
+    pub(super) fn of_rounds(folder: &Path, updates: Exchange, lies_from: u32, rounds: u32) -> Network {
         let store = Store::new(&folder.join("creator of the chain"));
-        let mut settings = settings(updates);
+        let mut settings = settings(updates, rounds);
         prepare::tokenize(&mut settings, &[], 60_000, &store, &|_| ()).unwrap();
         let run = Run::begin(settings, store, Progress::new(true), Stop::default()).unwrap();
         let ledger = Shared::new(restore(&run.store.ledger(0)).unwrap());
@@ -188,7 +198,7 @@ impl Network {
         std::fs::create_dir_all(&shelf).unwrap();
         let strangers =
             run.world.people.iter().filter_map(|person| stranger(&run, person, (folder, &shelf), lies_from)).collect();
-        Network { ledger, job, shelf, strangers, run, said: Vec::new() }
+        Network { ledger, job, shelf, strangers, run, said: Vec::new(), slot: None }
     }
 
     pub(super) fn read<T: sip_protocol::Account>(&self, address: &Address) -> T {
@@ -223,12 +233,18 @@ impl Network {
     /// The same; before each turn something is done to them.
     pub(super) fn play_and(&mut self, meddle: &mut dyn FnMut(&mut Network)) {
         let (mut idle_slots, mut idle_since, mut steps) = (1, Instant::now(), 0);
+        let mut passed = Instant::now();
         for _ in 0..60_000 {
             meddle(self);
+            let slots = self.slot.map_or(0, |slot| (passed.elapsed().as_nanos() / slot.as_nanos()) as u64);
+            if slots > 0 {
+                passed = Instant::now();
+                self.pass(slots);
+            }
             let mut has_acted = false;
             for stranger in &mut self.strangers {
                 steps += 1;
-                // Whoever forgets is killed at any moment.
+                // Those who forget are killed at any moment.
                 if stranger.crew.is_some() && stranger.forgets && stranger.kills[0] < KILLS && steps % 67 < 8 {
                     stranger.kills[0] += 1;
                     stranger.hire();
@@ -300,6 +316,8 @@ fn stranger(run: &Run, person: &Person, (folder, shelf): (&Path, &Path), lies_fr
         crew: None,
         books,
         memory: Memory::default(),
+        peers: Vec::new(),
+        slot: SLOT,
         forgets: person.place == 1,
         kills: [0; 2],
         events: Vec::new(),

@@ -17,17 +17,38 @@ fn strangers_train_a_job(updates: Exchange) {
     let folder = tempfile::tempdir().unwrap();
     let mut network = Network::new(folder.path(), updates, 1);
     network.play();
+    have_forgotten(&network);
     check(network);
+}
+
+/// Nobody keeps what the first round came to, also its maker not: disks would fill.
+fn have_forgotten(network: &Network) {
+    let (program, round) = (network.run.world.program, network.round(0));
+    let address = program.round(&network.job, 0);
+    for place in 0..3 {
+        let pool = Address::new_from_array(round.trainers[place]);
+        let segment: Segment = network.read(&program.segment(&address, &pool));
+        let holders = network.strangers.iter().filter(|one| one.bench.states.roots().contains(&segment.claim.end_root));
+        let holders: Vec<&str> = holders.map(|one| &one.name[..]).collect();
+        assert!(holders.is_empty(), "the end of place {place} is kept by {holders:?}");
+    }
 }
 
 /// Two rounds were trained, the lie is convicted, and nothing else is.
 pub(super) fn check(network: Network) {
+    are_settled(&network);
+    are_computed(&network);
+    is_convicted(&network);
+    is_conserved(network);
+}
+
+/// Both rounds count, with all that is true of them, and everybody is settled.
+pub(super) fn are_settled(network: &Network) {
     let (program, job) = (network.run.world.program, network.read::<Job>(&network.job));
     let said: Vec<String> = network.said.iter().map(ToString::to_string).collect();
     let rounds = (job.rounds_scored, job.chain.final_count, job.next_round);
     assert_eq!(rounds, (2, 2, 2), "a round came to nothing: {said:#?}");
 
-    // The lie is convicted, and nothing else is; all others count, and everybody is settled.
     for index in 0..2 {
         let round = network.round(index);
         let address = program.round(&network.job, index);
@@ -50,7 +71,11 @@ pub(super) fn check(network: Network) {
         let domains = (bit(job.spec.domain_count) - 1) as u8;
         assert_eq!((round.settled_data, round.settled_patrons), (domains, domains));
     }
-    // What they came to is what one who knows all segments computes.
+}
+
+/// What the rounds came to is what one who knows all segments computes.
+fn are_computed(network: &Network) {
+    let (program, job) = (network.run.world.program, network.read::<Job>(&network.job));
     let (machine, prepared) = (&network.run.machine, &network.run.prepared);
     let mut base = Arc::clone(&prepared.genesis);
     for index in 0..2 {
@@ -69,8 +94,10 @@ pub(super) fn check(network: Network) {
         assert_eq!(base.root(), round.next_base);
     }
     assert_eq!(job.base_root, base.root());
+}
 
-    // An auditor that nobody told has accused and won; the liar has defended itself; the program refused nobody anything.
+/// An auditor that nobody told has accused and won; the liar has defended itself; the program refused nobody anything.
+pub(super) fn is_convicted(network: &Network) {
     let lie = Claim::Segment { round: 1, place: 2 };
     let decided = |event: &Event| matches!(event, Event::Decided { claim, convicted: true, .. } if *claim == lie);
     assert!(network.events().any(|(name, event)| name.starts_with("auditor") && decided(event)));
@@ -82,6 +109,10 @@ pub(super) fn check(network: Network) {
         .map(|(name, event)| format!("{name}: {event}"))
         .collect();
     assert!(refused.is_empty(), "{refused:#?}");
+}
+
+/// Nothing was made of nothing.
+pub(super) fn is_conserved(network: Network) {
     let Network { mut run, ledger, strangers, .. } = network;
     drop(strangers);
     run.world.ledger = Rc::into_inner(ledger.ledger).expect("nobody else has the ledger").into_inner();

@@ -1,34 +1,27 @@
 //! Replaying a job from a chain and its people alone: the chain says what was committed, people hand over what it computes with, by its roots, and
 //! nothing else is asked of anybody.
 
-use anyhow::{Context, Result, bail, ensure};
-use sip_client::Program;
+use anyhow::{Result, bail, ensure};
 use sip_data::{Mixture, hex};
-use sip_ledger::Ledger;
 use sip_manifest::exchange::Applied;
-use sip_manifest::folder::read_manifest;
 use sip_manifest::machine::Machine;
 use sip_manifest::prepare::Prepared;
-use sip_manifest::value::Manifest;
-use sip_net::{Peer, Reach, StrangersHttp};
 use sip_node::{SegmentTask, State, Worker, scoring};
-use sip_proof::{HostSha256, Sha256 as _};
-use sip_protocol::Account;
-use sip_protocol::network::peer::Peer as Record;
+use sip_proof::HostSha256;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation;
 use sip_protocol::training::finality::NO_ROUND;
 use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::training::round::{self, Round};
-use sip_protocol::training::segment::{self, Segment, SegmentClaim};
+use sip_protocol::training::seed;
+use sip_protocol::training::segment::{self, SegmentClaim};
 use sip_report::{Progress, count};
-use sip_rpc::Rpc;
 use solana_address::Address;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::supply::Supply;
+use super::snapshot::Snapshot;
 use super::{Difference, reveals};
+use crate::remote::{Remote, Supply};
 use crate::run::round::rule;
 
 /// What was replayed.
@@ -47,43 +40,28 @@ pub(super) struct Replayed {
     pub notes: Vec<String>,
 }
 
-/// A job on a chain, and who may be asked.
-pub(super) struct Request {
-    pub ledger: Rpc,
-    pub program: Program,
-    pub job: Address,
-    pub peers: Vec<String>,
-    /// Where what is fetched is kept.
-    pub folder: PathBuf,
-    /// Whether somebody named that folder.
-    pub is_kept: bool,
-    /// The manifest, where the chain does not name one.
-    pub manifest: Option<PathBuf>,
-}
-
 /// Replays all rounds, and gives the first difference.
-pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
+pub(super) fn verify(request: &Remote, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
     let machine = Machine::from_environment()?;
-    let job: Box<Job> = request.read(&request.job)?;
+    let snapshot = Snapshot::take(&request.ledger, &request.program, &request.job)?;
+    let job = &snapshot.job;
     progress.stage(&format!("Verifying {}", request.job));
-    let told = |line: &str| progress.line(line);
     let datasets = job.datasets.iter().take(usize::from(job.spec.domain_count));
     let datasets: Vec<Box<Dataset>> =
         datasets.map(|address| request.read(&Address::new_from_array(*address))).collect::<Result<_>>()?;
-    let network = StrangersHttp::new(Reach::of(request.ledger.url()), request.peers.clone());
-    let mut supply = Supply::open(&request.folder, request.is_kept, network, request.peers(&job, &datasets)?)?;
-    let manifest = request.manifest(&job, &mut supply, &told)?;
+    let mut supply = request.supply(job, progress)?;
+    let manifest = request.manifest(job, &mut supply)?;
     let registered: Vec<Option<&Box<Dataset>>> = datasets.iter().map(Some).collect();
     if let Some(difference) = manifest.check(&job.spec, &registered)? {
         return Ok(Some(manifest.words(difference)));
     }
-    supply.tokens(&manifest, &told)?;
+    supply.tokens(&manifest)?;
     replayed.bytes = supply.bytes;
     let prepared = match Prepared::from_manifest(manifest, &supply.store, &machine) {
         Ok(prepared) => prepared,
         Err(error) => return crate::failure::false_content(error).map(Some),
     };
-    let difference = Replay::new(request, &job, &prepared, &machine, progress).rounds(replayed)?;
+    let difference = Replay::new(&snapshot, &prepared, &machine, progress).rounds(&supply, replayed)?;
     if difference.is_some() {
         return Ok(difference);
     }
@@ -97,61 +75,9 @@ pub(super) fn verify(request: &Request, progress: Progress, replayed: &mut Repla
 /// What the segments of a round come to, by place.
 type ByPlace = Vec<(u8, Arc<State>)>;
 
-impl Request {
-    fn find<T: Account>(&self, address: &Address) -> Result<Option<Box<T>>> {
-        let account = Ledger::account(&self.ledger, address)?.filter(|account| account.owner == self.program.id);
-        let Some(account) = account else { return Ok(None) };
-        let state = T::decode(&account.data).map(Box::new);
-        state.map(Some).map_err(|error| anyhow::anyhow!("account {address}: {error}"))
-    }
-
-    fn read<T: Account>(&self, address: &Address) -> Result<Box<T>> {
-        self.find(address)?.with_context(|| format!("there is no account at {address}"))
-    }
-
-    /// Who may have what is wanted: those who are named, and everybody of the job who says on chain where he serves: addresses there are
-    /// dialled where they are not nearer than the chain is.
-    fn peers(&self, job: &Job, datasets: &[Box<Dataset>]) -> Result<Vec<Peer>> {
-        let named = self.peers.iter().map(|address| Peer { id: name_of(address), address: address.clone() });
-        let seats = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
-        let mut subjects: Vec<[u8; 32]> = seats.filter(|pool| *pool != [0; 32]).collect();
-        subjects.extend(datasets.iter().map(|dataset| dataset.pool).chain([self.job.to_bytes()]));
-        subjects.sort_unstable();
-        subjects.dedup();
-        let records: Vec<Address> =
-            subjects.iter().map(|subject| self.program.peer(&Address::new_from_array(*subject))).collect();
-        let found = Ledger::accounts(&self.ledger, &records)?;
-        let peer = |(subject, account): (&[u8; 32], Option<solana_account::Account>)| {
-            let account = account.filter(|account| account.owner == self.program.id)?;
-            let record = Record::decode(&account.data).map(Box::new).ok()?;
-            let url = record.contact.url().to_owned();
-            let is_dialled = record.contact.serves() && !url.is_empty();
-            is_dialled.then_some(Peer { id: *subject, address: url })
-        };
-        Ok(named.chain(subjects.iter().zip(found).filter_map(peer)).collect())
-    }
-
-    /// The manifest that the chain names, or the one of a file.
-    fn manifest(&self, job: &Job, supply: &mut Supply, told: &dyn Fn(&str)) -> Result<Manifest> {
-        match &self.manifest {
-            Some(path) => read_manifest(path),
-            None => {
-                let named = job.require_described();
-                ensure!(named.is_ok(), "the job names no manifest on chain yet; --manifest names its file");
-                supply.manifest(&job.card.manifest_root, job.card.manifest_bytes, told)
-            }
-        }
-    }
-}
-
-/// A name for somebody of whom only an address is known.
-fn name_of(address: &str) -> [u8; 32] {
-    HostSha256::hashv(&[b"peer", address.as_bytes()])
-}
-
 /// The replay of a job under way.
 struct Replay<'a> {
-    request: &'a Request,
+    snapshot: &'a Snapshot,
     job: &'a Job,
     prepared: &'a Prepared,
     machine: &'a Machine,
@@ -161,36 +87,34 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(
-        request: &'a Request,
-        job: &'a Job,
-        prepared: &'a Prepared,
-        machine: &'a Machine,
-        progress: Progress,
-    ) -> Self {
+    fn new(snapshot: &'a Snapshot, prepared: &'a Prepared, machine: &'a Machine, progress: Progress) -> Self {
         let worker = |task: &sip_node::Task| Worker::new(task.clone(), Arc::clone(&machine.threads), machine.simd);
         let (worker, scorer) = (worker(&prepared.task), worker(&prepared.scoring));
-        Replay { request, job, prepared, machine, progress, worker, scorer }
+        Replay { snapshot, job: &snapshot.job, prepared, machine, progress, worker, scorer }
     }
 
-    fn rounds(&mut self, replayed: &mut Replayed) -> Result<Difference> {
+    fn rounds(&mut self, supply: &Supply, replayed: &mut Replayed) -> Result<Difference> {
         let mut base = Arc::clone(&self.prepared.genesis);
         let mut applied = Applied::new();
-        let (mut seed, mut head) = (self.job.spec.seed, NO_ROUND);
+        let (mut seed_now, mut head) = (self.job.spec.seed, NO_ROUND);
         replayed.base = Some(base.root());
-        for index in 0..self.job.next_round {
+        let rounds = &self.snapshot.rounds;
+        for (index, round) in (0..).zip(rounds) {
             let number = index + 1;
-            let address = self.request.program.round(&self.request.job, index);
-            let Some(round) = self.request.find::<Round>(&address)? else {
+            let Some(round) = round else {
                 bail!(
                     "round {number} is closed on chain, an unbonding time after it was over; a copy of the accounts is needed to replay it, as \"sip audit\" keeps one"
                 );
             };
-            if round.seed != seed {
+            if round.seed != seed_now {
                 return Ok(Some(format!("round {number} has another seed than the draws before it give")));
             }
-            seed = round.following_seed::<HostSha256>();
-            if let Some(difference) = reveals(&round) {
+            seed_now = round.following_seed::<HostSha256>();
+            let is_newest = number == self.job.next_round;
+            // The next seed waits for slots after the closing, and for somebody to bring them.
+            if let Some(difference) = reveals(round)
+                && !(is_newest && round.seed_status == seed::PENDING)
+            {
                 return Ok(Some(difference));
             }
             let stands = round.status != round::VOID;
@@ -205,12 +129,16 @@ impl<'a> Replay<'a> {
                 ));
                 continue;
             }
-            let accepted = match self.segments((&base, &applied), &round, &address, replayed)? {
+            let accepted = match self.segments((&base, &applied), round, replayed)? {
                 Ok(accepted) => accepted,
                 Err(difference) => return Ok(Some(difference)),
             };
             replayed.rounds += 1;
-            if !stands || ![round::AGGREGATED, round::SCORED, round::FINAL].contains(&round.status) {
+            if !stands {
+                continue;
+            }
+            if ![round::AGGREGATED, round::SCORED, round::FINAL].contains(&round.status) {
+                replayed.notes.push(format!("round {number} is under way: it has no next base yet"));
                 continue;
             }
             let results: Vec<Arc<State>> = accepted.iter().map(|(_, result)| Arc::clone(result)).collect();
@@ -221,9 +149,12 @@ impl<'a> Replay<'a> {
                 )));
             }
             if round.status == round::AGGREGATED {
+                replayed.notes.push(format!("round {number} is under way: its base is voted, and is not scored yet"));
+                // It is the job's base already, and stays so if it is scored.
+                replayed.base = Some(next.root());
                 continue;
             }
-            if let Some(difference) = self.scores(&next, &round)? {
+            if let Some(difference) = self.scores(&next, round)? {
                 return Ok(Some(difference));
             }
             applied = self.prepared.applied(accepted.iter().map(|(place, result)| (*place, result)));
@@ -237,6 +168,10 @@ impl<'a> Replay<'a> {
             replayed.base = Some(base.root());
             replayed.scored += 1;
         }
+        // Who keeps what was fetched has the model as well, once nothing can undo it.
+        if self.job.chain.open_rounds().is_empty() && base.root() == self.job.base_root {
+            supply.keep_if_named(&base)?;
+        }
         Ok(None)
     }
 
@@ -245,15 +180,13 @@ impl<'a> Replay<'a> {
         &mut self,
         from: (&Arc<State>, &Applied),
         round: &Round,
-        address: &Address,
         replayed: &mut Replayed,
     ) -> Result<std::result::Result<ByPlace, String>> {
         let mut accepted = Vec::new();
         for place in (0..MAX_TRAINERS as u8).filter(|place| round.committed & bit(*place) != 0) {
             let pool = Address::new_from_array(round.trainers[usize::from(place)]);
             let where_ = format!("round {}, the trainer {pool}", round.index + 1);
-            let account = self.request.program.segment(address, &pool);
-            let Some(segment) = self.request.find::<Segment>(&account)? else {
+            let Some(segment) = self.snapshot.segment(round.index, place) else {
                 bail!("{where_}: its segment is closed on chain, and a copy of it is needed to replay it");
             };
             let (claim, result) = self.segment(from, round, place, &segment.claim)?;

@@ -1,7 +1,7 @@
 //! `sip verify`: replays what a run, or a job on a chain, committed, and confirms it or names the first difference.
 
 mod chain;
-mod supply;
+mod snapshot;
 
 use anyhow::{Context, Result};
 use sip_client::check_history;
@@ -28,6 +28,7 @@ use crate::chain::address::locate;
 use crate::chain::names::Names;
 use crate::chain::{named_program, reach};
 use crate::exported;
+use crate::remote::{Remote, Scratch};
 use crate::run::finish::summarise;
 use crate::run::journal::Journal;
 use crate::run::round::{on_chain, rule};
@@ -189,11 +190,11 @@ fn on_chain_alone(arguments: &Arguments, url: &str, progress: Progress) -> Resul
     let (ledger, program) = (reach(url)?, named_program(arguments.program)?);
     let text = arguments.folder.to_string_lossy();
     let job = locate(&ledger, &program, AccountKind::Job, &text, &Names::read()?)?;
-    let scratch = Scratch(std::env::temp_dir().join(format!("sip-verify-{}", std::process::id())));
+    let scratch = Scratch::new();
     let folder = arguments.keep.clone().unwrap_or_else(|| scratch.0.clone());
     let (peers, manifest) = (arguments.peer.clone(), arguments.manifest.clone());
     let is_kept = arguments.keep.is_some();
-    let request = chain::Request { ledger, program, job, peers, folder, is_kept, manifest };
+    let request = Remote { ledger, program, job, peers, folder, is_kept, manifest };
     let mut replayed = chain::Replayed::default();
     let difference = chain::verify(&request, progress, &mut replayed)?;
     let base = replayed.base.map(|root| sip_data::hex(&root));
@@ -235,16 +236,6 @@ fn on_chain_alone(arguments: &Arguments, url: &str, progress: Progress) -> Resul
         }
     }
     Ok(if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::from(crate::failure::NOT_VERIFIED) })
-}
-
-/// A folder that is gone when this is.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is the system's to clear.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// The first difference. A file that is not what another names is one as well, and not an error: the answer is that the run is false.

@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A network that ends with the test.
@@ -109,10 +110,74 @@ fn verified(network: &Network, events: &[Value]) -> Value {
     found
 }
 
+/// The model that anybody takes out of the job once it is over: it is what the chain says and what the replay gave, and it writes.
+fn exported(network: &Network, events: &[Value]) {
+    let (url, over) = (of(events, "chain")[0]["url"].as_str().unwrap(), of(events, "over")[0]);
+    let job = over["job"].as_str().unwrap();
+    let export = ["job", "export", job, "--url", url, "--out", "model", "--json"];
+    let told = network.json(&export);
+    assert_eq!((&told["baseRoot"], &told["final"]), (&over["baseRoot"], &true.into()), "{told}");
+    assert_eq!(told["computed"], false, "the creator's process keeps it");
+    // The weights are the first entries of the base, by their own hashes, and the base's root is that of the tree over all of them.
+    let model = network.scratch.path().join("model");
+    let (_, tensors) = sip_model::export::load_pretrained(&model).unwrap();
+    let roots: Vec<[u8; 32]> = tensors
+        .iter()
+        .map(|tensor| {
+            let bytes: Vec<u8> = tensor.data.iter().flat_map(|value| value.to_le_bytes()).collect();
+            sip_manifest::value::content_hash(&bytes)
+        })
+        .collect();
+    let provenance: Value = serde_json::from_slice(&std::fs::read(model.join("sip.json")).unwrap()).unwrap();
+    let named = provenance["entryRoots"].as_array().unwrap().iter().map(|root| sip_data::unhex(root.as_str().unwrap()));
+    let named: Vec<[u8; 32]> = named.map(Option::unwrap).collect();
+    assert_eq!(named[..roots.len()], roots);
+    let root = sip_proof::merkle::MerkleTree::new(named).root();
+    assert_eq!(sip_data::hex(&root), over["baseRoot"].as_str().unwrap());
+    let written = network.json(&["generate", "--model", "model", "--json", "The people"]);
+    assert!(written["text"].as_str().is_some_and(|text| !text.is_empty()), "{written}");
+    // The same folder again, and never one with other things in it.
+    assert_eq!(network.json(&export)["baseRoot"], over["baseRoot"]);
+    std::fs::write(network.scratch.path().join("model/diary.txt"), "x").unwrap();
+    let refused = String::from_utf8(network.sip(&export).stderr).unwrap();
+    assert!(refused.contains("holds diary.txt, which no \\\"sip job export\\\" wrote"), "{refused}");
+}
+
+/// Verifies the job again and again while it runs, until it is told to stop; gives how often it was found true, and all that was found false.
+fn verifies(network: &Network, stop: &AtomicBool) -> (u32, Vec<String>) {
+    let (mut found_true, mut found_false) = (0, Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(1_500));
+        let known = std::fs::read(network.folder().join("network.json")).unwrap_or_default();
+        let known: Value = serde_json::from_slice(&known).unwrap_or_default();
+        let Some(job) = known["job"].as_str() else { continue };
+        let url = format!("http://127.0.0.1:{}", known["chain"]["port"]);
+        let output = network.sip(&["verify", "--json", "--keep", "cache", "--url", &url, job]);
+        match output.status.code() {
+            Some(0) => found_true += 1,
+            Some(3) => found_false.push(String::from_utf8_lossy(&output.stdout).into_owned()),
+            // Nobody serves yet, or the chain has ended.
+            _ => {}
+        }
+    }
+    (found_true, found_false)
+}
+
 #[test]
 fn strangers_train_a_model_and_convict_the_liar_among_them() {
     let network = Network::new();
-    let events = network.follow(&["network", "up", "--json", "--rounds", "2"], Duration::from_secs(240));
+    let stop = AtomicBool::new(false);
+    let (events, (found_true, found_false)) = std::thread::scope(|scope| {
+        let verifying = scope.spawn(|| verifies(&network, &stop));
+        let up = ["network", "up", "--json", "--rounds", "2"];
+        let followed = std::panic::catch_unwind(|| network.follow(&up, Duration::from_secs(240)));
+        stop.store(true, Ordering::Relaxed);
+        let verified = verifying.join().unwrap();
+        (followed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), verified)
+    });
+    // Whatever phase it is in, the job is called false for the liar's segment alone, as long as that counts.
+    let is_lie = |found: &String| found.contains("its segment counts, and is not what the replay gives");
+    assert!(found_true >= 3 && found_false.iter().all(is_lie), "{found_true} {found_false:?}");
     assert_eq!(of(&events, "started").len(), 10);
     let convicted = of(&events, "convicted");
     assert!(!convicted.is_empty() && convicted.iter().all(|event| event["who"] == "trainer 3"), "{events:#?}");
@@ -122,13 +187,22 @@ fn strangers_train_a_model_and_convict_the_liar_among_them() {
         found["convictedSegments"].as_u64().unwrap() >= 1 && found["fetchedBytes"].as_u64().unwrap() > 0,
         "{found}"
     );
+    exported(&network, &events);
     let down = network.json(&["network", "down", "--json"]);
     assert!(down["processes"].as_u64().unwrap() >= 1 && network.processes().is_empty(), "{down}");
     // What was brought down is known again.
     assert_eq!(network.json(&["network", "down", "--json"])["processes"], 0);
 }
 
-/// Twelve rounds, in which a process that is drawn by chance is killed every 5 to 20 seconds, also the chain's, and started again: run by
+/// The own bonds of all pools, base units.
+fn bonds(network: &Network, url: &str) -> std::collections::BTreeMap<String, u64> {
+    let pools = network.json(&["pool", "list", "--json", "--url", url]);
+    let bond =
+        |pool: &Value| Some((pool["pool"].as_str()?.to_owned(), pool["ownBondBaseUnits"].as_str()?.parse().ok()?));
+    pools.as_array().unwrap().iter().filter_map(bond).collect()
+}
+
+/// Twelve rounds, in which somebody's process that is drawn by chance is killed every 5 to 20 seconds, and started again: run by
 /// `cargo test --release -p sip --test commands network::kills -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes half an hour"]
@@ -136,6 +210,9 @@ fn kills_of_any_process_at_any_time_lose_no_round_and_no_honest_bond() {
     let network = Network::new();
     let up = ["network", "up", "--json", "--rounds", "12", "--phase-seconds", "60", "--detach"];
     let began: Vec<Value> = network.follow(&up, Duration::from_secs(300));
+    let url = of(&began, "chain")[0]["url"].as_str().unwrap().to_owned();
+    let before = bonds(&network, &url);
+    let mut killed = 0;
     let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move |below: u64| {
         chance ^= chance << 13;
@@ -143,17 +220,18 @@ fn kills_of_any_process_at_any_time_lose_no_round_and_no_honest_bond() {
         chance ^= chance << 17;
         chance % below
     };
-    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let over = AtomicBool::new(false);
     let events = std::thread::scope(|scope| {
         let following = scope.spawn(|| {
             let events = network.follow(&["network", "up", "--json", "--rounds", "12"], Duration::from_secs(5_400));
-            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            over.store(true, Ordering::Relaxed);
             events
         });
-        while !over.load(std::sync::atomic::Ordering::Relaxed) && !following.is_finished() {
+        while !over.load(Ordering::Relaxed) && !following.is_finished() {
             std::thread::sleep(Duration::from_secs(5 + next(16)));
             let running = network.processes();
             let Some((who, process)) = running.get(next(running.len().max(1) as u64) as usize) else { continue };
+            killed += 1;
             eprintln!("killing {who}");
             let _ = Command::new("kill").args(["-9", &process.to_string()]).status();
             network.sip(&up);
@@ -162,6 +240,11 @@ fn kills_of_any_process_at_any_time_lose_no_round_and_no_honest_bond() {
     });
     let convicted = of(&events, "convicted");
     assert!(!convicted.is_empty() && convicted.iter().all(|event| event["who"] == "trainer 3"), "{events:#?}");
+    // The liar lost its slice, and nobody else anything: no absence, no claim.
+    let after = bonds(&network, &url);
+    let lost: Vec<&String> = before.iter().filter(|(pool, bond)| after[*pool] < **bond).map(|(pool, _)| pool).collect();
+    assert_eq!(lost.len(), 1, "of {before:?} is left {after:?}");
     let all = [began, events].concat();
-    verified(&network, &all);
+    let found = verified(&network, &all);
+    eprintln!("{killed} kills; {found}");
 }

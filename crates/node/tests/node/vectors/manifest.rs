@@ -6,7 +6,7 @@ use sip_graph::{AdamW, Builder, Graph, Steered};
 use sip_manifest::bytes::HEAD_BYTES;
 use sip_manifest::example;
 use sip_manifest::table::{Rotary, Rule, Table};
-use sip_manifest::value::{Domain, Manifest, Part, Sizes};
+use sip_manifest::value::{Blob, Domain, Manifest, Part, Sizes};
 use sip_model::{Outer, Schedule, Shape, UpdateCodec, aggregate_graph};
 use sip_node::Task;
 use sip_proof::AGGREGATE_COUNTS;
@@ -169,7 +169,7 @@ fn manifest(is_compressed: bool) -> Manifest {
         genesis_seed: 0x0123_4567_89AB_CDEF,
         genesis_root: [0xA1; 32],
         reset_root: if is_compressed { [0xA2; 32] } else { [0; 32] },
-        tokenizer: [0xA3; 32],
+        tokenizer: Blob { root: [0xA3; 32], bytes: 31_415 },
         domains: vec![domain(1, "Märchen", "CC0-1.0"), domain(2, "", "")],
         tables,
         graphs: graphs.into_iter().map(|(part, graph)| (part, graph.to_bytes())).collect(),

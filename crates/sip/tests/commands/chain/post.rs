@@ -108,6 +108,20 @@ fn a_job_is_made_of_a_file_and_texts_and_begun_again_where_it_was_cut_off() {
 }
 
 #[test]
+fn a_folder_that_was_filled_and_not_sent_never_takes_a_later_job_for_its_own() {
+    let chain = begun_with_tokens();
+    let fox = text(&chain, "fox.txt", "A brown fox jumps over the lazy dog, again and again. ");
+    let files = ["foxes", "dogs"].map(|name| job_file(&chain, name, &own(&fox).replace("foxes", name)));
+    let outs = ["first", "second"].map(|name| chain.key(name).to_str().unwrap().to_owned());
+    let create = |at: usize| ["job", "create", "--config", &files[at], "--out", &outs[at]];
+    // The first is filled, and nobody says yes; the second is made, under the number that the first would have had.
+    assert_eq!(error(&chain, "authority", &create(0)).0["code"], "needs-yes");
+    chain.lines("authority", &[&create(1)[..], &["--yes"]].concat());
+    let (refused, _) = error(&chain, "authority", &[&create(0)[..], &["--yes"]].concat());
+    assert!(refused["message"].as_str().unwrap().contains("made of another folder"), "{refused}");
+}
+
+#[test]
 fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
     let chain = begun_with_tokens();
     let fox = text(&chain, "fox.txt", "A brown fox jumps over the lazy dog, again and again. ");
@@ -122,6 +136,35 @@ fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
     assert_eq!(made.last().unwrap()["trainTokens"], state.train_tokens);
     assert_eq!(chain.row("authority", &["data", "list"])["domain"], "foxes");
 
+    // A second time nothing is left to do; another name or licence would change nothing, and is refused.
+    assert_eq!(chain.lines("authority", &publish).len(), 1);
+    for (option, other) in [(3, "wolves"), (5, "MIT")] {
+        let mut again = publish.clone();
+        again[option + 1] = other;
+        let (refused, _) = error(&chain, "authority", &again);
+        assert!(refused["message"].as_str().unwrap().contains("as \"foxes\" under CC0-1.0"), "{refused}");
+    }
+    // Other texts never take the place of what somebody answers for.
+    let kept = std::fs::read(folder.join("run/data/0.train.tokens")).unwrap();
+    let owl = text(&chain, "owl.txt", "A grey owl sits in the old tree, night after night. ");
+    let mut over = publish.clone();
+    over[2] = owl.to_str().unwrap();
+    let (refused, _) = error(&chain, "authority", &over);
+    assert!(refused["message"].as_str().unwrap().contains(&format!("tokens of the dataset {dataset}")), "{refused}");
+    assert_eq!(std::fs::read(folder.join("run/data/0.train.tokens")).unwrap(), kept);
+    for (option, wrong) in [(3, "../evil"), (5, "my own")] {
+        let mut again = publish.clone();
+        again[option + 1] = wrong;
+        assert_eq!(error(&chain, "authority", &again).0["code"], "usage");
+    }
+    // A folder of texts serves many jobs, and no job's files come into it.
+    let (refused, _) = error(
+        &chain,
+        "authority",
+        &["node", "run", &dataset, "--role", "provider", "--data", folder.to_str().unwrap()],
+    );
+    assert!(refused["message"].as_str().unwrap().contains("serve it with --texts"), "{refused}");
+
     // Its tokens are of its tokenizer, which a job has to name.
     let bare = format!("[model]\npreset = \"tiny\"\n[[domain]]\ndataset = \"{dataset}\"\n");
     let file = job_file(&chain, "bare.toml", &bare);
@@ -133,6 +176,12 @@ fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
         "{refused}"
     );
     let tokenizer = folder.join("run/data");
+    // Its address may be cut, as everywhere.
+    let bare = bare.replace(&dataset, &dataset[..6]);
+    let twice = format!("{bare}[[domain]]\nname = \"foxes\"\nbuiltin = \"novels\"\nmax_bytes = 100000\n");
+    let named = twice.replacen("\"tiny\"\n", &format!("\"tiny\"\ntokenizer = \"{}\"\n", tokenizer.display()), 1);
+    let (refused, _) = error(&chain, "authority", &[&create[..], &[&job_file(&chain, "twice.toml", &named)]].concat());
+    assert!(refused["message"].as_str().unwrap().contains("two domains are called \"foxes\""), "{refused}");
     let named = bare.replacen("\"tiny\"\n", &format!("\"tiny\"\ntokenizer = \"{}\"\n", tokenizer.display()), 1);
     let file = job_file(&chain, "named.toml", &named);
     let made = chain.lines("authority", &[&create[..], &[&file]].concat());

@@ -1,0 +1,102 @@
+//! What a node says, and where it writes how it stands.
+
+use anyhow::Result;
+use sip_ledger::Ledger;
+use sip_manifest::folder::write_json;
+use sip_roles::Event;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::runner::Runner;
+use super::setup::Parts;
+use super::status::{awaited, phase_name};
+use crate::{Books, Crew, Memory, is_lost, phase_end};
+
+/// Lines that a status remembers.
+const LINES: usize = 20;
+
+impl<L: Ledger> Runner<'_, L> {
+    /// Says what keeps the node from going on.
+    pub(crate) fn hold_up(&mut self, error: &anyhow::Error, seconds: u64) {
+        let reason = format!("{error:#}");
+        let event = match is_lost(error) {
+            true => Event::Lost { reason: reason.clone(), seconds },
+            false => Event::Hindered { what: "go on".into(), reason: reason.clone(), seconds },
+        };
+        self.status.state = if is_lost(error) { "waiting for the chain".into() } else { "held up".into() };
+        self.status.why = Some(reason);
+        self.say(&event);
+    }
+
+    /// Tells something, and remembers the line.
+    pub(crate) fn say(&mut self, event: &Event) {
+        self.lines.push_back(event.to_string());
+        if self.lines.len() > LINES {
+            self.lines.pop_front();
+        }
+        (self.report)(event);
+    }
+
+    /// Tells something once.
+    pub(crate) fn say_once(&mut self, event: &Event) {
+        if self.said.insert(event.to_string()) {
+            self.say(event);
+        }
+    }
+
+    pub(crate) fn note_status(&mut self, parts: &Parts, crew: &Crew, books: &Books, memory: &Memory) {
+        let status = &mut self.status;
+        if let Some(view) = memory.view() {
+            let newest = view.rounds.last().map(|seen| &seen.round);
+            let before = (status.round, status.phase.clone());
+            status.slot = view.slot;
+            (status.round, status.rounds) = (view.job.next_round, view.job.spec.rounds);
+            status.rounds_scored = view.job.rounds_scored;
+            status.phase = newest.map_or("between rounds", |round| phase_name(round)).into();
+            status.until_slot = phase_end(view);
+            let left =
+                status.until_slot.map(|end| end.saturating_sub(view.slot) as f64 * self.pace.slot().as_secs_f64());
+            status.until = left.map(|left| unix_seconds() + left as u64);
+            status.awaited = awaited(view, &self.setup.node.me.wallet);
+            let kept = view.final_base().filter(|(_, root)| self.setup.node.roles.keeper && parts.shelf.is_whole(root));
+            status.keeps_round = kept.map(|(round, _)| round + 1);
+            if before != (status.round, status.phase.clone()) && status.round > 0 {
+                let (round, phase, until_slot) = (status.round - 1, status.phase.clone(), status.until_slot);
+                self.say(&Event::Phase { round, phase, until_slot, seconds: left.map(|left| left as u64) });
+            }
+        }
+        let status = &mut self.status;
+        if status.why.is_none() {
+            status.state = "running".into();
+        }
+        status.slot_milliseconds = self.pace.slot().as_secs_f64() * 1e3;
+        status.waits_for_finality = memory.waits().iter().map(|what| (*what).to_owned()).collect();
+        status.computing = crew.current().map(|(what, _)| what.to_owned());
+        status.computing_seconds = crew.current().map(|(_, time)| time.as_secs());
+        (status.fetching, status.peers) = (crew.fetching(), self.peers.count());
+        status.bytes_out = parts.server.as_ref().map_or(0, |server| server.counts().bytes_out);
+        status.shelf_bytes = parts.shelf.room().used;
+        status.total = books.total();
+        status.books = books.pages().iter().map(|(round, page)| (*round, *page)).collect();
+    }
+
+    pub(crate) fn write_status(&mut self, parts: &Parts) -> Result<()> {
+        self.status.written = unix_seconds();
+        self.status.said = self.lines.iter().cloned().collect();
+        if let Ok(mut shown) = self.shown.lock() {
+            *shown = self.status.clone();
+        }
+        // A disk that is full keeps nobody from going on.
+        let _ = write_json(&status_path(parts.store.root()), &self.status);
+        Ok(())
+    }
+}
+
+/// Where a node writes how it stands.
+pub fn status_path(folder: &Path) -> PathBuf {
+    folder.join("status.json")
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}

@@ -1,0 +1,91 @@
+//! A job on a chain, known by its address alone: what the chain says of it, and what its people hand over under roots that the chain has.
+
+mod export;
+mod rebuild;
+mod supply;
+
+use anyhow::{Context, Result, ensure};
+use sip_client::Program;
+use sip_driver::node::Peers;
+use sip_ledger::Ledger;
+use sip_manifest::folder::read_manifest;
+use sip_manifest::value::Manifest;
+use sip_net::{Reach, StrangersHttp};
+use sip_protocol::Account;
+use sip_protocol::training::job::Job;
+use sip_report::Progress;
+use sip_rpc::Rpc;
+use solana_address::Address;
+use std::path::PathBuf;
+
+pub(crate) use export::{Export, export};
+pub(crate) use supply::Supply;
+
+/// A job on a chain, and who may be asked.
+pub(crate) struct Remote {
+    pub(crate) ledger: Rpc,
+    pub(crate) program: Program,
+    pub(crate) job: Address,
+    /// Addresses of people who may be asked beside those who stand on the chain.
+    pub(crate) peers: Vec<String>,
+    /// Where what is fetched is kept.
+    pub(crate) folder: PathBuf,
+    /// Whether somebody named that folder.
+    pub(crate) is_kept: bool,
+    /// The manifest, where the chain does not name one.
+    pub(crate) manifest: Option<PathBuf>,
+}
+
+impl Remote {
+    /// The state of an account, if there is one.
+    pub(crate) fn find<T: Account>(&self, address: &Address) -> Result<Option<Box<T>>> {
+        let account = Ledger::account(&self.ledger, address)?.filter(|account| account.owner == self.program.id);
+        let Some(account) = account else { return Ok(None) };
+        let state = T::decode(&account.data).map(Box::new);
+        state.map(Some).map_err(|error| anyhow::anyhow!("account {address}: {error}"))
+    }
+
+    /// The state of an account.
+    pub(crate) fn read<T: Account>(&self, address: &Address) -> Result<Box<T>> {
+        self.find(address)?.with_context(|| format!("there is no account at {address}"))
+    }
+
+    /// What its people have: those who are named, and everybody of the job who says on chain where he serves: addresses there are dialled where they
+    /// are not nearer than the chain is.
+    pub(crate) fn supply(&self, job: &Job, progress: Progress) -> Result<Supply> {
+        let reach = Reach::of(self.ledger.url());
+        let mut peers = Peers::new(&self.peers, reach);
+        peers.read(&self.ledger, &self.program, &self.job, job)?;
+        let network = StrangersHttp::new(reach, self.peers.clone());
+        Supply::open((&self.folder, self.is_kept), network, peers, progress)
+    }
+
+    /// The manifest that the chain names, or the one of a file.
+    pub(crate) fn manifest(&self, job: &Job, supply: &mut Supply) -> Result<Manifest> {
+        match &self.manifest {
+            Some(path) => read_manifest(path),
+            None => {
+                let named = job.require_described();
+                ensure!(named.is_ok(), "the job names no manifest on chain yet; --manifest names its file");
+                supply.manifest(&job.card.manifest_root, job.card.manifest_bytes)
+            }
+        }
+    }
+}
+
+/// A folder that is gone when this is.
+pub(crate) struct Scratch(pub(crate) PathBuf);
+
+impl Scratch {
+    /// A folder of this process, for what is fetched and not kept.
+    pub(crate) fn new() -> Scratch {
+        Scratch(std::env::temp_dir().join(format!("sip-job-{}", std::process::id())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is the system's to clear.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

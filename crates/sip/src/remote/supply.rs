@@ -1,0 +1,271 @@
+//! What a job computes with and what it came to, fetched from its people by the roots that the chain has of it.
+
+use anyhow::{Context, Result, ensure};
+use sip_data::{TokenBlob, hex, shown_path};
+use sip_driver::node::{Peers, UNASKED_BYTES, text_bytes};
+use sip_driver::{NetStates, States};
+use sip_kernels::Threads;
+use sip_manifest::bytes::BYTES_MAX;
+use sip_manifest::folder::{Store, read_manifest, write_bytes};
+use sip_manifest::value::{Blob, Manifest, content_hash};
+use sip_net::{Bans, FetchError, FetchLimits, Fetcher, Held, Item, Shelf, StrangersHttp, Told, Want};
+use sip_node::State;
+use sip_proof::Hash;
+use sip_report::{Progress, grouped};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::failure::{Code, fault};
+
+/// How long one thing may take to come, as long as any of it comes.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+/// How long nothing comes before it is said.
+const QUIET: Duration = Duration::from_secs(15);
+/// After how many times as long it is given up.
+const QUIET_TIMES: u32 = 3;
+/// How long one who gave wrong bytes is asked no more: as long as this runs.
+const BAN: Duration = Duration::from_secs(86_400);
+/// People whose reasons are told.
+const REASONS: usize = 4;
+
+/// Who is asked, and where what came is kept.
+pub(crate) struct Supply {
+    shelf: Shelf,
+    fetcher: Fetcher,
+    peers: Peers,
+    progress: Progress,
+    pub(crate) store: Store,
+    /// Whether the folder was named, and texts of any size may fill it.
+    is_named: bool,
+    /// Bytes that came from people.
+    pub(crate) bytes: u64,
+}
+
+/// Something that is wanted, for people.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// What it is.
+    pub what: &'a str,
+    /// Who should have it, and what to do.
+    pub remedy: &'a str,
+    /// Pools of those who are asked first.
+    pub likely: &'a [[u8; 32]],
+}
+
+/// What a fetch has told so far.
+struct Heard {
+    bytes: u64,
+    /// When bytes came last.
+    at: Instant,
+    /// Why somebody gave nothing.
+    why: BTreeMap<Hash, String>,
+}
+
+impl Supply {
+    /// Keeps what it gets in a folder, which somebody named or not; it also looks there first.
+    pub(crate) fn open(
+        (folder, is_named): (&Path, bool),
+        network: StrangersHttp,
+        peers: Peers,
+        progress: Progress,
+    ) -> Result<Supply> {
+        let shelf = Shelf::open(&folder.join("shelf"))
+            .with_context(|| format!("cannot keep anything in {}", shown_path(folder)))?;
+        let bans = Arc::new(Bans::new(BAN));
+        let fetcher = Fetcher::new(Arc::new(network), shelf.clone(), bans, FetchLimits::default());
+        let store = Store::new(folder);
+        std::fs::create_dir_all(store.data()).with_context(|| format!("cannot make {}", shown_path(&store.data())))?;
+        Ok(Supply { shelf, fetcher, peers, progress, store, is_named, bytes: 0 })
+    }
+
+    /// Has something on the shelf.
+    fn fetch(&mut self, wanted: Wanted<'_>, item: &Item) -> Result<()> {
+        if self.shelf.held(item) == Held::Whole {
+            return Ok(());
+        }
+        let (what, remedy) = (wanted.what, wanted.remedy);
+        ensure!(
+            self.is_named || item.bytes() <= UNASKED_BYTES,
+            "{what} takes {} GiB, more than is fetched without being told; --keep FOLDER names a folder that has the room",
+            item.bytes() >> 30
+        );
+        let peers = self.peers.with_first(wanted.likely);
+        if peers.is_empty() {
+            let said =
+                format!("nobody of the job says on chain where he serves {what}; {remedy}; --peer names somebody");
+            return Err(fault(Code::NobodyHas, said));
+        }
+        let people = people(peers.len());
+        self.progress.line(&format!("fetching {what}, {} bytes, from {people}", grouped(item.bytes())));
+        let bar = self.progress.bar(item.bytes(), what);
+        let heard = Mutex::new(Heard { bytes: 0, at: Instant::now(), why: BTreeMap::new() });
+        let tell = |told: &Told| {
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            match told {
+                Told::Progress { bytes, .. } => {
+                    bar.set_position(*bytes);
+                    if *bytes != heard.bytes {
+                        (heard.bytes, heard.at) = (*bytes, Instant::now());
+                    }
+                }
+                Told::Banned { id, why } => drop(heard.why.insert(*id, format!("gave what is wrong: {why}"))),
+                Told::Aside { id, why, .. } => drop(heard.why.insert(*id, why.clone())),
+            }
+        };
+        let stop = AtomicBool::new(false);
+        let want = Want { item, ranges: None, peers: &|| peers.clone(), by: Instant::now() + LONGEST, stop: &stop };
+        let fetched = std::thread::scope(|scope| {
+            let fetching = scope.spawn(|| self.fetcher.fetch(&want, &tell));
+            let mut told = 0;
+            while !fetching.is_finished() {
+                std::thread::sleep(Duration::from_millis(20));
+                let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                let quiet = heard.at.elapsed();
+                stop.store(quiet > QUIET * QUIET_TIMES, Ordering::Relaxed);
+                if quiet < QUIET {
+                    told = 0;
+                } else if quiet > QUIET * (told + 1) && told + 1 < QUIET_TIMES {
+                    told += 1;
+                    self.progress
+                        .line(&format!("none of {people} gives {what}{}; asks again", self.reasons(&heard.why)));
+                }
+            }
+            fetching.join()
+        });
+        drop(bar);
+        match fetched {
+            Ok(Ok(fetched)) => {
+                self.bytes += fetched.bytes;
+                Ok(())
+            }
+            Ok(Err(FetchError::Stopped | FetchError::Late { .. })) => {
+                let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+                let why = self.reasons(&heard.why);
+                Err(fault(Code::NobodyHas, format!("none of {people} has {what}{why}; {remedy}")))
+            }
+            Ok(Err(error)) => Err(anyhow::Error::new(error).context(format!("cannot get {what}"))),
+            Err(_) => Err(anyhow::anyhow!("the thread that fetches {what} ended badly")),
+        }
+    }
+
+    /// What some of those said who gave nothing.
+    fn reasons(&self, why: &BTreeMap<Hash, String>) -> String {
+        let told: Vec<String> =
+            why.iter().take(REASONS).map(|(id, why)| format!("{} {why}", self.peers.name(id))).collect();
+        match (told.is_empty(), why.len() > told.len()) {
+            (true, _) => String::new(),
+            (false, false) => format!(" ({})", told.join("; ")),
+            (false, true) => format!(" ({}; and so on)", told.join("; ")),
+        }
+    }
+
+    /// The bytes of this root.
+    fn blob(&mut self, wanted: Wanted<'_>, item: &Item) -> Result<Vec<u8>> {
+        self.fetch(wanted, item)?;
+        Ok(self.shelf.read(&item.root, item.bytes())?)
+    }
+
+    /// The manifest of this root.
+    pub(crate) fn manifest(&mut self, root: &Hash, bytes: u64) -> Result<Manifest> {
+        let path = self.store.manifest();
+        if let Ok(manifest) = read_manifest(&path)
+            && manifest.hash() == *root
+        {
+            return Ok(manifest);
+        }
+        ensure!(bytes <= BYTES_MAX as u64, "the job says that its manifest has {bytes} bytes, which none has");
+        let wanted = Wanted {
+            what: "the manifest",
+            remedy: "everybody of the job has it, its creator first: \"sip node run JOB --role keeper --listen IP:PORT\" serves it",
+            likely: &[],
+        };
+        let content = self.blob(wanted, &Item::blob(*root, bytes))?;
+        ensure!(content_hash(&content) == *root, "the manifest that came is not the one of the chain");
+        let manifest =
+            Manifest::from_bytes(&content).context("the manifest of the chain is none that this version reads")?;
+        write_bytes(&path, &content)?;
+        Ok(manifest)
+    }
+
+    /// Puts the tokenizer where the folder of a job has it.
+    pub(crate) fn tokenizer(&mut self, named: &Blob) -> Result<()> {
+        let path = self.store.tokenizer();
+        if std::fs::read(&path).is_ok_and(|bytes| Blob::of(&bytes) == *named) {
+            return Ok(());
+        }
+        let wanted = Wanted {
+            what: "the tokenizer",
+            remedy: "its creator and its providers have it: \"sip node run JOB --role keeper --listen IP:PORT\" serves it; --tokenizer names a folder that has it",
+            likely: &[],
+        };
+        let bytes = self.blob(wanted, &Item::blob(named.root, named.bytes))?;
+        write_bytes(&path, &bytes)
+    }
+
+    /// Puts the tokens of all domains where the folder of a job has them.
+    pub(crate) fn tokens(&mut self, manifest: &Manifest) -> Result<()> {
+        let all = text_bytes(manifest);
+        ensure!(
+            self.is_named || all <= UNASKED_BYTES,
+            "the texts of the job take {} GiB, more than is fetched without being told; --keep FOLDER names a folder that has the room",
+            all >> 30
+        );
+        for (number, domain) in manifest.domains.iter().enumerate() {
+            for (part, root, count) in [
+                ("train", domain.train_root, domain.train_tokens),
+                ("heldout", domain.heldout_root, domain.heldout_tokens),
+            ] {
+                let path = self.store.tokens(number, part);
+                if TokenBlob::load(&path, &root).is_ok() {
+                    continue;
+                }
+                let what = format!("the {part} tokens of {} ({}…)", domain.name, &hex(&root)[..8]);
+                let wanted = Wanted {
+                    what: &what,
+                    remedy: "its provider owes it: \"sip node run JOB --role provider --listen IP:PORT\" serves it",
+                    likely: &[],
+                };
+                let bytes = self.blob(wanted, &Item::tokens(root, count))?;
+                write_bytes(&path, &bytes)?;
+                self.shelf.forget(&root)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A state of this root, with entries of these lengths.
+    pub(crate) fn state(
+        &mut self,
+        wanted: Wanted<'_>,
+        root: &Hash,
+        lengths: &[usize],
+        threads: &Threads,
+    ) -> Result<Arc<State>> {
+        self.fetch(wanted, &Item::state(*root, lengths))?;
+        let state = self.states(lengths).load(root, threads)?;
+        state.with_context(|| format!("{} that came is not the one of its root", wanted.what))
+    }
+
+    /// Keeps a state that was computed here, where the folder was named.
+    pub(crate) fn keep_if_named(&self, state: &State) -> Result<()> {
+        if self.is_named { self.keep(state) } else { Ok(()) }
+    }
+
+    /// Keeps a state that was computed here.
+    pub(crate) fn keep(&self, state: &State) -> Result<()> {
+        let lengths: Vec<usize> = state.entries().iter().map(|entry| entry.len()).collect();
+        self.states(&lengths).save(state)
+    }
+
+    fn states(&self, lengths: &[usize]) -> NetStates {
+        let tell: sip_driver::Tell = Arc::new(|_: &Hash, _: &Told| {});
+        NetStates::new(self.shelf.clone(), self.fetcher.clone(), vec![lengths.to_vec()], BTreeSet::new(), tell)
+    }
+}
+
+fn people(number: usize) -> String {
+    if number == 1 { "1 of its people".into() } else { format!("{number} of its people") }
+}
