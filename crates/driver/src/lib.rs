@@ -19,7 +19,7 @@ mod source;
 mod states;
 mod work;
 
-pub use bench::{Bench, Position};
+pub use bench::{Bench, Compute, Position};
 pub use books::{Books, Page};
 pub use crew::{Came, Crew};
 pub use hands::{Found, Hands};

@@ -9,6 +9,7 @@ use sip_manifest::stop::Stop;
 use sip_protocol::Account;
 use sip_protocol::court::Dispute;
 use sip_protocol::stake::pool::Pool;
+use sip_protocol::training::finality::NO_ROUND;
 use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::segment::{self, Segment};
@@ -56,6 +57,8 @@ fn find<T: Account>(ledger: &Rpc, address: &Address) -> Result<Option<Box<T>>> {
 #[derive(Default)]
 struct Seen {
     said: BTreeSet<String>,
+    /// Rounds that nothing happens in any more.
+    over: BTreeSet<u32>,
     bonds: BTreeMap<String, u64>,
 }
 
@@ -105,10 +108,18 @@ impl Watcher<'_> {
             self.processes()?;
         }
         for index in 0..job.next_round {
+            if self.seen.over.contains(&index) {
+                continue;
+            }
             let address = self.program.round(&self.job, index);
             // A round that is over for long may be closed.
             if let Some(round) = find::<Round>(&self.ledger, &address)? {
                 self.round(&job, &round, &address)?;
+                // What did not count is certain once a later round is final.
+                let is_certain = job.chain.last_final != NO_ROUND && index < job.chain.last_final;
+                if round.status == round::FINAL || round.status == round::VOID && is_certain {
+                    self.seen.over.insert(index);
+                }
             }
         }
         self.disputes()?;
