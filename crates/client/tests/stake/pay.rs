@@ -1,6 +1,7 @@
 //! Work is paid to the stake that was there when it was done: attacks by those who come, go or add bond between the work and its pay, on the
 //! compiled program. The world checks after every transaction that the vault holds what all accounts are owed.
 
+use sip_client::Seat;
 use sip_protocol::{
     Error,
     ground::units::TOKEN,
@@ -11,7 +12,6 @@ use sip_protocol::{
     },
     training::job::Job,
 };
-use sip_client::Seat;
 use sip_testing::{Cast, Operator, Scene, scores};
 use solana_address::Address;
 use solana_keypair::Keypair;
