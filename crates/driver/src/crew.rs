@@ -158,6 +158,11 @@ impl Crew {
         self.fetching.len()
     }
 
+    /// The same by root, and for how long nothing came of each.
+    pub fn sought(&self) -> Vec<(Root, Duration)> {
+        self.fetching.iter().map(|(root, sought)| (*root, sought.moved.elapsed())).collect()
+    }
+
     /// Whether nothing is computed or fetched now.
     pub fn is_idle(&self) -> bool {
         self.current.is_none() && self.fetching.is_empty()

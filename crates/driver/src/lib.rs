@@ -20,7 +20,7 @@ mod states;
 mod work;
 
 pub use bench::{Bench, Compute, Position};
-pub use books::{Books, Page};
+pub use books::{Balance, Books, Page};
 pub use crew::{Came, Crew};
 pub use hands::{Found, Hands};
 pub use record::{Known as Tally, Record};
@@ -32,7 +32,7 @@ use sip_client::Program;
 use sip_ledger::{Ledger, LedgerError};
 use sip_net::Peer;
 use sip_node::WorkError;
-use sip_roles::{Action, Event, Fact, Known, Node, Shelf, View};
+use sip_roles::{Action, Event, Fact, Known, Node, Shelf, View, commits_scores};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use std::collections::{BTreeMap, BTreeSet};
@@ -262,6 +262,8 @@ pub fn phase_end(view: &View) -> Option<u64> {
         round::OPEN => Some(round.commit_deadline_slot),
         round::COMMITS_CLOSED => Some(round.audit_deadline_slot),
         round::CLOSED => Some(round.vote_deadline_slot),
+        // Scores are committed in its first half, and revealed once no more can be.
+        round::AGGREGATED if commits_scores(round, view.slot) => Some(round.score_deadline_slot),
         round::AGGREGATED => Some(round.reveal_deadline_slot),
         _ => None,
     }

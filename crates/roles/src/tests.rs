@@ -452,6 +452,16 @@ fn a_keeper_opens_the_next_round_when_the_rule_allows_it() {
 }
 
 #[test]
+fn scores_are_committed_in_the_first_half_of_an_evaluation_or_until_all_have() {
+    let mut view = in_evaluation();
+    let round = &mut view.rounds[0].round;
+    round.awaited_evaluators = 1;
+    assert!(commits_scores(round, 99) && !commits_scores(round, 100));
+    round.committed_scores = 1;
+    assert!(!commits_scores(round, 20));
+}
+
+#[test]
 fn a_keeper_has_the_newest_final_base_and_the_one_that_will_be_final() {
     let keeper = node(99, Roles { keeper: true, ..Roles::default() });
     let fetched = |view: &View, shelf: &Shelf| -> Vec<[u8; 32]> {

@@ -85,6 +85,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
     /// # Errors
     /// Where it cannot begin: a folder that is in use or damaged, a manifest of another job, an address in use. What may pass is told, waited for and tried again.
     pub fn run(&mut self) -> Result<Ended> {
+        self.require_own_folder()?;
         let store = Store::new(&self.setup.folder).with_manifest(self.setup.manifest.as_deref());
         let shelf = Shelf::open(&self.setup.folder.join("shelf"))?;
         let network = StrangersHttp::new(self.setup.reach, self.setup.peers.clone());
