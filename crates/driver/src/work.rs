@@ -240,10 +240,13 @@ impl Bench {
         let claim = self.source.prepared.claim(claim, &start, &result);
         let SegmentClaim { start_root, end_root, accumulator_root, previous_root, update_root, .. } = claim;
         let roots = [start_root, end_root, accumulator_root, previous_root, update_root].map(|root| hex(&root));
-        pause::forget(&self.record);
         let leaves = Published::new(round, place, &work.leaves);
         let mean_loss = work.losses.iter().sum::<f32>() / work.losses.len().max(1) as f32;
-        Ok(Fact::Worked { round, worked: Worked { roots, leaves, mean_loss } })
+        let fact = Fact::Worked { round, worked: Worked { roots, leaves, mean_loss } };
+        // On disk before the pause goes: who asked for it may be killed before it hears of it.
+        self.record.keep(&fact)?;
+        pause::forget(&self.record);
+        Ok(fact)
     }
 
     /// What answers a demand; nothing where there is no such chunk.
