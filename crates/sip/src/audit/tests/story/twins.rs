@@ -60,6 +60,12 @@ fn each_segment_of_a_wallet_with_two_seats_is_defended_also_where_its_leaves_are
     run.world.send(0, program.open_next_round(&creator, &job, &state)).unwrap();
     let round = round_state(&run, &job, 0);
     let mut twins = Tower { trains: true, ..Tower::new(&run, person, false) };
+    // What was trained is on the disk before anybody hears of it, so that a kill then costs nothing.
+    twins.dies_computing = true;
+    twins.step(&mut run, &source, job);
+    let record = Record::open(twins.folder.join(job.to_string())).unwrap();
+    assert_eq!(record.known(0).unwrap().worked.len(), 1);
+    twins.dies_computing = false;
     twins.work(&mut run, &source, job);
     let place = |pool: &Address| (0..16).find(|place| round.trainers[*place] == pool.to_bytes()).unwrap() as u8;
     let places = pools.each_ref().map(place);
@@ -67,7 +73,6 @@ fn each_segment_of_a_wallet_with_two_seats_is_defended_also_where_its_leaves_are
         let segment: Segment = run.world.read(&program.segment(&program.round(&job, 0), pool)).unwrap();
         assert_eq!(segment.status, segment::COMMITTED, "{:?}", twins.events);
     }
-    let record = Record::open(twins.folder.join(job.to_string())).unwrap();
     let known = record.known(0).unwrap();
     assert_eq!(known.worked.keys().copied().collect::<Vec<_>>(), places.map(|place| (0, place)));
 
