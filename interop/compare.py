@@ -126,7 +126,7 @@ def shown(client_file, names_file, sip, key):
          spec__slice=job["sliceOfABondBaseUnits"], spec__round_reward=job["mostOfARoundBaseUnits"],
          spec__sequence_length=job["tokensOfASequence"], spec__mixture_cap_bps=job["mostMixtureBps"])  # fmt: skip
     [round_] = ask("job", "rounds", names["job"])
-    same("job rounds", "round", index=round_["round"], commit_deadline_slot=round_["untilSlot"], reward=round_["rewardBaseUnits"])
+    same("job rounds", "round", index=round_["round"] - 1, commit_deadline_slot=round_["untilSlot"], reward=round_["rewardBaseUnits"])
     [fees] = ask("fee", "show", names["job"])
     same("fee show", "fees", data__0=fees["waitsForDataBaseUnits"], attention__0=fees["waitsForPatronsBaseUnits"])
     protocol = ask("protocol", "show")

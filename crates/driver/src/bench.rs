@@ -24,6 +24,29 @@ pub struct Position<'a> {
     pub known: &'a Known,
 }
 
+/// What computes for a [`Crew`](crate::Crew), on one thread.
+pub trait Compute {
+    /// Computes something, with what is to be said of it.
+    ///
+    /// # Errors
+    /// Where it cannot be computed, or was asked to stop.
+    fn compute(&mut self, at: Position<'_>, work: &Work) -> Result<(Fact, Option<Event>)>;
+
+    /// Lets go of all that was under way, which a panic may have left half done.
+    fn begin_anew(&mut self);
+}
+
+impl Compute for Bench {
+    fn compute(&mut self, at: Position<'_>, work: &Work) -> Result<(Fact, Option<Event>)> {
+        Bench::compute(self, at, work)
+    }
+
+    fn begin_anew(&mut self) {
+        self.players.clear();
+        self.replay = None;
+    }
+}
+
 /// A machine with what a job computes with.
 pub struct Bench {
     /// What the job computes with.

@@ -28,14 +28,25 @@ pub struct Page {
     pub tokens: i64,
 }
 
+/// What a wallet has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Lamports.
+    pub lamports: u64,
+    /// Tokens in its own account, base units.
+    pub tokens: u64,
+    /// Own bonds of its pools in the job, base units.
+    pub bonds: u64,
+}
+
 /// The books, by round.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
     pages: BTreeMap<u32, Page>,
     /// Lamports that bids of a round may take.
     max_bid_lamports: u64,
-    /// Lamports and tokens at the last balance, and fees since.
-    balance: Option<(u64, u64)>,
+    /// The last balance, and fees since.
+    balance: Option<Balance>,
     fees_since: u64,
     is_changed: bool,
 }
@@ -55,7 +66,11 @@ impl Books {
     /// # Errors
     /// Where they cannot be written.
     pub fn save(&mut self, record: &Record) -> Result<()> {
-        if std::mem::take(&mut self.is_changed) { record.write(FILE, &self.pages) } else { Ok(()) }
+        if self.is_changed {
+            record.write(FILE, &self.pages)?;
+            self.is_changed = false;
+        }
+        Ok(())
     }
 
     /// Pages by round.
@@ -91,15 +106,23 @@ impl Books {
         self.max_bid_lamports.saturating_sub(bid)
     }
 
-    /// Notes a balance in a round: lamports of the wallet, and tokens that are its own. What changed beside fees is rent, as long as nobody sends the
-    /// wallet anything.
-    pub fn balance(&mut self, round: u32, lamports: u64, tokens: u64) {
-        let before = self.balance.replace((lamports, tokens));
+    /// Notes a balance in a round. Where transactions of the node were paid since the last one, what changed is theirs: beside fees it is rent, and tokens are
+    /// earned or lost. Else somebody moved it by hand, which is no business of the job; but bonds change by the job's rules, unless the wallet gave or took as
+    /// much, and rent that went out may be brought back by others.
+    pub fn balance(&mut self, round: u32, now: Balance) {
+        let before = self.balance.replace(now);
         let fees = std::mem::take(&mut self.fees_since);
-        let Some((lamports_before, tokens_before)) = before else { return };
-        let expected = lamports_before.saturating_sub(fees);
-        let (out, back) = (expected.saturating_sub(lamports), lamports.saturating_sub(expected));
-        let earned = tokens as i64 - tokens_before as i64;
+        let Some(before) = before else { return };
+        let expected = before.lamports.saturating_sub(fees);
+        let (mut out, mut back) = (expected.saturating_sub(now.lamports), now.lamports.saturating_sub(expected));
+        let change = |before: u64, now: u64| now as i64 - before as i64;
+        let (bonds, mut wallet) = (change(before.bonds, now.bonds), change(before.tokens, now.tokens));
+        if fees == 0 {
+            let total = self.total();
+            (out, back) = (0, back.min(total.rent_out_lamports.saturating_sub(total.rent_back_lamports)));
+            wallet = wallet.clamp((-bonds).min(0), (-bonds).max(0));
+        }
+        let earned = bonds + wallet;
         if (out, back, earned) != (0, 0, 0) {
             let page = self.pages.entry(round).or_default();
             page.rent_out_lamports += out;
@@ -115,15 +138,42 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_moved_by_hand_is_not_the_jobs() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path().to_owned()).unwrap();
+        let mut books = Books::open(&record, 0).unwrap();
+        let balance = |lamports, tokens, bonds| Balance { lamports, tokens, bonds };
+        books.balance(0, balance(1_000, 50_000, 2_000));
+        // Sent away, an airdrop, added to a bond, and taken out of it.
+        books.balance(0, balance(400, 20_000, 2_000));
+        books.balance(0, balance(9_000, 20_000, 2_000));
+        books.balance(0, balance(9_000, 17_000, 5_000));
+        books.balance(0, balance(9_000, 18_000, 4_000));
+        assert_eq!(books.total(), Page::default());
+        // A slice, while somebody sends tokens; a bond out of which more is missing than the wallet got.
+        books.balance(0, balance(9_000, 19_500, 3_000));
+        assert_eq!(books.total().tokens, 0, "as much was put back by hand as is missing");
+        books.balance(0, balance(9_000, 19_500, 2_000));
+        assert_eq!(books.total().tokens, -1_000);
+        // What the node itself sends is its own.
+        books.paid(1, 5_000);
+        books.balance(1, balance(3_000, 20_000, 2_000));
+        assert_eq!((books.pages()[&1].tokens, books.pages()[&1].rent_out_lamports), (500, 1_000));
+        books.balance(2, balance(9_000, 20_000, 2_000));
+        assert_eq!(books.pages()[&2].rent_back_lamports, 1_000, "no more comes back than went out");
+    }
+
+    #[test]
     fn what_changes_beside_fees_is_rent_and_bids_keep_to_their_bound() {
         let folder = tempfile::tempdir().unwrap();
         let record = Record::open(folder.path().to_owned()).unwrap();
         let mut books = Books::open(&record, 10_000).unwrap();
-        books.balance(0, 1_000_000, 50);
+        let balance = |lamports, tokens, bonds| Balance { lamports, tokens, bonds };
+        books.balance(0, balance(1_000_000, 50, 0));
         books.paid(0, 5_000);
         books.paid(0, 9_000);
-        books.balance(0, 1_000_000 - 14_000 - 300, 50);
-        books.balance(1, 1_000_000 - 14_000, 70);
+        books.balance(0, balance(1_000_000 - 14_000 - 300, 50, 0));
+        books.balance(1, balance(1_000_000 - 14_000, 50, 20));
         let expected = Page {
             transactions: 2,
             fee_lamports: 14_000,

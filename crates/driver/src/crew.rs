@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::bench::{Bench, Position};
+use crate::bench::{Compute, Position};
 use crate::hands::{Found, Hands};
 use crate::is_stop;
 use crate::states::{Root, States, Wanted};
@@ -85,15 +85,6 @@ struct Sought {
     moved: Instant,
 }
 
-/// What comes before what.
-fn rank(work: &Work) -> u8 {
-    match work {
-        Work::Move { .. } | Work::Answer { .. } => 2,
-        Work::Replay { .. } | Work::Base { .. } | Work::Score { .. } => 1,
-        Work::Train { .. } => 0,
-    }
-}
-
 /// What work is called.
 fn name(work: &Work) -> &'static str {
     match work {
@@ -108,11 +99,11 @@ fn name(work: &Work) -> &'static str {
 
 impl Crew {
     /// Starts the thread that computes. `make` is called on it, since a bench may not change threads.
-    pub fn start(
+    pub fn start<C: Compute>(
         states: Arc<dyn States>,
         threads: Arc<sip_kernels::Threads>,
         stop: Stop,
-        make: impl FnOnce() -> Bench + Send + 'static,
+        make: impl FnOnce() -> C + Send + 'static,
     ) -> Crew {
         let (orders, waiting) = channel::<Order>();
         let (sender, reports) = channel();
@@ -121,6 +112,9 @@ impl Crew {
             let mut bench = make();
             for Order { view, known, work } in waiting {
                 let outcome = caught(|| bench.compute(Position { view: &view, known: &known }, &work));
+                if outcome.as_ref().is_err_and(|error| error.is::<Panicked>()) {
+                    bench.begin_anew();
+                }
                 if to.send(Report::Computed { work: Box::new(work), outcome: Box::new(outcome) }).is_err() {
                     break;
                 }
@@ -162,6 +156,11 @@ impl Crew {
     /// States that are being fetched.
     pub fn fetching(&self) -> usize {
         self.fetching.len()
+    }
+
+    /// The same by root, and for how long nothing came of each.
+    pub fn sought(&self) -> Vec<(Root, Duration)> {
+        self.fetching.iter().map(|(root, sought)| (*root, sought.moved.elapsed())).collect()
     }
 
     /// Whether nothing is computed or fetched now.
@@ -221,15 +220,15 @@ impl Crew {
             return false;
         }
         if let Some((current, _)) = &self.current {
-            if rank(work) > rank(current) {
+            if work.rank() > current.rank() {
                 self.stop.ask();
-                self.urgent = Some((rank(work), Instant::now()));
+                self.urgent = Some((work.rank(), Instant::now()));
             }
             return false;
         }
         // What it was stopped for may have come to nothing meanwhile.
         let urgent = self.urgent.filter(|(_, at)| at.elapsed() < URGENT_FOR);
-        if urgent.is_some_and(|(least, _)| rank(work) < least) {
+        if urgent.is_some_and(|(least, _)| work.rank() < least) {
             return false;
         }
         self.urgent = None;
@@ -251,11 +250,16 @@ impl Crew {
     }
 }
 
+/// A fault of the program that a thread met: what it was at is tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault of this program: {0}")]
+struct Panicked(String);
+
 /// What comes of something; an error where it panics, so that nobody waits for a thread that is gone.
 fn caught<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
-        Err(anyhow::anyhow!("a fault of this program: {}", text.unwrap_or("it says nothing")))
+        Err(Panicked(text.unwrap_or("it says nothing").to_owned()).into())
     })
 }
 
@@ -328,6 +332,9 @@ impl Drop for Crew {
         }
     }
 }
+
+#[cfg(test)]
+mod with_bench;
 
 #[cfg(test)]
 mod tests {

@@ -19,8 +19,8 @@ mod source;
 mod states;
 mod work;
 
-pub use bench::{Bench, Position};
-pub use books::{Books, Page};
+pub use bench::{Bench, Compute, Position};
+pub use books::{Balance, Books, Page};
 pub use crew::{Came, Crew};
 pub use hands::{Found, Hands};
 pub use record::{Known as Tally, Record};
@@ -32,7 +32,7 @@ use sip_client::Program;
 use sip_ledger::{Ledger, LedgerError};
 use sip_net::Peer;
 use sip_node::WorkError;
-use sip_roles::{Action, Event, Fact, Known, Node, Shelf, View};
+use sip_roles::{Action, Event, Fact, Known, Node, Shelf, View, commits_scores};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,8 +40,9 @@ use std::time::{Duration, Instant};
 
 /// Slots between two looks at a chain on which nothing is to be done.
 pub const PAUSE_SLOTS: u64 = 4;
-/// Scoring runs, moves and answers that are remembered, of each.
-const FACTS_KEPT: usize = 4;
+/// Scoring runs, moves and answers that are remembered, of each: more than anybody is asked for at once, since what is forgotten while it is
+/// still due is computed again and again.
+const FACTS_KEPT: usize = 256;
 /// Solana's targeted pace.
 pub const SLOT: Duration = Duration::from_millis(400);
 /// How long a state is looked for where no phase says.
@@ -62,7 +63,29 @@ pub struct Memory {
     due: BTreeMap<[u8; 32], u64>,
 }
 
+/// Whether two facts are of the same scoring run, dispute or demand.
+fn is_of_the_same(one: &Fact, other: &Fact) -> bool {
+    match (one, other) {
+        (Fact::Scored { base: one, .. }, Fact::Scored { base: other, .. }) => one == other,
+        (Fact::Played { dispute: one, .. }, Fact::Played { dispute: other, .. }) => one == other,
+        (Fact::Answered { demand: one, .. }, Fact::Answered { demand: other, .. }) => one == other,
+        (Fact::SurveyAgain(_), Fact::SurveyAgain(_)) => true,
+        _ => false,
+    }
+}
+
 impl Memory {
+    /// Remembers what is nowhere on disk, in place of what was known of the same before; of each kind the last.
+    fn remember(&mut self, fact: Fact) {
+        self.facts.retain(|other| !is_of_the_same(other, &fact));
+        let is_like = |other: &Fact| std::mem::discriminant(other) == std::mem::discriminant(&fact);
+        if self.facts.iter().filter(|other| is_like(other)).count() >= FACTS_KEPT {
+            let oldest = self.facts.iter().position(is_like);
+            oldest.map(|index| self.facts.remove(index));
+        }
+        self.facts.push(fact);
+    }
+
     /// The chain as it was seen last.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
@@ -243,13 +266,7 @@ impl<L: Ledger> Live<'_, L> {
         if fact.is_durable() {
             return self.record.keep(&fact);
         }
-        let is_same = |other: &Fact| std::mem::discriminant(other) == std::mem::discriminant(&fact);
-        let others = self.memory.facts.iter().filter(|other| is_same(other)).count();
-        if others >= FACTS_KEPT {
-            let oldest = self.memory.facts.iter().position(is_same);
-            oldest.map(|index| self.memory.facts.remove(index));
-        }
-        self.memory.facts.push(fact);
+        self.memory.remember(fact);
         Ok(())
     }
 }
@@ -262,6 +279,8 @@ pub fn phase_end(view: &View) -> Option<u64> {
         round::OPEN => Some(round.commit_deadline_slot),
         round::COMMITS_CLOSED => Some(round.audit_deadline_slot),
         round::CLOSED => Some(round.vote_deadline_slot),
+        // Scores are committed in its first half, and revealed once no more can be.
+        round::AGGREGATED if commits_scores(round, view.slot) => Some(round.score_deadline_slot),
         round::AGGREGATED => Some(round.reveal_deadline_slot),
         _ => None,
     }
@@ -275,4 +294,23 @@ pub fn is_stop(error: &anyhow::Error) -> bool {
 /// Whether a chain elsewhere did not do its part, which may pass.
 pub fn is_lost(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(LedgerError::Remote(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_demands_at_once_are_each_answered_once_and_a_new_answer_takes_the_place_of_the_old_one() {
+        let mut memory = Memory::default();
+        let answered = |number: u8, answer: u8| Fact::Answered {
+            demand: Address::new_from_array([number; 32]),
+            answer: Some(vec![answer]),
+        };
+        (0..100).for_each(|number| memory.remember(answered(number, 1)));
+        assert!((0..100).all(|number| memory.facts.contains(&answered(number, 1))));
+        memory.remember(answered(5, 2));
+        assert_eq!(memory.facts.len(), 100);
+        assert!(memory.facts.contains(&answered(5, 2)) && !memory.facts.contains(&answered(5, 1)));
+    }
 }

@@ -7,7 +7,7 @@ use sip_node::{Cheat, Computation, Replay, SegmentTask};
 use sip_proof::Leaf;
 use sip_protocol::court::{Dispute, Game, Side};
 use sip_protocol::ground::case::CaseKind;
-use sip_roles::{Claim, Part, Played, Published, Seen, Stands};
+use sip_roles::{Claim, Part, Played, Seen, Stands, Work};
 use solana_address::Address;
 use std::sync::Arc;
 
@@ -27,15 +27,15 @@ impl Bench {
     pub(crate) fn next_move(
         &mut self,
         at: Position<'_>,
-        claim: Claim,
+        work: &Work,
+        claimed: (Claim, Side),
         address: &Address,
-        side: Side,
         cheat: Option<Cheat>,
     ) -> Result<Played> {
         let dispute = at.view.disputes.get(address).context("a dispute is gone")?;
         let moves = dispute.moves;
         if !self.players.contains_key(address) {
-            let Some(player) = self.player(at, claim, dispute, side, cheat)? else {
+            let Some(player) = self.player(at, work, claimed, dispute, cheat)? else {
                 return Ok(Played { moves, next: None });
             };
             while self.players.len() >= PLAYERS_KEPT {
@@ -54,19 +54,19 @@ impl Bench {
     fn player(
         &mut self,
         at: Position<'_>,
-        claim: Claim,
+        work: &Work,
+        (claim, side): (Claim, Side),
         dispute: &Dispute,
-        side: Side,
         cheat: Option<Cheat>,
     ) -> Result<Option<Player>> {
-        let prepared = &self.source.prepared;
-        let (threads, simd) = (&self.machine.threads, self.machine.simd);
+        let (source, machine) = (Arc::clone(&self.source), self.machine.clone());
+        let (prepared, threads, simd) = (&source.prepared, &machine.threads, machine.simd);
         let computed = |computation: Computation| player(side, Arc::new(computation.graph_evidence()), computation);
         let Some(seen) = at.view.round_of(claim) else {
             if claim != Claim::Genesis {
                 return Ok(None);
             }
-            let graph = Arc::new(genesis_graph(&self.source.prepared.manifest)?);
+            let graph = Arc::new(genesis_graph(&prepared.manifest)?);
             return Ok(Some(computed(Computation::new(graph, Vec::new(), None, threads, simd))));
         };
         Ok(Some(match claim {
@@ -75,7 +75,7 @@ impl Bench {
                 let (Some(results), Some(base)) = (self.results(at, seen)?, self.state(&seen.round.base_root)?) else {
                     return Ok(None);
                 };
-                computed(prepared.base_evidence(&base, &results, &self.machine)?)
+                computed(prepared.base_evidence(&base, &results, &machine)?)
             }
             Claim::Segment { place, .. } | Claim::Attestation { place, .. } => {
                 let Some(stands) = seen.segment(place) else { return Ok(None) };
@@ -88,8 +88,16 @@ impl Bench {
                     return Ok(self.part_evidence(seen, stands, part)?.map(computed));
                 }
                 let segment = Claim::Segment { round: seen.index(), place };
-                let Some((leaves, fault)) = self.steps(at, segment, cheat.is_some())? else { return Ok(None) };
                 let (task, _) = self.segment_task(seen, place, Some(&stands.state.claim.previous_root))?;
+                let (leaves, fault) = match self.steps(at, segment, cheat.is_some())? {
+                    Some(steps) => steps,
+                    // A lie is told from its own leaves alone; the truth can be computed again.
+                    None if cheat.is_some() => return Ok(None),
+                    None => {
+                        let replayed = self.replayed(&task, work, &[])?;
+                        (replayed.segment.leaves, replayed.fault)
+                    }
+                };
                 let replay = Replay::new(self.worker(&prepared.task), task, cheat, leaves).stopping_at(fault);
                 player(side, Arc::new(prepared.task.graph_evidence()), replay)
             }
@@ -99,12 +107,12 @@ impl Bench {
                     Some(finding) => finding.evidence(&prepared.scoring).with_context(|| damaged(claim))?,
                     None => {
                         let scored = self.score(&seen.round.next_base, cheat.as_ref())?;
-                        let leaves = scored.leaves.leaves(&self.source.prepared.scoring);
+                        let leaves = scored.leaves.leaves(&prepared.scoring);
                         (leaves.with_context(|| damaged(claim))?, scored.fault.map(place_of))
                     }
                 };
-                let task = SegmentTask::scoring(&base, &self.machine.threads)?;
-                let scoring = &self.source.prepared.scoring;
+                let task = SegmentTask::scoring(&base, threads)?;
+                let scoring = &prepared.scoring;
                 let replay = Replay::new(self.worker(scoring), task, cheat, leaves).stopping_at(fault);
                 player(side, Arc::new(scoring.graph_evidence()), replay)
             }
@@ -119,9 +127,8 @@ impl Bench {
         if let Some(finding) = found {
             return finding.evidence(task).with_context(|| damaged(claim)).map(Some);
         }
-        let own = at.known.worked.get(&round).map(|worked| &worked.leaves);
-        let Some(own) = own.filter(|leaves: &&Published| leaves.place == place) else { return Ok(None) };
-        Ok(Some((own.leaves(task).with_context(|| damaged(claim))?, None)))
+        let Some(own) = at.known.worked.get(&(round, place)) else { return Ok(None) };
+        Ok(Some((own.leaves.leaves(task).with_context(|| damaged(claim))?, None)))
     }
 
     /// What is known of the start state, or the update, of a segment: how it follows from the base and the trainer's previous update.

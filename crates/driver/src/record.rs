@@ -5,7 +5,7 @@
 //! JOB/round-0-segment-1.json, …    a claim, what it should be, and what became of its accusation
 //! JOB/round-0-base.json            the next base from the accepted segments
 //! JOB/round-0-demand-1.json        a chunk that was demanded of a trainer; data-DATASET.json of a provider
-//! JOB/round-0-work.json            the own segment of a round
+//! JOB/round-0-work-1.json          an own segment of a round, by its place
 //! JOB/ROOT.state                   a state, where no shelf has it
 //! JOB/pause.json, pause-ROOT.state a segment under way
 //! ```
@@ -84,7 +84,9 @@ impl Record {
             }
             Fact::Asked { name, asked } => self.write(&format!("{name}.json"), asked),
             Fact::RoundsDone(rounds_done) => self.write("job.json", &Progress { rounds_done: *rounds_done }),
-            Fact::Worked { round, worked } => self.write(&format!("round-{round}-work.json"), worked),
+            Fact::Worked { round, worked } => {
+                self.write(&format!("round-{round}-work-{}.json", worked.leaves.place), worked)
+            }
             Fact::Scored { .. } | Fact::Played { .. } | Fact::Answered { .. } | Fact::SurveyAgain(_) => Ok(()),
         }
     }
@@ -108,8 +110,9 @@ impl Record {
                 let base = self.read::<Base>(&file)?;
                 let root = |base: Base| Some((round, (base.accepted, unhex(&base.root)?)));
                 known.bases.extend(base.and_then(root));
-            } else if let (["round", _, "work"], Some(round)) = (&parts[..], round) {
-                known.worked.extend(self.read::<Worked>(&file)?.map(|worked| (round, worked)));
+            } else if let (["round", _, "work", _], Some(round)) = (&parts[..], round) {
+                let worked = self.read::<Worked>(&file)?;
+                known.worked.extend(worked.map(|worked| ((round, worked.leaves.place), worked)));
             } else if let ["round", _, "demand", _] = parts[..] {
                 known.asked.extend(self.read::<Asked>(&file)?.map(|asked| (name, asked)));
             }

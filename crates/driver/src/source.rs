@@ -8,7 +8,7 @@ use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::segment::Segment;
-use sip_roles::{Terms, View};
+use sip_roles::{Seen, Terms, View};
 use solana_account::Account;
 use solana_address::Address;
 use std::path::PathBuf;
@@ -66,6 +66,8 @@ pub struct Source {
     /// What is computed with.
     pub prepared: Prepared,
     terms: Terms,
+    /// With compressed updates, elements of the entries of the state that a segment starts from and ends with.
+    step_lengths: Option<Vec<usize>>,
 }
 
 impl Source {
@@ -88,7 +90,11 @@ impl Source {
             aggregates: counts.map(|count| prepared.aggregates.opening(count)).collect::<Result<_, _>>()?,
             updates: opened.collect(),
         };
-        Ok(Source { store, prepared, terms })
+        let step_lengths = updates.map(|updates| {
+            let (nodes, outputs) = (updates.start.nodes(), updates.start.state_outputs());
+            outputs.iter().map(|node| nodes[*node as usize].len()).collect()
+        });
+        Ok(Source { store, prepared, terms, step_lengths })
     }
 
     /// What roles are told of a job that the folder describes.
@@ -120,9 +126,18 @@ impl Source {
         vec![self.store.run(), self.store.states()]
     }
 
-    /// Elements of the entries of a base, and of what a segment hands over.
+    /// Elements of the entries of all that may lie on a shelf: of a base, of what a segment ends with where that is something else, and of
+    /// what it hands over.
     pub fn shapes(&self) -> Vec<Vec<usize>> {
-        self.given().map(|state| shape(state)).collect()
+        let mut shapes = vec![shape(&self.prepared.genesis)];
+        shapes.extend(self.step_lengths.clone());
+        shapes.push(self.handed().to_vec());
+        shapes
+    }
+
+    /// Elements of the entries of what a segment hands over.
+    pub fn handed(&self) -> &[usize] {
+        &self.terms.result_lengths
     }
 
     /// Bytes of states that lie here at once at most: the newest final base, the bases of the rounds that something is left to do about, and what their
@@ -133,7 +148,7 @@ impl Source {
         let trainers = u64::from(job.awake(PoolKind::Trainer).count_ones()).max(1);
         let (base, result) = (bytes(&shape(&self.prepared.genesis)), bytes(&self.terms.result_lengths));
         // Beside an update its maker keeps the end that it was made of.
-        let own = if job.spec.is_compressed() { base } else { 0 };
+        let own = self.step_lengths.as_deref().map_or(0, bytes);
         rounds * (base + own + (trainers + 1) * result)
     }
 
@@ -142,7 +157,10 @@ impl Source {
         let spec = &view.job.spec;
         let of_segment =
             |segment: &Segment| segment.claim.result_root(spec) == root || segment.claim.previous_root == *root;
+        // What a segment says it hands over makes no other thing of a base.
+        let of_round = |seen: &Seen| seen.round.base_root == *root || seen.round.next_base == *root;
+        let is_base = view.job.base_root == *root || view.rounds.iter().any(of_round);
         let is_result = view.rounds.iter().flat_map(|seen| &seen.segments).any(|stands| of_segment(&stands.state));
-        if is_result { self.terms.result_lengths.clone() } else { shape(&self.prepared.genesis) }
+        if is_result && !is_base { self.terms.result_lengths.clone() } else { shape(&self.prepared.genesis) }
     }
 }

@@ -251,7 +251,12 @@ impl States for NetStates {
     }
 
     fn bytes_of(&self, root: &Root) -> u64 {
-        self.shelf.kept().iter().find(|kept| kept.root == *root).map_or(0, |kept| kept.bytes)
+        let held = |elements: &Vec<usize>| match self.shelf.held(&Item::state(*root, elements)) {
+            Held::None => 0,
+            Held::Part { bytes, .. } => bytes,
+            Held::Whole => elements.iter().map(|count| *count as u64 * 4).sum(),
+        };
+        self.shapes.iter().map(held).max().unwrap_or(0)
     }
 
     fn forget(&self, root: &Root) {

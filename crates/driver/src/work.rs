@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use sip_data::{Mixture, hex};
 use sip_graph::RunError;
 use sip_manifest::exchange::Start;
-use sip_node::{AggregateError, Cheat, SegmentTask, State, Task, Worker, availability, scoring};
+use sip_node::{AggregateError, Cheat, Replayed, SegmentTask, State, Task, Worker, availability, scoring};
 use sip_proof::{tensor_bytes, tensor_root};
 use sip_protocol::court::availability::{Demand, HELD_OUT_TOKENS};
 use sip_protocol::training::job::bit;
@@ -32,7 +32,7 @@ impl Bench {
                 Ok((self.train(at, (*round, *place), previous.as_ref(), cheat.as_ref())?, None))
             }
             Work::Move { claim, dispute, side, cheat } => {
-                let played = self.next_move(at, *claim, dispute, *side, cheat.clone())?;
+                let played = self.next_move(at, work, (*claim, *side), dispute, cheat.clone())?;
                 Ok((Fact::Played { dispute: *dispute, played }, None))
             }
             Work::Answer { demand } => {
@@ -109,17 +109,7 @@ impl Bench {
         if start.state.root() != committed.start_root {
             return Ok(Finding { part: Some(Part::Start), ..Finding::default() });
         }
-        let mut worker = self.worker(&self.source.prepared.task);
-        let from = self.replay.take().filter(|(other, _)| other == work).map(|(_, pause)| pause);
-        let (stop, mut kept) = (self.stop.clone(), None);
-        let replayed = worker.replay_on(&task, attested, from, &mut |_, pause| {
-            if stop.requested() {
-                kept = Some(pause());
-            }
-            kept.is_none()
-        });
-        self.replay = kept.map(|pause| (work.clone(), pause));
-        let replayed = replayed?;
+        let replayed = self.replayed(&task, work, attested)?;
         let (end, accumulator) = (replayed.segment.end.root(), replayed.segment.accumulator_root());
         let mut is_true =
             replayed.fault.is_none() && (end, accumulator) == (committed.end_root, committed.accumulator_root);
@@ -146,6 +136,21 @@ impl Bench {
             part,
             ..Finding::default()
         })
+    }
+
+    /// Replays a segment's steps, from where the same work was stopped before.
+    pub(crate) fn replayed(&mut self, task: &SegmentTask, work: &Work, attested: &[u32]) -> Result<Replayed> {
+        let mut worker = self.worker(&self.source.prepared.task);
+        let from = self.replay.take().filter(|(other, _)| other == work).map(|(_, pause)| pause);
+        let (stop, mut kept) = (self.stop.clone(), None);
+        let replayed = worker.replay_on(task, attested, from, &mut |_, pause| {
+            if stop.requested() {
+                kept = Some(pause());
+            }
+            kept.is_none()
+        });
+        self.replay = kept.map(|pause| (work.clone(), pause));
+        replayed.map_err(Into::into)
     }
 
     /// What the segments that a round accepted hand over, in order of place, if all of it is known.
@@ -235,13 +240,16 @@ impl Bench {
         let claim = self.source.prepared.claim(claim, &start, &result);
         let SegmentClaim { start_root, end_root, accumulator_root, previous_root, update_root, .. } = claim;
         let roots = [start_root, end_root, accumulator_root, previous_root, update_root].map(|root| hex(&root));
-        pause::forget(&self.record);
         let leaves = Published::new(round, place, &work.leaves);
         let mean_loss = work.losses.iter().sum::<f32>() / work.losses.len().max(1) as f32;
-        Ok(Fact::Worked { round, worked: Worked { roots, leaves, mean_loss } })
+        let fact = Fact::Worked { round, worked: Worked { roots, leaves, mean_loss } };
+        // On disk before the pause goes: who asked for it may be killed before it hears of it.
+        self.record.keep(&fact)?;
+        pause::forget(&self.record);
+        Ok(fact)
     }
 
-    /// What answers a demand; nothing where it is not at hand.
+    /// What answers a demand; nothing where there is no such chunk.
     fn answer(&self, at: Position<'_>, demand: &Demand) -> Result<Option<Vec<u8>>> {
         let subject = Address::new_from_array(demand.subject);
         if let Some(domain) = at.view.datasets().iter().position(|dataset| *dataset == subject) {
@@ -250,7 +258,7 @@ impl Bench {
             let blob = parts.get(domain);
             return Ok(blob.and_then(|blob| availability::data_answer(&tensor_bytes(blob.tokens()), demand.chunk)));
         }
-        let Some(state) = self.state(&demand.root)? else { return Ok(None) };
+        let state = self.state(&demand.root)?.context("what is demanded is gone")?;
         let entries = state.entries();
         let roots: Vec<[u8; 32]> = entries.iter().map(|entry| tensor_root(entry)).collect();
         let Some(entry) = entries.get(demand.entry as usize) else { return Ok(None) };

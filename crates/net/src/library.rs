@@ -33,6 +33,7 @@ enum Next {
 /// Frames that are still to come, and what is left of the one that has begun.
 #[derive(Debug)]
 struct Frames {
+    shelf: Shelf,
     source: Source,
     waiting: Range<u32>,
     content: Range<u64>,
@@ -63,7 +64,7 @@ pub(crate) fn answer(shelf: &Shelf, request: &Request) -> Result<Answer, Refusal
                 return Err(Refusal::NotHeld);
             }
             let bytes = request.answer_bytes().ok_or(Refusal::NotHeld)?;
-            Ok(Answer { bytes, next: Next::Frames(Frames { source, waiting, content: 0..0 }) })
+            Ok(Answer { bytes, next: Next::Frames(Frames { shelf: shelf.clone(), source, waiting, content: 0..0 }) })
         }
     }
 }
@@ -89,8 +90,9 @@ impl Frames {
             let Some(frame) = geometry.frames(self.waiting.clone()).next() else { return Ok(()) };
             self.content = geometry.bytes_of(&frame);
             self.waiting.start = frame.end;
+            // What is wrong here is mended for who asks next.
             let opening = self.source.opening(&frame)?;
-            *slice = opening.ok_or_else(|| io::Error::other("the values that lie here do not add up to the root"))?;
+            *slice = opening.ok_or_else(|| io::Error::other(self.shelf.mend(&self.source)))?;
         }
         let opening = slice.len();
         let count = (self.content.end - self.content.start).min(SLICE_BYTES as u64);

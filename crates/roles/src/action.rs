@@ -124,6 +124,34 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// How urgent it is: what has a clock comes before what has not. Who does one thing at a time stops what is lower for what is higher.
+    pub fn rank(&self) -> u8 {
+        match self {
+            Work::Move { .. } | Work::Answer { .. } => 2,
+            Work::Replay { .. } | Work::Base { .. } | Work::Score { .. } => 1,
+            Work::Train { .. } => 0,
+        }
+    }
+
+    /// Puts what is computed in the order of its rank, in the places that it has among the others: who does one thing at a time begins with the
+    /// most urgent, and does not stop the others after it has begun them.
+    pub(crate) fn in_order(actions: &mut [Action]) {
+        let works =
+            actions.iter().filter_map(|action| if let Action::Compute(work) = action { Some(work) } else { None });
+        let mut works: Vec<Work> = works.cloned().collect();
+        works.sort_by_key(|work| std::cmp::Reverse(work.rank()));
+        let mut works = works.into_iter();
+        for action in actions {
+            if let Action::Compute(work) = action
+                && let Some(next) = works.next()
+            {
+                *work = next;
+            }
+        }
+    }
+}
+
 /// Which states are at hand, by root. What stands in no set nobody has looked for yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shelf {

@@ -16,11 +16,14 @@ impl Step<'_> {
             if !is_due || demand.answerer != wallet {
                 continue;
             }
+            let is_of_data = self.view.datasets.contains_key(&Address::new_from_array(demand.subject));
             match self.known.answered.get(address) {
-                None => self.compute(Work::Answer { demand: *address }),
-                // What is not at hand cannot be shown.
-                Some(None) => {}
                 Some(Some(answer)) => self.answer(address, demand, answer),
+                // There is no such chunk.
+                Some(None) => {}
+                // What was lost here others may have, as long as there is time.
+                None if is_of_data || self.knows(&demand.root) => self.compute(Work::Answer { demand: *address }),
+                None => {}
             }
         }
     }

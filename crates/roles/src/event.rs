@@ -66,6 +66,10 @@ pub enum Event {
     Refused { what: String, reason: String },
     /// The base that the last final round came to is here, for those who want the model.
     Keeps { round: u32, root: String },
+    /// How a seat of the wallet stands, where that keeps it from its work.
+    Seat { what: String },
+    /// A state that is needed, and that nobody has given anything of for a while.
+    Sought { root: String, what: String },
     /// What a node does before it can begin.
     Prepares { what: String },
     /// A round came into another phase. Slots by the clock, as measured.
@@ -104,7 +108,11 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Follows { job, round, rounds } => {
-                write!(f, "following job {job}: {} of {rounds} rounds are open or over", round)
+                let opened = match round {
+                    0 => "none is open yet".into(),
+                    round => format!("round {round} is the newest"),
+                };
+                write!(f, "following job {job}: it trains until {} count, {opened}", counted(*rounds, "round"))
             }
             Event::Judged { claim, is_true, seconds } => {
                 let is = if *is_true { "is" } else { "is not" };
@@ -170,9 +178,12 @@ impl fmt::Display for Event {
                     root.get(..8).unwrap_or(root)
                 )
             }
+            Event::Seat { what } => write!(f, "seat: {what}"),
+            Event::Sought { what, .. } => write!(f, "nobody gives {what}; asks on"),
             Event::Prepares { what } => write!(f, "{what}"),
             Event::Phase { round, phase, until_slot: Some(slot), seconds: Some(seconds) } => {
-                write!(f, "round {}: {phase}, until slot {slot} at the latest, in {seconds} s", round + 1)
+                let latest = if phase.starts_with("scored") { "" } else { " at the latest" };
+                write!(f, "round {}: {phase}, until slot {slot}{latest}, in {seconds} s", round + 1)
             }
             Event::Phase { round, phase, .. } => write!(f, "round {}: {phase}", round + 1),
             Event::Hindered { what, reason, seconds } => write!(f, "{what}: {reason}; trying again in {seconds} s"),

@@ -7,7 +7,7 @@ use sip_protocol::training::round;
 use crate::auditor::is_owed;
 use crate::node::Step;
 use crate::view::Seen;
-use crate::{Action, Claim, Event, Fact, Worked};
+use crate::{Action, Claim, Event, Fact};
 
 impl Step<'_> {
     /// Says which job is followed, and passes by the rounds that are closed.
@@ -57,7 +57,8 @@ impl Step<'_> {
             left.push(*stands.state.claim.result_root(spec));
             left.extend(self.finding(Claim::Segment { round, place: stands.place }).and_then(|finding| finding.end()));
         }
-        if let Some(own) = self.known.worked.get(&round).and_then(Worked::claim) {
+        let own = self.known.worked.range((round, 0)..=(round, u8::MAX));
+        for own in own.filter_map(|(_, worked)| worked.claim()) {
             left.extend([own.end_root, *own.result_root(spec)]);
         }
         if seen.round.status == round::FINAL {

@@ -125,10 +125,12 @@ impl Step<'_> {
         }
         // What we drew has a deadline.
         open.sort_by_key(|stands| !self.draws(seen, stands));
-        let Some(stands) = open.first() else { return };
-        let auditors = (0..seen.round.auditor_count).filter(|auditor| is_drawn(seen, stands, *auditor));
-        let leaves = auditors.map(|auditor| self.view.leaf(seen, stands, auditor)).collect();
-        self.replay(seen, stands, leaves);
+        // All of them are asked for: one that cannot be replayed keeps back none after it.
+        for stands in open {
+            let auditors = (0..seen.round.auditor_count).filter(|auditor| is_drawn(seen, stands, *auditor));
+            let leaves = auditors.map(|auditor| self.view.leaf(seen, stands, auditor)).collect();
+            self.replay(seen, stands, leaves);
+        }
     }
 
     /// Has a segment replayed, with the traces of the first steps of these leaves.

@@ -1,10 +1,8 @@
 //! What a job needs somebody to see to: that its next round is opened, that those are paid who ask for nothing, and that its model is kept.
 
-use bytemuck::Zeroable;
 use sip_data::hex;
 use sip_protocol::training::job::bit;
-use sip_protocol::training::round::{self, Round};
-use sip_protocol::training::setting::Snapshot;
+use sip_protocol::training::round;
 use solana_address::Address;
 
 use crate::Event;
@@ -40,10 +38,7 @@ impl Step<'_> {
     /// Opens the next round, once the program's rule allows it.
     fn open_round(&self) {
         let (view, job) = (self.view, &self.view.job);
-        let (mut round, mut after) = (Box::new(Round::zeroed()), job.clone());
-        // What attention says changes nothing about whether it may be opened.
-        let snapshot = Snapshot { mixture_bps: [0; 8], settings: [0; 4], patron_domains: 0 };
-        if round.open(view.address.as_array(), &mut after, &snapshot, view.slot).is_ok() {
+        if view.next_opens().is_ok() {
             let open = self.program().open_next_round(&self.wallet(), &view.address, job);
             let what = "open the round";
             self.turn_over(what, vec![open], vec![Event::Turned { round: job.next_round, what }]);

@@ -184,11 +184,11 @@ pub enum Fact {
     },
     /// Rounds that nothing is left to do about.
     RoundsDone(u32),
-    /// The own segment of a round.
+    /// An own segment of a round: of one place, since a wallet may have several.
     Worked {
         /// Index of the round.
         round: u32,
-        /// What it came to.
+        /// What it came to, and at which place.
         worked: Worked,
     },
     /// The scoring run of a base.
@@ -205,7 +205,7 @@ pub enum Fact {
         /// The move.
         played: Played,
     },
-    /// What answers a demand; nothing where it is not at hand.
+    /// What answers a demand; nothing where there is no such chunk.
     Answered {
         /// The demand.
         demand: Address,
@@ -237,8 +237,8 @@ pub struct Known {
     pub bases: BTreeMap<u32, (u16, [u8; 32])>,
     /// Chunks that were demanded, by the name of the demand.
     pub asked: BTreeMap<String, Asked>,
-    /// Own segments by round.
-    pub worked: BTreeMap<u32, Worked>,
+    /// Own segments by round and place.
+    pub worked: BTreeMap<(u32, u8), Worked>,
     /// Scoring runs by root of the base.
     pub scored: BTreeMap<[u8; 32], Scored>,
     /// Next moves by dispute.
@@ -264,7 +264,7 @@ impl Known {
             Fact::Base { round, accepted, root } => put(&mut self.bases, round, (accepted, root)),
             Fact::Asked { name, asked } => put(&mut self.asked, name, asked),
             Fact::RoundsDone(done) => std::mem::replace(&mut self.rounds_done, done) != done,
-            Fact::Worked { round, worked } => put(&mut self.worked, round, worked),
+            Fact::Worked { round, worked } => put(&mut self.worked, (round, worked.leaves.place), worked),
             Fact::Scored { base, scored } => put(&mut self.scored, base, scored),
             Fact::Played { dispute, played } => put(&mut self.played, dispute, played),
             Fact::Answered { demand, answer } => put(&mut self.answered, demand, answer),

@@ -64,7 +64,7 @@ pub use known::{Asked, Fact, Finding, Known, Played, Published, Scored, Worked};
 pub use look::{Accounts, Look, LookError, Query};
 pub use node::{Cheating, Me, Node, Roles};
 pub use terms::Terms;
-pub use view::{DueBounty, Seen, Stands, View};
+pub use view::{DueBounty, Seen, Stands, View, commits_scores};
 
 #[cfg(test)]
 mod tests;

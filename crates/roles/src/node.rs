@@ -149,7 +149,8 @@ impl Node {
             step.keep_job();
         }
         step.finish();
-        let actions = step.actions.into_inner();
+        let mut actions = step.actions.into_inner();
+        Work::in_order(&mut actions);
         match &self.cheating {
             Some(cheating) => cheating.applied(view, &self.me.wallet, actions),
             None => actions,

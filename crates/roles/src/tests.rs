@@ -4,6 +4,7 @@ use super::*;
 use bytemuck::Zeroable;
 use sip_node::Cheat;
 use sip_proof::{HostSha256, Sha256 as _};
+use sip_protocol::court::availability::{self, Demand};
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::evaluation;
@@ -64,8 +65,13 @@ fn job() -> Box<Job> {
 
 /// The first round of the job, opened in slot 10, as it stands in slot 20.
 fn view() -> View {
+    view_of(job())
+}
+
+/// The same, of another job.
+fn view_of(mut job: Box<Job>) -> View {
     let program = sip_client::Program::default();
-    let (mut job, mut opened): (Box<Job>, Box<Round>) = (job(), Box::new(Round::zeroed()));
+    let mut opened: Box<Round> = Box::new(Round::zeroed());
     let snapshot =
         sip_protocol::training::setting::Snapshot { mixture_bps: [0; 8], settings: [0; 4], patron_domains: 0 };
     opened.open(&[1; 32], &mut job, &snapshot, 10).unwrap();
@@ -164,9 +170,64 @@ fn a_trainer_fetches_computes_commits_and_hands_out() {
 }
 
 #[test]
+fn a_wallet_with_two_seats_trains_and_commits_each_of_its_segments_once() {
+    let mut job = job();
+    job.trainers[1] = Seat { pool: [TRAINER + 50; 32], ..job.trainers[0] };
+    let mut view = view_of(job);
+    let pool = view.pools[&address(TRAINER + 100)].clone();
+    view.pools.insert(address(TRAINER + 50), pool);
+    let (node, shelf, mut known) = (trainer(), whole(&[BASE]), Known::default());
+    let train = |place| Work::Train { round: 0, place, previous: None, cheat: None };
+    assert_eq!(computed(&step(&node, &view, &shelf, &known)), [&train(0), &train(1)]);
+    for place in [0, 1] {
+        let leaves = Published { place, ..worked().leaves };
+        assert!(known.note(Fact::Worked { round: 0, worked: Worked { leaves, ..worked() } }));
+    }
+    let actions = step(&node, &view, &shelf, &known);
+    assert!(computed(&actions).is_empty(), "what was trained is not trained again: {actions:?}");
+    assert_eq!(sent(&actions), ["commit a segment"; 2]);
+}
+
+#[test]
+fn what_others_wait_for_is_computed_before_the_own_segment() {
+    let roles = Roles { trainer: true, watchtower: true, ..Roles::default() };
+    let (node, mut view) = (node(TRAINER, roles), view());
+    let mut judged = in_audit().rounds.remove(0);
+    judged.segments[0].state.operator = [1; 32];
+    // Another's segment of a round that is in its audit, and the own one of the round after it.
+    let mut next = std::mem::replace(&mut view.rounds[0], judged);
+    (next.round.index, next.address) = (1, view.program.round(&view.address, 1));
+    view.rounds.push(next);
+    let mut second = view.rounds[0].segments[0].clone();
+    (second.place, second.state.pool) = (1, [3; 32]);
+    view.rounds[0].segments.push(second);
+    let actions = step(&node, &view, &whole(&[BASE]), &Known::default());
+    let replay = |place| Work::Replay { claim: Claim::Segment { round: 0, place }, leaves: Vec::new() };
+    let train = Work::Train { round: 1, place: 0, previous: None, cheat: None };
+    assert_eq!(computed(&actions), [&replay(0), &replay(1), &train]);
+}
+
+#[test]
+fn what_is_demanded_and_was_lost_here_is_looked_for_and_then_answered() {
+    let (node, mut view, known) = (trainer(), in_audit(), Known::default());
+    let mut demand: Box<Demand> = Box::new(Demand::zeroed());
+    (demand.status, demand.deadline_slot, demand.answerer) = (availability::OPEN, 1_000, [TRAINER; 32]);
+    (demand.subject, demand.root) = (view.rounds[0].segments[0].address.to_bytes(), [9; 32]);
+    demand.header = Header::new(AccountKind::Demand, 0);
+    view.demands.insert(address(60), demand);
+    let fetch = Action::Fetch { root: [9; 32] };
+    assert_eq!(step(&node, &view, &whole(&[BASE]), &known), [fetch.clone()]);
+    let missing = Shelf { whole: [BASE].into(), missing: [[9; 32]].into(), ..Shelf::default() };
+    assert_eq!(step(&node, &view, &missing, &known), [], "nobody has it at present");
+    assert_eq!(step(&node, &view, &whole(&[BASE]), &known), [fetch], "later it is looked for again");
+    let answer = Work::Answer { demand: address(60) };
+    assert_eq!(computed(&step(&node, &view, &whole(&[BASE, [9; 32]]), &known)), [&answer]);
+}
+
+#[test]
 fn a_trainer_commits_nothing_to_a_round_that_does_not_await_it() {
     let (node, shelf) = (trainer(), whole(&[BASE]));
-    let known = Known { worked: [(0, worked())].into(), ..Known::default() };
+    let known = Known { worked: [((0, 0), worked())].into(), ..Known::default() };
     let mut changed = view();
     changed.rounds[0].round.parent = 3;
     assert_eq!(step(&node, &changed, &shelf, &known), [], "its round is on no chain");
@@ -388,6 +449,16 @@ fn a_keeper_opens_the_next_round_when_the_rule_allows_it() {
     assert_eq!(sent(&step(&keeper, &view, &Shelf::default(), &Known::default())), ["open the round"]);
     view.job.rounds_scored = view.job.spec.rounds;
     assert!(sent(&step(&keeper, &view, &Shelf::default(), &Known::default())).is_empty(), "the job is done");
+}
+
+#[test]
+fn scores_are_committed_in_the_first_half_of_an_evaluation_or_until_all_have() {
+    let mut view = in_evaluation();
+    let round = &mut view.rounds[0].round;
+    round.awaited_evaluators = 1;
+    assert!(commits_scores(round, 99) && !commits_scores(round, 100));
+    round.committed_scores = 1;
+    assert!(!commits_scores(round, 20));
 }
 
 #[test]

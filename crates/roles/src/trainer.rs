@@ -50,8 +50,7 @@ impl Step<'_> {
             return;
         }
         let previous = self.previous(seat, seen);
-        let Some(worked) = self.known.worked.get(&seen.index()).filter(|worked| worked.leaves.place == seat.place)
-        else {
+        let Some(worked) = self.known.worked.get(&(seen.index(), seat.place)) else {
             // Who builds on what it has itself found false works for nothing.
             if !self.is_doubtful(seen) && self.has_base(seen) && previous.is_none_or(|root| self.knows(&root)) {
                 let (round, place) = (seen.index(), seat.place);
@@ -118,7 +117,7 @@ impl Step<'_> {
         let Some(stands) = seen.segments.iter().find(|stands| stands.state.pool == seat.pool.to_bytes()) else {
             return;
         };
-        if self.known.worked.contains_key(&seen.index()) && stands.state.status != segment::CONVICTED {
+        if self.known.worked.contains_key(&(seen.index(), stands.place)) && stands.state.status != segment::CONVICTED {
             self.push(Action::Publish { root: *stands.state.claim.result_root(&self.view.job.spec) });
         }
     }

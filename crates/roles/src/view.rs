@@ -1,5 +1,6 @@
 //! The chain as it stands: a job, its rounds that are not over, what was committed in them, and who quarrels about it.
 
+use bytemuck::Zeroable as _;
 use sip_client::{Program, Seat};
 use sip_data::hex;
 use sip_proof::HostSha256;
@@ -17,6 +18,7 @@ use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::seats;
 use sip_protocol::training::segment::{self, Segment};
+use sip_protocol::training::setting::Snapshot;
 use sip_protocol::training::{
     attestation,
     evaluation::{self, ScoringRun},
@@ -166,6 +168,17 @@ impl View {
             is_own.then_some(Seat { operator: *wallet, pool, place })
         });
         own.collect()
+    }
+
+    /// Whether the next round may be opened, by the program's own rule.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn next_opens(&self) -> sip_protocol::Result<()> {
+        let (mut round, mut after) = (Box::new(Round::zeroed()), self.job.clone());
+        // What attention says changes nothing about it.
+        let snapshot = Snapshot { mixture_bps: [0; 8], settings: [0; 4], patron_domains: 0 };
+        round.open(self.address.as_array(), &mut after, &snapshot, self.slot)
     }
 
     /// The newest base that nothing can undo any more, and the round that it came from; nothing before there is one.
@@ -367,6 +380,11 @@ impl View {
         let (mut round, mut job) = (seen.round.clone(), self.job.clone());
         evaluation::tally(&mut round, &mut job, self.slot).is_ok()
     }
+}
+
+/// Whether scores can still be committed in a round that waits for them: until half of its evaluation, or all have.
+pub fn commits_scores(round: &Round, slot: u64) -> bool {
+    slot < round.score_deadline_slot && round.awaited_evaluators & !round.committed_scores != 0
 }
 
 /// What a segment or a scoring run claims, as text.

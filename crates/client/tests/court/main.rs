@@ -20,6 +20,7 @@ mod finality;
 #[path = "../shared/ordered.rs"]
 mod ordered;
 mod silence;
+mod thief;
 mod undone_work;
 mod update_codec;
 mod verdict_orders;

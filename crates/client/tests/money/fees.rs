@@ -158,3 +158,33 @@ fn attack_a_provider_whose_duty_is_over_earns_no_fees() {
         assert_eq!(fees.data[0], 0);
     }
 }
+
+/// Attack: a few base units are paid to a young job and left unsettled, so that what others pay much later is passed on over all that time: those who are there
+/// by then leave with next to nothing of it, and the ones who come afterwards have it.
+#[test]
+fn attack_a_dust_of_fees_makes_no_later_fees_old() {
+    let mut shop = Shop::new(&Cast::default());
+    shop.scene.settle_all();
+    let program = shop.scene.world.program;
+    let (job, domain) = (shop.scene.job, 1usize);
+    let user = shop.scene.world.wallet("user");
+    let pay = shop.pay(&user.pubkey(), 10_000);
+    shop.scene.world.send(&[pay], &[&user]);
+    let since = |shop: &Shop| shop.scene.world.state::<Fees>(&program.fees(&job)).since_slots[domain];
+    assert_eq!(since(&shop), shop.scene.world.ledger.slot());
+    shop.scene.world.advance(10_000_000);
+    let pay = shop.pay(&user.pubkey(), 1_000 * TOKEN);
+    shop.scene.world.send(&[pay], &[&user]);
+    let slot = shop.scene.world.ledger.slot();
+    assert!(slot - since(&shop) <= 1_000, "{}", slot - since(&shop));
+    // What is worth as much as what came before is half as old.
+    shop.scene.world.advance(1_000_000);
+    let pay = shop.pay(&user.pubkey(), 1_000 * TOKEN);
+    shop.scene.world.send(&[pay], &[&user]);
+    let age = shop.scene.world.ledger.slot() - since(&shop);
+    assert!(age.abs_diff(500_000) < 2_000, "{age}");
+    let (dataset, provider) = (shop.scene.datasets[domain], shop.scene.providers[domain].seat.pool);
+    shop.scene.crank(program.settle_fees(&job, domain as u8, &dataset, &provider));
+    let attention = shop.scene.pool_state(&program.attention_pool(&job, domain as u32));
+    assert!(attention.drip_end_slot <= shop.scene.world.ledger.slot() + age.max(216_000) + 1);
+}

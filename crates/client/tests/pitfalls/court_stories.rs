@@ -40,6 +40,8 @@ pub(crate) fn a_segment_is_disputed() {
     court.scene.world.send(&[set], &[&trainer]);
     let party = Party { wallet: hot.pubkey(), pool: Some(seat.pool) };
     let upload = program.upload(party, &dispute, 3_000, &[1, 2, 4]);
+    court.scene.world.refused(std::slice::from_ref(&upload), &[&hot], Error::SessionWaits);
+    court.scene.world.advance(Parameters::DEFAULT.clock_slots / 2);
     send_guarded(&mut court.scene.world, upload, &hot, &[]);
     // A session key plays, and does not concede.
     let concede = program.play_move(party, &dispute, MoveKind::Concede, 0, &[]);

@@ -34,8 +34,16 @@ fn by_hot_key(case: &Case, place: usize, pools: &[(Address, Pool)], until_slot: 
         account.set_data_from_slice(bytemuck::bytes_of(pool));
         (*address, account)
     };
+    // The key defends from half a clock after the opening on.
+    let dispute = defended(case).map(|_| {
+        let address = case.address("dispute");
+        let mut account = case.ledger.shared_account(&address).expect("the dispute is there");
+        let old = Dispute { opened_slot: 0, ..Dispute::decode(account.data()).expect("a dispute") };
+        account.set_data_from_slice(bytemuck::bytes_of(&old));
+        (address, account)
+    });
     let rich = AccountSharedData::new(1_000_000_000_000, 0, &Address::default());
-    let chain = case.chain_with(changed.iter().map(with_key).chain([(hot(), rich)]));
+    let chain = case.chain_with(changed.iter().map(with_key).chain(dispute).chain([(hot(), rich)]));
     simulate(&chain, &[signed_by_hot_key(case, place)])
 }
 

@@ -1,6 +1,7 @@
 //! Work is paid to the stake that was there when it was done: attacks by those who come, go or add bond between the work and its pay, on the
 //! compiled program. The world checks after every transaction that the vault holds what all accounts are owed.
 
+use sip_client::Seat;
 use sip_protocol::{
     Error,
     ground::units::TOKEN,
@@ -11,7 +12,7 @@ use sip_protocol::{
     },
     training::job::Job,
 };
-use sip_testing::{Scene, scores};
+use sip_testing::{Cast, Operator, Scene, scores};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
@@ -139,6 +140,39 @@ fn attack_stake_that_is_on_its_way_when_a_pool_joins_a_job_takes_nothing_of_its_
     scene.world.advance(slots);
     scene.crank(program.activate(&pool, &later.pubkey()));
     assert_eq!(scene.world.state::<Position>(&program.position(&pool, &later.pubkey())).shares, 1_000 * TOKEN);
+}
+
+/// Attack: in a pool before its first job, where stake becomes active at once, leave and come back again and again, to count as often among those who left
+/// when its first segments are paid.
+#[test]
+fn attack_stake_that_leaves_and_comes_back_before_a_pools_first_job_is_paid_once() {
+    let mut cast = Cast::default();
+    cast.parameters.activation_slots = 100;
+    let mut scene = Scene::with(&cast);
+    let program = scene.world.program;
+    let newcomer = scene.world.operator("newcomer", PoolKind::Trainer);
+    let pool = newcomer.seat.pool;
+    let [loyal, cycler] = ["loyal", "cycler"].map(|name| scene.world.wallet(name));
+    for owner in [&loyal, &cycler] {
+        scene.world.stake(owner, &pool, 5_000 * TOKEN);
+    }
+    for nonce in 0..30 {
+        let shares = scene.world.state::<Position>(&program.position(&pool, &cycler.pubkey())).shares;
+        let exit = program.request_exit(&cycler.pubkey(), &pool, nonce, shares);
+        scene.world.send(&[exit, program.rebond(&cycler.pubkey(), &pool, nonce, 0)], &[&cycler]);
+        scene.world.advance(100);
+        scene.crank(program.activate(&pool, &cycler.pubkey()));
+    }
+    let place = scene.trainers.len() as u8;
+    let join = program.join_job(&newcomer.seat.operator, &scene.job, &pool);
+    scene.world.send(&[join], &[&newcomer.key]);
+    scene.trainers.push(Operator { seat: Seat { place, ..newcomer.seat }, ..newcomer });
+    scene.whole_round(&scores(5_000_000));
+    scene.finalise_all();
+    let round = scene.round();
+    scene.crank(program.settle_segment(&scene.job, &round, &pool));
+    let earned = [&loyal, &cycler].map(|owner| claimable(&scene, &pool, owner));
+    assert!(earned[0] > TOKEN / 100 && earned[0].abs_diff(earned[1]) <= ROUNDING, "{earned:?}");
 }
 
 /// Attack: leave a slot before the commitment's pay and come back, in a pool where nobody else is left.

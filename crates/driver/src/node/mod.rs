@@ -12,6 +12,7 @@ mod setup;
 mod status;
 mod tell;
 mod turns;
+mod waits;
 
 pub use join::timed_step;
 pub use pace::Pace;
@@ -22,3 +23,4 @@ pub use runner::{PEERS_EVERY, Runner};
 pub use setup::{Ended, MakeCheat, Setup};
 pub use status::{Awaited, Status, awaited, phase_name};
 pub use tell::status_path;
+pub use waits::{OwnSeat, Wait, seats, state_words, wait};

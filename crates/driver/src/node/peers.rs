@@ -5,14 +5,15 @@ use sip_client::Program;
 use sip_data::hex;
 use sip_ledger::Ledger;
 use sip_manifest::value::content_hash;
-use sip_net::{Peer, Reach};
+use sip_net::{Peer, Reach, StrangersHttp};
 use sip_protocol::network::peer::Peer as Contact;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
+use sip_protocol::training::seats::{self, Seat};
 use sip_protocol::{Account as _, PROTOCOL_VERSION};
 use sip_roles::View;
 use solana_address::Address;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::states::Root;
@@ -24,6 +25,8 @@ pub struct Peers {
     told: Vec<Peer>,
     /// By pool, dataset's pool, or job.
     known: BTreeMap<[u8; 32], Peer>,
+    /// Those of them who hold a seat now, or answer for data: what they ask for is served before what others ask for.
+    seated: BTreeSet<[u8; 32]>,
     /// Their records, those that are there.
     pub(crate) records: BTreeMap<[u8; 32], Box<Contact>>,
     /// How near those are who are dialled because their records say so: as near as the chain itself.
@@ -90,6 +93,11 @@ impl Peers {
     pub fn read(&mut self, ledger: &dyn Ledger, program: &Program, address: &Address, job: &Job) -> Result<()> {
         let pools = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
         let of_data = data_pools(ledger, job)?;
+        // Who held a seat last has its pool written in it, and is nobody any more.
+        let is_held = |seat: &&Seat| [seats::AWAKE, seats::DORMANT].contains(&seat.state);
+        let holders = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).filter(is_held);
+        self.seated =
+            holders.map(|seat| seat.pool).chain(of_data.iter().copied()).chain([address.to_bytes()]).collect();
         let mut subjects: Vec<[u8; 32]> = pools.filter(|pool| *pool != [0; 32]).chain(of_data).collect();
         subjects.push(address.to_bytes());
         subjects.sort_unstable();
@@ -147,9 +155,14 @@ impl Peers {
         told.map_or_else(|| Address::new_from_array(*id).to_string(), |peer| peer.address.clone())
     }
 
-    /// The IP addresses of everybody, so that a server knows its seats.
-    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
-        self.all().iter().filter_map(|peer| host(&peer.address).parse().ok()).collect()
+    /// The IP addresses of everybody, so that a server knows its seats: of a name, those that it led to when it was dialled last.
+    pub(crate) fn addresses(&self, network: &StrangersHttp) -> Vec<IpAddr> {
+        let of = |peer: &Peer| match host(&peer.address).parse() {
+            Ok(ip) => vec![ip],
+            Err(_) => network.led_to(&peer.address),
+        };
+        let seated = self.known.iter().filter(|(subject, _)| self.seated.contains(*subject));
+        self.told.iter().chain(seated.map(|(_, peer)| peer)).flat_map(of).collect()
     }
 
     /// How many serve, by what is known.

@@ -26,8 +26,8 @@ use super::setup::Parts;
 const SEARCH: Duration = Duration::from_secs(8);
 
 impl<L: Ledger> Runner<'_, L> {
-    /// Puts the files of the node's folder and of folders of texts on the shelf, so that others can have them: whatever is named `.tokens`, and of the
-    /// node's the manifest and the tokenizer.
+    /// Puts the files of the node's folder and of folders of texts on the shelf, so that others can have them: whatever is named `.tokens`, the
+    /// tokenizers, and the node's manifest.
     pub(crate) fn offer_files(&mut self, parts: &Parts) -> Result<()> {
         let folders = self.setup.texts.iter().map(|folder| Store::new(folder));
         for store in std::iter::once(parts.store.clone()).chain(folders) {
@@ -36,11 +36,12 @@ impl<L: Ledger> Runner<'_, L> {
                     parts.shelf.put_file(&entry.path())?;
                 }
             }
-        }
-        for file in [parts.store.manifest(), parts.store.tokenizer()] {
-            if file.exists() {
-                parts.shelf.put_file(&file)?;
+            if store.tokenizer().exists() {
+                parts.shelf.put_file(&store.tokenizer())?;
             }
+        }
+        if parts.store.manifest().exists() {
+            parts.shelf.put_file(&parts.store.manifest())?;
         }
         Ok(())
     }

@@ -85,10 +85,12 @@ impl<'a, L: Ledger> Runner<'a, L> {
     /// # Errors
     /// Where it cannot begin: a folder that is in use or damaged, a manifest of another job, an address in use. What may pass is told, waited for and tried again.
     pub fn run(&mut self) -> Result<Ended> {
+        self.require_own_folder()?;
         let store = Store::new(&self.setup.folder).with_manifest(self.setup.manifest.as_deref());
         let shelf = Shelf::open(&self.setup.folder.join("shelf"))?;
-        let network = Arc::new(StrangersHttp::new(self.setup.reach, self.setup.peers.clone()));
-        let fetcher = Fetcher::new(network, shelf.clone(), Arc::new(Bans::new(BAN)), FetchLimits::default());
+        let network = StrangersHttp::new(self.setup.reach, self.setup.peers.clone());
+        let fetcher =
+            Fetcher::new(Arc::new(network.clone()), shelf.clone(), Arc::new(Bans::new(BAN)), FetchLimits::default());
         let server = match self.setup.listen {
             Some(address) => {
                 let server = Server::start(address, &shelf, ServeLimits::default());
@@ -101,7 +103,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
             self.say(&Event::Prepares { what: format!("serves on http://{}", server.address()) });
         }
         let _page = self.setup.page.map(|address| Page::start(address, Arc::clone(&self.shown))).transpose()?;
-        let parts = Parts { store, shelf, fetcher, server };
+        let parts = Parts { store, shelf, fetcher, server, network };
         self.write_status(&parts)?;
         self.offer_files(&parts)?;
         self.keep_within_bounds(&parts)?;

@@ -3,7 +3,7 @@
 use sip_client::Program;
 use sip_manifest::folder::Store;
 use sip_manifest::stop::Stop;
-use sip_net::{Fetcher, Reach, Server, Shelf};
+use sip_net::{Fetcher, Reach, Server, Shelf, StrangersHttp};
 use sip_node::Cheat;
 use sip_roles::Node;
 use solana_address::Address;
@@ -79,4 +79,5 @@ pub(crate) struct Parts {
     pub shelf: Shelf,
     pub fetcher: Fetcher,
     pub server: Option<Server>,
+    pub network: StrangersHttp,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sip_protocol::training::evaluation;
 use sip_protocol::training::job::bit;
 use sip_protocol::training::round::{self, Round};
-use sip_roles::View;
+use sip_roles::{View, commits_scores};
 use solana_address::Address;
 
 use crate::books;
@@ -55,7 +55,9 @@ pub struct Status {
     pub rounds_scored: u32,
     /// Its phase.
     pub phase: String,
-    /// Last slot of the phase.
+    /// What the job waits for where it is nobody's part: a clock, a seat that nobody holds.
+    pub waits_for: Option<String>,
+    /// Last slot of the phase, or the one that is waited for.
     pub until_slot: Option<u64>,
     /// That slot by the clock, Unix seconds.
     pub until: Option<u64>,
@@ -71,6 +73,10 @@ pub struct Status {
     pub computing_seconds: Option<u64>,
     /// States that are being fetched.
     pub fetching: usize,
+    /// Which they are, and who should have them.
+    pub fetches: Vec<String>,
+    /// How the wallet's seats stand, those first that keep it from its work.
+    pub seats: Vec<String>,
     /// Peers that serve, as far as is known.
     pub peers: usize,
     /// Where it serves.
@@ -81,7 +87,7 @@ pub struct Status {
     pub shelf_bytes: u64,
     /// What was paid and got.
     pub total: books::Page,
-    /// The same by round, from 0.
+    /// The same by round, from 1.
     pub books: Vec<(u32, books::Page)>,
     /// Lamports in the wallet.
     pub lamports: u64,
@@ -90,12 +96,13 @@ pub struct Status {
 }
 
 /// What the phase of a round is called.
-pub fn phase_name(round: &Round) -> &'static str {
+pub fn phase_name(round: &Round, slot: u64) -> &'static str {
     match (round.status, round.is_undone) {
         (round::OPEN, _) => "training",
         (round::COMMITS_CLOSED, _) => "audit",
         (round::CLOSED, _) => "vote",
-        (round::AGGREGATED, _) => "evaluation",
+        (round::AGGREGATED, _) if commits_scores(round, slot) => "evaluation",
+        (round::AGGREGATED, _) => "evaluation, scores are revealed",
         (round::SCORED, _) => "scored, and can be challenged",
         (round::FINAL, _) => "final",
         (round::VOID, 0) => "void",
@@ -175,12 +182,14 @@ impl Status {
         if let Some(why) = &self.why {
             return why.clone();
         }
+        // A clock ends when it says; people may be earlier.
+        let latest = if self.waits_for.is_some() { "" } else { " at the latest" };
         let until = match (self.until_slot, self.until) {
             (Some(slot), Some(until)) => {
                 let left = span(until.saturating_sub(self.written));
-                format!(", until slot {slot} at the latest: {}, in {left}", clock(until))
+                format!(", until slot {slot}{latest}: {}, in {left}", clock(until))
             }
-            (Some(slot), None) => format!(", until slot {slot} at the latest"),
+            (Some(slot), None) => format!(", until slot {slot}{latest}"),
             _ => String::new(),
         };
         let names: Vec<String> = self
@@ -192,10 +201,16 @@ impl Status {
             })
             .collect();
         match names.is_empty() {
+            true if self.waits_for.is_some() => self.waits_for.clone().unwrap_or_default() + &until,
             true if self.phase.is_empty() => "the first look at the chain".into(),
             true => format!("somebody to move the round on{until}"),
             false => format!("{}{until}", names.join("; ")),
         }
+    }
+
+    fn round_words(&self) -> String {
+        let counts = format!("{} of {} scored", self.rounds_scored, self.rounds);
+        if self.round == 0 { format!("none yet, {counts}") } else { format!("{}, {counts}", self.round) }
     }
 
     /// How it stands, for people: names and values.
@@ -217,13 +232,14 @@ impl Status {
             ("job", self.job.clone()),
             ("wallet", format!("{}, {}", self.wallet, sol(self.lamports))),
             ("roles", self.roles.join(", ")),
-            ("round", format!("{} of {}, {} count", self.round, self.rounds, self.rounds_scored)),
+            ("round", self.round_words()),
+            ("seats", self.seats.join("; ")),
             ("phase", self.phase.clone()),
             ("waits for", self.waiting()),
             ("keeps", self.keeps_round.map_or(String::new(), |round| format!("the model of round {round}"))),
             ("waits to be final", self.waits_for_finality.join(", ")),
             ("computes", computing.unwrap_or_else(|| "nothing".into())),
-            ("fetches", if self.fetching == 0 { "nothing".into() } else { format!("{} states", self.fetching) }),
+            ("fetches", if self.fetches.is_empty() { "nothing".into() } else { self.fetches.join("; ") }),
             ("slot", format!("{}, {:.0} ms each", self.slot, self.slot_milliseconds)),
             ("peers", format!("{} that serve", self.peers)),
             (
@@ -238,7 +254,7 @@ impl Status {
         rows.retain(|(_, value)| !value.is_empty());
         let mut rows: Vec<(String, String)> = rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let last = self.books.iter().rev().take(3);
-        rows.extend(last.map(|(round, page)| (format!("round {}", round + 1), books(page))));
+        rows.extend(last.map(|(round, page)| (format!("round {round}"), books(page))));
         rows
     }
 }

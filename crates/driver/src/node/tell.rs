@@ -1,19 +1,24 @@
 //! What a node says, and where it writes how it stands.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use sip_data::hex;
 use sip_ledger::Ledger;
-use sip_manifest::folder::write_json;
+use sip_manifest::folder::{read_json, write_json};
 use sip_roles::Event;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::runner::Runner;
 use super::setup::Parts;
-use super::status::{awaited, phase_name};
-use crate::{Books, Crew, Memory, is_lost, phase_end};
+use super::status::{Status, awaited, phase_name};
+use super::waits::{Wait, seats, state_words, wait};
+use crate::states::Root;
+use crate::{Books, Crew, Memory, is_lost};
 
 /// Lines that a status remembers.
 const LINES: usize = 20;
+/// Nobody gives a state of which nothing came for so long.
+const QUIET: Duration = Duration::from_secs(15);
 
 impl<L: Ledger> Runner<'_, L> {
     /// Says what keeps the node from going on.
@@ -52,18 +57,33 @@ impl<L: Ledger> Runner<'_, L> {
             status.slot = view.slot;
             (status.round, status.rounds) = (view.job.next_round, view.job.spec.rounds);
             status.rounds_scored = view.job.rounds_scored;
-            status.phase = newest.map_or("between rounds", |round| phase_name(round)).into();
-            status.until_slot = phase_end(view);
+            status.phase = newest.map_or("between rounds", |round| phase_name(round, view.slot)).into();
+            Wait { what: status.waits_for, until_slot: status.until_slot } = wait(view);
             let left =
                 status.until_slot.map(|end| end.saturating_sub(view.slot) as f64 * self.pace.slot().as_secs_f64());
             status.until = left.map(|left| unix_seconds() + left as u64);
             status.awaited = awaited(view, &self.setup.node.me.wallet);
             let kept = view.final_base().filter(|(_, root)| self.setup.node.roles.keeper && parts.shelf.is_whole(root));
             status.keeps_round = kept.map(|(round, _)| round + 1);
+            let fetching = crew.sought();
+            let words = |(root, quiet): &(Root, Duration)| match quiet.as_secs() {
+                0..10 => state_words(view, root),
+                seconds => format!("{}, of which nothing came for {seconds} s", state_words(view, root)),
+            };
+            status.fetches = fetching.iter().map(words).collect();
+            let own = seats(view, &self.setup.node.roles, &self.setup.node.me.wallet);
+            let unfit = own.iter().filter(|seat| !seat.is_fit).map(|seat| seat.line.clone());
+            let news: Vec<String> = unfit.filter(|line| !status.seats.contains(line)).collect();
+            status.seats = own.into_iter().map(|seat| seat.line).collect();
+            let vain = fetching.iter().filter(|(_, quiet)| *quiet >= QUIET);
+            let vain: Vec<Event> =
+                vain.map(|(root, _)| Event::Sought { root: hex(root), what: state_words(view, root) }).collect();
             if before != (status.round, status.phase.clone()) && status.round > 0 {
                 let (round, phase, until_slot) = (status.round - 1, status.phase.clone(), status.until_slot);
                 self.say(&Event::Phase { round, phase, until_slot, seconds: left.map(|left| left as u64) });
             }
+            news.into_iter().for_each(|what| self.say(&Event::Seat { what }));
+            vain.iter().for_each(|event| self.say_once(event));
         }
         let status = &mut self.status;
         if status.why.is_none() {
@@ -77,7 +97,22 @@ impl<L: Ledger> Runner<'_, L> {
         status.bytes_out = parts.server.as_ref().map_or(0, |server| server.counts().bytes_out);
         status.shelf_bytes = parts.shelf.room().used;
         status.total = books.total();
-        status.books = books.pages().iter().map(|(round, page)| (*round, *page)).collect();
+        status.books = books.pages().iter().map(|(round, page)| (*round + 1, *page)).collect();
+    }
+
+    /// Ends where the folder is another wallet's: what that one computed and promised is none of this one's.
+    pub(crate) fn require_own_folder(&self) -> Result<()> {
+        let before: Option<Status> = read_json(&status_path(&self.setup.folder)).ok();
+        let other =
+            before.map(|status| status.wallet).filter(|wallet| !wallet.is_empty() && *wallet != self.status.wallet);
+        match other {
+            Some(other) => bail!(
+                "{} is the folder of the wallet {other}, and this one is {}; --data names another folder, --key that wallet's file",
+                self.setup.folder.display(),
+                self.status.wallet
+            ),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn write_status(&mut self, parts: &Parts) -> Result<()> {

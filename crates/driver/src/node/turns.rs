@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::announce::NotAlone;
 use super::runner::{LONGEST_WAIT_SECONDS, Runner};
 use super::setup::{Ended, Parts};
-use crate::{Bench, Books, Came, Crew, Live, Memory, PAUSE_SLOTS, Record, Source, States, is_stop};
+use crate::{Balance, Bench, Books, Came, Crew, Live, Memory, PAUSE_SLOTS, Record, Source, States, is_stop};
 
 /// Longest time between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
@@ -90,7 +90,7 @@ impl<L: Ledger> Runner<'_, L> {
             self.stay_alone()?;
             self.announce_what_came()?;
             if let Some(server) = &parts.server {
-                server.seats(&self.peers.addresses());
+                server.seats(&self.peers.addresses(&parts.network));
             }
         }
         let banned = self.banned.lock().map(|mut banned| std::mem::take(&mut *banned)).unwrap_or_default();
@@ -107,10 +107,14 @@ impl<L: Ledger> Runner<'_, L> {
         let round = memory.view().map_or(0, |view| view.job.next_round.saturating_sub(1));
         let lamports = self.ledger.account(&self.setup.node.me.wallet)?.map_or(0, |account| account.lamports);
         let in_wallet = self.ledger.token_balance(&self.setup.program.token_account(&self.setup.node.me.wallet))?;
-        let tokens = in_wallet.unwrap_or(0) + memory.view().map_or(0, |view| bonds(view, &self.setup.node.me.wallet));
-        books.balance(round, lamports, tokens);
+        let bonds = memory.view().map_or(0, |view| bonds(view, &self.setup.node.me.wallet));
+        books.balance(round, Balance { lamports, tokens: in_wallet.unwrap_or(0), bonds });
         self.status.lamports = lamports;
-        books.save(record)?;
+        if let Err(error) = books.save(record) {
+            // A disk that is full keeps nobody from what is owed.
+            let (what, reason) = ("write the books".into(), format!("{error:#}"));
+            self.say_once(&Event::Hindered { what, reason, seconds: LONGEST_PAUSE.as_secs() });
+        }
         Ok(acted)
     }
 

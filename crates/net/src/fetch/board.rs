@@ -50,6 +50,9 @@ impl Wanted {
             Some(ranges) => joined(ranges.iter().map(|range| geometry.groups_of(range)).collect()),
         };
         let missing: Vec<Range<u32>> = groups.iter().flat_map(|range| shelf.missing(&root, range)).collect();
+        if missing.is_empty() {
+            shelf.settle_if_whole(&root)?;
+        }
         let is_all = missing[..] == [geometry.all()];
         let part = match missing.is_empty() || (is_all && Shelf::is_small(&geometry)) {
             true => None,
@@ -163,7 +166,8 @@ impl Board {
         let claim = shelf.claim_and_keep(blobs.iter().map(Wanted::cost).sum(), promised)?;
         let missing: u64 = blobs.iter().map(|wanted| wanted.bytes(&wanted.missing)).sum();
         let frames = missing / LEAST_STRIPES / (u64::from(FRAME_GROUPS) * GROUP_BYTES);
-        let most_groups = (frames.max(1) as u32).saturating_mul(FRAME_GROUPS).min(MAX_REQUEST_GROUPS);
+        let most_groups =
+            u32::try_from(frames.max(1)).unwrap_or(u32::MAX).saturating_mul(FRAME_GROUPS).min(MAX_REQUEST_GROUPS);
         let mut waiting = VecDeque::new();
         for (blob, wanted) in blobs.iter().enumerate() {
             for range in &wanted.missing {
@@ -375,12 +379,18 @@ impl Board {
         Ok(())
     }
 
+    /// Notes what came of a fetch that ends before all of it did, so that nothing of it is lost but by a power cut.
+    pub(super) fn leave(&self, shelf: &Shelf) -> Result<(), ShelfError> {
+        self.state().settled = None;
+        self.settle(shelf, u64::MAX)
+    }
+
     /// Bytes that are here, that are wanted, and that came in a second, once a second.
     pub(super) fn progress(&self) -> Option<(u64, u64, u64)> {
         let came = self.came();
         let mut state = self.state();
-        let (at, before) = state.told.unwrap_or((Instant::now() - Duration::from_secs(2), came));
-        let seconds = at.elapsed().as_secs_f64();
+        // The first time, nothing is known of a second.
+        let (seconds, before) = state.told.map_or((1.0, came), |(at, before)| (at.elapsed().as_secs_f64(), before));
         if seconds < 1.0 {
             return None;
         }

@@ -196,9 +196,14 @@ impl Fetcher {
                 work::blobs(&board, &self.shelf, peer, link, &is_over)
             };
             let mut gathering = Gathering { fetcher: self, want, choice: &mut choice, tell, most: self.limits.peers };
-            gathering.run(&work, &|| board.is_done(), &|| board.wakes(), &mut |active| {
+            let outcome = gathering.run(&work, &|| board.is_done(), &|| board.wakes(), &mut |active| {
                 self.look_after(&board, active, tell)
-            })?;
+            });
+            if let Err(error) = outcome {
+                // What came is kept as far as the shelf can take it.
+                let _ = board.leave(&self.shelf).and_then(|()| self.shelf.sync_blobs());
+                return Err(error);
+            }
         }
         board.settle(&self.shelf, 0)?;
         self.shelf.sync_blobs()?;

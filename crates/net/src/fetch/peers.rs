@@ -116,7 +116,7 @@ impl Gathering<'_, '_> {
                 if refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
                     refreshed = Some(Instant::now());
                     let peers = self.candidates();
-                    if self.is_worth_a_try(&peers, &streams) && streams.exchange() {
+                    if streams.peers().len() >= self.most && self.exchange(&peers, &mut streams) {
                         wake();
                     }
                     for peer in self.more(peers, &streams, per_peer) {
@@ -147,9 +147,12 @@ impl Gathering<'_, '_> {
         self.choice.order((self.want.peers)(), |id| bans.is_banned(id))
     }
 
-    /// Whether all places are taken while somebody was never asked.
-    fn is_worth_a_try(&self, peers: &[Peer], streams: &Streams) -> bool {
-        streams.peers().len() >= self.most && peers.iter().any(|peer| !self.choice.tried.contains(&peer.id))
+    /// Where all places are taken, has somebody leave for one that was never asked, or that gave more before.
+    fn exchange(&self, peers: &[Peer], streams: &mut Streams) -> bool {
+        let active = streams.peers();
+        let is_new = peers.iter().any(|peer| !self.choice.tried.contains(&peer.id));
+        let free = peers.iter().map(|peer| peer.id).filter(|id| !active.contains(id) && !streams.is_leaving(id));
+        streams.exchange(is_new, &free.collect::<Vec<_>>())
     }
 
     /// Whom to ask besides those who are at work: each as often as it may have streams.
@@ -157,7 +160,12 @@ impl Gathering<'_, '_> {
         let active = streams.peers();
         // Those who are at work stay; who is about to leave gets nothing more.
         peers.retain(|peer| !streams.is_leaving(&peer.id));
-        peers.sort_by_key(|peer| !active.contains(&peer.id));
+        let is_tried = |peer: &Peer| self.choice.tried.contains(&peer.id);
+        // Among those who were tried, who gave most is asked again first; among equals the order stays.
+        peers.sort_by(|one, other| {
+            let key = |peer: &Peer| (!active.contains(&peer.id), is_tried(peer));
+            key(one).cmp(&key(other)).then_with(|| streams.gave(&other.id).total_cmp(&streams.gave(&one.id)))
+        });
         peers.truncate(self.most);
         let room =
             self.most.saturating_sub(active.iter().filter(|id| peers.iter().all(|peer| peer.id != **id)).count());

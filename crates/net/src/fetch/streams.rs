@@ -1,4 +1,4 @@
-//! Streams of peers at work: what each gives, and who leaves for one that was not tried.
+//! Streams of peers at work: what each gives, and who leaves for one that was not tried, or that gave more.
 
 use crate::Hash;
 use crate::network::{Failure, Link};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often somebody may leave for one that was not tried; who has been there for less is not judged.
+/// How often somebody may leave for another; who has been there for less is not judged.
 const EXCHANGED_EVERY: Duration = Duration::from_secs(3);
 const JUDGED_AFTER: Duration = Duration::from_secs(2);
 /// Bytes a second under which somebody leaves for one that was not tried, however little the others give. Peers that agree to give little
@@ -37,11 +37,13 @@ pub(super) struct Streams {
     last: u64,
     open: Vec<Watched>,
     exchanged: Instant,
+    /// Bytes a second of each peer, when it was measured last.
+    gave: BTreeMap<Hash, f64>,
 }
 
 impl Streams {
     pub(super) fn new() -> Streams {
-        Streams { last: 0, open: Vec::new(), exchanged: Instant::now() }
+        Streams { last: 0, open: Vec::new(), exchanged: Instant::now(), gave: BTreeMap::new() }
     }
 
     /// One more stream of a peer.
@@ -75,6 +77,11 @@ impl Streams {
         self.open.iter().filter(|watched| watched.id == *id).count()
     }
 
+    /// What a peer gave in a second when it was measured last; 0 of one that never was.
+    pub(super) fn gave(&self, id: &Hash) -> f64 {
+        self.gave.get(id).copied().unwrap_or(0.0)
+    }
+
     /// What each peer gave in a second since the last look, of those who are there for long enough.
     fn rates(&self) -> BTreeMap<Hash, f64> {
         let mut rates = BTreeMap::new();
@@ -86,20 +93,24 @@ impl Streams {
         rates
     }
 
-    /// Has the slowest leave if it gives little, or less than half of the best. Whether somebody leaves.
-    pub(super) fn exchange(&mut self) -> bool {
+    /// Has the slowest leave if it gives little, or less than half of the best, and there is somebody to come: one that was never asked
+    /// (`is_new`), or of the `free` one that gave more than twice as much when it was measured last. Whether somebody leaves.
+    pub(super) fn exchange(&mut self, is_new: bool, free: &[Hash]) -> bool {
         if self.exchanged.elapsed() < EXCHANGED_EVERY {
             return false;
         }
         self.exchanged = Instant::now();
         let rates = self.rates();
+        self.gave.extend(rates.iter().map(|(id, rate)| (*id, *rate)));
         let best = rates.values().copied().fold(0.0, f64::max);
         let slowest = rates.into_iter().min_by(|(_, one), (_, other)| one.total_cmp(other));
+        let best_free = free.iter().map(|id| self.gave(id)).fold(0.0, f64::max);
         for watched in &mut self.open {
             watched.before = watched.stream.came.load(Ordering::Relaxed);
             watched.since = Instant::now();
         }
-        let slowest = slowest.filter(|(_, rate)| *rate < LITTLE_BYTES_PER_SECOND.max(best / 2.0));
+        let is_left = |rate: f64| (is_new && rate < LITTLE_BYTES_PER_SECOND.max(best / 2.0)) || 2.0 * rate < best_free;
+        let slowest = slowest.filter(|(_, rate)| is_left(*rate));
         let Some((slowest, _)) = slowest else { return false };
         let of_slowest = self.open.iter().filter(|watched| watched.id == slowest);
         of_slowest.for_each(|watched| watched.stream.leaves.store(true, Ordering::Relaxed));

@@ -64,7 +64,7 @@ impl Places {
 
     /// The number of a place for one more connection of a peer; the one who [keeps](Places::keep) it gives it back. Where all are taken that
     /// the peer, or guests together, may have, somebody who rests is hung up on; where all are taken, a seat takes a guest's place also if
-    /// none rests, and a guest no seat's. `None` where nobody makes room. Also whether somebody was hung up on.
+    /// none rests, or one of the seat that has most, and a guest no seat's. `None` where nobody makes room. Also whether somebody was hung up on.
     pub(super) fn take(&self, stream: &TcpStream, peer: IpAddr) -> Option<(u64, bool)> {
         let stream = stream.try_clone().ok()?;
         let limits = &self.limits;
@@ -82,7 +82,8 @@ impl Places {
             open.hang_up(resting);
         } else if is_full {
             let all = open.numbers(|_| true);
-            let number = open.resting(&guests).or_else(|| open.greediest(&guests)).or_else(|| open.resting(&all))?;
+            let guest = open.resting(&guests).or_else(|| open.greediest(&guests));
+            let number = guest.or_else(|| open.resting(&all)).or_else(|| open.heaviest(&peer))?;
             open.hang_up(number);
         } else {
             is_hung_up = false;
@@ -146,6 +147,16 @@ impl Open {
     /// Who was given most.
     fn greediest(&self, numbers: &[u64]) -> Option<u64> {
         numbers.iter().copied().max_by_key(|number| self.connections.get(number).map(|found| found.taken))
+    }
+
+    /// Of the peer that has most connections the one that was given most, if it has more than `peer` would have with one more: so few addresses
+    /// cannot hold all places against the others.
+    fn heaviest(&self, peer: &IpAddr) -> Option<u64> {
+        let mut of_peer: BTreeMap<IpAddr, Vec<u64>> = BTreeMap::new();
+        self.connections.iter().for_each(|(number, found)| of_peer.entry(found.peer).or_default().push(*number));
+        let own = of_peer.get(peer).map_or(0, Vec::len);
+        let most = of_peer.into_values().max_by_key(Vec::len)?;
+        if most.len() > own + 1 { self.greediest(&most) } else { None }
     }
 
     fn hang_up(&mut self, number: u64) {

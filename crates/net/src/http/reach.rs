@@ -2,8 +2,12 @@
 
 use super::client::{dial_some, resolve};
 use crate::network::{Failure, Link, Network, Patience, Peer};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Names of which it is remembered where they led.
+const MOST_NAMES: usize = 1_024;
 
 /// How near those may be whom strangers name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,12 +74,23 @@ impl Reach {
 pub struct StrangersHttp {
     reach: Reach,
     told: BTreeSet<String>,
+    /// Where addresses led when they were dialled last; clones share it.
+    led: Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>,
 }
 
 impl StrangersHttp {
     /// Dials what is not nearer than `reach`, and what it was told of.
     pub fn new(reach: Reach, told: impl IntoIterator<Item = String>) -> StrangersHttp {
-        StrangersHttp { reach, told: told.into_iter().collect() }
+        StrangersHttp { reach, told: told.into_iter().collect(), led: Arc::default() }
+    }
+
+    fn led(&self) -> MutexGuard<'_, BTreeMap<String, Vec<IpAddr>>> {
+        self.led.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where an address led when it was dialled last; nowhere if it was not. Nothing is asked for it.
+    pub fn led_to(&self, address: &str) -> Vec<IpAddr> {
+        self.led().get(address).cloned().unwrap_or_default()
     }
 }
 
@@ -90,6 +105,11 @@ impl Network for StrangersHttp {
                 ));
             }
         }
+        let mut led = self.led();
+        if led.len() < MOST_NAMES || led.contains_key(&peer.address) {
+            led.insert(peer.address.clone(), found.iter().map(|address| address.ip()).collect());
+        }
+        drop(led);
         dial_some(&found, peer, patience)
     }
 }
@@ -166,6 +186,12 @@ mod tests {
         let told = format!("127.0.0.1:{port}");
         let peer = Peer { id: [1; 32], address: told.clone() };
         assert!(StrangersHttp::new(Reach::Internet, [told]).dial(&peer, &patience).is_ok());
-        assert!(StrangersHttp::new(Reach::Machine, []).dial(&peer, &patience).is_ok());
+        let near = StrangersHttp::new(Reach::Machine, []);
+        assert!(near.dial(&peer, &patience).is_ok());
+        // Who serves under a name is known by the address that it led to.
+        let named = Peer { id: [1; 32], address: format!("localhost:{port}") };
+        assert_eq!(near.led_to(&named.address), [] as [IpAddr; 0]);
+        assert!(near.dial(&named, &patience).is_ok());
+        assert!(near.clone().led_to(&named.address).contains(&ip("127.0.0.1")));
     }
 }

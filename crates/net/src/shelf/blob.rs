@@ -92,18 +92,6 @@ impl Source {
         }
     }
 
-    /// Values of all groups as they are read now, in turn.
-    pub(crate) fn each_group(&self, each: &mut dyn FnMut(u32, Hash)) -> io::Result<()> {
-        let mut content = vec![0; crate::tree::GROUP_BYTES as usize];
-        for group in self.geometry.all() {
-            let at = self.geometry.bytes_of(&(group..group + 1));
-            let content = &mut content[..(at.end - at.start) as usize];
-            self.read(content, at.start)?;
-            each(group, self.geometry.group_value(group, content));
-        }
-        Ok(())
-    }
-
     /// Values of all groups as they were written; `None` if they do not add up to the root.
     pub(crate) fn written_groups(&self) -> io::Result<Option<Vec<Hash>>> {
         let mut values = vec![[0; 32]; self.geometry.groups as usize];

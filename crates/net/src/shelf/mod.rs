@@ -5,7 +5,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `blobs/HASH` | a whole blob |
-//! | `blobs/HASH.tree` | values of its tree, where it has more than one group; made again where it is missing |
+//! | `blobs/HASH.tree` | values of its tree, where it has more than one group; made again where it is missing or does not add up to the root |
 //! | `parts/HASH`, `.map`, `.tree` | a blob of which groups are missing; a bit for each group that is on the disk for sure, then one for each that came; the values that are known |
 //! | `lists/ROOT` | hashes of a list's entries: the list is kept |
 //! | `alone/HASH` | the size of a blob that is kept by itself |
@@ -120,7 +120,10 @@ impl Shelf {
     /// # Errors
     /// Another process has it open; the file system's.
     pub fn open(folder: &Path) -> Result<Shelf, ShelfError> {
-        scan::open(folder).map(|inner| Shelf { inner: Arc::new(inner) })
+        let shelf = scan::open(folder).map(|inner| Shelf { inner: Arc::new(inner) })?;
+        let parts: Vec<Hash> = shelf.state().parts.keys().copied().collect();
+        parts.iter().try_for_each(|root| shelf.settle_if_whole(root))?;
+        Ok(shelf)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

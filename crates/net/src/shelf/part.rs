@@ -269,14 +269,16 @@ impl Part {
         write_at(&self.files()?.map, &bits, bits.len() as u64)
     }
 
-    /// Brings what came so far to the disk, then the bits that say so; not these where nothing is missing any more.
-    pub(crate) fn flush(&self) -> io::Result<()> {
+    /// Brings what came so far to the disk, then the bits that say so; not these where nothing is missing any more. Whether that is so: what
+    /// comes meanwhile is not on the disk yet, and does not count.
+    pub(crate) fn flush(&self) -> io::Result<bool> {
         let (bits, unflushed, is_whole) = {
             let bits = self.bits();
             (bits.bits.clone(), bits.unflushed, bits.held == self.geometry.groups)
         };
         let files = self.files()?;
         files.data.sync_data()?;
+        files.tree.sync_data()?;
         if is_whole {
             self.close();
         } else {
@@ -288,7 +290,7 @@ impl Part {
         if is_whole {
             now.unnoted = 0;
         }
-        Ok(())
+        Ok(is_whole)
     }
 
     /// Says that groups are missing after all.

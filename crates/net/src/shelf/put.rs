@@ -205,7 +205,7 @@ impl Shelf {
     /// as fast as one. Names are durable after [`Shelf::sync_blobs`].
     pub(crate) fn name_all(&self, staged: Vec<Staged>, claim: &Claim) -> Result<(), ShelfError> {
         let folder = self.folder("blobs");
-        // The tree is made again where it is lost.
+        // The tree is made again where it is lost, or does not add up.
         staged.iter().try_for_each(|blob| blob.data.sync()).map_err(ShelfError::io(&folder))?;
         for Staged { root, geometry, data, tree } in staged {
             let mut state = self.state();
@@ -284,8 +284,7 @@ impl Shelf {
     /// [`Shelf::sync_blobs`].
     pub(crate) fn settle(&self, root: &Hash, part: &Part) -> Result<(), ShelfError> {
         let path = self.file("parts", root);
-        part.flush().map_err(ShelfError::io(&path))?;
-        if !part.is_whole() {
+        if !part.flush().map_err(ShelfError::io(&path))? {
             return Ok(());
         }
         let mut state = self.state();
@@ -304,6 +303,17 @@ impl Shelf {
         state.used = state.used.saturating_sub(part.cost()) + blob_cost(&part.geometry);
         state.blobs.insert(*root, bytes);
         Ok(())
+    }
+
+    /// Makes a blob whole of which nothing is missing, and that nobody has settled.
+    pub(crate) fn settle_if_whole(&self, root: &Hash) -> Result<(), ShelfError> {
+        let part = self.state().parts.get(root).filter(|part| part.is_whole()).cloned();
+        let Some(part) = part else { return Ok(()) };
+        match self.settle(root, &part).and_then(|()| self.sync_blobs()) {
+            // Somebody else has settled it meanwhile.
+            Err(_) if self.is_whole(root) => Ok(()),
+            settled => settled,
+        }
     }
 
     /// The groups of a blob that are missing in a range.

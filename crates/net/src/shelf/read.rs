@@ -2,7 +2,7 @@
 
 use super::{Part, Shelf, ShelfError, Source};
 use crate::Hash;
-use crate::files::write_at;
+use crate::files::{write_at, write_whole};
 use crate::item::{Item, Shape};
 use crate::tree::{Geometry, Node, check_frame};
 use std::fs;
@@ -62,7 +62,7 @@ impl Shelf {
     pub fn read_range(&self, item: &Item, range: Range<u64>) -> Result<Vec<u8>, ShelfError> {
         let missing = || ShelfError::Missing { root: item.root };
         let source = self.source(&item.root)?.filter(|source| source.geometry.bytes == item.bytes());
-        let source = source.ok_or_else(missing)?;
+        let mut source = source.ok_or_else(missing)?;
         if range.end > source.geometry.bytes || range.start > range.end {
             return Err(missing());
         }
@@ -76,7 +76,14 @@ impl Shelf {
         let mut found = Vec::with_capacity((range.end - range.start) as usize);
         for frame in source.geometry.frames(groups) {
             let at = source.geometry.bytes_of(&frame);
-            let content = self.read_frame(&source, &frame)?;
+            let content = match self.read_frame(&source, &frame) {
+                // It was the tree that was wrong, and is right now.
+                Err(ShelfError::Damaged { .. }) if self.is_whole(&item.root) => {
+                    source = self.whole(&item.root, item.bytes())?;
+                    self.read_frame(&source, &frame)
+                }
+                read => read,
+            }?;
             let inside = |offset: u64| (offset.clamp(at.start, at.end) - at.start) as usize;
             found.extend_from_slice(&content[inside(range.start)..inside(range.end)]);
         }
@@ -120,8 +127,8 @@ impl Shelf {
         if *hasher.finalize().as_bytes() == *root { Ok(()) } else { Err(self.mend(&source)) }
     }
 
-    /// Marks what is wrong in a blob's files as missing. The error to report.
-    fn mend(&self, source: &Source) -> ShelfError {
+    /// Makes the tree of a blob again where its bytes are right, and marks what is wrong of them as missing. The error to report.
+    pub(crate) fn mend(&self, source: &Source) -> ShelfError {
         let io = ShelfError::io(&self.file("blobs", &source.root));
         match self.try_to_mend(source) {
             Ok(()) => ShelfError::Damaged { root: source.root },
@@ -131,36 +138,30 @@ impl Shelf {
 
     fn try_to_mend(&self, source: &Source) -> io::Result<()> {
         let (root, geometry) = (source.root, source.geometry);
+        if self.mend_part(&root)? {
+            return Ok(());
+        }
+        // Hashed before the shelf is held: everything else goes on meanwhile.
+        let (found, values) = super::put::tree_of(&geometry, &mut |offset, out| source.read(out, offset))?;
+        let written = source.written_groups()?.filter(|_| geometry.groups > 1);
         let mut state = self.state();
-        if let Some(part) = state.parts.get(&root) {
-            // Each group by itself: what opens it, or its bytes, may be wrong.
-            let mut wrong = Vec::new();
-            for group in geometry.all().filter(|group| part.has(&(*group..group + 1))) {
-                if !part.is_right(&root, group)? {
-                    wrong.push(group);
-                }
-            }
-            let before = part.cost();
-            part.lose(&wrong)?;
-            let after = part.cost();
-            state.used = (state.used + after).saturating_sub(before);
+        if !state.blobs.contains_key(&root) {
             return Ok(());
         }
-        if state.blobs.remove(&root).is_none() {
-            return Ok(());
+        if found == root {
+            return self.write_tree_again(&root, &values);
         }
+        state.blobs.remove(&root);
         state.used = state.used.saturating_sub(super::blob_cost(&geometry));
         let whole = self.file("blobs", &root);
-        let Some(written) = source.written_groups()?.filter(|_| geometry.groups > 1) else {
+        let Some(written) = written else {
             let _ = fs::remove_file(whole.with_extension("tree"));
             return fs::remove_file(&whole);
         };
         let mut bits = vec![0u8; geometry.groups.div_ceil(8) as usize];
-        source.each_group(&mut |group, value| {
-            if written[group as usize] == value {
-                bits[group as usize / 8] |= 1 << (group % 8);
-            }
-        })?;
+        for (group, (written, value)) in written.iter().zip(&values).enumerate() {
+            bits[group / 8] |= u8::from(written == value) << (group % 8);
+        }
         let path = self.file("parts", &root);
         let part = Part::create(&path, geometry)?;
         part.set_values(&values_of(&geometry, &written))?;
@@ -173,6 +174,32 @@ impl Shelf {
             state.parts.insert(root, Arc::new(part));
         }
         Ok(())
+    }
+
+    /// Says of a part which of its groups are missing after all; false where the blob is not in parts. Each group by itself: what opens it, or
+    /// its bytes, may be wrong.
+    fn mend_part(&self, root: &Hash) -> io::Result<bool> {
+        let mut state = self.state();
+        let Some(part) = state.parts.get(root) else { return Ok(false) };
+        let mut wrong = Vec::new();
+        for group in part.geometry.all().filter(|group| part.has(&(*group..group + 1))) {
+            if !part.is_right(root, group)? {
+                wrong.push(group);
+            }
+        }
+        let before = part.cost();
+        part.lose(&wrong)?;
+        let after = part.cost();
+        state.used = (state.used + after).saturating_sub(before);
+        Ok(true)
+    }
+
+    /// Writes the tree of a blob whose bytes are right.
+    fn write_tree_again(&self, root: &Hash, values: &[Hash]) -> io::Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        write_whole(&self.folder("blobs"), &format!("{}.tree", crate::hex(root)), values.as_flattened())
     }
 }
 

@@ -307,13 +307,21 @@ fn forty_liars_do_not_keep_an_honest_peer_away() {
 
 /// Gives what is right, at so many bytes a second over all of its connections.
 fn slow(scene: &Scene, bytes_per_second: u64) -> Liar {
+    paced(scene, move |_| bytes_per_second)
+}
+
+/// The same, at a pace that follows from the time since its first answer.
+fn paced(scene: &Scene, pace: impl Fn(Duration) -> u64 + Send + Sync + 'static) -> Liar {
     let free = std::sync::Mutex::new(Instant::now());
+    let first = std::sync::OnceLock::new();
     Liar::start(&scene.one.shelf, move |_, right, stream| {
+        let began = *first.get_or_init(Instant::now);
         let right = right.unwrap();
         head(stream, right.len() as u64)?;
         right.chunks(4 << 10).try_for_each(|chunk| {
             let at = {
                 let mut free = free.lock().unwrap();
+                let bytes_per_second = pace(began.elapsed());
                 *free =
                     (*free).max(Instant::now()) + Duration::from_secs_f64(chunk.len() as f64 / bytes_per_second as f64);
                 *free
@@ -339,6 +347,20 @@ fn four_peers_that_give_just_enough_do_not_keep_a_fast_one_away() {
     let done = fetch(&scene.two.shelf, &scene.item, &peers, 10.0);
     assert!(done.bytes_from(HONEST) > 6 << 20);
     assert!((0..4).all(|liar| !done.is_banned(100 + liar)), "slow is not wrong");
+}
+
+#[test]
+fn who_was_sent_away_for_others_comes_back_when_these_give_less() {
+    let scene = Scene::new(20 << 20);
+    let maker = slow(&scene, 700 << 10);
+    // They are fast until the maker is sent away, and then give just enough to stay.
+    let fast_at_first = |elapsed: Duration| if elapsed < Duration::from_secs(4) { 1 << 20 } else { 160 << 10 };
+    let liars: Vec<Liar> = (0..4).map(|_| paced(&scene, fast_at_first)).collect();
+    let mut peers = vec![Peer { id: id(HONEST), address: maker.address.to_string() }];
+    peers.extend(slow_peers(&liars));
+    let done = fetch(&scene.two.shelf, &scene.item, &peers, 60.0);
+    assert!(done.bytes_from(HONEST) > 2 << 20, "{}", done.bytes_from(HONEST));
+    done.result.unwrap();
 }
 
 #[test]

@@ -151,3 +151,25 @@ fn a_stop_in_the_middle_keeps_what_came() {
     let Held::Part { bytes, .. } = two.shelf.held(&item) else { panic!() };
     assert!(bytes > 4 << 20);
 }
+
+#[test]
+fn of_a_fetch_that_is_late_all_that_came_is_kept() {
+    let one = Desk::new();
+    // Many small entries, which come one after the other, and a large one, which comes in pieces.
+    let entries: Vec<Vec<u32>> = (0..200).map(|seed| crate::common::words(4 << 10, seed)).collect();
+    let small = one.shelf.put_state(&entries.iter().map(|entry| &entry[..]).collect::<Vec<_>>()).unwrap();
+    let large = Item::blob(one.shelf.put_bytes(&bytes(8 << 20, 4)).unwrap(), 8 << 20);
+    for (item, bytes_per_second) in [(&small, 1 << 20), (&large, 2 << 20)] {
+        let slow = ServeLimits { bytes_per_second, ..ServeLimits::default() };
+        let server = Server::start("127.0.0.1:0".parse().unwrap(), &one.shelf, slow).unwrap();
+        let two = Desk::new();
+        let late = fetch(&two.shelf, item, &[peer(1, &server)], 1.5);
+        let Err(FetchError::Late { missing_bytes, .. }) = late.result else { panic!("{:?}", late.result) };
+        let Desk { folder, shelf } = two;
+        drop(shelf);
+        let Held::Part { bytes, of } = Shelf::open(folder.path()).unwrap().held(item) else {
+            panic!("nothing is kept")
+        };
+        assert!(bytes >= of - missing_bytes, "{bytes} of {of} are kept, and {missing_bytes} were missing");
+    }
+}

@@ -279,3 +279,31 @@ fn guests_that_let_the_server_wait_leave_places_to_seats_and_to_another_guest() 
     assert_eq!(&answer, b"HTTP/1.1 200");
     drop(held);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_seats_that_ask_without_end_leave_a_place_to_a_third() {
+    let scene =
+        Scene::new(ServeLimits { connections: 8, connections_per_address: 8, trusts_own_machine: false, ..limits() });
+    scene.server.seats(&[1, 2, 3].map(|last| std::net::Ipv4Addr::new(127, 0, 0, last).into()));
+    // More than the system keeps for one connection, and nobody reads it: each is at work, and nobody rests.
+    let question = format!("GET /sip/1/blob/{}/{LEN}/0/192 HTTP/1.1\r\n\r\n", sip_data::hex(&scene.item.root));
+    let held: Vec<TcpStream> = (0..8)
+        .map(|number| {
+            let mut stream = dial_from(2 + number / 4, &scene.server);
+            stream.write_all(question.repeat(8).as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    while scene.server.counts().requests < 8 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let mut third = dial_from(1, &scene.server);
+    third.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    third.write_all(b"GET /sip/hello HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    third.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    drop(held);
+}

@@ -180,3 +180,55 @@ fn a_file_is_copied_under_its_hash() {
     assert_eq!(desk.shelf.read(&item.root, 2_500_000).unwrap(), content);
     assert!(matches!(desk.shelf.put_file(&path), Err(ShelfError::Io { .. })));
 }
+
+#[test]
+fn a_tree_that_a_power_cut_left_empty_is_made_again_and_its_blob_stays() {
+    let desk = Desk::new();
+    let content = bytes(200_000, 1);
+    let root = desk.shelf.put_bytes(&content).unwrap();
+    let item = Item::blob(root, 200_000);
+    let used = desk.shelf.room().used;
+    let tree = file(&desk, "blobs", &root).with_extension("tree");
+    let right = std::fs::read(&tree).unwrap();
+    let lose = || std::fs::write(&tree, vec![0; right.len()]).unwrap();
+    lose();
+    let Desk { folder, shelf } = desk;
+    drop(shelf);
+    let shelf = Shelf::open(folder.path()).unwrap();
+    assert_eq!(shelf.read_range(&item, 40_000..90_000).unwrap(), content[40_000..90_000]);
+    assert_eq!((shelf.held(&item), shelf.room().used), (Held::Whole, used));
+    assert_eq!(std::fs::read(&tree).unwrap(), right);
+    // Those who are served get it as well, at the second time of asking.
+    lose();
+    let (server, two) = (crate::common::serve(&shelf), Desk::new());
+    crate::common::fetch(&two.shelf, &item, &[crate::common::peer(1, &server)], 10.0).result.unwrap();
+    assert_eq!(two.shelf.read(&root, 200_000).unwrap(), content);
+    assert_eq!((shelf.held(&item), std::fs::read(&tree).unwrap()), (Held::Whole, right.clone()));
+    // Where bytes are wrong as well, what is right of them cannot be told.
+    lose();
+    let blob = tree.with_extension("");
+    let mut spoilt = content.clone();
+    spoilt[40_000] ^= 1;
+    std::fs::write(&blob, spoilt).unwrap();
+    assert!(matches!(shelf.read_range(&item, 0..1), Err(ShelfError::Damaged { .. })));
+    assert_eq!(shelf.held(&item), Held::None);
+}
+
+#[test]
+fn a_blob_of_which_nothing_is_missing_is_whole_after_a_kill_before_it_was_named() {
+    let desk = Desk::new();
+    let content = bytes(200_000, 1);
+    let root = desk.shelf.put_bytes(&content).unwrap();
+    let used = desk.shelf.room().used;
+    let (whole, part) = (file(&desk, "blobs", &root), file(&desk, "parts", &root));
+    let Desk { folder, shelf } = desk;
+    drop(shelf);
+    std::fs::rename(&whole, &part).unwrap();
+    std::fs::rename(whole.with_extension("tree"), part.with_extension("tree")).unwrap();
+    // All 13 groups came; whether they reached the disk is not known.
+    std::fs::write(part.with_extension("map"), [0, 0, 0xff, 0x1f]).unwrap();
+    let shelf = Shelf::open(folder.path()).unwrap();
+    assert_eq!((shelf.held(&Item::blob(root, 200_000)), shelf.room().used), (Held::Whole, used));
+    assert_eq!(shelf.read(&root, 200_000).unwrap(), content);
+    assert_eq!(count(&folder.path().join("parts")), 0);
+}

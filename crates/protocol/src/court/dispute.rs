@@ -217,10 +217,13 @@ impl Dispute {
         }
     }
 
-    /// The side that a wallet moves for, where it may be the session key of the defendant's pool.
+    /// The side that a wallet moves for, where it may be the session key of the defendant's pool: from half a clock after the opening on. A thief
+    /// of the key and a friend lose a true claim by a few moves of one slot; so long the operator, who may move at once, can end the key.
     pub fn side_of_worker(&self, wallet: &Address, pool_address: &Address, pool: &Pool, slot: u64) -> Result<Side> {
-        let is_worker = self.pool == *pool_address && pool.is_worker(wallet, slot);
-        if is_worker { Ok(Side::Trainer) } else { Err(Error::NotParty) }
+        require(self.pool == *pool_address && pool.is_worker(wallet, slot), Error::NotParty)?;
+        let session_slot = self.opened_slot.saturating_add(clock::session_waits_slots(self.full_clock_slots));
+        require(slot >= session_slot, Error::SessionWaits)?;
+        Ok(Side::Trainer)
     }
 
     /// Writes bytes into the buffer; only the side on move may.

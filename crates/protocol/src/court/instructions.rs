@@ -443,6 +443,7 @@ macro_rules! court_instructions {
         /// Writes a part of a large payload into the dispute's buffer: the bytes after the arguments.
         ///
         /// - the signer is the party on move; the bytes end within the buffer
+        /// - a session key signs from half a clock after the opening on
         Upload = 0x72 {
             args {
                 /// Where the bytes go, little-endian.
@@ -461,7 +462,7 @@ macro_rules! court_instructions {
         /// Plays a move. Its payload is what the buffer holds before `offset`, followed by the bytes after the arguments.
         ///
         /// - the signer is the party on move and has time left; the move is one of the phase; see [`super::MoveKind`]
-        /// - a session key plays every move but `Concede`
+        /// - a session key plays every move but `Concede`, from half a clock after the opening on
         PlayMove = 0x73 {
             args {
                 /// A [`super::MoveKind`].

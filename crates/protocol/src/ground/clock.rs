@@ -14,6 +14,11 @@ pub fn longest_dispute_slots(clock_slots: u64) -> u64 {
     clock_slots + clock_slots + MAX_MOVES * MOVE_SLOTS
 }
 
+/// Slots from a dispute's opening in which the defendant's session key does not move, where clocks begin with so many: it replays meanwhile.
+pub const fn session_waits_slots(clock_slots: u64) -> u64 {
+    clock_slots / 2
+}
+
 /// A clock after a move that was taken; both began with `full_slots`.
 pub fn after_move(clock_slots: u64, full_slots: u64) -> u64 {
     clock_slots.saturating_add(MOVE_SLOTS).min(full_slots)

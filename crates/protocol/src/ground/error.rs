@@ -211,6 +211,7 @@ errors! {
     DutyOver = 430, "the time for which the provider answers for the dataset is over; ask who has copied it";
     BountyOwned = 431, "the bounty is somebody's, or there is none; it is claimed, not released";
     StillResting = 432, "it is over for less than an unbonding time, or an accusation may still be opened; wait";
+    SessionWaits = 434, "the session key of the defendant's pool moves from half a clock after the dispute's opening on; wait, or let the operator sign";
     StillNeeded = 433, "something still refers to it, or it holds or earns money; settle, claim and close that first";
 
     // Money: 500 to 599.

@@ -41,7 +41,7 @@ layout! {
         pub attention: [u64; MAX_DOMAINS],
         /// Base units paid in all time.
         pub paid: u64,
-        /// When the oldest payment was made of what is owed to each domain.
+        /// Since when what is owed to each domain waits, on average over its base units.
         pub since_slots: [u64; MAX_DOMAINS],
     }
 }
@@ -134,9 +134,7 @@ impl Payment<'_> {
         let whole = left;
         for domain in 0..domains {
             let bps = self.mixture_bps[domain];
-            if self.fees.data[domain] == 0 && self.fees.attention[domain] == 0 {
-                self.fees.since_slots[domain] = self.slot;
-            }
+            let before = self.fees.owed(domain)?;
             for (number, owed) in [&mut self.fees.data, &mut self.fees.attention].into_iter().enumerate() {
                 // The last domain takes what rounding left.
                 let part =
@@ -149,6 +147,7 @@ impl Payment<'_> {
                     owed[domain] = int::add(owed[domain], part)?;
                 }
             }
+            self.fees.age(domain, before, self.slot)?;
         }
         self.fees.paid = int::add(self.fees.paid, amount)?;
         self.config.buckets.treasury = int::add(self.config.buckets.treasury, split.treasury)?;
@@ -159,6 +158,22 @@ impl Payment<'_> {
 }
 
 impl Fees {
+    /// What is owed of a domain, base units.
+    fn owed(&self, domain: usize) -> Result<u64> {
+        Ok(int::add(self.data[domain], self.attention[domain])?)
+    }
+
+    /// What is owed of a domain was `before` until now: notes since when it waits, on average over its base units. So a dust of fees makes no later ones old.
+    fn age(&mut self, domain: usize, before: u64, slot: u64) -> Result<()> {
+        let owed = self.owed(domain)?;
+        if owed != before {
+            let age = slot.saturating_sub(self.since_slots[domain]);
+            let age = if before == 0 { 0 } else { mul_div(age, before, owed, Rounding::Up)? };
+            self.since_slots[domain] = slot.saturating_sub(age);
+        }
+        Ok(())
+    }
+
     /// Gives a domain's data pool and attention pool what is owed, to be passed on from now on; what nobody earned is the treasury's. Returns
     /// the sum.
     #[inline(always)]

@@ -14,7 +14,10 @@ use sip_arith::int::{self, RewardIndex, Rounding, mul_div};
 use crate::{
     Result,
     ground::layout::layout,
-    stake::{pool::Pool, position::Position},
+    stake::{
+        pool::{Pool, PoolKind},
+        position::Position,
+    },
 };
 
 /// Cohorts that a pool remembers. What one has not collected when its place is taken goes back to the stream that it came from.
@@ -58,6 +61,15 @@ layout! {
 }
 
 impl Pool {
+    /// Whether it is the pool of an operator that never joined a job: nothing is owed for its work, and stake that comes to it does not wait. Were
+    /// its leavers noted, the same stake would count as often as it left and came back.
+    const fn has_never_worked(&self) -> bool {
+        let is_workers = self.kind == PoolKind::Trainer as u8
+            || self.kind == PoolKind::Auditor as u8
+            || self.kind == PoolKind::Evaluator as u8;
+        is_workers && self.exposure_slots == 0
+    }
+
     /// How long a cohort gathers leavers, slots.
     pub fn cohort_slots(&self) -> u64 {
         COHORT_SLOTS.max(self.exposure_slots / COHORTS_OF_AN_EXPOSURE)
@@ -134,8 +146,12 @@ impl Pool {
 }
 
 impl Position {
-    /// Notes that shares leave the pool. The caller has settled the position and taken them off its own.
+    /// Notes that shares leave the pool, if it may still be paid for work that was done before. The caller has settled the position and taken them
+    /// off its own.
     pub(crate) fn leave(&mut self, pool: &mut Pool, shares: u64, slot: u64) -> Result<()> {
+        if pool.has_never_worked() {
+            return Ok(());
+        }
         let leaving = pool.note_leaving(shares, slot)?;
         let same = self.leavings.iter_mut().find(|known| known.cohort == leaving.cohort);
         if let Some(same) = same {

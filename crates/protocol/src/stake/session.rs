@@ -4,7 +4,8 @@
 //! votes, scores, answers, moves of a defence, waking a seat, saying where the pool is found. Whatever moves stake, bonds, rewards or duties is the operator's alone. Which of the two an
 //! instruction is, its declaration says: [`Role::Worker`](crate::ground::spec::Role::Worker) or another.
 //!
-//! There is one key and no mask: a thief of it can lie in the pool's name and so lose the slices that claims have, whatever part of the work it has.
+//! There is one key and no mask: a thief of it can lie in the pool's name and so lose the slices that claims have, whatever part of the work it has. In a
+//! dispute it waits half a clock, so that an operator who looks loses nothing that is true ([`crate::court::Dispute::side_of_worker`]).
 
 use crate::{Address, Error, Result, stake::pool::Pool};
 

@@ -14,12 +14,13 @@ use solana_address::Address;
 use std::process::ExitCode;
 
 use super::pool::kind_name;
-use super::tokens::Percent;
+use super::tokens::{Percent, show};
 use super::{AddressText, Cell, Connection, Desk, Row};
 use crate::post;
 use crate::remote;
 use sip_data::hex;
 use sip_report::odds::Odds;
+use sip_roles::commits_scores;
 use sip_sim::deterrence::ODDS_SEED;
 use sip_sim::deterrence::Setting;
 
@@ -181,11 +182,21 @@ fn join(desk: &mut Desk, job: &Address, pool: &Address) -> Result<ExitCode> {
         state.scope == wallet.to_bytes(),
         "the pool {pool} is not the wallet's; \"sip pool list --mine\" lists those that are"
     );
-    // What its places in other jobs leave of the pool's stake counts here.
-    let free_bps = BPS_ONE.saturating_sub(state.allotted_bps);
-    let mut instruction = desk.program.join_job_with(&wallet, job, pool, free_bps);
     let places: Job = desk.read(job)?;
     sip_driver::require_version(&places)?;
+    let needed = places.place_bond(role)?;
+    ensure!(
+        state.self_bond >= needed,
+        "a seat as {kind} needs an own bond of {}, and the pool has {}; \"sip pool bond {pool} {}\" adds what is missing",
+        show(needed),
+        show(state.self_bond),
+        show(needed - state.self_bond).replace(" SIP", "").replace(',', "")
+    );
+    // A seat that sleeps keeps what was allotted to it; else what the pool's places in other jobs leave of its stake counts here.
+    let own = places.seats(role)?.iter().find(|seat| seat.state != seats::FREE && seat.pool == pool.to_bytes());
+    let own_bps = own.map_or(0, |seat| seat.allotted_bps);
+    let free_bps = if own_bps > 0 { own_bps } else { BPS_ONE.saturating_sub(state.allotted_bps) };
+    let mut instruction = desk.program.join_job_with(&wallet, job, pool, free_bps);
     if place(desk, job, pool).is_err() {
         let seat = &places.seats(role)?[usize::from(places.takeable(role, desk.slot()?)?)];
         if seat.state != seats::FREE {
@@ -230,11 +241,15 @@ fn summary(address: &Address, job: &Job) -> Row {
 fn full(address: &Address, job: &Job) -> Row {
     let spec = &job.spec;
     let root = |root: &[u8; 32]| if *root == [0; 32] { Cell::Nothing } else { Cell::text(hex(root)) };
+    let bond = |kind| job.place_bond(kind).map_or(Cell::Nothing, Cell::Tokens);
     let mut row = summary(address, job);
     row.extend([
         ("creator", Cell::text(Address::new_from_array(job.creator))),
         ("genesis bond", Cell::Tokens(job.genesis_bond)),
         ("slice of a bond", Cell::Tokens(spec.slice)),
+        ("bond of a trainer", bond(PoolKind::Trainer)),
+        ("bond of an auditor", bond(PoolKind::Auditor)),
+        ("bond of an evaluator", bond(PoolKind::Evaluator)),
         ("most of a round", Cell::Tokens(spec.round_reward)),
         ("genesis root", root(&spec.genesis_root)),
         ("base root", root(&job.base_root)),
@@ -323,25 +338,28 @@ fn phase_name(round: &Round) -> &'static str {
 }
 
 /// When the phase ends, if a slot says so; 0 if none does.
-fn end_slot(round: &Round) -> u64 {
+fn end_slot(round: &Round, now: u64) -> u64 {
     match round.status {
         round::OPEN => round.commit_deadline_slot,
         round::COMMITS_CLOSED => round.audit_deadline_slot,
         round::CLOSED => round.vote_deadline_slot,
+        round::AGGREGATED if commits_scores(round, now) => round.score_deadline_slot,
         round::AGGREGATED => round.reveal_deadline_slot,
-        round::SCORED => round.disputable_until(),
+        round::SCORED => round.final_slot(),
         _ => 0,
     }
 }
 
 fn round_row(round: &Round, now: u64) -> Row {
+    let end = end_slot(round, now);
     let is_scored = round.status == round::SCORED || round.status == round::FINAL;
     let score = format!("{}.{:06}", round.score / 1_000_000, round.score % 1_000_000);
     let disputes = round.open_challenges + u32::from(round.vote_disputes);
     vec![
-        ("round", Cell::Number(round.index.into())),
+        // People count rounds from 1.
+        ("round", Cell::Number(u64::from(round.index) + 1)),
         ("phase", Cell::text(phase_name(round))),
-        ("until slot", if end_slot(round) == 0 { Cell::Nothing } else { Cell::Slot { at: end_slot(round), now } }),
+        ("until slot", if end == 0 { Cell::Nothing } else { Cell::Slot { at: end, now } }),
         ("segments", Cell::Number(round.committed.count_ones().into())),
         ("accepted", Cell::Number(round.accepted.count_ones().into())),
         ("disputes", Cell::Number(disputes.into())),

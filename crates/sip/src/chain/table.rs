@@ -106,7 +106,7 @@ fn signed(change: i128, show: fn(u64) -> String) -> String {
 pub(crate) fn object(row: &Row) -> Value {
     let fields = row.iter().map(|(name, cell)| {
         let mut key = String::new();
-        for (index, word) in name.split(' ').enumerate() {
+        for (index, word) in name.split([' ', '-']).enumerate() {
             let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
             key += &if index == 0 { word.to_owned() } else { first.to_uppercase() + rest };
         }

@@ -13,7 +13,6 @@ use serde_json::json;
 use sip_data::{Missing, shown_path};
 use sip_manifest::place::{hold_of, quoted};
 use sip_manifest::settings::Fraud;
-use sip_report::count;
 use sip_report::terminal::{Stream, fitted};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -48,34 +47,34 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Up {
-    /// Trainers
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(1..=16))]
-    trainers: usize,
-    /// Auditors
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = whole(1..=16))]
-    auditors: usize,
-    /// Evaluators
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(1..=16))]
-    evaluators: usize,
+    /// Trainers [default: 3]
+    #[arg(long, value_name = "N", value_parser = whole(1..=16))]
+    trainers: Option<usize>,
+    /// Auditors [default: 2]
+    #[arg(long, value_name = "N", value_parser = whole(1..=16))]
+    auditors: Option<usize>,
+    /// Evaluators [default: 3]
+    #[arg(long, value_name = "N", value_parser = whole(1..=16))]
+    evaluators: Option<usize>,
     /// What the last trainer does instead of its work, from the second round on: flip-bit, lazy, poison, wrong-data or wrong-setting; "none" for an
-    /// honest network
-    #[arg(long, value_name = "FRAUD", default_value = "flip-bit")]
-    cheat: String,
-    /// Rounds to train
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(1..=1000))]
-    rounds: usize,
-    /// Steps of each trainer in each round
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = whole(1..=10_000))]
-    steps: usize,
-    /// Size of the model
-    #[arg(long, value_name = "SIZE", default_value = "tiny", value_parser = ["tiny", "small", "medium"])]
-    model: String,
-    /// Milliseconds that a slot of the chain lasts
-    #[arg(long, value_name = "MS", default_value_t = 20, value_parser = whole(10..=10_000))]
-    slot_ms: usize,
-    /// Seconds of each phase of a round at most, and in which its claims can be accused
-    #[arg(long, value_name = "S", default_value_t = 15, value_parser = whole(5..=10_000))]
-    phase_seconds: usize,
+    /// honest network [default: flip-bit]
+    #[arg(long, value_name = "FRAUD")]
+    cheat: Option<String>,
+    /// Rounds to train [default: 4]
+    #[arg(long, value_name = "N", value_parser = whole(1..=1000))]
+    rounds: Option<usize>,
+    /// Steps of each trainer in each round [default: 12]
+    #[arg(long, value_name = "N", value_parser = whole(1..=10_000))]
+    steps: Option<usize>,
+    /// Size of the model [default: tiny]
+    #[arg(long, value_name = "SIZE", value_parser = ["tiny", "small", "medium"])]
+    model: Option<String>,
+    /// Milliseconds that a slot of the chain lasts [default: 20]
+    #[arg(long, value_name = "MS", value_parser = whole(10..=10_000))]
+    slot_ms: Option<usize>,
+    /// Seconds of each phase of a round at most, and in which its claims can be accused [default: 15]
+    #[arg(long, value_name = "S", value_parser = whole(5..=10_000))]
+    phase_seconds: Option<usize>,
     /// Return when everyone runs, without following the rounds
     #[arg(long)]
     detach: bool,
@@ -120,7 +119,10 @@ impl Up {
         let mut network = {
             let _held = hold_of(&root, "network up", "--folder")?;
             let mut network = match Network::find(&root)? {
-                Some(network) => network,
+                Some(network) => {
+                    self.require_as_begun(&network.wanted)?;
+                    network
+                }
                 None => Network::new(&root, self.wanted()?)?,
             };
             begin::begin(&mut network, &teller)?;
@@ -149,32 +151,63 @@ impl Up {
         teller.say(&format!("next  sip verify --url {url} {job}: replays it, from the chain and its people alone"))?;
         teller.say(&format!("then  sip job export {job} --url {url} --out model: takes the model out, likewise"))?;
         teller.say("then  sip generate --model model \"The people\"")?;
-        teller.say(&down)?;
+        let running = network.people.iter().filter(|person| person.runs()).count();
+        teller.say(&format!(
+            "{running} of {} run on, to serve it; \"sip network status{option}\" shows who, \"sip network down{option}\" ends them and the chain",
+            processes(network.people.len())
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 
+    /// What is asked for, where a network begins.
     fn wanted(&self) -> Result<Wanted> {
-        let cheat = match self.cheat.as_str() {
+        let trainers = self.trainers.unwrap_or(3);
+        let cheat = match self.cheat.as_deref().unwrap_or("flip-bit") {
             "none" => None,
             name => Some(liar(name)?),
         };
         ensure!(
-            cheat.is_none() || self.trainers > 1,
+            cheat.is_none() || trainers > 1,
             wrong(
                 "--cheat: a network of one trainer that lies trains nothing; give it another trainer, or --cheat none"
             )
         );
         Ok(Wanted {
-            trainers: self.trainers,
-            auditors: self.auditors,
-            evaluators: self.evaluators,
+            trainers,
+            auditors: self.auditors.unwrap_or(2),
+            evaluators: self.evaluators.unwrap_or(3),
             cheat: cheat.map(str::to_owned),
-            rounds: self.rounds as u32,
-            steps: self.steps as u32,
-            model: self.model.clone(),
-            slot_ms: self.slot_ms as u64,
-            phase_seconds: self.phase_seconds as u64,
+            rounds: self.rounds.unwrap_or(4) as u32,
+            steps: self.steps.unwrap_or(12) as u32,
+            model: self.model.clone().unwrap_or_else(|| "tiny".into()),
+            slot_ms: self.slot_ms.unwrap_or(20) as u64,
+            phase_seconds: self.phase_seconds.unwrap_or(15) as u64,
         })
+    }
+
+    /// Refuses to go on with a network that was begun with something else than is asked for now.
+    fn require_as_begun(&self, begun: &Wanted) -> Result<()> {
+        let cheat = begun.cheat.as_deref().unwrap_or("none");
+        let numbers = [
+            ("--trainers", self.trainers, begun.trainers),
+            ("--auditors", self.auditors, begun.auditors),
+            ("--evaluators", self.evaluators, begun.evaluators),
+            ("--rounds", self.rounds, begun.rounds as usize),
+            ("--steps", self.steps, begun.steps as usize),
+            ("--slot-ms", self.slot_ms, begun.slot_ms as usize),
+            ("--phase-seconds", self.phase_seconds, begun.phase_seconds as usize),
+        ];
+        let numbers =
+            numbers.map(|(option, asked, was)| (option, asked.map(|asked| asked.to_string()), was.to_string()));
+        let words =
+            [("--cheat", self.cheat.clone(), cheat.to_owned()), ("--model", self.model.clone(), begun.model.clone())];
+        match numbers.into_iter().chain(words).find(|(_, asked, was)| asked.as_ref().is_some_and(|asked| asked != was))
+        {
+            None => Ok(()),
+            Some((option, _, was)) => Err(wrong(format!(
+                "{option}: the network in this folder was begun with {was}; leave the option out to go on with it, or begin another with --folder"
+            ))),
+        }
     }
 }
 
@@ -186,6 +219,10 @@ fn liar(name: &str) -> Result<&'static str> {
     found
         .map(|fraud| fraud.name())
         .ok_or_else(|| wrong(format!("--cheat does not know \"{name}\"; it knows none, {}", names.join(", "))))
+}
+
+fn processes(number: usize) -> String {
+    if number == 1 { "1 process".into() } else { format!("{number} processes") }
 }
 
 fn find(arguments: &Arguments) -> Result<Network> {
@@ -201,9 +238,8 @@ fn down(arguments: &Arguments) -> Result<ExitCode> {
     let ended = network.end()?;
     let line = match ended {
         0 => "nothing of it runs".to_owned(),
-        many => format!("{} ended; \"sip network up\" goes on from there", count(many, "process")),
+        many => format!("{} ended; \"sip network up\" goes on from there", processes(many)),
     };
-    let line = line.replace("processs", "processes");
     teller.tell(&line, &json!({ "event": "down", "processes": ended }))?;
     Ok(ExitCode::SUCCESS)
 }

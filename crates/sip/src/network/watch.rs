@@ -9,6 +9,7 @@ use sip_manifest::stop::Stop;
 use sip_protocol::Account;
 use sip_protocol::court::Dispute;
 use sip_protocol::stake::pool::Pool;
+use sip_protocol::training::finality::NO_ROUND;
 use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::segment::{self, Segment};
@@ -56,6 +57,8 @@ fn find<T: Account>(ledger: &Rpc, address: &Address) -> Result<Option<Box<T>>> {
 #[derive(Default)]
 struct Seen {
     said: BTreeSet<String>,
+    /// Rounds that nothing happens in any more.
+    over: BTreeSet<u32>,
     bonds: BTreeMap<String, u64>,
 }
 
@@ -105,10 +108,18 @@ impl Watcher<'_> {
             self.processes()?;
         }
         for index in 0..job.next_round {
+            if self.seen.over.contains(&index) {
+                continue;
+            }
             let address = self.program.round(&self.job, index);
             // A round that is over for long may be closed.
             if let Some(round) = find::<Round>(&self.ledger, &address)? {
                 self.round(&job, &round, &address)?;
+                // What did not count is certain once a later round is final.
+                let is_certain = job.chain.last_final != NO_ROUND && index < job.chain.last_final;
+                if round.status == round::FINAL || round.status == round::VOID && is_certain {
+                    self.seen.over.insert(index);
+                }
             }
         }
         self.disputes()?;
@@ -184,6 +195,7 @@ impl Watcher<'_> {
             let scores: Vec<String> = scores.map(|score| format!("{:.3}", f64::from(*score) / 1e6)).collect();
             let next = &hex(&round.next_base)[..8];
             tell(self, &format!("next base {next}…, held-out loss {}", scores.join(", ")), "scored")?;
+            self.awaits(round)?;
         }
         if round.status == round::FINAL {
             tell(self, "final", "final")?;
@@ -197,6 +209,28 @@ impl Watcher<'_> {
             tell(self, why, "void")?;
         }
         Ok(())
+    }
+
+    /// Until when a scored round can be accused, so that nobody takes the silence for an end.
+    fn awaits(&mut self, round: &Round) -> Result<()> {
+        if round.status != round::SCORED {
+            return Ok(());
+        }
+        let (number, until) = (round.index + 1, round.disputable_until());
+        let left = until.saturating_sub(self.ledger.slot()?);
+        let seconds = left * self.network.wanted.slot_ms / 1_000;
+        let key = format!("round {number} awaits its end");
+        if left == 0 || !self.seen.said.insert(key) {
+            return Ok(());
+        }
+        self.tell(
+            &format!(
+                "round {number}: is final in about {}:{:02}, when nothing of it can be accused any more",
+                seconds / 60,
+                seconds % 60
+            ),
+            json!({ "event": "awaits", "round": number, "untilSlot": until }),
+        )
     }
 
     fn convicted(&mut self, round: u32, pool: &[u8; 32], name: &str) -> Result<()> {

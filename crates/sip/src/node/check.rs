@@ -115,11 +115,16 @@ fn wallet(desk: &Desk) -> Result<Check> {
     Ok(check("wallet", lamports >= LEAST_LAMPORTS, said))
 }
 
+/// A folder of its own in the node's, which is gone when this is.
+fn own_folder(arguments: &Arguments) -> Result<tempfile::TempDir> {
+    std::fs::create_dir_all(&arguments.data)?;
+    Ok(tempfile::Builder::new().prefix(".check-").tempdir_in(&arguments.data)?)
+}
+
 fn disk(arguments: &Arguments) -> Check {
-    let folder = arguments.data.join("check");
     let tried = (|| -> Result<f64> {
-        std::fs::create_dir_all(&folder)?;
-        let path = folder.join("bytes");
+        let folder = own_folder(arguments)?;
+        let path = folder.path().join("bytes");
         let begin = Instant::now();
         let mut file = std::fs::File::create(&path)?;
         let chunk = vec![0x5A; 1 << 20];
@@ -129,7 +134,6 @@ fn disk(arguments: &Arguments) -> Check {
         file.sync_all()?;
         Ok(DISK_BYTES as f64 / begin.elapsed().as_secs_f64() / (1 << 20) as f64)
     })();
-    let _ = std::fs::remove_dir_all(&folder);
     // Only if nothing else is in it.
     let _ = std::fs::remove_dir(&arguments.data);
     let shown = shown_path(&arguments.data);
@@ -142,8 +146,8 @@ fn disk(arguments: &Arguments) -> Check {
 /// Serves on the address for a moment, and calls it as others would.
 fn reach(arguments: &Arguments, address: SocketAddr) -> Check {
     let tried = (|| -> Result<Check> {
-        let scratch = arguments.data.join("check");
-        let shelf = Shelf::open(&scratch)?;
+        let scratch = own_folder(arguments)?;
+        let shelf = Shelf::open(scratch.path())?;
         let server = Server::start(address, &shelf, ServeLimits::default())?;
         let url = arguments.announce.clone().unwrap_or_else(|| format!("http://{}", server.address()));
         let peer = Peer { id: [0; 32], address: url.clone() };
@@ -158,7 +162,6 @@ fn reach(arguments: &Arguments, address: SocketAddr) -> Check {
             }
         })
     })();
-    let _ = std::fs::remove_dir_all(arguments.data.join("check"));
     let _ = std::fs::remove_dir(&arguments.data);
     tried.unwrap_or_else(|error| check("reach", false, format!("cannot serve on {address}: {error:#}")))
 }

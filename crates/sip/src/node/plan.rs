@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
         let segment = step * f64::from(job.spec.inner_steps);
         row.push(("a step here", Cell::text(format!("{step:.3} s, a segment {segment:.1} s"))));
         row.push(("disk", Cell::text(megabytes(source.disk_bytes(&job, 0) + first))));
-        let handed: u64 = source.shapes().last().map_or(0, |lengths| lengths.iter().map(|len| *len as u64 * 4).sum());
+        let handed: u64 = source.handed().iter().map(|len| *len as u64 * 4).sum();
         row.push(("trainer serves", Cell::text(format!("{} to each auditor in each round", megabytes(handed)))));
         row.push(("auditor fetches", Cell::text(format!("{} in each round", megabytes(handed * trainers)))));
     } else {

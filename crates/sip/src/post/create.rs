@@ -28,6 +28,7 @@ use super::plan::{Making, Plan, say};
 use super::publish;
 use super::texts::{Shape, Source, Tokens, read, save_tokenizer, shape, tokens};
 use crate::chain::{Connection, Consent, Desk, pace, tokens as amounts};
+use crate::remote::scratch;
 use crate::words::wrong;
 
 #[derive(clap::Args)]
@@ -67,8 +68,8 @@ pub(crate) fn run(connection: &Connection, arguments: &Arguments) -> Result<Exit
     let (_held, _scratch, folder) = match (desk.is_dry_run(), earlier.is_some()) {
         // Nothing is left behind by a trial.
         (true, false) => {
-            let scratch = Scratch::new();
-            let folder = JobFolder::new(&scratch.0);
+            let scratch = scratch()?;
+            let folder = JobFolder::new(scratch.path());
             (None, Some(scratch), folder)
         }
         _ => (Some(hold(&arguments.out, "job create")?), None, folder),
@@ -164,8 +165,10 @@ fn tell_costs(desk: &Desk, posted: &Posted, manifest: &Manifest, plan: &Plan) ->
         let name = &phase.name;
         say(&format!("  {name:<10}  {} slots, {}: {}", amounts::grouped(slots), pace::span(slots), phase.why))?;
     }
-    if plan.done() > 0 {
-        say(&format!("  {} were made before", count(plan.done(), "account")))?;
+    match plan.done() {
+        0 => {}
+        1 => say("  1 account was made before")?,
+        many => say(&format!("  {many} accounts were made before"))?,
     }
     if plan.is_done() {
         return say("  all of it is on the chain already");
@@ -400,20 +403,4 @@ pub(super) fn registration(desk: &Desk, domain: &Domain, pool: &Address) -> Resu
         bytes: size_of::<Dataset>(),
         bond: None,
     })
-}
-
-/// A folder that is gone when this is.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Scratch {
-        Scratch(std::env::temp_dir().join(format!("sip-job-{}", std::process::id())))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is the system's to clear.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

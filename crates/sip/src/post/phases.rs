@@ -91,10 +91,11 @@ pub(super) fn propose(
 ) -> Vec<Phase> {
     let slot_seconds = slot(slot_microseconds).as_secs_f64();
     let (weights, trainers) = (recipe.weights().iter().sum::<usize>() as f64, f64::from(expected.trainers));
-    // A whole state is weights and two moments; an update is 0.625 bytes a weight, and its base the weights alone.
+    // A whole state is weights and two moments. An update is 0.625 bytes a weight, and nodes fetch moments and residual along with it; its base is the
+    // weights alone.
     let (result_bytes, base_bytes) = match recipe.codec {
         None => (12.0 * weights, 12.0 * weights),
-        Some(_) => (0.625 * weights, 4.0 * weights),
+        Some(_) => (12.625 * weights, 4.0 * weights),
     };
     let step = speed.step_seconds * expected.slower;
     let segment = Work::of(recipe.inner_steps.into(), step, 0.0);

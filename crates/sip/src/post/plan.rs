@@ -76,12 +76,10 @@ impl Plan {
 
     /// What it costs, in lines.
     pub(super) fn told(&self, desk: &Desk) -> Result<Vec<String>> {
-        let mut lines = vec![format!(
-            "fees {}, rent {} of {} (stays)",
-            tokens::sol(self.fees(desk)?),
-            tokens::sol(self.rent()),
-            count(self.left.iter().filter(|making| making.bytes != 0).count(), "account")
-        )];
+        let made = self.left.iter().filter(|making| making.bytes != 0).count();
+        let fees = format!("fees {}", tokens::sol(self.fees(desk)?));
+        let rent = format!(", rent {} of {} (stays)", tokens::sol(self.rent()), count(made, "account"));
+        let mut lines = vec![if made == 0 { fees } else { fees + &rent }];
         for making in &self.left {
             if let Some((units, back)) = &making.bond {
                 lines.push(format!("{} of {}, which {back}", tokens::show(*units), making.name));

@@ -42,7 +42,7 @@ pub(super) fn require_name(what: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what is no SPDX expression: readers and programs could not tell what they may do with the texts.
+/// Refuses a text that is no SPDX expression: readers and programs could not tell what they may do with the texts.
 pub(super) fn require_licence(what: &str, licence: &str) -> Result<()> {
     let why = match spdx::Expression::parse(licence) {
         Ok(_) if licence.len() <= NAME_BYTES => return Ok(()),

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use super::rebuild::Bases;
 use super::supply::Wanted;
-use super::{Remote, Scratch, Supply};
+use super::{Remote, Supply, scratch};
 use crate::chain::{AddressText, Connection, Desk};
 use crate::failure::{Code, fault};
 use crate::words::count as whole;
@@ -80,13 +80,13 @@ pub(crate) fn export(connection: &Connection, arguments: &Export) -> Result<Exit
     let desk = Desk::open(connection)?;
     desk.require_no_dry_run()?;
     let job = desk.locate_job(&arguments.job)?;
-    let scratch = Scratch::new();
+    let scratch = scratch()?;
     let remote = Remote {
         ledger: desk.ledger,
         program: desk.program,
         job,
         peers: arguments.peer.clone(),
-        folder: arguments.keep.clone().unwrap_or_else(|| scratch.0.clone()),
+        folder: arguments.keep.clone().unwrap_or_else(|| scratch.path().to_owned()),
         is_kept: arguments.keep.is_some(),
         manifest: None,
     };
@@ -107,7 +107,7 @@ pub(crate) fn export(connection: &Connection, arguments: &Export) -> Result<Exit
         tokenizer(&mut supply, &manifest, arguments.tokenizer.as_deref())?;
     }
     let provenance = |is_complete: bool| provenance(&remote, &state, &manifest, &target, &base, is_complete);
-    // Whoever finds half of it is told that it is.
+    // Those who find half of it are told that it is.
     fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", shown_path(&arguments.out)))?;
     let path = arguments.out.join(PROVENANCE_FILE);
     write_json(&path, &provenance(false))?;

@@ -17,6 +17,7 @@ use sip_report::Progress;
 use sip_rpc::Rpc;
 use solana_address::Address;
 use std::path::PathBuf;
+use tempfile::TempDir;
 
 pub(crate) use export::{Export, export};
 pub(crate) use supply::Supply;
@@ -73,19 +74,10 @@ impl Remote {
     }
 }
 
-/// A folder that is gone when this is.
-pub(crate) struct Scratch(pub(crate) PathBuf);
-
-impl Scratch {
-    /// A folder of this process, for what is fetched and not kept.
-    pub(crate) fn new() -> Scratch {
-        Scratch(std::env::temp_dir().join(format!("sip-job-{}", std::process::id())))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is the system's to clear.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// A folder for what is fetched and not kept, which is gone when this is.
+pub(crate) fn scratch() -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("sip-")
+        .tempdir()
+        .context("cannot make a folder for what is fetched; TMPDIR names a place")
 }

@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_secs(15);
 const QUIET_TIMES: u32 = 3;
 /// How long one who gave wrong bytes is asked no more: as long as this runs.
 const BAN: Duration = Duration::from_secs(86_400);
-/// People whose reasons are told.
+/// Reasons that are told.
 const REASONS: usize = 4;
 
 /// Who is asked, and where what came is kept.
@@ -129,8 +129,7 @@ impl Supply {
                     told = 0;
                 } else if quiet > QUIET * (told + 1) && told + 1 < QUIET_TIMES {
                     told += 1;
-                    self.progress
-                        .line(&format!("none of {people} gives {what}{}; asks again", self.reasons(&heard.why)));
+                    self.progress.line(&format!("none of {people} gives {what}{}; asks again", reasons(&heard.why)));
                 }
             }
             fetching.join()
@@ -143,22 +142,11 @@ impl Supply {
             }
             Ok(Err(FetchError::Stopped | FetchError::Late { .. })) => {
                 let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
-                let why = self.reasons(&heard.why);
+                let why = reasons(&heard.why);
                 Err(fault(Code::NobodyHas, format!("none of {people} has {what}{why}; {remedy}")))
             }
             Ok(Err(error)) => Err(anyhow::Error::new(error).context(format!("cannot get {what}"))),
             Err(_) => Err(anyhow::anyhow!("the thread that fetches {what} ended badly")),
-        }
-    }
-
-    /// What some of those said who gave nothing.
-    fn reasons(&self, why: &BTreeMap<Hash, String>) -> String {
-        let told: Vec<String> =
-            why.iter().take(REASONS).map(|(id, why)| format!("{} {why}", self.peers.name(id))).collect();
-        match (told.is_empty(), why.len() > told.len()) {
-            (true, _) => String::new(),
-            (false, false) => format!(" ({})", told.join("; ")),
-            (false, true) => format!(" ({}; and so on)", told.join("; ")),
         }
     }
 
@@ -264,6 +252,17 @@ impl Supply {
         let tell: sip_driver::Tell = Arc::new(|_: &Hash, _: &Told| {});
         NetStates::new(self.shelf.clone(), self.fetcher.clone(), vec![lengths.to_vec()], BTreeSet::new(), tell)
     }
+}
+
+/// Why those gave nothing who were asked, each reason once.
+fn reasons(why: &BTreeMap<Hash, String>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for why in why.values() {
+        // The number says nothing to people.
+        *counts.entry(why.split(" (os error").next().unwrap_or(why)).or_default() += 1;
+    }
+    let told: Vec<String> = counts.iter().take(REASONS).map(|(why, count)| format!("{count} {why}")).collect();
+    if told.is_empty() { String::new() } else { format!(" ({})", told.join("; ")) }
 }
 
 fn people(number: usize) -> String {

@@ -17,7 +17,21 @@ fn strangers_train_a_job(updates: Exchange) {
     let folder = tempfile::tempdir().unwrap();
     let mut network = Network::new(folder.path(), updates, 1);
     network.play();
+    have_forgotten(&network);
     check(network);
+}
+
+/// Nobody keeps what the first round came to, also its maker not: disks would fill.
+fn have_forgotten(network: &Network) {
+    let (program, round) = (network.run.world.program, network.round(0));
+    let address = program.round(&network.job, 0);
+    for place in 0..3 {
+        let pool = Address::new_from_array(round.trainers[place]);
+        let segment: Segment = network.read(&program.segment(&address, &pool));
+        let holders = network.strangers.iter().filter(|one| one.bench.states.roots().contains(&segment.claim.end_root));
+        let holders: Vec<&str> = holders.map(|one| &one.name[..]).collect();
+        assert!(holders.is_empty(), "the end of place {place} is kept by {holders:?}");
+    }
 }
 
 /// Two rounds were trained, the lie is convicted, and nothing else is.

@@ -88,6 +88,13 @@ impl Network {
         let running = rows.as_array().unwrap().iter().filter(|row| !row["process"].is_null());
         running.map(|row| (row["who"].as_str().unwrap().to_owned(), row["process"].as_u64().unwrap())).collect()
     }
+
+    /// The chain's process, if it runs.
+    fn chain_process(&self) -> Option<u64> {
+        let text = std::fs::read_to_string(self.folder().join("network.json")).ok()?;
+        let network: Value = serde_json::from_str(&text).ok()?;
+        network["chain"]["process"]["pid"].as_u64()
+    }
 }
 
 fn logs(folder: &Path) -> Vec<PathBuf> {
@@ -202,7 +209,7 @@ fn bonds(network: &Network, url: &str) -> std::collections::BTreeMap<String, u64
     pools.as_array().unwrap().iter().filter_map(bond).collect()
 }
 
-/// Twelve rounds, in which somebody's process that is drawn by chance is killed every 5 to 20 seconds, and started again: run by
+/// Twelve rounds, in which a process that is drawn by chance is killed every 5 to 20 seconds, also the chain's, and started again: run by
 /// `cargo test --release -p sip --test commands network::kills -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes half an hour"]
@@ -229,7 +236,8 @@ fn kills_of_any_process_at_any_time_lose_no_round_and_no_honest_bond() {
         });
         while !over.load(Ordering::Relaxed) && !following.is_finished() {
             std::thread::sleep(Duration::from_secs(5 + next(16)));
-            let running = network.processes();
+            let mut running = network.processes();
+            running.extend(network.chain_process().map(|process| ("the chain".to_owned(), process)));
             let Some((who, process)) = running.get(next(running.len().max(1) as u64) as usize) else { continue };
             killed += 1;
             eprintln!("killing {who}");

@@ -61,6 +61,42 @@ fn a_node_that_is_not_there_has_no_status_and_one_that_was_killed_says_so() {
     assert!(said.contains("not running; the same command goes on from here"), "{said}");
     let waits = "its vote for the next base of auditor 2, until slot 70 at the latest: 00:16:40 UTC, in 60 s";
     assert!(said.contains(waits), "{said}");
+    // Where a clock is waited for, it ends when it says, and the seats are told that keep the wallet from its work.
+    let status = sip_driver::node::Status {
+        phase: "scored, and can be challenged".into(),
+        awaited: Vec::new(),
+        waits_for: Some("the end of the challenge time of round 2".into()),
+        seats: vec!["none as auditor: this wallet does nothing in that role".into()],
+        fetches: vec!["the base of round 2, which auditor 1 voted for, of which nothing came for 20 s".into()],
+        ..status.clone()
+    };
+    std::fs::write(folder.join("status.json"), serde_json::to_string(&status).unwrap()).unwrap();
+    let shown = sip(scratch.path(), &["node", "status", "--data", "node"]);
+    let said = String::from_utf8_lossy(&shown.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "the end of the challenge time of round 2, until slot 70: 00:16:40 UTC, in 60 s",
+        "none as auditor",
+        "which auditor 1 voted for, of which nothing came for 20 s",
+        "round 2, 0 of 9 scored",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn the_status_of_a_node_is_an_object_for_programs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("node");
+    std::fs::create_dir(&folder).unwrap();
+    let awaited = sip_driver::node::Awaited {
+        role: "auditor".into(),
+        place: 1,
+        pool: "P".into(),
+        what: "its vote for the next base".into(),
+        is_own: false,
+    };
+    let status = sip_driver::node::Status { phase: "vote".into(), awaited: vec![awaited], ..Default::default() };
+    std::fs::write(folder.join("status.json"), serde_json::to_string(&status).unwrap()).unwrap();
     let json = sip(scratch.path(), &["node", "status", "--data", "node", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!((&json["phase"], &json["awaited"][0]["place"]), (&"vote".into(), &1.into()));

@@ -6,6 +6,7 @@ use crate::run::round::Committed;
 use crate::run::setup::{dataset_addresses, job_address};
 use sip_client::{AttestationAccusation, NewPool, VoteAccusation};
 use sip_data::Mixture;
+use sip_driver::{Found, Hands, NetStates, Position, Root, States, Wanted};
 use sip_manifest::roles::{AUDITOR, EVALUATOR, PATRON};
 use sip_model::init_graph;
 use sip_node::dispute::{Challenger, DisputeError, Evidence, GraphEvidence, Move};
@@ -19,8 +20,35 @@ use sip_protocol::training::attestation::{Shown, attested_leaf};
 use sip_protocol::training::evaluation;
 use sip_protocol::training::job::{JobSpec, bit};
 use sip_protocol::training::round::{self, QUALITY_ONE};
+use sip_roles::Work;
 use sip_roles::commitment;
 use solana_instruction::Instruction;
+use std::time::Duration;
+
+/// What is said where somebody was killed.
+const KILLED: &str = "killed";
+
+/// A bench whose process is killed when something is computed.
+struct Dying(Bench);
+
+impl Hands for Dying {
+    fn compute(&mut self, at: Position<'_>, work: &Work) -> Result<Option<(sip_roles::Fact, Option<Event>)>> {
+        Hands::compute(&mut self.0, at, work)?;
+        anyhow::bail!(KILLED)
+    }
+
+    fn fetch(&mut self, wanted: Wanted) -> Result<Found> {
+        self.0.fetch(wanted)
+    }
+
+    fn hand_out(&mut self, root: Root) -> Result<()> {
+        self.0.hand_out(root)
+    }
+
+    fn states(&self) -> &dyn States {
+        Hands::states(&self.0)
+    }
+}
 
 /// A watchtower that remembers nothing between two steps but what is on disk.
 struct Tower {
@@ -28,6 +56,12 @@ struct Tower {
     folder: PathBuf,
     operator: bool,
     drawn: bool,
+    /// Whether it trains, and does nothing else.
+    trains: bool,
+    /// Whether its states lie on a shelf that a network serves, and not as files.
+    is_on_network: bool,
+    /// Whether it is killed whenever something is computed, before it hears of it.
+    dies_computing: bool,
     /// Whether it is killed after every transaction, also between those of one move; and how often it then had more to send.
     is_cut: bool,
     cuts: u32,
@@ -38,25 +72,50 @@ struct Tower {
 
 mod past;
 mod second;
+mod twins;
 mod updates;
 
 impl Tower {
     fn new(run: &Run, person: usize, operator: bool) -> Tower {
         let folder = run.store.root().join(format!("audit of {person}"));
-        Tower { person, folder, operator, drawn: false, is_cut: false, cuts: 0, is_spoiled: false, events: Vec::new() }
+        let (drawn, trains, is_on_network, dies_computing, is_cut, is_spoiled) = Default::default();
+        let (cuts, events) = Default::default();
+        Tower {
+            person,
+            folder,
+            operator,
+            drawn,
+            trains,
+            is_on_network,
+            dies_computing,
+            is_cut,
+            cuts,
+            is_spoiled,
+            events,
+        }
     }
 
     /// Does one thing, as a new process would.
     fn step(&mut self, run: &mut Run, source: &Arc<Source>, job: Address) -> bool {
         let key = run.world.people[self.person].keypair.insecure_clone();
         let program = run.world.program;
-        let roles = roles(self.operator, self.drawn);
+        let roles = match self.trains {
+            true => Roles { trainer: true, ..Roles::default() },
+            false => roles(self.operator, self.drawn),
+        };
         let node = Node { me: Me::new(key.to_bytes()), roles, cheating: None };
         let record = Record::open(self.folder.join(job.to_string())).unwrap();
-        let states = FolderStates::new(record.folder(), None, source.published(), source.shapes());
+        let states = self.states(source, &record);
         let mut books = Books::open(&record, 0).unwrap();
-        let mut bench =
-            Bench::new(Arc::clone(source), run.machine.clone(), record.clone(), Arc::new(states), Stop::default());
+        let mut bench = Bench::new(Arc::clone(source), run.machine.clone(), record.clone(), states, Stop::default());
+        let mut dying;
+        let hands: &mut dyn Hands = match self.dies_computing {
+            true => {
+                dying = Dying(bench);
+                &mut dying
+            }
+            false => &mut bench,
+        };
         let transactions = self.is_cut.then_some(1);
         let mut ledger =
             Flaky { ledger: &mut run.world.ledger, failures: 0.into(), transactions, spoils_verdicts: self.is_spoiled };
@@ -68,7 +127,7 @@ impl Tower {
             node: &node,
             source,
             record,
-            hands: &mut bench,
+            hands,
             holders: &no_holders,
             books: &mut books,
             slot: SLOT,
@@ -81,10 +140,26 @@ impl Tower {
                 self.cuts += 1;
                 true
             }
+            Err(error) if error.to_string() == KILLED => true,
             acted => acted.unwrap(),
         };
         run.world.ledger.advance_slots(1).unwrap();
         acted
+    }
+
+    /// Where states lie, as a new process finds them.
+    fn states(&self, source: &Source, record: &Record) -> Arc<dyn States> {
+        if !self.is_on_network {
+            return Arc::new(FolderStates::new(record.folder(), None, source.published(), source.shapes()));
+        }
+        let shelf = sip_net::Shelf::open(&self.folder.join("shelf")).unwrap();
+        let bans = Arc::new(sip_net::Bans::new(Duration::from_secs(60)));
+        let network = Arc::new(sip_net::InProcess::new());
+        let fetcher = sip_net::Fetcher::new(network, shelf.clone(), bans, sip_net::FetchLimits::default());
+        let own = source.given().map(|state| state.root()).collect();
+        let states = NetStates::new(shelf, fetcher, source.shapes(), own, Arc::new(|_, _| ()));
+        source.given().for_each(|state| states.save(state).unwrap());
+        Arc::new(states)
     }
 
     /// Does all that can be done now.

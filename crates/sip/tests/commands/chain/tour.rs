@@ -121,7 +121,8 @@ fn normal(text: &str) -> String {
                 words[index] = "(SIMD)";
             }
         }
-        words.join(" ")
+        // How long something took is told only where it took long.
+        words.join(" ").replace("should be N s)", "should be")
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }

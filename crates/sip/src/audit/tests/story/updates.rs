@@ -2,8 +2,10 @@
 //! transaction, and what follows from the true ones is voted and scored.
 
 use super::*;
+use sip_client::UpdateGraph;
 use sip_graph::Buffer;
 use sip_manifest::settings::Exchange;
+use sip_protocol::ground::case::CaseKind;
 use solana_instruction::Instruction;
 
 /// A stage whose segments hand over updates.
@@ -61,12 +63,21 @@ fn audit(
 
 #[test]
 fn false_starts_and_updates_are_convicted_by_a_watchtower_that_is_killed_after_every_transaction() {
+    false_starts_and_updates_are_convicted(false);
+}
+
+#[test]
+fn false_starts_and_updates_are_convicted_by_a_watchtower_whose_states_lie_on_a_shelf() {
+    false_starts_and_updates_are_convicted(true);
+}
+
+fn false_starts_and_updates_are_convicted(is_on_network: bool) {
     let folder = tempfile::tempdir().unwrap();
     let (mut run, source, job, person) = compressed_stage(folder.path());
     let program = run.world.program;
     let updates = run.prepared.updates.clone().unwrap();
     let (threads, simd) = (Arc::clone(&run.machine.threads), run.machine.simd);
-    let mut tower = Tower { is_cut: true, ..Tower::new(&run, person, true) };
+    let mut tower = Tower { is_cut: true, is_on_network, ..Tower::new(&run, person, true) };
     let wallet = run.world.people[person].wallet();
 
     // One trainer is honest, one starts from another base, one hands over another update than its steps give.
@@ -190,4 +201,40 @@ fn a_verdict_that_is_refused_keeps_nobody_from_the_last_move() {
         assert!(run.world.ledger.account(&dispute).is_none(), "the dispute is closed");
         assert_eq!(tower.has_said("play the last move and apply the verdict: the program refused"), is_spoiled);
     }
+}
+
+#[test]
+fn an_honest_update_is_defended_from_a_shelf() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, source, job, _) = compressed_stage(folder.path());
+    let (program, creator) = (run.world.program, run.world.people[0].wallet());
+    let (person, pools) = twins::twins(&mut run, &job);
+    let state: Job = run.world.read(&job).unwrap();
+    run.world.send(0, program.open_next_round(&creator, &job, &state)).unwrap();
+    let round = round_state(&run, &job, 0);
+    let mut trainer = Tower { trains: true, is_on_network: true, ..Tower::new(&run, person, false) };
+    trainer.work(&mut run, &source, job);
+    pass_slots_to(&mut run, round.commit_deadline_slot + 1);
+    run.world.send(0, program.close_commits(&job, &program.round(&job, 0))).unwrap();
+
+    let updates = run.prepared.updates.clone().unwrap();
+    let (roots, sibling) = updates.opening(CaseKind::Update).unwrap();
+    let graph = UpdateGraph { case: CaseKind::Update, roots, sibling };
+    let (accuser, dispute) = twins::accuse(&mut run, &job, &pools[0], Some(graph));
+    let record = Record::open(trainer.folder.join(job.to_string())).unwrap();
+    let claim = record.known(0).unwrap().worked.first_key_value().unwrap().1.claim().unwrap();
+    let states = trainer.states(&source, &record);
+    let threads = Arc::clone(&run.machine.threads);
+    let load = |root: &[u8; 32]| states.load(root, &threads).unwrap().expect("a state of the own segment");
+    let start = run.prepared.start(&run.base, None, &run.machine).unwrap();
+    let lie = Cheat::FlipBit { step: 0, node: updates.update.state_outputs()[0], element: 1, bit: 3 };
+    let evidence =
+        updates.update_evidence(&updates.reset, [&start.state, &load(&claim.end_root)], &threads, run.machine.simd);
+    drop(states);
+    let evidence = evidence.cheating(Some(lie));
+    let mut parties = [Party::new(accuser, Side::Challenger, dispute, evidence.graph_evidence(), evidence)];
+    play_out(&mut run, &source, job, &mut trainer, &mut parties);
+    let outcome = run.world.read::<Dispute>(&dispute).unwrap().game.outcome();
+    assert_eq!(outcome, Ok(sip_protocol::court::Outcome::Acquitted), "{:?}", trainer.events);
+    trainer.assert_unrefused();
 }
