@@ -24,7 +24,7 @@ pub use books::{Balance, Books, Page};
 pub use crew::{Came, Crew};
 pub use hands::{Found, Hands};
 pub use record::{Known as Tally, Record};
-pub use source::{Match, Source, registered};
+pub use source::{Match, Source, registered, require_version};
 pub use states::{FolderStates, NetStates, Root, States, Tell, Wanted};
 
 use anyhow::Result;

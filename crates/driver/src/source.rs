@@ -1,6 +1,6 @@
 //! What a job computes with, from its manifest and the folder of its run: tokens, graphs, and the states that were published there.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use sip_node::State;
 use sip_protocol::Account as _;
 use sip_protocol::ground::case::CaseKind;
@@ -23,7 +23,7 @@ use sip_manifest::prepare::{self, Prepared};
 
 use crate::states::shape;
 
-/// The datasets of a job's domains, as they are registered; of one that is closed, none.
+/// The datasets of a job's domains, as they are registered; none of one that cannot be read.
 pub fn registered(ledger: &dyn Ledger, program: &Program, job: &Job) -> Result<Vec<Option<Box<Dataset>>>> {
     let addresses = job.datasets.iter().take(usize::from(job.spec.domain_count));
     let addresses: Vec<Address> = addresses.copied().map(Address::new_from_array).collect();
@@ -32,6 +32,20 @@ pub fn registered(ledger: &dyn Ledger, program: &Program, job: &Job) -> Result<V
         Dataset::decode(&account.data).ok().map(Box::new)
     };
     Ok(ledger.accounts(&addresses)?.into_iter().map(read).collect())
+}
+
+/// Checks that a program of this version can follow a job, as its card says.
+///
+/// # Errors
+/// Where the job asks for a later one: what this one computes or signs may be convicted by rules that it does not know.
+pub fn require_version(job: &Job) -> Result<()> {
+    let least = job.card.least_protocol;
+    ensure!(
+        job.card.is_followed_by(sip_protocol::PROTOCOL_VERSION),
+        "the job asks for version {least} of the protocol, and this program has {}; get a later one",
+        sip_protocol::PROTOCOL_VERSION
+    );
+    Ok(())
 }
 
 /// Whether a job is the one that a folder describes.

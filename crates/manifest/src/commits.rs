@@ -17,7 +17,7 @@ pub enum Difference {
     Genesis,
     /// This, in words.
     Other(&'static str),
-    /// The data of the domain of this number, which are not what its provider registered.
+    /// The data of the domain of this number, which are not what its provider registered, or of which the chain shows nothing.
     Data(usize),
 }
 
@@ -41,11 +41,11 @@ impl Domain {
     }
 }
 
-/// The first domain whose data are others than the chain's datasets: what is computed with other tokens than these the court convicts. A
-/// dataset that is closed convicts nobody.
+/// The first domain whose data are others than the chain's datasets: what is computed with other tokens than these the court convicts. Nor is one
+/// that cannot be read the manifest's: no instruction closes a dataset, so that it is there.
 pub fn other_data<D: AsRef<Dataset>>(domains: &[Domain], datasets: &[Option<D>]) -> Option<Difference> {
     let is_other = |(domain, dataset): (&Domain, &Option<D>)| {
-        dataset.as_ref().is_some_and(|dataset| !domain.is_registered_as(dataset.as_ref()))
+        dataset.as_ref().is_none_or(|dataset| !domain.is_registered_as(dataset.as_ref()))
     };
     domains.iter().zip(datasets).position(is_other).map(Difference::Data)
 }
@@ -138,7 +138,7 @@ impl Manifest {
             Difference::Other(what) => format!("{what}: the job committed something else than its manifest gives"),
             Difference::Data(number) => {
                 let name = self.domains.get(number).map_or("a domain", |domain| &domain.name);
-                format!("the data of {name} are not what its provider registered")
+                format!("the data of {name} are not what its provider registered, or the chain shows no such dataset")
             }
         }
     }

@@ -424,6 +424,9 @@ fn a_segment_is_amended_for_a_fee_while_no_draw_can_be_known() {
     let state = scene.pool_state(&seat.pool);
     scene.world.overwrite(&seat.pool, &Pool { frozen_bond: state.self_bond, ..state });
     scene.world.refused(&[amend(&right)], &[&key], Error::SelfBondTooSmall);
+    // What is owed covers nothing.
+    scene.world.overwrite(&seat.pool, &Pool { owed_bond: state.self_bond - state.frozen_bond, ..state });
+    scene.world.refused(&[amend(&right)], &[&key], Error::SelfBondTooSmall);
     scene.world.overwrite(&seat.pool, &state);
     let add = program.add_bond(&seat.operator, &seat.pool, 10 * TOKEN);
     scene.world.send(&[add], &[&key]);

@@ -150,7 +150,8 @@ fn a_dispute_over_124_million_weights_and_1000_steps() {
     assert_eq!(moves.len(), units[0].len());
     for ((kind, (least, most)), told) in units[0].iter().zip(moves) {
         let hardest = units[1].get(kind).map_or(0, |units| units.1);
-        assert!(is_near(&told, &[*least, *most, hardest]), "docs/spec/costs.md says {told:?} of {kind:?}");
+        let measured = [*least, *most, hardest];
+        assert!(is_near(&told, &measured), "docs/spec/costs.md says {told:?} of {kind:?}, measured are {measured:?}");
         println!("| {kind:?} | {least} | {most} | {hardest} |");
         assert!(*most <= 150_000 && hardest <= 600_000, "{kind:?}");
     }

@@ -8,6 +8,7 @@ mod common;
 #[path = "../shared/court/mod.rs"]
 mod court;
 mod crowded;
+mod excuses;
 mod frozen_bonds;
 mod jobs;
 mod misattested;

@@ -98,6 +98,8 @@ fn two_processes_with_one_key_see_each_other_in_their_record() {
         |record: Option<&Peer>, process| program.announce_peer(&hot.pubkey(), &seat.pool, record, process, &contact);
     scene.world.send(&[write(None, 1)], &[&hot]);
     let first: Peer = scene.world.state(&at);
+    // So that an operator's process tells another of its own key from one of the session's.
+    assert_eq!(first.signer, hot.pubkey().to_bytes());
     scene.world.advance(1);
     // The second one takes over from what it reads; the first one's next write follows a write that is not the last.
     scene.world.send(&[write(Some(&first), 2)], &[&hot]);
@@ -112,7 +114,11 @@ fn two_processes_with_one_key_see_each_other_in_their_record() {
     scene.world.refused(&[close], &[&hot], Error::WrongAccount);
     scene.world.send(&[program.close_peer(&seat.operator, &seat.pool, &hot.pubkey())], &[&key]);
     scene.world.send(&[write(None, 3)], &[&hot]);
-    assert!(scene.world.state::<Peer>(&at).sequence > second.sequence);
+    let third: Peer = scene.world.state(&at);
+    assert!(third.sequence > second.sequence);
+    scene.world.send(&[program.announce_peer(&seat.operator, &seat.pool, Some(&third), 4, &contact)], &[&key]);
+    let fourth: Peer = scene.world.state(&at);
+    assert_eq!((fourth.signer, fourth.payer), (seat.operator.to_bytes(), hot.pubkey().to_bytes()));
 }
 
 /// Attack: write the record of another's pool or job, or hand a job's record on to a key of one's own.
@@ -137,6 +143,7 @@ fn a_jobs_record_is_its_creators_and_that_of_the_key_it_names() {
     let taken = write(&writer, after, stranger.pubkey().to_bytes());
     scene.world.refused(&[taken], &[&writer], Error::WrongAccount);
     scene.world.send(&[write(&writer, after, named_writer)], &[&writer]);
+    assert_eq!(scene.world.state::<Peer>(&program.peer(&job)).signer, named_writer);
     let after = last(&scene);
     scene.world.send(&[write(&creator, after, [0; 32])], &[&creator]);
     let after = last(&scene);

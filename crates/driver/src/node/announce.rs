@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use sip_client::Program;
 use sip_ledger::{Ledger, LedgerError};
 use sip_protocol::Account as _;
-use sip_protocol::network::peer::Contact;
+use sip_protocol::network::peer::{Contact, Peer};
 use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::job::Job;
 use sip_roles::Event;
@@ -29,6 +29,32 @@ impl Announced {
         let process = std::hash::RandomState::new().build_hasher().finish();
         Announced { process, sequences: BTreeMap::new() }
     }
+
+    /// The records that another process has written after this one.
+    fn overtaken<'a>(&'a self, records: &'a Records) -> impl Iterator<Item = &'a Peer> {
+        let seen = self.sequences.iter().filter_map(|(subject, seen)| Some((records.get(subject)?, *seen)));
+        let later = move |(record, seen): &(&Box<Peer>, u64)| record.process != self.process && record.sequence > *seen;
+        seen.filter(later).map(|(record, _)| &**record)
+    }
+}
+
+/// Records by subject.
+type Records = BTreeMap<[u8; 32], Box<Peer>>;
+
+/// Who of those that have written after a process is told of: keys other than the wallet that it signs with.
+///
+/// # Errors
+/// Where one has that wallet.
+fn others(announced: &Announced, records: &Records, program: &Program, wallet: &Address) -> Result<Vec<String>> {
+    let mut told = Vec::new();
+    for record in announced.overtaken(records) {
+        let address = program.peer(&Address::new_from_array(record.subject));
+        if record.signer == wallet.to_bytes() {
+            return Err(NotAlone(address).into());
+        }
+        told.push(format!("another key, {}, has written the record {address}", Address::new_from_array(record.signer)));
+    }
+    Ok(told)
 }
 
 impl<L: Ledger> Runner<'_, L> {
@@ -102,20 +128,15 @@ impl<L: Ledger> Runner<'_, L> {
         if self.subjects(&job)?.iter().any(is_new) { self.announce() } else { Ok(()) }
     }
 
-    /// Ends where another process of the same key has written after this one: it may sign, and this one may not.
-    pub(crate) fn stay_alone(&self) -> Result<()> {
-        for (subject, sequence) in &self.announced.sequences {
-            let Some(record) = self.peers.records.get(subject) else { continue };
-            if record.process != self.announced.process && record.sequence > *sequence {
-                return Err(NotAlone(program_peer(&self.setup.program, subject)).into());
-            }
+    /// Ends where another process of the same key has written after this one: it may sign, and this one may not. What a session key or a job's writer
+    /// wrote is told and ends nothing, or a thief of that key would have the node gone first that could defend.
+    pub(crate) fn stay_alone(&mut self) -> Result<()> {
+        let wallet = self.setup.node.me.wallet;
+        for what in others(&self.announced, &self.peers.records, &self.setup.program, &wallet)? {
+            self.say_once(&Event::Prepares { what });
         }
         Ok(())
     }
-}
-
-fn program_peer(program: &Program, subject: &[u8; 32]) -> Address {
-    program.peer(&Address::new_from_array(*subject))
 }
 
 /// Another process of the same key has announced itself later.
@@ -125,3 +146,26 @@ fn program_peer(program: &Program, subject: &[u8; 32]) -> Address {
      where you want it to run"
 )]
 pub(crate) struct NotAlone(Address);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_protocol::{AccountKind, Header};
+
+    /// Attack: a thief of a session key, or the writer that a job's creator has named, writes the record, and the operator's node ends: the one
+    /// that could defend.
+    #[test]
+    fn another_process_of_the_same_wallet_ends_a_node_and_one_of_another_key_is_told() {
+        let (own, hot, program) = (Address::new_from_array([1; 32]), [2; 32], Program::default());
+        let announced = Announced { process: 5, sequences: BTreeMap::from([([7; 32], 40)]) };
+        let record = |signer, process, sequence| {
+            let (header, contact) = (Header::new(AccountKind::Peer, 0), Contact::NOWHERE);
+            let [subject, payer, writer] = [[7; 32], [0; 32], [0; 32]];
+            let record = Peer { header, subject, payer, writer, signer, process, sequence, announced_slot: 0, contact };
+            others(&announced, &Records::from([([7; 32], Box::new(record))]), &program, &own)
+        };
+        assert!(record([1; 32], 5, 41).unwrap().is_empty() && record([1; 32], 6, 40).unwrap().is_empty());
+        assert!(record([1; 32], 6, 41).unwrap_err().is::<NotAlone>());
+        assert_eq!(record(hot, 6, 41).unwrap().len(), 1);
+    }
+}

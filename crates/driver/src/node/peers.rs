@@ -6,11 +6,11 @@ use sip_data::hex;
 use sip_ledger::Ledger;
 use sip_manifest::value::content_hash;
 use sip_net::{Peer, Reach, StrangersHttp};
-use sip_protocol::Account as _;
 use sip_protocol::network::peer::Peer as Contact;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::seats::{self, Seat};
+use sip_protocol::{Account as _, PROTOCOL_VERSION};
 use sip_roles::View;
 use solana_address::Address;
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,7 +110,8 @@ impl Peers {
             let Some(account) = account.filter(|account| account.owner == program.id) else { continue };
             let Ok(record) = Contact::decode(&account.data) else { continue };
             let url = record.contact.url();
-            if record.contact.serves() && !url.is_empty() && may_be_dialled(url, self.reach) {
+            let is_spoken = record.contact.speaks(PROTOCOL_VERSION, PROTOCOL_VERSION);
+            if record.contact.serves() && is_spoken && !url.is_empty() && may_be_dialled(url, self.reach) {
                 self.known.insert(*subject, Peer { id: *subject, address: url.to_owned() });
             }
             self.records.insert(*subject, Box::new(record));

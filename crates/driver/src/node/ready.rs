@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::source::registered;
+use crate::source::{registered, require_version};
 
 use super::peers::short;
 use super::runner::Runner;
@@ -49,6 +49,7 @@ impl<L: Ledger> Runner<'_, L> {
     /// Gets the manifest and all tokens into the node's folder; false if it was asked to stop.
     pub(crate) fn get_ready(&mut self, parts: &Parts) -> Result<bool> {
         let Some(job) = self.patiently(|runner| runner.read_job())? else { return Ok(false) };
+        require_version(&job)?;
         let manifest = parts.store.manifest();
         if !manifest.exists() {
             ensure!(

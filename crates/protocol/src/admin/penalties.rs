@@ -54,26 +54,27 @@ impl Pool {
         mut claim: Convicted<'_>,
     ) -> Result<SlashOutcome> {
         let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
-        let from_bond = self.part_of_slice(bond_bps, &mut claim)?;
+        let (from_bond, is_short) = self.part_of_slice(bond_bps, &mut claim)?;
         let is_repeated = self.convicted_slot != 0 && claim.made_slot <= self.convicted_slot;
         // A conviction that took nothing of them covers no claim that came after the one that did.
         if !is_repeated {
             self.convicted_slot = claim.slot;
         }
-        self.slash(from_bond, if is_repeated { 0 } else { delegated_bps }, claim.slot)
+        let taken = self.slash(from_bond, if is_repeated { 0 } else { delegated_bps }, claim.slot)?;
+        Ok(SlashOutcome { is_short, ..taken })
     }
 
     /// Takes what an offence costs of the slice behind one claim and of what is delegated; no conviction. Frees the slice.
     #[inline(always)]
     pub fn fine(&mut self, penalties: &Penalties, offence: Offence, mut claim: Convicted<'_>) -> Result<SlashOutcome> {
         let Penalty { bond_bps, delegated_bps, .. } = penalties.of(offence);
-        let from_bond = self.part_of_slice(bond_bps, &mut claim)?;
+        let (from_bond, _) = self.part_of_slice(bond_bps, &mut claim)?;
         self.slash(from_bond, delegated_bps, claim.slot)
     }
 
-    /// Frees the slice of a claim, and says how much of it a row of the table takes at once: see [`Pool::charge_slice`].
+    /// Frees the slice of a claim, and says how much of it a row of the table takes at once, and whether less than its part was there: see [`Pool::charge_slice`].
     #[inline(always)]
-    fn part_of_slice(&mut self, bond_bps: u16, claim: &mut Convicted<'_>) -> Result<u64> {
+    fn part_of_slice(&mut self, bond_bps: u16, claim: &mut Convicted<'_>) -> Result<(u64, bool)> {
         let part = int::bps(*claim.slice, bond_bps, Rounding::Up)?;
         self.release(claim.slice, claim.is_thawed);
         Ok(self.charge_slice(part, claim.is_thawed))
@@ -206,7 +207,11 @@ mod tests {
             let mut pool = pool();
             let before = pool.held().unwrap();
             let taken = pool.punish(&Penalties::DEFAULT, offence, 0).unwrap();
-            let expected = SlashOutcome { from_bond: from_bond * TOKEN, from_delegators: from_delegators * TOKEN };
+            let expected = SlashOutcome {
+                from_bond: from_bond * TOKEN,
+                from_delegators: from_delegators * TOKEN,
+                is_short: false,
+            };
             assert_eq!((taken, pool.held().unwrap()), (expected, before - expected.total().unwrap()), "{offence:?}");
         }
         for (offence, bond, lost) in [
@@ -260,7 +265,7 @@ mod tests {
         assert_eq!((config.take_condemned(), config.burned, config.condemned), (Ok(burned), burned, 0));
         assert_eq!(config.take_condemned(), Err(Error::NothingToBurn));
         // A rich operator's bond pays no more than the cap.
-        let taken = SlashOutcome { from_bond: 1_000_000 * TOKEN, from_delegators: 0 };
+        let taken = SlashOutcome { from_bond: 1_000_000 * TOKEN, ..SlashOutcome::default() };
         assert_eq!(config.share(&Penalties::DEFAULT, &taken), Ok(2_000 * TOKEN));
     }
 

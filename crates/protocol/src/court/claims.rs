@@ -20,7 +20,6 @@ use crate::{
     training::{
         attestation,
         audit::recount,
-        finality::Undoing,
         job::{Job, bit},
         round::{self, Round},
         segment::{self, Segment, slots_since},
@@ -269,12 +268,12 @@ impl Dispute {
                     Convicted { slice, is_thawed, made_slot, slot: *slot },
                 )?
             } else {
-                SlashOutcome::default()
+                SlashOutcome { is_short: true, ..SlashOutcome::default() }
             };
             self.strike(job, round, case, *slot)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
             if case == CaseKind::Aggregate {
-                overturn_base(round, job, &self.game.ground.end_root, *slot);
+                overturn_base(round, job, &self.game.ground.end_root, slashed.is_short, *slot);
             }
             // Less stake is left, of which another vote may be more than half.
             recount(round, job, *slot)?;
@@ -310,7 +309,7 @@ impl Dispute {
             job.escrow.share(
                 config,
                 &self.convictor(&job.parameters.penalties),
-                &SlashOutcome { from_bond, from_delegators: 0 },
+                &SlashOutcome { from_bond, ..SlashOutcome::default() },
             )?;
             return Ok(Payout { to_challenger: bond, burned: 0 });
         }
@@ -333,10 +332,10 @@ pub(super) fn forfeit(config: &mut Config, penalties: &Penalties, bond: u64) -> 
 }
 
 /// Takes back a base that was voted and is false: the round is undone, with all that builds on it, and the next one starts from what it
-/// was built on.
-pub fn overturn_base(round: &mut Round, job: &mut Job, root: &[u8; 32], slot: u64) {
+/// was built on; where it came to nothing by itself, as [`Round::undo_work`] says.
+pub fn overturn_base(round: &mut Round, job: &mut Job, root: &[u8; 32], is_short: bool, slot: u64) {
     if round.next_base == *root {
-        round.undo(job, Undoing::Work, slot);
+        round.undo_work(job, is_short, slot);
     }
 }
 

@@ -18,7 +18,6 @@ use crate::{
     training::{
         closing::Rest,
         data::Dataset,
-        finality::Undoing,
         job::{Job, MAX_DOMAINS},
         round::Round,
         segment::{self, Segment, SegmentClaim},
@@ -326,30 +325,36 @@ impl Verdict<'_> {
     /// Convicts the segment: its pool is slashed, the bounty waits in the segment for the first accuser, the rest is shared
     /// ([`Config::share`]); who attested it answers for that; if the segment counted, its round is undone.
     pub fn convict(&mut self, challenger: &Address, committed_slot: u64, offence: Offence) -> Result<()> {
-        self.round.refute(self.segment)?;
-        let has_counted = self.segment.status == segment::ACCEPTED;
+        let before = self.segment.status;
         let slashed = self.segment.convict(self.job, self.pool, offence, self.slot)?;
+        self.refute(before, &slashed)?;
         self.award(challenger, committed_slot, &slashed)?;
-        self.undo(has_counted, &slashed)
+        self.undo(before == segment::ACCEPTED, &slashed)
     }
 
     /// Convicts a segment whose state was withheld, likewise, but for no bounty: what would be one waits, nobody's, for an accusation.
     /// Returns what of the own bond's slash goes to who asked in vain, at most `most`: nothing if the segment was convicted before.
     pub fn convict_silence(&mut self, most: u64) -> Result<u64> {
-        self.round.refute(self.segment)?;
-        let has_counted = self.segment.status == segment::ACCEPTED;
+        let before = self.segment.status;
         let mut slashed = self.segment.convict(self.job, self.pool, Offence::UnavailableState, self.slot)?;
         let compensated = most.min(slashed.from_bond / 2);
         slashed.from_bond -= compensated;
+        self.refute(before, &slashed)?;
         self.segment.escrow.share_silence(self.config, &self.job.parameters.penalties, &slashed, self.slot)?;
-        self.undo(has_counted, &slashed)?;
+        self.undo(before == segment::ACCEPTED, &slashed)?;
         Ok(compensated)
+    }
+
+    /// Charges who attested the segment, which had this status before, by what was taken of the slice behind it.
+    fn refute(&mut self, before: u8, slashed: &SlashOutcome) -> Result<()> {
+        let gone = self.job.parameters.penalties.gone(slashed.from_bond)?;
+        self.round.refute(self.segment, before, gone)
     }
 
     /// Undoes the round of a segment that counted in it; what was taken of its slice is for the work that is undone.
     fn undo(&mut self, has_counted: bool, slashed: &SlashOutcome) -> Result<()> {
         if has_counted {
-            self.round.undo(self.job, Undoing::Work, self.slot);
+            self.round.undo_work(self.job, slashed.is_short, self.slot);
         }
         self.round.compensate(self.config, &self.job.parameters.penalties, slashed.from_bond)
     }

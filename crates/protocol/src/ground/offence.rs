@@ -210,6 +210,12 @@ impl Penalties {
         Ok(int::sub(rest, int::bps(rest, self.burn_bps, Rounding::Down)?)?)
     }
 
+    /// What nobody gets back of the own bond's part of a conviction: what is burned of it.
+    pub fn gone(&self, from_bond: u64) -> Result<u64> {
+        let back = int::add(self.bounty(from_bond)?, self.compensation(from_bond)?)?;
+        Ok(int::sub(from_bond, back)?)
+    }
+
     /// Tells each value with its name and its hard bounds, least and most. A flat row is at most the least own bond.
     #[inline(always)]
     pub fn bounds(&self, minimum_self_bond: u64, each: &mut impl FnMut(&'static str, u64, u64, u64)) {

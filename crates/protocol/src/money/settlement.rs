@@ -150,6 +150,8 @@ impl Settlement<'_> {
         // A verdict excuses nobody: it may have cost less than the absence.
         let missed_audit = self.round.missed_audit(self.job, place)?;
         let misattested = self.job.misattested_segment(self.round.awaited_auditors)?;
+        // No more than the convictions really took, whatever slices stood behind other claims as well.
+        let most_misattested = self.round.misattesting_most / self.round.awaited_auditors.count_ones().max(1) as u64;
         let is_beyond_challenge = self.round.is_beyond_challenge(self.slot);
         let seat = self.round.auditors.get_mut(place as usize).ok_or(Error::WrongPlace)?;
         let is_settled = seat.settled != 0;
@@ -192,7 +194,7 @@ impl Settlement<'_> {
         self.pool.audits_missed = self.pool.audits_missed.saturating_add(missed as u32);
         let penalties = &self.job.parameters.penalties;
         let mut penalty = int::add(missed_audit, penalties.charge(Offence::MissedAttestation, missed_attestations)?)?;
-        penalty = int::add(penalty, int::mul(misattested, seat.refuted as u64)?)?;
+        penalty = int::add(penalty, int::mul(misattested, seat.refuted as u64)?.min(most_misattested))?;
         let claim = Claim {
             role_bps: self.job.parameters.auditors_bps,
             part: if is_struck { 0 } else { seat.stake },

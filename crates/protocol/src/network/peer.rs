@@ -68,6 +68,8 @@ layout! {
         pub payer: Address,
         /// Of a job, a key that may rewrite the record beside the creator; zero for none. A pool has its session key.
         pub writer: Address,
+        /// Who signed the last write: the operator, the creator, or a key of theirs.
+        pub signer: Address,
         /// Drawn by the process that wrote it, so that it knows its own.
         pub process: u64,
         /// Number of the write: the slot, or one more than the last where that is more.
@@ -79,7 +81,7 @@ layout! {
     }
 }
 
-account!(Peer, Peer, 320);
+account!(Peer, Peer, 352);
 
 impl Contact {
     /// A peer that speaks this version and is reached nowhere: it only fetches.
@@ -146,6 +148,8 @@ impl Contact {
 pub struct Writing<'a> {
     /// The sequence of the write that it follows; 0 where there is none.
     pub after: u64,
+    /// Who signs it.
+    pub signer: &'a Address,
     /// Drawn by the process.
     pub process: u64,
     /// Where it is reached.
@@ -157,13 +161,14 @@ pub struct Writing<'a> {
 impl Peer {
     /// Writes it, after the write that the writer has seen: refused if another came between.
     pub fn write(&mut self, writing: &Writing<'_>) -> Result<()> {
-        let Writing { after, process, contact, slot } = *writing;
+        let Writing { after, signer, process, contact, slot } = *writing;
         if self.sequence != after {
             return Err(Error::StalePeer);
         }
         contact.check()?;
         self.sequence = slot.max(after.checked_add(1).ok_or(Error::Overflow)?);
         self.announced_slot = slot;
+        self.signer = *signer;
         self.process = process;
         self.contact = *contact;
         Ok(())
@@ -185,10 +190,10 @@ mod tests {
     #[test]
     fn a_write_follows_the_last_one_and_sequences_only_rise() {
         let mut peer = Peer::zeroed();
-        let write =
-            |peer: &mut Peer, after, slot| peer.write(&Writing { after, process: 3, contact: &Contact::NOWHERE, slot });
+        let writing = Writing { after: 0, signer: &[9; 32], process: 3, contact: &Contact::NOWHERE, slot: 0 };
+        let write = |peer: &mut Peer, after, slot| peer.write(&Writing { after, slot, ..writing });
         write(&mut peer, 0, 50).unwrap();
-        assert_eq!((peer.sequence, peer.announced_slot, peer.process), (50, 50, 3));
+        assert_eq!((peer.sequence, peer.announced_slot, peer.process, peer.signer), (50, 50, 3, [9; 32]));
         assert_eq!(write(&mut peer, 0, 60), Err(Error::StalePeer));
         write(&mut peer, 50, 50).unwrap();
         assert_eq!(peer.sequence, 51);

@@ -217,6 +217,8 @@ pub struct SlashOutcome {
     pub from_bond: u64,
     /// From delegated assets, exits under way and pending stake.
     pub from_delegators: u64,
+    /// Of a claim's conviction: whether less of its slice was there than its part, taken and owed together.
+    pub is_short: bool,
 }
 
 impl SlashOutcome {
@@ -333,16 +335,17 @@ impl Pool {
         self.self_bond.saturating_sub(self.frozen_bond).saturating_sub(self.owed_bond)
     }
 
-    /// How much of what a conviction costs is taken of the own bond at once. A claim has its slice. One whose slice was thawed has what no other
-    /// claim stands before, and the rest is owed. The caller has released the slice, and slashes.
-    pub(crate) fn charge_slice(&mut self, part: u64, is_thawed: u8) -> u64 {
-        let due = part.min(self.self_bond);
+    /// How much of what a conviction costs is taken of the own bond at once, and whether less was there. A claim has its slice. One whose slice was
+    /// thawed has what is not owed already: of it, what no other claim stands before is taken, and the rest is owed. The caller has released the
+    /// slice, and slashes.
+    pub(crate) fn charge_slice(&mut self, part: u64, is_thawed: u8) -> (u64, bool) {
         if is_thawed == 0 {
-            return due;
+            return (part.min(self.self_bond), part > self.self_bond);
         }
+        let due = part.min(self.self_bond.saturating_sub(self.owed_bond));
         let from_bond = due.min(self.unfrozen());
         self.owed_bond = self.owed_bond.saturating_add(due - from_bond);
-        from_bond
+        (from_bond, due < part)
     }
 
     /// Takes of what is owed as much as no claim stands before any more; the caller insures it.
@@ -603,7 +606,7 @@ impl Pool {
         self.pending_assets = int::sub(self.pending_assets, from_pending)?;
         self.retire_below_minimum_price();
         let from_moving = int::add(from_unbonding, from_pending)?;
-        Ok(SlashOutcome { from_bond, from_delegators: int::add(from_assets, from_moving)? })
+        Ok(SlashOutcome { from_bond, from_delegators: int::add(from_assets, from_moving)?, is_short: false })
     }
 
     /// Charges a penalty: from the own bond, then from delegated assets, down to zero. Exits under way are not charged:
@@ -615,7 +618,7 @@ impl Pool {
         self.take_own(from_bond)?;
         self.assets -= from_delegators;
         self.retire_below_minimum_price();
-        Ok(SlashOutcome { from_bond, from_delegators })
+        Ok(SlashOutcome { from_bond, from_delegators, is_short: false })
     }
 
     /// A pool is retired, never re-minted, once its shares are worth next to nothing: their number would overflow. Neither

@@ -24,6 +24,7 @@ use crate::{
         job::{Job, MAX_DOMAINS},
         quality::Fit,
         round::{self, Round},
+        seats::MISSED_ROUNDS,
         seed,
     },
 };
@@ -58,8 +59,10 @@ layout! {
         pub is_seed_missed: u8,
         /// Whether the round that runs builds on one that was taken off the chain: 1, else 0.
         pub is_running_orphan: u8,
+        /// Rounds that had come to nothing by themselves and were undone for their work since a round became final last: see [`Round::undo_work`].
+        pub excused_count: u8,
         /// Always 0.
-        pub reserved: [u8; 4],
+        pub reserved: [u8; 3],
     }
 }
 
@@ -74,7 +77,8 @@ impl Chain {
         is_seed_pending: 0,
         is_seed_missed: 0,
         is_running_orphan: 0,
-        reserved: [0; 4],
+        excused_count: 0,
+        reserved: [0; 3],
     };
 
     /// The rounds that have a result which is not final.
@@ -143,6 +147,7 @@ impl Chain {
         self.void_counts.copy_within(1.., 0);
         self.open_count -= 1;
         self.last_final = index;
+        self.excused_count = 0;
         self.final_count = self.final_count.checked_add(1).ok_or(Error::Overflow)?;
         Ok(())
     }
@@ -299,6 +304,17 @@ impl Round {
         Ok(())
     }
 
+    /// Undoes the round, because a segment that counts or the base that was voted is false. One that had come to nothing by itself only where the
+    /// claim's slice was there whole, taken or owed, or where it is among the first [`MISSED_ROUNDS`] since a round became final last. So the
+    /// absences of a role that brings round after round to nothing are not excused by convictions that take nothing, and who could not vote on or score what
+    /// one liar kept to itself is excused until its seat is asleep, whatever became of the liar's bond.
+    pub(crate) fn undo_work(&mut self, job: &mut Job, is_short: bool, slot: u64) {
+        if is_short && self.came_to_nothing() && job.chain.excused_count >= MISSED_ROUNDS {
+            return;
+        }
+        self.undo(job, Undoing::Work, slot);
+    }
+
     /// Undoes the round, because a segment that counts or the base that was voted is false here or further down the chain. The job goes on from what the
     /// round was built on. What honest work would have earned stays on record as the reward, and [`Round::compensate`] says how much of it
     /// there is. A round that was not scored has no quality, so only its auditors have earned.
@@ -320,6 +336,7 @@ impl Round {
         if came_to_nothing && had_segments {
             self.reward = known_reward(job, self.eligible);
             job.chain.take_void(self.parent);
+            job.chain.excused_count = job.chain.excused_count.saturating_add((by == Undoing::Work) as u8);
         } else if self.status != round::VOID {
             self.end_undone(job, slot);
         }

@@ -233,8 +233,7 @@ impl JobSpec {
         let mut gone = u64::MAX;
         for (offence, to_asker) in [(Offence::ConvictedSegment, 0), (Offence::UnavailableState, withheld)] {
             let slashed = penalties.part_of_bond(offence, self.slice)?.saturating_sub(to_asker);
-            let back = int::add(penalties.bounty(slashed)?, penalties.compensation(slashed)?)?;
-            gone = gone.min(int::sub(slashed, back)?);
+            gone = gone.min(penalties.gone(slashed)?);
         }
         Ok(int::mul(gone, SABOTAGE_RATIO)?)
     }
@@ -369,6 +368,11 @@ impl Card {
     /// The card of a manifest that this version can follow.
     pub const fn new(manifest_root: [u8; 32], manifest_bytes: u64) -> Card {
         Card { manifest_root, manifest_bytes, least_protocol: crate::PROTOCOL_VERSION, reserved: [0; 4] }
+    }
+
+    /// Whether a program of this version can follow the job.
+    pub const fn is_followed_by(&self, version: u32) -> bool {
+        self.least_protocol <= version
     }
 
     /// Checks that it names a manifest.

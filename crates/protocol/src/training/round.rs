@@ -14,7 +14,7 @@ use crate::{
     training::{
         attendance::{expected_reward, here},
         finality::Standing,
-        job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, bit},
+        job::{Job, MAX_AUDITORS, MAX_DOMAINS, MAX_EVALUATORS, MAX_TRAINERS, SABOTAGE_RATIO, bit},
         seats::{AWAKE, CONVICTED},
         segment::{self, Segment},
         setting::{MAX_SETTINGS, Snapshot},
@@ -294,12 +294,15 @@ layout! {
         pub patron_domains: u8,
         /// Always 0.
         pub early_reserved: [u8; 2],
+        /// Most that all its auditors together are charged for having attested what was convicted, base units: [`SABOTAGE_RATIO`] times what nobody gets
+        /// back of what its convictions took.
+        pub misattesting_most: u64,
         /// What [`Job::history`] is once the round is final; zeros before it is scored.
         pub history: [u8; 32],
     }
 }
 
-account!(Round, Round, 8544, liabilities: |round| Ok(int::add(round.uncollected()?, round.bounties()?)?));
+account!(Round, Round, 8552, liabilities: |round| Ok(int::add(round.uncollected()?, round.bounties()?)?));
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
@@ -483,19 +486,20 @@ impl Round {
         Ok(())
     }
 
-    /// A segment is about to be convicted: every auditor whose attestation of it stands, committed or shown, answers for it when it is
-    /// settled, and earns nothing for it.
-    pub(crate) fn refute(&mut self, segment: &Segment) -> Result<()> {
-        if segment.status == segment::CONVICTED {
+    /// A segment was convicted, which had another status before: every auditor whose attestation of it stands, committed or shown, answers for it when
+    /// it is settled, and earns nothing for it. Nobody gets back `gone` base units of what the conviction took.
+    pub(crate) fn refute(&mut self, segment: &Segment, before: u8, gone: u64) -> Result<()> {
+        if before == segment::CONVICTED {
             return Ok(());
         }
+        self.misattesting_most = int::add(self.misattesting_most, int::mul(gone, SABOTAGE_RATIO)?)?;
         for (place, seat) in self.auditors.iter_mut().enumerate() {
             let place = bit(place as u8);
             if segment.attested & place == 0 {
                 continue;
             }
             seat.refuted = seat.refuted.saturating_add(1);
-            if segment.status == segment::ACCEPTED {
+            if before == segment::ACCEPTED {
                 seat.attested = seat.attested.saturating_sub(1);
                 seat.shown = seat.shown.saturating_sub((segment.shown & place != 0) as u8);
             } else {

@@ -6,6 +6,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use sip_arith::int;
 use sip_proof::Sha256;
 
 use crate::{
@@ -222,7 +223,7 @@ impl Segment {
         }
         let charged = pool.punish(&job.parameters.penalties, Offence::AmendedSegment, slot)?;
         config.insure_penalty(&charged)?;
-        pool.require_bonded(pool.frozen_bond)?;
+        pool.require_bonded(int::add(pool.frozen_bond, pool.owed_bond)?)?;
         self.claim = *claim;
         let stakes = pool.allotted(job.allotment(PoolKind::Trainer, claim.place, pool_address))?;
         (self.stake, self.own_stake) = (stakes.whole, stakes.own);

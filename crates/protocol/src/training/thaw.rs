@@ -3,7 +3,7 @@
 //! What was claimed in a round can be accused, and its slice of the own bond answers for it, also where the round was undone or came to nothing by
 //! itself. But the job repeats it at once, and awaits everybody again: were the slices of the first try in the way of the second, a liar that
 //! has its own claim convicted would shut the honest out of the repeat. So anyone may have a slice stand behind another claim beside its
-//! own. A verdict on either takes it, once; no round that stands is worth less for it, since there are at most `lookahead` of those.
+//! own. A verdict on either takes it, once, that on what stands first ([`Pool::charge_slice`]); what a verdict excuses that finds nothing left, says [`Round::undo_work`].
 
 use crate::{
     Address, Error, Result,

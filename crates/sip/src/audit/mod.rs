@@ -293,7 +293,10 @@ impl Patrol<'_> {
             // A job over other data is another job, though it computes the same.
             let datasets = sip_driver::registered(ledger, program, &job)?;
             match sources.iter().find(|source| source.describes(&job, &datasets) != Match::No) {
-                Some(source) => jobs.push((address, source)),
+                Some(source) => {
+                    sip_driver::require_version(&job)?;
+                    jobs.push((address, source));
+                }
                 None if given.is_empty() => {}
                 None => bail!("no folder given with --run describes the job at {address}, with its settings and data"),
             }

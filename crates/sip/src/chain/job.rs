@@ -183,6 +183,7 @@ fn join(desk: &mut Desk, job: &Address, pool: &Address) -> Result<ExitCode> {
         "the pool {pool} is not the wallet's; \"sip pool list --mine\" lists those that are"
     );
     let places: Job = desk.read(job)?;
+    sip_driver::require_version(&places)?;
     let needed = places.place_bond(role)?;
     ensure!(
         state.self_bond >= needed,

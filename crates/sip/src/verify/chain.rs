@@ -45,6 +45,7 @@ pub(super) fn verify(request: &Remote, progress: Progress, replayed: &mut Replay
     let machine = Machine::from_environment()?;
     let snapshot = Snapshot::take(&request.ledger, &request.program, &request.job)?;
     let job = &snapshot.job;
+    sip_driver::require_version(job)?;
     progress.stage(&format!("Verifying {}", request.job));
     let datasets = job.datasets.iter().take(usize::from(job.spec.domain_count));
     let datasets: Vec<Box<Dataset>> =

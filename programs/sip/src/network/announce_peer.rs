@@ -36,5 +36,6 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
         record.writer = args.writer;
     }
     guard::related(record.writer == args.writer)?;
-    record.write(&Writing { after: args.after, process: args.process, contact: &args.contact, slot })
+    let signer = guard::key(announcer);
+    record.write(&Writing { after: args.after, signer, process: args.process, contact: &args.contact, slot })
 }

@@ -146,7 +146,7 @@ fn the_bounty_is_the_earliest_accusers_and_is_held_until_nobody_can_be_earlier()
 fn what_silence_left_is_nobodys_until_an_accusation_convicts_and_then_its_as_ever() {
     let mut config = Config::zeroed();
     config.parameters = Parameters::DEFAULT;
-    let taken = SlashOutcome { from_bond: 80, from_delegators: 0 };
+    let taken = SlashOutcome { from_bond: 80, ..SlashOutcome::default() };
     let mut escrow = Escrow::default();
     assert_eq!(escrow.release(), Err(Error::BountyOwned));
     escrow.share_silence(&mut config, &Penalties::DEFAULT, &taken, 500).unwrap();
