@@ -3,7 +3,6 @@
 use crate::accuser::Accuser;
 use crate::court::hall::{HALL_SLICE, Hall, fight};
 use sip_client::{Party, Seat};
-use sip_ledger::Ledger;
 use sip_node::dispute::{Challenger, Defender, Move};
 use sip_proof::{
     Hash,
@@ -144,7 +143,9 @@ impl Theft {
     fn resolve(&mut self, disputes: &[Address; 2]) {
         let verdicts =
             [self.friend.resolve_instruction(&self.hall.scene), self.hall.resolve_instruction(&disputes[1], 0)];
-        verdicts.map(|verdict| self.hall.scene.crank(verdict));
+        for verdict in verdicts {
+            self.hall.scene.crank(verdict);
+        }
     }
 }
 
@@ -224,7 +225,9 @@ fn a_session_key_whose_operator_never_looks_takes_half_of_each_slice_and_no_toke
         theft.friend.claim_instruction(&theft.hall.scene),
         program.claim_auditors_bounty(&theft.hall.scene.round(), 0, CaseKind::Aggregate, &friend),
     ];
-    claims.map(|claim| theft.hall.scene.crank(claim));
+    for claim in claims {
+        theft.hall.scene.crank(claim);
+    }
     // The operators lose the slice of each claim, their delegators three tenths once, and the friend has half of the slices.
     let after = [theft.pool(0), theft.pool(1)];
     assert_eq!(before.self_bond - after[0].self_bond, HALL_SLICE);
