@@ -12,6 +12,8 @@ pub(crate) enum Cell {
     /// A number as it is written, with its unit.
     Figure(String),
     Number(u64),
+    /// A number that names something, such as a process.
+    Plain(u64),
     /// Base units.
     Tokens(u64),
     Lamports(u64),
@@ -64,6 +66,7 @@ impl Cell {
             Cell::Slots(slots) => format!("{} (about {})", tokens::grouped(*slots), pace::span(*slots)),
             Cell::Slot { at, now } if at > now => format!("{} (in {})", tokens::grouped(*at), pace::about(at - now)),
             Cell::Slot { at, .. } => format!("{} (reached)", tokens::grouped(*at)),
+            Cell::Plain(number) => number.to_string(),
             Cell::Nothing => "–".into(),
         }
     }
@@ -86,6 +89,7 @@ impl Cell {
             Cell::Tokens(number) | Cell::Lamports(number) | Cell::Shares(number) => json!(number.to_string()),
             Cell::TokenChange(change) | Cell::LamportChange(change) => json!(change.to_string()),
             Cell::Number(number)
+            | Cell::Plain(number)
             | Cell::BasisPoints(number)
             | Cell::Billionths(number)
             | Cell::Slots(number)

@@ -104,6 +104,11 @@ impl Teller {
         Ok(out.flush()?)
     }
 
+    /// A line for people alone, which is not broken however long it is.
+    fn line(&self, line: &str) -> Result<()> {
+        if self.json { Ok(()) } else { Ok(writeln!(std::io::stdout(), "{line}")?) }
+    }
+
     /// A line for people alone.
     fn say(&self, line: &str) -> Result<()> {
         if self.json { Ok(()) } else { Ok(writeln!(std::io::stdout(), "{}", fitted(line, Stream::Output, 4))?) }
@@ -148,13 +153,17 @@ impl Up {
             &format!("the job is over: its last base is {root}"),
             &json!({ "event": "over", "job": job, "baseRoot": root }),
         )?;
-        teller.say(&format!("next  sip verify --url {url} {job}: replays it, from the chain and its people alone"))?;
-        teller.say(&format!("then  sip job export {job} --url {url} --out model: takes the model out, likewise"))?;
-        teller.say("then  sip generate --model model \"The people\"")?;
-        let running = network.people.iter().filter(|person| person.runs()).count();
+        for (line, why) in [
+            (format!("sip verify --url {url} {job}"), "replays it, from the chain and its people alone"),
+            (format!("sip job export {job} --url {url} --out model"), "takes the model out, likewise"),
+            ("sip generate --model model \"The people\"".to_owned(), "has it go on with a text"),
+        ] {
+            teller.say(&format!("next: {why}"))?;
+            // A line of its own, whole, so that it can be copied.
+            teller.line(&format!("  {line}"))?;
+        }
         teller.say(&format!(
-            "{running} of {} run on, to serve it; \"sip network status{option}\" shows who, \"sip network down{option}\" ends them and the chain",
-            processes(network.people.len())
+            "creator and provider run on, to serve it, and the others end by themselves; \"sip network status{option}\" shows who runs, \"sip network down{option}\" ends them and the chain"
         ))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -265,7 +274,7 @@ fn row(person: &people::Person) -> Row {
     let process = person.process.as_ref().filter(|process| process.runs());
     vec![
         ("who", Cell::text(&person.name)),
-        ("process", process.map_or(Cell::Nothing, |process| Cell::Number(process.pid.into()))),
+        ("process", process.map_or(Cell::Nothing, |process| Cell::Plain(process.pid.into()))),
         ("serves at", Cell::text(person.address())),
         ("wallet", Cell::text(&person.wallet)),
         ("folder", Cell::text(shown_path(&person.folder))),
