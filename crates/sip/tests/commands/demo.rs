@@ -475,7 +475,7 @@ fn verification_names_what_was_changed() {
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("does not begin with sip.manifest.1"), "{said}");
     // Steps of a leaf, and the root of the first tokens.
-    for (byte, expected) in [(36, "the sizes of steps and rounds: the job committed something else"), (264, "has root")]
+    for (byte, expected) in [(36, "the sizes of steps and rounds: the job committed something else"), (272, "has root")]
     {
         let (code, said) = change("run/manifest.sip", &|bytes| bytes[byte] ^= 1);
         assert!(code == Some(1) || code == Some(3), "{said}");
