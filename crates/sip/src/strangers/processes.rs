@@ -153,7 +153,7 @@ fn announcements_of_a_seat_taken_later_reach_the_others() {
     .run()
     .unwrap();
     assert_eq!((ended, is_seated), (Ended::Stopped, true));
-    let status: Status = serde_json::from_str(&status.expect("a seat that was taken later is announced")).unwrap();
+    let status: Status = sip_json::from_str(&status.expect("a seat that was taken later is announced")).unwrap();
     assert!(status.peers >= 1, "{status:?}");
     assert!(folder.path().join("empty/run/data/0.train.tokens").exists());
     let job: Job = network.read(&job);
