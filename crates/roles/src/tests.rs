@@ -216,7 +216,7 @@ fn what_is_demanded_and_was_lost_here_is_looked_for_and_then_answered() {
     demand.header = Header::new(AccountKind::Demand, 0);
     view.demands.insert(address(60), demand);
     let fetch = Action::Fetch { root: [9; 32] };
-    assert_eq!(step(&node, &view, &whole(&[BASE]), &known), [fetch.clone()]);
+    assert_eq!(step(&node, &view, &whole(&[BASE]), &known), std::slice::from_ref(&fetch));
     let missing = Shelf { whole: [BASE].into(), missing: [[9; 32]].into(), ..Shelf::default() };
     assert_eq!(step(&node, &view, &missing, &known), [], "nobody has it at present");
     assert_eq!(step(&node, &view, &whole(&[BASE]), &known), [fetch], "later it is looked for again");

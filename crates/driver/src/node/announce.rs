@@ -32,9 +32,9 @@ impl Announced {
 
     /// The records that another process has written after this one.
     fn overtaken<'a>(&'a self, records: &'a Records) -> impl Iterator<Item = &'a Peer> {
-        let seen = self.sequences.iter().filter_map(|(subject, seen)| Some((records.get(subject)?, *seen)));
-        let later = move |(record, seen): &(&Box<Peer>, u64)| record.process != self.process && record.sequence > *seen;
-        seen.filter(later).map(|(record, _)| &**record)
+        let seen = self.sequences.iter().filter_map(|(subject, seen)| Some((&**records.get(subject)?, *seen)));
+        let later = move |(record, seen): &(&Peer, u64)| record.process != self.process && record.sequence > *seen;
+        seen.filter(later).map(|(record, _)| record)
     }
 }
 
