@@ -8,6 +8,7 @@ pub mod archive;
 mod bench;
 mod books;
 mod crew;
+mod digits;
 mod hands;
 mod look;
 pub mod node;
@@ -61,6 +62,8 @@ pub struct Memory {
     waits: Vec<&'static str>,
     /// When what anybody may do was first due, by its hash.
     due: BTreeMap<[u8; 32], u64>,
+    /// What anybody may do, and in which slot the program refused it first: it may be that another was quicker.
+    refused: BTreeMap<[u8; 32], u64>,
 }
 
 /// Whether two facts are of the same scoring run, dispute or demand.
@@ -125,6 +128,8 @@ pub struct Live<'a, L> {
     pub hands: &'a mut dyn Hands,
     /// Who may have a state.
     pub holders: &'a Holders<'a>,
+    /// Whether the first round is not opened yet, for the sake of seats that are not ready.
+    pub holds_opening: &'a dyn Fn(&View) -> bool,
     /// What was paid, and may be.
     pub books: &'a mut Books,
     /// How long a slot lasts.

@@ -1,6 +1,7 @@
 //! `sip node`: anyone who has a computer takes part in a job.
 
 mod check;
+mod fit;
 mod plan;
 mod run;
 mod status;

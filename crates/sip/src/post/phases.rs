@@ -20,6 +20,8 @@ use crate::chain::tokens::grouped;
 const FASTEST_SLOT_MICROSECONDS: u64 = 200_000;
 /// Slots of a phase at least: a few transactions and their finality.
 const LEAST_SLOTS: f64 = 150.0;
+/// Seconds of a phase at least, however short slots are: processes look at the chain, fetch and send by the clock.
+const LEAST_SECONDS: f64 = 30.0;
 /// A speed is measured for so long, and over so many steps at most.
 const MEASURED: Duration = Duration::from_secs(2);
 const STEPS_MOST: u32 = 256;
@@ -162,7 +164,8 @@ impl Work {
 
     /// Twice the time that it takes.
     fn slots(&self, expected: &Expected, slot_seconds: f64) -> u32 {
-        let slots = (2.0 * self.seconds(expected) / slot_seconds).max(LEAST_SLOTS);
+        let slots = (2.0 * self.seconds(expected)).max(LEAST_SECONDS) / slot_seconds;
+        let slots = slots.max(LEAST_SLOTS);
         // Two digits are enough for a guess.
         let unit = 10f64.powf(slots.log10().floor() - 1.0).max(1.0);
         ((slots / unit).ceil() * unit).min(f64::from(u32::MAX)) as u32
@@ -175,7 +178,11 @@ impl Work {
             bytes => format!(" and {} at {} Mbit/s", megabytes(bytes), expected.megabits),
         };
         let total = self.seconds(expected);
-        format!("twice {computed}{fetched}, which is {}", pace::told(total))
+        let least = match 2.0 * total < LEAST_SECONDS {
+            true => format!("; {LEAST_SECONDS} s at least"),
+            false => String::new(),
+        };
+        format!("twice {computed}{fetched}, which is {}{least}", pace::told(total))
     }
 }
 
@@ -207,6 +214,10 @@ mod tests {
         assert_eq!(work.slots(&expected, slot(Some(400_000)).as_secs_f64()), 600);
         assert_eq!(work.slots(&expected, slot(Some(10_000)).as_secs_f64()), 12_000);
         assert_eq!(Work::of(1.0, 1e-3, 0.0).slots(&expected, 0.2), 150);
+        // Slots of a fiftieth of a second are no reason to hurry people.
+        let tiny = Work::of(1.0, 1e-3, 0.0);
+        assert_eq!(tiny.slots(&expected, 0.02), 1_500);
+        assert_eq!(tiny.told(&expected), "twice 1 steps of 1.0 ms, which is 1 second; 30 s at least");
         assert_eq!(work.told(&expected), "twice 50 steps of 1.0 s and 125 MB at 100 Mbit/s, which is 1 minute");
     }
 }

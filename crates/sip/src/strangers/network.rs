@@ -99,6 +99,7 @@ impl Stranger {
                 None => &mut self.bench,
             },
             holders: &|_, _| self.peers.clone(),
+            holds_opening: &|_| false,
             books: &mut self.books,
             slot: self.slot,
             turn_slots: None,

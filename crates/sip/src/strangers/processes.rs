@@ -1,13 +1,13 @@
 //! Whole nodes on the ledger: what a process says of itself there, and what it reads of others.
 
 use sip_client::{NewPool, Program};
-use sip_driver::node::{Ended, Runner, Setup, Status, status_path};
+use sip_driver::node::{Ended, Runner, SEATS_PATIENCE, Setup, Status, status_path};
 use sip_ledger::Ledger as _;
 use sip_manifest::settings::Exchange;
 use sip_manifest::stop::Stop;
 use sip_net::Reach;
 use sip_protocol::ground::units::TOKEN;
-use sip_protocol::network::peer::Peer;
+use sip_protocol::network::peer::{Contact, Peer};
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::segment::Segment;
@@ -41,6 +41,7 @@ fn setup(job: Address, key: &Keypair, roles: Roles, folder: PathBuf) -> Setup {
         once: false,
         stays: false,
         reach: Reach::Machine,
+        seats_patience: SEATS_PATIENCE,
         join: Vec::new(),
         cheat: None,
         peers_every: Duration::ZERO,
@@ -264,4 +265,58 @@ fn a_node_whose_chain_is_away_says_so_waits_and_goes_on() {
     .unwrap();
     assert_eq!((ended, has_begun, lost), (Ended::Stopped, true, 3));
     assert_eq!(network.round(0).committed, 1);
+}
+
+#[test]
+fn the_first_round_waits_for_those_who_have_seats_until_they_are_ready_or_its_patience_is_over() {
+    for patience in [SEATS_PATIENCE, Duration::ZERO] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut network = Network::new(folder.path(), Exchange::Whole, 1);
+        let (job, key) = (network.job, network.stranger("creator").key.insecure_clone());
+        let keeper = Roles { keeper: true, ..Roles::default() };
+        let setup_of_it = setup(job, &key, keeper, folder.path().join("creator"));
+        let stop = setup_of_it.stop.clone();
+        let others: Vec<Keypair> = network.strangers.iter().map(|stranger| stranger.key.insecure_clone()).collect();
+        let mut ledger = network.ledger.clone();
+        let (mut are_ready, mut is_open) = (false, false);
+        let setup_of_it = Setup { seats_patience: patience, ..setup_of_it };
+        let status = status_path(&setup_of_it.folder);
+        let ended = Runner::new(&mut ledger, &key, setup_of_it, &mut |event| match event {
+            Event::Prepares { what } if what.starts_with("the first round waits for trainer 1, trainer 2") => {
+                assert!(!is_open);
+                network.pass(50);
+                let state: Job = network.read(&job);
+                assert_eq!(state.next_round, 0);
+                are_ready = true;
+                let mut shared = network.ledger.clone();
+                for key in &others {
+                    say_ready(&mut shared, &network, key);
+                }
+            }
+            Event::Turned { what: "open the round", .. } => {
+                let status: Status = sip_json::from_str(&std::fs::read_to_string(&status).unwrap()).unwrap();
+                let waits = status.waits_for.unwrap_or_default();
+                assert_eq!(waits.contains("to be ready, who have seats"), are_ready, "{waits}");
+                is_open = true;
+                stop.ask();
+            }
+            _ => {}
+        })
+        .run()
+        .unwrap();
+        assert_eq!((ended, is_open, are_ready), (Ended::Stopped, true, patience == SEATS_PATIENCE));
+    }
+}
+
+/// Announces every pool of a wallet as one whose process is ready and serves nobody.
+fn say_ready(ledger: &mut super::ledger::Shared, network: &Network, key: &Keypair) {
+    let program = Program::default();
+    for kind in [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator] {
+        let pool = program.pool(kind, &key.pubkey(), 0);
+        if network.ledger.ledger.borrow().account(&pool).is_some() {
+            let ready = Contact::NOWHERE.once_ready();
+            let announce = program.announce_peer(&key.pubkey(), &pool, None, 9, &ready);
+            ledger.send(&[announce], key, &[key]).unwrap();
+        }
+    }
 }
