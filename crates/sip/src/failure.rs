@@ -98,6 +98,8 @@ codes! {
 pub(crate) struct Fault {
     code: Code,
     message: String,
+    /// Commands that do something about it, in order: for people in lines of their own, which are not broken, so that they can be copied.
+    commands: Vec<String>,
     program_error: Option<ProgramError>,
 }
 
@@ -121,7 +123,17 @@ impl std::error::Error for Fault {}
 
 /// An error with a code.
 pub(crate) fn fault(code: Code, message: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Fault { code, message: message.into(), program_error: None })
+    anyhow::Error::new(Fault { code, message: message.into(), commands: Vec::new(), program_error: None })
+}
+
+/// An error with a code, and the commands that do something about it, in order.
+pub(crate) fn fault_with(code: Code, message: impl Into<String>, commands: Vec<String>) -> anyhow::Error {
+    anyhow::Error::new(Fault { code, message: message.into(), commands, program_error: None })
+}
+
+/// The commands that an error says.
+fn commands(error: &anyhow::Error) -> &[String] {
+    error.chain().find_map(|cause| cause.downcast_ref::<Fault>()).map_or(&[], |fault| &fault.commands)
 }
 
 /// A program's refusal, with its own number for it, which has a name if the program is known.
@@ -132,7 +144,12 @@ pub(crate) fn refusal(
     message: impl Into<String>,
 ) -> anyhow::Error {
     let program_error = Some(program_error(number, program, is_named));
-    anyhow::Error::new(Fault { code: Code::ProgramRefused, message: message.into(), program_error })
+    anyhow::Error::new(Fault {
+        code: Code::ProgramRefused,
+        message: message.into(),
+        commands: Vec::new(),
+        program_error,
+    })
 }
 
 fn program_error(number: u32, program: Option<Address>, is_named: bool) -> ProgramError {
@@ -219,10 +236,18 @@ pub(crate) fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
     }
     let (code, program_error) = code(error);
     let said = sentence(error);
+    let commands = commands(error);
     match (json, code) {
-        (true, _) => say(&object(code, &said, program_error).to_string()),
+        (true, _) => {
+            let quoted: Vec<String> = commands.iter().map(|command| format!("\"{command}\"")).collect();
+            let then = if quoted.is_empty() { String::new() } else { format!("; {}", quoted.join(", and then ")) };
+            say(&object(code, &(said + &then), program_error).to_string());
+        }
         (false, Code::Interrupted) => say(&fitted(&said, Stream::Error, 2)),
-        (false, _) => say(&fitted(&format!("error: {said}"), Stream::Error, 2)),
+        (false, _) => {
+            say(&fitted(&format!("error: {said}{}", if commands.is_empty() { "" } else { ":" }), Stream::Error, 2));
+            commands.iter().for_each(|command| say(&format!("  {command}")));
+        }
     }
     ExitCode::from(code.row().1)
 }

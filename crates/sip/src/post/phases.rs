@@ -15,6 +15,7 @@ use super::config::{Expected, Phases};
 use super::folder::Phase;
 use crate::chain::pace;
 use crate::chain::tokens::grouped;
+use sip_report::count;
 
 /// A slot on clusters once all announced steps towards shorter ones are taken, microseconds.
 const FASTEST_SLOT_MICROSECONDS: u64 = 200_000;
@@ -120,12 +121,12 @@ pub(super) fn propose(
     ];
     let mut proposed = Vec::new();
     for (name, given, work, field) in phases {
-        let fit = work.slots(expected, slot_seconds);
+        let (fit, needed) = (work.slots(expected, slot_seconds), work.needed_slots(expected, slot_seconds));
         let why = match given {
-            Some(slots) if slots < fit => {
+            Some(slots) if slots < needed => {
                 format!(
                     "as the file says, SHORTER than the {} that {} asks for",
-                    grouped(fit.into()),
+                    grouped(needed.into()),
                     work.told(expected)
                 )
             }
@@ -162,9 +163,17 @@ impl Work {
         self.steps * self.step_seconds + self.bytes * 8.0 / (expected.megabits * 1e6)
     }
 
-    /// Twice the time that it takes.
+    /// Twice the time that it takes, and no less than people need.
     fn slots(&self, expected: &Expected, slot_seconds: f64) -> u32 {
-        let slots = (2.0 * self.seconds(expected)).max(LEAST_SECONDS) / slot_seconds;
+        Work::rounded((2.0 * self.seconds(expected)).max(LEAST_SECONDS) / slot_seconds)
+    }
+
+    /// Twice the time that it takes.
+    fn needed_slots(&self, expected: &Expected, slot_seconds: f64) -> u32 {
+        Work::rounded(2.0 * self.seconds(expected) / slot_seconds)
+    }
+
+    fn rounded(slots: f64) -> u32 {
         let slots = slots.max(LEAST_SLOTS);
         // Two digits are enough for a guess.
         let unit = 10f64.powf(slots.log10().floor() - 1.0).max(1.0);
@@ -172,7 +181,8 @@ impl Work {
     }
 
     fn told(&self, expected: &Expected) -> String {
-        let computed = format!("{:.0} steps of {}", self.steps.ceil(), seconds(self.step_seconds));
+        let steps = count(self.steps.ceil() as u64, "step");
+        let computed = format!("{steps} of {}", seconds(self.step_seconds));
         let fetched = match self.bytes {
             bytes if bytes < 1.0 => String::new(),
             bytes => format!(" and {} at {} Mbit/s", megabytes(bytes), expected.megabits),
@@ -217,7 +227,7 @@ mod tests {
         // Slots of a fiftieth of a second are no reason to hurry people.
         let tiny = Work::of(1.0, 1e-3, 0.0);
         assert_eq!(tiny.slots(&expected, 0.02), 1_500);
-        assert_eq!(tiny.told(&expected), "twice 1 steps of 1.0 ms, which is 1 second; 30 s at least");
+        assert_eq!(tiny.told(&expected), "twice 1 step of 1.0 ms, which is a second; 30 s at least");
         assert_eq!(work.told(&expected), "twice 50 steps of 1.0 s and 125 MB at 100 Mbit/s, which is 1 minute");
     }
 }
