@@ -42,7 +42,11 @@ enum Command {
     /// Take the model out of a job: fetched from its people by the root on chain, written as a folder that other tools load; costs nothing
     Export(remote::Export),
     /// List jobs: how far they are, and who takes part
-    List,
+    List {
+        /// Also what they pay and need, and whether this machine trains a segment in time, as "sip node check" has measured it
+        #[arg(long)]
+        fit: bool,
+    },
     /// Show one job in full: what is computed, by commitment, and by which rules
     Show {
         /// The job
@@ -114,7 +118,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Create(create) => post::create(&arguments.connection, create),
         Command::Export(take) => remote::export(&arguments.connection, take),
-        Command::List => {
+        Command::List { fit: true } => remote::list_fit(&desk),
+        Command::List { fit: false } => {
             let jobs = desk.all::<Job>(AccountKind::Job)?;
             let rows: Vec<Row> = jobs.iter().map(|(address, job)| summary(address, job)).collect();
             desk.list(&rows, super::NO_JOB)
@@ -236,7 +241,7 @@ fn state_name(job: &Job) -> &'static str {
     }
 }
 
-fn summary(address: &Address, job: &Job) -> Row {
+pub(crate) fn summary(address: &Address, job: &Job) -> Row {
     vec![
         ("job", Cell::text(address)),
         ("state", Cell::Word(state_name(job))),

@@ -139,7 +139,7 @@ impl Up {
         let option = if folder == "sip-network" { String::new() } else { format!(" --folder {folder}") };
         let url = network.url()?;
         let down = format!(
-            "everyone runs on; \"sip network status{option}\" shows them, \"sip network down{option}\" ends them"
+            "the processes run on; \"sip network status{option}\" shows them, \"sip network down{option}\" ends them"
         );
         if self.detach {
             teller.tell(&down, &json!({ "event": "up", "url": url, "job": network.job }))?;

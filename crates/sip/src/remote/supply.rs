@@ -40,6 +40,8 @@ pub(crate) struct Supply {
     pub(crate) store: Store,
     /// Whether the folder was named, and texts of any size may fill it.
     is_named: bool,
+    /// How long one thing may take to come.
+    longest: Duration,
     /// What people are called, by their pools.
     names: BTreeMap<Hash, String>,
     /// Bytes that came from people.
@@ -83,7 +85,12 @@ impl Supply {
         let store = Store::new(folder);
         std::fs::create_dir_all(store.data()).with_context(|| format!("cannot make {}", shown_path(&store.data())))?;
         let (names, bytes) = Default::default();
-        Ok(Supply { shelf, fetcher, peers, progress, store, is_named, names, bytes })
+        Ok(Supply { shelf, fetcher, peers, progress, store, is_named, longest: LONGEST, names, bytes })
+    }
+
+    /// The same, which waits no longer than that for one thing.
+    pub(crate) fn within(self, longest: Duration) -> Supply {
+        Supply { longest, ..self }
     }
 
     /// The same, who knows what people are called.
@@ -132,7 +139,8 @@ impl Supply {
             }
         };
         let stop = AtomicBool::new(false);
-        let want = Want { item, ranges: None, peers: &|| peers.clone(), by: Instant::now() + LONGEST, stop: &stop };
+        let want =
+            Want { item, ranges: None, peers: &|| peers.clone(), by: Instant::now() + self.longest, stop: &stop };
         let fetched = std::thread::scope(|scope| {
             let fetching = scope.spawn(|| self.fetcher.fetch(&want, &tell));
             let mut told = 0;
