@@ -7,7 +7,7 @@
 //! JOB/round-0-demand-1.json        a chunk that was demanded of a trainer; data-DATASET.json of a provider
 //! JOB/round-0-work-1.json          an own segment of a round, by its place
 //! JOB/ROOT.state                   a state, where no shelf has it
-//! JOB/pause.json, pause-ROOT.state a segment under way
+//! JOB/pause.json, pause-ROOT.state a segment under way; paused-replay… and paused-score… a replay and a scoring run
 //! ```
 //!
 //! A file is replaced at once and is on the disk before anything that follows from it is sent. What is not here, the chain tells.
