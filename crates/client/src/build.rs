@@ -298,7 +298,7 @@ pub mod accounts {
 /// A participant of a round: who signs, with which pool, in which place of the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seat {
-    /// The wallet that operates the pool.
+    /// Who signs for it: the wallet that operates the pool, or for its work the pool's session key.
     pub operator: Address,
     /// The pool.
     pub pool: Address,

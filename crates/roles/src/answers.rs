@@ -8,12 +8,12 @@ use crate::node::Step;
 use crate::{Event, Work};
 
 impl Step<'_> {
-    /// Answers what is demanded of this wallet.
+    /// Answers what is demanded of this wallet, or of a pool whose session key it is.
     pub(crate) fn answers(&self) {
-        let wallet = self.wallet().to_bytes();
+        let wallet = self.wallet();
         for (address, demand) in &self.view.demands {
             let is_due = demand.status == OPEN && self.view.slot <= demand.deadline_slot;
-            if !is_due || demand.answerer != wallet {
+            if !is_due || !self.view.may_answer(&wallet, &demand.answerer, &demand.pool) {
                 continue;
             }
             let is_of_data = self.view.datasets.contains_key(&Address::new_from_array(demand.subject));

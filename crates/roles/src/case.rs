@@ -18,6 +18,20 @@ pub(crate) struct Case<'a> {
     pub claim: Claim,
 }
 
+/// The pool that answers for a claim; none of a genesis state.
+pub(crate) fn pool_of(view: &View, claim: Claim) -> Option<Address> {
+    let round = &view.round_of(claim)?.round;
+    let pool = match claim {
+        Claim::Genesis => return None,
+        Claim::Segment { place, .. } => *round.trainers.get(usize::from(place))?,
+        Claim::Run { place, .. } => round.evaluators.get(usize::from(place))?.pool,
+        Claim::Vote { place, .. } | Claim::Attestation { auditor: place, .. } => {
+            round.auditors.get(usize::from(place))?.pool
+        }
+    };
+    Some(Address::new_from_array(pool))
+}
+
 impl<'a> Case<'a> {
     fn seen(&self) -> Option<&'a Seen> {
         self.view.round_of(self.claim)
@@ -25,16 +39,7 @@ impl<'a> Case<'a> {
 
     /// The pool that answers for the claim; none of a genesis state.
     pub(crate) fn pool(&self) -> Option<Address> {
-        let round = &self.seen()?.round;
-        let pool = match self.claim {
-            Claim::Genesis => return None,
-            Claim::Segment { place, .. } => *round.trainers.get(usize::from(place))?,
-            Claim::Run { place, .. } => round.evaluators.get(usize::from(place))?.pool,
-            Claim::Vote { place, .. } | Claim::Attestation { auditor: place, .. } => {
-                round.auditors.get(usize::from(place))?.pool
-            }
-        };
-        Some(Address::new_from_array(pool))
+        pool_of(self.view, self.claim)
     }
 
     /// The claim with its accounts; of a segment, about this part of it, or about its steps.

@@ -1,6 +1,6 @@
 //! Accusing what is false, and playing every dispute to its end: as challenger, and as the one who is accused.
 
-use sip_client::{MOVE_PART_BYTES, Program, after_move};
+use sip_client::{Party, Program, after_move};
 use sip_node::dispute::Move;
 use sip_protocol::{
     court::{Dispute, Outcome, Side},
@@ -39,12 +39,13 @@ pub(crate) fn due(dispute: &Dispute, slot: u64) -> Option<Due> {
 }
 
 /// The instructions of a move, without the parts that are in the dispute's buffer already: who was killed between two parts goes on where it was.
-fn parts(program: &Program, mover: &Address, address: &Address, dispute: &Dispute, next: &Move) -> Vec<Instruction> {
+fn parts(program: &Program, mover: Party, address: &Address, dispute: &Dispute, next: &Move) -> Vec<Instruction> {
     let mut uploads = program.moves(mover, address, next.kind, &next.payload);
     let last = uploads.pop();
-    let chunks = next.payload.chunks(MOVE_PART_BYTES).enumerate();
+    let part_bytes = mover.part_bytes();
+    let chunks = next.payload.chunks(part_bytes).enumerate();
     let missing = uploads.into_iter().zip(chunks).filter_map(|(upload, (number, bytes))| {
-        let start = number * MOVE_PART_BYTES;
+        let start = number * part_bytes;
         (dispute.buffer.get(start..start + bytes.len()) != Some(bytes)).then_some(upload)
     });
     missing.chain(last).collect()
@@ -125,7 +126,9 @@ impl Step<'_> {
                 self.send("apply a verdict", conclusion(&charge, &self.wallet(), is_resolved), tell);
             }
             Some(Due::TimeOut) => self.time_out(address),
-            Some(Due::Move(Side::Challenger)) => self.make_move(claim, &charge, dispute, Side::Challenger),
+            Some(Due::Move(Side::Challenger)) => {
+                self.make_move(claim, &charge, dispute, (Side::Challenger, Ok((&self.wallet()).into())));
+            }
             Some(Due::Move(Side::Trainer)) | None => {}
         }
     }
@@ -140,16 +143,29 @@ impl Step<'_> {
         self.keep(Fact::Found { claim, finding });
     }
 
-    /// Sends a side's next move; if it is the last one, with the verdict.
-    fn make_move(&self, claim: Claim, charge: &Charge<'_>, dispute: &Dispute, side: Side) {
+    /// Sends a side's next move; if it is the last one, with the verdict. Who has to wait for a slot computes it meanwhile.
+    fn make_move(
+        &self,
+        claim: Claim,
+        charge: &Charge<'_>,
+        dispute: &Dispute,
+        (side, mover): (Side, Result<Party, u64>),
+    ) {
         let address = charge.dispute();
         let played = self.known.played.get(&address).filter(|played| played.moves == dispute.moves);
         let Some(played) = played else {
             return self.compute(Work::Move { claim, dispute: address, side, cheat: None });
         };
         let Some(next) = &played.next else { return };
+        let mover = match mover {
+            Ok(mover) => mover,
+            Err(slot) => {
+                self.tell(Event::Defends { dispute: address.to_string(), from_slot: slot });
+                return self.push(Action::Wake { slot });
+            }
+        };
         let wallet = self.wallet();
-        let parts = parts(self.program(), &wallet, &address, dispute, next);
+        let parts = parts(self.program(), mover, &address, dispute, next);
         // What the program will find is known beforehand.
         let after = after_move(dispute, side, next.kind, &next.payload, self.view.slot);
         let outcome = after.and_then(|after| after.game.outcome()).unwrap_or(Outcome::Open);
@@ -171,19 +187,20 @@ impl Step<'_> {
         self.send("play a move", parts, vec![moved]);
     }
 
-    /// The next thing in the defence of what this wallet itself claimed, if somebody accuses it.
+    /// The next thing in the defence of what this wallet claimed, or a pool whose session key it is, if somebody accuses it.
     pub(crate) fn defend(&self) {
         for (address, dispute) in &self.view.disputes {
-            if dispute.defendant != self.wallet().to_bytes() || dispute.resolved != 0 {
+            if dispute.resolved != 0 {
                 continue;
             }
+            let Some(mover) = self.view.defender(&self.wallet(), dispute) else { continue };
             let Some(claim) = claim_of(self.view, dispute) else { continue };
             let challenger = Address::new_from_array(dispute.challenger);
             let Some(charge) = self.case(claim).charge_of(challenger) else { continue };
             match due(dispute, self.view.slot) {
                 Some(Due::Verdict { .. }) => self.send("apply a verdict", vec![charge.resolve()], Vec::new()),
                 Some(Due::TimeOut) => self.time_out(address),
-                Some(Due::Move(Side::Trainer)) => self.make_move(claim, &charge, dispute, Side::Trainer),
+                Some(Due::Move(Side::Trainer)) => self.make_move(claim, &charge, dispute, (Side::Trainer, mover)),
                 Some(Due::Move(Side::Challenger)) | None => {}
             }
         }

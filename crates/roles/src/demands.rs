@@ -59,7 +59,7 @@ impl Step<'_> {
         let can_be_asked = seen.round.status != round::OPEN
             && seen.round.require_challengeable(self.view.slot).is_ok()
             && committed.status != segment::CONVICTED
-            && committed.operator != self.wallet().to_bytes();
+            && !self.view.is_for(&self.wallet(), &committed.operator, &committed.pool);
         let claim = Claim::Segment { round: seen.index(), place: stands.place };
         if !can_be_asked || self.found(claim).is_some() || self.is_doubtful(seen) {
             return None;

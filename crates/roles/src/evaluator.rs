@@ -25,8 +25,10 @@ impl Step<'_> {
         for seat in self.view.seats(PoolKind::Evaluator, &self.wallet()) {
             for seen in &self.view.rounds {
                 let holds = seen.round.require_holder(PoolKind::Evaluator, seat.place, &seat.pool.to_bytes()).is_ok();
-                if holds {
+                if holds && self.may_sign(&seat) {
                     self.score(&seat, seen);
+                }
+                if holds {
                     self.settle_evaluation(&seat, seen);
                 }
             }

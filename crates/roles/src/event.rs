@@ -70,6 +70,15 @@ pub enum Event {
     Refused { what: String, reason: String },
     /// The base that the last final round came to is here, for those who want the model.
     Keeps { round: u32, root: String },
+    /// A session key is accused in its pool's name, and has to wait before it defends.
+    Defends {
+        /// The dispute's address.
+        dispute: String,
+        /// The slot from which on it moves.
+        from_slot: u64,
+    },
+    /// How a session of the wallet stands: that it begins, ends soon, has ended or was taken away.
+    Session { what: String },
     /// How a seat of the wallet stands, where that keeps it from its work.
     Seat { what: String },
     /// A state that is needed, and that nobody has given anything of for a while.
@@ -198,6 +207,10 @@ impl fmt::Display for Event {
                 )
             }
             Event::Seat { what } => write!(f, "seat: {what}"),
+            Event::Session { what } => write!(f, "session: {what}"),
+            Event::Defends { dispute, from_slot } => {
+                write!(f, "accused in {dispute}: the session key defends from slot {from_slot} on, half a clock after the opening; the operator may at once")
+            }
             Event::Sought { what, .. } => write!(f, "nobody gives {what}; asks on"),
             Event::Prepares { what } => write!(f, "{what}"),
             Event::Phase { round, phase, until_slot: Some(slot), seconds: Some(seconds) } => {

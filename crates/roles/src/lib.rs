@@ -28,6 +28,7 @@
 //! | `turner` | what anyone may turn: closings, seeds, tallies, finality, clocks that ran out |
 //! | `keeper` | what a job needs somebody to pay for: the next round, the pay of those without a machine |
 //! | `closing` | which accounts are over for long |
+//! | `standing` | for whom a wallet acts: its own pools, and those whose session key it is |
 //! | `finish` | which rounds nothing is left to do about |
 
 mod action;
@@ -48,6 +49,7 @@ mod keeper;
 mod known;
 mod look;
 mod node;
+mod standing;
 mod terms;
 mod trainer;
 mod turner;
@@ -63,6 +65,7 @@ pub use event::{Event, phase_words};
 pub use known::{Asked, Fact, Finding, Known, Played, Published, Scored, Worked};
 pub use look::{Accounts, Look, LookError, Query};
 pub use node::{Cheating, Me, Node, Roles};
+pub use standing::{Waiting, is_named_in};
 pub use terms::Terms;
 pub use view::{DueBounty, Seen, Stands, View, commits_scores};
 

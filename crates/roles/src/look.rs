@@ -3,6 +3,7 @@
 use sip_client::Program;
 use sip_protocol::court::Dispute;
 use sip_protocol::court::availability::Demand;
+use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation::{self, ScoringRun};
 use sip_protocol::training::job::{Job, MAX_AUDITORS, MAX_EVALUATORS, MAX_TRAINERS, bit};
 use sip_protocol::training::round::Round;
@@ -133,6 +134,10 @@ impl Look {
         if let Some(job) = find::<Job>(accounts, &self.job)? {
             let pools = Look::pools_of_job(&job).chain(job.datasets).filter(|address| *address != [0; 32]);
             wanted.extend(pools.map(Address::new_from_array));
+            for dataset in job.datasets.iter().filter(|address| **address != [0; 32]) {
+                let dataset = find::<Dataset>(accounts, &Address::new_from_array(*dataset))?;
+                wanted.extend(dataset.map(|dataset| Address::new_from_array(dataset.pool)));
+            }
             for index in self.first_round..job.next_round {
                 let address = self.program.round(&self.job, index);
                 wanted.push(address);
@@ -179,7 +184,12 @@ impl Look {
         let mut datasets = BTreeMap::new();
         for address in job.datasets.iter().filter(|address| **address != [0; 32]).copied() {
             let address = Address::new_from_array(address);
-            if let Some(dataset) = find(accounts, &address)? {
+            if let Some(dataset) = find::<Dataset>(accounts, &address)? {
+                // Who provides it answers for it.
+                let pool = Address::new_from_array(dataset.pool);
+                if let Some(state) = find(accounts, &pool)? {
+                    pools.insert(pool, state);
+                }
                 datasets.insert(address, dataset);
             }
         }

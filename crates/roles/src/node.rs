@@ -13,6 +13,7 @@ use std::fmt;
 use crate::case::Case;
 use crate::known::Finding;
 use crate::look::Query;
+use crate::standing::is_named_in;
 use crate::{Action, Asked, Claim, Event, Fact, Known, Send, Shelf, Terms, View, Work};
 
 /// What somebody does in a job. Each can be had alone.
@@ -111,7 +112,7 @@ impl Cheating {
                     *cheat = Some(self.cheat.clone());
                 }
                 Action::Compute(Work::Move { claim, side: Side::Trainer, cheat, .. }) => {
-                    let is_own = view.maker(*claim) == Some(wallet.to_bytes());
+                    let is_own = view.answers_for(wallet, *claim);
                     if is_own && matches!(claim, Claim::Segment { round, .. } if lies_in(*round)) {
                         *cheat = Some(self.cheat.clone());
                     }
@@ -186,14 +187,14 @@ impl Node {
     /// What else matters of the chain, that no address follows for: to be read, and added to the view.
     pub fn queries(&self, view: &View) -> Vec<Query> {
         let mut queries = Vec::new();
-        let wallet = self.me.wallet.to_bytes();
-        let is_accused = view.pools.values().any(|pool| pool.scope == wallet && pool.open_disputes > 0)
-            || (view.job.creator == wallet && view.job.genesis_disputes > 0);
+        let wallet = &self.me.wallet;
+        let is_accused = view.pools.values().any(|pool| is_named_in(pool, wallet) && pool.open_disputes > 0)
+            || (view.job.creator == wallet.to_bytes() && view.job.genesis_disputes > 0);
         if is_accused || (self.roles.turner && view.may_be_disputed()) {
             queries.push(Query::disputes(&view.address));
         }
         for stands in view.rounds.iter().flat_map(|seen| &seen.segments).filter(|s| s.state.open_demands > 0) {
-            if self.roles.turner || stands.state.operator == wallet {
+            if self.roles.turner || view.is_for(wallet, &stands.state.operator, &stands.state.pool) {
                 queries.push(Query::demands(&stands.address));
             }
         }
@@ -328,11 +329,17 @@ impl<'a> Step<'a> {
     /// The seat that this wallet audits in, if it is an auditor.
     pub(crate) fn auditor_seat(&self) -> Option<Seat> {
         let is_auditor = self.node.roles.auditor;
-        is_auditor.then(|| self.view.seats(PoolKind::Auditor, &self.wallet()).into_iter().next()).flatten()
+        let seats = || self.view.seats(PoolKind::Auditor, &self.wallet()).into_iter();
+        is_auditor.then(|| seats().min_by_key(|seat| !self.may_sign(seat))).flatten()
     }
 
-    /// Whether the wallet itself answers for a claim.
+    /// Whether the wallet itself answers for a claim, as its maker or in its maker's place.
     pub(crate) fn is_own(&self, claim: Claim) -> bool {
-        self.view.maker(claim) == Some(self.wallet().to_bytes())
+        self.view.answers_for(&self.wallet(), claim)
+    }
+
+    /// Whether the wallet may sign for a seat's work now: a session may be over.
+    pub(crate) fn may_sign(&self, seat: &Seat) -> bool {
+        self.view.may_work(&self.wallet(), &seat.pool)
     }
 }

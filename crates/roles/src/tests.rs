@@ -147,6 +147,11 @@ fn computed(actions: &[Action]) -> Vec<&Work> {
     actions.iter().filter_map(|action| if let Action::Compute(work) = action { Some(work) } else { None }).collect()
 }
 
+fn scored() -> Scored {
+    let (sums, accumulator_root, leaves) = ([3; 8], [4; 32], Published::default());
+    Scored { sums, accumulator_root, leaves, fault: None, cheat: None, seconds: 0.0 }
+}
+
 fn worked() -> Worked {
     let roots = [BASE, [9; 32], [4; 32], [0; 32], [0; 32]].map(|root| sip_data::hex(&root));
     let leaves = Published { leaves: vec![Default::default(); 2], ..Published::default() };
@@ -297,16 +302,8 @@ fn an_evaluator_reveals_what_it_committed_once_nobody_can_commit_any_more() {
     let (node, mut view) = (evaluator(), in_evaluation());
     let score = Work::Score { base: NEXT, cheat: None };
     assert_eq!(computed(&step(&node, &view, &whole(&[NEXT]), &Known::default())), [&score]);
-    let scored = Scored {
-        sums: [3; 8],
-        accumulator_root: [4; 32],
-        leaves: Published::default(),
-        fault: None,
-        cheat: None,
-        seconds: 0.0,
-    };
     let mut known = Known::default();
-    known.note(Fact::Scored { base: NEXT, scored });
+    known.note(Fact::Scored { base: NEXT, scored: scored() });
     let actions = step(&node, &view, &Shelf::default(), &known);
     assert_eq!(sent(&actions), ["commit a score"]);
     let Some(Action::Send(send)) = actions.first() else { panic!() };
@@ -545,3 +542,5 @@ fn what_is_read_of_a_chain_follows_from_the_job() {
     accounts.insert(program.round(&view.address, 0), Some(forged));
     assert!(matches!(look.wanted(&accounts), Err(LookError::Places(..))));
 }
+
+mod sessions;

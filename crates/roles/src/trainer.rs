@@ -22,7 +22,9 @@ impl Step<'_> {
         }
         for seat in self.view.seats(PoolKind::Trainer, &self.wallet()) {
             for seen in &self.view.rounds {
-                self.train(&seat, seen);
+                if self.may_sign(&seat) {
+                    self.train(&seat, seen);
+                }
                 self.hand_out(&seat, seen);
                 self.settle_segment(&seat, seen);
             }

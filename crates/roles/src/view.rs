@@ -1,7 +1,7 @@
 //! The chain as it stands: a job, its rounds that are not over, what was committed in them, and who quarrels about it.
 
 use bytemuck::Zeroable as _;
-use sip_client::{Program, Seat};
+use sip_client::Program;
 use sip_data::hex;
 use sip_proof::HostSha256;
 use sip_protocol::admin::config::Config;
@@ -10,13 +10,12 @@ use sip_protocol::court::accusation::Accusation;
 use sip_protocol::court::availability::Demand;
 use sip_protocol::ground::case::CaseKind;
 use sip_protocol::ground::escrow::REVEAL_SLOTS;
-use sip_protocol::stake::pool::{Pool, PoolKind};
+use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::audit::Closing;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::finality::NO_ROUND;
 use sip_protocol::training::job::{Job, bit};
 use sip_protocol::training::round::{self, Round};
-use sip_protocol::training::seats;
 use sip_protocol::training::segment::{self, Segment};
 use sip_protocol::training::setting::Snapshot;
 use sip_protocol::training::{
@@ -68,7 +67,7 @@ pub struct View {
     pub config: Box<Config>,
     /// The job.
     pub job: Box<Job>,
-    /// The pools of those who hold places of the job, and of all who held one in these rounds.
+    /// The pools of those who hold places of the job, of all who held one in these rounds, and of the datasets.
     pub pools: BTreeMap<Address, Box<Pool>>,
     /// The datasets of the job's domains.
     pub datasets: BTreeMap<Address, Box<Dataset>>,
@@ -151,23 +150,6 @@ impl View {
     pub fn datasets(&self) -> Vec<Address> {
         let count = usize::from(self.job.spec.domain_count);
         self.job.datasets.iter().take(count).copied().map(Address::new_from_array).collect()
-    }
-
-    /// The seats of a role that a wallet's pools hold in the job.
-    pub fn seats(&self, kind: PoolKind, wallet: &Address) -> Vec<Seat> {
-        let seats = match kind {
-            PoolKind::Trainer => &self.job.trainers,
-            PoolKind::Auditor => &self.job.auditors,
-            PoolKind::Evaluator => &self.job.evaluators,
-            _ => return Vec::new(),
-        };
-        let held = (0u8..).zip(seats).filter(|(_, seat)| seat.state != seats::FREE);
-        let own = held.filter_map(|(place, seat)| {
-            let pool = Address::new_from_array(seat.pool);
-            let is_own = self.pools.get(&pool).is_some_and(|pool| pool.scope == wallet.to_bytes());
-            is_own.then_some(Seat { operator: *wallet, pool, place })
-        });
-        own.collect()
     }
 
     /// Whether the next round may be opened, by the program's own rule.

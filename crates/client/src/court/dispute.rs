@@ -28,6 +28,13 @@ pub struct Party {
     pub pool: Option<Address>,
 }
 
+impl Party {
+    /// Bytes of a payload that one transaction carries which this party plays and pays.
+    pub fn part_bytes(&self) -> usize {
+        MOVE_PART_BYTES - if self.pool.is_some() { ACCOUNT_BYTES } else { 0 }
+    }
+}
+
 impl From<&Address> for Party {
     fn from(wallet: &Address) -> Party {
         Party { wallet: *wallet, pool: None }
@@ -277,8 +284,7 @@ impl Program {
         payload: &[u8],
     ) -> Vec<Instruction> {
         let party = party.into();
-        let pool_bytes = if party.pool.is_some() { ACCOUNT_BYTES } else { 0 };
-        self.moves_in_parts(party, dispute, kind, payload, MOVE_PART_BYTES - pool_bytes)
+        self.moves_in_parts(party, dispute, kind, payload, party.part_bytes())
     }
 
     /// [`Program::moves`] with so many bytes of the payload in each at most: 880 leave room for a fee payer of its own and for a priority

@@ -65,9 +65,9 @@ fn others(announced: &Announced, records: &Records, program: &Program, wallet: &
 }
 
 impl<L: Ledger> Runner<'_, L> {
-    /// The pools of the wallet in the job and the datasets among them, and the job where the wallet has made it.
+    /// The pools that the wallet works for in the job, those of datasets among them, and the job where the wallet has made it.
     fn subjects(&self, job: &Job) -> Result<Vec<Address>> {
-        let wallet = self.setup.node.me.wallet.to_bytes();
+        let (wallet, slot) = (self.setup.node.me.wallet.to_bytes(), self.ledger.slot()?);
         let pools = job.trainers.iter().chain(&job.auditors).chain(&job.evaluators).map(|seat| seat.pool);
         let pools = pools.chain(data_pools(&*self.ledger, job)?);
         let mut pools: Vec<Address> = pools.filter(|pool| *pool != [0; 32]).map(Address::new_from_array).collect();
@@ -75,7 +75,7 @@ impl<L: Ledger> Runner<'_, L> {
         pools.sort_unstable();
         pools.dedup();
         let found = self.ledger.accounts(&pools)?;
-        let is_own = |data: &[u8]| Pool::decode(data).is_ok_and(|pool| pool.scope == wallet);
+        let is_own = |data: &[u8]| Pool::decode(data).is_ok_and(|pool| pool.is_worker(&wallet, slot));
         let own = pools.iter().zip(found).filter(|(_, account)| account.as_ref().is_some_and(|a| is_own(&a.data)));
         let mut subjects: Vec<Address> = own.map(|(pool, _)| *pool).collect();
         subjects.extend((job.creator == wallet).then_some(self.setup.job));

@@ -10,7 +10,7 @@ use sip_protocol::Account as _;
 use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::job::Job;
 use sip_protocol::training::seats;
-use sip_roles::Event;
+use sip_roles::{Event, is_named_in};
 use solana_address::Address;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -89,7 +89,13 @@ impl<L: Ledger> Runner<'_, L> {
         let (job, state) = (self.read_job()?, self.pool(pool)?);
         let kind = PoolKind::from_byte(state.kind).context("the pool is of no known kind")?;
         let wallet = self.setup.node.me.wallet;
-        ensure!(state.scope == wallet.to_bytes(), "the pool {pool} is not the wallet's");
+        ensure!(
+            state.scope == wallet.to_bytes(),
+            "only the operator of the pool {pool} takes a seat with it: \"sip job join {} {pool}\" with the key of {}, on any machine; this wallet, {wallet}, {}",
+            self.setup.job,
+            Address::new_from_array(state.scope),
+            if is_named_in(&state, &wallet) { "is the pool's session key and works in the seat" } else { "has nothing to do with the pool" }
+        );
         let slots = match kind {
             PoolKind::Trainer => job.spec.commit_slots,
             PoolKind::Auditor => job.spec.audit_slots,

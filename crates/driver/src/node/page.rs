@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::sessions::Session;
 use super::status::Status;
 
 /// A status that is older than this is no sign of health.
@@ -101,7 +102,8 @@ fn answer(mut client: TcpStream, status: &Mutex<Status>) -> std::io::Result<()> 
         ("GET", "/") => (200, "text/html; charset=utf-8", page(status)),
         ("GET", "/healthz") => {
             let is_well = is_well(status);
-            let said = status.why.clone().unwrap_or_else(|| status.state.words().to_owned());
+            let ended = status.sessions.iter().find(|session| !session.state.signs()).map(|session| session.line.clone());
+            let said = status.why.clone().or(ended).unwrap_or_else(|| status.state.words().to_owned());
             (if is_well { 200 } else { 503 }, "text/plain; charset=utf-8", format!("{said}\n"))
         }
         ("GET", "/metrics") => (200, "text/plain; version=0.0.4; charset=utf-8", metrics(status)),
@@ -125,7 +127,8 @@ fn now() -> u64 {
 }
 
 fn is_well(status: &Status) -> bool {
-    now().saturating_sub(status.written) < FRESH_SECONDS && status.why.is_none()
+    let signs = status.sessions.iter().all(|session| session.state.signs());
+    now().saturating_sub(status.written) < FRESH_SECONDS && status.why.is_none() && signs
 }
 
 fn escaped(text: &str) -> String {
@@ -174,6 +177,24 @@ fn metrics(status: &Status) -> String {
     let mut text = String::new();
     for (name, kind, help, number) in numbers {
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {number}\n");
+    }
+    text + &session_metrics(status)
+}
+
+/// How long the wallet signs for pools of others: nothing where it does so for none.
+fn session_metrics(status: &Status) -> String {
+    let mut text = String::new();
+    let gauges: [(&str, &str, fn(&Session, u64) -> u64); 2] = [
+        ("sip_session_left_slots", "slots in which the session key signs for the pool; 0 once it does no more", |it, slot| {
+            if it.state.signs() { it.until_slot.saturating_sub(slot) } else { 0 }
+        }),
+        ("sip_session_ends_unix_seconds", "when the session ends, by the clock", |it, _| it.until),
+    ];
+    for (name, help, number) in gauges.iter().filter(|_| !status.sessions.is_empty()) {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+        for session in &status.sessions {
+            let _ = writeln!(text, "{name}{{pool=\"{}\"}} {}", session.pool, number(session, status.slot));
+        }
     }
     text
 }

@@ -7,6 +7,7 @@ use sip_protocol::training::round::{self, Round};
 use sip_roles::{View, commits_scores, phase_words};
 use solana_address::Address;
 
+use super::sessions::Session;
 use super::waits::{OwnSeat, span};
 use crate::{books, digits};
 
@@ -74,6 +75,19 @@ pub struct RoundBooks {
     /// What it cost and brought.
     #[serde(flatten)]
     pub page: books::Page,
+}
+
+/// A defence that a session key cannot play yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingDefence {
+    /// The dispute.
+    pub dispute: String,
+    /// The slot from which on the key moves.
+    pub from_slot: u64,
+    /// That slot by the clock, Unix seconds.
+    #[serde(rename = "fromUnixSeconds")]
+    pub from: u64,
 }
 
 /// Rounds of which a status has the books.
@@ -145,6 +159,12 @@ pub struct Status {
     pub total: books::Page,
     /// The same of the last rounds.
     pub books: Vec<RoundBooks>,
+    /// For whose pools the wallet signs as their session key, and until when; nothing of its own pools.
+    #[serde(default)]
+    pub sessions: Vec<Session>,
+    /// Defences that have to wait, since a session key moves from half a clock after the opening on.
+    #[serde(default)]
+    pub defences: Vec<WaitingDefence>,
     /// Lamports in the wallet; nothing before the first look.
     #[serde(with = "digits::option")]
     pub wallet_lamports: Option<u64>,
@@ -175,7 +195,7 @@ pub fn awaited(view: &View, wallet: &Address) -> Vec<Awaited> {
     let mut awaited = Vec::new();
     let mut await_one = |role: &str, place: u8, pool: [u8; 32], what: &str| {
         let address = Address::new_from_array(pool);
-        let is_own = view.pools.get(&address).is_some_and(|pool| pool.scope == wallet.to_bytes());
+        let is_own = view.serves(wallet, &address);
         awaited.push(Awaited { role: role.into(), place, pool: address.to_string(), what: what.into(), is_own });
     };
     match round.status {
@@ -219,7 +239,7 @@ fn sol(lamports: u64) -> String {
 }
 
 /// A time of the day: "16:05:09 UTC".
-fn clock(unix_seconds: u64) -> String {
+pub(crate) fn clock(unix_seconds: u64) -> String {
     let second = unix_seconds % 86_400;
     format!("{:02}:{:02}:{:02} UTC", second / 3_600, second / 60 % 60, second % 60)
 }
@@ -276,6 +296,13 @@ impl Status {
         let computing =
             self.computing.as_ref().map(|what| format!("{what}, for {}", span(self.computing_seconds.unwrap_or(0))));
         let seats: Vec<&str> = self.seats.iter().map(|seat| &*seat.line).collect();
+        let sessions: Vec<&str> = self.sessions.iter().map(|session| &*session.line).collect();
+        let defence = |waits: &WaitingDefence| {
+            let WaitingDefence { dispute, from_slot, from } = waits;
+            let left = span(from.saturating_sub(self.written));
+            format!("{dispute} from slot {from_slot} on, {}, in {left}: a session key waits half a clock, the operator need not", clock(*from))
+        };
+        let defences: Vec<String> = self.defences.iter().map(defence).collect();
         // Before the first look nothing of the chain is known, which is not nothing.
         let seen = |text: String| if self.phase.is_some() { text } else { String::new() };
         let has = self.wallet_lamports.map_or(String::new(), |lamports| format!(", {}", sol(lamports)));
@@ -286,6 +313,8 @@ impl Status {
             ("roles", self.roles.join(", ")),
             ("round", seen(self.round_words())),
             ("seats", seats.join("; ")),
+            ("signs for", sessions.join("; ")),
+            ("defends", defences.join("; ")),
             ("phase", self.phase.as_deref().map(phase_words).unwrap_or_default().into()),
             ("waits for", self.waiting()),
             ("keeps", self.keeps_round.map_or(String::new(), |round| format!("the model of round {round}"))),

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::hold::unready;
 use super::runner::Runner;
+use super::sessions::{Now, defence, session_news, sessions};
 use super::setup::Parts;
 use super::status::{BOOKS_SHOWN, RoundBooks, State, Status, awaited, phase_name};
 use super::waits::{Wait, seat_news, seats, span, state_words, wait};
@@ -78,6 +79,12 @@ impl<L: Ledger> Runner<'_, L> {
                 seconds => format!("{}, of which nothing came for {seconds} s", state_words(view, root)),
             };
             status.fetches = fetching.iter().map(words).collect();
+            let now = Now { slot_seconds: self.pace.slot().as_secs_f64(), unix_seconds: unix_seconds() };
+            let held = sessions(view, &self.setup.node.me.wallet, &status.sessions, now);
+            let session_lines = session_news(&status.sessions, &held);
+            status.sessions = held;
+            let waits = view.waiting_defences(&self.setup.node.me.wallet).into_iter();
+            status.defences = waits.map(|waits| defence(view, &waits, now)).collect();
             let own = seats(view, &self.setup.node.roles, &self.setup.node.me.wallet);
             let news = seat_news(&status.seats, &own);
             status.seats = own;
@@ -90,6 +97,7 @@ impl<L: Ledger> Runner<'_, L> {
                 self.say(&Event::Phase { round, phase, until_slot, seconds: left.map(|left| left as u64) });
             }
             news.into_iter().for_each(|what| self.say(&Event::Seat { what }));
+            session_lines.into_iter().for_each(|what| self.say(&Event::Session { what }));
             holds.into_iter().for_each(|what| self.say_once(&Event::Prepares { what }));
             vain.iter().for_each(|event| self.say_once(event));
         }
@@ -111,8 +119,10 @@ impl<L: Ledger> Runner<'_, L> {
     }
 
     /// Ends where the folder is another wallet's: what that one computed and promised is none of this one's.
-    pub(crate) fn require_own_folder(&self) -> Result<()> {
+    pub(crate) fn require_own_folder(&mut self) -> Result<()> {
         let before: Option<Status> = read_json(&status_path(&self.setup.folder)).ok();
+        // A session that was taken away meanwhile is told of.
+        self.status.sessions = before.iter().flat_map(|status| status.sessions.clone()).collect();
         let other =
             before.map(|status| status.wallet).filter(|wallet| !wallet.is_empty() && *wallet != self.status.wallet);
         match other {

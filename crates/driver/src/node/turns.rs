@@ -4,7 +4,7 @@ use anyhow::Result;
 use sip_ledger::Ledger;
 use sip_manifest::machine::Machine;
 use sip_manifest::stop::Stop;
-use sip_roles::{Event, View};
+use sip_roles::{Event, View, is_named_in};
 use solana_address::Address;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -201,7 +201,7 @@ impl<L: Ledger> Runner<'_, L> {
     }
 }
 
-/// Bonds of a wallet's own pools in the job, base units.
+/// Bonds of the pools that a wallet sees to in the job, base units.
 fn bonds(view: &View, wallet: &Address) -> u64 {
-    view.pools.values().filter(|pool| pool.scope == wallet.to_bytes()).map(|pool| pool.self_bond).sum()
+    view.pools.values().filter(|pool| is_named_in(pool, wallet)).map(|pool| pool.self_bond).sum()
 }

@@ -1,7 +1,6 @@
 //! What a job waits for, in words: people, clocks, and seats that nobody holds.
 
 use serde::{Deserialize, Serialize};
-use sip_client::Program;
 use sip_protocol::Error;
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::round::{self, Round};
@@ -16,8 +15,6 @@ use crate::states::Root;
 /// Roles with places, as people call them.
 pub(crate) const ROLES: [(PoolKind, &str); 3] =
     [(PoolKind::Trainer, "trainer"), (PoolKind::Auditor, "auditor"), (PoolKind::Evaluator, "evaluator")];
-/// Pools for data that one wallet is looked for under.
-const DATA_POOLS: u32 = 16;
 
 /// What the newest phase waits for beside those who owe something in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,21 +116,17 @@ pub fn seats(view: &View, roles: &Roles, wallet: &Address) -> Vec<OwnSeat> {
     let mut all = Vec::new();
     let does = [roles.trainer, roles.auditor, roles.evaluator];
     for ((kind, name), _) in ROLES.iter().zip(does).filter(|(_, does)| *does) {
-        let held = view.job.seats(*kind).map(|seats| &seats[..]).unwrap_or_default();
-        let own = (0u8..).zip(held).filter(|(_, seat)| {
-            let pool = view.pools.get(&Address::new_from_array(seat.pool));
-            seat.state != seats::FREE && pool.is_some_and(|pool| pool.scope == wallet.to_bytes())
-        });
+        let own = view.places(*kind).filter(|(_, seat)| view.serves(wallet, &Address::new_from_array(seat.pool)));
         let own: Vec<OwnSeat> = own.map(|(place, seat)| own_seat(view, name, place, seat)).collect();
         if own.is_empty() {
             let job = begin(&view.address);
-            let takes = format!("\"sip job join {job} POOL\" takes one");
+            let takes = format!("\"sip job join {job} POOL\" takes one, or its operator names this key, \"sip pool session POOL {wallet}\"");
             let said = format!("none as {name}: this wallet does nothing in that role; {takes}");
             all.push(none(name, said));
         }
         all.extend(own);
     }
-    if roles.provider && !provides(&view.program, view, wallet) {
+    if roles.provider && !provides(view, wallet) {
         let said = "no dataset of the job is this wallet's: as provider it serves, and answers for nothing";
         all.push(none("provider", said.into()));
     }
@@ -196,10 +189,9 @@ pub(crate) fn seat_news(before: &[OwnSeat], now: &[OwnSeat]) -> Vec<String> {
     news
 }
 
-/// Whether a dataset of the job is the wallet's.
-fn provides(program: &Program, view: &View, wallet: &Address) -> bool {
-    let own =
-        |pool: &[u8; 32]| (0..DATA_POOLS).any(|index| program.pool(PoolKind::Data, wallet, index).to_bytes() == *pool);
+/// Whether the wallet answers for a dataset of the job.
+fn provides(view: &View, wallet: &Address) -> bool {
+    let own = |pool: &[u8; 32]| view.serves(wallet, &Address::new_from_array(*pool));
     // Of those that are closed nobody knows whose they were.
     view.datasets.is_empty() || view.datasets.values().any(|dataset| own(&dataset.pool))
 }

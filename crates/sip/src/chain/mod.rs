@@ -20,6 +20,7 @@ pub(crate) mod protocol;
 mod receiver;
 mod refusals;
 pub(crate) mod rewards;
+pub(crate) mod session;
 mod settings;
 pub(crate) mod stake;
 pub(crate) mod steer;

@@ -19,6 +19,15 @@ fn seconds(slots: u64) -> Option<f64> {
     (micros > 0).then(|| slots as f64 * micros as f64 / 1e6)
 }
 
+/// Slots of so many days; of a chain whose slots pass when a client asks, as many as if one took 0.4 seconds.
+pub(super) fn slots_of_days(days: f64) -> u64 {
+    let micros = match SLOT_MICROSECONDS.load(Ordering::Relaxed) {
+        0 => 400_000,
+        micros => micros,
+    };
+    (days * DAY_SECONDS * 1e6 / micros as f64).ceil() as u64
+}
+
 /// A span of time: "1.5 days".
 pub(crate) fn span(slots: u64) -> String {
     seconds(slots).map_or_else(|| format!("{} slots, which pass when a client asks", grouped(slots)), told)

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use super::figures::Unit;
 use super::tokens::{Amount, Percent, show};
-use super::{AddressText, Cell, Connection, Desk, Row, steer};
+use super::{AddressText, Cell, Connection, Desk, Row, session, steer};
 use crate::run::setup::Chain;
 use crate::words::wrong;
 
@@ -109,6 +109,10 @@ enum Command {
         #[arg(value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Amount,
     },
+    /// Show the session key, which does the pool's work in the operator's place; or let a key do it, for longer, or no more
+    Session(session::Arguments),
+    /// Print the tip of the chain of draws that follows from the key, for "sip pool create --kind auditor --chain-tip"
+    Draws(session::Draws),
     /// Take no stake any more; the own bond is free after the unbonding time
     Retire {
         /// The pool
@@ -221,6 +225,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let operator = desk.wallet()?;
             desk.act("add to the own bond", &[program.add_bond(&operator, pool, amount.0)], &[("pool", *pool)])
         }
+        Command::Session(session) => session::run(&mut desk, session),
+        Command::Draws(draws) => session::show_draws(&desk, draws),
         Command::Retire { pool } => {
             let pool = &desk.locate_pool(pool)?;
             let operator = desk.wallet()?;
@@ -264,7 +270,7 @@ pub(crate) fn draw_secret(key: &solana_keypair::Keypair, index: u32) -> [u8; 32]
     sip_roles::draw_secret(&key.to_bytes(), index)
 }
 
-pub(super) fn kind_name(kind: u8) -> &'static str {
+pub(crate) fn kind_name(kind: u8) -> &'static str {
     match PoolKind::from_byte(kind) {
         Some(PoolKind::Trainer) => "trainer",
         Some(PoolKind::Auditor) => "auditor",
@@ -369,6 +375,10 @@ fn full(namer: &mut Namer<'_>, address: &Address, pool: &Pool, slot: u64) -> Res
     if pool.parent != [0; 32] {
         row.push(("parent", Cell::text(Address::new_from_array(pool.parent))));
         row.push(("royalty", Cell::BasisPoints(pool.royalty_bps.into())));
+    }
+    if pool.session_key != [0; 32] {
+        row.push(("session key", Cell::text(Address::new_from_array(pool.session_key))));
+        row.push(("works before slot", Unit::Slot.cell(pool.session_until_slot, slot)));
     }
     if pool.bond_release_slot != 0 {
         row.push(("bond free at slot", Unit::Slot.cell(pool.bond_release_slot, slot)));

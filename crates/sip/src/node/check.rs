@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::speed;
+use crate::chain::pool::kind_name;
+use crate::chain::session::{pools_of, signs_as};
 use crate::chain::{Connection, Desk};
 use crate::failure::NOT_VERIFIED;
 
@@ -74,6 +76,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     checks.push(pace(&desk)?);
     checks.push(clock(&desk)?);
     checks.push(wallet(&desk)?);
+    checks.push(signs(&desk)?);
     checks.push(disk(arguments));
     checks.push(speed()?);
     if let Some(address) = arguments.listen {
@@ -134,6 +137,21 @@ fn wallet(desk: &Desk) -> Result<Check> {
     let need = LEAST_LAMPORTS as f64 / 1e9;
     let said = format!("{sol:.3} SOL for fees and rent; one dispute may take {need} SOL, most of which comes back");
     Ok(check("wallet", lamports >= LEAST_LAMPORTS, said).with("walletLamports", lamports.to_string()))
+}
+
+/// For which pools the wallet signs, and as what.
+fn signs(desk: &Desk) -> Result<Check> {
+    let (wallet, slot) = (desk.wallet()?, desk.slot()?);
+    let (mut lines, mut is_fit) = (Vec::new(), true);
+    for (address, pool) in pools_of(desk, &wallet)? {
+        is_fit &= pool.is_worker(wallet.as_array(), slot);
+        let how = signs_as(&pool, &wallet, slot).unwrap_or_default();
+        lines.push(format!("for {} {address} {how}", kind_name(pool.kind)));
+    }
+    let none = format!(
+        "for no pool; \"sip pool create\" makes one of its own, or the operator of a pool names this key: \"sip pool session POOL {wallet}\""
+    );
+    Ok(check("signs", is_fit, if lines.is_empty() { none } else { lines.join("; ") }))
 }
 
 /// A folder of its own in the node's, which is gone when this is.

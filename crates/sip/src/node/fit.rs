@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::job::Job;
 use sip_protocol::training::seats;
-use sip_roles::Roles;
+use sip_roles::{Roles, is_named_in};
 use solana_address::Address;
 
 use crate::chain::Desk;
@@ -18,14 +18,14 @@ const SEATED: [(PoolKind, &str); 3] =
 /// has no seat at all may take one later.
 pub(super) fn require_seat(desk: &Desk, job: &Address, roles: &Roles, join: &[Address]) -> Result<()> {
     let state: Job = desk.read(job)?;
-    let wallet = desk.wallet()?.to_bytes();
+    let wallet = desk.wallet()?;
     let mut held = Vec::new();
     for (kind, name) in SEATED {
         let seats = state.seats(kind)?.iter().filter(|seat| seat.state != seats::FREE);
         for seat in seats {
             let pool = Address::new_from_array(seat.pool);
             // The pool of a seat may be gone.
-            if desk.find::<Pool>(&pool)?.is_some_and(|pool| pool.scope == wallet) {
+            if desk.find::<Pool>(&pool)?.is_some_and(|pool| is_named_in(&pool, &wallet)) {
                 held.push(name);
                 break;
             }

@@ -8,15 +8,17 @@ use sip_manifest::folder::Store;
 use sip_manifest::machine::Machine;
 use sip_protocol::ground::schedule::NODES;
 use sip_protocol::money::epoch::EmissionAccount;
-use sip_protocol::stake::pool::PoolKind;
+use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation::ScoringRun;
 use sip_protocol::training::job::Job;
+use sip_protocol::training::seats::FREE;
 use sip_protocol::training::segment::Segment;
 use solana_address::Address;
 use std::process::ExitCode;
 
 use super::Folder;
+use crate::chain::session::signs_as;
 use crate::chain::table::{Cell, Row};
 use crate::chain::{AddressText, Connection, Desk};
 
@@ -53,6 +55,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
         (_, 0) => desk.note("nothing of the emission waits for nodes now: a round pays nothing until \"sip emission turn\" has ended an epoch"),
         _ => {}
     }
+    row.extend(seats_here(&desk, &job)?);
     // A trainer commits and is settled; an auditor reveals, attests, shows, votes and is settled; an evaluator commits, reveals, is settled.
     let fees = |transactions: u64| transactions * LAMPORTS_PER_SIGNATURE;
     let rent = |bytes: usize| desk.ledger.minimum_balance(bytes);
@@ -109,6 +112,25 @@ fn income(job: &Job, taken: [u64; 3]) -> Row {
     (names.iter().zip(shares).zip(taken))
         .map(|((name, share), taken)| (*name, Cell::Tokens(earns(share, taken))))
         .collect()
+}
+
+/// Seats that the wallet works in, and by which right; what to do where there is none.
+fn seats_here(desk: &Desk, job: &Job) -> Result<Row> {
+    let Ok(wallet) = desk.wallet() else { return Ok(Row::new()) };
+    let (slot, mut lines) = (desk.slot()?, Vec::new());
+    for (kind, name) in [(PoolKind::Trainer, "trainer"), (PoolKind::Auditor, "auditor"), (PoolKind::Evaluator, "evaluator")] {
+        let seats = (1..).zip(job.seats(kind)?).filter(|(_, seat)| seat.state != FREE);
+        for (number, seat) in seats {
+            // The pool of a seat may be gone.
+            let pool = desk.find::<Pool>(&Address::new_from_array(seat.pool))?;
+            let how = pool.and_then(|pool| signs_as(&pool, &wallet, slot));
+            lines.extend(how.map(|how| format!("{name} {number} {how}")));
+        }
+    }
+    if lines.is_empty() {
+        lines.push("none: the wallet that operates a pool takes one, \"sip job join JOB POOL\"; a session key then works in it".into());
+    }
+    Ok(vec![("this wallet's seats", Cell::text(lines.join("; ")))])
 }
 
 /// What the emission has released for nodes and no round has drawn, base units.

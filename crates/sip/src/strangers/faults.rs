@@ -87,7 +87,7 @@ impl States for Full {
 }
 
 /// An auditor demands a chunk of what the first trainer handed over in the first round.
-fn demand(network: &mut Network) {
+pub(super) fn demand(network: &mut Network) {
     let program = network.run.world.program;
     let pool = program.pool(PoolKind::Trainer, &network.stranger("trainer 1").key.pubkey(), 0);
     let (job, round) = (network.job, program.round(&network.job, 0));

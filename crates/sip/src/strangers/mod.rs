@@ -6,4 +6,5 @@ mod ledger;
 mod lines;
 mod network;
 mod processes;
+mod sessions;
 mod whole;

@@ -286,6 +286,12 @@ impl Network {
     }
 }
 
+/// The secret that an auditor's draws follow from, which its pool was created with.
+pub(super) fn chain_of(run: &Run, person: &Person) -> Option<[u8; 32]> {
+    let draws = || Chain::new(&run.settings, &person.name).draw(run.settings.rounds * 4 + 30).unwrap();
+    (person.role == AUDITOR).then(draws)
+}
+
 /// Somebody, with a folder that has what a job's manifest gives, and nothing of anybody else.
 fn stranger(run: &Run, person: &Person, (folder, shelf): (&Path, &Path), lies_from: u32) -> Option<Stranger> {
     let roles = roles_of(person.role)?;
@@ -296,8 +302,7 @@ fn stranger(run: &Run, person: &Person, (folder, shelf): (&Path, &Path), lies_fr
     for file in std::fs::read_dir(run.store.data()).unwrap().flatten() {
         std::fs::copy(file.path(), store.data().join(file.file_name())).unwrap();
     }
-    let chain = (person.role == AUDITOR)
-        .then(|| Chain::new(&run.settings, &person.name).draw(run.settings.rounds * 4 + 30).unwrap());
+    let chain = chain_of(run, person);
     let is_liar = person.role == TRAINER && person.place == 2;
     let cheat = stage(Fraud::FlipBit, &run.prepared.task.graph, &run.settings, (0, 0)).unwrap();
     let node = Node {

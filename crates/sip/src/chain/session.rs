@@ -1,0 +1,146 @@
+//! `sip pool session` and `sip pool draws`: a hot key does a pool's work, while the wallet that operates it lies elsewhere.
+
+use anyhow::{Result, ensure};
+use sip_data::hex;
+use sip_ledger::Ledger;
+use sip_protocol::stake::pool::Pool;
+use sip_protocol::{Account as _, AccountKind};
+use sip_roles::is_named_in;
+use solana_address::Address;
+use std::collections::BTreeMap;
+use std::mem::offset_of;
+use std::process::ExitCode;
+
+use super::figures::Unit;
+use super::pool::{draw_secret, draws, kind_name};
+use super::{AddressText, Cell, Desk, Row, pace};
+use crate::words::wrong;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pool: AddressText,
+    /// The key that does the pool's work, by its address [default: the one that does so now]
+    #[arg(value_name = "KEY")]
+    key: Option<AddressText>,
+    /// Let it hold for so many days from now, as long as slots last at present
+    #[arg(long, value_name = "DAYS", conflicts_with = "until")]
+    days: Option<f64>,
+    /// Let it hold before this slot
+    #[arg(long, value_name = "SLOT")]
+    until: Option<u64>,
+    /// End the session at once
+    #[arg(long, conflicts_with_all = ["key", "days", "until"])]
+    end: bool,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Draws {
+    /// Which of the pools of this kind it is for
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    index: u32,
+    /// Print the secret that the chain begins with in place of its tip, for "sip node run --draws FILE"
+    #[arg(long)]
+    secret: bool,
+}
+
+/// Days for which a session holds where nobody says it.
+const DAYS: f64 = 30.0;
+
+/// Shows a pool's session, names its key, or ends it.
+pub(super) fn run(desk: &mut Desk, arguments: &Arguments) -> Result<ExitCode> {
+    let pool = desk.locate_pool(&arguments.pool)?;
+    let state: Pool = desk.read(&pool)?;
+    let is_asked = arguments.key.is_some() || arguments.days.is_some() || arguments.until.is_some();
+    if !is_asked && !arguments.end {
+        return desk.card(&shown(desk, &pool, &state)?);
+    }
+    let (program, operator) = (desk.program, desk.wallet()?);
+    ensure!(
+        state.scope == operator.to_bytes(),
+        "the pool {pool} is operated by {}, and only that wallet names its session key; this one is {operator}",
+        Address::new_from_array(state.scope)
+    );
+    if arguments.end {
+        let end = program.set_session(&operator, &pool, &Address::default(), 0);
+        return desk.act(&format!("end the session of the pool {pool}"), &[end], &[("pool", pool)]);
+    }
+    let key = match &arguments.key {
+        Some(key) => desk.locate_wallet(key)?,
+        None => Address::new_from_array(state.session_key),
+    };
+    ensure!(key != Address::default(), wrong("the pool has no session key yet: name one, \"sip pool session POOL KEY\""));
+    ensure!(key != operator, wrong("a session key is another key than the operator's, which signs anyhow"));
+    // Also where programs ask, who are told no times.
+    if let Some(microseconds) = desk.ledger.slot_microseconds()? {
+        pace::measure(microseconds);
+    }
+    let now = desk.slot()?;
+    let until = match (arguments.until, arguments.days.unwrap_or(DAYS)) {
+        (Some(slot), _) => slot,
+        (None, days) if days > 0.0 && days <= 3_650.0 => now + pace::slots_of_days(days),
+        (None, days) => return Err(wrong(format!("a session of {days} days; expected more than 0, and at most 3650"))),
+    };
+    ensure!(until > now, wrong(format!("slot {until} is over: the chain is in slot {now}")));
+    let set = program.set_session(&operator, &pool, &key, until);
+    let notes = vec![
+        format!("{key} commits, reveals, votes, answers and defends for the pool before slot {until}; it takes no token of it"),
+        "it needs SOL of its own for fees and rent, and tokens where it accuses: it accuses in its own name".to_owned(),
+        format!("\"sip node run JOB --role ROLE --key FILE\" with its file finds the pool's seat by itself; \"sip pool session {pool} --end\" ends it"),
+    ];
+    desk.act_and_tell(&format!("let {key} work for the pool {pool}"), &[set], &[("pool", pool)], &notes)
+}
+
+fn shown(desk: &Desk, pool: &Address, state: &Pool) -> Result<Row> {
+    let (key, now) = (Address::new_from_array(state.session_key), desk.slot()?);
+    let is_none = key == Address::default();
+    let stands = match (is_none, now < state.session_until_slot) {
+        (true, _) => "none",
+        (_, true) => "works",
+        (_, false) => "ended",
+    };
+    Ok(vec![
+        ("pool", Cell::text(pool)),
+        ("kind", Cell::text(kind_name(state.kind))),
+        ("operator", Cell::text(Address::new_from_array(state.scope))),
+        ("session", Cell::text(stands)),
+        ("session key", if is_none { Cell::Nothing } else { Cell::text(key) }),
+        ("works before slot", Unit::Slot.cell(state.session_until_slot, now)),
+    ])
+}
+
+/// What a key may sign of a pool's: "as its operator", or as its session key and until when; nothing where it is neither.
+pub(crate) fn signs_as(state: &Pool, wallet: &Address, slot: u64) -> Option<String> {
+    if !is_named_in(state, wallet) {
+        return None;
+    }
+    let (until, operator) = (state.session_until_slot, Address::new_from_array(state.scope));
+    Some(match (state.scope == wallet.to_bytes(), slot < until) {
+        (true, _) => "as its operator".into(),
+        (_, true) => format!("as its session key before slot {until}, in {}; operated by {operator}", pace::span(until - slot)),
+        (_, false) => format!("no more: its session ended at slot {until}; {operator} renews it by \"sip pool session\""),
+    })
+}
+
+/// Pools that a wallet operates or is the session key of: two questions, whatever else is on the chain.
+pub(crate) fn pools_of(desk: &Desk, wallet: &Address) -> Result<Vec<(Address, Pool)>> {
+    let kind = [AccountKind::Pool as u8];
+    let mut pools = BTreeMap::new();
+    for offset in [offset_of!(Pool, scope), offset_of!(Pool, session_key)] {
+        let with: [(usize, &[u8]); 2] = [(0, &kind), (offset, wallet.as_array())];
+        for (address, account) in Ledger::program_accounts_with(&desk.ledger, &desk.program.id, &with)? {
+            pools.extend(Pool::decode(&account.data).ok().map(|pool| (address, pool)));
+        }
+    }
+    Ok(pools.into_iter().filter(|(_, pool)| is_named_in(pool, wallet)).collect())
+}
+
+/// Prints what an auditor's pool is created with so that this key draws for it.
+pub(super) fn show_draws(desk: &Desk, arguments: &Draws) -> Result<ExitCode> {
+    let (name, value) = match arguments.secret {
+        true => ("secret", draw_secret(desk.key()?, arguments.index)),
+        false => ("chain tip", draws(desk, arguments.index)?.tip()),
+    };
+    desk.card(&vec![(name, Cell::text(hex(&value)))])
+}
