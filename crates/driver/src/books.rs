@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::Record;
+use crate::{Record, digits};
 
 /// The file of the books.
 const FILE: &str = "books.json";
@@ -13,18 +13,24 @@ const LAMPORTS_PER_SIGNATURE: u64 = 5_000;
 
 /// What a round cost and brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Page {
     /// Transactions.
     pub transactions: u64,
     /// Fees, lamports, bids among them.
+    #[serde(with = "digits")]
     pub fee_lamports: u64,
     /// Bids beyond the fees for signatures, lamports.
+    #[serde(with = "digits")]
     pub bid_lamports: u64,
     /// Rent that went into accounts, lamports.
+    #[serde(with = "digits")]
     pub rent_out_lamports: u64,
     /// Rent that came back, lamports.
+    #[serde(with = "digits")]
     pub rent_back_lamports: u64,
     /// Tokens that came into the wallet and its pools' own bonds, less what went out, base units.
+    #[serde(with = "digits", rename = "tokensBaseUnits")]
     pub tokens: i64,
 }
 

@@ -8,6 +8,7 @@ pub mod archive;
 mod bench;
 mod books;
 mod crew;
+mod digits;
 mod hands;
 mod look;
 pub mod node;
@@ -61,6 +62,8 @@ pub struct Memory {
     waits: Vec<&'static str>,
     /// When what anybody may do was first due, by its hash.
     due: BTreeMap<[u8; 32], u64>,
+    /// What anybody may do, and in which slot the program refused it first: it may be that another was quicker.
+    refused: BTreeMap<[u8; 32], u64>,
 }
 
 /// Whether two facts are of the same scoring run, dispute or demand.
@@ -84,6 +87,13 @@ impl Memory {
             oldest.map(|index| self.facts.remove(index));
         }
         self.facts.push(fact);
+    }
+
+    /// Whether the program refuses for the second time what anybody may do. The first time another may have been quicker, which the next look shows, and
+    /// nothing is wrong.
+    fn is_refused_again(&mut self, what: [u8; 32], slot: u64) -> bool {
+        self.refused.retain(|_, first| *first + send::FORGET_DUE_SLOTS > slot);
+        *self.refused.entry(what).or_insert(slot) < slot
     }
 
     /// The chain as it was seen last.
@@ -125,6 +135,8 @@ pub struct Live<'a, L> {
     pub hands: &'a mut dyn Hands,
     /// Who may have a state.
     pub holders: &'a Holders<'a>,
+    /// Whether the first round is not opened yet, for the sake of seats that are not ready.
+    pub holds_opening: &'a dyn Fn(&View) -> bool,
     /// What was paid, and may be.
     pub books: &'a mut Books,
     /// How long a slot lasts.
@@ -299,6 +311,16 @@ pub fn is_lost(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_comes_second_to_what_anybody_may_do_says_nothing_and_a_refusal_that_stays_is_told() {
+        let mut memory = Memory::default();
+        assert!(!memory.is_refused_again([1; 32], 50) && !memory.is_refused_again([1; 32], 50));
+        assert!(!memory.is_refused_again([2; 32], 51), "that is something else");
+        assert!(memory.is_refused_again([1; 32], 51));
+        let later = 51 + send::FORGET_DUE_SLOTS;
+        assert!(!memory.is_refused_again([1; 32], later), "it is long ago");
+    }
 
     #[test]
     fn many_demands_at_once_are_each_answered_once_and_a_new_answer_takes_the_place_of_the_old_one() {

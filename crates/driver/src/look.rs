@@ -76,6 +76,7 @@ impl<L: Ledger> Live<'_, L> {
         for fact in &self.memory.facts {
             known.note(fact.clone());
         }
+        known.holds_opening = (self.holds_opening)(&view);
         self.add_others(&*self.ledger, &mut view, &known)?;
         let mut shelf = Shelf { whole: self.hands.states().roots(), ..Shelf::default() };
         self.hands.note(&mut shelf);

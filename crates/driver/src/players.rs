@@ -12,6 +12,7 @@ use solana_address::Address;
 use std::sync::Arc;
 
 use crate::bench::{Bench, Position};
+use crate::pause;
 
 /// Sides of disputes that are kept ready at once; each holds states of its replay.
 const PLAYERS_KEPT: usize = 4;
@@ -95,6 +96,7 @@ impl Bench {
                     None if cheat.is_some() => return Ok(None),
                     None => {
                         let replayed = self.replayed(&task, work, &[])?;
+                        pause::forget(&self.record, pause::REPLAY);
                         (replayed.segment.leaves, replayed.fault)
                     }
                 };

@@ -24,7 +24,7 @@ const NEAR_SLOTS: [u64; 2] = [150, 30];
 const PERCENTILES: [usize; 3] = [50, 75, 95];
 
 /// For so long it is remembered when something was first due.
-const FORGET_DUE_SLOTS: u64 = 400;
+pub(crate) const FORGET_DUE_SLOTS: u64 = 400;
 
 /// How far a list of transactions came.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,11 @@ enum Sent {
     All,
     Some,
     Nothing,
+}
+
+/// What tells one list of instructions from another.
+fn digest(instructions: &[Instruction]) -> [u8; 32] {
+    content_hash(format!("{instructions:?}").as_bytes())
 }
 
 impl<L: Ledger> Live<'_, L> {
@@ -46,7 +51,7 @@ impl<L: Ledger> Live<'_, L> {
         }
         let slots_left = send.needed_by_slot.map(|slot| slot.saturating_sub(under.view.slot));
         let round = under.view.job.next_round.saturating_sub(1);
-        match self.send_all(&send, round, slots_left)? {
+        match self.send_all(&send, under.view.slot, round, slots_left)? {
             Sent::Nothing => return Ok(Then::Next),
             Sent::Some => {}
             Sent::All => send.tell.iter().for_each(|event| (self.report)(event)),
@@ -57,7 +62,7 @@ impl<L: Ledger> Live<'_, L> {
     /// Whether it is left to others for now, since anybody may do it.
     fn leaves_to_others(&mut self, slot: u64, send: &Send) -> bool {
         let Some(turn_slots) = self.turn_slots else { return false };
-        let digest = content_hash(format!("{:?}", send.instructions).as_bytes());
+        let digest = digest(&send.instructions);
         self.memory.due.retain(|_, first| *first + FORGET_DUE_SLOTS > slot);
         let first = *self.memory.due.entry(digest).or_insert(slot);
         slot < first + turn_slots
@@ -76,10 +81,11 @@ impl<L: Ledger> Live<'_, L> {
     }
 
     /// Sends instructions in as few transactions as they fit into; where one is refused, the later ones are not sent.
-    fn send_all(&mut self, send: &Send, round: u32, slots_left: Option<u64>) -> Result<Sent> {
+    fn send_all(&mut self, send: &Send, slot: u64, round: u32, slots_left: Option<u64>) -> Result<Sent> {
         let mut sent = Sent::Nothing;
         for transaction in pack(&self.key.pubkey(), send.instructions.iter().cloned()) {
-            if !self.transact(send.what, &transaction, round, slots_left)? {
+            let refused_in = send.is_anyones.then_some(slot);
+            if !self.transact(send.what, &transaction, refused_in, round, slots_left)? {
                 return Ok(sent);
             }
             sent = Sent::Some;
@@ -87,11 +93,12 @@ impl<L: Ledger> Live<'_, L> {
         Ok(Sent::All)
     }
 
-    /// Sends a transaction; false if it was refused.
+    /// Sends a transaction; false if it was refused. What anybody may do is sent in `anyones_slot`.
     fn transact(
         &mut self,
         what: &str,
         instructions: &[Instruction],
+        anyones_slot: Option<u64>,
         round: u32,
         slots_left: Option<u64>,
     ) -> Result<bool> {
@@ -102,7 +109,9 @@ impl<L: Ledger> Live<'_, L> {
         };
         let reason = error.custom_code().and_then(sip_client::refusal).map(|error| error.message().to_string());
         let reason = reason.unwrap_or_else(|| error.to_string());
-        self.say_once(&Event::Refused { what: what.into(), reason });
+        if anyones_slot.is_none_or(|slot| self.memory.is_refused_again(digest(instructions), slot)) {
+            self.say_once(&Event::Refused { what: what.into(), reason });
+        }
         Ok(false)
     }
 

@@ -8,7 +8,7 @@ use crate::Claim;
 
 /// Something that happened. Addresses are in base 58, rounds and places count from 0.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 #[expect(missing_docs, reason = "the sentence above each event names its fields")]
 pub enum Event {
     /// The watchtower begins to follow a job.
@@ -53,7 +53,11 @@ pub enum Event {
         convicted: bool,
     },
     /// A bounty was paid that waited in a segment, an auditor's pool, or the job.
-    Bounty { holder: String, base_units: u64 },
+    Bounty {
+        holder: String,
+        #[serde(serialize_with = "digits")]
+        base_units: u64,
+    },
     /// The operator did its part in a round: reveals its draw, attests, shows an attestation, votes, is settled.
     Acted { round: u32, what: &'static str, place: Option<u8> },
     /// A round was moved on, as anyone may.
@@ -83,6 +87,21 @@ pub enum Event {
     Ended { claims: u32, judged: u32, not_true: u32, convicted: u32 },
     /// The chain does not answer.
     Lost { reason: String, seconds: u64 },
+}
+
+/// An amount may be more than 2⁵³.
+fn digits<S: serde::Serializer>(amount: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(amount)
+}
+
+/// A phase of a round, for people.
+pub fn phase_words(phase: &str) -> &str {
+    match phase {
+        "reveal" => "evaluation, scores are revealed",
+        "scored" => "scored, and can be challenged",
+        "between-rounds" => "between rounds",
+        phase => phase,
+    }
 }
 
 /// A number of things.
@@ -182,10 +201,11 @@ impl fmt::Display for Event {
             Event::Sought { what, .. } => write!(f, "nobody gives {what}; asks on"),
             Event::Prepares { what } => write!(f, "{what}"),
             Event::Phase { round, phase, until_slot: Some(slot), seconds: Some(seconds) } => {
-                let latest = if phase.starts_with("scored") { "" } else { " at the latest" };
+                let latest = if phase == "scored" { "" } else { " at the latest" };
+                let phase = phase_words(phase);
                 write!(f, "round {}: {phase}, until slot {slot}{latest}, in {seconds} s", round + 1)
             }
-            Event::Phase { round, phase, .. } => write!(f, "round {}: {phase}", round + 1),
+            Event::Phase { round, phase, .. } => write!(f, "round {}: {}", round + 1, phase_words(phase)),
             Event::Hindered { what, reason, seconds } => write!(f, "{what}: {reason}; trying again in {seconds} s"),
             Event::Lost { reason, seconds } => write!(f, "{reason}; trying again in {seconds} s"),
         }

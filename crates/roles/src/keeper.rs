@@ -38,7 +38,7 @@ impl Step<'_> {
     /// Opens the next round, once the program's rule allows it.
     fn open_round(&self) {
         let (view, job) = (self.view, &self.view.job);
-        if view.next_opens().is_ok() {
+        if !self.known.holds_opening && view.next_opens().is_ok() {
             let open = self.program().open_next_round(&self.wallet(), &view.address, job);
             let what = "open the round";
             self.turn_over(what, vec![open], vec![Event::Turned { round: job.next_round, what }]);

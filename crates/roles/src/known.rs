@@ -247,6 +247,8 @@ pub struct Known {
     pub answered: BTreeMap<Address, Option<Vec<u8>>>,
     /// Until this slot no account is looked at for what may be closed.
     pub survey_slot: u64,
+    /// Whether a keeper waits with the first round: for seats that it would await, and that are not ready.
+    pub holds_opening: bool,
 }
 
 /// Puts a value in its place; whether another was there.

@@ -59,7 +59,7 @@ pub use charge::{Charge, Charged};
 pub use claim::{Claim, Part};
 pub use court::claim_of;
 pub use demands::{AfterDemand, after_demand};
-pub use event::Event;
+pub use event::{Event, phase_words};
 pub use known::{Asked, Fact, Finding, Known, Played, Published, Scored, Worked};
 pub use look::{Accounts, Look, LookError, Query};
 pub use node::{Cheating, Me, Node, Roles};

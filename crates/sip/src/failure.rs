@@ -98,6 +98,8 @@ codes! {
 pub(crate) struct Fault {
     code: Code,
     message: String,
+    /// Commands that do something about it, in order: for people in lines of their own, which are not broken, so that they can be copied.
+    commands: Vec<String>,
     program_error: Option<ProgramError>,
 }
 
@@ -121,7 +123,17 @@ impl std::error::Error for Fault {}
 
 /// An error with a code.
 pub(crate) fn fault(code: Code, message: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Fault { code, message: message.into(), program_error: None })
+    anyhow::Error::new(Fault { code, message: message.into(), commands: Vec::new(), program_error: None })
+}
+
+/// An error with a code, and the commands that do something about it, in order.
+pub(crate) fn fault_with(code: Code, message: impl Into<String>, commands: Vec<String>) -> anyhow::Error {
+    anyhow::Error::new(Fault { code, message: message.into(), commands, program_error: None })
+}
+
+/// The commands that an error says.
+fn commands(error: &anyhow::Error) -> &[String] {
+    error.chain().find_map(|cause| cause.downcast_ref::<Fault>()).map_or(&[], |fault| &fault.commands)
 }
 
 /// A program's refusal, with its own number for it, which has a name if the program is known.
@@ -132,7 +144,12 @@ pub(crate) fn refusal(
     message: impl Into<String>,
 ) -> anyhow::Error {
     let program_error = Some(program_error(number, program, is_named));
-    anyhow::Error::new(Fault { code: Code::ProgramRefused, message: message.into(), program_error })
+    anyhow::Error::new(Fault {
+        code: Code::ProgramRefused,
+        message: message.into(),
+        commands: Vec::new(),
+        program_error,
+    })
 }
 
 fn program_error(number: u32, program: Option<Address>, is_named: bool) -> ProgramError {
@@ -219,17 +236,25 @@ pub(crate) fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
     }
     let (code, program_error) = code(error);
     let said = sentence(error);
+    let commands = commands(error);
     match (json, code) {
-        (true, _) => say(&object(code, &said, program_error).to_string()),
+        (true, _) => {
+            let quoted: Vec<String> = commands.iter().map(|command| format!("\"{command}\"")).collect();
+            let then = if quoted.is_empty() { String::new() } else { format!("; {}", quoted.join(", and then ")) };
+            say(&object(code, &(said + &then), program_error).to_string());
+        }
         (false, Code::Interrupted) => say(&fitted(&said, Stream::Error, 2)),
-        (false, _) => say(&fitted(&format!("error: {said}"), Stream::Error, 2)),
+        (false, _) => {
+            say(&fitted(&format!("error: {said}{}", if commands.is_empty() { "" } else { ":" }), Stream::Error, 2));
+            commands.iter().for_each(|command| say(&format!("  {command}")));
+        }
     }
     ExitCode::from(code.row().1)
 }
 
 /// Tells what is wrong with the words of a command, or prints the help that was asked for.
 pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
-    let mut text = bounds_in_words(&error.to_string());
+    let mut text = without_tips(&bounds_in_words(&error.to_string()));
     let named = error.get(ContextKind::InvalidArg).into_iter().chain(error.get(ContextKind::PriorArg));
     if error.kind() == ErrorKind::ArgumentConflict
         && named.into_iter().any(|named| named.to_string().contains("--resume"))
@@ -247,6 +272,12 @@ pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
         let _ = error.print();
     }
     ExitCode::from(error.exit_code().clamp(0, 255) as u8)
+}
+
+/// Without the advice to pass an option that a command does not know as a value of something: it is hardly ever meant.
+fn without_tips(text: &str) -> String {
+    let is_kept = |part: &&str| !(part.trim_start().starts_with("tip: to pass '-") && part.contains("as a value"));
+    text.split("\n\n").filter(is_kept).collect::<Vec<_>>().join("\n\n")
 }
 
 /// "0 is not in 1..=50" is "expected 1 to 50".
@@ -345,6 +376,9 @@ mod tests {
     fn bounds_are_told_in_words() {
         let said = bounds_in_words("error: invalid value '0' for '--years <N>': 0 is not in 1..=50\n\nFor more");
         assert_eq!(said, "error: invalid value '0' for '--years <N>': expected 1 to 50\n\nFor more");
+        let text =
+            "error: unexpected argument '--x' found\n\n  tip: to pass '--x' as a value, use '-- --x'\n\nUsage: sip";
+        assert_eq!(without_tips(text), "error: unexpected argument '--x' found\n\nUsage: sip");
         assert_eq!(bounds_in_words("the dog is not in its house"), "the dog is not in its house");
         assert_eq!(plain("a: b (os error 13) (os error x)"), "a: b (os error x)");
     }

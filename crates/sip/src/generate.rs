@@ -150,9 +150,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     writeln!(out)?;
-    if forgotten > 0 {
+    // What it has written itself passes out of a small context as a matter of course; what somebody gave it should not.
+    if prompt.len() > context {
+        let (tokens, lost) = (prompt.len(), prompt.len() - context);
         let said = format!(
-            "the text is longer than the model's context of {context} tokens: the first {forgotten} were forgotten on the way"
+            "the prompt has {tokens} tokens, and the model's context {context}: its first {lost} were forgotten before it began"
         );
         sip_report::say(&fitted(&said, Stream::Error, 2));
     }

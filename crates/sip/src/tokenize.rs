@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::generate::require_model;
+use crate::post::tokenizer::place;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -42,7 +43,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         (text, option) => text.as_ref().or(option.as_ref()).cloned().unwrap_or_default(),
     };
-    let path = &arguments.model;
+    let placed = place(&arguments.model);
+    let path = placed.as_ref().unwrap_or(&arguments.model);
     require_model(path)?;
     let model = LoadedModel::open_tokenizer(path)
         .with_context(|| format!("cannot load the tokenizer in {}", path.display()))?;

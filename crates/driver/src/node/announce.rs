@@ -21,13 +21,20 @@ pub(crate) struct Announced {
     process: u64,
     /// By subject, the sequence that it saw of its own.
     sequences: BTreeMap<[u8; 32], u64>,
+    /// Whether it does its part from now on: keepers wait for that before they open the first round.
+    is_ready: bool,
 }
 
 impl Announced {
     pub(crate) fn new() -> Announced {
         // Seeded by the system for every process anew.
         let process = std::hash::RandomState::new().build_hasher().finish();
-        Announced { process, sequences: BTreeMap::new() }
+        Announced { process, sequences: BTreeMap::new(), is_ready: false }
+    }
+
+    /// Whether a record is this process's, and says how it stands.
+    fn says(&self, record: &Peer) -> bool {
+        record.process == self.process && record.contact.is_ready() == self.is_ready
     }
 
     /// The records that another process has written after this one.
@@ -93,15 +100,20 @@ impl<L: Ledger> Runner<'_, L> {
                 }
             },
         };
+        let contact = if self.announced.is_ready { contact.once_ready() } else { contact };
         let (wallet, program, process) = (self.setup.node.me.wallet, self.setup.program, self.announced.process);
         for subject in self.subjects(&job)? {
             let record = self.peers.records.get(subject.as_array());
-            if record.is_some_and(|record| record.process == process) {
+            if record.is_some_and(|record| self.announced.says(record)) {
                 continue;
             }
+            let is_known = record.is_some_and(|record| record.process == process);
             let instruction =
                 program.announce_peer(&wallet, &subject, record.map(|record| &**record), process, &contact);
             match self.ledger.send(&[instruction], self.key, &[self.key]) {
+                Ok(_) if is_known => {
+                    self.say(&Event::Prepares { what: format!("says on chain that it is ready, for {subject}") })
+                }
                 Ok(_) => self.say(&Event::Prepares { what: format!("is announced {place} for {subject}") }),
                 Err(error @ (LedgerError::Custom { .. } | LedgerError::Transaction { .. })) => {
                     let reason =
@@ -119,6 +131,12 @@ impl<L: Ledger> Runner<'_, L> {
             }
         }
         Ok(())
+    }
+
+    /// Says on chain that the node does its part from now on.
+    pub(crate) fn announce_ready(&mut self) -> Result<()> {
+        self.announced.is_ready = true;
+        self.announce()
     }
 
     /// Announces the node for pools that have come since: a seat that was taken after its start, or one whose announcement was refused.
@@ -157,7 +175,7 @@ mod tests {
     #[test]
     fn another_process_of_the_same_wallet_ends_a_node_and_one_of_another_key_is_told() {
         let (own, hot, program) = (Address::new_from_array([1; 32]), [2; 32], Program::default());
-        let announced = Announced { process: 5, sequences: BTreeMap::from([([7; 32], 40)]) };
+        let announced = Announced { process: 5, sequences: BTreeMap::from([([7; 32], 40)]), is_ready: false };
         let record = |signer, process, sequence| {
             let (header, contact) = (Header::new(AccountKind::Peer, 0), Contact::NOWHERE);
             let [subject, payer, writer] = [[7; 32], [0; 32], [0; 32]];

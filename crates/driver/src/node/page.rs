@@ -101,7 +101,7 @@ fn answer(mut client: TcpStream, status: &Mutex<Status>) -> std::io::Result<()> 
         ("GET", "/") => (200, "text/html; charset=utf-8", page(status)),
         ("GET", "/healthz") => {
             let is_well = is_well(status);
-            let said = status.why.clone().unwrap_or_else(|| status.state.clone());
+            let said = status.why.clone().unwrap_or_else(|| status.state.words().to_owned());
             (if is_well { 200 } else { 503 }, "text/plain; charset=utf-8", format!("{said}\n"))
         }
         ("GET", "/metrics") => (200, "text/plain; version=0.0.4; charset=utf-8", metrics(status)),
@@ -168,7 +168,7 @@ fn metrics(status: &Status) -> String {
         ("sip_shelf_bytes", "gauge", "bytes of states and tokens on the disk", status.shelf_bytes as f64),
         ("sip_transactions_total", "counter", "transactions", total.transactions as f64),
         ("sip_fee_lamports_total", "counter", "fees", total.fee_lamports as f64),
-        ("sip_wallet_lamports", "gauge", "lamports in the wallet", status.lamports as f64),
+        ("sip_wallet_lamports", "gauge", "lamports in the wallet", status.wallet_lamports.unwrap_or(0) as f64),
         ("sip_tokens_earned_base_units", "gauge", "tokens that came, less those that went", total.tokens as f64),
     ];
     let mut text = String::new();
@@ -180,6 +180,7 @@ fn metrics(status: &Status) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::status::State;
     use super::*;
 
     fn ask(address: SocketAddr, path: &str) -> String {
@@ -193,7 +194,7 @@ mod tests {
     #[test]
     fn the_page_says_how_the_node_stands_and_is_open_to_this_machine_alone() {
         let status =
-            Status { state: "running".into(), slot: 7, written: now(), said: vec!["<b>".into()], ..Status::default() };
+            Status { state: State::Running, slot: 7, written: now(), said: vec!["<b>".into()], ..Status::default() };
         let status = Arc::new(Mutex::new(status));
         assert!(Page::start("0.0.0.0:0".parse().unwrap(), Arc::clone(&status)).is_err());
         let page = Page::start("127.0.0.1:0".parse().unwrap(), Arc::clone(&status)).unwrap();

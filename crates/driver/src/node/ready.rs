@@ -61,7 +61,8 @@ impl<L: Ledger> Runner<'_, L> {
             let bytes = job.card.manifest_bytes;
             ensure!(bytes <= BYTES_MAX as u64, "the job says that its manifest has {bytes} bytes, which none has");
             let item = Item::blob(job.card.manifest_root, bytes);
-            if !self.get(parts, &item, "the manifest")? {
+            let who = "everybody of the job has it, its creator first: the process of \"sip node run JOB --role keeper --listen IP:PORT\" serves it";
+            if !self.get(parts, &item, "the manifest", who)? {
                 return Ok(false);
             }
             self.write(parts, &item, &manifest)?;
@@ -110,7 +111,8 @@ impl<L: Ledger> Runner<'_, L> {
                 continue;
             }
             let item = Item::tokens(root, tokens);
-            if !self.get(parts, &item, &format!("the tokens of {} {what}", domain.name))? {
+            let who = "its provider owes them: the process of \"sip node run JOB --role provider --texts FOLDER --listen IP:PORT\" serves them";
+            if !self.get(parts, &item, &format!("the tokens of {} {what}", domain.name), who)? {
                 return Ok(false);
             }
             self.write(parts, &item, &path)?;
@@ -127,8 +129,8 @@ impl<L: Ledger> Runner<'_, L> {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Has something on the shelf, from those who have it; false if it was asked to stop.
-    fn get(&mut self, parts: &Parts, item: &Item, what: &str) -> Result<bool> {
+    /// Has something on the shelf, from those who have it; false if it was asked to stop. `who` says who should serve it.
+    fn get(&mut self, parts: &Parts, item: &Item, what: &str, who: &str) -> Result<bool> {
         if parts.shelf.is_whole(&item.root) {
             return Ok(true);
         }
@@ -162,8 +164,12 @@ impl<L: Ledger> Runner<'_, L> {
                 }
                 Ok(Err(sip_net::FetchError::Disk(error))) => return Err(error.into()),
                 Ok(Err(_)) if self.setup.stop.requested() => return Ok(false),
+                Ok(Err(_)) if self.setup.once => {
+                    return Err(Lacking(format!("{}; {who}", nobody(all.len(), what))).into());
+                }
                 Ok(Err(_)) => {
-                    let what = format!("nobody of {} has {what} yet; asks again", count(all.len()));
+                    let what = format!("{}; {who}; asks again", nobody(all.len(), what));
+                    self.status.why = Some(what.clone());
                     self.say_once(&Event::Prepares { what });
                     if !self.sleep(Duration::from_secs(1)) {
                         return Ok(false);
@@ -175,6 +181,15 @@ impl<L: Ledger> Runner<'_, L> {
     }
 }
 
-fn count(peers: usize) -> String {
-    if peers == 1 { "1 peer".into() } else { format!("{peers} peers") }
+/// What is needed to begin, and nobody has.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Lacking(String);
+
+fn nobody(peers: usize, what: &str) -> String {
+    match peers {
+        0 => format!("nobody of the job says on chain where he serves {what}"),
+        1 => format!("the only one of the job who serves does not give {what}"),
+        _ => format!("none of {peers} who serve in the job gives {what}"),
+    }
 }

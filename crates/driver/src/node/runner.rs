@@ -16,7 +16,7 @@ use super::page::Page;
 use super::peers::Peers;
 use super::room::own_states;
 use super::setup::{Ended, Parts, Setup};
-use super::status::Status;
+use super::status::{State, Status};
 use crate::{FolderStates, NetStates, Record, Root, SLOT, Source, States, is_lost};
 
 /// Longest wait before a chain that does not answer is asked again.
@@ -35,6 +35,7 @@ pub struct Runner<'a, L> {
     pub(crate) pace: Pace,
     pub(crate) status: Status,
     pub(crate) announced: super::announce::Announced,
+    pub(crate) hold: super::hold::Hold,
     /// Rounds in view that room was reserved for.
     pub(crate) reserved_rounds: u32,
     /// The same, as the page reads it.
@@ -57,7 +58,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
             wallet: setup.node.me.wallet.to_string(),
             roles: setup.roles.clone(),
             pid: std::process::id(),
-            state: "getting ready".into(),
+            state: State::GettingReady,
             ..Status::default()
         };
         let peers = Peers::new(&setup.peers, setup.reach);
@@ -67,6 +68,7 @@ impl<'a, L: Ledger> Runner<'a, L> {
             peers,
             pace: Pace::new(SLOT),
             announced: super::announce::Announced::new(),
+            hold: super::hold::Hold::new(setup.seats_patience),
             reserved_rounds: 0,
             shown: Arc::new(Mutex::new(status.clone())),
             status,
@@ -120,9 +122,12 @@ impl<'a, L: Ledger> Runner<'a, L> {
         if !self.reserve(&parts, &source, &record)? || !self.join(&source, &machine)? {
             return Ok(Ended::Stopped);
         }
+        if self.patiently(|runner| runner.announce_ready())?.is_none() {
+            return Ok(Ended::Stopped);
+        }
         let states = self.states(&parts, &source, &record)?;
         let ended = self.live(&parts, &source, &machine, &record, states)?;
-        self.status.state = if ended == Ended::Over { "over".into() } else { "stopped".into() };
+        self.status.state = if ended == Ended::Over { State::Over } else { State::Stopped };
         self.write_status(&parts)?;
         Ok(ended)
     }

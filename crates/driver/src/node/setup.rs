@@ -47,6 +47,8 @@ pub struct Setup {
     pub stays: bool,
     /// How near peers are dialled that stand on chain: as near as the chain is.
     pub reach: Reach,
+    /// Of a keeper: for how long the first round waits for those who have a seat and are not ready.
+    pub seats_patience: Duration,
     /// Pools that take a seat once all is ready.
     pub join: Vec<Address>,
     /// What it does instead of its work from a round on, made of what the job computes with; for tests.

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use sip_protocol::training::evaluation;
 use sip_protocol::training::job::bit;
 use sip_protocol::training::round::{self, Round};
-use sip_roles::{View, commits_scores};
+use sip_roles::{View, commits_scores, phase_words};
 use solana_address::Address;
 
-use crate::books;
+use super::waits::{OwnSeat, span};
+use crate::{books, digits};
 
 /// Somebody that a round waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,59 @@ pub struct Awaited {
     pub is_own: bool,
 }
 
+/// What a node does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It gets what the job computes with.
+    #[default]
+    GettingReady,
+    /// It does its part.
+    Running,
+    /// The chain does not answer.
+    WaitingForTheChain,
+    /// Something else keeps it from going on, which may pass.
+    HeldUp,
+    /// The job is over, and it goes on serving.
+    Serving,
+    /// The job is over, and so is the process.
+    Over,
+    /// It was asked to stop.
+    Stopped,
+    /// The process is gone without having been asked.
+    NotRunning,
+}
+
+impl State {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            State::GettingReady => "getting ready",
+            State::Running => "running",
+            State::WaitingForTheChain => "waiting for the chain",
+            State::HeldUp => "held up",
+            State::Serving => "the job is over; goes on serving because of --stay",
+            State::Over => "over",
+            State::Stopped => "stopped",
+            State::NotRunning => "not running; the same command goes on from here",
+        }
+    }
+}
+
+/// The books of a round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoundBooks {
+    /// From 1.
+    pub round: u32,
+    /// What it cost and brought.
+    #[serde(flatten)]
+    pub page: books::Page,
+}
+
+/// Rounds of which a status has the books.
+pub(crate) const BOOKS_SHOWN: usize = 20;
+
 /// How a node stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,12 +92,13 @@ pub struct Status {
     /// The process.
     pub pid: u32,
     /// When this was written, Unix seconds.
+    #[serde(rename = "writtenUnixSeconds")]
     pub written: u64,
-    /// What it does: "getting ready", "running", "waiting for the chain", "over".
-    pub state: String,
+    /// What it does.
+    pub state: State,
     /// Why, where there is more to say.
     pub why: Option<String>,
-    /// Slot of the last look.
+    /// Slot of the last look; 0 before there was one.
     pub slot: u64,
     /// Milliseconds that a slot lasts, as measured.
     pub slot_milliseconds: f64,
@@ -53,13 +108,14 @@ pub struct Status {
     pub rounds: u32,
     /// Rounds that count.
     pub rounds_scored: u32,
-    /// Its phase.
-    pub phase: String,
+    /// Its phase, as [`phase_name`] has it; nothing before the first look.
+    pub phase: Option<String>,
     /// What the job waits for where it is nobody's part: a clock, a seat that nobody holds.
     pub waits_for: Option<String>,
     /// Last slot of the phase, or the one that is waited for.
     pub until_slot: Option<u64>,
     /// That slot by the clock, Unix seconds.
+    #[serde(rename = "untilUnixSeconds")]
     pub until: Option<u64>,
     /// Whom the phase waits for.
     pub awaited: Vec<Awaited>,
@@ -76,7 +132,7 @@ pub struct Status {
     /// Which they are, and who should have them.
     pub fetches: Vec<String>,
     /// How the wallet's seats stand, those first that keep it from its work.
-    pub seats: Vec<String>,
+    pub seats: Vec<OwnSeat>,
     /// Peers that serve, as far as is known.
     pub peers: usize,
     /// Where it serves.
@@ -87,23 +143,24 @@ pub struct Status {
     pub shelf_bytes: u64,
     /// What was paid and got.
     pub total: books::Page,
-    /// The same by round, from 1.
-    pub books: Vec<(u32, books::Page)>,
-    /// Lamports in the wallet.
-    pub lamports: u64,
+    /// The same of the last rounds.
+    pub books: Vec<RoundBooks>,
+    /// Lamports in the wallet; nothing before the first look.
+    #[serde(with = "digits::option")]
+    pub wallet_lamports: Option<u64>,
     /// What happened last, newest last.
     pub said: Vec<String>,
 }
 
-/// What the phase of a round is called.
+/// What the phase of a round is called, in a word.
 pub fn phase_name(round: &Round, slot: u64) -> &'static str {
     match (round.status, round.is_undone) {
         (round::OPEN, _) => "training",
         (round::COMMITS_CLOSED, _) => "audit",
         (round::CLOSED, _) => "vote",
         (round::AGGREGATED, _) if commits_scores(round, slot) => "evaluation",
-        (round::AGGREGATED, _) => "evaluation, scores are revealed",
-        (round::SCORED, _) => "scored, and can be challenged",
+        (round::AGGREGATED, _) => "reveal",
+        (round::SCORED, _) => "scored",
         (round::FINAL, _) => "final",
         (round::VOID, 0) => "void",
         (round::VOID, _) => "undone",
@@ -157,15 +214,6 @@ pub fn awaited(view: &View, wallet: &Address) -> Vec<Awaited> {
     awaited
 }
 
-/// Seconds as a person says them.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        _ => format!("{:.1} h", seconds as f64 / 3_600.0),
-    }
-}
-
 fn sol(lamports: u64) -> String {
     format!("{}.{:09} SOL", lamports / 1_000_000_000, lamports % 1_000_000_000)
 }
@@ -202,7 +250,7 @@ impl Status {
             .collect();
         match names.is_empty() {
             true if self.waits_for.is_some() => self.waits_for.clone().unwrap_or_default() + &until,
-            true if self.phase.is_empty() => "the first look at the chain".into(),
+            true if self.phase.is_none() => "the first look at the chain".into(),
             true => format!("somebody to move the round on{until}"),
             false => format!("{}{until}", names.join("; ")),
         }
@@ -227,20 +275,24 @@ impl Status {
         };
         let computing =
             self.computing.as_ref().map(|what| format!("{what}, for {}", span(self.computing_seconds.unwrap_or(0))));
+        let seats: Vec<&str> = self.seats.iter().map(|seat| &*seat.line).collect();
+        // Before the first look nothing of the chain is known, which is not nothing.
+        let seen = |text: String| if self.phase.is_some() { text } else { String::new() };
+        let has = self.wallet_lamports.map_or(String::new(), |lamports| format!(", {}", sol(lamports)));
         let mut rows: Vec<(&str, String)> = vec![
-            ("state", self.state.clone()),
+            ("state", self.state.words().into()),
             ("job", self.job.clone()),
-            ("wallet", format!("{}, {}", self.wallet, sol(self.lamports))),
+            ("wallet", format!("{}{has}", self.wallet)),
             ("roles", self.roles.join(", ")),
-            ("round", self.round_words()),
-            ("seats", self.seats.join("; ")),
-            ("phase", self.phase.clone()),
+            ("round", seen(self.round_words())),
+            ("seats", seats.join("; ")),
+            ("phase", self.phase.as_deref().map(phase_words).unwrap_or_default().into()),
             ("waits for", self.waiting()),
             ("keeps", self.keeps_round.map_or(String::new(), |round| format!("the model of round {round}"))),
             ("waits to be final", self.waits_for_finality.join(", ")),
             ("computes", computing.unwrap_or_else(|| "nothing".into())),
             ("fetches", if self.fetches.is_empty() { "nothing".into() } else { self.fetches.join("; ") }),
-            ("slot", format!("{}, {:.0} ms each", self.slot, self.slot_milliseconds)),
+            ("slot", seen(format!("{}, {:.0} ms each", self.slot, self.slot_milliseconds))),
             ("peers", format!("{} that serve", self.peers)),
             (
                 "serves on",
@@ -254,7 +306,7 @@ impl Status {
         rows.retain(|(_, value)| !value.is_empty());
         let mut rows: Vec<(String, String)> = rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let last = self.books.iter().rev().take(3);
-        rows.extend(last.map(|(round, page)| (format!("round {round}"), books(page))));
+        rows.extend(last.map(|of| (format!("round {}", of.round), books(&of.page))));
         rows
     }
 }

@@ -8,10 +8,11 @@ use sip_roles::Event;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::hold::unready;
 use super::runner::Runner;
 use super::setup::Parts;
-use super::status::{Status, awaited, phase_name};
-use super::waits::{Wait, seats, state_words, wait};
+use super::status::{BOOKS_SHOWN, RoundBooks, State, Status, awaited, phase_name};
+use super::waits::{Wait, seat_news, seats, span, state_words, wait};
 use crate::states::Root;
 use crate::{Books, Crew, Memory, is_lost};
 
@@ -28,7 +29,7 @@ impl<L: Ledger> Runner<'_, L> {
             true => Event::Lost { reason: reason.clone(), seconds },
             false => Event::Hindered { what: "go on".into(), reason: reason.clone(), seconds },
         };
-        self.status.state = if is_lost(error) { "waiting for the chain".into() } else { "held up".into() };
+        self.status.state = if is_lost(error) { State::WaitingForTheChain } else { State::HeldUp };
         self.status.why = Some(reason);
         self.say(&event);
     }
@@ -49,7 +50,7 @@ impl<L: Ledger> Runner<'_, L> {
         }
     }
 
-    pub(crate) fn note_status(&mut self, parts: &Parts, crew: &Crew, books: &Books, memory: &Memory) {
+    pub(crate) fn note_status(&mut self, parts: &Parts, crew: &Crew, books: &Books, memory: &Memory, is_over: bool) {
         let status = &mut self.status;
         if let Some(view) = memory.view() {
             let newest = view.rounds.last().map(|seen| &seen.round);
@@ -57,8 +58,14 @@ impl<L: Ledger> Runner<'_, L> {
             status.slot = view.slot;
             (status.round, status.rounds) = (view.job.next_round, view.job.spec.rounds);
             status.rounds_scored = view.job.rounds_scored;
-            status.phase = newest.map_or("between rounds", |round| phase_name(round, view.slot)).into();
-            Wait { what: status.waits_for, until_slot: status.until_slot } = wait(view);
+            status.phase = Some(newest.map_or("between-rounds", |round| phase_name(round, view.slot)).into());
+            let held = self.hold.left(view, &self.peers.records).filter(|_| self.setup.node.roles.keeper);
+            let absent = if view.job.next_round == 0 { unready(view, &self.peers.records) } else { Vec::new() };
+            Wait { what: status.waits_for, until_slot: status.until_slot } = wait(view, &absent, held);
+            let holds = held.map(|_| {
+                let (who, most) = (absent.join(", "), span(self.setup.seats_patience.as_secs()));
+                format!("the first round waits for {who}, who have seats and are not ready yet; {most} at most")
+            });
             let left =
                 status.until_slot.map(|end| end.saturating_sub(view.slot) as f64 * self.pace.slot().as_secs_f64());
             status.until = left.map(|left| unix_seconds() + left as u64);
@@ -72,22 +79,23 @@ impl<L: Ledger> Runner<'_, L> {
             };
             status.fetches = fetching.iter().map(words).collect();
             let own = seats(view, &self.setup.node.roles, &self.setup.node.me.wallet);
-            let unfit = own.iter().filter(|seat| !seat.is_fit).map(|seat| seat.line.clone());
-            let news: Vec<String> = unfit.filter(|line| !status.seats.contains(line)).collect();
-            status.seats = own.into_iter().map(|seat| seat.line).collect();
+            let news = seat_news(&status.seats, &own);
+            status.seats = own;
             let vain = fetching.iter().filter(|(_, quiet)| *quiet >= QUIET);
             let vain: Vec<Event> =
                 vain.map(|(root, _)| Event::Sought { root: hex(root), what: state_words(view, root) }).collect();
             if before != (status.round, status.phase.clone()) && status.round > 0 {
-                let (round, phase, until_slot) = (status.round - 1, status.phase.clone(), status.until_slot);
+                let (round, phase) = (status.round - 1, status.phase.clone().unwrap_or_default());
+                let until_slot = status.until_slot;
                 self.say(&Event::Phase { round, phase, until_slot, seconds: left.map(|left| left as u64) });
             }
             news.into_iter().for_each(|what| self.say(&Event::Seat { what }));
+            holds.into_iter().for_each(|what| self.say_once(&Event::Prepares { what }));
             vain.iter().for_each(|event| self.say_once(event));
         }
         let status = &mut self.status;
         if status.why.is_none() {
-            status.state = "running".into();
+            status.state = if is_over && self.setup.stays { State::Serving } else { State::Running };
         }
         status.slot_milliseconds = self.pace.slot().as_secs_f64() * 1e3;
         status.waits_for_finality = memory.waits().iter().map(|what| (*what).to_owned()).collect();
@@ -97,7 +105,9 @@ impl<L: Ledger> Runner<'_, L> {
         status.bytes_out = parts.server.as_ref().map_or(0, |server| server.counts().bytes_out);
         status.shelf_bytes = parts.shelf.room().used;
         status.total = books.total();
-        status.books = books.pages().iter().map(|(round, page)| (*round + 1, *page)).collect();
+        let last = books.pages().len().saturating_sub(BOOKS_SHOWN);
+        let pages = books.pages().iter().skip(last);
+        status.books = pages.map(|(round, page)| RoundBooks { round: *round + 1, page: *page }).collect();
     }
 
     /// Ends where the folder is another wallet's: what that one computed and promised is none of this one's.

@@ -12,10 +12,13 @@ use std::time::{Duration, Instant};
 use super::announce::NotAlone;
 use super::runner::{LONGEST_WAIT_SECONDS, Runner};
 use super::setup::{Ended, Parts};
+use super::status::State;
 use crate::{Balance, Bench, Books, Came, Crew, Live, Memory, PAUSE_SLOTS, Record, Source, States, is_stop};
 
 /// Longest time between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// Between two looks at the records of peers before the first round.
+const OFTEN: Duration = Duration::from_secs(2);
 
 impl<L: Ledger> Runner<'_, L> {
     pub(crate) fn live(
@@ -36,7 +39,7 @@ impl<L: Ledger> Runner<'_, L> {
         let mut books = Books::open(record, self.setup.max_bid_lamports)?;
         let mut memory = Memory::default();
         let mut wait_seconds = 1;
-        self.status.state = "running".into();
+        self.status.state = State::Running;
         loop {
             let stepped = self.turn(parts, source, record, (&mut crew, &mut books, &mut memory));
             if self.setup.stop.requested() {
@@ -60,12 +63,12 @@ impl<L: Ledger> Runner<'_, L> {
                     false
                 }
             };
-            self.note_status(parts, &crew, &books, &memory);
+            let is_over = memory.view().is_some_and(|view| self.setup.node.is_done(view));
+            self.note_status(parts, &crew, &books, &memory, is_over);
             self.write_status(parts)?;
             if has_acted {
                 continue;
             }
-            let is_over = memory.view().is_some_and(|view| self.setup.node.is_done(view));
             if crew.is_idle() && self.setup.once {
                 return Ok(Ended::Idle);
             }
@@ -85,7 +88,7 @@ impl<L: Ledger> Runner<'_, L> {
         record: &Record,
         (crew, books, memory): (&mut Crew, &mut Books, &mut Memory),
     ) -> Result<bool> {
-        if self.peers_read.is_none_or(|at| at.elapsed() >= self.setup.peers_every) {
+        if self.peers_read.is_none_or(|at| at.elapsed() >= self.peers_every(memory.view())) {
             self.read_peers()?;
             self.stay_alone()?;
             self.announce_what_came()?;
@@ -109,7 +112,7 @@ impl<L: Ledger> Runner<'_, L> {
         let in_wallet = self.ledger.token_balance(&self.setup.program.token_account(&self.setup.node.me.wallet))?;
         let bonds = memory.view().map_or(0, |view| bonds(view, &self.setup.node.me.wallet));
         books.balance(round, Balance { lamports, tokens: in_wallet.unwrap_or(0), bonds });
-        self.status.lamports = lamports;
+        self.status.wallet_lamports = Some(lamports);
         if let Err(error) = books.save(record) {
             // A disk that is full keeps nobody from what is owed.
             let (what, reason) = ("write the books".into(), format!("{error:#}"));
@@ -126,7 +129,7 @@ impl<L: Ledger> Runner<'_, L> {
         act: impl FnOnce(&mut Live<'_, L>) -> Result<T>,
     ) -> Result<T> {
         let (mut events, turn_slots) = (Vec::new(), Some(self.turn_slots()));
-        let peers = &self.peers;
+        let (peers, hold, is_keeper) = (&self.peers, &self.hold, self.setup.node.roles.keeper);
         let outcome = act(&mut Live {
             ledger: &mut *self.ledger,
             program: self.setup.program,
@@ -137,6 +140,7 @@ impl<L: Ledger> Runner<'_, L> {
             record: record.clone(),
             hands: crew,
             holders: &|view, root| peers.holders(view, root),
+            holds_opening: &|view| is_keeper && hold.left(view, &peers.records).is_some(),
             books,
             slot: self.pace.slot(),
             turn_slots,
@@ -151,6 +155,12 @@ impl<L: Ledger> Runner<'_, L> {
             }
         }
         outcome
+    }
+
+    /// How long records of peers stand: shorter while the first round waits for what they say.
+    fn peers_every(&self, view: Option<&View>) -> Duration {
+        let waits = view.is_none_or(|view| view.job.next_round == 0);
+        if waits { self.setup.peers_every.min(OFTEN) } else { self.setup.peers_every }
     }
 
     /// How long it leaves to others what anybody may do: the job's keeper nothing, the others by their keys, so that not all pay for the same.

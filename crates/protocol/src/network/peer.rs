@@ -16,6 +16,8 @@ pub const MAX_URL: usize = 96;
 pub const ADDRESSES: usize = 2;
 /// The peer answers requests of others; without it, it only fetches.
 pub const SERVES: u8 = 1;
+/// It has all that the job computes with, and does its part in a round that is opened now; without it, it is still getting ready.
+pub const READY: u8 = 2;
 
 layout! {
     /// A direct address: all zeros for none.
@@ -44,7 +46,7 @@ layout! {
         pub least_protocol: u32,
         /// The greatest.
         pub most_protocol: u32,
-        /// [`SERVES`], or 0.
+        /// [`SERVES`] and [`READY`], as far as they are so.
         pub flags: u8,
         /// Bytes of `url` that it has.
         pub url_bytes: u8,
@@ -102,9 +104,21 @@ impl Contact {
     /// Where the URL is longer than [`MAX_URL`], or none that a record takes.
     pub fn serving_at(mut self, url: &str) -> Result<Contact> {
         self.url.get_mut(..url.len()).ok_or(Error::WrongContact)?.copy_from_slice(url.as_bytes());
-        (self.url_bytes, self.flags) = (url.len() as u8, SERVES);
+        (self.url_bytes, self.flags) = (url.len() as u8, self.flags | SERVES);
         self.check()?;
         Ok(self)
+    }
+
+    /// The same peer, once it does its part in a round that is opened.
+    #[must_use]
+    pub const fn once_ready(mut self) -> Contact {
+        self.flags |= READY;
+        self
+    }
+
+    /// Whether it has all that it does its part with.
+    pub const fn is_ready(&self) -> bool {
+        self.flags & READY != 0
     }
 
     /// Whether it answers requests.
@@ -139,7 +153,8 @@ impl Contact {
         let is_listed = (is_one(first) && (is_one(second) || is_none(second))) || (is_none(first) && is_none(second));
         let is_spoken = self.least_protocol != 0 && self.least_protocol <= self.most_protocol;
         let is_reached = !url.is_empty() || !is_none(first) || self.endpoint != [0; 32];
-        let is_flagged = self.flags & !SERVES == 0 && (is_reached || !self.serves()) && self.reserved == [0; 6];
+        let is_flagged =
+            self.flags & !(SERVES | READY) == 0 && (is_reached || !self.serves()) && self.reserved == [0; 6];
         if is_web && is_printable && is_listed && is_spoken && is_flagged { Ok(()) } else { Err(Error::WrongContact) }
     }
 }
@@ -210,6 +225,10 @@ mod tests {
         let good = Contact::NOWHERE.serving_at("http://127.0.0.1:8000").unwrap();
         assert_eq!((good.url(), good.serves(), good.sockets().count()), ("http://127.0.0.1:8000", true, 0));
         assert!(good.speaks(1, 1) && !good.speaks(2, 3));
+        let ready = Contact::NOWHERE.once_ready().serving_at("http://127.0.0.1:8000").unwrap();
+        assert!(
+            ready.is_ready() && ready.serves() && !good.is_ready() && Contact::NOWHERE.once_ready().check().is_ok()
+        );
         let socket = SocketAddress { ip: [1; 16], port: 80, reserved: [0; 6] };
         let direct = Contact { addresses: [socket, SocketAddress::default()], flags: SERVES, ..Contact::NOWHERE };
         direct.check().unwrap();
@@ -218,7 +237,7 @@ mod tests {
         let wrong = [
             Contact { url_bytes: 97, ..good },
             Contact { url_bytes: 6, ..good },
-            Contact { flags: 2, ..good },
+            Contact { flags: 4, ..good },
             Contact { flags: SERVES, ..Contact::NOWHERE },
             Contact { least_protocol: 0, ..good },
             Contact { least_protocol: 2, ..good },

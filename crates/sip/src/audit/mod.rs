@@ -191,6 +191,7 @@ impl Patrol<'_> {
                     record: followed.bench.record.clone(),
                     hands: &mut followed.bench,
                     holders: &no_holders,
+                    holds_opening: &|_| false,
                     books: &mut followed.books,
                     slot: SLOT,
                     turn_slots: None,

@@ -19,14 +19,6 @@ use super::{Desk, tokens, word};
 use crate::failure::{Code, fault};
 use sip_report::terminal::{Stream, fitted};
 
-/// Whether something that cannot be undone is asked for first.
-#[derive(Clone, Copy, clap::Args)]
-pub(crate) struct Consent {
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
 /// What came back or stays of an account's rent.
 struct Rent {
     name: String,
@@ -138,17 +130,20 @@ fn rented(program: &Program, account: &Account) -> (String, Option<&'static str>
 
 impl Desk {
     /// Asks before what cannot be undone; where nobody can be asked, it is refused.
-    pub(crate) fn confirm(&self, told: &str, question: &str, consent: Consent) -> Result<()> {
-        self.ask(told, question, "--yes", consent)
+    pub(crate) fn confirm(&self, told: &str, question: &str) -> Result<()> {
+        self.ask(told, question, "--yes", self.yes)
     }
 
-    /// Asks a person; `option` is what does it without a question.
-    pub(super) fn ask(&self, told: &str, question: &str, option: &str, consent: Consent) -> Result<()> {
-        if consent.yes || self.is_dry_run() {
+    /// Asks a person; `option` is what does it without a question, if it was given.
+    pub(super) fn ask(&self, told: &str, question: &str, option: &str, is_given: bool) -> Result<()> {
+        if is_given || self.is_dry_run() {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() || self.json {
-            return Err(fault(Code::NeedsYes, format!("{told}; {option} does it without a question")));
+            return Err(fault(
+                Code::NeedsYes,
+                format!("{told}; nothing was sent; {option} does it without a question"),
+            ));
         }
         write!(std::io::stderr(), "{} ", fitted(&format!("{told}. {question} [y/N]"), Stream::Error, 0))?;
         let mut answer = String::new();

@@ -137,8 +137,16 @@ impl Desk {
             return Ok(address);
         }
         let (kind, index) = text.0.split_once(':').unwrap_or((&text.0, "0"));
-        if let (Some(kind), Ok(index)) = (operated(kind), index.parse()) {
-            return Ok(self.program.pool(kind, &self.wallet()?, index));
+        if let (Some(named), Ok(index)) = (operated(kind), index.parse::<u32>()) {
+            let pool = self.program.pool(named, &self.wallet()?, index);
+            if self.ledger.account(&pool)?.is_none() {
+                let number = if index == 0 { String::new() } else { format!(" of number {index}") };
+                let said = format!(
+                    "the wallet has no pool of kind {kind}{number}; \"sip pool create --kind {kind}\" makes one, \"sip pool list --mine\" lists those that it has"
+                );
+                return Err(fault(Code::NoAccount, said));
+            }
+            return Ok(pool);
         }
         if let Some((job, domain)) = text.0.split_once('/') {
             let job = self.locate_job(&AddressText(job.into()))?;

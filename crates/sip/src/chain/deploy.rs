@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use super::refusals::{Tried, explain};
 use super::tokens::{grouped, sol};
-use super::{Cell, Consent, Desk};
+use super::{Cell, Desk};
 use crate::failure::{Code, fault};
 use sip_data::hex;
 use sip_report::terminal::{Stream, fitted};
@@ -34,19 +34,11 @@ pub(super) enum Command {
         /// Key file of the program's address [default: one that follows from the wallet's key]
         #[arg(long, value_name = "FILE")]
         program_key: Option<PathBuf>,
-        #[command(flatten)]
-        consent: Consent,
     },
     /// Give a program that the wallet may upgrade this build's code
-    Upgrade {
-        #[command(flatten)]
-        consent: Consent,
-    },
+    Upgrade,
     /// Make the program immutable, once the protocol is begun
-    Freeze {
-        #[command(flatten)]
-        consent: Consent,
-    },
+    Freeze,
     /// Show a program's code: its SHA-256, whether it is this build's, and who may upgrade it
     Code,
     /// Give up an upload that was not finished, and take the rent of its buffer back
@@ -55,9 +47,9 @@ pub(super) enum Command {
 
 pub(super) fn run(desk: &mut Desk, command: &Command) -> Result<ExitCode> {
     match command {
-        Command::Deploy { program_key, consent } => deploy(desk, program_key.as_deref(), *consent),
-        Command::Upgrade { consent } => upgrade(desk, *consent),
-        Command::Freeze { consent } => freeze(desk, *consent),
+        Command::Deploy { program_key } => deploy(desk, program_key.as_deref()),
+        Command::Upgrade => upgrade(desk),
+        Command::Freeze => freeze(desk),
         Command::Code => code(desk),
         Command::Abandon => abandon(desk),
     }
@@ -156,7 +148,7 @@ impl Plan<'_> {
 }
 
 /// Puts the program at a new address.
-fn deploy(desk: &mut Desk, program_key: Option<&Path>, consent: Consent) -> Result<ExitCode> {
+fn deploy(desk: &mut Desk, program_key: Option<&Path>) -> Result<ExitCode> {
     let key = desk.key()?.insecure_clone();
     let program = match program_key {
         Some(path) => read_key(path)?,
@@ -184,7 +176,7 @@ fn deploy(desk: &mut Desk, program_key: Option<&Path>, consent: Consent) -> Resu
         rent,
         at_once: (rent + fee).saturating_sub(paid),
     };
-    if !begin(desk, &plan, "Deploy it?", consent)? {
+    if !begin(desk, &plan, "Deploy it?")? {
         return Ok(ExitCode::SUCCESS);
     }
     write(desk, &upload, &plan)?;
@@ -198,7 +190,7 @@ fn deploy(desk: &mut Desk, program_key: Option<&Path>, consent: Consent) -> Resu
 }
 
 /// Gives a program this build's code.
-fn upgrade(desk: &mut Desk, consent: Consent) -> Result<ExitCode> {
+fn upgrade(desk: &mut Desk) -> Result<ExitCode> {
     let key = desk.key()?.insecure_clone();
     let program_id = desk.program.id;
     let deployed = upgradeable(desk, &key.pubkey())?;
@@ -230,7 +222,7 @@ fn upgrade(desk: &mut Desk, consent: Consent) -> Result<ExitCode> {
         rent,
         at_once: rent + fee + lent,
     };
-    if !begin(desk, &plan, "Upgrade it?", consent)? {
+    if !begin(desk, &plan, "Upgrade it?")? {
         return Ok(ExitCode::SUCCESS);
     }
     write(desk, &upload, &plan)?;
@@ -243,7 +235,7 @@ fn upgrade(desk: &mut Desk, consent: Consent) -> Result<ExitCode> {
 }
 
 /// Makes a program immutable.
-fn freeze(desk: &mut Desk, consent: Consent) -> Result<ExitCode> {
+fn freeze(desk: &mut Desk) -> Result<ExitCode> {
     let key = desk.key()?.insecure_clone();
     let program_id = desk.program.id;
     let deployed = upgradeable(desk, &key.pubkey())?;
@@ -257,7 +249,7 @@ fn freeze(desk: &mut Desk, consent: Consent) -> Result<ExitCode> {
         "{program_id} keeps its code for good, SHA-256 {} ({build}), and no fault in it can ever be mended",
         hash_of(&deployed)
     );
-    desk.confirm(&told, "Freeze it?", consent)?;
+    desk.confirm(&told, "Freeze it?")?;
     let instruction = set_authority(&program_id, &key.pubkey(), None);
     desk.act_and_tell(&format!("freeze the program {program_id}"), &[instruction], &[], &[told])
 }
@@ -270,7 +262,7 @@ fn code(desk: &Desk) -> Result<ExitCode> {
     desk.card(&vec![
         ("program", Cell::text(id)),
         ("code sha256", Cell::Text(hash_of(&deployed))),
-        ("this build", Cell::text(if deployed.is(PROGRAM_ELF) { "yes" } else { "no" })),
+        ("this build", Cell::Truth(deployed.is(PROGRAM_ELF))),
         ("this build sha256", Cell::Text(sha256(PROGRAM_ELF))),
         ("room", Cell::Number(deployed.code.len() as u64)),
         ("upgrade authority", authority),
@@ -315,7 +307,7 @@ fn upgradeable(desk: &Desk, wallet: &Address) -> Result<Deployed> {
 }
 
 /// Shows the plan and asks; `false` where it is only tried.
-fn begin(desk: &Desk, plan: &Plan<'_>, question: &str, consent: Consent) -> Result<bool> {
+fn begin(desk: &Desk, plan: &Plan<'_>, question: &str) -> Result<bool> {
     let held = desk.ledger.account(&desk.wallet()?)?.map_or(0, |account| account.lamports);
     if desk.is_dry_run() {
         plan.tell(desk, None)?;
@@ -332,7 +324,7 @@ fn begin(desk: &Desk, plan: &Plan<'_>, question: &str, consent: Consent) -> Resu
         plan.lines().iter().for_each(|line| say(&fitted(line, Stream::Error, 9)));
     }
     let told = format!("{} {} for {}", plan.action, plan.program_id, sol(plan.rent + plan.fee));
-    desk.confirm(&told, question, consent)?;
+    desk.confirm(&told, question)?;
     Ok(true)
 }
 

@@ -196,7 +196,7 @@ impl Change<'_> {
             "account": self.name,
             "address": self.address.to_string(),
             "figure": self.figure,
-            "unit": self.unit.name(),
+            "unit": Some(self.unit.name()).filter(|unit| !unit.is_empty()),
             "before": value(self.before),
             "after": value(self.after),
         })

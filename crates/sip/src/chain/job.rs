@@ -1,15 +1,18 @@
 //! `sip job`: what is trained, how far it is, who takes part; and taking a place in it.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 use sip_arith::int::BPS_ONE;
 use sip_protocol::AccountKind;
 use sip_protocol::ground::units::TOKEN;
 use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation;
+use sip_protocol::training::finality::Undoing;
 use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::training::round::{self, QUALITY_ONE, Round};
 use sip_protocol::training::seats;
+use sip_protocol::training::setting::SETTING_ONE;
 use solana_address::Address;
 use std::process::ExitCode;
 
@@ -39,7 +42,11 @@ enum Command {
     /// Take the model out of a job: fetched from its people by the root on chain, written as a folder that other tools load; costs nothing
     Export(remote::Export),
     /// List jobs: how far they are, and who takes part
-    List,
+    List {
+        /// Also what they pay and need, and whether this machine trains a segment in time, as "sip node check" has measured it
+        #[arg(long)]
+        fit: bool,
+    },
     /// Show one job in full: what is computed, by commitment, and by which rules
     Show {
         /// The job
@@ -111,7 +118,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Create(create) => post::create(&arguments.connection, create),
         Command::Export(take) => remote::export(&arguments.connection, take),
-        Command::List => {
+        Command::List { fit: true } => remote::list_fit(&desk),
+        Command::List { fit: false } => {
             let jobs = desk.all::<Job>(AccountKind::Job)?;
             let rows: Vec<Row> = jobs.iter().map(|(address, job)| summary(address, job)).collect();
             desk.list(&rows, super::NO_JOB)
@@ -128,12 +136,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let job = &desk.locate_job(job)?;
             let state: Job = desk.read(job)?;
             let slot = desk.slot()?;
-            let mut rows = Vec::new();
+            let (mut rows, mut unpaid) = (Vec::new(), 0);
             for index in 0..state.next_round {
                 let round: Round = desk.read(&desk.program.round(job, index))?;
-                rows.push(round_row(&round, slot));
+                unpaid += u32::from(state.rewarded != 0 && round.reward == 0 && round.status == round::FINAL);
+                rows.push(round_row(&state, &round, slot));
             }
-            desk.list(&rows, "no round has begun")
+            let code = desk.list(&rows, "no round has begun")?;
+            if unpaid > 0 && !desk.json {
+                desk.note(&format!(
+                    "{} paid nothing: rounds draw on what the emission has released for nodes until they are scored; \"sip emission show\" says what waits, \"sip emission turn\" releases more when the epoch is over",
+                    sip_report::count(unpaid, "final round")
+                ));
+            }
+            Ok(code)
         }
         Command::Seats { job } => {
             let job = &desk.locate_job(job)?;
@@ -225,23 +241,28 @@ fn state_name(job: &Job) -> &'static str {
     }
 }
 
-fn summary(address: &Address, job: &Job) -> Row {
+pub(crate) fn summary(address: &Address, job: &Job) -> Row {
     vec![
         ("job", Cell::text(address)),
-        ("state", Cell::text(state_name(job))),
-        ("rounds", Cell::text(format!("{} of {}", job.rounds_scored, job.spec.rounds))),
+        ("state", Cell::Word(state_name(job))),
+        ("rounds", Cell::Of { done: job.rounds_scored.into(), all: job.spec.rounds.into(), ending: "Scored" }),
         ("trainers", Cell::Number(job.awake(PoolKind::Trainer).count_ones().into())),
         ("auditors", Cell::Number(job.awake(PoolKind::Auditor).count_ones().into())),
         ("evaluators", Cell::Number(job.awake(PoolKind::Evaluator).count_ones().into())),
         ("domains", Cell::Number(job.spec.domain_count.into())),
-        ("rewarded", Cell::text(if job.rewarded == 0 { "no" } else { "yes" })),
+        ("rewarded", Cell::Truth(job.rewarded != 0)),
     ]
+}
+
+/// A chance that stands on chain as a part of 2³², to the nearest thousand-millionth: 95 % are not 94.9999999 %.
+fn rate(part: u32) -> Cell {
+    Cell::Billionths((u64::from(part) * 1_000_000_000 + (1 << 31)) >> 32)
 }
 
 fn full(address: &Address, job: &Job) -> Row {
     let spec = &job.spec;
     let root = |root: &[u8; 32]| if *root == [0; 32] { Cell::Nothing } else { Cell::text(hex(root)) };
-    let bond = |kind| job.place_bond(kind).map_or(Cell::Nothing, Cell::Tokens);
+    let bond = |kind| job.place_bond(kind).map_or(Cell::No(Cell::Tokens), Cell::Tokens);
     let mut row = summary(address, job);
     row.extend([
         ("creator", Cell::text(Address::new_from_array(job.creator))),
@@ -266,8 +287,8 @@ fn full(address: &Address, job: &Job) -> Row {
         ("sequences of a step", Cell::Number(spec.batch.into())),
         ("tokens of a sequence", Cell::Number(spec.sequence_length.into())),
         ("windows scored", Cell::Number(spec.score_windows.into())),
-        ("audit rate", Cell::Billionths((u64::from(spec.audit_rate) * 1_000_000_000) >> 32)),
-        ("second audit rate", Cell::Billionths((u64::from(spec.second_audit_rate) * 1_000_000_000) >> 32)),
+        ("audit rate", rate(spec.audit_rate)),
+        ("second audit rate", rate(spec.second_audit_rate)),
         ("least mixture", Cell::BasisPoints(spec.mixture_floor_bps.into())),
         ("most mixture", Cell::BasisPoints(spec.mixture_cap_bps.into())),
         ("rounds ahead", Cell::Number(spec.lookahead.into())),
@@ -294,7 +315,7 @@ fn full(address: &Address, job: &Job) -> Row {
         let billionths = |part: &f64| Cell::Billionths((part * 1e9) as u64);
         let tokens = |sip: f64| Cell::Tokens((sip * TOKEN as f64) as u64);
         row.extend([(single, billionths(survival)), (bound, billionths(at_most)), (rational, billionths(of_rational))]);
-        row.push((bribe, odds.bribe.map_or(Cell::Nothing, tokens)));
+        row.push((bribe, odds.bribe.map_or(Cell::No(Cell::Tokens), tokens)));
     }
     row
 }
@@ -303,13 +324,20 @@ fn full(address: &Address, job: &Job) -> Row {
 fn trained_on(desk: &Desk, job: &Job) -> Result<Cell> {
     let count = usize::from(job.spec.domain_count).min(job.datasets.len());
     let text = |bytes: &[u8; 32]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned();
-    let mut parts = Vec::new();
+    let (mut parts, mut datasets) = (Vec::new(), Vec::new());
     for address in &job.datasets[..count] {
         let dataset: Dataset = desk.read(&Address::new_from_array(*address))?;
         let tokens = super::tokens::grouped(dataset.train_tokens);
-        parts.push(format!("{} ({tokens} tokens, {})", text(&dataset.domain), text(&dataset.licence)));
+        let (domain, licence) = (text(&dataset.domain), text(&dataset.licence));
+        parts.push(format!("{domain} ({tokens} tokens, {licence})"));
+        datasets.push(json!({
+            "dataset": Address::new_from_array(*address).to_string(),
+            "domain": domain,
+            "licence": licence,
+            "trainingTokens": dataset.train_tokens,
+        }));
     }
-    Ok(Cell::Text(parts.join(", ")))
+    Ok(Cell::Told(parts.join(", "), Value::Array(datasets)))
 }
 
 /// The settings that stake steers, with their bounds.
@@ -320,7 +348,17 @@ fn steered(job: &Job) -> Cell {
         format!("{} {lower} to {upper}, {default} without stake", sip_manifest::steered::name(setting))
     });
     let told: Vec<String> = told.collect();
-    if told.is_empty() { Cell::Nothing } else { Cell::Text(told.join("; ")) }
+    let part = |value: u32| f64::from(value) / f64::from(SETTING_ONE);
+    let settings = job.spec.settings.iter().take(job.spec.setting_count()).map(|setting| {
+        json!({
+            "setting": sip_manifest::steered::name(setting),
+            "least": part(setting.lower),
+            "withoutStake": part(setting.default),
+            "most": part(setting.upper),
+        })
+    });
+    let told = if told.is_empty() { Cell::Nothing.show() } else { told.join("; ") };
+    Cell::Told(told, settings.collect())
 }
 
 fn phase_name(round: &Round) -> &'static str {
@@ -350,23 +388,38 @@ fn end_slot(round: &Round, now: u64) -> u64 {
     }
 }
 
-fn round_row(round: &Round, now: u64) -> Row {
+/// What a round was undone for.
+fn undone_for(round: &Round) -> Cell {
+    match round.is_undone {
+        0 => Cell::Nothing,
+        why if why == Undoing::Work as u8 => Cell::Word("false work in it"),
+        why if why == Undoing::Scores as u8 => Cell::Word("false scores"),
+        _ => Cell::Word("the round that it builds on"),
+    }
+}
+
+fn round_row(job: &Job, round: &Round, now: u64) -> Row {
     let end = end_slot(round, now);
     let is_scored = round.status == round::SCORED || round.status == round::FINAL;
-    let score = format!("{}.{:06}", round.score / 1_000_000, round.score % 1_000_000);
     let disputes = round.open_challenges + u32::from(round.vote_disputes);
     vec![
         // People count rounds from 1.
         ("round", Cell::Number(u64::from(round.index) + 1)),
-        ("phase", Cell::text(phase_name(round))),
+        ("phase", Cell::Word(phase_name(round))),
+        ("undone for", undone_for(round)),
         ("until slot", if end == 0 { Cell::Nothing } else { Cell::Slot { at: end, now } }),
         ("segments", Cell::Number(round.committed.count_ones().into())),
         ("accepted", Cell::Number(round.accepted.count_ones().into())),
-        ("disputes", Cell::Number(disputes.into())),
-        ("score", if is_scored { Cell::text(score) } else { Cell::Nothing }),
+        ("open disputes", Cell::Number(disputes.into())),
+        ("convicted", Cell::Number(round.excluded_trainers(job).count_ones().into())),
+        ("score", if is_scored { Cell::MicroNats(round.score.into()) } else { Cell::No(Cell::MicroNats) }),
         (
             "quality",
-            if is_scored { Cell::Billionths(round.quality * 1_000_000_000 / QUALITY_ONE) } else { Cell::Nothing },
+            if is_scored {
+                Cell::Billionths(round.quality * 1_000_000_000 / QUALITY_ONE)
+            } else {
+                Cell::No(Cell::Billionths)
+            },
         ),
         ("reward", Cell::Tokens(round.reward)),
     ]
@@ -383,7 +436,7 @@ fn seats(desk: &Desk, address: &Address) -> Result<ExitCode> {
             let at = Address::new_from_array(seat.pool);
             let state: Pool = desk.read(&at)?;
             let did = match (role, &round) {
-                (_, None) => "no round has begun",
+                (_, None) => "",
                 ("trainer", Some(round)) => trainer_did(&job, round, place),
                 ("auditor", Some(round)) => auditor_did(&job, round, place),
                 (_, Some(round)) => evaluator_did(round, place),
@@ -392,12 +445,12 @@ fn seats(desk: &Desk, address: &Address) -> Result<ExitCode> {
                 ("role", Cell::text(role)),
                 ("place", Cell::Number(place.into())),
                 ("pool", Cell::text(at)),
-                ("seat", Cell::text(seat_name(seat))),
+                ("seat", Cell::Word(seat_name(seat))),
                 ("operator", Cell::text(Address::new_from_array(state.scope))),
                 ("own bond", Cell::Tokens(state.self_bond)),
                 ("delegated", Cell::Tokens(state.assets)),
                 ("allotted", Cell::BasisPoints(seat.allotted_bps.into())),
-                ("last round", Cell::text(did)),
+                ("last round", if did.is_empty() { Cell::Nothing } else { Cell::Word(did) }),
             ]);
         }
     }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use super::mixture::Steering;
 use super::stake::Active;
 use super::tokens::{self, Part};
-use super::{AddressText, Cell, Connection, Consent, Desk, Row, stake, steer};
+use super::{AddressText, Cell, Connection, Desk, Row, stake, steer};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -37,8 +37,6 @@ enum Command {
         /// Months, 1 to 48: until the end of the present one, and so on; a month is a twelfth of a year
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAXIMUM_PERIODS))]
         months: u64,
-        #[command(flatten)]
-        consent: Consent,
     },
     /// Make a running lock longer, larger, or both
     Extend {
@@ -54,8 +52,6 @@ enum Command {
         /// Tokens that are locked from now on in all, or "all"
         #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
         amount: Option<Part>,
-        #[command(flatten)]
-        consent: Consent,
     },
     /// Show a wallet's locks: how much, until when, what it adds to the weight
     Show {
@@ -68,16 +64,16 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut desk = Desk::open(&arguments.connection)?;
     match &arguments.command {
-        Command::Create { job, domain, amount, months, consent } => {
+        Command::Create { job, domain, amount, months } => {
             let job = &desk.locate_job(job)?;
             let target = Target::find(&desk, job, domain)?;
             if target.is_running {
                 bail!("a lock is running there; \"sip lock extend\" makes it longer or larger");
             }
             let shares = Active::read(&desk, &target.pool_address, &desk.wallet()?)?.shares(*amount)?;
-            target.lock(&mut desk, shares, *months, *consent)
+            target.lock(&mut desk, shares, *months)
         }
-        Command::Extend { job, domain, months, amount, consent } => {
+        Command::Extend { job, domain, months, amount } => {
             let job = &desk.locate_job(job)?;
             let target = Target::find(&desk, job, domain)?;
             if !target.is_running {
@@ -96,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 "the lock holds {} and is never made smaller",
                 tokens::show(tokens::worth(position.locked_shares, target.pool.shares, target.pool.assets))
             );
-            target.lock(&mut desk, shares, months, *consent)
+            target.lock(&mut desk, shares, months)
         }
         Command::Show { owner } => {
             let owner = desk.owner(owner.as_ref())?;
@@ -151,7 +147,7 @@ impl Target {
         Ok(Target { name, job, pool_address, pool, position_address, position, is_running, now_tick })
     }
 
-    fn lock(&self, desk: &mut Desk, shares: u64, months: u64, consent: Consent) -> Result<ExitCode> {
+    fn lock(&self, desk: &mut Desk, shares: u64, months: u64) -> Result<ExitCode> {
         ensure!((1..=MAXIMUM_PERIODS).contains(&months), "a lock runs 1 to {MAXIMUM_PERIODS} months");
         // What the program will make of it.
         let (mut pool, mut locked, slot) = (self.pool, self.position, desk.slot()?);
@@ -166,7 +162,7 @@ impl Target {
             self.name,
             tokens::show(gain)
         );
-        desk.confirm(&told, "Lock them?", consent)?;
+        desk.confirm(&told, "Lock them?")?;
         let mut steering = Steering::read(desk, &self.job, &desk.read::<Job>(&self.job)?)?;
         steering.add(self.pool.index, gain);
         let notes: Vec<String> = std::iter::once(told).chain(steering.told()?).collect();

@@ -45,7 +45,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub(crate) use act::Consent;
 pub(crate) use address::AddressText;
 use receiver::Anyway;
 pub(crate) use refusals::error_name;
@@ -70,6 +69,9 @@ pub(crate) struct Connection {
     /// Say what would happen and what it would cost, and send nothing
     #[arg(long, global = true)]
     dry_run: bool,
+    /// Do what cannot be undone without a question
+    #[arg(long, global = true)]
+    yes: bool,
     /// Print JSON: an object, a list of them, or one line of it for each transaction
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -126,6 +128,8 @@ pub(crate) struct Desk {
     pub(crate) program: Program,
     pub(crate) json: bool,
     dry_run: bool,
+    /// Whether nobody is asked before what cannot be undone.
+    yes: bool,
     key: Option<Keypair>,
     names: Names,
     /// What programs are told as "notes".
@@ -172,8 +176,9 @@ impl Desk {
             }
             program = program.under(mint.owner);
         }
-        let (json, dry_run, names, notes) = (connection.json, connection.dry_run, Names::read()?, RefCell::default());
-        Ok(Desk { ledger, program, json, dry_run, key, names, notes })
+        let &Connection { json, dry_run, yes, .. } = connection;
+        let (names, notes) = (Names::read()?, RefCell::default());
+        Ok(Desk { ledger, program, json, dry_run, yes, key, names, notes })
     }
 
     /// The key of the wallet that acts.
@@ -289,7 +294,7 @@ pub(crate) fn print_list(rows: &[Row], empty: &str, json: bool) -> Result<ExitCo
 }
 
 /// Where a chain has no job.
-const NO_JOB: &str =
+pub(crate) const NO_JOB: &str =
     "there is no job on this chain; \"sip job create\" makes one, and \"sip demo\" plays one on a ledger of its own";
 
 /// Before `sip protocol init`.

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use super::figures::Unit;
 use super::tokens::{Amount, Percent, show};
-use super::{AddressText, Cell, Connection, Consent, Desk, Row, steer};
+use super::{AddressText, Cell, Connection, Desk, Row, steer};
 use crate::run::setup::Chain;
 use crate::words::wrong;
 
@@ -114,8 +114,6 @@ enum Command {
         /// The pool
         #[arg(value_name = "POOL")]
         pool: AddressText,
-        #[command(flatten)]
-        consent: Consent,
     },
     /// Take the own bond of a retired pool
     WithdrawBond {
@@ -223,10 +221,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let operator = desk.wallet()?;
             desk.act("add to the own bond", &[program.add_bond(&operator, pool, amount.0)], &[("pool", *pool)])
         }
-        Command::Retire { pool, consent } => {
+        Command::Retire { pool } => {
             let pool = &desk.locate_pool(pool)?;
             let operator = desk.wallet()?;
-            confirm_retirement(&desk, pool, *consent)?;
+            confirm_retirement(&desk, pool)?;
             desk.act("retire the pool", &[program.retire_pool(&operator, pool)], &[("pool", *pool)])
         }
         Command::WithdrawBond { pool } => {
@@ -243,7 +241,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Asks before a pool is retired, which cannot be taken back.
-fn confirm_retirement(desk: &Desk, pool: &Address, consent: Consent) -> Result<()> {
+fn confirm_retirement(desk: &Desk, pool: &Address) -> Result<()> {
     let state: Pool = desk.read(pool)?;
     let config: Config = desk.read(&desk.program.config())?;
     let slot = desk.slot()?;
@@ -253,7 +251,7 @@ fn confirm_retirement(desk: &Desk, pool: &Address, consent: Consent) -> Result<(
         show(state.self_bond),
         Unit::Slot.cell(free, slot).show_in_full()
     );
-    desk.confirm(&told, "Retire it?", consent)
+    desk.confirm(&told, "Retire it?")
 }
 
 /// The draws of the wallet's auditor pool of a number, which nobody without the key foresees.

@@ -3,7 +3,6 @@
 use anyhow::Result;
 use solana_address::Address;
 
-use super::act::Consent;
 use super::{AddressText, Desk};
 use crate::failure::{Code, fault};
 
@@ -36,7 +35,7 @@ impl Desk {
         let told = format!("nothing on this chain has ever used {receiver}; compare its letters");
         match anyway.anyway || self.is_dry_run() {
             true => self.note(&told),
-            false => self.ask(&told, "Use it all the same?", "--anyway", Consent { yes: false })?,
+            false => self.ask(&told, "Use it all the same?", "--anyway", false)?,
         }
         Ok(receiver)
     }

@@ -325,7 +325,7 @@ fn show(desk: &Desk, address: &Address) -> Result<ExitCode> {
         for row in sides {
             let (lower, upper) = (steered::show(setting.lower), steered::show(setting.upper));
             let (default, weight) = (steered::show(setting.default), tokens::grouped(setting.default_weight.into()));
-            row.insert(2, ("mixture", Cell::Nothing));
+            row.insert(2, ("mixture", Cell::No(Cell::BasisPoints)));
             let value = steered::show(value);
             row.insert(
                 3,
@@ -349,16 +349,16 @@ fn history(desk: &Desk, address: &Address) -> Result<ExitCode> {
         let settings: Vec<String> =
             steered.map(|(setting, value)| format!("{} {}", steered::name(setting), steered::show(value))).collect();
         rows.push(vec![
-            ("round", Cell::Number(index.into())),
+            ("round", Cell::Number(u64::from(index) + 1)),
             ("opened at slot", Cell::Number(round.opened_slot)),
             ("mixture", Cell::text(mixture.join(", "))),
             ("settings", Cell::text(settings.join(", "))),
             (
                 "score",
                 if matches!(round.status, round::SCORED | round::FINAL) {
-                    Cell::text(nats(round.score))
+                    Cell::MicroNats(round.score.into())
                 } else {
-                    Cell::Nothing
+                    Cell::No(Cell::MicroNats)
                 },
             ),
         ]);

@@ -9,6 +9,18 @@ use solana_address::Address;
 #[derive(Clone, Debug)]
 pub(crate) enum Cell {
     Text(String),
+    /// One of a few words, which programs get in small letters with hyphens: "in-a-round".
+    Word(&'static str),
+    /// Yes or no.
+    Truth(bool),
+    /// For people a text, for programs what it is made of.
+    Told(String, Value),
+    /// So many are done of all: "2 of 12"; programs get both, the first under the key with this ending.
+    Of {
+        done: u64,
+        all: u64,
+        ending: &'static str,
+    },
     /// A number as it is written, with its unit.
     Figure(String),
     Number(u64),
@@ -25,6 +37,11 @@ pub(crate) enum Cell {
     BasisPoints(u64),
     /// Parts of a thousand million.
     Billionths(u64),
+    /// Bytes, which people get as MB.
+    Bytes(u64),
+    Seconds(f64),
+    /// Millionths of a nat.
+    MicroNats(u64),
     /// A span of time.
     Slots(u64),
     /// A point of time, and the present one.
@@ -33,6 +50,9 @@ pub(crate) enum Cell {
         now: u64,
     },
     Nothing,
+    /// Nothing where else stands what this is like: its key is the same.
+    No(fn(u64) -> Cell),
+    NoSeconds,
 }
 
 /// What a list says of one account, by name.
@@ -51,7 +71,14 @@ impl Cell {
     /// As people read it.
     pub(super) fn show(&self) -> String {
         match self {
-            Cell::Text(text) | Cell::Figure(text) => text.clone(),
+            Cell::Text(text) | Cell::Figure(text) | Cell::Told(text, _) => text.clone(),
+            Cell::Word(word) => (*word).to_owned(),
+            Cell::Truth(is_true) => if *is_true { "yes" } else { "no" }.to_owned(),
+            Cell::Of { done, all, .. } => format!("{} of {}", tokens::grouped(*done), tokens::grouped(*all)),
+            Cell::Seconds(seconds) if *seconds < 0.1 => format!("{:.1} ms", seconds * 1e3),
+            Cell::Seconds(seconds) => format!("{seconds:.1} s"),
+            Cell::Bytes(bytes) => format!("{:.1} MB", *bytes as f64 / 1e6),
+            Cell::MicroNats(nats) => format!("{}.{:06}", nats / 1_000_000, nats % 1_000_000),
             Cell::Number(number) | Cell::Shares(number) => tokens::grouped(*number),
             Cell::Lamports(lamports) => tokens::sol(*lamports),
             Cell::TokenChange(0) | Cell::LamportChange(0) => Cell::Nothing.show(),
@@ -67,7 +94,7 @@ impl Cell {
             Cell::Slot { at, now } if at > now => format!("{} (in {})", tokens::grouped(*at), pace::about(at - now)),
             Cell::Slot { at, .. } => format!("{} (reached)", tokens::grouped(*at)),
             Cell::Plain(number) => number.to_string(),
-            Cell::Nothing => "–".into(),
+            Cell::Nothing | Cell::No(_) | Cell::NoSeconds => "–".into(),
         }
     }
 
@@ -86,17 +113,45 @@ impl Cell {
     fn to_json(&self) -> Value {
         match self {
             Cell::Text(text) | Cell::Figure(text) => json!(text),
+            Cell::Word(word) => json!(hyphened(word)),
+            Cell::Truth(is_true) => json!(is_true),
+            Cell::Told(_, value) => value.clone(),
+            Cell::Seconds(seconds) => json!(seconds),
             Cell::Tokens(number) | Cell::Lamports(number) | Cell::Shares(number) => json!(number.to_string()),
             Cell::TokenChange(change) | Cell::LamportChange(change) => json!(change.to_string()),
             Cell::Number(number)
             | Cell::Plain(number)
             | Cell::BasisPoints(number)
             | Cell::Billionths(number)
+            | Cell::MicroNats(number)
+            | Cell::Bytes(number)
             | Cell::Slots(number)
+            | Cell::Of { all: number, .. }
             | Cell::Slot { at: number, .. } => json!(number),
-            Cell::Nothing => Value::Null,
+            Cell::Nothing | Cell::No(_) | Cell::NoSeconds => Value::Null,
         }
     }
+
+    /// What its key ends in.
+    fn unit(&self) -> &'static str {
+        match self {
+            Cell::Tokens(_) | Cell::TokenChange(_) => "BaseUnits",
+            Cell::Lamports(_) | Cell::LamportChange(_) => "Lamports",
+            Cell::BasisPoints(_) => "Bps",
+            Cell::Billionths(_) => "Billionths",
+            Cell::MicroNats(_) => "MicroNats",
+            Cell::Bytes(_) => "Bytes",
+            Cell::Seconds(_) | Cell::NoSeconds => "Seconds",
+            Cell::No(of) => of(0).unit(),
+            _ => "",
+        }
+    }
+}
+
+/// Words in small letters with hyphens between them.
+fn hyphened(words: &str) -> String {
+    let letters = words.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty());
+    letters.map(str::to_lowercase).collect::<Vec<String>>().join("-")
 }
 
 /// "+5 SIP" or "-5 SIP".
@@ -106,22 +161,20 @@ fn signed(change: i128, show: fn(u64) -> String) -> String {
 }
 
 /// As an object, whose keys end in the unit: "own bond" is `ownBondBaseUnits`; parts of ten thousand end in `Bps`, parts of a thousand million
-/// in `Billionths`.
+/// in `Billionths`, millionths of a nat in `MicroNats`.
 pub(crate) fn object(row: &Row) -> Value {
-    let fields = row.iter().map(|(name, cell)| {
+    let fields = row.iter().flat_map(|(name, cell)| {
         let mut key = String::new();
         for (index, word) in name.split([' ', '-']).enumerate() {
             let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
             key += &if index == 0 { word.to_owned() } else { first.to_uppercase() + rest };
         }
-        match cell {
-            Cell::Tokens(_) | Cell::TokenChange(_) => key += "BaseUnits",
-            Cell::Lamports(_) | Cell::LamportChange(_) => key += "Lamports",
-            Cell::BasisPoints(_) => key += "Bps",
-            Cell::Billionths(_) => key += "Billionths",
-            _ => {}
-        }
-        (key, cell.to_json())
+        let done = match cell {
+            Cell::Of { done, ending, .. } => Some((format!("{key}{ending}"), json!(done))),
+            _ => None,
+        };
+        key += cell.unit();
+        [(key, cell.to_json())].into_iter().chain(done)
     });
     Value::Object(fields.collect())
 }
@@ -161,7 +214,9 @@ fn table(rows: &[Row]) -> String {
         .map(|column| {
             let name = first[column].0.to_owned();
             let cells = rows.iter().filter_map(|row| row.get(column));
-            let right = cells.clone().all(|(_, cell)| !matches!(cell, Cell::Text(_)));
+            let right = cells
+                .clone()
+                .all(|(_, cell)| !matches!(cell, Cell::Text(_) | Cell::Word(_) | Cell::Truth(_) | Cell::Told(..)));
             ([name].into_iter().chain(cells.map(|(_, cell)| cell.show())).collect(), right)
         })
         .collect();
@@ -217,6 +272,21 @@ mod tests {
         let times = [Cell::Slot { at: 324_000, now: 0 }, Cell::Slot { at: 5, now: 5 }, Cell::Billionths(1_896_000)];
         let texts = times.map(|cell| cell.show());
         assert_eq!(texts, ["324,000 (in about 1.5 days)", "5 (reached)", "0.1896 %"]);
+        let row: Row = vec![
+            ("rounds", Cell::Of { done: 2, all: 12, ending: "Scored" }),
+            ("rewarded", Cell::Truth(true)),
+            ("state", Cell::Word("closed: false genesis")),
+            ("quality", Cell::No(Cell::Billionths)),
+            ("score", Cell::MicroNats(2_500_000)),
+        ];
+        assert_eq!(
+            object(&row).to_string(),
+            r#"{"qualityBillionths":null,"rewarded":true,"rounds":12,"roundsScored":2,"scoreMicroNats":2500000,"state":"closed-false-genesis"}"#
+        );
+        assert_eq!(
+            row.iter().map(|(_, cell)| cell.show()).collect::<Vec<_>>().join("; "),
+            "2 of 12; yes; closed: false genesis; –; 2.500000"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use sip_localnet::read_key;
 use sip_protocol::AccountKind;
 use sip_protocol::ground::units::DECIMALS;
 use sip_protocol::stake::position::Ticket;
@@ -121,6 +122,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (connection, mut out) = (&arguments.connection, std::io::stdout());
     match &arguments.command {
         Command::New { file } => {
+            if file.exists() {
+                let shown = sip_data::shown_path(file);
+                let whose = read_key(file)
+                    .map_or("something else than a key".to_owned(), |key| format!("the wallet {}", key.pubkey()));
+                anyhow::bail!(
+                    "{shown} holds {whose}, and is left as it is; name another file, and which wallet acts with --key FILE or SIP_KEY"
+                );
+            }
             let key = Keypair::new();
             write_key(file, &key).with_context(|| format!("cannot write the key to {}", file.display()))?;
             if connection.json {

@@ -39,7 +39,7 @@ pub(super) fn begin(network: &mut Network, teller: &Teller) -> Result<()> {
     let url = network.url()?;
     teller.tell(
         &format!("chain    {url}, a slot every {} ms", network.wanted.slot_ms),
-        &json!({ "event": "chain", "url": url, "slotMs": network.wanted.slot_ms }),
+        &json!({ "event": "chain", "url": url, "slotMilliseconds": network.wanted.slot_ms }),
     )?;
     let begun = set_up(network, teller).and_then(|()| start_people(network, teller));
     if let Err(error) = begun {

@@ -18,7 +18,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::chain::table::{Cell, Row};
+use crate::chain::table::{Cell, Row, object};
 use crate::chain::{print_list, reach};
 use crate::words::{count as whole, wrong};
 use people::{Network, Wanted};
@@ -121,6 +121,7 @@ impl Up {
         let root = std::path::absolute(&arguments.folder)?;
         // A network that follows has been asked to stop by then.
         let stop = crate::run::stop_on_interrupt()?;
+        let is_old;
         let mut network = {
             let _held = hold_of(&root, "network up", "--folder")?;
             let mut network = match Network::find(&root)? {
@@ -130,6 +131,7 @@ impl Up {
                 }
                 None => Network::new(&root, self.wanted()?)?,
             };
+            is_old = network.job.is_some();
             begin::begin(&mut network, &teller)?;
             network
         };
@@ -137,13 +139,13 @@ impl Up {
         let option = if folder == "sip-network" { String::new() } else { format!(" --folder {folder}") };
         let url = network.url()?;
         let down = format!(
-            "everyone runs on; \"sip network status{option}\" shows them, \"sip network down{option}\" ends them"
+            "the processes run on; \"sip network status{option}\" shows them, \"sip network down{option}\" ends them"
         );
         if self.detach {
             teller.tell(&down, &json!({ "event": "up", "url": url, "job": network.job }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let ended = watch::follow(&mut network, &teller, &stop)?;
+        let ended = watch::follow(&mut network, &teller, &stop, is_old)?;
         let Some(root) = ended else {
             teller.say(&down)?;
             return Ok(ExitCode::from(130));
@@ -255,19 +257,32 @@ fn down(arguments: &Arguments) -> Result<ExitCode> {
 
 fn status(arguments: &Arguments) -> Result<ExitCode> {
     let network = find(arguments)?;
-    if !arguments.json {
-        let teller = Teller { json: false };
-        let chain = network.chain.process.as_ref().filter(|process| process.runs());
-        match chain {
-            Some(process) => teller.say(&format!("chain  {}, process {}", network.url()?, process.pid))?,
-            None => teller.say("chain  does not run; \"sip network up\" starts it")?,
-        }
-        if let (Some(_), Some(job)) = (chain, &network.job) {
-            teller.say(&format!("job    {job}: {}", watch::state(&reach(&network.url()?)?, job)?))?;
-        }
-    }
+    let chain = network.chain.process.as_ref().filter(|process| process.runs());
+    let far = match (chain, &network.job) {
+        (Some(_), Some(job)) => Some((job, watch::far(&reach(&network.url()?)?, job)?)),
+        _ => None,
+    };
     let rows: Vec<Row> = network.people.iter().map(row).collect();
-    print_list(&rows, "nobody is there yet", arguments.json)
+    if arguments.json {
+        let chain = json!({
+            "url": network.url()?,
+            "process": chain.map(|process| process.pid),
+            "slotMilliseconds": network.wanted.slot_ms,
+        });
+        let job = far.map(|(job, far)| far.to_json(job));
+        let people: Vec<serde_json::Value> = rows.iter().map(object).collect();
+        writeln!(std::io::stdout(), "{}", json!({ "chain": chain, "job": job, "people": people }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let teller = Teller { json: false };
+    match chain {
+        Some(process) => teller.say(&format!("chain  {}, process {}", network.url()?, process.pid))?,
+        None => teller.say("chain  does not run; \"sip network up\" starts it")?,
+    }
+    if let Some((job, far)) = far {
+        teller.say(&format!("job    {job}: {}", far.words()))?;
+    }
+    print_list(&rows, "nobody is there yet", false)
 }
 
 fn row(person: &people::Person) -> Row {

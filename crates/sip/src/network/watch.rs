@@ -30,16 +30,50 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// A chain that does not answer for so long has ended.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How far a job is, in words.
-pub(super) fn state(ledger: &Rpc, job: &str) -> Result<String> {
+/// How far a job is.
+pub(super) struct Far {
+    rounds: u32,
+    scored: u32,
+    /// Rounds that are scored and not final.
+    ahead: u32,
+    /// The round that runs, from 1.
+    running: Option<u32>,
+    is_over: bool,
+}
+
+/// How far a job is.
+pub(super) fn far(ledger: &Rpc, job: &str) -> Result<Far> {
     let job: Address = job.parse().context("the job is no address")?;
     let state: Box<Job> = find(ledger, &job)?.context("the job is not on the chain")?;
-    let rounds = format!("{} of {} scored", state.rounds_scored, count(state.spec.rounds, "round"));
-    Ok(match (is_over(&state), state.round_live) {
-        (true, _) => format!("{rounds}, all of it final"),
-        (_, 0) => format!("{rounds}, {} not final yet", state.chain.ahead()),
-        _ => format!("{rounds}, round {} runs", state.next_round),
-    })
+    Ok(Far::of(&state))
+}
+
+impl Far {
+    fn of(state: &Job) -> Far {
+        Far {
+            rounds: state.spec.rounds,
+            scored: state.rounds_scored,
+            ahead: state.chain.ahead() as u32,
+            running: (state.round_live != 0).then_some(state.next_round),
+            is_over: is_over(state),
+        }
+    }
+
+    pub(super) fn words(&self) -> String {
+        let rounds = format!("{} of {} scored", self.scored, count(self.rounds, "round"));
+        match (self.is_over, self.running) {
+            (true, _) => format!("{rounds}, all of it final"),
+            (_, None) => format!("{rounds}, {} not final yet", self.ahead),
+            (_, Some(running)) => format!("{rounds}, round {running} runs"),
+        }
+    }
+
+    pub(super) fn to_json(&self, job: &str) -> serde_json::Value {
+        json!({
+            "job": job, "rounds": self.rounds, "roundsScored": self.scored, "roundsNotFinal": self.ahead,
+            "runningRound": self.running, "final": self.is_over,
+        })
+    }
 }
 
 /// Whether nothing of a job can change any more.
@@ -63,7 +97,8 @@ struct Seen {
 }
 
 /// Tells what happens until the job is over, and gives its last base; nothing if it was asked to stop.
-pub(super) fn follow(network: &mut Network, teller: &Teller, stop: &Stop) -> Result<Option<String>> {
+/// Of a network that was begun before, what happened until now is told in one line, and to programs as earlier.
+pub(super) fn follow(network: &mut Network, teller: &Teller, stop: &Stop, is_old: bool) -> Result<Option<String>> {
     let ledger = reach(&network.url()?)?;
     let job: Address = network.job.as_deref().unwrap_or_default().parse().context("the job is no address")?;
     let mut watcher = Watcher {
@@ -74,13 +109,19 @@ pub(super) fn follow(network: &mut Network, teller: &Teller, stop: &Stop) -> Res
         teller,
         begin: Instant::now(),
         seen: Seen::default(),
+        is_earlier: is_old,
+        convicted: Vec::new(),
     };
     let mut answered = Instant::now();
     loop {
         if stop.requested() {
             return Ok(None);
         }
-        match watcher.look() {
+        let looked = watcher.look();
+        if looked.is_ok() && std::mem::take(&mut watcher.is_earlier) {
+            watcher.tell_earlier()?;
+        }
+        match looked {
             Ok(Some(root)) => return Ok(Some(hex(&root))),
             Ok(None) => answered = Instant::now(),
             Err(error) if answered.elapsed() > PATIENCE => return Err(error),
@@ -98,6 +139,10 @@ struct Watcher<'a> {
     teller: &'a Teller,
     begin: Instant,
     seen: Seen,
+    /// Whether what is seen now happened before anybody looked.
+    is_earlier: bool,
+    /// Who was convicted before, and in which round.
+    convicted: Vec<(String, u32)>,
 }
 
 impl Watcher<'_> {
@@ -130,8 +175,20 @@ impl Watcher<'_> {
         if self.seen.said.insert(line.to_owned()) { self.tell(line, event.clone()) } else { Ok(()) }
     }
 
+    /// How far the job was when this began to look.
+    fn tell_earlier(&self) -> Result<()> {
+        let Some(job) = find::<Job>(&self.ledger, &self.job)?.filter(|job| job.next_round > 0) else { return Ok(()) };
+        let convicted = self.convicted.iter().map(|(name, round)| format!("; {name} was convicted in round {round}"));
+        let line = format!("so far: {}{}", Far::of(&job).words(), convicted.collect::<String>());
+        self.teller.say(&line)
+    }
+
     /// A line with the time since the beginning.
     fn tell(&self, line: &str, mut event: serde_json::Value) -> Result<()> {
+        if self.is_earlier {
+            event["earlier"] = true.into();
+            return if self.teller.json { self.teller.tell(line, &event) } else { Ok(()) };
+        }
         let seconds = self.begin.elapsed().as_secs();
         event["seconds"] = seconds.into();
         self.teller.tell(&format!("{:>3}:{:02}  {line}", seconds / 60, seconds % 60), &event)
@@ -237,6 +294,9 @@ impl Watcher<'_> {
         let key = format!("{name} {round}");
         if !self.seen.said.insert(key) {
             return Ok(());
+        }
+        if self.is_earlier {
+            self.convicted.push((name.to_owned(), round));
         }
         let left = find::<Pool>(&self.ledger, &Address::new_from_array(*pool))?.map_or(0, |pool| pool.self_bond);
         let had = self.seen.bonds.get(name).copied();

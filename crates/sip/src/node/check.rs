@@ -1,7 +1,7 @@
 //! `sip node check`: whether this machine is fit for a node, before anything is at stake.
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 use sip_data::shown_path;
 use sip_driver::node::Pace;
 use sip_ledger::Ledger;
@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::speed;
 use crate::chain::{Connection, Desk};
 use crate::failure::NOT_VERIFIED;
 
@@ -44,10 +45,26 @@ struct Check {
     what: &'static str,
     is_fit: bool,
     said: String,
+    /// What was measured, for programs: a key with its unit.
+    measured: Option<(&'static str, Value)>,
 }
 
 fn check(what: &'static str, is_fit: bool, said: impl Into<String>) -> Check {
-    Check { what, is_fit, said: said.into() }
+    Check { what, is_fit, said: said.into(), measured: None }
+}
+
+impl Check {
+    fn with(self, key: &'static str, value: impl Into<Value>) -> Check {
+        Check { measured: Some((key, value.into())), ..self }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut object = json!({ "check": self.what, "fit": self.is_fit, "said": self.said });
+        if let Some((key, value)) = &self.measured {
+            object[*key] = value.clone();
+        }
+        object
+    }
 }
 
 pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<ExitCode> {
@@ -58,13 +75,15 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     checks.push(clock(&desk)?);
     checks.push(wallet(&desk)?);
     checks.push(disk(arguments));
+    checks.push(speed()?);
     if let Some(address) = arguments.listen {
         checks.push(reach(arguments, address));
     }
     let mut out = std::io::stdout();
-    for Check { what, is_fit, said } in &checks {
+    for check in &checks {
+        let Check { what, is_fit, said, .. } = check;
         match connection.json {
-            true => writeln!(out, "{}", json!({ "check": what, "fit": is_fit, "said": said }))?,
+            true => writeln!(out, "{}", check.to_json())?,
             false => writeln!(out, "{} {what:8} {said}", if *is_fit { "yes" } else { "NO " })?,
         }
     }
@@ -82,7 +101,8 @@ fn pace(desk: &Desk) -> Result<Check> {
     let slot = pace.slot();
     Ok(match slot.is_zero() {
         true => check("slots", false, "no slot passed while it was measured; a node acts when slots pass"),
-        false => check("slots", true, format!("{:.0} ms each, as measured", slot.as_secs_f64() * 1e3)),
+        false => check("slots", true, format!("{:.0} ms each, as measured", slot.as_secs_f64() * 1e3))
+            .with("slotMilliseconds", slot.as_secs_f64() * 1e3),
     })
 }
 
@@ -98,6 +118,7 @@ fn clock(desk: &Desk) -> Result<Check> {
             let said = format!("{differs} s from the chain's; times that are told would be wrong by that");
             // A chain on this machine may run at a pace of its own.
             check("clock", differs <= CLOCK_SECONDS || Reach::of(desk.ledger.url()) == Reach::Machine, said)
+                .with("apartSeconds", differs)
         }
     })
 }
@@ -112,7 +133,7 @@ fn wallet(desk: &Desk) -> Result<Check> {
     let sol = lamports as f64 / 1e9;
     let need = LEAST_LAMPORTS as f64 / 1e9;
     let said = format!("{sol:.3} SOL for fees and rent; one dispute may take {need} SOL, most of which comes back");
-    Ok(check("wallet", lamports >= LEAST_LAMPORTS, said))
+    Ok(check("wallet", lamports >= LEAST_LAMPORTS, said).with("walletLamports", lamports.to_string()))
 }
 
 /// A folder of its own in the node's, which is gone when this is.
@@ -138,9 +159,17 @@ fn disk(arguments: &Arguments) -> Check {
     let _ = std::fs::remove_dir(&arguments.data);
     let shown = shown_path(&arguments.data);
     match tried {
-        Ok(speed) => check("disk", true, format!("{speed:.0} MiB a second are written to {shown}")),
+        Ok(speed) => check("disk", true, format!("{speed:.0} MiB a second are written to {shown}"))
+            .with("writtenMibPerSecond", speed),
         Err(error) => check("disk", false, format!("cannot write to {shown}: {error}")),
     }
+}
+
+fn speed() -> Result<Check> {
+    let speed = speed::measure()?;
+    let said =
+        format!("{:.1} GFLOP/s in training; \"sip job list --fit\" compares it with what jobs need", speed / 1e9);
+    Ok(check("speed", true, said).with("flopsPerSecond", speed))
 }
 
 /// Serves on the address for a moment, and calls it as others would.
@@ -154,7 +183,7 @@ fn reach(arguments: &Arguments, address: SocketAddr) -> Check {
         Ok(match ask_hello(&Http, &peer, PATIENCE) {
             Ok((_, time)) => {
                 let said = format!("{url} answers after {:.0} ms, called from here", time.as_secs_f64() * 1e3);
-                check("reach", true, said)
+                check("reach", true, said).with("answerMilliseconds", time.as_secs_f64() * 1e3)
             }
             Err(failure) => {
                 let said = format!("{url} {failure}; open the port, or name with --announce how others reach it");

@@ -3,19 +3,21 @@
 use anyhow::{Result, bail};
 use sip_data::{Missing, shown_path};
 use sip_driver::Source;
-use sip_driver::node::{Ended, MakeCheat, PEERS_EVERY, Runner, Setup, unreachable};
+use sip_driver::node::{Ended, Lacking, MakeCheat, PEERS_EVERY, Runner, SEATS_PATIENCE, Setup, unreachable};
 use sip_manifest::folder::Store;
 use sip_manifest::place::{hold_of, quoted};
 use sip_manifest::settings::Fraud;
 use sip_net::Reach;
 use sip_report::terminal;
 use sip_roles::{Event, Me, Roles};
+use solana_address::Address;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use super::Folder;
+use super::{Folder, fit};
 use crate::audit::read_chain;
 use crate::chain::{AddressText, Connection, Desk};
 use crate::failure::{Code, fault};
@@ -92,7 +94,10 @@ pub(super) struct Arguments {
     /// Go on serving when the job is over
     #[arg(long)]
     stay: bool,
-    /// Stop as soon as nothing is to be done now
+    /// Of a keeper: open the first round after so many seconds though somebody who has a seat is not ready
+    #[arg(long, value_name = "SECONDS", default_value_t = SEATS_PATIENCE.as_secs())]
+    patience: u64,
+    /// Stop as soon as nothing is to be done now, or where nobody serves what is needed to begin
     #[arg(long)]
     once: bool,
     /// Lie in training, for tests
@@ -147,7 +152,8 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     }
     let key = desk.key()?.insecure_clone();
     let job = desk.locate_job(&arguments.job)?;
-    let join = arguments.join.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<_>>()?;
+    let join: Vec<Address> = arguments.join.iter().map(|pool| desk.locate_pool(pool)).collect::<Result<_>>()?;
+    fit::require_seat(&desk, &job, &roles(arguments), &join)?;
     let chain = arguments.draws.as_deref().map(read_chain).transpose()?;
     let fraud = arguments.cheat;
     let make = |fraud: Fraud| -> MakeCheat {
@@ -177,6 +183,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
         once: arguments.once,
         stays: arguments.stay,
         reach: Reach::of(desk.ledger.url()),
+        seats_patience: Duration::from_secs(arguments.patience),
         join,
         cheat: fraud.map(|fraud| (arguments.cheat_from, make(fraud))),
         peers_every: PEERS_EVERY,
@@ -188,7 +195,11 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     }
     let json = connection.json;
     let mut report = |event: &Event| print(event, json);
-    let ended = Runner::new(&mut desk.ledger, &key, setup, &mut report).run()?;
+    let ended = Runner::new(&mut desk.ledger, &key, setup, &mut report).run();
+    let ended = ended.map_err(|error| match error.downcast_ref::<Lacking>() {
+        Some(lacking) => fault(Code::NobodyHas, lacking.to_string()),
+        None => error,
+    })?;
     let said = match ended {
         Ended::Stopped => "stopped; the same command goes on from here",
         Ended::Over => "the job is over, and nothing is owed",

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use sip_data::shown_path;
-use sip_driver::node::{Status, status_path};
+use sip_driver::node::{State, Status, status_path};
 use sip_manifest::folder::read_json;
-use sip_report::terminal::{Stream, columns};
+use sip_report::terminal::{Stream, columns, fitted};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -30,8 +30,8 @@ pub(super) fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
     // A node that holds its folder runs.
     if let Ok(held) = sip_manifest::place::hold_of(folder, "node status", "--data") {
         drop(held);
-        if !["over", "stopped"].contains(&&status.state[..]) {
-            status.state = "not running; the same command goes on from here".into();
+        if ![State::Over, State::Stopped].contains(&status.state) {
+            status.state = State::NotRunning;
         }
     }
     let mut out = std::io::stdout();
@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments, json: bool) -> Result<ExitCode> {
     let row = rows.iter().map(|(name, value)| (&**name, Cell::text(value))).collect::<Vec<_>>();
     write!(out, "{}", table::card(&row, columns(Stream::Output)))?;
     for line in &status.said {
-        writeln!(out, "  {line}")?;
+        writeln!(out, "{}", fitted(&format!("  {line}"), Stream::Output, 2))?;
     }
     Ok(ExitCode::SUCCESS)
 }

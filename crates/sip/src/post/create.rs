@@ -11,7 +11,7 @@ use sip_manifest::recipe::{Genesis, import};
 use sip_manifest::value::{Domain, Manifest};
 use sip_protocol::Error;
 use sip_protocol::admin::config::Config;
-use sip_protocol::stake::pool::{self, Pool, PoolKind};
+use sip_protocol::stake::pool::{self, Pool, PoolKind, SEED_SHARES};
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::{Card, Job, JobSpec};
 use sip_report::count;
@@ -24,10 +24,10 @@ use std::sync::Arc;
 use super::config::{EXAMPLE, JobFile};
 use super::folder::{JobFolder, Posted};
 use super::phases::{measure, propose};
-use super::plan::{Making, Plan, say};
+use super::plan::{Making, Plan, command, say};
 use super::publish;
 use super::texts::{Shape, Source, Tokens, read, save_tokenizer, shape, tokens};
-use crate::chain::{Connection, Consent, Desk, pace, tokens as amounts};
+use crate::chain::{Connection, Desk, pace, tokens as amounts};
 use crate::remote::scratch;
 use crate::words::wrong;
 
@@ -42,8 +42,6 @@ pub(crate) struct Arguments {
     /// Folder for what the job computes with, which its creator serves; one that holds a job that was begun goes on with it
     #[arg(long, value_name = "FOLDER", default_value = "sip-job")]
     out: PathBuf,
-    #[command(flatten)]
-    consent: Consent,
 }
 
 /// Commission of a data pool that is made along with a job.
@@ -64,7 +62,10 @@ pub(crate) fn run(connection: &Connection, arguments: &Arguments) -> Result<Exit
         .chain(file.domain.iter().flat_map(|text| text.files.iter().map(|file| ("domain.files", file.as_path()))));
     keep_apart(&arguments.out, inputs)?;
     let folder = JobFolder::new(&arguments.out);
-    let earlier = folder.earlier(&file)?;
+    let earlier = match folder.earlier(&file)? {
+        Some((posted, manifest)) if posted.sent || !is_taken(desk, &posted)? => Some((posted, manifest)),
+        _ => None,
+    };
     let (_held, _scratch, folder) = match (desk.is_dry_run(), earlier.is_some()) {
         // Nothing is left behind by a trial.
         (true, false) => {
@@ -76,22 +77,30 @@ pub(crate) fn run(connection: &Connection, arguments: &Arguments) -> Result<Exit
     };
     let (posted, manifest) = match earlier {
         Some(earlier) => earlier,
-        None => make(desk, (path, &file), &folder)?,
+        None => {
+            folder.clear()?;
+            make(desk, (path, &file), &folder)?
+        }
     };
     let makings = makings(desk, &posted, &manifest)?;
     let plan = Plan::new(desk, makings)?;
     tell_costs(desk, &posted, &manifest, &plan)?;
     if desk.is_dry_run() {
-        if desk.json {
-            writeln!(std::io::stdout(), "{}", outcome(desk, &posted, &arguments.out, Some(&plan))?)?;
+        match desk.json {
+            true => writeln!(std::io::stdout(), "{}", outcome(desk, &posted, &arguments.out, Some(&plan))?)?,
+            false => say("nothing was sent")?,
         }
         return Ok(ExitCode::SUCCESS);
     }
     if !plan.is_done() {
         plan.require_means(desk)?;
-        let told = format!("a job is made for good: nothing takes it back, and {}", plan.told(desk)?.join("; "));
-        desk.confirm(&told, "Make it?", arguments.consent)?;
-        plan.carry_out(desk)?;
+        desk.confirm("a job is made for good: nothing takes it back", "Make it?")?;
+        folder.note_sent(&posted, true)?;
+        let made = plan.carry_out(desk);
+        if made.is_err() && !plan.is_begun(desk).unwrap_or(true) {
+            folder.note_sent(&posted, false)?;
+        }
+        made?;
     }
     if desk.json {
         writeln!(std::io::stdout(), "{}", outcome(desk, &posted, &arguments.out, None)?)?;
@@ -100,14 +109,21 @@ pub(crate) fn run(connection: &Connection, arguments: &Arguments) -> Result<Exit
     say(&format!("job  {}", posted.job))?;
     let texts = own_texts(desk, &posted)?;
     let roles = if posted.pool.is_some() || !texts.is_empty() { "keeper,turner,provider" } else { "keeper,turner" };
-    say(&format!(
-        "next  sip node run {} --role {roles} --data {}{} --stay --listen 0.0.0.0:9000 --announce http://HOST:9000\n      \
-         serves what the job computes with, and opens its rounds; HOST is how others reach this machine",
+    say("next: serve what the job computes with, and open its rounds; HOST is how others reach this machine")?;
+    command(&format!(
+        "sip node run {} --role {roles} --data {}{} --stay --listen 0.0.0.0:9000 --announce http://HOST:9000",
         posted.job,
         quoted(&arguments.out),
         texts.concat()
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the address that a job would have had is another's by now.
+fn is_taken(desk: &Desk, posted: &Posted) -> Result<bool> {
+    let there = desk.find::<Job>(&Posted::address(&posted.job)?)?;
+    let spec = posted.spec()?;
+    Ok(there.is_some_and(|there| there.spec != spec))
 }
 
 /// Options for the folders of datasets that the wallet has published before: one process of a key serves all that it answers for.
@@ -335,6 +351,7 @@ fn makings(desk: &Desk, posted: &Posted, manifest: &Manifest) -> Result<Vec<Maki
         for (domain, dataset) in manifest.domains.iter().zip(&datasets) {
             // Those of others are there.
             if *dataset == program.dataset(&pool, &domain.train_root, &domain.heldout_root) {
+                publish::require_as_registered(desk, dataset, domain)?;
                 makings.push(registration(desk, domain, &pool)?);
             }
         }
@@ -350,6 +367,7 @@ fn makings(desk: &Desk, posted: &Posted, manifest: &Manifest) -> Result<Vec<Maki
         address: job,
         instruction: program.create_job(&creator, posted.nonce, &spec, &datasets),
         bytes: size_of::<Job>(),
+        first_shares: 0,
         bond,
     });
     if there.is_none_or(|job| job.require_described().is_err()) {
@@ -359,6 +377,7 @@ fn makings(desk: &Desk, posted: &Posted, manifest: &Manifest) -> Result<Vec<Maki
             address: job,
             instruction: program.describe_job(&creator, &job, &card),
             bytes: 0,
+            first_shares: 0,
             bond: None,
         });
     }
@@ -368,6 +387,7 @@ fn makings(desk: &Desk, posted: &Posted, manifest: &Manifest) -> Result<Vec<Maki
             address: program.attention_pool(&job, number),
             instruction: program.create_attention_pool(&creator, &job, number),
             bytes: size_of::<Pool>(),
+            first_shares: SEED_SHARES,
             bond: None,
         });
     }
@@ -389,6 +409,7 @@ pub(super) fn data_pool(desk: &Desk, config: &Config, pool: &Address) -> Result<
         address: *pool,
         instruction: desk.program.create_pool(&operator, PoolKind::Data, &new),
         bytes: size_of::<Pool>(),
+        first_shares: SEED_SHARES,
         bond: Some((bond, format!("comes back {unbonding} after the pool is retired; silence to demands costs of it"))),
     })
 }
@@ -401,6 +422,7 @@ pub(super) fn registration(desk: &Desk, domain: &Domain, pool: &Address) -> Resu
         address: desk.program.dataset(pool, &domain.train_root, &domain.heldout_root),
         instruction: desk.program.register_dataset(&provider, pool, &domain.registration()),
         bytes: size_of::<Dataset>(),
+        first_shares: 0,
         bond: None,
     })
 }

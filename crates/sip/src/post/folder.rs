@@ -39,6 +39,9 @@ pub(super) struct Posted {
     pub pool: Option<String>,
     /// How long each phase is, and why.
     pub phases: Vec<Phase>,
+    /// Whether anything of it may have been sent: only then the folder is bound to it.
+    #[serde(default = "yes")]
+    pub sent: bool,
     /// The job's terms, as they are sent.
     spec: String,
 }
@@ -49,6 +52,11 @@ pub(super) struct Phase {
     pub name: String,
     pub slots: u32,
     pub why: String,
+}
+
+/// Of a folder that does not say.
+fn yes() -> bool {
+    true
 }
 
 impl Posted {
@@ -71,6 +79,7 @@ impl Posted {
             datasets,
             pool: None,
             phases: Vec::new(),
+            sent: false,
             spec,
         }
     }
@@ -120,11 +129,14 @@ impl JobFolder {
         let asked = std::fs::read_to_string(self.asked_path())
             .with_context(|| format!("cannot read {}", self.asked_path().display()))?;
         let asked: JobFile = toml::from_str(&asked).with_context(|| format!("{shown}/job.toml is damaged"))?;
+        let posted: Posted = read_json(&self.posted_path())?;
+        if asked != *file && !posted.sent {
+            return Ok(None);
+        }
         ensure!(
             asked == *file,
             "{shown} holds a job that was made of another file; name that file again to go on with it, or another folder with --out"
         );
-        let posted: Posted = read_json(&self.posted_path())?;
         let manifest = read_manifest(&self.store.manifest())?;
         ensure!(
             hex(&manifest.hash()) == posted.manifest && unhex(&posted.manifest).is_some(),
@@ -133,6 +145,26 @@ impl JobFolder {
             self.posted_path().display()
         );
         Ok(Some((posted, manifest)))
+    }
+
+    /// Removes what was made of another file, and never sent.
+    pub(super) fn clear(&self) -> Result<()> {
+        for path in [self.posted_path(), self.asked_path()] {
+            if path.exists() {
+                std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        let run = self.store.run();
+        if run.exists() {
+            std::fs::remove_dir_all(&run).with_context(|| format!("cannot remove {}", run.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Notes whether anything of it may be on the chain.
+    pub(super) fn note_sent(&self, posted: &Posted, sent: bool) -> Result<()> {
+        let posted = Posted { sent, ..posted.clone() };
+        write_text(&self.posted_path(), &format!("{}\n", serde_json::to_string_pretty(&posted)?))
     }
 
     /// Notes what is to be sent: the last thing that is written before it is.

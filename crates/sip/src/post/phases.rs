@@ -2,24 +2,28 @@
 
 use anyhow::Result;
 use sip_data::{Mixture, TokenBlob};
+use sip_graph::show::totals;
 use sip_manifest::machine::Machine;
-use sip_manifest::recipe::Recipe;
-use sip_manifest::value::{Manifest, Part};
+use sip_manifest::recipe::{Genesis, Recipe};
+use sip_manifest::value::{Blob, Domain, Manifest, Part};
 use sip_node::{SegmentTask, State, Task, Worker};
 use sip_protocol::training::job::JobSpec;
 use sip_protocol::training::setting::SETTING_ONE;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::config::{Expected, Phases};
+use super::config::{Expected, JobFile, Phases};
 use super::folder::Phase;
 use crate::chain::pace;
 use crate::chain::tokens::grouped;
+use sip_report::count;
 
 /// A slot on clusters once all announced steps towards shorter ones are taken, microseconds.
 const FASTEST_SLOT_MICROSECONDS: u64 = 200_000;
 /// Slots of a phase at least: a few transactions and their finality.
 const LEAST_SLOTS: f64 = 150.0;
+/// Seconds of a phase at least, however short slots are: processes look at the chain, fetch and send by the clock.
+const LEAST_SECONDS: f64 = 30.0;
 /// A speed is measured for so long, and over so many steps at most.
 const MEASURED: Duration = Duration::from_secs(2);
 const STEPS_MOST: u32 = 256;
@@ -80,6 +84,23 @@ pub(super) fn measure(recipe: &Recipe, manifest: &Manifest, machine: &Machine) -
     }
 }
 
+/// How many floating-point operations a second this machine does in training, by steps of the preset "small".
+pub(crate) fn flops_per_second(machine: &Machine) -> Result<f64> {
+    let file = JobFile::default();
+    let recipe = file.recipe(file.preset()?, Genesis::Seed(0))?;
+    let domain = Domain {
+        name: "none".into(),
+        licence: String::new(),
+        train_root: [0; 32],
+        train_tokens: 0,
+        heldout_root: [0; 32],
+        heldout_tokens: 0,
+    };
+    let manifest = recipe.manifest(vec![domain], Blob::default(), machine)?;
+    let step = totals(&manifest.graph(Part::Step)?).flops as f64;
+    Ok(step / measure(&recipe, &manifest, machine)?.step_seconds)
+}
+
 /// Sets the phases that nobody has given, and says of each how long it is and why.
 pub(super) fn propose(
     spec: &mut JobSpec,
@@ -118,12 +139,12 @@ pub(super) fn propose(
     ];
     let mut proposed = Vec::new();
     for (name, given, work, field) in phases {
-        let fit = work.slots(expected, slot_seconds);
+        let (fit, needed) = (work.slots(expected, slot_seconds), work.needed_slots(expected, slot_seconds));
         let why = match given {
-            Some(slots) if slots < fit => {
+            Some(slots) if slots < needed => {
                 format!(
                     "as the file says, SHORTER than the {} that {} asks for",
-                    grouped(fit.into()),
+                    grouped(needed.into()),
                     work.told(expected)
                 )
             }
@@ -160,22 +181,36 @@ impl Work {
         self.steps * self.step_seconds + self.bytes * 8.0 / (expected.megabits * 1e6)
     }
 
-    /// Twice the time that it takes.
+    /// Twice the time that it takes, and no less than people need.
     fn slots(&self, expected: &Expected, slot_seconds: f64) -> u32 {
-        let slots = (2.0 * self.seconds(expected) / slot_seconds).max(LEAST_SLOTS);
+        Work::rounded((2.0 * self.seconds(expected)).max(LEAST_SECONDS) / slot_seconds)
+    }
+
+    /// Twice the time that it takes.
+    fn needed_slots(&self, expected: &Expected, slot_seconds: f64) -> u32 {
+        Work::rounded(2.0 * self.seconds(expected) / slot_seconds)
+    }
+
+    fn rounded(slots: f64) -> u32 {
+        let slots = slots.max(LEAST_SLOTS);
         // Two digits are enough for a guess.
         let unit = 10f64.powf(slots.log10().floor() - 1.0).max(1.0);
         ((slots / unit).ceil() * unit).min(f64::from(u32::MAX)) as u32
     }
 
     fn told(&self, expected: &Expected) -> String {
-        let computed = format!("{:.0} steps of {}", self.steps.ceil(), seconds(self.step_seconds));
+        let steps = count(self.steps.ceil() as u64, "step");
+        let computed = format!("{steps} of {}", seconds(self.step_seconds));
         let fetched = match self.bytes {
             bytes if bytes < 1.0 => String::new(),
             bytes => format!(" and {} at {} Mbit/s", megabytes(bytes), expected.megabits),
         };
         let total = self.seconds(expected);
-        format!("twice {computed}{fetched}, which is {}", pace::told(total))
+        let least = match 2.0 * total < LEAST_SECONDS {
+            true => format!("; {LEAST_SECONDS} s at least"),
+            false => String::new(),
+        };
+        format!("twice {computed}{fetched}, which is {}{least}", pace::told(total))
     }
 }
 
@@ -207,6 +242,10 @@ mod tests {
         assert_eq!(work.slots(&expected, slot(Some(400_000)).as_secs_f64()), 600);
         assert_eq!(work.slots(&expected, slot(Some(10_000)).as_secs_f64()), 12_000);
         assert_eq!(Work::of(1.0, 1e-3, 0.0).slots(&expected, 0.2), 150);
+        // Slots of a fiftieth of a second are no reason to hurry people.
+        let tiny = Work::of(1.0, 1e-3, 0.0);
+        assert_eq!(tiny.slots(&expected, 0.02), 1_500);
+        assert_eq!(tiny.told(&expected), "twice 1 step of 1.0 ms, which is a second; 30 s at least");
         assert_eq!(work.told(&expected), "twice 50 steps of 1.0 s and 125 MB at 100 Mbit/s, which is 1 minute");
     }
 }

@@ -1,6 +1,6 @@
 //! Transactions that make several accounts, one after the other: what they cost, and which of them are left where some are sent already.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::{Value, json};
 use sip_ledger::{Ledger, pack};
 use solana_address::Address;
@@ -26,6 +26,8 @@ pub(super) struct Making {
     pub bytes: usize,
     /// Tokens that it takes, and when they come back.
     pub bond: Option<(u64, String)>,
+    /// Base units for the first shares of a pool, which stay in it.
+    pub first_shares: u64,
 }
 
 /// What is to be made, in order.
@@ -74,6 +76,10 @@ impl Plan {
         self.left.iter().filter_map(|making| making.bond.as_ref()).map(|(units, _)| units).sum()
     }
 
+    fn first_shares(&self) -> u64 {
+        self.left.iter().map(|making| making.first_shares).sum()
+    }
+
     /// What it costs, in lines.
     pub(super) fn told(&self, desk: &Desk) -> Result<Vec<String>> {
         let made = self.left.iter().filter(|making| making.bytes != 0).count();
@@ -84,6 +90,14 @@ impl Plan {
             if let Some((units, back)) = &making.bond {
                 lines.push(format!("{} of {}, which {back}", tokens::show(*units), making.name));
             }
+        }
+        let pools = self.left.iter().filter(|making| making.first_shares > 0).count();
+        if pools > 0 {
+            let units = tokens::show(self.first_shares());
+            lines.push(format!(
+                "{units} for the first shares of {}, so that shares have a price (stays)",
+                count(pools, "pool")
+            ));
         }
         Ok(lines)
     }
@@ -106,36 +120,40 @@ impl Plan {
             "feeLamports": self.fees(desk)?.to_string(),
             "rentLamports": self.rent().to_string(),
             "bondBaseUnits": self.bonds().to_string(),
+            "firstSharesBaseUnits": self.first_shares().to_string(),
             "accounts": accounts,
             "madeBefore": self.done,
         }))
     }
 
-    /// Refuses where the wallet cannot pay it.
+    /// Whether any of what was left when it was made is on the chain.
+    pub(super) fn is_begun(&self, desk: &Desk) -> Result<bool> {
+        let addresses: Vec<Address> = self.left.iter().map(|making| making.address).collect();
+        Ok(desk.ledger.accounts(&addresses)?.iter().any(Option::is_some))
+    }
+
+    /// Refuses where the wallet cannot pay it, and says all that is missing.
     pub(super) fn require_means(&self, desk: &Desk) -> Result<()> {
         let wallet = desk.wallet()?;
         let lamports = desk.ledger.account(&wallet)?.map_or(0, |account| account.lamports);
         let needed = self.fees(desk)?.saturating_add(self.rent());
-        ensure!(
-            lamports >= needed,
-            fault(
-                Code::TooFewLamports,
-                format!(
-                    "the wallet {wallet} has {}, and this takes {} of fees and rent; \"sip wallet airdrop\" asks a faucet",
-                    tokens::sol(lamports),
-                    tokens::sol(needed)
-                )
-            )
-        );
-        let (held, bonds) = (desk.balance(&wallet)?, self.bonds());
-        ensure!(
-            held >= bonds,
-            fault(
-                Code::TooFewTokens,
-                format!("the wallet {wallet} holds {}, and the bonds are {}", tokens::show(held), tokens::show(bonds))
-            )
-        );
-        Ok(())
+        let (held, bonds) = (desk.balance(&wallet)?, self.bonds().saturating_add(self.first_shares()));
+        let mut short = Vec::new();
+        if lamports < needed {
+            let (has, takes) = (tokens::sol(lamports), tokens::sol(needed));
+            short.push((Code::TooFewLamports, format!("has {has}, and this takes {takes} of fees and rent")));
+        }
+        if held < bonds {
+            let (has, takes) = (tokens::show(held), tokens::show(bonds));
+            short.push((Code::TooFewTokens, format!("holds {has}, and this takes {takes} of bonds")));
+        }
+        let Some((code, _)) = short.first() else { return Ok(()) };
+        let said: Vec<&str> = short.iter().map(|(_, said)| said.as_str()).collect();
+        let remedy = match code {
+            Code::TooFewLamports => "; \"sip wallet airdrop\" asks a faucet for SOL",
+            _ => "; who has tokens sends some",
+        };
+        Err(fault(*code, format!("the wallet {wallet} {}{remedy}", said.join("; it "))))
     }
 
     /// Makes what is left, in as few transactions as that fits into, in order.
@@ -149,6 +167,11 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// A command for people to copy: in a line of its own, which is not broken however long it is.
+pub(super) fn command(text: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "  {text}")?)
 }
 
 /// A line for people.

@@ -7,7 +7,6 @@ use sip_manifest::folder::{Store, read_values, write_text};
 use sip_manifest::place::{foreign, hold, keep_apart, quoted};
 use sip_manifest::prepare::split;
 use sip_manifest::value::Domain;
-use sip_model::LoadedModel;
 use sip_model::tokenizer::Tokenizer;
 use sip_protocol::AccountKind;
 use sip_protocol::admin::config::Config;
@@ -19,15 +18,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::create::{data_pool, registration};
-use super::plan::{Plan, say};
+use super::plan::{Plan, command, say};
 use super::texts::{require_licence, require_name, save_tokenizer, shown_name};
+use super::tokenizer;
 use crate::chain::table::{Cell, Row};
-use crate::chain::{Connection, Consent, Desk};
+use crate::chain::{Connection, Desk};
 
 /// What a folder of texts says of the dataset that it holds.
 pub(crate) const DATASET: &str = "dataset.json";
 /// Where folders of datasets are made.
-const FOLDERS: &str = "sip-data";
+pub(super) const FOLDERS: &str = "sip-data";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -56,7 +56,7 @@ struct Publish {
     /// Licence of the texts, as an SPDX identifier
     #[arg(long, value_name = "SPDX")]
     licence: String,
-    /// Folder with the tokenizer.json that the texts become tokens of, so that a job can train on them beside others [default: one that is
+    /// Folder with the tokenizer.json that the texts become tokens of: of a model, or of a dataset (sip-data/NAME, or NAME), so that a job can train on them beside others [default: one that is
     /// learned from the texts]
     #[arg(long, value_name = "FOLDER", conflicts_with = "vocabulary")]
     tokenizer: Option<PathBuf>,
@@ -72,8 +72,6 @@ struct Publish {
     /// Folder for tokens and tokenizer [default: sip-data/NAME]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    #[command(flatten)]
-    consent: Consent,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -97,12 +95,12 @@ fn row(address: &Address, state: &Dataset) -> Row {
         ("training tokens", Cell::Number(state.train_tokens)),
         ("held-out tokens", Cell::Number(state.held_out_tokens)),
         ("pool", Cell::text(Address::new_from_array(state.pool))),
-        ("offered", Cell::text(if state.require_offered().is_ok() { "yes" } else { "no" })),
+        ("offered", Cell::Truth(state.require_offered().is_ok())),
     ]
 }
 
-/// Refuses to register texts again under another name or licence, which would change nothing, and to put them over others that somebody answers for.
-fn require_new(desk: &Desk, out: &Path, dataset: &Address, domain: &Domain) -> Result<()> {
+/// Refuses texts that the wallet has registered under another name or licence.
+pub(super) fn require_as_registered(desk: &Desk, dataset: &Address, domain: &Domain) -> Result<()> {
     if let Some(state) = desk.find::<Dataset>(dataset)? {
         let (name, licence) = (shown_name(&state.domain), shown_name(&state.licence));
         ensure!(
@@ -110,9 +108,19 @@ fn require_new(desk: &Desk, out: &Path, dataset: &Address, domain: &Domain) -> R
             "the wallet has registered these texts already, as \"{name}\" under {licence}: {dataset}; name and licence of a dataset are for good"
         );
     }
+    Ok(())
+}
+
+/// Refuses to register texts again under another name or licence, which would change nothing, and to put them over others that somebody answers for.
+fn require_new(desk: &Desk, out: &Path, dataset: &Address, domain: &Domain) -> Result<()> {
+    require_as_registered(desk, dataset, domain)?;
     let path = out.join(DATASET);
     if path.exists() {
         let before: Value = read_values(&path)?;
+        // What was never sent is nobody's.
+        if before["sent"] == false {
+            return Ok(());
+        }
         let before = before["dataset"].as_str().unwrap_or("another");
         ensure!(
             before == dataset.to_string(),
@@ -162,7 +170,7 @@ impl Publish {
         notes.iter().for_each(|note| told(note));
         let desk = &mut Desk::open(connection)?;
         let tokenizer = match &self.tokenizer {
-            Some(folder) => LoadedModel::open_tokenizer(folder)?.tokenizer,
+            Some(folder) => tokenizer::open(folder)?,
             None => Tokenizer::train(&[words.text.as_str()], self.vocabulary)?,
         };
         let part = split(std::slice::from_ref(&words), &tokenizer, self.sequence, &told)?;
@@ -180,33 +188,43 @@ impl Publish {
         let mut outcome = self.outcome(&domain, &dataset, &pool);
         if desk.is_dry_run() {
             outcome["cost"] = plan.to_json(desk)?;
-            if desk.json {
-                writeln!(std::io::stdout(), "{outcome}")?;
+            match desk.json {
+                true => writeln!(std::io::stdout(), "{outcome}")?,
+                false => say("nothing was sent")?,
             }
             return Ok(ExitCode::SUCCESS);
+        }
+        if !plan.is_done() {
+            plan.require_means(desk)?;
+            let told = "who publishes answers for every token until an unbonding time after a notice";
+            desk.confirm(told, "Publish them?")?;
         }
         let _held = hold(&out, "data publish")?;
         let store = Store::new(&out);
         save_tokenizer(&tokenizer, &store, self.sequence)?;
         part.train.save(&store.tokens(0, "train"))?;
         part.heldout.save(&store.tokens(0, "heldout"))?;
+        outcome["sent"] = true.into();
         write_text(&out.join(DATASET), &format!("{outcome:#}\n"))?;
-        if !plan.is_done() {
-            plan.require_means(desk)?;
-            let told = format!(
-                "who publishes answers for every token until an unbonding time after a notice; {}",
-                plan.told(desk)?.join("; ")
-            );
-            desk.confirm(&told, "Publish them?", self.consent)?;
-            plan.carry_out(desk)?;
+        let made = plan.carry_out(desk);
+        if made.is_err() && !plan.is_begun(desk).unwrap_or(true) {
+            // A refusal binds the folder to nothing.
+            outcome["sent"] = false.into();
+            write_text(&out.join(DATASET), &format!("{outcome:#}\n"))?;
         }
+        made?;
         if desk.json {
             writeln!(std::io::stdout(), "{outcome}")?;
         } else {
+            let shown = quoted(&out);
             say(&format!(
-                "next  tell {dataset} to those who make jobs; for each of theirs\n      sip node run JOB --role provider --texts {} --stay --listen 0.0.0.0:9000 --announce http://HOST:9000\n      \
-                 serves it; HOST is how others reach this machine",
-                quoted(&out)
+                "tokens and tokenizer are in {shown}; a job of yours names them so: model.tokenizer = \"{shown}\""
+            ))?;
+            say(&format!(
+                "next: tell {dataset} to those who make jobs, and serve it for each of theirs; HOST is how others reach this machine"
+            ))?;
+            command(&format!(
+                "sip node run JOB --role provider --texts {shown} --stay --listen 0.0.0.0:9000 --announce http://HOST:9000"
             ))?;
         }
         Ok(ExitCode::SUCCESS)
@@ -215,6 +233,7 @@ impl Publish {
     fn outcome(&self, domain: &Domain, dataset: &Address, pool: &Address) -> Value {
         json!({
             "action": "publish a dataset",
+            "sent": false,
             "dataset": dataset.to_string(),
             "pool": pool.to_string(),
             "domain": domain.name,

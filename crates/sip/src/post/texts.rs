@@ -9,10 +9,12 @@ use sip_manifest::value::{Blob, Domain};
 use sip_model::tokenizer::Tokenizer;
 use sip_model::{LlamaConfig, LoadedModel};
 use sip_protocol::AccountKind;
+use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::data::Dataset;
 use solana_address::Address;
 
 use super::config::{JobFile, Text};
+use crate::chain::tokens::grouped;
 use crate::chain::{AddressText, Desk};
 use crate::words::wrong;
 
@@ -21,6 +23,8 @@ fn builtin_licence(name: &str) -> &'static str {
     if name == "addresses" { "CC0-1.0" } else { "LicenseRef-Public-Domain" }
 }
 
+/// Datasets that are told where several are called alike.
+const TOLD: usize = 4;
 /// Bytes of a name on the chain.
 const NAME_BYTES: usize = 32;
 
@@ -98,7 +102,10 @@ pub(super) fn read(desk: &Desk, file: &JobFile, told: &dyn Fn(&str)) -> Result<V
 }
 
 fn registered(desk: &Desk, text: &str) -> Result<Source> {
-    let address = desk.locate(AccountKind::Dataset, &text.parse::<AddressText>().map_err(wrong)?)?;
+    let address = match desk.locate(AccountKind::Dataset, &text.parse::<AddressText>().map_err(wrong)?) {
+        Ok(address) => address,
+        Err(error) => called(desk, text)?.ok_or(error)?,
+    };
     let state: Dataset = desk.read(&address)?;
     ensure!(
         state.require_offered().is_ok(),
@@ -113,6 +120,28 @@ fn registered(desk: &Desk, text: &str) -> Result<Source> {
         heldout_tokens: state.held_out_tokens,
     };
     Ok(Source::Registered { address, domain })
+}
+
+/// The wallet's dataset that is called so; nothing where none is. Those of others are told by their addresses: anybody may call a dataset as another is called.
+fn called(desk: &Desk, name: &str) -> Result<Option<Address>> {
+    let all = desk.all::<Dataset>(AccountKind::Dataset)?;
+    let called: Vec<_> = all.iter().filter(|(_, state)| shown_name(&state.domain) == name).collect();
+    let own = desk.program.pool(PoolKind::Data, &desk.wallet()?, 0).to_bytes();
+    let offered = called.iter().filter(|(_, state)| state.pool == own && state.require_offered().is_ok());
+    let offered: Vec<Address> = offered.map(|(address, _)| *address).collect();
+    match (&called[..], &offered[..]) {
+        ([], _) => Ok(None),
+        (_, [one]) => Ok(Some(*one)),
+        _ => {
+            let told = called.iter().take(TOLD).map(|(address, state)| {
+                let whose = if state.pool == own { "the wallet's own" } else { "somebody else's" };
+                format!("{address} ({whose}, {}, {} tokens)", shown_name(&state.licence), grouped(state.train_tokens))
+            });
+            let told = told.collect::<Vec<String>>().join(", ");
+            let more = if called.len() > TOLD { ", …" } else { "" };
+            Err(wrong(format!("\"{name}\" is what a dataset is called; name it by its address: {told}{more}")))
+        }
+    }
 }
 
 /// The tokenizer and the shape of the model with its vocabulary; a model that exists comes with its weights.
@@ -135,7 +164,7 @@ pub(super) fn shape(file: &JobFile, sources: &[Source]) -> Result<Shape> {
     let mut config = file.preset()?;
     config.max_seq_len = sequence.unwrap_or(config.max_seq_len);
     let tokenizer = match &file.model.tokenizer {
-        Some(folder) => LoadedModel::open_tokenizer(folder)?.tokenizer,
+        Some(folder) => super::tokenizer::open(folder)?,
         None => learn(sources, file.model.vocabulary.unwrap_or(config.vocab_size))?,
     };
     config.vocab_size = tokenizer.vocab_size();

@@ -29,6 +29,7 @@ use super::supply::Wanted;
 use super::{Remote, Supply, scratch};
 use crate::chain::{AddressText, Connection, Desk};
 use crate::failure::{Code, fault};
+use crate::post::tokenizer::place;
 use crate::words::count as whole;
 
 /// The file that says where a model comes from.
@@ -168,26 +169,36 @@ fn base(
     target: &Target,
     arguments: &Export,
 ) -> Result<(Arc<State>, bool)> {
-    let (url, address, out) = (remote.ledger.url(), remote.job, quoted(&arguments.out));
-    let remedy = format!(
-        "the job's creator keeps the last final one with \"sip node run JOB --role keeper --stay\"; \"sip verify --url {url} {address} --keep cache\" \
-         computes it anew from the texts, and then \"sip job export {address} --keep cache --out {out}\" takes it from there"
-    );
+    let commands = anew(remote, target, arguments);
+    let remedy = "the job's creator keeps the last final one with \"sip node run JOB --role keeper --stay\"; it can be computed anew from the texts";
+    let remedy = (remedy, &commands[..]);
     let mut bases = Bases { remote, job, manifest, machine, supply };
     match &target.round {
-        Some(round) => bases.of(round, &remedy),
+        Some(round) => bases.of(round, remedy),
         None => {
             let what = format!("the model of round {}", target.number);
-            let wanted = Wanted { what: &what, remedy: &remedy, likely: &[] };
+            let wanted = Wanted { what: &what, remedy: remedy.0, commands: remedy.1, likely: &[] };
             Ok((bases.fetched(&wanted, &target.root)?, false))
         }
     }
 }
 
+/// The two commands that compute a base from the texts and take it out, as somebody would have to type them.
+fn anew(remote: &Remote, target: &Target, arguments: &Export) -> Vec<String> {
+    let keep = arguments.keep.as_deref().unwrap_or(Path::new("cache"));
+    let peers: String = arguments.peer.iter().map(|peer| format!(" --peer {}", quoted(Path::new(peer)))).collect();
+    let both = format!("{} --url {}{peers} --keep {}", remote.job, remote.ledger.url(), quoted(keep));
+    let round = if arguments.round.is_some() { format!(" --round {}", target.number) } else { String::new() };
+    vec![
+        format!("sip verify {both} --round {}", target.number),
+        format!("sip job export {both}{round} --out {}", quoted(&arguments.out)),
+    ]
+}
+
 /// Has the job's tokenizer where the folder of a job has it: from a folder, or from people.
 fn tokenizer(supply: &mut Supply, manifest: &Manifest, folder: Option<&Path>) -> Result<()> {
     let Some(folder) = folder else { return supply.tokenizer(&manifest.tokenizer) };
-    let path = folder.join(TOKENIZER_FILE);
+    let path = place(folder).filter(|place| place.is_dir()).unwrap_or_else(|| folder.to_owned()).join(TOKENIZER_FILE);
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", shown_path(&path)))?;
     ensure!(Blob::of(&bytes) == manifest.tokenizer, "{} is not the tokenizer of the job", shown_path(&path));
     write_bytes(&supply.store.tokenizer(), &bytes)

@@ -1,9 +1,12 @@
 //! A job on a chain, known by its address alone: what the chain says of it, and what its people hand over under roots that the chain has.
 
 mod export;
+mod fit;
 mod rebuild;
 mod supply;
 
+use crate::chain::word;
+use crate::failure::{Code, fault};
 use anyhow::{Context, Result, ensure};
 use sip_client::Program;
 use sip_driver::node::Peers;
@@ -12,14 +15,17 @@ use sip_manifest::folder::read_manifest;
 use sip_manifest::value::Manifest;
 use sip_net::{Reach, StrangersHttp};
 use sip_protocol::Account;
+use sip_protocol::training::data::Dataset;
 use sip_protocol::training::job::Job;
 use sip_report::Progress;
 use sip_rpc::Rpc;
 use solana_address::Address;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
 pub(crate) use export::{Export, export};
+pub(crate) use fit::list_fit;
 pub(crate) use supply::Supply;
 
 /// A job on a chain, and who may be asked.
@@ -48,7 +54,14 @@ impl Remote {
 
     /// The state of an account.
     pub(crate) fn read<T: Account>(&self, address: &Address) -> Result<Box<T>> {
-        self.find(address)?.with_context(|| format!("there is no account at {address}"))
+        let what = word(T::KIND);
+        match (self.find(address)?, Ledger::account(&self.ledger, address)?) {
+            (Some(found), _) => Ok(found),
+            (None, Some(_)) => Err(fault(Code::WrongAccount, format!("{address} is no {what}"))),
+            (None, None) => {
+                Err(fault(Code::NoAccount, format!("there is no account at {address}, where a {what} is expected")))
+            }
+        }
     }
 
     /// What its people have: those who are named, and everybody of the job who says on chain where he serves: addresses there are dialled where they
@@ -58,7 +71,23 @@ impl Remote {
         let mut peers = Peers::new(&self.peers, reach);
         peers.read(&self.ledger, &self.program, &self.job, job)?;
         let network = StrangersHttp::new(reach, self.peers.clone());
-        Supply::open((&self.folder, self.is_kept), network, peers, progress)
+        Ok(Supply::open((&self.folder, self.is_kept), network, peers, progress)?.with_names(self.names(job)?))
+    }
+
+    /// What the people of a job are called, by their pools and the job: "trainer 1".
+    fn names(&self, job: &Job) -> Result<BTreeMap<[u8; 32], String>> {
+        let mut names = BTreeMap::from([(self.job.to_bytes(), "the creator".to_owned())]);
+        for address in job.datasets.iter().take(usize::from(job.spec.domain_count)) {
+            if let Some(dataset) = self.find::<Dataset>(&Address::new_from_array(*address))? {
+                let domain = String::from_utf8_lossy(&dataset.domain).trim_end_matches('\0').to_owned();
+                names.entry(dataset.pool).or_insert(format!("the provider of {domain}"));
+            }
+        }
+        for (role, seats) in [("trainer", &job.trainers), ("auditor", &job.auditors), ("evaluator", &job.evaluators)] {
+            let held = seats.iter().enumerate().filter(|(_, seat)| seat.pool != [0; 32]);
+            names.extend(held.map(|(place, seat)| (seat.pool, format!("{role} {}", place + 1))));
+        }
+        Ok(names)
     }
 
     /// The manifest that the chain names, or the one of a file.

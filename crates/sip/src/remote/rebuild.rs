@@ -24,13 +24,18 @@ pub(super) struct Bases<'a> {
     pub supply: &'a mut Supply,
 }
 
+/// Who should have a base, and commands where nobody has it.
+pub(super) type Remedy<'a> = (&'a str, &'a [String]);
+
 impl Bases<'_> {
     /// The base that a round ended with, and whether it was computed here because nobody had it.
-    pub(super) fn of(&mut self, round: &Round, remedy: &str) -> Result<(Arc<State>, bool)> {
+    pub(super) fn of(&mut self, round: &Round, remedy: Remedy<'_>) -> Result<(Arc<State>, bool)> {
         let what = format!("the model of round {} ({}…)", round.index + 1, &hex(&round.next_base)[..8]);
         let voters: Vec<[u8; 32]> =
             round.auditors.iter().filter(|seat| seat.vote == round.next_base).map(|seat| seat.pool).collect();
-        let missing = match self.fetched(&Wanted { what: &what, remedy, likely: &voters }, &round.next_base) {
+        let missing = match self
+            .fetched(&Wanted { what: &what, remedy: remedy.0, commands: remedy.1, likely: &voters }, &round.next_base)
+        {
             Ok(state) => return Ok((state, false)),
             Err(error) => error,
         };
@@ -46,7 +51,7 @@ impl Bases<'_> {
         self.supply.state(*wanted, root, &self.manifest.base_lengths()?, &self.machine.threads)
     }
 
-    fn computed(&mut self, round: &Round, remedy: &str) -> Result<Arc<State>> {
+    fn computed(&mut self, round: &Round, remedy: Remedy<'_>) -> Result<Arc<State>> {
         let number = round.index + 1;
         let results = self.results(round)?;
         let base = match self.manifest.is_compressed() {
@@ -77,7 +82,7 @@ impl Bases<'_> {
             let account = self.remote.program.segment(&address, &Address::new_from_array(pool));
             let segment = self.remote.find::<Segment>(&account)?.context("a segment is closed on chain")?;
             let what = format!("what trainer {} handed over in round {}", u32::from(place) + 1, round.index + 1);
-            let wanted = Wanted { what: &what, remedy: "its trainer has it", likely: &[pool] };
+            let wanted = Wanted { what: &what, remedy: "its trainer has it", commands: &[], likely: &[pool] };
             let root = segment.claim.result_root(spec);
             results.push(self.supply.state(wanted, root, &lengths, &self.machine.threads)?);
         }
@@ -85,12 +90,13 @@ impl Bases<'_> {
     }
 
     /// The state that the job starts from, by its graph where it has one.
-    fn genesis(&mut self, remedy: &str) -> Result<Arc<State>> {
+    fn genesis(&mut self, remedy: Remedy<'_>) -> Result<Arc<State>> {
         if self.manifest.graphs.contains_key(&Part::Genesis) {
             let graph = Arc::new(self.manifest.graph(Part::Genesis)?);
             return Ok(Arc::new(compute(&graph, &[], &self.machine.threads, self.machine.simd)?));
         }
-        let wanted = Wanted { what: "the state that the job starts from", remedy, likely: &[] };
+        let wanted =
+            Wanted { what: "the state that the job starts from", remedy: remedy.0, commands: remedy.1, likely: &[] };
         self.fetched(&wanted, &self.manifest.genesis_root)
     }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::failure::{Code, fault};
+use crate::failure::{Code, fault_with};
 
 /// How long one thing may take to come, as long as any of it comes.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
@@ -40,6 +40,10 @@ pub(crate) struct Supply {
     pub(crate) store: Store,
     /// Whether the folder was named, and texts of any size may fill it.
     is_named: bool,
+    /// How long one thing may take to come.
+    longest: Duration,
+    /// What people are called, by their pools.
+    names: BTreeMap<Hash, String>,
     /// Bytes that came from people.
     pub(crate) bytes: u64,
 }
@@ -49,8 +53,10 @@ pub(crate) struct Supply {
 pub(crate) struct Wanted<'a> {
     /// What it is.
     pub what: &'a str,
-    /// Who should have it, and what to do.
+    /// Who should have it.
     pub remedy: &'a str,
+    /// Commands that do something about it where nobody has it.
+    pub commands: &'a [String],
     /// Pools of those who are asked first.
     pub likely: &'a [[u8; 32]],
 }
@@ -78,7 +84,24 @@ impl Supply {
         let fetcher = Fetcher::new(Arc::new(network), shelf.clone(), bans, FetchLimits::default());
         let store = Store::new(folder);
         std::fs::create_dir_all(store.data()).with_context(|| format!("cannot make {}", shown_path(&store.data())))?;
-        Ok(Supply { shelf, fetcher, peers, progress, store, is_named, bytes: 0 })
+        let (names, bytes) = Default::default();
+        Ok(Supply { shelf, fetcher, peers, progress, store, is_named, longest: LONGEST, names, bytes })
+    }
+
+    /// The same, which waits no longer than that for one thing.
+    pub(crate) fn within(self, longest: Duration) -> Supply {
+        Supply { longest, ..self }
+    }
+
+    /// The same, who knows what people are called.
+    pub(crate) fn with_names(self, names: BTreeMap<Hash, String>) -> Supply {
+        Supply { names, ..self }
+    }
+
+    /// Why those gave nothing who were asked: each of them once.
+    fn reasons(&self, why: &BTreeMap<Hash, String>) -> String {
+        let name = |id: &Hash| self.names.get(id).cloned().unwrap_or_else(|| self.peers.name(id));
+        reasons(why.iter().map(|(id, why)| (name(id), why.as_str())).collect())
     }
 
     /// Has something on the shelf.
@@ -86,7 +109,7 @@ impl Supply {
         if self.shelf.held(item) == Held::Whole {
             return Ok(());
         }
-        let (what, remedy) = (wanted.what, wanted.remedy);
+        let (what, remedy, commands) = (wanted.what, wanted.remedy, wanted.commands);
         ensure!(
             self.is_named || item.bytes() <= UNASKED_BYTES,
             "{what} takes {} GiB, more than is fetched without being told; --keep FOLDER names a folder that has the room",
@@ -96,7 +119,7 @@ impl Supply {
         if peers.is_empty() {
             let said =
                 format!("nobody of the job says on chain where he serves {what}; {remedy}; --peer names somebody");
-            return Err(fault(Code::NobodyHas, said));
+            return Err(fault_with(Code::NobodyHas, said, commands.to_vec()));
         }
         let people = people(peers.len());
         self.progress.line(&format!("fetching {what}, {} bytes, from {people}", grouped(item.bytes())));
@@ -116,7 +139,8 @@ impl Supply {
             }
         };
         let stop = AtomicBool::new(false);
-        let want = Want { item, ranges: None, peers: &|| peers.clone(), by: Instant::now() + LONGEST, stop: &stop };
+        let want =
+            Want { item, ranges: None, peers: &|| peers.clone(), by: Instant::now() + self.longest, stop: &stop };
         let fetched = std::thread::scope(|scope| {
             let fetching = scope.spawn(|| self.fetcher.fetch(&want, &tell));
             let mut told = 0;
@@ -127,9 +151,10 @@ impl Supply {
                 stop.store(quiet > QUIET * QUIET_TIMES, Ordering::Relaxed);
                 if quiet < QUIET {
                     told = 0;
-                } else if quiet > QUIET * (told + 1) && told + 1 < QUIET_TIMES {
+                } else if quiet > QUIET * (told + 1) && told == 0 {
                     told += 1;
-                    self.progress.line(&format!("none of {people} gives {what}{}; asks again", reasons(&heard.why)));
+                    let left = (QUIET * (QUIET_TIMES - told)).as_secs();
+                    self.progress.line(&format!("none of {people} gives it yet; asks for {left} s more"));
                 }
             }
             fetching.join()
@@ -142,8 +167,12 @@ impl Supply {
             }
             Ok(Err(FetchError::Stopped | FetchError::Late { .. })) => {
                 let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
-                let why = reasons(&heard.why);
-                Err(fault(Code::NobodyHas, format!("none of {people} has {what}{why}; {remedy}")))
+                let why = self.reasons(&heard.why);
+                Err(fault_with(
+                    Code::NobodyHas,
+                    format!("none of {people} has {what}{why}; {remedy}"),
+                    commands.to_vec(),
+                ))
             }
             Ok(Err(error)) => Err(anyhow::Error::new(error).context(format!("cannot get {what}"))),
             Err(_) => Err(anyhow::anyhow!("the thread that fetches {what} ended badly")),
@@ -168,6 +197,7 @@ impl Supply {
         let wanted = Wanted {
             what: "the manifest",
             remedy: "everybody of the job has it, its creator first: \"sip node run JOB --role keeper --listen IP:PORT\" serves it",
+            commands: &[],
             likely: &[],
         };
         let content = self.blob(wanted, &Item::blob(*root, bytes))?;
@@ -187,6 +217,7 @@ impl Supply {
         let wanted = Wanted {
             what: "the tokenizer",
             remedy: "its creator and its providers have it: \"sip node run JOB --role keeper --listen IP:PORT\" serves it; --tokenizer names a folder that has it",
+            commands: &[],
             likely: &[],
         };
         let bytes = self.blob(wanted, &Item::blob(named.root, named.bytes))?;
@@ -214,6 +245,7 @@ impl Supply {
                 let wanted = Wanted {
                     what: &what,
                     remedy: "its provider owes it: \"sip node run JOB --role provider --listen IP:PORT\" serves it",
+                    commands: &[],
                     likely: &[],
                 };
                 let bytes = self.blob(wanted, &Item::tokens(root, count))?;
@@ -254,17 +286,53 @@ impl Supply {
     }
 }
 
-/// Why those gave nothing who were asked, each reason once.
-fn reasons(why: &BTreeMap<Hash, String>) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for why in why.values() {
+/// Why people gave nothing, who by name: those together who say the same.
+fn reasons(why: Vec<(String, &str)>) -> String {
+    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, why) in why {
         // The number says nothing to people.
-        *counts.entry(why.split(" (os error").next().unwrap_or(why)).or_default() += 1;
+        by_reason.entry(why.split(" (os error").next().unwrap_or(why)).or_default().push(name);
     }
-    let told: Vec<String> = counts.iter().take(REASONS).map(|(why, count)| format!("{count} {why}")).collect();
-    if told.is_empty() { String::new() } else { format!(" ({})", told.join("; ")) }
+    let more = if by_reason.len() > REASONS { "; …" } else { "" };
+    let told: Vec<String> =
+        by_reason.into_iter().take(REASONS).map(|(why, names)| format!("{} {why}", together(names))).collect();
+    if told.is_empty() { String::new() } else { format!(" ({}{more})", told.join("; ")) }
+}
+
+/// Names in a row, those of one role together: "the creator, trainer 1, 2".
+fn together(mut names: Vec<String>) -> String {
+    names.sort();
+    let (mut text, mut last) = (String::new(), "");
+    for name in &names {
+        let (role, number) = name.rsplit_once(' ').unwrap_or((name, ""));
+        let is_numbered = number.parse::<u32>().is_ok();
+        let said = if is_numbered && role == last { number } else { name.as_str() };
+        if !text.is_empty() {
+            text += ", ";
+        }
+        text += said;
+        last = if is_numbered { role } else { "" };
+    }
+    text
 }
 
 fn people(number: usize) -> String {
     if number == 1 { "1 of its people".into() } else { format!("{number} of its people") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_have_nothing_are_told_by_name_and_once_each() {
+        let refused = "cannot be reached: Connection refused (os error 111)";
+        let why: Vec<(String, &str)> =
+            ["trainer 2", "auditor 1", "trainer 1", "the creator"].map(|name| (name.to_owned(), refused)).to_vec();
+        let why = [why, vec![("auditor 2".to_owned(), "does not have it")]].concat();
+        let told =
+            " (auditor 1, the creator, trainer 1, 2 cannot be reached: Connection refused; auditor 2 does not have it)";
+        assert_eq!(reasons(why), told);
+        assert_eq!(reasons(Vec::new()), "");
+    }
 }

@@ -1,17 +1,18 @@
 //! Whole nodes on the ledger: what a process says of itself there, and what it reads of others.
 
 use sip_client::{NewPool, Program};
-use sip_driver::node::{Ended, Runner, Setup, Status, status_path};
+use sip_driver::node::{Ended, Runner, SEATS_PATIENCE, Setup, Status, status_path};
+use sip_driver::{Bench, Compute, Position, Record, is_stop};
 use sip_ledger::Ledger as _;
 use sip_manifest::settings::Exchange;
 use sip_manifest::stop::Stop;
 use sip_net::Reach;
 use sip_protocol::ground::units::TOKEN;
-use sip_protocol::network::peer::Peer;
+use sip_protocol::network::peer::{Contact, Peer};
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::segment::Segment;
-use sip_roles::{Event, Me, Node, Roles};
+use sip_roles::{Event, Fact, Known, Me, Node, Roles, Scored, Work};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer as _;
@@ -41,6 +42,7 @@ fn setup(job: Address, key: &Keypair, roles: Roles, folder: PathBuf) -> Setup {
         once: false,
         stays: false,
         reach: Reach::Machine,
+        seats_patience: SEATS_PATIENCE,
         join: Vec::new(),
         cheat: None,
         peers_every: Duration::ZERO,
@@ -264,4 +266,94 @@ fn a_node_whose_chain_is_away_says_so_waits_and_goes_on() {
     .unwrap();
     assert_eq!((ended, has_begun, lost), (Ended::Stopped, true, 3));
     assert_eq!(network.round(0).committed, 1);
+}
+
+#[test]
+fn the_first_round_waits_for_those_who_have_seats_until_they_are_ready_or_its_patience_is_over() {
+    for patience in [SEATS_PATIENCE, Duration::ZERO] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut network = Network::new(folder.path(), Exchange::Whole, 1);
+        let (job, key) = (network.job, network.stranger("creator").key.insecure_clone());
+        let keeper = Roles { keeper: true, ..Roles::default() };
+        let setup_of_it = setup(job, &key, keeper, folder.path().join("creator"));
+        let stop = setup_of_it.stop.clone();
+        let others: Vec<Keypair> = network.strangers.iter().map(|stranger| stranger.key.insecure_clone()).collect();
+        let mut ledger = network.ledger.clone();
+        let (mut are_ready, mut is_open) = (false, false);
+        let setup_of_it = Setup { seats_patience: patience, ..setup_of_it };
+        let status = status_path(&setup_of_it.folder);
+        let ended = Runner::new(&mut ledger, &key, setup_of_it, &mut |event| match event {
+            Event::Prepares { what } if what.starts_with("the first round waits for trainer 1, trainer 2") => {
+                assert!(!is_open);
+                network.pass(50);
+                let state: Job = network.read(&job);
+                assert_eq!(state.next_round, 0);
+                are_ready = true;
+                let mut shared = network.ledger.clone();
+                for key in &others {
+                    say_ready(&mut shared, &network, key);
+                }
+            }
+            Event::Turned { what: "open the round", .. } => {
+                let status: Status = sip_json::from_str(&std::fs::read_to_string(&status).unwrap()).unwrap();
+                let waits = status.waits_for.unwrap_or_default();
+                assert_eq!(waits.contains("to be ready, who have seats"), are_ready, "{waits}");
+                is_open = true;
+                stop.ask();
+            }
+            _ => {}
+        })
+        .run()
+        .unwrap();
+        assert_eq!((ended, is_open, are_ready), (Ended::Stopped, true, patience == SEATS_PATIENCE));
+    }
+}
+
+/// Announces every pool of a wallet as one whose process is ready and serves nobody.
+fn say_ready(ledger: &mut super::ledger::Shared, network: &Network, key: &Keypair) {
+    let program = Program::default();
+    for kind in [PoolKind::Trainer, PoolKind::Auditor, PoolKind::Evaluator] {
+        let pool = program.pool(kind, &key.pubkey(), 0);
+        if network.ledger.ledger.borrow().account(&pool).is_some() {
+            let ready = Contact::NOWHERE.once_ready();
+            let announce = program.announce_peer(&key.pubkey(), &pool, None, 9, &ready);
+            ledger.send(&[announce], key, &[key]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_scoring_run_that_is_stopped_or_killed_goes_on_from_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut network = Network::new(folder.path(), Exchange::Whole, 1);
+    let (job, mut ledger) = (network.job, network.ledger.clone());
+    let evaluator = network.stranger("evaluator 1");
+    evaluator.step(&mut ledger, job);
+    let view = evaluator.memory.view().expect("it has looked").clone();
+    let known = Known::default();
+    let work = Work::Score { base: view.job.spec.genesis_root, cheat: None };
+    let Bench { source, machine, states, .. } = &evaluator.bench;
+    // A machine of its own each time, as after a kill: what is left is on the disk.
+    let score = |name: &str, is_stopped: bool| {
+        let record = Record::open(folder.path().join(name)).unwrap();
+        let (at, stop) = (Position { view: &view, known: &known }, Stop::default());
+        if is_stopped {
+            stop.ask();
+        }
+        let mut bench = Bench::new(source.clone(), machine.clone(), record, states.clone(), stop);
+        Compute::compute(&mut bench, at, &work).map(|(fact, _)| match fact {
+            Fact::Scored { scored, .. } => Scored { seconds: 0.0, ..scored },
+            other => panic!("{other:?}"),
+        })
+    };
+    let at_once = score("at once", false).unwrap();
+    let step = || -> u64 {
+        let text = std::fs::read_to_string(folder.path().join("stopped/paused-score.json")).unwrap();
+        sip_json::from_str::<serde_json::Value>(&text).unwrap()["next_step"].as_u64().unwrap()
+    };
+    for expected in 1..3 {
+        assert!(is_stop(&score("stopped", true).unwrap_err()));
+        assert_eq!(step(), expected, "it goes on, a step at a time");
+    }
+    assert_eq!(score("stopped", false).unwrap(), at_once);
 }

@@ -40,8 +40,13 @@ pub(super) struct Replayed {
     pub notes: Vec<String>,
 }
 
-/// Replays all rounds, and gives the first difference.
-pub(super) fn verify(request: &Remote, progress: Progress, replayed: &mut Replayed) -> Result<Difference> {
+/// Replays all rounds, and gives the first difference. The models of this round, from 1, and of the last final one are kept, where a folder was named.
+pub(super) fn verify(
+    request: &Remote,
+    kept_round: Option<u32>,
+    progress: Progress,
+    replayed: &mut Replayed,
+) -> Result<Difference> {
     let machine = Machine::from_environment()?;
     let snapshot = Snapshot::take(&request.ledger, &request.program, &request.job)?;
     let job = &snapshot.job;
@@ -62,7 +67,8 @@ pub(super) fn verify(request: &Remote, progress: Progress, replayed: &mut Replay
         Ok(prepared) => prepared,
         Err(error) => return crate::failure::false_content(error).map(Some),
     };
-    let difference = Replay::new(&snapshot, &prepared, &machine, progress).rounds(&supply, replayed)?;
+    let keeps = |index: u32| kept_round == Some(index + 1) || index == job.chain.last_final;
+    let difference = Replay::new(&snapshot, &prepared, &machine, progress).rounds(&supply, &keeps, replayed)?;
     if difference.is_some() {
         return Ok(difference);
     }
@@ -94,7 +100,7 @@ impl<'a> Replay<'a> {
         Replay { snapshot, job: &snapshot.job, prepared, machine, progress, worker, scorer }
     }
 
-    fn rounds(&mut self, supply: &Supply, replayed: &mut Replayed) -> Result<Difference> {
+    fn rounds(&mut self, supply: &Supply, keeps: &dyn Fn(u32) -> bool, replayed: &mut Replayed) -> Result<Difference> {
         let mut base = Arc::clone(&self.prepared.genesis);
         let mut applied = Applied::new();
         let (mut seed_now, mut head) = (self.job.spec.seed, NO_ROUND);
@@ -165,13 +171,12 @@ impl<'a> Replay<'a> {
                 &hex(&next.root())[..8]
             ));
             base = next;
+            if keeps(index) {
+                supply.keep_if_named(&base)?;
+            }
             head = index;
             replayed.base = Some(base.root());
             replayed.scored += 1;
-        }
-        // Who keeps what was fetched has the model as well, once nothing can undo it.
-        if self.job.chain.open_rounds().is_empty() && base.root() == self.job.base_root {
-            supply.keep_if_named(&base)?;
         }
         Ok(None)
     }

@@ -34,6 +34,7 @@ use crate::run::journal::Journal;
 use crate::run::round::{on_chain, rule};
 use crate::run::setup::{job_address, job_spec, people};
 use crate::run::world::{Person, World};
+use crate::words::count as whole;
 use sip_manifest::check;
 use sip_manifest::exchange::Applied;
 use sip_manifest::folder::{Store, read_json, read_settings};
@@ -65,6 +66,9 @@ pub(crate) struct Arguments {
     /// Folder where what is fetched is kept, and looked for first [default: one that is removed]
     #[arg(long, value_name = "FOLDER", requires = "url")]
     keep: Option<PathBuf>,
+    /// With --keep: keep the model that this round ended with as well, for "sip job export --round N --keep FOLDER"
+    #[arg(long, value_name = "N", requires = "keep", value_parser = whole(1..=1_000_000))]
+    round: Option<usize>,
     /// Print the finding as JSON, and no progress
     #[arg(long)]
     json: bool,
@@ -196,7 +200,7 @@ fn on_chain_alone(arguments: &Arguments, url: &str, progress: Progress) -> Resul
     let is_kept = arguments.keep.is_some();
     let request = Remote { ledger, program, job, peers, folder, is_kept, manifest };
     let mut replayed = chain::Replayed::default();
-    let difference = chain::verify(&request, progress, &mut replayed)?;
+    let difference = chain::verify(&request, arguments.round.map(|round| round as u32), progress, &mut replayed)?;
     let base = replayed.base.map(|root| sip_data::hex(&root));
     let mut out = output();
     if arguments.json {
@@ -249,7 +253,8 @@ fn difference(arguments: &Arguments, progress: Progress, replayed: &mut Replayed
 #[cfg(test)]
 pub(crate) fn finding(folder: &std::path::Path) -> Result<(u32, Option<String>)> {
     let (peer, folder) = (Vec::new(), folder.into());
-    let arguments = Arguments { folder, manifest: None, url: None, program: None, peer, keep: None, json: true };
+    let arguments =
+        Arguments { folder, manifest: None, url: None, program: None, peer, keep: None, round: None, json: true };
     let mut replayed = Replayed::default();
     let difference = difference(&arguments, Progress::new(true), &mut replayed)?;
     Ok((replayed.closed, difference))

@@ -2,6 +2,7 @@
 
 mod chain;
 mod demo;
+mod law;
 mod models;
 mod network;
 mod node;

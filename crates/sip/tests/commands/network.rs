@@ -62,7 +62,9 @@ impl Network {
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(events.0.send(line))));
         let mut seen: Vec<Value> = Vec::new();
         while let Ok(line) = events.1.recv_timeout(most.saturating_sub(begin.elapsed())) {
-            seen.push(serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}")));
+            let event = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            crate::law::keeps("sip network up", &event);
+            seen.push(event);
         }
         let over = following.try_wait().unwrap();
         if over.is_none() && begin.elapsed() >= most {
@@ -84,8 +86,8 @@ impl Network {
 
     /// Processes that run now, by whose they are.
     fn processes(&self) -> Vec<(String, u64)> {
-        let rows = self.json(&["network", "status", "--json"]);
-        let running = rows.as_array().unwrap().iter().filter(|row| !row["process"].is_null());
+        let status = self.json(&["network", "status", "--json"]);
+        let running = status["people"].as_array().unwrap().iter().filter(|row| !row["process"].is_null());
         running.map(|row| (row["who"].as_str().unwrap().to_owned(), row["process"].as_u64().unwrap())).collect()
     }
 
@@ -150,6 +152,34 @@ fn exported(network: &Network, events: &[Value]) {
     assert!(refused.contains("holds diary.txt, which no \\\"sip job export\\\" wrote"), "{refused}");
 }
 
+/// What the way out of a failed export says: computes the model of any round anew, and takes it from there.
+fn kept_models(network: &Network, events: &[Value]) {
+    let (url, over) = (of(events, "chain")[0]["url"].as_str().unwrap(), of(events, "over")[0]);
+    let job = over["job"].as_str().unwrap();
+    let of_round = ["--round", "1", "--keep", "cache of models", "--json"];
+    let found = network.json(&[&["verify", "--url", url, job][..], &of_round].concat());
+    assert_eq!(found["verified"], true, "{found}");
+    let out = ["--out", "model of round 1"];
+    let told = network.json(&[&["job", "export", job, "--url", url][..], &of_round, &out].concat());
+    assert_eq!((&told["round"], &told["computed"]), (&1.into(), &false.into()), "{told}");
+    // Of what nobody serves any more it came from the folder: only the tokenizer was fetched.
+    assert!(told["fetchedBytes"].as_u64().unwrap() < 100_000, "{told}");
+    crate::law::keeps("sip job export", &told);
+    crate::law::keeps("sip verify", &found);
+    let status = network.json(&["node", "status", "--data", "net/people/creator/node", "--json"]);
+    crate::law::keeps("sip node status", &status);
+    assert_eq!((&status["state"], &status["roundsScored"]), (&"serving".into(), &2.into()), "{status}");
+    for words in [
+        &["job", "list"][..],
+        &["job", "show", job],
+        &["job", "rounds", job],
+        &["job", "seats", job],
+        &["node", "plan", job],
+    ] {
+        crate::law::keeps(&words.join(" "), &network.json(&[words, &["--url", url, "--json"]].concat()));
+    }
+}
+
 /// Verifies the job again and again while it runs, until it is told to stop; gives how often it was found true, and all that was found false.
 fn verifies(network: &Network, stop: &AtomicBool) -> (u32, Vec<String>) {
     let (mut found_true, mut found_false) = (0, Vec::new());
@@ -195,6 +225,15 @@ fn strangers_train_a_model_and_convict_the_liar_among_them() {
         "{found}"
     );
     exported(&network, &events);
+    let again = network.sip(&["network", "up", "--rounds", "2"]);
+    let told = String::from_utf8(again.stdout).unwrap();
+    let so_far = "so far: 2 of 2 rounds scored, all of it final; trainer 3 was convicted in round 2";
+    assert!(told.contains(so_far) && !told.contains("0:00"), "{told}");
+    kept_models(&network, &events);
+    let status = network.json(&["network", "status", "--json"]);
+    crate::law::keeps("sip network status", &status);
+    assert_eq!((&status["job"]["final"], &status["job"]["roundsScored"]), (&true.into(), &2.into()), "{status}");
+    assert_eq!(status["chain"]["url"], of(&events, "chain")[0]["url"]);
     let down = network.json(&["network", "down", "--json"]);
     assert!(down["processes"].as_u64().unwrap() >= 1 && network.processes().is_empty(), "{down}");
     // What was brought down is known again.

@@ -38,11 +38,11 @@ fn a_node_that_is_not_there_has_no_status_and_one_that_was_killed_says_so() {
     let folder = scratch.path().join("node");
     std::fs::create_dir(&folder).unwrap();
     let status = sip_driver::node::Status {
-        state: "running".into(),
+        state: sip_driver::node::State::Running,
         job: "J".into(),
         round: 2,
         rounds: 9,
-        phase: "vote".into(),
+        phase: Some("vote".into()),
         until_slot: Some(70),
         until: Some(1_000),
         written: 940,
@@ -63,10 +63,13 @@ fn a_node_that_is_not_there_has_no_status_and_one_that_was_killed_says_so() {
     assert!(said.contains(waits), "{said}");
     // Where a clock is waited for, it ends when it says, and the seats are told that keep the wallet from its work.
     let status = sip_driver::node::Status {
-        phase: "scored, and can be challenged".into(),
+        phase: Some("scored".into()),
         awaited: Vec::new(),
         waits_for: Some("the end of the challenge time of round 2".into()),
-        seats: vec!["none as auditor: this wallet does nothing in that role".into()],
+        seats: vec![sip_driver::node::OwnSeat {
+            line: "none as auditor: this wallet does nothing in that role".into(),
+            ..Default::default()
+        }],
         fetches: vec!["the base of round 2, which auditor 1 voted for, of which nothing came for 20 s".into()],
         ..status.clone()
     };
@@ -95,7 +98,7 @@ fn the_status_of_a_node_is_an_object_for_programs() {
         what: "its vote for the next base".into(),
         is_own: false,
     };
-    let status = sip_driver::node::Status { phase: "vote".into(), awaited: vec![awaited], ..Default::default() };
+    let status = sip_driver::node::Status { phase: Some("vote".into()), awaited: vec![awaited], ..Default::default() };
     std::fs::write(folder.join("status.json"), serde_json::to_string(&status).unwrap()).unwrap();
     let json = sip(scratch.path(), &["node", "status", "--data", "node", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();

@@ -129,6 +129,7 @@ impl Tower {
             record,
             hands,
             holders: &no_holders,
+            holds_opening: &|_| false,
             books: &mut books,
             slot: SLOT,
             turn_slots: None,

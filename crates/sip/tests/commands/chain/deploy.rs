@@ -36,7 +36,7 @@ fn a_program_is_deployed_begun_and_frozen() {
     }
     let on = |arguments: &[&'static str]| with(arguments, &address);
     let code = chain.json("deployer", &on(&["code"]));
-    assert_eq!((&code["codeSha256"], &code["thisBuild"]), (&done["codeSha256"], &"yes".into()));
+    assert_eq!((&code["codeSha256"], &code["thisBuild"]), (&done["codeSha256"], &true.into()));
     assert_eq!(code["upgradeAuthority"], deployer);
     assert!(chain.refused("deployer", &on(&["upgrade", "--yes"])).contains("has this build's code already"));
     assert!(chain.refused("deployer", &on(&["freeze", "--yes"])).contains("sip protocol init"));
@@ -128,7 +128,7 @@ fn other_code_is_upgraded_to_this_builds() {
     let run =
         |arguments: &[&str]| chain.json("deployer", &[&["protocol"], arguments, &["--program", &address]].concat());
     let before = run(&["code"]);
-    assert_eq!(before["thisBuild"], "no");
+    assert_eq!(before["thisBuild"], false);
     let would = run(&["upgrade", "--dry-run"]);
     assert_eq!((&would["codeSha256Before"], &would["sent"]), (&before["codeSha256"], &false.into()));
     assert_eq!((would["cost"]["rentLamports"].amount(), &run(&["code"])), (0, &before));
@@ -137,5 +137,5 @@ fn other_code_is_upgraded_to_this_builds() {
     let done = run(&["upgrade", "--yes"]);
     assert!(held - lamports() <= done["cost"]["feeLamports"].amount(), "the rent of the buffer is back");
     let after = run(&["code"]);
-    assert_eq!((&after["thisBuild"], &after["codeSha256"]), (&"yes".into(), &would["codeSha256"]));
+    assert_eq!((&after["thisBuild"], &after["codeSha256"]), (&true.into(), &would["codeSha256"]));
 }

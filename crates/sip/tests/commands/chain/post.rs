@@ -6,14 +6,14 @@ use sip_protocol::network::peer::Contact;
 use sip_protocol::training::data::Dataset;
 
 /// A text of one sentence, over and over.
-fn text(chain: &Chain, name: &str, sentence: &str) -> PathBuf {
+pub(super) fn text(chain: &Chain, name: &str, sentence: &str) -> PathBuf {
     let path = chain.key(name);
     std::fs::write(&path, sentence.repeat(600)).unwrap();
     path
 }
 
 /// A job of two rounds of a tiny model on texts.
-fn job_file(chain: &Chain, name: &str, domains: &str) -> String {
+pub(super) fn job_file(chain: &Chain, name: &str, domains: &str) -> String {
     let path = chain.key(name);
     let rest = "[training]\nrounds = 2\nsteps = 6\nheld_out_windows = 8\n[phases]\ncommit_slots = 400\n";
     let steered = "[steer]\nlearning_rate = { least = 0.5, most = 2.0, stake_tokens = 80000 }\n";
@@ -21,14 +21,14 @@ fn job_file(chain: &Chain, name: &str, domains: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn own(path: &Path) -> String {
+pub(super) fn own(path: &Path) -> String {
     format!(
         "[model]\npreset = \"tiny\"\n[[domain]]\nname = \"foxes\"\nfiles = [\"{}\"]\nlicence = \"CC0-1.0\"\n",
         path.display()
     )
 }
 
-fn begun_with_tokens() -> Chain {
+pub(super) fn begun_with_tokens() -> Chain {
     let chain = Chain::start();
     let address = chain.person("authority");
     chain.json("authority", &["protocol", "init"]);
@@ -73,9 +73,13 @@ fn a_job_is_made_of_a_file_and_texts_and_begun_again_where_it_was_cut_off() {
 
     let job = made["job"].as_str().unwrap();
     let card = chain.json("authority", &["job", "show", job]);
-    assert_eq!((&card["commitTime"], &card["state"]), (&400.into(), &"between rounds".into()), "{card}");
-    assert!(card["trainedOn"].as_str().unwrap().starts_with("foxes ("), "{card}");
-    assert_eq!(card["steered"], "learning-rate 0.5000 to 2.0000, 1.0000 without stake");
+    assert_eq!((&card["commitTime"], &card["state"]), (&400.into(), &"between-rounds".into()), "{card}");
+    assert_eq!(card["trainedOn"][0]["domain"], "foxes", "{card}");
+    let steered = &card["steered"][0];
+    assert_eq!(
+        (&steered["setting"], &steered["least"], &steered["most"]),
+        (&"learning-rate".into(), &0.5.into(), &2.0.into())
+    );
     // Everything that a round needs is there: it is opened as soon as somebody has taken the places.
     for kind in ["trainer", "auditor", "evaluator"] {
         chain.json("authority", &["pool", "create", "--kind", kind, "--bond", "5000"]);
@@ -111,14 +115,25 @@ fn a_job_is_made_of_a_file_and_texts_and_begun_again_where_it_was_cut_off() {
 fn a_folder_that_was_filled_and_not_sent_never_takes_a_later_job_for_its_own() {
     let chain = begun_with_tokens();
     let fox = text(&chain, "fox.txt", "A brown fox jumps over the lazy dog, again and again. ");
-    let files = ["foxes", "dogs"].map(|name| job_file(&chain, name, &own(&fox).replace("foxes", name)));
+    let dog = text(&chain, "dog.txt", "A lazy dog lies below the old tree, night after night. ");
+    let files = [("foxes", &fox), ("dogs", &dog)];
+    let files = files.map(|(name, text)| job_file(&chain, name, &own(text).replace("foxes", name)));
     let outs = ["first", "second"].map(|name| chain.key(name).to_str().unwrap().to_owned());
     let create = |at: usize| ["job", "create", "--config", &files[at], "--out", &outs[at]];
     // The first is filled, and nobody says yes; the second is made, under the number that the first would have had.
     assert_eq!(error(&chain, "authority", &create(0)).0["code"], "needs-yes");
-    chain.lines("authority", &[&create(1)[..], &["--yes"]].concat());
-    let (refused, _) = error(&chain, "authority", &[&create(0)[..], &["--yes"]].concat());
-    assert!(refused["message"].as_str().unwrap().contains("made of another folder"), "{refused}");
+    let second = chain.lines("authority", &[&create(1)[..], &["--yes"]].concat());
+    let first = chain.lines("authority", &[&create(0)[..], &["--yes"]].concat());
+    let [first, second] = [first, second].map(|lines| lines.last().unwrap()["job"].as_str().unwrap().to_owned());
+    assert_ne!(first, second, "it is filled anew");
+    let trained_on = |job: &str| chain.json("authority", &["job", "show", job])["trainedOn"][0]["domain"].clone();
+    assert_eq!((trained_on(&first), trained_on(&second)), ("foxes".into(), "dogs".into()));
+    // What nobody said yes to binds a folder to nothing.
+    let out = chain.key("third").to_str().unwrap().to_owned();
+    let third = |at: usize| ["job", "create", "--config", &files[at], "--out", &out];
+    assert_eq!(error(&chain, "authority", &third(0)).0["code"], "needs-yes");
+    let made = chain.lines("authority", &[&third(1)[..], &["--yes"]].concat());
+    assert_eq!(trained_on(made.last().unwrap()["job"].as_str().unwrap()), "dogs");
 }
 
 #[test]
@@ -165,6 +180,16 @@ fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
     );
     assert!(refused["message"].as_str().unwrap().contains("serve it with --texts"), "{refused}");
 
+    // What was refused leaves nothing behind, and all that is missing is said at once.
+    chain.json("-", &["wallet", "new", chain.key("poor").to_str().unwrap()]);
+    let of_poor = chain.key("data of the poor");
+    let mut poor = publish.clone();
+    poor[10] = of_poor.to_str().unwrap();
+    let (refused, code) = error(&chain, "poor", &poor);
+    let said = refused["message"].as_str().unwrap();
+    assert!(code == 5 && said.contains("of fees and rent; it holds 0 SIP, and this takes 1,000.000001 SIP"), "{said}");
+    assert!(!of_poor.exists());
+
     // Its tokens are of its tokenizer, which a job has to name.
     let bare = format!("[model]\npreset = \"tiny\"\n[[domain]]\ndataset = \"{dataset}\"\n");
     let file = job_file(&chain, "bare.toml", &bare);
@@ -175,7 +200,7 @@ fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
         refused["code"] == "usage" && refused["message"].as_str().unwrap().contains("model.tokenizer"),
         "{refused}"
     );
-    let tokenizer = folder.join("run/data");
+    let tokenizer = &folder;
     // Its address may be cut, as everywhere.
     let bare = bare.replace(&dataset, &dataset[..6]);
     let twice = format!("{bare}[[domain]]\nname = \"foxes\"\nbuiltin = \"novels\"\nmax_bytes = 100000\n");
@@ -183,7 +208,18 @@ fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
     let (refused, _) = error(&chain, "authority", &[&create[..], &[&job_file(&chain, "twice.toml", &named)]].concat());
     assert!(refused["message"].as_str().unwrap().contains("two domains are called \"foxes\""), "{refused}");
     let named = bare.replacen("\"tiny\"\n", &format!("\"tiny\"\ntokenizer = \"{}\"\n", tokenizer.display()), 1);
-    let file = job_file(&chain, "named.toml", &named);
+    // Its own dataset is found by what it is called; anybody may call one so, and those of others are told by their addresses.
+    let called = named.replace(&dataset[..6], "foxes");
+    let file = job_file(&chain, "named.toml", &called);
+    let bob = chain.person("bob");
+    chain.json("authority", &["protocol", "distribute", &bob, "9000"]);
+    let (refused, _) = error(&chain, "bob", &[&create[..], &[&file]].concat());
+    let said = refused["message"].as_str().unwrap();
+    assert!(said.contains(&format!("name it by its address: {dataset} (somebody else's, CC0-1.0")), "{said}");
+    let lost = named.replace(folder.to_str().unwrap(), "no-such-folder");
+    let (refused, _) = error(&chain, "authority", &[&create[..], &[&job_file(&chain, "lost.toml", &lost)]].concat());
+    let said = refused["message"].as_str().unwrap();
+    assert!(said.contains("there is no tokenizer.json in no-such-folder, nor in no-such-folder/run/data"), "{said}");
     let made = chain.lines("authority", &[&create[..], &[&file]].concat());
     let made = made.last().unwrap();
     assert_eq!((&made["datasets"][0], &made["pool"]), (&dataset.as_str().into(), &Value::Null));
@@ -191,7 +227,7 @@ fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
 }
 
 /// Somebody who serves what lies in a folder of a job.
-fn served(folder: &Path, scratch: &Path) -> sip_net::Server {
+pub(super) fn served(folder: &Path, scratch: &Path) -> sip_net::Server {
     let shelf = sip_net::Shelf::open(scratch).unwrap();
     for file in ["run/manifest.sip", "run/data/0.train.tokens", "run/data/0.heldout.tokens"] {
         shelf.put_file(&folder.join(file)).unwrap();
