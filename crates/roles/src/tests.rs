@@ -293,6 +293,37 @@ fn an_auditor_attests_only_what_it_drew_and_found_true() {
 }
 
 #[test]
+fn an_auditor_that_replays_before_its_draw_is_final_attests_what_it_draws() {
+    let (node, mut view) = (auditor(), in_audit());
+    let claim = Claim::Segment { round: 0, place: 0 };
+    // The draw is sent once what it answers is final; the replay begins before, with the leaf that the draw will ask for.
+    let actions = step(&node, &view, &whole(&[BASE]), &Known::default());
+    let draw = HostSha256::hashv(&[&draw_secret(&key(AUDITOR), 0)]);
+    let revealed = |view: &mut View, draw| {
+        let seat = &mut view.rounds[0].round.auditors[0];
+        (seat.revealed, seat.preimage) = (1, draw);
+    };
+    let mut later = view.clone();
+    revealed(&mut later, draw);
+    let leaf = later.leaf(&later.rounds[0], &later.rounds[0].segments[0], 0);
+    assert_eq!(sent(&actions), ["reveal a draw"]);
+    assert_eq!(computed(&actions), [&Work::Replay { claim, leaves: vec![leaf] }]);
+    let found = |traces| {
+        let finding = Finding { claimed: view.claimed(claim).unwrap(), is_true: true, traces, ..Finding::default() };
+        Known { findings: [(claim, finding)].into(), ..Known::default() }
+    };
+    let known = found([(leaf, sip_data::hex(&[5; 32]))].into());
+    assert_eq!(sent(&step(&node, &later, &whole(&[BASE]), &known)), ["attest a segment"]);
+    // Where that leaf was not among those of the replay, it is replayed once more, and only that.
+    let actions = step(&node, &later, &whole(&[BASE]), &found([].into()));
+    assert_eq!((sent(&actions), computed(&actions)), (vec![], vec![&Work::Replay { claim, leaves: vec![leaf] }]));
+    // A draw that selects nothing asks for nothing.
+    view.rounds[0].round.audit_rate = 0;
+    let actions = step(&node, &view, &whole(&[BASE]), &Known::default());
+    assert_eq!(computed(&actions), [&Work::Replay { claim, leaves: vec![] }]);
+}
+
+#[test]
 fn an_evaluator_reveals_what_it_committed_once_nobody_can_commit_any_more() {
     let (node, mut view) = (evaluator(), in_evaluation());
     let score = Work::Score { base: NEXT, cheat: None };
