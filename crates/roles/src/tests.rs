@@ -396,11 +396,9 @@ fn who_is_accused_and_lost_what_it_takes_gets_it_back_and_then_defends_itself() 
     accused(&mut segments, CaseKind::Segment, subject, TRAINER);
     let known = Known::default();
     // No role is asked for: what was claimed is answered for.
-    for (seed, view, roots) in [
-        (AUDITOR, votes, &[[9; 32], BASE][..]),
-        (EVALUATOR, scores, &[NEXT][..]),
-        (TRAINER, segments, &[BASE][..]),
-    ] {
+    for (seed, view, roots) in
+        [(AUDITOR, votes, &[[9; 32], BASE][..]), (EVALUATOR, scores, &[NEXT][..]), (TRAINER, segments, &[BASE][..])]
+    {
         let node = node(seed, Roles::default());
         let fetches: Vec<Action> = roots.iter().map(|root| Action::Fetch { root: *root }).collect();
         let actions = step(&node, &view, &Shelf::default(), &known);
