@@ -287,7 +287,8 @@ class Network:
             if kind in ("creator", "provider"):
                 continue
             self.distribute(name, 22_000)
-            self.pools[name] = self.type(name, "pool", "create", "--kind", kind, "--bond", str(BOND))[-1]["pool"]
+            made = self.type(name, "pool", "create", "--kind", kind, "--bond", str(BOND))[-1]
+            self.pools[name] = next(change["address"] for change in made["changes"] if change["account"] == "pool")
             self.type(name, "job", "join", self.job, kind)
         self.tell("everyone has a seat")
 

@@ -43,7 +43,7 @@ impl Compute for Bench {
 
     fn begin_anew(&mut self) {
         self.players.clear();
-        self.replay = None;
+        self.paused.clear();
     }
 }
 
@@ -61,14 +61,14 @@ pub struct Bench {
     pub stop: Stop,
     /// Sides of disputes that run, by the dispute's address.
     pub(crate) players: BTreeMap<Address, Player>,
-    /// A replay that was stopped, which the same work goes on from.
-    pub(crate) replay: Option<(Work, Pause)>,
+    /// What was stopped and could not be kept on disk, by its slot there: what it follows from, and how far it is.
+    pub(crate) paused: BTreeMap<&'static str, (String, Pause)>,
 }
 
 impl Bench {
     /// A machine for a job.
     pub fn new(source: Arc<Source>, machine: Machine, record: Record, states: Arc<dyn States>, stop: Stop) -> Bench {
-        Bench { source, machine, record, states, stop, players: BTreeMap::new(), replay: None }
+        Bench { source, machine, record, states, stop, players: BTreeMap::new(), paused: BTreeMap::new() }
     }
 
     /// A state by its root, if it is here.

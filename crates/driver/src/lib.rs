@@ -89,6 +89,13 @@ impl Memory {
         self.facts.push(fact);
     }
 
+    /// Whether the program refuses for the second time what anybody may do. The first time another may have been quicker, which the next look shows, and
+    /// nothing is wrong.
+    fn is_refused_again(&mut self, what: [u8; 32], slot: u64) -> bool {
+        self.refused.retain(|_, first| *first + send::FORGET_DUE_SLOTS > slot);
+        *self.refused.entry(what).or_insert(slot) < slot
+    }
+
     /// The chain as it was seen last.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
@@ -304,6 +311,16 @@ pub fn is_lost(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_comes_second_to_what_anybody_may_do_says_nothing_and_a_refusal_that_stays_is_told() {
+        let mut memory = Memory::default();
+        assert!(!memory.is_refused_again([1; 32], 50) && !memory.is_refused_again([1; 32], 50));
+        assert!(!memory.is_refused_again([2; 32], 51), "that is something else");
+        assert!(memory.is_refused_again([1; 32], 51));
+        let later = 51 + send::FORGET_DUE_SLOTS;
+        assert!(!memory.is_refused_again([1; 32], later), "it is long ago");
+    }
 
     #[test]
     fn many_demands_at_once_are_each_answered_once_and_a_new_answer_takes_the_place_of_the_old_one() {

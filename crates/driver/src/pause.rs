@@ -1,4 +1,4 @@
-//! A segment under way, on disk: a process that is killed loses no more of it than what it did since the last pause was kept.
+//! Work under way, on disk: a process that is killed loses no more of it than what it did since the last pause was kept.
 //!
 //! The state is on disk before the file that names it, and the one before is removed after that.
 
@@ -8,7 +8,6 @@ use sip_data::{hex, unhex};
 use sip_kernels::Threads;
 use sip_node::{Cheat, Pause, SegmentTask, State};
 use sip_proof::Leaf;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +16,22 @@ use crate::Record;
 
 /// How often a pause is kept.
 pub(crate) const EVERY: Duration = Duration::from_secs(45);
-/// The file of a pause.
-const FILE: &str = "pause.json";
-/// How the file of its state begins.
-const STATE: &str = "pause-";
+
+/// Where pauses of one kind of work are: one at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    /// The file of a pause.
+    pub file: &'static str,
+    /// How the file of its state begins.
+    state: &'static str,
+}
+
+/// Of the own segment.
+pub(crate) const TRAINING: Slot = Slot { file: "pause.json", state: "pause-" };
+/// Of a replay.
+pub(crate) const REPLAY: Slot = Slot { file: "paused-replay.json", state: "paused-replay-" };
+/// Of a scoring run.
+pub(crate) const SCORE: Slot = Slot { file: "paused-score.json", state: "paused-score-" };
 
 /// A pause without its state.
 #[derive(Serialize, Deserialize)]
@@ -32,6 +43,9 @@ struct Kept {
     /// As bits.
     losses: Vec<u32>,
     batches: Vec<String>,
+    /// Steps and roots of their traces.
+    #[serde(default)]
+    traces: Vec<(u32, String)>,
     state: String,
 }
 
@@ -42,15 +56,15 @@ pub(crate) fn key(task: &SegmentTask, cheat: Option<&Cheat>) -> String {
     format!("{round} {place} {first_step} {seed} {mixture:?} {settings:?} {base} {cheat:?}")
 }
 
-fn state_path(record: &Record, root: &str) -> PathBuf {
-    record.folder().join(format!("{STATE}{root}.state"))
+fn state_path(record: &Record, slot: Slot, root: &str) -> PathBuf {
+    record.folder().join(format!("{}{root}.state", slot.state))
 }
 
-/// Removes the states of all pauses but one.
-fn clean(record: &Record, but: Option<&str>) {
-    let kept = but.map(|root| state_path(record, root));
+/// Removes the states of all pauses of a kind but one.
+fn clean(record: &Record, slot: Slot, but: Option<&str>) {
+    let kept = but.map(|root| state_path(record, slot, root));
     for entry in std::fs::read_dir(record.folder()).into_iter().flatten().flatten() {
-        let is_pause = entry.file_name().to_str().is_some_and(|name| name.starts_with(STATE));
+        let is_pause = entry.file_name().to_str().is_some_and(|name| name.starts_with(slot.state));
         if is_pause && kept.as_ref() != Some(&entry.path()) {
             let _ = std::fs::remove_file(entry.path());
         }
@@ -58,9 +72,9 @@ fn clean(record: &Record, but: Option<&str>) {
 }
 
 /// Keeps a pause, in place of the one before.
-pub(crate) fn keep(record: &Record, key: &str, pause: &Pause) -> Result<()> {
+pub(crate) fn keep(record: &Record, slot: Slot, key: &str, pause: &Pause) -> Result<()> {
     let state = hex(&pause.state.root());
-    pause.state.save(&state_path(record, &state)).context("training cannot be kept")?;
+    pause.state.save(&state_path(record, slot, &state)).context("what was done cannot be kept")?;
     let roots = |leaf: &Leaf| [hex(&leaf.start_root), hex(&leaf.batches_root), hex(&leaf.end_root)];
     let kept = Kept {
         key: key.to_owned(),
@@ -68,17 +82,18 @@ pub(crate) fn keep(record: &Record, key: &str, pause: &Pause) -> Result<()> {
         leaves: pause.leaves.iter().map(|leaf| (leaf.first_step, leaf.count, roots(leaf))).collect(),
         losses: pause.losses.iter().map(|loss| loss.to_bits()).collect(),
         batches: pause.batches.iter().map(|root| hex(root)).collect(),
+        traces: pause.traces.iter().map(|(step, root)| (*step, hex(root))).collect(),
         state,
     };
-    record.write(FILE, &kept)?;
-    clean(record, Some(&kept.state));
+    record.write(slot.file, &kept)?;
+    clean(record, slot, Some(&kept.state));
     Ok(())
 }
 
-/// The pause of a segment, if one was kept and nothing of it is damaged.
-pub(crate) fn find(record: &Record, key: &str, threads: &Threads) -> Option<Pause> {
-    let kept: Kept = record.read(FILE).ok()?.filter(|kept: &Kept| kept.key == key)?;
-    let state = State::load(&state_path(record, &kept.state), threads).ok()?;
+/// The pause of some work, if one was kept and nothing of it is damaged.
+pub(crate) fn find(record: &Record, slot: Slot, key: &str, threads: &Threads) -> Option<Pause> {
+    let kept: Kept = record.read(slot.file).ok()?.filter(|kept: &Kept| kept.key == key)?;
+    let state = State::load(&state_path(record, slot, &kept.state), threads).ok()?;
     let is_named = Some(state.root()) == unhex(&kept.state);
     let leaf = |(first_step, count, roots): &(u32, u32, [String; 3])| {
         let [start_root, batches_root, end_root] = roots.each_ref().map(|root| unhex(root));
@@ -96,21 +111,22 @@ pub(crate) fn find(record: &Record, key: &str, threads: &Threads) -> Option<Paus
         leaves: kept.leaves.iter().map(leaf).collect::<Option<_>>()?,
         losses: kept.losses.iter().map(|bits| f32::from_bits(*bits)).collect(),
         batches: kept.batches.iter().map(|root| unhex(root)).collect::<Option<_>>()?,
-        traces: BTreeMap::new(),
+        traces: kept.traces.iter().map(|(step, root)| Some((*step, unhex(root)?))).collect::<Option<_>>()?,
         state: Arc::new(state),
     })
 }
 
-/// Removes the pause of a segment that is done.
-pub(crate) fn forget(record: &Record) {
-    let _ = std::fs::remove_file(record.folder().join(FILE));
-    clean(record, None);
+/// Removes the pause of work that is done.
+pub(crate) fn forget(record: &Record, slot: Slot) {
+    let _ = std::fs::remove_file(record.folder().join(slot.file));
+    clean(record, slot, None);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use sip_graph::Buffer;
+    use std::collections::BTreeMap;
 
     fn pause(next_step: u32, threads: &Threads) -> Pause {
         let mut entry = Buffer::new(1_000);
@@ -126,7 +142,7 @@ mod tests {
             }],
             losses: vec![0.5; next_step as usize],
             batches: vec![[4; 32]],
-            traces: BTreeMap::new(),
+            traces: BTreeMap::from([(2, [5; 32])]),
             state: Arc::new(State::new(vec![entry], threads)),
         }
     }
@@ -136,26 +152,31 @@ mod tests {
         assert!(EVERY < Duration::from_secs(60), "a kill costs less than a minute of training");
         let (folder, threads) = (tempfile::tempdir().unwrap(), Threads::new(1));
         let record = Record::open(folder.path().to_owned()).unwrap();
-        let found = |key: &str| find(&record, key, &threads).map(|pause| pause.next_step);
+        let found = |key: &str| find(&record, TRAINING, key, &threads).map(|pause| pause.next_step);
         assert_eq!(found("one"), None);
-        keep(&record, "one", &pause(5, &threads)).unwrap();
-        let kept = find(&record, "one", &threads).unwrap();
+        keep(&record, TRAINING, "one", &pause(5, &threads)).unwrap();
+        let kept = find(&record, TRAINING, "one", &threads).unwrap();
         let before = pause(5, &threads);
         assert_eq!((kept.leaves, kept.losses, kept.batches), (before.leaves, before.losses, before.batches));
+        assert_eq!(kept.traces, before.traces);
+        // Work of another kind has a pause of its own.
+        keep(&record, SCORE, "one", &pause(3, &threads)).unwrap();
+        forget(&record, SCORE);
+        assert!(find(&record, REPLAY, "one", &threads).is_none());
         assert_eq!((kept.state.root(), found("another")), (before.state.root(), None));
         // Killed when the next state is written and not named yet: the one before stands.
         let next = pause(9, &threads);
-        next.state.save(&state_path(&record, &hex(&next.state.root()))).unwrap();
+        next.state.save(&state_path(&record, TRAINING, &hex(&next.state.root()))).unwrap();
         assert_eq!(found("one"), Some(5));
-        keep(&record, "one", &next).unwrap();
+        keep(&record, TRAINING, "one", &next).unwrap();
         assert_eq!(found("one"), Some(9));
         let states = std::fs::read_dir(folder.path()).unwrap().flatten();
         assert_eq!(states.filter(|entry| entry.file_name().to_string_lossy().ends_with(".state")).count(), 1);
-        let path = state_path(&record, &hex(&next.state.root()));
+        let path = state_path(&record, TRAINING, &hex(&next.state.root()));
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         assert_eq!(found("one"), None, "half a state is none");
-        forget(&record);
+        forget(&record, TRAINING);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -24,7 +24,7 @@ const NEAR_SLOTS: [u64; 2] = [150, 30];
 const PERCENTILES: [usize; 3] = [50, 75, 95];
 
 /// For so long it is remembered when something was first due.
-const FORGET_DUE_SLOTS: u64 = 400;
+pub(crate) const FORGET_DUE_SLOTS: u64 = 400;
 
 /// How far a list of transactions came.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,12 +93,6 @@ impl<L: Ledger> Live<'_, L> {
         Ok(Sent::All)
     }
 
-    /// Whether a refusal of what anybody may do is told: not the first one, since another may have done it before; the next look shows it.
-    fn is_told(&mut self, instructions: &[Instruction], slot: u64) -> bool {
-        self.memory.refused.retain(|_, first| *first + FORGET_DUE_SLOTS > slot);
-        *self.memory.refused.entry(digest(instructions)).or_insert(slot) < slot
-    }
-
     /// Sends a transaction; false if it was refused. What anybody may do is sent in `anyones_slot`.
     fn transact(
         &mut self,
@@ -115,7 +109,7 @@ impl<L: Ledger> Live<'_, L> {
         };
         let reason = error.custom_code().and_then(sip_client::refusal).map(|error| error.message().to_string());
         let reason = reason.unwrap_or_else(|| error.to_string());
-        if anyones_slot.is_none_or(|slot| self.is_told(instructions, slot)) {
+        if anyones_slot.is_none_or(|slot| self.memory.is_refused_again(digest(instructions), slot)) {
             self.say_once(&Event::Refused { what: what.into(), reason });
         }
         Ok(false)

@@ -4,7 +4,9 @@ use anyhow::{Context, Result, bail};
 use sip_data::{Mixture, hex};
 use sip_graph::RunError;
 use sip_manifest::exchange::Start;
-use sip_node::{AggregateError, Cheat, Replayed, SegmentTask, State, Task, Worker, availability, scoring};
+use sip_node::{
+    AggregateError, Cheat, Pause, Replayed, SegmentTask, State, Task, Watch, WorkError, Worker, availability, scoring,
+};
 use sip_proof::{tensor_bytes, tensor_root};
 use sip_protocol::court::availability::{Demand, HELD_OUT_TOKENS};
 use sip_protocol::training::job::bit;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::bench::{Bench, Position};
-use crate::pause;
+use crate::pause::{self, Slot};
 
 impl Bench {
     /// Computes what is asked for, and what is to be said of it.
@@ -99,7 +101,11 @@ impl Bench {
         let finding = Finding { claimed, traces, ..finding };
         let (is_true, seconds) = (finding.is_true, started.elapsed().as_secs_f64());
         let tell = (!is_known).then_some(Event::Judged { claim, is_true, seconds });
-        Ok((Fact::Found { claim, finding }, tell))
+        let fact = Fact::Found { claim, finding };
+        // On disk before the pause goes.
+        self.record.keep(&fact)?;
+        pause::forget(&self.record, pause::REPLAY);
+        Ok((fact, tell))
     }
 
     /// What a segment should be, beside what was committed; what it hands over is kept.
@@ -138,19 +144,36 @@ impl Bench {
         })
     }
 
+    /// Work that goes on from where it was stopped, or its process killed: it is kept on disk every so often and when it is asked to stop; where the disk
+    /// takes no more, in memory.
+    fn resumed<T>(
+        &mut self,
+        slot: Slot,
+        key: &str,
+        act: impl FnOnce(Option<Pause>, &mut Watch<'_>) -> Result<T, WorkError>,
+    ) -> Result<T> {
+        let held = self.paused.remove(slot.file).filter(|(other, _)| other == key).map(|(_, pause)| pause);
+        let from = held.or_else(|| pause::find(&self.record, slot, key, &self.machine.threads));
+        let (stop, record, mut kept_at, mut held) = (&self.stop, &self.record, Instant::now(), None);
+        let outcome = act(from, &mut |_, pause| {
+            let stops = stop.requested();
+            if stops || kept_at.elapsed() >= pause::EVERY {
+                let pause = pause();
+                let is_kept = pause::keep(record, slot, key, &pause).is_ok();
+                held = (stops && !is_kept).then_some(pause);
+                kept_at = Instant::now();
+            }
+            !stops
+        });
+        self.paused.extend(held.map(|pause| (slot.file, (key.to_owned(), pause))));
+        Ok(outcome?)
+    }
+
     /// Replays a segment's steps, from where the same work was stopped before.
     pub(crate) fn replayed(&mut self, task: &SegmentTask, work: &Work, attested: &[u32]) -> Result<Replayed> {
         let mut worker = self.worker(&self.source.prepared.task);
-        let from = self.replay.take().filter(|(other, _)| other == work).map(|(_, pause)| pause);
-        let (stop, mut kept) = (self.stop.clone(), None);
-        let replayed = worker.replay_on(task, attested, from, &mut |_, pause| {
-            if stop.requested() {
-                kept = Some(pause());
-            }
-            kept.is_none()
-        });
-        self.replay = kept.map(|pause| (work.clone(), pause));
-        replayed.map_err(Into::into)
+        let key = format!("{work:?} {}", pause::key(task, None));
+        self.resumed(pause::REPLAY, &key, |from, watch| worker.replay_on(task, attested, from, watch))
     }
 
     /// What the segments that a round accepted hand over, in order of place, if all of it is known.
@@ -183,15 +206,15 @@ impl Bench {
         let started = Instant::now();
         let task = SegmentTask::scoring(&base, &self.machine.threads)?;
         let mut worker = self.worker(&self.source.prepared.scoring);
-        let stop = self.stop.clone();
-        let mut goes_on = |_| !stop.requested();
-        let (work, fault) = match cheat {
-            Some(_) => (worker.train(&task, cheat, &mut goes_on)?, None),
+        // Its pause stays: what comes of it is nowhere on disk, and a process that is killed before it has shown it goes on from there.
+        let key = pause::key(&task, cheat);
+        let (work, fault) = self.resumed(pause::SCORE, &key, |from, watch| match cheat {
+            Some(_) => Ok((worker.train_on(&task, cheat, from, watch)?, None)),
             None => {
-                let replayed = worker.replay(&task, &[], &mut goes_on)?;
-                (replayed.segment, replayed.fault)
+                let replayed = worker.replay_on(&task, &[], from, watch)?;
+                Ok((replayed.segment, replayed.fault))
             }
-        };
+        })?;
         Ok(Scored {
             sums: scoring::sums(&work.end),
             accumulator_root: work.accumulator_root(),
@@ -214,20 +237,7 @@ impl Bench {
         let (task, start) = self.segment_task(seen, place, previous)?;
         let mut worker = self.worker(&self.source.prepared.task);
         let key = pause::key(&task, cheat);
-        let from = pause::find(&self.record, &key, &self.machine.threads);
-        let (stop, record, mut kept_at, mut cannot) = (self.stop.clone(), &self.record, Instant::now(), None);
-        let work = worker.train_on(&task, cheat, from, &mut |_, pause| {
-            let stops = stop.requested();
-            if stops || kept_at.elapsed() >= pause::EVERY {
-                cannot = pause::keep(record, &key, &pause()).err();
-                kept_at = Instant::now();
-            }
-            !stops
-        });
-        let work = match (work, cannot) {
-            (Err(_), Some(error)) => return Err(error),
-            (work, _) => work?,
-        };
+        let work = self.resumed(pause::TRAINING, &key, |from, watch| worker.train_on(&task, cheat, from, watch))?;
         let result = self.source.prepared.result(&start, &work.end, &self.machine)?;
         self.states.save_own(&work.end)?;
         self.states.save_own(&result)?;
@@ -245,7 +255,7 @@ impl Bench {
         let fact = Fact::Worked { round, worked: Worked { roots, leaves, mean_loss } };
         // On disk before the pause goes: who asked for it may be killed before it hears of it.
         self.record.keep(&fact)?;
-        pause::forget(&self.record);
+        pause::forget(&self.record, pause::TRAINING);
         Ok(fact)
     }
 

@@ -51,6 +51,26 @@ pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     file.set_len(bytes)
 }
 
+/// Takes the room of a file's first bytes on the disk, where the file system can; its length stays. Where the disk has not so much,
+/// nothing is taken: what a file system gives before it finds that out, it keeps.
+pub(crate) fn take_room(file: &File, bytes: u64) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{FallocateFlags, fallocate, fstat, fstatvfs};
+        use rustix::io::Errno;
+        let (disk, taken) = (fstatvfs(file)?, fstat(file)?.st_blocks as u64 * 512);
+        if bytes.saturating_sub(taken) > disk.f_bavail.saturating_mul(disk.f_frsize) {
+            return Err(Errno::NOSPC.into());
+        }
+        match fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let _ = (file, bytes);
+    Ok(())
+}
+
 /// Whether an error says that the disk, or what this user may have of it, is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)

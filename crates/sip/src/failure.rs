@@ -254,7 +254,7 @@ pub(crate) fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
 
 /// Tells what is wrong with the words of a command, or prints the help that was asked for.
 pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
-    let mut text = bounds_in_words(&error.to_string());
+    let mut text = without_tips(&bounds_in_words(&error.to_string()));
     let named = error.get(ContextKind::InvalidArg).into_iter().chain(error.get(ContextKind::PriorArg));
     if error.kind() == ErrorKind::ArgumentConflict
         && named.into_iter().any(|named| named.to_string().contains("--resume"))
@@ -272,6 +272,12 @@ pub(crate) fn tell_usage(error: &clap::Error, json: bool) -> ExitCode {
         let _ = error.print();
     }
     ExitCode::from(error.exit_code().clamp(0, 255) as u8)
+}
+
+/// Without the advice to pass an option that a command does not know as a value of something: it is hardly ever meant.
+fn without_tips(text: &str) -> String {
+    let is_kept = |part: &&str| !(part.trim_start().starts_with("tip: to pass '-") && part.contains("as a value"));
+    text.split("\n\n").filter(is_kept).collect::<Vec<_>>().join("\n\n")
 }
 
 /// "0 is not in 1..=50" is "expected 1 to 50".
@@ -370,6 +376,9 @@ mod tests {
     fn bounds_are_told_in_words() {
         let said = bounds_in_words("error: invalid value '0' for '--years <N>': 0 is not in 1..=50\n\nFor more");
         assert_eq!(said, "error: invalid value '0' for '--years <N>': expected 1 to 50\n\nFor more");
+        let text =
+            "error: unexpected argument '--x' found\n\n  tip: to pass '--x' as a value, use '-- --x'\n\nUsage: sip";
+        assert_eq!(without_tips(text), "error: unexpected argument '--x' found\n\nUsage: sip");
         assert_eq!(bounds_in_words("the dog is not in its house"), "the dog is not in its house");
         assert_eq!(plain("a: b (os error 13) (os error x)"), "a: b (os error x)");
     }

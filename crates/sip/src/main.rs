@@ -17,6 +17,8 @@ mod localnet;
 mod manifest;
 mod network;
 mod node;
+#[cfg(test)]
+mod pages;
 mod post;
 mod quality;
 mod remote;

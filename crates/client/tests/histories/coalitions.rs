@@ -346,11 +346,15 @@ impl Play {
         self.scene.world.advance(REVEAL_SLOTS + 1);
         // What is undone is settled before anything is repeated, out of its own pot.
         let taken = self.scene.world.config().buckets.insurance;
+        // What is final draws, and nothing else.
+        let mut drawn = 0;
         for index in 0..self.scene.job_state().next_round {
             let (address, state) = self.round(index);
             if state.status == round::VOID {
                 while self.scene.job_state().chain.open_rounds().contains(&state.parent) {
+                    let before = self.scene.world.config().buckets.operator_rewards;
                     self.scene.finalise_oldest();
+                    drawn += self.scene.world.config().buckets.operator_rewards - before;
                 }
                 self.scene.advance_to(state.final_slot());
                 self.scene.settle_round(&address);
@@ -360,7 +364,7 @@ impl Play {
         }
         let config = self.scene.world.config();
         assert!(taken >= insured && config.buckets.insurance >= taken, "the insurance never pays: {plot:?}");
-        assert_eq!(config.buckets.operator_rewards, bucket, "{plot:?}: nor does the bucket");
+        assert_eq!(config.buckets.operator_rewards, bucket + drawn, "{plot:?}: nor does the bucket");
         plot.confessions.iter().for_each(|confession| self.collect(*confession, &accused));
         self.work_play_to_the_end()
     }

@@ -1,5 +1,6 @@
 //! Activation, emission, fees, liquid stake, locks, steering and migration on the compiled program, and attacks on each.
 
+use crate::accuser::Accuser;
 use crate::common::send_guarded;
 use sip_client::{NewModel, NewPool, Service, TOKEN_PROGRAM};
 use sip_ledger::Ledger;
@@ -168,10 +169,13 @@ fn rounds_draw_by_their_work_and_what_nobody_earns_returns_to_the_reserve() {
     scene.world.refused(&[program.turn_epoch()], &[&authority], Error::EpochNotOver);
     let drawable = scene.world.emission().drawable().unwrap();
     scene.whole_round(&scores(5_000_000));
+    // Nothing is drawn before it is final.
+    assert_eq!(scene.world.emission().drawable().unwrap(), drawable);
+    scene.settle_all();
     let emission = scene.world.emission();
     assert_eq!((emission.rounds, emission.node_rounds, emission.work), (1, 3, 30));
     assert_eq!(drawable - emission.drawable().unwrap(), scene.round_state().reward);
-    scene.settle_all();
+    assert_eq!(scene.round_state().drawn, scene.round_state().reward);
     let reserve = scene.world.config().buckets.reserve;
     for epoch in 0..VINTAGES {
         assert_eq!(scene.world.config().buckets.reserve, reserve, "epoch {epoch}");
@@ -785,4 +789,30 @@ fn everything_new_is_guarded() {
     // Tokens may go to any account of the mint; with an open mint and position nothing is created.
     send_guarded(&mut scene.world, program.tokenize_shares(&owner, &pool, &account, 5 * TOKEN), &patron, &[7]);
     send_guarded(&mut scene.world, program.detokenize_shares(&owner, &pool, &account, TOKEN), &patron, &[8]);
+}
+
+/// Attack: a coalition works round after round alone, and has each undone, so that what the emission has released for nodes is drawn for work that is paid by
+/// nobody, and all other jobs draw nothing until the epoch is over. What is undone has drawn nothing.
+#[test]
+fn attack_rounds_that_are_undone_leave_the_stream_to_others() {
+    let mut cast = Cast { trainers: 3, ..Cast::default() };
+    (cast.spec.lookahead, cast.spec.challenge_slots) = (1, 20_000);
+    let mut scene = Scene::with(&cast);
+    let drawable = scene.world.emission().drawable().unwrap();
+    for trainer in 0..2 {
+        scene.whole_round(&scores(5_000_000));
+        let round = scene.round();
+        assert!(scene.round_state().reward > 0);
+        let friend = Accuser::new(&mut scene, &format!("friend {trainer}"), &round, trainer);
+        friend.commit(&mut scene);
+        friend.open(&mut scene);
+        friend.win(&mut scene);
+        assert_eq!(scene.round_state().is_undone, 1);
+    }
+    let emission = scene.world.emission();
+    assert_eq!((emission.drawable().unwrap(), emission.rounds, emission.work), (drawable, 0, 0));
+    scene.whole_round(&scores(5_000_000));
+    scene.settle_all();
+    assert_eq!(drawable - scene.world.emission().drawable().unwrap(), scene.round_state().reward);
+    assert!(scene.round_state().reward > 0);
 }

@@ -164,10 +164,12 @@ fn the_tally_waits_for_those_who_may_still_speak() {
 fn a_whole_round_pays_every_role_its_part() {
     let mut scene = Scene::new();
     scene.whole_round(&scores(5_000_000));
-    let bucket = scene.world.config().buckets.operator_rewards;
+    let before = scene.world.config().buckets.operator_rewards;
     let attention = scene.world.program.attention_pool(&scene.job, 0);
     scene.settle_all();
     let round = scene.round_state();
+    assert_eq!(round.drawn, round.reward);
+    let bucket = before + round.drawn;
     assert_eq!((round.reward, scene.job_state().spec.round_reward), (ROUND_REWARD, ROUND_REWARD));
     assert_eq!(round.quality, QUALITY_ONE, "the first round has no predecessor");
     assert_eq!(bucket - scene.world.config().buckets.operator_rewards, round.paid);

@@ -247,8 +247,8 @@ impl OwnJob {
         core::mem::swap(&mut self.evaluators, &mut scene.evaluators);
     }
 
-    /// Has a round with a segment of the liar's come to nothing, and its slice thawed.
-    fn void(&mut self, scene: &mut Scene) {
+    /// Has a round with a segment of the liar's come to nothing, and its slice thawed, or not, where claims of the other job are open.
+    fn void(&mut self, scene: &mut Scene, is_alone: bool) {
         self.exchange(scene);
         let program = scene.world.program;
         // Its auditor votes for nothing, falls asleep, and wakes.
@@ -261,7 +261,12 @@ impl OwnJob {
         let (round, deadline) = (scene.round(), scene.round_state().vote_deadline_slot);
         scene.advance_to(deadline);
         scene.crank(program.void_round(&scene.job, &round));
-        scene.crank(program.thaw_segment(&round, &scene.trainers[0].seat.pool));
+        let thaw = program.thaw_segment(&round, &scene.trainers[0].seat.pool);
+        if is_alone {
+            scene.crank(thaw);
+        } else {
+            scene.crank_refused(thaw, Error::ClaimsInSeveralJobs);
+        }
         scene.crank(program.thaw_seat(&round, &seat.pool, 0));
         self.rounds.push(round);
         self.exchange(scene);
@@ -282,21 +287,21 @@ impl OwnJob {
     }
 }
 
-/// Attack: rounds of a job of one's own come to nothing for nothing, so that one slice stands behind as many claims as one likes. A friend has all
-/// of them convicted while the finder of a lie elsewhere waits for its verdict, and has half of the bond that stood behind that lie.
+/// Attack: rounds of a job of one's own come to nothing for nothing, so that one slice would stand behind as many claims as one likes. A friend has all
+/// of them convicted while the finder of a lie elsewhere waits for its verdict, to have half of the bond that stood behind that lie.
 #[test]
 fn attack_claims_of_a_job_of_ones_own_that_came_to_nothing_take_nothing_that_stands_behind_a_lie() {
-    let play = |own_rounds: [usize; 2]| {
+    let play = |own_before: usize, own_after: usize| {
         let mut cast = Cast::default();
         (cast.spec.slice, cast.spec.lookahead, cast.spec.challenge_slots) = (LIED, 2, 20_000);
         let mut scene = Scene::with(&cast);
         let mut own = OwnJob::new(&mut scene);
-        (0..own_rounds[0]).for_each(|_| own.void(&mut scene));
+        (0..own_before).for_each(|_| own.void(&mut scene, true));
         let lies = [5_000_000, 4_900_000].map(|score| {
             scene.whole_round(&scores(score));
             scene.round()
         });
-        (0..own_rounds[1]).for_each(|_| own.void(&mut scene));
+        (0..own_after).for_each(|_| own.void(&mut scene, own_before == 1));
         let finder = Accuser::new(&mut scene, "finder", &lies[0], LIAR);
         finder.commit(&mut scene);
         finder.open(&mut scene);
@@ -313,9 +318,45 @@ fn attack_claims_of_a_job_of_ones_own_that_came_to_nothing_take_nothing_that_sta
         let left = scene.pool_state(&scene.trainers[LIAR].seat.pool).self_bond;
         (segment.escrow.bounty, later.escrow.bounty, first.compensation + first.to_children + second.compensation, left)
     };
-    let (bounty, later, compensation, left) = play([0, 0]);
+    let (bounty, later, compensation, left) = play(0, 0);
     assert_eq!((bounty, later, left), (LIED / 2, LIED / 2, SPARE));
-    for own_rounds in [[9, 0], [0, 9], [5, 5]] {
-        assert_eq!(play(own_rounds), (bounty, later, compensation, 0), "{own_rounds:?}");
+    for own_rounds in [(1, 0), (0, 1)] {
+        assert_eq!(play(own_rounds.0, own_rounds.1), (bounty, later, compensation, 0), "{own_rounds:?}");
     }
+}
+
+/// Attack: the same with more rounds than the bond has room for beside the other job's claims. Either those are refused, or the second of its own.
+#[test]
+fn attack_what_is_thawed_in_one_job_backs_no_claim_of_another() {
+    let mut cast = Cast::default();
+    (cast.spec.slice, cast.spec.lookahead, cast.spec.challenge_slots) = (LIED, 2, 20_000);
+    let mut scene = Scene::with(&cast);
+    let mut own = OwnJob::new(&mut scene);
+    (0..9).for_each(|_| own.void(&mut scene, true));
+    let pool = scene.pool_state(&scene.trainers[LIAR].seat.pool);
+    assert_eq!((pool.frozen_bond, pool.thawed_bond), (0, 9 * SPARE));
+    scene.open_round();
+    let commit = |scene: &mut Scene| {
+        let key = scene.trainers[LIAR].key.insecure_clone();
+        (scene.commit_instruction(LIAR, &scene.claim(LIAR)), key)
+    };
+    let (work, key) = commit(&mut scene);
+    scene.world.refused(&[work], &[&key], Error::SelfBondTooSmall);
+
+    // Claims of the other job first: they leave room for one slice of its own, and that stays frozen.
+    let mut scene = Scene::with(&cast);
+    let mut own = OwnJob::new(&mut scene);
+    for score in [5_000_000, 4_900_000] {
+        scene.whole_round(&scores(score));
+    }
+    own.void(&mut scene, false);
+    own.exchange(&mut scene);
+    let (seat, key) = (scene.auditors[0].seat, scene.auditors[0].key.insecure_clone());
+    if scene.job_state().auditors[0].state == DORMANT {
+        scene.world.send(&[scene.world.program.join_job(&seat.operator, &scene.job, &seat.pool)], &[&key]);
+    }
+    scene.open_round();
+    let key = scene.trainers[0].key.insecure_clone();
+    let work = scene.commit_instruction(0, &scene.claim(0));
+    scene.world.refused(&[work], &[&key], Error::SelfBondTooSmall);
 }

@@ -17,6 +17,7 @@ mod seats;
 mod second_draw;
 mod sessions;
 mod settings;
+mod split_votes;
 mod squatters;
 mod steps;
 mod two_worlds;

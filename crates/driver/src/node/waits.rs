@@ -52,6 +52,10 @@ pub fn wait(view: &View, unready: &[String], held: Option<Duration>) -> Wait {
             Some(last) => challenge(view, *last),
             None => said("nothing: the job is over"),
         },
+        Err(Error::TooFarAhead) if view.slot < view.job.chain.split_until_slot => Wait {
+            what: Some("a verdict on the votes that did not agree".into()),
+            until_slot: Some(view.job.chain.split_until_slot),
+        },
         Err(Error::TooFarAhead) => match view.job.chain.open_rounds().first() {
             Some(oldest) => challenge(view, *oldest),
             None => said("the rounds before to be final"),

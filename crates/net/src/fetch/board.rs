@@ -17,6 +17,11 @@ const DOUBLED_AFTER_TIMES: u32 = 3;
 /// A fetch has so many stripes or more, if they are not smaller than a frame.
 const LEAST_STRIPES: u64 = 16;
 
+/// Room that is taken from the disk ahead of what came: so many times as much, and so much at least. All of a blob has its room when a
+/// sixteenth of it is here.
+const AHEAD_TIMES: u64 = 16;
+const LEAST_AHEAD_BYTES: u64 = 64 << 20;
+
 /// How often it is noted what came: so much work is lost by a kill.
 const NOTED_EVERY: Duration = Duration::from_millis(200);
 
@@ -31,9 +36,8 @@ pub(super) struct Wanted {
     missing: Vec<Range<u32>>,
     /// Where they go; `None` for a small blob that comes whole, and for one of which nothing is missing.
     part: Option<Arc<Part>>,
-    /// Whether the disk was asked for the room of all of it, which a size that somebody says is no reason for: the first frame that
-    /// stands is.
-    is_begun: Mutex<bool>,
+    /// Bytes that the disk was asked for.
+    begun: Mutex<u64>,
 }
 
 impl Wanted {
@@ -58,7 +62,7 @@ impl Wanted {
             true => None,
             false => shelf.part(&root, &geometry)?,
         };
-        Ok(Wanted { root, geometry, groups, missing, part, is_begun: Mutex::new(false) })
+        Ok(Wanted { root, geometry, groups, missing, part, begun: Mutex::new(0) })
     }
 
     fn bytes(&self, groups: &[Range<u32>]) -> u64 {
@@ -82,14 +86,16 @@ impl Wanted {
         if is_all && self.part.is_some() { self.cost() } else { 0 }
     }
 
-    /// A frame came: takes the room of all of it, if all is wanted.
+    /// A frame came: takes more room for what is still to come, if all is wanted. Under a root that was made for it one frame stands and
+    /// nothing else, whatever size is said of it: room is taken ahead of what came by a stated measure only.
     fn begin(&self, part: &Part, claim: &Claim) -> std::io::Result<()> {
-        let mut is_begun = self.is_begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let promised = self.promised();
-        if promised > 0 && !*is_begun {
-            claim.begin(promised);
-            part.allocate()?;
-            *is_begun = true;
+        let ahead = part.held_bytes().saturating_mul(AHEAD_TIMES).max(LEAST_AHEAD_BYTES).min(promised);
+        if ahead > *begun {
+            claim.begin(ahead - *begun);
+            part.allocate(if ahead == promised { u64::MAX } else { ahead })?;
+            *begun = ahead;
         }
         Ok(())
     }

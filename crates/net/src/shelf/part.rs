@@ -164,11 +164,9 @@ impl Part {
         Ok(check_frame(&self.geometry, root, &frame, &opening, &content).is_some())
     }
 
-    /// Takes the room of all of it from the disk.
-    pub(crate) fn allocate(&self) -> io::Result<()> {
-        let allocated = crate::files::allocate(&self.files()?.data, self.geometry.bytes);
-        self.close();
-        allocated
+    /// Takes the room of its first bytes from the disk, or of all where it has no more.
+    pub(crate) fn allocate(&self, bytes: u64) -> io::Result<()> {
+        crate::files::take_room(&self.files()?.data, bytes.min(self.geometry.bytes))
     }
 
     fn bits(&self) -> MutexGuard<'_, Bits> {

@@ -1,7 +1,9 @@
 //! A disk that is full, by others or by us: a small one in memory, where this user may mount one.
 
 use crate::common::{Desk, bytes, fetch, peer, serve};
-use sip_net::{FetchError, Item, Shelf, ShelfError};
+use crate::liar::{Liar, has_not, head};
+use sip_net::{FetchError, Item, Peer, Request, Shelf, ShelfError};
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -30,7 +32,7 @@ impl Drop for SmallDisk {
 fn fill(disk: &SmallDisk) -> std::path::PathBuf {
     let path = disk.path().join("others");
     let mut file = std::fs::File::create(&path).unwrap();
-    while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+    while file.write_all(&[1; 4096]).is_ok() {}
     path
 }
 
@@ -62,7 +64,7 @@ fn a_full_disk_is_said_and_what_lies_there_stays_whole() {
     std::fs::OpenOptions::new()
         .append(true)
         .open(&others)
-        .map(|mut file| while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {})
+        .map(|mut file| while file.write_all(&[1; 4096]).is_ok() {})
         .unwrap();
     let error = shelf.put_bytes(&bytes(2 << 20, 4)).unwrap_err();
     assert!(matches!(error, ShelfError::DiskFull { .. }), "{error}");
@@ -71,15 +73,47 @@ fn a_full_disk_is_said_and_what_lies_there_stays_whole() {
     shelf.put_bytes(&bytes(2 << 20, 4)).unwrap();
 }
 
+/// What the blobs of a shelf, whole or in part, take from the disk.
+#[cfg(target_os = "linux")]
+fn on_disk(shelf_folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let folders = ["blobs", "parts"].map(|kind| std::fs::read_dir(shelf_folder.join(kind)).unwrap());
+    folders.into_iter().flatten().map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512).sum()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn one_frame_under_a_root_takes_room_for_a_part_of_what_is_said_to_lie_under_it() {
+    let (one, two) = (Desk::new(), Desk::new());
+    let size = 320 << 20;
+    let item = Item::blob(one.shelf.put_bytes(&bytes(size as usize, 9)).unwrap(), size);
+    // It has the first frame and nothing else, as one who made a root for it.
+    let liar = Liar::start(&one.shelf, |request, right, stream| {
+        let Request::Groups { first: 0, .. } = request else { return has_not(stream) };
+        let answer = right.unwrap();
+        head(stream, answer.len() as u64)?;
+        stream.write_all(&answer[..(1 << 20) + 8192])
+    });
+    two.shelf.reserve(400 << 20).unwrap();
+    let room = || std::fs::metadata(two.folder.path().join("room")).map_or(0, |found| found.len());
+    let free = room();
+    let peers = [Peer { id: [66; 32], address: liar.address.to_string() }];
+    assert!(fetch(&two.shelf, &item, &peers, 3.0).result.is_err());
+    let sip_net::Held::Part { bytes, .. } = two.shelf.held(&item) else { panic!("no frame came") };
+    assert!(bytes >= 1 << 20 && bytes <= 2 << 20, "{bytes}");
+    let taken = on_disk(two.folder.path());
+    assert!((16 << 20..66 << 20).contains(&taken), "{taken} bytes");
+    assert!(free - room() <= 66 << 20);
+    // An honest peer brings the rest, and all that was reserved is accounted for, to some blocks.
+    let server = serve(&one.shelf);
+    fetch(&two.shelf, &item, &[peer(1, &server)], 60.0).result.unwrap();
+    assert!((room() + two.shelf.room().used).abs_diff(400 << 20) <= 64 << 10);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_size_that_somebody_says_takes_no_room_before_a_frame_came() {
-    use std::os::unix::fs::MetadataExt;
     let two = Desk::new();
-    let on_disk = |shelf_folder: &Path| -> u64 {
-        let folders = ["blobs", "parts"].map(|kind| std::fs::read_dir(shelf_folder.join(kind)).unwrap());
-        folders.into_iter().flatten().map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512).sum()
-    };
     let said = Item::blob([7; 32], 256 << 20);
     assert!(fetch(&two.shelf, &said, &[], 0.2).result.is_err());
     assert!(on_disk(two.folder.path()) < 1 << 20, "{}", on_disk(two.folder.path()));

@@ -273,7 +273,8 @@ impl Dispute {
             self.strike(job, round, case, *slot)?;
             pool.claims_convicted = pool.claims_convicted.saturating_add(1);
             if case == CaseKind::Aggregate {
-                overturn_base(round, job, &self.game.ground.end_root, slashed.is_short, *slot);
+                overturn_base(round, job, pool, &self.game.ground.end_root, slashed.is_short, *slot);
+                job.chain.forget_splits();
             }
             // Less stake is left, of which another vote may be more than half.
             recount(round, job, *slot)?;
@@ -333,9 +334,9 @@ pub(super) fn forfeit(config: &mut Config, penalties: &Penalties, bond: u64) -> 
 
 /// Takes back a base that was voted and is false: the round is undone, with all that builds on it, and the next one starts from what it
 /// was built on; where it came to nothing by itself, as [`Round::undo_work`] says.
-pub fn overturn_base(round: &mut Round, job: &mut Job, root: &[u8; 32], is_short: bool, slot: u64) {
+pub fn overturn_base(round: &mut Round, job: &mut Job, liar: &mut Pool, root: &[u8; 32], is_short: bool, slot: u64) {
     if round.next_base == *root {
-        round.undo_work(job, is_short, slot);
+        round.undo_work(job, liar, is_short, slot);
     }
 }
 
@@ -357,7 +358,7 @@ mod tests {
         config.genesis(&[1; 32], &Parameters::DEFAULT).unwrap();
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
         job.parameters = Parameters::DEFAULT;
-        (round.status, round.reward, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
+        (round.status, round.drawn, round.auditor_count) = (round::FINAL, 1_000 * TOKEN, 2);
         round.auditor_stake = 2_000 * TOKEN;
         let seat = AuditorSeat {
             revealed: 1,
@@ -380,7 +381,7 @@ mod tests {
                 Dispute::zeroed().strike(&mut job, &mut round, CaseKind::Attestation, 0).unwrap();
             }
         }
-        let role = int::bps(round.reward, config.parameters.auditors_bps, int::Rounding::Down).unwrap();
+        let role = int::bps(round.drawn, config.parameters.auditors_bps, int::Rounding::Down).unwrap();
         assert_eq!(paid, role);
         assert_eq!((round.excluded_auditors(&job), round.auditor_stake), (1, 2_000 * TOKEN));
     }

@@ -354,7 +354,7 @@ impl Verdict<'_> {
     /// Undoes the round of a segment that counted in it; what was taken of its slice is for the work that is undone.
     fn undo(&mut self, has_counted: bool, slashed: &SlashOutcome) -> Result<()> {
         if has_counted {
-            self.round.undo_work(self.job, slashed.is_short, self.slot);
+            self.round.undo_work(self.job, self.pool, slashed.is_short, self.slot);
         }
         self.round.compensate(self.config, &self.job.parameters.penalties, slashed.from_bond)
     }

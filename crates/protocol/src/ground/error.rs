@@ -93,6 +93,7 @@ errors! {
     AllotmentInUse = 123, "claims that were made with the stake are still open; settle them before taking it from the place";
     WrongSession = 126, "a session key is another key than the operator's and holds until a later slot; zeros end one";
     SeatsHeld = 125, "the pool still holds places of jobs; leave them with LeaveJob before you retire it";
+    ClaimsInSeveralJobs = 127, "claims of the pool are open in several jobs, so its slices stand behind one claim each; settle those of the other jobs first";
     WrongSteering = 124, "delegated stake steers attention pools of jobs, and an attention pool's own stake steers there";
 
     // Admin: 200 to 299.
@@ -128,7 +129,7 @@ errors! {
     NothingAllotted = 314, "none of the pool's stake counts in its place, so it has no say in the round; allot some before the round is opened, and leave after your part";
     SeatInOrder = 315, "the seat is as its pool has it; there is nothing to change";
     CureRunning = 316, "the operator still has time to bring its bond up to what the place needs; ask again when it is over";
-    PoolConvicted = 317, "a claim of the pool was convicted; it takes no place any more";
+    PoolConvicted = 317, "a claim of the pool was convicted; it takes no place any more, and claims nothing new";
     JobClosed = 318, "the job's genesis state was convicted; no further round of it is opened";
     RoundNotFinished = 319, "the previous round is not scored yet; finish it first";
     JobFinished = 320, "the job has run all its rounds";
@@ -142,7 +143,7 @@ errors! {
     WrongSegments = 328, "the segments passed are not exactly those of the round, each once";
     SegmentNotOpen = 329, "the segment is not open any more";
     NoMajorityYet = 330, "the vote is still running; wait for its deadline";
-    TooFarAhead = 331, "no more rounds may wait to be final in this job; finish the oldest first";
+    TooFarAhead = 331, "no more rounds may wait to be final in this job, or its votes did not agree; finish the oldest first, or wait for the verdicts";
     ParentNotFinal = 332, "what the round builds on is not final yet; finish that round first";
     ChallengeOpen = 333, "the round can still be challenged, or a dispute or demand on it is open; wait for its end";
     NotFinal = 334, "the round is not final yet; nothing is settled before";

@@ -175,12 +175,12 @@ fn ratio(a: u64, b: u64) -> u64 {
     mul_div(a, ONE, b, Rounding::Down).unwrap_or(most).min(most)
 }
 
-/// What a round's work drew out of the node stream.
+/// What a round's work may draw out of the node stream once the round is final.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drawn {
-    /// What there was, base units.
+pub struct Quote {
+    /// Base units: no more than there is now.
     pub reward: u64,
-    /// What the work is worth, base units: as much, if the stream had it.
+    /// What the work is worth, base units: as much, if the stream has it.
     pub worth: u64,
 }
 
@@ -222,7 +222,7 @@ impl Emission {
         Ok(())
     }
 
-    /// A round was scored in which the work of `nodes` nodes was accepted, `work` units in all.
+    /// A round is final in which the work of `nodes` nodes was accepted, `work` units in all.
     pub fn record_round(&mut self, nodes: u64, work: u64) {
         self.rounds = self.rounds.saturating_add(1).min(MAXIMUM_COUNT);
         self.node_rounds = self.node_rounds.saturating_add(nodes).min(MAXIMUM_COUNT);
@@ -324,18 +324,23 @@ impl Emission {
 
     /// Takes the reward of `work` units of verified work out of the node stream.
     pub fn draw(&mut self, config: &Config, work: u64) -> Result<u64> {
-        Ok(self.draw_at_most(config, work, u64::MAX)?.reward)
+        let worth = self.worth(config, work)?;
+        Ok(self.take_for_nodes(worth))
     }
 
-    /// As [`Emission::draw`], at most `most`; with what the work is worth.
-    pub fn draw_at_most(&mut self, config: &Config, work: u64, most: u64) -> Result<Drawn> {
+    /// Takes out of the node stream, as far as it goes.
+    pub(crate) fn take_for_nodes(&mut self, most: u64) -> u64 {
+        self.streams[NODES].take(most)
+    }
+
+    /// What `work` units of verified work are worth, base units.
+    pub fn worth(&self, config: &Config, work: u64) -> Result<u64> {
         let supply = int::sub(CAP, config.burned)?;
         let staked = if supply == 0 { 0 } else { mul_div(ONE, self.total_stake.min(supply), supply, Rounding::Down)? };
         let rate = mul_div(self.utilisation, staked, ONE, Rounding::Down)?;
         let unit = mul_div(self.schedule.unit_reward, rate, ONE, Rounding::Down)?;
         // More work than the stream can pay is paid what there is.
-        let worth = int::mul(unit, work).unwrap_or(u64::MAX);
-        Ok(Drawn { reward: self.streams[NODES].take(worth.min(most)), worth })
+        Ok(int::mul(unit, work).unwrap_or(u64::MAX))
     }
 
     /// Settles a pool's part of the yield and sets the stake that counts from now on. Of what the counted stake has earned it gets as

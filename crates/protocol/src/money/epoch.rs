@@ -11,7 +11,7 @@ use crate::{
     admin::config::Config,
     ground::layout::layout,
     ground::schedule::{NODES, STAKING},
-    money::emission::{Drawn, Emission, Standing},
+    money::emission::{Emission, Quote, Standing},
     stake::pool::Pool,
 };
 
@@ -29,7 +29,7 @@ layout! {
 
 account!(EmissionAccount, Emission, 352, liabilities: |account| account.emission.held());
 
-/// What a scored round draws for.
+/// What a round draws for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoundWork {
     /// Trainers whose segments counted.
@@ -41,13 +41,19 @@ pub struct RoundWork {
 }
 
 impl Emission {
-    /// Records a scored round's verified work, one unit per accepted training step, and draws its reward out of the node
-    /// stream into the bucket that pays rounds.
-    pub fn reward_round(&mut self, config: &mut Config, work: &RoundWork) -> Result<Drawn> {
-        let steps = int::mul(work.nodes, work.steps_per_node)?;
-        self.record_round(work.nodes, steps);
-        let drawn = self.draw_at_most(config, steps, work.most)?;
-        config.buckets.operator_rewards = int::add(config.buckets.operator_rewards, drawn.reward)?;
+    /// What a scored round's verified work, one unit per accepted training step, may draw once the round is final. Nothing is taken
+    /// before: a round that is undone has drawn nothing, so that who has rounds of its own undone leaves the stream to all others.
+    pub fn quote_round(&self, config: &Config, work: &RoundWork) -> Result<Quote> {
+        let worth = self.worth(config, int::mul(work.nodes, work.steps_per_node)?)?;
+        Ok(Quote { reward: worth.min(work.most).min(self.drawable()?), worth })
+    }
+
+    /// Records a final round's verified work, and draws what it was quoted out of the node stream into the bucket that pays rounds, as far as
+    /// the stream goes.
+    pub fn reward_round(&mut self, config: &mut Config, work: &RoundWork) -> Result<u64> {
+        self.record_round(work.nodes, int::mul(work.nodes, work.steps_per_node)?);
+        let drawn = self.take_for_nodes(work.most);
+        config.buckets.operator_rewards = int::add(config.buckets.operator_rewards, drawn)?;
         Ok(drawn)
     }
 
@@ -97,29 +103,35 @@ mod tests {
     fn a_round_draws_by_its_work_and_no_more_than_its_cap_or_the_stream() {
         let (mut config, mut emission) = start();
         emission.total_stake = 100_000_000 * TOKEN;
+        let nothing = emission.quote_round(&config, &work(3, 20)).unwrap();
         assert_eq!(
-            emission.reward_round(&mut config, &work(3, 20)).map(|drawn| drawn.reward),
-            Ok(0),
-            "nothing is released before the first epoch ends"
+            (nothing.reward, emission.reward_round(&mut config, &work(3, 20))),
+            (0, Ok(0)),
+            "nothing is released"
         );
         emission.turn(&mut config, 432_000).unwrap();
         let bucket = config.buckets.operator_rewards;
         // u · S_t / T_s · unit · work = 0.1 · 0.1 · 100 · 60.
-        let all = |amount| Ok(Drawn { reward: amount, worth: amount });
-        assert_eq!(emission.reward_round(&mut config, &work(3, 20)), all(60 * TOKEN));
-        assert_eq!(config.buckets.operator_rewards, bucket + 60 * TOKEN);
         let most = config.parameters.round_reward;
+        let drawable = emission.drawable().unwrap();
+        let quote = emission.quote_round(&config, &work(3, 20)).unwrap();
+        assert_eq!(quote, Quote { reward: 60 * TOKEN, worth: 60 * TOKEN });
+        assert_eq!(emission.drawable().unwrap(), drawable, "what is quoted is not taken");
+        let drawn = emission.reward_round(&mut config, &RoundWork { most: quote.reward, ..work(3, 20) });
+        assert_eq!(drawn, Ok(60 * TOKEN));
+        assert_eq!(config.buckets.operator_rewards, bucket + 60 * TOKEN);
         let worth = most * 100;
-        let drawn = emission.reward_round(&mut config, &work(1_000, 1_000));
-        assert_eq!(drawn, Ok(Drawn { reward: most, worth }), "worth more than a round draws");
+        let quote = emission.quote_round(&config, &work(1_000, 1_000)).unwrap();
+        assert_eq!(quote, Quote { reward: most, worth }, "worth more than a round draws");
         while emission.drawable().unwrap() > 0 {
             emission.reward_round(&mut config, &work(1_000, 1_000)).unwrap();
         }
         assert_eq!(config.buckets.operator_rewards, bucket + 54_000 * TOKEN);
         // The stream is empty, and the work worth as much.
-        let drawn = emission.reward_round(&mut config, &work(1_000, 1_000)).unwrap();
-        assert_eq!(drawn, Drawn { reward: 0, worth });
-        assert_eq!(emission.reward_round(&mut config, &work(u64::MAX, 2)), Err(Error::Overflow));
+        let quote = emission.quote_round(&config, &work(1_000, 1_000)).unwrap();
+        assert_eq!(quote, Quote { reward: 0, worth });
+        assert_eq!(emission.reward_round(&mut config, &work(1_000, 1_000)), Ok(0));
+        assert_eq!(emission.quote_round(&config, &work(u64::MAX, 2)), Err(Error::Overflow));
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Settlement<'_> {
     /// Pays or charges the pool what one claim comes to.
     fn apply(&mut self, claim: &Claim) -> Result<Settled> {
         let is_void = self.round.status == round::VOID;
-        let whole = if is_void { self.round.compensation } else { self.round.reward };
+        let whole = if is_void { self.round.compensation } else { self.round.drawn };
         let role = int::bps(whole, claim.role_bps, Rounding::Down)?;
         let share = if claim.whole == 0 { 0 } else { mul_div(role, claim.part, claim.whole, Rounding::Down)? };
         let earned = mul_div(share, claim.quality, QUALITY_ONE, Rounding::Down)?;

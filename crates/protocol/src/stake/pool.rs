@@ -178,8 +178,12 @@ layout! {
         pub owed_bond: u64,
         /// Places of jobs that it holds, whatever their state.
         pub seats: u32,
+        /// Whether claims of more than one job are open: 1, else 0.
+        pub is_mixed: u8,
+        /// Rounds that had come to nothing by themselves and were undone for its claims: see `Round::undo_work`.
+        pub excused_count: u8,
         /// Always 0.
-        pub seats_reserved: [u8; 4],
+        pub seats_reserved: [u8; 2],
         /// Slot of the last conviction that took something of its delegators; 0 before the first. Claims made by then take nothing more of them.
         pub convicted_slot: u64,
         /// Longest that it answers for a claim or an absence in a job which it joined, slots: neither its bond nor its delegators leave sooner. Of an
@@ -205,10 +209,12 @@ layout! {
         pub session_key: Address,
         /// The first slot in which that key does nothing any more.
         pub session_until_slot: u64,
+        /// The job of the first of its open claims; of the last ones while none is open.
+        pub claims_job: Address,
     }
 }
 
-account!(Pool, Pool, 2328, liabilities: |pool| pool.held());
+account!(Pool, Pool, 2360, liabilities: |pool| pool.held());
 
 /// What a slash took, base units. All of it has left the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -303,22 +309,33 @@ impl Pool {
         Ok(())
     }
 
-    /// Puts a slice of the own bond behind a claim: no other claim has it, in whatever job, until [`Pool::release`].
-    pub fn pledge(&mut self, slice: u64) -> Result<()> {
+    /// Puts a slice of the own bond behind a claim of a job: no other claim has it, in whatever job, until [`Pool::release`]. What was thawed
+    /// stands behind claims of its own job alone, so that no other job's verdicts reach it.
+    pub fn pledge(&mut self, slice: u64, job: &Address) -> Result<()> {
         if self.status != ACTIVE {
             return Err(Error::PoolRetired);
         }
-        let frozen_bond = int::add(self.frozen_bond, slice)?;
-        if self.self_bond < int::add(frozen_bond, self.owed_bond)? {
+        let mut taken = int::add(self.owed_bond, int::add(self.frozen_bond, slice)?)?;
+        if !self.has_open_claims() {
+            (self.claims_job, self.is_mixed) = (*job, 0);
+        } else if self.claims_job != *job {
+            taken = int::add(taken, self.thawed_bond)?;
+            self.is_mixed = 1;
+        }
+        if self.self_bond < taken {
             return Err(Error::SelfBondTooSmall);
         }
-        self.frozen_bond = frozen_bond;
+        self.frozen_bond += slice;
         Ok(())
     }
 
     /// Lets a slice stand behind another claim beside its own, which is of a round that came to nothing: a verdict on that still costs it, but it
-    /// does not stand in the way of the repeat any more, and is taken when nothing stands before it.
+    /// does not stand in the way of the repeat any more, and is taken when nothing stands before it. None does while claims of several jobs are
+    /// open: it would stand behind claims of another job.
     pub(crate) fn thaw(&mut self, slice: u64) -> Result<()> {
+        if self.is_mixed != 0 {
+            return Err(Error::ClaimsInSeveralJobs);
+        }
         self.frozen_bond = int::sub(self.frozen_bond, slice)?;
         self.thawed_bond = int::add(self.thawed_bond, slice)?;
         Ok(())
@@ -399,9 +416,11 @@ impl Pool {
     }
 
     /// S_i of a place: its part of the stake that counts, and the operator's own part of it.
+    /// What the bond owes is the operator's no more.
     pub fn allotted(&self, allotted_bps: u16) -> Result<Stakes> {
-        let whole = int::bps(self.stake()?, allotted_bps, Rounding::Down)?;
-        Ok(Stakes { whole, own: int::bps(self.self_bond, allotted_bps, Rounding::Down)?.min(whole) })
+        let own = self.self_bond.saturating_sub(self.owed_bond);
+        let whole = int::bps(int::add(own, self.assets)?, allotted_bps, Rounding::Down)?;
+        Ok(Stakes { whole, own: int::bps(own, allotted_bps, Rounding::Down)?.min(whole) })
     }
 
     /// By what pay is split that no claim has recorded stake for: present stake, without the own bond that is young.

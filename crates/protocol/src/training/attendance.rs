@@ -252,17 +252,19 @@ impl Round {
             return absence.cost(job, self.expected_reward);
         }
         let has_no_majority = self.came_to_nothing() && self.vote_deadline_slot != 0 && self.next_base == [0; 32];
-        if seat.has_voted() || !(self.status == round::FINAL || has_no_majority) {
+        // Where there was no majority, who named a false base voted for nothing.
+        let has_voted = |seat: &AuditorSeat| seat.has_voted() && !(has_no_majority && seat.is_vote_convicted != 0);
+        if has_voted(seat) || !(self.status == round::FINAL || has_no_majority) {
             return Ok(0);
         }
         let (mut whole, mut silent) = (0u64, 0u64);
         for (place, seat) in (0u8..).zip(&self.auditors) {
             // Nobody's vote counts that was convicted.
-            if seat.has_voted() && self.is_struck(place) {
+            if has_voted(seat) && self.is_struck(place) {
                 continue;
             }
             whole = int::add(whole, seat.stake)?;
-            silent = int::add(silent, if seat.has_voted() { 0 } else { seat.stake })?;
+            silent = int::add(silent, if has_voted(seat) { 0 } else { seat.stake })?;
         }
         // Without them even all others together were no majority.
         let is_destroyed = has_no_majority && silent >= whole.div_ceil(2);
@@ -318,7 +320,7 @@ mod tests {
         assert_eq!((expected_reward(&job, 1), known_reward(&job, 1)), (1_000, 0));
         let mut draws = |eligible: u16, accepted: u16, worth: u64| {
             (round.eligible, round.accepted) = (eligible, accepted);
-            round.draw(&mut job, worth.min(1_000), worth).unwrap();
+            round.quote(&mut job, worth.min(1_000), worth).unwrap();
             job.rounds_scored += 1;
             assert_eq!(round.reward, worth.min(1_000));
             assert_eq!(expected_reward(&job, eligible), known_reward(&job, eligible));
@@ -344,13 +346,13 @@ mod tests {
         let (mut job, mut round) = (Job::zeroed(), Round::zeroed());
         (job.rewarded, job.spec.round_reward) = (1, 10_000);
         (round.eligible, round.accepted) = (1, 1);
-        round.draw(&mut job, 500, 500).unwrap();
+        round.quote(&mut job, 500, 500).unwrap();
         assert_eq!([1, 0b111, u16::MAX].map(|eligible| expected_reward(&job, eligible)), [500, 1_500, 8_000]);
         (round.eligible, round.accepted) = (u16::MAX, u16::MAX);
-        round.draw(&mut job, 8_000, 8_000).unwrap();
+        round.quote(&mut job, 8_000, 8_000).unwrap();
         assert_eq!([1, u16::MAX].map(|eligible| expected_reward(&job, eligible)), [500, 8_000]);
         // Where all of them together hit the most that a round draws.
-        round.draw(&mut job, 10_000, 64_000).unwrap();
+        round.quote(&mut job, 10_000, 64_000).unwrap();
         assert_eq!([1, u16::MAX].map(|eligible| expected_reward(&job, eligible)), [4_000, 10_000]);
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     training::{
         job::{Job, MAX_AUDITORS, bit},
         round::{self, Round, deadline},
+        seats::require_unconvicted,
         second_draw,
         segment::{self, Segment, slots_since},
     },
@@ -47,9 +48,7 @@ pub fn reveal_draw<H: Sha256>(
         return Err(Error::WrongRoundStatus);
     }
     require_seat(round, job, actor)?;
-    if pool.is_convicted() {
-        return Err(Error::PoolConvicted);
-    }
+    require_unconvicted(pool)?;
     let seat = round.auditors.get_mut(actor.place as usize).ok_or(Error::WrongPlace)?;
     if seat.revealed != 0 {
         return Err(Error::AlreadyRevealed);
@@ -63,7 +62,7 @@ pub fn reveal_draw<H: Sha256>(
         return Err(Error::NothingAllotted);
     }
     (seat.vote_slice, seat.attestation_slice) = (job.spec.slice, job.parameters.minimum_self_bond);
-    pool.pledge(job.round_bond(PoolKind::Auditor)?)?;
+    pool.pledge(job.round_bond(PoolKind::Auditor)?, &round.job)?;
     seat.preimage = *preimage;
     seat.operator = pool.scope;
     (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);

@@ -20,6 +20,7 @@ use crate::{
         audit::Actor,
         job::{Job, JobSpec, MAX_DOMAINS, MAX_EVALUATORS, bit},
         round::{self, EvaluatorSeat, QUALITY_ONE, Round},
+        seats::require_unconvicted,
     },
 };
 
@@ -101,6 +102,8 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor
     if *commitment == [0; 32] {
         return Err(Error::EmptyCommitment);
     }
+    require_unconvicted(pool)?;
+    pool.pledge(job.spec.slice, &round.job)?;
     let seat = seat(round, actor)?;
     if seat.status != ABSENT {
         return Err(Error::AlreadyCommitted);
@@ -114,7 +117,6 @@ pub fn commit_score(round: &mut Round, job: &Job, pool: &mut Pool, actor: &Actor
     (seat.stake, seat.own_stake) = (stakes.whole, stakes.own);
     seat.slice = job.spec.slice;
     seat.committed_slot = actor.slot;
-    pool.pledge(seat.slice)?;
     seat.status = COMMITTED;
     round.committed_scores |= bit(actor.place);
     if round.is_score_early == 0 {

@@ -18,9 +18,10 @@ use crate::{
     Error, Result,
     admin::config::Config,
     ground::layout::layout,
-    ground::{case::CaseKind, offence::Penalties},
+    ground::{case::CaseKind, escrow::REVEAL_SLOTS, offence::Penalties},
+    stake::pool::Pool,
     training::{
-        attendance::known_reward,
+        attendance::{here, known_reward},
         job::{Job, MAX_DOMAINS},
         quality::Fit,
         round::{self, Round},
@@ -59,10 +60,13 @@ layout! {
         pub is_seed_missed: u8,
         /// Whether the round that runs builds on one that was taken off the chain: 1, else 0.
         pub is_running_orphan: u8,
-        /// Rounds that had come to nothing by themselves and were undone for their work since a round became final last: see [`Round::undo_work`].
-        pub excused_count: u8,
+        /// Rounds on the head, one after the other, whose votes would have been a majority if they had agreed.
+        pub split_count: u8,
         /// Always 0.
         pub reserved: [u8; 3],
+        /// Until this slot no round is opened, since as many rounds as a slice is measured for came to nothing by votes that did not agree: from then
+        /// on no verdict on them can come any more. 0 otherwise.
+        pub split_until_slot: u64,
     }
 }
 
@@ -77,8 +81,9 @@ impl Chain {
         is_seed_pending: 0,
         is_seed_missed: 0,
         is_running_orphan: 0,
-        excused_count: 0,
+        split_count: 0,
         reserved: [0; 3],
+        split_until_slot: 0,
     };
 
     /// The rounds that have a result which is not final.
@@ -97,7 +102,23 @@ impl Chain {
         *self.open.get_mut(place).ok_or(Error::TooFarAhead)? = index;
         self.void_counts[place] = 0;
         self.open_count += 1;
+        self.forget_splits();
         Ok(())
+    }
+
+    /// A round on the head came to nothing by votes that did not agree, and a verdict on them can come until a slot. At least one of them is false, and
+    /// the one who cast it could bring round after round to nothing until its verdict, on the same slices. So the next waits for that once there were as
+    /// many as the bond is measured for.
+    fn add_split(&mut self, lookahead: u8, until_slot: u64) {
+        self.split_count = self.split_count.saturating_add(1);
+        if self.split_count >= lookahead {
+            self.split_until_slot = until_slot;
+        }
+    }
+
+    /// A vote was convicted, or a round has a result: nothing is waited for.
+    pub(crate) fn forget_splits(&mut self) {
+        (self.split_count, self.split_until_slot) = (0, 0);
     }
 
     /// Rounds that hang on what is not final: those that have a result, and those on them that came to nothing. A conviction may undo them all.
@@ -147,7 +168,6 @@ impl Chain {
         self.void_counts.copy_within(1.., 0);
         self.open_count -= 1;
         self.last_final = index;
-        self.excused_count = 0;
         self.final_count = self.final_count.checked_add(1).ok_or(Error::Overflow)?;
         Ok(())
     }
@@ -305,14 +325,35 @@ impl Round {
     }
 
     /// Undoes the round, because a segment that counts or the base that was voted is false. One that had come to nothing by itself only where the
-    /// claim's slice was there whole, taken or owed, or where it is among the first [`MISSED_ROUNDS`] since a round became final last. So the
+    /// claim's slice was there whole, taken or owed, or where fewer than [`MISSED_ROUNDS`] such rounds were undone for this liar's claims. So the
     /// absences of a role that brings round after round to nothing are not excused by convictions that take nothing, and who could not vote on or score what
-    /// one liar kept to itself is excused until its seat is asleep, whatever became of the liar's bond.
-    pub(crate) fn undo_work(&mut self, job: &mut Job, is_short: bool, slot: u64) {
-        if is_short && self.came_to_nothing() && job.chain.excused_count >= MISSED_ROUNDS {
+    /// one liar kept to itself is excused until its seat is asleep, whatever became of the liar's bond. A pool that was convicted claims nothing
+    /// new, and a slice is short only where others of the same job stand before it ([`Pool::pledge`]): so the count is of one job.
+    pub(crate) fn undo_work(&mut self, job: &mut Job, liar: &mut Pool, is_short: bool, slot: u64) {
+        let had_come_to_nothing = self.came_to_nothing();
+        if is_short && had_come_to_nothing && liar.excused_count >= MISSED_ROUNDS {
             return;
         }
         self.undo(job, Undoing::Work, slot);
+        let is_excuse = had_come_to_nothing && self.is_undone != 0;
+        liar.excused_count = liar.excused_count.saturating_add(is_excuse as u8);
+    }
+
+    /// Notes that the round came to nothing by votes that did not agree, where those would have been a majority together.
+    pub(crate) fn note_split(&self, job: &mut Job) -> Result<()> {
+        // It is the round that was opened last.
+        let counted = self.awaited_auditors & !(self.struck_auditors | job.struck_auditors);
+        let (mut whole, mut voted) = (0u64, 0u64);
+        for (_, seat) in here(counted, &self.auditors) {
+            whole = int::add(whole, seat.stake)?;
+            voted = int::add(voted, if seat.has_voted() { seat.stake } else { 0 })?;
+        }
+        if voted > whole / 2 {
+            let decided = self.accusable_until(CaseKind::Aggregate).saturating_add(REVEAL_SLOTS);
+            let until = decided.saturating_add(job.spec.longest_dispute_slots(&job.parameters));
+            job.chain.add_split(job.spec.lookahead, until);
+        }
+        Ok(())
     }
 
     /// Undoes the round, because a segment that counts or the base that was voted is false here or further down the chain. The job goes on from what the
@@ -336,7 +377,6 @@ impl Round {
         if came_to_nothing && had_segments {
             self.reward = known_reward(job, self.eligible);
             job.chain.take_void(self.parent);
-            job.chain.excused_count = job.chain.excused_count.saturating_add((by == Undoing::Work) as u8);
         } else if self.status != round::VOID {
             self.end_undone(job, slot);
         }

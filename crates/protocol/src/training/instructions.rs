@@ -370,7 +370,7 @@ macro_rules! training_instructions {
                 job: writes(Job),
                 round: writes(Round),
             }
-            budget { 520 }
+            budget { 680 }
         }
 
         /// Shows the trace root behind an attestation.
@@ -462,7 +462,7 @@ macro_rules! training_instructions {
                 round: writes(Round),
                 pool: writes(Pool),
             }
-            budget { 700 }
+            budget { 720 }
         }
 
         /// Reveals a committed scoring run: the sums in its last state, from which the scores follow.
@@ -498,15 +498,15 @@ macro_rules! training_instructions {
         /// Counts the scores.
         ///
         /// - the round is aggregated; all commitments are revealed and no more can come, or the reveals' deadline is reached
-        /// - sets medians, score, who was within the tolerance and quality; a rewarded job's round draws its reward out of what the
+        /// - sets medians, score, who was within the tolerance and quality; of a rewarded job's round what it may draw of what the
         ///   emission has released for nodes; what came out of the round extends the history of the job's chain
         Tally = 0x55 {
             args {}
             accounts {
-                config: writes(Config),
+                config: reads(Config),
                 job: writes(Job),
                 round: writes(Round),
-                emission: writes(Emission),
+                emission: reads(Emission),
             }
             budget { 4_400, 5_000 "8 improvements" }
         }
@@ -529,13 +529,16 @@ macro_rules! training_instructions {
         ///
         /// - anyone may; the round is scored and the oldest that is not final; the last slot for opening a dispute on any of its claims is over
         ///   ([`super::window`]); no dispute (on segments, votes or scoring runs) and no demand is open
+        /// - a rewarded job's round draws its reward out of what the emission has released for nodes, as far as that goes
         FinalizeRound = 0x57 {
             args {}
             accounts {
                 job: writes(Job),
                 round: writes(Round),
+                config: writes(Config),
+                emission: writes(Emission),
             }
-            budget { 460 }
+            budget { 650 }
         }
 
         /// Undoes a round that builds on one that was undone.

@@ -190,8 +190,10 @@ layout! {
         pub auditor_stake: u64,
         /// Σ stake of evaluators within the tolerance, base units.
         pub evaluator_stake: u64,
-        /// Reward over all roles, base units.
+        /// What it may draw for all roles once it is final, base units.
         pub reward: u64,
+        /// What it drew then: all roles are paid of it.
+        pub drawn: u64,
         /// Of it, what was paid, base units.
         pub paid: u64,
         /// Quality, of [`QUALITY_ONE`].
@@ -302,7 +304,7 @@ layout! {
     }
 }
 
-account!(Round, Round, 8552, liabilities: |round| Ok(int::add(round.uncollected()?, round.bounties()?)?));
+account!(Round, Round, 8560, liabilities: |round| Ok(int::add(round.uncollected()?, round.bounties()?)?));
 
 impl Round {
     /// Opens the next round of a job: the previous one is over, mixture and settings are the snapshot that the caller took from
@@ -321,7 +323,7 @@ impl Round {
             return Err(Error::SeedPending);
         }
         // A conviction undoes, and excuses absences in, no more rounds than its slice was measured for.
-        if job.chain.ahead() >= job.spec.lookahead as u32 {
+        if job.chain.ahead() >= job.spec.lookahead as u32 || slot < job.chain.split_until_slot {
             return Err(Error::TooFarAhead);
         }
         let eligible = job.awake(PoolKind::Trainer);
@@ -377,10 +379,10 @@ impl Round {
         self.before.rounds_scored.wrapping_mul(inner_steps)
     }
 
-    /// Notes what the round drew. What the next one can expect is what each accepted segment was worth, whatever the stream had left of it and
+    /// Notes what the round may draw. What the next one can expect is what each accepted segment was worth, whatever the stream had left of it and
     /// whatever a round may draw, for each trainer that it awaits itself, so that an absence is made cheap neither by others nor by an empty stream; a
     /// round that was worth nothing changes nothing of it.
-    pub fn draw(&mut self, job: &mut Job, reward: u64, worth: u64) -> Result<()> {
+    pub fn quote(&mut self, job: &mut Job, reward: u64, worth: u64) -> Result<()> {
         self.reward = reward;
         let accepted = self.accepted.count_ones() as u64;
         if worth != 0 && accepted != 0 {
@@ -547,6 +549,7 @@ impl Round {
             return Err(Error::NoMajorityYet);
         }
         self.note_votes(job, slot);
+        self.note_split(job)?;
         self.void_from = CLOSED;
         self.void(job, slot);
         Ok(())

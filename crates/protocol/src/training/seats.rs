@@ -120,6 +120,12 @@ impl Pool {
     }
 }
 
+/// Checks that no claim of a pool was ever convicted: who was convicted claims nothing new, in this job neither than in another, so that its
+/// delegators pay once.
+pub(crate) fn require_unconvicted(pool: &Pool) -> Result<()> {
+    if pool.is_convicted() { Err(Error::PoolConvicted) } else { Ok(()) }
+}
+
 impl Job {
     /// The places of a role.
     pub fn seats(&self, kind: PoolKind) -> Result<&[Seat; PLACES]> {

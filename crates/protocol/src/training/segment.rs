@@ -19,6 +19,7 @@ use crate::{
         attendance::early_end,
         job::{Job, JobSpec, MAX_AUDITORS, bit},
         round::{self, AuditorSeat, Round},
+        seats::require_unconvicted,
     },
 };
 
@@ -195,7 +196,8 @@ impl Segment {
         }
         round.open_account()?;
         self.slice = job.spec.slice;
-        pool.pledge(self.slice)?;
+        require_unconvicted(pool)?;
+        pool.pledge(self.slice, &round.job)?;
         self.job = round.job;
         self.round = *round_address;
         self.pool = *pool_address;

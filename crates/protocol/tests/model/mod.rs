@@ -301,7 +301,7 @@ impl World {
                     let most = self.config.parameters.round_reward;
                     self.emission.reward_round(&mut self.config, &RoundWork { nodes, steps_per_node, most })?
                 };
-                let paid = amount(source, drawn.reward);
+                let paid = amount(source, drawn);
                 self.config.buckets.operator_rewards -= paid;
                 pool.credit(paid)
             }

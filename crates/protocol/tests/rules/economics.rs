@@ -152,7 +152,7 @@ fn the_reward_of_a_round_follows_its_formula() {
         let (mut round, mut pool, mut segment) = (Round::zeroed(), Pool::zeroed(), Segment::zeroed());
         pool.initialise(PoolKind::Trainer, &[2; 32], 0, 0);
         pool.self_bond = 1_000 * TOKEN;
-        (round.status, round.reward, round.accepted_stake, round.quality) =
+        (round.status, round.drawn, round.accepted_stake, round.quality) =
             (round::FINAL, 1_000 * TOKEN, whole, quality);
         (segment.status, segment.stake, segment.late) = (ACCEPTED, stake, late);
         segment.own_stake = stake;

@@ -294,7 +294,7 @@ pub(crate) fn print_list(rows: &[Row], empty: &str, json: bool) -> Result<ExitCo
 }
 
 /// Where a chain has no job.
-const NO_JOB: &str =
+pub(crate) const NO_JOB: &str =
     "there is no job on this chain; \"sip job create\" makes one, and \"sip demo\" plays one on a ledger of its own";
 
 /// Before `sip protocol init`.

@@ -39,6 +39,7 @@ pub(crate) enum Cell {
     Billionths(u64),
     /// Bytes, which people get as MB.
     Bytes(u64),
+    Seconds(f64),
     /// Millionths of a nat.
     MicroNats(u64),
     /// A span of time.
@@ -51,6 +52,7 @@ pub(crate) enum Cell {
     Nothing,
     /// Nothing where else stands what this is like: its key is the same.
     No(fn(u64) -> Cell),
+    NoSeconds,
 }
 
 /// What a list says of one account, by name.
@@ -73,6 +75,8 @@ impl Cell {
             Cell::Word(word) => (*word).to_owned(),
             Cell::Truth(is_true) => if *is_true { "yes" } else { "no" }.to_owned(),
             Cell::Of { done, all, .. } => format!("{} of {}", tokens::grouped(*done), tokens::grouped(*all)),
+            Cell::Seconds(seconds) if *seconds < 0.1 => format!("{:.1} ms", seconds * 1e3),
+            Cell::Seconds(seconds) => format!("{seconds:.1} s"),
             Cell::Bytes(bytes) => format!("{:.1} MB", *bytes as f64 / 1e6),
             Cell::MicroNats(nats) => format!("{}.{:06}", nats / 1_000_000, nats % 1_000_000),
             Cell::Number(number) | Cell::Shares(number) => tokens::grouped(*number),
@@ -90,7 +94,7 @@ impl Cell {
             Cell::Slot { at, now } if at > now => format!("{} (in {})", tokens::grouped(*at), pace::about(at - now)),
             Cell::Slot { at, .. } => format!("{} (reached)", tokens::grouped(*at)),
             Cell::Plain(number) => number.to_string(),
-            Cell::Nothing | Cell::No(_) => "–".into(),
+            Cell::Nothing | Cell::No(_) | Cell::NoSeconds => "–".into(),
         }
     }
 
@@ -112,6 +116,7 @@ impl Cell {
             Cell::Word(word) => json!(hyphened(word)),
             Cell::Truth(is_true) => json!(is_true),
             Cell::Told(_, value) => value.clone(),
+            Cell::Seconds(seconds) => json!(seconds),
             Cell::Tokens(number) | Cell::Lamports(number) | Cell::Shares(number) => json!(number.to_string()),
             Cell::TokenChange(change) | Cell::LamportChange(change) => json!(change.to_string()),
             Cell::Number(number)
@@ -123,7 +128,7 @@ impl Cell {
             | Cell::Slots(number)
             | Cell::Of { all: number, .. }
             | Cell::Slot { at: number, .. } => json!(number),
-            Cell::Nothing | Cell::No(_) => Value::Null,
+            Cell::Nothing | Cell::No(_) | Cell::NoSeconds => Value::Null,
         }
     }
 
@@ -136,6 +141,7 @@ impl Cell {
             Cell::Billionths(_) => "Billionths",
             Cell::MicroNats(_) => "MicroNats",
             Cell::Bytes(_) => "Bytes",
+            Cell::Seconds(_) | Cell::NoSeconds => "Seconds",
             Cell::No(of) => of(0).unit(),
             _ => "",
         }

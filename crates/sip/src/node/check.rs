@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::speed;
 use crate::chain::{Connection, Desk};
 use crate::failure::NOT_VERIFIED;
 
@@ -74,6 +75,7 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     checks.push(clock(&desk)?);
     checks.push(wallet(&desk)?);
     checks.push(disk(arguments));
+    checks.push(speed()?);
     if let Some(address) = arguments.listen {
         checks.push(reach(arguments, address));
     }
@@ -161,6 +163,13 @@ fn disk(arguments: &Arguments) -> Check {
             .with("writtenMibPerSecond", speed),
         Err(error) => check("disk", false, format!("cannot write to {shown}: {error}")),
     }
+}
+
+fn speed() -> Result<Check> {
+    let speed = speed::measure()?;
+    let said =
+        format!("{:.1} GFLOP/s in training; \"sip job list --fit\" compares it with what jobs need", speed / 1e9);
+    Ok(check("speed", true, said).with("flopsPerSecond", speed))
 }
 
 /// Serves on the address for a moment, and calls it as others would.

@@ -4,6 +4,7 @@ mod check;
 mod fit;
 mod plan;
 mod run;
+pub(crate) mod speed;
 mod status;
 
 use anyhow::Result;
@@ -24,7 +25,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Work in a job until Ctrl-C, or until the job is over and nothing is owed; the same command goes on after a crash
     Run(Box<run::Arguments>),
-    /// Say whether this machine is fit for a node: chain, pace, clock, balance, disk, and whether others reach it
+    /// Say whether this machine is fit for a node: chain, pace, clock, balance, disk, how fast it trains, and whether others reach it
     Check(check::Arguments),
     /// Say what a seat in a job costs and may bring, and what it takes of disk and network
     Plan(plan::Arguments),

@@ -6,6 +6,8 @@ use sip_driver::Source;
 use sip_ledger::Ledger;
 use sip_manifest::folder::Store;
 use sip_manifest::machine::Machine;
+use sip_protocol::ground::schedule::NODES;
+use sip_protocol::money::epoch::EmissionAccount;
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::data::Dataset;
 use sip_protocol::training::evaluation::ScoringRun;
@@ -43,6 +45,14 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
     row.push(("seats taken", Cell::Told(taken, seats)));
     row.push(("most of a round", Cell::Tokens(job.spec.round_reward)));
     row.push(("slice of a bond", Cell::Tokens(job.spec.slice)));
+    let (income, waits) = (income(&job, [trainers, auditors, evaluators]), waiting(&desk)?);
+    row.extend(income);
+    row.push(("waiting for nodes", Cell::Tokens(waits)));
+    match (job.rewarded, waits) {
+        (0, _) => desk.note("only a job of the protocol's authority is paid out of the emission: this one pays nothing"),
+        (_, 0) => desk.note("nothing of the emission waits for nodes now: a round pays nothing until \"sip emission turn\" has ended an epoch"),
+        _ => {}
+    }
     // A trainer commits and is settled; an auditor reveals, attests, shows, votes and is settled; an evaluator commits, reveals, is settled.
     let fees = |transactions: u64| transactions * LAMPORTS_PER_SIGNATURE;
     let rent = |bytes: usize| desk.ledger.minimum_balance(bytes);
@@ -85,6 +95,26 @@ pub(super) fn run(arguments: &Arguments, connection: &Connection) -> Result<Exit
         );
     }
     desk.card(&row)
+}
+
+/// What one more seat of a role draws of a round at most, where all have the same stake: a round of the best quality, in which everybody does his part.
+fn income(job: &Job, taken: [u64; 3]) -> Row {
+    let parameters = &job.parameters;
+    let shares = [parameters.trainers_bps, parameters.auditors_bps, parameters.evaluators_bps];
+    let names = ["trainer earns a round at most", "auditor earns a round at most", "evaluator earns a round at most"];
+    let earns = |share: u16, taken: u64| match job.rewarded {
+        0 => 0,
+        _ => (u128::from(job.spec.round_reward) * u128::from(share) / 10_000 / u128::from(taken + 1)) as u64,
+    };
+    (names.iter().zip(shares).zip(taken))
+        .map(|((name, share), taken)| (*name, Cell::Tokens(earns(share, taken))))
+        .collect()
+}
+
+/// What the emission has released for nodes and no round has drawn, base units.
+fn waiting(desk: &Desk) -> Result<u64> {
+    let EmissionAccount { emission, .. } = desk.read(&desk.program.emission())?;
+    Ok(emission.streams[NODES].available()?)
 }
 
 fn costs(fees: u64, rent: u64) -> Cell {

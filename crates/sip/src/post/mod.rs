@@ -10,6 +10,7 @@ mod texts;
 pub(crate) mod tokenizer;
 
 pub(crate) use create::{Arguments as Create, run as create};
+pub(crate) use phases::flops_per_second;
 pub(crate) use publish::DATASET;
 
 /// What a process of somebody does in a job, by whose it is: as `sip node run --role` takes it.

@@ -2,16 +2,17 @@
 
 use anyhow::Result;
 use sip_data::{Mixture, TokenBlob};
+use sip_graph::show::totals;
 use sip_manifest::machine::Machine;
-use sip_manifest::recipe::Recipe;
-use sip_manifest::value::{Manifest, Part};
+use sip_manifest::recipe::{Genesis, Recipe};
+use sip_manifest::value::{Blob, Domain, Manifest, Part};
 use sip_node::{SegmentTask, State, Task, Worker};
 use sip_protocol::training::job::JobSpec;
 use sip_protocol::training::setting::SETTING_ONE;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::config::{Expected, Phases};
+use super::config::{Expected, JobFile, Phases};
 use super::folder::Phase;
 use crate::chain::pace;
 use crate::chain::tokens::grouped;
@@ -81,6 +82,23 @@ pub(super) fn measure(recipe: &Recipe, manifest: &Manifest, machine: &Machine) -
         }
         task.inner_steps = (task.inner_steps * 4).min(most);
     }
+}
+
+/// How many floating-point operations a second this machine does in training, by steps of the preset "small".
+pub(crate) fn flops_per_second(machine: &Machine) -> Result<f64> {
+    let file = JobFile::default();
+    let recipe = file.recipe(file.preset()?, Genesis::Seed(0))?;
+    let domain = Domain {
+        name: "none".into(),
+        licence: String::new(),
+        train_root: [0; 32],
+        train_tokens: 0,
+        heldout_root: [0; 32],
+        heldout_tokens: 0,
+    };
+    let manifest = recipe.manifest(vec![domain], Blob::default(), machine)?;
+    let step = totals(&manifest.graph(Part::Step)?).flops as f64;
+    Ok(step / measure(&recipe, &manifest, machine)?.step_seconds)
 }
 
 /// Sets the phases that nobody has given, and says of each how long it is and why.

@@ -1,6 +1,7 @@
 //! A job on a chain, known by its address alone: what the chain says of it, and what its people hand over under roots that the chain has.
 
 mod export;
+mod fit;
 mod rebuild;
 mod supply;
 
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 pub(crate) use export::{Export, export};
+pub(crate) use fit::list_fit;
 pub(crate) use supply::Supply;
 
 /// A job on a chain, and who may be asked.

@@ -44,7 +44,7 @@ pub(super) struct Stranger {
     /// Threads that compute in place of the bench.
     pub crew: Option<Crew>,
     books: Books,
-    memory: Memory,
+    pub memory: Memory,
     /// Who may have a state.
     pub peers: Vec<Peer>,
     /// How long it takes a slot to be.

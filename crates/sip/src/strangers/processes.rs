@@ -2,6 +2,7 @@
 
 use sip_client::{NewPool, Program};
 use sip_driver::node::{Ended, Runner, SEATS_PATIENCE, Setup, Status, status_path};
+use sip_driver::{Bench, Compute, Position, Record, is_stop};
 use sip_ledger::Ledger as _;
 use sip_manifest::settings::Exchange;
 use sip_manifest::stop::Stop;
@@ -11,7 +12,7 @@ use sip_protocol::network::peer::{Contact, Peer};
 use sip_protocol::stake::pool::PoolKind;
 use sip_protocol::training::job::Job;
 use sip_protocol::training::segment::Segment;
-use sip_roles::{Event, Me, Node, Roles};
+use sip_roles::{Event, Fact, Known, Me, Node, Roles, Scored, Work};
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer as _;
@@ -319,4 +320,40 @@ fn say_ready(ledger: &mut super::ledger::Shared, network: &Network, key: &Keypai
             ledger.send(&[announce], key, &[key]).unwrap();
         }
     }
+}
+
+#[test]
+fn a_scoring_run_that_is_stopped_or_killed_goes_on_from_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut network = Network::new(folder.path(), Exchange::Whole, 1);
+    let (job, mut ledger) = (network.job, network.ledger.clone());
+    let evaluator = network.stranger("evaluator 1");
+    evaluator.step(&mut ledger, job);
+    let view = evaluator.memory.view().expect("it has looked").clone();
+    let known = Known::default();
+    let work = Work::Score { base: view.job.spec.genesis_root, cheat: None };
+    let Bench { source, machine, states, .. } = &evaluator.bench;
+    // A machine of its own each time, as after a kill: what is left is on the disk.
+    let score = |name: &str, is_stopped: bool| {
+        let record = Record::open(folder.path().join(name)).unwrap();
+        let (at, stop) = (Position { view: &view, known: &known }, Stop::default());
+        if is_stopped {
+            stop.ask();
+        }
+        let mut bench = Bench::new(source.clone(), machine.clone(), record, states.clone(), stop);
+        Compute::compute(&mut bench, at, &work).map(|(fact, _)| match fact {
+            Fact::Scored { scored, .. } => Scored { seconds: 0.0, ..scored },
+            other => panic!("{other:?}"),
+        })
+    };
+    let at_once = score("at once", false).unwrap();
+    let step = || -> u64 {
+        let text = std::fs::read_to_string(folder.path().join("stopped/paused-score.json")).unwrap();
+        sip_json::from_str::<serde_json::Value>(&text).unwrap()["next_step"].as_u64().unwrap()
+    };
+    for expected in 1..3 {
+        assert!(is_stop(&score("stopped", true).unwrap_err()));
+        assert_eq!(step(), expected, "it goes on, a step at a time");
+    }
+    assert_eq!(score("stopped", false).unwrap(), at_once);
 }

@@ -20,11 +20,11 @@ use crate::guard::{self, Syscall};
 pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> Result<()> {
     let Tally {} = guard::args(data)?;
     let [config, job, round, emission, ..] = accounts else { return Err(Error::MissingAccount) };
-    let mut config = guard::load_mut::<Config>(program, config)?;
+    let config = guard::load::<Config>(program, config)?;
     let mut job = guard::load_mut::<Job>(program, job)?;
     let mut round = guard::load_mut::<Round>(program, round)?;
     guard::related(round.job == job.address)?;
-    let mut account = guard::load_mut::<EmissionAccount>(program, emission)?;
+    let account = guard::load::<EmissionAccount>(program, emission)?;
     evaluation::tally(&mut round, &mut job, guard::slot()?)?;
     if job.rewarded != 0 && round.status == round::SCORED {
         let work = RoundWork {
@@ -32,8 +32,8 @@ pub fn process(program: &Address, accounts: &mut [AccountView], data: &[u8]) -> 
             steps_per_node: job.spec.inner_steps as u64,
             most: job.spec.round_reward,
         };
-        let drawn = account.emission.reward_round(&mut config, &work)?;
-        round.draw(&mut job, drawn.reward, drawn.worth)?;
+        let quote = account.emission.quote_round(&config, &work)?;
+        round.quote(&mut job, quote.reward, quote.worth)?;
     }
     round.record::<Syscall>(&mut job);
     Ok(())

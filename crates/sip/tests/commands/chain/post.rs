@@ -227,7 +227,7 @@ fn a_published_dataset_is_answered_for_and_trained_on_without_its_texts() {
 }
 
 /// Somebody who serves what lies in a folder of a job.
-fn served(folder: &Path, scratch: &Path) -> sip_net::Server {
+pub(super) fn served(folder: &Path, scratch: &Path) -> sip_net::Server {
     let shelf = sip_net::Shelf::open(scratch).unwrap();
     for file in ["run/manifest.sip", "run/data/0.train.tokens", "run/data/0.heldout.tokens"] {
         shelf.put_file(&folder.join(file)).unwrap();

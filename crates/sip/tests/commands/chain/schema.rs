@@ -1,9 +1,10 @@
 //! What commands about nodes and jobs print with `--json`, against the schema; and what a node refuses before it sends anything.
 
 use super::first_hour::error;
-use super::post::{begun_with_tokens, job_file, own, text};
+use super::post::{begun_with_tokens, job_file, own, served, text};
 use super::*;
 use crate::law::keeps;
+use sip_protocol::network::peer::{Contact, Peer};
 
 /// A job with the creator's folder.
 fn posted(chain: &Chain) -> (String, String) {
@@ -41,7 +42,7 @@ fn every_object_of_node_and_job_commands_keeps_to_one_schema() {
     let check: Vec<&str> = check.iter().map(String::as_str).collect();
     let checked = String::from_utf8(chain.output("authority", &check).stdout).unwrap();
     let checked: Vec<Value> = checked.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(checked.len(), 6, "{checked:?}");
+    assert_eq!(checked.len(), 7, "{checked:?}");
     checked.iter().for_each(|line| keeps("node check", line));
     for words in [
         &["job", "list"][..],
@@ -55,6 +56,26 @@ fn every_object_of_node_and_job_commands_keeps_to_one_schema() {
     ] {
         keeps(&words.join(" "), &chain.json("authority", words));
     }
+    // Nobody serves the manifest here, so that nobody knows what a segment takes; what is paid is known.
+    let fit = chain.row("authority", &["job", "list", "--fit"]);
+    keeps("job list --fit", &fit);
+    assert!(fit["fits"].is_null() && fit["aSegmentHereSeconds"].is_null() && fit["mostOfARoundBaseUnits"].is_string());
+    let server = served(Path::new(&folder), &chain.key("shelf"));
+    let (key, address) = (wallet(&chain.key("authority")), job.parse().unwrap());
+    let contact = Contact::NOWHERE.serving_at(&format!("http://{}", server.address())).unwrap();
+    let record = Rpc::connect(&chain.url).unwrap().account(&Program::default().peer(&address)).unwrap();
+    let before = record.map(|account| Peer::decode(&account.data).unwrap());
+    let announce = Program::default().announce_peer(&key.pubkey(), &address, before.as_ref(), 7, &contact);
+    Rpc::connect(&chain.url).unwrap().send(&[announce], &key, &[&key]).unwrap();
+    let fit = chain.row("authority", &["job", "list", "--fit"]);
+    keeps("job list --fit", &fit);
+    let segment = fit["aSegmentHereSeconds"].as_f64().unwrap();
+    let fits = segment * 1.25 <= fit["timeForASegmentSeconds"].as_f64().unwrap();
+    assert_eq!((segment > 0.0, &fit["fits"]), (true, &fits.into()), "{fit}");
+    let plan = chain.json("authority", &["node", "plan", &job]);
+    // A trainer has a seat, and one more would have half of the trainers' share at most.
+    let (whole, half) = (plan["mostOfARoundBaseUnits"].amount(), plan["trainerEarnsARoundAtMostBaseUnits"].amount());
+    assert_eq!(half, (u128::from(whole) * 5_500 / 10_000 / 2) as u64, "{plan}");
     let listed = chain.row("authority", &["job", "list"]);
     assert_eq!((&listed["rounds"], &listed["roundsScored"], &listed["rewarded"]), (&2.into(), &0.into(), &true.into()));
     // A key is the same whether there is something to say or not.
