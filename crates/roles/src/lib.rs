@@ -48,6 +48,7 @@ mod keeper;
 mod known;
 mod look;
 mod node;
+mod settling;
 mod terms;
 mod trainer;
 mod turner;
