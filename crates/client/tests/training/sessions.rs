@@ -153,7 +153,7 @@ fn a_jobs_record_is_its_creators_and_that_of_the_key_it_names() {
     let announcement = AnnouncePeer { after: 0, process: 5, writer: named("writer"), contact };
     let announce = program.announce_peer_with(&seat.operator, &seat.pool, &announcement);
     scene.world.refused(&[announce], &[&key], Error::WrongAccount);
-    let bad = AnnouncePeer { writer: [0; 32], contact: Contact { flags: 2, ..contact }, ..announcement };
+    let bad = AnnouncePeer { writer: [0; 32], contact: Contact { flags: 4, ..contact }, ..announcement };
     let announce = program.announce_peer_with(&seat.operator, &seat.pool, &bad);
     scene.world.refused(&[announce], &[&key], Error::WrongContact);
 }

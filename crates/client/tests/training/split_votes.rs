@@ -33,7 +33,7 @@ fn states() -> std::sync::Arc<sip_node::State> {
     staged::state(&(0..9).map(|entry| vec![entry; 4]).collect::<Vec<_>>())
 }
 
-/// Whoever accuses a false vote of a round.
+/// One who accuses a false vote of a round.
 struct Finder {
     key: Keypair,
     round: Address,

@@ -58,7 +58,8 @@ impl<L: Ledger> Runner<'_, L> {
             status.slot = view.slot;
             (status.round, status.rounds) = (view.job.next_round, view.job.spec.rounds);
             status.rounds_scored = view.job.rounds_scored;
-            status.phase = Some(newest.map_or("between-rounds", |round| phase_name(round, view.slot)).into());
+            let none = if is_over { "over" } else { "between-rounds" };
+            status.phase = Some(newest.map_or(none, |round| phase_name(round, view.slot)).into());
             let held = self.hold.left(view, &self.peers.records).filter(|_| self.setup.node.roles.keeper);
             let absent = if view.job.next_round == 0 { unready(view, &self.peers.records) } else { Vec::new() };
             Wait { what: status.waits_for, until_slot: status.until_slot } = wait(view, &absent, held);
@@ -84,7 +85,7 @@ impl<L: Ledger> Runner<'_, L> {
             let vain = fetching.iter().filter(|(_, quiet)| *quiet >= QUIET);
             let vain: Vec<Event> =
                 vain.map(|(root, _)| Event::Sought { root: hex(root), what: state_words(view, root) }).collect();
-            if before != (status.round, status.phase.clone()) && status.round > 0 {
+            if before != (status.round, status.phase.clone()) && status.round > 0 && newest.is_some() {
                 let (round, phase) = (status.round - 1, status.phase.clone().unwrap_or_default());
                 let until_slot = status.until_slot;
                 self.say(&Event::Phase { round, phase, until_slot, seconds: left.map(|left| left as u64) });

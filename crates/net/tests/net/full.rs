@@ -87,7 +87,7 @@ fn one_frame_under_a_root_takes_room_for_a_part_of_what_is_said_to_lie_under_it(
     let (one, two) = (Desk::new(), Desk::new());
     let size = 320 << 20;
     let item = Item::blob(one.shelf.put_bytes(&bytes(size as usize, 9)).unwrap(), size);
-    // It has the first frame and nothing else, as whoever made a root for it.
+    // It has the first frame and nothing else, as one who made a root for it.
     let liar = Liar::start(&one.shelf, |request, right, stream| {
         let Request::Groups { first: 0, .. } = request else { return has_not(stream) };
         let answer = right.unwrap();

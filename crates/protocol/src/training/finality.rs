@@ -107,7 +107,7 @@ impl Chain {
     }
 
     /// A round on the head came to nothing by votes that did not agree, and a verdict on them can come until a slot. At least one of them is false, and
-    /// whoever cast it could bring round after round to nothing until its verdict, on the same slices. So the next waits for that once there were as
+    /// the one who cast it could bring round after round to nothing until its verdict, on the same slices. So the next waits for that once there were as
     /// many as the bond is measured for.
     fn add_split(&mut self, lookahead: u8, until_slot: u64) {
         self.split_count = self.split_count.saturating_add(1);

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sip_arith::int::BPS_ONE;
-use sip_protocol::AccountKind;
 use sip_protocol::ground::units::TOKEN;
 use sip_protocol::stake::pool::{Pool, PoolKind};
 use sip_protocol::training::data::Dataset;
@@ -12,7 +11,9 @@ use sip_protocol::training::finality::Undoing;
 use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::training::round::{self, QUALITY_ONE, Round};
 use sip_protocol::training::seats;
+use sip_protocol::training::segment::{self, Segment};
 use sip_protocol::training::setting::SETTING_ONE;
+use sip_protocol::{Account as _, AccountKind};
 use solana_address::Address;
 use std::process::ExitCode;
 
@@ -138,9 +139,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let slot = desk.slot()?;
             let (mut rows, mut unpaid) = (Vec::new(), 0);
             for index in 0..state.next_round {
-                let round: Round = desk.read(&desk.program.round(job, index))?;
+                let address = desk.program.round(job, index);
+                let round: Round = desk.read(&address)?;
                 unpaid += u32::from(state.rewarded != 0 && round.reward == 0 && round.status == round::FINAL);
-                rows.push(round_row(&state, &round, slot));
+                rows.push(round_row(&round, convicted(&desk, &round, &address)?, slot));
             }
             let code = desk.list(&rows, "no round has begun")?;
             if unpaid > 0 && !desk.json {
@@ -398,7 +400,17 @@ fn undone_for(round: &Round) -> Cell {
     }
 }
 
-fn round_row(job: &Job, round: &Round, now: u64) -> Row {
+/// How many segments of a round were convicted, of those whose accounts are there.
+fn convicted(desk: &Desk, round: &Round, address: &Address) -> Result<u64> {
+    let places = (0..MAX_TRAINERS as u8).filter(|place| round.committed & bit(*place) != 0);
+    let pools = places.map(|place| Address::new_from_array(round.trainers[usize::from(place)]));
+    let segments: Vec<Address> = pools.map(|pool| desk.program.segment(address, &pool)).collect();
+    let found = desk.ledger.accounts(&segments)?.into_iter().flatten();
+    let is_convicted = |data: &[u8]| Segment::decode(data).is_ok_and(|state| state.status == segment::CONVICTED);
+    Ok(found.filter(|account| is_convicted(&account.data)).count() as u64)
+}
+
+fn round_row(round: &Round, convicted: u64, now: u64) -> Row {
     let end = end_slot(round, now);
     let is_scored = round.status == round::SCORED || round.status == round::FINAL;
     let disputes = round.open_challenges + u32::from(round.vote_disputes);
@@ -411,7 +423,7 @@ fn round_row(job: &Job, round: &Round, now: u64) -> Row {
         ("segments", Cell::Number(round.committed.count_ones().into())),
         ("accepted", Cell::Number(round.accepted.count_ones().into())),
         ("open disputes", Cell::Number(disputes.into())),
-        ("convicted", Cell::Number(round.excluded_trainers(job).count_ones().into())),
+        ("convicted", Cell::Number(convicted)),
         ("score", if is_scored { Cell::MicroNats(round.score.into()) } else { Cell::No(Cell::MicroNats) }),
         (
             "quality",

@@ -164,9 +164,11 @@ impl Up {
             // A line of its own, whole, so that it can be copied.
             teller.line(&format!("  {line}"))?;
         }
-        teller.say(&format!(
-            "creator and provider run on, to serve it, and the others end by themselves; \"sip network status{option}\" shows who runs, \"sip network down{option}\" ends them and the chain"
-        ))?;
+        teller
+            .say("creator and provider run on, to serve it, and the others end by themselves; who runs is shown by")?;
+        teller.line(&format!("  sip network status{option}"))?;
+        teller.say("and all of it, the chain too, is ended by")?;
+        teller.line(&format!("  sip network down{option}"))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -290,7 +292,7 @@ fn row(person: &people::Person) -> Row {
     vec![
         ("who", Cell::text(&person.name)),
         ("process", process.map_or(Cell::Nothing, |process| Cell::Plain(process.pid.into()))),
-        ("serves at", Cell::text(person.address())),
+        ("serves at", process.map_or(Cell::Nothing, |_| Cell::text(person.address()))),
         ("wallet", Cell::text(&person.wallet)),
         ("folder", Cell::text(shown_path(&person.folder))),
     ]

@@ -9,7 +9,7 @@ use sip_manifest::stop::Stop;
 use sip_protocol::Account;
 use sip_protocol::court::Dispute;
 use sip_protocol::stake::pool::Pool;
-use sip_protocol::training::finality::NO_ROUND;
+use sip_protocol::training::finality::{NO_ROUND, Undoing};
 use sip_protocol::training::job::{Job, MAX_TRAINERS, bit};
 use sip_protocol::training::round::{self, Round};
 use sip_protocol::training::segment::{self, Segment};
@@ -258,10 +258,11 @@ impl Watcher<'_> {
             tell(self, "final", "final")?;
         }
         if round.status == round::VOID {
-            let why = if round.is_undone != 0 {
-                "undone: it built on what was convicted"
-            } else {
-                "void: nothing of it counts"
+            let why = match round.is_undone {
+                0 => "void: nothing of it counts",
+                why if why == Undoing::Work as u8 => "undone: work that counted in it was convicted",
+                why if why == Undoing::Scores as u8 => "undone: no score of it stands",
+                _ => "undone: it built on a round that was undone",
             };
             tell(self, why, "void")?;
         }

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::rebuild::Bases;
-use super::supply::Wanted;
+use super::supply::{ANEW, Wanted};
 use super::{Remote, Supply, scratch};
 use crate::chain::{AddressText, Connection, Desk};
 use crate::failure::{Code, fault};
@@ -170,8 +170,7 @@ fn base(
     arguments: &Export,
 ) -> Result<(Arc<State>, bool)> {
     let commands = anew(remote, target, arguments);
-    let remedy = "the job's creator keeps the last final one with \"sip node run JOB --role keeper --stay\"; it can be computed anew from the texts";
-    let remedy = (remedy, &commands[..]);
+    let remedy = (ANEW, &commands[..]);
     let mut bases = Bases { remote, job, manifest, machine, supply };
     match &target.round {
         Some(round) => bases.of(round, remedy),

@@ -1,7 +1,6 @@
 //! A base that nobody holds any more, computed from what the round's segments handed over, as auditors compute it.
 
 use anyhow::{Context, Result, ensure};
-use sip_data::hex;
 use sip_manifest::machine::Machine;
 use sip_manifest::value::{Manifest, Part};
 use sip_node::{State, compute};
@@ -30,7 +29,7 @@ pub(super) type Remedy<'a> = (&'a str, &'a [String]);
 impl Bases<'_> {
     /// The base that a round ended with, and whether it was computed here because nobody had it.
     pub(super) fn of(&mut self, round: &Round, remedy: Remedy<'_>) -> Result<(Arc<State>, bool)> {
-        let what = format!("the model of round {} ({}…)", round.index + 1, &hex(&round.next_base)[..8]);
+        let what = format!("the model of round {}", round.index + 1);
         let voters: Vec<[u8; 32]> =
             round.auditors.iter().filter(|seat| seat.vote == round.next_base).map(|seat| seat.pool).collect();
         let missing = match self

@@ -31,6 +31,9 @@ const BAN: Duration = Duration::from_secs(86_400);
 /// Reasons that are told.
 const REASONS: usize = 4;
 
+/// What can be done about a base that nobody has; commands follow.
+pub(super) const ANEW: &str = "it can be computed anew from the texts";
+
 /// Who is asked, and where what came is kept.
 pub(crate) struct Supply {
     shelf: Shelf,
@@ -122,15 +125,19 @@ impl Supply {
             return Err(fault_with(Code::NobodyHas, said, commands.to_vec()));
         }
         let people = people(peers.len());
-        self.progress.line(&format!("fetching {what}, {} bytes, from {people}", grouped(item.bytes())));
         let bar = self.progress.bar(item.bytes(), what);
         let heard = Mutex::new(Heard { bytes: 0, at: Instant::now(), why: BTreeMap::new() });
+        // Said once something comes: where nobody has it, the end says all.
+        let begun = || self.progress.line(&format!("fetching {what}, {} bytes, from {people}", grouped(item.bytes())));
         let tell = |told: &Told| {
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
             match told {
                 Told::Progress { bytes, .. } => {
                     bar.set_position(*bytes);
                     if *bytes != heard.bytes {
+                        if heard.bytes == 0 {
+                            begun();
+                        }
                         (heard.bytes, heard.at) = (*bytes, Instant::now());
                     }
                 }
@@ -148,10 +155,12 @@ impl Supply {
                 std::thread::sleep(Duration::from_millis(20));
                 let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
                 let quiet = heard.at.elapsed();
-                stop.store(quiet > QUIET * QUIET_TIMES, Ordering::Relaxed);
+                // Where each of them has said why not, nobody is left to wait for.
+                let times = if heard.why.len() >= peers.len() { 1 } else { QUIET_TIMES };
+                stop.store(quiet > QUIET * times, Ordering::Relaxed);
                 if quiet < QUIET {
                     told = 0;
-                } else if quiet > QUIET * (told + 1) && told == 0 {
+                } else if quiet > QUIET && told == 0 && times > 1 {
                     told += 1;
                     let left = (QUIET * (QUIET_TIMES - told)).as_secs();
                     self.progress.line(&format!("none of {people} gives it yet; asks for {left} s more"));
@@ -167,10 +176,9 @@ impl Supply {
             }
             Ok(Err(FetchError::Stopped | FetchError::Late { .. })) => {
                 let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
-                let why = self.reasons(&heard.why);
                 Err(fault_with(
                     Code::NobodyHas,
-                    format!("none of {people} has {what}{why}; {remedy}"),
+                    nobody(&people, what, &self.reasons(&heard.why), remedy),
                     commands.to_vec(),
                 ))
             }
@@ -286,6 +294,11 @@ impl Supply {
     }
 }
 
+/// What is said where nobody gave something.
+fn nobody(people: &str, what: &str, why: &str, remedy: &str) -> String {
+    format!("none of {people} has {what}{why}; {remedy}")
+}
+
 /// Why people gave nothing, who by name: those together who say the same.
 fn reasons(why: Vec<(String, &str)>) -> String {
     let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -333,6 +346,14 @@ mod tests {
         let told =
             " (auditor 1, the creator, trainer 1, 2 cannot be reached: Connection refused; auditor 2 does not have it)";
         assert_eq!(reasons(why), told);
+        // With ten of them, and the two commands behind it, a terminal of 80 columns shows it in eight lines.
+        let all = [("auditor", 2), ("evaluator", 3), ("trainer", 3)];
+        let all = all.iter().flat_map(|(role, count)| (1..=*count).map(move |number| format!("{role} {number}")));
+        let gone = all.map(|name| (name, refused));
+        let rest = ["the creator", "the provider of addresses"].map(|name| (name.to_owned(), "does not have it"));
+        let said = nobody("10 of its people", "the model of round 1", &reasons(gone.chain(rest).collect()), ANEW);
+        let lines = sip_report::terminal::wrap(&format!("error: {said}:"), 80, 2).lines().count();
+        assert!(lines + 2 <= 8 - 2, "with what is said before it: {said}");
         assert_eq!(reasons(Vec::new()), "");
     }
 }
