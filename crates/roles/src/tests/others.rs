@@ -95,7 +95,7 @@ fn who_was_convicted_of_one_claim_is_accused_of_every_other_that_has_a_slice() {
     assert!(!view.is_spent(claim) && act(&view).contains(&"commit an accusation"));
     view.rounds[0].round.auditors[0].vote_slice = 0;
     assert!(view.is_spent(claim) && !act(&view).contains(&"commit an accusation"));
-    // What makes the base is worth an accusation whoever pays for it.
+    // What makes the base is worth an accusation, even if nobody pays for it.
     view.rounds[0].round.auditors[0].vote = NEXT;
     assert!(!view.is_spent(claim));
     let shown = Claim::Attestation { round: 0, place: 0, auditor: 0 };
