@@ -103,12 +103,12 @@ impl Step<'_> {
 
     /// Compares segments with replays: all, or in a round that is doubtful those of liars only.
     fn judge_segments(&self, seen: &Seen, is_doubtful: bool) {
-        // Of a round that came to nothing, only what can still be accused matters.
-        if seen.round.status == round::VOID && seen.round.require_challengeable(self.view.slot).is_err() {
-            return;
-        }
         let mut open = Vec::new();
         for stands in &seen.segments {
+            // Of a round that came to nothing, only what can still be accused matters.
+            if seen.round.status == round::VOID && !seen.is_segment_open(stands, self.view.slot) {
+                continue;
+            }
             let claim = Claim::Segment { round: seen.index(), place: stands.place };
             let result = stands.state.claim.result_root(&self.view.job.spec);
             // What is left to others is replayed only where nobody gives what came out of it.

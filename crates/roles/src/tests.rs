@@ -17,6 +17,8 @@ use sip_protocol::training::segment::{self, Segment, SegmentClaim};
 use sip_protocol::{AccountKind, Header, court};
 use solana_address::Address;
 
+mod others;
+
 const TRAINER: u8 = 20;
 const AUDITOR: u8 = 21;
 const EVALUATOR: u8 = 22;
