@@ -124,11 +124,12 @@ impl Step<'_> {
             }
         }
         // What we drew has a deadline.
-        open.sort_by_key(|stands| !self.draws(seen, stands));
+        open.sort_by_key(|stands| !(self.draws(seen, stands) || self.coming_leaf(seen, stands).is_some()));
         // All of them are asked for: one that cannot be replayed keeps back none after it.
         for stands in open {
             let auditors = (0..seen.round.auditor_count).filter(|auditor| is_drawn(seen, stands, *auditor));
-            let leaves = auditors.map(|auditor| self.view.leaf(seen, stands, auditor)).collect();
+            let leaves = auditors.map(|auditor| self.view.leaf(seen, stands, auditor));
+            let leaves = leaves.chain(self.coming_leaf(seen, stands)).collect();
             self.replay(seen, stands, leaves);
         }
     }
