@@ -111,6 +111,8 @@ fn a_segment_of_a_round_that_was_undone_while_it_was_open_is_replayed_and_accuse
     view.rounds[0].segments = in_audit().rounds.remove(0).segments;
     let round = &mut view.rounds[0].round;
     (round.status, round.is_undone, round.audit_slots) = (round::VOID, 1, 100);
+    // Long after the chain's first slots, which the deadlines that were never set would say.
+    (view.slot, view.rounds[0].segments[0].state.committed_slot) = (10_000, 9_990);
     let claim = Claim::Segment { round: 0, place: 0 };
     let shelf = whole(&[BASE, [9; 32]]);
     let replay = Work::Replay { claim, leaves: Vec::new() };
