@@ -49,9 +49,6 @@ impl Announced {
     }
 }
 
-/// Records by subject.
-type Records = BTreeMap<[u8; 32], Box<Peer>>;
-
 /// Who of those that have written after a process is told of: keys other than the wallet that it signs with, and processes of the wallet that answer for
 /// the same data in another job, where all that is signed can be signed twice.
 ///
@@ -199,14 +196,14 @@ mod tests {
             Peer { header, subject, payer, writer, signer, process, sequence, announced_slot: 0, contact }
         };
         let record = |signer, process, sequence| {
-            let records = Records::from([([7; 32], Box::new(stands(signer, process, sequence)))]);
+            let records = BTreeMap::from([([7; 32], Box::new(stands(signer, process, sequence)))]);
             others(&announced, &Peers { records, ..Peers::default() }, &program, &own)
         };
         assert!(record([1; 32], 5, 41).unwrap().is_empty() && record([1; 32], 6, 40).unwrap().is_empty());
         assert!(record([1; 32], 6, 41).unwrap_err().is::<NotAlone>());
         assert_eq!(record(hot, 6, 41).unwrap().len(), 1);
         // Who provides data has a process for each job, and one record.
-        let records = Records::from([([7; 32], Box::new(stands([1; 32], 6, 41)))]);
+        let records = BTreeMap::from([([7; 32], Box::new(stands([1; 32], 6, 41)))]);
         let of_data = Peers { records, of_data: [[7; 32]].into(), ..Peers::default() };
         let told = others(&announced, &of_data, &program, &own).unwrap();
         assert!(told[0].contains("--texts"), "{told:?}");
