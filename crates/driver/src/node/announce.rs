@@ -9,10 +9,10 @@ use sip_protocol::stake::pool::Pool;
 use sip_protocol::training::job::Job;
 use sip_roles::Event;
 use solana_address::Address;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 
-use super::peers::{Peers, data_pools};
+use super::peers::data_pools;
 use super::runner::Runner;
 
 /// What this process has written.
@@ -49,19 +49,27 @@ impl Announced {
     }
 }
 
+/// Records by subject.
+type Records = BTreeMap<[u8; 32], Box<Peer>>;
+
 /// Who of those that have written after a process is told of: keys other than the wallet that it signs with, and processes of the wallet that answer for
 /// the same data in another job, where all that is signed can be signed twice.
 ///
 /// # Errors
 /// Where one has that wallet, and a seat's record or a job's.
-fn others(announced: &Announced, peers: &Peers, program: &Program, wallet: &Address) -> Result<Vec<String>> {
+fn others(
+    announced: &Announced,
+    (records, of_data): (&Records, &BTreeSet<[u8; 32]>),
+    program: &Program,
+    wallet: &Address,
+) -> Result<Vec<String>> {
     let mut told = Vec::new();
-    for record in peers.records.values().filter(|record| announced.is_overtaken_by(record)) {
+    for record in records.values().filter(|record| announced.is_overtaken_by(record)) {
         let address = program.peer(&Address::new_from_array(record.subject));
         if record.signer != wallet.to_bytes() {
             let signer = Address::new_from_array(record.signer);
             told.push(format!("another key, {signer}, has written the record {address}"));
-        } else if peers.of_data.contains(&record.subject) {
+        } else if of_data.contains(&record.subject) {
             let (pool, url) = (Address::new_from_array(record.subject), record.contact.url());
             let place = if url.is_empty() { "nowhere".to_owned() } else { format!("at {url}") };
             told.push(format!(
@@ -164,7 +172,7 @@ impl<L: Ledger> Runner<'_, L> {
     /// wrote is told and ends nothing, or a thief of that key would have the node gone first that could defend.
     pub(crate) fn stay_alone(&mut self) -> Result<()> {
         let wallet = self.setup.node.me.wallet;
-        for what in others(&self.announced, &self.peers, &self.setup.program, &wallet)? {
+        for what in others(&self.announced, (&self.peers.records, &self.peers.of_data), &self.setup.program, &wallet)? {
             self.say_once(&Event::Prepares { what });
         }
         Ok(())
@@ -196,16 +204,15 @@ mod tests {
             Peer { header, subject, payer, writer, signer, process, sequence, announced_slot: 0, contact }
         };
         let record = |signer, process, sequence| {
-            let records = BTreeMap::from([([7; 32], Box::new(stands(signer, process, sequence)))]);
-            others(&announced, &Peers { records, ..Peers::default() }, &program, &own)
+            let records = Records::from([([7; 32], Box::new(stands(signer, process, sequence)))]);
+            others(&announced, (&records, &BTreeSet::new()), &program, &own)
         };
         assert!(record([1; 32], 5, 41).unwrap().is_empty() && record([1; 32], 6, 40).unwrap().is_empty());
         assert!(record([1; 32], 6, 41).unwrap_err().is::<NotAlone>());
         assert_eq!(record(hot, 6, 41).unwrap().len(), 1);
         // Who provides data has a process for each job, and one record.
-        let records = BTreeMap::from([([7; 32], Box::new(stands([1; 32], 6, 41)))]);
-        let of_data = Peers { records, of_data: [[7; 32]].into(), ..Peers::default() };
-        let told = others(&announced, &of_data, &program, &own).unwrap();
+        let records = Records::from([([7; 32], Box::new(stands([1; 32], 6, 41)))]);
+        let told = others(&announced, (&records, &[[7; 32]].into()), &program, &own).unwrap();
         assert!(told[0].contains("--texts"), "{told:?}");
         // They do not write over each other in turns; one that was begun anew writes once.
         assert!(!announced.is_due(Some(&stands([1; 32], 6, 41)), true));
