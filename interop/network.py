@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections import namedtuple
+from collections import Counter, defaultdict, namedtuple
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -35,7 +35,7 @@ ROLES = {
     "auditor": "auditor,watchtower,turner",
     "evaluator": "evaluator",
 }
-Held = namedtuple("Held", "slot seconds wallets rent")
+Held = namedtuple("Held", "slot seconds rent")
 
 
 def words():
@@ -341,7 +341,7 @@ class Network:
         options = {"encoding": "base64", "commitment": "confirmed", "dataSlice": {"offset": 0, "length": 0}}
         accounts = self.rpc("getProgramAccounts", self.program or PROGRAM, options)
         rent = sum(account["account"]["lamports"] for account in accounts)
-        return Held(slot, time.monotonic(), sum(self.lamports(name) for name in self.people), rent)
+        return Held(slot, time.monotonic(), rent)
 
     # -- what must hold
 
@@ -361,19 +361,28 @@ class Network:
 
     def measure(self):
         """What rounds took, in slots, seconds and SOL."""
-        print()
-        print("| step | slot | seconds | fees until then, SOL | rent of the program's accounts, SOL |")
-        print("|---|---|---|---|---|")
+        print("\n| step | slot | seconds | rent of the program's accounts, SOL |\n|---|---|---|---|")
         first = self.figures[0][1]
         for line, held in self.figures:
-            fees = (first.wallets + first.rent - held.wallets - held.rent) / SOL
-            row = f"| {line} | {held.slot - first.slot} | {held.seconds - first.seconds:.0f} "
-            print(row + f"| {fees:.6f} | {held.rent / SOL:.6f} |")
+            print(f"| {line} | {held.slot - first.slot} | {held.seconds - first.seconds:.0f} | {held.rent / SOL:.6f} |")
+        print("\n| round | transactions | fees, SOL | rent lent, SOL | rent that came back, SOL |\n|---|---|---|---|---|")
+        for number, book in sorted(self.books().items()):
+            fees, lent, back = (book[key] / SOL for key in ("feeLamports", "rentOutLamports", "rentBackLamports"))
+            print(f"| {number} | {book['transactions']} | {fees:.6f} | {lent:.6f} | {back:.6f} |")
         last = self.figures[-1][1]
         print(f"\n{1000 * (last.seconds - first.seconds) / max(1, last.slot - first.slot):.0f} ms a slot")
         if self.lines:
             for name, (out, into) in self.lines.sent().items():
                 print(f"{name}: {out / 1e6:.1f} MB out, {into / 1e6:.1f} MB in")
+
+    def books(self):
+        """What all nodes together paid in each round, as they noted it."""
+        books = defaultdict(Counter)
+        for name in self.people:
+            status = json.loads((self.folder / name / "node/status.json").read_text())
+            for book in status["books"]:
+                books[book["round"]].update({key: int(value) for key, value in book.items() if key != "round"})
+        return books
 
 
 def ensure(holds, otherwise):
